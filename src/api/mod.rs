@@ -1,0 +1,1 @@
+//! Wire shapes shared by the server side (`http`) and its clients (`clients`, `load`, `tui`).

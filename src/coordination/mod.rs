@@ -1,0 +1,1 @@
+//! Short-lived shared state: queue order, admission, seat locks.

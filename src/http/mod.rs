@@ -1,0 +1,1 @@
+//! axum: route table, middleware, extractors, one file per resource; the operations listener.

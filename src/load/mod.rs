@@ -1,0 +1,1 @@
+//! `concertctl load`: drives virtual users through a scenario, measures and judges.

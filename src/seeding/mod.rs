@@ -1,0 +1,1 @@
+//! A dataset profile becomes rows, loaded in bulk with progress.

@@ -1,0 +1,1 @@
+//! Validated settings; secrets are redacted in `Debug`.

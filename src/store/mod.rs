@@ -1,0 +1,1 @@
+//! Durable data. SQL lives here and nowhere else.

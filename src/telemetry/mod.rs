@@ -1,0 +1,1 @@
+//! Logs, metrics and host figures: what the system says of itself.
