@@ -1,1 +1,18 @@
-//! Which transitions are legal. No I/O, no async; time is passed in.
+//! What the business is made of, and which transitions are legal.
+//!
+//! No I/O, no async; time is passed in. Every other room may use this one, and it uses none.
+
+pub mod ids;
+pub mod money;
+pub mod queue;
+pub mod reservation;
+pub mod seat;
+pub mod time;
+pub mod token;
+
+pub use ids::{ConcertId, Epoch, PerformanceDateId, ReservationId, SeatId, UserId};
+pub use money::Money;
+pub use queue::{Place, QueueStatus};
+pub use reservation::ReservationStatus;
+pub use seat::SeatStatus;
+pub use time::Timestamp;

@@ -1,0 +1,272 @@
+//! Bodies of the operations listener: `/ops/v1/…`. JSON, camelCase. Writes need the bearer token.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `GET /ops/v1/status`: what the console's header and the load generator need at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The server's version.
+    pub version: String,
+    /// Where the ticketing API listens, `host:port`.
+    pub api_addr: String,
+    /// What is loaded; absent before the first seeding.
+    pub dataset: Option<Dataset>,
+    /// The queue now.
+    pub queue: QueueState,
+    /// How admission is set.
+    pub admission: AdmissionState,
+}
+
+/// A loaded dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dataset {
+    /// The profile's name.
+    pub profile: String,
+    /// How many concerts.
+    pub concerts: u64,
+    /// How many performance dates in all.
+    pub dates: u64,
+    /// How many seats in all.
+    pub seats: u64,
+    /// How many users, ids 1 to this.
+    pub users: u64,
+    /// The concert whose seats people fight for.
+    pub on_sale_concert: i64,
+    /// Its seats are ids 1 to this.
+    pub on_sale_seats: u64,
+    /// Of those, ids 1 to this are the popular ones.
+    pub popular_seats: u64,
+    /// Seats per performance date.
+    pub seats_per_date: u64,
+    /// ISO 8601, UTC.
+    pub seeded_at: String,
+}
+
+/// The queue's numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueState {
+    /// Places given so far.
+    pub registered: u64,
+    /// Everyone up to this place is admitted.
+    pub admitted_mark: u64,
+    /// Behind the mark.
+    pub waiting: u64,
+    /// Admitted and neither expired nor used up.
+    pub active: u64,
+}
+
+/// How admission is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmissionState {
+    /// How many are let in at once.
+    pub batch: u64,
+    /// Milliseconds between two batches.
+    pub every_ms: u64,
+    /// Nobody is let in while paused.
+    pub paused: bool,
+    /// Unix milliseconds before which nobody is let in; absent: closed until opened.
+    pub opens_at_ms: Option<i64>,
+    /// Whether the sale is open now.
+    pub open: bool,
+}
+
+/// `PUT /ops/v1/admission`: what is left out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdmissionChange {
+    /// 1 to 1,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u64>,
+    /// 100 to 3,600,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
+    /// Stop or go on letting people in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// Open now, close until opened by hand, or open at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Opening>,
+}
+
+/// When the sale opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Opening {
+    /// At once: the first batch goes in now.
+    Now,
+    /// Not before somebody opens it.
+    Closed,
+    /// At this time, Unix milliseconds.
+    At(i64),
+}
+
+/// `POST /ops/v1/seed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedRequest {
+    /// A profile that the server knows by name …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// … or the text of a profile file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_yaml: Option<String>,
+    /// Replace what is there. Without it a loaded dataset is left alone (409).
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// Where a seeding stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SeedPhase {
+    /// None was asked for.
+    #[default]
+    Idle,
+    /// Writing rows beside the old dataset.
+    Running,
+    /// Done: the new dataset is in use.
+    Done,
+    /// Cancelled: the old dataset is in use.
+    Cancelled,
+    /// Failed: the old dataset is in use.
+    Failed,
+}
+
+/// `GET /ops/v1/seed`, and the answer of POST and DELETE there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SeedProgress {
+    /// Where it stands.
+    pub phase: SeedPhase,
+    /// The profile's name.
+    pub profile: String,
+    /// Rows written so far.
+    pub rows_done: u64,
+    /// Rows in all.
+    pub rows_total: u64,
+    /// Rows per second so far.
+    pub rows_per_second: f64,
+    /// Seconds since it began.
+    pub elapsed_seconds: f64,
+    /// Seconds left by the rate so far; absent before there is one.
+    pub seconds_left: Option<f64>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// `GET /ops/v1/audit`: the business truth, counted in the database, not from counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Audit {
+    /// Seats with more than one live reservation.
+    pub oversold_seats: u64,
+    /// PENDING or UNAVAILABLE seats without exactly one live reservation of the matching status.
+    pub seats_without_reservation: u64,
+    /// Live reservations whose seat says otherwise.
+    pub reservations_without_seat: u64,
+    /// Paid reservations without exactly one ledger entry of the seat's price.
+    pub paid_without_ledger: u64,
+    /// Ledger payments without a paid reservation.
+    pub ledger_without_paid: u64,
+    /// Users for whom charged − paid differs from the balance.
+    pub wrong_balances: u64,
+    /// Places held twice, or users with two live places.
+    pub duplicate_places: u64,
+    /// AVAILABLE seats of the concert on sale.
+    pub seats_available: u64,
+    /// PENDING seats of the concert on sale.
+    pub seats_pending: u64,
+    /// UNAVAILABLE (sold) seats of the concert on sale.
+    pub seats_sold: u64,
+    /// All reservations ever made in this dataset.
+    pub reservations: u64,
+    /// Of those, paid.
+    pub reservations_paid: u64,
+    /// All places ever given in this dataset.
+    pub places: u64,
+}
+
+impl Audit {
+    /// Violations in all; 0 is a clean audit.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
+        self.oversold_seats
+            + self.seats_without_reservation
+            + self.reservations_without_seat
+            + self.paid_without_ledger
+            + self.ledger_without_paid
+            + self.wrong_balances
+            + self.duplicate_places
+    }
+}
+
+/// Most facts that one look-up takes.
+pub const LOOKUP_MAX: usize = 10_000;
+
+/// `POST /ops/v1/audit/lookup`: are these acknowledged facts in the database? At most
+/// [`LOOKUP_MAX`] in all. A read; it needs the bearer token all the same, since it names users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LookupRequest {
+    /// Registrations: place and user.
+    #[serde(default)]
+    pub places: Vec<PlaceFact>,
+    /// Reservations: id, user and seat.
+    #[serde(default)]
+    pub reservations: Vec<ReservationFact>,
+    /// Paid reservations by id.
+    #[serde(default)]
+    pub payments: Vec<i64>,
+    /// Sum of acknowledged charges by user.
+    #[serde(default)]
+    pub charges: Vec<ChargeFact>,
+}
+
+/// An acknowledged registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaceFact {
+    /// The place.
+    pub place: u64,
+    /// Whose it is.
+    pub user_id: i64,
+}
+
+/// An acknowledged reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReservationFact {
+    /// The reservation.
+    pub reservation_id: i64,
+    /// Whose it is.
+    pub user_id: i64,
+    /// Of which seat.
+    pub seat_id: i64,
+}
+
+/// What a user's acknowledged charges add up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChargeFact {
+    /// The account.
+    pub user_id: i64,
+    /// The ledger must hold at least this much in charges.
+    pub at_least: i64,
+}
+
+/// Answer of the look-up: what is missing, with the first few by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LookupAnswer {
+    /// Facts looked up.
+    pub checked: u64,
+    /// Facts that are not in the database.
+    pub missing: u64,
+    /// The first missing ones, for people.
+    pub examples: Vec<String>,
+}

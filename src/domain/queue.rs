@@ -1,0 +1,128 @@
+//! The waiting queue as arithmetic: a place is a number, and everyone up to the admitted mark is in.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// The n-th to register holds place n, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Place(pub u64);
+
+/// What a token is worth at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum QueueStatus {
+    /// Still behind the admitted mark.
+    Wait,
+    /// Admitted: may look at seats, reserve and pay.
+    Active,
+    /// Its time ran out, or it was used up by a payment.
+    Expired,
+}
+
+/// How admission is set at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Admission {
+    /// How many are let in at once.
+    pub batch: u64,
+    /// Milliseconds between two batches.
+    pub every_ms: u64,
+    /// Nobody is let in while paused.
+    pub paused: bool,
+    /// Nobody is let in before; `None`: the sale stays closed until it is opened by hand.
+    pub opens_at: Option<Timestamp>,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Admission { batch: 500, every_ms: 15_000, paused: false, opens_at: Some(Timestamp(0)) }
+    }
+}
+
+impl Admission {
+    /// The bounds within which admission can be set: batch, then interval in milliseconds.
+    pub const BOUNDS: (std::ops::RangeInclusive<u64>, std::ops::RangeInclusive<u64>) =
+        (1..=1_000_000, 100..=3_600_000);
+
+    /// Time between two batches.
+    #[must_use]
+    pub const fn every(&self) -> Duration {
+        Duration::from_millis(self.every_ms)
+    }
+
+    /// How long someone at `position` (1 = next in line) waits, when the next batch is due in
+    /// `next_in`. `None` when nothing is known: paused or not yet given an opening time.
+    #[must_use]
+    pub fn eta(&self, position: u64, next_in: Option<Duration>) -> Option<Duration> {
+        let batches_before = position.max(1).div_ceil(self.batch.max(1)) - 1;
+        let further = u32::try_from(batches_before).unwrap_or(u32::MAX);
+        next_in.map(|next| next.saturating_add(self.every().saturating_mul(further)))
+    }
+}
+
+/// Polls a second that all waiting users together should make.
+pub const POLL_BUDGET_PER_SECOND: u64 = 1_000;
+/// Nobody is asked to poll more often than this.
+pub const POLL_FLOOR: Duration = Duration::from_millis(250);
+
+/// When the client should ask again: spread so that `waiting` users together stay near
+/// [`POLL_BUDGET_PER_SECOND`], but soon after the batch that admits the one who asks.
+///
+/// `spread` in 0..1 is drawn by the caller, so that clients that were answered together do not come
+/// back together.
+#[must_use]
+pub fn poll_after(waiting: u64, eta: Option<Duration>, every: Duration, spread: f64) -> Duration {
+    let even = Duration::from_millis(waiting.saturating_mul(1_000) / POLL_BUDGET_PER_SECOND)
+        .clamp(POLL_FLOOR, Duration::from_secs(600));
+    let jittered = even.mul_f64(0.9 + 0.2 * spread.clamp(0.0, 1.0));
+    match eta {
+        // Due before the next regular poll: come back just after the batch, spread over a while.
+        Some(eta) if eta < jittered => {
+            let window = (every / 4).min(Duration::from_secs(1));
+            (eta + Duration::from_millis(20) + window.mul_f64(spread.clamp(0.0, 1.0)))
+                .max(POLL_FLOOR)
+        }
+        _ => jittered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_eta_counts_whole_batches_ahead() {
+        let admission = Admission::default();
+        let next = Some(Duration::from_secs(3));
+        assert_eq!(admission.eta(1, next), Some(Duration::from_secs(3)));
+        assert_eq!(admission.eta(500, next), Some(Duration::from_secs(3)));
+        assert_eq!(admission.eta(501, next), Some(Duration::from_secs(18)));
+        assert_eq!(admission.eta(501, None), None);
+    }
+
+    #[test]
+    fn twenty_thousand_waiting_users_poll_about_a_thousand_times_a_second() {
+        let total: f64 = (0..20_000_u64)
+            .map(|n| {
+                let eta = Some(Duration::from_secs(60 + n / 500 * 15));
+                let spread = (n % 100) as f64 / 100.0;
+                1.0 / poll_after(20_000, eta, Duration::from_secs(15), spread).as_secs_f64()
+            })
+            .sum();
+        assert!((900.0..1_100.0).contains(&total), "{total} polls a second");
+    }
+
+    proptest! {
+        #[test]
+        fn a_poll_is_never_asked_for_below_the_floor(waiting: u64, eta: Option<u32>, every in 1_u32.., spread: f64) {
+            let eta = eta.map(|ms| Duration::from_millis(ms.into()));
+            let after = poll_after(waiting, eta, Duration::from_millis(every.into()), spread);
+            prop_assert!(after >= Duration::from_millis(225), "{after:?}");
+        }
+    }
+}
