@@ -1,1 +1,14 @@
 //! Logs, metrics and host figures: what the system says of itself.
+//!
+//! Uses no other module of the crate. The rest of the house asks [`Metrics`] to count, logs through
+//! the `tracing` macros, and passes a request's [`TraceContext`] along; how any of it is written,
+//! rendered or kept is decided here and nowhere else.
+
+pub mod host;
+pub mod logs;
+pub mod metrics;
+pub mod trace;
+
+pub use logs::{LogConfig, LogOutput, LogRecord, LogSubscription, Logs, slow_query};
+pub use metrics::{LockOutcome, Metrics, PaymentOutcome, ReservationOutcome, RouteMetrics};
+pub use trace::TraceContext;

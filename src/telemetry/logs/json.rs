@@ -1,0 +1,192 @@
+//! Writes one log line: JSON text of bounded length, straight into a byte buffer.
+
+use std::cell::Cell;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// No line is longer than this, its newline included.
+pub(super) const MAX_LINE_BYTES: usize = 16 * 1024;
+/// No message is longer than this (before escaping), so that the fields always have room.
+const MAX_MESSAGE_BYTES: usize = 6 * 1024;
+/// Strings stop here: what is left is for closing what is open.
+const SOFT_LIMIT: usize = MAX_LINE_BYTES - 512;
+/// Stands where text was cut off.
+pub(super) const TRUNCATION_MARK: &str = "…(truncated)";
+
+/// A JSON string being written: escapes as it goes and stops at its limit, at a character boundary.
+pub(super) struct JsonString<'a> {
+    out: &'a mut Vec<u8>,
+    limit: usize,
+    cut: bool,
+}
+
+impl<'a> JsonString<'a> {
+    /// Opens a string that may fill the line up to its soft limit.
+    pub(super) fn open(out: &'a mut Vec<u8>) -> Self {
+        Self::with_limit(out, SOFT_LIMIT)
+    }
+
+    /// Opens the string of a message.
+    pub(super) fn message(out: &'a mut Vec<u8>) -> Self {
+        let limit = out.len() + MAX_MESSAGE_BYTES;
+        Self::with_limit(out, limit)
+    }
+
+    fn with_limit(out: &'a mut Vec<u8>, limit: usize) -> Self {
+        out.push(b'"');
+        JsonString {
+            out,
+            limit,
+            cut: false,
+        }
+    }
+
+    /// Appends text.
+    pub(super) fn push(&mut self, text: &str) {
+        if self.cut {
+            return;
+        }
+        // The common case: short, and nothing to escape.
+        let short = self.out.len() + text.len() < self.limit;
+        if short && !text.bytes().any(needs_escape) {
+            self.out.extend_from_slice(text.as_bytes());
+            return;
+        }
+        for c in text.chars() {
+            // The longest escape is six bytes, the longest character four.
+            if self.out.len() + 6 > self.limit {
+                self.cut = true;
+                return;
+            }
+            push_escaped(self.out, c);
+        }
+    }
+
+    /// Closes the string.
+    pub(super) fn close(self) {
+        if self.cut {
+            self.out.extend_from_slice(TRUNCATION_MARK.as_bytes());
+        }
+        self.out.push(b'"');
+    }
+}
+
+impl fmt::Write for JsonString<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        // An error stops a long `Debug` early instead of formatting what is thrown away.
+        if self.cut { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// Whether the line has no room for another field with a name of `name_bytes`.
+pub(super) fn is_full(out: &[u8], name_bytes: usize) -> bool {
+    out.len() + name_bytes + 64 > SOFT_LIMIT
+}
+
+const fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn push_escaped(out: &mut Vec<u8>, c: char) {
+    match c {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        c if (c as u32) < 0x20 => {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            let code = c as usize;
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(&[HEX[code >> 4], HEX[code & 15]]);
+        }
+        c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+/// Writes a whole, already known string as JSON.
+pub(super) fn push_str(out: &mut Vec<u8>, text: &str) {
+    let mut string = JsonString::open(out);
+    string.push(text);
+    string.close();
+}
+
+/// Writes an id as a JSON string of `digits` hex digits, or `null`.
+pub(super) fn push_id(out: &mut Vec<u8>, id: Option<u128>, digits: u32) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let Some(id) = id else {
+        return out.extend_from_slice(b"null");
+    };
+    out.push(b'"');
+    for nibble in (0..digits).rev() {
+        out.push(HEX[(id >> (nibble * 4) & 15) as usize]);
+    }
+    out.push(b'"');
+}
+
+/// Writes a finite number as JSON, anything else as `null`.
+pub(super) fn push_f64(out: &mut Vec<u8>, value: f64) {
+    use std::io::Write as _;
+    if value.is_finite() {
+        let _into_a_vec_cannot_fail = write!(out, "{value}");
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
+/// Writes an integer.
+pub(super) fn push_int(out: &mut Vec<u8>, value: impl fmt::Display) {
+    use std::io::Write as _;
+    let _into_a_vec_cannot_fail = write!(out, "{value}");
+}
+
+/// Microseconds since the epoch.
+pub(super) fn now_us() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or(0)
+}
+
+/// Writes `2026-11-23T05:49:40.123456Z`.
+pub(super) fn push_timestamp(out: &mut Vec<u8>, timestamp_us: i64) {
+    thread_local! {
+        // Only the microseconds differ between most lines of one thread.
+        static SECOND: Cell<(i64, [u8; 19])> = const { Cell::new((i64::MIN, [0; 19])) };
+    }
+    let second = timestamp_us.div_euclid(1_000_000);
+    let text = SECOND
+        .try_with(|cache| {
+            let (cached, text) = cache.get();
+            if cached == second {
+                return text;
+            }
+            let text = civil(second);
+            cache.set((second, text));
+            text
+        })
+        .unwrap_or_else(|_| civil(second));
+    out.extend_from_slice(&text);
+    out.push(b'.');
+    let mut rest = timestamp_us.rem_euclid(1_000_000);
+    let mut digits = [b'0'; 6];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&digits);
+    out.push(b'Z');
+}
+
+/// `YYYY-MM-DDTHH:MM:SS` of a second since the epoch; the epoch itself where there is no such date.
+fn civil(second: i64) -> [u8; 19] {
+    let timestamp = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let text = timestamp.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    let mut bytes = *b"1970-01-01T00:00:00";
+    if text.len() == bytes.len() {
+        bytes.copy_from_slice(text.as_bytes());
+    }
+    bytes
+}

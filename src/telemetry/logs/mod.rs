@@ -1,0 +1,174 @@
+//! Logs: one JSON object a line, in the field order of `docs/telemetry.md`, written by a thread of
+//! their own and handed to whoever subscribes.
+//!
+//! Logging never blocks: between the callers and the writer is a bounded queue, and what does not fit
+//! is dropped and counted ([`Logs::dropped`]).
+
+mod json;
+mod layer;
+mod queue;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Registry};
+
+use layer::JsonLayer;
+use queue::Queue;
+pub use writer::LogSubscription;
+use writer::{Shared, Writer};
+
+/// Libraries whose debug and info records help nobody here; a filter of the operator's that names
+/// them takes precedence.
+const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,tower=warn,sqlx=warn,\
+                     opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-prometheus=warn,\
+                     mio=warn,rustls=warn";
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogOutput {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Appended to a file, which is created if need be.
+    File(PathBuf),
+    /// Nowhere; subscribers still get every record.
+    None,
+}
+
+/// How to log.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// `service_name` of every record that is not the load generator's.
+    pub service_name: &'static str,
+    /// Where lines go.
+    pub output: LogOutput,
+    /// What is recorded, in the syntax of `tracing_subscriber::EnvFilter`: `info`,
+    /// `info,concertctl::store=debug`.
+    pub filter: String,
+    /// How many records (and kibibytes) may wait for the writer before more are dropped.
+    pub queue: usize,
+}
+
+/// One record, as subscribers get it.
+#[derive(Debug, Clone)]
+pub struct LogRecord {
+    /// Microseconds since the Unix epoch.
+    pub timestamp_us: i64,
+    /// Its severity.
+    pub level: Level,
+    /// The service it is from.
+    pub service_name: &'static str,
+    /// The instance it is from, once the process has said its name ([`Logs::set_instance`]).
+    pub instance: Option<Arc<str>>,
+    /// The whole JSON line, without a newline.
+    pub line: String,
+}
+
+/// A handle on the process's logging. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    queue: Arc<Queue>,
+    shared: Arc<Shared>,
+}
+
+static INSTALLED: OnceLock<Logs> = OnceLock::new();
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+/// Makes `config` the process's logging. Only the first call has an effect; later ones return what
+/// the first installed.
+///
+/// # Errors
+/// A filter that cannot be parsed, a log file that cannot be opened, or a subscriber somebody else
+/// installed before.
+pub fn init(config: LogConfig) -> anyhow::Result<Logs> {
+    let _one_at_a_time = INSTALLING.lock();
+    if let Some(logs) = INSTALLED.get() {
+        return Ok(logs.clone());
+    }
+    let (subscriber, logs) = build(config)?;
+    tracing::subscriber::set_global_default(subscriber)
+        .context("another logging subscriber is installed already")?;
+    Ok(INSTALLED.get_or_init(|| logs).clone())
+}
+
+/// Logging that is not (yet) the process's: for tests, with `tracing::subscriber::with_default`.
+///
+/// # Errors
+/// As [`init`].
+pub fn build(config: LogConfig) -> anyhow::Result<(impl Subscriber + Send + Sync, Logs)> {
+    let filter = filter(&config.filter)?;
+    let queue = Arc::new(Queue::new(config.queue));
+    let shared = Arc::new(Shared::default());
+    Writer::open(&config.output, Arc::clone(&queue), Arc::clone(&shared))?.spawn()?;
+    let layer = JsonLayer {
+        service_name: config.service_name,
+        queue: Arc::clone(&queue),
+    };
+    let subscriber = Registry::default().with(filter).with(layer);
+    Ok((subscriber, Logs { queue, shared }))
+}
+
+fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+    let text = text.trim();
+    let wanted = if text.is_empty() { "info" } else { text };
+    // Parsed alone first, so that a mistake is reported in the operator's own words.
+    wanted.parse::<EnvFilter>().with_context(|| {
+        format!("log filter \"{wanted}\" is not valid; try \"info\" or \"debug\"")
+    })?;
+    format!("{QUIET},{wanted}")
+        .parse()
+        .context("cannot combine the log filter with its defaults")
+}
+
+impl Logs {
+    /// Records lost so far: the queue was full or the output failed.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+
+    /// Every record from now on, as it is written. At most `capacity` wait for the subscriber; if it
+    /// does not keep up it misses records ([`LogSubscription::missed`]), and nobody else does.
+    #[must_use]
+    pub fn subscribe(&self, capacity: usize) -> LogSubscription {
+        self.shared.subscribe(capacity)
+    }
+
+    /// Names this process's instance (its listen address, say) in records from now on.
+    pub fn set_instance(&self, instance: &str) {
+        self.shared.set_instance(instance);
+    }
+
+    /// Waits, blocking the thread, until every record made before the call is written. False if that
+    /// took longer than `timeout`.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.queue.flush(timeout)
+    }
+
+    /// Writes what is there and ends the writer thread; later records are dropped and counted. For
+    /// logging that was only [`build`]t.
+    pub fn close(&self, timeout: Duration) -> bool {
+        let written = self.flush(timeout);
+        self.queue.close();
+        written
+    }
+}
+
+/// Reports a statement that took `threshold` or longer, by its name and never its values.
+pub fn slow_query(name: &'static str, took: Duration, threshold: Duration) {
+    if took >= threshold {
+        tracing::warn!(
+            statement = name,
+            duration_ms = took.as_secs_f64() * 1e3,
+            "slow query"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! The bounded buffer between the threads that log and the one that writes.
+//!
+//! One byte buffer that is swapped as a whole: a record costs its thread a short lock and a copy, no
+//! allocation and, while the writer is awake, no system call. When it is full the record is dropped
+//! and counted; nobody waits.
+
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tracing::Level;
+
+/// Bytes allowed per record of queue length: the average line is a third of this.
+const BYTES_PER_RECORD: usize = 1024;
+
+/// What the writer needs to know of a line without parsing it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meta {
+    pub(super) timestamp_us: i64,
+    pub(super) level: Level,
+    pub(super) service_name: &'static str,
+    /// Where the line ends in the batch's bytes, newline included.
+    pub(super) end: usize,
+}
+
+/// Lines that are written together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) bytes: Vec<u8>,
+    pub(super) records: Vec<Meta>,
+}
+
+impl Batch {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.records.clear();
+    }
+
+    /// Each record with its line, without the newline.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&Meta, &[u8])> {
+        let starts = std::iter::once(0).chain(self.records.iter().map(|meta| meta.end));
+        starts.zip(&self.records).map(|(start, meta)| {
+            let line = &self.bytes[start..meta.end];
+            (meta, line.strip_suffix(b"\n").unwrap_or(line))
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batch: Batch,
+    writer_sleeps: bool,
+    accepted: u64,
+    done: u64,
+    flush_wanted: bool,
+    closed: bool,
+}
+
+/// The queue itself.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    to_writer: Condvar,
+    from_writer: Condvar,
+    max_records: usize,
+    max_bytes: usize,
+    dropped: AtomicU64,
+}
+
+impl Queue {
+    /// A queue of at most `max_records` records (at least one) and a kibibyte for each.
+    pub(super) fn new(max_records: usize) -> Queue {
+        let max_records = max_records.max(1);
+        Queue {
+            state: Mutex::default(),
+            to_writer: Condvar::new(),
+            from_writer: Condvar::new(),
+            max_records,
+            // Room for one line of the greatest length, however short the queue.
+            max_bytes: max_records
+                .saturating_mul(BYTES_PER_RECORD)
+                .max(super::json::MAX_LINE_BYTES),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes a line (ending in a newline) or drops and counts it.
+    pub(super) fn push(&self, timestamp_us: i64, level: Level, service: &'static str, line: &[u8]) {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let batch = &mut state.batch;
+        let full = batch.records.len() >= self.max_records
+            || batch.bytes.len() + line.len() > self.max_bytes;
+        if full || state.closed {
+            drop(guard);
+            self.count_dropped(1);
+            return;
+        }
+        batch.bytes.extend_from_slice(line);
+        batch.records.push(Meta {
+            timestamp_us,
+            level,
+            service_name: service,
+            end: batch.bytes.len(),
+        });
+        state.accepted += 1;
+        // A writer that rests is left alone until it is needed.
+        let half_full = batch.records.len() == self.max_records.div_ceil(2);
+        let wake = mem::take(&mut state.writer_sleeps) || half_full;
+        drop(guard);
+        if wake {
+            self.to_writer.notify_one();
+        }
+    }
+
+    /// Writer: waits for lines and swaps them into `batch`, which must be empty. False: the queue
+    /// is closed and everything has been taken.
+    pub(super) fn take(&self, batch: &mut Batch) -> bool {
+        let mut state = self.state.lock();
+        while state.batch.records.is_empty() {
+            if state.closed {
+                return false;
+            }
+            state.writer_sleeps = true;
+            self.to_writer.wait(&mut state);
+            state.writer_sleeps = false;
+        }
+        mem::swap(&mut state.batch, batch);
+        true
+    }
+
+    /// Writer: `records` more are where they belong.
+    pub(super) fn done(&self, records: usize) {
+        self.state.lock().done += records as u64;
+        self.from_writer.notify_all();
+    }
+
+    /// Writer: rests so that lines gather, unless somebody waits for them.
+    pub(super) fn linger(&self, time: Duration) {
+        let mut state = self.state.lock();
+        if !state.flush_wanted && !state.closed {
+            self.to_writer.wait_for(&mut state, time);
+        }
+        state.flush_wanted = false;
+    }
+
+    /// Waits until everything accepted before the call is written. False: not within `timeout`.
+    pub(super) fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state.lock();
+        let target = state.accepted;
+        while state.done < target {
+            state.flush_wanted = true;
+            self.to_writer.notify_one();
+            if self
+                .from_writer
+                .wait_until(&mut state, deadline)
+                .timed_out()
+            {
+                return state.done >= target;
+            }
+        }
+        true
+    }
+
+    /// Lets the writer end once it has written what is there.
+    pub(super) fn close(&self) {
+        self.state.lock().closed = true;
+        self.to_writer.notify_one();
+    }
+
+    pub(super) fn count_dropped(&self, records: u64) {
+        self.dropped.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,189 @@
+//! The thread that writes: batches to the output, records to the subscribers.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::queue::{Batch, Queue};
+use super::{LogOutput, LogRecord};
+
+/// How long the writer rests after a batch. Lines that come meanwhile cost their callers no wake-up
+/// and this thread one system call together.
+const LINGER: Duration = Duration::from_millis(10);
+
+/// A subscriber's end of the records.
+#[derive(Debug)]
+pub struct LogSubscription {
+    records: mpsc::Receiver<Arc<LogRecord>>,
+    missed: Arc<AtomicU64>,
+}
+
+impl LogSubscription {
+    /// The next record; `None` once logging has ended.
+    pub async fn recv(&mut self) -> Option<Arc<LogRecord>> {
+        self.records.recv().await
+    }
+
+    /// Waits for at least one record, then appends up to `limit` to `into`. Returns how many; 0 once
+    /// logging has ended.
+    pub async fn recv_many(&mut self, into: &mut Vec<Arc<LogRecord>>, limit: usize) -> usize {
+        self.records.recv_many(into, limit).await
+    }
+
+    /// The next record if there is one already.
+    pub fn try_recv(&mut self) -> Option<Arc<LogRecord>> {
+        self.records.try_recv().ok()
+    }
+
+    /// Records that came while `capacity` others were waiting here.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    records: mpsc::Sender<Arc<LogRecord>>,
+    missed: Arc<AtomicU64>,
+}
+
+/// What the handle and the writer thread share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    subscribers: Mutex<Vec<Subscriber>>,
+    instance: Mutex<Option<Arc<str>>>,
+}
+
+impl Shared {
+    pub(super) fn subscribe(&self, capacity: usize) -> LogSubscription {
+        let (sender, records) = mpsc::channel(capacity.max(1));
+        let missed = Arc::new(AtomicU64::new(0));
+        self.subscribers.lock().push(Subscriber {
+            records: sender,
+            missed: Arc::clone(&missed),
+        });
+        LogSubscription { records, missed }
+    }
+
+    pub(super) fn set_instance(&self, instance: &str) {
+        *self.instance.lock() = Some(Arc::from(instance));
+    }
+
+    fn publish(&self, batch: &Batch) {
+        let mut subscribers = self.subscribers.lock();
+        if subscribers.is_empty() {
+            return;
+        }
+        let instance = self.instance.lock().clone();
+        for (meta, line) in batch.lines() {
+            let record = Arc::new(LogRecord {
+                timestamp_us: meta.timestamp_us,
+                level: meta.level,
+                service_name: meta.service_name,
+                instance: instance.clone(),
+                line: String::from_utf8_lossy(line).into_owned(),
+            });
+            subscribers.retain(|subscriber| subscriber.offer(&record));
+        }
+    }
+}
+
+impl Subscriber {
+    /// False once the subscriber has gone.
+    fn offer(&self, record: &Arc<LogRecord>) -> bool {
+        match self.records.try_send(Arc::clone(record)) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.missed.fetch_add(1, Ordering::Relaxed);
+                true
+            }
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+enum Sink {
+    Stdout,
+    Stderr,
+    File(File),
+    None,
+}
+
+impl Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Sink::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes)?;
+                out.flush()
+            }
+            Sink::Stderr => io::stderr().lock().write_all(bytes),
+            Sink::File(file) => file.write_all(bytes),
+            Sink::None => Ok(()),
+        }
+    }
+}
+
+pub(super) struct Writer {
+    sink: Sink,
+    queue: Arc<Queue>,
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(super) fn open(
+        output: &LogOutput,
+        queue: Arc<Queue>,
+        shared: Arc<Shared>,
+    ) -> anyhow::Result<Writer> {
+        let sink = match output {
+            LogOutput::Stdout => Sink::Stdout,
+            LogOutput::Stderr => Sink::Stderr,
+            LogOutput::None => Sink::None,
+            LogOutput::File(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(path);
+                Sink::File(file.with_context(|| {
+                    format!("cannot open the log file {} for appending", path.display())
+                })?)
+            }
+        };
+        Ok(Writer {
+            sink,
+            queue,
+            shared,
+        })
+    }
+
+    pub(super) fn spawn(self) -> anyhow::Result<()> {
+        thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || self.run())
+            .context("cannot start the log writer's thread")?;
+        Ok(())
+    }
+
+    fn run(mut self) {
+        let mut batch = Batch::default();
+        while self.queue.take(&mut batch) {
+            // A failing output (disk full, reader gone) must not end logging: the next batch may
+            // succeed, and subscribers still get their records.
+            if self.sink.write(&batch.bytes).is_err() {
+                self.queue.count_dropped(batch.records.len() as u64);
+            }
+            self.shared.publish(&batch);
+            self.queue.done(batch.records.len());
+            batch.clear();
+            self.queue.linger(LINGER);
+        }
+        // Subscribers learn that nothing more will come.
+        self.shared.subscribers.lock().clear();
+    }
+}

@@ -1,0 +1,97 @@
+//! What can come of a business operation, as label values. The label is part of the contract with
+//! dashboards and alert rules: renaming one breaks them.
+
+/// Declares an enum whose variants carry a fixed label and a dense index.
+macro_rules! outcomes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $label:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every outcome, in declaration order: `ALL[o as usize] == o`.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// The value of the `outcome` label.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self { $($name::$variant => $label),+ }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// What became of a request to hold a seat (`concert_reservations_total{outcome}`).
+    ReservationOutcome {
+        /// The seat is now held for the user.
+        Reserved => "reserved",
+        /// Somebody else holds or owns the seat.
+        Taken => "taken",
+        /// Somebody else was reserving the seat at the same moment.
+        Locked => "locked",
+        /// The database refused the change: the seat moved on since it was read.
+        Conflict => "conflict",
+        /// The user already has as many seats as allowed.
+        LimitReached => "limit_reached",
+        /// Refused before any seat was looked at (token, input).
+        Rejected => "rejected",
+        /// Answered from the record of an earlier request with the same idempotency key.
+        Replayed => "replayed",
+        /// The service failed.
+        Failed => "failed",
+        /// A hold ran out and the seat is free again.
+        Expired => "expired",
+        /// The user gave the hold back.
+        Cancelled => "cancelled",
+    }
+}
+
+outcomes! {
+    /// What became of a payment (`concert_payments_total{outcome}`).
+    PaymentOutcome {
+        /// The seat is sold.
+        Paid => "paid",
+        /// The account does not cover the price.
+        InsufficientBalance => "insufficient_balance",
+        /// The reservation was paid before.
+        AlreadyPaid => "already_paid",
+        /// The hold had run out.
+        Expired => "expired",
+        /// Refused before any money was looked at (token, input, not the owner).
+        Rejected => "rejected",
+        /// Answered from the record of an earlier request with the same idempotency key.
+        Replayed => "replayed",
+        /// The service failed.
+        Failed => "failed",
+    }
+}
+
+outcomes! {
+    /// What became of an attempt to lock a seat (`concert_seat_lock_wait_seconds{outcome}`).
+    LockOutcome {
+        /// The lock was given.
+        Acquired => "acquired",
+        /// Somebody else has it.
+        Busy => "busy",
+        /// No answer within the time allowed.
+        TimedOut => "timed_out",
+        /// The lock service failed.
+        Failed => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcomes_index_finds_its_counter() {
+        for (index, outcome) in ReservationOutcome::ALL.iter().enumerate() {
+            assert_eq!(*outcome as usize, index);
+        }
+        for (index, outcome) in PaymentOutcome::ALL.iter().enumerate() {
+            assert_eq!(*outcome as usize, index);
+        }
+    }
+}
