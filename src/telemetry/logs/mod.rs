@@ -172,3 +172,6 @@ pub fn slow_query(name: &'static str, took: Duration, threshold: Duration) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,410 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tracing::subscriber::with_default;
+use tracing::{debug, error, info, info_span, warn};
+
+use super::json::{MAX_LINE_BYTES, TRUNCATION_MARK};
+use super::*;
+use crate::telemetry::TraceContext;
+
+const WAIT: Duration = Duration::from_secs(10);
+
+fn config(output: LogOutput) -> LogConfig {
+    LogConfig {
+        service_name: "concertctl-api",
+        output,
+        filter: "info".into(),
+        queue: 1000,
+    }
+}
+
+/// The lines `work` logs.
+fn lines_of(config: LogConfig, work: impl FnOnce()) -> Vec<String> {
+    let (subscriber, logs) = build(config).unwrap();
+    let mut records = logs.subscribe(10_000);
+    with_default(subscriber, work);
+    assert!(logs.flush(WAIT));
+    std::iter::from_fn(|| records.try_recv())
+        .map(|record| record.line.clone())
+        .collect()
+}
+
+fn one_line_of(work: impl FnOnce()) -> Value {
+    let lines = lines_of(config(LogOutput::None), work);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    serde_json::from_str(&lines[0]).unwrap_or_else(|e| panic!("{e}: {}", lines[0]))
+}
+
+#[test]
+fn a_line_has_exactly_the_fields_of_the_format_in_order() {
+    let context = TraceContext {
+        trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+        span_id: 0xabc,
+        parent_span_id: None,
+    };
+    let lines = lines_of(config(LogOutput::None), || {
+        context.span("GET /api/v1/queue").in_scope(|| {
+            info!(
+                status = 200u64,
+                took = 1.5,
+                user = "u\"1\"",
+                ok = true,
+                none = f64::NAN,
+                delta = -3,
+                "ans\nwered"
+            );
+        });
+    });
+    let line = &lines[0];
+    let keys = [
+        "{\"timestamp\":\"",
+        "\",\"level\":\"INFO\"",
+        ",\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\"",
+        ",\"span_id\":\"0000000000000abc\"",
+        ",\"parent_span_id\":null",
+        ",\"service_name\":\"concertctl-api\"",
+        ",\"message\":\"ans\\nwered\"",
+        ",\"additional_data\":{",
+    ];
+    let mut rest = line.as_str();
+    for key in keys {
+        let at = rest
+            .find(key)
+            .unwrap_or_else(|| panic!("no {key} in {rest} of {line}"));
+        // Only the timestamp stands between two keys.
+        assert!(
+            at == 0 || at == "2026-11-23T05:49:40.123456Z".len(),
+            "{line}"
+        );
+        rest = &rest[at + key.len()..];
+    }
+    let value: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(value.as_object().unwrap().len(), 8, "{line}");
+    assert_eq!(
+        value["additional_data"],
+        json!({
+            "target": "concertctl::telemetry::logs::tests", "status": 200, "took": 1.5,
+            "user": "u\"1\"", "ok": true, "none": null, "delta": -3, "span": "GET /api/v1/queue",
+        })
+    );
+    let timestamp = value["timestamp"].as_str().unwrap();
+    let parsed: jiff::Timestamp = timestamp.parse().unwrap();
+    assert_eq!(timestamp.len(), 27);
+    assert!(timestamp.ends_with('Z'));
+    let age = jiff::Timestamp::now().duration_since(parsed);
+    assert!(age.as_secs() < 60 && !age.is_negative(), "{timestamp}");
+}
+
+#[test]
+fn outside_a_request_the_ids_are_null() {
+    let value = one_line_of(|| warn!("alone"));
+    assert_eq!(value["level"], "WARN");
+    for id in ["trace_id", "span_id", "parent_span_id"] {
+        assert_eq!(value[id], Value::Null, "{id}");
+    }
+}
+
+#[test]
+fn an_inner_span_keeps_the_trace_and_names_its_parent() {
+    let context = TraceContext::from_traceparent(Some(
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ));
+    let lines = lines_of(config(LogOutput::None), || {
+        context.span("outer").in_scope(|| {
+            error!("in the root");
+            info_span!("db.acquire", span = "db.acquire", pool = 4).in_scope(|| info!("inside"));
+        });
+    });
+    let root: Value = serde_json::from_str(&lines[0]).unwrap();
+    let inner: Value = serde_json::from_str(&lines[1]).unwrap();
+    assert_eq!(root["parent_span_id"], "00f067aa0ba902b7");
+    assert_eq!(root["span_id"], format!("{:016x}", context.span_id));
+    assert_eq!(inner["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(inner["parent_span_id"], root["span_id"]);
+    assert_ne!(inner["span_id"], root["span_id"]);
+    assert_eq!(inner["additional_data"]["pool"], 4);
+    // Of two fields of one name the nearer counts, once.
+    assert_eq!(inner["additional_data"]["span"], "db.acquire");
+    assert_eq!(lines[1].matches("\"span\":").count(), 1);
+}
+
+#[test]
+fn a_field_recorded_later_replaces_the_earlier_value() {
+    let value = one_line_of(|| {
+        let span = info_span!("request", a = 1, user = tracing::field::Empty, z = "end");
+        span.record("user", "u1");
+        span.record("a", 22_222);
+        span.record("user", "u2");
+        span.in_scope(|| info!("done"));
+    });
+    let data = &value["additional_data"];
+    assert_eq!(
+        (&data["a"], &data["user"], &data["z"]),
+        (&json!(22_222), &json!("u2"), &json!("end"))
+    );
+}
+
+#[test]
+fn an_errors_trace_survives_a_strict_filter() {
+    let mut strict = config(LogOutput::None);
+    strict.filter = "error".into();
+    let lines = lines_of(strict, || {
+        TraceContext::fresh().span("root").in_scope(|| {
+            info!("not wanted");
+            error!("wanted");
+        });
+    });
+    assert_eq!(lines.len(), 1);
+    let value: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert!(value["trace_id"].is_string(), "{value}");
+}
+
+#[test]
+fn the_load_generator_logs_under_its_own_name() {
+    for (target, service) in [
+        ("concertctl::load", "concertctl-load"),
+        ("concertctl::load::user", "concertctl-load"),
+        ("concertctl::loading", "concertctl-api"),
+    ] {
+        let value = match target {
+            "concertctl::load" => one_line_of(|| info!(target: "concertctl::load", "x")),
+            "concertctl::load::user" => {
+                one_line_of(|| info!(target: "concertctl::load::user", "x"))
+            }
+            _ => one_line_of(|| info!(target: "concertctl::loading", "x")),
+        };
+        assert_eq!(value["service_name"], service, "{target}");
+    }
+}
+
+#[test]
+fn libraries_are_quiet_unless_asked_for() {
+    let noise = || {
+        info!(target: "hyper::proto", "noise");
+        warn!(target: "hyper::proto", "trouble");
+        debug!("ours, below the filter");
+    };
+    assert_eq!(lines_of(config(LogOutput::None), noise).len(), 1);
+    let mut asked = config(LogOutput::None);
+    asked.filter = "info,hyper=info".into();
+    assert_eq!(lines_of(asked, noise).len(), 2);
+}
+
+#[test]
+fn a_bad_filter_is_named_in_the_error() {
+    let mut bad = config(LogOutput::None);
+    bad.filter = "concertctl=loud".into();
+    let error = build(bad).err().unwrap();
+    assert!(
+        format!("{error:#}").contains("\"concertctl=loud\""),
+        "{error:#}"
+    );
+}
+
+#[test]
+fn a_line_is_bounded_and_still_json() {
+    let long = "\u{1}é\"".repeat(20_000);
+    let fields = one_line_of(|| info!(a = %long, b = ?long, c = long, "{long}"));
+    let text = fields.to_string();
+    assert!(text.len() <= MAX_LINE_BYTES, "{}", text.len());
+    assert!(
+        fields["message"]
+            .as_str()
+            .unwrap()
+            .ends_with(TRUNCATION_MARK)
+    );
+    assert!(
+        fields["additional_data"]["a"]
+            .as_str()
+            .unwrap()
+            .ends_with(TRUNCATION_MARK)
+    );
+    assert_eq!(fields["additional_data"]["truncated"], true);
+}
+
+#[test]
+fn control_characters_are_escaped() {
+    let all: String = (0u8..0x80)
+        .map(char::from)
+        .chain("é\u{2028}😀".chars())
+        .collect();
+    let value = one_line_of(|| info!(all, "{all}"));
+    assert_eq!(value["message"], all);
+    assert_eq!(value["additional_data"]["all"], all);
+}
+
+#[test]
+fn a_value_that_logs_while_it_is_formatted_does_not_break_the_line() {
+    struct Chatty;
+    impl std::fmt::Debug for Chatty {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            info!("from within");
+            f.write_str("chatty")
+        }
+    }
+    let lines = lines_of(config(LogOutput::None), || info!(value = ?Chatty, "outer"));
+    for line in &lines {
+        let value: Value = serde_json::from_str(line).unwrap();
+        if value["message"] == "outer" {
+            assert_eq!(value["additional_data"]["value"], "chatty");
+        }
+    }
+}
+
+fn count_lines(path: &Path) -> u64 {
+    fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let _: Value = serde_json::from_str(line).unwrap();
+            1
+        })
+        .sum()
+}
+
+#[test]
+fn under_pressure_records_are_dropped_and_every_one_is_counted() {
+    const THREADS: u64 = 4;
+    const EACH: u64 = 20_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut small = config(LogOutput::File(path.clone()));
+    small.queue = 16;
+    let (subscriber, logs) = build(small).unwrap();
+    let dispatch = tracing::Dispatch::new(subscriber);
+    let start = Barrier::new(THREADS as usize);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                tracing::dispatcher::with_default(&dispatch, || {
+                    start.wait();
+                    for n in 0..EACH {
+                        info!(n, "pressure");
+                    }
+                });
+            });
+        }
+    });
+    assert!(logs.flush(WAIT));
+    let written = count_lines(&path);
+    assert!(
+        logs.dropped() > 0,
+        "the queue never filled: the test shows nothing"
+    );
+    assert_eq!(written + logs.dropped(), THREADS * EACH);
+}
+
+#[test]
+fn a_subscriber_that_sleeps_misses_records_and_nobody_waits_for_it() {
+    let (subscriber, logs) = build(config(LogOutput::None)).unwrap();
+    let mut slow = logs.subscribe(2);
+    with_default(subscriber, || (0..10).for_each(|n| info!(n, "tick")));
+    assert!(logs.flush(WAIT));
+    assert_eq!(logs.dropped(), 0);
+    assert_eq!(slow.missed(), 8);
+    assert!(slow.try_recv().is_some());
+}
+
+#[test]
+fn a_subscriber_learns_that_logging_ended() {
+    let (subscriber, logs) = build(config(LogOutput::None)).unwrap();
+    let mut records = logs.subscribe(10);
+    logs.set_instance("127.0.0.1:1");
+    with_default(subscriber, || info!("last words"));
+    assert!(logs.close(WAIT));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let record = tokio::time::timeout(WAIT, records.recv())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(record.instance.as_deref(), Some("127.0.0.1:1"));
+        assert_eq!(record.level, Level::INFO);
+        assert!(
+            tokio::time::timeout(WAIT, records.recv())
+                .await
+                .unwrap()
+                .is_none()
+        );
+    });
+}
+
+#[test]
+fn a_slow_query_is_reported_by_name_from_the_threshold_on() {
+    let value = one_line_of(|| {
+        let threshold = Duration::from_millis(100);
+        slow_query("seat.list", Duration::from_micros(99_999), threshold);
+        slow_query("seat.list", threshold, threshold);
+    });
+    assert_eq!(value["level"], "WARN");
+    assert_eq!(value["additional_data"]["statement"], "seat.list");
+    assert_eq!(value["additional_data"]["duration_ms"], 100.0);
+}
+
+#[test]
+fn an_unwritable_log_file_is_named_in_the_error() {
+    let error = build(config(LogOutput::File("/no/such/dir/log".into())))
+        .err()
+        .unwrap();
+    assert!(
+        format!("{error:#}").contains("/no/such/dir/log"),
+        "{error:#}"
+    );
+}
+
+/// `cargo test --release -- --ignored --nocapture cost_of`
+#[test]
+#[ignore = "a measurement, not a test"]
+#[allow(clippy::print_stdout)]
+fn cost_of_an_access_record() {
+    let mut large = config(LogOutput::None);
+    large.queue = 2_000_000;
+    let (subscriber, logs) = build(large).unwrap();
+    with_default(subscriber, || {
+        let n = 300_000u32;
+        for round in 0..3 {
+            let started = Instant::now();
+            for _ in 0..n {
+                info!(
+                    method = "GET",
+                    route = "/api/v1/queue",
+                    status = 200u64,
+                    duration_ms = 0.731,
+                    user = "0191d2c0-7a6e-7000-8000-000000000001",
+                    "request"
+                );
+            }
+            println!("{round}: outside a span: {:?}", started.elapsed() / n);
+            let started = Instant::now();
+            for _ in 0..n {
+                TraceContext::fresh()
+                    .span("GET /api/v1/queue")
+                    .in_scope(|| {
+                        info!(
+                            method = "GET",
+                            route = "/api/v1/queue",
+                            status = 200u64,
+                            duration_ms = 0.731,
+                            user = "0191d2c0-7a6e-7000-8000-000000000001",
+                            "request"
+                        );
+                    });
+            }
+            println!("{round}: with a request span: {:?}", started.elapsed() / n);
+            let started = Instant::now();
+            for _ in 0..n {
+                debug!(method = "GET", "request");
+            }
+            println!("{round}: disabled: {:?}", started.elapsed() / n);
+            assert!(logs.flush(WAIT));
+        }
+        println!("dropped {}", logs.dropped());
+    });
+}
