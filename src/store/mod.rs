@@ -1,1 +1,230 @@
-//! Durable data. SQL lives here and nowhere else.
+//! Durable data: what was acknowledged is here, on disk. SQL lives here and nowhere else.
+//!
+//! Owns the datasets, seats, reservations, accounts and queue places, and the audit over them. `booking`
+//! is the only caller; it decides the order of lock, store and metric. A new database is one more
+//! variant of [`Store`] with its migrations.
+
+mod audit_types;
+pub mod data_dir;
+pub mod sqlite;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::queue::Admission;
+use crate::domain::{
+    ConcertId, Epoch, Money, PerformanceDateId, Place, ReservationId, SeatId, SeatStatus,
+    Timestamp, UserId,
+};
+pub use audit_types::{AuditCounts, Fact, SeatCounts};
+
+/// Why the store could not do what it was asked. Refusals of the business are not errors but
+/// outcomes ([`ReserveOutcome`] and its like).
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// More work is under way than the bound allows.
+    #[error("the database has more work than it can queue")]
+    Overloaded,
+    /// No answer within the time-out. Whether the work was done is not known.
+    #[error("the database did not answer within {0:?}")]
+    Timeout(Duration),
+    /// The database is closed, cannot be reached or refused the work.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The file is not a database, or is damaged.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+}
+
+/// What a dataset consists of; stands in the database beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetInfo {
+    /// Drawn at random when it was loaded.
+    pub epoch: Epoch,
+    /// The profile it was made from.
+    pub profile: String,
+    /// Concerts, ids from 1.
+    pub concerts: u64,
+    /// Performance dates in all, ids from 1.
+    pub dates: u64,
+    /// Seats on each date; the ids of a date's seats follow each other.
+    pub seats_per_date: u64,
+    /// Users, ids 1 to this.
+    pub users: u64,
+    /// The concert people fight for.
+    pub on_sale: ConcertId,
+    /// Its seats are ids 1 to this.
+    pub on_sale_seats: u64,
+    /// Of those, ids 1 to this are the popular ones.
+    pub popular_seats: u64,
+    /// When it was loaded.
+    pub seeded_at: Timestamp,
+}
+
+impl DatasetInfo {
+    /// Seats in all.
+    #[must_use]
+    pub fn seats(&self) -> u64 {
+        self.dates * self.seats_per_date
+    }
+
+    /// Whether `user` exists: users are made by seeding only, with ids from 1.
+    #[must_use]
+    pub fn has_user(&self, user: UserId) -> bool {
+        u64::try_from(user.0).is_ok_and(|id| (1..=self.users).contains(&id))
+    }
+}
+
+/// Concerts and their dates: small, and unchanged while the dataset stands.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// By ascending id.
+    pub concerts: Vec<(ConcertId, String)>,
+    /// By ascending id: date id, concert, `YYYY-MM-DD`.
+    pub dates: Vec<(PerformanceDateId, ConcertId, String)>,
+}
+
+/// What is durable of the queue, as read at start.
+#[derive(Clone, Debug, Default)]
+pub struct QueueSnapshot {
+    /// Place, user and whether it was used up, by ascending place.
+    pub places: Vec<(Place, UserId, bool)>,
+    /// Mark and time of every batch, ascending.
+    pub admissions: Vec<(Place, Timestamp)>,
+    /// The settings last made, if any.
+    pub admission: Option<Admission>,
+}
+
+/// A seat as last committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatRow {
+    /// The seat.
+    pub id: SeatId,
+    /// Its number on the date.
+    pub number: i64,
+    /// Its price.
+    pub price: Money,
+    /// Its status.
+    pub status: SeatStatus,
+    /// Moves with every change: a writer that saw another version loses.
+    pub version: i64,
+}
+
+/// Key and fingerprint of a repeatable request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The client's key.
+    pub key: String,
+    /// Of route and body: a repeat must have the same.
+    pub fingerprint: i64,
+}
+
+/// An answer, and whether it is the first or a repeat of one given before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keyed<T> {
+    /// Decided now.
+    Fresh(T),
+    /// Decided before, for the same key and request.
+    Replayed(T),
+    /// The key was used for another request.
+    Mismatch,
+}
+
+/// A reservation to be made.
+#[derive(Clone, Debug)]
+pub struct Reserve {
+    /// The seat, and the version at which it was seen free.
+    pub seat: SeatId,
+    /// The version at which it was seen free.
+    pub seen_version: i64,
+    /// For whom.
+    pub user: UserId,
+    /// What it will cost.
+    pub price: Money,
+    /// Now.
+    pub now: Timestamp,
+    /// Until when it is held.
+    pub expires_at: Timestamp,
+    /// Most live reservations that a user may hold.
+    pub limit: u32,
+}
+
+/// What became of an attempt to reserve. Kept for repeats, so variants and names are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReserveOutcome {
+    /// Held.
+    Reserved {
+        /// The new reservation.
+        id: ReservationId,
+        /// Until when it must be paid.
+        expires_at: Timestamp,
+    },
+    /// The seat was held or sold when it was looked at.
+    Taken,
+    /// The seat's lock was somebody else's.
+    Locked,
+    /// The seat changed between look and write.
+    Conflict,
+    /// The user holds as many as one may.
+    LimitReached,
+}
+
+/// What became of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChargeOutcome {
+    /// Done.
+    Charged {
+        /// The balance after it.
+        balance: Money,
+        /// When.
+        at: Timestamp,
+    },
+    /// The balance would exceed what an account can hold.
+    Overflow,
+    /// There is no such user.
+    UnknownUser,
+}
+
+/// What became of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PayOutcome {
+    /// Paid; the place is used up.
+    Paid,
+    /// There is no such reservation.
+    Unknown,
+    /// It is another user's.
+    Foreign,
+    /// The hold ran out or was given back.
+    Expired,
+    /// It is paid already.
+    AlreadyPaid,
+    /// The balance does not cover the price.
+    BalanceTooLow,
+}
+
+/// What became of giving a reservation back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// The seat is free again.
+    Cancelled,
+    /// There is no such live reservation.
+    Unknown,
+    /// It is another user's.
+    Foreign,
+    /// It is paid already.
+    AlreadyPaid,
+}
+
+/// A payment to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Pay {
+    /// Who pays.
+    pub user: UserId,
+    /// For what.
+    pub reservation: ReservationId,
+    /// The payer's place in the queue, which ends with the payment.
+    pub place: Place,
+    /// Now.
+    pub now: Timestamp,
+}

@@ -1,0 +1,161 @@
+//! A data directory: which dataset is in use, and who may use it.
+//!
+//! `datasets/<epoch>.db` holds a dataset; `CURRENT` names the one in use and is replaced by an atomic
+//! rename, which is the moment a new dataset comes into force. Whatever `CURRENT` does not name is a
+//! leftover of an interruption. `lock` is held by the process that uses the directory.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::domain::Epoch;
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It cannot be made or written.
+    #[error("the data directory {dir} cannot be used: {error}; choose another with --data-dir")]
+    Unusable {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another process uses it.
+    #[error(
+        "the data directory {0} is in use by another concertctl; stop it, or choose another with --data-dir"
+    )]
+    InUse(PathBuf),
+    /// `CURRENT` is not as we write it.
+    #[error("{0} does not name a dataset; remove it and seed again with `concertctl seed`")]
+    BadPointer(PathBuf),
+}
+
+/// A data directory that this process holds.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    // Held for as long as the value lives; the system frees it when the process ends, however.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if need be, and takes hold of it.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn open(root: &Path) -> Result<DataDir, DataDirError> {
+        let unusable = |error| DataDirError::Unusable {
+            dir: root.to_owned(),
+            error,
+        };
+        fs::create_dir_all(root.join("datasets")).map_err(unusable)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join("lock"))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(DataDir {
+                root: root.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(root.to_owned())),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file of the dataset in use, or `None` before the first seeding.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn current(&self) -> Result<Option<PathBuf>, DataDirError> {
+        let pointer = self.root.join("CURRENT");
+        match fs::read_to_string(&pointer) {
+            Ok(name) => {
+                let name = name.trim();
+                if u64::from_str_radix(name, 16).is_err() {
+                    return Err(DataDirError::BadPointer(pointer));
+                }
+                Ok(Some(self.root.join("datasets").join(format!("{name}.db"))))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.unusable(error)),
+        }
+    }
+
+    /// Where a new dataset of that epoch is to be written.
+    #[must_use]
+    pub fn file_for(&self, epoch: Epoch) -> PathBuf {
+        self.root
+            .join("datasets")
+            .join(format!("{:016x}.db", epoch.0))
+    }
+
+    /// Puts the finished dataset of `epoch` in force.
+    ///
+    /// # Errors
+    /// [`DataDirError`]; then the one before is still in force.
+    pub fn put_in_force(&self, epoch: Epoch) -> Result<(), DataDirError> {
+        write_atomically(
+            &self.root.join("CURRENT"),
+            format!("{:016x}\n", epoch.0).as_bytes(),
+        )
+        .map_err(|error| self.unusable(error))
+    }
+
+    /// Removes every dataset but the one in force: leftovers of interruptions, and the one before.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn sweep(&self) -> Result<(), DataDirError> {
+        let current = self.current()?;
+        let kept = current
+            .as_deref()
+            .and_then(Path::file_stem)
+            .map(ToOwned::to_owned);
+        let entries = fs::read_dir(self.root.join("datasets")).map_err(|e| self.unusable(e))?;
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.file_stem() != kept.as_deref() {
+                // A leftover that cannot be removed now is tried again at the next start.
+                drop(fs::remove_file(path));
+            }
+        }
+        Ok(())
+    }
+
+    fn unusable(&self, error: io::Error) -> DataDirError {
+        DataDirError::Unusable {
+            dir: self.root.clone(),
+            error,
+        }
+    }
+}
+
+/// Replaces `path` by `content` so that a crash leaves the old or the new, readable by its owner only.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("tmp");
+    let mut options = File::options();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,142 @@
+//! Loading a dataset: into a file of its own that nobody reads yet, so that neither an interruption
+//! nor a crash can touch the dataset in use.
+//!
+//! Rows are made inside SQLite by a recursive query, a chunk a statement: nothing is bound row by
+//! row, memory stays flat, and between two chunks there is time to report and to stop. Keys ascend,
+//! so that every index grows at its end.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::schema;
+use crate::domain::Timestamp;
+use crate::store::{DatasetInfo, StoreError};
+
+/// A dataset being written.
+pub struct BulkLoad {
+    connection: Connection,
+    file: PathBuf,
+}
+
+/// From which seat number on a price holds: `(up_to_number, price)`, ascending.
+pub type PriceTiers<'a> = &'a [(u32, i64)];
+
+impl BulkLoad {
+    /// Begins a dataset in `file`, which must not exist.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be made.
+    pub fn create(file: &Path) -> Result<BulkLoad, StoreError> {
+        let mut connection = Connection::open_with_flags(
+            file,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        // No journal and no fsync on the way: a file that is not finished is thrown away, and
+        // `finish` puts the finished one on disk before anybody is told.
+        connection.execute_batch(
+            "PRAGMA journal_mode = OFF;
+             PRAGMA synchronous = OFF;
+             PRAGMA locking_mode = EXCLUSIVE;
+             PRAGMA cache_size = -32768;",
+        )?;
+        schema::migrate(&mut connection)?;
+        Ok(BulkLoad {
+            connection,
+            file: file.to_owned(),
+        })
+    }
+
+    /// Concerts `from..=to`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn concerts(&mut self, from: u64, to: u64) -> Result<(), StoreError> {
+        self.rows(
+            "INSERT INTO concerts (id, performer)
+             WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+             SELECT i, 'performer' || i FROM n",
+            params![from, to],
+        )
+    }
+
+    /// Performance dates `from..=to`, `per_concert` of them on each concert, on the days after
+    /// `first_day` (`YYYY-MM-DD`).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn dates(
+        &mut self,
+        from: u64,
+        to: u64,
+        per_concert: u64,
+        first_day: &str,
+    ) -> Result<(), StoreError> {
+        self.rows(
+            "INSERT INTO performance_dates (id, concert_id, date)
+             WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+             SELECT i, (i - 1) / ?3 + 1, date(?4, ((i - 1) % ?3) || ' days') FROM n",
+            params![from, to, per_concert, first_day],
+        )
+    }
+
+    /// Users `from..=to`, with nothing in their accounts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn users(&mut self, from: u64, to: u64, now: Timestamp) -> Result<(), StoreError> {
+        self.rows(
+            "INSERT INTO users (id, modified_at)
+             WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+             SELECT i, ?3 FROM n",
+            params![from, to, now.0],
+        )
+    }
+
+    /// Seats `from..=to`, `per_date` of them on each date.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn seats(
+        &mut self,
+        from: u64,
+        to: u64,
+        per_date: u64,
+        prices: PriceTiers<'_>,
+    ) -> Result<(), StoreError> {
+        let mut price = String::from("CASE");
+        for (up_to, amount) in prices {
+            price.push_str(&format!(" WHEN (i - 1) % ?3 < {up_to} THEN {amount}"));
+        }
+        let last = prices.last().map_or(0, |(_, amount)| *amount);
+        let sql = format!(
+            "INSERT INTO seats (id, performance_date_id, number, price)
+             WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+             SELECT i, (i - 1) / ?3 + 1, (i - 1) % ?3 + 1, {price} ELSE {last} END FROM n",
+        );
+        self.rows(&sql, params![from, to, per_date])
+    }
+
+    /// Describes the dataset and puts it on disk. After this the file is complete.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the file is of no use.
+    pub fn finish(self, info: &DatasetInfo) -> Result<(), StoreError> {
+        schema::write_info(&self.connection, info)?;
+        self.connection.execute_batch("PRAGMA optimize;")?;
+        self.connection
+            .close()
+            .map_err(|(_, error)| StoreError::from(error))?;
+        let synced = std::fs::File::open(&self.file).and_then(|file| file.sync_all());
+        synced.map_err(|error| StoreError::Unavailable(format!("fsync: {error}")))
+    }
+
+    fn rows(&mut self, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
+        let tx = self.connection.transaction()?;
+        tx.prepare_cached(sql)?.execute(params)?;
+        tx.commit()?;
+        Ok(())
+    }
+}

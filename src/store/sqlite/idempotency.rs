@@ -1,0 +1,71 @@
+//! The first answer to a keyed request, given again to its repeats.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::writer::Tx;
+use crate::domain::{Timestamp, UserId};
+use crate::store::{Idempotency, Keyed, StoreError};
+
+/// What was answered under `key`, if anything was.
+pub(super) fn find<T: DeserializeOwned>(
+    conn: &Connection,
+    user: UserId,
+    key: &Idempotency,
+) -> Result<Option<Keyed<T>>, StoreError> {
+    let row: Option<(i64, String)> = conn
+        .prepare_cached(
+            "SELECT fingerprint, answer FROM idempotency WHERE user_id = ?1 AND key = ?2",
+        )?
+        .query_row(params![user.0, key.key], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((fingerprint, answer)) = row else {
+        return Ok(None);
+    };
+    if fingerprint != key.fingerprint {
+        return Ok(Some(Keyed::Mismatch));
+    }
+    serde_json::from_str(&answer)
+        .map(|answer| Some(Keyed::Replayed(answer)))
+        .map_err(|error| StoreError::Damaged(format!("a kept answer cannot be read: {error}")))
+}
+
+/// Decides once per key: answers from memory, or decides and remembers in the same transaction.
+pub(super) fn once<T: Serialize + DeserializeOwned>(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    key: Option<Idempotency>,
+    now: Timestamp,
+    decide: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<Keyed<T>, StoreError> {
+    let Some(key) = key else {
+        return decide(tx).map(Keyed::Fresh);
+    };
+    if let Some(found) = find(tx.conn, user, &key)? {
+        return Ok(found);
+    }
+    let answer = decide(tx)?;
+    let text = serde_json::to_string(&answer)
+        .map_err(|error| StoreError::Unavailable(format!("answer: {error}")))?;
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO idempotency (user_id, key, fingerprint, answer, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![user.0, key.key, key.fingerprint, text, now.0])?;
+    Ok(Keyed::Fresh(answer))
+}
+
+/// Forgets at most `most` answers older than `before`.
+pub(super) fn forget(tx: &mut Tx<'_>, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+    let forgotten = tx
+        .conn
+        .prepare_cached(
+            "DELETE FROM idempotency WHERE (user_id, key) IN
+                 (SELECT user_id, key FROM idempotency WHERE at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before.0, most])?;
+    Ok(forgotten as u64)
+}

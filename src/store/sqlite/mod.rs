@@ -1,0 +1,401 @@
+//! SQLite: one file a dataset, one writer thread that commits in groups, a few reader threads.
+//!
+//! An acknowledged write is on disk: replies leave only after the `COMMIT` that carries them
+//! (`synchronous=FULL`). Group commit makes that cheap: whatever arrived while the last commit was
+//! on its way to the disk goes into the next one. `rusqlite` on threads of our own is used rather
+//! than an async pool, because a group commit needs the whole connection for the whole batch.
+
+mod accounts;
+mod audit;
+pub mod bulk;
+mod idempotency;
+mod queue;
+mod readers;
+mod reservations;
+mod schema;
+mod seats;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{
+    AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed, Pay,
+    PayOutcome, QueueSnapshot, Reserve, ReserveOutcome, SeatCounts, SeatRow, StoreError,
+};
+use crate::domain::queue::Admission;
+use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
+use crate::telemetry::Metrics;
+use readers::Readers;
+use writer::Writer;
+
+/// How a dataset is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Reader threads.
+    pub readers: usize,
+    /// How long a caller waits for an answer.
+    pub timeout: Duration,
+    /// Statements slower than this are logged.
+    pub slow: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            readers: 4,
+            timeout: Duration::from_secs(5),
+            slow: Duration::from_millis(100),
+        }
+    }
+}
+
+/// An open dataset.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    info: DatasetInfo,
+    versions: Arc<DateVersions>,
+}
+
+/// A number for each performance date that moves after every commit that changed a seat of it, so
+/// that a seat map is read again only when something changed.
+struct DateVersions(Box<[AtomicU64]>);
+
+impl DateVersions {
+    fn new(dates: u64) -> DateVersions {
+        DateVersions((0..=dates).map(|_| AtomicU64::new(1)).collect())
+    }
+
+    fn at(&self, date: PerformanceDateId) -> Option<&AtomicU64> {
+        usize::try_from(date.0).ok().and_then(|at| self.0.get(at))
+    }
+
+    fn bump(&self, date: PerformanceDateId) {
+        if let Some(version) = self.at(date) {
+            version.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Opens the dataset in `file`, running migrations that are due.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the file is not a database of ours, [`StoreError::Unavailable`]
+    /// when it cannot be opened.
+    pub fn open(file: &Path, options: Options, metrics: Metrics) -> Result<Self, StoreError> {
+        let mut connection = schema::open_writer(file)?;
+        schema::migrate(&mut connection)?;
+        let info = schema::read_info(&connection)?;
+        let versions = Arc::new(DateVersions::new(info.dates));
+        let readers = Readers::start(file, options, metrics.clone())?;
+        let writer = Writer::start(connection, options, Arc::clone(&versions), metrics)?;
+        Ok(SqliteStore {
+            writer,
+            readers,
+            info,
+            versions,
+        })
+    }
+
+    /// What the dataset consists of.
+    #[must_use]
+    pub fn info(&self) -> &DatasetInfo {
+        &self.info
+    }
+
+    /// Moves with every committed change of a seat of `date`; `None` when there is no such date.
+    #[must_use]
+    pub fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
+        if date.0 < 1 {
+            return None;
+        }
+        self.versions
+            .at(date)
+            .map(|version| version.load(Ordering::Acquire))
+    }
+
+    /// Finishes what is under way and closes the file.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close();
+    }
+
+    /// Concerts and dates.
+    ///
+    /// # Errors
+    /// As every read: [`StoreError`].
+    pub async fn catalog(&self) -> Result<Catalog, StoreError> {
+        self.readers.run("catalog.read", seats::catalog).await
+    }
+
+    /// The queue as it was when the last process ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
+        self.readers
+            .run_unbounded("queue.restore", queue::snapshot)
+            .await
+    }
+
+    /// Makes a place durable. `replaces` is the user's earlier, ended place, if any.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the place must not be used.
+    pub async fn register(
+        &self,
+        place: Place,
+        user: UserId,
+        now: Timestamp,
+        replaces: Option<Place>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .run("queue.register", move |tx| {
+                queue::register(tx, place, user, now, replaces)
+            })
+            .await
+    }
+
+    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nobody was admitted.
+    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+        self.writer
+            .run("queue.admit", move |tx| queue::admit(tx, mark, at))
+            .await
+    }
+
+    /// Keeps the admission settings.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
+        self.writer
+            .run("queue.save_admission", move |tx| {
+                queue::save_admission(tx, &admission)
+            })
+            .await
+    }
+
+    /// A seat, with the date it is on, and the answer already given under `key` if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seat_and_replay(
+        &self,
+        seat: SeatId,
+        user: UserId,
+        key: Option<Idempotency>,
+    ) -> Result<
+        (
+            Option<(PerformanceDateId, SeatRow)>,
+            Option<Keyed<ReserveOutcome>>,
+        ),
+        StoreError,
+    > {
+        self.readers
+            .run("seat.read", move |conn| {
+                let replay = match &key {
+                    Some(key) => idempotency::find(conn, user, key)?,
+                    None => None,
+                };
+                Ok((seats::seat(conn, seat)?, replay))
+            })
+            .await
+    }
+
+    /// The answer already given under `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replay<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        user: UserId,
+        key: Idempotency,
+    ) -> Result<Option<Keyed<T>>, StoreError> {
+        self.readers
+            .run("idempotency.read", move |conn| {
+                idempotency::find(conn, user, &key)
+            })
+            .await
+    }
+
+    /// All seats of a date, by number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
+        self.readers
+            .run("seats.read", move |conn| seats::of_date(conn, date))
+            .await
+    }
+
+    /// Seats of the concert on sale by status.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
+        let on_sale = self.info.on_sale_seats;
+        self.readers
+            .run("seats.count", move |conn| seats::counts(conn, on_sale))
+            .await
+    }
+
+    /// Tries to reserve: version check, unique index and limit in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reserve(
+        &self,
+        reserve: Reserve,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+        self.writer
+            .run_atomic("reservation.create", move |tx| {
+                idempotency::once(tx, reserve.user, key, reserve.now, |tx| {
+                    reservations::reserve(tx, &reserve)
+                })
+            })
+            .await
+    }
+
+    /// Remembers a refusal that was decided before the store was asked, so that a repeat of the
+    /// keyed request is answered alike; gives back what was answered first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remember_refusal(
+        &self,
+        user: UserId,
+        key: Idempotency,
+        refusal: ReserveOutcome,
+        now: Timestamp,
+    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+        self.writer
+            .run_atomic("reservation.refuse", move |tx| {
+                idempotency::once(tx, user, Some(key), now, |_| Ok(refusal))
+            })
+            .await
+    }
+
+    /// Gives a hold back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn cancel(
+        &self,
+        reservation: ReservationId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<CancelOutcome, StoreError> {
+        self.writer
+            .run_atomic("reservation.cancel", move |tx| {
+                reservations::cancel(tx, reservation, user, now)
+            })
+            .await
+    }
+
+    /// Ends up to `most` holds that ran out; gives the number ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn expire_holds(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
+        self.writer
+            .run_atomic("reservation.expire", move |tx| {
+                reservations::expire(tx, now, most)
+            })
+            .await
+    }
+
+    /// Forgets answers to keyed requests that are older than `before`, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_answers(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        self.writer
+            .run("idempotency.forget", move |tx| {
+                idempotency::forget(tx, before, most)
+            })
+            .await
+    }
+
+    /// The balance of `user`, or `None` when there is no such user.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
+        self.readers
+            .run("account.read", move |conn| accounts::balance(conn, user))
+            .await
+    }
+
+    /// Adds `amount` to the balance of `user`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn charge(
+        &self,
+        user: UserId,
+        amount: Money,
+        now: Timestamp,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<ChargeOutcome>, StoreError> {
+        self.writer
+            .run_atomic("account.charge", move |tx| {
+                idempotency::once(tx, user, key, now, |tx| {
+                    accounts::charge(tx, user, amount, now)
+                })
+            })
+            .await
+    }
+
+    /// Pays a reservation and ends the payer's place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn pay(
+        &self,
+        pay: Pay,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<PayOutcome>, StoreError> {
+        self.writer
+            .run_atomic("reservation.pay", move |tx| {
+                idempotency::once(tx, pay.user, key, pay.now, |tx| accounts::pay(tx, &pay))
+            })
+            .await
+    }
+
+    /// Counts violations of the business truth over everything in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
+        let on_sale = self.info.on_sale_seats;
+        self.readers
+            .run_unbounded("audit.count", move |conn| audit::count(conn, on_sale))
+            .await
+    }
+
+    /// Those of `facts` that are not in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
+        self.readers
+            .run_unbounded("audit.lookup", move |conn| audit::missing(conn, facts))
+            .await
+    }
+
+    /// Whether the writer answers.
+    ///
+    /// # Errors
+    /// [`StoreError`] with what is wrong.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.writer.run("ping", |_| Ok(())).await
+    }
+}

@@ -1,0 +1,95 @@
+//! Places and admissions.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::writer::Tx;
+use crate::domain::queue::Admission;
+use crate::domain::{Place, Timestamp, UserId};
+use crate::store::{QueueSnapshot, StoreError};
+
+/// SQLite integers are signed; places count from 1 and never get there.
+fn signed(place: Place) -> i64 {
+    i64::try_from(place.0).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> Place {
+    Place(u64::try_from(value).unwrap_or(0))
+}
+
+pub(super) fn register(
+    tx: &mut Tx<'_>,
+    place: Place,
+    user: UserId,
+    now: Timestamp,
+    replaces: Option<Place>,
+) -> Result<(), StoreError> {
+    if let Some(old) = replaces {
+        end(tx, old, now)?;
+    }
+    tx.conn
+        .prepare_cached("INSERT INTO queue_places (place, user_id, issued_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![signed(place), user.0, now.0])?;
+    Ok(())
+}
+
+/// Ends a place: used up by a payment, or left behind by a new registration.
+pub(super) fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE queue_places SET ended_at = ?2 WHERE place = ?1 AND ended_at IS NULL",
+        )?
+        .execute(params![signed(place), now.0])?;
+    Ok(())
+}
+
+pub(super) fn admit(tx: &mut Tx<'_>, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached("INSERT INTO admissions (mark, at) VALUES (?1, ?2)")?
+        .execute(params![signed(mark), at.0])?;
+    Ok(())
+}
+
+pub(super) fn save_admission(tx: &mut Tx<'_>, admission: &Admission) -> Result<(), StoreError> {
+    let text = serde_json::to_string(admission)
+        .map_err(|error| StoreError::Unavailable(format!("admission settings: {error}")))?;
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO meta (key, value) VALUES ('admission', ?1)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        )?
+        .execute([text])?;
+    Ok(())
+}
+
+pub(super) fn snapshot(conn: &Connection) -> Result<QueueSnapshot, StoreError> {
+    let places = conn
+        .prepare("SELECT place, user_id, ended_at IS NOT NULL FROM queue_places ORDER BY place")?
+        .query_map([], |row| {
+            Ok((unsigned(row.get(0)?), UserId(row.get(1)?), row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let admissions = conn
+        .prepare("SELECT mark, at FROM admissions ORDER BY mark")?
+        .query_map([], |row| {
+            Ok((unsigned(row.get(0)?), Timestamp(row.get(1)?)))
+        })?
+        .collect::<Result<_, _>>()?;
+    let text: Option<String> = conn
+        .query_row(
+            "SELECT value FROM meta WHERE key = 'admission'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let admission = match text {
+        Some(text) => Some(serde_json::from_str(&text).map_err(|error| {
+            StoreError::Damaged(format!("the admission settings cannot be read: {error}"))
+        })?),
+        None => None,
+    };
+    Ok(QueueSnapshot {
+        places,
+        admissions,
+        admission,
+    })
+}

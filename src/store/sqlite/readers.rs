@@ -1,0 +1,139 @@
+//! A few threads with a read-only connection each. Readers see the last commit and never wait for
+//! the writer (WAL).
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{Options, schema};
+use crate::store::StoreError;
+use crate::telemetry::{self, Metrics};
+
+/// Reads that may wait for a connection.
+const QUEUE: usize = 16_384;
+/// Even an audit over a large dataset ends within this.
+const LONG: Duration = Duration::from_secs(120);
+
+struct Job {
+    name: &'static str,
+    queued: Instant,
+    work: Box<dyn FnOnce(&Connection) + Send>,
+}
+
+/// The handle to the reader threads.
+pub(super) struct Readers {
+    queue: Mutex<Option<mpsc::SyncSender<Job>>>,
+    timeout: Duration,
+}
+
+impl Readers {
+    /// Opens the connections and starts the threads.
+    pub(super) fn start(
+        file: &Path,
+        options: Options,
+        metrics: Metrics,
+    ) -> Result<Readers, StoreError> {
+        let (sender, receiver) = mpsc::sync_channel::<Job>(QUEUE);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let busy = Arc::new(AtomicU64::new(0));
+        let max = options.readers.max(1) as u64;
+        for at in 0..max {
+            let connection = schema::open_reader(file)?;
+            let (receiver, busy, metrics) =
+                (Arc::clone(&receiver), Arc::clone(&busy), metrics.clone());
+            std::thread::Builder::new()
+                .name(format!("sqlite-reader-{at}"))
+                .spawn(move || run(&connection, &receiver, &busy, max, &metrics, options.slow))
+                .map_err(|error| StoreError::Unavailable(format!("reader thread: {error}")))?;
+        }
+        metrics.set_db_connections(0, max, max);
+        Ok(Readers {
+            queue: Mutex::new(Some(sender)),
+            timeout: options.timeout,
+        })
+    }
+
+    /// Runs `work` on the next free connection.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run_within(self.timeout, name, work).await
+    }
+
+    /// The same for work over the whole dataset, which takes as long as it takes (within reason).
+    pub(super) async fn run_unbounded<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run_within(LONG, name, work).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        name: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let job = Job {
+            name,
+            queued: Instant::now(),
+            // A caller that gave up is not told.
+            work: Box::new(move |conn| drop(sender.send(work(conn)))),
+        };
+        match self.queue.lock().as_ref() {
+            None => return Err(StoreError::Unavailable("the database is closed".to_owned())),
+            Some(queue) => queue.try_send(job).map_err(|error| match error {
+                mpsc::TrySendError::Full(_) => StoreError::Overloaded,
+                mpsc::TrySendError::Disconnected(_) => {
+                    StoreError::Unavailable("the readers have stopped".to_owned())
+                }
+            })?,
+        }
+        match tokio::time::timeout(timeout, receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(StoreError::Unavailable("a reader has stopped".to_owned())),
+            Err(_) => Err(StoreError::Timeout(timeout)),
+        }
+    }
+
+    /// Takes no more work; the threads end when the queue is empty.
+    pub(super) fn close(&self) {
+        self.queue.lock().take();
+    }
+}
+
+fn run(
+    connection: &Connection,
+    queue: &Mutex<mpsc::Receiver<Job>>,
+    busy: &AtomicU64,
+    max: u64,
+    metrics: &Metrics,
+    slow: Duration,
+) {
+    loop {
+        // The lock is held while waiting: whoever holds it is the next to get work.
+        let job = match queue.lock().recv() {
+            Ok(job) => job,
+            Err(_) => return,
+        };
+        let used = busy.fetch_add(1, Ordering::Relaxed) + 1;
+        metrics.set_db_connections(used, max.saturating_sub(used), max);
+        let started = Instant::now();
+        metrics.db_wait(started.duration_since(job.queued));
+        (job.work)(connection);
+        let took = started.elapsed();
+        metrics.db_operation(job.name, took);
+        telemetry::slow_query(job.name, took, slow);
+        let used = busy.fetch_sub(1, Ordering::Relaxed) - 1;
+        metrics.set_db_connections(used, max.saturating_sub(used), max);
+    }
+}

@@ -1,0 +1,82 @@
+//! Concerts, dates and seats, as read.
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use crate::domain::{ConcertId, Money, PerformanceDateId, SeatId, SeatStatus};
+use crate::store::{Catalog, SeatCounts, SeatRow, StoreError};
+
+pub(super) fn catalog(conn: &Connection) -> Result<Catalog, StoreError> {
+    let concerts = conn
+        .prepare("SELECT id, performer FROM concerts ORDER BY id")?
+        .query_map([], |row| Ok((ConcertId(row.get(0)?), row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let dates = conn
+        .prepare("SELECT id, concert_id, date FROM performance_dates ORDER BY id")?
+        .query_map([], |row| {
+            Ok((
+                PerformanceDateId(row.get(0)?),
+                ConcertId(row.get(1)?),
+                row.get(2)?,
+            ))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Catalog { concerts, dates })
+}
+
+/// Columns: id, number, price, status, version.
+fn row(row: &Row<'_>) -> rusqlite::Result<SeatRow> {
+    let code = row.get(3)?;
+    Ok(SeatRow {
+        id: SeatId(row.get(0)?),
+        number: row.get(1)?,
+        price: Money(row.get(2)?),
+        status: SeatStatus::from_code(code)
+            .ok_or(rusqlite::Error::IntegralValueOutOfRange(3, code))?,
+        version: row.get(4)?,
+    })
+}
+
+pub(super) fn seat(
+    conn: &Connection,
+    seat: SeatId,
+) -> Result<Option<(PerformanceDateId, SeatRow)>, StoreError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT id, number, price, status, version, performance_date_id FROM seats WHERE id = ?1",
+        )?
+        .query_row([seat.0], |r| Ok((PerformanceDateId(r.get(5)?), row(r)?)))
+        .optional()?)
+}
+
+pub(super) fn of_date(
+    conn: &Connection,
+    date: PerformanceDateId,
+) -> Result<Vec<SeatRow>, StoreError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT id, number, price, status, version FROM seats
+             WHERE performance_date_id = ?1 ORDER BY number",
+        )?
+        .query_map([date.0], row)?
+        .collect::<Result<_, _>>()?)
+}
+
+/// The seats of the concert on sale are ids 1 to `on_sale`.
+pub(super) fn counts(conn: &Connection, on_sale: u64) -> Result<SeatCounts, StoreError> {
+    let mut counts = SeatCounts::default();
+    let mut statement = conn.prepare_cached(
+        "SELECT status, count(*) FROM seats WHERE id BETWEEN 1 AND ?1 GROUP BY status",
+    )?;
+    let mut rows = statement.query([i64::try_from(on_sale).unwrap_or(i64::MAX)])?;
+    while let Some(row) = rows.next()? {
+        let count: i64 = row.get(1)?;
+        let count = u64::try_from(count).unwrap_or(0);
+        match SeatStatus::from_code(row.get(0)?) {
+            Some(SeatStatus::Available) => counts.available = count,
+            Some(SeatStatus::Pending) => counts.pending = count,
+            Some(SeatStatus::Unavailable) => counts.unavailable = count,
+            None => {}
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,219 @@
+//! Group commit: one thread, one connection, as many requests in a transaction as have arrived.
+//!
+//! A request's reply is sent after the commit that carries it, never before.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{DateVersions, Options};
+use crate::domain::PerformanceDateId;
+use crate::store::StoreError;
+use crate::telemetry::{self, Metrics};
+
+/// Requests that may wait for the writer.
+const QUEUE: usize = 32_768;
+/// Most requests in one transaction.
+const BATCH: usize = 1_024;
+
+/// What a piece of work sees of the transaction it runs in.
+pub(super) struct Tx<'a> {
+    /// The connection, inside the transaction.
+    pub(super) conn: &'a Connection,
+    touched: Vec<PerformanceDateId>,
+}
+
+impl Tx<'_> {
+    /// Notes that a seat of `date` changes with this transaction.
+    pub(super) fn touch(&mut self, date: PerformanceDateId) {
+        self.touched.push(date);
+    }
+}
+
+/// Runs in the transaction; gives back what to call once its fate is known.
+type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Reply + Send>;
+type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+struct Job {
+    name: &'static str,
+    queued: Instant,
+    work: Work,
+}
+
+/// The handle to the writer thread.
+pub(super) struct Writer {
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    timeout: Duration,
+}
+
+impl Writer {
+    /// Starts the thread that owns `connection`.
+    pub(super) fn start(
+        connection: Connection,
+        options: Options,
+        versions: Arc<DateVersions>,
+        metrics: Metrics,
+    ) -> Result<Writer, StoreError> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || run(connection, receiver, &versions, &metrics, options.slow))
+            .map_err(|error| StoreError::Unavailable(format!("writer thread: {error}")))?;
+        Ok(Writer {
+            queue: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+            timeout: options.timeout,
+        })
+    }
+
+    /// Runs `work`, which changes the database in at most one statement, and waits for its commit.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let work: Work = Box::new(move |tx| {
+            let result = work(tx);
+            Box::new(move |committed| {
+                let answer = result
+                    .and_then(|value| committed.map(|()| value).map_err(StoreError::Unavailable));
+                // The caller may have given up; what was done stays done.
+                drop(sender.send(answer));
+            })
+        });
+        self.enqueue(Job {
+            name,
+            queued: Instant::now(),
+            work,
+        })?;
+        match tokio::time::timeout(self.timeout, receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(StoreError::Unavailable("the writer has stopped".to_owned())),
+            Err(_) => Err(StoreError::Timeout(self.timeout)),
+        }
+    }
+
+    /// Like [`Writer::run`], for work of several statements: all of it happens, or none.
+    pub(super) async fn run_atomic<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(name, move |tx| {
+            tx.conn.prepare_cached("SAVEPOINT work")?.execute([])?;
+            let touched = tx.touched.len();
+            let result = work(tx);
+            if result.is_err() {
+                tx.touched.truncate(touched);
+                tx.conn.prepare_cached("ROLLBACK TO work")?.execute([])?;
+            }
+            tx.conn.prepare_cached("RELEASE work")?.execute([])?;
+            result
+        })
+        .await
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), StoreError> {
+        let queue = self.queue.lock();
+        let Some(queue) = queue.as_ref() else {
+            return Err(StoreError::Unavailable("the database is closed".to_owned()));
+        };
+        queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => {
+                StoreError::Unavailable("the writer has stopped".to_owned())
+            }
+        })
+    }
+
+    /// Takes no more work, finishes what is queued, closes the connection.
+    pub(super) async fn close(&self) {
+        self.queue.lock().take();
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread {
+            // A panic of the writer was reported when it happened.
+            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        }
+    }
+}
+
+fn run(
+    mut connection: Connection,
+    mut queue: mpsc::Receiver<Job>,
+    versions: &DateVersions,
+    metrics: &Metrics,
+    slow: Duration,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        commit_group(&mut connection, &mut batch, versions, metrics, slow);
+    }
+}
+
+fn commit_group(
+    connection: &mut Connection,
+    batch: &mut Vec<Job>,
+    versions: &DateVersions,
+    metrics: &Metrics,
+    slow: Duration,
+) {
+    let mut replies: Vec<Reply> = Vec::with_capacity(batch.len());
+    let mut tx = Tx {
+        conn: connection,
+        touched: Vec::new(),
+    };
+    let mut begun = tx.conn.execute_batch("BEGIN IMMEDIATE");
+    for job in batch.drain(..) {
+        metrics.db_wait(job.queued.elapsed());
+        if begun.is_ok() && tx.conn.is_autocommit() {
+            // A full disk or an I/O error ended the transaction under us: what was in it is lost.
+            fail(&mut replies, "the transaction was rolled back");
+            tx.touched.clear();
+            begun = tx.conn.execute_batch("BEGIN IMMEDIATE");
+        }
+        let started = Instant::now();
+        replies.push((job.work)(&mut tx));
+        let took = started.elapsed();
+        metrics.db_operation(job.name, took);
+        telemetry::slow_query(job.name, took, slow);
+    }
+    let touched = std::mem::take(&mut tx.touched);
+    let started = Instant::now();
+    let committed = match begun {
+        Ok(()) if tx.conn.is_autocommit() => Err("the transaction was rolled back".to_owned()),
+        Ok(()) => tx
+            .conn
+            .execute_batch("COMMIT")
+            .map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let took = started.elapsed();
+    metrics.db_operation("commit", took);
+    telemetry::slow_query("commit", took, slow);
+    match committed {
+        Ok(()) => {
+            touched.into_iter().for_each(|date| versions.bump(date));
+            replies.into_iter().for_each(|reply| reply(Ok(())));
+        }
+        Err(error) => {
+            tracing::error!(error, "a group of writes could not be committed");
+            if !tx.conn.is_autocommit() {
+                // The failed commit is answered below; there is nobody else to tell.
+                drop(tx.conn.execute_batch("ROLLBACK"));
+            }
+            fail(&mut replies, &error);
+        }
+    }
+}
+
+fn fail(replies: &mut Vec<Reply>, why: &str) {
+    for reply in replies.drain(..) {
+        reply(Err(why.to_owned()));
+    }
+}
