@@ -1,0 +1,279 @@
+//! Profile files: what a dataset consists of.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Timestamp;
+
+/// Largest profile text that is read.
+const MAX_BYTES: u64 = 64 * 1024;
+/// Most seats that a dataset may have.
+const MAX_SEATS: u64 = 100_000_000;
+
+const BUILT_IN: &[(&str, &str)] = &[
+    ("demo", include_str!("../../seed/demo.yaml")),
+    ("onsale", include_str!("../../seed/onsale.yaml")),
+];
+
+/// A dataset profile (`seed/*.yaml`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// How many concerts.
+    pub concerts: u32,
+    /// Performance dates of each.
+    pub dates_per_concert: u32,
+    /// Seats on each date.
+    pub seats_per_date: u32,
+    /// How many users.
+    pub users: u32,
+    /// The concert on sale.
+    pub on_sale: OnSale,
+    /// Prices by seat number, ascending; the last tier holds for the rest.
+    pub prices: Vec<PriceTier>,
+}
+
+/// The concert people fight for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnSale {
+    /// Its id; concert 1, whose seats are ids 1 and up.
+    pub concert: u32,
+    /// The share of its seats, from the first, that is popular.
+    pub popular_share: f64,
+}
+
+/// What seats up to a number cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceTier {
+    /// The last seat number at this price.
+    pub up_to: u32,
+    /// In won.
+    pub price: i64,
+}
+
+/// Why a profile cannot be used: where and what, in one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ProfileError(String);
+
+impl Profile {
+    /// The names that need no file.
+    pub fn built_in() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// A built-in profile by name, or one from a file.
+    ///
+    /// # Errors
+    /// [`ProfileError`] naming file, line and field.
+    pub fn find(name_or_path: &str) -> Result<Profile, ProfileError> {
+        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+            return Profile::parse(&format!("seed/{name}.yaml"), text);
+        }
+        let path = Path::new(name_or_path);
+        let unreadable = |why: String| {
+            let known = Profile::built_in().collect::<Vec<_>>().join(", ");
+            ProfileError(format!(
+                "{name_or_path}: {why}; give a profile file or one of the built-in: {known}"
+            ))
+        };
+        let size = std::fs::metadata(path)
+            .map_err(|error| unreadable(error.to_string()))?
+            .len();
+        if size > MAX_BYTES {
+            return Err(unreadable(format!(
+                "{size} bytes; a profile has at most {MAX_BYTES}"
+            )));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        Profile::parse(name_or_path, &text)
+    }
+
+    /// Reads and checks the text of a profile; `file` stands in messages.
+    ///
+    /// # Errors
+    /// [`ProfileError`] naming file, line and field.
+    pub fn parse(file: &str, text: &str) -> Result<Profile, ProfileError> {
+        if text.len() as u64 > MAX_BYTES {
+            return Err(ProfileError(format!(
+                "{file}: a profile has at most {MAX_BYTES} bytes"
+            )));
+        }
+        let profile: Profile = serde_saphyr::from_str(text).map_err(|error| {
+            let at = error.location().map_or_else(String::new, |location| {
+                format!(":{}:{}", location.line(), location.column())
+            });
+            let message = error.without_snippet().to_string();
+            ProfileError(format!(
+                "{file}{at}: {}",
+                message.lines().next().unwrap_or_default()
+            ))
+        })?;
+        profile.check().map_err(|(field, why)| {
+            let key = field.rsplit('.').next().unwrap_or(field);
+            let line = text
+                .lines()
+                .position(|line| {
+                    line.trim_start()
+                        .trim_start_matches("- {")
+                        .trim_start()
+                        .starts_with(key)
+                })
+                .map_or_else(String::new, |at| format!(":{}", at + 1));
+            ProfileError(format!("{file}{line}: {field}: {why}"))
+        })?;
+        Ok(profile)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let at_least_one = [
+            ("concerts", self.concerts),
+            ("dates_per_concert", self.dates_per_concert),
+            ("seats_per_date", self.seats_per_date),
+            ("users", self.users),
+        ];
+        for (field, value) in at_least_one {
+            if value == 0 {
+                return Err((field, "must be at least 1".to_owned()));
+            }
+        }
+        if self.name.is_empty() || self.name.len() > 64 {
+            return Err(("name", "must have 1 to 64 characters".to_owned()));
+        }
+        if self.concerts > 1_000_000 {
+            return Err(("concerts", "must be at most 1,000,000".to_owned()));
+        }
+        if self.users > 10_000_000 {
+            return Err(("users", "must be at most 10,000,000".to_owned()));
+        }
+        let seats = u64::from(self.concerts)
+            .saturating_mul(self.dates_per_concert.into())
+            .saturating_mul(self.seats_per_date.into());
+        if seats > MAX_SEATS {
+            return Err((
+                "seats_per_date",
+                format!("{seats} seats in all; at most {MAX_SEATS}"),
+            ));
+        }
+        if self.on_sale.concert != 1 {
+            return Err((
+                "on_sale.concert",
+                "must be 1, whose seats are ids 1 and up".to_owned(),
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.on_sale.popular_share) {
+            return Err((
+                "on_sale.popular_share",
+                "must be between 0 and 1".to_owned(),
+            ));
+        }
+        self.check_prices()
+    }
+
+    fn check_prices(&self) -> Result<(), (&'static str, String)> {
+        if self.prices.is_empty() || self.prices.len() > 16 {
+            return Err(("prices", "must have 1 to 16 tiers".to_owned()));
+        }
+        if self
+            .prices
+            .windows(2)
+            .any(|pair| pair[0].up_to >= pair[1].up_to)
+        {
+            return Err(("prices", "up_to must ascend".to_owned()));
+        }
+        if self
+            .prices
+            .iter()
+            .any(|tier| !(0..=100_000_000).contains(&tier.price))
+        {
+            return Err((
+                "prices",
+                "price must be between 0 and 100,000,000".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Rows in all.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        let concerts = u64::from(self.concerts);
+        let dates = concerts * u64::from(self.dates_per_concert);
+        concerts + dates + u64::from(self.users) + dates * u64::from(self.seats_per_date)
+    }
+}
+
+/// The first performance: a week after `now`, `YYYY-MM-DD` in UTC.
+#[must_use]
+pub fn first_day(now: Timestamp) -> String {
+    let week = now.after(std::time::Duration::from_secs(7 * 24 * 3600));
+    jiff::Timestamp::from_millisecond(week.0).map_or_else(
+        |_| "2000-01-01".to_owned(),
+        |at| at.strftime("%Y-%m-%d").to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_profiles_have_the_numbers_of_the_reference() {
+        let onsale = Profile::find("onsale").unwrap();
+        assert_eq!(onsale.rows(), 500 + 10_000 + 20_000 + 10_000_000);
+        let info = onsale.info(crate::domain::Epoch(1), Timestamp(0));
+        assert_eq!((info.on_sale_seats, info.popular_seats), (20_000, 4_000));
+        let demo = Profile::find("demo").unwrap();
+        let info = demo.info(crate::domain::Epoch(1), Timestamp(0));
+        assert_eq!(
+            (info.on_sale_seats, info.popular_seats, info.users),
+            (2_000, 400, 2_000)
+        );
+    }
+
+    #[test]
+    fn a_bad_profile_is_refused_with_line_and_field() {
+        let good = BUILT_IN[0].1;
+        let cases = [
+            (good.replace("users: 2000", "users: -1"), ":6", "users"),
+            (good.replace("users: 2000", "users: 0"), ":6", "users"),
+            (good.replace("users: 2000", "usres: 2000"), ":6", "usres"),
+            (
+                good.replace("popular_share: 0.2", "popular_share: 2"),
+                ":9",
+                "popular_share",
+            ),
+            (good.replace("up_to: 300", "up_to: 3"), ":10", "prices"),
+            (
+                good.replace("seats_per_date: 500", "seats_per_date: 4000000000"),
+                ":5",
+                "seats_per_date",
+            ),
+        ];
+        for (text, line, field) in cases {
+            let error = Profile::parse("seed/x.yaml", &text)
+                .unwrap_err()
+                .to_string();
+            assert!(error.starts_with("seed/x.yaml"), "{error}");
+            assert!(
+                error.contains(line) && error.contains(field),
+                "{line} {field}: {error}"
+            );
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = Profile::find("nonesuch").unwrap_err().to_string();
+        assert!(
+            error.contains("demo") && error.contains("onsale"),
+            "{error}"
+        );
+    }
+}
