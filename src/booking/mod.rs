@@ -1,1 +1,245 @@
 //! Use cases: the only place that orders lock, store and metric.
+//!
+//! Owns the dataset in use (a [`World`]), which seeding replaces as a whole, and the background
+//! work: admission, expiry of holds, gauges. `http` calls it and turns [`Refusal`]s into answers.
+
+mod accounts;
+mod background;
+mod caller;
+mod queueing;
+mod reserving;
+mod seat_maps;
+mod truth;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+
+pub use background::run as run_background;
+pub use caller::Caller;
+pub use queueing::{AdmissionChange, Opening, QueueView, Registered};
+pub use reserving::{Held, ReserveWish};
+pub use seat_maps::SeatMap;
+
+use crate::coordination::{Queue, SeatLocks};
+use crate::domain::money::MoneyError;
+use crate::domain::token::TokenKey;
+use crate::domain::{Place, Timestamp};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Catalog, DatasetInfo, Idempotency, Keyed, StoreError};
+use crate::telemetry::Metrics;
+
+/// Rules of the sale that are settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How long a hold lasts.
+    pub hold: Duration,
+    /// How long an admission lasts.
+    pub active: Duration,
+    /// Live reservations that one user may hold.
+    pub max_live: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            hold: Duration::from_secs(5 * 60),
+            active: Duration::from_secs(10 * 60),
+            max_live: 4,
+        }
+    }
+}
+
+/// A seat lock outlives any reservation, but not its holder's death for long.
+const LOCK_TTL: Duration = Duration::from_secs(10);
+
+/// A loaded dataset and everything that is kept in memory about it.
+pub struct World {
+    pub(crate) store: SqliteStore,
+    pub(crate) queue: Queue,
+    pub(crate) locks: SeatLocks,
+    pub(crate) catalog: Catalog,
+    pub(crate) maps: seat_maps::SeatMaps,
+}
+
+impl World {
+    /// Reads what is to be kept in memory from an open store.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load(store: SqliteStore, rules: &Rules) -> Result<World, StoreError> {
+        let catalog = store.catalog().await?;
+        let snapshot = store.queue_snapshot().await?;
+        let queue = Queue::restore(
+            &snapshot.places,
+            snapshot.admissions,
+            snapshot.admission.unwrap_or_default(),
+            rules.active,
+        );
+        Ok(World {
+            store,
+            queue,
+            locks: SeatLocks::new(LOCK_TTL),
+            catalog,
+            maps: seat_maps::SeatMaps::default(),
+        })
+    }
+
+    /// What the dataset consists of.
+    #[must_use]
+    pub fn info(&self) -> &DatasetInfo {
+        self.store.info()
+    }
+}
+
+/// The ticketing service without its wire.
+pub struct Booking {
+    rules: Rules,
+    key: TokenKey,
+    world: ArcSwapOption<World>,
+    metrics: Metrics,
+    admission_changed: Notify,
+}
+
+/// Why a use case was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No dataset is loaded.
+    #[error("no dataset is loaded; seed one first")]
+    NoDataset,
+    /// The token is unknown or forged.
+    #[error("the token is not known")]
+    UnknownToken,
+    /// The token is another user's.
+    #[error("the token belongs to another user")]
+    ForeignToken,
+    /// Not admitted yet.
+    #[error("not admitted yet: {0} ahead in the queue")]
+    NotAdmitted(u64),
+    /// The admission ended by time or payment.
+    #[error("the admission has ended; register again to queue at the end")]
+    AdmissionEnded,
+    /// There is no such user.
+    #[error("there is no such user")]
+    UnknownUser,
+    /// In the queue already.
+    #[error("already in the queue at place {}", .0.0)]
+    AlreadyRegistered(Place),
+    /// There is no such account.
+    #[error("there is no such account")]
+    UnknownAccount,
+    /// There is no such concert.
+    #[error("there is no such concert")]
+    UnknownConcert,
+    /// There is no such performance date of that concert.
+    #[error("there is no such performance date of that concert")]
+    UnknownDate,
+    /// There is no such seat.
+    #[error("there is no such seat")]
+    UnknownSeat,
+    /// The seat is on another date or concert.
+    #[error("the seat is not on the date or concert given with it")]
+    SeatMismatch,
+    /// The seat is held or sold.
+    #[error("the seat is taken")]
+    SeatTaken,
+    /// Somebody is reserving the seat at this moment.
+    #[error("the seat is being reserved by somebody else")]
+    SeatLocked,
+    /// The user holds as many as one may.
+    #[error("a user may hold at most {0} reservations")]
+    ReservationLimit(u32),
+    /// There is no such live reservation.
+    #[error("there is no such reservation")]
+    UnknownReservation,
+    /// There is no such reservation to pay.
+    #[error("there is no such reservation to pay")]
+    NotPayable,
+    /// The hold ran out.
+    #[error("the reservation has expired and the seat is free again")]
+    ReservationExpired,
+    /// The reservation is another user's.
+    #[error("the reservation belongs to another user")]
+    ForeignReservation,
+    /// Paid already.
+    #[error("the reservation is paid already")]
+    AlreadyPaid,
+    /// The amount cannot be charged.
+    #[error(transparent)]
+    Amount(#[from] MoneyError),
+    /// The balance is below the price.
+    #[error("the balance does not cover the price; charge the account first")]
+    BalanceTooLow,
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// An admission setting is out of bounds.
+    #[error("{0}")]
+    BadSetting(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Booking {
+    /// A service without a dataset.
+    #[must_use]
+    pub fn new(rules: Rules, key: TokenKey, metrics: Metrics) -> Arc<Booking> {
+        Arc::new(Booking {
+            rules,
+            key,
+            world: ArcSwapOption::empty(),
+            metrics,
+            admission_changed: Notify::new(),
+        })
+    }
+
+    /// Puts a dataset in force, and gives back the one before. Requests under way on that one finish
+    /// on it.
+    pub fn install(&self, world: Option<Arc<World>>) -> Option<Arc<World>> {
+        let before = self.world.swap(world);
+        self.admission_changed.notify_one();
+        before
+    }
+
+    /// The dataset in force.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDataset`].
+    pub fn world(&self) -> Result<Arc<World>, Refusal> {
+        self.world.load_full().ok_or(Refusal::NoDataset)
+    }
+
+    /// The rules of the sale.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+}
+
+/// The answer given before to a keyed request whose token does not open the call any more: the
+/// payment that used the token up must be repeatable like any other.
+async fn replay_or<T: serde::de::DeserializeOwned + Send + 'static>(
+    caller: &Caller,
+    key: Option<&Idempotency>,
+    refusal: Refusal,
+) -> Result<Keyed<T>, Refusal> {
+    let Some(key) = key else { return Err(refusal) };
+    caller
+        .world
+        .store
+        .replay(caller.user(), key.clone())
+        .await?
+        .ok_or(refusal)
+}
+
+/// Now, by the system's clock.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

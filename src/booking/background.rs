@@ -1,0 +1,115 @@
+//! What happens without being asked: admission, expiry of holds, gauges, forgetting old answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Booking, World, now};
+use crate::domain::Timestamp;
+use crate::telemetry::ReservationOutcome;
+
+/// Holds ended, or answers forgotten, in one transaction.
+const SWEEP: u32 = 1_000;
+const TICK: Duration = Duration::from_secs(1);
+/// How long the first answer to a keyed request is kept.
+const ANSWERS_KEPT: i64 = 24 * 3600 * 1_000;
+
+/// Runs the background work until `stop`.
+pub async fn run(booking: Arc<Booking>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = async { tokio::join!(admit(&booking), sweep(&booking)); } => {}
+    }
+}
+
+/// Lets the next batch in whenever one is due: first on disk, then in force.
+async fn admit(booking: &Booking) {
+    loop {
+        let Ok(world) = booking.world() else {
+            booking.admission_changed.notified().await;
+            continue;
+        };
+        admit_due(booking, &world).await;
+        // A short ceiling, since the clock may be set meanwhile.
+        let wait = world.queue.due_in(now()).unwrap_or(TICK).min(TICK);
+        drop(world);
+        let changed = booking.admission_changed.notified();
+        // A wait that ends early or late by a change of settings is simply asked again.
+        drop(tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await);
+    }
+}
+
+async fn admit_due(booking: &Booking, world: &World) {
+    let at = now();
+    let Some(mark) = world.queue.take_due(at) else {
+        return;
+    };
+    let before = world.queue.counts(at).mark;
+    match world.store.admit(mark, at).await {
+        Ok(()) => {
+            world.queue.publish(mark, at);
+            booking.metrics.admitted(mark.0 - before);
+            tracing::info!(
+                mark = mark.0,
+                admitted = mark.0 - before,
+                "a batch was admitted"
+            );
+        }
+        Err(error) => {
+            world.queue.put_back(at, TICK);
+            tracing::error!(%error, "a batch could not be admitted and is tried again");
+        }
+    }
+}
+
+async fn sweep(booking: &Booking) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Ok(world) = booking.world() {
+            expire_holds(booking, &world).await;
+            let old = Timestamp(now().0 - ANSWERS_KEPT);
+            if let Err(error) = world.store.forget_answers(old, SWEEP).await {
+                tracing::warn!(%error, "old answers could not be forgotten");
+            }
+            set_gauges(booking, &world).await;
+        }
+    }
+}
+
+async fn expire_holds(booking: &Booking, world: &World) {
+    loop {
+        match world.store.expire_holds(now(), SWEEP).await {
+            Ok(expired) => {
+                (0..expired).for_each(|_| booking.metrics.reservation(ReservationOutcome::Expired));
+                if expired < SWEEP.into() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "holds that ran out could not be ended");
+                return;
+            }
+        }
+    }
+}
+
+async fn set_gauges(booking: &Booking, world: &World) {
+    let counts = world.queue.counts(now());
+    booking
+        .metrics
+        .set_queue(counts.waiting, counts.active, counts.mark);
+    let admission = world.queue.admission();
+    booking.metrics.set_admission(
+        admission.batch,
+        admission.every().as_secs_f64(),
+        admission.paused,
+    );
+    if let Ok(seats) = world.store.seat_counts().await {
+        booking
+            .metrics
+            .set_seats(seats.available, seats.pending, seats.unavailable);
+    }
+}

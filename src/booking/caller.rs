@@ -1,0 +1,79 @@
+//! Who calls: a verified token, and what it opens.
+
+use std::sync::Arc;
+
+use super::{Booking, Refusal, World, now};
+use crate::domain::token::Token;
+use crate::domain::{Place, QueueStatus, UserId};
+
+/// The holder of a verified token.
+#[derive(Clone)]
+pub struct Caller {
+    pub(super) world: Arc<World>,
+    pub(super) token: Token,
+}
+
+impl Booking {
+    /// Verifies a token.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownToken`] when it is forged, or of a dataset that is gone.
+    pub fn caller(&self, token: &str) -> Result<Caller, Refusal> {
+        let world = self.world()?;
+        let token = self.key.verify(token).map_err(|_| Refusal::UnknownToken)?;
+        if token.epoch != world.info().epoch {
+            return Err(Refusal::UnknownToken);
+        }
+        Ok(Caller { world, token })
+    }
+}
+
+impl Caller {
+    /// Whose token it is.
+    #[must_use]
+    pub fn user(&self) -> UserId {
+        self.token.user
+    }
+
+    /// The token's place.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.token.place
+    }
+
+    /// Refuses to act for anybody but the token's user.
+    ///
+    /// # Errors
+    /// [`Refusal::ForeignToken`].
+    pub fn require_user(&self, user: UserId) -> Result<(), Refusal> {
+        if self.token.user == user {
+            Ok(())
+        } else {
+            Err(Refusal::ForeignToken)
+        }
+    }
+
+    /// Refuses whoever is not admitted at this moment.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAdmitted`] or [`Refusal::AdmissionEnded`].
+    pub fn require_active(&self) -> Result<(), Refusal> {
+        let standing = self.world.queue.standing(self.token.place, now());
+        match standing.status {
+            QueueStatus::Active => Ok(()),
+            QueueStatus::Wait => Err(Refusal::NotAdmitted(standing.position - 1)),
+            QueueStatus::Expired => Err(Refusal::AdmissionEnded),
+        }
+    }
+
+    /// Refuses whoever's token has ended: waiting will do.
+    ///
+    /// # Errors
+    /// [`Refusal::AdmissionEnded`].
+    pub fn require_alive(&self) -> Result<(), Refusal> {
+        match self.world.queue.status(self.token.place, now()) {
+            QueueStatus::Expired => Err(Refusal::AdmissionEnded),
+            QueueStatus::Wait | QueueStatus::Active => Ok(()),
+        }
+    }
+}

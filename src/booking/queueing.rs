@@ -1,0 +1,186 @@
+//! Registering, polling, and the admission settings.
+
+use std::time::Duration;
+
+use super::{Booking, Caller, Refusal, World, now};
+use crate::coordination::{QueueCounts, Standing};
+use crate::domain::queue::{Admission, poll_after};
+use crate::domain::token::Token;
+use crate::domain::{Place, QueueStatus, Timestamp, UserId};
+
+/// Where a token stands, and when to ask again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QueueView {
+    /// The place.
+    pub place: Place,
+    /// Whose it is.
+    pub user: UserId,
+    /// Status, position, promise.
+    pub standing: Standing,
+    /// When to ask again.
+    pub poll_after: Duration,
+}
+
+/// A place that is on disk, and the token that carries it.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The signed token.
+    pub token: String,
+    /// Where it stands.
+    pub view: QueueView,
+}
+
+/// A change of the admission settings; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AdmissionChange {
+    /// Batch size.
+    pub batch: Option<u64>,
+    /// Interval in milliseconds.
+    pub every_ms: Option<u64>,
+    /// Pause or resume.
+    pub paused: Option<bool>,
+    /// When the sale opens.
+    pub opening: Option<Opening>,
+}
+
+/// When the sale opens.
+#[derive(Clone, Copy, Debug)]
+pub enum Opening {
+    /// At once.
+    Now,
+    /// When somebody opens it.
+    Closed,
+    /// At this time.
+    At(Timestamp),
+}
+
+impl Booking {
+    /// Gives `user` the next place. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownUser`], [`Refusal::AlreadyRegistered`], or the store's.
+    pub async fn register(&self, user: UserId) -> Result<Registered, Refusal> {
+        let world = self.world()?;
+        if !world.info().has_user(user) {
+            return Err(Refusal::UnknownUser);
+        }
+        let issued_at = now();
+        let registration = world
+            .queue
+            .register(user, issued_at)
+            .map_err(Refusal::AlreadyRegistered)?;
+        let kept = world
+            .store
+            .register(registration.place, user, issued_at, registration.replaces)
+            .await;
+        if let Err(error) = kept {
+            world.queue.abandon(user, registration);
+            return Err(error.into());
+        }
+        self.metrics.registered(1);
+        let place = registration.place;
+        let token = Token {
+            epoch: world.info().epoch,
+            place,
+            user,
+            issued_at,
+        };
+        Ok(Registered {
+            token: self.key.sign(&token),
+            view: view(&world, place, user),
+        })
+    }
+
+    /// Where the caller stands: arithmetic, no I/O.
+    #[must_use]
+    pub fn poll(&self, caller: &Caller) -> QueueView {
+        view(&caller.world, caller.token.place, caller.token.user)
+    }
+
+    /// The queue in numbers, and the settings in force.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDataset`].
+    pub fn queue_state(&self) -> Result<(QueueCounts, Admission), Refusal> {
+        let world = self.world()?;
+        Ok((world.queue.counts(now()), world.queue.admission()))
+    }
+
+    /// Changes the admission settings; on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Refusal::BadSetting`] for a value out of bounds, or the store's.
+    pub async fn change_admission(&self, change: AdmissionChange) -> Result<Admission, Refusal> {
+        let world = self.world()?;
+        let now = now();
+        let admission = applied(world.queue.admission(), change, now)?;
+        world.store.save_admission(admission).await?;
+        world.queue.set_admission(admission, now);
+        self.admission_changed.notify_one();
+        tracing::info!(
+            batch = admission.batch,
+            every_ms = admission.every_ms,
+            paused = admission.paused,
+            opens_at_ms = admission.opens_at.map(|at| at.0),
+            "admission was changed"
+        );
+        Ok(admission)
+    }
+}
+
+fn applied(
+    mut admission: Admission,
+    change: AdmissionChange,
+    now: Timestamp,
+) -> Result<Admission, Refusal> {
+    let (batches, intervals) = Admission::BOUNDS;
+    if let Some(batch) = change.batch {
+        if !batches.contains(&batch) {
+            return Err(out_of_bounds("batch", batch, &batches));
+        }
+        admission.batch = batch;
+    }
+    if let Some(every_ms) = change.every_ms {
+        if !intervals.contains(&every_ms) {
+            return Err(out_of_bounds("everyMs", every_ms, &intervals));
+        }
+        admission.every_ms = every_ms;
+    }
+    admission.paused = change.paused.unwrap_or(admission.paused);
+    match change.opening {
+        // Opening what is open already must not start another batch at once.
+        Some(Opening::Now) if admission.opens_at.is_some_and(|at| at <= now) => {}
+        Some(Opening::Now) => admission.opens_at = Some(now),
+        Some(Opening::Closed) => admission.opens_at = None,
+        Some(Opening::At(at)) => admission.opens_at = Some(at),
+        None => {}
+    }
+    Ok(admission)
+}
+
+fn out_of_bounds(field: &str, value: u64, bounds: &std::ops::RangeInclusive<u64>) -> Refusal {
+    let (low, high) = (bounds.start(), bounds.end());
+    Refusal::BadSetting(format!(
+        "{field} is {value}; it must be between {low} and {high}"
+    ))
+}
+
+fn view(world: &World, place: Place, user: UserId) -> QueueView {
+    let standing = world.queue.standing(place, now());
+    let every = world.queue.admission().every();
+    let poll_after = match standing.status {
+        QueueStatus::Wait => poll_after(
+            world.queue.waiting(),
+            standing.eta,
+            every,
+            rand::random::<f64>(),
+        ),
+        QueueStatus::Active | QueueStatus::Expired => every,
+    };
+    QueueView {
+        place,
+        user,
+        standing,
+        poll_after,
+    }
+}

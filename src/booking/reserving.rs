@@ -1,0 +1,235 @@
+//! Looking at concerts and seats, reserving, giving back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Booking, Caller, Refusal, SeatMap, World, now, replay_or};
+use crate::domain::{
+    ConcertId, PerformanceDateId, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
+};
+use crate::store::{CancelOutcome, Idempotency, Keyed, Reserve, ReserveOutcome, SeatRow};
+use crate::telemetry::{LockOutcome, ReservationOutcome};
+
+/// What a caller wants to reserve.
+#[derive(Clone, Debug)]
+pub struct ReserveWish {
+    /// Given, it must fit the seat.
+    pub concert: Option<ConcertId>,
+    /// Given, it must fit the seat.
+    pub date: Option<PerformanceDateId>,
+    /// The seat.
+    pub seat: SeatId,
+    /// The token's user.
+    pub user: UserId,
+    /// Makes a repeat harmless.
+    pub key: Option<Idempotency>,
+}
+
+/// A reservation made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its id.
+    pub id: ReservationId,
+    /// Until when it must be paid.
+    pub expires_at: Timestamp,
+}
+
+impl Booking {
+    /// At most `limit` concerts with ids above `after`, and whether more follow.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDataset`].
+    pub fn concerts(
+        &self,
+        after: ConcertId,
+        limit: usize,
+    ) -> Result<(Vec<(ConcertId, String)>, bool), Refusal> {
+        let world = self.world()?;
+        let concerts = &world.catalog.concerts;
+        let from = concerts.partition_point(|(id, _)| *id <= after);
+        let page: Vec<_> = concerts[from..].iter().take(limit).cloned().collect();
+        let more = from + page.len() < concerts.len();
+        Ok((page, more))
+    }
+
+    /// The dates of a concert, each with whether a seat of it is free.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownConcert`], or the store's.
+    pub async fn dates(
+        &self,
+        caller: &Caller,
+        concert: ConcertId,
+    ) -> Result<Vec<(PerformanceDateId, String, bool)>, Refusal> {
+        let world = &caller.world;
+        if world
+            .catalog
+            .concerts
+            .binary_search_by_key(&concert, |(id, _)| *id)
+            .is_err()
+        {
+            return Err(Refusal::UnknownConcert);
+        }
+        let mut dates = Vec::new();
+        for (date, _, day) in world
+            .catalog
+            .dates
+            .iter()
+            .filter(|(_, of, _)| *of == concert)
+        {
+            let map = world.maps.get(&world.store, *date).await?;
+            dates.push((*date, day.clone(), map.free > 0));
+        }
+        Ok(dates)
+    }
+
+    /// The seats of a date as of the last commit.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownConcert`], [`Refusal::UnknownDate`], or the store's.
+    pub async fn seat_map(
+        &self,
+        caller: &Caller,
+        concert: ConcertId,
+        date: PerformanceDateId,
+    ) -> Result<Arc<SeatMap>, Refusal> {
+        let world = &caller.world;
+        if world
+            .catalog
+            .concerts
+            .binary_search_by_key(&concert, |(id, _)| *id)
+            .is_err()
+        {
+            return Err(Refusal::UnknownConcert);
+        }
+        if concert_of(world, date) != Some(concert) {
+            return Err(Refusal::UnknownDate);
+        }
+        Ok(world.maps.get(&world.store, date).await?)
+    }
+
+    /// Holds a seat. Lock, then version, then unique index; on disk when this returns.
+    ///
+    /// # Errors
+    /// Every [`Refusal`] about seats, limits and keys, or the store's.
+    pub async fn reserve(&self, caller: &Caller, wish: ReserveWish) -> Result<Held, Refusal> {
+        let answer = self.reserve_keyed(caller, wish).await;
+        self.metrics.reservation(match &answer {
+            Ok(Keyed::Fresh(ReserveOutcome::Reserved { .. })) => ReservationOutcome::Reserved,
+            Ok(Keyed::Fresh(ReserveOutcome::Taken)) => ReservationOutcome::Taken,
+            Ok(Keyed::Fresh(ReserveOutcome::Locked)) => ReservationOutcome::Locked,
+            Ok(Keyed::Fresh(ReserveOutcome::Conflict)) => ReservationOutcome::Conflict,
+            Ok(Keyed::Fresh(ReserveOutcome::LimitReached)) => ReservationOutcome::LimitReached,
+            Ok(Keyed::Replayed(_)) => ReservationOutcome::Replayed,
+            Ok(Keyed::Mismatch) => ReservationOutcome::Rejected,
+            Err(Refusal::Store(_)) => ReservationOutcome::Failed,
+            Err(_) => ReservationOutcome::Rejected,
+        });
+        match answer? {
+            Keyed::Mismatch => Err(Refusal::KeyReused),
+            Keyed::Fresh(outcome) | Keyed::Replayed(outcome) => match outcome {
+                ReserveOutcome::Reserved { id, expires_at } => Ok(Held { id, expires_at }),
+                ReserveOutcome::Taken | ReserveOutcome::Conflict => Err(Refusal::SeatTaken),
+                ReserveOutcome::Locked => Err(Refusal::SeatLocked),
+                ReserveOutcome::LimitReached => {
+                    Err(Refusal::ReservationLimit(self.rules().max_live))
+                }
+            },
+        }
+    }
+
+    async fn reserve_keyed(
+        &self,
+        caller: &Caller,
+        wish: ReserveWish,
+    ) -> Result<Keyed<ReserveOutcome>, Refusal> {
+        let world = &caller.world;
+        if let Err(refusal) = caller.require_active() {
+            return replay_or(caller, wish.key.as_ref(), refusal).await;
+        }
+        let (found, replay) = world
+            .store
+            .seat_and_replay(wish.seat, wish.user, wish.key.clone())
+            .await?;
+        if let Some(replay) = replay {
+            return Ok(replay);
+        }
+        let (date, seat) = found.ok_or(Refusal::UnknownSeat)?;
+        let fits = wish.date.is_none_or(|given| given == date)
+            && wish
+                .concert
+                .is_none_or(|given| concert_of(world, date) == Some(given));
+        if !fits {
+            return Err(Refusal::SeatMismatch);
+        }
+        if seat.status != SeatStatus::Available {
+            return refuse(world, wish, ReserveOutcome::Taken).await;
+        }
+        let asked = Instant::now();
+        let Some(_lock) = world.locks.try_lock(wish.seat) else {
+            self.metrics
+                .seat_lock("embedded", LockOutcome::Busy, asked.elapsed());
+            return refuse(world, wish, ReserveOutcome::Locked).await;
+        };
+        self.metrics
+            .seat_lock("embedded", LockOutcome::Acquired, asked.elapsed());
+        self.reserve_locked(world, &seat, wish).await
+    }
+
+    async fn reserve_locked(
+        &self,
+        world: &World,
+        seat: &SeatRow,
+        wish: ReserveWish,
+    ) -> Result<Keyed<ReserveOutcome>, Refusal> {
+        let now = now();
+        let reserve = Reserve {
+            seat: seat.id,
+            seen_version: seat.version,
+            user: wish.user,
+            price: seat.price,
+            now,
+            expires_at: now.after(self.rules().hold),
+            limit: self.rules().max_live,
+        };
+        Ok(world.store.reserve(reserve, wish.key).await?)
+    }
+
+    /// Gives a hold back; the seat is free when this returns.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownReservation`], [`Refusal::ForeignReservation`], [`Refusal::AlreadyPaid`],
+    /// or the store's.
+    pub async fn cancel(&self, caller: &Caller, id: ReservationId) -> Result<(), Refusal> {
+        match caller.world.store.cancel(id, caller.user(), now()).await? {
+            CancelOutcome::Cancelled => {
+                self.metrics.reservation(ReservationOutcome::Cancelled);
+                Ok(())
+            }
+            CancelOutcome::Unknown => Err(Refusal::UnknownReservation),
+            CancelOutcome::Foreign => Err(Refusal::ForeignReservation),
+            CancelOutcome::AlreadyPaid => Err(Refusal::AlreadyPaid),
+        }
+    }
+}
+
+/// A refusal before the store was asked: remembered only where a repeat could ask for it.
+async fn refuse(
+    world: &World,
+    wish: ReserveWish,
+    outcome: ReserveOutcome,
+) -> Result<Keyed<ReserveOutcome>, Refusal> {
+    match wish.key {
+        None => Ok(Keyed::Fresh(outcome)),
+        Some(key) => Ok(world
+            .store
+            .remember_refusal(wish.user, key, outcome, now())
+            .await?),
+    }
+}
+
+fn concert_of(world: &World, date: PerformanceDateId) -> Option<ConcertId> {
+    let dates = &world.catalog.dates;
+    let at = dates.binary_search_by_key(&date, |(id, ..)| *id).ok()?;
+    Some(dates[at].1)
+}

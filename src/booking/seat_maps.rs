@@ -1,0 +1,78 @@
+//! Seat maps, read once per change and shared by everyone who asks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::domain::{PerformanceDateId, SeatStatus};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{SeatRow, StoreError};
+
+/// Maps kept at a time; a map is some tens of kilobytes.
+const KEPT: usize = 256;
+
+/// The seats of a date as of one commit.
+#[derive(Debug)]
+pub struct SeatMap {
+    version: u64,
+    /// By number.
+    pub seats: Vec<SeatRow>,
+    /// How many are AVAILABLE.
+    pub free: usize,
+    body: OnceLock<Bytes>,
+}
+
+impl SeatMap {
+    /// The answer's body, made by the first who needs it and shared by the rest.
+    pub fn body(&self, render: impl FnOnce(&[SeatRow]) -> Bytes) -> Bytes {
+        self.body.get_or_init(|| render(&self.seats)).clone()
+    }
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<SeatMap>>>>;
+
+/// The maps last read.
+#[derive(Debug, Default)]
+pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Slot>>);
+
+impl SeatMaps {
+    /// The map of `date`, not older than the last commit before the call. Of many who ask at once,
+    /// one reads.
+    pub(crate) async fn get(
+        &self,
+        store: &SqliteStore,
+        date: PerformanceDateId,
+    ) -> Result<Arc<SeatMap>, StoreError> {
+        let slot = self.slot(date);
+        let mut kept = slot.lock().await;
+        // The version is read before the rows: a commit in between makes the map look older than it
+        // is, never newer.
+        let version = store.date_version(date).unwrap_or(0);
+        if let Some(map) = kept.as_ref().filter(|map| map.version == version) {
+            return Ok(Arc::clone(map));
+        }
+        let seats = store.seats_of(date).await?;
+        let free = seats
+            .iter()
+            .filter(|seat| seat.status == SeatStatus::Available)
+            .count();
+        let map = Arc::new(SeatMap {
+            version,
+            seats,
+            free,
+            body: OnceLock::new(),
+        });
+        *kept = Some(Arc::clone(&map));
+        Ok(map)
+    }
+
+    fn slot(&self, date: PerformanceDateId) -> Slot {
+        let mut slots = self.0.lock();
+        if slots.len() >= KEPT && !slots.contains_key(&date) {
+            slots.clear();
+        }
+        Arc::clone(slots.entry(date).or_default())
+    }
+}

@@ -1,0 +1,30 @@
+//! The audit: business truth from the database.
+
+use super::{Booking, Refusal};
+use crate::store::{AuditCounts, Fact};
+
+impl Booking {
+    /// Counts violations over everything in the database.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDataset`], or the store's.
+    pub async fn audit(&self) -> Result<AuditCounts, Refusal> {
+        Ok(self.world()?.store.audit().await?)
+    }
+
+    /// Those of `facts` that are not in the database.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDataset`], or the store's.
+    pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, Refusal> {
+        Ok(self.world()?.store.missing(facts).await?)
+    }
+
+    /// Whether the database takes writes.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDataset`], or the store's.
+    pub async fn ping(&self) -> Result<(), Refusal> {
+        Ok(self.world()?.store.ping().await?)
+    }
+}

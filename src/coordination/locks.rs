@@ -1,0 +1,125 @@
+//! Seat locks within one process: they keep contention for a seat away from the database.
+//!
+//! A lock is tried, never waited for: whoever comes second is told that the seat is being reserved.
+//! Each carries a fencing value, and only its holder's value releases it, so that a holder whose
+//! lock ran out cannot free its successor's.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::domain::SeatId;
+
+const STRIPES: usize = 64;
+
+/// All seat locks of this process.
+#[derive(Debug)]
+pub struct SeatLocks {
+    stripes: Box<[Mutex<HashMap<SeatId, Held>>]>,
+    fence: AtomicU64,
+    ttl: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    fence: u64,
+    until: Instant,
+}
+
+/// A held lock; released when dropped.
+#[derive(Debug)]
+pub struct LockGuard<'a> {
+    locks: &'a SeatLocks,
+    seat: SeatId,
+    /// Grows with every lock taken: a later holder has a higher one.
+    pub fence: u64,
+}
+
+impl SeatLocks {
+    /// Locks that run out after `ttl` even if their holder never comes back.
+    #[must_use]
+    pub fn new(ttl: Duration) -> SeatLocks {
+        SeatLocks {
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            fence: AtomicU64::new(1),
+            ttl,
+        }
+    }
+
+    /// Takes the lock of `seat`, or `None` while somebody else holds it.
+    pub fn try_lock(&self, seat: SeatId) -> Option<LockGuard<'_>> {
+        let now = Instant::now();
+        let mut stripe = self.stripe(seat).lock();
+        if stripe.get(&seat).is_some_and(|held| now < held.until) {
+            return None;
+        }
+        let fence = self.fence.fetch_add(1, Ordering::Relaxed);
+        stripe.insert(
+            seat,
+            Held {
+                fence,
+                until: now + self.ttl,
+            },
+        );
+        Some(LockGuard {
+            locks: self,
+            seat,
+            fence,
+        })
+    }
+
+    fn stripe(&self, seat: SeatId) -> &Mutex<HashMap<SeatId, Held>> {
+        let at = seat.0.unsigned_abs() as usize % self.stripes.len();
+        &self.stripes[at]
+    }
+}
+
+impl Drop for LockGuard<'_> {
+    fn drop(&mut self) {
+        let mut stripe = self.locks.stripe(self.seat).lock();
+        if stripe
+            .get(&self.seat)
+            .is_some_and(|held| held.fence == self.fence)
+        {
+            stripe.remove(&self.seat);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seat_is_locked_by_one_until_it_is_released() {
+        let locks = SeatLocks::new(Duration::from_secs(60));
+        let first = locks.try_lock(SeatId(1)).expect("free");
+        assert!(locks.try_lock(SeatId(1)).is_none());
+        assert!(
+            locks.try_lock(SeatId(65)).is_some(),
+            "another seat of the same stripe"
+        );
+        drop(first);
+        assert!(locks.try_lock(SeatId(1)).is_some());
+    }
+
+    #[test]
+    fn a_holder_whose_lock_ran_out_does_not_release_its_successors() {
+        let locks = SeatLocks::new(Duration::ZERO);
+        let late = locks.try_lock(SeatId(1)).expect("free");
+        let locks_fence = late.fence;
+        let successor = locks
+            .try_lock(SeatId(1))
+            .expect("the first ran out at once");
+        assert!(successor.fence > locks_fence);
+        drop(late);
+        let held = locks
+            .stripe(SeatId(1))
+            .lock()
+            .get(&SeatId(1))
+            .map(|held| held.fence);
+        assert_eq!(held, Some(successor.fence));
+    }
+}
