@@ -50,7 +50,10 @@ impl Money {
     /// The balance after paying `price`, or `None` when it is too low.
     #[must_use]
     pub fn paid(self, price: Money) -> Option<Money> {
-        self.0.checked_sub(price.0).filter(|rest| *rest >= 0).map(Money)
+        self.0
+            .checked_sub(price.0)
+            .filter(|rest| *rest >= 0)
+            .map(Money)
     }
 }
 
@@ -62,9 +65,18 @@ mod tests {
     #[test]
     fn a_charge_outside_its_bounds_is_refused_with_its_reason() {
         assert_eq!(Money(0).charged(Money(0)), Err(MoneyError::NotPositive));
-        assert_eq!(Money(0).charged(Money(i64::MIN)), Err(MoneyError::NotPositive));
-        assert_eq!(Money(0).charged(Money(i64::MAX)), Err(MoneyError::AboveLimit));
-        assert_eq!(Money::MAX_BALANCE.charged(Money(1)), Err(MoneyError::Overflow));
+        assert_eq!(
+            Money(0).charged(Money(i64::MIN)),
+            Err(MoneyError::NotPositive)
+        );
+        assert_eq!(
+            Money(0).charged(Money(i64::MAX)),
+            Err(MoneyError::AboveLimit)
+        );
+        assert_eq!(
+            Money::MAX_BALANCE.charged(Money(1)),
+            Err(MoneyError::Overflow)
+        );
         assert_eq!(Money(1).charged(Money::MAX_CHARGE), Ok(Money(100_000_001)));
     }
 

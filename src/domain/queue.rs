@@ -39,7 +39,12 @@ pub struct Admission {
 
 impl Default for Admission {
     fn default() -> Self {
-        Admission { batch: 500, every_ms: 15_000, paused: false, opens_at: Some(Timestamp(0)) }
+        Admission {
+            batch: 500,
+            every_ms: 15_000,
+            paused: false,
+            opens_at: Some(Timestamp(0)),
+        }
     }
 }
 

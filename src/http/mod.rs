@@ -1,1 +1,90 @@
-//! axum: route table, middleware, extractors, one file per resource; the operations listener.
+//! axum: the route table, the middleware, extractors, one file per resource; the operations listener.
+//!
+//! Turns wire into use cases of `booking` and their [`Refusal`](crate::booking::Refusal)s into
+//! problem documents. Two routers: the public ticketing API ([`public`]) and the operations API
+//! ([`ops::router`]), each behind a listener of its own ([`listener`]).
+
+mod accounts;
+mod concerts;
+mod error;
+mod extract;
+mod health;
+pub mod listener;
+mod middleware;
+mod openapi;
+pub mod ops;
+mod queue;
+mod reservations;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use error::ApiError;
+
+use crate::booking::Booking;
+use crate::telemetry::Metrics;
+
+/// Bounds on what a request may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until an answer is due.
+    pub request_timeout: Duration,
+    /// Until a body must have arrived.
+    pub body_timeout: Duration,
+    /// Requests under way at a time; more are answered 503.
+    pub in_flight: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            request_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            in_flight: 20_000,
+        }
+    }
+}
+
+/// Largest request body, in bytes.
+pub const BODY_LIMIT: usize = 16 * 1024;
+
+/// What the public handlers share.
+#[derive(Clone)]
+pub struct AppState {
+    booking: Arc<Booking>,
+    body_timeout: Duration,
+}
+
+/// The public ticketing API. The route table is this function, and the OpenAPI document is made
+/// from it.
+#[must_use]
+pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits) -> Router {
+    let state = AppState {
+        booking,
+        body_timeout: limits.body_timeout,
+    };
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(queue::register, queue::poll))
+        .routes(routes!(concerts::list))
+        .routes(routes!(concerts::dates))
+        .routes(routes!(concerts::seats))
+        .routes(routes!(reservations::reserve))
+        .routes(routes!(reservations::cancel))
+        .routes(routes!(reservations::pay))
+        .routes(routes!(accounts::balance))
+        .routes(routes!(accounts::charge))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::document))
+        .split_for_parts();
+    let router = router
+        .layer(axum::Extension(openapi::Rendered::new(document)))
+        .fallback(error::unknown_route)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .with_state(state);
+    middleware::stack(router, metrics, limits)
+}

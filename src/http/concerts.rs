@@ -1,0 +1,151 @@
+//! Concerts, their dates and seats.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::extract::{Holder, Path, Query};
+use super::openapi::Problems;
+use super::{ApiError, AppState};
+use crate::api::ErrorCode;
+use crate::api::ticketing::{
+    Concert, ConcertPage, PerformanceDate, PerformanceDates, Seat, SeatState, Seats,
+};
+use crate::domain::{ConcertId, PerformanceDateId, SeatStatus};
+use crate::store::SeatRow;
+
+/// Largest page.
+const PAGE_MAX: u32 = 1_000;
+const PAGE_DEFAULT: u32 = 100;
+
+/// Which page of concerts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// At most this many, 1 to 1,000; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// Concerts with ids above this one.
+    after: Option<i64>,
+}
+
+/// Concerts by ascending id, a page at a time. Needs no token.
+#[utoipa::path(
+    get,
+    path = "/concerts",
+    tag = "concerts",
+    params(Page),
+    responses((status = 200, description = "A page", body = ConcertPage), Problems)
+)]
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Query(page): Query<Page>,
+) -> Result<axum::Json<ConcertPage>, ApiError> {
+    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        let detail = format!("limit is {limit}; it must be between 1 and {PAGE_MAX}");
+        return Err(ApiError::new(ErrorCode::RequestMalformed, detail));
+    }
+    let after = ConcertId(page.after.unwrap_or(0));
+    let (concerts, more) = state.booking.concerts(after, limit as usize)?;
+    let concerts: Vec<Concert> = concerts
+        .into_iter()
+        .map(|(id, performer)| Concert {
+            id: id.0,
+            performer,
+        })
+        .collect();
+    let next = concerts.last().map(|concert| concert.id).filter(|_| more);
+    Ok(axum::Json(ConcertPage { concerts, next }))
+}
+
+/// The dates of a concert, by whether a seat is free.
+#[utoipa::path(
+    get,
+    path = "/concerts/{concertId}/performanceDates",
+    tag = "concerts",
+    params(
+        ("concertId" = i64, Path, description = "The concert"),
+        ("Wait-Token" = String, Header, description = "An ACTIVE token"),
+    ),
+    responses((status = 200, description = "Its dates", body = PerformanceDates), Problems)
+)]
+pub(super) async fn dates(
+    State(state): State<AppState>,
+    Holder(caller): Holder,
+    Path(concert): Path<i64>,
+) -> Result<axum::Json<PerformanceDates>, ApiError> {
+    caller.require_active()?;
+    let dates = state.booking.dates(&caller, ConcertId(concert)).await?;
+    let (free, full): (Vec<_>, Vec<_>) = dates.into_iter().partition(|(.., free)| *free);
+    let wire = |dates: Vec<(PerformanceDateId, String, bool)>| {
+        dates
+            .into_iter()
+            .map(|(id, date, _)| PerformanceDate { id: id.0, date })
+            .collect()
+    };
+    Ok(axum::Json(PerformanceDates {
+        available_performance_dates: wire(free),
+        unavailable_performance_dates: wire(full),
+    }))
+}
+
+/// The seats of a date, as of the last commit.
+#[utoipa::path(
+    get,
+    path = "/concerts/{concertId}/performanceDates/{performanceDateId}/seats",
+    tag = "concerts",
+    params(
+        ("concertId" = i64, Path, description = "The concert"),
+        ("performanceDateId" = i64, Path, description = "The date"),
+        ("Wait-Token" = String, Header, description = "An ACTIVE token"),
+    ),
+    responses((status = 200, description = "Its seats", body = Seats), Problems)
+)]
+pub(super) async fn seats(
+    State(state): State<AppState>,
+    Holder(caller): Holder,
+    Path((concert, date)): Path<(i64, i64)>,
+) -> Result<Response, ApiError> {
+    caller.require_active()?;
+    let map = state
+        .booking
+        .seat_map(&caller, ConcertId(concert), PerformanceDateId(date))
+        .await?;
+    let json = [(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )];
+    Ok((json, map.body(render)).into_response())
+}
+
+/// Rendered once per change of the date and shared by everyone who asks.
+fn render(rows: &[SeatRow]) -> Bytes {
+    let wire = |free: bool| {
+        let of_kind = rows
+            .iter()
+            .filter(|row| (row.status == SeatStatus::Available) == free);
+        of_kind.map(seat).collect::<Vec<_>>()
+    };
+    let seats = Seats {
+        available_seats: wire(true),
+        unavailable_seats: wire(false),
+    };
+    serde_json::to_vec(&seats).unwrap_or_default().into()
+}
+
+fn seat(row: &SeatRow) -> Seat {
+    Seat {
+        id: row.id.0,
+        number: row.number,
+        price: row.price.0,
+        status: match row.status {
+            SeatStatus::Available => SeatState::Available,
+            SeatStatus::Pending => SeatState::Pending,
+            SeatStatus::Unavailable => SeatState::Unavailable,
+        },
+    }
+}

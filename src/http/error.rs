@@ -1,0 +1,134 @@
+//! Errors on their way out.
+//!
+//! Handlers return [`ApiError`]; a [`Refusal`] becomes one by `?`. The document itself is written by
+//! the middleware, which knows the trace id. What is nobody's business (SQL, paths, panic texts)
+//! stays in the log.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::api::{ErrorCode, Problem};
+use crate::booking::Refusal;
+use crate::store::StoreError;
+
+/// A refusal or failure to be answered as a problem document.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    /// The stable code; it decides the status.
+    pub code: ErrorCode,
+    /// What happened, for people.
+    pub detail: String,
+}
+
+impl ApiError {
+    /// An error of `code` that says `detail`.
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> ApiError {
+        ApiError {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// The finished response.
+    pub(super) fn respond(self, trace_id: &str) -> Response {
+        let problem = Problem::new(self.code, self.detail, trace_id);
+        let status = status(self.code);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(Problem::CONTENT_TYPE),
+        );
+        if matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        ) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+fn status(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Marks the response; the middleware writes it.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = status(self.code).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> ApiError {
+        let code = match &refusal {
+            Refusal::NoDataset => ErrorCode::DatasetMissing,
+            Refusal::UnknownToken => ErrorCode::TokenRefused,
+            Refusal::ForeignToken => ErrorCode::TokenForeign,
+            Refusal::NotAdmitted(_) => ErrorCode::QueueNotAdmitted,
+            Refusal::AdmissionEnded => ErrorCode::QueueExpired,
+            Refusal::UnknownUser => ErrorCode::UserUnknown,
+            Refusal::AlreadyRegistered(_) => ErrorCode::QueueAlreadyRegistered,
+            Refusal::UnknownAccount => ErrorCode::AccountUnknown,
+            Refusal::UnknownConcert => ErrorCode::ConcertUnknown,
+            Refusal::UnknownDate => ErrorCode::DateUnknown,
+            Refusal::UnknownSeat => ErrorCode::SeatUnknown,
+            Refusal::SeatMismatch => ErrorCode::SeatMismatch,
+            Refusal::SeatTaken => ErrorCode::SeatTaken,
+            Refusal::SeatLocked => ErrorCode::SeatLocked,
+            Refusal::ReservationLimit(_) => ErrorCode::ReservationLimit,
+            Refusal::UnknownReservation => ErrorCode::ReservationUnknown,
+            Refusal::NotPayable => ErrorCode::ReservationNotPayable,
+            Refusal::ReservationExpired => ErrorCode::ReservationExpired,
+            Refusal::ForeignReservation => ErrorCode::ReservationForeign,
+            Refusal::AlreadyPaid => ErrorCode::ReservationPaid,
+            Refusal::Amount(_) => ErrorCode::AmountInvalid,
+            Refusal::BalanceTooLow => ErrorCode::BalanceTooLow,
+            Refusal::KeyReused => ErrorCode::IdempotencyMismatch,
+            Refusal::BadSetting(_) => ErrorCode::RequestMalformed,
+            Refusal::Store(error) => return store_failed(error),
+        };
+        ApiError::new(code, refusal.to_string())
+    }
+}
+
+fn store_failed(error: &StoreError) -> ApiError {
+    tracing::error!(%error, "the store failed");
+    match error {
+        StoreError::Overloaded => ApiError::new(
+            ErrorCode::Overloaded,
+            "more work is under way than can be taken on",
+        ),
+        StoreError::Timeout(_) => {
+            ApiError::new(ErrorCode::Timeout, "the database did not answer in time")
+        }
+        StoreError::Unavailable(_) | StoreError::Damaged(_) => {
+            ApiError::new(ErrorCode::StoreUnavailable, "the database is not available")
+        }
+    }
+}
+
+/// Fallback of both routers.
+pub(super) async fn unknown_route(uri: http::Uri) -> ApiError {
+    let path: String = uri.path().chars().take(200).collect();
+    ApiError::new(
+        ErrorCode::RouteUnknown,
+        format!("{path} is not a path of this server"),
+    )
+}
+
+/// Fallback for a known path with another method.
+pub(super) async fn method_not_allowed(method: http::Method) -> ApiError {
+    let method: String = method.as_str().chars().take(20).collect();
+    ApiError::new(
+        ErrorCode::RouteMethod,
+        format!("{method} is not a method of this path"),
+    )
+}

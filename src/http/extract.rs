@@ -1,0 +1,215 @@
+//! What handlers take from a request: each refuses what it does not understand with where and why.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+
+use super::{ApiError, AppState, BODY_LIMIT};
+use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN};
+use crate::booking::{Caller, Refusal};
+use crate::store::Idempotency;
+
+/// What the access record wants to know of a request; filled in on the way.
+#[derive(Debug, Default)]
+pub(super) struct RequestInfo {
+    user: AtomicI64,
+}
+
+impl RequestInfo {
+    pub(super) fn user(&self) -> Option<i64> {
+        Some(self.user.load(Ordering::Relaxed)).filter(|user| *user != 0)
+    }
+
+    pub(super) fn set_user(&self, user: i64) {
+        self.user.store(user, Ordering::Relaxed);
+    }
+}
+
+fn note_user(parts: &Parts, user: i64) {
+    if let Some(info) = parts.extensions.get::<Arc<RequestInfo>>() {
+        info.set_user(user);
+    }
+}
+
+/// The text of the `Wait-Token` header.
+fn token(parts: &Parts) -> Result<&str, ApiError> {
+    let value = parts.headers.get(WAIT_TOKEN).ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::TokenMissing,
+            "send the token of POST /queue as Wait-Token",
+        )
+    })?;
+    // A header that is not text is no token of ours.
+    Ok(value.to_str().unwrap_or_default())
+}
+
+/// The holder of a verified token. An unknown token is a 403 here, except for [`Poller`].
+pub(super) struct Holder(pub(super) Caller);
+
+impl FromRequestParts<AppState> for Holder {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let caller = state.booking.caller(token(parts)?)?;
+        note_user(parts, caller.user().0);
+        Ok(Holder(caller))
+    }
+}
+
+/// The same for `GET /queue`, where an unknown token is a 404.
+pub(super) struct Poller(pub(super) Caller);
+
+impl FromRequestParts<AppState> for Poller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let caller = state
+            .booking
+            .caller(token(parts)?)
+            .map_err(|refusal| match refusal {
+                Refusal::UnknownToken => {
+                    ApiError::new(ErrorCode::TokenUnknown, refusal.to_string())
+                }
+                other => other.into(),
+            })?;
+        note_user(parts, caller.user().0);
+        Ok(Poller(caller))
+    }
+}
+
+/// Path parameters.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Path(value)),
+            Err(error) => Err(ApiError::new(
+                ErrorCode::RequestMalformed,
+                error.body_text(),
+            )),
+        }
+    }
+}
+
+/// Query parameters.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Query(value)),
+            Err(error) => Err(ApiError::new(
+                ErrorCode::RequestMalformed,
+                error.body_text(),
+            )),
+        }
+    }
+}
+
+/// A JSON body within [`BODY_LIMIT`] that arrived in time, and the `Idempotency-Key` that came with
+/// it: its fingerprint covers path and body.
+pub(super) struct Json<T> {
+    pub(super) body: T,
+    pub(super) key: Option<Idempotency>,
+}
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let json = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(is_json);
+        if !json {
+            let detail = "send the body with Content-Type: application/json";
+            return Err(ApiError::new(ErrorCode::RequestMediaType, detail));
+        }
+        let (parts, body) = request.into_parts();
+        let read = axum::body::to_bytes(body, BODY_LIMIT);
+        let bytes = match tokio::time::timeout(state.body_timeout, read).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) => return Err(body_failed(&error)),
+            Err(_) => {
+                let detail = "the body did not arrive in time";
+                return Err(ApiError::new(ErrorCode::RequestTimeout, detail));
+            }
+        };
+        let key = idempotency(&parts, &bytes)?;
+        let body = serde_json::from_slice(&bytes).map_err(|error| {
+            ApiError::new(ErrorCode::RequestMalformed, format!("body: {error}"))
+        })?;
+        Ok(Json { body, key })
+    }
+}
+
+/// `application/json`, with or without parameters.
+fn is_json(value: &str) -> bool {
+    value
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn body_failed(error: &axum::Error) -> ApiError {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(cause) = source {
+        if cause.is::<http_body_util::LengthLimitError>() {
+            let detail = format!("a body has at most {BODY_LIMIT} bytes");
+            return ApiError::new(ErrorCode::RequestTooLarge, detail);
+        }
+        source = cause.source();
+    }
+    ApiError::new(ErrorCode::RequestMalformed, "the body could not be read")
+}
+
+/// The key of a call without a body.
+pub(super) struct Key(pub(super) Option<Idempotency>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        idempotency(parts, &Bytes::new()).map(Key)
+    }
+}
+
+/// Longest idempotency key.
+const KEY_MAX: usize = 128;
+
+fn idempotency(parts: &Parts, body: &Bytes) -> Result<Option<Idempotency>, ApiError> {
+    let Some(value) = parts.headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default();
+    let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if key.is_empty() || key.len() > KEY_MAX || !plain {
+        let detail = format!("Idempotency-Key has 1 to {KEY_MAX} visible ASCII characters");
+        return Err(ApiError::new(ErrorCode::IdempotencyMalformed, detail));
+    }
+    let mut hash = Sha256::new();
+    hash.update(parts.method.as_str());
+    hash.update([0]);
+    hash.update(parts.uri.path());
+    hash.update([0]);
+    hash.update(body);
+    let digest = hash.finalize();
+    let mut word = [0_u8; 8];
+    word.copy_from_slice(&digest[..8]);
+    Ok(Some(Idempotency {
+        key: key.to_owned(),
+        fingerprint: i64::from_be_bytes(word),
+    }))
+}

@@ -1,0 +1,62 @@
+//! Liveness and readiness.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use super::AppState;
+use crate::api::ticketing::Health;
+use crate::booking::Refusal;
+
+/// The process answers.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "health",
+    responses((status = 200, description = "Alive", body = Health))
+)]
+pub(super) async fn live() -> axum::Json<Health> {
+    let parts = [("process".to_owned(), "ok".to_owned())].into();
+    axum::Json(Health {
+        status: "ok".to_owned(),
+        parts,
+    })
+}
+
+/// Requests can be served; when not, which part is to blame.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "health",
+    responses(
+        (status = 200, description = "Ready", body = Health),
+        (status = 503, description = "Not ready, and which part is not", body = Health),
+    )
+)]
+pub(super) async fn ready(State(state): State<AppState>) -> Response {
+    let (dataset, database) = match state.booking.ping().await {
+        Ok(()) => ("ok".to_owned(), "ok".to_owned()),
+        Err(Refusal::NoDataset) => ("none is loaded: seed one".to_owned(), "ok".to_owned()),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            ("ok".to_owned(), "does not take writes".to_owned())
+        }
+    };
+    let ready = dataset == "ok" && database == "ok";
+    let parts = [
+        ("dataset".to_owned(), dataset),
+        ("database".to_owned(), database),
+    ]
+    .into();
+    let status = if ready { "ok" } else { "unavailable" };
+    let health = axum::Json(Health {
+        status: status.to_owned(),
+        parts,
+    });
+    if ready {
+        health.into_response()
+    } else {
+        let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        (StatusCode::SERVICE_UNAVAILABLE, retry, health).into_response()
+    }
+}

@@ -1,0 +1,97 @@
+//! A listener: connections in, each bounded in number, header size and time, drained at the end.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// Bounds of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Open connections; further ones wait in the system's backlog.
+    pub connections: usize,
+    /// From a connection's last answer to the end of its next request's header. Longer than any
+    /// `pollAfterMs` of the reference rehearsal, so that waiting users keep their connection.
+    pub header_timeout: Duration,
+    /// What is under way at the end is given this long.
+    pub drain: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            connections: 19_000,
+            header_timeout: Duration::from_secs(75),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves `router` on `listener` until `stop`, then finishes what is under way. Gives whether all
+/// connections ended in time.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    stop: CancellationToken,
+) -> bool {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_timeout)
+        .max_buf_size(64 * 1024)
+        .pipeline_flush(true);
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accepted => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: connections that end make room.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        // Small answers must not wait for the client's acknowledgement.
+        drop(stream.set_nodelay(true));
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            let router = router.clone();
+            async move {
+                let answer = router.oneshot(request.map(Body::new)).await;
+                answer.or_else(|never: Infallible| match never {})
+                    as Result<http::Response<Body>, Infallible>
+            }
+        });
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // How a client's connection ended is the client's business.
+            drop(connection.await);
+            drop(place);
+        });
+    }
+    drop(listener);
+    tokio::time::timeout(bounds.drain, graceful.shutdown())
+        .await
+        .is_ok()
+}

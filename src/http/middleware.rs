@@ -1,0 +1,142 @@
+//! What every request passes through.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use http::{HeaderName, HeaderValue, Method};
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+
+use super::extract::RequestInfo;
+use super::{ApiError, Limits};
+use crate::api::{ErrorCode, TRACE_ID};
+use crate::telemetry::{Metrics, RouteMetrics, TraceContext};
+
+/// Methods as labels: whatever is not standard is one value, so that labels stay few.
+const METHODS: [&str; 8] = [
+    "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "_OTHER",
+];
+
+/// Where a method stands in [`METHODS`].
+fn method_index(method: &Method) -> usize {
+    METHODS
+        .iter()
+        .position(|name| *name == method.as_str())
+        .unwrap_or(METHODS.len() - 1)
+}
+
+/// Meters of the routes, bound when a route is first asked for, by route and then method. Routes are
+/// those of the table, so there are few.
+struct Meters {
+    metrics: Metrics,
+    bound: RwLock<HashMap<&'static str, [Option<RouteMetrics>; METHODS.len()]>>,
+}
+
+impl Meters {
+    fn of(&self, method: usize, route: &str) -> RouteMetrics {
+        if let Some(Some(found)) = self.bound.read().get(route).map(|row| &row[method]) {
+            return found.clone();
+        }
+        let mut bound = self.bound.write();
+        let route = match bound.get_key_value(route) {
+            Some((known, _)) => *known,
+            None => Box::leak(route.to_owned().into_boxed_str()),
+        };
+        bound.entry(route).or_default()[method]
+            .get_or_insert_with(|| self.metrics.route(METHODS[method], route))
+            .clone()
+    }
+}
+
+struct Shared {
+    meters: Meters,
+    limits: Limits,
+    in_flight: Semaphore,
+}
+
+/// Wraps `router`: trace context, meters and access record outermost, so that they see every answer;
+/// then the bound on work under way, the time-out and the net for panics.
+pub(super) fn stack(router: Router, metrics: &Metrics, limits: Limits) -> Router {
+    let shared = Arc::new(Shared {
+        meters: Meters {
+            metrics: metrics.clone(),
+            bound: RwLock::default(),
+        },
+        limits,
+        in_flight: Semaphore::new(limits.in_flight),
+    });
+    router.layer(from_fn_with_state(shared, observe))
+}
+
+async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let parent = request
+        .headers()
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok());
+    let trace = TraceContext::from_traceparent(parent);
+    let method = method_index(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let meters = shared.meters.of(method, route);
+    let info = Arc::new(RequestInfo::default());
+    request.extensions_mut().insert(Arc::clone(&info));
+    let span = trace.span("request");
+    let method = METHODS[method];
+    meters.start();
+
+    let mut response = guard(&shared, request, next).instrument(span.clone()).await;
+
+    let trace_id = trace.trace_id_hex();
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        response = error.respond(&trace_id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&trace_id) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static(TRACE_ID), value);
+    }
+    let status = response.status().as_u16();
+    let took = started.elapsed();
+    meters.finish(status, took);
+    let duration_ms = took.as_micros() as f64 / 1_000.0;
+    let user = info.user();
+    span.in_scope(|| {
+        if status >= 500 {
+            tracing::error!(method, route, status, duration_ms, user, "request failed");
+        } else {
+            tracing::info!(method, route, status, duration_ms, user, "request");
+        }
+    });
+    response
+}
+
+async fn guard(shared: &Shared, request: Request, next: Next) -> Response {
+    let Ok(_permit) = shared.in_flight.try_acquire() else {
+        let detail = "as many requests are under way as can be";
+        return ApiError::new(ErrorCode::Overloaded, detail).into_response();
+    };
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(shared.limits.request_timeout, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => {
+            tracing::error!("a handler panicked");
+            ApiError::new(
+                ErrorCode::Internal,
+                "the defect is logged under the trace id",
+            )
+            .into_response()
+        }
+        Err(_) => {
+            ApiError::new(ErrorCode::Timeout, "the answer was not ready in time").into_response()
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The operations listener: meters, admission, seeding, audit, and the embedded telemetry stores.
+//!
+//! Bound to loopback unless told otherwise; whatever changes something, or names users, needs the
+//! bearer token.
+
+mod admission;
+mod audit;
+mod seed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, header};
+use sha2::{Digest as _, Sha256};
+
+pub use seed::SeedControl;
+
+use super::reservations::iso8601;
+use super::{ApiError, Limits, error, middleware};
+use crate::api::ErrorCode;
+use crate::api::ops::{AdmissionState, Dataset, QueueState, Status};
+use crate::booking::{Booking, Refusal, now};
+use crate::store::DatasetInfo;
+use crate::telemetry::Metrics;
+
+/// What the operations handlers share.
+#[derive(Clone)]
+pub struct OpsState {
+    /// The service.
+    pub booking: Arc<Booking>,
+    /// Its meters.
+    pub metrics: Metrics,
+    /// Seeding, wired by the server.
+    pub seeding: Arc<dyn SeedControl>,
+    /// Where the ticketing API listens.
+    pub api_addr: std::net::SocketAddr,
+}
+
+/// The token that opens writes. Only its hash is kept.
+#[derive(Clone)]
+pub struct BearerToken([u8; 32]);
+
+impl BearerToken {
+    /// From the token's text.
+    #[must_use]
+    pub fn new(token: &str) -> BearerToken {
+        BearerToken(Sha256::digest(token.as_bytes()).into())
+    }
+
+    /// Compares hashes over their whole length, whatever the first difference: neither the time nor
+    /// the length of a wrong guess tells anything.
+    fn opens(&self, presented: &str) -> bool {
+        let presented: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        let difference = self
+            .0
+            .iter()
+            .zip(presented)
+            .fold(0_u8, |all, (ours, theirs)| all | (ours ^ theirs));
+        difference == 0
+    }
+}
+
+/// The operations API. `open` and `guarded` are the routers of the embedded stores: what they
+/// answer to anybody, and what needs the token.
+pub fn router(
+    state: OpsState,
+    token: BearerToken,
+    open: Router,
+    guarded: Router,
+    metrics: &Metrics,
+) -> Router {
+    let reads = Router::new()
+        .route("/metrics", get(meters))
+        .route("/ops/v1/status", get(status))
+        .route("/ops/v1/admission", get(admission::read))
+        .route("/ops/v1/seed", get(seed::progress))
+        .route("/ops/v1/audit", get(audit::count));
+    let writes = Router::new()
+        .route("/ops/v1/admission", axum::routing::put(admission::change))
+        .route("/ops/v1/seed", post(seed::start).delete(seed::cancel))
+        .route("/ops/v1/audit/lookup", post(audit::lookup))
+        .with_state(state.clone())
+        .merge(guarded)
+        .route_layer(from_fn_with_state(token, authorize));
+    let router = reads
+        .with_state(state)
+        .merge(writes)
+        .merge(open)
+        .fallback(error::unknown_route)
+        .method_not_allowed_fallback(error::method_not_allowed);
+    // An audit over ten million seats takes longer than a ticketing call may.
+    let limits = Limits {
+        request_timeout: Duration::from_secs(130),
+        ..Limits::default()
+    };
+    middleware::stack(router, metrics, limits)
+}
+
+async fn authorize(State(token): State<BearerToken>, request: Request, next: Next) -> Response {
+    let presented = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    match presented {
+        Some(presented) if token.opens(presented) => next.run(request).await,
+        _ => {
+            let detail = "send the operations token as Authorization: Bearer …; it stands in the \
+                          file ops-token of the data directory";
+            ApiError::new(ErrorCode::OpsUnauthorized, detail).into_response()
+        }
+    }
+}
+
+/// The Prometheus text exposition format.
+async fn meters(State(state): State<OpsState>) -> Response {
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], state.metrics.render()).into_response()
+}
+
+async fn status(State(state): State<OpsState>) -> Result<axum::Json<Status>, ApiError> {
+    let dataset = match state.booking.world() {
+        Ok(world) => Some(dataset(world.info())),
+        Err(_) => None,
+    };
+    let (queue, admission) = match state.booking.queue_state() {
+        Ok((counts, admission)) => (
+            QueueState {
+                registered: counts.registered,
+                admitted_mark: counts.mark,
+                waiting: counts.waiting,
+                active: counts.active,
+            },
+            admission,
+        ),
+        Err(Refusal::NoDataset) => Default::default(),
+        Err(other) => return Err(other.into()),
+    };
+    Ok(axum::Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        api_addr: state.api_addr.to_string(),
+        dataset,
+        queue,
+        admission: admission_state(&admission),
+    }))
+}
+
+fn admission_state(admission: &crate::domain::queue::Admission) -> AdmissionState {
+    AdmissionState {
+        batch: admission.batch,
+        every_ms: admission.every_ms,
+        paused: admission.paused,
+        opens_at_ms: admission.opens_at.map(|at| at.0),
+        open: admission.opens_at.is_some_and(|at| at <= now()),
+    }
+}
+
+fn dataset(info: &DatasetInfo) -> Dataset {
+    Dataset {
+        profile: info.profile.clone(),
+        concerts: info.concerts,
+        dates: info.dates,
+        seats: info.seats(),
+        users: info.users,
+        on_sale_concert: info.on_sale.0,
+        on_sale_seats: info.on_sale_seats,
+        popular_seats: info.popular_seats,
+        seats_per_date: info.seats_per_date,
+        seeded_at: iso8601(info.seeded_at),
+    }
+}
+
+/// A JSON body of an operations call.
+async fn body<T: serde::de::DeserializeOwned>(
+    request: Request,
+    limit: usize,
+) -> Result<T, ApiError> {
+    let read = axum::body::to_bytes(request.into_body(), limit);
+    let bytes = tokio::time::timeout(Duration::from_secs(10), read)
+        .await
+        .map_err(|_| ApiError::new(ErrorCode::RequestTimeout, "the body did not arrive in time"))?
+        .map_err(|_| {
+            ApiError::new(
+                ErrorCode::RequestTooLarge,
+                format!("a body has at most {limit} bytes"),
+            )
+        })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::new(ErrorCode::RequestMalformed, format!("body: {error}")))
+}

@@ -1,0 +1,71 @@
+//! `POST /queue`, `GET /queue`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, StatusCode};
+
+use super::extract::{Json, Poller};
+use super::openapi::Problems;
+use super::{ApiError, AppState};
+use crate::api::WAIT_TOKEN;
+use crate::api::ticketing::{QueueEntry, RegisterRequest, WaitStatus};
+use crate::booking::QueueView;
+use crate::domain::{QueueStatus, UserId};
+
+/// Register in the queue.
+///
+/// The n-th to register holds place n. The place is durable when this answers.
+#[utoipa::path(
+    post,
+    path = "/queue",
+    tag = "queue",
+    request_body = RegisterRequest,
+    responses(
+        (status = 201, description = "A place, and the token that carries it", body = QueueEntry,
+         headers(("Wait-Token" = String, description = "The signed place in the queue"))),
+        Problems,
+    )
+)]
+pub(super) async fn register(
+    State(state): State<AppState>,
+    request: Json<RegisterRequest>,
+) -> Result<Response, ApiError> {
+    let registered = state.booking.register(UserId(request.body.user_id)).await?;
+    let header = [(HeaderName::from_static(WAIT_TOKEN), registered.token)];
+    Ok((
+        StatusCode::CREATED,
+        header,
+        axum::Json(entry(&registered.view)),
+    )
+        .into_response())
+}
+
+/// Where a token stands, and when to ask again.
+#[utoipa::path(
+    get,
+    path = "/queue",
+    tag = "queue",
+    params(("Wait-Token" = String, Header, description = "From POST /queue")),
+    responses((status = 200, description = "Where it stands", body = QueueEntry), Problems)
+)]
+pub(super) async fn poll(
+    State(state): State<AppState>,
+    Poller(caller): Poller,
+) -> axum::Json<QueueEntry> {
+    axum::Json(entry(&state.booking.poll(&caller)))
+}
+
+fn entry(view: &QueueView) -> QueueEntry {
+    QueueEntry {
+        wait_id: view.place.0,
+        user_id: view.user.0,
+        position_in_queue: view.standing.position,
+        status: match view.standing.status {
+            QueueStatus::Wait => WaitStatus::Wait,
+            QueueStatus::Active => WaitStatus::Active,
+            QueueStatus::Expired => WaitStatus::Expired,
+        },
+        eta_seconds: view.standing.eta.map(|eta| eta.as_secs_f64()),
+        poll_after_ms: u64::try_from(view.poll_after.as_millis()).unwrap_or(u64::MAX),
+    }
+}
