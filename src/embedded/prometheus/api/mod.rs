@@ -1,0 +1,143 @@
+//! The HTTP API of Prometheus under `/api/v1`, as dashboards and Grafana ask it.
+//!
+//! Answers and errors have the shapes of
+//! <https://prometheus.io/docs/prometheus/2.42/querying/api/>. Queries run on blocking threads, a
+//! bounded number at a time, so that a heavy one never stalls the service; one whose asker has gone
+//! away is abandoned.
+
+mod json;
+mod params;
+mod query;
+mod series;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::Semaphore;
+
+use super::promql::{QueryError, QueryLimits};
+use super::tsdb::Tsdb;
+
+/// Bytes of a form that are read.
+const MAX_FORM_BYTES: usize = 64 << 10;
+
+/// What the handlers share.
+#[derive(Clone)]
+struct ApiState {
+    tsdb: Arc<Tsdb>,
+    limits: QueryLimits,
+    slots: Arc<Semaphore>,
+}
+
+/// The routes of the API over a store. Merge them into the router that is to answer as Prometheus.
+pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
+    let state = ApiState {
+        tsdb,
+        limits,
+        slots: Arc::new(Semaphore::new(limits.max_concurrency.max(1))),
+    };
+    Router::new()
+        .route("/api/v1/query", get(query::instant).post(query::instant))
+        .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route("/api/v1/series", get(series::series).post(series::series))
+        .route("/api/v1/labels", get(series::labels).post(series::labels))
+        .route("/api/v1/label/{name}/values", get(series::label_values))
+        .route("/api/v1/metadata", get(series::metadata))
+        .route(
+            "/api/v1/rules",
+            get(|| async { success(r#"{"groups":[]}"#) }),
+        )
+        .route(
+            "/api/v1/alerts",
+            get(|| async { success(r#"{"alerts":[]}"#) }),
+        )
+        .route("/api/v1/status/buildinfo", get(buildinfo))
+        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+        .with_state(state)
+}
+
+/// Grafana chooses what it asks by the version told here: that of the language evaluated.
+async fn buildinfo() -> Response {
+    success(concat!(
+        r#"{"version":"2.42.0","revision":"concertctl-"#,
+        env!("CARGO_PKG_VERSION"),
+        r#"","branch":"embedded","buildUser":"","buildDate":"","goVersion":""}"#,
+    ))
+}
+
+/// A successful answer with `data`, which is JSON already.
+fn success(data: &str) -> Response {
+    let body = format!(r#"{{"status":"success","data":{data}}}"#);
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        Body::from(body),
+    )
+        .into_response()
+}
+
+/// An answer that says why there is none.
+#[derive(Debug)]
+struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    fn bad_data(message: String) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            kind: "bad_data",
+            message,
+        }
+    }
+
+    /// A parameter that cannot be read.
+    fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
+    }
+
+    fn internal(message: &str) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            kind: "internal",
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let (status, kind) = match error {
+            QueryError::BadData(_) => return Self::parameter("query", error),
+            QueryError::Execution(_) => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
+            QueryError::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            QueryError::Canceled => (StatusCode::SERVICE_UNAVAILABLE, "canceled"),
+        };
+        Self {
+            status,
+            kind,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({
+            "status": "error",
+            "errorType": self.kind,
+            "error": self.message,
+        });
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        (self.status, json, Body::from(body.to_string())).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! `query` and `query_range`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::params::Params;
+use super::{ApiError, ApiState, json, success};
+use crate::embedded::prometheus::promql::{Context, Query, QueryError, QueryResult};
+use crate::embedded::prometheus::scrape::now_ms;
+
+pub(super) async fn instant(
+    State(state): State<ApiState>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let at = params.time("time")?.unwrap_or_else(now_ms);
+    let timeout = params.timeout(state.limits.timeout)?;
+    let query = Query::parse(params.get("query"), &state.limits)?;
+    evaluate(state, timeout, move |ctx| query.instant(ctx, at)).await
+}
+
+pub(super) async fn range(
+    State(state): State<ApiState>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let start = params.required_time("start")?;
+    let end = params.required_time("end")?;
+    if end < start {
+        return Err(ApiError::parameter(
+            "end",
+            "end timestamp must not be before start time",
+        ));
+    }
+    let step = params.duration("step")?;
+    if step <= 0.0 {
+        return Err(ApiError::parameter(
+            "step",
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
+    }
+    // Time stamps have milliseconds: a finer step would stand still.
+    let step = (step as i64).max(1);
+    if (end - start) / step > state.limits.max_points as i64 {
+        return Err(ApiError::bad_data(format!(
+            "exceeded maximum resolution of {} points per timeseries. \
+             Try decreasing the query resolution (?step=XX)",
+            with_thousands(state.limits.max_points)
+        )));
+    }
+    let timeout = params.timeout(state.limits.timeout)?;
+    let query = Query::parse(params.get("query"), &state.limits)?;
+    evaluate(state, timeout, move |ctx| {
+        query.range(ctx, start, end, step)
+    })
+    .await
+}
+
+fn with_thousands(n: usize) -> String {
+    match n {
+        0..1000 => n.to_string(),
+        _ => format!("{},{:03}", with_thousands(n / 1000), n % 1000),
+    }
+}
+
+/// Runs an evaluation on a blocking thread as soon as one of the slots is free.
+async fn evaluate(
+    state: ApiState,
+    timeout: Duration,
+    run: impl FnOnce(&Context<'_>) -> Result<QueryResult, QueryError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let deadline = Instant::now() + timeout;
+    let slot = tokio::time::timeout(timeout, state.slots.clone().acquire_owned());
+    let Ok(Ok(slot)) = slot.await else {
+        return Err(QueryError::Timeout.into());
+    };
+    let asker_gone = CancelOnDrop(Arc::default());
+    let canceled = asker_gone.0.clone();
+    let task = tokio::task::spawn_blocking(move || {
+        let _slot = slot;
+        let ctx = Context {
+            tsdb: &state.tsdb,
+            limits: &state.limits,
+            deadline,
+            canceled,
+        };
+        run(&ctx).map(|result| json::result(&result))
+    });
+    let data = task
+        .await
+        .map_err(|_| ApiError::internal("the evaluation failed unexpectedly"))??;
+    Ok(success(&data))
+}
+
+/// Set when the request's future is dropped: its connection is closed, nobody waits any more.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,91 @@
+//! What of PromQL is evaluated: everything else is refused here, before any work is done.
+
+use promql_parser::parser::{
+    AggregateExpr, BinaryExpr, Call, Expr, VectorMatchCardinality, VectorSelector, token,
+    value::ValueType,
+};
+
+use super::matcher::Selector;
+use super::{QueryError, aggregate, functions};
+
+fn unsupported(what: &str) -> QueryError {
+    QueryError::BadData(format!(
+        "parse error: {what} not supported by the embedded Prometheus"
+    ))
+}
+
+/// Walks the whole expression; the guard has bounded its depth.
+pub(super) fn check(expr: &Expr) -> Result<(), QueryError> {
+    match expr {
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(()),
+        Expr::Paren(p) => check(&p.expr),
+        Expr::Unary(u) => check(&u.expr),
+        Expr::VectorSelector(vs) => check_selector(vs),
+        Expr::MatrixSelector(ms) => check_selector(&ms.vs),
+        Expr::Aggregate(a) => check_aggregate(a),
+        Expr::Binary(b) => check_binary(b),
+        Expr::Call(c) => check_call(c),
+        Expr::Subquery(_) => Err(unsupported("subqueries are")),
+        Expr::Extension(_) => Err(unsupported("this expression is")),
+    }
+}
+
+fn check_selector(vs: &VectorSelector) -> Result<(), QueryError> {
+    if vs.at.is_some() {
+        return Err(unsupported("the @ modifier is"));
+    }
+    if !vs.matchers.or_matchers.is_empty() {
+        return Err(unsupported("\"or\" between label matchers is"));
+    }
+    Selector::new(vs).map(drop)
+}
+
+fn check_aggregate(a: &AggregateExpr) -> Result<(), QueryError> {
+    if aggregate::Op::from_token(a.op.id()).is_none() {
+        return Err(unsupported(&format!(
+            "aggregation operator \"{}\" is",
+            a.op
+        )));
+    }
+    check(&a.expr)
+}
+
+fn check_binary(b: &BinaryExpr) -> Result<(), QueryError> {
+    if b.op.is_set_operator() {
+        return Err(unsupported(&format!("set operator \"{}\" is", b.op)));
+    }
+    if let Some(modifier) = &b.modifier {
+        if modifier.card != VectorMatchCardinality::OneToOne {
+            return Err(unsupported("group_left and group_right are"));
+        }
+        if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
+            return Err(unsupported("fill modifiers are"));
+        }
+    }
+    check(&b.lhs)?;
+    check(&b.rhs)
+}
+
+fn check_call(c: &Call) -> Result<(), QueryError> {
+    if functions::lookup(c.func.name).is_none() {
+        return Err(unsupported(&format!("function \"{}\" is", c.func.name)));
+    }
+    c.args.args.iter().try_for_each(|arg| check(arg))
+}
+
+/// A range query yields one value a step, which only these types have.
+pub(super) fn check_range_type(expr: &Expr) -> Result<(), QueryError> {
+    let name = match expr.value_type() {
+        ValueType::Vector | ValueType::Scalar => return Ok(()),
+        ValueType::Matrix => "range vector",
+        ValueType::String => "string",
+    };
+    Err(QueryError::BadData(format!(
+        "invalid expression type \"{name}\" for range query, must be Scalar or instant Vector"
+    )))
+}
+
+/// Whether an operator compares.
+pub(super) fn is_comparison(op: token::TokenId) -> bool {
+    token::TokenType::new(op).is_comparison_operator()
+}

@@ -1,0 +1,300 @@
+//! The way into the parser.
+//!
+//! promql-parser 0.11 follows a newer Prometheus than 2.42 and trusts its input. Before it sees a
+//! query, this pass walks the text once and
+//! - bounds length, nesting and number of operators: the tree is walked by recursion (also when it is
+//!   dropped), and the stack must hold;
+//! - refuses what 2.42 refuses and the parser would take: numbers as durations (`[60]`; some even make
+//!   it panic), quoted metric and label names, operands of a unary plus that are no numbers;
+//! - writes raw strings (`` `\d` ``) as quoted ones, since the parser reads escapes in both.
+
+use promql_parser::parser::{self, Expr};
+
+use super::{QueryError, parse_duration};
+
+/// Brackets within brackets.
+const MAX_DEPTH: usize = 100;
+
+/// Operators, calls and brackets altogether: each makes the tree one level deeper at most.
+const MAX_NODES: usize = 500;
+
+/// Words before a parenthesis with label names in it.
+const GROUPING: [&str; 6] = [
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+];
+
+/// Parses a query of at most `max_bytes`.
+pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Expr, QueryError> {
+    if text.len() > max_bytes {
+        return Err(bad(format!(
+            "the query has {} bytes, at most {max_bytes} are read",
+            text.len()
+        )));
+    }
+    let mut walk = Walk::new(text);
+    walk.run()?;
+    if walk.unary_plus {
+        // The parser does not look at what a unary plus stands before; it does for a minus.
+        parser::parse(&walk.probe).map_err(parse_error)?;
+    }
+    parser::parse(&walk.out).map_err(parse_error)
+}
+
+fn bad(reason: String) -> QueryError {
+    QueryError::BadData(format!("parse error: {reason}"))
+}
+
+fn parse_error(reason: String) -> QueryError {
+    bad(reason)
+}
+
+/// The token before the one at hand, as far as it matters.
+#[derive(Clone, Copy, PartialEq)]
+enum Last<'a> {
+    Nothing,
+    Word(&'a str),
+    Operand,
+    Operator(char),
+}
+
+struct Walk<'a> {
+    rest: &'a str,
+    out: String,
+    /// `out` with each unary plus as a minus.
+    probe: String,
+    unary_plus: bool,
+    last: Last<'a>,
+    /// The word before the sign before the number, for `offset -5m`.
+    after_offset: bool,
+    in_braces: bool,
+    in_brackets: bool,
+    /// Open parentheses; true for those with label names.
+    parens: Vec<bool>,
+    nodes: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            rest: text,
+            out: String::with_capacity(text.len() + 16),
+            probe: String::with_capacity(text.len() + 16),
+            unary_plus: false,
+            last: Last::Nothing,
+            after_offset: false,
+            in_braces: false,
+            in_brackets: false,
+            parens: vec![],
+            nodes: 0,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), QueryError> {
+        while let Some(c) = self.rest.chars().next() {
+            match c {
+                '#' => self.comment(),
+                '"' | '\'' | '`' => self.string(c)?,
+                c if c.is_ascii_digit() => self.number()?,
+                '.' if self.rest[1..].starts_with(|d: char| d.is_ascii_digit()) => self.number()?,
+                c if c.is_ascii_alphabetic() || c == '_' || c == ':' => self.word(c)?,
+                ' ' | '\t' | '\n' | '\r' => self.copy(1),
+                c => self.symbol(c)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: usize) -> &'a str {
+        let (head, rest) = self.rest.split_at(bytes);
+        self.rest = rest;
+        head
+    }
+
+    fn copy(&mut self, bytes: usize) {
+        let text = self.take(bytes);
+        self.emit(text);
+    }
+
+    fn emit(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.probe.push_str(text);
+    }
+
+    fn comment(&mut self) {
+        let end = self.rest.find(['\n', '\r']).unwrap_or(self.rest.len());
+        self.take(end);
+    }
+
+    fn string(&mut self, quote: char) -> Result<(), QueryError> {
+        let names = self.parens.last() == Some(&true);
+        let value = matches!(self.last, Last::Operator('=' | '~'));
+        if (self.in_braces && !value) || (!self.in_braces && names) {
+            return Err(bad("unexpected string, names are not quoted".to_owned()));
+        }
+        let inner = &self.rest[1..];
+        let len = match quote {
+            '`' => inner.find('`'),
+            _ => closing_quote(inner, quote as u8),
+        };
+        let len = len.ok_or_else(|| bad("unterminated quoted string".to_owned()))?;
+        if quote == '`' {
+            let escaped = format!("{:?}", Escaped(&inner[..len]));
+            self.emit(&escaped);
+            self.take(len + 2);
+        } else {
+            self.copy(len + 2);
+        }
+        self.last = Last::Operand;
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), QueryError> {
+        let len = number_length(self.rest);
+        let text = &self.rest[..len];
+        if self.in_brackets || self.after_offset {
+            let ms = parse_duration(text).map(|d| d.as_millis());
+            match ms {
+                None => return Err(bad(format!("not a valid duration string: {text:?}"))),
+                Some(0) => return Err(bad("duration must be greater than 0".to_owned())),
+                Some(_) => {}
+            }
+        }
+        self.copy(len);
+        self.after_offset = false;
+        self.last = Last::Operand;
+        Ok(())
+    }
+
+    fn word(&mut self, first: char) -> Result<(), QueryError> {
+        if self.in_brackets && first == ':' {
+            self.copy(1);
+            self.last = Last::Operator(':');
+            return Ok(());
+        }
+        let len = self
+            .rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+            .unwrap_or(self.rest.len());
+        let word = &self.rest[..len];
+        self.copy(len);
+        let operator = ["and", "or", "unless", "atan2", "bool"]
+            .iter()
+            .any(|o| word.eq_ignore_ascii_case(o));
+        if operator {
+            self.node()?;
+        }
+        self.after_offset = !self.in_braces && word.eq_ignore_ascii_case("offset");
+        self.last = Last::Word(word);
+        Ok(())
+    }
+
+    fn symbol(&mut self, c: char) -> Result<(), QueryError> {
+        let unary = c == '+' && self.expects_operand();
+        match c {
+            '{' => self.in_braces = true,
+            '}' => self.in_braces = false,
+            '[' => {
+                self.in_brackets = true;
+                self.node()?;
+            }
+            ']' => self.in_brackets = false,
+            '(' => self.open_paren()?,
+            ')' => {
+                self.parens.pop();
+            }
+            _ if !self.in_braces && c != ',' => self.node()?,
+            _ => {}
+        }
+        if !matches!(c, '+' | '-') {
+            self.after_offset = false;
+        }
+        self.last = match c {
+            ')' | ']' | '}' => Last::Operand,
+            _ => Last::Operator(c),
+        };
+        let text = self.take(c.len_utf8());
+        self.out.push_str(text);
+        self.probe.push_str(if unary { "-" } else { text });
+        self.unary_plus |= unary;
+        Ok(())
+    }
+
+    fn expects_operand(&self) -> bool {
+        match self.last {
+            Last::Nothing => true,
+            Last::Operator(c) => c != '@' && !self.after_offset,
+            Last::Word(_) | Last::Operand => false,
+        }
+    }
+
+    fn open_paren(&mut self) -> Result<(), QueryError> {
+        let names = matches!(self.last, Last::Word(w)
+            if GROUPING.iter().any(|g| w.eq_ignore_ascii_case(g)));
+        self.parens.push(names);
+        if self.parens.len() > MAX_DEPTH {
+            return Err(bad(format!(
+                "more than {MAX_DEPTH} brackets within another"
+            )));
+        }
+        self.node()
+    }
+
+    fn node(&mut self) -> Result<(), QueryError> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(bad(format!(
+                "more than {MAX_NODES} operators and brackets in one query"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A string as a PromQL literal in double quotes.
+struct Escaped<'a>(&'a str);
+
+impl std::fmt::Debug for Escaped<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+fn closing_quote(text: &str, quote: u8) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|b| {
+        let closes = b == quote && !escaped;
+        escaped = b == b'\\' && !escaped;
+        closes
+    })
+}
+
+/// The length of a number or duration: digits, letters, points, and the sign of an exponent.
+fn number_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let hex = text.starts_with("0x") || text.starts_with("0X");
+    let mut len = 0;
+    while let Some(&b) = bytes.get(len) {
+        let sign =
+            matches!(b, b'+' | b'-') && !hex && len > 0 && matches!(bytes[len - 1], b'e' | b'E');
+        if !(b.is_ascii_alphanumeric() || b == b'.' || b == b'_' || sign) {
+            break;
+        }
+        len += 1;
+    }
+    len
+}

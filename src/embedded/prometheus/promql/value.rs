@@ -1,0 +1,84 @@
+//! What queries compute with and what they yield.
+
+use std::collections::HashMap;
+
+use super::QueryError;
+use crate::embedded::prometheus::labels::Labels;
+use crate::embedded::prometheus::tsdb::STALE_NAN_BITS;
+
+/// The cell of a column that holds no value. No sample and no operation yields these bits: samples
+/// with them are staleness markers and never enter a column, and operations make quiet NaNs.
+pub(super) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
+
+/// Whether a cell holds no value.
+#[inline]
+pub(super) fn is_absent(v: f64) -> bool {
+    v.to_bits() == STALE_NAN_BITS
+}
+
+/// A series of results: one cell for each step of the query.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) labels: Labels,
+    pub(super) values: Vec<f64>,
+}
+
+impl Column {
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.iter().all(|v| is_absent(*v))
+    }
+}
+
+/// The value of an expression over all steps.
+#[derive(Debug)]
+pub(super) enum Value {
+    Scalar(Vec<f64>),
+    Vector(Vec<Column>),
+}
+
+/// A time (milliseconds since 1970) and a value.
+pub(crate) type Point = (i64, f64);
+
+/// The answer to a query.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum QueryResult {
+    Scalar(Point),
+    String(i64, String),
+    Vector(Vec<(Labels, Point)>),
+    Matrix(Vec<(Labels, Vec<Point>)>),
+}
+
+/// Joins columns that came to have the same labels; an error if two have a value at the same step.
+pub(super) fn merge_same_labels(columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
+    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(columns.len());
+    let mut merged: Vec<Column> = Vec::with_capacity(columns.len());
+    for column in columns {
+        let Some(&place) = places.get(&column.labels) else {
+            places.insert(column.labels.clone(), merged.len());
+            merged.push(column);
+            continue;
+        };
+        for (cell, v) in merged[place].values.iter_mut().zip(column.values) {
+            match (is_absent(*cell), is_absent(v)) {
+                (_, true) => {}
+                (true, false) => *cell = v,
+                (false, false) => return Err(same_labelset()),
+            }
+        }
+    }
+    Ok(merged)
+}
+
+/// Refuses two columns with the same labels even if their values never meet, as Prometheus does for
+/// functions over ranges.
+pub(super) fn refuse_same_labels(columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
+    let mut seen = std::collections::HashSet::with_capacity(columns.len());
+    if columns.iter().all(|c| seen.insert(&c.labels)) {
+        return Ok(columns);
+    }
+    Err(same_labelset())
+}
+
+fn same_labelset() -> QueryError {
+    QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
+}

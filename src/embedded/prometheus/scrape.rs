@@ -1,0 +1,313 @@
+//! The scraper: targets polled over HTTP, their samples stored with Prometheus's bookkeeping.
+//!
+//! Every target has a task of its own, so a slow one delays no other. A scrape that fails, and a
+//! series that is missing from one that succeeds, end in staleness markers; `up`,
+//! `scrape_duration_seconds` and `scrape_samples_scraped` are written either way
+//! (<https://prometheus.io/docs/concepts/jobs_instances/>).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::exposition::{self, Line, Sample};
+use super::labels::{Labels, METRIC_NAME};
+use super::tsdb::{SeriesId, Tsdb};
+
+/// A larger answer fails its scrape.
+const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// Something that exposes metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScrapeTarget {
+    /// The `job` label of everything scraped from it.
+    pub job: String,
+    /// The `instance` label, usually `host:port`.
+    pub instance: String,
+    /// Where the metrics are, for example `http://127.0.0.1:8081/metrics`.
+    pub url: String,
+}
+
+/// Why a scrape failed.
+#[derive(Debug, thiserror::Error)]
+enum ScrapeError {
+    #[error("{0}")]
+    Http(#[from] reqwest::Error),
+    #[error("server returned HTTP status {0}")]
+    Status(u16),
+    #[error("the answer is larger than {MAX_BODY_BYTES} bytes")]
+    TooLarge,
+    #[error("the answer is not UTF-8 text")]
+    NotText,
+    #[error("{0}")]
+    Format(#[from] exposition::ParseError),
+}
+
+/// Polls targets, which may come and go while it runs. Clones share the same targets.
+#[derive(Debug, Clone)]
+pub struct Scraper {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tsdb: Arc<Tsdb>,
+    client: reqwest::Client,
+    interval: Duration,
+    shutdown: CancellationToken,
+    running: Mutex<HashMap<ScrapeTarget, Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Scraper {
+    /// A scraper without targets that stops when `shutdown` is cancelled. A `timeout` above
+    /// `interval` is lowered to it.
+    ///
+    /// # Errors
+    /// If no HTTP client can be made on this system.
+    pub fn new(
+        tsdb: Arc<Tsdb>,
+        interval: Duration,
+        timeout: Duration,
+        shutdown: CancellationToken,
+    ) -> reqwest::Result<Self> {
+        let client = reqwest::Client::builder()
+            .timeout(timeout.min(interval))
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                tsdb,
+                client,
+                interval,
+                shutdown,
+                running: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Begins to scrape a target, at once and then each interval. One already there stays as it is.
+    ///
+    /// Must be called within a Tokio runtime.
+    pub fn add_target(&self, target: ScrapeTarget) {
+        let mut running = self.shared.running.lock();
+        if running.contains_key(&target) || self.shared.shutdown.is_cancelled() {
+            return;
+        }
+        let stop = self.shared.shutdown.child_token();
+        let job = Target::new(
+            self.shared.tsdb.clone(),
+            self.shared.client.clone(),
+            target.clone(),
+        );
+        let task = tokio::spawn(job.run(self.shared.interval, stop.clone()));
+        running.insert(target, Running { stop, task });
+    }
+
+    /// Stops scraping a target; its series end with staleness markers. Says whether it was there.
+    pub fn remove_target(&self, target: &ScrapeTarget) -> bool {
+        let removed = self.shared.running.lock().remove(target);
+        removed.inspect(|r| r.stop.cancel()).is_some()
+    }
+
+    /// The targets at present, in no particular order.
+    pub fn targets(&self) -> Vec<ScrapeTarget> {
+        self.shared.running.lock().keys().cloned().collect()
+    }
+
+    /// Waits for the shutdown and then for the scrapes under way (each bounded by the time-out).
+    pub async fn wait(&self) {
+        self.shared.shutdown.cancelled().await;
+        let running = std::mem::take(&mut *self.shared.running.lock());
+        for (_, target) in running {
+            // A panic of a scrape task is already reported by the panic hook.
+            let _ = target.task.await;
+        }
+    }
+}
+
+/// Scrapes `targets` until `shutdown`; the task ends when the last scrape has. For targets that
+/// change, make a [`Scraper`].
+///
+/// # Errors
+/// If no HTTP client can be made on this system.
+pub fn spawn_scraper(
+    tsdb: Arc<Tsdb>,
+    targets: Vec<ScrapeTarget>,
+    interval: Duration,
+    timeout: Duration,
+    shutdown: CancellationToken,
+) -> reqwest::Result<JoinHandle<()>> {
+    let scraper = Scraper::new(tsdb, interval, timeout, shutdown)?;
+    for target in targets {
+        scraper.add_target(target);
+    }
+    Ok(tokio::spawn(async move { scraper.wait().await }))
+}
+
+/// One target with what it exposed last.
+struct Target {
+    tsdb: Arc<Tsdb>,
+    client: reqwest::Client,
+    target: ScrapeTarget,
+    current: HashSet<SeriesId>,
+}
+
+impl Target {
+    fn new(tsdb: Arc<Tsdb>, client: reqwest::Client, target: ScrapeTarget) -> Self {
+        Self {
+            tsdb,
+            client,
+            target,
+            current: HashSet::new(),
+        }
+    }
+
+    async fn run(mut self, interval: Duration, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            let at = now_ms();
+            let started = Instant::now();
+            let fetched = tokio::select! {
+                () = stop.cancelled() => break,
+                fetched = fetch(&self.client, &self.target.url) => fetched,
+            };
+            let outcome = fetched.and_then(|body| self.store(&body, at));
+            if let Err(error) = &outcome {
+                tracing::debug!(target = %self.target.url, %error, "scrape failed");
+                self.end_series(HashSet::new(), at);
+            }
+            self.report(at, started.elapsed(), outcome.ok());
+        }
+        self.end_series(HashSet::new(), now_ms());
+    }
+
+    /// Stores a scrape's samples; nothing of an exposition with an error in it is kept.
+    fn store(&mut self, body: &str, at: i64) -> Result<usize, ScrapeError> {
+        let mut samples = Vec::new();
+        let mut meta = Vec::new();
+        let mut timed = Vec::new();
+        for line in exposition::parse(body) {
+            match line? {
+                Line::Sample(sample) => {
+                    timed.push(sample.timestamp.is_some());
+                    let t = sample.timestamp.unwrap_or(at);
+                    samples.push((self.labels_of(&sample), t, sample.value));
+                }
+                other => meta.push(other),
+            }
+        }
+        for line in meta {
+            match line {
+                Line::Type(metric, kind) => self.tsdb.set_metadata(metric, |m| m.kind = kind),
+                Line::Help(metric, help) => {
+                    self.tsdb
+                        .set_metadata(metric, |m| m.help = help.into_owned());
+                }
+                Line::Sample(_) => {}
+            }
+        }
+        let outcomes = self.tsdb.append_all(&samples);
+        // Samples that bring their own time are not tracked: their age is their exposer's matter.
+        let seen = outcomes
+            .into_iter()
+            .zip(timed)
+            .filter_map(|(outcome, timed)| outcome.ok().filter(|_| !timed))
+            .collect();
+        self.end_series(seen, at);
+        Ok(samples.len())
+    }
+
+    /// Marks as stale what was there and no longer is.
+    fn end_series(&mut self, seen: HashSet<SeriesId>, at: i64) {
+        let gone = self.current.difference(&seen).copied();
+        self.tsdb.mark_stale(gone, at);
+        self.current = seen;
+    }
+
+    fn labels_of(&self, sample: &Sample<'_>) -> Labels {
+        let own = [
+            ("job", self.target.job.as_str()),
+            ("instance", self.target.instance.as_str()),
+        ];
+        let taken = |name: &str| {
+            own.iter().any(|(n, _)| *n == name) || sample.labels.iter().any(|(n, _)| *n == name)
+        };
+        let scraped = sample.labels.iter().map(|(name, value)| {
+            if !own.iter().any(|(n, _)| n == name) {
+                return ((*name).to_owned(), value.to_string());
+            }
+            // The target's own label wins; the exposed one is kept under another name.
+            let mut renamed = format!("exported_{name}");
+            while taken(&renamed) {
+                renamed.insert_str(0, "exported_");
+            }
+            (renamed, value.to_string())
+        });
+        Labels::from_pairs(
+            scraped
+                .chain(own.map(|(n, v)| (n.to_owned(), v.to_owned())))
+                .chain([(METRIC_NAME.to_owned(), sample.name.to_owned())]),
+        )
+    }
+
+    fn report(&self, at: i64, took: Duration, scraped: Option<usize>) {
+        let up = if scraped.is_some() { 1.0 } else { 0.0 };
+        let values = [
+            ("up", up),
+            ("scrape_duration_seconds", took.as_secs_f64()),
+            ("scrape_samples_scraped", scraped.unwrap_or(0) as f64),
+        ];
+        for (name, value) in values {
+            let labels = self.labels_of(&Sample {
+                name,
+                labels: vec![],
+                value,
+                timestamp: None,
+            });
+            // Refused only if the store is full; then its counters say so.
+            let _ = self.tsdb.append(&labels, at, value);
+        }
+    }
+}
+
+async fn fetch(client: &reqwest::Client, url: &str) -> Result<String, ScrapeError> {
+    let mut response = client
+        .get(url)
+        .header(http::header::ACCEPT, "text/plain;version=0.0.4")
+        .send()
+        .await?;
+    if !response.status().is_success() {
+        return Err(ScrapeError::Status(response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(ScrapeError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    String::from_utf8(body).map_err(|_| ScrapeError::NotText)
+}
+
+/// Milliseconds since 1970 by the wall clock.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,388 @@
+//! The store of samples: series found by label set, samples in compressed chunks, bounded three ways.
+//!
+//! Bytes, age and number of series each have a limit ([`TsdbConfig`]). What is over in bytes or age
+//! falls off at the old end, chunk by chunk; series over the limit are refused and counted. Time is
+//! the time of the samples: the newest sample seen says what is old.
+//!
+//! Writers are the scraper (and tests), readers are queries; a reader takes references to finished
+//! chunks under a short lock and decodes them outside of it.
+
+mod chunk;
+mod metadata;
+mod series;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+pub use metadata::{Metadata, MetricType};
+pub(crate) use series::Selection;
+
+use super::labels::{Labels, METRIC_NAME};
+use metadata::MetadataStore;
+use series::Series;
+
+/// The value that says "this series ended here" (a NaN with a payload of its own).
+///
+/// <https://github.com/prometheus/prometheus/blob/v2.42.0/model/value/value.go>
+pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
+
+/// Whether a sample's value is the staleness marker.
+pub fn is_stale(v: f64) -> bool {
+    v.to_bits() == STALE_NAN_BITS
+}
+
+/// Time stamps outside of ± this many milliseconds (some 140,000 years) are refused.
+const MAX_TIMESTAMP: i64 = 1 << 52;
+
+/// How many samples a chunk holds before the next one is begun.
+const SAMPLES_PER_CHUNK: usize = 240;
+
+/// Samples between two looks for series that have aged away.
+const COLLECT_EVERY: u64 = 50_000;
+
+/// The bounds of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TsdbConfig {
+    /// Bytes that samples and label sets may take together.
+    pub max_bytes: usize,
+    /// Samples older than this, seen from the newest one, are dropped.
+    pub retention: Duration,
+    /// Series beyond this many are refused.
+    pub max_series: usize,
+}
+
+impl Default for TsdbConfig {
+    /// 64 MiB, three hours, 50,000 series: three hours of 2,000 series scraped each second fit.
+    fn default() -> Self {
+        Self {
+            max_bytes: 64 << 20,
+            retention: Duration::from_secs(3 * 3600),
+            max_series: 50_000,
+        }
+    }
+}
+
+/// What the store holds and what it had to refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TsdbStats {
+    /// Series at present.
+    pub series: usize,
+    /// Finished and growing chunks at present.
+    pub chunks: usize,
+    /// Bytes taken by chunks and label sets (an estimate from above for the latter).
+    pub bytes: usize,
+    /// Samples taken in since the start.
+    pub samples_appended: u64,
+    /// Samples refused because they were not newer than the last one of their series.
+    pub samples_out_of_order: u64,
+    /// Samples refused because the store has no room for another series.
+    pub samples_over_series_limit: u64,
+    /// Samples dropped at the old end for age or room.
+    pub samples_evicted: u64,
+    /// Time stamp of the oldest sample held, milliseconds since 1970.
+    pub oldest_ms: Option<i64>,
+    /// Time stamp of the newest sample held, milliseconds since 1970.
+    pub newest_ms: Option<i64>,
+}
+
+/// Why a sample was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Older than the last sample of its series.
+    #[error("out of order sample")]
+    OutOfOrder,
+    /// Another value for a time stamp that has one.
+    #[error("duplicate sample for timestamp")]
+    DuplicateTimestamp,
+    /// Older than the retention, or not a time at all.
+    #[error("out of bounds")]
+    OutOfBounds,
+    /// The store holds as many series as it may.
+    #[error("series limit reached")]
+    TooManySeries,
+}
+
+/// A series for as long as it lives; never used again for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesId(u64);
+
+/// The store. Shared as `Arc<Tsdb>`; all methods take `&self`.
+#[derive(Debug)]
+pub struct Tsdb {
+    config: TsdbConfig,
+    inner: RwLock<Inner>,
+    metadata: RwLock<MetadataStore>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    series: HashMap<SeriesId, Series>,
+    by_labels: HashMap<Labels, SeriesId>,
+    by_name: HashMap<Arc<str>, Vec<SeriesId>>,
+    symbols: HashSet<Arc<str>>,
+    /// Finished chunks in the order in which they were finished: the front is dropped first.
+    finished: VecDeque<SeriesId>,
+    next_id: u64,
+    since_collect: u64,
+    newest: Option<i64>,
+    bytes: usize,
+    stats: TsdbStats,
+}
+
+impl Tsdb {
+    /// An empty store.
+    pub fn new(config: TsdbConfig) -> Self {
+        Self {
+            config,
+            inner: RwLock::default(),
+            metadata: RwLock::default(),
+        }
+    }
+
+    /// Adds one sample. `t` is in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; the store is unchanged but for its counts.
+    pub fn append(&self, labels: &Labels, t: i64, v: f64) -> Result<SeriesId, AppendError> {
+        self.inner.write().append(&self.config, labels, t, v)
+    }
+
+    /// Adds a scrape's samples under one lock. Each outcome stands at its sample's place.
+    pub fn append_all(&self, samples: &[(Labels, i64, f64)]) -> Vec<Result<SeriesId, AppendError>> {
+        let mut inner = self.inner.write();
+        samples
+            .iter()
+            .map(|(labels, t, v)| inner.append(&self.config, labels, *t, *v))
+            .collect()
+    }
+
+    /// Marks series as ended at `t`; those gone or newer are left alone.
+    pub fn mark_stale(&self, ids: impl IntoIterator<Item = SeriesId>, t: i64) {
+        let mut inner = self.inner.write();
+        for id in ids {
+            // A refusal means that the series has a newer sample: then it has not ended.
+            let _ = inner.append_to(&self.config, id, t, f64::from_bits(STALE_NAN_BITS));
+        }
+    }
+
+    /// What the store holds and refused.
+    pub fn stats(&self) -> TsdbStats {
+        let inner = self.inner.read();
+        TsdbStats {
+            series: inner.series.len(),
+            chunks: inner.series.values().map(Series::chunk_count).sum(),
+            bytes: inner.bytes,
+            oldest_ms: inner.series.values().filter_map(Series::first_t).min(),
+            newest_ms: inner.newest,
+            ..inner.stats
+        }
+    }
+
+    /// The bounds the store was made with.
+    pub fn config(&self) -> &TsdbConfig {
+        &self.config
+    }
+
+    /// The series that `accept` takes and that have chunks between `min_t` and `max_t` (inclusive),
+    /// sorted by labels. `name` narrows the search to one metric.
+    pub(crate) fn select(
+        &self,
+        name: Option<&str>,
+        accept: impl Fn(&Labels) -> bool,
+        min_t: i64,
+        max_t: i64,
+    ) -> Vec<Selection> {
+        let inner = self.inner.read();
+        let mut found: Vec<Selection> = match name {
+            Some(name) => inner
+                .by_name
+                .get(name)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| inner.series.get(id))
+                .filter(|s| accept(s.labels()))
+                .filter_map(|s| s.select(min_t, max_t))
+                .collect(),
+            None => inner
+                .series
+                .values()
+                .filter(|s| accept(s.labels()))
+                .filter_map(|s| s.select(min_t, max_t))
+                .collect(),
+        };
+        drop(inner);
+        found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        found
+    }
+
+    /// Notes what a metric is; the number of metrics noted is bounded, later ones are ignored.
+    pub fn set_metadata(&self, metric: &str, update: impl FnOnce(&mut Metadata)) {
+        self.metadata.write().update(metric, update);
+    }
+
+    /// What is known of the metrics, sorted by name.
+    pub fn metadata(&self) -> Vec<(String, Metadata)> {
+        self.metadata.read().all()
+    }
+}
+
+impl Inner {
+    fn append(
+        &mut self,
+        config: &TsdbConfig,
+        labels: &Labels,
+        t: i64,
+        v: f64,
+    ) -> Result<SeriesId, AppendError> {
+        if !(-MAX_TIMESTAMP..=MAX_TIMESTAMP).contains(&t) || self.is_too_old(config, t) {
+            return Err(AppendError::OutOfBounds);
+        }
+        let id = match self.by_labels.get(labels) {
+            Some(&id) => id,
+            None if self.series.len() >= config.max_series => {
+                self.stats.samples_over_series_limit += 1;
+                return Err(AppendError::TooManySeries);
+            }
+            None => self.create(labels),
+        };
+        self.append_to(config, id, t, v).map(|()| id)
+    }
+
+    fn append_to(
+        &mut self,
+        config: &TsdbConfig,
+        id: SeriesId,
+        t: i64,
+        v: f64,
+    ) -> Result<(), AppendError> {
+        let Some(series) = self.series.get_mut(&id) else {
+            return Err(AppendError::OutOfBounds);
+        };
+        let outcome = series.append(t, v).inspect_err(|_| {
+            self.stats.samples_out_of_order += 1;
+        })?;
+        self.bytes = self.bytes + outcome.grown - outcome.shrunk;
+        if outcome.finished_chunk {
+            self.finished.push_back(id);
+        }
+        self.stats.samples_appended += 1;
+        self.newest = Some(self.newest.map_or(t, |newest| newest.max(t)));
+        self.since_collect += 1;
+        if self.since_collect >= COLLECT_EVERY {
+            self.since_collect = 0;
+            self.collect(config);
+        }
+        self.evict(config);
+        Ok(())
+    }
+
+    fn create(&mut self, labels: &Labels) -> SeriesId {
+        let interned = Labels::from_pairs(labels.pairs().iter().map(|(n, v)| {
+            let name = intern(&mut self.symbols, n);
+            (name, intern(&mut self.symbols, v))
+        }));
+        let id = SeriesId(self.next_id);
+        self.next_id += 1;
+        let name: Arc<str> = intern(&mut self.symbols, &Arc::from(labels.get(METRIC_NAME)));
+        self.by_name.entry(name).or_default().push(id);
+        self.by_labels.insert(interned.clone(), id);
+        let series = Series::new(interned);
+        self.bytes += series.bytes();
+        self.series.insert(id, series);
+        id
+    }
+
+    fn is_too_old(&self, config: &TsdbConfig, t: i64) -> bool {
+        self.newest
+            .is_some_and(|newest| t < horizon(config, newest))
+    }
+
+    /// Drops finished chunks from the old end until bytes and age are within bounds.
+    fn evict(&mut self, config: &TsdbConfig) {
+        let Some(newest) = self.newest else { return };
+        let horizon = horizon(config, newest);
+        while let Some(&id) = self.finished.front() {
+            let over = self.bytes > config.max_bytes;
+            let Some(series) = self.series.get_mut(&id) else {
+                self.finished.pop_front();
+                continue;
+            };
+            if !over && series.oldest_chunk_end().is_some_and(|end| end >= horizon) {
+                return;
+            }
+            self.finished.pop_front();
+            let (samples, bytes) = series.drop_oldest_chunk();
+            self.stats.samples_evicted += samples as u64;
+            self.bytes -= bytes;
+        }
+        if self.bytes > config.max_bytes {
+            self.remove_idlest();
+        }
+    }
+
+    /// Only growing chunks are left and they are too many: the series silent for longest goes.
+    fn remove_idlest(&mut self) {
+        let idlest = self
+            .series
+            .iter()
+            .min_by_key(|(_, s)| s.last_t())
+            .map(|(id, _)| *id);
+        if let Some(id) = idlest {
+            self.remove(id);
+        }
+    }
+
+    /// Removes series whose last sample has aged away, and strings nobody uses any more.
+    fn collect(&mut self, config: &TsdbConfig) {
+        let Some(newest) = self.newest else { return };
+        let horizon = horizon(config, newest);
+        let gone: Vec<_> = self
+            .series
+            .iter()
+            .filter(|(_, s)| s.last_t().is_none_or(|t| t < horizon))
+            .map(|(id, _)| *id)
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        for id in gone {
+            self.remove(id);
+        }
+        self.symbols.retain(|s| Arc::strong_count(s) > 1);
+    }
+
+    fn remove(&mut self, id: SeriesId) {
+        let Some(series) = self.series.remove(&id) else {
+            return;
+        };
+        self.bytes -= series.bytes();
+        self.stats.samples_evicted += series.sample_count() as u64;
+        self.by_labels.remove(series.labels());
+        let name = series.labels().metric_name();
+        if let Some(ids) = self.by_name.get_mut(name) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_name.remove(name);
+            }
+        }
+    }
+}
+
+fn horizon(config: &TsdbConfig, newest: i64) -> i64 {
+    let retention = i64::try_from(config.retention.as_millis()).unwrap_or(i64::MAX);
+    newest.saturating_sub(retention)
+}
+
+fn intern(symbols: &mut HashSet<Arc<str>>, s: &Arc<str>) -> Arc<str> {
+    if let Some(known) = symbols.get(s) {
+        return known.clone();
+    }
+    symbols.insert(s.clone());
+    s.clone()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! One series: its labels, its finished chunks and the one that grows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::chunk::{Chunk, Encoder};
+use super::{AppendError, SAMPLES_PER_CHUNK};
+use crate::embedded::prometheus::labels::Labels;
+
+/// What a series costs besides its samples: map entries, headers, the label set's own array.
+const SERIES_OVERHEAD: usize = 320;
+const LABEL_OVERHEAD: usize = 64;
+const CHUNK_OVERHEAD: usize = 72;
+
+#[derive(Debug)]
+pub(super) struct Series {
+    labels: Labels,
+    finished: VecDeque<Arc<Chunk>>,
+    growing: Encoder,
+    last: Option<(i64, f64)>,
+}
+
+/// What an append changed in the series' size.
+pub(super) struct Appended {
+    pub(super) grown: usize,
+    pub(super) shrunk: usize,
+    pub(super) finished_chunk: bool,
+}
+
+impl Series {
+    pub(super) fn new(labels: Labels) -> Self {
+        Self {
+            labels,
+            finished: VecDeque::new(),
+            growing: Encoder::default(),
+            last: None,
+        }
+    }
+
+    pub(super) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    pub(super) fn append(&mut self, t: i64, v: f64) -> Result<Appended, AppendError> {
+        if let Some((last_t, last_v)) = self.last {
+            if t < last_t {
+                return Err(AppendError::OutOfOrder);
+            }
+            if t == last_t && v.to_bits() != last_v.to_bits() {
+                return Err(AppendError::DuplicateTimestamp);
+            }
+            if t == last_t {
+                return Ok(Appended {
+                    grown: 0,
+                    shrunk: 0,
+                    finished_chunk: false,
+                });
+            }
+        }
+        self.last = Some((t, v));
+        let before = self.growing.allocated();
+        self.growing.push(t, v);
+        if self.growing.count() < SAMPLES_PER_CHUNK {
+            return Ok(Appended {
+                grown: self.growing.allocated() - before,
+                shrunk: 0,
+                finished_chunk: false,
+            });
+        }
+        let chunk = std::mem::take(&mut self.growing).snapshot();
+        let grown = chunk_bytes(&chunk);
+        self.finished.push_back(Arc::new(chunk));
+        Ok(Appended {
+            grown,
+            shrunk: before,
+            finished_chunk: true,
+        })
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let text: usize = self
+            .labels
+            .iter()
+            .map(|(n, v)| n.len() + v.len() + LABEL_OVERHEAD)
+            .sum();
+        let chunks: usize = self.finished.iter().map(|c| chunk_bytes(c)).sum();
+        SERIES_OVERHEAD + text + chunks + self.growing.allocated()
+    }
+
+    pub(super) fn sample_count(&self) -> usize {
+        let finished: usize = self.finished.iter().map(|c| c.count).sum();
+        finished + self.growing.count()
+    }
+
+    pub(super) fn chunk_count(&self) -> usize {
+        self.finished.len() + usize::from(self.growing.count() > 0)
+    }
+
+    pub(super) fn first_t(&self) -> Option<i64> {
+        match self.finished.front() {
+            Some(chunk) => Some(chunk.first_t),
+            None => (self.growing.count() > 0).then(|| self.growing.first_t()),
+        }
+    }
+
+    pub(super) fn last_t(&self) -> Option<i64> {
+        self.last.map(|(t, _)| t)
+    }
+
+    pub(super) fn oldest_chunk_end(&self) -> Option<i64> {
+        self.finished.front().map(|c| c.last_t)
+    }
+
+    /// Drops the oldest finished chunk; tells its samples and bytes.
+    pub(super) fn drop_oldest_chunk(&mut self) -> (usize, usize) {
+        match self.finished.pop_front() {
+            Some(chunk) => (chunk.count, chunk_bytes(&chunk)),
+            None => (0, 0),
+        }
+    }
+
+    /// References to the chunks that touch the window, `None` when there are none.
+    pub(super) fn select(&self, min_t: i64, max_t: i64) -> Option<Selection> {
+        let mut chunks: Vec<Arc<Chunk>> = self
+            .finished
+            .iter()
+            .filter(|c| c.last_t >= min_t && c.first_t <= max_t)
+            .cloned()
+            .collect();
+        let growing = self.growing.count() > 0
+            && self.growing.first_t() <= max_t
+            && self.last_t().is_some_and(|t| t >= min_t);
+        if growing {
+            chunks.push(Arc::new(self.growing.snapshot()));
+        }
+        (!chunks.is_empty()).then(|| Selection {
+            labels: self.labels.clone(),
+            chunks,
+        })
+    }
+}
+
+fn chunk_bytes(chunk: &Chunk) -> usize {
+    chunk.bytes() + CHUNK_OVERHEAD
+}
+
+/// A series as a query holds it: samples still packed.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    pub(crate) labels: Labels,
+    chunks: Vec<Arc<Chunk>>,
+}
+
+impl Selection {
+    /// How many samples decoding may yield at most.
+    pub(crate) fn sample_count(&self) -> usize {
+        self.chunks.iter().map(|c| c.count).sum()
+    }
+
+    /// Time stamps and values between `min_t` and `max_t`, both inclusive, staleness markers among them.
+    pub(crate) fn decode(&self, min_t: i64, max_t: i64) -> (Vec<i64>, Vec<f64>) {
+        let n = self.sample_count();
+        let (mut ts, mut vs) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        for chunk in &self.chunks {
+            chunk.decode(min_t, max_t, &mut ts, &mut vs);
+        }
+        (ts, vs)
+    }
+}
