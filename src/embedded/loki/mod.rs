@@ -1,1 +1,84 @@
-//! Embedded loki.
+//! Loki's place when no stack is there: the latest log records in bounded memory, asked through
+//! Loki's HTTP API in a part of LogQL.
+//!
+//! Answered: stream selectors with all four matchers, line filters (`|=`, `!=`, `|~`, `!~`), `| json`,
+//! label filters on strings, numbers, durations and sizes (`and`, `or`, `,`, parentheses), and over
+//! them `rate`, `count_over_time`, `bytes_rate` and `bytes_over_time`, alone or under `sum`,
+//! `sum by (…)`, `sum without (…)`. Everything else is refused as Loki refuses what it cannot parse.
+//!
+//! Records come from [`crate::telemetry::Logs::subscribe`] through [`LokiStore::ingest`].
+
+mod chunk;
+mod error;
+mod eval;
+mod http;
+mod json;
+mod logql;
+pub(in crate::embedded) mod matcher;
+mod params;
+mod pipeline;
+mod store;
+
+use std::time::Duration;
+
+pub use error::QueryError;
+pub use http::routes;
+pub use logql::{check as check_query, parse_duration};
+pub use store::{LokiStore, StoreStats};
+
+/// How much is kept and how much one query may cost.
+#[derive(Debug, Clone)]
+pub struct LokiConfig {
+    /// Memory for records, in bytes, indexes included. The oldest fall off the end.
+    pub max_bytes: usize,
+    /// Records older than this are dropped even where there is room.
+    pub retention: Duration,
+    /// Label sets there may be at once; records of further ones are refused and counted.
+    pub max_streams: usize,
+    /// What one query may cost.
+    pub limits: QueryLimits,
+}
+
+impl Default for LokiConfig {
+    fn default() -> Self {
+        LokiConfig {
+            max_bytes: 64 << 20,
+            retention: Duration::from_secs(24 * 3600),
+            max_streams: 1000,
+            limits: QueryLimits::default(),
+        }
+    }
+}
+
+/// Bounds of one query. The defaults are Loki's own where it has them.
+#[derive(Debug, Clone)]
+pub struct QueryLimits {
+    /// Characters of a query.
+    pub max_query_length: usize,
+    /// Between `start` and `end`, and of a range in brackets.
+    pub max_range: Duration,
+    /// Bytes of log lines looked at.
+    pub max_bytes_scanned: usize,
+    /// Series in a result.
+    pub max_series: usize,
+    /// Log lines in a result.
+    pub max_entries: usize,
+    /// Time, waiting for a turn included.
+    pub timeout: Duration,
+    /// Queries evaluated at once; further ones wait.
+    pub max_concurrent: usize,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        QueryLimits {
+            max_query_length: 5120,
+            max_range: Duration::from_secs(721 * 3600),
+            max_bytes_scanned: 1 << 30,
+            max_series: 500,
+            max_entries: 5000,
+            timeout: Duration::from_secs(10),
+            max_concurrent: 2,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A run of lines of one stream: one text, one index.
+
+use std::mem::size_of;
+
+/// Lines of one stream in time order, in one piece of memory.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Chunk {
+    /// Distinguishes chunks and orders lines of one timestamp by arrival.
+    pub(super) id: u64,
+    text: String,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    timestamp_ns: i64,
+    start: u32,
+    len: u32,
+}
+
+impl Chunk {
+    pub(super) fn new(id: u64) -> Chunk {
+        Chunk {
+            id,
+            ..Chunk::default()
+        }
+    }
+
+    /// Adds a line; one that comes late is put where its time belongs.
+    pub(super) fn push(&mut self, timestamp_ns: i64, line: &str) {
+        let entry = Entry {
+            timestamp_ns,
+            // Chunks are sealed long before their text reaches 4 GiB.
+            start: u32::try_from(self.text.len()).unwrap_or(u32::MAX),
+            len: u32::try_from(line.len()).unwrap_or(0),
+        };
+        self.text.push_str(line);
+        let in_order = self
+            .entries
+            .last()
+            .is_none_or(|last| last.timestamp_ns <= timestamp_ns);
+        if in_order {
+            self.entries.push(entry);
+        } else {
+            let at = self.first_after(timestamp_ns);
+            self.entries.insert(at, entry);
+        }
+    }
+
+    pub(super) fn seal(&mut self) {
+        self.text.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
+    pub(super) fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Memory taken, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.text.capacity() + self.entries.capacity() * size_of::<Entry>() + size_of::<Chunk>()
+    }
+
+    pub(super) fn lines(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// First and last timestamp; `None` while there is no line.
+    pub(super) fn span(&self) -> Option<(i64, i64)> {
+        Some((
+            self.entries.first()?.timestamp_ns,
+            self.entries.last()?.timestamp_ns,
+        ))
+    }
+
+    /// Index of the first line at `timestamp_ns` or later.
+    pub(super) fn first_at(&self, timestamp_ns: i64) -> usize {
+        self.entries
+            .partition_point(|entry| entry.timestamp_ns < timestamp_ns)
+    }
+
+    /// Index of the first line later than `timestamp_ns`.
+    pub(super) fn first_after(&self, timestamp_ns: i64) -> usize {
+        self.entries
+            .partition_point(|entry| entry.timestamp_ns <= timestamp_ns)
+    }
+
+    /// Timestamp and text of the line at `index`.
+    pub(super) fn line(&self, index: usize) -> (i64, &str) {
+        let entry = self.entries[index];
+        let start = entry.start as usize;
+        (
+            entry.timestamp_ns,
+            &self.text[start..start + entry.len as usize],
+        )
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a query is not answered, in Loki's words and with its status codes.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// A query that was refused or given up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The text is not (supported) LogQL.
+    #[error("parse error at line {line}, col {col}: {message}")]
+    Parse {
+        /// Line of the offending token, from 1.
+        line: usize,
+        /// Column of the offending token in characters, from 1.
+        col: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The text parses and still makes no query.
+    #[error("parse error : {0}")]
+    Meaning(String),
+    /// A parameter is wrong, or a limit would be exceeded.
+    #[error("{0}")]
+    Refused(String),
+    /// It took too long.
+    #[error("query timed out after {0} ms; narrow the time range or the selector")]
+    TimedOut(u128),
+    /// The service is stopping or broke.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl QueryError {
+    /// A refusal with this reason.
+    pub(super) fn refused(reason: impl Into<String>) -> QueryError {
+        QueryError::Refused(reason.into())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            QueryError::Parse { .. } | QueryError::Meaning(_) | QueryError::Refused(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            QueryError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            QueryError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for QueryError {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        (self.status(), headers, format!("{self}\n")).into_response()
+    }
+}

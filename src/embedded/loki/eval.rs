@@ -1,0 +1,369 @@
+//! Evaluates a parsed query over a snapshot. Runs on a thread that may be kept busy.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use super::logql::{Grouping, LogExpr, MetricExpr, RangeOp};
+use super::pipeline::Pipeline;
+use super::store::{Labels, StreamSnapshot};
+use super::{QueryError, QueryLimits};
+
+/// Points in a result, all series together.
+const MAX_POINTS: usize = 1_000_000;
+/// Lines between two looks at the clock.
+const LINES_PER_CHECK: usize = 512;
+
+/// Which lines come first, and which are left out when there are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Oldest first.
+    Forward,
+    /// Newest first.
+    Backward,
+}
+
+/// Lines that share their labels.
+#[derive(Debug)]
+pub(super) struct ResultStream {
+    pub(super) labels: Labels,
+    pub(super) entries: Vec<(i64, String)>,
+}
+
+/// Numbers that share their labels: time in nanoseconds, value.
+#[derive(Debug)]
+pub(super) struct ResultSeries {
+    pub(super) labels: Labels,
+    pub(super) points: Vec<(i64, f64)>,
+}
+
+/// Cost of a query so far, and when it must stop.
+#[derive(Debug)]
+pub(super) struct Budget {
+    pub(super) bytes: usize,
+    pub(super) lines: usize,
+    max_bytes: usize,
+    max_series: usize,
+    started: Instant,
+    timeout: Duration,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &QueryLimits, started: Instant) -> Budget {
+        Budget {
+            bytes: 0,
+            lines: 0,
+            max_bytes: limits.max_bytes_scanned,
+            max_series: limits.max_series,
+            started,
+            timeout: limits.timeout,
+        }
+    }
+
+    fn spend(&mut self, line: &str) -> Result<(), QueryError> {
+        self.bytes += line.len();
+        self.lines += 1;
+        if self.bytes > self.max_bytes {
+            return Err(QueryError::refused(format!(
+                "the query would read too many bytes (limit: {} bytes); consider adding more \
+                 specific stream selectors or reduce the time range of the query",
+                self.max_bytes
+            )));
+        }
+        if self.lines.is_multiple_of(LINES_PER_CHECK) && self.started.elapsed() > self.timeout {
+            return Err(QueryError::TimedOut(self.timeout.as_millis()));
+        }
+        Ok(())
+    }
+
+    fn check_series(&self, series: usize) -> Result<(), QueryError> {
+        if series > self.max_series {
+            return Err(QueryError::refused(format!(
+                "maximum of series ({}) reached for a single query",
+                self.max_series
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Lines from `start_ns` up to but not including `end_ns`, at most `limit`.
+pub(super) fn log_query(
+    snapshot: &[StreamSnapshot],
+    expr: &LogExpr,
+    (start_ns, end_ns): (i64, i64),
+    (limit, direction): (usize, Direction),
+    budget: &mut Budget,
+) -> Result<Vec<ResultStream>, QueryError> {
+    let winners = best_lines(
+        snapshot,
+        expr,
+        (start_ns, end_ns),
+        (limit, direction),
+        budget,
+    )?;
+    let mut pipelines: HashMap<usize, Pipeline<'_>> = HashMap::new();
+    let mut streams: BTreeMap<Labels, Vec<(i64, String)>> = BTreeMap::new();
+    for winner in winners {
+        let stream = &snapshot[winner.stream];
+        let (timestamp_ns, line) = stream.chunks[winner.chunk].line(winner.index);
+        let pipeline = pipelines
+            .entry(winner.stream)
+            .or_insert_with(|| Pipeline::new(&expr.stages, &stream.labels, None));
+        pipeline.run(line);
+        streams
+            .entry(pipeline.labels())
+            .or_default()
+            .push((timestamp_ns, line.to_owned()));
+    }
+    Ok(streams
+        .into_iter()
+        .map(|(labels, entries)| ResultStream { labels, entries })
+        .collect())
+}
+
+/// A line and its rank: the higher, the earlier it is in the result. Chunk ids and indexes keep lines
+/// of one timestamp in the order of their arrival.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ranked {
+    rank: (i64, u64, u64),
+    stream: usize,
+    chunk: usize,
+    index: usize,
+}
+
+fn best_lines(
+    snapshot: &[StreamSnapshot],
+    expr: &LogExpr,
+    (start_ns, end_ns): (i64, i64),
+    (limit, direction): (usize, Direction),
+    budget: &mut Budget,
+) -> Result<Vec<Ranked>, QueryError> {
+    let rank_time = |timestamp_ns: i64| match direction {
+        Direction::Backward => timestamp_ns,
+        Direction::Forward => timestamp_ns.saturating_neg(),
+    };
+    let rank_order = |order: u64| match direction {
+        Direction::Backward => order,
+        Direction::Forward => !order,
+    };
+    let mut chunks = Vec::new();
+    for (stream, streams) in snapshot.iter().enumerate() {
+        for (index, chunk) in streams.chunks.iter().enumerate() {
+            if let Some((first, last)) = chunk.span() {
+                chunks.push((rank_time(first).max(rank_time(last)), stream, index));
+            }
+        }
+    }
+    chunks.sort_unstable_by_key(|chunk| Reverse(*chunk));
+
+    let mut pipelines: Vec<_> = snapshot
+        .iter()
+        .map(|stream| Pipeline::new(&expr.stages, &stream.labels, Some(&[])))
+        .collect();
+    let mut best: BinaryHeap<Reverse<Ranked>> = BinaryHeap::with_capacity(limit + 1);
+    for (best_of_chunk, stream, chunk_index) in chunks {
+        let loses = |best: &BinaryHeap<Reverse<Ranked>>, rank: i64| {
+            best.len() >= limit && best.peek().is_none_or(|worst| rank < worst.0.rank.0)
+        };
+        if loses(&best, best_of_chunk) {
+            break;
+        }
+        let chunk = &snapshot[stream].chunks[chunk_index];
+        let (from, to) = (chunk.first_at(start_ns), chunk.first_at(end_ns));
+        for step in 0..to.saturating_sub(from) {
+            let index = match direction {
+                Direction::Forward => from + step,
+                Direction::Backward => to - 1 - step,
+            };
+            let (timestamp_ns, line) = chunk.line(index);
+            let rank = rank_time(timestamp_ns);
+            if loses(&best, rank) {
+                break;
+            }
+            budget.spend(line)?;
+            if pipelines[stream].run(line) {
+                best.push(Reverse(Ranked {
+                    rank: (rank, rank_order(chunk.id), rank_order(index as u64)),
+                    stream,
+                    chunk: chunk_index,
+                    index,
+                }));
+                if best.len() > limit {
+                    best.pop();
+                }
+            }
+        }
+    }
+    // Ascending order of the reversed: the best first.
+    Ok(best.into_sorted_vec().into_iter().map(|r| r.0).collect())
+}
+
+/// The value at each of `steps` (ascending): what was counted in the window that ends there, its
+/// beginning excluded. Steps without a line in their window have no point.
+pub(super) fn metric_query(
+    snapshot: &[StreamSnapshot],
+    expr: &MetricExpr,
+    steps: &[i64],
+    budget: &mut Budget,
+) -> Result<Vec<ResultSeries>, QueryError> {
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+        return Ok(Vec::new());
+    };
+    let after_ns = first.saturating_sub(expr.range_ns);
+    let groups = group_lines(snapshot, expr, (after_ns, *last), budget)?;
+    if groups.len().saturating_mul(steps.len()) > MAX_POINTS {
+        return Err(QueryError::refused(format!(
+            "the result would have more than {MAX_POINTS} points; increase the step or sum by \
+             fewer labels"
+        )));
+    }
+    Ok(groups
+        .into_iter()
+        .filter_map(|(labels, mut samples)| {
+            samples.sort_unstable();
+            let points = windows(&samples, expr, steps);
+            (!points.is_empty()).then_some(ResultSeries { labels, points })
+        })
+        .collect())
+}
+
+/// Time and size of each line, by the labels it counts under.
+type Groups = BTreeMap<Labels, Vec<(i64, u32)>>;
+
+fn group_lines(
+    snapshot: &[StreamSnapshot],
+    expr: &MetricExpr,
+    (after_ns, end_ns): (i64, i64),
+    budget: &mut Budget,
+) -> Result<Groups, QueryError> {
+    let wanted: Option<Vec<&str>> = match &expr.grouping {
+        Grouping::By(names) => Some(names.iter().map(String::as_str).collect()),
+        Grouping::All | Grouping::Without(_) => None,
+    };
+    let mut grouper = Grouper::default();
+    for stream in snapshot {
+        let mut pipeline = Pipeline::new(&expr.log.stages, &stream.labels, wanted.as_deref());
+        // Most queries group by labels of the stream: one look-up for all its lines.
+        let labels_vary = pipeline.changes_labels();
+        let mut known_group = None;
+        for chunk in &stream.chunks {
+            for index in chunk.first_after(after_ns)..chunk.first_after(end_ns) {
+                let (timestamp_ns, line) = chunk.line(index);
+                budget.spend(line)?;
+                if !pipeline.run(line) {
+                    continue;
+                }
+                let group = match known_group {
+                    Some(group) if !labels_vary => group,
+                    _ => grouper.group(&pipeline, &expr.grouping, budget)?,
+                };
+                known_group = Some(group);
+                let size = u32::try_from(line.len()).unwrap_or(u32::MAX);
+                grouper.samples[group].1.push((timestamp_ns, size));
+            }
+        }
+    }
+    Ok(grouper.samples.into_iter().collect())
+}
+
+/// Finds a line's group by a key written into a reused buffer.
+#[derive(Default)]
+struct Grouper {
+    by_key: HashMap<String, usize>,
+    samples: Vec<(Labels, Vec<(i64, u32)>)>,
+    key: String,
+}
+
+impl Grouper {
+    fn group(
+        &mut self,
+        pipeline: &Pipeline<'_>,
+        grouping: &Grouping,
+        budget: &Budget,
+    ) -> Result<usize, QueryError> {
+        if let Some(error) = pipeline.error() {
+            return Err(QueryError::refused(format!(
+                "pipeline error: '{error}' for series: '{}'.\nUse a label filter to intentionally \
+                 skip this error. (e.g | __error__!=\"{error}\").\nTo skip all potential errors you \
+                 can match empty errors.(e.g __error__=\"\")\nThe label filter can also be \
+                 specified after unwrap. (e.g | unwrap latency | __error__=\"\" )",
+                show_labels(&pipeline.labels())
+            )));
+        }
+        let labels = match grouping {
+            Grouping::By(names) => {
+                self.key.clear();
+                for name in names {
+                    // With its length before it, no value can run into the next.
+                    let value = pipeline.label(name);
+                    let _into_a_string_cannot_fail = write!(self.key, "{}:{value}", value.len());
+                }
+                if let Some(group) = self.by_key.get(&self.key) {
+                    return Ok(*group);
+                }
+                let value = |name: &String| (name.clone(), pipeline.label(name).to_owned());
+                names
+                    .iter()
+                    .map(value)
+                    .filter(|(_, value)| !value.is_empty())
+                    .collect()
+            }
+            Grouping::All => pipeline.labels(),
+            Grouping::Without(names) => {
+                let mut labels = pipeline.labels();
+                labels.retain(|name, _| !names.contains(name));
+                labels
+            }
+        };
+        if !matches!(grouping, Grouping::By(_)) {
+            self.key = show_labels(&labels);
+        }
+        if let Some(group) = self.by_key.get(&self.key) {
+            return Ok(*group);
+        }
+        let group = self.samples.len();
+        budget.check_series(group + 1)?;
+        self.samples.push((labels, Vec::new()));
+        self.by_key.insert(self.key.clone(), group);
+        Ok(group)
+    }
+}
+
+/// `{a="1", b="2"}`
+fn show_labels(labels: &Labels) -> String {
+    let pairs: Vec<_> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+/// Slides the window over the samples, both ends moving forward only.
+fn windows(samples: &[(i64, u32)], expr: &MetricExpr, steps: &[i64]) -> Vec<(i64, f64)> {
+    let (mut from, mut to, mut bytes) = (0, 0, 0u64);
+    let seconds = expr.range_ns as f64 / 1e9;
+    let mut points = Vec::new();
+    for step in steps {
+        while to < samples.len() && samples[to].0 <= *step {
+            bytes += u64::from(samples[to].1);
+            to += 1;
+        }
+        while from < to && samples[from].0 <= step.saturating_sub(expr.range_ns) {
+            bytes -= u64::from(samples[from].1);
+            from += 1;
+        }
+        if from < to {
+            let lines = (to - from) as f64;
+            let value = match expr.op {
+                RangeOp::CountOverTime => lines,
+                RangeOp::Rate => lines / seconds,
+                RangeOp::BytesOverTime => bytes as f64,
+                RangeOp::BytesRate => bytes as f64 / seconds,
+            };
+            points.push((*step, value));
+        }
+    }
+    points
+}

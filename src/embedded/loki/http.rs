@@ -1,0 +1,404 @@
+//! Loki's HTTP API (<https://grafana.com/docs/loki/latest/reference/loki-http-api/>), the reading
+//! half of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::{HeaderMap, Method, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use serde::ser::{SerializeTuple as _, Serializer};
+
+use super::eval::{self, Budget, ResultSeries, ResultStream};
+use super::logql::{self, MetricExpr, Query};
+use super::matcher::Matcher;
+use super::params::Params;
+use super::store::{Labels, LokiStore, now_ns};
+use super::{QueryError, QueryLimits};
+
+/// A form with a query in it is far smaller.
+const MAX_FORM_BYTES: usize = 64 << 10;
+/// Label and series look-ups go back this far unless told.
+const LABELS_SINCE_NS: i64 = 6 * 3_600_000_000_000;
+
+/// Loki's API over a store. Reading only: nothing can be pushed.
+pub fn routes(store: Arc<LokiStore>) -> Router {
+    Router::new()
+        .route(
+            "/loki/api/v1/query_range",
+            get(query_range).post(query_range),
+        )
+        .route("/loki/api/v1/query", get(query).post(query))
+        .route("/loki/api/v1/labels", get(labels).post(labels))
+        .route("/loki/api/v1/label/{name}/values", get(values).post(values))
+        .route("/loki/api/v1/series", get(series).post(series))
+        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+        .with_state(store)
+}
+
+type Store = State<Arc<LokiStore>>;
+
+async fn query_range(
+    State(store): Store,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, QueryError> {
+    let started = Instant::now();
+    let params = params(&method, query.as_deref(), &headers, &body)?;
+    let limits = &store.config.limits;
+    if params.get("interval").is_some_and(|text| text != "0") {
+        return Err(QueryError::refused(
+            "the parameter 'interval' is not supported",
+        ));
+    }
+    let (start_ns, end_ns) = params.range(now_ns())?;
+    check_range(end_ns.saturating_sub(start_ns), limits)?;
+    match parse(&params, limits)? {
+        Query::Log(expr) => {
+            let window = (params.limit(limits.max_entries)?, params.direction()?);
+            evaluate(store, started, move |store, budget| {
+                let snapshot = store.snapshot(&[&expr.selector], start_ns, end_ns);
+                let result = eval::log_query(&snapshot, &expr, (start_ns, end_ns), window, budget);
+                result.map(|streams| Data::Streams(streams.into_iter().map(Into::into).collect()))
+            })
+            .await
+        }
+        Query::Metric(expr) => {
+            let steps = params.steps(start_ns, end_ns)?;
+            evaluate(store, started, move |store, budget| {
+                metric(store, &expr, &steps, budget)
+                    .map(|series| Data::Matrix(series.into_iter().map(Into::into).collect()))
+            })
+            .await
+        }
+    }
+}
+
+async fn query(
+    State(store): Store,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, QueryError> {
+    let started = Instant::now();
+    let params = params(&method, query.as_deref(), &headers, &body)?;
+    let at_ns = params.time("time")?.unwrap_or_else(now_ns);
+    match parse(&params, &store.config.limits)? {
+        Query::Log(_) => Err(QueryError::refused(
+            "log queries are not supported as an instant query type, please change your query to a \
+             range query type",
+        )),
+        Query::Metric(expr) => {
+            evaluate(store, started, move |store, budget| {
+                metric(store, &expr, &[at_ns], budget)
+                    .map(|series| Data::Vector(series.into_iter().filter_map(instant).collect()))
+            })
+            .await
+        }
+    }
+}
+
+async fn labels(
+    State(store): Store,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, QueryError> {
+    let params = params(&method, query.as_deref(), &headers, &body)?;
+    let found = label_sets(&store, &params, params.get("query").into_iter())?;
+    let names: BTreeSet<_> = found
+        .into_iter()
+        .flat_map(|labels| labels.keys().cloned().collect::<Vec<_>>())
+        .collect();
+    Ok(success(&names))
+}
+
+async fn values(
+    State(store): Store,
+    Path(name): Path<String>,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, QueryError> {
+    let params = params(&method, query.as_deref(), &headers, &body)?;
+    let found = label_sets(&store, &params, params.get("query").into_iter())?;
+    let values: BTreeSet<_> = found
+        .iter()
+        .filter_map(|labels| labels.get(&name))
+        .collect();
+    Ok(success(&values))
+}
+
+async fn series(
+    State(store): Store,
+    method: Method,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, QueryError> {
+    let params = params(&method, query.as_deref(), &headers, &body)?;
+    let selectors = params.all("match[]").chain(params.all("match"));
+    let mut found = label_sets(&store, &params, selectors)?;
+    found.sort();
+    Ok(success(&found))
+}
+
+/// The parameters of the URL and, for a POST, of the form; the form comes first.
+fn params(
+    method: &Method,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Params, QueryError> {
+    let mut params = Params::default();
+    if method == Method::POST && !body.is_empty() {
+        let form = "application/x-www-form-urlencoded";
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok());
+        if !content_type.is_some_and(|value| value.starts_with(form)) {
+            return Err(QueryError::refused(format!(
+                "a POST must be a form ({form})"
+            )));
+        }
+        let body = std::str::from_utf8(body)
+            .map_err(|_| QueryError::refused("the form is not valid UTF-8"))?;
+        params.extend(Params::parse(body)?);
+    }
+    params.extend(Params::parse(query.unwrap_or_default())?);
+    Ok(params)
+}
+
+fn parse(params: &Params, limits: &QueryLimits) -> Result<Query, QueryError> {
+    let text = params.get("query").unwrap_or_default();
+    if text.chars().count() > limits.max_query_length {
+        return Err(QueryError::Meaning(format!(
+            "input size too long ({} > {})",
+            text.chars().count(),
+            limits.max_query_length
+        )));
+    }
+    let query = logql::parse(text)?;
+    if let Query::Metric(metric) = &query {
+        check_range(metric.range_ns, limits)?;
+    }
+    Ok(query)
+}
+
+fn check_range(range_ns: i64, limits: &QueryLimits) -> Result<(), QueryError> {
+    if u128::from(range_ns.unsigned_abs()) > limits.max_range.as_nanos() {
+        return Err(QueryError::refused(format!(
+            "the query time range exceeds the limit (query length: {}s, limit: {}s)",
+            range_ns / 1_000_000_000,
+            limits.max_range.as_secs()
+        )));
+    }
+    Ok(())
+}
+
+fn metric(
+    store: &LokiStore,
+    expr: &MetricExpr,
+    steps: &[i64],
+    budget: &mut Budget,
+) -> Result<Vec<ResultSeries>, QueryError> {
+    let (first, last) = (steps.first().copied(), steps.last().copied());
+    let from = first.unwrap_or(0).saturating_sub(expr.range_ns);
+    let snapshot = store.snapshot(&[&expr.log.selector], from, last.unwrap_or(0));
+    eval::metric_query(&snapshot, expr, steps, budget)
+}
+
+/// Waits for a turn, computes off the async threads, and answers.
+async fn evaluate(
+    store: Arc<LokiStore>,
+    started: Instant,
+    work: impl FnOnce(&LokiStore, &mut Budget) -> Result<Data, QueryError> + Send + 'static,
+) -> Result<Response, QueryError> {
+    let timeout = store.config.limits.timeout;
+    let turn = tokio::time::timeout(timeout, Arc::clone(&store.turns).acquire_owned())
+        .await
+        .map_err(|_| QueryError::TimedOut(timeout.as_millis()))?
+        .map_err(|_| QueryError::Internal("the log store is closed".into()))?;
+    let evaluation = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let mut budget = Budget::new(&store.config.limits, started);
+        let data = work(&store, &mut budget)?;
+        let stats = Stats::new(&budget, started);
+        Ok(success(&Answer { data, stats }))
+    });
+    evaluation.await.map_err(|error| {
+        QueryError::Internal(format!("the query could not be evaluated: {error}"))
+    })?
+}
+
+/// Labels of the streams that have lines in the time asked for.
+fn label_sets<'a>(
+    store: &LokiStore,
+    params: &Params,
+    selectors: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Arc<Labels>>, QueryError> {
+    let limits = &store.config.limits;
+    let (start_ns, end_ns) = params.bounds(now_ns(), LABELS_SINCE_NS)?;
+    let groups = selectors
+        .map(|text| {
+            if text.len() > limits.max_query_length {
+                return Err(QueryError::refused("the selector is too long"));
+            }
+            logql::parse_selector(text)
+        })
+        .collect::<Result<Vec<Vec<Matcher>>, _>>()?;
+    let groups: Vec<&[Matcher]> = groups.iter().map(Vec::as_slice).collect();
+    let streams = store.snapshot(&groups, start_ns, end_ns);
+    Ok(streams.into_iter().map(|stream| stream.labels).collect())
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    status: &'static str,
+    data: &'a T,
+}
+
+fn success<T: Serialize>(data: &T) -> Response {
+    let envelope = Envelope {
+        status: "success",
+        data,
+    };
+    match serde_json::to_vec(&envelope) {
+        Ok(body) => (
+            [(header::CONTENT_TYPE, "application/json; charset=UTF-8")],
+            body,
+        )
+            .into_response(),
+        Err(error) => QueryError::Internal(error.to_string()).into_response(),
+    }
+}
+
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    data: Data,
+    stats: Stats,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Streams(Vec<StreamJson>),
+    Matrix(Vec<SeriesJson>),
+    Vector(Vec<InstantJson>),
+}
+
+#[derive(Serialize)]
+struct StreamJson {
+    stream: Labels,
+    values: Vec<(String, String)>,
+}
+
+impl From<ResultStream> for StreamJson {
+    fn from(stream: ResultStream) -> Self {
+        let values = stream.entries.into_iter();
+        StreamJson {
+            stream: stream.labels,
+            values: values.map(|(ns, line)| (ns.to_string(), line)).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SeriesJson {
+    metric: Labels,
+    values: Vec<Point>,
+}
+
+impl From<ResultSeries> for SeriesJson {
+    fn from(series: ResultSeries) -> Self {
+        SeriesJson {
+            metric: series.labels,
+            values: series.points.into_iter().map(Point::from).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct InstantJson {
+    metric: Labels,
+    value: Point,
+}
+
+fn instant(series: ResultSeries) -> Option<InstantJson> {
+    let point = series.points.into_iter().next()?;
+    Some(InstantJson {
+        metric: series.labels,
+        value: point.into(),
+    })
+}
+
+/// `[seconds, "value"]`, seconds with at most three decimals.
+struct Point {
+    timestamp_ms: i64,
+    value: f64,
+}
+
+impl From<(i64, f64)> for Point {
+    fn from((timestamp_ns, value): (i64, f64)) -> Self {
+        Point {
+            timestamp_ms: timestamp_ns.div_euclid(1_000_000),
+            value,
+        }
+    }
+}
+
+impl Serialize for Point {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pair = serializer.serialize_tuple(2)?;
+        if self.timestamp_ms % 1000 == 0 {
+            pair.serialize_element(&(self.timestamp_ms / 1000))?;
+        } else {
+            pair.serialize_element(&(self.timestamp_ms as f64 / 1e3))?;
+        }
+        pair.serialize_element(&self.value.to_string())?;
+        pair.end()
+    }
+}
+
+/// The part of Loki's statistics that its clients show.
+#[derive(Serialize)]
+struct Stats {
+    summary: Summary,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    bytes_processed_per_second: u64,
+    lines_processed_per_second: u64,
+    total_bytes_processed: usize,
+    total_lines_processed: usize,
+    exec_time: f64,
+}
+
+impl Stats {
+    fn new(budget: &Budget, started: Instant) -> Stats {
+        let seconds = started.elapsed().as_secs_f64();
+        let per_second = |count: usize| (count as f64 / seconds.max(1e-6)) as u64;
+        Stats {
+            summary: Summary {
+                bytes_processed_per_second: per_second(budget.bytes),
+                lines_processed_per_second: per_second(budget.lines),
+                total_bytes_processed: budget.bytes,
+                total_lines_processed: budget.lines,
+                exec_time: seconds,
+            },
+        }
+    }
+}

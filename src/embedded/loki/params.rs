@@ -1,0 +1,243 @@
+//! Parameters of Loki's HTTP API: from the query string or a form, times in three spellings.
+
+use super::QueryError;
+use super::eval::Direction;
+use super::logql::parse_duration;
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+/// Steps in a range query.
+const MAX_STEPS: i64 = 11_000;
+
+/// Names and values as they came.
+#[derive(Debug, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Reads `a=b&c=d`, percent- and plus-encoded (`application/x-www-form-urlencoded`).
+    pub(super) fn parse(query: &str) -> Result<Params, QueryError> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                match (decode(name), decode(value)) {
+                    (Some(name), Some(value)) => Ok((name, value)),
+                    _ => Err(QueryError::refused(format!(
+                        "invalid URL escape in \"{pair}\""
+                    ))),
+                }
+            })
+            .collect::<Result<_, _>>()
+            .map(Params)
+    }
+
+    /// Adds further parameters, which yield to those already there.
+    pub(super) fn extend(&mut self, other: Params) {
+        self.0.extend(other.0);
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self
+            .0
+            .iter()
+            .find(|(known, value)| known == name && !value.is_empty());
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let matching = self.0.iter().filter(move |(known, _)| known == name);
+        matching.map(|(_, value)| value.as_str())
+    }
+
+    /// `start` and `end` in nanoseconds. Without an end: now; without a start: `since` before the
+    /// end, by default `default_since_ns`.
+    pub(super) fn bounds(
+        &self,
+        now_ns: i64,
+        default_since_ns: i64,
+    ) -> Result<(i64, i64), QueryError> {
+        let end_ns = self.time("end")?.unwrap_or(now_ns);
+        let since_ns = match self.get("since") {
+            None => default_since_ns,
+            Some(text) => parse_duration(text).ok_or_else(|| {
+                QueryError::refused(format!(
+                    "could not parse 'since' parameter: \"{text}\" is not a duration"
+                ))
+            })?,
+        };
+        let start_ns = self
+            .time("start")?
+            .unwrap_or(end_ns.min(now_ns).saturating_sub(since_ns));
+        Ok((start_ns, end_ns))
+    }
+
+    /// As [`bounds`](Self::bounds) over the last hour, with the start before the end.
+    pub(super) fn range(&self, now_ns: i64) -> Result<(i64, i64), QueryError> {
+        let (start_ns, end_ns) = self.bounds(now_ns, HOUR_NS)?;
+        if end_ns <= start_ns {
+            return Err(QueryError::refused(
+                "end timestamp must not be before or equal to start time",
+            ));
+        }
+        Ok((start_ns, end_ns))
+    }
+
+    /// A time: digits are seconds up to ten of them and nanoseconds beyond, a decimal number is
+    /// seconds, anything else must be RFC 3339.
+    pub(super) fn time(&self, name: &str) -> Result<Option<i64>, QueryError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        parse_time(text).map(Some).ok_or_else(|| {
+            QueryError::refused(format!(
+                "could not parse '{name}' parameter: \"{text}\" is no Unix time in seconds or \
+                 nanoseconds and no RFC 3339 time"
+            ))
+        })
+    }
+
+    /// Lines wanted: 100 unless told, at least 1, at most `max`.
+    pub(super) fn limit(&self, max: usize) -> Result<usize, QueryError> {
+        let Some(text) = self.get("limit") else {
+            return Ok(100.min(max));
+        };
+        let limit: usize = text.parse().map_err(|_| {
+            QueryError::refused(format!(
+                "could not parse 'limit' parameter: \"{text}\" is not a number"
+            ))
+        })?;
+        if limit == 0 {
+            return Err(QueryError::refused("limit must be a positive value"));
+        }
+        if limit > max {
+            return Err(QueryError::refused(format!(
+                "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {max})"
+            )));
+        }
+        Ok(limit)
+    }
+
+    /// `direction`: backward unless told.
+    pub(super) fn direction(&self) -> Result<Direction, QueryError> {
+        match self
+            .get("direction")
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
+            None | Some("backward") => Ok(Direction::Backward),
+            Some("forward") => Ok(Direction::Forward),
+            Some(other) => Err(QueryError::refused(format!(
+                "invalid direction \"{other}\""
+            ))),
+        }
+    }
+
+    /// The times at which a range query is evaluated: from start to end, `step` (seconds or a
+    /// duration; by default a 250th of the range, at least a second) apart.
+    pub(super) fn steps(&self, start_ns: i64, end_ns: i64) -> Result<Vec<i64>, QueryError> {
+        let step_ns = match self.get("step") {
+            None => (((end_ns - start_ns) / 250) / 1_000_000_000).max(1) * 1_000_000_000,
+            Some(text) => parse_step(text).ok_or_else(|| {
+                QueryError::refused(format!(
+                    "could not parse 'step' parameter: \"{text}\" is neither seconds nor a duration"
+                ))
+            })?,
+        };
+        if step_ns <= 0 {
+            return Err(QueryError::refused(
+                "zero or negative query resolution step widths are not accepted. Try a positive integer",
+            ));
+        }
+        if (end_ns - start_ns) / step_ns > MAX_STEPS {
+            return Err(QueryError::refused(
+                "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
+            ));
+        }
+        let steps = std::iter::successors(Some(start_ns), |at| at.checked_add(step_ns));
+        Ok(steps.take_while(|at| *at <= end_ns).collect())
+    }
+}
+
+fn parse_step(text: &str) -> Option<i64> {
+    match text.parse::<f64>() {
+        Ok(seconds) => seconds_to_ns(seconds),
+        Err(_) => parse_duration(text),
+    }
+}
+
+fn parse_time(text: &str) -> Option<i64> {
+    if text.contains('.')
+        && let Ok(seconds) = text.parse::<f64>()
+    {
+        return seconds_to_ns(seconds);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return if text.len() <= 10 {
+            number.checked_mul(1_000_000_000)
+        } else {
+            Some(number)
+        };
+    }
+    let time: jiff::Timestamp = text.parse().ok()?;
+    i64::try_from(time.as_nanosecond()).ok()
+}
+
+fn seconds_to_ns(seconds: f64) -> Option<i64> {
+    let ns = seconds * 1e9;
+    // Far dates would only make later sums overflow.
+    (ns.abs() < 9e18).then_some(ns.round() as i64)
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digit = |b: Option<u8>| char::from(b?).to_digit(16);
+                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+                u8::try_from(high * 16 + low).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_all_three_spellings() {
+        let ns = 1_568_404_331_324_000_000;
+        assert_eq!(parse_time("1568404331"), Some(1_568_404_331_000_000_000));
+        assert_eq!(parse_time("1568404331324000000"), Some(ns));
+        assert_eq!(parse_time("2019-09-13T19:52:11.324Z"), Some(ns));
+        assert_eq!(parse_time("2019-09-13T21:52:11.324+02:00"), Some(ns));
+        // A float has no more than some hundred nanoseconds' precision here.
+        assert!((parse_time("1568404331.324").unwrap() - ns).abs() < 1000);
+        for bad in ["", "soon", "1e300.0", "99999999999999999999"] {
+            assert_eq!(parse_time(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn forms_are_decoded() {
+        let params =
+            Params::parse("query=%7Ba%3D%22b+c%22%7D&x&=y&match[]=1&match%5B%5D=2").unwrap();
+        assert_eq!(params.get("query"), Some("{a=\"b c\"}"));
+        assert_eq!(params.get("x"), None);
+        assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["1", "2"]);
+        for bad in ["a=%", "a=%4", "a=%zz", "a=%ff"] {
+            assert!(Params::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn extreme_times_do_not_overflow() {
+        let extreme = Params::parse(&format!("start={}&end={}", i64::MIN, i64::MAX)).unwrap();
+        let (start, end) = extreme.range(0).unwrap();
+        assert_eq!((start, end), (i64::MIN, i64::MAX));
+    }
+}

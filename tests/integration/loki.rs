@@ -1,0 +1,851 @@
+//! The embedded Loki over TCP, against the shapes and rules of Loki's documentation.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use concertctl::embedded::loki::{LokiConfig, LokiStore, QueryLimits, routes};
+use concertctl::telemetry::logs;
+use concertctl::telemetry::{LogConfig, LogOutput};
+use proptest::prelude::*;
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+/// 2023-11-14T22:13:20Z
+const T0: i64 = 1_700_000_000_000_000_000;
+const SECOND: i64 = 1_000_000_000;
+
+struct Server {
+    store: Arc<LokiStore>,
+    base: String,
+    client: Client,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    async fn start(config: LokiConfig) -> Server {
+        let store = Arc::new(LokiStore::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let app = routes(Arc::clone(&store));
+        let task = tokio::spawn(async move {
+            axum::serve(listener, app).await.unwrap();
+        });
+        Server {
+            store,
+            base: format!("http://{address}/loki/api/v1"),
+            client: Client::builder()
+                .timeout(Duration::from_secs(30))
+                .build()
+                .unwrap(),
+            task,
+        }
+    }
+
+    /// A server with the lines of two services, a second apart.
+    async fn with_lines() -> Server {
+        let server = Server::start(LokiConfig::default()).await;
+        let push = |second: i64, service: &str, level: &str, line: &str| {
+            server.store.push(
+                &[("level", level), ("service_name", service)],
+                T0 + second * SECOND,
+                line,
+            );
+        };
+        push(
+            0,
+            "concertctl-api",
+            "info",
+            r#"{"message":"start","additional_data":{"status":200,"took":"20ms","size":"1KB"}}"#,
+        );
+        push(
+            1,
+            "concertctl-api",
+            "info",
+            r#"{"message":"seat held","additional_data":{"status":201,"took":"150ms","size":"2KB"}}"#,
+        );
+        push(
+            2,
+            "concertctl-api",
+            "error",
+            r#"{"message":"pool \"exhausted\"","level":"ERROR","additional_data":{"status":503,"took":"2s","size":"5KB"}}"#,
+        );
+        push(3, "concertctl-load", "info", "not json at all");
+        push(
+            4,
+            "concertctl-api",
+            "warn",
+            r#"{"message":"slow query","additional_data":{"statement":"seat.list","status":200,"took":"1s"}}"#,
+        );
+        server
+    }
+
+    async fn get(&self, path: &str, params: &[(&str, &str)]) -> (StatusCode, String) {
+        let url = format!("{}/{path}", self.base);
+        let response = self.client.get(url).query(params).send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    }
+
+    async fn data(&self, path: &str, params: &[(&str, &str)]) -> Value {
+        let (status, body) = self.get(path, params).await;
+        assert_eq!(status, 200, "{params:?}: {body}");
+        let mut value: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(value["status"], "success");
+        value["data"].take()
+    }
+
+    async fn range(&self, query: &str, more: &[(&str, &str)]) -> Value {
+        let (start, end) = (T0.to_string(), (T0 + 60 * SECOND).to_string());
+        let mut params = vec![("query", query), ("start", &start), ("end", &end)];
+        params.extend(more);
+        self.data("query_range", &params).await
+    }
+
+    /// Messages of the lines found, oldest first.
+    async fn found(&self, query: &str) -> Vec<String> {
+        let data = self.range(query, &[("direction", "forward")]).await;
+        assert_eq!(data["resultType"], "streams");
+        let mut lines: Vec<(String, String)> = Vec::new();
+        for stream in data["result"].as_array().unwrap() {
+            for pair in stream["values"].as_array().unwrap() {
+                let line = pair[1].as_str().unwrap();
+                let message = serde_json::from_str::<Value>(line).map_or_else(
+                    |_| line.to_owned(),
+                    |json| json["message"].as_str().unwrap().to_owned(),
+                );
+                lines.push((pair[0].as_str().unwrap().to_owned(), message));
+            }
+        }
+        lines.sort();
+        lines.into_iter().map(|(_, message)| message).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_log_query_answers_with_streams_of_nanosecond_strings_and_lines() {
+    let server = Server::with_lines().await;
+    let data = server
+        .range(r#"{service_name="concertctl-api"} |= "seat""#, &[])
+        .await;
+    assert_eq!(data["resultType"], "streams");
+    assert_eq!(
+        data["result"],
+        json!([
+            {
+                "stream": {"level": "info", "service_name": "concertctl-api"},
+                "values": [["1700000001000000000", r#"{"message":"seat held","additional_data":{"status":201,"took":"150ms","size":"2KB"}}"#]],
+            },
+            {
+                "stream": {"level": "warn", "service_name": "concertctl-api"},
+                "values": [["1700000004000000000", r#"{"message":"slow query","additional_data":{"statement":"seat.list","status":200,"took":"1s"}}"#]],
+            },
+        ])
+    );
+    assert_eq!(data["stats"]["summary"]["totalLinesProcessed"], 4);
+}
+
+#[tokio::test]
+async fn matchers_and_line_filters_select() {
+    let server = Server::with_lines().await;
+    let api = r#"{service_name="concertctl-api"}"#;
+    for (query, expected) in [
+        (
+            r#"{service_name=~"concertctl-.+", level!="info"}"#.to_owned(),
+            vec!["pool \"exhausted\"", "slow query"],
+        ),
+        (
+            r#"{service_name=~"concertctl-.+", level!~"info|warn"}"#.to_owned(),
+            vec!["pool \"exhausted\""],
+        ),
+        // Regular expressions match whole labels …
+        (r#"{service_name=~"concertctl"}"#.to_owned(), vec![]),
+        (
+            r#"{service_name="concertctl-load", nothere=""}"#.to_owned(),
+            vec!["not json at all"],
+        ),
+        // … and parts of lines.
+        (
+            format!(r#"{api} |~ "se.t""#),
+            vec!["seat held", "slow query"],
+        ),
+        (format!(r#"{api} |= "seat" != "query""#), vec!["seat held"]),
+        (format!(r#"{api} !~ `20[01]`"#), vec!["pool \"exhausted\""]),
+        (
+            format!(r#"{api} |= "pool \\\"exh""#),
+            vec!["pool \"exhausted\""],
+        ),
+        (
+            format!("{api} |= `pool \\\"exh`"),
+            vec!["pool \"exhausted\""],
+        ),
+        (format!(r#"{api} |= "st.rt""#), vec![]),
+        (format!("{api} # a comment\n |= \"start\""), vec!["start"]),
+    ] {
+        assert_eq!(server.found(&query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn json_labels_are_filtered_by_text_number_duration_and_size() {
+    let server = Server::with_lines().await;
+    for (filter, expected) in [
+        (r#"message="start""#, vec!["start"]),
+        (r#"message=`pool "exhausted"`"#, vec!["pool \"exhausted\""]),
+        (
+            r#"additional_data_status >= 500"#,
+            vec!["pool \"exhausted\""],
+        ),
+        (
+            r#"additional_data_status != 200"#,
+            vec!["seat held", "pool \"exhausted\""],
+        ),
+        (
+            r#"additional_data_status == 200 and additional_data_took < 1s"#,
+            vec!["start"],
+        ),
+        (
+            r#"additional_data_took >= 1s"#,
+            vec!["pool \"exhausted\"", "slow query"],
+        ),
+        (
+            r#"additional_data_size > 1KB"#,
+            vec!["seat held", "pool \"exhausted\""],
+        ),
+        (r#"additional_data_size = 2000"#, vec![]),
+        (
+            r#"message="start" or additional_data_took > 1500ms"#,
+            vec!["start", "pool \"exhausted\""],
+        ),
+        (
+            r#"(message="start" or message="slow query"), additional_data_took=1s"#,
+            vec!["slow query"],
+        ),
+        (
+            r#"message=~".*(held|query)" | additional_data_statement=~".+""#,
+            vec!["slow query"],
+        ),
+        (
+            r#"additional_data_statement="""#,
+            vec!["start", "seat held", "pool \"exhausted\""],
+        ),
+        (r#"level_extracted="ERROR""#, vec!["pool \"exhausted\""]),
+        (r#"level="warn""#, vec!["slow query"]),
+        (r#"nothere > 1"#, vec![]),
+    ] {
+        let query = format!(r#"{{service_name="concertctl-api"}} | json | {filter}"#);
+        // `= 2000` compares a number with "1KB": an error label, and the line stays.
+        if filter.ends_with("= 2000") {
+            let with_no_errors = format!(r#"{query} | __error__="""#);
+            assert_eq!(server.found(&with_no_errors).await, expected, "{query}");
+        } else {
+            assert_eq!(server.found(&query).await, expected, "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_json_goes_on_with_an_error_label() {
+    let server = Server::with_lines().await;
+    let data = server
+        .range(r#"{service_name="concertctl-load"} | json"#, &[])
+        .await;
+    assert_eq!(
+        data["result"],
+        json!([{
+            "stream": {
+                "__error__": "JSONParserErr",
+                "__error_details__": "expecting a JSON object",
+                "level": "info",
+                "service_name": "concertctl-load",
+            },
+            "values": [["1700000003000000000", "not json at all"]],
+        }])
+    );
+    let without = server
+        .found(r#"{service_name=~".+"} | json | __error__="""#)
+        .await;
+    assert_eq!(without.len(), 4);
+    // Numbers computed from such lines would be wrong.
+    let params = [
+        ("query", r#"sum(rate({service_name=~".+"} | json [1m]))"#),
+        ("time", "1700000010"),
+    ];
+    let (status, body) = server.get("query", &params).await;
+    assert_eq!(status, 400);
+    assert!(
+        body.starts_with("pipeline error: 'JSONParserErr' for series: '{"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn direction_and_limit_decide_which_lines_come_back() {
+    let server = Server::start(LokiConfig::default()).await;
+    for n in 0..500 {
+        let level = if n % 2 == 0 { "info" } else { "warn" };
+        server
+            .store
+            .push(&[("level", level)], T0 + n / 2, &format!("line {n}"));
+    }
+    let lines = |data: &Value| -> Vec<String> {
+        let streams = data["result"].as_array().unwrap();
+        let mut pairs: Vec<(i64, String)> = streams
+            .iter()
+            .flat_map(|s| s["values"].as_array().unwrap())
+            .map(|v| {
+                (
+                    v[0].as_str().unwrap().parse().unwrap(),
+                    v[1].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect();
+        pairs.sort();
+        pairs.into_iter().map(|(_, line)| line).collect()
+    };
+    let query = r#"{level=~".+"}"#;
+    let newest = server.range(query, &[("limit", "3")]).await;
+    assert_eq!(lines(&newest), ["line 497", "line 498", "line 499"]);
+    let oldest = server
+        .range(query, &[("limit", "2"), ("direction", "FORWARD")])
+        .await;
+    assert_eq!(lines(&oldest), ["line 0", "line 1"]);
+    assert_eq!(lines(&server.range(query, &[]).await).len(), 100);
+    assert_eq!(
+        lines(&server.range(query, &[("limit", "5000")]).await).len(),
+        500
+    );
+    // Within a stream the order is that of the direction.
+    let info = server.range(r#"{level="info"}"#, &[("limit", "2")]).await;
+    assert_eq!(info["result"][0]["values"][0][1], "line 498");
+    // The end is excluded, the start is not.
+    let (start, end) = (T0.to_string(), (T0 + 1).to_string());
+    let params = [("query", query), ("start", &start), ("end", &end)];
+    assert_eq!(
+        lines(&server.data("query_range", &params).await),
+        ["line 0", "line 1"]
+    );
+}
+
+#[tokio::test]
+async fn counts_and_rates_over_time() {
+    let server = Server::with_lines().await;
+    // Windows are (t-range, t]: at T0+2 of two seconds, the lines of T0+1 and T0+2.
+    let at = (T0 / SECOND + 2).to_string();
+    let instant = |query: &'static str| {
+        let params =
+            [("query", query), ("time", at.as_str())].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let server = &server;
+        async move {
+            let params: Vec<_> = params
+                .iter()
+                .map(|(k, v)| (k.as_str(), v.as_str()))
+                .collect();
+            server.data("query", &params).await
+        }
+    };
+    let data = instant(r#"count_over_time({service_name="concertctl-api"}[2s])"#).await;
+    assert_eq!(data["resultType"], "vector");
+    assert_eq!(
+        data["result"],
+        json!([
+            {"metric": {"level": "error", "service_name": "concertctl-api"}, "value": [1_700_000_002, "1"]},
+            {"metric": {"level": "info", "service_name": "concertctl-api"}, "value": [1_700_000_002, "1"]},
+        ])
+    );
+    let sum = instant(r#"sum(rate({service_name=~".+"}[4s]))"#).await;
+    assert_eq!(
+        sum["result"],
+        json!([{"metric": {}, "value": [1_700_000_002, "0.75"]}])
+    );
+    let by = instant(r#"sum by (service_name) (count_over_time({service_name=~".+"} | json | additional_data_status > 200 [1m]))"#).await;
+    assert_eq!(
+        by["result"],
+        json!([{"metric": {"service_name": "concertctl-api"}, "value": [1_700_000_002, "2"]}])
+    );
+    let after = instant(r#"sum(count_over_time({service_name=~".+"}[1m])) by (level)"#).await;
+    assert_eq!(
+        after["result"],
+        json!([
+            {"metric": {"level": "error"}, "value": [1_700_000_002, "1"]},
+            {"metric": {"level": "info"}, "value": [1_700_000_002, "2"]},
+        ])
+    );
+    let without =
+        instant(r#"sum without (level) (count_over_time({service_name=~".+"}[1m] |= "s"))"#).await;
+    assert_eq!(
+        without["result"],
+        json!([{"metric": {"service_name": "concertctl-api"}, "value": [1_700_000_002, "3"]}])
+    );
+    let bytes = instant(r#"bytes_over_time({level="error"}[1m])"#).await;
+    assert_eq!(bytes["result"][0]["value"][1], "106");
+    assert_eq!(
+        instant(r#"sum(rate({level="nothere"}[4s]))"#).await["result"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn a_range_of_counts_is_a_matrix_with_gaps_where_nothing_was() {
+    let server = Server::with_lines().await;
+    let data = server
+        .range(
+            r#"sum by (level) (count_over_time({service_name="concertctl-api"}[1s]))"#,
+            &[("step", "1")],
+        )
+        .await;
+    assert_eq!(data["resultType"], "matrix");
+    assert_eq!(
+        data["result"],
+        json!([
+            {"metric": {"level": "error"}, "values": [[1_700_000_002, "1"]]},
+            {"metric": {"level": "info"}, "values": [[1_700_000_000, "1"], [1_700_000_001, "1"]]},
+            {"metric": {"level": "warn"}, "values": [[1_700_000_004, "1"]]},
+        ])
+    );
+    let half = server
+        .range(
+            r#"sum(count_over_time({level="warn"}[1s]))"#,
+            &[("step", "500ms")],
+        )
+        .await;
+    assert_eq!(
+        half["result"][0]["values"],
+        json!([[1_700_000_004, "1"], [1_700_000_004.5, "1"]])
+    );
+}
+
+#[tokio::test]
+async fn labels_values_and_series_tell_what_is_there() {
+    let server = Server::with_lines().await;
+    let time = [("start", "1699999999"), ("end", "1700000060")];
+    assert_eq!(
+        server.data("labels", &time).await,
+        json!(["level", "service_name"])
+    );
+    assert_eq!(
+        server.data("label/level/values", &time).await,
+        json!(["error", "info", "warn"])
+    );
+    assert_eq!(server.data("label/nothere/values", &time).await, json!([]));
+    let matching = [
+        time[0],
+        time[1],
+        ("match[]", r#"{level="warn"}"#),
+        ("match[]", r#"{service_name="concertctl-load"}"#),
+    ];
+    assert_eq!(
+        server.data("series", &matching).await,
+        json!([
+            {"level": "info", "service_name": "concertctl-load"},
+            {"level": "warn", "service_name": "concertctl-api"},
+        ])
+    );
+    // By default the last six hours: these lines are older.
+    assert_eq!(server.data("labels", &[]).await, json!([]));
+}
+
+#[tokio::test]
+async fn queries_can_be_posted_as_forms() {
+    let server = Server::with_lines().await;
+    let form = [
+        ("query", r#"{level="warn"}"#),
+        ("start", "1700000000"),
+        ("end", "1700000060"),
+    ];
+    let url = format!("{}/query_range", server.base);
+    let response = server.client.post(&url).form(&form).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let value: Value = response.json().await.unwrap();
+    assert_eq!(value["data"]["result"][0]["stream"]["level"], "warn");
+    let response = server.client.post(&url).body("{}").send().await.unwrap();
+    assert_eq!(response.status(), 400);
+}
+
+#[tokio::test]
+async fn what_is_not_answered_is_refused_in_lokis_form() {
+    let server = Server::with_lines().await;
+    for (query, starts) in [
+        (
+            "",
+            "parse error at line 1, col 1: syntax error: unexpected $end, expecting {",
+        ),
+        (
+            "{",
+            "parse error at line 1, col 2: syntax error: unexpected $end, expecting IDENTIFIER or }",
+        ),
+        (
+            "{a=1}",
+            "parse error at line 1, col 4: syntax error: unexpected NUMBER `1`, expecting STRING",
+        ),
+        (
+            "{a=\"b\"",
+            "parse error at line 1, col 7: syntax error: unexpected $end, expecting }",
+        ),
+        (
+            "{a=\"b}",
+            "parse error at line 1, col 4: literal not terminated",
+        ),
+        (
+            "{a=\"\\q\"}",
+            "parse error at line 1, col 5: invalid char escape",
+        ),
+        (
+            "{a=~\"(\"}",
+            "parse error at line 1, col 3: invalid regular expression `(`: unclosed group",
+        ),
+        (
+            "{a=~\"x)(y\"}",
+            "parse error at line 1, col 3: invalid regular expression",
+        ),
+        (
+            "{}",
+            "parse error : queries require at least one regexp or equality matcher",
+        ),
+        (
+            "{a=~\".*\"}",
+            "parse error : queries require at least one regexp or equality matcher",
+        ),
+        (
+            "{a=\"b\"} | logfmt",
+            "parse error at line 1, col 11: the stage `logfmt` is not supported",
+        ),
+        (
+            "{a=\"b\"} | json x=\"y\"",
+            "parse error at line 1, col 16: json with arguments is not supported",
+        ),
+        (
+            "{a=\"b\"}\n| line_format \"{{.x}}\"",
+            "parse error at line 2, col 3: the stage `line_format` is not supported",
+        ),
+        (
+            "{a=\"b\"} |= \"x\" or \"y\"",
+            "parse error at line 1, col 16: `or` between line filters is not supported",
+        ),
+        (
+            "{a=\"b\"} |> \"<_>\"",
+            "parse error at line 1, col 9: syntax error: unexpected |>",
+        ),
+        (
+            "{a=\"b\"} | json | x=\"1\" or y=\"2\", z=\"3\"",
+            "parse error at line 1, col 39: `,` and `or` together need parentheses",
+        ),
+        (
+            "{a=\"b\"} | x > 5q",
+            "parse error at line 1, col 15: `5q` is not a number, a duration or a size",
+        ),
+        (
+            "rate({a=\"b\"})",
+            "parse error at line 1, col 13: syntax error: unexpected ), expecting [",
+        ),
+        (
+            "rate({a=\"b\"}[5])",
+            "parse error at line 1, col 14: not a valid duration string: \"5\"",
+        ),
+        (
+            "rate({a=\"b\"}[5m] offset 1h)",
+            "parse error at line 1, col 18: syntax error: unexpected IDENTIFIER `offset`, expecting )",
+        ),
+        (
+            "topk(5, rate({a=\"b\"}[5m]))",
+            "parse error at line 1, col 1: `topk` is not supported here",
+        ),
+        (
+            "sum(sum(rate({a=\"b\"}[5m])))",
+            "parse error at line 1, col 5: `sum` is not supported here",
+        ),
+        (
+            "rate({a=\"b\"}[5m]) * 2",
+            "parse error at line 1, col 19: syntax error: unexpected character '*'",
+        ),
+        (
+            "rate({a=\"b\"}[5m]) > 2",
+            "parse error at line 1, col 19: syntax error: unexpected >, expecting $end",
+        ),
+    ] {
+        let (status, body) = server.get("query_range", &[("query", query)]).await;
+        assert_eq!(status, 400, "{query}: {body}");
+        assert!(body.starts_with(starts), "{query}:\n{body}\n{starts}");
+    }
+    for (params, starts) in [
+        (vec![("start", "soon")], "could not parse 'start' parameter"),
+        (
+            vec![("start", "1700000060"), ("end", "1700000060")],
+            "end timestamp must not be before or equal to start time",
+        ),
+        (
+            vec![("start", "1000000000"), ("end", "1700000060")],
+            "the query time range exceeds the limit",
+        ),
+        (
+            vec![("limit", "5001")],
+            "max entries limit per query exceeded, limit > max_entries_limit_per_query (5001 > 5000)",
+        ),
+        (vec![("limit", "-1")], "could not parse 'limit' parameter"),
+        (vec![("direction", "sideways")], "invalid direction"),
+        (
+            vec![("interval", "5s")],
+            "the parameter 'interval' is not supported",
+        ),
+    ] {
+        let mut all = vec![("query", "{a=\"b\"}")];
+        all.extend(params.iter().copied());
+        let (status, body) = server.get("query_range", &all).await;
+        assert_eq!(status, 400, "{params:?}: {body}");
+        assert!(body.starts_with(starts), "{params:?}: {body}");
+    }
+    for step in ["0", "-1", "x", "0.001"] {
+        let params = [
+            ("query", "rate({a=\"b\"}[1m])"),
+            ("since", "1h"),
+            ("step", step),
+        ];
+        assert_eq!(server.get("query_range", &params).await.0, 400, "{step}");
+    }
+    let (status, body) = server.get("query", &[("query", "{a=\"b\"}")]).await;
+    assert_eq!(status, 400);
+    assert!(
+        body.starts_with("log queries are not supported as an instant query type"),
+        "{body}"
+    );
+    assert_eq!(
+        server
+            .get("query_range", &[("query", &"{".repeat(5121))])
+            .await
+            .0,
+        400
+    );
+}
+
+#[tokio::test]
+async fn a_query_that_costs_too_much_is_refused() {
+    let limits = QueryLimits {
+        max_bytes_scanned: 50_000,
+        max_series: 10,
+        ..QueryLimits::default()
+    };
+    let server = Server::start(LokiConfig {
+        limits,
+        ..LokiConfig::default()
+    })
+    .await;
+    for n in 0..1000 {
+        server.store.push(
+            &[("level", "info")],
+            T0 + n,
+            &format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(100)),
+        );
+    }
+    let (start, end) = (T0.to_string(), (T0 + SECOND).to_string());
+    let time = [("start", start.as_str()), ("end", end.as_str())];
+    let (status, body) = server
+        .get(
+            "query_range",
+            &[
+                time[0],
+                time[1],
+                ("query", r#"{level="info"} |= "nothere""#),
+            ],
+        )
+        .await;
+    assert_eq!(status, 400);
+    assert!(
+        body.starts_with("the query would read too many bytes"),
+        "{body}"
+    );
+    // Enough lines near the end: the rest is not read.
+    let found = server
+        .data(
+            "query_range",
+            &[time[0], time[1], ("query", r#"{level="info"}"#)],
+        )
+        .await;
+    assert_eq!(found["result"][0]["values"].as_array().unwrap().len(), 100);
+    let short = (T0 + 100).to_string();
+    let params = [
+        ("query", r#"count_over_time({level="info"} | json [1s])"#),
+        ("time", short.as_str()),
+    ];
+    let (status, body) = server.get("query", &params).await;
+    assert_eq!(status, 400);
+    assert!(body.starts_with("maximum of series (10) reached"), "{body}");
+}
+
+#[tokio::test]
+async fn a_regular_expression_that_would_take_much_memory_is_refused() {
+    let server = Server::with_lines().await;
+    let query = r#"{level=~"(((a{100}){100}){100})+"}"#;
+    let (status, body) = server.get("query_range", &[("query", query)]).await;
+    assert_eq!(status, 400);
+    assert!(body.contains("invalid regular expression"), "{body}");
+}
+
+#[test]
+fn memory_is_bounded_and_the_oldest_lines_go_first() {
+    let config = LokiConfig {
+        max_bytes: 200_000,
+        ..LokiConfig::default()
+    };
+    let store = LokiStore::new(config);
+    for n in 0..20_000 {
+        let level = if n % 10 == 0 { "warn" } else { "info" };
+        store.push(
+            &[("level", level)],
+            T0 + n,
+            &format!("a line with some text in it, number {n}"),
+        );
+        assert!(
+            store.stats().bytes <= 200_000,
+            "after {n}: {:?}",
+            store.stats()
+        );
+    }
+    let stats = store.stats();
+    assert_eq!(stats.lines as u64 + stats.evicted, 20_000);
+    assert!(
+        stats.bytes > 150_000,
+        "much is dropped without need: {stats:?}"
+    );
+}
+
+#[test]
+fn lines_older_than_the_retention_are_dropped() {
+    let config = LokiConfig {
+        max_bytes: 1 << 20,
+        retention: Duration::from_secs(10),
+        ..LokiConfig::default()
+    };
+    let store = LokiStore::new(config);
+    let line = "x".repeat(1000);
+    for n in 0..400 {
+        store.push(&[("level", "info")], T0 + n * SECOND, &line);
+    }
+    let lines = store.stats().lines;
+    // What is dropped is dropped by the chunk, here of 64 lines and a bit.
+    assert!((10..160).contains(&lines), "{lines}");
+}
+
+#[test]
+fn further_streams_than_allowed_are_refused_and_counted() {
+    let store = LokiStore::new(LokiConfig {
+        max_streams: 2,
+        ..LokiConfig::default()
+    });
+    for service in ["a", "b", "c", "a"] {
+        store.push(&[("service_name", service)], T0, "x");
+    }
+    let stats = store.stats();
+    assert_eq!((stats.streams, stats.lines, stats.refused), (2, 3, 1));
+}
+
+#[tokio::test]
+async fn late_lines_are_found_where_their_time_belongs() {
+    let server = Server::start(LokiConfig::default()).await;
+    for n in [5, 1, 3, 2, 4] {
+        server
+            .store
+            .push(&[("level", "info")], T0 + n, &format!("line {n}"));
+    }
+    assert_eq!(
+        server.found(r#"{level="info"}"#).await,
+        ["line 1", "line 2", "line 3", "line 4", "line 5"]
+    );
+}
+
+#[tokio::test]
+async fn records_of_the_log_arrive_with_their_labels() {
+    let server = Server::start(LokiConfig::default()).await;
+    let (subscriber, logs) = logs::build(LogConfig {
+        service_name: "concertctl-api",
+        output: LogOutput::None,
+        filter: "info".into(),
+        queue: 1000,
+    })
+    .unwrap();
+    logs.set_instance("one");
+    let ingest = tokio::spawn(Arc::clone(&server.store).ingest(logs.subscribe(1000)));
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::warn!(status = 503, "pool exhausted")
+    });
+    assert!(logs.close(Duration::from_secs(10)));
+    tokio::time::timeout(Duration::from_secs(10), ingest)
+        .await
+        .unwrap()
+        .unwrap();
+    let query =
+        r#"{service_name="concertctl-api", instance="one"} | json | additional_data_status=503"#;
+    let data = server
+        .data("query_range", &[("query", query), ("since", "5m")])
+        .await;
+    let stream = &data["result"][0]["stream"];
+    assert_eq!(stream["level"], "warn");
+    assert_eq!(stream["message"], "pool exhausted");
+    assert_eq!(stream["level_extracted"], "WARN");
+}
+
+#[tokio::test]
+async fn a_million_lines_are_searched_in_a_moment() {
+    let server = Server::start(LokiConfig {
+        max_bytes: 512 << 20,
+        ..LokiConfig::default()
+    })
+    .await;
+    for n in 0..1_000_000i64 {
+        let line = format!(
+            "{{\"timestamp\":\"2023-11-14T22:13:20.123456Z\",\"level\":\"INFO\",\"trace_id\":\"{n:032x}\",\"span_id\":\"{n:016x}\",\"parent_span_id\":null,\"service_name\":\"concertctl-api\",\"message\":\"request\",\"additional_data\":{{\"target\":\"concertctl::http\",\"method\":\"GET\",\"route\":\"/api/v1/queue\",\"status\":200,\"duration_ms\":0.731}}}}"
+        );
+        server.store.push(
+            &[("level", "info"), ("service_name", "concertctl-api")],
+            T0 + n * 1000,
+            &line,
+        );
+    }
+    assert_eq!(server.store.stats().lines, 1_000_000);
+    // Generous: the figures are for a debug build beside other tests.
+    for query in [
+        r#"{level="info"} |= "nothere""#,
+        r#"{level="info"} | json | trace_id="00000000000000000000000000000007""#,
+        r#"sum by (level) (count_over_time({level="info"}[1m]))"#,
+    ] {
+        let started = Instant::now();
+        let data = server.range(query, &[]).await;
+        let took = started.elapsed();
+        eprintln!(
+            "{query}: {took:?}, {} lines",
+            data["stats"]["summary"]["totalLinesProcessed"]
+        );
+        assert!(took < Duration::from_secs(10), "{query}: {took:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_query_parser_panic(query in "\\PC{0,80}") {
+        let _ = concertctl::embedded::loki::check_query(&query);
+    }
+
+    #[test]
+    fn no_near_query_makes_the_parser_panic(
+        query in r#"(\{a="b"\}|\{|\}|\(|\)|\[5m\]|\[|\]|,|\||\|=|!=|=~|>=|"|`|\\|"x"|`y`|json|and|or|sum|by|rate|count_over_time|a|é|1\.5|1h|10KB|-| |#|
+){0,25}"#
+    ) {
+        let _ = concertctl::embedded::loki::check_query(&query);
+    }
+
+    #[test]
+    fn any_text_can_be_searched_for(text in any::<String>()) {
+        let escaped: String = text.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
+        prop_assert_eq!(concertctl::embedded::loki::check_query(&format!("{{a=\"b\"}} |= \"{escaped}\"")), Ok(()));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_not_followed(depth in 33usize..2000) {
+        let query = format!("{{a=\"b\"}} | {}x=1{}", "(".repeat(depth), ")".repeat(depth));
+        prop_assert!(concertctl::embedded::loki::check_query(&query).is_err());
+    }
+}
