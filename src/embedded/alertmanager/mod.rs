@@ -1,1 +1,57 @@
-//! Embedded alertmanager.
+//! Alertmanager's place when no stack is there: alerts and silences in bounded memory, behind
+//! Alertmanager's HTTP API, version 2.
+//!
+//! Alerts come by POST, from a rule evaluator or from an operator by hand. As in Alertmanager, one
+//! that is not sent again resolves after a while, one that has resolved is no longer listed, and
+//! silenced ones are listed as suppressed. There is one receiver, nothing is grouped or inhibited,
+//! and nobody is notified from here.
+//!
+//! Reading and writing are two routers, so that the listener can guard the second.
+
+mod http;
+mod labels;
+mod silences;
+mod store;
+mod wire;
+
+use std::time::Duration;
+
+pub use http::{read_routes, write_routes};
+pub use labels::fingerprint;
+pub use store::{AlertStore, Rejected};
+pub use wire::{
+    AlertStatus, GettableAlert, GettableSilence, PostableAlert, PostableSilence, SilenceMatcher,
+};
+
+/// The name of the one receiver.
+pub const RECEIVER: &str = "embedded";
+
+/// How much is kept, and for how long.
+#[derive(Debug, Clone)]
+pub struct AlertConfig {
+    /// An alert sent without an end resolves this long after it was last sent.
+    pub resolve_timeout: Duration,
+    /// Alerts that may fire at once.
+    pub max_alerts: usize,
+    /// Silences kept, expired ones included; expired ones make room first.
+    pub max_silences: usize,
+    /// How long an expired silence is listed.
+    pub silence_retention: Duration,
+    /// Labels and annotations of one alert, matchers of one silence.
+    pub max_pairs: usize,
+    /// Bytes of one name or value.
+    pub max_text_bytes: usize,
+}
+
+impl Default for AlertConfig {
+    fn default() -> Self {
+        AlertConfig {
+            resolve_timeout: Duration::from_secs(300),
+            max_alerts: 1000,
+            max_silences: 500,
+            silence_retention: Duration::from_secs(120 * 3600),
+            max_pairs: 64,
+            max_text_bytes: 4096,
+        }
+    }
+}

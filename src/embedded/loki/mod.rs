@@ -15,7 +15,7 @@ mod http;
 mod json;
 mod logql;
 pub(in crate::embedded) mod matcher;
-mod params;
+pub(in crate::embedded) mod params;
 mod pipeline;
 mod store;
 

@@ -10,11 +10,11 @@ const MAX_STEPS: i64 = 11_000;
 
 /// Names and values as they came.
 #[derive(Debug, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(in crate::embedded) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads `a=b&c=d`, percent- and plus-encoded (`application/x-www-form-urlencoded`).
-    pub(super) fn parse(query: &str) -> Result<Params, QueryError> {
+    pub(in crate::embedded) fn parse(query: &str) -> Result<Params, QueryError> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         pairs
             .map(|pair| {
@@ -35,7 +35,7 @@ impl Params {
         self.0.extend(other.0);
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::embedded) fn get(&self, name: &str) -> Option<&str> {
         let found = self
             .0
             .iter()
@@ -43,7 +43,7 @@ impl Params {
         found.map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(in crate::embedded) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let matching = self.0.iter().filter(move |(known, _)| known == name);
         matching.map(|(_, value)| value.as_str())
     }

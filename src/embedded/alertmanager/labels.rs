@@ -1,0 +1,137 @@
+//! What identifies an alert, and the filters that select by it.
+
+use std::collections::BTreeMap;
+
+use crate::embedded::loki::matcher::{MatchOp, Matcher};
+
+/// The identity of a label set, as the Prometheus libraries compute it: FNV-1a, 64 bits, over names
+/// and values in the order of the names, each followed by a byte 255.
+#[must_use]
+pub fn fingerprint(labels: &BTreeMap<String, String>) -> u64 {
+    const OFFSET: u64 = 14_695_981_039_346_656_037;
+    const PRIME: u64 = 1_099_511_628_211;
+    labels
+        .iter()
+        .flat_map(|(name, value)| [name, value])
+        .flat_map(|text| text.bytes().chain([255]))
+        .fold(OFFSET, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+        })
+}
+
+/// Reads a filter as `amtool` and the API take it: `alertname="x"`, `job=~"a|b"`, `team!=core`.
+pub(super) fn parse_filter(text: &str) -> Result<Matcher, String> {
+    let bad = || format!("bad matcher format: {text}");
+    let trimmed = text.trim();
+    let name_end = trimmed
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':')))
+        .ok_or_else(bad)?;
+    let (name, rest) = trimmed.split_at(name_end);
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(bad());
+    }
+    let rest = rest.trim_start();
+    let operators = [
+        ("=~", MatchOp::Matches),
+        ("!~", MatchOp::NotMatches),
+        ("!=", MatchOp::NotEqual),
+        ("=", MatchOp::Equal),
+    ];
+    let (symbol, op) = *operators
+        .iter()
+        .find(|(symbol, _)| rest.starts_with(symbol))
+        .ok_or_else(bad)?;
+    let value = unquote(rest[symbol.len()..].trim()).ok_or_else(bad)?;
+    Matcher::new(name.to_owned(), op, value)
+}
+
+/// A value with or without quotes around it; `\"`, `\\` and `\n` are escapes, other backslashes are
+/// themselves.
+fn unquote(text: &str) -> Option<String> {
+    let inner = match text.strip_prefix('"') {
+        Some(inner) => inner.strip_suffix('"')?,
+        None => text,
+    };
+    let mut value = String::with_capacity(inner.len());
+    let mut chars = inner.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\\', Some('n')) => {
+                chars.next();
+                value.push('\n');
+            }
+            ('\\', Some(escaped @ ('"' | '\\'))) => {
+                value.push(*escaped);
+                chars.next();
+            }
+            // A quote in the middle, or a backslash that eats the closing quote.
+            ('"', _) => return None,
+            ('\\', None) if text.starts_with('"') => return None,
+            (c, _) => value.push(c),
+        }
+    }
+    Some(value)
+}
+
+/// `[a-zA-Z_][a-zA-Z0-9_]*`
+pub(super) fn is_label_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        pairs.iter().map(own).collect()
+    }
+
+    #[test]
+    fn fingerprints_are_those_of_the_prometheus_libraries() {
+        // From the tests of prometheus/common, model/signature_test.go.
+        assert_eq!(fingerprint(&labels(&[])), 14_695_981_039_346_656_037);
+        assert_eq!(
+            fingerprint(&labels(&[
+                ("name", "garland, briggs"),
+                ("fear", "love is not enough")
+            ])),
+            5_799_056_148_416_392_346
+        );
+    }
+
+    #[test]
+    fn filters_are_read_with_and_without_quotes() {
+        for (text, name, op, value) in [
+            ("a=b", "a", MatchOp::Equal, "b"),
+            (" alertname = \"x y\" ", "alertname", MatchOp::Equal, "x y"),
+            ("a!=\"\"", "a", MatchOp::NotEqual, ""),
+            ("a=~\"b|c\"", "a", MatchOp::Matches, "b|c"),
+            ("a!~b.*", "a", MatchOp::NotMatches, "b.*"),
+            (r#"a="x\"\\\n\d""#, "a", MatchOp::Equal, "x\"\\\n\\d"),
+        ] {
+            let matcher = parse_filter(text).unwrap();
+            assert_eq!(
+                (matcher.name.as_str(), matcher.op, matcher.value.as_str()),
+                (name, op, value),
+                "{text}"
+            );
+        }
+        for bad in [
+            "", "a", "=b", "1a=b", "a=\"b", "a=b\"c", "a>b", "a=~(", "a=\"\\\"",
+        ] {
+            assert!(parse_filter(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_filter_makes_the_parser_panic(text in r#"[a1_ =!~"\\é(]{0,12}"#) {
+            let _ = parse_filter(&text);
+        }
+    }
+}

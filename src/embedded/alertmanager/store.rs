@@ -1,0 +1,291 @@
+//! The alerts that fire, and what happens to them over time. Time is passed in.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::labels::{fingerprint, is_label_name};
+use super::silences::Silences;
+use super::wire::{
+    AlertStatus, GettableAlert, GettableSilence, PostableAlert, PostableSilence, Receiver,
+};
+use super::{AlertConfig, RECEIVER};
+use crate::embedded::loki::matcher::Matcher;
+
+/// Why something sent was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// It is not valid; the text says why.
+    #[error("{0}")]
+    Invalid(String),
+    /// What it refers to is not there.
+    #[error("{0}")]
+    NotFound(&'static str),
+}
+
+impl Rejected {
+    pub(super) fn invalid(reason: &str) -> Rejected {
+        Rejected::Invalid(reason.to_owned())
+    }
+}
+
+/// Alerts and silences. Share it in an [`std::sync::Arc`].
+#[derive(Debug)]
+pub struct AlertStore {
+    pub(super) config: AlertConfig,
+    pub(super) started: Timestamp,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// By fingerprint, which is also the order of the list.
+    alerts: BTreeMap<u64, Alert>,
+    silences: Silences,
+}
+
+#[derive(Debug, Clone)]
+struct Alert {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    generator_url: String,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    updated_at: Timestamp,
+    /// The end is not the sender's word but the time-out's.
+    timeout: bool,
+}
+
+/// Which alerts are listed.
+#[derive(Debug)]
+pub(super) struct AlertFilter {
+    pub(super) matchers: Vec<Matcher>,
+    pub(super) active: bool,
+    pub(super) silenced: bool,
+}
+
+impl AlertStore {
+    /// A store without alerts.
+    #[must_use]
+    pub fn new(config: AlertConfig) -> AlertStore {
+        AlertStore {
+            config,
+            started: Timestamp::now(),
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Takes every valid alert: a new one fires, a known one is prolonged, changed or resolved.
+    ///
+    /// # Errors
+    /// Why the others are not valid; the valid ones are taken nevertheless, as Alertmanager does.
+    pub fn put(&self, alerts: Vec<PostableAlert>, now: Timestamp) -> Result<(), Rejected> {
+        let mut reasons = Vec::new();
+        let mut inner = self.inner.lock();
+        inner.forget_resolved(now);
+        for alert in alerts {
+            let taken = Alert::new(alert, &self.config, now)
+                .and_then(|alert| inner.take(alert, self.config.max_alerts, now));
+            reasons.extend(taken.err());
+        }
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(Rejected::Invalid(reasons.join("; ")))
+        }
+    }
+
+    /// Every alert that fires, silenced or not.
+    #[must_use]
+    pub fn firing(&self, now: Timestamp) -> Vec<GettableAlert> {
+        self.list(
+            &AlertFilter {
+                matchers: Vec::new(),
+                active: true,
+                silenced: true,
+            },
+            now,
+        )
+    }
+
+    pub(super) fn list(&self, filter: &AlertFilter, now: Timestamp) -> Vec<GettableAlert> {
+        let inner = self.inner.lock();
+        let passes = |alert: &Alert| {
+            let value = |name: &str| alert.labels.get(name).map_or("", String::as_str);
+            !alert.resolved(now) && filter.matchers.iter().all(|m| m.matches(value(&m.name)))
+        };
+        inner
+            .alerts
+            .iter()
+            .filter(|(_, alert)| passes(alert))
+            .map(|(fingerprint, alert)| {
+                let silenced_by = inner.silences.silencing(&alert.labels, now);
+                alert.to_wire(*fingerprint, silenced_by)
+            })
+            .filter(|alert| match alert.status.silenced_by.is_empty() {
+                true => filter.active,
+                false => filter.silenced,
+            })
+            .collect()
+    }
+
+    /// Creates a silence, or changes the one named; returns its id.
+    ///
+    /// # Errors
+    /// Why it is not valid, or that the one named is not there.
+    pub fn silence(&self, silence: PostableSilence, now: Timestamp) -> Result<Uuid, Rejected> {
+        self.inner.lock().silences.set(silence, &self.config, now)
+    }
+
+    /// Ends a silence.
+    ///
+    /// # Errors
+    /// It is not there, or has ended already.
+    pub fn expire_silence(&self, id: Uuid, now: Timestamp) -> Result<(), Rejected> {
+        self.inner.lock().silences.expire(id, now)
+    }
+
+    pub(super) fn silences(&self, filter: &[Matcher], now: Timestamp) -> Vec<GettableSilence> {
+        self.inner.lock().silences.list(filter, now)
+    }
+
+    pub(super) fn get_silence(&self, id: Uuid, now: Timestamp) -> Option<GettableSilence> {
+        self.inner.lock().silences.get(id, now)
+    }
+}
+
+impl Inner {
+    fn forget_resolved(&mut self, now: Timestamp) {
+        self.alerts.retain(|_, alert| !alert.resolved(now));
+    }
+
+    fn take(&mut self, alert: Alert, max_alerts: usize, now: Timestamp) -> Result<(), String> {
+        let full = self.alerts.len() >= max_alerts;
+        match self.alerts.entry(fingerprint(&alert.labels)) {
+            Entry::Occupied(mut known) => {
+                let merged = known.get().succeeded_by(alert, now);
+                known.insert(merged);
+            }
+            Entry::Vacant(_) if full => {
+                return Err(format!("too many alerts are firing (limit: {max_alerts})"));
+            }
+            Entry::Vacant(free) => {
+                free.insert(alert);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Alert {
+    fn new(alert: PostableAlert, config: &AlertConfig, now: Timestamp) -> Result<Alert, String> {
+        let timeout = alert.ends_at.is_none();
+        let starts_at = alert.starts_at.or(alert.ends_at).unwrap_or(now);
+        let ends_at = match alert.ends_at {
+            Some(ends_at) => ends_at,
+            None => now
+                .checked_add(config.resolve_timeout)
+                .unwrap_or(Timestamp::MAX),
+        };
+        if ends_at < starts_at {
+            return Err("start time must be before end time".into());
+        }
+        let mut labels = alert.labels;
+        labels.retain(|_, value| !value.is_empty());
+        if labels.is_empty() {
+            return Err("at least one label pair required".into());
+        }
+        check_pairs("a label", &labels, config)?;
+        check_pairs("an annotation", &alert.annotations, config)?;
+        if alert.generator_url.len() > config.max_text_bytes {
+            return Err(format!(
+                "the generator's URL is longer than {} bytes",
+                config.max_text_bytes
+            ));
+        }
+        Ok(Alert {
+            labels,
+            annotations: alert.annotations,
+            generator_url: alert.generator_url,
+            starts_at,
+            ends_at,
+            updated_at: now,
+            timeout,
+        })
+    }
+
+    fn resolved(&self, now: Timestamp) -> bool {
+        self.ends_at <= now
+    }
+
+    /// What is known after `next` was sent for the same labels. Where the two overlap, the earlier
+    /// beginning stays, and so does a later end that somebody stated, unless `next` says that the
+    /// alert has ended.
+    fn succeeded_by(&self, next: Alert, now: Timestamp) -> Alert {
+        let within = |time: Timestamp| time > self.starts_at && time < self.ends_at;
+        let mut merged = next;
+        if !within(merged.ends_at) && !within(merged.starts_at) {
+            return merged;
+        }
+        merged.starts_at = merged.starts_at.min(self.starts_at);
+        if merged.resolved(now) {
+            if self.resolved(now) {
+                merged.ends_at = merged.ends_at.max(self.ends_at);
+            }
+        } else if !self.timeout {
+            merged.ends_at = merged.ends_at.max(self.ends_at);
+        }
+        merged
+    }
+
+    fn to_wire(&self, fingerprint: u64, silenced_by: Vec<String>) -> GettableAlert {
+        let state = if silenced_by.is_empty() {
+            "active"
+        } else {
+            "suppressed"
+        };
+        GettableAlert {
+            annotations: self.annotations.clone(),
+            ends_at: self.ends_at,
+            fingerprint: format!("{fingerprint:016x}"),
+            receivers: vec![Receiver { name: RECEIVER }],
+            starts_at: self.starts_at,
+            status: AlertStatus {
+                inhibited_by: Vec::new(),
+                muted_by: Vec::new(),
+                silenced_by,
+                state,
+            },
+            updated_at: self.updated_at,
+            generator_url: self.generator_url.clone(),
+            labels: self.labels.clone(),
+        }
+    }
+}
+
+/// `kind` with its article: `a label`.
+fn check_pairs(
+    kind: &str,
+    pairs: &BTreeMap<String, String>,
+    config: &AlertConfig,
+) -> Result<(), String> {
+    let bare = kind.split_once(' ').map_or(kind, |(_, bare)| bare);
+    if pairs.len() > config.max_pairs {
+        return Err(format!("more than {} {bare}s", config.max_pairs));
+    }
+    for (name, value) in pairs {
+        if name.len().max(value.len()) > config.max_text_bytes {
+            return Err(format!(
+                "{kind} is longer than {} bytes",
+                config.max_text_bytes
+            ));
+        }
+        if !is_label_name(name) {
+            return Err(format!("invalid {bare} set: invalid name {name:?}"));
+        }
+    }
+    Ok(())
+}
