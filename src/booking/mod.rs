@@ -92,6 +92,11 @@ impl World {
     pub fn info(&self) -> &DatasetInfo {
         self.store.info()
     }
+
+    /// Finishes what is under way and closes the store.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
 }
 
 /// The ticketing service without its wire.

@@ -1,8 +1,96 @@
-//! The command line: one file per subcommand, flags to settings to run.
+//! The command line: one file per subcommand, flags → settings → run.
+//!
+//! Also the wiring that the rooms must not do themselves: the embedded server of `load` and `tui` is
+//! started here and reached through its listeners.
+
+mod flags;
+mod seed;
+mod serve;
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+/// Rehearse a concert ticket on-sale, and the response to what goes wrong in it.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the ticketing service, with the telemetry stores embedded
+    Serve(serve::ServeArgs),
+    /// Load a dataset: demo (10,000 seats) or onsale (10,000,000 seats), or a profile file
+    Seed(seed::SeedArgs),
+}
+
+/// Exit code for what could not be done.
+const FAILED: u8 = 1;
+/// Exit code for a command line or an input file that is wrong.
+const USAGE: u8 = 2;
+
 /// Parses the process arguments and runs the chosen subcommand.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(FAILED, &format!("no async runtime: {error}")),
+    };
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(args).await,
+            Command::Seed(args) => seed::run(args).await,
+        }
+    });
+    // A blocking task that hangs must not keep the process alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    code
+}
+
+/// Says why on standard error, in one line.
+fn fail(code: u8, why: &str) -> ExitCode {
+    use std::io::Write as _;
+    // With standard error gone there is nobody left to tell.
+    drop(writeln!(std::io::stderr(), "concertctl: {why}"));
+    ExitCode::from(code)
+}
+
+/// Ends when the process is asked to stop: SIGINT or SIGTERM.
+async fn stop_requested() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! { _ = interrupt => {} _ = terminate.recv() => {} }
+            }
+            Err(_) => drop(interrupt.await),
+        }
+    }
+    #[cfg(not(unix))]
+    drop(interrupt.await);
+}
+
+/// Raises the soft limit on open files to the hard one: each user has a connection.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        // Refused, the old limit holds; what that costs shows as connections that wait.
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                ..limit
+            },
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -57,19 +57,21 @@ impl Meters {
 }
 
 struct Shared {
-    meters: Meters,
+    /// None for operations: what users get is not mixed with what operators ask.
+    meters: Option<Meters>,
     limits: Limits,
     in_flight: Semaphore,
 }
 
 /// Wraps `router`: trace context, meters and access record outermost, so that they see every answer;
-/// then the bound on work under way, the time-out and the net for panics.
-pub(super) fn stack(router: Router, metrics: &Metrics, limits: Limits) -> Router {
+/// then the bound on work under way, the time-out and the net for panics. Without `metrics` requests
+/// are not metered, and their records are DEBUG: scrapes and the console's questions.
+pub(super) fn stack(router: Router, metrics: Option<&Metrics>, limits: Limits) -> Router {
     let shared = Arc::new(Shared {
-        meters: Meters {
+        meters: metrics.map(|metrics| Meters {
             metrics: metrics.clone(),
             bound: RwLock::default(),
-        },
+        }),
         limits,
         in_flight: Semaphore::new(limits.in_flight),
     });
@@ -86,12 +88,15 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let method = method_index(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let meters = shared.meters.of(method, route);
+    let meters = shared
+        .meters
+        .as_ref()
+        .map(|meters| meters.of(method, route));
     let info = Arc::new(RequestInfo::default());
     request.extensions_mut().insert(Arc::clone(&info));
     let span = trace.span("request");
     let method = METHODS[method];
-    meters.start();
+    let mut metered = Metered::start(meters, started);
 
     let mut response = guard(&shared, request, next).instrument(span.clone()).await;
 
@@ -106,17 +111,53 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
-    meters.finish(status, took);
+    let metered_route = metered.finish(status, took);
     let duration_ms = took.as_micros() as f64 / 1_000.0;
     let user = info.user();
     span.in_scope(|| {
         if status >= 500 {
             tracing::error!(method, route, status, duration_ms, user, "request failed");
+        } else if !metered_route {
+            tracing::debug!(method, route, status, duration_ms, "operations request");
         } else {
             tracing::info!(method, route, status, duration_ms, user, "request");
         }
     });
     response
+}
+
+/// The status that stands in the meters when a client went away before its answer (as nginx has it).
+const CLIENT_CLOSED: u16 = 499;
+
+/// A request under way. Dropped unfinished, its client has gone: it is metered all the same, so that
+/// the gauge of active requests comes down again.
+struct Metered {
+    meters: Option<RouteMetrics>,
+    started: Instant,
+}
+
+impl Metered {
+    fn start(meters: Option<RouteMetrics>, started: Instant) -> Metered {
+        if let Some(meters) = &meters {
+            meters.start();
+        }
+        Metered { meters, started }
+    }
+
+    /// Whether the request is metered at all.
+    fn finish(&mut self, status: u16, took: Duration) -> bool {
+        let meters = self.meters.take();
+        if let Some(meters) = &meters {
+            meters.finish(status, took);
+        }
+        meters.is_some()
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        self.finish(CLIENT_CLOSED, self.started.elapsed());
+    }
 }
 
 async fn guard(shared: &Shared, request: Request, next: Next) -> Response {

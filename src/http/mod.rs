@@ -86,5 +86,5 @@ pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits) -> Route
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);
-    middleware::stack(router, metrics, limits)
+    middleware::stack(router, Some(metrics), limits)
 }

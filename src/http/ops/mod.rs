@@ -67,13 +67,7 @@ impl BearerToken {
 
 /// The operations API. `open` and `guarded` are the routers of the embedded stores: what they
 /// answer to anybody, and what needs the token.
-pub fn router(
-    state: OpsState,
-    token: BearerToken,
-    open: Router,
-    guarded: Router,
-    metrics: &Metrics,
-) -> Router {
+pub fn router(state: OpsState, token: BearerToken, open: Router, guarded: Router) -> Router {
     let reads = Router::new()
         .route("/metrics", get(meters))
         .route("/ops/v1/status", get(status))
@@ -98,7 +92,7 @@ pub fn router(
         request_timeout: Duration::from_secs(130),
         ..Limits::default()
     };
-    middleware::stack(router, metrics, limits)
+    middleware::stack(router, None, limits)
 }
 
 async fn authorize(State(token): State<BearerToken>, request: Request, next: Next) -> Response {

@@ -52,6 +52,14 @@ impl Default for Options {
     }
 }
 
+/// What the dataset in `file` consists of, without opening it for work.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn describe(file: &Path) -> Result<DatasetInfo, StoreError> {
+    schema::read_info(&schema::open_reader(file)?)
+}
+
 /// An open dataset.
 pub struct SqliteStore {
     writer: Writer,

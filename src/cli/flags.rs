@@ -1,0 +1,50 @@
+//! Values that several subcommands take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::settings;
+
+/// Where data is kept.
+#[derive(Clone, Debug, Args)]
+pub(super) struct DataDirArg {
+    /// Where datasets and secrets are kept [default: the platform's place for application data]
+    #[arg(long, value_name = "DIR", env = "CONCERTCTL_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDirArg {
+    pub(super) fn path(&self) -> PathBuf {
+        self.data_dir
+            .clone()
+            .unwrap_or_else(settings::default_data_dir)
+    }
+}
+
+/// `15s`, `5m`, `250ms`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|parsed| Duration::try_from(parsed).ok())
+        .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 5m or 250ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_their_unit_and_never_negative() {
+        assert_eq!(duration("15s"), Ok(Duration::from_secs(15)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        for bad in ["", "15", "-5s", "soon"] {
+            assert!(
+                duration(bad).unwrap_err().contains("is not a duration"),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! `concertctl seed`: directly into the data directory, or through the server that holds it.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::flags::DataDirArg;
+use super::{FAILED, USAGE, fail, stop_requested};
+use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
+use crate::booking::now;
+use crate::clients::ops::Ops;
+use crate::clients::{HttpSource, Secret};
+use crate::domain::Epoch;
+use crate::seeding::{self, Profile, Progress, SeedError};
+use crate::serve::ServerFile;
+use crate::settings;
+use crate::store::data_dir::{DataDir, DataDirError};
+use crate::store::sqlite;
+
+#[derive(Debug, Args)]
+pub(super) struct SeedArgs {
+    /// A built-in profile (demo, onsale) or a profile file
+    #[arg(default_value = "demo")]
+    profile: String,
+    /// Give up the dataset that is there, with everything sold in it
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    data_dir: DataDirArg,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(super) async fn run(args: SeedArgs) -> ExitCode {
+    let profile = match Profile::find(&args.profile) {
+        Ok(profile) => profile,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    let dir = args.data_dir.path();
+    let outcome = match DataDir::open(&dir) {
+        Ok(held) => directly(held, profile, &args).await,
+        Err(DataDirError::InUse(_)) => through_server(&dir, &args).await,
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILED, &format!("{error:#}")),
+    }
+}
+
+/// What is there, when it must not be replaced.
+fn refusal(there: &str) -> anyhow::Error {
+    anyhow::anyhow!("{there}; --replace gives it up with everything sold in it")
+}
+
+async fn directly(dir: DataDir, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+    dir.sweep()?;
+    if let (Some(file), false) = (dir.current()?, args.replace) {
+        let there = match sqlite::describe(&file) {
+            Ok(info) => format!(
+                "the dataset {} with {} seats and {} users is there already",
+                info.profile,
+                info.seats(),
+                info.users
+            ),
+            Err(error) => format!("{} is there already, but {error}", file.display()),
+        };
+        return Err(refusal(&there));
+    }
+    let progress = Arc::new(Progress::new(&profile));
+    let epoch = Epoch(rand::random());
+    let file = dir.file_for(epoch);
+    let loading = {
+        let (profile, file, progress) = (profile.clone(), file.clone(), Arc::clone(&progress));
+        tokio::task::spawn_blocking(move || seeding::load(&profile, &file, epoch, now(), &progress))
+    };
+    let bar = Bar::new(args.quiet);
+    let loaded = watch(loading, || {
+        let at = progress.snapshot();
+        bar.show(at.done, at.total, at.rate(), at.left());
+        progress.as_ref()
+    })
+    .await?;
+    match loaded {
+        Ok(info) => {
+            dir.put_in_force(epoch)?;
+            dir.sweep()?;
+            bar.done(
+                &info.profile,
+                progress.snapshot().total,
+                progress.snapshot().elapsed,
+            );
+            Ok(())
+        }
+        Err(error) => {
+            // What cannot be removed now is swept at the next start.
+            drop(std::fs::remove_file(file));
+            Err(error.into())
+        }
+    }
+}
+
+/// Waits for the loading thread, showing progress; a signal cancels it.
+async fn watch<'a, T>(
+    mut loading: tokio::task::JoinHandle<Result<T, SeedError>>,
+    show: impl Fn() -> &'a Progress,
+) -> anyhow::Result<Result<T, SeedError>> {
+    let stop = stop_requested();
+    tokio::pin!(stop);
+    let mut stopping = false;
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            loaded = &mut loading => return Ok(loaded?),
+            () = &mut stop, if !stopping => {
+                stopping = true;
+                show().cancel();
+            }
+            _ = ticks.tick() => drop(show()),
+        }
+    }
+}
+
+async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
+    let file = dir.join(ServerFile::NAME);
+    let text = std::fs::read(&file).with_context(|| {
+        format!(
+            "{} is in use by another process, which left no address in {}",
+            dir.display(),
+            file.display()
+        )
+    })?;
+    let server: ServerFile = serde_json::from_slice(&text)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    let token = settings::ops_token(dir).context("the operations token")?;
+    let source = HttpSource::new(&format!("http://{}", server.ops_addr))?;
+    let ops = Ops::new(source, Some(Secret::new(&token)));
+    let built_in = Profile::built_in().any(|known| known == args.profile);
+    let request = SeedRequest {
+        profile: built_in.then(|| args.profile.clone()),
+        profile_yaml: match built_in {
+            true => None,
+            false => Some(std::fs::read_to_string(&args.profile)?),
+        },
+        replace: args.replace,
+    };
+    let mut at = ops
+        .seed(&request)
+        .await
+        .with_context(|| format!("the server at {} refused", server.ops_addr))?;
+    let bar = Bar::new(args.quiet);
+    let stop = stop_requested();
+    tokio::pin!(stop);
+    let mut stopping = false;
+    while at.phase == SeedPhase::Running {
+        bar.progress(&at);
+        tokio::select! {
+            () = &mut stop, if !stopping => {
+                stopping = true;
+                at = ops.cancel_seed().await?;
+            }
+            () = tokio::time::sleep(Duration::from_millis(200)) => at = ops.seed_progress().await?,
+        }
+    }
+    match at.phase {
+        SeedPhase::Done => {
+            bar.done(
+                &at.profile,
+                at.rows_total,
+                Duration::from_secs_f64(at.elapsed_seconds),
+            );
+            Ok(())
+        }
+        SeedPhase::Cancelled => Err(SeedError::Cancelled.into()),
+        _ => Err(anyhow::anyhow!(
+            at.error
+                .unwrap_or_else(|| "the seeding was lost".to_owned())
+        )),
+    }
+}
+
+/// Progress on standard error: a bar on a terminal, a line now and then elsewhere.
+struct Bar {
+    bar: ProgressBar,
+    plain: bool,
+    quiet: bool,
+    said: std::cell::Cell<Option<std::time::Instant>>,
+}
+
+impl Bar {
+    fn new(quiet: bool) -> Bar {
+        let bar = ProgressBar::new(0);
+        let plain = !std::io::stderr().is_terminal();
+        if quiet || plain {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("{wide_bar} {percent:>3}%  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Bar {
+            bar,
+            plain,
+            quiet,
+            said: std::cell::Cell::new(None),
+        }
+    }
+
+    fn progress(&self, at: &SeedProgress) {
+        let left = at.seconds_left.map(Duration::from_secs_f64);
+        self.show(at.rows_done, at.rows_total, at.rows_per_second, left);
+    }
+
+    fn show(&self, done: u64, total: u64, rate: f64, left: Option<Duration>) {
+        let left = left.map_or_else(
+            || "…".to_owned(),
+            |left| format!("{:.0} s", left.as_secs_f64()),
+        );
+        let line = format!(
+            "{done}/{total} rows, {:.2} M rows/s, {left} left",
+            rate / 1e6
+        );
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.bar.set_message(line.clone());
+        let due = self
+            .said
+            .get()
+            .is_none_or(|at| at.elapsed() >= Duration::from_secs(2));
+        if self.plain && !self.quiet && done > 0 && due {
+            self.said.set(Some(std::time::Instant::now()));
+            say(&line);
+        }
+    }
+
+    fn done(&self, profile: &str, rows: u64, elapsed: Duration) {
+        self.bar.finish_and_clear();
+        if !self.quiet {
+            let seconds = elapsed.as_secs_f64();
+            let rate = rows as f64 / seconds.max(1e-6) / 1e6;
+            say(&format!(
+                "{profile}: {rows} rows in {seconds:.1} s ({rate:.2} M rows/s)"
+            ));
+        }
+    }
+}
+
+fn say(line: &str) {
+    use std::io::Write as _;
+    // Progress that nobody can read is no reason to stop.
+    drop(writeln!(std::io::stderr(), "{line}"));
+}

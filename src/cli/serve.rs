@@ -1,0 +1,92 @@
+//! `concertctl serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::flags::{DataDirArg, duration};
+use super::{FAILED, fail, stop_requested};
+use crate::settings::{API_ADDR, OPS_ADDR, ServeSettings};
+use crate::telemetry::{LogConfig, LogOutput, logs};
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Where the ticketing API listens
+    #[arg(long, value_name = "HOST:PORT", default_value_t = API_ADDR)]
+    api_addr: SocketAddr,
+    /// Where operations are served: metrics, admission, seeding, telemetry stores
+    #[arg(long, value_name = "HOST:PORT", default_value_t = OPS_ADDR)]
+    ops_addr: SocketAddr,
+    #[command(flatten)]
+    data_dir: DataDirArg,
+    /// How long a seat is held for payment
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    hold: Duration,
+    /// How long an admission lasts
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    active: Duration,
+    /// Live reservations that a user may hold
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    max_reservations: u32,
+    /// Statements slower than this are logged
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    slow_query: Duration,
+    /// What is logged: a level, or target=level pairs
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "CONCERTCTL_LOG"
+    )]
+    log: String,
+    /// Log to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Time between two scrapes of the embedded metrics store
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    scrape_interval: Duration,
+}
+
+impl ServeArgs {
+    fn settings(&self) -> ServeSettings {
+        let mut settings = ServeSettings::new(self.data_dir.path());
+        settings.api_addr = self.api_addr;
+        settings.ops_addr = self.ops_addr;
+        settings.rules.hold = self.hold;
+        settings.rules.active = self.active;
+        settings.rules.max_live = self.max_reservations;
+        settings.store.slow = self.slow_query;
+        settings.embedded.scrape_interval = self.scrape_interval.max(Duration::from_millis(100));
+        settings
+    }
+}
+
+pub(super) async fn run(args: ServeArgs) -> ExitCode {
+    match serve(&args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILED, &format!("{error:#}")),
+    }
+}
+
+async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let logs = logs::init(LogConfig {
+        service_name: "concertctl-api",
+        output: args
+            .log_file
+            .clone()
+            .map_or(LogOutput::Stdout, LogOutput::File),
+        filter: args.log.clone(),
+        queue: 65_536,
+    })?;
+    super::raise_file_limit();
+    let running = crate::serve::start(args.settings(), &logs).await?;
+    stop_requested().await;
+    tracing::info!("stopping");
+    running.stop().await;
+    tracing::info!("stopped");
+    logs.flush(Duration::from_secs(2));
+    Ok(())
+}

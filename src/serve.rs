@@ -1,1 +1,0 @@
-//! Builds the service, runs it, drains it.

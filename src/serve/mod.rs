@@ -1,0 +1,213 @@
+//! Builds the service, runs it, drains it.
+//!
+//! The caller owns the result: [`start`] gives a [`Running`] server whose listeners are bound, and
+//! [`Running::stop`] drains it. Tests, the console and the load generator start servers like this and
+//! reach them through their listeners, like anybody.
+
+mod datasets;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::booking::{self, Booking};
+use crate::embedded::alertmanager::{self, AlertConfig, AlertStore};
+use crate::embedded::loki::{self, LokiConfig, LokiStore};
+use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbConfig};
+use crate::http;
+use crate::http::listener::{Bounds, serve};
+use crate::http::ops::{BearerToken, OpsState};
+use crate::settings::{self, ServeSettings};
+use crate::store::data_dir::{DataDir, write_atomically};
+use crate::telemetry::{Logs, Metrics};
+use datasets::Datasets;
+
+/// Log records that may wait for the embedded log store.
+const LOG_BUFFER: usize = 65_536;
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the ticketing API listens.
+    pub api_addr: SocketAddr,
+    /// Where the operations API listens.
+    pub ops_addr: SocketAddr,
+    /// The bearer token of the operations API.
+    pub ops_token: String,
+    stop: CancellationToken,
+    stop_ops: CancellationToken,
+    public: JoinHandle<bool>,
+    operations: JoinHandle<bool>,
+    work: Vec<JoinHandle<()>>,
+    datasets: Arc<Datasets>,
+}
+
+/// Where a running server can be reached, for other commands on the same data directory
+/// (`server.json`).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ServerFile {
+    /// The ticketing API.
+    pub api_addr: SocketAddr,
+    /// The operations API.
+    pub ops_addr: SocketAddr,
+}
+
+impl ServerFile {
+    /// The file's name in the data directory.
+    pub const NAME: &str = "server.json";
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// A data directory that cannot be used, a damaged database, a port that is taken: each says what to
+/// do.
+pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Running> {
+    let dir = DataDir::open(&settings.data_dir)?;
+    let ops_token = settings::ops_token(&settings.data_dir).context("the operations token")?;
+    let key = settings::token_key(&settings.data_dir).context("the token key")?;
+    let api = bind(settings.api_addr, "--api-addr").await?;
+    let ops = bind(settings.ops_addr, "--ops-addr").await?;
+    let (api_addr, ops_addr) = (api.local_addr()?, ops.local_addr()?);
+
+    let metrics = Metrics::new()?;
+    metrics.log_dropped_source({
+        let logs = logs.clone();
+        move || logs.dropped()
+    });
+    let booking = Booking::new(settings.rules, key, metrics.clone());
+    let datasets =
+        Datasets::open(dir, Arc::clone(&booking), settings.store, metrics.clone()).await?;
+    let file = serde_json::to_vec(&ServerFile { api_addr, ops_addr })?;
+    write_atomically(&settings.data_dir.join(ServerFile::NAME), &file)?;
+
+    let (stop, stop_ops) = (CancellationToken::new(), CancellationToken::new());
+    let stores = Embedded::start(&settings, ops_addr, logs, &stop_ops)?;
+    let state = OpsState {
+        booking: Arc::clone(&booking),
+        metrics: metrics.clone(),
+        seeding: Arc::new(Arc::clone(&datasets)),
+        api_addr,
+    };
+    let (open, guarded) = stores.routers();
+    let operations = http::ops::router(state, BearerToken::new(&ops_token), open, guarded);
+    let public = http::public(Arc::clone(&booking), &metrics, settings.limits);
+
+    logs.set_instance(&api_addr.to_string());
+    let ops_bounds = Bounds {
+        connections: 256,
+        drain: Duration::from_secs(2),
+        ..settings.bounds
+    };
+    let mut work = stores.work;
+    work.push(tokio::spawn(booking::run_background(
+        Arc::clone(&booking),
+        stop.clone(),
+    )));
+    let running = Running {
+        api_addr,
+        ops_addr,
+        ops_token,
+        public: tokio::spawn(serve(api, public, settings.bounds, stop.clone())),
+        operations: tokio::spawn(serve(ops, operations, ops_bounds, stop_ops.clone())),
+        stop,
+        stop_ops,
+        work,
+        datasets,
+    };
+    tracing::info!(api = %api_addr, operations = %ops_addr, data = %settings.data_dir.display(), "serving");
+    Ok(running)
+}
+
+impl Running {
+    /// Takes no more connections, finishes what is under way (10 s), closes the database.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if !self.public.await.unwrap_or(false) {
+            tracing::warn!("some connections did not end in time and were cut");
+        }
+        self.datasets.close().await;
+        // Last, so that whoever watches sees the end.
+        self.stop_ops.cancel();
+        drop(self.operations.await);
+        for task in self.work {
+            task.abort();
+        }
+    }
+}
+
+async fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                anyhow::anyhow!(
+                    "{addr} is in use: is a server running already? Choose another with {flag}"
+                )
+            }
+            _ => anyhow::anyhow!("cannot listen on {addr}: {error}; choose another with {flag}"),
+        })
+}
+
+/// The telemetry stores that answer when no stack is there.
+struct Embedded {
+    tsdb: Arc<Tsdb>,
+    loki: Arc<LokiStore>,
+    alerts: Arc<AlertStore>,
+    work: Vec<JoinHandle<()>>,
+}
+
+impl Embedded {
+    fn start(
+        settings: &ServeSettings,
+        ops_addr: SocketAddr,
+        logs: &Logs,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Embedded> {
+        let bounds = settings.embedded;
+        let tsdb = Arc::new(Tsdb::new(TsdbConfig {
+            max_bytes: bounds.metrics_bytes,
+            retention: bounds.retention,
+            ..TsdbConfig::default()
+        }));
+        let loki = Arc::new(LokiStore::new(LokiConfig {
+            max_bytes: bounds.logs_bytes,
+            retention: bounds.retention,
+            ..LokiConfig::default()
+        }));
+        let target = ScrapeTarget {
+            job: "concertctl".to_owned(),
+            instance: ops_addr.to_string(),
+            url: format!("http://{ops_addr}/metrics"),
+        };
+        let timeout = bounds.scrape_interval.min(Duration::from_secs(10));
+        let scraper = prometheus::spawn_scraper(
+            Arc::clone(&tsdb),
+            vec![target],
+            bounds.scrape_interval,
+            timeout,
+            stop.clone(),
+        )?;
+        let ingest = tokio::spawn(Arc::clone(&loki).ingest(logs.subscribe(LOG_BUFFER)));
+        Ok(Embedded {
+            tsdb,
+            loki,
+            alerts: Arc::new(AlertStore::new(AlertConfig::default())),
+            work: vec![scraper, ingest],
+        })
+    }
+
+    /// What is open to anybody on the listener, and what needs the token.
+    fn routers(&self) -> (axum::Router, axum::Router) {
+        let open = prometheus::routes(Arc::clone(&self.tsdb), QueryLimits::default())
+            .merge(loki::routes(Arc::clone(&self.loki)))
+            .merge(alertmanager::read_routes(Arc::clone(&self.alerts)));
+        (open, alertmanager::write_routes(Arc::clone(&self.alerts)))
+    }
+}
