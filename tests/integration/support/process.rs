@@ -1,0 +1,105 @@
+//! The real binary, in a process of its own that can be killed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use concertctl::clients::ops::Ops;
+use serde_json::Value;
+
+use super::{User, eventually, ops_client, token_of};
+
+/// The program under test.
+pub fn concertctl() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_concertctl"));
+    command
+        .env_remove("CONCERTCTL_DATA_DIR")
+        .env_remove("CONCERTCTL_OPS_TOKEN");
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A child that does not outlive the test.
+pub struct Guard(pub Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `concertctl serve` on free ports.
+pub struct ServerProcess {
+    child: Guard,
+    pub api: String,
+    pub ops: Ops,
+    dir: PathBuf,
+}
+
+impl ServerProcess {
+    pub async fn start(dir: &Path, more: &[&str]) -> ServerProcess {
+        let address = dir.join("server.json");
+        let _ = std::fs::remove_file(&address);
+        let mut command = concertctl();
+        command
+            .args([
+                "serve",
+                "--api-addr",
+                "127.0.0.1:0",
+                "--ops-addr",
+                "127.0.0.1:0",
+                "--log",
+                "warn",
+            ])
+            .arg("--data-dir")
+            .arg(dir)
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = Guard(command.spawn().unwrap());
+        let file: Value = eventually("the server is up", || {
+            let ended = child.0.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended at once: {ended:?}");
+            let text = std::fs::read(&address).ok();
+            async move { text.and_then(|text| serde_json::from_slice(&text).ok()) }
+        })
+        .await;
+        let url = |name: &str| format!("http://{}", file[name].as_str().unwrap());
+        let ops = ops_client(&url("ops_addr"), &token_of(dir));
+        let server = ServerProcess {
+            child,
+            api: url("api_addr"),
+            ops,
+            dir: dir.to_owned(),
+        };
+        eventually("the server answers", || async {
+            server.ops.status().await.ok()
+        })
+        .await;
+        server
+    }
+
+    pub fn user(&self, id: i64) -> User {
+        User::new(&self.api, id)
+    }
+
+    /// SIGKILL: the process gets no chance to tidy up. Gives its data directory back.
+    pub fn kill_9(mut self) -> PathBuf {
+        self.child.0.kill().unwrap();
+        self.child.0.wait().unwrap();
+        self.dir.clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Awaits the end of the process after a signal.
+    pub async fn exited(&mut self) -> std::process::ExitStatus {
+        eventually("the server ends", || {
+            let ended = self.child.0.try_wait().unwrap();
+            async move { ended }
+        })
+        .await
+    }
+}
