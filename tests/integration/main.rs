@@ -4,4 +4,5 @@
 mod alertmanager;
 mod api;
 mod loki;
+mod promql_differential;
 mod support;

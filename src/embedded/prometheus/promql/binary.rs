@@ -95,9 +95,9 @@ impl Operation {
         }
     }
 
-    /// A result that is no longer the metric loses its name.
+    /// A result that is no longer the metric loses its name (in 2.42, `atan2` forgets to).
     fn drops_name(self) -> bool {
-        !self.compares || self.as_bool
+        self.as_bool || !(self.compares || self.id == T_ATAN2)
     }
 }
 

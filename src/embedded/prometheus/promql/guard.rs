@@ -5,7 +5,7 @@
 //! - bounds length, nesting and number of operators: the tree is walked by recursion (also when it is
 //!   dropped), and the stack must hold;
 //! - refuses what 2.42 refuses and the parser would take: numbers as durations (`[60]`; some even make
-//!   it panic), quoted metric and label names, operands of a unary plus that are no numbers;
+//!   it panic), durations as numbers, quoted metric and label names, operands of a unary plus that are no numbers;
 //! - writes raw strings (`` `\d` ``) as quoted ones, since the parser reads escapes in both.
 
 use promql_parser::parser::{self, Expr};
@@ -163,6 +163,8 @@ impl<'a> Walk<'a> {
                 Some(0) => return Err(bad("duration must be greater than 0".to_owned())),
                 Some(_) => {}
             }
+        } else if text != "0" && parse_duration(text).is_some() {
+            return Err(bad(format!("unexpected duration {text:?}")));
         }
         self.copy(len);
         self.after_offset = false;
@@ -188,7 +190,9 @@ impl<'a> Walk<'a> {
         if operator {
             self.node()?;
         }
-        self.after_offset = !self.in_braces && word.eq_ignore_ascii_case("offset");
+        // Where an operand is expected, "offset" is the name of a metric.
+        self.after_offset =
+            !self.in_braces && !self.expects_operand() && word.eq_ignore_ascii_case("offset");
         self.last = Last::Word(word);
         Ok(())
     }

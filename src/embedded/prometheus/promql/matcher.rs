@@ -80,14 +80,19 @@ fn test(matcher: &Parsed) -> Result<Test, QueryError> {
 fn anchored(pattern: &str) -> Result<Regex, QueryError> {
     let refuse = |reason: String| QueryError::BadData(format!("parse error: {reason}"));
     let translated = from_go(pattern).map_err(refuse)?;
-    RegexBuilder::new(&format!("^(?:{translated})$"))
-        .size_limit(MAX_REGEX_BYTES)
-        .build()
-        .map_err(|e| {
-            let text = e.to_string();
-            let reason = text.lines().last().unwrap_or_default();
-            refuse(format!("error parsing regexp {pattern:?}: {reason}"))
-        })
+    let build = |p: &str| {
+        RegexBuilder::new(p)
+            .size_limit(MAX_REGEX_BYTES)
+            .build()
+            .map_err(|e| {
+                let text = e.to_string();
+                let reason = text.lines().last().unwrap_or_default();
+                refuse(format!("error parsing regexp {pattern:?}: {reason}"))
+            })
+    };
+    // By itself first: "a)(b" is no pattern, though it is one within the anchors' parentheses.
+    build(&translated)?;
+    build(&format!("^(?:{translated})$"))
 }
 
 /// Rewrites the places in which Go (RE2) and the `regex` crate read a pattern differently: classes
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn patterns_that_are_none_or_too_large_are_refused() {
-        for bad in ["(", "a{1001}", "((a{1000}){1000}){100}", "\\"] {
+        for bad in ["(", "a)(b", "a{1001}", "((a{1000}){1000}){100}", "\\"] {
             assert!(anchored(bad).is_err(), "{bad}");
         }
     }

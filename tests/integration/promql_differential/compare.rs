@@ -1,0 +1,100 @@
+//! Whether two answers say the same.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// What differs, for people.
+pub(super) type Difference = String;
+
+/// Values may differ by this part of their size: sums are added up in another order.
+const TOLERANCE: f64 = 1e-9;
+
+/// Compares status, shape and content; of errors the type, not the wording.
+pub(super) fn difference(real: &(u16, Value), embedded: &(u16, Value)) -> Option<Difference> {
+    let (real_status, real) = real;
+    let (status, embedded) = embedded;
+    if real_status != status || real["status"] != embedded["status"] {
+        return Some(format!(
+            "HTTP {real_status} {} became HTTP {status} {}",
+            excerpt(real),
+            excerpt(embedded)
+        ));
+    }
+    if real["errorType"] != embedded["errorType"] {
+        return Some(format!("{real} became {embedded}"));
+    }
+    if real["status"] == "error" {
+        return embedded["error"]
+            .as_str()
+            .is_none_or(str::is_empty)
+            .then(|| "an error without a message".to_owned());
+    }
+    let (a, b) = (&real["data"], &embedded["data"]);
+    if a["resultType"] != b["resultType"] {
+        return Some(format!("{} became {}", a["resultType"], b["resultType"]));
+    }
+    match a["resultType"].as_str() {
+        Some("vector") => rows(&a["result"], &b["result"], "value"),
+        Some("matrix") => {
+            order(&a["result"], &b["result"]).or_else(|| rows(&a["result"], &b["result"], "values"))
+        }
+        Some("scalar") => points(&a["result"], &b["result"]),
+        _ if a == b => None,
+        _ => Some(format!("{} became {}", excerpt(a), excerpt(b))),
+    }
+}
+
+fn excerpt(v: &Value) -> String {
+    v.to_string().chars().take(300).collect()
+}
+
+fn by_metric<'v>(rows: &'v Value, field: &str) -> BTreeMap<String, &'v Value> {
+    rows.as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["metric"].to_string(), &row[field]))
+        .collect()
+}
+
+/// The order of the series of a matrix is part of the answer.
+fn order(real: &Value, embedded: &Value) -> Option<Difference> {
+    let metrics = |rows: &Value| -> Vec<String> {
+        let rows = rows.as_array().unwrap();
+        rows.iter().map(|r| r["metric"].to_string()).collect()
+    };
+    let (a, b) = (metrics(real), metrics(embedded));
+    (a != b).then(|| format!("series {a:?} became {b:?}"))
+}
+
+fn rows(real: &Value, embedded: &Value, field: &str) -> Option<Difference> {
+    let (a, b) = (by_metric(real, field), by_metric(embedded, field));
+    let (names, others): (Vec<_>, Vec<_>) = (a.keys().collect(), b.keys().collect());
+    if names != others {
+        return Some(format!("series {names:?} became {others:?}"));
+    }
+    a.iter().find_map(|(metric, points_a)| {
+        let found = match field {
+            "value" => points(points_a, b[metric]),
+            _ => series(points_a, b[metric]),
+        };
+        found.map(|what| format!("{metric}: {what}"))
+    })
+}
+
+fn series(real: &Value, embedded: &Value) -> Option<Difference> {
+    let (a, b) = (real.as_array().unwrap(), embedded.as_array().unwrap());
+    if a.len() != b.len() {
+        return Some(format!("{} points became {}", a.len(), b.len()));
+    }
+    a.iter().zip(b).find_map(|(a, b)| points(a, b))
+}
+
+fn points(real: &Value, embedded: &Value) -> Option<Difference> {
+    let same_time = real[0].as_f64() == embedded[0].as_f64();
+    let value = |v: &Value| -> f64 { v[1].as_str().unwrap().parse().unwrap() };
+    let (a, b) = (value(real), value(embedded));
+    let same_value =
+        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs());
+    (!same_time || !same_value).then(|| format!("{real} became {embedded}"))
+}

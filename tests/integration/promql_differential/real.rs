@@ -1,0 +1,121 @@
+//! A real Prometheus over a history, on loopback, gone when dropped.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::history::History;
+
+pub(super) struct Prometheus {
+    pub(super) url: String,
+    process: Child,
+    _data: tempfile::TempDir,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Says that the real one is missing, which is a failure where everything should be there.
+pub(super) fn skipped() {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "prometheus and promtool are not installed (Debian: apt install prometheus)"
+    );
+    println!("skipped: no prometheus");
+}
+
+fn installed(program: &str) -> bool {
+    let run = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    run.is_ok_and(|status| status.success())
+}
+
+impl Prometheus {
+    /// `None` where it is not installed.
+    pub(super) async fn start(history: &History) -> Option<Self> {
+        if !installed("prometheus") || !installed("promtool") {
+            return None;
+        }
+        let data = tempfile::tempdir().unwrap();
+        create_blocks(history, data.path());
+        let mut problem = String::new();
+        // Between the choice of a free port and its use another process may take it.
+        for _ in 0..5 {
+            match launch(data.path()).await {
+                Ok((url, process)) => {
+                    return Some(Self {
+                        url,
+                        process,
+                        _data: data,
+                    });
+                }
+                Err(p) => problem = p,
+            }
+        }
+        panic!("prometheus does not start: {problem}");
+    }
+}
+
+fn create_blocks(history: &History, dir: &Path) {
+    let file = dir.join("history.om");
+    std::fs::write(&file, history.openmetrics()).unwrap();
+    let output = Command::new("promtool")
+        .args(["tsdb", "create-blocks-from", "openmetrics"])
+        .args([&file, &dir.join("data")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "promtool: {said}");
+}
+
+async fn launch(dir: &Path) -> Result<(String, Child), String> {
+    let config = dir.join("prometheus.yml");
+    std::fs::write(&config, "global: {}\n").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut process = Command::new("prometheus")
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            dir.join("data").display()
+        ))
+        .arg("--storage.tsdb.retention.time=100y")
+        .arg(format!("--web.listen-address={address}"))
+        .arg("--log.level=error")
+        .current_dir(dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let url = format!("http://{address}");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Ok(Some(status)) = process.try_wait() {
+            let mut said = String::new();
+            if let Some(mut stderr) = process.stderr.take() {
+                let _ = stderr.read_to_string(&mut said);
+            }
+            return Err(format!("{status}: {said}"));
+        }
+        let ready = reqwest::get(format!("{url}/-/ready")).await;
+        if ready.is_ok_and(|r| r.status().is_success()) {
+            return Ok((url, process));
+        }
+        if Instant::now() > deadline {
+            let _ = process.kill();
+            let _ = process.wait();
+            return Err("not ready within 30 s".to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
