@@ -160,6 +160,8 @@ struct Target {
     client: reqwest::Client,
     target: ScrapeTarget,
     current: HashSet<SeriesId>,
+    /// `up` and its like.
+    reports: HashSet<SeriesId>,
 }
 
 impl Target {
@@ -169,6 +171,7 @@ impl Target {
             client,
             target,
             current: HashSet::new(),
+            reports: HashSet::new(),
         }
     }
 
@@ -193,7 +196,9 @@ impl Target {
             }
             self.report(at, started.elapsed(), outcome.ok());
         }
-        self.end_series(HashSet::new(), now_ms());
+        let at = now_ms();
+        self.end_series(HashSet::new(), at);
+        self.tsdb.mark_stale(self.reports.drain(), at);
     }
 
     /// Stores a scrape's samples; nothing of an exposition with an error in it is kept.
@@ -265,7 +270,7 @@ impl Target {
         )
     }
 
-    fn report(&self, at: i64, took: Duration, scraped: Option<usize>) {
+    fn report(&mut self, at: i64, took: Duration, scraped: Option<usize>) {
         let up = if scraped.is_some() { 1.0 } else { 0.0 };
         let values = [
             ("up", up),
@@ -280,7 +285,7 @@ impl Target {
                 timestamp: None,
             });
             // Refused only if the store is full; then its counters say so.
-            let _ = self.tsdb.append(&labels, at, value);
+            self.reports.extend(self.tsdb.append(&labels, at, value));
         }
     }
 }
@@ -311,3 +316,6 @@ pub(crate) fn now_ms() -> i64 {
         .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use concertctl::embedded::prometheus::labels::Labels;
+use concertctl::embedded::prometheus::tsdb::STALE_NAN_BITS;
 
 /// When the history begins, milliseconds since 1970: not at a round minute.
 pub(super) const START_MS: i64 = 1_700_000_003_000;
@@ -11,8 +12,11 @@ pub(super) const START_MS: i64 = 1_700_000_003_000;
 const STEP_MS: i64 = 10_000;
 const STEPS: i64 = 360;
 
-/// Series with their samples, in time order.
-pub(super) struct History(Vec<(Labels, Vec<(i64, f64)>)>);
+/// A series: its labels and its samples in time order.
+pub(super) type Series = (Labels, Vec<(i64, f64)>);
+
+/// Series with their samples.
+pub(super) struct History(Vec<Series>);
 
 /// A small generator of noise, the same in each run.
 pub(super) struct Noise(pub(super) u64);
@@ -40,6 +44,30 @@ impl History {
         self.0
             .iter()
             .flat_map(|(labels, samples)| samples.iter().map(move |(t, v)| (labels, *t, *v)))
+    }
+
+    /// Ten minutes more, with staleness markers, which no text format can express.
+    pub(super) fn with_ends() -> Vec<Series> {
+        let series = |n: &str, ends: &[i64], f: fn(i64) -> f64| {
+            let labels = Labels::from_pairs([("__name__", "ended"), ("n", n)]);
+            let samples = (400..460)
+                .filter(|i| !ends.contains(&(i - 1)))
+                .map(|i| {
+                    let v = if ends.contains(&i) {
+                        f64::from_bits(STALE_NAN_BITS)
+                    } else {
+                        f(i)
+                    };
+                    (START_MS + i * STEP_MS, v)
+                })
+                .collect();
+            (labels, samples)
+        };
+        vec![
+            series("once", &[420], |i| i as f64),
+            series("twice", &[415, 430], |i| ((i * 3) % 40) as f64),
+            series("at the end", &[459], |i| -i as f64),
+        ]
     }
 
     /// The text that `promtool tsdb create-blocks-from openmetrics` reads.

@@ -9,6 +9,7 @@ mod history;
 mod queries;
 mod random;
 mod real;
+mod remote_write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,13 @@ impl Pair {
         let tsdb = Arc::new(Tsdb::new(TsdbConfig::default()));
         for (labels, t, v) in history.samples() {
             tsdb.append(labels, t, v).unwrap();
+        }
+        let ends = History::with_ends();
+        remote_write::send(&real.url, &ends).await;
+        for (labels, samples) in &ends {
+            for (t, v) in samples {
+                tsdb.append(labels, *t, *v).unwrap();
+            }
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let embedded = format!("http://{}", listener.local_addr().unwrap());
@@ -91,14 +99,15 @@ fn seconds(after_start: f64) -> String {
 }
 
 /// Times of instant queries, seconds after the history's start; some between samples.
-const INSTANTS: [f64; 4] = [330.0, 1201.5, 2400.0, 3599.0];
+const INSTANTS: [f64; 5] = [330.0, 1201.5, 2400.0, 3599.0, 4222.0];
 
 /// Start, end and step of range queries.
-const RANGES: [(f64, f64, &str); 4] = [
+const RANGES: [(f64, f64, &str); 5] = [
     (0.0, 3600.0, "60"),
     (600.0, 1800.0, "15s"),
     (1187.3, 1300.9, "0.7"),
     (3300.0, 5400.0, "1m30s"),
+    (3990.0, 4710.0, "7s"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -179,7 +188,7 @@ async fn series_and_labels_are_listed_alike() {
     let Some(pair) = Pair::over(&history).await else {
         return real::skipped();
     };
-    let (start, end) = (seconds(0.0), seconds(3600.0));
+    let (start, end) = (seconds(0.0), seconds(4800.0));
     let window = [("start", start.as_str()), ("end", end.as_str())];
     let mut differences = vec![];
     for (path, matcher) in [

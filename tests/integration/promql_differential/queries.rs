@@ -31,6 +31,18 @@ pub(super) const VALID: &[&str] = &[
     "shift",
     "tiny",
     "huge",
+    // Ends of series
+    "ended",
+    "ended offset 30s",
+    "sum(ended)",
+    "rate(ended[1m])",
+    "increase(ended[5m])",
+    "irate(ended[2m])",
+    "count_over_time(ended[1m])",
+    "last_over_time(ended[1m])",
+    "absent(ended{n=\"once\"})",
+    "absent_over_time(ended{n=\"once\"}[1m])",
+    "ended > on(n) ended offset 1m",
     // Counters
     "rate(http_requests_total[1m])",
     "rate(http_requests_total[5m])",

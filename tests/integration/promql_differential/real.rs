@@ -90,6 +90,7 @@ async fn launch(dir: &Path) -> Result<(String, Child), String> {
             dir.join("data").display()
         ))
         .arg("--storage.tsdb.retention.time=100y")
+        .arg("--web.enable-remote-write-receiver")
         .arg(format!("--web.listen-address={address}"))
         .arg("--log.level=error")
         .current_dir(dir)
