@@ -105,6 +105,9 @@ fn number(out: &mut String, v: f64) {
         write!(out, "NaN")
     } else if v.is_infinite() {
         write!(out, "{}", if v > 0.0 { "+Inf" } else { "-Inf" })
+    } else if size < 1e15 && v.trunc() == v && v != 0.0 {
+        // Most samples are whole numbers, which are faster to write as such.
+        write!(out, "{}", v as i64)
     } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
         let text = format!("{v:e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -135,6 +138,8 @@ mod tests {
         assert_eq!(text(-1.5e-7), "-1.5e-07");
         assert_eq!(text(1e-300), "1e-300");
         assert_eq!(text(-0.0), "-0");
+        assert_eq!(text(0.0), "0");
+        assert_eq!(text(-1234.0), "-1234");
         assert_eq!(text(f64::NEG_INFINITY), "-Inf");
         assert_eq!(text(f64::NAN), "NaN");
     }

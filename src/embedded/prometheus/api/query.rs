@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::params::Params;
 use super::{ApiError, ApiState, json, success};
-use crate::embedded::prometheus::promql::{Context, Query, QueryError, QueryResult};
+use crate::embedded::prometheus::promql::{Context, Query, QueryError};
 use crate::embedded::prometheus::scrape::now_ms;
 
 pub(super) async fn instant(
@@ -18,8 +18,12 @@ pub(super) async fn instant(
 ) -> Result<Response, ApiError> {
     let at = params.time("time")?.unwrap_or_else(now_ms);
     let timeout = params.timeout(state.limits.timeout)?;
-    let query = Query::parse(params.get("query"), &state.limits)?;
-    evaluate(state, timeout, move |ctx| query.instant(ctx, at)).await
+    let text = params.get("query").to_owned();
+    evaluate(state, timeout, move |ctx| {
+        let result = Query::parse(&text, ctx.limits)?.instant(ctx, at)?;
+        Ok(json::result(&result))
+    })
+    .await
 }
 
 pub(super) async fn range(
@@ -51,9 +55,10 @@ pub(super) async fn range(
         )));
     }
     let timeout = params.timeout(state.limits.timeout)?;
-    let query = Query::parse(params.get("query"), &state.limits)?;
+    let text = params.get("query").to_owned();
     evaluate(state, timeout, move |ctx| {
-        query.range(ctx, start, end, step)
+        let result = Query::parse(&text, ctx.limits)?.range(ctx, start, end, step)?;
+        Ok(json::result(&result))
     })
     .await
 }
@@ -65,11 +70,11 @@ fn with_thousands(n: usize) -> String {
     }
 }
 
-/// Runs an evaluation on a blocking thread as soon as one of the slots is free.
-async fn evaluate(
+/// Computes an answer on a blocking thread as soon as one of the slots is free.
+pub(super) async fn evaluate(
     state: ApiState,
     timeout: Duration,
-    run: impl FnOnce(&Context<'_>) -> Result<QueryResult, QueryError> + Send + 'static,
+    run: impl FnOnce(&Context<'_>) -> Result<String, ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let deadline = Instant::now() + timeout;
     let slot = tokio::time::timeout(timeout, state.slots.clone().acquire_owned());
@@ -86,7 +91,7 @@ async fn evaluate(
             deadline,
             canceled,
         };
-        run(&ctx).map(|result| json::result(&result))
+        run(&ctx)
     });
     let data = task
         .await

@@ -6,10 +6,11 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 
 use super::params::Params;
+use super::query::evaluate;
 use super::{ApiError, ApiState, json, success};
 use crate::embedded::prometheus::exposition::is_name;
 use crate::embedded::prometheus::labels::Labels;
-use crate::embedded::prometheus::promql::{Query, QueryError, Selector};
+use crate::embedded::prometheus::promql::Query;
 
 pub(super) async fn series(
     State(state): State<ApiState>,
@@ -20,20 +21,22 @@ pub(super) async fn series(
             "no match[] parameter provided".to_owned(),
         ));
     }
-    let found: Vec<_> = matching(&state, &params)?.into_iter().collect();
-    Ok(success(&json::label_sets(&found)))
+    listing(state, &params, |found| {
+        let found: Vec<_> = found.into_iter().collect();
+        json::label_sets(&found)
+    })
+    .await
 }
 
 pub(super) async fn labels(
     State(state): State<ApiState>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let found = matching(&state, &params)?;
-    let names: BTreeSet<&str> = found
-        .iter()
-        .flat_map(|l| l.iter().map(|(n, _)| n))
-        .collect();
-    Ok(success(&serde_json::json!(names).to_string()))
+    listing(state, &params, |found| {
+        let names = found.iter().flat_map(|l| l.iter().map(|(n, _)| n));
+        serde_json::json!(names.collect::<BTreeSet<_>>()).to_string()
+    })
+    .await
 }
 
 pub(super) async fn label_values(
@@ -44,13 +47,11 @@ pub(super) async fn label_values(
     if !is_name(&name, false) {
         return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
     }
-    let found = matching(&state, &params)?;
-    let values: BTreeSet<&str> = found
-        .iter()
-        .map(|l| l.get(&name))
-        .filter(|v| !v.is_empty())
-        .collect();
-    Ok(success(&serde_json::json!(values).to_string()))
+    listing(state, &params, move |found| {
+        let values = found.iter().map(|l| l.get(&name)).filter(|v| !v.is_empty());
+        serde_json::json!(values.collect::<BTreeSet<_>>()).to_string()
+    })
+    .await
 }
 
 pub(super) async fn metadata(
@@ -80,23 +81,28 @@ pub(super) async fn metadata(
     Ok(success(&serde_json::Value::Object(all).to_string()))
 }
 
-/// The label sets that any `match[]` selects (all, if there is none) between `start` and `end`.
-fn matching(state: &ApiState, params: &Params) -> Result<BTreeSet<Labels>, ApiError> {
+/// What `render` makes of the label sets that any `match[]` selects (all, if there is none) between
+/// `start` and `end`.
+async fn listing(
+    state: ApiState,
+    params: &Params,
+    render: impl FnOnce(BTreeSet<Labels>) -> String + Send + 'static,
+) -> Result<Response, ApiError> {
     let start = params.time("start")?.unwrap_or(i64::MIN);
     let end = params.time("end")?.unwrap_or(i64::MAX);
-    let selectors: Vec<Selector> = params
-        .all("match[]")
-        .map(|text| Query::parse_selector(text, &state.limits))
-        .collect::<Result<_, QueryError>>()
-        .map_err(|e| ApiError::parameter("match[]", e))?;
-    let mut found = BTreeSet::new();
-    if selectors.is_empty() {
-        let all = state.tsdb.select(None, |_| true, start, end);
-        found.extend(all.into_iter().map(|s| s.labels));
-    }
-    for selector in &selectors {
-        let some = selector.select(&state.tsdb, start, end);
-        found.extend(some.into_iter().map(|s| s.labels));
-    }
-    Ok(found)
+    let texts: Vec<String> = params.all("match[]").map(str::to_owned).collect();
+    let timeout = state.limits.timeout;
+    evaluate(state, timeout, move |ctx| {
+        let mut found = BTreeSet::new();
+        if texts.is_empty() {
+            found.extend(ctx.tsdb.label_sets(None, |_| true, start, end));
+        }
+        for text in &texts {
+            let selector = Query::parse_selector(text, ctx.limits)
+                .map_err(|e| ApiError::parameter("match[]", e))?;
+            found.extend(selector.label_sets(ctx.tsdb, start, end));
+        }
+        Ok(render(found))
+    })
+    .await
 }

@@ -17,6 +17,9 @@ use super::{Context, QueryError, aggregate, binary, functions};
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::{Selection, is_stale};
 
+/// What a point of the answer costs, in samples: as text it takes that much more room.
+const ANSWER_COST: usize = 10;
+
 /// The times of evaluation, milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Steps {
@@ -138,9 +141,14 @@ impl<'a> Evaluator<'a> {
                 let points: Vec<_> = cells.filter(|(_, v)| !is_absent(*v)).collect();
                 (!points.is_empty()).then_some((c.labels, points))
             })
-            .collect();
+            .map(|row| self.spend_on_answer(row.1.len()).map(|()| row))
+            .collect::<Result<_, _>>()?;
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(QueryResult::Matrix(rows))
+    }
+
+    fn spend_on_answer(&self, points: usize) -> Result<(), QueryError> {
+        self.budget.spend(points.saturating_mul(ANSWER_COST))
     }
 
     /// An expression of type scalar or instant vector.
@@ -282,8 +290,11 @@ impl<'a> Evaluator<'a> {
         let rows = self
             .range_samples(ms)?
             .filter(|s| !s.ts.is_empty())
-            .map(|s| (s.labels, s.ts.into_iter().zip(s.vs).collect()))
-            .collect();
+            .map(|s| {
+                self.spend_on_answer(s.ts.len())?;
+                Ok((s.labels, s.ts.into_iter().zip(s.vs).collect()))
+            })
+            .collect::<Result<_, _>>()?;
         Ok(QueryResult::Matrix(rows))
     }
 }

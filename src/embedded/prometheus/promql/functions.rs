@@ -8,6 +8,9 @@ use super::value::{ABSENT, Column, Value, is_absent, refuse_same_labels};
 use super::{QueryError, over_time, quantile, rate};
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
+/// Samples looked at before the clock is.
+const WORK_BETWEEN_CHECKS: usize = 1 << 20;
+
 /// The samples of one series that a range selector finds at one step.
 pub(super) struct Window<'a> {
     /// Time stamps in milliseconds; never empty.
@@ -146,7 +149,7 @@ fn over_windows(
     let mut columns = Vec::new();
     for samples in ev.range_samples(selector)? {
         ev.budget.spend(ev.steps.count)?;
-        let values = slide(ev, selector, &samples, params, eval);
+        let values = slide(ev, selector, &samples, params, eval)?;
         let labels = match keeps_name {
             true => samples.labels,
             false => samples.labels.without_name(),
@@ -165,7 +168,7 @@ fn slide(
     samples: &Samples,
     params: Option<&[f64]>,
     eval: RangeFn,
-) -> Vec<f64> {
+) -> Result<Vec<f64>, QueryError> {
     let (range, offset) = (millis(selector.range), offset_ms(&selector.vs));
     let Samples { ts, vs, .. } = samples;
     // Where a sample is smaller than the one before it: rare, so windows need not be walked through.
@@ -174,6 +177,7 @@ fn slide(
         .map(|i| (i, vs[i - 1]))
         .unzip();
     let (mut low, mut high, mut drop_low, mut drop_high) = (0, 0, 0, 0);
+    let mut spent = 0;
     ev.steps
         .iter()
         .enumerate()
@@ -187,7 +191,13 @@ fn slide(
                 low += 1;
             }
             if low == high {
-                return ABSENT;
+                return Ok(ABSENT);
+            }
+            // Long windows at many steps take long even for one series.
+            spent += high - low;
+            if spent > WORK_BETWEEN_CHECKS {
+                spent = 0;
+                ev.budget.spend(0)?;
             }
             while drop_high < drop_at.len() && drop_at[drop_high] < high {
                 drop_high += 1;
@@ -204,7 +214,7 @@ fn slide(
                 range,
                 param: params.map_or(f64::NAN, |p| p[step]),
             };
-            eval(&window).unwrap_or(ABSENT)
+            Ok(eval(&window).unwrap_or(ABSENT))
         })
         .collect()
 }

@@ -49,7 +49,7 @@ impl Selector {
     }
 
     /// Whether a series is meant. A label it lacks counts as empty.
-    pub(crate) fn accepts(&self, labels: &Labels) -> bool {
+    fn accepts(&self, labels: &Labels) -> bool {
         self.tests.iter().all(|(name, test)| {
             let value = labels.get(name);
             match test {
@@ -61,8 +61,13 @@ impl Selector {
         })
     }
 
+    /// The label sets of the series meant that have samples in the window (milliseconds, inclusive).
+    pub(crate) fn label_sets(&self, tsdb: &Tsdb, min_t: i64, max_t: i64) -> Vec<Labels> {
+        tsdb.label_sets(self.name.as_deref(), |l| self.accepts(l), min_t, max_t)
+    }
+
     /// The series meant that have samples in the window (milliseconds, inclusive), sorted.
-    pub(crate) fn select(&self, tsdb: &Tsdb, min_t: i64, max_t: i64) -> Vec<Selection> {
+    pub(super) fn select(&self, tsdb: &Tsdb, min_t: i64, max_t: i64) -> Vec<Selection> {
         tsdb.select(self.name.as_deref(), |l| self.accepts(l), min_t, max_t)
     }
 }

@@ -1,9 +1,15 @@
 //! PromQL over the embedded store: one call for a query at a time, one for a query over a range.
 //!
-//! A query passes four rooms: [`guard`] bounds and normalises the text and has it parsed,
-//! [`check`] refuses what is outside the evaluated part of the language, [`eval`] computes whole
-//! columns (one value a step) for each series, [`value`] is what comes out. Functions are a table
-//! ([`functions`]), aggregations and binary operations have files of their own.
+//! A query passes four rooms: `guard` bounds and normalises the text and has it parsed,
+//! `check` refuses what is outside the evaluated part of the language, `eval` computes whole
+//! columns (one value a step) for each series, `value` is what comes out. Functions are a table
+//! (`functions`), aggregations and binary operations have files of their own.
+//!
+//! Evaluated: selectors with `=`, `!=`, `=~`, `!~` and `offset`; the functions of the table; `sum`,
+//! `avg`, `min`, `max`, `count`, `group`, `stddev`, `stdvar` with `by` and `without`; arithmetic and
+//! comparison (with `bool`) between scalars and vectors, vectors one to one with `on` and `ignoring`.
+//! Refused for now: subqueries, `@`, `group_left` and `group_right`, `and`, `or`, `unless`, the other
+//! aggregations and functions.
 
 mod aggregate;
 mod binary;
@@ -38,7 +44,8 @@ pub struct QueryLimits {
     pub max_points: usize,
     /// Series that one selector may find.
     pub max_series: usize,
-    /// Samples read and points computed, all told.
+    /// Samples read and points computed, all told; a point of the answer counts ten times, since its
+    /// text is that much larger.
     pub max_samples: usize,
     /// Time for parsing and evaluation.
     pub timeout: Duration,
@@ -55,7 +62,7 @@ impl Default for QueryLimits {
         Self {
             max_points: 11_000,
             max_series: 20_000,
-            max_samples: 50_000_000,
+            max_samples: 20_000_000,
             timeout: Duration::from_secs(30),
             max_query_bytes: 16 << 10,
             max_concurrency: 4,

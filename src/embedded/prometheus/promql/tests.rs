@@ -49,6 +49,123 @@ fn a_rate_over_a_steady_counter_is_its_slope() {
     assert!((at_five_minutes.1 - 0.1).abs() < 1e-12);
 }
 
+/// Rows as text, for small expectations: `labels value@seconds …`.
+fn rows(db: &Tsdb, query: &str, start_s: i64, end_s: i64) -> Vec<String> {
+    let limits = QueryLimits::default();
+    let ctx = Context {
+        tsdb: db,
+        limits: &limits,
+        deadline: Instant::now() + limits.timeout,
+        canceled: Arc::default(),
+    };
+    let query = Query::parse(query, &limits).unwrap();
+    match query.range(&ctx, start_s * 1000, end_s * 1000, 10_000) {
+        Ok(QueryResult::Matrix(rows)) => rows
+            .iter()
+            .map(|(labels, points)| {
+                let points = points.iter().map(|(t, v)| format!(" {v}@{}", t / 1000));
+                format!("{labels}{}", points.collect::<String>())
+            })
+            .collect(),
+        Ok(other) => panic!("{other:?}"),
+        Err(e) => vec![e.to_string()],
+    }
+}
+
+/// A metric's name, its labels and its values.
+type Given<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [f64]);
+
+/// A store with samples 10 s apart, from second 0 on; NaN stands for a missing sample.
+fn store_of(series: &[Given<'_>]) -> Tsdb {
+    let db = Tsdb::new(TsdbConfig::default());
+    for (name, labels, values) in series {
+        let all = labels.iter().copied().chain([("__name__", *name)]);
+        let labels = Labels::from_pairs(all);
+        for (i, v) in values.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
+            db.append(&labels, i as i64 * 10_000, *v).unwrap();
+        }
+    }
+    db
+}
+
+#[test]
+fn a_counter_s_restart_counts_from_zero_and_nothing_is_extrapolated_below_zero() {
+    let db = store_of(&[
+        ("restarts", &[], &[10.0, 20.0, 5.0, 15.0]),
+        ("begins", &[], &[f64::NAN, f64::NAN, 1.0, 21.0]),
+    ]);
+    assert_eq!(rows(&db, "increase(restarts[30s])", 30, 30), ["{} 25@30"]);
+    // 20 in 10 s, from 1: zero was half a second before the first sample, not ten.
+    assert_eq!(rows(&db, "increase(begins[10s])", 30, 30), ["{} 20@30"]);
+    assert_eq!(rows(&db, "increase(begins[25s])", 30, 30), ["{} 21@30"]);
+    assert_eq!(rows(&db, "delta(begins[25s])", 30, 30), ["{} 30@30"]);
+    assert_eq!(rows(&db, "irate(restarts[20s])", 20, 20), ["{} 0.5@20"]);
+    assert!(
+        rows(&db, "rate(begins[5s])", 30, 30).is_empty(),
+        "one sample is no rate"
+    );
+}
+
+#[test]
+fn a_value_is_seen_for_the_look_back_and_no_longer() {
+    let db = store_of(&[("once", &[], &[1.0])]);
+    assert_eq!(rows(&db, "once", 300, 310), ["once 1@300"]);
+    assert_eq!(rows(&db, "once offset 1m", 50, 60), ["once 1@60"]);
+    assert_eq!(rows(&db, "absent(once)", 300, 310), ["{} 1@310"]);
+    let id = db
+        .append(&Labels::from_pairs([("__name__", "once")]), 5_000, 1.0)
+        .unwrap();
+    db.mark_stale([id], 15_000);
+    assert_eq!(rows(&db, "once", 0, 60), ["once 1@0 1@10"]);
+}
+
+#[test]
+fn groups_are_made_of_the_labels_named_or_of_the_others() {
+    let db = store_of(&[
+        ("m", &[("a", "1"), ("b", "1")], &[1.0]),
+        ("m", &[("a", "1"), ("b", "2")], &[3.0]),
+        ("m", &[("a", "2"), ("b", "1")], &[5.0]),
+    ]);
+    let at_0 = |q| rows(&db, q, 0, 0);
+    assert_eq!(at_0("sum by (a) (m)"), [r#"{a="1"} 4@0"#, r#"{a="2"} 5@0"#]);
+    assert_eq!(
+        at_0("avg without (a) (m)"),
+        [r#"{b="1"} 3@0"#, r#"{b="2"} 3@0"#]
+    );
+    assert_eq!(at_0("max(m) - min(m)"), ["{} 4@0"]);
+    assert_eq!(at_0("count by (__name__) (m)"), ["m 3@0"]);
+    assert_eq!(
+        at_0("stdvar by (a) (m)"),
+        [r#"{a="1"} 1@0"#, r#"{a="2"} 0@0"#]
+    );
+}
+
+#[test]
+fn vectors_are_matched_one_to_one_and_ambiguity_is_an_error() {
+    let db = store_of(&[
+        ("m", &[("a", "1"), ("b", "1")], &[1.0]),
+        ("m", &[("a", "2"), ("b", "1")], &[5.0]),
+        ("n", &[("a", "1"), ("c", "9")], &[10.0]),
+    ]);
+    let at_0 = |q| rows(&db, q, 0, 0);
+    assert_eq!(at_0("m + on (a) n"), [r#"{a="1"} 11@0"#]);
+    assert_eq!(at_0("m < ignoring (b, c) n"), [r#"m{a="1"} 1@0"#]);
+    assert_eq!(at_0("m < bool ignoring (b, c) n"), [r#"{a="1"} 1@0"#]);
+    assert_eq!(at_0("3 < m"), [r#"m{a="2", b="1"} 5@0"#]);
+    assert!(at_0("m + n").is_empty());
+    assert!(at_0("n + on () m")[0].contains("many-to-many matching not allowed"));
+    assert!(at_0("m + on () n")[0].starts_with("multiple matches for labels"));
+    assert_eq!(
+        rows(
+            &store_of(&[("x", &[], &[1.0]), ("y", &[], &[1.0])]),
+            "{__name__=~\"x|y\"} * 2",
+            0,
+            0
+        ),
+        ["vector cannot contain metrics with the same labelset"]
+    );
+}
+
 #[test]
 fn what_is_outside_of_the_language_is_refused() {
     for text in [
@@ -128,6 +245,8 @@ fn costs_are_bounded() {
     };
     let execution = |e| matches!(e, QueryError::Execution(_));
     assert!(execution(limits(|l| l.max_samples = 100)));
+    // 120 samples read, 42 points computed, and 40 of them answered.
+    assert!(execution(limits(|l| l.max_samples = 500)));
     assert!(execution(limits(|l| l.max_series = 1)));
     assert_eq!(limits(|l| l.timeout = Duration::ZERO), QueryError::Timeout);
 }

@@ -7,16 +7,17 @@
 //! Writers are the scraper (and tests), readers are queries; a reader takes references to finished
 //! chunks under a short lock and decodes them outside of it.
 
+mod bounds;
 mod chunk;
 mod metadata;
 mod series;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::RwLock;
 
+pub use bounds::{AppendError, TsdbConfig, TsdbStats};
 pub use metadata::{Metadata, MetricType};
 pub(crate) use series::Selection;
 
@@ -42,68 +43,6 @@ const SAMPLES_PER_CHUNK: usize = 240;
 
 /// Samples between two looks for series that have aged away.
 const COLLECT_EVERY: u64 = 50_000;
-
-/// The bounds of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TsdbConfig {
-    /// Bytes that samples and label sets may take together.
-    pub max_bytes: usize,
-    /// Samples older than this, seen from the newest one, are dropped.
-    pub retention: Duration,
-    /// Series beyond this many are refused.
-    pub max_series: usize,
-}
-
-impl Default for TsdbConfig {
-    /// 64 MiB, three hours, 50,000 series: three hours of 2,000 series scraped each second fit.
-    fn default() -> Self {
-        Self {
-            max_bytes: 64 << 20,
-            retention: Duration::from_secs(3 * 3600),
-            max_series: 50_000,
-        }
-    }
-}
-
-/// What the store holds and what it had to refuse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TsdbStats {
-    /// Series at present.
-    pub series: usize,
-    /// Finished and growing chunks at present.
-    pub chunks: usize,
-    /// Bytes taken by chunks and label sets (an estimate from above for the latter).
-    pub bytes: usize,
-    /// Samples taken in since the start.
-    pub samples_appended: u64,
-    /// Samples refused because they were not newer than the last one of their series.
-    pub samples_out_of_order: u64,
-    /// Samples refused because the store has no room for another series.
-    pub samples_over_series_limit: u64,
-    /// Samples dropped at the old end for age or room.
-    pub samples_evicted: u64,
-    /// Time stamp of the oldest sample held, milliseconds since 1970.
-    pub oldest_ms: Option<i64>,
-    /// Time stamp of the newest sample held, milliseconds since 1970.
-    pub newest_ms: Option<i64>,
-}
-
-/// Why a sample was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// Older than the last sample of its series.
-    #[error("out of order sample")]
-    OutOfOrder,
-    /// Another value for a time stamp that has one.
-    #[error("duplicate sample for timestamp")]
-    DuplicateTimestamp,
-    /// Older than the retention, or not a time at all.
-    #[error("out of bounds")]
-    OutOfBounds,
-    /// The store holds as many series as it may.
-    #[error("series limit reached")]
-    TooManySeries,
-}
 
 /// A series for as long as it lives; never used again for another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -196,26 +135,30 @@ impl Tsdb {
         max_t: i64,
     ) -> Vec<Selection> {
         let inner = self.inner.read();
-        let mut found: Vec<Selection> = match name {
-            Some(name) => inner
-                .by_name
-                .get(name)
-                .into_iter()
-                .flatten()
-                .filter_map(|id| inner.series.get(id))
-                .filter(|s| accept(s.labels()))
-                .filter_map(|s| s.select(min_t, max_t))
-                .collect(),
-            None => inner
-                .series
-                .values()
-                .filter(|s| accept(s.labels()))
-                .filter_map(|s| s.select(min_t, max_t))
-                .collect(),
-        };
+        let mut found: Vec<Selection> = inner
+            .candidates(name)
+            .filter(|s| accept(s.labels()))
+            .filter_map(|s| s.select(min_t, max_t))
+            .collect();
         drop(inner);
         found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         found
+    }
+
+    /// The label sets that [`Tsdb::select`] would find, without their samples and in no order.
+    pub(crate) fn label_sets(
+        &self,
+        name: Option<&str>,
+        accept: impl Fn(&Labels) -> bool,
+        min_t: i64,
+        max_t: i64,
+    ) -> Vec<Labels> {
+        let inner = self.inner.read();
+        inner
+            .candidates(name)
+            .filter(|s| accept(s.labels()) && s.touches(min_t, max_t))
+            .map(|s| s.labels().clone())
+            .collect()
     }
 
     /// Notes what a metric is; the number of metrics noted is bounded, later ones are ignored.
@@ -230,6 +173,15 @@ impl Tsdb {
 }
 
 impl Inner {
+    /// The series of one metric, or all.
+    fn candidates(&self, name: Option<&str>) -> impl Iterator<Item = &Series> {
+        let of_name = name.map(|n| self.by_name.get(n).map_or(&[][..], Vec::as_slice));
+        let all = of_name.is_none().then(|| self.series.values());
+        let some = of_name.unwrap_or_default().iter();
+        some.filter_map(|id| self.series.get(id))
+            .chain(all.into_iter().flatten())
+    }
+
     fn append(
         &mut self,
         config: &TsdbConfig,
@@ -319,18 +271,23 @@ impl Inner {
             self.bytes -= bytes;
         }
         if self.bytes > config.max_bytes {
-            self.remove_idlest();
+            self.remove_idlest(config);
         }
     }
 
-    /// Only growing chunks are left and they are too many: the series silent for longest goes.
-    fn remove_idlest(&mut self) {
-        let idlest = self
+    /// Only growing chunks are left and they are too many: the series silent for longest go, a tenth
+    /// of the room at a time, so that not every sample looks for them again.
+    fn remove_idlest(&mut self, config: &TsdbConfig) {
+        let mut by_age: Vec<_> = self
             .series
             .iter()
-            .min_by_key(|(_, s)| s.last_t())
-            .map(|(id, _)| *id);
-        if let Some(id) = idlest {
+            .map(|(id, s)| (s.last_t(), *id))
+            .collect();
+        by_age.sort_unstable();
+        for (_, id) in by_age {
+            if self.bytes <= config.max_bytes / 10 * 9 {
+                return;
+            }
             self.remove(id);
         }
     }

@@ -119,18 +119,27 @@ impl Series {
         }
     }
 
+    /// Whether there may be samples in the window.
+    pub(super) fn touches(&self, min_t: i64, max_t: i64) -> bool {
+        let growing = self.growing_touches(min_t, max_t);
+        growing || self.finished.iter().any(|c| touches(c, min_t, max_t))
+    }
+
+    fn growing_touches(&self, min_t: i64, max_t: i64) -> bool {
+        self.growing.count() > 0
+            && self.growing.first_t() <= max_t
+            && self.last_t().is_some_and(|t| t >= min_t)
+    }
+
     /// References to the chunks that touch the window, `None` when there are none.
     pub(super) fn select(&self, min_t: i64, max_t: i64) -> Option<Selection> {
         let mut chunks: Vec<Arc<Chunk>> = self
             .finished
             .iter()
-            .filter(|c| c.last_t >= min_t && c.first_t <= max_t)
+            .filter(|c| touches(c, min_t, max_t))
             .cloned()
             .collect();
-        let growing = self.growing.count() > 0
-            && self.growing.first_t() <= max_t
-            && self.last_t().is_some_and(|t| t >= min_t);
-        if growing {
+        if self.growing_touches(min_t, max_t) {
             chunks.push(Arc::new(self.growing.snapshot()));
         }
         (!chunks.is_empty()).then(|| Selection {
@@ -138,6 +147,10 @@ impl Series {
             chunks,
         })
     }
+}
+
+fn touches(chunk: &Chunk, min_t: i64, max_t: i64) -> bool {
+    chunk.last_t >= min_t && chunk.first_t <= max_t
 }
 
 fn chunk_bytes(chunk: &Chunk) -> usize {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn labels(name: &str, n: usize) -> Labels {
