@@ -266,7 +266,7 @@ async fn a_silence_suppresses_until_it_is_ended() {
     silence["id"] = json!(id);
     silence["startsAt"] = listed["startsAt"].clone();
     let (status, body) = server.post("silences", &silence).await;
-    assert_eq!(status, 200, "{body}");
+    assert_eq!((status.as_u16(), &body["silenceID"]), (200, &json!(id)));
     silence["matchers"] = json!([{"name": "alertname", "value": "Other", "isRegex": false}]);
     let (_, body) = server.post("silences", &silence).await;
     let other = body["silenceID"].as_str().unwrap().to_owned();
