@@ -1,1 +1,14 @@
-//! Clients of the HTTP APIs that the console and the load generator read.
+//! Clients of the HTTP APIs that the console and the load generator read: Prometheus, Loki,
+//! Alertmanager and the operations listener.
+//!
+//! Owns the wire shapes of the first three (the operations shapes are in `api`) and one way of
+//! asking: every call has a time-out, every answer a size bound, every failure one of the few
+//! kinds of [`ClientError`]. Knows nothing of screens or of who is answering.
+
+pub mod alertmanager;
+mod http;
+pub mod loki;
+pub mod ops;
+pub mod prometheus;
+
+pub use http::{BadUrl, ClientError, HttpSource, Secret};

@@ -1,1 +1,141 @@
 //! The console of the person on call.
+//!
+//! Built like a small machine with one belt. Tasks (`fetch`, `outside`) do all I/O and send
+//! `event::Event`s over a bounded channel; `update` takes an event into the `model` and says what
+//! is to be done; `screens` draws the model. `update` and `screens` are pure, so that every screen
+//! and every key can be tested without a terminal. The console sees the system from outside only,
+//! over HTTP (`clients`); a rehearsal runs in this process (`load_port`), but against the listener.
+
+mod app;
+mod dialog;
+mod event;
+mod fetch;
+mod format;
+mod keys;
+pub mod load_port;
+mod logs;
+mod model;
+mod outside;
+mod panels;
+mod screens;
+mod series;
+mod terminal;
+mod theme;
+mod update;
+mod widgets;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use model::Screen;
+
+use self::fetch::Clients;
+use self::load_port::LoadPort;
+use self::model::Settings;
+use crate::clients::alertmanager::Alertmanager;
+use crate::clients::loki::Loki;
+use crate::clients::ops::Ops;
+use crate::clients::prometheus::Prometheus;
+use crate::clients::{BadUrl, HttpSource, Secret};
+
+/// Resolves with the reason when the embedded server ends on its own.
+pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
+
+/// What the console is started with.
+pub struct Options {
+    /// The operations listener, `http://HOST:PORT/`.
+    pub ops_url: String,
+    /// The Prometheus API.
+    pub prometheus_url: String,
+    /// The Loki API.
+    pub loki_url: String,
+    /// The Alertmanager API.
+    pub alertmanager_url: String,
+    /// For the operations listener's writes.
+    pub token: Option<Secret>,
+    /// No action at all.
+    pub read_only: bool,
+    /// Colours may be used.
+    pub colour: bool,
+    /// Only ASCII may be used.
+    pub ascii: bool,
+    /// The first screen.
+    pub screen: Screen,
+    /// The server runs in this process; its end ends the console.
+    pub server_ended: Option<ServerEnded>,
+    /// Break after the first frame, to show that the terminal is restored.
+    pub panic_after_start: bool,
+}
+
+/// Why the console ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The user asked for it.
+    Asked,
+    /// That signal came.
+    Signal(u8),
+    /// The embedded server ended, for that reason.
+    ServerEnded(String),
+}
+
+/// Why the console could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// An address cannot be used.
+    #[error(transparent)]
+    BadUrl(#[from] BadUrl),
+    /// The terminal failed.
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(#[source] std::io::Error),
+    /// A part of the console broke; its message was printed.
+    #[error("a part of the console broke, see above")]
+    Broken,
+}
+
+impl Options {
+    fn clients(&self) -> Result<Clients, BadUrl> {
+        Ok(Clients {
+            prometheus: Prometheus::new(HttpSource::new(&self.prometheus_url)?),
+            loki: Loki::new(HttpSource::new(&self.loki_url)?),
+            alertmanager: Alertmanager::new(HttpSource::new(&self.alertmanager_url)?),
+            ops: Ops::new(HttpSource::new(&self.ops_url)?, self.token.clone()),
+        })
+    }
+
+    fn settings(&self, clients: &Clients) -> Settings {
+        Settings {
+            read_only: self.read_only,
+            colour: self.colour,
+            ascii: self.ascii,
+            target: clients.ops.authority(),
+            embedded: self.server_ended.is_some(),
+            once: false,
+        }
+    }
+}
+
+/// Runs the console on this process's terminal. To be polled on one thread (`block_on`): a panic
+/// there restores the terminal, one elsewhere is shown in the status line.
+///
+/// # Errors
+/// [`Failure`]; the terminal is restored.
+pub async fn run(options: Options, load: Arc<dyn LoadPort>) -> Result<Exit, Failure> {
+    let clients = options.clients()?;
+    let settings = options.settings(&clients);
+    app::attached(settings, clients, load, options).await
+}
+
+/// Asks every source once and gives one screen as text, `size` columns by rows; and whether any
+/// source answered.
+///
+/// # Errors
+/// [`Failure::BadUrl`].
+pub async fn once(
+    options: &Options,
+    load: &dyn LoadPort,
+    size: (u16, u16),
+) -> Result<(String, bool), Failure> {
+    let clients = options.clients()?;
+    let settings = options.settings(&clients);
+    Ok(app::once(settings, &clients, load, options, size).await)
+}

@@ -1,0 +1,139 @@
+//! Alertmanager's API v2: the alerts there are, raising and resolving one.
+
+use serde::{Deserialize, Serialize};
+
+use super::http::{ClientError, HttpSource, refusal};
+use super::prometheus::Labels;
+
+/// Alertmanager at one address.
+#[derive(Clone, Debug)]
+pub struct Alertmanager(HttpSource);
+
+/// Whether an alert notifies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// Firing and heard.
+    Active,
+    /// Firing, silenced or inhibited.
+    Suppressed,
+    /// Just arrived, or a state that this client does not know.
+    #[default]
+    #[serde(other)]
+    Unprocessed,
+}
+
+/// What Alertmanager makes of an alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AlertStatus {
+    /// Whether it notifies.
+    pub state: AlertState,
+    /// Ids of the silences that hush it.
+    pub silenced_by: Vec<String>,
+    /// Fingerprints of the alerts that hush it.
+    pub inhibited_by: Vec<String>,
+}
+
+/// An alert as Alertmanager lists it (`gettableAlert`). Times are RFC 3339.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    /// What tells it from others; `alertname` is its name.
+    pub labels: Labels,
+    /// What is said about it.
+    #[serde(default)]
+    pub annotations: Labels,
+    /// Stable id over the labels.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Since when it fires.
+    pub starts_at: String,
+    /// When it ends, or ended.
+    #[serde(default)]
+    pub ends_at: String,
+    /// Whether it notifies.
+    #[serde(default)]
+    pub status: AlertStatus,
+}
+
+/// An alert to raise, repeat or, with an end that is not in the future, resolve
+/// (`postableAlert`). Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PostableAlert {
+    /// Must hold `alertname`; the same labels mean the same alert.
+    pub labels: Labels,
+    /// What is said about it.
+    pub annotations: Labels,
+    /// Since when; absent: since now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<String>,
+    /// Until when; absent: until Alertmanager's resolve time-out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<String>,
+}
+
+impl Alertmanager {
+    /// Asks `source`.
+    #[must_use]
+    pub fn new(source: HttpSource) -> Alertmanager {
+        Alertmanager(source)
+    }
+
+    /// `GET /api/v2/alerts`: all that are not resolved.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn alerts(&self) -> Result<Vec<Alert>, ClientError> {
+        self.0.json(self.0.get("api/v2/alerts")).await
+    }
+
+    /// `POST /api/v2/alerts`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refused alert carries Alertmanager's own message.
+    pub async fn post(&self, alerts: &[PostableAlert]) -> Result<(), ClientError> {
+        let request = self
+            .0
+            .request(reqwest::Method::POST, "api/v2/alerts")
+            .json(alerts);
+        let (status, body) = self.0.send(request).await?;
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(refusal(status, &body))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listed_alert_is_read_and_an_unknown_state_does_not_break_it() {
+        let text = r#"[{"labels":{"alertname":"X"},"annotations":{"summary":"s"},"fingerprint":"f",
+            "startsAt":"2026-01-01T00:00:00.000Z","endsAt":"2026-01-02T00:00:00.000Z","updatedAt":"x",
+            "receivers":[{"name":"r"}],"status":{"state":"suppressed","silencedBy":["a"],"inhibitedBy":[],"mutedBy":[]}},
+            {"labels":{"alertname":"Y"},"startsAt":"z","status":{"state":"brand-new"}}]"#;
+        let alerts: Vec<Alert> = serde_json::from_str(text).unwrap();
+        assert_eq!(alerts[0].status.state, AlertState::Suppressed);
+        assert_eq!(alerts[0].status.silenced_by, ["a"]);
+        assert_eq!(alerts[1].status.state, AlertState::Unprocessed);
+    }
+
+    #[test]
+    fn an_alert_to_post_leaves_out_absent_times() {
+        let alert = PostableAlert {
+            labels: Labels::from([("alertname".into(), "X".into())]),
+            annotations: Labels::new(),
+            starts_at: None,
+            ends_at: Some("2026-01-01T00:00:00Z".into()),
+        };
+        assert_eq!(
+            serde_json::to_string(&alert).unwrap(),
+            r#"{"labels":{"alertname":"X"},"annotations":{},"endsAt":"2026-01-01T00:00:00Z"}"#
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! The Prometheus HTTP API: instant and range queries.
+//!
+//! Shapes as in the "HTTP API" chapter of Prometheus's documentation; samples are
+//! `[unix seconds, "value"]`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::http::{ClientError, HttpSource, decode, refusal};
+
+/// The Prometheus API at one address.
+#[derive(Clone, Debug)]
+pub struct Prometheus(HttpSource);
+
+/// Label names and values.
+pub type Labels = BTreeMap<String, String>;
+
+/// One series: its labels and its points, oldest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// What tells it from its neighbours.
+    pub labels: Labels,
+    /// Unix milliseconds and value; the value may be NaN or infinite.
+    pub points: Vec<(i64, f64)>,
+}
+
+impl Prometheus {
+    /// Asks `source`.
+    #[must_use]
+    pub fn new(source: HttpSource) -> Prometheus {
+        Prometheus(source)
+    }
+
+    /// `GET /api/v1/query` at `at_ms` (Unix milliseconds). A scalar comes as one series without
+    /// labels; each series has one point.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refused query carries Prometheus's own message.
+    pub async fn instant(&self, query: &str, at_ms: i64) -> Result<Vec<Series>, ClientError> {
+        let request = self
+            .0
+            .get("api/v1/query")
+            .query(&[("query", query), ("time", &seconds(at_ms))]);
+        self.ask(request).await
+    }
+
+    /// `GET /api/v1/query_range` from `start_ms` to `end_ms`, a point every `step_ms`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refused query carries Prometheus's own message.
+    pub async fn range(
+        &self,
+        query: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+    ) -> Result<Vec<Series>, ClientError> {
+        let request = self.0.get("api/v1/query_range").query(&[
+            ("query", query),
+            ("start", &seconds(start_ms)),
+            ("end", &seconds(end_ms)),
+            ("step", &seconds(step_ms)),
+        ]);
+        self.ask(request).await
+    }
+
+    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Vec<Series>, ClientError> {
+        let (status, body) = self.0.send(request).await?;
+        if !status.is_success() {
+            return Err(refusal(status, &body));
+        }
+        match decode::<Answer>(&body)? {
+            Answer {
+                data: Some(data), ..
+            } => series(data),
+            Answer { error, .. } => Err(ClientError::Refused {
+                status: status.as_u16(),
+                message: error.unwrap_or_else(|| "the answer has neither data nor error".into()),
+            }),
+        }
+    }
+}
+
+fn seconds(ms: i64) -> String {
+    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Option<Data>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Vector(Vec<VectorItem>),
+    Matrix(Vec<MatrixItem>),
+    Scalar(Sample),
+    String(IgnoredAny),
+}
+
+/// Unix seconds and the value as text.
+type Sample = (f64, String);
+
+#[derive(Deserialize)]
+struct VectorItem {
+    metric: Labels,
+    value: Sample,
+}
+
+#[derive(Deserialize)]
+struct MatrixItem {
+    metric: Labels,
+    values: Vec<Sample>,
+}
+
+fn series(data: Data) -> Result<Vec<Series>, ClientError> {
+    match data {
+        Data::Vector(items) => items
+            .into_iter()
+            .map(|item| {
+                Ok(Series {
+                    labels: item.metric,
+                    points: vec![point(&item.value)?],
+                })
+            })
+            .collect(),
+        Data::Matrix(items) => items
+            .into_iter()
+            .map(|item| {
+                let points = item.values.iter().map(point).collect::<Result<_, _>>()?;
+                Ok(Series {
+                    labels: item.metric,
+                    points,
+                })
+            })
+            .collect(),
+        Data::Scalar(sample) => Ok(vec![Series {
+            labels: Labels::new(),
+            points: vec![point(&sample)?],
+        }]),
+        Data::String(_) => Err(ClientError::Malformed(
+            "the query gives a text, not numbers".into(),
+        )),
+    }
+}
+
+fn point(sample: &Sample) -> Result<(i64, f64), ClientError> {
+    let (at, text) = sample;
+    let value = match text.as_str() {
+        "+Inf" => f64::INFINITY,
+        "-Inf" => f64::NEG_INFINITY,
+        other => other
+            .parse()
+            .map_err(|_| ClientError::Malformed(format!("{other:?} is not a sample value")))?,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "`as` saturates on outside nonsense"
+    )]
+    let at_ms = (at * 1000.0).round() as i64;
+    Ok((at_ms, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<Series>, ClientError> {
+        series(decode::<Answer>(text.as_bytes())?.data.expect("data"))
+    }
+
+    #[test]
+    fn vectors_matrices_and_scalars_become_series() {
+        let vector = parse(
+            r#"{"status":"success","data":{"resultType":"vector","result":[
+                {"metric":{"status":"AVAILABLE"},"value":[1700000000.5,"12"]},
+                {"metric":{},"value":[1700000000,"NaN"]}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(vector[0].labels["status"], "AVAILABLE");
+        assert_eq!(vector[0].points, [(1_700_000_000_500, 12.0)]);
+        assert!(vector[1].points[0].1.is_nan());
+
+        let matrix = parse(
+            r#"{"status":"success","data":{"resultType":"matrix","result":[
+                {"metric":{},"values":[[1,"0.5"],[2,"+Inf"]]}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(matrix[0].points, [(1000, 0.5), (2000, f64::INFINITY)]);
+
+        let scalar = parse(r#"{"data":{"resultType":"scalar","result":[3,"4"]}}"#).unwrap();
+        assert_eq!(scalar[0].points, [(3000, 4.0)]);
+    }
+
+    #[test]
+    fn nonsense_is_an_error_not_a_number() {
+        let text =
+            r#"{"data":{"resultType":"vector","result":[{"metric":{},"value":[1,"many"]}]}}"#;
+        assert!(matches!(parse(text), Err(ClientError::Malformed(said)) if said.contains("many")));
+        assert!(decode::<Answer>(br#"{"data":{"resultType":"vector","result":3}}"#).is_err());
+    }
+
+    #[test]
+    fn times_are_written_in_seconds_with_milliseconds() {
+        assert_eq!(seconds(1_700_000_000_005), "1700000000.005");
+        assert_eq!(seconds(2000), "2.000");
+    }
+}

@@ -1,0 +1,292 @@
+//! The loop: keys first, then signals, then what the tasks learned; drawn when something changed.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::{Event as TermEvent, EventStream, KeyEventKind};
+use futures_util::{Stream, StreamExt};
+use ratatui::backend::TestBackend;
+use ratatui::{Terminal, buffer::Buffer};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::event::{Effect, Event};
+use super::fetch::{self, Clients, Nudges, now_ms};
+use super::load_port::LoadPort;
+use super::model::{Link, Model, Plan, Settings, Source};
+use super::outside::Outside;
+use super::screens;
+use super::terminal::{self, Session};
+use super::update::update;
+use super::{Exit, Failure, Options};
+
+/// Pause between two frames that new data cause: ten a second.
+const FRAME: Duration = Duration::from_millis(100);
+/// The same for a frame that answers a key. A key that is held down repeats about every 33 ms.
+const KEY_FRAME: Duration = Duration::from_millis(30);
+/// Ages on the screen are in seconds.
+const TICK: Duration = Duration::from_secs(1);
+/// Events on their way to the loop.
+const EVENTS: usize = 256;
+
+/// What the loop shows its frames on.
+pub(super) trait Screen {
+    /// Draws a frame.
+    fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()>;
+    /// Rings the bell.
+    fn bell(&mut self) -> io::Result<()>;
+    /// Forgets what is on the screen, so that all of it is drawn anew.
+    fn clear(&mut self) -> io::Result<()>;
+}
+
+impl Screen for Session {
+    fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+        self.terminal
+            .draw(|frame| paint(frame.buffer_mut()))
+            .map(drop)
+    }
+
+    fn bell(&mut self) -> io::Result<()> {
+        Session::bell(self)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+}
+
+/// All between the terminal and the sources.
+pub(super) struct App {
+    pub(super) model: Model,
+    events: mpsc::Receiver<Event>,
+    plan: watch::Sender<Plan>,
+    outside: Outside,
+    tasks: tokio::task::JoinSet<()>,
+    panic_after_start: bool,
+}
+
+impl App {
+    /// A console that has begun to fetch.
+    pub(super) fn new(
+        settings: Settings,
+        clients: Clients,
+        load: Arc<dyn LoadPort>,
+        options: &Options,
+    ) -> App {
+        let mut model = Model {
+            settings,
+            now: now_ms(),
+            screen: options.screen,
+            ..Model::default()
+        };
+        model.load.scenarios = load.scenarios();
+        let (sender, events) = mpsc::channel(EVENTS);
+        let (plan, follow) = watch::channel(model.plan());
+        let nudges = Nudges::default();
+        let tasks = fetch::spawn(&clients, &follow, &nudges, &sender);
+        let outside = Outside::new(
+            clients,
+            load,
+            nudges,
+            sender,
+            options.ops_url.clone(),
+            options.token.clone(),
+        );
+        App {
+            model,
+            events,
+            plan,
+            outside,
+            tasks,
+            panic_after_start: options.panic_after_start,
+        }
+    }
+
+    /// Runs until the user, a signal or a failure ends it.
+    pub(super) async fn run(
+        &mut self,
+        screen: &mut impl Screen,
+        mut input: impl Stream<Item = io::Result<TermEvent>> + Unpin,
+        mut ended: impl Future<Output = Exit> + Unpin,
+    ) -> Result<Exit, Failure> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut drawn = Instant::now() - FRAME;
+        let mut dirty = Some(KEY_FRAME);
+        loop {
+            if let Some(pause) = dirty
+                && drawn.elapsed() >= pause
+            {
+                self.draw(screen)?;
+                drawn = Instant::now();
+                dirty = None;
+            }
+            let next_frame = drawn + dirty.unwrap_or(FRAME);
+            let event = tokio::select! {
+                biased;
+                key = input.next() => {
+                    let Some(event) = translate(key)? else { continue };
+                    dirty = Some(KEY_FRAME);
+                    event
+                }
+                exit = &mut ended => return Ok(exit),
+                Some(event) = self.events.recv() => event,
+                () = tokio::time::sleep_until(next_frame), if dirty.is_some() => continue,
+                _ = tick.tick() => terminal::take_broken().map_or(Event::Tick, Event::Broken),
+            };
+            dirty = dirty.or(Some(FRAME));
+            if let Some(exit) = self.take(event, screen)? {
+                return Ok(exit);
+            }
+        }
+    }
+
+    fn draw(&mut self, screen: &mut impl Screen) -> Result<(), Failure> {
+        if !terminal::is_ours() && cfg!(not(test)) {
+            return Err(Failure::Broken);
+        }
+        self.model.now = now_ms();
+        screen
+            .draw(|buffer| screens::draw(&self.model, buffer))
+            .map_err(Failure::Terminal)?;
+        assert!(
+            !self.panic_after_start,
+            "asked to break after the first frame"
+        );
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event, screen: &mut impl Screen) -> Result<Option<Exit>, Failure> {
+        for effect in update(&mut self.model, now_ms(), event) {
+            match effect {
+                Effect::Quit => return Ok(Some(Exit::Asked)),
+                Effect::Bell => screen.bell().map_err(Failure::Terminal)?,
+                Effect::Redraw => screen.clear().map_err(Failure::Terminal)?,
+                effect => self.outside.carry_out(effect, &self.model),
+            }
+        }
+        let plan = self.model.plan();
+        self.plan.send_if_modified(|old| {
+            let changed = *old != plan;
+            *old = plan;
+            changed
+        });
+        Ok(None)
+    }
+
+    /// Stops what is under way.
+    pub(super) async fn leave(mut self) {
+        self.tasks.abort_all();
+        drop(self.events);
+        let seeding = self.model.is_seeding() && self.model.settings.embedded;
+        self.outside.leave(seeding).await;
+    }
+}
+
+/// What the terminal said, as an event; nothing for what is of no interest.
+fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failure> {
+    match said {
+        None => Err(Failure::Terminal(io::ErrorKind::UnexpectedEof.into())),
+        Some(Err(error)) => Err(Failure::Terminal(error)),
+        Some(Ok(TermEvent::Key(key))) if key.kind != KeyEventKind::Release => {
+            Ok(Some(Event::Key(key)))
+        }
+        Some(Ok(TermEvent::Paste(text))) => Ok(Some(Event::Paste(text))),
+        Some(Ok(TermEvent::Resize(..))) => Ok(Some(Event::Resize)),
+        Some(Ok(_)) => Ok(None),
+    }
+}
+
+/// Takes the terminal over, runs, gives it back.
+pub(super) async fn attached(
+    settings: Settings,
+    clients: Clients,
+    load: Arc<dyn LoadPort>,
+    mut options: Options,
+) -> Result<Exit, Failure> {
+    let server = options.server_ended.take();
+    let mut app = App::new(settings, clients, load, &options);
+    let mut session = Session::start().map_err(Failure::Terminal)?;
+    let ended = Box::pin(ended(server));
+    let result = app.run(&mut session, EventStream::new(), ended).await;
+    // The terminal first: what follows may take seconds.
+    drop(session);
+    app.leave().await;
+    result
+}
+
+/// A signal, or the end of the embedded server.
+async fn ended(server: Option<super::ServerEnded>) -> Exit {
+    use tokio::signal::unix::{SignalKind, signal};
+    let caught = |kind: SignalKind, number: u8| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+                Exit::Signal(number)
+            }
+            // Without a handler the signal ends the process as it always did.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let server = async {
+        match server {
+            Some(ended) => Exit::ServerEnded(ended.await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        exit = caught(SignalKind::terminate(), 15) => exit,
+        exit = caught(SignalKind::hangup(), 1) => exit,
+        exit = caught(SignalKind::interrupt(), 2) => exit,
+        exit = server => exit,
+    }
+}
+
+/// One screen as text, and whether any source answered.
+pub(super) async fn once(
+    settings: Settings,
+    clients: &Clients,
+    load: &dyn LoadPort,
+    options: &Options,
+    size: (u16, u16),
+) -> (String, bool) {
+    let settings = Settings {
+        once: true,
+        colour: false,
+        ..settings
+    };
+    let mut model = Model {
+        settings,
+        now: now_ms(),
+        screen: options.screen,
+        ..Model::default()
+    };
+    model.load.scenarios = load.scenarios();
+    for event in fetch::once(clients, &model.plan()).await {
+        update(&mut model, now_ms(), event);
+    }
+    model.notice = None;
+    let answered = Source::ALL
+        .iter()
+        .any(|source| model.source(*source).link == Link::Up);
+    (as_text(&model, size), answered)
+}
+
+fn as_text(model: &Model, (width, height): (u16, u16)) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height))
+        .expect("a buffer in memory has no way to fail");
+    terminal
+        .draw(|frame| screens::draw(model, frame.buffer_mut()))
+        .expect("a buffer in memory has no way to fail");
+    let buffer = terminal.backend().buffer();
+    let mut text = String::new();
+    for y in 0..height {
+        let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}

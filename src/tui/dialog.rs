@@ -1,0 +1,127 @@
+//! What can stand in front of a screen and takes the keys: help, a question, a form, a record.
+
+use super::event::Effect;
+
+/// Something in front of the screen.
+#[derive(Clone, Debug)]
+pub(super) enum Dialog {
+    /// The key map; how far it is scrolled.
+    Help(u16),
+    /// Which dataset, and is it meant?
+    Seed(SeedDialog),
+    /// Which rehearsal, and is it meant?
+    Launch(LaunchDialog),
+    /// An alert raised by hand.
+    Raise(AlertForm),
+    /// A question with yes or no.
+    Ask(Question),
+    /// A log record in full; how far it is scrolled.
+    Record(u16),
+}
+
+/// A dataset profile on offer.
+#[derive(Debug)]
+pub(super) struct Profile {
+    pub(super) name: &'static str,
+    pub(super) text: &'static str,
+    /// So large that its name has to be typed.
+    pub(super) typed: bool,
+}
+
+/// The profiles that a server knows by name.
+pub(super) const PROFILES: &[Profile] = &[
+    Profile {
+        name: "demo",
+        text: "5 concerts, 10,000 seats, 2,000 users; a second",
+        typed: false,
+    },
+    Profile {
+        name: "onsale",
+        text: "500 concerts, 10,000,000 seats, 20,000 users; half a minute",
+        typed: true,
+    },
+];
+
+/// Whether a profile's name has to be typed before it is seeded.
+pub(super) fn needs_typing(profile: &str) -> bool {
+    PROFILES
+        .iter()
+        .any(|known| known.name == profile && known.typed)
+}
+
+/// How far a question has got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Choosing from the list.
+    #[default]
+    Choose,
+    /// `y` is awaited.
+    Confirm,
+    /// The name is being typed.
+    Type(String),
+}
+
+/// Seeding.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SeedDialog {
+    pub(super) chosen: usize,
+    pub(super) stage: Stage,
+}
+
+/// Launching.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LaunchDialog {
+    /// Row of the list, as `Load::rows` has it.
+    pub(super) chosen: usize,
+    pub(super) stage: Stage,
+}
+
+/// What a launch does to the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reseed {
+    /// The dataset fits and is untouched.
+    NotNeeded,
+    /// The dataset fits, but holds an earlier run: the user decides.
+    Offered,
+    /// There is no dataset, or another one.
+    Needed,
+}
+
+/// The fields of the form, in order.
+pub(super) const FORM_FIELDS: usize = 3;
+/// Severities to choose from, as alert rules name them.
+pub(super) const SEVERITIES: &[&str] = &["critical", "warning", "info"];
+
+/// An alert to raise.
+#[derive(Clone, Debug)]
+pub(super) struct AlertForm {
+    pub(super) name: String,
+    pub(super) severity: usize,
+    pub(super) summary: String,
+    /// 0 name, 1 severity, 2 summary.
+    pub(super) focus: usize,
+    /// What is wrong with it, said on the last try to send it.
+    pub(super) wrong: Option<&'static str>,
+}
+
+impl Default for AlertForm {
+    fn default() -> AlertForm {
+        AlertForm {
+            name: "OperatorAlert".into(),
+            severity: 1,
+            summary: String::new(),
+            focus: 0,
+            wrong: None,
+        }
+    }
+}
+
+/// A question with yes or no.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) title: &'static str,
+    pub(super) lines: Vec<String>,
+    /// What `y` does, in words.
+    pub(super) yes: &'static str,
+    pub(super) effects: Vec<Effect>,
+}

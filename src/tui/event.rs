@@ -1,0 +1,88 @@
+//! What happens to the console ([`Event`]) and what it wants done ([`Effect`]). The only words
+//! between the pure part and the tasks that do I/O.
+
+use std::collections::BTreeMap;
+
+use crossterm::event::KeyEvent;
+
+use super::load_port::{Outcome, Progress};
+use super::model::Source;
+use super::series::QueryAnswer;
+use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
+use crate::clients::alertmanager::{Alert, PostableAlert};
+use crate::clients::loki::LogLine;
+
+/// Something that happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has another size; the frame is drawn anew.
+    Resize,
+    /// Time passed: ages change.
+    Tick,
+    /// Values now, and the past if it was asked for, by query.
+    Metrics {
+        at: i64,
+        now: BTreeMap<&'static str, QueryAnswer>,
+        past: Option<BTreeMap<&'static str, QueryAnswer>>,
+    },
+    /// Lines of that LogQL; `skipped`: there were more than one answer holds.
+    Logs {
+        query: String,
+        lines: Vec<LogLine>,
+        skipped: bool,
+    },
+    /// The source refused that LogQL.
+    LogsRefused { reason: String },
+    /// All alerts there are.
+    Alerts(Vec<Alert>),
+    /// The server's state.
+    Ops(Box<(Status, SeedProgress)>),
+    /// A source gave nothing usable and is asked again in `retry_ms`.
+    Down {
+        source: Source,
+        reason: String,
+        retry_ms: i64,
+    },
+    /// An action ended.
+    Done {
+        what: String,
+        result: Result<(), String>,
+    },
+    /// The rehearsal got on.
+    LoadProgress(Box<Progress>),
+    /// The rehearsal ended, or could not be carried out.
+    LoadEnded(Result<Outcome, String>),
+    /// A background part of this process broke; the console goes on.
+    Broken(String),
+}
+
+/// Something to be done outside.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Effect {
+    /// Leave.
+    Quit,
+    /// Ring the terminal's bell.
+    Bell,
+    /// Clear the terminal and draw all of it.
+    Redraw,
+    /// Begin seeding.
+    Seed(SeedRequest),
+    /// Cancel the seeding.
+    CancelSeed,
+    /// Change admission; the text says what was done.
+    Admission(AdmissionChange, &'static str),
+    /// Raise or resolve an alert; the text says what was done.
+    PostAlert(PostableAlert, String),
+    /// Start a rehearsal.
+    StartLoad {
+        scenario: String,
+        phase: Option<String>,
+        reseed: bool,
+    },
+    /// Ask the rehearsal to end.
+    StopLoad,
+}

@@ -1,0 +1,447 @@
+//! One task a source: asks by the plan, sends what it learned as events, backs off while the
+//! source fails. A source that hangs delays nobody but itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::event::Event;
+use super::model::{Plan, Source, Zoom};
+use super::series::QueryAnswer;
+use crate::clients::ClientError;
+use crate::clients::alertmanager::Alertmanager;
+use crate::clients::loki::{LogLine, Loki};
+use crate::clients::ops::Ops;
+use crate::clients::prometheus::{Prometheus, Series};
+
+/// Pause between two rounds of metrics, log lines and the server's status.
+const EVERY: Duration = Duration::from_secs(1);
+/// The same for alerts.
+const EVERY_ALERTS: Duration = Duration::from_secs(2);
+/// The same for the server while it is seeding, so that the progress moves.
+const EVERY_SEEDING: Duration = Duration::from_millis(250);
+/// How often a log source that nobody looks at is asked whether it is there.
+const EVERY_PROBE: Duration = Duration::from_secs(10);
+/// Queries under way at once.
+const AT_ONCE: usize = 4;
+/// Log lines that one answer holds at most.
+const LINES: usize = 1_000;
+/// How far back the log begins.
+const LOG_SPAN_NS: i64 = 3_600_000_000_000;
+/// Records arrive out of order by at most about this much.
+const LOG_OVERLAP_NS: i64 = 2_000_000_000;
+/// The source's clock may be this much ahead.
+const CLOCK_SKEW_NS: i64 = 5_000_000_000;
+
+/// All that is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    pub(super) prometheus: Prometheus,
+    pub(super) loki: Loki,
+    pub(super) alertmanager: Alertmanager,
+    pub(super) ops: Ops,
+}
+
+/// Wakes sources after an action, so that its effect is seen at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Nudges {
+    pub(super) ops: Arc<Notify>,
+    pub(super) alerts: Arc<Notify>,
+}
+
+/// Unix milliseconds.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Starts a task for each source.
+pub(super) fn spawn(
+    clients: &Clients,
+    plan: &watch::Receiver<Plan>,
+    nudges: &Nudges,
+    events: &mpsc::Sender<Event>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(metrics(
+        clients.prometheus.clone(),
+        plan.clone(),
+        events.clone(),
+    ));
+    tasks.spawn(logs(clients.loki.clone(), plan.clone(), events.clone()));
+    tasks.spawn(alerts(
+        clients.alertmanager.clone(),
+        Arc::clone(&nudges.alerts),
+        events.clone(),
+    ));
+    tasks.spawn(ops(
+        clients.ops.clone(),
+        plan.clone(),
+        Arc::clone(&nudges.ops),
+        events.clone(),
+    ));
+    tasks
+}
+
+/// Growing pauses between tries: doubled from one second to a ceiling, scattered by a fifth so
+/// that several consoles do not knock together.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    const CEILING: f64 = 15.0;
+
+    fn next(&mut self) -> Duration {
+        let pause = 2f64
+            .powi(i32::try_from(self.failures.min(10)).unwrap_or(10))
+            .min(Self::CEILING);
+        self.failures = self.failures.saturating_add(1);
+        Duration::from_secs_f64(pause * rand::random_range(0.8..1.2))
+    }
+
+    /// The event that tells of the failure, and when to try again.
+    fn down(&mut self, source: Source, error: &ClientError) -> (Event, Duration) {
+        let pause = self.next();
+        let retry_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        (
+            Event::Down {
+                source,
+                reason: error.to_string(),
+                retry_ms,
+            },
+            pause,
+        )
+    }
+}
+
+/// Waits until `until`, or until what `part` takes from the plan is no longer `was`.
+async fn pause<T: PartialEq>(
+    until: Instant,
+    plan: &mut watch::Receiver<Plan>,
+    was: &T,
+    part: impl Fn(&Plan) -> T,
+) {
+    tokio::select! {
+        () = sleep_until(until) => {}
+        _ = plan.wait_for(|plan| part(plan) != *was) => {}
+    }
+}
+
+async fn metrics(source: Prometheus, mut plan: watch::Receiver<Plan>, events: mpsc::Sender<Event>) {
+    let mut backoff = Backoff::default();
+    // For which plan the past was fetched; the source may have gaps of ours after a failure.
+    let mut past_of: Option<Wanted> = None;
+    loop {
+        let started = Instant::now();
+        let wanted = Wanted::of(&plan.borrow_and_update());
+        match round(&source, &wanted, past_of.as_ref() != Some(&wanted)).await {
+            Ok(event) => {
+                backoff = Backoff::default();
+                past_of = Some(wanted.clone());
+                if events.send(event).await.is_err() {
+                    return;
+                }
+                pause(started + EVERY, &mut plan, &wanted, Wanted::of).await;
+            }
+            Err(error) => {
+                past_of = None;
+                let (event, wait) = backoff.down(Source::Prometheus, &error);
+                if events.send(event).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
+/// What of the plan the metrics follow.
+#[derive(Clone, Debug, PartialEq)]
+struct Wanted(std::collections::BTreeSet<&'static str>, Zoom);
+
+impl Wanted {
+    fn of(plan: &Plan) -> Wanted {
+        Wanted(plan.queries.clone(), plan.zoom)
+    }
+}
+
+async fn round(
+    source: &Prometheus,
+    wanted: &Wanted,
+    with_past: bool,
+) -> Result<Event, ClientError> {
+    let Wanted(queries, zoom) = wanted;
+    let at = now_ms();
+    let past = if with_past {
+        let step = zoom.step_ms();
+        // Whole steps: the points of two fetches fall on the same times.
+        let end = at - at.rem_euclid(step);
+        let range = |query: &&'static str| {
+            let query = *query;
+            async move {
+                (
+                    query,
+                    source.range(query, end - zoom.span_ms(), end, step).await,
+                )
+            }
+        };
+        Some(asked(queries.iter().map(range).collect()).await?)
+    } else {
+        None
+    };
+    let instant = |query: &&'static str| {
+        let query = *query;
+        async move { (query, source.instant(query, at).await) }
+    };
+    let now = asked(queries.iter().map(instant).collect()).await?;
+    Ok(Event::Metrics { at, now, past })
+}
+
+/// A few at once. A source that cannot be reached fails as a whole; one that refuses a query has
+/// answered, unless it refuses all of them.
+async fn asked<F>(queries: Vec<F>) -> Result<BTreeMap<&'static str, QueryAnswer>, ClientError>
+where
+    F: Future<Output = (&'static str, Result<Vec<Series>, ClientError>)>,
+{
+    let mut answers = BTreeMap::new();
+    let mut refused = None;
+    let mut stream = stream::iter(queries).buffer_unordered(AT_ONCE);
+    while let Some((query, answer)) = stream.next().await {
+        let answer = match answer {
+            Ok(series) => Ok(series),
+            Err(
+                error @ ClientError::Refused {
+                    status: 400..=499, ..
+                },
+            ) => {
+                let reason = error.to_string();
+                refused = Some(error);
+                Err(reason)
+            }
+            Err(error) => return Err(error),
+        };
+        answers.insert(query, answer);
+    }
+    match refused {
+        Some(error) if answers.values().all(Result::is_err) => Err(error),
+        _ => Ok(answers),
+    }
+}
+
+async fn logs(source: Loki, mut plan: watch::Receiver<Plan>, events: mpsc::Sender<Event>) {
+    let mut backoff = Backoff::default();
+    let mut tail = Tail::default();
+    loop {
+        let started = Instant::now();
+        let query = plan.borrow_and_update().logs.clone();
+        let asked = match &query {
+            Some(query) => tail.next(&source, query).await,
+            None => probe(&source).await,
+        };
+        let (event, wait) = match asked {
+            Ok(event) => {
+                backoff = Backoff::default();
+                (event, if query.is_some() { EVERY } else { EVERY_PROBE })
+            }
+            // The source understood: it is there, and the filter is at fault.
+            Err(error @ ClientError::Refused { status: 400, .. }) => (
+                Event::LogsRefused {
+                    reason: error.to_string(),
+                },
+                Backoff::default().next().max(EVERY_PROBE),
+            ),
+            Err(error) => {
+                let (event, wait) = backoff.down(Source::Loki, &error);
+                (event, wait)
+            }
+        };
+        let failed = matches!(event, Event::Down { .. });
+        if events.send(event).await.is_err() {
+            return;
+        }
+        if failed {
+            tokio::time::sleep(wait).await;
+        } else {
+            pause(started + wait, &mut plan, &query, |plan| plan.logs.clone()).await;
+        }
+    }
+}
+
+/// Asks for next to nothing: is it there?
+async fn probe(source: &Loki) -> Result<Event, ClientError> {
+    let end = now_ms().saturating_mul(1_000_000);
+    let query = super::logs::query("", super::logs::Level::All);
+    source.newest(&query, end - LOG_OVERLAP_NS, end, 1).await?;
+    Ok(Event::Logs {
+        query: String::new(),
+        lines: Vec::new(),
+        skipped: false,
+    })
+}
+
+/// How far a query's lines were read.
+#[derive(Debug, Default)]
+struct Tail {
+    query: String,
+    newest: Option<i64>,
+}
+
+impl Tail {
+    async fn next(&mut self, source: &Loki, query: &str) -> Result<Event, ClientError> {
+        if self.query != query {
+            *self = Tail {
+                query: query.to_owned(),
+                newest: None,
+            };
+        }
+        let end = now_ms().saturating_mul(1_000_000) + CLOCK_SKEW_NS;
+        let start = self
+            .newest
+            .map_or(end - LOG_SPAN_NS, |newest| newest - LOG_OVERLAP_NS);
+        let lines = source.newest(query, start, end, LINES).await?;
+        let skipped = self.read(&lines);
+        Ok(Event::Logs {
+            query: query.to_owned(),
+            lines,
+            skipped,
+        })
+    }
+
+    /// Notes what was read; whether lines between the last reading and this one are missing.
+    fn read(&mut self, lines: &[LogLine]) -> bool {
+        let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
+            return false;
+        };
+        let skipped =
+            lines.len() >= LINES && self.newest.is_some_and(|newest| first.at_ns > newest);
+        self.newest = Some(
+            self.newest
+                .map_or(last.at_ns, |newest| newest.max(last.at_ns)),
+        );
+        skipped
+    }
+}
+
+async fn alerts(source: Alertmanager, nudge: Arc<Notify>, events: mpsc::Sender<Event>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let (event, wait) = match source.alerts().await {
+            Ok(alerts) => {
+                backoff = Backoff::default();
+                (Event::Alerts(alerts), EVERY_ALERTS)
+            }
+            Err(error) => backoff.down(Source::Alertmanager, &error),
+        };
+        if events.send(event).await.is_err() {
+            return;
+        }
+        let _ = tokio::time::timeout(wait, nudge.notified()).await;
+    }
+}
+
+async fn ops(
+    source: Ops,
+    mut plan: watch::Receiver<Plan>,
+    nudge: Arc<Notify>,
+    events: mpsc::Sender<Event>,
+) {
+    let mut backoff = Backoff::default();
+    loop {
+        let seeding = plan.borrow_and_update().seeding;
+        let asked = async { Ok((source.status().await?, source.seed_progress().await?)) };
+        let (event, wait) = match asked.await {
+            Ok(answer) => {
+                backoff = Backoff::default();
+                (
+                    Event::Ops(Box::new(answer)),
+                    if seeding { EVERY_SEEDING } else { EVERY },
+                )
+            }
+            Err(error) => backoff.down(Source::Ops, &error),
+        };
+        if events.send(event).await.is_err() {
+            return;
+        }
+        let _ = tokio::time::timeout(wait, nudge.notified()).await;
+    }
+}
+
+/// Asks every source once, all at the same time: what `--once` shows.
+pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
+    let wanted = Wanted::of(plan);
+    let metrics = async {
+        let answer = round(&clients.prometheus, &wanted, true).await;
+        answer.unwrap_or_else(|error| Backoff::default().down(Source::Prometheus, &error).0)
+    };
+    let logs = async {
+        let asked = match &plan.logs {
+            Some(query) => Tail::default().next(&clients.loki, query).await,
+            None => probe(&clients.loki).await,
+        };
+        asked.unwrap_or_else(|error| Backoff::default().down(Source::Loki, &error).0)
+    };
+    let alerts = async {
+        let answer = clients.alertmanager.alerts().await.map(Event::Alerts);
+        answer.unwrap_or_else(|error| Backoff::default().down(Source::Alertmanager, &error).0)
+    };
+    let ops = async {
+        let asked = async {
+            Ok((
+                clients.ops.status().await?,
+                clients.ops.seed_progress().await?,
+            ))
+        };
+        let answer = asked.await.map(|answer| Event::Ops(Box::new(answer)));
+        answer.unwrap_or_else(|error: ClientError| Backoff::default().down(Source::Ops, &error).0)
+    };
+    let (ops, metrics, logs, alerts) = tokio::join!(ops, metrics, logs, alerts);
+    vec![ops, metrics, logs, alerts]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::prometheus::Labels;
+
+    #[test]
+    fn pauses_grow_to_a_ceiling_and_scatter() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<f64> = (0..12).map(|_| backoff.next().as_secs_f64()).collect();
+        assert!((0.8..=1.2).contains(&pauses[0]), "{pauses:?}");
+        assert!((1.6..=2.4).contains(&pauses[1]), "{pauses:?}");
+        assert!(
+            pauses.iter().all(|pause| *pause <= Backoff::CEILING * 1.2),
+            "{pauses:?}"
+        );
+        assert!(
+            pauses[8..].windows(2).any(|two| two[0] != two[1]),
+            "{pauses:?}"
+        );
+    }
+
+    #[test]
+    fn lines_that_one_answer_could_not_hold_are_told() {
+        let line = |at_ns| LogLine {
+            at_ns,
+            labels: Labels::new(),
+            line: String::new(),
+        };
+        let mut tail = Tail::default();
+        let full: Vec<_> = (0..LINES as i64).map(line).collect();
+        assert!(!tail.read(&full), "the first answer begins somewhere");
+        let later: Vec<_> = (5_000..5_000 + LINES as i64).map(line).collect();
+        assert!(tail.read(&later));
+        assert!(!tail.read(&[line(6_000)]));
+        assert_eq!(tail.newest, Some(6_000));
+    }
+}

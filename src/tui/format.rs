@@ -1,0 +1,208 @@
+//! Numbers, durations and times as people read them. Pure.
+
+/// A whole number with thousands separators: `12,345`.
+pub(super) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A measured number in at most six characters: `0`, `4.2`, `380`, `9,999`, `12.3k`, `1.25M`.
+pub(super) fn short(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        "–".into()
+    } else if size < 0.05 {
+        if size == 0.0 {
+            "0".into()
+        } else {
+            "<0.1".into()
+        }
+    } else if size < 9.95 {
+        let text = format!("{value:.1}");
+        text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    } else if size < 9999.5 {
+        let sign = if value < 0.0 { "-" } else { "" };
+        format!("{sign}{}", count(whole(size)))
+    } else if size < 999_950.0 {
+        format!("{:.1}k", value / 1e3)
+    } else if size < 999_500_000.0 {
+        format!("{:.2}M", value / 1e6)
+    } else {
+        format!("{:.2}G", value / 1e9)
+    }
+}
+
+/// Seconds as a latency: `0.8 ms`, `42 ms`, `1.35 s`.
+pub(super) fn latency(seconds: f64) -> (String, &'static str) {
+    let ms = seconds * 1000.0;
+    if !seconds.is_finite() {
+        ("–".into(), "")
+    } else if ms < 9.95 {
+        (format!("{ms:.1}"), "ms")
+    } else if ms < 999.5 {
+        (format!("{ms:.0}"), "ms")
+    } else {
+        (format!("{seconds:.2}"), "s")
+    }
+}
+
+/// A percentage: `0`, `0.04`, `3.1`, `97`.
+pub(super) fn percent(value: f64) -> String {
+    if !value.is_finite() {
+        "–".into()
+    } else if value == 0.0 || value >= 99.95 {
+        format!("{value:.0}")
+    } else if value < 0.995 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+/// How long ago or how long still, in milliseconds: `3 s`, `2 min`, `1 h 5 min`, `3 d`.
+pub(super) fn span(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => {
+            let minutes = seconds % 3600 / 60;
+            if minutes == 0 {
+                format!("{} h", seconds / 3600)
+            } else {
+                format!("{} h {minutes} min", seconds / 3600)
+            }
+        }
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// Seconds as a running time: `0:07`, `12:30`.
+pub(super) fn stopwatch(seconds: f64) -> String {
+    let seconds = whole(seconds);
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+/// The time of day of Unix milliseconds, UTC: `12:03:11`.
+pub(super) fn clock(at_ms: i64) -> String {
+    let seconds = at_ms.div_euclid(1000).rem_euclid(86_400);
+    format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+/// The same with milliseconds, from nanoseconds: `12:03:11.045`.
+pub(super) fn clock_ns(at_ns: i64) -> String {
+    let ms = at_ns.div_euclid(1_000_000);
+    format!("{}.{:03}", clock(ms), ms.rem_euclid(1000))
+}
+
+/// A non-negative measure as a whole number; nonsense becomes 0.
+pub(super) fn whole(value: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, and negative or NaN becomes 0"
+    )]
+    let whole = value.round() as u64;
+    whole
+}
+
+/// `text` in at most `width` columns, with an ellipsis where it was cut.
+pub(super) fn fit(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    if width > 0 {
+        cut.push('…');
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_separators() {
+        assert_eq!(
+            [count(0), count(999), count(1000), count(10_000_000)],
+            ["0", "999", "1,000", "10,000,000"]
+        );
+    }
+
+    #[test]
+    fn short_numbers_fit_six_characters_at_every_size() {
+        let shown = |value| short(value);
+        assert_eq!(
+            [
+                0.0,
+                0.01,
+                4.24,
+                9.96,
+                380.4,
+                9999.0,
+                12_345.0,
+                999_960.0,
+                1_250_000.0
+            ]
+            .map(shown),
+            [
+                "0", "<0.1", "4.2", "10", "380", "9,999", "12.3k", "1.00M", "1.25M"
+            ]
+        );
+        for exponent in -3..11 {
+            for mantissa in [1.0, 2.5, 9.994, 9.996] {
+                let text = short(mantissa * 10f64.powi(exponent));
+                assert!(text.chars().count() <= 7, "{text}");
+            }
+        }
+        assert_eq!(short(f64::NAN), "–");
+    }
+
+    #[test]
+    fn latencies_change_unit_where_the_reader_does() {
+        let shown = |seconds| latency(seconds);
+        assert_eq!(shown(0.0008), ("0.8".into(), "ms"));
+        assert_eq!(shown(0.0421), ("42".into(), "ms"));
+        assert_eq!(shown(1.351), ("1.35".into(), "s"));
+    }
+
+    #[test]
+    fn spans_and_clocks_are_as_people_say_them() {
+        assert_eq!(
+            [-5, 3000, 125_000, 3_900_000, 3_600_000, 200_000_000].map(span),
+            ["0 s", "3 s", "2 min", "1 h 5 min", "1 h", "2 d"]
+        );
+        assert_eq!(clock(1_700_000_000_000), "22:13:20");
+        assert_eq!(clock_ns(1_700_000_000_045_000_000), "22:13:20.045");
+        assert_eq!(stopwatch(67.4), "1:07");
+    }
+
+    #[test]
+    fn cut_text_says_so() {
+        assert_eq!(
+            [fit("abc", 3), fit("abcd", 3), fit("abcd", 0)],
+            ["abc", "ab…", ""]
+        );
+    }
+
+    #[test]
+    fn percentages_keep_the_small_ones_visible() {
+        assert_eq!(
+            [0.0, 0.04, 3.12, 97.0, 100.0].map(percent),
+            ["0", "0.04", "3.1", "97.0", "100"]
+        );
+    }
+}

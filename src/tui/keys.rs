@@ -1,0 +1,399 @@
+//! The key map: the one table from which both the handler and the help are made.
+
+use std::fmt;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::model::Screen;
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Quit,
+    Help,
+    Show(Screen),
+    NextScreen,
+    PreviousScreen,
+    Seed,
+    Launch,
+    RaiseAlert,
+    PauseAdmission,
+    OpenSale,
+    StopWork,
+    Redraw,
+    ZoomIn,
+    ZoomOut,
+    Filter,
+    Level,
+    Freeze,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Open,
+    Back,
+    Resolve,
+}
+
+/// One key with its modifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Plain(KeyCode),
+    Ctrl(char),
+}
+
+impl Key {
+    fn matches(self, event: KeyEvent) -> bool {
+        let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = event.modifiers.contains(KeyModifiers::ALT);
+        match self {
+            Key::Plain(code) => !ctrl && !alt && event.code == code,
+            Key::Ctrl(c) => ctrl && event.code == KeyCode::Char(c),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Ctrl(c) => write!(f, "Ctrl-{}", c.to_ascii_uppercase()),
+            Key::Plain(KeyCode::Char(' ')) => f.write_str("Space"),
+            Key::Plain(KeyCode::Char(c)) => write!(f, "{c}"),
+            Key::Plain(KeyCode::Up) => f.write_str("↑"),
+            Key::Plain(KeyCode::Down) => f.write_str("↓"),
+            Key::Plain(KeyCode::PageUp) => f.write_str("PgUp"),
+            Key::Plain(KeyCode::PageDown) => f.write_str("PgDn"),
+            Key::Plain(KeyCode::BackTab) => f.write_str("Shift-Tab"),
+            Key::Plain(code) => write!(f, "{code}"),
+        }
+    }
+}
+
+/// Where a binding holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// On every screen.
+    Everywhere,
+    /// On that screen.
+    On(Screen),
+}
+
+/// One line of the key map.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub(super) keys: &'static [Key],
+    pub(super) scope: Scope,
+    pub(super) action: Action,
+    /// What it does, for the help.
+    pub(super) text: &'static str,
+    /// In a word, for the bottom line; empty: not shown there.
+    pub(super) hint: &'static str,
+    /// Changes something: off with `--read-only`.
+    pub(super) writes: bool,
+}
+
+const fn c(c: char) -> Key {
+    Key::Plain(KeyCode::Char(c))
+}
+
+const fn k(code: KeyCode) -> Key {
+    Key::Plain(code)
+}
+
+const fn anywhere(
+    keys: &'static [Key],
+    action: Action,
+    text: &'static str,
+    hint: &'static str,
+) -> Binding {
+    Binding {
+        keys,
+        scope: Scope::Everywhere,
+        action,
+        text,
+        hint,
+        writes: false,
+    }
+}
+
+const fn write(
+    keys: &'static [Key],
+    action: Action,
+    text: &'static str,
+    hint: &'static str,
+) -> Binding {
+    Binding {
+        keys,
+        scope: Scope::Everywhere,
+        action,
+        text,
+        hint,
+        writes: true,
+    }
+}
+
+const fn on(
+    screen: Screen,
+    keys: &'static [Key],
+    action: Action,
+    text: &'static str,
+    hint: &'static str,
+) -> Binding {
+    Binding {
+        keys,
+        scope: Scope::On(screen),
+        action,
+        text,
+        hint,
+        writes: false,
+    }
+}
+
+/// All keys. Letters mean the same on every screen unless a screen's own line says otherwise.
+pub(super) const BINDINGS: &[Binding] = &[
+    write(&[c('s')], Action::Seed, "seed a dataset", "seed"),
+    write(
+        &[c('l')],
+        Action::Launch,
+        "launch a rehearsal or one phase of it",
+        "launch",
+    ),
+    write(
+        &[c('p')],
+        Action::PauseAdmission,
+        "pause or resume admission, at once",
+        "pause",
+    ),
+    write(
+        &[c('o')],
+        Action::OpenSale,
+        "open or close the sale",
+        "open/close",
+    ),
+    write(
+        &[c('a')],
+        Action::RaiseAlert,
+        "raise an alert by hand",
+        "alert",
+    ),
+    write(
+        &[c('x')],
+        Action::StopWork,
+        "stop the rehearsal or cancel the seeding",
+        "",
+    ),
+    anywhere(&[c('1')], Action::Show(Screen::Overview), "Overview", ""),
+    anywhere(&[c('3')], Action::Show(Screen::Logs), "Logs", ""),
+    anywhere(&[c('5')], Action::Show(Screen::Load), "Load", ""),
+    anywhere(&[c('6')], Action::Show(Screen::Alerts), "Alerts", ""),
+    anywhere(&[k(KeyCode::Tab)], Action::NextScreen, "next screen", ""),
+    anywhere(
+        &[k(KeyCode::BackTab)],
+        Action::PreviousScreen,
+        "previous screen",
+        "",
+    ),
+    anywhere(&[c('/')], Action::Filter, "filter the log by text", ""),
+    anywhere(&[c('?')], Action::Help, "this help", "help"),
+    anywhere(
+        &[k(KeyCode::Esc)],
+        Action::Back,
+        "close what is open, clear the filter",
+        "",
+    ),
+    anywhere(
+        &[Key::Ctrl('l')],
+        Action::Redraw,
+        "draw the screen anew",
+        "",
+    ),
+    anywhere(&[c('q'), Key::Ctrl('c')], Action::Quit, "quit", "quit"),
+    on(
+        Screen::Overview,
+        &[c('+'), c('=')],
+        Action::ZoomIn,
+        "shorter time on the charts",
+        "",
+    ),
+    on(
+        Screen::Overview,
+        &[c('-')],
+        Action::ZoomOut,
+        "longer time on the charts",
+        "",
+    ),
+    on(
+        Screen::Logs,
+        &[c('v')],
+        Action::Level,
+        "show from INFO, WARN, ERROR, or all",
+        "level",
+    ),
+    on(
+        Screen::Logs,
+        &[c('f'), c(' ')],
+        Action::Freeze,
+        "freeze or follow the tail",
+        "freeze",
+    ),
+    on(
+        Screen::Logs,
+        &[k(KeyCode::Enter)],
+        Action::Open,
+        "the record in full",
+        "open",
+    ),
+    on(
+        Screen::Logs,
+        &[k(KeyCode::Up), c('k')],
+        Action::Up,
+        "older",
+        "",
+    ),
+    on(
+        Screen::Logs,
+        &[k(KeyCode::Down), c('j')],
+        Action::Down,
+        "newer",
+        "",
+    ),
+    on(
+        Screen::Logs,
+        &[k(KeyCode::PageUp)],
+        Action::PageUp,
+        "a page older",
+        "",
+    ),
+    on(
+        Screen::Logs,
+        &[k(KeyCode::PageDown)],
+        Action::PageDown,
+        "a page newer",
+        "",
+    ),
+    on(
+        Screen::Logs,
+        &[k(KeyCode::Home), c('g')],
+        Action::First,
+        "the oldest",
+        "",
+    ),
+    on(
+        Screen::Logs,
+        &[k(KeyCode::End), c('G'), c('0')],
+        Action::Last,
+        "the newest, and follow",
+        "",
+    ),
+    on(
+        Screen::Load,
+        &[k(KeyCode::Up), c('k')],
+        Action::Up,
+        "up the list",
+        "",
+    ),
+    on(
+        Screen::Load,
+        &[k(KeyCode::Down), c('j')],
+        Action::Down,
+        "down the list",
+        "",
+    ),
+    Binding {
+        writes: true,
+        ..on(
+            Screen::Load,
+            &[k(KeyCode::Enter)],
+            Action::Open,
+            "launch what is chosen",
+            "launch chosen",
+        )
+    },
+    on(
+        Screen::Alerts,
+        &[k(KeyCode::Up), c('k')],
+        Action::Up,
+        "up the list",
+        "",
+    ),
+    on(
+        Screen::Alerts,
+        &[k(KeyCode::Down), c('j')],
+        Action::Down,
+        "down the list",
+        "",
+    ),
+    Binding {
+        writes: true,
+        ..on(
+            Screen::Alerts,
+            &[c('r')],
+            Action::Resolve,
+            "resolve the chosen alert",
+            "resolve",
+        )
+    },
+];
+
+/// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.
+pub(super) fn lookup(screen: Screen, event: KeyEvent) -> Option<&'static Binding> {
+    let find = |scope| {
+        BINDINGS.iter().find(|binding| {
+            binding.scope == scope && binding.keys.iter().any(|key| key.matches(event))
+        })
+    };
+    find(Scope::On(screen)).or_else(|| find(Scope::Everywhere))
+}
+
+/// The keys of a binding as the help shows them.
+pub(super) fn shown(binding: &Binding) -> String {
+    binding
+        .keys
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_scope() {
+        for (index, one) in BINDINGS.iter().enumerate() {
+            for other in &BINDINGS[index + 1..] {
+                let clash = one.keys.iter().any(|key| other.keys.contains(key));
+                assert!(one.scope != other.scope || !clash, "{one:?} and {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_in_the_help_does_what_the_help_says() {
+        for binding in BINDINGS {
+            let screen = match binding.scope {
+                Scope::On(screen) => screen,
+                Scope::Everywhere => Screen::Overview,
+            };
+            for key in binding.keys {
+                let event = match *key {
+                    Key::Plain(code) => KeyEvent::new(code, KeyModifiers::NONE),
+                    Key::Ctrl(c) => KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL),
+                };
+                let found = lookup(screen, event).expect("bound");
+                assert_eq!(found.action, binding.action, "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_modified_letter_is_not_the_letter() {
+        let ctrl_s = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);
+        let alt_s = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::ALT);
+        assert!(lookup(Screen::Overview, ctrl_s).is_none());
+        assert!(lookup(Screen::Overview, alt_s).is_none());
+    }
+}

@@ -1,0 +1,309 @@
+//! Log records as the console keeps them: bounded, in order, each once. Pure.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use crate::clients::loki::LogLine;
+
+/// Most records kept; the oldest fall off.
+pub(super) const MAX_RECORDS: usize = 2_000;
+
+/// From which level on records are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Level {
+    #[default]
+    All,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// The next stricter one, and round again.
+    pub(super) const fn next(self) -> Level {
+        match self {
+            Level::All => Level::Info,
+            Level::Info => Level::Warn,
+            Level::Warn => Level::Error,
+            Level::Error => Level::All,
+        }
+    }
+
+    /// For people.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Level::All => "all levels",
+            Level::Info => "INFO and above",
+            Level::Warn => "WARN and above",
+            Level::Error => "ERROR only",
+        }
+    }
+
+    const fn pattern(self) -> Option<&'static str> {
+        match self {
+            Level::All => None,
+            Level::Info => Some("INFO|WARN|ERROR"),
+            Level::Warn => Some("WARN|ERROR"),
+            Level::Error => Some("ERROR"),
+        }
+    }
+}
+
+/// The LogQL of a filter: everything of every service, lines that contain `text`, from `level` on.
+pub(super) fn query(text: &str, level: Level) -> String {
+    let mut query = String::from(r#"{service_name=~".+"}"#);
+    if !text.is_empty() {
+        query.push_str(" |= \"");
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => {
+                    query.push('\\');
+                    query.push(c);
+                }
+                '\n' => query.push_str("\\n"),
+                '\t' => query.push_str("\\t"),
+                c if c.is_control() => {}
+                c => query.push(c),
+            }
+        }
+        query.push('"');
+    }
+    if let Some(pattern) = level.pattern() {
+        query.push_str(" | json | level=~\"");
+        query.push_str(pattern);
+        query.push('"');
+    }
+    query
+}
+
+/// One record.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Record {
+    pub(super) at_ns: i64,
+    pub(super) level: String,
+    pub(super) service: String,
+    pub(super) message: String,
+    /// The line as it was logged.
+    pub(super) line: String,
+}
+
+impl Record {
+    fn new(line: LogLine) -> Record {
+        let json: Option<Value> = serde_json::from_str(&line.line).ok();
+        let field = |name: &str| {
+            let told = json
+                .as_ref()
+                .and_then(|json| json.get(name)?.as_str().map(str::to_owned));
+            told.or_else(|| line.labels.get(name).cloned())
+                .unwrap_or_default()
+        };
+        let (level, service) = (field("level"), field("service_name"));
+        let message = match field("message") {
+            empty if empty.is_empty() => line.line.clone(),
+            message => message,
+        };
+        Record {
+            at_ns: line.at_ns,
+            level: level.to_uppercase(),
+            service,
+            message: one_line(&message),
+            line: line.line,
+        }
+    }
+
+    /// All its fields, one a line, nested ones with dots: what the record in full shows.
+    pub(super) fn fields(&self) -> Vec<(String, String)> {
+        let mut fields = Vec::new();
+        match serde_json::from_str::<Value>(&self.line) {
+            Ok(Value::Object(object)) => object
+                .iter()
+                .for_each(|(name, value)| flatten(name, value, &mut fields)),
+            _ => fields.push(("line".into(), self.line.clone())),
+        }
+        fields
+    }
+}
+
+fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(object) if !object.is_empty() => {
+            for (inner, value) in object {
+                flatten(&format!("{name}.{inner}"), value, fields);
+            }
+        }
+        Value::String(text) => fields.push((name.to_owned(), text.clone())),
+        other => fields.push((name.to_owned(), other.to_string())),
+    }
+}
+
+/// Foreign text in one line without control characters, which would reach the terminal.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// The log as the console sees it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Logs {
+    pub(super) records: VecDeque<Record>,
+    /// The filter in force.
+    pub(super) text: String,
+    pub(super) level: Level,
+    /// The filter while it is being typed.
+    pub(super) editing: Option<String>,
+    /// Not followed: nothing new comes in, nothing moves.
+    pub(super) frozen: bool,
+    /// Index of the chosen record.
+    pub(super) cursor: usize,
+    /// Whether the filter in force was ever answered.
+    pub(super) answered: bool,
+    /// Records may be missing before this index: more came at once than one answer holds.
+    pub(super) skipped: bool,
+}
+
+impl Logs {
+    /// The query of the filter in force.
+    pub(super) fn query(&self) -> String {
+        query(&self.text, self.level)
+    }
+
+    /// Forgets the records: they belong to another filter.
+    pub(super) fn reset(&mut self) {
+        self.records.clear();
+        self.answered = false;
+        self.skipped = false;
+        self.frozen = false;
+        self.cursor = 0;
+    }
+
+    /// Takes in what the source answered; what is there already is left out.
+    pub(super) fn merge(&mut self, lines: Vec<LogLine>) {
+        self.answered = true;
+        for line in lines {
+            let after = self
+                .records
+                .partition_point(|record| record.at_ns <= line.at_ns);
+            let mut same = (0..after)
+                .rev()
+                .map(|at| &self.records[at])
+                .take_while(|record| record.at_ns == line.at_ns);
+            if same.any(|record| record.line == line.line) {
+                continue;
+            }
+            self.records.insert(after, Record::new(line));
+            if self.records.len() > MAX_RECORDS {
+                self.records.pop_front();
+            }
+        }
+        if !self.frozen {
+            self.cursor = self.records.len().saturating_sub(1);
+        }
+    }
+
+    /// Moves the choice; leaving the tail freezes it, reaching it again does not unfreeze.
+    pub(super) fn move_by(&mut self, by: isize) {
+        let last = self.records.len().saturating_sub(1);
+        self.cursor = self.cursor.saturating_add_signed(by).min(last);
+        if by < 0 {
+            self.frozen = true;
+        }
+    }
+
+    /// The chosen record.
+    pub(super) fn chosen(&self) -> Option<&Record> {
+        self.records.get(self.cursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::prometheus::Labels;
+
+    fn line(at_ns: i64, text: &str) -> LogLine {
+        LogLine {
+            at_ns,
+            labels: Labels::from([("level".into(), "warn".into())]),
+            line: text.into(),
+        }
+    }
+
+    #[test]
+    fn the_query_is_built_from_the_filter_and_quotes_cannot_break_out() {
+        assert_eq!(query("", Level::All), r#"{service_name=~".+"}"#);
+        assert_eq!(
+            query("seat 7", Level::Error),
+            r#"{service_name=~".+"} |= "seat 7" | json | level=~"ERROR""#
+        );
+        assert_eq!(
+            query("a\"} |= \"\\b\x1b", Level::All),
+            r#"{service_name=~".+"} |= "a\"} |= \"\\b""#
+        );
+    }
+
+    #[test]
+    fn overlapping_answers_give_each_record_once_and_in_order() {
+        let mut logs = Logs::default();
+        logs.merge(vec![line(10, "a"), line(20, "b"), line(20, "b2")]);
+        logs.merge(vec![
+            line(15, "late"),
+            line(20, "b2"),
+            line(20, "b"),
+            line(30, "c"),
+        ]);
+        let seen: Vec<_> = logs
+            .records
+            .iter()
+            .map(|record| record.line.as_str())
+            .collect();
+        assert_eq!(seen, ["a", "late", "b", "b2", "c"]);
+        assert_eq!(logs.cursor, 4);
+    }
+
+    #[test]
+    fn the_oldest_fall_off_and_a_frozen_choice_stays_in_range() {
+        let mut logs = Logs::default();
+        logs.merge(
+            (0..MAX_RECORDS as i64 + 50)
+                .map(|at| line(at, "x"))
+                .collect(),
+        );
+        assert_eq!(logs.records.len(), MAX_RECORDS);
+        assert_eq!(logs.records[0].at_ns, 50);
+        logs.move_by(-3);
+        assert!(logs.frozen);
+        logs.move_by(isize::MIN);
+        assert_eq!(logs.cursor, 0);
+        logs.move_by(isize::MAX);
+        assert_eq!(logs.cursor, MAX_RECORDS - 1);
+    }
+
+    #[test]
+    fn a_json_line_is_read_and_any_other_line_is_its_own_message() {
+        let record = Record::new(line(
+            1,
+            r#"{"level":"ERROR","service_name":"api","message":"two\nlines","additional_data":{"route":"/x","n":3,"none":{}},"trace_id":null}"#,
+        ));
+        assert_eq!(
+            (record.level.as_str(), record.service.as_str()),
+            ("ERROR", "api")
+        );
+        assert_eq!(record.message, "two lines");
+        let fields = record.fields();
+        assert!(fields.contains(&("additional_data.route".into(), "/x".into())));
+        assert!(fields.contains(&("additional_data.n".into(), "3".into())));
+        assert!(fields.contains(&("trace_id".into(), "null".into())));
+
+        let plain = Record::new(line(1, "not json \x1b[2J"));
+        assert_eq!(
+            (plain.level.as_str(), plain.message.as_str()),
+            ("WARN", "not json  [2J")
+        );
+        assert_eq!(
+            plain.fields(),
+            [("line".to_owned(), "not json \x1b[2J".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,372 @@
+//! All the console knows, as plain data. Changed only by `update`, read only by `screens`; knows
+//! neither widgets nor I/O. Times are Unix milliseconds and come in with the events.
+
+use std::collections::BTreeSet;
+
+use super::dialog::Dialog;
+use super::load_port::{Outcome, Progress, Scenario};
+use super::logs::Logs;
+use super::panels::{PANELS, PanelId, panel};
+use super::series::{Metrics, Track};
+use crate::api::ops::{SeedPhase, SeedProgress, Status};
+use crate::clients::alertmanager::Alert;
+
+/// A screen. Its number is its key, and stays when screens are added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screen {
+    /// Is the sale healthy?
+    #[default]
+    Overview,
+    /// What does the server say?
+    Logs,
+    /// Rehearse.
+    Load,
+    /// What is wrong?
+    Alerts,
+}
+
+impl Screen {
+    /// All screens, in the order of their numbers.
+    pub const ALL: &[Screen] = &[Screen::Overview, Screen::Logs, Screen::Load, Screen::Alerts];
+
+    /// Its number: 2, 4 and 7 are kept for resources, traces and drills.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Screen::Overview => 1,
+            Screen::Logs => 3,
+            Screen::Load => 5,
+            Screen::Alerts => 6,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Screen::Overview => "Overview",
+            Screen::Logs => "Logs",
+            Screen::Load => "Load",
+            Screen::Alerts => "Alerts",
+        }
+    }
+
+    /// The screen of that number or name, in any case.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Screen> {
+        let of = |screen: &&Screen| {
+            screen.title().eq_ignore_ascii_case(text) || screen.number().to_string() == text
+        };
+        Self::ALL.iter().find(of).copied()
+    }
+}
+
+/// Where data come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Ops,
+    Prometheus,
+    Loki,
+    Alertmanager,
+}
+
+impl Source {
+    pub(super) const ALL: &[Source] = &[
+        Source::Ops,
+        Source::Prometheus,
+        Source::Loki,
+        Source::Alertmanager,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Source::Ops => "server",
+            Source::Prometheus => "metrics",
+            Source::Loki => "logs",
+            Source::Alertmanager => "alerts",
+        }
+    }
+}
+
+/// How it stands with a source.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Link {
+    /// Not asked yet, or no answer yet.
+    #[default]
+    Waiting,
+    /// The last call was answered.
+    Up,
+    /// The last call failed.
+    Down { reason: String, retry_at: i64 },
+}
+
+/// A source as the console sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct SourceState {
+    pub(super) link: Link,
+    /// When it last answered.
+    pub(super) last_ok: Option<i64>,
+}
+
+impl SourceState {
+    /// Old data are shown: how old, and why.
+    pub(super) fn stale(&self, now: i64) -> Option<(i64, &str)> {
+        match (&self.link, self.last_ok) {
+            (Link::Down { reason, .. }, Some(at)) => Some((now - at, reason)),
+            _ => None,
+        }
+    }
+
+    /// It never answered, and this is why.
+    pub(super) fn never(&self) -> Option<&str> {
+        match (&self.link, self.last_ok) {
+            (Link::Down { reason, .. }, None) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// How long the charts look back, and how coarsely the past is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Zoom(usize);
+
+/// Seconds looked back and seconds between two fetched points.
+const ZOOMS: &[(i64, i64)] = &[(60, 1), (120, 1), (300, 2), (900, 6), (3600, 24)];
+
+impl Default for Zoom {
+    fn default() -> Zoom {
+        Zoom(2)
+    }
+}
+
+impl Zoom {
+    pub(super) const fn span_ms(self) -> i64 {
+        ZOOMS[self.0].0 * 1000
+    }
+
+    pub(super) const fn step_ms(self) -> i64 {
+        ZOOMS[self.0].1 * 1000
+    }
+
+    /// Points further apart than this have a gap between them.
+    pub(super) const fn gap_ms(self) -> i64 {
+        let coarse = self.step_ms() * 5 / 2;
+        if coarse > 5_000 { coarse } else { 5_000 }
+    }
+
+    pub(super) fn closer(self) -> Zoom {
+        Zoom(self.0.saturating_sub(1))
+    }
+
+    pub(super) fn wider(self) -> Zoom {
+        Zoom((self.0 + 1).min(ZOOMS.len() - 1))
+    }
+}
+
+/// What is to be fetched at the moment. The tasks that fetch follow it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Each query once, however many panels show it.
+    pub(super) queries: BTreeSet<&'static str>,
+    pub(super) zoom: Zoom,
+    /// The LogQL to follow; absent: nobody looks.
+    pub(super) logs: Option<String>,
+    /// A seeding is under way: look more often.
+    pub(super) seeding: bool,
+}
+
+/// How an action ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoticeKind {
+    Info,
+    Done,
+    Failed,
+}
+
+/// What the status line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Notice {
+    pub(super) kind: NoticeKind,
+    pub(super) text: String,
+    pub(super) at: i64,
+}
+
+/// Where a rehearsal stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum RunState {
+    Running,
+    Stopping,
+    Ended(Outcome),
+    Failed(String),
+}
+
+/// A rehearsal, under way or over.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RunView {
+    pub(super) scenario: String,
+    pub(super) phase: Option<String>,
+    pub(super) state: RunState,
+    pub(super) progress: Progress,
+    pub(super) tps: Track,
+}
+
+impl RunView {
+    pub(super) const fn is_under_way(&self) -> bool {
+        matches!(self.state, RunState::Running | RunState::Stopping)
+    }
+}
+
+/// The Load screen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Load {
+    pub(super) scenarios: Vec<Scenario>,
+    /// Row of the list: see [`Load::rows`].
+    pub(super) chosen: usize,
+    pub(super) run: Option<RunView>,
+}
+
+impl Load {
+    /// What can be chosen: each scenario, then its phases; indexes into `scenarios` and `phases`.
+    pub(super) fn rows(&self) -> Vec<(usize, Option<usize>)> {
+        let mut rows = Vec::new();
+        for (scenario, of) in self.scenarios.iter().enumerate() {
+            rows.push((scenario, None));
+            rows.extend((0..of.phases.len()).map(|phase| (scenario, Some(phase))));
+        }
+        rows
+    }
+
+    /// The scenario and phase of a row.
+    pub(super) fn row(&self, row: usize) -> Option<(&Scenario, Option<&str>)> {
+        let (scenario, phase) = *self.rows().get(row)?;
+        let scenario = self.scenarios.get(scenario)?;
+        Some((
+            scenario,
+            phase
+                .and_then(|phase| scenario.phases.get(phase))
+                .map(String::as_str),
+        ))
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.run.as_ref().is_some_and(RunView::is_under_way)
+    }
+}
+
+/// The Alerts screen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alerts {
+    /// Worst first, then newest.
+    pub(super) list: Vec<Alert>,
+    pub(super) chosen: usize,
+}
+
+/// What does not change while the console runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) read_only: bool,
+    pub(super) colour: bool,
+    pub(super) ascii: bool,
+    /// Who is asked, for the header: `127.0.0.1:8081`.
+    pub(super) target: String,
+    /// The server runs inside this process.
+    pub(super) embedded: bool,
+    /// Drawn once, not live: no keys to hint at.
+    pub(super) once: bool,
+}
+
+/// All the console knows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    pub(super) settings: Settings,
+    pub(super) now: i64,
+    pub(super) screen: Screen,
+    pub(super) zoom: Zoom,
+    pub(super) sources: [SourceState; Source::ALL.len()],
+    pub(super) metrics: Metrics,
+    pub(super) status: Option<Status>,
+    pub(super) seed: SeedProgress,
+    pub(super) logs: Logs,
+    pub(super) load: Load,
+    pub(super) alerts: Alerts,
+    pub(super) dialog: Option<Dialog>,
+    pub(super) notice: Option<Notice>,
+}
+
+impl Model {
+    pub(super) fn source(&self, source: Source) -> &SourceState {
+        &self.sources[source as usize]
+    }
+
+    pub(super) fn source_mut(&mut self, source: Source) -> &mut SourceState {
+        &mut self.sources[source as usize]
+    }
+
+    pub(super) fn is_seeding(&self) -> bool {
+        self.seed.phase == SeedPhase::Running
+    }
+
+    /// What is to be fetched now.
+    pub(super) fn plan(&self) -> Plan {
+        let shown: &[PanelId] = match self.screen {
+            Screen::Overview => &[],
+            Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
+            Screen::Logs | Screen::Alerts => &[PanelId::Tps],
+        };
+        let all = self.screen == Screen::Overview || self.settings.once;
+        Plan {
+            queries: if all {
+                PANELS.iter().map(|panel| panel.query).collect()
+            } else {
+                shown.iter().map(|id| panel(*id).query).collect()
+            },
+            zoom: self.zoom,
+            logs: (self.screen == Screen::Logs && !self.logs.frozen).then(|| self.logs.query()),
+            seeding: self.is_seeding(),
+        }
+    }
+
+    pub(super) fn tell(&mut self, kind: NoticeKind, text: impl Into<String>) {
+        self.notice = Some(Notice {
+            kind,
+            text: text.into(),
+            at: self.now,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn screens_are_found_by_number_and_name() {
+        assert_eq!(Screen::named("3"), Some(Screen::Logs));
+        assert_eq!(Screen::named("alerts"), Some(Screen::Alerts));
+        assert_eq!(Screen::named("2"), None);
+    }
+
+    #[test]
+    fn the_log_is_followed_only_while_it_is_looked_at() {
+        let mut model = Model::default();
+        assert_eq!(model.plan().logs, None);
+        model.screen = Screen::Logs;
+        assert_eq!(
+            model.plan().logs.as_deref(),
+            Some(r#"{service_name=~".+"}"#)
+        );
+        model.logs.frozen = true;
+        assert_eq!(model.plan().logs, None);
+    }
+
+    #[test]
+    fn every_screen_asks_for_the_tps_so_that_the_header_knows_the_link() {
+        for screen in Screen::ALL {
+            let model = Model {
+                screen: *screen,
+                ..Model::default()
+            };
+            assert!(model.plan().queries.contains(panel(PanelId::Tps).query));
+        }
+    }
+}

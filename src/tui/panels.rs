@@ -1,0 +1,257 @@
+//! The panels as data: name, PromQL, unit, thresholds. One table is the whole definition; what is
+//! asked and how it is judged is decided here, where it stands on the screen in `screens`.
+
+use super::format;
+use super::theme::Severity;
+
+/// Which panel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum PanelId {
+    Tps,
+    Errors,
+    P95,
+    Waiting,
+    Active,
+    Registered,
+    Admitted,
+    Batch,
+    Interval,
+    Paused,
+    Seats,
+    Reservations,
+}
+
+/// What a panel's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Things a second.
+    PerSecond,
+    /// Of a hundred.
+    Percent,
+    /// A latency in seconds.
+    Seconds,
+    /// Things.
+    Count,
+}
+
+impl Unit {
+    /// The number and its unit, apart, so that the number can be drawn big.
+    pub(super) fn show(self, value: f64) -> (String, &'static str) {
+        match self {
+            Unit::PerSecond => (format::short(value), "/s"),
+            Unit::Percent => (format::percent(value), "%"),
+            Unit::Seconds => format::latency(value),
+            Unit::Count => (format::short(value), ""),
+        }
+    }
+
+    /// The two together: `412 ms`.
+    pub(super) fn text(self, value: f64) -> String {
+        let (number, unit) = self.show(value);
+        if unit.is_empty() {
+            number
+        } else {
+            format!("{number} {unit}")
+        }
+    }
+}
+
+/// From which value on a number is worth a look, and from which it is past the objective.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Thresholds {
+    pub(super) warn: f64,
+    pub(super) bad: f64,
+}
+
+/// One panel.
+#[derive(Debug)]
+pub(super) struct Panel {
+    pub(super) id: PanelId,
+    pub(super) title: &'static str,
+    /// Over which time its rate is taken, for the reader; empty for a plain value.
+    pub(super) window: &'static str,
+    pub(super) query: &'static str,
+    pub(super) unit: Unit,
+    pub(super) thresholds: Option<Thresholds>,
+    /// The label that tells its series apart; without one there is one series.
+    pub(super) label: Option<&'static str>,
+    /// No series here while that panel has traffic means zero, truly: a status code that never
+    /// occurred has no series, and the other panel proves that the server is being watched.
+    pub(super) zero_while: Option<PanelId>,
+}
+
+impl Panel {
+    const fn plain(id: PanelId, title: &'static str, query: &'static str) -> Panel {
+        Panel {
+            id,
+            title,
+            window: "",
+            query,
+            unit: Unit::Count,
+            thresholds: None,
+            label: None,
+            zero_while: None,
+        }
+    }
+
+    /// How `value` stands.
+    pub(super) fn judge(&self, value: f64) -> Severity {
+        match self.thresholds {
+            None => Severity::Plain,
+            Some(limits) if value >= limits.bad => Severity::Bad,
+            Some(limits) if value >= limits.warn => Severity::Warn,
+            Some(_) => Severity::Good,
+        }
+    }
+}
+
+/// The panel of that id.
+pub(super) fn panel(id: PanelId) -> &'static Panel {
+    PANELS
+        .iter()
+        .find(|panel| panel.id == id)
+        .expect("a test finds every id in the table")
+}
+
+/// All panels.
+pub(super) const PANELS: &[Panel] = &[
+    Panel {
+        window: "10s",
+        unit: Unit::PerSecond,
+        ..Panel::plain(
+            PanelId::Tps,
+            "TPS",
+            "sum(rate(http_server_request_duration_seconds_count[10s]))",
+        )
+    },
+    Panel {
+        window: "30s",
+        unit: Unit::Percent,
+        thresholds: Some(Thresholds {
+            warn: 0.001,
+            bad: 1.0,
+        }),
+        zero_while: Some(PanelId::Tps),
+        ..Panel::plain(
+            PanelId::Errors,
+            "5xx rate",
+            "100 * sum(rate(http_server_request_duration_seconds_count{http_response_status_code=~\"5..\"}[30s])) \
+             / sum(rate(http_server_request_duration_seconds_count[30s]))",
+        )
+    },
+    Panel {
+        window: "30s",
+        unit: Unit::Seconds,
+        thresholds: Some(Thresholds {
+            warn: 0.3,
+            bad: 0.5,
+        }),
+        ..Panel::plain(
+            PanelId::P95,
+            "p95",
+            "histogram_quantile(0.95, sum by (le) (rate(\
+             http_server_request_duration_seconds_bucket{http_route!~\"/queue.*|/health.*\"}[30s])))",
+        )
+    },
+    Panel::plain(PanelId::Waiting, "Queue", "sum(concert_queue_waiting)"),
+    Panel::plain(PanelId::Active, "Admitted now", "sum(concert_queue_active)"),
+    Panel::plain(
+        PanelId::Registered,
+        "Registered",
+        "sum(concert_queue_registered_total)",
+    ),
+    Panel::plain(
+        PanelId::Admitted,
+        "Admitted mark",
+        "max(concert_queue_admitted_mark)",
+    ),
+    Panel::plain(
+        PanelId::Batch,
+        "Admission batch",
+        "max(concert_admission_batch)",
+    ),
+    Panel {
+        unit: Unit::Seconds,
+        ..Panel::plain(
+            PanelId::Interval,
+            "Every",
+            "max(concert_admission_interval_seconds)",
+        )
+    },
+    Panel::plain(PanelId::Paused, "Paused", "max(concert_admission_paused)"),
+    Panel {
+        label: Some("status"),
+        ..Panel::plain(PanelId::Seats, "Seats", "sum by (status) (concert_seats)")
+    },
+    Panel {
+        label: Some("outcome"),
+        ..Panel::plain(
+            PanelId::Reservations,
+            "Reservations",
+            "sum by (outcome) (concert_reservations_total)",
+        )
+    },
+];
+
+/// Status of a seat that is sold, as `concert_seats` labels it.
+pub(super) const SOLD: &str = "UNAVAILABLE";
+/// Status of a seat that is held.
+pub(super) const HELD: &str = "PENDING";
+/// Status of a free seat.
+pub(super) const FREE: &str = "AVAILABLE";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_is_in_the_table_once_and_every_query_is_promql() {
+        use PanelId::*;
+        let all = [
+            Tps,
+            Errors,
+            P95,
+            Waiting,
+            Active,
+            Registered,
+            Admitted,
+            Batch,
+            Interval,
+            Paused,
+            Seats,
+            Reservations,
+        ];
+        assert_eq!(all.len(), PANELS.len());
+        for id in all {
+            assert_eq!(
+                PANELS.iter().filter(|panel| panel.id == id).count(),
+                1,
+                "{id:?}"
+            );
+            let query = panel(id).query;
+            assert!(promql_parser::parser::parse(query).is_ok(), "{query}");
+        }
+    }
+
+    #[test]
+    fn the_stated_window_is_the_one_that_is_asked() {
+        for panel in PANELS {
+            let asked = panel.query.contains(&format!("[{}]", panel.window));
+            assert!(panel.window.is_empty() || asked, "{}", panel.title);
+        }
+    }
+
+    #[test]
+    fn thresholds_judge_at_their_edge() {
+        let p95 = panel(PanelId::P95);
+        assert_eq!(
+            [0.299, 0.3, 0.499, 0.5].map(|v| p95.judge(v)),
+            [
+                Severity::Good,
+                Severity::Warn,
+                Severity::Warn,
+                Severity::Bad
+            ]
+        );
+    }
+}

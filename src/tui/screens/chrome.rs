@@ -1,0 +1,265 @@
+//! What is around every screen: header with tabs and sources, footer with status line and keys.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::tui::format;
+use crate::tui::keys::{self, BINDINGS, Scope};
+use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
+use crate::tui::theme;
+use crate::tui::widgets::gauge;
+
+pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let mut tabs = vec![
+        Span::styled(" concertctl ", theme::accent().patch(theme::strong())),
+        Span::raw(" "),
+    ];
+    for screen in Screen::ALL {
+        let label = format!(" {} {} ", screen.number(), screen.title());
+        let style = if *screen == model.screen {
+            theme::selected().patch(theme::strong())
+        } else {
+            theme::text()
+        };
+        tabs.push(Span::styled(label, style));
+    }
+    buffer.set_line(area.x, area.y, &Line::from(tabs), area.width);
+    let clock = Line::styled(format!("{} UTC ", format::clock(model.now)), theme::quiet());
+    right(buffer, area, area.y, &clock);
+    let used = sources(model, buffer, area);
+    let sale = sale(model);
+    if used + sale.width() < usize::from(area.width) {
+        right(buffer, area, area.y + 1, &sale);
+    }
+}
+
+fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
+    let mut spans = vec![Span::raw(" ")];
+    for source in Source::ALL {
+        let state = model.source(*source);
+        let (sign, style): (&str, Style) = match state.link {
+            Link::Waiting => ("○", theme::quiet()),
+            Link::Up => ("●", theme::good()),
+            Link::Down { .. } => ("✖", theme::bad()),
+        };
+        spans.push(Span::styled(format!("{sign} "), style));
+        let name = if *source == Source::Ops && model.settings.embedded {
+            "server (embedded)"
+        } else {
+            source.name()
+        };
+        spans.push(Span::raw(name));
+        if let Link::Down { retry_at, .. } = state.link {
+            spans.push(Span::styled(
+                format!(" retry {}", format::span(retry_at - model.now)),
+                theme::quiet(),
+            ));
+        }
+        spans.push(Span::raw("  "));
+    }
+    let line = Line::from(spans);
+    buffer.set_line(area.x, area.y + 1, &line, area.width);
+    line.width()
+}
+
+fn sale(model: &Model) -> Line<'static> {
+    let mut spans = Vec::new();
+    if model.settings.read_only {
+        spans.push(Span::styled("read-only  ", theme::warn()));
+    }
+    if let Some(status) = &model.status {
+        let admission = &status.admission;
+        let dataset = status
+            .dataset
+            .as_ref()
+            .map_or("no dataset", |dataset| dataset.profile.as_str());
+        spans.push(Span::styled(
+            format!("{}  ", super::super::logs::one_line(dataset)),
+            theme::quiet(),
+        ));
+        spans.push(match (admission.open, admission.paused) {
+            (true, false) => Span::styled("● sale open ", theme::good()),
+            (true, true) => Span::styled("▲ admission paused ", theme::warn()),
+            (false, _) => Span::styled("○ sale closed ", theme::quiet()),
+        });
+    }
+    Line::from(spans)
+}
+
+fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
+    let width = u16::try_from(line.width())
+        .unwrap_or(area.width)
+        .min(area.width);
+    buffer.set_line(area.right() - width, y, line, width);
+}
+
+pub(super) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
+    status_line(model, buffer, Rect { height: 1, ..area });
+    if !model.settings.once {
+        hints(
+            model,
+            buffer,
+            Rect {
+                y: area.y + 1,
+                height: 1,
+                ..area
+            },
+        );
+    }
+}
+
+/// The outcome of the last action, else what is under way, else what to do next.
+fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let width = usize::from(area.width).saturating_sub(2);
+    if let Some(text) = &model.logs.editing {
+        let line = Line::from(vec![
+            Span::styled(" filter: ", theme::key()),
+            Span::raw(text.clone()),
+            Span::styled("█", theme::accent()),
+            Span::styled("  Enter applies, Esc leaves it", theme::quiet()),
+        ]);
+        buffer.set_line(area.x, area.y, &line, area.width);
+    } else if let Some(notice) = &model.notice {
+        let (sign, style) = match notice.kind {
+            NoticeKind::Info => ("●", theme::accent()),
+            NoticeKind::Done => ("✔", theme::good()),
+            NoticeKind::Failed => ("✖", theme::bad()),
+        };
+        let text = format!(" {sign} {}", notice.text);
+        buffer.set_stringn(area.x, area.y, format::fit(&text, width), width, style);
+    } else if model.is_seeding() {
+        seeding(model, buffer, area);
+    } else if let Some(text) = under_way(model) {
+        buffer.set_stringn(area.x, area.y, format!(" ▶ {text}"), width, theme::accent());
+    } else if let Some(hint) = next_step(model) {
+        buffer.set_stringn(area.x, area.y, format!(" {hint}"), width, theme::accent());
+    }
+}
+
+fn seeding(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let seed = &model.seed;
+    let done = share(seed.rows_done, seed.rows_total);
+    let left = seed.seconds_left.map_or(String::new(), |left| {
+        format!("  {} left", format::stopwatch(left))
+    });
+    let text = format!(
+        " seeding {}  {:>3.0} %  {} of {} rows  {} rows/s{left}  x cancels ",
+        seed.profile,
+        (done * 100.0).floor(),
+        format::short(to_f64(seed.rows_done)),
+        format::short(to_f64(seed.rows_total)),
+        format::short(seed.rows_per_second),
+    );
+    let (end, y) = buffer.set_stringn(
+        area.x,
+        area.y,
+        text,
+        usize::from(area.width),
+        theme::accent(),
+    );
+    if area.right() > end + 4 {
+        gauge(
+            buffer,
+            Rect {
+                x: end,
+                y,
+                width: area.right() - end - 1,
+                height: 1,
+            },
+            done,
+            theme::accent(),
+        );
+    }
+}
+
+pub(super) fn share(done: u64, of: u64) -> f64 {
+    if of == 0 {
+        0.0
+    } else {
+        to_f64(done) / to_f64(of)
+    }
+}
+
+pub(super) fn to_f64(count: u64) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts for people, far below 2^53"
+    )]
+    let value = count as f64;
+    value
+}
+
+fn under_way(model: &Model) -> Option<String> {
+    let run = model
+        .load
+        .run
+        .as_ref()
+        .filter(|run| run.is_under_way() && model.screen != Screen::Load)?;
+    let stopping = if run.state == RunState::Stopping {
+        ", stopping"
+    } else {
+        ""
+    };
+    let progress = &run.progress;
+    Some(format!(
+        "{}: {}{stopping}  {}  {} requests/s  {} sold   5 shows it",
+        run.scenario,
+        progress.doing,
+        format::stopwatch(progress.elapsed),
+        format::short(progress.tps),
+        format::count(progress.sold),
+    ))
+}
+
+/// What somebody who sees this for the first time would press next.
+pub(super) fn next_step(model: &Model) -> Option<String> {
+    if model.settings.once || model.settings.read_only || model.load.is_under_way() {
+        return None;
+    }
+    let status = model.status.as_ref()?;
+    if model.source(Source::Ops).link != Link::Up {
+        return None;
+    }
+    let waiting = status.queue.waiting;
+    if status.dataset.is_none() {
+        Some("press s to seed demo data, then l to launch a rehearsal".into())
+    } else if status.admission.paused {
+        Some("admission is paused: p lets people in again".into())
+    } else if !status.admission.open && waiting > 0 {
+        Some(format!(
+            "{} people wait: o opens the sale",
+            format::count(waiting)
+        ))
+    } else if status.queue.registered == 0 {
+        Some("everything is ready: press l to launch a rehearsal".into())
+    } else {
+        None
+    }
+}
+
+fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let mut spans = vec![Span::raw(" ")];
+    let here = Scope::On(model.screen);
+    let shown = BINDINGS
+        .iter()
+        .filter(|binding| !(binding.hint.is_empty() || binding.writes && model.settings.read_only));
+    let (own, everywhere): (Vec<_>, Vec<_>) = shown
+        .filter(|binding| binding.scope == here || binding.scope == Scope::Everywhere)
+        .partition(|binding| binding.scope == here);
+    let paused = model
+        .status
+        .as_ref()
+        .is_some_and(|status| status.admission.paused);
+    for binding in own.into_iter().chain(everywhere) {
+        let hint = if binding.action == keys::Action::PauseAdmission && paused {
+            "resume"
+        } else {
+            binding.hint
+        };
+        spans.push(Span::styled(binding.keys[0].to_string(), theme::key()));
+        spans.push(Span::styled(format!(" {hint}  "), theme::quiet()));
+    }
+    buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
+}

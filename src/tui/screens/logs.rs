@@ -1,0 +1,134 @@
+//! Logs: the tail, filtered by level and text; the chosen record in full is a dialog.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{dim_if_stale, freshness};
+use crate::tui::format;
+use crate::tui::logs::Record;
+use crate::tui::model::{Model, Source};
+use crate::tui::theme::{self, Severity};
+use crate::tui::widgets::{Freshness, centred, frame};
+
+/// Sign and style of a level.
+pub(super) fn mark(level: &str) -> (&'static str, Style) {
+    match level {
+        "ERROR" => ("✖", theme::bad()),
+        "WARN" => ("▲", theme::warn()),
+        "INFO" => (" ", theme::text()),
+        _ => (" ", theme::quiet()),
+    }
+}
+
+pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let logs = &model.logs;
+    let fresh = freshness(model, Source::Loki);
+    let filter = if logs.text.is_empty() {
+        String::new()
+    } else {
+        format!(", with “{}”", format::fit(&logs.text, 30))
+    };
+    let title = format!("Logs: {}{filter}", logs.level.text());
+    let mut note = match (logs.frozen, logs.records.len()) {
+        (false, count) => format!("live, {} records", format::count(count as u64)),
+        (true, count) => format!(
+            "frozen, record {} of {}",
+            (logs.cursor + 1).min(count),
+            count
+        ),
+    };
+    if logs.skipped {
+        note.push_str(", some left out");
+    }
+    let inside = frame(buffer, area, &title, &note, Severity::Plain, &fresh);
+    if logs.records.is_empty() {
+        empty(model, buffer, inside, &fresh);
+        return;
+    }
+    let rows = usize::from(inside.height);
+    let last = (logs.cursor + 1).max(rows.min(logs.records.len()));
+    let first = last.saturating_sub(rows);
+    for (y, (index, record)) in
+        (inside.y..inside.bottom()).zip(logs.records.iter().enumerate().skip(first))
+    {
+        line(
+            buffer,
+            Rect {
+                y,
+                height: 1,
+                ..inside
+            },
+            record,
+        );
+        if index == logs.cursor && !model.settings.once {
+            buffer.set_style(
+                Rect {
+                    y,
+                    height: 1,
+                    ..inside
+                },
+                theme::selected(),
+            );
+        }
+    }
+    dim_if_stale(buffer, inside, &fresh);
+}
+
+fn line(buffer: &mut Buffer, area: Rect, record: &Record) {
+    let (sign, style) = mark(&record.level);
+    let service = record
+        .service
+        .strip_prefix("concertctl-")
+        .unwrap_or(&record.service);
+    let mut spans = vec![
+        Span::styled(
+            format!("{} ", format::clock_ns(record.at_ns)),
+            theme::quiet(),
+        ),
+        Span::styled(
+            format!("{sign} {:<5} ", format::fit(&record.level, 5)),
+            style,
+        ),
+    ];
+    if area.width >= 100 {
+        spans.push(Span::styled(
+            format!("{:<10} ", format::fit(service, 10)),
+            theme::quiet(),
+        ));
+    }
+    let used = spans.iter().map(Span::width).sum::<usize>();
+    spans.push(Span::raw(format::fit(
+        &record.message,
+        usize::from(area.width).saturating_sub(used),
+    )));
+    buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
+    let filtered = !model.logs.text.is_empty() || model.logs.level != Default::default();
+    let text = match (fresh, model.logs.answered, filtered) {
+        (Freshness::Fresh, true, true) => {
+            "no record of the last hour matches the filter".to_owned()
+        }
+        (Freshness::Fresh, true, false) => {
+            "no records yet: they appear here as they are written".to_owned()
+        }
+        (Freshness::Fresh, false, _) => "asking …".to_owned(),
+        (other, ..) => other.emptiness(),
+    };
+    let mut lines = vec![Line::styled(
+        format::fit(&text, usize::from(area.width)),
+        theme::quiet(),
+    )];
+    if filtered && !model.settings.once {
+        lines.push(Line::from(vec![
+            Span::styled("Esc", theme::key()),
+            Span::styled(" clears the text, ", theme::quiet()),
+            Span::styled("v", theme::key()),
+            Span::styled(" changes the level", theme::quiet()),
+        ]));
+    }
+    centred(buffer, area, &lines);
+}

@@ -1,0 +1,75 @@
+//! `draw`: the model as a frame. Pure: reads the model, writes cells. One file a screen.
+
+mod alerts;
+mod chrome;
+mod dialogs;
+mod help;
+mod load;
+mod logs;
+mod overview;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Line;
+
+use super::model::{Link, Model, Screen, Source};
+use super::theme;
+use super::widgets::{Freshness, centred};
+
+/// The least that the screens need.
+pub(super) const MIN: (u16, u16) = (80, 24);
+
+/// Draws all of the console.
+pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
+    let area = buffer.area;
+    if area.width < MIN.0 || area.height < MIN.1 {
+        let text = format!(
+            "needs {}x{}, this is {}x{}",
+            MIN.0, MIN.1, area.width, area.height
+        );
+        centred(buffer, area, &[Line::raw(text)]);
+    } else {
+        let [header, body, footer] = Layout::vertical([
+            Constraint::Length(2),
+            Constraint::Min(0),
+            Constraint::Length(2),
+        ])
+        .areas(area);
+        chrome::header(model, buffer, header);
+        match model.screen {
+            Screen::Overview => overview::draw(model, buffer, body),
+            Screen::Logs => logs::draw(model, buffer, body),
+            Screen::Load => load::draw(model, buffer, body),
+            Screen::Alerts => alerts::draw(model, buffer, body),
+        }
+        chrome::footer(model, buffer, footer);
+        dialogs::draw(model, buffer, body);
+    }
+    if !model.settings.colour {
+        theme::monochrome(buffer);
+    }
+    if model.settings.ascii {
+        theme::ascii(buffer);
+    }
+}
+
+/// How fresh a source's data are.
+fn freshness(model: &Model, source: Source) -> Freshness {
+    let state = model.source(source);
+    if let Some((age, reason)) = state.stale(model.now) {
+        Freshness::Stale(age, reason.to_owned())
+    } else if let Some(reason) = state.never() {
+        Freshness::Never(reason.to_owned())
+    } else if state.link == Link::Waiting {
+        Freshness::Waiting
+    } else {
+        Freshness::Fresh
+    }
+}
+
+/// Dims `area` if its data are old.
+fn dim_if_stale(buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
+    if matches!(fresh, Freshness::Stale(..)) {
+        theme::dim(buffer, area);
+    }
+}

@@ -1,0 +1,193 @@
+//! Colours and signs. Meaning is never in colour alone: every severity has a sign, every part of
+//! a bar its own fill, every selection is reversed. The colours are the Okabe-Ito set (M. Okabe
+//! and K. Ito, "Color Universal Design", 2008), which people with any kind of colour vision tell
+//! apart, in their nearest of the 256 terminal colours.
+//!
+//! Terminals without colour or without Unicode are served by two passes over the finished frame,
+//! [`monochrome`] and [`ascii`], so that no screen has to think of them.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+
+/// How a number stands against its thresholds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Severity {
+    /// Nothing to judge by.
+    Plain,
+    /// Within bounds.
+    Good,
+    /// Worth a look.
+    Warn,
+    /// Past the objective.
+    Bad,
+}
+
+impl Severity {
+    /// The sign that says the same without colour.
+    pub(super) const fn sign(self) -> &'static str {
+        match self {
+            Severity::Plain => "",
+            Severity::Good => "●",
+            Severity::Warn => "▲",
+            Severity::Bad => "✖",
+        }
+    }
+
+    pub(super) fn style(self) -> Style {
+        match self {
+            Severity::Plain => text(),
+            Severity::Good => good(),
+            Severity::Warn => warn(),
+            Severity::Bad => bad(),
+        }
+    }
+}
+
+const SKY: Color = Color::Indexed(75);
+const GREEN: Color = Color::Indexed(36);
+const ORANGE: Color = Color::Indexed(214);
+const VERMILION: Color = Color::Indexed(202);
+const PURPLE: Color = Color::Indexed(175);
+const GREY: Color = Color::Indexed(244);
+const DARK: Color = Color::Indexed(240);
+
+pub(super) fn text() -> Style {
+    Style::new()
+}
+
+pub(super) fn strong() -> Style {
+    Style::new().add_modifier(Modifier::BOLD)
+}
+
+pub(super) fn quiet() -> Style {
+    Style::new().fg(GREY)
+}
+
+pub(super) fn border() -> Style {
+    Style::new().fg(DARK)
+}
+
+pub(super) fn accent() -> Style {
+    Style::new().fg(SKY)
+}
+
+pub(super) fn key() -> Style {
+    accent().add_modifier(Modifier::BOLD)
+}
+
+pub(super) fn good() -> Style {
+    Style::new().fg(GREEN)
+}
+
+pub(super) fn warn() -> Style {
+    Style::new().fg(ORANGE).add_modifier(Modifier::BOLD)
+}
+
+pub(super) fn bad() -> Style {
+    Style::new().fg(VERMILION).add_modifier(Modifier::BOLD)
+}
+
+pub(super) fn second() -> Style {
+    Style::new().fg(PURPLE)
+}
+
+pub(super) fn selected() -> Style {
+    Style::new().add_modifier(Modifier::REVERSED)
+}
+
+/// Dims what is drawn in `area`: its data are old.
+pub(super) fn dim(buffer: &mut Buffer, area: Rect) {
+    buffer.set_style(
+        area,
+        Style::new()
+            .fg(GREY)
+            .remove_modifier(Modifier::BOLD)
+            .add_modifier(Modifier::DIM),
+    );
+}
+
+/// Takes every colour out of the finished frame.
+pub(super) fn monochrome(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        cell.fg = Color::Reset;
+        cell.bg = Color::Reset;
+    }
+}
+
+/// Replaces everything outside ASCII in the finished frame by the nearest sign.
+pub(super) fn ascii(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if !cell.symbol().is_ascii() {
+            let plain = plain_char(cell.symbol().chars().next().unwrap_or(' '));
+            cell.set_char(plain);
+        }
+    }
+}
+
+fn plain_char(c: char) -> char {
+    match c {
+        '─' | '━' | '╌' | '┄' | '–' | '—' | '╺' | '╸' => '-',
+        '│' | '┃' | '┆' | '╹' | '╻' | '▌' | '▐' => '|',
+        '┌' | '┐' | '└' | '┘' | '╭' | '╮' | '╰' | '╯' | '├' | '┤' | '┬' | '┴' | '┼' | '┏' | '┓'
+        | '┗' | '┛' | '┣' | '┫' | '┻' => '+',
+        '●' | '◆' | '•' => '*',
+        '○' | '◌' => 'o',
+        '▲' | '↑' => '^',
+        '▼' | '↓' => 'v',
+        '✖' | '✗' => 'X',
+        '✔' => 'v',
+        '▶' | '→' | '›' | '»' => '>',
+        '←' | '‹' | '«' => '<',
+        '█' | '▇' | '▆' | '▅' => '#',
+        '▓' | '▒' | '▄' => '=',
+        '░' | '·' | '▁' | '▂' | '▃' => '.',
+        '▪' => '.',
+        '…' => '~',
+        '×' => 'x',
+        '±' => '+',
+        '−' => '-',
+        '“' | '”' => '"',
+        '’' | '‘' => '\'',
+        '\u{2800}' => ' ',
+        '\u{2801}'..='\u{28ff}' => match (u32::from(c) - 0x2800).count_ones() {
+            1 | 2 => '.',
+            3 | 4 => ':',
+            _ => '#',
+        },
+        _ => '?',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ascii_pass_leaves_nothing_but_ascii() {
+        let mut buffer = Buffer::with_lines(["╭─● 12 ▲ 5 … ⣿⠁ 좌석 ╯"]);
+        ascii(&mut buffer);
+        assert!(buffer.content.iter().all(|cell| cell.symbol().is_ascii()));
+        let line: String = buffer.content.iter().map(|cell| cell.symbol()).collect();
+        assert!(line.starts_with("+-* 12 ^ 5 ~ #. ?"), "{line}");
+    }
+
+    #[test]
+    fn the_monochrome_pass_keeps_weight_and_reversal() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 2, 1));
+        buffer.set_string(0, 0, "ab", bad().add_modifier(Modifier::REVERSED));
+        monochrome(&mut buffer);
+        assert_eq!(buffer[(0, 0)].fg, Color::Reset);
+        assert!(
+            buffer[(0, 0)]
+                .modifier
+                .contains(Modifier::BOLD | Modifier::REVERSED)
+        );
+    }
+
+    #[test]
+    fn each_severity_has_its_own_sign() {
+        let signs = [Severity::Good, Severity::Warn, Severity::Bad].map(Severity::sign);
+        assert!(signs[0] != signs[1] && signs[1] != signs[2] && signs[0] != signs[2]);
+    }
+}

@@ -1,0 +1,311 @@
+//! What the action keys begin. What destroys data or loads a system asks first; the emergency
+//! brake, pausing admission, does not.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::ops::{AdmissionChange, Opening};
+use crate::clients::alertmanager::PostableAlert;
+use crate::tui::dialog::{
+    AlertForm, Dialog, LaunchDialog, Question, Reseed, SEVERITIES, SeedDialog, Stage,
+};
+use crate::tui::event::Effect;
+use crate::tui::format::count;
+use crate::tui::load_port::Scenario;
+use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
+
+/// An alert raised by hand stays this long unless it is resolved.
+const RAISED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
+    let already_asked =
+        matches!(&model.dialog, Some(Dialog::Ask(question)) if question.effects == [Effect::Quit]);
+    let what = if model.load.is_under_way() {
+        "A rehearsal is under way. It is stopped, and what it left in the queue stays there."
+    } else if model.is_seeding() && model.settings.embedded {
+        "A seeding is under way. It is cancelled; the dataset that was there stays."
+    } else {
+        return vec![Effect::Quit];
+    };
+    if already_asked {
+        return vec![Effect::Quit];
+    }
+    model.dialog = Some(Dialog::Ask(Question {
+        title: "Quit?",
+        lines: vec![what.into()],
+        yes: "quit",
+        effects: vec![Effect::Quit],
+    }));
+    Vec::new()
+}
+
+pub(super) fn seed(model: &mut Model) {
+    if model.load.is_under_way() {
+        model.tell(
+            NoticeKind::Failed,
+            "a rehearsal is under way: stop it first (x)",
+        );
+    } else if model.is_seeding() {
+        model.tell(NoticeKind::Failed, "a seeding is under way: x cancels it");
+    } else if server_is_known(model) {
+        model.dialog = Some(Dialog::Seed(SeedDialog::default()));
+    }
+}
+
+pub(super) fn launch(model: &mut Model) {
+    let chosen = if model.screen == Screen::Load {
+        model.load.chosen
+    } else {
+        0
+    };
+    if can_launch(model) {
+        model.dialog = Some(Dialog::Launch(LaunchDialog {
+            chosen,
+            stage: Stage::Choose,
+        }));
+    }
+}
+
+fn can_launch(model: &mut Model) -> bool {
+    if model.load.is_under_way() {
+        model.tell(
+            NoticeKind::Failed,
+            "a rehearsal is under way: stop it first (x)",
+        );
+    } else if model.is_seeding() {
+        model.tell(
+            NoticeKind::Failed,
+            "a seeding is under way: wait for it, or cancel it (x)",
+        );
+    } else if model.load.scenarios.is_empty() {
+        model.tell(NoticeKind::Failed, "there is no scenario to launch");
+    } else {
+        return server_is_known(model);
+    }
+    false
+}
+
+fn server_is_known(model: &mut Model) -> bool {
+    let reason = match &model.source(Source::Ops).link {
+        Link::Up => return true,
+        Link::Waiting => "it has not answered yet".to_owned(),
+        Link::Down { reason, .. } => reason.clone(),
+    };
+    let target = model.settings.target.clone();
+    model.tell(
+        NoticeKind::Failed,
+        format!("the server at {target} cannot be operated: {reason}"),
+    );
+    false
+}
+
+/// Enter: what is chosen on the screen.
+pub(super) fn open(model: &mut Model) {
+    match model.screen {
+        Screen::Logs if model.logs.chosen().is_some() => {
+            model.logs.frozen = true;
+            model.dialog = Some(Dialog::Record(0));
+        }
+        Screen::Load => {
+            let chosen = model.load.chosen;
+            if can_launch(model) {
+                model.dialog = Some(Dialog::Launch(LaunchDialog {
+                    chosen,
+                    stage: Stage::Confirm,
+                }));
+            }
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn pause(model: &mut Model) -> Vec<Effect> {
+    if !server_is_known(model) {
+        return Vec::new();
+    }
+    let paused = model
+        .status
+        .as_ref()
+        .is_some_and(|status| status.admission.paused);
+    let change = AdmissionChange {
+        paused: Some(!paused),
+        ..AdmissionChange::default()
+    };
+    vec![Effect::Admission(
+        change,
+        if paused {
+            "admission resumed"
+        } else {
+            "admission paused"
+        },
+    )]
+}
+
+pub(super) fn open_sale(model: &mut Model) {
+    if !server_is_known(model) {
+        return;
+    }
+    let open = model
+        .status
+        .as_ref()
+        .is_some_and(|status| status.admission.open);
+    let waiting = model
+        .status
+        .as_ref()
+        .map_or(0, |status| status.queue.waiting);
+    let (title, line, yes, opening, said) = if open {
+        let line = format!(
+            "{} people wait. Nobody more is let in until it is opened again.",
+            count(waiting)
+        );
+        (
+            "Close the sale?",
+            line,
+            "close the sale",
+            Opening::Closed,
+            "the sale is closed",
+        )
+    } else {
+        let line = format!(
+            "{} people wait. The first batch is let in at once.",
+            count(waiting)
+        );
+        (
+            "Open the sale?",
+            line,
+            "open the sale",
+            Opening::Now,
+            "the sale is open",
+        )
+    };
+    let change = AdmissionChange {
+        opening: Some(opening),
+        ..AdmissionChange::default()
+    };
+    let effects = vec![Effect::Admission(change, said)];
+    model.dialog = Some(Dialog::Ask(Question {
+        title,
+        lines: vec![line],
+        yes,
+        effects,
+    }));
+}
+
+pub(super) fn stop(model: &mut Model) {
+    let (title, line, yes, effect) = if model.load.is_under_way() {
+        if model
+            .load
+            .run
+            .as_ref()
+            .is_some_and(|run| run.state == RunState::Stopping)
+        {
+            model.tell(NoticeKind::Info, "the rehearsal is stopping");
+            return;
+        }
+        (
+            "Stop the rehearsal?",
+            "It is judged on what it did so far.",
+            "stop it",
+            Effect::StopLoad,
+        )
+    } else if model.is_seeding() {
+        (
+            "Cancel the seeding?",
+            "The dataset that was there stays in use.",
+            "cancel it",
+            Effect::CancelSeed,
+        )
+    } else {
+        model.tell(
+            NoticeKind::Info,
+            "nothing to stop: no rehearsal and no seeding is under way",
+        );
+        return;
+    };
+    model.dialog = Some(Dialog::Ask(Question {
+        title,
+        lines: vec![line.into()],
+        yes,
+        effects: vec![effect],
+    }));
+}
+
+/// What launching `scenario` means for the data that are there.
+pub(in crate::tui) fn reseed(model: &Model, scenario: &Scenario) -> Reseed {
+    match model
+        .status
+        .as_ref()
+        .map(|status| (&status.dataset, status.queue))
+    {
+        Some((Some(dataset), queue))
+            if scenario.dataset.is_empty() || dataset.profile == scenario.dataset =>
+        {
+            let untouched = queue.registered == 0;
+            if untouched {
+                Reseed::NotNeeded
+            } else {
+                Reseed::Offered
+            }
+        }
+        _ => Reseed::Needed,
+    }
+}
+
+/// The form as an alert, or what is wrong with it.
+pub(super) fn alert(form: &AlertForm, now_ms: i64) -> Result<Effect, &'static str> {
+    let (name, summary) = (form.name.trim(), form.summary.trim());
+    if name.is_empty() {
+        return Err("the name is missing");
+    }
+    if summary.is_empty() {
+        return Err("say in the summary what is wrong");
+    }
+    let now =
+        Timestamp::from_millisecond(now_ms).map_err(|_| "this machine's clock is out of range")?;
+    let until = now
+        .checked_add(RAISED_FOR)
+        .map_err(|_| "this machine's clock is out of range")?;
+    let pairs = |list: &[(&str, &str)]| {
+        list.iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    };
+    let severity = SEVERITIES.get(form.severity).copied().unwrap_or("warning");
+    let alert = PostableAlert {
+        labels: pairs(&[
+            ("alertname", name),
+            ("severity", severity),
+            ("source", "operator"),
+        ]),
+        annotations: pairs(&[("summary", summary)]),
+        starts_at: Some(now.to_string()),
+        ends_at: Some(until.to_string()),
+    };
+    Ok(Effect::PostAlert(alert, format!("alert {name} raised")))
+}
+
+pub(super) fn resolve(model: &mut Model) -> Vec<Effect> {
+    let Some(alert) = model.alerts.list.get(model.alerts.chosen) else {
+        model.tell(NoticeKind::Info, "there is no alert to resolve");
+        return Vec::new();
+    };
+    let ended = Timestamp::from_millisecond(model.now)
+        .map(|now| now.to_string())
+        .ok();
+    let by_hand = alert
+        .labels
+        .get("source")
+        .is_some_and(|source| source == "operator");
+    let name = super::name(alert);
+    let said = if by_hand {
+        format!("alert {name} resolved")
+    } else {
+        format!("alert {name} resolved; its rule raises it again while it holds")
+    };
+    let post = PostableAlert {
+        labels: alert.labels.clone(),
+        annotations: alert.annotations.clone(),
+        starts_at: Some(alert.starts_at.clone()).filter(|at| !at.is_empty()),
+        ends_at: ended,
+    };
+    vec![Effect::PostAlert(post, said)]
+}

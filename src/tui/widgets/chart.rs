@@ -1,0 +1,323 @@
+//! A line chart in braille dots: two columns and four rows of dots a character. A gap in the data
+//! is a gap in the line.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::tui::format;
+use crate::tui::panels::Unit;
+use crate::tui::series::Track;
+use crate::tui::theme;
+
+/// Width of the scale on the left.
+const SCALE: u16 = 7;
+
+/// One line of a chart.
+#[derive(Debug)]
+pub(in crate::tui) struct Line<'a> {
+    pub(in crate::tui) track: &'a Track,
+    pub(in crate::tui) style: Style,
+}
+
+/// A chart from `end - span` to `end` (Unix milliseconds) and from 0 up.
+#[derive(Debug)]
+pub(in crate::tui) struct Chart<'a> {
+    /// Later ones are drawn over earlier ones.
+    pub(in crate::tui) lines: Vec<Line<'a>>,
+    pub(in crate::tui) end: i64,
+    pub(in crate::tui) span: i64,
+    /// Points further apart than this are not joined.
+    pub(in crate::tui) gap: i64,
+    pub(in crate::tui) unit: Unit,
+    /// A dotted line across, once the data come near it.
+    pub(in crate::tui) limit: Option<f64>,
+}
+
+impl Chart<'_> {
+    /// Draws into `area`; tells whether there was anything to draw.
+    pub(in crate::tui) fn draw(&self, buffer: &mut Buffer, area: Rect) -> bool {
+        if area.width < SCALE + 4 || area.height < 2 {
+            return false;
+        }
+        let start = self.end - self.span;
+        let seen = |line: &Line<'_>| {
+            line.track
+                .iter()
+                .filter(|(at, _)| *at >= start)
+                .map(|(_, value)| *value)
+                .fold(f64::NAN, f64::max)
+        };
+        let highest = self.lines.iter().map(seen).fold(f64::NAN, f64::max);
+        if highest.is_nan() {
+            return false;
+        }
+        let axis = u16::from(area.height >= 4);
+        let plot = Rect {
+            x: area.x + SCALE,
+            width: area.width - SCALE,
+            height: area.height - axis,
+            ..area
+        };
+        let limit = self.limit.filter(|limit| highest >= limit / 2.0);
+        let top = nice(highest.max(limit.unwrap_or(0.0)));
+        self.scale(buffer, area, plot, top, axis == 1);
+        if let Some(limit) = limit {
+            dotted(buffer, plot, limit / top);
+        }
+        for line in &self.lines {
+            let mut dots = Dots::new(plot);
+            self.plot(&mut dots, line.track, start, top);
+            dots.draw(buffer, plot, line.style);
+        }
+        true
+    }
+
+    fn scale(&self, buffer: &mut Buffer, area: Rect, plot: Rect, top: f64, axis: bool) {
+        let label = |buffer: &mut Buffer, y: u16, value: f64| {
+            let text = match self.unit {
+                Unit::Seconds => {
+                    let (number, unit) = format::latency(value);
+                    let number = if number.contains('.') {
+                        number.trim_end_matches('0').trim_end_matches('.')
+                    } else {
+                        &number
+                    };
+                    format!("{number}{unit}")
+                }
+                Unit::Percent => format!("{}%", format::short(value)),
+                _ => format::short(value),
+            };
+            buffer.set_stringn(
+                area.x,
+                y,
+                format!("{text:>6}"),
+                usize::from(SCALE),
+                theme::quiet(),
+            );
+        };
+        label(buffer, plot.y, top);
+        if plot.height >= 5 {
+            label(
+                buffer,
+                plot.y + (plot.height - 1) / 2,
+                top / 2.0 * f64::from(plot.height - 1 + (plot.height % 2))
+                    / f64::from(plot.height - 1 + (plot.height % 2)),
+            );
+        }
+        buffer.set_stringn(
+            area.x,
+            plot.bottom() - 1,
+            "     0",
+            usize::from(SCALE),
+            theme::quiet(),
+        );
+        if axis {
+            let y = area.bottom() - 1;
+            let back = format!("-{}", format::span(self.span));
+            buffer.set_stringn(plot.x, y, back, usize::from(plot.width), theme::quiet());
+            buffer.set_stringn(plot.right().saturating_sub(3), y, "now", 3, theme::quiet());
+        }
+    }
+
+    fn plot(&self, dots: &mut Dots, track: &Track, start: i64, top: f64) {
+        let place = |at: i64, value: f64| {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a chart's span is far below 2^52 ms"
+            )]
+            let x = (at - start) as f64 / self.span as f64 * f64::from(dots.width - 1);
+            (
+                x,
+                (1.0 - value / top).clamp(0.0, 1.0) * f64::from(dots.height - 1),
+            )
+        };
+        let mut before: Option<(i64, (f64, f64))> = None;
+        let mut segments = Vec::new();
+        for (at, value) in track.iter().filter(|(at, _)| *at <= self.end) {
+            let here = place(*at, *value);
+            if *at >= start {
+                let joined = before.filter(|(was, _)| at - was <= self.gap);
+                segments.push((joined.map_or(here, |(_, there)| there), here));
+            }
+            before = Some((*at, here));
+        }
+        for (from, to) in segments {
+            dots.join(from, to);
+        }
+    }
+}
+
+/// The dots of one line.
+struct Dots {
+    width: u16,
+    height: u16,
+    cells: Vec<u8>,
+}
+
+impl Dots {
+    fn new(area: Rect) -> Dots {
+        let cells = usize::from(area.width) * usize::from(area.height);
+        Dots {
+            width: area.width * 2,
+            height: area.height * 4,
+            cells: vec![0; cells],
+        }
+    }
+
+    /// Bits of a braille character by dot column and row (Unicode block U+2800).
+    const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
+
+    fn set(&mut self, x: u16, y: u16) {
+        if x < self.width && y < self.height {
+            let cell = usize::from(y / 4) * usize::from(self.width / 2) + usize::from(x / 2);
+            self.cells[cell] |= Dots::BITS[usize::from(x % 2)][usize::from(y % 4)];
+        }
+    }
+
+    /// A line without holes: each dot column is filled from the last height to the next.
+    fn join(&mut self, from: (f64, f64), to: (f64, f64)) {
+        let steps = (to.0 - from.0)
+            .abs()
+            .max((to.1 - from.1).abs())
+            .ceil()
+            .clamp(1.0, 4096.0);
+        for step in 0..=format::whole(steps) {
+            #[expect(clippy::cast_precision_loss, reason = "at most 4096 steps")]
+            let part = step as f64 / steps;
+            let x = from.0 + (to.0 - from.0) * part;
+            let y = from.1 + (to.1 - from.1) * part;
+            if x >= -0.5 {
+                self.set(dot(x), dot(y));
+            }
+        }
+    }
+
+    fn draw(&self, buffer: &mut Buffer, area: Rect, style: Style) {
+        for (index, mask) in self
+            .cells
+            .iter()
+            .enumerate()
+            .filter(|(_, mask)| **mask != 0)
+        {
+            let width = usize::from(area.width);
+            let (Ok(x), Ok(y)) = (u16::try_from(index % width), u16::try_from(index / width))
+            else {
+                continue;
+            };
+            let cell = &mut buffer[(area.x + x, area.y + y)];
+            // Two lines in one character share its dots; the later one lends the colour.
+            let under = cell
+                .symbol()
+                .chars()
+                .next()
+                .map(u32::from)
+                .filter(|c| (0x2800..0x2900).contains(c));
+            let dots = u32::from(*mask) | under.map_or(0, |c| c - 0x2800);
+            cell.set_char(char::from_u32(0x2800 + dots).unwrap_or('·'))
+                .set_style(style);
+        }
+    }
+}
+
+fn dot(value: f64) -> u16 {
+    u16::try_from(format::whole(value)).unwrap_or(u16::MAX)
+}
+
+fn dotted(buffer: &mut Buffer, plot: Rect, share: f64) {
+    let below = (1.0 - share.clamp(0.0, 1.0)) * f64::from(plot.height.saturating_sub(1));
+    let y = plot.y + dot(below).min(plot.height - 1);
+    for x in plot.x..plot.right() {
+        buffer[(x, y)].set_char('╌').set_style(theme::quiet());
+    }
+}
+
+/// The next of 1, 2, 5 × 10ⁿ: a scale that can be read.
+fn nice(value: f64) -> f64 {
+    if value <= 0.0 || !value.is_finite() {
+        return 1.0;
+    }
+    let power = 10f64.powf(value.log10().floor());
+    [1.0, 2.0, 5.0]
+        .into_iter()
+        .map(|step| step * power)
+        .find(|top| *top >= value * 0.999_999)
+        .unwrap_or(10.0 * power)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(points: &[(i64, f64)], gap: i64) -> Vec<String> {
+        let track: Track = points.iter().copied().collect();
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 27, 6));
+        let chart = Chart {
+            lines: vec![Line {
+                track: &track,
+                style: Style::new(),
+            }],
+            end: 40_000,
+            span: 40_000,
+            gap,
+            unit: Unit::PerSecond,
+            limit: None,
+        };
+        let area = buffer.area;
+        chart.draw(&mut buffer, area);
+        (0..6)
+            .map(|y| {
+                (0..27)
+                    .map(|x| buffer[(x, y)].symbol())
+                    .collect::<String>()
+                    .trim_end()
+                    .to_owned()
+            })
+            .collect()
+    }
+
+    fn plotted(line: &str) -> String {
+        line.chars().skip(usize::from(SCALE)).collect()
+    }
+
+    #[test]
+    fn a_gap_in_the_data_is_a_gap_in_the_line() {
+        let points: Vec<_> = (0..=40)
+            .filter(|s| !(15..25).contains(s))
+            .map(|s| (s * 1000, 5.0))
+            .collect();
+        let lines = chart(&points, 2_000);
+        let line = plotted(&lines[0]);
+        assert!(line.contains("  "), "a hole in the middle: {line:?}");
+        let joined = chart(&points, 60_000);
+        assert!(
+            !plotted(&joined[0]).trim().contains(' '),
+            "no hole when it is joined: {joined:?}"
+        );
+    }
+
+    #[test]
+    fn the_scale_is_round_and_the_ends_are_named() {
+        let lines = chart(&[(0, 0.0), (40_000, 40.0)], 60_000);
+        assert!(lines[0].starts_with("    50"), "{lines:?}");
+        assert!(lines[4].starts_with("     0"), "{lines:?}");
+        assert!(
+            lines[5].contains("-40 s") && lines[5].ends_with("now"),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn nothing_in_the_span_is_nothing_drawn() {
+        let lines = chart(&[(-5_000, 3.0)], 60_000);
+        assert!(lines.iter().all(String::is_empty), "{lines:?}");
+    }
+
+    #[test]
+    fn scales_go_in_steps_of_one_two_five() {
+        assert_eq!(
+            [0.0, 0.7, 1.0, 1.1, 30.0, 51.0, 2000.0].map(nice),
+            [1.0, 1.0, 1.0, 2.0, 50.0, 100.0, 2000.0]
+        );
+    }
+}

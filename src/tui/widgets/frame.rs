@@ -1,0 +1,126 @@
+//! Frames around panels, and areas in front of a screen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Clear, Widget};
+
+use crate::tui::format;
+use crate::tui::theme::{self, Severity};
+
+/// How old what a panel shows is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::tui) enum Freshness {
+    /// As new as it gets.
+    #[default]
+    Fresh,
+    /// The source is silent: its last good data, how old (milliseconds), and why.
+    Stale(i64, String),
+    /// The source never answered, and why.
+    Never(String),
+    /// The source has not been heard of yet.
+    Waiting,
+}
+
+impl Freshness {
+    /// The one of two sources that explains more.
+    pub(in crate::tui) fn or(self, other: Freshness) -> Freshness {
+        if self == Freshness::Fresh {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// What to say where there are no data.
+    pub(in crate::tui) fn emptiness(&self) -> String {
+        match self {
+            Freshness::Fresh | Freshness::Stale(..) => "no data yet".into(),
+            Freshness::Waiting => "asking …".into(),
+            Freshness::Never(reason) => format!("no data: {reason}"),
+        }
+    }
+}
+
+/// Draws a frame with a title, the note on the right and its data's age; gives the area inside.
+pub(in crate::tui) fn frame(
+    buffer: &mut Buffer,
+    area: Rect,
+    title: &str,
+    note: &str,
+    severity: Severity,
+    fresh: &Freshness,
+) -> Rect {
+    let sign = severity.sign();
+    let mut block = Block::bordered().border_type(BorderType::Rounded);
+    block = match severity {
+        Severity::Warn | Severity::Bad => block.border_style(severity.style()),
+        _ => block.border_style(theme::border()),
+    };
+    let mut spans = vec![
+        Span::raw(" "),
+        Span::styled(title.to_owned(), theme::strong()),
+    ];
+    if !sign.is_empty() {
+        spans.push(Span::styled(format!(" {sign}"), severity.style()));
+    }
+    spans.push(Span::raw(" "));
+    let used = title.chars().count() + 6;
+    block = block.title_top(Line::from(spans));
+    let room = usize::from(area.width).saturating_sub(used + 2);
+    if !note.is_empty() && room >= note.chars().count() {
+        block = block.title_top(Line::styled(format!(" {note} "), theme::quiet()).right_aligned());
+    }
+    if let Freshness::Stale(age, reason) = fresh {
+        let text = format!("{} old: {reason}", format::span(*age));
+        let text = format::fit(&text, usize::from(area.width).saturating_sub(6));
+        block = block.title_bottom(Line::styled(format!(" ▲ {text} "), theme::warn()));
+    }
+    let inside = block.inner(area);
+    block.render(area, buffer);
+    inside
+}
+
+/// Clears the middle of `area` and draws a frame there; gives the area inside.
+pub(in crate::tui) fn popup(
+    buffer: &mut Buffer,
+    area: Rect,
+    title: &str,
+    keys: &str,
+    width: u16,
+    height: u16,
+) -> Rect {
+    let width = width.min(area.width);
+    let height = height.min(area.height);
+    let at = Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    };
+    Clear.render(at, buffer);
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(theme::accent())
+        .title_top(Line::styled(format!(" {title} "), theme::strong()))
+        .title_bottom(Line::styled(format!(" {keys} "), theme::key()).right_aligned());
+    let inside = block.inner(at);
+    block.render(at, buffer);
+    Rect {
+        x: inside.x + 1,
+        width: inside.width.saturating_sub(2),
+        ..inside
+    }
+}
+
+/// Draws lines in the middle of `area`.
+pub(in crate::tui) fn centred(buffer: &mut Buffer, area: Rect, lines: &[Line<'_>]) {
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let top = area.y + area.height.saturating_sub(rows) / 2;
+    for (y, line) in (top..area.bottom()).zip(lines) {
+        let width = u16::try_from(line.width())
+            .unwrap_or(area.width)
+            .min(area.width);
+        buffer.set_line(area.x + (area.width - width) / 2, y, line, width);
+    }
+}

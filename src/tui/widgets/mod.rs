@@ -1,0 +1,12 @@
+//! What screens are built from: frames, big numbers, charts, bars, tables. Each draws into an area
+//! of a buffer and knows nothing of the model.
+
+mod big;
+mod chart;
+mod frame;
+mod shares;
+
+pub(super) use big::big;
+pub(super) use chart::{Chart, Line};
+pub(super) use frame::{Freshness, centred, frame, popup};
+pub(super) use shares::{Share, gauge, shares};
