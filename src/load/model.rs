@@ -1,0 +1,189 @@
+//! The vocabulary of a rehearsal: operations, phases, how a request can end.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$item_doc])* #[serde(rename = $text)] $item,)*
+        }
+
+        impl $name {
+            /// All of them, in the order in which they are shown.
+            pub const ALL: &[$name] = &[$($name::$item),*];
+
+            /// Its name in scenario files and reports.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$item => $text),* }
+            }
+
+            /// Its index in [`Self::ALL`].
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+
+            /// The one of that name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<$name> {
+                Self::ALL.iter().copied().find(|item| item.as_str() == name)
+            }
+
+            /// All names, for messages: `a, b, c`.
+            #[must_use]
+            pub fn names() -> String {
+                Self::ALL.iter().map(|item| item.as_str()).collect::<Vec<_>>().join(", ")
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+named! {
+    /// A call of the ticketing API, as scenarios and reports name it.
+    Operation {
+        /// `POST /queue`
+        Register = "register",
+        /// `GET /queue`
+        Poll = "poll",
+        /// `GET /concerts/{concertId}/performanceDates`
+        Dates = "dates",
+        /// `GET /concerts/{concertId}/performanceDates/{performanceDateId}/seats`
+        Seats = "seats",
+        /// `POST /reservations`
+        Reserve = "reserve",
+        /// `POST /accounts/{userId}/charge`
+        Charge = "charge",
+        /// `POST /users/{userId}/reservations/{reservationId}/pay`
+        Pay = "pay",
+        /// `DELETE /reservations/{reservationId}`
+        Cancel = "cancel",
+    }
+}
+
+impl Operation {
+    /// The phase it belongs to.
+    #[must_use]
+    pub const fn phase(self) -> PhaseName {
+        match self {
+            Operation::Register => PhaseName::Register,
+            Operation::Poll | Operation::Dates | Operation::Seats | Operation::Reserve => {
+                PhaseName::Open
+            }
+            Operation::Charge | Operation::Pay | Operation::Cancel => PhaseName::Pay,
+        }
+    }
+
+    /// Whether it is one of the queue's calls, which everyone makes, admitted or not.
+    #[must_use]
+    pub const fn is_queue(self) -> bool {
+        matches!(self, Operation::Register | Operation::Poll)
+    }
+}
+
+named! {
+    /// A part of the rehearsal.
+    PhaseName {
+        /// Before the sale opens: everyone takes a place in the queue.
+        Register = "register",
+        /// The sale is open: polling, looking, reserving.
+        Open = "open",
+        /// Those with a reservation charge their account and pay.
+        Pay = "pay",
+    }
+}
+
+named! {
+    /// How a request ended, as far as latencies are kept apart.
+    Class {
+        /// It did what it was sent for.
+        Ok = "ok",
+        /// The answer is a no that the scenario expects, such as a taken seat.
+        Refused = "refused",
+        /// Anything else: a 5xx, an unexpected 4xx, no answer at all.
+        Error = "error",
+    }
+}
+
+named! {
+    /// What kind of error it was.
+    Fault {
+        /// No connection could be made.
+        Connect = "connect",
+        /// The connection broke before the answer was complete.
+        Broken = "broken",
+        /// No answer within the request time-out.
+        Timeout = "timeout",
+        /// A 5xx.
+        Server = "5xx",
+        /// A 4xx that the scenario does not expect.
+        Client = "unexpected 4xx",
+        /// An answer that is not what the API promises.
+        Protocol = "protocol",
+    }
+}
+
+impl Fault {
+    /// Whether the server gave no answer at all.
+    #[must_use]
+    pub const fn is_silence(self) -> bool {
+        matches!(self, Fault::Connect | Fault::Broken | Fault::Timeout)
+    }
+}
+
+named! {
+    /// Where a virtual user is.
+    UserState {
+        /// Not registered yet.
+        Arriving = "arriving",
+        /// In the queue.
+        Waiting = "waiting",
+        /// Admitted, looking for a seat.
+        Admitted = "admitted",
+        /// Holds a seat, on the way to pay.
+        Reserved = "reserved",
+        /// Done: paid.
+        Paid = "paid",
+        /// Done: no seat within the attempts that the scenario grants.
+        WithoutSeat = "without seat",
+        /// Done: left the seat unpaid, as the scenario wants from some.
+        Left = "left",
+        /// Done for this run: the phase that was asked for ends here.
+        PhaseDone = "phase done",
+        /// Gave up after errors, or lost the place in the queue.
+        GaveUp = "gave up",
+    }
+}
+
+impl UserState {
+    /// Whether the user came to an end that the scenario intends.
+    #[must_use]
+    pub const fn is_finished(self) -> bool {
+        matches!(
+            self,
+            UserState::Paid | UserState::WithoutSeat | UserState::Left | UserState::PhaseDone
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_leads_back_to_its_item() {
+        for (at, operation) in Operation::ALL.iter().enumerate() {
+            assert_eq!(operation.index(), at);
+            assert_eq!(Operation::named(operation.as_str()), Some(*operation));
+        }
+        assert_eq!(Operation::named("paint"), None);
+    }
+}

@@ -1,0 +1,218 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SMALL: &str = "\
+title: small
+dataset: demo
+users: 10
+admission:
+  batch: 5
+  every: 1s
+thresholds:
+  buying: { operations: [reserve, pay], p95: 500ms, error_rate: 0 }
+  oversold: 0
+";
+
+fn set(overrides: &[&str]) -> Result<Scenario, String> {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    Scenario::parse("small.yaml", SMALL, &overrides).map_err(|error| error.to_string())
+}
+
+fn parse(text: &str) -> String {
+    Scenario::parse("x.yaml", text, &[])
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn every_shipped_scenario_is_valid() {
+    for builtin in builtins() {
+        let scenario = Scenario::load(builtin.name, &[]).unwrap();
+        assert_eq!(scenario.name, builtin.name);
+        assert_eq!(scenario.thresholds.business.oversold, Some(0));
+    }
+}
+
+#[test]
+fn the_reference_scenario_has_the_reference_numbers() {
+    let onsale = Scenario::load("onsale", &[]).unwrap();
+    assert_eq!((onsale.users, onsale.dataset.as_str()), (20_000, "onsale"));
+    assert_eq!(
+        (onsale.admission.batch, onsale.admission.every),
+        (500, Time::from_secs(15))
+    );
+    assert!((onsale.contention.popular_share - 0.8).abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_wrong_field_is_named_with_file_line_and_column() {
+    let unknown = parse(&SMALL.replace("batch: 5", "batches: 5"));
+    assert!(
+        unknown.starts_with("x.yaml:5:3: admission.batches: "),
+        "{unknown}"
+    );
+    assert!(unknown.contains("batch"), "{unknown}");
+
+    let type_ = parse(&SMALL.replace("users: 10", "users: many"));
+    assert!(type_.starts_with("x.yaml:3:8: users: "), "{type_}");
+
+    let unit = parse(&SMALL.replace("every: 1s", "every: 15"));
+    assert!(unit.starts_with("x.yaml:6:10: admission.every: "), "{unit}");
+    assert!(
+        unit.contains("has no unit: write a duration such as 15s"),
+        "{unit}"
+    );
+
+    let range = parse(&SMALL.replace("batch: 5", "batch: 0"));
+    assert_eq!(
+        range,
+        "x.yaml:5:3: admission.batch: is 0, must be 1 to 1000000"
+    );
+
+    let operation = parse(&SMALL.replace("[reserve, pay]", "[reserve, fly]"));
+    assert!(operation.starts_with("x.yaml:8:"), "{operation}");
+    assert!(
+        operation.contains("buying") && operation.contains("fly"),
+        "{operation}"
+    );
+
+    let group = parse(&SMALL.replace("operations: [reserve, pay], ", ""));
+    assert!(
+        group.starts_with("x.yaml:8:3: thresholds.buying: names no operations"),
+        "{group}"
+    );
+}
+
+#[test]
+fn what_is_not_yaml_is_refused_with_its_line() {
+    let broken = parse("title: [\nusers");
+    assert!(broken.starts_with("x.yaml:"), "{broken}");
+    assert!(!broken.contains('\n'), "one line: {broken}");
+    assert!(parse("").contains("title"), "{}", parse(""));
+    assert!(parse(&"# padding\n".repeat(7_000)).contains("longer than 65536 bytes"));
+}
+
+#[test]
+fn an_unknown_scenario_is_answered_with_the_known_ones() {
+    let error = Scenario::load("on-sale", &[]).unwrap_err().to_string();
+    assert!(error.contains("onsale-short, onsale, hot-seat"), "{error}");
+}
+
+#[test]
+fn an_override_replaces_a_field_of_any_depth() {
+    let scenario = set(&[
+        "admission.every=2s",
+        "users=20",
+        "title=7",
+        "thresholds.buying.p95=1us",
+    ])
+    .unwrap();
+    assert_eq!(scenario.admission.every, Time::from_secs(2));
+    assert_eq!((scenario.users, scenario.title.as_str()), (20, "7"));
+    let (name, buying) = &scenario.thresholds.groups[0];
+    assert_eq!(name, "buying");
+    assert_eq!(buying.p95, Some(Time(std::time::Duration::from_micros(1))));
+    assert_eq!(buying.error_rate, Some(0.0), "the other limits stay");
+}
+
+#[test]
+fn an_override_may_limit_an_operation_the_file_does_not_mention() {
+    let scenario = set(&["thresholds.cancel.p95=1s"]).unwrap();
+    let (name, group) = scenario
+        .thresholds
+        .groups
+        .iter()
+        .find(|(name, _)| name == "cancel")
+        .unwrap();
+    assert_eq!(group.resolve(name), Some(vec![Operation::Cancel]));
+    assert_eq!(
+        set(&["thresholds.oversold=3"])
+            .unwrap()
+            .thresholds
+            .business
+            .oversold,
+        Some(3)
+    );
+}
+
+#[test]
+fn an_unknown_path_is_answered_with_near_names() {
+    let error = set(&["admission.evry=1s"]).unwrap_err();
+    assert!(
+        error.starts_with(
+            "--set admission.evry=1s: `admission` has no `evry`; did you mean `every`?"
+        ),
+        "{error}"
+    );
+    assert!(
+        set(&["admision.every=1s"])
+            .unwrap_err()
+            .contains("did you mean `admission`?")
+    );
+    assert!(
+        set(&["users.x=1"])
+            .unwrap_err()
+            .contains("`users` has no fields of its own")
+    );
+    assert!(set(&["users"]).unwrap_err().contains("write path=value"));
+    assert!(
+        set(&["users=0"])
+            .unwrap_err()
+            .contains("users: is 0, must be 1 to")
+    );
+    assert!(
+        set(&["admission.every=15"])
+            .unwrap_err()
+            .contains("has no unit")
+    );
+}
+
+#[test]
+fn a_group_is_called_after_what_it_holds_or_says_so() {
+    let named = |name: &str| Group::default().resolve(name);
+    assert_eq!(named("pay"), Some(vec![Operation::Pay]));
+    assert_eq!(
+        named("open"),
+        Some(vec![
+            Operation::Poll,
+            Operation::Dates,
+            Operation::Seats,
+            Operation::Reserve
+        ])
+    );
+    assert_eq!(
+        named("all").map(|all| all.len()),
+        Some(Operation::ALL.len())
+    );
+    assert_eq!(named("everything"), None);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(?s).{0,300}") {
+        let _ = Scenario::parse("x.yaml", &text, &[]);
+    }
+
+    #[test]
+    fn no_change_of_a_line_makes_the_parser_panic(line in 0_usize..9, with in "[ \\-:a-z0-9\\[\\]{},&*!'\"%\t]{0,40}") {
+        let mut lines: Vec<&str> = SMALL.lines().collect();
+        lines[line] = &with;
+        let _ = Scenario::parse("x.yaml", &lines.join("\n"), &[]);
+    }
+
+    #[test]
+    fn no_override_makes_the_parser_panic(text in "(users|admission|thresholds|contention|[a-z.]{0,9})\\.?[a-z0-9._]{0,12}=?.{0,20}") {
+        let _ = set(&[&text]);
+    }
+
+    #[test]
+    fn a_scenario_survives_being_written_and_read(batch in 1_u64..1_000_000, every in 100_u64..3_600_000) {
+        let mut scenario = set(&[]).unwrap();
+        scenario.admission = Admission { batch, every: Time::from_millis(every) };
+        let text = serde_json::to_string(&scenario).unwrap();
+        let read: Scenario = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(read.admission.batch, batch);
+        prop_assert!(read.admission.every.0.abs_diff(scenario.admission.every.0).as_micros() <= 1);
+    }
+}

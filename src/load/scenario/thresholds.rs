@@ -1,0 +1,177 @@
+//! Thresholds as scenarios write them: named groups of requests with limits, and business limits
+//! beside them in the same map.
+
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::units::Time;
+use crate::load::model::{Operation, PhaseName};
+
+/// Everything under `thresholds:`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Thresholds {
+    /// Limits on requests, in the file's order. A group that names no operations is called after an
+    /// operation, a phase, or `all`.
+    pub groups: Vec<(String, Group)>,
+    /// Limits on what the business sees.
+    pub business: Business,
+}
+
+/// Limits on the requests of some operations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Group {
+    /// Which; left out: those the group is called after.
+    pub operations: Option<Vec<Operation>>,
+    /// Only those of this phase.
+    pub phase: Option<PhaseName>,
+    /// Mean latency of successes at most.
+    pub avg: Option<Time>,
+    /// Median latency of successes at most.
+    pub p50: Option<Time>,
+    /// 95 % of successes within this, from their planned instant.
+    pub p95: Option<Time>,
+    /// 99 % of successes within this.
+    pub p99: Option<Time>,
+    /// All successes within this.
+    pub max: Option<Time>,
+    /// Share of requests that may end in an error, 0 to 1. Refusals are no errors.
+    pub error_rate: Option<f64>,
+    /// Successes per second at least, from the first to the last.
+    pub rate: Option<f64>,
+}
+
+impl Group {
+    /// The operations it judges, given the name it stands under.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<Vec<Operation>> {
+        let all = Operation::ALL.iter().copied();
+        let named: Vec<Operation> = match &self.operations {
+            Some(operations) => operations.clone(),
+            None if name == ALL => all.collect(),
+            None => match (Operation::named(name), PhaseName::named(name)) {
+                // `register` and `pay` are both; the operation is meant.
+                (Some(operation), _) => vec![operation],
+                (None, Some(phase)) => all.filter(|operation| operation.phase() == phase).collect(),
+                (None, None) => return None,
+            },
+        };
+        let phase = self.phase;
+        Some(
+            named
+                .into_iter()
+                .filter(|op| phase.is_none_or(|phase| op.phase() == phase))
+                .collect(),
+        )
+    }
+
+    /// Whether it limits anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let times = [self.avg, self.p50, self.p95, self.p99, self.max];
+        times.iter().all(Option::is_none) && self.error_rate.is_none() && self.rate.is_none()
+    }
+}
+
+/// The name of the group that holds every operation.
+pub(crate) const ALL: &str = "all";
+
+/// Limits on what the business sees. What is left out is reported but not judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Business {
+    /// Seats with more than one live reservation.
+    pub oversold: Option<u64>,
+    /// Violations of the audit in all.
+    pub audit_violations: Option<u64>,
+    /// Successes that a client saw and the database does not know.
+    pub lost: Option<u64>,
+    /// Times that somebody waited while somebody behind was known to be let in.
+    pub inversions: Option<u64>,
+    /// Users who did not come to an end that the scenario intends.
+    pub unfinished: Option<u64>,
+    /// 95 % of the users were let in within this of the promised instant.
+    pub eta_error: Option<Time>,
+}
+
+impl Business {
+    /// Their names in scenario files.
+    pub const NAMES: [&str; 6] = [
+        "oversold",
+        "audit_violations",
+        "lost",
+        "inversions",
+        "unfinished",
+        "eta_error",
+    ];
+
+    fn count(&mut self, name: &str) -> Option<&mut Option<u64>> {
+        match name {
+            "oversold" => Some(&mut self.oversold),
+            "audit_violations" => Some(&mut self.audit_violations),
+            "lost" => Some(&mut self.lost),
+            "inversions" => Some(&mut self.inversions),
+            "unfinished" => Some(&mut self.unfinished),
+            _ => None,
+        }
+    }
+}
+
+struct ThresholdsVisitor;
+
+impl<'de> Visitor<'de> for ThresholdsVisitor {
+    type Value = Thresholds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a map of groups such as `buying: {{ p95: 500ms }}` and of {}",
+            Business::NAMES.join(", ")
+        )
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Thresholds, A::Error> {
+        let mut read = Thresholds::default();
+        while let Some(name) = map.next_key::<String>()? {
+            if let Some(count) = read.business.count(&name) {
+                *count = map.next_value()?;
+            } else if name == "eta_error" {
+                read.business.eta_error = map.next_value()?;
+            } else {
+                let group = map.next_value::<Group>()?;
+                if read.groups.iter().any(|(known, _)| *known == name) {
+                    return Err(de::Error::custom(format!(
+                        "the group `{name}` stands here twice"
+                    )));
+                }
+                read.groups.push((name, group));
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl<'de> Deserialize<'de> for Thresholds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Thresholds, D::Error> {
+        deserializer.deserialize_map(ThresholdsVisitor)
+    }
+}
+
+impl Serialize for Thresholds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, group) in &self.groups {
+            map.serialize_entry(name, group)?;
+        }
+        let business = &self.business;
+        map.serialize_entry("oversold", &business.oversold)?;
+        map.serialize_entry("audit_violations", &business.audit_violations)?;
+        map.serialize_entry("lost", &business.lost)?;
+        map.serialize_entry("inversions", &business.inversions)?;
+        map.serialize_entry("unfinished", &business.unfinished)?;
+        map.serialize_entry("eta_error", &business.eta_error)?;
+        map.end()
+    }
+}
