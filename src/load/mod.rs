@@ -1,4 +1,225 @@
-//! `concertctl load`: drives virtual users through a scenario, measures and judges.
+//! `concertctl load`: drives virtual users through a scenario over real connections, measures and
+//! judges. It sees the server from outside only: the ticketing API as its users do, the operations
+//! listener for dataset, admission and audit.
+//!
+//! # Phases
+//!
+//! `register`: admission is closed, as many lanes as the scenario says take one user after the other
+//! (a closed executor). `open`: the sale opens and every user polls exactly when the server said,
+//! looks and reserves once admitted. `pay`: who holds a seat charges and pays. The phases overlap as
+//! users flow from one to the next. A run of one phase alone starts from an unused dataset all the
+//! same: what comes before the phase happens without being measured, what comes after does not
+//! happen. Thresholds on operations of other phases are not judged then.
+//!
+//! # Measurement
+//!
+//! Latency counts from the instant at which a request was due (end of a think time, of the pause
+//! that `pollAfterMs` named, of a retry pause), so that waiting for a connection or for the
+//! generator itself is in it; service time counts from sending. Every attempt counts, repeats too.
+//!
+//! # Threads
+//!
+//! Workers are threads with a runtime each ([`worker`]); [`run`] conducts them from the caller's
+//! runtime and merges what they record ([`recorder`]).
 
+mod audit;
+mod connection;
+mod hall;
+mod health;
+mod judge;
 pub mod model;
+mod ops;
+pub mod plan;
+mod prepare;
+pub mod progress;
+pub mod recorder;
+pub mod report;
+mod run;
 pub mod scenario;
+pub mod summary;
+mod user;
+mod wire;
+mod worker;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use health::ThreadShare;
+pub use judge::{Ending, Judged, Outcome, Unit, Verdict};
+pub use model::PhaseName;
+pub use ops::OpsError;
+pub use progress::Progress;
+pub use scenario::{Scenario, ScenarioError};
+pub use summary::Summary;
+
+/// The server to rehearse on.
+#[derive(Clone)]
+pub struct Target {
+    /// The ticketing API, `http://host:port`.
+    pub api_url: String,
+    /// The operations listener, `http://host:port`.
+    pub ops_url: String,
+    /// The operations listener's bearer token.
+    pub ops_token: Option<String>,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = self.ops_token.as_ref().map(|_| "…");
+        let mut fields = f.debug_struct("Target");
+        fields
+            .field("api_url", &self.api_url)
+            .field("ops_url", &self.ops_url);
+        fields.field("ops_token", &token).finish()
+    }
+}
+
+/// When the dataset is replaced before a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reseed {
+    /// Never: a dataset that does not fit is an error that says what to do.
+    #[default]
+    Never,
+    /// When it is missing, another than the scenario's, or used.
+    WhenUnfit,
+    /// Always.
+    Always,
+}
+
+/// What to run and how.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// What to run.
+    pub scenario: Scenario,
+    /// Measure this phase alone.
+    pub phase: Option<PhaseName>,
+    /// When to replace the dataset.
+    pub reseed: Reseed,
+    /// The server runs in this process: it needs as many files for connections as the users do.
+    pub embedded: bool,
+}
+
+/// Why a run could not take place. Nothing was judged then.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The target is not one: a mistake in what was typed.
+    #[error("the target {0}")]
+    Target(String),
+    /// Nobody listens there.
+    #[error(
+        "no server at {target}: {reason}; start one with `concertctl serve`, or leave --target out to use an embedded one"
+    )]
+    Unreachable {
+        /// Host and port.
+        target: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The operations listener does not do what a run needs.
+    #[error("the operations listener: {0}")]
+    Ops(#[from] OpsError),
+    /// The dataset does not fit.
+    #[error("{0}")]
+    Dataset(String),
+    /// The dataset could not be loaded.
+    #[error("seeding failed: {0}")]
+    Seeding(String),
+    /// The generator could not start.
+    #[error("the load generator could not start: {0}")]
+    Generator(String),
+    /// Stopped before the first registration.
+    #[error("stopped before the first request")]
+    Stopped,
+}
+
+impl LoadError {
+    /// What the process exits with: 2 for a mistake in what was typed, else 1.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            LoadError::Target(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Steers a run from outside.
+#[derive(Clone, Debug)]
+pub struct LoadControl {
+    stop: CancellationToken,
+}
+
+impl LoadControl {
+    /// Ends the run gracefully: nothing new is sent, requests under way are awaited, the audit is
+    /// made and the summary is there as ever.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// A run under way. Dropped, it stops the run.
+#[derive(Debug)]
+pub struct RunHandle {
+    /// Snapshots, about four a second.
+    pub progress: watch::Receiver<Progress>,
+    /// Steers it.
+    pub control: LoadControl,
+    task: JoinHandle<Result<Summary, LoadError>>,
+}
+
+impl RunHandle {
+    /// Waits for the end. Bounded by the scenario's limits, its time-outs and the audit's.
+    ///
+    /// # Errors
+    /// When the run could not take place.
+    pub async fn join(mut self) -> Result<Summary, LoadError> {
+        let ended = (&mut self.task).await;
+        ended.unwrap_or_else(|error| Err(LoadError::Generator(error.to_string())))
+    }
+}
+
+impl Drop for RunHandle {
+    fn drop(&mut self) {
+        self.control.stop();
+    }
+}
+
+/// Starts a run. Must be called within a Tokio runtime; the users have threads of their own.
+#[must_use]
+pub fn start(target: Target, options: RunOptions) -> RunHandle {
+    let (sender, progress) = watch::channel(Progress::default());
+    let stop = CancellationToken::new();
+    let conducting = Box::pin(run::conduct(target, options, sender, stop.clone()));
+    RunHandle {
+        progress,
+        control: LoadControl { stop },
+        task: tokio::spawn(conducting),
+    }
+}
+
+/// A scenario that ships inside the binary, as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScenarioInfo {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// One line for people.
+    pub title: String,
+    /// The file's text.
+    pub text: &'static str,
+}
+
+/// The scenarios that ship inside the binary, the default first.
+#[must_use]
+pub fn scenarios() -> Vec<ScenarioInfo> {
+    let info = |builtin: &scenario::Builtin| {
+        let parsed = Scenario::parse(builtin.name, builtin.text, &[]);
+        let title = parsed.map_or_else(|error| error.to_string(), |scenario| scenario.title);
+        ScenarioInfo {
+            name: builtin.name,
+            title,
+            text: builtin.text,
+        }
+    };
+    scenario::builtins().iter().map(info).collect()
+}

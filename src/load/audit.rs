@@ -1,0 +1,97 @@
+//! After the run: the audit, and every success that a client saw looked up in the database.
+
+use super::ops::{Ops, OpsError};
+use crate::api::ops::{Audit, LOOKUP_MAX, LookupAnswer, LookupRequest};
+
+/// How many missing facts are named.
+const EXAMPLES: usize = 10;
+
+/// What audit and look-up found, as far as they could be had.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub audit: Option<Audit>,
+    pub lookup: Option<LookupAnswer>,
+    pub problem: Option<String>,
+}
+
+pub(super) async fn audit(ops: &Ops, facts: &LookupRequest) -> Findings {
+    let mut findings = Findings::default();
+    match ops.audit().await {
+        Ok(audit) => findings.audit = Some(audit),
+        Err(error) => findings.problem = Some(error.to_string()),
+    }
+    match look_up(ops, facts).await {
+        Ok(lookup) => findings.lookup = Some(lookup),
+        Err(error) => findings.problem = Some(error.to_string()),
+    }
+    findings
+}
+
+async fn look_up(ops: &Ops, facts: &LookupRequest) -> Result<LookupAnswer, OpsError> {
+    let mut sum = LookupAnswer::default();
+    for part in parts(facts) {
+        let answer = ops.lookup(&part).await?;
+        sum.checked += answer.checked;
+        sum.missing += answer.missing;
+        sum.examples.extend(answer.examples);
+        sum.examples.truncate(EXAMPLES);
+    }
+    Ok(sum)
+}
+
+/// The facts in parts that one look-up takes.
+fn parts(facts: &LookupRequest) -> Vec<LookupRequest> {
+    let empty = LookupRequest::default;
+    let places = facts.places.chunks(LOOKUP_MAX).map(|part| LookupRequest {
+        places: part.to_vec(),
+        ..empty()
+    });
+    let reservations = facts
+        .reservations
+        .chunks(LOOKUP_MAX)
+        .map(|part| LookupRequest {
+            reservations: part.to_vec(),
+            ..empty()
+        });
+    let payments = facts.payments.chunks(LOOKUP_MAX).map(|part| LookupRequest {
+        payments: part.to_vec(),
+        ..empty()
+    });
+    let charges = facts.charges.chunks(LOOKUP_MAX).map(|part| LookupRequest {
+        charges: part.to_vec(),
+        ..empty()
+    });
+    places
+        .chain(reservations)
+        .chain(payments)
+        .chain(charges)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ops::PlaceFact;
+
+    #[test]
+    fn every_fact_is_in_exactly_one_part_and_no_part_is_too_long() {
+        let place = |place| PlaceFact { place, user_id: 1 };
+        let facts = LookupRequest {
+            places: (0..25_000).map(place).collect(),
+            payments: vec![1, 2, 3],
+            ..LookupRequest::default()
+        };
+        let parts = parts(&facts);
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.places.len() + part.payments.len() <= LOOKUP_MAX)
+        );
+        let places: Vec<PlaceFact> = parts.iter().flat_map(|part| part.places.clone()).collect();
+        assert_eq!(places, facts.places);
+        assert_eq!(
+            parts.iter().map(|part| part.payments.len()).sum::<usize>(),
+            3
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! Real TCP connections, one request at a time each, and what can go wrong on them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use super::model::Fault;
+
+/// An answer longer than this is not one of the API's.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// A request as the connections take it.
+pub(super) type Outgoing = Request<Full<Bytes>>;
+
+/// Whether the caller reads the body of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Always.
+    Body,
+    /// Only when it is not a success: the reason is in there.
+    Reason,
+}
+
+/// A complete answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: StatusCode,
+    /// The `Wait-Token` header.
+    pub token: Option<HeaderValue>,
+    /// The `Retry-After` header, in seconds.
+    pub retry_after: Option<Duration>,
+    /// Empty unless it was wanted.
+    pub body: Bytes,
+    /// When it was complete.
+    pub done: Instant,
+}
+
+/// How and where to connect.
+#[derive(Debug)]
+pub(super) struct Connector {
+    pub addr: SocketAddr,
+    pub connect_timeout: Duration,
+    pub request_timeout: Duration,
+}
+
+/// One connection. The task that drives it ends with it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Connector {
+    async fn connect(&self) -> Result<Connection, Fault> {
+        let connecting = async {
+            let stream = TcpStream::connect(self.addr)
+                .await
+                .map_err(|_| Fault::Connect)?;
+            // Requests are small and answered one by one: waiting to fill a segment only adds delay.
+            stream.set_nodelay(true).map_err(|_| Fault::Connect)?;
+            let (sender, driver) = http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|_| Fault::Connect)?;
+            let driver = tokio::spawn(async move {
+                // An error reaches the request that it breaks.
+                let _ = driver.await;
+            });
+            Ok(Connection {
+                sender,
+                driver: driver.abort_handle(),
+            })
+        };
+        timeout(self.connect_timeout, connecting)
+            .await
+            .unwrap_or(Err(Fault::Connect))
+    }
+
+    /// Sends `request` over the connection in `slot`, made or made again as needed, and reads the
+    /// answer to its end. A connection that cannot be used any more is dropped from the slot.
+    pub(super) async fn exchange(
+        &self,
+        slot: &mut Option<Connection>,
+        request: Outgoing,
+        want: Want,
+    ) -> Result<Answer, Fault> {
+        let was_idle = slot.is_some();
+        // Taken out, so that a cancelled or failed exchange leaves no half-used connection behind.
+        let mut connection = match slot.take() {
+            Some(connection) if !connection.sender.is_closed() => connection,
+            _ => self.connect().await?,
+        };
+        let exchanging = async {
+            let response = match send(&mut connection, request).await {
+                Ok(response) => response,
+                // The server closed the idle connection before it saw the request: that is its good
+                // right, and what was not sent can be sent again, once, over a new one.
+                Err(Unsent(Some(request))) if was_idle => {
+                    connection = self.connect().await?;
+                    send(&mut connection, *request)
+                        .await
+                        .map_err(|_| Fault::Broken)?
+                }
+                Err(_) => return Err(Fault::Broken),
+            };
+            read(response, want).await
+        };
+        let answer = timeout(self.request_timeout, exchanging)
+            .await
+            .unwrap_or(Err(Fault::Timeout))?;
+        if !connection.sender.is_closed() {
+            *slot = Some(connection);
+        }
+        Ok(answer)
+    }
+}
+
+/// A request that got no answer; it is inside when not a byte of it was sent.
+struct Unsent(Option<Box<Outgoing>>);
+
+async fn send(
+    connection: &mut Connection,
+    request: Outgoing,
+) -> Result<Response<Incoming>, Unsent> {
+    if connection.sender.ready().await.is_err() {
+        return Err(Unsent(Some(Box::new(request))));
+    }
+    let sending = connection.sender.try_send_request(request);
+    sending
+        .await
+        .map_err(|mut error| Unsent(error.take_message().map(Box::new)))
+}
+
+async fn read(response: Response<Incoming>, want: Want) -> Result<Answer, Fault> {
+    let (head, mut body) = response.into_parts();
+    let keep = want == Want::Body || !head.status.is_success();
+    let (mut first, mut rest, mut length) = (Bytes::new(), BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Fault::Broken)?.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length > MAX_BODY {
+            return Err(Fault::Protocol);
+        }
+        // Nearly all answers come in one piece, which is kept as it is.
+        match keep {
+            false => {}
+            true if first.is_empty() => first = data,
+            true => rest.extend_from_slice(&data),
+        }
+    }
+    let done = Instant::now();
+    if !rest.is_empty() {
+        let mut whole = BytesMut::with_capacity(length);
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&rest);
+        first = whole.freeze();
+    }
+    let seconds = |value: &HeaderValue| value.to_str().ok()?.parse::<u64>().ok();
+    let retry_after = head.headers.get(RETRY_AFTER).and_then(seconds);
+    Ok(Answer {
+        status: head.status,
+        token: head.headers.get(crate::api::WAIT_TOKEN).cloned(),
+        retry_after: retry_after.map(|seconds| Duration::from_secs(seconds.min(60))),
+        body: first,
+        done,
+    })
+}
+
+/// Connections that users share when there are fewer than users.
+#[derive(Debug)]
+pub(super) struct Pool {
+    permits: Semaphore,
+    /// The one used last is used next, so that the others may be closed by the server.
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Pool {
+    fn new(connections: usize) -> Pool {
+        Pool {
+            permits: Semaphore::new(connections),
+            idle: Mutex::default(),
+        }
+    }
+}
+
+/// A user's way to a connection.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// Its own, kept alive between requests.
+    Own(Option<Connection>),
+    /// One of a pool, for a request at a time.
+    Shared(Arc<Pool>),
+}
+
+/// Hands out lines within the connection budget of one worker.
+#[derive(Clone, Debug)]
+pub(super) struct Lines(Option<Arc<Pool>>);
+
+impl Lines {
+    /// Lines for `users` users over at most `connections` connections.
+    pub(super) fn new(users: usize, connections: usize) -> Lines {
+        Lines((connections < users).then(|| Arc::new(Pool::new(connections.max(1)))))
+    }
+
+    pub(super) fn line(&self) -> Line {
+        match &self.0 {
+            None => Line::Own(None),
+            Some(pool) => Line::Shared(Arc::clone(pool)),
+        }
+    }
+}
+
+/// What an exchange over a line came to.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub result: Result<Answer, Fault>,
+    /// When it was this request's turn.
+    pub sent: Instant,
+    /// How long it waited for a shared connection.
+    pub waited: Option<Duration>,
+}
+
+impl Line {
+    /// Sends `request` and reads the answer, waiting for a connection first where they are shared.
+    pub(super) async fn exchange(
+        &mut self,
+        connector: &Connector,
+        request: Outgoing,
+        want: Want,
+    ) -> Exchange {
+        match self {
+            Line::Own(slot) => {
+                let sent = Instant::now();
+                let result = connector.exchange(slot, request, want).await;
+                Exchange {
+                    result,
+                    sent,
+                    waited: None,
+                }
+            }
+            Line::Shared(pool) => {
+                let asked = Instant::now();
+                let _permit = pool.permits.acquire().await;
+                let sent = Instant::now();
+                let mut slot = pool.idle.lock().pop();
+                let result = connector.exchange(&mut slot, request, want).await;
+                pool.idle.lock().extend(slot);
+                Exchange {
+                    result,
+                    sent,
+                    waited: Some(sent.duration_since(asked)),
+                }
+            }
+        }
+    }
+}

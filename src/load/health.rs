@@ -1,0 +1,153 @@
+//! The generator's own health: how much of a core each worker used, how long it waited for one, and
+//! how many files it may open.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Files that a process needs beside its connections: logs, libraries, the database and its reports.
+const RESERVED_FILES: u64 = 200;
+
+/// Processor time of one thread, read by the thread itself.
+#[derive(Debug, Default)]
+pub(super) struct ThreadClock {
+    first: Mutex<Option<(Instant, Stat)>>,
+    /// Nanoseconds since `first`.
+    wall: AtomicU64,
+    running: AtomicU64,
+    queued: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    running: u64,
+    queued: u64,
+}
+
+/// Shares of a thread's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadShare {
+    /// Spent on a core, 0 to 1.
+    pub running: f64,
+    /// Spent ready to run while others had the cores, 0 to 1.
+    pub queued: f64,
+}
+
+impl ThreadClock {
+    /// Reads the clock every quarter of a second, on the thread that it belongs to.
+    pub(super) async fn keep(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        loop {
+            ticks.tick().await;
+            self.read();
+        }
+    }
+
+    /// Reads the clock of the calling thread.
+    pub(super) fn read(&self) {
+        let Some(stat) = thread_stat() else { return };
+        let now = Instant::now();
+        let (begun, first) = *self.first.lock().get_or_insert((now, stat));
+        let wall = u64::try_from(now.duration_since(begun).as_nanos()).unwrap_or(u64::MAX);
+        self.wall.store(wall, Relaxed);
+        self.running
+            .store(stat.running.saturating_sub(first.running), Relaxed);
+        self.queued
+            .store(stat.queued.saturating_sub(first.queued), Relaxed);
+    }
+
+    /// Its shares so far; `None` where the system does not tell.
+    pub(super) fn share(&self) -> Option<ThreadShare> {
+        let wall = self.wall.load(Relaxed);
+        (wall > 0).then(|| ThreadShare {
+            running: self.running.load(Relaxed) as f64 / wall as f64,
+            queued: self.queued.load(Relaxed) as f64 / wall as f64,
+        })
+    }
+}
+
+/// <https://docs.kernel.org/scheduler/sched-stats.html>, "/proc/<pid>/schedstat": nanoseconds on a
+/// core, nanoseconds on a run queue. Linux only.
+fn thread_stat() -> Option<Stat> {
+    parse_stat(&std::fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    Some(Stat {
+        running: numbers.next()?.ok()?,
+        queued: numbers.next()?.ok()?,
+    })
+}
+
+/// Raises the soft limit of open files to the hard one and gives the soft limit that holds then;
+/// `None`: without limit.
+pub(super) fn raise_file_limit() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return limit.current;
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Refused, the soft limit stays, and the budget below follows it.
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current
+}
+
+/// How many connections the run may hold: one per user as far as files go. With the server in the
+/// same process each connection takes two files.
+pub(super) fn connection_budget(
+    users: u32,
+    wanted: Option<u32>,
+    file_limit: Option<u64>,
+    embedded: bool,
+) -> usize {
+    let files = file_limit.map_or(u64::MAX, |limit| limit.saturating_sub(RESERVED_FILES));
+    let files = files / if embedded { 2 } else { 1 };
+    let budget = u64::from(wanted.unwrap_or(users).min(users))
+        .min(files)
+        .max(1);
+    usize::try_from(budget).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_connection_budget_follows_the_file_limit() {
+        assert_eq!(connection_budget(20_000, None, Some(20_200), false), 20_000);
+        assert_eq!(connection_budget(20_000, None, Some(20_200), true), 10_000);
+        assert_eq!(connection_budget(100, Some(1_000), None, true), 100);
+        assert_eq!(connection_budget(100, Some(7), Some(1_024), false), 7);
+        assert_eq!(connection_budget(100, None, Some(10), false), 1);
+    }
+
+    #[test]
+    fn a_busy_thread_shows_as_busy() {
+        let clock = ThreadClock::default();
+        clock.read();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(60) {
+            std::hint::spin_loop();
+        }
+        clock.read();
+        if let Some(share) = clock.share() {
+            assert!(share.running > 0.05 && share.running <= 1.1, "{share:?}");
+        }
+        assert_eq!(
+            parse_stat("12 3 4\n"),
+            Some(Stat {
+                running: 12,
+                queued: 3
+            })
+        );
+        assert_eq!(parse_stat("12"), None);
+    }
+}

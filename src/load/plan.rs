@@ -1,0 +1,166 @@
+//! The capacity estimate: what a scenario should lead to, computed before anything is sent.
+
+use super::scenario::Scenario;
+
+/// One line of the estimate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What is estimated.
+    pub quantity: &'static str,
+    /// The estimate, with how it came about.
+    pub value: String,
+}
+
+/// The estimate of `scenario`, line by line.
+#[must_use]
+pub fn estimate(scenario: &Scenario) -> Vec<Line> {
+    let estimate = &scenario.estimate;
+    let users = f64::from(scenario.users);
+    let window = estimate.window.0.as_secs_f64();
+    let tps = users * f64::from(estimate.transactions) / window;
+    let (past_low, past_high) = (tps * estimate.share_low, tps * estimate.share_high);
+    // Of the lower of these, again this share of the users reserves.
+    let (seat_low, seat_high) = (past_low * estimate.share_low, past_low * estimate.share_high);
+    let admission = &scenario.admission;
+    let every = admission.every.0.as_secs_f64();
+    let batches = u64::from(scenario.users).div_ceil(admission.batch);
+    let admitted_after = (batches - 1) as f64 * every;
+    let range = |low: f64, high: f64| format!("{}–{} TPS", number(low), number(high));
+    let line = |quantity, value| Line { quantity, value };
+    vec![
+        line("expected users", number(users)),
+        line(
+            "transactions per user",
+            format!(
+                "{}: choose date, choose seat, reserve, charge, pay",
+                estimate.transactions
+            ),
+        ),
+        line(
+            "window",
+            format!("{}, in which most requests arrive", estimate.window),
+        ),
+        line(
+            "expected TPS",
+            format!(
+                "{} × {} / {} = {}",
+                number(users),
+                estimate.transactions,
+                number(window),
+                number(tps)
+            ),
+        ),
+        line(
+            "queue (register, status)",
+            format!(
+                "every user; what passes the queue is limited to {}",
+                range(past_low, past_high)
+            ),
+        ),
+        line("date / seat selection", range(past_low, past_high)),
+        line(
+            "reserve, charge, pay",
+            format!(
+                "{} each ({} of the users succeed)",
+                range(seat_low, seat_high),
+                shares(scenario)
+            ),
+        ),
+        line(
+            "admission",
+            format!(
+                "{} every {}: {} a second, the last after {}",
+                number(admission.batch as f64),
+                admission.every,
+                number(admission.batch as f64 / every),
+                time(admitted_after)
+            ),
+        ),
+    ]
+}
+
+fn shares(scenario: &Scenario) -> String {
+    let percent = |share: f64| (share * 100.0).round();
+    format!(
+        "{}–{} %",
+        percent(scenario.estimate.share_low),
+        percent(scenario.estimate.share_high)
+    )
+}
+
+fn time(seconds: f64) -> String {
+    if seconds >= 120.0 {
+        format!("{:.1} min", seconds / 60.0)
+    } else {
+        format!("{seconds:.0} s")
+    }
+}
+
+/// A number with thousands separated, and a decimal where it would say too little without.
+pub(crate) fn number(value: f64) -> String {
+    let whole = value.abs() >= 10.0 || value.fract().abs() < 1e-9;
+    let text = if whole {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
+    };
+    let (integer, rest) = text
+        .split_once('.')
+        .map_or((text.as_str(), String::new()), |(i, r)| {
+            (i, format!(".{r}"))
+        });
+    let (sign, digits) = integer
+        .strip_prefix('-')
+        .map_or(("", integer), |digits| ("-", digits));
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{sign}{grouped}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_scenario_gives_the_reference_estimate() {
+        let lines = estimate(&Scenario::load("onsale", &[]).unwrap());
+        let value = |quantity: &str| {
+            lines
+                .iter()
+                .find(|line| line.quantity == quantity)
+                .unwrap()
+                .value
+                .clone()
+        };
+        assert_eq!(value("expected users"), "20,000");
+        assert_eq!(value("expected TPS"), "20,000 × 5 / 10 = 10,000");
+        assert_eq!(value("date / seat selection"), "1,000–2,000 TPS");
+        assert_eq!(
+            value("reserve, charge, pay"),
+            "100–200 TPS each (10–20 % of the users succeed)"
+        );
+        assert!(
+            value("admission").ends_with("the last after 9.8 min"),
+            "{}",
+            value("admission")
+        );
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (value, text) in [
+            (1_234_567.0, "1,234,567"),
+            (999.0, "999"),
+            (3.25, "3.2"),
+            (33.3, "33"),
+            (-1_000.0, "-1,000"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+}

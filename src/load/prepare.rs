@@ -1,0 +1,259 @@
+//! Before the first request: is the target there, does its dataset fit, is the door closed?
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::ops::{Ops, OpsError};
+use super::progress::{Progress, Step};
+use super::scenario::Scenario;
+use super::{LoadError, Reseed};
+use crate::api::ops::{
+    AdmissionChange, AdmissionState, Opening, SeedPhase, SeedProgress, SeedRequest, Status,
+};
+
+/// A seeding that writes no row for this long has stalled.
+const SEED_STALL: Duration = Duration::from_secs(120);
+const SEED_LOOK: Duration = Duration::from_millis(100);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `http://host:port` taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub authority: String,
+    pub host: String,
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// # Errors
+    /// When it is not the URL of an HTTP server.
+    pub(super) fn parse(url: &str) -> Result<Endpoint, LoadError> {
+        let wrong =
+            |reason: &str| LoadError::Target(format!("`{url}` {reason}: write http://host:port"));
+        let uri: http::Uri = url.parse().map_err(|_| wrong("is not a URL"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                return Err(wrong(
+                    "asks for TLS, which the load generator does not speak",
+                ));
+            }
+            _ => return Err(wrong("is not a URL")),
+        }
+        if !matches!(uri.path(), "" | "/") {
+            return Err(wrong("has a path; the API's paths are fixed"));
+        }
+        let authority = uri.authority().ok_or_else(|| wrong("has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(wrong("carries a user name"));
+        }
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        let port = authority.port_u16().unwrap_or(80);
+        Ok(Endpoint {
+            authority: authority.to_string(),
+            host,
+            port,
+        })
+    }
+
+    pub(super) async fn resolve(&self) -> Result<SocketAddr, LoadError> {
+        let found = lookup_host((self.host.as_str(), self.port)).await;
+        let unreachable = |reason: String| LoadError::Unreachable {
+            target: self.authority.clone(),
+            reason,
+        };
+        let mut found = found.map_err(|error| unreachable(error.to_string()))?;
+        found
+            .next()
+            .ok_or_else(|| unreachable("the name has no address".to_owned()))
+    }
+
+    /// Whether somebody listens there.
+    pub(super) async fn probe(&self, addr: SocketAddr) -> Result<(), LoadError> {
+        let unreachable = |reason: String| LoadError::Unreachable {
+            target: self.authority.clone(),
+            reason,
+        };
+        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable(format!(
+                "no connection within {} s",
+                CONNECT_TIMEOUT.as_secs()
+            ))),
+        }
+    }
+}
+
+/// A server ready for the first registration.
+pub(super) struct Ready {
+    pub status: Status,
+    /// How admission was set before.
+    pub before: AdmissionState,
+}
+
+pub(super) async fn prepare(
+    ops: &Ops,
+    scenario: &Scenario,
+    reseed: Reseed,
+    progress: &watch::Sender<Progress>,
+    stop: &CancellationToken,
+) -> Result<Ready, LoadError> {
+    let mut status = ops.status().await?;
+    let misfit = misfit(&status, scenario);
+    let seeds = match (reseed, &misfit) {
+        (Reseed::Always, _) | (Reseed::WhenUnfit, Some(_)) => true,
+        (Reseed::WhenUnfit, None) | (Reseed::Never, None) => false,
+        (Reseed::Never, Some(reason)) => {
+            return Err(LoadError::Dataset(format!(
+                "{reason}; --reseed replaces it"
+            )));
+        }
+    };
+    if seeds {
+        seed(ops, &scenario.dataset, progress, stop).await?;
+        status = ops.status().await?;
+        if let Some(reason) = self::misfit(&status, scenario) {
+            return Err(LoadError::Dataset(reason));
+        }
+    }
+    let before = status.admission.clone();
+    let change = AdmissionChange {
+        batch: Some(scenario.admission.batch),
+        every_ms: Some(u64::try_from(scenario.admission.every.0.as_millis()).unwrap_or(u64::MAX)),
+        paused: Some(false),
+        opening: Some(Opening::Closed),
+    };
+    ops.admission(&change).await?;
+    Ok(Ready { status, before })
+}
+
+/// Why the scenario cannot run on what the server holds.
+fn misfit(status: &Status, scenario: &Scenario) -> Option<String> {
+    let wanted = &scenario.dataset;
+    let Some(dataset) = &status.dataset else {
+        return Some(format!(
+            "the server holds no dataset, the scenario wants `{wanted}`"
+        ));
+    };
+    if dataset.profile != *wanted {
+        return Some(format!(
+            "the server holds the dataset `{}`, the scenario wants `{wanted}`",
+            dataset.profile
+        ));
+    }
+    if dataset.users < u64::from(scenario.users) {
+        return Some(format!(
+            "the dataset has {} users, the scenario wants {}",
+            dataset.users, scenario.users
+        ));
+    }
+    let registered = status.queue.registered;
+    (registered > 0).then(|| {
+        format!("the dataset has been used: {registered} people are in its queue, and each may register once")
+    })
+}
+
+async fn seed(
+    ops: &Ops,
+    profile: &str,
+    progress: &watch::Sender<Progress>,
+    stop: &CancellationToken,
+) -> Result<(), LoadError> {
+    let request = SeedRequest {
+        profile: Some(profile.to_owned()),
+        profile_yaml: None,
+        replace: true,
+    };
+    let mut seen = ops.seed(&request).await?;
+    let mut moved = Instant::now();
+    loop {
+        progress.send_modify(|progress| progress.step = Step::Seeding(seen.clone()));
+        match seen.phase {
+            SeedPhase::Done => return Ok(()),
+            SeedPhase::Running => {}
+            SeedPhase::Idle | SeedPhase::Cancelled | SeedPhase::Failed => {
+                return Err(seed_failed(&seen));
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Err(LoadError::Stopped),
+            () = tokio::time::sleep(SEED_LOOK) => {}
+        }
+        let next = ops.seeding().await?;
+        if next.rows_done != seen.rows_done {
+            moved = Instant::now();
+        }
+        if moved.elapsed() > SEED_STALL {
+            let reason = format!("no row was written for {} s", SEED_STALL.as_secs());
+            return Err(LoadError::Seeding(reason));
+        }
+        seen = next;
+    }
+}
+
+fn seed_failed(seen: &SeedProgress) -> LoadError {
+    let reason = seen
+        .error
+        .clone()
+        .unwrap_or_else(|| format!("it ended as {:?}", seen.phase).to_lowercase());
+    LoadError::Seeding(reason)
+}
+
+/// Opens the sale; tries again while the server is silent, at most for `patience`.
+pub(super) async fn open_sale(ops: &Ops, patience: Duration) -> Result<(), OpsError> {
+    let change = AdmissionChange {
+        opening: Some(Opening::Now),
+        ..AdmissionChange::default()
+    };
+    let deadline = Instant::now() + patience;
+    loop {
+        match ops.admission(&change).await {
+            Ok(_) => return Ok(()),
+            Err(OpsError::NoAnswer { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Gives the server its batch and interval back. The sale stays open.
+pub(super) async fn restore(ops: &Ops, before: &AdmissionState) -> Result<(), OpsError> {
+    let change = AdmissionChange {
+        batch: Some(before.batch),
+        every_ms: Some(before.every_ms),
+        paused: Some(before.paused),
+        opening: None,
+    };
+    ops.admission(&change).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_plain_http_url() {
+        let endpoint = Endpoint::parse("http://127.0.0.1:8080/").unwrap();
+        assert_eq!((endpoint.host.as_str(), endpoint.port), ("127.0.0.1", 8080));
+        assert_eq!(Endpoint::parse("http://[::1]:9").unwrap().host, "::1");
+        assert_eq!(Endpoint::parse("http://tickets.example").unwrap().port, 80);
+        for url in [
+            "",
+            "127.0.0.1:8080",
+            "https://a",
+            "http://a/api",
+            "ftp://a",
+            "http://u:p@a",
+            "http://",
+        ] {
+            let error = Endpoint::parse(url).unwrap_err().to_string();
+            assert!(error.contains("write http://host:port"), "{url}: {error}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a run shows of itself while it is under way: a snapshot, published about four times a second.
+
+use std::time::Duration;
+
+use super::model::{Class, Operation, PhaseName, UserState};
+use super::recorder::{Frame, Statuses};
+use crate::api::ops::{QueueState, SeedProgress};
+
+/// Where a run is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Step {
+    /// Looking at the target.
+    #[default]
+    Connecting,
+    /// Waiting for the dataset.
+    Seeding(SeedProgress),
+    /// Users are under way; the phase that most of them are in.
+    Running(PhaseName),
+    /// Ended by hand, by its limits, or because the server was lost: last answers are awaited.
+    Stopping,
+    /// Comparing what clients saw with the database.
+    Auditing,
+    /// Over: the summary is there.
+    Finished,
+}
+
+/// How far one phase has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhaseProgress {
+    /// Which.
+    pub phase: PhaseName,
+    /// Users through with it.
+    pub done: u64,
+    /// Users who have come to it or will.
+    pub total: u64,
+}
+
+/// One operation so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OperationProgress {
+    /// Which.
+    pub operation: Operation,
+    /// Requests that ended.
+    pub count: u64,
+    /// Of those, intended refusals.
+    pub refused: u64,
+    /// Of those, errors.
+    pub errors: u64,
+    /// Latency of successes from the planned instant.
+    pub p50: Duration,
+    /// 95 % of successes within this.
+    pub p95: Duration,
+    /// 99 % of successes within this.
+    pub p99: Duration,
+    /// The longest success.
+    pub max: Duration,
+}
+
+/// A snapshot of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The scenario's name.
+    pub scenario: String,
+    /// Where it is.
+    pub step: Step,
+    /// Since the first registration.
+    pub elapsed: Duration,
+    /// When it should end, on the same clock; absent while nobody can tell.
+    pub expected_end: Option<Duration>,
+    /// Phases of this run.
+    pub phases: Vec<PhaseProgress>,
+    /// Users by state.
+    pub users: Vec<(UserState, u64)>,
+    /// Requests that ended per second, over the last second.
+    pub tps: f64,
+    /// Requests that ended so far.
+    pub requests: u64,
+    /// By class of status.
+    pub statuses: Statuses,
+    /// Operations that ran.
+    pub operations: Vec<OperationProgress>,
+    /// 95 % of the successes outside the queue within this, from the planned instant.
+    pub p95: Option<Duration>,
+    /// Seats that clients hold or have paid.
+    pub seats_reserved: u64,
+    /// Seats that clients have paid.
+    pub seats_paid: u64,
+    /// The server's queue, as it said last.
+    pub queue: Option<QueueState>,
+    /// 99 % of timed requests started within this after their planned instant.
+    pub lag_p99: Duration,
+}
+
+impl Progress {
+    /// Users in that state.
+    #[must_use]
+    pub fn users_in(&self, state: UserState) -> u64 {
+        self.users
+            .iter()
+            .find(|(known, _)| *known == state)
+            .map_or(0, |(_, count)| *count)
+    }
+
+    /// Takes over what was measured so far.
+    pub(super) fn take(&mut self, frame: &Frame) {
+        self.requests = frame.requests();
+        self.statuses = frame.statuses;
+        self.lag_p99 = Duration::from_micros(frame.lag.value_at_quantile(0.99));
+        self.operations = Operation::ALL
+            .iter()
+            .filter_map(|operation| operation_so_far(frame, *operation))
+            .collect();
+        let buying: Vec<Operation> = Operation::ALL
+            .iter()
+            .copied()
+            .filter(|operation| !operation.is_queue())
+            .collect();
+        let ok = frame.total(&buying, None, Class::Ok);
+        self.p95 = ok.map(|ok| Duration::from_micros(ok.latency.value_at_quantile(0.95)));
+    }
+
+    /// Takes over where the users are.
+    pub(super) fn place(&mut self, users: Vec<(UserState, u64)>, only: Option<PhaseName>) {
+        self.users = users;
+        let of = |states: &[UserState]| {
+            states
+                .iter()
+                .map(|state| self.users_in(*state))
+                .sum::<u64>()
+        };
+        let all: u64 = self.users.iter().map(|(_, count)| count).sum();
+        let settled = of(&[UserState::Paid, UserState::Left]);
+        let (arriving, reserved) = (of(&[UserState::Arriving]), of(&[UserState::Reserved]));
+        let through = settled + reserved + of(&[UserState::WithoutSeat, UserState::PhaseDone]);
+        let gave_up = of(&[UserState::GaveUp]);
+        let phases = [
+            (PhaseName::Register, all - arriving.min(all), all),
+            (PhaseName::Open, through + gave_up, all),
+            (PhaseName::Pay, settled, settled + reserved),
+        ];
+        let wanted = |phase: PhaseName| only.is_none_or(|only| phase <= only);
+        let phases = phases.into_iter().filter(|(phase, ..)| wanted(*phase));
+        self.phases = phases
+            .map(|(phase, done, total)| PhaseProgress { phase, done, total })
+            .collect();
+        self.seats_paid = self.users_in(UserState::Paid);
+        let holding = if only == Some(PhaseName::Open) {
+            UserState::PhaseDone
+        } else {
+            UserState::Reserved
+        };
+        self.seats_reserved = settled + self.users_in(holding);
+    }
+}
+
+fn operation_so_far(frame: &Frame, operation: Operation) -> Option<OperationProgress> {
+    let count = |class| frame.count(&[operation], None, class);
+    let (ok, refused, errors) = (count(Class::Ok), count(Class::Refused), count(Class::Error));
+    if ok + refused + errors == 0 {
+        return None;
+    }
+    let cell = frame.total(&[operation], None, Class::Ok);
+    let at = |quantile: f64| {
+        let micros = cell
+            .as_ref()
+            .map_or(0, |cell| cell.latency.value_at_quantile(quantile));
+        Duration::from_micros(micros)
+    };
+    Some(OperationProgress {
+        operation,
+        count: ok + refused + errors,
+        refused,
+        errors,
+        p50: at(0.5),
+        p95: at(0.95),
+        p99: at(0.99),
+        max: at(1.0),
+    })
+}

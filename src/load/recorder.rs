@@ -1,0 +1,382 @@
+//! Measurements: what one worker thread writes down, and what all of them add up to.
+//!
+//! A worker records into a [`Frame`] behind a lock that is free except for the instant in which the
+//! reader swaps the frame for an empty one; merging happens on the reader's side. Memory depends on
+//! the kinds of requests, not on their number. Latencies are HdrHistograms of microseconds with
+//! three significant digits, 1 µs to [`LONGEST_US`]; longer ones count as that long.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+
+use super::model::{Class, Fault, Operation, PhaseName};
+
+/// The longest latency that is told from longer ones, in microseconds: 2 minutes.
+pub const LONGEST_US: u64 = 120_000_000;
+
+const CELLS: usize = Operation::ALL.len() * PhaseName::ALL.len() * Class::ALL.len();
+
+/// A histogram of microseconds.
+#[must_use]
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds are constant and valid")
+}
+
+/// A duration in whole microseconds, at least 1, so that it has a place in a histogram.
+#[must_use]
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros())
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
+/// One finished request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// What was called.
+    pub operation: Operation,
+    /// In which phase.
+    pub phase: PhaseName,
+    /// How it ended.
+    pub class: Class,
+    /// What kind of error it was, for errors.
+    pub fault: Option<Fault>,
+    /// The status, or 0 when there was no answer.
+    pub status: u16,
+    /// When it should have been sent.
+    pub planned: Instant,
+    /// When it was sent.
+    pub sent: Instant,
+    /// When the answer was complete.
+    pub done: Instant,
+}
+
+/// The requests of one operation, phase and class.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// From the planned instant to the end of the answer, µs.
+    pub latency: Histogram<u64>,
+    /// From sending to the end of the answer, µs.
+    pub service: Histogram<u64>,
+    /// When the first and the last of them ended.
+    pub span: Option<(Instant, Instant)>,
+}
+
+impl Cell {
+    fn new() -> Cell {
+        Cell {
+            latency: histogram(),
+            service: histogram(),
+            span: None,
+        }
+    }
+
+    fn add(&mut self, other: &Cell) {
+        merge(&mut self.latency, &other.latency);
+        merge(&mut self.service, &other.service);
+        self.span = match (self.span, other.span) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, two) => one.or(two),
+        };
+    }
+}
+
+fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) {
+    into.add(from)
+        .expect("all histograms here have the same bounds");
+}
+
+/// How many requests ended with which class of status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Statuses {
+    /// 2xx
+    pub success: u64,
+    /// 4xx (and the few that are neither)
+    pub client: u64,
+    /// 5xx
+    pub server: u64,
+    /// No answer.
+    pub none: u64,
+}
+
+/// Everything measured, of one worker since the last swap or of all over the run.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    cells: Vec<Option<Box<Cell>>>,
+    faults: [[u64; Fault::ALL.len()]; Operation::ALL.len()],
+    /// By class of status.
+    pub statuses: Statuses,
+    /// How much later than planned the generator's own timers fired, µs.
+    pub lag: Histogram<u64>,
+    /// How long requests waited for one of the shared connections, µs.
+    pub connection_wait: Histogram<u64>,
+    /// How far the promised admission was from the real one, µs.
+    pub eta_error: Histogram<u64>,
+    /// Times that somebody waited while somebody behind was known to be let in.
+    pub inversions: u64,
+    /// WAIT and ACTIVE answers from which inversions could be told.
+    pub order_checks: u64,
+}
+
+impl Default for Frame {
+    fn default() -> Frame {
+        Frame {
+            cells: vec![None; CELLS],
+            faults: Default::default(),
+            statuses: Statuses::default(),
+            lag: histogram(),
+            connection_wait: histogram(),
+            eta_error: histogram(),
+            inversions: 0,
+            order_checks: 0,
+        }
+    }
+}
+
+fn cell_index(operation: Operation, phase: PhaseName, class: Class) -> usize {
+    (operation.index() * PhaseName::ALL.len() + phase.index()) * Class::ALL.len() + class.index()
+}
+
+impl Frame {
+    /// Writes one request down.
+    pub fn record(&mut self, sample: &Sample) {
+        let index = cell_index(sample.operation, sample.phase, sample.class);
+        let cell = self.cells[index].get_or_insert_with(|| Box::new(Cell::new()));
+        let since = |from: Instant| micros(sample.done.saturating_duration_since(from));
+        cell.latency
+            .saturating_record(since(sample.planned.min(sample.sent)));
+        cell.service.saturating_record(since(sample.sent));
+        cell.span = Some(match cell.span {
+            Some((first, last)) => (first.min(sample.done), last.max(sample.done)),
+            None => (sample.done, sample.done),
+        });
+        if let Some(fault) = sample.fault {
+            self.faults[sample.operation.index()][fault.index()] += 1;
+        }
+        match sample.status {
+            0 => self.statuses.none += 1,
+            200..=299 => self.statuses.success += 1,
+            500..=599 => self.statuses.server += 1,
+            _ => self.statuses.client += 1,
+        }
+    }
+
+    /// Adds what `other` holds.
+    pub fn add(&mut self, other: &Frame) {
+        for (into, from) in self.cells.iter_mut().zip(&other.cells) {
+            if let Some(from) = from {
+                into.get_or_insert_with(|| Box::new(Cell::new())).add(from);
+            }
+        }
+        for (into, from) in self
+            .faults
+            .iter_mut()
+            .flatten()
+            .zip(other.faults.iter().flatten())
+        {
+            *into += from;
+        }
+        self.statuses.success += other.statuses.success;
+        self.statuses.client += other.statuses.client;
+        self.statuses.server += other.statuses.server;
+        self.statuses.none += other.statuses.none;
+        merge(&mut self.lag, &other.lag);
+        merge(&mut self.connection_wait, &other.connection_wait);
+        merge(&mut self.eta_error, &other.eta_error);
+        self.inversions += other.inversions;
+        self.order_checks += other.order_checks;
+    }
+
+    /// The requests of one operation, phase and class, if there were any.
+    #[must_use]
+    pub fn cell(&self, operation: Operation, phase: PhaseName, class: Class) -> Option<&Cell> {
+        self.cells[cell_index(operation, phase, class)].as_deref()
+    }
+
+    /// The requests of these operations that ended so, over all phases or one.
+    #[must_use]
+    pub fn total(
+        &self,
+        operations: &[Operation],
+        phase: Option<PhaseName>,
+        class: Class,
+    ) -> Option<Cell> {
+        let phases = PhaseName::ALL
+            .iter()
+            .copied()
+            .filter(|known| phase.is_none_or(|phase| *known == phase));
+        let mut total: Option<Cell> = None;
+        for phase in phases {
+            for cell in operations
+                .iter()
+                .filter_map(|operation| self.cell(*operation, phase, class))
+            {
+                match &mut total {
+                    Some(total) => total.add(cell),
+                    None => total = Some(cell.clone()),
+                }
+            }
+        }
+        total
+    }
+
+    /// How many requests ended so, without looking into their latencies.
+    #[must_use]
+    pub fn count(&self, operations: &[Operation], phase: Option<PhaseName>, class: Class) -> u64 {
+        let phases = PhaseName::ALL
+            .iter()
+            .filter(|known| phase.is_none_or(|phase| **known == phase));
+        let cells = phases.flat_map(|phase| {
+            operations
+                .iter()
+                .map(|operation| self.cell(*operation, *phase, class))
+        });
+        cells.flatten().map(|cell| cell.latency.len()).sum()
+    }
+
+    /// Errors of `operation` by kind, those that happened.
+    pub fn faults(&self, operation: Operation) -> impl Iterator<Item = (Fault, u64)> + '_ {
+        let counts = Fault::ALL
+            .iter()
+            .copied()
+            .zip(self.faults[operation.index()]);
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// All requests.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        let statuses = &self.statuses;
+        statuses.success + statuses.client + statuses.server + statuses.none
+    }
+
+    /// Requests that got an answer, whichever.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.requests() - self.statuses.none
+    }
+
+    fn clear(&mut self) {
+        for cell in self.cells.iter_mut().flatten() {
+            cell.latency.reset();
+            cell.service.reset();
+            cell.span = None;
+        }
+        self.faults = Default::default();
+        self.statuses = Statuses::default();
+        self.lag.reset();
+        self.connection_wait.reset();
+        self.eta_error.reset();
+        self.inversions = 0;
+        self.order_checks = 0;
+    }
+}
+
+/// Where one worker records.
+#[derive(Debug, Default)]
+pub struct Shard(Mutex<Box<Frame>>);
+
+impl Shard {
+    /// Lets the worker write; `write` must be short.
+    pub fn with(&self, write: impl FnOnce(&mut Frame)) {
+        write(&mut self.0.lock());
+    }
+}
+
+/// The reader's side: what all shards add up to.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Everything since the beginning.
+    pub sum: Frame,
+    spare: Box<Frame>,
+}
+
+impl Totals {
+    /// Takes what `shard` holds over into the sum.
+    pub fn collect(&mut self, shard: &Shard) {
+        std::mem::swap(&mut *shard.0.lock(), &mut self.spare);
+        self.sum.add(&self.spare);
+        self.spare.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample(at: Instant, planned: u64, sent: u64, done: u64, class: Class) -> Sample {
+        let after = |us| at + Duration::from_micros(us);
+        Sample {
+            operation: Operation::Reserve,
+            phase: PhaseName::Open,
+            class,
+            fault: (class == Class::Error).then_some(Fault::Server),
+            status: if class == Class::Error { 503 } else { 201 },
+            planned: after(planned),
+            sent: after(sent),
+            done: after(done),
+        }
+    }
+
+    #[test]
+    fn latency_counts_from_the_planned_instant_and_service_time_from_sending() {
+        let mut frame = Frame::default();
+        frame.record(&sample(Instant::now(), 0, 900_000, 1_000_000, Class::Ok));
+        let cell = frame
+            .cell(Operation::Reserve, PhaseName::Open, Class::Ok)
+            .unwrap();
+        assert!(cell.latency.equivalent(cell.latency.max(), 1_000_000));
+        assert!(cell.service.equivalent(cell.service.max(), 100_000));
+    }
+
+    #[test]
+    fn refusals_and_errors_stay_out_of_the_latency_of_successes() {
+        let (mut frame, now) = (Frame::default(), Instant::now());
+        frame.record(&sample(now, 0, 0, 1_000, Class::Ok));
+        frame.record(&sample(now, 0, 0, 9_000_000, Class::Refused));
+        frame.record(&sample(now, 0, 0, 9_000_000, Class::Error));
+        let ok = frame.total(&[Operation::Reserve], None, Class::Ok).unwrap();
+        assert_eq!((ok.latency.len(), ok.latency.max() < 1_002), (1, true));
+        assert_eq!(
+            frame.faults(Operation::Reserve).collect::<Vec<_>>(),
+            [(Fault::Server, 1)]
+        );
+        assert_eq!((frame.statuses.success, frame.statuses.server), (2, 1));
+    }
+
+    #[test]
+    fn a_latency_beyond_the_longest_counts_as_the_longest() {
+        let mut frame = Frame::default();
+        frame.record(&sample(Instant::now(), 0, 0, 10 * LONGEST_US, Class::Ok));
+        let ok = frame.total(&[Operation::Reserve], None, Class::Ok).unwrap();
+        assert!(ok.latency.max() >= LONGEST_US);
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_agree_with_the_sorted_values(
+            mut values in proptest::collection::vec(1_u64..LONGEST_US, 1..400),
+            percentile in 1_u32..=100,
+        ) {
+            // Over two shards and two swaps, so that merging is in it.
+            let (shards, mut totals, now) = ([Shard::default(), Shard::default()], Totals::default(), Instant::now());
+            for (at, value) in values.iter().enumerate() {
+                shards[at % 2].with(|frame| frame.record(&sample(now, 0, 0, *value, Class::Ok)));
+                if at == values.len() / 2 {
+                    totals.collect(&shards[0]);
+                }
+            }
+            shards.iter().for_each(|shard| totals.collect(shard));
+            values.sort_unstable();
+            let rank = (values.len() * percentile as usize).div_ceil(100).max(1);
+            let expected = values[rank - 1];
+            let cell = totals.sum.total(&[Operation::Reserve], None, Class::Ok).unwrap();
+            prop_assert_eq!(cell.latency.len(), values.len() as u64);
+            let measured = cell.latency.value_at_quantile(f64::from(percentile) / 100.0);
+            let apart = measured.abs_diff(expected) as f64 / expected as f64;
+            prop_assert!(apart <= 0.001 || measured.abs_diff(expected) <= 1, "{} {}", measured, expected);
+        }
+    }
+}

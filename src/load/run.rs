@@ -1,0 +1,525 @@
+//! One run from end to end: prepare, register, open, watch over it, audit, judge.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::audit::{Findings, audit};
+use super::connection::Connector;
+use super::hall::Hall;
+use super::health::{connection_budget, raise_file_limit};
+use super::judge::{self, Ending, Evidence};
+use super::model::{PhaseName, UserState};
+use super::ops::Ops;
+use super::prepare::{Endpoint, Ready, open_sale, prepare, restore};
+use super::progress::{Progress, Step};
+use super::recorder::Totals;
+use super::summary::{self, Fairness, GeneratorSummary, SCHEMA, Second, Summary};
+use super::wire::Wire;
+use super::worker::{self, Event, Run, Stage, Worker};
+use super::{LoadError, RunOptions, Target};
+use crate::api::ops::{LookupRequest, QueueState, Status};
+
+/// Seconds that the timeline keeps.
+pub(super) const TIMELINE_MAX: usize = 7_200;
+
+const TICK: Duration = Duration::from_millis(250);
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+const MOST_WORKERS: usize = 8;
+/// Beyond the requests' own time-outs, for threads to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Conducts a run.
+pub(super) async fn conduct(
+    target: Target,
+    options: RunOptions,
+    progress: watch::Sender<Progress>,
+    stop: CancellationToken,
+) -> Result<Summary, LoadError> {
+    progress.send_modify(|progress| progress.scenario.clone_from(&options.scenario.name));
+    let endpoint = Endpoint::parse(&target.api_url)?;
+    Endpoint::parse(&target.ops_url)?;
+    let ops = Ops::new(&target.ops_url, target.ops_token.clone())?;
+    let addr = endpoint.resolve().await?;
+    endpoint.probe(addr).await?;
+    let ready = prepare(&ops, &options.scenario, options.reseed, &progress, &stop).await?;
+    let mut rehearsal =
+        Rehearsal::start(&endpoint, addr, &options, &ready, ops.clone(), &progress)?;
+    let ending = rehearsal.watch_over(&stop).await;
+    rehearsal.show(Step::Auditing);
+    let findings = audit(&ops, &rehearsal.facts()).await;
+    if ending != Ending::ServerLost {
+        // The run is over either way; a server that cannot take its settings back shows elsewhere.
+        let _ = restore(&ops, &ready.before).await;
+    }
+    let summary = rehearsal.summary(&options, &ready.status, ending, findings);
+    rehearsal.show(Step::Finished);
+    Ok(summary)
+}
+
+struct Rehearsal<'p> {
+    run: Arc<Run>,
+    workers: Vec<Arc<Worker>>,
+    threads: Vec<JoinHandle<()>>,
+    stage: watch::Sender<Stage>,
+    events: mpsc::Receiver<Event>,
+    progress: &'p watch::Sender<Progress>,
+    ops: Ops,
+    totals: Totals,
+    begun: Instant,
+    started_at: jiff::Timestamp,
+    ended: Option<Instant>,
+    generator: GeneratorSummary,
+    timeline: Vec<Second>,
+    pace: Pace,
+    silence: Silence,
+    queue: Arc<Mutex<Option<QueueState>>>,
+}
+
+impl<'p> Rehearsal<'p> {
+    fn start(
+        endpoint: &Endpoint,
+        addr: std::net::SocketAddr,
+        options: &RunOptions,
+        ready: &Ready,
+        ops: Ops,
+        progress: &'p watch::Sender<Progress>,
+    ) -> Result<Rehearsal<'p>, LoadError> {
+        let scenario = Arc::new(options.scenario.clone());
+        let dataset = ready.status.dataset.clone().unwrap_or_else(no_dataset);
+        let wire = Wire::new(&endpoint.authority, dataset.on_sale_concert)
+            .map_err(|error| LoadError::Target(format!("`{}`: {error}", endpoint.authority)))?;
+        let connector = Connector {
+            addr,
+            connect_timeout: scenario.http.connect_timeout.0,
+            request_timeout: scenario.http.request_timeout.0,
+        };
+        let hall = Hall::new(&dataset, &scenario.contention);
+        let run = Arc::new(Run::new(
+            Arc::clone(&scenario),
+            wire,
+            connector,
+            hall,
+            options.phase,
+        ));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = scenario
+            .generator
+            .workers
+            .map_or(cores.min(MOST_WORKERS), |count| count as usize);
+        let count = count.clamp(1, scenario.users as usize);
+        let file_limit = raise_file_limit();
+        let connections = connection_budget(
+            scenario.users,
+            scenario.http.connections,
+            file_limit,
+            options.embedded,
+        );
+        let workers: Vec<Arc<Worker>> = (0..count)
+            .map(|index| Worker::new(Arc::clone(&run), index, count, connections))
+            .collect();
+        let (stage, stages) = watch::channel(Stage::Register);
+        let (reports, events) = mpsc::channel(2 * count);
+        let begun = Instant::now();
+        let threads = workers
+            .iter()
+            .map(|worker| worker::spawn(worker, stages.clone(), reports.clone()));
+        let threads = threads.collect::<Result<Vec<_>, _>>().map_err(|error| {
+            run.end();
+            LoadError::Generator(error.to_string())
+        })?;
+        Ok(Rehearsal {
+            run,
+            workers,
+            threads,
+            stage,
+            events,
+            progress,
+            ops,
+            totals: Totals::default(),
+            begun,
+            started_at: jiff::Timestamp::now(),
+            ended: None,
+            generator: GeneratorSummary {
+                workers: count,
+                cores,
+                machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+                connections,
+                file_limit,
+                busiest: None,
+                lag: None,
+                connection_wait: None,
+                limited: Vec::new(),
+            },
+            timeline: Vec::new(),
+            pace: Pace::new(begun),
+            silence: Silence::new(begun),
+            queue: Arc::default(),
+        })
+    }
+
+    /// Lets the users go through their stages until all are done or something ends the run.
+    async fn watch_over(&mut self, stop: &CancellationToken) -> Ending {
+        let watching = tokio::spawn(watch_queue(self.ops.clone(), Arc::clone(&self.queue)));
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let ending = self.until_the_end(stop, &mut ticks).await;
+        self.run.end();
+        self.ended = Some(Instant::now());
+        self.show(Step::Stopping);
+        watching.abort();
+        self.join_threads().await;
+        self.collect();
+        ending
+    }
+
+    async fn until_the_end(&mut self, stop: &CancellationToken, ticks: &mut Interval) -> Ending {
+        let (mut registered, mut done) = (0, 0);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ending::Stopped,
+                _ = ticks.tick() => {
+                    if let Some(ending) = self.tick() {
+                        return ending;
+                    }
+                }
+                event = self.events.recv() => match event {
+                    Some(Event::Registered) => {
+                        registered += 1;
+                        if registered == self.workers.len() && self.run.until != PhaseName::Register
+                            && !self.open().await
+                        {
+                            return Ending::ServerLost;
+                        }
+                        if registered == self.workers.len() {
+                            self.stage.send_replace(Stage::Open);
+                        }
+                    }
+                    Some(Event::Done) => {
+                        done += 1;
+                        if done == self.workers.len() {
+                            return Ending::Complete;
+                        }
+                    }
+                    // All threads are gone.
+                    None => return Ending::Complete,
+                },
+            }
+        }
+    }
+
+    async fn open(&self) -> bool {
+        if open_sale(&self.ops, self.run.scenario.limits.silence.0)
+            .await
+            .is_err()
+        {
+            return false;
+        }
+        self.run.open();
+        true
+    }
+
+    fn tick(&mut self) -> Option<Ending> {
+        self.collect();
+        let phase = if self.run.has_opened().is_none() {
+            PhaseName::Register
+        } else {
+            self.main_phase()
+        };
+        self.show(Step::Running(phase));
+        let limits = &self.run.scenario.limits;
+        let sum = |count: fn(&Worker) -> u64| {
+            self.workers.iter().map(|worker| count(worker)).sum::<u64>()
+        };
+        let answered = sum(|worker| worker.answered.load(Relaxed));
+        let unanswered = sum(|worker| worker.unanswered.load(Relaxed));
+        if self.silence.lasts(answered, unanswered) > limits.silence.0 {
+            return Some(Ending::ServerLost);
+        }
+        (self.begun.elapsed() > limits.duration.0).then_some(Ending::TimeOver)
+    }
+
+    /// The phase that most of the users who are under way are in.
+    fn main_phase(&self) -> PhaseName {
+        let users = self.run.users();
+        let of = |state: UserState| {
+            users
+                .iter()
+                .find(|(known, _)| *known == state)
+                .map_or(0, |(_, count)| *count)
+        };
+        let open = of(UserState::Waiting) + of(UserState::Admitted);
+        if of(UserState::Reserved) > open && self.run.until == PhaseName::Pay {
+            PhaseName::Pay
+        } else {
+            PhaseName::Open
+        }
+    }
+
+    fn collect(&mut self) {
+        self.workers
+            .iter()
+            .for_each(|worker| self.totals.collect(&worker.shard));
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.ended
+            .map_or_else(|| self.begun.elapsed(), |ended| ended - self.begun)
+    }
+
+    /// Publishes where the run is.
+    fn show(&mut self, step: Step) {
+        let elapsed = self.elapsed();
+        let tps = match step {
+            Step::Running(_) => self.pace.per_second(self.totals.sum.requests()),
+            _ => 0.0,
+        };
+        let queue = *self.queue.lock();
+        let users = self.run.users();
+        self.note_second(elapsed, tps, &users, queue);
+        let expected_end = self.expected_end();
+        let (frame, only) = (&self.totals.sum, self.run.only);
+        self.progress.send_modify(|progress| {
+            progress.step = step;
+            progress.elapsed = elapsed;
+            progress.expected_end = expected_end;
+            progress.tps = tps;
+            progress.queue = queue;
+            progress.place(users, only);
+            progress.take(frame);
+        });
+    }
+
+    fn note_second(
+        &mut self,
+        elapsed: Duration,
+        tps: f64,
+        users: &[(UserState, u64)],
+        queue: Option<QueueState>,
+    ) {
+        let second = elapsed.as_secs_f64();
+        let last = self.timeline.last().map_or(0.0, |last| last.second);
+        if self.timeline.len() < TIMELINE_MAX && second - last >= 1.0 {
+            let (users, statuses) = (summary::by_name(users), self.totals.sum.statuses);
+            let admitted_mark = queue.map(|queue| queue.admitted_mark);
+            self.timeline.push(Second {
+                second,
+                tps,
+                statuses,
+                users,
+                admitted_mark,
+            });
+        }
+    }
+
+    /// When the last batch will have been let in and its users have thought as long as they may.
+    fn expected_end(&self) -> Option<Duration> {
+        let opened = self.run.has_opened()?;
+        let scenario = &self.run.scenario;
+        let batches = u64::from(scenario.users)
+            .div_ceil(scenario.admission.batch)
+            .saturating_sub(1);
+        let admission = scenario
+            .admission
+            .every
+            .0
+            .checked_mul(u32::try_from(batches).ok()?)?;
+        let think = &scenario.think;
+        let steps = [
+            think.dates,
+            think.seats,
+            think.reserve,
+            think.charge,
+            think.pay,
+        ];
+        let thinking: Duration = steps.iter().map(|step| step.most.0).sum();
+        Some((opened - self.begun + admission + thinking).min(scenario.limits.duration.0))
+    }
+
+    /// Waits for the threads, which end within the requests' time-outs once the run was ended.
+    async fn join_threads(&mut self) {
+        let connector = &self.run.connector;
+        let patience = connector.request_timeout + connector.connect_timeout + GRACE;
+        let threads = std::mem::take(&mut self.threads);
+        let joining = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A thread that panicked leaves its users unfinished, which the verdict sees.
+                let _ = thread.join();
+            }
+        });
+        let _ = tokio::time::timeout(patience, joining).await;
+    }
+
+    /// Everything the server acknowledged.
+    fn facts(&self) -> LookupRequest {
+        let mut all = LookupRequest::default();
+        for worker in &self.workers {
+            let facts = worker.facts.lock();
+            all.places.extend_from_slice(&facts.places);
+            all.reservations.extend_from_slice(&facts.reservations);
+            all.payments.extend_from_slice(&facts.payments);
+            all.charges.extend_from_slice(&facts.charges);
+        }
+        all
+    }
+
+    fn summary(
+        &self,
+        options: &RunOptions,
+        status: &Status,
+        ending: Ending,
+        findings: Findings,
+    ) -> Summary {
+        let (frame, scenario) = (&self.totals.sum, &*self.run.scenario);
+        let users = self.run.users();
+        let under_way = users.iter().filter(|(state, _)| !state.is_finished());
+        let unfinished = under_way.map(|(_, count)| count).sum();
+        let mut generator = self.generator.clone();
+        let shares = self
+            .workers
+            .iter()
+            .filter_map(|worker| worker.clock.share());
+        generator.busiest = shares.max_by(|one, other| one.running.total_cmp(&other.running));
+        let generator = generator.measured(frame, scenario);
+        let evidence = Evidence {
+            frame,
+            only: options.phase,
+            audit: findings.audit.as_ref(),
+            lookup: findings.lookup.as_ref(),
+            unfinished,
+            ending,
+        };
+        let thresholds = judge::thresholds(scenario, &evidence);
+        let (verdict, reasons) =
+            judge::verdict(&thresholds, ending, unfinished, &generator.limited);
+        Summary {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            scenario: scenario.name.clone(),
+            settings: scenario.clone(),
+            phase: options.phase,
+            target: status.api_addr.clone(),
+            server_version: status.version.clone(),
+            dataset: status.dataset.clone().unwrap_or_else(no_dataset),
+            started_at: self.started_at.to_string(),
+            elapsed_seconds: self.elapsed().as_secs_f64(),
+            ending,
+            verdict,
+            reasons,
+            thresholds,
+            users: summary::by_name(&users),
+            operations: summary::operations(frame),
+            statuses: frame.statuses,
+            audit: findings.audit,
+            lookup: findings.lookup,
+            audit_problem: findings.problem,
+            fairness: Fairness::of(frame),
+            generator,
+            timeline: self.timeline.clone(),
+        }
+    }
+}
+
+impl Drop for Rehearsal<'_> {
+    fn drop(&mut self) {
+        // Whoever stops waiting for the run stops the users, too.
+        self.run.end();
+    }
+}
+
+fn no_dataset() -> crate::api::ops::Dataset {
+    crate::api::ops::Dataset {
+        profile: String::new(),
+        concerts: 0,
+        dates: 0,
+        seats: 0,
+        users: 0,
+        on_sale_concert: 1,
+        on_sale_seats: 1,
+        popular_seats: 0,
+        seats_per_date: 1,
+        seeded_at: String::new(),
+    }
+}
+
+/// Asks the server for its queue once a second. While it does not answer, the last word stands.
+async fn watch_queue(ops: Ops, queue: Arc<Mutex<Option<QueueState>>>) {
+    loop {
+        if let Ok(status) = ops.status().await {
+            *queue.lock() = Some(status.queue);
+        }
+        tokio::time::sleep(STATUS_EVERY).await;
+    }
+}
+
+/// Requests per second over about the last second.
+struct Pace(Vec<(Instant, u64)>);
+
+impl Pace {
+    fn new(begun: Instant) -> Pace {
+        Pace(vec![(begun, 0)])
+    }
+
+    fn per_second(&mut self, requests: u64) -> f64 {
+        let now = Instant::now();
+        self.0.push((now, requests));
+        if self.0.len() > 5 {
+            self.0.remove(0);
+        }
+        let (from, before) = self.0[0];
+        let seconds = now.duration_since(from).as_secs_f64();
+        if seconds > 0.0 {
+            requests.saturating_sub(before) as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+/// How long requests have been failing without any answer in between.
+struct Silence {
+    answered: u64,
+    unanswered: u64,
+    since: Instant,
+}
+
+impl Silence {
+    fn new(begun: Instant) -> Silence {
+        Silence {
+            answered: 0,
+            unanswered: 0,
+            since: begun,
+        }
+    }
+
+    fn lasts(&mut self, answered: u64, unanswered: u64) -> Duration {
+        // Nobody asked or somebody was answered: no silence.
+        if answered != self.answered || unanswered == self.unanswered {
+            (self.answered, self.unanswered, self.since) = (answered, unanswered, Instant::now());
+            return Duration::ZERO;
+        }
+        self.since.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_failures_without_an_answer_count_as_silence() {
+        let mut silence = Silence::new(Instant::now());
+        assert_eq!(silence.lasts(0, 0), Duration::ZERO, "nobody asked");
+        assert!(silence.lasts(0, 1) > Duration::ZERO, "a failure");
+        assert!(silence.lasts(0, 1) > Duration::ZERO, "and nothing since");
+        assert_eq!(silence.lasts(1, 2), Duration::ZERO, "an answer");
+        assert_eq!(silence.lasts(1, 2), Duration::ZERO, "nobody asked since");
+        assert!(silence.lasts(1, 3) > Duration::ZERO);
+    }
+}

@@ -1,0 +1,246 @@
+//! Requests of the ticketing API, put together with as little work per request as can be: constant
+//! parts are made once, the rest is written into one buffer each.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use rand::RngExt as _;
+use rand::rngs::SmallRng;
+
+use super::connection::Outgoing;
+use crate::api::{IDEMPOTENCY_KEY, WAIT_TOKEN};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const WAIT: HeaderName = HeaderName::from_static(WAIT_TOKEN);
+const IDEMPOTENCY: HeaderName = HeaderName::from_static(IDEMPOTENCY_KEY);
+
+/// What all requests of a run share.
+#[derive(Debug)]
+pub(super) struct Wire {
+    host: HeaderValue,
+    json: HeaderValue,
+    queue: Uri,
+    dates: Uri,
+    concert: i64,
+}
+
+impl Wire {
+    /// For the API at `authority` (host and port) and the concert on sale.
+    ///
+    /// # Errors
+    /// When the authority cannot stand in a `Host` header.
+    pub(super) fn new(
+        authority: &str,
+        concert: i64,
+    ) -> Result<Wire, http::header::InvalidHeaderValue> {
+        Ok(Wire {
+            host: HeaderValue::from_str(authority)?,
+            json: HeaderValue::from_static("application/json"),
+            queue: Uri::from_static("/queue"),
+            dates: uri(format_args!("/concerts/{concert}/performanceDates")),
+            concert,
+        })
+    }
+
+    fn request(&self, method: Method, uri: Uri, body: Bytes, rng: &mut SmallRng) -> Outgoing {
+        let has_body = !body.is_empty();
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(TRACEPARENT, traceparent(rng));
+        if has_body {
+            headers.insert(CONTENT_TYPE, self.json.clone());
+        }
+        request
+    }
+
+    pub(super) fn register(&self, user: i64, rng: &mut SmallRng) -> Outgoing {
+        self.request(
+            Method::POST,
+            self.queue.clone(),
+            text(format_args!("{{\"userId\":{user}}}")),
+            rng,
+        )
+    }
+
+    pub(super) fn poll(&self, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
+        let mut request = self.request(Method::GET, self.queue.clone(), Bytes::new(), rng);
+        request.headers_mut().insert(WAIT, token.clone());
+        request
+    }
+
+    pub(super) fn dates(&self, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
+        let mut request = self.request(Method::GET, self.dates.clone(), Bytes::new(), rng);
+        request.headers_mut().insert(WAIT, token.clone());
+        request
+    }
+
+    pub(super) fn seats(&self, date: i64, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
+        let uri = uri(format_args!(
+            "/concerts/{}/performanceDates/{date}/seats",
+            self.concert
+        ));
+        let mut request = self.request(Method::GET, uri, Bytes::new(), rng);
+        request.headers_mut().insert(WAIT, token.clone());
+        request
+    }
+
+    pub(super) fn reserve(
+        &self,
+        user: i64,
+        date: i64,
+        seat: i64,
+        sign: &Sign<'_>,
+        rng: &mut SmallRng,
+    ) -> Outgoing {
+        let body = text(format_args!(
+            "{{\"concertId\":{},\"performanceDateId\":{date},\"seatId\":{seat},\"userId\":{user}}}",
+            self.concert
+        ));
+        self.write(Uri::from_static("/reservations"), body, sign, rng)
+    }
+
+    pub(super) fn charge(
+        &self,
+        user: i64,
+        amount: i64,
+        sign: &Sign<'_>,
+        rng: &mut SmallRng,
+    ) -> Outgoing {
+        let body = text(format_args!("{{\"amount\":{amount}}}"));
+        self.write(
+            uri(format_args!("/accounts/{user}/charge")),
+            body,
+            sign,
+            rng,
+        )
+    }
+
+    pub(super) fn pay(
+        &self,
+        user: i64,
+        reservation: i64,
+        sign: &Sign<'_>,
+        rng: &mut SmallRng,
+    ) -> Outgoing {
+        let uri = uri(format_args!("/users/{user}/reservations/{reservation}/pay"));
+        self.write(uri, Bytes::new(), sign, rng)
+    }
+
+    pub(super) fn cancel(
+        &self,
+        reservation: i64,
+        token: &HeaderValue,
+        rng: &mut SmallRng,
+    ) -> Outgoing {
+        let uri = uri(format_args!("/reservations/{reservation}"));
+        let mut request = self.request(Method::DELETE, uri, Bytes::new(), rng);
+        request.headers_mut().insert(WAIT, token.clone());
+        request
+    }
+
+    fn write(&self, uri: Uri, body: Bytes, sign: &Sign<'_>, rng: &mut SmallRng) -> Outgoing {
+        let mut request = self.request(Method::POST, uri, body, rng);
+        request.headers_mut().insert(WAIT, sign.token.clone());
+        request.headers_mut().insert(IDEMPOTENCY, sign.key.clone());
+        request
+    }
+}
+
+/// What a write carries: who sends it, and what makes its repeat harmless.
+pub(super) struct Sign<'a> {
+    pub token: &'a HeaderValue,
+    pub key: &'a HeaderValue,
+}
+
+fn text(what: std::fmt::Arguments<'_>) -> Bytes {
+    use std::fmt::Write as _;
+    let mut buffer = BytesMut::with_capacity(96);
+    buffer
+        .write_fmt(what)
+        .expect("a buffer that grows takes all text");
+    buffer.freeze()
+}
+
+fn uri(what: std::fmt::Arguments<'_>) -> Uri {
+    let path = PathAndQuery::from_maybe_shared(text(what))
+        .expect("paths here are letters, digits and slashes");
+    Uri::from(path)
+}
+
+/// A fresh sampled trace, <https://www.w3.org/TR/trace-context/#traceparent-header>.
+fn traceparent(rng: &mut SmallRng) -> HeaderValue {
+    let mut buffer = BytesMut::with_capacity(55);
+    buffer.put_slice(b"00-");
+    hex(rng.random::<u128>() | 1, 32, &mut buffer);
+    buffer.put_u8(b'-');
+    hex(u128::from(rng.random::<u64>() | 1), 16, &mut buffer);
+    buffer.put_slice(b"-01");
+    header(buffer)
+}
+
+/// A key that no other request of any run has.
+pub(super) fn idempotency_key(rng: &mut SmallRng) -> HeaderValue {
+    let mut buffer = BytesMut::with_capacity(32);
+    hex(rng.random::<u128>(), 32, &mut buffer);
+    header(buffer)
+}
+
+fn hex(value: u128, digits: u32, into: &mut BytesMut) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for at in (0..digits).rev() {
+        into.put_u8(DIGITS[(value >> (4 * at)) as usize & 0xf]);
+    }
+}
+
+fn header(buffer: BytesMut) -> HeaderValue {
+    HeaderValue::from_maybe_shared(buffer.freeze())
+        .expect("hexadecimal digits and dashes are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng as _;
+
+    #[test]
+    fn a_traceparent_has_the_form_the_standard_asks_for() {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let text = traceparent(&mut rng);
+        let parts: Vec<&str> = text.to_str().unwrap().split('-').collect();
+        assert_eq!(
+            parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
+            [2, 32, 16, 2]
+        );
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.bytes().all(|b| b.is_ascii_hexdigit()))
+        );
+        assert_ne!(traceparent(&mut rng), text);
+    }
+
+    #[test]
+    fn a_reservation_is_the_request_that_the_api_describes() {
+        let wire = Wire::new("127.0.0.1:80", 1).unwrap();
+        let (token, key) = (HeaderValue::from_static("t"), HeaderValue::from_static("k"));
+        let sign = Sign {
+            token: &token,
+            key: &key,
+        };
+        let request = wire.reserve(7, 2, 501, &sign, &mut SmallRng::seed_from_u64(1));
+        assert_eq!(
+            (request.method(), request.uri().path()),
+            (&Method::POST, "/reservations")
+        );
+        assert_eq!(request.headers()["wait-token"], "t");
+        assert_eq!(request.headers()["idempotency-key"], "k");
+        assert_eq!(request.headers()["content-type"], "application/json");
+        let pay = wire.pay(7, 9, &sign, &mut SmallRng::seed_from_u64(1));
+        assert_eq!(pay.uri().path(), "/users/7/reservations/9/pay");
+    }
+}
