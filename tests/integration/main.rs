@@ -1,5 +1,7 @@
 //! Integration tests: real servers, real sockets, real files. One binary, so that it links once.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(unreachable_pub, reason = "one binary: everything is reachable")]
+#![allow(missing_docs, reason = "a test says what it protects by its name")]
 
 mod alertmanager;
 mod api;
