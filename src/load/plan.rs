@@ -20,7 +20,10 @@ pub fn estimate(scenario: &Scenario) -> Vec<Line> {
     let tps = users * f64::from(estimate.transactions) / window;
     let (past_low, past_high) = (tps * estimate.share_low, tps * estimate.share_high);
     // Of the lower of these, again this share of the users reserves.
-    let (seat_low, seat_high) = (past_low * estimate.share_low, past_low * estimate.share_high);
+    let (seat_low, seat_high) = (
+        past_low * estimate.share_low,
+        past_low * estimate.share_high,
+    );
     let admission = &scenario.admission;
     let every = admission.every.0.as_secs_f64();
     let batches = u64::from(scenario.users).div_ceil(admission.batch);

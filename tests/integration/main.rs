@@ -5,6 +5,8 @@
 
 mod alertmanager;
 mod api;
+mod concurrency;
+mod durability;
 mod loki;
 mod promql_differential;
 mod support;

@@ -1,6 +1,6 @@
 //! The real binary, in a process of its own that can be killed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use concertctl::clients::ops::Ops;
@@ -30,10 +30,9 @@ impl Drop for Guard {
 
 /// `concertctl serve` on free ports.
 pub struct ServerProcess {
-    child: Guard,
+    child: parking_lot::Mutex<Guard>,
     pub api: String,
     pub ops: Ops,
-    dir: PathBuf,
 }
 
 impl ServerProcess {
@@ -67,10 +66,9 @@ impl ServerProcess {
         let url = |name: &str| format!("http://{}", file[name].as_str().unwrap());
         let ops = ops_client(&url("ops_addr"), &token_of(dir));
         let server = ServerProcess {
-            child,
+            child: child.into(),
             api: url("api_addr"),
             ops,
-            dir: dir.to_owned(),
         };
         eventually("the server answers", || async {
             server.ops.status().await.ok()
@@ -83,22 +81,32 @@ impl ServerProcess {
         User::new(&self.api, id)
     }
 
-    /// SIGKILL: the process gets no chance to tidy up. Gives its data directory back.
-    pub fn kill_9(mut self) -> PathBuf {
-        self.child.0.kill().unwrap();
-        self.child.0.wait().unwrap();
-        self.dir.clone()
+    /// A user of an earlier server, here with the same token.
+    pub fn user_with(&self, user: &User) -> User {
+        let mut here = self.user(user.id);
+        here.token.clone_from(&user.token);
+        here.place = user.place;
+        here
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.0.id()
+    /// SIGKILL: the process gets no chance to tidy up. Returns when it is gone.
+    pub fn signal_kill(&self) {
+        let mut child = self.child.lock();
+        child.0.kill().unwrap();
+        child.0.wait().unwrap();
     }
 
-    /// Awaits the end of the process after a signal.
-    pub async fn exited(&mut self) -> std::process::ExitStatus {
-        eventually("the server ends", || {
-            let ended = self.child.0.try_wait().unwrap();
-            async move { ended }
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let pid = i32::try_from(self.child.lock().0.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Awaits the end of the process.
+    pub async fn exited(&self) -> std::process::ExitStatus {
+        eventually("the server ends", || async {
+            self.child.lock().0.try_wait().unwrap()
         })
         .await
     }

@@ -171,6 +171,11 @@ impl User {
         User::send(self.call(Method::POST, &path)).await
     }
 
+    /// The meters of the server whose operations listener is at `ops_url`.
+    pub async fn metrics(&self, ops_url: &str) -> String {
+        User::new(ops_url, 0).get("/metrics").await.text
+    }
+
     /// The status of a seat on the seat map.
     pub async fn seat_status(&self, date: i64, seat: i64) -> String {
         let map = self
