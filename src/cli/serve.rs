@@ -34,6 +34,9 @@ pub(super) struct ServeArgs {
     /// Statements slower than this are logged
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
     slow_query: Duration,
+    /// Add this to every commit, to rehearse a slow disk
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    commit_delay: Duration,
     /// What is logged: a level, or target=level pairs
     #[arg(
         long,
@@ -59,6 +62,7 @@ impl ServeArgs {
         settings.rules.active = self.active;
         settings.rules.max_live = self.max_reservations;
         settings.store.slow = self.slow_query;
+        settings.store.commit_delay = self.commit_delay;
         settings.embedded.scrape_interval = self.scrape_interval.max(Duration::from_millis(100));
         settings
     }

@@ -40,6 +40,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Statements slower than this are logged.
     pub slow: Duration,
+    /// Added to every commit: rehearses a slow disk.
+    pub commit_delay: Duration,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             readers: 4,
             timeout: Duration::from_secs(5),
             slow: Duration::from_millis(100),
+            commit_delay: Duration::ZERO,
         }
     }
 }

@@ -62,7 +62,7 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(connection, receiver, &versions, &metrics, options.slow))
+            .spawn(move || run(connection, receiver, &versions, &metrics, options))
             .map_err(|error| StoreError::Unavailable(format!("writer thread: {error}")))?;
         Ok(Writer {
             queue: Mutex::new(Some(sender)),
@@ -148,11 +148,11 @@ fn run(
     mut queue: mpsc::Receiver<Job>,
     versions: &DateVersions,
     metrics: &Metrics,
-    slow: Duration,
+    options: Options,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        commit_group(&mut connection, &mut batch, versions, metrics, slow);
+        commit_group(&mut connection, &mut batch, versions, metrics, options);
     }
 }
 
@@ -161,7 +161,7 @@ fn commit_group(
     batch: &mut Vec<Job>,
     versions: &DateVersions,
     metrics: &Metrics,
-    slow: Duration,
+    options: Options,
 ) {
     let mut replies: Vec<Reply> = Vec::with_capacity(batch.len());
     let mut tx = Tx {
@@ -181,10 +181,13 @@ fn commit_group(
         replies.push((job.work)(&mut tx));
         let took = started.elapsed();
         metrics.db_operation(job.name, took);
-        telemetry::slow_query(job.name, took, slow);
+        telemetry::slow_query(job.name, took, options.slow);
     }
     let touched = std::mem::take(&mut tx.touched);
     let started = Instant::now();
+    if !options.commit_delay.is_zero() {
+        std::thread::sleep(options.commit_delay);
+    }
     let committed = match begun {
         Ok(()) if tx.conn.is_autocommit() => Err("the transaction was rolled back".to_owned()),
         Ok(()) => tx
@@ -195,7 +198,7 @@ fn commit_group(
     };
     let took = started.elapsed();
     metrics.db_operation("commit", took);
-    telemetry::slow_query("commit", took, slow);
+    telemetry::slow_query("commit", took, options.slow);
     match committed {
         Ok(()) => {
             touched.into_iter().for_each(|date| versions.bump(date));

@@ -28,6 +28,16 @@ impl Drop for Guard {
     }
 }
 
+const SERVE: [&str; 7] = [
+    "serve",
+    "--api-addr",
+    "127.0.0.1:0",
+    "--ops-addr",
+    "127.0.0.1:0",
+    "--log",
+    "warn",
+];
+
 /// `concertctl serve` on free ports.
 pub struct ServerProcess {
     child: parking_lot::Mutex<Guard>,
@@ -37,24 +47,29 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     pub async fn start(dir: &Path, more: &[&str]) -> ServerProcess {
-        let address = dir.join("server.json");
-        let _ = std::fs::remove_file(&address);
         let mut command = concertctl();
+        command.args(SERVE).arg("--data-dir").arg(dir).args(more);
+        ServerProcess::spawn(dir, command).await
+    }
+
+    /// The same, where no file may grow beyond `kibibytes`.
+    pub async fn start_limited(dir: &Path, kibibytes: u32) -> ServerProcess {
+        let mut command = Command::new("bash");
+        // The signal is ignored so that the write fails, as it does on a full disk.
+        let script = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$@\"");
+        command.args(["-c", &script, "limited", env!("CARGO_BIN_EXE_concertctl")]);
         command
-            .args([
-                "serve",
-                "--api-addr",
-                "127.0.0.1:0",
-                "--ops-addr",
-                "127.0.0.1:0",
-                "--log",
-                "warn",
-            ])
+            .args(SERVE)
             .arg("--data-dir")
             .arg(dir)
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stdin(Stdio::null());
+        ServerProcess::spawn(dir, command).await
+    }
+
+    async fn spawn(dir: &Path, mut command: Command) -> ServerProcess {
+        let address = dir.join("server.json");
+        let _ = std::fs::remove_file(&address);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = Guard(command.spawn().unwrap());
         let file: Value = eventually("the server is up", || {
             let ended = child.0.try_wait().unwrap();
