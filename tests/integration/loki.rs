@@ -677,6 +677,51 @@ async fn a_query_that_costs_too_much_is_refused() {
 }
 
 #[tokio::test]
+async fn a_query_that_takes_too_long_is_given_up() {
+    let limits = QueryLimits {
+        timeout: Duration::ZERO,
+        ..QueryLimits::default()
+    };
+    let server = Server::start(LokiConfig {
+        limits,
+        ..LokiConfig::default()
+    })
+    .await;
+    for n in 0..1000 {
+        server.store.push(&[("level", "info")], T0 + n, "x");
+    }
+    let (start, end) = (T0.to_string(), (T0 + SECOND).to_string());
+    let params = [
+        ("start", start.as_str()),
+        ("end", end.as_str()),
+        ("query", r#"{level="info"} |= "nothere""#),
+    ];
+    let (status, body) = server.get("query_range", &params).await;
+    assert_eq!(status, 504, "{body}");
+    assert!(body.starts_with("query timed out"), "{body}");
+}
+
+#[tokio::test]
+async fn grafanas_health_check_is_answered() {
+    let server = Server::start(LokiConfig::default()).await;
+    let params = [
+        ("query", "vector(1)+vector(1)"),
+        ("time", "4000000000000000000"),
+    ];
+    let data = server.data("query", &params).await;
+    assert_eq!(data["resultType"], "vector");
+    assert_eq!(
+        data["result"],
+        json!([{"metric": {}, "value": [4_000_000_000_i64, "2"]}])
+    );
+    let data = server.range("vector(3)", &[("step", "60")]).await;
+    assert_eq!(
+        data["result"],
+        json!([{"metric": {}, "values": [[1_700_000_000, "3"], [1_700_000_060, "3"]]}])
+    );
+}
+
+#[tokio::test]
 async fn a_regular_expression_that_would_take_much_memory_is_refused() {
     let server = Server::with_lines().await;
     let query = r#"{level=~"(((a{100}){100}){100})+"}"#;
@@ -788,7 +833,9 @@ async fn records_of_the_log_arrive_with_their_labels() {
     assert_eq!(stream["level_extracted"], "WARN");
 }
 
+/// `cargo test --release --test integration -- --ignored --nocapture a_million_lines`
 #[tokio::test]
+#[ignore = "a measurement, not a test"]
 async fn a_million_lines_are_searched_in_a_moment() {
     let server = Server::start(LokiConfig {
         max_bytes: 512 << 20,
@@ -806,7 +853,6 @@ async fn a_million_lines_are_searched_in_a_moment() {
         );
     }
     assert_eq!(server.store.stats().lines, 1_000_000);
-    // Generous: the figures are for a debug build beside other tests.
     for query in [
         r#"{level="info"} |= "nothere""#,
         r#"{level="info"} | json | trace_id="00000000000000000000000000000007""#,
@@ -819,7 +865,6 @@ async fn a_million_lines_are_searched_in_a_moment() {
             "{query}: {took:?}, {} lines",
             data["stats"]["summary"]["totalLinesProcessed"]
         );
-        assert!(took < Duration::from_secs(10), "{query}: {took:?}");
     }
 }
 

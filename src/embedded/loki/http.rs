@@ -78,6 +78,11 @@ async fn query_range(
             })
             .await
         }
+        Query::Constant(value) => {
+            let steps = params.steps(start_ns, end_ns)?;
+            let points = steps.into_iter().map(|at_ns| (at_ns, value)).collect();
+            answer(started, Data::Matrix(vec![constant(points).into()]))
+        }
     }
 }
 
@@ -102,6 +107,10 @@ async fn query(
                     .map(|series| Data::Vector(series.into_iter().filter_map(instant).collect()))
             })
             .await
+        }
+        Query::Constant(value) => {
+            let series = instant(constant(vec![(at_ns, value)]));
+            answer(started, Data::Vector(series.into_iter().collect()))
         }
     }
 }
@@ -216,6 +225,19 @@ fn metric(
     let from = first.unwrap_or(0).saturating_sub(expr.range_ns);
     let snapshot = store.snapshot(&[&expr.log.selector], from, last.unwrap_or(0));
     eval::metric_query(&snapshot, expr, steps, budget)
+}
+
+fn constant(points: Vec<(i64, f64)>) -> ResultSeries {
+    ResultSeries {
+        labels: Labels::new(),
+        points,
+    }
+}
+
+/// Answers with what took no reading.
+fn answer(started: Instant, data: Data) -> Result<Response, QueryError> {
+    let stats = Stats::new(&Budget::new(&QueryLimits::default(), started), started);
+    Ok(success(&Answer { data, stats }))
 }
 
 /// Waits for a turn, computes off the async threads, and answers.

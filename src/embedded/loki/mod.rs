@@ -4,7 +4,8 @@
 //! Answered: stream selectors with all four matchers, line filters (`|=`, `!=`, `|~`, `!~`), `| json`,
 //! label filters on strings, numbers, durations and sizes (`and`, `or`, `,`, parentheses), and over
 //! them `rate`, `count_over_time`, `bytes_rate` and `bytes_over_time`, alone or under `sum`,
-//! `sum by (…)`, `sum without (…)`. Everything else is refused as Loki refuses what it cannot parse.
+//! `sum by (…)`, `sum without (…)`; and sums of `vector(…)`, by which Grafana asks whether anybody is
+//! there. Everything else is refused as Loki refuses what it cannot parse.
 //!
 //! Records come from [`crate::telemetry::Logs::subscribe`] through [`LokiStore::ingest`].
 

@@ -52,9 +52,9 @@ impl Kind {
 }
 
 /// Longest first: the first that fits is the one.
-const SYMBOLS: [&str; 22] = [
+const SYMBOLS: [&str; 23] = [
     "|=", "|~", "|>", "!=", "!~", "!>", "=~", "==", ">=", "<=", "{", "}", "(", ")", "[", "]", ",",
-    "|", "=", ">", "<", "-",
+    "|", "=", ">", "<", "-", "+",
 ];
 
 /// Splits a query into words; the last is [`Kind::End`].

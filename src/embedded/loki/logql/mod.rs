@@ -2,6 +2,7 @@
 //! exists as a crate). Grammar and meaning follow Loki's documentation
 //! (<https://grafana.com/docs/loki/latest/query/>).
 
+mod label_filters;
 mod lexer;
 mod parser;
 mod units;
@@ -26,6 +27,8 @@ pub fn check(query: &str) -> Result<(), QueryError> {
 pub(super) enum Query {
     Log(LogExpr),
     Metric(MetricExpr),
+    /// The same number at any time.
+    Constant(f64),
 }
 
 /// Which lines: a stream selector and what follows it.

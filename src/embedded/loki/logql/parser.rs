@@ -1,21 +1,16 @@
 //! From words to a query, by recursive descent.
 
 use super::lexer::{Kind, Position, Token, tokens};
-use super::{
-    CompareOp, Grouping, LabelFilter, LineFilter, LogExpr, MetricExpr, Quantity, Query, RangeOp,
-    Stage, parse_bytes, parse_duration,
-};
+use super::{Grouping, LineFilter, LogExpr, MetricExpr, Query, RangeOp, Stage, parse_duration};
 use crate::embedded::loki::QueryError;
 use crate::embedded::loki::matcher::{MatchOp, Matcher, compile};
-
-/// Parentheses within each other; the parser's stack is as deep.
-const MAX_DEPTH: usize = 32;
 
 /// Parses a query.
 pub(in crate::embedded::loki) fn parse(query: &str) -> Result<Query, QueryError> {
     let mut parser = Parser::new(query)?;
     let query = match parser.peek() {
         Kind::Symbol("{") => Query::Log(parser.log_expr()?),
+        Kind::Word(word) if word == "vector" => Query::Constant(parser.constant()?),
         Kind::Word(_) => Query::Metric(parser.metric_expr()?),
         _ => return Err(parser.unexpected("{ or a metric function")),
     };
@@ -23,6 +18,7 @@ pub(in crate::embedded::loki) fn parse(query: &str) -> Result<Query, QueryError>
     let log = match &query {
         Query::Log(log) => log,
         Query::Metric(metric) => &metric.log,
+        Query::Constant(_) => return Ok(query),
     };
     require_restriction(&log.selector)?;
     Ok(query)
@@ -52,9 +48,9 @@ fn require_restriction(selector: &[Matcher]) -> Result<(), QueryError> {
     ))
 }
 
-struct Parser {
-    tokens: Vec<Token>,
-    next: usize,
+pub(super) struct Parser {
+    pub(super) tokens: Vec<Token>,
+    pub(super) next: usize,
 }
 
 impl Parser {
@@ -70,32 +66,32 @@ impl Parser {
         &self.tokens[self.next]
     }
 
-    fn peek(&self) -> &Kind {
+    pub(super) fn peek(&self) -> &Kind {
         &self.token().kind
     }
 
-    fn at(&self) -> Position {
+    pub(super) fn at(&self) -> Position {
         self.token().at
     }
 
-    fn advance(&mut self) -> Token {
+    pub(super) fn advance(&mut self) -> Token {
         let token = self.token().clone();
         self.next = (self.next + 1).min(self.tokens.len() - 1);
         token
     }
 
-    fn unexpected(&self, expected: &str) -> QueryError {
+    pub(super) fn unexpected(&self, expected: &str) -> QueryError {
         self.at().error(format!(
             "syntax error: unexpected {}, expecting {expected}",
             self.peek().describe()
         ))
     }
 
-    fn is(&self, symbol: &str) -> bool {
+    pub(super) fn is(&self, symbol: &str) -> bool {
         matches!(self.peek(), Kind::Symbol(s) if *s == symbol)
     }
 
-    fn accept(&mut self, symbol: &str) -> bool {
+    pub(super) fn accept(&mut self, symbol: &str) -> bool {
         let found = self.is(symbol);
         if found {
             self.advance();
@@ -103,7 +99,7 @@ impl Parser {
         found
     }
 
-    fn expect(&mut self, symbol: &str) -> Result<(), QueryError> {
+    pub(super) fn expect(&mut self, symbol: &str) -> Result<(), QueryError> {
         if self.accept(symbol) {
             Ok(())
         } else {
@@ -118,11 +114,11 @@ impl Parser {
         }
     }
 
-    fn is_word(&self, word: &str) -> bool {
+    pub(super) fn is_word(&self, word: &str) -> bool {
         matches!(self.peek(), Kind::Word(w) if w == word)
     }
 
-    fn word(&mut self, expected: &str) -> Result<String, QueryError> {
+    pub(super) fn word(&mut self, expected: &str) -> Result<String, QueryError> {
         match self.peek() {
             Kind::Word(word) => {
                 let word = word.clone();
@@ -141,6 +137,28 @@ impl Parser {
                 Ok(text)
             }
             _ => Err(self.unexpected("STRING")),
+        }
+    }
+
+    /// `vector(1)+vector(1)`: how Grafana asks whether anybody is there.
+    fn constant(&mut self) -> Result<f64, QueryError> {
+        let mut sum = 0.0;
+        loop {
+            if !self.is_word("vector") {
+                return Err(self.unexpected("vector"));
+            }
+            self.advance();
+            self.expect("(")?;
+            let Kind::Number(text) = self.peek().clone() else {
+                return Err(self.unexpected("NUMBER"));
+            };
+            let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
+            sum += number.ok_or_else(|| self.unexpected("NUMBER"))?;
+            self.advance();
+            self.expect(")")?;
+            if !self.accept("+") {
+                return Ok(sum);
+            }
         }
     }
 
@@ -252,7 +270,7 @@ impl Parser {
         Ok(matchers)
     }
 
-    fn matcher(&mut self) -> Result<Matcher, QueryError> {
+    pub(super) fn matcher(&mut self) -> Result<Matcher, QueryError> {
         let name = self.word("IDENTIFIER or }")?;
         let at = self.at();
         let op = match self.peek() {
@@ -331,98 +349,5 @@ impl Parser {
                 Kind::Symbol("=" | "==" | "!=" | "=~" | "!~" | ">" | ">=" | "<" | "<=")
             )
         })
-    }
-
-    /// `and` binds tighter than `or`. A comma means `and`, but how Loki ranks it against `or` is an
-    /// accident of its grammar, so the two together need parentheses.
-    fn label_filter(&mut self, depth: usize) -> Result<LabelFilter, QueryError> {
-        let mut comma_seen = false;
-        let mut left = self.conjunction(depth, &mut comma_seen)?;
-        while self.is_word("or") {
-            if comma_seen {
-                return Err(self.comma_with_or());
-            }
-            self.advance();
-            let right = self.conjunction(depth, &mut comma_seen)?;
-            if comma_seen {
-                return Err(self.comma_with_or());
-            }
-            left = LabelFilter::Or(Box::new(left), Box::new(right));
-        }
-        Ok(left)
-    }
-
-    fn comma_with_or(&self) -> QueryError {
-        self.at()
-            .error("`,` and `or` together need parentheses around one of them")
-    }
-
-    fn conjunction(
-        &mut self,
-        depth: usize,
-        comma_seen: &mut bool,
-    ) -> Result<LabelFilter, QueryError> {
-        let mut left = self.label_condition(depth)?;
-        loop {
-            if self.is_word("and") {
-                self.advance();
-            } else if self.accept(",") {
-                *comma_seen = true;
-            } else {
-                return Ok(left);
-            }
-            let right = self.label_condition(depth)?;
-            left = LabelFilter::And(Box::new(left), Box::new(right));
-        }
-    }
-
-    fn label_condition(&mut self, depth: usize) -> Result<LabelFilter, QueryError> {
-        if self.is("(") {
-            if depth >= MAX_DEPTH {
-                return Err(self.at().error("too many parentheses within each other"));
-            }
-            self.advance();
-            let filter = self.label_filter(depth + 1)?;
-            self.expect(")")?;
-            return Ok(filter);
-        }
-        // A string on the right makes it a matcher, anything else a comparison.
-        if matches!(
-            self.tokens.get(self.next + 2).map(|token| &token.kind),
-            Some(Kind::Text(_))
-        ) {
-            return self.matcher().map(LabelFilter::String);
-        }
-        let name = self.word("a label or (")?;
-        let op = match self.peek() {
-            Kind::Symbol("=" | "==") => CompareOp::Equal,
-            Kind::Symbol("!=") => CompareOp::NotEqual,
-            Kind::Symbol(">") => CompareOp::Greater,
-            Kind::Symbol(">=") => CompareOp::GreaterOrEqual,
-            Kind::Symbol("<") => CompareOp::Less,
-            Kind::Symbol("<=") => CompareOp::LessOrEqual,
-            _ => return Err(self.unexpected("a comparison")),
-        };
-        self.advance();
-        let value = self.quantity()?;
-        Ok(LabelFilter::Compare { name, op, value })
-    }
-
-    fn quantity(&mut self) -> Result<Quantity, QueryError> {
-        let negative = self.accept("-");
-        let at = self.at();
-        let Kind::Number(text) = self.peek().clone() else {
-            return Err(self.unexpected("a number, duration or size"));
-        };
-        self.advance();
-        let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
-        match number {
-            Some(number) => Ok(Quantity::Number(if negative { -number } else { number })),
-            None if negative => Err(at.error("only plain numbers may be negative")),
-            None => parse_duration(&text)
-                .map(Quantity::Duration)
-                .or_else(|| parse_bytes(&text).map(Quantity::Bytes))
-                .ok_or_else(|| at.error(format!("`{text}` is not a number, a duration or a size"))),
-        }
     }
 }
