@@ -367,3 +367,6 @@ fn windows(samples: &[(i64, u32)], expr: &MetricExpr, steps: &[i64]) -> Vec<(i64
     }
     points
 }
+
+#[cfg(test)]
+mod tests;
