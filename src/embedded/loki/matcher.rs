@@ -1,5 +1,8 @@
 //! Label matchers, as Prometheus, Loki and Alertmanager share them: regular expressions match the
 //! whole value, and a label that is not there has the empty value.
+//!
+//! One difference from theirs remains: in regular expressions `\d`, `\w`, `\s` and `\b` know all of
+//! Unicode, not only ASCII.
 
 use regex::{Regex, RegexBuilder};
 

@@ -5,8 +5,7 @@ use std::fs;
 
 use super::exposition::Exposition;
 
-/// File systems without space of their own. The root is shown whatever it is: in a container it is
-/// an overlay.
+/// File systems without space of their own.
 const WITHOUT_SPACE: [&str; 25] = [
     "autofs",
     "binfmt_misc",
@@ -117,7 +116,8 @@ pub(super) fn render(out: &mut Exposition<'_>) {
     }
 }
 
-/// The mounts that are worth a look, each mount point once (the last mounted is the one seen).
+/// The mounts that are worth a look, each mount point once (the last mounted is the one seen). The
+/// root is shown whatever it is: in a container it is an overlay, or comes from a remote host.
 fn shown(mounts: &str) -> Vec<Mount> {
     let mut seen = HashSet::new();
     let mut shown: Vec<Mount> = mounts
@@ -139,6 +139,9 @@ fn shown(mounts: &str) -> Vec<Mount> {
 }
 
 fn is_shown(mount: &Mount) -> bool {
+    if mount.point == "/" {
+        return true;
+    }
     let hidden = HIDDEN_ROOTS.iter().any(|root| {
         mount
             .point
@@ -147,8 +150,7 @@ fn is_shown(mount: &Mount) -> bool {
     });
     let kind = mount.kind.as_str();
     let remote = REMOTE.contains(&kind) || kind.starts_with("fuse");
-    let without_space = WITHOUT_SPACE.contains(&kind) && mount.point != "/";
-    !(hidden || remote || without_space)
+    !(hidden || remote || WITHOUT_SPACE.contains(&kind))
 }
 
 /// Blanks, tabs, newlines and backslashes are written as a backslash and three octal digits.

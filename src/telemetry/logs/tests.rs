@@ -349,6 +349,20 @@ fn a_slow_query_is_reported_by_name_from_the_threshold_on() {
 }
 
 #[test]
+fn logging_is_installed_once_and_later_calls_join_it() {
+    let first = init(config(LogOutput::None)).unwrap();
+    let mut records = first.subscribe(10_000);
+    let second = init(config(LogOutput::File("/no/such/dir/log".into()))).unwrap();
+    info!("after both");
+    assert!(second.flush(WAIT));
+    let found = std::iter::from_fn(|| records.try_recv()).any(|r| r.line.contains("after both"));
+    assert!(
+        found,
+        "the second handle does not belong to the first's logging"
+    );
+}
+
+#[test]
 fn an_unwritable_log_file_is_named_in_the_error() {
     let error = build(config(LogOutput::File("/no/such/dir/log".into())))
         .err()
