@@ -9,4 +9,5 @@ mod concurrency;
 mod durability;
 mod loki;
 mod promql_differential;
+mod protections;
 mod support;

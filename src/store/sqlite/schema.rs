@@ -91,3 +91,38 @@ pub(super) fn write_info(connection: &Connection, info: &DatasetInfo) -> Result<
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.db");
+        Connection::open(&file)
+            .unwrap()
+            .execute_batch("CREATE TABLE t (i)")
+            .unwrap();
+        let writer = open_writer(&file).unwrap();
+        let synchronous: i64 = writer
+            .pragma_query_value(None, "synchronous", |row| row.get(0))
+            .unwrap();
+        let journal: String = writer
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        assert_eq!(
+            (synchronous, journal.as_str()),
+            (2, "wal"),
+            "2 is FULL: fsync at every commit"
+        );
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_alone() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        let error = migrate(&mut connection).unwrap_err().to_string();
+        assert!(error.contains("99") && error.contains("newer"), "{error}");
+    }
+}
