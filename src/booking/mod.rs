@@ -23,12 +23,19 @@ pub use queueing::{AdmissionChange, Opening, QueueView, Registered};
 pub use reserving::{Held, ReserveWish};
 pub use seat_maps::SeatMap;
 
+/// What the use cases take and give of the rooms below, so that their caller needs no other room.
+pub use crate::domain::queue::Admission;
+pub use crate::domain::{
+    ConcertId, Money, PerformanceDateId, Place, QueueStatus, ReservationId, SeatId, SeatStatus,
+    Timestamp, UserId,
+};
+pub use crate::store::{DatasetInfo, Fact, Idempotency, SeatRow, StoreError};
+
 use crate::coordination::{Queue, SeatLocks};
 use crate::domain::money::MoneyError;
 use crate::domain::token::TokenKey;
-use crate::domain::{Place, Timestamp};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Catalog, DatasetInfo, Idempotency, Keyed, StoreError};
+use crate::store::{Catalog, Keyed};
 use crate::telemetry::Metrics;
 
 /// Rules of the sale that are settings.

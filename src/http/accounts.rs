@@ -7,7 +7,7 @@ use super::openapi::Problems;
 use super::reservations::iso8601;
 use super::{ApiError, AppState};
 use crate::api::ticketing::{Account, ChargeRequest, Charged};
-use crate::domain::{Money, UserId};
+use crate::booking::{Money, UserId};
 
 /// The balance of the token's user.
 #[utoipa::path(

@@ -14,8 +14,7 @@ use crate::api::ErrorCode;
 use crate::api::ticketing::{
     Concert, ConcertPage, PerformanceDate, PerformanceDates, Seat, SeatState, Seats,
 };
-use crate::domain::{ConcertId, PerformanceDateId, SeatStatus};
-use crate::store::SeatRow;
+use crate::booking::{ConcertId, PerformanceDateId, SeatRow, SeatStatus};
 
 /// Largest page.
 const PAGE_MAX: u32 = 1_000;

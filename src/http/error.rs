@@ -8,8 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::api::{ErrorCode, Problem};
-use crate::booking::Refusal;
-use crate::store::StoreError;
+use crate::booking::{Refusal, StoreError};
 
 /// A refusal or failure to be answered as a problem document.
 #[derive(Clone, Debug)]

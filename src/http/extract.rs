@@ -12,8 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{ApiError, AppState, BODY_LIMIT};
 use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN};
-use crate::booking::{Caller, Refusal};
-use crate::store::Idempotency;
+use crate::booking::{Caller, Idempotency, Refusal};
 
 /// What the access record wants to know of a request; filled in on the way.
 #[derive(Debug, Default)]

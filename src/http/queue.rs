@@ -9,8 +9,7 @@ use super::openapi::Problems;
 use super::{ApiError, AppState};
 use crate::api::WAIT_TOKEN;
 use crate::api::ticketing::{QueueEntry, RegisterRequest, WaitStatus};
-use crate::booking::QueueView;
-use crate::domain::{QueueStatus, UserId};
+use crate::booking::{QueueStatus, QueueView, UserId};
 
 /// Register in the queue.
 ///

@@ -7,8 +7,9 @@ use super::extract::{Holder, Json, Key, Path};
 use super::openapi::Problems;
 use super::{ApiError, AppState};
 use crate::api::ticketing::{Paid, ReserveRequest, Reserved};
-use crate::booking::ReserveWish;
-use crate::domain::{ConcertId, PerformanceDateId, ReservationId, SeatId, Timestamp, UserId};
+use crate::booking::{
+    ConcertId, PerformanceDateId, ReservationId, ReserveWish, SeatId, Timestamp, UserId,
+};
 
 /// Hold a seat.
 ///

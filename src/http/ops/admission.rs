@@ -5,8 +5,7 @@ use axum::extract::{Request, State};
 
 use super::{ApiError, OpsState, admission_state, body};
 use crate::api::ops::{self, AdmissionState};
-use crate::booking::{AdmissionChange, Opening};
-use crate::domain::Timestamp;
+use crate::booking::{AdmissionChange, Opening, Timestamp};
 use crate::http::BODY_LIMIT;
 
 pub(super) async fn read(State(state): State<OpsState>) -> Result<Json<AdmissionState>, ApiError> {

@@ -6,8 +6,7 @@ use axum::extract::{Request, State};
 use super::{ApiError, OpsState, body};
 use crate::api::ErrorCode;
 use crate::api::ops::{Audit, LOOKUP_MAX, LookupAnswer, LookupRequest};
-use crate::domain::{Money, Place, ReservationId, SeatId, UserId};
-use crate::store::Fact;
+use crate::booking::{Fact, Money, Place, ReservationId, SeatId, UserId};
 
 /// Ten thousand facts of some eighty bytes.
 const LIMIT: usize = 2 * 1024 * 1024;

@@ -24,8 +24,7 @@ use super::reservations::iso8601;
 use super::{ApiError, Limits, error, middleware};
 use crate::api::ErrorCode;
 use crate::api::ops::{AdmissionState, Dataset, QueueState, Status};
-use crate::booking::{Booking, Refusal, now};
-use crate::store::DatasetInfo;
+use crate::booking::{Booking, DatasetInfo, Refusal, now};
 use crate::telemetry::Metrics;
 
 /// What the operations handlers share.
@@ -144,7 +143,7 @@ async fn status(State(state): State<OpsState>) -> Result<axum::Json<Status>, Api
     }))
 }
 
-fn admission_state(admission: &crate::domain::queue::Admission) -> AdmissionState {
+fn admission_state(admission: &crate::booking::Admission) -> AdmissionState {
     AdmissionState {
         batch: admission.batch,
         every_ms: admission.every_ms,

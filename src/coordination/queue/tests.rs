@@ -1,0 +1,154 @@
+use super::*;
+use proptest::prelude::*;
+
+const ACTIVE: Duration = Duration::from_secs(600);
+
+fn open(batch: u64) -> Queue {
+    let admission = Admission {
+        batch,
+        every_ms: 1_000,
+        paused: false,
+        opens_at: Some(Timestamp(0)),
+    };
+    Queue::restore(&[], Vec::new(), admission, ACTIVE)
+}
+
+fn admit(queue: &Queue, now: Timestamp) -> Option<Place> {
+    let mark = queue.take_due(now)?;
+    queue.publish(mark, now);
+    Some(mark)
+}
+
+#[test]
+fn places_follow_the_order_of_arrival_and_the_mark_lets_them_in() {
+    let queue = open(2);
+    for user in 1..=5 {
+        let registration = queue
+            .register(UserId(user), Timestamp(0))
+            .expect("not in the queue");
+        assert_eq!(registration.place, Place(user.unsigned_abs()));
+    }
+    assert_eq!(queue.register(UserId(3), Timestamp(0)), Err(Place(3)));
+    assert_eq!(queue.standing(Place(3), Timestamp(0)).position, 3);
+    assert_eq!(admit(&queue, Timestamp(10)), Some(Place(2)));
+    assert_eq!(queue.status(Place(2), Timestamp(10)), QueueStatus::Active);
+    assert_eq!(queue.status(Place(3), Timestamp(10)), QueueStatus::Wait);
+    assert_eq!(admit(&queue, Timestamp(11)), None, "not due yet");
+    assert_eq!(admit(&queue, Timestamp(1_010)), Some(Place(4)));
+    let counts = queue.counts(Timestamp(1_010));
+    assert_eq!((counts.waiting, counts.active, counts.mark), (1, 4, 4));
+}
+
+#[test]
+fn a_batch_is_never_larger_than_set_even_after_a_pause() {
+    let queue = open(1);
+    (1..=100).for_each(|user| assert!(queue.register(UserId(user), Timestamp(0)).is_ok()));
+    assert_eq!(admit(&queue, Timestamp(1)), Some(Place(1)));
+    assert_eq!(admit(&queue, Timestamp(60_000)), Some(Place(2)));
+    assert_eq!(admit(&queue, Timestamp(60_001)), None);
+}
+
+#[test]
+fn nobody_is_let_in_while_paused_or_before_the_opening() {
+    let queue = open(10);
+    assert!(queue.register(UserId(1), Timestamp(0)).is_ok());
+    let shut = Admission {
+        opens_at: None,
+        ..queue.admission()
+    };
+    queue.set_admission(shut, Timestamp(0));
+    assert_eq!(queue.take_due(Timestamp(1_000)), None);
+    assert_eq!(queue.standing(Place(1), Timestamp(1_000)).eta, None);
+    let paused = Admission {
+        paused: true,
+        opens_at: Some(Timestamp(0)),
+        ..shut
+    };
+    queue.set_admission(paused, Timestamp(0));
+    assert_eq!(queue.take_due(Timestamp(1_000)), None);
+    queue.set_admission(
+        Admission {
+            paused: false,
+            ..paused
+        },
+        Timestamp(0),
+    );
+    assert_eq!(queue.take_due(Timestamp(1_000)), Some(Place(1)));
+}
+
+#[test]
+fn a_clock_set_back_delays_admission_by_one_interval_at_most() {
+    let queue = open(1);
+    (1..=3).for_each(|user| assert!(queue.register(UserId(user), Timestamp(0)).is_ok()));
+    assert!(admit(&queue, Timestamp(10_000_000)).is_some());
+    assert_eq!(admit(&queue, Timestamp(5_000_000)), None);
+    assert_eq!(
+        queue.due_in(Timestamp(5_000_000)),
+        Some(Duration::from_secs(1))
+    );
+}
+
+#[test]
+fn an_admission_ends_with_payment_or_time_and_its_user_may_queue_again_at_the_end() {
+    let queue = open(10);
+    assert!(queue.register(UserId(1), Timestamp(0)).is_ok());
+    assert!(queue.register(UserId(2), Timestamp(0)).is_ok());
+    admit(&queue, Timestamp(0));
+    queue.end(Place(1));
+    assert_eq!(queue.status(Place(1), Timestamp(1)), QueueStatus::Expired);
+    let again = queue
+        .register(UserId(1), Timestamp(1))
+        .expect("the first place has ended");
+    assert_eq!(
+        again,
+        Registration {
+            place: Place(3),
+            replaces: Some(Place(1))
+        }
+    );
+    assert_eq!(
+        queue.status(Place(2), Timestamp(599_999)),
+        QueueStatus::Active
+    );
+    assert_eq!(
+        queue.status(Place(2), Timestamp(600_000)),
+        QueueStatus::Expired
+    );
+    assert_eq!(queue.counts(Timestamp(600_000)).active, 0);
+}
+
+#[test]
+fn a_place_that_could_not_be_kept_is_not_used_again() {
+    let queue = open(10);
+    let lost = queue.register(UserId(1), Timestamp(0)).expect("free");
+    queue.abandon(UserId(1), lost);
+    let next = queue.register(UserId(1), Timestamp(0)).expect("free again");
+    assert_eq!(next.place, Place(2));
+}
+
+proptest! {
+    #[test]
+    fn a_restored_queue_stands_where_it_stood(users in 1_i64..200, batch in 1_u64..50, ticks in 0_i64..10) {
+        let queue = open(batch);
+        let mut places = Vec::new();
+        for user in 1..=users {
+            let place = queue.register(UserId(user), Timestamp(0)).expect("new").place;
+            places.push((place, UserId(user), false));
+        }
+        let mut batches = Vec::new();
+        for tick in 0..ticks {
+            let now = Timestamp(tick * 1_000);
+            if let Some(mark) = admit(&queue, now) {
+                batches.push((mark, now));
+            }
+        }
+        let now = Timestamp(ticks * 1_000);
+        let restored = Queue::restore(&places, batches, queue.admission(), ACTIVE);
+        for (place, ..) in &places {
+            prop_assert_eq!(restored.status(*place, now), queue.status(*place, now));
+        }
+        prop_assert_eq!(restored.counts(now), queue.counts(now));
+        let next = restored.register(UserId(users + 1), now).expect("new");
+        prop_assert_eq!(next.place.0, users.unsigned_abs() + 1);
+    }
+}
