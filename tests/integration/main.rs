@@ -5,6 +5,7 @@
 
 mod alertmanager;
 mod api;
+mod architecture;
 mod concurrency;
 mod durability;
 mod loki;
