@@ -6,6 +6,7 @@
 mod flags;
 mod seed;
 mod serve;
+mod tui;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Load a dataset: demo (10,000 seats) or onsale (10,000,000 seats), or a profile file
     Seed(seed::SeedArgs),
+    Tui(tui::TuiArgs),
 }
 
 /// Exit code for what could not be done.
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Seed(args) => seed::run(args).await,
+            Command::Tui(args) => tui::run(args).await,
         }
     });
     // A blocking task that hangs must not keep the process alive.
