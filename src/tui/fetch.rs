@@ -14,30 +14,21 @@ use tokio::time::{Instant, sleep_until};
 use super::event::Event;
 use super::model::{Plan, Source, Zoom};
 use super::series::QueryAnswer;
+use super::tail;
 use crate::clients::ClientError;
 use crate::clients::alertmanager::Alertmanager;
-use crate::clients::loki::{LogLine, Loki};
+use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::{Prometheus, Series};
 
 /// Pause between two rounds of metrics, log lines and the server's status.
-const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// The same for alerts.
 const EVERY_ALERTS: Duration = Duration::from_secs(2);
 /// The same for the server while it is seeding, so that the progress moves.
 const EVERY_SEEDING: Duration = Duration::from_millis(250);
-/// How often a log source that nobody looks at is asked whether it is there.
-const EVERY_PROBE: Duration = Duration::from_secs(10);
 /// Queries under way at once.
 const AT_ONCE: usize = 4;
-/// Log lines that one answer holds at most.
-const LINES: usize = 1_000;
-/// How far back the log begins.
-const LOG_SPAN_NS: i64 = 3_600_000_000_000;
-/// Records arrive out of order by at most about this much.
-const LOG_OVERLAP_NS: i64 = 2_000_000_000;
-/// The source's clock may be this much ahead.
-const CLOCK_SKEW_NS: i64 = 5_000_000_000;
 
 /// All that is asked.
 #[derive(Clone, Debug)]
@@ -76,7 +67,11 @@ pub(super) fn spawn(
         plan.clone(),
         events.clone(),
     ));
-    tasks.spawn(logs(clients.loki.clone(), plan.clone(), events.clone()));
+    tasks.spawn(tail::follow(
+        clients.loki.clone(),
+        plan.clone(),
+        events.clone(),
+    ));
     tasks.spawn(alerts(
         clients.alertmanager.clone(),
         Arc::clone(&nudges.alerts),
@@ -94,14 +89,14 @@ pub(super) fn spawn(
 /// Growing pauses between tries: doubled from one second to a ceiling, scattered by a fifth so
 /// that several consoles do not knock together.
 #[derive(Debug, Default)]
-struct Backoff {
+pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     const CEILING: f64 = 15.0;
 
-    fn next(&mut self) -> Duration {
+    pub(super) fn next(&mut self) -> Duration {
         let pause = 2f64
             .powi(i32::try_from(self.failures.min(10)).unwrap_or(10))
             .min(Self::CEILING);
@@ -110,7 +105,7 @@ impl Backoff {
     }
 
     /// The event that tells of the failure, and when to try again.
-    fn down(&mut self, source: Source, error: &ClientError) -> (Event, Duration) {
+    pub(super) fn down(&mut self, source: Source, error: &ClientError) -> (Event, Duration) {
         let pause = self.next();
         let retry_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         (
@@ -125,7 +120,7 @@ impl Backoff {
 }
 
 /// Waits until `until`, or until what `part` takes from the plan is no longer `was`.
-async fn pause<T: PartialEq>(
+pub(super) async fn pause<T: PartialEq>(
     until: Instant,
     plan: &mut watch::Receiver<Plan>,
     was: &T,
@@ -238,100 +233,6 @@ where
     }
 }
 
-async fn logs(source: Loki, mut plan: watch::Receiver<Plan>, events: mpsc::Sender<Event>) {
-    let mut backoff = Backoff::default();
-    let mut tail = Tail::default();
-    loop {
-        let started = Instant::now();
-        let query = plan.borrow_and_update().logs.clone();
-        let asked = match &query {
-            Some(query) => tail.next(&source, query).await,
-            None => probe(&source).await,
-        };
-        let (event, wait) = match asked {
-            Ok(event) => {
-                backoff = Backoff::default();
-                (event, if query.is_some() { EVERY } else { EVERY_PROBE })
-            }
-            // The source understood: it is there, and the filter is at fault.
-            Err(error @ ClientError::Refused { status: 400, .. }) => (
-                Event::LogsRefused {
-                    reason: error.to_string(),
-                },
-                Backoff::default().next().max(EVERY_PROBE),
-            ),
-            Err(error) => {
-                let (event, wait) = backoff.down(Source::Loki, &error);
-                (event, wait)
-            }
-        };
-        let failed = matches!(event, Event::Down { .. });
-        if events.send(event).await.is_err() {
-            return;
-        }
-        if failed {
-            tokio::time::sleep(wait).await;
-        } else {
-            pause(started + wait, &mut plan, &query, |plan| plan.logs.clone()).await;
-        }
-    }
-}
-
-/// Asks for next to nothing: is it there?
-async fn probe(source: &Loki) -> Result<Event, ClientError> {
-    let end = now_ms().saturating_mul(1_000_000);
-    let query = super::logs::query("", super::logs::Level::All);
-    source.newest(&query, end - LOG_OVERLAP_NS, end, 1).await?;
-    Ok(Event::Logs {
-        query: String::new(),
-        lines: Vec::new(),
-        skipped: false,
-    })
-}
-
-/// How far a query's lines were read.
-#[derive(Debug, Default)]
-struct Tail {
-    query: String,
-    newest: Option<i64>,
-}
-
-impl Tail {
-    async fn next(&mut self, source: &Loki, query: &str) -> Result<Event, ClientError> {
-        if self.query != query {
-            *self = Tail {
-                query: query.to_owned(),
-                newest: None,
-            };
-        }
-        let end = now_ms().saturating_mul(1_000_000) + CLOCK_SKEW_NS;
-        let start = self
-            .newest
-            .map_or(end - LOG_SPAN_NS, |newest| newest - LOG_OVERLAP_NS);
-        let lines = source.newest(query, start, end, LINES).await?;
-        let skipped = self.read(&lines);
-        Ok(Event::Logs {
-            query: query.to_owned(),
-            lines,
-            skipped,
-        })
-    }
-
-    /// Notes what was read; whether lines between the last reading and this one are missing.
-    fn read(&mut self, lines: &[LogLine]) -> bool {
-        let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
-            return false;
-        };
-        let skipped =
-            lines.len() >= LINES && self.newest.is_some_and(|newest| first.at_ns > newest);
-        self.newest = Some(
-            self.newest
-                .map_or(last.at_ns, |newest| newest.max(last.at_ns)),
-        );
-        skipped
-    }
-}
-
 async fn alerts(source: Alertmanager, nudge: Arc<Notify>, events: mpsc::Sender<Event>) {
     let mut backoff = Backoff::default();
     loop {
@@ -385,8 +286,8 @@ pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
     };
     let logs = async {
         let asked = match &plan.logs {
-            Some(query) => Tail::default().next(&clients.loki, query).await,
-            None => probe(&clients.loki).await,
+            Some(query) => tail::Tail::default().next(&clients.loki, query).await,
+            None => tail::probe(&clients.loki).await,
         };
         asked.unwrap_or_else(|error| Backoff::default().down(Source::Loki, &error).0)
     };
@@ -411,7 +312,6 @@ pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::prometheus::Labels;
 
     #[test]
     fn pauses_grow_to_a_ceiling_and_scatter() {
@@ -427,21 +327,5 @@ mod tests {
             pauses[8..].windows(2).any(|two| two[0] != two[1]),
             "{pauses:?}"
         );
-    }
-
-    #[test]
-    fn lines_that_one_answer_could_not_hold_are_told() {
-        let line = |at_ns| LogLine {
-            at_ns,
-            labels: Labels::new(),
-            line: String::new(),
-        };
-        let mut tail = Tail::default();
-        let full: Vec<_> = (0..LINES as i64).map(line).collect();
-        assert!(!tail.read(&full), "the first answer begins somewhere");
-        let later: Vec<_> = (5_000..5_000 + LINES as i64).map(line).collect();
-        assert!(tail.read(&later));
-        assert!(!tail.read(&[line(6_000)]));
-        assert_eq!(tail.newest, Some(6_000));
     }
 }

@@ -19,6 +19,7 @@ mod outside;
 mod panels;
 mod screens;
 mod series;
+mod tail;
 mod terminal;
 mod theme;
 mod update;

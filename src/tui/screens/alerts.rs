@@ -6,7 +6,6 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::overview::wrapped;
 use super::{dim_if_stale, freshness};
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::tui::format;
@@ -14,7 +13,7 @@ use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
 use crate::tui::update;
-use crate::tui::widgets::{Freshness, centred, frame};
+use crate::tui::widgets::{Freshness, centred, frame, wrapped};
 
 /// Sign and style of an alert: hushed, or by its severity.
 pub(super) fn mark(alert: &Alert) -> (&'static str, Style) {

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::tui::format;
-use crate::tui::keys::{self, BINDINGS, Scope};
+use crate::tui::keys::{Action, BINDINGS, Binding, Scope};
 use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
 use crate::tui::theme;
 use crate::tui::widgets::gauge;
@@ -239,27 +239,42 @@ pub(super) fn next_step(model: &Model) -> Option<String> {
     }
 }
 
+/// Keys that do something here. Help and the way out stand at the end and are never cut off.
 fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let mut spans = vec![Span::raw(" ")];
-    let here = Scope::On(model.screen);
-    let shown = BINDINGS
-        .iter()
-        .filter(|binding| !(binding.hint.is_empty() || binding.writes && model.settings.read_only));
-    let (own, everywhere): (Vec<_>, Vec<_>) = shown
-        .filter(|binding| binding.scope == here || binding.scope == Scope::Everywhere)
-        .partition(|binding| binding.scope == here);
+    let off =
+        |binding: &Binding| binding.hint.is_empty() || binding.writes && model.settings.read_only;
+    let last = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);
+    let of = |scope: Scope, at_end: bool| {
+        BINDINGS.iter().filter(move |binding| {
+            binding.scope == scope && last(binding) == at_end && !off(binding)
+        })
+    };
     let paused = model
         .status
         .as_ref()
         .is_some_and(|status| status.admission.paused);
-    for binding in own.into_iter().chain(everywhere) {
-        let hint = if binding.action == keys::Action::PauseAdmission && paused {
+    let shown = |binding: &Binding| {
+        let pause = binding.action == Action::PauseAdmission;
+        let hint = if pause && paused {
             "resume"
         } else {
             binding.hint
         };
-        spans.push(Span::styled(binding.keys[0].to_string(), theme::key()));
-        spans.push(Span::styled(format!(" {hint}  "), theme::quiet()));
+        [
+            Span::styled(binding.keys[0].to_string(), theme::key()),
+            Span::styled(format!(" {hint}  "), theme::quiet()),
+        ]
+    };
+    let end = Line::from_iter(of(Scope::Everywhere, true).flat_map(shown));
+    let room = usize::from(area.width).saturating_sub(end.width() + 1);
+    let mut line = Line::raw(" ");
+    for binding in of(Scope::On(model.screen), false).chain(of(Scope::Everywhere, false)) {
+        let spans = shown(binding);
+        if line.width() + spans.iter().map(Span::width).sum::<usize>() > room {
+            break;
+        }
+        line.spans.extend(spans);
     }
-    buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
+    line.spans.extend(end.spans);
+    buffer.set_line(area.x, area.y, &line, area.width);
 }

@@ -136,14 +136,10 @@ fn launch(model: &Model, dialog: &LaunchDialog, buffer: &mut Buffer, area: Rect)
     let what = phase.map_or(one_line(&scenario.name), |phase| {
         format!("{}, only {phase}", one_line(&scenario.name))
     });
+    let users = format::count(scenario.users);
     let mut lines = vec![
-        Line::from(vec![
-            Span::styled(what, theme::strong()),
-            Span::raw(format!(
-                ": {} virtual users against {target}.",
-                format::count(scenario.users)
-            )),
-        ]),
+        Line::styled(what, theme::strong()),
+        Line::raw(format!("{users} virtual users against {target}")),
         Line::raw(""),
     ];
     let needed = reseed(model, scenario);

@@ -5,15 +5,15 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::chrome::to_f64;
-use super::overview::wrapped;
+use super::verdict;
 use crate::tui::format;
-use crate::tui::load_port::{Operation, Outcome, Verdict};
+use crate::tui::load_port::Operation;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Load, Model, RunState, RunView};
-use crate::tui::panels::Unit;
+use crate::tui::panels::{PanelId, Unit};
 use crate::tui::theme::{self, Severity};
 use crate::tui::update;
-use crate::tui::widgets::{Freshness, centred, frame, gauge};
+use crate::tui::widgets::{Chart, Freshness, Line as ChartLine, centred, frame, gauge, wrapped};
 
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let list = if area.width >= 110 { 34 } else { 26 };
@@ -135,9 +135,9 @@ fn about(model: &Model, buffer: &mut Buffer, area: Rect) {
     if !model.settings.read_only && !model.settings.once {
         let line = Line::from(vec![
             Span::styled("Enter", theme::key()),
-            Span::raw(" launches what is chosen, "),
+            Span::raw(" launches it, "),
             Span::styled("l", theme::key()),
-            Span::raw(" does from any screen"),
+            Span::raw(" does so from any screen"),
         ]);
         buffer.set_line(inside.x, inside.y + 8, &line, inside.width);
     }
@@ -151,7 +151,7 @@ fn draw_run(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
     let (note, severity) = match &run.state {
         RunState::Running => (run.progress.doing.clone(), Severity::Plain),
         RunState::Stopping => ("stopping".into(), Severity::Warn),
-        RunState::Ended(outcome) => ended(outcome.verdict),
+        RunState::Ended(outcome) => verdict::words(outcome.verdict),
         RunState::Failed(_) => ("could not run".into(), Severity::Bad),
     };
     let inside = frame(
@@ -178,22 +178,14 @@ fn draw_run(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
     match &run.state {
         RunState::Ended(outcome) => {
             let want = u16::try_from(outcome.thresholds.len() + 2).unwrap_or(u16::MAX);
-            let [table, verdict] =
+            let [table, place] =
                 Layout::vertical([Constraint::Min(0), Constraint::Max(want.min(inside.height))])
                     .areas(inside);
-            operations(run, buffer, table);
-            draw_verdict(outcome, buffer, verdict);
+            operations(model, run, buffer, table);
+            verdict::draw(outcome, buffer, place);
         }
         RunState::Failed(reason) => wrapped(buffer, inside, reason, theme::bad()),
-        RunState::Running | RunState::Stopping => operations(run, buffer, inside),
-    }
-}
-
-fn ended(verdict: Verdict) -> (String, Severity) {
-    match verdict {
-        Verdict::Passed => ("passed".into(), Severity::Good),
-        Verdict::Missed => ("thresholds missed".into(), Severity::Bad),
-        Verdict::Inconclusive => ("inconclusive".into(), Severity::Warn),
+        RunState::Running | RunState::Stopping => operations(model, run, buffer, inside),
     }
 }
 
@@ -233,33 +225,46 @@ fn phases(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
 
 /// The rehearsal's own count beside the server's, so that they can be compared.
 fn headline(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
-    if area.height < 2 {
+    if area.height < 4 {
         return 0;
     }
     let progress = &run.progress;
-    let server = update::server_tps(model).filter(|_| run.is_under_way());
-    let server = server.map_or("–".into(), format::short);
-    let tps = if run.is_under_way() {
-        format::short(progress.tps)
-    } else {
-        "–".into()
-    };
+    let mut first = vec![Span::styled(
+        format!("{:<9}", format::stopwatch(progress.elapsed)),
+        theme::strong(),
+    )];
+    if run.is_under_way() {
+        first.extend(named("TPS", format::short(progress.tps)));
+        let server = update::server_tps(model).map_or("–".into(), format::short);
+        first.push(Span::styled(format!("(server {server})  "), theme::quiet()));
+    }
     let p95 = progress
         .p95
         .map_or("no data".into(), |p95| Unit::Seconds.text(p95));
-    let line = Line::from(vec![
-        Span::styled(format::stopwatch(progress.elapsed), theme::strong()),
-        Span::styled("  TPS ", theme::quiet()),
-        Span::styled(tps, theme::strong()),
-        Span::styled(" (server ", theme::quiet()),
-        Span::raw(server),
-        Span::styled(")  p95 ", theme::quiet()),
-        Span::styled(p95, theme::strong()),
-        Span::styled("  sold ", theme::quiet()),
-        Span::styled(format::count(progress.sold), theme::strong()),
-    ]);
-    buffer.set_line(area.x, area.y, &line, area.width);
-    1
+    let mut second = named("p95", p95);
+    second.extend(named("sold", format::count(progress.sold)));
+    let (mut first, second) = (Line::from(first), Line::from(second));
+    let fits = first.width() + second.width() <= usize::from(area.width);
+    if fits {
+        first.spans.extend(second.spans);
+        buffer.set_line(area.x, area.y, &first, area.width);
+        return 1;
+    }
+    buffer.set_line(area.x, area.y, &first, area.width);
+    buffer.set_line(
+        area.x + 9,
+        area.y + 1,
+        &second,
+        area.width.saturating_sub(9),
+    );
+    2
+}
+
+fn named(name: &str, value: String) -> Vec<Span<'static>> {
+    vec![
+        Span::styled(format!("{name} "), theme::quiet()),
+        Span::styled(format!("{value}  "), theme::strong()),
+    ]
 }
 
 fn users(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
@@ -299,105 +304,104 @@ fn counts(buffer: &mut Buffer, area: Rect, name: &str, counts: &[(String, u64)])
     lines
 }
 
-fn operations(run: &RunView, buffer: &mut Buffer, area: Rect) {
-    let rows: Vec<&Operation> = run
-        .progress
-        .operations
-        .iter()
-        .filter(|of| of.ok + of.refused + of.errors > 0)
-        .collect();
+/// The table of operations; beneath it, where there is room, both counts of TPS over time.
+fn operations(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
+    let busy = |of: &&Operation| of.ok + of.refused + of.errors > 0;
+    let rows: Vec<&Operation> = run.progress.operations.iter().filter(busy).collect();
     if rows.is_empty() || area.height < 2 {
         return;
     }
-    let width = usize::from(area.width);
     let head = format!(
-        "{:<9}{:>8}{:>8}{:>7}{:>8}{:>8}",
-        "", "ok", "refused", "errors", "p50", "p95"
+        "{:<8}{:>6}{:>8}{:>7}{:>7}{:>7}{:>7}",
+        "", "ok", "refused", "errors", "p50", "p95", "p99"
     );
     buffer.set_stringn(
         area.x,
         area.y,
-        format!("{head}{:>8}", "p99"),
-        width,
+        head,
+        usize::from(area.width),
         theme::quiet(),
     );
-    for (y, of) in (area.y + 1..area.bottom()).zip(rows) {
-        let time =
-            |value: Option<f64>| value.map_or("–".into(), |value| Unit::Seconds.text(value));
-        let (ok, refused, errors) = (to_f64(of.ok), to_f64(of.refused), to_f64(of.errors));
-        let head = format!(
-            "{:<9}{:>8}{:>8}",
-            format::fit(&one_line(&of.name), 9),
-            format::short(ok),
-            format::short(refused)
+    let mut y = area.y + 1;
+    for of in rows.into_iter().take(usize::from(area.height - 1)) {
+        operation(
+            of,
+            buffer,
+            Rect {
+                y,
+                height: 1,
+                ..area
+            },
         );
-        let (x, _) = buffer.set_stringn(area.x, y, head, width, theme::text());
-        let style = if of.errors > 0 {
-            theme::bad()
-        } else {
-            theme::text()
+        y += 1;
+    }
+    let left = area.bottom().saturating_sub(y);
+    if left >= 7 && !run.tps.is_empty() {
+        let place = Rect {
+            y: y + 1,
+            height: (left - 1).min(14),
+            ..area
         };
-        let (x, _) = buffer.set_stringn(x, y, format!("{:>7}", format::short(errors)), 7, style);
-        let tail = format!("{:>8}{:>8}{:>8}", time(of.p50), time(of.p95), time(of.p99));
-        buffer.set_stringn(
-            x,
-            y,
-            tail,
-            usize::from(area.right().saturating_sub(x)),
-            theme::text(),
-        );
+        both_tps(model, run, buffer, place);
     }
 }
 
-fn draw_verdict(outcome: &Outcome, buffer: &mut Buffer, area: Rect) {
-    let width = usize::from(area.width);
-    let held = outcome
-        .thresholds
-        .iter()
-        .filter(|threshold| threshold.held)
-        .count();
-    let (word, severity) = ended(outcome.verdict);
-    let mut head = format!(
-        "{} {word}: {held} of {} thresholds held",
-        severity.sign(),
-        outcome.thresholds.len()
+fn operation(of: &Operation, buffer: &mut Buffer, area: Rect) {
+    let count = |value: u64| format::short(to_f64(value));
+    let time = |value: Option<f64>| value.map_or("–".into(), |value| Unit::Seconds.text(value));
+    let name = format::fit(&one_line(&of.name), 8);
+    let bad = if of.errors > 0 {
+        theme::bad()
+    } else {
+        theme::text()
+    };
+    let line = Line::from(vec![
+        Span::raw(format!(
+            "{name:<8}{:>6}{:>8}",
+            count(of.ok),
+            count(of.refused)
+        )),
+        Span::styled(format!("{:>7}", count(of.errors)), bad),
+        Span::raw(format!(
+            "{:>7}{:>7}{:>7}",
+            time(of.p50),
+            time(of.p95),
+            time(of.p99)
+        )),
+    ]);
+    buffer.set_line(area.x, area.y, &line, area.width);
+}
+
+fn both_tps(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
+    let legend = Line::from(vec![
+        Span::styled("TPS over time: ", theme::quiet()),
+        Span::styled("── server  ", theme::accent()),
+        Span::styled("── rehearsal", theme::second()),
+    ]);
+    buffer.set_line(area.x, area.y, &legend, area.width);
+    let mut lines = vec![ChartLine {
+        track: &run.tps,
+        style: theme::second(),
+    }];
+    let server = &model.metrics.get(PanelId::Tps).tracks;
+    lines.extend(server.values().map(|track| ChartLine {
+        track,
+        style: theme::accent(),
+    }));
+    let chart = Chart {
+        lines,
+        end: model.now,
+        span: model.zoom.span_ms(),
+        gap: model.zoom.gap_ms(),
+        unit: Unit::PerSecond,
+        limit: None,
+    };
+    chart.draw(
+        buffer,
+        Rect {
+            y: area.y + 1,
+            height: area.height - 1,
+            ..area
+        },
     );
-    if !outcome.reason.is_empty() {
-        head = format!("{head}; {}", one_line(&outcome.reason));
-    }
-    let mut lines = vec![Line::styled(format::fit(&head, width), severity.style())];
-    let mut thresholds: Vec<_> = outcome.thresholds.iter().collect();
-    // What was missed must not be the part that is cut off.
-    thresholds.sort_by_key(|threshold| threshold.held);
-    for threshold in thresholds {
-        let (sign, style) = if threshold.held {
-            ("✔", theme::good())
-        } else {
-            ("✖", theme::bad())
-        };
-        let text = format!(
-            "{}: {}",
-            one_line(&threshold.asked),
-            one_line(&threshold.measured)
-        );
-        lines.push(Line::from(vec![
-            Span::styled(format!("{sign} "), style),
-            Span::raw(format::fit(&text, width.saturating_sub(2))),
-        ]));
-    }
-    let path = outcome
-        .summary
-        .as_ref()
-        .map(|path| format!("summary: {}", path.display()));
-    let room = usize::from(area.height).saturating_sub(usize::from(path.is_some()));
-    lines.truncate(room);
-    if let Some(path) = path {
-        lines.push(Line::styled(
-            format::fit(&one_line(&path), width),
-            theme::quiet(),
-        ));
-    }
-    for (y, line) in (area.y..area.bottom()).zip(&lines) {
-        buffer.set_line(area.x, y, line, area.width);
-    }
 }

@@ -7,6 +7,8 @@ mod help;
 mod load;
 mod logs;
 mod overview;
+mod sale;
+mod verdict;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -73,3 +75,6 @@ fn dim_if_stale(buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
         theme::dim(buffer, area);
     }
 }
+
+#[cfg(test)]
+mod tests;

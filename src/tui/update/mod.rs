@@ -385,3 +385,6 @@ pub(super) fn server_tps(model: &Model) -> Option<f64> {
     let data = model.metrics.get(panel(PanelId::Tps).id);
     data.value()
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,49 +74,31 @@ impl Chart<'_> {
     }
 
     fn scale(&self, buffer: &mut Buffer, area: Rect, plot: Rect, top: f64, axis: bool) {
-        let label = |buffer: &mut Buffer, y: u16, value: f64| {
-            let text = match self.unit {
-                Unit::Seconds => {
-                    let (number, unit) = format::latency(value);
-                    let number = if number.contains('.') {
-                        number.trim_end_matches('0').trim_end_matches('.')
-                    } else {
-                        &number
-                    };
-                    format!("{number}{unit}")
-                }
-                Unit::Percent => format!("{}%", format::short(value)),
-                _ => format::short(value),
-            };
-            buffer.set_stringn(
-                area.x,
-                y,
-                format!("{text:>6}"),
-                usize::from(SCALE),
-                theme::quiet(),
-            );
+        let width = usize::from(SCALE);
+        let mut label = |y: u16, value: f64| {
+            let text = format!("{:>6}", self.label(value));
+            buffer.set_stringn(area.x, y, text, width, theme::quiet());
         };
-        label(buffer, plot.y, top);
+        label(plot.y, top);
         if plot.height >= 5 {
-            label(
-                buffer,
-                plot.y + (plot.height - 1) / 2,
-                top / 2.0 * f64::from(plot.height - 1 + (plot.height % 2))
-                    / f64::from(plot.height - 1 + (plot.height % 2)),
-            );
+            // The row that holds the dots of half the height.
+            label(plot.y + (plot.height * 4 - 1) / 8, top / 2.0);
         }
-        buffer.set_stringn(
-            area.x,
-            plot.bottom() - 1,
-            "     0",
-            usize::from(SCALE),
-            theme::quiet(),
-        );
+        buffer.set_stringn(area.x, plot.bottom() - 1, "     0", width, theme::quiet());
         if axis {
             let y = area.bottom() - 1;
             let back = format!("-{}", format::span(self.span));
             buffer.set_stringn(plot.x, y, back, usize::from(plot.width), theme::quiet());
             buffer.set_stringn(plot.right().saturating_sub(3), y, "now", 3, theme::quiet());
+        }
+    }
+
+    fn label(&self, value: f64) -> String {
+        match self.unit {
+            Unit::Seconds if value >= 1.0 => format!("{}s", format::short(value)),
+            Unit::Seconds => format!("{}ms", format::short(value * 1000.0)),
+            Unit::Percent => format!("{}%", format::percent(value)),
+            Unit::PerSecond | Unit::Count => format::short(value),
         }
     }
 

@@ -2,10 +2,12 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
 use crate::tui::format;
+use crate::tui::logs::one_line;
 use crate::tui::theme::{self, Severity};
 
 /// How old what a panel shows is.
@@ -72,7 +74,13 @@ pub(in crate::tui) fn frame(
         block = block.title_top(Line::styled(format!(" {note} "), theme::quiet()).right_aligned());
     }
     if let Freshness::Stale(age, reason) = fresh {
-        let text = format!("{} old: {reason}", format::span(*age));
+        let age = format!("{} old", format::span(*age));
+        let narrow = area.width < 30;
+        let text = if narrow {
+            age
+        } else {
+            format!("{age}: {reason}")
+        };
         let text = format::fit(&text, usize::from(area.width).saturating_sub(6));
         block = block.title_bottom(Line::styled(format!(" ▲ {text} "), theme::warn()));
     }
@@ -122,5 +130,39 @@ pub(in crate::tui) fn centred(buffer: &mut Buffer, area: Rect, lines: &[Line<'_>
             .unwrap_or(area.width)
             .min(area.width);
         buffer.set_line(area.x + (area.width - width) / 2, y, line, width);
+    }
+}
+
+/// Text over a few lines, broken at spaces.
+pub(in crate::tui) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
+    let text = one_line(text);
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("never empty");
+        if !line.is_empty()
+            && line.chars().count() + 1 + word.chars().count() > usize::from(area.width)
+        {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    let rows = usize::from(area.height);
+    for (row, (y, line)) in (area.y..area.bottom()).zip(&lines).enumerate() {
+        let cut = if row + 1 == rows && lines.len() > rows {
+            format!("{line} …")
+        } else {
+            line.clone()
+        };
+        buffer.set_stringn(
+            area.x,
+            y,
+            format::fit(&cut, usize::from(area.width)),
+            usize::from(area.width),
+            style,
+        );
     }
 }

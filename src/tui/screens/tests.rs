@@ -1,0 +1,691 @@
+//! Each screen × {80×24, 120×40} × {ok, stale, empty, error}, and without colour and Unicode.
+
+use std::collections::BTreeMap;
+
+use ratatui::style::{Color, Modifier};
+
+use super::super::dialog::{AlertForm, Dialog, LaunchDialog, Question, SeedDialog, Stage};
+use super::super::event::Event;
+use super::super::load_port::{Operation, Outcome, Phase, Progress, Scenario, Threshold, Verdict};
+use super::super::model::{Model, NoticeKind, RunState, RunView, Settings};
+use super::super::panels::panel;
+use super::super::update::update;
+use super::*;
+use crate::api::ops::{AdmissionState, Dataset, QueueState, SeedPhase, SeedProgress, Status};
+use crate::clients::alertmanager::{Alert, AlertState, AlertStatus};
+use crate::clients::loki::LogLine;
+use crate::clients::prometheus::{Labels, Series};
+use crate::tui::panels::PanelId;
+
+/// 2026-06-01 12:00:00 UTC.
+const NOW: i64 = 1_780_315_200_000;
+const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn status(dataset: bool) -> Status {
+    Status {
+        version: "0.1.0".into(),
+        api_addr: "127.0.0.1:8080".into(),
+        dataset: dataset.then(|| Dataset {
+            profile: "demo".into(),
+            concerts: 5,
+            dates: 20,
+            seats: 10_000,
+            users: 2_000,
+            on_sale_concert: 1,
+            on_sale_seats: 2_000,
+            popular_seats: 400,
+            seats_per_date: 500,
+            seeded_at: "2026-06-01T11:58:00Z".into(),
+        }),
+        queue: if dataset {
+            QueueState {
+                registered: 2_000,
+                admitted_mark: 1_500,
+                waiting: 500,
+                active: 420,
+            }
+        } else {
+            QueueState::default()
+        },
+        admission: AdmissionState {
+            batch: 500,
+            every_ms: 15_000,
+            paused: false,
+            opens_at_ms: None,
+            open: true,
+        },
+    }
+}
+
+fn scenario(name: &str, title: &str, dataset: &str, users: u64) -> Scenario {
+    Scenario {
+        name: name.into(),
+        title: title.into(),
+        dataset: dataset.into(),
+        users,
+        phases: ["register", "open", "pay"].map(str::to_owned).to_vec(),
+    }
+}
+
+/// A console that was just started.
+fn started(screen: Screen) -> Model {
+    let mut model = Model {
+        settings: Settings {
+            colour: true,
+            target: "127.0.0.1:8081".into(),
+            ..Settings::default()
+        },
+        now: NOW,
+        screen,
+        ..Model::default()
+    };
+    model.load.scenarios = vec![
+        scenario(
+            "onsale-short",
+            "The on-sale in under a minute",
+            "demo",
+            2_000,
+        ),
+        scenario(
+            "onsale",
+            "The reference rehearsal: 20,000 people in ten seconds",
+            "onsale",
+            20_000,
+        ),
+        scenario(
+            "hot-seat",
+            "Everyone wants one seat: exactly one gets it",
+            "demo",
+            300,
+        ),
+    ];
+    model
+}
+
+fn value(at: i64, pairs: &[(&str, &str)], value: f64) -> Series {
+    Series {
+        labels: labels(pairs),
+        points: vec![(at, value)],
+    }
+}
+
+fn metrics(at: i64) -> BTreeMap<&'static str, Result<Vec<Series>, String>> {
+    let one = |number: f64| Ok(vec![value(at, &[], number)]);
+    let by = |label: &str, list: &[(&str, f64)]| {
+        Ok(list
+            .iter()
+            .map(|(name, number)| value(at, &[(label, name)], *number))
+            .collect())
+    };
+    [
+        (PanelId::Tps, one(1_284.0)),
+        (PanelId::Errors, one(0.04)),
+        (PanelId::P95, one(0.612)),
+        (PanelId::Waiting, one(12_345.0)),
+        (PanelId::Active, one(420.0)),
+        (PanelId::Registered, one(2_000.0)),
+        (PanelId::Admitted, one(1_500.0)),
+        (PanelId::Batch, one(500.0)),
+        (PanelId::Interval, one(15.0)),
+        (PanelId::Paused, one(0.0)),
+        (
+            PanelId::Seats,
+            by(
+                "status",
+                &[
+                    ("UNAVAILABLE", 500.0),
+                    ("PENDING", 21.0),
+                    ("AVAILABLE", 1_479.0),
+                ],
+            ),
+        ),
+        (
+            PanelId::Reservations,
+            by(
+                "outcome",
+                &[
+                    ("reserved", 521.0),
+                    ("taken", 1_302.0),
+                    ("locked", 12.0),
+                    ("forbidden", 0.0),
+                ],
+            ),
+        ),
+    ]
+    .into_iter()
+    .map(|(id, answer)| (panel(id).query, answer))
+    .collect()
+}
+
+fn past() -> BTreeMap<&'static str, Result<Vec<Series>, String>> {
+    let series = |of: &dyn Fn(f64) -> f64| {
+        let points = (0..150).filter(|n| !(60..75).contains(n));
+        let points = points
+            .map(|n| (NOW - 300_000 + n * 2_000, of(n as f64 / 150.0)))
+            .collect();
+        Ok(vec![Series {
+            labels: Labels::new(),
+            points,
+        }])
+    };
+    [
+        (PanelId::Tps, series(&|x| 1_300.0 * (x * 6.0).sin().abs())),
+        (PanelId::P95, series(&|x| 0.1 + 0.5 * x * x)),
+        (PanelId::Waiting, series(&|x| 20_000.0 * (1.0 - x))),
+        (
+            PanelId::Errors,
+            series(&|x| if x > 0.8 { 0.04 } else { 0.0 }),
+        ),
+    ]
+    .into_iter()
+    .map(|(id, answer)| (panel(id).query, answer))
+    .collect()
+}
+
+fn alert(name: &str, severity: &str, minutes: i64, state: AlertState, summary: &str) -> Alert {
+    let at = jiff::Timestamp::from_millisecond(NOW - minutes * 60_000).unwrap();
+    Alert {
+        labels: labels(&[
+            ("alertname", name),
+            ("severity", severity),
+            ("source", "operator"),
+        ]),
+        annotations: labels(&[("summary", summary)]),
+        fingerprint: name.into(),
+        starts_at: at.to_string(),
+        ends_at: String::new(),
+        status: AlertStatus {
+            state,
+            ..AlertStatus::default()
+        },
+    }
+}
+
+fn log_lines() -> Vec<LogLine> {
+    let line = |n: i64, level: &str, message: &str| LogLine {
+        at_ns: (NOW - 60_000 + n * 1_377) * 1_000_000,
+        labels: labels(&[("service_name", "concertctl-api")]),
+        line: format!(
+            r#"{{"timestamp":"2026-06-01T11:59:0{n}.000000Z","level":"{level}","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span_id":null,"service_name":"concertctl-api","message":"{message}","additional_data":{{"route":"/reservations","status":409,"duration_ms":3.2}}}}"#
+        ),
+    };
+    let mut lines: Vec<_> = (0..5)
+        .map(|n| line(n, "INFO", "POST /reservations 201"))
+        .collect();
+    lines.push(line(6, "WARN", "slow query reserve_seat took 212 ms"));
+    lines.push(line(7, "ERROR", "the database cannot be used at the moment: disk I/O error while committing the group of 64 writes"));
+    lines.push(line(8, "DEBUG", "poll"));
+    lines
+}
+
+fn progress() -> Progress {
+    let operation = |name: &str, ok, refused, errors, p50: f64| Operation {
+        name: name.into(),
+        ok,
+        refused,
+        errors,
+        p50: Some(p50),
+        p95: Some(p50 * 4.0),
+        p99: Some(p50 * 9.0),
+    };
+    Progress {
+        doing: "open".into(),
+        elapsed: 23.4,
+        phases: [("register", 1.0), ("open", 0.63), ("pay", 0.12)]
+            .map(|(name, done)| Phase {
+                name: name.into(),
+                done,
+            })
+            .to_vec(),
+        users: [
+            ("waiting", 740u64),
+            ("admitted", 420),
+            ("reserved", 61),
+            ("paid", 230),
+        ]
+        .map(|(name, count)| (name.to_owned(), count))
+        .to_vec(),
+        tps: 1_279.0,
+        p95: Some(0.0421),
+        operations: vec![
+            operation("register", 2_000, 0, 0, 0.003),
+            operation("poll", 8_210, 0, 0, 0.001),
+            operation("dates", 1_260, 0, 0, 0.002),
+            operation("seats", 1_260, 0, 0, 0.008),
+            operation("reserve", 291, 412, 2, 0.012),
+            operation("charge", 240, 0, 0, 0.006),
+            operation("pay", 230, 0, 0, 0.031),
+            Operation {
+                name: "cancel".into(),
+                ..Operation::default()
+            },
+        ],
+        classes: [("2xx", 13_491u64), ("409", 412), ("5xx", 2)]
+            .map(|(name, count)| (name.to_owned(), count))
+            .to_vec(),
+        sold: 230,
+    }
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    let threshold = |asked: &str, measured: &str, held| Threshold {
+        asked: asked.into(),
+        measured: measured.into(),
+        held,
+    };
+    Outcome {
+        verdict,
+        reason: String::new(),
+        thresholds: vec![
+            threshold("p95 outside the queue <= 500 ms", "42 ms", true),
+            threshold("error_rate <= 0", "0.02 %", false),
+            threshold("oversold = 0", "0", true),
+        ],
+        summary: Some("/home/me/rehearsal.json".into()),
+    }
+}
+
+fn run(state: RunState) -> RunView {
+    let tps = (0..20)
+        .map(|n| (NOW - 20_000 + n * 1_000, 1_000.0 + n as f64 * 14.0))
+        .collect();
+    RunView {
+        scenario: "onsale-short".into(),
+        phase: None,
+        state,
+        progress: progress(),
+        tps,
+    }
+}
+
+fn feed(model: &mut Model, at: i64, dataset: bool) {
+    update(
+        model,
+        at,
+        Event::Ops(Box::new((status(dataset), SeedProgress::default()))),
+    );
+    if dataset {
+        update(
+            model,
+            at,
+            Event::Metrics {
+                at,
+                now: metrics(at),
+                past: Some(past()),
+            },
+        );
+        let query = model.logs.query();
+        update(
+            model,
+            at,
+            Event::Logs {
+                query,
+                lines: log_lines(),
+                skipped: false,
+            },
+        );
+        let alerts = vec![
+            alert(
+                "QueueStalled",
+                "warning",
+                1,
+                AlertState::Active,
+                "Nobody was admitted for 60 s",
+            ),
+            alert(
+                "HighErrorRate",
+                "critical",
+                4,
+                AlertState::Active,
+                "5xx above 1 % for 2 minutes",
+            ),
+            alert(
+                "DiskFull",
+                "info",
+                90,
+                AlertState::Suppressed,
+                "Less than 10 % free",
+            ),
+        ];
+        update(model, at, Event::Alerts(alerts));
+    } else {
+        let nothing: BTreeMap<_, _> = metrics(at)
+            .into_keys()
+            .map(|query| (query, Ok(vec![])))
+            .collect();
+        update(
+            model,
+            at,
+            Event::Metrics {
+                at,
+                now: nothing.clone(),
+                past: Some(nothing),
+            },
+        );
+        let query = model.logs.query();
+        update(
+            model,
+            at,
+            Event::Logs {
+                query,
+                lines: vec![],
+                skipped: false,
+            },
+        );
+        update(model, at, Event::Alerts(vec![]));
+    }
+}
+
+fn fail(model: &mut Model, at: i64) {
+    for source in Source::ALL {
+        let reason = "not reachable: connection refused".to_owned();
+        update(
+            model,
+            at,
+            Event::Down {
+                source: *source,
+                reason,
+                retry_ms: 4_000,
+            },
+        );
+    }
+}
+
+fn ok(screen: Screen) -> Model {
+    let mut model = started(screen);
+    feed(&mut model, NOW, true);
+    model.load.run = Some(run(RunState::Running));
+    model.notice = None;
+    model
+}
+
+fn stale(screen: Screen) -> Model {
+    let mut model = ok(screen);
+    fail(&mut model, NOW + 12_000);
+    model
+}
+
+fn empty(screen: Screen) -> Model {
+    let mut model = started(screen);
+    feed(&mut model, NOW, false);
+    model
+}
+
+fn error(screen: Screen) -> Model {
+    let mut model = started(screen);
+    fail(&mut model, NOW);
+    model
+}
+
+fn buffer(model: &Model, (width, height): (u16, u16)) -> Buffer {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    draw(model, &mut buffer);
+    buffer
+}
+
+fn text(buffer: &Buffer) -> String {
+    let (width, height) = (buffer.area.width, buffer.area.height);
+    let lines = (0..height).map(|y| {
+        (0..width)
+            .map(|x| buffer[(x, y)].symbol())
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn shot(name: &str, model: &Model, size: (u16, u16)) {
+    let name = format!("{name}_{}x{}", size.0, size.1);
+    insta::assert_snapshot!(name, text(&buffer(model, size)));
+}
+
+#[test]
+fn every_screen_in_every_state_and_size_looks_as_it_did() {
+    let states: [(&str, fn(Screen) -> Model); 4] = [
+        ("ok", ok),
+        ("stale", stale),
+        ("empty", empty),
+        ("error", error),
+    ];
+    for screen in Screen::ALL {
+        for (state, model) in &states {
+            for size in SIZES {
+                shot(
+                    &format!("{}_{state}", screen.title().to_lowercase()),
+                    &model(*screen),
+                    size,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_verdict_looks_as_it_did() {
+    let mut model = ok(Screen::Load);
+    for (name, verdict) in [("missed", Verdict::Missed), ("passed", Verdict::Passed)] {
+        model.load.run = Some(run(RunState::Ended(outcome(verdict))));
+        for size in SIZES {
+            shot(&format!("load_{name}"), &model, size);
+        }
+    }
+    model.load.run = Some(run(RunState::Failed(
+        "the server at 127.0.0.1:8080 does not answer".into(),
+    )));
+    shot("load_failed", &model, SIZES[0]);
+}
+
+#[test]
+fn dialogs_look_as_they_did() {
+    let small = SIZES[0];
+    let with = |dialog: Dialog| {
+        let mut model = ok(Screen::Overview);
+        model.load.run = None;
+        model.dialog = Some(dialog);
+        model
+    };
+    shot("help", &with(Dialog::Help(0)), (80, 24));
+    shot("help", &with(Dialog::Help(0)), (120, 60));
+    shot("help_scrolled", &with(Dialog::Help(500)), small);
+    shot(
+        "seed_choose",
+        &with(Dialog::Seed(SeedDialog::default())),
+        small,
+    );
+    shot(
+        "seed_confirm",
+        &with(Dialog::Seed(SeedDialog {
+            chosen: 0,
+            stage: Stage::Confirm,
+        })),
+        small,
+    );
+    shot(
+        "seed_type",
+        &with(Dialog::Seed(SeedDialog {
+            chosen: 1,
+            stage: Stage::Type("ons".into()),
+        })),
+        small,
+    );
+    shot(
+        "launch_choose",
+        &with(Dialog::Launch(LaunchDialog::default())),
+        small,
+    );
+    shot(
+        "launch_offered",
+        &with(Dialog::Launch(LaunchDialog {
+            chosen: 0,
+            stage: Stage::Confirm,
+        })),
+        small,
+    );
+    shot(
+        "launch_needed",
+        &with(Dialog::Launch(LaunchDialog {
+            chosen: 5,
+            stage: Stage::Confirm,
+        })),
+        small,
+    );
+    shot(
+        "raise",
+        &with(Dialog::Raise(AlertForm {
+            focus: 2,
+            summary: "payments hang".into(),
+            ..AlertForm::default()
+        })),
+        small,
+    );
+    let question = Question {
+        title: "Quit?",
+        lines: vec![
+            "A rehearsal is under way. It is stopped, and what it left in the queue stays there."
+                .into(),
+        ],
+        yes: "quit",
+        effects: vec![],
+    };
+    shot("ask", &with(Dialog::Ask(question)), small);
+    let mut model = ok(Screen::Logs);
+    model.logs.move_by(-1);
+    model.dialog = Some(Dialog::Record(0));
+    shot("record", &model, small);
+}
+
+#[test]
+fn status_lines_look_as_they_did() {
+    let mut model = empty(Screen::Overview);
+    model.seed = SeedProgress {
+        phase: SeedPhase::Running,
+        profile: "onsale".into(),
+        rows_done: 6_300_000,
+        rows_total: 10_030_500,
+        rows_per_second: 1_240_000.0,
+        elapsed_seconds: 5.0,
+        seconds_left: Some(3.2),
+        error: None,
+    };
+    shot("seeding", &model, SIZES[0]);
+    shot("seeding", &model, SIZES[1]);
+    model.seed = SeedProgress::default();
+    model.tell(
+        NoticeKind::Failed,
+        "not done: seeding demo: refused (409): a dataset is there",
+    );
+    shot("notice", &model, SIZES[0]);
+    let mut model = ok(Screen::Logs);
+    model.logs.editing = Some("seat 7".into());
+    model.settings.read_only = true;
+    shot("filtering_read_only", &model, SIZES[0]);
+}
+
+#[test]
+fn without_colour_the_text_is_the_same_and_no_cell_is_coloured() {
+    for screen in Screen::ALL {
+        for size in SIZES {
+            let mut model = ok(*screen);
+            let coloured = buffer(&model, size);
+            model.settings.colour = false;
+            let plain = buffer(&model, size);
+            assert_eq!(text(&plain), text(&coloured));
+            assert!(
+                plain
+                    .content
+                    .iter()
+                    .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset)
+            );
+            assert!(
+                coloured.content.iter().any(|cell| cell.fg != Color::Reset),
+                "the test sees colours"
+            );
+            // The chosen tab must still be told apart.
+            assert!(
+                plain
+                    .content
+                    .iter()
+                    .any(|cell| cell.modifier.contains(Modifier::REVERSED))
+            );
+        }
+    }
+}
+
+#[test]
+fn in_ascii_no_cell_is_anything_else_and_signs_stay() {
+    for model in [ok, stale, empty, error] {
+        for screen in Screen::ALL {
+            let mut model = model(*screen);
+            model.settings.ascii = true;
+            let buffer = buffer(&model, (80, 24));
+            assert!(
+                buffer.content.iter().all(|cell| cell.symbol().is_ascii()),
+                "{screen:?}"
+            );
+            assert!(
+                !text(&buffer).contains('?') || text(&buffer).contains("? help"),
+                "{}",
+                text(&buffer)
+            );
+        }
+    }
+    let mut model = ok(Screen::Overview);
+    model.settings.ascii = true;
+    shot("overview_ascii", &model, SIZES[0]);
+}
+
+#[test]
+fn old_data_are_dimmed_and_new_ones_are_not() {
+    let dimmed = |model: &Model| {
+        let buffer = buffer(model, SIZES[0]);
+        buffer
+            .content
+            .iter()
+            .filter(|cell| cell.modifier.contains(Modifier::DIM))
+            .count()
+    };
+    assert_eq!(dimmed(&ok(Screen::Overview)), 0);
+    assert!(dimmed(&stale(Screen::Overview)) > 500);
+}
+
+#[test]
+fn a_terminal_that_is_too_small_is_told_how_large_it_must_be() {
+    let model = ok(Screen::Overview);
+    for size in [(79, 24), (80, 23), (20, 3)] {
+        let text = text(&buffer(&model, size));
+        assert!(
+            text.contains(&format!("needs 80x24, this is {}x{}", size.0, size.1)) || size.0 < 30,
+            "{text}"
+        );
+    }
+    for size in [(1, 1), (0, 0), (300, 2), (5, 100)] {
+        buffer(&model, size);
+    }
+}
+
+#[test]
+fn every_size_from_the_least_on_is_drawn_without_breaking() {
+    for screen in Screen::ALL {
+        for model in [ok(*screen), stale(*screen), empty(*screen), error(*screen)] {
+            for size in [
+                (80, 24),
+                (81, 25),
+                (113, 29),
+                (114, 30),
+                (99, 50),
+                (200, 24),
+                (250, 80),
+            ] {
+                buffer(&model, size);
+            }
+        }
+    }
+}
