@@ -6,8 +6,11 @@
 mod alertmanager;
 mod api;
 mod architecture;
+mod clients;
 mod concurrency;
+mod console;
 mod durability;
+mod fake_sources;
 mod loki;
 mod promql_differential;
 mod protections;

@@ -75,6 +75,10 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
         ..inside
     };
     match (data.value(), &data.refused) {
+        (Some(value), _) if model.settings.once => {
+            // For screen readers and scripts: digits, not pictures of digits.
+            wrapped(buffer, inside, &panel.unit.text(value), theme::strong());
+        }
         (Some(value), _) => {
             let (number, unit) = panel.unit.show(value);
             let style = if severity == Severity::Plain {

@@ -424,6 +424,9 @@ fn error(screen: Screen) -> Model {
     model
 }
 
+/// A console in some state, on that screen.
+type State = fn(Screen) -> Model;
+
 fn buffer(model: &Model, (width, height): (u16, u16)) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
     draw(model, &mut buffer);
@@ -449,7 +452,7 @@ fn shot(name: &str, model: &Model, size: (u16, u16)) {
 
 #[test]
 fn every_screen_in_every_state_and_size_looks_as_it_did() {
-    let states: [(&str, fn(Screen) -> Model); 4] = [
+    let states: [(&str, State); 4] = [
         ("ok", ok),
         ("stale", stale),
         ("empty", empty),

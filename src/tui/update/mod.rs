@@ -18,6 +18,8 @@ use crate::clients::alertmanager::{Alert, AlertState};
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.
 const NOTICE_MS: i64 = 8_000;
+/// What was done within this time, in milliseconds, was done just now.
+const JUST_MS: i64 = 3_000;
 /// Longest text that is typed or pasted, in characters.
 pub(super) const MAX_INPUT: usize = 200;
 /// Rows that a page key moves.
@@ -163,7 +165,14 @@ fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect> {
     if first || new.is_empty() {
         return Vec::new();
     }
-    model.tell(NoticeKind::Failed, format!("firing: {}", new.join(", ")));
+    // The outcome of one's own action a moment ago says more than what it caused.
+    let just_done = model
+        .notice
+        .as_ref()
+        .is_some_and(|notice| notice.kind == NoticeKind::Done && model.now - notice.at < JUST_MS);
+    if !just_done {
+        model.tell(NoticeKind::Failed, format!("firing: {}", new.join(", ")));
+    }
     vec![Effect::Bell]
 }
 

@@ -1,0 +1,405 @@
+//! The console as a person meets it: the real binary in a real pseudo-terminal, fed over HTTP.
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use concertctl::clients::prometheus::Labels;
+use parking_lot::Mutex;
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fake_sources::{Fake, TOKEN};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
+}
+
+/// A console in a terminal of its own.
+struct Console {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    screen: Arc<Mutex<vt100::Parser>>,
+    /// How the terminal was set before the console took it.
+    before: String,
+    output_ended: mpsc::Receiver<()>,
+}
+
+impl Console {
+    fn start(url: &str, more: &[&str]) -> Console {
+        Console::start_sized(url, more, (80, 24))
+    }
+
+    fn start_sized(url: &str, more: &[&str], (cols, rows): (u16, u16)) -> Console {
+        let size = PtySize {
+            rows,
+            cols,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let before = format!("{:?}", pair.master.get_termios().unwrap());
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_concertctl"));
+        command.args(["tui", "--ops-url", url]);
+        command.args(more);
+        for (name, value) in [
+            ("TERM", "xterm-256color"),
+            ("LC_ALL", "C.UTF-8"),
+            ("CONCERTCTL_OPS_TOKEN", TOKEN),
+            ("RUST_BACKTRACE", "0"),
+        ] {
+            command.env(name, value);
+        }
+        command.env_remove("NO_COLOR");
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
+        let seen = Arc::clone(&screen);
+        let (ended, output_ended) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                seen.lock().process(&bytes[..count]);
+            }
+            let _ = ended.send(());
+        });
+        let keys = pair.master.take_writer().unwrap();
+        Console {
+            child,
+            master: pair.master,
+            keys,
+            screen,
+            before,
+            output_ended,
+        }
+    }
+
+    fn text(&self) -> String {
+        self.screen.lock().screen().contents()
+    }
+
+    /// Waits until the screen shows `wanted`.
+    fn see(&self, wanted: &str) {
+        self.until(wanted, |text| text.contains(wanted));
+    }
+
+    fn until(&self, what: &str, seen: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text();
+            if seen(&text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never saw {what:?}:\n{text}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.process_id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for the end and checks that the terminal is as it was.
+    fn ended_with_the_terminal_restored(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the console does not end:\n{}",
+                self.text()
+            );
+            thread::sleep(Duration::from_millis(10));
+        };
+        let after = format!("{:?}", self.master.get_termios().unwrap());
+        assert_eq!(after, self.before, "line discipline");
+        let _ = self.output_ended.recv_timeout(PATIENCE);
+        let parser = self.screen.lock();
+        assert!(
+            !parser.screen().alternate_screen(),
+            "still on the alternate screen"
+        );
+        assert!(!parser.screen().hide_cursor(), "the cursor is hidden");
+        assert!(
+            !parser.screen().bracketed_paste(),
+            "paste is still bracketed"
+        );
+        (status, parser.screen().contents())
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs what blocks beside the fake server.
+async fn with_fake(test: impl FnOnce(Fake) + Send + 'static) {
+    let fake = Fake::start().await;
+    tokio::task::spawn_blocking(move || test(fake))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_sees_what_to_press_reads_the_help_and_leaves() {
+    with_fake(|fake| {
+        for size in [(80, 24), (120, 40)] {
+            let mut console = Console::start_sized(&fake.url(), &[], size);
+            console.see("press s to seed demo data");
+            console.see("none firing");
+            assert!(console.screen.lock().screen().alternate_screen());
+            console.press("?");
+            console.see("launch a rehearsal or one phase of it");
+            console.press("\x1b");
+            console.until("the help gone", |text| !text.contains("one phase of it"));
+            console.press("q");
+            let (status, after) = console.ended_with_the_terminal_restored();
+            assert!(status.success(), "{status:?}");
+            assert_eq!(after.trim(), "", "nothing is left on the screen");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_on_the_screen_follow_the_source() {
+    with_fake(|fake| {
+        fake.facts.lock().dataset = Some(crate::fake_sources::demo());
+        let mut console = Console::start(&fake.url(), &[]);
+        console.see("42 /s");
+        fake.facts.lock().tps = 1_234.0;
+        console.see("1,234 /s");
+        console.press("q");
+        console.ended_with_the_terminal_restored();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeding_pausing_and_an_alert_by_hand_reach_the_server() {
+    with_fake(|fake| {
+        let mut console = Console::start(&fake.url(), &[]);
+        console.see("press s to seed demo data");
+        console.press("s");
+        console.see("Nothing is loaded yet");
+        console.press("\r");
+        console.see("everything is ready");
+        assert_eq!(fake.facts.lock().seeded[0].profile.as_deref(), Some("demo"));
+        console.press("p");
+        console.see("admission paused");
+        assert!(fake.facts.lock().paused);
+        console.press("a");
+        console.see("Raise an alert");
+        console.press("\r\rpayments hang\r");
+        console.see("alert OperatorAlert raised");
+        console.press("6");
+        console.see("payments hang");
+        console.press("r");
+        console.see("alert OperatorAlert resolved");
+        console.see("no alert");
+        console.press("q");
+        console.ended_with_the_terminal_restored();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_followed_filtered_and_opened() {
+    with_fake(|fake| {
+        let say = |message: &str| {
+            let at = jiff::Timestamp::now().as_nanosecond() as i64;
+            let line = format!(r#"{{"level":"WARN","service_name":"concertctl-api","message":"{message}","additional_data":{{"seat":7}}}}"#);
+            fake.facts.lock().lines.push((at, line));
+        };
+        say("first words");
+        let mut console = Console::start(&fake.url(), &["--screen", "logs"]);
+        console.see("first words");
+        say("second words");
+        console.see("second words");
+        console.press("/second\r");
+        console.until("only the second", |text| text.contains("with “second”") && !text.contains("first words"));
+        assert!(fake.facts.lock().log_queries.iter().any(|query| query.ends_with(r#"|= "second""#)));
+        console.see("second words");
+        console.press("\r");
+        console.see("additional_data.seat");
+        console.press("\x1b");
+        console.until("the record gone", |text| !text.contains("additional_data.seat"));
+        console.press("q");
+        console.ended_with_the_terminal_restored();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_end_it_with_the_terminal_restored() {
+    with_fake(|fake| {
+        for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+            let console = Console::start(&fake.url(), &[]);
+            console.see("none firing");
+            console.signal(signal);
+            let (status, _) = console.ended_with_the_terminal_restored();
+            assert_eq!(status.exit_code(), code, "{signal:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_restores_the_terminal_and_its_message_can_be_read() {
+    with_fake(|fake| {
+        let console = Console::start(&fake.url(), &["--panic-after-start"]);
+        let (status, text) = console.ended_with_the_terminal_restored();
+        assert!(!status.success());
+        assert!(
+            text.contains("asked to break after the first frame"),
+            "{text}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_is_too_small_is_told_and_serves_after_resizing() {
+    with_fake(|fake| {
+        let mut console = Console::start_sized(&fake.url(), &[], (60, 20));
+        console.see("needs 80x24, this is 60x20");
+        let size = PtySize {
+            rows: 24,
+            cols: 80,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        console
+            .screen
+            .lock()
+            .screen_mut()
+            .set_size(cells(24), cells(80));
+        console.master.resize(size).unwrap();
+        console.see("none firing");
+        console.press("q");
+        console.ended_with_the_terminal_restored();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn read_only_refuses_and_no_colour_means_none() {
+    with_fake(|fake| {
+        fake.facts.lock().dataset = Some(crate::fake_sources::demo());
+        let mut console = Console::start(&fake.url(), &["--read-only", "--ascii"]);
+        console.see("42 /s");
+        console.press("p");
+        console.see("read-only: cannot pause");
+        assert!(!fake.facts.lock().paused);
+        assert!(console.text().is_ascii(), "{}", console.text());
+        console.press("\x03");
+        console.ended_with_the_terminal_restored();
+    })
+    .await;
+}
+
+fn run(args: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_concertctl"));
+    command
+        .arg("tui")
+        .args(args)
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("COLUMNS")
+        .env_remove("LINES");
+    command.stdin(std::process::Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_do_and_ends_with_2() {
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("concertctl load") && said.contains("tui --once"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_prints_a_screen_as_text() {
+    with_fake(|fake| {
+        fake.facts.lock().dataset = Some(crate::fake_sources::demo());
+        fake.facts.lock().alerts = vec![concertctl::clients::alertmanager::Alert {
+            labels: Labels::from([
+                ("alertname".into(), "HotSeat".into()),
+                ("severity".into(), "warning".into()),
+            ]),
+            starts_at: "2026-01-01T00:00:00Z".into(),
+            ..Default::default()
+        }];
+        let output = run(&["--once", "--screen", "6", "--ops-url", &fake.url()]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(
+            text.contains("HotSeat") && text.contains("warning"),
+            "{text}"
+        );
+        assert!(!text.contains('\x1b'), "no escape sequences");
+        assert!(text.lines().all(|line| line.chars().count() <= 80));
+        let overview = run(&["--once", "--ops-url", &fake.url()]);
+        assert!(
+            String::from_utf8(overview.stdout)
+                .unwrap()
+                .contains("42 /s")
+        );
+    })
+    .await;
+}
+
+#[test]
+fn once_without_any_source_says_so_and_fails() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let output = run(&["--once", "--ops-url", &format!("127.0.0.1:{port}")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("no source answered")
+    );
+}
+
+#[test]
+fn bad_addresses_screens_and_token_files_are_named() {
+    for (args, said) in [
+        (vec!["--once", "--ops-url", "https://x"], "https"),
+        (vec!["--once", "--screen", "9"], "there is no such screen"),
+        (
+            vec!["--once", "--ops-token-file", "/no/such/file"],
+            "/no/such/file cannot be read",
+        ),
+    ] {
+        let output = run(&args);
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(said), "{args:?}: {stderr}");
+    }
+}
