@@ -1,57 +1,61 @@
 //! `concertctl tui`: flags to options, attach or start the embedded server, run the console.
 
+mod rehearse;
+
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use self::rehearse::Rehearsals;
+use super::flags::DataDirArg;
+use super::{FAILED, USAGE, fail};
 use crate::clients::ops::Ops;
 use crate::clients::{HttpSource, Secret};
-use crate::tui::load_port::{LoadPort, NoLoad};
+use crate::serve::{Running, ServerFile};
+use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
+use crate::telemetry::{LogConfig, LogOutput, logs};
+use crate::tui::load_port::LoadPort;
 use crate::tui::{Exit, Options, Screen, ServerEnded};
-
-/// Where the operations listener is by default.
-const DEFAULT_OPS: &str = "127.0.0.1:8081";
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
 /// Without --ops-url it attaches to a server on 127.0.0.1:8081 or, if there is none, starts one in
 /// this process, so that one command gives everything.
 #[derive(Clone, Debug, clap::Args)]
-pub struct TuiArgs {
+pub(super) struct TuiArgs {
     /// Operations listener of the server to attach to
     #[arg(long, visible_alias = "target", value_name = "URL")]
-    pub ops_url: Option<String>,
+    ops_url: Option<String>,
     /// Prometheus API to read metrics from [default: the operations listener]
     #[arg(long, value_name = "URL")]
-    pub prometheus_url: Option<String>,
+    prometheus_url: Option<String>,
     /// Loki API to read logs from [default: the operations listener]
     #[arg(long, value_name = "URL")]
-    pub loki_url: Option<String>,
+    loki_url: Option<String>,
     /// Alertmanager API to read and post alerts [default: the operations listener]
     #[arg(long, value_name = "URL")]
-    pub alertmanager_url: Option<String>,
+    alertmanager_url: Option<String>,
     /// File that holds the operations token; CONCERTCTL_OPS_TOKEN holds the token itself
     #[arg(long, value_name = "FILE")]
-    pub ops_token_file: Option<PathBuf>,
-    /// Where the embedded server keeps its data [default: by the platform]
-    #[arg(long, value_name = "DIR", conflicts_with = "ops_url")]
-    pub data_dir: Option<PathBuf>,
+    ops_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    data_dir: DataDirArg,
     /// Turn every action off
     #[arg(long)]
-    pub read_only: bool,
+    read_only: bool,
     /// Use only ASCII characters
     #[arg(long)]
-    pub ascii: bool,
+    ascii: bool,
     /// First screen, by number or name
     #[arg(long, value_name = "SCREEN", default_value = "1", value_parser = screen)]
-    pub screen: Screen,
+    screen: Screen,
     /// Print one screen as text and end: for scripts, CI logs and screen readers
     #[arg(long)]
-    pub once: bool,
+    once: bool,
     /// Break after the first frame, to show that the terminal is restored
     #[arg(long, hide = true)]
-    pub panic_after_start: bool,
+    panic_after_start: bool,
 }
 
 fn screen(text: &str) -> Result<Screen, String> {
@@ -68,79 +72,122 @@ fn screen(text: &str) -> Result<Screen, String> {
 struct Embedded {
     ops_url: String,
     token: Secret,
-    ended: ServerEnded,
-    stop: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
+    running: Running,
 }
 
-/// Starts the server in this process.
+/// Starts the server in this process, on the default addresses if they are free: then other
+/// commands find it.
 ///
 /// # Errors
 /// Why it cannot start.
-async fn start_embedded(_data_dir: Option<PathBuf>) -> anyhow::Result<Embedded> {
-    anyhow::bail!("not wired yet")
-}
-
-/// The load generator of this process.
-fn load_port() -> Arc<dyn LoadPort> {
-    Arc::new(NoLoad)
+async fn start_embedded(data_dir: &Path) -> anyhow::Result<Embedded> {
+    let free = |addr| std::net::TcpListener::bind(addr).is_ok();
+    let settings = if free(API_ADDR) && free(OPS_ADDR) {
+        ServeSettings::new(data_dir.to_owned())
+    } else {
+        ServeSettings::embedded(data_dir.to_owned())
+    };
+    // Standard output is the screen: the log goes to the embedded store only.
+    let logs = logs::init(LogConfig {
+        service_name: "concertctl-api",
+        output: LogOutput::None,
+        filter: std::env::var("CONCERTCTL_LOG").unwrap_or_else(|_| "info".to_owned()),
+        queue: 65_536,
+    })?;
+    super::raise_file_limit();
+    let running = crate::serve::start(settings, &logs).await?;
+    Ok(Embedded {
+        ops_url: format!("http://{}/", running.ops_addr),
+        token: Secret::new(&running.ops_token),
+        running,
+    })
 }
 
 /// Runs the console. Exit code 0: left by the user; 1: could not run; 2: wrong use; 128 + n: ended
 /// by signal n.
-pub async fn run(args: TuiArgs) -> ExitCode {
+pub(super) async fn run(args: TuiArgs) -> ExitCode {
     match console(args).await {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("concertctl tui: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(FAILED, &format!("{error:#}")),
     }
 }
 
 async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
     let attached_to_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if !args.once && !attached_to_terminal {
-        eprintln!(
-            "concertctl tui: needs a terminal; without one, `concertctl load` rehearses and \
-             `concertctl tui --once` prints one screen as text"
-        );
-        return Ok(ExitCode::from(2));
+        let why = "tui needs a terminal; without one, `concertctl load` rehearses and \
+                   `concertctl tui --once` prints one screen as text";
+        return Ok(fail(USAGE, why));
     }
-    let token = match token(&args)? {
+    let mut token = match token(&args) {
         Ok(token) => token,
-        Err(code) => return Ok(code),
+        Err(why) => return Ok(fail(USAGE, &why)),
     };
-    let ops_url = args
-        .ops_url
-        .clone()
-        .unwrap_or_else(|| DEFAULT_OPS.to_owned());
-    let embedded = match (&args.ops_url, args.once) {
-        (Some(_), _) | (None, true) => None,
-        (None, false) if answers(&ops_url).await => None,
-        (None, false) => Some(start_embedded(args.data_dir.clone()).await?),
+    let data_dir = args.data_dir.path();
+    let local = server_file(&data_dir);
+    let found = match &args.ops_url {
+        Some(url) => Some(url.clone()),
+        None => first_that_answers(local.as_ref()).await,
     };
-    let (ops_url, token, ended, stop) = match embedded {
-        None => (ops_url, token, None, None),
-        Some(Embedded {
-            ops_url,
-            token,
-            ended,
-            stop,
-        }) => (ops_url, Some(token), Some(ended), Some(stop)),
+    let embedded = match &found {
+        None if !args.once => Some(start_embedded(&data_dir).await?),
+        _ => None,
     };
+    let ops_url = match (&embedded, found) {
+        (Some(embedded), _) => embedded.ops_url.clone(),
+        (None, Some(url)) => url,
+        (None, None) => OPS_ADDR.to_string(),
+    };
+    if let Some(embedded) = &embedded {
+        token = Some(embedded.token.clone());
+    } else if token.is_none() {
+        token = local_token(&data_dir, local.as_ref(), &ops_url);
+    }
+    let load = Arc::new(Rehearsals {
+        embedded: embedded.is_some(),
+        summaries: data_dir.join("rehearsals"),
+    });
+    let ended = embedded
+        .as_ref()
+        .map(|_| Box::pin(std::future::pending()) as ServerEnded);
     let options = options(&args, ops_url, token, ended);
     if args.once {
-        return once(&options).await;
+        return once(&options, load.as_ref()).await;
     }
-    let result = crate::tui::run(options, load_port()).await;
-    if let Some(stop) = stop {
-        stop.await;
+    let result = crate::tui::run(options, load).await;
+    if let Some(embedded) = embedded {
+        embedded.running.stop().await;
     }
     Ok(match result? {
         Exit::Asked => ExitCode::SUCCESS,
         Exit::Signal(number) => ExitCode::from(128 + number),
         Exit::ServerEnded(reason) => anyhow::bail!("the embedded server ended: {reason}"),
     })
+}
+
+/// What a server on this data directory, or one that was killed, left about where it listens.
+fn server_file(data_dir: &Path) -> Option<ServerFile> {
+    let bytes = std::fs::read(data_dir.join(ServerFile::NAME)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// A server to attach to: at the default address, or on this data directory.
+async fn first_that_answers(local: Option<&ServerFile>) -> Option<String> {
+    let places = [Some(OPS_ADDR), local.map(|file| file.ops_addr)];
+    for place in places.into_iter().flatten() {
+        if answers(&place.to_string()).await {
+            return Some(place.to_string());
+        }
+    }
+    None
+}
+
+/// The token of the server on this data directory, if that is the one that is asked.
+fn local_token(data_dir: &Path, local: Option<&ServerFile>, ops_url: &str) -> Option<Secret> {
+    let asked = HttpSource::new(ops_url).ok()?.authority();
+    local.filter(|file| file.ops_addr.to_string() == asked)?;
+    let text = std::fs::read_to_string(settings::ops_token_file(data_dir)).ok()?;
+    Some(Secret::new(&text))
 }
 
 fn options(
@@ -167,27 +214,21 @@ fn options(
     }
 }
 
-/// The token of the file, else of the environment; a file that cannot be read is wrong use.
-fn token(args: &TuiArgs) -> anyhow::Result<Result<Option<Secret>, ExitCode>> {
+/// The token of the file, else of the environment; or what is wrong with the file.
+fn token(args: &TuiArgs) -> Result<Option<Secret>, String> {
     let Some(path) = &args.ops_token_file else {
-        let given = std::env::var("CONCERTCTL_OPS_TOKEN")
-            .ok()
-            .filter(|token| !token.trim().is_empty());
-        return Ok(Ok(given.map(|token| Secret::new(&token))));
+        let given = std::env::var("CONCERTCTL_OPS_TOKEN").ok();
+        return Ok(given
+            .filter(|token| !token.trim().is_empty())
+            .map(|token| Secret::new(&token)));
     };
+    let path_text = path.display();
     match std::fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => Ok(Ok(Some(Secret::new(&text)))),
-        Ok(_) => {
-            eprintln!("concertctl tui: the token file {} is empty", path.display());
-            Ok(Err(ExitCode::from(2)))
-        }
-        Err(error) => {
-            eprintln!(
-                "concertctl tui: the token file {} cannot be read: {error}",
-                path.display()
-            );
-            Ok(Err(ExitCode::from(2)))
-        }
+        Ok(text) if !text.trim().is_empty() => Ok(Some(Secret::new(&text))),
+        Ok(_) => Err(format!("the token file {path_text} is empty")),
+        Err(error) => Err(format!(
+            "the token file {path_text} cannot be read: {error}"
+        )),
     }
 }
 
@@ -216,14 +257,9 @@ fn utf8_locale(var: impl Fn(&str) -> Option<String>) -> bool {
     clippy::print_stdout,
     reason = "the screen as text is this command's output"
 )]
-async fn once(options: &Options) -> anyhow::Result<ExitCode> {
-    let load = load_port();
-    let (text, answered) = crate::tui::once(
-        options,
-        load.as_ref(),
-        size(|name| std::env::var(name).ok()),
-    )
-    .await?;
+async fn once(options: &Options, load: &dyn LoadPort) -> anyhow::Result<ExitCode> {
+    let (text, answered) =
+        crate::tui::once(options, load, size(|name| std::env::var(name).ok())).await?;
     print!("{text}");
     if answered {
         return Ok(ExitCode::SUCCESS);

@@ -81,8 +81,8 @@ pub(super) struct LaunchDialog {
 pub(super) enum Reseed {
     /// The dataset fits and is untouched.
     NotNeeded,
-    /// The dataset fits, but holds an earlier run: the user decides.
-    Offered,
+    /// The dataset fits, but holds an earlier run: a rehearsal begins on an unused one.
+    Used,
     /// There is no dataset, or another one.
     Needed,
 }

@@ -156,10 +156,12 @@ fn launch(model: &Model, dialog: &LaunchDialog, buffer: &mut Buffer, area: Rect)
             )));
             "y launches, n does not"
         }
-        (_, Reseed::Offered) => {
-            lines.push(Line::raw("The dataset holds an earlier run."));
+        (_, Reseed::Used) => {
+            lines.push(Line::raw(
+                "The dataset holds an earlier run: it is seeded anew.",
+            ));
             lines.extend(loss(model));
-            "y seeds anew and launches, k keeps the data, n"
+            "y seeds and launches, n does not"
         }
         (_, Reseed::Needed) => {
             lines.push(Line::raw(format!(

@@ -525,7 +525,7 @@ fn dialogs_look_as_they_did() {
         small,
     );
     shot(
-        "launch_offered",
+        "launch_used",
         &with(Dialog::Launch(LaunchDialog {
             chosen: 0,
             stage: Stage::Confirm,

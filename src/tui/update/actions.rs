@@ -243,7 +243,7 @@ pub(in crate::tui) fn reseed(model: &Model, scenario: &Scenario) -> Reseed {
             if untouched {
                 Reseed::NotNeeded
             } else {
-                Reseed::Offered
+                Reseed::Used
             }
         }
         _ => Reseed::Needed,

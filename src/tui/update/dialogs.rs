@@ -166,9 +166,6 @@ fn launch(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent) -> After {
         Stage::Confirm if is_yes(key) => {
             return start(model, name, phase, reseed != Reseed::NotNeeded);
         }
-        Stage::Confirm if key.code == KeyCode::Char('k') && reseed == Reseed::Offered => {
-            return start(model, name, phase, false);
-        }
         Stage::Confirm if is_no(key) => return After::Close(vec![]),
         Stage::Confirm => {}
         Stage::Type(typed) => match key.code {

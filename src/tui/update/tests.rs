@@ -169,14 +169,14 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
         keys(&mut console(Some("demo"), 0), "l\ny"),
         start("onsale-short", None, false)
     );
-    // An earlier run in it: the user decides.
+    // An earlier run in it: seeded anew.
     assert_eq!(
         keys(&mut console(Some("demo"), 9), "l\ny"),
         start("onsale-short", None, true)
     );
     assert_eq!(
-        keys(&mut console(Some("demo"), 9), "ljj\nk"),
-        start("onsale-short", Some("open"), false)
+        keys(&mut console(Some("demo"), 9), "ljj\ny"),
+        start("onsale-short", Some("open"), true)
     );
     // The large one is not seeded by a single y.
     let mut model = console(Some("demo"), 0);
