@@ -8,6 +8,8 @@ mod seed;
 mod serve;
 mod tui;
 
+pub mod load;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};

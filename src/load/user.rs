@@ -298,6 +298,7 @@ impl User {
             {
                 Outcome::Ok((entry, done)) => match entry.status {
                     WaitStatus::Active => {
+                        self.note_order(false);
                         self.admitted(ticket, promised, waited_until, done);
                         return Ok(());
                     }

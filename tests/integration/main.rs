@@ -15,3 +15,6 @@ mod loki;
 mod promql_differential;
 mod protections;
 mod support;
+
+mod load_mimic;
+mod load_run;

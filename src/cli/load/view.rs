@@ -1,0 +1,160 @@
+//! The live view: bars on a terminal, a plain line every few seconds elsewhere. On standard error,
+//! so that the report alone is on standard output.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::load::progress::{Progress, Step};
+use crate::load::{PhaseName, Scenario};
+
+const PLAIN_EVERY: Duration = Duration::from_secs(3);
+
+/// Shows a run while it is under way.
+pub(super) enum View {
+    Quiet,
+    Plain {
+        last: Option<(Instant, &'static str)>,
+    },
+    Bars(Box<Bars>),
+}
+
+pub(super) struct Bars {
+    all: MultiProgress,
+    phases: BTreeMap<PhaseName, ProgressBar>,
+    seeding: Option<ProgressBar>,
+    note: ProgressBar,
+}
+
+impl View {
+    pub(super) fn new(quiet: bool, scenario: &Scenario) -> View {
+        if quiet {
+            return View::Quiet;
+        }
+        let _ = writeln!(std::io::stderr(), "{} ({})", scenario.title, scenario.name);
+        if !std::io::stderr().is_terminal() {
+            return View::Plain { last: None };
+        }
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+        let note = all.add(ProgressBar::new_spinner());
+        note.set_style(
+            ProgressStyle::with_template("{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
+        View::Bars(Box::new(Bars {
+            all,
+            phases: BTreeMap::new(),
+            seeding: None,
+            note,
+        }))
+    }
+
+    pub(super) fn show(&mut self, progress: &Progress) {
+        match self {
+            View::Quiet => {}
+            View::Plain { last } => {
+                let step = step_name(&progress.step);
+                let due =
+                    last.is_none_or(|(at, shown)| shown != step || at.elapsed() >= PLAIN_EVERY);
+                if due {
+                    *last = Some((Instant::now(), step));
+                    let _ = writeln!(std::io::stderr(), "{}", plain(progress));
+                }
+            }
+            View::Bars(bars) => bars.show(progress),
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        if let View::Bars(bars) = self {
+            let _ = bars.all.clear();
+        }
+    }
+}
+
+impl Bars {
+    fn show(&mut self, progress: &Progress) {
+        if let Step::Seeding(seeding) = &progress.step {
+            let bar = self
+                .seeding
+                .get_or_insert_with(|| bar(&self.all, &self.note, "seeding"));
+            bar.set_length(seeding.rows_total);
+            bar.set_position(seeding.rows_done);
+            self.note
+                .set_message(format!("{:.0} rows/s", seeding.rows_per_second));
+            return;
+        }
+        if let Some(seeding) = self.seeding.take() {
+            seeding.finish_and_clear();
+        }
+        for phase in &progress.phases {
+            let (all, note) = (&self.all, &self.note);
+            let bar = self
+                .phases
+                .entry(phase.phase)
+                .or_insert_with(|| bar(all, note, phase.phase.as_str()));
+            bar.set_length(phase.total.max(1));
+            bar.set_position(phase.done);
+        }
+        self.note.set_message(plain(progress));
+    }
+}
+
+fn bar(all: &MultiProgress, before: &ProgressBar, name: &'static str) -> ProgressBar {
+    let bar = all.insert_before(before, ProgressBar::new(1));
+    let style = ProgressStyle::with_template("{prefix:<9} {wide_bar} {human_pos}/{human_len}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_prefix(name);
+    bar
+}
+
+fn step_name(step: &Step) -> &'static str {
+    match step {
+        Step::Connecting => "connecting",
+        Step::Seeding(_) => "seeding",
+        Step::Running(phase) => phase.as_str(),
+        Step::Stopping => "ending",
+        Step::Auditing => "auditing",
+        Step::Finished => "finished",
+    }
+}
+
+/// One line that says where the run is.
+fn plain(progress: &Progress) -> String {
+    let step = step_name(&progress.step);
+    match &progress.step {
+        Step::Connecting | Step::Finished => step.to_owned(),
+        Step::Seeding(seeding) => format!(
+            "{step} {}: {} of {} rows, {:.0} rows/s",
+            seeding.profile, seeding.rows_done, seeding.rows_total, seeding.rows_per_second
+        ),
+        Step::Running(_) | Step::Stopping | Step::Auditing => {
+            let phases = progress
+                .phases
+                .iter()
+                .map(|phase| format!("{} {}/{}", phase.phase, phase.done, phase.total));
+            let p95 = progress.p95.map_or_else(
+                || "–".to_owned(),
+                |p95| format!("{:.1} ms", p95.as_secs_f64() * 1e3),
+            );
+            let statuses = &progress.statuses;
+            let end = progress
+                .expected_end
+                .map_or_else(String::new, |end| format!("/~{:.0}", end.as_secs_f64()));
+            format!(
+                "{:.0}{end} s {step} · {} · {:.0} TPS · p95 {p95} · 2xx {} 4xx {} 5xx {} none {} · {} reserved, {} paid",
+                progress.elapsed.as_secs_f64(),
+                phases.collect::<Vec<_>>().join(" · "),
+                progress.tps,
+                statuses.success,
+                statuses.client,
+                statuses.server,
+                statuses.none,
+                progress.seats_reserved,
+                progress.seats_paid,
+            )
+        }
+    }
+}

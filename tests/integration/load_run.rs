@@ -1,0 +1,530 @@
+//! Runs of the load generator over real sockets against a server that behaves as each test says.
+
+use std::time::{Duration, Instant};
+
+use concertctl::load::model::{Operation, UserState};
+use concertctl::load::{
+    Ending, LoadError, Outcome, PhaseName, Reseed, RunHandle, RunOptions, Scenario, Summary,
+    Verdict, start,
+};
+
+use super::load_mimic::{Manner, Mimic, SEATS};
+
+const SCENARIO: &str = "\
+title: test
+dataset: demo
+users: 100
+admission: { batch: 25, every: 100ms }
+register: { connections: 8 }
+think: { dates: 0s..20ms, reserve: 1ms..10ms }
+http: { request_timeout: 2s, retry_pause: 10ms }
+generator: { lag_p99: 10s, cpu: 1 }
+limits: { duration: 20s, silence: 500ms }
+thresholds:
+  buying: { operations: [dates, seats, reserve, charge, pay], p95: 5s, error_rate: 0 }
+  queue: { operations: [register, poll], error_rate: 0 }
+  oversold: 0
+  audit_violations: 0
+  lost: 0
+  inversions: 0
+  unfinished: 0
+";
+
+fn options(overrides: &[&str]) -> RunOptions {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    let scenario = Scenario::parse("test", SCENARIO, &overrides).unwrap();
+    RunOptions {
+        scenario,
+        phase: None,
+        reseed: Reseed::Never,
+        embedded: true,
+    }
+}
+
+fn begin(server: &Mimic, overrides: &[&str]) -> RunHandle {
+    start(server.target(), options(overrides))
+}
+
+async fn run(server: &Mimic, overrides: &[&str]) -> Summary {
+    begin(server, overrides).join().await.unwrap()
+}
+
+fn users(summary: &Summary, state: UserState) -> u64 {
+    summary.users.get(state.as_str()).copied().unwrap_or(0)
+}
+
+fn outcome(summary: &Summary, name: &str) -> Outcome {
+    summary
+        .thresholds
+        .iter()
+        .find(|judged| judged.name == name)
+        .unwrap()
+        .outcome
+}
+
+fn counts(summary: &Summary, operation: Operation) -> (u64, u64, u64) {
+    let row = summary
+        .operations
+        .iter()
+        .find(|row| row.operation == operation);
+    row.map_or((0, 0, 0), |row| (row.ok, row.refused, row.errors))
+}
+
+/// Polls a condition until it holds; a test that waits longer than this has failed.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn everyone_comes_to_an_end_and_what_clients_saw_is_what_the_server_has() {
+    let server = Mimic::start(Manner::Good);
+    let summary = run(&server, &[]).await;
+    assert_eq!(
+        (summary.verdict, summary.ending),
+        (Verdict::Passed, Ending::Complete),
+        "{:?}",
+        summary.reasons
+    );
+    let (paid, without) = (
+        users(&summary, UserState::Paid),
+        users(&summary, UserState::WithoutSeat),
+    );
+    assert_eq!(paid + without, 100);
+    assert_eq!(
+        (
+            server.registered(),
+            server.reservations() as u64,
+            server.paid() as u64
+        ),
+        (100, paid, paid)
+    );
+    assert_eq!(counts(&summary, Operation::Register), (100, 0, 0));
+    assert_eq!(counts(&summary, Operation::Pay), (paid, 0, 0));
+    let (reserved, refused, errors) = counts(&summary, Operation::Reserve);
+    assert_eq!((reserved, errors), (paid, 0));
+    assert!(
+        refused > 0,
+        "80 users on 40 popular seats, and nobody met anybody"
+    );
+    let lookup = summary.lookup.unwrap();
+    assert_eq!((lookup.checked, lookup.missing), (100 + 3 * paid, 0));
+    assert_eq!(
+        server.most_polled_early(),
+        Duration::ZERO,
+        "polls come when the server said, not before"
+    );
+    assert!(summary.fairness.eta_error.is_some(), "waits were promised");
+}
+
+#[tokio::test]
+async fn choosing_from_the_map_sells_every_seat_and_no_more() {
+    let server = Mimic::start(Manner::Good);
+    let overrides = [
+        "contention.choice=map",
+        "contention.seats=50",
+        "contention.attempts=200",
+        "users=100",
+    ];
+    let summary = run(&server, &overrides).await;
+    assert_eq!(server.paid(), 50, "{:?}", summary.users);
+    assert_eq!(users(&summary, UserState::WithoutSeat), 50);
+    assert_eq!(summary.verdict, Verdict::Passed, "{:?}", summary.reasons);
+}
+
+#[tokio::test]
+async fn one_seat_goes_to_exactly_one_of_all_who_want_it() {
+    let server = Mimic::start(Manner::Good);
+    let overrides = [
+        "contention.seats=1",
+        "contention.attempts=1",
+        "admission.batch=100",
+    ];
+    let summary = run(&server, &overrides).await;
+    assert_eq!(counts(&summary, Operation::Reserve), (1, 99, 0));
+    assert_eq!(summary.verdict, Verdict::Passed, "{:?}", summary.reasons);
+}
+
+#[tokio::test]
+async fn a_server_that_fails_every_request_fails_the_run() {
+    let server = Mimic::start(Manner::Fails);
+    let summary = run(&server, &["http.retries=1"]).await;
+    assert_eq!(
+        (summary.verdict, summary.verdict.exit_code()),
+        (Verdict::Failed, 99)
+    );
+    assert_eq!(outcome(&summary, "queue.error_rate"), Outcome::Missed);
+    assert_eq!(outcome(&summary, "buying.p95"), Outcome::NoData);
+    assert_eq!(
+        counts(&summary, Operation::Register),
+        (0, 0, 200),
+        "each tried twice"
+    );
+    assert_eq!(users(&summary, UserState::GaveUp), 100);
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_fails_the_run_within_its_time_outs() {
+    let server = Mimic::start(Manner::Hangs);
+    let begun = Instant::now();
+    let summary = run(&server, &["http.request_timeout=200ms"]).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        (summary.verdict, summary.ending),
+        (Verdict::Failed, Ending::ServerLost)
+    );
+    let register = &summary.operations[0];
+    assert!(register.faults["timeout"] > 0, "{:?}", register.faults);
+    assert!(
+        register.error_latency.unwrap().max < 1_500.0,
+        "{:?}",
+        register.error_latency
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_closes_connections_fails_the_run() {
+    let server = Mimic::start(Manner::Closes);
+    let summary = run(&server, &["http.retries=0"]).await;
+    assert_eq!(summary.verdict, Verdict::Failed);
+    assert_eq!(summary.operations[0].faults["broken"], 100);
+}
+
+#[tokio::test]
+async fn a_server_that_dies_in_the_middle_fails_the_run_in_bounded_time() {
+    let mut server = Mimic::start(Manner::Good);
+    let handle = begin(
+        &server,
+        &["admission.every=1s", "http.request_timeout=300ms"],
+    );
+    let progress = handle.progress.clone();
+    until("a payment", || {
+        progress.borrow().users_in(UserState::Paid) > 0
+    })
+    .await;
+    server.kill();
+    let killed = Instant::now();
+    let summary = handle.join().await.unwrap();
+    assert!(
+        killed.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        killed.elapsed()
+    );
+    assert_eq!(
+        (summary.verdict, summary.ending),
+        (Verdict::Failed, Ending::ServerLost)
+    );
+    assert!(summary.audit.is_none() && summary.audit_problem.is_some());
+    assert_eq!(outcome(&summary, "oversold"), Outcome::NoData);
+}
+
+#[tokio::test]
+async fn without_a_server_nothing_runs_and_the_message_says_what_to_do() {
+    let mut server = Mimic::start(Manner::Good);
+    server.kill();
+    let error = begin(&server, &[]).join().await.unwrap_err();
+    assert!(matches!(error, LoadError::Unreachable { .. }), "{error:?}");
+    assert_eq!(error.exit_code(), 1);
+    assert!(error.to_string().contains("concertctl serve"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_operations_token_is_said_so() {
+    let server = Mimic::start(Manner::Good);
+    let mut target = server.target();
+    target.ops_token = Some("another".to_owned());
+    let error = start(target, options(&[])).join().await.unwrap_err();
+    assert!(
+        error.to_string().contains("CONCERTCTL_OPS_TOKEN"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("another"), "{error}");
+    assert_eq!((error.exit_code(), server.registered()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_threshold_on_an_operation_that_never_ran_has_no_data_and_fails() {
+    let server = Mimic::start(Manner::Good);
+    let summary = run(&server, &["thresholds.cancel.p95=1s"]).await;
+    assert_eq!(outcome(&summary, "cancel.p95"), Outcome::NoData);
+    assert_eq!(
+        (summary.verdict, summary.reasons),
+        (Verdict::Failed, vec!["cancel.p95: no data".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_threshold_too_tight_fails_the_run() {
+    let server = Mimic::start(Manner::Good);
+    let summary = run(&server, &["thresholds.buying.p95=1us"]).await;
+    assert_eq!(outcome(&summary, "buying.p95"), Outcome::Missed);
+    assert_eq!(summary.verdict.exit_code(), 99);
+}
+
+/// One slow answer on the only connection: for the server a single slow request, for everyone whose
+/// turn came meanwhile a wait. A generator that counted from sending would show one slow request.
+#[tokio::test]
+async fn a_stall_shows_in_the_latency_of_everyone_who_had_to_wait() {
+    let server = Mimic::start(Manner::StallsOnce);
+    let overrides = [
+        "http.connections=1",
+        "generator.workers=1",
+        "admission.batch=1",
+        "admission.every=100ms",
+        "users=40",
+        "contention.attempts=1",
+    ];
+    let summary = run(&server, &overrides).await;
+    let poll = summary
+        .operations
+        .iter()
+        .find(|row| row.operation == Operation::Poll)
+        .unwrap();
+    let (latency, service) = (poll.latency.unwrap(), poll.service.unwrap());
+    assert!(service.max >= 990.0, "{service:?}");
+    assert!(
+        service.p99 < 500.0,
+        "one slow request among {}: {service:?}",
+        poll.count
+    );
+    assert!(latency.p99 >= 900.0, "{latency:?}");
+    assert!(summary.generator.connection_wait.is_some());
+}
+
+#[tokio::test]
+async fn a_success_that_the_server_does_not_have_is_lost() {
+    let server = Mimic::start(Manner::Forgets);
+    let summary = run(&server, &[]).await;
+    assert_eq!(outcome(&summary, "lost"), Outcome::Missed);
+    assert!(summary.lookup.unwrap().missing > 0);
+    assert_eq!(summary.verdict, Verdict::Failed);
+}
+
+#[tokio::test]
+async fn somebody_passed_over_in_the_queue_is_an_inversion() {
+    let server = Mimic::start(Manner::Unfair);
+    let summary = run(&server, &["admission.batch=100"]).await;
+    assert!(summary.fairness.inversions > 0);
+    assert_eq!(outcome(&summary, "inversions"), Outcome::Missed);
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_is_repeated_with_its_key_and_happens_once() {
+    let server = Mimic::start(Manner::AnswersLate);
+    let summary = run(&server, &["http.request_timeout=400ms"]).await;
+    let (reserved, _, errors) = counts(&summary, Operation::Reserve);
+    assert_eq!(errors, 1, "the time-out counts as a failure all the same");
+    assert_eq!(
+        server.reservations() as u64,
+        reserved,
+        "and the repeat reserves nothing new"
+    );
+    assert_eq!(summary.lookup.unwrap().missing, 0);
+    assert_eq!(
+        summary.verdict,
+        Verdict::Failed,
+        "error_rate is 0 in this scenario"
+    );
+}
+
+#[tokio::test]
+async fn stopped_by_hand_a_run_still_reports_and_does_not_pass() {
+    let server = Mimic::start(Manner::Good);
+    let handle = begin(&server, &["admission.every=5s"]);
+    let progress = handle.progress.clone();
+    until("a payment", || {
+        progress.borrow().users_in(UserState::Paid) > 0
+    })
+    .await;
+    handle.control.stop();
+    let stopped = Instant::now();
+    let summary = handle.join().await.unwrap();
+    assert!(
+        stopped.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        stopped.elapsed()
+    );
+    assert_eq!(
+        (summary.verdict, summary.ending),
+        (Verdict::Inconclusive, Ending::Stopped),
+        "{:?}",
+        summary.reasons
+    );
+    assert!(summary.audit.is_some() && users(&summary, UserState::Waiting) > 0);
+}
+
+#[tokio::test]
+async fn a_dropped_handle_ends_the_run() {
+    let server = Mimic::start(Manner::Good);
+    let handle = begin(&server, &["admission.every=5s"]);
+    let progress = handle.progress.clone();
+    until("the opening", || {
+        progress.borrow().users_in(UserState::Paid) > 0
+    })
+    .await;
+    drop(handle);
+    // The sender of progress goes away with the run.
+    until("the end of the run", || progress.has_changed().is_err()).await;
+}
+
+#[tokio::test]
+async fn a_run_longer_than_its_limit_is_cut_and_does_not_pass() {
+    let server = Mimic::start(Manner::Good);
+    let summary = run(&server, &["admission.every=5s", "limits.duration=600ms"]).await;
+    assert_eq!(
+        (summary.verdict, summary.ending),
+        (Verdict::Failed, Ending::TimeOver)
+    );
+    assert_eq!(outcome(&summary, "unfinished"), Outcome::Missed);
+}
+
+#[tokio::test]
+async fn one_phase_alone_measures_that_phase_alone() {
+    for (phase, operations, reserves) in [
+        (PhaseName::Register, vec![Operation::Register], false),
+        (
+            PhaseName::Open,
+            vec![
+                Operation::Poll,
+                Operation::Dates,
+                Operation::Seats,
+                Operation::Reserve,
+            ],
+            true,
+        ),
+        (
+            PhaseName::Pay,
+            vec![Operation::Charge, Operation::Pay],
+            true,
+        ),
+    ] {
+        let server = Mimic::start(Manner::Good);
+        let options = RunOptions {
+            phase: Some(phase),
+            ..options(&[])
+        };
+        let summary = start(server.target(), options).join().await.unwrap();
+        let measured: Vec<Operation> = summary.operations.iter().map(|row| row.operation).collect();
+        assert_eq!(measured, operations);
+        assert_eq!(
+            summary.verdict,
+            Verdict::Passed,
+            "{phase}: {:?}",
+            summary.reasons
+        );
+        assert_eq!(server.registered(), 100);
+        assert_eq!(
+            (server.reservations() > 0, server.paid() > 0),
+            (reserves, phase == PhaseName::Pay)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_dataset_that_does_not_fit_is_refused_or_replaced_as_asked() {
+    let server = Mimic::start(Manner::Good);
+    server.use_dataset(Some("onsale"));
+    let error = begin(&server, &[]).join().await.unwrap_err().to_string();
+    assert!(
+        error.contains("`onsale`") && error.contains("`demo`") && error.contains("--reseed"),
+        "{error}"
+    );
+    server.use_dataset(None);
+    assert!(
+        begin(&server, &[])
+            .join()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("--reseed")
+    );
+
+    let reseeding = RunOptions {
+        reseed: Reseed::WhenUnfit,
+        ..options(&[])
+    };
+    let summary = start(server.target(), reseeding.clone())
+        .join()
+        .await
+        .unwrap();
+    assert_eq!(
+        (summary.verdict, server.seedings()),
+        (Verdict::Passed, 1),
+        "{:?}",
+        summary.reasons
+    );
+    let used = begin(&server, &[]).join().await.unwrap_err().to_string();
+    assert!(used.contains("100 people are in its queue"), "{used}");
+    start(server.target(), reseeding).join().await.unwrap();
+    assert_eq!(server.seedings(), 2);
+
+    let error = begin(&server, &["users=5000"])
+        .join()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("has 1000 users, the scenario wants 5000"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn progress_counts_up_to_what_the_summary_says() {
+    let server = Mimic::start(Manner::Good);
+    let handle = begin(&server, &["admission.every=300ms"]);
+    let mut progress = handle.progress.clone();
+    let watching = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while progress.changed().await.is_ok() {
+            seen.push(progress.borrow_and_update().clone());
+        }
+        seen
+    });
+    let summary = handle.join().await.unwrap();
+    let seen = watching.await.unwrap();
+    assert!(
+        seen.is_sorted_by_key(|progress| progress.requests),
+        "requests never go down"
+    );
+    assert!(seen.iter().any(|progress| progress.tps > 0.0));
+    let last = seen.last().unwrap();
+    let all: u64 = summary.operations.iter().map(|row| row.count).sum();
+    assert_eq!(
+        (last.requests, last.seats_paid),
+        (all, server.paid() as u64)
+    );
+    assert!(last.seats_paid <= SEATS as u64);
+}
+
+#[tokio::test]
+async fn the_summary_is_written_whole_and_read_back() {
+    let server = Mimic::start(Manner::Good);
+    let summary = run(&server, &["users=10"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("summary.json");
+    summary.write(&path).unwrap();
+    let read: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(
+        (read["schema"].as_u64(), read["verdict"].as_str()),
+        (Some(1), Some("passed"))
+    );
+    assert_eq!(read["operations"][0]["operation"], "register");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
+    assert!(
+        summary
+            .write(&dir.path().join("no/such/place.json"))
+            .is_err()
+    );
+}
