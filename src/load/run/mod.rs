@@ -1,5 +1,8 @@
 //! One run from end to end: prepare, register, open, watch over it, audit, judge.
 
+mod closing;
+mod watching;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
@@ -10,27 +13,27 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::audit::{Findings, audit};
+use self::watching::{Pace, Silence, watch_queue};
+use super::audit::audit;
 use super::connection::Connector;
 use super::hall::Hall;
 use super::health::{connection_budget, raise_file_limit};
-use super::judge::{self, Ending, Evidence};
+use super::judge::Ending;
 use super::model::{PhaseName, UserState};
 use super::ops::Ops;
 use super::prepare::{Endpoint, Ready, open_sale, prepare, restore};
 use super::progress::{Progress, Step};
 use super::recorder::Totals;
-use super::summary::{self, Fairness, GeneratorSummary, SCHEMA, Second, Summary};
+use super::summary::{self, GeneratorSummary, Second, Summary};
 use super::wire::Wire;
 use super::worker::{self, Event, Run, Stage, Worker};
 use super::{LoadError, RunOptions, Target};
-use crate::api::ops::{LookupRequest, QueueState, Status};
+use crate::api::ops::{LookupRequest, QueueState};
 
 /// Seconds that the timeline keeps.
 pub(super) const TIMELINE_MAX: usize = 7_200;
 
 const TICK: Duration = Duration::from_millis(250);
-const STATUS_EVERY: Duration = Duration::from_secs(1);
 const MOST_WORKERS: usize = 8;
 /// Beyond the requests' own time-outs, for threads to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -368,62 +371,6 @@ impl<'p> Rehearsal<'p> {
         }
         all
     }
-
-    fn summary(
-        &self,
-        options: &RunOptions,
-        status: &Status,
-        ending: Ending,
-        findings: Findings,
-    ) -> Summary {
-        let (frame, scenario) = (&self.totals.sum, &*self.run.scenario);
-        let users = self.run.users();
-        let under_way = users.iter().filter(|(state, _)| !state.is_finished());
-        let unfinished = under_way.map(|(_, count)| count).sum();
-        let mut generator = self.generator.clone();
-        let shares = self
-            .workers
-            .iter()
-            .filter_map(|worker| worker.clock.share());
-        generator.busiest = shares.max_by(|one, other| one.running.total_cmp(&other.running));
-        let generator = generator.measured(frame, scenario);
-        let evidence = Evidence {
-            frame,
-            only: options.phase,
-            audit: findings.audit.as_ref(),
-            lookup: findings.lookup.as_ref(),
-            unfinished,
-            ending,
-        };
-        let thresholds = judge::thresholds(scenario, &evidence);
-        let (verdict, reasons) =
-            judge::verdict(&thresholds, ending, unfinished, &generator.limited);
-        Summary {
-            schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION"),
-            scenario: scenario.name.clone(),
-            settings: scenario.clone(),
-            phase: options.phase,
-            target: status.api_addr.clone(),
-            server_version: status.version.clone(),
-            dataset: status.dataset.clone().unwrap_or_else(no_dataset),
-            started_at: self.started_at.to_string(),
-            elapsed_seconds: self.elapsed().as_secs_f64(),
-            ending,
-            verdict,
-            reasons,
-            thresholds,
-            users: summary::by_name(&users),
-            operations: summary::operations(frame),
-            statuses: frame.statuses,
-            audit: findings.audit,
-            lookup: findings.lookup,
-            audit_problem: findings.problem,
-            fairness: Fairness::of(frame),
-            generator,
-            timeline: self.timeline.clone(),
-        }
-    }
 }
 
 impl Drop for Rehearsal<'_> {
@@ -445,81 +392,5 @@ fn no_dataset() -> crate::api::ops::Dataset {
         popular_seats: 0,
         seats_per_date: 1,
         seeded_at: String::new(),
-    }
-}
-
-/// Asks the server for its queue once a second. While it does not answer, the last word stands.
-async fn watch_queue(ops: Ops, queue: Arc<Mutex<Option<QueueState>>>) {
-    loop {
-        if let Ok(status) = ops.status().await {
-            *queue.lock() = Some(status.queue);
-        }
-        tokio::time::sleep(STATUS_EVERY).await;
-    }
-}
-
-/// Requests per second over about the last second.
-struct Pace(Vec<(Instant, u64)>);
-
-impl Pace {
-    fn new(begun: Instant) -> Pace {
-        Pace(vec![(begun, 0)])
-    }
-
-    fn per_second(&mut self, requests: u64) -> f64 {
-        let now = Instant::now();
-        self.0.push((now, requests));
-        if self.0.len() > 5 {
-            self.0.remove(0);
-        }
-        let (from, before) = self.0[0];
-        let seconds = now.duration_since(from).as_secs_f64();
-        if seconds > 0.0 {
-            requests.saturating_sub(before) as f64 / seconds
-        } else {
-            0.0
-        }
-    }
-}
-
-/// How long requests have been failing without any answer in between.
-struct Silence {
-    answered: u64,
-    unanswered: u64,
-    since: Instant,
-}
-
-impl Silence {
-    fn new(begun: Instant) -> Silence {
-        Silence {
-            answered: 0,
-            unanswered: 0,
-            since: begun,
-        }
-    }
-
-    fn lasts(&mut self, answered: u64, unanswered: u64) -> Duration {
-        // Nobody asked or somebody was answered: no silence.
-        if answered != self.answered || unanswered == self.unanswered {
-            (self.answered, self.unanswered, self.since) = (answered, unanswered, Instant::now());
-            return Duration::ZERO;
-        }
-        self.since.elapsed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_failures_without_an_answer_count_as_silence() {
-        let mut silence = Silence::new(Instant::now());
-        assert_eq!(silence.lasts(0, 0), Duration::ZERO, "nobody asked");
-        assert!(silence.lasts(0, 1) > Duration::ZERO, "a failure");
-        assert!(silence.lasts(0, 1) > Duration::ZERO, "and nothing since");
-        assert_eq!(silence.lasts(1, 2), Duration::ZERO, "an answer");
-        assert_eq!(silence.lasts(1, 2), Duration::ZERO, "nobody asked since");
-        assert!(silence.lasts(1, 3) > Duration::ZERO);
     }
 }

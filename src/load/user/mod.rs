@@ -1,0 +1,222 @@
+//! A virtual user: registers, polls as the server tells, and once admitted looks, reserves, pays.
+//!
+//! Each request has a planned instant: the end of the think time, the moment `pollAfterMs` named,
+//! the end of a retry pause. Where nothing is waited for, the plan is the end of the step before.
+
+mod buying;
+mod judging;
+mod queueing;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::time::sleep_until;
+
+use self::judging::judge;
+use self::queueing::MOST_POLL_PAUSE;
+use super::connection::{Answer, Line, Outgoing, Want};
+use super::model::{Class, Fault, Operation, PhaseName, UserState};
+use super::recorder::{Sample, micros};
+use super::scenario::Between;
+use super::wire::Wire;
+use super::worker::Worker;
+
+/// How a request ended, as the journey sees it.
+enum Outcome<T> {
+    Ok(T),
+    /// An intended no, with the server's wish when to come again.
+    Refused(Option<Duration>),
+    Failed(Fault, Option<Duration>),
+    /// The run is ending: nothing was sent.
+    Stopped,
+}
+
+/// The journey ends here, and why.
+struct End(UserState);
+
+pub(super) use queueing::Ticket;
+
+pub(super) struct User {
+    worker: Arc<Worker>,
+    id: i64,
+    state: UserState,
+    line: Line,
+    /// What the scenario's seed decides: think times, wishes.
+    draws: SmallRng,
+    /// What must differ from every other run: trace ids, idempotency keys.
+    ids: SmallRng,
+}
+
+impl User {
+    pub(super) fn new(worker: Arc<Worker>, id: i64, state: UserState, line: Line) -> User {
+        let (seed, nonce) = (worker.run.scenario.seed, worker.run.nonce);
+        // Different streams for a user's registration and journey would draw the same otherwise.
+        let stream = (id as u64) << 8 | state.index() as u64;
+        User {
+            worker,
+            id,
+            state,
+            line,
+            draws: SmallRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stream),
+            ids: SmallRng::seed_from_u64(nonce ^ stream),
+        }
+    }
+
+    /// Becomes the next user on the same line.
+    pub(super) fn into_line(self) -> Line {
+        self.line
+    }
+
+    fn enter(&mut self, state: UserState) {
+        self.worker.run.moved(self.state, state);
+        self.state = state;
+    }
+
+    /// Waits for the planned instant and notes how much later this got its turn.
+    async fn wait_until(&self, planned: Instant, operation: Operation) {
+        if planned <= Instant::now() {
+            return;
+        }
+        sleep_until(planned.into()).await;
+        if self.worker.run.records(operation.phase()) {
+            let lag = micros(planned.elapsed());
+            self.worker
+                .shard
+                .with(|frame| frame.lag.saturating_record(lag));
+        }
+    }
+
+    async fn think(&mut self, pause: Between, operation: Operation) -> Instant {
+        let (least, most) = (pause.least.0, pause.most.0);
+        let drawn = if least == most {
+            least
+        } else {
+            self.draws.random_range(least..=most)
+        };
+        let planned = Instant::now() + drawn;
+        self.wait_until(planned, operation).await;
+        planned
+    }
+
+    /// Sends one request and writes down how it went. `read` makes sense of a success.
+    async fn attempt<T>(
+        &mut self,
+        operation: Operation,
+        planned: Instant,
+        want: Want,
+        build: impl Fn(&Wire, &mut SmallRng) -> Outgoing,
+        read: impl FnOnce(&Answer) -> Option<T>,
+    ) -> Outcome<T> {
+        let worker = Arc::clone(&self.worker);
+        let run = &worker.run;
+        if run.is_stopping() {
+            return Outcome::Stopped;
+        }
+        let request = build(&run.wire, &mut self.ids);
+        worker.in_flight.fetch_add(1, Relaxed);
+        let exchange = self.line.exchange(&run.connector, request, want).await;
+        worker.in_flight.fetch_sub(1, Relaxed);
+        let (outcome, class, fault, status, done) = match exchange.result {
+            Err(fault) => (
+                Outcome::Failed(fault, None),
+                Class::Error,
+                Some(fault),
+                0,
+                Instant::now(),
+            ),
+            Ok(answer) => {
+                let (outcome, class, fault) = judge(run, operation, &answer, read);
+                (outcome, class, fault, answer.status.as_u16(), answer.done)
+            }
+        };
+        if status == 0 {
+            &worker.unanswered
+        } else {
+            &worker.answered
+        }
+        .fetch_add(1, Relaxed);
+        if run.records(operation.phase()) {
+            let phase = operation.phase();
+            let sample = Sample {
+                operation,
+                phase,
+                class,
+                fault,
+                status,
+                planned,
+                sent: exchange.sent,
+                done,
+            };
+            worker.shard.with(|frame| {
+                frame.record(&sample);
+                if let Some(waited) = exchange.waited {
+                    frame.connection_wait.saturating_record(micros(waited));
+                }
+            });
+        }
+        outcome
+    }
+
+    /// Sends a request again while there is hope: after no answer, a 5xx, or a 429.
+    async fn persist<T>(
+        &mut self,
+        operation: Operation,
+        mut planned: Instant,
+        want: Want,
+        build: impl Fn(&Wire, &mut SmallRng) -> Outgoing,
+        read: impl Fn(&Answer) -> Option<T>,
+    ) -> Outcome<T> {
+        let http = self.worker.run.scenario.http;
+        let mut pause = http.retry_pause.0;
+        let mut left = http.retries;
+        loop {
+            let outcome = self.attempt(operation, planned, want, &build, &read).await;
+            let wish = match &outcome {
+                Outcome::Failed(fault, wish) if fault.is_silence() || *fault == Fault::Server => {
+                    *wish
+                }
+                Outcome::Refused(Some(wish)) => Some(*wish),
+                _ => return outcome,
+            };
+            if left == 0 {
+                return outcome;
+            }
+            left -= 1;
+            planned = Instant::now() + wish.unwrap_or(pause);
+            pause = (pause * 2).min(MOST_POLL_PAUSE);
+            self.wait_until(planned, operation).await;
+        }
+    }
+
+    /// Everything after registration, to the end of the journey or of the run.
+    pub(super) async fn journey(mut self, ticket: Ticket) {
+        let End(state) = match self.steps(&ticket).await {
+            Ok(state) => End(state),
+            Err(end) => end,
+        };
+        self.enter(state);
+    }
+
+    async fn steps(&mut self, ticket: &Ticket) -> Result<UserState, End> {
+        self.queue(ticket).await?;
+        self.enter(UserState::Admitted);
+        let held = self.find_seat(&ticket.token).await?;
+        self.enter(UserState::Reserved);
+        if self.worker.run.until == PhaseName::Open {
+            return Ok(UserState::PhaseDone);
+        }
+        self.settle(&held, &ticket.token).await
+    }
+
+    /// The value of a step without which the journey cannot go on.
+    fn must<T>(&self, outcome: Outcome<T>) -> Result<T, End> {
+        match outcome {
+            Outcome::Ok(value) => Ok(value),
+            Outcome::Stopped => Err(End(self.state)),
+            Outcome::Refused(_) | Outcome::Failed(..) => Err(End(UserState::GaveUp)),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The queue as a user sees it: a place taken, then polls exactly when the server said.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use rand::RngExt as _;
+use rand::rngs::SmallRng;
+
+use super::{End, Outcome, User};
+use crate::api::ops::PlaceFact;
+use crate::api::ticketing::{QueueEntry, WaitStatus};
+use crate::load::connection::{Answer, Want};
+use crate::load::model::{Fault, Operation, PhaseName, UserState};
+use crate::load::recorder::micros;
+use crate::load::wire::Wire;
+
+/// A server that says "ask again at once" is asked at most this often.
+const LEAST_POLL_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const MOST_POLL_PAUSE: Duration = Duration::from_secs(300);
+
+/// A place in the queue, as its holder knows it.
+#[derive(Debug)]
+pub(in crate::load) struct Ticket {
+    pub(in crate::load) user: i64,
+    pub(super) token: HeaderValue,
+    place: u64,
+    /// When the server wants to be asked again …
+    poll_at: Instant,
+    /// … and how long that was from the answer.
+    poll_after: Duration,
+}
+
+impl User {
+    /// Takes a place in the queue. `None` when it could not be had.
+    pub(in crate::load) async fn register(&mut self) -> Option<Ticket> {
+        let id = self.id;
+        let build = |wire: &Wire, rng: &mut SmallRng| wire.register(id, rng);
+        let read = |answer: &Answer| {
+            let entry: QueueEntry = serde_json::from_slice(&answer.body).ok()?;
+            Some((entry, answer.token.clone()?, answer.done))
+        };
+        match self
+            .persist(Operation::Register, Instant::now(), Want::Body, build, read)
+            .await
+        {
+            Outcome::Ok((entry, token, done)) => {
+                let fact = PlaceFact {
+                    place: entry.wait_id,
+                    user_id: id,
+                };
+                self.worker.facts.lock().places.push(fact);
+                let last = self.worker.run.until == PhaseName::Register;
+                self.enter(if last {
+                    UserState::PhaseDone
+                } else {
+                    UserState::Waiting
+                });
+                let poll_after = poll_pause(&entry);
+                Some(Ticket {
+                    user: id,
+                    token,
+                    place: entry.wait_id,
+                    poll_at: done + poll_after,
+                    poll_after,
+                })
+            }
+            Outcome::Stopped => None,
+            Outcome::Refused(_) | Outcome::Failed(..) => {
+                self.enter(UserState::GaveUp);
+                None
+            }
+        }
+    }
+
+    /// Polls as told until admitted.
+    pub(super) async fn queue(&mut self, ticket: &Ticket) -> Result<(), End> {
+        let opened = self.worker.run.opened();
+        // Had people polled before the opening, their turns would be spread over the interval that
+        // the server named; those whose turn has passed are spread the same way after it.
+        let mut planned = match ticket.poll_at > opened {
+            true => ticket.poll_at,
+            false => opened + ticket.poll_after.mul_f64(self.draws.random::<f64>()),
+        };
+        let mut promised: Option<Instant> = None;
+        let mut waited_until = opened;
+        loop {
+            self.wait_until(planned, Operation::Poll).await;
+            let furthest = self.worker.run.furthest.load(Relaxed);
+            let sent = Instant::now();
+            let build = |wire: &Wire, rng: &mut SmallRng| wire.poll(&ticket.token, rng);
+            let read = |answer: &Answer| {
+                Some((
+                    serde_json::from_slice::<QueueEntry>(&answer.body).ok()?,
+                    answer.done,
+                ))
+            };
+            let pause = self.worker.run.scenario.http.retry_pause.0;
+            match self
+                .attempt(Operation::Poll, planned, Want::Body, build, read)
+                .await
+            {
+                Outcome::Ok((entry, done)) => match entry.status {
+                    WaitStatus::Active => {
+                        self.note_order(false);
+                        self.admitted(ticket, promised, waited_until, done);
+                        return Ok(());
+                    }
+                    WaitStatus::Expired => return Err(End(UserState::GaveUp)),
+                    WaitStatus::Wait => {
+                        self.note_order(ticket.place < furthest);
+                        waited_until = sent;
+                        promised = promised.or_else(|| promise(&entry, done));
+                        planned = done + poll_pause(&entry);
+                    }
+                },
+                Outcome::Stopped => return Err(End(self.state)),
+                Outcome::Failed(Fault::Client, _) => return Err(End(UserState::GaveUp)),
+                Outcome::Refused(wish) | Outcome::Failed(_, wish) => {
+                    planned = Instant::now() + wish.unwrap_or(pause).max(LEAST_POLL_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// A WAIT although somebody behind was seen ACTIVE before this was even asked is an inversion.
+    fn note_order(&self, inverted: bool) {
+        if self.worker.run.records(PhaseName::Open) {
+            self.worker.shard.with(|frame| {
+                frame.order_checks += 1;
+                frame.inversions += u64::from(inverted);
+            });
+        }
+    }
+
+    /// The real admission lies between the last WAIT and the first ACTIVE; a promise inside that
+    /// interval was right.
+    fn admitted(
+        &self,
+        ticket: &Ticket,
+        promised: Option<Instant>,
+        waited_until: Instant,
+        seen: Instant,
+    ) {
+        self.worker.run.furthest.fetch_max(ticket.place, Relaxed);
+        let records = self.worker.run.records(PhaseName::Open);
+        if let (Some(promised), true) = (promised, records) {
+            let early = waited_until.saturating_duration_since(promised);
+            let late = promised.saturating_duration_since(seen);
+            self.worker
+                .shard
+                .with(|frame| frame.eta_error.saturating_record(micros(early.max(late))));
+        }
+    }
+}
+
+fn poll_pause(entry: &QueueEntry) -> Duration {
+    Duration::from_millis(entry.poll_after_ms).clamp(LEAST_POLL_PAUSE, MOST_POLL_PAUSE)
+}
+
+fn promise(entry: &QueueEntry, at: Instant) -> Option<Instant> {
+    let eta = Duration::try_from_secs_f64(entry.eta_seconds?).ok()?;
+    at.checked_add(eta)
+}
