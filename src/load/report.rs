@@ -126,9 +126,9 @@ fn people(out: &mut String, summary: &Summary) {
         |eta| {
             format!(
                 "promised wait off by p50 {}, p95 {}, max {}",
-                millis(eta.p50),
-                millis(eta.p95),
-                millis(eta.max)
+                gap(eta.p50),
+                gap(eta.p95),
+                gap(eta.max)
             )
         },
     );
@@ -138,6 +138,15 @@ fn people(out: &mut String, summary: &Summary) {
         number(fairness.inversions as f64),
         number(fairness.checks as f64)
     );
+}
+
+/// A difference: 1 µs is the least that a histogram holds, and stands for none.
+fn gap(value: f64) -> String {
+    if value <= 0.001 {
+        "0".to_owned()
+    } else {
+        millis(value)
+    }
 }
 
 fn thresholds(out: &mut String, summary: &Summary, colours: Colours) {

@@ -153,9 +153,35 @@ fn of_parser(origin: &str, positions: &Positions, error: &serde_saphyr::Error) -
         Some((line, column)) => problem.replace(&format!(" at line {line}, column {column}"), ""),
         None => problem,
     };
+    // The parser stands somewhere in the map that lacks the field, not at the field.
+    let field = match problem
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split_once('`'))
+    {
+        Some((missing, _)) => Some(lacking(field.as_deref().unwrap_or_default(), missing)),
+        None => field,
+    };
     ScenarioError {
         at,
         field,
         ..ScenarioError::new(origin, problem)
     }
+}
+
+/// The path of the field `missing`, given a field in the map that lacks it or that map itself: the
+/// innermost map around that may hold it.
+fn lacking(near: &str, missing: &str) -> String {
+    let complete = serde_saphyr::from_str::<Scenario>(builtins()[0].text).ok();
+    let complete = complete
+        .and_then(|scenario| serde_json::to_value(scenario).ok())
+        .unwrap_or_default();
+    let mut map = near;
+    while !map.is_empty() {
+        let pointer = format!("/{}/{missing}", map.replace('.', "/"));
+        if complete.pointer(&pointer).is_some() {
+            return format!("{map}.{missing}");
+        }
+        map = map.rsplit_once('.').map_or("", |(outer, _)| outer);
+    }
+    missing.to_owned()
 }

@@ -85,6 +85,23 @@ fn a_wrong_field_is_named_with_file_line_and_column() {
 }
 
 #[test]
+fn a_missing_field_is_named_with_the_map_that_lacks_it() {
+    let top = parse(&SMALL.replace("dataset: demo\n", ""));
+    assert!(top.contains(": dataset: missing field `dataset`"), "{top}");
+    let nested = parse(&SMALL.replace("  batch: 5\n", ""));
+    assert!(
+        nested.contains(": admission.batch: missing field `batch`"),
+        "{nested}"
+    );
+    let flow = parse("title: t\ndataset: d\nusers: 1\nadmission: { batch: 5 }\n");
+    assert!(flow.starts_with("x.yaml:4:"), "{flow}");
+    assert!(
+        flow.contains(": admission.every: missing field `every`"),
+        "{flow}"
+    );
+}
+
+#[test]
 fn what_is_not_yaml_is_refused_with_its_line() {
     let broken = parse("title: [\nusers");
     assert!(broken.starts_with("x.yaml:"), "{broken}");
