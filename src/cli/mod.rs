@@ -26,6 +26,8 @@ struct Cli {
 enum Command {
     /// Run the ticketing service, with the telemetry stores embedded
     Serve(serve::ServeArgs),
+    /// Rehearse an on-sale: drive virtual users through a scenario, judge what happened
+    Load(load::LoadArgs),
     /// Load a dataset: demo (10,000 seats) or onsale (10,000,000 seats), or a profile file
     Seed(seed::SeedArgs),
     Tui(tui::TuiArgs),
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             Command::Seed(args) => seed::run(args).await,
             Command::Tui(args) => tui::run(args).await,
+            Command::Load(args) => load::run(args).await,
         }
     });
     // A blocking task that hangs must not keep the process alive.

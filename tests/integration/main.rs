@@ -16,5 +16,6 @@ mod promql_differential;
 mod protections;
 mod support;
 
+mod load_cli;
 mod load_mimic;
 mod load_run;

@@ -6,31 +6,39 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::load::Target;
+use crate::serve::Running;
+use crate::settings::ServeSettings;
+use crate::telemetry::{LogConfig, LogOutput, logs};
 
 /// A running embedded server.
 pub(super) struct Embedded {
     target: Target,
+    running: Running,
     _data: Scratch,
 }
 
 /// Starts one on loopback ports of its own.
 pub(super) async fn start() -> anyhow::Result<Embedded> {
     let data = Scratch::new().context("no temporary directory for the embedded server")?;
-    serve(data.path())?;
+    // Standard output belongs to the report; what the server logs is of no use once it is gone.
+    let logs = logs::init(LogConfig {
+        service_name: "concertctl-api",
+        output: LogOutput::None,
+        filter: "info".to_owned(),
+        queue: 4_096,
+    })?;
+    let settings = ServeSettings::embedded(data.path().to_owned());
+    let running = crate::serve::start(settings, &logs).await?;
     let target = Target {
-        api_url: String::new(),
-        ops_url: String::new(),
-        ops_token: None,
+        api_url: format!("http://{}", running.api_addr),
+        ops_url: format!("http://{}", running.ops_addr),
+        ops_token: Some(running.ops_token.clone()),
     };
     Ok(Embedded {
         target,
+        running,
         _data: data,
     })
-}
-
-/// Where the server is plugged in.
-fn serve(_data_dir: &Path) -> anyhow::Result<()> {
-    anyhow::bail!("the embedded server is not wired yet: give --target and --ops-url")
 }
 
 impl Embedded {
@@ -38,8 +46,9 @@ impl Embedded {
         self.target.clone()
     }
 
-    #[allow(clippy::unused_async, reason = "the server's own stop is awaited here")]
-    pub(super) async fn stop(self) {}
+    pub(super) async fn stop(self) {
+        self.running.stop().await;
+    }
 }
 
 /// A directory of its own that is removed with its owner.

@@ -1,0 +1,245 @@
+//! `concertctl load` as people run it: the binary, its embedded server, its exit codes.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::support::process::{Guard, concertctl};
+
+/// Short enough for a test, long enough for every phase.
+const SHORT: [&str; 6] = [
+    "--set",
+    "users=200",
+    "--set",
+    "admission.every=200ms",
+    "--set",
+    "generator.lag_p99=10s",
+];
+
+fn command(args: &[&str], tmp: &Path) -> Command {
+    let mut command = concertctl();
+    command.arg("load").args(args).env("TMPDIR", tmp);
+    command
+}
+
+fn load(args: &[&str]) -> Output {
+    let tmp = tempfile::tempdir().unwrap();
+    let output = command(args, tmp.path()).output().unwrap();
+    let left = std::fs::read_dir(tmp.path()).unwrap().count();
+    assert_eq!(
+        left, 0,
+        "the embedded server's data directory goes away with the run"
+    );
+    output
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_rehearsal_on_the_embedded_server_passes_and_is_reported_twice_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("summary.json");
+    let file = file.to_str().unwrap();
+    let output = load(&[&SHORT[..], &["--json", "--out", file]].concat());
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{} {}",
+        out(&output),
+        err(&output)
+    );
+    let printed: Value = serde_json::from_str(&out(&output)).unwrap();
+    let written: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(printed, written);
+    assert_eq!(printed["verdict"], "passed");
+    let (paid, sold) = (&printed["users"]["paid"], &printed["audit"]["seatsSold"]);
+    assert!(paid.as_u64() > Some(0));
+    assert_eq!(
+        paid, sold,
+        "every payment that a client saw is a sold seat in the database"
+    );
+    assert_eq!(printed["lookup"]["missing"], 0);
+    assert!(
+        err(&output).contains("register 200/200"),
+        "plain progress: {}",
+        err(&output)
+    );
+}
+
+#[test]
+fn three_hundred_want_one_seat_and_one_gets_it() {
+    let output = load(&[
+        "hot-seat",
+        "--json",
+        "--quiet",
+        "--set",
+        "generator.lag_p99=10s",
+    ]);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{} {}",
+        out(&output),
+        err(&output)
+    );
+    assert_eq!(err(&output), "", "--quiet");
+    let summary: Value = serde_json::from_str(&out(&output)).unwrap();
+    let operations = summary["operations"].as_array().unwrap();
+    let reserve = operations
+        .iter()
+        .find(|row| row["operation"] == "reserve")
+        .unwrap();
+    assert_eq!(
+        (&reserve["ok"], &reserve["refused"], &reserve["errors"]),
+        (&1.into(), &299.into(), &0.into())
+    );
+    assert_eq!(summary["audit"]["seatsSold"], 1);
+}
+
+#[test]
+fn a_missed_threshold_and_one_without_data_exit_with_99() {
+    let limits = [
+        "--set",
+        "thresholds.buying.p95=1us",
+        "--set",
+        "thresholds.cancel.p95=1s",
+    ];
+    let output = load(&[&SHORT[..], &limits, &["--quiet"]].concat());
+    assert_eq!(output.status.code(), Some(99), "{}", err(&output));
+    let report = out(&output);
+    let line = |name: &str| {
+        report
+            .lines()
+            .find(|line| line.contains(name))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(line("✗ buying.p95").ends_with("missed"), "{report}");
+    assert!(line("✗ cancel.p95").ends_with("no data"), "{report}");
+    assert!(line("✓ oversold").ends_with('0'), "{report}");
+    assert!(
+        !report.contains('\x1b'),
+        "no colours where there is no terminal"
+    );
+}
+
+#[test]
+fn what_is_mistyped_exits_with_2_and_one_line_that_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("bad.yaml");
+    std::fs::write(
+        &bad,
+        "title: t\ndataset: demo\nusers: 0\nadmission: { batch: 1, every: 1s }\n",
+    )
+    .unwrap();
+    let bad = bad.to_str().unwrap();
+    let field = format!("{bad}:3:1: users: is 0, must be 1 to 1000000");
+    for (args, said) in [
+        (vec![bad], field.as_str()),
+        (vec!["nope"], "shipped ones are onsale-short"),
+        (vec!["--set", "admission.evry=1s"], "did you mean `every`?"),
+        (
+            vec!["--out", "/no/such/place/x.json"],
+            "there is no directory",
+        ),
+        (
+            vec![
+                "--target",
+                "http://203.0.113.1:1",
+                "--ops-url",
+                "http://203.0.113.1:2",
+            ],
+            "--allow-target 203.0.113.1",
+        ),
+        (
+            vec![
+                "--target",
+                "ftp://127.0.0.1",
+                "--ops-url",
+                "http://127.0.0.1:2",
+            ],
+            "write http://host:port",
+        ),
+    ] {
+        let output = load(&[&args[..], &["--quiet"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(
+            (err(&output).lines().count(), out(&output).as_str()),
+            (1, ""),
+            "{}",
+            err(&output)
+        );
+        assert!(err(&output).contains(said), "{}", err(&output));
+    }
+}
+
+#[test]
+fn a_target_that_is_not_there_exits_with_1() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let output = load(&["--quiet", "--target", &url, "--ops-url", &url]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        err(&output).contains("concertctl serve"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
+fn the_plan_is_printed_and_nothing_is_sent() {
+    let output = load(&["onsale", "--plan"]);
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
+    assert!(
+        out(&output).contains("20,000 × 5 / 10 = 10,000"),
+        "{}",
+        out(&output)
+    );
+}
+
+#[test]
+fn asked_to_stop_it_still_reports_and_says_inconclusive() {
+    let tmp = tempfile::tempdir().unwrap();
+    let args = [
+        "--set",
+        "admission.every=10s",
+        "--set",
+        "generator.lag_p99=10s",
+    ];
+    let mut command = command(&args, tmp.path());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Guard(command.spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines();
+    let opened = lines.any(|line| line.unwrap().contains(" s open "));
+    assert!(opened, "the sale never opened");
+    let pid = rustix::process::Pid::from_child(&child.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    // Read on, so that a full pipe does not hold the process up.
+    let draining = std::thread::spawn(move || lines.map_while(Result::ok).count());
+    let mut report = String::new();
+    child
+        .0
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut report)
+        .unwrap();
+    let status = child.0.wait().unwrap();
+    draining.join().unwrap();
+    assert_eq!(status.code(), Some(3), "{report}");
+    assert!(
+        report.contains("stopped by hand before the end"),
+        "{report}"
+    );
+    assert!(report.contains("audit       clean"), "{report}");
+    assert_eq!(std::fs::read_dir(tmp.path()).unwrap().count(), 0);
+}
