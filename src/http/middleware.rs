@@ -116,11 +116,31 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let user = info.user();
     span.in_scope(|| {
         if status >= 500 {
-            tracing::error!(method, route, status, duration_ms, user, "request failed");
+            tracing::error!(
+                method,
+                route,
+                status,
+                duration_ms,
+                user,
+                "{method} {route} failed with {status}"
+            );
         } else if !metered_route {
-            tracing::debug!(method, route, status, duration_ms, "operations request");
+            tracing::debug!(
+                method,
+                route,
+                status,
+                duration_ms,
+                "{method} {route} {status}"
+            );
         } else {
-            tracing::info!(method, route, status, duration_ms, user, "request");
+            tracing::info!(
+                method,
+                route,
+                status,
+                duration_ms,
+                user,
+                "{method} {route} {status}"
+            );
         }
     });
     response

@@ -274,21 +274,22 @@ async fn assert_all_there(server: &ServerProcess, told: LookupRequest) {
 async fn a_full_disk_refuses_writes_and_loses_nothing_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
-    seed(&server.ops, &profile(1, 10, 5_000)).await;
+    seed(&server.ops, &profile(1, 10, 20_000)).await;
     server.signal_kill();
 
-    // No file may grow beyond 3 MiB: the log of the database meets the limit in a commit.
-    let server = Arc::new(ServerProcess::start_limited(dir.path(), 3 * 1024).await);
+    // No file may grow beyond 1 MiB: after some 80 commits of 64 requests at the most, the log of the
+    // database meets the limit.
+    let server = Arc::new(ServerProcess::start_limited(dir.path(), 1024).await);
     let told = Arc::new(Told::default());
     let mut first = server.user(1);
     assert_eq!(first.register().await.status, 201);
-    let users = register_all(&server, 2..=5_000, &told).await;
+    let users = register_all(&server, 2..=20_000, &told).await;
     assert!(
-        (100..4_000).contains(&users.len()),
+        (100..8_000).contains(&users.len()),
         "the limit was met on the way: {}",
         users.len()
     );
-    let answer = server.user(4_999).register().await;
+    let answer = server.user(19_999).register().await;
     crate::assert_refused!(&answer, 503, "service.store-unavailable");
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert!(
@@ -309,7 +310,7 @@ async fn a_full_disk_refuses_writes_and_loses_nothing_acknowledged() {
         },
     )
     .await;
-    let mut late = again.user(4_999);
+    let mut late = again.user(19_999);
     assert_eq!(
         late.register().await.status,
         201,

@@ -107,6 +107,70 @@ async fn the_unique_index_refuses_a_second_live_reservation_whatever_the_seat_sa
 }
 
 #[tokio::test]
+async fn a_write_that_fails_half_way_leaves_nothing_behind() {
+    let server = TestServer::seeded(1, 5, 5).await;
+    let user = server.admitted(1).await;
+    // The balance is written first; the ledger entry then finds no table.
+    database(&server)
+        .execute_batch("ALTER TABLE ledger RENAME TO away")
+        .unwrap();
+    assert_refused!(
+        user.charge(serde_json::json!(500)).await,
+        503,
+        "service.store-unavailable"
+    );
+    database(&server)
+        .execute_batch("ALTER TABLE away RENAME TO ledger")
+        .unwrap();
+    assert_eq!(
+        user.get("/accounts/1").await.json(),
+        serde_json::json!({ "balance": 0 })
+    );
+    assert_eq!(
+        user.charge(serde_json::json!(500)).await.status,
+        200,
+        "and work goes on"
+    );
+    assert_eq!(server.audit().await.violations(), 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_user_cannot_be_given_two_live_places() {
+    let server = TestServer::seeded(1, 5, 5).await;
+    let user = server.registered(1).await;
+    let twice = "INSERT INTO queue_places (place, user_id, issued_at) VALUES (?1, 1, 0)";
+    let refused = database(&server)
+        .execute(twice, [user.place + 1])
+        .unwrap_err();
+    assert!(refused.to_string().contains("UNIQUE"), "{refused}");
+    let taken = "INSERT INTO queue_places (place, user_id, issued_at) VALUES (?1, 2, 0)";
+    let refused = database(&server).execute(taken, [user.place]).unwrap_err();
+    assert!(refused.to_string().contains("UNIQUE"), "{refused}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_used_up_by_a_payment_stays_used_up_after_a_restart() {
+    let mut server = TestServer::seeded(1, 5, 5).await;
+    let user = server.admitted(1).await;
+    let waiting = server.admitted(2).await;
+    user.charge(serde_json::json!(1_000)).await;
+    let reservation = user.reserved(1).await;
+    assert_eq!(user.pay(reservation).await.status, 200);
+    server.halt().await;
+    let again = TestServer::on(server.dir).await;
+    assert_eq!(user.at(&again.api).queue_status().await, "EXPIRED");
+    assert_refused!(user.at(&again.api).reserve(2).await, 403, "queue.expired");
+    assert_eq!(
+        waiting.at(&again.api).queue_status().await,
+        "ACTIVE",
+        "nobody else is touched"
+    );
+    again.stop().await;
+}
+
+#[tokio::test]
 async fn the_audit_finds_what_is_wrong_in_the_database_itself() {
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.admitted(1).await;

@@ -98,10 +98,7 @@ impl ServerProcess {
 
     /// A user of an earlier server, here with the same token.
     pub fn user_with(&self, user: &User) -> User {
-        let mut here = self.user(user.id);
-        here.token.clone_from(&user.token);
-        here.place = user.place;
-        here
+        user.at(&self.api)
     }
 
     /// SIGKILL: the process gets no chance to tidy up. Returns when it is gone.

@@ -80,6 +80,14 @@ impl User {
         }
     }
 
+    /// The same user, at another server.
+    pub fn at(&self, api: &str) -> User {
+        User {
+            api: api.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// A call with this user's token, if there is one.
     pub fn call(&self, method: Method, path: &str) -> RequestBuilder {
         let call = self.client.request(method, format!("{}{path}", self.api));
