@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::http::{ClientError, HttpSource, refusal};
+use super::http::{ClientError, HttpSource, Secret, refusal};
 use super::prometheus::Labels;
 
 /// Alertmanager at one address.
 #[derive(Clone, Debug)]
-pub struct Alertmanager(HttpSource);
+pub struct Alertmanager {
+    source: HttpSource,
+    token: Option<Secret>,
+}
 
 /// Whether an alert notifies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,10 +78,11 @@ pub struct PostableAlert {
 }
 
 impl Alertmanager {
-    /// Asks `source`.
+    /// Asks `source`; posts carry `token`, if there is one, as bearer token: the embedded
+    /// Alertmanager wants it, another one usually has none.
     #[must_use]
-    pub fn new(source: HttpSource) -> Alertmanager {
-        Alertmanager(source)
+    pub fn new(source: HttpSource, token: Option<Secret>) -> Alertmanager {
+        Alertmanager { source, token }
     }
 
     /// `GET /api/v2/alerts`: all that are not resolved.
@@ -86,7 +90,7 @@ impl Alertmanager {
     /// # Errors
     /// [`ClientError`].
     pub async fn alerts(&self) -> Result<Vec<Alert>, ClientError> {
-        self.0.json(self.0.get("api/v2/alerts")).await
+        self.source.json(self.source.get("api/v2/alerts")).await
     }
 
     /// `POST /api/v2/alerts`.
@@ -94,11 +98,14 @@ impl Alertmanager {
     /// # Errors
     /// [`ClientError`]; a refused alert carries Alertmanager's own message.
     pub async fn post(&self, alerts: &[PostableAlert]) -> Result<(), ClientError> {
-        let request = self
-            .0
+        let mut request = self
+            .source
             .request(reqwest::Method::POST, "api/v2/alerts")
             .json(alerts);
-        let (status, body) = self.0.send(request).await?;
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        let (status, body) = self.source.send(request).await?;
         if status.is_success() {
             Ok(())
         } else {

@@ -460,7 +460,7 @@ mod tests {
                 stop: Box::new(move || stop.cancel()),
                 ended: Box::pin(async move {
                     let running = crate::tui::load_port::Progress {
-                        tps: 77.0,
+                        requests: 77,
                         ..Default::default()
                     };
                     progress.send_replace(running);
@@ -497,7 +497,7 @@ mod tests {
         let followed = async {
             loop {
                 match app.events.recv().await {
-                    Some(Event::LoadProgress(progress)) if progress.tps == 77.0 => return,
+                    Some(Event::LoadProgress(progress)) if progress.requests == 77 => return,
                     Some(_) => {}
                     None => panic!("the tasks ended"),
                 }

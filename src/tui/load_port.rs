@@ -80,8 +80,8 @@ pub struct Progress {
     pub phases: Vec<Phase>,
     /// Virtual users by state, in the order of the journey.
     pub users: Vec<(String, u64)>,
-    /// Answered requests a second, over the same window as the console's TPS.
-    pub tps: f64,
+    /// Requests answered so far.
+    pub requests: u64,
     /// 95th percentile outside the queue so far, in seconds.
     pub p95: Option<f64>,
     /// By operation, in the order of the journey.

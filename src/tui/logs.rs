@@ -84,6 +84,8 @@ pub(super) struct Record {
     pub(super) level: String,
     pub(super) service: String,
     pub(super) message: String,
+    /// The rest in short: `method=POST status=200`.
+    pub(super) details: String,
     /// The line as it was logged.
     pub(super) line: String,
 }
@@ -103,8 +105,10 @@ impl Record {
             empty if empty.is_empty() => line.line.clone(),
             message => message,
         };
+        let details = json.as_ref().map(details).unwrap_or_default();
         Record {
             at_ns: line.at_ns,
+            details,
             level: level.to_uppercase(),
             service,
             message: one_line(&message),
@@ -123,6 +127,22 @@ impl Record {
         }
         fields
     }
+}
+
+/// The scalars of `additional_data`, without where in the code the record was made.
+fn details(json: &Value) -> String {
+    let Some(Value::Object(data)) = json.get("additional_data") else {
+        return String::new();
+    };
+    let told = data
+        .iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "target" | "span"));
+    let shown = told.filter_map(|(name, value)| match value {
+        Value::String(text) => Some(format!("{name}={text}")),
+        Value::Number(_) | Value::Bool(_) => Some(format!("{name}={value}")),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    });
+    one_line(&shown.collect::<Vec<_>>().join(" "))
 }
 
 fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {

@@ -95,11 +95,16 @@ pub enum Failure {
 
 impl Options {
     fn clients(&self) -> Result<Clients, BadUrl> {
+        let ops = HttpSource::new(&self.ops_url)?;
+        let alertmanager = HttpSource::new(&self.alertmanager_url)?;
+        // The token is for the operations listener and nobody else.
+        let same = alertmanager.authority() == ops.authority();
+        let token = self.token.clone().filter(|_| same);
         Ok(Clients {
             prometheus: Prometheus::new(HttpSource::new(&self.prometheus_url)?),
             loki: Loki::new(HttpSource::new(&self.loki_url)?),
-            alertmanager: Alertmanager::new(HttpSource::new(&self.alertmanager_url)?),
-            ops: Ops::new(HttpSource::new(&self.ops_url)?, self.token.clone()),
+            alertmanager: Alertmanager::new(alertmanager, token),
+            ops: Ops::new(ops, self.token.clone()),
         })
     }
 

@@ -1,7 +1,7 @@
 //! All the console knows, as plain data. Changed only by `update`, read only by `screens`; knows
 //! neither widgets nor I/O. Times are Unix milliseconds and come in with the events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::dialog::Dialog;
 use super::load_port::{Outcome, Progress, Scenario};
@@ -135,7 +135,7 @@ const ZOOMS: &[(i64, i64)] = &[(60, 1), (120, 1), (300, 2), (900, 6), (3600, 24)
 
 impl Default for Zoom {
     fn default() -> Zoom {
-        Zoom(2)
+        Zoom(1)
     }
 }
 
@@ -207,10 +207,18 @@ pub(super) struct RunView {
     pub(super) phase: Option<String>,
     pub(super) state: RunState,
     pub(super) progress: Progress,
+    /// Requests answered so far, by time.
+    pub(super) requests: VecDeque<(i64, u64)>,
+    /// The rehearsal's own TPS, taken over the same window as the server's.
     pub(super) tps: Track,
 }
 
 impl RunView {
+    /// The newest of its own TPS.
+    pub(super) fn tps_now(&self) -> f64 {
+        self.tps.back().map_or(0.0, |(_, tps)| *tps)
+    }
+
     pub(super) const fn is_under_way(&self) -> bool {
         matches!(self.state, RunState::Running | RunState::Stopping)
     }

@@ -73,7 +73,7 @@ async fn loki_gives_lines_of_the_range_only() {
 #[tokio::test]
 async fn an_alert_is_raised_and_resolved() {
     let fake = Fake::start().await;
-    let alertmanager = Alertmanager::new(source(&fake.url()));
+    let alertmanager = Alertmanager::new(source(&fake.url()), Some(Secret::new(TOKEN)));
     let mut alert = PostableAlert {
         labels: Labels::from([("alertname".into(), "X".into())]),
         annotations: Labels::new(),

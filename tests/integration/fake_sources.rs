@@ -161,7 +161,12 @@ async fn alerts(State(facts): Shared) -> Json<Vec<Alert>> {
     Json(facts.lock().alerts.clone())
 }
 
-async fn post_alerts(State(facts): Shared, Json(posted): Json<Vec<PostableAlert>>) -> StatusCode {
+async fn post_alerts(
+    State(facts): Shared,
+    headers: HeaderMap,
+    Json(posted): Json<Vec<PostableAlert>>,
+) -> Result<StatusCode, (StatusCode, Json<Value>)> {
+    authorised(&headers)?;
     let mut facts = facts.lock();
     for alert in posted {
         facts.alerts.retain(|old| old.labels != alert.labels);
@@ -181,7 +186,7 @@ async fn post_alerts(State(facts): Shared, Json(posted): Json<Vec<PostableAlert>
             facts.alerts.push(listed);
         }
     }
-    StatusCode::OK
+    Ok(StatusCode::OK)
 }
 
 fn authorised(headers: &HeaderMap) -> Result<(), (StatusCode, Json<Value>)> {

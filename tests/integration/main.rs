@@ -9,13 +9,14 @@ mod architecture;
 mod clients;
 mod concurrency;
 mod console;
+mod console_rehearsal;
 mod durability;
 mod fake_sources;
+mod load_cli;
+mod load_mimic;
+mod load_run;
 mod loki;
 mod promql_differential;
 mod protections;
 mod support;
-
-mod load_cli;
-mod load_mimic;
-mod load_run;
+mod terminal;

@@ -187,7 +187,7 @@ fn shown(now: &crate::load::Progress) -> Progress {
             .iter()
             .map(|(state, count)| (state.to_string(), *count))
             .collect(),
-        tps: now.tps,
+        requests: now.requests,
         p95: now.p95.and_then(some),
         operations: now.operations.iter().map(operation).collect(),
         classes: classes

@@ -208,7 +208,7 @@ fn under_way(model: &Model) -> Option<String> {
         run.scenario,
         progress.doing,
         format::stopwatch(progress.elapsed),
-        format::short(progress.tps),
+        format::short(run.tps_now()),
         format::count(progress.sold),
     ))
 }

@@ -234,7 +234,7 @@ fn headline(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u1
         theme::strong(),
     )];
     if run.is_under_way() {
-        first.extend(named("TPS", format::short(progress.tps)));
+        first.extend(named("TPS", format::short(run.tps_now())));
         let server = update::server_tps(model).map_or("–".into(), format::short);
         first.push(Span::styled(format!("(server {server})  "), theme::quiet()));
     }
@@ -388,10 +388,13 @@ fn both_tps(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
         track,
         style: theme::accent(),
     }));
+    // All of the rehearsal, as far as the server's history goes back with it.
+    let begun = run.tps.front().map_or(model.now, |(at, _)| *at);
+    let span = (model.now - begun).clamp(60_000, model.zoom.span_ms().max(60_000));
     let chart = Chart {
         lines,
         end: model.now,
-        span: model.zoom.span_ms(),
+        span,
         gap: model.zoom.gap_ms(),
         unit: Unit::PerSecond,
         limit: None,

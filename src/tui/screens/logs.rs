@@ -99,10 +99,14 @@ fn line(buffer: &mut Buffer, area: Rect, record: &Record) {
         ));
     }
     let used = spans.iter().map(Span::width).sum::<usize>();
-    spans.push(Span::raw(format::fit(
-        &record.message,
-        usize::from(area.width).saturating_sub(used),
-    )));
+    let room = usize::from(area.width).saturating_sub(used);
+    let message = format::fit(&record.message, room);
+    let left = room.saturating_sub(message.chars().count() + 1);
+    spans.push(Span::raw(message));
+    if left > 8 {
+        let details = format!(" {}", format::fit(&record.details, left));
+        spans.push(Span::styled(details, theme::quiet()));
+    }
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
 }
 

@@ -168,7 +168,7 @@ fn chart(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
             format!(
                 "server {}, run {}",
                 format::short(value),
-                format::short(run.progress.tps)
+                format::short(run.tps_now())
             )
         }
         (_, Some(value)) => panel.unit.text(value),

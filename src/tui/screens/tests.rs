@@ -252,7 +252,7 @@ fn progress() -> Progress {
         ]
         .map(|(name, count)| (name.to_owned(), count))
         .to_vec(),
-        tps: 1_279.0,
+        requests: 13_905,
         p95: Some(0.0421),
         operations: vec![
             operation("register", 2_000, 0, 0, 0.003),
@@ -301,6 +301,7 @@ fn run(state: RunState) -> RunView {
         phase: None,
         state,
         progress: progress(),
+        requests: Default::default(),
         tps,
     }
 }

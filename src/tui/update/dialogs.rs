@@ -185,6 +185,7 @@ fn start(model: &mut Model, scenario: String, phase: Option<String>, reseed: boo
             doing: "starting".into(),
             ..Progress::default()
         },
+        requests: Default::default(),
         tps: Default::default(),
     });
     model.screen = Screen::Load;

@@ -24,6 +24,8 @@ const JUST_MS: i64 = 3_000;
 pub(super) const MAX_INPUT: usize = 200;
 /// Rows that a page key moves.
 const PAGE: isize = 15;
+/// The window of the server's TPS (a test holds the two together), in milliseconds.
+const TPS_WINDOW_MS: i64 = 10_000;
 /// Points kept of the rehearsal's own TPS.
 const MAX_LOAD_POINTS: usize = 1_200;
 
@@ -197,13 +199,35 @@ pub(super) fn name(alert: &Alert) -> String {
 
 fn on_progress(model: &mut Model, progress: Progress) {
     let now = model.now;
-    if let Some(run) = model.load.run.as_mut().filter(|run| run.is_under_way()) {
-        if run.tps.len() >= MAX_LOAD_POINTS {
-            run.tps.pop_front();
-        }
-        run.tps.push_back((now, progress.tps));
-        run.progress = progress;
+    let Some(run) = model.load.run.as_mut().filter(|run| run.is_under_way()) else {
+        return;
+    };
+    run.requests.push_back((now, progress.requests));
+    // One point from before the window stays: it is where the window's count begins.
+    while run
+        .requests
+        .get(1)
+        .is_some_and(|(at, _)| *at <= now - TPS_WINDOW_MS)
+    {
+        run.requests.pop_front();
     }
+    let before = run
+        .requests
+        .front()
+        .filter(|(at, _)| *at <= now - TPS_WINDOW_MS);
+    let answered = progress
+        .requests
+        .saturating_sub(before.map_or(0, |(_, count)| *count));
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "requests of ten seconds, far below 2^52"
+    )]
+    let tps = answered as f64 * 1000.0 / TPS_WINDOW_MS as f64;
+    if run.tps.len() >= MAX_LOAD_POINTS {
+        run.tps.pop_front();
+    }
+    run.tps.push_back((now, tps));
+    run.progress = progress;
 }
 
 fn on_ended(model: &mut Model, result: Result<Outcome, String>) -> Vec<Effect> {

@@ -557,3 +557,31 @@ fn no_key_in_any_state_breaks_the_console() {
         }
     });
 }
+
+#[test]
+fn the_rehearsals_tps_is_taken_over_the_window_that_the_servers_is() {
+    let window = panel(PanelId::Tps).window;
+    assert_eq!(window, format!("{}s", TPS_WINDOW_MS / 1000));
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, "l\ny");
+    let mut tps = |second: i64, requests: u64| {
+        let progress = Progress {
+            requests,
+            ..Progress::default()
+        };
+        update(
+            &mut model,
+            NOW + second * 1000,
+            Event::LoadProgress(Box::new(progress)),
+        );
+        model.load.run.as_ref().unwrap().tps_now()
+    };
+    assert_eq!(tps(0, 0), 0.0);
+    assert_eq!(tps(5, 500), 50.0);
+    let after: Vec<f64> = (6..40)
+        .map(|second| tps(second, second as u64 * 100))
+        .collect();
+    assert_eq!(after[20], 100.0);
+    assert_eq!(tps(60, 3_900), 0.0, "nothing answered for a whole window");
+    assert!(model.load.run.as_ref().unwrap().requests.len() < 20);
+}

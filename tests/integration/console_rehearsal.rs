@@ -1,0 +1,81 @@
+//! The console's main job, by keys alone, in a pseudo-terminal beside a real server: seed, launch,
+//! see the traffic, raise an alert, leave.
+
+use crate::support::TestServer;
+use crate::terminal::Console;
+
+/// The number behind `name` on the screen.
+fn number(text: &str, name: &str) -> Option<f64> {
+    let rest = text.split(name).nth(1)?.trim_start();
+    let digits: String = rest
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || ",.k".contains(*c))
+        .collect();
+    let (digits, factor) = match digits.strip_suffix('k') {
+        Some(digits) => (digits.to_owned(), 1000.0),
+        None => (digits, 1.0),
+    };
+    Some(digits.replace(',', "").parse::<f64>().ok()? * factor)
+}
+
+fn rehearse(url: &str, token: &str, size: (u16, u16)) {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().to_str().unwrap();
+    let mut console = Console::start_with(url, token, &["--data-dir", dir], size);
+    console.see("press s to seed demo data");
+    console.press("s\r");
+    console.see("demo is seeded");
+    console.see("press l to launch a rehearsal");
+    console.press("l");
+    console.see("onsale-short");
+    console.press("\r");
+    console.see("The demo dataset is there and untouched");
+    console.press("y");
+    console.until(
+        "its own and the server's TPS above zero and within a tenth",
+        |text| {
+            let (own, server) = (number(text, " TPS "), number(text, "(server "));
+            match (own, server) {
+                (Some(own), Some(server)) => own > 100.0 && (own - server).abs() <= 0.1 * own,
+                _ => false,
+            }
+        },
+    );
+    console.press("a");
+    console.see("Raise an alert");
+    console.press("\r\rpayments hang\r");
+    console.press("1");
+    console.see("OperatorAlert");
+    console.press("5");
+    console.see("thresholds held");
+    console.see("summary: ");
+    console.press("q");
+    let (status, _) = console.ended_with_the_terminal_restored();
+    assert!(status.success(), "{status:?}");
+    assert_eq!(
+        std::fs::read_dir(home.path().join("rehearsals"))
+            .unwrap()
+            .count(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_80x24() {
+    let server = TestServer::empty().await;
+    let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
+    tokio::task::spawn_blocking(move || rehearse(&url, &token, (80, 24)))
+        .await
+        .unwrap();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_120x40() {
+    let server = TestServer::empty().await;
+    let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
+    tokio::task::spawn_blocking(move || rehearse(&url, &token, (120, 40)))
+        .await
+        .unwrap();
+    server.stop().await;
+}

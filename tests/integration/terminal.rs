@@ -1,0 +1,154 @@
+//! The real binary in a real pseudo-terminal, whose screen a test reads and whose keys it presses.
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fake_sources::TOKEN;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
+}
+
+/// A console in a terminal of its own.
+pub struct Console {
+    child: Box<dyn Child + Send + Sync>,
+    pub master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    pub screen: Arc<Mutex<vt100::Parser>>,
+    /// How the terminal was set before the console took it.
+    before: String,
+    output_ended: mpsc::Receiver<()>,
+}
+
+impl Console {
+    pub fn start(url: &str, more: &[&str]) -> Console {
+        Console::start_sized(url, more, (80, 24))
+    }
+
+    pub fn start_sized(url: &str, more: &[&str], size: (u16, u16)) -> Console {
+        Console::start_with(url, TOKEN, more, size)
+    }
+
+    pub fn start_with(url: &str, token: &str, more: &[&str], (cols, rows): (u16, u16)) -> Console {
+        let size = PtySize {
+            rows,
+            cols,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let before = format!("{:?}", pair.master.get_termios().unwrap());
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_concertctl"));
+        command.args(["tui", "--ops-url", url]);
+        command.args(more);
+        for (name, value) in [
+            ("TERM", "xterm-256color"),
+            ("LC_ALL", "C.UTF-8"),
+            ("CONCERTCTL_OPS_TOKEN", token),
+            ("RUST_BACKTRACE", "0"),
+        ] {
+            command.env(name, value);
+        }
+        command.env_remove("NO_COLOR");
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
+        let seen = Arc::clone(&screen);
+        let (ended, output_ended) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                seen.lock().process(&bytes[..count]);
+            }
+            let _ = ended.send(());
+        });
+        let keys = pair.master.take_writer().unwrap();
+        Console {
+            child,
+            master: pair.master,
+            keys,
+            screen,
+            before,
+            output_ended,
+        }
+    }
+
+    pub fn text(&self) -> String {
+        self.screen.lock().screen().contents()
+    }
+
+    /// Waits until the screen shows `wanted`.
+    pub fn see(&self, wanted: &str) {
+        self.until(wanted, |text| text.contains(wanted));
+    }
+
+    pub fn until(&self, what: &str, seen: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text();
+            if seen(&text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never saw {what:?}:\n{text}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.process_id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for the end and checks that the terminal is as it was.
+    pub fn ended_with_the_terminal_restored(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the console does not end:\n{}",
+                self.text()
+            );
+            thread::sleep(Duration::from_millis(10));
+        };
+        let after = format!("{:?}", self.master.get_termios().unwrap());
+        assert_eq!(after, self.before, "line discipline");
+        let _ = self.output_ended.recv_timeout(PATIENCE);
+        let parser = self.screen.lock();
+        assert!(
+            !parser.screen().alternate_screen(),
+            "still on the alternate screen"
+        );
+        assert!(!parser.screen().hide_cursor(), "the cursor is hidden");
+        assert!(
+            !parser.screen().bracketed_paste(),
+            "paste is still bracketed"
+        );
+        (status, parser.screen().contents())
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
