@@ -214,7 +214,7 @@ pub(super) async fn open_sale(ops: &Ops, patience: Duration) -> Result<(), OpsEr
     loop {
         match ops.admission(&change).await {
             Ok(_) => return Ok(()),
-            Err(OpsError::NoAnswer { .. }) if Instant::now() < deadline => {
+            Err(error) if error.is_silence() && Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }
             Err(error) => return Err(error),

@@ -281,10 +281,12 @@ pub(super) fn verdict(
             _ => format!("{} missed", threshold.name),
         });
     }
-    let excused = judged
-        .iter()
-        .filter(failing)
-        .all(|threshold| threshold.is_about_speed() && !limited.is_empty());
+    // A slow generator explains slowness; who stops a run takes the data away.
+    let is_excused = |threshold: &Judged| match threshold.outcome {
+        Outcome::NoData => ending == Ending::Stopped,
+        _ => threshold.is_about_speed() && !limited.is_empty(),
+    };
+    let excused = judged.iter().filter(failing).all(is_excused);
     let verdict = match (ending, excused) {
         (Ending::ServerLost, _) | (_, false) => Verdict::Failed,
         (Ending::Stopped, true) => {

@@ -126,4 +126,17 @@ fn a_run_that_was_cut_short_never_passes() {
     assert_eq!(of(Ending::Stopped), Verdict::Inconclusive);
     assert_eq!(of(Ending::TimeOver), Verdict::Inconclusive);
     assert_eq!(of(Ending::ServerLost), Verdict::Failed);
+    let no_data = [Judged::new("x".to_owned(), Unit::Count, 0.0, None)];
+    let missed = [Judged::new("x".to_owned(), Unit::Count, 0.0, Some(1.0))];
+    let stopped = |judged: &[Judged]| verdict(judged, Ending::Stopped, 3, &[]).0;
+    assert_eq!(
+        stopped(&no_data),
+        Verdict::Inconclusive,
+        "the data was taken away"
+    );
+    assert_eq!(
+        stopped(&missed),
+        Verdict::Failed,
+        "what was seen stays seen"
+    );
 }

@@ -48,7 +48,7 @@ pub(super) async fn conduct(
     progress.send_modify(|progress| progress.scenario.clone_from(&options.scenario.name));
     let endpoint = Endpoint::parse(&target.api_url)?;
     Endpoint::parse(&target.ops_url)?;
-    let ops = Ops::new(&target.ops_url, target.ops_token.clone())?;
+    let ops = Ops::new(&target.ops_url, target.ops_token.as_deref())?;
     let addr = endpoint.resolve().await?;
     endpoint.probe(addr).await?;
     let ready = prepare(&ops, &options.scenario, options.reseed, &progress, &stop).await?;
