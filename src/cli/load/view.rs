@@ -98,7 +98,7 @@ impl Bars {
             bar.set_length(phase.total.max(1));
             bar.set_position(phase.done);
         }
-        self.note.set_message(plain(progress));
+        self.note.set_message(note(progress));
     }
 }
 
@@ -131,30 +131,78 @@ fn plain(progress: &Progress) -> String {
             seeding.profile, seeding.rows_done, seeding.rows_total, seeding.rows_per_second
         ),
         Step::Running(_) | Step::Stopping | Step::Auditing => {
-            let phases = progress
-                .phases
-                .iter()
-                .map(|phase| format!("{} {}/{}", phase.phase, phase.done, phase.total));
-            let p95 = progress.p95.map_or_else(
-                || "–".to_owned(),
-                |p95| format!("{:.1} ms", p95.as_secs_f64() * 1e3),
-            );
-            let statuses = &progress.statuses;
-            let end = progress
-                .expected_end
-                .map_or_else(String::new, |end| format!("/~{:.0}", end.as_secs_f64()));
-            format!(
-                "{:.0}{end} s {step} · {} · {:.0} TPS · p95 {p95} · 2xx {} 4xx {} 5xx {} none {} · {} reserved, {} paid",
-                progress.elapsed.as_secs_f64(),
-                phases.collect::<Vec<_>>().join(" · "),
-                progress.tps,
-                statuses.success,
-                statuses.client,
-                statuses.server,
-                statuses.none,
-                progress.seats_reserved,
-                progress.seats_paid,
-            )
+            let phases = progress.phases.iter();
+            let phases =
+                phases.map(|phase| format!("{} {}/{}", phase.phase, phase.done, phase.total));
+            let phases = phases.collect::<Vec<_>>().join(" · ");
+            format!("{} · {phases} · {}", pace(progress), outcome(progress))
         }
+    }
+}
+
+/// What stands below the bars: two lines of less than 80 columns.
+fn note(progress: &Progress) -> String {
+    format!("{}\n{}", pace(progress), outcome(progress))
+}
+
+fn pace(progress: &Progress) -> String {
+    let step = step_name(&progress.step);
+    let seconds = progress.elapsed.as_secs_f64();
+    let end = progress
+        .expected_end
+        .map_or_else(String::new, |end| format!("/~{:.0}", end.as_secs_f64()));
+    let p95 = progress.p95.map_or_else(
+        || "–".to_owned(),
+        |p95| format!("{:.1} ms", p95.as_secs_f64() * 1e3),
+    );
+    format!(
+        "{seconds:.0}{end} s {step} · {:.0} TPS · p95 {p95}",
+        progress.tps
+    )
+}
+
+fn outcome(progress: &Progress) -> String {
+    let statuses = &progress.statuses;
+    format!(
+        "2xx {} 4xx {} 5xx {} none {} · {} reserved, {} paid",
+        statuses.success,
+        statuses.client,
+        statuses.server,
+        statuses.none,
+        progress.seats_reserved,
+        progress.seats_paid,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_below_the_bars_fits_a_narrow_terminal() {
+        let mut progress = Progress {
+            step: Step::Running(PhaseName::Register),
+            tps: 12_345.6,
+            ..Progress::default()
+        };
+        progress.elapsed = Duration::from_secs(3_599);
+        progress.expected_end = Some(Duration::from_secs(3_600));
+        progress.p95 = Some(Duration::from_millis(119_999));
+        let many = 9_999_999;
+        progress.statuses = crate::load::recorder::Statuses {
+            success: many,
+            client: many,
+            server: many,
+            none: many,
+        };
+        (progress.seats_reserved, progress.seats_paid) = (20_000, 20_000);
+        for line in note(&progress).lines() {
+            assert!(line.chars().count() < 80, "{line}");
+        }
+        assert!(
+            note(&progress).starts_with("3599/~3600 s register · 12346 TPS"),
+            "{}",
+            note(&progress)
+        );
     }
 }
