@@ -159,11 +159,10 @@ fn operation_so_far(frame: &Frame, operation: Operation) -> Option<OperationProg
     if ok + refused + errors == 0 {
         return None;
     }
-    let cell = frame.total(&[operation], None, Class::Ok);
+    // Each operation belongs to one phase: no need to add up copies several times a second.
+    let cell = frame.cell(operation, operation.phase(), Class::Ok);
     let at = |quantile: f64| {
-        let micros = cell
-            .as_ref()
-            .map_or(0, |cell| cell.latency.value_at_quantile(quantile));
+        let micros = cell.map_or(0, |cell| cell.latency.value_at_quantile(quantile));
         Duration::from_micros(micros)
     };
     Some(OperationProgress {

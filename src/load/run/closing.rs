@@ -44,7 +44,7 @@ impl Rehearsal<'_> {
             scenario: scenario.name.clone(),
             settings: scenario.clone(),
             phase: options.phase,
-            target: status.api_addr.clone(),
+            target: self.target.clone(),
             server_version: status.version.clone(),
             dataset: status.dataset.clone().unwrap_or_else(no_dataset),
             started_at: self.started_at.to_string(),

@@ -74,6 +74,8 @@ struct Rehearsal<'p> {
     events: mpsc::Receiver<Event>,
     progress: &'p watch::Sender<Progress>,
     ops: Ops,
+    /// Where the requests go, as it was given.
+    target: String,
     totals: Totals,
     begun: Instant,
     started_at: jiff::Timestamp,
@@ -145,6 +147,7 @@ impl<'p> Rehearsal<'p> {
             events,
             progress,
             ops,
+            target: format!("http://{}", endpoint.authority),
             totals: Totals::default(),
             begun,
             started_at: jiff::Timestamp::now(),

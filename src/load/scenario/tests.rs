@@ -233,3 +233,36 @@ proptest! {
         prop_assert!(read.admission.every.0.abs_diff(scenario.admission.every.0).as_micros() <= 1);
     }
 }
+
+#[test]
+fn every_field_stands_in_the_documentation() {
+    let text = include_str!("../../../docs/scenarios.md");
+    let mut tree = serde_json::to_value(set(&[]).unwrap()).unwrap();
+    let top = tree.as_object_mut().unwrap();
+    let (thresholds, refusals) = (
+        top.remove("thresholds").unwrap(),
+        top.remove("refusals").unwrap(),
+    );
+    assert!(refusals.is_object() && text.contains("| `refusals` |"));
+    for (name, value) in top {
+        match value.as_object() {
+            None => assert!(text.contains(&format!("| `{name}` |")), "{name}"),
+            Some(fields) => {
+                for field in fields.keys() {
+                    assert!(
+                        text.contains(&format!("| `{name}.{field}` |")),
+                        "{name}.{field}"
+                    );
+                }
+            }
+        }
+    }
+    let limits = thresholds
+        .as_object()
+        .unwrap()
+        .keys()
+        .chain(thresholds["buying"].as_object().unwrap().keys());
+    for limit in limits.filter(|name| *name != "buying") {
+        assert!(text.contains(&format!("`{limit}`")), "{limit}");
+    }
+}
