@@ -19,3 +19,4 @@ pub mod settings;
 pub mod store;
 pub mod telemetry;
 pub mod tui;
+pub mod yaml;

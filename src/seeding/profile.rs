@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
+use crate::yaml;
+pub use crate::yaml::FileError as ProfileError;
 
-/// Largest profile text that is read.
-const MAX_BYTES: u64 = 64 * 1024;
 /// Most seats that a dataset may have.
 const MAX_SEATS: u64 = 100_000_000;
 
@@ -56,11 +56,6 @@ pub struct PriceTier {
     pub price: i64,
 }
 
-/// Why a profile cannot be used: where and what, in one line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ProfileError(String);
-
 impl Profile {
     /// The names that need no file.
     pub fn built_in() -> impl Iterator<Item = &'static str> {
@@ -75,22 +70,16 @@ impl Profile {
         if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
             return Profile::parse(&format!("seed/{name}.yaml"), text);
         }
-        let path = Path::new(name_or_path);
-        let unreadable = |why: String| {
+        let text = yaml::read_file(Path::new(name_or_path)).map_err(|error| {
             let known = Profile::built_in().collect::<Vec<_>>().join(", ");
-            ProfileError(format!(
-                "{name_or_path}: {why}; give a profile file or one of the built-in: {known}"
-            ))
-        };
-        let size = std::fs::metadata(path)
-            .map_err(|error| unreadable(error.to_string()))?
-            .len();
-        if size > MAX_BYTES {
-            return Err(unreadable(format!(
-                "{size} bytes; a profile has at most {MAX_BYTES}"
-            )));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+            let problem = match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    format!("there is no such profile; built in are {known}, or give a file's path")
+                }
+                _ => format!("cannot be read: {error}"),
+            };
+            ProfileError::new(name_or_path, problem)
+        })?;
         Profile::parse(name_or_path, &text)
     }
 
@@ -99,33 +88,15 @@ impl Profile {
     /// # Errors
     /// [`ProfileError`] naming file, line and field.
     pub fn parse(file: &str, text: &str) -> Result<Profile, ProfileError> {
-        if text.len() as u64 > MAX_BYTES {
-            return Err(ProfileError(format!(
-                "{file}: a profile has at most {MAX_BYTES} bytes"
-            )));
-        }
-        let profile: Profile = serde_saphyr::from_str(text).map_err(|error| {
-            let at = error.location().map_or_else(String::new, |location| {
-                format!(":{}:{}", location.line(), location.column())
-            });
-            let message = error.without_snippet().to_string();
-            ProfileError(format!(
-                "{file}{at}: {}",
-                message.lines().next().unwrap_or_default()
-            ))
-        })?;
-        profile.check().map_err(|(field, why)| {
-            let key = field.rsplit('.').next().unwrap_or(field);
-            let line = text
-                .lines()
-                .position(|line| {
-                    line.trim_start()
-                        .trim_start_matches("- {")
-                        .trim_start()
-                        .starts_with(key)
-                })
-                .map_or_else(String::new, |at| format!(":{}", at + 1));
-            ProfileError(format!("{file}{line}: {field}: {why}"))
+        let (profile, positions) =
+            yaml::parse::<Profile>(file, text, |near, missing| match near.rsplit_once('.') {
+                Some((map, _)) => format!("{map}.{missing}"),
+                None => missing.to_owned(),
+            })?;
+        profile.check().map_err(|(field, problem)| ProfileError {
+            at: positions.position(field),
+            field: Some(field.to_owned()),
+            ..ProfileError::new(file, problem)
         })?;
         Ok(profile)
     }

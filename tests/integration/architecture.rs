@@ -9,13 +9,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("api", &["domain"]),
     ("telemetry", &[]),
+    ("yaml", &[]),
     ("store", &["domain", "telemetry"]),
     ("coordination", &["domain", "telemetry"]),
     ("booking", &["domain", "store", "coordination", "telemetry"]),
     ("http", &["api", "booking", "telemetry", "embedded"]),
-    ("seeding", &["domain", "store"]),
+    ("seeding", &["domain", "store", "yaml"]),
     ("clients", &["api"]),
-    ("load", &["api", "clients"]),
+    ("load", &["api", "clients", "yaml"]),
     ("embedded", &["clients", "telemetry"]),
     ("alerting", &["clients", "telemetry"]),
     ("tui", &["clients", "load", "api"]),
@@ -39,6 +40,7 @@ const SERVER_SIDE: &[&str] = &[
     "embedded",
     "alerting",
     "settings",
+    "yaml",
 ];
 
 const EVERYTHING: &[&str] = &["*"];

@@ -3,7 +3,6 @@
 
 mod builtin;
 mod check;
-mod locate;
 mod overrides;
 mod read;
 mod thresholds;

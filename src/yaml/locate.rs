@@ -7,18 +7,18 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_saphyr::Spanned;
 
 /// Line and column, both from 1.
-pub(super) type Position = (u64, u64);
+pub type Position = (u64, u64);
 
 /// The positions of a document's fields, in document order.
 #[derive(Debug, Default)]
-pub(super) struct Positions(Vec<(String, Position)>);
+pub struct Positions(Vec<(String, Position)>);
 
 impl Positions {
     /// The positions in `text`; none when it is not YAML.
     pub(super) fn of(text: &str) -> Positions {
         let mut positions = Positions::default();
         if let Ok(tree) =
-            serde_saphyr::from_str_with_options::<Spanned<Node>>(text, super::read::options())
+            serde_saphyr::from_str_with_options::<Spanned<Node>>(text, super::options())
         {
             positions.add(String::new(), &tree);
         }
@@ -53,7 +53,8 @@ impl Positions {
     }
 
     /// Where the field `path` stands, or the nearest field around it.
-    pub(super) fn position(&self, path: &str) -> Option<Position> {
+    #[must_use]
+    pub fn position(&self, path: &str) -> Option<Position> {
         let mut path = path;
         loop {
             if let Some((_, position)) = self.0.iter().find(|(known, _)| known == path) {
@@ -64,7 +65,8 @@ impl Positions {
     }
 
     /// The field that stands at `position`: the last that begins there or before, on that line.
-    pub(super) fn field(&self, position: Position) -> Option<&str> {
+    #[must_use]
+    pub fn field(&self, position: Position) -> Option<&str> {
         let before = |(_, at): &&(String, Position)| at.0 == position.0 && *at <= position;
         self.0
             .iter()

@@ -1,0 +1,137 @@
+//! Files that people write in YAML: read within bounds, refused with file, line, column and field.
+//!
+//! Used by `load` for scenarios and by `seeding` for profiles; uses no other room.
+
+mod locate;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+pub use locate::{Position, Positions};
+
+/// The longest file that is read.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// Why a file cannot be used. Its `Display` is one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileError {
+    /// The file, the shipped text, or the option that is wrong.
+    pub origin: String,
+    /// Line and column, from 1, where there is one.
+    pub at: Option<Position>,
+    /// The field, as a dotted path.
+    pub field: Option<String>,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl std::fmt::Display for FileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.origin)?;
+        if let Some((line, column)) = self.at {
+            write!(f, ":{line}:{column}")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, ": {field}")?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+impl std::error::Error for FileError {}
+
+impl FileError {
+    /// A problem of `origin` as a whole.
+    pub fn new(origin: impl Into<String>, problem: impl Into<String>) -> FileError {
+        FileError {
+            origin: origin.into(),
+            at: None,
+            field: None,
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Bounds for the parser: such a file is small and flat.
+#[must_use]
+pub fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: 16,
+            max_events: 10_000,
+            max_aliases: 0,
+            max_anchors: 0,
+            max_documents: 1,
+        },
+        with_snippet: false,
+    }
+}
+
+/// The text of the file at `path`, or of as much of it as shows that it is too long.
+///
+/// # Errors
+/// What the file system says.
+pub fn read_file(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    // One byte more than allowed, so that a longer file is told from one that just fits.
+    std::fs::File::open(path)?
+        .take(MAX_BYTES as u64 + 1)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Reads `text` as a `T`, and where its fields stand. `origin` names the text in messages; `lacking`
+/// gives the path of a missing field from the path of a field near it and its name.
+///
+/// # Errors
+/// [`FileError`] when the text is too long, or not a `T`.
+pub fn parse<T: DeserializeOwned>(
+    origin: &str,
+    text: &str,
+    lacking: impl FnOnce(&str, &str) -> String,
+) -> Result<(T, Positions), FileError> {
+    if text.len() > MAX_BYTES {
+        let problem =
+            format!("longer than {MAX_BYTES} bytes, which is more than such a file needs");
+        return Err(FileError::new(origin, problem));
+    }
+    let positions = Positions::of(text);
+    match serde_saphyr::from_str_with_options::<T>(text, options()) {
+        Ok(value) => Ok((value, positions)),
+        Err(error) => Err(of_parser(origin, &positions, &error, lacking)),
+    }
+}
+
+fn of_parser(
+    origin: &str,
+    positions: &Positions,
+    error: &serde_saphyr::Error,
+    lacking: impl FnOnce(&str, &str) -> String,
+) -> FileError {
+    let at: Option<Position> = error
+        .location()
+        .map(|at| (at.line(), at.column()))
+        .filter(|at| at.0 > 0);
+    let field = at.and_then(|at| positions.field(at)).map(str::to_owned);
+    let problem = error.without_snippet().to_string();
+    // The position stands in front already.
+    let problem = match at {
+        Some((line, column)) => problem.replace(&format!(" at line {line}, column {column}"), ""),
+        None => problem,
+    };
+    // The parser stands somewhere in the map that lacks the field, not at the field.
+    let missing = problem
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split_once('`'));
+    let field = match missing {
+        Some((missing, _)) => Some(lacking(field.as_deref().unwrap_or_default(), missing)),
+        None => field,
+    };
+    FileError {
+        at,
+        field,
+        ..FileError::new(origin, problem)
+    }
+}
