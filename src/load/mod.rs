@@ -19,7 +19,7 @@
 //!
 //! # Threads
 //!
-//! Workers are threads with a runtime each ([`worker`]); [`run`] conducts them from the caller's
+//! Workers are threads with a runtime each (`worker`); `run` conducts them from the caller's
 //! runtime and merges what they record ([`recorder`]).
 
 mod audit;

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use concertctl::load::model::{Operation, UserState};
 use concertctl::load::{
-    Ending, LoadError, Outcome, PhaseName, Reseed, RunHandle, RunOptions, Scenario, Summary,
-    Verdict, start,
+    Ending, Outcome, PhaseName, Reseed, RunHandle, RunOptions, Scenario, Summary, Verdict, start,
 };
 
 use super::load_mimic::{Manner, Mimic, SEATS};
@@ -30,7 +29,7 @@ thresholds:
   unfinished: 0
 ";
 
-fn options(overrides: &[&str]) -> RunOptions {
+pub(super) fn options(overrides: &[&str]) -> RunOptions {
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
     let scenario = Scenario::parse("test", SCENARIO, &overrides).unwrap();
     RunOptions {
@@ -41,19 +40,19 @@ fn options(overrides: &[&str]) -> RunOptions {
     }
 }
 
-fn begin(server: &Mimic, overrides: &[&str]) -> RunHandle {
+pub(super) fn begin(server: &Mimic, overrides: &[&str]) -> RunHandle {
     start(server.target(), options(overrides))
 }
 
-async fn run(server: &Mimic, overrides: &[&str]) -> Summary {
+pub(super) async fn run(server: &Mimic, overrides: &[&str]) -> Summary {
     begin(server, overrides).join().await.unwrap()
 }
 
-fn users(summary: &Summary, state: UserState) -> u64 {
+pub(super) fn users(summary: &Summary, state: UserState) -> u64 {
     summary.users.get(state.as_str()).copied().unwrap_or(0)
 }
 
-fn outcome(summary: &Summary, name: &str) -> Outcome {
+pub(super) fn outcome(summary: &Summary, name: &str) -> Outcome {
     summary
         .thresholds
         .iter()
@@ -62,7 +61,7 @@ fn outcome(summary: &Summary, name: &str) -> Outcome {
         .outcome
 }
 
-fn counts(summary: &Summary, operation: Operation) -> (u64, u64, u64) {
+pub(super) fn counts(summary: &Summary, operation: Operation) -> (u64, u64, u64) {
     let row = summary
         .operations
         .iter()
@@ -71,7 +70,7 @@ fn counts(summary: &Summary, operation: Operation) -> (u64, u64, u64) {
 }
 
 /// Polls a condition until it holds; a test that waits longer than this has failed.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {
         assert!(Instant::now() < deadline, "{what} did not come about");
@@ -149,107 +148,6 @@ async fn one_seat_goes_to_exactly_one_of_all_who_want_it() {
 }
 
 #[tokio::test]
-async fn a_server_that_fails_every_request_fails_the_run() {
-    let server = Mimic::start(Manner::Fails);
-    let summary = run(&server, &["http.retries=1"]).await;
-    assert_eq!(
-        (summary.verdict, summary.verdict.exit_code()),
-        (Verdict::Failed, 99)
-    );
-    assert_eq!(outcome(&summary, "queue.error_rate"), Outcome::Missed);
-    assert_eq!(outcome(&summary, "buying.p95"), Outcome::NoData);
-    assert_eq!(
-        counts(&summary, Operation::Register),
-        (0, 0, 200),
-        "each tried twice"
-    );
-    assert_eq!(users(&summary, UserState::GaveUp), 100);
-}
-
-#[tokio::test]
-async fn a_server_that_never_answers_fails_the_run_within_its_time_outs() {
-    let server = Mimic::start(Manner::Hangs);
-    let begun = Instant::now();
-    let summary = run(&server, &["http.request_timeout=200ms"]).await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begun.elapsed()
-    );
-    assert_eq!(
-        (summary.verdict, summary.ending),
-        (Verdict::Failed, Ending::ServerLost)
-    );
-    let register = &summary.operations[0];
-    assert!(register.faults["timeout"] > 0, "{:?}", register.faults);
-    assert!(
-        register.error_latency.unwrap().max < 1_500.0,
-        "{:?}",
-        register.error_latency
-    );
-}
-
-#[tokio::test]
-async fn a_server_that_closes_connections_fails_the_run() {
-    let server = Mimic::start(Manner::Closes);
-    let summary = run(&server, &["http.retries=0"]).await;
-    assert_eq!(summary.verdict, Verdict::Failed);
-    assert_eq!(summary.operations[0].faults["broken"], 100);
-}
-
-#[tokio::test]
-async fn a_server_that_dies_in_the_middle_fails_the_run_in_bounded_time() {
-    let mut server = Mimic::start(Manner::Good);
-    let handle = begin(
-        &server,
-        &["admission.every=1s", "http.request_timeout=300ms"],
-    );
-    let progress = handle.progress.clone();
-    until("a payment", || {
-        progress.borrow().users_in(UserState::Paid) > 0
-    })
-    .await;
-    server.kill();
-    let killed = Instant::now();
-    let summary = handle.join().await.unwrap();
-    assert!(
-        killed.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        killed.elapsed()
-    );
-    assert_eq!(
-        (summary.verdict, summary.ending),
-        (Verdict::Failed, Ending::ServerLost)
-    );
-    assert!(summary.audit.is_none() && summary.audit_problem.is_some());
-    assert_eq!(outcome(&summary, "oversold"), Outcome::NoData);
-}
-
-#[tokio::test]
-async fn without_a_server_nothing_runs_and_the_message_says_what_to_do() {
-    let mut server = Mimic::start(Manner::Good);
-    server.kill();
-    let error = begin(&server, &[]).join().await.unwrap_err();
-    assert!(matches!(error, LoadError::Unreachable { .. }), "{error:?}");
-    assert_eq!(error.exit_code(), 1);
-    assert!(error.to_string().contains("concertctl serve"), "{error}");
-}
-
-#[tokio::test]
-async fn a_wrong_operations_token_is_said_so() {
-    let server = Mimic::start(Manner::Good);
-    let mut target = server.target();
-    target.ops_token = Some("another".to_owned());
-    let error = start(target, options(&[])).join().await.unwrap_err();
-    assert!(
-        error.to_string().contains("CONCERTCTL_OPS_TOKEN"),
-        "{error}"
-    );
-    assert!(!error.to_string().contains("another"), "{error}");
-    assert_eq!((error.exit_code(), server.registered()), (1, 0));
-}
-
-#[tokio::test]
 async fn a_threshold_on_an_operation_that_never_ran_has_no_data_and_fails() {
     let server = Mimic::start(Manner::Good);
     let summary = run(&server, &["thresholds.cancel.p95=1s"]).await;
@@ -266,72 +164,6 @@ async fn a_threshold_too_tight_fails_the_run() {
     let summary = run(&server, &["thresholds.buying.p95=1us"]).await;
     assert_eq!(outcome(&summary, "buying.p95"), Outcome::Missed);
     assert_eq!(summary.verdict.exit_code(), 99);
-}
-
-/// One slow answer on the only connection: for the server a single slow request, for everyone whose
-/// turn came meanwhile a wait. A generator that counted from sending would show one slow request.
-#[tokio::test]
-async fn a_stall_shows_in_the_latency_of_everyone_who_had_to_wait() {
-    let server = Mimic::start(Manner::StallsOnce);
-    let overrides = [
-        "http.connections=1",
-        "generator.workers=1",
-        "admission.batch=1",
-        "admission.every=100ms",
-        "users=40",
-        "contention.attempts=1",
-    ];
-    let summary = run(&server, &overrides).await;
-    let poll = summary
-        .operations
-        .iter()
-        .find(|row| row.operation == Operation::Poll)
-        .unwrap();
-    let (latency, service) = (poll.latency.unwrap(), poll.service.unwrap());
-    assert!(service.max >= 990.0, "{service:?}");
-    assert!(
-        service.p99 < 500.0,
-        "one slow request among {}: {service:?}",
-        poll.count
-    );
-    assert!(latency.p99 >= 900.0, "{latency:?}");
-    assert!(summary.generator.connection_wait.is_some());
-}
-
-#[tokio::test]
-async fn a_success_that_the_server_does_not_have_is_lost() {
-    let server = Mimic::start(Manner::Forgets);
-    let summary = run(&server, &[]).await;
-    assert_eq!(outcome(&summary, "lost"), Outcome::Missed);
-    assert!(summary.lookup.unwrap().missing > 0);
-    assert_eq!(summary.verdict, Verdict::Failed);
-}
-
-#[tokio::test]
-async fn somebody_passed_over_in_the_queue_is_an_inversion() {
-    let server = Mimic::start(Manner::Unfair);
-    let summary = run(&server, &["admission.batch=100"]).await;
-    assert!(summary.fairness.inversions > 0);
-    assert_eq!(outcome(&summary, "inversions"), Outcome::Missed);
-}
-
-#[tokio::test]
-async fn a_write_without_an_answer_is_repeated_with_its_key_and_happens_once() {
-    let server = Mimic::start(Manner::AnswersLate);
-    let summary = run(&server, &["http.request_timeout=400ms"]).await;
-    let (reserved, _, errors) = counts(&summary, Operation::Reserve);
-    assert_eq!(errors, 1, "the time-out counts as a failure all the same");
-    assert_eq!(
-        server.reservations() as u64,
-        reserved,
-        "and the repeat reserves nothing new"
-    );
-    assert_eq!(summary.lookup.unwrap().missing, 0);
-    assert_eq!(
-        summary.verdict,
-        Verdict::Failed,
-        "error_rate is 0 in this scenario"
-    );
 }
 
 #[tokio::test]

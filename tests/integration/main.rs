@@ -13,6 +13,7 @@ mod console_rehearsal;
 mod durability;
 mod fake_sources;
 mod load_cli;
+mod load_faults;
 mod load_mimic;
 mod load_run;
 mod loki;

@@ -1,4 +1,4 @@
-//! Scenario files: what is rehearsed, as data. Read ([`read`]), overridden (`overrides`), checked
+//! Scenario files: what is rehearsed, as data. Read (`read`), overridden (`overrides`), checked
 //! (`check`) here; nothing else in `load` looks at YAML.
 
 mod builtin;
