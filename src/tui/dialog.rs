@@ -37,7 +37,7 @@ pub(super) const PROFILES: &[Profile] = &[
     },
     Profile {
         name: "onsale",
-        text: "500 concerts, 10,000,000 seats, 20,000 users; half a minute",
+        text: "500 concerts, 10 million seats, 20,000 users; 30 seconds",
         typed: true,
     },
 ];

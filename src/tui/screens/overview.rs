@@ -4,13 +4,16 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
+use super::chrome::share;
 use super::{dim_if_stale, freshness, sale};
 use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::panels::{PanelId, panel};
 use crate::tui::theme::{self, Severity};
-use crate::tui::widgets::{Chart, Freshness, Line as ChartLine, big, centred, frame, wrapped};
+use crate::tui::widgets::{
+    Chart, Freshness, Line as ChartLine, big, centred, frame, gauge, wrapped,
+};
 
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let bottom = if area.height >= 30 { 10 } else { 8 };
@@ -103,6 +106,33 @@ fn welcome(model: &Model, buffer: &mut Buffer, area: Rect) {
         Severity::Plain,
         &Freshness::Fresh,
     );
+    if model.is_seeding() {
+        let done = share(model.seed.rows_done, model.seed.rows_total);
+        let text = format!(
+            "seeding {}, {:.0} %",
+            one_line(&model.seed.profile),
+            (done * 100.0).floor()
+        );
+        let width = inside.width.saturating_sub(20).max(1);
+        let y = inside.y + inside.height / 2;
+        centred(
+            buffer,
+            Rect {
+                y: y.saturating_sub(1),
+                height: 1,
+                ..inside
+            },
+            &[Line::styled(text, theme::strong())],
+        );
+        let bar = Rect {
+            x: inside.x + (inside.width - width) / 2,
+            y,
+            width,
+            height: 1,
+        };
+        gauge(buffer, bar, done, theme::accent());
+        return;
+    }
     let key = |key: &'static str| Span::styled(key, theme::key());
     let api = model
         .status

@@ -1,10 +1,17 @@
 //! Keys and events as they come, and what the console makes of them.
 
+use super::feeds::TPS_WINDOW_MS;
 use super::*;
-use crate::api::ops::{AdmissionChange, AdmissionState, Dataset, Opening, QueueState, SeedRequest};
+use crate::api::ops::{
+    AdmissionChange, AdmissionState, Dataset, Opening, QueueState, SeedPhase, SeedProgress,
+    SeedRequest, Status,
+};
+use crate::clients::alertmanager::{Alert, AlertState};
 use crate::clients::prometheus::Labels;
 use crate::tui::dialog::{Dialog, Stage};
+use crate::tui::load_port::Progress;
 use crate::tui::load_port::Scenario;
+use crate::tui::model::RunState;
 use crate::tui::model::Settings;
 
 /// 2026-06-01 12:00:00 UTC.

@@ -1,0 +1,220 @@
+//! The loop against sources that hang, a server that ends, a rehearsal that is left.
+
+use std::pin::Pin;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::tui::load_port::{NoLoad, Run, Scenario, StartRequest};
+
+/// Frames kept in memory, the newest last.
+#[derive(Clone)]
+struct Frames(mpsc::UnboundedSender<(std::time::Instant, String)>);
+
+impl super::Screen for Frames {
+    fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()> {
+        let mut buffer = Buffer::empty(ratatui::layout::Rect::new(0, 0, 80, 24));
+        paint(&mut buffer);
+        let text = buffer.content.iter().map(|cell| cell.symbol()).collect();
+        let _ = self.0.send((std::time::Instant::now(), text));
+        Ok(())
+    }
+
+    fn bell(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Input = Pin<Box<dyn Stream<Item = io::Result<TermEvent>> + Send>>;
+
+/// Keys that a test sends when it likes.
+fn keyboard() -> (mpsc::UnboundedSender<KeyCode>, Input) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let stream = futures_util::stream::unfold(receiver, |mut keys| async move {
+        let code: KeyCode = keys.recv().await?;
+        Some((
+            Ok(TermEvent::Key(KeyEvent::new(code, KeyModifiers::NONE))),
+            keys,
+        ))
+    });
+    (sender, Box::pin(stream))
+}
+
+fn options(url: &str) -> Options {
+    Options {
+        ops_url: url.into(),
+        prometheus_url: url.into(),
+        loki_url: url.into(),
+        alertmanager_url: url.into(),
+        token: None,
+        read_only: false,
+        colour: true,
+        ascii: false,
+        screen: Default::default(),
+        server_ended: None,
+        panic_after_start: false,
+    }
+}
+
+fn app(url: &str, load: Arc<dyn LoadPort>) -> App {
+    let options = options(url);
+    let clients = options.clients().unwrap();
+    let settings = options.settings(&clients);
+    App::new(settings, clients, load, &options)
+}
+
+/// Takes every connection and never says a word.
+async fn silent() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((socket, _)) = listener.accept().await {
+            held.push(socket);
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_answered_at_once_while_every_source_hangs() {
+    let mut app = app(&silent().await, Arc::new(NoLoad));
+    let (frames, mut drawn) = mpsc::unbounded_channel();
+    let (keys, input) = keyboard();
+    let never = Box::pin(std::future::pending());
+    let console = tokio::spawn(async move {
+        let exit = app.run(&mut Frames(frames), input, never).await;
+        (exit.map_err(|failure| failure.to_string()), app)
+    });
+    let mut waits = Vec::new();
+    for round in 0..10 {
+        let (code, wanted) = match round % 2 {
+            0 => (KeyCode::Char('?'), "Actions, from any screen"),
+            _ => (KeyCode::Esc, "5xx rate"),
+        };
+        let pressed = std::time::Instant::now();
+        keys.send(code).unwrap();
+        let answered = async {
+            while let Some((at, text)) = drawn.recv().await {
+                let help = text.contains("Actions, from any screen");
+                if at > pressed && text.contains(wanted) && help == (round % 2 == 0) {
+                    return at - pressed;
+                }
+            }
+            panic!("the console ended")
+        };
+        let wait = tokio::time::timeout(Duration::from_secs(10), answered).await;
+        waits.push(wait.expect("a key that is never answered"));
+    }
+    waits.sort();
+    // The median: a machine under load may stall any single one.
+    assert!(waits[5] < Duration::from_millis(50), "{waits:?}");
+    keys.send(KeyCode::Char('q')).unwrap();
+    let (exit, app) = console.await.unwrap();
+    assert_eq!(exit, Ok(Exit::Asked));
+    assert!(
+        app.model
+            .sources
+            .iter()
+            .all(|source| source.last_ok.is_none()),
+        "no source ever answered"
+    );
+}
+
+#[tokio::test]
+async fn the_end_of_the_server_and_of_the_terminal_end_the_console() {
+    let (frames, _drawn) = mpsc::unbounded_channel();
+    let (_keys, input) = keyboard();
+    let gone = Box::pin(std::future::ready(Exit::ServerEnded("disk full".into())));
+    let url = silent().await;
+    let exit = app(&url, Arc::new(NoLoad))
+        .run(&mut Frames(frames.clone()), input, gone)
+        .await;
+    assert_eq!(exit.unwrap(), Exit::ServerEnded("disk full".into()));
+
+    let (keys, input) = keyboard();
+    drop(keys);
+    let never = Box::pin(std::future::pending());
+    let exit = app(&url, Arc::new(NoLoad))
+        .run(&mut Frames(frames), input, never)
+        .await;
+    assert!(matches!(exit, Err(Failure::Terminal(_))), "{exit:?}");
+}
+
+/// A load generator that runs until it is told to stop.
+struct Puppet(CancellationToken);
+
+impl LoadPort for Puppet {
+    fn scenarios(&self) -> Vec<Scenario> {
+        vec![Scenario {
+            name: "puppet".into(),
+            ..Scenario::default()
+        }]
+    }
+
+    fn start(&self, request: StartRequest) -> Result<Run, String> {
+        assert_eq!(request.scenario, "puppet");
+        let (progress, seen) = watch::channel(crate::tui::load_port::Progress::default());
+        let (stop, stopped) = (self.0.clone(), self.0.clone());
+        Ok(Run {
+            progress: seen,
+            stop: Box::new(move || stop.cancel()),
+            ended: Box::pin(async move {
+                let running = crate::tui::load_port::Progress {
+                    requests: 77,
+                    ..Default::default()
+                };
+                progress.send_replace(running);
+                stopped.cancelled().await;
+                Err("stopped as told".into())
+            }),
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_rehearsal_is_followed_and_stopped_when_the_console_leaves() {
+    let stop = CancellationToken::new();
+    let mut app = app(&silent().await, Arc::new(Puppet(stop.clone())));
+    app.model.status = Some(crate::api::ops::Status {
+        version: String::new(),
+        api_addr: "127.0.0.1:1".into(),
+        dataset: None,
+        queue: Default::default(),
+        admission: crate::api::ops::AdmissionState {
+            batch: 1,
+            every_ms: 1_000,
+            paused: false,
+            opens_at_ms: None,
+            open: true,
+        },
+    });
+    let effect = Effect::StartLoad {
+        scenario: "puppet".into(),
+        phase: None,
+        reseed: false,
+    };
+    app.outside.carry_out(effect, &app.model);
+    let followed = async {
+        loop {
+            match app.events.recv().await {
+                Some(Event::LoadProgress(progress)) if progress.requests == 77 => return,
+                Some(_) => {}
+                None => panic!("the tasks ended"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), followed)
+        .await
+        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), app.leave())
+        .await
+        .unwrap();
+    assert!(stop.is_cancelled());
+}

@@ -1,0 +1,429 @@
+//! A console in each state, fed as the sources feed it.
+
+use std::collections::BTreeMap;
+
+use crate::api::ops::{AdmissionState, Dataset, QueueState, SeedProgress, Status};
+use crate::clients::alertmanager::{Alert, AlertState, AlertStatus};
+use crate::clients::loki::LogLine;
+use crate::clients::prometheus::{Labels, Series};
+use crate::tui::event::Event;
+use crate::tui::load_port::{Operation, Outcome, Phase, Progress, Scenario, Threshold, Verdict};
+use crate::tui::model::{Model, RunState, RunView, Settings};
+use crate::tui::model::{Screen, Source};
+use crate::tui::panels::PanelId;
+use crate::tui::panels::panel;
+use crate::tui::update::update;
+
+/// 2026-06-01 12:00:00 UTC.
+pub(super) const NOW: i64 = 1_780_315_200_000;
+pub(super) const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+
+pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+pub(super) fn status(dataset: bool) -> Status {
+    Status {
+        version: "0.1.0".into(),
+        api_addr: "127.0.0.1:8080".into(),
+        dataset: dataset.then(|| Dataset {
+            profile: "demo".into(),
+            concerts: 5,
+            dates: 20,
+            seats: 10_000,
+            users: 2_000,
+            on_sale_concert: 1,
+            on_sale_seats: 2_000,
+            popular_seats: 400,
+            seats_per_date: 500,
+            seeded_at: "2026-06-01T11:58:00Z".into(),
+        }),
+        queue: if dataset {
+            QueueState {
+                registered: 2_000,
+                admitted_mark: 1_500,
+                waiting: 500,
+                active: 420,
+            }
+        } else {
+            QueueState::default()
+        },
+        admission: AdmissionState {
+            batch: 500,
+            every_ms: 15_000,
+            paused: false,
+            opens_at_ms: None,
+            open: true,
+        },
+    }
+}
+
+pub(super) fn scenario(name: &str, title: &str, dataset: &str, users: u64) -> Scenario {
+    Scenario {
+        name: name.into(),
+        title: title.into(),
+        dataset: dataset.into(),
+        users,
+        phases: ["register", "open", "pay"].map(str::to_owned).to_vec(),
+    }
+}
+
+/// A console that was just started.
+pub(super) fn started(screen: Screen) -> Model {
+    let mut model = Model {
+        settings: Settings {
+            colour: true,
+            target: "127.0.0.1:8081".into(),
+            ..Settings::default()
+        },
+        now: NOW,
+        screen,
+        ..Model::default()
+    };
+    model.load.scenarios = vec![
+        scenario(
+            "onsale-short",
+            "The on-sale in under a minute",
+            "demo",
+            2_000,
+        ),
+        scenario(
+            "onsale",
+            "The reference rehearsal: 20,000 people in ten seconds",
+            "onsale",
+            20_000,
+        ),
+        scenario(
+            "hot-seat",
+            "Everyone wants one seat: exactly one gets it",
+            "demo",
+            300,
+        ),
+    ];
+    model
+}
+
+pub(super) fn value(at: i64, pairs: &[(&str, &str)], value: f64) -> Series {
+    Series {
+        labels: labels(pairs),
+        points: vec![(at, value)],
+    }
+}
+
+pub(super) fn metrics(at: i64) -> BTreeMap<&'static str, Result<Vec<Series>, String>> {
+    let one = |number: f64| Ok(vec![value(at, &[], number)]);
+    let by = |label: &str, list: &[(&str, f64)]| {
+        Ok(list
+            .iter()
+            .map(|(name, number)| value(at, &[(label, name)], *number))
+            .collect())
+    };
+    [
+        (PanelId::Tps, one(1_284.0)),
+        (PanelId::Errors, one(0.04)),
+        (PanelId::P95, one(0.612)),
+        (PanelId::Waiting, one(12_345.0)),
+        (PanelId::Active, one(420.0)),
+        (PanelId::Registered, one(2_000.0)),
+        (PanelId::Admitted, one(1_500.0)),
+        (PanelId::Batch, one(500.0)),
+        (PanelId::Interval, one(15.0)),
+        (PanelId::Paused, one(0.0)),
+        (
+            PanelId::Seats,
+            by(
+                "status",
+                &[
+                    ("UNAVAILABLE", 500.0),
+                    ("PENDING", 21.0),
+                    ("AVAILABLE", 1_479.0),
+                ],
+            ),
+        ),
+        (
+            PanelId::Reservations,
+            by(
+                "outcome",
+                &[
+                    ("reserved", 521.0),
+                    ("taken", 1_302.0),
+                    ("locked", 12.0),
+                    ("forbidden", 0.0),
+                ],
+            ),
+        ),
+    ]
+    .into_iter()
+    .map(|(id, answer)| (panel(id).query, answer))
+    .collect()
+}
+
+pub(super) fn past() -> BTreeMap<&'static str, Result<Vec<Series>, String>> {
+    let series = |of: &dyn Fn(f64) -> f64| {
+        let points = (0..150).filter(|n| !(60..75).contains(n));
+        let points = points
+            .map(|n| (NOW - 300_000 + n * 2_000, of(n as f64 / 150.0)))
+            .collect();
+        Ok(vec![Series {
+            labels: Labels::new(),
+            points,
+        }])
+    };
+    [
+        (PanelId::Tps, series(&|x| 1_300.0 * (x * 6.0).sin().abs())),
+        (PanelId::P95, series(&|x| 0.1 + 0.5 * x * x)),
+        (PanelId::Waiting, series(&|x| 20_000.0 * (1.0 - x))),
+        (
+            PanelId::Errors,
+            series(&|x| if x > 0.8 { 0.04 } else { 0.0 }),
+        ),
+    ]
+    .into_iter()
+    .map(|(id, answer)| (panel(id).query, answer))
+    .collect()
+}
+
+pub(super) fn alert(
+    name: &str,
+    severity: &str,
+    minutes: i64,
+    state: AlertState,
+    summary: &str,
+) -> Alert {
+    let at = jiff::Timestamp::from_millisecond(NOW - minutes * 60_000).unwrap();
+    Alert {
+        labels: labels(&[
+            ("alertname", name),
+            ("severity", severity),
+            ("source", "operator"),
+        ]),
+        annotations: labels(&[("summary", summary)]),
+        fingerprint: name.into(),
+        starts_at: at.to_string(),
+        ends_at: String::new(),
+        status: AlertStatus {
+            state,
+            ..AlertStatus::default()
+        },
+    }
+}
+
+pub(super) fn log_lines() -> Vec<LogLine> {
+    let line = |n: i64, level: &str, message: &str| LogLine {
+        at_ns: (NOW - 60_000 + n * 1_377) * 1_000_000,
+        labels: labels(&[("service_name", "concertctl-api")]),
+        line: format!(
+            r#"{{"timestamp":"2026-06-01T11:59:0{n}.000000Z","level":"{level}","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span_id":null,"service_name":"concertctl-api","message":"{message}","additional_data":{{"route":"/reservations","status":409,"duration_ms":3.2}}}}"#
+        ),
+    };
+    let mut lines: Vec<_> = (0..5)
+        .map(|n| line(n, "INFO", "POST /reservations 201"))
+        .collect();
+    lines.push(line(6, "WARN", "slow query reserve_seat took 212 ms"));
+    lines.push(line(7, "ERROR", "the database cannot be used at the moment: disk I/O error while committing the group of 64 writes"));
+    lines.push(line(8, "DEBUG", "poll"));
+    lines
+}
+
+pub(super) fn progress() -> Progress {
+    let operation = |name: &str, ok, refused, errors, p50: f64| Operation {
+        name: name.into(),
+        ok,
+        refused,
+        errors,
+        p50: Some(p50),
+        p95: Some(p50 * 4.0),
+        p99: Some(p50 * 9.0),
+    };
+    Progress {
+        doing: "open".into(),
+        elapsed: 23.4,
+        phases: [("register", 1.0), ("open", 0.63), ("pay", 0.12)]
+            .map(|(name, done)| Phase {
+                name: name.into(),
+                done,
+            })
+            .to_vec(),
+        users: [
+            ("waiting", 740u64),
+            ("admitted", 420),
+            ("reserved", 61),
+            ("paid", 230),
+        ]
+        .map(|(name, count)| (name.to_owned(), count))
+        .to_vec(),
+        requests: 13_905,
+        p95: Some(0.0421),
+        operations: vec![
+            operation("register", 2_000, 0, 0, 0.003),
+            operation("poll", 8_210, 0, 0, 0.001),
+            operation("dates", 1_260, 0, 0, 0.002),
+            operation("seats", 1_260, 0, 0, 0.008),
+            operation("reserve", 291, 412, 2, 0.012),
+            operation("charge", 240, 0, 0, 0.006),
+            operation("pay", 230, 0, 0, 0.031),
+            Operation {
+                name: "cancel".into(),
+                ..Operation::default()
+            },
+        ],
+        classes: [("2xx", 13_491u64), ("409", 412), ("5xx", 2)]
+            .map(|(name, count)| (name.to_owned(), count))
+            .to_vec(),
+        sold: 230,
+    }
+}
+
+pub(super) fn outcome(verdict: Verdict) -> Outcome {
+    let threshold = |asked: &str, measured: &str, held| Threshold {
+        asked: asked.into(),
+        measured: measured.into(),
+        held,
+    };
+    Outcome {
+        verdict,
+        reason: String::new(),
+        thresholds: vec![
+            threshold("p95 outside the queue <= 500 ms", "42 ms", true),
+            threshold("error_rate <= 0", "0.02 %", false),
+            threshold("oversold = 0", "0", true),
+        ],
+        summary: Some("/home/me/rehearsal.json".into()),
+    }
+}
+
+pub(super) fn run(state: RunState) -> RunView {
+    let tps = (0..20)
+        .map(|n| (NOW - 20_000 + n * 1_000, 1_000.0 + n as f64 * 14.0))
+        .collect();
+    RunView {
+        scenario: "onsale-short".into(),
+        phase: None,
+        state,
+        progress: progress(),
+        requests: Default::default(),
+        tps,
+    }
+}
+
+pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
+    update(
+        model,
+        at,
+        Event::Ops(Box::new((status(dataset), SeedProgress::default()))),
+    );
+    if dataset {
+        update(
+            model,
+            at,
+            Event::Metrics {
+                at,
+                now: metrics(at),
+                past: Some(past()),
+            },
+        );
+        let query = model.logs.query();
+        update(
+            model,
+            at,
+            Event::Logs {
+                query,
+                lines: log_lines(),
+                skipped: false,
+            },
+        );
+        let alerts = vec![
+            alert(
+                "QueueStalled",
+                "warning",
+                1,
+                AlertState::Active,
+                "Nobody was admitted for 60 s",
+            ),
+            alert(
+                "HighErrorRate",
+                "critical",
+                4,
+                AlertState::Active,
+                "5xx above 1 % for 2 minutes",
+            ),
+            alert(
+                "DiskFull",
+                "info",
+                90,
+                AlertState::Suppressed,
+                "Less than 10 % free",
+            ),
+        ];
+        update(model, at, Event::Alerts(alerts));
+    } else {
+        let nothing: BTreeMap<_, _> = metrics(at)
+            .into_keys()
+            .map(|query| (query, Ok(vec![])))
+            .collect();
+        update(
+            model,
+            at,
+            Event::Metrics {
+                at,
+                now: nothing.clone(),
+                past: Some(nothing),
+            },
+        );
+        let query = model.logs.query();
+        update(
+            model,
+            at,
+            Event::Logs {
+                query,
+                lines: vec![],
+                skipped: false,
+            },
+        );
+        update(model, at, Event::Alerts(vec![]));
+    }
+}
+
+pub(super) fn fail(model: &mut Model, at: i64) {
+    for source in Source::ALL {
+        let reason = "not reachable: connection refused".to_owned();
+        update(
+            model,
+            at,
+            Event::Down {
+                source: *source,
+                reason,
+                retry_ms: 4_000,
+            },
+        );
+    }
+}
+
+pub(super) fn ok(screen: Screen) -> Model {
+    let mut model = started(screen);
+    feed(&mut model, NOW, true);
+    model.load.run = Some(run(RunState::Running));
+    model.notice = None;
+    model
+}
+
+pub(super) fn stale(screen: Screen) -> Model {
+    let mut model = ok(screen);
+    fail(&mut model, NOW + 12_000);
+    model
+}
+
+pub(super) fn empty(screen: Screen) -> Model {
+    let mut model = started(screen);
+    feed(&mut model, NOW, false);
+    model
+}
+
+pub(super) fn error(screen: Screen) -> Model {
+    let mut model = started(screen);
+    fail(&mut model, NOW);
+    model
+}

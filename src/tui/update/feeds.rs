@@ -1,0 +1,172 @@
+//! What the server, Alertmanager and the rehearsal say, taken into the model.
+
+use super::answered;
+use crate::api::ops::{SeedPhase, SeedProgress, Status};
+use crate::clients::alertmanager::{Alert, AlertState};
+use crate::tui::event::Effect;
+use crate::tui::format;
+use crate::tui::load_port::{Outcome, Progress, Verdict};
+use crate::tui::logs::one_line;
+use crate::tui::model::{Model, NoticeKind, RunState, Source};
+
+/// What was done within this time, in milliseconds, was done just now.
+const JUST_MS: i64 = 3_000;
+/// The window of the server's TPS (a test holds the two together), in milliseconds.
+pub(super) const TPS_WINDOW_MS: i64 = 10_000;
+/// Points kept of the rehearsal's own TPS.
+const MAX_LOAD_POINTS: usize = 1_200;
+
+pub(super) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
+    answered(model, Source::Ops);
+    let was = model.seed.phase;
+    if was == SeedPhase::Running && seed.phase != SeedPhase::Running {
+        let rows = format::count(seed.rows_done);
+        match seed.phase {
+            SeedPhase::Done => {
+                let took = seed.elapsed_seconds;
+                model.tell(
+                    NoticeKind::Done,
+                    format!("{} is seeded: {rows} rows in {took:.1} s", seed.profile),
+                );
+            }
+            SeedPhase::Cancelled => model.tell(
+                NoticeKind::Info,
+                "seeding cancelled; the dataset that was there is in use",
+            ),
+            SeedPhase::Failed => {
+                let reason = seed.error.clone().unwrap_or_default();
+                model.tell(
+                    NoticeKind::Failed,
+                    format!("seeding failed: {}", one_line(&reason)),
+                );
+            }
+            SeedPhase::Idle | SeedPhase::Running => {}
+        }
+    }
+    model.seed = seed;
+    model.status = Some(status);
+}
+
+pub(super) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect> {
+    let first = model.source(Source::Alertmanager).last_ok.is_none();
+    answered(model, Source::Alertmanager);
+    alerts.sort_by(|a, b| {
+        rank(a)
+            .cmp(&rank(b))
+            .then_with(|| b.starts_at.cmp(&a.starts_at))
+            .then_with(|| a.labels.cmp(&b.labels))
+    });
+    let is_new = |alert: &&Alert| {
+        alert.status.state != AlertState::Suppressed
+            && !model
+                .alerts
+                .list
+                .iter()
+                .any(|old| old.labels == alert.labels)
+    };
+    let new: Vec<String> = alerts.iter().filter(is_new).map(name).collect();
+    let chosen = model
+        .alerts
+        .list
+        .get(model.alerts.chosen)
+        .map(|alert| alert.labels.clone());
+    // The choice stays on its alert when the list moves under it.
+    let at = chosen.and_then(|labels| alerts.iter().position(|alert| alert.labels == labels));
+    model.alerts.chosen = at
+        .unwrap_or(model.alerts.chosen)
+        .min(alerts.len().saturating_sub(1));
+    model.alerts.list = alerts;
+    if first || new.is_empty() {
+        return Vec::new();
+    }
+    // The outcome of one's own action a moment ago says more than what it caused.
+    let just_done = model
+        .notice
+        .as_ref()
+        .is_some_and(|notice| notice.kind == NoticeKind::Done && model.now - notice.at < JUST_MS);
+    if !just_done {
+        model.tell(NoticeKind::Failed, format!("firing: {}", new.join(", ")));
+    }
+    vec![Effect::Bell]
+}
+
+/// Worst first.
+pub(in crate::tui) fn rank(alert: &Alert) -> u8 {
+    match alert.labels.get("severity").map(String::as_str) {
+        Some("critical" | "page") => 0,
+        Some("warning") => 1,
+        _ => 2,
+    }
+}
+
+/// An alert's name, for people.
+pub(in crate::tui) fn name(alert: &Alert) -> String {
+    one_line(
+        alert
+            .labels
+            .get("alertname")
+            .map_or("(no name)", String::as_str),
+    )
+}
+
+pub(super) fn on_progress(model: &mut Model, progress: Progress) {
+    let now = model.now;
+    let Some(run) = model.load.run.as_mut().filter(|run| run.is_under_way()) else {
+        return;
+    };
+    run.requests.push_back((now, progress.requests));
+    // One point from before the window stays: it is where the window's count begins.
+    while run
+        .requests
+        .get(1)
+        .is_some_and(|(at, _)| *at <= now - TPS_WINDOW_MS)
+    {
+        run.requests.pop_front();
+    }
+    let before = run
+        .requests
+        .front()
+        .filter(|(at, _)| *at <= now - TPS_WINDOW_MS);
+    let answered = progress
+        .requests
+        .saturating_sub(before.map_or(0, |(_, count)| *count));
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "requests of ten seconds, far below 2^52"
+    )]
+    let tps = answered as f64 * 1000.0 / TPS_WINDOW_MS as f64;
+    if run.tps.len() >= MAX_LOAD_POINTS {
+        run.tps.pop_front();
+    }
+    run.tps.push_back((now, tps));
+    run.progress = progress;
+}
+
+pub(super) fn on_ended(model: &mut Model, result: Result<Outcome, String>) -> Vec<Effect> {
+    let Some(run) = model.load.run.as_mut() else {
+        return Vec::new();
+    };
+    let (kind, text) = match &result {
+        Ok(outcome) => match outcome.verdict {
+            Verdict::Passed => (NoticeKind::Done, format!("{} passed", run.scenario)),
+            Verdict::Missed => (
+                NoticeKind::Failed,
+                format!("{} missed its thresholds (5 shows which)", run.scenario),
+            ),
+            Verdict::Inconclusive => (
+                NoticeKind::Info,
+                format!("{} is inconclusive: {}", run.scenario, outcome.reason),
+            ),
+        },
+        Err(reason) => (
+            NoticeKind::Failed,
+            format!("{} could not run: {}", run.scenario, one_line(reason)),
+        ),
+    };
+    run.state = match result {
+        Ok(outcome) => RunState::Ended(outcome),
+        Err(reason) => RunState::Failed(reason),
+    };
+    model.tell(kind, text);
+    vec![Effect::Bell]
+}
