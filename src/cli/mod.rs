@@ -30,6 +30,7 @@ enum Command {
     Load(load::LoadArgs),
     /// Load a dataset: demo (10,000 seats) or onsale (10,000,000 seats), or a profile file
     Seed(seed::SeedArgs),
+    /// The console: see whether the sale is healthy, act, rehearse
     Tui(tui::TuiArgs),
 }
 

@@ -160,7 +160,7 @@ async fn a_terminal_that_is_too_small_is_told_and_serves_after_resizing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn read_only_refuses_and_no_colour_means_none() {
+async fn read_only_refuses_and_ascii_is_nothing_else() {
     with_fake(|fake| {
         fake.facts.lock().dataset = Some(crate::fake_sources::demo());
         let mut console = Console::start(&fake.url(), &["--read-only", "--ascii"]);
