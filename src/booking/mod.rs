@@ -11,6 +11,7 @@ mod reserving;
 mod seat_maps;
 mod truth;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -68,6 +69,8 @@ pub struct World {
     pub(crate) queue: Queue,
     pub(crate) locks: SeatLocks,
     pub(crate) catalog: Catalog,
+    /// Where a concert's dates stand in the catalog.
+    dates_of: HashMap<ConcertId, Vec<usize>>,
     pub(crate) maps: seat_maps::SeatMaps,
 }
 
@@ -78,6 +81,10 @@ impl World {
     /// [`StoreError`].
     pub async fn load(store: SqliteStore, rules: &Rules) -> Result<World, StoreError> {
         let catalog = store.catalog().await?;
+        let mut dates_of: HashMap<ConcertId, Vec<usize>> = HashMap::new();
+        for (at, (_, concert, _)) in catalog.dates.iter().enumerate() {
+            dates_of.entry(*concert).or_default().push(at);
+        }
         let snapshot = store.queue_snapshot().await?;
         let queue = Queue::restore(
             &snapshot.places,
@@ -90,6 +97,7 @@ impl World {
             queue,
             locks: SeatLocks::new(LOCK_TTL),
             catalog,
+            dates_of,
             maps: seat_maps::SeatMaps::default(),
         })
     }

@@ -62,23 +62,12 @@ impl Booking {
         concert: ConcertId,
     ) -> Result<Vec<(PerformanceDateId, String, bool)>, Refusal> {
         let world = &caller.world;
-        if world
-            .catalog
-            .concerts
-            .binary_search_by_key(&concert, |(id, _)| *id)
-            .is_err()
-        {
-            return Err(Refusal::UnknownConcert);
-        }
+        require_concert(world, concert)?;
         let mut dates = Vec::new();
-        for (date, _, day) in world
-            .catalog
-            .dates
-            .iter()
-            .filter(|(_, of, _)| *of == concert)
-        {
-            let map = world.maps.get(&world.store, *date).await?;
-            dates.push((*date, day.clone(), map.free > 0));
+        for at in world.dates_of.get(&concert).into_iter().flatten() {
+            let (date, _, day) = &world.catalog.dates[*at];
+            let free = world.maps.any_free(&world.store, *date).await?;
+            dates.push((*date, day.clone(), free));
         }
         Ok(dates)
     }
@@ -94,14 +83,7 @@ impl Booking {
         date: PerformanceDateId,
     ) -> Result<Arc<SeatMap>, Refusal> {
         let world = &caller.world;
-        if world
-            .catalog
-            .concerts
-            .binary_search_by_key(&concert, |(id, _)| *id)
-            .is_err()
-        {
-            return Err(Refusal::UnknownConcert);
-        }
+        require_concert(world, concert)?;
         if concert_of(world, date) != Some(concert) {
             return Err(Refusal::UnknownDate);
         }
@@ -225,6 +207,14 @@ async fn refuse(
             .store
             .remember_refusal(wish.user, key, outcome, now())
             .await?),
+    }
+}
+
+fn require_concert(world: &World, concert: ConcertId) -> Result<(), Refusal> {
+    let concerts = &world.catalog.concerts;
+    match concerts.binary_search_by_key(&concert, |(id, _)| *id) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Refusal::UnknownConcert),
     }
 }
 

@@ -68,6 +68,26 @@ impl SeatMaps {
         Ok(map)
     }
 
+    /// Whether any seat of `date` is free. Mostly without reading: every change of the version is one
+    /// seat, so a map with more free seats than there were changes since still has one.
+    pub(crate) async fn any_free(
+        &self,
+        store: &SqliteStore,
+        date: PerformanceDateId,
+    ) -> Result<bool, StoreError> {
+        let version = store.date_version(date).unwrap_or(0);
+        let slot = self.slot(date);
+        // Somebody is reading the map at this moment: wait for it rather than read beside it.
+        if let Some(map) = slot.lock().await.as_ref() {
+            let changed =
+                usize::try_from(version.saturating_sub(map.version)).unwrap_or(usize::MAX);
+            if changed < map.free || changed == 0 {
+                return Ok(map.free > changed);
+            }
+        }
+        Ok(self.get(store, date).await?.free > 0)
+    }
+
     fn slot(&self, date: PerformanceDateId) -> Slot {
         let mut slots = self.0.lock();
         if slots.len() >= KEPT && !slots.contains_key(&date) {

@@ -206,6 +206,31 @@ async fn seats_and_dates_refuse_what_does_not_exist() {
 }
 
 #[tokio::test]
+async fn a_date_is_listed_as_full_exactly_while_no_seat_of_it_is_free() {
+    let server = TestServer::seeded(2, 3, 5).await;
+    let user = server.admitted(1).await;
+    let full = || async {
+        let dates = user.get("/concerts/1/performanceDates").await.json();
+        let full = dates["unavailablePerformanceDates"]
+            .as_array()
+            .unwrap()
+            .clone();
+        full.iter()
+            .map(|date| date["id"].as_i64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let mut last = 0;
+    for seat in 1..=3 {
+        assert_eq!(full().await, Vec::<i64>::new(), "before seat {seat}");
+        last = user.reserved(seat).await;
+    }
+    assert_eq!(full().await, [1]);
+    assert_eq!(user.cancel(last).await.status, 204);
+    assert_eq!(full().await, Vec::<i64>::new());
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_acts_for_its_own_user_only() {
     let server = TestServer::seeded(1, 5, 5).await;
     let owner = server.admitted(1).await;
