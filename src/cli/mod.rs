@@ -86,20 +86,3 @@ async fn stop_requested() {
     #[cfg(not(unix))]
     drop(interrupt.await);
 }
-
-/// Raises the soft limit on open files to the hard one: each user has a connection.
-fn raise_file_limit() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        // Refused, the old limit holds; what that costs shows as connections that wait.
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: limit.maximum,
-                ..limit
-            },
-        );
-    }
-}

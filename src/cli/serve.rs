@@ -85,7 +85,8 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         filter: args.log.clone(),
         queue: 65_536,
     })?;
-    super::raise_file_limit();
+    // Each user has a connection; refused, the old limit holds and connections wait.
+    let _ = crate::load::raise_file_limit();
     let running = crate::serve::start(args.settings(), &logs).await?;
     stop_requested().await;
     tracing::info!("stopping");

@@ -94,7 +94,8 @@ async fn start_embedded(data_dir: &Path) -> anyhow::Result<Embedded> {
         filter: std::env::var("CONCERTCTL_LOG").unwrap_or_else(|_| "info".to_owned()),
         queue: 65_536,
     })?;
-    super::raise_file_limit();
+    // Each user has a connection; refused, the old limit holds and connections wait.
+    let _ = crate::load::raise_file_limit();
     let running = crate::serve::start(settings, &logs).await?;
     Ok(Embedded {
         ops_url: format!("http://{}/", running.ops_addr),

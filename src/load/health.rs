@@ -85,7 +85,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
 
 /// Raises the soft limit of open files to the hard one and gives the soft limit that holds then;
 /// `None`: without limit.
-pub(super) fn raise_file_limit() -> Option<u64> {
+#[must_use]
+pub fn raise_file_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {

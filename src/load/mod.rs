@@ -45,7 +45,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use health::ThreadShare;
+pub use health::{ThreadShare, raise_file_limit};
 pub use judge::{Ending, Judged, Outcome, Unit, Verdict};
 pub use model::PhaseName;
 pub use ops::OpsError;
