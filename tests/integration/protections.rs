@@ -6,6 +6,9 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::assert_refused;
 use crate::support::{TestServer, profile, seed};
+use concertctl::domain::{Money, Place, SeatId, Timestamp, UserId};
+use concertctl::store::sqlite::{Options, SqliteStore};
+use concertctl::store::{Keyed, Reserve, ReserveOutcome};
 
 /// The database file of a server's dataset.
 fn database(server: &TestServer) -> rusqlite::Connection {
@@ -50,17 +53,46 @@ async fn the_lock_keeps_contention_for_a_seat_away_from_the_database() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn the_version_refuses_a_seat_that_changed_since_it_was_seen() {
-    use concertctl::domain::{Money, SeatId, Timestamp, UserId};
-    use concertctl::store::sqlite::{Options, SqliteStore};
-    use concertctl::store::{Keyed, Reserve, ReserveOutcome};
-
-    let mut server = TestServer::seeded(1, 5, 5).await;
+/// The dataset of a stopped server, opened as a store.
+async fn store_of(mut server: TestServer) -> (SqliteStore, tempfile::TempDir) {
     let file = database(&server).path().unwrap().to_owned();
     server.halt().await;
     let metrics = concertctl::telemetry::Metrics::new().unwrap();
     let store = SqliteStore::open(file.as_ref(), Options::default(), metrics).unwrap();
+    (store, server.into_dir())
+}
+
+#[tokio::test]
+async fn a_registration_that_was_never_told_does_not_lock_its_user_out() {
+    let (store, _dir) = store_of(TestServer::seeded(1, 5, 5).await).await;
+    // The first was committed, but its answer came too late; the user registers again.
+    store
+        .register(Place(1), UserId(1), Timestamp(1), None)
+        .await
+        .unwrap();
+    store
+        .register(Place(2), UserId(1), Timestamp(2), None)
+        .await
+        .unwrap();
+    let places = store.queue_snapshot().await.unwrap().places;
+    assert_eq!(
+        places,
+        [(Place(1), UserId(1), true), (Place(2), UserId(1), false)]
+    );
+    // A place that somebody holds is never given away.
+    assert!(
+        store
+            .register(Place(2), UserId(2), Timestamp(3), None)
+            .await
+            .is_err()
+    );
+    assert_eq!(store.queue_snapshot().await.unwrap().places, places);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_version_refuses_a_seat_that_changed_since_it_was_seen() {
+    let (store, _dir) = store_of(TestServer::seeded(1, 5, 5).await).await;
     let (_, seen) = store
         .seat_and_replay(SeatId(1), UserId(1), None)
         .await

@@ -1,6 +1,6 @@
 //! Places and admissions.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
 use super::writer::Tx;
 use crate::domain::queue::Admission;
@@ -26,10 +26,26 @@ pub(super) fn register(
     if let Some(old) = replaces {
         end(tx, old, now)?;
     }
+    match insert(tx, place, user, now) {
+        // A place whose registration nobody was told of, because its answer came too late: the user
+        // came again, and stands at the end.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            tx.conn
+                .prepare_cached(
+                    "UPDATE queue_places SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
+                )?
+                .execute(params![user.0, now.0])?;
+            Ok(insert(tx, place, user, now)?)
+        }
+        inserted => Ok(inserted?),
+    }
+}
+
+fn insert(tx: &Tx<'_>, place: Place, user: UserId, now: Timestamp) -> rusqlite::Result<()> {
     tx.conn
         .prepare_cached("INSERT INTO queue_places (place, user_id, issued_at) VALUES (?1, ?2, ?3)")?
-        .execute(params![signed(place), user.0, now.0])?;
-    Ok(())
+        .execute(params![signed(place), user.0, now.0])
+        .map(drop)
 }
 
 /// Ends a place: used up by a payment, or left behind by a new registration.

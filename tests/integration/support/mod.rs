@@ -162,6 +162,12 @@ impl TestServer {
         }
     }
 
+    /// The directory of a server that is stopped.
+    pub fn into_dir(self) -> TempDir {
+        assert!(self.running.is_none(), "still running");
+        self.dir
+    }
+
     pub async fn stop(mut self) {
         self.halt().await;
     }
