@@ -10,13 +10,13 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, header};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::extract::RequestInfo;
-use super::{ApiError, Limits};
+use super::{ApiError, Limits, leftover};
 use crate::api::{ErrorCode, TRACE_ID};
 use crate::telemetry::{Metrics, RouteMetrics, TraceContext};
 
@@ -98,6 +98,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let method = METHODS[method];
     let mut metered = Metered::start(meters, started);
 
+    let (request, leftover) = leftover::lend(request);
     let mut response = guard(&shared, request, next).instrument(span.clone()).await;
 
     let trace_id = trace.trace_id_hex();
@@ -108,6 +109,12 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
         response
             .headers_mut()
             .insert(HeaderName::from_static(TRACE_ID), value);
+    }
+    if let Some(leftover) = leftover
+        && !leftover.discard().await
+    {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
     let status = response.status().as_u16();
     let took = started.elapsed();

@@ -9,6 +9,7 @@ mod concerts;
 mod error;
 mod extract;
 mod health;
+mod leftover;
 pub mod listener;
 mod middleware;
 mod openapi;
