@@ -8,7 +8,7 @@ macro_rules! codes {
         /// Every refusal the service knows, by its stable code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
         pub enum ErrorCode {
-            $($(#[$doc])* #[serde(rename = $code)] $name,)*
+            $($(#[$doc])* #[serde(rename = $code)] #[schema(rename = $code)] $name,)*
         }
 
         impl ErrorCode {

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 
-use super::extract::{Holder, Json, Path};
-use super::openapi::Problems;
+use super::extract::{Holder, Keyed, Path};
+use super::openapi::refusals;
 use super::reservations::iso8601;
 use super::{ApiError, AppState};
 use crate::api::ticketing::{Account, ChargeRequest, Charged};
@@ -13,12 +13,13 @@ use crate::booking::{Money, UserId};
 #[utoipa::path(
     get,
     path = "/accounts/{userId}",
+    operation_id = "getBalance",
     tag = "accounts",
     params(
         ("userId" = i64, Path, description = "The token's user"),
         ("Wait-Token" = String, Header, description = "A WAIT or ACTIVE token"),
     ),
-    responses((status = 200, description = "The balance", body = Account), Problems)
+    responses((status = 200, description = "The balance", body = Account), refusals::GetBalance)
 )]
 pub(super) async fn balance(
     State(state): State<AppState>,
@@ -35,6 +36,7 @@ pub(super) async fn balance(
 #[utoipa::path(
     post,
     path = "/accounts/{userId}/charge",
+    operation_id = "charge",
     tag = "accounts",
     params(
         ("userId" = i64, Path, description = "The token's user"),
@@ -42,13 +44,13 @@ pub(super) async fn balance(
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless"),
     ),
     request_body = ChargeRequest,
-    responses((status = 200, description = "Charged", body = Charged), Problems)
+    responses((status = 200, description = "Charged", body = Charged), refusals::Charge)
 )]
 pub(super) async fn charge(
     State(state): State<AppState>,
     Holder(caller): Holder,
     Path(user): Path<i64>,
-    request: Json<ChargeRequest>,
+    request: Keyed<ChargeRequest>,
 ) -> Result<axum::Json<Charged>, ApiError> {
     caller.require_user(UserId(user))?;
     let amount = Money(request.body.amount);

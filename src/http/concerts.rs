@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::extract::{Holder, Path, Query};
-use super::openapi::Problems;
+use super::openapi::refusals;
 use super::{ApiError, AppState};
 use crate::api::ErrorCode;
 use crate::api::ticketing::{
@@ -35,9 +35,10 @@ pub(super) struct Page {
 #[utoipa::path(
     get,
     path = "/concerts",
+    operation_id = "listConcerts",
     tag = "concerts",
     params(Page),
-    responses((status = 200, description = "A page", body = ConcertPage), Problems)
+    responses((status = 200, description = "A page", body = ConcertPage), refusals::ListConcerts)
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
@@ -65,12 +66,13 @@ pub(super) async fn list(
 #[utoipa::path(
     get,
     path = "/concerts/{concertId}/performanceDates",
+    operation_id = "listPerformanceDates",
     tag = "concerts",
     params(
         ("concertId" = i64, Path, description = "The concert"),
         ("Wait-Token" = String, Header, description = "An ACTIVE token"),
     ),
-    responses((status = 200, description = "Its dates", body = PerformanceDates), Problems)
+    responses((status = 200, description = "Its dates", body = PerformanceDates), refusals::ListPerformanceDates)
 )]
 pub(super) async fn dates(
     State(state): State<AppState>,
@@ -96,13 +98,14 @@ pub(super) async fn dates(
 #[utoipa::path(
     get,
     path = "/concerts/{concertId}/performanceDates/{performanceDateId}/seats",
+    operation_id = "listSeats",
     tag = "concerts",
     params(
         ("concertId" = i64, Path, description = "The concert"),
         ("performanceDateId" = i64, Path, description = "The date"),
         ("Wait-Token" = String, Header, description = "An ACTIVE token"),
     ),
-    responses((status = 200, description = "Its seats", body = Seats), Problems)
+    responses((status = 200, description = "Its seats", body = Seats), refusals::ListSeats)
 )]
 pub(super) async fn seats(
     State(state): State<AppState>,

@@ -116,42 +116,62 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A JSON body within [`BODY_LIMIT`] that arrived in time, and the `Idempotency-Key` that came with
-/// it: its fingerprint covers path and body.
-pub(super) struct Json<T> {
-    pub(super) body: T,
-    pub(super) key: Option<Idempotency>,
-}
+/// A JSON body within [`BODY_LIMIT`] that arrived in time.
+pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        let json = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(is_json);
-        if !json {
-            let detail = "send the body with Content-Type: application/json";
-            return Err(ApiError::new(ErrorCode::RequestMediaType, detail));
-        }
-        let (parts, body) = request.into_parts();
-        let read = axum::body::to_bytes(body, BODY_LIMIT);
-        let bytes = match tokio::time::timeout(state.body_timeout, read).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) => return Err(body_failed(&error)),
-            Err(_) => {
-                let detail = "the body did not arrive in time";
-                return Err(ApiError::new(ErrorCode::RequestTimeout, detail));
-            }
-        };
-        let key = idempotency(&parts, &bytes)?;
-        let body = serde_json::from_slice(&bytes).map_err(|error| {
-            ApiError::new(ErrorCode::RequestMalformed, format!("body: {error}"))
-        })?;
-        Ok(Json { body, key })
+        let (_, bytes) = read_json(request, state).await?;
+        parsed(&bytes).map(Json)
     }
+}
+
+/// The same with the `Idempotency-Key` that came with it: its fingerprint covers path and body.
+pub(super) struct Keyed<T> {
+    pub(super) body: T,
+    pub(super) key: Option<Idempotency>,
+}
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Keyed<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let (parts, bytes) = read_json(request, state).await?;
+        let key = idempotency(&parts, &bytes)?;
+        Ok(Keyed {
+            body: parsed(&bytes)?,
+            key,
+        })
+    }
+}
+
+async fn read_json(request: Request, state: &AppState) -> Result<(Parts, Bytes), ApiError> {
+    let json = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(is_json);
+    if !json {
+        let detail = "send the body with Content-Type: application/json";
+        return Err(ApiError::new(ErrorCode::RequestMediaType, detail));
+    }
+    let (parts, body) = request.into_parts();
+    let read = axum::body::to_bytes(body, BODY_LIMIT);
+    match tokio::time::timeout(state.body_timeout, read).await {
+        Ok(Ok(bytes)) => Ok((parts, bytes)),
+        Ok(Err(error)) => Err(body_failed(&error)),
+        Err(_) => {
+            let detail = "the body did not arrive in time";
+            Err(ApiError::new(ErrorCode::RequestTimeout, detail))
+        }
+    }
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::new(ErrorCode::RequestMalformed, format!("body: {error}")))
 }
 
 /// `application/json`, with or without parameters.
@@ -186,7 +206,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
 }
 
 /// Longest idempotency key.
-const KEY_MAX: usize = 128;
+pub(super) const KEY_MAX: usize = 128;
 
 fn idempotency(parts: &Parts, body: &Bytes) -> Result<Option<Idempotency>, ApiError> {
     let Some(value) = parts.headers.get(IDEMPOTENCY_KEY) else {

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use super::AppState;
+use super::openapi::refusals;
+use crate::api::Problem;
 use crate::api::ticketing::Health;
 use crate::booking::Refusal;
 
@@ -12,8 +14,9 @@ use crate::booking::Refusal;
 #[utoipa::path(
     get,
     path = "/health/live",
+    operation_id = "getLiveness",
     tag = "health",
-    responses((status = 200, description = "Alive", body = Health))
+    responses((status = 200, description = "Alive", body = Health), refusals::GetLiveness)
 )]
 pub(super) async fn live() -> axum::Json<Health> {
     let parts = [("process".to_owned(), "ok".to_owned())].into();
@@ -27,10 +30,13 @@ pub(super) async fn live() -> axum::Json<Health> {
 #[utoipa::path(
     get,
     path = "/health/ready",
+    operation_id = "getReadiness",
     tag = "health",
     responses(
         (status = 200, description = "Ready", body = Health),
-        (status = 503, description = "Not ready, and which part is not", body = Health),
+        (status = 503, description = "Not ready, and which part is not",
+         content((Health = "application/json"), (Problem = "application/problem+json"))),
+        refusals::GetReadiness,
     )
 )]
 pub(super) async fn ready(State(state): State<AppState>) -> Response {

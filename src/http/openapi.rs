@@ -1,4 +1,7 @@
 //! The description of the public API, made from the handlers.
+//!
+//! Each call declares its own refusals ([`refusals`]), by the codes of which the statuses follow; what
+//! every call has in common is added to all at the end. A fuzzer holds the server to it.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +9,25 @@ use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use utoipa::OpenApi as _;
 use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::response::{Response as OpenApiResponse, ResponseBuilder};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{OpenApi, Ref, RefOr};
-use utoipa::{IntoResponses, OpenApi as _};
 
-use crate::api::{ErrorCode, Problem};
+use crate::api::{ErrorCode, IDEMPOTENCY_KEY, Problem};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "concertctl ticketing API",
-        description = "Queue for an on-sale, look at seats, reserve, charge and pay. Errors are RFC 9457 problem documents with a stable code."
+        description = "Queue for an on-sale, look at seats, reserve, charge and pay.\n\n\
+            Errors are RFC 9457 problem documents with a stable code. What is not HTTP/1, has a header \
+            that does not arrive in time or is larger than 64 KiB is answered by the connection itself: \
+            400, 408, 414 or 431 without a body, or not at all, and the connection is closed. An unknown \
+            path is a 404 `route.unknown`, an unknown method of a path a 405 `route.method`."
     ),
     components(schemas(Problem, ErrorCode))
 )]
@@ -28,36 +38,134 @@ pub(super) fn base() -> OpenApi {
     Base::openapi()
 }
 
-/// The refusals that every call may answer with.
-pub(super) struct Problems;
+/// What each call may refuse, by code. A type a call, to stand in its `responses(…)`.
+pub(super) mod refusals {
+    use std::collections::BTreeMap;
 
-impl IntoResponses for Problems {
-    fn responses() -> BTreeMap<String, RefOr<OpenApiResponse>> {
-        let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-        for code in ErrorCode::ALL
-            .iter()
-            .filter(|code| !code.as_str().starts_with("ops."))
-        {
-            by_status
-                .entry(code.status())
-                .or_default()
-                .push(code.as_str());
-        }
-        let schema = Ref::from_schema_name("Problem");
-        by_status
-            .into_iter()
-            .map(|(status, codes)| {
-                let response = ResponseBuilder::new()
-                    .description(codes.join(", "))
-                    .content(
-                        Problem::CONTENT_TYPE,
-                        ContentBuilder::new().schema(Some(schema.clone())).build(),
-                    )
-                    .build();
-                (status.to_string(), RefOr::T(response))
-            })
-            .collect()
+    use utoipa::IntoResponses;
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::response::Response;
+
+    use crate::api::ErrorCode::{self, *};
+
+    const SERVICE: &[ErrorCode] = &[Overloaded, Timeout, Internal];
+    const DATA: &[ErrorCode] = &[
+        Overloaded,
+        Timeout,
+        Internal,
+        DatasetMissing,
+        StoreUnavailable,
+    ];
+    const PARAMETER: &[ErrorCode] = &[RequestMalformed];
+    const BODY: &[ErrorCode] = &[
+        RequestMalformed,
+        RequestTooLarge,
+        RequestTimeout,
+        RequestMediaType,
+    ];
+    const KEY: &[ErrorCode] = &[IdempotencyMalformed, IdempotencyMismatch];
+    const HOLDER: &[ErrorCode] = &[TokenMissing, TokenRefused];
+    const ADMITTED: &[ErrorCode] = &[TokenMissing, TokenRefused, QueueNotAdmitted, QueueExpired];
+
+    macro_rules! refusals {
+        ($($name:ident: $($group:ident)* [$($code:ident),*];)*) => {
+            $(pub(in crate::http) struct $name;
+
+            impl IntoResponses for $name {
+                fn responses() -> BTreeMap<String, RefOr<Response>> {
+                    let groups: &[&[ErrorCode]] = &[$($group,)* &[$($code),*]];
+                    super::problems(groups.concat())
+                }
+            })*
+        };
     }
+
+    refusals! {
+        Register: DATA BODY [UserUnknown, QueueAlreadyRegistered];
+        PollQueue: DATA [TokenMissing, TokenUnknown];
+        ListConcerts: DATA PARAMETER [];
+        ListPerformanceDates: DATA PARAMETER ADMITTED [ConcertUnknown];
+        ListSeats: DATA PARAMETER ADMITTED [ConcertUnknown, DateUnknown];
+        Reserve: DATA BODY KEY ADMITTED
+            [TokenForeign, SeatUnknown, SeatMismatch, SeatTaken, SeatLocked, ReservationLimit];
+        CancelReservation: DATA PARAMETER ADMITTED
+            [ReservationUnknown, ReservationForeign, ReservationPaid];
+        Pay: DATA PARAMETER KEY ADMITTED
+            [TokenForeign, ReservationNotPayable, ReservationExpired, ReservationForeign,
+             ReservationPaid, BalanceTooLow];
+        GetBalance: DATA PARAMETER HOLDER [TokenForeign, QueueExpired, AccountUnknown];
+        Charge: DATA PARAMETER BODY KEY HOLDER
+            [TokenForeign, QueueExpired, AmountInvalid, AccountUnknown];
+        GetLiveness: SERVICE [];
+        GetReadiness: [Internal];
+        GetDescription: SERVICE [];
+    }
+}
+
+/// One response a status, described by its codes.
+fn problems(mut codes: Vec<ErrorCode>) -> BTreeMap<String, RefOr<OpenApiResponse>> {
+    codes.sort_by_key(|code| code.as_str());
+    codes.dedup();
+    let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for code in codes {
+        by_status
+            .entry(code.status())
+            .or_default()
+            .push(code.as_str());
+    }
+    let schema = Ref::from_schema_name("Problem");
+    by_status
+        .into_iter()
+        .map(|(status, codes)| {
+            let content = ContentBuilder::new().schema(Some(schema.clone())).build();
+            let response = ResponseBuilder::new()
+                .description(codes.join(", "))
+                .content(Problem::CONTENT_TYPE, content)
+                .build();
+            (status.to_string(), RefOr::T(response))
+        })
+        .collect()
+}
+
+/// Adds what all calls have in common: the headers of every answer, and what an idempotency key is.
+fn complete(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        let trace = HeaderBuilder::new()
+            .schema(Some(text().pattern(Some("^[0-9a-f]{32}$"))))
+            .description(Some(
+                "Leads to the log records and the trace of the request",
+            ));
+        let headers = &mut response.headers;
+        headers.insert("X-Trace-Id".to_owned(), RefOr::T(trace.build()));
+        if status == "503" {
+            let seconds = ObjectBuilder::new().schema_type(Type::Integer);
+            let retry = HeaderBuilder::new()
+                .schema(Some(seconds.minimum(Some(1))))
+                .description(Some("Seconds after which to try again"));
+            headers.insert("Retry-After".to_owned(), RefOr::T(retry.build()));
+        }
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else {
+            continue;
+        };
+        if parameter.parameter_in == ParameterIn::Header
+            && parameter.name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)
+        {
+            let key = text()
+                .min_length(Some(1))
+                .max_length(Some(super::extract::KEY_MAX))
+                .pattern(Some("^[!-~]+$"));
+            parameter.schema = Some(key.into());
+        }
+    }
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
 }
 
 /// The document as it is sent.
@@ -65,7 +173,16 @@ impl IntoResponses for Problems {
 pub(super) struct Rendered(Bytes);
 
 impl Rendered {
-    pub(super) fn new(document: OpenApi) -> Rendered {
+    pub(super) fn new(mut document: OpenApi) -> Rendered {
+        for path in document.paths.paths.values_mut() {
+            let calls = [
+                &mut path.get,
+                &mut path.post,
+                &mut path.put,
+                &mut path.delete,
+            ];
+            calls.into_iter().flatten().for_each(complete);
+        }
         Rendered(serde_json::to_vec(&document).unwrap_or_default().into())
     }
 }
@@ -74,8 +191,12 @@ impl Rendered {
 #[utoipa::path(
     get,
     path = "/openapi.json",
+    operation_id = "getDescription",
     tag = "description",
-    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
+    responses(
+        (status = 200, description = "OpenAPI 3.1", body = serde_json::Value),
+        refusals::GetDescription,
+    )
 )]
 pub(super) async fn document(Extension(Rendered(body)): Extension<Rendered>) -> Response {
     let json = [(

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, StatusCode};
 
 use super::extract::{Json, Poller};
-use super::openapi::Problems;
+use super::openapi::refusals;
 use super::{ApiError, AppState};
 use crate::api::WAIT_TOKEN;
 use crate::api::ticketing::{QueueEntry, RegisterRequest, WaitStatus};
@@ -17,19 +17,20 @@ use crate::booking::{QueueStatus, QueueView, UserId};
 #[utoipa::path(
     post,
     path = "/queue",
+    operation_id = "register",
     tag = "queue",
     request_body = RegisterRequest,
     responses(
         (status = 201, description = "A place, and the token that carries it", body = QueueEntry,
          headers(("Wait-Token" = String, description = "The signed place in the queue"))),
-        Problems,
+        refusals::Register,
     )
 )]
 pub(super) async fn register(
     State(state): State<AppState>,
-    request: Json<RegisterRequest>,
+    Json(request): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
-    let registered = state.booking.register(UserId(request.body.user_id)).await?;
+    let registered = state.booking.register(UserId(request.user_id)).await?;
     let header = [(HeaderName::from_static(WAIT_TOKEN), registered.token)];
     Ok((
         StatusCode::CREATED,
@@ -43,9 +44,10 @@ pub(super) async fn register(
 #[utoipa::path(
     get,
     path = "/queue",
+    operation_id = "pollQueue",
     tag = "queue",
     params(("Wait-Token" = String, Header, description = "From POST /queue")),
-    responses((status = 200, description = "Where it stands", body = QueueEntry), Problems)
+    responses((status = 200, description = "Where it stands", body = QueueEntry), refusals::PollQueue)
 )]
 pub(super) async fn poll(
     State(state): State<AppState>,

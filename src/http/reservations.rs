@@ -3,8 +3,8 @@
 use axum::extract::State;
 use http::StatusCode;
 
-use super::extract::{Holder, Json, Key, Path};
-use super::openapi::Problems;
+use super::extract::{Holder, Key, Keyed, Path};
+use super::openapi::refusals;
 use super::{ApiError, AppState};
 use crate::api::ticketing::{Paid, ReserveRequest, Reserved};
 use crate::booking::{
@@ -17,18 +17,19 @@ use crate::booking::{
 #[utoipa::path(
     post,
     path = "/reservations",
+    operation_id = "reserve",
     tag = "reservations",
     params(
         ("Wait-Token" = String, Header, description = "An ACTIVE token"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless"),
     ),
     request_body = ReserveRequest,
-    responses((status = 201, description = "Held", body = Reserved), Problems)
+    responses((status = 201, description = "Held", body = Reserved), refusals::Reserve)
 )]
 pub(super) async fn reserve(
     State(state): State<AppState>,
     Holder(caller): Holder,
-    request: Json<ReserveRequest>,
+    request: Keyed<ReserveRequest>,
 ) -> Result<(StatusCode, axum::Json<Reserved>), ApiError> {
     let ReserveRequest {
         concert_id,
@@ -56,12 +57,13 @@ pub(super) async fn reserve(
 #[utoipa::path(
     delete,
     path = "/reservations/{reservationId}",
+    operation_id = "cancelReservation",
     tag = "reservations",
     params(
         ("reservationId" = i64, Path, description = "The reservation"),
         ("Wait-Token" = String, Header, description = "An ACTIVE token"),
     ),
-    responses((status = 204, description = "Given back"), Problems)
+    responses((status = 204, description = "Given back"), refusals::CancelReservation)
 )]
 pub(super) async fn cancel(
     State(state): State<AppState>,
@@ -80,6 +82,7 @@ pub(super) async fn cancel(
 #[utoipa::path(
     post,
     path = "/users/{userId}/reservations/{reservationId}/pay",
+    operation_id = "pay",
     tag = "reservations",
     params(
         ("userId" = i64, Path, description = "The token's user"),
@@ -87,7 +90,7 @@ pub(super) async fn cancel(
         ("Wait-Token" = String, Header, description = "An ACTIVE token"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless"),
     ),
-    responses((status = 200, description = "Paid", body = Paid), Problems)
+    responses((status = 200, description = "Paid", body = Paid), refusals::Pay)
 )]
 pub(super) async fn pay(
     State(state): State<AppState>,
