@@ -17,6 +17,7 @@ mod load_faults;
 mod load_mimic;
 mod load_run;
 mod loki;
+mod openapi;
 mod promql_differential;
 mod protections;
 mod support;

@@ -135,6 +135,15 @@ impl TestServer {
         self.ops.lookup(request).await.unwrap()
     }
 
+    /// The gauge `http_server_active_requests`, as scraped.
+    pub async fn active_requests(&self) -> i64 {
+        let text = User::new(&self.ops_url, 0).get("/metrics").await.text;
+        let named = |line: &&str| line.starts_with("http_server_active_requests");
+        let samples = text.lines().filter(named);
+        let values = samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum::<f64>() as i64
+    }
+
     /// A user that has not registered.
     pub fn stranger(&self, id: i64) -> User {
         User::new(&self.api, id)
