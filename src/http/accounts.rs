@@ -5,7 +5,7 @@ use axum::extract::State;
 use super::extract::{Holder, Keyed, Path};
 use super::openapi::refusals;
 use super::reservations::iso8601;
-use super::{ApiError, AppState};
+use super::{ApiError, AppState, to_the_end};
 use crate::api::ticketing::{Account, ChargeRequest, Charged};
 use crate::booking::{Money, UserId};
 
@@ -54,10 +54,9 @@ pub(super) async fn charge(
 ) -> Result<axum::Json<Charged>, ApiError> {
     caller.require_user(UserId(user))?;
     let amount = Money(request.body.amount);
-    let (at, balance) = state
-        .booking
-        .charge(&caller, UserId(user), amount, request.key)
-        .await?;
+    let (user, key) = (UserId(user), request.key);
+    let charge = async move { state.booking.charge(&caller, user, amount, key).await };
+    let (at, balance) = to_the_end(charge).await?;
     Ok(axum::Json(Charged {
         timestamp: iso8601(at),
         balance: balance.0,

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -53,6 +54,19 @@ impl Default for Limits {
 /// Largest request body, in bytes.
 pub const BODY_LIMIT: usize = 16 * 1024;
 
+/// Runs a use case to its end, even when its client goes away or the request's time is up: once it is
+/// committed, what follows from it (a token used up, a counter) must follow.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(done) => done,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only the end of the whole process cancels it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 /// What the public handlers share.
 #[derive(Clone)]
 pub struct AppState {
@@ -62,7 +76,6 @@ pub struct AppState {
 
 /// The public ticketing API. The route table is this function, and the OpenAPI document is made
 /// from it.
-#[must_use]
 pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits) -> Router {
     let state = AppState {
         booking,

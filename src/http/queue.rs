@@ -6,7 +6,7 @@ use http::{HeaderName, StatusCode};
 
 use super::extract::{Json, Poller};
 use super::openapi::refusals;
-use super::{ApiError, AppState};
+use super::{ApiError, AppState, to_the_end};
 use crate::api::WAIT_TOKEN;
 use crate::api::ticketing::{QueueEntry, RegisterRequest, WaitStatus};
 use crate::booking::{QueueStatus, QueueView, UserId};
@@ -30,7 +30,8 @@ pub(super) async fn register(
     State(state): State<AppState>,
     Json(request): Json<RegisterRequest>,
 ) -> Result<Response, ApiError> {
-    let registered = state.booking.register(UserId(request.user_id)).await?;
+    let user = UserId(request.user_id);
+    let registered = to_the_end(async move { state.booking.register(user).await }).await?;
     let header = [(HeaderName::from_static(WAIT_TOKEN), registered.token)];
     Ok((
         StatusCode::CREATED,

@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::extract::{Holder, Key, Keyed, Path};
 use super::openapi::refusals;
-use super::{ApiError, AppState};
+use super::{ApiError, AppState, to_the_end};
 use crate::api::ticketing::{Paid, ReserveRequest, Reserved};
 use crate::booking::{
     ConcertId, PerformanceDateId, ReservationId, ReserveWish, SeatId, Timestamp, UserId,
@@ -45,7 +45,7 @@ pub(super) async fn reserve(
         user: UserId(user_id),
         key: request.key,
     };
-    let held = state.booking.reserve(&caller, wish).await?;
+    let held = to_the_end(async move { state.booking.reserve(&caller, wish).await }).await?;
     let answer = Reserved {
         reservation_id: held.id.0,
         expires_at: iso8601(held.expires_at),
@@ -71,10 +71,8 @@ pub(super) async fn cancel(
     Path(reservation): Path<i64>,
 ) -> Result<StatusCode, ApiError> {
     caller.require_active()?;
-    state
-        .booking
-        .cancel(&caller, ReservationId(reservation))
-        .await?;
+    let id = ReservationId(reservation);
+    to_the_end(async move { state.booking.cancel(&caller, id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -99,10 +97,8 @@ pub(super) async fn pay(
     Key(key): Key,
 ) -> Result<axum::Json<Paid>, ApiError> {
     caller.require_user(UserId(user))?;
-    state
-        .booking
-        .pay(&caller, ReservationId(reservation), key)
-        .await?;
+    let id = ReservationId(reservation);
+    to_the_end(async move { state.booking.pay(&caller, id, key).await }).await?;
     Ok(axum::Json(Paid {
         reservation_id: reservation,
     }))
