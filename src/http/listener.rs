@@ -1,6 +1,5 @@
 //! A listener: connections in, each bounded in number, header size and time, drained at the end.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::patience::WriteTimeout;
+
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -23,6 +24,8 @@ pub struct Bounds {
     /// From a connection's last answer to the end of its next request's header. Longer than any
     /// `pollAfterMs` of the reference rehearsal, so that waiting users keep their connection.
     pub header_timeout: Duration,
+    /// An answer of which the client takes nothing for this long is given up, with its connection.
+    pub write_timeout: Duration,
     /// What is under way at the end is given this long.
     pub drain: Duration,
 }
@@ -32,6 +35,7 @@ impl Default for Bounds {
         Bounds {
             connections: 19_000,
             header_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }
@@ -51,8 +55,7 @@ pub async fn serve(
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)
-        .max_buf_size(64 * 1024)
-        .pipeline_flush(true);
+        .max_buf_size(64 * 1024);
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -76,14 +79,10 @@ pub async fn serve(
         drop(stream.set_nodelay(true));
         let router = router.clone();
         let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-            let router = router.clone();
-            async move {
-                let answer = router.oneshot(request.map(Body::new)).await;
-                answer.or_else(|never: Infallible| match never {})
-                    as Result<http::Response<Body>, Infallible>
-            }
+            router.clone().oneshot(request.map(Body::new))
         });
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(WriteTimeout::new(stream, bounds.write_timeout));
+        let connection = graceful.watch(builder.serve_connection(stream, service));
         tokio::spawn(async move {
             // How a client's connection ended is the client's business.
             drop(connection.await);

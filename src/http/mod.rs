@@ -14,6 +14,7 @@ pub mod listener;
 mod middleware;
 mod openapi;
 pub mod ops;
+mod patience;
 mod queue;
 mod reservations;
 
