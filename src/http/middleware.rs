@@ -10,7 +10,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
@@ -110,8 +110,10 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
             .headers_mut()
             .insert(HeaderName::from_static(TRACE_ID), value);
     }
+    // What did not come in time is not waited for again.
+    let late = response.status() == StatusCode::REQUEST_TIMEOUT;
     if let Some(leftover) = leftover
-        && !leftover.discard().await
+        && (late || !leftover.discard().await)
     {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);

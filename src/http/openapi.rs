@@ -24,9 +24,9 @@ use crate::api::{ErrorCode, IDEMPOTENCY_KEY, Problem};
     info(
         title = "concertctl ticketing API",
         description = "Queue for an on-sale, look at seats, reserve, charge and pay.\n\n\
-            Errors are RFC 9457 problem documents with a stable code. What is not HTTP/1, has a header \
-            that does not arrive in time or is larger than 64 KiB is answered by the connection itself: \
-            400, 408, 414 or 431 without a body, or not at all, and the connection is closed. An unknown \
+            Errors are RFC 9457 problem documents with a stable code. What is not HTTP/1, or has \
+            a header that is too large or does not arrive in time, is answered by the connection itself: \
+            400, 414 or 431 without a body, or not at all, and the connection is closed. An unknown \
             path is a 404 `route.unknown`, an unknown method of a path a 405 `route.method`."
     ),
     components(schemas(Problem, ErrorCode))
