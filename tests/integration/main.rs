@@ -12,6 +12,7 @@ mod console;
 mod console_rehearsal;
 mod durability;
 mod fake_sources;
+mod hostile;
 mod load_cli;
 mod load_faults;
 mod load_mimic;

@@ -1,0 +1,454 @@
+//! Clients that mean harm or know no better: the server goes on serving the others, and nothing of
+//! them stays behind.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::process::ServerProcess;
+use crate::support::{TestServer, User, eventually, profile, seed};
+
+/// A connection without any HTTP of its own.
+struct Raw(TcpStream);
+
+impl Raw {
+    async fn to(url: &str) -> Raw {
+        let address = url.strip_prefix("http://").unwrap();
+        Raw(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Connects and sends. A server that hangs up meanwhile is no error here.
+    async fn sending(url: &str, bytes: &[u8]) -> Raw {
+        let mut raw = Raw::to(url).await;
+        let _ = raw.0.write_all(bytes).await;
+        raw
+    }
+
+    /// All that comes until the server closes or resets, within `patience`.
+    async fn rest(&mut self, patience: Duration) -> Option<String> {
+        let mut bytes = Vec::new();
+        let read = self.0.read_to_end(&mut bytes);
+        let ended = tokio::time::timeout(patience, read).await.is_ok();
+        ended.then(|| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The next answer's status, header and body, by its content length.
+    async fn answer(&mut self) -> (u16, String, String) {
+        let read = async {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(self.0.read_u8().await.expect("an answer"));
+            }
+            let head = String::from_utf8(head).unwrap().to_lowercase();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .map_or(0, |length| length.parse().unwrap());
+            let mut body = vec![0; length];
+            self.0.read_exact(&mut body).await.unwrap();
+            (status(&head), head, String::from_utf8(body).unwrap())
+        };
+        tokio::time::timeout(Duration::from_secs(20), read)
+            .await
+            .expect("an answer in time")
+    }
+}
+
+fn status(answer: &str) -> u16 {
+    let status = answer.split(' ').nth(1);
+    status
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_else(|| panic!("no answer: {answer:?}"))
+}
+
+/// Others are served promptly, and nothing is left under way.
+async fn others_are_served(server: &TestServer, id: i64) {
+    let started = Instant::now();
+    let user = server.registered(id).await;
+    assert_eq!(user.poll().await.status, 200);
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(5), "others wait: {took:?}");
+}
+
+async fn nothing_is_left(server: &TestServer) {
+    eventually("no request is left under way", || async {
+        (server.active_requests().await == 0).then_some(())
+    })
+    .await;
+}
+
+async fn with_bounds(change: impl FnOnce(&mut concertctl::settings::ServeSettings)) -> TestServer {
+    let server = TestServer::with(change).await;
+    seed(&server.ops, &profile(1, 5, 50)).await;
+    server
+}
+
+const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_dribble_their_header_are_cut_and_hold_up_nobody() {
+    let server = with_bounds(|settings| {
+        settings.bounds.header_timeout = Duration::from_millis(1_500);
+    })
+    .await;
+    let mut dribblers = Vec::new();
+    for _ in 0..100 {
+        let mut raw = Raw::to(&server.api).await;
+        dribblers.push(tokio::spawn(async move {
+            let started = Instant::now();
+            // Far longer than the time-out, were it not for the time-out.
+            for byte in LIVE.repeat(10).bytes().filter(|byte| *byte != b'\n') {
+                if raw.0.write_all(&[byte]).await.is_err() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            started.elapsed()
+        }));
+    }
+    others_are_served(&server, 1).await;
+    for dribbler in dribblers {
+        let held = dribbler.await.unwrap();
+        assert!(held < Duration::from_secs(10), "held for {held:?}");
+    }
+    others_are_served(&server, 2).await;
+    nothing_is_left(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_arrive_in_time_is_answered_408() {
+    let server = with_bounds(|settings| {
+        settings.limits.body_timeout = Duration::from_millis(400);
+    })
+    .await;
+    let head = "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let stalled = format!("{head}content-length: 12\r\n\r\n{{\"u");
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n2\r\n{{\"\r\n");
+    for begun in [stalled, chunked] {
+        let mut raw = Raw::sending(&server.api, begun.as_bytes()).await;
+        let (status, head, body) = raw.answer().await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (408, Some("request.timeout"))
+        );
+        assert!(head.contains("connection: close"), "{head}");
+        let rest = raw.rest(Duration::from_secs(10)).await;
+        assert_eq!(rest.as_deref(), Some(""), "the connection ends");
+    }
+    // A byte now and then does not buy more time.
+    let mut raw = Raw::sending(&server.api, head.as_bytes()).await;
+    let length = b"content-length: 16000\r\n\r\n";
+    raw.0.write_all(length).await.unwrap();
+    let (mut read, mut write) = raw.0.into_split();
+    let dribbling = tokio::spawn(async move {
+        while write.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut begun = [0; 12];
+    let read = read.read_exact(&mut begun);
+    let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+    read.expect("an answer while dribbling").unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 408");
+    dribbling.await.unwrap();
+    others_are_served(&server, 1).await;
+    nothing_is_left(&server).await;
+    server.stop().await;
+}
+
+/// Each connection of a test takes a file of this process.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_idle_connections_keep_nobody_waiting() {
+    raise_file_limit();
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    seed(&server.ops, &profile(1, 5, 50)).await;
+    let mut idle = Vec::new();
+    for at in 0..2_000 {
+        let mut raw = Raw::to(&server.api).await;
+        if at % 2 == 0 {
+            // Half of them have asked something before.
+            raw.0.write_all(LIVE.as_bytes()).await.unwrap();
+            assert_eq!(raw.answer().await.0, 200);
+        }
+        idle.push(raw);
+    }
+    let started = Instant::now();
+    let mut user = server.user(1);
+    assert_eq!(user.register().await.status, 201);
+    assert_eq!(user.poll().await.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(3));
+    // And the idle ones can still be used.
+    let last = idle.last_mut().unwrap();
+    last.0.write_all(LIVE.as_bytes()).await.unwrap();
+    assert_eq!(last.answer().await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_beyond_the_bound_on_connections_passes_and_leaves_room_again() {
+    let server = with_bounds(|settings| {
+        settings.bounds.connections = 50;
+        settings.bounds.header_timeout = Duration::from_secs(1);
+    })
+    .await;
+    let mut flood = Vec::new();
+    for _ in 0..200 {
+        flood.push(Raw::to(&server.api).await);
+    }
+    // All but fifty wait in the backlog; each round of fifty is cut after a second.
+    let mut user = User::new(&server.api, 1);
+    let answer = user.register().await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert_eq!(server.status().await.queue.registered, 1, "operations too");
+    drop(flood);
+    others_are_served(&server, 2).await;
+    nothing_is_left(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_never_read_their_answers_are_cut() {
+    let server = with_bounds(|settings| {
+        settings.bounds.connections = 2;
+        settings.bounds.write_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let asked = "GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n".repeat(1_000);
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        let mut raw = Raw::to(&server.api).await;
+        let write = raw.0.write_all(asked.as_bytes());
+        // The server takes no more requests than it gets rid of answers.
+        let _ = tokio::time::timeout(Duration::from_millis(200), write).await;
+        silent.push(raw);
+    }
+    // Both places are taken until the two are cut.
+    others_are_served(&server, 1).await;
+    nothing_is_left(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_is_refused_and_harms_nobody() {
+    let server = with_bounds(|_| {}).await;
+    let many: String = (0..200).map(|at| format!("x-{at}: y\r\n")).collect();
+    let many = format!("GET /concerts HTTP/1.1\r\nhost: a\r\n{many}\r\n");
+    let mut raw = Raw::sending(&server.api, many.as_bytes()).await;
+    assert_eq!(raw.answer().await.0, 431);
+    let vast = "x".repeat(1024 * 1024);
+    for request in [
+        format!("GET /concerts HTTP/1.1\r\nhost: a\r\nx: {vast}\r\n\r\n"),
+        format!("GET /{vast} HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ] {
+        let mut raw = Raw::sending(&server.api, request.as_bytes()).await;
+        let rest = raw.rest(Duration::from_secs(10)).await;
+        let rest = rest.expect("the connection is closed");
+        // The answer may be overtaken by the reset of what was sent beyond the bound.
+        assert!(
+            rest.is_empty() || [414, 431].contains(&status(&rest)),
+            "{rest}"
+        );
+    }
+    let big = "x".repeat(80 * 1024);
+    let head = "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let body = format!("{head}content-length: {}\r\n\r\n{big}", big.len());
+    let mut raw = Raw::sending(&server.api, body.as_bytes()).await;
+    assert_eq!(raw.answer().await.0, 413);
+    raw.0.write_all(LIVE.as_bytes()).await.unwrap();
+    assert_eq!(raw.answer().await.0, 200, "the connection is still good");
+    let endless = format!("{head}transfer-encoding: chunked\r\n\r\n");
+    let mut raw = Raw::sending(&server.api, endless.as_bytes()).await;
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(65_536));
+    let mut sent = 0;
+    while raw.0.write_all(chunk.as_bytes()).await.is_ok() {
+        sent += chunk.len();
+        assert!(sent < 64 << 20, "an endless body is taken");
+    }
+    others_are_served(&server, 1).await;
+    nothing_is_left(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_http_is_refused_and_harms_nobody() {
+    let server = with_bounds(|settings| {
+        settings.bounds.header_timeout = Duration::from_secs(2);
+    })
+    .await;
+    let json = "host: a\r\ncontent-type: application/json\r\n";
+    let smuggled = format!("{LIVE}{LIVE}");
+    let requests = [
+        "\r\n\r\n\r\n\r\n".to_owned(),
+        "GET\r\n\r\n".to_owned(),
+        "GET /health/live HTTP/9.9\r\n\r\n".to_owned(),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nhost : a\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\na: \u{0}\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\na: b\r\n folded\r\n\r\n".to_owned(),
+        format!("POST /queue HTTP/1.1\r\n{json}content-length: -1\r\n\r\n"),
+        format!("POST /queue HTTP/1.1\r\n{json}content-length: 99999999999999999999\r\n\r\n"),
+        format!(
+            "POST /queue HTTP/1.1\r\n{json}content-length: 5\r\ncontent-length: 6\r\n\r\n12345"
+        ),
+        format!("POST /queue HTTP/1.1\r\n{json}transfer-encoding: chunked\r\n\r\nZZ\r\n"),
+        format!(
+            "POST /queue HTTP/1.1\r\n{json}transfer-encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFF\r\n"
+        ),
+        format!("POST /queue HTTP/1.1\r\n{json}transfer-encoding: gzip\r\n\r\n{smuggled}"),
+        format!(
+            "POST /queue HTTP/1.1\r\n{json}content-length: {}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            smuggled.len()
+        ),
+    ];
+    let mut all: Vec<Vec<u8>> = requests.map(String::into_bytes).into();
+    all.push([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3].repeat(20));
+    all.push((0..=255).cycle().take(4_096).collect());
+    all.push(vec![0; 4_096]);
+    for bytes in all {
+        for url in [&server.api, &server.ops_url] {
+            let shown = String::from_utf8_lossy(&bytes).into_owned();
+            let mut raw = Raw::sending(url, &bytes).await;
+            let _ = raw.0.shutdown().await;
+            let rest = raw.rest(Duration::from_secs(10)).await;
+            let rest = rest.unwrap_or_else(|| panic!("not closed after {shown:?}"));
+            for line in rest.lines().filter(|line| line.starts_with("HTTP/1.")) {
+                let status = status(line);
+                assert!((400..500).contains(&status), "{status} for {shown:?}");
+            }
+        }
+    }
+    others_are_served(&server, 1).await;
+    nothing_is_left(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_pipelining_and_half_closed_clients_are_served() {
+    let server = with_bounds(|_| {}).await;
+    let mut old = Raw::sending(&server.api, b"GET /health/live HTTP/1.0\r\n\r\n").await;
+    let rest = old.rest(Duration::from_secs(10)).await;
+    let rest = rest.expect("HTTP/1.0 connections end with the answer");
+    assert_eq!(status(&rest), 200);
+
+    let mut pipelined = String::new();
+    for at in 0..100 {
+        pipelined.push_str(&format!("GET /nowhere/{at} HTTP/1.1\r\nhost: a\r\n\r\n"));
+    }
+    let mut raw = Raw::sending(&server.api, pipelined.as_bytes()).await;
+    for at in 0..100 {
+        let (status, _, body) = raw.answer().await;
+        assert_eq!(status, 404);
+        assert!(
+            body.contains(&format!("/nowhere/{at} ")),
+            "in order: {body}"
+        );
+    }
+
+    // The beginning of the next request does not hold the answer to this one back.
+    let begun = format!("{LIVE}GET /health");
+    let mut raw = Raw::sending(&server.api, begun.as_bytes()).await;
+    assert_eq!(raw.answer().await.0, 200);
+
+    // To hang up one way is taken as hanging up: the answer may be lost, the connection ends.
+    let mut half = Raw::sending(&server.api, LIVE.as_bytes()).await;
+    half.0.shutdown().await.unwrap();
+    let rest = half.rest(Duration::from_secs(10)).await;
+    let rest = rest.expect("the connection ends");
+    assert!(rest.is_empty() || status(&rest) == 200, "{rest}");
+    nothing_is_left(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_goes_away_in_the_middle_leaves_nothing_under_way() {
+    let server = with_bounds(|settings| {
+        // What ends the requests here must not be a time-out.
+        settings.limits.body_timeout = Duration::from_secs(600);
+        settings.limits.request_timeout = Duration::from_secs(600);
+    })
+    .await;
+    let begun = "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+        content-length: 100\r\n\r\n{\"userId\"";
+    let mut gone = Vec::new();
+    for _ in 0..20 {
+        gone.push(Raw::sending(&server.api, begun.as_bytes()).await);
+    }
+    eventually("all are under way", || async {
+        (server.active_requests().await == 20).then_some(())
+    })
+    .await;
+    drop(gone);
+    nothing_is_left(&server).await;
+    assert_eq!(server.status().await.queue.registered, 0);
+    others_are_served(&server, 1).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_whose_client_went_away_uses_the_token_up_all_the_same() {
+    let server = TestServer::seeded(1, 100, 100).await;
+    let mut users = Vec::new();
+    for id in 1..=100 {
+        users.push((server.registered(id).await, 0));
+    }
+    for (user, reservation) in &mut users {
+        user.until_active().await;
+        *reservation = user.reserved(user.id).await;
+        assert_eq!(user.charge(1_000.into()).await.status, 200);
+    }
+    for (user, reservation) in &users {
+        let request = format!(
+            "POST /users/{}/reservations/{reservation}/pay HTTP/1.1\r\nhost: a\r\nwait-token: {}\r\n\r\n",
+            user.id,
+            user.token.as_deref().unwrap()
+        );
+        // Gone as soon as it has asked.
+        drop(Raw::sending(&server.api, request.as_bytes()).await);
+    }
+    nothing_is_left(&server).await;
+    // A payment that was begun is ended within this; then as many are paid as tokens are used up.
+    eventually("every payment used its token up", || async {
+        let mut expired = 0;
+        for (user, _) in &users {
+            expired += u64::from(user.queue_status().await == "EXPIRED");
+        }
+        let paid = server.audit().await.reservations_paid;
+        (paid > 0 && paid == expired).then_some(())
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_requests_than_can_be_under_way_are_told_to_come_back() {
+    let server = with_bounds(|settings| settings.limits.in_flight = 10).await;
+    let begun = "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+        content-length: 100\r\n\r\n{\"userId\"";
+    let mut under_way = Vec::new();
+    for _ in 0..10 {
+        under_way.push(Raw::sending(&server.api, begun.as_bytes()).await);
+    }
+    eventually("ten are under way", || async {
+        (server.active_requests().await == 10).then_some(())
+    })
+    .await;
+    let refused = server.stranger(1).register().await;
+    assert_eq!(refused.problem(), (503, "service.overloaded".to_owned()));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    drop(under_way);
+    nothing_is_left(&server).await;
+    others_are_served(&server, 1).await;
+    server.stop().await;
+}
