@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use concertctl::embedded::loki::{LokiConfig, LokiStore, QueryLimits, routes};
 use concertctl::telemetry::logs;
@@ -831,41 +831,6 @@ async fn records_of_the_log_arrive_with_their_labels() {
     assert_eq!(stream["level"], "warn");
     assert_eq!(stream["message"], "pool exhausted");
     assert_eq!(stream["level_extracted"], "WARN");
-}
-
-/// `cargo test --release --test integration -- --ignored --nocapture a_million_lines`
-#[tokio::test]
-#[ignore = "a measurement, not a test"]
-async fn a_million_lines_are_searched_in_a_moment() {
-    let server = Server::start(LokiConfig {
-        max_bytes: 512 << 20,
-        ..LokiConfig::default()
-    })
-    .await;
-    for n in 0..1_000_000i64 {
-        let line = format!(
-            "{{\"timestamp\":\"2023-11-14T22:13:20.123456Z\",\"level\":\"INFO\",\"trace_id\":\"{n:032x}\",\"span_id\":\"{n:016x}\",\"parent_span_id\":null,\"service_name\":\"concertctl-api\",\"message\":\"request\",\"additional_data\":{{\"target\":\"concertctl::http\",\"method\":\"GET\",\"route\":\"/api/v1/queue\",\"status\":200,\"duration_ms\":0.731}}}}"
-        );
-        server.store.push(
-            &[("level", "info"), ("service_name", "concertctl-api")],
-            T0 + n * 1000,
-            &line,
-        );
-    }
-    assert_eq!(server.store.stats().lines, 1_000_000);
-    for query in [
-        r#"{level="info"} |= "nothere""#,
-        r#"{level="info"} | json | trace_id="00000000000000000000000000000007""#,
-        r#"sum by (level) (count_over_time({level="info"}[1m]))"#,
-    ] {
-        let started = Instant::now();
-        let data = server.range(query, &[]).await;
-        let took = started.elapsed();
-        eprintln!(
-            "{query}: {took:?}, {} lines",
-            data["stats"]["summary"]["totalLinesProcessed"]
-        );
-    }
 }
 
 proptest! {

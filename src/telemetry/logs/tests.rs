@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tracing::subscriber::with_default;
@@ -371,54 +371,4 @@ fn an_unwritable_log_file_is_named_in_the_error() {
         format!("{error:#}").contains("/no/such/dir/log"),
         "{error:#}"
     );
-}
-
-/// `cargo test --release -- --ignored --nocapture cost_of`
-#[test]
-#[ignore = "a measurement, not a test"]
-#[allow(clippy::print_stdout)]
-fn cost_of_an_access_record() {
-    let mut large = config(LogOutput::None);
-    large.queue = 2_000_000;
-    let (subscriber, logs) = build(large).unwrap();
-    with_default(subscriber, || {
-        let n = 300_000u32;
-        for round in 0..3 {
-            let started = Instant::now();
-            for _ in 0..n {
-                info!(
-                    method = "GET",
-                    route = "/api/v1/queue",
-                    status = 200u64,
-                    duration_ms = 0.731,
-                    user = "0191d2c0-7a6e-7000-8000-000000000001",
-                    "request"
-                );
-            }
-            println!("{round}: outside a span: {:?}", started.elapsed() / n);
-            let started = Instant::now();
-            for _ in 0..n {
-                TraceContext::fresh()
-                    .span("GET /api/v1/queue")
-                    .in_scope(|| {
-                        info!(
-                            method = "GET",
-                            route = "/api/v1/queue",
-                            status = 200u64,
-                            duration_ms = 0.731,
-                            user = "0191d2c0-7a6e-7000-8000-000000000001",
-                            "request"
-                        );
-                    });
-            }
-            println!("{round}: with a request span: {:?}", started.elapsed() / n);
-            let started = Instant::now();
-            for _ in 0..n {
-                debug!(method = "GET", "request");
-            }
-            println!("{round}: disabled: {:?}", started.elapsed() / n);
-            assert!(logs.flush(WAIT));
-        }
-        println!("dropped {}", logs.dropped());
-    });
 }

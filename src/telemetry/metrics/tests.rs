@@ -133,34 +133,3 @@ fn two_services_in_one_process_count_apart() {
     assert_has(&one, "concert_queue_registered_total 5");
     assert_has(&two, "concert_queue_registered_total 0");
 }
-
-/// `cargo test --release -- --ignored --nocapture cost_of`
-#[test]
-#[ignore = "a measurement, not a test"]
-#[allow(clippy::print_stdout)]
-fn cost_of_a_request() {
-    let metrics = Metrics::new().unwrap();
-    let route = metrics.route("GET", "/api/v1/queue");
-    let started = std::time::Instant::now();
-    let n = 5_000_000u32;
-    for _ in 0..n {
-        route.start();
-        route.finish(200, Duration::from_micros(700));
-    }
-    println!("start + finish: {:?}", started.elapsed() / n);
-    let started = std::time::Instant::now();
-    for _ in 0..n {
-        metrics.db_operation("reservation.insert", Duration::from_micros(700));
-    }
-    println!("db_operation: {:?}", started.elapsed() / n);
-    let started = std::time::Instant::now();
-    for _ in 0..n {
-        metrics.reservation(ReservationOutcome::Reserved);
-    }
-    println!("reservation: {:?}", started.elapsed() / n);
-    let started = std::time::Instant::now();
-    for _ in 0..100 {
-        std::hint::black_box(metrics.render());
-    }
-    println!("render: {:?}", started.elapsed() / 100);
-}
