@@ -139,16 +139,18 @@ pub fn token_key(data_dir: &Path) -> io::Result<TokenKey> {
 
 /// 256 random bits in hex.
 fn secret(file: &Path) -> io::Result<String> {
+    let name = file.display();
+    let unfit = |why: &str| {
+        let why = format!("{name} {why}: remove it to have a new one made");
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    };
     match std::fs::read_to_string(file) {
         // An empty or cut file must not become a secret that anybody guesses.
         Ok(text) if text.trim().len() < TokenKey::MIN_BYTES => {
-            let name = file.display();
-            let why = format!(
-                "{name} holds fewer than {} characters: remove it to have a new one made",
-                TokenKey::MIN_BYTES
-            );
-            Err(io::Error::new(io::ErrorKind::InvalidData, why))
+            let least = TokenKey::MIN_BYTES;
+            Err(unfit(&format!("holds fewer than {least} characters")))
         }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(unfit("is not text")),
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let bytes: [u8; 32] = rand::random();
@@ -156,6 +158,6 @@ fn secret(file: &Path) -> io::Result<String> {
             write_atomically(file, text.as_bytes())?;
             Ok(text)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
     }
 }

@@ -1,5 +1,8 @@
 -- One file holds one dataset and everything that happened in it.
 
+-- "conc": marks the file as ours, so that somebody else's database is never taken for one.
+PRAGMA application_id = 0x636f6e63;
+
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL

@@ -54,7 +54,6 @@ impl Datasets {
         options: Options,
         metrics: Metrics,
     ) -> anyhow::Result<Arc<Datasets>> {
-        dir.sweep()?;
         let current = dir.current()?;
         let runtime = tokio::runtime::Handle::current();
         let seeding = Mutex::new(None);
@@ -73,6 +72,8 @@ impl Datasets {
             })?;
             datasets.booking.install(Some(Arc::new(world)));
         }
+        // Only now: while the dataset in force cannot be used, what looks left over may be needed.
+        datasets.dir.sweep()?;
         Ok(Arc::new(datasets))
     }
 

@@ -27,7 +27,9 @@ pub enum DataDirError {
     )]
     InUse(PathBuf),
     /// `CURRENT` is not as we write it.
-    #[error("{0} does not name a dataset; remove it and seed again with `concertctl seed`")]
+    #[error(
+        "{0} does not name a dataset: write the name of the file in datasets/ there (16 hex digits), or remove it and seed again with `concertctl seed`"
+    )]
     BadPointer(PathBuf),
 }
 
@@ -81,10 +83,13 @@ impl DataDir {
         match fs::read_to_string(&pointer) {
             Ok(name) => {
                 let name = name.trim();
-                if u64::from_str_radix(name, 16).is_err() {
+                if name.len() != 16 || !name.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                     return Err(DataDirError::BadPointer(pointer));
                 }
                 Ok(Some(self.root.join("datasets").join(format!("{name}.db"))))
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(DataDirError::BadPointer(pointer))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.unusable(error)),
@@ -112,11 +117,15 @@ impl DataDir {
     }
 
     /// Removes every dataset but the one in force: leftovers of interruptions, and the one before.
+    /// Where the one in force is missing nothing is removed: it may be the pointer that is wrong.
     ///
     /// # Errors
     /// [`DataDirError`].
     pub fn sweep(&self) -> Result<(), DataDirError> {
         let current = self.current()?;
+        if current.as_ref().is_some_and(|file| !file.exists()) {
+            return Ok(());
+        }
         let kept = current
             .as_deref()
             .and_then(Path::file_stem)

@@ -60,6 +60,7 @@ impl Default for Options {
 /// # Errors
 /// [`StoreError`].
 pub fn describe(file: &Path) -> Result<DatasetInfo, StoreError> {
+    schema::examine(file)?;
     schema::read_info(&schema::open_reader(file)?)
 }
 
@@ -98,6 +99,7 @@ impl SqliteStore {
     /// [`StoreError::Damaged`] when the file is not a database of ours, [`StoreError::Unavailable`]
     /// when it cannot be opened.
     pub fn open(file: &Path, options: Options, metrics: Metrics) -> Result<Self, StoreError> {
+        schema::examine(file)?;
         let mut connection = schema::open_writer(file)?;
         schema::migrate(&mut connection)?;
         let info = schema::read_info(&connection)?;

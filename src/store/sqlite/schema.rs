@@ -1,6 +1,8 @@
 //! Opening a file: settings of a connection, migrations, the dataset's description.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
@@ -18,6 +20,46 @@ impl From<rusqlite::Error> for StoreError {
             _ => StoreError::Unavailable(error.to_string()),
         }
     }
+}
+
+/// What `PRAGMA application_id` says in a file of ours: "conc".
+const APPLICATION_ID: u32 = 0x636f_6e63;
+
+/// Looks at a file from outside, before anything may change it: whether it is a database of ours and
+/// as long as it says. Offsets: the database header, <https://www.sqlite.org/fileformat2.html>.
+pub(super) fn examine(file: &Path) -> Result<(), StoreError> {
+    let unreadable = |error: io::Error| StoreError::Unavailable(error.to_string());
+    let mut opened = File::open(file).map_err(unreadable)?;
+    let mut header = [0_u8; 100];
+    let read = opened.read_exact(&mut header);
+    if read.is_err() || !header.starts_with(b"SQLite format 3\0") {
+        return Err(StoreError::Damaged("it is not a SQLite file".to_owned()));
+    }
+    let word = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    if word(68) != APPLICATION_ID {
+        return Err(StoreError::Damaged(
+            "it is a SQLite file of another program".to_owned(),
+        ));
+    }
+    known(word(60))?;
+    // Pages that are missing here may stand in the log until the next checkpoint.
+    let log = PathBuf::from(format!("{}-wal", file.display()));
+    if log.metadata().is_ok_and(|log| log.len() > 0) {
+        return Ok(());
+    }
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let length = opened.metadata().map_err(unreadable)?.len();
+    let expected = page * u64::from(word(28));
+    if length < expected {
+        let why = format!("it is cut short: {length} of {expected} bytes");
+        return Err(StoreError::Damaged(why));
+    }
+    Ok(())
 }
 
 /// The connection of the one writer.
@@ -50,17 +92,23 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// The number of migrations that ran, of those there are.
+fn known(version: u32) -> Result<usize, StoreError> {
+    let newest = MIGRATIONS.len();
+    usize::try_from(version)
+        .ok()
+        .filter(|done| *done <= newest)
+        .ok_or_else(|| {
+            StoreError::Unavailable(format!(
+                "the database has schema version {version}, this program knows up to {newest}: use a newer concertctl"
+            ))
+        })
+}
+
 /// Runs the migrations that this file has not seen.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let done: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let done = done as usize;
-    if done > MIGRATIONS.len() {
-        return Err(StoreError::Unavailable(format!(
-            "the database has schema version {done}, this program knows up to {}: use a newer concertctl",
-            MIGRATIONS.len()
-        )));
-    }
-    for (at, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (at, sql) in MIGRATIONS.iter().enumerate().skip(known(done)?) {
         let tx = connection.transaction()?;
         tx.execute_batch(sql)?;
         tx.pragma_update(None, "user_version", (at + 1) as u32)?;
