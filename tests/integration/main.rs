@@ -21,5 +21,6 @@ mod loki;
 mod openapi;
 mod promql_differential;
 mod protections;
+mod start_up;
 mod support;
 mod terminal;

@@ -135,13 +135,8 @@ impl TestServer {
         self.ops.lookup(request).await.unwrap()
     }
 
-    /// The gauge `http_server_active_requests`, as scraped.
     pub async fn active_requests(&self) -> i64 {
-        let text = User::new(&self.ops_url, 0).get("/metrics").await.text;
-        let named = |line: &&str| line.starts_with("http_server_active_requests");
-        let samples = text.lines().filter(named);
-        let values = samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        values.sum::<f64>() as i64
+        active_requests(&self.ops_url).await
     }
 
     /// A user that has not registered.
@@ -180,6 +175,15 @@ impl TestServer {
     pub async fn stop(mut self) {
         self.halt().await;
     }
+}
+
+/// The gauge `http_server_active_requests`, as scraped from an operations listener.
+pub async fn active_requests(ops_url: &str) -> i64 {
+    let text = User::new(ops_url, 0).get("/metrics").await.text;
+    let named = |line: &&str| line.starts_with("http_server_active_requests");
+    let samples = text.lines().filter(named);
+    let values = samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    values.sum::<f64>() as i64
 }
 
 pub fn ops_client(url: &str, token: &str) -> Ops {

@@ -43,6 +43,7 @@ pub struct ServerProcess {
     child: parking_lot::Mutex<Guard>,
     pub api: String,
     pub ops: Ops,
+    pub ops_url: String,
 }
 
 impl ServerProcess {
@@ -84,12 +85,17 @@ impl ServerProcess {
             child: child.into(),
             api: url("api_addr"),
             ops,
+            ops_url: url("ops_addr"),
         };
         eventually("the server answers", || async {
             server.ops.status().await.ok()
         })
         .await;
         server
+    }
+
+    pub async fn active_requests(&self) -> i64 {
+        super::active_requests(&self.ops_url).await
     }
 
     pub fn user(&self, id: i64) -> User {
@@ -121,5 +127,57 @@ impl ServerProcess {
             self.child.lock().0.try_wait().unwrap()
         })
         .await
+    }
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Asserts a failure that is said in one line, which names all of `named`.
+    pub fn failed_with(&self, code: i32, named: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.stderr.trim_end().lines().count(), 1, "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        for part in named {
+            assert!(self.stderr.contains(part), "no {part:?} in {self:?}");
+        }
+    }
+}
+
+/// Runs the program to its end.
+pub async fn run(args: &[&str]) -> Ended {
+    let mut command = concertctl();
+    command.args(args);
+    finish(command).await
+}
+
+/// Runs a command to its end, its output in files that no reader needs to empty.
+pub async fn finish(mut command: Command) -> Ended {
+    let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    command.stdout(stdout.try_clone().unwrap());
+    command.stderr(stderr.try_clone().unwrap());
+    let child = parking_lot::Mutex::new(Guard(command.spawn().unwrap()));
+    let status = eventually("the program ends", || async {
+        child.lock().0.try_wait().unwrap()
+    })
+    .await;
+    let text = |file: &mut std::fs::File| {
+        use std::io::{Read as _, Seek as _};
+        let mut bytes = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Ended {
+        code: status.code(),
+        stdout: text(&mut stdout),
+        stderr: text(&mut stderr),
     }
 }

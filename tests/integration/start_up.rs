@@ -1,0 +1,308 @@
+//! The real program, started where it cannot work: it says what, where and what to do, in one line,
+//! and leaves everything as it was. And its end: what is under way is finished.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash as _, Hasher as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::process::{Ended, ServerProcess, run};
+use crate::support::{eventually, profile, seed};
+
+/// `serve` on free ports, which is expected to end by itself.
+async fn serve(dir: &Path, more: &[&str]) -> Ended {
+    let mut args = vec!["serve", "--data-dir", dir.to_str().unwrap()];
+    if !more.contains(&"--api-addr") {
+        args.extend(["--api-addr", "127.0.0.1:0"]);
+    }
+    if !more.contains(&"--ops-addr") {
+        args.extend(["--ops-addr", "127.0.0.1:0"]);
+    }
+    args.extend(more);
+    run(&args).await
+}
+
+/// Every file below `dir` with a hash of its content.
+fn files(dir: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(found.insert(path.clone(), hash(&std::fs::read(&path).unwrap()))),
+            }
+        }
+    }
+    found
+}
+
+fn hash(content: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A directory with a small dataset, and the file that holds it.
+async fn seeded() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("profile.yaml");
+    std::fs::write(&file, profile(2, 50, 20)).unwrap();
+    let (file, data) = (file.to_str().unwrap(), dir.path().join("data"));
+    let ended = run(&["seed", file, "--data-dir", data.to_str().unwrap()]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let dataset = dataset_of(&data);
+    (dir, dataset)
+}
+
+fn dataset_of(data: &Path) -> PathBuf {
+    let name = std::fs::read_to_string(data.join("CURRENT")).unwrap();
+    data.join("datasets").join(format!("{}.db", name.trim()))
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_used_is_named_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a-file");
+    std::fs::write(&file, "mine").unwrap();
+    let taken = dir.path().join("taken");
+    std::fs::create_dir_all(taken.join("lock")).unwrap();
+    let odd = dir.path().join("odd");
+    std::fs::create_dir_all(&odd).unwrap();
+    std::fs::write(odd.join("datasets"), "mine too").unwrap();
+    let before = files(dir.path());
+    for bad in [
+        file.clone(),
+        file.join("below"),
+        taken,
+        odd,
+        "/proc/none".into(),
+    ] {
+        let ended = serve(&bad, &[]).await;
+        ended.failed_with(1, &[bad.to_str().unwrap(), "cannot be used", "--data-dir"]);
+        let args = ["seed", "demo", "--data-dir", bad.to_str().unwrap()];
+        let ended = run(&args).await;
+        ended.failed_with(1, &[bad.to_str().unwrap(), "cannot be used", "--data-dir"]);
+    }
+    assert_eq!(files(dir.path()), before);
+}
+
+#[tokio::test]
+async fn a_directory_or_a_port_that_another_server_holds_is_left_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    seed(&server.ops, &profile(1, 5, 5)).await;
+    let ended = serve(dir.path(), &[]).await;
+    ended.failed_with(1, &[dir.path().to_str().unwrap(), "in use", "--data-dir"]);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let address = server.api.strip_prefix("http://").unwrap();
+    for flag in ["--api-addr", "--ops-addr"] {
+        let ended = serve(elsewhere.path(), &[flag, address]).await;
+        ended.failed_with(1, &[address, "in use", flag]);
+    }
+    let mut user = server.user(1);
+    assert_eq!(user.register().await.status, 201, "the first goes on");
+    assert!(!elsewhere.path().join("server.json").exists());
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_of_this_machine_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = serve(dir.path(), &["--api-addr", "192.0.2.1:8080"]).await;
+    ended.failed_with(1, &["192.0.2.1:8080", "--api-addr"]);
+}
+
+#[tokio::test]
+async fn a_damaged_or_foreign_database_is_named_and_not_touched() {
+    let (dir, dataset) = seeded().await;
+    let data = dir.path().join("data");
+    let good = std::fs::read(&dataset).unwrap();
+    let other = dir.path().join("other.db");
+    rusqlite::Connection::open(&other)
+        .and_then(|other| {
+            other.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+        })
+        .unwrap();
+    let newer = dir.path().join("newer.db");
+    std::fs::write(&newer, &good).unwrap();
+    rusqlite::Connection::open(&newer)
+        .and_then(|newer| newer.pragma_update(None, "user_version", 99))
+        .unwrap();
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("empty", Vec::new(), "seed --replace"),
+        (
+            "cut in the middle",
+            good[..good.len() / 2].to_vec(),
+            "seed --replace",
+        ),
+        (
+            "without its last page",
+            good[..good.len() - 4_096].to_vec(),
+            "seed --replace",
+        ),
+        ("a cut header", good[..50].to_vec(), "seed --replace"),
+        ("garbage", vec![0xa5; 40_000], "seed --replace"),
+        (
+            "somebody else's",
+            std::fs::read(&other).unwrap(),
+            "seed --replace",
+        ),
+        (
+            "of a newer program",
+            std::fs::read(&newer).unwrap(),
+            "newer concertctl",
+        ),
+    ];
+    for (what, content, hint) in cases {
+        std::fs::write(&dataset, &content).unwrap();
+        // A leftover that a start would sweep: not before it knows what is what.
+        std::fs::write(data.join("datasets/00000000000000aa.db"), "left over").unwrap();
+        let first = serve(&data, &[]).await;
+        first.failed_with(1, &[dataset.to_str().unwrap(), hint]);
+        let before = files(&data);
+        assert_eq!(before[&dataset], hash(&content), "{what}: was changed");
+        serve(&data, &[]).await.failed_with(1, &[hint]);
+        assert_eq!(files(&data), before, "{what}: something was changed");
+        assert!(
+            before.len() >= 6,
+            "{what}: something was removed: {:?}",
+            before.keys()
+        );
+    }
+    std::fs::write(&dataset, &good).unwrap();
+    let server = ServerProcess::start(&data, &[]).await;
+    assert_eq!(
+        server.ops.status().await.unwrap().dataset.unwrap().seats,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_pointer_that_names_no_dataset_is_named_and_nothing_is_swept() {
+    let (dir, dataset) = seeded().await;
+    let data = dir.path().join("data");
+    for bad in ["", "\n", "zz", "../../etc/passwd", "00000000000000ff00"] {
+        std::fs::write(data.join("CURRENT"), bad).unwrap();
+        let ended = serve(&data, &[]).await;
+        ended.failed_with(1, &["CURRENT", "concertctl seed"]);
+        assert!(dataset.exists(), "{bad:?}");
+    }
+    std::fs::write(data.join("CURRENT"), [0xff, 0xfe]).unwrap();
+    serve(&data, &[]).await.failed_with(1, &["CURRENT"]);
+    // One that names a dataset which is not there: perhaps the pointer is wrong, not the rest.
+    std::fs::write(data.join("CURRENT"), "00000000000000ff\n").unwrap();
+    let ended = serve(&data, &[]).await;
+    ended.failed_with(1, &["00000000000000ff.db", "seed --replace"]);
+    assert!(dataset.exists(), "the dataset was swept");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_empty_cut_or_no_text_is_named_and_not_replaced() {
+    let (dir, _) = seeded().await;
+    let data = dir.path().join("data");
+    for name in ["ops-token", "token-key"] {
+        for bad in [&b""[..], b"short", b"\n\n\n", &[0xff; 64]] {
+            std::fs::write(data.join(name), bad).unwrap();
+            serve(&data, &[]).await.failed_with(1, &[name, "remove it"]);
+            assert_eq!(std::fs::read(data.join(name)).unwrap(), bad);
+        }
+        std::fs::remove_file(data.join(name)).unwrap();
+        std::fs::create_dir(data.join(name)).unwrap();
+        serve(&data, &[]).await.failed_with(1, &[name]);
+        std::fs::remove_dir(data.join(name)).unwrap();
+    }
+    let server = ServerProcess::start(&data, &[]).await;
+    assert!(server.ops.status().await.is_ok(), "made anew");
+}
+
+#[tokio::test]
+async fn a_log_file_that_cannot_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = serve(dir.path(), &["--log-file", "/proc/none/log"]).await;
+    ended.failed_with(1, &["/proc/none/log"]);
+    let ended = serve(dir.path(), &["--log", "a=b=c,,=="]).await;
+    assert!(matches!(ended.code, Some(1 | 2)), "{ended:?}");
+    assert!(
+        ended.stderr.contains("--log") || ended.stderr.contains("filter"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_command_line_that_is_wrong_exits_2_and_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (&["--no-such-flag"], "--no-such-flag"),
+        (&["--hold", "soon"], "--hold"),
+        (&["--hold=-5s"], "--hold"),
+        (&["--active", "15"], "--active"),
+        (&["--max-reservations", "0"], "--max-reservations"),
+        (&["--max-reservations=-1"], "--max-reservations"),
+        (&["--slow-query", ""], "--slow-query"),
+        (&["--api-addr", "nowhere"], "--api-addr"),
+        (&["--api-addr", "127.0.0.1:99999"], "--api-addr"),
+        (&["--scrape-interval", "1e9y"], "--scrape-interval"),
+    ];
+    for (more, named) in cases {
+        let ended = serve(dir.path(), more).await;
+        assert_eq!(ended.code, Some(2), "{more:?}: {ended:?}");
+        let first = ended.stderr.lines().next().unwrap_or_default();
+        assert!(first.contains(named), "{more:?}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    }
+    let ended = run(&["sevre"]).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("sevre") && ended.stderr.contains("serve"));
+    assert_eq!(files(dir.path()).len(), 0, "nothing was made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asked_to_stop_it_finishes_what_is_under_way_and_closes_the_port() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    seed(&server.ops, &profile(1, 5, 50)).await;
+    let address = server.api.strip_prefix("http://").unwrap().to_owned();
+    let mut under_way = Vec::new();
+    for id in 1..=20 {
+        let body = json!({ "userId": id }).to_string();
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST /queue HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        under_way.push((stream, body));
+    }
+    let idle = TcpStream::connect(&address).await.unwrap();
+    eventually("all are under way", || async {
+        (server.active_requests().await == 20).then_some(())
+    })
+    .await;
+
+    server.terminate();
+    eventually("nobody is let in any more", || async {
+        TcpStream::connect(&address).await.err()
+    })
+    .await;
+    for (mut stream, body) in under_way {
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    }
+    assert_eq!(server.exited().await.code(), Some(0));
+    drop(idle);
+    TcpListener::bind(&address).expect("the port is free");
+    let again = ServerProcess::start(dir.path(), &[]).await;
+    let registered = again.ops.status().await.unwrap().queue.registered;
+    assert_eq!(
+        registered, 20,
+        "what was acknowledged while stopping is kept"
+    );
+}
