@@ -109,6 +109,10 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError`]; then the one before is still in force.
     pub fn put_in_force(&self, epoch: Epoch) -> Result<(), DataDirError> {
+        // Before the pointer: it must not reach the disk without what it points to.
+        File::open(self.root.join("datasets"))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| self.unusable(error))?;
         write_atomically(
             &self.root.join("CURRENT"),
             format!("{:016x}\n", epoch.0).as_bytes(),

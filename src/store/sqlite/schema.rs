@@ -17,6 +17,12 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 StoreError::Damaged(error.to_string())
             }
+            Some(ErrorCode::DiskFull) => {
+                StoreError::Unavailable("the disk is full: make room on it".to_owned())
+            }
+            Some(ErrorCode::SystemIoFailure) => {
+                StoreError::Unavailable(format!("{error}: is the disk full or failing?"))
+            }
             _ => StoreError::Unavailable(error.to_string()),
         }
     }
