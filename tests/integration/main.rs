@@ -21,6 +21,7 @@ mod loki;
 mod openapi;
 mod promql_differential;
 mod protections;
+mod seeding;
 mod start_up;
 mod support;
 mod terminal;

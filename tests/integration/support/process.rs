@@ -1,5 +1,7 @@
 //! The real binary, in a process of its own that can be killed.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -158,26 +160,60 @@ pub async fn run(args: &[&str]) -> Ended {
     finish(command).await
 }
 
-/// Runs a command to its end, its output in files that no reader needs to empty.
-pub async fn finish(mut command: Command) -> Ended {
-    let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-    command.stdout(stdout.try_clone().unwrap());
-    command.stderr(stderr.try_clone().unwrap());
-    let child = parking_lot::Mutex::new(Guard(command.spawn().unwrap()));
-    let status = eventually("the program ends", || async {
-        child.lock().0.try_wait().unwrap()
-    })
-    .await;
-    let text = |file: &mut std::fs::File| {
-        use std::io::{Read as _, Seek as _};
-        let mut bytes = Vec::new();
-        file.rewind().unwrap();
-        file.read_to_end(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    Ended {
-        code: status.code(),
-        stdout: text(&mut stdout),
-        stderr: text(&mut stderr),
+/// Runs a command to its end.
+pub async fn finish(command: Command) -> Ended {
+    Running::start(command).ended().await
+}
+
+/// A run of the program, its output in files that no reader needs to empty.
+pub struct Running {
+    child: parking_lot::Mutex<Guard>,
+    stdout: File,
+    stderr: File,
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Running {
+        let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        command.stdout(stdout.try_clone().unwrap());
+        command.stderr(stderr.try_clone().unwrap());
+        let child = Guard(command.spawn().unwrap()).into();
+        Running {
+            child,
+            stdout,
+            stderr,
+        }
     }
+
+    pub fn pid(&self) -> u32 {
+        self.child.lock().0.id()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.child.lock().0.try_wait().unwrap().is_none()
+    }
+
+    /// SIGKILL. Returns when it is gone.
+    pub fn kill_9(self) {
+        drop(self);
+    }
+
+    pub async fn ended(self) -> Ended {
+        let status = eventually("the program ends", || async {
+            self.child.lock().0.try_wait().unwrap()
+        })
+        .await;
+        Ended {
+            code: status.code(),
+            stdout: text(self.stdout),
+            stderr: text(self.stderr),
+        }
+    }
+}
+
+fn text(mut file: File) -> String {
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
