@@ -207,9 +207,11 @@ async fn a_flood_beyond_the_bound_on_connections_passes_and_leaves_room_again() 
         flood.push(Raw::to(&server.api).await);
     }
     // All but fifty wait in the backlog; each round of fifty is cut after a second.
-    let mut user = User::new(&server.api, 1);
+    let (mut user, started) = (User::new(&server.api, 1), Instant::now());
     let answer = user.register().await;
     assert_eq!(answer.status, 201, "{}", answer.text);
+    let took = started.elapsed();
+    assert!(took > Duration::from_millis(500), "no bound held: {took:?}");
     assert_eq!(server.status().await.queue.registered, 1, "operations too");
     drop(flood);
     others_are_served(&server, 2).await;
