@@ -88,10 +88,16 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     // Each user has a connection; refused, the old limit holds and connections wait.
     let _ = crate::load::raise_file_limit();
     let running = crate::serve::start(args.settings(), &logs).await?;
-    stop_requested().await;
+    let why = tokio::select! {
+        () = stop_requested() => None,
+        why = running.ended() => Some(why),
+    };
     tracing::info!("stopping");
     running.stop().await;
     tracing::info!("stopped");
     logs.flush(Duration::from_secs(2));
-    Ok(())
+    match why {
+        None => Ok(()),
+        Some(why) => anyhow::bail!("the server ended: {why}"),
+    }
 }

@@ -3,6 +3,7 @@
 mod rehearse;
 
 use std::io::IsTerminal;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,13 +21,19 @@ use crate::tui::{Exit, Options, Screen, ServerEnded};
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
-/// Without --ops-url it attaches to a server on 127.0.0.1:8081 or, if there is none, starts one in
-/// this process, so that one command gives everything.
+/// Without --ops-url it attaches to a server on 127.0.0.1:8081, or where --ops-addr says, or, if there
+/// is none, starts one in this process, so that one command gives everything.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct TuiArgs {
     /// Operations listener of the server to attach to
     #[arg(long, visible_alias = "target", value_name = "URL")]
     ops_url: Option<String>,
+    /// Where the embedded server's operations listener is, or is to be [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "ops_url")]
+    ops_addr: Option<SocketAddr>,
+    /// Where the embedded server's ticketing API is to be [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "ops_url")]
+    api_addr: Option<SocketAddr>,
     /// Prometheus API to read metrics from [default: the operations listener]
     #[arg(long, value_name = "URL")]
     prometheus_url: Option<String>,
@@ -56,6 +63,9 @@ pub(super) struct TuiArgs {
     /// Break after the first frame, to show that the terminal is restored
     #[arg(long, hide = true)]
     panic_after_start: bool,
+    /// Break the embedded server after the start, to show that the terminal is restored
+    #[arg(long, hide = true)]
+    server_panic_after_start: bool,
 }
 
 fn screen(text: &str) -> Result<Screen, String> {
@@ -75,17 +85,21 @@ struct Embedded {
     running: Running,
 }
 
-/// Starts the server in this process, on the default addresses if they are free: then other
-/// commands find it.
+/// Starts the server in this process: where it was asked for, else on the default addresses, where
+/// other commands find it, else where there is room.
 ///
 /// # Errors
 /// Why it cannot start.
-async fn start_embedded(data_dir: &Path) -> anyhow::Result<Embedded> {
-    let free = |addr| std::net::TcpListener::bind(addr).is_ok();
-    let settings = if free(API_ADDR) && free(OPS_ADDR) {
-        ServeSettings::new(data_dir.to_owned())
-    } else {
-        ServeSettings::embedded(data_dir.to_owned())
+async fn start_embedded(data_dir: &Path, args: &TuiArgs) -> anyhow::Result<Embedded> {
+    let place = |asked: Option<SocketAddr>, default: SocketAddr| {
+        let free = || std::net::TcpListener::bind(default).is_ok();
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        asked.unwrap_or_else(|| if free() { default } else { anywhere })
+    };
+    let settings = ServeSettings {
+        api_addr: place(args.api_addr, API_ADDR),
+        ops_addr: place(args.ops_addr, OPS_ADDR),
+        ..ServeSettings::new(data_dir.to_owned())
     };
     // Standard output is the screen: the log goes to the embedded store only.
     let logs = logs::init(LogConfig {
@@ -128,16 +142,16 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
     let local = server_file(&data_dir);
     let found = match &args.ops_url {
         Some(url) => Some(url.clone()),
-        None => first_that_answers(local.as_ref()).await,
+        None => first_that_answers(args.ops_addr, local.as_ref()).await,
     };
     let embedded = match &found {
-        None if !args.once => Some(start_embedded(&data_dir).await?),
+        None if !args.once => Some(start_embedded(&data_dir, &args).await?),
         _ => None,
     };
     let ops_url = match (&embedded, found) {
         (Some(embedded), _) => embedded.ops_url.clone(),
         (None, Some(url)) => url,
-        (None, None) => OPS_ADDR.to_string(),
+        (None, None) => args.ops_addr.unwrap_or(OPS_ADDR).to_string(),
     };
     if let Some(embedded) = &embedded {
         token = Some(embedded.token.clone());
@@ -150,10 +164,13 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
     });
     let ended = embedded
         .as_ref()
-        .map(|_| Box::pin(std::future::pending()) as ServerEnded);
+        .map(|embedded| Box::pin(embedded.running.ended()) as ServerEnded);
     let options = options(&args, ops_url, token, ended);
     if args.once {
         return once(&options, load.as_ref()).await;
+    }
+    if let Some(embedded) = embedded.as_ref().filter(|_| args.server_panic_after_start) {
+        embedded.running.break_down();
     }
     let result = crate::tui::run(options, load).await;
     if let Some(embedded) = embedded {
@@ -172,9 +189,16 @@ fn server_file(data_dir: &Path) -> Option<ServerFile> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// A server to attach to: at the default address, or on this data directory.
-async fn first_that_answers(local: Option<&ServerFile>) -> Option<String> {
-    let places = [Some(OPS_ADDR), local.map(|file| file.ops_addr)];
+/// A server to attach to: where it was asked for; else at the default address, or on this data
+/// directory.
+async fn first_that_answers(
+    asked: Option<SocketAddr>,
+    local: Option<&ServerFile>,
+) -> Option<String> {
+    let places = match asked {
+        Some(_) => [asked, None],
+        None => [Some(OPS_ADDR), local.map(|file| file.ops_addr)],
+    };
     for place in places.into_iter().flatten() {
         if answers(&place.to_string()).await {
             return Some(place.to_string());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use parking_lot::Mutex;
 
+use super::parts::Parts;
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
 use crate::booking::{Booking, World, now};
@@ -29,6 +30,7 @@ pub(super) struct Datasets {
     options: Options,
     metrics: Metrics,
     seeding: Mutex<Option<Seeding>>,
+    parts: Parts,
     runtime: tokio::runtime::Handle,
 }
 
@@ -53,6 +55,7 @@ impl Datasets {
         booking: Arc<Booking>,
         options: Options,
         metrics: Metrics,
+        parts: Parts,
     ) -> anyhow::Result<Arc<Datasets>> {
         let current = dir.current()?;
         let runtime = tokio::runtime::Handle::current();
@@ -63,6 +66,7 @@ impl Datasets {
             options,
             metrics,
             seeding,
+            parts,
             runtime,
         };
         if let Some(file) = current {
@@ -82,6 +86,12 @@ impl Datasets {
         let opened =
             tokio::task::spawn_blocking(move || SqliteStore::open(&path, options, metrics)).await;
         let store = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        let (broke, parts) = (store.writer_broke(), self.parts.clone());
+        self.runtime.spawn(async move {
+            if broke.await {
+                parts.over("its database writer broke");
+            }
+        });
         World::load(store, self.booking.rules()).await
     }
 

@@ -5,6 +5,7 @@
 //! reach them through their listeners, like anybody.
 
 mod datasets;
+mod parts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::settings::{self, ServeSettings};
 use crate::store::data_dir::{DataDir, write_atomically};
 use crate::telemetry::{Logs, Metrics};
 use datasets::Datasets;
+use parts::Parts;
 
 /// Log records that may wait for the embedded log store.
 const LOG_BUFFER: usize = 65_536;
@@ -46,6 +48,7 @@ pub struct Running {
     operations: JoinHandle<bool>,
     work: Vec<JoinHandle<()>>,
     datasets: Arc<Datasets>,
+    parts: Parts,
 }
 
 /// Where a running server can be reached, for other commands on the same data directory
@@ -82,8 +85,15 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         move || logs.dropped()
     });
     let booking = Booking::new(settings.rules, key, metrics.clone());
-    let datasets =
-        Datasets::open(dir, Arc::clone(&booking), settings.store, metrics.clone()).await?;
+    let parts = Parts::new();
+    let datasets = Datasets::open(
+        dir,
+        Arc::clone(&booking),
+        settings.store,
+        metrics.clone(),
+        parts.clone(),
+    )
+    .await?;
     let file = serde_json::to_vec(&ServerFile { api_addr, ops_addr })?;
     write_atomically(&settings.data_dir.join(ServerFile::NAME), &file)?;
 
@@ -106,26 +116,53 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         ..settings.bounds
     };
     let mut work = stores.work;
-    work.push(tokio::spawn(booking::run_background(
-        Arc::clone(&booking),
-        stop.clone(),
-    )));
+    let asked = |stop: &CancellationToken| {
+        let stop = stop.clone();
+        move || stop.is_cancelled()
+    };
+    work.push(parts.run(
+        "clock of admissions and holds",
+        asked(&stop),
+        booking::run_background(Arc::clone(&booking), stop.clone()),
+    ));
     let running = Running {
         api_addr,
         ops_addr,
         ops_token,
-        public: tokio::spawn(serve(api, public, settings.bounds, stop.clone())),
-        operations: tokio::spawn(serve(ops, operations, ops_bounds, stop_ops.clone())),
+        public: parts.run(
+            "ticketing listener",
+            asked(&stop),
+            serve(api, public, settings.bounds, stop.clone()),
+        ),
+        operations: parts.run(
+            "operations listener",
+            asked(&stop_ops),
+            serve(ops, operations, ops_bounds, stop_ops.clone()),
+        ),
         stop,
         stop_ops,
         work,
         datasets,
+        parts,
     };
     tracing::info!(api = %api_addr, operations = %ops_addr, data = %settings.data_dir.display(), "serving");
     Ok(running)
 }
 
 impl Running {
+    /// Resolves with the reason when a part that the server cannot do without ends unasked: a
+    /// listener, the clock of admissions, the database writer. What is left of it can still be
+    /// stopped.
+    pub fn ended(&self) -> impl Future<Output = String> + Send + 'static {
+        self.parts.ended()
+    }
+
+    /// Cuts the operations listener off as a defect would, for tests of what [`Running::ended`]
+    /// leads to.
+    pub fn break_down(&self) {
+        self.operations.abort();
+    }
+
     /// Takes no more connections, finishes what is under way (10 s), closes the database.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -131,6 +131,12 @@ impl SqliteStore {
             .map(|version| version.load(Ordering::Acquire))
     }
 
+    /// Resolves when the writer has ended: whether it broke. Without it nothing can be changed any
+    /// more.
+    pub fn writer_broke(&self) -> impl Future<Output = bool> + Send + 'static {
+        self.writer.broke()
+    }
+
     /// Finishes what is under way and closes the file.
     pub async fn close(&self) {
         self.writer.close().await;

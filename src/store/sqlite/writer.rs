@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{DateVersions, Options};
 use crate::domain::PerformanceDateId;
@@ -49,6 +49,18 @@ pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     timeout: Duration,
+    broke: watch::Receiver<bool>,
+}
+
+/// Tells, when the writer's thread ends, whether that was a panic.
+struct Ending(watch::Sender<bool>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.send_replace(true);
+        }
+    }
 }
 
 impl Writer {
@@ -60,15 +72,28 @@ impl Writer {
         metrics: Metrics,
     ) -> Result<Writer, StoreError> {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let (ending, broke) = watch::channel(false);
+        let ending = Ending(ending);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(connection, receiver, &versions, &metrics, options))
+            .spawn(move || {
+                let _ending = ending;
+                run(connection, receiver, &versions, &metrics, options);
+            })
             .map_err(|error| StoreError::Unavailable(format!("writer thread: {error}")))?;
         Ok(Writer {
             queue: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
             timeout: options.timeout,
+            broke,
         })
+    }
+
+    /// Resolves when the thread has ended: whether it broke.
+    pub(super) fn broke(&self) -> impl Future<Output = bool> + Send + 'static {
+        let mut broke = self.broke.clone();
+        // The sender goes with the thread: an error is an end without a panic.
+        async move { broke.wait_for(|broke| *broke).await.is_ok() }
     }
 
     /// Runs `work`, which changes the database in at most one statement, and waits for its commit.
@@ -218,5 +243,34 @@ fn commit_group(
 fn fail(replies: &mut Vec<Reply>, why: &str) {
     for reply in replies.drain(..) {
         reply(Err(why.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> Writer {
+        let connection = Connection::open_in_memory().unwrap();
+        let versions = Arc::new(DateVersions::new(1));
+        let metrics = Metrics::new().unwrap();
+        Writer::start(connection, Options::default(), versions, metrics).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_breaks_says_so_and_one_that_is_closed_does_not() {
+        let broken = writer();
+        let broke = broken.broke();
+        let answer = broken.run::<()>("test", |_| {
+            assert!(std::hint::black_box(false), "breaks on purpose");
+            Ok(())
+        });
+        assert!(matches!(answer.await, Err(StoreError::Unavailable(_))));
+        assert!(broke.await);
+
+        let closed = writer();
+        let broke = closed.broke();
+        closed.close().await;
+        assert!(!broke.await);
     }
 }
