@@ -110,7 +110,8 @@ impl Default for AlertForm {
             name: "OperatorAlert".into(),
             severity: 1,
             summary: String::new(),
-            focus: 0,
+            // The only field that has to be filled in.
+            focus: FORM_FIELDS - 1,
             wrong: None,
         }
     }

@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::event::Event;
-use super::model::{Plan, Source, Zoom};
+use super::model::{Plan, Source};
 use super::series::QueryAnswer;
 use super::tail;
+use super::window::Zoom;
 use crate::clients::ClientError;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::loki::Loki;

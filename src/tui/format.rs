@@ -130,6 +130,19 @@ pub(super) fn fit(text: &str, width: usize) -> String {
     cut
 }
 
+/// The same, cut in the middle: where the end says as much as the beginning.
+pub(super) fn fit_middle(text: &str, width: usize) -> String {
+    let count = text.chars().count();
+    if count <= width || width < 3 {
+        return fit(text, width);
+    }
+    let (head, tail) = ((width - 1).div_ceil(2), (width - 1) / 2);
+    let mut cut: String = text.chars().take(head).collect();
+    cut.push('…');
+    cut.extend(text.chars().skip(count - tail));
+    cut
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +208,14 @@ mod tests {
         assert_eq!(
             [fit("abc", 3), fit("abcd", 3), fit("abcd", 0)],
             ["abc", "ab…", ""]
+        );
+        assert_eq!(
+            [
+                fit_middle("GET /a/b 200", 9),
+                fit_middle("abc", 3),
+                fit_middle("abcd", 2)
+            ],
+            ["GET … 200", "abc", "a…"]
         );
     }
 

@@ -24,6 +24,7 @@ mod terminal;
 mod theme;
 mod update;
 mod widgets;
+mod window;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
 use super::series::{Metrics, Track};
+use super::window::Zoom;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::Alert;
 
@@ -126,43 +127,6 @@ impl SourceState {
     }
 }
 
-/// How long the charts look back, and how coarsely the past is fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Zoom(usize);
-
-/// Seconds looked back and seconds between two fetched points.
-const ZOOMS: &[(i64, i64)] = &[(60, 1), (120, 1), (300, 2), (900, 6), (3600, 24)];
-
-impl Default for Zoom {
-    fn default() -> Zoom {
-        Zoom(1)
-    }
-}
-
-impl Zoom {
-    pub(super) const fn span_ms(self) -> i64 {
-        ZOOMS[self.0].0 * 1000
-    }
-
-    pub(super) const fn step_ms(self) -> i64 {
-        ZOOMS[self.0].1 * 1000
-    }
-
-    /// Points further apart than this have a gap between them.
-    pub(super) const fn gap_ms(self) -> i64 {
-        let coarse = self.step_ms() * 5 / 2;
-        if coarse > 5_000 { coarse } else { 5_000 }
-    }
-
-    pub(super) fn closer(self) -> Zoom {
-        Zoom(self.0.saturating_sub(1))
-    }
-
-    pub(super) fn wider(self) -> Zoom {
-        Zoom((self.0 + 1).min(ZOOMS.len() - 1))
-    }
-}
-
 /// What is to be fetched at the moment. The tasks that fetch follow it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -211,6 +175,10 @@ pub(super) struct RunView {
     pub(super) requests: VecDeque<(i64, u64)>,
     /// The rehearsal's own TPS, taken over the same window as the server's.
     pub(super) tps: Track,
+    /// Its p95 outside the queue, in seconds: of all it sent so far.
+    pub(super) p95: Track,
+    /// Lines that the verdict and the table beneath it are scrolled by.
+    pub(super) scroll: usize,
 }
 
 impl RunView {

@@ -268,7 +268,11 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
     let end = Line::from_iter(of(Scope::Everywhere, true).flat_map(shown));
     let room = usize::from(area.width).saturating_sub(end.width() + 1);
     let mut line = Line::raw(" ");
-    for binding in of(Scope::On(model.screen), false).chain(of(Scope::Everywhere, false)) {
+    let zoom = |binding: &&Binding| binding.action == Action::ZoomIn;
+    let own = || of(Scope::On(model.screen), false);
+    let shown_first = own().filter(|binding| !zoom(binding));
+    let everywhere = of(Scope::Everywhere, false);
+    for binding in shown_first.chain(everywhere).chain(own().filter(zoom)) {
         let spans = shown(binding);
         if line.width() + spans.iter().map(Span::width).sum::<usize>() > room {
             break;

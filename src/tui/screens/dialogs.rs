@@ -198,6 +198,8 @@ fn raise(form: &AlertForm, buffer: &mut Buffer, area: Rect) {
         let mut spans = vec![Span::raw(text.chars().skip(skip).collect::<String>())];
         if focused {
             spans.push(Span::styled("█", theme::accent()));
+        } else if text.is_empty() {
+            spans.push(Span::styled("what is wrong?", theme::quiet()));
         }
         spans
     };
@@ -226,13 +228,12 @@ fn raise(form: &AlertForm, buffer: &mut Buffer, area: Rect) {
             theme::quiet(),
         ),
     });
-    message(
-        buffer,
-        area,
-        "Raise an alert",
-        "Tab next, ← → severity, Enter raises, Esc",
-        &lines,
-    );
+    let keys = match form.focus {
+        1 => "← → severity, Enter next, Esc leaves",
+        2 => "Enter raises, ↑ back, Esc leaves",
+        _ => "Enter next, Esc leaves",
+    };
+    message(buffer, area, "Raise an alert", keys, &lines);
 }
 
 fn ask(question: &Question, buffer: &mut Buffer, area: Rect) {

@@ -42,6 +42,9 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     if logs.skipped {
         note.push_str(", some left out");
     }
+    if !logs.text.is_empty() && !model.settings.once {
+        note.push_str(", Esc clears the filter");
+    }
     let inside = frame(buffer, area, &title, &note, Severity::Plain, &fresh);
     if logs.records.is_empty() {
         empty(model, buffer, inside, &fresh);
@@ -76,6 +79,9 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
+/// Details of at most so many columns are short.
+const MAX_SHORT: usize = 22;
+
 fn line(buffer: &mut Buffer, area: Rect, record: &Record) {
     let (sign, style) = mark(&record.level);
     let service = record
@@ -100,11 +106,18 @@ fn line(buffer: &mut Buffer, area: Rect, record: &Record) {
     }
     let used = spans.iter().map(Span::width).sum::<usize>();
     let room = usize::from(area.width).saturating_sub(used);
-    let message = format::fit(&record.message, room);
-    let left = room.saturating_sub(message.chars().count() + 1);
+    // Short details (how long, who) are always shown; long ones take what the message leaves.
+    let details = record.details.chars().count();
+    let wanted = if (1..=MAX_SHORT).contains(&details) {
+        details + 2
+    } else {
+        0
+    };
+    let message = format::fit_middle(&record.message, room - wanted.min(room / 3));
+    let left = room.saturating_sub(message.chars().count() + 2);
     spans.push(Span::raw(message));
-    if left > 8 {
-        let details = format!(" {}", format::fit(&record.details, left));
+    if details > 0 && left > 4 {
+        let details = format!("  {}", format::fit(&record.details, left));
         spans.push(Span::styled(details, theme::quiet()));
     }
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);

@@ -7,6 +7,7 @@ mod help;
 mod load;
 mod logs;
 mod overview;
+mod run;
 mod sale;
 mod verdict;
 

@@ -8,12 +8,14 @@ use super::chrome::share;
 use super::{dim_if_stale, freshness, sale};
 use crate::tui::format;
 use crate::tui::logs::one_line;
-use crate::tui::model::{Model, Source};
+use crate::tui::model::{Model, RunView, Source};
 use crate::tui::panels::{PanelId, panel};
+use crate::tui::series::Track;
 use crate::tui::theme::{self, Severity};
 use crate::tui::widgets::{
-    Chart, Freshness, Line as ChartLine, big, centred, frame, gauge, wrapped,
+    Chart, Freshness, Line as ChartLine, big, centred, foot, frame, gauge, wrapped,
 };
+use crate::tui::window;
 
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let bottom = if area.height >= 30 { 10 } else { 8 };
@@ -59,12 +61,39 @@ fn draw_tiles(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
+/// The value of a panel now. A rate of the last half minute says nothing once nobody asks anything.
+fn value(model: &Model, id: PanelId) -> Option<f64> {
+    let value = model.metrics.get(id).value()?;
+    let idle = model.metrics.get(PanelId::Tps).value() == Some(0.0);
+    let of_traffic = matches!(id, PanelId::P95 | PanelId::Errors);
+    (!idle || !of_traffic).then_some(value)
+}
+
+/// What to say where a panel has no value.
+fn emptiness(model: &Model, id: PanelId, fresh: &Freshness) -> String {
+    let answered = *fresh == Freshness::Fresh && model.metrics.get(id).asked;
+    if answered && !panel(id).window.is_empty() {
+        "no traffic".into()
+    } else {
+        fresh.emptiness()
+    }
+}
+
+/// The rehearsal's own figure of a panel while it runs: what its clients saw.
+fn own(run: &RunView, id: PanelId) -> Option<(&Track, f64)> {
+    let track = match id {
+        PanelId::Tps => &run.tps,
+        PanelId::P95 => &run.p95,
+        _ => return None,
+    };
+    track.back().map(|(_, value)| (track, *value))
+}
+
 fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     let (panel, data) = (panel(id), model.metrics.get(id));
     let fresh = freshness(model, Source::Prometheus);
-    let severity = data
-        .value()
-        .map_or(Severity::Plain, |value| panel.judge(value));
+    let value = value(model, id);
+    let severity = value.map_or(Severity::Plain, |value| panel.judge(value));
     let used = panel.title.chars().count() + 4;
     let note = match panel.window {
         "" => String::new(),
@@ -77,7 +106,7 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
         width: inside.width.saturating_sub(2),
         ..inside
     };
-    match (data.value(), &data.refused) {
+    match (value, &data.refused) {
         (Some(value), _) if model.settings.once => {
             // For screen readers and scripts: digits, not pictures of digits.
             wrapped(buffer, inside, &panel.unit.text(value), theme::strong());
@@ -92,9 +121,17 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
             big(buffer, inside, &number, unit, style, theme::quiet());
         }
         (None, Some(reason)) => wrapped(buffer, inside, reason, theme::warn()),
-        (None, None) => wrapped(buffer, inside, &fresh.emptiness(), theme::quiet()),
+        (None, None) => {
+            let text = emptiness(model, id, &fresh);
+            wrapped(buffer, inside, &text, theme::quiet());
+        }
     }
     dim_if_stale(buffer, inside, &fresh);
+    let run = model.load.run.as_ref().filter(|run| run.is_under_way());
+    if let (Some((_, own)), Freshness::Fresh) = (run.and_then(|run| own(run, id)), &fresh) {
+        let text = format!("run {}", panel.unit.text(own));
+        foot(buffer, area, &text, theme::second());
+    }
 }
 
 fn welcome(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -185,30 +222,25 @@ fn charts(model: &Model, buffer: &mut Buffer, area: Rect) {
 fn chart(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     let (panel, data) = (panel(id), model.metrics.get(id));
     let fresh = freshness(model, Source::Prometheus);
-    let severity = data
-        .value()
-        .map_or(Severity::Plain, |value| panel.judge(value));
-    let run = model
-        .load
-        .run
-        .as_ref()
-        .filter(|run| id == PanelId::Tps && !run.tps.is_empty());
-    let note = match (run, data.value()) {
-        (Some(run), Some(value)) => {
-            format!(
-                "server {}, run {}",
-                format::short(value),
-                format::short(run.tps_now())
-            )
-        }
+    let value = value(model, id);
+    let severity = value.map_or(Severity::Plain, |value| panel.judge(value));
+    let run = model.load.run.as_ref();
+    let own = run.and_then(|run| own(run, id).map(|own| (run.is_under_way(), own)));
+    let note = match (own, value) {
+        (Some((true, (_, own))), Some(value)) => format!(
+            "server {}, run {}",
+            panel.unit.text(value),
+            panel.unit.text(own)
+        ),
         (_, Some(value)) => panel.unit.text(value),
-        (_, None) => String::new(),
+        (_, None) if data.tracks.is_empty() => String::new(),
+        (_, None) => emptiness(model, id, &fresh),
     };
     let inside = frame(buffer, area, panel.title, &note, Severity::Plain, &fresh);
     let mut lines = Vec::new();
-    if let Some(run) = run {
+    if let Some((_, (track, _))) = own {
         lines.push(ChartLine {
-            track: &run.tps,
+            track,
             style: theme::second(),
         });
     }
@@ -218,16 +250,19 @@ fn chart(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
         theme::accent()
     };
     lines.extend(data.tracks.values().map(|track| ChartLine { track, style }));
+    let window = window::live(model);
     let chart = Chart {
         lines,
-        end: model.now,
-        span: model.zoom.span_ms(),
+        end: window.end,
+        span: window.span,
+        end_name: "now",
         gap: model.zoom.gap_ms(),
         unit: panel.unit,
         limit: panel.thresholds.map(|limits| limits.bad),
     };
     if !chart.draw(buffer, inside) {
-        let text = data.refused.clone().unwrap_or_else(|| fresh.emptiness());
+        let text = data.refused.clone();
+        let text = text.unwrap_or_else(|| emptiness(model, id, &fresh));
         let text = format::fit(&one_line(&text), usize::from(inside.width));
         centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
     }

@@ -5,7 +5,7 @@ mod fixtures;
 use ratatui::style::{Color, Modifier};
 
 use super::super::dialog::{AlertForm, Dialog, LaunchDialog, Question, SeedDialog, Stage};
-use super::super::load_port::Verdict;
+use super::super::load_port::{Threshold, Verdict};
 use super::super::model::{Model, NoticeKind, RunState};
 use super::*;
 use crate::api::ops::{SeedPhase, SeedProgress};
@@ -279,4 +279,83 @@ fn every_size_from_the_least_on_is_drawn_without_breaking() {
             }
         }
     }
+}
+
+/// A verdict like that of the shortest shipped rehearsal, with a summary in a deep directory.
+fn full_verdict() -> Model {
+    let mut model = ok(Screen::Load);
+    let mut outcome = outcome(Verdict::Passed);
+    outcome.thresholds = (1..=8)
+        .map(|n| Threshold {
+            asked: format!("threshold_{n} ≤ 500 ms"),
+            measured: "42 ms".into(),
+            held: true,
+        })
+        .collect();
+    outcome.summary = Some(
+        "/home/somebody/.local/share/concertctl/rehearsals/onsale-short-2026-06-01T12-00-00.json"
+            .into(),
+    );
+    model.load.run = Some(run(RunState::Ended(outcome)));
+    model
+}
+
+#[test]
+fn the_verdict_is_whole_on_the_smallest_screen_with_every_threshold_and_the_path() {
+    let text = text(&buffer(&full_verdict(), SIZES[0]));
+    for n in 1..=8 {
+        assert!(text.contains(&format!("threshold_{n} ≤")), "{text}");
+    }
+    let path = text.split("summary: ").nth(1).expect("a path");
+    let inside = |line: &str| line.split('│').nth(3).unwrap_or(line).trim().to_owned();
+    let mut path = path.lines();
+    let first = path
+        .next()
+        .unwrap()
+        .split('│')
+        .next()
+        .unwrap()
+        .trim()
+        .to_owned();
+    let path = first + &path.take(2).map(inside).collect::<String>();
+    assert!(
+        path.contains("onsale-short-2026-06-01T12-00-00.json"),
+        "{path}\n{text}"
+    );
+    assert!(text.contains("PgDn: more"), "{text}");
+}
+
+#[test]
+fn what_is_below_the_verdict_is_scrolled_to() {
+    let mut model = full_verdict();
+    let shown = |model: &Model| text(&buffer(model, SIZES[0]));
+    assert!(!shown(&model).contains("charge"));
+    model.load.run.as_mut().unwrap().scroll = 60;
+    let end = shown(&model);
+    assert!(
+        end.contains("charge") && end.contains("PgUp: back"),
+        "{end}"
+    );
+}
+
+#[test]
+fn without_traffic_the_overview_says_so_instead_of_old_figures() {
+    let mut model = ok(Screen::Overview);
+    model.load.run = None;
+    let mut now = metrics(NOW + 1_000);
+    now.insert(
+        super::super::panels::panel(super::super::panels::PanelId::Tps).query,
+        Ok(vec![value(NOW + 1_000, &[], 0.0)]),
+    );
+    let event = super::super::event::Event::Metrics {
+        at: NOW + 1_000,
+        now,
+        past: None,
+    };
+    super::super::update::update(&mut model, NOW + 1_000, event);
+    let text = text(&buffer(&model, SIZES[0]));
+    assert!(
+        text.contains("no traffic") && !text.contains("612 ms"),
+        "{text}"
+    );
 }

@@ -1,13 +1,12 @@
 //! How a rehearsal was judged: the word, threshold by threshold, where the summary is.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::tui::format;
 use crate::tui::load_port::{Outcome, Verdict};
 use crate::tui::logs::one_line;
 use crate::tui::theme::{self, Severity};
+use crate::tui::widgets::broken;
 
 /// The verdict in words, and how bad it is.
 pub(super) fn words(verdict: Verdict) -> (String, Severity) {
@@ -18,25 +17,21 @@ pub(super) fn words(verdict: Verdict) -> (String, Severity) {
     }
 }
 
-pub(super) fn draw(outcome: &Outcome, buffer: &mut Buffer, area: Rect) {
-    let width = usize::from(area.width);
-    let held = outcome
-        .thresholds
-        .iter()
-        .filter(|threshold| threshold.held)
-        .count();
+/// The verdict in lines of at most `width`: what was missed first, so that it is never out of sight.
+pub(super) fn lines(outcome: &Outcome, width: usize) -> Vec<Line<'static>> {
+    let all = outcome.thresholds.len();
+    let held = outcome.thresholds.iter().filter(|one| one.held).count();
     let (word, severity) = words(outcome.verdict);
-    let mut head = format!(
-        "{} {word}: {held} of {} thresholds held",
-        severity.sign(),
-        outcome.thresholds.len()
+    let head = format!(
+        "{} {word}: {held} of {all} thresholds held",
+        severity.sign()
     );
-    if !outcome.reason.is_empty() {
-        head = format!("{head}; {}", one_line(&outcome.reason));
-    }
     let mut lines = vec![Line::styled(format::fit(&head, width), severity.style())];
+    if !outcome.reason.is_empty() {
+        let reason = broken(&outcome.reason, width);
+        lines.extend(reason.into_iter().take(3).map(Line::raw));
+    }
     let mut thresholds: Vec<_> = outcome.thresholds.iter().collect();
-    // What was missed must not be the part that is cut off.
     thresholds.sort_by_key(|threshold| threshold.held);
     for threshold in thresholds {
         let (sign, style) = if threshold.held {
@@ -54,19 +49,10 @@ pub(super) fn draw(outcome: &Outcome, buffer: &mut Buffer, area: Rect) {
             Span::raw(format::fit(&text, width.saturating_sub(2))),
         ]));
     }
-    let path = outcome
-        .summary
-        .as_ref()
-        .map(|path| format!("summary: {}", path.display()));
-    let room = usize::from(area.height).saturating_sub(usize::from(path.is_some()));
-    lines.truncate(room);
-    if let Some(path) = path {
-        lines.push(Line::styled(
-            format::fit(&one_line(&path), width),
-            theme::quiet(),
-        ));
+    if let Some(path) = &outcome.summary {
+        let path = broken(&format!("summary: {}", path.display()), width);
+        let path = path.into_iter();
+        lines.extend(path.map(|line| Line::styled(line, theme::quiet())));
     }
-    for (y, line) in (area.y..area.bottom()).zip(&lines) {
-        buffer.set_line(area.x, y, line, area.width);
-    }
+    lines
 }

@@ -57,7 +57,7 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         },
         Dialog::Seed(dialog) => seed(model, dialog, key),
         Dialog::Launch(dialog) => launch(model, dialog, key),
-        Dialog::Raise(form) => raise(model.now, form, key),
+        Dialog::Raise(form) => raise(model, form, key),
     };
     match after {
         After::Keep(dialog) => {
@@ -187,6 +187,8 @@ fn start(model: &mut Model, scenario: String, phase: Option<String>, reseed: boo
         },
         requests: Default::default(),
         tps: Default::default(),
+        p95: Default::default(),
+        scroll: 0,
     });
     model.screen = Screen::Load;
     After::Close(vec![Effect::StartLoad {
@@ -196,12 +198,12 @@ fn start(model: &mut Model, scenario: String, phase: Option<String>, reseed: boo
     }])
 }
 
-fn raise(now: i64, mut form: AlertForm, key: KeyEvent) -> After {
+fn raise(model: &Model, mut form: AlertForm, key: KeyEvent) -> After {
     match key.code {
         KeyCode::Tab | KeyCode::Down => form.focus = (form.focus + 1) % FORM_FIELDS,
         KeyCode::BackTab | KeyCode::Up => form.focus = (form.focus + FORM_FIELDS - 1) % FORM_FIELDS,
         KeyCode::Enter if form.focus + 1 < FORM_FIELDS => form.focus += 1,
-        KeyCode::Enter => match actions::alert(&form, now) {
+        KeyCode::Enter => match actions::alert(model, &form) {
             Ok(effect) => return After::Close(vec![effect]),
             Err(wrong) => form.wrong = Some(wrong),
         },

@@ -8,13 +8,14 @@ use crate::tui::format;
 use crate::tui::load_port::{Outcome, Progress, Verdict};
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, NoticeKind, RunState, Source};
+use crate::tui::series::Track;
 
 /// What was done within this time, in milliseconds, was done just now.
 const JUST_MS: i64 = 3_000;
 /// The window of the server's TPS (a test holds the two together), in milliseconds.
 pub(super) const TPS_WINDOW_MS: i64 = 10_000;
-/// Points kept of the rehearsal's own TPS.
-const MAX_LOAD_POINTS: usize = 1_200;
+/// Points kept of the rehearsal's own figures: half an hour at four a second.
+const MAX_LOAD_POINTS: usize = 7_200;
 
 pub(super) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
     answered(model, Source::Ops);
@@ -23,10 +24,10 @@ pub(super) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
         let rows = format::count(seed.rows_done);
         match seed.phase {
             SeedPhase::Done => {
-                let took = seed.elapsed_seconds;
+                let (took, unit) = format::latency(seed.elapsed_seconds);
                 model.tell(
                     NoticeKind::Done,
-                    format!("{} is seeded: {rows} rows in {took:.1} s", seed.profile),
+                    format!("{} is seeded: {rows} rows in {took} {unit}", seed.profile),
                 );
             }
             SeedPhase::Cancelled => model.tell(
@@ -135,10 +136,16 @@ pub(super) fn on_progress(model: &mut Model, progress: Progress) {
         reason = "requests of ten seconds, far below 2^52"
     )]
     let tps = answered as f64 * 1000.0 / TPS_WINDOW_MS as f64;
-    if run.tps.len() >= MAX_LOAD_POINTS {
-        run.tps.pop_front();
+    let note = |track: &mut Track, value: f64| {
+        if track.len() >= MAX_LOAD_POINTS {
+            track.pop_front();
+        }
+        track.push_back((now, value));
+    };
+    note(&mut run.tps, tps);
+    if let Some(p95) = progress.p95 {
+        note(&mut run.p95, p95);
     }
-    run.tps.push_back((now, tps));
     run.progress = progress;
 }
 

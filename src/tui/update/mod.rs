@@ -14,6 +14,7 @@ use super::keys::{self, Action};
 use super::logs::one_line;
 use super::model::{Link, Model, NoticeKind, Screen, Source};
 use super::panels::{PanelId, panel};
+use super::window::{self, Zoom};
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.
 const NOTICE_MS: i64 = 8_000;
@@ -21,6 +22,10 @@ const NOTICE_MS: i64 = 8_000;
 pub(super) const MAX_INPUT: usize = 200;
 /// Rows that a page key moves.
 const PAGE: isize = 15;
+/// Lines that a page key moves the verdict by.
+const RESULT_PAGE: isize = 8;
+/// More than any verdict and table have.
+const MAX_SCROLL: usize = 64;
 
 /// Takes `event`, which happened at `now` (Unix milliseconds), into the model.
 pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
@@ -152,8 +157,9 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::PreviousScreen => model.screen = neighbour(model.screen, Screen::ALL.len() - 1),
         Action::Help => model.dialog = Some(super::dialog::Dialog::Help(0)),
         Action::Redraw => return vec![Effect::Redraw],
-        Action::ZoomIn => model.zoom = model.zoom.closer(),
-        Action::ZoomOut => model.zoom = model.zoom.wider(),
+        Action::ZoomIn => model.zoom = Zoom::closer(window::shown(model).span),
+        Action::ZoomOut => model.zoom = Zoom::wider(window::shown(model).span),
+        Action::Fit => model.zoom = Zoom::Fit,
         Action::Filter => {
             model.screen = Screen::Logs;
             model.logs.editing = Some(model.logs.text.clone());
@@ -170,8 +176,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Up => go(model, -1),
         Action::Down => go(model, 1),
-        Action::PageUp => go(model, -PAGE),
-        Action::PageDown => go(model, PAGE),
+        Action::PageUp | Action::PageDown => page(model, action == Action::PageDown),
         Action::First => go(model, isize::MIN),
         Action::Last => {
             go(model, isize::MAX);
@@ -211,6 +216,17 @@ fn go(model: &mut Model, by: isize) {
             model.alerts.chosen = model.alerts.chosen.saturating_add_signed(by).min(last);
         }
         Screen::Overview => {}
+    }
+}
+
+/// A page of the log; on the Load screen the list is short, and it is the result that is long.
+fn page(model: &mut Model, down: bool) {
+    match (&mut model.load.run, model.screen) {
+        (Some(run), Screen::Load) => {
+            let by = if down { RESULT_PAGE } else { -RESULT_PAGE };
+            run.scroll = run.scroll.saturating_add_signed(by).min(MAX_SCROLL);
+        }
+        _ => go(model, if down { PAGE } else { -PAGE }),
     }
 }
 

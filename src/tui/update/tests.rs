@@ -334,6 +334,84 @@ fn an_alert_is_raised_by_hand_only_when_it_says_what_is_wrong() {
 }
 
 #[test]
+fn in_the_alert_form_enter_moves_on_and_raises_on_the_last_field() {
+    let mut model = console(None, 0);
+    keys(&mut model, "a");
+    press(&mut model, KeyCode::Up);
+    press(&mut model, KeyCode::Up);
+    assert_eq!(keys(&mut model, "2\n"), [], "from the name to the severity");
+    press(&mut model, KeyCode::Left);
+    assert_eq!(
+        keys(&mut model, "\n"),
+        [],
+        "from the severity to the summary"
+    );
+    let effects = keys(&mut model, "pay hangs\n");
+    let [Effect::PostAlert(alert, _)] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(alert.labels["alertname"], "OperatorAlert2");
+    assert_eq!(alert.labels["severity"], "critical");
+    assert!(!alert.annotations.contains_key("seen"), "nothing was seen");
+}
+
+#[test]
+fn an_alert_by_hand_says_how_things_stood() {
+    let mut model = console(None, 0);
+    let series = |number| {
+        let points = vec![(NOW, number)];
+        let labels = Labels::new();
+        Ok(vec![crate::clients::prometheus::Series { labels, points }])
+    };
+    let now = [(PanelId::Tps, 1_284.0), (PanelId::P95, 0.612)];
+    let now = now.map(|(id, number)| (panel(id).query, series(number)));
+    let metrics = Event::Metrics {
+        at: NOW,
+        now: now.into_iter().collect(),
+        past: None,
+    };
+    update(&mut model, NOW, metrics);
+    let effects = keys(&mut model, "apay hangs\n");
+    let [Effect::PostAlert(alert, _)] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(alert.annotations["seen"], "TPS 1,284 /s, p95 612 ms");
+}
+
+#[test]
+fn the_charts_are_zoomed_from_what_they_show_and_fitted_again() {
+    let mut model = console(None, 0);
+    let mut span = |key: &str| {
+        keys(&mut model, key);
+        window::shown(&model).span / 1000
+    };
+    assert_eq!(
+        ["-", "-", "+", "+", "+", "+"].map(&mut span),
+        [120, 300, 120, 60, 30, 30]
+    );
+    assert_eq!(span("0"), 60);
+    assert_eq!(span("5-"), 120, "on the Load screen too");
+}
+
+#[test]
+fn a_verdict_is_scrolled_by_pages_and_the_list_is_not() {
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, "l\ny");
+    press(&mut model, KeyCode::PageDown);
+    assert_eq!(model.load.chosen, 0);
+    let scroll = |model: &Model| model.load.run.as_ref().unwrap().scroll;
+    assert!(scroll(&model) > 0);
+    for _ in 0..100 {
+        press(&mut model, KeyCode::PageDown);
+    }
+    assert!(scroll(&model) <= MAX_SCROLL);
+    for _ in 0..100 {
+        press(&mut model, KeyCode::PageUp);
+    }
+    assert_eq!(scroll(&model), 0);
+}
+
+#[test]
 fn resolving_posts_the_same_labels_with_an_end_that_is_now() {
     let mut model = console(None, 0);
     let list = vec![
@@ -484,7 +562,7 @@ fn the_end_of_a_seeding_is_told_in_the_status_line() {
     };
     assert_eq!(
         told(SeedPhase::Done, None),
-        "demo is seeded: 12,025 rows in 0.4 s"
+        "demo is seeded: 12,025 rows in 410 ms"
     );
     assert!(told(SeedPhase::Cancelled, None).contains("cancelled"));
     assert!(told(SeedPhase::Failed, Some("disk full")).contains("disk full"));

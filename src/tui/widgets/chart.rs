@@ -27,6 +27,8 @@ pub(in crate::tui) struct Chart<'a> {
     pub(in crate::tui) lines: Vec<Line<'a>>,
     pub(in crate::tui) end: i64,
     pub(in crate::tui) span: i64,
+    /// What the end is called: `now`.
+    pub(in crate::tui) end_name: &'static str,
     /// Points further apart than this are not joined.
     pub(in crate::tui) gap: i64,
     pub(in crate::tui) unit: Unit,
@@ -87,9 +89,20 @@ impl Chart<'_> {
         buffer.set_stringn(area.x, plot.bottom() - 1, "     0", width, theme::quiet());
         if axis {
             let y = area.bottom() - 1;
-            let back = format!("-{}", format::span(self.span));
+            let back = match self.span {
+                60_000.. if self.span % 60_000 != 0 => {
+                    format!("-{} min", format::stopwatch(seconds(self.span)))
+                }
+                _ => format!("-{}", format::span(self.span)),
+            };
             buffer.set_stringn(plot.x, y, back, usize::from(plot.width), theme::quiet());
-            buffer.set_stringn(plot.right().saturating_sub(3), y, "now", 3, theme::quiet());
+            buffer.set_stringn(
+                plot.right().saturating_sub(3),
+                y,
+                self.end_name,
+                3,
+                theme::quiet(),
+            );
         }
     }
 
@@ -202,6 +215,10 @@ impl Dots {
     }
 }
 
+fn seconds(ms: i64) -> f64 {
+    f64::from(i32::try_from(ms / 1000).unwrap_or(i32::MAX))
+}
+
 fn dot(value: f64) -> u16 {
     u16::try_from(format::whole(value)).unwrap_or(u16::MAX)
 }
@@ -241,6 +258,7 @@ mod tests {
             }],
             end: 40_000,
             span: 40_000,
+            end_name: "now",
             gap,
             unit: Unit::PerSecond,
             limit: None,

@@ -89,6 +89,16 @@ pub(in crate::tui) fn frame(
     inside
 }
 
+/// Writes `text` on the lower edge of a framed panel, if it fits.
+pub(in crate::tui) fn foot(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
+    let text = format!(" {text} ");
+    let width = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+    if area.height > 1 && width.saturating_add(2) <= area.width {
+        let x = area.right() - 1 - width;
+        buffer.set_stringn(x, area.bottom() - 1, &text, usize::from(width), style);
+    }
+}
+
 /// Clears the middle of `area` and draws a frame there; gives the area inside.
 pub(in crate::tui) fn popup(
     buffer: &mut Buffer,
@@ -133,23 +143,37 @@ pub(in crate::tui) fn centred(buffer: &mut Buffer, area: Rect, lines: &[Line<'_>
     }
 }
 
+/// Text in lines of at most `width`, broken at spaces; a word that is longer than a line is cut
+/// into several.
+pub(in crate::tui) fn broken(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = vec![String::new()];
+    for word in one_line(text).split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        let line = lines.last_mut().expect("never empty");
+        let used = line.chars().count();
+        if used > 0 && used + 1 + word.len() <= width {
+            line.push(' ');
+            line.extend(word);
+            continue;
+        }
+        if used > 0 {
+            lines.push(String::new());
+        }
+        while word.len() > width {
+            let rest = word.split_off(width);
+            lines.last_mut().expect("never empty").extend(word);
+            lines.push(String::new());
+            word = rest;
+        }
+        lines.last_mut().expect("never empty").extend(word);
+    }
+    lines
+}
+
 /// Text over a few lines, broken at spaces.
 pub(in crate::tui) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
-    let text = one_line(text);
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("never empty");
-        if !line.is_empty()
-            && line.chars().count() + 1 + word.chars().count() > usize::from(area.width)
-        {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
+    let lines = broken(text, usize::from(area.width));
     let rows = usize::from(area.height);
     for (row, (y, line)) in (area.y..area.bottom()).zip(&lines).enumerate() {
         let cut = if row + 1 == rows && lines.len() > rows {
@@ -164,5 +188,35 @@ pub(in crate::tui) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style
             usize::from(area.width),
             style,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_broken_at_spaces_and_a_long_word_anywhere() {
+        assert_eq!(broken("one two three", 7), ["one two", "three"]);
+        assert_eq!(
+            broken("at /a/very/long/path", 8),
+            ["at", "/a/very/", "long/pat", "h"]
+        );
+        assert_eq!(broken("", 8), [""]);
+        assert_eq!(broken("ab", 0), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_foot_that_does_not_fit_is_left_out() {
+        let drawn = |width| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, width, 2));
+            let area = buffer.area;
+            foot(&mut buffer, area, "run 42 ms", Style::new());
+            (0..width)
+                .map(|x| buffer[(x, 1)].symbol())
+                .collect::<String>()
+        };
+        assert_eq!(drawn(14), "   run 42 ms  ");
+        assert_eq!(drawn(12).trim(), "");
     }
 }

@@ -8,5 +8,5 @@ mod shares;
 
 pub(super) use big::big;
 pub(super) use chart::{Chart, Line};
-pub(super) use frame::{Freshness, centred, frame, popup, wrapped};
+pub(super) use frame::{Freshness, broken, centred, foot, frame, popup, wrapped};
 pub(super) use shares::{Share, gauge, shares};

@@ -1,0 +1,185 @@
+//! Which stretch of time the charts show: what there is to see, or what was zoomed to. Pure.
+
+use super::model::{Model, RunView};
+use super::panels::PanelId;
+
+/// How long the charts look back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Zoom {
+    /// As long as there is something to see, at most [`FETCHED`].
+    #[default]
+    Fit,
+    /// One of [`STEPS`].
+    Fixed(usize),
+}
+
+/// Seconds looked back and seconds between two fetched points.
+const STEPS: &[(i64, i64)] = &[(30, 1), (60, 1), (120, 1), (300, 2), (900, 6), (3600, 24)];
+/// The step that is fetched while nothing is zoomed.
+const FETCHED: (i64, i64) = STEPS[3];
+/// Spans that fit something, in seconds: few, so that a chart does not shrink with every second.
+const FITS: &[i64] = &[60, 120, FETCHED.0];
+/// The least that a rehearsal's charts show, in milliseconds.
+const LEAST_OF_RUN: i64 = 15_000;
+/// After a rehearsal's end, so much of what follows is shown, in milliseconds.
+const AFTER_RUN: i64 = 3_000;
+
+impl Zoom {
+    const fn step(self) -> (i64, i64) {
+        match self {
+            Zoom::Fit => FETCHED,
+            Zoom::Fixed(at) => STEPS[at],
+        }
+    }
+
+    /// How far back is fetched, in milliseconds.
+    pub(super) const fn span_ms(self) -> i64 {
+        self.step().0 * 1000
+    }
+
+    /// Between two fetched points, in milliseconds.
+    pub(super) const fn step_ms(self) -> i64 {
+        self.step().1 * 1000
+    }
+
+    /// Points further apart than this have a gap between them.
+    pub(super) const fn gap_ms(self) -> i64 {
+        let coarse = self.step_ms() * 5 / 2;
+        if coarse > 5_000 { coarse } else { 5_000 }
+    }
+
+    /// The next shorter span than `shown` milliseconds.
+    pub(super) fn closer(shown: i64) -> Zoom {
+        let shorter = STEPS.iter().rposition(|(span, _)| span * 1000 < shown);
+        Zoom::Fixed(shorter.unwrap_or(0))
+    }
+
+    /// The next longer span than `shown` milliseconds.
+    pub(super) fn wider(shown: i64) -> Zoom {
+        let longer = STEPS.iter().position(|(span, _)| span * 1000 > shown);
+        Zoom::Fixed(longer.unwrap_or(STEPS.len() - 1))
+    }
+}
+
+/// A stretch of time, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) end: i64,
+    pub(super) span: i64,
+}
+
+/// Of the charts that show how things stand: from the first traffic of the last minutes until now.
+pub(super) fn live(model: &Model) -> Window {
+    let end = model.now;
+    let span = match model.zoom {
+        Zoom::Fixed(_) => model.zoom.span_ms(),
+        Zoom::Fit => {
+            let age = begun(model, end - FETCHED.0 * 1000).map_or(0, |at| end - at);
+            let fits = FITS.iter().find(|span| **span * 1000 >= age);
+            fits.unwrap_or(&FETCHED.0) * 1000
+        }
+    };
+    Window { end, span }
+}
+
+/// When the first request since `since` was answered.
+fn begun(model: &Model, since: i64) -> Option<i64> {
+    let tracks = model.metrics.get(PanelId::Tps).tracks.values();
+    let points = tracks.filter_map(|track| {
+        track
+            .iter()
+            .find(|(at, tps)| *at >= since && *tps > 0.0)
+            .map(|(at, _)| *at)
+    });
+    points.min()
+}
+
+/// Of a rehearsal's own chart: all of it, and it stands still when the rehearsal is over.
+pub(super) fn of_run(model: &Model, run: &RunView) -> Window {
+    let first = run.tps.front().map_or(model.now, |(at, _)| *at);
+    let end = match run.tps.back() {
+        Some((last, _)) if !run.is_under_way() => model.now.min(last + AFTER_RUN),
+        _ => model.now,
+    };
+    let span = match model.zoom {
+        Zoom::Fixed(_) => model.zoom.span_ms(),
+        Zoom::Fit => (end - first).max(LEAST_OF_RUN),
+    };
+    Window { end, span }
+}
+
+/// What the screen that is looked at shows.
+pub(super) fn shown(model: &Model) -> Window {
+    match (&model.load.run, model.screen) {
+        (Some(run), super::model::Screen::Load) => of_run(model, run),
+        _ => live(model),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::clients::prometheus::{Labels, Series};
+    use crate::tui::panels::panel;
+
+    const NOW: i64 = 10_000_000;
+
+    /// A console whose server answered requests from so many seconds ago on, and was idle before.
+    fn busy_since(seconds: i64) -> Model {
+        let mut model = Model {
+            now: NOW,
+            ..Model::default()
+        };
+        let points = (0..=300).map(|back| {
+            let tps = if back <= seconds { 5.0 } else { 0.0 };
+            (NOW - back * 1000, tps)
+        });
+        let mut points: Vec<_> = points.collect();
+        points.reverse();
+        let series = Series {
+            labels: Labels::new(),
+            points,
+        };
+        let past = BTreeMap::from([(panel(PanelId::Tps).query, Ok(vec![series]))]);
+        model.metrics.apply_past(&past);
+        model
+    }
+
+    #[test]
+    fn the_charts_grow_with_what_there_is_to_see() {
+        let span = |seconds| live(&busy_since(seconds)).span / 1000;
+        assert_eq!(
+            [0, 14, 60, 61, 119, 150, 300].map(span),
+            [60, 60, 60, 120, 120, 300, 300]
+        );
+        let idle = Model {
+            now: NOW,
+            ..Model::default()
+        };
+        assert_eq!(
+            live(&idle),
+            Window {
+                end: NOW,
+                span: 60_000
+            }
+        );
+    }
+
+    #[test]
+    fn zooming_begins_at_what_is_shown_and_ends_at_the_ends() {
+        let spans = |step: fn(i64) -> Zoom| {
+            let mut span = 60_000;
+            (0..6)
+                .map(|_| {
+                    span = step(span).span_ms();
+                    span / 1000
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(spans(Zoom::wider), [120, 300, 900, 3600, 3600, 3600]);
+        assert_eq!(spans(Zoom::closer), [30, 30, 30, 30, 30, 30]);
+        assert_eq!(Zoom::wider(14_000).span_ms(), 30_000);
+    }
+}
