@@ -56,29 +56,32 @@ macro_rules! line {
     };
 }
 
+/// A terminal's least width: no line of the report is longer.
+const WIDTH: usize = 80;
+
 fn table(out: &mut String, summary: &Summary, colours: Colours) {
     let head = format!(
-        "{:<9} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>11} {:>8} {:>7}",
-        "", "count", "per s", "avg", "p50", "p95", "p99", "max", "service p95", "refused", "errors"
+        "{:<9}{:>9}{:>7}{:>7}{:>7}{:>7}{:>7}{:>8}{:>10}{:>7}",
+        "ms", "count", "per s", "p50", "p95", "p99", "max", "service", "refused", "errors"
     );
     line!(out, "{}", colours.dim(&head));
-    let mut phase = None;
     for row in &summary.operations {
-        if phase != Some(row.phase) {
-            phase = Some(row.phase);
-            line!(out, "{}", colours.dim(&format!("phase {}", row.phase)));
-        }
         table_row(out, row, colours);
     }
     if summary.operations.is_empty() {
         line!(out, "no request was measured");
     }
-    line!(out, "{}", colours.dim("latency of successes, from the instant a request was due; refused: intended, such as a taken seat"));
+    for note in [
+        "latency of successes from the instant a request was due; service: p95 from the",
+        "instant it was sent; refused: as intended, such as a seat that is taken",
+    ] {
+        line!(out, "{}", colours.dim(note));
+    }
 }
 
 fn table_row(out: &mut String, row: &OperationSummary, colours: Colours) {
     let time = |of: Option<Latency>, part: fn(&Latency) -> f64| {
-        of.map_or_else(|| "–".to_owned(), |of| millis(part(&of)))
+        of.map_or_else(|| "–".to_owned(), |of| bare_millis(part(&of)))
     };
     let latency = |part| time(row.latency, part);
     let errors = format!("{:>7}", number(row.errors as f64));
@@ -87,23 +90,12 @@ fn table_row(out: &mut String, row: &OperationSummary, colours: Colours) {
     } else {
         errors
     };
-    let faults: Vec<String> = row
-        .faults
-        .iter()
-        .map(|(fault, count)| format!("{fault} {}", number(*count as f64)))
-        .collect();
-    let faults = if faults.is_empty() {
-        String::new()
-    } else {
-        format!("  ({})", faults.join(", "))
-    };
     line!(
         out,
-        "  {:<7} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>11} {:>8} {errors}{faults}",
+        "{:<9}{:>9}{:>7}{:>7}{:>7}{:>7}{:>7}{:>8}{:>10}{errors}",
         row.operation,
         number(row.count as f64),
         number(row.rate),
-        latency(|of| of.avg),
         latency(|of| of.p50),
         latency(|of| of.p95),
         latency(|of| of.p99),
@@ -111,6 +103,38 @@ fn table_row(out: &mut String, row: &OperationSummary, colours: Colours) {
         time(row.service, |of| of.p95),
         number(row.refused as f64),
     );
+    let faults = row.faults.iter();
+    let faults = faults.map(|(fault, count)| format!("{fault} {}", number(*count as f64)));
+    let faults: Vec<String> = faults.collect();
+    if !faults.is_empty() {
+        paragraph(out, "", &[format!("errors: {}", faults.join(", "))]);
+    }
+}
+
+/// A name, and behind it its parts, over as many lines as they take.
+fn paragraph(out: &mut String, name: &str, parts: &[String]) {
+    const INDENT: usize = 12;
+    let mut line = format!("{name:<INDENT$}");
+    let mut first = true;
+    for part in parts {
+        for (index, word) in part.split(' ').enumerate() {
+            let joint = match (first, index) {
+                (true, _) => "",
+                (_, 0) => " · ",
+                _ => " ",
+            };
+            let used = line.chars().count() + joint.chars().count() + word.chars().count();
+            if used > WIDTH && !first {
+                line!(out, "{}", line.trim_end());
+                line = format!("{:<INDENT$}{word}", "");
+            } else {
+                line.push_str(joint);
+                line.push_str(word);
+            }
+            first = false;
+        }
+    }
+    line!(out, "{}", line.trim_end());
 }
 
 fn people(out: &mut String, summary: &Summary) {
@@ -119,7 +143,8 @@ fn people(out: &mut String, summary: &Summary) {
         .iter()
         .map(|(state, count)| format!("{state} {}", number(*count as f64)))
         .collect();
-    line!(out, "\nusers       {}", users.join(" · "));
+    line!(out, "");
+    paragraph(out, "users", &users);
     let fairness = &summary.fairness;
     let eta = fairness.eta_error.map_or_else(
         || "no wait was promised".to_owned(),
@@ -132,12 +157,12 @@ fn people(out: &mut String, summary: &Summary) {
             )
         },
     );
-    line!(
-        out,
-        "fairness    {} inversions in {} answers · {eta}",
+    let inversions = format!(
+        "{} inversions in {} answers",
         number(fairness.inversions as f64),
         number(fairness.checks as f64)
     );
+    paragraph(out, "fairness", &[inversions, eta]);
 }
 
 /// A difference: 1 µs is the least that a histogram holds, and stands for none.
@@ -199,17 +224,18 @@ fn truth(out: &mut String, summary: &Summary, colours: Colours) {
             0 => colours.good("clean"),
             count => colours.bad(&format!("{} violations", number(count as f64))),
         };
-        line!(
-            out,
-            "\naudit       {word}: {} sold, {} held, {} free · {} oversold · {} reservations, {} paid · {} places",
-            number(audit.seats_sold as f64),
-            number(audit.seats_pending as f64),
-            number(audit.seats_available as f64),
-            number(audit.oversold_seats as f64),
-            number(audit.reservations as f64),
-            number(audit.reservations_paid as f64),
-            number(audit.places as f64),
-        );
+        line!(out, "\naudit       {word}");
+        let parts = [
+            (audit.seats_sold, "sold"),
+            (audit.seats_pending, "held"),
+            (audit.seats_available, "free"),
+            (audit.oversold_seats, "oversold"),
+            (audit.reservations, "reservations"),
+            (audit.reservations_paid, "paid"),
+            (audit.places, "places"),
+        ];
+        let parts = parts.map(|(count, what)| format!("{} {what}", number(count as f64)));
+        paragraph(out, "", &parts);
     }
     if let Some(lookup) = &summary.lookup {
         let (checked, missing) = (number(lookup.checked as f64), number(lookup.missing as f64));
@@ -252,16 +278,16 @@ fn generator(out: &mut String, summary: &Summary) {
             )
         },
     );
-    let mut text = format!(
-        "{} threads on {} cores, {} connections · late by {lag} · busiest thread {busiest}",
-        generator.workers,
-        generator.cores,
-        number(generator.connections as f64)
-    );
+    let mut parts = vec![
+        format!("{} threads on {} cores", generator.workers, generator.cores),
+        format!("{} connections", number(generator.connections as f64)),
+        format!("late by {lag}"),
+        format!("busiest thread {busiest}"),
+    ];
     if let Some(wait) = generator.connection_wait {
-        let _ = write!(text, " · wait for a connection p99 {}", millis(wait.p99));
+        parts.push(format!("wait for a connection p99 {}", millis(wait.p99)));
     }
-    line!(out, "generator   {text}");
+    paragraph(out, "generator", &parts);
 }
 
 fn verdict(out: &mut String, summary: &Summary, colours: Colours) {
@@ -291,6 +317,15 @@ fn verdict(out: &mut String, summary: &Summary, colours: Colours) {
     }
 }
 
+/// The same as [`millis`] for a column that is in ms anyway, in at most six characters.
+fn bare_millis(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => number(value),
+        value if value >= 1.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
 /// Milliseconds with as many digits as say something.
 fn millis(value: f64) -> String {
     match value {
@@ -309,6 +344,44 @@ fn trimmed(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paragraphs_stay_within_the_terminal_and_lose_no_word() {
+        let parts: Vec<String> = (1..20).map(|n| format!("{n},000 reservations")).collect();
+        let mut out = String::new();
+        paragraph(&mut out, "audit", &parts);
+        assert!(
+            out.lines().all(|line| line.chars().count() <= WIDTH),
+            "{out}"
+        );
+        assert!(
+            out.lines()
+                .skip(1)
+                .all(|line| line.starts_with("            "))
+        );
+        let words = |text: &str| {
+            text.replace('·', "")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words(&out)[1..], words(&parts.join(" ")));
+        let mut long = String::new();
+        paragraph(&mut long, "users", &["x".repeat(200)]);
+        assert_eq!(long.trim_end(), format!("users       {}", "x".repeat(200)));
+    }
+
+    #[test]
+    fn bare_times_fit_their_column() {
+        for (value, text) in [
+            (0.25, "0.25"),
+            (1.26, "1.3"),
+            (99.94, "99.9"),
+            (119_999.0, "119,999"),
+        ] {
+            assert_eq!(bare_millis(value), text);
+        }
+    }
 
     #[test]
     fn times_are_short() {

@@ -67,7 +67,7 @@ async fn seeding_pausing_and_an_alert_by_hand_reach_the_server() {
         assert!(fake.facts.lock().paused);
         console.press("a");
         console.see("Raise an alert");
-        console.press("\r\rpayments hang\r");
+        console.press("payments hang\r");
         console.see("alert OperatorAlert raised");
         console.press("6");
         console.see("payments hang");

@@ -18,10 +18,8 @@ fn number(text: &str, name: &str) -> Option<f64> {
     Some(digits.replace(',', "").parse::<f64>().ok()? * factor)
 }
 
-fn rehearse(url: &str, token: &str, size: (u16, u16)) {
-    let home = tempfile::tempdir().unwrap();
-    let dir = home.path().to_str().unwrap();
-    let mut console = Console::start_with(url, token, &["--data-dir", dir], size);
+/// The console's main job, from the welcome to the verdict.
+pub fn rehearse(console: &mut Console) {
     console.see("press s to seed demo data");
     console.press("s\r");
     console.see("demo is seeded");
@@ -32,10 +30,11 @@ fn rehearse(url: &str, token: &str, size: (u16, u16)) {
     console.see("The demo dataset is there and untouched");
     console.press("y");
     console.until(
-        "its own and the server's TPS above zero and within a tenth",
+        "its own and the server's TPS over the same window, above zero and within a tenth",
         |text| {
-            let (own, server) = (number(text, " TPS "), number(text, "(server "));
-            match (own, server) {
+            let line = text.lines().find(|line| line.contains("over 10 s"));
+            let line = line.unwrap_or_default();
+            match (number(line, " TPS "), number(line, " server ")) {
                 (Some(own), Some(server)) => own > 100.0 && (own - server).abs() <= 0.1 * own,
                 _ => false,
             }
@@ -43,28 +42,35 @@ fn rehearse(url: &str, token: &str, size: (u16, u16)) {
     );
     console.press("a");
     console.see("Raise an alert");
-    console.press("\r\rpayments hang\r");
+    console.press("payments hang\r");
     console.press("1");
     console.see("OperatorAlert");
     console.press("5");
-    console.see("thresholds held");
+    // How many held is not for this test: the machine may be busy with others.
+    console.see("of 8 thresholds held");
+    console.see("unfinished");
     console.see("summary: ");
-    console.press("q");
-    let (status, _) = console.ended_with_the_terminal_restored();
-    assert!(status.success(), "{status:?}");
-    assert_eq!(
-        std::fs::read_dir(home.path().join("rehearsals"))
-            .unwrap()
-            .count(),
-        1
-    );
+}
+
+fn beside(server: &TestServer, size: (u16, u16)) -> impl FnOnce() + Send + 'static {
+    let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
+    move || {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().to_str().unwrap();
+        let mut console = Console::start_with(&url, &token, &["--data-dir", dir], size);
+        rehearse(&mut console);
+        console.press("q");
+        let (status, _) = console.ended_with_the_terminal_restored();
+        assert!(status.success(), "{status:?}");
+        let summaries = std::fs::read_dir(home.path().join("rehearsals")).unwrap();
+        assert_eq!(summaries.count(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_80x24() {
     let server = TestServer::empty().await;
-    let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
-    tokio::task::spawn_blocking(move || rehearse(&url, &token, (80, 24)))
+    tokio::task::spawn_blocking(beside(&server, (80, 24)))
         .await
         .unwrap();
     server.stop().await;
@@ -73,8 +79,7 @@ async fn a_newcomer_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_80x24() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_120x40() {
     let server = TestServer::empty().await;
-    let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
-    tokio::task::spawn_blocking(move || rehearse(&url, &token, (120, 40)))
+    tokio::task::spawn_blocking(beside(&server, (120, 40)))
         .await
         .unwrap();
     server.stop().await;

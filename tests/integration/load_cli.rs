@@ -129,6 +129,8 @@ fn a_missed_threshold_and_one_without_data_exit_with_99() {
         !report.contains('\x1b'),
         "no colours where there is no terminal"
     );
+    let wide = report.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None, "every line fits a terminal of 80 columns");
 }
 
 #[test]

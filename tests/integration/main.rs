@@ -9,6 +9,7 @@ mod architecture;
 mod clients;
 mod concurrency;
 mod console;
+mod console_embedded;
 mod console_rehearsal;
 mod durability;
 mod fake_sources;

@@ -25,6 +25,8 @@ pub struct Console {
     pub master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
     pub screen: Arc<Mutex<vt100::Parser>>,
+    /// All that was written to the terminal.
+    pub written: Arc<Mutex<Vec<u8>>>,
     /// How the terminal was set before the console took it.
     before: String,
     output_ended: mpsc::Receiver<()>,
@@ -39,7 +41,13 @@ impl Console {
         Console::start_with(url, TOKEN, more, size)
     }
 
-    pub fn start_with(url: &str, token: &str, more: &[&str], (cols, rows): (u16, u16)) -> Console {
+    pub fn start_with(url: &str, token: &str, more: &[&str], size: (u16, u16)) -> Console {
+        let args: Vec<&str> = [&["--ops-url", url], more].concat();
+        Console::run(&args, &[("CONCERTCTL_OPS_TOKEN", token)], size)
+    }
+
+    /// `concertctl tui` with these arguments and variables.
+    pub fn run(args: &[&str], vars: &[(&str, &str)], (cols, rows): (u16, u16)) -> Console {
         let size = PtySize {
             rows,
             cols,
@@ -49,26 +57,31 @@ impl Console {
         let pair = native_pty_system().openpty(size).unwrap();
         let before = format!("{:?}", pair.master.get_termios().unwrap());
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_concertctl"));
-        command.args(["tui", "--ops-url", url]);
-        command.args(more);
-        for (name, value) in [
+        command.arg("tui");
+        command.args(args);
+        for name in ["NO_COLOR", "CONCERTCTL_DATA_DIR", "CONCERTCTL_OPS_TOKEN"] {
+            command.env_remove(name);
+        }
+        let always = [
             ("TERM", "xterm-256color"),
             ("LC_ALL", "C.UTF-8"),
-            ("CONCERTCTL_OPS_TOKEN", token),
             ("RUST_BACKTRACE", "0"),
-        ] {
+        ];
+        for (name, value) in always.iter().chain(vars) {
             command.env(name, value);
         }
-        command.env_remove("NO_COLOR");
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
         let seen = Arc::clone(&screen);
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&written);
         let (ended, output_ended) = mpsc::channel();
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                all.lock().extend_from_slice(&bytes[..count]);
                 seen.lock().process(&bytes[..count]);
             }
             let _ = ended.send(());
@@ -79,6 +92,7 @@ impl Console {
             master: pair.master,
             keys,
             screen,
+            written,
             before,
             output_ended,
         }

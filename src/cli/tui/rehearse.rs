@@ -115,7 +115,15 @@ fn write(summary: &Summary, dir: &Path) -> Result<PathBuf, String> {
 }
 
 fn outcome(summary: &Summary, path: Result<PathBuf, String>) -> Outcome {
-    let mut reasons = summary.reasons.clone();
+    // The table of thresholds says by itself which were missed.
+    let told = |reason: &String| {
+        let names = summary.thresholds.iter().map(|one| one.name.as_str());
+        reason
+            .strip_suffix(" missed")
+            .is_some_and(|name| names.into_iter().any(|known| known == name))
+    };
+    let reasons = summary.reasons.iter().filter(|reason| !told(reason));
+    let mut reasons: Vec<String> = reasons.cloned().collect();
     let path = path.map_err(|problem| reasons.push(problem)).ok();
     Outcome {
         verdict: match summary.verdict {

@@ -1,0 +1,168 @@
+//! One command gives everything: the console that starts its own server, in a pseudo-terminal.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use concertctl::serve::ServerFile;
+use rustix::process::Signal;
+
+use crate::console_rehearsal::rehearse;
+use crate::terminal::Console;
+
+/// A console on an empty data directory, whose server listens where there is room.
+fn start(dir: &Path, more: &[&str], vars: &[(&str, &str)], size: (u16, u16)) -> Console {
+    let places = ["--ops-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0"];
+    let dir = ["--data-dir", dir.to_str().unwrap()];
+    let args: Vec<&str> = [&dir[..], &places, more].concat();
+    Console::run(&args, vars, size)
+}
+
+/// Where the server on that data directory listens.
+fn addresses(dir: &Path) -> [SocketAddr; 2] {
+    let bytes = std::fs::read(dir.join(ServerFile::NAME)).unwrap();
+    let file: ServerFile = serde_json::from_slice(&bytes).unwrap();
+    [file.api_addr, file.ops_addr]
+}
+
+fn nobody_listens(addresses: [SocketAddr; 2]) -> bool {
+    addresses
+        .iter()
+        .all(|address| std::net::TcpStream::connect(address).is_err())
+}
+
+fn one_command(size: (u16, u16)) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut console = start(dir.path(), &[], &[], size);
+    console.see("server (embedded)");
+    console.see("The ticket service runs at 127.0.0.1:");
+    rehearse(&mut console);
+    let listening = addresses(dir.path());
+    console.press("q");
+    let (status, after) = console.ended_with_the_terminal_restored();
+    assert!(status.success(), "{status:?}");
+    assert_eq!(after.trim(), "", "nothing is left on the screen");
+    assert!(nobody_listens(listening), "the server went with it");
+}
+
+#[test]
+fn one_command_starts_the_server_seeds_rehearses_and_leaves_nothing_at_80x24() {
+    one_command((80, 24));
+}
+
+#[test]
+fn one_command_starts_the_server_seeds_rehearses_and_leaves_nothing_at_120x40() {
+    one_command((120, 40));
+}
+
+#[test]
+fn a_signal_ends_the_server_too_and_restores_the_terminal() {
+    for size in [(80, 24), (120, 40)] {
+        let dir = tempfile::tempdir().unwrap();
+        let console = start(dir.path(), &[], &[], size);
+        console.see("press s to seed demo data");
+        let listening = addresses(dir.path());
+        console.signal(Signal::TERM);
+        let (status, _) = console.ended_with_the_terminal_restored();
+        assert_eq!(status.exit_code(), 143);
+        assert!(nobody_listens(listening), "the server went with it");
+    }
+}
+
+#[test]
+fn a_server_that_breaks_ends_the_console_with_the_terminal_restored_and_one_line_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let console = start(dir.path(), &["--server-panic-after-start"], &[], (80, 24));
+    let (status, text) = console.ended_with_the_terminal_restored();
+    assert_eq!(status.exit_code(), 1, "{text}");
+    let said: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    assert_eq!(
+        said,
+        ["concertctl: the embedded server ended: its operations listener ended"]
+    );
+}
+
+#[test]
+fn a_panic_of_the_console_restores_the_terminal_and_ends_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let console = start(dir.path(), &["--panic-after-start"], &[], (80, 24));
+    let (status, text) = console.ended_with_the_terminal_restored();
+    assert!(!status.success());
+    assert!(text.contains("asked to break"), "{text}");
+    assert!(nobody_listens(addresses(dir.path())));
+}
+
+/// The parameters of every "select graphic rendition" sequence (ECMA-48, 8.3.117).
+fn renditions(written: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(written);
+    let sequence = regex::Regex::new("\x1b\\[([0-9;:]*)m").unwrap();
+    let found = sequence.captures_iter(&text);
+    found.map(|of| of[1].to_owned()).collect()
+}
+
+/// Whether it sets a colour: 30 to 38, 40 to 48, 90 to 107; 39 and 49 go back to the default.
+fn is_colour(parameters: &str) -> bool {
+    parameters.split([';', ':']).any(|one| {
+        matches!(
+            one.parse::<u16>(),
+            Ok(30..=38 | 40..=48 | 58 | 90..=97 | 100..=107)
+        )
+    })
+}
+
+#[test]
+fn with_no_color_not_one_colour_is_written_and_without_it_some_are() {
+    let colours = |vars: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut console = start(dir.path(), &[], vars, (80, 24));
+        console.see("press s to seed demo data");
+        for (keys, seen) in [
+            ("s", "Seed a dataset"),
+            ("\r", "is seeded"),
+            ("3", "all levels"),
+            ("5", "onsale-short"),
+            ("6", "raises one by hand"),
+            ("?", "Actions, from any screen"),
+        ] {
+            console.press(keys);
+            console.see(seen);
+        }
+        console.press("qq");
+        let written = std::sync::Arc::clone(&console.written);
+        console.ended_with_the_terminal_restored();
+        let written = written.lock();
+        let renditions = renditions(&written);
+        assert!(!renditions.is_empty(), "bold and reversed are allowed");
+        renditions.into_iter().filter(|one| is_colour(one)).count()
+    };
+    assert_eq!(colours(&[("NO_COLOR", "1")]), 0);
+    assert!(
+        colours(&[("NO_COLOR", "")]) > 0,
+        "empty is as if it were not there"
+    );
+}
+
+#[test]
+fn a_place_that_is_taken_by_something_else_is_told_with_the_flag_that_chooses_another() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_str().unwrap();
+    let args = [
+        "--data-dir",
+        dir,
+        "--ops-addr",
+        "127.0.0.1:0",
+        "--api-addr",
+        &place,
+    ];
+    let console = Console::run(&args, &[], (80, 24));
+    let (status, text) = console.ended_with_the_terminal_restored();
+    assert_eq!(status.exit_code(), 1);
+    assert!(
+        text.contains("is in use") && text.contains("--api-addr"),
+        "{text}"
+    );
+}
