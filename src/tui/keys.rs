@@ -439,6 +439,36 @@ mod tests {
         }
     }
 
+    /// The key map as the documentation has it.
+    fn table() -> String {
+        let mut text = String::new();
+        let groups = [("Everywhere", Scope::Everywhere)];
+        let screens = Screen::ALL.iter();
+        let groups = groups
+            .into_iter()
+            .chain(screens.map(|screen| (screen.title(), Scope::On(*screen))));
+        for (title, scope) in groups {
+            text.push_str(&format!("| {title} | |\n| --- | --- |\n"));
+            for binding in BINDINGS.iter().filter(|binding| binding.scope == scope) {
+                let off = if binding.writes { " *" } else { "" };
+                let keys: Vec<_> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
+                text.push_str(&format!("| {} | {}{off} |\n", keys.join(" "), binding.text));
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    #[test]
+    fn the_documented_keys_are_the_key_map() {
+        let page = include_str!("../../docs/console.md");
+        let table = table();
+        assert!(
+            page.contains(&table),
+            "docs/console.md should hold:\n{table}"
+        );
+    }
+
     #[test]
     fn a_modified_letter_is_not_the_letter() {
         let ctrl_s = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);

@@ -18,7 +18,7 @@ const STEPS: &[(i64, i64)] = &[(30, 1), (60, 1), (120, 1), (300, 2), (900, 6), (
 /// The step that is fetched while nothing is zoomed.
 const FETCHED: (i64, i64) = STEPS[3];
 /// Spans that fit something, in seconds: few, so that a chart does not shrink with every second.
-const FITS: &[i64] = &[60, 120, FETCHED.0];
+const FITS: &[i64] = &[30, 60, 120, FETCHED.0];
 /// The least that a rehearsal's charts show, in milliseconds.
 const LEAST_OF_RUN: i64 = 15_000;
 /// After a rehearsal's end, so much of what follows is shown, in milliseconds.
@@ -150,10 +150,8 @@ mod tests {
     #[test]
     fn the_charts_grow_with_what_there_is_to_see() {
         let span = |seconds| live(&busy_since(seconds)).span / 1000;
-        assert_eq!(
-            [0, 14, 60, 61, 119, 150, 300].map(span),
-            [60, 60, 60, 120, 120, 300, 300]
-        );
+        let seconds = [0, 14, 31, 60, 61, 119, 150, 300];
+        assert_eq!(seconds.map(span), [30, 30, 60, 60, 120, 120, 300, 300]);
         let idle = Model {
             now: NOW,
             ..Model::default()
@@ -162,7 +160,7 @@ mod tests {
             live(&idle),
             Window {
                 end: NOW,
-                span: 60_000
+                span: 30_000
             }
         );
     }

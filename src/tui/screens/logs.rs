@@ -32,6 +32,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     };
     let title = format!("Logs: {}{filter}", logs.level.text());
     let mut note = match (logs.frozen, logs.records.len()) {
+        (false, 0) if !logs.answered => "asking …".to_owned(),
         (false, count) => format!("live, {} records", format::count(count as u64)),
         (true, count) => format!(
             "frozen, record {} of {}",

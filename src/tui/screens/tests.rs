@@ -359,3 +359,20 @@ fn without_traffic_the_overview_says_so_instead_of_old_figures() {
         "{text}"
     );
 }
+
+#[test]
+fn the_documented_pictures_are_what_the_console_draws() {
+    let page = include_str!("../../../docs/console.md");
+    let mut passed = ok(Screen::Load);
+    passed.load.run = Some(run(RunState::Ended(outcome(Verdict::Passed))));
+    let mut pictures: Vec<Model> = Screen::ALL.iter().map(|screen| ok(*screen)).collect();
+    pictures.push(passed);
+    for model in pictures {
+        let text = text(&buffer(&model, SIZES[0]));
+        let picture = format!("```text\n{}\n```", text.trim_end());
+        assert!(
+            page.contains(&picture),
+            "docs/console.md should hold:\n{picture}"
+        );
+    }
+}

@@ -386,11 +386,11 @@ fn the_charts_are_zoomed_from_what_they_show_and_fitted_again() {
         window::shown(&model).span / 1000
     };
     assert_eq!(
-        ["-", "-", "+", "+", "+", "+"].map(&mut span),
-        [120, 300, 120, 60, 30, 30]
+        ["-", "-", "-", "+", "+", "+", "+"].map(&mut span),
+        [60, 120, 300, 120, 60, 30, 30]
     );
-    assert_eq!(span("0"), 60);
-    assert_eq!(span("5-"), 120, "on the Load screen too");
+    assert_eq!(span("0"), 30);
+    assert_eq!(span("5-"), 60, "on the Load screen too");
 }
 
 #[test]

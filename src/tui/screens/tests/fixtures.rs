@@ -216,7 +216,7 @@ pub(super) fn log_lines() -> Vec<LogLine> {
         at_ns: (NOW - 60_000 + n * 1_377) * 1_000_000,
         labels: labels(&[("service_name", "concertctl-api")]),
         line: format!(
-            r#"{{"timestamp":"2026-06-01T11:59:0{n}.000000Z","level":"{level}","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span_id":null,"service_name":"concertctl-api","message":"{message}","additional_data":{{"route":"/reservations","status":409,"duration_ms":3.2}}}}"#
+            r#"{{"timestamp":"2026-06-01T11:59:0{n}.000000Z","level":"{level}","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","parent_span_id":null,"service_name":"concertctl-api","message":"{message}","additional_data":{{"route":"/reservations","status":201,"duration_ms":3.2{n},"user":{n}7}}}}"#
         ),
     };
     let mut lines: Vec<_> = (0..5)
