@@ -1,0 +1,118 @@
+//! Alerts: raised, resolved, heard.
+
+use super::*;
+
+#[test]
+fn an_alert_is_raised_by_hand_only_when_it_says_what_is_wrong() {
+    let mut model = console(None, 0);
+    assert_eq!(keys(&mut model, "a\n\n\n"), []);
+    assert!(matches!(&model.dialog, Some(Dialog::Raise(form)) if form.wrong.is_some()));
+    let effects = keys(&mut model, "pay hangs\n");
+    let [Effect::PostAlert(alert, said)] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(alert.labels["alertname"], "OperatorAlert");
+    assert_eq!(alert.labels["severity"], "warning");
+    assert_eq!(alert.labels["source"], "operator");
+    assert_eq!(alert.annotations["summary"], "pay hangs");
+    assert_eq!(alert.starts_at.as_deref(), Some("2026-06-01T12:00:00Z"));
+    assert_eq!(alert.ends_at.as_deref(), Some("2026-07-01T12:00:00Z"));
+    assert_eq!(said, "alert OperatorAlert raised");
+}
+
+#[test]
+fn in_the_alert_form_enter_moves_on_and_raises_on_the_last_field() {
+    let mut model = console(None, 0);
+    keys(&mut model, "a");
+    press(&mut model, KeyCode::Up);
+    press(&mut model, KeyCode::Up);
+    assert_eq!(keys(&mut model, "2\n"), [], "from the name to the severity");
+    press(&mut model, KeyCode::Left);
+    assert_eq!(
+        keys(&mut model, "\n"),
+        [],
+        "from the severity to the summary"
+    );
+    let effects = keys(&mut model, "pay hangs\n");
+    let [Effect::PostAlert(alert, _)] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(alert.labels["alertname"], "OperatorAlert2");
+    assert_eq!(alert.labels["severity"], "critical");
+    assert!(!alert.annotations.contains_key("seen"), "nothing was seen");
+}
+
+#[test]
+fn an_alert_by_hand_says_how_things_stood() {
+    let mut model = console(None, 0);
+    let series = |number| {
+        let points = vec![(NOW, number)];
+        let labels = Labels::new();
+        Ok(vec![crate::clients::prometheus::Series { labels, points }])
+    };
+    let now = [(PanelId::Tps, 1_284.0), (PanelId::P95, 0.612)];
+    let now = now.map(|(id, number)| (panel(id).query, series(number)));
+    let metrics = Event::Metrics {
+        at: NOW,
+        now: now.into_iter().collect(),
+        past: None,
+    };
+    update(&mut model, NOW, metrics);
+    let effects = keys(&mut model, "apay hangs\n");
+    let [Effect::PostAlert(alert, _)] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(alert.annotations["seen"], "TPS 1,284 /s, p95 612 ms");
+}
+
+#[test]
+fn resolving_posts_the_same_labels_with_an_end_that_is_now() {
+    let mut model = console(None, 0);
+    let list = vec![
+        alert("A", "warning", AlertState::Active),
+        alert("B", "critical", AlertState::Active),
+    ];
+    update(&mut model, NOW, Event::Alerts(list));
+    model.screen = Screen::Alerts;
+    let effects = keys(&mut model, "jr");
+    let [Effect::PostAlert(post, said)] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(
+        post.labels["alertname"], "A",
+        "the critical one comes first"
+    );
+    assert_eq!(post.starts_at.as_deref(), Some("2026-06-01T11:00:00Z"));
+    assert_eq!(post.ends_at.as_deref(), Some("2026-06-01T12:00:00Z"));
+    assert!(said.contains("its rule raises it again"), "{said}");
+}
+
+#[test]
+fn the_bell_rings_for_a_new_alert_only() {
+    let mut model = console(None, 0);
+    let (a, b) = (
+        alert("A", "warning", AlertState::Active),
+        alert("B", "info", AlertState::Suppressed),
+    );
+    let mut heard =
+        |list: Vec<Alert>| update(&mut model, NOW, Event::Alerts(list)) == [Effect::Bell];
+    assert!(!heard(vec![]));
+    assert!(heard(vec![a.clone()]));
+    assert!(!heard(vec![a.clone()]), "the same again");
+    assert!(!heard(vec![a.clone(), b]), "a silenced one");
+    assert!(!heard(vec![]), "none left");
+    assert!(heard(vec![a]), "back again");
+}
+
+#[test]
+fn alerts_that_were_there_before_the_console_do_not_ring() {
+    let mut model = console(None, 0);
+    assert_eq!(
+        update(
+            &mut model,
+            NOW,
+            Event::Alerts(vec![alert("A", "page", AlertState::Active)])
+        ),
+        []
+    );
+}

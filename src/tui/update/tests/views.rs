@@ -1,0 +1,213 @@
+//! What is looked at and how: screens, filter, zoom, notices, the state of sources.
+
+use super::*;
+
+#[test]
+fn the_charts_are_zoomed_from_what_they_show_and_fitted_again() {
+    let mut model = console(None, 0);
+    let mut span = |key: &str| {
+        keys(&mut model, key);
+        window::shown(&model).span / 1000
+    };
+    assert_eq!(
+        ["-", "-", "-", "+", "+", "+", "+"].map(&mut span),
+        [60, 120, 300, 120, 60, 30, 30]
+    );
+    assert_eq!(span("0"), 30);
+    assert_eq!(span("5-"), 60, "on the Load screen too");
+}
+
+#[test]
+fn a_verdict_is_scrolled_by_pages_and_the_list_is_not() {
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, "l\ny");
+    press(&mut model, KeyCode::PageDown);
+    assert_eq!(model.load.chosen, 0);
+    let scroll = |model: &Model| model.load.run.as_ref().unwrap().scroll;
+    assert!(scroll(&model) > 0);
+    for _ in 0..100 {
+        press(&mut model, KeyCode::PageDown);
+    }
+    assert!(scroll(&model) <= MAX_SCROLL);
+    for _ in 0..100 {
+        press(&mut model, KeyCode::PageUp);
+    }
+    assert_eq!(scroll(&model), 0);
+}
+
+#[test]
+fn the_filter_is_typed_applied_left_and_cleared() {
+    let mut model = console(None, 0);
+    keys(&mut model, "/seat 7q\n");
+    assert_eq!(
+        (model.screen, model.logs.text.as_str()),
+        (Screen::Logs, "seat 7q")
+    );
+    assert!(model.plan().logs.unwrap().contains(r#"|= "seat 7q""#));
+    keys(&mut model, "/x");
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(
+        model.logs.text, "seat 7q",
+        "leaving keeps the filter that was"
+    );
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.logs.text, "");
+    keys(&mut model, "vvv");
+    assert!(model.plan().logs.unwrap().ends_with(r#"level=~"ERROR""#));
+}
+
+#[test]
+fn answers_to_an_earlier_filter_are_not_mixed_in() {
+    let mut model = console(None, 0);
+    keys(&mut model, "/new\n");
+    let line = crate::clients::loki::LogLine {
+        at_ns: 1,
+        labels: Labels::new(),
+        line: "old".into(),
+    };
+    update(
+        &mut model,
+        NOW,
+        Event::Logs {
+            query: "{old}".into(),
+            lines: vec![line],
+            skipped: false,
+        },
+    );
+    assert!(model.logs.records.is_empty());
+    assert_eq!(model.source(Source::Loki).link, Link::Up);
+}
+
+#[test]
+fn pasted_text_never_presses_keys() {
+    let mut model = console(None, 0);
+    update(&mut model, NOW, Event::Paste("qsl\ny".into()));
+    assert!(model.dialog.is_none());
+    keys(&mut model, "/");
+    update(&mut model, NOW, Event::Paste("a\x1b[31mb".into()));
+    assert_eq!(model.logs.editing.as_deref(), Some("a[31mb"));
+    update(&mut model, NOW, Event::Paste("x".repeat(10_000)));
+    assert_eq!(model.logs.editing.unwrap().chars().count(), MAX_INPUT);
+}
+
+#[test]
+fn a_failed_source_keeps_its_data_and_tells_age_and_reason() {
+    let mut model = console(Some("demo"), 7);
+    let down = Event::Down {
+        source: Source::Ops,
+        reason: "refused".into(),
+        retry_ms: 4_000,
+    };
+    update(&mut model, NOW + 9_000, down);
+    assert_eq!(
+        model.source(Source::Ops).stale(model.now),
+        Some((9_000, "refused"))
+    );
+    assert_eq!(model.status.as_ref().unwrap().queue.registered, 7);
+    assert_eq!(
+        model.source(Source::Loki).stale(model.now),
+        None,
+        "never heard of is not stale"
+    );
+}
+
+#[test]
+fn the_end_of_a_seeding_is_told_in_the_status_line() {
+    let seeding = |phase, error: Option<&str>| SeedProgress {
+        phase,
+        profile: "demo".into(),
+        rows_done: 12_025,
+        elapsed_seconds: 0.41,
+        error: error.map(str::to_owned),
+        ..SeedProgress::default()
+    };
+    let told = |phase, error| {
+        let mut model = console(None, 0);
+        for progress in [seeding(SeedPhase::Running, None), seeding(phase, error)] {
+            update(
+                &mut model,
+                NOW,
+                Event::Ops(Box::new((status(None, 0), progress))),
+            );
+        }
+        notice(&model).to_owned()
+    };
+    assert_eq!(
+        told(SeedPhase::Done, None),
+        "demo is seeded: 12,025 rows in 410 ms"
+    );
+    assert!(told(SeedPhase::Cancelled, None).contains("cancelled"));
+    assert!(told(SeedPhase::Failed, Some("disk full")).contains("disk full"));
+}
+
+#[test]
+fn notices_go_away_by_themselves() {
+    let mut model = console(None, 0);
+    update(
+        &mut model,
+        NOW,
+        Event::Done {
+            what: "admission paused".into(),
+            result: Ok(()),
+        },
+    );
+    assert_eq!(notice(&model), "admission paused");
+    update(&mut model, NOW + NOTICE_MS + 1, Event::Tick);
+    assert!(model.notice.is_none());
+    let failed = Event::Done {
+        what: "not done: x".into(),
+        result: Err("refused (401): \x1b[2Jno".into()),
+    };
+    update(&mut model, NOW, failed);
+    assert_eq!(notice(&model), "not done: x: refused (401):  [2Jno");
+}
+
+#[test]
+fn screens_are_reached_by_number_and_tab_and_kept_numbers_say_so() {
+    let mut model = console(None, 0);
+    for (key, screen) in [
+        ("3", Screen::Logs),
+        ("5", Screen::Load),
+        ("6", Screen::Alerts),
+        ("1", Screen::Overview),
+    ] {
+        keys(&mut model, key);
+        assert_eq!(model.screen, screen);
+    }
+    press(&mut model, KeyCode::Tab);
+    assert_eq!(model.screen, Screen::Logs);
+    press(&mut model, KeyCode::BackTab);
+    press(&mut model, KeyCode::BackTab);
+    assert_eq!(model.screen, Screen::Alerts);
+    keys(&mut model, "2");
+    assert_eq!(model.screen, Screen::Alerts);
+    assert!(notice(&model).contains("kept"));
+}
+
+#[test]
+fn the_rehearsals_tps_is_taken_over_the_window_that_the_servers_is() {
+    let window = panel(PanelId::Tps).window;
+    assert_eq!(window, format!("{}s", TPS_WINDOW_MS / 1000));
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, "l\ny");
+    let mut tps = |second: i64, requests: u64| {
+        let progress = Progress {
+            requests,
+            ..Progress::default()
+        };
+        update(
+            &mut model,
+            NOW + second * 1000,
+            Event::LoadProgress(Box::new(progress)),
+        );
+        model.load.run.as_ref().unwrap().tps_now()
+    };
+    assert_eq!(tps(0, 0), 0.0);
+    assert_eq!(tps(5, 500), 50.0);
+    let after: Vec<f64> = (6..40)
+        .map(|second| tps(second, second as u64 * 100))
+        .collect();
+    assert_eq!(after[20], 100.0);
+    assert_eq!(tps(60, 3_900), 0.0, "nothing answered for a whole window");
+    assert!(model.load.run.as_ref().unwrap().requests.len() < 20);
+}
