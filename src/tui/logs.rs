@@ -44,9 +44,9 @@ impl Level {
     const fn pattern(self) -> Option<&'static str> {
         match self {
             Level::All => None,
-            Level::Info => Some("INFO|WARN|ERROR"),
-            Level::Warn => Some("WARN|ERROR"),
-            Level::Error => Some("ERROR"),
+            Level::Info => Some("info|warn|error"),
+            Level::Warn => Some("warn|error"),
+            Level::Error => Some("error"),
         }
     }
 }
@@ -71,9 +71,10 @@ pub(super) fn query(text: &str, level: Level) -> String {
         query.push('"');
     }
     if let Some(pattern) = level.pattern() {
-        query.push_str(" | json | level=~\"");
+        // As a label it is in lower case, as a field of the line in capitals.
+        query.push_str(" | json | level=~\"(?i)(");
         query.push_str(pattern);
-        query.push('"');
+        query.push_str(")\"");
     }
     query
 }
@@ -270,7 +271,7 @@ mod tests {
         assert_eq!(query("", Level::All), r#"{service_name=~".+"}"#);
         assert_eq!(
             query("seat 7", Level::Error),
-            r#"{service_name=~".+"} |= "seat 7" | json | level=~"ERROR""#
+            r#"{service_name=~".+"} |= "seat 7" | json | level=~"(?i)(error)""#
         );
         assert_eq!(
             query("a\"} |= \"\\b\x1b", Level::All),

@@ -94,6 +94,23 @@ fn a_panic_of_the_console_restores_the_terminal_and_ends_the_server() {
     assert!(nobody_listens(addresses(dir.path())));
 }
 
+#[test]
+fn the_level_filter_keeps_what_is_of_that_level_and_above() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut console = start(dir.path(), &["--screen", "logs"], &[], (80, 24));
+    console.see("serving");
+    console.press("v");
+    console.until("INFO and above, the record still there", |text| {
+        text.contains("INFO and above") && text.contains("serving")
+    });
+    console.press("v");
+    console.until("WARN and above, the record gone", |text| {
+        text.contains("WARN and above") && text.contains("matches the filter")
+    });
+    console.press("q");
+    console.ended_with_the_terminal_restored();
+}
+
 /// The parameters of every "select graphic rendition" sequence (ECMA-48, 8.3.117).
 fn renditions(written: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(written);
