@@ -231,13 +231,13 @@ fn dotted(buffer: &mut Buffer, plot: Rect, share: f64) {
     }
 }
 
-/// The next of 1, 2, 5 × 10ⁿ: a scale that can be read.
+/// The next of a few round numbers × 10ⁿ: a scale that can be read and wastes little room.
 fn nice(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;
     }
     let power = 10f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0]
+    [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
         .into_iter()
         .map(|step| step * power)
         .find(|top| *top >= value * 0.999_999)
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn the_scale_is_round_and_the_ends_are_named() {
         let lines = chart(&[(0, 0.0), (40_000, 40.0)], 60_000);
-        assert!(lines[0].starts_with("    50"), "{lines:?}");
+        assert!(lines[0].starts_with("    40"), "{lines:?}");
         assert!(lines[4].starts_with("     0"), "{lines:?}");
         assert!(
             lines[5].contains("-40 s") && lines[5].ends_with("now"),
@@ -314,10 +314,18 @@ mod tests {
     }
 
     #[test]
-    fn scales_go_in_steps_of_one_two_five() {
+    fn scales_are_round_and_a_third_of_the_room_is_the_most_that_is_wasted() {
         assert_eq!(
-            [0.0, 0.7, 1.0, 1.1, 30.0, 51.0, 2000.0].map(nice),
-            [1.0, 1.0, 1.0, 2.0, 50.0, 100.0, 2000.0]
+            [0.0, 0.7, 1.0, 1.1, 30.0, 51.0, 2295.0].map(nice),
+            [1.0, 0.8, 1.0, 1.5, 30.0, 60.0, 3000.0]
         );
+        for n in 1..10_000 {
+            let value = f64::from(n) * 0.37;
+            let top = nice(value);
+            assert!(
+                top >= value * 0.999 && top <= value * 1.5 + 1e-9,
+                "{value}: {top}"
+            );
+        }
     }
 }
