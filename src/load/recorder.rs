@@ -371,12 +371,17 @@ mod tests {
             shards.iter().for_each(|shard| totals.collect(shard));
             values.sort_unstable();
             let rank = (values.len() * percentile as usize).div_ceil(100).max(1);
-            let expected = values[rank - 1];
+            // 0.55 × 100 is 55.00000000000001: a rank that is met exactly may come out one higher.
+            let ranks = [rank - 1, rank.min(values.len() - 1)];
             let cell = totals.sum.total(&[Operation::Reserve], None, Class::Ok).unwrap();
             prop_assert_eq!(cell.latency.len(), values.len() as u64);
             let measured = cell.latency.value_at_quantile(f64::from(percentile) / 100.0);
-            let apart = measured.abs_diff(expected) as f64 / expected as f64;
-            prop_assert!(apart <= 0.001 || measured.abs_diff(expected) <= 1, "{} {}", measured, expected);
+            let near = |expected: u64| {
+                let apart = measured.abs_diff(expected);
+                apart <= 1 || apart as f64 / expected as f64 <= 0.001
+            };
+            let agrees = ranks.into_iter().any(|rank| near(values[rank]));
+            prop_assert!(agrees, "{} {:?}", measured, ranks.map(|rank| values[rank]));
         }
     }
 }
