@@ -2,7 +2,7 @@
 //!
 //! Owns the datasets, seats, reservations, accounts and queue places, and the audit over them. `booking`
 //! is the only caller; it decides the order of lock, store and metric. A new database is one more
-//! variant of [`Store`] with its migrations.
+//! module beside [`sqlite`], with its migrations.
 
 mod audit_types;
 pub mod data_dir;
