@@ -61,8 +61,8 @@ const WIDTH: usize = 80;
 
 fn table(out: &mut String, summary: &Summary, colours: Colours) {
     let head = format!(
-        "{:<9}{:>9}{:>7}{:>7}{:>7}{:>7}{:>7}{:>8}{:>10}{:>7}",
-        "ms", "count", "per s", "p50", "p95", "p99", "max", "service", "refused", "errors"
+        "{:<8}{:>9}{:>7}{:>6}{:>6}{:>7}{:>7}{:>7}{:>8}{:>8}{:>7}",
+        "ms", "count", "per s", "avg", "p50", "p95", "p99", "max", "service", "refused", "errors"
     );
     line!(out, "{}", colours.dim(&head));
     for row in &summary.operations {
@@ -92,10 +92,11 @@ fn table_row(out: &mut String, row: &OperationSummary, colours: Colours) {
     };
     line!(
         out,
-        "{:<9}{:>9}{:>7}{:>7}{:>7}{:>7}{:>7}{:>8}{:>10}{errors}",
+        "{:<8}{:>9}{:>7}{:>6}{:>6}{:>7}{:>7}{:>7}{:>8}{:>8}{errors}",
         row.operation,
         number(row.count as f64),
         number(row.rate),
+        latency(|of| of.avg),
         latency(|of| of.p50),
         latency(|of| of.p95),
         latency(|of| of.p99),
