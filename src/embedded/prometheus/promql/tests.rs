@@ -308,6 +308,20 @@ const PIECES: [&str; 40] = [
     "@",
 ];
 
+#[test]
+fn a_number_where_a_duration_belongs_is_refused_before_the_parser_sees_it() {
+    for text in [
+        "x offset NaN",
+        "x offset -inf",
+        "x offset + Inf",
+        "offset offset NaN +",
+        "x[NaN]",
+    ] {
+        let error = ask(text).unwrap_err().to_string();
+        assert!(error.contains("duration is expected"), "{text}: {error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
