@@ -84,12 +84,14 @@ async fn holders(server: &TestServer) -> Vec<Holder> {
         reservation,
     };
     let mut all = vec![holder(&old, 1)];
-    for id in 1..=12 {
+    for id in 1..=30 {
         let mut user = server.admitted(id).await;
         let reservation = user.reserved(id).await;
         all.push(holder(&user, reservation));
-        if id <= 2 {
+        if id <= 20 {
             assert_eq!(user.charge(json!(1_000)).await.status, 200);
+        }
+        if id <= 4 {
             assert_eq!(user.pay(reservation).await.status, 200);
             // Back in, with a reservation that is paid.
             assert_eq!(user.register().await.status, 201);
@@ -102,7 +104,7 @@ async fn holders(server: &TestServer) -> Vec<Holder> {
         ..AdmissionChange::default()
     };
     server.admission(paused).await;
-    for id in 13..=15 {
+    for id in 31..=34 {
         let user = server.registered(id).await;
         all.push(holder(&user, id));
     }
