@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -158,10 +160,15 @@ async fn read_json(request: Request, state: &AppState) -> Result<(Parts, Bytes),
         return Err(ApiError::new(ErrorCode::RequestMediaType, detail));
     }
     let (parts, body) = request.into_parts();
-    let read = axum::body::to_bytes(body, BODY_LIMIT);
-    match tokio::time::timeout(state.body_timeout, read).await {
-        Ok(Ok(bytes)) => Ok((parts, bytes)),
-        Ok(Err(error)) => Err(body_failed(&error)),
+    let bytes = read(body, BODY_LIMIT, state.body_timeout).await?;
+    Ok((parts, bytes))
+}
+
+/// A body of at most `limit` bytes that arrives within `patience`.
+pub(super) async fn read(body: Body, limit: usize, patience: Duration) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(patience, axum::body::to_bytes(body, limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(body_failed(&error, limit)),
         Err(_) => {
             let detail = "the body did not arrive in time";
             Err(ApiError::new(ErrorCode::RequestTimeout, detail))
@@ -169,7 +176,7 @@ async fn read_json(request: Request, state: &AppState) -> Result<(Parts, Bytes),
     }
 }
 
-fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::new(ErrorCode::RequestMalformed, format!("body: {error}")))
 }
@@ -182,11 +189,11 @@ fn is_json(value: &str) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn body_failed(error: &axum::Error) -> ApiError {
+fn body_failed(error: &axum::Error, limit: usize) -> ApiError {
     let mut source: Option<&dyn std::error::Error> = Some(error);
     while let Some(cause) = source {
         if cause.is::<http_body_util::LengthLimitError>() {
-            let detail = format!("a body has at most {BODY_LIMIT} bytes");
+            let detail = format!("a body has at most {limit} bytes");
             return ApiError::new(ErrorCode::RequestTooLarge, detail);
         }
         source = cause.source();

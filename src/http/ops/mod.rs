@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 pub use seed::SeedControl;
 
 use super::reservations::iso8601;
-use super::{ApiError, Limits, error, middleware};
+use super::{ApiError, Limits, error, extract, middleware};
 use crate::api::ErrorCode;
 use crate::api::ops::{AdmissionState, Dataset, QueueState, Status};
 use crate::booking::{Booking, DatasetInfo, Refusal, now};
@@ -173,16 +173,6 @@ async fn body<T: serde::de::DeserializeOwned>(
     request: Request,
     limit: usize,
 ) -> Result<T, ApiError> {
-    let read = axum::body::to_bytes(request.into_body(), limit);
-    let bytes = tokio::time::timeout(Duration::from_secs(10), read)
-        .await
-        .map_err(|_| ApiError::new(ErrorCode::RequestTimeout, "the body did not arrive in time"))?
-        .map_err(|_| {
-            ApiError::new(
-                ErrorCode::RequestTooLarge,
-                format!("a body has at most {limit} bytes"),
-            )
-        })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| ApiError::new(ErrorCode::RequestMalformed, format!("body: {error}")))
+    let bytes = extract::read(request.into_body(), limit, Limits::default().body_timeout).await?;
+    extract::parsed(&bytes)
 }
