@@ -32,7 +32,7 @@ async fn admit(booking: &Booking) {
         };
         admit_due(booking, &world).await;
         // A short ceiling, since the clock may be set meanwhile.
-        let wait = world.queue.due_in(now()).unwrap_or(TICK).min(TICK);
+        let wait = world.queue.next_in(now()).unwrap_or(TICK).min(TICK);
         drop(world);
         let changed = booking.admission_changed.notified();
         // A wait that ends early or late by a change of settings is simply asked again.

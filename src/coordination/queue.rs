@@ -179,7 +179,8 @@ impl Queue {
     }
 
     /// Time until the next batch is due; `None` while paused or without an opening time.
-    fn next_in(&self, now: Timestamp) -> Option<Duration> {
+    #[must_use]
+    pub fn next_in(&self, now: Timestamp) -> Option<Duration> {
         let admission = self.admission.load();
         let opens_at = admission.opens_at.filter(|_| !admission.paused)?;
         Some(due_at(*self.next_due.lock(), opens_at, &admission, now).since(now))
@@ -239,12 +240,6 @@ impl Queue {
     /// Puts back a due batch that could not be made durable, to be tried again after `pause`.
     pub fn put_back(&self, now: Timestamp, pause: Duration) {
         *self.next_due.lock() = Some(now.after(pause));
-    }
-
-    /// When the next batch is due, for the one who waits for it.
-    #[must_use]
-    pub fn due_in(&self, now: Timestamp) -> Option<Duration> {
-        self.next_in(now)
     }
 
     /// Lets everyone up to `mark` in, since `at`. The batch is on disk by now.

@@ -83,7 +83,7 @@ fn a_clock_set_back_delays_admission_by_one_interval_at_most() {
     assert!(admit(&queue, Timestamp(10_000_000)).is_some());
     assert_eq!(admit(&queue, Timestamp(5_000_000)), None);
     assert_eq!(
-        queue.due_in(Timestamp(5_000_000)),
+        queue.next_in(Timestamp(5_000_000)),
         Some(Duration::from_secs(1))
     );
 }
