@@ -5,4 +5,5 @@
 
 pub mod alertmanager;
 pub mod loki;
+mod matcher;
 pub mod prometheus;

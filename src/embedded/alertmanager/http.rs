@@ -17,8 +17,8 @@ use super::RECEIVER;
 use super::labels::parse_filter;
 use super::store::{AlertFilter, AlertStore, Rejected};
 use super::wire::{PostableAlert, PostableSilence};
-use crate::embedded::loki::matcher::{Matcher, compile};
 use crate::embedded::loki::params::Params;
+use crate::embedded::matcher::{Matcher, compile};
 
 const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_FILTERS: usize = 64;

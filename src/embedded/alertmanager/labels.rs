@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::embedded::loki::matcher::{MatchOp, Matcher};
+use crate::embedded::matcher::{MatchOp, Matcher};
 
 /// The identity of a label set, as the Prometheus libraries compute it: FNV-1a, 64 bits, over names
 /// and values in the order of the names, each followed by a byte 255.

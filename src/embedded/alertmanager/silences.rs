@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::store::Rejected;
 use super::wire::{GettableSilence, PostableSilence, SilenceMatcher, SilenceStatus};
 use super::{AlertConfig, labels};
-use crate::embedded::loki::matcher::{MatchOp, Matcher};
+use crate::embedded::matcher::{MatchOp, Matcher};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {

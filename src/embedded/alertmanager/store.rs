@@ -13,7 +13,7 @@ use super::wire::{
     AlertStatus, GettableAlert, GettableSilence, PostableAlert, PostableSilence, Receiver,
 };
 use super::{AlertConfig, RECEIVER};
-use crate::embedded::loki::matcher::Matcher;
+use crate::embedded::matcher::Matcher;
 
 /// Why something sent was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -16,10 +16,10 @@ use serde::ser::{SerializeTuple as _, Serializer};
 
 use super::eval::{self, Budget, ResultSeries, ResultStream};
 use super::logql::{self, MetricExpr, Query};
-use super::matcher::Matcher;
 use super::params::Params;
 use super::store::{Labels, LokiStore, now_ns};
 use super::{QueryError, QueryLimits};
+use crate::embedded::matcher::Matcher;
 
 /// A form with a query in it is far smaller.
 const MAX_FORM_BYTES: usize = 64 << 10;

@@ -15,7 +15,6 @@ mod eval;
 mod http;
 mod json;
 mod logql;
-pub(in crate::embedded) mod matcher;
 pub(in crate::embedded) mod params;
 mod pipeline;
 mod store;

@@ -9,8 +9,8 @@ use regex::Regex;
 
 use super::json;
 use super::logql::{CompareOp, LabelFilter, Quantity, Stage, parse_bytes, parse_go_duration};
-use super::matcher::MatchOp;
 use super::store::Labels;
+use crate::embedded::matcher::MatchOp;
 
 pub(super) const ERROR_LABEL: &str = "__error__";
 const ERROR_DETAILS_LABEL: &str = "__error_details__";

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::LokiConfig;
 use super::chunk::Chunk;
-use super::matcher::Matcher;
+use crate::embedded::matcher::Matcher;
 use crate::telemetry::{LogRecord, LogSubscription};
 
 /// Text in a chunk before the next is begun: small enough to drop one at a time, large enough that a

@@ -12,7 +12,7 @@ pub use units::parse_duration;
 pub(super) use units::{parse_bytes, parse_go_duration};
 
 use super::QueryError;
-use super::matcher::Matcher;
+use crate::embedded::matcher::Matcher;
 
 /// Tells whether a query would be accepted, and if not, why.
 ///

@@ -3,7 +3,7 @@
 use super::lexer::{Kind, Position, Token, tokens};
 use super::{Grouping, LineFilter, LogExpr, MetricExpr, Query, RangeOp, Stage, parse_duration};
 use crate::embedded::loki::QueryError;
-use crate::embedded::loki::matcher::{MatchOp, Matcher, compile};
+use crate::embedded::matcher::{MatchOp, Matcher, compile};
 
 /// Parses a query.
 pub(in crate::embedded::loki) fn parse(query: &str) -> Result<Query, QueryError> {
