@@ -90,7 +90,7 @@ impl Booking {
             Keyed::Mismatch => Err(Refusal::KeyReused),
             Keyed::Fresh(outcome) | Keyed::Replayed(outcome) => match outcome {
                 PayOutcome::Paid => {
-                    caller.world.queue.end(caller.place());
+                    caller.world.coordination.end(caller.place()).await;
                     Ok(())
                 }
                 PayOutcome::Unknown => Err(Refusal::NotPayable),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Booking, World, now};
+use crate::coordination::{Followed, Unavailable};
 use crate::domain::Timestamp;
 use crate::telemetry::ReservationOutcome;
 
@@ -19,7 +20,7 @@ const ANSWERS_KEPT: i64 = 24 * 3600 * 1_000;
 pub async fn run(booking: Arc<Booking>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = async { tokio::join!(admit(&booking), sweep(&booking)); } => {}
+        () = async { tokio::join!(admit(&booking), sweep(&booking), follow(&booking)); } => {}
     }
 }
 
@@ -32,7 +33,7 @@ async fn admit(booking: &Booking) {
         };
         admit_due(booking, &world).await;
         // A short ceiling, since the clock may be set meanwhile.
-        let wait = world.queue.next_in(now()).unwrap_or(TICK).min(TICK);
+        let wait = world.queue().next_in(now()).unwrap_or(TICK).min(TICK);
         drop(world);
         let changed = booking.admission_changed.notified();
         // A wait that ends early or late by a change of settings is simply asked again.
@@ -41,26 +42,87 @@ async fn admit(booking: &Booking) {
 }
 
 async fn admit_due(booking: &Booking, world: &World) {
-    let at = now();
-    let Some(mark) = world.queue.take_due(at) else {
-        return;
+    let claim = match world.coordination.claim(now()).await {
+        Ok(Some(claim)) => claim,
+        Ok(None) | Err(Unavailable) => return,
     };
-    let before = world.queue.counts(at).mark;
-    match world.store.admit(mark, at).await {
-        Ok(()) => {
-            world.queue.publish(mark, at);
-            booking.metrics.admitted(mark.0 - before);
-            tracing::info!(
-                mark = mark.0,
-                admitted = mark.0 - before,
-                "a batch was admitted"
-            );
-        }
-        Err(error) => {
-            world.queue.put_back(at, TICK);
-            tracing::error!(%error, "a batch could not be admitted and is tried again");
-        }
+    if let Err(error) = world.store.admit(claim.mark, claim.at).await {
+        world.coordination.put_back(claim, TICK).await;
+        tracing::error!(%error, "a batch could not be admitted and is tried again");
+        return;
     }
+    match world.coordination.publish(claim).await {
+        Ok(true) => {
+            let admitted = claim.mark.0 - claim.from.0;
+            booking.metrics.admitted(admitted);
+            tracing::info!(mark = claim.mark.0, admitted, "a batch was admitted");
+        }
+        Ok(false) => tracing::warn!(
+            mark = claim.mark.0,
+            "a batch took so long that another server admitted it"
+        ),
+        // It is durable: whoever restores the queue lets it in.
+        Err(Unavailable) => tracing::warn!(
+            mark = claim.mark.0,
+            "a batch is durable, but the shared queue could not be told yet"
+        ),
+    }
+}
+
+/// Keeps this server's view of the shared queue fresh, and gives the queue back what it lost.
+async fn follow(booking: &Booking) {
+    let mut away = false;
+    loop {
+        let mut pause = TICK;
+        if let Ok(world) = booking.world() {
+            pause = world.coordination.follow_every().unwrap_or(TICK);
+            follow_once(booking, &world, &mut away).await;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn follow_once(booking: &Booking, world: &World, away: &mut bool) {
+    let found = world.coordination.follow().await;
+    let back = match found {
+        Followed::UpToDate => true,
+        Followed::Away => false,
+        Followed::NeedsRestore => restore(world).await,
+    };
+    booking
+        .metrics
+        .set_coordination(world.coordination.backend(), back);
+    match (back, *away) {
+        (false, false) => tracing::error!(
+            backend = world.coordination.backend(),
+            "the shared queue does not answer: admission is paused, places and reservations go on"
+        ),
+        (true, true) => tracing::info!(
+            backend = world.coordination.backend(),
+            "the shared queue is back: admission goes on"
+        ),
+        _ => {}
+    }
+    *away = !back;
+}
+
+async fn restore(world: &World) -> bool {
+    let snapshot = match world.store.queue_snapshot().await {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            tracing::error!(%error, "the shared queue waits to be restored from the database");
+            return false;
+        }
+    };
+    let restored = world.coordination.restore(&snapshot).await.is_ok();
+    if restored {
+        tracing::info!(
+            last = snapshot.last().0,
+            mark = snapshot.mark().0,
+            "the shared queue was restored from the database"
+        );
+    }
+    restored
 }
 
 async fn sweep(booking: &Booking) {
@@ -97,11 +159,11 @@ async fn expire_holds(booking: &Booking, world: &World) {
 }
 
 async fn set_gauges(booking: &Booking, world: &World) {
-    let counts = world.queue.counts(now());
+    let counts = world.queue().counts(now());
     booking
         .metrics
         .set_queue(counts.waiting, counts.active, counts.mark);
-    let admission = world.queue.admission();
+    let admission = world.queue().admission();
     booking.metrics.set_admission(
         admission.batch,
         admission.every().as_secs_f64(),

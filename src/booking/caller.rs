@@ -58,7 +58,7 @@ impl Caller {
     /// # Errors
     /// [`Refusal::NotAdmitted`] or [`Refusal::AdmissionEnded`].
     pub fn require_active(&self) -> Result<(), Refusal> {
-        let standing = self.world.queue.standing(self.token.place, now());
+        let standing = self.world.queue().standing(self.token.place, now());
         match standing.status {
             QueueStatus::Active => Ok(()),
             QueueStatus::Wait => Err(Refusal::NotAdmitted(standing.position - 1)),
@@ -71,7 +71,7 @@ impl Caller {
     /// # Errors
     /// [`Refusal::AdmissionEnded`].
     pub fn require_alive(&self) -> Result<(), Refusal> {
-        match self.world.queue.status(self.token.place, now()) {
+        match self.world.queue().status(self.token.place, now()) {
             QueueStatus::Expired => Err(Refusal::AdmissionEnded),
             QueueStatus::Wait | QueueStatus::Active => Ok(()),
         }

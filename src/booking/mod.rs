@@ -32,11 +32,10 @@ pub use crate::domain::{
 };
 pub use crate::store::{DatasetInfo, Fact, Idempotency, SeatRow, StoreError};
 
-use crate::coordination::{Queue, SeatLocks};
+use crate::coordination::{Coordination, QueueState};
 use crate::domain::money::MoneyError;
 use crate::domain::token::TokenKey;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Catalog, Keyed};
+use crate::store::{Catalog, Keyed, Store};
 use crate::telemetry::Metrics;
 
 /// Rules of the sale that are settings.
@@ -60,14 +59,10 @@ impl Default for Rules {
     }
 }
 
-/// A seat lock outlives any reservation, but not its holder's death for long.
-const LOCK_TTL: Duration = Duration::from_secs(10);
-
 /// A loaded dataset and everything that is kept in memory about it.
 pub struct World {
-    pub(crate) store: SqliteStore,
-    pub(crate) queue: Queue,
-    pub(crate) locks: SeatLocks,
+    pub(crate) store: Store,
+    pub(crate) coordination: Coordination,
     pub(crate) catalog: Catalog,
     /// Where a concert's dates stand in the catalog.
     dates_of: HashMap<ConcertId, Vec<usize>>,
@@ -75,31 +70,28 @@ pub struct World {
 }
 
 impl World {
-    /// Reads what is to be kept in memory from an open store.
+    /// Reads what is to be kept in memory from an open store, which goes with that coordination.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn load(store: SqliteStore, rules: &Rules) -> Result<World, StoreError> {
+    pub async fn load(store: Store, coordination: Coordination) -> Result<World, StoreError> {
         let catalog = store.catalog().await?;
         let mut dates_of: HashMap<ConcertId, Vec<usize>> = HashMap::new();
         for (at, (_, concert, _)) in catalog.dates.iter().enumerate() {
             dates_of.entry(*concert).or_default().push(at);
         }
-        let snapshot = store.queue_snapshot().await?;
-        let queue = Queue::restore(
-            &snapshot.places,
-            snapshot.admissions,
-            snapshot.admission.unwrap_or_default(),
-            rules.active,
-        );
         Ok(World {
             store,
-            queue,
-            locks: SeatLocks::new(LOCK_TTL),
+            coordination,
             catalog,
             dates_of,
             maps: seat_maps::SeatMaps::default(),
         })
+    }
+
+    /// What this server knows of the queue.
+    pub(crate) fn queue(&self) -> &QueueState {
+        self.coordination.state()
     }
 
     /// What the dataset consists of.

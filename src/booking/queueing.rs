@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::{Booking, Caller, Refusal, World, now};
-use crate::coordination::{QueueCounts, Standing};
+use crate::coordination::{QueueCounts, RegisterError, Registration, Standing};
 use crate::domain::queue::{Admission, poll_after};
 use crate::domain::token::Token;
 use crate::domain::{Place, QueueStatus, Timestamp, UserId};
+use crate::store::{NextPlace, RegisterOutcome};
 
 /// Where a token stands, and when to ask again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,20 +66,8 @@ impl Booking {
             return Err(Refusal::UnknownUser);
         }
         let issued_at = now();
-        let registration = world
-            .queue
-            .register(user, issued_at)
-            .map_err(Refusal::AlreadyRegistered)?;
-        let kept = world
-            .store
-            .register(registration.place, user, issued_at, registration.replaces)
-            .await;
-        if let Err(error) = kept {
-            world.queue.abandon(user, registration);
-            return Err(error.into());
-        }
+        let place = place_for(&world, user, issued_at).await?;
         self.metrics.registered(1);
-        let place = registration.place;
         let token = Token {
             epoch: world.info().epoch,
             place,
@@ -103,7 +92,7 @@ impl Booking {
     /// [`Refusal::NoDataset`].
     pub fn queue_state(&self) -> Result<(QueueCounts, Admission), Refusal> {
         let world = self.world()?;
-        Ok((world.queue.counts(now()), world.queue.admission()))
+        Ok((world.queue().counts(now()), world.queue().admission()))
     }
 
     /// Changes the admission settings; on disk when this returns.
@@ -113,9 +102,9 @@ impl Booking {
     pub async fn change_admission(&self, change: AdmissionChange) -> Result<Admission, Refusal> {
         let world = self.world()?;
         let now = now();
-        let admission = applied(world.queue.admission(), change, now)?;
+        let admission = applied(world.queue().admission(), change, now)?;
         world.store.save_admission(admission).await?;
-        world.queue.set_admission(admission, now);
+        world.coordination.set_admission(admission, now).await;
         self.admission_changed.notify_one();
         tracing::info!(
             batch = admission.batch,
@@ -125,6 +114,46 @@ impl Booking {
             "admission was changed"
         );
         Ok(admission)
+    }
+}
+
+/// How often a place is asked for anew when the database has its number already.
+const NUMBERS_TRIED: usize = 3;
+
+/// A place for `user` that is durable: from the queue, or from the store while the shared queue is
+/// away.
+async fn place_for(world: &World, user: UserId, now: Timestamp) -> Result<Place, Refusal> {
+    for _ in 0..NUMBERS_TRIED {
+        let registration = match world.coordination.register(user, now).await {
+            Ok(registration) => registration,
+            Err(RegisterError::Already(place)) => return Err(Refusal::AlreadyRegistered(place)),
+            Err(RegisterError::Unavailable(_)) => return place_from_store(world, user, now).await,
+        };
+        let Registration { place, replaces } = registration;
+        match world.store.register(place, user, now, replaces).await {
+            Ok(RegisterOutcome::Kept) => return Ok(place),
+            Ok(RegisterOutcome::NumberTaken(last)) => {
+                world.coordination.abandon(user, registration).await;
+                world.coordination.raise(last).await;
+            }
+            Err(error) => {
+                world.coordination.abandon(user, registration).await;
+                return Err(error.into());
+            }
+        }
+    }
+    place_from_store(world, user, now).await
+}
+
+async fn place_from_store(world: &World, user: UserId, now: Timestamp) -> Result<Place, Refusal> {
+    let queue = world.queue();
+    let (above, expired) = (queue.registered(), queue.expired_up_to(now));
+    match world.store.register_next(user, now, above, expired).await? {
+        NextPlace::New(place) => {
+            queue.registered_up_to(place);
+            Ok(place)
+        }
+        NextPlace::Already(place) => Err(Refusal::AlreadyRegistered(place)),
     }
 }
 
@@ -166,11 +195,11 @@ fn out_of_bounds(field: &str, value: u64, bounds: &std::ops::RangeInclusive<u64>
 }
 
 fn view(world: &World, place: Place, user: UserId) -> QueueView {
-    let standing = world.queue.standing(place, now());
-    let every = world.queue.admission().every();
+    let standing = world.queue().standing(place, now());
+    let every = world.queue().admission().every();
     let poll_after = match standing.status {
         QueueStatus::Wait => poll_after(
-            world.queue.waiting(),
+            world.queue().waiting(),
             standing.eta,
             every,
             rand::random::<f64>(),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Booking, Caller, Refusal, SeatMap, World, now, replay_or};
+use crate::coordination::{Held as HeldLock, SeatLock};
 use crate::domain::{
     ConcertId, PerformanceDateId, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
 };
-use crate::store::{CancelOutcome, Idempotency, Keyed, Reserve, ReserveOutcome, SeatRow};
+use crate::store::{CancelOutcome, Idempotency, Keyed, Look, Reserve, ReserveOutcome};
 use crate::telemetry::{LockOutcome, ReservationOutcome};
 
 /// What a caller wants to reserve.
@@ -102,6 +103,7 @@ impl Booking {
             Ok(Keyed::Fresh(ReserveOutcome::Locked)) => ReservationOutcome::Locked,
             Ok(Keyed::Fresh(ReserveOutcome::Conflict)) => ReservationOutcome::Conflict,
             Ok(Keyed::Fresh(ReserveOutcome::LimitReached)) => ReservationOutcome::LimitReached,
+            Ok(Keyed::Fresh(ReserveOutcome::PlaceEnded)) => ReservationOutcome::Rejected,
             Ok(Keyed::Replayed(_)) => ReservationOutcome::Replayed,
             Ok(Keyed::Mismatch) => ReservationOutcome::Rejected,
             Err(Refusal::Store(_)) => ReservationOutcome::Failed,
@@ -116,6 +118,7 @@ impl Booking {
                 ReserveOutcome::LimitReached => {
                     Err(Refusal::ReservationLimit(self.rules().max_live))
                 }
+                ReserveOutcome::PlaceEnded => Err(Refusal::AdmissionEnded),
             },
         }
     }
@@ -129,14 +132,19 @@ impl Booking {
         if let Err(refusal) = caller.require_active() {
             return replay_or(caller, wish.key.as_ref(), refusal).await;
         }
-        let (found, replay) = world
-            .store
-            .seat_and_replay(wish.seat, wish.user, wish.key.clone())
-            .await?;
-        if let Some(replay) = replay {
-            return Ok(replay);
-        }
-        let (date, seat) = found.ok_or(Refusal::UnknownSeat)?;
+        let date = world
+            .info()
+            .date_of(wish.seat)
+            .ok_or(Refusal::UnknownSeat)?;
+        let (seat, user, key) = (wish.seat, wish.user, wish.key.clone());
+        let seen_version = match world.store.look(seat, user, key).await? {
+            Look::Seen {
+                replay: Some(replay),
+                ..
+            } => return Ok(replay),
+            Look::Seen { seat, .. } => Some(seat.ok_or(Refusal::UnknownSeat)?),
+            Look::Later => None,
+        };
         let fits = wish.date.is_none_or(|given| given == date)
             && wish
                 .concert
@@ -144,37 +152,37 @@ impl Booking {
         if !fits {
             return Err(Refusal::SeatMismatch);
         }
-        if seat.status != SeatStatus::Available {
+        if seen_version.is_some_and(|seat| seat.status != SeatStatus::Available) {
             return refuse(world, wish, ReserveOutcome::Taken).await;
         }
-        let asked = Instant::now();
-        let Some(_lock) = world.locks.try_lock(wish.seat) else {
-            self.metrics
-                .seat_lock("embedded", LockOutcome::Busy, asked.elapsed());
+        let Some(_lock) = self.lock(world, wish.seat).await else {
             return refuse(world, wish, ReserveOutcome::Locked).await;
         };
-        self.metrics
-            .seat_lock("embedded", LockOutcome::Acquired, asked.elapsed());
-        self.reserve_locked(world, &seat, wish).await
-    }
-
-    async fn reserve_locked(
-        &self,
-        world: &World,
-        seat: &SeatRow,
-        wish: ReserveWish,
-    ) -> Result<Keyed<ReserveOutcome>, Refusal> {
         let now = now();
         let reserve = Reserve {
-            seat: seat.id,
-            seen_version: seat.version,
+            seat: wish.seat,
+            seen_version: seen_version.map(|seat| seat.version),
             user: wish.user,
-            price: seat.price,
+            place: caller.place(),
             now,
             expires_at: now.after(self.rules().hold),
             limit: self.rules().max_live,
         };
         Ok(world.store.reserve(reserve, wish.key).await?)
+    }
+
+    /// The lock of `seat`, or the leave to do without it; `None` while somebody else holds it.
+    async fn lock<'a>(&self, world: &'a World, seat: SeatId) -> Option<Option<HeldLock<'a>>> {
+        let asked = Instant::now();
+        let (outcome, lock) = match world.coordination.try_lock(seat).await {
+            SeatLock::Held(held) => (LockOutcome::Acquired, Some(Some(held))),
+            SeatLock::Busy => (LockOutcome::Busy, None),
+            // Version and unique index hold alone; the lock only spares the database.
+            SeatLock::Unavailable => (LockOutcome::Failed, Some(None)),
+        };
+        self.metrics
+            .seat_lock(world.coordination.backend(), outcome, asked.elapsed());
+        lock
     }
 
     /// Gives a hold back; the seat is free when this returns.

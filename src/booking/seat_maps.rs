@@ -7,8 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::domain::{PerformanceDateId, SeatStatus};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{SeatRow, StoreError};
+use crate::store::{SeatRow, Store, StoreError};
 
 /// Maps kept at a time; a map is some tens of kilobytes.
 const KEPT: usize = 256;
@@ -42,7 +41,7 @@ impl SeatMaps {
     /// one reads.
     pub(crate) async fn get(
         &self,
-        store: &SqliteStore,
+        store: &Store,
         date: PerformanceDateId,
     ) -> Result<Arc<SeatMap>, StoreError> {
         let slot = self.slot(date);
@@ -72,7 +71,7 @@ impl SeatMaps {
     /// seat, so a map with more free seats than there were changes since still has one.
     pub(crate) async fn any_free(
         &self,
-        store: &SqliteStore,
+        store: &Store,
         date: PerformanceDateId,
     ) -> Result<bool, StoreError> {
         let version = store.date_version(date).unwrap_or(0);

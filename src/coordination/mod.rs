@@ -1,11 +1,227 @@
 //! Short-lived shared state: the order of the queue, admission, seat locks.
 //!
-//! Owns who stands where and who is let in; what must outlive the process is handed to the store by
-//! `booking`, and comes back from there at start. Embedded now: one process, memory. The shared
-//! variant for several servers takes the same place.
+//! Owns who stands where and who is let in; what must outlive it is handed to the store by `booking`,
+//! and comes back from there at start. [`Embedded`] serves one process from memory;
+//! [`RedisCoordination`](redis::RedisCoordination) is shared by any number of servers. Either way a poll is answered from
+//! [`QueueState`], which this process keeps.
 
+mod embedded;
 pub mod locks;
-pub mod queue;
+pub mod state;
 
-pub use locks::{LockGuard, SeatLocks};
-pub use queue::{Queue, QueueCounts, Registration, Standing};
+use std::time::Duration;
+
+pub use embedded::Embedded;
+pub use locks::LockGuard;
+pub use state::{QueueCounts, QueueState, Standing};
+
+use crate::domain::queue::{Admission, QueueSnapshot};
+use crate::domain::{Place, SeatId, Timestamp, UserId};
+
+/// A place handed out, to be made durable before it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The new place.
+    pub place: Place,
+    /// The user's earlier place, which has ended.
+    pub replaces: Option<Place>,
+}
+
+/// Why no place was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegisterError {
+    /// The user is in the queue already.
+    #[error("in the queue already at place {}", .0.0)]
+    Already(Place),
+    /// The shared queue cannot be asked.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// The shared queue does not answer; what it would have said is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the shared queue does not answer")]
+pub struct Unavailable;
+
+/// A batch that is due and that this server alone may let in: first made durable, then published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Everyone up to here is in already.
+    pub from: Place,
+    /// Everyone up to here will be.
+    pub mark: Place,
+    /// Since when: now, by the clock that decides.
+    pub at: Timestamp,
+    /// Tells this claim from the next.
+    pub id: u64,
+}
+
+/// An attempt to lock a seat.
+pub enum SeatLock<'a> {
+    /// Held until dropped.
+    Held(Held<'a>),
+    /// Somebody else holds it.
+    Busy,
+    /// The lock service does not answer: the database alone guards the seat.
+    Unavailable,
+}
+
+/// A held lock; released when dropped.
+pub enum Held<'a> {
+    /// In this process.
+    Embedded(LockGuard<'a>),
+}
+
+/// What following the shared queue came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// This server's state is up to date.
+    UpToDate,
+    /// The shared queue is there, but was away or is empty: it must be
+    /// [restored](Coordination::restore) from what is durable before it is used.
+    NeedsRestore,
+    /// It does not answer.
+    Away,
+}
+
+/// Either kind of coordination.
+pub enum Coordination {
+    /// One process, memory.
+    Embedded(Embedded),
+}
+
+impl Coordination {
+    /// What this server knows of the queue.
+    #[must_use]
+    pub fn state(&self) -> &QueueState {
+        match self {
+            Coordination::Embedded(embedded) => &embedded.state,
+        }
+    }
+
+    /// The name under which metrics count it.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Coordination::Embedded(_) => "embedded",
+        }
+    }
+
+    /// Whether it can be asked at the moment.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        match self {
+            Coordination::Embedded(_) => true,
+        }
+    }
+
+    /// How often [`follow`](Coordination::follow) wants to be called; `None`: never.
+    #[must_use]
+    pub fn follow_every(&self) -> Option<Duration> {
+        match self {
+            Coordination::Embedded(_) => None,
+        }
+    }
+
+    /// Brings this server's state up to date with the shared one.
+    pub async fn follow(&self) -> Followed {
+        match self {
+            Coordination::Embedded(_) => Followed::UpToDate,
+        }
+    }
+
+    /// Gives the shared queue what it lost: raises it to what is durable, never lowers it.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn restore(&self, _snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
+        match self {
+            Coordination::Embedded(_) => Ok(()),
+        }
+    }
+
+    /// Hands out the next place.
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub async fn register(
+        &self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Registration, RegisterError> {
+        match self {
+            Coordination::Embedded(embedded) => {
+                embedded.register(user, now).map_err(RegisterError::Already)
+            }
+        }
+    }
+
+    /// Takes back a place that could not be made durable. The number stays unused.
+    pub async fn abandon(&self, user: UserId, registration: Registration) {
+        match self {
+            Coordination::Embedded(embedded) => embedded.abandon(user, registration),
+        }
+    }
+
+    /// Makes sure that no place up to `place` is handed out any more: the database has it already.
+    pub async fn raise(&self, place: Place) {
+        match self {
+            Coordination::Embedded(embedded) => embedded.raise(place),
+        }
+    }
+
+    /// Ends a place before its time, on every server.
+    pub async fn end(&self, place: Place) {
+        match self {
+            Coordination::Embedded(embedded) => embedded.state.end(place),
+        }
+    }
+
+    /// The batch that is due, if one is; of all servers one gets it.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn claim(&self, now: Timestamp) -> Result<Option<Claim>, Unavailable> {
+        match self {
+            Coordination::Embedded(embedded) => Ok(embedded.take_due(now)),
+        }
+    }
+
+    /// Lets a claimed batch in; it is durable by now. `false`: the claim had run out and the batch is
+    /// somebody else's.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn publish(&self, claim: Claim) -> Result<bool, Unavailable> {
+        match self {
+            Coordination::Embedded(embedded) => {
+                embedded.state.publish(claim.mark, claim.at);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Puts back a claimed batch that could not be made durable, to be tried again after `pause`.
+    pub async fn put_back(&self, claim: Claim, pause: Duration) {
+        match self {
+            Coordination::Embedded(embedded) => embedded.put_back(claim.at, pause),
+        }
+    }
+
+    /// Puts admission settings in force on every server. They are durable by now.
+    pub async fn set_admission(&self, admission: Admission, now: Timestamp) {
+        match self {
+            Coordination::Embedded(embedded) => embedded.state.set_admission(admission, now),
+        }
+    }
+
+    /// Tries the lock of `seat`; never waits for its holder.
+    pub async fn try_lock(&self, seat: SeatId) -> SeatLock<'_> {
+        match self {
+            Coordination::Embedded(embedded) => match embedded.locks.try_lock(seat) {
+                Some(guard) => SeatLock::Held(Held::Embedded(guard)),
+                None => SeatLock::Busy,
+            },
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{Timestamp, UserId};
 
 /// The n-th to register holds place n, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,6 +66,33 @@ impl Admission {
         let batches_before = position.max(1).div_ceil(self.batch.max(1)) - 1;
         let further = u32::try_from(batches_before).unwrap_or(u32::MAX);
         next_in.map(|next| next.saturating_add(self.every().saturating_mul(further)))
+    }
+}
+
+/// What is durable of the queue.
+#[derive(Clone, Debug, Default)]
+pub struct QueueSnapshot {
+    /// Place, user and whether it has ended, by ascending place.
+    pub places: Vec<(Place, UserId, bool)>,
+    /// Mark and time of every batch, ascending.
+    pub admissions: Vec<(Place, Timestamp)>,
+    /// The settings last made, if any.
+    pub admission: Option<Admission>,
+}
+
+impl QueueSnapshot {
+    /// Everyone up to here was let in.
+    #[must_use]
+    pub fn mark(&self) -> Place {
+        self.admissions.last().map_or(Place(0), |(mark, _)| *mark)
+    }
+
+    /// No place up to here may be handed out again. A place that was handed out but never made
+    /// durable is given again, unless a batch went past it.
+    #[must_use]
+    pub fn last(&self) -> Place {
+        let last = self.places.last().map_or(Place(0), |(place, ..)| *place);
+        last.max(self.mark())
     }
 }
 

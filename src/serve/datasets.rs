@@ -14,14 +14,18 @@ use super::parts::Parts;
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
 use crate::booking::{Booking, World, now};
+use crate::coordination::{Coordination, Embedded};
 use crate::domain::Epoch;
 use crate::http::ApiError;
 use crate::http::ops::SeedControl;
 use crate::seeding::{self, Profile, Progress, SeedError};
-use crate::store::StoreError;
 use crate::store::data_dir::DataDir;
 use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
+
+/// A seat lock outlives any reservation, but not its holder's death for long.
+const LOCK_TTL: Duration = Duration::from_secs(10);
 
 /// Datasets of one data directory.
 pub(super) struct Datasets {
@@ -92,7 +96,12 @@ impl Datasets {
                 parts.over("its database writer broke");
             }
         });
-        World::load(store, self.booking.rules()).await
+        let coordination = Coordination::Embedded(Embedded::restore(
+            &store.queue_snapshot().await?,
+            self.booking.rules().active,
+            LOCK_TTL,
+        ));
+        World::load(Store::Sqlite(store), coordination).await
     }
 
     /// Stops a seeding and closes the dataset in use.

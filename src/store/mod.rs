@@ -5,6 +5,7 @@
 //! module beside [`sqlite`], with its migrations.
 
 mod audit_types;
+mod backend;
 pub mod data_dir;
 pub mod sqlite;
 
@@ -12,12 +13,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::queue::Admission;
+pub use crate::domain::queue::QueueSnapshot;
 use crate::domain::{
     ConcertId, Epoch, Money, PerformanceDateId, Place, ReservationId, SeatId, SeatStatus,
     Timestamp, UserId,
 };
 pub use audit_types::{AuditCounts, Fact, SeatCounts};
+pub use backend::Store;
 
 /// Why the store could not do what it was asked. Refusals of the business are not errors but
 /// outcomes ([`ReserveOutcome`] and its like).
@@ -69,6 +71,18 @@ impl DatasetInfo {
         self.dates * self.seats_per_date
     }
 
+    /// The date that `seat` is on, or `None` when there is no such seat.
+    #[must_use]
+    pub fn date_of(&self, seat: SeatId) -> Option<PerformanceDateId> {
+        let at = u64::try_from(seat.0).ok()?.checked_sub(1)?;
+        let date = at.checked_div(self.seats_per_date)? + 1;
+        let exists = date <= self.dates;
+        i64::try_from(date)
+            .ok()
+            .filter(|_| exists)
+            .map(PerformanceDateId)
+    }
+
     /// Whether `user` exists: users are made by seeding only, with ids from 1.
     #[must_use]
     pub fn has_user(&self, user: UserId) -> bool {
@@ -83,17 +97,6 @@ pub struct Catalog {
     pub concerts: Vec<(ConcertId, String)>,
     /// By ascending id: date id, concert, `YYYY-MM-DD`.
     pub dates: Vec<(PerformanceDateId, ConcertId, String)>,
-}
-
-/// What is durable of the queue, as read at start.
-#[derive(Clone, Debug, Default)]
-pub struct QueueSnapshot {
-    /// Place, user and whether it was used up, by ascending place.
-    pub places: Vec<(Place, UserId, bool)>,
-    /// Mark and time of every batch, ascending.
-    pub admissions: Vec<(Place, Timestamp)>,
-    /// The settings last made, if any.
-    pub admission: Option<Admission>,
 }
 
 /// A seat as last committed.
@@ -134,14 +137,15 @@ pub enum Keyed<T> {
 /// A reservation to be made.
 #[derive(Clone, Debug)]
 pub struct Reserve {
-    /// The seat, and the version at which it was seen free.
+    /// The seat.
     pub seat: SeatId,
-    /// The version at which it was seen free.
-    pub seen_version: i64,
+    /// The version at which it was seen free; `None`: the store looks for itself, in the statement
+    /// that takes the seat.
+    pub seen_version: Option<i64>,
     /// For whom.
     pub user: UserId,
-    /// What it will cost.
-    pub price: Money,
+    /// The place in the queue by which the user is here; once ended it opens nothing.
+    pub place: Place,
     /// Now.
     pub now: Timestamp,
     /// Until when it is held.
@@ -168,6 +172,42 @@ pub enum ReserveOutcome {
     Conflict,
     /// The user holds as many as one may.
     LimitReached,
+    /// The place was used up by a payment meanwhile, perhaps on another server.
+    PlaceEnded,
+}
+
+/// What can be told of a seat before it is locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// As last committed; and the answer already given under the request's key.
+    Seen {
+        /// The seat, if there is one.
+        seat: Option<SeatRow>,
+        /// The first answer to the same request.
+        replay: Option<Keyed<ReserveOutcome>>,
+    },
+    /// This store looks in the same statement that takes the seat: a look beforehand would cost a
+    /// round trip of its own.
+    Later,
+}
+
+/// What became of making a place durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegisterOutcome {
+    /// It is durable.
+    Kept,
+    /// The number is somebody else's already: the queue forgot places that are durable. Places up to
+    /// this one are given.
+    NumberTaken(Place),
+}
+
+/// What became of asking the store itself for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextPlace {
+    /// A new one, durable.
+    New(Place),
+    /// The user stands here already.
+    Already(Place),
 }
 
 /// What became of a charge.

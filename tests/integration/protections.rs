@@ -6,9 +6,9 @@ use futures_util::stream::{self, StreamExt as _};
 
 use crate::assert_refused;
 use crate::support::{TestServer, profile, seed};
-use concertctl::domain::{Money, Place, SeatId, Timestamp, UserId};
+use concertctl::domain::{Place, SeatId, Timestamp, UserId};
 use concertctl::store::sqlite::{Options, SqliteStore};
-use concertctl::store::{Keyed, Reserve, ReserveOutcome};
+use concertctl::store::{Keyed, Look, RegisterOutcome, Reserve, ReserveOutcome};
 
 /// The database file of a server's dataset.
 fn database(server: &TestServer) -> rusqlite::Connection {
@@ -80,11 +80,10 @@ async fn a_registration_that_was_never_told_does_not_lock_its_user_out() {
         [(Place(1), UserId(1), true), (Place(2), UserId(1), false)]
     );
     // A place that somebody holds is never given away.
-    assert!(
-        store
-            .register(Place(2), UserId(2), Timestamp(3), None)
-            .await
-            .is_err()
+    let refused = store.register(Place(2), UserId(2), Timestamp(3), None);
+    assert_eq!(
+        refused.await.unwrap(),
+        RegisterOutcome::NumberTaken(Place(2))
     );
     assert_eq!(store.queue_snapshot().await.unwrap().places, places);
     store.close().await;
@@ -93,17 +92,22 @@ async fn a_registration_that_was_never_told_does_not_lock_its_user_out() {
 #[tokio::test]
 async fn the_version_refuses_a_seat_that_changed_since_it_was_seen() {
     let (store, _dir) = store_of(TestServer::seeded(1, 5, 5).await).await;
-    let (_, seen) = store
-        .seat_and_replay(SeatId(1), UserId(1), None)
-        .await
-        .unwrap()
-        .0
-        .unwrap();
-    let wish = |user, version| Reserve {
+    for id in [1_i64, 2] {
+        let (place, user) = (Place(id.unsigned_abs()), UserId(id));
+        let kept = store.register(place, user, Timestamp(1), None).await;
+        assert_eq!(kept.unwrap(), RegisterOutcome::Kept);
+    }
+    let Look::Seen {
+        seat: Some(seen), ..
+    } = store.look(SeatId(1), UserId(1), None).await.unwrap()
+    else {
+        panic!("the seat is there")
+    };
+    let wish = |user: i64, version| Reserve {
         seat: SeatId(1),
-        seen_version: version,
+        seen_version: Some(version),
         user: UserId(user),
-        price: Money(1),
+        place: Place(user.unsigned_abs()),
         now: Timestamp(1),
         expires_at: Timestamp(2),
         limit: 4,

@@ -22,8 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::{
-    AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed, Pay,
-    PayOutcome, QueueSnapshot, Reserve, ReserveOutcome, SeatCounts, SeatRow, StoreError,
+    AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
+    Look, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, Reserve, ReserveOutcome,
+    SeatCounts, SeatRow, StoreError,
 };
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
@@ -161,7 +162,8 @@ impl SqliteStore {
             .await
     }
 
-    /// Makes a place durable. `replaces` is the user's earlier, ended place, if any.
+    /// Makes a place durable. `replaces` is the user's earlier, ended place, if any. A live place of
+    /// the user that the queue does not know of is one whose answer came too late to be told: it ends.
     ///
     /// # Errors
     /// [`StoreError`]; then the place must not be used.
@@ -171,10 +173,29 @@ impl SqliteStore {
         user: UserId,
         now: Timestamp,
         replaces: Option<Place>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<RegisterOutcome, StoreError> {
         self.writer
             .run("queue.register", move |tx| {
                 queue::register(tx, place, user, now, replaces)
+            })
+            .await
+    }
+
+    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
+    /// live place of the user up to `expired_up_to` has had its time and is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn register_next(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        above: Place,
+        expired_up_to: Place,
+    ) -> Result<NextPlace, StoreError> {
+        self.writer
+            .run_atomic("queue.register_next", move |tx| {
+                queue::register_next(tx, user, now, above, expired_up_to)
             })
             .await
     }
@@ -201,29 +222,24 @@ impl SqliteStore {
             .await
     }
 
-    /// A seat, with the date it is on, and the answer already given under `key` if there is one.
+    /// A seat before it is locked, and the answer already given under `key` if there is one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn seat_and_replay(
+    pub async fn look(
         &self,
         seat: SeatId,
         user: UserId,
         key: Option<Idempotency>,
-    ) -> Result<
-        (
-            Option<(PerformanceDateId, SeatRow)>,
-            Option<Keyed<ReserveOutcome>>,
-        ),
-        StoreError,
-    > {
+    ) -> Result<Look, StoreError> {
         self.readers
             .run("seat.read", move |conn| {
                 let replay = match &key {
                     Some(key) => idempotency::find(conn, user, key)?,
                     None => None,
                 };
-                Ok((seats::seat(conn, seat)?, replay))
+                let seat = seats::seat(conn, seat)?;
+                Ok(Look::Seen { seat, replay })
             })
             .await
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use super::writer::Tx;
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp, UserId};
-use crate::store::{QueueSnapshot, StoreError};
+use crate::store::{NextPlace, QueueSnapshot, RegisterOutcome, StoreError};
 
 /// SQLite integers are signed; places count from 1 and never get there.
 fn signed(place: Place) -> i64 {
@@ -22,23 +22,73 @@ pub(super) fn register(
     user: UserId,
     now: Timestamp,
     replaces: Option<Place>,
-) -> Result<(), StoreError> {
+) -> Result<RegisterOutcome, StoreError> {
     if let Some(old) = replaces {
         end(tx, old, now)?;
     }
     match insert(tx, place, user, now) {
-        // A place whose registration nobody was told of, because its answer came too late: the user
-        // came again, and stands at the end.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            tx.conn
-                .prepare_cached(
-                    "UPDATE queue_places SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
-                )?
-                .execute(params![user.0, now.0])?;
-            Ok(insert(tx, place, user, now)?)
-        }
-        inserted => Ok(inserted?),
+        Ok(()) => return Ok(RegisterOutcome::Kept),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {}
+        Err(error) => return Err(error.into()),
     }
+    if exists(tx, place)? {
+        return Ok(RegisterOutcome::NumberTaken(last_place(tx)?));
+    }
+    // A place whose registration nobody was told of, because its answer came too late: the user came
+    // again, and stands at the end.
+    tx.conn
+        .prepare_cached(
+            "UPDATE queue_places SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
+        )?
+        .execute(params![user.0, now.0])?;
+    insert(tx, place, user, now)?;
+    Ok(RegisterOutcome::Kept)
+}
+
+pub(super) fn register_next(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    now: Timestamp,
+    above: Place,
+    expired_up_to: Place,
+) -> Result<NextPlace, StoreError> {
+    let live: Option<i64> = tx
+        .conn
+        .prepare_cached("SELECT place FROM queue_places WHERE user_id = ?1 AND ended_at IS NULL")?
+        .query_row([user.0], |row| row.get(0))
+        .optional()?;
+    match live.map(unsigned) {
+        Some(place) if place > expired_up_to => return Ok(NextPlace::Already(place)),
+        Some(expired) => end(tx, expired, now)?,
+        None => {}
+    }
+    let place = Place(last_place(tx)?.max(above).0 + 1);
+    insert(tx, place, user, now)?;
+    Ok(NextPlace::New(place))
+}
+
+fn exists(tx: &Tx<'_>, place: Place) -> Result<bool, StoreError> {
+    Ok(tx
+        .conn
+        .prepare_cached("SELECT 1 FROM queue_places WHERE place = ?1")?
+        .exists([signed(place)])?)
+}
+
+fn last_place(tx: &Tx<'_>) -> Result<Place, StoreError> {
+    Ok(tx
+        .conn
+        .prepare_cached("SELECT coalesce(max(place), 0) FROM queue_places")?
+        .query_row([], |row| row.get(0).map(unsigned))?)
+}
+
+/// Whether the place was used up, or left behind by a new registration.
+pub(super) fn has_ended(tx: &Tx<'_>, place: Place) -> Result<bool, StoreError> {
+    let ended = tx
+        .conn
+        .prepare_cached("SELECT ended_at IS NOT NULL FROM queue_places WHERE place = ?1")?
+        .query_row([signed(place)], |row| row.get(0))
+        .optional()?;
+    Ok(ended.unwrap_or(true))
 }
 
 fn insert(tx: &Tx<'_>, place: Place, user: UserId, now: Timestamp) -> rusqlite::Result<()> {
@@ -60,7 +110,7 @@ pub(super) fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), S
 
 pub(super) fn admit(tx: &mut Tx<'_>, mark: Place, at: Timestamp) -> Result<(), StoreError> {
     tx.conn
-        .prepare_cached("INSERT INTO admissions (mark, at) VALUES (?1, ?2)")?
+        .prepare_cached("INSERT OR IGNORE INTO admissions (mark, at) VALUES (?1, ?2)")?
         .execute(params![signed(mark), at.0])?;
     Ok(())
 }

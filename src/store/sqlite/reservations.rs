@@ -2,6 +2,7 @@
 
 use rusqlite::{ErrorCode, OptionalExtension as _, params};
 
+use super::queue;
 use super::writer::Tx;
 use crate::domain::reservation::TransitionError;
 use crate::domain::{
@@ -9,8 +10,10 @@ use crate::domain::{
 };
 use crate::store::{CancelOutcome, Reserve, ReserveOutcome, StoreError};
 
+/// With the version it was seen at; without one, whatever it is now.
 const TAKE_SEAT: &str = "UPDATE seats SET status = 1, version = version + 1
-     WHERE id = ?1 AND version = ?2 AND status = 0 RETURNING performance_date_id";
+     WHERE id = ?1 AND version = coalesce(?2, version) AND status = 0
+     RETURNING performance_date_id, price";
 
 const INSERT: &str =
     "INSERT INTO reservations (seat_id, user_id, price, status, created_at, expires_at)
@@ -24,6 +27,9 @@ const FREE_SEAT: &str = "UPDATE seats SET status = 0, version = version + 1
      WHERE id = ?1 AND status = 1 RETURNING performance_date_id";
 
 pub(super) fn reserve(tx: &mut Tx<'_>, wish: &Reserve) -> Result<ReserveOutcome, StoreError> {
+    if queue::has_ended(tx, wish.place)? {
+        return Ok(ReserveOutcome::PlaceEnded);
+    }
     let live: u32 = tx
         .conn
         .prepare_cached(
@@ -34,18 +40,23 @@ pub(super) fn reserve(tx: &mut Tx<'_>, wish: &Reserve) -> Result<ReserveOutcome,
         return Ok(ReserveOutcome::LimitReached);
     }
     // The version makes the loser of a race visible: its row count is zero.
-    let date: Option<i64> = tx
+    let taken: Option<(i64, i64)> = tx
         .conn
         .prepare_cached(TAKE_SEAT)?
-        .query_row(params![wish.seat.0, wish.seen_version], |row| row.get(0))
+        .query_row(params![wish.seat.0, wish.seen_version], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
-    let Some(date) = date else {
-        return Ok(ReserveOutcome::Conflict);
+    let Some((date, price)) = taken else {
+        return Ok(match wish.seen_version {
+            Some(_) => ReserveOutcome::Conflict,
+            None => ReserveOutcome::Taken,
+        });
     };
     let inserted = tx.conn.prepare_cached(INSERT)?.execute(params![
         wish.seat.0,
         wish.user.0,
-        wish.price.0,
+        price,
         wish.now.0,
         wish.expires_at.0
     ]);

@@ -36,15 +36,10 @@ fn row(row: &Row<'_>) -> rusqlite::Result<SeatRow> {
     })
 }
 
-pub(super) fn seat(
-    conn: &Connection,
-    seat: SeatId,
-) -> Result<Option<(PerformanceDateId, SeatRow)>, StoreError> {
+pub(super) fn seat(conn: &Connection, seat: SeatId) -> Result<Option<SeatRow>, StoreError> {
     Ok(conn
-        .prepare_cached(
-            "SELECT id, number, price, status, version, performance_date_id FROM seats WHERE id = ?1",
-        )?
-        .query_row([seat.0], |r| Ok((PerformanceDateId(r.get(5)?), row(r)?)))
+        .prepare_cached("SELECT id, number, price, status, version FROM seats WHERE id = ?1")?
+        .query_row([seat.0], row)
         .optional()?)
 }
 

@@ -62,6 +62,7 @@ struct Inner {
     admission_batch: Gauge<u64>,
     admission_interval: Gauge<f64>,
     admission_paused: Gauge<u64>,
+    coordination_up: Gauge<u64>,
     lock_wait: BoundByKey<(&'static str, LockOutcome)>,
     db_wait: BoundHistogram<f64>,
     db_operation: BoundByKey<&'static str>,
@@ -163,6 +164,12 @@ impl Metrics {
         self.0.admission_batch.record(batch, &[]);
         self.0.admission_interval.record(interval_seconds, &[]);
         self.0.admission_paused.record(u64::from(paused), &[]);
+    }
+
+    /// Whether what the servers share of the queue can be asked.
+    pub fn set_coordination(&self, backend: &'static str, up: bool) {
+        let backend = [KeyValue::new("backend", backend)];
+        self.0.coordination_up.record(u64::from(up), &backend);
     }
 
     /// One attempt to lock a seat at `backend` (`embedded`, `redis`), which took `wait`.
@@ -283,6 +290,11 @@ impl Inner {
                 &meter,
                 "concert_admission_paused",
                 "1 while admission is paused.",
+            ),
+            coordination_up: gauge(
+                &meter,
+                "concert_coordination_up",
+                "1 while the queue that the servers share answers; at 0 admission is paused.",
             ),
             lock_wait: BoundByKey::new(latency(
                 &meter,

@@ -1,8 +1,9 @@
-//! The queue of one process: places are handed out in order of arrival, and everyone up to the mark
-//! is in. A poll reads two atomics and, once admitted, a short list; it takes no lock that a writer
-//! holds for long.
+//! What one server knows of the queue: the mark, the batches, the settings. A poll reads two atomics
+//! and, once admitted, a short list; it takes no lock that a writer holds for long, and asks nobody.
+//!
+//! Alone, this is the truth; with the shared queue it follows it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,13 +11,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
-use crate::domain::queue::Admission;
-use crate::domain::{Place, QueueStatus, Timestamp, UserId};
+use crate::domain::queue::{Admission, QueueSnapshot};
+use crate::domain::{Place, QueueStatus, Timestamp};
 
-/// The queue's state in memory.
-pub struct Queue {
-    /// User → live place; also hands out places, so that order of arrival is order of place.
-    order: Mutex<Order>,
+/// The queue as this server sees it.
+pub struct QueueState {
     registered: AtomicU64,
     mark: AtomicU64,
     /// Every batch: up to which place, since when. Ascending.
@@ -24,23 +23,8 @@ pub struct Queue {
     /// Places used up or left behind before their time.
     ended: RwLock<HashSet<Place>>,
     admission: ArcSwap<Admission>,
-    next_due: Mutex<Option<Timestamp>>,
+    pub(super) next_due: Mutex<Option<Timestamp>>,
     active_for: Duration,
-}
-
-#[derive(Default)]
-struct Order {
-    live: HashMap<UserId, Place>,
-    last: u64,
-}
-
-/// A place handed out, to be made durable before it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// The new place.
-    pub place: Place,
-    /// The user's earlier place, which has ended.
-    pub replaces: Option<Place>,
 }
 
 /// Where a place stands.
@@ -67,70 +51,47 @@ pub struct QueueCounts {
     pub active: u64,
 }
 
-impl Queue {
-    /// The queue as the store remembers it. `places`: place, user, ended; ascending.
+impl QueueState {
+    /// As the store remembers it.
     #[must_use]
-    pub fn restore(
-        places: &[(Place, UserId, bool)],
-        batches: Vec<(Place, Timestamp)>,
-        admission: Admission,
-        active_for: Duration,
-    ) -> Queue {
-        let mark = batches.last().map_or(0, |(mark, _)| mark.0);
-        // A place that was handed out but not committed is given again, unless a batch went past it.
-        let last = places.last().map_or(0, |(place, ..)| place.0).max(mark);
-        let live = places
-            .iter()
-            .filter(|p| !p.2)
-            .map(|&(place, user, _)| (user, place))
-            .collect();
-        let ended = places
-            .iter()
-            .filter(|p| p.2)
-            .map(|&(place, ..)| place)
-            .collect();
-        Queue {
-            order: Mutex::new(Order { live, last }),
-            registered: AtomicU64::new(last),
-            mark: AtomicU64::new(mark),
-            batches: ArcSwap::from_pointee(batches),
-            ended: RwLock::new(ended),
-            admission: ArcSwap::from_pointee(admission),
+    pub fn restore(snapshot: &QueueSnapshot, active_for: Duration) -> QueueState {
+        let ended = snapshot.places.iter().filter(|place| place.2);
+        QueueState {
+            registered: AtomicU64::new(snapshot.last().0),
+            mark: AtomicU64::new(snapshot.mark().0),
+            batches: ArcSwap::from_pointee(snapshot.admissions.clone()),
+            ended: RwLock::new(ended.map(|&(place, ..)| place).collect()),
+            admission: ArcSwap::from_pointee(snapshot.admission.unwrap_or_default()),
             next_due: Mutex::new(None),
             active_for,
         }
     }
 
-    /// Hands out the next place, or gives the place the user already stands in.
-    ///
-    /// # Errors
-    /// The live place of a user who is in the queue already.
-    pub fn register(&self, user: UserId, now: Timestamp) -> Result<Registration, Place> {
-        let mut order = self.order.lock();
-        let earlier = order.live.get(&user).copied();
-        if let Some(place) = earlier
-            && self.status(place, now) != QueueStatus::Expired
-        {
-            return Err(place);
-        }
-        order.last += 1;
-        let place = Place(order.last);
-        order.live.insert(user, place);
-        self.registered.store(order.last, Ordering::Release);
-        Ok(Registration {
-            place,
-            replaces: earlier,
-        })
+    /// Notes that places up to `last` were handed out; never goes back.
+    pub fn registered_up_to(&self, last: Place) {
+        self.registered.fetch_max(last.0, Ordering::AcqRel);
     }
 
-    /// Takes back a place that could not be made durable. The number stays unused.
-    pub fn abandon(&self, user: UserId, registration: Registration) {
-        let mut order = self.order.lock();
-        if order.live.get(&user) == Some(&registration.place) {
-            match registration.replaces {
-                Some(earlier) => order.live.insert(user, earlier),
-                None => order.live.remove(&user),
-            };
+    /// The last place handed out, as far as this server knows.
+    #[must_use]
+    pub fn registered(&self) -> Place {
+        Place(self.registered.load(Ordering::Acquire))
+    }
+
+    /// Everyone up to here is in.
+    #[must_use]
+    pub fn mark(&self) -> Place {
+        Place(self.mark.load(Ordering::Acquire))
+    }
+
+    /// Everyone up to here was admitted so long ago that it has ended.
+    #[must_use]
+    pub fn expired_up_to(&self, now: Timestamp) -> Place {
+        let batches = self.batches.load();
+        let expired = batches.partition_point(|(_, at)| now >= at.after(self.active_for));
+        match expired {
+            0 => Place(0),
+            some => batches[some - 1].0,
         }
     }
 
@@ -199,6 +160,11 @@ impl Queue {
         **self.admission.load()
     }
 
+    /// Takes settings over, as they are.
+    pub(super) fn store_admission(&self, admission: Admission) {
+        self.admission.store(Arc::new(admission));
+    }
+
     /// Puts new settings in force. A sale that opens, or a shorter interval, takes effect at once.
     pub fn set_admission(&self, admission: Admission, now: Timestamp) {
         let before = self.admission();
@@ -211,39 +177,11 @@ impl Queue {
         }
     }
 
-    /// The batch that is due at `now`, if one is: the mark to be made durable and then
-    /// [`publish`](Queue::publish)ed. Moves the due time on, so each due time is used once; batches
-    /// that nobody could claim while the process was away are not made up for.
-    pub fn take_due(&self, now: Timestamp) -> Option<Place> {
-        let admission = self.admission();
-        let opens_at = admission.opens_at.filter(|opens| *opens <= now)?;
-        if admission.paused {
-            return None;
-        }
-        let mut due = self.next_due.lock();
-        let at = due_at(*due, opens_at, &admission, now);
-        if now < at {
-            return None;
-        }
-        let next = at.after(admission.every());
-        *due = Some(if next <= now {
-            now.after(admission.every())
-        } else {
-            next
-        });
-        let mark = self.mark.load(Ordering::Acquire);
-        let registered = self.registered.load(Ordering::Acquire);
-        let next = mark.saturating_add(admission.batch).min(registered);
-        (next > mark).then_some(Place(next))
-    }
-
-    /// Puts back a due batch that could not be made durable, to be tried again after `pause`.
-    pub fn put_back(&self, now: Timestamp, pause: Duration) {
-        *self.next_due.lock() = Some(now.after(pause));
-    }
-
-    /// Lets everyone up to `mark` in, since `at`. The batch is on disk by now.
+    /// Lets everyone up to `mark` in, since `at`; never goes back. The batch is on disk by now.
     pub fn publish(&self, mark: Place, at: Timestamp) {
+        if mark <= self.mark() {
+            return;
+        }
         let mut batches = Vec::clone(&self.batches.load());
         // What expired long ago needs no entry of its own; the newest expired one stands for all.
         let expired = batches.partition_point(|(_, since)| at >= since.after(self.active_for));
@@ -262,13 +200,7 @@ impl Queue {
     pub fn counts(&self, now: Timestamp) -> QueueCounts {
         let registered = self.registered.load(Ordering::Acquire);
         let mark = self.mark.load(Ordering::Acquire);
-        let batches = self.batches.load();
-        let expired = batches.partition_point(|(_, at)| now >= at.after(self.active_for));
-        let floor = if expired == 0 {
-            0
-        } else {
-            batches[expired - 1].0.0
-        };
+        let floor = self.expired_up_to(now).0;
         let ended = self
             .ended
             .read()
@@ -286,7 +218,7 @@ impl Queue {
 
 /// When the next batch is due. Never further off than one interval once the sale is open, so that a
 /// clock that was set back does not stop admission.
-fn due_at(
+pub(super) fn due_at(
     due: Option<Timestamp>,
     opens_at: Timestamp,
     admission: &Admission,
@@ -299,6 +231,3 @@ fn due_at(
         at
     }
 }
-
-#[cfg(test)]
-mod tests;

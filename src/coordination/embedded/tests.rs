@@ -1,22 +1,36 @@
 use super::*;
+use crate::domain::queue::Admission;
 use proptest::prelude::*;
 
 const ACTIVE: Duration = Duration::from_secs(600);
 
-fn open(batch: u64) -> Queue {
+fn open(batch: u64) -> Embedded {
     let admission = Admission {
         batch,
         every_ms: 1_000,
         paused: false,
         opens_at: Some(Timestamp(0)),
     };
-    Queue::restore(&[], Vec::new(), admission, ACTIVE)
+    restored(Vec::new(), Vec::new(), admission)
 }
 
-fn admit(queue: &Queue, now: Timestamp) -> Option<Place> {
-    let mark = queue.take_due(now)?;
-    queue.publish(mark, now);
-    Some(mark)
+fn restored(
+    places: Vec<(Place, UserId, bool)>,
+    admissions: Vec<(Place, Timestamp)>,
+    admission: Admission,
+) -> Embedded {
+    let snapshot = QueueSnapshot {
+        places,
+        admissions,
+        admission: Some(admission),
+    };
+    Embedded::restore(&snapshot, ACTIVE, Duration::from_secs(10))
+}
+
+fn admit(queue: &Embedded, now: Timestamp) -> Option<Place> {
+    let claim = queue.take_due(now)?;
+    queue.state.publish(claim.mark, claim.at);
+    Some(claim.mark)
 }
 
 #[test]
@@ -29,13 +43,19 @@ fn places_follow_the_order_of_arrival_and_the_mark_lets_them_in() {
         assert_eq!(registration.place, Place(user.unsigned_abs()));
     }
     assert_eq!(queue.register(UserId(3), Timestamp(0)), Err(Place(3)));
-    assert_eq!(queue.standing(Place(3), Timestamp(0)).position, 3);
+    assert_eq!(queue.state.standing(Place(3), Timestamp(0)).position, 3);
     assert_eq!(admit(&queue, Timestamp(10)), Some(Place(2)));
-    assert_eq!(queue.status(Place(2), Timestamp(10)), QueueStatus::Active);
-    assert_eq!(queue.status(Place(3), Timestamp(10)), QueueStatus::Wait);
+    assert_eq!(
+        queue.state.status(Place(2), Timestamp(10)),
+        QueueStatus::Active
+    );
+    assert_eq!(
+        queue.state.status(Place(3), Timestamp(10)),
+        QueueStatus::Wait
+    );
     assert_eq!(admit(&queue, Timestamp(11)), None, "not due yet");
     assert_eq!(admit(&queue, Timestamp(1_010)), Some(Place(4)));
-    let counts = queue.counts(Timestamp(1_010));
+    let counts = queue.state.counts(Timestamp(1_010));
     assert_eq!((counts.waiting, counts.active, counts.mark), (1, 4, 4));
 }
 
@@ -54,26 +74,29 @@ fn nobody_is_let_in_while_paused_or_before_the_opening() {
     assert!(queue.register(UserId(1), Timestamp(0)).is_ok());
     let shut = Admission {
         opens_at: None,
-        ..queue.admission()
+        ..queue.state.admission()
     };
-    queue.set_admission(shut, Timestamp(0));
+    queue.state.set_admission(shut, Timestamp(0));
     assert_eq!(queue.take_due(Timestamp(1_000)), None);
-    assert_eq!(queue.standing(Place(1), Timestamp(1_000)).eta, None);
+    assert_eq!(queue.state.standing(Place(1), Timestamp(1_000)).eta, None);
     let paused = Admission {
         paused: true,
         opens_at: Some(Timestamp(0)),
         ..shut
     };
-    queue.set_admission(paused, Timestamp(0));
+    queue.state.set_admission(paused, Timestamp(0));
     assert_eq!(queue.take_due(Timestamp(1_000)), None);
-    queue.set_admission(
+    queue.state.set_admission(
         Admission {
             paused: false,
             ..paused
         },
         Timestamp(0),
     );
-    assert_eq!(queue.take_due(Timestamp(1_000)), Some(Place(1)));
+    assert_eq!(
+        queue.take_due(Timestamp(1_000)).map(|claim| claim.mark),
+        Some(Place(1))
+    );
 }
 
 #[test]
@@ -83,7 +106,7 @@ fn a_clock_set_back_delays_admission_by_one_interval_at_most() {
     assert!(admit(&queue, Timestamp(10_000_000)).is_some());
     assert_eq!(admit(&queue, Timestamp(5_000_000)), None);
     assert_eq!(
-        queue.next_in(Timestamp(5_000_000)),
+        queue.state.next_in(Timestamp(5_000_000)),
         Some(Duration::from_secs(1))
     );
 }
@@ -94,8 +117,11 @@ fn an_admission_ends_with_payment_or_time_and_its_user_may_queue_again_at_the_en
     assert!(queue.register(UserId(1), Timestamp(0)).is_ok());
     assert!(queue.register(UserId(2), Timestamp(0)).is_ok());
     admit(&queue, Timestamp(0));
-    queue.end(Place(1));
-    assert_eq!(queue.status(Place(1), Timestamp(1)), QueueStatus::Expired);
+    queue.state.end(Place(1));
+    assert_eq!(
+        queue.state.status(Place(1), Timestamp(1)),
+        QueueStatus::Expired
+    );
     let again = queue
         .register(UserId(1), Timestamp(1))
         .expect("the first place has ended");
@@ -107,14 +133,14 @@ fn an_admission_ends_with_payment_or_time_and_its_user_may_queue_again_at_the_en
         }
     );
     assert_eq!(
-        queue.status(Place(2), Timestamp(599_999)),
+        queue.state.status(Place(2), Timestamp(599_999)),
         QueueStatus::Active
     );
     assert_eq!(
-        queue.status(Place(2), Timestamp(600_000)),
+        queue.state.status(Place(2), Timestamp(600_000)),
         QueueStatus::Expired
     );
-    assert_eq!(queue.counts(Timestamp(600_000)).active, 0);
+    assert_eq!(queue.state.counts(Timestamp(600_000)).active, 0);
 }
 
 #[test]
@@ -143,11 +169,11 @@ proptest! {
             }
         }
         let now = Timestamp(ticks * 1_000);
-        let restored = Queue::restore(&places, batches, queue.admission(), ACTIVE);
+        let restored = restored(places.clone(), batches, queue.state.admission());
         for (place, ..) in &places {
-            prop_assert_eq!(restored.status(*place, now), queue.status(*place, now));
+            prop_assert_eq!(restored.state.status(*place, now), queue.state.status(*place, now));
         }
-        prop_assert_eq!(restored.counts(now), queue.counts(now));
+        prop_assert_eq!(restored.state.counts(now), queue.state.counts(now));
         let next = restored.register(UserId(users + 1), now).expect("new");
         prop_assert_eq!(next.place.0, users.unsigned_abs() + 1);
     }

@@ -1,0 +1,273 @@
+//! Which database stands behind: chosen once, by the URL given at start.
+
+use std::time::Duration;
+
+use super::sqlite::SqliteStore;
+use super::{
+    AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
+    Look, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, Reserve, ReserveOutcome,
+    SeatCounts, SeatRow, StoreError,
+};
+use crate::domain::queue::Admission;
+use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
+
+/// An open dataset, wherever it is kept.
+pub enum Store {
+    /// A file of this process.
+    Sqlite(SqliteStore),
+}
+
+/// Calls the same function of whichever store it is.
+macro_rules! each {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Store::Sqlite($store) => $call,
+        }
+    };
+}
+
+impl Store {
+    /// What the dataset consists of.
+    #[must_use]
+    pub fn info(&self) -> &DatasetInfo {
+        each!(self, store => store.info())
+    }
+
+    /// Moves with every change of a seat of `date` that this server committed; `None` when there is no
+    /// such date.
+    #[must_use]
+    pub fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
+        each!(self, store => store.date_version(date))
+    }
+
+    /// How long what was read of seats may be shown although other servers may have changed them;
+    /// `None`: nobody else changes them, [`date_version`](Store::date_version) tells all.
+    #[must_use]
+    pub fn shared_for(&self) -> Option<Duration> {
+        match self {
+            Store::Sqlite(_) => None,
+        }
+    }
+
+    /// Finishes what is under way and closes the file.
+    pub async fn close(&self) {
+        each!(self, store => store.close().await)
+    }
+
+    /// Concerts and dates.
+    ///
+    /// # Errors
+    /// As every read: [`StoreError`].
+    pub async fn catalog(&self) -> Result<Catalog, StoreError> {
+        each!(self, store => store.catalog().await)
+    }
+
+    /// The queue as it was when the last process ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
+        each!(self, store => store.queue_snapshot().await)
+    }
+
+    /// Makes a place durable. `replaces` is the user's earlier, ended place, if any. A live place of
+    /// the user that the queue does not know of is one whose answer came too late to be told: it ends.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the place must not be used.
+    pub async fn register(
+        &self,
+        place: Place,
+        user: UserId,
+        now: Timestamp,
+        replaces: Option<Place>,
+    ) -> Result<RegisterOutcome, StoreError> {
+        each!(self, store => store.register(place, user, now, replaces).await)
+    }
+
+    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
+    /// live place of the user up to `expired_up_to` has had its time and is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn register_next(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        above: Place,
+        expired_up_to: Place,
+    ) -> Result<NextPlace, StoreError> {
+        each!(self, store => store.register_next(user, now, above, expired_up_to).await)
+    }
+
+    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nobody was admitted.
+    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+        each!(self, store => store.admit(mark, at).await)
+    }
+
+    /// Keeps the admission settings.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
+        each!(self, store => store.save_admission(admission).await)
+    }
+
+    /// A seat before it is locked, and the answer already given under `key` if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn look(
+        &self,
+        seat: SeatId,
+        user: UserId,
+        key: Option<Idempotency>,
+    ) -> Result<Look, StoreError> {
+        each!(self, store => store.look(seat, user, key).await)
+    }
+
+    /// The answer already given under `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replay<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        user: UserId,
+        key: Idempotency,
+    ) -> Result<Option<Keyed<T>>, StoreError> {
+        each!(self, store => store.replay(user, key).await)
+    }
+
+    /// All seats of a date, by number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
+        each!(self, store => store.seats_of(date).await)
+    }
+
+    /// Seats of the concert on sale by status.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
+        each!(self, store => store.seat_counts().await)
+    }
+
+    /// Tries to reserve: version check, unique index and limit in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reserve(
+        &self,
+        reserve: Reserve,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+        each!(self, store => store.reserve(reserve, key).await)
+    }
+
+    /// Remembers a refusal that was decided before the store was asked, so that a repeat of the
+    /// keyed request is answered alike; gives back what was answered first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remember_refusal(
+        &self,
+        user: UserId,
+        key: Idempotency,
+        refusal: ReserveOutcome,
+        now: Timestamp,
+    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+        each!(self, store => store.remember_refusal(user, key, refusal, now).await)
+    }
+
+    /// Gives a hold back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn cancel(
+        &self,
+        reservation: ReservationId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<CancelOutcome, StoreError> {
+        each!(self, store => store.cancel(reservation, user, now).await)
+    }
+
+    /// Ends up to `most` holds that ran out; gives the number ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn expire_holds(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
+        each!(self, store => store.expire_holds(now, most).await)
+    }
+
+    /// Forgets answers to keyed requests that are older than `before`, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_answers(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        each!(self, store => store.forget_answers(before, most).await)
+    }
+
+    /// The balance of `user`, or `None` when there is no such user.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
+        each!(self, store => store.balance(user).await)
+    }
+
+    /// Adds `amount` to the balance of `user`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn charge(
+        &self,
+        user: UserId,
+        amount: Money,
+        now: Timestamp,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<ChargeOutcome>, StoreError> {
+        each!(self, store => store.charge(user, amount, now, key).await)
+    }
+
+    /// Pays a reservation and ends the payer's place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn pay(
+        &self,
+        pay: Pay,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<PayOutcome>, StoreError> {
+        each!(self, store => store.pay(pay, key).await)
+    }
+
+    /// Counts violations of the business truth over everything in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
+        each!(self, store => store.audit().await)
+    }
+
+    /// Those of `facts` that are not in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
+        each!(self, store => store.missing(facts).await)
+    }
+
+    /// Whether the writer answers.
+    ///
+    /// # Errors
+    /// [`StoreError`] with what is wrong.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        each!(self, store => store.ping().await)
+    }
+}
