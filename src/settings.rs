@@ -2,9 +2,11 @@
 //!
 //! Owns where things are kept by default and the files of a data directory that hold secrets.
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::booking::Rules;
@@ -34,8 +36,17 @@ pub struct ServeSettings {
     pub limits: Limits,
     /// Bounds of a listener.
     pub bounds: Bounds,
-    /// The database.
+    /// The embedded database.
     pub store: Options,
+    /// PostgreSQL instead of the embedded database.
+    pub database_url: Option<SecretUrl>,
+    /// Connections to PostgreSQL.
+    pub database_connections: usize,
+    /// Redis, one node or several of a cluster, instead of coordination within this process.
+    pub redis_url: Option<SecretUrl>,
+    /// File with the key that tokens are signed with; `None`: the one that the database or the data
+    /// directory keeps.
+    pub token_key_file: Option<PathBuf>,
     /// The embedded telemetry stores.
     pub embedded: EmbeddedSettings,
 }
@@ -76,6 +87,10 @@ impl ServeSettings {
             limits: Limits::default(),
             bounds: Bounds::default(),
             store: Options::default(),
+            database_url: None,
+            database_connections: 16,
+            redis_url: None,
+            token_key_file: None,
             embedded: EmbeddedSettings::default(),
         }
     }
@@ -89,6 +104,57 @@ impl ServeSettings {
             ops_addr: free,
             ..ServeSettings::new(data_dir)
         }
+    }
+}
+
+/// An address that may hold a password. Shown, it has `***` there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    /// The address with its password, for whoever connects.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SecretUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            url if url.contains("://") => Ok(SecretUrl(url.to_owned())),
+            "" => Err("it is empty".to_owned()),
+            // Not repeated: it may be a password in the wrong place.
+            _ => Err("it is not of the form scheme://user:password@host:port/name".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, url) in self.0.split(',').enumerate() {
+            f.write_str(if at > 0 { "," } else { "" })?;
+            // Parameters may hold a password too, and say nothing about where.
+            let url = url.split(['?', '#']).next().unwrap_or_default();
+            let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+            // The last: a password may hold an @ that nobody escaped.
+            match rest.rsplit_once('@') {
+                None => write!(f, "{scheme}://{rest}")?,
+                Some((who, host)) => match who.split_once(':') {
+                    None => write!(f, "{scheme}://{who}@{host}")?,
+                    Some((user, _)) => write!(f, "{scheme}://{user}:***@{host}")?,
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 
@@ -137,7 +203,30 @@ pub fn token_key(data_dir: &Path) -> io::Result<TokenKey> {
     TokenKey::new(secret.as_bytes()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
+/// The key in a file that the operator keeps; never made here.
+///
+/// # Errors
+/// What the file system says, or that the file holds no secret.
+pub fn given_token_key(file: &Path) -> io::Result<TokenKey> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+    TokenKey::new(text.trim().as_bytes()).ok_or_else(|| {
+        let least = TokenKey::MIN_BYTES;
+        let why =
+            format!("{name} holds fewer than {least} characters: write a longer secret there");
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    })
+}
+
 /// 256 random bits in hex.
+#[must_use]
+pub fn new_secret() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The secret in `file`, made on first use.
 fn secret(file: &Path) -> io::Result<String> {
     let name = file.display();
     let unfit = |why: &str| {
@@ -153,11 +242,41 @@ fn secret(file: &Path) -> io::Result<String> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(unfit("is not text")),
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let bytes: [u8; 32] = rand::random();
-            let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = new_secret();
             write_atomically(file, text.as_bytes())?;
             Ok(text)
         }
         Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_an_address_is_never_shown() {
+        for (given, shown) in [
+            (
+                "postgres://u:secret@h:5432/db",
+                "postgres://u:***@h:5432/db",
+            ),
+            ("postgres://u:se@cret@h/db", "postgres://u:***@h/db"),
+            ("postgres://u@h/db?password=secret", "postgres://u@h/db"),
+            (
+                "redis://:secret@a:1,redis://:secret@b:2",
+                "redis://:***@a:1,redis://:***@b:2",
+            ),
+            ("redis://h:6379/0", "redis://h:6379/0"),
+        ] {
+            let url: SecretUrl = given.parse().expect(given);
+            assert_eq!(
+                (url.to_string(), format!("{url:?}")),
+                (shown.to_owned(), shown.to_owned())
+            );
+            assert_eq!(url.expose(), given);
+        }
+        let refused = "hunter2".parse::<SecretUrl>().unwrap_err();
+        assert!(!refused.contains("hunter2"), "{refused}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ const KEPT: usize = 256;
 #[derive(Debug)]
 pub struct SeatMap {
     version: u64,
+    read_at: Instant,
     /// By number.
     pub seats: Vec<SeatRow>,
     /// How many are AVAILABLE.
@@ -24,6 +26,17 @@ pub struct SeatMap {
 }
 
 impl SeatMap {
+    /// Whether it is as of the last commit; where several servers commit, whether it was a moment ago.
+    fn is_fresh(&self, store: &Store, version: u64) -> bool {
+        self.version == version && self.is_young(store)
+    }
+
+    fn is_young(&self, store: &Store) -> bool {
+        store
+            .shared_for()
+            .is_none_or(|most| self.read_at.elapsed() < most)
+    }
+
     /// The answer's body, made by the first who needs it and shared by the rest.
     pub fn body(&self, render: impl FnOnce(&[SeatRow]) -> Bytes) -> Bytes {
         self.body.get_or_init(|| render(&self.seats)).clone()
@@ -37,8 +50,8 @@ type Slot = Arc<tokio::sync::Mutex<Option<Arc<SeatMap>>>>;
 pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Slot>>);
 
 impl SeatMaps {
-    /// The map of `date`, not older than the last commit before the call. Of many who ask at once,
-    /// one reads.
+    /// The map of `date`, not older than this server's last commit before the call, and than
+    /// [`Store::shared_for`] as regards other servers'. Of many who ask at once, one reads.
     pub(crate) async fn get(
         &self,
         store: &Store,
@@ -49,9 +62,10 @@ impl SeatMaps {
         // The version is read before the rows: a commit in between makes the map look older than it
         // is, never newer.
         let version = store.date_version(date).unwrap_or(0);
-        if let Some(map) = kept.as_ref().filter(|map| map.version == version) {
+        if let Some(map) = kept.as_ref().filter(|map| map.is_fresh(store, version)) {
             return Ok(Arc::clone(map));
         }
+        let read_at = Instant::now();
         let seats = store.seats_of(date).await?;
         let free = seats
             .iter()
@@ -59,6 +73,7 @@ impl SeatMaps {
             .count();
         let map = Arc::new(SeatMap {
             version,
+            read_at,
             seats,
             free,
             body: OnceLock::new(),
@@ -77,7 +92,7 @@ impl SeatMaps {
         let version = store.date_version(date).unwrap_or(0);
         let slot = self.slot(date);
         // Somebody is reading the map at this moment: wait for it rather than read beside it.
-        if let Some(map) = slot.lock().await.as_ref() {
+        if let Some(map) = slot.lock().await.as_ref().filter(|map| map.is_young(store)) {
             let changed =
                 usize::try_from(version.saturating_sub(map.version)).unwrap_or(usize::MAX);
             if changed < map.free || changed == 0 {

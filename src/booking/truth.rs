@@ -27,4 +27,11 @@ impl Booking {
     pub async fn ping(&self) -> Result<(), Refusal> {
         Ok(self.world()?.store.ping().await?)
     }
+
+    /// Whether what the servers share of the queue can be asked; without it admission is paused.
+    #[must_use]
+    pub fn coordination_answers(&self) -> bool {
+        self.world()
+            .map_or(true, |world| world.coordination.is_available())
+    }
 }

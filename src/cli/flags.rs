@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::settings;
+use crate::settings::{self, SecretUrl};
 
 /// Where data is kept.
 #[derive(Clone, Debug, Args)]
@@ -21,6 +21,19 @@ impl DataDirArg {
             .clone()
             .unwrap_or_else(settings::default_data_dir)
     }
+}
+
+/// The database, where it is not the embedded one.
+#[derive(Clone, Debug, Args)]
+pub(super) struct DatabaseArg {
+    /// Keep data in PostgreSQL: postgres://USER:PASSWORD@HOST:PORT/DATABASE
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub(super) database_url: Option<SecretUrl>,
 }
 
 /// `15s`, `5m`, `250ms`.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::flags::{DataDirArg, duration};
+use super::flags::{DataDirArg, DatabaseArg, duration};
 use super::{FAILED, fail, stop_requested};
-use crate::settings::{API_ADDR, OPS_ADDR, ServeSettings};
+use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
 use crate::telemetry::{LogConfig, LogOutput, logs};
 
 #[derive(Debug, Args)]
@@ -22,6 +22,24 @@ pub(super) struct ServeArgs {
     ops_addr: SocketAddr,
     #[command(flatten)]
     data_dir: DataDirArg,
+    #[command(flatten)]
+    database: DatabaseArg,
+    /// Connections to PostgreSQL that this server may hold
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    database_connections: u16,
+    /// Share queue, admission and seat locks with other servers: redis://:PASSWORD@HOST:PORT, or the
+    /// nodes of a cluster with commas between them
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_REDIS_URL",
+        hide_env_values = true
+    )]
+    redis_url: Option<SecretUrl>,
+    /// File with the key that tokens are signed with [default: the database's own, or the data
+    /// directory's]
+    #[arg(long, value_name = "FILE", env = "CONCERTCTL_TOKEN_KEY_FILE")]
+    token_key_file: Option<PathBuf>,
     /// How long a seat is held for payment
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     hold: Duration,
@@ -58,6 +76,10 @@ impl ServeArgs {
         let mut settings = ServeSettings::new(self.data_dir.path());
         settings.api_addr = self.api_addr;
         settings.ops_addr = self.ops_addr;
+        settings.database_url = self.database.database_url.clone();
+        settings.database_connections = self.database_connections.into();
+        settings.redis_url = self.redis_url.clone();
+        settings.token_key_file = self.token_key_file.clone();
         settings.rules.hold = self.hold;
         settings.rules.active = self.active;
         settings.rules.max_live = self.max_reservations;

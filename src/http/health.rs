@@ -49,9 +49,15 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
         }
     };
     let ready = dataset == "ok" && database == "ok";
+    // Not a reason to take the server out of service: tokens, seats and payments go on without it.
+    let coordination = match state.booking.coordination_answers() {
+        true => "ok",
+        false => "does not answer: admission is paused",
+    };
     let parts = [
         ("dataset".to_owned(), dataset),
         ("database".to_owned(), database),
+        ("coordination".to_owned(), coordination.to_owned()),
     ]
     .into();
     let status = if ready { "ok" } else { "unavailable" };
