@@ -40,10 +40,16 @@ pub struct LoadArgs {
     /// Override a field of the scenario, such as admission.every=1s or thresholds.buying.p95=200ms
     #[arg(long, value_name = "PATH=VALUE")]
     pub set: Vec<String>,
-    /// The ticketing API of a running server; left out: an embedded one is started and seeded
-    #[arg(long, value_name = "URL", requires = "ops_url")]
-    pub target: Option<String>,
-    /// The operations listener of that server
+    /// The ticketing API of a running server; of several servers of one service all of them, with
+    /// commas between; left out: an embedded one is started and seeded
+    #[arg(
+        long,
+        value_name = "URL,…",
+        requires = "ops_url",
+        value_delimiter = ','
+    )]
+    pub target: Vec<String>,
+    /// The operations listener of that server, or of any one of them
     #[arg(long, value_name = "URL", requires = "target")]
     pub ops_url: Option<String>,
     /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead
@@ -130,9 +136,9 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
         return Ok(0);
     }
     check_out(args.out.as_deref())?;
-    let summary = match &args.target {
-        Some(api_url) => {
-            let target = remote_target(args, api_url)?;
+    let summary = match args.target.is_empty() {
+        false => {
+            let target = remote_target(args)?;
             let reseed = if args.reseed {
                 Reseed::Always
             } else {
@@ -140,7 +146,7 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
             };
             drive(args, scenario, target, reseed, false).await?
         }
-        None => {
+        true => {
             let server = embedded::start()
                 .await
                 .map_err(|error| Failure::could_not(format!("{error:#}")))?;
@@ -266,12 +272,12 @@ fn check_out(out: Option<&Path>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn remote_target(args: &LoadArgs, api_url: &str) -> Result<Target, Failure> {
+fn remote_target(args: &LoadArgs) -> Result<Target, Failure> {
     let ops_url = args
         .ops_url
         .clone()
         .ok_or_else(|| Failure::usage("--target needs --ops-url"))?;
-    for url in [api_url, &ops_url] {
+    for url in args.target.iter().chain([&ops_url]) {
         check_allowed(url, &args.allow_target)?;
     }
     let ops_token = match &args.ops_token_file {
@@ -281,7 +287,7 @@ fn remote_target(args: &LoadArgs, api_url: &str) -> Result<Target, Failure> {
             .filter(|token| !token.is_empty()),
     };
     Ok(Target {
-        api_url: api_url.to_owned(),
+        api_urls: args.target.clone(),
         ops_url,
         ops_token,
     })

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -51,7 +52,10 @@ pub(super) struct Answer {
 /// How and where to connect.
 #[derive(Debug)]
 pub(super) struct Connector {
-    pub addr: SocketAddr,
+    /// One, or the servers of a service.
+    pub addrs: Box<[SocketAddr]>,
+    /// Whose turn it is: connections are spread evenly.
+    pub next: AtomicUsize,
     pub connect_timeout: Duration,
     pub request_timeout: Duration,
 }
@@ -70,11 +74,22 @@ impl Drop for Connection {
 }
 
 impl Connector {
+    /// Connects to the server whose turn it is, or to the next that accepts: one of several may be
+    /// gone, which is what there are several for.
+    async fn dial(&self) -> Option<TcpStream> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        for step in 0..self.addrs.len() {
+            let addr = self.addrs[turn.wrapping_add(step) % self.addrs.len()];
+            if let Ok(stream) = TcpStream::connect(addr).await {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
     async fn connect(&self) -> Result<Connection, Fault> {
         let connecting = async {
-            let stream = TcpStream::connect(self.addr)
-                .await
-                .map_err(|_| Fault::Connect)?;
+            let stream = self.dial().await.ok_or(Fault::Connect)?;
             // Requests are small and answered one by one: waiting to fill a segment only adds delay.
             stream.set_nodelay(true).map_err(|_| Fault::Connect)?;
             let (sender, driver) = http1::handshake(TokioIo::new(stream))

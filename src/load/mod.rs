@@ -56,8 +56,9 @@ pub use summary::Summary;
 /// The server to rehearse on.
 #[derive(Clone)]
 pub struct Target {
-    /// The ticketing API, `http://host:port`.
-    pub api_url: String,
+    /// The ticketing API, `http://host:port`; of several servers of one service all of them, and the
+    /// connections are spread evenly.
+    pub api_urls: Vec<String>,
     /// The operations listener, `http://host:port`.
     pub ops_url: String,
     /// The operations listener's bearer token.
@@ -69,7 +70,7 @@ impl std::fmt::Debug for Target {
         let token = self.ops_token.as_ref().map(|_| "…");
         let mut fields = f.debug_struct("Target");
         fields
-            .field("api_url", &self.api_url)
+            .field("api_urls", &self.api_urls)
             .field("ops_url", &self.ops_url);
         fields.field("ops_token", &token).finish()
     }

@@ -89,6 +89,40 @@ impl Endpoint {
     }
 }
 
+/// The servers that take the load, each of which answered.
+pub(super) struct Servers {
+    /// The first one's name: goes into every request's `Host`.
+    pub authority: String,
+    /// Where they listen.
+    pub addrs: Box<[SocketAddr]>,
+    /// As they were given.
+    pub shown: String,
+}
+
+impl Servers {
+    /// # Errors
+    /// When one of them does not listen: load that was meant for it would go to the others.
+    pub(super) async fn reach(endpoints: &[Endpoint]) -> Result<Servers, LoadError> {
+        let first = endpoints
+            .first()
+            .ok_or_else(|| LoadError::Target("no target was given".to_owned()))?;
+        let mut addrs = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            let addr = endpoint.resolve().await?;
+            endpoint.probe(addr).await?;
+            addrs.push(addr);
+        }
+        let shown = endpoints
+            .iter()
+            .map(|endpoint| format!("http://{}", endpoint.authority));
+        Ok(Servers {
+            authority: first.authority.clone(),
+            addrs: addrs.into(),
+            shown: shown.collect::<Vec<_>>().join(","),
+        })
+    }
+}
+
 /// A server ready for the first registration.
 pub(super) struct Ready {
     pub status: Status,

@@ -30,7 +30,7 @@ pub(super) async fn start() -> anyhow::Result<Embedded> {
     let settings = ServeSettings::embedded(data.path().to_owned());
     let running = crate::serve::start(settings, &logs).await?;
     let target = Target {
-        api_url: format!("http://{}", running.api_addr),
+        api_urls: vec![format!("http://{}", running.api_addr)],
         ops_url: format!("http://{}", running.ops_addr),
         ops_token: Some(running.ops_token.clone()),
     };

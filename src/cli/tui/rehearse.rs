@@ -54,7 +54,7 @@ impl LoadPort for Rehearsals {
             }
         };
         let target = Target {
-            api_url: request.api_url,
+            api_urls: vec![request.api_url],
             ops_url: request.ops_url.trim_end_matches('/').to_owned(),
             ops_token: request.token.map(|token| token.expose().to_owned()),
         };

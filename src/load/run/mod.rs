@@ -4,6 +4,7 @@ mod closing;
 mod watching;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use super::health::{connection_budget, raise_file_limit};
 use super::judge::Ending;
 use super::model::{PhaseName, UserState};
 use super::ops::Ops;
-use super::prepare::{Endpoint, Ready, open_sale, prepare, restore};
+use super::prepare::{Endpoint, Ready, Servers, open_sale, prepare, restore};
 use super::progress::{Progress, Step};
 use super::recorder::Totals;
 use super::summary::{self, GeneratorSummary, Second, Summary};
@@ -46,14 +47,15 @@ pub(super) async fn conduct(
     stop: CancellationToken,
 ) -> Result<Summary, LoadError> {
     progress.send_modify(|progress| progress.scenario.clone_from(&options.scenario.name));
-    let endpoint = Endpoint::parse(&target.api_url)?;
+    let mut endpoints = Vec::new();
+    for url in &target.api_urls {
+        endpoints.push(Endpoint::parse(url)?);
+    }
     Endpoint::parse(&target.ops_url)?;
     let ops = Ops::new(&target.ops_url, target.ops_token.as_deref())?;
-    let addr = endpoint.resolve().await?;
-    endpoint.probe(addr).await?;
+    let servers = Servers::reach(&endpoints).await?;
     let ready = prepare(&ops, &options.scenario, options.reseed, &progress, &stop).await?;
-    let mut rehearsal =
-        Rehearsal::start(&endpoint, addr, &options, &ready, ops.clone(), &progress)?;
+    let mut rehearsal = Rehearsal::start(servers, &options, &ready, ops.clone(), &progress)?;
     let ending = rehearsal.watch_over(&stop).await;
     rehearsal.show(Step::Auditing);
     let findings = audit(&ops, &rehearsal.facts()).await;
@@ -89,8 +91,7 @@ struct Rehearsal<'p> {
 
 impl<'p> Rehearsal<'p> {
     fn start(
-        endpoint: &Endpoint,
-        addr: std::net::SocketAddr,
+        servers: Servers,
         options: &RunOptions,
         ready: &Ready,
         ops: Ops,
@@ -98,10 +99,13 @@ impl<'p> Rehearsal<'p> {
     ) -> Result<Rehearsal<'p>, LoadError> {
         let scenario = Arc::new(options.scenario.clone());
         let dataset = ready.status.dataset.clone().unwrap_or_else(no_dataset);
-        let wire = Wire::new(&endpoint.authority, dataset.on_sale_concert)
-            .map_err(|error| LoadError::Target(format!("`{}`: {error}", endpoint.authority)))?;
+        let authority = servers.authority.clone();
+        let wire = Wire::new(&authority, dataset.on_sale_concert)
+            .map_err(|error| LoadError::Target(format!("`{authority}`: {error}")))?;
+        let target = servers.shown.clone();
         let connector = Connector {
-            addr,
+            addrs: servers.addrs,
+            next: AtomicUsize::new(0),
             connect_timeout: scenario.http.connect_timeout.0,
             request_timeout: scenario.http.request_timeout.0,
         };
@@ -147,7 +151,7 @@ impl<'p> Rehearsal<'p> {
             events,
             progress,
             ops,
-            target: format!("http://{}", endpoint.authority),
+            target,
             totals: Totals::default(),
             begun,
             started_at: jiff::Timestamp::now(),

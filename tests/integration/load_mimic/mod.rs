@@ -134,7 +134,7 @@ impl Mimic {
 
     pub(crate) fn target(&self) -> Target {
         Target {
-            api_url: format!("http://{}", self.api),
+            api_urls: vec![format!("http://{}", self.api)],
             ops_url: format!("http://{}", self.ops),
             ops_token: Some(TOKEN.to_owned()),
         }
