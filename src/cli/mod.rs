@@ -4,6 +4,7 @@
 //! started here and reached through its listeners.
 
 mod flags;
+mod health;
 mod seed;
 mod serve;
 mod tui;
@@ -30,6 +31,8 @@ enum Command {
     Load(load::LoadArgs),
     /// Load a dataset: demo (10,000 seats) or onsale (10,000,000 seats), or a profile file
     Seed(seed::SeedArgs),
+    /// Ask a server whether it serves
+    Health(health::HealthArgs),
     /// The console: see whether the sale is healthy, act, rehearse
     Tui(tui::TuiArgs),
 }
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Seed(args) => seed::run(args).await,
+            Command::Health(args) => health::run(args).await,
             Command::Tui(args) => tui::run(args).await,
             Command::Load(args) => load::run(args).await,
         }

@@ -6,6 +6,7 @@
 //! kinds of [`ClientError`]. Knows nothing of screens or of who is answering.
 
 pub mod alertmanager;
+pub mod health;
 mod http;
 pub mod loki;
 pub mod ops;

@@ -1,0 +1,47 @@
+//! `concertctl health`: asks a server how it is, for people and for container health checks.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{FAILED, USAGE, fail};
+use crate::clients::{HttpSource, health};
+
+/// Ask a server whether it serves. Exit codes: 0 it does, 1 it does not, 2 usage.
+#[derive(Debug, Args)]
+pub(super) struct HealthArgs {
+    /// The ticketing API
+    #[arg(default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Ask only whether the process answers, not whether it can serve
+    #[arg(long)]
+    live: bool,
+}
+
+/// A server that takes longer serves nobody.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(args: HealthArgs) -> ExitCode {
+    let source = match HttpSource::new(&args.url) {
+        Ok(source) => source.with_timeout(TIMEOUT),
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    match health::ask(&source, args.live).await {
+        Ok((serves, health)) => {
+            let mut said = format!("{}: {}\n", source.authority(), health.status);
+            for (part, state) in &health.parts {
+                said.push_str(&format!("  {part:<14}{state}\n"));
+            }
+            print(&said);
+            ExitCode::from(if serves { 0 } else { FAILED })
+        }
+        Err(error) => fail(FAILED, &format!("{}: {error}", source.authority())),
+    }
+}
+
+fn print(text: &str) {
+    use std::io::Write as _;
+    // Nobody reads it: the exit code tells.
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}

@@ -1,0 +1,24 @@
+//! The health routes of a ticketing API.
+
+use http::StatusCode;
+
+use super::http::{ClientError, HttpSource, decode, refusal};
+use crate::api::ticketing::Health;
+
+/// Asks whether the server can serve (`GET /health/ready`) or, with `live`, only whether it answers.
+///
+/// # Errors
+/// [`ClientError`]; a server that is not ready is an answer, not an error.
+pub async fn ask(source: &HttpSource, live: bool) -> Result<(bool, Health), ClientError> {
+    let path = if live { "health/live" } else { "health/ready" };
+    let (status, body) = source.send(source.get(path)).await?;
+    match status {
+        StatusCode::OK => Ok((true, decode(&body)?)),
+        // Not ready is told in the same shape; anything else on 503 is a proxy's.
+        StatusCode::SERVICE_UNAVAILABLE => match decode(&body) {
+            Ok(health) => Ok((false, health)),
+            Err(_) => Err(refusal(status, &body)),
+        },
+        status => Err(refusal(status, &body)),
+    }
+}
