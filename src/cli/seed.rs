@@ -20,8 +20,9 @@ use crate::domain::Epoch;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::serve::ServerFile;
 use crate::settings;
+use crate::store::Home;
 use crate::store::data_dir::{DataDir, DataDirError};
-use crate::store::sqlite;
+use crate::store::sqlite::Options;
 
 #[derive(Debug, Args)]
 pub(super) struct SeedArgs {
@@ -45,7 +46,10 @@ pub(super) async fn run(args: SeedArgs) -> ExitCode {
     };
     let dir = args.data_dir.path();
     let outcome = match DataDir::open(&dir) {
-        Ok(held) => directly(held, profile, &args).await,
+        Ok(held) => {
+            let home = Home::Files(Arc::new(held), Options::default());
+            directly(home, profile, &args).await
+        }
         Err(DataDirError::InUse(_)) => through_server(&dir, &args).await,
         Err(error) => Err(error.into()),
     };
@@ -60,26 +64,26 @@ fn refusal(there: &str) -> anyhow::Error {
     anyhow::anyhow!("{there}; --replace gives it up with everything sold in it")
 }
 
-async fn directly(dir: DataDir, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
-    dir.sweep()?;
-    if let (Some(file), false) = (dir.current()?, args.replace) {
-        let there = match sqlite::describe(&file) {
+async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+    home.sweep().await?;
+    if let (Some(there), false) = (home.current().await?, args.replace) {
+        let there = match home.describe(there).await {
             Ok(info) => format!(
                 "the dataset {} with {} seats and {} users is there already",
                 info.profile,
                 info.seats(),
                 info.users
             ),
-            Err(error) => format!("{} is there already, but {error}", file.display()),
+            Err(error) => format!("a dataset is there already, but {error}"),
         };
         return Err(refusal(&there));
     }
     let progress = Arc::new(Progress::new(&profile));
     let epoch = Epoch(rand::random());
-    let file = dir.file_for(epoch);
+    let bulk = home.begin(epoch).await?;
     let loading = {
-        let (profile, file, progress) = (profile.clone(), file.clone(), Arc::clone(&progress));
-        tokio::task::spawn_blocking(move || seeding::load(&profile, &file, epoch, now(), &progress))
+        let (profile, progress) = (profile.clone(), Arc::clone(&progress));
+        tokio::task::spawn_blocking(move || seeding::load(&profile, bulk, epoch, now(), &progress))
     };
     let bar = Bar::new(args.quiet);
     let loaded = watch(loading, || {
@@ -90,8 +94,8 @@ async fn directly(dir: DataDir, profile: Profile, args: &SeedArgs) -> anyhow::Re
     .await?;
     match loaded {
         Ok(info) => {
-            dir.put_in_force(epoch)?;
-            dir.sweep()?;
+            home.put_in_force(epoch).await?;
+            home.sweep().await?;
             bar.done(
                 &info.profile,
                 progress.snapshot().total,
@@ -100,8 +104,7 @@ async fn directly(dir: DataDir, profile: Profile, args: &SeedArgs) -> anyhow::Re
             Ok(())
         }
         Err(error) => {
-            // What cannot be removed now is swept at the next start.
-            drop(std::fs::remove_file(file));
+            home.discard(epoch).await;
             Err(error.into())
         }
     }

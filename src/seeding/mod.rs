@@ -6,15 +6,13 @@
 
 pub mod profile;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use profile::{Profile, ProfileError};
 
 use crate::domain::{ConcertId, Epoch, Timestamp};
-use crate::store::sqlite::bulk::BulkLoad;
-use crate::store::{DatasetInfo, StoreError};
+use crate::store::{Bulk, DatasetInfo, StoreError};
 
 /// Rows made by one statement: a moment's work, so that progress moves and a stop is prompt.
 const CHUNK: u64 = 50_000;
@@ -101,19 +99,18 @@ impl Snapshot {
     }
 }
 
-/// Writes the dataset of `profile` into `file`, a new file that nobody uses yet. Blocks.
+/// Writes the dataset of `profile` into `bulk`, which nobody uses yet. Blocks.
 ///
 /// # Errors
-/// [`SeedError`]; then the file is incomplete and must not be used (the caller removes it).
+/// [`SeedError`]; then it is incomplete and must not be used (the caller removes it).
 pub fn load(
     profile: &Profile,
-    file: &Path,
+    mut bulk: Bulk,
     epoch: Epoch,
     now: Timestamp,
     progress: &Progress,
 ) -> Result<DatasetInfo, SeedError> {
     let info = profile.info(epoch, now);
-    let mut bulk = BulkLoad::create(file)?;
     let first_day = profile::first_day(now);
     let prices: Vec<(u32, i64)> = profile
         .prices

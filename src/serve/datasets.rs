@@ -1,9 +1,8 @@
 //! The dataset in use, and its replacement while the server runs.
 //!
-//! A seeding writes a new file beside the one in use; only when that is complete and on disk does
-//! `CURRENT` point to it and the service turn to it. Requests under way on the old one finish there.
+//! A seeding writes a new one beside the one in use; only when that is complete and durable is it put
+//! in force and the service turns to it. Requests under way on the old one finish there.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,21 +18,25 @@ use crate::domain::Epoch;
 use crate::http::ApiError;
 use crate::http::ops::SeedControl;
 use crate::seeding::{self, Profile, Progress, SeedError};
-use crate::store::data_dir::DataDir;
-use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::settings::SecretUrl;
+use crate::store::Home;
 use crate::telemetry::Metrics;
+
+/// How soon a dataset that another process put in force is noticed.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// A seat lock outlives any reservation, but not its holder's death for long.
 const LOCK_TTL: Duration = Duration::from_secs(10);
 
-/// Datasets of one data directory.
+/// The datasets of this server's home.
 pub(super) struct Datasets {
-    dir: DataDir,
+    home: Home,
+    redis: Option<SecretUrl>,
     booking: Arc<Booking>,
-    options: Options,
     metrics: Metrics,
     seeding: Mutex<Option<Seeding>>,
+    /// One change of the dataset in force at a time.
+    changing: tokio::sync::Mutex<()>,
     parts: Parts,
     runtime: tokio::runtime::Handle,
 }
@@ -41,7 +44,7 @@ pub(super) struct Datasets {
 impl std::fmt::Debug for Datasets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Datasets")
-            .field("dir", &self.dir)
+            .field("home", &self.home)
             .finish_non_exhaustive()
     }
 }
@@ -53,55 +56,85 @@ struct Seeding {
 }
 
 impl Datasets {
-    /// Opens what `dir` has in force, if anything.
+    /// Opens what `home` has in force, if anything.
     pub(super) async fn open(
-        dir: DataDir,
+        home: Home,
+        redis: Option<SecretUrl>,
         booking: Arc<Booking>,
-        options: Options,
         metrics: Metrics,
         parts: Parts,
     ) -> anyhow::Result<Arc<Datasets>> {
-        let current = dir.current()?;
-        let runtime = tokio::runtime::Handle::current();
-        let seeding = Mutex::new(None);
+        let current = home.current().await?;
         let datasets = Datasets {
-            dir,
+            home,
+            redis,
             booking,
-            options,
             metrics,
-            seeding,
+            seeding: Mutex::new(None),
+            changing: tokio::sync::Mutex::default(),
             parts,
-            runtime,
+            runtime: tokio::runtime::Handle::current(),
         };
-        if let Some(file) = current {
-            let world = datasets.load(&file).await.with_context(|| {
-                let (file, root) = (file.display(), datasets.dir.root().display());
-                format!("{file} cannot be used; put a backup in its place, or load a new dataset with `concertctl seed --replace --data-dir {root}`")
-            })?;
+        if let Some(epoch) = current {
+            let world = datasets.load(epoch).await?;
             datasets.booking.install(Some(Arc::new(world)));
         }
         // Only now: while the dataset in force cannot be used, what looks left over may be needed.
-        datasets.dir.sweep()?;
+        datasets.home.sweep().await?;
         Ok(Arc::new(datasets))
     }
 
-    async fn load(&self, file: &Path) -> Result<World, StoreError> {
-        let (path, options, metrics) = (file.to_owned(), self.options, self.metrics.clone());
-        let opened =
-            tokio::task::spawn_blocking(move || SqliteStore::open(&path, options, metrics)).await;
-        let store = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+    async fn load(&self, epoch: Epoch) -> anyhow::Result<World> {
+        let opened = self.home.open(epoch, self.metrics.clone()).await;
+        let store = opened.with_context(|| self.home.advice(epoch))?;
         let (broke, parts) = (store.writer_broke(), self.parts.clone());
         self.runtime.spawn(async move {
             if broke.await {
                 parts.over("its database writer broke");
             }
         });
-        let coordination = Coordination::Embedded(Embedded::restore(
-            &store.queue_snapshot().await?,
-            self.booking.rules().active,
-            LOCK_TTL,
-        ));
-        World::load(Store::Sqlite(store), coordination).await
+        let snapshot = store.queue_snapshot().await?;
+        let active = self.booking.rules().active;
+        let coordination = Coordination::Embedded(Embedded::restore(&snapshot, active, LOCK_TTL));
+        Ok(World::load(store, coordination).await?)
+    }
+
+    /// Follows a home that others may change: turns to the dataset that they put in force.
+    pub(super) async fn follow(self: Arc<Self>) {
+        if !self.home.is_shared() {
+            return;
+        }
+        let mut ticks = tokio::time::interval(FOLLOW);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.turn_to_current().await {
+                tracing::warn!("the dataset in force cannot be looked up: {error:#}");
+            }
+        }
+    }
+
+    async fn turn_to_current(&self) -> anyhow::Result<()> {
+        let _changing = self.changing.lock().await;
+        let Some(epoch) = self.home.current().await? else {
+            return Ok(());
+        };
+        if self
+            .booking
+            .world()
+            .is_ok_and(|world| world.info().epoch == epoch)
+        {
+            return Ok(());
+        }
+        let world = Arc::new(self.load(epoch).await?);
+        tracing::info!(
+            profile = world.info().profile,
+            "another dataset is in force"
+        );
+        if let Some(before) = self.booking.install(Some(world)) {
+            before.close().await;
+        }
+        Ok(())
     }
 
     /// Stops a seeding and closes the dataset in use.
@@ -116,15 +149,10 @@ impl Datasets {
 
     async fn seed(self: Arc<Self>, profile: Profile, progress: Arc<Progress>) {
         let epoch = Epoch(rand::random());
-        let file = self.dir.file_for(epoch);
-        let ended = match self
-            .write(profile, epoch, file.clone(), Arc::clone(&progress))
-            .await
-        {
+        let ended = match self.write(profile, epoch, Arc::clone(&progress)).await {
             Ok(()) => (SeedPhase::Done, None),
             Err(error) => {
-                // Swept at the next start if it cannot be removed now.
-                drop(std::fs::remove_file(&file));
+                self.home.discard(epoch).await;
                 match error.downcast_ref::<SeedError>() {
                     Some(SeedError::Cancelled) => (SeedPhase::Cancelled, None),
                     _ => (SeedPhase::Failed, Some(format!("{error:#}"))),
@@ -144,20 +172,20 @@ impl Datasets {
         &self,
         profile: Profile,
         epoch: Epoch,
-        file: PathBuf,
         progress: Arc<Progress>,
     ) -> anyhow::Result<()> {
-        let path = file.clone();
+        let bulk = self.home.begin(epoch).await?;
         tokio::task::spawn_blocking(move || {
-            seeding::load(&profile, &path, epoch, now(), &progress).map(drop)
+            seeding::load(&profile, bulk, epoch, now(), &progress).map(drop)
         })
         .await??;
-        let world = Arc::new(self.load(&file).await?);
-        self.dir.put_in_force(epoch)?;
+        let _changing = self.changing.lock().await;
+        let world = Arc::new(self.load(epoch).await?);
+        self.home.put_in_force(epoch).await?;
         if let Some(before) = self.booking.install(Some(world)) {
             before.close().await;
         }
-        self.dir.sweep()?;
+        self.home.sweep().await?;
         Ok(())
     }
 }

@@ -25,6 +25,7 @@ use crate::http;
 use crate::http::listener::{Bounds, serve};
 use crate::http::ops::{BearerToken, OpsState};
 use crate::settings::{self, ServeSettings};
+use crate::store::Home;
 use crate::store::data_dir::{DataDir, write_atomically};
 use crate::telemetry::{Logs, Metrics};
 use datasets::Datasets;
@@ -87,9 +88,9 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let booking = Booking::new(settings.rules, key, metrics.clone());
     let parts = Parts::new();
     let datasets = Datasets::open(
-        dir,
+        Home::Files(Arc::new(dir), settings.store),
+        settings.redis_url.clone(),
         Arc::clone(&booking),
-        settings.store,
         metrics.clone(),
         parts.clone(),
     )

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use super::sqlite::SqliteStore;
 use super::{
     AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
@@ -38,6 +40,13 @@ impl Store {
     #[must_use]
     pub fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
         each!(self, store => store.date_version(date))
+    }
+
+    /// Resolves when the store cannot be used any more, whatever happens: whether it broke.
+    pub fn writer_broke(&self) -> BoxFuture<'static, bool> {
+        match self {
+            Store::Sqlite(store) => Box::pin(store.writer_broke()),
+        }
     }
 
     /// How long what was read of seats may be shown although other servers may have changed them;

@@ -96,6 +96,25 @@ impl DataDir {
         }
     }
 
+    /// The dataset in use, or `None` before the first seeding.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub fn current_epoch(&self) -> Result<Option<Epoch>, DataDirError> {
+        let file = self.current()?;
+        let name = file.as_deref().and_then(Path::file_stem);
+        let digits = name.and_then(|name| name.to_str());
+        Ok(digits
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .map(Epoch))
+    }
+
+    /// Removes what was written of a dataset that came to nothing.
+    pub fn discard(&self, epoch: Epoch) {
+        // What cannot be removed now is swept at the next start.
+        drop(fs::remove_file(self.file_for(epoch)));
+    }
+
     /// Where a new dataset of that epoch is to be written.
     #[must_use]
     pub fn file_for(&self, epoch: Epoch) -> PathBuf {

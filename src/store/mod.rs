@@ -7,6 +7,7 @@
 mod audit_types;
 mod backend;
 pub mod data_dir;
+mod home;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::domain::{
 };
 pub use audit_types::{AuditCounts, Fact, SeatCounts};
 pub use backend::Store;
+pub use home::{Bulk, Home, HomeError};
 
 /// Why the store could not do what it was asked. Refusals of the business are not errors but
 /// outcomes ([`ReserveOutcome`] and its like).

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::schema;
 use crate::domain::Timestamp;
+use crate::store::home::PriceTiers;
 use crate::store::{DatasetInfo, StoreError};
 
 /// A dataset being written.
@@ -18,9 +19,6 @@ pub struct BulkLoad {
     connection: Connection,
     file: PathBuf,
 }
-
-/// From which seat number on a price holds: `(up_to_number, price)`, ascending.
-pub type PriceTiers<'a> = &'a [(u32, i64)];
 
 impl BulkLoad {
     /// Begins a dataset in `file`, which must not exist.

@@ -1,0 +1,221 @@
+//! Where datasets are kept: files of a data directory, or schemas of a PostgreSQL database. Either
+//! way a new one is written beside the one in force, and comes into force by one atomic step.
+
+use std::sync::Arc;
+
+use super::data_dir::{DataDir, DataDirError};
+use super::sqlite::bulk::BulkLoad;
+use super::sqlite::{self, Options, SqliteStore};
+use super::{DatasetInfo, Store, StoreError};
+use crate::domain::{Epoch, Timestamp};
+use crate::telemetry::Metrics;
+
+/// A home of datasets that this process may use.
+#[derive(Clone, Debug)]
+pub enum Home {
+    /// A data directory that this process holds.
+    Files(Arc<DataDir>, Options),
+}
+
+/// Why a home cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// The data directory.
+    #[error(transparent)]
+    Dir(#[from] DataDirError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Home {
+    /// The dataset in force, or `None` before the first seeding.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub async fn current(&self) -> Result<Option<Epoch>, HomeError> {
+        match self {
+            Home::Files(dir, _) => Ok(dir.current_epoch()?),
+        }
+    }
+
+    /// What the dataset consists of, without opening it for work.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn describe(&self, epoch: Epoch) -> Result<DatasetInfo, StoreError> {
+        match self {
+            Home::Files(dir, _) => sqlite::describe(&dir.file_for(epoch)),
+        }
+    }
+
+    /// Opens a dataset, running migrations that are due.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open(&self, epoch: Epoch, metrics: Metrics) -> Result<Store, StoreError> {
+        match self {
+            Home::Files(dir, options) => {
+                let (file, options) = (dir.file_for(epoch), *options);
+                blocking(move || SqliteStore::open(&file, options, metrics))
+                    .await
+                    .map(Store::Sqlite)
+            }
+        }
+    }
+
+    /// Begins a new dataset, which nobody sees yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn begin(&self, epoch: Epoch) -> Result<Bulk, StoreError> {
+        match self {
+            Home::Files(dir, _) => {
+                let file = dir.file_for(epoch);
+                blocking(move || BulkLoad::create(&file))
+                    .await
+                    .map(Bulk::Sqlite)
+            }
+        }
+    }
+
+    /// Puts the finished dataset of `epoch` in force.
+    ///
+    /// # Errors
+    /// [`HomeError`]; then the one before is still in force.
+    pub async fn put_in_force(&self, epoch: Epoch) -> Result<(), HomeError> {
+        match self {
+            Home::Files(dir, _) => Ok(dir.put_in_force(epoch)?),
+        }
+    }
+
+    /// Removes every dataset but the one in force and those being written.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub async fn sweep(&self) -> Result<(), HomeError> {
+        match self {
+            Home::Files(dir, _) => Ok(dir.sweep()?),
+        }
+    }
+
+    /// Removes what was written of a dataset that came to nothing, as far as that can be done now;
+    /// [`sweep`](Home::sweep) does the rest.
+    pub async fn discard(&self, epoch: Epoch) {
+        match self {
+            Home::Files(dir, _) => dir.discard(epoch),
+        }
+    }
+
+    /// Whether other processes may put another dataset in force.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Home::Files(..) => false,
+        }
+    }
+
+    /// What to do about a dataset in force that cannot be opened.
+    #[must_use]
+    pub fn advice(&self, epoch: Epoch) -> String {
+        match self {
+            Home::Files(dir, _) => {
+                let (file, root) = (dir.file_for(epoch), dir.root().display());
+                let file = file.display();
+                format!(
+                    "{file} cannot be used; put a backup in its place, or load a new dataset with `concertctl seed --replace --data-dir {root}`"
+                )
+            }
+        }
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Home::Files(dir, _) => dir.root().display().to_string(),
+        }
+    }
+}
+
+/// A dataset being written. Its functions block: call them from a thread that may.
+pub enum Bulk {
+    /// Into a file.
+    Sqlite(BulkLoad),
+}
+
+/// From which seat number on a price holds: `(up_to_number, price)`, ascending.
+pub type PriceTiers<'a> = &'a [(u32, i64)];
+
+/// Calls the same function of whichever it is.
+macro_rules! each {
+    ($self:ident, $bulk:ident => $call:expr) => {
+        match $self {
+            Bulk::Sqlite($bulk) => $call,
+        }
+    };
+}
+
+impl Bulk {
+    /// Concerts `from..=to`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn concerts(&mut self, from: u64, to: u64) -> Result<(), StoreError> {
+        each!(self, bulk => bulk.concerts(from, to))
+    }
+
+    /// Performance dates `from..=to`, `per_concert` of them on each concert, on the days after
+    /// `first_day` (`YYYY-MM-DD`).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn dates(
+        &mut self,
+        from: u64,
+        to: u64,
+        per_concert: u64,
+        first_day: &str,
+    ) -> Result<(), StoreError> {
+        each!(self, bulk => bulk.dates(from, to, per_concert, first_day))
+    }
+
+    /// Users `from..=to`, with nothing in their accounts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn users(&mut self, from: u64, to: u64, now: Timestamp) -> Result<(), StoreError> {
+        each!(self, bulk => bulk.users(from, to, now))
+    }
+
+    /// Seats `from..=to`, `per_date` of them on each date.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn seats(
+        &mut self,
+        from: u64,
+        to: u64,
+        per_date: u64,
+        prices: PriceTiers<'_>,
+    ) -> Result<(), StoreError> {
+        each!(self, bulk => bulk.seats(from, to, per_date, prices))
+    }
+
+    /// Describes the dataset and makes it durable. After this it is complete.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is of no use.
+    pub fn finish(self, info: &DatasetInfo) -> Result<(), StoreError> {
+        each!(self, bulk => bulk.finish(info))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(StoreError::Unavailable(error.to_string())),
+    }
+}
