@@ -1,0 +1,137 @@
+//! PostgreSQL: killed, stalled, its connections used up.
+
+use std::time::{Duration, Instant};
+
+use super::{BOUND, Rehearsal, Step};
+use crate::support::{User, eventually};
+
+/// Requests are refused with the time to come again, and the server is not ready.
+async fn refuses_clearly(rehearsal: &Rehearsal) {
+    eventually("readiness turns red", || async {
+        let (status, parts) = rehearsal.readiness().await;
+        (status == 503 && parts["database"] != "ok").then_some(())
+    })
+    .await;
+    let asked = Instant::now();
+    let refused = User::new(&rehearsal.server.api, USER).register().await;
+    assert_eq!(refused.problem().0, 503, "{}", refused.text);
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    assert!(asked.elapsed() < BOUND, "it does not hang");
+}
+
+/// A user who is not among the buyers.
+const USER: i64 = super::USERS;
+
+/// Tables that nobody else can write to until this is dropped.
+struct Held {
+    client: tokio_postgres::Client,
+}
+
+impl Held {
+    async fn tables(rehearsal: &Rehearsal) -> Held {
+        let url = rehearsal.postgres.url();
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let epoch = client
+            .query_one("SELECT epoch FROM concertctl.current", &[])
+            .await
+            .unwrap();
+        let schema = format!("concertctl_{}", epoch.get::<_, String>(0));
+        let tables = ["admissions", "reservations", "queue_places"];
+        let tables = tables.map(|table| format!("{schema}.{table}")).join(", ");
+        let lock = format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
+        client.batch_execute(&lock).await.unwrap();
+        Held { client }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The connection ends with its client, and the lock with the connection.
+        assert!(!self.client.is_closed());
+    }
+}
+
+async fn recovers(rehearsal: &Rehearsal) -> Duration {
+    let back = Instant::now();
+    eventually("it is ready again, without a restart", || async {
+        (rehearsal.readiness().await.0 == 200).then_some(())
+    })
+    .await;
+    let took = back.elapsed();
+    rehearsal.until(Step::Register, 201, 20).await;
+    rehearsal.until(Step::Reserve, 201, 20).await;
+    took
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_killed_for_10_s_is_said_at_once_and_survived_without_a_restart() {
+    let Some(mut rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+        return;
+    };
+    let from = Instant::now();
+    rehearsal.postgres.kill();
+    refuses_clearly(&rehearsal).await;
+    let down = Duration::from_secs(10).saturating_sub(from.elapsed());
+    let until = Instant::now() + down;
+    while Instant::now() < until {
+        // Who waits in the queue is told so without the database.
+        rehearsal.until(Step::Poll, 200, 5).await;
+    }
+    rehearsal.postgres.restart().await;
+    let to = Instant::now();
+    let recovered = recovers(&rehearsal).await;
+    let report = rehearsal.end("PostgreSQL killed, 10 s", from, to).await;
+    println!("  ready {recovered:.1?} after it was back");
+    assert_eq!(report.failed(&[Step::Poll]), 0);
+    let answers = report.by_status(from, to);
+    let other = answers.keys().find(|(_, status)| *status >= 500 && *status != 503);
+    assert_eq!(other, None, "{answers:?}");
+    assert!(!answers.keys().any(|(_, status)| *status == 0), "{answers:?}");
+    assert!(report.longest() < BOUND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_hangs_is_said_within_the_time_out() {
+    let Some(mut rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+        return;
+    };
+    let from = Instant::now();
+    rehearsal.postgres.stall();
+    refuses_clearly(&rehearsal).await;
+    rehearsal.postgres.resume();
+    let to = Instant::now();
+    let recovered = recovers(&rehearsal).await;
+    let report = rehearsal.end("PostgreSQL hangs", from, to).await;
+    println!("  ready {recovered:.1?} after it went on");
+    assert_eq!(report.failed(&[Step::Poll]), 0);
+    assert!(report.longest() < BOUND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_up_pool_slows_admission_down_and_is_said_clearly() {
+    let few = |settings: &mut concertctl::settings::ServeSettings, _: &_| {
+        settings.database_connections = 2;
+    };
+    let Some(rehearsal) = Rehearsal::begin(few).await else {
+        return;
+    };
+    let from = Instant::now();
+    let mark = rehearsal.mark().await;
+    // Whoever writes waits for this, and holds a connection meanwhile.
+    let held = Held::tables(&rehearsal).await;
+    refuses_clearly(&rehearsal).await;
+    assert_eq!(rehearsal.mark().await, mark, "no batch that is not durable");
+    drop(held);
+    let to = Instant::now();
+    let recovered = recovers(&rehearsal).await;
+    let report = rehearsal.end("the pool of 2 connections used up", from, to).await;
+    println!("  ready {recovered:.1?} after the lock was gone");
+    let answers = report.by_status(from, to);
+    let other = answers.keys().find(|(_, status)| *status >= 500 && *status != 503);
+    assert_eq!(other, None, "{answers:?}");
+    assert_eq!(report.failed(&[Step::Poll]), 0);
+    assert!(report.longest() < BOUND);
+}

@@ -1,0 +1,156 @@
+//! The faults of a big day, with the real programs: Redis and PostgreSQL killed, stalled, emptied and
+//! slowed down under buyers, a server of three killed. Each prints its figures.
+
+mod database;
+mod servers;
+mod shared_queue;
+mod traffic;
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use concertctl::api::ops::{AdmissionChange, LOOKUP_MAX, LookupRequest};
+use concertctl::clients::ops::Ops;
+use concertctl::settings::ServeSettings;
+
+use crate::support::{Postgres, Redis, TestServer, User, eventually, profile, seed};
+use traffic::{Report, Sale, Step, Traffic};
+
+/// Dates, seats on each, users.
+const DATES: i64 = 4;
+const PER_DATE: i64 = 500;
+const USERS: i64 = 20_000;
+
+/// A service with the real parts behind it, and people who buy.
+struct Rehearsal {
+    postgres: Postgres,
+    redis: Redis,
+    server: TestServer,
+    traffic: Traffic,
+    begun: Instant,
+}
+
+impl Rehearsal {
+    /// `None` where PostgreSQL or Redis is not installed, which is said.
+    async fn begin(change: impl FnOnce(&mut ServeSettings, &Redis)) -> Option<Rehearsal> {
+        let (postgres, redis) = (Postgres::start().await?, Redis::start().await?);
+        let server = TestServer::with(|settings| {
+            settings.database_url = Some(postgres.url().parse().unwrap());
+            settings.redis_url = Some(redis.url().parse().unwrap());
+            change(settings, &redis);
+        })
+        .await;
+        let (dates, per_date) = (DATES.try_into().unwrap(), PER_DATE.try_into().unwrap());
+        seed(&server.ops, &profile(dates, per_date, USERS.try_into().unwrap())).await;
+        // A batch now and then, so that some wait, some buy, and a pause is seen.
+        let change = AdmissionChange {
+            batch: Some(20),
+            every_ms: Some(200),
+            ..AdmissionChange::default()
+        };
+        server.admission(change).await;
+        let traffic = Traffic::start(Sale {
+            apis: vec![server.api.clone()],
+            users: USERS,
+            seats: DATES * PER_DATE,
+            per_date: PER_DATE,
+            width: 48,
+        });
+        eventually("people buy", || async {
+            (traffic.count(Step::Reserve, 201) >= 20).then_some(())
+        })
+        .await;
+        let begun = Instant::now();
+        Some(Rehearsal {
+            postgres,
+            redis,
+            server,
+            traffic,
+            begun,
+        })
+    }
+
+    async fn mark(&self) -> u64 {
+        self.server.status().await.queue.admitted_mark
+    }
+
+    /// What the server says of its parts.
+    async fn readiness(&self) -> (u16, serde_json::Value) {
+        let answer = User::new(&self.server.api, 0).get("/health/ready").await;
+        let said = answer.json();
+        (answer.status, said["parts"].clone())
+    }
+
+    /// Waits for `step` to succeed another `count` times.
+    async fn until(&self, step: Step, status: u16, count: usize) {
+        let so_far = self.traffic.count(step, status);
+        eventually("people go on", || async {
+            (self.traffic.count(step, status) >= so_far + count).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the sale: the books are right, and nothing that somebody was told is missing.
+    async fn end(self, fault: &str, from: Instant, to: Instant) -> Report {
+        let report = self.traffic.stop().await;
+        books_are_right(&self.server.ops, &report.facts).await;
+        print_figures(fault, &report, (self.begun, from, to));
+        self.server.stop().await;
+        report
+    }
+}
+
+/// Audit clean, places unique, every acknowledged fact in the database.
+async fn books_are_right(ops: &Ops, facts: &LookupRequest) {
+    let audit = ops.audit().await.unwrap();
+    assert_eq!(audit.violations(), 0, "{audit:?}");
+    let places: HashSet<u64> = facts.places.iter().map(|fact| fact.place).collect();
+    assert_eq!(places.len(), facts.places.len(), "a place was given twice");
+    let seats: HashSet<i64> = facts.reservations.iter().map(|fact| fact.seat_id).collect();
+    assert_eq!(seats.len(), facts.reservations.len(), "a seat was sold twice");
+    for part in split(facts) {
+        let answer = ops.lookup(&part).await.unwrap();
+        assert_eq!(answer.missing, 0, "acknowledged and lost: {answer:?}");
+    }
+}
+
+/// As many look-ups as it takes.
+fn split(facts: &LookupRequest) -> Vec<LookupRequest> {
+    let most = LOOKUP_MAX;
+    let none = LookupRequest::default;
+    let mut parts = Vec::new();
+    for places in facts.places.chunks(most).map(<[_]>::to_vec) {
+        parts.push(LookupRequest { places, ..none() });
+    }
+    for reservations in facts.reservations.chunks(most).map(<[_]>::to_vec) {
+        parts.push(LookupRequest { reservations, ..none() });
+    }
+    for payments in facts.payments.chunks(most).map(<[_]>::to_vec) {
+        parts.push(LookupRequest { payments, ..none() });
+    }
+    for charges in facts.charges.chunks(most).map(<[_]>::to_vec) {
+        parts.push(LookupRequest { charges, ..none() });
+    }
+    parts
+}
+
+fn print_figures(fault: &str, report: &Report, (begun, from, to): (Instant, Instant, Instant)) {
+    let end = Instant::now();
+    println!("{fault}:");
+    for (name, a, b) in [("before", begun, from), ("during", from, to), ("after", to, end)] {
+        let seconds = (b - a).as_secs_f64();
+        let p95 = report.p95(a, b);
+        println!("  {name} ({seconds:.1} s): p95 {p95:.1?}, {:?}", report.by_status(a, b));
+    }
+    println!(
+        "  longest answer {:.1?}; acknowledged: {} places, {} reservations, {} payments; lost 0",
+        report.longest(),
+        report.facts.places.len(),
+        report.facts.reservations.len(),
+        report.facts.payments.len()
+    );
+}
+
+/// An answer takes at most this, whatever is broken: the database's time-out and some slack for a busy
+/// machine.
+const BOUND: Duration = Duration::from_secs(9);

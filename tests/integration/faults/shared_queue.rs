@@ -1,0 +1,186 @@
+//! Redis: killed, emptied, stalled, slow.
+
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{self, StreamExt as _};
+
+use super::{BOUND, Rehearsal, Step};
+use crate::support::proxy::Proxy;
+use crate::support::{Postgres, Redis, TestServer, User, eventually, profile, seed};
+
+/// Nobody is refused, nobody waits long, nobody is let in; and the server says so.
+async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
+    eventually("the server says that admission is paused", || async {
+        let (status, parts) = rehearsal.readiness().await;
+        assert_eq!(status, 200, "it goes on serving: {parts}");
+        (parts["coordination"] != "ok").then_some(())
+    })
+    .await;
+    eventually("the gauge tells", || async {
+        let text = User::new(&rehearsal.server.ops_url, 0).get("/metrics").await.text;
+        text.contains("concert_coordination_up{backend=\"redis\"} 0").then_some(())
+    })
+    .await;
+    let mark = rehearsal.mark().await;
+    let until = Instant::now() + outage;
+    while Instant::now() < until {
+        rehearsal.until(Step::Poll, 200, 10).await;
+        assert_eq!(rehearsal.mark().await, mark, "admission is paused");
+    }
+}
+
+async fn goes_on_with_the_queue(rehearsal: &Rehearsal) -> Duration {
+    let (back, mark) = (Instant::now(), rehearsal.mark().await);
+    eventually("the next batch is admitted", || async {
+        (rehearsal.mark().await > mark).then_some(())
+    })
+    .await;
+    let took = back.elapsed();
+    rehearsal.until(Step::Reserve, 201, 20).await;
+    assert_eq!(rehearsal.readiness().await.1["coordination"], "ok");
+    took
+}
+
+async fn redis_is_lost(fault: &str, outage: Duration, empty: bool) {
+    let Some(mut rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+        return;
+    };
+    let from = Instant::now();
+    rehearsal.redis.kill();
+    goes_on_without_the_queue(&rehearsal, outage).await;
+    match empty {
+        true => rehearsal.redis.restart_empty().await,
+        false => rehearsal.redis.restart().await,
+    }
+    let to = Instant::now();
+    let recovered = goes_on_with_the_queue(&rehearsal).await;
+    let report = rehearsal.end(fault, from, to).await;
+    println!("  admission went on {recovered:.1?} after it was back");
+    assert_eq!(report.failed(&[Step::Poll, Step::Register]), 0);
+    assert_eq!(report.failed(&Step::ADMITTED), 0);
+    assert!(report.longest() < BOUND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_killed_for_20_s_and_back_with_its_data_costs_nobody_anything() {
+    let outage = Duration::from_secs(20);
+    redis_is_lost("Redis killed, 20 s, back with data", outage, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_killed_and_back_empty_gets_its_queue_from_the_database() {
+    let outage = Duration::from_secs(5);
+    redis_is_lost("Redis killed, 5 s, back empty", outage, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_emptied_under_way_gets_its_queue_from_the_database() {
+    let Some(rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+        return;
+    };
+    let from = Instant::now();
+    let mark = rehearsal.mark().await;
+    assert_eq!(rehearsal.redis.cli(&["FLUSHALL"]), "OK");
+    let to = Instant::now();
+    rehearsal.until(Step::Register, 201, 20).await;
+    goes_on_with_the_queue(&rehearsal).await;
+    assert!(rehearsal.mark().await > mark, "the mark never goes back");
+    let report = rehearsal.end("Redis emptied by a hand", from, to).await;
+    assert_eq!(report.failed(&[Step::Poll, Step::Register]), 0);
+    assert_eq!(report.failed(&Step::ADMITTED), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_that_hangs_is_passed_over_within_a_time_out() {
+    let Some(mut rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+        return;
+    };
+    let from = Instant::now();
+    rehearsal.redis.stall();
+    goes_on_without_the_queue(&rehearsal, Duration::from_secs(5)).await;
+    rehearsal.redis.resume();
+    let to = Instant::now();
+    goes_on_with_the_queue(&rehearsal).await;
+    let report = rehearsal.end("Redis hangs, 5 s", from, to).await;
+    assert_eq!(report.failed(&[Step::Poll, Step::Register]), 0);
+    assert_eq!(report.failed(&Step::ADMITTED), 0);
+    assert!(report.longest() < BOUND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_that_is_200_ms_slow_stops_neither_admission_nor_buyers() {
+    let mut between = None;
+    let begun = Rehearsal::begin(|settings, redis| {
+        let proxy = Proxy::to(redis.addr());
+        settings.redis_url = Some(redis.url_at(proxy.addr()).parse().unwrap());
+        between = Some(proxy);
+    });
+    let Some(rehearsal) = begun.await else { return };
+    let proxy = between.expect("made with the settings");
+    let from = Instant::now();
+    proxy.delay(Duration::from_millis(200));
+    // More than one batch, so that the slow way is gone from end to end.
+    for _ in 0..3 {
+        let mark = rehearsal.mark().await;
+        eventually("the next batch is admitted", || async {
+            (rehearsal.mark().await > mark).then_some(())
+        })
+        .await;
+    }
+    rehearsal.until(Step::Register, 201, 20).await;
+    rehearsal.until(Step::Reserve, 201, 20).await;
+    proxy.open();
+    let to = Instant::now();
+    rehearsal.until(Step::Reserve, 201, 20).await;
+    let report = rehearsal.end("Redis 200 ms slow", from, to).await;
+    assert_eq!(report.failed(&[Step::Poll, Step::Register]), 0);
+    assert_eq!(report.failed(&Step::ADMITTED), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_locks_the_database_alone_sells_each_seat_once() {
+    let (Some(postgres), Some(mut redis)) = (Postgres::start().await, Redis::start().await) else {
+        return;
+    };
+    let server = TestServer::with(|settings| {
+        settings.database_url = Some(postgres.url().parse().unwrap());
+        settings.redis_url = Some(redis.url().parse().unwrap());
+    })
+    .await;
+    seed(&server.ops, &profile(1, 500, 2_000)).await;
+    server.admit_everybody().await;
+    let users: Vec<User> = stream::iter(1..=2_000)
+        .map(|id| server.registered(id))
+        .buffer_unordered(64)
+        .collect()
+        .await;
+    eventually("everybody is admitted", || async {
+        (server.status().await.queue.admitted_mark == 2_000).then_some(())
+    })
+    .await;
+
+    redis.stall();
+    let statuses: Vec<Vec<u16>> = stream::iter(users)
+        .map(|user| async move {
+            let mut statuses = Vec::new();
+            for step in 0..20 {
+                statuses.push(user.reserve((user.id * 7 + step) % 500 + 1).await.status);
+                if statuses.last() == Some(&201) {
+                    break;
+                }
+            }
+            statuses
+        })
+        .buffer_unordered(200)
+        .collect()
+        .await;
+    let count = |status| statuses.iter().flatten().filter(|had| **had == status).count();
+    let (sold, refused) = (count(201), count(409));
+    println!("Redis stopped for the whole sale: 201 {sold}, 409 {refused}");
+    assert_eq!(sold, 500, "every seat once");
+    assert_eq!(sold + refused, statuses.iter().flatten().count(), "nothing else");
+    let audit = server.audit().await;
+    assert_eq!((audit.violations(), audit.seats_pending), (0, 500));
+    redis.resume();
+    server.stop().await;
+}

@@ -1,0 +1,371 @@
+//! People who keep buying while something breaks: what each was answered, and when.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use concertctl::api::ops::{ChargeFact, LookupRequest, PlaceFact, ReservationFact};
+use parking_lot::Mutex;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What somebody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    Register,
+    Poll,
+    Seats,
+    Reserve,
+    Charge,
+    Pay,
+}
+
+impl Step {
+    /// Everything that only an admitted user asks for.
+    pub const ADMITTED: [Step; 4] = [Step::Seats, Step::Reserve, Step::Charge, Step::Pay];
+}
+
+/// One answer; status 0 is none.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    step: Step,
+    status: u16,
+    asked: Instant,
+    took: Duration,
+}
+
+#[derive(Default)]
+struct Told {
+    samples: Mutex<Vec<Sample>>,
+    facts: Mutex<LookupRequest>,
+}
+
+/// Users under way, until [`Traffic::stop`].
+pub struct Traffic {
+    stop: CancellationToken,
+    people: Vec<JoinHandle<()>>,
+    told: Arc<Told>,
+}
+
+/// Where they go and what is there.
+#[derive(Clone, Debug)]
+pub struct Sale {
+    /// The servers of the service; whoever gets no answer turns to the next.
+    pub apis: Vec<String>,
+    /// Users 1 to this.
+    pub users: i64,
+    /// Seats 1 to this, on dates of `per_date` each.
+    pub seats: i64,
+    pub per_date: i64,
+    /// How many are under way at a time.
+    pub width: usize,
+}
+
+struct Shared {
+    sale: Sale,
+    client: Client,
+    next_user: AtomicI64,
+    next_seat: AtomicI64,
+    turn: AtomicUsize,
+    told: Arc<Told>,
+}
+
+impl Traffic {
+    /// Sends them on their way.
+    pub fn start(sale: Sale) -> Traffic {
+        let told = Arc::new(Told::default());
+        let stop = CancellationToken::new();
+        let width = sale.width;
+        let shared = Arc::new(Shared {
+            sale,
+            // Longer than any time-out of the server: that it does not hang is what is measured.
+            client: Client::builder()
+                .timeout(Duration::from_secs(15))
+                .build()
+                .unwrap(),
+            next_user: AtomicI64::new(1),
+            next_seat: AtomicI64::new(0),
+            turn: AtomicUsize::new(0),
+            told: Arc::clone(&told),
+        });
+        let people = (0..width).map(|_| {
+            let (shared, stop) = (Arc::clone(&shared), stop.clone());
+            tokio::spawn(async move {
+                while !stop.is_cancelled() {
+                    let user = shared.next_user.fetch_add(1, Ordering::Relaxed);
+                    if user > shared.sale.users {
+                        return;
+                    }
+                    Person::new(&shared, user).buys(&stop).await;
+                }
+            })
+        });
+        Traffic {
+            stop,
+            people: people.collect(),
+            told,
+        }
+    }
+
+    /// Answers of that status so far.
+    pub fn count(&self, step: Step, status: u16) -> usize {
+        let samples = self.told.samples.lock();
+        let wanted = |sample: &&Sample| sample.step == step && sample.status == status;
+        samples.iter().filter(wanted).count()
+    }
+
+    /// Lets everybody finish the step they are at, and gives what was answered.
+    pub async fn stop(self) -> Report {
+        self.stop.cancel();
+        for person in self.people {
+            person.await.unwrap();
+        }
+        Report {
+            samples: std::mem::take(&mut *self.told.samples.lock()),
+            facts: std::mem::take(&mut *self.told.facts.lock()),
+        }
+    }
+}
+
+/// What was answered, and what was acknowledged.
+pub struct Report {
+    samples: Vec<Sample>,
+    pub facts: LookupRequest,
+}
+
+impl Report {
+    /// Requests by step and status that were asked between the two moments.
+    pub fn by_status(&self, from: Instant, to: Instant) -> BTreeMap<(Step, u16), usize> {
+        let mut counts = BTreeMap::new();
+        for sample in self.between(from, to) {
+            *counts.entry((sample.step, sample.status)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How many of those steps had no answer or a 5xx, whenever they were asked.
+    pub fn failed(&self, steps: &[Step]) -> usize {
+        let failed = |sample: &&Sample| sample.status == 0 || sample.status >= 500;
+        let asked = self
+            .samples
+            .iter()
+            .filter(|sample| steps.contains(&sample.step));
+        asked.filter(failed).count()
+    }
+
+    /// The longest that anybody waited for an answer.
+    pub fn longest(&self) -> Duration {
+        let all = self.samples.iter().map(|sample| sample.took);
+        all.max().unwrap_or_default()
+    }
+
+    /// 95 of 100 requests that were asked between the two moments were answered within this.
+    pub fn p95(&self, from: Instant, to: Instant) -> Duration {
+        let mut took: Vec<Duration> = self.between(from, to).map(|sample| sample.took).collect();
+        took.sort_unstable();
+        let at = (took.len() * 95).div_ceil(100).saturating_sub(1);
+        took.get(at).copied().unwrap_or_default()
+    }
+
+    /// When the first success of `step` was asked for that came after `since`.
+    pub fn first_success(&self, step: Step, since: Instant) -> Option<Duration> {
+        let good = |sample: &&Sample| {
+            sample.step == step && (200..300).contains(&sample.status) && sample.asked >= since
+        };
+        let ends = self.samples.iter().filter(good);
+        ends.map(|sample| sample.asked + sample.took - since).min()
+    }
+
+    fn between(&self, from: Instant, to: Instant) -> impl Iterator<Item = &Sample> {
+        let within = move |sample: &&Sample| sample.asked >= from && sample.asked < to;
+        self.samples.iter().filter(within)
+    }
+}
+
+struct Person<'a> {
+    shared: &'a Shared,
+    user: i64,
+    token: Option<String>,
+    api: usize,
+}
+
+impl Person<'_> {
+    fn new(shared: &Shared, user: i64) -> Person<'_> {
+        Person {
+            shared,
+            user,
+            token: None,
+            api: shared.turn.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    async fn buys(&mut self, stop: &CancellationToken) {
+        if !self.registers(stop).await || !self.waits(stop).await {
+            return;
+        }
+        let date = self.user % (self.shared.sale.seats / self.shared.sale.per_date) + 1;
+        let path = format!("/concerts/1/performanceDates/{date}/seats");
+        self.ask(Step::Seats, Method::GET, &path, None).await;
+        let Some(reservation) = self.reserves(stop).await else {
+            return;
+        };
+        // Every other holder pays; the rest leave it at the hold.
+        if self.user % 2 == 0 && self.charges(stop).await {
+            let path = format!("/users/{}/reservations/{reservation}/pay", self.user);
+            if self.until_done(Step::Pay, &path, json!({}), stop).await == 200 {
+                self.shared.told.facts.lock().payments.push(reservation);
+            }
+        }
+    }
+
+    async fn registers(&mut self, stop: &CancellationToken) -> bool {
+        let body = json!({ "userId": self.user });
+        while !stop.is_cancelled() {
+            let (status, token, answer) = self
+                .ask(Step::Register, Method::POST, "/queue", Some(&body))
+                .await;
+            match status {
+                201 => {
+                    self.token = token;
+                    let place = answer["waitId"].as_u64().expect("a place");
+                    let user_id = self.user;
+                    let fact = PlaceFact { place, user_id };
+                    self.shared.told.facts.lock().places.push(fact);
+                    return true;
+                }
+                // Registered by an attempt whose answer was lost: its token is, too.
+                409 => return false,
+                _ => pause().await,
+            }
+        }
+        false
+    }
+
+    async fn waits(&mut self, stop: &CancellationToken) -> bool {
+        while !stop.is_cancelled() {
+            let (_, _, answer) = self.ask(Step::Poll, Method::GET, "/queue", None).await;
+            match answer["status"].as_str() {
+                Some("ACTIVE") => return true,
+                Some("EXPIRED") => return false,
+                _ => pause().await,
+            }
+        }
+        false
+    }
+
+    /// Tries seats until one is theirs.
+    async fn reserves(&mut self, stop: &CancellationToken) -> Option<i64> {
+        while !stop.is_cancelled() {
+            let turn = self.shared.next_seat.fetch_add(1, Ordering::Relaxed);
+            // Two in a row want the same seat: there is always a race to be lost.
+            let seat_id = turn / 2 % self.shared.sale.seats + 1;
+            let body = json!({ "userId": self.user, "seatId": seat_id });
+            let (status, _, answer) = self
+                .ask(Step::Reserve, Method::POST, "/reservations", Some(&body))
+                .await;
+            match status {
+                201 => {
+                    let reservation_id = answer["reservationId"].as_i64().expect("an id");
+                    let fact = ReservationFact {
+                        reservation_id,
+                        user_id: self.user,
+                        seat_id,
+                    };
+                    self.shared.told.facts.lock().reservations.push(fact);
+                    return Some(reservation_id);
+                }
+                409 => {}
+                403 => return None,
+                _ => pause().await,
+            }
+        }
+        None
+    }
+
+    async fn charges(&mut self, stop: &CancellationToken) -> bool {
+        let path = format!("/accounts/{}/charge", self.user);
+        let at_least = 1_000;
+        let body = json!({ "amount": at_least });
+        if self.until_done(Step::Charge, &path, body, stop).await != 200 {
+            return false;
+        }
+        let user_id = self.user;
+        let fact = ChargeFact { user_id, at_least };
+        self.shared.told.facts.lock().charges.push(fact);
+        true
+    }
+
+    /// Repeats a keyed request until it has an answer that is final.
+    async fn until_done(
+        &mut self,
+        step: Step,
+        path: &str,
+        body: Value,
+        stop: &CancellationToken,
+    ) -> u16 {
+        loop {
+            let (status, ..) = self.ask(step, Method::POST, path, Some(&body)).await;
+            if (200..500).contains(&status) || stop.is_cancelled() {
+                return status;
+            }
+            pause().await;
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        step: Step,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Option<String>, Value) {
+        let apis = &self.shared.sale.apis;
+        let url = format!("{}{path}", apis[self.api % apis.len()]);
+        let mut call = self.shared.client.request(method, url);
+        if let Some(token) = &self.token {
+            call = call.header("wait-token", token);
+        }
+        if let Some(body) = body {
+            call = call.json(body);
+        }
+        if matches!(step, Step::Charge | Step::Pay) {
+            // One of each a user, so the user's number tells them apart.
+            call = call.header("idempotency-key", format!("{step:?}-{}", self.user));
+        }
+        let asked = Instant::now();
+        let answered = async {
+            let answer = call.send().await?;
+            let (status, token) = (
+                answer.status().as_u16(),
+                answer.headers().get("wait-token").cloned(),
+            );
+            Ok::<_, reqwest::Error>((status, token, answer.bytes().await?))
+        };
+        let (status, token, bytes) = answered.await.unwrap_or_default();
+        let took = asked.elapsed();
+        let sample = Sample {
+            step,
+            status,
+            asked,
+            took,
+        };
+        self.shared.told.samples.lock().push(sample);
+        if status == 0 {
+            self.api += 1;
+        }
+        let token = token.and_then(|token| token.to_str().ok().map(str::to_owned));
+        (
+            status,
+            token,
+            serde_json::from_slice(&bytes).unwrap_or_default(),
+        )
+    }
+}
+
+/// Between two tries of one user.
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
