@@ -1,10 +1,14 @@
 //! The language of the tests: servers that really run, users that really ask over TCP.
 
+pub mod kept;
+pub mod port;
+pub mod postgres;
 pub mod process;
+mod tests;
 pub mod user;
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use concertctl::api::ops::{
@@ -17,6 +21,7 @@ use concertctl::settings::ServeSettings;
 use concertctl::telemetry::{LogConfig, LogOutput, Logs, logs};
 use tempfile::TempDir;
 
+pub use postgres::Postgres;
 pub use user::{Answer, User};
 
 /// Longest that any condition is awaited.
@@ -35,6 +40,25 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
         assert!(started.elapsed() < PATIENCE, "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Where a program is found on PATH.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let mut places = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    places.find(|place| place.is_file())
+}
+
+/// Says that a test is skipped for the lack of a program; a failure where everything should be there.
+/// True, always.
+pub fn skipped(program: &'static str) -> bool {
+    let everything = std::env::var_os("CI").is_some();
+    assert!(
+        !everything,
+        "{program} is not installed; scripts/test installs it"
+    );
+    eprintln!("skipped: no {program}");
+    true
 }
 
 /// Logging of the test process: nowhere but to the embedded stores.

@@ -1,0 +1,142 @@
+//! Where PostgreSQL's programs are, and the user as whom they run: they refuse to run as root.
+
+use std::ffi::OsString;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::{kept, on_path};
+
+/// Free bytes in memory from which on data are kept there: over a thousand small files are made a
+/// start, and other tests measure the disk.
+const ROOM: u64 = 4 << 30;
+
+/// The programs of one version, run as a user that they accept.
+#[derive(Clone, Debug)]
+pub(super) struct Programs {
+    bin: PathBuf,
+    /// User and group, where they are others than ours.
+    owner: Option<(u32, u32)>,
+}
+
+impl Programs {
+    /// What is needed and missing, in a word.
+    pub(super) fn missing() -> Option<&'static str> {
+        if bin().is_none() {
+            return Some("postgres");
+        }
+        let more = kept::NEEDED
+            .into_iter()
+            .chain(is_root().then_some("setpriv"));
+        more.into_iter().find(|program| on_path(program).is_none())
+    }
+
+    /// The newest version that is installed.
+    pub(super) fn find() -> Option<Programs> {
+        let owner = is_root().then(|| {
+            let found = ["postgres", "nobody"].into_iter().find_map(user);
+            found.expect(
+                "no user to run PostgreSQL as: root it refuses, postgres and nobody are unknown",
+            )
+        });
+        Some(Programs { bin: bin()?, owner })
+    }
+
+    pub(super) fn owner(&self) -> Option<(u32, u32)> {
+        self.owner
+    }
+
+    /// As the program says it.
+    pub(super) fn version(&self) -> String {
+        let said = Command::new(self.bin.join("postgres")).arg("-V").output();
+        String::from_utf8(said.unwrap().stdout).unwrap()
+    }
+
+    /// The program and what must stand before it.
+    pub(super) fn command_line(&self, program: &str) -> Vec<OsString> {
+        let mut line: Vec<OsString> = Vec::new();
+        if let Some((user, group)) = self.owner {
+            let (user, group) = (user.to_string(), group.to_string());
+            let become_owner = [
+                "setpriv",
+                "--reuid",
+                &user,
+                "--regid",
+                &group,
+                "--clear-groups",
+            ];
+            line.extend(become_owner.map(OsString::from));
+        }
+        line.push(self.bin.join(program).into());
+        line
+    }
+
+    pub(super) fn command(&self, program: &str) -> Command {
+        let line = self.command_line(program);
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]);
+        command
+    }
+
+    /// A temporary directory for the owner alone; in memory, where there is room, unless it has to
+    /// be `on_disk`.
+    pub(super) fn private_dir(&self, on_disk: bool) -> TempDir {
+        let memory = Path::new("/dev/shm");
+        let room = rustix::fs::statvfs(memory).map_or(0, |at| at.f_bavail * at.f_bsize);
+        let dir = if !on_disk && room >= ROOM {
+            tempfile::tempdir_in(memory).unwrap()
+        } else {
+            tempfile::tempdir().unwrap()
+        };
+        self.give(dir.path());
+        dir
+    }
+
+    /// Makes the owner the owner of a file.
+    pub(super) fn give(&self, path: &Path) {
+        if let Some((user, group)) = self.owner {
+            chown(path, Some(user), Some(group)).unwrap();
+        }
+    }
+}
+
+/// The folder of the programs: on PATH, Debian's place, or where `pg_config` says.
+fn bin() -> Option<PathBuf> {
+    let folder = |program: PathBuf| Some(program.canonicalize().ok()?.parent()?.to_owned());
+    let found = on_path("postgres").and_then(folder);
+    let found = found.or_else(debian).or_else(|| {
+        let said = Command::new("pg_config").arg("--bindir").output().ok()?;
+        Some(String::from_utf8(said.stdout).ok()?.trim().into())
+    });
+    found.filter(|bin| {
+        ["postgres", "initdb"]
+            .iter()
+            .all(|program| bin.join(program).exists())
+    })
+}
+
+/// The newest of /usr/lib/postgresql/*/bin.
+fn debian() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let version = |path: &PathBuf| -> Option<u32> { path.file_name()?.to_str()?.parse().ok() };
+    let newest = versions
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("bin/postgres").exists())
+        .max_by_key(version);
+    newest.map(|path| path.join("bin"))
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// User and group by the user's name.
+fn user(name: &str) -> Option<(u32, u32)> {
+    let ask = |what: &str| -> Option<u32> {
+        let said = Command::new("id").args([what, name]).output().ok()?;
+        String::from_utf8(said.stdout).ok()?.trim().parse().ok()
+    };
+    Some((ask("-u")?, ask("-g")?))
+}

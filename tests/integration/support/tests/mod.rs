@@ -1,0 +1,3 @@
+//! The support where it could lie: what is said to be gone is gone, what is said to be kept is kept.
+
+mod postgres;
