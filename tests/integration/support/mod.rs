@@ -4,6 +4,7 @@ pub mod kept;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 mod tests;
 pub mod user;
 
@@ -22,6 +23,7 @@ use concertctl::telemetry::{LogConfig, LogOutput, Logs, logs};
 use tempfile::TempDir;
 
 pub use postgres::Postgres;
+pub use redis::{Redis, RedisCluster};
 pub use user::{Answer, User};
 
 /// Longest that any condition is awaited.

@@ -1,3 +1,5 @@
 //! The support where it could lie: what is said to be gone is gone, what is said to be kept is kept.
 
+mod owner;
 mod postgres;
+mod redis;

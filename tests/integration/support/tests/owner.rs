@@ -1,0 +1,95 @@
+//! Nothing that a test started outlives it, even when the test itself is killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::Pid;
+
+use crate::support::kept::{lives, within};
+use crate::support::postgres::ask;
+use crate::support::process::Guard;
+use crate::support::{PATIENCE, Postgres, Redis, eventually, skipped};
+
+/// Not a test by itself: starts servers, says which processes they are, and lives until it is killed
+/// or nobody listens.
+#[tokio::test]
+#[ignore = "is run by the test below"]
+#[allow(clippy::print_stdout, reason = "how it tells its parent")]
+async fn an_owner_of_servers() {
+    let (Some(mut postgres), Some(mut redis)) = (Postgres::start().await, Redis::start().await)
+    else {
+        return;
+    };
+    let Some(mut stalled) = Postgres::start().await else {
+        return;
+    };
+    // A session that is busy, and so does not look whether its server is still there.
+    let busy = "DO $$ BEGIN LOOP NULL; END LOOP; END $$";
+    let url = postgres.url();
+    tokio::spawn(async move { ask(&url, busy).await });
+    let running =
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename = 'concert'";
+    eventually("the session is busy", || async {
+        (postgres.sql(running).await == "1").then_some(())
+    })
+    .await;
+    let servers = [postgres.processes(), stalled.processes(), redis.processes()];
+    stalled.stall();
+    for pid in servers.concat() {
+        println!("process {}", pid.as_raw_nonzero());
+    }
+    for dir in [postgres.dir(), stalled.dir(), redis.dir()] {
+        println!("directory {}", dir.display());
+    }
+    println!("all");
+    let _ = tokio::task::spawn_blocking(|| std::io::stdin().lines().count()).await;
+}
+
+#[test]
+fn nothing_outlives_an_owner_that_is_killed() {
+    if Postgres::missing()
+        .or(Redis::missing())
+        .is_some_and(skipped)
+    {
+        return;
+    }
+    let mut owner = Command::new(std::env::current_exe().unwrap());
+    owner
+        .args(["--exact", "support::tests::owner::an_owner_of_servers"])
+        .args(["--ignored", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut owner = Guard(owner.spawn().unwrap());
+    let said = BufReader::new(owner.0.stdout.take().unwrap()).lines();
+    let said = said.map(Result::unwrap).take_while(|line| line != "all");
+    let said: Vec<String> = said.collect();
+    let told = |what: &str| -> Vec<&str> {
+        said.iter()
+            .filter_map(|line| line.strip_prefix(what))
+            .collect()
+    };
+    let pids = told("process ");
+    let alive = || -> Vec<&str> {
+        let pid = |pid: &str| Pid::from_raw(pid.parse().unwrap()).unwrap();
+        pids.iter()
+            .copied()
+            .filter(|text| lives(pid(text)))
+            .collect()
+    };
+    let directories = told("directory ");
+    assert!(pids.len() > 10 && alive().len() == pids.len(), "{said:?}");
+    assert!(directories.len() == 3 && directories.iter().all(|dir| Path::new(dir).exists()));
+    owner.0.kill().unwrap();
+    owner.0.wait().unwrap();
+    assert!(within(PATIENCE, || alive().is_empty()), "{:?}", alive());
+    let removed = || !directories.iter().any(|dir| Path::new(dir).exists());
+    assert!(within(PATIENCE, removed), "{directories:?}");
+    // Segments of shared memory, of which the system has a few thousand.
+    let segments = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let creators: Vec<&str> = segments
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(4))
+        .collect();
+    assert!(!pids.iter().any(|pid| creators.contains(pid)), "{segments}");
+}
