@@ -4,6 +4,7 @@ pub mod kept;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 mod tests;
 pub mod user;
@@ -23,6 +24,7 @@ use concertctl::telemetry::{LogConfig, LogOutput, Logs, logs};
 use tempfile::TempDir;
 
 pub use postgres::Postgres;
+pub use proxy::Proxy;
 pub use redis::{Redis, RedisCluster};
 pub use user::{Answer, User};
 

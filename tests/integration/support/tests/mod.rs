@@ -2,4 +2,5 @@
 
 mod owner;
 mod postgres;
+mod proxy;
 mod redis;

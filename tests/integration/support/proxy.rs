@@ -1,0 +1,184 @@
+//! A proxy before a server which can be slow, silent or gone while the server itself is well.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::port::Port;
+
+/// What a proxy does with bytes.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    /// Whether they are passed on.
+    passes: bool,
+    /// How much later than they came the server's answers are passed on.
+    delay: Duration,
+}
+
+/// A TCP proxy on a port of its own, which it keeps also while it refuses connections.
+pub struct Proxy {
+    to: SocketAddr,
+    port: Port,
+    manner: watch::Sender<Manner>,
+    /// Accepts connections; nobody does while they are refused.
+    listener: Option<JoinHandle<()>>,
+    connections: TaskTracker,
+    cut: CancellationToken,
+}
+
+impl Proxy {
+    /// A proxy that passes everything on at once.
+    pub async fn to(addr: SocketAddr) -> Proxy {
+        let manner = Manner {
+            passes: true,
+            delay: Duration::ZERO,
+        };
+        let mut proxy = Proxy {
+            to: addr,
+            port: Port::claim(),
+            manner: watch::Sender::new(manner),
+            listener: None,
+            connections: TaskTracker::new(),
+            cut: CancellationToken::new(),
+        };
+        proxy.listen().await;
+        proxy
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
+    /// From now on answers come this much later, also on connections that are there.
+    pub fn delay(&self, delay: Duration) {
+        self.manner.send_modify(|manner| manner.delay = delay);
+    }
+
+    /// Closes all connections and refuses new ones. Returns when that is so.
+    pub async fn cut(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            listener.abort();
+            let _ = listener.await;
+        }
+        self.cut.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+        self.connections.reopen();
+        self.cut = CancellationToken::new();
+    }
+
+    /// Takes connections and bytes and passes nothing on, as a network that loses every packet. What
+    /// is lost comes after all once it is open again.
+    pub async fn blackhole(&mut self) {
+        self.manner.send_modify(|manner| manner.passes = false);
+        self.listen().await;
+    }
+
+    /// Passes everything on again; the delay stays.
+    pub async fn open(&mut self) {
+        self.manner.send_modify(|manner| manner.passes = true);
+        self.listen().await;
+    }
+
+    async fn listen(&mut self) {
+        if self.listener.is_some() {
+            return;
+        }
+        let listener = TcpListener::bind(self.addr()).await.unwrap();
+        let (to, manner) = (self.to, self.manner.subscribe());
+        let (connections, cut) = (self.connections.clone(), self.cut.clone());
+        self.listener = Some(tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (cut, connection) = (cut.clone(), connect(client, to, manner.clone()));
+                connections.spawn(async move {
+                    // An end or an error: either way both sides are closed.
+                    let _ = cut.run_until_cancelled(connection).await;
+                });
+            }
+        }));
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            listener.abort();
+        }
+        self.cut.cancel();
+    }
+}
+
+/// One connection, to its end.
+async fn connect(
+    client: TcpStream,
+    to: SocketAddr,
+    mut manner: watch::Receiver<Manner>,
+) -> io::Result<()> {
+    open(&mut manner).await?;
+    let server = TcpStream::connect(to).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let at_once = |_: Manner| Duration::ZERO;
+    let delayed = |manner: Manner| manner.delay;
+    tokio::try_join!(
+        pass(from_client, to_server, manner.clone(), at_once),
+        pass(from_server, to_client, manner.clone(), delayed),
+    )?;
+    Ok(())
+}
+
+/// Passes on what one side says until it has no more to say. What waits is bounded.
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut manner: watch::Receiver<Manner>,
+    delay: impl Fn(Manner) -> Duration,
+) -> io::Result<()> {
+    let (waiting, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(64);
+    let take = async {
+        let mut bytes = vec![0; 16 * 1024];
+        loop {
+            let length = from.read(&mut bytes).await?;
+            if length == 0
+                || waiting
+                    .send((Instant::now(), bytes[..length].into()))
+                    .await
+                    .is_err()
+            {
+                drop(waiting);
+                return Ok(());
+            }
+        }
+    };
+    let give = async {
+        while let Some((came, bytes)) = due.recv().await {
+            open(&mut manner).await?;
+            let delay = delay(*manner.borrow());
+            tokio::time::sleep_until(came + delay).await;
+            to.write_all(&bytes).await?;
+        }
+        to.shutdown().await
+    };
+    tokio::try_join!(take, give)?;
+    Ok(())
+}
+
+/// Awaits that bytes are passed on.
+async fn open(manner: &mut watch::Receiver<Manner>) -> io::Result<()> {
+    let opened = manner.wait_for(|manner| manner.passes).await;
+    opened
+        .map(drop)
+        .map_err(|_| io::ErrorKind::BrokenPipe.into())
+}
