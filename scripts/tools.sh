@@ -23,12 +23,17 @@ apt_install() {
     return "$installed"
 }
 
+# Debian keeps PostgreSQL's programs, one folder a version, off the PATH.
+has() {
+    command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+}
+
 # need PROGRAM PACKAGE WHY: the program is there or is installed from the Debian package; otherwise it
 # is named, which in CI is a failure.
 need() {
-    if command -v "$1" >/dev/null; then return; fi
+    if has "$1"; then return; fi
     say "$1 is missing: installing the Debian package $2"
-    if command -v apt-get >/dev/null && apt_install "$2" && command -v "$1" >/dev/null; then return; fi
+    if command -v apt-get >/dev/null && apt_install "$2" && has "$1"; then return; fi
     if [ -n "${CI:-}" ]; then fail "$1 is missing ($3) and could not be installed"; fi
     say "$1 is missing ($3) and could not be installed: apt install $2"
 }
