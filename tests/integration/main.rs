@@ -11,6 +11,7 @@ mod concurrency;
 mod console;
 mod console_embedded;
 mod console_rehearsal;
+mod deployment;
 mod durability;
 mod fake_sources;
 mod hostile;

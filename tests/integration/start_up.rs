@@ -306,3 +306,23 @@ async fn asked_to_stop_it_finishes_what_is_under_way_and_closes_the_port() {
         "what was acknowledged while stopping is kept"
     );
 }
+
+#[tokio::test]
+async fn the_health_command_tells_how_a_server_is_and_exits_accordingly() {
+    let server = crate::support::TestServer::empty().await;
+    let empty = run(&["health", &server.api]).await;
+    assert_eq!(empty.code, Some(1), "{empty:?}");
+    assert!(empty.stdout.contains("none is loaded"), "{empty:?}");
+    assert_eq!(run(&["health", &server.api, "--live"]).await.code, Some(0));
+    crate::support::seed(&server.ops, &crate::support::profile(1, 5, 5)).await;
+    let well = run(&["health", &server.api]).await;
+    assert_eq!(
+        (well.code, well.stdout.contains(": ok")),
+        (Some(0), true),
+        "{well:?}"
+    );
+    let api = server.api.clone();
+    server.stop().await;
+    run(&["health", &api]).await.failed_with(1, &["127.0.0.1"]);
+    run(&["health", "ftp://x"]).await.failed_with(2, &["ftp"]);
+}
