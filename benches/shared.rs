@@ -1,0 +1,46 @@
+//! The service on PostgreSQL and Redis beside what it could be at best: `cargo bench --bench shared`,
+//! or one part of it: `cargo bench --bench shared -- reservations|seeding|polls`.
+//!
+//! Starts private servers of its own. Peers run in the same run, by turns, on the same machine: read
+//! the ratios, not the figures.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![allow(clippy::unwrap_used, reason = "what fails here has nothing to measure")]
+
+#[path = "../tests/integration/support/mod.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, unused_macros)]
+mod support;
+
+#[path = "shared/client.rs"]
+mod client;
+#[path = "shared/polls.rs"]
+mod polls;
+#[path = "shared/reservations.rs"]
+mod reservations;
+#[path = "shared/seeding.rs"]
+mod seeding;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|wish| wish == name);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        if chosen("polls") {
+            polls::run().await;
+        }
+        if chosen("reservations") {
+            reservations::run().await;
+        }
+        if chosen("seeding") {
+            seeding::run().await;
+        }
+    });
+}
+
+/// The middle one.
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of[of.len() / 2]
+}

@@ -1,0 +1,153 @@
+//! Reservations a second over HTTP beside pgbench, which runs the same statement on as many
+//! connections of the same PostgreSQL: what the service adds is all that differs.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use concertctl::store::postgres::RESERVE;
+use futures_util::stream::{self, StreamExt as _};
+use http::Request;
+use http_body_util::Full;
+
+use crate::client::{addr, drive};
+use crate::median;
+use crate::support::{Postgres, Redis, Server, TestServer, eventually, profile, seed};
+
+const ROUNDS: usize = 3;
+const CONNECTIONS: usize = 16;
+const DATES: u32 = 30;
+const SEATS: i64 = 30 * 1_000;
+/// Four seats each.
+const USERS: i64 = SEATS / 4;
+
+/// The service's reservations a second until every seat is held: each request has a key, as the load
+/// generator's have.
+async fn service(postgres: &Postgres, redis: Option<&Redis>) -> f64 {
+    let server = TestServer::with(|settings| {
+        settings.database_url = Some(postgres.url().parse().unwrap());
+        settings.redis_url = redis.map(|redis| redis.url().parse().unwrap());
+        settings.database_connections = CONNECTIONS;
+    })
+    .await;
+    seed(&server.ops, &profile(DATES, 1_000, USERS.try_into().unwrap())).await;
+    server.admit_everybody().await;
+    let tokens: Vec<(i64, String)> = stream::iter(1..=USERS)
+        .map(|id| server.registered(id))
+        .buffer_unordered(64)
+        .map(|user| (user.id, user.token.unwrap()))
+        .collect()
+        .await;
+    eventually("everybody is admitted", || async {
+        (server.status().await.queue.admitted_mark == USERS.unsigned_abs()).then_some(())
+    })
+    .await;
+    let rate = drive(
+        addr(&server.api),
+        4 * CONNECTIONS,
+        Duration::from_secs(60),
+        201,
+        move |at| {
+            let (user, token) = tokens.get(at % tokens.len()).filter(|_| at < SEATS as usize)?;
+            let body = format!("{{\"userId\":{user},\"seatId\":{}}}", at + 1);
+            let request = Request::post("/reservations")
+                .header("host", "bench")
+                .header("content-type", "application/json")
+                .header("idempotency-key", format!("seat-{at}"))
+                .header("wait-token", token);
+            Some(request.body(Full::new(Bytes::from(body))).unwrap())
+        },
+    )
+    .await;
+    server.stop().await;
+    rate
+}
+
+/// What pgbench does with the statement, on seats that nobody has.
+async fn pgbench(postgres: &Postgres) -> f64 {
+    let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
+    let schema = format!("concertctl_{}", epoch.trim());
+    postgres
+        .sql(&format!(
+            "SET search_path TO {schema};
+             TRUNCATE idempotency, ledger, reservations;
+             UPDATE seats SET status = 0 WHERE status <> 0;
+             VACUUM ANALYZE seats; CHECKPOINT;"
+        ))
+        .await;
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("reserve.sql");
+    std::fs::write(&script, script_of(RESERVE)).unwrap();
+    let each = SEATS as usize / CONNECTIONS;
+    let output = Command::new(Postgres::program("pgbench").unwrap())
+        .args(["--no-vacuum", "--protocol", "prepared", "--define", "i=0"])
+        .args(["--client", &CONNECTIONS.to_string(), "--jobs", "1"])
+        .args(["--transactions", &each.to_string()])
+        .arg("--file")
+        .arg(&script)
+        .arg(postgres.url())
+        .env("PGOPTIONS", format!("-c search_path={schema}"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let held = postgres
+        .sql(&format!("SELECT count(*) FROM {schema}.reservations"))
+        .await;
+    let expected = each * CONNECTIONS;
+    assert_eq!(
+        held.trim().parse(),
+        Ok(expected),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let line = said.lines().find(|line| line.starts_with("tps")).unwrap();
+    line.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
+
+/// The statement with pgbench's variables for its parameters: client c reserves seats c·n + 1, …
+fn script_of(statement: &str) -> String {
+    let each = SEATS as usize / CONNECTIONS;
+    let mut script = format!(
+        "\\set i :i + 1\n\\set seat :client_id * {each} + :i\n\\set user (:seat - 1) % {USERS} + 1\n"
+    );
+    let values = [
+        ":user::bigint",
+        "('seat-' || :seat::bigint)",
+        ":user::bigint",
+        ":seat::bigint",
+        "NULL::bigint",
+        "1::bigint",
+        "9000000000000::bigint",
+        "1::bigint",
+        "4::bigint",
+    ];
+    let mut text = statement.replace('\n', " ");
+    for (at, value) in values.iter().enumerate().rev() {
+        text = text.replace(&format!("${}", at + 1), value);
+    }
+    script.push_str(&text);
+    script.push_str(";\n");
+    script
+}
+
+pub async fn run() {
+    let settings = [("fsync", "on"), ("shared_buffers", "256MB")];
+    let (Some(postgres), Some(redis)) = (
+        Postgres::start_with(&settings).await,
+        Redis::start().await,
+    ) else {
+        return;
+    };
+    let (mut alone, mut shared, mut peer) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(service(&postgres, None).await);
+        peer.push(pgbench(&postgres).await);
+        shared.push(service(&postgres, Some(&redis)).await);
+    }
+    let (alone, shared, peer) = (median(alone), median(shared), median(peer));
+    println!("reservations a second, {CONNECTIONS} connections to PostgreSQL, {SEATS} seats:");
+    println!("  pgbench, the same statement          {peer:>8.0}");
+    println!("  POST /reservations                   {alone:>8.0}   ratio {:.2}", alone / peer);
+    println!("  POST /reservations, locks in Redis   {shared:>8.0}   ratio {:.2}", shared / peer);
+}
