@@ -3,12 +3,14 @@
 use reqwest::Method;
 use serde_json::json;
 
+use super::TestServer;
 use crate::assert_refused;
-use crate::support::{TestServer, User, eventually};
+use crate::support::{User, eventually, profile, seed};
 use concertctl::api::ops::{AdmissionChange, Opening};
 
 #[tokio::test]
 async fn a_user_goes_from_the_queue_to_a_paid_seat() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(2, 10, 5).await;
     let user = server.admitted(1).await;
 
@@ -54,6 +56,7 @@ async fn a_user_goes_from_the_queue_to_a_paid_seat() {
 
 #[tokio::test]
 async fn the_queue_refuses_what_it_promises_to_refuse() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let mut user = server.registered(1).await;
     assert_refused!(user.register().await, 409, "queue.already-registered");
@@ -82,6 +85,7 @@ async fn the_queue_refuses_what_it_promises_to_refuse() {
 
 #[tokio::test]
 async fn nobody_passes_before_the_sale_opens_and_then_in_order_of_arrival() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 10).await;
     let closed = AdmissionChange {
         opening: Some(Opening::Closed),
@@ -142,6 +146,7 @@ async fn nobody_passes_before_the_sale_opens_and_then_in_order_of_arrival() {
 
 #[tokio::test]
 async fn seats_and_dates_refuse_what_does_not_exist() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(2, 5, 5).await;
     let user = server.admitted(1).await;
     assert_refused!(
@@ -207,6 +212,7 @@ async fn seats_and_dates_refuse_what_does_not_exist() {
 
 #[tokio::test]
 async fn a_date_is_listed_as_full_exactly_while_no_seat_of_it_is_free() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(2, 3, 5).await;
     let user = server.admitted(1).await;
     let full = || async {
@@ -232,6 +238,7 @@ async fn a_date_is_listed_as_full_exactly_while_no_seat_of_it_is_free() {
 
 #[tokio::test]
 async fn a_token_acts_for_its_own_user_only() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let owner = server.admitted(1).await;
     let reservation = owner.reserved(1).await;
@@ -253,11 +260,12 @@ async fn a_token_acts_for_its_own_user_only() {
 
 #[tokio::test]
 async fn a_hold_is_given_back_expires_and_is_limited() {
+    crate::needs!(TestServer);
     let server = TestServer::with(|settings| {
         settings.rules.hold = std::time::Duration::from_millis(1_500);
     })
     .await;
-    crate::support::seed(&server.ops, &crate::support::profile(1, 10, 5)).await;
+    seed(&server.ops, &profile(1, 10, 5)).await;
     server.admit_everybody().await;
     let user = server.admitted(1).await;
     let given_back = user.reserved(1).await;
@@ -290,6 +298,7 @@ async fn a_hold_is_given_back_expires_and_is_limited() {
 
 #[tokio::test]
 async fn charges_outside_their_bounds_change_nothing() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.registered(1).await;
     for amount in [
@@ -320,6 +329,7 @@ async fn charges_outside_their_bounds_change_nothing() {
 
 #[tokio::test]
 async fn a_keyed_request_is_answered_alike_however_often_it_is_sent() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.admitted(1).await;
     let wish = json!({ "userId": 1, "seatId": 1 });
@@ -380,6 +390,7 @@ async fn a_keyed_request_is_answered_alike_however_often_it_is_sent() {
 
 #[tokio::test]
 async fn a_keyed_refusal_stays_a_refusal() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let holder = server.admitted(1).await;
     let late = server.admitted(2).await;
@@ -405,11 +416,12 @@ async fn a_keyed_refusal_stays_a_refusal() {
 
 #[tokio::test]
 async fn a_user_whose_admission_ended_queues_again_at_the_end() {
+    crate::needs!(TestServer);
     let server = TestServer::with(|settings| {
         settings.rules.active = std::time::Duration::from_millis(400);
     })
     .await;
-    crate::support::seed(&server.ops, &crate::support::profile(1, 5, 5)).await;
+    seed(&server.ops, &profile(1, 5, 5)).await;
     server.admit_everybody().await;
     let mut user = server.registered(1).await;
     let first = user.place;
@@ -427,6 +439,7 @@ async fn a_user_whose_admission_ended_queues_again_at_the_end() {
 
 #[tokio::test]
 async fn bodies_that_are_not_what_the_call_takes_are_refused_with_the_reason() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.stranger(1);
     let post = |text: String, kind: &str| {
@@ -484,6 +497,7 @@ async fn bodies_that_are_not_what_the_call_takes_are_refused_with_the_reason() {
 
 #[tokio::test]
 async fn without_a_dataset_the_server_says_so_and_is_not_ready() {
+    crate::needs!(TestServer);
     let server = TestServer::empty().await;
     let user = server.stranger(1);
     assert_refused!(server.stranger(1).register().await, 503, "dataset.missing");
@@ -494,13 +508,14 @@ async fn without_a_dataset_the_server_says_so_and_is_not_ready() {
     );
     assert!(ready.text.contains("none is loaded"), "{}", ready.text);
     assert_eq!(user.get("/health/live").await.status, 200);
-    crate::support::seed(&server.ops, &crate::support::profile(1, 5, 5)).await;
+    seed(&server.ops, &profile(1, 5, 5)).await;
     assert_eq!(user.get("/health/ready").await.status, 200);
     server.stop().await;
 }
 
 #[tokio::test]
 async fn the_trace_of_the_caller_is_continued_and_repeated() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.stranger(1);
     let trace = "0af7651916cd43dd8448eb211c80319c";
@@ -516,6 +531,7 @@ async fn the_trace_of_the_caller_is_continued_and_repeated() {
 
 #[tokio::test]
 async fn operations_that_change_something_need_the_token() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let stranger = User::new(&server.ops_url, 0);
     for (method, path) in [
@@ -558,6 +574,7 @@ async fn operations_that_change_something_need_the_token() {
 
 #[tokio::test]
 async fn admission_settings_out_of_bounds_are_refused_and_kept_ones_survive_a_restart() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     for bad in [
         AdmissionChange {
@@ -591,12 +608,7 @@ async fn admission_settings_out_of_bounds_are_refused_and_kept_ones_survive_a_re
         ..AdmissionChange::default()
     };
     server.admission(change).await;
-    let TestServer { dir, .. } = {
-        let mut server = server;
-        server.halt().await;
-        server
-    };
-    let again = TestServer::on(dir).await;
+    let again = server.restarted().await;
     let admission = again.status().await.admission;
     assert_eq!(
         (admission.batch, admission.every_ms, admission.paused),

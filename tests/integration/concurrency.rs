@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use crate::support::{TestServer, User, eventually, profile, seed};
+use super::TestServer;
+use crate::support::{User, eventually, profile, seed};
 use concertctl::api::ops::{AdmissionChange, LookupRequest, ReservationFact};
 
 /// Registers users 1 to `count`, `width` at a time, and awaits the admission of the last.
@@ -25,6 +26,7 @@ async fn crowd(server: &TestServer, count: i64, width: usize) -> Vec<User> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_three_hundred_users_who_want_one_seat_exactly_one_gets_it() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 10, 300).await;
     let users = crowd(&server, 300, 50).await;
     let answers: Vec<_> = stream::iter(&users)
@@ -52,6 +54,7 @@ async fn of_three_hundred_users_who_want_one_seat_exactly_one_gets_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_thousand_users_five_hundred_get_the_five_hundred_seats() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 500, 2_000).await;
     let users = crowd(&server, 2_000, 100).await;
     // Each tries seats from a starting point of its own until one is free or all were tried.
@@ -107,6 +110,7 @@ async fn of_two_thousand_users_five_hundred_get_the_five_hundred_seats() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn places_are_unique_and_each_is_admitted_once_while_everybody_comes_at_once() {
+    crate::needs!(TestServer);
     let server = TestServer::empty().await;
     seed(&server.ops, &profile(1, 10, 1_000)).await;
     let few = AdmissionChange {
@@ -144,6 +148,7 @@ async fn places_are_unique_and_each_is_admitted_once_while_everybody_comes_at_on
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_account_charged_and_paid_from_many_sides_adds_up() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 10, 5).await;
     let user = server.admitted(1).await;
     let reservation = user.reserved(1).await;

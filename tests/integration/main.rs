@@ -24,6 +24,10 @@ mod openapi;
 mod promql_differential;
 mod protections;
 mod seeding;
+mod sqlite_store;
 mod start_up;
 mod support;
 mod terminal;
+
+// The tests that are compiled for other backends too take it from the module above them.
+use support::TestServer;

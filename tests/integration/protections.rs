@@ -1,34 +1,17 @@
-//! The three protections of a seat, each on its own: taken away, its test fails.
+//! The protections of seats, places and money, each on its own: taken away, its test fails. Two of
+//! the embedded database are in `sqlite_store`.
 
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 
+use super::TestServer;
 use crate::assert_refused;
-use crate::support::{TestServer, profile, seed};
-use concertctl::domain::{Place, SeatId, Timestamp, UserId};
-use concertctl::store::sqlite::{Options, SqliteStore};
-use concertctl::store::{Keyed, Look, RegisterOutcome, Reserve, ReserveOutcome};
-
-/// The database file of a server's dataset.
-fn database(server: &TestServer) -> rusqlite::Connection {
-    let name = std::fs::read_to_string(server.dir.path().join("CURRENT")).unwrap();
-    let file = server
-        .dir
-        .path()
-        .join("datasets")
-        .join(format!("{}.db", name.trim()));
-    rusqlite::Connection::open(file).unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_lock_keeps_contention_for_a_seat_away_from_the_database() {
-    let server = TestServer::with(|settings| {
-        settings.store.commit_delay = Duration::from_millis(50);
-    })
-    .await;
-    seed(&server.ops, &profile(1, 5, 40)).await;
-    server.admit_everybody().await;
+    crate::needs!(TestServer);
+    let server = TestServer::slow(1, 5, 40, Duration::from_millis(50)).await;
     let users: Vec<_> = stream::iter(1..=40)
         .map(|id| server.admitted(id))
         .buffer_unordered(40)
@@ -53,84 +36,15 @@ async fn the_lock_keeps_contention_for_a_seat_away_from_the_database() {
     server.stop().await;
 }
 
-/// The dataset of a stopped server, opened as a store.
-async fn store_of(mut server: TestServer) -> (SqliteStore, tempfile::TempDir) {
-    let file = database(&server).path().unwrap().to_owned();
-    server.halt().await;
-    let metrics = concertctl::telemetry::Metrics::new().unwrap();
-    let store = SqliteStore::open(file.as_ref(), Options::default(), metrics).unwrap();
-    (store, server.into_dir())
-}
-
-#[tokio::test]
-async fn a_registration_that_was_never_told_does_not_lock_its_user_out() {
-    let (store, _dir) = store_of(TestServer::seeded(1, 5, 5).await).await;
-    // The first was committed, but its answer came too late; the user registers again.
-    store
-        .register(Place(1), UserId(1), Timestamp(1), None)
-        .await
-        .unwrap();
-    store
-        .register(Place(2), UserId(1), Timestamp(2), None)
-        .await
-        .unwrap();
-    let places = store.queue_snapshot().await.unwrap().places;
-    assert_eq!(
-        places,
-        [(Place(1), UserId(1), true), (Place(2), UserId(1), false)]
-    );
-    // A place that somebody holds is never given away.
-    let refused = store.register(Place(2), UserId(2), Timestamp(3), None);
-    assert_eq!(
-        refused.await.unwrap(),
-        RegisterOutcome::NumberTaken(Place(2))
-    );
-    assert_eq!(store.queue_snapshot().await.unwrap().places, places);
-    store.close().await;
-}
-
-#[tokio::test]
-async fn the_version_refuses_a_seat_that_changed_since_it_was_seen() {
-    let (store, _dir) = store_of(TestServer::seeded(1, 5, 5).await).await;
-    for id in [1_i64, 2] {
-        let (place, user) = (Place(id.unsigned_abs()), UserId(id));
-        let kept = store.register(place, user, Timestamp(1), None).await;
-        assert_eq!(kept.unwrap(), RegisterOutcome::Kept);
-    }
-    let Look::Seen {
-        seat: Some(seen), ..
-    } = store.look(SeatId(1), UserId(1), None).await.unwrap()
-    else {
-        panic!("the seat is there")
-    };
-    let wish = |user: i64, version| Reserve {
-        seat: SeatId(1),
-        seen_version: Some(version),
-        user: UserId(user),
-        place: Place(user.unsigned_abs()),
-        now: Timestamp(1),
-        expires_at: Timestamp(2),
-        limit: 4,
-    };
-    // Somebody takes the seat and gives it back: it is free, but not the seat that was seen.
-    let first = store.reserve(wish(1, seen.version), None).await.unwrap();
-    let Keyed::Fresh(ReserveOutcome::Reserved { id, .. }) = first else {
-        panic!("{first:?}")
-    };
-    store.cancel(id, UserId(1), Timestamp(1)).await.unwrap();
-    let late = store.reserve(wish(2, seen.version), None).await.unwrap();
-    assert_eq!(late, Keyed::Fresh(ReserveOutcome::Conflict));
-    store.close().await;
-}
-
 #[tokio::test]
 async fn the_unique_index_refuses_a_second_live_reservation_whatever_the_seat_says() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let holder = server.admitted(1).await;
     holder.reserved(1).await;
     // A defect, or a hand in the database, frees the seat but not its reservation.
-    let freed = database(&server).execute("UPDATE seats SET status = 0 WHERE id = 1", []);
-    assert_eq!(freed.unwrap(), 1);
+    let freed = server.tamper("UPDATE seats SET status = 0 WHERE id = 1");
+    freed.await.unwrap();
     let other = server.admitted(2).await;
     assert_refused!(other.reserve(1).await, 409, "seat.taken");
     let audit = server.audit().await;
@@ -144,20 +58,19 @@ async fn the_unique_index_refuses_a_second_live_reservation_whatever_the_seat_sa
 
 #[tokio::test]
 async fn a_write_that_fails_half_way_leaves_nothing_behind() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.admitted(1).await;
     // The balance is written first; the ledger entry then finds no table.
-    database(&server)
-        .execute_batch("ALTER TABLE ledger RENAME TO away")
-        .unwrap();
+    let broken = server.tamper("ALTER TABLE ledger RENAME TO away");
+    broken.await.unwrap();
     assert_refused!(
         user.charge(serde_json::json!(500)).await,
         503,
         "service.store-unavailable"
     );
-    database(&server)
-        .execute_batch("ALTER TABLE away RENAME TO ledger")
-        .unwrap();
+    let mended = server.tamper("ALTER TABLE away RENAME TO ledger");
+    mended.await.unwrap();
     assert_eq!(
         user.get("/accounts/1").await.json(),
         serde_json::json!({ "balance": 0 })
@@ -173,29 +86,30 @@ async fn a_write_that_fails_half_way_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_user_cannot_be_given_two_live_places() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.registered(1).await;
-    let twice = "INSERT INTO queue_places (place, user_id, issued_at) VALUES (?1, 1, 0)";
-    let refused = database(&server)
-        .execute(twice, [user.place + 1])
-        .unwrap_err();
-    assert!(refused.to_string().contains("UNIQUE"), "{refused}");
-    let taken = "INSERT INTO queue_places (place, user_id, issued_at) VALUES (?1, 2, 0)";
-    let refused = database(&server).execute(taken, [user.place]).unwrap_err();
-    assert!(refused.to_string().contains("UNIQUE"), "{refused}");
+    // A second place for the user; the user's place for somebody else.
+    for (place, user_id) in [(user.place + 1, 1), (user.place, 2)] {
+        let twice = format!(
+            "INSERT INTO queue_places (place, user_id, issued_at) VALUES ({place}, {user_id}, 0)"
+        );
+        let refused = server.tamper(&twice).await.unwrap_err();
+        assert!(refused.to_lowercase().contains("unique"), "{refused}");
+    }
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_token_used_up_by_a_payment_stays_used_up_after_a_restart() {
-    let mut server = TestServer::seeded(1, 5, 5).await;
+    crate::needs!(TestServer);
+    let server = TestServer::seeded(1, 5, 5).await;
     let user = server.admitted(1).await;
     let waiting = server.admitted(2).await;
     user.charge(serde_json::json!(1_000)).await;
     let reservation = user.reserved(1).await;
     assert_eq!(user.pay(reservation).await.status, 200);
-    server.halt().await;
-    let again = TestServer::on(server.dir).await;
+    let again = server.restarted().await;
     assert_eq!(user.at(&again.api).queue_status().await, "EXPIRED");
     assert_refused!(user.at(&again.api).reserve(2).await, 403, "queue.expired");
     assert_eq!(
@@ -208,6 +122,7 @@ async fn a_token_used_up_by_a_payment_stays_used_up_after_a_restart() {
 
 #[tokio::test]
 async fn the_audit_finds_what_is_wrong_in_the_database_itself() {
+    crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.admitted(1).await;
     user.charge(serde_json::json!(5_000)).await;
@@ -237,7 +152,10 @@ async fn the_audit_finds_what_is_wrong_in_the_database_itself() {
         ),
         (
             "DROP INDEX one_live_reservation_per_seat;
-             INSERT INTO reservations SELECT 99, seat_id, user_id, price, 0, 0, 0 FROM reservations;",
+             CREATE TABLE twin AS SELECT * FROM reservations;
+             UPDATE twin SET id = 99, user_id = 2, status = 0;
+             INSERT INTO reservations SELECT * FROM twin;
+             DROP TABLE twin;",
             "DELETE FROM reservations WHERE id = 99;
              CREATE UNIQUE INDEX one_live_reservation_per_seat ON reservations (seat_id) WHERE status IN (0, 1);",
             |a| a.oversold_seats,
@@ -250,10 +168,10 @@ async fn the_audit_finds_what_is_wrong_in_the_database_itself() {
         ),
     ];
     for (wrong, undo, count) in wrongs {
-        database(&server).execute_batch(wrong).unwrap();
+        server.tamper(wrong).await.unwrap();
         let audit = server.audit().await;
         assert_eq!(count(&audit), 1, "{wrong}: {audit:?}");
-        database(&server).execute_batch(undo).unwrap();
+        server.tamper(undo).await.unwrap();
         assert_eq!(server.audit().await.violations(), 0, "undone: {undo}");
     }
     server.stop().await;

@@ -1,11 +1,13 @@
 //! The language of the tests: servers that really run, users that really ask over TCP.
 
+pub mod backend;
 pub mod kept;
 pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod server;
 mod tests;
 pub mod user;
 
@@ -13,19 +15,16 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::{
-    AdmissionChange, Audit, LookupAnswer, LookupRequest, SeedPhase, SeedRequest, Status,
-};
+use concertctl::api::ops::{SeedPhase, SeedRequest};
 use concertctl::clients::ops::Ops;
 use concertctl::clients::{HttpSource, Secret};
-use concertctl::serve::Running;
-use concertctl::settings::ServeSettings;
 use concertctl::telemetry::{LogConfig, LogOutput, Logs, logs};
-use tempfile::TempDir;
 
+pub use backend::{Embedded, PostgresEmbedded, PostgresRedis, SqliteRedis};
 pub use postgres::Postgres;
 pub use proxy::Proxy;
 pub use redis::{Redis, RedisCluster};
+pub use server::{Server, TestServer};
 pub use user::{Answer, User};
 
 /// Longest that any condition is awaited.
@@ -82,127 +81,6 @@ pub fn profile(dates: u32, seats: u32, users: u32) -> String {
         "name: test\nconcerts: 2\ndates_per_concert: {dates}\nseats_per_date: {seats}\nusers: {users}\n\
          on_sale: {{ concert: 1, popular_share: 0.2 }}\nprices:\n  - {{ up_to: {seats}, price: 1000 }}\n"
     )
-}
-
-/// A server of this process, on a temporary data directory and free ports.
-pub struct TestServer {
-    running: Option<Running>,
-    pub api: String,
-    pub ops_url: String,
-    pub ops_token: String,
-    pub ops: Ops,
-    pub dir: TempDir,
-}
-
-impl TestServer {
-    /// A server without a dataset.
-    pub async fn empty() -> TestServer {
-        TestServer::with(|_| {}).await
-    }
-
-    /// A server without a dataset, with other settings.
-    pub async fn with(change: impl FnOnce(&mut ServeSettings)) -> TestServer {
-        TestServer::on_with(tempfile::tempdir().unwrap(), change).await
-    }
-
-    /// A server on a directory that another one left.
-    pub async fn on(dir: TempDir) -> TestServer {
-        TestServer::on_with(dir, |_| {}).await
-    }
-
-    async fn on_with(dir: TempDir, change: impl FnOnce(&mut ServeSettings)) -> TestServer {
-        let mut settings = ServeSettings::embedded(dir.path().to_owned());
-        change(&mut settings);
-        let running = concertctl::serve::start(settings, &quiet_logs())
-            .await
-            .unwrap();
-        let api = format!("http://{}", running.api_addr);
-        let ops_url = format!("http://{}", running.ops_addr);
-        let ops_token = running.ops_token.clone();
-        let ops = ops_client(&ops_url, &ops_token);
-        TestServer {
-            running: Some(running),
-            api,
-            ops_url,
-            ops_token,
-            ops,
-            dir,
-        }
-    }
-
-    /// A server with `dates` × `seats` seats on sale and `users` users, letting everybody in at once.
-    pub async fn seeded(dates: u32, seats: u32, users: u32) -> TestServer {
-        let server = TestServer::empty().await;
-        seed(&server.ops, &profile(dates, seats, users)).await;
-        server.admit_everybody().await;
-        server
-    }
-
-    pub async fn admit_everybody(&self) {
-        self.admission(AdmissionChange {
-            batch: Some(1_000_000),
-            every_ms: Some(100),
-            ..AdmissionChange::default()
-        })
-        .await;
-    }
-
-    pub async fn admission(&self, change: AdmissionChange) {
-        self.ops.set_admission(&change).await.unwrap();
-    }
-
-    pub async fn status(&self) -> Status {
-        self.ops.status().await.unwrap()
-    }
-
-    pub async fn audit(&self) -> Audit {
-        self.ops.audit().await.unwrap()
-    }
-
-    pub async fn lookup(&self, request: &LookupRequest) -> LookupAnswer {
-        self.ops.lookup(request).await.unwrap()
-    }
-
-    pub async fn active_requests(&self) -> i64 {
-        active_requests(&self.ops_url).await
-    }
-
-    /// A user that has not registered.
-    pub fn stranger(&self, id: i64) -> User {
-        User::new(&self.api, id)
-    }
-
-    /// A registered user.
-    pub async fn registered(&self, id: i64) -> User {
-        let mut user = self.stranger(id);
-        let answer = user.register().await;
-        assert_eq!(answer.status, 201, "{}", answer.text);
-        user
-    }
-
-    /// A registered and admitted user.
-    pub async fn admitted(&self, id: i64) -> User {
-        let user = self.registered(id).await;
-        user.until_active().await;
-        user
-    }
-
-    /// Stops the server and keeps its directory.
-    pub async fn halt(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.stop().await;
-        }
-    }
-
-    /// The directory of a server that is stopped.
-    pub fn into_dir(self) -> TempDir {
-        assert!(self.running.is_none(), "still running");
-        self.dir
-    }
-
-    pub async fn stop(mut self) {
-        self.halt().await;
-    }
 }
 
 /// The gauge `http_server_active_requests`, as scraped from an operations listener.

@@ -167,7 +167,8 @@ impl Postgres {
         answer.unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
-    fn superuser(&self) -> String {
+    /// Where whoever may do anything finds the same database.
+    pub fn superuser(&self) -> String {
         self.url_with("postgres", &self.password, "concert")
     }
 

@@ -1,5 +1,6 @@
 //! The support where it could lie: what is said to be gone is gone, what is said to be kept is kept.
 
+mod backend;
 mod owner;
 mod postgres;
 mod proxy;

@@ -1,0 +1,144 @@
+//! Backends of the service: what stands beside a server, and how the server is pointed at it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use concertctl::settings::{SecretUrl, ServeSettings};
+
+use super::postgres::ask;
+use super::{Postgres, Redis};
+
+/// Which parts a server has beside itself.
+pub trait Backend {
+    const POSTGRES: bool;
+    const REDIS: bool;
+}
+
+/// The embedded database, coordination within the process.
+pub enum Embedded {}
+
+impl Backend for Embedded {
+    const POSTGRES: bool = false;
+    const REDIS: bool = false;
+}
+
+/// The embedded database, coordination by Redis.
+pub enum SqliteRedis {}
+
+impl Backend for SqliteRedis {
+    const POSTGRES: bool = false;
+    const REDIS: bool = true;
+}
+
+/// PostgreSQL, coordination within the process.
+pub enum PostgresEmbedded {}
+
+impl Backend for PostgresEmbedded {
+    const POSTGRES: bool = true;
+    const REDIS: bool = false;
+}
+
+/// PostgreSQL, coordination by Redis: the service on several servers.
+pub enum PostgresRedis {}
+
+impl Backend for PostgresRedis {
+    const POSTGRES: bool = true;
+    const REDIS: bool = true;
+}
+
+/// The private parts of one service.
+pub struct Parts {
+    pub postgres: Option<Postgres>,
+    pub redis: Option<Redis>,
+}
+
+impl Parts {
+    /// What is needed and missing, in a word.
+    pub fn missing<B: Backend>() -> Option<&'static str> {
+        let postgres = B::POSTGRES.then(Postgres::missing).flatten();
+        postgres.or_else(|| B::REDIS.then(Redis::missing).flatten())
+    }
+
+    /// Starts what the backend has. Fails where a program is missing: ask before.
+    pub async fn start<B: Backend>() -> Parts {
+        let mut parts = Parts {
+            postgres: None,
+            redis: None,
+        };
+        if B::POSTGRES {
+            parts.postgres = Some(Postgres::start().await.expect("the test asked for it"));
+        }
+        if B::REDIS {
+            parts.redis = Some(Redis::start().await.expect("the test asked for it"));
+        }
+        parts
+    }
+
+    /// Has a server use the parts.
+    pub fn point(&self, settings: &mut ServeSettings) {
+        let secret = |url: String| -> SecretUrl { url.parse().unwrap() };
+        settings.database_url = self.postgres.as_ref().map(Postgres::url).map(secret);
+        settings.redis_url = self.redis.as_ref().map(Redis::url).map(secret);
+    }
+
+    /// The same for a server in a process of its own.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let database = self.postgres.as_ref().map(Postgres::url);
+        let redis = self.redis.as_ref().map(Redis::url);
+        let database = database.map(|url| ("CONCERTCTL_DATABASE_URL", url));
+        let redis = redis.map(|url| ("CONCERTCTL_REDIS_URL", url));
+        database.into_iter().chain(redis).collect()
+    }
+
+    /// Fails where a server that has a dataset does not use the parts: its tests would show nothing.
+    pub async fn assert_used(&self) {
+        if let Some(postgres) = &self.postgres {
+            let tables = "SELECT count(*) FROM pg_tables WHERE tableowner = 'concert'";
+            assert_ne!(postgres.sql(tables).await, "0", "PostgreSQL is not used");
+        }
+        if let Some(redis) = &self.redis {
+            // One of them is who asks.
+            let clients = redis.cli(&["CLIENT", "LIST"]).lines().count();
+            assert!(clients > 1, "Redis is not used");
+        }
+    }
+
+    /// Runs statements in the dataset in force; what the database says where it refuses. `dir` is
+    /// the server's data directory.
+    pub async fn tamper(&self, dir: &Path, statements: &str) -> Result<(), String> {
+        let Some(postgres) = &self.postgres else {
+            let database = rusqlite::Connection::open(dataset_file(dir)).unwrap();
+            let done = database.execute_batch(statements);
+            return done.map_err(|error| error.to_string());
+        };
+        in_dataset(postgres, statements).await
+    }
+
+    /// Has PostgreSQL take at least `delay` for every reservation; the embedded database has a
+    /// setting for that.
+    pub async fn slow_down(&self, delay: Duration) {
+        let Some(postgres) = &self.postgres else {
+            return;
+        };
+        let trigger = format!(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN PERFORM pg_sleep({}); RETURN NULL; END';
+             CREATE TRIGGER slow AFTER INSERT ON reservations EXECUTE FUNCTION slow()",
+            delay.as_secs_f64()
+        );
+        in_dataset(postgres, &trigger).await.unwrap();
+    }
+}
+
+/// Runs statements in the schema of the dataset in force, as the superuser.
+async fn in_dataset(postgres: &Postgres, statements: &str) -> Result<(), String> {
+    let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
+    let statements = format!("SET search_path TO concertctl_{epoch}; {statements}");
+    ask(&postgres.superuser(), &statements).await.map(drop)
+}
+
+/// The file of the dataset that is in force in a data directory.
+pub fn dataset_file(dir: &Path) -> PathBuf {
+    let name = std::fs::read_to_string(dir.join("CURRENT")).unwrap();
+    dir.join("datasets").join(format!("{}.db", name.trim()))
+}
