@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::postgres::PgStore;
 use super::sqlite::SqliteStore;
 use super::{
     AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
@@ -17,6 +18,8 @@ use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Time
 pub enum Store {
     /// A file of this process.
     Sqlite(SqliteStore),
+    /// A schema of a PostgreSQL database, which other servers may use as well.
+    Postgres(Box<PgStore>),
 }
 
 /// Calls the same function of whichever store it is.
@@ -24,6 +27,7 @@ macro_rules! each {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
             Store::Sqlite($store) => $call,
+            Store::Postgres($store) => $call,
         }
     };
 }
@@ -46,6 +50,8 @@ impl Store {
     pub fn writer_broke(&self) -> BoxFuture<'static, bool> {
         match self {
             Store::Sqlite(store) => Box::pin(store.writer_broke()),
+            // It recovers when the database does.
+            Store::Postgres(_) => Box::pin(std::future::pending()),
         }
     }
 
@@ -55,10 +61,11 @@ impl Store {
     pub fn shared_for(&self) -> Option<Duration> {
         match self {
             Store::Sqlite(_) => None,
+            Store::Postgres(store) => Some(store.shared_for()),
         }
     }
 
-    /// Finishes what is under way and closes the file.
+    /// Finishes what is under way and closes the database.
     pub async fn close(&self) {
         each!(self, store => store.close().await)
     }
@@ -272,7 +279,7 @@ impl Store {
         each!(self, store => store.missing(facts).await)
     }
 
-    /// Whether the writer answers.
+    /// Whether the database takes writes.
     ///
     /// # Errors
     /// [`StoreError`] with what is wrong.

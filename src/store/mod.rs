@@ -7,7 +7,9 @@
 mod audit_types;
 mod backend;
 pub mod data_dir;
+mod date_versions;
 mod home;
+pub mod postgres;
 pub mod sqlite;
 
 use std::time::Duration;
@@ -25,7 +27,7 @@ pub use home::{Bulk, Home, HomeError};
 
 /// Why the store could not do what it was asked. Refusals of the business are not errors but
 /// outcomes ([`ReserveOutcome`] and its like).
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// More work is under way than the bound allows.
     #[error("the database has more work than it can queue")]

@@ -18,9 +18,9 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::date_versions::DateVersions;
 use super::{
     AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
     Look, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, Reserve, ReserveOutcome,
@@ -73,26 +73,6 @@ pub struct SqliteStore {
     versions: Arc<DateVersions>,
 }
 
-/// A number for each performance date that moves after every commit that changed a seat of it, so
-/// that a seat map is read again only when something changed.
-struct DateVersions(Box<[AtomicU64]>);
-
-impl DateVersions {
-    fn new(dates: u64) -> DateVersions {
-        DateVersions((0..=dates).map(|_| AtomicU64::new(1)).collect())
-    }
-
-    fn at(&self, date: PerformanceDateId) -> Option<&AtomicU64> {
-        usize::try_from(date.0).ok().and_then(|at| self.0.get(at))
-    }
-
-    fn bump(&self, date: PerformanceDateId) {
-        if let Some(version) = self.at(date) {
-            version.fetch_add(1, Ordering::Release);
-        }
-    }
-}
-
 impl SqliteStore {
     /// Opens the dataset in `file`, running migrations that are due.
     ///
@@ -124,12 +104,7 @@ impl SqliteStore {
     /// Moves with every committed change of a seat of `date`; `None` when there is no such date.
     #[must_use]
     pub fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
-        if date.0 < 1 {
-            return None;
-        }
-        self.versions
-            .at(date)
-            .map(|version| version.load(Ordering::Acquire))
+        self.versions.get(date)
     }
 
     /// Resolves when the writer has ended: whether it broke. Without it nothing can be changed any

@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{DateVersions, Options};
+use super::Options;
 use crate::domain::PerformanceDateId;
 use crate::store::StoreError;
+use crate::store::date_versions::DateVersions;
 use crate::telemetry::{self, Metrics};
 
 /// Requests that may wait for the writer.

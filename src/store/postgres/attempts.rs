@@ -1,0 +1,163 @@
+//! Repeating what may be repeated, within the time an operation has.
+//!
+//! What the database refused on account of others (deadlock, lock, serialization) is repeated at once.
+//! What did not reach it is repeated for a short while, so that a quick failover is not noticed. What
+//! may or may not have been done is repeated only where doing it twice is doing it once.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::Row;
+
+use super::fault::Fault;
+use super::pool::{Params, Pool};
+use crate::store::StoreError;
+
+/// Repeats for others in the way; each is mostly decided by the first.
+const MOST_REPEATS: u32 = 30;
+/// How long the database may be away before it is said so.
+const AWAY: Duration = Duration::from_millis(1_500);
+
+/// Whether to repeat an operation that may have been done already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Twice is as good as once.
+    Safe,
+    /// Twice is once too often.
+    Never,
+}
+
+/// The attempts at one operation.
+pub(super) struct Attempts<'a> {
+    pool: &'a Pool,
+    name: &'static str,
+    repeat: Repeat,
+    allowed: Duration,
+    deadline: Instant,
+    away_until: Option<Instant>,
+    repeats: u32,
+    uncertain: bool,
+}
+
+impl<'a> Attempts<'a> {
+    /// An operation that ends within the pool's time-out.
+    pub(super) fn new(pool: &'a Pool, name: &'static str, repeat: Repeat) -> Attempts<'a> {
+        Attempts::within(pool, name, repeat, pool.options.timeout)
+    }
+
+    /// An operation that ends within `allowed`.
+    pub(super) fn within(
+        pool: &'a Pool,
+        name: &'static str,
+        repeat: Repeat,
+        allowed: Duration,
+    ) -> Attempts<'a> {
+        Attempts {
+            pool,
+            name,
+            repeat,
+            allowed,
+            deadline: Instant::now() + allowed,
+            away_until: None,
+            repeats: 0,
+            uncertain: false,
+        }
+    }
+
+    /// Whether an earlier attempt may have taken effect.
+    pub(super) fn uncertain(&self) -> bool {
+        self.uncertain
+    }
+
+    /// One statement in a transaction of its own. The only faults it gives back are
+    /// [`Fault::Violates`] and [`Fault::Final`].
+    pub(super) async fn rows(
+        &mut self,
+        sql: &'static str,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, Fault> {
+        loop {
+            let attempt = timeout_at(self.deadline, self.once(sql, params)).await;
+            match attempt.unwrap_or_else(|_| Err(self.out_of_time())) {
+                Ok(rows) => return Ok(rows),
+                Err(Fault::Violates(constraint)) => return Err(Fault::Violates(constraint)),
+                Err(fault) => self.again(fault).await.map_err(Fault::Final)?,
+            }
+        }
+    }
+
+    async fn once(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+        let mut lease = self.pool.lend().await?;
+        let started = Instant::now();
+        let result = lease.rows(sql, params).await;
+        self.pool.measured(self.name, started.elapsed());
+        result
+    }
+
+    /// Runs `attempt`, several statements, within the time that is left.
+    pub(super) async fn bounded<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let started = Instant::now();
+        let result = timeout_at(self.deadline, attempt).await;
+        self.pool.measured(self.name, started.elapsed());
+        result.unwrap_or_else(|_| Err(self.out_of_time()))
+    }
+
+    fn out_of_time(&self) -> Fault {
+        Fault::Final(StoreError::Timeout(self.allowed))
+    }
+
+    /// Waits a moment when `fault` allows another attempt; gives the error when it does not.
+    pub(super) async fn again(&mut self, fault: Fault) -> Result<(), StoreError> {
+        match fault {
+            Fault::InTheWay(why) => self.repeated(why).await,
+            Fault::Violates(constraint) => {
+                self.repeated(format!("its rows contradict {constraint}"))
+                    .await
+            }
+            Fault::Unreached(why) => self.wait_for_database(why).await,
+            Fault::Lost(why) if self.repeat == Repeat::Safe => {
+                self.uncertain = true;
+                self.wait_for_database(why).await
+            }
+            Fault::Lost(why) => Err(StoreError::Unavailable(format!(
+                "{why} in the middle of {}: whether it was done is not known",
+                self.name
+            ))),
+            Fault::Final(error) => Err(error),
+        }
+    }
+
+    /// Another attempt, since somebody else's change decided this one.
+    pub(super) async fn repeated(&mut self, why: String) -> Result<(), StoreError> {
+        self.repeats += 1;
+        if self.repeats > MOST_REPEATS {
+            return Err(StoreError::Unavailable(format!(
+                "{} was in the way of others too often: {why}",
+                self.name
+            )));
+        }
+        // The first repeat mostly finds the way free.
+        let most = Duration::from_millis(2) * self.repeats.min(20);
+        self.pause(most, why).await
+    }
+
+    async fn wait_for_database(&mut self, why: String) -> Result<(), StoreError> {
+        let until = *self.away_until.get_or_insert_with(|| Instant::now() + AWAY);
+        if Instant::now() >= until {
+            return Err(StoreError::Unavailable(why));
+        }
+        self.pause(Duration::from_millis(200), why).await
+    }
+
+    async fn pause(&self, most: Duration, why: String) -> Result<(), StoreError> {
+        let pause = most.mul_f64(0.25 + 0.75 * rand::random::<f64>());
+        if Instant::now() + pause >= self.deadline {
+            return Err(StoreError::Unavailable(why));
+        }
+        sleep(pause).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! Loading a dataset: into a schema of its own that nobody reads yet, in one transaction, so that an
+//! interruption leaves nothing.
+//!
+//! Users and seats are copied in PostgreSQL's binary format from a buffer of bounded size, frozen as
+//! they come in, without any key; keys, indexes and references are made when all rows are there.
+
+use std::pin::pin;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::SinkExt as _;
+use tokio::runtime::Handle;
+use tokio_postgres::types::ToSql;
+
+use super::PgOptions;
+use super::fault::Fault;
+use super::in_use;
+use super::schema::{self, failed};
+use super::target::{Purpose, Session, Target};
+use crate::domain::{Epoch, Timestamp};
+use crate::store::{DatasetInfo, StoreError};
+
+/// Sent in one piece.
+const PIECE: usize = 64 * 1024;
+/// What a copy in binary format begins with: signature, no flags, no extension.
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// A statement ends soon after this process did, also in the middle of an index. Not known before
+/// PostgreSQL 14.
+const STOP_WITH_US: &str = "SELECT set_config(name, '1000', false) FROM pg_settings
+    WHERE name = 'client_connection_check_interval'";
+
+/// Statistics are there from the first statement on.
+const FINISH: &str = "ANALYZE concerts, performance_dates, users, seats; COMMIT";
+
+const CONCERTS: &str = "INSERT INTO concerts (id, performer)
+    SELECT i, 'performer' || i FROM generate_series($1::bigint, $2::bigint) AS i";
+
+const DATES: &str = "INSERT INTO performance_dates (id, concert_id, date)
+    SELECT i, (i - 1) / $3::bigint + 1,
+           to_char($4::text::date + ((i - 1) % $3::bigint)::integer, 'YYYY-MM-DD')
+    FROM generate_series($1::bigint, $2::bigint) AS i";
+
+const COPY_USERS: &str = "COPY users (id, modified_at) FROM STDIN WITH (FORMAT binary, FREEZE)";
+
+const COPY_SEATS: &str =
+    "COPY seats (id, performance_date_id, price, number) FROM STDIN WITH (FORMAT binary, FREEZE)";
+
+/// A dataset being loaded. Its calls block, and belong on a thread outside the runtime's own. Dropped
+/// before [`PgBulk::finish`], it leaves nothing behind.
+pub struct PgBulk {
+    session: Session,
+    runtime: Handle,
+}
+
+/// From which seat number on a price holds: `(up_to_number, price)`, ascending.
+pub type PriceTiers<'a> = &'a [(u32, i64)];
+
+/// A dataset that is complete; as long as this is kept, no server sweeps it away.
+#[must_use = "once it is dropped, a dataset that is not in force yet may be swept away"]
+pub struct Loaded {
+    _session: Session,
+}
+
+impl PgBulk {
+    pub(super) async fn begin(
+        target: &Target,
+        options: &PgOptions,
+        epoch: Epoch,
+    ) -> Result<PgBulk, StoreError> {
+        let schema = schema::name(epoch);
+        let session = target.session(&schema, Purpose::Long, options).await?;
+        // Before the schema is there for others to see.
+        if !in_use::share_dataset(&session, epoch).await? {
+            return Err(StoreError::Unavailable(format!(
+                "{schema} is being swept away"
+            )));
+        }
+        let begin = format!("{STOP_WITH_US}; BEGIN; CREATE SCHEMA {schema}");
+        session.client.batch_execute(&begin).await.map_err(failed)?;
+        schema::create_tables(&session.client).await?;
+        Ok(PgBulk {
+            session,
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Concerts `from..=to`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn concerts(&mut self, from: u64, to: u64) -> Result<(), StoreError> {
+        self.execute(CONCERTS, &[&signed(from), &signed(to)])
+    }
+
+    /// Performance dates `from..=to`, `per_concert` of them on each concert, on the days after
+    /// `first_day` (`YYYY-MM-DD`).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn dates(
+        &mut self,
+        from: u64,
+        to: u64,
+        per_concert: u64,
+        first_day: &str,
+    ) -> Result<(), StoreError> {
+        let per_concert = signed(per_concert.max(1));
+        self.execute(
+            DATES,
+            &[&signed(from), &signed(to), &per_concert, &first_day],
+        )
+    }
+
+    /// Users `from..=to`, with nothing in their accounts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn users(&mut self, from: u64, to: u64, now: Timestamp) -> Result<(), StoreError> {
+        self.copy(COPY_USERS, from, to, |row, id| {
+            row.put_i16(2);
+            put_bigint(row, signed(id));
+            put_bigint(row, now.0);
+        })
+    }
+
+    /// Seats `from..=to`, `per_date` of them on each date.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn seats(
+        &mut self,
+        from: u64,
+        to: u64,
+        per_date: u64,
+        prices: PriceTiers<'_>,
+    ) -> Result<(), StoreError> {
+        let per_date = per_date.max(1);
+        self.copy(COPY_SEATS, from, to, |row, id| {
+            let (date, at) = ((id - 1) / per_date, (id - 1) % per_date);
+            row.put_i16(4);
+            put_bigint(row, signed(id));
+            put_bigint(row, signed(date + 1));
+            put_bigint(row, price_at(at, prices));
+            row.put_i32(4);
+            row.put_i32(i32::try_from(at + 1).unwrap_or(i32::MAX));
+        })
+    }
+
+    /// Makes keys and indexes, describes the dataset, and puts it on disk. After this it is complete,
+    /// though not in force.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is gone.
+    pub fn finish(self, info: &DatasetInfo) -> Result<Loaded, StoreError> {
+        let client = &self.session.client;
+        self.runtime.block_on(async {
+            schema::migrate(client).await?;
+            schema::write_info(client, info).await?;
+            client.batch_execute(FINISH).await.map_err(failed)
+        })?;
+        Ok(Loaded {
+            _session: self.session,
+        })
+    }
+
+    fn execute(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<(), StoreError> {
+        let executing = self.session.client.execute(sql, params);
+        match self.runtime.block_on(executing) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(error).into()),
+        }
+    }
+
+    fn copy(
+        &mut self,
+        sql: &str,
+        from: u64,
+        to: u64,
+        put: impl Fn(&mut BytesMut, u64),
+    ) -> Result<(), StoreError> {
+        let copying = async {
+            let sink = self.session.client.copy_in::<_, Bytes>(sql).await;
+            let mut sink = pin!(sink.map_err(failed)?);
+            let mut rows = BytesMut::with_capacity(PIECE + 128);
+            rows.put_slice(HEADER);
+            for id in from..=to {
+                put(&mut rows, id);
+                if rows.len() >= PIECE {
+                    let piece = std::mem::replace(&mut rows, BytesMut::with_capacity(PIECE + 128));
+                    sink.feed(piece.freeze()).await.map_err(failed)?;
+                }
+            }
+            rows.put_i16(-1);
+            sink.feed(rows.freeze()).await.map_err(failed)?;
+            sink.finish().await.map_err(failed)?;
+            Ok::<(), Fault>(())
+        };
+        Ok(self.runtime.block_on(copying)?)
+    }
+}
+
+fn put_bigint(row: &mut BytesMut, value: i64) {
+    row.put_i32(8);
+    row.put_i64(value);
+}
+
+fn price_at(at: u64, prices: PriceTiers<'_>) -> i64 {
+    let tier = prices.iter().find(|(up_to, _)| at < u64::from(*up_to));
+    tier.or(prices.last()).map_or(0, |(_, price)| *price)
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,417 @@
+//! PostgreSQL: one database for several servers, a schema a dataset, a pool of connections a server.
+//!
+//! Every booking is one statement and one round trip, in a transaction of its own, and is on disk when
+//! the answer comes. Races are decided by the rows: the seat's version, and unique indexes for the live
+//! reservation of a seat, the user's slots and the keys of requests; a loser is rolled back as a whole
+//! and asks again, so no locks are held between statements. Registrations of a server go to the
+//! database together ([`group`]).
+
+mod accounts;
+mod attempts;
+mod audit;
+pub mod bulk;
+mod database;
+mod fault;
+mod group;
+mod idempotency;
+mod in_use;
+mod pool;
+mod queue;
+mod registering;
+mod reservations;
+mod schema;
+mod seats;
+mod snapshot;
+mod target;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use database::Database;
+pub use in_use::InUse;
+
+use super::date_versions::DateVersions;
+use super::{
+    AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
+    Look, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, Reserve, ReserveOutcome,
+    SeatCounts, SeatRow, StoreError,
+};
+use crate::domain::queue::Admission;
+use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
+use attempts::{Attempts, Repeat};
+use group::Group;
+use pool::Pool;
+use registering::{Given, HandingOut, Registering, Wanted};
+
+/// How a database is used.
+#[derive(Clone, Copy, Debug)]
+pub struct PgOptions {
+    /// Connections of one server to one dataset.
+    pub connections: usize,
+    /// How long a caller waits for one of them.
+    pub acquire_timeout: Duration,
+    /// How long the making of one may take.
+    pub connect_timeout: Duration,
+    /// How long one statement may take, and twice as long as it may wait for a lock.
+    pub statement_timeout: Duration,
+    /// How long an operation may take in all, repeats included.
+    pub timeout: Duration,
+    /// Statements slower than this are logged.
+    pub slow: Duration,
+}
+
+impl Default for PgOptions {
+    fn default() -> Self {
+        PgOptions {
+            connections: 16,
+            acquire_timeout: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(4),
+            timeout: Duration::from_secs(5),
+            slow: Duration::from_millis(100),
+        }
+    }
+}
+
+/// How long a seat map may be shown although another server may have changed a seat of it.
+const SHARED_FOR: Duration = Duration::from_millis(250);
+
+/// An open dataset.
+pub struct PgStore {
+    pool: Arc<Pool>,
+    info: DatasetInfo,
+    versions: DateVersions,
+    registering: Group<Registering>,
+    handing_out: Group<HandingOut>,
+    _in_use: InUse,
+}
+
+impl PgStore {
+    fn new(pool: Arc<Pool>, info: DatasetInfo, in_use: InUse) -> PgStore {
+        let timeout = pool.options.timeout;
+        PgStore {
+            versions: DateVersions::new(info.dates),
+            registering: Group::start(Registering(Arc::clone(&pool)), timeout),
+            handing_out: Group::start(HandingOut(Arc::clone(&pool)), timeout),
+            pool,
+            info,
+            _in_use: in_use,
+        }
+    }
+
+    /// What the dataset consists of.
+    #[must_use]
+    pub fn info(&self) -> &DatasetInfo {
+        &self.info
+    }
+
+    /// Moves with every change of a seat of `date` that this server committed; `None` when there is no
+    /// such date.
+    #[must_use]
+    pub fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
+        self.versions.get(date)
+    }
+
+    /// How long what was read of seats may be shown although other servers may have changed them.
+    #[must_use]
+    pub fn shared_for(&self) -> Duration {
+        SHARED_FOR
+    }
+
+    /// Finishes what is under way and closes the connections.
+    pub async fn close(&self) {
+        tokio::join!(self.registering.close(), self.handing_out.close());
+        self.pool.close().await;
+    }
+
+    /// Concerts and dates.
+    ///
+    /// # Errors
+    /// As every read: [`StoreError`].
+    pub async fn catalog(&self) -> Result<Catalog, StoreError> {
+        seats::catalog(&mut self.safe("catalog.read")).await
+    }
+
+    /// The queue as it is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
+        let mut attempts = self.long("queue.restore");
+        loop {
+            match attempts.bounded(queue::snapshot(&self.pool)).await {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(fault) => attempts.again(fault).await?,
+            }
+        }
+    }
+
+    /// Makes a place durable. `replaces` is the user's earlier, ended place, if any. A live place of
+    /// the user that the queue does not know of is one whose answer came too late to be told: it ends.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the place must not be used.
+    pub async fn register(
+        &self,
+        place: Place,
+        user: UserId,
+        now: Timestamp,
+        replaces: Option<Place>,
+    ) -> Result<RegisterOutcome, StoreError> {
+        let given = Given { place, user, now };
+        if replaces.is_none() && self.registering.ask(given).await? {
+            return Ok(RegisterOutcome::Kept);
+        }
+        registering::register(&mut self.safe("queue.register"), given, replaces).await
+    }
+
+    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
+    /// live place of the user up to `expired_up_to` has had its time and is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn register_next(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        above: Place,
+        expired_up_to: Place,
+    ) -> Result<NextPlace, StoreError> {
+        let wanted = Wanted {
+            user,
+            now,
+            above,
+            expired_up_to,
+        };
+        self.handing_out.ask(wanted).await
+    }
+
+    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nobody was admitted, or it will turn out that they were.
+    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+        queue::admit(&mut self.safe("queue.admit"), mark, at).await
+    }
+
+    /// Keeps the admission settings.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
+        queue::save_admission(&mut self.safe("queue.save_admission"), &admission).await
+    }
+
+    /// Always [`Look::Later`]: [`PgStore::reserve`] looks in the statement that takes the seat.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn look(
+        &self,
+        _seat: SeatId,
+        _user: UserId,
+        _key: Option<Idempotency>,
+    ) -> Result<Look, StoreError> {
+        Ok(Look::Later)
+    }
+
+    /// The answer already given under `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replay<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        user: UserId,
+        key: Idempotency,
+    ) -> Result<Option<Keyed<T>>, StoreError> {
+        idempotency::find(&mut self.safe("idempotency.read"), user, &key).await
+    }
+
+    /// All seats of a date, by number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
+        seats::of_date(&mut self.safe("seats.read"), date).await
+    }
+
+    /// Seats of the concert on sale by status.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
+        seats::counts(&mut self.safe("seats.count"), self.info.on_sale_seats).await
+    }
+
+    /// Tries to reserve: version, unique index and limit in one statement.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reserve(
+        &self,
+        reserve: Reserve,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+        let mut attempts = self.keyed("reservation.create", key.as_ref());
+        let (answer, date) = reservations::reserve(&mut attempts, &reserve, key.as_ref()).await?;
+        self.touch(date);
+        Ok(answer)
+    }
+
+    /// Remembers a refusal that was decided before the store was asked, so that a repeat of the
+    /// keyed request is answered alike; gives back what was answered first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remember_refusal(
+        &self,
+        user: UserId,
+        key: Idempotency,
+        refusal: ReserveOutcome,
+        now: Timestamp,
+    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+        let mut attempts = self.safe("reservation.refuse");
+        idempotency::remember(&mut attempts, user, &key, &refusal, now).await
+    }
+
+    /// Gives a hold back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn cancel(
+        &self,
+        reservation: ReservationId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<CancelOutcome, StoreError> {
+        let mut attempts = self.safe("reservation.cancel");
+        let (outcome, date) = reservations::cancel(&mut attempts, reservation, user, now).await?;
+        self.touch(date);
+        Ok(outcome)
+    }
+
+    /// Ends up to `most` holds that ran out; gives the number ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn expire_holds(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let mut attempts = self.safe("reservation.expire");
+        let (ended, dates) = reservations::expire(&mut attempts, now, most).await?;
+        dates.into_iter().for_each(|date| self.touch(Some(date)));
+        Ok(ended)
+    }
+
+    /// Forgets answers to keyed requests that are older than `before`, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_answers(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        idempotency::forget(&mut self.safe("idempotency.forget"), before, most).await
+    }
+
+    /// The balance of `user`, or `None` when there is no such user.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
+        accounts::balance(&mut self.safe("account.read"), user).await
+    }
+
+    /// Adds `amount` to the balance of `user`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn charge(
+        &self,
+        user: UserId,
+        amount: Money,
+        now: Timestamp,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<ChargeOutcome>, StoreError> {
+        let mut attempts = self.keyed("account.charge", key.as_ref());
+        accounts::charge(&mut attempts, user, amount, now, key.as_ref()).await
+    }
+
+    /// Pays a reservation and ends the payer's place.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn pay(
+        &self,
+        pay: Pay,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<PayOutcome>, StoreError> {
+        let mut attempts = self.keyed("reservation.pay", key.as_ref());
+        let (answer, date) = accounts::pay(&mut attempts, &pay, key.as_ref()).await?;
+        self.touch(date);
+        Ok(answer)
+    }
+
+    /// Counts violations of the business truth over everything in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
+        let mut attempts = self.long("audit.count");
+        loop {
+            let count = audit::count(&self.pool, self.info.on_sale_seats);
+            match attempts.bounded(count).await {
+                Ok(counts) => return Ok(counts),
+                Err(fault) => attempts.again(fault).await?,
+            }
+        }
+    }
+
+    /// Those of `facts` that are not in the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
+        let mut attempts = self.long("audit.lookup");
+        loop {
+            let looking = audit::missing(&self.pool, &facts);
+            match attempts.bounded(looking).await {
+                Ok(missing) => return Ok(missing),
+                Err(fault) => attempts.again(fault).await?,
+            }
+        }
+    }
+
+    /// Whether the database takes writes.
+    ///
+    /// # Errors
+    /// [`StoreError`] with what is wrong.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
+        let rows = self.safe("ping").rows(sql, &[]).await?;
+        match rows.first() {
+            Some(row) if !row.get::<_, bool>(0) => Ok(()),
+            _ => Err(StoreError::Unavailable(fault::READ_ONLY.to_owned())),
+        }
+    }
+
+    /// Reads, and writes that done twice are done once.
+    fn safe(&self, name: &'static str) -> Attempts<'_> {
+        Attempts::new(&self.pool, name, Repeat::Safe)
+    }
+
+    /// The same over the whole dataset, which takes as long as it takes (within reason).
+    fn long(&self, name: &'static str) -> Attempts<'_> {
+        Attempts::within(&self.pool, name, Repeat::Safe, snapshot::LONG)
+    }
+
+    /// A write that is done once if it has a key: its repeat finds the kept answer.
+    fn keyed(&self, name: &'static str, key: Option<&Idempotency>) -> Attempts<'_> {
+        let repeat = match key {
+            Some(_) => Repeat::Safe,
+            None => Repeat::Never,
+        };
+        Attempts::new(&self.pool, name, repeat)
+    }
+
+    fn touch(&self, date: Option<PerformanceDateId>) {
+        if let Some(date) = date {
+            self.versions.bump(date);
+        }
+    }
+}
