@@ -19,7 +19,9 @@ const CONNECTIONS: usize = 32;
 async fn polls(server: &TestServer, token: &str) -> f64 {
     let token = token.to_owned();
     drive(addr(&server.api), CONNECTIONS, ROUND, 200, move |_| {
-        let poll = Request::get("/queue").header("host", "bench").header("wait-token", &token);
+        let poll = Request::get("/queue")
+            .header("host", "bench")
+            .header("wait-token", &token);
         Some(poll.body(Full::new(Bytes::new())).unwrap())
     })
     .await
@@ -55,7 +57,10 @@ pub async fn run() {
     let (without, with) = (median(without), median(with));
     println!("polls a second, {CONNECTIONS} connections, client beside the server:");
     println!("  embedded            {without:>10.0}");
-    println!("  PostgreSQL + Redis  {with:>10.0}   ratio {:.2}", with / without);
+    println!(
+        "  PostgreSQL + Redis  {with:>10.0}   ratio {:.2}",
+        with / without
+    );
     alone.stop().await;
     shared.stop().await;
 }

@@ -30,7 +30,11 @@ async fn service(postgres: &Postgres, redis: Option<&Redis>) -> f64 {
         settings.database_connections = CONNECTIONS;
     })
     .await;
-    seed(&server.ops, &profile(DATES, 1_000, USERS.try_into().unwrap())).await;
+    seed(
+        &server.ops,
+        &profile(DATES, 1_000, USERS.try_into().unwrap()),
+    )
+    .await;
     server.admit_everybody().await;
     let tokens: Vec<(i64, String)> = stream::iter(1..=USERS)
         .map(|id| server.registered(id))
@@ -48,7 +52,9 @@ async fn service(postgres: &Postgres, redis: Option<&Redis>) -> f64 {
         Duration::from_secs(60),
         201,
         move |at| {
-            let (user, token) = tokens.get(at % tokens.len()).filter(|_| at < SEATS as usize)?;
+            let (user, token) = tokens
+                .get(at % tokens.len())
+                .filter(|_| at < SEATS as usize)?;
             let body = format!("{{\"userId\":{user},\"seatId\":{}}}", at + 1);
             let request = Request::post("/reservations")
                 .header("host", "bench")
@@ -133,10 +139,9 @@ fn script_of(statement: &str) -> String {
 
 pub async fn run() {
     let settings = [("fsync", "on"), ("shared_buffers", "256MB")];
-    let (Some(postgres), Some(redis)) = (
-        Postgres::start_with(&settings).await,
-        Redis::start().await,
-    ) else {
+    let (Some(postgres), Some(redis)) =
+        (Postgres::start_with(&settings).await, Redis::start().await)
+    else {
         return;
     };
     let (mut alone, mut shared, mut peer) = (Vec::new(), Vec::new(), Vec::new());
@@ -148,6 +153,12 @@ pub async fn run() {
     let (alone, shared, peer) = (median(alone), median(shared), median(peer));
     println!("reservations a second, {CONNECTIONS} connections to PostgreSQL, {SEATS} seats:");
     println!("  pgbench, the same statement          {peer:>8.0}");
-    println!("  POST /reservations                   {alone:>8.0}   ratio {:.2}", alone / peer);
-    println!("  POST /reservations, locks in Redis   {shared:>8.0}   ratio {:.2}", shared / peer);
+    println!(
+        "  POST /reservations                   {alone:>8.0}   ratio {:.2}",
+        alone / peer
+    );
+    println!(
+        "  POST /reservations, locks in Redis   {shared:>8.0}   ratio {:.2}",
+        shared / peer
+    );
 }

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::flags::DataDirArg;
+use super::flags::{DataDirArg, DatabaseArg};
 use super::{FAILED, USAGE, fail, stop_requested};
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
 use crate::booking::now;
@@ -18,8 +18,8 @@ use crate::clients::ops::Ops;
 use crate::clients::{HttpSource, Secret};
 use crate::domain::Epoch;
 use crate::seeding::{self, Profile, Progress, SeedError};
-use crate::serve::ServerFile;
-use crate::settings;
+use crate::serve::{ServerFile, open_database};
+use crate::settings::{self, SecretUrl};
 use crate::store::Home;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::sqlite::Options;
@@ -34,6 +34,8 @@ pub(super) struct SeedArgs {
     replace: bool,
     #[command(flatten)]
     data_dir: DataDirArg,
+    #[command(flatten)]
+    database: DatabaseArg,
     /// Say nothing but errors
     #[arg(long, short)]
     quiet: bool,
@@ -44,18 +46,29 @@ pub(super) async fn run(args: SeedArgs) -> ExitCode {
         Ok(profile) => profile,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let dir = args.data_dir.path();
-    let outcome = match DataDir::open(&dir) {
-        Ok(held) => {
-            let home = Home::Files(Arc::new(held), Options::default());
-            directly(home, profile, &args).await
-        }
-        Err(DataDirError::InUse(_)) => through_server(&dir, &args).await,
-        Err(error) => Err(error.into()),
+    let outcome = match &args.database.database_url {
+        Some(url) => into_database(url, profile, &args).await,
+        None => into_directory(&args.data_dir.path(), profile, &args).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &format!("{error:#}")),
+    }
+}
+
+/// Servers on that database turn to the new dataset by themselves.
+async fn into_database(url: &SecretUrl, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+    directly(open_database(url).await?, profile, args).await
+}
+
+async fn into_directory(dir: &Path, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+    match DataDir::open(dir) {
+        Ok(held) => {
+            let home = Home::Files(Arc::new(held), Options::default());
+            directly(home, profile, args).await
+        }
+        Err(DataDirError::InUse(_)) => through_server(dir, args).await,
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -93,7 +106,7 @@ async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Resu
     })
     .await?;
     match loaded {
-        Ok(info) => {
+        Ok((info, _kept)) => {
             home.put_in_force(epoch).await?;
             home.sweep().await?;
             bar.done(

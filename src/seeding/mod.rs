@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub use profile::{Profile, ProfileError};
 
 use crate::domain::{ConcertId, Epoch, Timestamp};
-use crate::store::{Bulk, DatasetInfo, StoreError};
+use crate::store::{Bulk, Complete, DatasetInfo, StoreError};
 
 /// Rows made by one statement: a moment's work, so that progress moves and a stop is prompt.
 const CHUNK: u64 = 50_000;
@@ -109,7 +109,7 @@ pub fn load(
     epoch: Epoch,
     now: Timestamp,
     progress: &Progress,
-) -> Result<DatasetInfo, SeedError> {
+) -> Result<(DatasetInfo, Complete), SeedError> {
     let info = profile.info(epoch, now);
     let first_day = profile::first_day(now);
     let prices: Vec<(u32, i64)> = profile
@@ -125,8 +125,8 @@ pub fn load(
     chunks(info.seats(), progress, |from, to| {
         bulk.seats(from, to, info.seats_per_date, &prices)
     })?;
-    bulk.finish(&info)?;
-    Ok(info)
+    let complete = bulk.finish(&info)?;
+    Ok((info, complete))
 }
 
 fn chunks(

@@ -175,10 +175,10 @@ impl Datasets {
         progress: Arc<Progress>,
     ) -> anyhow::Result<()> {
         let bulk = self.home.begin(epoch).await?;
-        tokio::task::spawn_blocking(move || {
-            seeding::load(&profile, bulk, epoch, now(), &progress).map(drop)
-        })
-        .await??;
+        let loaded = tokio::task::spawn_blocking(move || {
+            seeding::load(&profile, bulk, epoch, now(), &progress)
+        });
+        let (_, _kept) = loaded.await??;
         let _changing = self.changing.lock().await;
         let world = Arc::new(self.load(epoch).await?);
         self.home.put_in_force(epoch).await?;

@@ -5,13 +5,13 @@
 //! reach them through their listeners, like anybody.
 
 mod datasets;
+mod home;
 mod parts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -24,11 +24,12 @@ use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbCon
 use crate::http;
 use crate::http::listener::{Bounds, serve};
 use crate::http::ops::{BearerToken, OpsState};
-use crate::settings::{self, ServeSettings};
-use crate::store::Home;
+use crate::settings::ServeSettings;
 use crate::store::data_dir::{DataDir, write_atomically};
+use crate::store::postgres::InUse;
 use crate::telemetry::{Logs, Metrics};
 use datasets::Datasets;
+use home::Furnished;
 use parts::Parts;
 
 /// Log records that may wait for the embedded log store.
@@ -50,7 +51,11 @@ pub struct Running {
     work: Vec<JoinHandle<()>>,
     datasets: Arc<Datasets>,
     parts: Parts,
+    _in_use: Option<InUse>,
+    _dir: Arc<DataDir>,
 }
+
+pub use home::open_database;
 
 /// Where a running server can be reached, for other commands on the same data directory
 /// (`server.json`).
@@ -73,9 +78,13 @@ impl ServerFile {
 /// A data directory that cannot be used, a damaged database, a port that is taken: each says what to
 /// do.
 pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Running> {
-    let dir = DataDir::open(&settings.data_dir)?;
-    let ops_token = settings::ops_token(&settings.data_dir).context("the operations token")?;
-    let key = settings::token_key(&settings.data_dir).context("the token key")?;
+    let Furnished {
+        home,
+        key,
+        ops_token,
+        dir,
+    } = home::furnish(&settings).await?;
+    let in_use = home.occupy(settings.redis_url.is_none()).await?;
     let api = bind(settings.api_addr, "--api-addr").await?;
     let ops = bind(settings.ops_addr, "--ops-addr").await?;
     let (api_addr, ops_addr) = (api.local_addr()?, ops.local_addr()?);
@@ -88,7 +97,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let booking = Booking::new(settings.rules, key, metrics.clone());
     let parts = Parts::new();
     let datasets = Datasets::open(
-        Home::Files(Arc::new(dir), settings.store),
+        home,
         settings.redis_url.clone(),
         Arc::clone(&booking),
         metrics.clone(),
@@ -126,6 +135,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         asked(&stop),
         booking::run_background(Arc::clone(&booking), stop.clone()),
     ));
+    work.push(tokio::spawn(Arc::clone(&datasets).follow()));
     let running = Running {
         api_addr,
         ops_addr,
@@ -145,6 +155,8 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         work,
         datasets,
         parts,
+        _in_use: in_use,
+        _dir: dir,
     };
     tracing::info!(api = %api_addr, operations = %ops_addr, data = %settings.data_dir.display(), "serving");
     Ok(running)

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use super::data_dir::{DataDir, DataDirError};
+use super::postgres::bulk::{Loaded, PgBulk};
+use super::postgres::{Database, InUse};
 use super::sqlite::bulk::BulkLoad;
 use super::sqlite::{self, Options, SqliteStore};
 use super::{DatasetInfo, Store, StoreError};
@@ -15,6 +17,8 @@ use crate::telemetry::Metrics;
 pub enum Home {
     /// A data directory that this process holds.
     Files(Arc<DataDir>, Options),
+    /// A database that several processes may share.
+    Postgres(Database),
 }
 
 /// Why a home cannot be used.
@@ -36,6 +40,7 @@ impl Home {
     pub async fn current(&self) -> Result<Option<Epoch>, HomeError> {
         match self {
             Home::Files(dir, _) => Ok(dir.current_epoch()?),
+            Home::Postgres(database) => Ok(database.current().await?),
         }
     }
 
@@ -46,6 +51,7 @@ impl Home {
     pub async fn describe(&self, epoch: Epoch) -> Result<DatasetInfo, StoreError> {
         match self {
             Home::Files(dir, _) => sqlite::describe(&dir.file_for(epoch)),
+            Home::Postgres(database) => database.describe(epoch).await,
         }
     }
 
@@ -60,6 +66,10 @@ impl Home {
                 blocking(move || SqliteStore::open(&file, options, metrics))
                     .await
                     .map(Store::Sqlite)
+            }
+            Home::Postgres(database) => {
+                let store = database.open(epoch, metrics).await?;
+                Ok(Store::Postgres(Box::new(store)))
             }
         }
     }
@@ -76,6 +86,7 @@ impl Home {
                     .await
                     .map(Bulk::Sqlite)
             }
+            Home::Postgres(database) => database.begin_bulk(epoch).await.map(Bulk::Postgres),
         }
     }
 
@@ -86,6 +97,7 @@ impl Home {
     pub async fn put_in_force(&self, epoch: Epoch) -> Result<(), HomeError> {
         match self {
             Home::Files(dir, _) => Ok(dir.put_in_force(epoch)?),
+            Home::Postgres(database) => Ok(database.put_in_force(epoch).await?),
         }
     }
 
@@ -95,8 +107,10 @@ impl Home {
     /// [`HomeError`].
     pub async fn sweep(&self) -> Result<(), HomeError> {
         match self {
-            Home::Files(dir, _) => Ok(dir.sweep()?),
+            Home::Files(dir, _) => dir.sweep()?,
+            Home::Postgres(database) => drop(database.sweep().await?),
         }
+        Ok(())
     }
 
     /// Removes what was written of a dataset that came to nothing, as far as that can be done now;
@@ -104,15 +118,29 @@ impl Home {
     pub async fn discard(&self, epoch: Epoch) {
         match self {
             Home::Files(dir, _) => dir.discard(epoch),
+            // Its transaction went with its connection.
+            Home::Postgres(_) => {}
+        }
+    }
+
+    /// Tells other processes that this one serves from here, as long as the answer is kept. `alone`:
+    /// nobody else may.
+    ///
+    /// # Errors
+    /// [`StoreError`], among them that somebody else is there.
+    pub async fn occupy(&self, alone: bool) -> Result<Option<InUse>, StoreError> {
+        match self {
+            // Who holds the directory is alone in any case.
+            Home::Files(..) => Ok(None),
+            Home::Postgres(database) if alone => database.sole_use().await.map(Some),
+            Home::Postgres(database) => database.shared_use().await.map(Some),
         }
     }
 
     /// Whether other processes may put another dataset in force.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        match self {
-            Home::Files(..) => false,
-        }
+        matches!(self, Home::Postgres(_))
     }
 
     /// What to do about a dataset in force that cannot be opened.
@@ -126,6 +154,11 @@ impl Home {
                     "{file} cannot be used; put a backup in its place, or load a new dataset with `concertctl seed --replace --data-dir {root}`"
                 )
             }
+            Home::Postgres(database) => format!(
+                "the dataset {:016x} in force in {} cannot be used; restore a backup, or load a new dataset with `concertctl seed --replace`",
+                epoch.0,
+                database.name()
+            ),
         }
     }
 
@@ -134,6 +167,7 @@ impl Home {
     pub fn place(&self) -> String {
         match self {
             Home::Files(dir, _) => dir.root().display().to_string(),
+            Home::Postgres(database) => database.name().to_owned(),
         }
     }
 }
@@ -142,16 +176,19 @@ impl Home {
 pub enum Bulk {
     /// Into a file.
     Sqlite(BulkLoad),
+    /// By COPY into a schema.
+    Postgres(PgBulk),
 }
 
 /// From which seat number on a price holds: `(up_to_number, price)`, ascending.
-pub type PriceTiers<'a> = &'a [(u32, i64)];
+pub(super) type PriceTiers<'a> = &'a [(u32, i64)];
 
 /// Calls the same function of whichever it is.
 macro_rules! each {
     ($self:ident, $bulk:ident => $call:expr) => {
         match $self {
             Bulk::Sqlite($bulk) => $call,
+            Bulk::Postgres($bulk) => $call,
         }
     };
 }
@@ -206,9 +243,21 @@ impl Bulk {
     ///
     /// # Errors
     /// [`StoreError`]; then it is of no use.
-    pub fn finish(self, info: &DatasetInfo) -> Result<(), StoreError> {
-        each!(self, bulk => bulk.finish(info))
+    pub fn finish(self, info: &DatasetInfo) -> Result<Complete, StoreError> {
+        match self {
+            Bulk::Sqlite(bulk) => bulk.finish(info).map(|()| Complete::Sqlite),
+            Bulk::Postgres(bulk) => bulk.finish(info).map(Complete::Postgres),
+        }
     }
+}
+
+/// A dataset that is complete and not in force yet: kept until it is, so that nobody sweeps it away.
+#[must_use = "once it is dropped, a dataset that is not in force may be swept away"]
+pub enum Complete {
+    /// A file of a directory that this process holds.
+    Sqlite,
+    /// A schema of a database that others may sweep.
+    Postgres(Loaded),
 }
 
 async fn blocking<T: Send + 'static>(

@@ -23,7 +23,7 @@ use crate::domain::{
 };
 pub use audit_types::{AuditCounts, Fact, SeatCounts};
 pub use backend::Store;
-pub use home::{Bulk, Home, HomeError};
+pub use home::{Bulk, Complete, Home, HomeError};
 
 /// Why the store could not do what it was asked. Refusals of the business are not errors but
 /// outcomes ([`ReserveOutcome`] and its like).

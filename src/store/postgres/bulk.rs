@@ -17,6 +17,7 @@ use super::in_use;
 use super::schema::{self, failed};
 use super::target::{Purpose, Session, Target};
 use crate::domain::{Epoch, Timestamp};
+use crate::store::home::PriceTiers;
 use crate::store::{DatasetInfo, StoreError};
 
 /// Sent in one piece.
@@ -51,9 +52,6 @@ pub struct PgBulk {
     session: Session,
     runtime: Handle,
 }
-
-/// From which seat number on a price holds: `(up_to_number, price)`, ascending.
-pub type PriceTiers<'a> = &'a [(u32, i64)];
 
 /// A dataset that is complete; as long as this is kept, no server sweeps it away.
 #[must_use = "once it is dropped, a dataset that is not in force yet may be swept away"]

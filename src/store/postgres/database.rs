@@ -17,7 +17,7 @@ use super::schema::{self, failed};
 use super::target::{Purpose, Session, Target};
 use super::{PgOptions, PgStore};
 use crate::domain::Epoch;
-use crate::store::StoreError;
+use crate::store::{DatasetInfo, StoreError};
 use crate::telemetry::Metrics;
 
 /// The tables that stand beside the datasets.
@@ -127,6 +127,18 @@ impl Database {
         let info = info.await.map_err(|fault| self.about(epoch, fault))?;
         let pool = Pool::new(&self.target, &schema, self.options, Some(metrics))?;
         Ok(PgStore::new(pool, info, in_use))
+    }
+
+    /// What a dataset consists of, without opening it for work.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn describe(&self, epoch: Epoch) -> Result<DatasetInfo, StoreError> {
+        let schema = schema::name(epoch);
+        let purpose = Purpose::Statements;
+        let session = self.target.session(&schema, purpose, &self.options).await?;
+        let info = schema::read_info(&session.client).await;
+        info.map_err(|fault| self.about(epoch, fault))
     }
 
     fn about(&self, epoch: Epoch, fault: Fault) -> StoreError {
