@@ -81,6 +81,15 @@ impl Embedded {
         self.state.registered_up_to(place);
     }
 
+    /// Takes over a place that the database gave.
+    pub fn keep(&self, user: UserId, place: Place) {
+        let mut order = self.order.lock();
+        let known = order.live.entry(user).or_insert(place);
+        *known = (*known).max(place);
+        order.last = order.last.max(place.0);
+        self.state.registered_up_to(place);
+    }
+
     /// The batch that is due at `now`, if one is: the mark to be made durable and then
     /// [`publish`](QueueState::publish)ed. Moves the due time on, so each due time is used once; batches
     /// that nobody could claim while the process was away are not made up for.

@@ -2,17 +2,19 @@
 //!
 //! Owns who stands where and who is let in; what must outlive it is handed to the store by `booking`,
 //! and comes back from there at start. [`Embedded`] serves one process from memory;
-//! [`RedisCoordination`](redis::RedisCoordination) is shared by any number of servers. Either way a poll is answered from
+//! [`RedisCoordination`] is shared by any number of servers. Either way a poll is answered from
 //! [`QueueState`], which this process keeps.
 
 mod embedded;
 pub mod locks;
+mod redis;
 pub mod state;
 
 use std::time::Duration;
 
 pub use embedded::Embedded;
 pub use locks::LockGuard;
+pub use redis::{BreakerSettings, RedisConnectError, RedisCoordination, RedisLock, RedisOptions};
 pub use state::{QueueCounts, QueueState, Standing};
 
 use crate::domain::queue::{Admission, QueueSnapshot};
@@ -70,6 +72,19 @@ pub enum SeatLock<'a> {
 pub enum Held<'a> {
     /// In this process.
     Embedded(LockGuard<'a>),
+    /// On every server.
+    Redis(RedisLock),
+}
+
+impl Held<'_> {
+    /// Grows with every lock taken: a later holder has a higher one.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        match self {
+            Held::Embedded(guard) => guard.fence,
+            Held::Redis(lock) => lock.fence,
+        }
+    }
 }
 
 /// What following the shared queue came to.
@@ -88,6 +103,8 @@ pub enum Followed {
 pub enum Coordination {
     /// One process, memory.
     Embedded(Embedded),
+    /// Any number of servers.
+    Redis(Box<RedisCoordination>),
 }
 
 impl Coordination {
@@ -96,6 +113,7 @@ impl Coordination {
     pub fn state(&self) -> &QueueState {
         match self {
             Coordination::Embedded(embedded) => &embedded.state,
+            Coordination::Redis(redis) => &redis.state,
         }
     }
 
@@ -104,6 +122,7 @@ impl Coordination {
     pub fn backend(&self) -> &'static str {
         match self {
             Coordination::Embedded(_) => "embedded",
+            Coordination::Redis(_) => "redis",
         }
     }
 
@@ -112,6 +131,7 @@ impl Coordination {
     pub fn is_available(&self) -> bool {
         match self {
             Coordination::Embedded(_) => true,
+            Coordination::Redis(redis) => redis.is_available(),
         }
     }
 
@@ -120,6 +140,7 @@ impl Coordination {
     pub fn follow_every(&self) -> Option<Duration> {
         match self {
             Coordination::Embedded(_) => None,
+            Coordination::Redis(redis) => Some(redis.follow_every()),
         }
     }
 
@@ -127,6 +148,7 @@ impl Coordination {
     pub async fn follow(&self) -> Followed {
         match self {
             Coordination::Embedded(_) => Followed::UpToDate,
+            Coordination::Redis(redis) => redis.follow().await,
         }
     }
 
@@ -134,9 +156,10 @@ impl Coordination {
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn restore(&self, _snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
+    pub async fn restore(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
         match self {
             Coordination::Embedded(_) => Ok(()),
+            Coordination::Redis(redis) => redis.restore(snapshot).await,
         }
     }
 
@@ -153,6 +176,7 @@ impl Coordination {
             Coordination::Embedded(embedded) => {
                 embedded.register(user, now).map_err(RegisterError::Already)
             }
+            Coordination::Redis(redis) => redis.register(user, now).await,
         }
     }
 
@@ -160,6 +184,7 @@ impl Coordination {
     pub async fn abandon(&self, user: UserId, registration: Registration) {
         match self {
             Coordination::Embedded(embedded) => embedded.abandon(user, registration),
+            Coordination::Redis(redis) => redis.abandon(user, registration).await,
         }
     }
 
@@ -167,6 +192,16 @@ impl Coordination {
     pub async fn raise(&self, place: Place) {
         match self {
             Coordination::Embedded(embedded) => embedded.raise(place),
+            Coordination::Redis(redis) => redis.raise(place).await,
+        }
+    }
+
+    /// Takes over a place that the database gave, being asked while the shared queue did not answer:
+    /// from now on it is the one where `user` stands.
+    pub async fn keep(&self, user: UserId, place: Place) {
+        match self {
+            Coordination::Embedded(embedded) => embedded.keep(user, place),
+            Coordination::Redis(redis) => redis.keep(user, place).await,
         }
     }
 
@@ -174,6 +209,7 @@ impl Coordination {
     pub async fn end(&self, place: Place) {
         match self {
             Coordination::Embedded(embedded) => embedded.state.end(place),
+            Coordination::Redis(redis) => redis.end(place).await,
         }
     }
 
@@ -184,6 +220,7 @@ impl Coordination {
     pub async fn claim(&self, now: Timestamp) -> Result<Option<Claim>, Unavailable> {
         match self {
             Coordination::Embedded(embedded) => Ok(embedded.take_due(now)),
+            Coordination::Redis(redis) => redis.claim().await,
         }
     }
 
@@ -198,6 +235,7 @@ impl Coordination {
                 embedded.state.publish(claim.mark, claim.at);
                 Ok(true)
             }
+            Coordination::Redis(redis) => redis.publish(claim).await,
         }
     }
 
@@ -205,6 +243,7 @@ impl Coordination {
     pub async fn put_back(&self, claim: Claim, pause: Duration) {
         match self {
             Coordination::Embedded(embedded) => embedded.put_back(claim.at, pause),
+            Coordination::Redis(redis) => redis.put_back(claim, pause).await,
         }
     }
 
@@ -212,6 +251,7 @@ impl Coordination {
     pub async fn set_admission(&self, admission: Admission, now: Timestamp) {
         match self {
             Coordination::Embedded(embedded) => embedded.state.set_admission(admission, now),
+            Coordination::Redis(redis) => redis.set_admission(admission, now).await,
         }
     }
 
@@ -222,6 +262,7 @@ impl Coordination {
                 Some(guard) => SeatLock::Held(Held::Embedded(guard)),
                 None => SeatLock::Busy,
             },
+            Coordination::Redis(redis) => redis.try_lock(seat).await,
         }
     }
 }

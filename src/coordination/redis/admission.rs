@@ -1,0 +1,126 @@
+//! Admission: which server lets the next batch in, and when.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::RedisCoordination;
+use super::scripts::{self, call};
+use crate::coordination::{Claim, Unavailable};
+use crate::domain::queue::Admission;
+use crate::domain::{Place, Timestamp};
+
+/// Ended places are forgotten when they have expired for this long: servers' clocks may differ.
+const CLOCKS_DIFFER_BY: i64 = 60_000;
+
+impl RedisCoordination {
+    /// The batch that is due, if one is; of all servers one gets it.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn claim(&self) -> Result<Option<Claim>, Unavailable> {
+        if !self.is_available() {
+            return Err(Unavailable);
+        }
+        // Redis said how long there is nothing to claim: whoever asks in a loop need not ask it.
+        if Instant::now() < *self.claim_after.lock() {
+            return Ok(None);
+        }
+        let id: u64 = rand::random();
+        let keys = &self.keys;
+        let mut claim = call(&scripts::CLAIM, &[&keys.ready, &keys.queue]);
+        claim
+            .arg(id)
+            .arg(millis(self.options.claim_lease))
+            .arg(self.deadline());
+        type Answer = (String, u64, Option<u64>, i64, Option<i64>);
+        let (_, first, mark, now, due): Answer = self.ask(&claim).await?;
+        self.set_due(due);
+        let Some(mark) = mark else {
+            // Not longer than until this server hears of changed settings.
+            let wait = Duration::from_millis(first).min(self.options.follow_every);
+            *self.claim_after.lock() = Instant::now() + wait;
+            return Ok(None);
+        };
+        Ok(Some(Claim {
+            from: Place(first),
+            mark: Place(mark),
+            at: Timestamp(now),
+            id,
+        }))
+    }
+
+    /// Lets a claimed batch in; it is durable by now. `false`: the claim had run out and the batch is
+    /// somebody else's.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; it is tried again in the background.
+    pub async fn publish(&self, claim: Claim) -> Result<bool, Unavailable> {
+        let keys = &self.keys;
+        let mut publish = call(
+            &scripts::PUBLISH,
+            &[&keys.ready, &keys.queue, &keys.batches, &keys.ended],
+        );
+        let long_ago = Timestamp(claim.at.0.saturating_sub(CLOCKS_DIFFER_BY));
+        publish
+            .arg(claim.id)
+            .arg(claim.mark.0)
+            .arg(claim.at.0)
+            .arg(self.state.expired_up_to(long_ago).0);
+        let told: Result<(String,), Unavailable> = self.ask(&publish).await;
+        let Ok((outcome,)) = told else {
+            self.unsent.lock().batch = Some(claim);
+            return Err(Unavailable);
+        };
+        // Batches come in order that way, whoever published the one before.
+        let _: Result<(), Unavailable> = self.pull().await;
+        Ok(outcome == "ok")
+    }
+
+    /// Puts back a claimed batch that could not be made durable, to be tried again after `pause`.
+    pub async fn put_back(&self, claim: Claim, pause: Duration) {
+        let keys = &self.keys;
+        let mut put_back = call(&scripts::PUT_BACK, &[&keys.ready, &keys.queue]);
+        put_back.arg(claim.id).arg(millis(pause));
+        // Not told, the claim runs out by itself.
+        let told: Result<(String, Option<i64>), Unavailable> = self.ask(&put_back).await;
+        if let Ok((_, due @ Some(_))) = told {
+            self.set_due(due);
+        }
+    }
+
+    /// Puts admission settings in force on every server. They are durable by now.
+    pub async fn set_admission(&self, admission: Admission, now: Timestamp) {
+        self.state.set_admission(admission, now);
+        let opens = admission.opens_at.map(|at| at.0.to_string());
+        let keys = &self.keys;
+        let mut set = call(&scripts::SET_ADMISSION, &[&keys.ready, &keys.queue]);
+        set.arg(admission.batch)
+            .arg(admission.every_ms)
+            .arg(u8::from(admission.paused))
+            .arg(opens.unwrap_or_default())
+            .arg(self.deadline());
+        let told: Result<(String, Option<u64>), Unavailable> = self.ask(&set).await;
+        match told {
+            Ok((_, Some(changes))) => self.follower.lock().knows_changes(changes),
+            // The restoration that this asks for reads them from the database.
+            _ => self.wish(),
+        }
+        *self.claim_after.lock() = Instant::now();
+    }
+
+    /// Notes when the next batch is due, by this server's clock.
+    pub(super) fn set_due(&self, due: Option<i64>) {
+        let ahead = self.clock.ahead(Instant::now(), wall_clock());
+        let due = due.map(|due| Timestamp(due.saturating_sub(ahead)));
+        *self.state.next_due.lock() = due;
+    }
+}
+
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let millis = since.unwrap_or_default().as_millis();
+    Timestamp(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,237 @@
+//! A circuit breaker: after a few failures nobody asks any more, until a probe has gone well.
+//!
+//! Owns the decision only; time and chance are passed in.
+
+use std::time::{Duration, Instant};
+
+/// When a breaker opens, and when it is probed.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerSettings {
+    /// Time-outs in a row that open it.
+    pub failures: u32,
+    /// Until the first probe; doubles with every probe that fails.
+    pub pause: Duration,
+    /// The pause grows no further.
+    pub longest_pause: Duration,
+    /// A breaker that opens again sooner than this after it closed goes on with its longer pauses.
+    pub steady: Duration,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        BreakerSettings {
+            // A lone time-out is a hiccup; five in a row are not, and come within one time-out under
+            // load.
+            failures: 5,
+            // Soon enough that a quick restart is hardly noticed.
+            pause: Duration::from_millis(200),
+            // A restoration may follow each probe: not more often than this while Redis is unsteady.
+            longest_pause: Duration::from_secs(5),
+            steady: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No answer in time: it may be a hiccup.
+    TimedOut,
+    /// The connection broke, or the answer is an error: the next call would fare no better.
+    Broken,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Closed {
+        failures: u32,
+        since: Instant,
+    },
+    Open {
+        until: Instant,
+    },
+    /// A probe is under way; should it never come back, another may go at `until`.
+    HalfOpen {
+        until: Instant,
+    },
+}
+
+/// The state of one breaker.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    settings: BreakerSettings,
+    phase: Phase,
+    /// Pauses in a row.
+    pauses: u32,
+}
+
+impl Breaker {
+    /// One that wants to be probed at once.
+    pub(super) fn open(settings: BreakerSettings, now: Instant) -> Breaker {
+        Breaker {
+            settings,
+            phase: Phase::Open { until: now },
+            pauses: 0,
+        }
+    }
+
+    /// Notes an answer.
+    pub(super) fn succeeded(&mut self) {
+        if let Phase::Closed { failures, .. } = &mut self.phase {
+            *failures = 0;
+        }
+    }
+
+    /// Notes a failed call; `true` when it opens the breaker. `chance` in 0..1 spreads the probes of
+    /// several servers.
+    pub(super) fn failed(&mut self, failure: Failure, now: Instant, chance: f64) -> bool {
+        let Phase::Closed { failures, since } = &mut self.phase else {
+            return false;
+        };
+        *failures += 1;
+        if failure == Failure::TimedOut && *failures < self.settings.failures {
+            return false;
+        }
+        if now.saturating_duration_since(*since) >= self.settings.steady {
+            self.pauses = 0;
+        }
+        self.pause(now, chance);
+        true
+    }
+
+    /// Whether a probe may be made now; the one who is told so makes it, within `longest`.
+    pub(super) fn may_probe(&mut self, now: Instant, longest: Duration) -> bool {
+        match self.phase {
+            Phase::Open { until } | Phase::HalfOpen { until } if until <= now => {
+                self.phase = Phase::HalfOpen {
+                    until: now + longest,
+                };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Closes it, or keeps it open for another pause.
+    pub(super) fn probed(&mut self, went_well: bool, now: Instant, chance: f64) {
+        if went_well {
+            self.phase = Phase::Closed {
+                failures: 0,
+                since: now,
+            };
+        } else {
+            self.pause(now, chance);
+        }
+    }
+
+    fn pause(&mut self, now: Instant, chance: f64) {
+        let doubled = self.settings.pause.saturating_mul(1 << self.pauses.min(16));
+        self.pauses = self.pauses.saturating_add(1);
+        let longest = doubled.min(self.settings.longest_pause);
+        self.phase = Phase::Open {
+            until: now + longest.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0)),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROBE: Duration = Duration::from_secs(2);
+
+    fn settings() -> BreakerSettings {
+        BreakerSettings {
+            failures: 3,
+            pause: Duration::from_millis(100),
+            longest_pause: Duration::from_millis(1_000),
+            steady: Duration::from_secs(30),
+        }
+    }
+
+    fn closed(now: Instant) -> Breaker {
+        let mut breaker = Breaker::open(settings(), now);
+        assert!(breaker.may_probe(now, PROBE));
+        breaker.probed(true, now, 1.0);
+        breaker
+    }
+
+    #[test]
+    fn it_opens_after_so_many_time_outs_in_a_row_and_not_before() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        assert!(!breaker.failed(Failure::TimedOut, now, 1.0));
+        assert!(!breaker.failed(Failure::TimedOut, now, 1.0));
+        breaker.succeeded();
+        assert!(!breaker.failed(Failure::TimedOut, now, 1.0));
+        assert!(!breaker.failed(Failure::TimedOut, now, 1.0));
+        assert!(breaker.failed(Failure::TimedOut, now, 1.0));
+        assert!(
+            !breaker.failed(Failure::TimedOut, now, 1.0),
+            "those under way when it opened do not open it again"
+        );
+    }
+
+    #[test]
+    fn a_broken_connection_opens_it_at_once() {
+        let now = Instant::now();
+        assert!(closed(now).failed(Failure::Broken, now, 1.0));
+    }
+
+    #[test]
+    fn one_probe_goes_after_the_pause_and_decides() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        assert!(breaker.failed(Failure::Broken, now, 1.0));
+        let before = now + Duration::from_millis(99);
+        let after = now + Duration::from_millis(100);
+        assert!(!breaker.may_probe(before, PROBE));
+        assert!(breaker.may_probe(after, PROBE));
+        assert!(!breaker.may_probe(after, PROBE), "one at a time");
+        assert!(breaker.may_probe(after + PROBE, PROBE), "one that is lost");
+        breaker.probed(true, after, 1.0);
+        assert!(
+            !breaker.may_probe(after + PROBE, PROBE),
+            "closed: none wanted"
+        );
+    }
+
+    fn pause_of(breaker: &mut Breaker, from: Instant) -> u64 {
+        let found = (0..10_000).find(|ms| {
+            let mut copy = Breaker {
+                settings: breaker.settings,
+                phase: breaker.phase,
+                pauses: breaker.pauses,
+            };
+            copy.may_probe(from + Duration::from_millis(*ms), PROBE)
+        });
+        found.expect("probed at last")
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_chance_shortens_them_by_half_at_most() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        assert!(breaker.failed(Failure::Broken, now, 0.0));
+        assert_eq!(pause_of(&mut breaker, now), 50);
+        let expected = [200, 400, 800, 1_000, 1_000];
+        for pause in expected {
+            breaker.probed(false, now, 1.0);
+            assert_eq!(pause_of(&mut breaker, now), pause);
+        }
+    }
+
+    #[test]
+    fn one_that_opens_again_soon_goes_on_with_its_longer_pauses() {
+        let now = Instant::now();
+        let mut breaker = closed(now);
+        assert!(breaker.failed(Failure::Broken, now, 1.0));
+        breaker.probed(true, now, 1.0);
+        assert!(breaker.failed(Failure::Broken, now, 1.0));
+        assert_eq!(pause_of(&mut breaker, now), 200);
+        breaker.probed(true, now, 1.0);
+        let later = now + Duration::from_secs(30);
+        assert!(breaker.failed(Failure::Broken, later, 1.0));
+        assert_eq!(pause_of(&mut breaker, later), 100);
+    }
+}

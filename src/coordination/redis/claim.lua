@@ -1,0 +1,54 @@
+-- Gives the batch that is due to the one who asks first, for as long as the lease lasts. Due times go
+-- by this server's clock. Each is used once: batches that nobody claimed are not made up for.
+--
+-- KEYS    ready, queue
+-- ARGV    id of the claim; lease (ms); the latest time to run (ms)
+-- Answer  {"claim", from, mark, now, next due}, {"wait", at most so many ms, nil, now, due or nil},
+--         {"empty"}, {"late"}
+--
+-- Run late it would hold up admission for a lease that nobody uses: so it is not run late.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[3]) then
+  return {'late', false, false, now, false}
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return {'empty', false, false, now, false}
+end
+local asked = {'opens', 'paused', 'every', 'batch', 'due', 'mark', 'seq', 'claim', 'claim_until'}
+local queue = redis.call('HMGET', KEYS[2], unpack(asked))
+local opens, due = tonumber(queue[1]), tonumber(queue[5])
+if queue[2] == '1' or not opens or opens > now then
+  return {'wait', 1000, false, now, queue[5]}
+end
+local every, lease = tonumber(queue[3]), tonumber(ARGV[2])
+if queue[8] then
+  local left = tonumber(queue[9]) - now
+  -- More than a lease is left only when the clock was set back.
+  if left > 0 and left <= lease then
+    return {'wait', left, false, now, queue[5]}
+  end
+  -- The claim ran out: its batch is still due, and the due time has moved on already.
+  if not due or due <= now then
+    due = now + every
+  end
+else
+  -- Never further off than one interval, so that a clock set back does not stop admission.
+  local at = math.min(math.max(due or opens, opens), now + every)
+  if now < at then
+    return {'wait', at - now, false, now, at}
+  end
+  due = at + every
+  if due <= now then
+    due = now + every
+  end
+end
+redis.call('HSET', KEYS[2], 'due', due)
+local from = tonumber(queue[6]) or 0
+local mark = math.min(from + tonumber(queue[4]), tonumber(queue[7]) or 0)
+if mark <= from then
+  redis.call('HDEL', KEYS[2], 'claim', 'claim_until')
+  return {'wait', due - now, false, now, due}
+end
+redis.call('HSET', KEYS[2], 'claim', ARGV[1], 'claim_until', now + lease)
+return {'claim', from, mark, now, due}

@@ -1,0 +1,171 @@
+//! A connection to Redis behind a circuit breaker.
+//!
+//! Owns the connection: whoever calls gets an answer within the time given or learns that there is
+//! none. A call never connects; [`Link::revive`] does, asked from the background. So a Redis that
+//! hangs costs the callers nothing once the breaker is open. A connection that failed is thrown away,
+//! never mended: a new one means that data may have been lost meanwhile, which
+//! [`breaks`](Link::breaks) tells.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, RedisError, ScriptInvocation};
+
+use super::breaker::{Breaker, BreakerSettings, Failure};
+use super::clock::Clock;
+use super::nodes::{Connected, Nodes, RedisConnectError};
+use crate::coordination::Unavailable;
+use crate::domain::Timestamp;
+
+/// A connection that comes and goes.
+pub(super) struct Link {
+    /// For the log: what is away with it.
+    purpose: &'static str,
+    nodes: Arc<Nodes>,
+    clock: Arc<Clock>,
+    /// There while the breaker is closed.
+    connection: ArcSwapOption<MultiplexedConnection>,
+    breaker: Mutex<Breaker>,
+    breaks: AtomicU64,
+    /// Why the last call failed.
+    trouble: Mutex<String>,
+    /// A probe must be answered within this.
+    probe_within: Duration,
+    /// No probe takes longer, connecting included.
+    probe_longest: Duration,
+}
+
+impl Link {
+    /// A link that is down until it is [revived](Link::revive).
+    pub(super) fn new(
+        purpose: &'static str,
+        nodes: Arc<Nodes>,
+        clock: Arc<Clock>,
+        breaker: BreakerSettings,
+        probe_within: Duration,
+    ) -> Link {
+        Link {
+            purpose,
+            nodes,
+            clock,
+            connection: ArcSwapOption::empty(),
+            breaker: Mutex::new(Breaker::open(breaker, Instant::now())),
+            breaks: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            probe_within,
+            probe_longest: Duration::from_secs(10),
+        }
+    }
+
+    /// Whether calls are made.
+    pub(super) fn is_up(&self) -> bool {
+        self.connection.load().is_some()
+    }
+
+    /// How many connections were given up. While this stays, no data was lost.
+    pub(super) fn breaks(&self) -> u64 {
+        self.breaks.load(Ordering::Acquire)
+    }
+
+    /// Why the last call that failed did so.
+    pub(super) fn trouble(&self) -> String {
+        self.trouble.lock().clone()
+    }
+
+    /// Runs a script, once at most.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        call: &ScriptInvocation<'_>,
+        within: Duration,
+    ) -> Result<T, Unavailable> {
+        let connection = self.connection.load_full().ok_or(Unavailable)?;
+        let mut pipe = MultiplexedConnection::clone(&connection);
+        match tokio::time::timeout(within, call.invoke_async(&mut pipe)).await {
+            Ok(Ok(answer)) => {
+                self.breaker.lock().succeeded();
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                self.failed(&connection, Failure::Broken, &error.to_string());
+                Err(Unavailable)
+            }
+            Err(_) => {
+                self.failed(&connection, Failure::TimedOut, "no answer in time");
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// Connects if it is down and the time for another try has come; whether it is up now.
+    pub(super) async fn revive(&self) -> bool {
+        if self.is_up() {
+            return true;
+        }
+        let may_probe = self
+            .breaker
+            .lock()
+            .may_probe(Instant::now(), self.probe_longest);
+        may_probe && self.connect().await.is_ok()
+    }
+
+    /// Connects now, and tells why if that fails.
+    pub(super) async fn connect(&self) -> Result<Option<String>, RedisConnectError> {
+        let probed = self.probe().await;
+        // The one lock orders the phase and the connection.
+        let mut breaker = self.breaker.lock();
+        breaker.probed(probed.is_ok(), Instant::now(), rand::random());
+        match probed {
+            Ok(connected) => {
+                self.connection.store(Some(Arc::new(connected.connection)));
+                Ok(connected.evicts)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no connection for the {}", self.purpose);
+                Err(error)
+            }
+        }
+    }
+
+    async fn probe(&self) -> Result<Connected, RedisConnectError> {
+        let mut connected = self.nodes.connect().await?;
+        let time = redis::cmd("TIME");
+        let asking = time.query_async(&mut connected.connection);
+        let refused = |error: String| RedisConnectError::Refused {
+            at: self.nodes.name(),
+            error,
+        };
+        let asked: Result<Result<(i64, i64), RedisError>, _> =
+            tokio::time::timeout(self.probe_within, asking).await;
+        match asked {
+            Ok(Ok((seconds, micros))) => {
+                let time = Timestamp(seconds * 1_000 + micros / 1_000);
+                self.clock.heard(time, Instant::now());
+                Ok(connected)
+            }
+            Ok(Err(error)) => Err(refused(error.to_string())),
+            Err(_) => Err(RedisConnectError::TimedOut {
+                at: self.nodes.name(),
+                within: self.probe_within,
+            }),
+        }
+    }
+
+    fn failed(&self, connection: &Arc<MultiplexedConnection>, failure: Failure, why: &str) {
+        why.clone_into(&mut self.trouble.lock());
+        let mut breaker = self.breaker.lock();
+        let current = self.connection.load();
+        let is_current = current
+            .as_ref()
+            .is_some_and(|it| Arc::ptr_eq(it, connection));
+        // What comes late from a connection given up says nothing of the present one.
+        if is_current && breaker.failed(failure, Instant::now(), rand::random()) {
+            self.breaks.fetch_add(1, Ordering::AcqRel);
+            self.connection.store(None);
+            tracing::warn!(why, "Redis is given up for the {}", self.purpose);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+-- Tries the lock of a seat. The lock holds its fencing value and the token of its holder.
+--
+-- KEYS    lock, fence
+-- ARGV    token; how long it lasts (ms); the latest time to run (ms)
+-- Answer  {"held", fencing value}, {"busy", nil}, {"late", nil}
+--
+-- Run late it would lock a seat for nobody: so it is not run late.
+local time = redis.call('TIME')
+if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then
+  return {'late', false}
+end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  return {'busy', false}
+end
+local fence = redis.call('INCR', KEYS[2])
+if fence == 1 then
+  -- A new counter goes on above what an earlier one, lost with its data, has given.
+  fence = time[1] * 1000000 + time[2]
+  redis.call('SET', KEYS[2], string.format('%.0f', fence))
+end
+redis.call('SET', KEYS[1], string.format('%.0f', fence) .. ':' .. ARGV[1], 'NX', 'PX', ARGV[2])
+return {'held', fence}

@@ -1,0 +1,139 @@
+//! Seat locks that span all servers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::clock::Clock;
+use super::link::Link;
+use super::scripts::{self, Keys, call};
+use crate::domain::SeatId;
+
+/// All seat locks, as one server sees them.
+pub(super) struct Locks {
+    shared: Arc<Shared>,
+    clock: Arc<Clock>,
+    /// Tells this server's tokens from those of others.
+    server: u64,
+    tries: AtomicU64,
+    ttl: Duration,
+}
+
+/// What a lock needs when it is released.
+struct Shared {
+    link: Link,
+    keys: Arc<Keys>,
+    within: Duration,
+}
+
+/// What became of trying a lock.
+pub(super) enum Tried {
+    Held(RedisLock),
+    Busy,
+    Unavailable,
+}
+
+/// A held lock; released in the background when dropped.
+pub struct RedisLock {
+    shared: Arc<Shared>,
+    key: String,
+    token: String,
+    /// Grows with every lock taken: a later holder has a higher one.
+    pub fence: u64,
+}
+
+impl Locks {
+    pub(super) fn new(
+        link: Link,
+        clock: Arc<Clock>,
+        keys: Arc<Keys>,
+        ttl: Duration,
+        within: Duration,
+    ) -> Locks {
+        Locks {
+            shared: Arc::new(Shared { link, keys, within }),
+            clock,
+            server: rand::random(),
+            tries: AtomicU64::new(0),
+            ttl,
+        }
+    }
+
+    /// Has the connection made anew if it is time, without waiting for it.
+    pub(super) fn revive(&self) {
+        if !self.shared.link.is_up() {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move { shared.link.revive().await });
+        }
+    }
+
+    /// Connects now.
+    pub(super) async fn connect(&self) -> bool {
+        self.shared.link.connect().await.is_ok()
+    }
+
+    /// Tries the lock of `seat`, in one round trip.
+    pub(super) async fn try_lock(&self, seat: SeatId) -> Tried {
+        if !self.shared.link.is_up() {
+            return Tried::Unavailable;
+        }
+        let Shared { link, keys, within } = &*self.shared;
+        let number = self.tries.fetch_add(1, Ordering::Relaxed);
+        let mut lock = RedisLock {
+            shared: Arc::clone(&self.shared),
+            key: keys.lock(seat),
+            token: format!("{:016x}.{number}", self.server),
+            fence: 0,
+        };
+        let mut trying = call(&scripts::LOCK, &[&lock.key, &keys.fence]);
+        trying
+            .arg(&lock.token)
+            .arg(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX))
+            .arg(self.clock.deadline(Instant::now(), *within));
+        let answer: Result<(String, Option<u64>), _> = link.run(&trying, *within).await;
+        match answer {
+            Ok((said, Some(fence))) if said == "held" => {
+                lock.fence = fence;
+                Tried::Held(lock)
+            }
+            Ok((said, _)) => {
+                lock.forget();
+                match said.as_str() {
+                    "busy" => Tried::Busy,
+                    _ => Tried::Unavailable,
+                }
+            }
+            // It may have been taken all the same: dropping it here gives it back.
+            Err(_) => Tried::Unavailable,
+        }
+    }
+}
+
+impl RedisLock {
+    /// There is nothing to release.
+    fn forget(mut self) {
+        self.token.clear();
+    }
+}
+
+impl Drop for RedisLock {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return; // It runs out by itself.
+        };
+        if self.token.is_empty() || !self.shared.link.is_up() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let (key, token) = (
+            std::mem::take(&mut self.key),
+            std::mem::take(&mut self.token),
+        );
+        runtime.spawn(async move {
+            let mut release = call(&scripts::UNLOCK, &[&key]);
+            release.arg(token);
+            // What is not released now runs out by itself.
+            let _: Result<(String,), _> = shared.link.run(&release, shared.within).await;
+        });
+    }
+}

@@ -1,0 +1,423 @@
+//! Where Redis is: URLs, and a connection to the node that holds our keys.
+//!
+//! All keys of a queue share one hash tag, so one node of a cluster holds them all, and a plain
+//! connection to that node is all that is needed. When the node or the slot moves, the connection
+//! breaks or answers with an error; then the nodes are asked anew. Nothing is redirected or repeated
+//! behind our back, so every call is sent once at most, and every loss of a connection is seen.
+
+use std::time::Duration;
+
+use futures_util::future::select_ok;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, Value,
+};
+
+/// Oldest version that is known to work; the scripts need what it is told of their effects since 5,
+/// and lines before this one get no fixes any more.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// Calls that wait to be written; each caller gives up after its own time.
+const WAITING_TO_BE_WRITTEN: usize = 1_024;
+
+/// Why there is no connection to Redis. No message contains a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedisConnectError {
+    /// A URL cannot be used.
+    #[error(
+        "Redis URL number {which} cannot be used: {why}; it looks like redis://[[user]:password@]host[:port][/database]"
+    )]
+    Url {
+        /// Which one, from 1.
+        which: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A URL asks for TLS.
+    #[error(
+        "Redis URL number {which} asks for TLS, which this program is built without; use redis:// in a network you trust or through a TLS tunnel"
+    )]
+    Tls {
+        /// Which one, from 1.
+        which: usize,
+    },
+    /// Nobody is there.
+    #[error("Redis at {at} cannot be reached: {why}")]
+    Unreachable {
+        /// Host and port.
+        at: String,
+        /// What the system says.
+        why: String,
+    },
+    /// Somebody is there and says nothing.
+    #[error("Redis at {at} did not answer within {} ms", within.as_millis())]
+    TimedOut {
+        /// Host and port.
+        at: String,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// No password was given.
+    #[error("Redis at {at} asks for a password: give it in the URL, redis://:password@host")]
+    PasswordNeeded {
+        /// Host and port.
+        at: String,
+    },
+    /// The password was given and is wrong.
+    #[error("Redis at {at} refuses the user or the password of the URL")]
+    PasswordWrong {
+        /// Host and port.
+        at: String,
+    },
+    /// Several URLs, but no cluster.
+    #[error(
+        "Redis at {at} is not a node of a cluster, but several URLs were given; give one URL, or nodes of one cluster"
+    )]
+    NotACluster {
+        /// Host and port.
+        at: String,
+    },
+    /// A node of a cluster that nobody runs as a whole.
+    #[error("the Redis cluster of {at} has no node in charge of hash slot {slot}")]
+    NobodyInCharge {
+        /// Host and port of the node asked.
+        at: String,
+        /// The slot of our keys.
+        slot: u16,
+    },
+    /// A Sentinel.
+    #[error("{at} is a Redis Sentinel, which holds no data; give the address of Redis itself")]
+    Sentinel {
+        /// Host and port.
+        at: String,
+    },
+    /// A replica.
+    #[error("Redis at {at} is a read-only replica; give the address of its master")]
+    Replica {
+        /// Host and port.
+        at: String,
+    },
+    /// An old version.
+    #[error("Redis at {at} is version {found}; {}.{} or later is needed", OLDEST.0, OLDEST.1)]
+    TooOld {
+        /// Host and port.
+        at: String,
+        /// What it says it is.
+        found: String,
+    },
+    /// It answers with an error.
+    #[error("Redis at {at} answers: {error}")]
+    Refused {
+        /// Host and port.
+        at: String,
+        /// The answer.
+        error: String,
+    },
+}
+
+impl RedisConnectError {
+    /// Whether it may pass without anybody changing a setting.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            RedisConnectError::Unreachable { .. }
+                | RedisConnectError::TimedOut { .. }
+                | RedisConnectError::NobodyInCharge { .. }
+                | RedisConnectError::Refused { .. }
+        )
+    }
+}
+
+/// A connection, and what is remarkable about its other end.
+pub(super) struct Connected {
+    pub(super) connection: MultiplexedConnection,
+    /// The policy by which keys of any kind are thrown away when memory runs out, if one is set.
+    pub(super) evicts: Option<String>,
+}
+
+/// The nodes given, any of which leads to the one that holds our keys.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    given: Vec<ConnectionInfo>,
+    /// A key of ours: all are in one slot.
+    key: String,
+    within: Duration,
+}
+
+impl Nodes {
+    /// Reads URLs with commas between them.
+    pub(super) fn parse(
+        urls: &str,
+        key: String,
+        within: Duration,
+    ) -> Result<Nodes, RedisConnectError> {
+        let given = urls.split(',').map(str::trim).enumerate();
+        let given = given.map(|(at, url)| parse_url(at + 1, url));
+        Ok(Nodes {
+            given: given.collect::<Result<_, _>>()?,
+            key,
+            within,
+        })
+    }
+
+    /// The addresses given, for messages.
+    pub(super) fn name(&self) -> String {
+        let addrs = self.given.iter().map(|node| node.addr().to_string());
+        addrs.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Connects to the node that holds our keys.
+    pub(super) async fn connect(&self) -> Result<Connected, RedisConnectError> {
+        let tries = self.given.iter().map(|node| Box::pin(self.reach(node)));
+        let (reached, _) = select_ok(tries).await?;
+        Ok(reached)
+    }
+
+    /// Connects to the node that holds our keys, by way of `node`.
+    async fn reach(&self, node: &ConnectionInfo) -> Result<Connected, RedisConnectError> {
+        let at = node.addr().to_string();
+        let (mut connection, info) = self.open(node).await?;
+        if info.mode == "cluster" {
+            let owner = self.within(&at, self.owner(&mut connection, node)).await?;
+            if owner != *node.addr() {
+                let owner = node.clone().set_addr(owner);
+                let (connection, info) = self.open(&owner).await?;
+                return Ok(info.connected(connection));
+            }
+        } else if self.given.len() > 1 {
+            return Err(RedisConnectError::NotACluster { at });
+        } else if info.replica {
+            return Err(RedisConnectError::Replica { at });
+        }
+        Ok(info.connected(connection))
+    }
+
+    async fn open(
+        &self,
+        node: &ConnectionInfo,
+    ) -> Result<(MultiplexedConnection, Info), RedisConnectError> {
+        let at = node.addr().to_string();
+        let opening = async {
+            let client = Client::open(node.clone()).map_err(|error| explain(&at, &error))?;
+            // Each call brings its own time-out.
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None)
+                .set_pipeline_buffer_size(WAITING_TO_BE_WRITTEN);
+            let connection = client.get_multiplexed_async_connection_with_config(&config);
+            let mut connection = connection.await.map_err(|error| explain(&at, &error))?;
+            let info = redis::cmd("INFO").query_async(&mut connection).await;
+            let info: String = info.map_err(|error| explain(&at, &error))?;
+            Ok((connection, Info::parse(&at, &info)?))
+        };
+        self.within(&at, opening).await
+    }
+
+    /// The address of the node in charge of our keys.
+    async fn owner(
+        &self,
+        connection: &mut MultiplexedConnection,
+        asked: &ConnectionInfo,
+    ) -> Result<ConnectionAddr, RedisConnectError> {
+        let at = asked.addr().to_string();
+        let mut slot = redis::cmd("CLUSTER");
+        slot.arg("KEYSLOT").arg(&self.key);
+        let slot: u16 = slot
+            .query_async(connection)
+            .await
+            .map_err(|error| explain(&at, &error))?;
+        let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER")
+            .arg("SLOTS")
+            .query_async(connection)
+            .await
+            .map_err(|error| explain(&at, &error))?;
+        let owner = ranges.iter().find_map(|range| owner_of(range, slot));
+        match (owner, asked.addr()) {
+            // A node that does not know its own address says nothing: it is the one that was asked.
+            (Some((host, port)), ConnectionAddr::Tcp(own, _)) if host.is_empty() => {
+                Ok(ConnectionAddr::Tcp(own.clone(), port))
+            }
+            (Some((host, port)), _) => Ok(ConnectionAddr::Tcp(host, port)),
+            (None, _) => Err(RedisConnectError::NobodyInCharge { at, slot }),
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        at: &str,
+        work: impl Future<Output = Result<T, RedisConnectError>>,
+    ) -> Result<T, RedisConnectError> {
+        let ended = tokio::time::timeout(self.within, work).await;
+        ended.unwrap_or_else(|_| {
+            Err(RedisConnectError::TimedOut {
+                at: at.to_owned(),
+                within: self.within,
+            })
+        })
+    }
+}
+
+/// Host and port of the master of a range of `CLUSTER SLOTS` that contains `slot`.
+fn owner_of(range: &[Value], slot: u16) -> Option<(String, u16)> {
+    let [from, to, master, ..] = range else {
+        return None;
+    };
+    let (from, to): (u16, u16) = (number(from)?, number(to)?);
+    let Value::Array(master) = master else {
+        return None;
+    };
+    let host = redis::from_redis_value_ref::<Option<String>>(master.first()?);
+    let host = host.ok()?.unwrap_or_default();
+    let port = number(master.get(1)?)?;
+    (from..=to).contains(&slot).then_some((host, port))
+}
+
+fn number(value: &Value) -> Option<u16> {
+    redis::from_redis_value_ref(value).ok()
+}
+
+/// No part of the URL itself is repeated: a slip of the pen may put the password anywhere.
+fn parse_url(which: usize, url: &str) -> Result<ConnectionInfo, RedisConnectError> {
+    let wrong = |why: &str| RedisConnectError::Url {
+        which,
+        why: why.to_owned(),
+    };
+    match url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("redis" | "valkey" | "unix" | "redis+unix") => {}
+        Some("rediss" | "valkeys") => return Err(RedisConnectError::Tls { which }),
+        _ => return Err(wrong("it does not begin with redis://")),
+    }
+    let parsed: Result<ConnectionInfo, RedisError> = url.parse();
+    let node = parsed.map_err(|error| {
+        let text = error.to_string();
+        wrong(text.split(" - ").next().unwrap_or("it cannot be read"))
+    })?;
+    let redis = node.redis_settings().clone();
+    let redis = redis.set_lib_name("concertctl", env!("CARGO_PKG_VERSION"));
+    let tcp = TcpSettings::default().set_nodelay(true);
+    Ok(node.set_redis_settings(redis).set_tcp_settings(tcp))
+}
+
+fn explain(at: &str, error: &RedisError) -> RedisConnectError {
+    let at = at.to_owned();
+    let code = error.code().unwrap_or_default();
+    if error.kind() == ErrorKind::AuthenticationFailed || code == "WRONGPASS" {
+        return RedisConnectError::PasswordWrong { at };
+    }
+    if code == "NOAUTH" {
+        return RedisConnectError::PasswordNeeded { at };
+    }
+    let text = error.to_string();
+    let text = text.lines().next().unwrap_or_default().to_owned();
+    if error.is_io_error() {
+        return RedisConnectError::Unreachable { at, why: text };
+    }
+    RedisConnectError::Refused { at, error: text }
+}
+
+/// What `INFO` says that matters here.
+#[derive(Debug)]
+struct Info {
+    /// standalone, cluster or sentinel.
+    mode: String,
+    replica: bool,
+    evicts: Option<String>,
+}
+
+impl Info {
+    fn parse(at: &str, text: &str) -> Result<Info, RedisConnectError> {
+        let field = |name: &str| {
+            let mut lines = text.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        };
+        let mode = field("redis_mode").unwrap_or("standalone").to_owned();
+        if mode == "sentinel" {
+            return Err(RedisConnectError::Sentinel { at: at.to_owned() });
+        }
+        let found = field("redis_version").unwrap_or_default();
+        let mut parts = found.split('.').map(|part| part.parse().unwrap_or(0));
+        if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
+            return Err(RedisConnectError::TooOld {
+                at: at.to_owned(),
+                found: found.to_owned(),
+            });
+        }
+        let policy = field("maxmemory_policy").filter(|policy| policy.starts_with("allkeys"));
+        let bounded = field("maxmemory").is_some_and(|bytes| bytes != "0");
+        Ok(Info {
+            mode,
+            replica: field("role") == Some("slave"),
+            evicts: policy.filter(|_| bounded).map(str::to_owned),
+        })
+    }
+
+    fn connected(self, connection: MultiplexedConnection) -> Connected {
+        Connected {
+            connection,
+            evicts: self.evicts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(urls: &str) -> Result<Nodes, RedisConnectError> {
+        Nodes::parse(urls, "{a}:b".to_owned(), Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_used_is_told_by_number_and_without_its_password() {
+        let wrong = [
+            ("", "number 1"),
+            ("localhost:6379", "redis://"),
+            ("http://:hush@localhost", "redis://"),
+            ("redis://:hush@localhost/zero", "database"),
+            ("redis://:hush@localhost:port", "number 1"),
+            ("redis://a,redis://:hush@b:c", "number 2"),
+            ("rediss://:hush@localhost", "TLS"),
+        ];
+        for (urls, named) in wrong {
+            let error = parse(urls).expect_err(urls);
+            let text = error.to_string();
+            assert!(text.contains(named), "{urls}: {text}");
+            assert!(!format!("{text}{error:?}").contains("hush"), "{text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn several_urls_are_read_and_none_shows_its_password() {
+        let nodes = parse("redis://me:hush@a:7000, redis://me:hush@b").expect("two good URLs");
+        let shown = format!("{nodes:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        assert_eq!(nodes.given[1].addr().to_string(), "b:6379");
+    }
+
+    #[test]
+    fn an_old_version_is_refused_and_told() {
+        let text = |version: &str| format!("# Server\r\nredis_version:{version}\r\n");
+        for old in ["6.0.16", "5.0.3", "2.8", "nonsense"] {
+            let error = Info::parse("a:1", &text(old)).expect_err(old).to_string();
+            assert!(error.contains(old) && error.contains("6.2"), "{error}");
+        }
+        for new in ["6.2.0", "7.0.15", "8.4", "10.1.2"] {
+            assert!(Info::parse("a:1", &text(new)).is_ok(), "{new}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_hold_the_queue_is_told() {
+        let sentinel = "redis_version:7.0.0\r\nredis_mode:sentinel\r\n";
+        assert!(matches!(
+            Info::parse("a:1", sentinel),
+            Err(RedisConnectError::Sentinel { .. })
+        ));
+        let evicting = "redis_version:7.0.0\r\nmaxmemory:1000\r\nmaxmemory_policy:allkeys-lru\r\n";
+        let info = Info::parse("a:1", evicting).expect("usable");
+        assert_eq!(info.evicts.as_deref(), Some("allkeys-lru"));
+    }
+}

@@ -1,0 +1,35 @@
+-- Lets a claimed batch in, and forgets what expired long ago.
+--
+-- KEYS    ready, queue, batches, ended
+-- ARGV    id of the claim; mark; since when (ms); places up to this one have expired for a while
+-- Answer  {"ok"}, {"stale"} when the claim is not this one's any more, {"empty"}
+--
+-- Run late or twice: the batch is durable, and refused as soon as somebody else has the claim.
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return {'empty'}
+end
+local queue = redis.call('HMGET', KEYS[2], 'claim', 'mark', 'seq')
+if queue[1] ~= ARGV[1] then
+  return {'stale'}
+end
+redis.call('HDEL', KEYS[2], 'claim', 'claim_until')
+local mark = tonumber(ARGV[2])
+if mark > (tonumber(queue[2]) or 0) then
+  redis.call('HSET', KEYS[2], 'mark', ARGV[2])
+  redis.call('ZADD', KEYS[3], ARGV[2], ARGV[2] .. ':' .. ARGV[3])
+end
+if mark > (tonumber(queue[3]) or 0) then
+  redis.call('HSET', KEYS[2], 'seq', ARGV[2])
+end
+-- The newest batch that has expired stands for all before it.
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', '(' .. ARGV[4])
+local gone = {}
+for _, place in ipairs(redis.call('ZRANGE', KEYS[4], 0, 999)) do
+  if tonumber(place) <= tonumber(ARGV[4]) then
+    gone[#gone + 1] = place
+  end
+end
+if #gone > 0 then
+  redis.call('ZREM', KEYS[4], unpack(gone))
+end
+return {'ok'}

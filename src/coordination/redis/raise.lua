@@ -1,0 +1,15 @@
+-- Makes sure that no place up to a number is handed out any more.
+--
+-- KEYS    ready, queue
+-- ARGV    the number
+-- Answer  {"ok"}, {"empty"}
+--
+-- Run late or twice: only ever raises.
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return {'empty'}
+end
+local seq = tonumber(redis.call('HGET', KEYS[2], 'seq')) or 0
+if seq < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[2], 'seq', ARGV[1])
+end
+return {'ok'}

@@ -1,0 +1,137 @@
+//! Giving the shared queue what is durable: after a loss, and before this server first uses it.
+
+use std::time::Instant;
+
+use super::scripts::{self, call};
+use super::{Causes, RedisCoordination};
+use crate::coordination::{Followed, Unavailable};
+use crate::domain::queue::QueueSnapshot;
+use crate::domain::{Place, Timestamp, UserId};
+
+/// Places, or batches, in one script: Redis answers nobody else meanwhile, for about a millisecond.
+const PART: usize = 1_000;
+
+impl RedisCoordination {
+    /// Raises the shared queue to what is durable, then takes over what is there.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; what was restored so far stays.
+    pub async fn restore(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
+        let asked = self.follower.lock().asked();
+        let (causes, changes) = asked.ok_or(Unavailable)?;
+        self.restore_as_of(snapshot, causes, changes).await
+    }
+
+    /// The restoration that comes before the first use.
+    pub(super) async fn first_restoration(
+        &self,
+        snapshot: &QueueSnapshot,
+    ) -> Result<(), Unavailable> {
+        let causes = self.causes();
+        if self.ask_for_restoration(causes).await != Followed::NeedsRestore {
+            return Err(Unavailable);
+        }
+        self.restore(snapshot).await?;
+        // Somebody may have changed the settings since the snapshot was read.
+        self.wish();
+        Ok(())
+    }
+
+    async fn restore_as_of(
+        &self,
+        snapshot: &QueueSnapshot,
+        causes: Causes,
+        changes: u64,
+    ) -> Result<(), Unavailable> {
+        let floor = self.expired_in(snapshot);
+        self.restore_places(snapshot, floor).await?;
+        self.restore_batches(snapshot, floor).await?;
+        self.restore_queue(snapshot, changes).await?;
+        self.follower.lock().begin();
+        *self.restored.lock() = Some(causes);
+        self.pull().await
+    }
+
+    /// Everyone up to here has expired, by the snapshot.
+    fn expired_in(&self, snapshot: &QueueSnapshot) -> Place {
+        let now = self.clock.at(Instant::now());
+        let expired = |(_, at): &&(Place, Timestamp)| now >= at.after(self.options.active_for);
+        let expired = snapshot.admissions.iter().take_while(expired).last();
+        expired.map_or(Place(0), |(mark, _)| *mark)
+    }
+
+    async fn restore_places(
+        &self,
+        snapshot: &QueueSnapshot,
+        floor: Place,
+    ) -> Result<(), Unavailable> {
+        let keys = &self.keys;
+        for part in snapshot.places.chunks(PART) {
+            let ended = part.iter().filter(|place| place.2 && place.0 > floor);
+            let live: Vec<&(Place, UserId, bool)> = part.iter().filter(|place| !place.2).collect();
+            let mut restore = call(
+                &scripts::RESTORE_PLACES,
+                &[&keys.queue, &keys.users, &keys.ended],
+            );
+            restore.arg(live.len());
+            for (place, user, _) in live {
+                restore.arg(user.0).arg(place.0);
+            }
+            for (place, ..) in ended {
+                restore.arg(place.0);
+            }
+            let _: (String,) = self.queue.run(&restore, self.options.follow_within).await?;
+        }
+        Ok(())
+    }
+
+    async fn restore_batches(
+        &self,
+        snapshot: &QueueSnapshot,
+        floor: Place,
+    ) -> Result<(), Unavailable> {
+        // The newest that expired stands for all before it.
+        let from = snapshot
+            .admissions
+            .partition_point(|(mark, _)| *mark < floor);
+        for part in snapshot.admissions[from..].chunks(PART) {
+            let mut restore = call(&scripts::RESTORE_BATCHES, &[&self.keys.batches]);
+            for (mark, at) in part {
+                restore.arg(mark.0).arg(at.0);
+            }
+            let _: (String,) = self.queue.run(&restore, self.options.follow_within).await?;
+        }
+        Ok(())
+    }
+
+    async fn restore_queue(
+        &self,
+        snapshot: &QueueSnapshot,
+        changes: u64,
+    ) -> Result<(), Unavailable> {
+        let admission = snapshot.admission.unwrap_or_default();
+        let opens = admission.opens_at.map(|at| at.0.to_string());
+        let last_batch = snapshot.admissions.last();
+        let due = last_batch.map(|(_, at)| at.after(admission.every()).0.to_string());
+        let last = snapshot.last().max(self.state.registered());
+        let generation: u64 = rand::random();
+        let keys = &self.keys;
+        let mut restore = call(&scripts::RESTORE_QUEUE, &[&keys.ready, &keys.queue]);
+        restore
+            .arg(format!("{generation:016x}"))
+            .arg(last.0)
+            .arg(snapshot.mark().0)
+            .arg(changes)
+            .arg(admission.batch)
+            .arg(admission.every_ms)
+            .arg(u8::from(admission.paused))
+            .arg(opens.unwrap_or_default())
+            .arg(due.unwrap_or_default())
+            .arg(self.deadline());
+        let (outcome,): (String,) = self.queue.run(&restore, self.options.follow_within).await?;
+        match outcome.as_str() {
+            "ok" => Ok(()),
+            _ => Err(Unavailable),
+        }
+    }
+}
