@@ -150,7 +150,7 @@ async fn place_from_store(world: &World, user: UserId, now: Timestamp) -> Result
     let (above, expired) = (queue.registered(), queue.expired_up_to(now));
     match world.store.register_next(user, now, above, expired).await? {
         NextPlace::New(place) => {
-            queue.registered_up_to(place);
+            world.coordination.keep(user, place).await;
             Ok(place)
         }
         NextPlace::Already(place) => Err(Refusal::AlreadyRegistered(place)),

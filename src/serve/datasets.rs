@@ -13,8 +13,9 @@ use super::parts::Parts;
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
 use crate::booking::{Booking, World, now};
-use crate::coordination::{Coordination, Embedded};
+use crate::coordination::{Coordination, Embedded, RedisCoordination, RedisOptions};
 use crate::domain::Epoch;
+use crate::domain::queue::QueueSnapshot;
 use crate::http::ApiError;
 use crate::http::ops::SeedControl;
 use crate::seeding::{self, Profile, Progress, SeedError};
@@ -94,9 +95,23 @@ impl Datasets {
             }
         });
         let snapshot = store.queue_snapshot().await?;
-        let active = self.booking.rules().active;
-        let coordination = Coordination::Embedded(Embedded::restore(&snapshot, active, LOCK_TTL));
+        let coordination = self.coordinate(epoch, &snapshot).await?;
         Ok(World::load(store, coordination).await?)
+    }
+
+    async fn coordinate(
+        &self,
+        epoch: Epoch,
+        snapshot: &QueueSnapshot,
+    ) -> anyhow::Result<Coordination> {
+        let active = self.booking.rules().active;
+        let Some(urls) = &self.redis else {
+            let embedded = Embedded::restore(snapshot, active, LOCK_TTL);
+            return Ok(Coordination::Embedded(embedded));
+        };
+        let options = RedisOptions::new(active, LOCK_TTL);
+        let redis = RedisCoordination::connect(urls.expose(), epoch, snapshot, options).await?;
+        Ok(Coordination::Redis(Box::new(redis)))
     }
 
     /// Follows a home that others may change: turns to the dataset that they put in force.
