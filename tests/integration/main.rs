@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(unreachable_pub, reason = "one binary: everything is reachable")]
 #![allow(missing_docs, reason = "a test says what it protects by its name")]
+#![allow(
+    reason = "backends/ compiles tests once a backend"
+)]
 
 mod alertmanager;
 mod api;
@@ -27,6 +30,7 @@ mod seeding;
 mod sqlite_store;
 mod start_up;
 mod support;
+mod support_tests;
 mod terminal;
 
 // The tests that are compiled for other backends too take it from the module above them.

@@ -8,7 +8,6 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod server;
-mod tests;
 pub mod user;
 
 use std::future::Future;

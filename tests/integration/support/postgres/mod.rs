@@ -5,7 +5,7 @@ mod template;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -44,6 +44,11 @@ impl Postgres {
     /// What is needed and missing, in a word.
     pub fn missing() -> Option<&'static str> {
         Programs::missing()
+    }
+
+    /// A program of the same version, such as `pgbench`.
+    pub fn program(name: &str) -> Option<PathBuf> {
+        Programs::find()?.path(name)
     }
 
     /// `None`, said in a line, where PostgreSQL is not installed.

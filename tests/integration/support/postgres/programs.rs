@@ -73,6 +73,12 @@ impl Programs {
         line
     }
 
+    /// Where a program is; the clients' may be elsewhere than the server's.
+    pub(super) fn path(&self, program: &str) -> Option<PathBuf> {
+        let beside = Some(self.bin.join(program)).filter(|path| path.is_file());
+        beside.or_else(|| on_path(program))
+    }
+
     pub(super) fn command(&self, program: &str) -> Command {
         let line = self.command_line(program);
         let mut command = Command::new(&line[0]);

@@ -56,7 +56,7 @@ fn nothing_outlives_an_owner_that_is_killed() {
     }
     let mut owner = Command::new(std::env::current_exe().unwrap());
     owner
-        .args(["--exact", "support::tests::owner::an_owner_of_servers"])
+        .args(["--exact", "support_tests::owner::an_owner_of_servers"])
         .args(["--ignored", "--nocapture"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());

@@ -1,6 +1,7 @@
 //! A private PostgreSQL: gone when killed, back with its data, closed to those without the password.
 
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::support::Postgres;
@@ -36,6 +37,14 @@ async fn postgres_asks_for_the_password_of_an_ordinary_user() {
     let who = "SELECT current_user, current_database(), usesuper FROM pg_user WHERE usename = current_user";
     let told = ask(&postgres.url(), who).await.unwrap();
     assert_eq!(told, "concert|concert|f");
+    let psql = Command::new(Postgres::program("psql").unwrap())
+        .args([&postgres.url(), "-Atc", who])
+        .output();
+    assert_eq!(
+        String::from_utf8(psql.unwrap().stdout).unwrap().trim(),
+        told
+    );
+    assert_eq!(Postgres::program("no-such-program"), None);
     assert_eq!(postgres.sql("SHOW fsync").await, "on");
     for (user, password, database, said) in [
         ("concert", "wr:o@n/g", "concert", "password"),
