@@ -1,6 +1,7 @@
 //! The language of the tests: servers that really run, users that really ask over TCP.
 
 pub mod backend;
+pub mod fleet;
 pub mod kept;
 pub mod port;
 pub mod postgres;
@@ -20,6 +21,7 @@ use concertctl::clients::{HttpSource, Secret};
 use concertctl::telemetry::{LogConfig, LogOutput, Logs, logs};
 
 pub use backend::{Embedded, PostgresEmbedded, PostgresRedis, SqliteRedis};
+pub use fleet::Fleet;
 pub use postgres::Postgres;
 pub use proxy::Proxy;
 pub use redis::{Redis, RedisCluster};

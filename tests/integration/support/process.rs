@@ -12,10 +12,16 @@ use super::{User, eventually, ops_client, token_of};
 
 /// The program under test.
 pub fn concertctl() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_concertctl"));
-    command
-        .env_remove("CONCERTCTL_DATA_DIR")
-        .env_remove("CONCERTCTL_OPS_TOKEN");
+    without_settings(Command::new(env!("CARGO_BIN_EXE_concertctl")))
+}
+
+/// A command that sees nothing of what the tester has set for servers of their own.
+fn without_settings(mut command: Command) -> Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CONCERTCTL_") {
+            command.env_remove(name);
+        }
+    }
     command.stdin(Stdio::null());
     command
 }
@@ -50,22 +56,22 @@ pub struct ServerProcess {
 
 impl ServerProcess {
     pub async fn start(dir: &Path, more: &[&str]) -> ServerProcess {
-        let mut command = concertctl();
+        ServerProcess::with(concertctl(), dir, more).await
+    }
+
+    /// The same by a prepared [`concertctl`].
+    pub async fn with(mut command: Command, dir: &Path, more: &[&str]) -> ServerProcess {
         command.args(SERVE).arg("--data-dir").arg(dir).args(more);
         ServerProcess::spawn(dir, command).await
     }
 
     /// The same, where no file may grow beyond `kibibytes`.
     pub async fn start_limited(dir: &Path, kibibytes: u32) -> ServerProcess {
-        let mut command = Command::new("bash");
+        let mut command = without_settings(Command::new("bash"));
         // The signal is ignored so that the write fails, as it does on a full disk.
         let script = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$@\"");
         command.args(["-c", &script, "limited", env!("CARGO_BIN_EXE_concertctl")]);
-        command
-            .args(SERVE)
-            .arg("--data-dir")
-            .arg(dir)
-            .stdin(Stdio::null());
+        command.args(SERVE).arg("--data-dir").arg(dir);
         ServerProcess::spawn(dir, command).await
     }
 

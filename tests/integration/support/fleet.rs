@@ -1,0 +1,94 @@
+//! Several servers of one service, each a process of its own with a data directory of its own, on one
+//! PostgreSQL and one Redis.
+
+use std::path::Path;
+
+use concertctl::api::ops::AdmissionChange;
+use futures_util::future::join_all;
+use tempfile::TempDir;
+
+use super::backend::{Parts, PostgresRedis};
+use super::process::{ServerProcess, concertctl};
+use super::{eventually, profile, seed};
+
+/// The servers and what they share. Servers are counted from 0 and keep their number.
+pub struct Fleet {
+    servers: Vec<ServerProcess>,
+    dirs: Vec<TempDir>,
+    /// After the servers, so that they are gone first.
+    pub parts: Parts,
+}
+
+impl Fleet {
+    /// Whether a program is missing that a fleet needs; said in a line.
+    pub fn skipped() -> bool {
+        Parts::missing::<PostgresRedis>().is_some_and(super::skipped)
+    }
+
+    /// So many servers without a dataset.
+    pub async fn start(count: usize) -> Fleet {
+        let parts = Parts::start::<PostgresRedis>().await;
+        let dirs: Vec<TempDir> = (0..count).map(|_| tempfile::tempdir().unwrap()).collect();
+        let servers = dirs.iter().map(|dir| launch(dir.path(), &parts));
+        Fleet {
+            servers: join_all(servers).await,
+            dirs,
+            parts,
+        }
+    }
+
+    /// So many servers with `dates` × `seats` seats on sale and `users` users, letting everybody in
+    /// at once. Returns when every server is ready.
+    pub async fn seeded(count: usize, dates: u32, seats: u32, users: u32) -> Fleet {
+        let fleet = Fleet::start(count).await;
+        let first = &fleet.servers[0];
+        seed(&first.ops, &profile(dates, seats, users)).await;
+        fleet.parts.assert_used().await;
+        fleet
+            .admission(AdmissionChange {
+                batch: Some(1_000_000),
+                every_ms: Some(100),
+                ..AdmissionChange::default()
+            })
+            .await;
+        for server in 0..count {
+            fleet.ready(server).await;
+        }
+        fleet
+    }
+
+    /// Changes the admission of the service, by way of the first server.
+    pub async fn admission(&self, change: AdmissionChange) {
+        self.servers[0].ops.set_admission(&change).await.unwrap();
+    }
+
+    pub fn servers(&self) -> &[ServerProcess] {
+        &self.servers
+    }
+
+    /// SIGKILL to one of them. Returns when it is gone.
+    pub fn kill(&self, server: usize) {
+        self.servers[server].signal_kill();
+    }
+
+    /// Starts a killed one again on its data directory, at another address.
+    pub async fn restart(&mut self, server: usize) {
+        self.servers[server] = launch(self.dirs[server].path(), &self.parts).await;
+    }
+
+    /// Awaits that a server says that it is ready.
+    pub async fn ready(&self, server: usize) {
+        let probe = self.servers[server].user(0);
+        eventually("the server is ready", || async {
+            (probe.get("/health/ready").await.status == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn launch(dir: &Path, parts: &Parts) -> ServerProcess {
+    let mut command = concertctl();
+    // Not by flags: passwords would stand in the list of processes.
+    command.envs(parts.environment());
+    ServerProcess::with(command, dir, &[]).await
+}
