@@ -3,12 +3,14 @@
 #![allow(unreachable_pub, reason = "one binary: everything is reachable")]
 #![allow(missing_docs, reason = "a test says what it protects by its name")]
 #![allow(
+    clippy::duplicate_mod,
     reason = "backends/ compiles tests once a backend"
 )]
 
 mod alertmanager;
 mod api;
 mod architecture;
+mod backends;
 mod clients;
 mod concurrency;
 mod console;

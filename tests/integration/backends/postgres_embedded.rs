@@ -1,0 +1,10 @@
+//! PostgreSQL, coordination within the process.
+
+type TestServer = crate::support::Server<crate::support::PostgresEmbedded>;
+
+#[path = "../api.rs"]
+mod api;
+#[path = "../concurrency.rs"]
+mod concurrency;
+#[path = "../protections.rs"]
+mod protections;

@@ -1,0 +1,10 @@
+//! PostgreSQL and Redis, as on several servers.
+
+type TestServer = crate::support::Server<crate::support::PostgresRedis>;
+
+#[path = "../api.rs"]
+mod api;
+#[path = "../concurrency.rs"]
+mod concurrency;
+#[path = "../protections.rs"]
+mod protections;
