@@ -19,6 +19,7 @@ mod console_rehearsal;
 mod deployment;
 mod durability;
 mod fake_sources;
+mod faults;
 mod hostile;
 mod load_cli;
 mod load_faults;

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{BOUND, Rehearsal, Step};
-use crate::support::{User, eventually};
+use concertctl::settings::ServeSettings;
+
+use crate::support::{Postgres, Redis, User, eventually};
 
 /// Requests are refused with the time to come again, and the server is not ready.
 async fn refuses_clearly(rehearsal: &Rehearsal) {
@@ -68,7 +70,7 @@ async fn recovers(rehearsal: &Rehearsal) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_database_killed_for_10_s_is_said_at_once_and_survived_without_a_restart() {
-    let Some(mut rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+    let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };
     let from = Instant::now();
@@ -87,15 +89,20 @@ async fn the_database_killed_for_10_s_is_said_at_once_and_survived_without_a_res
     println!("  ready {recovered:.1?} after it was back");
     assert_eq!(report.failed(&[Step::Poll]), 0);
     let answers = report.by_status(from, to);
-    let other = answers.keys().find(|(_, status)| *status >= 500 && *status != 503);
+    let other = answers
+        .keys()
+        .find(|(_, status)| *status >= 500 && *status != 503);
     assert_eq!(other, None, "{answers:?}");
-    assert!(!answers.keys().any(|(_, status)| *status == 0), "{answers:?}");
+    assert!(
+        !answers.keys().any(|(_, status)| *status == 0),
+        "{answers:?}"
+    );
     assert!(report.longest() < BOUND);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_hangs_is_said_within_the_time_out() {
-    let Some(mut rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+    let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };
     let from = Instant::now();
@@ -112,12 +119,11 @@ async fn a_database_that_hangs_is_said_within_the_time_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_used_up_pool_slows_admission_down_and_is_said_clearly() {
-    let few = |settings: &mut concertctl::settings::ServeSettings, _: &_| {
-        settings.database_connections = 2;
-    };
-    let Some(rehearsal) = Rehearsal::begin(few).await else {
+    let (Some(postgres), Some(redis)) = (Postgres::start().await, Redis::start().await) else {
         return;
     };
+    let few = |settings: &mut ServeSettings| settings.database_connections = 2;
+    let rehearsal = Rehearsal::with(postgres, redis, few).await;
     let from = Instant::now();
     let mark = rehearsal.mark().await;
     // Whoever writes waits for this, and holds a connection meanwhile.
@@ -127,10 +133,14 @@ async fn a_used_up_pool_slows_admission_down_and_is_said_clearly() {
     drop(held);
     let to = Instant::now();
     let recovered = recovers(&rehearsal).await;
-    let report = rehearsal.end("the pool of 2 connections used up", from, to).await;
+    let report = rehearsal
+        .end("the pool of 2 connections used up", from, to)
+        .await;
     println!("  ready {recovered:.1?} after the lock was gone");
     let answers = report.by_status(from, to);
-    let other = answers.keys().find(|(_, status)| *status >= 500 && *status != 503);
+    let other = answers
+        .keys()
+        .find(|(_, status)| *status >= 500 && *status != 503);
     assert_eq!(other, None, "{answers:?}");
     assert_eq!(report.failed(&[Step::Poll]), 0);
     assert!(report.longest() < BOUND);

@@ -32,16 +32,28 @@ struct Rehearsal {
 
 impl Rehearsal {
     /// `None` where PostgreSQL or Redis is not installed, which is said.
-    async fn begin(change: impl FnOnce(&mut ServeSettings, &Redis)) -> Option<Rehearsal> {
+    async fn begin() -> Option<Rehearsal> {
         let (postgres, redis) = (Postgres::start().await?, Redis::start().await?);
+        Some(Rehearsal::with(postgres, redis, |_| {}).await)
+    }
+
+    async fn with(
+        postgres: Postgres,
+        redis: Redis,
+        change: impl FnOnce(&mut ServeSettings),
+    ) -> Rehearsal {
         let server = TestServer::with(|settings| {
             settings.database_url = Some(postgres.url().parse().unwrap());
             settings.redis_url = Some(redis.url().parse().unwrap());
-            change(settings, &redis);
+            change(settings);
         })
         .await;
         let (dates, per_date) = (DATES.try_into().unwrap(), PER_DATE.try_into().unwrap());
-        seed(&server.ops, &profile(dates, per_date, USERS.try_into().unwrap())).await;
+        seed(
+            &server.ops,
+            &profile(dates, per_date, USERS.try_into().unwrap()),
+        )
+        .await;
         // A batch now and then, so that some wait, some buy, and a pause is seen.
         let change = AdmissionChange {
             batch: Some(20),
@@ -61,13 +73,13 @@ impl Rehearsal {
         })
         .await;
         let begun = Instant::now();
-        Some(Rehearsal {
+        Rehearsal {
             postgres,
             redis,
             server,
             traffic,
             begun,
-        })
+        }
     }
 
     async fn mark(&self) -> u64 {
@@ -107,7 +119,11 @@ async fn books_are_right(ops: &Ops, facts: &LookupRequest) {
     let places: HashSet<u64> = facts.places.iter().map(|fact| fact.place).collect();
     assert_eq!(places.len(), facts.places.len(), "a place was given twice");
     let seats: HashSet<i64> = facts.reservations.iter().map(|fact| fact.seat_id).collect();
-    assert_eq!(seats.len(), facts.reservations.len(), "a seat was sold twice");
+    assert_eq!(
+        seats.len(),
+        facts.reservations.len(),
+        "a seat was sold twice"
+    );
     for part in split(facts) {
         let answer = ops.lookup(&part).await.unwrap();
         assert_eq!(answer.missing, 0, "acknowledged and lost: {answer:?}");
@@ -123,7 +139,10 @@ fn split(facts: &LookupRequest) -> Vec<LookupRequest> {
         parts.push(LookupRequest { places, ..none() });
     }
     for reservations in facts.reservations.chunks(most).map(<[_]>::to_vec) {
-        parts.push(LookupRequest { reservations, ..none() });
+        parts.push(LookupRequest {
+            reservations,
+            ..none()
+        });
     }
     for payments in facts.payments.chunks(most).map(<[_]>::to_vec) {
         parts.push(LookupRequest { payments, ..none() });
@@ -137,10 +156,17 @@ fn split(facts: &LookupRequest) -> Vec<LookupRequest> {
 fn print_figures(fault: &str, report: &Report, (begun, from, to): (Instant, Instant, Instant)) {
     let end = Instant::now();
     println!("{fault}:");
-    for (name, a, b) in [("before", begun, from), ("during", from, to), ("after", to, end)] {
+    for (name, a, b) in [
+        ("before", begun, from),
+        ("during", from, to),
+        ("after", to, end),
+    ] {
         let seconds = (b - a).as_secs_f64();
         let p95 = report.p95(a, b);
-        println!("  {name} ({seconds:.1} s): p95 {p95:.1?}, {:?}", report.by_status(a, b));
+        println!(
+            "  {name} ({seconds:.1} s): p95 {p95:.1?}, {:?}",
+            report.by_status(a, b)
+        );
     }
     println!(
         "  longest answer {:.1?}; acknowledged: {} places, {} reservations, {} payments; lost 0",

@@ -40,7 +40,10 @@ impl Fleet {
     }
 
     fn apis(&self) -> Vec<String> {
-        self.servers.iter().map(|server| server.api.clone()).collect()
+        self.servers
+            .iter()
+            .map(|server| server.api.clone())
+            .collect()
     }
 
     /// Every server has the dataset that one of them loaded.
@@ -56,7 +59,10 @@ impl Fleet {
 
     /// No batch is larger than set, and there are not more of them than intervals went by.
     async fn batches_are_exact(&self) {
-        let epoch = self.postgres.sql("SELECT epoch FROM concertctl.current").await;
+        let epoch = self
+            .postgres
+            .sql("SELECT epoch FROM concertctl.current")
+            .await;
         let query = format!(
             "SELECT mark || ' ' || at FROM concertctl_{}.admissions ORDER BY mark",
             epoch.trim()
@@ -68,11 +74,18 @@ impl Fleet {
             .map(|(mark, at)| (mark.parse().unwrap(), at.parse().unwrap()))
             .collect();
         for pair in batches.windows(2) {
-            assert!(pair[1].0 - pair[0].0 <= BATCH, "a batch was doubled: {pair:?}");
+            assert!(
+                pair[1].0 - pair[0].0 <= BATCH,
+                "a batch was doubled: {pair:?}"
+            );
         }
         let span = batches.last().unwrap().1 - batches[0].1;
         let most = span / EVERY_MS + 2;
-        assert!(batches.len() as u64 <= most, "{} in {span} ms", batches.len());
+        assert!(
+            batches.len() as u64 <= most,
+            "{} in {span} ms",
+            batches.len()
+        );
     }
 
     /// The counter `concert_queue_admitted_total`, over all servers.
@@ -122,7 +135,10 @@ async fn three_servers_rehearse_an_on_sale_as_one() {
                 && line.contains("/queue")
         });
         assert!(served.count() > 0, "every server took part");
-        assert!(!text.contains("http_response_status_code=\"5"), "no 5xx: {text}");
+        assert!(
+            !text.contains("http_response_status_code=\"5"),
+            "no 5xx: {text}"
+        );
     }
     println!("three servers: {mark} admitted in whole batches, audit {audit:?}");
 }
@@ -133,7 +149,9 @@ async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
         return;
     };
     let count = |number: i64| u32::try_from(number).unwrap();
-    fleet.seeded(&profile(count(DATES), count(PER_DATE), count(USERS))).await;
+    fleet
+        .seeded(&profile(count(DATES), count(PER_DATE), count(USERS)))
+        .await;
     let change = AdmissionChange {
         batch: Some(BATCH),
         every_ms: Some(EVERY_MS),
@@ -182,6 +200,9 @@ async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
 
     // Whatever was under way at the killed server had no answer; nobody saw an error from the others.
     let answers = report.by_status(begun, Instant::now());
-    assert!(!answers.keys().any(|(_, status)| *status >= 500), "{answers:?}");
+    assert!(
+        !answers.keys().any(|(_, status)| *status >= 500),
+        "{answers:?}"
+    );
     fleet.batches_are_exact().await;
 }

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 
+use concertctl::settings::ServeSettings;
+
 use super::{BOUND, Rehearsal, Step};
 use crate::support::proxy::Proxy;
 use crate::support::{Postgres, Redis, TestServer, User, eventually, profile, seed};
@@ -17,8 +19,12 @@ async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
     })
     .await;
     eventually("the gauge tells", || async {
-        let text = User::new(&rehearsal.server.ops_url, 0).get("/metrics").await.text;
-        text.contains("concert_coordination_up{backend=\"redis\"} 0").then_some(())
+        let text = User::new(&rehearsal.server.ops_url, 0)
+            .get("/metrics")
+            .await
+            .text;
+        text.contains("concert_coordination_up{backend=\"redis\"} 0")
+            .then_some(())
     })
     .await;
     let mark = rehearsal.mark().await;
@@ -42,7 +48,7 @@ async fn goes_on_with_the_queue(rehearsal: &Rehearsal) -> Duration {
 }
 
 async fn redis_is_lost(fault: &str, outage: Duration, empty: bool) {
-    let Some(mut rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+    let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };
     let from = Instant::now();
@@ -75,7 +81,7 @@ async fn redis_killed_and_back_empty_gets_its_queue_from_the_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_emptied_under_way_gets_its_queue_from_the_database() {
-    let Some(rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+    let Some(rehearsal) = Rehearsal::begin().await else {
         return;
     };
     let from = Instant::now();
@@ -92,7 +98,7 @@ async fn redis_emptied_under_way_gets_its_queue_from_the_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_that_hangs_is_passed_over_within_a_time_out() {
-    let Some(mut rehearsal) = Rehearsal::begin(|_, _| {}).await else {
+    let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };
     let from = Instant::now();
@@ -109,14 +115,13 @@ async fn redis_that_hangs_is_passed_over_within_a_time_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_that_is_200_ms_slow_stops_neither_admission_nor_buyers() {
-    let mut between = None;
-    let begun = Rehearsal::begin(|settings, redis| {
-        let proxy = Proxy::to(redis.addr());
-        settings.redis_url = Some(redis.url_at(proxy.addr()).parse().unwrap());
-        between = Some(proxy);
-    });
-    let Some(rehearsal) = begun.await else { return };
-    let proxy = between.expect("made with the settings");
+    let (Some(postgres), Some(redis)) = (Postgres::start().await, Redis::start().await) else {
+        return;
+    };
+    let proxy = Proxy::to(redis.addr()).await;
+    let through = redis.url_at(proxy.addr()).parse().unwrap();
+    let change = |settings: &mut ServeSettings| settings.redis_url = Some(through);
+    let rehearsal = Rehearsal::with(postgres, redis, change).await;
     let from = Instant::now();
     proxy.delay(Duration::from_millis(200));
     // More than one batch, so that the slow way is gone from end to end.
@@ -174,11 +179,21 @@ async fn without_the_locks_the_database_alone_sells_each_seat_once() {
         .buffer_unordered(200)
         .collect()
         .await;
-    let count = |status| statuses.iter().flatten().filter(|had| **had == status).count();
+    let count = |status| {
+        statuses
+            .iter()
+            .flatten()
+            .filter(|had| **had == status)
+            .count()
+    };
     let (sold, refused) = (count(201), count(409));
     println!("Redis stopped for the whole sale: 201 {sold}, 409 {refused}");
     assert_eq!(sold, 500, "every seat once");
-    assert_eq!(sold + refused, statuses.iter().flatten().count(), "nothing else");
+    assert_eq!(
+        sold + refused,
+        statuses.iter().flatten().count(),
+        "nothing else"
+    );
     let audit = server.audit().await;
     assert_eq!((audit.violations(), audit.seats_pending), (0, 500));
     redis.resume();

@@ -103,11 +103,8 @@ impl Traffic {
                 }
             })
         });
-        Traffic {
-            stop,
-            people: people.collect(),
-            told,
-        }
+        let people = people.collect();
+        Traffic { stop, people, told }
     }
 
     /// Answers of that status so far.
