@@ -27,13 +27,13 @@ const RESERVE: &str = "WITH kept AS MATERIALIZED (
 ), standing AS MATERIALIZED (
     SELECT EXISTS (SELECT 1 FROM kept) AS answered,
            NOT EXISTS (SELECT 1 FROM queue_places WHERE place = $3 AND ended_at IS NULL) AS ended,
-           (SELECT count(*) FROM live) >= $9::bigint AS full,
+           (SELECT count(*) FROM live) >= $9::bigint AS at_limit,
            (SELECT min(slot) FROM (SELECT 1 AS slot UNION ALL SELECT slot + 1 FROM live) AS next
             WHERE slot NOT IN (SELECT slot FROM live)) AS slot
 ), taken AS (
     UPDATE seats SET status = 1, version = version + 1
     WHERE id = $4 AND status = 0 AND version = coalesce($5::bigint, (SELECT version FROM seen))
-      AND (SELECT NOT answered AND NOT ended AND NOT full FROM standing)
+      AND (SELECT NOT answered AND NOT ended AND NOT at_limit FROM standing)
     RETURNING performance_date_id, price
 ), made AS (
     INSERT INTO reservations (seat_id, user_id, price, status, slot, created_at, expires_at)
@@ -42,7 +42,7 @@ const RESERVE: &str = "WITH kept AS MATERIALIZED (
 ), decided AS MATERIALIZED (
     SELECT CASE
         WHEN ended THEN '\"PlaceEnded\"'
-        WHEN full THEN '\"LimitReached\"'
+        WHEN at_limit THEN '\"LimitReached\"'
         WHEN EXISTS (SELECT 1 FROM made) THEN
             '{\"Reserved\":{\"id\":' || (SELECT id FROM made) || ',\"expires_at\":' || $7::bigint || '}}'
         WHEN $5 IS NULL AND (SELECT status FROM seen) IS DISTINCT FROM 0 THEN '\"Taken\"'

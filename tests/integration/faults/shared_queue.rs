@@ -118,7 +118,7 @@ async fn redis_that_is_200_ms_slow_stops_neither_admission_nor_buyers() {
     let (Some(postgres), Some(redis)) = (Postgres::start().await, Redis::start().await) else {
         return;
     };
-    let proxy = Proxy::to(redis.addr()).await;
+    let mut proxy = Proxy::to(redis.addr()).await;
     let through = redis.url_at(proxy.addr()).parse().unwrap();
     let change = |settings: &mut ServeSettings| settings.redis_url = Some(through);
     let rehearsal = Rehearsal::with(postgres, redis, change).await;
