@@ -25,8 +25,8 @@ impl Default for BreakerSettings {
             failures: 5,
             // Soon enough that a quick restart is hardly noticed.
             pause: Duration::from_millis(200),
-            // A restoration may follow each probe: not more often than this while Redis is unsteady.
-            longest_pause: Duration::from_secs(5),
+            // Somebody waits to be admitted; and a restoration may follow each probe, so not more often.
+            longest_pause: Duration::from_secs(2),
             steady: Duration::from_secs(30),
         }
     }

@@ -61,6 +61,7 @@ impl Rehearsal {
             ..AdmissionChange::default()
         };
         server.admission(change).await;
+        let begun = Instant::now();
         let traffic = Traffic::start(Sale {
             apis: vec![server.api.clone()],
             users: USERS,
@@ -72,7 +73,6 @@ impl Rehearsal {
             (traffic.count(Step::Reserve, 201) >= 20).then_some(())
         })
         .await;
-        let begun = Instant::now();
         Rehearsal {
             postgres,
             redis,

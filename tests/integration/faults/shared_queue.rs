@@ -134,7 +134,7 @@ async fn redis_that_is_200_ms_slow_stops_neither_admission_nor_buyers() {
     }
     rehearsal.until(Step::Register, 201, 20).await;
     rehearsal.until(Step::Reserve, 201, 20).await;
-    proxy.open();
+    proxy.open().await;
     let to = Instant::now();
     rehearsal.until(Step::Reserve, 201, 20).await;
     let report = rehearsal.end("Redis 200 ms slow", from, to).await;

@@ -167,15 +167,6 @@ impl Report {
         took.get(at).copied().unwrap_or_default()
     }
 
-    /// When the first success of `step` was asked for that came after `since`.
-    pub fn first_success(&self, step: Step, since: Instant) -> Option<Duration> {
-        let good = |sample: &&Sample| {
-            sample.step == step && (200..300).contains(&sample.status) && sample.asked >= since
-        };
-        let ends = self.samples.iter().filter(good);
-        ends.map(|sample| sample.asked + sample.took - since).min()
-    }
-
     fn between(&self, from: Instant, to: Instant) -> impl Iterator<Item = &Sample> {
         let within = move |sample: &&Sample| sample.asked >= from && sample.asked < to;
         self.samples.iter().filter(within)
