@@ -16,6 +16,7 @@ mod concurrency;
 mod console;
 mod console_embedded;
 mod console_rehearsal;
+mod coordination_contract;
 mod deployment;
 mod durability;
 mod fake_sources;

@@ -84,6 +84,7 @@ impl RedisCoordination {
         let told: Result<(String, Option<i64>), Unavailable> = self.ask(&put_back).await;
         if let Ok((_, due @ Some(_))) = told {
             self.set_due(due);
+            *self.claim_after.lock() = Instant::now() + pause;
         }
     }
 

@@ -102,18 +102,21 @@ impl RedisCoordination {
         if *self.restored.lock() == Some(causes) {
             return Followed::UpToDate;
         }
-        self.ask_for_restoration(causes).await
-    }
-
-    pub(super) async fn ask_for_restoration(&self, causes: Causes) -> Followed {
-        // What is there may be old: it is heard of for the clock and the settings only.
-        match self.news(u64::MAX).await {
-            Ok(news) => {
-                self.follower.lock().asked = Some((causes, news.changes()));
-                Followed::NeedsRestore
-            }
+        match self.hear_before_restoration(causes).await {
+            Ok(_) => Followed::NeedsRestore,
             Err(Unavailable) => Followed::Away,
         }
+    }
+
+    /// Hears how things are before a restoration that `causes` ask for; whether the queue is complete.
+    pub(super) async fn hear_before_restoration(
+        &self,
+        causes: Causes,
+    ) -> Result<bool, Unavailable> {
+        // What is there may be old: only the clock and the count of changes are taken from it.
+        let news = self.news(u64::MAX).await?;
+        self.follower.lock().asked = Some((causes, news.changes()));
+        Ok(news.generation.is_some())
     }
 
     /// Takes over all that is new.

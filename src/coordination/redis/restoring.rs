@@ -4,12 +4,15 @@ use std::time::Instant;
 
 use super::scripts::{self, call};
 use super::{Causes, RedisCoordination};
-use crate::coordination::{Followed, Unavailable};
+use crate::coordination::Unavailable;
 use crate::domain::queue::QueueSnapshot;
 use crate::domain::{Place, Timestamp, UserId};
 
 /// Places, or batches, in one script: Redis answers nobody else meanwhile, for about a millisecond.
 const PART: usize = 1_000;
+
+/// No queue has seen so many changes of its settings.
+const NEVER: u64 = u64::MAX;
 
 impl RedisCoordination {
     /// Raises the shared queue to what is durable, then takes over what is there.
@@ -28,11 +31,12 @@ impl RedisCoordination {
         snapshot: &QueueSnapshot,
     ) -> Result<(), Unavailable> {
         let causes = self.causes();
-        if self.ask_for_restoration(causes).await != Followed::NeedsRestore {
-            return Err(Unavailable);
-        }
-        self.restore(snapshot).await?;
-        // Somebody may have changed the settings since the snapshot was read.
+        let complete = self.hear_before_restoration(causes).await?;
+        let (_, changes) = self.follower.lock().asked().ok_or(Unavailable)?;
+        // Of a queue in use the settings may be newer than the snapshot, which was read before.
+        let changes = if complete { NEVER } else { changes };
+        self.restore_as_of(snapshot, causes, changes).await?;
+        // Or older, if Redis lost them: a snapshot read from now on decides.
         self.wish();
         Ok(())
     }

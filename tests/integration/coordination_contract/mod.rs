@@ -1,0 +1,56 @@
+//! What either kind of coordination promises its caller, and what the shared one promises besides.
+
+mod connecting;
+mod losses;
+mod random;
+mod servers;
+mod suite;
+mod world;
+
+use world::World;
+
+/// One suite, run against each kind.
+macro_rules! contract {
+    ($($promise:ident),* $(,)?) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $promise() {
+                super::suite::$promise(&super::World::embedded()).await;
+            })*
+        }
+
+        mod redis {
+            $(#[tokio::test]
+            async fn $promise() {
+                let Some(world) = super::World::redis().await else { return };
+                super::suite::$promise(&world).await;
+            })*
+        }
+
+        /// A cluster takes seconds to form, so one serves for all.
+        #[tokio::test]
+        async fn a_cluster_keeps_every_promise() {
+            let Some(world) = World::cluster().await else { return };
+            $(suite::$promise(&world).await;)*
+        }
+    };
+}
+
+contract!(
+    places_follow_the_order_of_arrival_and_a_user_stands_in_one,
+    many_at_once_get_places_without_gap_or_repetition,
+    after_its_end_a_place_is_left_behind_and_its_user_stands_last,
+    after_its_time_a_place_is_left_behind_and_its_user_stands_last,
+    an_abandoned_place_is_given_back_and_its_number_stays_unused,
+    a_raised_queue_hands_out_no_number_below,
+    a_place_that_the_database_gave_is_where_the_user_stands,
+    a_batch_is_claimed_once_and_lets_in_when_it_is_published,
+    a_batch_reaches_no_further_than_the_last_place,
+    batches_that_nobody_claimed_are_not_made_up_for,
+    nobody_is_let_in_while_paused_or_closed_or_before_the_opening,
+    a_batch_that_was_put_back_is_due_again_after_the_pause,
+    a_shorter_interval_and_a_new_opening_take_effect_at_once,
+    a_seat_is_locked_by_one_until_it_is_released,
+    a_lock_runs_out_and_its_late_holder_does_not_release_its_successors,
+    a_restored_queue_stands_where_it_stood,
+);

@@ -1,0 +1,229 @@
+//! Where queues of either kind come from, and servers that share one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use concertctl::booking::now;
+use concertctl::coordination::{
+    Claim, Coordination, Embedded, Followed, RedisCoordination, RedisOptions, Registration,
+};
+use concertctl::domain::queue::{Admission, QueueSnapshot};
+use concertctl::domain::{Epoch, Place, Timestamp, UserId};
+use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::{Redis, RedisCluster, eventually};
+
+pub const ACTIVE: Duration = Duration::from_secs(600);
+pub const LOCK_TTL: Duration = Duration::from_secs(10);
+
+/// What queues of one kind need, for as long as they are used.
+pub enum World {
+    Embedded,
+    Redis(Box<Redis>),
+    Cluster(Box<RedisCluster>),
+}
+
+impl World {
+    pub fn embedded() -> World {
+        World::Embedded
+    }
+
+    pub async fn redis() -> Option<World> {
+        Some(World::Redis(Box::new(Redis::start().await?)))
+    }
+
+    pub async fn cluster() -> Option<World> {
+        Some(World::Cluster(Box::new(RedisCluster::start().await?)))
+    }
+
+    /// A new queue with these settings.
+    pub async fn open(&self, admission: Admission) -> Coordination {
+        self.restored(&with(admission), options()).await
+    }
+
+    /// A new queue that stands where `snapshot` says.
+    pub async fn restored(&self, snapshot: &QueueSnapshot, options: RedisOptions) -> Coordination {
+        let urls = match self {
+            World::Embedded => {
+                let (active, ttl) = (options.active_for, options.lock_ttl);
+                return Coordination::Embedded(Embedded::restore(snapshot, active, ttl));
+            }
+            World::Redis(redis) => redis.url(),
+            World::Cluster(cluster) => cluster.urls().join(","),
+        };
+        let epoch = Epoch(rand::random());
+        let redis = RedisCoordination::connect(&urls, epoch, snapshot, options).await;
+        Coordination::Redis(Box::new(redis.unwrap()))
+    }
+}
+
+pub fn options() -> RedisOptions {
+    RedisOptions::new(ACTIVE, LOCK_TTL)
+}
+
+pub fn with(admission: Admission) -> QueueSnapshot {
+    QueueSnapshot {
+        admission: Some(admission),
+        ..QueueSnapshot::default()
+    }
+}
+
+/// A sale that is open, with batches of this size at this interval.
+pub fn open(batch: u64, every_ms: u64) -> Admission {
+    Admission {
+        batch,
+        every_ms,
+        paused: false,
+        opens_at: Some(Timestamp(0)),
+    }
+}
+
+/// Long enough that no second batch comes due in a test.
+pub const NEVER_AGAIN: u64 = 3_600_000;
+
+pub async fn register(queue: &Coordination, user: i64) -> Registration {
+    queue.register(UserId(user), now()).await.unwrap()
+}
+
+/// The next batch, awaited.
+pub async fn claimed(queue: &Coordination) -> Claim {
+    eventually("a batch is due", || async {
+        queue.claim(now()).await.unwrap()
+    })
+    .await
+}
+
+/// Lets the next batch in, awaited.
+pub async fn admit(queue: &Coordination) -> Claim {
+    let claim = claimed(queue).await;
+    assert!(queue.publish(claim).await.unwrap());
+    claim
+}
+
+/// No batch comes due for as long as this.
+pub async fn none_due_for(queue: &Coordination, time: Duration) {
+    let until = tokio::time::Instant::now() + time;
+    while tokio::time::Instant::now() < until {
+        assert_eq!(queue.claim(now()).await.unwrap(), None);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What is durable of a queue, as several servers' database keeps it.
+#[derive(Default)]
+pub struct Ledger(Mutex<QueueSnapshot>);
+
+impl Ledger {
+    pub fn with(admission: Admission) -> Arc<Ledger> {
+        Arc::new(Ledger(Mutex::new(with(admission))))
+    }
+
+    pub fn snapshot(&self) -> QueueSnapshot {
+        self.0.lock().clone()
+    }
+
+    /// Makes a place durable; `false` when the number is somebody else's.
+    pub fn keep(&self, place: Place, user: UserId) -> bool {
+        let places = &mut self.0.lock().places;
+        let at = places.binary_search_by_key(&place, |(place, ..)| *place);
+        let Err(at) = at else { return false };
+        places.insert(at, (place, user, false));
+        true
+    }
+
+    /// The next place, as the database gives it while the queue is away.
+    pub fn next(&self, user: UserId, above: Place) -> Place {
+        let mut snapshot = self.0.lock();
+        let place = Place(snapshot.last().max(above).0 + 1);
+        snapshot.places.push((place, user, false));
+        place
+    }
+
+    pub fn end(&self, ended: Place) {
+        let places = &mut self.0.lock().places;
+        let at = places.binary_search_by_key(&ended, |(place, ..)| *place);
+        places[at.unwrap()].2 = true;
+    }
+
+    pub fn admit(&self, claim: Claim) {
+        let admissions = &mut self.0.lock().admissions;
+        let at = admissions.binary_search_by_key(&claim.mark, |(mark, _)| *mark);
+        if let Err(at) = at {
+            admissions.insert(at, (claim.mark, claim.at));
+        }
+    }
+
+    pub fn set(&self, admission: Admission) {
+        self.0.lock().admission = Some(admission);
+    }
+}
+
+/// A server as far as the queue is concerned: it follows, and restores when it is told to.
+pub struct Server {
+    pub queue: Arc<Coordination>,
+    pub restorations: Arc<AtomicU64>,
+    _following: AbortOnDropHandle<()>,
+}
+
+impl Server {
+    pub async fn start(
+        urls: &str,
+        epoch: Epoch,
+        ledger: &Arc<Ledger>,
+        options: RedisOptions,
+    ) -> Server {
+        let snapshot = ledger.snapshot();
+        let queue = RedisCoordination::connect(urls, epoch, &snapshot, options).await;
+        let queue = Arc::new(Coordination::Redis(Box::new(queue.unwrap())));
+        let restorations = Arc::new(AtomicU64::new(0));
+        let following = follow(
+            Arc::clone(&queue),
+            Arc::clone(ledger),
+            Arc::clone(&restorations),
+        );
+        Server {
+            queue,
+            restorations,
+            _following: AbortOnDropHandle::new(tokio::spawn(following)),
+        }
+    }
+
+    /// A place for `user`, from the queue or, while that is away, from the database.
+    pub async fn place(&self, ledger: &Ledger, user: UserId) -> Place {
+        let state = self.queue.state();
+        for _ in 0..3 {
+            let Ok(registration) = self.queue.register(user, now()).await else {
+                break;
+            };
+            if ledger.keep(registration.place, user) {
+                return registration.place;
+            }
+            self.queue.abandon(user, registration).await;
+            self.queue.raise(ledger.snapshot().last()).await;
+        }
+        let place = ledger.next(user, state.registered());
+        self.queue.keep(user, place).await;
+        place
+    }
+
+    /// Waits until the shared queue is used, or not.
+    pub async fn until_available(&self, wanted: bool) {
+        eventually("the queue is there or away", || async {
+            (self.queue.is_available() == wanted).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn follow(queue: Arc<Coordination>, ledger: Arc<Ledger>, restorations: Arc<AtomicU64>) {
+    loop {
+        if queue.follow().await == Followed::NeedsRestore
+            && queue.restore(&ledger.snapshot()).await.is_ok()
+        {
+            restorations.fetch_add(1, Ordering::Relaxed);
+        }
+        tokio::time::sleep(queue.follow_every().unwrap()).await;
+    }
+}
