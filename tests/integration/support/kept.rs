@@ -134,6 +134,12 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (log, dir) = (self.log(), self.dir.display());
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(80)..];
+            eprintln!("the server in {dir} said last:\n{}", last.join("\n"));
+        }
         self.let_go();
         let _ = self.keeper.wait();
     }
