@@ -19,7 +19,7 @@ pub enum Store {
     /// A file of this process.
     Sqlite(SqliteStore),
     /// A schema of a PostgreSQL database, which other servers may use as well.
-    Postgres(Box<PgStore>),
+    Postgres(PgStore),
 }
 
 /// Calls the same function of whichever store it is.

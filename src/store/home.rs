@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::data_dir::{DataDir, DataDirError};
-use super::postgres::bulk::{Loaded, PgBulk};
-use super::postgres::{Database, InUse};
+use super::postgres::{Database, InUse, Loaded, PgBulk};
 use super::sqlite::bulk::BulkLoad;
 use super::sqlite::{self, Options, SqliteStore};
 use super::{DatasetInfo, Store, StoreError};
@@ -69,7 +68,7 @@ impl Home {
             }
             Home::Postgres(database) => {
                 let store = database.open(epoch, metrics).await?;
-                Ok(Store::Postgres(Box::new(store)))
+                Ok(Store::Postgres(store))
             }
         }
     }
@@ -118,8 +117,7 @@ impl Home {
     pub async fn discard(&self, epoch: Epoch) {
         match self {
             Home::Files(dir, _) => dir.discard(epoch),
-            // Its transaction went with its connection.
-            Home::Postgres(_) => {}
+            Home::Postgres(database) => database.discard(epoch).await,
         }
     }
 

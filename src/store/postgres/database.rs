@@ -113,18 +113,14 @@ impl Database {
     /// [`StoreError::Damaged`] when it is not complete, [`StoreError::Unavailable`] when it is not
     /// there or of a newer program.
     pub async fn open(&self, epoch: Epoch, metrics: Metrics) -> Result<PgStore, StoreError> {
-        let schema = schema::name(epoch);
         // Before anything else: what is in use is not swept.
         let in_use = InUse::of_dataset(&self.target, &self.options, epoch).await?;
-        let mut session = self
-            .target
-            .session(&schema, Purpose::Long, &self.options)
-            .await?;
-        let info = async {
-            schema::bring_up_to_date(&mut session.client).await?;
-            schema::read_info(&session.client).await
-        };
-        let info = info.await.map_err(|fault| self.about(epoch, fault))?;
+        let mut session = self.session_in(epoch).await?;
+        let upgrading = schema::bring_up_to_date(&mut session.client).await;
+        upgrading.map_err(|fault| self.about(epoch, fault))?;
+        let info = schema::read_info(&session.client).await;
+        let info = info.map_err(|fault| self.about(epoch, fault))?;
+        let schema = schema::name(epoch);
         let pool = Pool::new(&self.target, &schema, self.options, Some(metrics))?;
         Ok(PgStore::new(pool, info, in_use))
     }
@@ -132,13 +128,17 @@ impl Database {
     /// What a dataset consists of, without opening it for work.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// As [`Database::open`].
     pub async fn describe(&self, epoch: Epoch) -> Result<DatasetInfo, StoreError> {
-        let schema = schema::name(epoch);
-        let purpose = Purpose::Statements;
-        let session = self.target.session(&schema, purpose, &self.options).await?;
+        let session = self.session_in(epoch).await?;
         let info = schema::read_info(&session.client).await;
         info.map_err(|fault| self.about(epoch, fault))
+    }
+
+    async fn session_in(&self, epoch: Epoch) -> Result<Session, Fault> {
+        let schema = schema::name(epoch);
+        let target = &self.target;
+        target.session(&schema, Purpose::Long, &self.options).await
     }
 
     fn about(&self, epoch: Epoch, fault: Fault) -> StoreError {
@@ -173,12 +173,24 @@ impl Database {
         Ok(())
     }
 
+    /// Removes what was loaded of a dataset that came to nothing, as far as that can be done now;
+    /// [`Database::sweep`] does the rest.
+    pub async fn discard(&self, epoch: Epoch) {
+        if let Err(error) = self.sweep_these(|found| found == epoch).await {
+            tracing::warn!(%error, "a dataset that came to nothing is still there");
+        }
+    }
+
     /// Drops every dataset that is not in force, and that no server loads or uses: leftovers of
     /// interruptions, and the ones before. Gives their number.
     ///
     /// # Errors
     /// [`StoreError`]; what could not be dropped is tried again at the next sweep.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
+        self.sweep_these(|_| true).await
+    }
+
+    async fn sweep_these(&self, which: impl Fn(Epoch) -> bool) -> Result<usize, StoreError> {
         let session = self
             .target
             .session(CONTROL_SCHEMA, Purpose::Statements, &self.options)
@@ -187,7 +199,7 @@ impl Database {
         let names = rows.iter().map(|row| row.get::<_, String>(0));
         let mut swept = 0;
         for epoch in names.filter_map(|name| schema::epoch_of(&name)) {
-            if drop_unless_used(&session, epoch).await? {
+            if which(epoch) && drop_unless_used(&session, epoch).await? {
                 swept += 1;
             }
         }

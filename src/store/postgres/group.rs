@@ -28,10 +28,11 @@ pub(super) trait Together: Send + 'static {
 }
 
 type Reply<A> = oneshot::Sender<Result<A, StoreError>>;
+type Asked<W> = (<W as Together>::Ask, Reply<<W as Together>::Answer>);
 
 /// The handle to the task that forms the groups.
 pub(super) struct Group<W: Together> {
-    queue: Mutex<Option<mpsc::Sender<(W::Ask, Reply<W::Answer>)>>>,
+    queue: Mutex<Option<mpsc::Sender<Asked<W>>>>,
     task: Mutex<Option<JoinHandle<()>>>,
     timeout: Duration,
 }
@@ -79,7 +80,7 @@ impl<W: Together> Group<W> {
     }
 }
 
-async fn run<W: Together>(work: W, mut asked: mpsc::Receiver<(W::Ask, Reply<W::Answer>)>) {
+async fn run<W: Together>(work: W, mut asked: mpsc::Receiver<Asked<W>>) {
     let mut batch = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut batch, BATCH).await > 0 {
         // Whoever gave up meanwhile must not be given anything.

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::PgOptions;
@@ -17,11 +19,14 @@ use crate::store::StoreError;
 
 /// Between two attempts to hold the lock again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A database that does not hear that a lock is given up is not waited for longer.
+const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 
-/// A lock that other servers see; given up when dropped.
+/// A lock that other servers see; given up when released or dropped.
 #[derive(Debug)]
 pub struct InUse {
-    _keeper: AbortOnDropHandle<()>,
+    keeper: Mutex<Option<AbortOnDropHandle<()>>>,
+    release: CancellationToken,
 }
 
 /// What is held.
@@ -91,10 +96,23 @@ impl InUse {
         let Some(session) = take(hold, target, options).await? else {
             return Err(hold.refused(target.name()));
         };
-        let keeping = keep(hold, session, target.clone(), *options);
+        let release = CancellationToken::new();
+        let keeping = keep(hold, session, target.clone(), *options, release.clone());
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keeping));
         Ok(InUse {
-            _keeper: AbortOnDropHandle::new(tokio::spawn(keeping)),
+            keeper: Mutex::new(Some(keeper)),
+            release,
         })
+    }
+
+    /// Gives the lock up; when this returns, others can have it, unless the database is away.
+    pub async fn release(&self) {
+        self.release.cancel();
+        let keeper = self.keeper.lock().take();
+        if let Some(keeper) = keeper {
+            // What is not released in time is when the connection is closed.
+            drop(tokio::time::timeout(RELEASE_WITHIN, keeper).await);
+        }
     }
 }
 
@@ -105,12 +123,31 @@ async fn take(hold: Hold, target: &Target, options: &PgOptions) -> Result<Option
     Ok(taken.then_some(session))
 }
 
-/// Holds the lock until dropped, through losses of the connection.
-async fn keep(hold: Hold, mut session: Session, target: Target, options: PgOptions) {
+/// Gives up what the session holds, and waits until others can have it.
+pub(super) async fn let_go(session: &Session) {
+    let sql = "SELECT pg_advisory_unlock_all()";
+    // Where it is not heard, the end of the connection does the same a moment later.
+    drop(tokio::time::timeout(RELEASE_WITHIN, session.client.batch_execute(sql)).await);
+}
+
+/// Holds the lock until released, through losses of the connection.
+async fn keep(
+    hold: Hold,
+    mut session: Session,
+    target: Target,
+    options: PgOptions,
+    release: CancellationToken,
+) {
     loop {
-        session.ended().await;
+        tokio::select! {
+            () = session.ended() => {}
+            () = release.cancelled() => return let_go(&session).await,
+        }
         session = loop {
-            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = release.cancelled() => return,
+            }
             match take(hold, &target, &options).await {
                 Ok(Some(session)) => break session,
                 Ok(None) => {

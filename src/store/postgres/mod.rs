@@ -9,7 +9,7 @@
 mod accounts;
 mod attempts;
 mod audit;
-pub mod bulk;
+mod bulk;
 mod database;
 mod fault;
 mod group;
@@ -27,6 +27,7 @@ mod target;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use bulk::{Loaded, PgBulk};
 pub use database::Database;
 pub use in_use::InUse;
 
@@ -83,7 +84,7 @@ pub struct PgStore {
     versions: DateVersions,
     registering: Group<Registering>,
     handing_out: Group<HandingOut>,
-    _in_use: InUse,
+    in_use: InUse,
 }
 
 impl PgStore {
@@ -95,7 +96,7 @@ impl PgStore {
             handing_out: Group::start(HandingOut(Arc::clone(&pool)), timeout),
             pool,
             info,
-            _in_use: in_use,
+            in_use,
         }
     }
 
@@ -122,6 +123,7 @@ impl PgStore {
     pub async fn close(&self) {
         tokio::join!(self.registering.close(), self.handing_out.close());
         self.pool.close().await;
+        self.in_use.release().await;
     }
 
     /// Concerts and dates.

@@ -170,12 +170,6 @@ impl<B: Backend> Server<B> {
         }
     }
 
-    /// The directory of a server that is stopped.
-    pub fn into_dir(self) -> TempDir {
-        assert!(self.running.is_none(), "still running");
-        self.dir
-    }
-
     pub async fn stop(mut self) {
         self.halt().await;
     }

@@ -1,0 +1,33 @@
+//! One contract for every store: the same calls, the same outcomes. Each test runs against SQLite and
+//! against PostgreSQL; what only one of them has is tested beside it.
+
+mod accounts;
+mod audit;
+mod opened;
+mod places;
+mod reserving;
+
+pub use opened::{Opened, key};
+
+/// Makes of each `async fn name(db: &Opened)` a test for each store.
+macro_rules! contract {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let db = super::Opened::sqlite().await;
+                super::$name(&db).await;
+                db.close().await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let Some(db) = super::Opened::postgres().await else { return };
+                super::$name(&db).await;
+                db.close().await;
+            })+
+        }
+    };
+}
+pub(crate) use contract;

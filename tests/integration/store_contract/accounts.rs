@@ -1,0 +1,316 @@
+//! Charging and paying.
+
+use concertctl::domain::{Money, ReservationId, SeatStatus, Timestamp, UserId};
+use concertctl::store::{
+    CancelOutcome, ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome, ReserveOutcome, StoreError,
+};
+use futures_util::future::join_all;
+
+use super::opened::{PRICE, place, wish};
+use super::{Opened, contract, key};
+
+contract![
+    a_charge_adds_to_the_balance_and_the_ledger,
+    a_charge_beyond_what_an_account_holds_is_refused,
+    a_charge_with_a_key_is_made_once,
+    charges_from_many_sides_add_up,
+    a_payment_sells_the_seat_and_ends_the_place,
+    a_payment_is_refused_with_its_reason,
+    a_payment_with_a_key_is_made_once,
+    of_many_payments_of_one_reservation_one_is_made,
+    a_balance_is_never_overdrawn_however_payments_race,
+    payment_and_expiry_exclude_each_other,
+    a_write_that_fails_half_way_leaves_nothing_behind,
+];
+
+async fn charge(
+    db: &Opened,
+    user: i64,
+    amount: i64,
+    key: Option<Idempotency>,
+) -> Keyed<ChargeOutcome> {
+    let charge = db
+        .store
+        .charge(UserId(user), Money(amount), Timestamp(5), key);
+    charge.await.unwrap()
+}
+
+async fn pay(
+    db: &Opened,
+    user: i64,
+    id: ReservationId,
+    key: Option<Idempotency>,
+) -> Keyed<PayOutcome> {
+    pay_at(db, user, id, 20, key).await.unwrap()
+}
+
+async fn pay_at(
+    db: &Opened,
+    user: i64,
+    reservation: ReservationId,
+    now: i64,
+    key: Option<Idempotency>,
+) -> Result<Keyed<PayOutcome>, StoreError> {
+    let pay = Pay {
+        user: UserId(user),
+        reservation,
+        place: place(user),
+        now: Timestamp(now),
+    };
+    db.store.pay(pay, key).await
+}
+
+async fn a_charge_adds_to_the_balance_and_the_ledger(db: &Opened) {
+    assert_eq!(db.store.balance(UserId(9_999)).await.unwrap(), None);
+    assert_eq!(db.balance(1).await, 0);
+    let charged = |balance| ChargeOutcome::Charged {
+        balance: Money(balance),
+        at: Timestamp(5),
+    };
+    assert_eq!(charge(db, 1, 300, None).await, Keyed::Fresh(charged(300)));
+    assert_eq!(charge(db, 1, 200, None).await, Keyed::Fresh(charged(500)));
+    assert_eq!(db.balance(1).await, 500);
+    assert_eq!(
+        charge(db, 9_999, 1, None).await,
+        Keyed::Fresh(ChargeOutcome::UnknownUser)
+    );
+    db.assert_sound().await;
+}
+
+async fn a_charge_beyond_what_an_account_holds_is_refused(db: &Opened) {
+    let top = Money::MAX_BALANCE.0;
+    db.tamper(&format!(
+        "UPDATE users SET balance = {top} - 5 WHERE id = 1;
+         INSERT INTO ledger (user_id, kind, amount, at) VALUES (1, 0, {top} - 5, 1)"
+    ))
+    .await;
+    let overflow = Keyed::Fresh(ChargeOutcome::Overflow);
+    assert_eq!(charge(db, 1, 6, None).await, overflow);
+    assert_eq!(db.balance(1).await, top - 5);
+    assert!(matches!(
+        charge(db, 1, 5, None).await,
+        Keyed::Fresh(ChargeOutcome::Charged { balance, .. }) if balance == Money::MAX_BALANCE
+    ));
+    // What no account may be charged is no charge, whoever lets it through.
+    for amount in [0, -1, i64::MIN, Money::MAX_CHARGE.0 + 1, i64::MAX] {
+        assert_eq!(charge(db, 2, amount, None).await, overflow, "{amount}");
+    }
+    assert_eq!(db.balance(2).await, 0);
+    db.assert_sound().await;
+}
+
+async fn a_charge_with_a_key_is_made_once(db: &Opened) {
+    let Keyed::Fresh(first) = charge(db, 1, 300, Some(key("a"))).await else {
+        panic!("it is the first")
+    };
+    assert_eq!(
+        charge(db, 1, 300, Some(key("a"))).await,
+        Keyed::Replayed(first)
+    );
+    let other = Idempotency {
+        fingerprint: 1,
+        ..key("a")
+    };
+    assert_eq!(charge(db, 1, 300, Some(other)).await, Keyed::Mismatch);
+    let racing = join_all((0..20).map(|_| charge(db, 1, 100, Some(key("b"))))).await;
+    let fresh = racing
+        .iter()
+        .filter(|answer| matches!(answer, Keyed::Fresh(_)));
+    assert_eq!(fresh.count(), 1, "{racing:?}");
+    assert_eq!(db.balance(1).await, 400);
+    // The same key of somebody else is another key.
+    assert!(matches!(
+        charge(db, 2, 300, Some(key("a"))).await,
+        Keyed::Fresh(_)
+    ));
+    let refused = charge(db, 9_999, 300, Some(key("a"))).await;
+    assert_eq!(refused, Keyed::Fresh(ChargeOutcome::UnknownUser));
+    let refused = charge(db, 9_999, 300, Some(key("a"))).await;
+    assert_eq!(refused, Keyed::Replayed(ChargeOutcome::UnknownUser));
+    db.assert_sound().await;
+}
+
+async fn charges_from_many_sides_add_up(db: &Opened) {
+    let charges = (0..40).map(|n| charge(db, 1, 10, (n % 2 == 0).then(|| key(&n.to_string()))));
+    let charged = join_all(charges).await;
+    assert!(
+        charged
+            .iter()
+            .all(|answer| matches!(answer, Keyed::Fresh(ChargeOutcome::Charged { .. })))
+    );
+    assert_eq!(db.balance(1).await, 400);
+    db.assert_sound().await;
+}
+
+async fn a_payment_sells_the_seat_and_ends_the_place(db: &Opened) {
+    db.standing(1).await;
+    db.charged(1, 5_000).await;
+    let id = db.reserved(1, 1).await;
+    let other = db.reserved(1, 2).await;
+    assert_eq!(pay(db, 1, id, None).await, Keyed::Fresh(PayOutcome::Paid));
+    assert_eq!(db.status(1).await, SeatStatus::Unavailable);
+    assert_eq!(db.balance(1).await, 5_000 - PRICE);
+    assert_eq!(
+        pay(db, 1, id, None).await,
+        Keyed::Fresh(PayOutcome::AlreadyPaid)
+    );
+    let sold = db.store.cancel(id, UserId(1), Timestamp(21)).await.unwrap();
+    assert_eq!(sold, CancelOutcome::AlreadyPaid);
+    assert_eq!(db.try_reserve(1, 3).await, ReserveOutcome::PlaceEnded);
+    let places = db.store.queue_snapshot().await.unwrap().places;
+    assert_eq!(places, [(place(1), UserId(1), true)]);
+    // What was held before may still be paid or given back.
+    assert_eq!(
+        pay(db, 1, other, None).await,
+        Keyed::Fresh(PayOutcome::Paid)
+    );
+    let counts = db.store.audit().await.unwrap();
+    assert_eq!((counts.reservations, counts.reservations_paid), (2, 2));
+    assert_eq!((counts.seats.unavailable, counts.seats.pending), (2, 0));
+    db.assert_sound().await;
+}
+
+async fn a_payment_is_refused_with_its_reason(db: &Opened) {
+    db.standing(2).await;
+    let id = db.reserved(1, 1).await;
+    let refused = |outcome| Keyed::Fresh(outcome);
+    assert_eq!(
+        pay(db, 1, ReservationId(9_999), None).await,
+        refused(PayOutcome::Unknown)
+    );
+    assert_eq!(pay(db, 2, id, None).await, refused(PayOutcome::Foreign));
+    assert_eq!(
+        pay(db, 1, id, None).await,
+        refused(PayOutcome::BalanceTooLow)
+    );
+    db.charged(1, PRICE - 1).await;
+    assert_eq!(
+        pay(db, 1, id, None).await,
+        refused(PayOutcome::BalanceTooLow)
+    );
+    db.charged(1, 1).await;
+    let late = pay_at(db, 1, id, 100, None).await.unwrap();
+    assert_eq!(late, refused(PayOutcome::Expired), "the hold ends at 100");
+    let given_back = db.reserved(1, 2).await;
+    db.store
+        .cancel(given_back, UserId(1), Timestamp(11))
+        .await
+        .unwrap();
+    assert_eq!(
+        pay(db, 1, given_back, None).await,
+        refused(PayOutcome::Expired)
+    );
+    assert_eq!(db.status(1).await, SeatStatus::Pending);
+    assert_eq!(db.balance(1).await, PRICE);
+    let in_time = pay_at(db, 1, id, 99, None).await.unwrap();
+    assert_eq!(in_time, refused(PayOutcome::Paid));
+    db.assert_sound().await;
+}
+
+async fn a_payment_with_a_key_is_made_once(db: &Opened) {
+    db.standing(1).await;
+    let id = db.reserved(1, 1).await;
+    let low = pay(db, 1, id, Some(key("low"))).await;
+    assert_eq!(low, Keyed::Fresh(PayOutcome::BalanceTooLow));
+    db.charged(1, 5_000).await;
+    let low = pay(db, 1, id, Some(key("low"))).await;
+    assert_eq!(low, Keyed::Replayed(PayOutcome::BalanceTooLow));
+    let racing = join_all((0..20).map(|_| pay(db, 1, id, Some(key("a"))))).await;
+    let fresh = racing
+        .iter()
+        .filter(|answer| **answer == Keyed::Fresh(PayOutcome::Paid));
+    assert_eq!(fresh.count(), 1, "{racing:?}");
+    let again = racing
+        .iter()
+        .filter(|answer| **answer == Keyed::Replayed(PayOutcome::Paid));
+    assert_eq!(again.count(), 19, "{racing:?}");
+    let other = Idempotency {
+        fingerprint: 1,
+        ..key("a")
+    };
+    assert_eq!(pay(db, 1, id, Some(other)).await, Keyed::Mismatch);
+    assert_eq!(db.balance(1).await, 5_000 - PRICE);
+    db.assert_sound().await;
+}
+
+async fn of_many_payments_of_one_reservation_one_is_made(db: &Opened) {
+    db.standing(1).await;
+    db.charged(1, 50_000).await;
+    let id = db.reserved(1, 1).await;
+    let answers = join_all((0..20).map(|_| pay(db, 1, id, None))).await;
+    let paid = answers
+        .iter()
+        .filter(|answer| **answer == Keyed::Fresh(PayOutcome::Paid));
+    assert_eq!(paid.count(), 1, "{answers:?}");
+    let late = answers
+        .iter()
+        .filter(|answer| **answer == Keyed::Fresh(PayOutcome::AlreadyPaid));
+    assert_eq!(late.count(), 19, "{answers:?}");
+    assert_eq!(db.balance(1).await, 50_000 - PRICE);
+    db.assert_sound().await;
+}
+
+async fn a_balance_is_never_overdrawn_however_payments_race(db: &Opened) {
+    db.standing(1).await;
+    let mut held = Vec::new();
+    for seat in 1..=3 {
+        held.push(db.reserved(1, seat).await);
+    }
+    db.charged(1, 2 * PRICE).await;
+    let paying = held.iter().map(|id| pay(db, 1, *id, None));
+    let answers = join_all(paying).await;
+    let paid = answers
+        .iter()
+        .filter(|answer| **answer == Keyed::Fresh(PayOutcome::Paid));
+    assert_eq!(paid.count(), 2, "{answers:?}");
+    let low = answers
+        .iter()
+        .filter(|answer| **answer == Keyed::Fresh(PayOutcome::BalanceTooLow));
+    assert_eq!(low.count(), 1, "{answers:?}");
+    assert_eq!(db.balance(1).await, 0);
+    db.assert_sound().await;
+}
+
+async fn payment_and_expiry_exclude_each_other(db: &Opened) {
+    db.standing(10).await;
+    let mut held = Vec::new();
+    for user in 1..=10 {
+        db.charged(user, PRICE).await;
+        held.push((user, db.reserved(user, user).await));
+    }
+    // The payer's clock says that the hold lasts, the sweeper's that it ran out.
+    let paying = join_all(held.iter().map(|(user, id)| pay(db, *user, *id, None)));
+    let sweeping = join_all((0..4).map(|_| db.store.expire_holds(Timestamp(100), 3)));
+    let (paid, swept) = tokio::join!(paying, sweeping);
+    let paid = paid
+        .iter()
+        .filter(|answer| **answer == Keyed::Fresh(PayOutcome::Paid))
+        .count();
+    let swept: u64 = swept.into_iter().map(Result::unwrap).sum();
+    let rest = db.store.expire_holds(Timestamp(100), 100).await.unwrap();
+    assert_eq!(paid as u64 + swept + rest, 10);
+    let counts = db.store.seat_counts().await.unwrap();
+    assert_eq!((counts.unavailable, counts.pending), (paid as u64, 0));
+    db.assert_sound().await;
+}
+
+async fn a_write_that_fails_half_way_leaves_nothing_behind(db: &Opened) {
+    db.standing(1).await;
+    // The balance is written first; the ledger entry then finds no table.
+    db.tamper("ALTER TABLE ledger RENAME TO away").await;
+    let failed = db
+        .store
+        .charge(UserId(1), Money(5), Timestamp(5), Some(key("a")));
+    assert!(matches!(failed.await, Err(StoreError::Unavailable(_))));
+    db.tamper("ALTER TABLE away RENAME TO ledger").await;
+    assert_eq!(db.balance(1).await, 0);
+    assert!(
+        matches!(charge(db, 1, 5, Some(key("a"))).await, Keyed::Fresh(_)),
+        "and work goes on"
+    );
+    assert!(matches!(
+        db.store.reserve(wish(1, 1), None).await.unwrap(),
+        Keyed::Fresh(ReserveOutcome::Reserved { .. })
+    ));
+    db.assert_sound().await;
+}

@@ -1,0 +1,222 @@
+//! A small dataset, opened in one of the stores, and a way to its rows that goes past the store.
+
+use concertctl::domain::{
+    ConcertId, Epoch, Money, Place, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
+};
+use concertctl::store::postgres::{Database, PgOptions};
+use concertctl::store::sqlite::bulk::BulkLoad;
+use concertctl::store::sqlite::{Options, SqliteStore};
+use concertctl::store::{
+    DatasetInfo, Idempotency, Keyed, RegisterOutcome, Reserve, ReserveOutcome, SeatRow, Store,
+};
+use concertctl::telemetry::Metrics;
+use tempfile::TempDir;
+
+use crate::support::Postgres;
+use crate::support::postgres::ask;
+
+pub const EPOCH: Epoch = Epoch(0xfeed);
+/// What every seat costs.
+pub const PRICE: i64 = 1_000;
+/// Seats on each of the two dates.
+pub const SEATS: u64 = 20;
+pub const USERS: u64 = 50;
+
+pub fn info() -> DatasetInfo {
+    DatasetInfo {
+        epoch: EPOCH,
+        profile: "contract".to_owned(),
+        concerts: 2,
+        dates: 2,
+        seats_per_date: SEATS,
+        users: USERS,
+        on_sale: ConcertId(1),
+        on_sale_seats: SEATS,
+        popular_seats: 4,
+        seeded_at: Timestamp(1),
+    }
+}
+
+/// An open store, and where it is kept.
+pub struct Opened {
+    pub store: Store,
+    place: Where,
+}
+
+enum Where {
+    File(TempDir),
+    Postgres(Box<Postgres>),
+}
+
+impl Opened {
+    pub async fn sqlite() -> Opened {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("dataset.db");
+        let mut bulk = BulkLoad::create(&file).unwrap();
+        bulk.concerts(1, 2).unwrap();
+        bulk.dates(1, 2, 1, "2026-12-24").unwrap();
+        bulk.users(1, USERS, Timestamp(1)).unwrap();
+        bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
+        bulk.finish(&info()).unwrap();
+        let metrics = Metrics::new().unwrap();
+        let store = SqliteStore::open(&file, Options::default(), metrics).unwrap();
+        Opened {
+            store: Store::Sqlite(store),
+            place: Where::File(dir),
+        }
+    }
+
+    /// `None` where PostgreSQL is not installed.
+    pub async fn postgres() -> Option<Opened> {
+        Opened::postgres_with(PgOptions::default()).await
+    }
+
+    pub async fn postgres_with(options: PgOptions) -> Option<Opened> {
+        let postgres = Postgres::start().await?;
+        let database = Database::connect(&postgres.url(), options).await.unwrap();
+        load(&database, EPOCH).await;
+        let metrics = Metrics::new().unwrap();
+        let store = database.open(EPOCH, metrics).await.unwrap();
+        Some(Opened {
+            store: Store::Postgres(store),
+            place: Where::Postgres(Box::new(postgres)),
+        })
+    }
+
+    /// Runs statements on the dataset's tables, past the store.
+    pub async fn tamper(&self, statements: &str) {
+        let done = self.try_tamper(statements).await;
+        done.unwrap_or_else(|error| panic!("{statements}: {error}"));
+    }
+
+    /// The same; what the database says where it refuses.
+    pub async fn try_tamper(&self, statements: &str) -> Result<(), String> {
+        match &self.place {
+            Where::File(dir) => rusqlite::Connection::open(dir.path().join("dataset.db"))
+                .unwrap()
+                .execute_batch(statements)
+                .map_err(|error| error.to_string()),
+            Where::Postgres(postgres) => {
+                let schema = format!("concertctl_{:016x}", EPOCH.0);
+                let statements = format!("SET search_path TO {schema}; {statements}");
+                ask(&postgres.superuser(), &statements).await.map(drop)
+            }
+        }
+    }
+
+    /// The server, which only PostgreSQL has.
+    pub fn server(&mut self) -> &mut Postgres {
+        match &mut self.place {
+            Where::File(_) => panic!("SQLite has no server"),
+            Where::Postgres(postgres) => postgres,
+        }
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.place, Where::File(_))
+    }
+
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+
+    pub async fn seat(&self, id: i64) -> SeatRow {
+        let date = self.store.info().date_of(SeatId(id)).unwrap();
+        let seats = self.store.seats_of(date).await.unwrap();
+        *seats.iter().find(|seat| seat.id.0 == id).unwrap()
+    }
+
+    pub async fn status(&self, seat: i64) -> SeatStatus {
+        self.seat(seat).await.status
+    }
+
+    /// Has users 1 to `count` stand at the places of their numbers.
+    pub async fn standing(&self, count: i64) {
+        for id in 1..=count {
+            let kept = self
+                .store
+                .register(place(id), UserId(id), Timestamp(1), None);
+            assert_eq!(kept.await.unwrap(), RegisterOutcome::Kept);
+        }
+    }
+
+    pub async fn try_reserve(&self, user: i64, seat: i64) -> ReserveOutcome {
+        match self.store.reserve(wish(user, seat), None).await.unwrap() {
+            Keyed::Fresh(outcome) => outcome,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn reserved(&self, user: i64, seat: i64) -> ReservationId {
+        match self.try_reserve(user, seat).await {
+            ReserveOutcome::Reserved { id, .. } => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn balance(&self, user: i64) -> i64 {
+        self.store.balance(UserId(user)).await.unwrap().unwrap().0
+    }
+
+    pub async fn charged(&self, user: i64, amount: i64) {
+        let charge = self
+            .store
+            .charge(UserId(user), Money(amount), Timestamp(5), None);
+        assert!(matches!(charge.await.unwrap(), Keyed::Fresh(_)));
+    }
+
+    /// Fails where the audit finds anything.
+    pub async fn assert_sound(&self) {
+        let counts = self.store.audit().await.unwrap();
+        assert_eq!(violations(&counts), 0, "{counts:?}");
+    }
+}
+
+/// Loads the dataset of the contract into a database and puts it in force.
+pub async fn load(database: &Database, epoch: Epoch) {
+    let mut bulk = database.begin_bulk(epoch).await.unwrap();
+    let info = DatasetInfo { epoch, ..info() };
+    let loading = tokio::task::spawn_blocking(move || {
+        bulk.concerts(1, 2).unwrap();
+        bulk.dates(1, 2, 1, "2026-12-24").unwrap();
+        bulk.users(1, USERS, Timestamp(1)).unwrap();
+        bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
+        bulk.finish(&info).unwrap()
+    });
+    let _kept = loading.await.unwrap();
+    database.put_in_force(epoch).await.unwrap();
+}
+
+pub fn place(user: i64) -> Place {
+    Place(user.unsigned_abs())
+}
+
+/// A reservation that lasts from moment 10 to 100, for a user at the place of their number.
+pub fn wish(user: i64, seat: i64) -> Reserve {
+    Reserve {
+        seat: SeatId(seat),
+        seen_version: None,
+        user: UserId(user),
+        place: place(user),
+        now: Timestamp(10),
+        expires_at: Timestamp(100),
+        limit: 3,
+    }
+}
+
+pub fn key(name: &str) -> Idempotency {
+    Idempotency {
+        key: name.to_owned(),
+        fingerprint: 42,
+    }
+}
+
+pub fn violations(counts: &concertctl::store::AuditCounts) -> u64 {
+    counts.oversold_seats
+        + counts.seats_without_reservation
+        + counts.reservations_without_seat
+        + counts.paid_without_ledger
+        + counts.ledger_without_paid
+        + counts.wrong_balances
+        + counts.duplicate_places
+}

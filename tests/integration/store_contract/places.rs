@@ -1,0 +1,223 @@
+//! Places, admissions, and the queue as it is durable.
+
+use std::collections::BTreeSet;
+
+use concertctl::domain::queue::Admission;
+use concertctl::domain::{Place, Timestamp, UserId};
+use concertctl::store::{NextPlace, RegisterOutcome};
+use futures_util::future::join_all;
+
+use super::opened::{USERS, place};
+use super::{Opened, contract};
+
+contract![
+    places_are_kept_as_they_were_given,
+    a_number_that_is_given_is_not_given_again,
+    an_earlier_place_ends_when_it_is_replaced,
+    a_registration_that_was_never_told_does_not_lock_its_user_out,
+    the_database_itself_refuses_a_second_live_place,
+    many_register_at_once,
+    the_store_hands_out_places_by_itself,
+    places_handed_out_at_once_are_different_and_without_gaps,
+    admissions_and_settings_are_kept,
+    the_catalog_tells_concerts_and_dates,
+    a_store_that_works_answers_a_ping,
+];
+
+async fn register(db: &Opened, at: u64, user: i64, replaces: Option<u64>) -> RegisterOutcome {
+    let registering = db
+        .store
+        .register(Place(at), UserId(user), Timestamp(1), replaces.map(Place));
+    registering.await.unwrap()
+}
+
+async fn places(db: &Opened) -> Vec<(u64, i64, bool)> {
+    let places = db.store.queue_snapshot().await.unwrap().places;
+    places
+        .into_iter()
+        .map(|(place, user, ended)| (place.0, user.0, ended))
+        .collect()
+}
+
+async fn places_are_kept_as_they_were_given(db: &Opened) {
+    assert_eq!(places(db).await, []);
+    for (at, user) in [(2, 7), (1, 3), (9, 5)] {
+        assert_eq!(register(db, at, user, None).await, RegisterOutcome::Kept);
+    }
+    assert_eq!(
+        places(db).await,
+        [(1, 3, false), (2, 7, false), (9, 5, false)]
+    );
+    assert_eq!(db.store.audit().await.unwrap().places, 3);
+}
+
+async fn a_number_that_is_given_is_not_given_again(db: &Opened) {
+    register(db, 1, 1, None).await;
+    register(db, 5, 2, None).await;
+    let taken = RegisterOutcome::NumberTaken(Place(5));
+    assert_eq!(register(db, 1, 3, None).await, taken);
+    // Neither to somebody who stands elsewhere: there they stay.
+    assert_eq!(register(db, 1, 2, None).await, taken);
+    assert_eq!(places(db).await, [(1, 1, false), (5, 2, false)]);
+}
+
+async fn an_earlier_place_ends_when_it_is_replaced(db: &Opened) {
+    register(db, 1, 1, None).await;
+    assert_eq!(register(db, 2, 1, Some(1)).await, RegisterOutcome::Kept);
+    assert_eq!(places(db).await, [(1, 1, true), (2, 1, false)]);
+    // One that ended long ago stays as it is.
+    assert_eq!(register(db, 3, 1, Some(1)).await, RegisterOutcome::Kept);
+    assert_eq!(
+        places(db).await,
+        [(1, 1, true), (2, 1, true), (3, 1, false)]
+    );
+    db.assert_sound().await;
+}
+
+async fn a_registration_that_was_never_told_does_not_lock_its_user_out(db: &Opened) {
+    // The first was committed, but its answer came too late; the user registers again.
+    register(db, 1, 1, None).await;
+    assert_eq!(register(db, 2, 1, None).await, RegisterOutcome::Kept);
+    assert_eq!(places(db).await, [(1, 1, true), (2, 1, false)]);
+    // The same at once, and together with others.
+    let racing = (3..=12_u64).map(|at| register(db, at, if at % 2 == 0 { 1 } else { 50 }, None));
+    let outcomes = join_all(racing).await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| *outcome == RegisterOutcome::Kept)
+    );
+    let live = |user: i64| {
+        let all = places(db);
+        async move { all.await.iter().filter(|at| at.1 == user && !at.2).count() }
+    };
+    assert_eq!((live(1).await, live(50).await), (1, 1));
+    db.assert_sound().await;
+}
+
+async fn the_database_itself_refuses_a_second_live_place(db: &Opened) {
+    register(db, 1, 1, None).await;
+    let planted = |at: u64, user: i64| {
+        format!("INSERT INTO queue_places (place, user_id, issued_at) VALUES ({at}, {user}, 0)")
+    };
+    for twice in [planted(2, 1), planted(1, 2)] {
+        let refused = db.try_tamper(&twice).await.unwrap_err().to_lowercase();
+        assert!(refused.contains("unique"), "{refused}");
+    }
+}
+
+async fn many_register_at_once(db: &Opened) {
+    let count = i64::try_from(USERS).unwrap();
+    let outcomes = join_all((1..=count).map(|user| register(db, place(user).0, user, None))).await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| *outcome == RegisterOutcome::Kept)
+    );
+    let expected: Vec<_> = (1..=count)
+        .map(|user| (place(user).0, user, false))
+        .collect();
+    assert_eq!(places(db).await, expected);
+}
+
+async fn next(db: &Opened, user: i64, above: u64, expired: u64) -> NextPlace {
+    let asking = db
+        .store
+        .register_next(UserId(user), Timestamp(7), Place(above), Place(expired));
+    asking.await.unwrap()
+}
+
+async fn the_store_hands_out_places_by_itself(db: &Opened) {
+    assert_eq!(next(db, 1, 0, 0).await, NextPlace::New(Place(1)));
+    assert_eq!(next(db, 1, 0, 0).await, NextPlace::Already(Place(1)));
+    // The queue gave places that are not durable yet.
+    assert_eq!(next(db, 2, 10, 0).await, NextPlace::New(Place(11)));
+    assert_eq!(next(db, 3, 4, 0).await, NextPlace::New(Place(12)));
+    // Whose place has had its time stands at the end.
+    assert_eq!(next(db, 1, 0, 1).await, NextPlace::New(Place(13)));
+    assert_eq!(next(db, 2, 0, 1).await, NextPlace::Already(Place(11)));
+    assert_eq!(
+        places(db).await,
+        [(1, 1, true), (11, 2, false), (12, 3, false), (13, 1, false)]
+    );
+    db.assert_sound().await;
+}
+
+async fn places_handed_out_at_once_are_different_and_without_gaps(db: &Opened) {
+    let count = i64::try_from(USERS).unwrap();
+    // Everybody asks twice, as whoever is impatient does.
+    let users = (1..=count).chain(1..=count);
+    let answers = join_all(users.map(|user| next(db, user, 3, 0))).await;
+    let fresh: BTreeSet<u64> = answers
+        .iter()
+        .filter_map(|answer| match answer {
+            NextPlace::New(place) => Some(place.0),
+            NextPlace::Already(_) => None,
+        })
+        .collect();
+    assert_eq!(fresh, (4..4 + USERS).collect());
+    let already = answers
+        .iter()
+        .filter(|at| matches!(at, NextPlace::Already(_)));
+    assert_eq!(already.count(), answers.len() / 2);
+    for user in 0..answers.len() / 2 {
+        let place = |answer| match answer {
+            NextPlace::New(place) | NextPlace::Already(place) => place,
+        };
+        assert_eq!(
+            place(answers[user]),
+            place(answers[user + answers.len() / 2])
+        );
+    }
+    db.assert_sound().await;
+}
+
+async fn admissions_and_settings_are_kept(db: &Opened) {
+    let empty = db.store.queue_snapshot().await.unwrap();
+    assert_eq!(
+        (empty.mark(), empty.last(), empty.admission),
+        (Place(0), Place(0), None)
+    );
+    for (mark, at) in [(10, 1), (30, 2), (20, 3), (10, 4)] {
+        db.store.admit(Place(mark), Timestamp(at)).await.unwrap();
+    }
+    for batch in [5, 7] {
+        let admission = Admission {
+            batch,
+            paused: true,
+            ..Admission::default()
+        };
+        db.store.save_admission(admission).await.unwrap();
+    }
+    let kept = db.store.queue_snapshot().await.unwrap();
+    let expected = [(10, 1), (20, 3), (30, 2)];
+    let expected = expected.map(|(mark, at)| (Place(mark), Timestamp(at)));
+    assert_eq!(kept.admissions, expected, "the first time of a mark counts");
+    assert_eq!((kept.mark(), kept.last()), (Place(30), Place(30)));
+    let admission = kept.admission.unwrap();
+    assert_eq!((admission.batch, admission.paused), (7, true));
+}
+
+async fn the_catalog_tells_concerts_and_dates(db: &Opened) {
+    let catalog = db.store.catalog().await.unwrap();
+    let concerts: Vec<_> = catalog
+        .concerts
+        .iter()
+        .map(|(id, by)| (id.0, by.as_str()))
+        .collect();
+    assert_eq!(concerts, [(1, "performer1"), (2, "performer2")]);
+    let dates = catalog.dates.iter();
+    let dates: Vec<_> = dates
+        .map(|(id, of, day)| (id.0, of.0, day.as_str()))
+        .collect();
+    assert_eq!(dates, [(1, 1, "2026-12-24"), (2, 2, "2026-12-24")]);
+    assert_eq!(*db.store.info(), super::opened::info());
+    let second = db.store.seats_of(catalog.dates[1].0).await.unwrap();
+    let ids: Vec<_> = second.iter().map(|seat| (seat.id.0, seat.number)).collect();
+    let expected: Vec<_> = (1..=20).map(|number| (number + 20, number)).collect();
+    assert_eq!(ids, expected);
+}
+
+async fn a_store_that_works_answers_a_ping(db: &Opened) {
+    db.store.ping().await.unwrap();
+}
