@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -12,6 +12,10 @@ use crate::store::{SeatRow, Store, StoreError};
 
 /// Maps kept at a time; a map is some tens of kilobytes.
 const KEPT: usize = 256;
+
+/// A list of dates may be older than a seat map by this factor: it names twenty of them, and whether
+/// any seat is left changes once.
+const LISTED_FOR: u32 = 4;
 
 /// The seats of a date as of one commit.
 #[derive(Debug)]
@@ -28,13 +32,11 @@ pub struct SeatMap {
 impl SeatMap {
     /// Whether it is as of the last commit; where several servers commit, whether it was a moment ago.
     fn is_fresh(&self, store: &Store, version: u64) -> bool {
-        self.version == version && self.is_young(store)
+        self.version == version && self.is_younger(store.shared_for())
     }
 
-    fn is_young(&self, store: &Store) -> bool {
-        store
-            .shared_for()
-            .is_none_or(|most| self.read_at.elapsed() < most)
+    fn is_younger(&self, most: Option<Duration>) -> bool {
+        most.is_none_or(|most| self.read_at.elapsed() < most)
     }
 
     /// The answer's body, made by the first who needs it and shared by the rest.
@@ -92,13 +94,16 @@ impl SeatMaps {
         let version = store.date_version(date).unwrap_or(0);
         let slot = self.slot(date);
         // Somebody is reading the map at this moment: wait for it rather than read beside it.
-        if let Some(map) = slot.lock().await.as_ref().filter(|map| map.is_young(store)) {
+        let most = store.shared_for().map(|most| most * LISTED_FOR);
+        let kept = slot.lock().await;
+        if let Some(map) = kept.as_ref().filter(|map| map.is_younger(most)) {
             let changed =
                 usize::try_from(version.saturating_sub(map.version)).unwrap_or(usize::MAX);
             if changed < map.free || changed == 0 {
                 return Ok(map.free > changed);
             }
         }
+        drop(kept);
         Ok(self.get(store, date).await?.free > 0)
     }
 

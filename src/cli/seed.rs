@@ -106,14 +106,19 @@ async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Resu
     })
     .await?;
     match loaded {
-        Ok((info, _kept)) => {
+        Ok((info, kept)) => {
             home.put_in_force(epoch).await?;
+            drop(kept);
+            let followed = home.await_followers(epoch).await;
             home.sweep().await?;
             bar.done(
                 &info.profile,
                 progress.snapshot().total,
                 progress.snapshot().elapsed,
             );
+            if !followed {
+                say("a server of this database has not turned to the dataset yet");
+            }
             Ok(())
         }
         Err(error) => {

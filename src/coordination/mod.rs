@@ -52,7 +52,7 @@ pub struct Claim {
     pub from: Place,
     /// Everyone up to here will be.
     pub mark: Place,
-    /// Since when: now, by the clock that decides.
+    /// Since when: now by the clock that decides, or a moment later, when all servers know of it.
     pub at: Timestamp,
     /// Tells this claim from the next.
     pub id: u64,

@@ -17,7 +17,10 @@ use crate::domain::{Place, QueueStatus, Timestamp};
 /// The queue as this server sees it.
 pub struct QueueState {
     registered: AtomicU64,
+    /// Up to where batches are known, be they in force or announced.
     mark: AtomicU64,
+    /// Up to where they were once seen in force.
+    in_force: AtomicU64,
     /// Every batch: up to which place, since when. Ascending.
     batches: ArcSwap<Vec<(Place, Timestamp)>>,
     /// Places used up or left behind before their time.
@@ -59,6 +62,7 @@ impl QueueState {
         QueueState {
             registered: AtomicU64::new(snapshot.last().0),
             mark: AtomicU64::new(snapshot.mark().0),
+            in_force: AtomicU64::new(0),
             batches: ArcSwap::from_pointee(snapshot.admissions.clone()),
             ended: RwLock::new(ended.map(|&(place, ..)| place).collect()),
             admission: ArcSwap::from_pointee(snapshot.admission.unwrap_or_default()),
@@ -78,10 +82,27 @@ impl QueueState {
         Place(self.registered.load(Ordering::Acquire))
     }
 
-    /// Everyone up to here is in.
+    /// Everyone up to here is in, or will be in a moment.
     #[must_use]
     pub fn mark(&self) -> Place {
         Place(self.mark.load(Ordering::Acquire))
+    }
+
+    /// Everyone up to here is in. Never goes back, whatever the clock does.
+    #[must_use]
+    pub fn mark_at(&self, now: Timestamp) -> Place {
+        let (seen, known) = (self.in_force.load(Ordering::Acquire), self.mark().0);
+        if seen == known {
+            return Place(seen);
+        }
+        let batches = self.batches.load();
+        let newest = batches.iter().rev().find(|(_, at)| *at <= now);
+        let newest = newest.map_or(0, |(mark, _)| mark.0);
+        Place(
+            self.in_force
+                .fetch_max(newest, Ordering::AcqRel)
+                .max(newest),
+        )
     }
 
     /// Everyone up to here was admitted so long ago that it has ended.
@@ -103,7 +124,7 @@ impl QueueState {
     /// What a token of `place` is worth now.
     #[must_use]
     pub fn status(&self, place: Place, now: Timestamp) -> QueueStatus {
-        if place.0 > self.mark.load(Ordering::Acquire) {
+        if place > self.mark_at(now) {
             return QueueStatus::Wait;
         }
         let batches = self.batches.load();
@@ -127,10 +148,7 @@ impl QueueState {
                 eta: Some(Duration::ZERO),
             };
         }
-        let position = place
-            .0
-            .saturating_sub(self.mark.load(Ordering::Acquire))
-            .max(1);
+        let position = place.0.saturating_sub(self.mark_at(now).0).max(1);
         let admission = self.admission.load();
         Standing {
             status,
@@ -177,7 +195,8 @@ impl QueueState {
         }
     }
 
-    /// Lets everyone up to `mark` in, since `at`; never goes back. The batch is on disk by now.
+    /// Lets everyone up to `mark` in from `at` on, which may be a moment ahead so that all servers
+    /// do it at once; never goes back. The batch is on disk by now.
     pub fn publish(&self, mark: Place, at: Timestamp) {
         if mark <= self.mark() {
             return;
@@ -199,7 +218,7 @@ impl QueueState {
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> QueueCounts {
         let registered = self.registered.load(Ordering::Acquire);
-        let mark = self.mark.load(Ordering::Acquire);
+        let mark = self.mark_at(now).0;
         let floor = self.expired_up_to(now).0;
         let ended = self
             .ended

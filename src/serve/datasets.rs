@@ -193,12 +193,16 @@ impl Datasets {
         let loaded = tokio::task::spawn_blocking(move || {
             seeding::load(&profile, bulk, epoch, now(), &progress)
         });
-        let (_, _kept) = loaded.await??;
+        let (_, kept) = loaded.await??;
         let _changing = self.changing.lock().await;
         let world = Arc::new(self.load(epoch).await?);
         self.home.put_in_force(epoch).await?;
         if let Some(before) = self.booking.install(Some(world)) {
             before.close().await;
+        }
+        drop(kept);
+        if !self.home.await_followers(epoch).await {
+            tracing::warn!("another server has not turned to the new dataset yet");
         }
         self.home.sweep().await?;
         Ok(())

@@ -2,6 +2,7 @@
 //! way a new one is written beside the one in force, and comes into force by one atomic step.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::data_dir::{DataDir, DataDirError};
 use super::postgres::{Database, InUse, Loaded, PgBulk};
@@ -19,6 +20,9 @@ pub enum Home {
     /// A database that several processes may share.
     Postgres(Database),
 }
+
+/// Servers look for a new dataset every second, and load it in well under one.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +102,22 @@ impl Home {
             Home::Files(dir, _) => Ok(dir.put_in_force(epoch)?),
             Home::Postgres(database) => Ok(database.put_in_force(epoch).await?),
         }
+    }
+
+    /// Waits until every server of this home has turned to the dataset; `false` when one has not in
+    /// good time.
+    pub async fn await_followers(&self, epoch: Epoch) -> bool {
+        let Home::Postgres(database) = self else {
+            return true;
+        };
+        let until = Instant::now() + FOLLOWED_WITHIN;
+        while Instant::now() < until {
+            tokio::time::sleep(FOLLOWED_WITHIN / 50).await;
+            if database.is_followed(epoch).await.unwrap_or(false) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Removes every dataset but the one in force and those being written.

@@ -178,3 +178,17 @@ proptest! {
         prop_assert_eq!(next.place.0, users.unsigned_abs() + 1);
     }
 }
+
+#[test]
+fn an_announced_batch_is_let_in_at_its_instant_and_never_sent_back() {
+    let queue = open(10);
+    assert!(queue.register(UserId(1), Timestamp(0)).is_ok());
+    queue.state.publish(Place(1), Timestamp(1_000));
+    let standing = queue.state.standing(Place(1), Timestamp(999));
+    assert_eq!((standing.status, standing.position), (QueueStatus::Wait, 1));
+    assert_eq!(queue.state.counts(Timestamp(999)).mark, 0);
+    let status = |at| queue.state.status(Place(1), Timestamp(at));
+    assert_eq!(status(1_000), QueueStatus::Active);
+    assert_eq!(queue.state.counts(Timestamp(1_000)).mark, 1);
+    assert_eq!(status(0), QueueStatus::Active, "a clock set back");
+}

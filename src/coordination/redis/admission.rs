@@ -43,7 +43,7 @@ impl RedisCoordination {
         Ok(Some(Claim {
             from: Place(first),
             mark: Place(mark),
-            at: Timestamp(now),
+            at: Timestamp(now).after(self.options.lead),
             id,
         }))
     }

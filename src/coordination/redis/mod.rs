@@ -62,6 +62,8 @@ pub struct RedisOptions {
     pub claim_lease: Duration,
     /// How often this server follows.
     pub follow_every: Duration,
+    /// From the claim of a batch until its people are in.
+    pub lead: Duration,
     /// Longest wait for a connection.
     pub connect_within: Duration,
     /// Longest wait for a seat lock.
@@ -87,6 +89,9 @@ impl RedisOptions {
             claim_lease: Duration::from_secs(7),
             // Within a tenth of a second everybody knows of a batch; ten calls a second are nothing.
             follow_every: Duration::from_millis(100),
+            // Made durable and followed everywhere by then, it is in force on all servers at once:
+            // nobody is told to wait by one while another lets in people behind them.
+            lead: Duration::from_millis(300),
             connect_within: Duration::from_secs(1),
             // The lock only spares the database: not worth more than a transaction takes.
             lock_within: Duration::from_millis(100),

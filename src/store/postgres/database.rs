@@ -13,7 +13,7 @@ use super::bulk::PgBulk;
 use super::fault::Fault;
 use super::in_use::InUse;
 use super::pool::Pool;
-use super::schema::{self, failed};
+use super::schema::{self, IN_USE, LOCKS, failed};
 use super::target::{Purpose, Session, Target};
 use super::{PgOptions, PgStore};
 use crate::domain::Epoch;
@@ -38,6 +38,15 @@ const OFFER_SECRET: &str = "INSERT INTO concertctl.secrets (name, value) VALUES 
     ON CONFLICT DO NOTHING";
 
 const SECRET: &str = "SELECT value FROM concertctl.secrets WHERE name = $1";
+
+/// Advisory locks tell who is there ([`InUse`]): two halves of a pair of numbers, or of one number.
+const FOLLOWED: &str = "WITH held AS (
+    SELECT classid::bigint AS high, objid::bigint AS low, objsubid FROM pg_locks
+    WHERE locktype = 'advisory' AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+SELECT (SELECT count(*) FROM held WHERE high = $3 AND low = $4 AND objsubid = 1) >=
+       (SELECT count(*) FROM held WHERE high = $1 AND low = $2 AND objsubid = 2)";
 
 const DATASETS: &str = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'concertctl\\_%'";
 
@@ -171,6 +180,19 @@ impl Database {
         let text = format!("{:016x}", epoch.0);
         attempts.rows(PUT_IN_FORCE, &[&text]).await?;
         Ok(())
+    }
+
+    /// Whether every server on the database uses this dataset.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn is_followed(&self, epoch: Epoch) -> Result<bool, StoreError> {
+        let mut attempts = self.attempts("dataset.followers");
+        let (high, low) = ((epoch.0 >> 32) as u32, epoch.0 as u32);
+        let params: [i64; 4] = [LOCKS.into(), IN_USE.into(), high.into(), low.into()];
+        let [locks, in_use, high, low] = &params;
+        let rows = attempts.rows(FOLLOWED, &[locks, in_use, high, low]).await?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
     /// Removes what was loaded of a dataset that came to nothing, as far as that can be done now;

@@ -60,7 +60,11 @@ impl World {
 }
 
 pub fn options() -> RedisOptions {
-    RedisOptions::new(ACTIVE, LOCK_TTL)
+    RedisOptions {
+        // What is published is looked at at once.
+        lead: Duration::ZERO,
+        ..RedisOptions::new(ACTIVE, LOCK_TTL)
+    }
 }
 
 pub fn with(admission: Admission) -> QueueSnapshot {
