@@ -60,11 +60,13 @@ CREATE TABLE ledger (
     kind           smallint NOT NULL CHECK (kind IN (0, 1))
 );
 
+-- handed_out: given from here while the shared queue was away, which may not know of it yet.
 CREATE TABLE queue_places (
-    place     bigint NOT NULL,
-    user_id   bigint NOT NULL,
-    issued_at bigint NOT NULL,
-    ended_at  bigint
+    place      bigint  NOT NULL,
+    user_id    bigint  NOT NULL,
+    issued_at  bigint  NOT NULL,
+    ended_at   bigint,
+    handed_out boolean NOT NULL DEFAULT false
 );
 
 -- Every batch that was let in: up to which place, and when. The highest mark counts.

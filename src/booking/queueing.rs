@@ -136,6 +136,11 @@ async fn place_for(world: &World, user: UserId, now: Timestamp) -> Result<Place,
                 world.coordination.abandon(user, registration).await;
                 world.coordination.raise(last).await;
             }
+            Ok(RegisterOutcome::Standing(standing)) => {
+                world.coordination.abandon(user, registration).await;
+                world.coordination.keep(user, standing).await;
+                return Err(Refusal::AlreadyRegistered(standing));
+            }
             Err(error) => {
                 world.coordination.abandon(user, registration).await;
                 return Err(error.into());

@@ -102,7 +102,7 @@ pub enum Followed {
 /// Either kind of coordination.
 pub enum Coordination {
     /// One process, memory.
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
     /// Any number of servers.
     Redis(Box<RedisCoordination>),
 }

@@ -107,7 +107,7 @@ impl Datasets {
         let active = self.booking.rules().active;
         let Some(urls) = &self.redis else {
             let embedded = Embedded::restore(snapshot, active, LOCK_TTL);
-            return Ok(Coordination::Embedded(embedded));
+            return Ok(Coordination::Embedded(Box::new(embedded)));
         };
         let options = RedisOptions::new(active, LOCK_TTL);
         let redis = RedisCoordination::connect(urls.expose(), epoch, snapshot, options).await?;

@@ -55,7 +55,7 @@ pub(super) async fn furnish(settings: &ServeSettings) -> anyhow::Result<Furnishe
             None => shared_key(&database).await?,
         },
         ops_token: shared_token(&database, own_token()?, &settings.data_dir).await?,
-        home: Home::Postgres(database),
+        home: Home::Postgres(Box::new(database)),
         dir,
     })
 }
@@ -84,7 +84,7 @@ pub async fn open_database(url: &settings::SecretUrl) -> Result<Home, HomeError>
         connections: 1,
         ..PgOptions::default()
     };
-    Ok(Home::Postgres(
+    Ok(Home::Postgres(Box::new(
         Database::connect(url.expose(), options).await?,
-    ))
+    )))
 }

@@ -18,7 +18,7 @@ pub enum Home {
     /// A data directory that this process holds.
     Files(Arc<DataDir>, Options),
     /// A database that several processes may share.
-    Postgres(Database),
+    Postgres(Box<Database>),
 }
 
 /// Servers look for a new dataset every second, and load it in well under one.

@@ -203,6 +203,9 @@ pub enum RegisterOutcome {
     /// The number is somebody else's already: the queue forgot places that are durable. Places up to
     /// this one are given.
     NumberTaken(Place),
+    /// The user stands here already: the store handed this place out while the queue was away, and the
+    /// queue has not heard of it.
+    Standing(Place),
 }
 
 /// What became of asking the store itself for a place.

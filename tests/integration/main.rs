@@ -1,6 +1,7 @@
 //! Integration tests: real servers, real sockets, real files. One binary, so that it links once.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(unreachable_pub, reason = "one binary: everything is reachable")]
+#![allow(clippy::print_stdout, reason = "a test of a fault prints its figures")]
 #![allow(missing_docs, reason = "a test says what it protects by its name")]
 #![allow(
     clippy::duplicate_mod,

@@ -6,6 +6,7 @@ mod audit;
 mod opened;
 mod places;
 mod reserving;
+mod trouble;
 
 pub use opened::{Opened, key};
 

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use tokio_postgres::Row;
+
 use super::attempts::{Attempts, Repeat};
 use super::fault::Fault;
 use super::group::Together;
@@ -18,22 +20,27 @@ const INSERT_MANY: &str = "INSERT INTO queue_places (place, user_id, issued_at)
     ON CONFLICT DO NOTHING RETURNING place, user_id";
 
 /// `$4` is the place that is replaced. A live place of the user that the queue does not know of ends,
-/// unless this place is there already.
+/// unless this place is there already, or that one was handed out from here: then they stand there.
 const INSERT_ONE: &str = "WITH there AS MATERIALIZED (
     SELECT user_id, ended_at FROM queue_places WHERE place = $1
+), standing AS MATERIALIZED (
+    SELECT place FROM queue_places
+    WHERE user_id = $2 AND ended_at IS NULL AND handed_out AND place <> $1 AND place IS DISTINCT FROM $4
 ), ended AS (
     UPDATE queue_places SET ended_at = $3
     WHERE ended_at IS NULL AND place <> $1
-      AND (place = $4 OR (user_id = $2 AND NOT EXISTS (SELECT 1 FROM there)))
+      AND (place = $4 OR (user_id = $2 AND NOT handed_out AND NOT EXISTS (SELECT 1 FROM there)))
     RETURNING 1
 ), kept AS (
     INSERT INTO queue_places (place, user_id, issued_at)
-    SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM there) AND (SELECT count(*) FROM ended) >= 0
+    SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM there) AND NOT EXISTS (SELECT 1 FROM standing)
+                        AND (SELECT count(*) FROM ended) >= 0
     ON CONFLICT (place) DO NOTHING RETURNING 1
 )
 SELECT EXISTS (SELECT 1 FROM kept) OR coalesce((SELECT user_id = $2 AND ended_at IS NULL FROM there), false),
        EXISTS (SELECT 1 FROM there),
-       (SELECT coalesce(max(place), 0) FROM queue_places)";
+       (SELECT coalesce(max(place), 0) FROM queue_places),
+       (SELECT place FROM standing)";
 
 /// Both an earlier place of the user and the number itself may be made durable by another server in
 /// the middle; the next attempt sees them.
@@ -56,8 +63,8 @@ const HAND_OUT: &str = "WITH asked AS MATERIALIZED (
     SELECT user_id, at, row_number() OVER (ORDER BY nth) AS nth FROM asked
     WHERE user_id NOT IN (SELECT user_id FROM standing)
 ), kept AS (
-    INSERT INTO queue_places (place, user_id, issued_at)
-    SELECT greatest($4::bigint, (SELECT coalesce(max(place), 0) FROM queue_places)) + nth, user_id, at
+    INSERT INTO queue_places (place, user_id, issued_at, handed_out)
+    SELECT greatest($4::bigint, (SELECT coalesce(max(place), 0) FROM queue_places)) + nth, user_id, at, true
     FROM fresh WHERE (SELECT count(*) FROM ended) >= 0
     RETURNING user_id, place
 )
@@ -105,18 +112,27 @@ pub(super) async fn register(
     let params: Params<'_> = &[&place, &given.user.0, &given.now.0, &replaced];
     loop {
         let again = match attempts.rows(INSERT_ONE, params).await {
-            Ok(rows) => match rows.first() {
-                Some(row) if row.get(0) => return Ok(RegisterOutcome::Kept),
-                Some(row) if row.get(1) => {
-                    return Ok(RegisterOutcome::NumberTaken(unsigned(row.get(2))));
-                }
-                _ => "the place was taken meanwhile".to_owned(),
+            Ok(rows) => match rows.first().and_then(outcome) {
+                Some(outcome) => return Ok(outcome),
+                None => "the place was taken meanwhile".to_owned(),
             },
             Err(Fault::Violates(constraint)) => constraint,
             Err(fault) => return Err(fault.into()),
         };
         attempts.repeated(again).await?;
     }
+}
+
+/// What a row of [`INSERT_ONE`] says; `None` when another attempt will tell.
+fn outcome(row: &Row) -> Option<RegisterOutcome> {
+    if row.get(0) {
+        return Some(RegisterOutcome::Kept);
+    }
+    if row.get(1) {
+        return Some(RegisterOutcome::NumberTaken(unsigned(row.get(2))));
+    }
+    let standing: Option<i64> = row.get(3);
+    standing.map(|place| RegisterOutcome::Standing(unsigned(place)))
 }
 
 /// A user who asks the store itself for a place.

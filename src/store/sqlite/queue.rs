@@ -34,6 +34,9 @@ pub(super) fn register(
     if exists(tx, place)? {
         return Ok(RegisterOutcome::NumberTaken(last_place(tx)?));
     }
+    if let Some((standing, true)) = live(tx, user)? {
+        return Ok(RegisterOutcome::Standing(standing));
+    }
     // A place whose registration nobody was told of, because its answer came too late: the user came
     // again, and stands at the end.
     tx.conn
@@ -52,19 +55,28 @@ pub(super) fn register_next(
     above: Place,
     expired_up_to: Place,
 ) -> Result<NextPlace, StoreError> {
-    let live: Option<i64> = tx
-        .conn
-        .prepare_cached("SELECT place FROM queue_places WHERE user_id = ?1 AND ended_at IS NULL")?
-        .query_row([user.0], |row| row.get(0))
-        .optional()?;
-    match live.map(unsigned) {
-        Some(place) if place > expired_up_to => return Ok(NextPlace::Already(place)),
-        Some(expired) => end(tx, expired, now)?,
+    match live(tx, user)? {
+        Some((place, _)) if place > expired_up_to => return Ok(NextPlace::Already(place)),
+        Some((expired, _)) => end(tx, expired, now)?,
         None => {}
     }
     let place = Place(last_place(tx)?.max(above).0 + 1);
     insert(tx, place, user, now)?;
+    tx.conn
+        .prepare_cached("UPDATE queue_places SET handed_out = 1 WHERE place = ?1")?
+        .execute([signed(place)])?;
     Ok(NextPlace::New(place))
+}
+
+/// Where the user stands, and whether that place was handed out from here.
+fn live(tx: &Tx<'_>, user: UserId) -> Result<Option<(Place, bool)>, StoreError> {
+    Ok(tx
+        .conn
+        .prepare_cached(
+            "SELECT place, handed_out FROM queue_places WHERE user_id = ?1 AND ended_at IS NULL",
+        )?
+        .query_row([user.0], |row| Ok((unsigned(row.get(0)?), row.get(1)?)))
+        .optional()?)
 }
 
 fn exists(tx: &Tx<'_>, place: Place) -> Result<bool, StoreError> {

@@ -1,1 +1,292 @@
-//! x
+//! Redis killed, emptied, set back, stalled: no place is given twice, none is lost, the mark never goes
+//! back, and nobody waits for what does not answer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use concertctl::booking::now;
+use concertctl::coordination::{RedisOptions, RegisterError, SeatLock, Unavailable};
+use concertctl::domain::{Epoch, Place, QueueStatus, SeatId, UserId};
+
+use super::world::{Ledger, NEVER_AGAIN, Server, admit, open, options};
+use crate::support::{Redis, RedisCluster, eventually};
+
+/// Two servers on a queue where users 1 to 6 stand, the first two of them let in, the first of whom is
+/// through.
+struct Loss {
+    redis: Redis,
+    ledger: Arc<Ledger>,
+    servers: [Server; 2],
+}
+
+const STANDING: i64 = 6;
+
+impl Loss {
+    async fn begin() -> Option<Loss> {
+        Loss::with(options()).await
+    }
+
+    async fn with(options: RedisOptions) -> Option<Loss> {
+        let redis = Redis::start().await?;
+        let (ledger, epoch) = (Ledger::with(open(2, NEVER_AGAIN)), Epoch(rand::random()));
+        let url = redis.url();
+        let servers = [
+            Server::start(&url, epoch, &ledger, options).await,
+            Server::start(&url, epoch, &ledger, options).await,
+        ];
+        let loss = Loss {
+            redis,
+            ledger,
+            servers,
+        };
+        for user in 1..=STANDING {
+            loss.place(user).await;
+        }
+        let claim = admit(&loss.servers[0].queue).await;
+        loss.ledger.admit(claim);
+        loss.end(1).await;
+        loss.restored_more_often_than([0, 0]).await;
+        Some(loss)
+    }
+
+    fn restorations(&self) -> [u64; 2] {
+        let count = |server: &Server| server.restorations.load(Ordering::Relaxed);
+        self.servers.each_ref().map(count)
+    }
+
+    async fn restored_more_often_than(&self, before: [u64; 2]) {
+        eventually("the queue is restored by either server", || async {
+            let mut pairs = self.restorations().into_iter().zip(before);
+            pairs.all(|(now, before)| now > before).then_some(())
+        })
+        .await;
+    }
+
+    /// A place for `user` by either server.
+    async fn place(&self, user: i64) -> Place {
+        let server = &self.servers[usize::try_from(user).unwrap() % 2];
+        server.place(&self.ledger, UserId(user)).await
+    }
+
+    async fn end(&self, place: u64) {
+        self.ledger.end(Place(place));
+        self.servers[0].queue.end(Place(place)).await;
+    }
+
+    async fn until_available(&self, wanted: bool) {
+        for server in &self.servers {
+            server.until_available(wanted).await;
+        }
+    }
+
+    /// Everybody stands where they stood, on either server; newcomers stand behind.
+    async fn nothing_is_lost(&self, last: u64) {
+        for server in &self.servers {
+            let queue = &server.queue;
+            for user in 2..=STANDING {
+                let there = queue.register(UserId(user), now()).await;
+                let expected = Place(user.unsigned_abs());
+                assert_eq!(there, Err(RegisterError::Already(expected)));
+            }
+            let status = |place| queue.state().status(Place(place), now());
+            assert_eq!(status(2), QueueStatus::Active);
+            assert_eq!(status(3), QueueStatus::Wait);
+            eventually("who is through is through", || async {
+                (status(1) == QueueStatus::Expired).then_some(())
+            })
+            .await;
+            assert_eq!(queue.state().mark(), Place(2), "the mark never goes back");
+        }
+        let newcomers = [self.place(101).await, self.place(102).await];
+        assert_eq!(newcomers.map(|it| it.0), [last + 1, last + 2]);
+        let again = self.place_again(1).await;
+        assert_eq!(again, Place(last + 3), "who is through may come again");
+    }
+
+    async fn place_again(&self, user: i64) -> Place {
+        let registration = self.servers[0].queue.register(UserId(user), now()).await;
+        registration.unwrap().place
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_queue_comes_back_from_what_is_durable() {
+    let Some(loss) = Loss::begin().await else {
+        return;
+    };
+    let before = loss.restorations();
+    assert_eq!(loss.redis.cli(&["FLUSHALL"]), "OK");
+    // Whoever asks first finds it out; from then on nobody is answered from an empty queue.
+    loss.restored_more_often_than(before).await;
+    loss.until_available(true).await;
+    loss.nothing_is_lost(6).await;
+}
+
+#[tokio::test]
+async fn places_that_the_database_gave_meanwhile_are_known_when_the_queue_is_back() {
+    for empty in [false, true] {
+        let Some(mut loss) = Loss::begin().await else {
+            return;
+        };
+        loss.redis.kill();
+        loss.until_available(false).await;
+        for user in 51..=60 {
+            let place = loss.place(user).await;
+            assert_eq!(place.0, 6 + user.unsigned_abs() - 50);
+        }
+        match empty {
+            true => loss.redis.restart_empty().await,
+            false => loss.redis.restart().await,
+        }
+        loss.until_available(true).await;
+        for user in 51..=60 {
+            let there = loss.servers[1].queue.register(UserId(user), now()).await;
+            let expected = Place(6 + user.unsigned_abs() - 50);
+            assert_eq!(there, Err(RegisterError::Already(expected)));
+        }
+        loss.nothing_is_lost(16).await;
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_comes_back_as_it_was_long_ago_is_raised() {
+    let Some(mut loss) = Loss::begin().await else {
+        return;
+    };
+    let (data, old) = (
+        loss.redis.dir().join("appendonlydir"),
+        loss.redis.dir().join("old"),
+    );
+    copy(&data, &old);
+    for user in 51..=60 {
+        loss.place(user).await;
+    }
+    loss.redis.kill();
+    loss.until_available(false).await;
+    fs::remove_dir_all(&data).unwrap();
+    copy(&old, &data);
+    loss.redis.restart().await;
+    loss.until_available(true).await;
+    loss.nothing_is_lost(16).await;
+}
+
+#[tokio::test]
+async fn nobody_waits_long_for_a_queue_that_hangs_and_not_at_all_once_it_is_given_up() {
+    let mut options = options();
+    options.breaker.longest_pause = Duration::from_millis(200);
+    let Some(mut loss) = Loss::with(options).await else {
+        return;
+    };
+    loss.redis.stall();
+    let asked = Instant::now();
+    let answer = loss.servers[0].queue.register(UserId(201), now()).await;
+    assert_eq!(answer, Err(RegisterError::Unavailable(Unavailable)));
+    let locked = loss.servers[0].queue.try_lock(SeatId(1)).await;
+    assert!(matches!(locked, SeatLock::Unavailable));
+    // 500 ms and 100 ms, and as much again for a busy machine.
+    let bound = Duration::from_secs(3);
+    assert!(asked.elapsed() < bound, "{:?}", asked.elapsed());
+    eventually("it is given up", || async {
+        drop(loss.servers[0].queue.try_lock(SeatId(1)).await);
+        (!loss.servers[0].queue.is_available()).then_some(())
+    })
+    .await;
+    let asked = Instant::now();
+    for seat in 1..=1_000 {
+        let locked = loss.servers[0].queue.try_lock(SeatId(seat)).await;
+        assert!(matches!(locked, SeatLock::Unavailable));
+        let answer = loss.servers[0].queue.register(UserId(201), now()).await;
+        assert_eq!(answer, Err(RegisterError::Unavailable(Unavailable)));
+    }
+    // 1,000 time-outs would be ten minutes.
+    assert!(asked.elapsed() < bound, "{:?}", asked.elapsed());
+    loss.redis.resume();
+    loss.until_available(true).await;
+    loss.nothing_is_lost(6).await;
+}
+
+#[tokio::test]
+async fn what_was_given_up_does_no_harm_when_it_runs_after_all() {
+    let Some(mut loss) = Loss::begin().await else {
+        return;
+    };
+    let queue = Arc::clone(&loss.servers[0].queue);
+    loss.redis.stall();
+    let (place, lock, batch) = tokio::join!(
+        queue.register(UserId(201), now()),
+        queue.try_lock(SeatId(77)),
+        queue.set_admission(open(999, 100), now()),
+    );
+    assert_eq!(place, Err(RegisterError::Unavailable(Unavailable)));
+    assert!(matches!(lock, SeatLock::Unavailable));
+    let () = batch;
+    // Another server was asked meanwhile, and gave a place from the database.
+    let (other, before) = (&loss.servers[1].queue, loss.restorations());
+    let elsewhere = loss.ledger.next(UserId(201), other.state().registered());
+    other.keep(UserId(201), elsewhere).await;
+    loss.redis.resume();
+    loss.restored_more_often_than(before).await;
+    loss.until_available(true).await;
+    let there = queue.register(UserId(201), now()).await;
+    assert_eq!(there, Err(RegisterError::Already(elsewhere)));
+    let locked = eventually("nobody holds the seat", || async {
+        match loss.servers[1].queue.try_lock(SeatId(77)).await {
+            SeatLock::Held(held) => Some(held),
+            SeatLock::Busy => panic!("locked for nobody"),
+            SeatLock::Unavailable => None,
+        }
+    });
+    drop(locked.await);
+    eventually("the settings of the database hold", || async {
+        let settings = queue.state().admission();
+        (settings == open(2, NEVER_AGAIN)).then_some(())
+    })
+    .await;
+    loss.nothing_is_lost(7).await;
+}
+
+#[tokio::test]
+async fn a_cluster_whose_node_was_killed_goes_on_when_it_is_back() {
+    let Some(mut cluster) = RedisCluster::start().await else {
+        return;
+    };
+    let (ledger, epoch) = (Ledger::with(open(2, NEVER_AGAIN)), Epoch(rand::random()));
+    let urls = cluster.urls().join(",");
+    let server = Server::start(&urls, epoch, &ledger, options()).await;
+    let mut places = BTreeSet::new();
+    for user in 1..=5 {
+        places.insert(server.place(&ledger, UserId(user)).await);
+    }
+    // The node in charge is the one that has keys.
+    let owner = cluster
+        .nodes()
+        .iter()
+        .position(|node| node.cli(&["DBSIZE"]) != "0");
+    let owner = owner.expect("the queue is somewhere");
+    cluster.nodes()[owner].kill();
+    server.until_available(false).await;
+    for user in 6..=10 {
+        places.insert(server.place(&ledger, UserId(user)).await);
+    }
+    cluster.nodes()[owner].restart().await;
+    server.until_available(true).await;
+    for user in 11..=15 {
+        places.insert(server.place(&ledger, UserId(user)).await);
+    }
+    let expected: BTreeSet<Place> = (1..=15).map(Place).collect();
+    assert_eq!(places, expected, "no place twice, none left out");
+    let there = server.queue.register(UserId(8), now()).await;
+    assert_eq!(there, Err(RegisterError::Already(Place(8))));
+}

@@ -1,1 +1,215 @@
-//! x
+//! Random walks: two servers, users who come, are let in, go through and come again, while Redis is
+//! killed, emptied and stalled. Whatever the order: no place twice, nobody loses theirs, nobody is let
+//! in out of turn, the mark never goes back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use concertctl::booking::now;
+use concertctl::coordination::{RegisterError, Unavailable};
+use concertctl::domain::{Epoch, Place, QueueStatus, UserId};
+use concertctl::store::RegisterOutcome;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::world::{Ledger, Server, open, options};
+use crate::support::Redis;
+
+const STEPS: usize = 400;
+const USERS: i64 = 60;
+
+struct Walk {
+    redis: Redis,
+    ledger: Arc<Ledger>,
+    servers: [Server; 2],
+    rng: SmallRng,
+    /// Who stands where, and whether they are through.
+    standing: BTreeMap<i64, (Place, bool)>,
+    given: BTreeMap<Place, i64>,
+    mark: Place,
+    stalled: bool,
+}
+
+impl Walk {
+    async fn begin(seed: u64) -> Option<Walk> {
+        let redis = Redis::start().await?;
+        let (ledger, epoch) = (Ledger::with(open(3, 100)), Epoch(seed));
+        let (url, mut options) = (redis.url(), options());
+        options.breaker.longest_pause = Duration::from_millis(200);
+        let servers = [
+            Server::start(&url, epoch, &ledger, options).await,
+            Server::start(&url, epoch, &ledger, options).await,
+        ];
+        Some(Walk {
+            redis,
+            ledger,
+            servers,
+            rng: SmallRng::seed_from_u64(seed),
+            standing: BTreeMap::new(),
+            given: BTreeMap::new(),
+            mark: Place(0),
+            stalled: false,
+        })
+    }
+
+    async fn step(&mut self) {
+        match (self.rng.random_range(0..100), self.stalled) {
+            (0, _) => {
+                self.redis.restart().await;
+                self.stalled = false;
+            }
+            (1, _) => {
+                self.redis.restart_empty().await;
+                self.stalled = false;
+            }
+            (2, false) => assert_eq!(self.redis.cli(&["FLUSHALL"]), "OK"),
+            (3, false) => {
+                self.redis.stall();
+                self.stalled = true;
+            }
+            (2..20, true) => {
+                self.redis.resume();
+                self.stalled = false;
+            }
+            (4..20, false) => self.admit().await,
+            (20..35, _) => self.go_through().await,
+            _ => self.register().await,
+        }
+    }
+
+    fn server(&mut self) -> usize {
+        self.rng.random_range(0..2)
+    }
+
+    async fn register(&mut self) {
+        let (user, server) = (self.rng.random_range(1..=USERS), self.server());
+        self.register_at(server, user).await;
+    }
+
+    /// As `booking` does it: what the queue gives is made durable, or the database gives.
+    async fn register_at(&mut self, server: usize, user: i64) {
+        let queue = &self.servers[server].queue;
+        let place = match queue.register(UserId(user), now()).await {
+            Ok(registration) => match self.ledger.keep(registration.place, UserId(user)) {
+                RegisterOutcome::Kept => registration.place,
+                RegisterOutcome::NumberTaken(last) => {
+                    queue.abandon(UserId(user), registration).await;
+                    queue.raise(last).await;
+                    return;
+                }
+                RegisterOutcome::Standing(place) => {
+                    queue.abandon(UserId(user), registration).await;
+                    queue.keep(UserId(user), place).await;
+                    return self.stands_at(user, place);
+                }
+            },
+            Err(RegisterError::Already(place)) => return self.stands_at(user, place),
+            // The database knows who stands there.
+            Err(RegisterError::Unavailable(Unavailable)) => {
+                let standing = self.standing.get(&user);
+                if standing.is_some_and(|(_, through)| !through) {
+                    return;
+                }
+                let place = self.ledger.next(UserId(user), queue.state().registered());
+                queue.keep(UserId(user), place).await;
+                place
+            }
+        };
+        assert_eq!(self.given.insert(place, user), None, "{place:?} twice");
+        let before = self.standing.insert(user, (place, false));
+        assert!(
+            before.is_none_or(|(_, through)| through),
+            "user {user} lost {before:?} for {place:?}"
+        );
+    }
+
+    fn stands_at(&self, user: i64, place: Place) {
+        assert_eq!(self.standing[&user], (place, false), "user {user}");
+    }
+
+    async fn admit(&mut self) {
+        let server = self.server();
+        let queue = &self.servers[server].queue;
+        let Ok(Some(claim)) = queue.claim(now()).await else {
+            return;
+        };
+        assert!(claim.mark.0 - claim.from.0 <= 3, "{claim:?}");
+        self.ledger.admit(claim);
+        self.mark = self.mark.max(claim.mark);
+        // Not told, it is by whoever restores.
+        let _ = queue.publish(claim).await;
+    }
+
+    async fn go_through(&mut self) {
+        let server = self.server();
+        let state = self.servers[server].queue.state();
+        let active = |place: Place| state.status(place, now()) == QueueStatus::Active;
+        let Some((user, place)) = self
+            .standing
+            .iter()
+            .find(|(_, (place, through))| !through && active(*place))
+            .map(|(user, (place, _))| (*user, *place))
+        else {
+            return;
+        };
+        self.ledger.end(place);
+        self.servers[server].queue.end(place).await;
+        self.standing.insert(user, (place, true));
+    }
+
+    fn look(&self) {
+        for server in &self.servers {
+            let mark = server.queue.state().mark();
+            assert!(
+                mark <= self.mark,
+                "{mark:?} is let in, durable {:?}",
+                self.mark
+            );
+        }
+    }
+
+    /// When all is well again everybody stands where they were told.
+    async fn settle(&mut self) {
+        if self.stalled {
+            self.redis.resume();
+        }
+        for server in &self.servers {
+            server.until_available(true).await;
+        }
+        for server in 0..self.servers.len() {
+            for (user, (place, through)) in self.standing.clone() {
+                if !through {
+                    self.register_at(server, user).await;
+                }
+                let state = self.servers[server].queue.state();
+                if place > self.mark {
+                    let status = state.status(place, now());
+                    assert_eq!(status, QueueStatus::Wait, "user {user}");
+                }
+            }
+        }
+    }
+}
+
+async fn walk(seed: u64) -> bool {
+    println!("seed {seed}");
+    let Some(mut walk) = Walk::begin(seed).await else {
+        return false;
+    };
+    for _ in 0..STEPS {
+        walk.step().await;
+        walk.look();
+    }
+    walk.settle().await;
+    true
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_to_redis_places_and_turns_are_kept() {
+    for _ in 0..3 {
+        if !walk(rand::random()).await {
+            return;
+        }
+    }
+}

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use concertctl::booking::now;
 use concertctl::coordination::{
-    Claim, Coordination, Embedded, Followed, RedisCoordination, RedisOptions, Registration,
+    Claim, Coordination, Embedded, Followed, RedisCoordination, RedisOptions, RegisterError,
+    Registration, Unavailable,
 };
 use concertctl::domain::queue::{Admission, QueueSnapshot};
 use concertctl::domain::{Epoch, Place, Timestamp, UserId};
+use concertctl::store::RegisterOutcome;
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -48,7 +50,8 @@ impl World {
         let urls = match self {
             World::Embedded => {
                 let (active, ttl) = (options.active_for, options.lock_ttl);
-                return Coordination::Embedded(Embedded::restore(snapshot, active, ttl));
+                let embedded = Embedded::restore(snapshot, active, ttl);
+                return Coordination::Embedded(Box::new(embedded));
             }
             World::Redis(redis) => redis.url(),
             World::Cluster(cluster) => cluster.urls().join(","),
@@ -128,13 +131,20 @@ impl Ledger {
         self.0.lock().clone()
     }
 
-    /// Makes a place durable; `false` when the number is somebody else's.
-    pub fn keep(&self, place: Place, user: UserId) -> bool {
+    /// Makes a place durable, unless the number is somebody's or the user stands elsewhere.
+    pub fn keep(&self, place: Place, user: UserId) -> RegisterOutcome {
         let places = &mut self.0.lock().places;
+        let live = places.iter().find(|(_, by, ended)| *by == user && !ended);
+        if let Some((standing, ..)) = live {
+            return RegisterOutcome::Standing(*standing);
+        }
         let at = places.binary_search_by_key(&place, |(place, ..)| *place);
-        let Err(at) = at else { return false };
+        let Err(at) = at else {
+            let last = places.last().map_or(Place(0), |(place, ..)| *place);
+            return RegisterOutcome::NumberTaken(last);
+        };
         places.insert(at, (place, user, false));
-        true
+        RegisterOutcome::Kept
     }
 
     /// The next place, as the database gives it while the queue is away.
@@ -198,14 +208,19 @@ impl Server {
     pub async fn place(&self, ledger: &Ledger, user: UserId) -> Place {
         let state = self.queue.state();
         for _ in 0..3 {
-            let Ok(registration) = self.queue.register(user, now()).await else {
-                break;
+            let registration = match self.queue.register(user, now()).await {
+                Ok(registration) => registration,
+                Err(RegisterError::Already(place)) => panic!("{user:?} stands at {place:?}"),
+                Err(RegisterError::Unavailable(Unavailable)) => break,
             };
-            if ledger.keep(registration.place, user) {
-                return registration.place;
+            match ledger.keep(registration.place, user) {
+                RegisterOutcome::Kept => return registration.place,
+                RegisterOutcome::NumberTaken(last) => {
+                    self.queue.abandon(user, registration).await;
+                    self.queue.raise(last).await;
+                }
+                RegisterOutcome::Standing(place) => panic!("{user:?} stands at {place:?}"),
             }
-            self.queue.abandon(user, registration).await;
-            self.queue.raise(ledger.snapshot().last()).await;
         }
         let place = ledger.next(user, state.registered());
         self.queue.keep(user, place).await;

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BOUND, Rehearsal, Step};
 use concertctl::settings::ServeSettings;
 
+use super::{BOUND, Rehearsal, Step};
+use crate::support::postgres::Holding;
 use crate::support::{Postgres, Redis, User, eventually};
 
 /// Requests are refused with the time to come again, and the server is not ready.
@@ -24,36 +25,14 @@ async fn refuses_clearly(rehearsal: &Rehearsal) {
 /// A user who is not among the buyers.
 const USER: i64 = super::USERS;
 
-/// Tables that nobody else can write to until this is dropped.
-struct Held {
-    client: tokio_postgres::Client,
-}
-
-impl Held {
-    async fn tables(rehearsal: &Rehearsal) -> Held {
-        let url = rehearsal.postgres.url();
-        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let epoch = client
-            .query_one("SELECT epoch FROM concertctl.current", &[])
-            .await
-            .unwrap();
-        let schema = format!("concertctl_{}", epoch.get::<_, String>(0));
-        let tables = ["admissions", "reservations", "queue_places"];
-        let tables = tables.map(|table| format!("{schema}.{table}")).join(", ");
-        let lock = format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
-        client.batch_execute(&lock).await.unwrap();
-        Held { client }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // The connection ends with its client, and the lock with the connection.
-        assert!(!self.client.is_closed());
-    }
+/// Has nobody else write places, batches or reservations until the answer is dropped.
+async fn hold_tables(postgres: &Postgres) -> Holding {
+    let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
+    let tables = ["admissions", "reservations", "queue_places"];
+    let tables = tables.map(|table| format!("concertctl_{epoch}.{table}"));
+    let tables = tables.join(", ");
+    let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
+    postgres.hold(&lock).await
 }
 
 async fn recovers(rehearsal: &Rehearsal) -> Duration {
@@ -127,7 +106,7 @@ async fn a_used_up_pool_slows_admission_down_and_is_said_clearly() {
     let from = Instant::now();
     let mark = rehearsal.mark().await;
     // Whoever writes waits for this, and holds a connection meanwhile.
-    let held = Held::tables(&rehearsal).await;
+    let held = hold_tables(&rehearsal.postgres).await;
     refuses_clearly(&rehearsal).await;
     assert_eq!(rehearsal.mark().await, mark, "no batch that is not durable");
     drop(held);

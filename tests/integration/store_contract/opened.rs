@@ -12,8 +12,8 @@ use concertctl::store::{
 use concertctl::telemetry::Metrics;
 use tempfile::TempDir;
 
-use crate::support::Postgres;
 use crate::support::postgres::ask;
+use crate::support::{Postgres, Proxy};
 
 pub const EPOCH: Epoch = Epoch(0xfeed);
 /// What every seat costs.
@@ -73,14 +73,34 @@ impl Opened {
 
     pub async fn postgres_with(options: PgOptions) -> Option<Opened> {
         let postgres = Postgres::start().await?;
-        let database = Database::connect(&postgres.url(), options).await.unwrap();
+        let url = postgres.url();
+        Some(Opened::at(postgres, &url, options).await)
+    }
+
+    /// The same, reached through a proxy.
+    pub async fn through_proxy(options: PgOptions) -> Option<(Opened, Proxy)> {
+        let postgres = Postgres::start().await?;
+        let proxy = Proxy::to(postgres.addr()).await;
+        let url = postgres.url_at(proxy.addr());
+        Some((Opened::at(postgres, &url, options).await, proxy))
+    }
+
+    /// The same, started with other settings.
+    pub async fn set_up(settings: &[(&str, &str)]) -> Option<Opened> {
+        let postgres = Postgres::start_with(settings).await?;
+        let url = postgres.url();
+        Some(Opened::at(postgres, &url, PgOptions::default()).await)
+    }
+
+    async fn at(postgres: Postgres, url: &str, options: PgOptions) -> Opened {
+        let database = Database::connect(url, options).await.unwrap();
         load(&database, EPOCH).await;
         let metrics = Metrics::new().unwrap();
         let store = database.open(EPOCH, metrics).await.unwrap();
-        Some(Opened {
+        Opened {
             store: Store::Postgres(store),
             place: Where::Postgres(Box::new(postgres)),
-        })
+        }
     }
 
     /// Runs statements on the dataset's tables, past the store.
@@ -105,8 +125,8 @@ impl Opened {
     }
 
     /// The server, which only PostgreSQL has.
-    pub fn server(&mut self) -> &mut Postgres {
-        match &mut self.place {
+    pub fn server(&self) -> &Postgres {
+        match &self.place {
             Where::File(_) => panic!("SQLite has no server"),
             Where::Postgres(postgres) => postgres,
         }

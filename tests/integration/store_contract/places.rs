@@ -18,6 +18,7 @@ contract![
     the_database_itself_refuses_a_second_live_place,
     many_register_at_once,
     the_store_hands_out_places_by_itself,
+    a_place_that_the_store_handed_out_is_not_lost_to_a_queue_that_forgot_it,
     places_handed_out_at_once_are_different_and_without_gaps,
     admissions_and_settings_are_kept,
     the_catalog_tells_concerts_and_dates,
@@ -140,6 +141,18 @@ async fn the_store_hands_out_places_by_itself(db: &Opened) {
         places(db).await,
         [(1, 1, true), (11, 2, false), (12, 3, false), (13, 1, false)]
     );
+    db.assert_sound().await;
+}
+
+async fn a_place_that_the_store_handed_out_is_not_lost_to_a_queue_that_forgot_it(db: &Opened) {
+    assert_eq!(next(db, 1, 0, 0).await, NextPlace::New(Place(1)));
+    let standing = RegisterOutcome::Standing(Place(1));
+    assert_eq!(register(db, 2, 1, None).await, standing);
+    assert_eq!(register(db, 2, 1, None).await, standing);
+    assert_eq!(places(db).await, [(1, 1, false)]);
+    // Once the queue knows of it, it is replaced when it has had its time.
+    assert_eq!(register(db, 2, 1, Some(1)).await, RegisterOutcome::Kept);
+    assert_eq!(places(db).await, [(1, 1, true), (2, 1, false)]);
     db.assert_sound().await;
 }
 

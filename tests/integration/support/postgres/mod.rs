@@ -127,6 +127,11 @@ impl Postgres {
         self.dir.path()
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
     /// The server and its children.
     pub fn processes(&mut self) -> Vec<Pid> {
         self.server.family()
@@ -172,6 +177,18 @@ impl Postgres {
         answer.unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
+    /// Begins a transaction as the superuser, runs the statements in it, and leaves it open: what they
+    /// locked stays locked until the answer is dropped.
+    pub async fn hold(&self, statements: &str) -> Holding {
+        let (client, connection) = tokio_postgres::connect(&self.superuser(), NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let held = client.batch_execute(&format!("BEGIN; {statements}")).await;
+        held.unwrap_or_else(|error| panic!("{statements}: {error}"));
+        Holding { client }
+    }
+
     /// Where whoever may do anything finds the same database.
     pub fn superuser(&self) -> String {
         self.url_with("postgres", &self.password, "concert")
@@ -197,6 +214,18 @@ impl Postgres {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         false
+    }
+}
+
+/// An open transaction; see [`Postgres::hold`].
+pub struct Holding {
+    client: tokio_postgres::Client,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        // The connection ends with its client, and the locks with the connection.
+        assert!(!self.client.is_closed(), "what was held was lost before");
     }
 }
 

@@ -1,0 +1,231 @@
+//! PostgreSQL in trouble: what is tried again and what is not, and that nobody waits without end.
+
+use std::time::{Duration, Instant};
+
+use concertctl::domain::{Money, Timestamp, UserId};
+use concertctl::store::postgres::PgOptions;
+use concertctl::store::{ChargeOutcome, Idempotency, Keyed, StoreError};
+
+use super::opened::EPOCH;
+use super::{Opened, key};
+use crate::support::{Proxy, eventually};
+
+const USER: UserId = UserId(1);
+const AMOUNT: i64 = 500;
+
+async fn charge(db: &Opened, key: Option<Idempotency>) -> Result<Keyed<ChargeOutcome>, StoreError> {
+    db.store
+        .charge(USER, Money(AMOUNT), Timestamp(5), key)
+        .await
+}
+
+/// The first `times` entries of the ledger fail with the SQLSTATE; whoever is rolled back counts.
+async fn ledger_fails(db: &Opened, state: &str, times: u32) {
+    db.tamper(&format!(
+        "CREATE SEQUENCE tries;
+         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+             'BEGIN
+                  IF nextval(TG_TABLE_SCHEMA || ''.tries'') <= {times} THEN
+                      RAISE EXCEPTION ''as asked'' USING ERRCODE = ''{state}'';
+                  END IF;
+                  RETURN NEW;
+              END';
+         CREATE TRIGGER fail BEFORE INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION fail()"
+    ))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_were_in_the_way_of_is_tried_again_and_done_once() {
+    // Serialization failure, deadlock, lock not available.
+    for state in ["40001", "40P01", "55P03"] {
+        let Some(db) = Opened::postgres().await else {
+            return;
+        };
+        ledger_fails(&db, state, 3).await;
+        let charged = charge(&db, None).await;
+        assert!(matches!(charged, Ok(Keyed::Fresh(_))), "{charged:?}");
+        assert_eq!(db.balance(USER.0).await, AMOUNT, "{state}");
+        db.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_the_way_for_good_is_given_up() {
+    let Some(db) = Opened::postgres().await else {
+        return;
+    };
+    ledger_fails(&db, "40001", 1_000_000).await;
+    let asked = Instant::now();
+    let charged = charge(&db, Some(key("a"))).await;
+    assert!(
+        matches!(charged, Err(StoreError::Unavailable(_))),
+        "{charged:?}"
+    );
+    assert!(asked.elapsed() < Duration::from_secs(20));
+    assert_eq!(db.balance(USER.0).await, 0);
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_of_a_moment_is_not_noticed() {
+    let Some((db, mut proxy)) = Opened::through_proxy(PgOptions::default()).await else {
+        return;
+    };
+    charge(&db, None).await.unwrap();
+    proxy.cut().await;
+    let (charged, ()) = tokio::join!(charge(&db, Some(key("a"))), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        proxy.open().await;
+    });
+    assert!(matches!(charged, Ok(Keyed::Fresh(_))), "{charged:?}");
+    assert_eq!(db.balance(USER.0).await, 2 * AMOUNT);
+    db.close().await;
+}
+
+/// Charges, and cuts the connection when that is done but not answered.
+async fn charge_whose_answer_is_lost(
+    key: Option<Idempotency>,
+) -> Option<(Opened, Proxy, Result<Keyed<ChargeOutcome>, StoreError>)> {
+    let (db, mut proxy) = Opened::through_proxy(PgOptions::default()).await?;
+    // Connected and prepared: what comes next is the statement itself.
+    charge(&db, key.clone().map(|_| super::key("before")))
+        .await
+        .unwrap();
+    proxy.delay(Duration::from_secs(3));
+    let (charged, ()) = tokio::join!(charge(&db, key), async {
+        let sql = format!("SELECT count(*) FROM concertctl_{:016x}.ledger", EPOCH.0);
+        eventually("it is done", || async {
+            (db.server().sql(&sql).await == "2").then_some(())
+        })
+        .await;
+        proxy.cut().await;
+        proxy.delay(Duration::ZERO);
+        proxy.open().await;
+    });
+    Some((db, proxy, charged))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charge_with_a_key_whose_answer_is_lost_is_asked_again_and_made_once() {
+    let Some((db, _proxy, charged)) = charge_whose_answer_is_lost(Some(key("a"))).await else {
+        return;
+    };
+    let replayed = matches!(charged, Ok(Keyed::Replayed(ChargeOutcome::Charged { .. })));
+    assert!(replayed, "{charged:?}");
+    assert_eq!(
+        db.balance(USER.0).await,
+        2 * AMOUNT,
+        "once before, once now"
+    );
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charge_without_a_key_whose_answer_is_lost_is_not_repeated() {
+    let Some((db, _proxy, charged)) = charge_whose_answer_is_lost(None).await else {
+        return;
+    };
+    let Err(StoreError::Unavailable(why)) = charged else {
+        panic!("{charged:?}");
+    };
+    assert!(why.contains("not known"), "{why}");
+    assert_eq!(
+        db.balance(USER.0).await,
+        2 * AMOUNT,
+        "once before, once now"
+    );
+    db.close().await;
+}
+
+/// A lock on the user's row that is held until dropped.
+async fn user_is_locked(db: &Opened) -> crate::support::postgres::Holding {
+    let users = format!("concertctl_{:016x}.users", EPOCH.0);
+    let lock = format!("SELECT 1 FROM {users} WHERE id = {} FOR UPDATE", USER.0);
+    db.server().hold(&lock).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_finds_no_free_connection_is_told_within_the_acquire_time_out() {
+    let options = PgOptions {
+        connections: 1,
+        acquire_timeout: Duration::from_millis(200),
+        ..PgOptions::default()
+    };
+    let Some(db) = Opened::postgres_with(options).await else {
+        return;
+    };
+    let locked = user_is_locked(&db).await;
+    let (charged, ()) = tokio::join!(charge(&db, None), async {
+        eventually("the one connection is lent", || async {
+            let refused = db.store.balance(UserId(2)).await;
+            matches!(refused, Err(StoreError::Overloaded)).then_some(())
+        })
+        .await;
+        let asked = Instant::now();
+        let refused = db.store.balance(UserId(2)).await;
+        assert!(
+            matches!(refused, Err(StoreError::Overloaded)),
+            "{refused:?}"
+        );
+        assert!(asked.elapsed() < Duration::from_secs(2));
+        drop(locked);
+    });
+    assert!(charged.is_ok(), "{charged:?}");
+    assert_eq!(db.balance(2).await, 0, "it is free again");
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_hangs_ends_at_its_time_out_and_its_connection_goes_on() {
+    let options = PgOptions {
+        connections: 1,
+        statement_timeout: Duration::from_millis(300),
+        ..PgOptions::default()
+    };
+    let Some(db) = Opened::postgres_with(options).await else {
+        return;
+    };
+    let locked = user_is_locked(&db).await;
+    let asked = Instant::now();
+    let charged = charge(&db, None).await;
+    assert!(
+        matches!(
+            charged,
+            Err(StoreError::Timeout(_) | StoreError::Unavailable(_))
+        ),
+        "{charged:?}"
+    );
+    assert!(asked.elapsed() < Duration::from_secs(20));
+    assert_eq!(db.balance(2).await, 0);
+    drop(locked);
+    charge(&db, None).await.unwrap();
+    assert_eq!(
+        db.balance(USER.0).await,
+        AMOUNT,
+        "the first came to nothing"
+    );
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reservation_is_one_round_trip() {
+    let Some(db) = Opened::set_up(&[("log_statement", "all")]).await else {
+        return;
+    };
+    db.standing(2).await;
+    db.reserved(1, 1).await;
+    let said = || db.server().log();
+    let so_far = said().len();
+    db.reserved(1, 2).await;
+    db.try_reserve(2, 2).await;
+    let log = said().split_off(so_far);
+    let statements: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("LOG:") && !line.contains("pg_try_advisory"))
+        .collect();
+    assert_eq!(statements.len(), 2, "two reservations asked for: {log}");
+    let executed = statements.iter().all(|line| line.contains("execute "));
+    assert!(executed, "prepared before, no transaction around: {log}");
+    db.close().await;
+}
