@@ -155,7 +155,7 @@ impl Booking {
         if seen_version.is_some_and(|seat| seat.status != SeatStatus::Available) {
             return refuse(world, wish, ReserveOutcome::Taken).await;
         }
-        let Some(_lock) = self.lock(world, wish.seat).await else {
+        let Some(lock) = self.lock(world, wish.seat).await else {
             return refuse(world, wish, ReserveOutcome::Locked).await;
         };
         let now = now();
@@ -168,7 +168,12 @@ impl Booking {
             expires_at: now.after(self.rules().hold),
             limit: self.rules().max_live,
         };
-        Ok(world.store.reserve(reserve, wish.key).await?)
+        let answer = world.store.reserve(reserve, wish.key).await;
+        // Whoever is told the outcome and comes again meets the seat, not this lock.
+        if let Some(held) = lock {
+            held.release().await;
+        }
+        Ok(answer?)
     }
 
     /// The lock of `seat`, or the leave to do without it; `None` while somebody else holds it.

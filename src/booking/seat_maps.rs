@@ -45,7 +45,25 @@ impl SeatMap {
     }
 }
 
-type Slot = Arc<tokio::sync::Mutex<Option<Arc<SeatMap>>>>;
+/// What the last reading of a date came to.
+#[derive(Debug, Default)]
+struct Kept {
+    map: Option<Arc<SeatMap>>,
+    failed: Option<(Instant, StoreError)>,
+}
+
+impl Kept {
+    /// A reading that failed while somebody waited for it has failed for them too: one after another
+    /// would wait out the time-out of each of those before.
+    fn failed_since(&self, asked: Instant) -> Result<(), StoreError> {
+        match &self.failed {
+            Some((at, error)) if *at >= asked => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+type Slot = Arc<tokio::sync::Mutex<Kept>>;
 
 /// The maps last read.
 #[derive(Debug, Default)]
@@ -53,22 +71,28 @@ pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Slot>>);
 
 impl SeatMaps {
     /// The map of `date`, not older than this server's last commit before the call, and than
-    /// [`Store::shared_for`] as regards other servers'. Of many who ask at once, one reads.
+    /// [`Store::shared_for`] as regards other servers'. Of many who ask at once, one reads for all.
     pub(crate) async fn get(
         &self,
         store: &Store,
         date: PerformanceDateId,
     ) -> Result<Arc<SeatMap>, StoreError> {
-        let slot = self.slot(date);
+        let (slot, asked) = (self.slot(date), Instant::now());
         let mut kept = slot.lock().await;
         // The version is read before the rows: a commit in between makes the map look older than it
         // is, never newer.
         let version = store.date_version(date).unwrap_or(0);
-        if let Some(map) = kept.as_ref().filter(|map| map.is_fresh(store, version)) {
+        if let Some(map) = &kept.map
+            && map.is_fresh(store, version)
+        {
             return Ok(Arc::clone(map));
         }
+        kept.failed_since(asked)?;
         let read_at = Instant::now();
-        let seats = store.seats_of(date).await?;
+        let read = store.seats_of(date).await;
+        let seats = read.inspect_err(|error| {
+            kept.failed = Some((Instant::now(), error.clone()));
+        })?;
         let free = seats
             .iter()
             .filter(|seat| seat.status == SeatStatus::Available)
@@ -80,7 +104,7 @@ impl SeatMaps {
             free,
             body: OnceLock::new(),
         });
-        *kept = Some(Arc::clone(&map));
+        kept.map = Some(Arc::clone(&map));
         Ok(map)
     }
 
@@ -92,17 +116,18 @@ impl SeatMaps {
         date: PerformanceDateId,
     ) -> Result<bool, StoreError> {
         let version = store.date_version(date).unwrap_or(0);
-        let slot = self.slot(date);
+        let (slot, asked) = (self.slot(date), Instant::now());
         // Somebody is reading the map at this moment: wait for it rather than read beside it.
         let most = store.shared_for().map(|most| most * LISTED_FOR);
         let kept = slot.lock().await;
-        if let Some(map) = kept.as_ref().filter(|map| map.is_younger(most)) {
+        if let Some(map) = kept.map.as_ref().filter(|map| map.is_younger(most)) {
             let changed =
                 usize::try_from(version.saturating_sub(map.version)).unwrap_or(usize::MAX);
             if changed < map.free || changed == 0 {
                 return Ok(map.free > changed);
             }
         }
+        kept.failed_since(asked)?;
         drop(kept);
         Ok(self.get(store, date).await?.free > 0)
     }

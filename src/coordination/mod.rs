@@ -77,6 +77,14 @@ pub enum Held<'a> {
 }
 
 impl Held<'_> {
+    /// Releases it; when this returns, others can have it.
+    pub async fn release(self) {
+        match self {
+            Held::Embedded(guard) => drop(guard),
+            Held::Redis(lock) => lock.release().await,
+        }
+    }
+
     /// Grows with every lock taken: a later holder has a higher one.
     #[must_use]
     pub fn fence(&self) -> u64 {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use super::clock::Clock;
 use super::link::Link;
 use super::scripts::{self, Keys, call};
@@ -33,7 +35,7 @@ pub(super) enum Tried {
     Unavailable,
 }
 
-/// A held lock; released in the background when dropped.
+/// A held lock; released in the background when dropped, and sooner by [`RedisLock::release`].
 pub struct RedisLock {
     shared: Arc<Shared>,
     key: String,
@@ -110,30 +112,38 @@ impl Locks {
 }
 
 impl RedisLock {
+    /// Releases it, and returns when others can have it, or when Redis does not answer.
+    pub async fn release(mut self) {
+        if let Some(releasing) = self.begin_release() {
+            // In a task of its own: a caller who goes away does not keep the seat locked.
+            drop(releasing.await);
+        }
+    }
+
     /// There is nothing to release.
     fn forget(mut self) {
         self.token.clear();
+    }
+
+    fn begin_release(&mut self) -> Option<JoinHandle<()>> {
+        let token = std::mem::take(&mut self.token);
+        // Without a runtime, or without Redis, it runs out by itself.
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        if token.is_empty() || !self.shared.link.is_up() {
+            return None;
+        }
+        let (shared, key) = (Arc::clone(&self.shared), std::mem::take(&mut self.key));
+        Some(runtime.spawn(async move {
+            let mut release = call(&scripts::UNLOCK, &[&key]);
+            release.arg(token);
+            // What is not released now runs out by itself.
+            let _: Result<(String,), _> = shared.link.run(&release, shared.within).await;
+        }))
     }
 }
 
 impl Drop for RedisLock {
     fn drop(&mut self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return; // It runs out by itself.
-        };
-        if self.token.is_empty() || !self.shared.link.is_up() {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let (key, token) = (
-            std::mem::take(&mut self.key),
-            std::mem::take(&mut self.token),
-        );
-        runtime.spawn(async move {
-            let mut release = call(&scripts::UNLOCK, &[&key]);
-            release.arg(token);
-            // What is not released now runs out by itself.
-            let _: Result<(String,), _> = shared.link.run(&release, shared.within).await;
-        });
+        drop(self.begin_release());
     }
 }

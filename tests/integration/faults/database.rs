@@ -104,10 +104,11 @@ async fn a_used_up_pool_slows_admission_down_and_is_said_clearly() {
     let few = |settings: &mut ServeSettings| settings.database_connections = 2;
     let rehearsal = Rehearsal::with(postgres, redis, few).await;
     let from = Instant::now();
-    let mark = rehearsal.mark().await;
     // Whoever writes waits for this, and holds a connection meanwhile.
     let held = hold_tables(&rehearsal.postgres).await;
     refuses_clearly(&rehearsal).await;
+    let mark = rehearsal.mark_at_rest().await;
+    rehearsal.until(Step::Poll, 200, 20).await;
     assert_eq!(rehearsal.mark().await, mark, "no batch that is not durable");
     drop(held);
     let to = Instant::now();

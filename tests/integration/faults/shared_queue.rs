@@ -27,7 +27,7 @@ async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
             .then_some(())
     })
     .await;
-    let mark = rehearsal.mark().await;
+    let mark = rehearsal.mark_at_rest().await;
     let until = Instant::now() + outage;
     while Instant::now() < until {
         rehearsal.until(Step::Poll, 200, 10).await;

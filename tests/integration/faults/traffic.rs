@@ -30,11 +30,11 @@ impl Step {
 
 /// One answer; status 0 is none.
 #[derive(Clone, Copy, Debug)]
-struct Sample {
-    step: Step,
-    status: u16,
+pub struct Sample {
+    pub step: Step,
+    pub status: u16,
     asked: Instant,
-    took: Duration,
+    pub took: Duration,
 }
 
 #[derive(Default)]
@@ -155,8 +155,12 @@ impl Report {
 
     /// The longest that anybody waited for an answer.
     pub fn longest(&self) -> Duration {
-        let all = self.samples.iter().map(|sample| sample.took);
-        all.max().unwrap_or_default()
+        self.slowest().map(|sample| sample.took).unwrap_or_default()
+    }
+
+    /// The request that was answered last, and how.
+    pub fn slowest(&self) -> Option<&Sample> {
+        self.samples.iter().max_by_key(|sample| sample.took)
     }
 
     /// 95 of 100 requests that were asked between the two moments were answered within this.
