@@ -78,7 +78,8 @@ async fn follow(booking: &Booking) {
             pause = world.coordination.follow_every().unwrap_or(TICK);
             follow_once(booking, &world, &mut away).await;
         }
-        tokio::time::sleep(pause).await;
+        // A new dataset is followed from its first instant: its settings are elsewhere.
+        drop(tokio::time::timeout(pause, booking.installed.notified()).await);
     }
 }
 

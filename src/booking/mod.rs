@@ -113,6 +113,8 @@ pub struct Booking {
     world: ArcSwapOption<World>,
     metrics: Metrics,
     admission_changed: Notify,
+    /// Another dataset came into force.
+    installed: Notify,
 }
 
 /// Why a use case was not carried out.
@@ -205,6 +207,7 @@ impl Booking {
             world: ArcSwapOption::empty(),
             metrics,
             admission_changed: Notify::new(),
+            installed: Notify::new(),
         })
     }
 
@@ -213,6 +216,7 @@ impl Booking {
     pub fn install(&self, world: Option<Arc<World>>) -> Option<Arc<World>> {
         let before = self.world.swap(world);
         self.admission_changed.notify_one();
+        self.installed.notify_one();
         before
     }
 

@@ -2,133 +2,96 @@
 
 use std::time::Instant;
 
-use concertctl::api::ops::AdmissionChange;
-use tempfile::TempDir;
-
 use super::{DATES, PER_DATE, Sale, Step, Traffic, USERS, books_are_right, print_figures};
-use crate::support::process::{ServerProcess, concertctl, finish};
-use crate::support::{Postgres, Redis, eventually, profile, seed, token_of};
+use crate::support::process::{concertctl, finish};
+use crate::support::{Fleet, eventually, token_of};
+use concertctl::api::ops::AdmissionChange;
 
 const BATCH: u64 = 20;
 const EVERY_MS: u64 = 200;
 
-/// `concertctl serve`, three times, on the same database and queue.
-struct Fleet {
-    servers: Vec<ServerProcess>,
-    dirs: Vec<TempDir>,
-    postgres: Postgres,
-    _redis: Redis,
+/// Where the servers of a fleet are asked.
+fn apis(fleet: &Fleet) -> Vec<String> {
+    let servers = fleet.servers().iter();
+    servers.map(|server| server.api.clone()).collect()
 }
 
-impl Fleet {
-    async fn start() -> Option<Fleet> {
-        let (postgres, redis) = (Postgres::start().await?, Redis::start().await?);
-        let (mut servers, mut dirs) = (Vec::new(), Vec::new());
-        for _ in 0..3 {
-            let dir = tempfile::tempdir().unwrap();
-            let (database, queue) = (postgres.url(), redis.url());
-            let more = ["--database-url", &database, "--redis-url", &queue];
-            servers.push(ServerProcess::start(dir.path(), &more).await);
-            dirs.push(dir);
-        }
-        Some(Fleet {
-            servers,
-            dirs,
-            postgres,
-            _redis: redis,
-        })
-    }
-
-    fn apis(&self) -> Vec<String> {
-        self.servers
-            .iter()
-            .map(|server| server.api.clone())
-            .collect()
-    }
-
-    /// Every server has the dataset that one of them loaded.
-    async fn seeded(&self, text: &str) {
-        seed(&self.servers[0].ops, text).await;
-        for server in &self.servers {
-            eventually("every server has turned to the dataset", || async {
-                server.ops.status().await.ok()?.dataset
-            })
-            .await;
-        }
-    }
-
-    /// No batch is larger than set, and there are not more of them than intervals went by.
-    async fn batches_are_exact(&self) {
-        let epoch = self
-            .postgres
-            .sql("SELECT epoch FROM concertctl.current")
-            .await;
-        let query = format!(
-            "SELECT mark || ' ' || at FROM concertctl_{}.admissions ORDER BY mark",
-            epoch.trim()
-        );
-        let rows = self.postgres.sql(&query).await;
-        let batches: Vec<(u64, u64)> = rows
-            .lines()
-            .filter_map(|row| row.split_once(' '))
-            .map(|(mark, at)| (mark.parse().unwrap(), at.parse().unwrap()))
-            .collect();
-        for pair in batches.windows(2) {
-            assert!(
-                pair[1].0 - pair[0].0 <= BATCH,
-                "a batch was doubled: {pair:?}"
-            );
-        }
-        let span = batches.last().unwrap().1 - batches[0].1;
-        let most = span / EVERY_MS + 2;
+/// No batch is larger than set, and there are not more of them than intervals went by.
+async fn batches_are_exact(fleet: &Fleet) {
+    let postgres = fleet.parts.postgres.as_ref().unwrap();
+    let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
+    let query =
+        format!("SELECT mark || ' ' || at FROM concertctl_{epoch}.admissions ORDER BY mark");
+    let rows = postgres.sql(&query).await;
+    let batches: Vec<(u64, u64)> = rows
+        .lines()
+        .filter_map(|row| row.split_once(' '))
+        .map(|(mark, at)| (mark.parse().unwrap(), at.parse().unwrap()))
+        .collect();
+    for pair in batches.windows(2) {
         assert!(
-            batches.len() as u64 <= most,
-            "{} in {span} ms",
-            batches.len()
+            pair[1].0 - pair[0].0 <= BATCH,
+            "a batch was doubled: {pair:?}"
         );
     }
+    let span = batches.last().unwrap().1 - batches[0].1;
+    let most = span / EVERY_MS + 2;
+    assert!(
+        batches.len() as u64 <= most,
+        "{} in {span} ms",
+        batches.len()
+    );
+}
 
-    /// The counter `concert_queue_admitted_total`, over all servers.
-    async fn admitted(&self) -> u64 {
-        let mut sum = 0.0;
-        for server in &self.servers {
-            let text = server.user(0).metrics(&server.ops_url).await;
-            let named = |line: &&str| line.starts_with("concert_queue_admitted_total");
-            let values = text.lines().filter(named);
-            sum += values
-                .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-                .sum::<f64>();
-        }
-        sum as u64
+/// The counter `concert_queue_admitted_total`, over all servers.
+async fn admitted(fleet: &Fleet) -> u64 {
+    let mut sum = 0.0;
+    for server in fleet.servers() {
+        let text = server.user(0).metrics(&server.ops_url).await;
+        let named = |line: &&str| line.starts_with("concert_queue_admitted_total");
+        let values = text.lines().filter(named);
+        sum += values
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum::<f64>();
     }
+    sum as u64
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_servers_rehearse_an_on_sale_as_one() {
-    let Some(fleet) = Fleet::start().await else {
+    if Fleet::skipped() {
         return;
-    };
-    let out = fleet.dirs[0].path().join("summary.json");
+    }
+    let fleet = Fleet::start(3).await;
+    let servers = fleet.servers();
+    let out = fleet.dir(0).join("summary.json");
     let mut load = concertctl();
+    // As many as three servers that are built for tests bear on two cores.
     load.args(["load", "onsale-short", "--reseed", "--quiet"])
-        .args(["--target", &fleet.apis().join(",")])
-        .args(["--ops-url", &fleet.servers[0].ops_url])
+        .args(["--set", "users=600", "--set", "admission.batch=60"])
+        .args(["--set", "thresholds.buying.p95=5s"])
+        .args(["--target", &apis(&fleet).join(",")])
+        .args(["--ops-url", &servers[0].ops_url])
         .arg("--out")
         .arg(&out)
-        .env("CONCERTCTL_OPS_TOKEN", token_of(fleet.dirs[0].path()));
+        .env("CONCERTCTL_OPS_TOKEN", token_of(fleet.dir(0)));
     let ended = finish(load).await;
     let summary: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&out).unwrap_or_default()).unwrap_or_default();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(summary["verdict"], "passed", "{ended:?}");
 
-    let audit = fleet.servers[1].ops.audit().await.unwrap();
+    // Ten batches a second apart: a server that does not know of these settings promises a minute.
+    let off = summary["fairness"]["etaError"]["p95"].as_f64().unwrap();
+    assert!(off < 4_000.0, "promises are off by {off} ms");
+
+    let audit = servers[1].ops.audit().await.unwrap();
     assert_eq!(audit.violations(), 0, "{audit:?}");
-    let status = fleet.servers[2].ops.status().await.unwrap();
+    let status = servers[2].ops.status().await.unwrap();
     let mark = status.queue.admitted_mark;
-    assert_eq!(fleet.admitted().await, mark, "each batch was admitted once");
+    assert_eq!(admitted(&fleet).await, mark, "each batch was admitted once");
     assert_eq!(mark, audit.places, "everybody was let in, and nobody twice");
-    for server in &fleet.servers {
+    for server in servers {
         let text = server.user(0).metrics(&server.ops_url).await;
         let served = text.lines().filter(|line| {
             line.starts_with("http_server_request_duration_seconds_count")
@@ -145,21 +108,20 @@ async fn three_servers_rehearse_an_on_sale_as_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
-    let Some(fleet) = Fleet::start().await else {
+    if Fleet::skipped() {
         return;
-    };
+    }
     let count = |number: i64| u32::try_from(number).unwrap();
-    fleet
-        .seeded(&profile(count(DATES), count(PER_DATE), count(USERS)))
-        .await;
+    let fleet = Fleet::seeded(3, count(DATES), count(PER_DATE), count(USERS)).await;
+    let servers = fleet.servers();
     let change = AdmissionChange {
         batch: Some(BATCH),
         every_ms: Some(EVERY_MS),
         ..AdmissionChange::default()
     };
-    fleet.servers[0].ops.set_admission(&change).await.unwrap();
+    fleet.admission(change).await;
     let traffic = Traffic::start(Sale {
-        apis: fleet.apis(),
+        apis: apis(&fleet),
         users: USERS,
         seats: DATES * PER_DATE,
         per_date: PER_DATE,
@@ -179,9 +141,9 @@ async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
     let begun = Instant::now();
     sold(50).await;
     let from = Instant::now();
-    fleet.servers[1].signal_kill();
+    fleet.kill(1);
     let mark = || async {
-        let status = fleet.servers[2].ops.status().await.unwrap();
+        let status = servers[2].ops.status().await.unwrap();
         status.queue.admitted_mark
     };
     let before = mark().await;
@@ -194,7 +156,7 @@ async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
     let to = Instant::now();
     sold(50).await;
     let report = traffic.stop().await;
-    books_are_right(&fleet.servers[0].ops, &report.facts).await;
+    books_are_right(&servers[0].ops, &report.facts).await;
     print_figures("one of three servers killed", &report, (begun, from, to));
     println!("  ten batches after the kill took {took:.1?}");
 
@@ -204,5 +166,5 @@ async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
         !answers.keys().any(|(_, status)| *status >= 500),
         "{answers:?}"
     );
-    fleet.batches_are_exact().await;
+    batches_are_exact(&fleet).await;
 }

@@ -66,6 +66,11 @@ impl Fleet {
         &self.servers
     }
 
+    /// The data directory of one of them.
+    pub fn dir(&self, server: usize) -> &Path {
+        self.dirs[server].path()
+    }
+
     /// SIGKILL to one of them. Returns when it is gone.
     pub fn kill(&self, server: usize) {
         self.servers[server].signal_kill();
