@@ -5,9 +5,17 @@
 //! the ratios, not the figures.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "what fails here has nothing to measure")]
+#![allow(unreachable_pub, reason = "one program: everything is reachable")]
 
 #[path = "../tests/integration/support/mod.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, unused_macros)]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "the language of the tests, of which a benchmark speaks a part"
+)]
 mod support;
 
 #[path = "shared/client.rs"]

@@ -120,15 +120,12 @@ impl SecretUrl {
 }
 
 impl FromStr for SecretUrl {
-    type Err = String;
+    type Err = std::convert::Infallible;
 
+    /// Takes everything: whoever connects says what is wrong with it. The command line would repeat
+    /// what it refuses, and that may be a password in the wrong place.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.trim() {
-            url if url.contains("://") => Ok(SecretUrl(url.to_owned())),
-            "" => Err("it is empty".to_owned()),
-            // Not repeated: it may be a password in the wrong place.
-            _ => Err("it is not of the form scheme://user:password@host:port/name".to_owned()),
-        }
+        Ok(SecretUrl(text.trim().to_owned()))
     }
 }
 
@@ -138,7 +135,10 @@ impl fmt::Display for SecretUrl {
             f.write_str(if at > 0 { "," } else { "" })?;
             // Parameters may hold a password too, and say nothing about where.
             let url = url.split(['?', '#']).next().unwrap_or_default();
-            let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+            let Some((scheme, rest)) = url.split_once("://") else {
+                f.write_str("***")?;
+                continue;
+            };
             // The last: a password may hold an @ that nobody escaped.
             match rest.rsplit_once('@') {
                 None => write!(f, "{scheme}://{rest}")?,
@@ -268,6 +268,7 @@ mod tests {
                 "redis://:***@a:1,redis://:***@b:2",
             ),
             ("redis://h:6379/0", "redis://h:6379/0"),
+            ("hunter2", "***"),
         ] {
             let url: SecretUrl = given.parse().expect(given);
             assert_eq!(
@@ -276,7 +277,5 @@ mod tests {
             );
             assert_eq!(url.expose(), given);
         }
-        let refused = "hunter2".parse::<SecretUrl>().unwrap_err();
-        assert!(!refused.contains("hunter2"), "{refused}");
     }
 }

@@ -12,7 +12,7 @@ use http_body_util::Full;
 
 use crate::client::{addr, drive};
 use crate::median;
-use crate::support::{Postgres, Redis, Server, TestServer, eventually, profile, seed};
+use crate::support::{Postgres, Redis, TestServer, eventually, profile, seed};
 
 const ROUNDS: usize = 3;
 const CONNECTIONS: usize = 16;

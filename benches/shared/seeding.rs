@@ -9,7 +9,7 @@ use crate::support::Postgres;
 
 const ROUNDS: usize = 3;
 const TABLES: &str = include_str!("../../migrations/postgres/0001_dataset.sql");
-const KEYS: &str = include_str!("../../migrations/postgres/0001_dataset_keys.sql");
+const KEYS: &str = include_str!("../../migrations/postgres/0002_dataset_keys.sql");
 const ROWS: &str = "
     INSERT INTO concerts SELECT i, 'performer' || i FROM generate_series(1, 500) i;
     INSERT INTO performance_dates SELECT i, (i - 1) / 20 + 1,

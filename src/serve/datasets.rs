@@ -76,9 +76,16 @@ impl Datasets {
             parts,
             runtime: tokio::runtime::Handle::current(),
         };
-        if let Some(epoch) = current {
-            let world = datasets.load(epoch).await?;
-            datasets.booking.install(Some(Arc::new(world)));
+        match (current, &datasets.redis) {
+            (Some(epoch), _) => {
+                let world = datasets.load(epoch).await?;
+                datasets.booking.install(Some(Arc::new(world)));
+            }
+            // Better now than by the first seeding.
+            (None, Some(urls)) => {
+                RedisCoordination::check(urls.expose(), datasets.redis_options()).await?;
+            }
+            (None, None) => {}
         }
         // Only now: while the dataset in force cannot be used, what looks left over may be needed.
         datasets.home.sweep().await?;
@@ -104,14 +111,18 @@ impl Datasets {
         epoch: Epoch,
         snapshot: &QueueSnapshot,
     ) -> anyhow::Result<Coordination> {
-        let active = self.booking.rules().active;
         let Some(urls) = &self.redis else {
+            let active = self.booking.rules().active;
             let embedded = Embedded::restore(snapshot, active, LOCK_TTL);
             return Ok(Coordination::Embedded(Box::new(embedded)));
         };
-        let options = RedisOptions::new(active, LOCK_TTL);
+        let options = self.redis_options();
         let redis = RedisCoordination::connect(urls.expose(), epoch, snapshot, options).await?;
         Ok(Coordination::Redis(Box::new(redis)))
+    }
+
+    fn redis_options(&self) -> RedisOptions {
+        RedisOptions::new(self.booking.rules().active, LOCK_TTL)
     }
 
     /// Follows a home that others may change: turns to the dataset that they put in force.

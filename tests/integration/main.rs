@@ -33,6 +33,7 @@ mod promql_differential;
 mod protections;
 mod seeding;
 mod start_up;
+mod start_up_shared;
 mod store_contract;
 mod support;
 mod support_tests;

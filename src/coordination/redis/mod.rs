@@ -140,6 +140,16 @@ struct Unsent {
 }
 
 impl RedisCoordination {
+    /// Whether the Redis of `urls` could be used, for a server that has no queue to keep there yet.
+    ///
+    /// # Errors
+    /// [`RedisConnectError`].
+    pub async fn check(urls: &str, options: RedisOptions) -> Result<(), RedisConnectError> {
+        let any = Keys::of(Epoch(0));
+        let nodes = Nodes::parse(urls, any.ready, options.connect_within)?;
+        nodes.connect().await.map(drop)
+    }
+
     /// Connects to the Redis of `urls`, one or several nodes of a cluster with commas between them,
     /// and restores the queue of dataset `epoch` to at least `snapshot`. (A comma in a password is
     /// written `%2C`.)

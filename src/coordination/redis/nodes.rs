@@ -116,20 +116,6 @@ pub enum RedisConnectError {
     },
 }
 
-impl RedisConnectError {
-    /// Whether it may pass without anybody changing a setting.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            RedisConnectError::Unreachable { .. }
-                | RedisConnectError::TimedOut { .. }
-                | RedisConnectError::NobodyInCharge { .. }
-                | RedisConnectError::Refused { .. }
-        )
-    }
-}
-
 /// A connection, and what is remarkable about its other end.
 pub(super) struct Connected {
     pub(super) connection: MultiplexedConnection,

@@ -30,6 +30,7 @@ use std::time::Duration;
 pub use bulk::{Loaded, PgBulk};
 pub use database::Database;
 pub use in_use::InUse;
+pub use reservations::RESERVE;
 
 use super::date_versions::DateVersions;
 use super::{

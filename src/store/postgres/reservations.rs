@@ -15,10 +15,14 @@ const ONE_A_SLOT: &str = "one_live_reservation_per_slot";
 /// The seat is held, whatever its row says.
 const ONE_A_SEAT: &str = "one_live_reservation_per_seat";
 
+/// The statement that reserves a seat, for whoever measures it alone. Parameters: user, key or NULL,
+/// place, seat, seen version or NULL, now and the end of the hold (ms), fingerprint, most live
+/// reservations of a user.
+///
 /// Of two that take the same seat, the later waits for the earlier's commit at `taken`; PostgreSQL then
 /// looks at the row again and finds it not free and at another version. The texts are those serde makes
 /// of [`ReserveOutcome`].
-const RESERVE: &str = "WITH kept AS MATERIALIZED (
+pub const RESERVE: &str = "WITH kept AS MATERIALIZED (
     SELECT fingerprint, answer FROM idempotency WHERE user_id = $1 AND key = $2
 ), seen AS MATERIALIZED (
     SELECT version, status FROM seats WHERE id = $4

@@ -1,0 +1,144 @@
+//! `serve` and `seed` pointed at a PostgreSQL or a Redis that cannot be used: one line that says what is
+//! wrong and what to do, exit code 1, no password, nothing left behind.
+
+use std::path::Path;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::port::Port;
+use crate::support::process::{Ended, ServerProcess, concertctl, finish};
+use crate::support::{Postgres, Redis};
+
+const DATABASE: &str = "CONCERTCTL_DATABASE_URL";
+const REDIS: &str = "CONCERTCTL_REDIS_URL";
+
+async fn run(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> Ended {
+    let mut command = concertctl();
+    command.args(args).arg("--data-dir").arg(dir);
+    command.envs(environment.iter().copied());
+    finish(command).await
+}
+
+async fn serve(environment: &[(&str, &str)]) -> Ended {
+    let dir = tempfile::tempdir().unwrap();
+    let anywhere = ["--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"];
+    let args: Vec<&str> = ["serve"].into_iter().chain(anywhere).collect();
+    let ended = run(dir.path(), &args, environment).await;
+    assert!(!dir.path().join("server.json").exists());
+    ended
+}
+
+/// Neither `serve` nor `seed` uses the database; each says so with every word of `named`.
+async fn database_is_refused(url: &str, named: &[&str]) {
+    let serve = serve(&[(DATABASE, url)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let seed = run(dir.path(), &["seed", "demo"], &[(DATABASE, url)]).await;
+    for ended in [serve, seed] {
+        no_password(url, &ended);
+        ended.failed_with(1, named);
+    }
+}
+
+async fn redis_is_refused(url: &str, named: &[&str]) {
+    let ended = serve(&[(REDIS, url)]).await;
+    no_password(url, &ended);
+    ended.failed_with(1, named);
+}
+
+fn no_password(url: &str, ended: &Ended) {
+    let credentials = url.rsplit_once('@').map(|(before, _)| before);
+    let password = credentials
+        .and_then(|it| it.rsplit_once(':'))
+        .map(|it| it.1);
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    for password in password.into_iter().chain(["hush"]) {
+        assert!(!said.contains(password), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_url_that_makes_no_sense_is_explained() {
+    database_is_refused("mysql://a:hush@localhost/x", &["postgres://"]).await;
+    database_is_refused("postgres:///nowhere", &["host"]).await;
+    database_is_refused("postgres://me:hu@sh@localhost/x", &["%40"]).await;
+    let tls = "postgres://me:hush@localhost/x?sslmode=require";
+    database_is_refused(tls, &["TLS"]).await;
+    for nothing in ["hush", ""] {
+        database_is_refused(nothing, &["postgres://"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_or_is_none_is_named() {
+    let nobody = Port::claim().addr().to_string();
+    let url = format!("postgres://me:hush@{nobody}/x");
+    database_is_refused(&url, &[&nobody, "cannot be reached", "host and port"]).await;
+
+    let stranger = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = stranger.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = stranger.accept().await {
+            let mut asked = [0; 64];
+            drop(connection.read(&mut asked).await);
+            drop(
+                connection
+                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    .await,
+            );
+        }
+    });
+    database_is_refused(&format!("postgres://me:hush@{at}/x"), &[&at]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_user_or_database_is_named_with_what_to_do() {
+    let Some(postgres) = Postgres::start().await else {
+        return;
+    };
+    let at = postgres.addr().to_string();
+    let wrong = postgres.url_with("concert", "hush-hush", "concert");
+    database_is_refused(&wrong, &[&at, "password of concert", "database URL"]).await;
+    let missing = postgres.url_with("concert", postgres.password(), "nowhere");
+    database_is_refused(&missing, &["\"nowhere\"", "createdb nowhere"]).await;
+    let nobody = postgres.url_with("nobody", "hush-hush", "concert");
+    database_is_refused(&nobody, &[&at, "nobody"]).await;
+    postgres
+        .sql("REVOKE CREATE ON DATABASE concert FROM concert; ALTER DATABASE concert OWNER TO postgres")
+        .await;
+    database_is_refused(&postgres.url(), &["permission", "grant"]).await;
+}
+
+#[tokio::test]
+async fn a_second_server_without_a_shared_queue_is_refused() {
+    let Some(postgres) = Postgres::start().await else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let url = postgres.url();
+    let first = ServerProcess::start(dir.path(), &["--database-url", &url]).await;
+    database_in_use(&url).await;
+    drop(first);
+}
+
+async fn database_in_use(url: &str) {
+    let ended = serve(&[(DATABASE, url)]).await;
+    ended.failed_with(1, &["in use by another server", "--redis-url"]);
+}
+
+#[tokio::test]
+async fn a_redis_that_cannot_be_used_is_named_with_what_to_do() {
+    redis_is_refused("http://me:hush@localhost", &["redis://"]).await;
+    redis_is_refused("rediss://:hush@localhost", &["TLS"]).await;
+    let nobody = Port::claim().addr().to_string();
+    let url = format!("redis://:hush@{nobody}");
+    redis_is_refused(&url, &[&nobody, "cannot be reached"]).await;
+    let Some(redis) = Redis::with_password().await else {
+        return;
+    };
+    let at = redis.addr().to_string();
+    let named = [&at, "asks for a password", "redis://:password@"];
+    redis_is_refused(&format!("redis://{at}"), &named).await;
+    let wrong = format!("redis://:hush-hush@{at}");
+    redis_is_refused(&wrong, &[&at, "refuses"]).await;
+}
