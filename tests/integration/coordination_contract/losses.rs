@@ -12,8 +12,10 @@ use concertctl::booking::now;
 use concertctl::coordination::{RedisOptions, RegisterError, SeatLock, Unavailable};
 use concertctl::domain::{Epoch, Place, QueueStatus, SeatId, UserId};
 
+use futures_util::future::join_all;
+
 use super::world::{Ledger, NEVER_AGAIN, Server, admit, open, options};
-use crate::support::{Redis, RedisCluster, eventually};
+use crate::support::{Proxy, Redis, RedisCluster, eventually};
 
 /// Two servers on a queue where users 1 to 6 stand, the first two of them let in, the first of whom is
 /// through.
@@ -218,43 +220,94 @@ async fn nobody_waits_long_for_a_queue_that_hangs_and_not_at_all_once_it_is_give
 }
 
 #[tokio::test]
-async fn what_was_given_up_does_no_harm_when_it_runs_after_all() {
+async fn a_place_that_was_given_up_is_not_handed_out_when_redis_goes_on() {
     let Some(mut loss) = Loss::begin().await else {
         return;
     };
     let queue = Arc::clone(&loss.servers[0].queue);
     loss.redis.stall();
-    let (place, lock, batch) = tokio::join!(
-        queue.register(UserId(201), now()),
-        queue.try_lock(SeatId(77)),
-        queue.set_admission(open(999, 100), now()),
-    );
-    assert_eq!(place, Err(RegisterError::Unavailable(Unavailable)));
-    assert!(matches!(lock, SeatLock::Unavailable));
-    let () = batch;
-    // Another server was asked meanwhile, and gave a place from the database.
+    for user in [201, 202] {
+        let place = queue.register(UserId(user), now()).await;
+        assert_eq!(place, Err(RegisterError::Unavailable(Unavailable)));
+    }
+    queue.set_admission(open(999, 100), now()).await;
+    // Both were given places from the database by another server, the other way round.
     let (other, before) = (&loss.servers[1].queue, loss.restorations());
-    let elsewhere = loss.ledger.next(UserId(201), other.state().registered());
-    other.keep(UserId(201), elsewhere).await;
+    for (user, place) in [(202, 7), (201, 8)] {
+        let above = other.state().registered();
+        assert_eq!(loss.ledger.next(UserId(user), above), Place(place));
+        other.keep(UserId(user), Place(place)).await;
+    }
     loss.redis.resume();
     loss.restored_more_often_than(before).await;
     loss.until_available(true).await;
-    let there = queue.register(UserId(201), now()).await;
-    assert_eq!(there, Err(RegisterError::Already(elsewhere)));
-    let locked = eventually("nobody holds the seat", || async {
-        match loss.servers[1].queue.try_lock(SeatId(77)).await {
-            SeatLock::Held(held) => Some(held),
-            SeatLock::Busy => panic!("locked for nobody"),
-            SeatLock::Unavailable => None,
-        }
-    });
-    drop(locked.await);
+    for (user, place) in [(202, 7), (201, 8)] {
+        let there = queue.register(UserId(user), now()).await;
+        assert_eq!(there, Err(RegisterError::Already(Place(place))));
+    }
     eventually("the settings of the database hold", || async {
         let settings = queue.state().admission();
         (settings == open(2, NEVER_AGAIN)).then_some(())
     })
     .await;
-    loss.nothing_is_lost(7).await;
+    loss.nothing_is_lost(8).await;
+}
+
+#[tokio::test]
+async fn settings_that_were_given_up_do_not_undo_later_ones() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    let (ledger, epoch) = (Ledger::with(open(2, NEVER_AGAIN)), Epoch(rand::random()));
+    let mut proxy = Proxy::to(redis.addr()).await;
+    let through = redis.url_at(proxy.addr());
+    let slow = Server::start(&through, epoch, &ledger, options()).await;
+    let quick = Server::start(&redis.url(), epoch, &ledger, options()).await;
+    proxy.blackhole().await;
+    slow.queue.set_admission(open(999, 100), now()).await;
+    // Somebody else asked for these later, by way of the other server.
+    let last = open(5, NEVER_AGAIN);
+    ledger.set(last);
+    quick.queue.set_admission(last, now()).await;
+    // What was swallowed arrives after all.
+    proxy.open().await;
+    slow.until_available(true).await;
+    eventually("the slow one knows the settings", || async {
+        (slow.queue.state().admission() == last).then_some(())
+    })
+    .await;
+    let queue = redis.cli(&["--scan", "--pattern", "*:queue"]);
+    assert_eq!(redis.cli(&["HGET", &queue, "batch"]), "5");
+}
+
+#[tokio::test]
+async fn a_lock_that_was_given_up_is_not_taken_when_redis_goes_on() {
+    const SEATS: i64 = 12;
+    let Some(mut loss) = Loss::begin().await else {
+        return;
+    };
+    loss.redis.stall();
+    // As many as it takes to give Redis up: nobody is left to release what they took.
+    let queue = &loss.servers[0].queue;
+    let tries = (1..=SEATS).map(|seat| queue.try_lock(SeatId(seat)));
+    for lock in join_all(tries).await {
+        assert!(matches!(lock, SeatLock::Unavailable));
+    }
+    loss.redis.resume();
+    for seat in 1..=SEATS {
+        let other = &loss.servers[1].queue;
+        let lock = eventually("locks are tried again", || async {
+            match other.try_lock(SeatId(seat)).await {
+                SeatLock::Unavailable => None,
+                lock => Some(lock),
+            }
+        })
+        .await;
+        assert!(
+            matches!(lock, SeatLock::Held(_)),
+            "{seat} is locked for nobody"
+        );
+    }
 }
 
 #[tokio::test]
