@@ -225,6 +225,7 @@ async fn a_place_that_was_given_up_is_not_handed_out_when_redis_goes_on() {
         return;
     };
     let queue = Arc::clone(&loss.servers[0].queue);
+    queue.set_admission(open(2, NEVER_AGAIN), now()).await;
     loss.redis.stall();
     for user in [201, 202] {
         let place = queue.register(UserId(user), now()).await;
@@ -263,6 +264,8 @@ async fn settings_that_were_given_up_do_not_undo_later_ones() {
     let through = redis.url_at(proxy.addr());
     let slow = Server::start(&through, epoch, &ledger, options()).await;
     let quick = Server::start(&redis.url(), epoch, &ledger, options()).await;
+    // Redis knows the script from now on: what is sent is all it takes.
+    slow.queue.set_admission(open(2, NEVER_AGAIN), now()).await;
     proxy.blackhole().await;
     slow.queue.set_admission(open(999, 100), now()).await;
     // Somebody else asked for these later, by way of the other server.
@@ -286,6 +289,8 @@ async fn a_lock_that_was_given_up_is_not_taken_when_redis_goes_on() {
     let Some(mut loss) = Loss::begin().await else {
         return;
     };
+    // Redis knows the script from now on: what is sent is all it takes.
+    drop(loss.servers[0].queue.try_lock(SeatId(99)).await);
     loss.redis.stall();
     // As many as it takes to give Redis up: nobody is left to release what they took.
     let queue = &loss.servers[0].queue;
