@@ -272,6 +272,8 @@ async fn settings_that_were_given_up_do_not_undo_later_ones() {
     let last = open(5, NEVER_AGAIN);
     ledger.set(last);
     quick.queue.set_admission(last, now()).await;
+    let queue = redis.cli(&["--scan", "--pattern", "*:queue"]);
+    let changes = redis.cli(&["HGET", &queue, "changes"]);
     // What was swallowed arrives after all.
     proxy.open().await;
     slow.until_available(true).await;
@@ -279,8 +281,8 @@ async fn settings_that_were_given_up_do_not_undo_later_ones() {
         (slow.queue.state().admission() == last).then_some(())
     })
     .await;
-    let queue = redis.cli(&["--scan", "--pattern", "*:queue"]);
-    assert_eq!(redis.cli(&["HGET", &queue, "batch"]), "5");
+    let kept = redis.cli(&["HMGET", &queue, "batch", "changes"]);
+    assert_eq!(kept, format!("5\n{changes}"), "not even for a moment");
 }
 
 #[tokio::test]
