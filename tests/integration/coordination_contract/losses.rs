@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use concertctl::booking::now;
-use concertctl::coordination::{RedisOptions, RegisterError, SeatLock, Unavailable};
+use concertctl::coordination::{
+    Followed, RedisCoordination, RedisOptions, RegisterError, SeatLock, Unavailable,
+};
 use concertctl::domain::{Epoch, Place, QueueStatus, SeatId, UserId};
 
 use futures_util::future::join_all;
@@ -126,6 +128,25 @@ async fn an_emptied_queue_comes_back_from_what_is_durable() {
     loss.restored_more_often_than(before).await;
     loss.until_available(true).await;
     loss.nothing_is_lost(6).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_was_lost_and_restored_between_two_looks_is_seen_to_be_another() {
+    let Some(redis) = Redis::start().await else {
+        return;
+    };
+    let (ledger, epoch) = (Ledger::with(open(2, NEVER_AGAIN)), Epoch(rand::random()));
+    let snapshot = ledger.snapshot();
+    let looks_rarely = RedisCoordination::connect(&redis.url(), epoch, &snapshot, options());
+    let looks_rarely = looks_rarely.await.unwrap();
+    assert_eq!(looks_rarely.follow().await, Followed::NeedsRestore);
+    looks_rarely.restore(&snapshot).await.unwrap();
+    assert_eq!(looks_rarely.follow().await, Followed::UpToDate);
+    assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
+    let other = Server::start(&redis.url(), epoch, &ledger, options()).await;
+    other.place(&ledger, UserId(1)).await;
+    // What it may have been told since its last restoration is not in this one.
+    assert_eq!(looks_rarely.follow().await, Followed::NeedsRestore);
 }
 
 #[tokio::test]
