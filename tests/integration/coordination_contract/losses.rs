@@ -137,13 +137,14 @@ async fn a_queue_that_was_lost_and_restored_between_two_looks_is_seen_to_be_anot
     };
     let (ledger, epoch) = (Ledger::with(open(2, NEVER_AGAIN)), Epoch(rand::random()));
     let snapshot = ledger.snapshot();
-    let looks_rarely = RedisCoordination::connect(&redis.url(), epoch, &snapshot, options());
+    let (url, options) = (redis.url(), options());
+    let looks_rarely = RedisCoordination::connect(&url, epoch, &snapshot, options);
     let looks_rarely = looks_rarely.await.unwrap();
     assert_eq!(looks_rarely.follow().await, Followed::NeedsRestore);
     looks_rarely.restore(&snapshot).await.unwrap();
     assert_eq!(looks_rarely.follow().await, Followed::UpToDate);
     assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
-    let other = Server::start(&redis.url(), epoch, &ledger, options()).await;
+    let other = Server::start(&url, epoch, &ledger, options).await;
     other.place(&ledger, UserId(1)).await;
     // What it may have been told since its last restoration is not in this one.
     assert_eq!(looks_rarely.follow().await, Followed::NeedsRestore);
