@@ -51,9 +51,9 @@ async fn admit_due(booking: &Booking, world: &World) {
         tracing::error!(%error, "a batch could not be admitted and is tried again");
         return;
     }
+    let admitted = claim.mark.0 - claim.from.0;
     match world.coordination.publish(claim).await {
         Ok(true) => {
-            let admitted = claim.mark.0 - claim.from.0;
             booking.metrics.admitted(admitted);
             tracing::info!(mark = claim.mark.0, admitted, "a batch was admitted");
         }
@@ -61,11 +61,14 @@ async fn admit_due(booking: &Booking, world: &World) {
             mark = claim.mark.0,
             "a batch took so long that another server admitted it"
         ),
-        // It is durable: whoever restores the queue lets it in.
-        Err(Unavailable) => tracing::warn!(
-            mark = claim.mark.0,
-            "a batch is durable, but the shared queue could not be told yet"
-        ),
+        // It is durable: whoever restores the queue lets it in, and nobody counts it again.
+        Err(Unavailable) => {
+            booking.metrics.admitted(admitted);
+            tracing::warn!(
+                mark = claim.mark.0,
+                "a batch is durable, but the shared queue could not be told yet"
+            );
+        }
     }
 }
 
