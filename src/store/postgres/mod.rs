@@ -4,7 +4,7 @@
 //! the answer comes. Races are decided by the rows: the seat's version, and unique indexes for the live
 //! reservation of a seat, the user's slots and the keys of requests; a loser is rolled back as a whole
 //! and asks again, so no locks are held between statements. Registrations of a server go to the
-//! database together ([`group`]).
+//! database together (`group`).
 
 mod accounts;
 mod attempts;
