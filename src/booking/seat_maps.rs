@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::domain::{PerformanceDateId, SeatStatus};
 use crate::store::{SeatRow, Store, StoreError};
@@ -45,29 +46,63 @@ impl SeatMap {
     }
 }
 
-/// What the last reading of a date came to.
+/// What is known of a date.
 #[derive(Debug, Default)]
-struct Kept {
+struct Slot {
+    /// What the last reading came to.
+    last: Mutex<Last>,
+    /// Held by the one who reads.
+    reader: tokio::sync::Mutex<()>,
+    /// A reading ended, whatever it came to.
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Last {
     map: Option<Arc<SeatMap>>,
     failed: Option<(Instant, StoreError)>,
 }
 
-impl Kept {
-    /// A reading that failed while somebody waited for it has failed for them too: one after another
-    /// would wait out the time-out of each of those before.
-    fn failed_since(&self, asked: Instant) -> Result<(), StoreError> {
-        match &self.failed {
+impl Slot {
+    /// The last map, if it is fresh enough for somebody who asked at `asked`: as of the last commit, or
+    /// read since they asked. An error, when a reading failed since they asked: it has failed for all
+    /// who waited for it, who would wait out the time-outs of those before them otherwise.
+    fn known(
+        &self,
+        asked: Instant,
+        is_fresh: impl FnOnce(&SeatMap) -> bool,
+    ) -> Result<Option<Arc<SeatMap>>, StoreError> {
+        let last = self.last.lock();
+        if let Some(map) = &last.map
+            && (map.read_at >= asked || is_fresh(map))
+        {
+            return Ok(Some(Arc::clone(map)));
+        }
+        match &last.failed {
             Some((at, error)) if *at >= asked => Err(error.clone()),
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 }
 
-type Slot = Arc<tokio::sync::Mutex<Kept>>;
+/// The turn to read. It ends for those who wait as well when the reader went away.
+struct Turn<'s> {
+    // In this order: whoever is told finds it free.
+    _reader: tokio::sync::MutexGuard<'s, ()>,
+    _ends: Ends<'s>,
+}
+
+struct Ends<'s>(&'s Notify);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
+}
 
 /// The maps last read.
 #[derive(Debug, Default)]
-pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Slot>>);
+pub(crate) struct SeatMaps(Mutex<HashMap<PerformanceDateId, Arc<Slot>>>);
 
 impl SeatMaps {
     /// The map of `date`, not older than this server's last commit before the call, and than
@@ -78,34 +113,25 @@ impl SeatMaps {
         date: PerformanceDateId,
     ) -> Result<Arc<SeatMap>, StoreError> {
         let (slot, asked) = (self.slot(date), Instant::now());
-        let mut kept = slot.lock().await;
-        // The version is read before the rows: a commit in between makes the map look older than it
-        // is, never newer.
-        let version = store.date_version(date).unwrap_or(0);
-        if let Some(map) = &kept.map
-            && map.is_fresh(store, version)
-        {
-            return Ok(Arc::clone(map));
+        loop {
+            // Listening before looking: a reading that ends in between is not missed.
+            let mut ended = std::pin::pin!(slot.ended.notified());
+            ended.as_mut().enable();
+            let version = store.date_version(date).unwrap_or(0);
+            if let Some(map) = slot.known(asked, |map| map.is_fresh(store, version))? {
+                return Ok(map);
+            }
+            let Ok(reader) = slot.reader.try_lock() else {
+                // All who wait go on at once; one after another they would queue for a turn each.
+                ended.await;
+                continue;
+            };
+            let _turn = Turn {
+                _reader: reader,
+                _ends: Ends(&slot.ended),
+            };
+            return read(&slot, store, date).await;
         }
-        kept.failed_since(asked)?;
-        let read_at = Instant::now();
-        let read = store.seats_of(date).await;
-        let seats = read.inspect_err(|error| {
-            kept.failed = Some((Instant::now(), error.clone()));
-        })?;
-        let free = seats
-            .iter()
-            .filter(|seat| seat.status == SeatStatus::Available)
-            .count();
-        let map = Arc::new(SeatMap {
-            version,
-            read_at,
-            seats,
-            free,
-            body: OnceLock::new(),
-        });
-        kept.map = Some(Arc::clone(&map));
-        Ok(map)
     }
 
     /// Whether any seat of `date` is free. Mostly without reading: every change of the version is one
@@ -116,27 +142,52 @@ impl SeatMaps {
         date: PerformanceDateId,
     ) -> Result<bool, StoreError> {
         let version = store.date_version(date).unwrap_or(0);
-        let (slot, asked) = (self.slot(date), Instant::now());
-        // Somebody is reading the map at this moment: wait for it rather than read beside it.
         let most = store.shared_for().map(|most| most * LISTED_FOR);
-        let kept = slot.lock().await;
-        if let Some(map) = kept.map.as_ref().filter(|map| map.is_younger(most)) {
+        let known = self.slot(date).last.lock().map.clone();
+        if let Some(map) = known.filter(|map| map.is_younger(most)) {
             let changed =
                 usize::try_from(version.saturating_sub(map.version)).unwrap_or(usize::MAX);
             if changed < map.free || changed == 0 {
                 return Ok(map.free > changed);
             }
         }
-        kept.failed_since(asked)?;
-        drop(kept);
         Ok(self.get(store, date).await?.free > 0)
     }
 
-    fn slot(&self, date: PerformanceDateId) -> Slot {
+    fn slot(&self, date: PerformanceDateId) -> Arc<Slot> {
         let mut slots = self.0.lock();
         if slots.len() >= KEPT && !slots.contains_key(&date) {
             slots.clear();
         }
         Arc::clone(slots.entry(date).or_default())
     }
+}
+
+/// Reads the map, and keeps it or the error for those who wait.
+async fn read(
+    slot: &Slot,
+    store: &Store,
+    date: PerformanceDateId,
+) -> Result<Arc<SeatMap>, StoreError> {
+    let read_at = Instant::now();
+    // The version is read before the rows: a commit in between makes the map look older than it is,
+    // never newer.
+    let version = store.date_version(date).unwrap_or(0);
+    let read = store.seats_of(date).await;
+    let seats = read.inspect_err(|error| {
+        slot.last.lock().failed = Some((Instant::now(), error.clone()));
+    })?;
+    let free = seats
+        .iter()
+        .filter(|seat| seat.status == SeatStatus::Available)
+        .count();
+    let map = Arc::new(SeatMap {
+        version,
+        read_at,
+        seats,
+        free,
+        body: OnceLock::new(),
+    });
+    slot.last.lock().map = Some(Arc::clone(&map));
+    Ok(map)
 }
