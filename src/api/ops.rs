@@ -1,10 +1,11 @@
 //! Bodies of the operations listener: `/ops/v1/…`. JSON, camelCase. Writes need the bearer token.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// `GET /ops/v1/status`: what the console's header and the load generator need at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// The server's version.
@@ -20,7 +21,7 @@ pub struct Status {
 }
 
 /// A loaded dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Dataset {
     /// The profile's name.
@@ -46,7 +47,9 @@ pub struct Dataset {
 }
 
 /// The queue's numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueState {
     /// Places given so far.
@@ -60,7 +63,7 @@ pub struct QueueState {
 }
 
 /// How admission is set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdmissionState {
     /// How many are let in at once.
@@ -76,7 +79,7 @@ pub struct AdmissionState {
 }
 
 /// `PUT /ops/v1/admission`: what is left out stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdmissionChange {
     /// 1 to 1,000,000.
@@ -94,7 +97,7 @@ pub struct AdmissionChange {
 }
 
 /// When the sale opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Opening {
     /// At once: the first batch goes in now.
@@ -106,7 +109,7 @@ pub enum Opening {
 }
 
 /// `POST /ops/v1/seed`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeedRequest {
     /// A profile that the server knows by name …
@@ -121,7 +124,9 @@ pub struct SeedRequest {
 }
 
 /// Where a seeding stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum SeedPhase {
     /// None was asked for.
@@ -138,7 +143,7 @@ pub enum SeedPhase {
 }
 
 /// `GET /ops/v1/seed`, and the answer of POST and DELETE there.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SeedProgress {
     /// Where it stands.
@@ -160,7 +165,7 @@ pub struct SeedProgress {
 }
 
 /// `GET /ops/v1/audit`: the business truth, counted in the database, not from counters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Audit {
     /// Seats with more than one live reservation.
@@ -210,7 +215,7 @@ pub const LOOKUP_MAX: usize = 10_000;
 
 /// `POST /ops/v1/audit/lookup`: are these acknowledged facts in the database? At most
 /// [`LOOKUP_MAX`] in all. A read; it needs the bearer token all the same, since it names users.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LookupRequest {
     /// Registrations: place and user.
@@ -228,7 +233,7 @@ pub struct LookupRequest {
 }
 
 /// An acknowledged registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlaceFact {
     /// The place.
@@ -238,7 +243,7 @@ pub struct PlaceFact {
 }
 
 /// An acknowledged reservation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReservationFact {
     /// The reservation.
@@ -250,7 +255,7 @@ pub struct ReservationFact {
 }
 
 /// What a user's acknowledged charges add up to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChargeFact {
     /// The account.
@@ -260,7 +265,7 @@ pub struct ChargeFact {
 }
 
 /// Answer of the look-up: what is missing, with the first few by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LookupAnswer {
     /// Facts looked up.

@@ -227,14 +227,19 @@ pub(super) enum Line {
     Shared(Arc<Pool>),
 }
 
-/// Hands out lines within the connection budget of one worker.
+/// Hands out lines.
 #[derive(Clone, Debug)]
 pub(super) struct Lines(Option<Arc<Pool>>);
 
 impl Lines {
-    /// Lines for `users` users over at most `connections` connections.
-    pub(super) fn new(users: usize, connections: usize) -> Lines {
-        Lines((connections < users).then(|| Arc::new(Pool::new(connections.max(1)))))
+    /// A connection for each who asks.
+    pub(super) fn own() -> Lines {
+        Lines(None)
+    }
+
+    /// At most so many connections, for a request at a time.
+    pub(super) fn pool(connections: usize) -> Lines {
+        Lines(Some(Arc::new(Pool::new(connections.max(1)))))
     }
 
     pub(super) fn line(&self) -> Line {

@@ -27,7 +27,16 @@ struct Stat {
 }
 
 /// Shares of a thread's time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadShare {
     /// Spent on a core, 0 to 1.
@@ -83,6 +92,17 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
+/// The most memory that this process took so far, bytes; Linux only.
+/// <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>, `VmHWM`.
+pub(super) fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// Raises the soft limit of open files to the hard one and gives the soft limit that holds then;
 /// `None`: without limit.
 #[must_use]
@@ -104,16 +124,15 @@ pub fn raise_file_limit() -> Option<u64> {
 /// How many connections the run may hold: one per user as far as files go. With the server in the
 /// same process each connection takes two files.
 pub(super) fn connection_budget(
-    users: u32,
+    users: usize,
     wanted: Option<u32>,
     file_limit: Option<u64>,
     embedded: bool,
 ) -> usize {
     let files = file_limit.map_or(u64::MAX, |limit| limit.saturating_sub(RESERVED_FILES));
     let files = files / if embedded { 2 } else { 1 };
-    let budget = u64::from(wanted.unwrap_or(users).min(users))
-        .min(files)
-        .max(1);
+    let users = users as u64;
+    let budget = wanted.map_or(users, u64::from).min(users).min(files).max(1);
     usize::try_from(budget).unwrap_or(usize::MAX)
 }
 

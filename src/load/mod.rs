@@ -22,11 +22,17 @@
 //! Workers are threads with a runtime each (`worker`); `run` conducts them from the caller's
 //! runtime and merges what they record ([`recorder`]).
 
+mod arrivals;
 mod audit;
+pub mod bare;
+pub mod baseline;
 mod connection;
+mod control;
+pub mod export;
 mod hall;
 mod health;
 mod judge;
+mod merge;
 pub mod model;
 mod ops;
 pub mod plan;
@@ -36,7 +42,9 @@ pub mod recorder;
 pub mod report;
 mod run;
 pub mod scenario;
+pub mod self_check;
 pub mod summary;
+mod tempo;
 mod user;
 mod wire;
 mod worker;
@@ -45,13 +53,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use control::{Command, LoadControl};
 pub use health::{ThreadShare, raise_file_limit};
-pub use judge::{Ending, Judged, Outcome, Unit, Verdict};
+pub use judge::{Ending, Judged, Outcome, Relation, Unit, Verdict};
+pub use merge::merge;
 pub use model::PhaseName;
 pub use ops::OpsError;
 pub use progress::Progress;
 pub use scenario::{Scenario, ScenarioError};
 pub use summary::Summary;
+pub use worker::ShardOf;
 
 /// The server to rehearse on.
 #[derive(Clone)]
@@ -99,6 +110,25 @@ pub struct RunOptions {
     pub reseed: Reseed,
     /// The server runs in this process: it needs as many files for connections as the users do.
     pub embedded: bool,
+    /// Which part of the users this process carries.
+    pub shard: ShardOf,
+    /// Told of every request.
+    pub meter: Option<Meter>,
+}
+
+impl RunOptions {
+    /// The whole of a scenario against a server in another process.
+    #[must_use]
+    pub fn new(scenario: Scenario) -> RunOptions {
+        RunOptions {
+            scenario,
+            phase: None,
+            reseed: Reseed::Never,
+            embedded: false,
+            shard: ShardOf::default(),
+            meter: None,
+        }
+    }
 }
 
 /// Why a run could not take place. Nothing was judged then.
@@ -145,17 +175,17 @@ impl LoadError {
     }
 }
 
-/// Steers a run from outside.
-#[derive(Clone, Debug)]
-pub struct LoadControl {
-    stop: CancellationToken,
-}
+/// Is told of every request that ends while it is measured: from the workers' threads, so it must be
+/// quick.
+#[derive(Clone)]
+pub struct Meter(pub std::sync::Arc<Told>);
 
-impl LoadControl {
-    /// Ends the run gracefully: nothing new is sent, requests under way are awaited, the audit is
-    /// made and the summary is there as ever.
-    pub fn stop(&self) {
-        self.stop.cancel();
+/// Told whose request it was (a crowd's name, nothing for the buyers) and how it went.
+type Told = dyn Fn(&str, &recorder::Sample) + Send + Sync;
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meter")
     }
 }
 
@@ -191,10 +221,16 @@ impl Drop for RunHandle {
 pub fn start(target: Target, options: RunOptions) -> RunHandle {
     let (sender, progress) = watch::channel(Progress::default());
     let stop = CancellationToken::new();
-    let conducting = Box::pin(run::conduct(target, options, sender, stop.clone()));
+    let (control, commands) = LoadControl::new(stop.clone());
+    let steering = run::Steering {
+        progress: sender,
+        stop,
+        commands,
+    };
+    let conducting = Box::pin(run::conduct(target, options, steering));
     RunHandle {
         progress,
-        control: LoadControl { stop },
+        control,
         task: tokio::spawn(conducting),
     }
 }

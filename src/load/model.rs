@@ -1,11 +1,14 @@
 //! The vocabulary of a rehearsal: operations, phases, how a request can end.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+        )]
         pub enum $name {
             $($(#[$item_doc])* #[serde(rename = $text)] $item,)*
         }
@@ -66,6 +69,10 @@ named! {
         Pay = "pay",
         /// `DELETE /reservations/{reservationId}`
         Cancel = "cancel",
+        /// `GET /concerts`
+        Concerts = "concerts",
+        /// `GET /accounts/{userId}`
+        Account = "account",
     }
 }
 
@@ -75,10 +82,14 @@ impl Operation {
     pub const fn phase(self) -> PhaseName {
         match self {
             Operation::Register => PhaseName::Register,
-            Operation::Poll | Operation::Dates | Operation::Seats | Operation::Reserve => {
-                PhaseName::Open
+            Operation::Poll
+            | Operation::Dates
+            | Operation::Seats
+            | Operation::Reserve
+            | Operation::Concerts => PhaseName::Open,
+            Operation::Account | Operation::Charge | Operation::Pay | Operation::Cancel => {
+                PhaseName::Pay
             }
-            Operation::Charge | Operation::Pay | Operation::Cancel => PhaseName::Pay,
         }
     }
 
@@ -126,6 +137,8 @@ named! {
         Server = "5xx",
         /// A 4xx that the scenario does not expect.
         Client = "unexpected 4xx",
+        /// A 2xx where the scenario expects a no.
+        Success = "unexpected 2xx",
         /// An answer that is not what the API promises.
         Protocol = "protocol",
     }
@@ -156,7 +169,7 @@ named! {
         WithoutSeat = "without seat",
         /// Done: left the seat unpaid, as the scenario wants from some.
         Left = "left",
-        /// Done for this run: the phase that was asked for ends here.
+        /// Done for this run: the phase that was asked for ends here, or was ended by hand.
         PhaseDone = "phase done",
         /// Gave up after errors, or lost the place in the queue.
         GaveUp = "gave up",

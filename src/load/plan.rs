@@ -1,6 +1,10 @@
 //! The capacity estimate: what a scenario should lead to, computed before anything is sent.
 
+use super::model::{Class, Operation};
+use super::recorder::{BUYERS, Frame, span_seconds};
 use super::scenario::Scenario;
+use super::summary::Expected;
+use crate::api::ops::Audit;
 
 /// One line of the estimate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +84,52 @@ pub fn estimate(scenario: &Scenario) -> Vec<Line> {
             ),
         ),
     ]
+}
+
+/// The estimate beside what came. Rates are those from the first request to the last.
+pub(super) fn beside(scenario: &Scenario, frame: &Frame, audit: Option<&Audit>) -> Vec<Expected> {
+    let count = |operation: Operation| -> u64 {
+        let classes = Class::ALL.iter();
+        classes
+            .map(|class| frame.count(BUYERS, &[operation], *class))
+            .sum()
+    };
+    let rate = |operation: Operation| {
+        let classes = Class::ALL.iter();
+        let cells = classes.filter_map(|class| frame.cell(BUYERS, operation, *class));
+        let spans = cells.filter_map(|cell| cell.span);
+        let whole = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))?;
+        Some(count(operation) as f64 / span_seconds(whole).max(1.0))
+    };
+    let per_second = |operations: &[Operation]| {
+        let rates: Vec<String> = operations
+            .iter()
+            .filter_map(|it| Some(format!("{it} {}", number(rate(*it)?))))
+            .collect();
+        (!rates.is_empty()).then(|| format!("{} TPS", rates.join(", ")))
+    };
+    let measured = |quantity: &str| match quantity {
+        "expected users" => Some(format!(
+            "{} registered",
+            number(count(Operation::Register) as f64)
+        )),
+        "expected TPS" => per_second(&[Operation::Register, Operation::Poll]),
+        "date / seat selection" => per_second(&[Operation::Dates, Operation::Seats]),
+        "reserve, charge, pay" => {
+            let sold = audit.map(|it| format!("; {} seats sold", number(it.seats_sold as f64)));
+            let rates = per_second(&[Operation::Reserve, Operation::Charge, Operation::Pay]);
+            rates.map(|rates| rates + &sold.unwrap_or_default())
+        }
+        _ => None,
+    };
+    let lines = estimate(scenario).into_iter();
+    lines
+        .map(|line| Expected {
+            quantity: line.quantity.to_owned(),
+            expected: line.value,
+            measured: measured(line.quantity),
+        })
+        .collect()
 }
 
 fn shares(scenario: &Scenario) -> String {

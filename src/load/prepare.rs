@@ -10,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 use super::ops::{Ops, OpsError};
 use super::progress::{Progress, Step};
 use super::scenario::Scenario;
-use super::{LoadError, Reseed};
+use super::{LoadError, Reseed, ShardOf};
 use crate::api::ops::{
-    AdmissionChange, AdmissionState, Opening, SeedPhase, SeedProgress, SeedRequest, Status,
+    AdmissionChange, AdmissionState, Dataset, Opening, SeedPhase, SeedProgress, SeedRequest, Status,
 };
 
 /// A seeding that writes no row for this long has stalled.
 const SEED_STALL: Duration = Duration::from_secs(120);
 const SEED_LOOK: Duration = Duration::from_millis(100);
+/// The parts of a run wait for each other at most this long.
+const LEADER_WITHIN: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `http://host:port` taken apart.
@@ -134,9 +136,13 @@ pub(super) async fn prepare(
     ops: &Ops,
     scenario: &Scenario,
     reseed: Reseed,
+    shard: ShardOf,
     progress: &watch::Sender<Progress>,
     stop: &CancellationToken,
 ) -> Result<Ready, LoadError> {
+    if shard.index > 0 {
+        return follow(ops, scenario, progress, stop).await;
+    }
     let mut status = ops.status().await?;
     let misfit = misfit(&status, scenario);
     let seeds = match (reseed, &misfit) {
@@ -166,6 +172,42 @@ pub(super) async fn prepare(
     Ok(Ready { status, before })
 }
 
+/// Waits until the first part of the run has set the server up, at most for [`LEADER_WITHIN`]: the
+/// dataset is there, the door is closed, and admission is set as the scenario says.
+async fn follow(
+    ops: &Ops,
+    scenario: &Scenario,
+    progress: &watch::Sender<Progress>,
+    stop: &CancellationToken,
+) -> Result<Ready, LoadError> {
+    let deadline = Instant::now() + LEADER_WITHIN;
+    loop {
+        let status = ops.status().await?;
+        let admission = &status.admission;
+        let set = admission.batch == scenario.admission.batch
+            && u128::from(admission.every_ms) == scenario.admission.every.0.as_millis()
+            && admission.opens_at_ms.is_none();
+        let fits =
+            |it: &Dataset| it.profile == scenario.dataset && it.users >= scenario.everybody();
+        if set && status.dataset.as_ref().is_some_and(fits) {
+            let before = status.admission.clone();
+            return Ok(Ready { status, before });
+        }
+        if Instant::now() > deadline {
+            let problem = format!(
+                "the first part of the run (--shard 1/…) has not set the server up within {} s",
+                LEADER_WITHIN.as_secs()
+            );
+            return Err(LoadError::Dataset(problem));
+        }
+        progress.send_modify(|progress| progress.step = Step::Connecting);
+        tokio::select! {
+            () = stop.cancelled() => return Err(LoadError::Stopped),
+            () = tokio::time::sleep(SEED_LOOK) => {}
+        }
+    }
+}
+
 /// Why the scenario cannot run on what the server holds.
 fn misfit(status: &Status, scenario: &Scenario) -> Option<String> {
     let wanted = &scenario.dataset;
@@ -180,10 +222,11 @@ fn misfit(status: &Status, scenario: &Scenario) -> Option<String> {
             dataset.profile
         ));
     }
-    if dataset.users < u64::from(scenario.users) {
+    if dataset.users < scenario.everybody() {
         return Some(format!(
             "the dataset has {} users, the scenario wants {}",
-            dataset.users, scenario.users
+            dataset.users,
+            scenario.everybody()
         ));
     }
     let registered = status.queue.registered;
@@ -236,6 +279,33 @@ fn seed_failed(seen: &SeedProgress) -> LoadError {
         .clone()
         .unwrap_or_else(|| format!("it ended as {:?}", seen.phase).to_lowercase());
     LoadError::Seeding(reason)
+}
+
+/// Waits until so many people have registered, over all parts of the run, at most for
+/// [`LEADER_WITHIN`].
+pub(super) async fn await_registered(ops: &Ops, people: u64) {
+    let deadline = Instant::now() + LEADER_WITHIN;
+    while Instant::now() < deadline {
+        let status = ops.status().await;
+        if status.is_ok_and(|status| status.queue.registered >= people) {
+            return;
+        }
+        tokio::time::sleep(SEED_LOOK).await;
+    }
+}
+
+/// Waits until the first part of the run has opened the sale.
+pub(super) async fn await_opening(ops: &Ops) -> Result<(), OpsError> {
+    let deadline = Instant::now() + LEADER_WITHIN;
+    loop {
+        let status = ops.status().await;
+        let over = Instant::now() > deadline;
+        match status {
+            Ok(status) if status.admission.open || over => return Ok(()),
+            Err(error) if !error.is_silence() || over => return Err(error),
+            _ => tokio::time::sleep(SEED_LOOK).await,
+        }
+    }
 }
 
 /// Opens the sale; tries again while the server is silent, at most for `patience`.

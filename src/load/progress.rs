@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::judge::Judged;
 use super::model::{Class, Operation, PhaseName, UserState};
-use super::recorder::{Frame, Statuses};
+use super::recorder::{BUYERS, Frame, Statuses};
 use crate::api::ops::{QueueState, SeedProgress};
 
 /// Where a run is.
@@ -89,6 +90,16 @@ pub struct Progress {
     pub queue: Option<QueueState>,
     /// 99 % of timed requests started within this after their planned instant.
     pub lag_p99: Duration,
+    /// Arrivals that could not be started on schedule.
+    pub dropped: u64,
+    /// It was told to pause.
+    pub paused: bool,
+    /// It was told to go this much faster; 1 is as the scenario says.
+    pub pace: f64,
+    /// Violations that the last audit found; absent before the first.
+    pub violations: Option<u64>,
+    /// Thresholds as they stand.
+    pub thresholds: Vec<Judged>,
 }
 
 impl Progress {
@@ -115,7 +126,8 @@ impl Progress {
             .copied()
             .filter(|operation| !operation.is_queue())
             .collect();
-        let ok = frame.total(&buying, None, Class::Ok);
+        self.dropped = frame.dropped.iter().sum();
+        let ok = frame.total(BUYERS, &buying, Class::Ok);
         self.p95 = ok.map(|ok| Duration::from_micros(ok.latency.value_at_quantile(0.95)));
     }
 
@@ -154,13 +166,12 @@ impl Progress {
 }
 
 fn operation_so_far(frame: &Frame, operation: Operation) -> Option<OperationProgress> {
-    let count = |class| frame.count(&[operation], None, class);
+    let count = |class| frame.count(BUYERS, &[operation], class);
     let (ok, refused, errors) = (count(Class::Ok), count(Class::Refused), count(Class::Error));
     if ok + refused + errors == 0 {
         return None;
     }
-    // Each operation belongs to one phase: no need to add up copies several times a second.
-    let cell = frame.cell(operation, operation.phase(), Class::Ok);
+    let cell = frame.cell(BUYERS, operation, Class::Ok);
     let at = |quantile: f64| {
         let micros = cell.map_or(0, |cell| cell.latency.value_at_quantile(quantile));
         Duration::from_micros(micros)

@@ -9,13 +9,18 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::model::{Class, Fault, Operation, PhaseName};
+use super::model::{Class, Fault, Operation};
 
 /// The longest latency that is told from longer ones, in microseconds: 2 minutes.
 pub const LONGEST_US: u64 = 120_000_000;
 
-const CELLS: usize = Operation::ALL.len() * PhaseName::ALL.len() * Class::ALL.len();
+/// The buyers' place among those whose requests are kept apart; the crowds follow.
+pub const BUYERS: usize = 0;
+
+const CELLS: usize = Operation::ALL.len() * Class::ALL.len();
 
 /// A histogram of microseconds.
 #[must_use]
@@ -34,10 +39,10 @@ pub fn micros(duration: Duration) -> u64 {
 /// One finished request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
+    /// Whose it was: [`BUYERS`], or a crowd's place after them.
+    pub crowd: usize,
     /// What was called.
     pub operation: Operation,
-    /// In which phase.
-    pub phase: PhaseName,
     /// How it ended.
     pub class: Class,
     /// What kind of error it was, for errors.
@@ -52,7 +57,7 @@ pub struct Sample {
     pub done: Instant,
 }
 
-/// The requests of one operation, phase and class.
+/// The requests of one operation and class. (An operation belongs to one phase.)
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// From the planned instant to the end of the answer, µs.
@@ -82,13 +87,19 @@ impl Cell {
     }
 }
 
+/// The length of a span, in seconds.
+#[must_use]
+pub fn span_seconds((first, last): (Instant, Instant)) -> f64 {
+    last.duration_since(first).as_secs_f64()
+}
+
 fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) {
     into.add(from)
         .expect("all histograms here have the same bounds");
 }
 
 /// How many requests ended with which class of status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Statuses {
     /// 2xx
     pub success: u64,
@@ -104,7 +115,7 @@ pub struct Statuses {
 #[derive(Clone, Debug)]
 pub struct Frame {
     cells: Vec<Option<Box<Cell>>>,
-    faults: [[u64; Fault::ALL.len()]; Operation::ALL.len()],
+    faults: Vec<[u64; Fault::ALL.len()]>,
     /// By class of status.
     pub statuses: Statuses,
     /// How much later than planned the generator's own timers fired, µs.
@@ -117,13 +128,28 @@ pub struct Frame {
     pub inversions: u64,
     /// WAIT and ACTIVE answers from which inversions could be told.
     pub order_checks: u64,
+    /// Arrivals that could not be started on schedule, by crowd.
+    pub dropped: Vec<u64>,
 }
 
 impl Default for Frame {
     fn default() -> Frame {
+        Frame::of(1)
+    }
+}
+
+fn cell_index(crowd: usize, operation: Operation, class: Class) -> usize {
+    crowd * CELLS + operation.index() * Class::ALL.len() + class.index()
+}
+
+impl Frame {
+    /// Empty, for the requests of so many: the buyers and the crowds.
+    #[must_use]
+    pub fn of(crowds: usize) -> Frame {
         Frame {
-            cells: vec![None; CELLS],
-            faults: Default::default(),
+            cells: vec![None; crowds * CELLS],
+            faults: vec![Default::default(); crowds * Operation::ALL.len()],
+            dropped: vec![0; crowds],
             statuses: Statuses::default(),
             lag: histogram(),
             connection_wait: histogram(),
@@ -132,16 +158,10 @@ impl Default for Frame {
             order_checks: 0,
         }
     }
-}
 
-fn cell_index(operation: Operation, phase: PhaseName, class: Class) -> usize {
-    (operation.index() * PhaseName::ALL.len() + phase.index()) * Class::ALL.len() + class.index()
-}
-
-impl Frame {
     /// Writes one request down.
     pub fn record(&mut self, sample: &Sample) {
-        let index = cell_index(sample.operation, sample.phase, sample.class);
+        let index = cell_index(sample.crowd, sample.operation, sample.class);
         let cell = self.cells[index].get_or_insert_with(|| Box::new(Cell::new()));
         let since = |from: Instant| micros(sample.done.saturating_duration_since(from));
         cell.latency
@@ -152,7 +172,8 @@ impl Frame {
             None => (sample.done, sample.done),
         });
         if let Some(fault) = sample.fault {
-            self.faults[sample.operation.index()][fault.index()] += 1;
+            let row = sample.crowd * Operation::ALL.len() + sample.operation.index();
+            self.faults[row][fault.index()] += 1;
         }
         match sample.status {
             0 => self.statuses.none += 1,
@@ -186,36 +207,55 @@ impl Frame {
         merge(&mut self.eta_error, &other.eta_error);
         self.inversions += other.inversions;
         self.order_checks += other.order_checks;
+        for (into, from) in self.dropped.iter_mut().zip(&other.dropped) {
+            *into += from;
+        }
     }
 
-    /// The requests of one operation, phase and class, if there were any.
+    /// The requests of one operation and class, if there were any.
     #[must_use]
-    pub fn cell(&self, operation: Operation, phase: PhaseName, class: Class) -> Option<&Cell> {
-        self.cells[cell_index(operation, phase, class)].as_deref()
+    pub fn cell(&self, crowd: usize, operation: Operation, class: Class) -> Option<&Cell> {
+        self.cells
+            .get(cell_index(crowd, operation, class))?
+            .as_deref()
     }
 
-    /// The requests of these operations that ended so, over all phases or one.
-    #[must_use]
-    pub fn total(
-        &self,
-        operations: &[Operation],
-        phase: Option<PhaseName>,
+    /// Puts requests that were measured elsewhere in the place of those here; `None` where there is
+    /// none.
+    pub(super) fn put(
+        &mut self,
+        crowd: usize,
+        operation: Operation,
         class: Class,
-    ) -> Option<Cell> {
-        let phases = PhaseName::ALL
-            .iter()
-            .copied()
-            .filter(|known| phase.is_none_or(|phase| *known == phase));
+        cell: Cell,
+    ) -> Option<()> {
+        let place = self.cells.get_mut(cell_index(crowd, operation, class))?;
+        *place = Some(Box::new(cell));
+        Some(())
+    }
+
+    /// The same with errors.
+    pub(super) fn put_fault(
+        &mut self,
+        crowd: usize,
+        operation: Operation,
+        fault: Fault,
+        count: u64,
+    ) -> Option<()> {
+        let row = crowd * Operation::ALL.len() + operation.index();
+        self.faults.get_mut(row)?[fault.index()] = count;
+        Some(())
+    }
+
+    /// The requests of these operations that ended so.
+    #[must_use]
+    pub fn total(&self, crowd: usize, operations: &[Operation], class: Class) -> Option<Cell> {
         let mut total: Option<Cell> = None;
-        for phase in phases {
-            for cell in operations
-                .iter()
-                .filter_map(|operation| self.cell(*operation, phase, class))
-            {
-                match &mut total {
-                    Some(total) => total.add(cell),
-                    None => total = Some(cell.clone()),
-                }
+        for operation in operations {
+            match (&mut total, self.cell(crowd, *operation, class)) {
+                (Some(total), Some(cell)) => total.add(cell),
+                (None, Some(cell)) => total = Some(cell.clone()),
+                (_, None) => {}
             }
         }
         total
@@ -223,24 +263,27 @@ impl Frame {
 
     /// How many requests ended so, without looking into their latencies.
     #[must_use]
-    pub fn count(&self, operations: &[Operation], phase: Option<PhaseName>, class: Class) -> u64 {
-        let phases = PhaseName::ALL
+    pub fn count(&self, crowd: usize, operations: &[Operation], class: Class) -> u64 {
+        let cells = operations
             .iter()
-            .filter(|known| phase.is_none_or(|phase| **known == phase));
-        let cells = phases.flat_map(|phase| {
-            operations
-                .iter()
-                .map(|operation| self.cell(*operation, *phase, class))
-        });
-        cells.flatten().map(|cell| cell.latency.len()).sum()
+            .filter_map(|operation| self.cell(crowd, *operation, class));
+        cells.map(|cell| cell.latency.len()).sum()
+    }
+
+    /// How many crowds it holds, the buyers among them.
+    #[must_use]
+    pub fn crowds(&self) -> usize {
+        self.dropped.len()
     }
 
     /// Errors of `operation` by kind, those that happened.
-    pub fn faults(&self, operation: Operation) -> impl Iterator<Item = (Fault, u64)> + '_ {
-        let counts = Fault::ALL
-            .iter()
-            .copied()
-            .zip(self.faults[operation.index()]);
+    pub fn faults(
+        &self,
+        crowd: usize,
+        operation: Operation,
+    ) -> impl Iterator<Item = (Fault, u64)> + '_ {
+        let row = crowd * Operation::ALL.len() + operation.index();
+        let counts = Fault::ALL.iter().copied().zip(self.faults[row]);
         counts.filter(|(_, count)| *count > 0)
     }
 
@@ -263,7 +306,8 @@ impl Frame {
             cell.service.reset();
             cell.span = None;
         }
-        self.faults = Default::default();
+        self.faults.fill(Default::default());
+        self.dropped.fill(0);
         self.statuses = Statuses::default();
         self.lag.reset();
         self.connection_wait.reset();
@@ -274,10 +318,16 @@ impl Frame {
 }
 
 /// Where one worker records.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shard(Mutex<Box<Frame>>);
 
 impl Shard {
+    /// For the requests of so many: the buyers and the crowds.
+    #[must_use]
+    pub fn of(crowds: usize) -> Shard {
+        Shard(Mutex::new(Box::new(Frame::of(crowds))))
+    }
+
     /// Lets the worker write; `write` must be short.
     pub fn with(&self, write: impl FnOnce(&mut Frame)) {
         write(&mut self.0.lock());
@@ -285,19 +335,37 @@ impl Shard {
 }
 
 /// The reader's side: what all shards add up to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Totals {
     /// Everything since the beginning.
     pub sum: Frame,
+    /// What came since the last [`Totals::next_second`].
+    pub second: Frame,
     spare: Box<Frame>,
 }
 
 impl Totals {
+    /// For the requests of so many: the buyers and the crowds.
+    #[must_use]
+    pub fn of(crowds: usize) -> Totals {
+        Totals {
+            sum: Frame::of(crowds),
+            second: Frame::of(crowds),
+            spare: Box::new(Frame::of(crowds)),
+        }
+    }
+
     /// Takes what `shard` holds over into the sum.
     pub fn collect(&mut self, shard: &Shard) {
         std::mem::swap(&mut *shard.0.lock(), &mut self.spare);
         self.sum.add(&self.spare);
+        self.second.add(&self.spare);
         self.spare.clear();
+    }
+
+    /// Begins another second.
+    pub fn next_second(&mut self) {
+        self.second.clear();
     }
 }
 
@@ -309,8 +377,8 @@ mod tests {
     fn sample(at: Instant, planned: u64, sent: u64, done: u64, class: Class) -> Sample {
         let after = |us| at + Duration::from_micros(us);
         Sample {
+            crowd: BUYERS,
             operation: Operation::Reserve,
-            phase: PhaseName::Open,
             class,
             fault: (class == Class::Error).then_some(Fault::Server),
             status: if class == Class::Error { 503 } else { 201 },
@@ -324,9 +392,7 @@ mod tests {
     fn latency_counts_from_the_planned_instant_and_service_time_from_sending() {
         let mut frame = Frame::default();
         frame.record(&sample(Instant::now(), 0, 900_000, 1_000_000, Class::Ok));
-        let cell = frame
-            .cell(Operation::Reserve, PhaseName::Open, Class::Ok)
-            .unwrap();
+        let cell = frame.cell(BUYERS, Operation::Reserve, Class::Ok).unwrap();
         assert!(cell.latency.equivalent(cell.latency.max(), 1_000_000));
         assert!(cell.service.equivalent(cell.service.max(), 100_000));
     }
@@ -337,10 +403,12 @@ mod tests {
         frame.record(&sample(now, 0, 0, 1_000, Class::Ok));
         frame.record(&sample(now, 0, 0, 9_000_000, Class::Refused));
         frame.record(&sample(now, 0, 0, 9_000_000, Class::Error));
-        let ok = frame.total(&[Operation::Reserve], None, Class::Ok).unwrap();
+        let ok = frame
+            .total(BUYERS, &[Operation::Reserve], Class::Ok)
+            .unwrap();
         assert_eq!((ok.latency.len(), ok.latency.max() < 1_002), (1, true));
         assert_eq!(
-            frame.faults(Operation::Reserve).collect::<Vec<_>>(),
+            frame.faults(BUYERS, Operation::Reserve).collect::<Vec<_>>(),
             [(Fault::Server, 1)]
         );
         assert_eq!((frame.statuses.success, frame.statuses.server), (2, 1));
@@ -350,7 +418,9 @@ mod tests {
     fn a_latency_beyond_the_longest_counts_as_the_longest() {
         let mut frame = Frame::default();
         frame.record(&sample(Instant::now(), 0, 0, 10 * LONGEST_US, Class::Ok));
-        let ok = frame.total(&[Operation::Reserve], None, Class::Ok).unwrap();
+        let ok = frame
+            .total(BUYERS, &[Operation::Reserve], Class::Ok)
+            .unwrap();
         assert!(ok.latency.max() >= LONGEST_US);
     }
 
@@ -361,7 +431,7 @@ mod tests {
             percentile in 1_u32..=100,
         ) {
             // Over two shards and two swaps, so that merging is in it.
-            let (shards, mut totals, now) = ([Shard::default(), Shard::default()], Totals::default(), Instant::now());
+            let (shards, mut totals, now) = ([Shard::of(1), Shard::of(1)], Totals::of(1), Instant::now());
             for (at, value) in values.iter().enumerate() {
                 shards[at % 2].with(|frame| frame.record(&sample(now, 0, 0, *value, Class::Ok)));
                 if at == values.len() / 2 {
@@ -373,7 +443,7 @@ mod tests {
             let rank = (values.len() * percentile as usize).div_ceil(100).max(1);
             // 0.55 × 100 is 55.00000000000001: a rank that is met exactly may come out one higher.
             let ranks = [rank - 1, rank.min(values.len() - 1)];
-            let cell = totals.sum.total(&[Operation::Reserve], None, Class::Ok).unwrap();
+            let cell = totals.sum.total(BUYERS, &[Operation::Reserve], Class::Ok).unwrap();
             prop_assert_eq!(cell.latency.len(), values.len() as u64);
             let measured = cell.latency.value_at_quantile(f64::from(percentile) / 100.0);
             let near = |expected: u64| {

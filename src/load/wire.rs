@@ -10,6 +10,7 @@ use rand::RngExt as _;
 use rand::rngs::SmallRng;
 
 use super::connection::Outgoing;
+use super::model::Operation;
 use crate::api::{IDEMPOTENCY_KEY, WAIT_TOKEN};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -22,6 +23,7 @@ pub(super) struct Wire {
     host: HeaderValue,
     json: HeaderValue,
     queue: Uri,
+    concerts: Uri,
     dates: Uri,
     concert: i64,
 }
@@ -39,6 +41,7 @@ impl Wire {
             host: HeaderValue::from_str(authority)?,
             json: HeaderValue::from_static("application/json"),
             queue: Uri::from_static("/queue"),
+            concerts: Uri::from_static("/concerts"),
             dates: uri(format_args!("/concerts/{concert}/performanceDates")),
             concert,
         })
@@ -73,6 +76,63 @@ impl Wire {
         request
     }
 
+    /// Any call of the API, with whichever token and in whoever's name.
+    pub(super) fn errand(&self, call: &Call<'_>, rng: &mut SmallRng) -> Outgoing {
+        let nothing = Bytes::new;
+        let user = call.user;
+        let mut request = match call.operation {
+            Operation::Register => self.register(user, rng),
+            Operation::Poll => self.request(Method::GET, self.queue.clone(), nothing(), rng),
+            Operation::Dates => self.request(Method::GET, self.dates.clone(), nothing(), rng),
+            Operation::Concerts => self.request(Method::GET, self.concerts.clone(), nothing(), rng),
+            Operation::Account => {
+                let uri = uri(format_args!("/accounts/{user}"));
+                self.request(Method::GET, uri, nothing(), rng)
+            }
+            Operation::Seats => {
+                let (concert, date) = (self.concert, call.date);
+                let uri = uri(format_args!(
+                    "/concerts/{concert}/performanceDates/{date}/seats"
+                ));
+                self.request(Method::GET, uri, nothing(), rng)
+            }
+            Operation::Reserve => {
+                let body = self.reservation(user, call.date, call.seat);
+                let uri = Uri::from_static("/reservations");
+                self.request(Method::POST, uri, body, rng)
+            }
+            Operation::Charge => {
+                let body = text(format_args!("{{\"amount\":{}}}", call.amount));
+                let uri = uri(format_args!("/accounts/{user}/charge"));
+                self.request(Method::POST, uri, body, rng)
+            }
+            Operation::Pay => {
+                let reservation = call.reservation;
+                let uri = uri(format_args!("/users/{user}/reservations/{reservation}/pay"));
+                self.request(Method::POST, uri, nothing(), rng)
+            }
+            Operation::Cancel => {
+                let uri = uri(format_args!("/reservations/{}", call.reservation));
+                self.request(Method::DELETE, uri, nothing(), rng)
+            }
+        };
+        let headers = request.headers_mut();
+        if let Some(token) = call.token {
+            headers.insert(WAIT, token.clone());
+        }
+        if let Some(key) = call.key {
+            headers.insert(IDEMPOTENCY, key.clone());
+        }
+        request
+    }
+
+    fn reservation(&self, user: i64, date: i64, seat: i64) -> Bytes {
+        text(format_args!(
+            "{{\"concertId\":{},\"performanceDateId\":{date},\"seatId\":{seat},\"userId\":{user}}}",
+            self.concert
+        ))
+    }
+
     pub(super) fn dates(&self, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
         let mut request = self.request(Method::GET, self.dates.clone(), Bytes::new(), rng);
         request.headers_mut().insert(WAIT, token.clone());
@@ -97,10 +157,7 @@ impl Wire {
         sign: &Sign<'_>,
         rng: &mut SmallRng,
     ) -> Outgoing {
-        let body = text(format_args!(
-            "{{\"concertId\":{},\"performanceDateId\":{date},\"seatId\":{seat},\"userId\":{user}}}",
-            self.concert
-        ));
+        let body = self.reservation(user, date, seat);
         self.write(Uri::from_static("/reservations"), body, sign, rng)
     }
 
@@ -149,6 +206,19 @@ impl Wire {
         request.headers_mut().insert(IDEMPOTENCY, sign.key.clone());
         request
     }
+}
+
+/// A call that a scenario describes.
+pub(super) struct Call<'a> {
+    pub operation: Operation,
+    /// In whose name.
+    pub user: i64,
+    pub token: Option<&'a HeaderValue>,
+    pub key: Option<&'a HeaderValue>,
+    pub date: i64,
+    pub seat: i64,
+    pub reservation: i64,
+    pub amount: i64,
 }
 
 /// What a write carries: who sends it, and what makes its repeat harmless.

@@ -10,5 +10,8 @@ pub mod metrics;
 pub mod trace;
 
 pub use logs::{LogConfig, LogOutput, LogRecord, LogSubscription, Logs, slow_query};
-pub use metrics::{LockOutcome, Metrics, PaymentOutcome, ReservationOutcome, RouteMetrics};
+pub use metrics::{
+    LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, PaymentOutcome, ReservationOutcome,
+    RouteMetrics,
+};
 pub use trace::TraceContext;

@@ -9,7 +9,7 @@ use concertctl::load::{
 
 use super::load_mimic::{Manner, Mimic, SEATS};
 
-const SCENARIO: &str = "\
+pub(super) const SCENARIO: &str = "\
 title: test
 dataset: demo
 users: 100
@@ -33,10 +33,8 @@ pub(super) fn options(overrides: &[&str]) -> RunOptions {
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
     let scenario = Scenario::parse("test", SCENARIO, &overrides).unwrap();
     RunOptions {
-        scenario,
-        phase: None,
-        reseed: Reseed::Never,
         embedded: true,
+        ..RunOptions::new(scenario)
     }
 }
 
@@ -346,7 +344,7 @@ async fn the_summary_is_written_whole_and_read_back() {
     let read: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     assert_eq!(
         (read["schema"].as_u64(), read["verdict"].as_str()),
-        (Some(1), Some("passed"))
+        (Some(2), Some("passed"))
     );
     assert_eq!(read["operations"][0]["operation"], "register");
     assert_eq!(

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::keys;
+use crate::load::PhaseName;
 use crate::load::progress::{Progress, Step};
-use crate::load::{PhaseName, Scenario};
 
 const PLAIN_EVERY: Duration = Duration::from_secs(3);
 
@@ -26,14 +27,16 @@ pub(super) struct Bars {
     phases: BTreeMap<PhaseName, ProgressBar>,
     seeding: Option<ProgressBar>,
     note: ProgressBar,
+    keys: bool,
 }
 
 impl View {
-    pub(super) fn new(quiet: bool, scenario: &Scenario) -> View {
+    /// `keys`: the run can be steered by key.
+    pub(super) fn new(quiet: bool, title: &str, keys: bool) -> View {
         if quiet {
             return View::Quiet;
         }
-        let _ = writeln!(std::io::stderr(), "{} ({})", scenario.title, scenario.name);
+        let _ = writeln!(std::io::stderr(), "{title}");
         if !std::io::stderr().is_terminal() {
             return View::Plain { last: None };
         }
@@ -48,6 +51,7 @@ impl View {
             phases: BTreeMap::new(),
             seeding: None,
             note,
+            keys,
         }))
     }
 
@@ -98,7 +102,8 @@ impl Bars {
             bar.set_length(phase.total.max(1));
             bar.set_position(phase.done);
         }
-        self.note.set_message(note(progress));
+        let keys = if self.keys { keys::HELP } else { "" };
+        self.note.set_message(format!("{}\n{keys}", note(progress)));
     }
 }
 
@@ -110,7 +115,7 @@ fn bar(all: &MultiProgress, before: &ProgressBar, name: &'static str) -> Progres
     bar
 }
 
-fn step_name(step: &Step) -> &'static str {
+pub(super) fn step_name(step: &Step) -> &'static str {
     match step {
         Step::Connecting => "connecting",
         Step::Seeding(_) => "seeding",
@@ -155,16 +160,26 @@ fn pace(progress: &Progress) -> String {
         || "–".to_owned(),
         |p95| format!("{:.1} ms", p95.as_secs_f64() * 1e3),
     );
+    let pace = match (progress.paused, progress.pace) {
+        (true, _) => " · paused".to_owned(),
+        (false, 1.0) => String::new(),
+        (false, pace) => format!(" · {pace:.2} ×"),
+    };
     format!(
-        "{seconds:.0}{end} s {step} · {:.0} TPS · p95 {p95}",
+        "{seconds:.0}{end} s {step} · {:.0} TPS · p95 {p95}{pace}",
         progress.tps
     )
 }
 
 fn outcome(progress: &Progress) -> String {
     let statuses = &progress.statuses;
+    let wrong = match (progress.dropped, progress.violations.unwrap_or(0)) {
+        (0, 0) => String::new(),
+        (dropped, 0) => format!(" · {dropped} dropped"),
+        (_, violations) => format!(" · {violations} violations"),
+    };
     format!(
-        "2xx {} 4xx {} 5xx {} none {} · {} reserved, {} paid",
+        "2xx {} 4xx {} 5xx {} none {} · {} reserved, {} paid{wrong}",
         statuses.success,
         statuses.client,
         statuses.server,
@@ -183,6 +198,7 @@ mod tests {
         let mut progress = Progress {
             step: Step::Running(PhaseName::Register),
             tps: 12_345.6,
+            pace: 1.0,
             ..Progress::default()
         };
         progress.elapsed = Duration::from_secs(3_599);
@@ -196,7 +212,7 @@ mod tests {
             none: many,
         };
         (progress.seats_reserved, progress.seats_paid) = (20_000, 20_000);
-        for line in note(&progress).lines() {
+        for line in note(&progress).lines().chain([keys::HELP]) {
             assert!(line.chars().count() < 80, "{line}");
         }
         assert!(

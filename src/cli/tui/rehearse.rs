@@ -64,10 +64,10 @@ impl LoadPort for Rehearsals {
             Reseed::Never
         };
         let options = RunOptions {
-            scenario,
             phase,
             reseed,
             embedded: self.embedded,
+            ..RunOptions::new(scenario)
         };
         Ok(run(start(target, options), self.summaries.clone()))
     }
@@ -138,11 +138,7 @@ fn outcome(summary: &Summary, path: Result<PathBuf, String>) -> Outcome {
 }
 
 fn threshold(judged: &Judged) -> Threshold {
-    let sign = if judged.unit == Unit::PerSecond {
-        "≥"
-    } else {
-        "≤"
-    };
+    let sign = judged.relation.sign();
     let value = |value: f64| match judged.unit {
         Unit::Milliseconds if value < 10.0 => format!("{value:.1} ms"),
         Unit::Milliseconds => format!("{value:.0} ms"),
@@ -237,6 +233,7 @@ fn share(done: u64, total: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Relation;
 
     #[test]
     fn every_shipped_scenario_can_be_chosen_with_its_phases() {
@@ -261,6 +258,12 @@ mod tests {
                 limit,
                 measured,
                 outcome,
+                relation: match unit {
+                    Unit::PerSecond => Relation::AtLeast,
+                    _ => Relation::AtMost,
+                },
+                window: None,
+                worst_at: None,
             })
         };
         let held = judged(Unit::Milliseconds, 500.0, Some(42.4), Kept::Passed);

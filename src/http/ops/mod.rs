@@ -5,6 +5,7 @@
 
 mod admission;
 mod audit;
+mod load;
 mod seed;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use axum::routing::{get, post};
 use http::{HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 
+pub use load::{RunControl, load_router};
 pub use seed::SeedControl;
 
 use super::reservations::iso8601;
@@ -112,8 +114,12 @@ async fn authorize(State(token): State<BearerToken>, request: Request, next: Nex
 
 /// The Prometheus text exposition format.
 async fn meters(State(state): State<OpsState>) -> Response {
+    exposition(state.metrics.render())
+}
+
+fn exposition(text: String) -> Response {
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], state.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 async fn status(State(state): State<OpsState>) -> Result<axum::Json<Status>, ApiError> {

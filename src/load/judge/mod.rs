@@ -1,14 +1,20 @@
 //! Thresholds against what was measured, and the verdict that follows. No I/O.
 
-use serde::Serialize;
+mod groups;
+mod windows;
 
-use super::model::{Class, Operation, PhaseName};
-use super::recorder::{Cell, Frame};
-use super::scenario::{Group, Scenario, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::groups::Resolved;
+pub(super) use self::windows::Watches;
+use super::model::PhaseName;
+use super::recorder::Frame;
+use super::scenario::Scenario;
 use crate::api::ops::{Audit, LookupAnswer};
 
 /// How a threshold came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Kept.
@@ -19,40 +25,78 @@ pub enum Outcome {
     NoData,
 }
 
-/// What a threshold is about, which decides its unit and its direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What a threshold is about, which decides its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
-    /// Milliseconds, at most.
+    /// Milliseconds.
     Milliseconds,
-    /// A share from 0 to 1, at most.
+    /// A share from 0 to 1.
     Share,
-    /// Per second, at least.
+    /// Per second.
     PerSecond,
-    /// A number of things, at most.
+    /// A number of things.
     Count,
 }
 
+/// How what was measured has to stand to the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relation {
+    /// Not above it.
+    AtMost,
+    /// Not below it.
+    AtLeast,
+    /// The same.
+    Exactly,
+}
+
+impl Relation {
+    /// Its sign.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Relation::AtMost => "≤",
+            Relation::AtLeast => "≥",
+            Relation::Exactly => "=",
+        }
+    }
+}
+
 /// One threshold, judged.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Judged {
     /// Its path under `thresholds`, such as `buying.p95`.
     pub name: String,
     /// What the numbers count.
     pub unit: Unit,
+    /// How what was measured has to stand to the limit.
+    pub relation: Relation,
     /// The limit.
     pub limit: f64,
-    /// What was measured; absent without data.
+    /// What was measured, the worst of all windows where there are some; absent without data.
     pub measured: Option<f64>,
     /// How it came out.
     pub outcome: Outcome,
+    /// It holds in every window of so many seconds.
+    pub window: Option<u64>,
+    /// When the worst window ended, in seconds since the beginning.
+    pub worst_at: Option<f64>,
 }
 
 impl Judged {
-    fn new(name: String, unit: Unit, limit: f64, measured: Option<f64>) -> Judged {
-        let kept = |measured: f64| match unit {
-            Unit::PerSecond => measured >= limit,
-            _ => measured <= limit,
+    fn new(
+        name: String,
+        unit: Unit,
+        relation: Relation,
+        limit: f64,
+        measured: Option<f64>,
+    ) -> Judged {
+        let kept = |measured: f64| match relation {
+            Relation::AtMost => measured <= limit,
+            Relation::AtLeast => measured >= limit,
+            Relation::Exactly => measured == limit,
         };
         let outcome = match measured.map(kept) {
             None => Outcome::NoData,
@@ -62,9 +106,12 @@ impl Judged {
         Judged {
             name,
             unit,
+            relation,
             limit,
             measured,
             outcome,
+            window: None,
+            worst_at: None,
         }
     }
 
@@ -75,7 +122,7 @@ impl Judged {
 }
 
 /// How the run came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// Everyone came to the end of the journey.
@@ -86,10 +133,12 @@ pub enum Ending {
     TimeOver,
     /// Requests failed and none was answered for the scenario's longest silence.
     ServerLost,
+    /// A threshold with `abort` was missed for too long.
+    Aborted,
 }
 
 /// The whole run in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every threshold was kept.
@@ -127,152 +176,125 @@ pub(super) struct Evidence<'a> {
     pub frame: &'a Frame,
     pub only: Option<PhaseName>,
     pub audit: Option<&'a Audit>,
+    /// The most violations that an audit found while the run was under way.
+    pub worst_audit: u64,
     pub lookup: Option<&'a LookupAnswer>,
     pub unfinished: u64,
     pub ending: Ending,
 }
 
-/// Holds every threshold of the scenario against the evidence.
-pub(super) fn thresholds(scenario: &Scenario, evidence: &Evidence<'_>) -> Vec<Judged> {
-    let mut judged = Vec::new();
-    for (name, group) in &scenario.thresholds.groups {
-        let ran =
-            |operation: &Operation| evidence.only.is_none_or(|only| operation.phase() == only);
-        let operations: Vec<Operation> = group.resolve(name).unwrap_or_default();
-        let operations: Vec<Operation> = operations.into_iter().filter(ran).collect();
-        // Of a phase that was not asked for there is nothing to say.
-        if !operations.is_empty() {
-            judge_group(name, group, &operations, evidence.frame, &mut judged);
-        }
-    }
+/// Holds every threshold of the scenario against the evidence, and against what was watched.
+pub(super) fn thresholds(
+    scenario: &Scenario,
+    evidence: &Evidence<'_>,
+    watches: &Watches<'_>,
+) -> Vec<Judged> {
+    let mut judged = requests(scenario, evidence, watches);
     judge_business(scenario, evidence, &mut judged);
     judged
 }
 
-fn judge_group(
-    name: &str,
-    group: &Group,
-    operations: &[Operation],
-    frame: &Frame,
-    judged: &mut Vec<Judged>,
-) {
-    let ok = frame.total(operations, group.phase, Class::Ok);
-    let mut time = |metric: &str, limit: Option<Time>, measure: &dyn Fn(&Cell) -> f64| {
-        if let Some(limit) = limit {
-            let measured = ok
-                .as_ref()
-                .filter(|cell| !cell.latency.is_empty())
-                .map(|cell| measure(cell) / 1e3);
-            let limit = limit.0.as_secs_f64() * 1e3;
-            judged.push(Judged::new(
-                format!("{name}.{metric}"),
-                Unit::Milliseconds,
-                limit,
-                measured,
-            ));
+/// The limits on requests alone.
+pub(super) fn requests(
+    scenario: &Scenario,
+    evidence: &Evidence<'_>,
+    watches: &Watches<'_>,
+) -> Vec<Judged> {
+    let mut judged = Vec::new();
+    for group in Resolved::all(scenario, evidence.only) {
+        if group.group.window.is_none() {
+            let requests = group.requests(evidence.frame);
+            for (metric, limit) in group.limits() {
+                judged.push(group.judged(metric, limit, requests.measure(metric)));
+            }
         }
-    };
-    let at = |quantile: f64| move |cell: &Cell| cell.latency.value_at_quantile(quantile) as f64;
-    time("avg", group.avg, &|cell| cell.latency.mean());
-    time("p50", group.p50, &at(0.5));
-    time("p95", group.p95, &at(0.95));
-    time("p99", group.p99, &at(0.99));
-    time("max", group.max, &at(1.0));
-    if let Some(limit) = group.error_rate {
-        let count = |class| frame.count(operations, group.phase, class) as f64;
-        let (errors, all) = (
-            count(Class::Error),
-            count(Class::Ok) + count(Class::Refused) + count(Class::Error),
-        );
-        let measured = (all > 0.0).then(|| errors / all);
-        judged.push(Judged::new(
-            format!("{name}.error_rate"),
-            Unit::Share,
-            limit,
-            measured,
-        ));
     }
-    if let Some(limit) = group.rate {
-        judged.push(Judged::new(
-            format!("{name}.rate"),
-            Unit::PerSecond,
-            limit,
-            ok.as_ref().and_then(rate),
-        ));
-    }
-}
-
-/// Requests per second from the first to the last; over less than a second, per second all the same.
-pub(super) fn rate(cell: &Cell) -> Option<f64> {
-    let (first, last) = cell.span?;
-    Some(cell.latency.len() as f64 / last.duration_since(first).as_secs_f64().max(1.0))
+    judged.extend(watches.judged());
+    judged
 }
 
 fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec<Judged>) {
     let business = &scenario.thresholds.business;
     let frame = evidence.frame;
-    let mut count = |name: &str, limit: Option<u64>, measured: Option<u64>| {
+    let mut count = |name: &str, relation, limit: Option<u64>, measured: Option<u64>| {
         if let Some(limit) = limit {
             let measured = measured.map(|measured| measured as f64);
-            judged.push(Judged::new(
-                name.to_owned(),
-                Unit::Count,
-                limit as f64,
-                measured,
-            ));
+            let (name, limit) = (name.to_owned(), limit as f64);
+            judged.push(Judged::new(name, Unit::Count, relation, limit, measured));
         }
     };
+    let most = Relation::AtMost;
+    let audited = |of: fn(&Audit) -> u64| evidence.audit.map(of);
     count(
         "oversold",
+        most,
         business.oversold,
-        evidence.audit.map(|audit| audit.oversold_seats),
+        audited(|it| it.oversold_seats),
     );
+    let sold = audited(|it| it.seats_sold + it.seats_pending);
+    count("sold", Relation::Exactly, business.sold, sold);
+    let double = audited(|it| it.wrong_balances + it.ledger_without_paid);
+    count("double_charges", most, business.double_charges, double);
+    let violations = audited(Audit::violations).map(|it| it.max(evidence.worst_audit));
     count(
         "audit_violations",
+        most,
         business.audit_violations,
-        evidence.audit.map(Audit::violations),
+        violations,
     );
-    count(
-        "lost",
-        business.lost,
-        evidence.lookup.map(|lookup| lookup.missing),
-    );
+    let lost = evidence.lookup.map(|lookup| lookup.missing);
+    count("lost", most, business.lost, lost);
     let polled = evidence.only.is_none_or(|only| only == PhaseName::Open);
     if polled {
-        count(
-            "inversions",
-            business.inversions,
-            (frame.order_checks > 0).then_some(frame.inversions),
-        );
+        let checked = (frame.order_checks > 0).then_some(frame.inversions);
+        count("inversions", most, business.inversions, checked);
     }
     // Who stops a run by hand knows that users are under way.
     if evidence.ending != Ending::Stopped {
-        count("unfinished", business.unfinished, Some(evidence.unfinished));
+        count(
+            "unfinished",
+            most,
+            business.unfinished,
+            Some(evidence.unfinished),
+        );
     }
+    // What was not sent as planned fails the run, whether or not somebody thought of it.
+    let dropped: u64 = frame.dropped.iter().sum();
+    let limit = business.dropped.or((dropped > 0).then_some(0));
+    count("dropped", most, limit, Some(dropped));
     if let (Some(limit), true) = (business.eta_error, polled) {
         let measured = (!frame.eta_error.is_empty())
             .then(|| frame.eta_error.value_at_quantile(0.95) as f64 / 1e3);
-        let limit = limit.0.as_secs_f64() * 1e3;
-        judged.push(Judged::new(
-            "eta_error".to_owned(),
-            Unit::Milliseconds,
-            limit,
-            measured,
-        ));
+        let (name, limit) = ("eta_error".to_owned(), limit.0.as_secs_f64() * 1e3);
+        judged.push(Judged::new(name, Unit::Milliseconds, most, limit, measured));
     }
 }
 
-/// The verdict and why. `limited` says in what the generator was the limit, if it was.
+/// How much the run was worth as a measurement.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Worth<'a> {
+    /// In what the generator was the limit; empty: in nothing.
+    pub limited: &'a [String],
+    /// Somebody had less asked of the server than the scenario says.
+    pub eased: bool,
+}
+
+/// The verdict and why.
 pub(super) fn verdict(
     judged: &[Judged],
     ending: Ending,
     unfinished: u64,
-    limited: &[String],
+    worth: Worth<'_>,
 ) -> (Verdict, Vec<String>) {
+    let Worth { limited, eased } = worth;
     let mut reasons: Vec<String> = Vec::new();
     if ending == Ending::ServerLost {
         reasons
             .push("the server was lost: requests failed and none was answered any more".to_owned());
+    }
+    if ending == Ending::Aborted {
+        reasons
+            .push("ended at once, as the scenario asks when that threshold is missed".to_owned());
     }
     let failing = |threshold: &&Judged| threshold.outcome != Outcome::Passed;
     for threshold in judged.iter().filter(failing) {
@@ -288,7 +310,7 @@ pub(super) fn verdict(
     };
     let excused = judged.iter().filter(failing).all(is_excused);
     let verdict = match (ending, excused) {
-        (Ending::ServerLost, _) | (_, false) => Verdict::Failed,
+        (Ending::ServerLost | Ending::Aborted, _) | (_, false) => Verdict::Failed,
         (Ending::Stopped, true) => {
             reasons.push("stopped by hand before the end".to_owned());
             Verdict::Inconclusive
@@ -299,10 +321,14 @@ pub(super) fn verdict(
             ));
             Verdict::Inconclusive
         }
-        (Ending::Complete, true) if !limited.is_empty() => Verdict::Inconclusive,
+        (Ending::Complete, true) if eased || !limited.is_empty() => Verdict::Inconclusive,
         (Ending::Complete, true) => Verdict::Passed,
     };
     reasons.extend(limited.iter().cloned());
+    if eased {
+        let eased = "eased by hand: less was asked of the server than the scenario says";
+        reasons.push(eased.to_owned());
+    }
     (verdict, reasons)
 }
 

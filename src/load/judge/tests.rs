@@ -1,11 +1,12 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::load::model::Fault;
-use crate::load::recorder::Sample;
+use crate::load::model::{Class, Fault, Operation};
+use crate::load::recorder::{BUYERS, Sample};
 
 fn scenario(overrides: &[&str]) -> Scenario {
-    let text = "title: t\ndataset: demo\nusers: 1\nadmission: { batch: 1, every: 1s }\n";
+    let text = "title: t\ndataset: demo\nusers: 1\nadmission: { batch: 1, every: 1s }\n\
+        traffic:\n  strangers:\n    { executor: closed, users: 2, lasts: 1s, journeys: [{ steps: [{ call: pay }] }] }\n";
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
     Scenario::parse("t", text, &overrides).unwrap()
 }
@@ -14,10 +15,9 @@ fn frame(latencies_ms: &[u64], errors: usize) -> Frame {
     let (mut frame, now) = (Frame::default(), Instant::now());
     let mut record = |millis: u64, class, fault, status| {
         let done = now + Duration::from_millis(millis);
-        let (operation, phase) = (Operation::Pay, PhaseName::Pay);
         frame.record(&Sample {
-            operation,
-            phase,
+            crowd: BUYERS,
+            operation: Operation::Pay,
             class,
             fault,
             status,
@@ -39,15 +39,21 @@ fn judge(overrides: &[&str], frame: &Frame) -> Vec<(String, Outcome)> {
         frame,
         only: None,
         audit: None,
+        worst_audit: 0,
         lookup: None,
         unfinished: 0,
         ending,
     };
-    let judged = thresholds(&scenario(overrides), &evidence);
+    let scenario = scenario(overrides);
+    let judged = thresholds(&scenario, &evidence, &Watches::new(&scenario, None));
     judged
         .into_iter()
         .map(|judged| (judged.name, judged.outcome))
         .collect()
+}
+
+fn at_most(unit: Unit, limit: f64, measured: Option<f64>) -> Judged {
+    Judged::new("x".to_owned(), unit, Relation::AtMost, limit, measured)
 }
 
 fn one(name: &str, outcome: Outcome) -> Vec<(String, Outcome)> {
@@ -92,8 +98,8 @@ fn a_threshold_without_samples_has_no_data_and_fails() {
         judge(&["thresholds.oversold=0"], &frame(&[1], 0)),
         one("oversold", Outcome::NoData)
     );
-    let judged = Judged::new("x".to_owned(), Unit::Count, 0.0, None);
-    let (verdict, reasons) = verdict(&[judged], Ending::Complete, 0, &[]);
+    let judged = at_most(Unit::Count, 0.0, None);
+    let (verdict, reasons) = verdict(&[judged], Ending::Complete, 0, Worth::default());
     assert_eq!(
         (verdict, reasons),
         (Verdict::Failed, vec!["x: no data".to_owned()])
@@ -102,10 +108,15 @@ fn a_threshold_without_samples_has_no_data_and_fails() {
 
 #[test]
 fn a_limited_generator_never_passes_and_excuses_only_slowness() {
-    let judged = |unit, measured| Judged::new("x".to_owned(), unit, 1.0, Some(measured));
+    let judged = |unit, measured| at_most(unit, 1.0, Some(measured));
     let limited = ["the generator lagged".to_owned()];
-    let of =
-        |judged: &[Judged], limited: &[String]| verdict(judged, Ending::Complete, 0, limited).0;
+    let of = |judged: &[Judged], limited: &[String]| {
+        let worth = Worth {
+            limited,
+            eased: false,
+        };
+        verdict(judged, Ending::Complete, 0, worth).0
+    };
     assert_eq!(of(&[judged(Unit::Milliseconds, 0.5)], &[]), Verdict::Passed);
     assert_eq!(
         of(&[judged(Unit::Milliseconds, 0.5)], &limited),
@@ -121,14 +132,20 @@ fn a_limited_generator_never_passes_and_excuses_only_slowness() {
 
 #[test]
 fn a_run_that_was_cut_short_never_passes() {
-    let of = |ending| verdict(&[], ending, 3, &[]).0;
+    let of = |ending| verdict(&[], ending, 3, Worth::default()).0;
     assert_eq!(of(Ending::Complete), Verdict::Passed);
     assert_eq!(of(Ending::Stopped), Verdict::Inconclusive);
     assert_eq!(of(Ending::TimeOver), Verdict::Inconclusive);
     assert_eq!(of(Ending::ServerLost), Verdict::Failed);
-    let no_data = [Judged::new("x".to_owned(), Unit::Count, 0.0, None)];
-    let missed = [Judged::new("x".to_owned(), Unit::Count, 0.0, Some(1.0))];
-    let stopped = |judged: &[Judged]| verdict(judged, Ending::Stopped, 3, &[]).0;
+    let eased = Worth {
+        limited: &[],
+        eased: true,
+    };
+    let (eased, reasons) = verdict(&[], Ending::Complete, 0, eased);
+    assert_eq!(eased, Verdict::Inconclusive, "{reasons:?}");
+    let no_data = [at_most(Unit::Count, 0.0, None)];
+    let missed = [at_most(Unit::Count, 0.0, Some(1.0))];
+    let stopped = |judged: &[Judged]| verdict(judged, Ending::Stopped, 3, Worth::default()).0;
     assert_eq!(
         stopped(&no_data),
         Verdict::Inconclusive,
@@ -139,4 +156,120 @@ fn a_run_that_was_cut_short_never_passes() {
         Verdict::Failed,
         "what was seen stays seen"
     );
+}
+
+/// A run of seconds with so many successes of these latencies each, watched; what is judged in the
+/// end, and the second in which it was ended.
+fn watched(overrides: &[&str], seconds: &[&[u64]]) -> (Vec<Judged>, Option<usize>) {
+    let scenario = scenario(overrides);
+    let mut watches = Watches::new(&scenario, None);
+    let (mut sum, begun, mut ended) = (Frame::default(), Instant::now(), None);
+    for (at, latencies) in seconds.iter().enumerate() {
+        let second = frame(latencies, 0);
+        sum.add(&second);
+        let now = begun + Duration::from_secs(at as u64);
+        if watches
+            .second(&second, &sum, at as f64 + 1.0, now)
+            .is_some()
+        {
+            ended = ended.or(Some(at));
+        }
+    }
+    (watches.judged().collect(), ended)
+}
+
+#[test]
+fn a_window_sees_what_the_whole_run_hides() {
+    let quiet: &[u64] = &[10; 100];
+    let bad: &[u64] = &[900; 50];
+    let run: Vec<&[u64]> = (0..60)
+        .map(|at| if at == 30 { bad } else { quiet })
+        .collect();
+    let limits = ["thresholds.pay.p95=500ms", "thresholds.pay.window=2s"];
+    let (judged, _) = watched(&limits, &run);
+    assert_eq!(judged.len(), 1);
+    let (outcome, window) = (judged[0].outcome, judged[0].window);
+    assert_eq!((outcome, window), (Outcome::Missed, Some(2)));
+    // Second 31 of seconds 30 to 32 has the bad ones, first in the window that ends with it.
+    assert_eq!(judged[0].worst_at, Some(31.0));
+    assert!(judged[0].measured > Some(890.0), "{judged:?}");
+    // Over the whole run 50 of 5,950 are slow.
+    let whole = frame(&run.concat(), 0);
+    let limit = ["thresholds.pay.p95=500ms"];
+    assert_eq!(judge(&limit, &whole), one("pay.p95", Outcome::Passed));
+    let (judged, _) = watched(&limits, &[quiet; 60]);
+    assert_eq!(judged[0].outcome, Outcome::Passed);
+}
+
+#[test]
+fn a_window_without_samples_has_no_data_and_a_run_shorter_than_it_is_judged_by_what_there_is() {
+    let limits = ["thresholds.pay.p95=500ms", "thresholds.pay.window=10s"];
+    let (judged, _) = watched(&limits, &[&[] as &[u64]; 30]);
+    assert_eq!(judged[0].outcome, Outcome::NoData);
+    let (judged, _) = watched(&limits, &[&[900], &[900]]);
+    assert_eq!(judged[0].outcome, Outcome::Missed);
+}
+
+#[test]
+fn a_limit_that_is_missed_for_as_long_as_it_says_ends_the_run_and_not_before() {
+    let (quiet, bad): (&[u64], &[u64]) = (&[10; 10], &[900; 10]);
+    let limits = [
+        "thresholds.pay.p95=500ms",
+        "thresholds.pay.window=1s",
+        "thresholds.pay.abort=3s",
+    ];
+    let (_, ended) = watched(&limits, &[quiet, bad, bad, bad, quiet, quiet]);
+    assert_eq!(ended, None, "2 s, then it was well again");
+    let (judged, ended) = watched(&limits, &[quiet, bad, bad, bad, bad, quiet]);
+    assert_eq!(ended, Some(4));
+    let (verdict, reasons) = verdict(&judged, Ending::Aborted, 1, Worth::default());
+    assert_eq!(verdict, Verdict::Failed);
+    assert!(
+        reasons.contains(&"pay.p95 missed".to_owned()),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn arrivals_that_were_dropped_fail_the_run_also_when_nobody_thought_of_it() {
+    let mut frame = frame(&[1], 0);
+    assert_eq!(judge(&[], &frame), []);
+    frame.dropped[BUYERS] = 2;
+    assert_eq!(judge(&[], &frame), one("dropped", Outcome::Missed));
+    let allowed = ["thresholds.dropped=2"];
+    assert_eq!(judge(&allowed, &frame), one("dropped", Outcome::Passed));
+}
+
+#[test]
+fn a_crowd_is_judged_by_its_own_requests() {
+    let crowd = [
+        "thresholds.strangers.successes=0",
+        "thresholds.strangers.requests=1",
+    ];
+    let mut both = Frame::of(2);
+    both.record(&Sample {
+        crowd: BUYERS,
+        operation: Operation::Pay,
+        class: Class::Ok,
+        fault: None,
+        status: 200,
+        planned: Instant::now(),
+        sent: Instant::now(),
+        done: Instant::now(),
+    });
+    let outcomes = |frame: &Frame| -> Vec<Outcome> {
+        judge(&crowd, frame).into_iter().map(|(_, it)| it).collect()
+    };
+    assert_eq!(outcomes(&both), [Outcome::NoData, Outcome::NoData]);
+    both.record(&Sample {
+        crowd: 1,
+        operation: Operation::Pay,
+        class: Class::Refused,
+        fault: None,
+        status: 403,
+        planned: Instant::now(),
+        sent: Instant::now(),
+        done: Instant::now(),
+    });
+    assert_eq!(outcomes(&both), [Outcome::Passed, Outcome::Passed]);
 }

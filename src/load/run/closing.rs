@@ -3,12 +3,20 @@
 use crate::api::ops::Status;
 use crate::load::RunOptions;
 use crate::load::audit::Findings;
-use crate::load::judge::{self, Ending, Evidence};
-use crate::load::summary::{self, Fairness, SCHEMA, Summary};
+use crate::load::export::Histograms;
+use crate::load::judge::{self, Ending, Evidence, Worth};
+use crate::load::plan;
+use crate::load::summary::{self, AuditsDuring, Fairness, SCHEMA, Summary};
 
-use super::{Rehearsal, no_dataset};
+use super::Rehearsal;
+use super::starting::no_dataset;
 
 impl Rehearsal<'_> {
+    fn worth<'a>(&self, limited: &'a [String]) -> Worth<'a> {
+        let eased = self.eased;
+        Worth { limited, eased }
+    }
+
     pub(super) fn summary(
         &self,
         options: &RunOptions,
@@ -26,42 +34,63 @@ impl Rehearsal<'_> {
             .iter()
             .filter_map(|worker| worker.clock.share());
         generator.busiest = shares.max_by(|one, other| one.running.total_cmp(&other.running));
+        generator.memory = crate::load::health::peak_memory();
         let generator = generator.measured(frame, scenario);
+        let audits = *self.seen.audits.lock();
         let evidence = Evidence {
             frame,
             only: options.phase,
             audit: findings.audit.as_ref(),
+            worst_audit: audits.worst,
             lookup: findings.lookup.as_ref(),
             unfinished,
             ending,
         };
-        let thresholds = judge::thresholds(scenario, &evidence);
-        let (verdict, reasons) =
-            judge::verdict(&thresholds, ending, unfinished, &generator.limited);
+        let thresholds = judge::thresholds(scenario, &evidence, &self.watches);
+        let (verdict, reasons) = judge::verdict(
+            &thresholds,
+            ending,
+            unfinished,
+            self.worth(&generator.limited),
+        );
         Summary {
             schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: scenario.name.clone(),
             settings: scenario.clone(),
             phase: options.phase,
+            shards: match options.shard.of {
+                1 => Vec::new(),
+                of => vec![format!("{}/{of}", options.shard.index + 1)],
+            },
             target: self.target.clone(),
             server_version: status.version.clone(),
             dataset: status.dataset.clone().unwrap_or_else(no_dataset),
             started_at: self.started_at.to_string(),
+            eased: self.eased,
             elapsed_seconds: self.elapsed().as_secs_f64(),
             ending,
             verdict,
             reasons,
             thresholds,
             users: summary::by_name(&users),
-            operations: summary::operations(frame),
+            operations: summary::operations(frame, &self.crowds),
             statuses: frame.statuses,
+            dropped: summary::dropped(frame, &self.crowds),
+            estimate: plan::beside(scenario, frame, findings.audit.as_ref()),
             audit: findings.audit,
             lookup: findings.lookup,
             audit_problem: findings.problem,
+            audits: AuditsDuring {
+                count: audits.count,
+                worst: audits.worst,
+            },
             fairness: Fairness::of(frame),
             generator,
-            timeline: self.timeline.clone(),
+            timeline: self.recording.timeline.clone(),
+            marks: self.recording.marks.clone(),
+            baseline: None,
+            histograms: Histograms::of(frame, &self.crowds, self.begun),
         }
     }
 }

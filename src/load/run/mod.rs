@@ -1,51 +1,58 @@
 //! One run from end to end: prepare, register, open, watch over it, audit, judge.
 
 mod closing;
+mod showing;
+pub(super) mod starting;
 mod watching;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::watching::{Pace, Silence, watch_queue};
+use self::watching::{Pace, Seen, Silence};
 use super::audit::audit;
-use super::connection::Connector;
-use super::hall::Hall;
-use super::health::{connection_budget, raise_file_limit};
-use super::judge::Ending;
+use super::control::{Command, STEP};
+use super::judge::{Ending, Watches};
 use super::model::{PhaseName, UserState};
 use super::ops::Ops;
-use super::prepare::{Endpoint, Ready, Servers, open_sale, prepare, restore};
+use super::prepare::{
+    Endpoint, Servers, await_opening, await_registered, open_sale, prepare, restore,
+};
 use super::progress::{Progress, Step};
 use super::recorder::Totals;
-use super::summary::{self, GeneratorSummary, Second, Summary};
-use super::wire::Wire;
-use super::worker::{self, Event, Run, Stage, Worker};
+use super::scenario::{Door, Shape};
+use super::summary::{GeneratorSummary, MarkKind, Recording, Summary};
+use super::worker::{Event, Run, Stage, Worker};
 use super::{LoadError, RunOptions, Target};
-use crate::api::ops::{LookupRequest, QueueState};
-
-/// Seconds that the timeline keeps.
-pub(super) const TIMELINE_MAX: usize = 7_200;
+use crate::api::ops::LookupRequest;
 
 const TICK: Duration = Duration::from_millis(250);
-const MOST_WORKERS: usize = 8;
 /// Beyond the requests' own time-outs, for threads to end.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The other side of a [`RunHandle`](super::RunHandle).
+pub(super) struct Steering {
+    pub progress: watch::Sender<Progress>,
+    pub stop: CancellationToken,
+    pub commands: mpsc::Receiver<Command>,
+}
 
 /// Conducts a run.
 pub(super) async fn conduct(
     target: Target,
     options: RunOptions,
-    progress: watch::Sender<Progress>,
-    stop: CancellationToken,
+    steering: Steering,
 ) -> Result<Summary, LoadError> {
+    let Steering {
+        progress,
+        stop,
+        mut commands,
+    } = steering;
     progress.send_modify(|progress| progress.scenario.clone_from(&options.scenario.name));
     let mut endpoints = Vec::new();
     for url in &target.api_urls {
@@ -54,12 +61,13 @@ pub(super) async fn conduct(
     Endpoint::parse(&target.ops_url)?;
     let ops = Ops::new(&target.ops_url, target.ops_token.as_deref())?;
     let servers = Servers::reach(&endpoints).await?;
-    let ready = prepare(&ops, &options.scenario, options.reseed, &progress, &stop).await?;
+    let (scenario, reseed) = (&options.scenario, options.reseed);
+    let ready = prepare(&ops, scenario, reseed, options.shard, &progress, &stop).await?;
     let mut rehearsal = Rehearsal::start(servers, &options, &ready, ops.clone(), &progress)?;
-    let ending = rehearsal.watch_over(&stop).await;
+    let ending = rehearsal.watch_over(&stop, &mut commands).await;
     rehearsal.show(Step::Auditing);
     let findings = audit(&ops, &rehearsal.facts()).await;
-    if ending != Ending::ServerLost {
+    if ending != Ending::ServerLost && options.shard.index == 0 {
         // The run is over either way; a server that cannot take its settings back shows elsewhere.
         let _ = restore(&ops, &ready.before).await;
     }
@@ -79,136 +87,79 @@ struct Rehearsal<'p> {
     /// Where the requests go, as it was given.
     target: String,
     totals: Totals,
+    watches: Watches<'p>,
+    /// The crowds beside the buyers.
+    crowds: Vec<String>,
     begun: Instant,
     started_at: jiff::Timestamp,
     ended: Option<Instant>,
     generator: GeneratorSummary,
-    timeline: Vec<Second>,
+    recording: Recording,
+    /// When the second that is being recorded began.
+    second_since: Instant,
     pace: Pace,
     silence: Silence,
-    queue: Arc<Mutex<Option<QueueState>>>,
+    seen: Arc<Seen>,
+    /// Somebody had less asked of the server than the scenario says.
+    eased: bool,
+    /// The threshold whose breach ends the run.
+    breach: Option<String>,
 }
 
-impl<'p> Rehearsal<'p> {
-    fn start(
-        servers: Servers,
-        options: &RunOptions,
-        ready: &Ready,
-        ops: Ops,
-        progress: &'p watch::Sender<Progress>,
-    ) -> Result<Rehearsal<'p>, LoadError> {
-        let scenario = Arc::new(options.scenario.clone());
-        let dataset = ready.status.dataset.clone().unwrap_or_else(no_dataset);
-        let authority = servers.authority.clone();
-        let wire = Wire::new(&authority, dataset.on_sale_concert)
-            .map_err(|error| LoadError::Target(format!("`{authority}`: {error}")))?;
-        let target = servers.shown.clone();
-        let connector = Connector {
-            addrs: servers.addrs,
-            next: AtomicUsize::new(0),
-            connect_timeout: scenario.http.connect_timeout.0,
-            request_timeout: scenario.http.request_timeout.0,
-        };
-        let hall = Hall::new(&dataset, &scenario.contention);
-        let run = Arc::new(Run::new(
-            Arc::clone(&scenario),
-            wire,
-            connector,
-            hall,
-            options.phase,
-        ));
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = scenario
-            .generator
-            .workers
-            .map_or(cores.min(MOST_WORKERS), |count| count as usize);
-        let count = count.clamp(1, scenario.users as usize);
-        let file_limit = raise_file_limit();
-        let connections = connection_budget(
-            scenario.users,
-            scenario.http.connections,
-            file_limit,
-            options.embedded,
-        );
-        let workers: Vec<Arc<Worker>> = (0..count)
-            .map(|index| Worker::new(Arc::clone(&run), index, count, connections))
-            .collect();
-        let (stage, stages) = watch::channel(Stage::Register);
-        let (reports, events) = mpsc::channel(2 * count);
-        let begun = Instant::now();
-        let threads = workers
-            .iter()
-            .map(|worker| worker::spawn(worker, stages.clone(), reports.clone()));
-        let threads = threads.collect::<Result<Vec<_>, _>>().map_err(|error| {
-            run.end();
-            LoadError::Generator(error.to_string())
-        })?;
-        Ok(Rehearsal {
-            run,
-            workers,
-            threads,
-            stage,
-            events,
-            progress,
-            ops,
-            target,
-            totals: Totals::default(),
-            begun,
-            started_at: jiff::Timestamp::now(),
-            ended: None,
-            generator: GeneratorSummary {
-                workers: count,
-                cores,
-                machine: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-                connections,
-                file_limit,
-                busiest: None,
-                lag: None,
-                connection_wait: None,
-                limited: Vec::new(),
-            },
-            timeline: Vec::new(),
-            pace: Pace::new(begun),
-            silence: Silence::new(begun),
-            queue: Arc::default(),
-        })
-    }
-
+impl Rehearsal<'_> {
     /// Lets the users go through their stages until all are done or something ends the run.
-    async fn watch_over(&mut self, stop: &CancellationToken) -> Ending {
-        let watching = tokio::spawn(watch_queue(self.ops.clone(), Arc::clone(&self.queue)));
+    async fn watch_over(
+        &mut self,
+        stop: &CancellationToken,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Ending {
+        let watching = [
+            tokio::spawn(watching::queue(self.ops.clone(), Arc::clone(&self.seen))),
+            tokio::spawn(watching::truth(self.ops.clone(), Arc::clone(&self.seen))),
+        ];
+        self.mark(MarkKind::Phase, "register");
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let ending = self.until_the_end(stop, &mut ticks).await;
+        let ending = self.until_the_end(stop, commands, &mut ticks).await;
         self.run.end();
         self.ended = Some(Instant::now());
         self.show(Step::Stopping);
-        watching.abort();
+        watching.iter().for_each(tokio::task::JoinHandle::abort);
         self.join_threads().await;
         self.collect();
+        self.next_second();
+        self.recording.finish();
         ending
     }
 
-    async fn until_the_end(&mut self, stop: &CancellationToken, ticks: &mut Interval) -> Ending {
+    async fn until_the_end(
+        &mut self,
+        stop: &CancellationToken,
+        commands: &mut mpsc::Receiver<Command>,
+        ticks: &mut Interval,
+    ) -> Ending {
         let (mut registered, mut done) = (0, 0);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return Ending::Stopped,
+                () = stop.cancelled() => {
+                    self.mark(MarkKind::Control, "stop");
+                    return Ending::Stopped;
+                }
                 _ = ticks.tick() => {
                     if let Some(ending) = self.tick() {
+                        return ending;
+                    }
+                }
+                Some(command) = commands.recv() => {
+                    if let Some(ending) = self.steer(command) {
                         return ending;
                     }
                 }
                 event = self.events.recv() => match event {
                     Some(Event::Registered) => {
                         registered += 1;
-                        if registered == self.workers.len() && self.run.until != PhaseName::Register
-                            && !self.open().await
-                        {
+                        if registered == self.workers.len() && !self.all_registered().await {
                             return Ending::ServerLost;
-                        }
-                        if registered == self.workers.len() {
-                            self.stage.send_replace(Stage::Open);
                         }
                     }
                     Some(Event::Done) => {
@@ -224,39 +175,89 @@ impl<'p> Rehearsal<'p> {
         }
     }
 
-    async fn open(&self) -> bool {
-        if open_sale(&self.ops, self.run.scenario.limits.silence.0)
-            .await
-            .is_err()
-        {
-            return false;
+    /// Opens the sale, unless the run ends before; `false` when the server does not answer.
+    async fn all_registered(&mut self) -> bool {
+        if self.run.until != PhaseName::Register {
+            if !self.open().await {
+                return false;
+            }
+            self.mark(MarkKind::Phase, "open");
         }
-        self.run.open();
+        self.stage.send_replace(Stage::Open);
         true
+    }
+
+    async fn open(&self) -> bool {
+        let scenario = &self.run.scenario;
+        let opened = if self.run.shard.index > 0 {
+            await_opening(&self.ops).await
+        } else {
+            let arrive_before =
+                scenario.arrival.shape == Shape::Burst || scenario.arrival.phase == Door::Register;
+            if self.run.shard.of > 1 && arrive_before {
+                await_registered(&self.ops, scenario.users.into()).await;
+            }
+            open_sale(&self.ops, scenario.limits.silence.0).await
+        };
+        if opened.is_ok() {
+            self.run.open();
+        }
+        opened.is_ok()
+    }
+
+    /// Does what it is told; the end, if that is what it comes to.
+    fn steer(&mut self, command: Command) -> Option<Ending> {
+        let tempo = &self.run.tempo;
+        self.eased |= matches!(command, Command::Pause | Command::Slower | Command::Next);
+        let text = match command {
+            Command::Pause | Command::Resume => {
+                tempo.pause(command == Command::Pause);
+                command.as_str().to_owned()
+            }
+            Command::Faster => format!("faster: {:.2} ×", tempo.multiply(STEP)),
+            Command::Slower => format!("slower: {:.2} ×", tempo.multiply(1.0 / STEP)),
+            Command::Stop => return Some(Ending::Stopped),
+            Command::Next => {
+                let phase = self.phase();
+                self.run.end_phase(phase);
+                if phase == PhaseName::Pay {
+                    return Some(Ending::Stopped);
+                }
+                format!("next: {phase} ended")
+            }
+        };
+        self.mark(MarkKind::Control, &text);
+        None
     }
 
     fn tick(&mut self) -> Option<Ending> {
         self.collect();
-        let phase = if self.run.has_opened().is_none() {
-            PhaseName::Register
-        } else {
-            self.main_phase()
-        };
+        let phase = self.phase();
         self.show(Step::Running(phase));
-        let limits = &self.run.scenario.limits;
+        let limits = self.run.scenario.limits;
         let sum = |count: fn(&Worker) -> u64| {
             self.workers.iter().map(|worker| count(worker)).sum::<u64>()
         };
         let answered = sum(|worker| worker.answered.load(Relaxed));
         let unanswered = sum(|worker| worker.unanswered.load(Relaxed));
         if self.silence.lasts(answered, unanswered) > limits.silence.0 {
+            self.mark(MarkKind::Fault, "no answer any more");
             return Some(Ending::ServerLost);
+        }
+        if self.second_since.elapsed() >= Duration::from_secs(1) {
+            self.next_second();
+        }
+        if self.breach.is_some() {
+            return Some(Ending::Aborted);
         }
         (self.begun.elapsed() > limits.duration.0).then_some(Ending::TimeOver)
     }
 
-    /// The phase that most of the users who are under way are in.
-    fn main_phase(&self) -> PhaseName {
+    /// The phase that the run is in: that of most of the users who are under way.
+    fn phase(&self) -> PhaseName {
+        if self.run.has_opened().is_none() {
+            return PhaseName::Register;
+        }
         let users = self.run.users();
         let of = |state: UserState| {
             users
@@ -264,7 +265,11 @@ impl<'p> Rehearsal<'p> {
                 .find(|(known, _)| *known == state)
                 .map_or(0, |(_, count)| *count)
         };
-        let open = of(UserState::Waiting) + of(UserState::Admitted);
+        let arriving = match self.run.scenario.arrival.phase {
+            Door::Open => of(UserState::Arriving),
+            Door::Register => 0,
+        };
+        let open = arriving + of(UserState::Waiting) + of(UserState::Admitted);
         if of(UserState::Reserved) > open && self.run.until == PhaseName::Pay {
             PhaseName::Pay
         } else {
@@ -281,75 +286,6 @@ impl<'p> Rehearsal<'p> {
     fn elapsed(&self) -> Duration {
         self.ended
             .map_or_else(|| self.begun.elapsed(), |ended| ended - self.begun)
-    }
-
-    /// Publishes where the run is.
-    fn show(&mut self, step: Step) {
-        let elapsed = self.elapsed();
-        let tps = match step {
-            Step::Running(_) => self.pace.per_second(self.totals.sum.requests()),
-            _ => 0.0,
-        };
-        let queue = *self.queue.lock();
-        let users = self.run.users();
-        self.note_second(elapsed, tps, &users, queue);
-        let expected_end = self.expected_end();
-        let (frame, only) = (&self.totals.sum, self.run.only);
-        self.progress.send_modify(|progress| {
-            progress.step = step;
-            progress.elapsed = elapsed;
-            progress.expected_end = expected_end;
-            progress.tps = tps;
-            progress.queue = queue;
-            progress.place(users, only);
-            progress.take(frame);
-        });
-    }
-
-    fn note_second(
-        &mut self,
-        elapsed: Duration,
-        tps: f64,
-        users: &[(UserState, u64)],
-        queue: Option<QueueState>,
-    ) {
-        let second = elapsed.as_secs_f64();
-        let last = self.timeline.last().map_or(0.0, |last| last.second);
-        if self.timeline.len() < TIMELINE_MAX && second - last >= 1.0 {
-            let (users, statuses) = (summary::by_name(users), self.totals.sum.statuses);
-            let admitted_mark = queue.map(|queue| queue.admitted_mark);
-            self.timeline.push(Second {
-                second,
-                tps,
-                statuses,
-                users,
-                admitted_mark,
-            });
-        }
-    }
-
-    /// When the last batch will have been let in and its users have thought as long as they may.
-    fn expected_end(&self) -> Option<Duration> {
-        let opened = self.run.has_opened()?;
-        let scenario = &self.run.scenario;
-        let batches = u64::from(scenario.users)
-            .div_ceil(scenario.admission.batch)
-            .saturating_sub(1);
-        let admission = scenario
-            .admission
-            .every
-            .0
-            .checked_mul(u32::try_from(batches).ok()?)?;
-        let think = &scenario.think;
-        let steps = [
-            think.dates,
-            think.seats,
-            think.reserve,
-            think.charge,
-            think.pay,
-        ];
-        let thinking: Duration = steps.iter().map(|step| step.most.0).sum();
-        Some((opened - self.begun + admission + thinking).min(scenario.limits.duration.0))
     }
 
     /// Waits for the threads, which end within the requests' time-outs once the run was ended.
@@ -384,20 +320,5 @@ impl Drop for Rehearsal<'_> {
     fn drop(&mut self) {
         // Whoever stops waiting for the run stops the users, too.
         self.run.end();
-    }
-}
-
-fn no_dataset() -> crate::api::ops::Dataset {
-    crate::api::ops::Dataset {
-        profile: String::new(),
-        concerts: 0,
-        dates: 0,
-        seats: 0,
-        users: 0,
-        on_sale_concert: 1,
-        on_sale_seats: 1,
-        popular_seats: 0,
-        seats_per_date: 1,
-        seeded_at: String::new(),
     }
 }

@@ -5,18 +5,62 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::api::ops::QueueState;
+use crate::api::ops::{Audit, QueueState};
 use crate::load::ops::Ops;
 
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// Between the end of an audit and the next: it reads much, and must not be a load of its own.
+const AUDIT_EVERY: Duration = Duration::from_secs(5);
+/// Of more news than this nobody reads.
+const NEWS: usize = 16;
+
+/// What the server said of itself.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub queue: Mutex<Option<QueueState>>,
+    pub audits: Mutex<Audits>,
+    /// What is to be marked.
+    pub news: Mutex<Vec<String>>,
+}
+
+/// Audits while the run is under way.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Audits {
+    pub count: u64,
+    /// Violations that one of them found at most.
+    pub worst: u64,
+    /// Violations that the last one found.
+    pub last: Option<u64>,
+}
 
 /// Asks the server for its queue once a second. While it does not answer, the last word stands.
-pub(super) async fn watch_queue(ops: Ops, queue: Arc<Mutex<Option<QueueState>>>) {
+pub(super) async fn queue(ops: Ops, seen: Arc<Seen>) {
     loop {
         if let Ok(status) = ops.status().await {
-            *queue.lock() = Some(status.queue);
+            *seen.queue.lock() = Some(status.queue);
         }
         tokio::time::sleep(STATUS_EVERY).await;
+    }
+}
+
+/// Has the books audited every few seconds.
+pub(super) async fn truth(ops: Ops, seen: Arc<Seen>) {
+    loop {
+        tokio::time::sleep(AUDIT_EVERY).await;
+        let Ok(audit) = ops.audit().await else {
+            continue;
+        };
+        let violations = Audit::violations(&audit);
+        let mut audits = seen.audits.lock();
+        audits.count += 1;
+        audits.last = Some(violations);
+        if violations > audits.worst {
+            audits.worst = violations;
+            let mut news = seen.news.lock();
+            if news.len() < NEWS {
+                news.push(format!("the audit finds {violations} violations"));
+            }
+        }
     }
 }
 

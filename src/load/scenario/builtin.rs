@@ -25,6 +25,22 @@ const BUILTINS: &[Builtin] = &[
         name: "hot-seat",
         text: include_str!("../../../scenarios/hot-seat.yaml"),
     },
+    Builtin {
+        name: "late-surge",
+        text: include_str!("../../../scenarios/late-surge.yaml"),
+    },
+    Builtin {
+        name: "refresh-storm",
+        text: include_str!("../../../scenarios/refresh-storm.yaml"),
+    },
+    Builtin {
+        name: "back-door",
+        text: include_str!("../../../scenarios/back-door.yaml"),
+    },
+    Builtin {
+        name: "token-replay",
+        text: include_str!("../../../scenarios/token-replay.yaml"),
+    },
 ];
 
 /// All scenarios that ship inside the binary, the default first.

@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use super::read::Finding;
-use super::thresholds::{Business, Group};
-use super::{Operation, Scenario, Time};
+use super::thresholds::{ALL, Business, Group};
+use super::{Arrival, Executor, Operation, Scenario, Shape, Step, Time, Traffic, Until};
 use crate::load::model::PhaseName;
 
 const MAX_USERS: u32 = 1_000_000;
@@ -16,7 +16,9 @@ impl Scenario {
         let mut found = Findings(Vec::new());
         found.text("title", &self.title);
         found.text("dataset", &self.dataset);
-        found.within("users", &self.users, 1..=MAX_USERS);
+        // Crowds may come alone.
+        let least = u32::from(self.traffic.is_empty());
+        found.within("users", &self.users, least..=MAX_USERS);
         found.within("admission.batch", &self.admission.batch, 1..=1_000_000);
         found.within(
             "admission.every",
@@ -28,7 +30,9 @@ impl Scenario {
             &self.register.connections,
             1..=10_000,
         );
+        check_arrival(&mut found, "arrival", &self.arrival, true);
         self.check_journey(&mut found);
+        self.check_traffic(&mut found);
         self.check_running(&mut found);
         for (operation, statuses) in &self.refusals {
             for status in statuses {
@@ -121,12 +125,21 @@ impl Scenario {
         }
         for (name, group) in &self.thresholds.groups {
             let path = format!("thresholds.{name}");
-            match group.resolve(name) {
+            let is_crowd = |name: &str| self.traffic.contains_key(name);
+            if let Some(crowd) = &group.traffic
+                && !is_crowd(crowd)
+            {
+                found.add(
+                    &format!("{path}.traffic"),
+                    format!("there is no traffic called `{crowd}`"),
+                );
+            }
+            match group.resolve(name, is_crowd) {
                 None => found.add(
                     &path,
                     format!(
                         "names no operations and is called after none: write `operations: […]` with some of {}; \
-                         or call it all, after an operation, or after one of the phases {}. Business limits are {}",
+                         or call it all, after an operation, after one of the phases {}, or after a crowd. Business limits are {}",
                         Operation::names(),
                         PhaseName::names(),
                         Business::NAMES.join(", "),
@@ -136,7 +149,7 @@ impl Scenario {
                     found.add(&path, "holds no operation: its phase has none of those it names".to_owned());
                 }
                 Some(_) if group.is_empty() => {
-                    found.add(&path, "limits nothing: write avg, p50, p95, p99, max, error_rate or rate".to_owned());
+                    found.add(&path, "limits nothing: write avg, p50, p95, p99, max, error_rate, rate, successes or requests".to_owned());
                 }
                 Some(_) => check_limits(found, &path, group),
             }
@@ -144,9 +157,178 @@ impl Scenario {
     }
 }
 
+const MAX_CROWDS: usize = 16;
+const MAX_STEPS: usize = 64;
+const MAX_RATE: f64 = 100_000.0;
+
+impl Scenario {
+    fn check_traffic(&self, found: &mut Findings) {
+        if self.traffic.len() > MAX_CROWDS {
+            found.add("traffic", format!("more than {MAX_CROWDS} crowds"));
+        }
+        for (name, crowd) in &self.traffic {
+            let path = format!("traffic.{name}");
+            let known = Operation::named(name).is_some()
+                || PhaseName::named(name).is_some()
+                || Business::NAMES.contains(&name.as_str())
+                || name == ALL;
+            if known {
+                found.add(
+                    &path,
+                    "is called like something else: choose another name".to_owned(),
+                );
+            }
+            found.text(&path, name);
+            found.within(&format!("{path}.users"), &crowd.users, 1..=MAX_USERS);
+            let lasts = Time::from_millis(1)..=Time::from_secs(24 * 3600);
+            found.within(&format!("{path}.lasts"), &crowd.lasts, lasts);
+            check_executor(found, &path, crowd);
+            check_journeys(found, &path, crowd);
+        }
+    }
+}
+
+fn check_executor(found: &mut Findings, path: &str, crowd: &Traffic) {
+    match (crowd.executor, &crowd.arrival) {
+        (Executor::Open, Some(arrival)) => {
+            check_arrival(found, &format!("{path}.arrival"), arrival, false);
+        }
+        (Executor::Open, None) => {
+            let problem =
+                "an open executor needs an arrival, such as { shape: constant, rate: 100 }";
+            found.add(path, problem.to_owned());
+        }
+        (Executor::Closed, Some(_)) => found.add(
+            &format!("{path}.arrival"),
+            "belongs to an open executor".to_owned(),
+        ),
+        (Executor::Closed, None) => {}
+    }
+    if let Some(at_once) = crowd.at_once {
+        found.within(&format!("{path}.at_once"), &at_once, 1..=MAX_USERS);
+        if crowd.executor == Executor::Closed {
+            let problem = "belongs to an open executor".to_owned();
+            found.add(&format!("{path}.at_once"), problem);
+        }
+    }
+}
+
+fn check_journeys(found: &mut Findings, path: &str, crowd: &Traffic) {
+    if crowd.journeys.is_empty() || crowd.journeys.len() > MAX_STEPS {
+        let problem = format!("must be 1 to {MAX_STEPS} journeys");
+        found.add(&format!("{path}.journeys"), problem);
+    }
+    if !crowd.journeys.is_empty() && crowd.journeys.iter().all(|journey| journey.weight == 0) {
+        let problem = "none has a weight above 0".to_owned();
+        found.add(&format!("{path}.journeys"), problem);
+    }
+    for journey in &crowd.journeys {
+        let path = format!("{path}.journeys");
+        found.within(&format!("{path}.weight"), &journey.weight, 0..=1_000_000);
+        if journey.buy != journey.steps.is_empty() {
+            let problem = "a journey is either steps or `buy: true`".to_owned();
+            found.add(&path, problem);
+        }
+        if journey.steps.len() > MAX_STEPS {
+            found.add(&path, format!("more than {MAX_STEPS} steps"));
+        }
+        for step in &journey.steps {
+            check_step(found, &path, step);
+        }
+    }
+}
+
+fn check_step(found: &mut Findings, path: &str, step: &Step) {
+    found.within(&format!("{path}.steps.times"), &step.times, 1..=1_000_000);
+    for status in &step.expect {
+        let path = format!("{path}.steps.expect");
+        found.within(&path, status, 200..=499);
+    }
+    let fits = match step.until {
+        None => true,
+        Some(Until::Active) => step.call == Operation::Poll,
+        Some(Until::Reserved) => step.call == Operation::Reserve,
+    };
+    if !fits {
+        let problem = "`active` goes with `call: poll`, `reserved` with `call: reserve`";
+        found.add(&format!("{path}.steps.until"), problem.to_owned());
+    }
+    if let Some(seat) = step.seat {
+        found.within(&format!("{path}.steps.seat"), &seat, 1..=1_000_000_000);
+    }
+}
+
+fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bool) {
+    let is_rate = |rate: f64| (0.0..=MAX_RATE).contains(&rate);
+    let shaped = matches!(arrival.shape, Shape::Ramp | Shape::Spike);
+    let mut must = |is: bool, field: &str, problem: &str| {
+        if !is {
+            found.add(&format!("{path}.{field}"), problem.to_owned());
+        }
+    };
+    if arrival.shape == Shape::Burst {
+        must(
+            buyers,
+            "shape",
+            "a burst has no schedule: write constant, poisson, ramp or spike",
+        );
+        must(
+            arrival.rate == 0.0,
+            "rate",
+            "a burst has none: write another shape",
+        );
+        return;
+    }
+    let some = arrival.rate > 0.0 || (arrival.shape == Shape::Ramp && arrival.to > Some(0.0));
+    let rates = "must be a number of arrivals a second, above 0 and up to 100000";
+    must(is_rate(arrival.rate) && some, "rate", rates);
+    match arrival.to {
+        Some(to) => {
+            must(shaped, "to", "belongs to a ramp or a spike");
+            must(is_rate(to), "to", rates);
+        }
+        None => must(
+            !shaped,
+            "to",
+            "a ramp or a spike needs it: the rate that it goes to",
+        ),
+    }
+    must(
+        arrival.over.is_some_and(|over| over > Time::default()) == shaped,
+        "over",
+        "a ramp or a spike, and no other shape, needs it: how long it takes",
+    );
+    must(
+        arrival.at.is_none() || arrival.shape == Shape::Spike,
+        "at",
+        "belongs to a spike",
+    );
+    // Buyers who come all the time would never be all there.
+    if buyers {
+        let last = arrival.to.filter(|_| arrival.shape == Shape::Ramp);
+        must(
+            last.unwrap_or(arrival.rate) > 0.0,
+            "rate",
+            "ends at 0: the last buyers would never come",
+        );
+    }
+}
+
 fn check_limits(found: &mut Findings, path: &str, group: &Group) {
     if let Some(rate) = group.error_rate {
         found.share(&format!("{path}.error_rate"), rate);
+    }
+    if let Some(window) = &group.window {
+        let (second, longest) = (Time::from_secs(1), Time::from_secs(60));
+        found.within(&format!("{path}.window"), window, second..=longest);
+        if group.rate.is_some() || group.successes.is_some() || group.requests.is_some() {
+            let problem = "rate, successes and requests are over the whole run: write them in a group without window";
+            found.add(&format!("{path}.window"), problem.to_owned());
+        }
+    }
+    if let Some(abort) = &group.abort {
+        let most = Time::from_secs(3600);
+        found.within(&format!("{path}.abort"), abort, Time::from_millis(0)..=most);
     }
     if let Some(rate) = group.rate
         && !(rate.is_finite() && rate >= 0.0)

@@ -5,22 +5,27 @@ mod builtin;
 mod check;
 mod overrides;
 mod read;
+mod schema;
 mod thresholds;
+mod traffic;
 mod units;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use builtin::{Builtin, DEFAULT, builtins};
 pub use read::{MAX_BYTES, ScenarioError};
+pub use schema::json_schema;
 pub use thresholds::{Business, Group, Thresholds};
-pub use units::{Between, Time};
+pub use traffic::{Arrival, Door, Executor, Journey, Shape, Step, TokenKind, Traffic, Until};
+pub use units::{Pause, Time};
 
 use super::model::Operation;
 
 /// A rehearsal, read and checked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Where it came from: the name of a shipped one, or the file's name without its extension.
@@ -37,7 +42,10 @@ pub struct Scenario {
     pub seed: u64,
     /// The admission it asks of the server.
     pub admission: Admission,
-    /// The first phase.
+    /// How the buyers arrive.
+    #[serde(default)]
+    pub arrival: Arrival,
+    /// How they register when they arrive in a burst.
     #[serde(default)]
     pub register: Register,
     /// Which seats people want.
@@ -58,6 +66,9 @@ pub struct Scenario {
     /// When the generator, not the server, was the limit.
     #[serde(default)]
     pub generator: Generator,
+    /// Who else comes, by name.
+    #[serde(default)]
+    pub traffic: BTreeMap<String, Traffic>,
     /// What `--plan` computes the expected transactions from.
     #[serde(default)]
     pub estimate: Estimate,
@@ -78,7 +89,7 @@ fn default_refusals() -> BTreeMap<Operation, Vec<u16>> {
 }
 
 /// How fast people are let in.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admission {
     /// How many at once, 1 to 1,000,000.
@@ -87,8 +98,8 @@ pub struct Admission {
     pub every: Time,
 }
 
-/// The first phase: a closed executor.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Buyers who arrive in a burst: a closed executor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Register {
     /// Registrations under way at once, each over a connection of its own.
@@ -102,7 +113,7 @@ impl Default for Register {
 }
 
 /// How a seat is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Choice {
     /// By heart: the seat map is fetched, but the wish stands whatever it says. The hardest
@@ -114,7 +125,7 @@ pub enum Choice {
 }
 
 /// Which seats people want.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Contention {
     /// Share of the attempts that go to the popular seats, 0 to 1.
@@ -142,23 +153,23 @@ impl Default for Contention {
 }
 
 /// Pauses before the steps of the journey.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Think {
     /// Between being let in and looking at the dates.
-    pub dates: Between,
+    pub dates: Pause,
     /// Before looking at the seats of a date.
-    pub seats: Between,
+    pub seats: Pause,
     /// Before an attempt to reserve.
-    pub reserve: Between,
+    pub reserve: Pause,
     /// Before charging the account.
-    pub charge: Between,
+    pub charge: Pause,
     /// Before paying.
-    pub pay: Between,
+    pub pay: Pause,
 }
 
 /// What those do who were not drawn to pay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Otherwise {
     /// They leave; the hold runs out.
@@ -169,7 +180,7 @@ pub enum Otherwise {
 }
 
 /// The last phase.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pay {
     /// Share of those with a reservation who pay, 0 to 1.
@@ -191,7 +202,7 @@ impl Default for Pay {
 }
 
 /// How virtual users talk HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Connections in all; left out: one per user as far as the file limit goes. With fewer than
@@ -221,7 +232,7 @@ impl Default for Http {
 }
 
 /// When a run ends at the latest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// The whole run without seeding and audit.
@@ -240,7 +251,7 @@ impl Default for Limits {
 }
 
 /// When the generator, not the server, was the limit: the verdict is inconclusive then.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Generator {
     /// 99 % of the timed requests must start within this after their planned instant.
@@ -262,7 +273,7 @@ impl Default for Generator {
 }
 
 /// What `--plan` computes the expected transactions from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Estimate {
     /// In which most requests arrive.
@@ -283,6 +294,15 @@ impl Default for Estimate {
             share_low: 0.1,
             share_high: 0.2,
         }
+    }
+}
+
+impl Scenario {
+    /// Users in all: the buyers, then the crowds.
+    #[must_use]
+    pub fn everybody(&self) -> u64 {
+        let crowds = self.traffic.values().map(|crowd| u64::from(crowd.users));
+        u64::from(self.users) + crowds.sum::<u64>()
     }
 }
 

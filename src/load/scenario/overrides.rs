@@ -16,10 +16,23 @@ impl Scenario {
     /// # Errors
     /// When a path does not exist or a value does not fit.
     pub fn with_overrides(self, overrides: &[String]) -> Result<Scenario, ScenarioError> {
-        overrides.iter().try_fold(self, |scenario, text| {
-            let wrong = |problem: String| ScenarioError::new(format!("--set {text}"), problem);
-            scenario.with_override(text).map_err(wrong)
-        })
+        let wrong = |text: &str, problem| ScenarioError::new(format!("--set {text}"), problem);
+        let all = overrides.iter().try_fold(self, |scenario, text| {
+            let set = scenario.with_override(text);
+            set.map_err(|problem| wrong(text, problem))
+        })?;
+        // Only now: one of them may need another.
+        let Some((field, problem)) = all.check().into_iter().next() else {
+            return Ok(all);
+        };
+        let about = |text: &&String| {
+            let path = text.split_once('=').map_or("", |(path, _)| path.trim());
+            field.starts_with(path) || path.starts_with(&field)
+        };
+        // A field that nobody set is at odds with one that somebody did.
+        let text = overrides.iter().rfind(about).or(overrides.last());
+        let text = text.map_or("", String::as_str);
+        Err(wrong(text, format!("{field}: {problem}")))
     }
 
     fn with_override(self, text: &str) -> Result<Scenario, String> {
@@ -51,20 +64,21 @@ impl Scenario {
             }),
         })?;
         scenario.name = name;
-        match scenario.check().into_iter().next() {
-            None => Ok(scenario),
-            Some((field, problem)) => Err(format!("{field}: {problem}")),
-        }
+        Ok(scenario)
     }
 }
 
 /// The place of `path` in the tree; a threshold group that is not there yet is made.
 fn find<'t>(tree: &'t mut Value, path: &str) -> Result<&'t mut Value, String> {
+    let crowds: Vec<String> = match tree.get("traffic") {
+        Some(Value::Object(crowds)) => crowds.keys().cloned().collect(),
+        _ => Vec::new(),
+    };
     let mut place = tree;
     let mut walked = String::new();
     for step in path.split('.') {
         if walked == "thresholds" {
-            make_group(place, step);
+            make_group(place, step, &crowds);
         }
         let names = match &*place {
             Value::Object(map) => map.keys().cloned().collect(),
@@ -85,8 +99,11 @@ fn find<'t>(tree: &'t mut Value, path: &str) -> Result<&'t mut Value, String> {
     Ok(place)
 }
 
-fn make_group(thresholds: &mut Value, name: &str) {
-    let known = name == ALL || Operation::named(name).is_some() || PhaseName::named(name).is_some();
+fn make_group(thresholds: &mut Value, name: &str, crowds: &[String]) {
+    let known = name == ALL
+        || Operation::named(name).is_some()
+        || PhaseName::named(name).is_some()
+        || crowds.iter().any(|crowd| crowd == name);
     if !known || Business::NAMES.contains(&name) {
         return;
     }
@@ -112,7 +129,7 @@ fn unknown(within: &str, step: &str, mut names: Vec<String>) -> String {
         .map_or(usize::MAX, |name| distance(name, step));
     let hint = match names.first() {
         Some(name) if near <= 2.max(step.len() / 3) => format!("; did you mean `{name}`?"),
-        _ => String::new(),
+        _ => ".".to_owned(),
     };
     names.sort();
     format!("{place} has no `{step}`{hint} It has {}", names.join(", "))

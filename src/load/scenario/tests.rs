@@ -142,7 +142,10 @@ fn an_override_may_limit_an_operation_the_file_does_not_mention() {
         .iter()
         .find(|(name, _)| name == "cancel")
         .unwrap();
-    assert_eq!(group.resolve(name), Some(vec![Operation::Cancel]));
+    assert_eq!(
+        group.resolve(name, |_| false),
+        Some(vec![Operation::Cancel])
+    );
     assert_eq!(
         set(&["thresholds.oversold=3"])
             .unwrap()
@@ -187,7 +190,7 @@ fn an_unknown_path_is_answered_with_near_names() {
 
 #[test]
 fn a_group_is_called_after_what_it_holds_or_says_so() {
-    let named = |name: &str| Group::default().resolve(name);
+    let named = |name: &str| Group::default().resolve(name, |_| false);
     assert_eq!(named("pay"), Some(vec![Operation::Pay]));
     assert_eq!(
         named("open"),
@@ -195,7 +198,8 @@ fn a_group_is_called_after_what_it_holds_or_says_so() {
             Operation::Poll,
             Operation::Dates,
             Operation::Seats,
-            Operation::Reserve
+            Operation::Reserve,
+            Operation::Concerts
         ])
     );
     assert_eq!(
@@ -244,6 +248,25 @@ fn every_field_stands_in_the_documentation() {
         top.remove("refusals").unwrap(),
     );
     assert!(refusals.is_object() && text.contains("| `refusals` |"));
+    // What is of no use without a crowd is described by an example beside its table.
+    let crowd = serde_json::to_value(
+        &builtins()
+            .iter()
+            .map(|it| Scenario::load(it.name, &[]).unwrap())
+            .find(|it| it.name == "token-replay")
+            .unwrap()
+            .traffic["replayers"],
+    )
+    .unwrap();
+    let step = &crowd["journeys"][0]["steps"][0];
+    for fields in [&crowd, &crowd["journeys"][0], step] {
+        for field in fields.as_object().unwrap().keys() {
+            assert!(
+                text.contains(&format!("| `{field}` |")),
+                "{field} of a crowd"
+            );
+        }
+    }
     for (name, value) in top {
         match value.as_object() {
             None => assert!(text.contains(&format!("| `{name}` |")), "{name}"),

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -21,13 +22,15 @@ pub struct Thresholds {
 }
 
 /// Limits on the requests of some operations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Group {
     /// Which; left out: those the group is called after.
     pub operations: Option<Vec<Operation>>,
     /// Only those of this phase.
     pub phase: Option<PhaseName>,
+    /// Those of this crowd; left out: those of the buyers, or of the crowd the group is called after.
+    pub traffic: Option<String>,
     /// Mean latency of successes at most.
     pub avg: Option<Time>,
     /// Median latency of successes at most.
@@ -42,16 +45,24 @@ pub struct Group {
     pub error_rate: Option<f64>,
     /// Successes per second at least, from the first to the last.
     pub rate: Option<f64>,
+    /// Successes at most.
+    pub successes: Option<u64>,
+    /// Requests at least.
+    pub requests: Option<u64>,
+    /// The limits on latency and errors hold in every span of this length, not only over the run.
+    pub window: Option<Time>,
+    /// A limit that is missed for so long without a break ends the run.
+    pub abort: Option<Time>,
 }
 
 impl Group {
-    /// The operations it judges, given the name it stands under.
+    /// The operations it judges, given the name it stands under and those of the crowds.
     #[must_use]
-    pub fn resolve(&self, name: &str) -> Option<Vec<Operation>> {
+    pub fn resolve(&self, name: &str, is_crowd: impl Fn(&str) -> bool) -> Option<Vec<Operation>> {
         let all = Operation::ALL.iter().copied();
         let named: Vec<Operation> = match &self.operations {
             Some(operations) => operations.clone(),
-            None if name == ALL => all.collect(),
+            None if name == ALL || is_crowd(name) || self.traffic.is_some() => all.collect(),
             None => match (Operation::named(name), PhaseName::named(name)) {
                 // `register` and `pay` are both; the operation is meant.
                 (Some(operation), _) => vec![operation],
@@ -68,11 +79,22 @@ impl Group {
         )
     }
 
+    /// The crowd it judges, given the name it stands under; `None`: the buyers.
+    #[must_use]
+    pub fn crowd<'a>(&'a self, name: &'a str, is_crowd: impl Fn(&str) -> bool) -> Option<&'a str> {
+        let own = || Some(name).filter(|name| is_crowd(name));
+        self.traffic.as_deref().or_else(own)
+    }
+
     /// Whether it limits anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let times = [self.avg, self.p50, self.p95, self.p99, self.max];
-        times.iter().all(Option::is_none) && self.error_rate.is_none() && self.rate.is_none()
+        let shares = [self.error_rate, self.rate];
+        let counts = [self.successes, self.requests];
+        times.iter().all(Option::is_none)
+            && shares.iter().all(Option::is_none)
+            && counts.iter().all(Option::is_none)
     }
 }
 
@@ -80,40 +102,52 @@ impl Group {
 pub(crate) const ALL: &str = "all";
 
 /// Limits on what the business sees. What is left out is reported but not judged.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema)]
 pub struct Business {
-    /// Seats with more than one live reservation.
+    /// Seats with more than one live reservation at most.
     pub oversold: Option<u64>,
-    /// Violations of the audit in all.
+    /// Exactly so many seats are held or sold in the end.
+    pub sold: Option<u64>,
+    /// Payments and balances that do not add up at most.
+    pub double_charges: Option<u64>,
+    /// Violations of the audit in all at most.
     pub audit_violations: Option<u64>,
-    /// Successes that a client saw and the database does not know.
+    /// Successes that a client saw and the database does not know at most.
     pub lost: Option<u64>,
-    /// Times that somebody waited while somebody behind was known to be let in.
+    /// Times that somebody waited while somebody behind was known to be let in at most.
     pub inversions: Option<u64>,
-    /// Users who did not come to an end that the scenario intends.
+    /// Users who did not come to an end that the scenario intends at most.
     pub unfinished: Option<u64>,
+    /// Arrivals that could not be started on schedule at most; 0 unless it is said.
+    pub dropped: Option<u64>,
     /// 95 % of the users were let in within this of the promised instant.
     pub eta_error: Option<Time>,
 }
 
 impl Business {
     /// Their names in scenario files.
-    pub const NAMES: [&str; 6] = [
+    pub const NAMES: [&str; 9] = [
         "oversold",
+        "sold",
+        "double_charges",
         "audit_violations",
         "lost",
         "inversions",
         "unfinished",
+        "dropped",
         "eta_error",
     ];
 
     fn count(&mut self, name: &str) -> Option<&mut Option<u64>> {
         match name {
             "oversold" => Some(&mut self.oversold),
+            "sold" => Some(&mut self.sold),
+            "double_charges" => Some(&mut self.double_charges),
             "audit_violations" => Some(&mut self.audit_violations),
             "lost" => Some(&mut self.lost),
             "inversions" => Some(&mut self.inversions),
             "unfinished" => Some(&mut self.unfinished),
+            "dropped" => Some(&mut self.dropped),
             _ => None,
         }
     }
@@ -166,11 +200,18 @@ impl Serialize for Thresholds {
             map.serialize_entry(name, group)?;
         }
         let business = &self.business;
-        map.serialize_entry("oversold", &business.oversold)?;
-        map.serialize_entry("audit_violations", &business.audit_violations)?;
-        map.serialize_entry("lost", &business.lost)?;
-        map.serialize_entry("inversions", &business.inversions)?;
-        map.serialize_entry("unfinished", &business.unfinished)?;
+        for (name, limit) in [
+            ("oversold", business.oversold),
+            ("sold", business.sold),
+            ("double_charges", business.double_charges),
+            ("audit_violations", business.audit_violations),
+            ("lost", business.lost),
+            ("inversions", business.inversions),
+            ("unfinished", business.unfinished),
+            ("dropped", business.dropped),
+        ] {
+            map.serialize_entry(name, &limit)?;
+        }
         map.serialize_entry("eta_error", &business.eta_error)?;
         map.end()
     }

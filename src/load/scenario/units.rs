@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rand::RngExt as _;
+use rand::rngs::SmallRng;
+use rand_distr::{Distribution as _, Exp1, StandardNormal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A duration as scenarios write it: a number and a unit, `15s`, `250ms`, `1us`, `1.5s`, `10m`, `2h`.
@@ -78,41 +81,134 @@ impl fmt::Display for Time {
     }
 }
 
-/// A span of durations from which one is drawn evenly: `200ms..800ms`, or one duration for both ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Between {
-    /// The shortest.
-    pub least: Time,
-    /// The longest.
-    pub most: Time,
+/// How long somebody waits, as a distribution to draw from: one duration, a range of them
+/// (`200ms..800ms`, evenly), or `exp 500ms`, `normal 500ms 100ms`, `lognormal 500ms 0.5`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pause {
+    /// Between these, evenly.
+    Even {
+        /// The shortest.
+        least: Time,
+        /// The longest.
+        most: Time,
+    },
+    /// Exponential, as between the events of a Poisson process.
+    Exponential {
+        /// On average.
+        mean: Time,
+    },
+    /// Normal; what would be negative is none.
+    Normal {
+        /// On average.
+        mean: Time,
+        /// Standard deviation.
+        deviation: Time,
+    },
+    /// Log-normal, as reaction times are.
+    LogNormal {
+        /// Half of them are shorter.
+        median: Time,
+        /// Standard deviation of the logarithm.
+        sigma: f64,
+    },
 }
 
-impl FromStr for Between {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Between, String> {
-        let (least, most) = match text.split_once("..") {
-            Some((least, most)) => (least.parse::<Time>()?, most.parse::<Time>()?),
-            None => {
-                let both = text.parse::<Time>()?;
-                (both, both)
-            }
-        };
-        if least > most {
-            return Err(format!(
-                "`{text}` ends before it begins: write the shorter one first"
-            ));
+impl Default for Pause {
+    fn default() -> Pause {
+        Pause::Even {
+            least: Time::default(),
+            most: Time::default(),
         }
-        Ok(Between { least, most })
     }
 }
 
-impl fmt::Display for Between {
+const PAUSE: &str = "a duration, a range such as 200ms..800ms, or exp MEAN, normal MEAN DEVIATION, lognormal MEDIAN SIGMA";
+
+impl Pause {
+    /// Draws one; at most a day.
+    pub(in crate::load) fn draw(&self, draws: &mut SmallRng) -> Duration {
+        let seconds = match *self {
+            Pause::Even { least, most } if least == most => return least.0,
+            Pause::Even { least, most } => return draws.random_range(least.0..=most.0),
+            Pause::Exponential { mean } => {
+                let unit: f64 = Exp1.sample(draws);
+                unit * mean.0.as_secs_f64()
+            }
+            Pause::Normal { mean, deviation } => {
+                let unit: f64 = StandardNormal.sample(draws);
+                mean.0.as_secs_f64() + unit * deviation.0.as_secs_f64()
+            }
+            Pause::LogNormal { median, sigma } => {
+                let unit: f64 = StandardNormal.sample(draws);
+                median.0.as_secs_f64() * (unit * sigma).exp()
+            }
+        };
+        Duration::try_from_secs_f64(seconds.max(0.0)).map_or(LONGEST, |pause| pause.min(LONGEST))
+    }
+
+    /// 99 of 100 are shorter than about this.
+    pub(in crate::load) fn nearly_longest(&self) -> Duration {
+        let factor = |time: Time, factor: f64| time.0.mul_f64(factor);
+        match *self {
+            Pause::Even { most, .. } => most.0,
+            Pause::Exponential { mean } => factor(mean, 4.6),
+            Pause::Normal { mean, deviation } => mean.0 + factor(deviation, 2.33),
+            Pause::LogNormal { median, sigma } => factor(median, (2.33 * sigma).exp().min(1e3)),
+        }
+    }
+}
+
+impl FromStr for Pause {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Pause, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words[..] {
+            ["exp", mean] => Ok(Pause::Exponential {
+                mean: mean.parse()?,
+            }),
+            ["normal", mean, deviation] => Ok(Pause::Normal {
+                mean: mean.parse()?,
+                deviation: deviation.parse()?,
+            }),
+            ["lognormal", median, sigma] => Ok(Pause::LogNormal {
+                median: median.parse()?,
+                sigma: sigma
+                    .parse()
+                    .ok()
+                    .filter(|sigma: &f64| (0.0..=5.0).contains(sigma))
+                    .ok_or_else(|| format!("`{sigma}` is not a number from 0 to 5"))?,
+            }),
+            ["exp" | "normal" | "lognormal", ..] => Err(format!("`{text}` is not {PAUSE}")),
+            _ => even(text),
+        }
+    }
+}
+
+fn even(text: &str) -> Result<Pause, String> {
+    let (least, most) = match text.split_once("..") {
+        Some((least, most)) => (least.parse::<Time>()?, most.parse::<Time>()?),
+        None => {
+            let both = text.parse::<Time>()?;
+            (both, both)
+        }
+    };
+    if least > most {
+        return Err(format!(
+            "`{text}` ends before it begins: write the shorter one first"
+        ));
+    }
+    Ok(Pause::Even { least, most })
+}
+
+impl fmt::Display for Pause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.least == self.most {
-            self.least.fmt(f)
-        } else {
-            write!(f, "{}..{}", self.least, self.most)
+        match self {
+            Pause::Even { least, most } if least == most => least.fmt(f),
+            Pause::Even { least, most } => write!(f, "{least}..{most}"),
+            Pause::Exponential { mean } => write!(f, "exp {mean}"),
+            Pause::Normal { mean, deviation } => write!(f, "normal {mean} {deviation}"),
+            Pause::LogNormal { median, sigma } => write!(f, "lognormal {median} {sigma}"),
         }
     }
 }
@@ -153,10 +249,7 @@ macro_rules! as_text {
 }
 
 as_text!(Time, EXPECTED);
-as_text!(
-    Between,
-    "a duration or a range of them, such as 200ms..800ms"
-);
+as_text!(Pause, PAUSE);
 
 #[cfg(test)]
 mod tests {
@@ -208,14 +301,40 @@ mod tests {
     fn a_range_backwards_is_refused() {
         assert!(
             "2s..1s"
-                .parse::<Between>()
+                .parse::<Pause>()
                 .unwrap_err()
                 .contains("ends before it begins")
         );
         assert_eq!(
-            "200ms..1s".parse::<Between>().unwrap().to_string(),
+            "200ms..1s".parse::<Pause>().unwrap().to_string(),
             "200ms..1s"
         );
+    }
+
+    #[test]
+    fn a_distribution_draws_what_it_is_called_after() {
+        use rand::SeedableRng as _;
+        let mean_of = |text: &str| {
+            let pause: Pause = text.parse().expect(text);
+            assert_eq!(pause.to_string(), text);
+            let mut draws = SmallRng::seed_from_u64(5);
+            let drawn = (0..20_000).map(|_| pause.draw(&mut draws).as_secs_f64());
+            drawn.sum::<f64>() / 20_000.0
+        };
+        for (text, mean) in [
+            ("300ms", 0.3),
+            ("200ms..800ms", 0.5),
+            ("exp 500ms", 0.5),
+            ("normal 500ms 100ms", 0.5),
+            // exp(σ²/2) times the median.
+            ("lognormal 500ms 0.5", 0.5 * 0.125_f64.exp()),
+        ] {
+            let drawn = mean_of(text);
+            assert!((drawn / mean - 1.0).abs() < 0.03, "{text}: {drawn}");
+        }
+        for wrong in ["exp", "exp 1", "normal 1s", "lognormal 1s 9", "poisson 1s"] {
+            assert!(wrong.parse::<Pause>().is_err(), "{wrong}");
+        }
     }
 
     proptest! {
@@ -229,7 +348,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(text: String) {
-            let _ = text.parse::<Between>();
+            let _ = text.parse::<Pause>();
         }
     }
 }

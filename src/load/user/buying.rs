@@ -8,7 +8,7 @@ use super::{End, Outcome, User};
 use crate::api::ops::{ChargeFact, ReservationFact};
 use crate::api::ticketing::{Reserved, SeatState, Seats};
 use crate::load::connection::{Answer, Want};
-use crate::load::model::{Operation, UserState};
+use crate::load::model::{Operation, PhaseName, UserState};
 use crate::load::scenario::{Choice, Otherwise};
 use crate::load::wire::{Sign, Wire, idempotency_key};
 
@@ -30,6 +30,9 @@ impl User {
         self.must(looked)?;
         let mut on_screen = None;
         for _ in 0..contention.attempts {
+            if self.worker.run.is_over(PhaseName::Open) {
+                return Err(End(UserState::PhaseDone));
+            }
             let wish = self
                 .worker
                 .run

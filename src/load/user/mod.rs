@@ -6,21 +6,22 @@
 mod buying;
 mod judging;
 mod queueing;
+mod steps;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::sleep_until;
 
 use self::judging::judge;
 use self::queueing::MOST_POLL_PAUSE;
 use super::connection::{Answer, Line, Outgoing, Want};
 use super::model::{Class, Fault, Operation, PhaseName, UserState};
-use super::recorder::{Sample, micros};
-use super::scenario::Between;
+use super::recorder::{BUYERS, Frame, Sample, micros};
+use super::scenario::{Pause, Step};
 use super::wire::Wire;
 use super::worker::Worker;
 
@@ -44,6 +45,12 @@ pub(super) struct User {
     id: i64,
     state: UserState,
     line: Line,
+    /// Whose user this is: the buyers', or a crowd's.
+    crowd: usize,
+    /// The step of a crowd's journey that it is at.
+    step: Option<Arc<Step>>,
+    /// What a crowd's user has come by.
+    belongings: steps::Belongings,
     /// What the scenario's seed decides: think times, wishes.
     draws: SmallRng,
     /// What must differ from every other run: trace ids, idempotency keys.
@@ -60,9 +67,22 @@ impl User {
             id,
             state,
             line,
+            crowd: BUYERS,
+            step: None,
+            belongings: steps::Belongings::default(),
             draws: SmallRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stream),
             ids: SmallRng::seed_from_u64(nonce ^ stream),
         }
+    }
+
+    /// The same as a user of a crowd.
+    pub(super) fn of_crowd(mut self, crowd: usize) -> User {
+        self.crowd = crowd;
+        self
+    }
+
+    pub(super) fn id(&self) -> i64 {
+        self.id
     }
 
     /// Becomes the next user on the same line.
@@ -75,30 +95,35 @@ impl User {
         self.state = state;
     }
 
-    /// Waits for the planned instant and notes how much later this got its turn.
-    async fn wait_until(&self, planned: Instant, operation: Operation) {
-        if planned <= Instant::now() {
-            return;
+    /// Waits for the planned instant, or for the end of a pause of the whole run; when the request
+    /// was due then.
+    async fn wait_until(&self, planned: Instant, operation: Operation) -> Instant {
+        if planned > Instant::now() {
+            sleep_until(planned.into()).await;
+            if self.records(operation) {
+                let lag = micros(planned.elapsed());
+                let note = |frame: &mut Frame| frame.lag.saturating_record(lag);
+                self.worker.shard.with(note);
+            }
         }
-        sleep_until(planned.into()).await;
-        if self.worker.run.records(operation.phase()) {
-            let lag = micros(planned.elapsed());
-            self.worker
-                .shard
-                .with(|frame| frame.lag.saturating_record(lag));
+        if !self.worker.run.tempo.is_paused() {
+            return planned;
         }
+        tokio::select! {
+            () = self.worker.run.tempo.resumed() => {}
+            () = self.worker.run.stop.cancelled() => {}
+        }
+        Instant::now()
     }
 
-    async fn think(&mut self, pause: Between, operation: Operation) -> Instant {
-        let (least, most) = (pause.least.0, pause.most.0);
-        let drawn = if least == most {
-            least
-        } else {
-            self.draws.random_range(least..=most)
-        };
-        let planned = Instant::now() + drawn;
-        self.wait_until(planned, operation).await;
-        planned
+    async fn think(&mut self, pause: Pause, operation: Operation) -> Instant {
+        let pause = pause.draw(&mut self.draws);
+        let planned = Instant::now() + self.worker.run.tempo.stretched(pause);
+        self.wait_until(planned, operation).await
+    }
+
+    fn records(&self, operation: Operation) -> bool {
+        self.worker.run.records_of(self.crowd, operation)
     }
 
     /// Sends one request and writes down how it went. `read` makes sense of a success.
@@ -128,7 +153,8 @@ impl User {
                 Instant::now(),
             ),
             Ok(answer) => {
-                let (outcome, class, fault) = judge(run, operation, &answer, read);
+                let expected = self.step.as_ref().map(|step| &step.expect[..]);
+                let (outcome, class, fault) = judge(run, operation, expected, &answer, read);
                 (outcome, class, fault, answer.status.as_u16(), answer.done)
             }
         };
@@ -138,11 +164,10 @@ impl User {
             &worker.answered
         }
         .fetch_add(1, Relaxed);
-        if run.records(operation.phase()) {
-            let phase = operation.phase();
+        if self.records(operation) {
             let sample = Sample {
+                crowd: self.crowd,
                 operation,
-                phase,
                 class,
                 fault,
                 status,
@@ -150,6 +175,10 @@ impl User {
                 sent: exchange.sent,
                 done,
             };
+            if let Some(meter) = &run.meter {
+                let crowd = run.crowds.get(self.crowd.wrapping_sub(1));
+                (meter.0)(crowd.map_or("", |crowd| &crowd.name), &sample);
+            }
             worker.shard.with(|frame| {
                 frame.record(&sample);
                 if let Some(waited) = exchange.waited {
@@ -187,7 +216,19 @@ impl User {
             left -= 1;
             planned = Instant::now() + wish.unwrap_or(pause);
             pause = (pause * 2).min(MOST_POLL_PAUSE);
-            self.wait_until(planned, operation).await;
+            planned = self.wait_until(planned, operation).await;
+        }
+    }
+
+    /// The whole way, begun at `due`.
+    pub(super) async fn arrive(mut self, due: Instant) {
+        if self.crowd != BUYERS {
+            self.worker.run.came();
+        }
+        if let Some(ticket) = self.register(due).await
+            && self.worker.run.until != PhaseName::Register
+        {
+            self.journey(ticket).await;
         }
     }
 

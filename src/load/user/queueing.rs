@@ -33,7 +33,8 @@ pub(in crate::load) struct Ticket {
 
 impl User {
     /// Takes a place in the queue. `None` when it could not be had.
-    pub(in crate::load) async fn register(&mut self) -> Option<Ticket> {
+    pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<Ticket> {
+        let due = self.wait_until(due, Operation::Register).await;
         let id = self.id;
         let build = |wire: &Wire, rng: &mut SmallRng| wire.register(id, rng);
         let read = |answer: &Answer| {
@@ -41,7 +42,7 @@ impl User {
             Some((entry, answer.token.clone()?, answer.done))
         };
         match self
-            .persist(Operation::Register, Instant::now(), Want::Body, build, read)
+            .persist(Operation::Register, due, Want::Body, build, read)
             .await
         {
             Outcome::Ok((entry, token, done)) => {
@@ -78,14 +79,17 @@ impl User {
         let opened = self.worker.run.opened();
         // Had people polled before the opening, their turns would be spread over the interval that
         // the server named; those whose turn has passed are spread the same way after it.
-        let mut planned = match ticket.poll_at > opened {
+        let mut next = match ticket.poll_at > opened {
             true => ticket.poll_at,
             false => opened + ticket.poll_after.mul_f64(self.draws.random::<f64>()),
         };
         let mut promised: Option<Instant> = None;
         let mut waited_until = opened;
         loop {
-            self.wait_until(planned, Operation::Poll).await;
+            let planned = tokio::select! {
+                due = self.wait_until(next, Operation::Poll) => due,
+                () = self.worker.run.over[1].cancelled() => return Err(End(UserState::PhaseDone)),
+            };
             let furthest = self.worker.run.furthest.load(Relaxed);
             let sent = Instant::now();
             let build = |wire: &Wire, rng: &mut SmallRng| wire.poll(&ticket.token, rng);
@@ -111,13 +115,13 @@ impl User {
                         self.note_order(ticket.place < furthest);
                         waited_until = sent;
                         promised = promised.or_else(|| promise(&entry, done));
-                        planned = done + poll_pause(&entry);
+                        next = self.worker.run.tempo.put_off(done + poll_pause(&entry));
                     }
                 },
                 Outcome::Stopped => return Err(End(self.state)),
                 Outcome::Failed(Fault::Client, _) => return Err(End(UserState::GaveUp)),
                 Outcome::Refused(wish) | Outcome::Failed(_, wish) => {
-                    planned = Instant::now() + wish.unwrap_or(pause).max(LEAST_POLL_PAUSE);
+                    next = Instant::now() + wish.unwrap_or(pause).max(LEAST_POLL_PAUSE);
                 }
             }
         }
@@ -125,7 +129,7 @@ impl User {
 
     /// A WAIT although somebody behind was seen ACTIVE before this was even asked is an inversion.
     fn note_order(&self, inverted: bool) {
-        if self.worker.run.records(PhaseName::Open) {
+        if self.records(Operation::Poll) {
             self.worker.shard.with(|frame| {
                 frame.order_checks += 1;
                 frame.inversions += u64::from(inverted);
@@ -143,7 +147,7 @@ impl User {
         seen: Instant,
     ) {
         self.worker.run.furthest.fetch_max(ticket.place, Relaxed);
-        let records = self.worker.run.records(PhaseName::Open);
+        let records = self.records(Operation::Poll);
         if let (Some(promised), true) = (promised, records) {
             let early = waited_until.saturating_duration_since(promised);
             let late = promised.saturating_duration_since(seen);
@@ -154,7 +158,7 @@ impl User {
     }
 }
 
-fn poll_pause(entry: &QueueEntry) -> Duration {
+pub(super) fn poll_pause(entry: &QueueEntry) -> Duration {
     Duration::from_millis(entry.poll_after_ms).clamp(LEAST_POLL_PAUSE, MOST_POLL_PAUSE)
 }
 

@@ -7,6 +7,7 @@
 //! absent is true, zero would be a claim.
 
 mod http;
+mod loadgen;
 mod outcomes;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::RwLock;
 
 pub use http::RouteMetrics;
+pub use loadgen::{Kind as LoadgenKind, LoadgenMetrics};
 pub use outcomes::{LockOutcome, PaymentOutcome, ReservationOutcome};
 
 use super::host::HostMetrics;
@@ -77,14 +79,7 @@ impl Metrics {
     /// When the Prometheus reader cannot be attached to the registry.
     pub fn new() -> anyhow::Result<Metrics> {
         let registry = prometheus::Registry::new();
-        let reader = opentelemetry_prometheus::exporter()
-            .with_registry(registry.clone())
-            .without_target_info()
-            .without_units()
-            .scope_info_enabled(false)
-            .build()
-            .context("cannot attach the Prometheus reader")?;
-        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let provider = provider(&registry)?;
         let meter = provider.meter("concertctl");
         Ok(Metrics(Arc::new(Inner::new(meter, provider, registry))))
     }
@@ -93,15 +88,7 @@ impl Metrics {
     /// included. Reads `/proc`: a few hundred microseconds.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = String::with_capacity(32 * 1024);
-        // Writing to a string cannot fail; an unencodable family is left out, the rest is served.
-        let encoder = prometheus::TextEncoder::new();
-        for family in self.0.registry.gather() {
-            let before = text.len();
-            if encoder.encode_utf8(&[family], &mut text).is_err() {
-                text.truncate(before);
-            }
-        }
+        let mut text = exposition(&self.0.registry);
         self.0.host.render(&mut text);
         text
     }
@@ -326,6 +313,32 @@ impl Inner {
             _provider: provider,
         }
     }
+}
+
+/// A provider whose instruments are read from `registry`.
+fn provider(registry: &prometheus::Registry) -> anyhow::Result<SdkMeterProvider> {
+    let reader = opentelemetry_prometheus::exporter()
+        .with_registry(registry.clone())
+        .without_target_info()
+        .without_units()
+        .scope_info_enabled(false)
+        .build()
+        .context("cannot attach the Prometheus reader")?;
+    Ok(SdkMeterProvider::builder().with_reader(reader).build())
+}
+
+/// What is in `registry`, in the Prometheus text exposition format 0.0.4.
+fn exposition(registry: &prometheus::Registry) -> String {
+    let mut text = String::with_capacity(32 * 1024);
+    // Writing to a string cannot fail; an unencodable family is left out, the rest is served.
+    let encoder = prometheus::TextEncoder::new();
+    for family in registry.gather() {
+        let before = text.len();
+        if encoder.encode_utf8(&[family], &mut text).is_err() {
+            text.truncate(before);
+        }
+    }
+    text
 }
 
 /// The exporter adds `_total` to a counter's name.

@@ -1,36 +1,46 @@
 //! What a run leaves behind: the summary, for people and for programs.
 
+mod rows;
+mod timeline;
+mod write;
+
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+pub use self::rows::OperationSummary;
+pub(super) use self::rows::operations;
+pub use self::timeline::{Mark, MarkKind, Second, Timeline};
+pub(super) use self::timeline::{Now, Recording};
+pub use self::write::json_schema;
 use super::health::ThreadShare;
-use super::judge::{Ending, Judged, Verdict, rate};
-use super::model::{Class, Operation, PhaseName, UserState};
-use super::recorder::{Cell, Frame, Statuses};
+use super::judge::{Ending, Judged, Verdict};
+use super::model::{PhaseName, UserState};
+use super::recorder::{Frame, Statuses};
 use super::scenario::Scenario;
 use crate::api::ops::{Audit, Dataset, LookupAnswer};
 
 /// The version of the summary's JSON; it grows when a reader would have to change.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Everything there is to say about a run. Times are milliseconds unless the name says otherwise.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// [`SCHEMA`]
     pub schema: u32,
     /// The generator's version.
-    pub version: &'static str,
+    pub version: String,
     /// The scenario's name.
     pub scenario: String,
     /// Its settings, overrides included.
     pub settings: Scenario,
     /// The only phase that was measured, if not all.
     pub phase: Option<PhaseName>,
+    /// The parts that this is made of, `1/3` and so on; empty for the whole.
+    pub shards: Vec<String>,
     /// The API that was called.
     pub target: String,
     /// The server's version.
@@ -41,6 +51,9 @@ pub struct Summary {
     pub started_at: String,
     /// From the first registration to the last answer.
     pub elapsed_seconds: f64,
+    /// Somebody paused it, made it slower or cut a phase short: less was asked of the server than the
+    /// scenario says.
+    pub eased: bool,
     /// How it ended.
     pub ending: Ending,
     /// The verdict.
@@ -50,27 +63,59 @@ pub struct Summary {
     /// Thresholds, judged.
     pub thresholds: Vec<Judged>,
     /// Users by the state in which the run left them.
-    pub users: BTreeMap<&'static str, u64>,
+    pub users: BTreeMap<String, u64>,
     /// Requests by operation and phase.
     pub operations: Vec<OperationSummary>,
     /// Requests by class of status.
     pub statuses: Statuses,
+    /// Arrivals that could not be started on schedule, by crowd.
+    pub dropped: BTreeMap<String, u64>,
+    /// What was expected, beside what came.
+    pub estimate: Vec<Expected>,
     /// The business truth after the run; absent when it could not be had.
     pub audit: Option<Audit>,
     /// Which of the successes that clients saw are in the database; absent when it could not be had.
     pub lookup: Option<LookupAnswer>,
     /// Why audit or look-up could not be had.
     pub audit_problem: Option<String>,
+    /// Audits made while the run was under way.
+    pub audits: AuditsDuring,
     /// The queue's fairness.
     pub fairness: Fairness,
     /// The generator's health.
     pub generator: GeneratorSummary,
-    /// Second by second, the first two hours at most.
-    pub timeline: Vec<Second>,
+    /// The run over time.
+    pub timeline: Timeline,
+    /// What happened when.
+    pub marks: Vec<Mark>,
+    /// This run beside an earlier one, if there was one to compare with.
+    pub baseline: Option<super::baseline::Baseline>,
+    /// Every histogram, so that runs can be merged exactly.
+    pub histograms: super::export::Histograms,
+}
+
+/// Audits made while the run was under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditsDuring {
+    /// How many.
+    pub count: u64,
+    /// The most violations that one of them found.
+    pub worst: u64,
+}
+
+/// A line of the capacity estimate beside what came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Expected {
+    /// What is estimated.
+    pub quantity: String,
+    /// The estimate.
+    pub expected: String,
+    /// What was measured; absent where nothing was.
+    pub measured: Option<String>,
 }
 
 /// Latencies of one kind of request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Mean.
     pub avg: f64,
@@ -85,7 +130,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    fn of(histogram: &hdrhistogram::Histogram<u64>) -> Latency {
+    pub(super) fn of(histogram: &hdrhistogram::Histogram<u64>) -> Latency {
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
         Latency {
             avg: histogram.mean() / 1e3,
@@ -97,84 +142,8 @@ impl Latency {
     }
 }
 
-/// Requests of one operation in one phase.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OperationSummary {
-    /// Which operation.
-    pub operation: Operation,
-    /// In which phase.
-    pub phase: PhaseName,
-    /// Requests that ended.
-    pub count: u64,
-    /// Of those, per second from the first to the last.
-    pub rate: f64,
-    /// Successes.
-    pub ok: u64,
-    /// Intended refusals.
-    pub refused: u64,
-    /// Errors.
-    pub errors: u64,
-    /// Errors by kind.
-    pub faults: BTreeMap<&'static str, u64>,
-    /// Successes, from the planned instant; absent without one.
-    pub latency: Option<Latency>,
-    /// Successes, from sending.
-    pub service: Option<Latency>,
-    /// Intended refusals, from the planned instant.
-    pub refusal_latency: Option<Latency>,
-    /// Errors, from the planned instant.
-    pub error_latency: Option<Latency>,
-}
-
-/// Everything measured, row by row, for the operations that ran.
-pub(super) fn operations(frame: &Frame) -> Vec<OperationSummary> {
-    let phases = PhaseName::ALL.iter().copied();
-    let rows = phases.flat_map(|phase| {
-        Operation::ALL
-            .iter()
-            .map(move |operation| (*operation, phase))
-    });
-    rows.filter_map(|(operation, phase)| row(frame, operation, phase))
-        .collect()
-}
-
-fn row(frame: &Frame, operation: Operation, phase: PhaseName) -> Option<OperationSummary> {
-    let cell = |class| {
-        frame
-            .cell(operation, phase, class)
-            .filter(|cell| !cell.latency.is_empty())
-    };
-    let count = |class| cell(class).map_or(0, |cell| cell.latency.len());
-    let (ok, refused, errors) = (count(Class::Ok), count(Class::Refused), count(Class::Error));
-    if ok + refused + errors == 0 {
-        return None;
-    }
-    let rates = Class::ALL
-        .iter()
-        .filter_map(|class| cell(*class).and_then(rate));
-    let latency = |class| cell(class).map(|cell: &Cell| Latency::of(&cell.latency));
-    Some(OperationSummary {
-        operation,
-        phase,
-        count: ok + refused + errors,
-        rate: rates.sum(),
-        ok,
-        refused,
-        errors,
-        faults: frame
-            .faults(operation)
-            .map(|(fault, count)| (fault.as_str(), count))
-            .collect(),
-        latency: latency(Class::Ok),
-        service: cell(Class::Ok).map(|cell| Latency::of(&cell.service)),
-        refusal_latency: latency(Class::Refused),
-        error_latency: latency(Class::Error),
-    })
-}
-
 /// The queue's fairness.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fairness {
     /// Answers from which an inversion could have been told.
@@ -197,7 +166,7 @@ impl Fairness {
 }
 
 /// The generator's health.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeneratorSummary {
     /// Worker threads.
@@ -208,6 +177,11 @@ pub struct GeneratorSummary {
     pub machine: String,
     /// Connections it allowed itself.
     pub connections: usize,
+    /// Connections it would have liked: one a user.
+    pub wanted: usize,
+    /// The most memory that its process took, the embedded server included; absent where the system
+    /// does not tell. Bytes.
+    pub memory: Option<u64>,
     /// Files it may open; absent: without limit, or not known.
     pub file_limit: Option<u64>,
     /// The busiest worker's shares of its time; absent where the system does not tell.
@@ -221,12 +195,18 @@ pub struct GeneratorSummary {
 }
 
 impl GeneratorSummary {
-    pub(super) fn measured(mut self, frame: &Frame, scenario: &Scenario) -> GeneratorSummary {
+    /// Takes over how late requests were and how long they waited for a connection.
+    pub(super) fn measure(&mut self, frame: &Frame) {
         let of = |histogram: &hdrhistogram::Histogram<u64>| {
             (!histogram.is_empty()).then(|| Latency::of(histogram))
         };
         self.lag = of(&frame.lag);
         self.connection_wait = of(&frame.connection_wait);
+    }
+
+    /// The same, and whether the generator was the limit.
+    pub(super) fn measured(mut self, frame: &Frame, scenario: &Scenario) -> GeneratorSummary {
+        self.measure(frame);
         let limit = scenario.generator.lag_p99.0;
         let lag = Duration::from_micros(frame.lag.value_at_quantile(0.99));
         if !frame.lag.is_empty() && lag > limit {
@@ -249,60 +229,23 @@ impl GeneratorSummary {
     }
 }
 
-/// One second of the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Second {
-    /// Since the first registration.
-    pub second: f64,
-    /// Requests that ended in it, per second.
-    pub tps: f64,
-    /// Statuses so far.
-    pub statuses: Statuses,
-    /// Users by state, those that anyone is in.
-    pub users: BTreeMap<&'static str, u64>,
-    /// The server's admitted mark, as it said last.
-    pub admitted_mark: Option<u64>,
+/// Arrivals that were dropped, of the crowds that dropped some.
+pub(super) fn dropped(frame: &Frame, crowds: &[String]) -> BTreeMap<String, u64> {
+    let counts = frame.dropped.iter().enumerate();
+    let some = counts.filter(|(_, count)| **count > 0);
+    some.map(|(crowd, count)| {
+        let name = crowds
+            .get(crowd.wrapping_sub(1))
+            .map_or("buyers", String::as_str);
+        (name.to_owned(), *count)
+    })
+    .collect()
 }
 
-pub(super) fn by_name(users: &[(UserState, u64)]) -> BTreeMap<&'static str, u64> {
+pub(super) fn by_name(users: &[(UserState, u64)]) -> BTreeMap<String, u64> {
     users
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(state, count)| (state.as_str(), *count))
+        .map(|(state, count)| (state.to_string(), *count))
         .collect()
-}
-
-impl Summary {
-    /// The summary as JSON.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self)
-            .expect("the summary has only text keys and finite numbers")
-    }
-
-    /// Writes the summary as JSON, whole or not at all: beside the file first, then renamed.
-    ///
-    /// # Errors
-    /// When the directory is not there or not writable.
-    pub fn write(&self, path: &Path) -> std::io::Result<()> {
-        let name = path
-            .file_name()
-            .ok_or_else(|| std::io::Error::other("the path names no file"))?;
-        let mut beside = std::ffi::OsString::from(".");
-        beside.push(name);
-        beside.push(format!(".{}.part", std::process::id()));
-        let beside = path.with_file_name(beside);
-        let written = std::fs::File::create(&beside).and_then(|mut file| {
-            file.write_all(self.to_json().as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()
-        });
-        let renamed = written.and_then(|()| std::fs::rename(&beside, path));
-        if renamed.is_err() {
-            // The error that is returned matters more than a left-over.
-            let _ = std::fs::remove_file(&beside);
-        }
-        renamed
-    }
 }

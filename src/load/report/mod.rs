@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::judge::{Ending, Judged, Outcome, Unit, Verdict};
+mod format;
+
+use self::format::{bare_millis, connections, gap, millis, name, value};
+use super::judge::{Ending, Outcome, Verdict};
 use super::plan::number;
 use super::summary::{Latency, OperationSummary, Summary};
 
@@ -65,7 +68,16 @@ fn table(out: &mut String, summary: &Summary, colours: Colours) {
         "ms", "count", "per s", "avg", "p50", "p95", "p99", "max", "service", "refused", "errors"
     );
     line!(out, "{}", colours.dim(&head));
+    let mut crowd = None;
     for row in &summary.operations {
+        if crowd != row.traffic.as_ref() {
+            crowd = row.traffic.as_ref();
+            line!(
+                out,
+                "{}",
+                colours.dim(crowd.map_or("buyers", String::as_str))
+            );
+        }
         table_row(out, row, colours);
     }
     if summary.operations.is_empty() {
@@ -164,14 +176,12 @@ fn people(out: &mut String, summary: &Summary) {
         number(fairness.checks as f64)
     );
     paragraph(out, "fairness", &[inversions, eta]);
-}
-
-/// A difference: 1 µs is the least that a histogram holds, and stands for none.
-fn gap(value: f64) -> String {
-    if value <= 0.001 {
-        "0".to_owned()
-    } else {
-        millis(value)
+    let dropped = summary.dropped.iter();
+    let dropped: Vec<String> = dropped
+        .map(|(crowd, count)| format!("{} of {crowd}", number(*count as f64)))
+        .collect();
+    if !dropped.is_empty() {
+        paragraph(out, "dropped", &dropped);
     }
 }
 
@@ -183,7 +193,7 @@ fn thresholds(out: &mut String, summary: &Summary, colours: Colours) {
     let width = summary
         .thresholds
         .iter()
-        .map(|judged| judged.name.chars().count())
+        .map(|judged| name(judged).chars().count())
         .max()
         .unwrap_or(0);
     for judged in &summary.thresholds {
@@ -192,29 +202,15 @@ fn thresholds(out: &mut String, summary: &Summary, colours: Colours) {
             Outcome::Missed => (colours.bad("✗"), "  missed"),
             Outcome::NoData => (colours.bad("✗"), ""),
         };
-        let relation = if judged.unit == Unit::PerSecond {
-            "≥"
-        } else {
-            "≤"
-        };
+        let (relation, name) = (judged.relation.sign(), name(judged));
         let limit = value(judged, judged.limit);
         let measured = judged
             .measured
             .map_or_else(|| "no data".to_owned(), |measured| value(judged, measured));
         line!(
             out,
-            "  {sign} {:<width$} {relation} {limit:<10} {measured}{note}",
-            judged.name
+            "  {sign} {name:<width$} {relation} {limit:<10} {measured}{note}"
         );
-    }
-}
-
-fn value(judged: &Judged, value: f64) -> String {
-    match judged.unit {
-        Unit::Milliseconds => millis(value),
-        Unit::Share => format!("{} %", trimmed(value * 100.0)),
-        Unit::PerSecond => format!("{}/s", number(value)),
-        Unit::Count => number(value),
     }
 }
 
@@ -281,12 +277,15 @@ fn generator(out: &mut String, summary: &Summary) {
     );
     let mut parts = vec![
         format!("{} threads on {} cores", generator.workers, generator.cores),
-        format!("{} connections", number(generator.connections as f64)),
+        connections(summary),
         format!("late by {lag}"),
         format!("busiest thread {busiest}"),
     ];
     if let Some(wait) = generator.connection_wait {
         parts.push(format!("wait for a connection p99 {}", millis(wait.p99)));
+    }
+    if let Some(memory) = generator.memory {
+        parts.push(format!("{:.0} MB", memory as f64 / 1e6));
     }
     paragraph(out, "generator", &parts);
 }
@@ -303,6 +302,7 @@ fn verdict(out: &mut String, summary: &Summary, colours: Colours) {
         Ending::Stopped => "stopped by hand",
         Ending::TimeOver => "cut at its longest duration",
         Ending::ServerLost => "server lost",
+        Ending::Aborted => "aborted by a threshold",
     };
     let phase = summary
         .phase
@@ -316,30 +316,6 @@ fn verdict(out: &mut String, summary: &Summary, colours: Colours) {
     for reason in &summary.reasons {
         line!(out, "            {reason}");
     }
-}
-
-/// The same as [`millis`] for a column that is in ms anyway, in at most six characters.
-fn bare_millis(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => number(value),
-        value if value >= 1.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    }
-}
-
-/// Milliseconds with as many digits as say something.
-fn millis(value: f64) -> String {
-    match value {
-        value if value >= 60_000.0 => format!("{} s", trimmed(value / 1e3)),
-        value if value >= 100.0 => format!("{value:.0} ms"),
-        value if value >= 1.0 => format!("{value:.1} ms"),
-        value => format!("{} µs", trimmed(value * 1e3)),
-    }
-}
-
-fn trimmed(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -370,30 +346,5 @@ mod tests {
         let mut long = String::new();
         paragraph(&mut long, "users", &["x".repeat(200)]);
         assert_eq!(long.trim_end(), format!("users       {}", "x".repeat(200)));
-    }
-
-    #[test]
-    fn bare_times_fit_their_column() {
-        for (value, text) in [
-            (0.25, "0.25"),
-            (1.26, "1.3"),
-            (99.94, "99.9"),
-            (119_999.0, "119,999"),
-        ] {
-            assert_eq!(bare_millis(value), text);
-        }
-    }
-
-    #[test]
-    fn times_are_short() {
-        for (value, text) in [
-            (0.001, "1 µs"),
-            (0.25, "250 µs"),
-            (1.26, "1.3 ms"),
-            (500.0, "500 ms"),
-            (90_500.0, "90.5 s"),
-        ] {
-            assert_eq!(millis(value), text);
-        }
     }
 }

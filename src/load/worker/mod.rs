@@ -12,13 +12,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod buyers;
+mod crowds;
+
+use self::crowds::{Crowd, Part};
+use super::Meter;
+use super::arrivals::Arrivals;
 use super::connection::{Connector, Lines};
 use super::hall::Hall;
 use super::health::ThreadClock;
 use super::model::{Operation, PhaseName, UserState};
 use super::recorder::Shard;
-use super::scenario::Scenario;
-use super::user::{Ticket, User};
+use super::scenario::{Scenario, Shape};
+use super::tempo::Tempo;
 use super::wire::Wire;
 use crate::api::ops::LookupRequest;
 
@@ -51,6 +57,17 @@ pub(super) struct Run {
     pub until: PhaseName,
     /// The only phase that is measured; all when none is named.
     pub only: Option<PhaseName>,
+    pub crowds: Vec<Arc<Crowd>>,
+    /// Which part of the users this process carries.
+    pub shard: ShardOf,
+    /// Threads that carry them.
+    pub workers: usize,
+    /// When the buyers arrive, by their number; empty: in a burst.
+    pub arrivals: Vec<Duration>,
+    pub tempo: Tempo,
+    pub meter: Option<Meter>,
+    /// The phases up to here were ended by hand.
+    pub over: [CancellationToken; 2],
     /// Different in every run.
     pub nonce: u64,
     /// The highest place that was seen ACTIVE.
@@ -61,29 +78,82 @@ pub(super) struct Run {
     users: [AtomicI64; UserState::ALL.len()],
 }
 
+/// What a run is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub scenario: Arc<Scenario>,
+    pub wire: Wire,
+    pub connector: Connector,
+    pub hall: Hall,
+    pub only: Option<PhaseName>,
+    pub shard: ShardOf,
+    pub workers: usize,
+    pub meter: Option<Meter>,
+}
+
 impl Run {
-    pub(super) fn new(
-        scenario: Arc<Scenario>,
-        wire: Wire,
-        connector: Connector,
-        hall: Hall,
-        only: Option<PhaseName>,
-    ) -> Run {
+    pub(super) fn new(parts: Parts) -> Run {
+        let scenario = parts.scenario;
         let users: [AtomicI64; UserState::ALL.len()] = Default::default();
-        users[UserState::Arriving.index()].store(i64::from(scenario.users), Relaxed);
+        let mine = share(scenario.users as usize, parts.shard.index, parts.shard.of);
+        users[UserState::Arriving.index()].store(mine as i64, Relaxed);
+        let arrivals = match scenario.arrival.shape {
+            Shape::Burst => Vec::new(),
+            _ => Arrivals::new(scenario.arrival, scenario.seed)
+                .take(scenario.users as usize)
+                .collect(),
+        };
         Run {
-            scenario,
-            wire,
-            connector,
-            hall,
-            until: only.unwrap_or(PhaseName::Pay),
-            only,
+            wire: parts.wire,
+            connector: parts.connector,
+            hall: parts.hall,
+            until: parts.only.unwrap_or(PhaseName::Pay),
+            only: parts.only,
+            crowds: Crowd::all(&scenario.traffic, scenario.users),
+            shard: parts.shard,
+            workers: parts.workers,
+            arrivals,
+            tempo: Tempo::default(),
+            over: Default::default(),
+            meter: parts.meter,
             nonce: rand::random(),
             furthest: AtomicU64::new(0),
             stop: CancellationToken::new(),
             stopping: AtomicBool::new(false),
             opened: OnceLock::new(),
             users,
+            scenario,
+        }
+    }
+
+    /// Connections it would like: one for each who is under way at a time.
+    pub(super) fn wanted_connections(&self) -> usize {
+        let part = |total: usize| share(total, self.shard.index, self.shard.of);
+        let crowds = self.crowds.iter();
+        let crowds = crowds.map(|crowd| part(crowd.connections() as usize));
+        part(self.scenario.users as usize) + crowds.sum::<usize>()
+    }
+
+    /// Parts into which all users are divided, over all processes.
+    pub(super) fn parts(&self) -> usize {
+        self.workers * self.shard.of
+    }
+
+    /// Ends a phase by hand: whoever is in it goes on to the next, or home.
+    pub(super) fn end_phase(&self, phase: PhaseName) {
+        match phase {
+            PhaseName::Register => self.over[0].cancel(),
+            PhaseName::Open => self.over[1].cancel(),
+            PhaseName::Pay => self.end(),
+        }
+    }
+
+    /// Whether the registering, or the looking for seats, was ended by hand.
+    pub(super) fn is_over(&self, phase: PhaseName) -> bool {
+        match phase {
+            PhaseName::Register => self.over[0].is_cancelled(),
+            PhaseName::Open => self.over[1].is_cancelled(),
+            PhaseName::Pay => self.is_stopping(),
         }
     }
 
@@ -112,9 +182,22 @@ impl Run {
         self.opened.get().copied()
     }
 
-    /// Whether requests of that phase are measured.
+    /// Whether the buyers' requests of that phase are measured.
     pub(super) fn records(&self, phase: PhaseName) -> bool {
         self.only.is_none_or(|only| only == phase)
+    }
+
+    /// Whether requests of `crowd` are measured: a crowd belongs to the phase it begins with.
+    pub(super) fn records_of(&self, crowd: usize, operation: Operation) -> bool {
+        match self.crowds.get(crowd.wrapping_sub(1)) {
+            None => self.records(operation.phase()),
+            Some(crowd) => self.records(crowd.plan.phase.phase()),
+        }
+    }
+
+    /// Somebody came whom nobody counted on.
+    pub(super) fn came(&self) {
+        self.users[UserState::Arriving.index()].fetch_add(1, Relaxed);
     }
 
     /// Whether the scenario expects that no.
@@ -143,6 +226,21 @@ impl Run {
     }
 }
 
+/// A part of the users, of several processes that carry them together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardOf {
+    /// Which, from 0.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Default for ShardOf {
+    fn default() -> ShardOf {
+        ShardOf { index: 0, of: 1 }
+    }
+}
+
 /// One worker's own part.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -157,9 +255,10 @@ pub(super) struct Worker {
     pub unanswered: AtomicU64,
     pub clock: ThreadClock,
     lines: Lines,
-    /// This worker's users are `first`, `first + step`, … up to the scenario's number.
+    crowds: Vec<Part>,
+    /// This worker's users are `place + 1`, `place + 1 + parts`, … up to the scenario's number.
     next: AtomicI64,
-    step: i64,
+    index: usize,
     lanes: usize,
 }
 
@@ -169,91 +268,79 @@ pub(super) fn share(total: usize, index: usize, parts: usize) -> usize {
 }
 
 impl Worker {
-    /// Worker `index` of `workers`, with its share of `connections`.
-    pub(super) fn new(
-        run: Arc<Run>,
-        index: usize,
-        workers: usize,
-        connections: usize,
-    ) -> Arc<Worker> {
-        let users = share(run.scenario.users as usize, index, workers);
-        let connections = share(connections, index, workers).max(1);
-        let lanes = share(run.scenario.register.connections as usize, index, workers);
+    /// Worker `index` of the run's, with its share of `connections`.
+    pub(super) fn new(run: Arc<Run>, index: usize, connections: usize) -> Arc<Worker> {
+        let of = run.shard;
+        let part = |total: usize| share(share(total, of.index, of.of), index, run.workers);
+        let users = part(run.scenario.users as usize);
+        let crowds = run
+            .crowds
+            .iter()
+            .map(|crowd| part(crowd.connections() as usize));
+        let wanted = users + crowds.sum::<usize>();
+        let connections = share(connections, index, run.workers).max(1);
+        // With fewer than wanted, everybody shares all.
+        let shared = (connections < wanted).then(|| Lines::pool(connections));
+        let crowds = run.crowds.iter();
+        let crowds = crowds.map(|crowd| Part::new(crowd, &run, index, shared.as_ref()));
+        let place = of.index + index * of.of;
         Arc::new(Worker {
-            shard: Shard::default(),
+            shard: Shard::of(run.crowds.len() + 1),
             facts: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             answered: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
             clock: ThreadClock::default(),
-            lines: Lines::new(users, connections),
-            next: AtomicI64::new(index as i64 + 1),
-            step: workers as i64,
-            lanes: lanes.clamp(1, connections),
+            crowds: crowds.collect(),
+            lines: shared.unwrap_or_else(Lines::own),
+            next: AtomicI64::new(place as i64 + 1),
+            index,
+            lanes: part(run.scenario.register.connections as usize).clamp(1, connections),
             run,
         })
+    }
+
+    /// Its place among all parts of the users.
+    pub(super) fn place(&self) -> usize {
+        self.run.shard.index + self.index * self.run.shard.of
     }
 
     /// Carries its users through the stages. Returns when all are done or the run was ended.
     pub(super) async fn carry(
         self: &Arc<Worker>,
-        mut stage: watch::Receiver<Stage>,
+        stage: watch::Receiver<Stage>,
         events: mpsc::Sender<Event>,
     ) {
         let clock = Arc::clone(self);
         let ticking = tokio::spawn(async move { clock.clock.keep().await });
-        let tickets = self.register_all().await;
-        let registered = events.send(Event::Registered).await.is_ok();
-        let opened = tokio::select! {
-            opened = stage.wait_for(|stage| *stage == Stage::Open) => opened.is_ok(),
-            () = self.run.stop.cancelled() => false,
-        };
-        if registered && opened && self.run.until != PhaseName::Register {
-            let mut users = JoinSet::new();
-            for ticket in tickets {
-                let user = User::new(
-                    Arc::clone(self),
-                    ticket.user,
-                    UserState::Waiting,
-                    self.lines.line(),
-                );
-                users.spawn(user.journey(ticket));
-            }
-            self.finish(&mut users).await;
-        }
+        tokio::join!(
+            self.carry_buyers(stage.clone(), &events),
+            self.carry_crowds(stage)
+        );
         ticking.abort();
         self.clock.read();
         // Nobody listening any more means that the run is over: nothing to report to.
         let _ = events.send(Event::Done).await;
     }
 
-    /// The closed executor of the first phase: as many lanes as the scenario says, each over a
-    /// connection of its own, take one user after the other.
-    async fn register_all(self: &Arc<Worker>) -> Vec<Ticket> {
-        let tickets = Arc::new(Mutex::new(Vec::new()));
-        let mut lanes = JoinSet::new();
-        for _ in 0..self.lanes {
-            let (worker, tickets) = (Arc::clone(self), Arc::clone(&tickets));
-            lanes.spawn(async move {
-                let mut line = worker.lines.line();
-                while let Some(id) = worker.next_user() {
-                    let mut user = User::new(Arc::clone(&worker), id, UserState::Arriving, line);
-                    let ticket = user.register().await;
-                    tickets.lock().extend(ticket);
-                    line = user.into_line();
+    async fn carry_crowds(self: &Arc<Worker>, stage: watch::Receiver<Stage>) {
+        let carried = self.crowds.iter().map(|part| {
+            let mut stage = stage.clone();
+            async move {
+                let wanted = |stage: &Stage| match part.phase() {
+                    PhaseName::Register => true,
+                    _ => *stage == Stage::Open,
+                };
+                let begins = tokio::select! {
+                    begins = stage.wait_for(wanted) => begins.is_ok(),
+                    () = self.run.stop.cancelled() => false,
+                };
+                if begins {
+                    self.carry_crowd(part).await;
                 }
-            });
-        }
-        self.finish(&mut lanes).await;
-        std::mem::take(&mut *tickets.lock())
-    }
-
-    fn next_user(&self) -> Option<i64> {
-        if self.run.is_stopping() {
-            return None;
-        }
-        let id = self.next.fetch_add(self.step, Relaxed);
-        (id <= i64::from(self.run.scenario.users)).then_some(id)
+            }
+        });
+        futures_util::future::join_all(carried).await;
     }
 
     /// Waits for all tasks. When the run is ended, requests under way may still be answered within

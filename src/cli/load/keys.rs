@@ -1,0 +1,77 @@
+//! Steering a run by key, from the terminal that shows it.
+
+use std::io::{IsTerminal as _, Read as _};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::load::{Command, LoadControl};
+
+/// The keys, as the line below the bars names them.
+pub(super) const HELP: &str = "p pause  r resume  + faster  - slower  n next phase  q stop";
+
+/// The terminal with keys that need no Enter and are not echoed; as it was before when dropped.
+pub(super) struct Keys {
+    before: Termios,
+}
+
+impl Keys {
+    /// Listens, where standard input is a terminal.
+    pub(super) fn listen(control: LoadControl) -> Option<Keys> {
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() {
+            return None;
+        }
+        let before = tcgetattr(&stdin).ok()?;
+        let mut quiet = before.clone();
+        // Signals stay, and lines of output too: only what is typed comes at once and unseen.
+        quiet.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        tcsetattr(&stdin, OptionalActions::Now, &quiet).ok()?;
+        // It waits in a read that nothing ends but the process: a thread that nobody joins.
+        let read = move || {
+            for key in std::io::stdin().lock().bytes().map_while(Result::ok) {
+                if let Some(command) = command(key) {
+                    control.tell(command);
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("keys".to_owned())
+            .spawn(read)
+            .ok()?;
+        Some(Keys { before })
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no restoring.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+fn command(key: u8) -> Option<Command> {
+    Some(match key {
+        b'p' => Command::Pause,
+        b'r' => Command::Resume,
+        b'+' | b'=' => Command::Faster,
+        b'-' => Command::Slower,
+        b'n' => Command::Next,
+        b'q' => Command::Stop,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_key_that_the_help_names() {
+        for known in Command::ALL {
+            let key = (b' '..=b'~').find(|key| command(*key) == Some(known));
+            let key = char::from(key.expect("a key"));
+            let named = HELP.split("  ").any(|part| part.starts_with(key));
+            assert!(named || key == '+', "{known:?} {key}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The load generator's own listener: its metrics, where its run is, and the commands that steer it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Failure;
+use super::view::step_name;
+use crate::api::load::LoadStatus;
+use crate::http::listener::{Bounds, serve};
+use crate::http::ops::{BearerToken, RunControl, load_router};
+use crate::load::recorder::Sample;
+use crate::load::{Command, LoadControl, Meter, Progress};
+use crate::telemetry::{LoadgenKind, LoadgenMetrics};
+
+/// Metrics of a run, and the listener that serves them.
+pub(super) struct Listener {
+    socket: Option<TcpListener>,
+    metrics: LoadgenMetrics,
+}
+
+/// Serves until dropped.
+pub(super) struct Serving {
+    _listening: Option<AbortOnDropHandle<bool>>,
+    _counting: AbortOnDropHandle<()>,
+    metrics: LoadgenMetrics,
+}
+
+impl Listener {
+    /// Binds `addr`, if there is one.
+    pub(super) async fn bind(addr: Option<SocketAddr>) -> Result<Listener, Failure> {
+        let metrics = LoadgenMetrics::new()
+            .map_err(|error| Failure::could_not(format!("metrics: {error:#}")))?;
+        let socket = match addr {
+            None => None,
+            Some(addr) => Some(TcpListener::bind(addr).await.map_err(|error| {
+                Failure::could_not(format!(
+                    "--metrics-addr {addr}: {error}; choose another one"
+                ))
+            })?),
+        };
+        Ok(Listener { socket, metrics })
+    }
+
+    /// Tells the metrics of every request.
+    pub(super) fn meter(&self) -> Meter {
+        let metrics = self.metrics.clone();
+        let told = move |traffic: &str, sample: &Sample| {
+            let kind = LoadgenKind {
+                traffic: traffic.to_owned(),
+                phase: sample.operation.phase().as_str(),
+                operation: sample.operation.as_str(),
+                status: sample.status,
+            };
+            let due = sample.planned.min(sample.sent);
+            metrics.request(&kind, sample.done.saturating_duration_since(due));
+        };
+        Meter(Arc::new(told))
+    }
+
+    /// Serves metrics, progress and commands; commands need `token`.
+    pub(super) fn serve(
+        self,
+        token: &str,
+        progress: watch::Receiver<Progress>,
+        control: LoadControl,
+    ) -> Serving {
+        let metrics = self.metrics;
+        let run = Run {
+            metrics: metrics.clone(),
+            progress: progress.clone(),
+            control,
+        };
+        let listening = self.socket.map(|socket| {
+            let router = load_router(Arc::new(run), BearerToken::new(token));
+            let bounds = Bounds {
+                connections: 64,
+                drain: Duration::from_secs(1),
+                ..Bounds::default()
+            };
+            let serving = serve(socket, router, bounds, CancellationToken::new());
+            AbortOnDropHandle::new(tokio::spawn(serving))
+        });
+        let counting = count_users(metrics.clone(), progress);
+        Serving {
+            _listening: listening,
+            _counting: AbortOnDropHandle::new(tokio::spawn(counting)),
+            metrics,
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.metrics.shutdown();
+    }
+}
+
+async fn count_users(metrics: LoadgenMetrics, mut progress: watch::Receiver<Progress>) {
+    while progress.changed().await.is_ok() {
+        let users = progress.borrow_and_update().users.clone();
+        for (state, count) in users {
+            metrics.users(state.as_str(), count);
+        }
+    }
+}
+
+struct Run {
+    metrics: LoadgenMetrics,
+    progress: watch::Receiver<Progress>,
+    control: LoadControl,
+}
+
+impl RunControl for Run {
+    fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    fn status(&self) -> LoadStatus {
+        status(&self.progress.borrow())
+    }
+
+    fn tell(&self, command: &str) -> Option<bool> {
+        Command::named(command).map(|command| self.control.tell(command))
+    }
+}
+
+fn status(progress: &Progress) -> LoadStatus {
+    let statuses = &progress.statuses;
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    LoadStatus {
+        scenario: progress.scenario.clone(),
+        step: step_name(&progress.step).to_owned(),
+        elapsed: progress.elapsed.as_secs_f64(),
+        expected_end: progress.expected_end.map(|end| end.as_secs_f64()),
+        tps: progress.tps,
+        requests: progress.requests,
+        statuses: [
+            ("2xx", statuses.success),
+            ("4xx", statuses.client),
+            ("5xx", statuses.server),
+            ("none", statuses.none),
+        ]
+        .map(|(class, count)| (class.to_owned(), count))
+        .into(),
+        p95: progress.p95.map(millis),
+        users: progress
+            .users
+            .iter()
+            .map(|(state, count)| (state.to_string(), *count))
+            .collect(),
+        dropped: progress.dropped,
+        paused: progress.paused,
+        pace: progress.pace,
+    }
+}

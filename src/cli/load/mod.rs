@@ -1,0 +1,412 @@
+//! `concertctl load`: flags to a run, a live view of it, the report and the exit code.
+
+mod embedded;
+mod keys;
+mod listener;
+mod output;
+mod target;
+mod view;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use self::listener::Listener;
+use self::output::{Outputs, print};
+use crate::load::scenario::json_schema;
+use crate::load::self_check::self_check;
+use crate::load::{
+    LoadError, PhaseName, Reseed, RunHandle, RunOptions, Scenario, ShardOf, Summary, Target, merge,
+    plan, scenarios, start,
+};
+
+const COULD_NOT_RUN: u8 = 1;
+const USAGE: u8 = 2;
+/// Rehearse an on-sale: drive virtual users through a scenario, judge what happened.
+///
+/// Exit codes: 0 passed, 99 a threshold was missed, 3 inconclusive, 2 usage or bad scenario,
+/// 1 could not run.
+#[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct LoadArgs {
+    /// What else there is to do.
+    #[command(subcommand)]
+    pub what: Option<LoadCommand>,
+    /// A shipped scenario's name, or the path of a scenario file
+    #[arg(default_value = crate::load::scenario::DEFAULT)]
+    pub scenario: String,
+    /// List the shipped scenarios
+    #[arg(long, help_heading = "Without a run")]
+    pub list: bool,
+    /// Print the capacity estimate and send nothing
+    #[arg(long, help_heading = "Without a run")]
+    pub plan: bool,
+    /// Print a shipped scenario, to begin a file of your own with
+    #[arg(long, value_name = "NAME", help_heading = "Without a run")]
+    pub print_scenario: Option<String>,
+    /// Print the JSON Schema of scenario files, for editors
+    #[arg(long, help_heading = "Without a run")]
+    pub scenario_schema: bool,
+    /// Print the JSON Schema of summaries (--out), for programs that read them
+    #[arg(long, help_heading = "Without a run")]
+    pub summary_schema: bool,
+    /// Prove that a stall of the server shows in the latencies; takes four seconds
+    #[arg(long, help_heading = "Without a run")]
+    pub self_check: bool,
+    /// Measure one phase alone; what comes before it happens unmeasured
+    #[arg(long, value_parser = parse_phase, value_name = "register|open|pay")]
+    pub phase: Option<PhaseName>,
+    /// Override a field of the scenario, such as admission.every=1s or thresholds.buying.p95=200ms
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Carry only this part of the users; the other parts are carried by other processes, and
+    /// `load merge` puts their summaries together
+    #[arg(long, value_name = "I/N", value_parser = parse_shard, requires = "target")]
+    pub shard: Option<ShardOf>,
+    /// Serve the run's metrics, progress and commands here; commands need the operations token
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics_addr: Option<SocketAddr>,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// The ticketing API of a running server; of several servers of one service all of them, with
+    /// commas between; left out: an embedded one is started and seeded
+    #[arg(
+        long,
+        value_name = "URL,…",
+        requires = "ops_url",
+        value_delimiter = ',',
+        help_heading = "Target"
+    )]
+    pub target: Vec<String>,
+    /// The operations listener of that server, or of any one of them
+    #[arg(long, value_name = "URL", requires = "target", help_heading = "Target")]
+    pub ops_url: Option<String>,
+    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "target",
+        help_heading = "Target"
+    )]
+    pub ops_token_file: Option<PathBuf>,
+    /// Allow a target that is not on this machine
+    #[arg(long, value_name = "HOST", help_heading = "Target")]
+    pub allow_target: Vec<String>,
+    /// Replace the target's dataset by the scenario's before the run
+    #[arg(long, help_heading = "Target")]
+    pub reseed: bool,
+    /// What is shown and written in the end.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What is shown and written in the end.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Report")]
+pub struct OutputArgs {
+    /// Write the summary as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print the summary as JSON instead of the report
+    #[arg(long)]
+    pub json: bool,
+    /// Compare with an earlier run, whose summary this file holds
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// What differs from the baseline by fewer percent is the same
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub noise: u8,
+    /// Fail when something is worse than the baseline
+    #[arg(long, requires = "baseline")]
+    pub fail_on_regression: bool,
+}
+
+/// What `load` does beside rehearsing.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum LoadCommand {
+    /// Put the parts of a run together, which several processes carried with --shard
+    Merge {
+        /// Their summaries, written with --out
+        #[arg(required = true, value_name = "FILE")]
+        parts: Vec<PathBuf>,
+        /// What is shown and written.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+fn parse_shard(text: &str) -> Result<ShardOf, String> {
+    let read = || {
+        let (index, of) = text.split_once('/')?;
+        let (index, of): (usize, usize) = (index.parse().ok()?, of.parse().ok()?);
+        (1..=of).contains(&index).then_some(ShardOf {
+            index: index - 1,
+            of,
+        })
+    };
+    let shard = read().filter(|shard| shard.of <= 1_000);
+    shard.ok_or_else(|| "write which part of how many, such as 1/3".to_owned())
+}
+
+fn parse_phase(text: &str) -> Result<PhaseName, String> {
+    PhaseName::named(text).ok_or_else(|| format!("there are the phases {}", PhaseName::names()))
+}
+
+/// A message for people and the exit code that goes with it.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>) -> Failure {
+        Failure {
+            message: message.into(),
+            code: USAGE,
+        }
+    }
+
+    fn could_not(message: impl Into<String>) -> Failure {
+        Failure {
+            message: message.into(),
+            code: COULD_NOT_RUN,
+        }
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Failure {
+        Failure {
+            code: error.exit_code(),
+            message: error.to_string(),
+        }
+    }
+}
+
+/// Runs the subcommand.
+pub async fn run(args: LoadArgs) -> ExitCode {
+    match rehearse(&args).await {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            // One line, whatever the cause says.
+            let message = failure.message.replace('\n', " ");
+            let _ = writeln!(std::io::stderr(), "concertctl load: {message}");
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
+    if let Some(LoadCommand::Merge { parts, output }) = &args.what {
+        return merge_parts(parts, output);
+    }
+    if let Some(text) = without_a_run(args)? {
+        print(&text);
+        return Ok(0);
+    }
+    if args.self_check {
+        return check_self().await;
+    }
+    let scenario = scenario(args)?;
+    let outputs = Outputs::check(&args.output)?;
+    let summary = match args.target.is_empty() {
+        false => {
+            let target = target::remote(args)?;
+            let reseed = match args.reseed {
+                true => Reseed::Always,
+                false => Reseed::Never,
+            };
+            drive(args, scenario, target, reseed, false).await?
+        }
+        true => {
+            let server = embedded::start()
+                .await
+                .map_err(|error| Failure::could_not(format!("{error:#}")))?;
+            let summary = drive(args, scenario, server.target(), Reseed::WhenUnfit, true).await;
+            server.stop().await;
+            summary?
+        }
+    };
+    outputs.finish(summary)
+}
+
+fn scenario(args: &LoadArgs) -> Result<Scenario, Failure> {
+    Scenario::load(&args.scenario, &args.set).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// What is asked for and needs no run, as text.
+fn without_a_run(args: &LoadArgs) -> Result<Option<String>, Failure> {
+    if args.list {
+        let lines = scenarios()
+            .into_iter()
+            .map(|known| format!("{:<14} {}\n", known.name, known.title));
+        return Ok(Some(lines.collect()));
+    }
+    if args.scenario_schema {
+        return Ok(Some(json_schema()));
+    }
+    if args.summary_schema {
+        return Ok(Some(crate::load::summary::json_schema()));
+    }
+    if let Some(name) = &args.print_scenario {
+        let known = scenarios();
+        let found = known.iter().find(|known| known.name == name);
+        let names: Vec<&str> = known.iter().map(|known| known.name).collect();
+        let text = found.map(|known| known.text.to_owned()).ok_or_else(|| {
+            let names = names.join(", ");
+            Failure::usage(format!("--print-scenario {name}: shipped ones are {names}"))
+        })?;
+        return Ok(Some(text));
+    }
+    if args.plan {
+        return Ok(Some(plan_text(&scenario(args)?)));
+    }
+    Ok(None)
+}
+
+fn merge_parts(parts: &[PathBuf], output: &OutputArgs) -> Result<u8, Failure> {
+    let outputs = Outputs::check(output)?;
+    let read = parts.iter().map(|path| Summary::read(path));
+    let parts = read
+        .collect::<Result<Vec<Summary>, String>>()
+        .map_err(Failure::usage)?;
+    outputs.finish(merge(&parts).map_err(Failure::usage)?)
+}
+
+async fn check_self() -> Result<u8, Failure> {
+    let check = self_check().await?;
+    let faults = check.faults();
+    let millis = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1e3);
+    print(&format!(
+        "self-check  a server stood still for {}; {} of {} planned requests answered\n\
+         latency     p99 {}, max {}, from the instant each request was due\n\
+         service     p99 {}, from sending: what waiting for answers hides\n\
+         verdict     {}\n",
+        millis(check.stall),
+        check.answered,
+        check.planned,
+        millis(check.latency_p99),
+        millis(check.latency_max),
+        millis(check.service_p99),
+        if faults.is_empty() {
+            "passed: the stall shows"
+        } else {
+            "failed"
+        },
+    ));
+    match faults.is_empty() {
+        true => Ok(0),
+        false => Err(Failure::could_not(faults.join("; "))),
+    }
+}
+
+async fn drive(
+    args: &LoadArgs,
+    scenario: Scenario,
+    target: Target,
+    reseed: Reseed,
+    embedded: bool,
+) -> Result<Summary, Failure> {
+    let title = format!("{} ({})", scenario.title, scenario.name);
+    let listener = Listener::bind(args.metrics_addr).await?;
+    // Without one nobody can know it: what is open to an empty token is open to all.
+    let token = target.ops_token.clone().filter(|token| !token.is_empty());
+    let token = token.unwrap_or_else(crate::settings::new_secret);
+    let handle = start(
+        target,
+        RunOptions {
+            phase: args.phase,
+            reseed,
+            embedded,
+            shard: args.shard.unwrap_or_default(),
+            meter: args.metrics_addr.map(|_| listener.meter()),
+            ..RunOptions::new(scenario)
+        },
+    );
+    let _serving = listener.serve(&token, handle.progress.clone(), handle.control.clone());
+    let keys = match args.quiet {
+        true => None,
+        false => keys::Keys::listen(handle.control.clone()),
+    };
+    let view = view::View::new(args.quiet, &title, keys.is_some());
+    let stopping = tokio::spawn(stop_on_signal(handle.control.clone()));
+    let summary = watched(handle, view).await;
+    stopping.abort();
+    drop(keys);
+    Ok(summary?)
+}
+
+async fn watched(handle: RunHandle, mut view: view::View) -> Result<Summary, LoadError> {
+    let mut progress = handle.progress.clone();
+    let mut joining = std::pin::pin!(handle.join());
+    loop {
+        tokio::select! {
+            ended = &mut joining => {
+                view.close();
+                return ended;
+            }
+            changed = progress.changed() => match changed {
+                Ok(()) => view.show(&progress.borrow_and_update().clone()),
+                // The run is about to end: only the join is left to wait for.
+                Err(_) => {
+                    let ended = joining.await;
+                    view.close();
+                    return ended;
+                }
+            }
+        }
+    }
+}
+
+/// The first Ctrl-C or SIGTERM ends the run gracefully, a second one the process.
+async fn stop_on_signal(control: crate::load::LoadControl) {
+    wait_for_signal().await;
+    let _ = writeln!(
+        std::io::stderr(),
+        "stopping: requests under way are awaited; once more to end at once"
+    );
+    control.stop();
+    wait_for_signal().await;
+    std::process::exit(130);
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+}
+
+fn plan_text(scenario: &Scenario) -> String {
+    let lines = plan::estimate(scenario);
+    let width = lines
+        .iter()
+        .map(|line| line.quantity.chars().count())
+        .max()
+        .unwrap_or(0);
+    let rows = lines
+        .iter()
+        .map(|line| format!("{:<width$}  {}\n", line.quantity, line.value));
+    format!("{}\n\n{}", scenario.title, rows.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_run_is_written_as_which_of_how_many() {
+        assert_eq!(parse_shard("2/3"), Ok(ShardOf { index: 1, of: 3 }));
+        for wrong in ["", "1", "0/3", "4/3", "1/0", "a/b", "1/2/3", "1/1001"] {
+            assert!(parse_shard(wrong).is_err(), "{wrong}");
+        }
+    }
+}

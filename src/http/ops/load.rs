@@ -1,0 +1,69 @@
+//! A load generator's operations: metrics, where its run is, and commands that steer it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+
+use super::{BearerToken, authorize, exposition};
+use crate::api::ErrorCode;
+use crate::api::load::LoadStatus;
+use crate::http::error::{self, ApiError};
+use crate::http::{Limits, middleware};
+
+/// A run that is steered from outside.
+pub trait RunControl: Send + Sync + 'static {
+    /// Its metrics, in the Prometheus text exposition format.
+    fn metrics(&self) -> String;
+    /// Where it is.
+    fn status(&self) -> LoadStatus;
+    /// Passes a command on: `None` when there is none of that name, `false` when the run is over.
+    fn tell(&self, command: &str) -> Option<bool>;
+}
+
+type Shared = Arc<dyn RunControl>;
+
+/// `GET /metrics`, `GET /ops/v1/load`, and, with the token, `POST /ops/v1/load/{command}`.
+pub fn load_router(run: Shared, token: BearerToken) -> Router {
+    let commands = Router::new()
+        .route("/ops/v1/load/{command}", post(command))
+        .route_layer(from_fn_with_state(token, authorize));
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/ops/v1/load", get(status))
+        .merge(commands)
+        .with_state(run)
+        .fallback(error::unknown_route)
+        .method_not_allowed_fallback(error::method_not_allowed);
+    middleware::stack(router, None, Limits::default())
+}
+
+async fn metrics(State(run): State<Shared>) -> Response {
+    exposition(run.metrics())
+}
+
+async fn status(State(run): State<Shared>) -> Json<LoadStatus> {
+    Json(run.status())
+}
+
+async fn command(
+    State(run): State<Shared>,
+    Path(command): Path<String>,
+) -> Result<Response, ApiError> {
+    match run.tell(&command) {
+        Some(true) => Ok(Json(run.status()).into_response()),
+        Some(false) => {
+            let detail = "the run is over, or has more commands than it can carry out";
+            Err(ApiError::new(ErrorCode::OpsConflict, detail))
+        }
+        None => {
+            let detail = format!(
+                "there is no command {command:?}; there are pause, resume, faster, slower, next, stop"
+            );
+            Err(ApiError::new(ErrorCode::RequestMalformed, detail))
+        }
+    }
+}

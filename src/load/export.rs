@@ -1,0 +1,242 @@
+//! Everything measured as text that can be read back: histograms in HdrHistogram's V2 encoding, Base64
+//! around it, so that the parts of a run merge as exactly as if one process had measured all.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Class, Fault, Operation};
+use super::recorder::{Cell, Frame, Statuses, histogram};
+
+/// All histograms and counts of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Histograms {
+    /// The crowds beside the buyers, in order.
+    pub crowds: Vec<String>,
+    /// Requests of one operation and class each.
+    pub cells: Vec<CellText>,
+    /// Errors by kind.
+    pub faults: Vec<FaultCount>,
+    /// How late timed requests started, µs.
+    pub lag: String,
+    /// How long requests waited for a shared connection, µs.
+    pub connection_wait: String,
+    /// How far promised admissions were from the real ones, µs.
+    pub eta_error: String,
+}
+
+/// Requests of one operation and class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CellText {
+    /// 0: the buyers; then the crowds.
+    pub crowd: usize,
+    /// Which operation.
+    pub operation: Operation,
+    /// How they ended.
+    pub class: Class,
+    /// From the planned instant, µs: Base64 of HdrHistogram V2.
+    pub latency: String,
+    /// From sending, µs.
+    pub service: String,
+    /// When the first and the last ended, in seconds since the beginning.
+    pub span: Option<(f64, f64)>,
+}
+
+/// Errors of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultCount {
+    /// 0: the buyers; then the crowds.
+    pub crowd: usize,
+    /// Which operation.
+    pub operation: Operation,
+    /// Which kind.
+    pub fault: Fault,
+    /// How many.
+    pub count: u64,
+}
+
+impl Histograms {
+    /// What `frame` holds of a run that began at `begun`.
+    pub(super) fn of(frame: &Frame, crowds: &[String], begun: Instant) -> Histograms {
+        let since = |at: Instant| at.saturating_duration_since(begun).as_secs_f64();
+        let (mut cells, mut faults) = (Vec::new(), Vec::new());
+        for crowd in 0..frame.crowds() {
+            for operation in Operation::ALL.iter().copied() {
+                for class in Class::ALL.iter().copied() {
+                    let cell = frame.cell(crowd, operation, class);
+                    cells.extend(
+                        cell.filter(|it| !it.latency.is_empty())
+                            .map(|cell| CellText {
+                                crowd,
+                                operation,
+                                class,
+                                latency: encode(&cell.latency),
+                                service: encode(&cell.service),
+                                span: cell.span.map(|(first, last)| (since(first), since(last))),
+                            }),
+                    );
+                }
+                faults.extend(
+                    frame
+                        .faults(crowd, operation)
+                        .map(|(fault, count)| FaultCount {
+                            crowd,
+                            operation,
+                            fault,
+                            count,
+                        }),
+                );
+            }
+        }
+        Histograms {
+            crowds: crowds.to_vec(),
+            cells,
+            faults,
+            lag: encode(&frame.lag),
+            connection_wait: encode(&frame.connection_wait),
+            eta_error: encode(&frame.eta_error),
+        }
+    }
+
+    /// The frame that this was made of, as far as histograms and errors go, of a run that begins at
+    /// `begun`.
+    ///
+    /// # Errors
+    /// When a text is no histogram of ours, or a crowd is none of the run's.
+    pub(super) fn frame(&self, begun: Instant) -> Result<Frame, String> {
+        let mut frame = Frame::of(self.crowds.len() + 1);
+        for text in &self.cells {
+            let at = |seconds: f64| {
+                let since = Duration::try_from_secs_f64(seconds);
+                since
+                    .map(|since| begun + since)
+                    .map_err(|error| error.to_string())
+            };
+            let span = match text.span {
+                Some((first, last)) => Some((at(first)?, at(last)?)),
+                None => None,
+            };
+            let cell = Cell {
+                latency: decode(&text.latency)?,
+                service: decode(&text.service)?,
+                span,
+            };
+            let put = frame.put(text.crowd, text.operation, text.class, cell);
+            put.ok_or_else(|| format!("there is no crowd {}", text.crowd))?;
+        }
+        for fault in &self.faults {
+            let put = frame.put_fault(fault.crowd, fault.operation, fault.fault, fault.count);
+            put.ok_or_else(|| format!("there is no crowd {}", fault.crowd))?;
+        }
+        frame.lag = decode(&self.lag)?;
+        frame.connection_wait = decode(&self.connection_wait)?;
+        frame.eta_error = decode(&self.eta_error)?;
+        Ok(frame)
+    }
+}
+
+impl Statuses {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Statuses) -> Statuses {
+        Statuses {
+            success: self.success + other.success,
+            client: self.client + other.client,
+            server: self.server + other.server,
+            none: self.none + other.none,
+        }
+    }
+}
+
+fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2Serializer::new()
+        .serialize(histogram, &mut bytes)
+        .expect("a Vec takes every byte");
+    STANDARD.encode(bytes)
+}
+
+fn decode(text: &str) -> Result<Histogram<u64>, String> {
+    let bytes = STANDARD.decode(text).map_err(|error| error.to_string())?;
+    let read: Histogram<u64> = Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .map_err(|error| format!("no histogram: {error}"))?;
+    // Of the same bounds as all others here, whatever the text says.
+    let mut ours = histogram();
+    ours.add(&read)
+        .map_err(|error| format!("no histogram of ours: {error}"))?;
+    Ok(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::recorder::{BUYERS, Sample};
+    use proptest::prelude::*;
+
+    fn frame(begun: Instant, values: &[u64]) -> Frame {
+        let mut frame = Frame::of(2);
+        for (at, value) in values.iter().enumerate() {
+            let error = at % 3 == 2;
+            frame.record(&Sample {
+                crowd: at % 2,
+                operation: Operation::ALL[at % 4],
+                class: if error { Class::Error } else { Class::Ok },
+                fault: error.then_some(Fault::Timeout),
+                status: if error { 0 } else { 200 },
+                planned: begun,
+                sent: begun + Duration::from_micros(value / 2),
+                done: begun + Duration::from_micros(*value),
+            });
+        }
+        frame
+    }
+
+    proptest! {
+        #[test]
+        fn halves_that_were_written_and_read_back_merge_to_the_whole(
+            values in proptest::collection::vec(1_u64..120_000_000, 0..200), cut in 0_usize..200,
+        ) {
+            let begun = Instant::now();
+            let cut = cut.min(values.len()) / 12 * 12;
+            let crowds = ["crowd".to_owned()];
+            let whole = frame(begun, &values);
+            let mut merged = Frame::of(2);
+            for half in [&values[..cut], &values[cut..]] {
+                let text = Histograms::of(&frame(begun, half), &crowds, begun);
+                let json = serde_json::to_string(&text).unwrap();
+                let read: Histograms = serde_json::from_str(&json).unwrap();
+                merged.add(&read.frame(begun).unwrap());
+            }
+            let expected = Histograms::of(&whole, &crowds, begun);
+            let found = Histograms::of(&merged, &crowds, begun);
+            prop_assert_eq!(found.faults, expected.faults);
+            prop_assert_eq!(found.cells.len(), expected.cells.len());
+            for (found, expected) in found.cells.iter().zip(&expected.cells) {
+                prop_assert_eq!(&found.latency, &expected.latency);
+                prop_assert_eq!(&found.service, &expected.service);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text: String, bytes: Vec<u8>) {
+            let _ = decode(&text);
+            let _ = decode(&STANDARD.encode(bytes));
+        }
+    }
+
+    #[test]
+    fn a_crowd_that_is_not_there_is_an_error() {
+        let begun = Instant::now();
+        let mut text = Histograms::of(&frame(begun, &[1, 2, 3]), &["crowd".to_owned()], begun);
+        assert_eq!(text.cells[0].crowd, BUYERS);
+        text.cells[0].crowd = 9;
+        assert!(text.frame(begun).is_err());
+    }
+}

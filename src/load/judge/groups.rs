@@ -1,0 +1,183 @@
+//! Limits on requests: what a group measures, over the run or over a part of it.
+
+use hdrhistogram::Histogram;
+
+use super::{Judged, Relation, Unit};
+use crate::load::model::{Class, Operation, PhaseName};
+use crate::load::recorder::{BUYERS, Frame, histogram, span_seconds};
+use crate::load::scenario::{Group, Scenario, Time};
+
+/// What a limit of a group is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Metric {
+    Avg,
+    P50,
+    P95,
+    P99,
+    Max,
+    ErrorRate,
+    Rate,
+    Successes,
+    Requests,
+}
+
+impl Metric {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Metric::Avg => "avg",
+            Metric::P50 => "p50",
+            Metric::P95 => "p95",
+            Metric::P99 => "p99",
+            Metric::Max => "max",
+            Metric::ErrorRate => "error_rate",
+            Metric::Rate => "rate",
+            Metric::Successes => "successes",
+            Metric::Requests => "requests",
+        }
+    }
+
+    const fn unit(self) -> Unit {
+        match self {
+            Metric::ErrorRate => Unit::Share,
+            Metric::Rate => Unit::PerSecond,
+            Metric::Successes | Metric::Requests => Unit::Count,
+            _ => Unit::Milliseconds,
+        }
+    }
+
+    pub(super) const fn relation(self) -> Relation {
+        match self {
+            Metric::Rate | Metric::Requests => Relation::AtLeast,
+            _ => Relation::AtMost,
+        }
+    }
+}
+
+/// A group whose requests are known: whose, which, and what is asked of them.
+#[derive(Clone, Debug)]
+pub(super) struct Resolved<'s> {
+    pub name: &'s str,
+    pub group: &'s Group,
+    crowd: usize,
+    operations: Vec<Operation>,
+}
+
+impl<'s> Resolved<'s> {
+    /// The groups of a scenario that have something to judge when `only` that phase is measured.
+    pub(super) fn all(scenario: &'s Scenario, only: Option<PhaseName>) -> Vec<Resolved<'s>> {
+        let groups = scenario.thresholds.groups.iter();
+        groups
+            .filter_map(|(name, group)| Resolved::new(scenario, name, group, only))
+            .collect()
+    }
+
+    fn new(
+        scenario: &'s Scenario,
+        name: &'s str,
+        group: &'s Group,
+        only: Option<PhaseName>,
+    ) -> Option<Resolved<'s>> {
+        let is_crowd = |name: &str| scenario.traffic.contains_key(name);
+        let mut operations = group.resolve(name, is_crowd)?;
+        let crowd = match group.crowd(name, is_crowd) {
+            // Of a phase that was not asked for there is nothing to say.
+            None => {
+                operations.retain(|it| only.is_none_or(|only| it.phase() == only));
+                BUYERS
+            }
+            Some(crowd) => {
+                let phase = scenario.traffic.get(crowd)?.phase.phase();
+                if only.is_some_and(|only| only != phase) {
+                    return None;
+                }
+                scenario.traffic.keys().position(|known| known == crowd)? + 1
+            }
+        };
+        (!operations.is_empty()).then_some(Resolved {
+            name,
+            group,
+            crowd,
+            operations,
+        })
+    }
+
+    /// Its requests in `frame`.
+    pub(super) fn requests(&self, frame: &Frame) -> Requests {
+        let count = |class| frame.count(self.crowd, &self.operations, class);
+        let ok = frame.total(self.crowd, &self.operations, Class::Ok);
+        Requests {
+            seconds: ok.as_ref().and_then(|cell| cell.span).map(span_seconds),
+            latency: ok.map_or_else(histogram, |cell| cell.latency),
+            refused: count(Class::Refused),
+            errors: count(Class::Error),
+        }
+    }
+
+    /// What it limits, in the order in which it is shown.
+    pub(super) fn limits(&self) -> Vec<(Metric, f64)> {
+        let group = self.group;
+        let millis = |time: Option<Time>| time.map(|time| time.0.as_secs_f64() * 1e3);
+        let count = |count: Option<u64>| count.map(|count| count as f64);
+        let all = [
+            (Metric::Avg, millis(group.avg)),
+            (Metric::P50, millis(group.p50)),
+            (Metric::P95, millis(group.p95)),
+            (Metric::P99, millis(group.p99)),
+            (Metric::Max, millis(group.max)),
+            (Metric::ErrorRate, group.error_rate),
+            (Metric::Rate, group.rate),
+            (Metric::Successes, count(group.successes)),
+            (Metric::Requests, count(group.requests)),
+        ];
+        let set = all.into_iter();
+        set.filter_map(|(metric, limit)| Some((metric, limit?)))
+            .collect()
+    }
+
+    pub(super) fn judged(&self, metric: Metric, limit: f64, measured: Option<f64>) -> Judged {
+        let name = format!("{}.{}", self.name, metric.as_str());
+        Judged::new(name, metric.unit(), metric.relation(), limit, measured)
+    }
+}
+
+/// Requests of a group.
+#[derive(Clone, Debug)]
+pub(super) struct Requests {
+    /// Of the successes, µs.
+    pub latency: Histogram<u64>,
+    pub refused: u64,
+    pub errors: u64,
+    /// From the first success to the last.
+    pub seconds: Option<f64>,
+}
+
+impl Requests {
+    pub(super) fn none() -> Requests {
+        Requests {
+            latency: histogram(),
+            refused: 0,
+            errors: 0,
+            seconds: None,
+        }
+    }
+
+    /// What they come to; `None` without anything that it could be made of.
+    pub(super) fn measure(&self, metric: Metric) -> Option<f64> {
+        let ok = self.latency.len();
+        let all = ok + self.refused + self.errors;
+        let some = |value: f64| (ok > 0).then_some(value / 1e3);
+        let at = |quantile: f64| some(self.latency.value_at_quantile(quantile) as f64);
+        match metric {
+            Metric::Avg => some(self.latency.mean()),
+            Metric::P50 => at(0.5),
+            Metric::P95 => at(0.95),
+            Metric::P99 => at(0.99),
+            Metric::Max => at(1.0),
+            Metric::ErrorRate => (all > 0).then(|| self.errors as f64 / all as f64),
+            // Over less than a second, per second all the same.
+            Metric::Rate => self.seconds.map(|seconds| ok as f64 / seconds.max(1.0)),
+            Metric::Successes => (all > 0).then_some(ok as f64),
+            Metric::Requests => (all > 0).then_some(all as f64),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Limits that are watched while the run is under way: in every window of some seconds, and those
+//! whose breach ends the run.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::groups::{Metric, Requests, Resolved};
+use super::{Judged, Outcome, Relation};
+use crate::load::recorder::Frame;
+
+/// A group that is watched second by second.
+pub(in crate::load) struct Watch<'s> {
+    group: Resolved<'s>,
+    /// Seconds of a window; `None`: the limits are over the whole run.
+    window: Option<usize>,
+    slots: VecDeque<Requests>,
+    sum: Requests,
+    limits: Vec<Watched>,
+}
+
+struct Watched {
+    metric: Metric,
+    limit: f64,
+    /// The worst window, and when it ended.
+    worst: Option<(f64, f64)>,
+    missed_since: Option<Instant>,
+}
+
+/// The groups of a scenario that are watched.
+#[derive(Default)]
+pub(in crate::load) struct Watches<'s>(Vec<Watch<'s>>);
+
+impl<'s> Watches<'s> {
+    pub(in crate::load) fn new(
+        scenario: &'s crate::load::Scenario,
+        only: Option<crate::load::PhaseName>,
+    ) -> Watches<'s> {
+        let groups = Resolved::all(scenario, only).into_iter();
+        let watched = groups.filter(|it| it.group.window.is_some() || it.group.abort.is_some());
+        Watches(watched.map(Watch::new).collect())
+    }
+
+    /// Takes the requests of one more second, the run being `at` seconds old; the limit that ends the
+    /// run, if one does.
+    pub(in crate::load) fn second(
+        &mut self,
+        second: &Frame,
+        sum: &Frame,
+        at: f64,
+        now: Instant,
+    ) -> Option<String> {
+        let watches = self.0.iter_mut();
+        watches
+            .filter_map(|watch| watch.second(second, sum, at, now))
+            .next()
+    }
+
+    /// The windowed limits, judged.
+    pub(super) fn judged(&self) -> impl Iterator<Item = Judged> + '_ {
+        self.0.iter().flat_map(Watch::judged)
+    }
+}
+
+impl<'s> Watch<'s> {
+    fn new(group: Resolved<'s>) -> Watch<'s> {
+        let limits = group.limits().into_iter();
+        let seconds = |window: Duration| usize::try_from(window.as_secs()).unwrap_or(1).max(1);
+        Watch {
+            window: group.group.window.map(|window| seconds(window.0)),
+            slots: VecDeque::new(),
+            sum: Requests::none(),
+            limits: limits
+                .map(|(metric, limit)| Watched {
+                    metric,
+                    limit,
+                    worst: None,
+                    missed_since: None,
+                })
+                .collect(),
+            group,
+        }
+    }
+
+    fn second(&mut self, second: &Frame, sum: &Frame, at: f64, now: Instant) -> Option<String> {
+        match self.window {
+            Some(seconds) => {
+                self.slide(self.group.requests(second), seconds);
+                if self.slots.len() < seconds {
+                    return None;
+                }
+            }
+            None => self.sum = self.group.requests(sum),
+        }
+        let patience = self.group.group.abort.map(|abort| abort.0);
+        let mut ends = None;
+        for limit in &mut self.limits {
+            let measured = self.sum.measure(limit.metric);
+            if self.window.is_some() {
+                limit.take(measured, at);
+            }
+            let judged = self.group.judged(limit.metric, limit.limit, measured);
+            if judged.outcome != Outcome::Missed || judged.relation == Relation::AtLeast {
+                limit.missed_since = None;
+                continue;
+            }
+            let since = *limit.missed_since.get_or_insert(now);
+            if patience.is_some_and(|patience| now.duration_since(since) >= patience) {
+                ends = ends.or(Some(judged.name));
+            }
+        }
+        ends
+    }
+
+    fn slide(&mut self, newest: Requests, seconds: usize) {
+        let same_bounds = "all histograms here have the same bounds";
+        self.sum.latency.add(&newest.latency).expect(same_bounds);
+        self.sum.refused += newest.refused;
+        self.sum.errors += newest.errors;
+        self.slots.push_back(newest);
+        if self.slots.len() <= seconds {
+            return;
+        }
+        if let Some(oldest) = self.slots.pop_front() {
+            let was_added = "what is taken out was put in";
+            self.sum.latency.subtract(&oldest.latency).expect(was_added);
+            self.sum.refused -= oldest.refused;
+            self.sum.errors -= oldest.errors;
+        }
+    }
+
+    fn judged(&self) -> Vec<Judged> {
+        let Some(window) = self.window else {
+            return Vec::new();
+        };
+        // A run shorter than the window is judged by what there is.
+        let short = self.slots.len() < window;
+        let limits = self.limits.iter();
+        limits
+            .map(|limit| {
+                let worst = match short {
+                    true => self.sum.measure(limit.metric).map(|value| (value, 0.0)),
+                    false => limit.worst,
+                };
+                let measured = worst.map(|(value, _)| value);
+                Judged {
+                    window: Some(window as u64),
+                    worst_at: worst.filter(|_| !short).map(|(_, at)| at),
+                    ..self.group.judged(limit.metric, limit.limit, measured)
+                }
+            })
+            .collect()
+    }
+}
+
+impl Watched {
+    fn take(&mut self, measured: Option<f64>, at: f64) {
+        let Some(measured) = measured else { return };
+        if self.worst.is_none_or(|(worst, _)| measured > worst) {
+            self.worst = Some((measured, at));
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Parts of a run, carried by several processes, put together: as exactly as their histograms, which
+//! merge without loss. What cannot be made exact from parts is the worst of them, and said so here:
+//! percentiles of one second, and limits over windows.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::export::Histograms;
+use super::judge::{self, Ending, Evidence, Judged, Relation, Watches, Worth};
+use super::plan;
+use super::recorder::Frame;
+use super::summary::{self, AuditsDuring, Fairness, Mark, Second, Summary, Timeline};
+use crate::api::ops::LookupAnswer;
+
+/// The whole of `parts`.
+///
+/// # Errors
+/// When they are not the parts of one run, or one is missing or there twice; in one line.
+pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
+    let first = parts.first().ok_or("there is nothing to merge")?;
+    let shards = check(parts, first)?;
+    let starts = starts(parts)?;
+    let begun = Instant::now();
+    let mut frame = Frame::of(first.histograms.crowds.len() + 1);
+    for (part, start) in parts.iter().zip(&starts) {
+        let at = begun + Duration::from_secs_f64(*start);
+        frame.add(&part.histograms.frame(at)?);
+        frame.statuses = frame.statuses.plus(part.statuses);
+        frame.inversions += part.fairness.inversions;
+        frame.order_checks += part.fairness.checks;
+    }
+    for (crowd, dropped) in parts.iter().flat_map(|part| &part.dropped) {
+        let named = first
+            .histograms
+            .crowds
+            .iter()
+            .position(|known| known == crowd);
+        frame.dropped[named.map_or(0, |at| at + 1)] += dropped;
+    }
+    let mut whole = latest(parts, &starts).clone();
+    whole.shards = shards;
+    put_together(&mut whole, parts, &starts);
+    let crowds = first.histograms.crowds.clone();
+    whole.operations = summary::operations(&frame, &crowds);
+    whole.statuses = frame.statuses;
+    whole.fairness = Fairness::of(&frame);
+    whole.estimate = plan::beside(&whole.settings, &frame, whole.audit.as_ref());
+    whole.histograms = Histograms::of(&frame, &crowds, begun);
+    judge_again(&mut whole, parts, &frame);
+    Ok(whole)
+}
+
+/// Whether they are all parts of one run; their names, in order.
+fn check(parts: &[Summary], first: &Summary) -> Result<Vec<String>, String> {
+    for part in parts {
+        let same = part.scenario == first.scenario
+            && part.settings == first.settings
+            && part.phase == first.phase
+            && part.dataset == first.dataset
+            && part.histograms.crowds == first.histograms.crowds;
+        if !same {
+            return Err(format!(
+                "these are parts of different runs: {} and {} differ in scenario, settings, phase or dataset",
+                name(first),
+                name(part)
+            ));
+        }
+    }
+    let of = |text: &str| -> Option<(usize, usize)> {
+        let (index, of) = text.split_once('/')?;
+        Some((index.parse().ok()?, of.parse().ok()?))
+    };
+    let mut seen = BTreeMap::new();
+    let mut wanted = 0;
+    for shard in parts.iter().flat_map(|part| &part.shards) {
+        let (index, count) = of(shard).ok_or_else(|| format!("`{shard}` is no part of a run"))?;
+        wanted = wanted.max(count);
+        if seen.insert(index, count).is_some() {
+            return Err(format!("the part {shard} is there twice"));
+        }
+    }
+    if parts.iter().any(|part| part.shards.is_empty()) {
+        return Err("one of them is a whole run, not a part made with --shard".to_owned());
+    }
+    if seen.values().any(|count| *count != wanted) {
+        return Err("they are parts of runs that were divided differently".to_owned());
+    }
+    if let Some(missing) = (1..=wanted).find(|index| !seen.contains_key(index)) {
+        return Err(format!("the part {missing}/{wanted} is missing"));
+    }
+    Ok(seen
+        .iter()
+        .map(|(index, of)| format!("{index}/{of}"))
+        .collect())
+}
+
+fn name(part: &Summary) -> String {
+    format!("{} {}", part.scenario, part.shards.join(","))
+}
+
+/// When each began, in seconds since the first did.
+fn starts(parts: &[Summary]) -> Result<Vec<f64>, String> {
+    let at = |part: &Summary| -> Result<f64, String> {
+        let at: jiff::Timestamp = part
+            .started_at
+            .parse()
+            .map_err(|error| format!("{}: {error}", name(part)))?;
+        Ok(at.as_millisecond() as f64 / 1e3)
+    };
+    let all = parts.iter().map(at).collect::<Result<Vec<f64>, String>>()?;
+    let first = all.iter().copied().fold(f64::INFINITY, f64::min);
+    // Parts of one run begin within minutes; a clock that is off must not make an hour of nothing.
+    Ok(all.iter().map(|at| (at - first).min(3_600.0)).collect())
+}
+
+/// The one that ended last: its audit saw everything.
+fn latest<'a>(parts: &'a [Summary], starts: &[f64]) -> &'a Summary {
+    let ends = parts.iter().zip(starts);
+    let ends = ends.map(|(part, start)| (part, start + part.elapsed_seconds));
+    ends.max_by(|(_, one), (_, other)| one.total_cmp(other))
+        .map_or(&parts[0], |(part, _)| part)
+}
+
+fn put_together(whole: &mut Summary, parts: &[Summary], starts: &[f64]) {
+    let started = parts.iter().map(|part| &part.started_at).min();
+    whole.started_at = started.cloned().unwrap_or_default();
+    let ends = parts.iter().zip(starts);
+    let ends = ends.map(|(part, start)| start + part.elapsed_seconds);
+    whole.elapsed_seconds = ends.fold(0.0, f64::max);
+    whole.ending = parts
+        .iter()
+        .map(|part| part.ending)
+        .max_by_key(|it| severity(*it))
+        .unwrap_or(whole.ending);
+    whole.eased = parts.iter().any(|part| part.eased);
+    whole.users = sum(parts.iter().map(|part| &part.users));
+    whole.dropped = sum(parts.iter().map(|part| &part.dropped));
+    whole.lookup = lookups(parts);
+    whole.audits = AuditsDuring {
+        count: parts.iter().map(|part| part.audits.count).sum(),
+        worst: parts
+            .iter()
+            .map(|part| part.audits.worst)
+            .max()
+            .unwrap_or(0),
+    };
+    whole.timeline = timeline(parts, starts);
+    whole.marks = marks(parts, starts);
+    generator(whole, parts);
+}
+
+/// The worse ending of the two is that of the whole.
+fn severity(ending: Ending) -> u8 {
+    match ending {
+        Ending::Complete => 0,
+        Ending::Stopped => 1,
+        Ending::TimeOver => 2,
+        Ending::Aborted => 3,
+        Ending::ServerLost => 4,
+    }
+}
+
+fn sum<'a>(maps: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> BTreeMap<String, u64> {
+    let mut sum = BTreeMap::new();
+    for (name, count) in maps.flatten() {
+        *sum.entry(name.clone()).or_default() += count;
+    }
+    sum
+}
+
+fn lookups(parts: &[Summary]) -> Option<LookupAnswer> {
+    let mut sum = LookupAnswer::default();
+    for part in parts {
+        let lookup = part.lookup.as_ref()?;
+        sum.checked += lookup.checked;
+        sum.missing += lookup.missing;
+        sum.examples.extend(lookup.examples.iter().cloned());
+    }
+    sum.examples.truncate(10);
+    Some(sum)
+}
+
+fn timeline(parts: &[Summary], starts: &[f64]) -> Timeline {
+    let intervals = parts.iter().map(|part| part.timeline.interval);
+    let interval = intervals.fold(1.0, f64::max);
+    let mut bins: BTreeMap<u64, Second> = BTreeMap::new();
+    for (part, start) in parts.iter().zip(starts) {
+        let share = part.timeline.interval.max(1.0) / interval;
+        // What a part has in a bin, before it is added to what the others have.
+        let mut own: BTreeMap<u64, Second> = BTreeMap::new();
+        for point in &part.timeline.points {
+            let second = start + point.second;
+            let bin = (second / interval).ceil().max(0.0) as u64;
+            let into = own.entry(bin).or_default();
+            into.tps += share * point.tps;
+            into.ok += share * point.ok;
+            into.refused += share * point.refused;
+            into.errors += share * point.errors;
+            worst(into, point);
+            state(into, point);
+        }
+        for (bin, second) in own {
+            let into = bins.entry(bin).or_default();
+            into.second = bin as f64 * interval;
+            into.tps += second.tps;
+            into.ok += second.ok;
+            into.refused += second.refused;
+            into.errors += second.errors;
+            worst(into, &second);
+            into.waiting = into.waiting.max(second.waiting);
+            into.admitted_mark = into.admitted_mark.max(second.admitted_mark);
+            into.held += second.held;
+            into.sold += second.sold;
+            into.users = sum([&into.users, &second.users].into_iter());
+        }
+    }
+    Timeline {
+        interval,
+        points: bins.into_values().collect(),
+    }
+}
+
+fn worst(into: &mut Second, of: &Second) {
+    let worse = |one: Option<f64>, other: Option<f64>| match (one, other) {
+        (Some(one), Some(other)) => Some(one.max(other)),
+        (one, other) => one.or(other),
+    };
+    into.p50 = worse(into.p50, of.p50);
+    into.p95 = worse(into.p95, of.p95);
+    into.p99 = worse(into.p99, of.p99);
+    into.queue_p95 = worse(into.queue_p95, of.queue_p95);
+}
+
+/// What is true at an instant: the last word of a bin holds.
+fn state(into: &mut Second, of: &Second) {
+    into.waiting = of.waiting;
+    into.admitted_mark = of.admitted_mark;
+    into.held = of.held;
+    into.sold = of.sold;
+    into.users.clone_from(&of.users);
+}
+
+fn marks(parts: &[Summary], starts: &[f64]) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = Vec::new();
+    for (part, start) in parts.iter().zip(starts) {
+        marks.extend(part.marks.iter().map(|mark| Mark {
+            second: start + mark.second,
+            text: format!("{}: {}", part.shards.join(","), mark.text),
+            ..mark.clone()
+        }));
+    }
+    marks.sort_by(|one, other| one.second.total_cmp(&other.second));
+    marks
+}
+
+fn generator(whole: &mut Summary, parts: &[Summary]) {
+    let of = |count: fn(&summary::GeneratorSummary) -> usize| {
+        parts
+            .iter()
+            .map(|part| count(&part.generator))
+            .sum::<usize>()
+    };
+    let generator = &mut whole.generator;
+    generator.workers = of(|it| it.workers);
+    generator.connections = of(|it| it.connections);
+    generator.wanted = of(|it| it.wanted);
+    generator.memory = parts.iter().filter_map(|part| part.generator.memory).max();
+    let busiest = parts.iter().filter_map(|part| part.generator.busiest);
+    generator.busiest = busiest.max_by(|one, other| one.running.total_cmp(&other.running));
+    let limited = parts.iter().flat_map(|part| {
+        let shard = part.shards.join(",");
+        let reasons = part.generator.limited.iter();
+        reasons.map(move |reason| format!("{shard}: {reason}"))
+    });
+    generator.limited = limited.collect();
+}
+
+fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
+    let generator = &mut whole.generator;
+    generator.measure(frame);
+    let finished = |state: &str| {
+        let known = super::model::UserState::named(state);
+        known.is_some_and(super::model::UserState::is_finished)
+    };
+    let unfinished = whole.users.iter().filter(|(state, _)| !finished(state));
+    let unfinished = unfinished.map(|(_, count)| count).sum();
+    let evidence = Evidence {
+        frame,
+        only: whole.phase,
+        audit: whole.audit.as_ref(),
+        worst_audit: whole.audits.worst,
+        lookup: whole.lookup.as_ref(),
+        unfinished,
+        ending: whole.ending,
+    };
+    let none = Watches::default();
+    let mut judged = judge::thresholds(&whole.settings, &evidence, &none);
+    judged.extend(windowed(parts));
+    let worth = Worth {
+        limited: &whole.generator.limited,
+        eased: whole.eased,
+    };
+    let (verdict, reasons) = judge::verdict(&judged, whole.ending, unfinished, worth);
+    (whole.thresholds, whole.verdict, whole.reasons) = (judged, verdict, reasons);
+}
+
+/// Limits over windows: the worst that a part saw.
+fn windowed(parts: &[Summary]) -> Vec<Judged> {
+    let mut worst: Vec<Judged> = Vec::new();
+    let all = parts.iter().flat_map(|part| &part.thresholds);
+    for judged in all.filter(|judged| judged.window.is_some()) {
+        let same = |known: &&mut Judged| known.name == judged.name;
+        match worst.iter_mut().find(same) {
+            None => worst.push(judged.clone()),
+            Some(known) => {
+                let further = match judged.relation {
+                    Relation::AtLeast => judged.measured < known.measured,
+                    _ => judged.measured > known.measured,
+                };
+                if further {
+                    *known = judged.clone();
+                }
+            }
+        }
+    }
+    worst
+}

@@ -1,0 +1,102 @@
+//! Numbers, times and limits as reports write them.
+
+use crate::load::judge::{Judged, Unit};
+use crate::load::plan::number;
+use crate::load::summary::Summary;
+
+/// The same as [`millis`] for a column that is in ms anyway, in at most six characters.
+pub(super) fn bare_millis(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => number(value),
+        value if value >= 1.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+/// Milliseconds with as many digits as say something.
+pub(super) fn millis(value: f64) -> String {
+    match value {
+        value if value >= 60_000.0 => format!("{} s", trimmed(value / 1e3)),
+        value if value >= 100.0 => format!("{value:.0} ms"),
+        value if value >= 1.0 => format!("{value:.1} ms"),
+        value => format!("{} µs", trimmed(value * 1e3)),
+    }
+}
+
+pub(super) fn trimmed(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A difference: 1 µs is the least that a histogram holds, and stands for none.
+pub(super) fn gap(value: f64) -> String {
+    if value <= 0.001 {
+        "0".to_owned()
+    } else {
+        millis(value)
+    }
+}
+
+/// A number of a threshold, in its unit.
+pub(super) fn value(judged: &Judged, value: f64) -> String {
+    match judged.unit {
+        Unit::Milliseconds => millis(value),
+        Unit::Share => format!("{} %", trimmed(value * 100.0)),
+        Unit::PerSecond => format!("{}/s", number(value)),
+        Unit::Count => number(value),
+    }
+}
+
+/// A threshold's name, with the window it holds in.
+pub(super) fn name(judged: &Judged) -> String {
+    match judged.window {
+        None => judged.name.clone(),
+        Some(seconds) => format!("{} in any {seconds} s", judged.name),
+    }
+}
+
+/// How many connections there were, and why not more.
+pub(super) fn connections(summary: &Summary) -> String {
+    let generator = &summary.generator;
+    let count = number(generator.connections as f64);
+    if generator.connections >= generator.wanted {
+        return format!("{count} connections");
+    }
+    let wanted = number(generator.wanted as f64);
+    let why = match (summary.settings.http.connections, generator.file_limit) {
+        (Some(_), _) => "as the scenario says".to_owned(),
+        (None, Some(limit)) => format!("files {}", number(limit as f64)),
+        (None, None) => "no more files".to_owned(),
+    };
+    format!("{count} connections shared by {wanted} users ({why})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_times_fit_their_column() {
+        for (value, text) in [
+            (0.25, "0.25"),
+            (1.26, "1.3"),
+            (99.94, "99.9"),
+            (119_999.0, "119,999"),
+        ] {
+            assert_eq!(bare_millis(value), text);
+        }
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (value, text) in [
+            (0.001, "1 µs"),
+            (0.25, "250 µs"),
+            (1.26, "1.3 ms"),
+            (500.0, "500 ms"),
+            (90_500.0, "90.5 s"),
+        ] {
+            assert_eq!(millis(value), text);
+        }
+    }
+}

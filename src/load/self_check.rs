@@ -1,0 +1,176 @@
+//! Whether our own clock is honest: a server that stands still for a known time, and the question
+//! whether everybody who had to wait because of it is seen to have waited.
+//!
+//! One connection and 500 arrivals a second: during the stall one request is under way, the others
+//! wait for their turn. Counted from sending, one request of 2,000 was slow. Counted from when each was
+//! due, as here, a quarter of them were (Gil Tene, "How NOT to Measure Latency", on coordinated
+//! omission).
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::bare::bare;
+use super::model::{Class, Operation};
+use super::{LoadError, RunOptions, Scenario};
+
+/// How long the server stands still.
+const STALL: Duration = Duration::from_secs(1);
+/// When it begins to.
+const AFTER: Duration = Duration::from_millis(1_500);
+const RATE: u32 = 500;
+const SECONDS: u32 = 4;
+
+const SCENARIO: &str = "\
+title: Self-check
+dataset: none
+users: 0
+admission: { batch: 1, every: 1s }
+http: { connections: 1 }
+generator: { workers: 1 }
+limits: { duration: 30s }
+traffic:
+  arrivals:
+    executor: open
+    users: 2000
+    arrival: { shape: constant, rate: 500 }
+    lasts: 4s
+    journeys: [{ steps: [{ call: concerts }] }]
+";
+
+/// What the check found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SelfCheck {
+    /// How long the server stood still.
+    pub stall: Duration,
+    /// Arrivals that were planned.
+    pub planned: u64,
+    /// Requests that were answered.
+    pub answered: u64,
+    /// 99 % within this, from the instant each was due.
+    pub latency_p99: Duration,
+    /// The longest.
+    pub latency_max: Duration,
+    /// 99 % within this, from sending: what a tool shows that waits for answers before it goes on.
+    pub service_p99: Duration,
+}
+
+impl SelfCheck {
+    /// What is wrong with the clock; nothing, if it is honest.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.answered != self.planned {
+            let (answered, planned) = (self.answered, self.planned);
+            faults.push(format!(
+                "{answered} of {planned} planned requests were answered"
+            ));
+        }
+        // 25 % of the arrivals fall into the stall, evenly: 1 % of all wait 96 % of it, or longer.
+        if self.latency_p99 < self.stall.mul_f64(0.9) {
+            faults.push(format!(
+                "the server stood still for {:?}, and p99 shows {:?}: those who had to wait are not seen",
+                self.stall, self.latency_p99
+            ));
+        }
+        if self.latency_max > self.stall * 10 {
+            faults.push(format!(
+                "the longest wait is {:?}, the machine is too busy to tell",
+                self.latency_max
+            ));
+        }
+        faults
+    }
+}
+
+/// Carries the check out; takes four seconds.
+///
+/// # Errors
+/// When it cannot be carried out at all.
+pub async fn self_check() -> Result<SelfCheck, LoadError> {
+    let could_not = |error: std::io::Error| LoadError::Generator(error.to_string());
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(could_not)?;
+    let url = format!("http://{}", listener.local_addr().map_err(could_not)?);
+    let server = AbortOnDropHandle::new(tokio::spawn(serve(listener)));
+    let scenario = Scenario::parse("self-check", SCENARIO, &[]);
+    let scenario = scenario.map_err(|error| LoadError::Generator(error.to_string()))?;
+    let measured = bare(&url, &RunOptions::new(scenario)).await?;
+    drop(server);
+    let cell = measured.frame.cell(1, Operation::Concerts, Class::Ok);
+    let at = |of: fn(&super::recorder::Cell) -> u64| Duration::from_micros(cell.map_or(0, of));
+    Ok(SelfCheck {
+        stall: STALL,
+        planned: u64::from(RATE * SECONDS),
+        answered: cell.map_or(0, |cell| cell.latency.len()),
+        latency_p99: at(|cell| cell.latency.value_at_quantile(0.99)),
+        latency_max: at(|cell| cell.latency.max()),
+        service_p99: at(|cell| cell.service.value_at_quantile(0.99)),
+    })
+}
+
+/// Answers every request alike, but for the time in which it stands still.
+async fn serve(listener: TcpListener) {
+    // The clock of the stall begins with the first connection.
+    let mut begun: Option<Instant> = None;
+    let mut connections = Vec::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let begun = *begun.get_or_insert_with(Instant::now);
+        connections.push(AbortOnDropHandle::new(tokio::spawn(answer(stream, begun))));
+    }
+}
+
+async fn answer(mut stream: TcpStream, begun: Instant) {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    let _ = stream.set_nodelay(true);
+    let mut read = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => read.extend_from_slice(&buffer[..length]),
+        }
+        while let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+            read.drain(..end + 4);
+            let passed = begun.elapsed();
+            if (AFTER..AFTER + STALL).contains(&passed) {
+                tokio::time::sleep(AFTER + STALL - passed).await;
+            }
+            if stream.write_all(ANSWER).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HONEST: SelfCheck = SelfCheck {
+        stall: STALL,
+        planned: 2_000,
+        answered: 2_000,
+        latency_p99: Duration::from_millis(960),
+        latency_max: Duration::from_millis(1_001),
+        service_p99: Duration::from_millis(1),
+    };
+
+    #[test]
+    fn a_clock_that_counts_from_sending_does_not_pass() {
+        assert!(HONEST.faults().is_empty());
+        let uncorrected = SelfCheck {
+            latency_p99: HONEST.service_p99,
+            ..HONEST
+        };
+        let faults = uncorrected.faults();
+        assert!(faults[0].contains("not seen"), "{faults:?}");
+        let lazy = SelfCheck {
+            answered: 1_500,
+            ..HONEST
+        };
+        assert!(lazy.faults()[0].contains("1500 of 2000"));
+    }
+}

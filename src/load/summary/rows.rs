@@ -1,0 +1,98 @@
+//! What was measured of each operation.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Latency;
+use crate::load::model::{Class, Operation, PhaseName};
+use crate::load::recorder::{Cell, Frame, span_seconds};
+
+/// Requests of one operation in one phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationSummary {
+    /// Whose: a crowd's; absent for the buyers.
+    pub traffic: Option<String>,
+    /// Which operation.
+    pub operation: Operation,
+    /// The phase it belongs to.
+    pub phase: PhaseName,
+    /// Requests that ended.
+    pub count: u64,
+    /// Of those, per second from the first to the last.
+    pub rate: f64,
+    /// Successes.
+    pub ok: u64,
+    /// Intended refusals.
+    pub refused: u64,
+    /// Errors.
+    pub errors: u64,
+    /// Errors by kind.
+    pub faults: BTreeMap<String, u64>,
+    /// Successes, from the planned instant; absent without one.
+    pub latency: Option<Latency>,
+    /// Successes, from sending.
+    pub service: Option<Latency>,
+    /// Intended refusals, from the planned instant.
+    pub refusal_latency: Option<Latency>,
+    /// Errors, from the planned instant.
+    pub error_latency: Option<Latency>,
+}
+
+/// Everything measured, row by row, for the operations that ran: the buyers first, then each crowd.
+pub(in crate::load) fn operations(frame: &Frame, crowds: &[String]) -> Vec<OperationSummary> {
+    let whose = (0..frame.crowds()).map(|crowd| (crowd, crowds.get(crowd.wrapping_sub(1))));
+    let mut order: Vec<Operation> = Operation::ALL.to_vec();
+    order.sort_by_key(|operation| operation.phase());
+    let mut rows = Vec::new();
+    for (crowd, name) in whose {
+        let of = |operation: &Operation| row(frame, crowd, name, *operation);
+        rows.extend(order.iter().filter_map(of));
+    }
+    rows
+}
+
+fn row(
+    frame: &Frame,
+    crowd: usize,
+    name: Option<&String>,
+    operation: Operation,
+) -> Option<OperationSummary> {
+    let cell = |class| {
+        let cell = frame.cell(crowd, operation, class);
+        cell.filter(|cell| !cell.latency.is_empty())
+    };
+    let count = |class| cell(class).map_or(0, |cell| cell.latency.len());
+    let (ok, refused, errors) = (count(Class::Ok), count(Class::Refused), count(Class::Error));
+    if ok + refused + errors == 0 {
+        return None;
+    }
+    let rates = Class::ALL.iter().filter_map(|class| cell(*class).map(rate));
+    let latency = |class| cell(class).map(|cell: &Cell| Latency::of(&cell.latency));
+    let faults = frame.faults(crowd, operation);
+    Some(OperationSummary {
+        traffic: name.cloned(),
+        operation,
+        phase: operation.phase(),
+        count: ok + refused + errors,
+        rate: rates.sum(),
+        ok,
+        refused,
+        errors,
+        faults: faults
+            .map(|(fault, count)| (fault.to_string(), count))
+            .collect(),
+        latency: latency(Class::Ok),
+        service: cell(Class::Ok).map(|cell| Latency::of(&cell.service)),
+        refusal_latency: latency(Class::Refused),
+        error_latency: latency(Class::Error),
+    })
+}
+
+/// Requests per second from the first to the last; over less than a second, per second all the same.
+fn rate(cell: &Cell) -> f64 {
+    let seconds = cell.span.map_or(0.0, span_seconds);
+    cell.latency.len() as f64 / seconds.max(1.0)
+}

@@ -1,0 +1,227 @@
+//! The run over time, in a bounded number of points.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::ops::QueueState;
+use crate::load::model::{Class, Operation, UserState};
+use crate::load::recorder::{BUYERS, Cell, Frame};
+
+/// Points that are kept; a longer run has longer intervals.
+const POINTS: usize = 1_200;
+/// Marks that are kept.
+const MARKS: usize = 1_000;
+
+/// The run over time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timeline {
+    /// Seconds that a point stands for.
+    pub interval: f64,
+    /// In order.
+    pub points: Vec<Second>,
+}
+
+/// An interval of the run, a second mostly. Numbers a second are its average, latencies are those of
+/// its worst second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Second {
+    /// When it ended, since the first registration.
+    pub second: f64,
+    /// Requests that ended, per second.
+    pub tps: f64,
+    /// Of those, successes.
+    pub ok: f64,
+    /// Of those, intended refusals.
+    pub refused: f64,
+    /// Of those, errors.
+    pub errors: f64,
+    /// Latency of successes outside the queue, from the planned instant, ms; absent without any.
+    pub p50: Option<f64>,
+    /// 95 % within this.
+    pub p95: Option<f64>,
+    /// 99 % within this.
+    pub p99: Option<f64>,
+    /// 95 % of the queue's calls within this.
+    pub queue_p95: Option<f64>,
+    /// Users behind the admitted mark, as the server said last.
+    pub waiting: Option<u64>,
+    /// The admitted mark.
+    pub admitted_mark: Option<u64>,
+    /// Seats that buyers hold, and have not paid.
+    pub held: u64,
+    /// Seats that buyers have paid.
+    pub sold: u64,
+    /// Users by state, those that anyone is in.
+    pub users: BTreeMap<String, u64>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Mark {
+    /// Since the first registration.
+    pub second: f64,
+    /// What kind of thing.
+    pub kind: MarkKind,
+    /// In a few words.
+    pub text: String,
+}
+
+/// What kind of thing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MarkKind {
+    /// A phase began.
+    Phase,
+    /// Somebody steered the run.
+    Control,
+    /// Something broke, or was broken on purpose.
+    Fault,
+    /// An alert, or a threshold.
+    Alert,
+}
+
+/// What stands beside the measurements of a second.
+pub(in crate::load) struct Now<'a> {
+    pub second: f64,
+    pub users: &'a [(UserState, u64)],
+    pub queue: Option<QueueState>,
+}
+
+/// The timeline as it is written.
+#[derive(Debug, Default)]
+pub(in crate::load) struct Recording {
+    pub timeline: Timeline,
+    pub marks: Vec<Mark>,
+    /// Seconds that wait to become a point.
+    pending: Vec<Second>,
+}
+
+impl Recording {
+    /// Adds what ended within the `length` seconds before now.
+    pub(in crate::load) fn second(&mut self, frame: &Frame, length: f64, now: &Now<'_>) {
+        self.pending.push(point(frame, length, now));
+        let interval = self.timeline.interval.max(1.0);
+        self.timeline.interval = interval;
+        if self.pending.len() as f64 >= interval {
+            self.finish();
+        }
+        if self.timeline.points.len() >= POINTS {
+            let pairs = self.timeline.points.chunks(2).filter_map(joined);
+            self.timeline.points = pairs.collect();
+            self.timeline.interval = 2.0 * interval;
+        }
+    }
+
+    pub(in crate::load) fn mark(&mut self, second: f64, kind: MarkKind, text: impl Into<String>) {
+        if self.marks.len() < MARKS {
+            let text = text.into();
+            self.marks.push(Mark { second, kind, text });
+        }
+    }
+
+    /// What is pending becomes a point.
+    pub(in crate::load) fn finish(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        self.timeline.points.extend(joined(&pending));
+    }
+}
+
+fn point(frame: &Frame, length: f64, now: &Now<'_>) -> Second {
+    let of = |class| -> u64 {
+        let crowds = 0..frame.crowds();
+        let counts = crowds.map(|crowd| frame.count(crowd, Operation::ALL, class));
+        counts.sum()
+    };
+    let per_second = |count: u64| count as f64 / length.max(1e-3);
+    let (ok, refused, errors) = (of(Class::Ok), of(Class::Refused), of(Class::Error));
+    let (queue, buying): (Vec<Operation>, Vec<Operation>) = Operation::ALL
+        .iter()
+        .partition(|operation| operation.is_queue());
+    let bought = frame.total(BUYERS, &buying, Class::Ok);
+    let queued = frame.total(BUYERS, &queue, Class::Ok);
+    let users = |state: UserState| {
+        let found = now.users.iter().find(|(known, _)| *known == state);
+        found.map_or(0, |(_, count)| *count)
+    };
+    Second {
+        second: now.second,
+        tps: per_second(ok + refused + errors),
+        ok: per_second(ok),
+        refused: per_second(refused),
+        errors: per_second(errors),
+        p50: quantile(bought.as_ref(), 0.5),
+        p95: quantile(bought.as_ref(), 0.95),
+        p99: quantile(bought.as_ref(), 0.99),
+        queue_p95: quantile(queued.as_ref(), 0.95),
+        waiting: now.queue.map(|queue| queue.waiting),
+        admitted_mark: now.queue.map(|queue| queue.admitted_mark),
+        held: users(UserState::Reserved) + users(UserState::Left),
+        sold: users(UserState::Paid),
+        users: super::by_name(now.users),
+    }
+}
+
+fn quantile(cell: Option<&Cell>, quantile: f64) -> Option<f64> {
+    let latency = &cell?.latency;
+    (!latency.is_empty()).then(|| latency.value_at_quantile(quantile) as f64 / 1e3)
+}
+
+/// Several points as one; `None` of none.
+fn joined(points: &[Second]) -> Option<Second> {
+    let mut last = points.last()?.clone();
+    let mean = |of: fn(&Second) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+    let worst = |of: fn(&Second) -> Option<f64>| points.iter().filter_map(of).reduce(f64::max);
+    last.tps = mean(|it| it.tps);
+    last.ok = mean(|it| it.ok);
+    last.refused = mean(|it| it.refused);
+    last.errors = mean(|it| it.errors);
+    last.p50 = worst(|it| it.p50);
+    last.p95 = worst(|it| it.p95);
+    last.p99 = worst(|it| it.p99);
+    last.queue_p95 = worst(|it| it.queue_p95);
+    Some(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_run_has_longer_intervals_and_no_more_points() {
+        let mut recording = Recording::default();
+        let frame = Frame::default();
+        for second in 1..=10_000 {
+            let now = Now {
+                second: f64::from(second),
+                users: &[],
+                queue: None,
+            };
+            recording.second(&frame, 1.0, &now);
+        }
+        recording.finish();
+        let timeline = recording.timeline;
+        assert!(timeline.points.len() <= POINTS, "{}", timeline.points.len());
+        assert_eq!(timeline.interval, 16.0);
+        assert_eq!(timeline.points.last().map(|it| it.second), Some(10_000.0));
+        assert!(
+            timeline
+                .points
+                .is_sorted_by(|one, next| one.second < next.second)
+        );
+    }
+
+    #[test]
+    fn what_was_worst_in_a_second_stays_visible_in_its_interval() {
+        let second = |tps: f64, p95: Option<f64>| Second {
+            tps,
+            p95,
+            ..Second::default()
+        };
+        let both = joined(&[second(10.0, Some(900.0)), second(30.0, None)]).unwrap();
+        assert_eq!((both.tps, both.p95), (20.0, Some(900.0)));
+        assert_eq!(joined(&[]), None);
+    }
+}

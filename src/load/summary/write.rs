@@ -1,0 +1,92 @@
+//! A summary as a file.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{SCHEMA, Summary};
+
+/// No summary is longer.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+#[derive(Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+impl Summary {
+    /// The summary as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self)
+            .expect("the summary has only text keys and finite numbers")
+    }
+
+    /// Writes the summary as JSON, whole or not at all.
+    ///
+    /// # Errors
+    /// When the directory is not there or not writable.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        write_whole(path, &(self.to_json() + "\n"))
+    }
+
+    /// Reads a summary that was written.
+    ///
+    /// # Errors
+    /// When it cannot be read, is none, or is one of another version; in one line.
+    pub fn read(path: &Path) -> Result<Summary, String> {
+        let said = |problem: String| format!("{}: {problem}", path.display());
+        let is_none = |error: serde_json::Error| said(format!("is no summary of a run: {error}"));
+        let text = std::fs::File::open(path)
+            .and_then(|file| std::io::read_to_string(file.take(MAX_BYTES)))
+            .map_err(|error| said(error.to_string()))?;
+        let version: Version = serde_json::from_str(&text).map_err(is_none)?;
+        if version.schema != SCHEMA {
+            let found = version.schema;
+            return Err(said(format!(
+                "is a summary of version {found}, this program reads version {SCHEMA}"
+            )));
+        }
+        serde_json::from_str(&text).map_err(is_none)
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of a summary.
+///
+/// # Panics
+/// Never: it is made of constant types.
+#[must_use]
+pub fn json_schema() -> String {
+    let mut schema = schemars::schema_for!(Summary);
+    schema.insert(
+        "title".to_owned(),
+        "The summary of a concertctl load run".into(),
+    );
+    let text = serde_json::to_string_pretty(&schema);
+    text.expect("a schema has text keys only") + "\n"
+}
+
+/// Writes a file whole or not at all: beside it first, then renamed.
+///
+/// # Errors
+/// When the directory is not there or not writable.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| std::io::Error::other("the path names no file"))?;
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}.part", std::process::id()));
+    let beside = path.with_file_name(beside);
+    let written = std::fs::File::create(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| std::fs::rename(&beside, path));
+    if renamed.is_err() {
+        // The error that is returned matters more than a left-over.
+        let _ = std::fs::remove_file(&beside);
+    }
+    renamed
+}

@@ -1,0 +1,176 @@
+//! How fast the users go: paused, slower or faster than the scenario says, changed while they are
+//! under way.
+//!
+//! What nobody waits for is not late: an instant that passed during a pause is due when it ends.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// The slowest and the fastest that pauses are stretched to.
+const FACTORS: (f64, f64) = (1.0 / 16.0, 16.0);
+
+/// The pace of a run.
+#[derive(Debug)]
+pub(super) struct Tempo {
+    /// Pauses are divided by this.
+    factor: AtomicU64,
+    /// Changes whenever something here does.
+    paused: watch::Sender<bool>,
+}
+
+impl Default for Tempo {
+    fn default() -> Tempo {
+        Tempo {
+            factor: AtomicU64::new(1.0_f64.to_bits()),
+            paused: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Tempo {
+    pub(super) fn factor(&self) -> f64 {
+        f64::from_bits(self.factor.load(Relaxed))
+    }
+
+    /// Makes it `times` as fast as now, within bounds; the factor that holds then.
+    pub(super) fn multiply(&self, times: f64) -> f64 {
+        let factor = (self.factor() * times).clamp(FACTORS.0, FACTORS.1);
+        self.factor.store(factor.to_bits(), Relaxed);
+        // Whoever follows a schedule computes it anew.
+        self.paused.send_modify(|_| {});
+        factor
+    }
+
+    pub(super) fn pause(&self, paused: bool) {
+        self.paused.send_replace(paused);
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Returns when it is not paused.
+    pub(super) async fn resumed(&self) {
+        // The sender is here: it does not go away meanwhile.
+        let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+    }
+
+    /// A pause of the scenario as long as it is at this pace.
+    pub(super) fn stretched(&self, pause: Duration) -> Duration {
+        let factor = self.factor();
+        if factor == 1.0 {
+            return pause;
+        }
+        pause.div_f64(factor)
+    }
+
+    /// An instant that somebody else named: put off when this goes slower, never brought forward.
+    pub(super) fn put_off(&self, planned: Instant) -> Instant {
+        let factor = self.factor();
+        if factor >= 1.0 {
+            return planned;
+        }
+        let now = Instant::now();
+        now + planned.saturating_duration_since(now).div_f64(factor)
+    }
+
+    /// How long a loop without pauses rests after a round of `took`, to be as slow as this.
+    pub(super) fn rest_after(&self, took: Duration) -> Duration {
+        let factor = self.factor();
+        if factor >= 1.0 {
+            return Duration::ZERO;
+        }
+        took.mul_f64(1.0 / factor - 1.0)
+    }
+
+    /// A schedule that goes at this pace, from now on.
+    pub(super) fn schedule(&self) -> Schedule<'_> {
+        Schedule {
+            tempo: self,
+            changes: self.paused.subscribe(),
+            anchor: (tokio::time::Instant::now(), Duration::ZERO),
+            factor: self.factor(),
+        }
+    }
+}
+
+/// Instants of a schedule, as the pace makes of them.
+pub(super) struct Schedule<'t> {
+    tempo: &'t Tempo,
+    changes: watch::Receiver<bool>,
+    /// When the schedule stood where.
+    anchor: (tokio::time::Instant, Duration),
+    factor: f64,
+}
+
+impl Schedule<'_> {
+    /// Waits until the schedule stands at `at`; the instant at which that was due.
+    pub(super) async fn reach(&mut self, at: Duration) -> Instant {
+        loop {
+            if *self.changes.borrow_and_update() {
+                self.move_anchor();
+                self.tempo.resumed().await;
+                self.anchor.0 = tokio::time::Instant::now();
+            }
+            if self.factor != self.tempo.factor() {
+                self.move_anchor();
+                self.factor = self.tempo.factor();
+            }
+            let ahead = at.saturating_sub(self.anchor.1);
+            let due = self.anchor.0 + ahead.div_f64(self.factor);
+            tokio::select! {
+                biased;
+                changed = self.changes.changed() => drop(changed),
+                () = tokio::time::sleep_until(due) => return due.into_std(),
+            }
+        }
+    }
+
+    fn move_anchor(&mut self) {
+        let now = tokio::time::Instant::now();
+        let passed = now.duration_since(self.anchor.0).mul_f64(self.factor);
+        self.anchor = (now, self.anchor.1 + passed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_stays_within_its_bounds() {
+        let tempo = Tempo::default();
+        for _ in 0..100 {
+            tempo.multiply(2.0);
+        }
+        assert_eq!(tempo.factor(), FACTORS.1);
+        for _ in 0..100 {
+            tempo.multiply(0.5);
+        }
+        assert_eq!(tempo.factor(), FACTORS.0);
+        let second = Duration::from_secs(1);
+        assert_eq!(tempo.stretched(second), Duration::from_secs(16));
+        assert_eq!(tempo.rest_after(second), Duration::from_secs(15));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_schedule_stands_still_while_paused_and_goes_on_at_the_new_pace() {
+        let tempo = Tempo::default();
+        let mut schedule = tempo.schedule();
+        let seconds = Duration::from_secs;
+        let begun = tokio::time::Instant::now();
+        schedule.reach(seconds(1)).await;
+        let (_, ()) = tokio::join!(schedule.reach(seconds(3)), async {
+            tokio::time::sleep(seconds(1)).await;
+            tempo.pause(true);
+            tokio::time::sleep(seconds(5)).await;
+            tempo.multiply(0.5);
+            tempo.pause(false);
+        });
+        // 1 s to the first, 1 s of the 2 to the second, 5 s of pause, 1 s at half the pace.
+        let took = begun.elapsed();
+        assert!(took >= seconds(9) && took < seconds(10), "{took:?}");
+    }
+}

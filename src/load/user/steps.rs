@@ -1,0 +1,216 @@
+//! Journeys that a scenario writes out step by step: abuse, mostly.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use rand::RngExt as _;
+
+use super::{Outcome, User};
+use crate::api::ops::{ChargeFact, PlaceFact, ReservationFact};
+use crate::api::ticketing::{QueueEntry, Reserved, WaitStatus};
+use crate::load::connection::{Answer, Want};
+use crate::load::model::Operation;
+use crate::load::scenario::{Step, TokenKind, Until};
+use crate::load::wire::{Call, idempotency_key};
+
+/// Polls, or seats, after which a step is given up.
+const MOST_TRIES: usize = 100_000;
+
+/// What a user of a crowd has come by on the way.
+#[derive(Debug, Default)]
+pub(super) struct Belongings {
+    token: Option<HeaderValue>,
+    reservation: Option<i64>,
+    seat: Option<i64>,
+}
+
+/// What an answer gave.
+#[derive(Default)]
+struct Gain {
+    token: Option<HeaderValue>,
+    place: Option<u64>,
+    reservation: Option<i64>,
+    /// For a poll: whether the user is in, and when to ask again.
+    queue: Option<(bool, Duration)>,
+}
+
+impl User {
+    /// Walks through the steps; none is begun after `end`.
+    pub(in crate::load) async fn walk(&mut self, steps: &[Arc<Step>], end: Option<Instant>) {
+        for step in steps {
+            for _ in 0..step.times {
+                let over = end.is_some_and(|end| Instant::now() >= end);
+                if over || self.worker.run.is_stopping() {
+                    return;
+                }
+                let planned = self.think(step.think, step.call).await;
+                if !self.take(step, planned).await && !step.go_on {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The same, the first step being due at `due`.
+    pub(in crate::load) async fn walk_from(&mut self, due: Instant, steps: &[Arc<Step>]) {
+        let Some((first, rest)) = steps.split_first() else {
+            return;
+        };
+        if self.take(first, due).await || first.go_on {
+            for _ in 1..first.times {
+                let planned = self.think(first.think, first.call).await;
+                if !self.take(first, planned).await && !first.go_on {
+                    return;
+                }
+            }
+            self.walk(rest, None).await;
+        }
+    }
+
+    /// Takes a step; whether it came out as it should.
+    async fn take(&mut self, step: &Arc<Step>, planned: Instant) -> bool {
+        self.step = Some(Arc::clone(step));
+        let mut planned = planned;
+        for _ in 0..MOST_TRIES {
+            match self.send(step, planned).await {
+                Outcome::Ok(gain) => {
+                    let queue = gain.queue;
+                    self.keep(step, gain);
+                    match (step.until, queue) {
+                        (Some(Until::Active), Some((false, pause))) => {
+                            let next = self.worker.run.tempo.put_off(Instant::now() + pause);
+                            planned = self.wait_until(next, step.call).await;
+                        }
+                        _ => return true,
+                    }
+                }
+                Outcome::Refused(_) if step.until == Some(Until::Reserved) => {
+                    self.belongings.seat = None;
+                    planned = self.think(step.think, step.call).await;
+                }
+                Outcome::Refused(_) => return true,
+                Outcome::Failed(..) | Outcome::Stopped => return false,
+            }
+        }
+        false
+    }
+
+    async fn send(&mut self, step: &Step, planned: Instant) -> Outcome<Gain> {
+        let run = Arc::clone(&self.worker.run);
+        let wished = run
+            .hall
+            .wish(run.scenario.contention.popular_share, &mut self.draws);
+        let seat = step.seat.or(self.belongings.seat).unwrap_or(wished);
+        if step.call == Operation::Reserve {
+            self.belongings.seat = Some(seat);
+        }
+        let writes = matches!(
+            step.call,
+            Operation::Reserve | Operation::Charge | Operation::Pay
+        );
+        let key = writes.then(|| idempotency_key(&mut self.ids));
+        let token = self.token(step.token);
+        let user = match step.token {
+            TokenKind::Foreign if self.id > 1 => self.id - 1,
+            TokenKind::Foreign => self.id + 1,
+            _ => self.id,
+        };
+        let reservation = self.belongings.reservation.unwrap_or(1);
+        let call = step.call;
+        let build = |wire: &crate::load::wire::Wire, rng: &mut rand::rngs::SmallRng| {
+            wire.errand(
+                &Call {
+                    operation: call,
+                    user,
+                    token: token.as_ref(),
+                    key: key.as_ref(),
+                    date: run.hall.date_of(seat),
+                    seat,
+                    reservation,
+                    amount: run.scenario.pay.charge,
+                },
+                rng,
+            )
+        };
+        let want = match step.call {
+            Operation::Register | Operation::Poll | Operation::Reserve => Want::Body,
+            _ => Want::Reason,
+        };
+        self.attempt(call, planned, want, build, |answer| gain(call, answer))
+            .await
+    }
+
+    fn token(&mut self, kind: TokenKind) -> Option<HeaderValue> {
+        let own = self.belongings.token.clone();
+        match kind {
+            TokenKind::Own | TokenKind::Foreign => own,
+            TokenKind::None => None,
+            TokenKind::Forged => {
+                let text = own.as_ref().and_then(|token| token.to_str().ok());
+                let mut bytes = text
+                    .unwrap_or("AAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAA")
+                    .to_owned()
+                    .into_bytes();
+                // A letter other than the one that is there, wherever.
+                let at = self.draws.random_range(0..bytes.len());
+                bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+                HeaderValue::from_bytes(&bytes).ok()
+            }
+        }
+    }
+
+    /// Keeps what was given, and notes what the server has to know of from now on.
+    fn keep(&mut self, step: &Step, gain: Gain) {
+        let mut facts = self.worker.facts.lock();
+        if let (Some(token), Some(place)) = (gain.token, gain.place) {
+            self.belongings.token = Some(token);
+            facts.places.push(PlaceFact {
+                place,
+                user_id: self.id,
+            });
+        }
+        if let (Some(reservation_id), Some(seat_id)) = (gain.reservation, self.belongings.seat) {
+            self.belongings.reservation = Some(reservation_id);
+            facts.reservations.push(ReservationFact {
+                reservation_id,
+                user_id: self.id,
+                seat_id,
+            });
+        }
+        match (step.call, self.belongings.reservation) {
+            (Operation::Charge, _) => facts.charges.push(ChargeFact {
+                user_id: self.id,
+                at_least: self.worker.run.scenario.pay.charge,
+            }),
+            (Operation::Pay, Some(reservation)) => facts.payments.push(reservation),
+            _ => {}
+        }
+    }
+}
+
+/// What a success of that call gives; `None` when it is not one of the API's.
+fn gain(call: Operation, answer: &Answer) -> Option<Gain> {
+    let nothing = Gain::default();
+    match call {
+        Operation::Register | Operation::Poll => {
+            let entry: QueueEntry = serde_json::from_slice(&answer.body).ok()?;
+            let pause = super::queueing::poll_pause(&entry);
+            let registers = call == Operation::Register;
+            Some(Gain {
+                token: answer.token.clone().filter(|_| registers),
+                place: registers.then_some(entry.wait_id),
+                queue: Some((entry.status != WaitStatus::Wait, pause)),
+                ..nothing
+            })
+        }
+        Operation::Reserve => {
+            let reserved: Reserved = serde_json::from_slice(&answer.body).ok()?;
+            Some(Gain {
+                reservation: Some(reserved.reservation_id),
+                ..nothing
+            })
+        }
+        _ => Some(nothing),
+    }
+}

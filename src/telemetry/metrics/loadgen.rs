@@ -1,0 +1,151 @@
+//! The load generator's instruments.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{
+    BoundCounter, BoundHistogram, Counter, Gauge, Histogram, MeterProvider as _,
+};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use parking_lot::RwLock;
+
+use super::{counter, exposition, gauge, latency, provider};
+
+/// What the load generator measures, as `/metrics` shows it. Cloning shares it.
+#[derive(Clone)]
+pub struct LoadgenMetrics(Arc<Inner>);
+
+struct Inner {
+    provider: SdkMeterProvider,
+    registry: prometheus::Registry,
+    duration: Histogram<f64>,
+    requests: Counter<u64>,
+    users: Gauge<u64>,
+    bound: RwLock<HashMap<Kind, Bound>>,
+}
+
+/// The instruments of one kind.
+type Bound = (BoundHistogram<f64>, BoundCounter<u64>);
+
+/// What kind of request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// A crowd beside the buyers; nothing for the buyers.
+    pub traffic: String,
+    /// `register`, `open`, `pay`.
+    pub phase: &'static str,
+    /// What was called.
+    pub operation: &'static str,
+    /// The status, or 0 when there was no answer.
+    pub status: u16,
+}
+
+impl LoadgenMetrics {
+    /// Builds the instruments on a registry of their own.
+    ///
+    /// # Errors
+    /// When the Prometheus reader cannot be attached to the registry.
+    pub fn new() -> anyhow::Result<LoadgenMetrics> {
+        let registry = prometheus::Registry::new();
+        let provider = provider(&registry)?;
+        let meter = provider.meter("concertctl");
+        Ok(LoadgenMetrics(Arc::new(Inner {
+            duration: latency(
+                &meter,
+                "loadgen_request_duration_seconds",
+                "Latency as a client saw it, from the instant the request was due.",
+            ),
+            requests: counter(&meter, "loadgen_requests", "Requests that ended."),
+            users: gauge(&meter, "loadgen_users", "Virtual users, by state."),
+            bound: RwLock::default(),
+            provider,
+            registry,
+        })))
+    }
+
+    /// Counts a request that ended `latency` after it was due. Quick: called from the workers.
+    pub fn request(&self, kind: &Kind, latency: Duration) {
+        let seconds = latency.as_secs_f64();
+        if let Some((duration, requests)) = self.0.bound.read().get(kind) {
+            duration.record(seconds);
+            requests.add(1);
+            return;
+        }
+        let mut bound = self.0.bound.write();
+        let (duration, requests) = bound.entry(kind.clone()).or_insert_with(|| {
+            let attributes = attributes(kind);
+            (
+                self.0.duration.bind(&attributes),
+                self.0.requests.bind(&attributes),
+            )
+        });
+        duration.record(seconds);
+        requests.add(1);
+    }
+
+    /// How many users are in that state.
+    pub fn users(&self, state: &'static str, count: u64) {
+        self.0.users.record(count, &[KeyValue::new("state", state)]);
+    }
+
+    /// Everything in the Prometheus text exposition format 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        exposition(&self.0.registry)
+    }
+
+    /// Sends what is left to be pushed.
+    pub fn shutdown(&self) {
+        // What cannot be sent now is lost with the process either way.
+        let _ = self.0.provider.shutdown();
+    }
+}
+
+fn attributes(kind: &Kind) -> Vec<KeyValue> {
+    let status = match kind.status {
+        0 => "none".to_owned(),
+        status => status.to_string(),
+    };
+    let mut attributes = vec![
+        KeyValue::new("phase", kind.phase),
+        KeyValue::new("operation", kind.operation),
+        KeyValue::new("status", status),
+    ];
+    if !kind.traffic.is_empty() {
+        attributes.push(KeyValue::new("traffic", kind.traffic.clone()));
+    }
+    attributes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_stands_in_the_exposition_under_its_labels() {
+        let metrics = LoadgenMetrics::new().unwrap();
+        let mut kind = Kind {
+            traffic: String::new(),
+            phase: "open",
+            operation: "reserve",
+            status: 201,
+        };
+        metrics.request(&kind, Duration::from_millis(40));
+        metrics.request(&kind, Duration::from_millis(40));
+        kind.status = 0;
+        kind.traffic = "strangers".to_owned();
+        metrics.request(&kind, Duration::from_secs(3));
+        metrics.users("waiting", 7);
+        let text = metrics.render();
+        for line in [
+            "loadgen_requests_total{operation=\"reserve\",phase=\"open\",status=\"201\"} 2",
+            "loadgen_request_duration_seconds_bucket{operation=\"reserve\",phase=\"open\",status=\"201\",le=\"0.05\"} 2",
+            "loadgen_requests_total{operation=\"reserve\",phase=\"open\",status=\"none\",traffic=\"strangers\"} 1",
+            "loadgen_users{state=\"waiting\"} 7",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}
