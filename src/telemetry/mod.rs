@@ -7,6 +7,7 @@
 pub mod host;
 pub mod logs;
 pub mod metrics;
+pub mod otlp;
 pub mod trace;
 
 pub use logs::{LogConfig, LogOutput, LogRecord, LogSubscription, Logs, slow_query};
@@ -14,4 +15,5 @@ pub use metrics::{
     LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, PaymentOutcome, ReservationOutcome,
     RouteMetrics,
 };
+pub use otlp::Otlp;
 pub use trace::TraceContext;

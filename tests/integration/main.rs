@@ -27,6 +27,7 @@ mod load_cli;
 mod load_crowds;
 mod load_faults;
 mod load_mimic;
+mod load_otlp;
 mod load_parts;
 mod load_run;
 mod load_steering;

@@ -16,11 +16,12 @@ use crate::http::listener::{Bounds, serve};
 use crate::http::ops::{BearerToken, RunControl, load_router};
 use crate::load::recorder::Sample;
 use crate::load::{Command, LoadControl, Meter, Progress};
-use crate::telemetry::{LoadgenKind, LoadgenMetrics};
+use crate::telemetry::{LoadgenKind, LoadgenMetrics, Otlp};
 
 /// Metrics of a run, and the listener that serves them.
 pub(super) struct Listener {
     socket: Option<TcpListener>,
+    pushing: bool,
     metrics: LoadgenMetrics,
 }
 
@@ -28,13 +29,16 @@ pub(super) struct Listener {
 pub(super) struct Serving {
     _listening: Option<AbortOnDropHandle<bool>>,
     _counting: AbortOnDropHandle<()>,
-    metrics: LoadgenMetrics,
+    pushed: Option<LoadgenMetrics>,
 }
 
 impl Listener {
-    /// Binds `addr`, if there is one.
-    pub(super) async fn bind(addr: Option<SocketAddr>) -> Result<Listener, Failure> {
-        let metrics = LoadgenMetrics::new()
+    /// Binds `addr` and pushes to `collector`, if there are such.
+    pub(super) async fn bind(
+        addr: Option<SocketAddr>,
+        collector: Option<&Otlp>,
+    ) -> Result<Listener, Failure> {
+        let metrics = LoadgenMetrics::new(collector)
             .map_err(|error| Failure::could_not(format!("metrics: {error:#}")))?;
         let socket = match addr {
             None => None,
@@ -44,11 +48,18 @@ impl Listener {
                 ))
             })?),
         };
-        Ok(Listener { socket, metrics })
+        Ok(Listener {
+            socket,
+            pushing: collector.is_some(),
+            metrics,
+        })
     }
 
-    /// Tells the metrics of every request.
-    pub(super) fn meter(&self) -> Meter {
+    /// Tells the metrics of every request; nothing where nobody reads them.
+    pub(super) fn meter(&self) -> Option<Meter> {
+        if self.socket.is_none() && !self.pushing {
+            return None;
+        }
         let metrics = self.metrics.clone();
         let told = move |traffic: &str, sample: &Sample| {
             let kind = LoadgenKind {
@@ -60,7 +71,7 @@ impl Listener {
             let due = sample.planned.min(sample.sent);
             metrics.request(&kind, sample.done.saturating_duration_since(due));
         };
-        Meter(Arc::new(told))
+        Some(Meter(Arc::new(told)))
     }
 
     /// Serves metrics, progress and commands; commands need `token`.
@@ -90,14 +101,19 @@ impl Listener {
         Serving {
             _listening: listening,
             _counting: AbortOnDropHandle::new(tokio::spawn(counting)),
-            metrics,
+            pushed: self.pushing.then_some(metrics),
         }
     }
 }
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.metrics.shutdown();
+impl Serving {
+    /// Pushes what is left; whether it was taken.
+    pub(super) async fn close(mut self) -> bool {
+        let Some(metrics) = self.pushed.take() else {
+            return true;
+        };
+        let pushing = tokio::task::spawn_blocking(move || metrics.shutdown());
+        pushing.await.unwrap_or(false)
     }
 }
 

@@ -68,6 +68,14 @@ pub struct LoadArgs {
     /// Serve the run's metrics, progress and commands here; commands need the operations token
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics_addr: Option<SocketAddr>,
+    /// Push the run's metrics to this collector, by OTLP over HTTP: http://host:4318
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true
+    )]
+    pub otlp: Option<String>,
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
@@ -312,7 +320,8 @@ async fn drive(
     embedded: bool,
 ) -> Result<Summary, Failure> {
     let title = format!("{} ({})", scenario.title, scenario.name);
-    let listener = Listener::bind(args.metrics_addr).await?;
+    let collector = target::collector(args)?;
+    let listener = Listener::bind(args.metrics_addr, collector.as_ref()).await?;
     // Without one nobody can know it: what is open to an empty token is open to all.
     let token = target.ops_token.clone().filter(|token| !token.is_empty());
     let token = token.unwrap_or_else(crate::settings::new_secret);
@@ -323,11 +332,11 @@ async fn drive(
             reseed,
             embedded,
             shard: args.shard.unwrap_or_default(),
-            meter: args.metrics_addr.map(|_| listener.meter()),
+            meter: listener.meter(),
             ..RunOptions::new(scenario)
         },
     );
-    let _serving = listener.serve(&token, handle.progress.clone(), handle.control.clone());
+    let serving = listener.serve(&token, handle.progress.clone(), handle.control.clone());
     let keys = match args.quiet {
         true => None,
         false => keys::Keys::listen(handle.control.clone()),
@@ -337,6 +346,12 @@ async fn drive(
     let summary = watched(handle, view).await;
     stopping.abort();
     drop(keys);
+    if !serving.close().await {
+        let _ = writeln!(
+            std::io::stderr(),
+            "--otlp: metrics were lost: the collector did not take the last push"
+        );
+    }
     Ok(summary?)
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Failure, LoadArgs};
 use crate::load::Target;
+use crate::telemetry::Otlp;
 
 /// A token is short; a longer file is something else.
 const MAX_TOKEN_FILE: u64 = 4096;
@@ -29,6 +30,13 @@ pub(super) fn remote(args: &LoadArgs) -> Result<Target, Failure> {
         ops_url,
         ops_token,
     })
+}
+
+/// The collector that metrics are pushed to, if one was named.
+pub(super) fn collector(args: &LoadArgs) -> Result<Option<Otlp>, Failure> {
+    let named = args.otlp.as_deref().filter(|url| !url.is_empty());
+    let told = |problem| Failure::usage(format!("--otlp: {problem}"));
+    named.map(Otlp::at).transpose().map_err(told)
 }
 
 /// Load goes to this machine, or to a host that was named on purpose.

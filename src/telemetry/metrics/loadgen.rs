@@ -12,6 +12,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::RwLock;
 
 use super::{counter, exposition, gauge, latency, provider};
+use crate::telemetry::otlp::{Otlp, resource};
 
 /// What the load generator measures, as `/metrics` shows it. Cloning shares it.
 #[derive(Clone)]
@@ -43,13 +44,18 @@ pub struct Kind {
 }
 
 impl LoadgenMetrics {
-    /// Builds the instruments on a registry of their own.
+    /// Builds the instruments on a registry of their own; what they measure is also pushed to
+    /// `collector`, if there is one.
     ///
     /// # Errors
-    /// When the Prometheus reader cannot be attached to the registry.
-    pub fn new() -> anyhow::Result<LoadgenMetrics> {
+    /// When a reader cannot be made or attached.
+    pub fn new(collector: Option<&Otlp>) -> anyhow::Result<LoadgenMetrics> {
         let registry = prometheus::Registry::new();
-        let provider = provider(&registry)?;
+        let mut provider = provider(&registry)?.with_resource(resource("concertctl-load"));
+        if let Some(collector) = collector {
+            provider = provider.with_reader(collector.reader()?);
+        }
+        let provider = provider.build();
         let meter = provider.meter("concertctl");
         Ok(LoadgenMetrics(Arc::new(Inner {
             duration: latency(
@@ -96,10 +102,11 @@ impl LoadgenMetrics {
         exposition(&self.0.registry)
     }
 
-    /// Sends what is left to be pushed.
-    pub fn shutdown(&self) {
-        // What cannot be sent now is lost with the process either way.
-        let _ = self.0.provider.shutdown();
+    /// Pushes what was not pushed yet, and nothing after that; whether the collector took it, for
+    /// whose answer it waits. Why not is not to be had from the SDK.
+    #[must_use]
+    pub fn shutdown(&self) -> bool {
+        self.0.provider.shutdown().is_ok()
     }
 }
 
@@ -125,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_request_stands_in_the_exposition_under_its_labels() {
-        let metrics = LoadgenMetrics::new().unwrap();
+        let metrics = LoadgenMetrics::new(None).unwrap();
         let mut kind = Kind {
             traffic: String::new(),
             phase: "open",

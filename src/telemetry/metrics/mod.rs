@@ -22,7 +22,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{
     BoundCounter, BoundHistogram, Counter, Gauge, Histogram, Meter, MeterProvider as _,
 };
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use parking_lot::RwLock;
 
 pub use http::RouteMetrics;
@@ -79,7 +79,7 @@ impl Metrics {
     /// When the Prometheus reader cannot be attached to the registry.
     pub fn new() -> anyhow::Result<Metrics> {
         let registry = prometheus::Registry::new();
-        let provider = provider(&registry)?;
+        let provider = provider(&registry)?.build();
         let meter = provider.meter("concertctl");
         Ok(Metrics(Arc::new(Inner::new(meter, provider, registry))))
     }
@@ -316,7 +316,8 @@ impl Inner {
 }
 
 /// A provider whose instruments are read from `registry`.
-fn provider(registry: &prometheus::Registry) -> anyhow::Result<SdkMeterProvider> {
+/// A provider whose metrics are also in `registry`.
+fn provider(registry: &prometheus::Registry) -> anyhow::Result<MeterProviderBuilder> {
     let reader = opentelemetry_prometheus::exporter()
         .with_registry(registry.clone())
         .without_target_info()
@@ -324,7 +325,7 @@ fn provider(registry: &prometheus::Registry) -> anyhow::Result<SdkMeterProvider>
         .scope_info_enabled(false)
         .build()
         .context("cannot attach the Prometheus reader")?;
-    Ok(SdkMeterProvider::builder().with_reader(reader).build())
+    Ok(SdkMeterProvider::builder().with_reader(reader))
 }
 
 /// What is in `registry`, in the Prometheus text exposition format 0.0.4.
