@@ -150,7 +150,7 @@ fn parse_shard(text: &str) -> Result<ShardOf, String> {
     let read = || {
         let (index, of) = text.split_once('/')?;
         let (index, of): (usize, usize) = (index.parse().ok()?, of.parse().ok()?);
-        (1..=of).contains(&index).then_some(ShardOf {
+        (1..=of).contains(&index).then(|| ShardOf {
             index: index - 1,
             of,
         })
