@@ -118,6 +118,9 @@ pub struct OutputArgs {
     /// Write the summary as JSON to this file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write the report as one HTML page to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Print the summary as JSON instead of the report
     #[arg(long)]
     pub json: bool,
@@ -135,7 +138,8 @@ pub struct OutputArgs {
 /// What `load` does beside rehearsing.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum LoadCommand {
-    /// Put the parts of a run together, which several processes carried with --shard
+    /// Put the parts of a run together, which several processes carried with --shard, or show a run
+    /// that was saved once more
     Merge {
         /// Their summaries, written with --out
         #[arg(required = true, value_name = "FILE")]

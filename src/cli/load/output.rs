@@ -1,4 +1,4 @@
-//! What a run leaves behind: the report on standard output, JSON in a file, the comparison
+//! What a run leaves behind: the report on standard output, JSON and a page in files, the comparison
 //! with an earlier run, the exit code.
 
 use std::io::{IsTerminal as _, Write as _};
@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{Failure, OutputArgs};
 use crate::load::baseline::compare;
 use crate::load::report::{self, Colours};
+use crate::load::summary::write_whole;
 use crate::load::{Summary, Verdict};
 
 /// Files that are read before the run, and looked at whether they can be written after it: a run for
@@ -19,6 +20,7 @@ pub(super) struct Outputs<'a> {
 impl<'a> Outputs<'a> {
     pub(super) fn check(args: &'a OutputArgs) -> Result<Outputs<'a>, Failure> {
         can_be_written("--out", args.out.as_deref())?;
+        can_be_written("--html", args.html.as_deref())?;
         let baseline = match &args.baseline {
             None => None,
             Some(path) => Some(
@@ -43,6 +45,9 @@ impl<'a> Outputs<'a> {
         }
         if let Some(path) = &args.out {
             wrote(path, summary.write(path))?;
+        }
+        if let Some(path) = &args.html {
+            wrote(path, write_whole(path, &report::html(&summary)))?;
         }
         // Last: what was measured is there either way.
         compared?;

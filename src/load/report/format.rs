@@ -1,8 +1,8 @@
 //! Numbers, times and limits as reports write them.
 
-use crate::load::judge::{Judged, Unit};
+use crate::load::judge::{Ending, Judged, Unit};
 use crate::load::plan::number;
-use crate::load::summary::Summary;
+use crate::load::summary::{GeneratorSummary, Summary};
 
 /// The same as [`millis`] for a column that is in ms anyway, in at most six characters.
 pub(super) fn bare_millis(value: f64) -> String {
@@ -55,6 +55,44 @@ pub(super) fn name(judged: &Judged) -> String {
     }
 }
 
+/// A threshold's limit, with its sign.
+pub(super) fn limit(judged: &Judged) -> String {
+    format!("{} {}", judged.relation.sign(), value(judged, judged.limit))
+}
+
+/// An instant of ISO 8601, to the second; what is none stays as it is.
+pub(super) fn instant(text: &str) -> String {
+    text.parse::<jiff::Timestamp>().map_or_else(
+        |_| text.to_owned(),
+        |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
+/// How a run ended, in words.
+pub(super) const fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Complete => "complete",
+        Ending::Stopped => "stopped by hand",
+        Ending::TimeOver => "cut at its longest duration",
+        Ending::ServerLost => "server lost",
+        Ending::Aborted => "aborted by a threshold",
+    }
+}
+
+/// How busy the generator's busiest thread was.
+pub(super) fn busiest(generator: &GeneratorSummary) -> String {
+    generator.busiest.map_or_else(
+        || "not known".to_owned(),
+        |share| {
+            format!(
+                "{:.0} % of a core, {:.0} % waiting for one",
+                share.running * 100.0,
+                share.queued * 100.0
+            )
+        },
+    )
+}
+
 /// How many connections there were, and why not more.
 pub(super) fn connections(summary: &Summary) -> String {
     let generator = &summary.generator;
@@ -85,6 +123,13 @@ mod tests {
         ] {
             assert_eq!(bare_millis(value), text);
         }
+    }
+
+    #[test]
+    fn an_instant_is_told_to_the_second() {
+        let text = "2026-11-26T11:33:07.723552458Z";
+        assert_eq!(instant(text), "2026-11-26 11:33:07 UTC");
+        assert_eq!(instant("then"), "then");
     }
 
     #[test]

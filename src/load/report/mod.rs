@@ -1,11 +1,14 @@
-//! The summary as text for a terminal.
+//! The summary as text for a terminal, and as a page for a browser (`html`).
 
 use std::fmt::Write as _;
 
+mod compared;
 mod format;
+mod html;
 
-use self::format::{bare_millis, connections, gap, millis, name, value};
-use super::judge::{Ending, Outcome, Verdict};
+use self::format::{bare_millis, busiest, connections, ending, gap, millis, name, value};
+pub use self::html::html;
+use super::judge::{Outcome, Verdict};
 use super::plan::number;
 use super::summary::{Latency, OperationSummary, Summary};
 
@@ -39,7 +42,7 @@ impl Colours {
     }
 }
 
-/// The whole report: table, users, thresholds, audit, generator, verdict.
+/// The whole report: table, users, thresholds, audit, baseline, generator, verdict.
 #[must_use]
 pub fn text(summary: &Summary, colours: Colours) -> String {
     let mut out = String::new();
@@ -47,6 +50,9 @@ pub fn text(summary: &Summary, colours: Colours) -> String {
     people(&mut out, summary);
     thresholds(&mut out, summary, colours);
     truth(&mut out, summary, colours);
+    if let Some(baseline) = &summary.baseline {
+        compared::section(&mut out, baseline, colours);
+    }
     generator(&mut out, summary);
     verdict(&mut out, summary, colours);
     out
@@ -265,21 +271,11 @@ fn generator(out: &mut String, summary: &Summary) {
         || "–".to_owned(),
         |lag| format!("p99 {}, max {}", millis(lag.p99), millis(lag.max)),
     );
-    let busiest = generator.busiest.map_or_else(
-        || "not known".to_owned(),
-        |share| {
-            format!(
-                "{:.0} % of a core, {:.0} % waiting for one",
-                share.running * 100.0,
-                share.queued * 100.0
-            )
-        },
-    );
     let mut parts = vec![
         format!("{} threads on {} cores", generator.workers, generator.cores),
         connections(summary),
         format!("late by {lag}"),
-        format!("busiest thread {busiest}"),
+        format!("busiest thread {}", busiest(generator)),
     ];
     if let Some(wait) = generator.connection_wait {
         parts.push(format!("wait for a connection p99 {}", millis(wait.p99)));
@@ -297,13 +293,7 @@ fn verdict(out: &mut String, summary: &Summary, colours: Colours) {
         Verdict::Failed => colours.paint("1;31", word),
         Verdict::Inconclusive => colours.paint("1;33", word),
     };
-    let ending = match summary.ending {
-        Ending::Complete => "complete",
-        Ending::Stopped => "stopped by hand",
-        Ending::TimeOver => "cut at its longest duration",
-        Ending::ServerLost => "server lost",
-        Ending::Aborted => "aborted by a threshold",
-    };
+    let ending = ending(summary.ending);
     let phase = summary
         .phase
         .map_or_else(String::new, |phase| format!(", phase {phase} alone"));

@@ -71,7 +71,7 @@ pub fn json_schema() -> String {
 ///
 /// # Errors
 /// When the directory is not there or not writable.
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let name = path
         .file_name()
         .ok_or_else(|| std::io::Error::other("the path names no file"))?;

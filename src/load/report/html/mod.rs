@@ -1,0 +1,95 @@
+//! The summary as one HTML page: nothing is fetched, and nothing needs a script to be read.
+
+mod about;
+mod axis;
+mod chart;
+mod head;
+mod markup;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use self::markup::{esc, section};
+#[cfg(test)]
+pub(super) use self::tests::sample;
+use crate::load::summary::Summary;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+/// Allows what is in the page, and nothing from anywhere else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+
+/// The whole report as one HTML page.
+#[must_use]
+pub fn html(summary: &Summary) -> String {
+    let title = head::title(summary);
+    let mut out = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n\
+         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
+        esc(&title)
+    );
+    out += &head::verdict(summary);
+    out += &head::keys(summary);
+    section(
+        &mut out,
+        "thresholds",
+        "Thresholds",
+        &tables::thresholds(summary),
+    );
+    section(
+        &mut out,
+        "timeline",
+        "Over time",
+        &timeline::timeline(summary),
+    );
+    section(
+        &mut out,
+        "operations",
+        "Requests by operation",
+        &tables::operations(summary),
+    );
+    section(
+        &mut out,
+        "users",
+        "Users in the end",
+        &tables::users(summary),
+    );
+    section(&mut out, "fairness", "Fairness", &tables::fairness(summary));
+    section(
+        &mut out,
+        "audit",
+        "Audit and look-up",
+        &tables::truth(summary),
+    );
+    section(
+        &mut out,
+        "estimate",
+        "Estimate and reality",
+        &tables::estimate(summary),
+    );
+    if let Some(baseline) = &summary.baseline {
+        let body = tables::baseline(baseline);
+        section(&mut out, "baseline", "Beside the baseline", &body);
+    }
+    section(
+        &mut out,
+        "generator",
+        "Load generator",
+        &about::generator(summary),
+    );
+    section(
+        &mut out,
+        "tested",
+        "What was tested",
+        &about::tested(summary),
+    );
+    out += "</main>\n<script>\n";
+    out += SCRIPT;
+    out + "</script>\n</body>\n</html>\n"
+}

@@ -1,0 +1,301 @@
+//! What was measured, as tables.
+
+use super::markup::{NO_DATA, Table, facts, figures, remark, sentence, words};
+use crate::load::baseline::{Baseline, Change, Compared};
+use crate::load::judge::{Judged, Outcome};
+use crate::load::plan::number;
+use crate::load::report::compared;
+use crate::load::report::format::{bare_millis, gap, limit, value};
+use crate::load::summary::{Latency, OperationSummary, Summary};
+
+fn count(count: u64) -> String {
+    number(count as f64)
+}
+
+/// Limits, and what was held against them.
+pub(super) fn thresholds(summary: &Summary) -> String {
+    let columns = [
+        words("threshold"),
+        words("outcome"),
+        figures("limit"),
+        figures("measured"),
+        words("window"),
+    ];
+    let mut table = Table::new("Thresholds", &columns);
+    for judged in &summary.thresholds {
+        let (class, outcome) = match judged.outcome {
+            Outcome::Passed => ("good", "✓ kept"),
+            Outcome::Missed => ("bad", "✗ missed"),
+            Outcome::NoData => ("bad", "✗ no data"),
+        };
+        let measured = judged.measured.map(|it| value(judged, it));
+        table.row_of(
+            class,
+            &[
+                judged.name.clone(),
+                outcome.to_owned(),
+                limit(judged),
+                measured.unwrap_or_else(|| NO_DATA.to_owned()),
+                window(judged),
+            ],
+        );
+    }
+    table.markup()
+}
+
+fn window(judged: &Judged) -> String {
+    let worst = judged.worst_at.map(|it| format!("worst at {it:.0} s"));
+    match (judged.window, worst) {
+        (Some(window), Some(worst)) => format!("any {window} s, {worst}"),
+        (Some(window), None) => format!("any {window} s"),
+        (None, _) => "whole\u{a0}run".to_owned(),
+    }
+}
+
+/// Requests by operation: the buyers', then each crowd's.
+pub(super) fn operations(summary: &Summary) -> String {
+    let columns = [
+        words("operation"),
+        figures("count"),
+        figures("per s"),
+        figures("ok"),
+        figures("refused"),
+        figures("errors"),
+        figures("avg"),
+        figures("p50"),
+        figures("p95"),
+        figures("p99"),
+        figures("max"),
+        figures("service p95"),
+        figures("refusal p95"),
+        figures("error p95"),
+    ];
+    let mut table = Table::new("Requests by operation", &columns);
+    let mut before = None;
+    for row in &summary.operations {
+        if before != Some(&row.traffic) {
+            table.group(row.traffic.as_deref().unwrap_or("buyers"));
+            before = Some(&row.traffic);
+        }
+        operation(&mut table, row);
+    }
+    let statuses = &summary.statuses;
+    let statuses = [
+        (statuses.success, "2xx"),
+        (statuses.client, "4xx"),
+        (statuses.server, "5xx"),
+        (statuses.none, "without an answer"),
+    ];
+    let statuses = statuses.map(|(of, name)| format!("{} {name}", count(of)));
+    table.markup()
+        + &sentence(&format!("Answers: {}.", statuses.join(", ")))
+        + &remark(
+            "Times in ms, of successes, from the instant a request was due; service: from the instant it was \
+             sent. Refused: as intended, such as a seat that is taken.",
+        )
+}
+
+fn operation(table: &mut Table<'_>, row: &OperationSummary) {
+    let time = |of: Option<Latency>, part: fn(&Latency) -> f64| {
+        of.map_or_else(|| "–".to_owned(), |of| bare_millis(part(&of)))
+    };
+    let cells = [
+        row.operation.to_string(),
+        count(row.count),
+        number(row.rate),
+        count(row.ok),
+        count(row.refused),
+        count(row.errors),
+        time(row.latency, |it| it.avg),
+        time(row.latency, |it| it.p50),
+        time(row.latency, |it| it.p95),
+        time(row.latency, |it| it.p99),
+        time(row.latency, |it| it.max),
+        time(row.service, |it| it.p95),
+        time(row.refusal_latency, |it| it.p95),
+        time(row.error_latency, |it| it.p95),
+    ];
+    table.row_of(if row.errors > 0 { "bad" } else { "" }, &cells);
+    let faults = row.faults.iter();
+    let faults = faults.map(|(fault, of)| format!("{fault} {}", count(*of)));
+    let faults: Vec<String> = faults.collect();
+    if !faults.is_empty() {
+        table.note(&format!("✗ errors: {}", faults.join(", ")));
+    }
+}
+
+/// Users by the state in which the run left them.
+pub(super) fn users(summary: &Summary) -> String {
+    let all = summary.users.values().sum::<u64>().max(1) as f64;
+    let columns = [words("state"), figures("users"), figures("share")];
+    let mut table = Table::new("Users by state", &columns);
+    for (state, users) in &summary.users {
+        let share = format!("{:.1} %", 100.0 * *users as f64 / all);
+        table.row(&[state.clone(), count(*users), share]);
+    }
+    table.markup()
+}
+
+/// Whether the queue kept its order and its promises, and which arrivals were dropped.
+pub(super) fn fairness(summary: &Summary) -> String {
+    let fairness = &summary.fairness;
+    let inversions = format!(
+        "{} in {} answers",
+        count(fairness.inversions),
+        count(fairness.checks)
+    );
+    let promised = fairness.eta_error.map_or_else(
+        || "no wait was promised".to_owned(),
+        |it| {
+            format!(
+                "p50 {}, p95 {}, max {}",
+                gap(it.p50),
+                gap(it.p95),
+                gap(it.max)
+            )
+        },
+    );
+    let dropped = summary.dropped.iter();
+    let dropped: Vec<String> = dropped
+        .map(|(crowd, of)| format!("{} of {crowd}", count(*of)))
+        .collect();
+    let dropped = match dropped.is_empty() {
+        true => "none".to_owned(),
+        false => dropped.join(", "),
+    };
+    facts(&[
+        ("Inversions", inversions),
+        ("Promised wait off by", promised),
+        ("Dropped arrivals", dropped),
+    ])
+}
+
+/// The business truth after the run, and what clients saw beside it.
+pub(super) fn truth(summary: &Summary) -> String {
+    let mut out = String::new();
+    if let Some(problem) = &summary.audit_problem {
+        out += &sentence(&format!("✗ could not be had: {problem}"));
+    }
+    let columns = [words("after the run"), figures("count")];
+    let mut table = Table::new("Audit", &columns);
+    if let Some(audit) = &summary.audit {
+        for (name, of) in [
+            ("Seats sold", audit.seats_sold),
+            ("Seats held", audit.seats_pending),
+            ("Seats free", audit.seats_available),
+            ("Reservations", audit.reservations),
+            ("Reservations paid", audit.reservations_paid),
+            ("Places in the queue", audit.places),
+        ] {
+            table.row(&[name.to_owned(), count(of)]);
+        }
+        table.group("violations: each must be 0");
+        for (name, of) in [
+            ("Seats with two owners", audit.oversold_seats),
+            (
+                "Taken seats without a reservation",
+                audit.seats_without_reservation,
+            ),
+            (
+                "Reservations without their seat",
+                audit.reservations_without_seat,
+            ),
+            (
+                "Paid reservations not in the ledger",
+                audit.paid_without_ledger,
+            ),
+            (
+                "Ledger payments without a reservation",
+                audit.ledger_without_paid,
+            ),
+            ("Users whose balance is wrong", audit.wrong_balances),
+            ("Places given twice", audit.duplicate_places),
+        ] {
+            let (class, sign) = if of > 0 {
+                ("bad", "✗ ")
+            } else {
+                ("good", "✓ ")
+            };
+            table.row_of(class, &[name.to_owned(), format!("{sign}{}", count(of))]);
+        }
+    }
+    out += &table.markup();
+    let audits = &summary.audits;
+    if audits.count > 0 {
+        out += &sentence(&format!(
+            "Audits while it was under way: {}; violations in the worst: {}.",
+            count(audits.count),
+            count(audits.worst)
+        ));
+    }
+    out + &lookup(summary)
+}
+
+fn lookup(summary: &Summary) -> String {
+    let Some(lookup) = &summary.lookup else {
+        return sentence("Look-up: no data.");
+    };
+    let sign = if lookup.missing == 0 { "✓" } else { "✗" };
+    let (missing, checked) = (count(lookup.missing), count(lookup.checked));
+    let told = format!("Look-up: {sign} {missing} lost of {checked} successes that clients saw.");
+    let examples = lookup.examples.iter().map(|it| sentence(it));
+    sentence(&told) + &examples.collect::<String>()
+}
+
+/// The capacity estimate beside what came.
+pub(super) fn estimate(summary: &Summary) -> String {
+    let columns = [words("quantity"), words("expected"), words("measured")];
+    let mut table = Table::new("Estimate and reality", &columns);
+    for line in &summary.estimate {
+        let measured = line.measured.clone().unwrap_or_else(|| "–".to_owned());
+        table.row(&[line.quantity.clone(), line.expected.clone(), measured]);
+    }
+    table.markup()
+}
+
+/// This run beside an earlier one: what changed, and behind it the rest.
+pub(super) fn baseline(baseline: &Baseline) -> String {
+    let is_told = |it: &&Compared| matches!(it.change, Change::Better | Change::Worse);
+    let (told, rest): (Vec<_>, Vec<_>) = baseline.compared.iter().partition(is_told);
+    let mut out = sentence(&compared::with(baseline));
+    if !told.is_empty() {
+        out += &comparison(&told);
+    }
+    out += &sentence(&format!("{}.", compared::rest(baseline)));
+    if !rest.is_empty() {
+        out += "<details><summary>What is the same, or too few to tell</summary>\n";
+        out += &comparison(&rest);
+        out += "</details>\n";
+    }
+    out
+}
+
+fn comparison(lines: &[&Compared]) -> String {
+    let columns = [
+        words("number"),
+        words("outcome"),
+        figures("before"),
+        figures("now"),
+        figures("change"),
+    ];
+    let mut table = Table::new("Beside the baseline", &columns);
+    for it in lines {
+        let (class, outcome) = match it.change {
+            Change::Better => ("good", "✓ better"),
+            Change::Worse => ("bad", "✗ worse"),
+            Change::Same => ("", "the same"),
+            Change::TooFew => ("", "too few"),
+        };
+        table.row_of(
+            class,
+            &[
+                it.name.clone(),
+                outcome.to_owned(),
+                compared::value(&it.name, it.before),
+                compared::value(&it.name, it.now),
+                compared::by(it),
+            ],
+        );
+    }
+    table.markup()
+}

@@ -1,0 +1,246 @@
+//! The run over time: charts on one time axis, and what happened when.
+
+use super::axis::{Time, clock};
+use super::chart::{Chart, Series, Unit};
+use super::markup::{Table, esc, put, remark, words};
+use crate::load::report::format::trimmed;
+use crate::load::summary::{Mark, MarkKind, Second, Summary};
+
+/// Marks that are drawn; all of them are in the table.
+const DRAWN: usize = 200;
+/// Shares of the width that a mark's number takes, and a phase's name.
+const NUMBER: f64 = 0.05;
+const NAME: f64 = 0.15;
+
+/// Charts and the table of marks.
+pub(super) fn timeline(summary: &Summary) -> String {
+    let points = &summary.timeline.points;
+    let times: Vec<f64> = points.iter().map(|it| it.second).collect();
+    let marks = summary.marks.iter().map(|it| it.second);
+    let time = Time::until(times.iter().copied().chain(marks));
+    let (bands, lines) = (bands(&summary.marks, &time), lines(&summary.marks, &time));
+    let charts = charts(points);
+    let mut out = String::new();
+    for chart in &charts {
+        out += &chart.markup(&time, &times, &bands, &lines);
+    }
+    let interval = summary.timeline.interval;
+    if interval > 1.0 {
+        let interval = trimmed(interval);
+        out += &remark(&format!(
+            "A point stands for {interval} s: rates are its average, latencies those of its worst second."
+        ));
+    }
+    out += &remark(
+        "Latencies are those of buyers' successes outside the queue, from the instant a request was due; \
+         queue: registering and polling.",
+    );
+    out += &table(&summary.marks, time.end());
+    out + &readings(&charts, &times, time.end())
+}
+
+fn charts(points: &[Second]) -> [Chart; 4] {
+    let of = |key, name, value: fn(&Second) -> Option<f64>| Series {
+        key,
+        name,
+        values: points.iter().map(value).collect(),
+    };
+    [
+        Chart {
+            id: "tps",
+            title: "Requests per second",
+            description: "Requests that ended, by outcome, on top of each other.",
+            unit: Unit::PerSecond,
+            stacked: true,
+            series: vec![
+                of("ok", "ok", |it| Some(it.ok)),
+                of("refused", "refused", |it| Some(it.refused)),
+                of("errors", "errors", |it| Some(it.errors)),
+            ],
+        },
+        Chart {
+            id: "latency",
+            title: "Latency (log scale)",
+            description: "Latencies of successes on a logarithmic scale.",
+            unit: Unit::Milliseconds,
+            stacked: false,
+            series: vec![
+                of("p50", "p50", |it| it.p50),
+                of("p95", "p95", |it| it.p95),
+                of("p99", "p99", |it| it.p99),
+                of("queue", "queue p95", |it| it.queue_p95),
+            ],
+        },
+        Chart {
+            id: "queue-depth",
+            title: "Queue",
+            description: "People who wait, and how many have been let in.",
+            unit: Unit::Things,
+            stacked: false,
+            series: vec![
+                of("waiting", "waiting", |it| it.waiting.map(|it| it as f64)),
+                of("mark-let-in", "admitted mark", |it| {
+                    it.admitted_mark.map(|it| it as f64)
+                }),
+            ],
+        },
+        Chart {
+            id: "seats",
+            title: "Seats",
+            description: "Seats that buyers hold unpaid, and seats that they have paid.",
+            unit: Unit::Things,
+            stacked: false,
+            series: vec![
+                of("held", "held", |it| Some(it.held as f64)),
+                of("sold", "sold", |it| Some(it.sold as f64)),
+            ],
+        },
+    ]
+}
+
+/// Phases as bands behind the lines of a chart.
+fn bands(marks: &[Mark], time: &Time) -> String {
+    let phases = marks.iter().filter(|it| it.kind == MarkKind::Phase);
+    let phases: Vec<(f64, &str)> = phases.map(|it| (time.at(it.second), &*it.text)).collect();
+    let ends = phases.iter().skip(1).map(|(start, _)| *start).chain([1.0]);
+    let mut out = String::new();
+    for (at, ((start, name), end)) in phases.iter().zip(ends).enumerate().take(DRAWN) {
+        let (x, width) = (start * 100.0, (end - start).max(0.0));
+        let (class, percent) = (at % 2, width * 100.0);
+        put!(
+            out,
+            "<rect class=\"band b{class}\" x=\"{x:.2}%\" width=\"{percent:.2}%\" height=\"150\"/>"
+        );
+        if width >= NAME {
+            let name = esc(name);
+            put!(
+                out,
+                "<text class=\"phase\" x=\"{x:.2}%\" dx=\"5\" y=\"13\">{name}</text>"
+            );
+        }
+    }
+    out
+}
+
+/// Marks as lines before those of a chart, with their numbers in the table where there is room.
+fn lines(marks: &[Mark], time: &Time) -> String {
+    let mut out = String::new();
+    let mut free = 0.0;
+    for (at, mark) in marks.iter().enumerate().take(DRAWN) {
+        let share = time.at(mark.second);
+        let (x, kind) = (share * 100.0, word(mark.kind));
+        let told = format!("{} {kind}: {}", clock(mark.second, time.end()), mark.text);
+        put!(
+            out,
+            "<g class=\"mark {kind}\"><title>{}</title><line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"-4\" y2=\"150\"/>",
+            esc(&told)
+        );
+        if share >= free {
+            let number = at + 1;
+            put!(
+                out,
+                "<text class=\"middle\" x=\"{x:.2}%\" y=\"-8\">{number}</text>"
+            );
+            free = share + NUMBER;
+        }
+        out.push_str("</g>\n");
+    }
+    out
+}
+
+fn table(marks: &[Mark], end: f64) -> String {
+    let columns = [words("#"), words("when"), words("what"), words("")];
+    let mut table = Table::new("What happened when", &columns);
+    for (at, mark) in marks.iter().enumerate() {
+        let kind = word(mark.kind);
+        table.row_of(
+            kind,
+            &[
+                (at + 1).to_string(),
+                clock(mark.second, end),
+                kind.to_owned(),
+                mark.text.clone(),
+            ],
+        );
+    }
+    let mut out = "<h3>What happened when</h3>\n".to_owned() + &table.markup();
+    if marks.len() > DRAWN {
+        out += &remark(&format!("The first {DRAWN} are in the charts."));
+    }
+    out
+}
+
+const fn word(kind: MarkKind) -> &'static str {
+    match kind {
+        MarkKind::Phase => "phase",
+        MarkKind::Control => "control",
+        MarkKind::Fault => "fault",
+        MarkKind::Alert => "alert",
+    }
+}
+
+/// All values for the script that reads them out: names of ours and numbers, nothing else.
+fn readings(charts: &[Chart], times: &[f64], end: f64) -> String {
+    let short = |value: f64| (value * 1e3).round() / 1e3;
+    let mut series = serde_json::Map::new();
+    for line in charts.iter().flat_map(|chart| &chart.series) {
+        let values = line.values.iter().map(|it| it.map(short));
+        series.insert(line.key.to_owned(), values.collect());
+    }
+    let times: Vec<f64> = times.iter().copied().map(short).collect();
+    let all = serde_json::json!({ "end": end, "times": times, "series": series });
+    format!("<script type=\"application/json\" id=\"readings\">{all}</script>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(second: f64, kind: MarkKind, text: &str) -> Mark {
+        Mark {
+            second,
+            kind,
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_mark_is_a_line_and_numbers_do_not_lie_on_each_other() {
+        let marks = [
+            mark(0.0, MarkKind::Phase, "register"),
+            mark(50.0, MarkKind::Fault, "<b>"),
+            mark(51.0, MarkKind::Alert, "one"),
+            mark(60.0, MarkKind::Phase, "open"),
+            mark(99.0, MarkKind::Control, "stop"),
+        ];
+        let time = Time::until([100.0].into_iter());
+        let out = lines(&marks, &time);
+        assert_eq!(out.matches("<line").count(), 5);
+        for tag in [">1<", ">2<", ">4<", ">5<"] {
+            assert!(out.contains(tag), "{tag} {out}");
+        }
+        assert!(!out.contains(">3<") && !out.contains("<b>"), "{out}");
+        assert!(!table(&marks, 100.0).contains("<b>"));
+        let bands = bands(&marks, &time);
+        assert_eq!(bands.matches("<rect").count(), 2);
+        assert!(
+            bands.contains(">register<") && bands.contains(">open<"),
+            "{bands}"
+        );
+    }
+
+    #[test]
+    fn many_marks_are_listed_and_not_all_drawn() {
+        let marks: Vec<Mark> = (0..1_000)
+            .map(|at| mark(f64::from(at), MarkKind::Alert, "x"))
+            .collect();
+        let time = Time::until([1_000.0].into_iter());
+        assert_eq!(lines(&marks, &time).matches("<line").count(), DRAWN);
+        assert_eq!(
+            table(&marks, 1_000.0)
+                .matches("<tr class=\"alert\"")
+                .count(),
+            1_000
+        );
+    }
+}
