@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::support::process::{Guard, concertctl};
 
 /// Short enough for a test, long enough for every phase.
-const SHORT: [&str; 6] = [
+pub(super) const SHORT: [&str; 6] = [
     "--set",
     "users=200",
     "--set",

@@ -35,6 +35,7 @@ mod loki;
 mod openapi;
 mod promql_differential;
 mod protections;
+mod report_browser;
 mod seeding;
 mod start_up;
 mod start_up_shared;

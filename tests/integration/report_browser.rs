@@ -1,0 +1,227 @@
+//! The page that `concertctl load --html` writes, opened in a real browser: Chromium without a window.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
+
+use super::load_cli::SHORT;
+use super::support::on_path;
+use super::support::process::{Ended, Running, concertctl, finish};
+
+/// A phone's width.
+const WIDTH: u64 = 380;
+/// Text that would run, were it taken for markup.
+const EVIL: &str = "title='<script>throw new Error(\"from the title\")</script><img src=x>'";
+
+/// Sends what is seen to the page around it.
+const PROBE: &str = r#"<script>
+addEventListener("load", () => {
+  const plot = document.querySelector("svg.plot");
+  const reading = () => document.querySelector("[data-series=ok]")?.textContent;
+  const before = reading();
+  const { left = 0, width = 0 } = plot?.getBoundingClientRect() ?? {};
+  plot?.dispatchEvent(new PointerEvent("pointermove", { clientX: left + width / 2 }));
+  parent.postMessage(JSON.stringify({
+    width: document.documentElement.scrollWidth,
+    verdict: document.getElementById("verdict")?.innerText,
+    read: before !== reading(),
+  }), "*");
+});
+</script></body>"#;
+
+/// A page of a phone's width around another one; it becomes what it is told.
+const FRAME: &str = r#"<!DOCTYPE html><body><script>
+addEventListener("message", (told) => (document.body.textContent = told.data));
+</script><iframe src="probed.html" style="width: 380px; height: 900px; border: 0"></iframe></body>"#;
+
+/// Processes that do not outlive the test, whatever they started.
+struct Group(u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.0).ok().and_then(Pid::from_raw);
+        // None is left when all went well.
+        let _ = pid.map(|pid| kill_process_group(pid, Signal::KILL));
+    }
+}
+
+/// A browser with a folder of its own.
+struct Browser {
+    program: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+/// What a page did in the browser.
+#[derive(Debug)]
+struct Looked {
+    seen: Value,
+    console: Vec<String>,
+    /// Addresses that it would fetch if its policy let it.
+    requests: Vec<String>,
+}
+
+impl Browser {
+    fn new() -> Browser {
+        let program = ["chromium", "chromium-browser", "google-chrome"];
+        let program = program.into_iter().find_map(on_path);
+        Browser {
+            program: program.expect(
+                "no chromium on the PATH: scripts/test installs the Debian package chromium",
+            ),
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Opens a file of the folder.
+    async fn open(&self, name: &str, args: &[String]) -> Ended {
+        let dir = self.dir.path();
+        let mut command = Command::new(&self.program);
+        command.env("HOME", dir).env("TMPDIR", dir).process_group(0);
+        command
+            .args("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run".split(' '));
+        command.args("--disable-dev-shm-usage --disable-breakpad --hide-scrollbars".split(' '));
+        command.args(
+            "--disable-background-networking --disable-component-update --disable-sync".split(' '),
+        );
+        // What it would like to know of its makers stays its secret.
+        command.arg("--host-resolver-rules=MAP * ~NOTFOUND");
+        command.args(["--enable-logging=stderr", "--v=0", "--window-size=800,1000"]);
+        command.arg(format!(
+            "--user-data-dir={}",
+            self.path("profile").display()
+        ));
+        command.args(args);
+        command.arg(format!("file://{}", self.path(name).display()));
+        command.stdin(std::process::Stdio::null());
+        let running = Running::start(command);
+        let _group = Group(running.pid());
+        let ended = running.ended().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended
+    }
+
+    /// How a page looks on a phone, what it complains of and what it asks for.
+    async fn look(&self, page: &str) -> Looked {
+        let probed = page.replace("</body>", PROBE);
+        assert!(
+            probed.contains("postMessage"),
+            "the page has no end: {page}"
+        );
+        std::fs::write(self.path("probed.html"), probed).unwrap();
+        std::fs::write(self.path("frame.html"), FRAME).unwrap();
+        let args = ["--dump-dom", "--virtual-time-budget=10000"].map(str::to_owned);
+        let framed = self.open("frame.html", &args).await;
+        let told = framed.stdout.find('{').zip(framed.stdout.rfind('}'));
+        let (from, to) = told.unwrap_or_else(|| panic!("nothing was told: {framed:?}"));
+        let console = framed
+            .stderr
+            .lines()
+            .filter(|line| line.contains("CONSOLE"));
+        Looked {
+            seen: serde_json::from_str(&framed.stdout[from..=to]).unwrap(),
+            console: console.map(str::to_owned).collect(),
+            requests: self.requests(page).await,
+        }
+    }
+
+    async fn requests(&self, page: &str) -> Vec<String> {
+        let open = page.replace("http-equiv=\"Content-Security-Policy\"", "name=\"none\"");
+        std::fs::write(self.path("open.html"), open).unwrap();
+        let log = self.path("requests.json");
+        let args = [
+            "--dump-dom".to_owned(),
+            format!("--log-net-log={}", log.display()),
+        ];
+        self.open("open.html", &args).await;
+        let log = std::fs::read_to_string(log).unwrap();
+        // An event a line; those of the browser itself are for no page.
+        let asked = log
+            .lines()
+            .filter(|line| line.contains("\"network_isolation_key\":\"file://"));
+        asked.map(str::to_owned).collect()
+    }
+
+    /// The page as it is printed.
+    async fn print(&self, page: &str) -> Vec<u8> {
+        std::fs::write(self.path("page.html"), page).unwrap();
+        let pdf = self.path("page.pdf");
+        let args = [format!("--print-to-pdf={}", pdf.display())];
+        self.open("page.html", &args).await;
+        std::fs::read(pdf).unwrap()
+    }
+}
+
+/// A short rehearsal, its page written to `page` and its summary to `summary`.
+async fn rehearse(dir: &Path, page: &Path, summary: &Path) {
+    let mut command = concertctl();
+    command.args(["load", "--quiet", "--set", EVIL]).args(SHORT);
+    command.arg("--html").arg(page).arg("--out").arg(summary);
+    command.env("TMPDIR", dir);
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_page_of_a_rehearsal_is_read_on_a_phone_and_printed_and_asks_for_nothing() {
+    let browser = Browser::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (page, summary) = (dir.path().join("x.html"), dir.path().join("x.json"));
+    rehearse(dir.path(), &page, &summary).await;
+    let page = std::fs::read_to_string(page).unwrap();
+    let looked = browser.look(&page).await;
+    assert_eq!(looked.seen["verdict"], "Passed", "{looked:?}");
+    assert_eq!(
+        looked.seen["read"], true,
+        "the pointer reads nothing: {looked:?}"
+    );
+    assert!(
+        looked.seen["width"].as_u64().unwrap() <= WIDTH,
+        "{looked:?}"
+    );
+    assert!(looked.console.is_empty(), "{looked:?}");
+    assert!(looked.requests.is_empty(), "{looked:?}");
+    let printed = browser.print(&page).await;
+    assert!(printed.starts_with(b"%PDF-") && printed.len() > 20_000);
+
+    // The same from what was saved.
+    let again = dir.path().join("again.html");
+    let mut command = concertctl();
+    command.args(["load", "merge"]).arg(&summary);
+    command.arg("--html").arg(&again);
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let again = std::fs::read_to_string(again).unwrap();
+    assert!(again.contains("<title>onsale-short: passed</title>"));
+    assert_eq!(again.lines().count(), page.lines().count());
+}
+
+#[tokio::test]
+async fn a_page_with_faults_would_be_found_out() {
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline'\">";
+    let page = format!(
+        "<!DOCTYPE html><head>{policy}</head><body><h1 id=\"verdict\">Failed</h1>\n\
+         <div style=\"width: 900px\">wide</div><img src=\"http://127.0.0.1:9/planted.png\">\n\
+         <script>throw new Error(\"planted\")</script></body>"
+    );
+    let looked = Browser::new().look(&page).await;
+    assert_eq!(looked.seen["verdict"], "Failed");
+    assert_eq!(looked.seen["read"], false);
+    let said = |what: &str| looked.console.iter().any(|line| line.contains(what));
+    assert!(said("Uncaught Error: planted"), "{looked:?}");
+    assert!(said("Content Security Policy"), "{looked:?}");
+    let asked = looked.requests.iter();
+    assert!(
+        asked.clone().any(|it| it.contains("planted.png")),
+        "{looked:?}"
+    );
+    let page = page.replace(policy, "");
+    let looked = Browser::new().look(&page).await;
+    assert!(looked.seen["width"].as_u64().unwrap() >= 900, "{looked:?}");
+}
