@@ -113,10 +113,9 @@ impl Histograms {
         let mut frame = Frame::of(self.crowds.len() + 1);
         for text in &self.cells {
             let at = |seconds: f64| {
-                let since = Duration::try_from_secs_f64(seconds);
-                since
-                    .map(|since| begun + since)
-                    .map_err(|error| error.to_string())
+                let since = Duration::try_from_secs_f64(seconds).ok();
+                let at = since.and_then(|since| begun.checked_add(since));
+                at.ok_or_else(|| format!("{seconds} s is no time within a run"))
             };
             let span = match text.span {
                 Some((first, last)) => Some((at(first)?, at(last)?)),
@@ -236,7 +235,14 @@ mod tests {
         let begun = Instant::now();
         let mut text = Histograms::of(&frame(begun, &[1, 2, 3]), &["crowd".to_owned()], begun);
         assert_eq!(text.cells[0].crowd, BUYERS);
-        text.cells[0].crowd = 9;
-        assert!(text.frame(begun).is_err());
+        for crowd in [9, usize::MAX] {
+            text.cells[0].crowd = crowd;
+            assert!(text.frame(begun).is_err());
+        }
+        text.cells[0].crowd = BUYERS;
+        for second in [1e19, 1e300, -1.0] {
+            text.cells[0].span = Some((0.0, second));
+            assert!(text.frame(begun).is_err(), "{second}");
+        }
     }
 }
