@@ -85,7 +85,7 @@ pub(super) fn busiest(generator: &GeneratorSummary) -> String {
         || "not known".to_owned(),
         |share| {
             format!(
-                "{:.0} % of a core, {:.0} % waiting for one",
+                "{:.0}\u{a0}% of a core, {:.0}\u{a0}% waiting for one",
                 share.running * 100.0,
                 share.queued * 100.0
             )
