@@ -26,6 +26,7 @@ mod hostile;
 mod load_cli;
 mod load_crowds;
 mod load_faults;
+mod load_job;
 mod load_mimic;
 mod load_otlp;
 mod load_parts;

@@ -18,7 +18,8 @@ pub fn concertctl() -> Command {
 /// A command that sees nothing of what the tester has set for servers of their own.
 fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CONCERTCTL_") {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("CONCERTCTL_") || name_text.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }
