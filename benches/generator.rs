@@ -59,7 +59,7 @@ fn median(of: &mut [f64]) -> Option<f64> {
 fn ours(port: u16) -> Option<f64> {
     let scenario = format!(
         "{{ title: closed, dataset: none, users: 0, admission: {{ batch: 1, every: 1s }}, \
-         traffic: {{ all: {{ executor: closed, users: {CONNECTIONS}, lasts: {SECONDS}s, \
+         traffic: {{ crowd: {{ executor: closed, users: {CONNECTIONS}, lasts: {SECONDS}s, \
          journeys: [{{ steps: [{{ call: concerts, times: 1000000 }}] }}] }} }} }}"
     );
     let scenario = Scenario::parse("closed", &scenario, &[]).unwrap();

@@ -5,13 +5,15 @@
 //! the kinds of requests, not on their number. Latencies are HdrHistograms of microseconds with
 //! three significant digits, 1 µs to [`LONGEST_US`]; longer ones count as that long.
 
+mod totals;
+
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::totals::{Shard, Totals};
 use super::model::{Class, Fault, Operation};
 
 /// The longest latency that is told from longer ones, in microseconds: 2 minutes.
@@ -229,7 +231,8 @@ impl Frame {
         class: Class,
         cell: Cell,
     ) -> Option<()> {
-        let place = self.cells.get_mut(cell_index(crowd, operation, class))?;
+        let known = crowd < self.crowds();
+        let place = known.then(|| &mut self.cells[cell_index(crowd, operation, class)])?;
         *place = Some(Box::new(cell));
         Some(())
     }
@@ -242,8 +245,11 @@ impl Frame {
         fault: Fault,
         count: u64,
     ) -> Option<()> {
+        if crowd >= self.crowds() {
+            return None;
+        }
         let row = crowd * Operation::ALL.len() + operation.index();
-        self.faults.get_mut(row)?[fault.index()] = count;
+        self.faults[row][fault.index()] = count;
         Some(())
     }
 
@@ -314,58 +320,6 @@ impl Frame {
         self.eta_error.reset();
         self.inversions = 0;
         self.order_checks = 0;
-    }
-}
-
-/// Where one worker records.
-#[derive(Debug)]
-pub struct Shard(Mutex<Box<Frame>>);
-
-impl Shard {
-    /// For the requests of so many: the buyers and the crowds.
-    #[must_use]
-    pub fn of(crowds: usize) -> Shard {
-        Shard(Mutex::new(Box::new(Frame::of(crowds))))
-    }
-
-    /// Lets the worker write; `write` must be short.
-    pub fn with(&self, write: impl FnOnce(&mut Frame)) {
-        write(&mut self.0.lock());
-    }
-}
-
-/// The reader's side: what all shards add up to.
-#[derive(Debug)]
-pub struct Totals {
-    /// Everything since the beginning.
-    pub sum: Frame,
-    /// What came since the last [`Totals::next_second`].
-    pub second: Frame,
-    spare: Box<Frame>,
-}
-
-impl Totals {
-    /// For the requests of so many: the buyers and the crowds.
-    #[must_use]
-    pub fn of(crowds: usize) -> Totals {
-        Totals {
-            sum: Frame::of(crowds),
-            second: Frame::of(crowds),
-            spare: Box::new(Frame::of(crowds)),
-        }
-    }
-
-    /// Takes what `shard` holds over into the sum.
-    pub fn collect(&mut self, shard: &Shard) {
-        std::mem::swap(&mut *shard.0.lock(), &mut self.spare);
-        self.sum.add(&self.spare);
-        self.second.add(&self.spare);
-        self.spare.clear();
-    }
-
-    /// Begins another second.
-    pub fn next_second(&mut self) {
-        self.second.clear();
     }
 }
 
