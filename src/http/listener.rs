@@ -1,5 +1,6 @@
 //! A listener: connections in, each bounded in number, header size and time, drained at the end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,33 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::patience::WriteTimeout;
+
+/// Connections that the system keeps until they are accepted, unless it allows fewer
+/// (`net.core.somaxconn`). A client that finds no room tries again after a whole second, and a crowd
+/// at the door comes at once.
+const BACKLOG: u32 = 4096;
+
+/// Listens at `addr`.
+///
+/// # Errors
+/// When the address is taken, or none of this machine's.
+pub fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // What the last process left behind at the address is no reason to wait.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
 
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -93,4 +115,25 @@ pub async fn serve(
     tokio::time::timeout(bounds.drain, graceful.shutdown())
         .await
         .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn a_crowd_that_comes_at_once_finds_room_before_anybody_is_accepted() {
+        let allowed = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+        let allowed = allowed.ok().and_then(|text| text.trim().parse().ok());
+        let crowd = allowed.unwrap_or(1_000).min(1_000_usize);
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut inside = Vec::new();
+        for nth in 0..crowd {
+            let connecting = TcpStream::connect(addr);
+            let connected = tokio::time::timeout(Duration::from_secs(10), connecting).await;
+            inside.push(connected.unwrap_or_else(|_| panic!("no room for {nth}")));
+        }
+    }
 }

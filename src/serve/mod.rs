@@ -22,7 +22,7 @@ use crate::embedded::alertmanager::{self, AlertConfig, AlertStore};
 use crate::embedded::loki::{self, LokiConfig, LokiStore};
 use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbConfig};
 use crate::http;
-use crate::http::listener::{Bounds, serve};
+use crate::http::listener::{Bounds, listen, serve};
 use crate::http::ops::{BearerToken, OpsState};
 use crate::settings::ServeSettings;
 use crate::store::data_dir::{DataDir, write_atomically};
@@ -85,8 +85,8 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         dir,
     } = home::furnish(&settings).await?;
     let in_use = home.occupy(settings.redis_url.is_none()).await?;
-    let api = bind(settings.api_addr, "--api-addr").await?;
-    let ops = bind(settings.ops_addr, "--ops-addr").await?;
+    let api = bind(settings.api_addr, "--api-addr")?;
+    let ops = bind(settings.ops_addr, "--ops-addr")?;
     let (api_addr, ops_addr) = (api.local_addr()?, ops.local_addr()?);
 
     let metrics = Metrics::new()?;
@@ -192,17 +192,15 @@ impl Running {
     }
 }
 
-async fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(addr)
-        .await
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                anyhow::anyhow!(
-                    "{addr} is in use: is a server running already? Choose another with {flag}"
-                )
-            }
-            _ => anyhow::anyhow!("cannot listen on {addr}: {error}; choose another with {flag}"),
-        })
+fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    listen(addr).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!(
+                "{addr} is in use: is a server running already? Choose another with {flag}"
+            )
+        }
+        _ => anyhow::anyhow!("cannot listen on {addr}: {error}; choose another with {flag}"),
+    })
 }
 
 /// The telemetry stores that answer when no stack is there.
