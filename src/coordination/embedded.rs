@@ -104,15 +104,16 @@ impl Embedded {
         if now < at {
             return None;
         }
+        let from = self.state.mark();
+        let mark = from.0.saturating_add(admission.batch);
+        let mark = Place(mark.min(self.state.registered().0));
+        self.state.set_coming(mark);
         let next = at.after(admission.every());
         *due = Some(if next <= now {
             now.after(admission.every())
         } else {
             next
         });
-        let from = self.state.mark();
-        let mark = from.0.saturating_add(admission.batch);
-        let mark = Place(mark.min(self.state.registered().0));
         (mark > from).then_some(Claim {
             from,
             mark,
@@ -124,6 +125,7 @@ impl Embedded {
     /// Puts back a due batch that could not be made durable, to be tried again after `pause`.
     pub fn put_back(&self, now: Timestamp, pause: Duration) {
         *self.state.next_due.lock() = Some(now.after(pause));
+        self.state.nothing_comes();
     }
 }
 

@@ -21,6 +21,8 @@ pub struct QueueState {
     mark: AtomicU64,
     /// Up to where they were once seen in force.
     in_force: AtomicU64,
+    /// Up to where a batch that is due is being made durable.
+    coming: AtomicU64,
     /// Every batch: up to which place, since when. Ascending.
     batches: ArcSwap<Vec<(Place, Timestamp)>>,
     /// Places used up or left behind before their time.
@@ -63,6 +65,7 @@ impl QueueState {
             registered: AtomicU64::new(snapshot.last().0),
             mark: AtomicU64::new(snapshot.mark().0),
             in_force: AtomicU64::new(0),
+            coming: AtomicU64::new(0),
             batches: ArcSwap::from_pointee(snapshot.admissions.clone()),
             ended: RwLock::new(ended.map(|&(place, ..)| place).collect()),
             admission: ArcSwap::from_pointee(snapshot.admission.unwrap_or_default()),
@@ -149,12 +152,32 @@ impl QueueState {
             };
         }
         let position = place.0.saturating_sub(self.mark_at(now).0).max(1);
-        let admission = self.admission.load();
         Standing {
             status,
             position,
-            eta: admission.eta(position, self.next_in(now)),
+            eta: self.eta(place, now),
         }
+    }
+
+    fn eta(&self, place: Place, now: Timestamp) -> Option<Duration> {
+        let next_in = self.next_in(now)?;
+        // In this order: whoever takes a batch notes it before the next one's time.
+        let coming = self.coming.load(Ordering::Acquire).max(self.mark().0);
+        let Some(behind) = place.0.checked_sub(coming).filter(|behind| *behind > 0) else {
+            // Of a batch whose time has come: it is being made durable, or in force in a moment.
+            return Some(Duration::ZERO);
+        };
+        self.admission.load().eta(behind, Some(next_in))
+    }
+
+    /// Notes that everyone up to `mark` is let in as soon as that is durable.
+    pub(super) fn set_coming(&self, mark: Place) {
+        self.coming.store(mark.0, Ordering::Release);
+    }
+
+    /// Notes that what was coming is not, for now.
+    pub(super) fn nothing_comes(&self) {
+        self.coming.store(0, Ordering::Release);
     }
 
     /// Time until the next batch is due; `None` while paused or without an opening time.

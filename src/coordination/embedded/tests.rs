@@ -69,6 +69,30 @@ fn a_batch_is_never_larger_than_set_even_after_a_pause() {
 }
 
 #[test]
+fn a_batch_that_is_being_made_durable_is_promised_for_now_and_not_for_the_next_time() {
+    let queue = open(2);
+    (1..=5).for_each(|user| assert!(queue.register(UserId(user), Timestamp(0)).is_ok()));
+    let eta = |place, now| queue.state.standing(Place(place), Timestamp(now)).eta;
+    let claim = queue.take_due(Timestamp(0)).unwrap();
+    let (now, second) = (Some(Duration::ZERO), Duration::from_secs(1));
+    assert_eq!(
+        (eta(1, 0), eta(2, 0)),
+        (now, now),
+        "let in as soon as it is durable"
+    );
+    assert_eq!((eta(3, 0), eta(5, 0)), (Some(second), Some(2 * second)));
+    queue.state.publish(claim.mark, claim.at);
+    assert_eq!(eta(3, 0), Some(second));
+    // It could not be made durable: it is tried again, and said so.
+    let claim = queue.take_due(Timestamp(1_000)).unwrap();
+    queue.put_back(claim.at, second);
+    assert_eq!(
+        (eta(3, 1_000), eta(5, 1_000)),
+        (Some(second), Some(2 * second))
+    );
+}
+
+#[test]
 fn nobody_is_let_in_while_paused_or_before_the_opening() {
     let queue = open(10);
     assert!(queue.register(UserId(1), Timestamp(0)).is_ok());

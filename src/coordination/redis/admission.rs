@@ -33,6 +33,9 @@ impl RedisCoordination {
             .arg(self.deadline());
         type Answer = (String, u64, Option<u64>, i64, Option<i64>);
         let (_, first, mark, now, due): Answer = self.ask(&claim).await?;
+        if let Some(mark) = mark {
+            self.state.set_coming(Place(mark));
+        }
         self.set_due(due);
         let Some(mark) = mark else {
             // Not longer than until this server hears of changed settings.
@@ -77,6 +80,7 @@ impl RedisCoordination {
 
     /// Puts back a claimed batch that could not be made durable, to be tried again after `pause`.
     pub async fn put_back(&self, claim: Claim, pause: Duration) {
+        self.state.nothing_comes();
         let keys = &self.keys;
         let mut put_back = call(&scripts::PUT_BACK, &[&keys.ready, &keys.queue]);
         put_back.arg(claim.id).arg(millis(pause));
