@@ -4,7 +4,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
-use super::{Failure, OutputArgs};
+use super::Failure;
+use super::args::OutputArgs;
 use crate::load::baseline::compare;
 use crate::load::report::{self, Colours};
 use crate::load::summary::write_whole;

@@ -1,0 +1,162 @@
+//! The flags of `concertctl load`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::load::{PhaseName, ShardOf};
+
+/// Rehearse an on-sale: drive virtual users through a scenario, judge what happened.
+///
+/// Exit codes: 0 passed, 99 a threshold was missed, 3 inconclusive, 2 usage or bad scenario,
+/// 1 could not run.
+#[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct LoadArgs {
+    /// What else there is to do.
+    #[command(subcommand)]
+    pub what: Option<LoadCommand>,
+    /// A shipped scenario's name, or the path of a scenario file
+    #[arg(default_value = crate::load::scenario::DEFAULT)]
+    pub scenario: String,
+    /// List the shipped scenarios
+    #[arg(long, help_heading = "Without a run")]
+    pub list: bool,
+    /// Print the capacity estimate and send nothing
+    #[arg(long, help_heading = "Without a run")]
+    pub plan: bool,
+    /// Print a shipped scenario, to begin a file of your own with
+    #[arg(long, value_name = "NAME", help_heading = "Without a run")]
+    pub print_scenario: Option<String>,
+    /// Print the JSON Schema of scenario files, for editors
+    #[arg(long, help_heading = "Without a run")]
+    pub scenario_schema: bool,
+    /// Print the JSON Schema of summaries (--out), for programs that read them
+    #[arg(long, help_heading = "Without a run")]
+    pub summary_schema: bool,
+    /// Prove that a stall of the server shows in the latencies; takes four seconds
+    #[arg(long, help_heading = "Without a run")]
+    pub self_check: bool,
+    /// Measure one phase alone; what comes before it happens unmeasured
+    #[arg(long, value_parser = parse_phase, value_name = "register|open|pay")]
+    pub phase: Option<PhaseName>,
+    /// Override a field of the scenario, such as admission.every=1s or thresholds.buying.p95=200ms
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Carry only this part of the users; the other parts are carried by other processes, and
+    /// `load merge` puts their summaries together
+    #[arg(long, value_name = "I/N", value_parser = parse_shard, requires = "target")]
+    pub shard: Option<ShardOf>,
+    /// Serve the run's metrics, progress and commands here; commands need the operations token
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics_addr: Option<SocketAddr>,
+    /// Push the run's metrics to this collector, by OTLP over HTTP: http://host:4318
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true
+    )]
+    pub otlp: Option<String>,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// The ticketing API of a running server; of several servers of one service all of them, with
+    /// commas between; left out: an embedded one is started and seeded
+    #[arg(
+        long,
+        value_name = "URL,…",
+        requires = "ops_url",
+        value_delimiter = ',',
+        help_heading = "Target"
+    )]
+    pub target: Vec<String>,
+    /// The operations listener of that server, or of any one of them
+    #[arg(long, value_name = "URL", requires = "target", help_heading = "Target")]
+    pub ops_url: Option<String>,
+    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "target",
+        help_heading = "Target"
+    )]
+    pub ops_token_file: Option<PathBuf>,
+    /// Allow a target that is not on this machine
+    #[arg(long, value_name = "HOST", help_heading = "Target")]
+    pub allow_target: Vec<String>,
+    /// Replace the target's dataset by the scenario's before the run
+    #[arg(long, help_heading = "Target")]
+    pub reseed: bool,
+    /// What is shown and written in the end.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What is shown and written in the end.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Report")]
+pub struct OutputArgs {
+    /// Write the summary as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write the report as one HTML page to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Print the summary as JSON instead of the report
+    #[arg(long)]
+    pub json: bool,
+    /// Compare with an earlier run, whose summary this file holds
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// What differs from the baseline by fewer percent is the same
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub noise: u8,
+    /// Fail when something is worse than the baseline
+    #[arg(long, requires = "baseline")]
+    pub fail_on_regression: bool,
+}
+
+/// What `load` does beside rehearsing.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum LoadCommand {
+    /// Put the parts of a run together, which several processes carried with --shard, or show a run
+    /// that was saved once more
+    Merge {
+        /// Their summaries, written with --out
+        #[arg(required = true, value_name = "FILE")]
+        parts: Vec<PathBuf>,
+        /// What is shown and written.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+fn parse_shard(text: &str) -> Result<ShardOf, String> {
+    let read = || {
+        let (index, of) = text.split_once('/')?;
+        let (index, of): (usize, usize) = (index.parse().ok()?, of.parse().ok()?);
+        (1..=of).contains(&index).then(|| ShardOf {
+            index: index - 1,
+            of,
+        })
+    };
+    let shard = read().filter(|shard| shard.of <= 1_000);
+    shard.ok_or_else(|| "write which part of how many, such as 1/3".to_owned())
+}
+
+fn parse_phase(text: &str) -> Result<PhaseName, String> {
+    PhaseName::named(text).ok_or_else(|| format!("there are the phases {}", PhaseName::names()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_run_is_written_as_which_of_how_many() {
+        assert_eq!(parse_shard("2/3"), Ok(ShardOf { index: 1, of: 3 }));
+        for wrong in ["", "1", "0/3", "4/3", "1/0", "a/b", "1/2/3", "1/1001"] {
+            assert!(parse_shard(wrong).is_err(), "{wrong}");
+        }
+    }
+}
