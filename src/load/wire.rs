@@ -61,27 +61,15 @@ impl Wire {
         request
     }
 
-    pub(super) fn register(&self, user: i64, rng: &mut SmallRng) -> Outgoing {
-        self.request(
-            Method::POST,
-            self.queue.clone(),
-            text(format_args!("{{\"userId\":{user}}}")),
-            rng,
-        )
-    }
-
-    pub(super) fn poll(&self, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
-        let mut request = self.request(Method::GET, self.queue.clone(), Bytes::new(), rng);
-        request.headers_mut().insert(WAIT, token.clone());
-        request
-    }
-
     /// Any call of the API, with whichever token and in whoever's name.
     pub(super) fn errand(&self, call: &Call<'_>, rng: &mut SmallRng) -> Outgoing {
         let nothing = Bytes::new;
         let user = call.user;
         let mut request = match call.operation {
-            Operation::Register => self.register(user, rng),
+            Operation::Register => {
+                let body = text(format_args!("{{\"userId\":{user}}}"));
+                self.request(Method::POST, self.queue.clone(), body, rng)
+            }
             Operation::Poll => self.request(Method::GET, self.queue.clone(), nothing(), rng),
             Operation::Dates => self.request(Method::GET, self.dates.clone(), nothing(), rng),
             Operation::Concerts => self.request(Method::GET, self.concerts.clone(), nothing(), rng),
@@ -133,20 +121,28 @@ impl Wire {
         ))
     }
 
+    pub(super) fn register(&self, user: i64, rng: &mut SmallRng) -> Outgoing {
+        let call = Call {
+            user,
+            ..Call::of(Operation::Register)
+        };
+        self.errand(&call, rng)
+    }
+
+    pub(super) fn poll(&self, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
+        self.errand(&Call::with(Operation::Poll, token), rng)
+    }
+
     pub(super) fn dates(&self, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
-        let mut request = self.request(Method::GET, self.dates.clone(), Bytes::new(), rng);
-        request.headers_mut().insert(WAIT, token.clone());
-        request
+        self.errand(&Call::with(Operation::Dates, token), rng)
     }
 
     pub(super) fn seats(&self, date: i64, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
-        let uri = uri(format_args!(
-            "/concerts/{}/performanceDates/{date}/seats",
-            self.concert
-        ));
-        let mut request = self.request(Method::GET, uri, Bytes::new(), rng);
-        request.headers_mut().insert(WAIT, token.clone());
-        request
+        let call = Call {
+            date,
+            ..Call::with(Operation::Seats, token)
+        };
+        self.errand(&call, rng)
     }
 
     pub(super) fn reserve(
@@ -157,8 +153,13 @@ impl Wire {
         sign: &Sign<'_>,
         rng: &mut SmallRng,
     ) -> Outgoing {
-        let body = self.reservation(user, date, seat);
-        self.write(Uri::from_static("/reservations"), body, sign, rng)
+        let call = Call {
+            user,
+            date,
+            seat,
+            ..Call::signed(Operation::Reserve, sign)
+        };
+        self.errand(&call, rng)
     }
 
     pub(super) fn charge(
@@ -168,13 +169,12 @@ impl Wire {
         sign: &Sign<'_>,
         rng: &mut SmallRng,
     ) -> Outgoing {
-        let body = text(format_args!("{{\"amount\":{amount}}}"));
-        self.write(
-            uri(format_args!("/accounts/{user}/charge")),
-            body,
-            sign,
-            rng,
-        )
+        let call = Call {
+            user,
+            amount,
+            ..Call::signed(Operation::Charge, sign)
+        };
+        self.errand(&call, rng)
     }
 
     pub(super) fn pay(
@@ -184,8 +184,12 @@ impl Wire {
         sign: &Sign<'_>,
         rng: &mut SmallRng,
     ) -> Outgoing {
-        let uri = uri(format_args!("/users/{user}/reservations/{reservation}/pay"));
-        self.write(uri, Bytes::new(), sign, rng)
+        let call = Call {
+            user,
+            reservation,
+            ..Call::signed(Operation::Pay, sign)
+        };
+        self.errand(&call, rng)
     }
 
     pub(super) fn cancel(
@@ -194,21 +198,15 @@ impl Wire {
         token: &HeaderValue,
         rng: &mut SmallRng,
     ) -> Outgoing {
-        let uri = uri(format_args!("/reservations/{reservation}"));
-        let mut request = self.request(Method::DELETE, uri, Bytes::new(), rng);
-        request.headers_mut().insert(WAIT, token.clone());
-        request
-    }
-
-    fn write(&self, uri: Uri, body: Bytes, sign: &Sign<'_>, rng: &mut SmallRng) -> Outgoing {
-        let mut request = self.request(Method::POST, uri, body, rng);
-        request.headers_mut().insert(WAIT, sign.token.clone());
-        request.headers_mut().insert(IDEMPOTENCY, sign.key.clone());
-        request
+        let call = Call {
+            reservation,
+            ..Call::with(Operation::Cancel, token)
+        };
+        self.errand(&call, rng)
     }
 }
 
-/// A call that a scenario describes.
+/// A call of the API; what its operation has no use for is left as it is.
 pub(super) struct Call<'a> {
     pub operation: Operation,
     /// In whose name.
@@ -219,6 +217,35 @@ pub(super) struct Call<'a> {
     pub seat: i64,
     pub reservation: i64,
     pub amount: i64,
+}
+
+impl<'a> Call<'a> {
+    fn of(operation: Operation) -> Call<'a> {
+        Call {
+            operation,
+            user: 0,
+            token: None,
+            key: None,
+            date: 0,
+            seat: 0,
+            reservation: 0,
+            amount: 0,
+        }
+    }
+
+    fn with(operation: Operation, token: &'a HeaderValue) -> Call<'a> {
+        Call {
+            token: Some(token),
+            ..Call::of(operation)
+        }
+    }
+
+    fn signed(operation: Operation, sign: &Sign<'a>) -> Call<'a> {
+        Call {
+            key: Some(sign.key),
+            ..Call::with(operation, sign.token)
+        }
+    }
 }
 
 /// What a write carries: who sends it, and what makes its repeat harmless.
