@@ -16,4 +16,4 @@ pub use metrics::{
     RouteMetrics,
 };
 pub use otlp::Otlp;
-pub use trace::TraceContext;
+pub use trace::{SpanKind, SpanRecord, TraceContext, TraceRecord, Value};

@@ -1,8 +1,6 @@
 //! A request's place in a trace, as it travels in the `traceparent` header
 //! (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
 
-use tracing::Span;
-
 /// The identity of one span and the trace it belongs to. Ids are never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
@@ -55,7 +53,7 @@ impl TraceContext {
     /// route, say) appears as the field `span`; `method`, `status`, `user` and the like belong on the
     /// access record. The span is at level ERROR so that no filter can take an error's trace away.
     #[must_use]
-    pub fn span(&self, name: &'static str) -> Span {
+    pub fn span(&self, name: &'static str) -> tracing::Span {
         tracing::error_span!(
             target: "concertctl::telemetry::trace",
             "request",
@@ -68,7 +66,7 @@ impl TraceContext {
 }
 
 /// A random id for a span.
-pub(super) fn random_span_id() -> u64 {
+pub(in crate::telemetry) fn random_span_id() -> u64 {
     nonzero(rand::random::<u64>)
 }
 
