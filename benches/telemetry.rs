@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use concertctl::embedded::loki::{LokiConfig, LokiStore, routes};
 use concertctl::telemetry::{
-    LogConfig, LogOutput, Metrics, ReservationOutcome, TraceContext, logs,
+    LogConfig, LogOutput, Metrics, ReservationOutcome, TraceConfig, TraceContext, logs,
 };
 use tower::ServiceExt as _;
 
@@ -57,6 +57,7 @@ fn access_records() -> anyhow::Result<()> {
         output: LogOutput::None,
         filter: "info".to_owned(),
         queue: 4_000_000,
+        traces: TraceConfig::default(),
     })?;
     let record = || {
         tracing::info!(

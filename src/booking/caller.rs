@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Booking, Refusal, World, now};
 use crate::domain::token::Token;
 use crate::domain::{Place, QueueStatus, UserId};
+use crate::telemetry::Step;
 
 /// The holder of a verified token.
 #[derive(Clone)]
@@ -58,7 +59,9 @@ impl Caller {
     /// # Errors
     /// [`Refusal::NotAdmitted`] or [`Refusal::AdmissionEnded`].
     pub fn require_active(&self) -> Result<(), Refusal> {
+        let mut step = Step::begin("queue.check");
         let standing = self.world.queue().standing(self.token.place, now());
+        step.note("concert.queue.status", standing.status.label());
         match standing.status {
             QueueStatus::Active => Ok(()),
             QueueStatus::Wait => Err(Refusal::NotAdmitted(standing.position - 1)),

@@ -9,7 +9,7 @@ use crate::domain::{
     ConcertId, PerformanceDateId, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
 };
 use crate::store::{CancelOutcome, Idempotency, Keyed, Look, Reserve, ReserveOutcome};
-use crate::telemetry::{LockOutcome, ReservationOutcome};
+use crate::telemetry::{LockOutcome, ReservationOutcome, Step};
 
 /// What a caller wants to reserve.
 #[derive(Clone, Debug)]
@@ -179,14 +179,17 @@ impl Booking {
     /// The lock of `seat`, or the leave to do without it; `None` while somebody else holds it.
     async fn lock<'a>(&self, world: &'a World, seat: SeatId) -> Option<Option<HeldLock<'a>>> {
         let asked = Instant::now();
+        let mut step = Step::begin("seat.lock");
         let (outcome, lock) = match world.coordination.try_lock(seat).await {
             SeatLock::Held(held) => (LockOutcome::Acquired, Some(Some(held))),
             SeatLock::Busy => (LockOutcome::Busy, None),
             // Version and unique index hold alone; the lock only spares the database.
             SeatLock::Unavailable => (LockOutcome::Failed, Some(None)),
         };
-        self.metrics
-            .seat_lock(world.coordination.backend(), outcome, asked.elapsed());
+        let backend = world.coordination.backend();
+        step.note("concert.lock.backend", backend);
+        step.note("concert.lock.outcome", outcome.label());
+        self.metrics.seat_lock(backend, outcome, asked.elapsed());
         lock
     }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use super::flags::{DataDirArg, DatabaseArg, duration};
 use super::{FAILED, fail, stop_requested};
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
-use crate::telemetry::{LogConfig, LogOutput, logs};
+use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -106,6 +106,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             .map_or(LogOutput::Stdout, LogOutput::File),
         filter: args.log.clone(),
         queue: 65_536,
+        traces: TraceConfig::default(),
     })?;
     // Each user has a connection; refused, the old limit holds and connections wait.
     let _ = crate::load::raise_file_limit();

@@ -15,7 +15,7 @@ use crate::clients::ops::Ops;
 use crate::clients::{HttpSource, Secret};
 use crate::serve::{Running, ServerFile};
 use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
-use crate::telemetry::{LogConfig, LogOutput, logs};
+use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
 use crate::tui::load_port::LoadPort;
 use crate::tui::{Exit, Options, Screen, ServerEnded};
 
@@ -107,6 +107,7 @@ async fn start_embedded(data_dir: &Path, args: &TuiArgs) -> anyhow::Result<Embed
         output: LogOutput::None,
         filter: std::env::var("CONCERTCTL_LOG").unwrap_or_else(|_| "info".to_owned()),
         queue: 65_536,
+        traces: TraceConfig::default(),
     })?;
     // Each user has a connection; refused, the old limit holds and connections wait.
     let _ = crate::load::raise_file_limit();

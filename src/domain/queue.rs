@@ -23,6 +23,18 @@ pub enum QueueStatus {
     Expired,
 }
 
+impl QueueStatus {
+    /// As the ticketing API writes it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            QueueStatus::Wait => "WAIT",
+            QueueStatus::Active => "ACTIVE",
+            QueueStatus::Expired => "EXPIRED",
+        }
+    }
+}
+
 /// How admission is set at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

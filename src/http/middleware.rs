@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::extract::RequestInfo;
+use super::watched::Watched;
 use super::{ApiError, Limits, leftover};
 use crate::api::{ErrorCode, TRACE_ID};
 use crate::telemetry::{Metrics, RouteMetrics, TraceContext};
@@ -96,13 +97,15 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     request.extensions_mut().insert(Arc::clone(&info));
     let span = trace.span("request");
     let method = METHODS[method];
-    let mut metered = Metered::start(meters, started);
+    let mut watched = Watched::begin(meters, Arc::clone(&info), trace, &span, started);
 
     let (request, leftover) = leftover::lend(request);
     let mut response = guard(&shared, request, next).instrument(span.clone()).await;
 
     let trace_id = trace.trace_id_hex();
+    let mut code = None;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        code = Some(error.code);
         response = error.respond(&trace_id);
     }
     if let Ok(value) = HeaderValue::from_str(&trace_id) {
@@ -120,7 +123,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
-    let metered_route = metered.finish(status, took);
+    let metered = watched.finish(status, code, took);
     let duration_ms = took.as_micros() as f64 / 1_000.0;
     let user = info.user();
     span.in_scope(|| {
@@ -133,7 +136,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
                 user,
                 "{method} {route} failed with {status}"
             );
-        } else if !metered_route {
+        } else if !metered {
             tracing::debug!(
                 method,
                 route,
@@ -153,40 +156,6 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
         }
     });
     response
-}
-
-/// The status that stands in the meters when a client went away before its answer (as nginx has it).
-const CLIENT_CLOSED: u16 = 499;
-
-/// A request under way. Dropped unfinished, its client has gone: it is metered all the same, so that
-/// the gauge of active requests comes down again.
-struct Metered {
-    meters: Option<RouteMetrics>,
-    started: Instant,
-}
-
-impl Metered {
-    fn start(meters: Option<RouteMetrics>, started: Instant) -> Metered {
-        if let Some(meters) = &meters {
-            meters.start();
-        }
-        Metered { meters, started }
-    }
-
-    /// Whether the request is metered at all.
-    fn finish(&mut self, status: u16, took: Duration) -> bool {
-        let meters = self.meters.take();
-        if let Some(meters) = &meters {
-            meters.finish(status, took);
-        }
-        meters.is_some()
-    }
-}
-
-impl Drop for Metered {
-    fn drop(&mut self) {
-        self.finish(CLIENT_CLOSED, self.started.elapsed());
-    }
 }
 
 async fn guard(shared: &Shared, request: Request, next: Next) -> Response {

@@ -17,6 +17,7 @@ pub mod ops;
 mod patience;
 mod queue;
 mod reservations;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,6 +8,8 @@ pub mod host;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;
+mod statement;
+mod subscription;
 pub mod trace;
 
 pub use logs::{LogConfig, LogOutput, LogRecord, LogSubscription, Logs, slow_query};
@@ -16,4 +18,9 @@ pub use metrics::{
     RouteMetrics,
 };
 pub use otlp::Otlp;
-pub use trace::{SpanKind, SpanRecord, TraceContext, TraceRecord, Value};
+pub use statement::{ACQUIRE, Statement, connection_acquired};
+pub use subscription::Subscription;
+pub use trace::{
+    Root, RootSpan, SpanKind, SpanRecord, Step, TraceConfig, TraceContext, TraceHandle,
+    TraceRecord, TraceSubscription, Traces, Value,
+};

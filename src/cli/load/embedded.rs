@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::load::Target;
 use crate::serve::Running;
 use crate::settings::ServeSettings;
-use crate::telemetry::{LogConfig, LogOutput, logs};
+use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
 
 /// A running embedded server.
 pub(super) struct Embedded {
@@ -26,6 +26,7 @@ pub(super) async fn start() -> anyhow::Result<Embedded> {
         output: LogOutput::None,
         filter: "info".to_owned(),
         queue: 4_096,
+        traces: TraceConfig::default(),
     })?;
     let settings = ServeSettings::embedded(data.path().to_owned());
     let running = crate::serve::start(settings, &logs).await?;

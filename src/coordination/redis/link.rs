@@ -20,6 +20,7 @@ use super::clock::Clock;
 use super::nodes::{Connected, Nodes, RedisConnectError};
 use crate::coordination::Unavailable;
 use crate::domain::Timestamp;
+use crate::telemetry::Step;
 
 /// A connection that comes and goes.
 pub(super) struct Link {
@@ -84,16 +85,20 @@ impl Link {
     ) -> Result<T, Unavailable> {
         let connection = self.connection.load_full().ok_or(Unavailable)?;
         let mut pipe = MultiplexedConnection::clone(&connection);
+        let mut step = Step::begin("redis.script").asks("redis");
+        step.note("concert.redis.purpose", self.purpose);
         match tokio::time::timeout(within, call.invoke_async(&mut pipe)).await {
             Ok(Ok(answer)) => {
                 self.breaker.lock().succeeded();
                 Ok(answer)
             }
             Ok(Err(error)) => {
+                step.failed(|| error.to_string().into());
                 self.failed(&connection, Failure::Broken, &error.to_string());
                 Err(Unavailable)
             }
             Err(_) => {
+                step.failed(|| "no answer in time".into());
                 self.failed(&connection, Failure::TimedOut, "no answer in time");
                 Err(Unavailable)
             }

@@ -88,9 +88,9 @@ impl<'a> Attempts<'a> {
 
     async fn once(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         let mut lease = self.pool.lend().await?;
-        let started = Instant::now();
+        let began = std::time::Instant::now();
         let result = lease.rows(sql, params).await;
-        self.pool.measured(self.name, started.elapsed());
+        self.pool.measured(self.name, began, &result);
         result
     }
 
@@ -99,10 +99,11 @@ impl<'a> Attempts<'a> {
         &self,
         attempt: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        let started = Instant::now();
-        let result = timeout_at(self.deadline, attempt).await;
-        self.pool.measured(self.name, started.elapsed());
-        result.unwrap_or_else(|_| Err(self.out_of_time()))
+        let began = std::time::Instant::now();
+        let attempt = timeout_at(self.deadline, attempt).await;
+        let result = attempt.unwrap_or_else(|_| Err(self.out_of_time()));
+        self.pool.measured(self.name, began, &result);
+        result
     }
 
     fn out_of_time(&self) -> Fault {

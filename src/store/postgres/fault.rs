@@ -29,6 +29,15 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// What was wrong with the database; nothing, where rows only decided against a request.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match self {
+            Fault::InTheWay(why) | Fault::Unreached(why) | Fault::Lost(why) => Some(why.clone()),
+            Fault::Violates(_) => None,
+            Fault::Final(error) => Some(error.to_string()),
+        }
+    }
+
     pub(super) fn unavailable(why: impl Into<String>) -> Fault {
         Fault::Final(StoreError::Unavailable(why.into()))
     }

@@ -18,7 +18,7 @@ use super::PgOptions;
 use super::fault::{self, Fault};
 use super::target::{Purpose, Target};
 use crate::store::StoreError;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{ACQUIRE, Metrics, Statement, TraceHandle, connection_acquired};
 
 /// Borrowers that may wait for each connection there is.
 const WAITING_PER_CONNECTION: usize = 64;
@@ -77,16 +77,17 @@ impl Pool {
             return Err(Fault::Final(StoreError::Overloaded));
         }
         let asked = Instant::now();
-        let object = self
-            .inner
-            .get()
-            .await
-            .map_err(|error| self.refused(error))?;
+        let object = match self.inner.get().await {
+            Ok(object) => object,
+            Err(error) => {
+                let mut step = TraceHandle::current().step_since(ACQUIRE, asked);
+                step.failed(|| error.to_string().into());
+                return Err(self.refused(error));
+            }
+        };
         self.failing.lock().take();
         self.lent.fetch_add(1, Ordering::Relaxed);
-        if let Some(metrics) = &self.metrics {
-            metrics.db_wait(asked.elapsed());
-        }
+        connection_acquired(self.metrics.as_ref(), &TraceHandle::current(), asked);
         self.tell_connections();
         Ok(Lease {
             pool: self,
@@ -125,12 +126,16 @@ impl Pool {
         }
     }
 
-    /// Notes how long an operation took.
-    pub(super) fn measured(&self, name: &'static str, took: Duration) {
-        if let Some(metrics) = &self.metrics {
-            metrics.db_operation(name, took);
-        }
-        telemetry::slow_query(name, took, self.options.slow);
+    /// Notes an operation that ended now, and how.
+    pub(super) fn measured<T>(&self, name: &'static str, began: Instant, ended: &Result<T, Fault>) {
+        let mut statement = Statement::ended(name, "postgresql", began);
+        statement.error = ended
+            .as_ref()
+            .err()
+            .and_then(Fault::trouble)
+            .map(Into::into);
+        let trace = TraceHandle::current();
+        statement.tell(self.metrics.as_ref(), &trace, self.options.slow);
     }
 
     /// Lends no more, and waits for what is lent.

@@ -32,6 +32,9 @@ use crate::telemetry::Metrics;
 use readers::Readers;
 use writer::Writer;
 
+/// The database's name in traces.
+const SYSTEM: &str = "sqlite";
+
 /// How a dataset is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {

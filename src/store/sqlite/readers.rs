@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Options, schema};
+use super::{Options, SYSTEM, schema};
 use crate::store::StoreError;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 
 /// Reads that may wait for a connection.
 const QUEUE: usize = 16_384;
@@ -22,6 +22,7 @@ const LONG: Duration = Duration::from_secs(120);
 struct Job {
     name: &'static str,
     queued: Instant,
+    trace: TraceHandle,
     work: Box<dyn FnOnce(&Connection) + Send>,
 }
 
@@ -86,6 +87,7 @@ impl Readers {
         let job = Job {
             name,
             queued: Instant::now(),
+            trace: TraceHandle::current(),
             // A caller that gave up is not told.
             work: Box::new(move |conn| drop(sender.send(work(conn)))),
         };
@@ -127,12 +129,10 @@ fn run(
         };
         let used = busy.fetch_add(1, Ordering::Relaxed) + 1;
         metrics.set_db_connections(used, max.saturating_sub(used), max);
-        let started = Instant::now();
-        metrics.db_wait(started.duration_since(job.queued));
+        connection_acquired(Some(metrics), &job.trace, job.queued);
+        let began = Instant::now();
         (job.work)(connection);
-        let took = started.elapsed();
-        metrics.db_operation(job.name, took);
-        telemetry::slow_query(job.name, took, slow);
+        Statement::ended(job.name, SYSTEM, began).tell(Some(metrics), &job.trace, slow);
         let used = busy.fetch_sub(1, Ordering::Relaxed) - 1;
         metrics.set_db_connections(used, max.saturating_sub(used), max);
     }

@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Options;
+use super::{Options, SYSTEM};
 use crate::domain::PerformanceDateId;
 use crate::store::StoreError;
 use crate::store::date_versions::DateVersions;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 
 /// Requests that may wait for the writer.
 const QUEUE: usize = 32_768;
@@ -42,6 +42,7 @@ type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
 struct Job {
     name: &'static str,
     queued: Instant,
+    trace: TraceHandle,
     work: Work,
 }
 
@@ -116,6 +117,7 @@ impl Writer {
         self.enqueue(Job {
             name,
             queued: Instant::now(),
+            trace: TraceHandle::current(),
             work,
         })?;
         match tokio::time::timeout(self.timeout, receiver).await {
@@ -190,27 +192,28 @@ fn commit_group(
     options: Options,
 ) {
     let mut replies: Vec<Reply> = Vec::with_capacity(batch.len());
+    let mut traces: Vec<TraceHandle> = Vec::with_capacity(batch.len());
     let mut tx = Tx {
         conn: connection,
         touched: Vec::new(),
     };
     let mut begun = tx.conn.execute_batch("BEGIN IMMEDIATE");
     for job in batch.drain(..) {
-        metrics.db_wait(job.queued.elapsed());
+        connection_acquired(Some(metrics), &job.trace, job.queued);
         if begun.is_ok() && tx.conn.is_autocommit() {
             // A full disk or an I/O error ended the transaction under us: what was in it is lost.
             fail(&mut replies, "the transaction was rolled back");
             tx.touched.clear();
             begun = tx.conn.execute_batch("BEGIN IMMEDIATE");
         }
-        let started = Instant::now();
+        let began = Instant::now();
         replies.push((job.work)(&mut tx));
-        let took = started.elapsed();
-        metrics.db_operation(job.name, took);
-        telemetry::slow_query(job.name, took, options.slow);
+        let statement = Statement::ended(job.name, SYSTEM, began);
+        statement.tell(Some(metrics), &job.trace, options.slow);
+        traces.push(job.trace);
     }
     let touched = std::mem::take(&mut tx.touched);
-    let started = Instant::now();
+    let began = Instant::now();
     if !options.commit_delay.is_zero() {
         std::thread::sleep(options.commit_delay);
     }
@@ -222,9 +225,12 @@ fn commit_group(
             .map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    let took = started.elapsed();
-    metrics.db_operation("commit", took);
-    telemetry::slow_query("commit", took, options.slow);
+    let commit = Statement {
+        error: committed.as_ref().err().map(|why| why.clone().into()),
+        ..Statement::ended("commit", SYSTEM, began)
+    };
+    tell_commit(commit, &traces, metrics, options.slow);
+    drop(traces);
     match committed {
         Ok(()) => {
             touched.into_iter().for_each(|date| versions.bump(date));
@@ -238,6 +244,16 @@ fn commit_group(
             }
             fail(&mut replies, &error);
         }
+    }
+}
+
+/// One commit, many requests: each has it in its trace, the meters and the log once.
+fn tell_commit(commit: Statement, traces: &[TraceHandle], metrics: &Metrics, slow: Duration) {
+    if let Some((first, others)) = traces.split_first() {
+        for trace in others {
+            drop(commit.step(trace));
+        }
+        commit.tell(Some(metrics), first, slow);
     }
 }
 

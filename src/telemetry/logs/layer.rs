@@ -1,4 +1,4 @@
-//! The `tracing` layer: spans get ids, events become lines.
+//! The `tracing` layer of events: each becomes a line.
 //!
 //! Lines are formatted on the thread that logs. The fields are borrowed, so the writer's thread could
 //! format them only after each was copied, and copying an access record costs the caller more
@@ -10,7 +10,6 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
@@ -18,7 +17,8 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::json::{self, JsonString};
 use super::queue::Queue;
-use crate::telemetry::trace::random_span_id;
+use super::spans::SpanData;
+use super::visit::{push_display, visit_json_values};
 
 /// The load generator says of itself who it is; everything else is the configured service.
 const LOAD_TARGET: &str = "concertctl::load";
@@ -31,74 +31,10 @@ pub(super) struct JsonLayer {
     pub(super) queue: Arc<Queue>,
 }
 
-/// What a span carries: its identity, and its fields as finished JSON.
-struct SpanData {
-    trace_id: u128,
-    span_id: u64,
-    parent_span_id: Option<u64>,
-    fields: SpanFields,
-}
-
-#[derive(Default)]
-struct SpanFields {
-    json: Vec<u8>,
-    /// Name, and where its value ends in `json`.
-    ends: Vec<(&'static str, usize)>,
-    trace_id: Option<u128>,
-    span_id: Option<u64>,
-    parent_span_id: Option<u64>,
-}
-
-impl SpanFields {
-    /// Room for what a request's span usually carries, in one piece.
-    fn with_room() -> SpanFields {
-        SpanFields {
-            json: Vec::with_capacity(128),
-            ends: Vec::with_capacity(4),
-            ..SpanFields::default()
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
-        starts
-            .zip(&self.ends)
-            .map(|(start, (name, end))| (*name, &self.json[start..*end]))
-    }
-}
-
 impl<S> Layer<S> for JsonLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        let mut fields = SpanFields::with_room();
-        attributes.record(&mut SpanVisitor(&mut fields));
-        let parent = span.parent().and_then(|parent| {
-            let extensions = parent.extensions();
-            let data = extensions.get::<SpanData>()?;
-            Some((data.trace_id, data.span_id))
-        });
-        let data = SpanData {
-            trace_id: fields
-                .trace_id
-                .or(parent.map(|(trace_id, _)| trace_id))
-                .unwrap_or_else(|| crate::telemetry::TraceContext::fresh().trace_id),
-            span_id: fields.span_id.unwrap_or_else(random_span_id),
-            parent_span_id: fields.parent_span_id.or(parent.map(|(_, span_id)| span_id)),
-            fields,
-        };
-        span.extensions_mut().insert(data);
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        if let Some(data) = span.extensions_mut().get_mut::<SpanData>() {
-            values.record(&mut SpanVisitor(&mut data.fields));
-        }
-    }
-
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         thread_local! {
             static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -143,8 +79,8 @@ fn format_line<S>(
 ) where
     S: for<'a> LookupSpan<'a>,
 {
-    let ids = span.as_ref().and_then(|span| {
-        let extensions = span.extensions();
+    let ids = own_ids(event).or_else(|| {
+        let extensions = span.as_ref()?.extensions();
         let data = extensions.get::<SpanData>()?;
         Some((data.trace_id, data.span_id, data.parent_span_id))
     });
@@ -174,6 +110,39 @@ fn format_line<S>(
     json::push_str(line, event.metadata().target());
     push_additional_data(line, event, span);
     line.extend_from_slice(b"}}\n");
+}
+
+/// The ids that an event brings along, when it tells of a step that has no span of `tracing`.
+fn own_ids(event: &Event<'_>) -> Option<(u128, u64, Option<u64>)> {
+    event.metadata().fields().field("span_id")?;
+    let mut ids = IdVisitor::default();
+    event.record(&mut ids);
+    Some((ids.trace_id?, ids.span_id?, ids.parent_span_id))
+}
+
+#[derive(Default)]
+struct IdVisitor {
+    trace_id: Option<u128>,
+    span_id: Option<u64>,
+    parent_span_id: Option<u64>,
+}
+
+impl Visit for IdVisitor {
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "span_id" => self.span_id = Some(value),
+            "parent_span_id" => self.parent_span_id = Some(value),
+            _ => {}
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        if field.name() == "trace_id" {
+            self.trace_id = Some(value);
+        }
+    }
 }
 
 /// The event's own fields, then those of its spans from the innermost out; of two fields of one name
@@ -244,39 +213,6 @@ impl Visit for MessageVisitor<'_> {
     }
 }
 
-/// The `Visit` methods of a visitor that has a method `value(field, FnOnce(&mut Vec<u8>))`.
-macro_rules! visit_json_values {
-    () => {
-        fn record_f64(&mut self, field: &Field, value: f64) {
-            self.value(field, |out| json::push_f64(out, value));
-        }
-        fn record_i64(&mut self, field: &Field, value: i64) {
-            self.value(field, |out| json::push_int(out, value));
-        }
-        fn record_i128(&mut self, field: &Field, value: i128) {
-            self.value(field, |out| json::push_int(out, value));
-        }
-        fn record_bool(&mut self, field: &Field, value: bool) {
-            self.value(field, |out| json::push_int(out, value));
-        }
-        fn record_str(&mut self, field: &Field, value: &str) {
-            self.value(field, |out| json::push_str(out, value));
-        }
-        fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-            self.value(field, |out| push_display(out, format_args!("{value}")));
-        }
-        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-            self.value(field, |out| push_display(out, format_args!("{value:?}")));
-        }
-    };
-}
-
-fn push_display(out: &mut Vec<u8>, value: fmt::Arguments<'_>) {
-    let mut string = JsonString::open(out);
-    let _stops_when_full = string.write_fmt(value);
-    string.close();
-}
-
 /// Writes every field but the message into the line.
 struct FieldVisitor<'a> {
     line: &'a mut Vec<u8>,
@@ -286,7 +222,7 @@ struct FieldVisitor<'a> {
 impl FieldVisitor<'_> {
     fn value(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>)) {
         let name = field.name();
-        if name == "message" {
+        if matches!(name, "message" | "trace_id" | "span_id" | "parent_span_id") {
             return;
         }
         if json::is_full(self.line, name.len()) {
@@ -306,53 +242,5 @@ impl Visit for FieldVisitor<'_> {
     }
     fn record_u128(&mut self, field: &Field, value: u128) {
         self.value(field, |out| json::push_int(out, value));
-    }
-}
-
-/// Keeps a span's fields, and picks out the ids a root span brings along.
-struct SpanVisitor<'a>(&'a mut SpanFields);
-
-impl SpanVisitor<'_> {
-    fn value(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>)) {
-        let name = field.name();
-        let fields = &mut *self.0;
-        if let Some(index) = fields.ends.iter().position(|(known, _)| *known == name) {
-            fields.remove(index);
-        }
-        if json::is_full(&fields.json, 0) {
-            return;
-        }
-        write(&mut fields.json);
-        fields.ends.push((name, fields.json.len()));
-    }
-}
-
-impl SpanFields {
-    fn remove(&mut self, index: usize) {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].1);
-        let (_, end) = self.ends.remove(index);
-        self.json.drain(start..end);
-        for (_, later) in &mut self.ends[index..] {
-            *later -= end - start;
-        }
-    }
-}
-
-impl Visit for SpanVisitor<'_> {
-    visit_json_values!();
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        match field.name() {
-            "span_id" => self.0.span_id = Some(value),
-            "parent_span_id" => self.0.parent_span_id = Some(value),
-            _ => self.value(field, |out| json::push_int(out, value)),
-        }
-    }
-
-    fn record_u128(&mut self, field: &Field, value: u128) {
-        match field.name() {
-            "trace_id" => self.0.trace_id = Some(value),
-            _ => self.value(field, |out| json::push_int(out, value)),
-        }
     }
 }

@@ -7,6 +7,8 @@
 mod json;
 mod layer;
 mod queue;
+mod spans;
+mod visit;
 mod writer;
 
 use std::path::PathBuf;
@@ -19,16 +21,23 @@ use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
+use super::subscription::Subscription;
+use super::trace::{Step, TraceConfig, Traces};
 use layer::JsonLayer;
 use queue::Queue;
-pub use writer::LogSubscription;
+use spans::SpanLayer;
+pub(super) use spans::with_data;
 use writer::{Shared, Writer};
 
 /// Libraries whose debug and info records help nobody here; a filter of the operator's that names
 /// them takes precedence.
 const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,tower=warn,sqlx=warn,\
-                     opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-prometheus=warn,\
+                     opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,\
+                     opentelemetry-http=off,opentelemetry-prometheus=warn,tonic=warn,\
                      mio=warn,rustls=warn";
+
+/// Where the spans of requests come from.
+const SPANS: &str = "concertctl::telemetry::trace";
 
 /// Where log lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +64,12 @@ pub struct LogConfig {
     pub filter: String,
     /// How many records (and kibibytes) may wait for the writer before more are dropped.
     pub queue: usize,
+    /// Which traces are kept.
+    pub traces: TraceConfig,
 }
+
+/// A subscriber's end of the records.
+pub type LogSubscription = Subscription<LogRecord>;
 
 /// One record, as subscribers get it.
 #[derive(Debug, Clone)]
@@ -77,6 +91,7 @@ pub struct LogRecord {
 pub struct Logs {
     queue: Arc<Queue>,
     shared: Arc<Shared>,
+    traces: Traces,
 }
 
 static INSTALLED: OnceLock<Logs> = OnceLock::new();
@@ -112,8 +127,18 @@ pub fn build(config: LogConfig) -> anyhow::Result<(impl Subscriber + Send + Sync
         service_name: config.service_name,
         queue: Arc::clone(&queue),
     };
-    let subscriber = Registry::default().with(filter).with(layer);
-    Ok((subscriber, Logs { queue, shared }))
+    let traces = Traces::new(config.traces);
+    let spans = SpanLayer {
+        service_name: config.service_name,
+        traces: traces.clone(),
+    };
+    let subscriber = Registry::default().with(filter).with(spans).with(layer);
+    let logs = Logs {
+        queue,
+        shared,
+        traces,
+    };
+    Ok((subscriber, logs))
 }
 
 fn filter(text: &str) -> anyhow::Result<EnvFilter> {
@@ -123,7 +148,8 @@ fn filter(text: &str) -> anyhow::Result<EnvFilter> {
     wanted.parse::<EnvFilter>().with_context(|| {
         format!("log filter \"{wanted}\" is not valid; try \"info\" or \"debug\"")
     })?;
-    format!("{QUIET},{wanted}")
+    // No filter of log records takes the traces away.
+    format!("{QUIET},{wanted},{SPANS}=error")
         .parse()
         .context("cannot combine the log filter with its defaults")
 }
@@ -142,9 +168,16 @@ impl Logs {
         self.shared.subscribe(capacity)
     }
 
-    /// Names this process's instance (its listen address, say) in records from now on.
+    /// Names this process's instance (its listen address, say) in records and traces from now on.
     pub fn set_instance(&self, instance: &str) {
         self.shared.set_instance(instance);
+        self.traces.set_instance(instance);
+    }
+
+    /// The traces of the requests that are logged here.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// Waits, blocking the thread, until every record made before the call is written. False if that
@@ -162,14 +195,23 @@ impl Logs {
     }
 }
 
-/// Reports a statement that took `threshold` or longer, by its name and never its values.
-pub fn slow_query(name: &'static str, took: Duration, threshold: Duration) {
-    if took >= threshold {
-        tracing::warn!(
+/// Reports a statement that took `threshold` or longer, by its name and never its values. `step` is
+/// what it was in its request's trace.
+pub fn slow_query(name: &'static str, took: Duration, threshold: Duration, step: &Step) {
+    if took < threshold {
+        return;
+    }
+    let duration_ms = took.as_secs_f64() * 1e3;
+    match step.ids() {
+        Some(ids) => tracing::warn!(
+            trace_id = ids.trace_id,
+            span_id = ids.span_id,
+            parent_span_id = ids.parent_span_id,
             statement = name,
-            duration_ms = took.as_secs_f64() * 1e3,
+            duration_ms,
             "slow query"
-        );
+        ),
+        None => tracing::warn!(statement = name, duration_ms, "slow query"),
     }
 }
 

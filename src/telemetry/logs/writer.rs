@@ -3,74 +3,30 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
-use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::queue::{Batch, Queue};
-use super::{LogOutput, LogRecord};
+use super::{LogOutput, LogRecord, LogSubscription};
+use crate::telemetry::subscription::Subscribers;
 
 /// How long the writer rests after a batch. Lines that come meanwhile cost their callers no wake-up
 /// and this thread one system call together.
 const LINGER: Duration = Duration::from_millis(10);
 
-/// A subscriber's end of the records.
-#[derive(Debug)]
-pub struct LogSubscription {
-    records: mpsc::Receiver<Arc<LogRecord>>,
-    missed: Arc<AtomicU64>,
-}
-
-impl LogSubscription {
-    /// The next record; `None` once logging has ended.
-    pub async fn recv(&mut self) -> Option<Arc<LogRecord>> {
-        self.records.recv().await
-    }
-
-    /// Waits for at least one record, then appends up to `limit` to `into`. Returns how many; 0 once
-    /// logging has ended.
-    pub async fn recv_many(&mut self, into: &mut Vec<Arc<LogRecord>>, limit: usize) -> usize {
-        self.records.recv_many(into, limit).await
-    }
-
-    /// The next record if there is one already.
-    pub fn try_recv(&mut self) -> Option<Arc<LogRecord>> {
-        self.records.try_recv().ok()
-    }
-
-    /// Records that came while `capacity` others were waiting here.
-    #[must_use]
-    pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
-    }
-}
-
-#[derive(Debug)]
-struct Subscriber {
-    records: mpsc::Sender<Arc<LogRecord>>,
-    missed: Arc<AtomicU64>,
-}
-
 /// What the handle and the writer thread share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    subscribers: Mutex<Vec<Subscriber>>,
+    subscribers: Subscribers<LogRecord>,
     instance: Mutex<Option<Arc<str>>>,
 }
 
 impl Shared {
     pub(super) fn subscribe(&self, capacity: usize) -> LogSubscription {
-        let (sender, records) = mpsc::channel(capacity.max(1));
-        let missed = Arc::new(AtomicU64::new(0));
-        self.subscribers.lock().push(Subscriber {
-            records: sender,
-            missed: Arc::clone(&missed),
-        });
-        LogSubscription { records, missed }
+        self.subscribers.subscribe(capacity)
     }
 
     pub(super) fn set_instance(&self, instance: &str) {
@@ -78,35 +34,18 @@ impl Shared {
     }
 
     fn publish(&self, batch: &Batch) {
-        let mut subscribers = self.subscribers.lock();
-        if subscribers.is_empty() {
+        if !self.subscribers.any() {
             return;
         }
         let instance = self.instance.lock().clone();
-        for (meta, line) in batch.lines() {
-            let record = Arc::new(LogRecord {
+        self.subscribers
+            .offer(batch.lines().map(|(meta, line)| LogRecord {
                 timestamp_us: meta.timestamp_us,
                 level: meta.level,
                 service_name: meta.service_name,
                 instance: instance.clone(),
                 line: String::from_utf8_lossy(line).into_owned(),
-            });
-            subscribers.retain(|subscriber| subscriber.offer(&record));
-        }
-    }
-}
-
-impl Subscriber {
-    /// False once the subscriber has gone.
-    fn offer(&self, record: &Arc<LogRecord>) -> bool {
-        match self.records.try_send(Arc::clone(record)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_)) => {
-                self.missed.fetch_add(1, Ordering::Relaxed);
-                true
-            }
-            Err(TrySendError::Closed(_)) => false,
-        }
+            }));
     }
 }
 
@@ -184,6 +123,6 @@ impl Writer {
             self.queue.linger(LINGER);
         }
         // Subscribers learn that nothing more will come.
-        self.shared.subscribers.lock().clear();
+        self.shared.subscribers.close();
     }
 }

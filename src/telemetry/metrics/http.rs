@@ -54,6 +54,18 @@ impl RouteMetrics {
         }))
     }
 
+    /// The method it is of.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        self.0.method
+    }
+
+    /// The route it is of, as the route table writes it.
+    #[must_use]
+    pub fn route(&self) -> &'static str {
+        self.0.route
+    }
+
     /// A request came in: `http_server_active_requests` rises by one.
     ///
     /// Each call must be followed by exactly one [`finish`](Self::finish), also when the request is

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use concertctl::api::ops::{SeedPhase, SeedRequest};
 use concertctl::clients::ops::Ops;
 use concertctl::clients::{HttpSource, Secret};
-use concertctl::telemetry::{LogConfig, LogOutput, Logs, logs};
+use concertctl::telemetry::{LogConfig, LogOutput, Logs, TraceConfig, logs};
 
 pub use backend::{Embedded, PostgresEmbedded, PostgresRedis, SqliteRedis};
 pub use fleet::Fleet;
@@ -72,6 +72,7 @@ pub fn quiet_logs() -> Logs {
         output: LogOutput::None,
         filter: "info".to_owned(),
         queue: 65_536,
+        traces: TraceConfig::default(),
     })
     .unwrap()
 }
