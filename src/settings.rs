@@ -15,6 +15,7 @@ use crate::http::Limits;
 use crate::http::listener::Bounds;
 use crate::store::data_dir::write_atomically;
 use crate::store::sqlite::Options;
+use crate::telemetry::Otlp;
 
 /// Where the ticketing API listens by default.
 pub const API_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -47,6 +48,8 @@ pub struct ServeSettings {
     /// File with the key that tokens are signed with; `None`: the one that the database or the data
     /// directory keeps.
     pub token_key_file: Option<PathBuf>,
+    /// Where telemetry is pushed, besides the embedded stores.
+    pub otlp: Option<Otlp>,
     /// The embedded telemetry stores.
     pub embedded: EmbeddedSettings,
 }
@@ -91,6 +94,7 @@ impl ServeSettings {
             database_connections: 16,
             redis_url: None,
             token_key_file: None,
+            otlp: None,
             embedded: EmbeddedSettings::default(),
         }
     }

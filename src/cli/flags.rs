@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::settings::{self, SecretUrl};
+use crate::telemetry::Otlp;
 
 /// Where data is kept.
 #[derive(Clone, Debug, Args)]
@@ -44,9 +45,35 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 5m or 250ms"))
 }
 
+/// `0.01`, `1`.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| format!("{text:?} is not a share from 0 to 1, such as 0.05"))
+}
+
+/// The collector that `--otlp` names, or else the environment.
+pub(super) fn collector(named: Option<&str>) -> anyhow::Result<Option<Otlp>> {
+    let found = match named.filter(|url| !url.is_empty()) {
+        Some(url) => Otlp::at(url).map(Some),
+        None => Otlp::from_environment(),
+    };
+    found.map_err(|problem| anyhow::anyhow!("OTLP (--otlp, OTEL_EXPORTER_OTLP_…): {problem}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_is_between_none_and_all() {
+        assert_eq!(share("0.05"), Ok(0.05));
+        assert_eq!(share("1"), Ok(1.0));
+        for bad in ["", "1.1", "-0.1", "NaN", "5%"] {
+            assert!(share(bad).unwrap_err().contains("from 0 to 1"), "{bad}");
+        }
+    }
 
     #[test]
     fn durations_are_read_with_their_unit_and_never_negative() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::flags::{DataDirArg, DatabaseArg, duration};
+use super::flags::{DataDirArg, DatabaseArg, duration, share};
 use super::{FAILED, fail, stop_requested};
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
 use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
@@ -66,13 +66,23 @@ pub(super) struct ServeArgs {
     /// Log to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
+    /// Push logs, traces and metrics to this OpenTelemetry collector: http://HOST:4318 [default: what
+    /// OTEL_EXPORTER_OTLP_ENDPOINT says]
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+    /// Traces of requests slower than this are kept
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    slow_trace: Duration,
+    /// The share of all other traces that is kept too, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    trace_ratio: f64,
     /// Time between two scrapes of the embedded metrics store
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     scrape_interval: Duration,
 }
 
 impl ServeArgs {
-    fn settings(&self) -> ServeSettings {
+    fn settings(&self) -> anyhow::Result<ServeSettings> {
         let mut settings = ServeSettings::new(self.data_dir.path());
         settings.api_addr = self.api_addr;
         settings.ops_addr = self.ops_addr;
@@ -86,7 +96,8 @@ impl ServeArgs {
         settings.store.slow = self.slow_query;
         settings.store.commit_delay = self.commit_delay;
         settings.embedded.scrape_interval = self.scrape_interval.max(Duration::from_millis(100));
-        settings
+        settings.otlp = super::flags::collector(self.otlp.as_deref())?;
+        Ok(settings)
     }
 }
 
@@ -98,6 +109,7 @@ pub(super) async fn run(args: ServeArgs) -> ExitCode {
 }
 
 async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let settings = args.settings()?;
     let logs = logs::init(LogConfig {
         service_name: "concertctl-api",
         output: args
@@ -106,11 +118,14 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             .map_or(LogOutput::Stdout, LogOutput::File),
         filter: args.log.clone(),
         queue: 65_536,
-        traces: TraceConfig::default(),
+        traces: TraceConfig {
+            slow: args.slow_trace,
+            ratio: args.trace_ratio,
+        },
     })?;
     // Each user has a connection; refused, the old limit holds and connections wait.
     let _ = crate::load::raise_file_limit();
-    let running = crate::serve::start(args.settings(), &logs).await?;
+    let running = crate::serve::start(settings, &logs).await?;
     let why = tokio::select! {
         () = stop_requested() => None,
         why = running.ended() => Some(why),

@@ -99,6 +99,7 @@ async fn start_embedded(data_dir: &Path, args: &TuiArgs) -> anyhow::Result<Embed
     let settings = ServeSettings {
         api_addr: place(args.api_addr, API_ADDR),
         ops_addr: place(args.ops_addr, OPS_ADDR),
+        otlp: super::flags::collector(None)?,
         ..ServeSettings::new(data_dir.to_owned())
     };
     // Standard output is the screen: the log goes to the embedded store only.

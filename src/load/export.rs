@@ -176,6 +176,7 @@ fn decode(text: &str) -> Result<Histogram<u64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::model::TraceIds;
     use crate::load::recorder::{BUYERS, Sample};
     use proptest::prelude::*;
 
@@ -184,6 +185,7 @@ mod tests {
         for (at, value) in values.iter().enumerate() {
             let error = at % 3 == 2;
             frame.record(&Sample {
+                trace: TraceIds::default(),
                 crowd: at % 2,
                 operation: Operation::ALL[at % 4],
                 class: if error { Class::Error } else { Class::Ok },

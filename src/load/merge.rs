@@ -9,7 +9,9 @@ use super::export::Histograms;
 use super::judge::{self, Ending, Evidence, Judged, Relation, Watches, Worth};
 use super::plan;
 use super::recorder::Frame;
-use super::summary::{self, AuditsDuring, Fairness, Mark, Second, Summary, Timeline};
+use super::summary::{
+    self, AuditsDuring, Fairness, Mark, NotedRequests, Second, Summary, Timeline,
+};
 use crate::api::ops::LookupAnswer;
 
 /// The whole of `parts`; a run that one process carried is whole already.
@@ -48,6 +50,8 @@ pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
     whole.statuses = frame.statuses;
     whole.fairness = Fairness::of(&frame);
     whole.estimate = plan::beside(&whole.settings, &frame, whole.audit.as_ref());
+    let noted = parts.iter().map(|part| &part.noted);
+    whole.noted = NotedRequests::merged(noted.zip(starts.iter().copied()));
     whole.histograms = Histograms::of(&frame, &crowds, begun);
     judge_again(&mut whole, parts, &frame);
     Ok(whole)

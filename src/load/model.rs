@@ -187,6 +187,15 @@ impl UserState {
     }
 }
 
+/// The ids that a request is sent with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceIds {
+    /// The trace that it begins.
+    pub trace_id: u128,
+    /// The client's own span in it.
+    pub span_id: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

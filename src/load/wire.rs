@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use rand::rngs::SmallRng;
 
 use super::connection::Outgoing;
-use super::model::Operation;
+use super::model::{Operation, TraceIds};
 use crate::api::{IDEMPOTENCY_KEY, WAIT_TOKEN};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -47,14 +47,13 @@ impl Wire {
         })
     }
 
-    fn request(&self, method: Method, uri: Uri, body: Bytes, rng: &mut SmallRng) -> Outgoing {
+    fn request(&self, method: Method, uri: Uri, body: Bytes) -> Outgoing {
         let has_body = !body.is_empty();
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
-        headers.insert(TRACEPARENT, traceparent(rng));
         if has_body {
             headers.insert(CONTENT_TYPE, self.json.clone());
         }
@@ -62,46 +61,46 @@ impl Wire {
     }
 
     /// Any call of the API, with whichever token and in whoever's name.
-    pub(super) fn errand(&self, call: &Call<'_>, rng: &mut SmallRng) -> Outgoing {
+    pub(super) fn errand(&self, call: &Call<'_>) -> Outgoing {
         let nothing = Bytes::new;
         let user = call.user;
         let mut request = match call.operation {
             Operation::Register => {
                 let body = text(format_args!("{{\"userId\":{user}}}"));
-                self.request(Method::POST, self.queue.clone(), body, rng)
+                self.request(Method::POST, self.queue.clone(), body)
             }
-            Operation::Poll => self.request(Method::GET, self.queue.clone(), nothing(), rng),
-            Operation::Dates => self.request(Method::GET, self.dates.clone(), nothing(), rng),
-            Operation::Concerts => self.request(Method::GET, self.concerts.clone(), nothing(), rng),
+            Operation::Poll => self.request(Method::GET, self.queue.clone(), nothing()),
+            Operation::Dates => self.request(Method::GET, self.dates.clone(), nothing()),
+            Operation::Concerts => self.request(Method::GET, self.concerts.clone(), nothing()),
             Operation::Account => {
                 let uri = uri(format_args!("/accounts/{user}"));
-                self.request(Method::GET, uri, nothing(), rng)
+                self.request(Method::GET, uri, nothing())
             }
             Operation::Seats => {
                 let (concert, date) = (self.concert, call.date);
                 let uri = uri(format_args!(
                     "/concerts/{concert}/performanceDates/{date}/seats"
                 ));
-                self.request(Method::GET, uri, nothing(), rng)
+                self.request(Method::GET, uri, nothing())
             }
             Operation::Reserve => {
                 let body = self.reservation(user, call.date, call.seat);
                 let uri = Uri::from_static("/reservations");
-                self.request(Method::POST, uri, body, rng)
+                self.request(Method::POST, uri, body)
             }
             Operation::Charge => {
                 let body = text(format_args!("{{\"amount\":{}}}", call.amount));
                 let uri = uri(format_args!("/accounts/{user}/charge"));
-                self.request(Method::POST, uri, body, rng)
+                self.request(Method::POST, uri, body)
             }
             Operation::Pay => {
                 let reservation = call.reservation;
                 let uri = uri(format_args!("/users/{user}/reservations/{reservation}/pay"));
-                self.request(Method::POST, uri, nothing(), rng)
+                self.request(Method::POST, uri, nothing())
             }
             Operation::Cancel => {
                 let uri = uri(format_args!("/reservations/{}", call.reservation));
-                self.request(Method::DELETE, uri, nothing(), rng)
+                self.request(Method::DELETE, uri, nothing())
             }
         };
         let headers = request.headers_mut();
@@ -121,88 +120,64 @@ impl Wire {
         ))
     }
 
-    pub(super) fn register(&self, user: i64, rng: &mut SmallRng) -> Outgoing {
+    pub(super) fn register(&self, user: i64) -> Outgoing {
         let call = Call {
             user,
             ..Call::of(Operation::Register)
         };
-        self.errand(&call, rng)
+        self.errand(&call)
     }
 
-    pub(super) fn poll(&self, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
-        self.errand(&Call::with(Operation::Poll, token), rng)
+    pub(super) fn poll(&self, token: &HeaderValue) -> Outgoing {
+        self.errand(&Call::with(Operation::Poll, token))
     }
 
-    pub(super) fn dates(&self, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
-        self.errand(&Call::with(Operation::Dates, token), rng)
+    pub(super) fn dates(&self, token: &HeaderValue) -> Outgoing {
+        self.errand(&Call::with(Operation::Dates, token))
     }
 
-    pub(super) fn seats(&self, date: i64, token: &HeaderValue, rng: &mut SmallRng) -> Outgoing {
+    pub(super) fn seats(&self, date: i64, token: &HeaderValue) -> Outgoing {
         let call = Call {
             date,
             ..Call::with(Operation::Seats, token)
         };
-        self.errand(&call, rng)
+        self.errand(&call)
     }
 
-    pub(super) fn reserve(
-        &self,
-        user: i64,
-        date: i64,
-        seat: i64,
-        sign: &Sign<'_>,
-        rng: &mut SmallRng,
-    ) -> Outgoing {
+    pub(super) fn reserve(&self, user: i64, date: i64, seat: i64, sign: &Sign<'_>) -> Outgoing {
         let call = Call {
             user,
             date,
             seat,
             ..Call::signed(Operation::Reserve, sign)
         };
-        self.errand(&call, rng)
+        self.errand(&call)
     }
 
-    pub(super) fn charge(
-        &self,
-        user: i64,
-        amount: i64,
-        sign: &Sign<'_>,
-        rng: &mut SmallRng,
-    ) -> Outgoing {
+    pub(super) fn charge(&self, user: i64, amount: i64, sign: &Sign<'_>) -> Outgoing {
         let call = Call {
             user,
             amount,
             ..Call::signed(Operation::Charge, sign)
         };
-        self.errand(&call, rng)
+        self.errand(&call)
     }
 
-    pub(super) fn pay(
-        &self,
-        user: i64,
-        reservation: i64,
-        sign: &Sign<'_>,
-        rng: &mut SmallRng,
-    ) -> Outgoing {
+    pub(super) fn pay(&self, user: i64, reservation: i64, sign: &Sign<'_>) -> Outgoing {
         let call = Call {
             user,
             reservation,
             ..Call::signed(Operation::Pay, sign)
         };
-        self.errand(&call, rng)
+        self.errand(&call)
     }
 
-    pub(super) fn cancel(
-        &self,
-        reservation: i64,
-        token: &HeaderValue,
-        rng: &mut SmallRng,
-    ) -> Outgoing {
+    pub(super) fn cancel(&self, reservation: i64, token: &HeaderValue) -> Outgoing {
         let call = Call {
             reservation,
             ..Call::with(Operation::Cancel, token)
         };
-        self.errand(&call, rng)
+        self.errand(&call)
     }
 }
 
@@ -269,13 +244,22 @@ fn uri(what: std::fmt::Arguments<'_>) -> Uri {
     Uri::from(path)
 }
 
-/// A fresh sampled trace, <https://www.w3.org/TR/trace-context/#traceparent-header>.
-fn traceparent(rng: &mut SmallRng) -> HeaderValue {
+/// Gives `request` a fresh sampled trace, <https://www.w3.org/TR/trace-context/#traceparent-header>.
+pub(super) fn trace(request: &mut Outgoing, rng: &mut SmallRng) -> TraceIds {
+    let ids = TraceIds {
+        trace_id: rng.random::<u128>() | 1,
+        span_id: rng.random::<u64>() | 1,
+    };
+    request.headers_mut().insert(TRACEPARENT, traceparent(ids));
+    ids
+}
+
+fn traceparent(ids: TraceIds) -> HeaderValue {
     let mut buffer = BytesMut::with_capacity(55);
     buffer.put_slice(b"00-");
-    hex(rng.random::<u128>() | 1, 32, &mut buffer);
+    hex(ids.trace_id, 32, &mut buffer);
     buffer.put_u8(b'-');
-    hex(u128::from(rng.random::<u64>() | 1), 16, &mut buffer);
+    hex(u128::from(ids.span_id), 16, &mut buffer);
     buffer.put_slice(b"-01");
     header(buffer)
 }
@@ -307,7 +291,9 @@ mod tests {
     #[test]
     fn a_traceparent_has_the_form_the_standard_asks_for() {
         let mut rng = SmallRng::seed_from_u64(1);
-        let text = traceparent(&mut rng);
+        let mut request = Request::new(Full::new(Bytes::new()));
+        let ids = trace(&mut request, &mut rng);
+        let text = request.headers()[TRACEPARENT].clone();
         let parts: Vec<&str> = text.to_str().unwrap().split('-').collect();
         assert_eq!(
             parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
@@ -318,7 +304,9 @@ mod tests {
                 .iter()
                 .all(|part| part.bytes().all(|b| b.is_ascii_hexdigit()))
         );
-        assert_ne!(traceparent(&mut rng), text);
+        assert_eq!(parts[1], format!("{:032x}", ids.trace_id));
+        assert_eq!(parts[2], format!("{:016x}", ids.span_id));
+        assert_ne!(trace(&mut request, &mut rng), ids);
     }
 
     #[test]
@@ -329,7 +317,7 @@ mod tests {
             token: &token,
             key: &key,
         };
-        let request = wire.reserve(7, 2, 501, &sign, &mut SmallRng::seed_from_u64(1));
+        let request = wire.reserve(7, 2, 501, &sign);
         assert_eq!(
             (request.method(), request.uri().path()),
             (&Method::POST, "/reservations")
@@ -337,7 +325,7 @@ mod tests {
         assert_eq!(request.headers()["wait-token"], "t");
         assert_eq!(request.headers()["idempotency-key"], "k");
         assert_eq!(request.headers()["content-type"], "application/json");
-        let pay = wire.pay(7, 9, &sign, &mut SmallRng::seed_from_u64(1));
+        let pay = wire.pay(7, 9, &sign);
         assert_eq!(pay.uri().path(), "/users/7/reservations/9/pay");
     }
 }

@@ -27,13 +27,16 @@ use crate::http::ops::{BearerToken, OpsState};
 use crate::settings::ServeSettings;
 use crate::store::data_dir::{DataDir, write_atomically};
 use crate::store::postgres::InUse;
-use crate::telemetry::{Logs, Metrics};
+use crate::telemetry::{Deliveries, Logs, Metrics, Pushing};
 use datasets::Datasets;
 use home::Furnished;
 use parts::Parts;
 
 /// Log records that may wait for the embedded log store.
 const LOG_BUFFER: usize = 65_536;
+
+/// How long the end waits for a collector to take the last of logs and traces.
+const LAST_PUSH: Duration = Duration::from_secs(3);
 
 /// A server that runs.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub struct Running {
     work: Vec<JoinHandle<()>>,
     datasets: Arc<Datasets>,
     parts: Parts,
+    metrics: Metrics,
+    pushing: Option<Pushing>,
     _in_use: Option<InUse>,
     _dir: Arc<DataDir>,
 }
@@ -89,7 +94,10 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let ops = bind(settings.ops_addr, "--ops-addr")?;
     let (api_addr, ops_addr) = (api.local_addr()?, ops.local_addr()?);
 
-    let metrics = Metrics::new()?;
+    let instance = api_addr.to_string();
+    let deliveries = Deliveries::default();
+    let collector = settings.otlp.as_ref();
+    let metrics = Metrics::pushed(collector, &deliveries, &instance)?;
     metrics.log_dropped_source({
         let logs = logs.clone();
         move || logs.dropped()
@@ -119,7 +127,10 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let operations = http::ops::router(state, BearerToken::new(&ops_token), open, guarded);
     let public = http::public(Arc::clone(&booking), &metrics, settings.limits);
 
-    logs.set_instance(&api_addr.to_string());
+    logs.set_instance(&instance);
+    let pushing = collector
+        .map(|otlp| otlp.push(logs, &instance, &deliveries))
+        .transpose()?;
     let ops_bounds = Bounds {
         connections: 256,
         drain: Duration::from_secs(2),
@@ -155,6 +166,8 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         work,
         datasets,
         parts,
+        metrics,
+        pushing,
         _in_use: in_use,
         _dir: dir,
     };
@@ -188,6 +201,15 @@ impl Running {
         drop(self.operations.await);
         for task in self.work {
             task.abort();
+        }
+        if let Some(pushing) = self.pushing {
+            let metrics = self.metrics;
+            let last = tokio::task::spawn_blocking(move || {
+                metrics.shutdown();
+                pushing.end(LAST_PUSH);
+            });
+            // A panic there was reported where it happened.
+            drop(last.await);
         }
     }
 }

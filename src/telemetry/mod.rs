@@ -17,7 +17,7 @@ pub use metrics::{
     LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, PaymentOutcome, ReservationOutcome,
     RouteMetrics,
 };
-pub use otlp::Otlp;
+pub use otlp::{Deliveries, Otlp, Pushing, Signal};
 pub use statement::{ACQUIRE, Statement, connection_acquired};
 pub use subscription::Subscription;
 pub use trace::{

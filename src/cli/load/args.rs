@@ -49,13 +49,9 @@ pub struct LoadArgs {
     /// Serve the run's metrics, progress and commands here; commands need the operations token
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics_addr: Option<SocketAddr>,
-    /// Push the run's metrics to this collector, by OTLP over HTTP: http://host:4318
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        hide_env_values = true
-    )]
+    /// Push the run's metrics, logs and slowest requests to this OpenTelemetry collector:
+    /// http://HOST:4318 [default: what OTEL_EXPORTER_OTLP_ENDPOINT says]
+    #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
     /// Show no progress
     #[arg(long, short)]

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::load::Target;
 use crate::serve::Running;
 use crate::settings::ServeSettings;
-use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
+use crate::telemetry::{Logs, Otlp};
 
 /// A running embedded server.
 pub(super) struct Embedded {
@@ -18,18 +18,13 @@ pub(super) struct Embedded {
 }
 
 /// Starts one on loopback ports of its own.
-pub(super) async fn start() -> anyhow::Result<Embedded> {
+pub(super) async fn start(logs: &Logs, collector: Option<Otlp>) -> anyhow::Result<Embedded> {
     let data = Scratch::new().context("no temporary directory for the embedded server")?;
-    // Standard output belongs to the report; what the server logs is of no use once it is gone.
-    let logs = logs::init(LogConfig {
-        service_name: "concertctl-api",
-        output: LogOutput::None,
-        filter: "info".to_owned(),
-        queue: 4_096,
-        traces: TraceConfig::default(),
-    })?;
-    let settings = ServeSettings::embedded(data.path().to_owned());
-    let running = crate::serve::start(settings, &logs).await?;
+    let settings = ServeSettings {
+        otlp: collector,
+        ..ServeSettings::embedded(data.path().to_owned())
+    };
+    let running = crate::serve::start(settings, logs).await?;
     let target = Target {
         api_urls: vec![format!("http://{}", running.api_addr)],
         ops_url: format!("http://{}", running.ops_addr),

@@ -10,19 +10,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Failure;
+use super::telling::{Telling, tell};
 use super::view::step_name;
 use crate::api::load::LoadStatus;
 use crate::http::listener::{Bounds, serve};
 use crate::http::ops::{BearerToken, RunControl, load_router};
 use crate::load::recorder::Sample;
 use crate::load::{Command, LoadControl, Meter, Progress};
-use crate::telemetry::{LoadgenKind, LoadgenMetrics, Otlp};
+use crate::telemetry::{LoadgenKind, LoadgenMetrics, Traces};
 
 /// Metrics of a run, and the listener that serves them.
 pub(super) struct Listener {
     socket: Option<TcpListener>,
     pushing: bool,
     metrics: LoadgenMetrics,
+    traces: Traces,
 }
 
 /// Serves until dropped.
@@ -33,12 +35,13 @@ pub(super) struct Serving {
 }
 
 impl Listener {
-    /// Binds `addr` and pushes to `collector`, if there are such.
+    /// Binds `addr`, if there is one, and pushes where `telling` does.
     pub(super) async fn bind(
         addr: Option<SocketAddr>,
-        collector: Option<&Otlp>,
+        telling: &Telling,
     ) -> Result<Listener, Failure> {
-        let metrics = LoadgenMetrics::new(collector)
+        let collector = telling.collector.as_ref();
+        let metrics = LoadgenMetrics::new(collector, &telling.deliveries)
             .map_err(|error| Failure::could_not(format!("metrics: {error:#}")))?;
         let socket = match addr {
             None => None,
@@ -52,6 +55,7 @@ impl Listener {
             socket,
             pushing: collector.is_some(),
             metrics,
+            traces: telling.logs.traces().clone(),
         })
     }
 
@@ -60,7 +64,7 @@ impl Listener {
         if self.socket.is_none() && !self.pushing {
             return None;
         }
-        let metrics = self.metrics.clone();
+        let (metrics, traces) = (self.metrics.clone(), self.traces.clone());
         let told = move |traffic: &str, sample: &Sample| {
             let kind = LoadgenKind {
                 traffic: traffic.to_owned(),
@@ -70,6 +74,7 @@ impl Listener {
             };
             let due = sample.planned.min(sample.sent);
             metrics.request(&kind, sample.done.saturating_duration_since(due));
+            tell(&traces, sample);
         };
         Some(Meter(Arc::new(told)))
     }

@@ -6,6 +6,7 @@ mod keys;
 mod listener;
 mod output;
 mod target;
+mod telling;
 mod view;
 
 use std::io::Write as _;
@@ -17,6 +18,7 @@ pub use self::args::LoadArgs;
 use self::args::{LoadCommand, OutputArgs};
 use self::listener::Listener;
 use self::output::{Outputs, print};
+use self::telling::Telling;
 use crate::load::scenario::json_schema;
 use crate::load::self_check::self_check;
 use crate::load::{
@@ -85,24 +87,35 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
     }
     let scenario = scenario(args)?;
     let outputs = Outputs::check(&args.output)?;
+    let mut telling = Telling::begin(target::collector(args)?)?;
     let summary = match args.target.is_empty() {
         false => {
             let target = target::remote(args)?;
+            telling.push()?;
             let reseed = match args.reseed {
                 true => Reseed::Always,
                 false => Reseed::Never,
             };
-            drive(args, scenario, target, reseed, false).await?
+            drive(args, scenario, target, reseed, &telling, false).await?
         }
         true => {
-            let server = embedded::start()
+            let server = embedded::start(&telling.logs, telling.collector.clone())
                 .await
                 .map_err(|error| Failure::could_not(format!("{error:#}")))?;
-            let summary = drive(args, scenario, server.target(), Reseed::WhenUnfit, true).await;
+            let summary = drive(
+                args,
+                scenario,
+                server.target(),
+                Reseed::WhenUnfit,
+                &telling,
+                true,
+            )
+            .await;
             server.stop().await;
             summary?
         }
     };
+    telling.end().await;
     outputs.finish(summary)
 }
 
@@ -181,11 +194,11 @@ async fn drive(
     scenario: Scenario,
     target: Target,
     reseed: Reseed,
+    telling: &Telling,
     embedded: bool,
 ) -> Result<Summary, Failure> {
     let title = format!("{} ({})", scenario.title, scenario.name);
-    let collector = target::collector(args)?;
-    let listener = Listener::bind(args.metrics_addr, collector.as_ref()).await?;
+    let listener = Listener::bind(args.metrics_addr, telling).await?;
     // Without one nobody can know it: what is open to an empty token is open to all.
     let token = target.ops_token.clone().filter(|token| !token.is_empty());
     let token = token.unwrap_or_else(crate::settings::new_secret);

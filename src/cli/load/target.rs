@@ -32,11 +32,10 @@ pub(super) fn remote(args: &LoadArgs) -> Result<Target, Failure> {
     })
 }
 
-/// The collector that metrics are pushed to, if one was named.
+/// The collector that telemetry is pushed to, if one was named.
 pub(super) fn collector(args: &LoadArgs) -> Result<Option<Otlp>, Failure> {
-    let named = args.otlp.as_deref().filter(|url| !url.is_empty());
-    let told = |problem| Failure::usage(format!("--otlp: {problem}"));
-    named.map(Otlp::at).transpose().map_err(told)
+    crate::cli::flags::collector(args.otlp.as_deref())
+        .map_err(|problem| Failure::usage(problem.to_string()))
 }
 
 /// Load goes to this machine, or to a host that was named on purpose.

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::load::model::{Class, Fault, Operation};
+use crate::load::model::{Class, Fault, Operation, TraceIds};
 use crate::load::recorder::{BUYERS, Sample};
 
 fn scenario(overrides: &[&str]) -> Scenario {
@@ -16,6 +16,7 @@ fn frame(latencies_ms: &[u64], errors: usize) -> Frame {
     let mut record = |millis: u64, class, fault, status| {
         let done = now + Duration::from_millis(millis);
         frame.record(&Sample {
+            trace: TraceIds::default(),
             crowd: BUYERS,
             operation: Operation::Pay,
             class,
@@ -248,6 +249,7 @@ fn a_crowd_is_judged_by_its_own_requests() {
     ];
     let mut both = Frame::of(2);
     both.record(&Sample {
+        trace: TraceIds::default(),
         crowd: BUYERS,
         operation: Operation::Pay,
         class: Class::Ok,
@@ -262,6 +264,7 @@ fn a_crowd_is_judged_by_its_own_requests() {
     };
     assert_eq!(outcomes(&both), [Outcome::NoData, Outcome::NoData]);
     both.record(&Sample {
+        trace: TraceIds::default(),
         crowd: 1,
         operation: Operation::Pay,
         class: Class::Refused,

@@ -5,6 +5,7 @@
 //! the kinds of requests, not on their number. Latencies are HdrHistograms of microseconds with
 //! three significant digits, 1 µs to [`LONGEST_US`]; longer ones count as that long.
 
+mod noted;
 mod totals;
 
 use std::time::{Duration, Instant};
@@ -13,8 +14,9 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::noted::{Noted, NotedRequest};
 pub use self::totals::{Shard, Totals};
-use super::model::{Class, Fault, Operation};
+use super::model::{Class, Fault, Operation, TraceIds};
 
 /// The longest latency that is told from longer ones, in microseconds: 2 minutes.
 pub const LONGEST_US: u64 = 120_000_000;
@@ -57,6 +59,8 @@ pub struct Sample {
     pub sent: Instant,
     /// When the answer was complete.
     pub done: Instant,
+    /// The ids that it was sent with.
+    pub trace: TraceIds,
 }
 
 /// The requests of one operation and class. (An operation belongs to one phase.)
@@ -132,6 +136,8 @@ pub struct Frame {
     pub order_checks: u64,
     /// Arrivals that could not be started on schedule, by crowd.
     pub dropped: Vec<u64>,
+    /// Requests to be looked up.
+    pub noted: Noted,
 }
 
 impl Default for Frame {
@@ -158,11 +164,13 @@ impl Frame {
             eta_error: histogram(),
             inversions: 0,
             order_checks: 0,
+            noted: Noted::default(),
         }
     }
 
     /// Writes one request down.
     pub fn record(&mut self, sample: &Sample) {
+        self.noted.note(sample);
         let index = cell_index(sample.crowd, sample.operation, sample.class);
         let cell = self.cells[index].get_or_insert_with(|| Box::new(Cell::new()));
         let since = |from: Instant| micros(sample.done.saturating_duration_since(from));
@@ -207,6 +215,7 @@ impl Frame {
         merge(&mut self.lag, &other.lag);
         merge(&mut self.connection_wait, &other.connection_wait);
         merge(&mut self.eta_error, &other.eta_error);
+        self.noted.add(&other.noted);
         self.inversions += other.inversions;
         self.order_checks += other.order_checks;
         for (into, from) in self.dropped.iter_mut().zip(&other.dropped) {
@@ -318,6 +327,7 @@ impl Frame {
         self.lag.reset();
         self.connection_wait.reset();
         self.eta_error.reset();
+        self.noted.clear();
         self.inversions = 0;
         self.order_checks = 0;
     }
@@ -331,6 +341,7 @@ mod tests {
     fn sample(at: Instant, planned: u64, sent: u64, done: u64, class: Class) -> Sample {
         let after = |us| at + Duration::from_micros(us);
         Sample {
+            trace: TraceIds::default(),
             crowd: BUYERS,
             operation: Operation::Reserve,
             class,

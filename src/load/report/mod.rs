@@ -47,6 +47,7 @@ impl Colours {
 pub fn text(summary: &Summary, colours: Colours) -> String {
     let mut out = String::new();
     table(&mut out, summary, colours);
+    traces(&mut out, summary);
     people(&mut out, summary);
     thresholds(&mut out, summary, colours);
     truth(&mut out, summary, colours);
@@ -154,6 +155,26 @@ fn paragraph(out: &mut String, name: &str, parts: &[String]) {
         }
     }
     line!(out, "{}", line.trim_end());
+}
+
+/// Where to look further: single requests by their trace, a few of each.
+fn traces(out: &mut String, summary: &Summary) {
+    const SHOWN: usize = 2;
+    for (name, requests) in [
+        ("slowest", &summary.noted.slowest),
+        ("failed", &summary.noted.failed),
+    ] {
+        for (at, request) in requests.iter().take(SHOWN).enumerate() {
+            let name = if at == 0 { name } else { "" };
+            let what = format!(
+                "{} {} {} ms",
+                request.operation,
+                request.ending(),
+                bare_millis(request.latency_ms)
+            );
+            line!(out, "{name:<12}{what:<34}{}", request.trace_id);
+        }
+    }
 }
 
 fn people(out: &mut String, summary: &Summary) {

@@ -6,7 +6,7 @@ use crate::load::audit::Findings;
 use crate::load::export::Histograms;
 use crate::load::judge::{self, Ending, Evidence, Worth};
 use crate::load::plan;
-use crate::load::summary::{self, AuditsDuring, Fairness, SCHEMA, Summary};
+use crate::load::summary::{self, AuditsDuring, Fairness, NotedRequests, SCHEMA, Summary};
 
 use super::Rehearsal;
 use super::starting::no_dataset;
@@ -90,6 +90,7 @@ impl Rehearsal<'_> {
             timeline: self.recording.timeline.clone(),
             marks: self.recording.marks.clone(),
             baseline: None,
+            noted: NotedRequests::of(frame, &self.crowds, self.begun),
             histograms: Histograms::of(frame, &self.crowds, self.begun),
         }
     }

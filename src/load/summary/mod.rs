@@ -1,5 +1,6 @@
 //! What a run leaves behind: the summary, for people and for programs.
 
+mod noted;
 mod rows;
 mod timeline;
 mod write;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::noted::{NotedRequests, OneRequest};
 pub use self::rows::OperationSummary;
 pub(super) use self::rows::operations;
 pub use self::timeline::{Mark, MarkKind, Second, Timeline};
@@ -88,6 +90,9 @@ pub struct Summary {
     pub timeline: Timeline,
     /// What happened when.
     pub marks: Vec<Mark>,
+    /// Single requests, to be looked up in the server's traces.
+    #[serde(default)]
+    pub noted: NotedRequests,
     /// This run beside an earlier one, if there was one to compare with.
     pub baseline: Option<super::baseline::Baseline>,
     /// Every histogram, so that runs can be merged exactly.

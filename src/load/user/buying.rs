@@ -2,7 +2,6 @@
 
 use http::HeaderValue;
 use rand::RngExt as _;
-use rand::rngs::SmallRng;
 
 use super::{End, Outcome, User};
 use crate::api::ops::{ChargeFact, ReservationFact};
@@ -23,7 +22,7 @@ impl User {
         let think = self.worker.run.scenario.think;
         let contention = self.worker.run.scenario.contention;
         let planned = self.think(think.dates, Operation::Dates).await;
-        let build = |wire: &Wire, rng: &mut SmallRng| wire.dates(token, rng);
+        let build = |wire: &Wire| wire.dates(token);
         let looked = self
             .persist(Operation::Dates, planned, Want::Reason, build, |_| Some(()))
             .await;
@@ -63,7 +62,7 @@ impl User {
         let think = self.worker.run.scenario.think.seats;
         let choice = self.worker.run.scenario.contention.choice;
         let planned = self.think(think, Operation::Seats).await;
-        let build = |wire: &Wire, rng: &mut SmallRng| wire.seats(date, token, rng);
+        let build = |wire: &Wire| wire.seats(date, token);
         match choice {
             Choice::Wish => {
                 let looked = self
@@ -99,7 +98,7 @@ impl User {
             .await;
         let (user, key) = (self.id, idempotency_key(&mut self.ids));
         let sign = Sign { token, key: &key };
-        let build = |wire: &Wire, rng: &mut SmallRng| wire.reserve(user, date, seat, &sign, rng);
+        let build = |wire: &Wire| wire.reserve(user, date, seat, &sign);
         let read = |answer: &Answer| serde_json::from_slice::<Reserved>(&answer.body).ok();
         match self
             .persist(Operation::Reserve, planned, Want::Body, build, read)
@@ -130,7 +129,7 @@ impl User {
         if !self.draws.random_bool(pay.share) {
             if pay.otherwise == Otherwise::Cancel {
                 let planned = self.think(think.charge, Operation::Cancel).await;
-                let build = |wire: &Wire, rng: &mut SmallRng| wire.cancel(reservation, token, rng);
+                let build = |wire: &Wire| wire.cancel(reservation, token);
                 let outcome = self
                     .persist(
                         Operation::Cancel,
@@ -147,7 +146,7 @@ impl User {
         let planned = self.think(think.charge, Operation::Charge).await;
         let key = idempotency_key(&mut self.ids);
         let sign = Sign { token, key: &key };
-        let build = |wire: &Wire, rng: &mut SmallRng| wire.charge(user, pay.charge, &sign, rng);
+        let build = |wire: &Wire| wire.charge(user, pay.charge, &sign);
         let outcome = self
             .persist(
                 Operation::Charge,
@@ -166,7 +165,7 @@ impl User {
         let planned = self.think(think.pay, Operation::Pay).await;
         let key = idempotency_key(&mut self.ids);
         let sign = Sign { token, key: &key };
-        let build = |wire: &Wire, rng: &mut SmallRng| wire.pay(user, reservation, &sign, rng);
+        let build = |wire: &Wire| wire.pay(user, reservation, &sign);
         let outcome = self
             .persist(Operation::Pay, planned, Want::Reason, build, |_| Some(()))
             .await;

@@ -22,7 +22,7 @@ use super::connection::{Answer, Line, Outgoing, Want};
 use super::model::{Class, Fault, Operation, PhaseName, UserState};
 use super::recorder::{BUYERS, Frame, Sample, micros};
 use super::scenario::{Pause, Step};
-use super::wire::Wire;
+use super::wire::{self, Wire};
 use super::worker::Worker;
 
 /// How a request ended, as the journey sees it.
@@ -132,7 +132,7 @@ impl User {
         operation: Operation,
         planned: Instant,
         want: Want,
-        build: impl Fn(&Wire, &mut SmallRng) -> Outgoing,
+        build: impl Fn(&Wire) -> Outgoing,
         read: impl FnOnce(&Answer) -> Option<T>,
     ) -> Outcome<T> {
         let worker = Arc::clone(&self.worker);
@@ -140,7 +140,8 @@ impl User {
         if run.is_stopping() {
             return Outcome::Stopped;
         }
-        let request = build(&run.wire, &mut self.ids);
+        let mut request = build(&run.wire);
+        let trace = wire::trace(&mut request, &mut self.ids);
         worker.in_flight.fetch_add(1, Relaxed);
         let exchange = self.line.exchange(&run.connector, request, want).await;
         worker.in_flight.fetch_sub(1, Relaxed);
@@ -174,6 +175,7 @@ impl User {
                 planned,
                 sent: exchange.sent,
                 done,
+                trace,
             };
             if let Some(meter) = &run.meter {
                 let crowd = run.crowds.get(self.crowd.wrapping_sub(1));
@@ -195,7 +197,7 @@ impl User {
         operation: Operation,
         mut planned: Instant,
         want: Want,
-        build: impl Fn(&Wire, &mut SmallRng) -> Outgoing,
+        build: impl Fn(&Wire) -> Outgoing,
         read: impl Fn(&Answer) -> Option<T>,
     ) -> Outcome<T> {
         let http = self.worker.run.scenario.http;

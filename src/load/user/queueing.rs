@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use rand::RngExt as _;
-use rand::rngs::SmallRng;
 
 use super::{End, Outcome, User};
 use crate::api::ops::PlaceFact;
@@ -36,7 +35,7 @@ impl User {
     pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<Ticket> {
         let due = self.wait_until(due, Operation::Register).await;
         let id = self.id;
-        let build = |wire: &Wire, rng: &mut SmallRng| wire.register(id, rng);
+        let build = |wire: &Wire| wire.register(id);
         let read = |answer: &Answer| {
             let entry: QueueEntry = serde_json::from_slice(&answer.body).ok()?;
             Some((entry, answer.token.clone()?, answer.done))
@@ -92,7 +91,7 @@ impl User {
             };
             let furthest = self.worker.run.furthest.load(Relaxed);
             let sent = Instant::now();
-            let build = |wire: &Wire, rng: &mut SmallRng| wire.poll(&ticket.token, rng);
+            let build = |wire: &Wire| wire.poll(&ticket.token);
             let read = |answer: &Answer| {
                 Some((
                     serde_json::from_slice::<QueueEntry>(&answer.body).ok()?,

@@ -118,20 +118,17 @@ impl User {
         };
         let reservation = self.belongings.reservation.unwrap_or(1);
         let call = step.call;
-        let build = |wire: &crate::load::wire::Wire, rng: &mut rand::rngs::SmallRng| {
-            wire.errand(
-                &Call {
-                    operation: call,
-                    user,
-                    token: token.as_ref(),
-                    key: key.as_ref(),
-                    date: run.hall.date_of(seat),
-                    seat,
-                    reservation,
-                    amount: run.scenario.pay.charge,
-                },
-                rng,
-            )
+        let build = |wire: &crate::load::wire::Wire| {
+            wire.errand(&Call {
+                operation: call,
+                user,
+                token: token.as_ref(),
+                key: key.as_ref(),
+                date: run.hall.date_of(seat),
+                seat,
+                reservation,
+                amount: run.scenario.pay.charge,
+            })
         };
         let want = match step.call {
             Operation::Register | Operation::Poll | Operation::Reserve => Want::Body,

@@ -341,8 +341,10 @@ fn a_subscriber_learns_that_logging_ended() {
 fn a_slow_query_is_reported_by_name_from_the_threshold_on() {
     let value = one_line_of(|| {
         let threshold = Duration::from_millis(100);
-        slow_query("seat.list", Duration::from_micros(99_999), threshold);
-        slow_query("seat.list", threshold, threshold);
+        let nowhere = crate::telemetry::TraceHandle::default();
+        let step = nowhere.step("seat.list");
+        slow_query("seat.list", Duration::from_micros(99_999), threshold, &step);
+        slow_query("seat.list", threshold, threshold, &step);
     });
     assert_eq!(value["level"], "WARN");
     assert_eq!(value["additional_data"]["statement"], "seat.list");

@@ -12,7 +12,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::RwLock;
 
 use super::{counter, exposition, gauge, latency, provider};
-use crate::telemetry::otlp::{Otlp, resource};
+use crate::telemetry::otlp::{Deliveries, Otlp, resource};
 
 /// What the load generator measures, as `/metrics` shows it. Cloning shares it.
 #[derive(Clone)]
@@ -49,11 +49,16 @@ impl LoadgenMetrics {
     ///
     /// # Errors
     /// When a reader cannot be made or attached.
-    pub fn new(collector: Option<&Otlp>) -> anyhow::Result<LoadgenMetrics> {
+    pub fn new(
+        collector: Option<&Otlp>,
+        deliveries: &Deliveries,
+    ) -> anyhow::Result<LoadgenMetrics> {
         let registry = prometheus::Registry::new();
-        let mut provider = provider(&registry)?.with_resource(resource("concertctl-load"));
-        if let Some(collector) = collector {
-            provider = provider.with_reader(collector.reader()?);
+        let mut provider = provider(&registry)?.with_resource(resource("concertctl-load", None));
+        if let Some(collector) = collector
+            && let Some(reader) = collector.reader(deliveries)?
+        {
+            provider = provider.with_reader(reader);
         }
         let provider = provider.build();
         let meter = provider.meter("concertctl");
@@ -132,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_request_stands_in_the_exposition_under_its_labels() {
-        let metrics = LoadgenMetrics::new(None).unwrap();
+        let metrics = LoadgenMetrics::new(None, &Deliveries::default()).unwrap();
         let mut kind = Kind {
             traffic: String::new(),
             phase: "open",

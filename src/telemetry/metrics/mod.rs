@@ -30,6 +30,7 @@ pub use loadgen::{Kind as LoadgenKind, LoadgenMetrics};
 pub use outcomes::{LockOutcome, PaymentOutcome, ReservationOutcome};
 
 use super::host::HostMetrics;
+use super::otlp::{Deliveries, Otlp, Signal, resource};
 
 /// Upper bounds of the latency buckets, in seconds. 0.05, 0.15 and 0.5 are the objectives for p95,
 /// p99 and the service as a whole: with a bound exactly there, the share of requests within an
@@ -47,7 +48,7 @@ pub struct Metrics(Arc<Inner>);
 
 struct Inner {
     // Instruments work only while the provider lives.
-    _provider: SdkMeterProvider,
+    provider: SdkMeterProvider,
     registry: prometheus::Registry,
     host: HostMetrics,
     active_requests: Arc<AtomicI64>,
@@ -78,8 +79,28 @@ impl Metrics {
     /// # Errors
     /// When the Prometheus reader cannot be attached to the registry.
     pub fn new() -> anyhow::Result<Metrics> {
+        Metrics::pushed(None, &Deliveries::default(), "")
+    }
+
+    /// The same, pushed to `collector` as well, if there is one: as `instance`.
+    ///
+    /// # Errors
+    /// When a reader cannot be made or attached.
+    pub fn pushed(
+        collector: Option<&Otlp>,
+        deliveries: &Deliveries,
+        instance: &str,
+    ) -> anyhow::Result<Metrics> {
         let registry = prometheus::Registry::new();
-        let provider = provider(&registry)?.build();
+        let resource = resource("concertctl-api", Some(instance));
+        let mut provider = provider(&registry)?.with_resource(resource);
+        if let Some(collector) = collector
+            && let Some(reader) = collector.reader(deliveries)?
+        {
+            provider = provider.with_reader(reader);
+        }
+        let provider = provider.build();
+        observe_telemetry_dropped(&provider.meter("concertctl"), deliveries);
         let meter = provider.meter("concertctl");
         Ok(Metrics(Arc::new(Inner::new(meter, provider, registry))))
     }
@@ -193,6 +214,13 @@ impl Metrics {
     /// until there is one.
     pub fn log_dropped_source(&self, source: impl Fn() -> u64 + Send + Sync + 'static) {
         let _already_set = self.0.log_dropped.set(Box::new(source));
+    }
+
+    /// Pushes what was not pushed yet, and nothing after that. Blocks for as long as the collector
+    /// takes, or its time-out.
+    pub fn shutdown(&self) {
+        // Why not was told when it happened, and there is nobody left to tell.
+        let _ = self.0.provider.shutdown();
     }
 
     /// Requests being served at this moment.
@@ -310,12 +338,11 @@ impl Inner {
                 "Database connections there may be.",
             ),
             registry,
-            _provider: provider,
+            provider,
         }
     }
 }
 
-/// A provider whose instruments are read from `registry`.
 /// A provider whose metrics are also in `registry`.
 fn provider(registry: &prometheus::Registry) -> anyhow::Result<MeterProviderBuilder> {
     let reader = opentelemetry_prometheus::exporter()
@@ -397,6 +424,22 @@ fn observe_log_dropped(meter: &Meter, source: &Arc<OnceLock<DroppedSource>>) {
         .with_callback(move |observer| {
             if let Some(dropped) = source.get() {
                 observer.observe(dropped(), &[]);
+            }
+        })
+        .build();
+}
+
+fn observe_telemetry_dropped(meter: &Meter, deliveries: &Deliveries) {
+    let deliveries = deliveries.clone();
+    meter
+        .u64_observable_counter("concert_telemetry_dropped")
+        .with_description(
+            "Log records, traces and pushes of metrics that did not reach the collector.",
+        )
+        .with_callback(move |observer| {
+            for signal in Signal::ALL {
+                let label = [KeyValue::new("signal", signal.label())];
+                observer.observe(deliveries.dropped(signal), &label);
             }
         })
         .build();

@@ -1,1 +1,211 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use serde_json::Value as Json;
+
+use super::*;
+use crate::telemetry::logs::{self, LogConfig, LogOutput, Logs};
+
+const NEVER: Duration = Duration::from_secs(3_600);
+
+fn config(slow: Duration, ratio: f64) -> LogConfig {
+    LogConfig {
+        service_name: "concertctl-api",
+        output: LogOutput::None,
+        filter: "info".to_owned(),
+        queue: 1_000,
+        traces: TraceConfig { slow, ratio },
+    }
+}
+
+/// Runs `work` with logging of its own; gives the traces that were kept.
+fn traces_of(config: LogConfig, work: impl FnOnce(&Logs)) -> Vec<Arc<TraceRecord>> {
+    let (subscriber, logs) = logs::build(config).unwrap();
+    let mut kept = logs.traces().subscribe(2_000);
+    tracing::subscriber::with_default(subscriber, || work(&logs));
+    std::iter::from_fn(|| kept.try_recv()).collect()
+}
+
+fn described() -> RootSpan {
+    RootSpan {
+        name: "GET /queue".into(),
+        kind: SpanKind::Server,
+        attributes: vec![("http.route", "/queue".into())],
+        error: None,
+    }
+}
+
+/// A request that does `work`.
+fn request(failed: bool, work: impl FnOnce()) -> TraceContext {
+    let context = TraceContext::fresh();
+    let span = context.span("request");
+    let mut root = Root::begin(context, &span, Instant::now());
+    span.in_scope(work);
+    root.end(failed, described);
+    context
+}
+
+#[test]
+fn steps_are_beneath_the_request_in_the_order_of_their_ends() {
+    let mut context = None;
+    let kept = traces_of(config(NEVER, 1.0), |_| {
+        context = Some(request(false, || {
+            let mut lock = Step::begin("seat.lock");
+            lock.note("concert.lock.outcome", "acquired");
+            drop(Step::begin("db.acquire").asks("sqlite"));
+            drop(lock);
+        }));
+    });
+    let context = context.unwrap();
+    let [trace] = &kept[..] else {
+        panic!("{} traces", kept.len())
+    };
+    assert_eq!(trace.trace_id, context.trace_id);
+    let [root, acquire, lock] = &trace.spans[..] else {
+        panic!("{trace:?}")
+    };
+    assert_eq!((&*root.name, root.kind), ("GET /queue", SpanKind::Server));
+    assert_eq!((root.span_id, root.parent_span_id), (context.span_id, None));
+    assert_eq!(
+        (&*acquire.name, acquire.kind),
+        ("db.acquire", SpanKind::Client)
+    );
+    assert_eq!(&*lock.name, "seat.lock");
+    let outcome = ("concert.lock.outcome", Value::from("acquired"));
+    assert_eq!(lock.attributes, [outcome]);
+    for step in [acquire, lock] {
+        assert_eq!(step.parent_span_id, Some(root.span_id));
+        assert!(step.start_ns >= root.start_ns);
+        let end = |span: &SpanRecord| span.start_ns + span.duration_ns;
+        assert!(end(step) <= end(root), "{step:?} in {root:?}");
+    }
+    assert!(lock.start_ns <= acquire.start_ns);
+}
+
+#[test]
+fn failed_and_slow_requests_are_kept_whatever_the_ratio() {
+    let kept = traces_of(config(NEVER, 0.0), |_| {
+        request(false, || {});
+        request(true, || {});
+    });
+    assert_eq!(kept.len(), 1);
+    let kept = traces_of(config(Duration::ZERO, 0.0), |_| {
+        request(false, || {});
+    });
+    assert_eq!(kept.len(), 1);
+}
+
+#[test]
+fn of_the_others_the_ratio_is_kept_and_the_same_ones_everywhere() {
+    let (one, other) = [0, 1]
+        .map(|_| {
+            Traces::new(TraceConfig {
+                slow: NEVER,
+                ratio: 0.25,
+            })
+        })
+        .into();
+    let ids: Vec<u128> = (0..4_000).map(|_| TraceContext::fresh().trace_id).collect();
+    let keeps = |traces: &Traces, id| traces.worth_keeping(id, Duration::ZERO, false);
+    let kept = ids.iter().filter(|id| keeps(&one, **id)).count();
+    assert!((800..1_200).contains(&kept), "{kept} of 4,000 at 0.25");
+    assert!(ids.iter().all(|id| keeps(&one, *id) == keeps(&other, *id)));
+}
+
+#[test]
+fn a_step_that_goes_on_after_the_answer_is_part_of_the_trace() {
+    let kept = traces_of(config(NEVER, 1.0), |_| {
+        let mut handle = TraceHandle::default();
+        request(false, || handle = TraceHandle::current());
+        let elsewhere = std::thread::spawn(move || {
+            let began = Instant::now();
+            handle
+                .step_since("commit", began)
+                .end_after(Duration::from_millis(3));
+        });
+        elsewhere.join().unwrap();
+    });
+    let names: Vec<_> = kept[0].spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["GET /queue", "commit"]);
+    assert_eq!(kept[0].spans[1].duration_ns, 3_000_000);
+}
+
+#[test]
+fn a_trace_that_is_not_kept_gathers_nothing_and_neither_does_one_that_nobody_wants() {
+    let (subscriber, logs) = logs::build(config(NEVER, 1.0)).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        request(false, || assert_eq!(Step::begin("seat.lock").ids(), None));
+        let _wanted = logs.traces().subscribe(10);
+        request(false, || assert!(Step::begin("seat.lock").ids().is_some()));
+    });
+    assert_eq!(Step::begin("outside of any request").ids(), None);
+}
+
+#[test]
+fn a_request_without_end_of_steps_keeps_a_bounded_number_and_says_how_many_more_there_were() {
+    let kept = traces_of(config(NEVER, 1.0), |_| {
+        request(false, || {
+            (0..200).for_each(|_| drop(Step::begin("seat.lock")))
+        });
+    });
+    assert_eq!(kept[0].spans.len(), 129);
+    let left_out = ("concert.spans_left_out", Value::Int(72));
+    assert!(kept[0].spans[0].attributes.contains(&left_out));
+}
+
+#[test]
+fn when_everything_is_slow_some_of_it_is_kept_and_the_rest_is_counted() {
+    let traces = Traces::new(TraceConfig {
+        slow: Duration::ZERO,
+        ratio: 0.0,
+    });
+    let worth = |_: &u64| traces.worth_keeping(1, Duration::from_secs(1), true);
+    let kept = (0..5_000_u64).filter(worth).count() as u64;
+    // The calls may fall into two seconds or three.
+    assert!((500..=1_500).contains(&kept), "{kept}");
+    assert_eq!(kept + traces.passed_over(), 5_000);
+}
+
+#[test]
+fn the_record_of_a_slow_statement_carries_the_ids_of_its_span() {
+    let (subscriber, logs) = logs::build(config(NEVER, 1.0)).unwrap();
+    let (mut kept, mut lines) = (logs.traces().subscribe(10), logs.subscribe(10));
+    tracing::subscriber::with_default(subscriber, || {
+        let mut handle = TraceHandle::default();
+        request(false, || handle = TraceHandle::current());
+        // As the database's thread does, outside of the request's span.
+        let step = handle.step("reservation.create");
+        crate::telemetry::slow_query("reservation.create", NEVER, NEVER, &step);
+    });
+    assert!(logs.flush(Duration::from_secs(10)));
+    let trace = kept.try_recv().unwrap();
+    let line: Json = serde_json::from_str(&lines.try_recv().unwrap().line).unwrap();
+    let [root, statement] = &trace.spans[..] else {
+        panic!("{trace:?}")
+    };
+    assert_eq!(line["trace_id"], format!("{:032x}", trace.trace_id));
+    assert_eq!(line["span_id"], format!("{:016x}", statement.span_id));
+    assert_eq!(line["parent_span_id"], format!("{:016x}", root.span_id));
+    assert_eq!(line["additional_data"]["statement"], "reservation.create");
+    let fields: Vec<&String> = line["additional_data"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
+    assert!(
+        !fields.iter().any(|name| name.ends_with("_id")),
+        "{fields:?}"
+    );
+}
+
+#[test]
+fn traces_are_kept_although_the_log_is_off() {
+    let off = LogConfig {
+        filter: "off".to_owned(),
+        ..config(NEVER, 1.0)
+    };
+    let kept = traces_of(off, |_| {
+        request(false, || drop(Step::begin("seat.lock")));
+    });
+    assert_eq!(kept[0].spans.len(), 2);
+}

@@ -73,6 +73,14 @@ pub fn html(summary: &Summary) -> String {
         "Estimate and reality",
         &tables::estimate(summary),
     );
+    if !summary.noted.is_empty() {
+        section(
+            &mut out,
+            "traces",
+            "Requests to look up",
+            &tables::noted(summary),
+        );
+    }
     if let Some(baseline) = &summary.baseline {
         let body = tables::baseline(baseline);
         section(&mut out, "baseline", "Beside the baseline", &body);

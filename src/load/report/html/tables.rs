@@ -124,6 +124,38 @@ fn operation(table: &mut Table<'_>, row: &OperationSummary) {
     }
 }
 
+/// Single requests, to be looked up by their trace.
+pub(super) fn noted(summary: &Summary) -> String {
+    let columns = [
+        words("request"),
+        words("ended"),
+        figures("at, s"),
+        figures("latency, ms"),
+        words("trace"),
+    ];
+    let mut table = Table::new("Slowest and failed requests", &columns);
+    for (group, requests) in [
+        ("slowest", &summary.noted.slowest),
+        ("failed, the last", &summary.noted.failed),
+    ] {
+        if requests.is_empty() {
+            continue;
+        }
+        table.group(group);
+        for request in requests {
+            let of = request.traffic.as_deref().unwrap_or("buyers");
+            table.row(&[
+                format!("{} ({of})", request.operation),
+                request.ending(),
+                format!("{:.1}", request.at_seconds),
+                format!("{:.1}", request.latency_ms),
+                request.trace_id.clone(),
+            ]);
+        }
+    }
+    table.markup()
+}
+
 /// Users by the state in which the run left them.
 pub(super) fn users(summary: &Summary) -> String {
     let all = summary.users.values().sum::<u64>().max(1) as f64;

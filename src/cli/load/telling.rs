@@ -1,0 +1,117 @@
+//! What the generator says of itself to a collector: logs, and the requests that it would ask about.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::Failure;
+use crate::load::recorder::Sample;
+use crate::telemetry::{
+    Deliveries, LogConfig, LogOutput, Logs, Otlp, Pushing, SpanKind, SpanRecord, TraceConfig,
+    TraceRecord, Traces, Value, logs,
+};
+
+/// The objective of a request as its user sees it; slower ones are told.
+const SLOW: Duration = Duration::from_millis(500);
+/// How long the end waits for the collector.
+const LAST_PUSH: Duration = Duration::from_secs(3);
+
+/// The process's logging, and where it is pushed.
+pub(super) struct Telling {
+    pub(super) logs: Logs,
+    pub(super) collector: Option<Otlp>,
+    pub(super) deliveries: Deliveries,
+    pushing: Option<Pushing>,
+}
+
+impl Telling {
+    /// Standard output belongs to the report: what is logged goes to a collector, if there is one.
+    pub(super) fn begin(collector: Option<Otlp>) -> Result<Telling, Failure> {
+        let could_not = |error: anyhow::Error| Failure::could_not(format!("{error:#}"));
+        let logs = logs::init(LogConfig {
+            service_name: "concertctl-api",
+            output: LogOutput::None,
+            filter: "info".to_owned(),
+            queue: 4_096,
+            traces: TraceConfig {
+                slow: SLOW,
+                ..TraceConfig::default()
+            },
+        })
+        .map_err(could_not)?;
+        Ok(Telling {
+            logs,
+            collector,
+            deliveries: Deliveries::default(),
+            pushing: None,
+        })
+    }
+
+    /// Pushes for itself: where the server is another process.
+    pub(super) fn push(&mut self) -> Result<(), Failure> {
+        if let Some(collector) = &self.collector {
+            let instance = format!("load-{}", std::process::id());
+            let pushing = collector
+                .push(&self.logs, &instance, &self.deliveries)
+                .map_err(|error| Failure::could_not(format!("{error:#}")))?;
+            self.pushing = Some(pushing);
+        }
+        Ok(())
+    }
+
+    /// Pushes what is left.
+    pub(super) async fn end(self) {
+        if let Some(pushing) = self.pushing {
+            let logs = self.logs;
+            let last = tokio::task::spawn_blocking(move || {
+                logs.flush(Duration::from_secs(1));
+                pushing.end(LAST_PUSH);
+            });
+            // A panic there was reported where it happened.
+            drop(last.await);
+        }
+    }
+}
+
+/// Tells a request as a span of its own, the parent of the server's, if it is worth it.
+pub(super) fn tell(traces: &Traces, sample: &Sample) {
+    let due = sample.planned.min(sample.sent);
+    let took = sample.done.saturating_duration_since(due);
+    let failed = sample.fault.is_some();
+    if !traces.wanted() || !traces.worth_keeping(sample.trace.trace_id, took, failed) {
+        return;
+    }
+    let operation = sample.operation.as_str();
+    let mut attributes: Vec<(&'static str, Value)> = vec![
+        ("loadgen.operation", operation.into()),
+        ("loadgen.phase", sample.operation.phase().as_str().into()),
+        (
+            "loadgen.late_ms",
+            (sample.sent.saturating_duration_since(due).as_secs_f64() * 1e3).into(),
+        ),
+    ];
+    if sample.status != 0 {
+        attributes.push(("http.response.status_code", i64::from(sample.status).into()));
+    }
+    let error = sample.fault.map(|fault| fault.as_str().into());
+    traces.publish(TraceRecord {
+        trace_id: sample.trace.trace_id,
+        service_name: "concertctl-load",
+        instance: Some(format!("load-{}", std::process::id()).into()),
+        spans: vec![SpanRecord {
+            name: operation.into(),
+            kind: SpanKind::Client,
+            span_id: sample.trace.span_id,
+            parent_span_id: None,
+            start_ns: unix_ns(due),
+            duration_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            attributes,
+            error,
+        }],
+    });
+}
+
+fn unix_ns(at: Instant) -> u64 {
+    let ago = Instant::now().saturating_duration_since(at);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    let at = now.and_then(|now| now.checked_sub(ago)).unwrap_or_default();
+    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,145 @@
+//! Requests worth looking up in the server's traces: the slowest, and the last that failed.
+
+use std::time::Instant;
+
+use super::{Sample, micros};
+use crate::load::model::{Fault, Operation};
+
+/// How many of each are kept.
+const EACH: usize = 10;
+
+/// A request that is kept by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotedRequest {
+    /// Whose it was, as in [`Sample`].
+    pub crowd: usize,
+    /// What was called.
+    pub operation: Operation,
+    /// What kind of error it was, for errors.
+    pub fault: Option<Fault>,
+    /// The status, or 0 when there was no answer.
+    pub status: u16,
+    /// When it ended.
+    pub done: Instant,
+    /// From the planned instant to the end of the answer, µs.
+    pub latency_us: u64,
+    /// The trace that it was part of.
+    pub trace_id: u128,
+}
+
+/// The requests that are kept by themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Noted {
+    /// The slowest that got an answer, slowest first.
+    pub slowest: Vec<NotedRequest>,
+    /// The last that failed, last first.
+    pub failed: Vec<NotedRequest>,
+}
+
+impl Noted {
+    pub(super) fn note(&mut self, sample: &Sample) {
+        let due = sample.planned.min(sample.sent);
+        let latency_us = micros(sample.done.saturating_duration_since(due));
+        let fast = self.slowest.len() >= EACH
+            && self
+                .slowest
+                .last()
+                .is_some_and(|last| latency_us <= last.latency_us);
+        if fast && sample.fault.is_none() {
+            return;
+        }
+        let request = NotedRequest {
+            crowd: sample.crowd,
+            operation: sample.operation,
+            fault: sample.fault,
+            status: sample.status,
+            done: sample.done,
+            latency_us,
+            trace_id: sample.trace.trace_id,
+        };
+        if sample.fault.is_some() {
+            keep(&mut self.failed, request, |it| it.done);
+        } else {
+            keep(&mut self.slowest, request, |it| it.latency_us);
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Noted) {
+        for request in &other.slowest {
+            keep(&mut self.slowest, *request, |it| it.latency_us);
+        }
+        for request in &other.failed {
+            keep(&mut self.failed, *request, |it| it.done);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.slowest.clear();
+        self.failed.clear();
+    }
+}
+
+/// Puts `request` in its place, the greatest first.
+fn keep<K: Ord>(
+    list: &mut Vec<NotedRequest>,
+    request: NotedRequest,
+    key: impl Fn(&NotedRequest) -> K,
+) {
+    let at = list.partition_point(|it| key(it) >= key(&request));
+    if at < EACH {
+        list.insert(at, request);
+        list.truncate(EACH);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::load::model::{Class, TraceIds};
+
+    fn sample(from: Instant, latency: u64, at: usize, failed: bool) -> Sample {
+        let planned = from + Duration::from_millis(at as u64);
+        Sample {
+            crowd: 0,
+            operation: Operation::Pay,
+            class: if failed { Class::Error } else { Class::Ok },
+            fault: failed.then_some(Fault::Server),
+            status: if failed { 500 } else { 200 },
+            planned,
+            sent: planned,
+            done: planned + Duration::from_micros(latency),
+            trace: TraceIds {
+                trace_id: at as u128 + 1,
+                span_id: 1,
+            },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_any_requests_in_any_frames_the_slowest_are_kept(
+            latencies in proptest::collection::vec((1_u64..5_000, any::<bool>()), 0..80),
+            cut in 0_usize..80,
+        ) {
+            let from = Instant::now();
+            let (mut first, mut second) = (Noted::default(), Noted::default());
+            for (at, (latency, failed)) in latencies.iter().enumerate() {
+                let frame = if at < cut { &mut first } else { &mut second };
+                frame.note(&sample(from, *latency, at, *failed));
+            }
+            first.add(&second);
+            let mut expected: Vec<u64> =
+                latencies.iter().filter(|(_, failed)| !failed).map(|(us, _)| *us).collect();
+            expected.sort_unstable_by(|a, b| b.cmp(a));
+            expected.truncate(EACH);
+            let kept: Vec<u64> = first.slowest.iter().map(|it| it.latency_us).collect();
+            prop_assert_eq!(kept, expected);
+            let failures = latencies.iter().filter(|(_, failed)| *failed).count();
+            prop_assert_eq!(first.failed.len(), failures.min(EACH));
+        }
+    }
+}

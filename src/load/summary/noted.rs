@@ -1,0 +1,100 @@
+//! Single requests in the summary, with the trace that tells where their time went.
+
+use std::time::Instant;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::load::recorder::{Frame, NotedRequest};
+
+/// How many of each kind are listed.
+const EACH: usize = 10;
+
+/// Requests worth looking up in the server's traces.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NotedRequests {
+    /// The slowest that got an answer, slowest first.
+    pub slowest: Vec<OneRequest>,
+    /// The last that failed, last first.
+    pub failed: Vec<OneRequest>,
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OneRequest {
+    /// The crowd it is of; absent for the buyers.
+    pub traffic: Option<String>,
+    /// What was called.
+    pub operation: String,
+    /// The status; absent when there was no answer.
+    pub status: Option<u16>,
+    /// What kind of error it was, for errors.
+    pub fault: Option<String>,
+    /// When it ended, in seconds since the run began.
+    pub at_seconds: f64,
+    /// From the instant it was due, in milliseconds.
+    pub latency_ms: f64,
+    /// The W3C trace id that it was sent with, 32 hex digits.
+    pub trace_id: String,
+}
+
+impl NotedRequests {
+    /// What `frame` noted; `crowds` by their places after the buyers.
+    pub(in crate::load) fn of(frame: &Frame, crowds: &[String], begun: Instant) -> NotedRequests {
+        let one = |it: &NotedRequest| OneRequest {
+            traffic: crowds.get(it.crowd.wrapping_sub(1)).cloned(),
+            operation: it.operation.as_str().to_owned(),
+            status: (it.status != 0).then_some(it.status),
+            fault: it.fault.map(|fault| fault.as_str().to_owned()),
+            at_seconds: it.done.saturating_duration_since(begun).as_secs_f64(),
+            latency_ms: it.latency_us as f64 / 1e3,
+            trace_id: format!("{:032x}", it.trace_id),
+        };
+        NotedRequests {
+            slowest: frame.noted.slowest.iter().map(one).collect(),
+            failed: frame.noted.failed.iter().map(one).collect(),
+        }
+    }
+
+    /// Those of several parts; each with the seconds after which it began.
+    pub(in crate::load) fn merged<'a>(
+        parts: impl Iterator<Item = (&'a NotedRequests, f64)>,
+    ) -> NotedRequests {
+        let mut all = NotedRequests::default();
+        for (part, start) in parts {
+            let moved = |it: &OneRequest| OneRequest {
+                at_seconds: it.at_seconds + start,
+                ..it.clone()
+            };
+            all.slowest.extend(part.slowest.iter().map(moved));
+            all.failed.extend(part.failed.iter().map(moved));
+        }
+        all.slowest
+            .sort_by(|a, b| b.latency_ms.total_cmp(&a.latency_ms));
+        all.failed
+            .sort_by(|a, b| b.at_seconds.total_cmp(&a.at_seconds));
+        all.slowest.truncate(EACH);
+        all.failed.truncate(EACH);
+        all
+    }
+
+    /// Nothing was noted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slowest.is_empty() && self.failed.is_empty()
+    }
+}
+
+impl OneRequest {
+    /// How it ended, in a word or two.
+    #[must_use]
+    pub fn ending(&self) -> String {
+        match (&self.fault, self.status) {
+            (Some(fault), Some(status)) => format!("{fault} {status}"),
+            (Some(fault), None) => fault.clone(),
+            (None, Some(status)) => status.to_string(),
+            (None, None) => "no answer".to_owned(),
+        }
+    }
+}

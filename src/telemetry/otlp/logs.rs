@@ -1,0 +1,132 @@
+//! Log lines as OTLP log records.
+//!
+//! The lines are read back on the pusher's thread, so that whoever logs pays for one format only.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use opentelemetry::InstrumentationScope;
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
+use opentelemetry_otlp::LogExporter;
+use opentelemetry_sdk::logs::{
+    LogBatch, LogExporter as _, SdkLogRecord, SdkLogger, SdkLoggerProvider,
+};
+use serde::Deserialize;
+use tracing::Level;
+
+use super::pump::{Send, by_service};
+use super::{Route, exporter, resource};
+use crate::telemetry::LogRecord;
+
+/// Sends records. Each service has an exporter of its own, since the resource is the exporter's.
+pub(super) struct Sender {
+    route: Route,
+    instance: String,
+    scope: InstrumentationScope,
+    /// Makes empty records; nothing goes through it.
+    logger: SdkLogger,
+    exporters: HashMap<&'static str, LogExporter>,
+}
+
+/// What of a line is not in the record already.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    trace_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    span_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+    additional_data: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Sender {
+    pub(super) fn new(route: Route, instance: String) -> Sender {
+        Sender {
+            route,
+            instance,
+            scope: InstrumentationScope::builder("concertctl").build(),
+            logger: SdkLoggerProvider::builder().build().logger("concertctl"),
+            exporters: HashMap::new(),
+        }
+    }
+
+    fn exporter(&mut self, service: &'static str) -> anyhow::Result<&LogExporter> {
+        if !self.exporters.contains_key(service) {
+            let mut exporter = exporter!(LogExporter::builder(), &self.route)?;
+            exporter.set_resource(&resource(service, Some(&self.instance)));
+            self.exporters.insert(service, exporter);
+        }
+        Ok(&self.exporters[service])
+    }
+
+    fn record(&self, record: &LogRecord) -> SdkLogRecord {
+        let mut out = self.logger.create_log_record();
+        let micros = u64::try_from(record.timestamp_us).unwrap_or(0);
+        let at = UNIX_EPOCH + Duration::from_micros(micros);
+        out.set_timestamp(at);
+        out.set_observed_timestamp(at);
+        out.set_severity_text(record.level.as_str());
+        out.set_severity_number(severity(record.level));
+        let Ok(line) = serde_json::from_str::<Line<'_>>(&record.line) else {
+            // Better the line as it is than nothing.
+            out.set_body(AnyValue::from(record.line.clone()));
+            return out;
+        };
+        out.set_body(AnyValue::from(line.message.into_owned()));
+        let trace = line.trace_id.and_then(|id| TraceId::from_hex(&id).ok());
+        let span = line.span_id.and_then(|id| SpanId::from_hex(&id).ok());
+        if let (Some(trace), Some(span)) = (trace, span) {
+            out.set_trace_context(trace, span, Some(TraceFlags::SAMPLED));
+        }
+        for (name, value) in line.additional_data {
+            if let Some(value) = any(value) {
+                out.add_attribute(name, value);
+            }
+        }
+        out
+    }
+}
+
+impl Send<LogRecord> for Sender {
+    fn send(&mut self, batch: &[Arc<LogRecord>]) -> Result<(), String> {
+        for (service, records) in by_service(batch, |record| record.service_name) {
+            let records: Vec<_> = records.into_iter().map(|it| self.record(it)).collect();
+            let scope = self.scope.clone();
+            let refs: Vec<_> = records.iter().map(|record| (record, &scope)).collect();
+            let exporter = self.exporter(service).map_err(|error| error.to_string())?;
+            futures_executor::block_on(exporter.export(LogBatch::new(&refs)))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// By <https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber>.
+fn severity(level: Level) -> Severity {
+    match level {
+        Level::TRACE => Severity::Trace,
+        Level::DEBUG => Severity::Debug,
+        Level::INFO => Severity::Info,
+        Level::WARN => Severity::Warn,
+        Level::ERROR => Severity::Error,
+    }
+}
+
+fn any(value: serde_json::Value) -> Option<AnyValue> {
+    use serde_json::Value;
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(yes) => yes.into(),
+        Value::String(text) => text.into(),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => whole.into(),
+            (None, Some(number)) => number.into(),
+            (None, None) => number.to_string().into(),
+        },
+        nested => nested.to_string().into(),
+    })
+}

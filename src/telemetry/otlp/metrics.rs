@@ -1,0 +1,80 @@
+//! Metrics pushed at an interval.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, Temporality};
+
+use super::delivery::{Deliveries, Delivery, Signal};
+use super::{Otlp, exporter, set};
+
+/// A minute, as the specification has it, is longer than many a run.
+const INTERVAL: Duration = Duration::from_secs(5);
+const INTERVAL_VARIABLE: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+
+/// What collects and pushes, on a thread of its own.
+pub(in crate::telemetry) type Reader = PeriodicReader<Watched>;
+
+/// Notes how each push went.
+pub(in crate::telemetry) struct Watched {
+    exporter: MetricExporter,
+    delivery: Arc<Delivery>,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
+
+impl Otlp {
+    /// What pushes metrics, if they are pushed.
+    pub(in crate::telemetry) fn reader(
+        &self,
+        deliveries: &Deliveries,
+    ) -> anyhow::Result<Option<Reader>> {
+        let Some(route) = self.route(Signal::Metrics) else {
+            return Ok(None);
+        };
+        let exporter = exporter!(MetricExporter::builder(), &route)?;
+        let mut reader = PeriodicReader::builder(Watched {
+            exporter,
+            delivery: deliveries.of(Signal::Metrics),
+        });
+        if set(INTERVAL_VARIABLE).is_none() {
+            reader = reader.with_interval(INTERVAL);
+        }
+        Ok(Some(reader.build()))
+    }
+}
+
+impl PushMetricExporter for Watched {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let result = self.exporter.export(metrics).await;
+        match &result {
+            Ok(()) => self.delivery.pushed(Ok(())),
+            Err(error) => {
+                self.delivery.lost(1);
+                self.delivery.pushed(Err(&error.to_string()));
+            }
+        }
+        result
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.exporter.temporality()
+    }
+}

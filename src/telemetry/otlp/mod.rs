@@ -1,0 +1,297 @@
+//! Metrics, traces and logs pushed over OTLP, to a collector.
+//!
+//! OTLP as in <https://opentelemetry.io/docs/specs/otlp/>, over HTTP with protobuf bodies or over gRPC.
+//! Its variables are those of every program that speaks OpenTelemetry
+//! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>): `OTEL_EXPORTER_OTLP_ENDPOINT`,
+//! `…_PROTOCOL`, `…_HEADERS`, `…_TIMEOUT`, each also for one signal (`OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`);
+//! `OTEL_LOGS_EXPORTER=none` and the like; `OTEL_SDK_DISABLED`; `OTEL_METRIC_EXPORT_INTERVAL`;
+//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`.
+//!
+//! Nobody waits for the collector: between the program and the threads that push is a bounded buffer;
+//! what does not fit, or could not be delivered, is dropped and counted.
+
+mod delivery;
+mod logs;
+mod metrics;
+mod pump;
+mod spans;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+
+pub use delivery::{Deliveries, Signal};
+use pump::Pump;
+
+use super::Logs;
+
+/// A collector that does not answer is given up after that long.
+const TIME_OUT: Duration = Duration::from_secs(3);
+/// Log records, and traces, that wait to be pushed.
+const LOGS_WAITING: usize = 16_384;
+const TRACES_WAITING: usize = 2_048;
+
+/// A collector, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// Without the signal's path; `None` where only single signals have an address.
+    base: Option<String>,
+}
+
+/// How one signal is pushed.
+#[derive(Debug)]
+struct Route {
+    endpoint: String,
+    grpc: bool,
+    /// `None`: the environment says it.
+    timeout: Option<Duration>,
+}
+
+impl Otlp {
+    /// The collector at `url`: `http://host:4318`, or `http://host:4317` with the protocol `grpc`.
+    ///
+    /// # Errors
+    /// When it is no such URL, or the environment asks for another protocol; in one line, without the
+    /// URL, which may hold a password.
+    pub fn at(url: &str) -> Result<Otlp, String> {
+        check(url)?;
+        let otlp = Otlp {
+            base: Some(url.trim_end_matches('/').to_owned()),
+        };
+        otlp.checked()
+    }
+
+    /// The collector that the environment names, if it names one.
+    ///
+    /// # Errors
+    /// As [`Otlp::at`].
+    pub fn from_environment() -> Result<Option<Otlp>, String> {
+        if set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            return Ok(None);
+        }
+        match set("OTEL_EXPORTER_OTLP_ENDPOINT") {
+            Some(url) => Otlp::at(&url).map(Some),
+            None if Signal::ALL
+                .iter()
+                .any(|of| set(&of.variable("ENDPOINT")).is_some()) =>
+            {
+                Otlp { base: None }.checked().map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn checked(self) -> Result<Otlp, String> {
+        for signal in Signal::ALL {
+            if let Some(url) = set(&signal.variable("ENDPOINT")) {
+                check(&url)?;
+            }
+            protocol(signal)?;
+        }
+        Ok(self)
+    }
+
+    /// How `signal` is pushed, if it is.
+    fn route(&self, signal: Signal) -> Option<Route> {
+        let none = set(&format!("OTEL_{}_EXPORTER", signal.upper()));
+        if none.is_some_and(|exporter| exporter == "none") {
+            return None;
+        }
+        let grpc = protocol(signal).unwrap_or(false);
+        let endpoint = match (set(&signal.variable("ENDPOINT")), &self.base) {
+            (Some(own), _) => own,
+            (None, Some(base)) if grpc => base.clone(),
+            (None, Some(base)) => format!("{base}/v1/{}", signal.label()),
+            (None, None) => return None,
+        };
+        let given = set(&signal.variable("TIMEOUT")).or_else(|| set("OTEL_EXPORTER_OTLP_TIMEOUT"));
+        let timeout = given.is_none().then_some(TIME_OUT);
+        Some(Route {
+            endpoint,
+            grpc,
+            timeout,
+        })
+    }
+
+    /// Pushes the records and kept traces of `logs` from now on, as `instance`.
+    ///
+    /// # Errors
+    /// When an exporter cannot be built, or a thread cannot be started.
+    pub fn push(
+        &self,
+        logs: &Logs,
+        instance: &str,
+        deliveries: &Deliveries,
+    ) -> anyhow::Result<Pushing> {
+        let mut pumps = Vec::new();
+        if let Some(route) = self.route(Signal::Logs) {
+            let sender = logs::Sender::new(route, instance.to_owned());
+            let records = logs.subscribe(LOGS_WAITING);
+            pumps.push(Pump::start(records, sender, deliveries.of(Signal::Logs))?);
+        }
+        if let Some(route) = self.route(Signal::Traces) {
+            let sender = spans::Sender::new(route, instance.to_owned());
+            let traces = logs.traces().subscribe(TRACES_WAITING);
+            deliveries.of(Signal::Traces).also_lost({
+                let traces = logs.traces().clone();
+                move || traces.passed_over()
+            });
+            pumps.push(Pump::start(traces, sender, deliveries.of(Signal::Traces))?);
+        }
+        Ok(Pushing { pumps })
+    }
+}
+
+/// Logs and traces that are being pushed.
+#[derive(Debug)]
+pub struct Pushing {
+    pumps: Vec<Pump>,
+}
+
+impl Pushing {
+    /// Pushes what waits and ends, blocking the thread for at most `within`; what could not be
+    /// delivered by then is dropped and counted.
+    pub fn end(self, within: Duration) {
+        let until = std::time::Instant::now() + within;
+        self.pumps.iter().for_each(Pump::stop);
+        for pump in self.pumps {
+            pump.ended_by(until);
+        }
+    }
+}
+
+/// Who says it: `service` at `instance`, unless the environment names it otherwise.
+pub(super) fn resource(service: &'static str, instance: Option<&str>) -> Resource {
+    let mut attributes = vec![
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("process.pid", i64::from(std::process::id())),
+        KeyValue::new(
+            "host.name",
+            rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+        ),
+    ];
+    if let Some(instance) = instance {
+        attributes.push(KeyValue::new("service.instance.id", instance.to_owned()));
+    }
+    let resource = Resource::builder().with_attributes(attributes);
+    match set("OTEL_SERVICE_NAME") {
+        Some(_) => resource.build(),
+        None => resource.with_service_name(service).build(),
+    }
+}
+
+fn check(url: &str) -> Result<(), String> {
+    let uri: Result<http::Uri, _> = url.parse();
+    let uri = uri.ok().filter(|uri| uri.host().is_some());
+    match uri.as_ref().and_then(http::Uri::scheme_str) {
+        Some("http") => Ok(()),
+        Some("https") => Err(
+            "TLS is not spoken: push to a collector on this machine, which can send it on"
+                .to_owned(),
+        ),
+        _ => Err("write http://host:4318, the collector's port for HTTP".to_owned()),
+    }
+}
+
+/// Whether it is gRPC.
+fn protocol(signal: Signal) -> Result<bool, String> {
+    let own = signal.variable("PROTOCOL");
+    match set(&own)
+        .or_else(|| set("OTEL_EXPORTER_OTLP_PROTOCOL"))
+        .as_deref()
+    {
+        None | Some("http/protobuf") => Ok(false),
+        Some("grpc") => Ok(true),
+        Some(other) => Err(format!(
+            "OTEL_EXPORTER_OTLP_PROTOCOL asks for {other}: http/protobuf and grpc are spoken"
+        )),
+    }
+}
+
+/// What carries gRPC: one thread, made when it is first needed.
+fn grpc_runtime() -> anyhow::Result<&'static tokio::runtime::Runtime> {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("otlp-grpc")
+        .enable_all()
+        .build()
+        .context("OTLP over gRPC")?;
+    Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+/// Builds an exporter of one of the three kinds, which have the same builder but no trait for it.
+macro_rules! exporter {
+    ($builder:expr, $route:expr) => {{
+        use opentelemetry_otlp::{Protocol, WithExportConfig as _};
+        let route: &$crate::telemetry::otlp::Route = $route;
+        if route.grpc {
+            // Its connection is a task of the runtime it is built in.
+            let _inside = $crate::telemetry::otlp::grpc_runtime()?.enter();
+            let mut builder = $builder.with_tonic().with_endpoint(&route.endpoint);
+            if let Some(timeout) = route.timeout {
+                builder = builder.with_timeout(timeout);
+            }
+            builder.build()
+        } else {
+            let builder = $builder.with_http().with_endpoint(&route.endpoint);
+            let mut builder = builder.with_protocol(Protocol::HttpBinary);
+            if let Some(timeout) = route.timeout {
+                builder = builder.with_timeout(timeout);
+            }
+            builder.build()
+        }
+    }};
+}
+use exporter;
+
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_pushed_to_is_taken() {
+        assert!(Otlp::at("http://127.0.0.1:4318/").is_ok());
+        assert!(
+            Otlp::at("https://collector:4318")
+                .unwrap_err()
+                .contains("TLS")
+        );
+        for wrong in [
+            "",
+            "127.0.0.1:4318",
+            "grpc://secret@x:4317",
+            "http://",
+            "/v1",
+        ] {
+            let told = Otlp::at(wrong).unwrap_err();
+            assert!(told.contains("http://host:4318"), "{wrong}: {told}");
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_signal_has_its_path() {
+        let otlp = Otlp::at("http://127.0.0.1:4318/").unwrap();
+        for (signal, path) in [
+            (Signal::Logs, "http://127.0.0.1:4318/v1/logs"),
+            (Signal::Traces, "http://127.0.0.1:4318/v1/traces"),
+            (Signal::Metrics, "http://127.0.0.1:4318/v1/metrics"),
+        ] {
+            assert_eq!(otlp.route(signal).unwrap().endpoint, path);
+        }
+    }
+}

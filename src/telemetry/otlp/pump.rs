@@ -1,0 +1,163 @@
+//! A thread that takes what waits, in batches, and sends it.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use parking_lot::{Condvar, Mutex};
+
+use super::delivery::Delivery;
+use crate::telemetry::Subscription;
+
+/// Records sent together. A record is some 500 bytes, and collectors take 4 MiB.
+const BATCH: usize = 1_024;
+/// How long records gather before they are sent.
+const GATHER: Duration = Duration::from_secs(1);
+/// How often it is looked whether a batch is there already.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often a batch is sent that is not taken.
+const TRIES: u32 = 4;
+
+/// What sends a batch. `Err`: why it was not taken.
+pub(super) trait Send<T>: std::marker::Send + 'static {
+    fn send(&mut self, batch: &[Arc<T>]) -> Result<(), String>;
+}
+
+/// The handle to the thread.
+#[derive(Debug)]
+pub(super) struct Pump {
+    bell: Arc<Bell>,
+    ended: mpsc::Receiver<()>,
+}
+
+#[derive(Debug, Default)]
+struct Bell {
+    stopping: Mutex<bool>,
+    rung: Condvar,
+}
+
+impl Bell {
+    /// Waits for `time` or the bell; whether it has rung.
+    fn wait(&self, time: Duration) -> bool {
+        let mut stopping = self.stopping.lock();
+        if !*stopping {
+            self.rung.wait_for(&mut stopping, time);
+        }
+        *stopping
+    }
+}
+
+impl Pump {
+    pub(super) fn start<T: std::marker::Send + Sync + 'static>(
+        records: Subscription<T>,
+        sender: impl Send<T>,
+        delivery: Arc<Delivery>,
+    ) -> anyhow::Result<Pump> {
+        delivery.missed(records.missed_counter());
+        let bell = Arc::new(Bell::default());
+        let (over, ended) = mpsc::sync_channel(1);
+        let work = Work {
+            records,
+            sender,
+            delivery: Arc::clone(&delivery),
+            bell: Arc::clone(&bell),
+        };
+        thread::Builder::new()
+            .name(format!("otlp-{}", delivery.signal().label()))
+            .spawn(move || {
+                work.run();
+                // Nobody need be waiting.
+                let _ = over.send(());
+            })
+            .context("cannot start the thread that pushes over OTLP")?;
+        Ok(Pump { bell, ended })
+    }
+
+    /// Asks the thread to send what waits, and end.
+    pub(super) fn stop(&self) {
+        *self.bell.stopping.lock() = true;
+        self.bell.rung.notify_all();
+    }
+
+    /// Waits for the end, at most until `until`.
+    pub(super) fn ended_by(self, until: Instant) {
+        let _in_time = self
+            .ended
+            .recv_timeout(until.saturating_duration_since(Instant::now()));
+    }
+}
+
+struct Work<T, S> {
+    records: Subscription<T>,
+    sender: S,
+    delivery: Arc<Delivery>,
+    bell: Arc<Bell>,
+}
+
+impl<T, S: Send<T>> Work<T, S> {
+    fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let since = Instant::now();
+            let mut stopping = false;
+            while !stopping && self.records.waiting() < BATCH && since.elapsed() < GATHER {
+                stopping = self.bell.wait(LOOK);
+            }
+            while self.take(&mut batch) {
+                self.deliver(&batch);
+                batch.clear();
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, batch: &mut Vec<Arc<T>>) -> bool {
+        while batch.len() < BATCH
+            && let Some(record) = self.records.try_recv()
+        {
+            batch.push(record);
+        }
+        !batch.is_empty()
+    }
+
+    /// Sends a batch, some times if need be; then it is given up, so that later ones get their turn.
+    fn deliver(&mut self, batch: &[Arc<T>]) {
+        let mut pause = Duration::from_millis(500);
+        for attempt in 1..=TRIES {
+            let result = self.sender.send(batch);
+            self.delivery
+                .pushed(result.as_ref().map(|()| ()).map_err(String::as_str));
+            if result.is_ok() {
+                return;
+            }
+            let jittered = pause.mul_f64(0.5 + rand::random::<f64>());
+            if attempt < TRIES && self.bell.wait(jittered) {
+                break;
+            }
+            pause *= 2;
+        }
+        self.delivery.lost(batch.len() as u64);
+    }
+}
+
+/// Batches by the service that they are of.
+pub(super) fn by_service<T>(
+    batch: &[Arc<T>],
+    service: impl Fn(&T) -> &'static str,
+) -> Vec<(&'static str, Vec<&T>)> {
+    let mut parts: Vec<(&'static str, Vec<&T>)> = Vec::new();
+    for record in batch {
+        let of = service(record);
+        match parts.iter_mut().find(|(name, _)| *name == of) {
+            Some((_, part)) => part.push(record),
+            None => parts.push((of, vec![record])),
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests;
