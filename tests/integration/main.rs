@@ -32,6 +32,7 @@ mod load_otlp;
 mod load_parts;
 mod load_run;
 mod load_steering;
+mod log_format;
 mod loki;
 mod openapi;
 mod promql_differential;
@@ -43,6 +44,8 @@ mod start_up_shared;
 mod store_contract;
 mod support;
 mod support_tests;
+mod telemetry_gone;
+mod telemetry_otlp;
 mod terminal;
 
 // The tests that are compiled for other backends too take it from the module above them.

@@ -1,6 +1,7 @@
 //! The language of the tests: servers that really run, users that really ask over TCP.
 
 pub mod backend;
+pub mod collector;
 pub mod fleet;
 pub mod kept;
 pub mod port;

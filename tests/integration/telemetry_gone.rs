@@ -1,0 +1,157 @@
+//! The telemetry stack gone or silent: nothing waits for it, what is lost is counted, and it is said
+//! once.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::collector::Collector;
+use crate::support::port::Port;
+use crate::support::process::{ServerProcess, concertctl, finish};
+use crate::support::{User, eventually, profile, seed};
+
+/// Takes every connection and never answers.
+struct BlackHole {
+    url: String,
+    _swallowing: AbortOnDropHandle<()>,
+}
+
+impl BlackHole {
+    async fn open() -> BlackHole {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        let swallowing = tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = socket.accept().await {
+                held.push(stream);
+            }
+        });
+        BlackHole {
+            url,
+            _swallowing: AbortOnDropHandle::new(swallowing),
+        }
+    }
+}
+
+async fn serve(dir: &Path, collector: &str) -> ServerProcess {
+    let mut command = concertctl();
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector);
+    // As long as it takes, but not in a test.
+    command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "200");
+    command.env("OTEL_METRIC_EXPORT_INTERVAL", "500");
+    let log = dir.join("log");
+    let flags = ["--trace-ratio", "1", "--log-file", log.to_str().unwrap()];
+    let server = ServerProcess::with(command, dir, &flags).await;
+    seed(&server.ops, &profile(1, 10, 100)).await;
+    server
+}
+
+async fn dropped(server: &ServerProcess, signal: &str) -> u64 {
+    let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
+    let name = format!("concert_telemetry_dropped_total{{signal=\"{signal}\"}} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&name));
+    line.unwrap_or_else(|| panic!("{text}"))
+        .parse::<f64>()
+        .unwrap() as u64
+}
+
+/// What the log says of deliveries.
+fn told(dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("log")).unwrap();
+    let lines = text.lines().filter(|line| line.contains("the collector"));
+    lines.map(ToOwned::to_owned).collect()
+}
+
+async fn goes_on_without(collector: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), collector).await;
+    for id in 1..=20 {
+        let answer = server.user(id).register().await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    for signal in ["logs", "traces", "metrics"] {
+        eventually(&format!("lost {signal} are counted"), || async {
+            (dropped(&server, signal).await > 0).then_some(())
+        })
+        .await;
+    }
+    let told = told(dir.path());
+    for signal in ["logs", "traces", "metrics"] {
+        let of: Vec<_> = told
+            .iter()
+            .filter(|line| line.contains(&format!("{signal} cannot")))
+            .collect();
+        assert_eq!(of.len(), 1, "said once, not each time: {told:?}");
+    }
+    let asked = Instant::now();
+    server.terminate();
+    assert!(server.exited().await.success());
+    assert!(
+        asked.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_holds_nobody_up() {
+    goes_on_without(&BlackHole::open().await.url).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_holds_nobody_up() {
+    goes_on_without(&format!("http://{}", Port::claim().addr())).await;
+}
+
+#[tokio::test]
+async fn a_rehearsal_passes_although_the_collector_never_answers() {
+    let hole = BlackHole::open().await;
+    let mut command = concertctl();
+    command.args([
+        "load",
+        "onsale-short",
+        "--json",
+        "--quiet",
+        "--otlp",
+        &hole.url,
+    ]);
+    for setting in [
+        "users=200",
+        "admission.every=200ms",
+        "generator.lag_p99=10s",
+    ] {
+        command.args(["--set", setting]);
+    }
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_collector_that_comes_back_gets_what_waited_and_the_log_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = Port::claim();
+    let server = serve(dir.path(), &format!("http://{}", port.addr())).await;
+    assert_eq!(server.user(1).register().await.status, 201);
+    eventually("it is said that nothing is delivered", || async {
+        told(dir.path())
+            .iter()
+            .any(|line| line.contains("logs cannot"))
+            .then_some(())
+    })
+    .await;
+    let collector = Collector::http_at(port.addr()).await;
+    assert_eq!(server.user(2).register().await.status, 201);
+    eventually("records come", || async {
+        (!collector.received().logs.is_empty()).then_some(())
+    })
+    .await;
+    eventually("it is said that they do", || async {
+        told(dir.path())
+            .iter()
+            .any(|line| line.contains("delivered to the collector again"))
+            .then_some(())
+    })
+    .await;
+}
