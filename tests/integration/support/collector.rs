@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::logs::v1 as logs;
@@ -51,9 +52,19 @@ impl Collector {
     pub async fn http_at(addr: std::net::SocketAddr) -> Collector {
         let kept = Kept::default();
         let router = Router::new()
-            .route("/v1/logs", post(take(&kept, Kept::logs)))
-            .route("/v1/traces", post(take(&kept, Kept::traces)))
-            .route("/v1/metrics", post(take(&kept, Kept::metrics)));
+            .route(
+                "/v1/logs",
+                post(async |State(kept), body| take(&kept, body, Kept::logs)),
+            )
+            .route(
+                "/v1/traces",
+                post(async |State(kept), body| take(&kept, body, Kept::traces)),
+            )
+            .route(
+                "/v1/metrics",
+                post(async |State(kept), body| take(&kept, body, Kept::metrics)),
+            )
+            .with_state(kept.clone());
         let socket = tokio::net::TcpListener::bind(addr).await.unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
         let serving = tokio::spawn(async move { axum::serve(socket, router).await.unwrap() });
@@ -94,14 +105,10 @@ impl Collector {
     }
 }
 
-fn take<T: Message + Default + 'static>(
-    kept: &Kept,
-    keep: fn(&Kept, T),
-) -> impl AsyncFn(Bytes) -> StatusCode + Clone + Send + 'static {
-    let kept = kept.clone();
-    async move |body: Bytes| match T::decode(body) {
+fn take<T: Message + Default>(kept: &Kept, body: Bytes, keep: fn(&Kept, T)) -> StatusCode {
+    match T::decode(body) {
         Ok(message) => {
-            keep(&kept, message);
+            keep(kept, message);
             StatusCode::OK
         }
         Err(_) => StatusCode::BAD_REQUEST,
