@@ -163,7 +163,8 @@ async fn expire_holds(booking: &Booking, world: &World) {
 }
 
 async fn set_gauges(booking: &Booking, world: &World) {
-    let counts = world.queue().counts(now());
+    let now = now();
+    let counts = world.queue().counts(now);
     booking
         .metrics
         .set_queue(counts.waiting, counts.active, counts.mark);
@@ -172,6 +173,7 @@ async fn set_gauges(booking: &Booking, world: &World) {
         admission.batch,
         admission.every().as_secs_f64(),
         admission.paused,
+        admission.opens_at.is_some_and(|opens| opens <= now),
     );
     if let Ok(seats) = world.store.seat_counts().await {
         booking

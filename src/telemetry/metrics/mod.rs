@@ -65,6 +65,7 @@ struct Inner {
     admission_batch: Gauge<u64>,
     admission_interval: Gauge<f64>,
     admission_paused: Gauge<u64>,
+    admission_open: Gauge<u64>,
     coordination_up: Gauge<u64>,
     lock_wait: BoundByKey<(&'static str, LockOutcome)>,
     db_wait: BoundHistogram<f64>,
@@ -167,11 +168,12 @@ impl Metrics {
         }
     }
 
-    /// How users are let in: `batch` users every `interval_seconds`, unless paused.
-    pub fn set_admission(&self, batch: u64, interval_seconds: f64, paused: bool) {
+    /// How users are let in: `batch` users every `interval_seconds` once `open`, unless paused.
+    pub fn set_admission(&self, batch: u64, interval_seconds: f64, paused: bool, open: bool) {
         self.0.admission_batch.record(batch, &[]);
         self.0.admission_interval.record(interval_seconds, &[]);
         self.0.admission_paused.record(u64::from(paused), &[]);
+        self.0.admission_open.record(u64::from(open), &[]);
     }
 
     /// Whether what the servers share of the queue can be asked.
@@ -305,6 +307,11 @@ impl Inner {
                 &meter,
                 "concert_admission_paused",
                 "1 while admission is paused.",
+            ),
+            admission_open: gauge(
+                &meter,
+                "concert_admission_open",
+                "1 once the opening time of the sale has come.",
             ),
             coordination_up: gauge(
                 &meter,

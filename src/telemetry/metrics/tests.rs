@@ -88,7 +88,7 @@ fn names_and_labels_are_those_of_the_contract() {
     metrics.registered(3);
     metrics.admitted(2);
     metrics.set_queue(10, 5, 42);
-    metrics.set_admission(500, 15.0, true);
+    metrics.set_admission(500, 15.0, true, false);
     metrics.seat_lock("embedded", LockOutcome::Busy, Duration::from_micros(10));
     metrics.db_wait(Duration::from_micros(300));
     metrics.db_operation("reservation.insert", Duration::from_millis(2));
@@ -106,6 +106,7 @@ fn names_and_labels_are_those_of_the_contract() {
         "concert_admission_batch 500",
         "concert_admission_interval_seconds 15",
         "concert_admission_paused 1",
+        "concert_admission_open 0",
         "concert_seat_lock_wait_seconds_count{backend=\"embedded\",outcome=\"busy\"} 1",
         "db_client_connection_wait_time_seconds_bucket{le=\"0.0005\"} 1",
         "db_client_operation_duration_seconds_count{db_operation_name=\"reservation.insert\"} 2",
