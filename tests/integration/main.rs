@@ -8,6 +8,7 @@
     reason = "backends/ compiles tests once a backend"
 )]
 
+mod alert_rules;
 mod alertmanager;
 mod api;
 mod architecture;
