@@ -21,6 +21,6 @@ pub mod scrape;
 pub mod tsdb;
 
 pub use api::routes;
-pub use promql::QueryLimits;
+pub use promql::{QueryError, QueryLimits, evaluate};
 pub use scrape::{ScrapeTarget, Scraper, spawn_scraper};
 pub use tsdb::{Tsdb, TsdbConfig, TsdbStats};

@@ -34,6 +34,7 @@ pub(crate) use duration::parse_duration;
 pub(crate) use matcher::Selector;
 pub(crate) use value::{Point, QueryResult};
 
+use super::labels::Labels;
 use super::tsdb::Tsdb;
 use eval::{Budget, Evaluator, Steps};
 
@@ -140,6 +141,35 @@ impl Query {
         check::check_range_type(&self.expr)?;
         let steps = Steps::new(start, end, step);
         Evaluator::new(ctx, steps, Budget::new(ctx)).range(&self.expr)
+    }
+}
+
+/// The value of a query at one time (milliseconds since 1970), as rules ask for it: the rows of an
+/// instant vector, or a scalar as the one row without labels.
+///
+/// Blocks until the answer is there, at most [`QueryLimits::timeout`].
+///
+/// # Errors
+/// Those of parsing and evaluation; [`QueryError::BadData`] for a query that yields a string or a
+/// range vector.
+pub fn evaluate(
+    tsdb: &Tsdb,
+    limits: &QueryLimits,
+    query: &str,
+    at_ms: i64,
+) -> Result<Vec<(Labels, f64)>, QueryError> {
+    let ctx = Context {
+        tsdb,
+        limits,
+        deadline: Instant::now() + limits.timeout,
+        canceled: Arc::default(),
+    };
+    match Query::parse(query, limits)?.instant(&ctx, at_ms)? {
+        QueryResult::Vector(rows) => Ok(rows.into_iter().map(|(l, (_, v))| (l, v)).collect()),
+        QueryResult::Scalar((_, v)) => Ok(vec![(Labels::empty(), v)]),
+        QueryResult::String(..) | QueryResult::Matrix(_) => Err(QueryError::BadData(
+            "rule result is not a vector or scalar".to_owned(),
+        )),
     }
 }
 

@@ -211,6 +211,20 @@ fn what_prometheus_2_42_does_not_read_is_refused_though_the_parser_would() {
 }
 
 #[test]
+fn rules_get_the_rows_of_a_vector_or_a_scalar_and_nothing_else() {
+    let (db, limits) = (store(), QueryLimits::default());
+    let rows = evaluate(&db, &limits, "c_total > 29", 300_000).unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!((rows[0].0.get("job"), rows[0].1), ("a", 30.0));
+    let scalar = evaluate(&db, &limits, "1 + 1", 300_000).unwrap();
+    assert_eq!(scalar, [(Labels::empty(), 2.0)]);
+    for other in ["g[1m]", "\"text\"", "sum("] {
+        let refused = evaluate(&db, &limits, other, 300_000);
+        assert!(matches!(refused, Err(QueryError::BadData(_))), "{other}");
+    }
+}
+
+#[test]
 fn raw_strings_are_raw() {
     let QueryResult::Matrix(rows) = ask("g{job=~`[ab]\\b`}").unwrap() else {
         panic!("no matrix");
