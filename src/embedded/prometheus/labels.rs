@@ -76,6 +76,19 @@ impl Labels {
         Self(self.0.iter().filter(|(n, _)| keep(n)).cloned().collect())
     }
 
+    /// The set with a label of that value, or without it if the value is empty.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        if self.get(name) == value {
+            return self.clone();
+        }
+        let mut labels: Vec<Label> = self.0.iter().filter(|l| *l.0 != *name).cloned().collect();
+        if !value.is_empty() {
+            let place = labels.partition_point(|l| *l.0 < *name);
+            labels.insert(place, (Arc::from(name), Arc::from(value)));
+        }
+        Self(labels.into())
+    }
+
     /// The set without the metric's name.
     pub fn without_name(&self) -> Self {
         self.filter(|n| n != METRIC_NAME)
@@ -114,6 +127,20 @@ mod tests {
         let l = Labels::from_pairs([("z", "1"), ("a", "2"), ("gone", "")]);
         assert_eq!(l.iter().collect::<Vec<_>>(), [("a", "2"), ("z", "1")]);
         assert_eq!(l.get("gone"), "");
+    }
+
+    #[test]
+    fn a_label_is_set_replaced_and_taken_away_in_place() {
+        let l = Labels::from_pairs([("b", "1"), ("d", "2")]);
+        let with = |n, v| l.with(n, v).to_string();
+        assert_eq!(with("c", "x"), r#"{b="1", c="x", d="2"}"#);
+        assert_eq!(with("d", "x"), r#"{b="1", d="x"}"#);
+        assert_eq!(with("b", ""), r#"{d="2"}"#);
+        assert_eq!(l.with("c", ""), l);
+        assert_eq!(
+            l.with("a", "0"),
+            Labels::from_pairs([("a", "0"), ("b", "1"), ("d", "2")])
+        );
     }
 
     #[test]

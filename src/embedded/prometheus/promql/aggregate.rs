@@ -1,21 +1,23 @@
-//! Aggregations across series: `sum`, `avg`, `min`, `max`, `count`, `group`, `stddev`, `stdvar`.
+//! Aggregations across series: `sum`, `avg`, `min`, `max`, `count`, `group`, `stddev`, `stdvar`; those
+//! with a parameter are in `ranked`.
 
 use std::collections::HashMap;
 
 use promql_parser::parser::token::{
-    T_AVG, T_COUNT, T_GROUP, T_MAX, T_MIN, T_STDDEV, T_STDVAR, T_SUM, TokenId,
+    T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_GROUP, T_MAX, T_MIN, T_QUANTILE, T_STDDEV,
+    T_STDVAR, T_SUM, T_TOPK, TokenId,
 };
 use promql_parser::parser::{AggregateExpr, LabelModifier};
 
-use super::QueryError;
 use super::eval::Evaluator;
 use super::over_time::keeps_infinite_mean;
 use super::value::{ABSENT, Column, is_absent};
+use super::{QueryError, ranked};
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
-/// An aggregation evaluated here.
+/// An aggregation that makes one value of many, without a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
+enum Op {
     Sum,
     Avg,
     Min,
@@ -27,7 +29,7 @@ pub(super) enum Op {
 }
 
 impl Op {
-    pub(super) fn from_token(id: TokenId) -> Option<Self> {
+    fn from_token(id: TokenId) -> Option<Self> {
         Some(match id {
             T_SUM => Self::Sum,
             T_AVG => Self::Avg,
@@ -42,11 +44,28 @@ impl Op {
     }
 }
 
-/// Evaluates an aggregation: one column for each group.
+/// Evaluates an aggregation.
 pub(super) fn eval(ev: &Evaluator<'_>, expr: &AggregateExpr) -> Result<Vec<Column>, QueryError> {
-    let op = Op::from_token(expr.op.id()).ok_or_else(|| {
-        QueryError::BadData(format!("parse error: unknown aggregation {}", expr.op))
-    })?;
+    match expr.op.id() {
+        id @ (T_TOPK | T_BOTTOMK) => ranked::extremes(ev, expr, id == T_TOPK),
+        T_QUANTILE => ranked::quantiles(ev, expr),
+        T_COUNT_VALUES => ranked::count_values(ev, expr),
+        id => {
+            let op = Op::from_token(id).ok_or_else(|| {
+                QueryError::BadData(format!("parse error: unknown aggregation {}", expr.op))
+            })?;
+            grouped(ev, expr, op)
+        }
+    }
+}
+
+/// Whether the aggregation is evaluated here.
+pub(super) fn is_known(id: TokenId) -> bool {
+    let ranked = [T_TOPK, T_BOTTOMK, T_QUANTILE, T_COUNT_VALUES].contains(&id);
+    ranked || Op::from_token(id).is_some()
+}
+
+fn grouped(ev: &Evaluator<'_>, expr: &AggregateExpr, op: Op) -> Result<Vec<Column>, QueryError> {
     let columns = ev.vector(&expr.expr)?;
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
@@ -66,7 +85,8 @@ pub(super) fn eval(ev: &Evaluator<'_>, expr: &AggregateExpr) -> Result<Vec<Colum
     Ok(groups.into_iter().map(|g| g.finish(op)).collect())
 }
 
-fn group_key(labels: &Labels, modifier: Option<&LabelModifier>) -> Labels {
+/// The labels that a series' group has.
+pub(super) fn group_key(labels: &Labels, modifier: Option<&LabelModifier>) -> Labels {
     match modifier {
         None => Labels::empty(),
         Some(LabelModifier::Include(by)) => labels.filter(|n| by.labels.iter().any(|b| b == n)),

@@ -5,17 +5,18 @@
 //! present at one step (matching, equal label sets), that is decided cell by cell.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use promql_parser::parser::{Expr, MatrixSelector, Offset, UnaryExpr, VectorSelector};
+use promql_parser::parser::token::{T_BOTTOMK, T_TOPK};
+use promql_parser::parser::value::ValueType;
+use promql_parser::parser::{Expr, UnaryExpr};
 
-use super::matcher::Selector;
-use super::value::{ABSENT, Column, QueryResult, Value, is_absent, refuse_same_labels};
-use super::{Context, QueryError, aggregate, binary, functions};
+use super::value::{Column, QueryResult, Value, is_absent, refuse_same_labels};
+use super::{Context, QueryError, aggregate, binary, calls, invariant};
 use crate::embedded::prometheus::labels::Labels;
-use crate::embedded::prometheus::tsdb::{Selection, is_stale};
 
 /// What a point of the answer costs, in samples: as text it takes that much more room.
 const ANSWER_COST: usize = 10;
@@ -30,10 +31,19 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// From `start` to at most `end`, `interval` (at least 1) apart.
+    /// From `start` to at most `end`, `interval` (at least 1) apart; none if `end` is before `start`.
     pub(super) fn new(start: i64, end: i64, interval: i64) -> Self {
         let interval = interval.max(1);
-        let span = end.saturating_sub(start).max(0);
+        let span = end.saturating_sub(start);
+        if span < 0 {
+            let count = 0;
+            return Self {
+                start,
+                end,
+                interval,
+                count,
+            };
+        }
         Self {
             start,
             end: start.saturating_add(span / interval * interval),
@@ -65,6 +75,17 @@ impl Budget {
         }
     }
 
+    /// Refuses a selector that finds too many series.
+    pub(super) fn allow_series(&self, found: usize) -> Result<(), QueryError> {
+        if found > self.max_series {
+            return Err(QueryError::Execution(format!(
+                "the selector finds {found} series, at most {} are evaluated: narrow it down",
+                self.max_series
+            )));
+        }
+        Ok(())
+    }
+
     /// Takes samples or cells from the budget, and looks at the clock.
     pub(super) fn spend(&self, samples: usize) -> Result<(), QueryError> {
         let left = self.samples.get().checked_sub(samples).ok_or_else(|| {
@@ -84,22 +105,34 @@ impl Budget {
     }
 }
 
+/// Evaluates at certain steps: those of the query, or those of a subquery within it.
 pub(super) struct Evaluator<'a> {
-    ctx: &'a Context<'a>,
+    pub(super) ctx: &'a Context<'a>,
     pub(super) steps: Steps,
-    pub(super) budget: Budget,
-}
-
-/// A series' samples within a selector's reach, without staleness markers.
-pub(super) struct Samples {
-    pub(super) labels: Labels,
-    pub(super) ts: Vec<i64>,
-    pub(super) vs: Vec<f64>,
+    /// What the whole query may still cost, subqueries included.
+    pub(super) budget: Rc<Budget>,
+    /// Start and end of the query, for `@ start()` and `@ end()`.
+    pub(super) bounds: (i64, i64),
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(ctx: &'a Context<'a>, steps: Steps, budget: Budget) -> Self {
-        Self { ctx, steps, budget }
+    pub(super) fn new(ctx: &'a Context<'a>, steps: Steps, bounds: (i64, i64)) -> Self {
+        Self {
+            ctx,
+            steps,
+            budget: Rc::new(Budget::new(ctx)),
+            bounds,
+        }
+    }
+
+    /// The same query at other steps.
+    pub(super) fn at_steps(&self, steps: Steps) -> Self {
+        Self {
+            ctx: self.ctx,
+            steps,
+            budget: self.budget.clone(),
+            bounds: self.bounds,
+        }
     }
 
     /// The answer of an instant query; the steps are one.
@@ -107,7 +140,9 @@ impl<'a> Evaluator<'a> {
         let at = self.steps.start;
         match unwrap_parens(expr) {
             Expr::StringLiteral(s) => return Ok(QueryResult::String(at, s.val.clone())),
-            Expr::MatrixSelector(ms) => return self.raw_samples(ms),
+            ranged @ (Expr::MatrixSelector(_) | Expr::Subquery(_)) => {
+                return self.raw_samples(ranged);
+            }
             _ => {}
         }
         Ok(match self.eval(expr)? {
@@ -119,7 +154,9 @@ impl<'a> Evaluator<'a> {
                     .filter(|(_, v)| !is_absent(*v))
                     .map(|(labels, v)| (labels, (at, v)))
                     .collect();
-                rows.sort_by(|a, b| a.0.cmp(&b.0));
+                if !is_ordered(expr) {
+                    rows.sort_by(|a, b| a.0.cmp(&b.0));
+                }
                 QueryResult::Vector(rows)
             }
         })
@@ -153,6 +190,44 @@ impl<'a> Evaluator<'a> {
 
     /// An expression of type scalar or instant vector.
     pub(super) fn eval(&self, expr: &Expr) -> Result<Value, QueryError> {
+        match self.steps.count {
+            0 if expr.value_type() == ValueType::Scalar => Ok(Value::Scalar(vec![])),
+            0 => Ok(Value::Vector(vec![])),
+            1 => self.at_each_step(expr),
+            _ if invariant::is_step_invariant(expr) => self.at_first_step(expr),
+            _ => self.at_each_step(expr),
+        }
+    }
+
+    /// The same at all steps: computed at the first one.
+    fn at_first_step(&self, expr: &Expr) -> Result<Value, QueryError> {
+        let Steps {
+            start,
+            interval,
+            count,
+            ..
+        } = self.steps;
+        let first = self.at_steps(Steps::new(start, start, interval));
+        let repeat = |values: &[f64]| {
+            self.budget.spend(count)?;
+            Ok(vec![values[0]; count])
+        };
+        Ok(match first.eval(expr)? {
+            Value::Scalar(values) => Value::Scalar(repeat(&values)?),
+            Value::Vector(columns) => Value::Vector(
+                columns
+                    .into_iter()
+                    .filter(|c| !c.is_empty())
+                    .map(|Column { labels, values }| {
+                        let values = repeat(&values)?;
+                        Ok(Column { labels, values })
+                    })
+                    .collect::<Result<_, QueryError>>()?,
+            ),
+        })
+    }
+
+    fn at_each_step(&self, expr: &Expr) -> Result<Value, QueryError> {
         match expr {
             Expr::Paren(p) => self.eval(&p.expr),
             Expr::NumberLiteral(n) => {
@@ -163,7 +238,7 @@ impl<'a> Evaluator<'a> {
             Expr::Unary(u) => self.negate(u),
             Expr::Aggregate(a) => aggregate::eval(self, a).map(Value::Vector),
             Expr::Binary(b) => binary::eval(self, b),
-            Expr::Call(c) => functions::eval(self, c),
+            Expr::Call(c) => calls::eval(self, c),
             Expr::StringLiteral(_)
             | Expr::MatrixSelector(_)
             | Expr::Subquery(_)
@@ -209,93 +284,28 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// The newest sample within the look-back, at each step.
-    fn instant_selector(&self, vs: &VectorSelector) -> Result<Vec<Column>, QueryError> {
-        let offset = offset_ms(vs);
-        let lookback = millis(self.ctx.limits.lookback);
-        let (first, last) = (self.steps.start - offset, self.steps.end - offset);
-        let mut columns = Vec::new();
-        for selection in self.select(vs, first.saturating_sub(lookback), last)? {
-            self.budget.spend(self.steps.count)?;
-            let (ts, vals) = selection.decode(first.saturating_sub(lookback), last);
-            let mut next = 0;
-            let values: Vec<f64> = self
-                .steps
-                .iter()
-                .map(|step| {
-                    let at = step - offset;
-                    while next < ts.len() && ts[next] <= at {
-                        next += 1;
-                    }
-                    match next.checked_sub(1) {
-                        Some(i) if ts[i] >= at - lookback && !is_stale(vals[i]) => vals[i],
-                        _ => ABSENT,
-                    }
-                })
-                .collect();
-            columns.push(Column {
-                labels: selection.labels,
-                values,
-            });
-        }
-        columns.retain(|c| !c.is_empty());
-        Ok(columns)
-    }
-
-    /// The samples a range selector may need over all steps, series by series.
-    pub(super) fn range_samples(
-        &self,
-        ms: &MatrixSelector,
-    ) -> Result<impl Iterator<Item = Samples>, QueryError> {
-        let offset = offset_ms(&ms.vs);
-        let min_t = (self.steps.start - offset).saturating_sub(millis(ms.range));
-        let max_t = self.steps.end - offset;
-        let selections = self.select(&ms.vs, min_t, max_t)?;
-        Ok(selections.into_iter().map(move |selection| {
-            let (mut ts, mut vs) = selection.decode(min_t, max_t);
-            if vs.iter().any(|v| is_stale(*v)) {
-                let mut live = vs.iter().map(|v| !is_stale(*v));
-                ts.retain(|_| live.next() == Some(true));
-                vs.retain(|v| !is_stale(*v));
-            }
-            Samples {
-                labels: selection.labels,
-                ts,
-                vs,
-            }
-        }))
-    }
-
-    fn select(
-        &self,
-        vs: &VectorSelector,
-        min_t: i64,
-        max_t: i64,
-    ) -> Result<Vec<Selection>, QueryError> {
-        let found = Selector::new(vs)?.select(self.ctx.tsdb, min_t, max_t);
-        if found.len() > self.budget.max_series {
-            return Err(QueryError::Execution(format!(
-                "the selector finds {} series, at most {} are evaluated: narrow it down",
-                found.len(),
-                self.budget.max_series
-            )));
-        }
-        self.budget
-            .spend(found.iter().map(Selection::sample_count).sum())?;
-        Ok(found)
-    }
-
     /// The samples themselves, which only an instant query may ask for.
-    fn raw_samples(&self, ms: &MatrixSelector) -> Result<QueryResult, QueryError> {
-        let rows = self
-            .range_samples(ms)?
+    fn raw_samples(&self, ranged: &Expr) -> Result<QueryResult, QueryError> {
+        let mut rows = self
+            .ranged(ranged)?
+            .series
             .filter(|s| !s.ts.is_empty())
             .map(|s| {
                 self.spend_on_answer(s.ts.len())?;
                 Ok((s.labels, s.ts.into_iter().zip(s.vs).collect()))
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<(Labels, Vec<_>)>, QueryError>>()?;
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(QueryResult::Matrix(rows))
+    }
+}
+
+/// Whether the order of the rows is part of an expression's answer.
+fn is_ordered(expr: &Expr) -> bool {
+    match unwrap_parens(expr) {
+        Expr::Call(c) => matches!(c.func.name, "sort" | "sort_desc"),
+        Expr::Aggregate(a) => matches!(a.op.id(), T_TOPK | T_BOTTOMK),
+        _ => false,
     }
 }
 
@@ -309,13 +319,4 @@ pub(super) fn unwrap_parens(mut expr: &Expr) -> &Expr {
 
 pub(super) fn millis(d: Duration) -> i64 {
     i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// How far back a selector looks, in milliseconds; negative for the future.
-pub(super) fn offset_ms(vs: &VectorSelector) -> i64 {
-    match &vs.offset {
-        None => 0,
-        Some(Offset::Pos(d)) => millis(*d),
-        Some(Offset::Neg(d)) => -millis(*d),
-    }
 }

@@ -1,80 +1,164 @@
-//! The functions, as a table, and how calls of each kind are evaluated.
+//! The functions, as a table. `calls` evaluates them.
 
-use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::{Call, Expr, MatrixSelector};
-
-use super::eval::{Evaluator, Samples, millis, offset_ms, unwrap_parens};
-use super::value::{ABSENT, Column, Value, is_absent, refuse_same_labels};
-use super::{QueryError, over_time, quantile, rate};
-use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
-
-/// Samples looked at before the clock is.
-const WORK_BETWEEN_CHECKS: usize = 1 << 20;
-
-/// The samples of one series that a range selector finds at one step.
-pub(super) struct Window<'a> {
-    /// Time stamps in milliseconds; never empty.
-    pub(super) ts: &'a [i64],
-    pub(super) vs: &'a [f64],
-    /// For each sample smaller than its forerunner in the window, the forerunner.
-    pub(super) drops: &'a [f64],
-    /// The ends of the window and its length, in milliseconds.
-    pub(super) start: i64,
-    pub(super) end: i64,
-    pub(super) range: i64,
-    /// The scalar argument of the function at this step, NaN if it has none.
-    pub(super) param: f64,
-}
-
-/// A function from a window to a value, or to none.
-pub(super) type RangeFn = fn(&Window<'_>) -> Option<f64>;
+use super::dates::Date;
+use super::windows::{OverRange, RangeFn};
+use super::{math, over_time, rate, trend};
 
 /// What a function does with its arguments.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// Of a range vector, series by series.
-    Range { eval: RangeFn, keeps_name: bool },
-    /// Of a scalar and a range vector, series by series.
-    ParamRange(RangeFn),
-    /// `histogram_quantile(scalar, instant vector)`.
+    /// Of a range vector, series by series, and of scalars.
+    OverRange(OverRange),
+    /// Of each value of an instant vector.
+    Cell(fn(f64) -> f64),
+    /// Of each value and the scalar arguments; `None` leaves a gap.
+    Params(fn(f64, &[f64]) -> Option<f64>),
+    /// Of a date: each value's, or that of the step.
+    Date(fn(&Date) -> f64),
     HistogramQuantile,
-    /// `absent(instant vector)`.
+    /// Of native histograms, which the store does not hold.
+    NativeHistogram,
     Absent,
-    /// `absent_over_time(range vector)`.
     AbsentOverTime,
+    LabelReplace,
+    LabelJoin,
+    /// `sort`, and `sort_desc` with the largest value first.
+    Sort {
+        largest_first: bool,
+    },
+    Scalar,
+    Vector,
+    Time,
+    Timestamp,
+    Pi,
 }
 
 const fn range(name: &'static str, eval: RangeFn) -> (&'static str, Kind) {
-    let keeps_name = false;
-    (name, Kind::Range { eval, keeps_name })
+    let function = OverRange {
+        eval,
+        refuse: None,
+        keeps_name: false,
+    };
+    (name, Kind::OverRange(function))
 }
+
+/// Acts like an offset, and keeps the name as one does.
+const LAST: OverRange = OverRange {
+    eval: over_time::last,
+    refuse: None,
+    keeps_name: true,
+};
+
+/// Tells where a series has samples, whatever it is called.
+pub(super) const PRESENCE: OverRange = OverRange {
+    eval: over_time::present,
+    ..LAST
+};
+
+const HOLT_WINTERS: OverRange = OverRange {
+    eval: trend::holt_winters,
+    refuse: Some(trend::refuse_factors),
+    keeps_name: false,
+};
 
 /// Every function evaluated here.
 static FUNCTIONS: &[(&str, Kind)] = &[
+    ("abs", Kind::Cell(f64::abs)),
     ("absent", Kind::Absent),
     ("absent_over_time", Kind::AbsentOverTime),
+    ("acos", Kind::Cell(f64::acos)),
+    ("acosh", Kind::Cell(f64::acosh)),
+    ("asin", Kind::Cell(f64::asin)),
+    ("asinh", Kind::Cell(f64::asinh)),
+    ("atan", Kind::Cell(f64::atan)),
+    ("atanh", Kind::Cell(f64::atanh)),
     range("avg_over_time", over_time::avg),
+    ("ceil", Kind::Cell(f64::ceil)),
+    range("changes", trend::changes),
+    (
+        "clamp",
+        Kind::Params(|v, p| {
+            let [low, high] = *p else { return None };
+            let empty = high < low;
+            (!empty).then(|| math::max(low, math::min(high, v)))
+        }),
+    ),
+    (
+        "clamp_max",
+        Kind::Params(|v, p| Some(math::min(*p.first()?, v))),
+    ),
+    (
+        "clamp_min",
+        Kind::Params(|v, p| Some(math::max(*p.first()?, v))),
+    ),
+    ("cos", Kind::Cell(f64::cos)),
+    ("cosh", Kind::Cell(f64::cosh)),
     range("count_over_time", over_time::count),
+    ("day_of_month", Kind::Date(|d| d.day as f64)),
+    ("day_of_week", Kind::Date(|d| d.weekday as f64)),
+    ("day_of_year", Kind::Date(|d| d.day_of_year as f64)),
+    ("days_in_month", Kind::Date(|d| d.days_in_month as f64)),
+    ("deg", Kind::Cell(math::degrees)),
     range("delta", rate::delta),
+    range("deriv", trend::deriv),
+    ("exp", Kind::Cell(f64::exp)),
+    ("floor", Kind::Cell(f64::floor)),
+    ("histogram_count", Kind::NativeHistogram),
+    ("histogram_fraction", Kind::NativeHistogram),
     ("histogram_quantile", Kind::HistogramQuantile),
+    ("histogram_sum", Kind::NativeHistogram),
+    ("holt_winters", Kind::OverRange(HOLT_WINTERS)),
+    ("hour", Kind::Date(|d| d.hour as f64)),
     range("idelta", rate::idelta),
     range("increase", rate::increase),
     range("irate", rate::irate),
-    (
-        "last_over_time",
-        Kind::Range {
-            eval: over_time::last,
-            keeps_name: true,
-        },
-    ),
+    ("label_join", Kind::LabelJoin),
+    ("label_replace", Kind::LabelReplace),
+    ("last_over_time", Kind::OverRange(LAST)),
+    ("ln", Kind::Cell(f64::ln)),
+    ("log10", Kind::Cell(f64::log10)),
+    ("log2", Kind::Cell(f64::log2)),
     range("max_over_time", over_time::max),
     range("min_over_time", over_time::min),
+    ("minute", Kind::Date(|d| d.minute as f64)),
+    ("month", Kind::Date(|d| d.month as f64)),
+    ("pi", Kind::Pi),
+    range("predict_linear", trend::predict_linear),
     range("present_over_time", over_time::present),
-    ("quantile_over_time", Kind::ParamRange(over_time::quantile)),
+    range("quantile_over_time", over_time::quantile),
+    ("rad", Kind::Cell(math::radians)),
     range("rate", rate::rate),
+    range("resets", trend::resets),
+    (
+        "round",
+        Kind::Params(|v, p| Some(math::round(v, p.first().copied().unwrap_or(1.0)))),
+    ),
+    ("scalar", Kind::Scalar),
+    ("sgn", Kind::Cell(math::sign)),
+    ("sin", Kind::Cell(f64::sin)),
+    ("sinh", Kind::Cell(f64::sinh)),
+    (
+        "sort",
+        Kind::Sort {
+            largest_first: false,
+        },
+    ),
+    (
+        "sort_desc",
+        Kind::Sort {
+            largest_first: true,
+        },
+    ),
+    ("sqrt", Kind::Cell(f64::sqrt)),
     range("stddev_over_time", over_time::stddev),
     range("stdvar_over_time", over_time::stdvar),
     range("sum_over_time", over_time::sum),
+    ("tan", Kind::Cell(f64::tan)),
+    ("tanh", Kind::Cell(f64::tanh)),
+    ("time", Kind::Time),
+    ("timestamp", Kind::Timestamp),
+    ("vector", Kind::Vector),
+    ("year", Kind::Date(|d| d.year as f64)),
 ];
 
 /// The function of that name, if it is evaluated here.
@@ -83,166 +167,4 @@ pub(super) fn lookup(name: &str) -> Option<Kind> {
         .iter()
         .find(|(n, _)| *n == name)
         .map(|(_, kind)| *kind)
-}
-
-/// Evaluates a call.
-pub(super) fn eval(ev: &Evaluator<'_>, call: &Call) -> Result<Value, QueryError> {
-    let name = call.func.name;
-    let arg = |i: usize| {
-        let found = call.args.args.get(i);
-        found.map(|e| unwrap_parens(e)).ok_or_else(|| {
-            QueryError::BadData(format!(
-                "parse error: too few arguments in call to {name:?}"
-            ))
-        })
-    };
-    let kind = lookup(name).ok_or_else(|| {
-        QueryError::BadData(format!("parse error: unknown function with name {name:?}"))
-    })?;
-    let columns = match kind {
-        Kind::Range { eval, keeps_name } => {
-            over_windows(ev, range_arg(arg(0)?)?, None, eval, keeps_name)?
-        }
-        Kind::ParamRange(eval) => {
-            let params = ev.scalar(arg(0)?)?;
-            over_windows(ev, range_arg(arg(1)?)?, Some(&params), eval, false)?
-        }
-        Kind::HistogramQuantile => {
-            let q = ev.scalar(arg(0)?)?;
-            quantile::histogram_quantile(ev, &q, ev.vector(arg(1)?)?)?
-        }
-        Kind::Absent => {
-            let labels = match arg(0)? {
-                Expr::VectorSelector(vs) => labels_of_absence(&vs.matchers.matchers),
-                _ => Labels::empty(),
-            };
-            let present = ev.vector(arg(0)?)?.into_iter().map(|c| c.values);
-            absence(ev, labels, present)
-        }
-        Kind::AbsentOverTime => {
-            let selector = range_arg(arg(0)?)?;
-            let labels = labels_of_absence(&selector.vs.matchers.matchers);
-            let found = over_windows(ev, selector, None, over_time::present, true)?;
-            absence(ev, labels, found.into_iter().map(|c| c.values))
-        }
-    };
-    Ok(Value::Vector(columns))
-}
-
-fn range_arg(expr: &Expr) -> Result<&MatrixSelector, QueryError> {
-    match expr {
-        Expr::MatrixSelector(ms) => Ok(ms),
-        _ => Err(QueryError::BadData(
-            "parse error: expected a range vector selector".to_owned(),
-        )),
-    }
-}
-
-/// Slides the range over each series' samples.
-fn over_windows(
-    ev: &Evaluator<'_>,
-    selector: &MatrixSelector,
-    params: Option<&[f64]>,
-    eval: RangeFn,
-    keeps_name: bool,
-) -> Result<Vec<Column>, QueryError> {
-    let mut columns = Vec::new();
-    for samples in ev.range_samples(selector)? {
-        ev.budget.spend(ev.steps.count)?;
-        let values = slide(ev, selector, &samples, params, eval)?;
-        let labels = match keeps_name {
-            true => samples.labels,
-            false => samples.labels.without_name(),
-        };
-        let column = Column { labels, values };
-        if !column.is_empty() {
-            columns.push(column);
-        }
-    }
-    refuse_same_labels(columns)
-}
-
-fn slide(
-    ev: &Evaluator<'_>,
-    selector: &MatrixSelector,
-    samples: &Samples,
-    params: Option<&[f64]>,
-    eval: RangeFn,
-) -> Result<Vec<f64>, QueryError> {
-    let (range, offset) = (millis(selector.range), offset_ms(&selector.vs));
-    let Samples { ts, vs, .. } = samples;
-    // Where a sample is smaller than the one before it: rare, so windows need not be walked through.
-    let (drop_at, dropped): (Vec<usize>, Vec<f64>) = (1..vs.len())
-        .filter(|&i| vs[i] < vs[i - 1])
-        .map(|i| (i, vs[i - 1]))
-        .unzip();
-    let (mut low, mut high, mut drop_low, mut drop_high) = (0, 0, 0, 0);
-    let mut spent = 0;
-    ev.steps
-        .iter()
-        .enumerate()
-        .map(|(step, at)| {
-            let end = at - offset;
-            let start = end.saturating_sub(range);
-            while high < ts.len() && ts[high] <= end {
-                high += 1;
-            }
-            while low < high && ts[low] < start {
-                low += 1;
-            }
-            if low == high {
-                return Ok(ABSENT);
-            }
-            // Long windows at many steps take long even for one series.
-            spent += high - low;
-            if spent > WORK_BETWEEN_CHECKS {
-                spent = 0;
-                ev.budget.spend(0)?;
-            }
-            while drop_high < drop_at.len() && drop_at[drop_high] < high {
-                drop_high += 1;
-            }
-            while drop_low < drop_high && drop_at[drop_low] <= low {
-                drop_low += 1;
-            }
-            let window = Window {
-                ts: &ts[low..high],
-                vs: &vs[low..high],
-                drops: &dropped[drop_low..drop_high],
-                start,
-                end,
-                range,
-                param: params.map_or(f64::NAN, |p| p[step]),
-            };
-            Ok(eval(&window).unwrap_or(ABSENT))
-        })
-        .collect()
-}
-
-/// One where no column has a value.
-fn absence(
-    ev: &Evaluator<'_>,
-    labels: Labels,
-    present: impl Iterator<Item = Vec<f64>>,
-) -> Vec<Column> {
-    let mut values = vec![1.0; ev.steps.count];
-    for column in present {
-        for (cell, v) in values.iter_mut().zip(column) {
-            if !is_absent(v) {
-                *cell = ABSENT;
-            }
-        }
-    }
-    vec![Column { labels, values }]
-}
-
-/// What an absent series would be called: the labels its selector names with `=`, each once.
-fn labels_of_absence(matchers: &[Matcher]) -> Labels {
-    let of_label = |name: &str| matchers.iter().filter(|m| m.name == name).count();
-    Labels::from_pairs(
-        matchers
-            .iter()
-            .filter(|m| m.name != METRIC_NAME && m.op == MatchOp::Equal && of_label(&m.name) == 1)
-            .map(|m| (m.name.as_str(), m.value.as_str())),
-    )
 }

@@ -8,7 +8,10 @@
 //!   it panic), durations as numbers, quoted metric and label names, operands of a unary plus that are no numbers;
 //! - writes raw strings (`` `\d` ``) as quoted ones, since the parser reads escapes in both.
 
-use promql_parser::parser::{self, Expr};
+use std::sync::Once;
+
+use promql_parser::parser::value::ValueType;
+use promql_parser::parser::{self, Expr, Function};
 
 use super::{QueryError, parse_duration};
 
@@ -36,6 +39,7 @@ pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Expr, QueryError> {
             text.len()
         )));
     }
+    know_holt_winters();
     let mut walk = Walk::new(text);
     walk.run()?;
     if walk.unary_plus {
@@ -43,6 +47,17 @@ pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Expr, QueryError> {
         parsed(&walk.probe)?;
     }
     parsed(&walk.out)
+}
+
+/// Teaches the parser a function that it only knows by its later name.
+fn know_holt_winters() {
+    static KNOWN: Once = Once::new();
+    KNOWN.call_once(|| {
+        let arguments = vec![ValueType::Matrix, ValueType::Scalar, ValueType::Scalar];
+        let function = Function::new("holt_winters", arguments, 0, ValueType::Vector, false);
+        // Refused only if it were built in.
+        let _ = parser::register_extra_functions(vec![function]);
+    });
 }
 
 /// The parser behind a net: an input that makes it panic in a way not known yet is refused like any
@@ -79,6 +94,8 @@ struct Walk<'a> {
     last: Last<'a>,
     /// The word before the sign before the number, for `offset -5m`.
     after_offset: bool,
+    /// The same for `@ -5`.
+    after_at: bool,
     in_braces: bool,
     in_brackets: bool,
     /// Open parentheses; true for those with label names.
@@ -95,6 +112,7 @@ impl<'a> Walk<'a> {
             unary_plus: false,
             last: Last::Nothing,
             after_offset: false,
+            after_at: false,
             in_braces: false,
             in_brackets: false,
             parens: vec![],
@@ -174,8 +192,15 @@ impl<'a> Walk<'a> {
         } else if text != "0" && parse_duration(text).is_some() {
             return Err(bad(format!("unexpected duration {text:?}")));
         }
+        // Seconds that do not fit 63 bits; the parser takes any.
+        if self.after_at && text.parse().is_ok_and(|at: f64| at >= i64::MAX as f64) {
+            return Err(bad(format!(
+                "timestamp out of bounds for @ modifier: {text}"
+            )));
+        }
         self.copy(len);
         self.after_offset = false;
+        self.after_at = false;
         self.last = Last::Operand;
         Ok(())
     }
@@ -207,6 +232,7 @@ impl<'a> Walk<'a> {
         // Where an operand is expected, "offset" is the name of a metric.
         self.after_offset =
             !self.in_braces && !self.expects_operand() && word.eq_ignore_ascii_case("offset");
+        self.after_at = false;
         self.last = Last::Word(word);
         Ok(())
     }
@@ -230,6 +256,7 @@ impl<'a> Walk<'a> {
         }
         if !matches!(c, '+' | '-') {
             self.after_offset = false;
+            self.after_at = c == '@';
         }
         self.last = match c {
             ')' | ']' | '}' => Last::Operand,

@@ -82,7 +82,7 @@ fn test(matcher: &Parsed) -> Result<Test, QueryError> {
 }
 
 /// A pattern that must match the whole value, with the meaning it has in Go.
-fn anchored(pattern: &str) -> Result<Regex, QueryError> {
+pub(super) fn anchored(pattern: &str) -> Result<Regex, QueryError> {
     let refuse = |reason: String| QueryError::BadData(format!("parse error: {reason}"));
     let translated = from_go(pattern).map_err(refuse)?;
     let build = |p: &str| {
@@ -141,6 +141,10 @@ fn from_go(pattern: &str) -> Result<String, String> {
                 None => out.push_str("\\{"),
             },
             '}' if in_class => out.push_str("\\}"),
+            '(' if !in_class => {
+                check_group(after)?;
+                out.push('(');
+            }
             c => out.push(c),
         }
     }
@@ -157,6 +161,19 @@ fn push_escape(out: &mut String, escaped: char) {
         'S' => out.push_str("[^\\t\\n\\x0C\\r ]"),
         'b' => out.push_str("(?-u:\\b)"),
         other => out.extend(['\\', other]),
+    }
+}
+
+/// Refuses what may follow an opening parenthesis in the `regex` crate but not in Go 1.19.
+fn check_group(after: &str) -> Result<(), String> {
+    let Some(special) = after.strip_prefix('?') else {
+        return Ok(());
+    };
+    let flags = special.bytes().take_while(|b| b"imsU-".contains(b)).count();
+    match special.as_bytes().get(flags) {
+        Some(b':' | b')') => Ok(()),
+        Some(b'P') if flags == 0 => Ok(()),
+        _ => Err("invalid or unsupported Perl syntax: `(?`".to_owned()),
     }
 }
 
@@ -206,6 +223,7 @@ mod tests {
         assert!(matches("x{a}", "x{a}"), "a brace that repeats nothing");
         assert!(matches("[[]a[]]", "[a]"), "brackets within classes");
         assert!(matches("[a&&b]+", "a&b"));
+        assert!(matches("(?i)A(?:b)(?P<n>c)(?i-s:d)", "aBcD"));
         assert!(matches("[[:alpha:]]{2}", "ab"));
         assert!(!matches("a.c", "a\nc"));
         assert!(!matches("a", "a\n"));
@@ -213,7 +231,15 @@ mod tests {
 
     #[test]
     fn patterns_that_are_none_or_too_large_are_refused() {
-        for bad in ["(", "a)(b", "a{1001}", "((a{1000}){1000}){100}", "\\"] {
+        for bad in [
+            "(",
+            "(?x) a",
+            "(?<n>a)",
+            "a)(b",
+            "a{1001}",
+            "((a{1000}){1000}){100}",
+            "\\",
+        ] {
             assert!(anchored(bad).is_err(), "{bad}");
         }
     }

@@ -2,27 +2,38 @@
 //!
 //! A query passes four rooms: `guard` bounds and normalises the text and has it parsed,
 //! `check` refuses what is outside the evaluated part of the language, `eval` computes whole
-//! columns (one value a step) for each series, `value` is what comes out. Functions are a table
-//! (`functions`), aggregations and binary operations have files of their own.
+//! columns (one value a step) for each series, `value` is what comes out. `select` reads series, also
+//! those that a subquery makes; `windows` slides ranges over them. Functions are a table
+//! (`functions`, evaluated by `calls`), aggregations, matching and set operators have files of their own.
 //!
-//! Evaluated: selectors with `=`, `!=`, `=~`, `!~` and `offset`; the functions of the table; `sum`,
-//! `avg`, `min`, `max`, `count`, `group`, `stddev`, `stdvar` with `by` and `without`; arithmetic and
-//! comparison (with `bool`) between scalars and vectors, vectors one to one with `on` and `ignoring`.
-//! Refused for now: subqueries, `@`, `group_left` and `group_right`, `and`, `or`, `unless`, the other
-//! aggregations and functions.
+//! Evaluated is the language of 2.42, except what belongs to native histograms, and two uses of `@`
+//! that 2.42 reads at times that move with the steps: over a range under a function that depends on the
+//! step itself (`predict_linear`, or one with such a parameter), and within the parameter of an
+//! aggregation. Both are refused.
 
 mod aggregate;
 mod binary;
+mod calls;
 mod check;
+mod dates;
 mod duration;
 mod eval;
 mod functions;
 mod guard;
+mod invariant;
 mod matcher;
+mod matching;
+mod math;
 mod over_time;
 mod quantile;
+mod ranked;
 mod rate;
+mod relabel;
+mod select;
+mod sets;
+mod trend;
 mod value;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -36,7 +47,7 @@ pub(crate) use value::{Point, QueryResult};
 
 use super::labels::Labels;
 use super::tsdb::Tsdb;
-use eval::{Budget, Evaluator, Steps};
+use eval::{Evaluator, Steps};
 
 /// What a query may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +67,8 @@ pub struct QueryLimits {
     pub max_concurrency: usize,
     /// How far an instant selector looks back for a sample.
     pub lookback: Duration,
+    /// The resolution of a subquery that names none; Prometheus takes its evaluation interval.
+    pub subquery_step: Duration,
 }
 
 impl Default for QueryLimits {
@@ -68,6 +81,7 @@ impl Default for QueryLimits {
             max_query_bytes: 16 << 10,
             max_concurrency: 4,
             lookback: Duration::from_secs(300),
+            subquery_step: Duration::from_secs(60),
         }
     }
 }
@@ -117,7 +131,9 @@ impl Query {
     /// Reads a lone series selector, as `match[]` parameters hold.
     pub(crate) fn parse_selector(text: &str, limits: &QueryLimits) -> Result<Selector, QueryError> {
         match Self::parse(text, limits)?.expr {
-            Expr::VectorSelector(vs) if vs.offset.is_none() => Selector::new(&vs),
+            Expr::VectorSelector(vs) if vs.offset.is_none() && vs.at.is_none() => {
+                Selector::new(&vs)
+            }
             _ => Err(QueryError::BadData(
                 "parse error: expected a series selector".to_owned(),
             )),
@@ -127,7 +143,7 @@ impl Query {
     /// The value at one time (milliseconds since 1970).
     pub(crate) fn instant(&self, ctx: &Context<'_>, at: i64) -> Result<QueryResult, QueryError> {
         let steps = Steps::new(at, at, 1);
-        Evaluator::new(ctx, steps, Budget::new(ctx)).instant(&self.expr)
+        Evaluator::new(ctx, steps, (at, at)).instant(&self.expr)
     }
 
     /// The values from `start` to `end` (milliseconds since 1970, both inclusive), `step` apart.
@@ -140,7 +156,7 @@ impl Query {
     ) -> Result<QueryResult, QueryError> {
         check::check_range_type(&self.expr)?;
         let steps = Steps::new(start, end, step);
-        Evaluator::new(ctx, steps, Budget::new(ctx)).range(&self.expr)
+        Evaluator::new(ctx, steps, (start, end)).range(&self.expr)
     }
 }
 

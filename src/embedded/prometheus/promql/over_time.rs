@@ -3,11 +3,11 @@
 //! Sums are compensated as in Prometheus 2.42 (Neumaier's variant of Kahan summation), so that the
 //! last digits agree too.
 
-use super::functions::Window;
 use super::quantile;
+use super::windows::Window;
 
 /// Adds `increment` to `sum` and what was lost by that to `lost`.
-fn add(increment: f64, sum: f64, lost: f64) -> (f64, f64) {
+pub(super) fn add(increment: f64, sum: f64, lost: f64) -> (f64, f64) {
     let total = sum + increment;
     let lost = if sum.abs() >= increment.abs() {
         lost + ((sum - total) + increment)
@@ -93,5 +93,5 @@ pub(super) fn stdvar(w: &Window<'_>) -> Option<f64> {
 }
 
 pub(super) fn quantile(w: &Window<'_>) -> Option<f64> {
-    Some(quantile::of_values(w.param, w.vs.to_vec()))
+    Some(quantile::of_values(w.params[0], w.vs.to_vec()))
 }

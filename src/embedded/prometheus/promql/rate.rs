@@ -3,7 +3,7 @@
 //! The extrapolation to the window's ends is that of Prometheus 2.42:
 //! <https://github.com/prometheus/prometheus/blob/v2.42.0/promql/functions.go> (`extrapolatedRate`).
 
-use super::functions::Window;
+use super::windows::Window;
 
 pub(super) fn rate(w: &Window<'_>) -> Option<f64> {
     extrapolated(w, true, true)

@@ -6,6 +6,8 @@ use super::QueryError;
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::STALE_NAN_BITS;
 
+const SAME_LABELSET: &str = "vector cannot contain metrics with the same labelset";
+
 /// The cell of a column that holds no value. No sample and no operation yields these bits: samples
 /// with them are staleness markers and never enter a column, and operations make quiet NaNs.
 pub(super) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
@@ -50,6 +52,11 @@ pub(crate) enum QueryResult {
 
 /// Joins columns that came to have the same labels; an error if two have a value at the same step.
 pub(super) fn merge_same_labels(columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
+    merge_or(columns, SAME_LABELSET)
+}
+
+/// [`merge_same_labels`] with another text for the error.
+pub(super) fn merge_or(columns: Vec<Column>, refusal: &str) -> Result<Vec<Column>, QueryError> {
     let mut places: HashMap<Labels, usize> = HashMap::with_capacity(columns.len());
     let mut merged: Vec<Column> = Vec::with_capacity(columns.len());
     for column in columns {
@@ -62,7 +69,7 @@ pub(super) fn merge_same_labels(columns: Vec<Column>) -> Result<Vec<Column>, Que
             match (is_absent(*cell), is_absent(v)) {
                 (_, true) => {}
                 (true, false) => *cell = v,
-                (false, false) => return Err(same_labelset()),
+                (false, false) => return Err(QueryError::Execution(refusal.to_owned())),
             }
         }
     }
@@ -76,9 +83,5 @@ pub(super) fn refuse_same_labels(columns: Vec<Column>) -> Result<Vec<Column>, Qu
     if columns.iter().all(|c| seen.insert(&c.labels)) {
         return Ok(columns);
     }
-    Err(same_labelset())
-}
-
-fn same_labelset() -> QueryError {
-    QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
+    Err(QueryError::Execution(SAME_LABELSET.to_owned()))
 }

@@ -1,0 +1,56 @@
+//! Which expressions have the same value at each step: they are evaluated at the first one only.
+//!
+//! That is more than a saving. 2.42 evaluates such an expression at the first step, so that for
+//! example the parameter of an aggregation over `@` counts as it is there.
+
+use promql_parser::parser::Expr;
+
+/// Functions that depend on the step, whatever they are called with.
+const OF_THE_STEP: [&str; 11] = [
+    "day_of_month",
+    "day_of_week",
+    "day_of_year",
+    "days_in_month",
+    "hour",
+    "minute",
+    "month",
+    "predict_linear",
+    "time",
+    "timestamp",
+    "year",
+];
+
+/// Whether an expression has the same value at each step: all it reads is fixed by `@`.
+pub(super) fn is_step_invariant(expr: &Expr) -> bool {
+    match expr {
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => true,
+        Expr::VectorSelector(vs) => vs.at.is_some(),
+        Expr::MatrixSelector(ms) => ms.vs.at.is_some(),
+        Expr::Subquery(sq) => sq.at.is_some(),
+        Expr::Paren(p) => is_step_invariant(&p.expr),
+        Expr::Unary(u) => is_step_invariant(&u.expr),
+        Expr::Binary(b) => is_step_invariant(&b.lhs) && is_step_invariant(&b.rhs),
+        Expr::Aggregate(a) => is_step_invariant(&a.expr),
+        Expr::Call(c) => {
+            !OF_THE_STEP.contains(&c.func.name) && c.args.args.iter().all(|a| is_step_invariant(a))
+        }
+        Expr::Extension(_) => false,
+    }
+}
+
+/// Whether an `@` stands anywhere within an expression.
+pub(super) fn names_a_time(expr: &Expr) -> bool {
+    match expr {
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => false,
+        Expr::VectorSelector(vs) => vs.at.is_some(),
+        Expr::MatrixSelector(ms) => ms.vs.at.is_some(),
+        Expr::Subquery(sq) => sq.at.is_some() || names_a_time(&sq.expr),
+        Expr::Paren(p) => names_a_time(&p.expr),
+        Expr::Unary(u) => names_a_time(&u.expr),
+        Expr::Binary(b) => names_a_time(&b.lhs) || names_a_time(&b.rhs),
+        Expr::Aggregate(a) => {
+            names_a_time(&a.expr) || a.param.as_ref().is_some_and(|p| names_a_time(p))
+        }
+        Expr::Call(c) => c.args.args.iter().any(|a| names_a_time(a)),
+    }
+}

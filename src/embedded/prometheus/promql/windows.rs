@@ -1,0 +1,122 @@
+//! Functions over ranges: a window slides over each series' samples.
+
+use super::QueryError;
+use super::eval::Evaluator;
+use super::select::{Ranged, Samples};
+use super::value::{ABSENT, Column, refuse_same_labels};
+
+/// Samples looked at before the clock is.
+const WORK_BETWEEN_CHECKS: usize = 1 << 20;
+
+/// Scalar arguments a function over ranges may have.
+pub(super) const MAX_PARAMS: usize = 2;
+
+/// The samples of one series that a range finds at one step.
+pub(super) struct Window<'a> {
+    /// Time stamps in milliseconds; never empty.
+    pub(super) ts: &'a [i64],
+    pub(super) vs: &'a [f64],
+    /// For each sample smaller than its forerunner in the window, the forerunner.
+    pub(super) drops: &'a [f64],
+    /// The ends of the window and its length, in milliseconds.
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) range: i64,
+    /// The step itself, which an offset sets apart from the window's end.
+    pub(super) at: i64,
+    /// The scalar arguments of the function at this step, NaN where it has none.
+    pub(super) params: [f64; MAX_PARAMS],
+}
+
+/// A function from a window to a value, or to none.
+pub(super) type RangeFn = fn(&Window<'_>) -> Option<f64>;
+
+/// A function over ranges, as the table has it.
+#[derive(Clone, Copy)]
+pub(super) struct OverRange {
+    pub(super) eval: RangeFn,
+    /// Refuses parameters; asked where there are samples.
+    pub(super) refuse: Option<fn(&[f64; MAX_PARAMS]) -> Option<String>>,
+    pub(super) keeps_name: bool,
+}
+
+/// Slides the range over each series' samples.
+pub(super) fn over_windows(
+    ev: &Evaluator<'_>,
+    mut ranged: Ranged,
+    params: &[Vec<f64>],
+    function: OverRange,
+) -> Result<Vec<Column>, QueryError> {
+    let mut columns = Vec::new();
+    let series = std::mem::replace(&mut ranged.series, Box::new(std::iter::empty()));
+    for samples in series {
+        ev.budget.spend(ev.steps.count)?;
+        let values = slide(ev, &ranged, &samples, params, function)?;
+        let labels = match function.keeps_name {
+            true => samples.labels,
+            false => samples.labels.without_name(),
+        };
+        let column = Column { labels, values };
+        if !column.is_empty() {
+            columns.push(column);
+        }
+    }
+    refuse_same_labels(columns)
+}
+
+fn slide(
+    ev: &Evaluator<'_>,
+    &Ranged { range, shift, .. }: &Ranged,
+    Samples { ts, vs, .. }: &Samples,
+    params: &[Vec<f64>],
+    function: OverRange,
+) -> Result<Vec<f64>, QueryError> {
+    // Where a sample is smaller than the one before it: rare, so windows need not be walked through.
+    let (drop_at, dropped): (Vec<usize>, Vec<f64>) = (1..vs.len())
+        .filter(|&i| vs[i] < vs[i - 1])
+        .map(|i| (i, vs[i - 1]))
+        .unzip();
+    let (mut low, mut high, mut drop_low, mut drop_high) = (0, 0, 0, 0);
+    let mut spent = 0;
+    let mut cell = |step: usize, at: i64| {
+        let end = at - shift;
+        let start = end - range;
+        while high < ts.len() && ts[high] <= end {
+            high += 1;
+        }
+        while low < high && ts[low] < start {
+            low += 1;
+        }
+        if low == high {
+            return Ok(ABSENT);
+        }
+        // Long windows at many steps take long even for one series.
+        spent += high - low;
+        if spent > WORK_BETWEEN_CHECKS {
+            spent = 0;
+            ev.budget.spend(0)?;
+        }
+        while drop_high < drop_at.len() && drop_at[drop_high] < high {
+            drop_high += 1;
+        }
+        while drop_low < drop_high && drop_at[drop_low] <= low {
+            drop_low += 1;
+        }
+        let window = Window {
+            ts: &ts[low..high],
+            vs: &vs[low..high],
+            drops: &dropped[drop_low..drop_high],
+            start,
+            end,
+            range,
+            at,
+            params: std::array::from_fn(|i| params.get(i).map_or(f64::NAN, |p| p[step])),
+        };
+        if let Some(reason) = function.refuse.and_then(|refuse| refuse(&window.params)) {
+            return Err(QueryError::Execution(reason));
+        }
+        Ok((function.eval)(&window).unwrap_or(ABSENT))
+    };
+    let steps = ev.steps.iter().enumerate();
+    steps.map(|(step, at)| cell(step, at)).collect()
+}
