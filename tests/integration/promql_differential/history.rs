@@ -278,6 +278,36 @@ impl History {
             (i > 90).then_some(3.0)
         });
         self.add("right", &[("k", "3"), ("other", "r")], |_| Some(4.0));
+        // What runs where: replaced at once, or after a while that no sample is seen for.
+        for (instance, version, steps) in [
+            ("web-1", "1", 0..150),
+            ("web-1", "2", 185..STEPS),
+            ("web-2", "1", 0..STEPS),
+            ("db-1", "1", 0..150),
+            ("db-1", "2", 150..STEPS),
+        ] {
+            let labels = [("instance", instance), ("version", version)];
+            self.add("build_info", &labels, |i| steps.contains(&i).then_some(1.0));
+        }
+        // Times from long ago to far ahead, and some that are none.
+        self.add("moments", &[("n", "1")], |i| Some((i * 12_345_678) as f64));
+        self.add("moments", &[("n", "2")], |i| {
+            Some((i * -98_765_432) as f64 - 0.5)
+        });
+        self.add("moments", &[("n", "3")], |i| {
+            Some(1.7e9 + (i * 86_399) as f64)
+        });
+        self.add("moments", &[("n", "4")], |i| {
+            let odd = [
+                f64::NAN,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                1e17,
+                -1e17,
+                9.3e18,
+            ];
+            Some(odd[(i / 60) as usize % odd.len()])
+        });
         // Two series that would be one without a label, and never at the same time.
         self.add("shift", &[("half", "1")], |i| (i < 100).then_some(1.0));
         self.add("shift", &[("half", "2")], |i| (i > 160).then_some(2.0));

@@ -39,8 +39,63 @@ const RANGE_FUNCTIONS: &[&str] = &[
     "stdvar_over_time",
     "absent_over_time",
 ];
+/// Functions that tell equal values from nearly equal ones: only of samples, which are exact.
+const EXACT_RANGE_FUNCTIONS: &[&str] = &["changes", "resets", "idelta", "deriv"];
 const AGGREGATIONS: &[&str] = &[
     "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar",
+];
+const CELL_FUNCTIONS: &[&str] = &[
+    "abs",
+    "ceil",
+    "floor",
+    "round",
+    "sqrt",
+    "exp",
+    "ln",
+    "log2",
+    "log10",
+    "sgn",
+    "deg",
+    "rad",
+    "atan",
+    "tanh",
+    "sort",
+    "sort_desc",
+    "timestamp",
+    "hour",
+    "minute",
+    "day_of_week",
+    "month",
+    "year",
+    "day_of_year",
+    "days_in_month",
+    "day_of_month",
+    "histogram_sum",
+];
+const STEP_SCALARS: &[&str] = &[
+    "time()",
+    "pi()",
+    "scalar(up{instance=\"web-1\"})",
+    "scalar(sparse)",
+    "scalar(sum(left))",
+    "scalar(temperature)",
+];
+/// Selectors of series that never have the same value.
+const DISTINCT: &[&str] = &[
+    "temperature",
+    "humidity",
+    "node_cpu_seconds_total",
+    "http_requests_total{method=\"GET\",code=\"200\"}",
+];
+const RELABELLING: &[&str] = &[
+    "label_replace($, \"a\", \"$1\", \"instance\", \"(.*)-.*\")",
+    "label_replace($, \"code\", \"${1}xx\", \"code\", \"(.)..\")",
+    "label_replace($, \"k\", \"x\", \"k\", \".*\")",
+    "label_replace($, \"__name__\", \"x\", \"job\", \"web\")",
+    "label_replace($, \"instance\", \"\", \"instance\", \"web-1\")",
+    "label_replace($, \"1\", \"\", \"instance\", \"web-1\")",
+    "label_join($, \"a\", \"-\", \"instance\", \"sensor\", \"k\")",
+    "label_join($, \"instance\", \"\")",
 ];
 const LABELS: &[&str] = &[
     "",
@@ -58,12 +113,56 @@ const OPERATORS: &[&str] = &[
     "+", "-", "*", "/", "%", "^", "==", "!=", ">", "<", ">=", "<=", "atan2",
 ];
 const RANGES: &[&str] = &["[5s]", "[30s]", "[1m]", "[5m]", "[12m30s]", "[1h]"];
+const STEPS: &[&str] = &["", "7s", "30s", "1m", "3m"];
+const TIMES: &[&str] = &[
+    "1700001200",
+    "1700002000.5",
+    "1e9",
+    "-5",
+    "start()",
+    "end()",
+];
 const NUMBERS: &[&str] = &[
     "0", "1", "2.5", "-3", "1e3", "0x10", "Inf", "NaN", ".5", "5m",
 ];
 const DAMAGE: &[&str] = &[
-    "(", ")", "{", "}", "[", "]", ",", "+", "-", "!", "=", "=~", "\"", "`", "by", "on", "bool",
-    "offset", "5m", "60", "#", " ", "0", "x", ":", "@", ".", "é", "\\", "'a'", "sum", "rate",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "+",
+    "-",
+    "!",
+    "=",
+    "=~",
+    "\"",
+    "`",
+    "by",
+    "on",
+    "bool",
+    "offset",
+    "5m",
+    "60",
+    "#",
+    " ",
+    "0",
+    "x",
+    ":",
+    "@",
+    ".",
+    "é",
+    "\\",
+    "'a'",
+    "sum",
+    "rate",
+    "and",
+    "or",
+    "group_left",
+    "[5m:1m]",
+    "topk",
 ];
 
 impl Queries {
@@ -83,17 +182,28 @@ impl Queries {
         from[self.below(from.len())]
     }
 
-    fn offset(&mut self) -> &'static str {
-        match self.below(8) {
+    fn offset(&mut self) -> String {
+        let offset = match self.below(8) {
             0 => " offset 3m",
             1 => " offset -70s",
             _ => "",
+        };
+        if !self.one_in(10) {
+            return offset.to_owned();
+        }
+        let at = self.pick(TIMES);
+        match self.one_in(2) {
+            true => format!("{offset} @ {at}"),
+            false => format!(" @ {at}{offset}"),
         }
     }
 
     fn scalar(&mut self, depth: usize) -> String {
         if depth == 0 || self.one_in(2) {
-            return self.pick(NUMBERS).to_owned();
+            return match self.one_in(6) {
+                true => self.pick(STEP_SCALARS).to_owned(),
+                false => self.pick(NUMBERS).to_owned(),
+            };
         }
         let (a, op, b) = (
             self.scalar(depth - 1),
@@ -108,7 +218,13 @@ impl Queries {
         if depth == 0 {
             return format!("{}{}", self.pick(SELECTORS), self.offset());
         }
-        match self.below(8) {
+        match self.below(11) {
+            8 => self.of_cells(depth),
+            9 => self.ranked(depth),
+            10 => {
+                let relabelling = self.pick(RELABELLING);
+                relabelling.replacen('$', &self.vector(depth - 1), 1)
+            }
             0 => format!("{}{}", self.pick(SELECTORS), self.offset()),
             1 | 2 => self.over_range(),
             3 | 4 => self.aggregation(depth),
@@ -135,12 +251,71 @@ impl Queries {
     fn over_range(&mut self) -> String {
         let selector = self.pick(SELECTORS);
         let (range, offset) = (self.pick(RANGES), self.offset());
-        if self.one_in(8) {
-            let q = self.scalar(1);
-            return format!("quantile_over_time({q}, {selector}{range}{offset})");
+        let exact = format!("{selector}{range}{offset}");
+        let ranged = match self.one_in(3) {
+            true => self.subquery(),
+            false => exact.clone(),
+        };
+        match self.below(12) {
+            0 => {
+                let q = self.scalar(1);
+                format!("quantile_over_time({q}, {ranged})")
+            }
+            1 => {
+                let seconds = self.scalar(1);
+                format!("predict_linear({exact}, {seconds})")
+            }
+            2 => format!("holt_winters({exact}, 0.3, 0.{})", self.below(10)),
+            3 | 4 => format!("{}({exact})", self.pick(EXACT_RANGE_FUNCTIONS)),
+            _ => format!("{}({ranged})", self.pick(RANGE_FUNCTIONS)),
         }
-        let function = self.pick(RANGE_FUNCTIONS);
-        format!("{function}({selector}{range}{offset})")
+    }
+
+    /// What is within leaves no rounding to chance, or differences of it would be all noise.
+    fn subquery(&mut self) -> String {
+        let selector = self.pick(SELECTORS);
+        let inner = match self.below(7) {
+            0 => format!("rate({selector}{})", self.pick(RANGES)),
+            1 => format!("(max by ({}) ({selector}))", self.pick(LABELS)),
+            2 => format!("(count by ({}) ({selector}))", self.pick(LABELS)),
+            3 => format!("({selector} > {})", self.pick(NUMBERS)),
+            4 => format!("max_over_time({selector}[3m:{}])", self.pick(STEPS)),
+            _ => format!("{selector}{}", self.offset()),
+        };
+        let range = self.pick(RANGES).trim_end_matches(']');
+        format!("{inner}{range}:{}]{}", self.pick(STEPS), self.offset())
+    }
+
+    fn of_cells(&mut self, depth: usize) -> String {
+        let v = self.vector(depth - 1);
+        match self.below(8) {
+            0 => format!("clamp({v}, {}, {})", self.scalar(1), self.scalar(1)),
+            1 => format!("clamp_min({v}, {})", self.scalar(1)),
+            2 => format!("clamp_max({v}, {})", self.scalar(1)),
+            3 => format!("vector({})", self.scalar(2)),
+            4 => format!("scalar({v}) * {}", self.pick(SELECTORS)),
+            _ => format!("{}({v})", self.pick(CELL_FUNCTIONS)),
+        }
+    }
+
+    /// Ranks among equal values are up to chance, their sum is not.
+    fn ranked(&mut self, depth: usize) -> String {
+        let (k, by) = (self.below(4), self.pick(LABELS));
+        let op = if self.one_in(2) { "topk" } else { "bottomk" };
+        match self.below(5) {
+            0 => format!("{op} by ({by}) ({k}, {})", self.pick(DISTINCT)),
+            1 => format!("sum({op}({k}, {}))", self.vector(depth - 1)),
+            2 => format!("count_values by ({by}) (\"v\", {})", self.pick(SELECTORS)),
+            3 => format!(
+                "count({op}({}, {}))",
+                self.scalar(1),
+                self.vector(depth - 1)
+            ),
+            _ => {
+                let (q, v) = (self.scalar(1), self.vector(depth - 1));
+                format!("quantile without ({by}) ({q}, {v})")
+            }
+        }
     }
 
     fn aggregation(&mut self, depth: usize) -> String {
@@ -165,10 +340,25 @@ impl Queries {
         );
         let bool = if self.one_in(4) { "bool " } else { "" };
         let labels = self.pick(LABELS);
-        let matching = match self.below(3) {
+        if self.one_in(4) {
+            let op = self.pick(&["and", "or", "unless"]);
+            let matching = self.pick(&["", "on", "ignoring"]);
+            let labels = if matching.is_empty() {
+                String::new()
+            } else {
+                format!("({labels}) ")
+            };
+            return format!("({a}) {op} {matching}{labels}({b})");
+        }
+        let matching = match self.below(4) {
             0 => String::new(),
             1 => format!("on ({labels}) "),
-            _ => format!("ignoring ({labels}) "),
+            2 => format!("ignoring ({labels}) "),
+            _ => {
+                let matching = self.pick(&["on", "ignoring"]);
+                let side = self.pick(&["group_left", "group_right"]);
+                format!("{matching} ({labels}) {side} ({}) ", self.pick(LABELS))
+            }
         };
         format!("({a}) {op} {bool}{matching}({b})")
     }
