@@ -5,8 +5,10 @@
 //! - bounds length, nesting and number of operators: the tree is walked by recursion (also when it is
 //!   dropped), and the stack must hold;
 //! - refuses what 2.42 refuses and the parser would take: numbers as durations (`[60]`; some even make
-//!   it panic), durations as numbers, quoted metric and label names, operands of a unary plus that are no numbers;
-//! - writes raw strings (`` `\d` ``) as quoted ones, since the parser reads escapes in both.
+//!   it panic), durations as numbers, `offset +5m`, times that do not fit, quoted metric and label
+//!   names, operands of a unary plus that are no numbers;
+//! - writes raw strings (`` `\d` ``) as quoted ones, since the parser reads escapes in both, and numbers
+//!   like `08` without the zero, since it takes them for octal ones.
 
 use std::sync::Once;
 
@@ -198,7 +200,12 @@ impl<'a> Walk<'a> {
                 "timestamp out of bounds for @ modifier: {text}"
             )));
         }
-        self.copy(len);
+        if self.in_brackets || self.after_offset {
+            self.copy(len);
+        } else {
+            let text = self.take(len);
+            self.emit(without_zeros(text));
+        }
         self.after_offset = false;
         self.after_at = false;
         self.last = Last::Operand;
@@ -238,6 +245,11 @@ impl<'a> Walk<'a> {
     }
 
     fn symbol(&mut self, c: char) -> Result<(), QueryError> {
+        if c == '+' && self.after_offset {
+            return Err(bad(
+                "unexpected + in offset, a duration is expected".to_owned()
+            ));
+        }
         let unary = c == '+' && self.expects_operand();
         match c {
             '{' => self.in_braces = true,
@@ -326,6 +338,21 @@ fn closing_quote(text: &str, quote: u8) -> Option<usize> {
         escaped = b == b'\\' && !escaped;
         closes
     })
+}
+
+/// A number without zeros in front that would make the parser take it for an octal one: octal are only
+/// those that have nothing but octal digits.
+fn without_zeros(text: &str) -> &str {
+    let octal = text.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    if octal || text.parse::<f64>().is_err() {
+        return text;
+    }
+    let zeros = text.bytes().take_while(|b| *b == b'0').count();
+    match text.as_bytes().get(zeros) {
+        Some(b'e' | b'E') if zeros > 0 => "0",
+        Some(b'.') if zeros > 0 => &text[zeros - 1..],
+        _ => &text[zeros..],
+    }
 }
 
 /// The length of a number or duration: digits, letters, points, and the sign of an exponent.
