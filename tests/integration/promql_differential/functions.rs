@@ -164,6 +164,7 @@ pub(super) const REFUSED: &[&str] = &[
     "exp(Inf)",
     "ln(0)",
     "ln(-1)",
+    "sum_over_time(ln(0)[10s:1m])",
     "log2(NaN)",
     "log10(Inf)",
     "round()",
