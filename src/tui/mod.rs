@@ -43,6 +43,11 @@ use crate::clients::{BadUrl, HttpSource, Secret};
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
 
+/// Every PromQL that the console asks, so that it can be held against what is exported.
+pub fn queries() -> impl Iterator<Item = &'static str> {
+    panels::PANELS.iter().map(|panel| panel.query)
+}
+
 /// What the console is started with.
 pub struct Options {
     /// The operations listener, `http://HOST:PORT/`.

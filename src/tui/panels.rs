@@ -113,7 +113,7 @@ pub(super) fn panel(id: PanelId) -> &'static Panel {
         .expect("a test finds every id in the table")
 }
 
-/// All panels.
+/// All panels. What every server tells of the whole (the queue, the seats) is not summed over servers.
 pub(super) const PANELS: &[Panel] = &[
     Panel {
         window: "10s",
@@ -153,8 +153,8 @@ pub(super) const PANELS: &[Panel] = &[
              http_server_request_duration_seconds_bucket{http_route!~\"/queue.*|/health.*\"}[30s])))",
         )
     },
-    Panel::plain(PanelId::Waiting, "Queue", "sum(concert_queue_waiting)"),
-    Panel::plain(PanelId::Active, "Admitted now", "sum(concert_queue_active)"),
+    Panel::plain(PanelId::Waiting, "Queue", "max(concert_queue_waiting)"),
+    Panel::plain(PanelId::Active, "Admitted now", "max(concert_queue_active)"),
     Panel::plain(
         PanelId::Registered,
         "Registered",
@@ -181,7 +181,7 @@ pub(super) const PANELS: &[Panel] = &[
     Panel::plain(PanelId::Paused, "Paused", "max(concert_admission_paused)"),
     Panel {
         label: Some("status"),
-        ..Panel::plain(PanelId::Seats, "Seats", "sum by (status) (concert_seats)")
+        ..Panel::plain(PanelId::Seats, "Seats", "max by (status) (concert_seats)")
     },
     Panel {
         label: Some("outcome"),
