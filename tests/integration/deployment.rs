@@ -31,6 +31,14 @@ struct Service {
     healthcheck: Option<Value>,
     #[serde(default)]
     deploy: Value,
+    #[serde(default)]
+    build: Value,
+    #[serde(default)]
+    restart: String,
+    #[serde(default)]
+    privileged: bool,
+    #[serde(default)]
+    network_mode: String,
 }
 
 fn file(name: &str) -> String {
@@ -46,8 +54,37 @@ fn compose() -> Compose {
 fn is_pinned(image: &str) -> bool {
     let tag = image.rsplit_once(':').map(|(_, tag)| tag);
     tag.is_some_and(|tag| {
-        tag.matches('.').count() >= 1 && tag.starts_with(|c: char| c.is_ascii_digit())
+        let number = tag.strip_prefix('v').unwrap_or(tag);
+        number.matches('.').count() >= 1 && number.starts_with(|c: char| c.is_ascii_digit())
     })
+}
+
+/// Places of the host that a container sees; it may change none of them.
+const OF_THE_HOST: [&str; 6] = [
+    "/",
+    "/dev/disk",
+    "/sys",
+    "/var/lib/docker",
+    "/var/lib/docker/containers",
+    "/var/run",
+];
+
+/// Where a mount comes from is there, and what is not a volume is not written to.
+fn check_mount(compose: &Compose, name: &str, mount: &str) {
+    let (from, to) = mount.split_once(':').unwrap();
+    let read_only = to
+        .split_once(':')
+        .is_some_and(|(_, flags)| flags.split(',').any(|flag| flag == "ro"));
+    if let Some(path) = from.strip_prefix("./") {
+        let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+        assert!(std::path::Path::new(&path).exists(), "{name}: {mount}");
+        assert!(read_only, "{name}: {mount}");
+    } else if from.starts_with('/') {
+        assert!(OF_THE_HOST.contains(&from), "{name}: {mount}");
+        assert!(read_only, "{name}: {mount}");
+    } else {
+        assert!(compose.volumes.contains_key(from), "{name}: {mount}");
+    }
 }
 
 #[test]
@@ -65,13 +102,9 @@ fn every_image_is_pinned_and_every_service_is_watched_and_bounded() {
             );
         }
         for volume in &service.volumes {
-            let (from, _) = volume.split_once(':').unwrap();
-            match from.strip_prefix("./") {
-                Some(path) => drop(file(path)),
-                None => assert!(compose.volumes.contains_key(from), "{name}: {volume}"),
-            }
+            check_mount(&compose, name, volume);
         }
-        if service.profiles.is_empty() {
+        if service.profiles != ["tools"] {
             assert!(service.healthcheck.is_some(), "{name} has no health check");
         }
     }
@@ -85,7 +118,84 @@ fn every_image_is_pinned_and_every_service_is_watched_and_bounded() {
             );
         }
     }
-    assert!(is_pinned("redis:7.4.5") && !is_pinned("redis:7") && !is_pinned("redis:latest"));
+    assert!(is_pinned("redis:7.4.5") && is_pinned("x:v3.1") && !is_pinned("redis:7"));
+    assert!(!is_pinned("redis:latest") && !is_pinned("redis") && !is_pinned("x:vlatest.1"));
+}
+
+#[test]
+fn without_its_profile_nothing_is_there_of_the_telemetry_stack() {
+    let compose = compose();
+    let plain = |service: &&Service| service.profiles.is_empty();
+    let names: Vec<&str> = compose
+        .services
+        .iter()
+        .filter(|(_, service)| plain(service))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(names, ["app", "balancer", "postgres", "redis"]);
+    for service in compose.services.values().filter(plain) {
+        for needed in service.depends_on.keys() {
+            assert!(names.contains(&needed.as_str()), "{needed}");
+        }
+    }
+    // What tells the service where to push is empty unless somebody sets it.
+    let otel = compose.services["app"].environment.iter();
+    let otel: Vec<_> = otel.filter(|(name, _)| name.starts_with("OTEL_")).collect();
+    for (name, value) in &otel {
+        assert_eq!(**value, format!("${{{name}:-}}"));
+    }
+    let settings = file("otel/telemetry.env");
+    let set = settings
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    for line in set {
+        let name = line.split_once('=').unwrap().0;
+        assert!(
+            otel.iter().any(|(known, _)| *known == name),
+            "{name} reaches nobody"
+        );
+    }
+}
+
+#[test]
+fn the_telemetry_stack_is_bounded_and_does_not_grow_privileges() {
+    let compose = compose();
+    let stack = |service: &&Service| service.profiles == ["telemetry"];
+    assert_eq!(compose.services.values().filter(stack).count(), 9);
+    for (name, service) in compose
+        .services
+        .iter()
+        .filter(|(_, service)| stack(service))
+    {
+        let limits = &service.deploy["resources"]["limits"];
+        let cpus: f64 = limits["cpus"]
+            .as_str()
+            .unwrap_or_default()
+            .parse()
+            .unwrap_or(0.0);
+        assert!(0.0 < cpus && cpus <= 1.0, "{name}: {limits}");
+        let memory = limits["memory"].as_str().unwrap_or_default();
+        assert!(memory.ends_with('M'), "{name}: {limits}");
+        assert_eq!(service.restart, "unless-stopped", "{name}");
+        assert!(service.build.is_null() || service.build["dockerfile_inline"].is_string());
+        // What an image is built on is pinned, too.
+        let recipe = service.build["dockerfile_inline"]
+            .as_str()
+            .unwrap_or_default();
+        for from in recipe.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+            assert!(is_pinned(from.split(' ').next().unwrap()), "{name}: {from}");
+        }
+        // Only what reads the kernel's own books.
+        assert_eq!(service.privileged, name == "cadvisor", "{name}");
+        if service.network_mode == "host" {
+            let command = service.command.join(" ");
+            let address = "--web.listen-address=${DOCKER_BRIDGE_ADDRESS:-172.17.0.1}:";
+            assert!(
+                command.contains(address),
+                "{name} listens to the world: {command}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -99,7 +209,8 @@ async fn what_the_containers_run_is_what_the_program_takes() {
             "{flag} is not a flag of serve"
         );
     }
-    for variable in app.environment.keys() {
+    let ours = |name: &&String| name.starts_with("CONCERTCTL_");
+    for variable in app.environment.keys().filter(ours) {
         assert!(
             help.contains(variable.as_str()),
             "{variable} is not read by serve"
