@@ -40,6 +40,7 @@ mod promql_differential;
 mod protections;
 mod report_browser;
 mod seeding;
+mod stack_files;
 mod start_up;
 mod start_up_shared;
 mod store_contract;

@@ -4,6 +4,7 @@ pub mod backend;
 pub mod collector;
 pub mod fleet;
 pub mod kept;
+pub mod metric_names;
 pub mod port;
 pub mod postgres;
 pub mod process;
@@ -21,7 +22,7 @@ use concertctl::clients::ops::Ops;
 use concertctl::clients::{HttpSource, Secret};
 use concertctl::telemetry::{LogConfig, LogOutput, Logs, TraceConfig, logs};
 
-pub use backend::{Embedded, PostgresEmbedded, PostgresRedis, SqliteRedis};
+pub use backend::{Backend, Embedded, PostgresEmbedded, PostgresRedis, SqliteRedis};
 pub use fleet::Fleet;
 pub use postgres::Postgres;
 pub use proxy::Proxy;

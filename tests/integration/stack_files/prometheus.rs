@@ -1,0 +1,115 @@
+//! Prometheus's file, by its own tool; and that nothing is scraped that is not there, or twice.
+
+use std::process::Command;
+
+use regex::Regex;
+
+use super::{list, service, texts, yaml};
+use crate::support::process::finish;
+use crate::support::{on_path, skipped};
+
+#[tokio::test]
+async fn promtool_takes_the_file_and_its_rules() {
+    if on_path("promtool").is_none() {
+        assert!(skipped("promtool"));
+        return;
+    }
+    let mut command = Command::new("promtool");
+    command.args(["check", "config", "otel/prometheus/prometheus.yml"]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let told = finish(command).await;
+    assert!(told.status.success(), "{told:?}");
+    assert!(told.stdout.contains("1 rule files found"), "{told:?}");
+}
+
+#[test]
+fn every_target_is_a_service_of_the_compose_file() {
+    let config = yaml("otel/prometheus/prometheus.yml");
+    for name in ["scrape_interval", "evaluation_interval"] {
+        assert_eq!(config["global"][name], "5s", "{name}");
+    }
+    let scraped = list(&config["scrape_configs"]).flat_map(|job| list(&job["static_configs"]));
+    let told =
+        list(&config["alerting"]["alertmanagers"]).flat_map(|it| list(&it["static_configs"]));
+    let targets: Vec<&str> = scraped
+        .chain(told)
+        .flat_map(|it| texts(&it["targets"]))
+        .collect();
+    for target in &targets {
+        let (host, port) = target.split_once(':').unwrap();
+        match host {
+            "docker-host" => {
+                let hosts = service("prometheus")["extra_hosts"].to_string();
+                assert!(
+                    hosts.contains("docker-host:${DOCKER_BRIDGE_ADDRESS"),
+                    "{hosts}"
+                );
+                let listens = service("node-exporter")["command"].to_string();
+                let address = "--web.listen-address=${DOCKER_BRIDGE_ADDRESS";
+                assert!(
+                    listens.contains(address) && listens.contains(port),
+                    "{listens}"
+                );
+            }
+            "127.0.0.1" => assert_eq!(port, "9090"),
+            _ => drop(service(host)),
+        }
+    }
+    let compose = yaml("docker-compose.yml");
+    for (name, service) in compose["services"].as_object().unwrap() {
+        let watched = service["profiles"][0] == "telemetry" && name != "alert-receiver";
+        let found = targets.iter().any(|it| it.starts_with(&format!("{name}:")));
+        let itself = matches!(name.as_str(), "node-exporter" | "prometheus");
+        assert!(!watched || found || itself, "{name} is not scraped");
+    }
+}
+
+#[test]
+fn what_is_pushed_keeps_its_labels_and_what_is_scraped_beside_it_is_not_pushed() {
+    let config = yaml("otel/prometheus/prometheus.yml");
+    let job = |name: &str| {
+        let mut jobs = list(&config["scrape_configs"]);
+        jobs.find(|it| it["job_name"] == name).unwrap().clone()
+    };
+    let pushed = job("otlp");
+    assert_eq!(pushed["honor_labels"], true);
+    // The service's job is called as the embedded store calls it.
+    let renamed = &pushed["metric_relabel_configs"][0];
+    assert_eq!(
+        (&renamed["regex"], &renamed["replacement"]),
+        (&"concertctl-api".into(), &"concertctl".into())
+    );
+    let own = job("concertctl");
+    assert_eq!(own["dns_sd_configs"][0]["names"][0], "app");
+    let kept = &own["metric_relabel_configs"][0];
+    assert_eq!(
+        (&kept["action"], &kept["source_labels"][0]),
+        (&"keep".into(), &"__name__".into())
+    );
+    let kept = Regex::new(&format!("^(?:{})$", kept["regex"].as_str().unwrap())).unwrap();
+    assert!(
+        kept.is_match("process_open_fds"),
+        "its process is not pushed"
+    );
+    for pushed in [
+        "http_server_request_duration_seconds_count",
+        "concert_seats",
+        "node_load1",
+    ] {
+        assert!(!kept.is_match(pushed), "{pushed} would count twice");
+    }
+}
+
+#[test]
+fn exemplars_find_a_place_all_the_way() {
+    let collector = yaml("otel/collector/config.yml");
+    assert_eq!(
+        collector["exporters"]["prometheus"]["enable_open_metrics"],
+        true
+    );
+    let flags = service("prometheus")["command"].clone();
+    assert!(
+        texts(&flags).contains(&"--enable-feature=exemplar-storage"),
+        "{flags}"
+    );
+}

@@ -1,0 +1,213 @@
+//! Every query, of dashboards, links and the console, asks for something that is there.
+
+use std::collections::BTreeSet;
+
+use concertctl::telemetry::{Deliveries, LoadgenKind, LoadgenMetrics};
+
+use super::dashboards::{Dashboard, all};
+use super::{list, yaml};
+use crate::support::metric_names::Catalogue;
+use crate::support::{Server, SqliteRedis};
+
+/// What the stack's other programs show and the dashboards ask for, with the labels that they ask by.
+const OF_OTHERS: &[(&str, &[&str])] = &[
+    // Prometheus, of its rules and targets.
+    ("ALERTS", &["alertname", "alertstate", "severity", "area"]),
+    ("up", &[]),
+    (
+        "prometheus_rule_group_last_duration_seconds",
+        &["rule_group"],
+    ),
+    ("prometheus_rule_evaluation_failures_total", &["rule_group"]),
+    (
+        "prometheus_rule_group_iterations_missed_total",
+        &["rule_group"],
+    ),
+    // Alertmanager.
+    ("alertmanager_alerts", &["state"]),
+    ("alertmanager_silences", &["state"]),
+    ("alertmanager_notifications_total", &["integration"]),
+    ("alertmanager_notifications_failed_total", &["integration"]),
+    // cAdvisor; service and project are made of Compose's labels by Prometheus's file.
+    (
+        "container_cpu_usage_seconds_total",
+        &["name", "service", "project"],
+    ),
+    (
+        "container_memory_working_set_bytes",
+        &["name", "service", "project"],
+    ),
+    (
+        "container_spec_memory_limit_bytes",
+        &["name", "service", "project"],
+    ),
+    (
+        "container_cpu_cfs_periods_total",
+        &["name", "service", "project"],
+    ),
+    (
+        "container_cpu_cfs_throttled_periods_total",
+        &["name", "service", "project"],
+    ),
+    (
+        "container_network_receive_bytes_total",
+        &["name", "service", "project", "interface"],
+    ),
+    (
+        "container_network_transmit_bytes_total",
+        &["name", "service", "project", "interface"],
+    ),
+    (
+        "container_start_time_seconds",
+        &["name", "service", "project"],
+    ),
+    // The collector.
+    ("otelcol_receiver_accepted_spans_total", &["receiver"]),
+    (
+        "otelcol_receiver_accepted_metric_points_total",
+        &["receiver"],
+    ),
+    ("otelcol_receiver_accepted_log_records_total", &["receiver"]),
+    ("otelcol_exporter_queue_size", &["exporter", "data_type"]),
+    (
+        "otelcol_exporter_queue_capacity",
+        &["exporter", "data_type"],
+    ),
+    ("otelcol_exporter_send_failed_spans_total", &["exporter"]),
+    (
+        "otelcol_exporter_send_failed_log_records_total",
+        &["exporter"],
+    ),
+];
+
+/// What the service shows only when something has happened: a database was asked, an exporter had too
+/// much, a fault was injected.
+const SOMETIMES: &[(&str, &[&str])] = &[
+    ("concert_database_up", &["backend"]),
+    ("concert_telemetry_dropped_total", &["signal"]),
+    ("concert_fault_active", &["fault"]),
+];
+
+/// What the service shows, with all that its parts may add, and what the load generator pushes.
+async fn of_ours(server: &Server<SqliteRedis>) -> Catalogue {
+    let mut known = Catalogue::of_server(server).await;
+    let metrics = LoadgenMetrics::new(None, &Deliveries::default()).unwrap();
+    let kind = LoadgenKind {
+        traffic: "strangers".to_owned(),
+        phase: "open",
+        operation: "reserve",
+        status: 201,
+    };
+    metrics.request(&kind, std::time::Duration::from_millis(5));
+    metrics.users("waiting", 1);
+    known.merge(Catalogue::of_exposition(&metrics.render()));
+    known
+}
+
+/// What a variable's choices are taken from: `label_values(SELECTOR, LABEL)`, as a query.
+fn choices(dashboard: &Dashboard) -> Vec<String> {
+    let definitions = dashboard.variables().map(|it| {
+        assert_eq!(it["definition"], it["query"]["query"], "{}", it["name"]);
+        it["definition"].as_str().unwrap()
+    });
+    let inner = definitions.map(|it| {
+        let inner = it
+            .strip_prefix("label_values(")
+            .and_then(|it| it.strip_suffix(')'));
+        let (selector, label) = inner.unwrap().rsplit_once(", ").unwrap();
+        format!("group by ({label}) ({})", dashboard.filled_in(selector))
+    });
+    inner.collect()
+}
+
+/// The queries behind a trace's links.
+fn of_links() -> Vec<String> {
+    let file = yaml("otel/grafana/provisioning/datasources/datasources.yml");
+    let links = list(&file["datasources"]).map(|it| &it["jsonData"]["tracesToMetrics"]);
+    let with_tags = links.map(|link| {
+        let labels =
+            list(&link["tags"]).map(|tag| format!("{}=\"x\"", tag["value"].as_str().unwrap()));
+        (link, labels.collect::<Vec<_>>().join(","))
+    });
+    with_tags
+        .flat_map(|(link, tags)| {
+            list(&link["queries"])
+                .map(move |it| it["query"].as_str().unwrap().replace("$$__tags", &tags))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_query_asks_for_metrics_and_labels_that_are_there() {
+    crate::needs!(Server<SqliteRedis>);
+    let server = Server::<SqliteRedis>::empty().await;
+    let mut known = of_ours(&server).await;
+    server.stop().await;
+    let mut wrong: Vec<String> = Vec::new();
+    // The console is pointed at one server, which knows of no others.
+    for query in concertctl::tui::queries() {
+        wrong.extend(
+            known
+                .check(query)
+                .iter()
+                .map(|it| format!("console: {it}: {query}")),
+        );
+    }
+    let mut others = Catalogue::default();
+    for (name, labels) in OF_OTHERS {
+        let ours = known.names().any(|known| known == *name);
+        assert!(
+            !ours,
+            "{name} is our own: its labels are to be seen, not listed"
+        );
+        others.add(name, labels.iter().copied());
+    }
+    for (name, labels) in SOMETIMES {
+        others.add(name, labels.iter().copied());
+    }
+    known.merge(others);
+    let mut queries: Vec<(String, String)> = Vec::new();
+    for dashboard in all() {
+        let asked = dashboard
+            .questions()
+            .into_iter()
+            .filter(|it| it.source == "prometheus");
+        queries.extend(asked.map(|it| (it.place, it.query)));
+        queries.extend(
+            choices(&dashboard)
+                .into_iter()
+                .map(|it| (dashboard.name.clone(), it)),
+        );
+    }
+    queries.extend(of_links().into_iter().map(|it| ("links".to_owned(), it)));
+    assert!(queries.len() > 80, "{}", queries.len());
+    for (place, query) in &queries {
+        wrong.extend(
+            known
+                .check(query)
+                .iter()
+                .map(|it| format!("{place}: {it}: {query}")),
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let listed = OF_OTHERS.iter().chain(SOMETIMES);
+    let unused = listed.map(|(name, _)| *name);
+    let unused: BTreeSet<_> = unused
+        .filter(|name| !queries.iter().any(|(_, query)| query.contains(name)))
+        .collect();
+    assert!(
+        unused.is_empty(),
+        "listed, and asked for by nobody: {unused:?}"
+    );
+}
+
+#[test]
+fn every_query_for_log_lines_is_one_that_the_log_store_answers_too() {
+    let questions = all().into_iter().flat_map(|it| it.questions());
+    let questions: Vec<_> = questions.filter(|it| it.source == "loki").collect();
+    assert_eq!(questions.len(), 2);
+    for question in questions {
+        let checked = concertctl::embedded::loki::check_query(&question.query);
+        assert_eq!(checked, Ok(()), "{}", question.place);
+    }
+}
