@@ -54,10 +54,10 @@ fn check_aggregate(a: &AggregateExpr) -> Result<(), QueryError> {
 }
 
 fn check_binary(b: &BinaryExpr) -> Result<(), QueryError> {
-    if let Some(modifier) = &b.modifier {
-        if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
-            return Err(unsupported("fill modifiers are"));
-        }
+    if let Some(modifier) = &b.modifier
+        && (modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some())
+    {
+        return Err(unsupported("fill modifiers are"));
     }
     check(&b.lhs)?;
     check(&b.rhs)

@@ -30,6 +30,9 @@ enum Cardinality<'a> {
     ManyRight(&'a [String]),
 }
 
+/// The labels taken over from the one side, and its value at each step.
+type Partner<'c> = (Labels, Cow<'c, [f64]>);
+
 impl<'a> Matching<'a> {
     pub(super) fn new(expr: &'a BinaryExpr) -> Self {
         let modifier = expr.modifier.as_ref();
@@ -151,7 +154,7 @@ impl<'a> Matching<'a> {
         &self,
         ev: &Evaluator<'_>,
         of_one: &[&'c Column],
-    ) -> Result<Vec<(Labels, Cow<'c, [f64]>)>, QueryError> {
+    ) -> Result<Vec<Partner<'c>>, QueryError> {
         let included = self.included();
         let mut partners: BTreeMap<Labels, Cow<'c, [f64]>> = BTreeMap::new();
         for column in of_one {

@@ -31,12 +31,15 @@ pub(super) struct Window<'a> {
 /// A function from a window to a value, or to none.
 pub(super) type RangeFn = fn(&Window<'_>) -> Option<f64>;
 
+/// Why parameters are refused, if they are.
+pub(super) type RefuseFn = fn(&[f64; MAX_PARAMS]) -> Option<String>;
+
 /// A function over ranges, as the table has it.
 #[derive(Clone, Copy)]
 pub(super) struct OverRange {
     pub(super) eval: RangeFn,
     /// Refuses parameters; asked where there are samples.
-    pub(super) refuse: Option<fn(&[f64; MAX_PARAMS]) -> Option<String>>,
+    pub(super) refuse: Option<RefuseFn>,
     pub(super) keeps_name: bool,
 }
 
