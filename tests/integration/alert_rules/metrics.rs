@@ -144,7 +144,7 @@ async fn the_buying_steps_of_the_rules_are_those_of_the_api() {
         .flat_map(|selector| selector.matchers.find_matchers("http_route"))
         .filter(|matcher| !matcher.is_match("/queue"))
         .collect();
-    assert!(matchers.len() > 8, "{matchers:?}");
+    assert!(matchers.len() >= 8, "{matchers:?}");
     let other = |route: &str| {
         ["/queue", "/health", "/openapi"]
             .iter()
