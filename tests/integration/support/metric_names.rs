@@ -276,7 +276,7 @@ mod tests {
             "topk by (x) (3, a) > 4 or vector(0)",
             "sum by (x) (topk(3, a)) / ignoring (x) group_left sum(b)",
             "max_over_time(sum by (x) (a)[5m:10s]) unless on (x) a",
-            "absent(b) or time() - scalar(b) > 1",
+            "absent(b) or b > time() - scalar(b)",
         ] {
             assert_eq!(catalogue().check(query), [""; 0], "{query}");
         }
