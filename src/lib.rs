@@ -11,6 +11,7 @@ pub mod clients;
 pub mod coordination;
 pub mod domain;
 pub mod embedded;
+pub mod faults;
 pub mod http;
 pub mod load;
 pub mod seeding;

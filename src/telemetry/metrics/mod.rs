@@ -9,6 +9,7 @@
 mod http;
 mod loadgen;
 mod outcomes;
+mod trouble;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -67,6 +68,7 @@ struct Inner {
     admission_paused: Gauge<u64>,
     admission_open: Gauge<u64>,
     coordination_up: Gauge<u64>,
+    trouble: trouble::Trouble,
     lock_wait: BoundByKey<(&'static str, LockOutcome)>,
     db_wait: BoundHistogram<f64>,
     db_operation: BoundByKey<&'static str>,
@@ -318,6 +320,7 @@ impl Inner {
                 "concert_coordination_up",
                 "1 while the queue that the servers share answers; at 0 admission is paused.",
             ),
+            trouble: trouble::Trouble::new(&meter),
             lock_wait: BoundByKey::new(latency(
                 &meter,
                 "concert_seat_lock_wait_seconds",

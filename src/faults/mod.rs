@@ -1,0 +1,265 @@
+//! Faults injected into a running server, to rehearse the response to them.
+//!
+//! Owns which fault is on and until when: each ends by itself, when it is ended, and with its server.
+//! The rooms that a fault breaks ask their [`Faults`] on the way; while nothing is injected the answer
+//! costs one relaxed load.
+
+mod kind;
+mod points;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use kind::{Cut, Fault, Kind, LONGEST, LONGEST_DELAY, STATEMENTS, STATUSES};
+
+use crate::telemetry::Metrics;
+
+/// Why a fault was not injected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A setting is out of bounds.
+    #[error("{0}")]
+    Setting(String),
+    /// There is nothing here that it could break.
+    #[error("{0}")]
+    NothingToBreak(&'static str),
+}
+
+/// A fault that is on, or was.
+#[derive(Debug)]
+pub struct Injected {
+    /// What, and how.
+    pub fault: Fault,
+    /// Who asked for it.
+    pub by: String,
+    /// Since when.
+    pub started: SystemTime,
+    /// For how long, unless it is ended before.
+    pub length: Duration,
+    ends: Instant,
+    id: u64,
+    ended: CancellationToken,
+}
+
+impl Injected {
+    /// Whether its time is over or it was ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ended.is_cancelled() || Instant::now() >= self.ends
+    }
+
+    /// Waits until it is over.
+    pub async fn over(&self) {
+        tokio::select! {
+            () = self.ended.cancelled() => {}
+            () = tokio::time::sleep_until(self.ends.into()) => {}
+        }
+    }
+}
+
+type Table = [Option<Arc<Injected>>; Kind::ALL.len()];
+
+/// The faults of one server. Cloning shares them.
+#[derive(Clone)]
+pub struct Faults(Arc<Inner>);
+
+struct Inner {
+    /// Which kinds may be on, a bit each: all that is read while nothing is injected.
+    on: AtomicU8,
+    table: ArcSwap<Table>,
+    /// One change at a time.
+    changing: Mutex<()>,
+    changes: watch::Sender<()>,
+    ids: AtomicU64,
+    metrics: Option<Metrics>,
+    redis: bool,
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Faults").field(&self.list()).finish()
+    }
+}
+
+/// Of a server that nobody injects anything into.
+impl Default for Faults {
+    fn default() -> Self {
+        Faults::made(None, false)
+    }
+}
+
+impl Faults {
+    /// None yet; `redis`: whether there is a link to Redis to be cut.
+    #[must_use]
+    pub fn new(metrics: Metrics, redis: bool) -> Faults {
+        for kind in Kind::ALL {
+            metrics.set_fault(kind.name(), false);
+        }
+        Faults::made(Some(metrics), redis)
+    }
+
+    fn made(metrics: Option<Metrics>, redis: bool) -> Faults {
+        Faults(Arc::new(Inner {
+            on: AtomicU8::new(0),
+            table: ArcSwap::from_pointee(Table::default()),
+            changing: Mutex::default(),
+            changes: watch::Sender::new(()),
+            ids: AtomicU64::new(0),
+            metrics,
+            redis,
+        }))
+    }
+
+    /// Injects `fault` for `length`; one of the same kind is replaced. Needs a tokio runtime, which
+    /// keeps the time.
+    ///
+    /// # Errors
+    /// [`Refused`], and nothing changes.
+    pub fn inject(
+        &self,
+        fault: Fault,
+        length: Duration,
+        by: &str,
+    ) -> Result<Arc<Injected>, Refused> {
+        let checked = fault.check().and_then(|()| kind::check_length(length));
+        checked.map_err(Refused::Setting)?;
+        let kind = fault.kind();
+        if kind == Kind::RedisCut && !self.0.redis {
+            let why =
+                "this server keeps the queue in its own process: there is no Redis to cut off";
+            return Err(Refused::NothingToBreak(why));
+        }
+        let injected = Arc::new(Injected {
+            fault,
+            by: by.to_owned(),
+            started: SystemTime::now(),
+            length,
+            ends: Instant::now() + length,
+            id: self.0.ids.fetch_add(1, Ordering::Relaxed),
+            ended: CancellationToken::new(),
+        });
+        let before = self.0.put(kind, Some(Arc::clone(&injected)));
+        if let Some(before) = before {
+            told(&before, "it is replaced");
+        }
+        tracing::warn!(
+            fault = kind.name(),
+            by,
+            settings = ?injected.fault,
+            for_seconds = length.as_secs_f64(),
+            "a fault is injected: {}",
+            kind.name()
+        );
+        let (inner, timed) = (Arc::downgrade(&self.0), Arc::clone(&injected));
+        tokio::spawn(async move { end_in_time(inner, timed).await });
+        Ok(injected)
+    }
+
+    /// Those that are on, by kind.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Injected>> {
+        let table = self.0.table.load();
+        let on = table.iter().flatten().filter(|it| !it.is_over());
+        on.cloned().collect()
+    }
+
+    /// Ends the fault of that kind; whether there was one.
+    pub fn end(&self, kind: Kind, why: &str) -> bool {
+        let ended = self.0.put(kind, None);
+        if let Some(ended) = &ended {
+            told(ended, why);
+        }
+        ended.is_some()
+    }
+
+    /// Ends all of them.
+    pub fn end_all(&self, why: &str) {
+        for kind in Kind::ALL {
+            self.end(kind, why);
+        }
+    }
+
+    /// The fault of that kind, if it is on.
+    #[inline]
+    fn on(&self, kind: Kind) -> Option<Arc<Injected>> {
+        // What the bit announces is read from the table, which orders itself.
+        if self.0.on.load(Ordering::Relaxed) & kind.bit() == 0 {
+            return None;
+        }
+        self.0.found(kind)
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
+    }
+}
+
+impl Inner {
+    #[cold]
+    fn found(&self, kind: Kind) -> Option<Arc<Injected>> {
+        let found = self.table.load()[kind as usize].clone();
+        found.filter(|injected| !injected.is_over())
+    }
+
+    /// Puts it in the place of the one of its kind, which is over with that.
+    fn put(&self, kind: Kind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
+        let _changing = self.changing.lock();
+        self.replace(kind, injected)
+    }
+
+    fn replace(&self, kind: Kind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
+        let mut table = Table::clone(&self.table.load());
+        let is_on = injected.is_some();
+        let before = std::mem::replace(&mut table[kind as usize], injected);
+        self.table.store(Arc::new(table));
+        match is_on {
+            true => self.on.fetch_or(kind.bit(), Ordering::Relaxed),
+            false => self.on.fetch_and(!kind.bit(), Ordering::Relaxed),
+        };
+        if let Some(metrics) = &self.metrics {
+            metrics.set_fault(kind.name(), is_on);
+        }
+        if let Some(before) = &before {
+            before.ended.cancel();
+        }
+        self.changes.send_replace(());
+        before
+    }
+
+    /// Ends this one, unless another has its place by now.
+    fn end_this(&self, injected: &Injected) -> bool {
+        let _changing = self.changing.lock();
+        let kind = injected.fault.kind();
+        let current = self.table.load()[kind as usize].clone();
+        let is_current = current.is_some_and(|it| it.id == injected.id);
+        is_current && self.replace(kind, None).is_some()
+    }
+}
+
+async fn end_in_time(inner: Weak<Inner>, injected: Arc<Injected>) {
+    injected.over().await;
+    if let Some(inner) = inner.upgrade()
+        && inner.end_this(&injected)
+    {
+        told(&injected, "its time is over");
+    }
+}
+
+fn told(ended: &Injected, why: &str) {
+    let kind = ended.fault.kind().name();
+    tracing::warn!(
+        fault = kind,
+        by = ended.by,
+        why,
+        "an injected fault has ended: {kind}"
+    );
+}

@@ -1,0 +1,118 @@
+//! The places at which faults bite: what the rooms ask on their way.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Cut, Fault, Faults, Injected, Kind};
+
+/// How soon a thread that is held up notices that the fault is over.
+const NOTICE: Duration = Duration::from_millis(20);
+
+impl Faults {
+    /// The status that this request is to be answered with instead of being served.
+    pub fn error_for(&self, method: &str, route: &str) -> Option<u16> {
+        let injected = self.on(Kind::Errors)?;
+        match &injected.fault {
+            Fault::Errors {
+                share,
+                status,
+                routes,
+            } if hits(*share, routes, method, route) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Waits as long as this request is to be delayed.
+    pub async fn delay_request(&self, method: &str, route: &str) {
+        let Some(injected) = self.on(Kind::Latency) else {
+            return;
+        };
+        if let Fault::Latency {
+            share,
+            delay,
+            routes,
+        } = &injected.fault
+            && hits(*share, routes, method, route)
+        {
+            tokio::select! {
+                () = tokio::time::sleep(*delay) => {}
+                () = injected.over() => {}
+            }
+        }
+    }
+
+    /// How much longer the statement is to take.
+    pub fn statement_delay(&self, name: &str) -> Option<Duration> {
+        self.slow_statement(name).map(|(_, delay)| delay)
+    }
+
+    /// Holds the thread up as long as the statement is to take longer, or until the fault is over.
+    pub fn slow_down_thread(&self, name: &str) {
+        let Some((injected, delay)) = self.slow_statement(name) else {
+            return;
+        };
+        let until = Instant::now() + delay;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            if injected.is_over() {
+                return;
+            }
+            std::thread::sleep(left.min(NOTICE));
+        }
+    }
+
+    fn slow_statement(&self, name: &str) -> Option<(Arc<Injected>, Duration)> {
+        let injected = self.on(Kind::SlowStatement)?;
+        match &injected.fault {
+            Fault::SlowStatement { statement, delay }
+                if statement.as_deref().is_none_or(|it| it == name) =>
+            {
+                let delay = *delay;
+                Some((injected, delay))
+            }
+            _ => None,
+        }
+    }
+
+    /// Passes while the link to Redis is whole. Cut, it refuses, or says nothing until it is whole
+    /// again: the caller's time-out ends that.
+    ///
+    /// # Errors
+    /// Those of a connection that is cut.
+    pub async fn redis_link(&self) -> io::Result<()> {
+        let Some(injected) = self.on(Kind::RedisCut) else {
+            return Ok(());
+        };
+        if matches!(injected.fault, Fault::RedisCut { how: Cut::Hang }) {
+            injected.over().await;
+        }
+        let why = "an injected fault cuts the link";
+        Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
+    }
+
+    /// Waits until connections to the database are to be taken.
+    pub async fn pool_exhaustion(&self) -> Arc<Injected> {
+        let mut changes = self.changes();
+        loop {
+            changes.borrow_and_update();
+            if let Some(injected) = self.on(Kind::PoolExhaustion) {
+                return injected;
+            }
+            if changes.changed().await.is_err() {
+                // Nobody is left to inject anything.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Whether a fault is on that keeps the database from answering in time.
+    #[must_use]
+    pub fn hold_up_database(&self) -> bool {
+        self.on(Kind::SlowStatement).is_some() || self.on(Kind::PoolExhaustion).is_some()
+    }
+}
+
+fn hits(share: f64, routes: &[String], method: &str, route: &str) -> bool {
+    let named = |one: &String| one.split_once(' ') == Some((method, route));
+    routes.iter().any(named) && rand::random::<f64>() < share
+}

@@ -1,0 +1,185 @@
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn faults() -> (Faults, Metrics) {
+    let metrics = Metrics::new().unwrap();
+    (Faults::new(metrics.clone(), true), metrics)
+}
+
+fn active(metrics: &Metrics, kind: Kind) -> bool {
+    let text = metrics.render();
+    let name = format!("concert_fault_active{{fault=\"{}\"}} ", kind.name());
+    let value = text.lines().find_map(|line| line.strip_prefix(&name));
+    value.expect("the gauge is there from the start") == "1"
+}
+
+fn slow(statement: Option<&str>, millis: u64) -> Fault {
+    Fault::SlowStatement {
+        statement: statement.map(str::to_owned),
+        delay: Duration::from_millis(millis),
+    }
+}
+
+fn errors(share: f64) -> Fault {
+    Fault::Errors {
+        share,
+        status: 500,
+        routes: vec!["POST /reservations".to_owned()],
+    }
+}
+
+#[tokio::test]
+async fn a_fault_bites_only_what_it_names_and_only_until_it_is_ended() {
+    let (faults, metrics) = faults();
+    assert_eq!(faults.statement_delay("ping"), None);
+    assert!(Kind::ALL.iter().all(|kind| !active(&metrics, *kind)));
+    faults
+        .inject(slow(Some("ping"), 7), LONG, "a test")
+        .unwrap();
+    let seven = Some(Duration::from_millis(7));
+    assert_eq!(faults.statement_delay("ping"), seven);
+    assert_eq!(faults.statement_delay("commit"), None);
+    assert!(active(&metrics, Kind::SlowStatement));
+    assert!(faults.end(Kind::SlowStatement, "a test"));
+    assert_eq!(faults.statement_delay("ping"), None);
+    assert!(!active(&metrics, Kind::SlowStatement));
+    assert!(!faults.end(Kind::SlowStatement, "a test"), "it is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_fault_replaces_the_old_one_of_its_kind_and_stays_its_own_time() {
+    let (faults, metrics) = faults();
+    let second = Duration::from_secs(1);
+    let old = faults.inject(slow(None, 1), second, "old").unwrap();
+    let new = faults.inject(slow(None, 2), LONG, "new").unwrap();
+    assert!(old.is_over() && !new.is_over());
+    faults.inject(errors(1.0), LONG, "another kind").unwrap();
+    tokio::time::sleep(2 * second).await;
+    assert!(
+        active(&metrics, Kind::SlowStatement),
+        "the old one's end is not the new one's"
+    );
+    let by: Vec<_> = faults.list().iter().map(|it| it.by.clone()).collect();
+    assert_eq!(by, ["another kind", "new"]);
+    faults.end_all("a test");
+    assert!(faults.list().is_empty());
+    assert!(Kind::ALL.iter().all(|kind| !active(&metrics, *kind)));
+}
+
+#[tokio::test]
+async fn a_fault_ends_by_itself_and_whoever_it_holds_up_goes_on() {
+    let (faults, metrics) = faults();
+    let short = Duration::from_millis(50);
+    faults.inject(slow(None, 30_000), short, "a test").unwrap();
+    let held_up = faults.clone();
+    let begun = Instant::now();
+    let thread = tokio::task::spawn_blocking(move || held_up.slow_down_thread("ping"));
+    thread.await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    while active(&metrics, Kind::SlowStatement) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never ends");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(faults.list().is_empty());
+}
+
+#[tokio::test]
+async fn a_cut_link_hangs_or_refuses_and_is_whole_again_after_it() {
+    let (faults, _) = faults();
+    assert!(faults.redis_link().await.is_ok());
+    let cut = |how| Fault::RedisCut { how };
+    faults.inject(cut(Cut::Refuse), LONG, "a test").unwrap();
+    assert!(faults.redis_link().await.is_err());
+    faults.inject(cut(Cut::Hang), LONG, "a test").unwrap();
+    let short = Duration::from_millis(20);
+    let hanging = tokio::time::timeout(short, faults.redis_link()).await;
+    assert!(hanging.is_err(), "{hanging:?}");
+    let (link, ()) = tokio::join!(faults.redis_link(), async {
+        faults.end(Kind::RedisCut, "a test");
+    });
+    assert!(link.is_err(), "what was sent meanwhile is lost");
+    assert!(faults.redis_link().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_share_of_the_requests_is_hit() {
+    let (faults, _) = faults();
+    faults.inject(errors(0.3), LONG, "a test").unwrap();
+    let hit = |route| {
+        (0..10_000)
+            .filter(|_| faults.error_for("POST", route) == Some(500))
+            .count()
+    };
+    // Ten standard deviations.
+    assert!((2_540..=3_460).contains(&hit("/reservations")));
+    assert_eq!(hit("/queue"), 0);
+    assert_eq!(faults.error_for("GET", "/reservations"), None);
+}
+
+#[tokio::test]
+async fn settings_out_of_bounds_are_refused_by_name_and_change_nothing() {
+    let (faults, metrics) = faults();
+    let bad_status = Fault::Errors {
+        share: 1.0,
+        status: 418,
+        routes: Vec::new(),
+    };
+    let none = Fault::PoolExhaustion {
+        connections: Some(0),
+    };
+    for (fault, length, named) in [
+        (errors(2.0), LONG, "share is 2"),
+        (errors(-0.1), LONG, "share is -0.1"),
+        (errors(f64::NAN), LONG, "share is NaN"),
+        (bad_status, LONG, "status is 418"),
+        (slow(None, 0), LONG, "delay is 0 ms"),
+        (slow(None, 30_001), LONG, "delay is 30001 ms"),
+        (slow(Some("seats.raed"), 1), LONG, "\"seats.raed\""),
+        (none, LONG, "connections is 0"),
+        (errors(1.0), Duration::ZERO, "for is 0 ms"),
+        (errors(1.0), LONGEST + LONG, "1 to 3600000 ms"),
+    ] {
+        let refused = faults.inject(fault, length, "a test").unwrap_err();
+        assert!(refused.to_string().contains(named), "{refused}");
+    }
+    assert!(faults.list().is_empty());
+    assert!(Kind::ALL.iter().all(|kind| !active(&metrics, *kind)));
+    let alone = Faults::new(metrics, false);
+    let cut = Fault::RedisCut { how: Cut::Hang };
+    let refused = alone.inject(cut, LONG, "a test").unwrap_err();
+    assert!(matches!(refused, Refused::NothingToBreak(_)), "{refused}");
+}
+
+/// What the list of statements is worth: each is measured under that name, and none is left out.
+#[test]
+fn the_statements_that_can_be_slow_are_those_of_the_store() {
+    let calls = "\\.(run|run_atomic|run_unbounded|safe|long|keyed)\\(\\s*\"([a-z_.]+)\"";
+    let calls = regex::Regex::new(calls).unwrap();
+    let store = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let texts = ["sqlite/mod.rs", "postgres/mod.rs"]
+        .map(|file| std::fs::read_to_string(store.join(file)).unwrap());
+    let mut named: Vec<_> = texts
+        .iter()
+        .flat_map(|text| calls.captures_iter(text).map(|call| call[2].to_owned()))
+        .chain(["commit".to_owned()])
+        .collect();
+    named.sort();
+    named.dedup();
+    assert_eq!(named, STATEMENTS);
+}
+
+/// `cargo test --release faults::tests::cost -- --ignored --nocapture`
+#[test]
+#[ignore = "measures, and asserts nothing"]
+#[allow(clippy::print_stdout, reason = "prints what it measured")]
+fn cost_of_asking_while_nothing_is_injected() {
+    let faults = Faults::default();
+    let asked = 100_000_000_u32;
+    let begun = Instant::now();
+    for _ in 0..asked {
+        std::hint::black_box(std::hint::black_box(&faults).statement_delay("ping"));
+    }
+    let each = begun.elapsed().as_secs_f64() * 1e9 / f64::from(asked);
+    println!("{each:.2} ns");
+}
