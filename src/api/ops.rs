@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::faults::{ActiveFault, FaultKind, FaultList, FaultRequest, FaultSettings, LinkCut};
+
 /// `GET /ops/v1/status`: what the console's header and the load generator need at a glance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -100,6 +100,11 @@ impl World {
         self.store.info()
     }
 
+    /// Takes `number` of the store's connections, all by default, until it is dropped. Never ends.
+    pub async fn occupied(&self, number: Option<usize>) {
+        self.store.occupy(number).await;
+    }
+
     /// Finishes what is under way and closes the store.
     pub async fn close(&self) {
         self.store.close().await;

@@ -3,6 +3,7 @@
 //! Also the wiring that the rooms must not do themselves: the embedded server of `load` and `tui` is
 //! started here and reached through its listeners.
 
+mod fault;
 mod flags;
 mod health;
 mod seed;
@@ -33,6 +34,8 @@ enum Command {
     Seed(seed::SeedArgs),
     /// Ask a server whether it serves
     Health(health::HealthArgs),
+    /// Inject faults into a running server, list them, end them
+    Fault(fault::FaultArgs),
     /// The console: see whether the sale is healthy, act, rehearse
     Tui(tui::TuiArgs),
 }
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             Command::Seed(args) => seed::run(args).await,
             Command::Health(args) => health::run(args).await,
+            Command::Fault(args) => fault::run(args).await,
             Command::Tui(args) => tui::run(args).await,
             Command::Load(args) => load::run(args).await,
         }

@@ -4,8 +4,8 @@ use reqwest::{Method, RequestBuilder};
 
 use super::http::{ClientError, HttpSource, Secret};
 use crate::api::ops::{
-    AdmissionChange, AdmissionState, Audit, LookupAnswer, LookupRequest, SeedProgress, SeedRequest,
-    Status,
+    ActiveFault, AdmissionChange, AdmissionState, Audit, FaultKind, FaultList, FaultRequest,
+    LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
 };
 
 /// The operations listener at one address.
@@ -96,6 +96,41 @@ impl Ops {
                     .json(request),
             )
             .await
+    }
+
+    /// `GET /ops/v1/faults`: those that are on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn faults(&self) -> Result<FaultList, ClientError> {
+        self.source.json(self.source.get("ops/v1/faults")).await
+    }
+
+    /// `PUT /ops/v1/faults/{kind}`: injects it; one of the same kind is replaced.
+    ///
+    /// # Errors
+    /// [`ClientError`]; 400 says which setting is wrong, 409 that there is nothing to break.
+    pub async fn inject_fault(
+        &self,
+        kind: FaultKind,
+        fault: &FaultRequest,
+    ) -> Result<ActiveFault, ClientError> {
+        let path = format!("ops/v1/faults/{}", kind.as_str());
+        self.source
+            .json(self.write(Method::PUT, &path).json(fault))
+            .await
+    }
+
+    /// `DELETE /ops/v1/faults/{kind}`, or of all kinds; gives those that are left.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn end_faults(&self, kind: Option<FaultKind>) -> Result<FaultList, ClientError> {
+        let path = match kind {
+            Some(kind) => format!("ops/v1/faults/{}", kind.as_str()),
+            None => "ops/v1/faults".to_owned(),
+        };
+        self.source.json(self.write(Method::DELETE, &path)).await
     }
 
     fn write(&self, method: Method, path: &str) -> RequestBuilder {

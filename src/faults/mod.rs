@@ -57,6 +57,15 @@ impl Injected {
         self.ended.is_cancelled() || Instant::now() >= self.ends
     }
 
+    /// How many connections it takes; `None`: all.
+    #[must_use]
+    pub fn connections(&self) -> Option<usize> {
+        match self.fault {
+            Fault::PoolExhaustion { connections } => connections,
+            _ => Some(0),
+        }
+    }
+
     /// Waits until it is over.
     pub async fn over(&self) {
         tokio::select! {
@@ -191,11 +200,17 @@ impl Faults {
     /// The fault of that kind, if it is on.
     #[inline]
     fn on(&self, kind: Kind) -> Option<Arc<Injected>> {
-        // What the bit announces is read from the table, which orders itself.
-        if self.0.on.load(Ordering::Relaxed) & kind.bit() == 0 {
-            return None;
+        match self.may_be_on(kind.bit()) {
+            true => self.0.found(kind),
+            false => None,
         }
-        self.0.found(kind)
+    }
+
+    /// Whether one of these kinds may be on, a bit each.
+    #[inline]
+    fn may_be_on(&self, bits: u8) -> bool {
+        // What a bit announces is read from the table, which orders itself.
+        self.0.on.load(Ordering::Relaxed) & bits != 0
     }
 
     fn changes(&self) -> watch::Receiver<()> {

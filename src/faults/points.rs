@@ -10,6 +10,12 @@ use super::{Cut, Fault, Faults, Injected, Kind};
 const NOTICE: Duration = Duration::from_millis(20);
 
 impl Faults {
+    /// Whether requests may be hit at all.
+    #[must_use]
+    pub fn hit_requests(&self) -> bool {
+        self.may_be_on(Kind::Errors.bit() | Kind::Latency.bit())
+    }
+
     /// The status that this request is to be answered with instead of being served.
     pub fn error_for(&self, method: &str, route: &str) -> Option<u16> {
         let injected = self.on(Kind::Errors)?;

@@ -17,8 +17,9 @@ use tracing::Instrument as _;
 
 use super::extract::RequestInfo;
 use super::watched::Watched;
-use super::{ApiError, Limits, leftover};
+use super::{ApiError, Limits, faulty, leftover};
 use crate::api::{ErrorCode, TRACE_ID};
+use crate::faults::Faults;
 use crate::telemetry::{Metrics, RouteMetrics, TraceContext};
 
 /// Methods as labels: whatever is not standard is one value, so that labels stay few.
@@ -61,19 +62,26 @@ struct Shared {
     /// None for operations: what users get is not mixed with what operators ask.
     meters: Option<Meters>,
     limits: Limits,
+    faults: Faults,
     in_flight: Semaphore,
 }
 
 /// Wraps `router`: trace context, meters and access record outermost, so that they see every answer;
 /// then the bound on work under way, the time-out and the net for panics. Without `metrics` requests
 /// are not metered, and their records are DEBUG: scrapes and the console's questions.
-pub(super) fn stack(router: Router, metrics: Option<&Metrics>, limits: Limits) -> Router {
+pub(super) fn stack(
+    router: Router,
+    metrics: Option<&Metrics>,
+    limits: Limits,
+    faults: Faults,
+) -> Router {
     let shared = Arc::new(Shared {
         meters: metrics.map(|metrics| Meters {
             metrics: metrics.clone(),
             bound: RwLock::default(),
         }),
         limits,
+        faults,
         in_flight: Semaphore::new(limits.in_flight),
     });
     router.layer(from_fn_with_state(shared, observe))
@@ -163,7 +171,7 @@ async fn guard(shared: &Shared, request: Request, next: Next) -> Response {
         let detail = "as many requests are under way as can be";
         return ApiError::new(ErrorCode::Overloaded, detail).into_response();
     };
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answer = AssertUnwindSafe(faulty::serve(&shared.faults, request, next)).catch_unwind();
     match tokio::time::timeout(shared.limits.request_timeout, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {

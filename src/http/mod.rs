@@ -8,6 +8,7 @@ mod accounts;
 mod concerts;
 mod error;
 mod extract;
+mod faulty;
 mod health;
 mod leftover;
 pub mod listener;
@@ -30,6 +31,7 @@ use utoipa_axum::routes;
 pub use error::ApiError;
 
 use crate::booking::Booking;
+use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
 /// Bounds on what a request may take.
@@ -78,7 +80,7 @@ pub struct AppState {
 
 /// The public ticketing API. The route table is this function, and the OpenAPI document is made
 /// from it.
-pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits) -> Router {
+pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits, faults: Faults) -> Router {
     let state = AppState {
         booking,
         body_timeout: limits.body_timeout,
@@ -102,5 +104,5 @@ pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits) -> Route
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);
-    middleware::stack(router, Some(metrics), limits)
+    middleware::stack(router, Some(metrics), limits, faults)
 }

@@ -12,10 +12,11 @@ use parking_lot::Mutex;
 use super::parts::Parts;
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
-use crate::booking::{Booking, World, now};
+use crate::booking::{Booking, Refusal, World, now};
 use crate::coordination::{Coordination, Embedded, RedisCoordination, RedisOptions};
 use crate::domain::Epoch;
 use crate::domain::queue::QueueSnapshot;
+use crate::faults::Faults;
 use crate::http::ApiError;
 use crate::http::ops::SeedControl;
 use crate::seeding::{self, Profile, Progress, SeedError};
@@ -35,6 +36,7 @@ pub(super) struct Datasets {
     redis: Option<SecretUrl>,
     booking: Arc<Booking>,
     metrics: Metrics,
+    faults: Faults,
     seeding: Mutex<Option<Seeding>>,
     /// One change of the dataset in force at a time.
     changing: tokio::sync::Mutex<()>,
@@ -63,6 +65,7 @@ impl Datasets {
         redis: Option<SecretUrl>,
         booking: Arc<Booking>,
         metrics: Metrics,
+        faults: Faults,
         parts: Parts,
     ) -> anyhow::Result<Arc<Datasets>> {
         let current = home.current().await?;
@@ -71,6 +74,7 @@ impl Datasets {
             redis,
             booking,
             metrics,
+            faults,
             seeding: Mutex::new(None),
             changing: tokio::sync::Mutex::default(),
             parts,
@@ -93,7 +97,10 @@ impl Datasets {
     }
 
     async fn load(&self, epoch: Epoch) -> anyhow::Result<World> {
-        let opened = self.home.open(epoch, self.metrics.clone()).await;
+        let opened = self
+            .home
+            .open(epoch, self.metrics.clone(), self.faults.clone())
+            .await;
         let store = opened.with_context(|| self.home.advice(epoch))?;
         let (broke, parts) = (store.writer_broke(), self.parts.clone());
         self.runtime.spawn(async move {
@@ -117,12 +124,31 @@ impl Datasets {
             return Ok(Coordination::Embedded(Box::new(embedded)));
         };
         let options = self.redis_options();
-        let redis = RedisCoordination::connect(urls.expose(), epoch, snapshot, options).await?;
+        let redis = RedisCoordination::connect(
+            urls.expose(),
+            epoch,
+            snapshot,
+            options,
+            self.faults.clone(),
+        )
+        .await?;
         Ok(Coordination::Redis(Box::new(redis)))
     }
 
     fn redis_options(&self) -> RedisOptions {
         RedisOptions::new(self.booking.rules().active, LOCK_TTL)
+    }
+
+    /// Whether the database behind answers and takes writes, and its name in metrics.
+    pub(super) async fn database_answers(&self, within: Duration) -> (&'static str, bool) {
+        match &self.home {
+            Home::Postgres(database) => ("postgres", database.answers(within).await),
+            Home::Files(..) => {
+                let asked = tokio::time::timeout(within, self.booking.ping()).await;
+                let answers = matches!(asked, Ok(Ok(()) | Err(Refusal::NoDataset)));
+                ("sqlite", answers)
+            }
+        }
     }
 
     /// Follows a home that others may change: turns to the dataset that they put in force.

@@ -7,6 +7,7 @@
 mod datasets;
 mod home;
 mod parts;
+mod watching;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::booking::{self, Booking};
 use crate::embedded::alertmanager::{self, AlertConfig, AlertStore};
 use crate::embedded::loki::{self, LokiConfig, LokiStore};
 use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbConfig};
+use crate::faults::Faults;
 use crate::http;
 use crate::http::listener::{Bounds, listen, serve};
 use crate::http::ops::{BearerToken, OpsState};
@@ -56,6 +58,7 @@ pub struct Running {
     parts: Parts,
     metrics: Metrics,
     pushing: Option<Pushing>,
+    faults: Faults,
     _in_use: Option<InUse>,
     _dir: Arc<DataDir>,
 }
@@ -103,12 +106,14 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         move || logs.dropped()
     });
     let booking = Booking::new(settings.rules, key, metrics.clone());
+    let faults = Faults::new(metrics.clone(), settings.redis_url.is_some());
     let parts = Parts::new();
     let datasets = Datasets::open(
         home,
         settings.redis_url.clone(),
         Arc::clone(&booking),
         metrics.clone(),
+        faults.clone(),
         parts.clone(),
     )
     .await?;
@@ -121,11 +126,17 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         booking: Arc::clone(&booking),
         metrics: metrics.clone(),
         seeding: Arc::new(Arc::clone(&datasets)),
+        faults: faults.clone(),
         api_addr,
     };
     let (open, guarded) = stores.routers();
     let operations = http::ops::router(state, BearerToken::new(&ops_token), open, guarded);
-    let public = http::public(Arc::clone(&booking), &metrics, settings.limits);
+    let public = http::public(
+        Arc::clone(&booking),
+        &metrics,
+        settings.limits,
+        faults.clone(),
+    );
 
     logs.set_instance(&instance);
     let pushing = collector
@@ -147,6 +158,12 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         booking::run_background(Arc::clone(&booking), stop.clone()),
     ));
     work.push(tokio::spawn(Arc::clone(&datasets).follow()));
+    work.push(tokio::spawn(watching::database(
+        Arc::clone(&datasets),
+        metrics.clone(),
+        faults.clone(),
+    )));
+    work.push(tokio::spawn(watching::connections(booking, faults.clone())));
     let running = Running {
         api_addr,
         ops_addr,
@@ -168,6 +185,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         parts,
         metrics,
         pushing,
+        faults,
         _in_use: in_use,
         _dir: dir,
     };
@@ -191,6 +209,8 @@ impl Running {
 
     /// Takes no more connections, finishes what is under way (10 s), closes the database.
     pub async fn stop(self) {
+        // What they hold up could not be finished.
+        self.faults.end_all("the server stops");
         self.stop.cancel();
         if !self.public.await.unwrap_or(false) {
             tracing::warn!("some connections did not end in time and were cut");

@@ -46,6 +46,21 @@ impl Store {
         each!(self, store => store.date_version(date))
     }
 
+    /// The name under which metrics count it.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Store::Sqlite(_) => "sqlite",
+            Store::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Takes `number` connections, all of them by default, and lets nobody else have them until it is
+    /// dropped. Never ends.
+    pub async fn occupy(&self, number: Option<usize>) {
+        each!(self, store => store.occupy(number).await)
+    }
+
     /// Resolves when the store cannot be used any more, whatever happens: whether it broke.
     pub fn writer_broke(&self) -> BoxFuture<'static, bool> {
         match self {

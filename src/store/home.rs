@@ -10,6 +10,7 @@ use super::sqlite::bulk::BulkLoad;
 use super::sqlite::{self, Options, SqliteStore};
 use super::{DatasetInfo, Store, StoreError};
 use crate::domain::{Epoch, Timestamp};
+use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
 /// A home of datasets that this process may use.
@@ -62,16 +63,21 @@ impl Home {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn open(&self, epoch: Epoch, metrics: Metrics) -> Result<Store, StoreError> {
+    pub async fn open(
+        &self,
+        epoch: Epoch,
+        metrics: Metrics,
+        faults: Faults,
+    ) -> Result<Store, StoreError> {
         match self {
             Home::Files(dir, options) => {
                 let (file, options) = (dir.file_for(epoch), *options);
-                blocking(move || SqliteStore::open(&file, options, metrics))
+                blocking(move || SqliteStore::open(&file, options, metrics, faults))
                     .await
                     .map(Store::Sqlite)
             }
             Home::Postgres(database) => {
-                let store = database.open(epoch, metrics).await?;
+                let store = database.open(epoch, metrics, faults).await?;
                 Ok(Store::Postgres(store))
             }
         }

@@ -20,6 +20,7 @@ use super::clock::Clock;
 use super::nodes::{Connected, Nodes, RedisConnectError};
 use crate::coordination::Unavailable;
 use crate::domain::Timestamp;
+use crate::faults::Faults;
 use crate::telemetry::Step;
 
 /// A connection that comes and goes.
@@ -38,6 +39,7 @@ pub(super) struct Link {
     probe_within: Duration,
     /// No probe takes longer, connecting included.
     probe_longest: Duration,
+    faults: Faults,
 }
 
 impl Link {
@@ -48,6 +50,7 @@ impl Link {
         clock: Arc<Clock>,
         breaker: BreakerSettings,
         probe_within: Duration,
+        faults: Faults,
     ) -> Link {
         Link {
             purpose,
@@ -59,6 +62,7 @@ impl Link {
             trouble: Mutex::default(),
             probe_within,
             probe_longest: Duration::from_secs(10),
+            faults,
         }
     }
 
@@ -87,7 +91,11 @@ impl Link {
         let mut pipe = MultiplexedConnection::clone(&connection);
         let mut step = Step::begin("redis.script").asks("redis");
         step.note("concert.redis.purpose", self.purpose);
-        match tokio::time::timeout(within, call.invoke_async(&mut pipe)).await {
+        let asking = async {
+            self.faults.redis_link().await?;
+            call.invoke_async(&mut pipe).await
+        };
+        match tokio::time::timeout(within, asking).await {
             Ok(Ok(answer)) => {
                 self.breaker.lock().succeeded();
                 Ok(answer)
@@ -136,6 +144,7 @@ impl Link {
     }
 
     async fn probe(&self) -> Result<Connected, RedisConnectError> {
+        self.link_is_whole().await?;
         let mut connected = self.nodes.connect().await?;
         let time = redis::cmd("TIME");
         let asking = time.query_async(&mut connected.connection);
@@ -156,6 +165,19 @@ impl Link {
                 at: self.nodes.name(),
                 within: self.probe_within,
             }),
+        }
+    }
+
+    /// Whether an injected fault lets anything through.
+    async fn link_is_whole(&self) -> Result<(), RedisConnectError> {
+        let (at, within) = (self.nodes.name(), self.probe_within);
+        match tokio::time::timeout(within, self.faults.redis_link()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(RedisConnectError::Unreachable {
+                at,
+                why: error.to_string(),
+            }),
+            Err(_) => Err(RedisConnectError::TimedOut { at, within }),
         }
     }
 

@@ -50,6 +50,7 @@ use super::state::QueueState;
 use super::{Claim, Held, SeatLock, Unavailable};
 use crate::domain::queue::QueueSnapshot;
 use crate::domain::{Epoch, Place, SeatId};
+use crate::faults::Faults;
 
 /// How the shared queue is used.
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +165,7 @@ impl RedisCoordination {
         epoch: Epoch,
         snapshot: &QueueSnapshot,
         options: RedisOptions,
+        faults: Faults,
     ) -> Result<RedisCoordination, RedisConnectError> {
         let keys = Arc::new(Keys::of(epoch));
         let nodes = Nodes::parse(urls, keys.ready.clone(), options.connect_within)?;
@@ -171,7 +173,8 @@ impl RedisCoordination {
         let clock = Arc::new(Clock::new(Instant::now()));
         let link = |purpose, within| {
             let (nodes, clock) = (Arc::clone(&nodes), Arc::clone(&clock));
-            Link::new(purpose, nodes, clock, options.breaker, within)
+            let faults = faults.clone();
+            Link::new(purpose, nodes, clock, options.breaker, within, faults)
         };
         let (ttl, within) = (options.lock_ttl, options.lock_within);
         let coordination = RedisCoordination {

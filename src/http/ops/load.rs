@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use super::{BearerToken, authorize, exposition};
 use crate::api::ErrorCode;
 use crate::api::load::LoadStatus;
+use crate::faults::Faults;
 use crate::http::error::{self, ApiError};
 use crate::http::{Limits, middleware};
 
@@ -38,7 +39,7 @@ pub fn load_router(run: Shared, token: BearerToken) -> Router {
         .with_state(run)
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed);
-    middleware::stack(router, None, Limits::default())
+    middleware::stack(router, None, Limits::default(), Faults::default())
 }
 
 async fn metrics(State(run): State<Shared>) -> Response {

@@ -5,6 +5,7 @@
 
 mod admission;
 mod audit;
+mod faults;
 mod load;
 mod seed;
 
@@ -15,7 +16,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::{HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 
@@ -27,6 +28,7 @@ use super::{ApiError, Limits, error, extract, middleware};
 use crate::api::ErrorCode;
 use crate::api::ops::{AdmissionState, Dataset, QueueState, Status};
 use crate::booking::{Booking, DatasetInfo, Refusal, now};
+use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
 /// What the operations handlers share.
@@ -38,6 +40,8 @@ pub struct OpsState {
     pub metrics: Metrics,
     /// Seeding, wired by the server.
     pub seeding: Arc<dyn SeedControl>,
+    /// What is injected.
+    pub faults: Faults,
     /// Where the ticketing API listens.
     pub api_addr: std::net::SocketAddr,
 }
@@ -74,11 +78,17 @@ pub fn router(state: OpsState, token: BearerToken, open: Router, guarded: Router
         .route("/ops/v1/status", get(status))
         .route("/ops/v1/admission", get(admission::read))
         .route("/ops/v1/seed", get(seed::progress))
-        .route("/ops/v1/audit", get(audit::count));
+        .route("/ops/v1/audit", get(audit::count))
+        .route("/ops/v1/faults", get(faults::list));
     let writes = Router::new()
         .route("/ops/v1/admission", axum::routing::put(admission::change))
         .route("/ops/v1/seed", post(seed::start).delete(seed::cancel))
         .route("/ops/v1/audit/lookup", post(audit::lookup))
+        .route("/ops/v1/faults", delete(faults::end_all))
+        .route(
+            "/ops/v1/faults/{kind}",
+            axum::routing::put(faults::inject).delete(faults::end),
+        )
         .with_state(state.clone())
         .merge(guarded)
         .route_layer(from_fn_with_state(token, authorize));
@@ -93,7 +103,7 @@ pub fn router(state: OpsState, token: BearerToken, open: Router, guarded: Router
         request_timeout: Duration::from_secs(130),
         ..Limits::default()
     };
-    middleware::stack(router, None, limits)
+    middleware::stack(router, None, limits, Faults::default())
 }
 
 async fn authorize(State(token): State<BearerToken>, request: Request, next: Next) -> Response {

@@ -89,7 +89,10 @@ impl<'a> Attempts<'a> {
     async fn once(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         let mut lease = self.pool.lend().await?;
         let began = std::time::Instant::now();
-        let result = lease.rows(sql, params).await;
+        let result = match lease.slowed(self.name).await {
+            Ok(()) => lease.rows(sql, params).await,
+            Err(fault) => Err(fault),
+        };
         self.pool.measured(self.name, began, &result);
         result
     }
@@ -100,6 +103,7 @@ impl<'a> Attempts<'a> {
         attempt: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
         let began = std::time::Instant::now();
+        let attempt = self.pool.slowed(self.name, attempt);
         let attempt = timeout_at(self.deadline, attempt).await;
         let result = attempt.unwrap_or_else(|_| Err(self.out_of_time()));
         self.pool.measured(self.name, began, &result);

@@ -17,6 +17,7 @@ use super::schema::{self, IN_USE, LOCKS, failed};
 use super::target::{Purpose, Session, Target};
 use super::{PgOptions, PgStore};
 use crate::domain::Epoch;
+use crate::faults::Faults;
 use crate::store::{DatasetInfo, StoreError};
 use crate::telemetry::Metrics;
 
@@ -86,7 +87,7 @@ impl Database {
             connections: 1,
             ..options
         };
-        let control = Pool::new(&target, CONTROL_SCHEMA, one, None)?;
+        let control = Pool::new(&target, CONTROL_SCHEMA, one, None, Faults::default())?;
         Ok(Database {
             target,
             options,
@@ -121,7 +122,12 @@ impl Database {
     /// # Errors
     /// [`StoreError::Damaged`] when it is not complete, [`StoreError::Unavailable`] when it is not
     /// there or of a newer program.
-    pub async fn open(&self, epoch: Epoch, metrics: Metrics) -> Result<PgStore, StoreError> {
+    pub async fn open(
+        &self,
+        epoch: Epoch,
+        metrics: Metrics,
+        faults: Faults,
+    ) -> Result<PgStore, StoreError> {
         // Before anything else: what is in use is not swept.
         let in_use = InUse::of_dataset(&self.target, &self.options, epoch).await?;
         let mut session = self.session_in(epoch).await?;
@@ -130,7 +136,7 @@ impl Database {
         let info = schema::read_info(&session.client).await;
         let info = info.map_err(|fault| self.about(epoch, fault))?;
         let schema = schema::name(epoch);
-        let pool = Pool::new(&self.target, &schema, self.options, Some(metrics))?;
+        let pool = Pool::new(&self.target, &schema, self.options, Some(metrics), faults)?;
         Ok(PgStore::new(pool, info, in_use))
     }
 
@@ -169,6 +175,12 @@ impl Database {
     /// [`StoreError`].
     pub async fn begin_bulk(&self, epoch: Epoch) -> Result<PgBulk, StoreError> {
         PgBulk::begin(&self.target, &self.options, epoch).await
+    }
+
+    /// Whether the database answers and takes writes, asked past the connections of datasets: what
+    /// these are busy with is another matter.
+    pub async fn answers(&self, within: Duration) -> bool {
+        self.control.takes_writes(within).await
     }
 
     /// Makes a loaded dataset the one in force.

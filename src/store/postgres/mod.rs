@@ -12,6 +12,7 @@ mod audit;
 mod bulk;
 mod database;
 mod fault;
+mod faulty;
 mod group;
 mod idempotency;
 mod in_use;
@@ -385,8 +386,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`] with what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
-        let rows = self.safe("ping").rows(sql, &[]).await?;
+        let rows = self.safe("ping").rows(faulty::TAKES_NO_WRITES, &[]).await?;
         match rows.first() {
             Some(row) if !row.get::<_, bool>(0) => Ok(()),
             _ => Err(StoreError::Unavailable(fault::READ_ONLY.to_owned())),

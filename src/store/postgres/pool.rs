@@ -17,6 +17,7 @@ use tokio_postgres::{NoTls, Row};
 use super::PgOptions;
 use super::fault::{self, Fault};
 use super::target::{Purpose, Target};
+use crate::faults::Faults;
 use crate::store::StoreError;
 use crate::telemetry::{ACQUIRE, Metrics, Statement, TraceHandle, connection_acquired};
 
@@ -33,7 +34,8 @@ pub(super) struct Pool {
     inner: deadpool_postgres::Pool,
     target: Target,
     pub(super) options: PgOptions,
-    metrics: Option<Metrics>,
+    pub(super) metrics: Option<Metrics>,
+    pub(super) faults: Faults,
     lent: AtomicU64,
     /// Why the last connection could not be made, until one can.
     failing: Mutex<Option<String>>,
@@ -46,6 +48,7 @@ impl Pool {
         schema: &str,
         options: PgOptions,
         metrics: Option<Metrics>,
+        faults: Faults,
     ) -> Result<Arc<Pool>, StoreError> {
         let config = target.config_for(schema, Purpose::Statements, &options);
         let manager_config = ManagerConfig {
@@ -65,9 +68,15 @@ impl Pool {
             target: target.clone(),
             options,
             metrics,
+            faults,
             lent: AtomicU64::new(0),
             failing: Mutex::new(None),
         }))
+    }
+
+    /// Connections that there may be.
+    pub(super) fn size(&self) -> usize {
+        self.inner.status().max_size
     }
 
     /// Borrows a connection.
@@ -82,6 +91,7 @@ impl Pool {
             Err(error) => {
                 let mut step = TraceHandle::current().step_since(ACQUIRE, asked);
                 step.failed(|| error.to_string().into());
+                self.waited_in_vain(&error, asked);
                 return Err(self.refused(error));
             }
         };
@@ -150,7 +160,7 @@ impl Pool {
 
 /// A borrowed connection.
 pub(super) struct Lease<'a> {
-    pool: &'a Pool,
+    pub(super) pool: &'a Pool,
     object: Option<Object>,
     /// Nothing is under way on it.
     at_rest: bool,

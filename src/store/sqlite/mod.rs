@@ -8,6 +8,7 @@
 mod accounts;
 mod audit;
 pub mod bulk;
+mod faulty;
 mod idempotency;
 mod queue;
 mod readers;
@@ -28,6 +29,7 @@ use super::{
 };
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
+use crate::faults::Faults;
 use crate::telemetry::Metrics;
 use readers::Readers;
 use writer::Writer;
@@ -74,6 +76,7 @@ pub struct SqliteStore {
     readers: Readers,
     info: DatasetInfo,
     versions: Arc<DateVersions>,
+    reader_count: usize,
 }
 
 impl SqliteStore {
@@ -82,19 +85,25 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Damaged`] when the file is not a database of ours, [`StoreError::Unavailable`]
     /// when it cannot be opened.
-    pub fn open(file: &Path, options: Options, metrics: Metrics) -> Result<Self, StoreError> {
+    pub fn open(
+        file: &Path,
+        options: Options,
+        metrics: Metrics,
+        faults: Faults,
+    ) -> Result<Self, StoreError> {
         schema::examine(file)?;
         let mut connection = schema::open_writer(file)?;
         schema::migrate(&mut connection)?;
         let info = schema::read_info(&connection)?;
         let versions = Arc::new(DateVersions::new(info.dates));
-        let readers = Readers::start(file, options, metrics.clone())?;
-        let writer = Writer::start(connection, options, Arc::clone(&versions), metrics)?;
+        let readers = Readers::start(file, options, metrics.clone(), faults.clone())?;
+        let writer = Writer::start(connection, options, Arc::clone(&versions), metrics, faults)?;
         Ok(SqliteStore {
             writer,
             readers,
             info,
             versions,
+            reader_count: options.readers.max(1),
         })
     }
 

@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::faulty::HELD;
 use super::{Options, SYSTEM, schema};
+use crate::faults::Faults;
 use crate::store::StoreError;
 use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 
@@ -38,6 +40,7 @@ impl Readers {
         file: &Path,
         options: Options,
         metrics: Metrics,
+        faults: Faults,
     ) -> Result<Readers, StoreError> {
         let (sender, receiver) = mpsc::sync_channel::<Job>(QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -45,11 +48,25 @@ impl Readers {
         let max = options.readers.max(1) as u64;
         for at in 0..max {
             let connection = schema::open_reader(file)?;
-            let (receiver, busy, metrics) =
-                (Arc::clone(&receiver), Arc::clone(&busy), metrics.clone());
+            let (receiver, busy, metrics, faults) = (
+                Arc::clone(&receiver),
+                Arc::clone(&busy),
+                metrics.clone(),
+                faults.clone(),
+            );
             std::thread::Builder::new()
                 .name(format!("sqlite-reader-{at}"))
-                .spawn(move || run(&connection, &receiver, &busy, max, &metrics, options.slow))
+                .spawn(move || {
+                    run(
+                        &connection,
+                        &receiver,
+                        &busy,
+                        max,
+                        &metrics,
+                        options.slow,
+                        &faults,
+                    )
+                })
                 .map_err(|error| StoreError::Unavailable(format!("reader thread: {error}")))?;
         }
         metrics.set_db_connections(0, max, max);
@@ -120,6 +137,7 @@ fn run(
     max: u64,
     metrics: &Metrics,
     slow: Duration,
+    faults: &Faults,
 ) {
     loop {
         // The lock is held while waiting: whoever holds it is the next to get work.
@@ -131,8 +149,11 @@ fn run(
         metrics.set_db_connections(used, max.saturating_sub(used), max);
         connection_acquired(Some(metrics), &job.trace, job.queued);
         let began = Instant::now();
+        faults.slow_down_thread(job.name);
         (job.work)(connection);
-        Statement::ended(job.name, SYSTEM, began).tell(Some(metrics), &job.trace, slow);
+        if job.name != HELD {
+            Statement::ended(job.name, SYSTEM, began).tell(Some(metrics), &job.trace, slow);
+        }
         let used = busy.fetch_sub(1, Ordering::Relaxed) - 1;
         metrics.set_db_connections(used, max.saturating_sub(used), max);
     }

@@ -10,8 +10,10 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::faulty::HELD;
 use super::{Options, SYSTEM};
 use crate::domain::PerformanceDateId;
+use crate::faults::Faults;
 use crate::store::StoreError;
 use crate::store::date_versions::DateVersions;
 use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
@@ -72,6 +74,7 @@ impl Writer {
         options: Options,
         versions: Arc<DateVersions>,
         metrics: Metrics,
+        faults: Faults,
     ) -> Result<Writer, StoreError> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (ending, broke) = watch::channel(false);
@@ -80,7 +83,7 @@ impl Writer {
             .name("sqlite-writer".to_owned())
             .spawn(move || {
                 let _ending = ending;
-                run(connection, receiver, &versions, &metrics, options);
+                run(connection, receiver, &versions, &metrics, options, &faults);
             })
             .map_err(|error| StoreError::Unavailable(format!("writer thread: {error}")))?;
         Ok(Writer {
@@ -177,10 +180,18 @@ fn run(
     versions: &DateVersions,
     metrics: &Metrics,
     options: Options,
+    faults: &Faults,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        commit_group(&mut connection, &mut batch, versions, metrics, options);
+        commit_group(
+            &mut connection,
+            &mut batch,
+            versions,
+            metrics,
+            options,
+            faults,
+        );
     }
 }
 
@@ -190,6 +201,7 @@ fn commit_group(
     versions: &DateVersions,
     metrics: &Metrics,
     options: Options,
+    faults: &Faults,
 ) {
     let mut replies: Vec<Reply> = Vec::with_capacity(batch.len());
     let mut traces: Vec<TraceHandle> = Vec::with_capacity(batch.len());
@@ -207,13 +219,18 @@ fn commit_group(
             begun = tx.conn.execute_batch("BEGIN IMMEDIATE");
         }
         let began = Instant::now();
+        faults.slow_down_thread(job.name);
         replies.push((job.work)(&mut tx));
+        if job.name == HELD {
+            continue;
+        }
         let statement = Statement::ended(job.name, SYSTEM, began);
         statement.tell(Some(metrics), &job.trace, options.slow);
         traces.push(job.trace);
     }
     let touched = std::mem::take(&mut tx.touched);
     let began = Instant::now();
+    faults.slow_down_thread("commit");
     if !options.commit_delay.is_zero() {
         std::thread::sleep(options.commit_delay);
     }
@@ -271,7 +288,8 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let versions = Arc::new(DateVersions::new(1));
         let metrics = Metrics::new().unwrap();
-        Writer::start(connection, Options::default(), versions, metrics).unwrap()
+        let (options, faults) = (Options::default(), Faults::default());
+        Writer::start(connection, options, versions, metrics, faults).unwrap()
     }
 
     #[tokio::test]

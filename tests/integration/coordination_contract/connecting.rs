@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use concertctl::coordination::{RedisConnectError, RedisCoordination, RedisOptions};
 use concertctl::domain::Epoch;
+use concertctl::faults::Faults;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -16,7 +17,14 @@ async fn connect(urls: &str) -> Result<RedisCoordination, RedisConnectError> {
     let mut options = RedisOptions::new(ACTIVE, LOCK_TTL);
     options.connect_within = Duration::from_millis(500);
     let snapshot = with(open(1, NEVER_AGAIN));
-    RedisCoordination::connect(urls, Epoch(rand::random()), &snapshot, options).await
+    RedisCoordination::connect(
+        urls,
+        Epoch(rand::random()),
+        &snapshot,
+        options,
+        Faults::default(),
+    )
+    .await
 }
 
 /// The line that tells why it cannot be used; every one of `named` stands in it, no password does.

@@ -13,6 +13,7 @@ use concertctl::coordination::{
     Followed, RedisCoordination, RedisOptions, RegisterError, SeatLock, Unavailable,
 };
 use concertctl::domain::{Epoch, Place, QueueStatus, SeatId, UserId};
+use concertctl::faults::Faults;
 
 use futures_util::future::join_all;
 
@@ -138,7 +139,8 @@ async fn a_queue_that_was_lost_and_restored_between_two_looks_is_seen_to_be_anot
     let (ledger, epoch) = (Ledger::with(open(2, NEVER_AGAIN)), Epoch(rand::random()));
     let snapshot = ledger.snapshot();
     let (url, options) = (redis.url(), options());
-    let looks_rarely = RedisCoordination::connect(&url, epoch, &snapshot, options);
+    let looks_rarely =
+        RedisCoordination::connect(&url, epoch, &snapshot, options, Faults::default());
     let looks_rarely = looks_rarely.await.unwrap();
     assert_eq!(looks_rarely.follow().await, Followed::NeedsRestore);
     looks_rarely.restore(&snapshot).await.unwrap();

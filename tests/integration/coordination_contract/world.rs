@@ -11,6 +11,7 @@ use concertctl::coordination::{
 };
 use concertctl::domain::queue::{Admission, QueueSnapshot};
 use concertctl::domain::{Epoch, Place, Timestamp, UserId};
+use concertctl::faults::Faults;
 use concertctl::store::RegisterOutcome;
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
@@ -57,7 +58,8 @@ impl World {
             World::Cluster(cluster) => cluster.urls().join(","),
         };
         let epoch = Epoch(rand::random());
-        let redis = RedisCoordination::connect(&urls, epoch, snapshot, options).await;
+        let redis =
+            RedisCoordination::connect(&urls, epoch, snapshot, options, Faults::default()).await;
         Coordination::Redis(Box::new(redis.unwrap()))
     }
 }
@@ -189,7 +191,8 @@ impl Server {
         options: RedisOptions,
     ) -> Server {
         let snapshot = ledger.snapshot();
-        let queue = RedisCoordination::connect(urls, epoch, &snapshot, options).await;
+        let queue =
+            RedisCoordination::connect(urls, epoch, &snapshot, options, Faults::default()).await;
         let queue = Arc::new(Coordination::Redis(Box::new(queue.unwrap())));
         let restorations = Arc::new(AtomicU64::new(0));
         let following = follow(

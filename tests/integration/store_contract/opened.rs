@@ -3,6 +3,7 @@
 use concertctl::domain::{
     ConcertId, Epoch, Money, Place, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
 };
+use concertctl::faults::Faults;
 use concertctl::store::postgres::{Database, PgOptions};
 use concertctl::store::sqlite::bulk::BulkLoad;
 use concertctl::store::sqlite::{Options, SqliteStore};
@@ -59,7 +60,8 @@ impl Opened {
         bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
         bulk.finish(&info()).unwrap();
         let metrics = Metrics::new().unwrap();
-        let store = SqliteStore::open(&file, Options::default(), metrics).unwrap();
+        let store =
+            SqliteStore::open(&file, Options::default(), metrics, Faults::default()).unwrap();
         Opened {
             store: Store::Sqlite(store),
             place: Where::File(dir),
@@ -96,7 +98,10 @@ impl Opened {
         let database = Database::connect(url, options).await.unwrap();
         load(&database, EPOCH).await;
         let metrics = Metrics::new().unwrap();
-        let store = database.open(EPOCH, metrics).await.unwrap();
+        let store = database
+            .open(EPOCH, metrics, Faults::default())
+            .await
+            .unwrap();
         Opened {
             store: Store::Postgres(store),
             place: Where::Postgres(Box::new(postgres)),

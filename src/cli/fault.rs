@@ -1,0 +1,307 @@
+//! `concertctl fault`: injects faults into a running server, lists them, ends them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::flags::{DataDirArg, duration};
+use super::{FAILED, USAGE, fail};
+use crate::api::ops::{ActiveFault, FaultKind, FaultRequest, FaultSettings, LinkCut};
+use crate::clients::ops::Ops;
+use crate::clients::{ClientError, HttpSource, Secret};
+use crate::serve::ServerFile;
+use crate::settings;
+
+/// Inject faults into a running server, to rehearse the response to them. Each ends by itself. Exit
+/// codes: 0 done, 1 not done, 2 usage.
+#[derive(Debug, Args)]
+pub(super) struct FaultArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer a share of the requests with an error
+    Errors {
+        /// Which part of the requests, 0 to 1
+        #[arg(long, value_name = "SHARE")]
+        share: f64,
+        /// 500 or 503
+        #[arg(long, default_value_t = 500)]
+        status: u16,
+        #[command(flatten)]
+        routes: Routes,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Delay requests
+    Latency {
+        /// How much longer they take, at most 30s
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        delay: Duration,
+        /// Which part of the requests, 0 to 1
+        #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+        share: f64,
+        #[command(flatten)]
+        routes: Routes,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Slow a statement down, or all of them
+    #[command(alias = "slow_statement")]
+    SlowStatement {
+        /// How much longer it takes, at most 30s
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        delay: Duration,
+        /// Its name, as in the metric label db_operation_name [default: all]
+        #[arg(long, value_name = "NAME")]
+        statement: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Take the connections to the database
+    #[command(alias = "pool_exhaustion")]
+    PoolExhaustion {
+        /// How many [default: all]
+        #[arg(long, value_name = "N")]
+        connections: Option<u32>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Cut the link to Redis
+    #[command(alias = "redis_cut")]
+    RedisCut {
+        /// How that looks from the server
+        #[arg(long, value_enum, default_value_t = How::Hang)]
+        how: How,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Show the faults that are on
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// End a fault, or all of them
+    Clear {
+        /// errors, latency, slow-statement, pool-exhaustion or redis-cut [default: all]
+        #[arg(value_parser = kind)]
+        kind: Option<FaultKind>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum How {
+    /// What is sent gets lost
+    Hang,
+    /// What is sent is refused at once
+    Refuse,
+}
+
+#[derive(Debug, Args)]
+struct Routes {
+    /// A route such as 'POST /reservations', several times if need be [default: the steps of buying;
+    /// of latency, the queue as well]
+    #[arg(long = "route", value_name = "ROUTE")]
+    routes: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// For how long, at most 1h
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    length: Duration,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// The server's operations API [default: that of the server on the data directory]
+    #[arg(long, value_name = "URL", visible_alias = "ops-url")]
+    target: Option<String>,
+    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead [default: that of the
+    /// data directory]
+    #[arg(long, value_name = "FILE")]
+    ops_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    data_dir: DataDirArg,
+}
+
+fn kind(text: &str) -> Result<FaultKind, String> {
+    let name = text.replace('-', "_");
+    let found = FaultKind::ALL.into_iter().find(|it| it.as_str() == name);
+    found.ok_or_else(|| {
+        let known = FaultKind::ALL.map(FaultKind::as_str).join(", ");
+        format!("there is no fault {text:?}; there are {known}")
+    })
+}
+
+pub(super) async fn run(args: FaultArgs) -> ExitCode {
+    match carry_out(args.command).await {
+        Ok(said) => {
+            print(&said);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let refused = error.downcast_ref::<ClientError>();
+            let usage = matches!(refused, Some(ClientError::Refused { status: 400, .. }));
+            fail(if usage { USAGE } else { FAILED }, &format!("{error:#}"))
+        }
+    }
+}
+
+async fn carry_out(command: Command) -> anyhow::Result<String> {
+    let (kind, settings, common) = match command {
+        Command::List { server } => {
+            return Ok(shown(&server.ops()?.faults().await?.faults));
+        }
+        Command::Clear { kind, server } => {
+            return Ok(shown(&server.ops()?.end_faults(kind).await?.faults));
+        }
+        Command::Errors {
+            share,
+            status,
+            routes,
+            common,
+        } => {
+            let settings = FaultSettings {
+                share: Some(share),
+                status: Some(status),
+                routes: routes.named(),
+                ..FaultSettings::default()
+            };
+            (FaultKind::Errors, settings, common)
+        }
+        Command::Latency {
+            delay,
+            share,
+            routes,
+            common,
+        } => {
+            let settings = FaultSettings {
+                share: Some(share),
+                delay_ms: Some(millis(delay)),
+                routes: routes.named(),
+                ..FaultSettings::default()
+            };
+            (FaultKind::Latency, settings, common)
+        }
+        Command::SlowStatement {
+            delay,
+            statement,
+            common,
+        } => {
+            let settings = FaultSettings {
+                delay_ms: Some(millis(delay)),
+                statement,
+                ..FaultSettings::default()
+            };
+            (FaultKind::SlowStatement, settings, common)
+        }
+        Command::PoolExhaustion {
+            connections,
+            common,
+        } => {
+            let settings = FaultSettings {
+                connections: connections.map(i64::from),
+                ..FaultSettings::default()
+            };
+            (FaultKind::PoolExhaustion, settings, common)
+        }
+        Command::RedisCut { how, common } => {
+            let settings = FaultSettings {
+                how: Some(match how {
+                    How::Hang => LinkCut::Hang,
+                    How::Refuse => LinkCut::Refuse,
+                }),
+                ..FaultSettings::default()
+            };
+            (FaultKind::RedisCut, settings, common)
+        }
+    };
+    let request = FaultRequest {
+        for_ms: millis(common.length),
+        by: Some("concertctl fault".to_owned()),
+        ..FaultRequest::from(settings)
+    };
+    let injected = common.server.ops()?.inject_fault(kind, &request).await?;
+    Ok(line(&injected))
+}
+
+impl Routes {
+    fn named(self) -> Option<Vec<String>> {
+        (!self.routes.is_empty()).then_some(self.routes)
+    }
+}
+
+impl ServerArgs {
+    /// The server that is meant, with its token if that is known.
+    fn ops(&self) -> anyhow::Result<Ops> {
+        let dir = self.data_dir.path();
+        let file = server_file(&dir);
+        let url = match (&self.target, &file) {
+            (Some(url), _) => url.clone(),
+            (None, Some(file)) => format!("http://{}", file.ops_addr),
+            (None, None) => anyhow::bail!(
+                "no server has listened on {}: name one with --target, or its directory with --data-dir",
+                dir.display()
+            ),
+        };
+        let source = HttpSource::new(&url)?;
+        let ours = file.is_some_and(|file| file.ops_addr.to_string() == source.authority());
+        let token = match &self.ops_token_file {
+            Some(path) => Some(read(path)?),
+            None => std::env::var("CONCERTCTL_OPS_TOKEN")
+                .ok()
+                .filter(|token| !token.is_empty()),
+        };
+        let token = match token {
+            None if ours => Some(read(&settings::ops_token_file(&dir))?),
+            given => given,
+        };
+        Ok(Ops::new(source, token.as_deref().map(Secret::new)))
+    }
+}
+
+fn server_file(dir: &Path) -> Option<ServerFile> {
+    let bytes = std::fs::read(dir.join(ServerFile::NAME)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn shown(faults: &[ActiveFault]) -> String {
+    if faults.is_empty() {
+        return "no fault is injected\n".to_owned();
+    }
+    faults.iter().map(line).collect()
+}
+
+fn line(fault: &ActiveFault) -> String {
+    let settings = serde_json::to_string(&fault.settings).unwrap_or_default();
+    format!(
+        "{}: until {}, by {}, {settings}\n",
+        fault.kind.as_str(),
+        fault.ends_at,
+        fault.by
+    )
+}
+
+fn print(text: &str) {
+    use std::io::Write as _;
+    // Nobody reads it: the exit code tells.
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}

@@ -1,0 +1,72 @@
+//! Watches the database: whether it answers, and which of its connections an injected fault takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::datasets::Datasets;
+use crate::booking::Booking;
+use crate::faults::{Faults, Injected};
+use crate::telemetry::Metrics;
+
+/// Between two questions to the database.
+const EVERY: Duration = Duration::from_millis(250);
+/// The embedded one does not come and go, and its writer has other things to do.
+const EVERY_EMBEDDED: Duration = Duration::from_secs(1);
+/// A database that takes longer is as good as away.
+const WITHIN: Duration = Duration::from_millis(1_000);
+/// How soon the connections of another dataset are taken instead.
+const NOTICE: Duration = Duration::from_millis(100);
+
+/// Keeps the gauge `concert_database_up` true.
+pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: Faults) {
+    let mut was_up = true;
+    loop {
+        let held_up_before = faults.hold_up_database();
+        let (backend, up) = datasets.database_answers(WITHIN).await;
+        // Its one writer is then busy, not away.
+        let held_up = backend == "sqlite" && (held_up_before || faults.hold_up_database());
+        let up = up || (held_up && was_up);
+        match (was_up, up) {
+            (true, false) => tracing::error!(backend, "the database does not answer"),
+            (false, true) => tracing::info!(backend, "the database answers again"),
+            _ => {}
+        }
+        metrics.set_database(backend, up);
+        was_up = up;
+        let pause = match backend {
+            "sqlite" => EVERY_EMBEDDED,
+            _ => EVERY,
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Takes connections as long as a fault says so, and those of the next dataset when it changes.
+pub(super) async fn connections(booking: Arc<Booking>, faults: Faults) {
+    loop {
+        let injected = faults.pool_exhaustion().await;
+        tokio::select! {
+            () = injected.over() => {}
+            () = take_connections(&booking, &injected) => {}
+        }
+    }
+}
+
+/// Never ends.
+async fn take_connections(booking: &Booking, injected: &Injected) {
+    loop {
+        let Ok(world) = booking.world() else {
+            tokio::time::sleep(NOTICE).await;
+            continue;
+        };
+        let replaced = async {
+            while booking.world().is_ok_and(|now| Arc::ptr_eq(&now, &world)) {
+                tokio::time::sleep(NOTICE).await;
+            }
+        };
+        tokio::select! {
+            () = world.occupied(injected.connections()) => {}
+            () = replaced => {}
+        }
+    }
+}

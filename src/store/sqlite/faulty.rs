@@ -1,0 +1,48 @@
+//! What injected faults do to the connections of the embedded database.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::SqliteStore;
+use crate::faults::LONGEST;
+use crate::store::StoreError;
+
+/// The name of what holds a connection and does nothing: no statement, so it is not measured.
+pub(super) const HELD: &str = "(held)";
+
+/// Between two attempts to take a connection whose queue is full.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl SqliteStore {
+    /// Has `number` connections do nothing else until it is dropped: the readers, then the writer. All
+    /// of them by default.
+    pub(in crate::store) async fn occupy(&self, number: Option<usize>) {
+        let all = self.reader_count + 1;
+        let number = number.unwrap_or(all).min(all);
+        join_all((0..number).map(|at| self.hold(at))).await;
+        std::future::pending().await
+    }
+
+    async fn hold(&self, at: usize) {
+        loop {
+            // The thread goes on when this side is dropped.
+            let (_holding, held) = mpsc::channel::<()>();
+            let hold = move || {
+                // Nobody sends anything: it waits for the other side's end.
+                let _ = held.recv_timeout(LONGEST);
+                Ok(())
+            };
+            let given = match at < self.reader_count {
+                true => self.readers.run(HELD, move |_| hold()).await,
+                false => self.writer.run(HELD, move |_| hold()).await,
+            };
+            if matches!(given, Err(StoreError::Timeout(_))) {
+                // It holds, or will when its turn comes.
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
