@@ -24,6 +24,7 @@ mod durability;
 mod fake_sources;
 mod faults;
 mod hostile;
+mod injected;
 mod load_cli;
 mod load_crowds;
 mod load_faults;

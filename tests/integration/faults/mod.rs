@@ -2,6 +2,8 @@
 //! slowed down under buyers, a server of three killed. Each prints its figures.
 
 mod database;
+mod gauge;
+mod injected;
 mod servers;
 mod shared_queue;
 mod traffic;

@@ -11,7 +11,7 @@ use crate::support::proxy::Proxy;
 use crate::support::{Postgres, Redis, TestServer, User, eventually, profile, seed};
 
 /// Nobody is refused, nobody waits long, nobody is let in; and the server says so.
-async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
+pub(super) async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
     eventually("the server says that admission is paused", || async {
         let (status, parts) = rehearsal.readiness().await;
         assert_eq!(status, 200, "it goes on serving: {parts}");
@@ -35,7 +35,7 @@ async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
     }
 }
 
-async fn goes_on_with_the_queue(rehearsal: &Rehearsal) -> Duration {
+pub(super) async fn goes_on_with_the_queue(rehearsal: &Rehearsal) -> Duration {
     let (back, mark) = (Instant::now(), rehearsal.mark().await);
     eventually("the next batch is admitted", || async {
         (rehearsal.mark().await > mark).then_some(())

@@ -1,0 +1,45 @@
+//! `concert_database_up`.
+
+use std::time::{Duration, Instant};
+
+use crate::needs;
+use crate::support::server::Server;
+use crate::support::{PostgresEmbedded, User, eventually};
+
+type PgServer = Server<PostgresEmbedded>;
+
+/// Awaits the gauge, with no other request than those for it; how long that took.
+async fn turns(server: &PgServer, up: u8) -> Duration {
+    let since = Instant::now();
+    let wanted = format!("concert_database_up{{backend=\"postgres\"}} {up}\n");
+    eventually(&wanted, || async {
+        let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
+        text.contains(&wanted).then_some(())
+    })
+    .await;
+    since.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gauge_of_the_database_follows_it_without_any_traffic() {
+    needs!(PgServer);
+    let mut server = PgServer::seeded(1, 10, 10).await;
+    turns(&server, 1).await;
+    server.parts.postgres.as_mut().unwrap().kill();
+    let killed = turns(&server, 0).await;
+    server.parts.postgres.as_mut().unwrap().restart().await;
+    let restarted = turns(&server, 1).await;
+    server.parts.postgres.as_mut().unwrap().stall();
+    let stalled = turns(&server, 0).await;
+    server.parts.postgres.as_mut().unwrap().resume();
+    let resumed = turns(&server, 1).await;
+    println!(
+        "gauge: 0 {killed:.2?} after a kill, 1 {restarted:.2?} after the restart, \
+         0 {stalled:.2?} after a stall, 1 {resumed:.2?} after its end"
+    );
+    // What it was made for, and slack for a busy machine.
+    for took in [killed, restarted, stalled, resumed] {
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    }
+    server.stop().await;
+}

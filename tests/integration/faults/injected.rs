@@ -1,0 +1,52 @@
+//! Faults that are injected while people buy: the same must hold as with the real ones.
+
+use std::time::{Duration, Instant};
+
+use concertctl::api::ops::{FaultKind, FaultRequest, LinkCut};
+
+use super::shared_queue::{goes_on_with_the_queue, goes_on_without_the_queue};
+use super::{BOUND, Rehearsal, Step};
+use crate::support::{User, eventually};
+
+async fn redis_is_cut(fault: &str, how: LinkCut) {
+    let Some(rehearsal) = Rehearsal::begin().await else {
+        return;
+    };
+    let from = Instant::now();
+    let cut = FaultRequest {
+        for_ms: 120_000,
+        how: Some(how),
+        ..FaultRequest::default()
+    };
+    let ops = &rehearsal.server.ops;
+    ops.inject_fault(FaultKind::RedisCut, &cut).await.unwrap();
+    goes_on_without_the_queue(&rehearsal, Duration::from_secs(5)).await;
+    ops.end_faults(Some(FaultKind::RedisCut)).await.unwrap();
+    let to = Instant::now();
+    let recovered = goes_on_with_the_queue(&rehearsal).await;
+    eventually("the gauge comes back", || async {
+        let text = User::new(&rehearsal.server.ops_url, 0)
+            .get("/metrics")
+            .await
+            .text;
+        text.contains("concert_coordination_up{backend=\"redis\"} 1")
+            .then_some(())
+    })
+    .await;
+    assert!(ops.faults().await.unwrap().faults.is_empty());
+    let report = rehearsal.end(fault, from, to).await;
+    println!("  admission went on {recovered:.1?} after the fault was ended");
+    assert_eq!(report.failed(&[Step::Poll, Step::Register]), 0);
+    assert_eq!(report.failed(&Step::ADMITTED), 0);
+    assert!(report.longest() < BOUND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_to_redis_that_is_cut_and_hangs_costs_admission_and_nothing_else() {
+    redis_is_cut("Redis cut, hanging", LinkCut::Hang).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_to_redis_that_is_cut_and_refuses_costs_admission_and_nothing_else() {
+    redis_is_cut("Redis cut, refusing", LinkCut::Refuse).await;
+}

@@ -1,0 +1,138 @@
+//! The pool exhausted.
+
+use std::time::{Duration, Instant};
+
+use concertctl::api::ops::{FaultKind, FaultSettings};
+
+use super::LONG;
+use crate::needs;
+use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
+use crate::support::server::Server;
+use crate::support::{eventually, profile, seed};
+
+/// Requests end within this, whatever is broken: the database's time-out, and slack for a busy machine.
+const BOUND: Duration = Duration::from_secs(9);
+
+async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<i64>) {
+    let settings = FaultSettings {
+        connections,
+        ..FaultSettings::default()
+    };
+    server
+        .inject(FaultKind::PoolExhaustion, LONG, settings)
+        .await;
+    let all = server.metric("db_client_connection_max").await.unwrap();
+    let wanted = connections.map_or(all, |number| number as f64);
+    eventually("the connections are taken", || async {
+        let used = server
+            .metric("db_client_connection_count{state=\"used\"}")
+            .await;
+        (used.unwrap() >= wanted).then_some(())
+    })
+    .await;
+}
+
+async fn an_exhausted_pool_is_said_and_recovers<B: Backend>() {
+    let server = Server::<B>::seeded(1, 10, 10).await;
+    let user = server.admitted(1).await;
+    exhausted(&server, None).await;
+    let asked = Instant::now();
+    let refused = user.reserve(1).await;
+    assert_eq!(refused.problem().0, 503, "{}", refused.text);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(asked.elapsed() < BOUND, "{:?}", asked.elapsed());
+    assert_eq!(user.poll().await.status, 200, "a poll needs no database");
+    let up = server.metric("concert_database_up").await;
+    assert_eq!(up, Some(1.0), "busy is not away");
+
+    server.ops.end_faults(None).await.unwrap();
+    server.assert_whole().await;
+    eventually("seats can be had again", || async {
+        let answer = user.reserve(2).await;
+        (answer.status == 201).then_some(())
+    })
+    .await;
+    eventually("the connections are given back", || async {
+        let used = server
+            .metric("db_client_connection_count{state=\"used\"}")
+            .await;
+        (used.unwrap() <= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(server.audit().await.violations(), 0);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exhausted_embedded_database_is_said_clearly_and_recovers() {
+    an_exhausted_pool_is_said_and_recovers::<Embedded>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exhausted_pool_of_postgres_is_said_clearly_and_recovers() {
+    needs!(Server<PostgresEmbedded>);
+    an_exhausted_pool_is_said_and_recovers::<PostgresEmbedded>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_connection_in_vain_is_in_the_histogram_of_waits() {
+    needs!(Server<PostgresEmbedded>);
+    let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
+    let user = server.admitted(1).await;
+    exhausted(&server, None).await;
+    let long = || async {
+        let count = "db_client_connection_wait_time_seconds_";
+        let within = format!("{count}bucket{{le=\"0.75\"}}");
+        let all = server.metric(&format!("{count}count")).await.unwrap();
+        all - server.metric(&within).await.unwrap()
+    };
+    let before = long().await;
+    assert_eq!(user.get("/accounts/1").await.status, 503);
+    assert!(long().await > before);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_some_of_the_connections_taken_the_rest_serves() {
+    needs!(Server<PostgresEmbedded>);
+    let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
+    let user = server.admitted(1).await;
+    exhausted(&server, Some(15)).await;
+    for seat in 1..=4 {
+        user.reserved(seat).await;
+    }
+    server.stop().await;
+}
+
+async fn the_next_dataset_is_exhausted_too<B: Backend>() {
+    let server = Server::<B>::seeded(1, 10, 10).await;
+    exhausted(&server, None).await;
+    let begun = Instant::now();
+    seed(&server.ops, &profile(1, 20, 20)).await;
+    let took = begun.elapsed();
+    assert_eq!(server.status().await.dataset.unwrap().seats, 40);
+    eventually("the new connections are taken", || async {
+        let answer = server.stranger(1).register().await;
+        (answer.status == 503).then_some(())
+    })
+    .await;
+    println!("seeded in {took:.1?} while the pool was exhausted");
+    let stopping = Instant::now();
+    server.stop().await;
+    assert!(
+        stopping.elapsed() < Duration::from_secs(5),
+        "a fault ends with its server: {:?}",
+        stopping.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connections_of_the_next_embedded_dataset_are_taken_too_and_a_stop_frees_them() {
+    the_next_dataset_is_exhausted_too::<Embedded>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connections_to_the_next_dataset_in_postgres_are_taken_too_and_a_stop_frees_them() {
+    needs!(Server<PostgresEmbedded>);
+    the_next_dataset_is_exhausted_too::<PostgresEmbedded>().await;
+}

@@ -1,0 +1,70 @@
+//! Faults injected into a running server over its operations API: each bites, each ends, and nothing
+//! of it is left.
+
+mod command_line;
+mod connections;
+mod requests;
+mod settings;
+mod statements;
+
+use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use serde_json::Value;
+
+use crate::support::backend::Backend;
+use crate::support::server::Server;
+use crate::support::{User, eventually};
+
+/// Longer than any test.
+const LONG: i64 = 120_000;
+
+/// What tests ask of a server about its faults.
+impl<B: Backend> Server<B> {
+    async fn inject(&self, kind: FaultKind, for_ms: i64, settings: FaultSettings) {
+        let request = FaultRequest {
+            for_ms,
+            by: Some("a test".to_owned()),
+            ..FaultRequest::from(settings)
+        };
+        self.ops.inject_fault(kind, &request).await.unwrap();
+    }
+
+    /// The value of the first sample whose name and labels begin like that.
+    async fn metric(&self, begins: &str) -> Option<f64> {
+        let text = User::new(&self.ops_url, 0).get("/metrics").await.text;
+        let mut lines = text.lines().filter(|line| line.starts_with(begins));
+        lines.next()?.rsplit(' ').next()?.parse().ok()
+    }
+
+    async fn is_active(&self, kind: FaultKind) -> bool {
+        let name = format!("concert_fault_active{{fault=\"{}\"}}", kind.as_str());
+        self.metric(&name)
+            .await
+            .expect("it is there from the start")
+            == 1.0
+    }
+
+    /// No fault is on, says everybody who knows of any.
+    async fn assert_whole(&self) {
+        assert!(self.ops.faults().await.unwrap().faults.is_empty());
+        for kind in FaultKind::ALL {
+            assert!(!self.is_active(kind).await, "{kind:?}");
+        }
+    }
+
+    /// Awaits log lines in which all of `words` stand, and gives the last one's own fields.
+    async fn logged(&self, words: &[&str]) -> Value {
+        let mut query = r#"{service_name="concertctl-api"}"#.to_owned();
+        for word in words {
+            query.push_str(&format!(" |= `{word}`"));
+        }
+        let url = format!("{}/loki/api/v1/query_range", self.ops_url);
+        let client = reqwest::Client::new();
+        eventually(&format!("it is logged: {words:?}"), || async {
+            let asked = client.get(&url).query(&[("query", &query)]).send();
+            let found: Value = asked.await.unwrap().json().await.unwrap();
+            let line = found["data"]["result"][0]["values"][0][1].as_str()?;
+            Some(serde_json::from_str(line).unwrap())
+        })
+        .await
+    }
+}
