@@ -63,7 +63,9 @@ pub struct EmbeddedSettings {
     pub metrics_bytes: usize,
     /// Bytes of log lines.
     pub logs_bytes: usize,
-    /// How far back either goes.
+    /// Bytes of traces.
+    pub traces_bytes: usize,
+    /// How far back each goes.
     pub retention: Duration,
 }
 
@@ -73,6 +75,7 @@ impl Default for EmbeddedSettings {
             scrape_interval: Duration::from_secs(1),
             metrics_bytes: 64 * 1024 * 1024,
             logs_bytes: 64 * 1024 * 1024,
+            traces_bytes: 64 * 1024 * 1024,
             retention: Duration::from_secs(6 * 3600),
         }
     }

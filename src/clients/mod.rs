@@ -1,7 +1,7 @@
-//! Clients of the HTTP APIs that the console and the load generator read: Prometheus, Loki,
+//! Clients of the HTTP APIs that the console and the load generator read: Prometheus, Loki, Tempo,
 //! Alertmanager and the operations listener.
 //!
-//! Owns the wire shapes of the first three (the operations shapes are in `api`) and one way of
+//! Owns the wire shapes of the first four (the operations shapes are in `api`) and one way of
 //! asking: every call has a time-out, every answer a size bound, every failure one of the few
 //! kinds of [`ClientError`]. Knows nothing of screens or of who is answering.
 
@@ -11,5 +11,6 @@ mod http;
 pub mod loki;
 pub mod ops;
 pub mod prometheus;
+pub mod tempo;
 
 pub use http::{BadUrl, ClientError, HttpSource, Secret};

@@ -7,3 +7,4 @@ pub mod alertmanager;
 pub mod loki;
 mod matcher;
 pub mod prometheus;
+pub mod tempo;

@@ -23,6 +23,7 @@ use crate::embedded::alertmanager::{self, AlertConfig, AlertStore};
 use crate::embedded::loki::{self, LokiConfig, LokiStore};
 use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbConfig};
 use crate::faults::Faults;
+use crate::embedded::tempo::{self, TempoConfig, TempoStore};
 use crate::http;
 use crate::http::listener::{Bounds, listen, serve};
 use crate::http::ops::{BearerToken, OpsState};
@@ -249,6 +250,7 @@ fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
 struct Embedded {
     tsdb: Arc<Tsdb>,
     loki: Arc<LokiStore>,
+    tempo: Arc<TempoStore>,
     alerts: Arc<AlertStore>,
     work: Vec<JoinHandle<()>>,
 }
@@ -271,6 +273,11 @@ impl Embedded {
             retention: bounds.retention,
             ..LokiConfig::default()
         }));
+        let tempo = Arc::new(TempoStore::new(TempoConfig {
+            max_bytes: bounds.traces_bytes,
+            retention: bounds.retention,
+            ..TempoConfig::default()
+        }));
         let target = ScrapeTarget {
             job: "concertctl".to_owned(),
             instance: ops_addr.to_string(),
@@ -288,6 +295,7 @@ impl Embedded {
         Ok(Embedded {
             tsdb,
             loki,
+            tempo,
             alerts: Arc::new(AlertStore::new(AlertConfig::default())),
             work: vec![scraper, ingest],
         })
@@ -297,6 +305,7 @@ impl Embedded {
     fn routers(&self) -> (axum::Router, axum::Router) {
         let open = prometheus::routes(Arc::clone(&self.tsdb), QueryLimits::default())
             .merge(loki::routes(Arc::clone(&self.loki)))
+            .merge(tempo::routes(Arc::clone(&self.tempo)))
             .merge(alertmanager::read_routes(Arc::clone(&self.alerts)));
         (open, alertmanager::write_routes(Arc::clone(&self.alerts)))
     }

@@ -49,6 +49,7 @@ mod support;
 mod support_tests;
 mod telemetry_gone;
 mod telemetry_otlp;
+mod tempo;
 mod terminal;
 
 // The tests that are compiled for other backends too take it from the module above them.

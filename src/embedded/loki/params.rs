@@ -43,6 +43,11 @@ impl Params {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Every name that was given.
+    pub(in crate::embedded) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     pub(in crate::embedded) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let matching = self.0.iter().filter(move |(known, _)| known == name);
         matching.map(|(_, value)| value.as_str())

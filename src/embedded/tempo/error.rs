@@ -1,0 +1,47 @@
+//! Why a question is not answered, with Tempo's status codes.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// A question that was refused or given up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TempoError {
+    /// A parameter or a query is wrong, not supported, or exceeds a limit.
+    #[error("{0}")]
+    Refused(String),
+    /// There is no such trace.
+    #[error("trace not found")]
+    NotFound,
+    /// It took too long.
+    #[error("query timed out after {0} ms; narrow the time range or the query")]
+    TimedOut(u128),
+    /// The service is stopping or broke.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl TempoError {
+    /// A refusal with this reason.
+    pub(super) fn refused(reason: impl Into<String>) -> TempoError {
+        TempoError::Refused(reason.into())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            TempoError::Refused(_) => StatusCode::BAD_REQUEST,
+            TempoError::NotFound => StatusCode::NOT_FOUND,
+            TempoError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            TempoError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for TempoError {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        (self.status(), headers, format!("{self}\n")).into_response()
+    }
+}

@@ -1,0 +1,210 @@
+//! Parameters of Tempo's HTTP API.
+
+use super::search::{Search, What};
+use super::traceql::{self, Expr};
+use super::{QueryLimits, TempoError, tags};
+use crate::embedded::loki::params::Params;
+use crate::embedded::loki::parse_duration;
+
+/// Traces in an answer unless told.
+const TRACES: usize = 20;
+/// Spans of a trace in an answer unless told.
+const SPANS: usize = 3;
+
+/// What a search answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) traces: usize,
+    pub(super) spans: usize,
+}
+
+pub(super) fn parse(query: Option<&str>) -> Result<Params, TempoError> {
+    Params::parse(query.unwrap_or_default()).map_err(|error| TempoError::refused(error.to_string()))
+}
+
+/// Refuses what would change the meaning if it were overlooked.
+pub(super) fn only(params: &Params, known: &[&str]) -> Result<(), TempoError> {
+    match params.names().find(|name| !known.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(TempoError::refused(format!(
+            "the parameter '{name}' is not supported"
+        ))),
+    }
+}
+
+/// A search and how much of it is told.
+pub(super) fn search(
+    params: &Params,
+    limits: &QueryLimits,
+) -> Result<(Search, Bounds), TempoError> {
+    only(
+        params,
+        &[
+            "q",
+            "tags",
+            "minDuration",
+            "maxDuration",
+            "limit",
+            "start",
+            "end",
+            "spss",
+        ],
+    )?;
+    let what = match (params.get("q"), params.get("tags")) {
+        (Some(_), Some(_)) => return Err(TempoError::refused("give either q or tags, not both")),
+        (Some(query), None) => What::Query(expr(query, limits)?),
+        (None, tags) => What::Tags(tags::parse(short(tags.unwrap_or_default(), limits)?)?),
+    };
+    let (from_ns, to_ns) = window(params)?;
+    let shortest_ns = duration(params, "minDuration")?.unwrap_or(0);
+    let longest_ns = duration(params, "maxDuration")?.unwrap_or(u64::MAX);
+    if shortest_ns > longest_ns {
+        return Err(TempoError::refused(
+            "invalid maxDuration: must be greater than minDuration",
+        ));
+    }
+    let search = Search {
+        what,
+        from_ns,
+        to_ns,
+        shortest_ns,
+        longest_ns,
+    };
+    let bounds = Bounds {
+        traces: count(params, "limit", TRACES, limits.max_traces)?,
+        spans: count(params, "spss", SPANS, limits.max_spans_per_set)?,
+    };
+    Ok((search, bounds))
+}
+
+/// A query in TraceQL.
+pub(super) fn expr(query: &str, limits: &QueryLimits) -> Result<Expr, TempoError> {
+    traceql::parse(short(query, limits)?)
+}
+
+pub(super) fn short<'a>(text: &'a str, limits: &QueryLimits) -> Result<&'a str, TempoError> {
+    let max = limits.max_query_length;
+    if text.len() > max {
+        return Err(TempoError::refused(format!(
+            "the query is too long ({} > {max} bytes)",
+            text.len()
+        )));
+    }
+    Ok(text)
+}
+
+/// `start` and `end`, Unix seconds, in nanoseconds; the last second is in. Without one, that side is
+/// open.
+pub(super) fn window(params: &Params) -> Result<(u64, u64), TempoError> {
+    const SECOND: u64 = 1_000_000_000;
+    let seconds = |name: &str| -> Result<Option<u64>, TempoError> {
+        let Some(text) = params.get(name) else {
+            return Ok(None);
+        };
+        let wrong = || {
+            TempoError::refused(format!(
+                "invalid {name}: {text:?} is no Unix time in seconds"
+            ))
+        };
+        text.parse().map(Some).map_err(|_| wrong())
+    };
+    let (start, end) = (seconds("start")?, seconds("end")?);
+    if let (Some(start), Some(end)) = (start, end)
+        && start > end
+    {
+        return Err(TempoError::refused(format!(
+            "http parameter start must be before end. received start={start} end={end}"
+        )));
+    }
+    let from_ns = start.unwrap_or(0).saturating_mul(SECOND);
+    let to_ns = end.map_or(u64::MAX, |end| {
+        end.saturating_add(1)
+            .saturating_mul(SECOND)
+            .saturating_sub(1)
+    });
+    Ok((from_ns, to_ns))
+}
+
+fn duration(params: &Params, name: &str) -> Result<Option<u64>, TempoError> {
+    let Some(text) = params.get(name) else {
+        return Ok(None);
+    };
+    parse_duration(text)
+        .and_then(|ns| u64::try_from(ns).ok())
+        .map(Some)
+        .ok_or_else(|| TempoError::refused(format!("invalid {name}: {text:?} is not a duration")))
+}
+
+pub(super) fn count(
+    params: &Params,
+    name: &str,
+    default: usize,
+    max: usize,
+) -> Result<usize, TempoError> {
+    let Some(text) = params.get(name) else {
+        return Ok(default.min(max));
+    };
+    match text.parse::<usize>() {
+        Ok(count) if count > max => Err(TempoError::refused(format!(
+            "invalid {name}: {count} exceeds the maximum of {max}"
+        ))),
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(TempoError::refused(format!(
+            "invalid {name}: must be a positive number"
+        ))),
+    }
+}
+
+/// A trace's id: up to 32 hexadecimal digits, padded on the left.
+pub(super) fn trace_id(text: &str) -> Result<u128, TempoError> {
+    let odd = text
+        .chars()
+        .enumerate()
+        .find(|(_, c)| !c.is_ascii_hexdigit());
+    if let Some((at, c)) = odd {
+        return Err(TempoError::refused(format!(
+            "trace IDs can only contain hex characters: invalid character {c:?} at position {}",
+            at + 1
+        )));
+    }
+    if text.len() > 32 {
+        return Err(TempoError::refused(
+            "trace IDs can't be larger than 128 bits",
+        ));
+    }
+    u128::from_str_radix(text, 16).map_err(|_| TempoError::refused("please provide a trace ID"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_padded_on_the_left_and_anything_else_is_named() {
+        assert_eq!(trace_id("1"), Ok(1));
+        assert_eq!(trace_id("00FF"), Ok(255));
+        assert_eq!(trace_id(&"f".repeat(32)), Ok(u128::MAX));
+        for (wrong, why) in [
+            ("12x", "'x' at position 3"),
+            ("+1", "'+' at position 1"),
+            ("é", "hex characters"),
+            ("", "provide a trace ID"),
+            (&"0".repeat(33), "128 bits"),
+        ] {
+            let error = trace_id(wrong).unwrap_err().to_string();
+            assert!(error.contains(why), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn windows_take_in_the_last_second_and_extreme_times_do_not_overflow() {
+        let read = |query: &str| window(&Params::parse(query).unwrap());
+        assert_eq!(read("start=2&end=3"), Ok((2_000_000_000, 3_999_999_999)));
+        assert_eq!(read(""), Ok((0, u64::MAX)));
+        let max = u64::MAX;
+        assert_eq!(read(&format!("start={max}&end={max}")), Ok((max, max - 1)));
+        assert!(read("start=3&end=2").is_err());
+        assert!(read("start=soon").is_err());
+        assert!(read("end=-1").is_err());
+    }
+}

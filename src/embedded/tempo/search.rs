@@ -1,0 +1,188 @@
+//! Searching: from the tables to the traces that may be meant, and from them to those that are,
+//! newest first.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::TempoError;
+use super::index::{Index, Scope, intersect, merge};
+use super::store::TempoStore;
+use super::tags::{self, Tag};
+use super::trace::{SpanRef, Trace};
+use super::traceql::{Expr, Field, Op, Test};
+
+/// Traces taken from the store at once.
+const HANDFUL: usize = 256;
+
+/// What is sought.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) what: What,
+    /// Nanoseconds; a trace that was under way within them is in.
+    pub(super) from_ns: u64,
+    pub(super) to_ns: u64,
+    /// Of the trace, in nanoseconds.
+    pub(super) shortest_ns: u64,
+    pub(super) longest_ns: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Tags(Vec<Tag>),
+    Query(Expr),
+}
+
+/// When a search is given up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    started: Instant,
+    patience: Duration,
+}
+
+impl Deadline {
+    pub(super) fn new(started: Instant, patience: Duration) -> Deadline {
+        Deadline { started, patience }
+    }
+
+    pub(super) fn check(self) -> Result<(), TempoError> {
+        if self.started.elapsed() > self.patience {
+            return Err(TempoError::TimedOut(self.patience.as_millis()));
+        }
+        Ok(())
+    }
+}
+
+/// What a search took.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost {
+    pub(super) traces: usize,
+    pub(super) bytes: usize,
+}
+
+impl Search {
+    /// Everything that passes a query, whenever it was.
+    pub(super) fn of_query(expr: Expr) -> Search {
+        Search {
+            what: What::Query(expr),
+            from_ns: 0,
+            to_ns: u64::MAX,
+            shortest_ns: 0,
+            longest_ns: u64::MAX,
+        }
+    }
+
+    /// Calls `found` with each trace that is meant, newest first, until it says that it has enough.
+    pub(super) fn run(
+        &self,
+        store: &TempoStore,
+        deadline: Deadline,
+        mut found: impl FnMut(&Arc<Trace>) -> bool,
+    ) -> Result<Cost, TempoError> {
+        let mut cost = Cost::default();
+        let numbers = self.numbers(store);
+        for handful in numbers.chunks(HANDFUL) {
+            deadline.check()?;
+            for trace in store.traces(handful) {
+                cost.traces += 1;
+                cost.bytes += trace.bytes;
+                if self.is_meant(&trace) && !found(&trace) {
+                    return Ok(cost);
+                }
+            }
+        }
+        Ok(cost)
+    }
+
+    /// The numbers of the traces that may be meant, those that began last first.
+    fn numbers(&self, store: &TempoStore) -> Vec<u64> {
+        let inner = store.read();
+        let candidates = match &self.what {
+            What::Tags(tags) => tags::candidates(tags, &inner.index),
+            What::Query(expr) => candidates(expr, &inner.index),
+        };
+        let in_time = |start_ns: u64, end_ns: u64| {
+            let duration = end_ns.saturating_sub(start_ns);
+            (self.shortest_ns..=self.longest_ns).contains(&duration)
+                && start_ns <= self.to_ns
+                && end_ns >= self.from_ns
+        };
+        let mut by_start: Vec<(u64, u64)> = match candidates {
+            None => inner
+                .rows()
+                .filter(|(_, row)| in_time(row.start_ns, row.end_ns))
+                .map(|(seq, row)| (row.start_ns, seq))
+                .collect(),
+            Some(numbers) => numbers
+                .into_iter()
+                .filter_map(|seq| {
+                    let row = inner.row(seq)?;
+                    in_time(row.start_ns, row.end_ns).then_some((row.start_ns, seq))
+                })
+                .collect(),
+        };
+        drop(inner);
+        // Traces arrive nearly in the order of their beginnings.
+        by_start.sort();
+        by_start.into_iter().rev().map(|(_, seq)| seq).collect()
+    }
+
+    fn is_meant(&self, trace: &Trace) -> bool {
+        match &self.what {
+            What::Tags(tags) => tags.iter().all(|tag| tag.is_in(trace)),
+            What::Query(expr) => {
+                expr.may_pass(trace) && trace.spans().any(|span| expr.passes(trace, span))
+            }
+        }
+    }
+
+    /// The spans of a found trace that are meant; by tags, none is more than another.
+    pub(super) fn spans<'a>(&'a self, trace: &'a Trace) -> impl Iterator<Item = SpanRef<'a>> {
+        trace.spans().filter(|span| match &self.what {
+            What::Tags(_) => false,
+            What::Query(expr) => expr.passes(trace, *span),
+        })
+    }
+}
+
+/// Numbers of the traces that may have a span that passes; `None`: any may.
+fn candidates(expr: &Expr, index: &Index) -> Option<Vec<u64>> {
+    match expr {
+        Expr::Always(true) => None,
+        Expr::Always(false) => Some(Vec::new()),
+        Expr::And(a, b) => match (candidates(a, index), candidates(b, index)) {
+            (Some(a), Some(b)) => Some(intersect(&a, &b)),
+            (a, b) => a.or(b),
+        },
+        Expr::Or(a, b) => Some(merge(candidates(a, index)?, &candidates(b, index)?)),
+        Expr::Test(field, test) => of_test(field, test, index),
+    }
+}
+
+fn of_test(field: &Field, test: &Test, index: &Index) -> Option<Vec<u64>> {
+    // A span may do without what another span of its trace has.
+    if matches!(test, Test::Absent) {
+        return None;
+    }
+    let within = |scope, name: &str| {
+        let Some(values) = index.values(scope, name) else {
+            return Vec::new();
+        };
+        match test {
+            Test::Text(Op::Equal, text) => values.with_text(text),
+            test => values.passing(|value| test.passes(Some(value))),
+        }
+    };
+    Some(match field {
+        Field::Either(name) => merge(within(Scope::Span, name), &within(Scope::Resource, name)),
+        Field::Span(name) => within(Scope::Span, name),
+        Field::Resource(name) => within(Scope::Resource, name),
+        Field::Name => within(Scope::Intrinsic, "name"),
+        Field::Kind => within(Scope::Intrinsic, "kind"),
+        Field::Status => within(Scope::Intrinsic, "status"),
+        // Only of a span that failed.
+        Field::StatusMessage => index.values(Scope::Intrinsic, "status")?.with_text("error"),
+        Field::Duration | Field::RootName | Field::RootService | Field::TraceDuration => {
+            return None;
+        }
+    })
+}

@@ -1,0 +1,233 @@
+//! The traces, in the order of their arrival, within a budget of memory.
+//!
+//! A search takes what it looks at in small handfuls, so that neither it nor the writer waits for the
+//! other longer than it takes to clone some pointers. A trace that falls off the end while somebody
+//! reads it lives until the reader is done.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem::size_of;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::{RwLock, RwLockReadGuard};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::TempoConfig;
+use super::index::Index;
+use super::trace::Trace;
+use crate::telemetry::TraceRecord;
+
+/// Records stored under one lock: a reader waits for no more.
+const INGEST_BATCH: usize = 64;
+/// Memory of a trace beside the trace: its row and its places in the tables.
+const ROW_BYTES: usize = size_of::<Row>() + 64;
+
+/// The latest traces. Share it in an [`Arc`].
+#[derive(Debug)]
+pub struct TempoStore {
+    pub(super) config: TempoConfig,
+    pub(super) turns: Arc<Semaphore>,
+    inner: RwLock<Inner>,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Traces.
+    pub traces: usize,
+    /// Their spans.
+    pub spans: usize,
+    /// Memory in bytes, indexes included.
+    pub bytes: usize,
+    /// Traces that have fallen off the end.
+    pub evicted: u64,
+    /// Records refused: without a span, or with too many for one trace.
+    pub refused: u64,
+}
+
+/// What a search looks at before it looks at a trace, side by side in memory.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    trace: Arc<Trace>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    /// The number of the oldest trace; the others follow without a gap.
+    first: u64,
+    rows: VecDeque<Row>,
+    by_id: HashMap<u128, u64>,
+    pub(super) index: Index,
+    bytes: usize,
+    spans: usize,
+    newest_ns: u64,
+    evicted: u64,
+    refused: u64,
+}
+
+impl TempoStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(config: TempoConfig) -> TempoStore {
+        TempoStore {
+            turns: Arc::new(Semaphore::new(config.limits.max_concurrent.max(1))),
+            config,
+            inner: RwLock::default(),
+        }
+    }
+
+    /// Keeps a record.
+    pub fn push(&self, record: &Arc<TraceRecord>) {
+        self.inner.write().push(&self.config, record);
+    }
+
+    /// Keeps records, in order.
+    pub fn push_all(&self, records: &[Arc<TraceRecord>]) {
+        for records in records.chunks(INGEST_BATCH) {
+            let mut inner = self.inner.write();
+            for record in records {
+                inner.push(&self.config, record);
+            }
+        }
+    }
+
+    /// Keeps what comes until nobody sends any more. Runs as a task of its own.
+    pub async fn ingest(self: Arc<Self>, mut records: mpsc::Receiver<Arc<TraceRecord>>) {
+        let mut batch = Vec::with_capacity(INGEST_BATCH);
+        while records.recv_many(&mut batch, INGEST_BATCH).await > 0 {
+            self.push_all(&batch);
+            batch.clear();
+        }
+    }
+
+    /// What the store holds now.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        let inner = self.inner.read();
+        StoreStats {
+            traces: inner.rows.len(),
+            spans: inner.spans,
+            bytes: inner.total_bytes(),
+            evicted: inner.evicted,
+            refused: inner.refused,
+        }
+    }
+
+    /// The trace of this id.
+    pub(super) fn trace(&self, id: u128) -> Option<Arc<Trace>> {
+        let inner = self.inner.read();
+        let seq = *inner.by_id.get(&id)?;
+        Some(Arc::clone(&inner.row(seq)?.trace))
+    }
+
+    /// Those of these traces that are still here, in this order.
+    pub(super) fn traces(&self, numbers: &[u64]) -> Vec<Arc<Trace>> {
+        let inner = self.inner.read();
+        let rows = numbers.iter().filter_map(|seq| inner.row(*seq));
+        rows.map(|row| Arc::clone(&row.trace)).collect()
+    }
+
+    /// For a look at the tables; keep it short.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read()
+    }
+}
+
+impl Inner {
+    fn push(&mut self, config: &TempoConfig, record: &Arc<TraceRecord>) {
+        let known = self.by_id.get(&record.trace_id).copied();
+        let there = known.and_then(|seq| self.row(seq));
+        let spans = there.map_or(0, |row| row.trace.span_count) + record.spans.len();
+        if record.spans.is_empty() || spans > config.max_spans_per_trace {
+            self.refused += 1;
+            return;
+        }
+        let seq = known.unwrap_or(self.first + self.rows.len() as u64);
+        match known.and_then(|seq| self.place(seq)) {
+            Some(place) => {
+                let row = &mut self.rows[place];
+                let before = row.trace.bytes;
+                // Copies the pointers only while somebody reads this trace.
+                let trace = Arc::make_mut(&mut row.trace);
+                trace.add(record);
+                self.bytes += trace.bytes - before;
+                (row.start_ns, row.end_ns) = (trace.start_ns, trace.end_ns);
+            }
+            None => {
+                let trace = Trace::new(seq, record);
+                self.bytes += trace.bytes + ROW_BYTES;
+                self.by_id.insert(record.trace_id, seq);
+                self.rows.push_back(Row {
+                    start_ns: trace.start_ns,
+                    end_ns: trace.end_ns,
+                    trace: Arc::new(trace),
+                });
+            }
+        }
+        self.spans += record.spans.len();
+        self.index.add(seq, record);
+        if let Some(place) = self.place(seq) {
+            self.newest_ns = self.newest_ns.max(self.rows[place].end_ns);
+        }
+        self.evict(config);
+    }
+
+    /// Drops what does not fit and what is too old.
+    fn evict(&mut self, config: &TempoConfig) {
+        let retention = u64::try_from(config.retention.as_nanos()).unwrap_or(u64::MAX);
+        // One record from the future must not age all others.
+        let horizon = self.newest_ns.min(now_ns()).saturating_sub(retention);
+        while let Some(oldest) = self.rows.front() {
+            if self.total_bytes() <= config.max_bytes && oldest.end_ns >= horizon {
+                return;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(row) = self.rows.pop_front() else {
+            return;
+        };
+        self.first += 1;
+        self.by_id.remove(&row.trace.id);
+        self.bytes -= row.trace.bytes + ROW_BYTES;
+        self.spans -= row.trace.span_count;
+        self.evicted += 1;
+        for record in row.trace.records() {
+            self.index.remove(row.trace.seq, record);
+        }
+    }
+
+    fn total_bytes(&self) -> usize {
+        self.bytes + self.index.bytes
+    }
+
+    fn place(&self, seq: u64) -> Option<usize> {
+        let place = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        (place < self.rows.len()).then_some(place)
+    }
+
+    pub(super) fn row(&self, seq: u64) -> Option<&Row> {
+        self.rows.get(self.place(seq)?)
+    }
+
+    /// Every trace with its number.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u64, &Row)> {
+        (self.first..).zip(&self.rows)
+    }
+}
+
+/// Nanoseconds since the epoch.
+pub(super) fn now_ns() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| u64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! The part of TraceQL that is answered: what a query says, and whether a span passes.
+
+mod lexer;
+mod parser;
+
+use std::cmp::Ordering;
+
+use regex::Regex;
+
+use super::trace::{SpanRef, Trace, ValueRef};
+
+pub(super) use parser::{parse, parse_field};
+
+/// A condition on a span.
+#[derive(Debug, Clone)]
+pub(super) enum Expr {
+    /// `{}`, `true`, `false`.
+    Always(bool),
+    And(Box<Expr>, Box<Expr>),
+    Or(Box<Expr>, Box<Expr>),
+    Test(Field, Test),
+}
+
+/// What is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Field {
+    /// `.name`: of the span, else of its resource.
+    Either(String),
+    /// `span.name`.
+    Span(String),
+    /// `resource.name`.
+    Resource(String),
+    Name,
+    Kind,
+    Status,
+    StatusMessage,
+    Duration,
+    RootName,
+    RootService,
+    TraceDuration,
+}
+
+/// With what it is compared, and how. What is not there, or of another type, passes no test but the
+/// one for being absent.
+#[derive(Debug, Clone)]
+pub(super) enum Test {
+    Present,
+    Absent,
+    Text(Op, String),
+    Matches(Regex),
+    MatchesNot(Regex),
+    Int(Op, i64),
+    Float(Op, f64),
+    Bool(Op, bool),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Op {
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Op::Equal => order.is_eq(),
+            Op::NotEqual => order.is_ne(),
+            Op::Less => order.is_lt(),
+            Op::LessOrEqual => order.is_le(),
+            Op::Greater => order.is_gt(),
+            Op::GreaterOrEqual => order.is_ge(),
+        }
+    }
+}
+
+impl Field {
+    /// What this is of a span of `trace`.
+    pub(super) fn of<'a>(&self, trace: &'a Trace, span: SpanRef<'a>) -> Option<ValueRef<'a>> {
+        match self {
+            Field::Either(name) => span.attribute(name).or_else(|| span.resource(name)),
+            Field::Span(name) => span.attribute(name),
+            Field::Resource(name) => span.resource(name),
+            Field::Name => Some(ValueRef::Text(&span.span.name)),
+            Field::Kind => Some(ValueRef::Text(span.kind())),
+            Field::Status => Some(ValueRef::Text(span.status())),
+            Field::StatusMessage => span.span.error.as_deref().map(ValueRef::Text),
+            Field::Duration => Some(nanoseconds(span.span.duration_ns)),
+            Field::RootName | Field::RootService | Field::TraceDuration => self.of_trace(trace),
+        }
+    }
+
+    /// The same where all spans of a trace agree.
+    fn of_trace<'a>(&self, trace: &'a Trace) -> Option<ValueRef<'a>> {
+        match self {
+            Field::RootName => Some(ValueRef::Text(&trace.root().span.name)),
+            Field::RootService => Some(ValueRef::Text(trace.root().record.service_name)),
+            Field::TraceDuration => Some(nanoseconds(trace.duration_ns())),
+            _ => None,
+        }
+    }
+
+    /// Whether the values are words of the language: `error`, `server`.
+    pub(super) fn keywords(&self) -> Option<&'static [&'static str]> {
+        match self {
+            Field::Status => Some(&["error", "ok", "unset"]),
+            Field::Kind => Some(&[
+                "unspecified",
+                "internal",
+                "server",
+                "client",
+                "producer",
+                "consumer",
+            ]),
+            _ => None,
+        }
+    }
+}
+
+fn nanoseconds(ns: u64) -> ValueRef<'static> {
+    ValueRef::Int(i64::try_from(ns).unwrap_or(i64::MAX))
+}
+
+impl Test {
+    pub(super) fn passes(&self, value: Option<ValueRef<'_>>) -> bool {
+        let Some(value) = value else {
+            return matches!(self, Test::Absent);
+        };
+        match (self, value) {
+            (Test::Present, _) => true,
+            (Test::Text(op, text), ValueRef::Text(value)) => op.holds(value.cmp(text)),
+            (Test::Matches(regex), ValueRef::Text(value)) => regex.is_match(value),
+            (Test::MatchesNot(regex), ValueRef::Text(value)) => !regex.is_match(value),
+            (Test::Int(op, number), ValueRef::Int(value)) => op.holds(value.cmp(number)),
+            (Test::Int(op, number), ValueRef::Float(value)) => floats(*op, value, *number as f64),
+            (Test::Float(op, number), ValueRef::Int(value)) => floats(*op, value as f64, *number),
+            (Test::Float(op, number), ValueRef::Float(value)) => floats(*op, value, *number),
+            (Test::Bool(op, yes), ValueRef::Bool(value)) => op.holds(value.cmp(yes)),
+            _ => false,
+        }
+    }
+}
+
+fn floats(op: Op, value: f64, number: f64) -> bool {
+    match value.partial_cmp(&number) {
+        Some(order) => op.holds(order),
+        // NaN is unequal to everything, and neither more nor less.
+        None => op == Op::NotEqual,
+    }
+}
+
+impl Expr {
+    /// Whether a span passes.
+    pub(super) fn passes(&self, trace: &Trace, span: SpanRef<'_>) -> bool {
+        match self {
+            Expr::Always(yes) => *yes,
+            Expr::And(a, b) => a.passes(trace, span) && b.passes(trace, span),
+            Expr::Or(a, b) => a.passes(trace, span) || b.passes(trace, span),
+            Expr::Test(field, test) => test.passes(field.of(trace, span)),
+        }
+    }
+
+    /// Whether a span of the trace can pass, by what is known of the trace as a whole.
+    pub(super) fn may_pass(&self, trace: &Trace) -> bool {
+        match self {
+            Expr::Always(yes) => *yes,
+            Expr::And(a, b) => a.may_pass(trace) && b.may_pass(trace),
+            Expr::Or(a, b) => a.may_pass(trace) || b.may_pass(trace),
+            Expr::Test(Field::Duration, test @ Test::Int(Op::Greater | Op::GreaterOrEqual, _)) => {
+                test.passes(Some(nanoseconds(trace.longest_ns)))
+            }
+            Expr::Test(
+                field @ (Field::RootName | Field::RootService | Field::TraceDuration),
+                test,
+            ) => test.passes(field.of_trace(trace)),
+            Expr::Test(..) => true,
+        }
+    }
+
+    /// The fields that are spoken of, each once.
+    pub(super) fn fields(&self) -> Vec<&Field> {
+        let mut found = Vec::new();
+        self.collect(&mut found);
+        found
+    }
+
+    fn collect<'a>(&'a self, into: &mut Vec<&'a Field>) {
+        match self {
+            Expr::Always(_) => {}
+            Expr::And(a, b) | Expr::Or(a, b) => {
+                a.collect(into);
+                b.collect(into);
+            }
+            Expr::Test(field, _) if into.contains(&field) => {}
+            Expr::Test(field, _) => into.push(field),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
