@@ -7,15 +7,19 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use concertctl::embedded::loki::{LokiConfig, LokiStore, routes};
+use concertctl::embedded::tempo::{self, TempoConfig, TempoStore};
 use concertctl::telemetry::{
-    LogConfig, LogOutput, Metrics, ReservationOutcome, TraceConfig, TraceContext, logs,
+    LogConfig, LogOutput, Metrics, ReservationOutcome, SpanKind, SpanRecord, TraceConfig,
+    TraceContext, TraceRecord, Value, logs,
 };
 use tower::ServiceExt as _;
 
 fn main() -> anyhow::Result<()> {
     metrics()?;
     access_records()?;
-    tokio::runtime::Runtime::new()?.block_on(search())
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(search())?;
+    runtime.block_on(traces())
 }
 
 /// Median of five rounds of `n` calls, a call.
@@ -139,4 +143,95 @@ async fn search() -> anyhow::Result<()> {
 fn url_form(query: &str) -> String {
     let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
     format!("query={encoded}")
+}
+
+/// Searches over 50,000 traces of six spans.
+async fn traces() -> anyhow::Result<()> {
+    let store = Arc::new(TempoStore::new(TempoConfig {
+        max_bytes: 1 << 30,
+        ..TempoConfig::default()
+    }));
+    let now = u64::try_from(std::time::UNIX_EPOCH.elapsed()?.as_nanos())?;
+    let started = Instant::now();
+    for n in 0..50_000u64 {
+        store.push(&Arc::new(trace(n, now - (50_000 - n) * 1_000_000)));
+    }
+    let (took, stats) = (started.elapsed(), store.stats());
+    #[allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+    {
+        println!("50,000 traces stored in {took:?}: {stats:?}");
+    }
+    for (name, query) in [
+        ("traces: all", "{}"),
+        ("traces: one that failed", "{ status = error }"),
+        ("traces: by user", "{ .user.id = 25000 }"),
+        ("traces: by user beyond the index", "{ .user.id = 49999 }"),
+        (
+            "traces: a regular expression, none",
+            "{ name =~ \".*nothing.*\" }",
+        ),
+        (
+            "traces: two conditions, none together",
+            "{ .http.route = \"/queue\" && .db.rows = 3 }",
+        ),
+        ("traces: slow spans, none", "{ duration > 1m }"),
+        (
+            "traces: everything looked at",
+            "{ .missing = nil && duration < 1ns }",
+        ),
+    ] {
+        let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let mut rounds = Vec::new();
+        for _ in 0..5 {
+            let uri = format!("/api/search?q={query}");
+            let request = http::Request::get(uri).body(Body::empty())?;
+            let started = Instant::now();
+            let answer = tempo::routes(Arc::clone(&store)).oneshot(request).await?;
+            anyhow::ensure!(answer.status() == 200, "{name}: {}", answer.status());
+            axum::body::to_bytes(answer.into_body(), usize::MAX).await?;
+            rounds.push(started.elapsed());
+        }
+        rounds.sort_unstable();
+        #[allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+        {
+            println!("{name:<48} {:>12?}", rounds[2]);
+        }
+    }
+    Ok(())
+}
+
+fn trace(n: u64, start_ns: u64) -> TraceRecord {
+    let number = i64::try_from(n).unwrap_or(0);
+    let route = if n % 2 == 0 { "/queue" } else { "/seats" };
+    let span = |at: u64| SpanRecord {
+        name: if at == 0 { route } else { "db.operation" }.into(),
+        kind: if at == 0 {
+            SpanKind::Server
+        } else {
+            SpanKind::Client
+        },
+        span_id: n * 8 + at + 1,
+        parent_span_id: (at > 0).then_some(n * 8 + 1),
+        start_ns: start_ns + at * 1000,
+        duration_ns: 700_000 + at,
+        attributes: if at == 0 {
+            vec![
+                ("http.route", Value::Text(route.into())),
+                ("http.response.status_code", Value::Int(200)),
+                ("user.id", Value::Int(number)),
+            ]
+        } else {
+            vec![
+                ("db.operation.name", Value::Text("seat.list".into())),
+                ("db.rows", Value::Int(number % 7)),
+            ]
+        },
+        error: (n == 25_000).then(|| "broken".into()),
+    };
+    TraceRecord {
+        trace_id: u128::from(n) + 1,
+        service_name: "concertctl-api",
+        instance: None,
+        spans: (0..6).map(span).collect(),
+    }
 }

@@ -185,7 +185,11 @@ async fn grafana_asks_for_protobuf_and_gets_it_in_both_versions() {
     let (kind, body) = ask("/api/traces/a2", "application/protobuf").await;
     assert_eq!(kind, "application/protobuf");
     let one = TracesData::decode(body).unwrap();
-    let (_, body) = ask("/api/v2/traces/a2", "text/plain, application/protobuf;q=0.9").await;
+    let (_, body) = ask(
+        "/api/v2/traces/a2",
+        "text/plain, application/protobuf;q=0.9",
+    )
+    .await;
     let two = TraceByIdResponse::decode(body).unwrap();
     assert_eq!(two.trace, Some(one.clone()));
     let spans = &one.resource_spans[0].scope_spans[0].spans;
@@ -196,7 +200,10 @@ async fn grafana_asks_for_protobuf_and_gets_it_in_both_versions() {
     assert_eq!(spans[1].parent_span_id, 1u64.to_be_bytes());
     assert_eq!(spans[0].status.as_ref().unwrap().code, 2);
     assert!(spans[1].status.is_some(), "Grafana reads it unasked");
-    assert_eq!(spans[1].end_time_unix_nano - spans[1].start_time_unix_nano, 50 * MS);
+    assert_eq!(
+        spans[1].end_time_unix_nano - spans[1].start_time_unix_nano,
+        50 * MS
+    );
     let (kind, _) = ask("/api/traces/a2", "application/json").await;
     assert_eq!(kind, "application/json");
 }
@@ -204,9 +211,17 @@ async fn grafana_asks_for_protobuf_and_gets_it_in_both_versions() {
 #[tokio::test]
 async fn an_unknown_trace_is_not_found_and_an_id_that_is_none_is_refused() {
     let server = Server::with_traces().await;
-    for path in ["/api/traces/a4", "/api/v2/traces/0", "/api/traces/a1?start=1&end=2"] {
+    for path in [
+        "/api/traces/a4",
+        "/api/v2/traces/0",
+        "/api/traces/a1?start=1&end=2",
+    ] {
         let (status, body) = server.get(path, &[]).await;
-        assert_eq!((status.as_u16(), body.as_str()), (404, "trace not found\n"), "{path}");
+        assert_eq!(
+            (status.as_u16(), body.as_str()),
+            (404, "trace not found\n"),
+            "{path}"
+        );
     }
     let start = (server.t0 / SECOND).to_string();
     let within = [("start", start.as_str()), ("end", start.as_str())];
@@ -241,7 +256,8 @@ async fn what_services_say_of_one_trace_is_one_trace() {
         instance: None,
         spans: vec![span("poll", 9, None, t0, 35)],
     }));
-    let query = r#"{ rootServiceName = "concertctl-load" && resource.service.name = "concertctl-api" }"#;
+    let query =
+        r#"{ rootServiceName = "concertctl-load" && resource.service.name = "concertctl-api" }"#;
     let answer = server.json("/api/search", &[("q", query)]).await;
     let traces = answer["traces"].as_array().unwrap();
     assert_eq!(traces.len(), 1, "{answer}");
@@ -284,12 +300,21 @@ async fn a_query_answers_with_the_spans_that_pass_newest_trace_first() {
         }])
     );
     assert_eq!(server.found(&[("q", "{}")]).await, ["a3", "a2", "a1"]);
-    assert_eq!(server.found(&[("q", "{}"), ("limit", "2")]).await, ["a3", "a2"]);
-    let answer = server.json("/api/search", &[("q", "{}"), ("spss", "1")]).await;
+    assert_eq!(
+        server.found(&[("q", "{}"), ("limit", "2")]).await,
+        ["a3", "a2"]
+    );
+    let answer = server
+        .json("/api/search", &[("q", "{}"), ("spss", "1")])
+        .await;
     let set = &answer["traces"][0]["spanSet"];
     assert_eq!(set["matched"], 2);
     assert_eq!(set["spans"].as_array().unwrap().len(), 1);
-    let both = [("q", "{ duration > 5ms }"), ("minDuration", "50ms"), ("maxDuration", "200ms")];
+    let both = [
+        ("q", "{ duration > 5ms }"),
+        ("minDuration", "50ms"),
+        ("maxDuration", "200ms"),
+    ];
     assert_eq!(server.found(&both).await, ["a2"]);
 }
 
@@ -305,21 +330,40 @@ async fn tags_durations_and_times_narrow_a_search() {
         (vec![("tags", "status.code=error name=db.acq")], vec!["a2"]),
         (vec![("tags", "http.response.status_code=503")], vec!["a2"]),
         (vec![("tags", "http.response.status_code=50")], vec![]),
-        (vec![("tags", "cached=false db.share=0.5")], vec!["a3", "a2", "a1"]),
-        (vec![("tags", "service.name=concertctl service.instance.id=8080 root.name=reserv")], vec!["a2"]),
+        (
+            vec![("tags", "cached=false db.share=0.5")],
+            vec!["a3", "a2", "a1"],
+        ),
+        (
+            vec![(
+                "tags",
+                "service.name=concertctl service.instance.id=8080 root.name=reserv",
+            )],
+            vec!["a2"],
+        ),
         (vec![("tags", "root.service.name=load")], vec![]),
         (vec![("tags", "nothing=x")], vec![]),
         (vec![("minDuration", "100ms")], vec!["a3", "a2"]),
         (vec![("maxDuration", "100ms")], vec!["a2", "a1"]),
-        (vec![("minDuration", "0.05s"), ("maxDuration", "150ms")], vec!["a2"]),
+        (
+            vec![("minDuration", "0.05s"), ("maxDuration", "150ms")],
+            vec!["a2"],
+        ),
         (vec![("start", first.as_str())], vec!["a3", "a2"]),
-        (vec![("start", first.as_str()), ("end", last.as_str())], vec!["a2"]),
+        (
+            vec![("start", first.as_str()), ("end", last.as_str())],
+            vec!["a2"],
+        ),
         (vec![("end", "10")], vec![]),
     ] {
         assert_eq!(server.found(&params).await, expected, "{params:?}");
     }
     let answer = server.json("/api/search", &[("tags", "error=true")]).await;
-    assert_eq!(answer["traces"][0].get("spanSets"), None, "as Tempo: only for TraceQL");
+    assert_eq!(
+        answer["traces"][0].get("spanSets"),
+        None,
+        "as Tempo: only for TraceQL"
+    );
 }
 
 #[tokio::test]
@@ -329,29 +373,51 @@ async fn what_is_not_understood_is_refused_and_never_overlooked() {
     let tags = "a=1 ".repeat(3_000);
     for (params, why) in [
         (vec![("q", "{} | count() > 1")], "| after the braces"),
-        (vec![("q", "{ .a = 1 } && { .b = 1 }")], "&& after the braces"),
-        (vec![("q", "{ name =~ \"(\" }")], "invalid regular expression"),
+        (
+            vec![("q", "{ .a = 1 } && { .b = 1 }")],
+            "&& after the braces",
+        ),
+        (
+            vec![("q", "{ name =~ \"(\" }")],
+            "invalid regular expression",
+        ),
         (vec![("q", long.as_str())], "too long"),
         (vec![("tags", tags.as_str())], "too long"),
         (vec![("tags", "a=1 a=2")], "set twice"),
         (vec![("q", "{}"), ("tags", "a=1")], "either q or tags"),
-        (vec![("service.name", "x")], "'service.name' is not supported"),
+        (
+            vec![("service.name", "x")],
+            "'service.name' is not supported",
+        ),
         (vec![("limit", "0")], "positive"),
         (vec![("limit", "-1")], "positive"),
         (vec![("limit", "1001")], "exceeds the maximum"),
         (vec![("spss", "101")], "exceeds the maximum"),
         (vec![("minDuration", "soon")], "invalid minDuration"),
-        (vec![("minDuration", "2s"), ("maxDuration", "1s")], "greater than minDuration"),
-        (vec![("start", "2"), ("end", "1")], "start must be before end"),
+        (
+            vec![("minDuration", "2s"), ("maxDuration", "1s")],
+            "greater than minDuration",
+        ),
+        (
+            vec![("start", "2"), ("end", "1")],
+            "start must be before end",
+        ),
         (vec![("start", "99999999999999999999999")], "invalid start"),
     ] {
         let told = server.refused("/api/search", &params).await;
         assert!(told.contains(why), "{params:?}: {told}");
     }
-    assert!(server.refused("/api/search?q=%zz", &[]).await.contains("escape"));
+    assert!(
+        server
+            .refused("/api/search?q=%zz", &[])
+            .await
+            .contains("escape")
+    );
     let told = server.refused("/api/search/tags", &[("scope", "x")]).await;
     assert!(told.contains("invalid scope"), "{told}");
-    let told = server.refused("/api/v2/search/tag/service.name/values", &[]).await;
+    let told = server
+        .refused("/api/v2/search/tag/service.name/values", &[])
+        .await;
     assert!(told.contains("scope service"), "{told}");
 }
 
@@ -359,13 +425,21 @@ async fn what_is_not_understood_is_refused_and_never_overlooked() {
 async fn names_and_values_to_search_for_are_listed() {
     let server = Server::with_traces().await;
     let names = server.json("/api/search/tags", &[("scope", "span")]).await;
-    let of_spans = json!(["cached", "db.share", "http.response.status_code", "http.route"]);
+    let of_spans = json!([
+        "cached",
+        "db.share",
+        "http.response.status_code",
+        "http.route"
+    ]);
     assert_eq!(names["tagNames"], of_spans);
     let all = server.json("/api/search/tags", &[]).await;
     let all = all["tagNames"].as_array().unwrap().clone();
     assert!(all.contains(&json!("service.name")) && all.contains(&json!("duration")));
     let scopes = server.json("/api/v2/search/tags", &[]).await["scopes"].clone();
-    assert_eq!(scopes[0], json!({"name": "resource", "tags": ["service.instance.id", "service.name"]}));
+    assert_eq!(
+        scopes[0],
+        json!({"name": "resource", "tags": ["service.instance.id", "service.name"]})
+    );
     assert_eq!(scopes[1], json!({"name": "span", "tags": of_spans}));
     assert_eq!(scopes[2]["name"], "intrinsic");
 
@@ -377,33 +451,62 @@ async fn names_and_values_to_search_for_are_listed() {
         ("root.name", json!(["/queue", "/reservations"])),
         ("nothing", json!([])),
     ] {
-        let values = server.json(&format!("/api/search/tag/{tag}/values"), &[]).await;
+        let values = server
+            .json(&format!("/api/search/tag/{tag}/values"), &[])
+            .await;
         assert_eq!(values["tagValues"], expected, "{tag}");
     }
     let typed = |kind: &str, value: &str| json!({"type": kind, "value": value});
     for (tag, query, expected) in [
-        ("resource.service.name", None, json!([typed("string", "concertctl-api")])),
-        (".http.response.status_code", None, json!([typed("int", "200"), typed("int", "503")])),
-        ("status", None, json!([typed("keyword", "error"), typed("keyword", "unset")])),
+        (
+            "resource.service.name",
+            None,
+            json!([typed("string", "concertctl-api")]),
+        ),
+        (
+            ".http.response.status_code",
+            None,
+            json!([typed("int", "200"), typed("int", "503")]),
+        ),
+        (
+            "status",
+            None,
+            json!([typed("keyword", "error"), typed("keyword", "unset")]),
+        ),
         ("span.cached", None, json!([typed("bool", "false")])),
         ("span.db.share", None, json!([typed("float", "0.5")])),
         ("duration", None, json!([])),
-        ("name", Some("{ status = error }"), json!([typed("string", "/reservations")])),
+        (
+            "name",
+            Some("{ status = error }"),
+            json!([typed("string", "/reservations")]),
+        ),
         // Somebody is still typing.
-        ("kind", Some("{ name = }"), json!([typed("keyword", "client"), typed("keyword", "server")])),
+        (
+            "kind",
+            Some("{ name = }"),
+            json!([typed("keyword", "client"), typed("keyword", "server")]),
+        ),
     ] {
         let params: Vec<_> = query.into_iter().map(|query| ("q", query)).collect();
-        let values = server.json(&format!("/api/v2/search/tag/{tag}/values"), &params).await;
+        let values = server
+            .json(&format!("/api/v2/search/tag/{tag}/values"), &params)
+            .await;
         assert_eq!(values["tagValues"], expected, "{tag}");
     }
-    let one = server.json("/api/search/tag/http.route/values", &[("limit", "1")]).await;
+    let one = server
+        .json("/api/search/tag/http.route/values", &[("limit", "1")])
+        .await;
     assert_eq!(one["tagValues"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn grafanas_test_of_the_connection_is_answered() {
     let server = Server::start(TempoConfig::default()).await;
-    assert_eq!(server.get("/api/echo", &[]).await, (StatusCode::OK, "echo".to_owned()));
+    assert_eq!(
+        server.get("/api/echo", &[]).await,
+        (StatusCode::OK, "echo".to_owned())
+    );
     let info = server.json("/api/status/buildinfo", &[]).await;
     assert_eq!(info["version"], "2.6.0");
 }
@@ -419,15 +522,34 @@ async fn a_search_among_many_looks_at_few() {
         server.store.push(&Arc::new(record));
     }
     for (params, found, at_most) in [
-        (vec![("q", "{ span.http.response.status_code >= 500 }")], 1, 1),
-        (vec![("q", "{ span.http.response.status_code != 200 && name =~ \"/q.*\" }")], 1, 1),
-        (vec![("q", "{ name = \"db.acquire\" && .http.route = \"/other\" }")], 0, 0),
+        (
+            vec![("q", "{ span.http.response.status_code >= 500 }")],
+            1,
+            1,
+        ),
+        (
+            vec![(
+                "q",
+                "{ span.http.response.status_code != 200 && name =~ \"/q.*\" }",
+            )],
+            1,
+            1,
+        ),
+        (
+            vec![("q", "{ name = \"db.acquire\" && .http.route = \"/other\" }")],
+            0,
+            0,
+        ),
         (vec![("tags", "http.route=QUEUE error=true")], 1, 1),
         (vec![("q", "{ kind = server }")], 20, 256),
         (vec![("minDuration", "54ms")], 20, 100),
     ] {
         let answer = server.json("/api/search", &params).await;
-        assert_eq!(answer["traces"].as_array().unwrap().len(), found, "{params:?}");
+        assert_eq!(
+            answer["traces"].as_array().unwrap().len(),
+            found,
+            "{params:?}"
+        );
         let looked = answer["metrics"]["inspectedTraces"].as_u64().unwrap();
         assert!(looked <= at_most, "{params:?} looked at {looked}");
     }
@@ -482,17 +604,29 @@ async fn the_client_finds_traces_and_reads_one() {
     let found = tempo.search(&search).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].name, "/reservations");
-    assert_eq!((found[0].service.as_str(), found[0].duration_ms), ("concertctl-api", 100));
-    assert_eq!((found[0].start_ns, found[0].errors), (server.t0 + SECOND, Some(1)));
+    assert_eq!(
+        (found[0].service.as_str(), found[0].duration_ms),
+        ("concertctl-api", 100)
+    );
+    assert_eq!(
+        (found[0].start_ns, found[0].errors),
+        (server.t0 + SECOND, Some(1))
+    );
 
     let trace = tempo.trace(&found[0].id).await.unwrap().unwrap();
-    assert_eq!((trace.start_ns, trace.duration_ns), (server.t0 + SECOND, 100 * MS));
+    assert_eq!(
+        (trace.start_ns, trace.duration_ns),
+        (server.t0 + SECOND, 100 * MS)
+    );
     let [root, wait] = &trace.spans[..] else {
         panic!("{trace:?}");
     };
     assert_eq!(root.status, Status::Error("the pool is exhausted".into()));
     assert_eq!((root.kind, wait.kind), (Kind::Server, Kind::Client));
-    assert_eq!((root.parent.as_ref(), wait.parent.as_ref()), (None, Some(&root.id)));
+    assert_eq!(
+        (root.parent.as_ref(), wait.parent.as_ref()),
+        (None, Some(&root.id))
+    );
     assert_eq!((wait.offset_ns, wait.duration_ns), (MS, 50 * MS));
     assert_eq!(root.attributes["http.response.status_code"], "503");
     assert_eq!(wait.service, "concertctl-api");

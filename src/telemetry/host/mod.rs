@@ -2,11 +2,13 @@
 //! client libraries use, so that one panel serves both.
 //!
 //! On Linux they are read from `/proc` at each scrape; elsewhere `sysinfo` tells what it can. What
-//! cannot be read is left out.
+//! cannot be read is left out. `/metrics` shows them, and a meter that is pushed from observes them
+//! ([`HostMetrics::observe`]).
 
 mod exposition;
 #[cfg(target_os = "linux")]
 mod filesystems;
+mod instruments;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
@@ -15,34 +17,52 @@ mod procfs;
 #[cfg_attr(target_os = "linux", allow(dead_code))]
 mod portable;
 
-use exposition::Exposition;
+use std::sync::Arc;
 
-/// Reads and renders host and process figures.
+use exposition::{Described, Exposition};
+
+/// Figures of host and process. Cloning shares the readers.
+#[derive(Debug, Clone)]
+pub struct HostMetrics(Arc<Reader>);
+
+/// Describes and reads every family there is: the one place that does, whoever is told.
 #[derive(Debug)]
-pub(super) struct HostMetrics {
+struct Reader {
     #[cfg(not(target_os = "linux"))]
     portable: portable::Portable,
 }
 
 impl HostMetrics {
     pub(super) fn new() -> Self {
-        HostMetrics {
+        HostMetrics(Arc::new(Reader {
             #[cfg(not(target_os = "linux"))]
             portable: portable::Portable::new(),
-        }
+        }))
     }
 
     /// Appends the current figures in the Prometheus text exposition format.
     pub(super) fn render(&self, text: &mut String) {
-        let mut out = Exposition::new(text);
+        self.0.read(&mut Exposition::Text(text));
+    }
+}
+
+impl Reader {
+    fn read(&self, out: &mut Exposition<'_>) {
         #[cfg(target_os = "linux")]
         {
-            procfs::render(&mut out);
-            filesystems::render(&mut out);
-            process::render(&mut out);
+            procfs::render(out);
+            filesystems::render(out);
+            process::render(out);
         }
         #[cfg(not(target_os = "linux"))]
-        self.portable.render(&mut out);
+        self.portable.render(out);
+    }
+
+    /// The current figures as a list.
+    fn families(&self) -> Vec<Described> {
+        let mut families = Vec::new();
+        self.read(&mut Exposition::List(&mut families));
+        families
     }
 }
 
@@ -136,10 +156,72 @@ mod tests {
         assert!(seen.len() > 5, "{text}");
     }
 
+    /// Names with their labels; memory fields and devices come and go with the machine, not within a
+    /// moment.
+    fn series(text: &str) -> HashSet<(String, Vec<String>)> {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let lines = lines.map(|line| line.rsplit_once(' ').unwrap().0);
+        lines
+            .map(
+                |line| match line.strip_suffix('}').and_then(|it| it.split_once('{')) {
+                    None => (line.to_owned(), Vec::new()),
+                    Some((name, labels)) => {
+                        let mut labels: Vec<_> = labels.split("\",").map(str::to_owned).collect();
+                        labels
+                            .iter_mut()
+                            .for_each(|it| it.truncate(it.trim_end_matches('"').len()));
+                        labels.sort_unstable();
+                        (name.to_owned(), labels)
+                    }
+                },
+            )
+            .collect()
+    }
+
+    #[test]
+    fn a_meter_observes_what_the_text_shows_under_the_same_names_labels_and_types() {
+        use opentelemetry::metrics::MeterProvider as _;
+
+        let registry = prometheus::Registry::new();
+        let reader = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_target_info()
+            .without_units()
+            .scope_info_enabled(false)
+            .build()
+            .unwrap();
+        let provider = opentelemetry_sdk::metrics::SdkMeterProvider::builder()
+            .with_reader(reader)
+            .build();
+        let host = HostMetrics::new();
+        host.observe(&provider.meter("host"));
+        let mut observed = String::new();
+        let encoder = prometheus::TextEncoder::new();
+        encoder
+            .encode_utf8(&registry.gather(), &mut observed)
+            .unwrap();
+        let shown = rendered();
+        let (in_text, by_meter) = (series(&shown), series(&observed));
+        let only_one: Vec<_> = in_text.symmetric_difference(&by_meter).collect();
+        assert!(only_one.is_empty() && by_meter.len() > 5, "{only_one:#?}");
+        let types = |text: &str| -> HashSet<String> {
+            let lines = text.lines().filter(|line| line.starts_with("# TYPE "));
+            lines.map(str::to_owned).collect()
+        };
+        // A family without a sample is described in the text only.
+        let unknown: Vec<_> = types(&observed)
+            .difference(&types(&shown))
+            .cloned()
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:#?}");
+        let total = "node_memory_MemTotal_bytes";
+        assert!((value(&observed, total) - value(&shown, total)).abs() < 1.0);
+    }
+
     #[test]
     fn the_portable_reader_describes_the_host_too() {
         let mut text = String::new();
-        portable::Portable::new().render(&mut Exposition::new(&mut text));
+        portable::Portable::new().render(&mut Exposition::Text(&mut text));
         assert!(value(&text, "node_memory_MemTotal_bytes") > 0.0);
         assert!(value(&text, "process_resident_memory_bytes") > 0.0);
         assert!(

@@ -117,6 +117,12 @@ impl Metrics {
         text
     }
 
+    /// The figures of host and process, for a meter that is pushed from.
+    #[must_use]
+    pub fn host(&self) -> &HostMetrics {
+        &self.0.host
+    }
+
     /// The meters of one route, to be asked for once, when the route table is built.
     #[must_use]
     pub fn route(&self, method: &'static str, route: &'static str) -> RouteMetrics {

@@ -2,7 +2,7 @@ use super::*;
 
 fn written(write: impl FnOnce(&mut Exposition<'_>)) -> Vec<String> {
     let mut text = String::new();
-    write(&mut Exposition::new(&mut text));
+    write(&mut Exposition::Text(&mut text));
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .map(str::to_owned)

@@ -1,0 +1,94 @@
+//! The same figures as OpenTelemetry's instruments, for what pushes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Meter;
+use parking_lot::Mutex;
+
+use super::exposition::{Described, Kind};
+use super::{HostMetrics, Reader};
+
+/// What was read is told for as long: a reader of metrics asks for each name on its own.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The last figures that were read.
+struct Latest {
+    reader: Arc<Reader>,
+    read: Mutex<Option<(Instant, Arc<Figures>)>>,
+}
+
+/// By the family's name.
+type Figures = HashMap<String, Vec<(Vec<KeyValue>, f64)>>;
+
+impl Latest {
+    fn figures(&self) -> Arc<Figures> {
+        let mut read = self.read.lock();
+        match &*read {
+            Some((at, figures)) if at.elapsed() < FRESH => Arc::clone(figures),
+            _ => {
+                let families = self.reader.families().into_iter();
+                let figures: Figures = families.map(|it| (it.name.clone(), samples(it))).collect();
+                let figures = Arc::new(figures);
+                *read = Some((Instant::now(), Arc::clone(&figures)));
+                figures
+            }
+        }
+    }
+}
+
+fn samples(family: Described) -> Vec<(Vec<KeyValue>, f64)> {
+    let samples = family.samples.into_iter();
+    samples
+        .map(|(labels, number)| {
+            let labels = labels.into_iter();
+            let labels = labels.map(|(name, value)| KeyValue::new(name, value));
+            (labels.collect(), number.into())
+        })
+        .collect()
+}
+
+impl HostMetrics {
+    /// Gives `meter` an instrument for each family that there is now. Whoever reads the meter gets
+    /// the names without `_total`, which exporters add to what only rises.
+    ///
+    /// Not for a meter that `/metrics` is rendered from: the figures would stand there twice.
+    pub fn observe(&self, meter: &Meter) {
+        let latest = Arc::new(Latest {
+            reader: Arc::clone(&self.0),
+            read: Mutex::new(None),
+        });
+        for family in self.0.families() {
+            let latest = Arc::clone(&latest);
+            let name = family.name.clone();
+            let figures = move || latest.figures();
+            let told = name.strip_suffix("_total").unwrap_or(&name).to_owned();
+            match family.kind {
+                Kind::Counter => {
+                    meter
+                        .f64_observable_counter(told)
+                        .with_description(family.help)
+                        .with_callback(move |observer| {
+                            for (labels, value) in figures().get(&name).into_iter().flatten() {
+                                observer.observe(*value, labels);
+                            }
+                        })
+                        .build();
+                }
+                Kind::Gauge => {
+                    meter
+                        .f64_observable_gauge(told)
+                        .with_description(family.help)
+                        .with_callback(move |observer| {
+                            for (labels, value) in figures().get(&name).into_iter().flatten() {
+                                observer.observe(*value, labels);
+                            }
+                        })
+                        .build();
+                }
+            }
+        }
+    }
+}
