@@ -37,6 +37,8 @@ use parts::Parts;
 
 /// Log records that may wait for the embedded log store.
 const LOG_BUFFER: usize = 65_536;
+/// Traces that may wait for the embedded trace store: eight seconds of all that are kept at most.
+const TRACE_BUFFER: usize = 4_096;
 
 /// How long the end waits for a collector to take the last of logs and traces.
 const LAST_PUSH: Duration = Duration::from_secs(3);
@@ -292,12 +294,14 @@ impl Embedded {
             stop.clone(),
         )?;
         let ingest = tokio::spawn(Arc::clone(&loki).ingest(logs.subscribe(LOG_BUFFER)));
+        let kept = logs.traces().subscribe(TRACE_BUFFER);
+        let traces = tokio::spawn(Arc::clone(&tempo).ingest(kept));
         Ok(Embedded {
             tsdb,
             loki,
             tempo,
             alerts: Arc::new(AlertStore::new(AlertConfig::default())),
-            work: vec![scraper, ingest],
+            work: vec![scraper, ingest, traces],
         })
     }
 

@@ -16,6 +16,9 @@ use reqwest::{Client, StatusCode, header};
 use serde_json::{Value as Json, json};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::support::process::ServerProcess;
+use crate::support::{eventually, profile, seed};
+
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
 
@@ -655,4 +658,36 @@ async fn the_client_tells_refusals_in_tempos_words_and_asks_for_no_other_path() 
         let error = tempo.trace(odd).await.unwrap_err();
         assert!(matches!(error, ClientError::Malformed(_)), "{odd}: {error}");
     }
+}
+
+#[tokio::test]
+async fn the_trace_of_a_request_is_found_on_the_operations_listener_by_the_id_in_its_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &["--trace-ratio", "1"]).await;
+    seed(&server.ops, &profile(1, 10, 10)).await;
+    let answer = server.user(1).register().await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let id = answer.header("x-trace-id").unwrap();
+    let tempo = Tempo::new(HttpSource::new(&server.ops_url).unwrap());
+    let trace = eventually("the trace is kept", || async {
+        tempo.trace(id).await.unwrap()
+    })
+    .await;
+    let root = &trace.spans[0];
+    assert_eq!(
+        (root.name.as_str(), root.kind),
+        ("POST /queue", Kind::Server)
+    );
+    assert_eq!(root.service, "concertctl-api");
+    assert!(trace.spans.len() > 1, "with what it waited for: {trace:?}");
+    let search = TraceSearch {
+        tags: vec![
+            ("name".into(), "POST /queue".into()),
+            ("http.response.status_code".into(), "201".into()),
+        ],
+        limit: 10,
+        ..TraceSearch::default()
+    };
+    let found = tempo.search(&search).await.unwrap();
+    assert_eq!((found.len(), found[0].id.as_str()), (1, id), "{found:?}");
 }

@@ -6,7 +6,7 @@
 //! and parentheses; the names and values there are to search for. Everything else is refused with a
 //! reason.
 //!
-//! Records come through [`TempoStore::ingest`]. Those of one trace, from several services or
+//! Records come from [`crate::telemetry::Traces::subscribe`] through [`TempoStore::ingest`]. Those of one trace, from several services or
 //! instances, are one trace to whoever reads.
 
 mod error;

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{RwLock, RwLockReadGuard};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use super::TempoConfig;
 use super::index::Index;
 use super::trace::Trace;
-use crate::telemetry::TraceRecord;
+use crate::telemetry::{TraceRecord, TraceSubscription};
 
 /// Records stored under one lock: a reader waits for no more.
 const INGEST_BATCH: usize = 64;
@@ -93,8 +93,8 @@ impl TempoStore {
         }
     }
 
-    /// Keeps what comes until nobody sends any more. Runs as a task of its own.
-    pub async fn ingest(self: Arc<Self>, mut records: mpsc::Receiver<Arc<TraceRecord>>) {
+    /// Keeps what comes until there will be no more. Runs as a task of its own.
+    pub async fn ingest(self: Arc<Self>, mut records: TraceSubscription) {
         let mut batch = Vec::with_capacity(INGEST_BATCH);
         while records.recv_many(&mut batch, INGEST_BATCH).await > 0 {
             self.push_all(&batch);

@@ -55,7 +55,7 @@ impl HostMetrics {
     /// the names without `_total`, which exporters add to what only rises.
     ///
     /// Not for a meter that `/metrics` is rendered from: the figures would stand there twice.
-    pub fn observe(&self, meter: &Meter) {
+    pub(in crate::telemetry) fn observe(&self, meter: &Meter) {
         let latest = Arc::new(Latest {
             reader: Arc::clone(&self.0),
             read: Mutex::new(None),

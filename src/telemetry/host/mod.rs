@@ -23,7 +23,7 @@ use exposition::{Described, Exposition};
 
 /// Figures of host and process. Cloning shares the readers.
 #[derive(Debug, Clone)]
-pub struct HostMetrics(Arc<Reader>);
+pub(super) struct HostMetrics(Arc<Reader>);
 
 /// Describes and reads every family there is: the one place that does, whoever is told.
 #[derive(Debug)]

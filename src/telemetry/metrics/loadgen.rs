@@ -11,7 +11,8 @@ use opentelemetry::metrics::{
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::RwLock;
 
-use super::{counter, exposition, gauge, latency, provider};
+use super::making::{counter, gauge, latency};
+use super::{exposition, provider};
 use crate::telemetry::otlp::{Deliveries, Otlp, resource};
 
 /// What the load generator measures, as `/metrics` shows it. Cloning shares it.

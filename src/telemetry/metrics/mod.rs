@@ -8,12 +8,11 @@
 
 mod http;
 mod loadgen;
+mod making;
 mod outcomes;
 mod trouble;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,17 +20,20 @@ use std::time::Duration;
 use anyhow::Context as _;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{
-    BoundCounter, BoundHistogram, Counter, Gauge, Histogram, Meter, MeterProvider as _,
+    BoundCounter, BoundHistogram, Gauge, Histogram, Meter, MeterProvider as _,
 };
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
-use parking_lot::RwLock;
 
 pub use http::RouteMetrics;
 pub use loadgen::{Kind as LoadgenKind, LoadgenMetrics};
 pub use outcomes::{LockOutcome, PaymentOutcome, ReservationOutcome};
 
 use super::host::HostMetrics;
-use super::otlp::{Deliveries, Otlp, Signal, resource};
+use super::otlp::{Deliveries, Otlp, resource};
+use making::{
+    BoundByKey, counter, from_zero, gauge, latency, observe_active_requests, observe_log_dropped,
+    observe_telemetry_dropped, plain_counter,
+};
 
 /// Upper bounds of the latency buckets, in seconds. 0.05, 0.15 and 0.5 are the objectives for p95,
 /// p99 and the service as a whole: with a bound exactly there, the share of requests within an
@@ -50,6 +52,8 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     // Instruments work only while the provider lives.
     provider: SdkMeterProvider,
+    /// Pushes the figures of host and process, which `/metrics` shows without it.
+    host_provider: Option<SdkMeterProvider>,
     registry: prometheus::Registry,
     host: HostMetrics,
     active_requests: Arc<AtomicI64>,
@@ -96,16 +100,25 @@ impl Metrics {
     ) -> anyhow::Result<Metrics> {
         let registry = prometheus::Registry::new();
         let resource = resource("concertctl-api", Some(instance));
-        let mut provider = provider(&registry)?.with_resource(resource);
-        if let Some(collector) = collector
-            && let Some(reader) = collector.reader(deliveries)?
-        {
+        let reader = || collector.map_or(Ok(None), |it| it.reader(deliveries));
+        let mut provider = provider(&registry)?.with_resource(resource.clone());
+        let mut host_provider = None;
+        if let Some(reader) = reader()? {
             provider = provider.with_reader(reader);
         }
         let provider = provider.build();
-        observe_telemetry_dropped(&provider.meter("concertctl"), deliveries);
         let meter = provider.meter("concertctl");
-        Ok(Metrics(Arc::new(Inner::new(meter, provider, registry))))
+        observe_telemetry_dropped(&meter, deliveries);
+        let host = HostMetrics::new();
+        if let Some(reader) = reader()? {
+            let builder = SdkMeterProvider::builder().with_resource(resource);
+            let pushed = builder.with_reader(reader).build();
+            host.observe(&pushed.meter("concertctl"));
+            host_provider = Some(pushed);
+        }
+        let mut inner = Inner::new(meter, provider, registry, host);
+        inner.host_provider = host_provider;
+        Ok(Metrics(Arc::new(inner)))
     }
 
     /// Everything in the Prometheus text exposition format 0.0.4, the figures of host and process
@@ -115,12 +128,6 @@ impl Metrics {
         let mut text = exposition(&self.0.registry);
         self.0.host.render(&mut text);
         text
-    }
-
-    /// The figures of host and process, for a meter that is pushed from.
-    #[must_use]
-    pub fn host(&self) -> &HostMetrics {
-        &self.0.host
     }
 
     /// The meters of one route, to be asked for once, when the route table is built.
@@ -230,7 +237,11 @@ impl Metrics {
     /// takes, or its time-out.
     pub fn shutdown(&self) {
         // Why not was told when it happened, and there is nobody left to tell.
-        let _ = self.0.provider.shutdown();
+        std::thread::scope(|threads| {
+            let host = self.0.host_provider.as_ref();
+            let _pushing = host.map(|host| threads.spawn(|| drop(host.shutdown())));
+            let _ = self.0.provider.shutdown();
+        });
     }
 
     /// Requests being served at this moment.
@@ -247,7 +258,12 @@ impl fmt::Debug for Metrics {
 }
 
 impl Inner {
-    fn new(meter: Meter, provider: SdkMeterProvider, registry: prometheus::Registry) -> Inner {
+    fn new(
+        meter: Meter,
+        provider: SdkMeterProvider,
+        registry: prometheus::Registry,
+        host: HostMetrics,
+    ) -> Inner {
         let active_requests = Arc::new(AtomicI64::new(0));
         let log_dropped = Arc::new(OnceLock::new());
         observe_active_requests(&meter, &active_requests);
@@ -259,7 +275,8 @@ impl Inner {
         );
         let payments = counter(&meter, "concert_payments", "Attempts to pay, by outcome.");
         Inner {
-            host: HostMetrics::new(),
+            host,
+            host_provider: None,
             active_requests,
             log_dropped,
             request_duration: latency(
@@ -383,111 +400,6 @@ fn exposition(registry: &prometheus::Registry) -> String {
         }
     }
     text
-}
-
-/// The exporter adds `_total` to a counter's name.
-fn counter(meter: &Meter, name: &'static str, help: &'static str) -> Counter<u64> {
-    meter.u64_counter(name).with_description(help).build()
-}
-
-fn plain_counter(meter: &Meter, name: &'static str, help: &'static str) -> BoundCounter<u64> {
-    let bound = counter(meter, name, help).bind(&[]);
-    bound.add(0);
-    bound
-}
-
-/// One bound counter a label, each visible at zero from the start: `increase()` over a counter that
-/// appears at 1 misses the first event.
-fn from_zero(
-    counter: &Counter<u64>,
-    labels: impl Iterator<Item = &'static str>,
-) -> Vec<BoundCounter<u64>> {
-    labels
-        .map(|label| {
-            let bound = counter.bind(&[KeyValue::new("outcome", label)]);
-            bound.add(0);
-            bound
-        })
-        .collect()
-}
-
-fn gauge(meter: &Meter, name: &'static str, help: &'static str) -> Gauge<u64> {
-    meter.u64_gauge(name).with_description(help).build()
-}
-
-fn latency(meter: &Meter, name: &'static str, help: &'static str) -> Histogram<f64> {
-    meter
-        .f64_histogram(name)
-        .with_description(help)
-        .with_boundaries(LATENCY_BOUNDS.to_vec())
-        .build()
-}
-
-fn observe_active_requests(meter: &Meter, active: &Arc<AtomicI64>) {
-    let active = Arc::clone(active);
-    meter
-        .i64_observable_gauge("http_server_active_requests")
-        .with_description("Requests being served.")
-        .with_callback(move |observer| observer.observe(active.load(Ordering::Relaxed), &[]))
-        .build();
-}
-
-fn observe_log_dropped(meter: &Meter, source: &Arc<OnceLock<DroppedSource>>) {
-    let source = Arc::clone(source);
-    meter
-        .u64_observable_counter("concert_log_dropped")
-        .with_description("Log records dropped because the queue to the writer was full.")
-        .with_callback(move |observer| {
-            if let Some(dropped) = source.get() {
-                observer.observe(dropped(), &[]);
-            }
-        })
-        .build();
-}
-
-fn observe_telemetry_dropped(meter: &Meter, deliveries: &Deliveries) {
-    let deliveries = deliveries.clone();
-    meter
-        .u64_observable_counter("concert_telemetry_dropped")
-        .with_description(
-            "Log records, traces and pushes of metrics that did not reach the collector.",
-        )
-        .with_callback(move |observer| {
-            for signal in Signal::ALL {
-                let label = [KeyValue::new("signal", signal.label())];
-                observer.observe(deliveries.dropped(signal), &label);
-            }
-        })
-        .build();
-}
-
-/// A histogram bound per key on the key's first use. Keys are names from the program text, so the
-/// table stays small.
-struct BoundByKey<K> {
-    histogram: Histogram<f64>,
-    bound: RwLock<HashMap<K, BoundHistogram<f64>>>,
-}
-
-impl<K: Hash + Eq + Copy> BoundByKey<K> {
-    fn new(histogram: Histogram<f64>) -> Self {
-        BoundByKey {
-            histogram,
-            bound: RwLock::new(HashMap::new()),
-        }
-    }
-
-    fn record(&self, key: K, value: Duration, attributes: impl FnOnce() -> Vec<KeyValue>) {
-        let seconds = value.as_secs_f64();
-        if let Some(bound) = self.bound.read().get(&key) {
-            bound.record(seconds);
-            return;
-        }
-        self.bound
-            .write()
-            .entry(key)
-            .or_insert_with(|| self.histogram.bind(&attributes()))
-            .record(seconds);
-    }
 }
 
 #[cfg(test)]

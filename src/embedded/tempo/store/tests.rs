@@ -149,14 +149,15 @@ fn a_record_larger_than_the_store_is_not_kept_and_breaks_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_kept_until_nobody_sends() {
+async fn what_is_published_is_kept() {
+    let traces = crate::telemetry::Traces::new(crate::telemetry::TraceConfig::default());
     let store = Arc::new(TempoStore::new(TempoConfig::default()));
-    let (to, from) = tokio::sync::mpsc::channel(8);
-    let ingest = tokio::spawn(Arc::clone(&store).ingest(from));
+    let ingest = tokio::spawn(Arc::clone(&store).ingest(traces.subscribe(1_000)));
     for id in 1..=100 {
-        to.send(record(id, now_ns(), vec![])).await.unwrap();
+        traces.publish((*record(id, now_ns(), vec![])).clone());
     }
-    drop(to);
+    // Nobody publishes any more.
+    drop(traces);
     tokio::time::timeout(Duration::from_secs(20), ingest)
         .await
         .unwrap()
