@@ -3,8 +3,8 @@
 //!
 //! Alerts come by POST, from a rule evaluator or from an operator by hand. As in Alertmanager, one
 //! that is not sent again resolves after a while, one that has resolved is no longer listed, and
-//! silenced ones are listed as suppressed. There is one receiver, nothing is grouped or inhibited,
-//! and nobody is notified from here.
+//! silenced ones are listed as suppressed. There is one receiver and nothing is inhibited. Who
+//! notifies others watches the store ([`AlertStore::changes`]) and reads it ([`AlertStore::all`]).
 //!
 //! Reading and writing are two routers, so that the listener can guard the second.
 
@@ -31,6 +31,8 @@ pub const RECEIVER: &str = "embedded";
 pub struct AlertConfig {
     /// An alert sent without an end resolves this long after it was last sent.
     pub resolve_timeout: Duration,
+    /// How long one that has resolved is kept for those who are notified; it is not listed.
+    pub resolved_retention: Duration,
     /// Alerts that may fire at once.
     pub max_alerts: usize,
     /// Silences kept, expired ones included; expired ones make room first.
@@ -47,6 +49,7 @@ impl Default for AlertConfig {
     fn default() -> Self {
         AlertConfig {
             resolve_timeout: Duration::from_secs(300),
+            resolved_retention: Duration::from_secs(300),
             max_alerts: 1000,
             max_silences: 500,
             silence_retention: Duration::from_secs(120 * 3600),

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::labels::{fingerprint, is_label_name};
@@ -38,6 +39,7 @@ pub struct AlertStore {
     pub(super) config: AlertConfig,
     pub(super) started: Timestamp,
     inner: Mutex<Inner>,
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,7 @@ impl AlertStore {
             config,
             started: Timestamp::now(),
             inner: Mutex::default(),
+            changed: watch::Sender::new(()),
         }
     }
 
@@ -85,12 +88,14 @@ impl AlertStore {
     pub fn put(&self, alerts: Vec<PostableAlert>, now: Timestamp) -> Result<(), Rejected> {
         let mut reasons = Vec::new();
         let mut inner = self.inner.lock();
-        inner.forget_resolved(now);
+        inner.forget_resolved(&self.config, now);
         for alert in alerts {
             let taken = Alert::new(alert, &self.config, now)
                 .and_then(|alert| inner.take(alert, self.config.max_alerts, now));
             reasons.extend(taken.err());
         }
+        drop(inner);
+        self.changed.send_replace(());
         if reasons.is_empty() {
             Ok(())
         } else {
@@ -109,6 +114,25 @@ impl AlertStore {
             },
             now,
         )
+    }
+
+    /// Every alert that fires or has resolved not long ago.
+    #[must_use]
+    pub fn all(&self, now: Timestamp) -> Vec<GettableAlert> {
+        let mut inner = self.inner.lock();
+        inner.forget_resolved(&self.config, now);
+        let alerts = inner.alerts.iter();
+        let listed = alerts.map(|(fingerprint, alert)| {
+            let silenced_by = inner.silences.silencing(&alert.labels, now);
+            alert.to_wire(*fingerprint, silenced_by)
+        });
+        listed.collect()
+    }
+
+    /// Sees a change whenever alerts or silences were sent.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     pub(super) fn list(&self, filter: &AlertFilter, now: Timestamp) -> Vec<GettableAlert> {
@@ -137,7 +161,9 @@ impl AlertStore {
     /// # Errors
     /// Why it is not valid, or that the one named is not there.
     pub fn silence(&self, silence: PostableSilence, now: Timestamp) -> Result<Uuid, Rejected> {
-        self.inner.lock().silences.set(silence, &self.config, now)
+        let set = self.inner.lock().silences.set(silence, &self.config, now);
+        self.changed.send_replace(());
+        set
     }
 
     /// Ends a silence.
@@ -145,7 +171,9 @@ impl AlertStore {
     /// # Errors
     /// It is not there, or has ended already.
     pub fn expire_silence(&self, id: Uuid, now: Timestamp) -> Result<(), Rejected> {
-        self.inner.lock().silences.expire(id, now)
+        let expired = self.inner.lock().silences.expire(id, now);
+        self.changed.send_replace(());
+        expired
     }
 
     pub(super) fn silences(&self, filter: &[Matcher], now: Timestamp) -> Vec<GettableSilence> {
@@ -158,19 +186,38 @@ impl AlertStore {
 }
 
 impl Inner {
-    fn forget_resolved(&mut self, now: Timestamp) {
-        self.alerts.retain(|_, alert| !alert.resolved(now));
+    fn forget_resolved(&mut self, config: &AlertConfig, now: Timestamp) {
+        let until = |alert: &Alert| alert.ends_at.checked_add(config.resolved_retention);
+        self.alerts
+            .retain(|_, alert| until(alert).map_or(true, |until| until > now));
+    }
+
+    /// Only alerts that fire count; of those that have resolved as many are kept, the latest.
+    fn has_room(&mut self, max_alerts: usize, now: Timestamp) -> bool {
+        let fires = |alert: &&Alert| !alert.resolved(now);
+        let firing = self.alerts.values().filter(fires).count();
+        if self.alerts.len() - firing >= max_alerts {
+            let resolved = self.alerts.iter().filter(|(_, alert)| alert.resolved(now));
+            let oldest = resolved.min_by_key(|(_, alert)| alert.ends_at);
+            if let Some(oldest) = oldest.map(|(fingerprint, _)| *fingerprint) {
+                self.alerts.remove(&oldest);
+            }
+        }
+        firing < max_alerts
     }
 
     fn take(&mut self, alert: Alert, max_alerts: usize, now: Timestamp) -> Result<(), String> {
-        let full = self.alerts.len() >= max_alerts;
-        match self.alerts.entry(fingerprint(&alert.labels)) {
+        let fingerprint = fingerprint(&alert.labels);
+        let known_firing = |known: &Alert| !known.resolved(now);
+        let grows = !self.alerts.get(&fingerprint).is_some_and(known_firing);
+        let full = grows && !self.has_room(max_alerts, now) && !alert.resolved(now);
+        match self.alerts.entry(fingerprint) {
+            _ if full => {
+                return Err(format!("too many alerts are firing (limit: {max_alerts})"));
+            }
             Entry::Occupied(mut known) => {
                 let merged = known.get().succeeded_by(alert, now);
                 known.insert(merged);
-            }
-            Entry::Vacant(_) if full => {
-                return Err(format!("too many alerts are firing (limit: {max_alerts})"));
             }
             Entry::Vacant(free) => {
                 free.insert(alert);
