@@ -14,8 +14,8 @@ pub mod trace;
 
 pub use logs::{LogConfig, LogOutput, LogRecord, LogSubscription, Logs, slow_query};
 pub use metrics::{
-    LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, PaymentOutcome, ReservationOutcome,
-    RouteMetrics,
+    LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, NotificationOutcome, PaymentOutcome,
+    ReservationOutcome, RouteMetrics,
 };
 pub use otlp::{Deliveries, Otlp, Pushing, Signal};
 pub use statement::{ACQUIRE, Statement, connection_acquired};

@@ -9,6 +9,7 @@
 mod http;
 mod loadgen;
 mod making;
+mod notifications;
 mod outcomes;
 mod trouble;
 
@@ -26,7 +27,7 @@ use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 
 pub use http::RouteMetrics;
 pub use loadgen::{Kind as LoadgenKind, LoadgenMetrics};
-pub use outcomes::{LockOutcome, PaymentOutcome, ReservationOutcome};
+pub use outcomes::{LockOutcome, NotificationOutcome, PaymentOutcome, ReservationOutcome};
 
 use super::host::HostMetrics;
 use super::otlp::{Deliveries, Otlp, resource};
@@ -61,6 +62,7 @@ struct Inner {
     request_duration: Histogram<f64>,
     reservations: Vec<BoundCounter<u64>>,
     payments: Vec<BoundCounter<u64>>,
+    notifications: Counter<u64>,
     registered: BoundCounter<u64>,
     admitted: BoundCounter<u64>,
     queue_waiting: Gauge<u64>,
@@ -289,6 +291,11 @@ impl Inner {
                 ReservationOutcome::ALL.iter().map(|o| o.label()),
             ),
             payments: from_zero(&payments, PaymentOutcome::ALL.iter().map(|o| o.label())),
+            notifications: counter(
+                &meter,
+                "concert_notifications",
+                "Notifications of alerts, by receiver and outcome.",
+            ),
             registered: plain_counter(
                 &meter,
                 "concert_queue_registered",

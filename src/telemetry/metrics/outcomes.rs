@@ -81,6 +81,20 @@ outcomes! {
     }
 }
 
+outcomes! {
+    /// What became of a notification (`concert_notifications_total{outcome}`).
+    NotificationOutcome {
+        /// The receiver has it.
+        Delivered => "delivered",
+        /// An attempt failed, another follows.
+        Retried => "retried",
+        /// Given up: refused, or undeliverable for too long.
+        Failed => "failed",
+        /// There was no room for it.
+        Dropped => "dropped",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
