@@ -29,6 +29,7 @@ mod quantile;
 mod ranked;
 mod rate;
 mod relabel;
+mod rule;
 mod select;
 mod sets;
 mod trend;
@@ -174,19 +175,7 @@ pub fn evaluate(
     query: &str,
     at_ms: i64,
 ) -> Result<Vec<(Labels, f64)>, QueryError> {
-    let ctx = Context {
-        tsdb,
-        limits,
-        deadline: Instant::now() + limits.timeout,
-        canceled: Arc::default(),
-    };
-    match Query::parse(query, limits)?.instant(&ctx, at_ms)? {
-        QueryResult::Vector(rows) => Ok(rows.into_iter().map(|(l, (_, v))| (l, v)).collect()),
-        QueryResult::Scalar((_, v)) => Ok(vec![(Labels::empty(), v)]),
-        QueryResult::String(..) | QueryResult::Matrix(_) => Err(QueryError::BadData(
-            "rule result is not a vector or scalar".to_owned(),
-        )),
-    }
+    Query::parse(query, limits)?.rows(tsdb, limits, at_ms)
 }
 
 #[cfg(test)]
