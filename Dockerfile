@@ -14,6 +14,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/release/concertctl /usr/local/bin/concertctl
 
 FROM debian:12.12-slim
+# To tell the receivers of notifications by their certificates.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/concertctl concertctl
 COPY --from=build /usr/local/bin/concertctl /usr/local/bin/concertctl
 USER concertctl
