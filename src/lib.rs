@@ -4,6 +4,7 @@
 //! judges a rehearsal, `tui` is the console of the person on call. The rooms of the house and the
 //! arrows between them are described in `docs/architecture.md` and kept by a test.
 
+pub mod alerting;
 pub mod api;
 pub mod booking;
 pub mod cli;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::alerting::Timing;
 use crate::booking::Rules;
 use crate::domain::token::TokenKey;
 use crate::http::Limits;
@@ -52,6 +53,38 @@ pub struct ServeSettings {
     pub otlp: Option<Otlp>,
     /// The embedded telemetry stores.
     pub embedded: EmbeddedSettings,
+    /// Rules and notifications.
+    pub alerting: AlertingSettings,
+}
+
+/// Which rules are evaluated, and who is told.
+#[derive(Clone, Debug)]
+pub struct AlertingSettings {
+    /// Rule files instead of the shipped one.
+    pub rules: Vec<PathBuf>,
+    /// Between two evaluations of rules that say nothing of their own.
+    pub evaluation_interval: Duration,
+    /// Another Alertmanager that gets every alert.
+    pub alertmanager_url: Option<SecretUrl>,
+    /// Get messages in the shape of Alertmanager's webhook.
+    pub webhooks: Vec<SecretUrl>,
+    /// Get messages for people, as Slack takes them.
+    pub slack_webhooks: Vec<SecretUrl>,
+    /// How soon alerts are told, and told again.
+    pub timing: Timing,
+}
+
+impl Default for AlertingSettings {
+    fn default() -> Self {
+        AlertingSettings {
+            rules: Vec::new(),
+            evaluation_interval: Duration::from_secs(1),
+            alertmanager_url: None,
+            webhooks: Vec::new(),
+            slack_webhooks: Vec::new(),
+            timing: Timing::default(),
+        }
+    }
 }
 
 /// How much the embedded telemetry stores keep.
@@ -99,6 +132,7 @@ impl ServeSettings {
             token_key_file: None,
             otlp: None,
             embedded: EmbeddedSettings::default(),
+            alerting: AlertingSettings::default(),
         }
     }
 
@@ -146,6 +180,13 @@ impl fmt::Display for SecretUrl {
                 f.write_str("***")?;
                 continue;
             };
+            if matches!(scheme, "http" | "https") {
+                // A webhook's path is its password.
+                let host = rest.split('/').next().unwrap_or_default();
+                let host = host.rsplit('@').next().unwrap_or_default();
+                write!(f, "{scheme}://{host}")?;
+                continue;
+            }
             // The last: a password may hold an @ that nobody escaped.
             match rest.rsplit_once('@') {
                 None => write!(f, "{scheme}://{rest}")?,
@@ -275,6 +316,10 @@ mod tests {
                 "redis://:***@a:1,redis://:***@b:2",
             ),
             ("redis://h:6379/0", "redis://h:6379/0"),
+            (
+                "https://u:pw@hooks.example/services/secret",
+                "https://hooks.example",
+            ),
             ("hunter2", "***"),
         ] {
             let url: SecretUrl = given.parse().expect(given);

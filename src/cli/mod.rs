@@ -3,6 +3,7 @@
 //! Also the wiring that the rooms must not do themselves: the embedded server of `load` and `tui` is
 //! started here and reached through its listeners.
 
+mod alerting;
 mod fault;
 mod flags;
 mod health;

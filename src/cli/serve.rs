@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::alerting::AlertingArgs;
 use super::flags::{DataDirArg, DatabaseArg, duration, share};
 use super::{FAILED, fail, stop_requested};
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
@@ -79,6 +80,8 @@ pub(super) struct ServeArgs {
     /// Time between two scrapes of the embedded metrics store
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     scrape_interval: Duration,
+    #[command(flatten)]
+    alerting: AlertingArgs,
 }
 
 impl ServeArgs {
@@ -96,6 +99,7 @@ impl ServeArgs {
         settings.store.slow = self.slow_query;
         settings.store.commit_delay = self.commit_delay;
         settings.embedded.scrape_interval = self.scrape_interval.max(Duration::from_millis(100));
+        settings.alerting = self.alerting.settings();
         settings.otlp = super::flags::collector(self.otlp.as_deref())?;
         Ok(settings)
     }

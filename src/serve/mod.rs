@@ -4,6 +4,7 @@
 //! [`Running::stop`] drains it. Tests, the console and the load generator start servers like this and
 //! reach them through their listeners, like anybody.
 
+mod alerting;
 mod datasets;
 mod home;
 mod parts;
@@ -18,12 +19,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerting::{Evaluator, routes as rule_routes};
 use crate::booking::{self, Booking};
 use crate::embedded::alertmanager::{self, AlertConfig, AlertStore};
 use crate::embedded::loki::{self, LokiConfig, LokiStore};
 use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbConfig};
-use crate::faults::Faults;
 use crate::embedded::tempo::{self, TempoConfig, TempoStore};
+use crate::faults::Faults;
 use crate::http;
 use crate::http::listener::{Bounds, listen, serve};
 use crate::http::ops::{BearerToken, OpsState};
@@ -31,6 +33,7 @@ use crate::settings::ServeSettings;
 use crate::store::data_dir::{DataDir, write_atomically};
 use crate::store::postgres::InUse;
 use crate::telemetry::{Deliveries, Logs, Metrics, Pushing};
+use alerting::Prepared;
 use datasets::Datasets;
 use home::Furnished;
 use parts::Parts;
@@ -89,6 +92,7 @@ impl ServerFile {
 /// A data directory that cannot be used, a damaged database, a port that is taken: each says what to
 /// do.
 pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Running> {
+    let alerting = Prepared::new(&settings.alerting)?;
     let Furnished {
         home,
         key,
@@ -124,7 +128,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     write_atomically(&settings.data_dir.join(ServerFile::NAME), &file)?;
 
     let (stop, stop_ops) = (CancellationToken::new(), CancellationToken::new());
-    let stores = Embedded::start(&settings, ops_addr, logs, &stop_ops)?;
+    let stores = Embedded::start(&settings, ops_addr, (logs, &metrics), alerting, &stop_ops)?;
     let state = OpsState {
         booking: Arc::clone(&booking),
         metrics: metrics.clone(),
@@ -254,6 +258,7 @@ struct Embedded {
     loki: Arc<LokiStore>,
     tempo: Arc<TempoStore>,
     alerts: Arc<AlertStore>,
+    evaluator: Arc<Evaluator>,
     work: Vec<JoinHandle<()>>,
 }
 
@@ -261,7 +266,8 @@ impl Embedded {
     fn start(
         settings: &ServeSettings,
         ops_addr: SocketAddr,
-        logs: &Logs,
+        (logs, metrics): (&Logs, &Metrics),
+        alerting: Prepared,
         stop: &CancellationToken,
     ) -> anyhow::Result<Embedded> {
         let bounds = settings.embedded;
@@ -296,18 +302,25 @@ impl Embedded {
         let ingest = tokio::spawn(Arc::clone(&loki).ingest(logs.subscribe(LOG_BUFFER)));
         let kept = logs.traces().subscribe(TRACE_BUFFER);
         let traces = tokio::spawn(Arc::clone(&tempo).ingest(kept));
+        let alerts = Arc::new(AlertStore::new(AlertConfig::default()));
+        let stores = (&tsdb, &alerts);
+        let alerting = alerting.start(&settings.alerting, ops_addr, stores, metrics, stop)?;
+        let mut work = alerting.work;
+        work.extend([scraper, ingest, traces]);
         Ok(Embedded {
             tsdb,
             loki,
             tempo,
-            alerts: Arc::new(AlertStore::new(AlertConfig::default())),
-            work: vec![scraper, ingest, traces],
+            alerts,
+            evaluator: alerting.evaluator,
+            work,
         })
     }
 
     /// What is open to anybody on the listener, and what needs the token.
     fn routers(&self) -> (axum::Router, axum::Router) {
         let open = prometheus::routes(Arc::clone(&self.tsdb), QueryLimits::default())
+            .merge(rule_routes(Arc::clone(&self.evaluator)))
             .merge(loki::routes(Arc::clone(&self.loki)))
             .merge(tempo::routes(Arc::clone(&self.tempo)))
             .merge(alertmanager::read_routes(Arc::clone(&self.alerts)));

@@ -1,6 +1,7 @@
 //! Files that people write in YAML: read within bounds, refused with file, line, column and field.
 //!
-//! Used by `load` for scenarios and by `seeding` for profiles; uses no other room.
+//! Used by `load` for scenarios, by `seeding` for profiles and by `alerting` for rule files; uses no other
+//! room.
 
 mod locate;
 

@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("clients", &["api"]),
     ("load", &["api", "clients", "yaml"]),
     ("embedded", &["clients", "telemetry"]),
-    ("alerting", &["clients", "telemetry"]),
+    ("alerting", &["embedded", "telemetry", "yaml"]),
     ("tui", &["clients", "load", "api"]),
     // Settings are made of the settings of the rooms that are set.
     ("settings", SERVER_SIDE),

@@ -13,7 +13,7 @@ const STEP_MS: i64 = 10_000;
 const STEPS: i64 = 360;
 
 /// A series: its labels and its samples in time order.
-pub(super) type Series = (Labels, Vec<(i64, f64)>);
+pub(crate) type Series = (Labels, Vec<(i64, f64)>);
 
 /// Series with their samples.
 pub(super) struct History(Vec<Series>);

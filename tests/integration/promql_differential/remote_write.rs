@@ -6,7 +6,7 @@
 use super::history::Series;
 
 /// Sends series to a Prometheus that takes remote writes.
-pub(super) async fn send(url: &str, series: &[Series]) {
+pub(crate) async fn send(url: &str, series: &[Series]) {
     let mut request = vec![];
     for (labels, samples) in series {
         let mut message = vec![];

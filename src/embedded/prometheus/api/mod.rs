@@ -48,14 +48,6 @@ pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
         .route("/api/v1/labels", get(series::labels).post(series::labels))
         .route("/api/v1/label/{name}/values", get(series::label_values))
         .route("/api/v1/metadata", get(series::metadata))
-        .route(
-            "/api/v1/rules",
-            get(|| async { success(r#"{"groups":[]}"#) }),
-        )
-        .route(
-            "/api/v1/alerts",
-            get(|| async { success(r#"{"alerts":[]}"#) }),
-        )
         .route("/api/v1/status/buildinfo", get(buildinfo))
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(state)

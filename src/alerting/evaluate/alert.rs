@@ -1,0 +1,212 @@
+//! The life of the alerts of one rule: pending, firing, resolved, forgotten. Time is passed in, in
+//! milliseconds since 1970.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::alerting::rules::{Alerting, Rule};
+use crate::alerting::template::Data;
+use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
+
+/// How long an alert that has resolved is kept and sent again, in case the first message was lost.
+const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1000;
+
+const ALERT_NAME: &str = "alertname";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::alerting) enum State {
+    Inactive,
+    Pending,
+    Firing,
+}
+
+impl State {
+    pub(in crate::alerting) fn as_str(self) -> &'static str {
+        match self {
+            State::Inactive => "inactive",
+            State::Pending => "pending",
+            State::Firing => "firing",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(in crate::alerting) struct ActiveAlert {
+    pub(in crate::alerting) state: State,
+    pub(in crate::alerting) annotations: BTreeMap<String, String>,
+    pub(in crate::alerting) value: f64,
+    pub(in crate::alerting) active_at: i64,
+    pub(in crate::alerting) fired_at: Option<i64>,
+    pub(in crate::alerting) resolved_at: Option<i64>,
+    pub(in crate::alerting) keep_firing_since: Option<i64>,
+    last_sent: Option<i64>,
+}
+
+/// The alerts of one rule by their labels.
+pub(in crate::alerting) type Alerts = BTreeMap<Labels, ActiveAlert>;
+
+/// What an evaluation adds to the store.
+pub(super) type Samples = Vec<(Labels, f64)>;
+
+/// Takes what the expression found `at`, and says what is to be written.
+pub(super) fn update(
+    alerts: &mut Alerts,
+    rule: &Rule,
+    alerting: &Alerting,
+    found: Vec<(Labels, f64)>,
+    external_labels: &BTreeMap<String, String>,
+    (at, limit): (i64, usize),
+) -> Result<Samples, String> {
+    let mut seen = BTreeMap::new();
+    for (series, value) in found {
+        let data = Data {
+            labels: &series,
+            external_labels,
+            value,
+        };
+        let labels = labels_of(rule, alerting, &data);
+        if seen.contains_key(&labels) {
+            return Err(
+                "vector contains metrics with the same labelset after applying alert labels".into(),
+            );
+        }
+        let annotations = alerting.annotations.iter();
+        let annotations = annotations
+            .map(|(name, _, template)| (name.clone(), template.expand(&data)))
+            .collect();
+        seen.insert(labels, (value, annotations));
+    }
+    // One that has resolved begins anew; of one that goes on, value and annotations change.
+    let mut present = std::collections::BTreeSet::new();
+    for (labels, (value, annotations)) in seen {
+        present.insert(labels.clone());
+        match alerts.get_mut(&labels) {
+            Some(alert) if alert.state != State::Inactive => {
+                alert.value = value;
+                alert.annotations = annotations;
+            }
+            _ => {
+                alerts.insert(labels, ActiveAlert::new(value, annotations, at));
+            }
+        }
+    }
+    let mut samples = Vec::new();
+    let mut count = 0;
+    alerts.retain(|labels, alert| {
+        let goes_on = match present.contains(labels) {
+            true => {
+                alert.keep_firing_since = None;
+                true
+            }
+            false => match alert.gone(alerting, at) {
+                Gone::Forgotten => return false,
+                Gone::Resolved => false,
+                Gone::KeepsFiring => true,
+            },
+        };
+        if goes_on {
+            count += 1;
+            alert.fire_if_due(alerting, at);
+            samples.extend(alert.samples(rule, labels));
+        }
+        true
+    });
+    if limit > 0 && count > limit {
+        alerts.clear();
+        return Err(format!("exceeded limit of {limit} with {count} alerts"));
+    }
+    Ok(samples)
+}
+
+/// The labels of an alert: those of the series without its name, under those of the rule.
+fn labels_of(rule: &Rule, alerting: &Alerting, data: &Data<'_>) -> Labels {
+    let series = data.labels.iter().filter(|(name, _)| *name != METRIC_NAME);
+    let series = series.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let own = alerting.labels.iter();
+    let own = own.map(|(name, template)| (name.clone(), template.expand(data)));
+    let name = (ALERT_NAME.to_owned(), rule.name.clone());
+    Labels::from_pairs(series.chain(own).chain([name]))
+}
+
+enum Gone {
+    Forgotten,
+    Resolved,
+    KeepsFiring,
+}
+
+impl ActiveAlert {
+    fn new(value: f64, annotations: BTreeMap<String, String>, at: i64) -> ActiveAlert {
+        ActiveAlert {
+            state: State::Pending,
+            annotations,
+            value,
+            active_at: at,
+            fired_at: None,
+            resolved_at: None,
+            keep_firing_since: None,
+            last_sent: None,
+        }
+    }
+
+    /// Its condition does not hold.
+    fn gone(&mut self, alerting: &Alerting, at: i64) -> Gone {
+        if self.state == State::Firing && !alerting.keep_firing.is_zero() {
+            let since = *self.keep_firing_since.get_or_insert(at);
+            if at - since < millis(alerting.keep_firing) {
+                return Gone::KeepsFiring;
+            }
+        }
+        let long_resolved = |resolved| at - resolved > RESOLVED_RETENTION_MS;
+        if self.state == State::Pending || self.resolved_at.is_some_and(long_resolved) {
+            return Gone::Forgotten;
+        }
+        if self.state != State::Inactive {
+            self.state = State::Inactive;
+            self.resolved_at = Some(at);
+        }
+        Gone::Resolved
+    }
+
+    fn fire_if_due(&mut self, alerting: &Alerting, at: i64) {
+        if self.state == State::Pending && at - self.active_at >= millis(alerting.hold) {
+            self.state = State::Firing;
+            self.fired_at = Some(at);
+        }
+    }
+
+    /// `ALERTS` and `ALERTS_FOR_STATE`. The labels of the rule stand below those of the alert, so that
+    /// one whose template came out empty is there as it stands in the file: as in Prometheus.
+    fn samples(&self, rule: &Rule, labels: &Labels) -> [(Labels, f64); 2] {
+        let series = |name: &str, state: Option<&str>| {
+            let own = rule.labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+            let named = [(METRIC_NAME, name), (ALERT_NAME, rule.name.as_str())];
+            let state = state.map(|state| ("alertstate", state));
+            Labels::from_pairs(own.chain(labels.iter()).chain(named).chain(state))
+        };
+        let since = self.active_at.div_euclid(1000);
+        [
+            (series("ALERTS", Some(self.state.as_str())), 1.0),
+            (series("ALERTS_FOR_STATE", None), since as f64),
+        ]
+    }
+
+    /// Whether it is time to send it; if so, notes that it was.
+    pub(super) fn take_for_sending(&mut self, at: i64, resend: Duration) -> bool {
+        let due = match (self.state, self.last_sent) {
+            (State::Pending, _) => false,
+            (_, None) => true,
+            (_, Some(sent)) => {
+                self.resolved_at.is_some_and(|resolved| resolved > sent)
+                    || sent.saturating_add(millis(resend)) < at
+            }
+        };
+        if due {
+            self.last_sent = Some(at);
+        }
+        due
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

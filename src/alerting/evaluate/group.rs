@@ -1,0 +1,253 @@
+//! One evaluation of a group, and what is known of its rules afterwards.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::EvaluatorConfig;
+use super::alert::{Alerts, Samples, millis, update};
+use crate::alerting::rules::{Group, Kind, Rule};
+use crate::embedded::alertmanager::PostableAlert;
+use crate::embedded::prometheus::Tsdb;
+use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
+use crate::embedded::prometheus::tsdb::SeriesId;
+
+/// A group and the state of its rules.
+#[derive(Debug)]
+pub(in crate::alerting) struct LiveGroup {
+    pub(in crate::alerting) spec: Group,
+    pub(in crate::alerting) interval: Duration,
+    state: Mutex<GroupStatus>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(in crate::alerting) struct GroupStatus {
+    pub(in crate::alerting) evaluation: Evaluation,
+    /// One for each rule.
+    pub(in crate::alerting) rules: Vec<RuleStatus>,
+}
+
+/// When something was last evaluated, and how long it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::alerting) struct Evaluation {
+    pub(in crate::alerting) at: Option<i64>,
+    pub(in crate::alerting) took: Duration,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(in crate::alerting) struct RuleStatus {
+    pub(in crate::alerting) health: Health,
+    pub(in crate::alerting) last_error: Option<String>,
+    pub(in crate::alerting) evaluation: Evaluation,
+    pub(in crate::alerting) alerts: Alerts,
+    /// What the last evaluation wrote.
+    series: HashSet<SeriesId>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::alerting) enum Health {
+    #[default]
+    Unknown,
+    Good,
+    Bad,
+}
+
+impl Health {
+    pub(in crate::alerting) fn as_str(self) -> &'static str {
+        match self {
+            Health::Unknown => "unknown",
+            Health::Good => "ok",
+            Health::Bad => "err",
+        }
+    }
+}
+
+impl LiveGroup {
+    pub(super) fn new(spec: Group, default_interval: Duration) -> LiveGroup {
+        let rules = spec.rules.iter().map(|_| RuleStatus::default()).collect();
+        LiveGroup {
+            interval: spec.interval.unwrap_or(default_interval),
+            state: Mutex::new(GroupStatus {
+                rules,
+                ..GroupStatus::default()
+            }),
+            spec,
+        }
+    }
+
+    /// What is known of it now.
+    pub(in crate::alerting) fn status(&self) -> GroupStatus {
+        self.state.lock().clone()
+    }
+
+    pub(super) fn evaluate(
+        &self,
+        tsdb: &Tsdb,
+        config: &EvaluatorConfig,
+        at: i64,
+    ) -> Vec<PostableAlert> {
+        let started = Instant::now();
+        let mut to_send = Vec::new();
+        for (index, rule) in self.spec.rules.iter().enumerate() {
+            let started = Instant::now();
+            let found = rule.query.rows(tsdb, &config.limits, at);
+            // Queries are evaluated without the lock: whoever asks for the state does not wait.
+            let mut state = self.state.lock();
+            let Some(status) = state.rules.get_mut(index) else {
+                continue;
+            };
+            let samples = found.map_err(|error| error.to_string());
+            let samples = samples.and_then(|found| self.apply(status, rule, found, config, at));
+            match samples {
+                Ok(samples) => {
+                    status.set_outcome(None);
+                    to_send.extend(status.due(rule, config, self.interval, at));
+                    status.write(tsdb, samples, at);
+                }
+                // What was written before stays until the rule works again.
+                Err(error) => status.set_outcome(Some(error)),
+            }
+            status.evaluation = Evaluation {
+                at: Some(at),
+                took: started.elapsed(),
+            };
+        }
+        self.state.lock().evaluation = Evaluation {
+            at: Some(at),
+            took: started.elapsed(),
+        };
+        to_send
+    }
+
+    /// What the rule makes of what its expression found.
+    fn apply(
+        &self,
+        status: &mut RuleStatus,
+        rule: &Rule,
+        found: Vec<(Labels, f64)>,
+        config: &EvaluatorConfig,
+        at: i64,
+    ) -> Result<Samples, String> {
+        let limit = self.spec.limit;
+        match &rule.kind {
+            Kind::Recording => recorded(rule, found, limit),
+            Kind::Alerting(alerting) => update(
+                &mut status.alerts,
+                rule,
+                alerting,
+                found,
+                &config.external_labels,
+                (at, limit),
+            ),
+        }
+    }
+}
+
+/// The series of a recording rule: renamed, the rule's labels over those found.
+fn recorded(rule: &Rule, found: Vec<(Labels, f64)>, limit: usize) -> Result<Samples, String> {
+    let renamed: Samples = found
+        .into_iter()
+        .map(|(labels, value)| {
+            let own = rule.labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+            let name = [(METRIC_NAME, rule.name.as_str())];
+            (
+                Labels::from_pairs(labels.iter().chain(name).chain(own)),
+                value,
+            )
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    if !renamed.iter().all(|(labels, _)| seen.insert(labels)) {
+        return Err(
+            "vector contains metrics with the same labelset after applying rule labels".into(),
+        );
+    }
+    match renamed.len() {
+        count if limit > 0 && count > limit => {
+            Err(format!("exceeded limit of {limit} with {count} series"))
+        }
+        _ => Ok(renamed),
+    }
+}
+
+impl RuleStatus {
+    fn set_outcome(&mut self, error: Option<String>) {
+        let before = self.health;
+        self.health = if error.is_some() {
+            Health::Bad
+        } else {
+            Health::Good
+        };
+        if let Some(error) = &error
+            && before != Health::Bad
+        {
+            // Once per change: a broken rule must not fill the log once a second.
+            tracing::warn!(%error, "a rule cannot be evaluated");
+        }
+        self.last_error = error;
+    }
+
+    /// Writes what the rule yielded, and ends the series that it yields no longer.
+    fn write(&mut self, tsdb: &Tsdb, samples: Samples, at: i64) {
+        let samples: Vec<_> = samples.into_iter().map(|(l, v)| (l, at, v)).collect();
+        let mut written = HashSet::with_capacity(samples.len());
+        for outcome in tsdb.append_all(&samples) {
+            match outcome {
+                Ok(id) => {
+                    written.insert(id);
+                }
+                Err(error) => self.set_outcome(Some(error.to_string())),
+            }
+        }
+        tsdb.mark_stale(self.series.difference(&written).copied(), at);
+        self.series = written;
+    }
+
+    /// The alerts that are to be sent now.
+    fn due(
+        &mut self,
+        rule: &Rule,
+        config: &EvaluatorConfig,
+        interval: Duration,
+        at: i64,
+    ) -> Vec<PostableAlert> {
+        // Two evaluations or messages may be lost before the receiver thinks that it is over.
+        let valid = config.resend.max(interval).saturating_mul(4);
+        let generator_url = match config.external_url.as_str() {
+            "" => String::new(),
+            url => link(url, &rule.query.to_string()),
+        };
+        let mut due = Vec::new();
+        for (labels, alert) in &mut self.alerts {
+            if !alert.take_for_sending(at, config.resend) {
+                continue;
+            }
+            let own = labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned()));
+            let mut labels = config.external_labels.clone();
+            labels.extend(own);
+            let ends_at = alert
+                .resolved_at
+                .unwrap_or(at.saturating_add(millis(valid)));
+            due.push(PostableAlert {
+                labels,
+                annotations: alert.annotations.clone(),
+                starts_at: alert.fired_at.and_then(time),
+                ends_at: time(ends_at),
+                generator_url: generator_url.clone(),
+            });
+        }
+        due
+    }
+}
+
+/// Where the expression can be asked for.
+fn link(url: &str, query: &str) -> String {
+    let base = format!("{url}/api/v1/query");
+    reqwest::Url::parse_with_params(&base, [("query", query)]).map_or(base, |url| url.to_string())
+}
+
+fn time(ms: i64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(ms).ok()
+}

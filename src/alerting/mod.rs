@@ -1,0 +1,23 @@
+//! Alerting where no stack stands behind the service: what Prometheus and Alertmanager do with rules
+//! and notifications, done over the embedded stores.
+//!
+//! Parts, each using only those above it:
+//! - `template`: the templates of labels and annotations;
+//! - `rules`: rule files, read and checked;
+//! - `evaluate`: rules evaluated over the embedded metrics store, alerts with their states;
+//! - `api`: what the rules are and what they found, in Prometheus's shapes;
+//! - `notify`: who is told of the alerts in the embedded alert store, and how.
+
+mod api;
+mod evaluate;
+mod notify;
+mod rules;
+mod template;
+
+pub use api::routes;
+pub use evaluate::{Evaluator, EvaluatorConfig};
+pub use notify::{
+    Address, BadAddress, NotifyConfig, Style, Timing, Webhook, spawn as spawn_notifications,
+};
+pub use rules::RuleSet;
+pub use template::{Data as TemplateData, Template, TemplateError};

@@ -1,0 +1,110 @@
+//! Alerts that belong together, and when they are told. Time is passed in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Timing;
+use crate::embedded::alertmanager::GettableAlert;
+
+/// The labels that make a group.
+const GROUP_BY: [&str; 2] = ["alertname", "instance"];
+
+/// What has become of a group.
+#[derive(Debug, Clone)]
+pub(super) struct News {
+    /// Alertmanager's notation: `{}:{alertname="x"}`.
+    pub(super) key: String,
+    pub(super) labels: BTreeMap<String, String>,
+    /// Those that fire and are not silenced.
+    pub(super) firing: Vec<GettableAlert>,
+    /// Those that have ended not long ago and are not silenced.
+    pub(super) resolved: Vec<GettableAlert>,
+    /// The fingerprints of all that fire, silenced or not.
+    pub(super) alive: BTreeSet<String>,
+    pub(super) at: Timestamp,
+}
+
+/// The groups there are, and when each is told next.
+#[derive(Debug)]
+pub(super) struct Groups {
+    timing: Timing,
+    due: BTreeMap<String, Timestamp>,
+}
+
+impl Groups {
+    pub(super) fn new(timing: Timing) -> Groups {
+        Groups {
+            timing,
+            due: BTreeMap::new(),
+        }
+    }
+
+    /// The news of the groups whose time has come, given all alerts there are.
+    pub(super) fn due(&mut self, alerts: &[GettableAlert], now: Timestamp) -> Vec<News> {
+        let mut groups: BTreeMap<String, Vec<&GettableAlert>> = BTreeMap::new();
+        for alert in alerts {
+            groups.entry(key(alert)).or_default().push(alert);
+        }
+        self.due.retain(|key, _| groups.contains_key(key));
+        let mut found = Vec::new();
+        for (key, alerts) in groups {
+            let first = || first_due(&alerts, &self.timing, now);
+            let due = self.due.entry(key.clone()).or_insert_with(first);
+            if *due <= now {
+                *due = later(now, self.timing.group_interval);
+                found.push(news(key, &alerts, now));
+            }
+        }
+        found
+    }
+
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.due.values().min().copied()
+    }
+}
+
+/// An alert that began long ago has nobody to wait for.
+fn first_due(alerts: &[&GettableAlert], timing: &Timing, now: Timestamp) -> Timestamp {
+    let began = alerts.iter().map(|alert| alert.starts_at).min();
+    match began {
+        Some(began) if later(began, timing.group_wait) < now => now,
+        _ => later(now, timing.group_wait),
+    }
+}
+
+pub(super) fn later(at: Timestamp, by: std::time::Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn news(key: String, alerts: &[&GettableAlert], now: Timestamp) -> News {
+    let labels = group_labels(alerts.first().copied());
+    let ended = |alert: &GettableAlert| alert.ends_at <= now;
+    let alive = alerts.iter().filter(|alert| !ended(alert));
+    let alive = alive.map(|alert| alert.fingerprint.clone()).collect();
+    let told = alerts.iter().filter(|a| a.status.silenced_by.is_empty());
+    let (resolved, firing) = told.map(|alert| (*alert).clone()).partition(ended);
+    News {
+        key,
+        labels,
+        firing,
+        resolved,
+        alive,
+        at: now,
+    }
+}
+
+fn group_labels(alert: Option<&GettableAlert>) -> BTreeMap<String, String> {
+    let labels = alert.map(|alert| &alert.labels);
+    let of = |name: &str| Some((name.to_owned(), labels?.get(name)?.clone()));
+    GROUP_BY.iter().filter_map(|name| of(name)).collect()
+}
+
+fn key(alert: &GettableAlert) -> String {
+    let labels = group_labels(Some(alert));
+    let pairs = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value:?}"));
+    format!("{{}}:{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,173 @@
+//! Who is told of the alerts in the embedded alert store, and how.
+//!
+//! One task watches the store, whoever put an alert there, rules or a person. It groups alerts as
+//! Alertmanager does (`groups`) and offers what a group has become to every receiver. A receiver has a
+//! task, a bounded queue and a memory of what it was told (`receiver`), so that one which is slow or
+//! gone holds up no other and is told once of every change. Another Alertmanager gets the alerts
+//! themselves (`forward`). Messages for people are made in `payload`, sent in `post`.
+
+mod forward;
+mod groups;
+mod health;
+mod payload;
+mod post;
+mod receiver;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::embedded::alertmanager::AlertStore;
+use crate::telemetry::Metrics;
+use forward::Forward;
+use groups::Groups;
+use health::Health;
+pub use payload::Style;
+use post::Poster;
+pub use post::{Address, BadAddress};
+use receiver::Receiver;
+
+/// Who is told, and when.
+#[derive(Debug, Clone)]
+pub struct NotifyConfig {
+    /// Webhooks by name.
+    pub webhooks: Vec<Webhook>,
+    /// Another Alertmanager that gets every alert.
+    pub alertmanager: Option<Address>,
+    /// Where the alerts can be looked at, for messages.
+    pub external_url: String,
+    /// How soon alerts are told, and told again.
+    pub timing: Timing,
+}
+
+/// A webhook.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// What metrics and log lines call it.
+    pub name: String,
+    /// Where messages are posted.
+    pub address: Address,
+    /// What messages look like.
+    pub style: Style,
+}
+
+/// How soon alerts are told, and told again.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// From the first alert of a group to its message, for others to join.
+    pub group_wait: Duration,
+    /// Between two messages of a group that changes.
+    pub group_interval: Duration,
+    /// Until a group that does not change is told again.
+    pub repeat_interval: Duration,
+    /// That a receiver may take to answer.
+    pub attempt: Duration,
+    /// The pause after a first failed attempt; it doubles each time.
+    pub least_pause: Duration,
+    /// The longest pause; also of those that a receiver asks for.
+    pub most_pause: Duration,
+    /// A message that could not be delivered for this long is given up.
+    pub give_up: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            group_wait: Duration::from_secs(1),
+            group_interval: Duration::from_secs(5),
+            repeat_interval: Duration::from_secs(4 * 3600),
+            attempt: Duration::from_secs(5),
+            least_pause: Duration::from_millis(500),
+            most_pause: Duration::from_secs(60),
+            give_up: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// Tells the receivers of what is in `store`, until `stop`.
+///
+/// Must be called within a Tokio runtime.
+///
+/// # Errors
+/// If messages cannot be sent on this system: says what is missing.
+pub fn spawn(
+    config: NotifyConfig,
+    store: Arc<AlertStore>,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> Result<Vec<JoinHandle<()>>, String> {
+    if config.webhooks.is_empty() && config.alertmanager.is_none() {
+        return Ok(Vec::new());
+    }
+    let timing = config.timing;
+    let mut tasks = Vec::new();
+    let mut receivers = Vec::new();
+    for webhook in config.webhooks {
+        let poster = Poster::new(webhook.address, timing)?;
+        let health = Health::new(&webhook.name, metrics.clone());
+        let style = webhook.style;
+        let url = config.external_url.clone();
+        let receiver = Arc::new(Receiver::new(webhook.name, style, url, timing));
+        let work = Arc::clone(&receiver).deliver(poster, health, stop.clone());
+        tasks.push(tokio::spawn(work));
+        receivers.push(receiver);
+    }
+    let forward = match config.alertmanager {
+        None => None,
+        Some(address) => {
+            let poster = Poster::new(address.join("api/v2/alerts"), timing)?;
+            let health = Health::new("alertmanager", metrics.clone());
+            let forward = Arc::new(Forward::new(timing));
+            let work = Arc::clone(&forward).deliver(poster, health, stop.clone());
+            tasks.push(tokio::spawn(work));
+            Some(forward)
+        }
+    };
+    let (metrics, stop) = (metrics.clone(), stop.clone());
+    tasks.push(tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = dispatch(&store, &receivers, forward.as_deref(), timing, &metrics) => {}
+        }
+    }));
+    Ok(tasks)
+}
+
+/// Offers what becomes of the alerts to those who are told; never ends.
+async fn dispatch(
+    store: &AlertStore,
+    receivers: &[Arc<Receiver>],
+    forward: Option<&Forward>,
+    timing: Timing,
+    metrics: &Metrics,
+) {
+    let mut groups = Groups::new(timing);
+    let mut changes = store.changes();
+    loop {
+        changes.borrow_and_update();
+        let now = Timestamp::now();
+        let alerts = store.all(now);
+        if let Some(forward) = forward {
+            forward.offer(&alerts, now, metrics);
+        }
+        for news in groups.due(&alerts, now) {
+            let news = Arc::new(news);
+            for receiver in receivers {
+                receiver.offer(&news, metrics);
+            }
+        }
+        let due = groups.next_due().map(|due| due.duration_since(now));
+        let wait = due.and_then(|wait| Duration::try_from(wait).ok());
+        // Without a group there is nothing to come but by a change of the store, which lives as long as
+        // this does.
+        let wait = wait.unwrap_or(Duration::from_secs(3600));
+        let _ = tokio::time::timeout(wait, changes.changed()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! What a message looks like: Alertmanager's webhook (version 4,
+//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), or what Slack's incoming
+//! webhooks and their likes take.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::groups::News;
+use crate::embedded::alertmanager::GettableAlert;
+
+/// Alerts in one message for machines; how many more there are is told.
+const MOST_ALERTS: usize = 100;
+
+/// Alerts in one message for people.
+const MOST_SHOWN: usize = 10;
+
+/// Characters of one text in a message for people.
+const MOST_CHARACTERS: usize = 1000;
+
+/// What messages look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Alertmanager's webhook, version 4.
+    Json,
+    /// Slack's incoming webhooks.
+    Slack,
+}
+
+/// The news of a group for one receiver.
+#[derive(Debug)]
+pub(super) struct Message<'a> {
+    pub(super) receiver: &'a str,
+    pub(super) external_url: &'a str,
+    pub(super) news: &'a News,
+    /// Those that the receiver is to be told of: all that fire, and those whose end is news.
+    pub(super) alerts: &'a [GettableAlert],
+}
+
+impl Message<'_> {
+    pub(super) fn body(&self, style: Style) -> Value {
+        match style {
+            Style::Json => self.json(),
+            Style::Slack => self.slack(),
+        }
+    }
+
+    fn ended(&self, alert: &GettableAlert) -> bool {
+        alert.ends_at <= self.news.at
+    }
+
+    fn status(&self) -> &'static str {
+        match self.alerts.iter().all(|alert| self.ended(alert)) {
+            true => "resolved",
+            false => "firing",
+        }
+    }
+
+    fn json(&self) -> Value {
+        let shown = self.alerts.iter().take(MOST_ALERTS);
+        let alerts: Vec<Value> = shown.map(|alert| self.alert(alert)).collect();
+        json!({
+            "version": "4",
+            "groupKey": self.news.key,
+            "truncatedAlerts": self.alerts.len().saturating_sub(MOST_ALERTS),
+            "status": self.status(),
+            "receiver": self.receiver,
+            "groupLabels": self.news.labels,
+            "commonLabels": self.common(|alert| &alert.labels),
+            "commonAnnotations": self.common(|alert| &alert.annotations),
+            "externalURL": self.external_url,
+            "alerts": alerts,
+        })
+    }
+
+    fn alert(&self, alert: &GettableAlert) -> Value {
+        let (status, ends_at) = match self.ended(alert) {
+            true => ("resolved", time(alert.ends_at)),
+            // That of one that fires is a guess, and not told.
+            false => ("firing", "0001-01-01T00:00:00Z".to_owned()),
+        };
+        json!({
+            "status": status,
+            "labels": alert.labels,
+            "annotations": alert.annotations,
+            "startsAt": time(alert.starts_at),
+            "endsAt": ends_at,
+            "generatorURL": alert.generator_url,
+            "fingerprint": alert.fingerprint,
+        })
+    }
+
+    /// What all alerts have.
+    fn common<'a>(
+        &'a self,
+        of: impl Fn(&'a GettableAlert) -> &'a BTreeMap<String, String>,
+    ) -> BTreeMap<&'a String, &'a String> {
+        let Some((first, others)) = self.alerts.split_first() else {
+            return BTreeMap::new();
+        };
+        let everywhere = |(name, value): &(&String, &String)| {
+            others
+                .iter()
+                .all(|other| of(other).get(*name) == Some(*value))
+        };
+        of(first).iter().filter(everywhere).collect()
+    }
+
+    fn slack(&self) -> Value {
+        let firing = self
+            .alerts
+            .iter()
+            .filter(|alert| !self.ended(alert))
+            .count();
+        let state = match firing {
+            0 => "RESOLVED".to_owned(),
+            n => format!("FIRING:{n}"),
+        };
+        let group: Vec<&str> = self.news.labels.values().map(String::as_str).collect();
+        let shown = self.alerts.iter().take(MOST_SHOWN);
+        let mut attachments: Vec<Value> = shown.map(|alert| self.attachment(alert)).collect();
+        let more = self.alerts.len().saturating_sub(MOST_SHOWN);
+        if more > 0 {
+            attachments.push(json!({"text": format!("and {more} more")}));
+        }
+        let text = format!("[{state}] {}", shown_text(&group.join(" ")));
+        json!({"text": text, "attachments": attachments})
+    }
+
+    fn attachment(&self, alert: &GettableAlert) -> Value {
+        let label = |name: &str| alert.labels.get(name).map(String::as_str);
+        let annotation = |name: &str| alert.annotations.get(name).map(String::as_str);
+        let color = match (self.ended(alert), label("severity")) {
+            (true, _) => "good",
+            (false, Some("warning" | "info")) => "warning",
+            (false, _) => "danger",
+        };
+        let title = annotation("summary")
+            .or(label("alertname"))
+            .unwrap_or("alert");
+        let mut lines = Vec::new();
+        lines.extend(annotation("description").map(shown_text));
+        lines.extend(annotation("runbook_url").map(|url| format!("Runbook: {}", shown_text(url))));
+        let since = time(alert.starts_at);
+        lines.push(match self.ended(alert) {
+            true => format!("resolved {}, began {since}", time(alert.ends_at)),
+            false => format!("since {since}"),
+        });
+        let short = |name: &str| {
+            let value = label(name)?;
+            Some(json!({"title": name, "value": shown_text(value), "short": true}))
+        };
+        let fields: Vec<Value> = ["severity", "instance"]
+            .into_iter()
+            .filter_map(short)
+            .collect();
+        json!({
+            "color": color,
+            "title": shown_text(title),
+            "text": lines.join("\n"),
+            "fallback": shown_text(title),
+            "fields": fields,
+        })
+    }
+}
+
+/// A foreign text, within bounds, with the three characters escaped that Slack would act on.
+fn shown_text(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(MOST_CHARACTERS) {
+        match c {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}

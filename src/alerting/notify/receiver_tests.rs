@@ -1,0 +1,216 @@
+use std::time::Duration;
+
+use super::super::groups::Groups;
+use super::*;
+use crate::embedded::alertmanager::{AlertConfig, AlertStore, PostableAlert, PostableSilence};
+
+/// A store, its groups, one receiver, and a clock in seconds.
+struct World {
+    store: AlertStore,
+    groups: Groups,
+    receiver: Receiver,
+    metrics: Metrics,
+    began: Timestamp,
+}
+
+impl World {
+    fn new() -> World {
+        let timing = Timing::default();
+        World {
+            store: AlertStore::new(AlertConfig::default()),
+            groups: Groups::new(timing),
+            receiver: Receiver::new("w".into(), Style::Json, String::new(), timing),
+            metrics: Metrics::new().unwrap(),
+            began: "2026-01-01T00:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn at(&self, second: u64) -> Timestamp {
+        later(self.began, Duration::from_secs(second))
+    }
+
+    fn put(&self, second: u64, name: &str, instance: &str, starts: u64, ends: u64) {
+        let labels = [("alertname", name), ("instance", instance), ("n", name)];
+        let alert = PostableAlert {
+            labels: labels.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
+            starts_at: Some(self.at(starts)),
+            ends_at: Some(self.at(ends)),
+            ..PostableAlert::default()
+        };
+        self.store.put(vec![alert], self.at(second)).unwrap();
+    }
+
+    fn silence(&self, second: u64, instance: &str, until: u64) {
+        let silence: PostableSilence = serde_json::from_value(serde_json::json!({
+            "matchers": [{"name": "instance", "value": instance, "isRegex": false}],
+            "startsAt": self.at(second).to_string(), "endsAt": self.at(until).to_string(),
+            "createdBy": "t", "comment": "",
+        }))
+        .unwrap();
+        self.store.silence(silence, self.at(second)).unwrap();
+    }
+
+    /// What is delivered at that second: of each message the alerts and whether they have ended.
+    fn delivered(&mut self, second: u64) -> Vec<Vec<(String, bool)>> {
+        let now = self.at(second);
+        for news in self.groups.due(&self.store.all(now), now) {
+            self.receiver.offer(&Arc::new(news), &self.metrics);
+        }
+        let mut messages = Vec::new();
+        while let Some((news, _)) = self.receiver.next() {
+            let mut inner = self.receiver.inner.lock();
+            let Some(alerts) = inner.to_tell(&news, &Timing::default()) else {
+                continue;
+            };
+            inner.note(&news);
+            let told = |alert: &GettableAlert| {
+                let name = ["alertname", "instance"].map(|n| alert.labels[n].as_str());
+                (name.join(" "), alert.ends_at <= now)
+            };
+            messages.push(alerts.iter().map(told).collect());
+        }
+        messages
+    }
+}
+
+fn one(name: &str, ended: bool) -> Vec<Vec<(String, bool)>> {
+    vec![vec![(name.to_owned(), ended)]]
+}
+
+#[test]
+fn an_alert_is_told_once_after_the_group_has_waited_and_its_end_once() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 300);
+    assert!(world.delivered(0).is_empty());
+    assert_eq!(world.delivered(1), one("A i", false));
+    for second in 2..20 {
+        assert!(world.delivered(second).is_empty());
+    }
+    world.put(20, "A", "i", 0, 20);
+    let told: Vec<_> = (20..120).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(told, one("A i", true));
+    assert!(world.receiver.inner.lock().told.is_empty());
+}
+
+#[test]
+fn an_alert_that_began_long_ago_does_not_wait() {
+    let mut world = World::new();
+    world.put(10, "A", "i", 0, 300);
+    assert_eq!(world.delivered(10).len(), 1);
+}
+
+#[test]
+fn alerts_are_grouped_by_name_and_instance_and_told_when_one_joins() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 300);
+    world.put(0, "A", "j", 0, 300);
+    world.put(0, "B", "i", 0, 300);
+    world.delivered(0);
+    assert_eq!(world.delivered(1).len(), 3);
+}
+
+#[test]
+fn what_does_not_change_is_told_again_after_the_repeat_interval() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 100_000);
+    world.delivered(0);
+    world.delivered(1);
+    assert!(world.delivered(4 * 3600).is_empty());
+    assert_eq!(world.delivered(4 * 3600 + 6), one("A i", false));
+    assert!(world.delivered(4 * 3600 + 12).is_empty());
+}
+
+#[test]
+fn what_ended_before_it_was_told_is_not_told() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 300);
+    world.delivered(0);
+    world.put(0, "A", "i", 0, 0);
+    assert!((1..60).all(|s| world.delivered(s).is_empty()));
+}
+
+#[test]
+fn a_silenced_alert_is_told_of_neither_beginning_nor_end_until_the_silence_is_over() {
+    let mut world = World::new();
+    world.silence(0, "i", 100);
+    world.put(1, "A", "i", 1, 300);
+    assert!((1..100).all(|s| world.delivered(s).is_empty()));
+    let told: Vec<_> = (100..120).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(told, one("A i", false));
+}
+
+#[test]
+fn what_ends_while_it_is_silenced_is_told_when_it_begins_anew() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 300);
+    world.delivered(0);
+    assert_eq!(world.delivered(1).len(), 1);
+    world.silence(2, "i", 50);
+    world.put(10, "A", "i", 0, 10);
+    assert!((10..60).all(|s| world.delivered(s).is_empty()));
+    world.put(60, "A", "i", 60, 300);
+    let told: Vec<_> = (60..80).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(told, one("A i", false));
+}
+
+#[test]
+fn one_that_is_silenced_after_it_was_told_is_told_of_its_end_later() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 300);
+    world.delivered(0);
+    world.delivered(1);
+    world.silence(2, "i", 20);
+    assert!((2..30).all(|s| world.delivered(s).is_empty()));
+    world.put(30, "A", "i", 0, 30);
+    let told: Vec<_> = (30..50).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(told, one("A i", true));
+}
+
+#[test]
+fn newer_news_replace_those_that_wait() {
+    let mut world = World::new();
+    let offer = |world: &mut World, second| {
+        let now = world.at(second);
+        for news in world.groups.due(&world.store.all(now), now) {
+            world.receiver.offer(&Arc::new(news), &world.metrics);
+        }
+    };
+    world.put(0, "A", "i", 0, 300);
+    offer(&mut world, 0);
+    offer(&mut world, 1);
+    world.put(3, "A", "i", 0, 3);
+    offer(&mut world, 6);
+    assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
+    // Nobody was told of the beginning while the receiver was away: nothing is left to tell.
+    assert!(world.delivered(7).is_empty());
+}
+
+#[test]
+fn what_finds_no_room_is_counted_and_offered_again() {
+    let mut world = World::new();
+    let began = world.began;
+    let news = |n: usize| {
+        let labels = [("alertname".to_owned(), n.to_string())];
+        let alert = PostableAlert {
+            labels: labels.into(),
+            ..PostableAlert::default()
+        };
+        let store = AlertStore::new(AlertConfig::default());
+        store.put(vec![alert], began).unwrap();
+        let mut groups = Groups::new(Timing::default());
+        groups.due(&store.all(began), began);
+        let now = later(began, Duration::from_secs(1));
+        Arc::new(groups.due(&store.all(now), now).remove(0))
+    };
+    for n in 0..MOST_WAITING {
+        world.receiver.offer(&news(n), &world.metrics);
+    }
+    world.receiver.offer(&news(MOST_WAITING), &world.metrics);
+    assert_eq!(world.receiver.inner.lock().waiting.len(), MOST_WAITING);
+    let dropped = r#"concert_notifications_total{outcome="dropped",receiver="w"} 1"#;
+    let text = world.metrics.render();
+    assert!(text.contains(dropped), "{text}");
+    world.delivered(2);
+    world.receiver.offer(&news(MOST_WAITING), &world.metrics);
+    assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
+}

@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::groups::Groups;
+use super::payload::Message;
+use super::*;
+use crate::embedded::alertmanager::{AlertConfig, GettableAlert, PostableAlert};
+
+fn alerts(ends: &[Option<&str>]) -> (Vec<GettableAlert>, groups::News) {
+    let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
+    let store = AlertStore::new(AlertConfig::default());
+    let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let own = |(n, v): &(&str, &str)| ((*n).to_owned(), (*v).to_owned());
+        pairs.iter().map(own).collect()
+    };
+    for (n, ends) in ends.iter().enumerate() {
+        let alert = PostableAlert {
+            labels: pairs(&[
+                ("alertname", "Slow <p95>"),
+                ("instance", "a:1"),
+                ("severity", "critical"),
+                ("n", &n.to_string()),
+            ]),
+            annotations: pairs(&[
+                ("summary", "It is slow & <!channel>"),
+                ("description", "more"),
+                ("runbook_url", "https://runbooks.example/Slow"),
+            ]),
+            starts_at: Some("2026-01-01T00:00:00.5Z".parse().unwrap()),
+            ends_at: ends.map(|ends| ends.parse().unwrap()),
+            generator_url: "http://127.0.0.1:8081/api/v1/query?query=m".to_owned(),
+        };
+        store.put(vec![alert], now).unwrap();
+    }
+    let mut groups = Groups::new(Timing::default());
+    let mut news = groups.due(&store.all(now), now);
+    let news = news.remove(0);
+    let mut all = news.firing.clone();
+    all.extend(news.resolved.clone());
+    all.sort_by(|a, b| a.labels.cmp(&b.labels));
+    (all, news)
+}
+
+fn body(style: Style, ends: &[Option<&str>]) -> serde_json::Value {
+    let (alerts, news) = alerts(ends);
+    let message = Message {
+        receiver: "webhook",
+        external_url: "http://127.0.0.1:8081",
+        news: &news,
+        alerts: &alerts,
+    };
+    message.body(style)
+}
+
+#[test]
+fn a_webhook_gets_what_alertmanagers_version_4_has() {
+    let mut body = body(Style::Json, &[None, Some("2026-01-01T00:00:30Z")]);
+    let alerts = body["alerts"].take();
+    assert_eq!(
+        body,
+        json!({
+            "version": "4",
+            "groupKey": "{}:{alertname=\"Slow <p95>\", instance=\"a:1\"}",
+            "truncatedAlerts": 0,
+            "status": "firing",
+            "receiver": "webhook",
+            "groupLabels": {"alertname": "Slow <p95>", "instance": "a:1"},
+            "commonLabels": {"alertname": "Slow <p95>", "instance": "a:1", "severity": "critical"},
+            "commonAnnotations": {"summary": "It is slow & <!channel>", "description": "more",
+                "runbook_url": "https://runbooks.example/Slow"},
+            "externalURL": "http://127.0.0.1:8081",
+            "alerts": null,
+        })
+    );
+    assert_eq!(alerts[0]["status"], "firing");
+    assert_eq!(alerts[0]["startsAt"], "2026-01-01T00:00:00.500Z");
+    assert_eq!(alerts[0]["endsAt"], "0001-01-01T00:00:00Z");
+    assert_eq!(alerts[0]["labels"]["n"], "0");
+    assert_eq!(alerts[0]["fingerprint"].as_str().unwrap().len(), 16);
+    assert_eq!(alerts[1]["status"], "resolved");
+    assert_eq!(alerts[1]["endsAt"], "2026-01-01T00:00:30.000Z");
+    let many = self::body(Style::Json, &[None; 103]);
+    assert_eq!(many["truncatedAlerts"], 3);
+    assert_eq!(many["alerts"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn slack_gets_a_text_and_one_attachment_an_alert_and_nothing_it_would_act_on() {
+    let body = body(Style::Slack, &[None, Some("2026-01-01T00:00:30Z")]);
+    assert_eq!(body["text"], "[FIRING:1] Slow &lt;p95&gt; a:1");
+    let [firing, ended] = body["attachments"].as_array().unwrap().as_slice() else {
+        panic!("{body}")
+    };
+    assert_eq!(firing["color"], "danger");
+    assert_eq!(firing["title"], "It is slow &amp; &lt;!channel&gt;");
+    assert_eq!(
+        firing["text"],
+        "more\nRunbook: https://runbooks.example/Slow\nsince 2026-01-01T00:00:00.500Z"
+    );
+    assert_eq!(firing["fields"][0]["value"], "critical");
+    assert_eq!(ended["color"], "good");
+    let resolved = self::body(Style::Slack, &[Some("2026-01-01T00:00:30Z")]);
+    assert_eq!(resolved["text"], "[RESOLVED] Slow &lt;p95&gt; a:1");
+    let many = self::body(Style::Slack, &[None; 30]);
+    assert_eq!(many["attachments"].as_array().unwrap().len(), 11);
+    assert_eq!(many["attachments"][10]["text"], "and 20 more");
+}

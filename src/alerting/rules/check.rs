@@ -1,0 +1,189 @@
+//! What a rule file must hold beyond being well-formed, and its rules made ready.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::file::{GroupText, RuleFile, RuleText, lacking};
+use super::{Alerting, Group, Kind, Rule};
+use crate::alerting::template::Template;
+use crate::embedded::prometheus::QueryLimits;
+use crate::embedded::prometheus::exposition::is_name;
+use crate::embedded::prometheus::labels::METRIC_NAME;
+use crate::embedded::prometheus::promql::{Query, parse_duration};
+use crate::yaml::{self, FileError, Positions};
+
+/// A field that cannot be what it is: its path within what is looked at, and what is wrong.
+type Finding = (String, String);
+
+pub(super) fn groups(
+    origin: &str,
+    text: &str,
+    limits: &QueryLimits,
+) -> Result<Vec<Group>, FileError> {
+    let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    if text.len() <= yaml::MAX_BYTES && text.lines().all(is_blank) {
+        return Ok(Vec::new());
+    }
+    let (file, positions): (RuleFile, _) = yaml::parse(origin, text, lacking)?;
+    let mut groups: Vec<Group> = Vec::new();
+    for (index, group) in file.groups.into_iter().enumerate() {
+        let path = format!("groups.{index}");
+        let taken = groups.iter().any(|other| other.name == group.name);
+        let checked = match taken {
+            true => Err((
+                "name".to_owned(),
+                format!("there is a group {:?} already", group.name),
+            )),
+            false => check_group(origin, group, limits),
+        };
+        groups.push(checked.map_err(|finding| placed(origin, &positions, &path, finding))?);
+    }
+    Ok(groups)
+}
+
+fn placed(origin: &str, positions: &Positions, path: &str, finding: Finding) -> FileError {
+    let (below, problem) = finding;
+    let field = format!("{path}.{below}");
+    FileError {
+        at: positions.position(&field),
+        field: Some(field),
+        ..FileError::new(origin, problem)
+    }
+}
+
+fn check_group(origin: &str, group: GroupText, limits: &QueryLimits) -> Result<Group, Finding> {
+    if group.name.is_empty() {
+        return Err(("name".to_owned(), "must not be empty".to_owned()));
+    }
+    let interval = duration("interval", group.interval.as_deref())?;
+    let mut rules = Vec::with_capacity(group.rules.len());
+    for (index, rule) in group.rules.into_iter().enumerate() {
+        let rule = check_rule(rule, limits);
+        rules.push(rule.map_err(|(below, problem)| (format!("rules.{index}.{below}"), problem))?);
+    }
+    Ok(Group {
+        name: group.name,
+        file: origin.to_owned(),
+        interval: (!interval.is_zero()).then_some(interval),
+        limit: group.limit,
+        rules,
+    })
+}
+
+fn check_rule(rule: RuleText, limits: &QueryLimits) -> Result<Rule, Finding> {
+    let finding = |field: &str, problem: &str| (field.to_owned(), problem.to_owned());
+    let given = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+    let (name, alerts) = match (given(&rule.record), given(&rule.alert)) {
+        (Some(_), Some(_)) => {
+            return Err(finding(
+                "record",
+                "a rule has `record` or `alert`, not both",
+            ));
+        }
+        (None, None) => return Err(finding("alert", "a rule has `record` or `alert`")),
+        (Some(name), None) => (name, false),
+        (None, Some(name)) => (name, true),
+    };
+    check_names("labels", &rule.labels)?;
+    let Some(expr) = rule.expr.as_deref().filter(|expr| !expr.is_empty()) else {
+        return Err(finding("expr", "must not be empty"));
+    };
+    let query = Query::parse(expr, limits)
+        .and_then(|query| query.check_rule().map(|()| query))
+        .map_err(|error| ("expr".to_owned(), error.to_string()))?;
+    let kind = if alerts {
+        Kind::Alerting(Box::new(check_alerting(&rule)?))
+    } else {
+        check_recording(&name, &rule)?;
+        Kind::Recording
+    };
+    Ok(Rule {
+        name,
+        query,
+        labels: rule.labels.into_iter().collect(),
+        kind,
+    })
+}
+
+fn check_recording(name: &str, rule: &RuleText) -> Result<(), Finding> {
+    if !is_name(name, true) {
+        return Err(("record".to_owned(), format!("{name:?} is no metric name")));
+    }
+    let surplus = [
+        ("annotations", !rule.annotations.is_empty()),
+        ("for", is_some_time(rule.hold.as_deref())),
+        (
+            "keep_firing_for",
+            is_some_time(rule.keep_firing_for.as_deref()),
+        ),
+    ];
+    match surplus.iter().find(|(_, given)| *given) {
+        Some((field, _)) => Err((
+            (*field).to_owned(),
+            "only a rule that alerts has this".to_owned(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_some_time(text: Option<&str>) -> bool {
+    text.is_some_and(|text| parse_duration(text) != Some(Duration::ZERO))
+}
+
+fn check_alerting(rule: &RuleText) -> Result<Alerting, Finding> {
+    check_names("annotations", &rule.annotations)?;
+    let labels = templates("labels", &rule.labels)?;
+    let annotations = templates("annotations", &rule.annotations)?;
+    let raw = rule.annotations.values();
+    Ok(Alerting {
+        hold: duration("for", rule.hold.as_deref())?,
+        keep_firing: duration("keep_firing_for", rule.keep_firing_for.as_deref())?,
+        labels,
+        annotations: annotations
+            .into_iter()
+            .zip(raw)
+            .map(|((name, template), raw)| (name, raw.clone(), template))
+            .collect(),
+    })
+}
+
+fn check_names(field: &str, pairs: &BTreeMap<String, String>) -> Result<(), Finding> {
+    let fits = |name: &str| is_name(name, false) && !(field == "labels" && name == METRIC_NAME);
+    match pairs.keys().find(|name| !fits(name)) {
+        Some(name) => Err((field.to_owned(), format!("{name:?} is no label name"))),
+        None => Ok(()),
+    }
+}
+
+fn templates(
+    field: &str,
+    pairs: &BTreeMap<String, String>,
+) -> Result<Vec<(String, Template)>, Finding> {
+    let read = |(name, text): (&String, &String)| match Template::parse(text) {
+        Ok(template) => Ok((name.clone(), template)),
+        Err(error) => {
+            let (line, column) = place(text, error.at);
+            Err((
+                format!("{field}.{name}"),
+                format!("template, line {line}, column {column}: {}", error.problem),
+            ))
+        }
+    };
+    pairs.iter().map(read).collect()
+}
+
+/// Line and column of a byte, from 1, the column in characters.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = before.matches('\n').count() + 1;
+    (line, before[line_start..].chars().count() + 1)
+}
+
+fn duration(field: &str, text: Option<&str>) -> Result<Duration, Finding> {
+    let text = text.unwrap_or("0");
+    parse_duration(text).ok_or_else(|| {
+        let problem = format!("not a duration such as 30s or 1m30s: {text:?}");
+        (field.to_owned(), problem)
+    })
+}

@@ -1,0 +1,121 @@
+//! Rule files: read, checked, ready to be evaluated.
+
+mod check;
+mod file;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::embedded::prometheus::QueryLimits;
+use crate::embedded::prometheus::promql::Query;
+use crate::yaml::{self, FileError};
+
+use super::template::Template;
+
+/// What Prometheus is told to evaluate too.
+const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
+
+/// Rule files that may be given.
+const MAX_FILES: usize = 32;
+
+/// The groups of all rule files, in the order in which Prometheus lists them.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(super) groups: Vec<Group>,
+}
+
+/// Rules that are evaluated one after the other at the same instant.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) file: String,
+    /// `None`: as the evaluator's setting says.
+    pub(super) interval: Option<Duration>,
+    /// Alerts or series that one rule may make; 0 for no limit.
+    pub(super) limit: usize,
+    pub(super) rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// Of the alert, or of the series that is recorded.
+    pub(super) name: String,
+    pub(super) query: Query,
+    /// As they stand in the file, sorted by name.
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Recording,
+    Alerting(Box<Alerting>),
+}
+
+/// What only an alerting rule has.
+#[derive(Debug)]
+pub(super) struct Alerting {
+    /// How long the condition must hold.
+    pub(super) hold: Duration,
+    /// How long an alert goes on firing when its condition no longer holds.
+    pub(super) keep_firing: Duration,
+    pub(super) labels: Vec<(String, Template)>,
+    /// Sorted by name: as they stand in the file, and understood.
+    pub(super) annotations: Vec<(String, String, Template)>,
+}
+
+impl RuleSet {
+    /// The rules of `files`, or the shipped ones if there are none.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn load(files: &[PathBuf]) -> Result<RuleSet, FileError> {
+        if files.is_empty() {
+            return RuleSet::parse("otel/prometheus/alerts.yml", SHIPPED);
+        }
+        if files.len() > MAX_FILES {
+            let problem = format!("at most {MAX_FILES} rule files are read");
+            return Err(FileError::new("--rules", problem));
+        }
+        let mut groups: Vec<Group> = Vec::new();
+        for path in files {
+            let origin = path.display().to_string();
+            let text = yaml::read_file(path)
+                .map_err(|error| FileError::new(&origin, format!("cannot be read: {error}")))?;
+            let more = RuleSet::parse(&origin, &text)?.groups;
+            if more
+                .first()
+                .is_some_and(|g| groups.iter().any(|o| o.file == g.file))
+            {
+                return Err(FileError::new(&origin, "given twice"));
+            }
+            groups.extend(more);
+        }
+        Ok(RuleSet { groups })
+    }
+
+    /// The rules that `text` describes. `origin` names the text in messages.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn parse(origin: &str, text: &str) -> Result<RuleSet, FileError> {
+        let mut groups = check::groups(origin, text, &QueryLimits::default())?;
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(RuleSet { groups })
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.iter().map(|group| group.rules.len()).sum()
+    }
+
+    /// Whether there is no rule.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests;

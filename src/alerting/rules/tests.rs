@@ -1,0 +1,181 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn refused(text: &str) -> FileError {
+    RuleSet::parse("r.yml", text).expect_err(text)
+}
+
+const GOOD: &str = r#"
+groups:
+  - name: second
+    interval: 5s
+    limit: 10
+    rules:
+      - record: job:up:sum
+        expr: sum by (job) (up)
+        for: 0s
+        labels: { level: job }
+  - name: first
+    rules:
+      - alert: Down
+        expr: up == 0
+        for: 1m30s
+        keep_firing_for: 10s
+        labels: { severity: critical, host: "{{ $labels.instance }}" }
+        annotations:
+          summary: "{{ $labels.instance }} is down"
+          value: |
+            one
+            {{ $value }}
+"#;
+
+#[test]
+fn a_rule_file_is_read_and_its_groups_are_sorted() {
+    let set = RuleSet::parse("r.yml", GOOD).unwrap();
+    assert_eq!((set.len(), set.is_empty()), (2, false));
+    let [first, second] = set.groups.as_slice() else {
+        panic!("{set:?}")
+    };
+    assert_eq!((first.name.as_str(), first.interval), ("first", None));
+    assert_eq!(second.interval, Some(Duration::from_secs(5)));
+    assert_eq!(second.limit, 10);
+    let Kind::Alerting(alerting) = &first.rules[0].kind else {
+        panic!("{set:?}")
+    };
+    assert_eq!(alerting.hold, Duration::from_secs(90));
+    assert_eq!(alerting.keep_firing, Duration::from_secs(10));
+    assert_eq!(alerting.annotations[1].1, "one\n{{ $value }}\n");
+    assert!(matches!(second.rules[0].kind, Kind::Recording));
+}
+
+#[test]
+fn a_file_without_rules_is_fine() {
+    for text in ["", "# nothing\n", "groups: []\n", "groups:\n- name: a\n"] {
+        assert!(RuleSet::parse("r.yml", text).unwrap().is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    let in_rule = |rule: &str| format!("groups:\n- name: g\n  rules:\n  - {rule}\n");
+    for (text, told) in [
+        (
+            in_rule("alert: A\n    expr: up ==\n    for: 1m"),
+            "r.yml:5:5: groups.0.rules.0.expr: parse error:",
+        ),
+        (
+            in_rule("alert: A\n    expr: up[5m]"),
+            "r.yml:5:5: groups.0.rules.0.expr: a rule needs a scalar or an instant vector",
+        ),
+        (
+            in_rule("alert: A\n    expr: up\n    for: soon"),
+            "r.yml:6:5: groups.0.rules.0.for: not a duration such as 30s or 1m30s: \"soon\"",
+        ),
+        (
+            in_rule(
+                "alert: A\n    expr: up\n    annotations:\n      summary: |\n        a\n        b {{ query }}",
+            ),
+            "r.yml:7:7: groups.0.rules.0.annotations.summary: template, line 2, column 6: the function `query`",
+        ),
+        (
+            in_rule("alert: A\n    expr: up\n    labels: { a: '{{ $value' }"),
+            "r.yml:6:15: groups.0.rules.0.labels.a: template, line 1, column 3: `{{` without",
+        ),
+        (
+            in_rule("alert: A\n    expr: up\n    labels: { __name__: x }"),
+            "r.yml:6:5: groups.0.rules.0.labels: \"__name__\" is no label name",
+        ),
+        (
+            in_rule("alert: A\n    expr: up\n    annotations: { a-b: x }"),
+            "r.yml:6:5: groups.0.rules.0.annotations: \"a-b\" is no label name",
+        ),
+        (
+            in_rule("alert: A\n    record: b\n    expr: up"),
+            "r.yml:5:5: groups.0.rules.0.record: a rule has `record` or `alert`, not both",
+        ),
+        (
+            in_rule("expr: up"),
+            "r.yml:4:5: groups.0.rules.0.alert: a rule has",
+        ),
+        (
+            in_rule("alert: A"),
+            "r.yml:4:5: groups.0.rules.0.expr: must not be empty",
+        ),
+        (
+            in_rule("record: a-b\n    expr: up"),
+            "r.yml:4:5: groups.0.rules.0.record: \"a-b\" is no metric name",
+        ),
+        (
+            in_rule("record: a\n    expr: up\n    for: 5s"),
+            "r.yml:6:5: groups.0.rules.0.for: only a rule that alerts has this",
+        ),
+        (
+            in_rule("alert: A\n    expr: up\n    unless: x"),
+            "r.yml:6:5: groups.0.rules.0.unless: unknown field",
+        ),
+        (
+            "groups:\n- name: g\n- name: g\n".to_owned(),
+            "r.yml:3:3: groups.1.name: there is a group \"g\" already",
+        ),
+        (
+            "groups:\n- name: ''\n".to_owned(),
+            "r.yml:2:3: groups.0.name: must not be empty",
+        ),
+        (
+            "groups:\n- rules: []\n".to_owned(),
+            "groups.0.name: missing field `name`",
+        ),
+        ("groups: [\n".to_owned(), "r.yml:"),
+    ] {
+        let error = refused(&text).to_string();
+        assert!(error.contains(told), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn files_are_read_in_order_and_none_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let a = file("a.yml", GOOD);
+    let b = file(
+        "b.yml",
+        "groups:\n- name: first\n  rules: [{alert: B, expr: up}]\n",
+    );
+    assert_eq!(RuleSet::load(&[b.clone(), a.clone()]).unwrap().len(), 3);
+    let twice = RuleSet::load(&[a.clone(), a]).unwrap_err().to_string();
+    assert!(twice.ends_with("a.yml: given twice"), "{twice}");
+    let none = RuleSet::load(&[dir.path().join("none.yml")]).unwrap_err();
+    assert!(
+        none.to_string().contains("none.yml: cannot be read"),
+        "{none}"
+    );
+    let huge = file("huge.yml", &"#".repeat(yaml::MAX_BYTES + 1));
+    assert!(RuleSet::load(&[huge]).is_err());
+    let many = vec![b; MAX_FILES + 1];
+    assert!(RuleSet::load(&many).is_err());
+}
+
+#[test]
+fn the_shipped_rules_are_understood() {
+    assert!(RuleSet::load(&[]).unwrap().len() > 10);
+}
+
+proptest! {
+    #[test]
+    fn no_rule_file_makes_the_reader_panic(text in r#"(groups:|- |name: |rules: |alert: |record: |expr: |for: |labels: |annotations: |interval: |limit: |\{|\}|\[|\]|"|'|\||>|&a |\*a |!!str |up|\{\{ \$value \}\}|1m|\n|\n  |\n    |é|0|-1|: ){0,40}"#) {
+        let _ = RuleSet::parse("r.yml", &text);
+    }
+
+    #[test]
+    fn no_change_of_a_good_file_makes_the_reader_panic(at in 0..GOOD.len(), cut in 0..20usize, put in "[{}$:\"' \\n|&*é-]{0,4}") {
+        let mut text: Vec<u8> = GOOD.bytes().collect();
+        let end = (at + cut).min(text.len());
+        text.splice(at..end, put.bytes());
+        let _ = RuleSet::parse("r.yml", &String::from_utf8_lossy(&text));
+    }
+}

@@ -1,0 +1,74 @@
+//! The flags of rules and notifications.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::flags::duration;
+use crate::alerting::Timing;
+use crate::settings::{AlertingSettings, SecretUrl};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Alerts")]
+pub(super) struct AlertingArgs {
+    /// Rule file in Prometheus's format; may be given several times [default: the shipped rules,
+    /// otel/prometheus/alerts.yml]
+    #[arg(long, value_name = "FILE", env = "CONCERTCTL_RULES")]
+    rules: Vec<PathBuf>,
+    /// Time between two evaluations of the rules
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration, env = "CONCERTCTL_EVALUATION_INTERVAL")]
+    evaluation_interval: Duration,
+    /// Another Alertmanager that gets every alert: http://HOST:9093
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_ALERTMANAGER_URL",
+        hide_env_values = true
+    )]
+    alertmanager_url: Option<SecretUrl>,
+    /// Post alerts there, in the shape of Alertmanager's webhook; may be given several times
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_WEBHOOK",
+        hide_env_values = true
+    )]
+    webhook: Vec<SecretUrl>,
+    /// Post alerts there as Slack takes them; may be given several times
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_SLACK_WEBHOOK",
+        hide_env_values = true
+    )]
+    slack_webhook: Vec<SecretUrl>,
+    /// How long the first message of a group of alerts waits for others to join
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration, env = "CONCERTCTL_GROUP_WAIT")]
+    group_wait: Duration,
+    /// Time between two messages of a group that changes
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration, env = "CONCERTCTL_GROUP_INTERVAL")]
+    group_interval: Duration,
+    /// Time until alerts that do not change are told again
+    #[arg(long, value_name = "DURATION", default_value = "4h", value_parser = duration, env = "CONCERTCTL_REPEAT_INTERVAL")]
+    repeat_interval: Duration,
+}
+
+impl AlertingArgs {
+    pub(super) fn settings(&self) -> AlertingSettings {
+        let shortest = Duration::from_millis(100);
+        AlertingSettings {
+            rules: self.rules.clone(),
+            evaluation_interval: self.evaluation_interval.max(shortest),
+            alertmanager_url: self.alertmanager_url.clone(),
+            webhooks: self.webhook.clone(),
+            slack_webhooks: self.slack_webhook.clone(),
+            timing: Timing {
+                group_wait: self.group_wait,
+                group_interval: self.group_interval.max(shortest),
+                repeat_interval: self.repeat_interval.max(shortest),
+                ..Timing::default()
+            },
+        }
+    }
+}
