@@ -9,6 +9,7 @@
 )]
 
 mod alert_rules;
+mod alerting;
 mod alertmanager;
 mod api;
 mod architecture;

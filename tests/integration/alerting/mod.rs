@@ -1,0 +1,11 @@
+//! Rules evaluated and alerts notified: the embedded evaluator against a real Prometheus over the same
+//! samples, both end to end, and webhooks that fail in every way.
+
+mod api;
+mod differential;
+mod end_to_end;
+mod history;
+mod listener;
+mod notifications;
+mod real;
+mod tls;
