@@ -63,7 +63,8 @@ pub struct Evaluator {
 impl Evaluator {
     /// Rules that were never evaluated so far.
     #[must_use]
-    pub fn new(rules: RuleSet, config: EvaluatorConfig, tsdb: Arc<Tsdb>) -> Evaluator {
+    pub fn new(rules: RuleSet, mut config: EvaluatorConfig, tsdb: Arc<Tsdb>) -> Evaluator {
+        config.limits.subquery_step = config.interval;
         let live = |group| LiveGroup::new(group, config.interval);
         let groups = rules.groups.into_iter().map(live).collect();
         Evaluator {
