@@ -118,7 +118,7 @@ async fn a_fault_ends_by_itself_when_its_time_is_over() {
 #[tokio::test]
 async fn latency_delays_the_routes_named_and_no_others() {
     let server = TestServer::seeded(1, 10, 10).await;
-    let user = server.stranger(1);
+    let user = server.admitted(1).await;
     let slow = latency(400, "GET /concerts");
     server.inject(FaultKind::Latency, LONG, slow).await;
     let asked = Instant::now();
