@@ -21,7 +21,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{
-    BoundCounter, BoundHistogram, Gauge, Histogram, Meter, MeterProvider as _,
+    BoundCounter, BoundHistogram, Counter, Gauge, Histogram, Meter, MeterProvider as _,
 };
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 
