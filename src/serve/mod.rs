@@ -228,6 +228,8 @@ impl Running {
         drop(self.operations.await);
         for task in self.work {
             task.abort();
+            // What it held, the data directory among it, is given back before this returns.
+            drop(task.await);
         }
         if let Some(pushing) = self.pushing {
             let metrics = self.metrics;

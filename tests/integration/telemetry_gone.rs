@@ -42,7 +42,8 @@ async fn serve(dir: &Path, collector: &str) -> ServerProcess {
     command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "200");
     command.env("OTEL_METRIC_EXPORT_INTERVAL", "500");
     let log = dir.join("log");
-    let flags = ["--trace-ratio", "1", "--log-file", log.to_str().unwrap()];
+    let log = log.to_str().unwrap();
+    let flags = ["--log", "info", "--trace-ratio", "1", "--log-file", log];
     let server = ServerProcess::with(command, dir, &flags).await;
     seed(&server.ops, &profile(1, 10, 100)).await;
     server

@@ -19,7 +19,7 @@ async fn serve(dir: &Path, collector: &Collector, environment: &[(&str, &str)]) 
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
     command.env("OTEL_METRIC_EXPORT_INTERVAL", "500");
     command.envs(environment.iter().copied());
-    let all = ["--trace-ratio", "1", "--slow-query", "0s"];
+    let all = ["--log", "info", "--trace-ratio", "1", "--slow-query", "0s"];
     let server = ServerProcess::with(command, dir, &all).await;
     seed(&server.ops, &profile(2, 10, 20)).await;
     server

@@ -202,5 +202,4 @@ impl Inner {
 }
 
 #[cfg(test)]
-#[path = "receiver_tests.rs"]
 mod tests;

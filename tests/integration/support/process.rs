@@ -37,15 +37,15 @@ impl Drop for Guard {
     }
 }
 
-const SERVE: [&str; 7] = [
+const SERVE: [&str; 5] = [
     "serve",
     "--api-addr",
     "127.0.0.1:0",
     "--ops-addr",
     "127.0.0.1:0",
-    "--log",
-    "warn",
 ];
+/// What is logged where the test does not say.
+const QUIET: [&str; 2] = ["--log", "warn"];
 
 /// `concertctl serve` on free ports.
 pub struct ServerProcess {
@@ -63,6 +63,9 @@ impl ServerProcess {
     /// The same by a prepared [`concertctl`].
     pub async fn with(mut command: Command, dir: &Path, more: &[&str]) -> ServerProcess {
         command.args(SERVE).arg("--data-dir").arg(dir).args(more);
+        if !more.contains(&"--log") {
+            command.args(QUIET);
+        }
         ServerProcess::spawn(dir, command).await
     }
 
@@ -72,7 +75,7 @@ impl ServerProcess {
         // The signal is ignored so that the write fails, as it does on a full disk.
         let script = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$@\"");
         command.args(["-c", &script, "limited", env!("CARGO_BIN_EXE_concertctl")]);
-        command.args(SERVE).arg("--data-dir").arg(dir);
+        command.args(SERVE).arg("--data-dir").arg(dir).args(QUIET);
         ServerProcess::spawn(dir, command).await
     }
 

@@ -47,6 +47,86 @@ impl Query {
 
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.expr.fmt(f)
+        f.write_str(&with_go_numbers(&self.expr.to_string()))
+    }
+}
+
+/// Prometheus writes numbers as Go does: from a million on, and below a ten-thousandth, with an
+/// exponent.
+fn with_go_numbers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => quoted(rest),
+            '0'..='9' => {
+                let digits = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
+                let length = rest.find(digits).unwrap_or(rest.len());
+                // A duration has a unit; a time after @ is written to the millisecond.
+                let number = rest[..length].parse::<f64>().ok();
+                if let Some(number) = number.filter(|_| !out.ends_with("@ ")) {
+                    out.push_str(&go_float(number));
+                    rest = &rest[length..];
+                    continue;
+                }
+                length
+            }
+            c if c.is_ascii_alphabetic() || c == '_' || c == ':' => {
+                let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
+                rest.find(word).unwrap_or(rest.len())
+            }
+            c => c.len_utf8(),
+        };
+        out.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    out
+}
+
+/// How long the quoted text at the beginning is, quotes included.
+fn quoted(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '"' if !escaped => return at + 1,
+            c => escaped = c == '\\' && !escaped,
+        }
+    }
+    text.len()
+}
+
+/// The verb %v of Go, <https://pkg.go.dev/fmt>.
+fn go_float(number: f64) -> String {
+    let exponential = format!("{number:e}");
+    let (mantissa, exponent) = exponential.split_once('e').unwrap_or((&exponential, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !number.is_finite() || number == 0.0 || (-4..6).contains(&exponent) {
+        return number.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_go_numbers;
+
+    #[test]
+    fn numbers_are_written_as_go_writes_them_and_nothing_else_is_touched() {
+        for (given, written) in [
+            ("m * 1000000", "m * 1e+06"),
+            ("m * 1234567.5", "m * 1.2345675e+06"),
+            ("m > 100000", "m > 100000"),
+            ("m > 0.0001", "m > 0.0001"),
+            ("m > 0.00001", "m > 1e-05"),
+            ("rate(m1000000[1000000s])", "rate(m1000000[1000000s])"),
+            ("m @ 1609746000.000", "m @ 1609746000.000"),
+            (
+                r#"m{a="1000000 \\" 2000000"}"#,
+                r#"m{a="1000000 \\" 2000000"}"#,
+            ),
+        ] {
+            assert_eq!(with_go_numbers(given), written);
+        }
     }
 }

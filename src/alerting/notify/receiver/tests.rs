@@ -64,8 +64,9 @@ impl World {
             };
             inner.note(&news);
             let told = |alert: &GettableAlert| {
-                let name = ["alertname", "instance"].map(|n| alert.labels[n].as_str());
-                (name.join(" "), alert.ends_at <= now)
+                let label = |name| alert.labels.get(name).map_or("", String::as_str);
+                let name = ["alertname", "instance"].map(label).join(" ");
+                (name.trim_end().to_owned(), alert.ends_at <= now)
             };
             messages.push(alerts.iter().map(told).collect());
         }

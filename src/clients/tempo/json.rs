@@ -1,0 +1,254 @@
+//! Tempo's answers as they come: JSON in either version's spelling.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
+
+use super::{FoundTrace, Kind, Span, Status, Trace};
+use crate::clients::http::ClientError;
+
+/// Spans read of one trace.
+const MAX_SPANS: usize = 20_000;
+
+#[derive(Deserialize)]
+pub(super) struct SearchAnswer {
+    /// Left out by Tempo when there are none.
+    #[serde(default)]
+    pub(super) traces: Vec<FoundJson>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+pub(super) struct FoundJson {
+    #[serde(rename = "traceID")]
+    trace_id: String,
+    root_service_name: String,
+    root_trace_name: String,
+    #[serde(deserialize_with = "number")]
+    start_time_unix_nano: u64,
+    #[serde(deserialize_with = "number")]
+    duration_ms: u64,
+    service_stats: Option<BTreeMap<String, StatsJson>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct StatsJson {
+    #[serde(deserialize_with = "number")]
+    error_count: u64,
+}
+
+impl TryFrom<FoundJson> for FoundTrace {
+    type Error = ClientError;
+
+    fn try_from(json: FoundJson) -> Result<FoundTrace, ClientError> {
+        let errors = |stats: BTreeMap<String, StatsJson>| {
+            let counts = stats.values().map(|it| it.error_count);
+            counts.fold(0u64, u64::saturating_add)
+        };
+        Ok(FoundTrace {
+            id: id(&json.trace_id, 16)?,
+            service: json.root_service_name,
+            name: json.root_trace_name,
+            start_ns: json.start_time_unix_nano,
+            duration_ms: json.duration_ms,
+            errors: json.service_stats.map(errors),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum TraceJson {
+    /// The second version of Tempo's API.
+    Wrapped {
+        trace: Batches,
+    },
+    Bare(Batches),
+}
+
+#[derive(Deserialize)]
+pub(super) struct Batches {
+    #[serde(alias = "resourceSpans")]
+    batches: Vec<Batch>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Batch {
+    #[serde(default)]
+    resource: ResourceJson,
+    #[serde(default, alias = "instrumentationLibrarySpans")]
+    scope_spans: Vec<ScopeJson>,
+}
+
+#[derive(Deserialize, Default)]
+struct ResourceJson {
+    #[serde(default)]
+    attributes: Vec<Pair>,
+}
+
+#[derive(Deserialize)]
+struct ScopeJson {
+    #[serde(default)]
+    spans: Vec<SpanJson>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpanJson {
+    span_id: String,
+    #[serde(default)]
+    parent_span_id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    kind: Json,
+    #[serde(default, deserialize_with = "number")]
+    start_time_unix_nano: u64,
+    #[serde(default, deserialize_with = "number")]
+    end_time_unix_nano: u64,
+    #[serde(default)]
+    attributes: Vec<Pair>,
+    #[serde(default)]
+    status: StatusJson,
+}
+
+#[derive(Deserialize, Default)]
+struct StatusJson {
+    #[serde(default)]
+    code: Json,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    key: String,
+    #[serde(default)]
+    value: Json,
+}
+
+/// 64-bit numbers are texts in the JSON of protobuf; some write them as numbers all the same.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let json = Json::deserialize(from)?;
+    let number = match &json {
+        Json::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    };
+    number.ok_or_else(|| serde::de::Error::custom(format!("{json} is no count")))
+}
+
+pub(super) fn trace(id: &str, json: TraceJson) -> Result<Trace, ClientError> {
+    let (TraceJson::Wrapped { trace: batches } | TraceJson::Bare(batches)) = json;
+    let mut spans = Vec::new();
+    for batch in batches.batches {
+        let named = batch.resource.attributes.iter();
+        let mut named = named.filter(|pair| pair.key == "service.name");
+        let service = named.next().map_or_else(String::new, |it| text(&it.value));
+        for json in batch.scope_spans.into_iter().flat_map(|it| it.spans) {
+            if spans.len() == MAX_SPANS {
+                return Err(ClientError::TooLarge);
+            }
+            spans.push(span(&service, json)?);
+        }
+    }
+    let start_ns = spans.iter().map(|it| it.offset_ns).min().unwrap_or(0);
+    for span in &mut spans {
+        span.offset_ns -= start_ns;
+    }
+    spans.sort_by_key(|it| it.offset_ns);
+    let ends = spans
+        .iter()
+        .map(|it| it.offset_ns.saturating_add(it.duration_ns));
+    Ok(Trace {
+        id: format!("{id:0>32}").to_lowercase(),
+        start_ns,
+        duration_ns: ends.max().unwrap_or(0),
+        spans,
+    })
+}
+
+/// The offset is the start itself, until that of the trace is known.
+fn span(service: &str, json: SpanJson) -> Result<Span, ClientError> {
+    let parent = match json.parent_span_id.as_str() {
+        "" => None,
+        parent => Some(id(parent, 8)?).filter(|id| id.chars().any(|c| c != '0')),
+    };
+    let (start, end) = (json.start_time_unix_nano, json.end_time_unix_nano);
+    let attributes = json.attributes.into_iter();
+    Ok(Span {
+        id: id(&json.span_id, 8)?,
+        parent,
+        service: service.to_owned(),
+        name: json.name,
+        kind: kind(&json.kind),
+        offset_ns: start,
+        duration_ns: end.saturating_sub(start),
+        status: status(&json.status),
+        attributes: attributes.map(|it| (it.key, text(&it.value))).collect(),
+    })
+}
+
+/// An id of so many bytes, in hexadecimal digits (without leading zeros, as Tempo's search has it)
+/// or in base64, as hexadecimal digits.
+fn id(text: &str, bytes: usize) -> Result<String, ClientError> {
+    let digits = bytes * 2;
+    // In base64 the same bytes are 24 or 12 characters that end in a padding.
+    let padded = text.ends_with('=');
+    if !text.is_empty()
+        && text.len() <= digits
+        && !padded
+        && text.chars().all(|c| c.is_ascii_hexdigit())
+    {
+        return Ok(format!("{text:0>digits$}").to_lowercase());
+    }
+    match STANDARD.decode(text) {
+        Ok(decoded) if decoded.len() == bytes => {
+            Ok(decoded.iter().map(|byte| format!("{byte:02x}")).collect())
+        }
+        _ => Err(ClientError::Malformed(format!("{text:?} is no id"))),
+    }
+}
+
+fn kind(json: &Json) -> Kind {
+    const KINDS: [(&str, Kind); 6] = [
+        ("SPAN_KIND_UNSPECIFIED", Kind::Unspecified),
+        ("SPAN_KIND_INTERNAL", Kind::Internal),
+        ("SPAN_KIND_SERVER", Kind::Server),
+        ("SPAN_KIND_CLIENT", Kind::Client),
+        ("SPAN_KIND_PRODUCER", Kind::Producer),
+        ("SPAN_KIND_CONSUMER", Kind::Consumer),
+    ];
+    let place = match json {
+        Json::String(name) => KINDS.iter().position(|(known, _)| known == name),
+        other => other.as_u64().and_then(|it| usize::try_from(it).ok()),
+    };
+    let known = place.and_then(|place| KINDS.get(place));
+    known.map_or(Kind::Unspecified, |(_, kind)| *kind)
+}
+
+fn status(json: &StatusJson) -> Status {
+    match &json.code {
+        code if code == "STATUS_CODE_ERROR" || *code == 2 => Status::Error(json.message.clone()),
+        code if code == "STATUS_CODE_OK" || *code == 1 => Status::Ok,
+        _ => Status::Unset,
+    }
+}
+
+/// A value of OTLP's as text: `{"intValue": "7"}` → 7.
+fn text(value: &Json) -> String {
+    let inner = match value {
+        Json::Object(fields) if fields.len() == 1 => fields.values().next(),
+        _ => None,
+    };
+    match inner.unwrap_or(value) {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

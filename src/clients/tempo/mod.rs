@@ -1,0 +1,192 @@
+//! The Tempo HTTP API: searching traces, and one trace whole.
+//!
+//! Understands both versions of Tempo's answers and plain OTLP JSON: `batches` or `resourceSpans`,
+//! ids in base64 or in hexadecimal digits, kinds and statuses as names or as numbers.
+
+mod json;
+
+use std::collections::BTreeMap;
+
+use reqwest::StatusCode;
+
+use super::http::{ClientError, HttpSource, decode, refusal};
+use json::{SearchAnswer, trace};
+
+/// The Tempo API at one address.
+#[derive(Clone, Debug)]
+pub struct Tempo(HttpSource);
+
+/// What is sought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceSearch {
+    /// Names and values, all of which the trace must hold somewhere: `service.name`, `name`,
+    /// `http.route`; `error` = `true`.
+    pub tags: Vec<(String, String)>,
+    /// Of the whole trace, in milliseconds.
+    pub min_ms: Option<u64>,
+    /// Of the whole trace, in milliseconds.
+    pub max_ms: Option<u64>,
+    /// Unix seconds, both included: from, to.
+    pub window: Option<(u64, u64)>,
+    /// How many at most; the newest are told of.
+    pub limit: usize,
+}
+
+/// A trace that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTrace {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// The service of its first span.
+    pub service: String,
+    /// The name of its first span.
+    pub name: String,
+    /// Unix nanoseconds.
+    pub start_ns: u64,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// Spans that failed, if the source tells.
+    pub errors: Option<u64>,
+}
+
+/// A trace whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// Unix nanoseconds of its first span's start.
+    pub start_ns: u64,
+    /// From its first span's start to its last one's end, in nanoseconds.
+    pub duration_ns: u64,
+    /// Its spans, those that began first first.
+    pub spans: Vec<Span>,
+}
+
+/// One span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// 16 hexadecimal digits.
+    pub id: String,
+    /// The span that it was part of; of the first span, the caller's, which may be unknown here.
+    pub parent: Option<String>,
+    /// The service that it is from.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// What it was to its parent.
+    pub kind: Kind,
+    /// From the trace's start to its own, in nanoseconds.
+    pub offset_ns: u64,
+    /// In nanoseconds.
+    pub duration_ns: u64,
+    /// How it ended.
+    pub status: Status,
+    /// Its own attributes, not those of its resource; values as text.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What a span was to its parent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Not told.
+    #[default]
+    Unspecified,
+    /// Something within a process.
+    Internal,
+    /// Served a request.
+    Server,
+    /// Asked somebody else.
+    Client,
+    /// Sent a message.
+    Producer,
+    /// Took a message.
+    Consumer,
+}
+
+/// How a span ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Nobody said.
+    #[default]
+    Unset,
+    /// Somebody looked and said that it was well.
+    Ok,
+    /// It failed, for this reason if one is told.
+    Error(String),
+}
+
+impl Tempo {
+    /// Asks `source`.
+    #[must_use]
+    pub fn new(source: HttpSource) -> Tempo {
+        Tempo(source)
+    }
+
+    /// `GET /api/search`: the newest traces that are meant, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refused search carries Tempo's own message.
+    pub async fn search(&self, search: &TraceSearch) -> Result<Vec<FoundTrace>, ClientError> {
+        let mut query = vec![("limit", search.limit.max(1).to_string())];
+        if !search.tags.is_empty() {
+            query.push(("tags", logfmt(&search.tags)));
+        }
+        let durations = [
+            ("minDuration", search.min_ms),
+            ("maxDuration", search.max_ms),
+        ];
+        for (name, ms) in durations {
+            query.extend(ms.map(|ms| (name, format!("{ms}ms"))));
+        }
+        if let Some((from, to)) = search.window {
+            query.push(("start", from.to_string()));
+            query.push(("end", to.to_string()));
+        }
+        let request = self.0.get("api/search").query(&query);
+        let (status, body) = self.0.send(request).await?;
+        if !status.is_success() {
+            return Err(refusal(status, &body));
+        }
+        let answer: SearchAnswer = decode(&body)?;
+        let mut found: Vec<_> = answer
+            .traces
+            .into_iter()
+            .map(FoundTrace::try_from)
+            .collect::<Result<_, _>>()?;
+        found.sort_by_key(|trace| std::cmp::Reverse(trace.start_ns));
+        Ok(found)
+    }
+
+    /// `GET /api/traces/<id>`; `None`: there is no such trace (any more).
+    ///
+    /// # Errors
+    /// [`ClientError`]; an id that is none is refused by Tempo.
+    pub async fn trace(&self, id: &str) -> Result<Option<Trace>, ClientError> {
+        // The id becomes part of a path.
+        if id.is_empty() || !id.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err(ClientError::Malformed(format!("{id:?} is no trace id")));
+        }
+        let request = self.0.get(&format!("api/traces/{id}"));
+        let request = request.header(reqwest::header::ACCEPT, "application/json");
+        let (status, body) = self.0.send(request).await?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(refusal(status, &body));
+        }
+        trace(id, decode(&body)?).map(Some)
+    }
+}
+
+/// Values in quotes, in which anything may stand.
+fn logfmt(tags: &[(String, String)]) -> String {
+    let tags = tags.iter().map(|(name, value)| {
+        let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("{name}=\"{}\"", escaped.replace('\n', "\\n"))
+    });
+    tags.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+use super::*;
+
+/// A trace with one failed request and a statement in it, in the given spellings.
+fn spelled(
+    list: &str,
+    root: &str,
+    child: &str,
+    server: &str,
+    client: &str,
+    error: &str,
+    number: &str,
+) -> String {
+    format!(
+        r#"{{"{list}":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"api"}}}}]}},
+        "scopeSpans":[{{"scope":{{}},"spans":[
+          {{"traceId":"x","spanId":{child},"parentSpanId":{root},"name":"db.acquire","kind":{client},
+            "startTimeUnixNano":"1300","endTimeUnixNano":"1500","status":{{}}}},
+          {{"traceId":"x","spanId":{root},"name":"GET /queue","kind":{server},
+            "startTimeUnixNano":"1000","endTimeUnixNano":"2000",
+            "attributes":[{{"key":"n","value":{{"intValue":{number}}}}},{{"key":"b","value":{{"boolValue":true}}}},
+              {{"key":"f","value":{{"doubleValue":0.5}}}}],
+            "status":{{"code":{error},"message":"pool exhausted"}}}}]}}]}}]}}"#
+    )
+}
+
+#[test]
+fn every_spelling_of_a_trace_is_the_same_trace() {
+    let base64 = spelled(
+        "batches",
+        "\"AAAAAAAAAAE=\"",
+        "\"//////////8=\"",
+        "\"SPAN_KIND_SERVER\"",
+        "\"SPAN_KIND_CLIENT\"",
+        "\"STATUS_CODE_ERROR\"",
+        "\"7\"",
+    );
+    let hex = spelled(
+        "resourceSpans",
+        "\"0000000000000001\"",
+        "\"FFFFFFFFFFFFFFFF\"",
+        "2",
+        "3",
+        "2",
+        "7",
+    );
+    let wrapped = format!("{{\"trace\":{base64},\"metrics\":{{}}}}");
+    let read = |text: &str| trace("A1", decode(text.as_bytes()).unwrap()).unwrap();
+    let first = read(&base64);
+    assert_eq!(read(&hex), first);
+    assert_eq!(read(&wrapped), first);
+    assert_eq!(first.id, format!("{}a1", "0".repeat(30)));
+    assert_eq!((first.start_ns, first.duration_ns), (1000, 1000));
+    let [root, child] = &first.spans[..] else {
+        panic!("{first:?}");
+    };
+    assert_eq!(
+        (root.name.as_str(), root.service.as_str()),
+        ("GET /queue", "api")
+    );
+    assert_eq!((root.kind, child.kind), (Kind::Server, Kind::Client));
+    assert_eq!(root.status, Status::Error("pool exhausted".into()));
+    assert_eq!(child.status, Status::Unset);
+    assert_eq!(root.parent, None);
+    assert_eq!(child.parent.as_deref(), Some("0000000000000001"));
+    assert_eq!(child.id, "f".repeat(16));
+    assert_eq!((child.offset_ns, child.duration_ns), (300, 200));
+    let attributes: Vec<_> = root.attributes.iter().collect();
+    let expected = [("b", "true"), ("f", "0.5"), ("n", "7")];
+    assert_eq!(
+        attributes,
+        expected
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .iter()
+            .map(|(a, b)| (a, b))
+            .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn nonsense_is_an_error_and_not_a_trace() {
+    for text in [
+        "{}",
+        r#"{"batches":3}"#,
+        r#"{"batches":[{"scopeSpans":[{"spans":[{"spanId":"zz"}]}]}]}"#,
+        r#"{"batches":[{"scopeSpans":[{"spans":[{"spanId":"1","startTimeUnixNano":"soon"}]}]}]}"#,
+    ] {
+        let read = decode(text.as_bytes()).and_then(|json| trace("1", json));
+        assert!(matches!(read, Err(ClientError::Malformed(_))), "{text}");
+    }
+}
+
+#[test]
+fn what_was_found_is_read_with_and_without_what_tempo_leaves_out() {
+    let text =
+        br#"{"traces":[{"traceID":"d6e9329d67b6146a","rootServiceName":"api","rootTraceName":"/x",
+        "startTimeUnixNano":"1634727903545000000","durationMs":611,
+        "serviceStats":{"api":{"spanCount":3,"errorCount":2},"db":{"spanCount":1}}},
+        {"traceID":"1"}],"metrics":{}}"#;
+    let answer: SearchAnswer = decode(text).unwrap();
+    let found: Vec<_> = answer
+        .traces
+        .into_iter()
+        .map(|json| FoundTrace::try_from(json).unwrap())
+        .collect();
+    assert_eq!(found[0].id, "0000000000000000d6e9329d67b6146a");
+    assert_eq!((found[0].duration_ms, found[0].errors), (611, Some(2)));
+    assert_eq!((found[1].start_ns, found[1].errors), (0, None));
+    let none: SearchAnswer = decode(br#"{"metrics":{}}"#).unwrap();
+    assert!(none.traces.is_empty());
+}
+
+#[test]
+fn tags_are_quoted() {
+    let tags = [("a", "b \"c\" \\"), ("http.route", "/queue")];
+    let tags = tags.map(|(a, b)| (a.to_owned(), b.to_owned()));
+    assert_eq!(logfmt(&tags), r#"a="b \"c\" \\" http.route="/queue""#);
+}
