@@ -202,7 +202,11 @@ async fn traces() -> anyhow::Result<()> {
 
 fn trace(n: u64, start_ns: u64) -> TraceRecord {
     let number = i64::try_from(n).unwrap_or(0);
-    let route = if n % 2 == 0 { "/queue" } else { "/seats" };
+    let route = if n.is_multiple_of(2) {
+        "/queue"
+    } else {
+        "/seats"
+    };
     let span = |at: u64| SpanRecord {
         name: if at == 0 { route } else { "db.operation" }.into(),
         kind: if at == 0 {

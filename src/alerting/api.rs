@@ -36,10 +36,10 @@ struct Filter {
 }
 
 impl Filter {
-    fn parse(query: &str) -> Result<Filter, Response> {
+    fn parse(query: &str) -> Result<Filter, String> {
         // The base only makes an address of it: what is wanted are the decoded pairs.
         let url = reqwest::Url::parse(&format!("http://localhost/?{query}"))
-            .map_err(|error| bad_data(&format!("error parsing form values: {error}")))?;
+            .map_err(|error| format!("error parsing form values: {error}"))?;
         let all = |wanted: &str| -> HashSet<String> {
             let pairs = url.query_pairs().filter(|(name, _)| name == wanted);
             pairs.map(|(_, value)| value.into_owned()).collect()
@@ -51,8 +51,9 @@ impl Filter {
             Some("alert") => (true, false),
             Some("record") => (false, true),
             Some(other) => {
-                let reason = format!("invalid parameter \"type\": not supported value {other:?}");
-                return Err(bad_data(&reason));
+                return Err(format!(
+                    "invalid parameter \"type\": not supported value {other:?}"
+                ));
             }
         };
         Ok(Filter {
@@ -87,7 +88,7 @@ async fn rules(
     State(evaluator): State<Arc<Evaluator>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Response> {
-    let filter = Filter::parse(&query.unwrap_or_default())?;
+    let filter = Filter::parse(&query.unwrap_or_default()).map_err(|reason| bad_data(&reason))?;
     let groups = evaluator.groups.iter();
     let groups: Vec<Value> = groups
         .filter(|group| filter.takes_group(group))

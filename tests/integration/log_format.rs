@@ -93,10 +93,7 @@ fn parents_are_right(lines: &[Value]) {
         } else {
             assert_eq!(roots.len(), 1, "{trace}: {spans:?}");
             let known = |parent: &&str| spans.contains_key(*parent);
-            assert!(
-                spans.values().flatten().all(|parent| known(parent)),
-                "{spans:?}"
-            );
+            assert!(spans.values().flatten().all(known), "{spans:?}");
         }
     }
 }

@@ -331,8 +331,9 @@ pub(super) fn humanize_duration(v: f64) -> String {
         return small(v) + "s";
     }
     let sign = if v < 0.0 { "-" } else { "" };
-    // What does not fit is as long as can be told.
-    let whole = v.abs() as i64;
+    // What does not fit becomes the least number, as Prometheus has it on the machines it runs on.
+    let fits = v.abs() < 2_f64.powi(63);
+    let whole = if fits { v.abs() as i64 } else { i64::MIN };
     let (days, hours) = (whole / 86_400, whole / 3600 % 24);
     let (minutes, seconds) = (whole / 60 % 60, whole % 60);
     if days != 0 {

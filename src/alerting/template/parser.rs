@@ -14,7 +14,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, TemplateError> {
     match end {
         End::Text => Ok(nodes),
         End::Else(at, _) => Err(TemplateError::new(at, "`else` without an `if` or `with`")),
-        End::End(at) => Err(TemplateError::new(at, "`end` without an `if` or `with`")),
+        End::Closed(at) => Err(TemplateError::new(at, "`end` without an `if` or `with`")),
     }
 }
 
@@ -29,7 +29,7 @@ enum End<'a> {
     Text,
     /// The words after it make another `if` or `with`.
     Else(usize, Words<'a>),
-    End(usize),
+    Closed(usize),
 }
 
 type Words<'a> = std::iter::Peekable<std::vec::IntoIter<(usize, Token<'a>)>>;
@@ -55,7 +55,7 @@ impl<'a> Parser<'a> {
                 Some((at, "end")) => {
                     words.next();
                     finished(&mut words)?;
-                    return Ok((nodes, End::End(at)));
+                    return Ok((nodes, End::Closed(at)));
                 }
                 Some((at, "else")) => {
                     words.next();
@@ -99,7 +99,7 @@ impl<'a> Parser<'a> {
         let (then, end) = then?;
         let otherwise = match end {
             End::Text => return Err(unclosed()),
-            End::End(_) => Vec::new(),
+            End::Closed(_) => Vec::new(),
             End::Else(at, words) => self.otherwise(at, words, depth)?.ok_or_else(unclosed)?,
         };
         Ok(Node::Branch {
@@ -123,7 +123,7 @@ impl<'a> Parser<'a> {
         }
         finished(&mut words)?;
         match self.block(depth)? {
-            (nodes, End::End(_)) => Ok(Some(nodes)),
+            (nodes, End::Closed(_)) => Ok(Some(nodes)),
             (_, End::Else(at, _)) => Err(TemplateError::new(at, "a second `else`")),
             (_, End::Text) => Ok(None),
         }

@@ -156,7 +156,7 @@ fn what_is_not_understood_is_refused_with_its_place() {
             28,
             "second `else`",
         ),
-        ("{{ range $labels }}{{ end }}", 3, "the function `range`"),
+        ("{{ range $labels }}{{ end }}", 9, "`$labels`"),
         ("{{ ($value }}", 3, "not closed"),
         ("{{ \"a\\q\" }}", 3, "escape"),
         ("{{ 5 }}", 3, "with a fraction"),

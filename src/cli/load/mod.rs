@@ -63,7 +63,7 @@ impl From<LoadError> for Failure {
 
 /// Runs the subcommand.
 pub async fn run(args: LoadArgs) -> ExitCode {
-    match rehearse(&args).await {
+    match Box::pin(rehearse(&args)).await {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             // One line, whatever the cause says.

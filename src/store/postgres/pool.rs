@@ -75,7 +75,7 @@ impl Pool {
     }
 
     /// Connections that there may be.
-    pub(super) fn size(&self) -> usize {
+    pub(super) fn most(&self) -> usize {
         self.inner.status().max_size
     }
 

@@ -103,16 +103,16 @@ impl Delivery {
         self.dropped.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// One push went well or, because of `why`, did not. Said when that changes, not every time.
-    pub(super) fn pushed(&self, result: Result<(), &str>) {
-        let failed = result.is_err();
+    /// One push went well or, because of `trouble`, did not. Said when that changes, not every time.
+    pub(super) fn pushed(&self, trouble: Option<&str>) {
+        let failed = trouble.is_some();
         if self.failing.swap(failed, Ordering::Relaxed) == failed {
             return;
         }
         let signal = self.signal.label();
-        match result {
-            Ok(()) => tracing::info!(signal, "{signal} are delivered to the collector again"),
-            Err(why) => tracing::warn!(
+        match trouble {
+            None => tracing::info!(signal, "{signal} are delivered to the collector again"),
+            Some(why) => tracing::warn!(
                 signal,
                 why,
                 "{signal} cannot be delivered to the collector; what does not fit the buffer is dropped and counted"

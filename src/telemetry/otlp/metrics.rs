@@ -57,10 +57,10 @@ impl PushMetricExporter for Watched {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = self.exporter.export(metrics).await;
         match &result {
-            Ok(()) => self.delivery.pushed(Ok(())),
+            Ok(()) => self.delivery.pushed(None),
             Err(error) => {
                 self.delivery.lost(1);
-                self.delivery.pushed(Err(&error.to_string()));
+                self.delivery.pushed(Some(&error.to_string()));
             }
         }
         result

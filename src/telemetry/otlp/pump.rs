@@ -129,7 +129,7 @@ impl<T, S: Send<T>> Work<T, S> {
         for attempt in 1..=TRIES {
             let result = self.sender.send(batch);
             self.delivery
-                .pushed(result.as_ref().map(|()| ()).map_err(String::as_str));
+                .pushed(result.as_ref().err().map(String::as_str));
             if result.is_ok() {
                 return;
             }

@@ -36,13 +36,11 @@ impl TraceHandle {
     }
 
     /// A step that begins now.
-    #[must_use]
     pub fn step(&self, name: &'static str) -> Step {
         self.step_since(name, Instant::now())
     }
 
     /// A step that began at `began`.
-    #[must_use]
     pub fn step_since(&self, name: &'static str, began: Instant) -> Step {
         Step(self.0.clone().map(|place| Open {
             place,

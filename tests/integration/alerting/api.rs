@@ -184,12 +184,19 @@ async fn lists_and_texts_are_those_of_prometheus() {
     for path in [
         "/api/v1/rules",
         "/api/v1/rules?type=record",
-        "/api/v1/rules?type=ALERT&rule_name[]=V3&rule_name%5B%5D=Waits",
-        "/api/v1/rules?rule_name[]=nothing",
+        "/api/v1/rules?type=ALERT",
         "/api/v1/alerts",
     ] {
         let (real, embedded) = (real.get(path, &[]).await, ask(&evaluator, path).await);
         same(path, &clean(real), &clean(embedded));
+    }
+    // A filter of later versions; 2.42 does not look at it.
+    for (filter, count) in [("nothing", 0), ("V3", 1)] {
+        let path = format!("/api/v1/rules?rule_name%5B%5D={filter}");
+        let answer = ask(&evaluator, &path).await;
+        let groups = answer["data"]["groups"].as_array().unwrap();
+        let rules = groups.iter().flat_map(|it| it["rules"].as_array().unwrap());
+        assert_eq!(rules.count(), count, "{filter}");
     }
     let bad = "/api/v1/rules?type=both";
     assert_eq!(real.get(bad, &[]).await, ask(&evaluator, bad).await);
