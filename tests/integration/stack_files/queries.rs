@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use concertctl::embedded::prometheus::QueryLimits;
+use concertctl::embedded::prometheus::promql::Query;
 use concertctl::telemetry::{Deliveries, LoadgenKind, LoadgenMetrics};
 
 use super::dashboards::{Dashboard, all};
@@ -209,5 +211,21 @@ fn every_query_for_log_lines_is_one_that_the_log_store_answers_too() {
     for question in questions {
         let checked = concertctl::embedded::loki::check_query(&question.query);
         assert_eq!(checked, Ok(()), "{}", question.place);
+    }
+}
+
+#[test]
+fn every_query_for_metrics_is_one_that_the_metrics_store_answers_too() {
+    let limits = QueryLimits::default();
+    let questions = all().into_iter().flat_map(|it| it.questions());
+    let mut queries: Vec<_> = questions
+        .filter(|it| it.source == "prometheus")
+        .map(|it| (it.place, it.query))
+        .collect();
+    queries.extend(of_links().into_iter().map(|it| ("links".to_owned(), it)));
+    assert!(queries.len() > 80, "{}", queries.len());
+    for (place, query) in queries {
+        let parsed = Query::parse(&query, &limits);
+        assert!(parsed.is_ok(), "{place}: {query}: {parsed:?}");
     }
 }
