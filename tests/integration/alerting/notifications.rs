@@ -365,7 +365,7 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
     listener.until("it is told", is("ByHand", "firing")).await;
     let logged = eventually("the failure is logged", || async {
         let url = format!(
-            "{}/loki/api/v1/query_range?query=%7Blevel%3D~%22WARN%22%7D",
+            "{}/loki/api/v1/query_range?query=%7Blevel%3D~%22warn%22%7D",
             server.ops_url
         );
         let text = client.get(url).send().await.unwrap().text().await.unwrap();
@@ -383,7 +383,7 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
     })
     .await;
     let url = format!(
-        "{}/loki/api/v1/query_range?query=%7Blevel%3D~%22WARN%22%7D%20%7C%3D%20%22slack%22",
+        "{}/loki/api/v1/query_range?query=%7Blevel%3D~%22warn%22%7D%20%7C%3D%20%22slack%22",
         server.ops_url
     );
     let text = client.get(url).send().await.unwrap().text().await.unwrap();

@@ -73,7 +73,11 @@ fn with_go_numbers(text: &str) -> String {
             }
             c if c.is_ascii_alphabetic() || c == '_' || c == ':' => {
                 let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':');
-                rest.find(word).unwrap_or(rest.len())
+                let length = rest.find(word).unwrap_or(rest.len());
+                if &rest[..length] == "Inf" && !out.ends_with('-') {
+                    out.push('+');
+                }
+                length
             }
             c => c.len_utf8(),
         };
@@ -117,6 +121,7 @@ mod tests {
             ("m * 1000000", "m * 1e+06"),
             ("m * 1234567.5", "m * 1.2345675e+06"),
             ("m > 100000", "m > 100000"),
+            ("vector(Inf) > -Inf", "vector(+Inf) > -Inf"),
             ("m > 0.0001", "m > 0.0001"),
             ("m > 0.00001", "m > 1e-05"),
             ("rate(m1000000[1000000s])", "rate(m1000000[1000000s])"),
