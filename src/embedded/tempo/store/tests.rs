@@ -96,6 +96,31 @@ fn an_emptied_store_counts_no_bytes() {
     );
 }
 
+/// Values beyond those that have lists of their own share one, and are found nevertheless.
+#[test]
+fn more_values_than_the_index_tells_apart_are_found_all_the_same() {
+    let store = TempoStore::new(TempoConfig::default());
+    let now = now_ns();
+    for id in 1..=20_050u64 {
+        let user = vec![("user.id", Value::Int(id.cast_signed()))];
+        store.push(&record(id.into(), now, user));
+    }
+    for id in [1, 20_000, 20_001, 20_050] {
+        assert_eq!(query(&store, &format!("{{ .user.id = {id} }}")), [id]);
+    }
+    let both = query(&store, "{ .user.id > 20048 || .user.id < 2 }");
+    assert_eq!(both.len(), 3, "{both:?}");
+    let mut inner = store.inner.write();
+    let values = inner
+        .index
+        .values(super::super::index::Scope::Span, "user.id");
+    assert_eq!(values.unwrap().iter().count(), 20_000);
+    while !inner.rows.is_empty() {
+        inner.drop_oldest();
+    }
+    assert_eq!(inner.total_bytes(), 0);
+}
+
 #[test]
 fn what_is_too_old_is_dropped_and_a_clock_that_is_ahead_ages_nobody() {
     let store = TempoStore::new(TempoConfig {
