@@ -115,7 +115,9 @@ fn group_json(group: &LiveGroup, filter: &Filter) -> Option<Value> {
         .filter(|(rule, _)| filter.takes(rule))
         .map(|(rule, status)| rule_json(rule, status))
         .collect();
-    (!rules.is_empty()).then(|| {
+    // Left without rules by their kind, a group is listed all the same; by their names, it is not.
+    let listed = filter.names.is_empty() || !rules.is_empty();
+    listed.then(|| {
         json!({
             "name": group.spec.name,
             "file": group.spec.file,

@@ -3,7 +3,7 @@
 //!
 //! On Linux they are read from `/proc` at each scrape; elsewhere `sysinfo` tells what it can. What
 //! cannot be read is left out. `/metrics` shows them, and a meter that is pushed from observes them
-//! ([`HostMetrics::observe`]).
+//! (`HostMetrics::observe`).
 
 mod exposition;
 #[cfg(target_os = "linux")]
