@@ -1,6 +1,7 @@
 //! Faults injected into a running server over its operations API: each bites, each ends, and nothing
 //! of it is left.
 
+mod bottleneck;
 mod command_line;
 mod connections;
 mod requests;
