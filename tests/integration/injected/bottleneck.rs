@@ -74,6 +74,12 @@ async fn an_exhausted_pool_is_found_by_alert_log_line_and_trace() {
     let user = server.admitted(1).await;
     let all = FaultSettings::default();
     server.inject(FaultKind::PoolExhaustion, LONG, all).await;
+    let most = server.metric("db_client_connection_max").await;
+    eventually("the connections are taken", || async {
+        let used = server.metric("db_client_connection_count{state=\"used\"}");
+        (used.await >= most).then_some(())
+    })
+    .await;
     let refused = user.charge(json!(100)).await;
     assert_eq!(refused.status, 503, "{}", refused.text);
     let line = server.logged(&["failed with 503", "/charge"]).await;
