@@ -17,7 +17,7 @@ use prost::Message as _;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::port::Port;
-use crate::support::process::{Ended, concertctl, finish};
+use crate::support::process::{Ended, finish, small_rehearsal};
 
 /// What the last push said.
 #[derive(Clone, Debug, Default)]
@@ -105,15 +105,7 @@ fn take(body: &[u8]) -> Result<Received, prost::DecodeError> {
 }
 
 async fn rehearse(collector: &str) -> Ended {
-    let mut command = concertctl();
-    command.args(["load", "onsale-short", "--json", "--quiet"]);
-    for setting in [
-        "users=200",
-        "admission.every=200ms",
-        "generator.lag_p99=10s",
-    ] {
-        command.args(["--set", setting]);
-    }
+    let mut command = small_rehearsal();
     // Longer than the run: what arrives was pushed at its end.
     command.env("OTEL_METRIC_EXPORT_INTERVAL", "600000");
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector);

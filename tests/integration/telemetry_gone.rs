@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::collector::Collector;
 use crate::support::port::Port;
-use crate::support::process::{ServerProcess, concertctl, finish};
+use crate::support::process::{ServerProcess, concertctl, finish, small_rehearsal};
 use crate::support::{User, eventually, profile, seed};
 
 /// Takes every connection and never answers.
@@ -109,22 +109,8 @@ async fn a_collector_that_is_not_there_holds_nobody_up() {
 #[tokio::test]
 async fn a_rehearsal_passes_although_the_collector_never_answers() {
     let hole = BlackHole::open().await;
-    let mut command = concertctl();
-    command.args([
-        "load",
-        "onsale-short",
-        "--json",
-        "--quiet",
-        "--otlp",
-        &hole.url,
-    ]);
-    for setting in [
-        "users=200",
-        "admission.every=200ms",
-        "generator.lag_p99=10s",
-    ] {
-        command.args(["--set", setting]);
-    }
+    let mut command = small_rehearsal();
+    command.args(["--otlp", &hole.url]);
     let ended = finish(command).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
 use crate::support::collector::{Collector, Received, attribute, hex, text};
-use crate::support::process::{ServerProcess, concertctl, finish};
+use crate::support::process::{ServerProcess, concertctl, finish, small_rehearsal};
 use crate::support::{eventually, profile, seed};
 
 /// A server that pushes everything to `collector`, with a dataset and an open sale.
@@ -181,22 +181,8 @@ async fn the_same_is_received_over_grpc() {
 #[tokio::test]
 async fn the_generators_request_the_servers_spans_and_their_log_lines_are_one_trace() {
     let collector = Collector::http().await;
-    let mut command = concertctl();
-    command.args([
-        "load",
-        "onsale-short",
-        "--json",
-        "--quiet",
-        "--otlp",
-        &collector.url,
-    ]);
-    for setting in [
-        "users=200",
-        "admission.every=200ms",
-        "generator.lag_p99=10s",
-    ] {
-        command.args(["--set", setting]);
-    }
+    let mut command = small_rehearsal();
+    command.args(["--otlp", &collector.url]);
     let ended = finish(command).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let summary: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();

@@ -16,7 +16,7 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 use super::json;
 use super::visit::{push_display, visit_json_values};
 use crate::telemetry::trace::{
-    Collector, SpanKind, SpanRecord, TraceContext, Traces, random_span_id,
+    Collector, SpanKind, SpanRecord, TraceContext, Traces, nanoseconds, random_span_id,
 };
 
 /// What a span carries: its identity, and its fields as finished JSON.
@@ -114,16 +114,12 @@ where
                 span_id: data.span_id,
                 parent_span_id: data.parent_span_id,
                 start_ns: trace.unix_ns(data.began),
-                duration_ns: duration_ns(data.began.elapsed()),
+                duration_ns: nanoseconds(data.began.elapsed()),
                 attributes: Vec::new(),
                 error: None,
             });
         }
     }
-}
-
-fn duration_ns(took: std::time::Duration) -> u64 {
-    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What `span` carries; `None` where it is not recorded, or by another subscriber.

@@ -14,7 +14,7 @@ mod traces;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-pub(super) use collector::Collector;
+pub(super) use collector::{Collector, nanoseconds};
 pub use context::TraceContext;
 pub(super) use context::random_span_id;
 pub use record::{SpanKind, SpanRecord, TraceRecord, Value};

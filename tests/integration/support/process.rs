@@ -15,6 +15,21 @@ pub fn concertctl() -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_concertctl")))
 }
 
+/// A rehearsal of 200 users on a server of its own, told as JSON: a few seconds, however busy the
+/// machine.
+pub fn small_rehearsal() -> Command {
+    let mut command = concertctl();
+    command.args(["load", "onsale-short", "--json", "--quiet"]);
+    for setting in [
+        "users=200",
+        "admission.every=200ms",
+        "generator.lag_p99=10s",
+    ] {
+        command.args(["--set", setting]);
+    }
+    command
+}
+
 /// A command that sees nothing of what the tester has set for servers of their own.
 fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
