@@ -46,9 +46,12 @@ impl Watched {
             return false;
         };
         meters.finish(status, took);
-        root.end(status >= 500, || {
+        let kept = root.end(status >= 500, || {
             describe(&meters, &self.info, status, error)
         });
+        if let Some(trace_id) = kept {
+            meters.exemplar(status, took, trace_id);
+        }
         true
     }
 }

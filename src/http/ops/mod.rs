@@ -17,7 +17,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 
 pub use load::{RunControl, load_router};
@@ -122,9 +122,20 @@ async fn authorize(State(token): State<BearerToken>, request: Request, next: Nex
     }
 }
 
-/// The Prometheus text exposition format.
-async fn meters(State(state): State<OpsState>) -> Response {
-    exposition(state.metrics.render())
+/// OpenMetrics to whoever names it, as Prometheus does; else the Prometheus text format.
+async fn meters(State(state): State<OpsState>, headers: HeaderMap) -> Response {
+    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    let named = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or_default();
+        value.contains("application/openmetrics-text")
+    };
+    if !accepted.any(named) {
+        return exposition(state.metrics.render());
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let kind = HeaderValue::from_static(kind);
+    let text = state.metrics.render_openmetrics();
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 fn exposition(text: String) -> Response {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundHistogram, Histogram};
 
+use super::openmetrics::Exemplars;
+
 /// Statuses that get a slot of their own; any other is recorded with attributes built on the spot.
 const STATUSES: [u16; 26] = [
     200, 201, 202, 204, 206, 301, 302, 304, 400, 401, 402, 403, 404, 405, 408, 409, 410, 412, 413,
@@ -35,6 +37,7 @@ struct Inner {
     route: &'static str,
     active: Arc<AtomicI64>,
     duration: Histogram<f64>,
+    exemplars: Arc<Exemplars>,
     by_status: [OnceLock<BoundHistogram<f64>>; STATUSES.len()],
 }
 
@@ -44,12 +47,14 @@ impl RouteMetrics {
         route: &'static str,
         active: Arc<AtomicI64>,
         duration: Histogram<f64>,
+        exemplars: Arc<Exemplars>,
     ) -> Self {
         RouteMetrics(Arc::new(Inner {
             method,
             route,
             active,
             duration,
+            exemplars,
             by_status: [const { OnceLock::new() }; STATUSES.len()],
         }))
     }
@@ -88,6 +93,14 @@ impl RouteMetrics {
                 .duration
                 .record(took.as_secs_f64(), &inner.attributes(status)),
         }
+    }
+
+    /// Where to look for a request as slow as this one, counted by [`finish`](Self::finish) and traced
+    /// as `trace_id`.
+    pub fn exemplar(&self, status: u16, took: Duration, trace_id: u128) {
+        let inner = &*self.0;
+        let route = (inner.method, inner.route);
+        inner.exemplars.put(route, status, took, trace_id);
     }
 }
 

@@ -10,6 +10,7 @@ mod http;
 mod loadgen;
 mod making;
 mod notifications;
+mod openmetrics;
 mod outcomes;
 mod trouble;
 
@@ -60,6 +61,7 @@ struct Inner {
     active_requests: Arc<AtomicI64>,
     log_dropped: Arc<OnceLock<DroppedSource>>,
     request_duration: Histogram<f64>,
+    exemplars: Arc<openmetrics::Exemplars>,
     reservations: Vec<BoundCounter<u64>>,
     payments: Vec<BoundCounter<u64>>,
     notifications: Counter<u64>,
@@ -132,6 +134,12 @@ impl Metrics {
         text
     }
 
+    /// The same in OpenMetrics 1.0.0, which carries exemplars: traces that were kept.
+    #[must_use]
+    pub fn render_openmetrics(&self) -> String {
+        openmetrics::of_text(&self.render(), &self.0.exemplars)
+    }
+
     /// The meters of one route, to be asked for once, when the route table is built.
     #[must_use]
     pub fn route(&self, method: &'static str, route: &'static str) -> RouteMetrics {
@@ -141,6 +149,7 @@ impl Metrics {
             route,
             Arc::clone(&inner.active_requests),
             inner.request_duration.clone(),
+            Arc::clone(&inner.exemplars),
         )
     }
 
@@ -281,6 +290,7 @@ impl Inner {
             host_provider: None,
             active_requests,
             log_dropped,
+            exemplars: Arc::default(),
             request_duration: latency(
                 &meter,
                 "http_server_request_duration_seconds",

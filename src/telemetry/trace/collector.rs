@@ -92,8 +92,8 @@ impl Collector {
         !matches!(self.state.lock().fate, Fate::Dropped)
     }
 
-    /// The root has ended: decides. `describe` is asked only when the trace is kept.
-    pub(super) fn end(&self, failed: bool, describe: impl FnOnce() -> RootSpan) {
+    /// The root has ended: decides. `describe` is asked only when the trace is kept: then its id.
+    pub(super) fn end(&self, failed: bool, describe: impl FnOnce() -> RootSpan) -> Option<u128> {
         let took = self.began.elapsed();
         let keep = self
             .traces
@@ -118,6 +118,7 @@ impl Collector {
             state.spans = Vec::new();
         }
         state.fate = fate;
+        keep.then_some(self.context.trace_id)
     }
 }
 

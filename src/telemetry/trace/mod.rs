@@ -40,11 +40,9 @@ pub struct RootSpan {
 }
 
 impl Root {
-    /// The request has ended. `describe` is asked only when its trace is kept.
-    pub fn end(&mut self, failed: bool, describe: impl FnOnce() -> RootSpan) {
-        if let Some(trace) = self.0.take() {
-            trace.end(failed, describe);
-        }
+    /// The request has ended. `describe` is asked only when its trace is kept: then its id.
+    pub fn end(&mut self, failed: bool, describe: impl FnOnce() -> RootSpan) -> Option<u128> {
+        self.0.take()?.end(failed, describe)
     }
 }
 

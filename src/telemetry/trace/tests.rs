@@ -41,7 +41,7 @@ fn request(failed: bool, work: impl FnOnce()) -> TraceContext {
     let span = context.span("request");
     let mut root = Root::begin(context, &span, Instant::now());
     span.in_scope(work);
-    root.end(failed, described);
+    let _kept = root.end(failed, described);
     context
 }
 

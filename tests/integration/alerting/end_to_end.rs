@@ -198,6 +198,25 @@ async fn inject(server: &ServerProcess, token: &str) {
     );
 }
 
+/// From a bucket of failed requests in Prometheus to one of their traces.
+async fn an_exemplar_leads_to_a_trace(prometheus: &Program, server: &ServerProcess) {
+    let failed = "http_server_request_duration_seconds_bucket{http_response_status_code=\"500\"}";
+    let trace_id = eventually("an exemplar is scraped", || async {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.unwrap().as_secs();
+        let (start, end) = ((now - 60).to_string(), (now + 1).to_string());
+        let query = [("query", failed), ("start", &start), ("end", &end)];
+        let answer = prometheus.get("/api/v1/query_exemplars", &query).await;
+        let id = answer["data"][0]["exemplars"][0]["labels"]["trace_id"].as_str();
+        id.map(str::to_owned)
+    })
+    .await;
+    let url = format!("{}/api/traces/{trace_id}", server.ops_url);
+    let trace: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let shown = trace.to_string();
+    assert!(shown.contains("GET /concerts"), "{shown}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_5xx_is_told_and_so_is_its_end_by_the_embedded_and_the_real_alike() {
     if real::missing(&["prometheus", "prometheus-alertmanager"]) {
@@ -219,6 +238,7 @@ async fn a_burst_of_5xx_is_told_and_so_is_its_end_by_the_embedded_and_the_real_a
         follow(began, || state_at(&server.ops_url), &by_embedded),
         follow(began, || state_at(&prometheus.url), &by_real),
     );
+    an_exemplar_leads_to_a_trace(&prometheus, &server).await;
     println!("a fault of {} s, from its beginning:", FAULT.as_secs());
     println!("embedded, scraped and evaluated every 1 s: {embedded}");
     println!("Prometheus and Alertmanager, every 1 s (shipped: 5 s): {real}");

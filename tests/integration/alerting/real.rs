@@ -34,6 +34,7 @@ pub(super) async fn prometheus(dir: &Path, config: &str) -> Program {
         "--storage.tsdb.path=data",
         "--web.enable-remote-write-receiver",
         "--web.enable-lifecycle",
+        "--enable-feature=exemplar-storage",
         "--log.level=warn",
     ];
     Program::start("prometheus", "--web.listen-address=", dir, &args).await

@@ -1,5 +1,6 @@
 //! The pool exhausted.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use concertctl::api::ops::{FaultKind, FaultSettings};
@@ -108,11 +109,14 @@ async fn the_next_dataset_is_exhausted_too<B: Backend>() {
     let server = Server::<B>::seeded(1, 10, 10).await;
     exhausted(&server, None).await;
     let begun = Instant::now();
-    seed(&server.ops, &profile(1, 20, 20)).await;
+    seed(&server.ops, &profile(1, 20, 1_000)).await;
     let took = begun.elapsed();
     assert_eq!(server.status().await.dataset.unwrap().seats, 40);
+    // Another user each time: whoever got a place before they were taken keeps it without the database.
+    let users = AtomicI64::new(1);
     eventually("the new connections are taken", || async {
-        let answer = server.stranger(1).register().await;
+        let user = users.fetch_add(1, Ordering::Relaxed);
+        let answer = server.stranger(user).register().await;
         (answer.status == 503).then_some(())
     })
     .await;
