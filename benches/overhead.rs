@@ -1,6 +1,6 @@
-//! What telemetry costs the service: polls a second with everything on (log to a file, traces, logs,
-//! traces and metrics pushed over OTLP, embedded stores) beside the same server that says nothing, by
-//! turns: `cargo bench --bench overhead`. Needs wrk.
+//! What telemetry costs the service: polls a second of a server as it is started without flags (log to a
+//! file, metrics, traces at the default ratio, embedded stores), of one that pushes all that over OTLP as
+//! well, and of the same server that says nothing, by turns: `cargo bench --bench overhead`. Needs wrk.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "what fails here has nothing to measure")]
 
@@ -15,6 +15,10 @@ use concertctl::clients::{HttpSource, Secret};
 use concertctl::settings::ServeSettings;
 use concertctl::telemetry::{LogConfig, LogOutput, Otlp, TraceConfig, logs};
 
+/// That of the program, whose threads free what others allocated.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: usize = 7;
 const SECONDS: u32 = 4;
 const PROFILE: &str = "name: bench\nconcerts: 1\ndates_per_concert: 1\nseats_per_date: 10\nusers: 100\n\
@@ -23,14 +27,17 @@ const PROFILE: &str = "name: bench\nconcerts: 1\ndates_per_concert: 1\nseats_per
 fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match args.next().as_deref() {
-        Some("serve") => serve(args.next().as_deref()),
+        Some("serve") => {
+            let how = args.next().expect("off, on, or a collector's address");
+            serve(&how);
+        }
         _ => compare(),
     }
 }
 
 /// A server in a process of its own; prints where it is and a token that waits, ends with its input.
 #[tokio::main]
-async fn serve(collector: Option<&str>) {
+async fn serve(how: &str) {
     let dir = tempfile::tempdir().unwrap();
     let config = LogConfig {
         service_name: "concertctl-api",
@@ -40,11 +47,12 @@ async fn serve(collector: Option<&str>) {
         traces: TraceConfig::default(),
     };
     let mut settings = ServeSettings::embedded(dir.path().join("data"));
-    let logs = match collector {
+    let logs = match how {
         // Built and not installed: nothing is logged, nothing is traced.
-        None => logs::build(config).unwrap().1,
-        Some(url) => {
-            settings.otlp = Some(Otlp::at(url).unwrap());
+        "off" => logs::build(config).unwrap().1,
+        "on" => logs::init(config).unwrap(),
+        collector => {
+            settings.otlp = Some(Otlp::at(collector).unwrap());
             logs::init(config).unwrap()
         }
     };
@@ -85,10 +93,9 @@ struct Server {
 }
 
 impl Server {
-    fn start(collector: Option<&str>) -> Server {
+    fn start(how: &str) -> Server {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg("serve")
-            .args(collector)
+            .args(["serve", how])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -136,16 +143,18 @@ impl Drop for Server {
 
 fn compare() {
     let sink = sink();
-    let mut off = Server::start(None);
-    let mut on = Server::start(Some(&sink));
+    let mut servers = ["off", "on", &sink].map(Server::start);
     for _ in 0..ROUNDS {
-        off.round();
-        on.round();
+        servers.iter_mut().for_each(Server::round);
     }
-    let (off, on) = (off.median(), on.median());
+    let [off, on, pushed] = servers.each_mut().map(Server::median);
     println!("polls a second, 32 connections, medians of {ROUNDS} rounds of {SECONDS} s by turns:");
-    println!("  telemetry off  {off:>9.0}");
-    println!("  telemetry on   {on:>9.0}   {:.2} of it", on / off);
+    println!("  telemetry off        {off:>9.0}");
+    println!("  telemetry on         {on:>9.0}   {:.2} of it", on / off);
+    println!(
+        "  on, and pushed       {pushed:>9.0}   {:.2} of it",
+        pushed / off
+    );
 }
 
 /// A collector that takes everything and looks at nothing: what it costs is not the service's.

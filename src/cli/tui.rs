@@ -54,6 +54,12 @@ pub(super) struct TuiArgs {
     /// Use only ASCII characters
     #[arg(long)]
     ascii: bool,
+    /// Colours for a terminal with a dark or a light background, or none
+    #[arg(long, value_enum, default_value_t, value_name = "THEME")]
+    theme: Theme,
+    /// Leave the mouse to the terminal; with it, tabs, rows and charts can be clicked, and text is selected with Shift
+    #[arg(long)]
+    no_mouse: bool,
     /// First screen, by number or name
     #[arg(long, value_name = "SCREEN", default_value = "1", value_parser = screen)]
     screen: Screen,
@@ -66,6 +72,15 @@ pub(super) struct TuiArgs {
     /// Break the embedded server after the start, to show that the terminal is restored
     #[arg(long, hide = true)]
     server_panic_after_start: bool,
+}
+
+/// Which colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Theme {
+    #[default]
+    Dark,
+    Light,
+    None,
 }
 
 fn screen(text: &str) -> Result<Screen, String> {
@@ -232,7 +247,9 @@ fn options(
         alertmanager_url: or_ops(&args.alertmanager_url),
         token,
         read_only: args.read_only,
-        colour: colour && !args.once,
+        colour: colour && !args.once && args.theme != Theme::None,
+        light: args.theme == Theme::Light,
+        mouse: !args.no_mouse,
         ascii: args.ascii || !utf8_locale(|name| std::env::var(name).ok()),
         screen: args.screen,
         server_ended,

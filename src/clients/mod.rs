@@ -11,6 +11,7 @@ mod http;
 pub mod loki;
 pub mod ops;
 pub mod prometheus;
+pub mod rules;
 pub mod tempo;
 
 pub use http::{BadUrl, ClientError, HttpSource, Secret};

@@ -1,39 +1,69 @@
 //! Records handed to whoever reads them: bounded, and nobody waits for a slow reader.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
+
+/// Records that were handed over together: a reader is woken once for all of them.
+type Handful<T> = Vec<Arc<T>>;
 
 /// A reader's end.
 #[derive(Debug)]
 pub struct Subscription<T> {
-    records: mpsc::Receiver<Arc<T>>,
+    handfuls: mpsc::UnboundedReceiver<Handful<T>>,
+    /// Of the handful that is being read.
+    rest: VecDeque<Arc<T>>,
+    waiting: Arc<AtomicUsize>,
     missed: Arc<AtomicU64>,
 }
 
 impl<T> Subscription<T> {
     /// The next record; `None` once there will be no more.
     pub async fn recv(&mut self) -> Option<Arc<T>> {
-        self.records.recv().await
+        while self.rest.is_empty() {
+            self.rest = self.handfuls.recv().await?.into();
+        }
+        self.take()
     }
 
     /// Waits for at least one record, then appends up to `limit` to `into`. Returns how many; 0 once
     /// there will be no more.
     pub async fn recv_many(&mut self, into: &mut Vec<Arc<T>>, limit: usize) -> usize {
-        self.records.recv_many(into, limit).await
+        let Some(first) = self.recv().await else {
+            return 0;
+        };
+        into.push(first);
+        let mut number = 1;
+        while number < limit
+            && let Some(record) = self.try_recv()
+        {
+            into.push(record);
+            number += 1;
+        }
+        number
     }
 
     /// The next record if there is one already.
     pub fn try_recv(&mut self) -> Option<Arc<T>> {
-        self.records.try_recv().ok()
+        while self.rest.is_empty() {
+            self.rest = self.handfuls.try_recv().ok()?.into();
+        }
+        self.take()
+    }
+
+    fn take(&mut self) -> Option<Arc<T>> {
+        let record = self.rest.pop_front()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(record)
     }
 
     /// Records that wait here.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.records.len()
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Records that came while `capacity` others were waiting here.
@@ -50,21 +80,30 @@ impl<T> Subscription<T> {
 
 #[derive(Debug)]
 struct Subscriber<T> {
-    records: mpsc::Sender<Arc<T>>,
+    handfuls: mpsc::UnboundedSender<Handful<T>>,
+    /// Records that wait: the bound that the channel does not have.
+    waiting: Arc<AtomicUsize>,
+    capacity: usize,
     missed: Arc<AtomicU64>,
 }
 
 impl<T> Subscriber<T> {
     /// False once the reader has gone.
-    fn offer(&self, record: &Arc<T>) -> bool {
-        match self.records.try_send(Arc::clone(record)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_)) => {
-                self.missed.fetch_add(1, Ordering::Relaxed);
-                true
-            }
-            Err(TrySendError::Closed(_)) => false,
+    fn offer(&self, records: &[Arc<T>]) -> bool {
+        if self.handfuls.is_closed() {
+            return false;
         }
+        // Only the reader takes away meanwhile, so that there is at least this much room.
+        let room = self
+            .capacity
+            .saturating_sub(self.waiting.load(Ordering::Relaxed));
+        let (fits, rest) = records.split_at(records.len().min(room));
+        self.missed.fetch_add(rest.len() as u64, Ordering::Relaxed);
+        if fits.is_empty() {
+            return true;
+        }
+        self.waiting.fetch_add(fits.len(), Ordering::Relaxed);
+        self.handfuls.send(fits.to_vec()).is_ok()
     }
 }
 
@@ -87,15 +126,22 @@ impl<T> Default for Subscribers<T> {
 impl<T> Subscribers<T> {
     /// A reader for whom at most `capacity` records wait.
     pub(super) fn subscribe(&self, capacity: usize) -> Subscription<T> {
-        let (sender, records) = mpsc::channel(capacity.max(1));
-        let missed = Arc::new(AtomicU64::new(0));
+        let (sender, handfuls) = mpsc::unbounded_channel();
+        let (missed, waiting) = (Arc::default(), Arc::default());
         let mut list = self.list.lock();
         list.push(Subscriber {
-            records: sender,
+            handfuls: sender,
+            waiting: Arc::clone(&waiting),
+            capacity: capacity.max(1),
             missed: Arc::clone(&missed),
         });
         self.any.store(true, Ordering::Relaxed);
-        Subscription { records, missed }
+        Subscription {
+            handfuls,
+            rest: VecDeque::new(),
+            waiting,
+            missed,
+        }
     }
 
     /// Whether anybody reads.
@@ -106,13 +152,11 @@ impl<T> Subscribers<T> {
     /// Hands `records` to everybody.
     pub(super) fn offer(&self, records: impl IntoIterator<Item = T>) {
         let mut list = self.list.lock();
-        for record in records {
-            if list.is_empty() {
-                break;
-            }
-            let record = Arc::new(record);
-            list.retain(|subscriber| subscriber.offer(&record));
+        if list.is_empty() {
+            return;
         }
+        let records: Handful<T> = records.into_iter().map(Arc::new).collect();
+        list.retain(|subscriber| subscriber.offer(&records));
         self.any.store(!list.is_empty(), Ordering::Relaxed);
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossterm::event::{Event as TermEvent, EventStream, KeyEventKind};
+use crossterm::event::{Event as TermEvent, EventStream, KeyEventKind, MouseEventKind};
 use futures_util::{Stream, StreamExt};
 use ratatui::backend::TestBackend;
 use ratatui::{Terminal, buffer::Buffer};
@@ -147,9 +147,13 @@ impl App {
             return Err(Failure::Broken);
         }
         self.model.now = now_ms();
-        screen
-            .draw(|buffer| screens::draw(&self.model, buffer))
-            .map_err(Failure::Terminal)?;
+        let mut size = self.model.size;
+        let painted = screen.draw(|buffer| {
+            size = (buffer.area.width, buffer.area.height);
+            screens::draw(&self.model, buffer);
+        });
+        painted.map_err(Failure::Terminal)?;
+        self.model.size = size;
         assert!(
             !self.panic_after_start,
             "asked to break after the first frame"
@@ -192,6 +196,9 @@ fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failu
         Some(Ok(TermEvent::Key(key))) if key.kind != KeyEventKind::Release => {
             Ok(Some(Event::Key(key)))
         }
+        Some(Ok(TermEvent::Mouse(mouse))) if mouse.kind != MouseEventKind::Moved => {
+            Ok(Some(Event::Mouse(mouse)))
+        }
         Some(Ok(TermEvent::Paste(text))) => Ok(Some(Event::Paste(text))),
         Some(Ok(TermEvent::Resize(..))) => Ok(Some(Event::Resize)),
         Some(Ok(_)) => Ok(None),
@@ -207,7 +214,7 @@ pub(super) async fn attached(
 ) -> Result<Exit, Failure> {
     let server = options.server_ended.take();
     let mut app = App::new(settings, clients, load, &options);
-    let mut session = Session::start().map_err(Failure::Terminal)?;
+    let mut session = Session::start(options.mouse).map_err(Failure::Terminal)?;
     let ended = Box::pin(ended(server));
     let result = app.run(&mut session, EventStream::new(), ended).await;
     // The terminal first: what follows may take seconds.

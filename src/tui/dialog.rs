@@ -1,6 +1,7 @@
 //! What can stand in front of a screen and takes the keys: help, a question, a form, a record.
 
 use super::event::Effect;
+use super::palette::Palette;
 
 /// Something in front of the screen.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub(super) enum Dialog {
     Raise(AlertForm),
     /// A question with yes or no.
     Ask(Question),
+    /// All actions by name.
+    Palette(Palette),
     /// A log record in full; how far it is scrolled.
     Record(u16),
 }

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 
+use super::evidence::Evidence;
 use super::load_port::{Outcome, Progress};
 use super::model::Source;
 use super::series::QueryAnswer;
@@ -17,6 +18,8 @@ use crate::clients::loki::LogLine;
 pub(super) enum Event {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse did something.
+    Mouse(MouseEvent),
     /// Text was pasted.
     Paste(String),
     /// The terminal has another size; the frame is drawn anew.
@@ -39,6 +42,8 @@ pub(super) enum Event {
     LogsRefused { reason: String },
     /// All alerts there are.
     Alerts(Vec<Alert>),
+    /// What stands beside the chosen alert.
+    Evidence(Box<Evidence>),
     /// The server's state.
     Ops(Box<(Status, SeedProgress)>),
     /// A source gave nothing usable and is asked again in `retry_ms`.

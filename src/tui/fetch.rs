@@ -73,6 +73,12 @@ pub(super) fn spawn(
         plan.clone(),
         events.clone(),
     ));
+    tasks.spawn(super::evidence::follow(
+        clients.prometheus.clone(),
+        clients.loki.clone(),
+        plan.clone(),
+        events.clone(),
+    ));
     tasks.spawn(alerts(
         clients.alertmanager.clone(),
         Arc::clone(&nudges.alerts),
@@ -163,11 +169,11 @@ async fn metrics(source: Prometheus, mut plan: watch::Receiver<Plan>, events: mp
 
 /// What of the plan the metrics follow.
 #[derive(Clone, Debug, PartialEq)]
-struct Wanted(std::collections::BTreeSet<&'static str>, Zoom);
+struct Wanted(std::collections::BTreeSet<&'static str>, Zoom, Option<i64>);
 
 impl Wanted {
     fn of(plan: &Plan) -> Wanted {
-        Wanted(plan.queries.clone(), plan.zoom)
+        Wanted(plan.queries.clone(), plan.zoom, plan.end)
     }
 }
 
@@ -176,12 +182,13 @@ async fn round(
     wanted: &Wanted,
     with_past: bool,
 ) -> Result<Event, ClientError> {
-    let Wanted(queries, zoom) = wanted;
+    let Wanted(queries, zoom, still) = wanted;
     let at = now_ms();
     let past = if with_past {
         let step = zoom.step_ms();
         // Whole steps: the points of two fetches fall on the same times.
-        let end = at - at.rem_euclid(step);
+        let end = still.map_or(at, |end| end.min(at).saturating_add(step));
+        let end = end - end.rem_euclid(step);
         let range = |query: &&'static str| {
             let query = *query;
             async move {

@@ -93,7 +93,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    fn new(line: LogLine) -> Record {
+    pub(super) fn new(line: LogLine) -> Record {
         let json: Option<Value> = serde_json::from_str(&line.line).ok();
         let field = |name: &str| {
             let told = json

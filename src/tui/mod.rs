@@ -9,19 +9,23 @@
 mod app;
 mod dialog;
 mod event;
+mod evidence;
 mod fetch;
 mod format;
 mod keys;
 pub mod load_port;
 mod logs;
 mod model;
+mod mouse;
 mod outside;
+mod palette;
 mod panels;
 mod screens;
 mod series;
 mod tail;
 mod terminal;
 mod theme;
+mod timeline;
 mod update;
 mod widgets;
 mod window;
@@ -66,6 +70,10 @@ pub struct Options {
     pub colour: bool,
     /// Only ASCII may be used.
     pub ascii: bool,
+    /// The terminal's background is light.
+    pub light: bool,
+    /// Clicks and the wheel are taken; the terminal's own selection then needs Shift.
+    pub mouse: bool,
     /// The first screen.
     pub screen: Screen,
     /// The server runs in this process; its end ends the console.
@@ -119,6 +127,7 @@ impl Options {
             read_only: self.read_only,
             colour: self.colour,
             ascii: self.ascii,
+            light: self.light,
             target: clients.ops.authority(),
             embedded: self.server_ended.is_some(),
             once: false,

@@ -4,10 +4,12 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::dialog::Dialog;
+use super::evidence::{self, Evidence};
 use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
 use super::series::{Metrics, Track};
+use super::timeline::TimeView;
 use super::window::Zoom;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::Alert;
@@ -133,6 +135,10 @@ pub(super) struct Plan {
     /// Each query once, however many panels show it.
     pub(super) queries: BTreeSet<&'static str>,
     pub(super) zoom: Zoom,
+    /// Where the charts stand still; absent: they follow the time.
+    pub(super) end: Option<i64>,
+    /// The alert whose evidence is looked at.
+    pub(super) evidence: Option<evidence::Wanted>,
     /// The LogQL to follow; absent: nobody looks.
     pub(super) logs: Option<String>,
     /// A seeding is under way: look more often.
@@ -199,6 +205,8 @@ pub(super) struct Load {
     /// Row of the list: see [`Load::rows`].
     pub(super) chosen: usize,
     pub(super) run: Option<RunView>,
+    /// When rehearsals began to do what, oldest first.
+    pub(super) begun: VecDeque<(i64, String)>,
 }
 
 impl Load {
@@ -235,6 +243,10 @@ pub(super) struct Alerts {
     /// Worst first, then newest.
     pub(super) list: Vec<Alert>,
     pub(super) chosen: usize,
+    /// The chosen one fills the screen.
+    pub(super) open: bool,
+    /// What was found for the one that was chosen last.
+    pub(super) evidence: Option<Evidence>,
 }
 
 /// What does not change while the console runs.
@@ -243,6 +255,8 @@ pub(super) struct Settings {
     pub(super) read_only: bool,
     pub(super) colour: bool,
     pub(super) ascii: bool,
+    /// The terminal's background is light.
+    pub(super) light: bool,
     /// Who is asked, for the header: `127.0.0.1:8081`.
     pub(super) target: String,
     /// The server runs inside this process.
@@ -258,6 +272,11 @@ pub(super) struct Model {
     pub(super) now: i64,
     pub(super) screen: Screen,
     pub(super) zoom: Zoom,
+    pub(super) time: TimeView,
+    /// The panel of the overview that fills the screen.
+    pub(super) enlarged: Option<PanelId>,
+    /// Columns and rows of the last frame.
+    pub(super) size: (u16, u16),
     pub(super) sources: [SourceState; Source::ALL.len()],
     pub(super) metrics: Metrics,
     pub(super) status: Option<Status>,
@@ -297,6 +316,10 @@ impl Model {
                 shown.iter().map(|id| panel(*id).query).collect()
             },
             zoom: self.zoom,
+            end: self.time.end,
+            evidence: (self.screen == Screen::Alerts)
+                .then(|| self.evidence_wanted())
+                .flatten(),
             logs: (self.screen == Screen::Logs && !self.logs.frozen).then(|| self.logs.query()),
             seeding: self.is_seeding(),
         }

@@ -113,6 +113,14 @@ pub(super) fn panel(id: PanelId) -> &'static Panel {
         .expect("a test finds every id in the table")
 }
 
+/// Those that the overview draws as charts, in their order.
+pub(super) const CHARTS: &[PanelId] = &[
+    PanelId::Tps,
+    PanelId::P95,
+    PanelId::Waiting,
+    PanelId::Errors,
+];
+
 /// All panels. What every server tells of the whole (the queue, the seats) is not summed over servers.
 pub(super) const PANELS: &[Panel] = &[
     Panel {

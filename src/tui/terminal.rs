@@ -9,7 +9,9 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ThreadId};
 
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
 use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
@@ -31,11 +33,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes the terminal over: raw mode, alternate screen, cursor hidden.
+    /// Takes the terminal over: raw mode, alternate screen, cursor hidden; clicks, if they are wanted.
     ///
     /// # Errors
     /// When the terminal refuses; then it is as it was.
-    pub(super) fn start() -> io::Result<Session> {
+    pub(super) fn start(mouse: bool) -> io::Result<Session> {
         install_hook();
         *OWNER.lock() = Some(thread::current().id());
         OURS.store(true, Ordering::SeqCst);
@@ -47,6 +49,9 @@ impl Session {
                 EnableBracketedPaste,
                 cursor::Hide
             )?;
+            if mouse {
+                execute!(io::stdout(), EnableMouseCapture)?;
+            }
             Terminal::new(CrosstermBackend::new(io::stdout()))
         })();
         match session {
@@ -79,6 +84,7 @@ pub(super) fn restore() {
         let _ = disable_raw_mode();
         let _ = execute!(
             io::stdout(),
+            DisableMouseCapture,
             DisableBracketedPaste,
             LeaveAlternateScreen,
             cursor::Show

@@ -115,6 +115,22 @@ pub(super) fn monochrome(buffer: &mut Buffer) {
     }
 }
 
+/// For a terminal with a light background: the same hues, dark enough to be read on it.
+pub(super) fn light(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        cell.fg = match cell.fg {
+            SKY => Color::Indexed(25),
+            GREEN => Color::Indexed(29),
+            ORANGE => Color::Indexed(130),
+            VERMILION => Color::Indexed(160),
+            PURPLE => Color::Indexed(90),
+            GREY => Color::Indexed(241),
+            DARK => Color::Indexed(248),
+            other => other,
+        };
+    }
+}
+
 /// Replaces everything outside ASCII in the finished frame by the nearest sign.
 pub(super) fn ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
@@ -128,7 +144,7 @@ pub(super) fn ascii(buffer: &mut Buffer) {
 fn plain_char(c: char) -> char {
     match c {
         '─' | '━' | '╌' | '┄' | '–' | '—' | '╺' | '╸' => '-',
-        '│' | '┃' | '┆' | '╹' | '╻' | '▌' | '▐' => '|',
+        '│' | '┃' | '┆' | '┊' | '╹' | '╻' | '▌' | '▐' => '|',
         '┌' | '┐' | '└' | '┘' | '╭' | '╮' | '╰' | '╯' | '├' | '┤' | '┬' | '┴' | '┼' | '┏' | '┓'
         | '┗' | '┛' | '┣' | '┫' | '┻' => '+',
         '●' | '◆' | '•' => '*',
@@ -183,6 +199,22 @@ mod tests {
                 .modifier
                 .contains(Modifier::BOLD | Modifier::REVERSED)
         );
+    }
+
+    #[test]
+    fn on_a_light_background_every_colour_has_a_darker_one_of_its_own() {
+        let dark = [good(), warn(), bad(), accent(), second(), quiet(), border()];
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 7, 1));
+        for (x, style) in (0..).zip(dark) {
+            buffer.set_string(x, 0, "a", style);
+        }
+        light(&mut buffer);
+        let mut seen = Vec::new();
+        for (cell, style) in buffer.content.iter().zip(dark) {
+            assert_ne!(Some(cell.fg), style.fg, "no colour stays");
+            assert!(!seen.contains(&cell.fg), "each has its own");
+            seen.push(cell.fg);
+        }
     }
 
     #[test]

@@ -68,9 +68,10 @@ pub(super) struct Window {
     pub(super) span: i64,
 }
 
-/// Of the charts that show how things stand: from the first traffic of the last minutes until now.
+/// Of the charts that show how things stand: from the first traffic of the last minutes until now, or
+/// until where they stand still.
 pub(super) fn live(model: &Model) -> Window {
-    let end = model.now;
+    let end = model.time.end.unwrap_or(model.now);
     let span = match model.zoom {
         Zoom::Fixed(_) => model.zoom.span_ms(),
         Zoom::Fit => {
@@ -101,6 +102,7 @@ pub(super) fn of_run(model: &Model, run: &RunView) -> Window {
         Some((last, _)) if !run.is_under_way() => model.now.min(last + AFTER_RUN),
         _ => model.now,
     };
+    let end = model.time.end.map_or(end, |still| end.min(still));
     let span = match model.zoom {
         Zoom::Fixed(_) => model.zoom.span_ms(),
         Zoom::Fit => (end - first).max(LEAST_OF_RUN),

@@ -56,6 +56,8 @@ fn options(url: &str) -> Options {
         read_only: false,
         colour: true,
         ascii: false,
+        light: false,
+        mouse: false,
         screen: Default::default(),
         server_ended: None,
         panic_after_start: false,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -13,7 +13,7 @@ use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
 use crate::tui::update;
-use crate::tui::widgets::{Freshness, centred, frame, wrapped};
+use crate::tui::widgets::{Freshness, centred, frame};
 
 /// Sign and style of an alert: hushed, or by its severity.
 pub(super) fn mark(alert: &Alert) -> (&'static str, Style) {
@@ -43,9 +43,62 @@ const fn state(alert: &Alert) -> &'static str {
     }
 }
 
+/// Where the list and what is said of the chosen one stand.
+fn places(area: Rect) -> [Rect; 2] {
+    let detail = if roomy(area) { 4 } else { 2 };
+    Layout::vertical([Constraint::Fill(3), Constraint::Fill(detail)]).areas(area)
+}
+
+/// Whether there is room for the chart beside the list.
+const fn roomy(area: Rect) -> bool {
+    area.width >= 114 && area.height >= 30
+}
+
+/// The first row shown, so that the chosen one is.
+fn first(model: &Model, rows: usize) -> usize {
+    (model.alerts.chosen + 1).saturating_sub(rows)
+}
+
+/// The row of the list at a place.
+pub(super) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
+    let [list, _] = places(area);
+    // Frame and head stand above the rows, the frame below.
+    let rows = Rect {
+        y: list.y + 2,
+        height: list.height.saturating_sub(3),
+        ..list
+    };
+    let inside = rows.contains(at) && !model.alerts.open;
+    let row = usize::from(at.y.saturating_sub(rows.y)) + first(model, usize::from(rows.height));
+    (inside && row < model.alerts.list.len()).then_some(row)
+}
+
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let chosen = model.alerts.list.get(model.alerts.chosen);
+    if let Some(alert) = chosen.filter(|_| model.alerts.open) {
+        super::alert::draw(model, alert, buffer, area);
+        return;
+    }
+    let [above, detail] = places(area);
+    list(model, buffer, above);
+    match chosen {
+        Some(alert) if roomy(area) => super::alert::beside(model, alert, buffer, detail),
+        Some(alert) => super::alert::about(model, alert, buffer, detail),
+        None => {
+            frame(
+                buffer,
+                detail,
+                "Alert",
+                "",
+                Severity::Plain,
+                &Freshness::Fresh,
+            );
+        }
+    }
+}
+
+fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Alertmanager);
-    let [list, detail] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(2)]).areas(area);
     let alerts = &model.alerts.list;
     let note = if alerts.is_empty() {
         String::new()
@@ -62,32 +115,13 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         Some(1) => Severity::Warn,
         _ => Severity::Plain,
     };
-    let inside = frame(buffer, list, "Alerts", &note, severity, &fresh);
+    let inside = frame(buffer, area, "Alerts", &note, severity, &fresh);
     if alerts.is_empty() {
         empty(model, buffer, inside, &fresh);
     } else {
         rows(model, buffer, inside);
     }
     dim_if_stale(buffer, inside, &fresh);
-    let inside = frame(
-        buffer,
-        detail,
-        "Chosen",
-        "",
-        Severity::Plain,
-        &Freshness::Fresh,
-    );
-    if let Some(alert) = alerts.get(model.alerts.chosen) {
-        chosen(
-            alert,
-            buffer,
-            Rect {
-                x: inside.x + 1,
-                width: inside.width.saturating_sub(2),
-                ..inside
-            },
-        );
-    }
 }
 
 fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
@@ -117,7 +151,7 @@ fn rows(model: &Model, buffer: &mut Buffer, area: Rect) {
     );
     buffer.set_stringn(area.x, area.y, head, width, theme::quiet());
     let rows = usize::from(area.height.saturating_sub(1));
-    let first = (model.alerts.chosen + 1).saturating_sub(rows);
+    let first = first(model, rows);
     for (y, (index, alert)) in
         (area.y + 1..area.bottom()).zip(model.alerts.list.iter().enumerate().skip(first))
     {
@@ -150,40 +184,5 @@ fn rows(model: &Model, buffer: &mut Buffer, area: Rect) {
                 theme::selected(),
             );
         }
-    }
-}
-
-fn chosen(alert: &Alert, buffer: &mut Buffer, area: Rect) {
-    let (sign, style) = mark(alert);
-    let head = Line::from(vec![
-        Span::styled(format!("{sign} {}", update::name(alert)), style),
-        Span::styled(
-            format!("  since {}", one_line(&alert.starts_at)),
-            theme::quiet(),
-        ),
-    ]);
-    buffer.set_line(area.x, area.y, &head, area.width);
-    let labels = alert.labels.iter().filter(|(name, _)| *name != "alertname");
-    let labels = labels
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect::<Vec<_>>()
-        .join("  ");
-    let mut texts = vec![(labels, theme::quiet())];
-    texts.extend(
-        alert
-            .annotations
-            .iter()
-            .map(|(name, value)| (format!("{name}: {value}"), theme::text())),
-    );
-    let mut y = area.y + 1;
-    for (text, style) in texts {
-        if y >= area.bottom() {
-            break;
-        }
-        let lines =
-            u16::try_from(text.chars().count() / usize::from(area.width.max(1)) + 1).unwrap_or(1);
-        let height = lines.min(area.bottom() - y);
-        wrapped(buffer, Rect { y, height, ..area }, &text, style);
-        y += height;
     }
 }

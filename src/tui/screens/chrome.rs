@@ -9,15 +9,34 @@ use crate::tui::format;
 use crate::tui::keys::{Action, BINDINGS, Binding, Scope};
 use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
 use crate::tui::theme;
+use crate::tui::timeline;
 use crate::tui::widgets::gauge;
+
+/// What stands before the tabs.
+const NAME: &str = " concertctl ";
+
+fn tab(screen: Screen) -> String {
+    format!(" {} {} ", screen.number(), screen.title())
+}
+
+/// The screen whose tab is in that column of the first line.
+pub(super) fn tab_at(x: u16) -> Option<Screen> {
+    let mut left = NAME.len() + 1;
+    Screen::ALL.iter().copied().find(|screen| {
+        let right = left + tab(*screen).len();
+        let here = (left..right).contains(&usize::from(x));
+        left = right;
+        here
+    })
+}
 
 pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
     let mut tabs = vec![
-        Span::styled(" concertctl ", theme::accent().patch(theme::strong())),
+        Span::styled(NAME, theme::accent().patch(theme::strong())),
         Span::raw(" "),
     ];
     for screen in Screen::ALL {
-        let label = format!(" {} {} ", screen.number(), screen.title());
+        let label = tab(*screen);
         let style = if *screen == model.screen {
             theme::selected().patch(theme::strong())
         } else {
@@ -26,7 +45,10 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
         tabs.push(Span::styled(label, style));
     }
     buffer.set_line(area.x, area.y, &Line::from(tabs), area.width);
-    let clock = Line::styled(format!("{} UTC ", format::clock(model.now)), theme::quiet());
+    let clock = match model.time.end {
+        None => Line::styled(format!("{} UTC ", format::clock(model.now)), theme::quiet()),
+        Some(end) => Line::styled(format!("to {} ", format::clock(end)), theme::warn()),
+    };
     right(buffer, area, area.y, &clock);
     let used = sources(model, buffer, area);
     let sale = sale(model);
@@ -129,6 +151,15 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
         };
         let text = format!(" {sign} {}", notice.text);
         buffer.set_stringn(area.x, area.y, format::fit(&text, width), width, style);
+    } else if let Some(text) = timeline::at_cursor(model) {
+        let text = format!(" {text}");
+        buffer.set_stringn(
+            area.x,
+            area.y,
+            format::fit(&text, width),
+            width,
+            theme::accent(),
+        );
     } else if model.is_seeding() {
         seeding(model, buffer, area);
     } else if let Some(text) = under_way(model) {

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{help, load, logs};
+use super::{help, load, logs, palette};
 use crate::tui::dialog::{
     AlertForm, Dialog, LaunchDialog, PROFILES, Question, Reseed, SEVERITIES, SeedDialog, Stage,
     needs_typing,
@@ -22,6 +22,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     match &model.dialog {
         None => {}
         Some(Dialog::Help(scroll)) => help::draw(model.settings.read_only, *scroll, buffer, area),
+        Some(Dialog::Palette(open)) => palette::draw(model, open, buffer, area),
         Some(Dialog::Seed(dialog)) => seed(model, dialog, buffer, area),
         Some(Dialog::Launch(dialog)) => launch(model, dialog, buffer, area),
         Some(Dialog::Raise(form)) => raise(form, buffer, area),

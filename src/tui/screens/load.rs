@@ -1,7 +1,7 @@
 //! Load: scenarios to launch; beside them the rehearsal under way, or what the chosen one is.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::run;
@@ -11,10 +11,27 @@ use crate::tui::model::{Load, Model};
 use crate::tui::theme::{self, Severity};
 use crate::tui::widgets::{Freshness, centred, frame, wrapped};
 
-pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
+/// Where the list and what is beside it stand.
+fn places(area: Rect) -> [Rect; 2] {
     let list = if area.width >= 110 { 34 } else { 26 };
-    let [left, right] =
-        Layout::horizontal([Constraint::Length(list), Constraint::Min(0)]).areas(area);
+    Layout::horizontal([Constraint::Length(list), Constraint::Min(0)]).areas(area)
+}
+
+/// The row of the list at a place.
+pub(super) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
+    let [list, _] = places(area);
+    let rows = Rect {
+        y: list.y + 1,
+        height: list.height.saturating_sub(2),
+        ..list
+    };
+    let first = (model.load.chosen + 1).saturating_sub(usize::from(rows.height));
+    let row = usize::from(at.y.saturating_sub(rows.y)) + first;
+    (rows.contains(at) && row < model.load.rows().len()).then_some(row)
+}
+
+pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let [left, right] = places(area);
     scenarios(model, buffer, left);
     match &model.load.run {
         Some(run) => run::draw(model, run, buffer, right),

@@ -1,12 +1,15 @@
 //! `draw`: the model as a frame. Pure: reads the model, writes cells. One file a screen.
 
+mod alert;
 mod alerts;
 mod chrome;
 mod dialogs;
 mod help;
+mod hit;
 mod load;
 mod logs;
 mod overview;
+mod palette;
 mod run;
 mod sale;
 mod verdict;
@@ -15,6 +18,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 
+pub(super) use self::hit::{Hit, hit};
 use super::model::{Link, Model, Screen, Source};
 use super::theme;
 use super::widgets::{Freshness, centred};
@@ -32,12 +36,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
         );
         centred(buffer, area, &[Line::raw(text)]);
     } else {
-        let [header, body, footer] = Layout::vertical([
-            Constraint::Length(2),
-            Constraint::Min(0),
-            Constraint::Length(2),
-        ])
-        .areas(area);
+        let [header, body, footer] = body(area);
         chrome::header(model, buffer, header);
         match model.screen {
             Screen::Overview => overview::draw(model, buffer, body),
@@ -48,12 +47,24 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
         chrome::footer(model, buffer, footer);
         dialogs::draw(model, buffer, body);
     }
-    if !model.settings.colour {
-        theme::monochrome(buffer);
+    match (model.settings.colour, model.settings.light) {
+        (false, _) => theme::monochrome(buffer),
+        (true, true) => theme::light(buffer),
+        (true, false) => {}
     }
     if model.settings.ascii {
         theme::ascii(buffer);
     }
+}
+
+/// Header, body and footer.
+fn body(area: Rect) -> [Rect; 3] {
+    Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Min(0),
+        Constraint::Length(2),
+    ])
+    .areas(area)
 }
 
 /// How fresh a source's data are.

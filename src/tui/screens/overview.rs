@@ -1,7 +1,7 @@
 //! Overview: is the sale healthy? Big numbers, charts beneath, seats and admission at the bottom.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::chrome::share;
@@ -12,19 +12,15 @@ use crate::tui::model::{Model, RunView, Source};
 use crate::tui::panels::{PanelId, panel};
 use crate::tui::series::Track;
 use crate::tui::theme::{self, Severity};
+use crate::tui::timeline;
 use crate::tui::widgets::{
-    Chart, Freshness, Line as ChartLine, big, centred, foot, frame, gauge, wrapped,
+    Chart, Freshness, Line as ChartLine, Overlay, big, centred, foot, frame, gauge, instant_on,
+    wrapped,
 };
-use crate::tui::window;
+use crate::tui::window::{self, Window};
 
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let bottom = if area.height >= 30 { 10 } else { 8 };
-    let [tiles, middle, bottom] = Layout::vertical([
-        Constraint::Length(5),
-        Constraint::Min(0),
-        Constraint::Length(bottom),
-    ])
-    .areas(area);
+    let [tiles, middle, bottom] = places(area);
     draw_tiles(model, buffer, tiles);
     if model
         .status
@@ -32,6 +28,9 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         .is_some_and(|status| status.dataset.is_none())
     {
         welcome(model, buffer, middle);
+    } else if let Some(id) = model.enlarged {
+        chart(model, buffer, enlarged(area, tiles, middle), id);
+        return;
     } else {
         charts(model, buffer, middle);
     }
@@ -199,7 +198,37 @@ fn welcome(model: &Model, buffer: &mut Buffer, area: Rect) {
     centred(buffer, inside, &lines);
 }
 
-fn charts(model: &Model, buffer: &mut Buffer, area: Rect) {
+/// Where tiles, charts and what is beneath them stand.
+fn places(area: Rect) -> [Rect; 3] {
+    let bottom = if area.height >= 30 { 10 } else { 8 };
+    Layout::vertical([
+        Constraint::Length(5),
+        Constraint::Min(0),
+        Constraint::Length(bottom),
+    ])
+    .areas(area)
+}
+
+/// The instant at a place on one of the charts.
+pub(super) fn instant_at(model: &Model, area: Rect, at: Position) -> Option<i64> {
+    let [tiles, middle, _] = places(area);
+    let all = match model.enlarged {
+        Some(id) => vec![(id, enlarged(area, tiles, middle))],
+        None => chart_places(middle),
+    };
+    let (_, place) = all.into_iter().find(|(_, place)| place.contains(at))?;
+    let Window { end, span } = window::live(model);
+    instant_on(place, end, span, at.x)
+}
+
+fn enlarged(area: Rect, tiles: Rect, middle: Rect) -> Rect {
+    Rect {
+        height: area.height - tiles.height,
+        ..middle
+    }
+}
+
+fn chart_places(area: Rect) -> Vec<(PanelId, Rect)> {
     let grid = area.height >= 16;
     let wide = area.width >= 114;
     let rows: Vec<&[PanelId]> = match (grid, wide) {
@@ -210,12 +239,26 @@ fn charts(model: &Model, buffer: &mut Buffer, area: Rect) {
         (false, true) => vec![&[PanelId::Tps, PanelId::P95, PanelId::Waiting]],
         (false, false) => vec![&[PanelId::Tps, PanelId::P95]],
     };
-    let places = Layout::vertical(vec![Constraint::Fill(1); rows.len()]).split(area);
-    for (row, place) in rows.iter().zip(places.iter()) {
+    let heights = Layout::vertical(vec![Constraint::Fill(1); rows.len()]).split(area);
+    let mut all = Vec::new();
+    for (row, place) in rows.iter().zip(heights.iter()) {
         let columns = Layout::horizontal(vec![Constraint::Fill(1); row.len()]).split(*place);
-        for (id, column) in row.iter().zip(columns.iter()) {
-            chart(model, buffer, *column, *id);
-        }
+        all.extend(row.iter().copied().zip(columns.iter().copied()));
+    }
+    all
+}
+
+fn charts(model: &Model, buffer: &mut Buffer, area: Rect) {
+    for (id, place) in chart_places(area) {
+        chart(model, buffer, place, id);
+    }
+}
+
+/// What the end of the charts is called: `now`, or when they stand still.
+pub(super) fn end_name(model: &Model) -> String {
+    match model.time.end {
+        Some(end) => format::clock(end),
+        None => "now".into(),
     }
 }
 
@@ -255,10 +298,14 @@ fn chart(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
         lines,
         end: window.end,
         span: window.span,
-        end_name: "now",
+        end_name: &end_name(model),
         gap: model.zoom.gap_ms(),
         unit: panel.unit,
         limit: panel.thresholds.map(|limits| limits.bad),
+        overlay: Overlay {
+            cursor: model.time.cursor,
+            marks: &timeline::marks(model),
+        },
     };
     if !chart.draw(buffer, inside) {
         let text = data.refused.clone();

@@ -12,8 +12,11 @@ use crate::tui::logs::one_line;
 use crate::tui::model::{Model, RunState, RunView};
 use crate::tui::panels::{PanelId, Unit, panel};
 use crate::tui::theme::{self, Severity};
+use crate::tui::timeline;
 use crate::tui::update;
-use crate::tui::widgets::{Chart, Freshness, Line as ChartLine, foot, frame, gauge, wrapped};
+use crate::tui::widgets::{
+    Chart, Freshness, Line as ChartLine, Overlay, foot, frame, gauge, wrapped,
+};
 use crate::tui::window;
 
 pub(super) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
@@ -284,10 +287,18 @@ fn both_tps(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
         lines,
         end: window.end,
         span: window.span,
-        end_name: if run.is_under_way() { "now" } else { "end" },
+        end_name: match (run.is_under_way(), model.time.end) {
+            (true, None) => "now",
+            (true, Some(_)) => "still",
+            (false, _) => "end",
+        },
         gap: model.zoom.gap_ms(),
         unit: Unit::PerSecond,
         limit: None,
+        overlay: Overlay {
+            cursor: model.time.cursor,
+            marks: &timeline::marks(model),
+        },
     };
     chart.draw(
         buffer,

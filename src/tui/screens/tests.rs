@@ -1,5 +1,6 @@
 //! Each screen × {80×24, 120×40} × {ok, stale, empty, error}, and without colour and Unicode.
 
+mod alert;
 mod fixtures;
 
 use ratatui::style::{Color, Modifier};

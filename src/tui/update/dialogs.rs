@@ -11,6 +11,7 @@ use crate::tui::dialog::{
 use crate::tui::event::Effect;
 use crate::tui::load_port::Progress;
 use crate::tui::model::{Model, RunState, RunView, Screen};
+use crate::tui::palette;
 
 /// Lines that a page key scrolls.
 const PAGE: u16 = 10;
@@ -27,6 +28,7 @@ pub(super) fn takes_text(model: &Model) -> bool {
         Some(Dialog::Seed(dialog)) => matches!(dialog.stage, Stage::Type(_)),
         Some(Dialog::Launch(dialog)) => matches!(dialog.stage, Stage::Type(_)),
         Some(Dialog::Raise(form)) => form.focus != 1,
+        Some(Dialog::Palette(_)) => true,
         _ => false,
     }
 }
@@ -37,6 +39,9 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     };
     if key.code == KeyCode::Esc {
         return Vec::new();
+    }
+    if let Dialog::Palette(palette) = dialog {
+        return palette::on_key(model, palette, key);
     }
     let after = match dialog {
         Dialog::Help(at) => scrolled(key, at, KeyCode::Char('?'))
@@ -55,6 +60,7 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             KeyCode::Char('n' | 'N' | 'q') => After::Close(vec![]),
             _ => After::Keep(Dialog::Ask(question)),
         },
+        Dialog::Palette(_) => After::Close(vec![]),
         Dialog::Seed(dialog) => seed(model, dialog, key),
         Dialog::Launch(dialog) => launch(model, dialog, key),
         Dialog::Raise(form) => raise(model, form, key),

@@ -9,6 +9,7 @@ use crate::tui::load_port::{Outcome, Progress, Verdict};
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, NoticeKind, RunState, Source};
 use crate::tui::series::Track;
+use crate::tui::timeline;
 
 /// What was done within this time, in milliseconds, was done just now.
 const JUST_MS: i64 = 3_000;
@@ -112,7 +113,15 @@ pub(in crate::tui) fn name(alert: &Alert) -> String {
 
 pub(super) fn on_progress(model: &mut Model, progress: Progress) {
     let now = model.now;
-    let Some(run) = model.load.run.as_mut().filter(|run| run.is_under_way()) else {
+    let run = model.load.run.as_ref().filter(|run| run.is_under_way());
+    let Some(run) = run else {
+        return;
+    };
+    if run.progress.doing != progress.doing {
+        let text = format!("{}: {}", run.scenario, progress.doing);
+        timeline::phase_begins(model, &text);
+    }
+    let Some(run) = model.load.run.as_mut() else {
         return;
     };
     run.requests.push_back((now, progress.requests));

@@ -10,11 +10,13 @@ pub(super) use actions::reseed;
 pub(super) use feeds::{name, rank};
 
 use super::event::{Effect, Event};
-use super::keys::{self, Action};
+use super::keys::{self, Action, Binding};
 use super::logs::one_line;
 use super::model::{Link, Model, NoticeKind, Screen, Source};
-use super::panels::{PanelId, panel};
+use super::panels::{CHARTS, PanelId, panel};
+use super::timeline::TimeView;
 use super::window::{self, Zoom};
+use super::{mouse, palette, timeline};
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.
 const NOTICE_MS: i64 = 8_000;
@@ -32,6 +34,7 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
     model.now = now;
     match event {
         Event::Key(key) => return on_key(model, key),
+        Event::Mouse(mouse) => return mouse::on_mouse(model, mouse),
         Event::Paste(text) => paste(model, &text),
         Event::Resize => {}
         Event::Tick => tick(model),
@@ -59,6 +62,8 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             model.tell(NoticeKind::Failed, format!("the log filter was {reason}"));
         }
         Event::Alerts(alerts) => return feeds::on_alerts(model, alerts),
+        // Of a choice that has moved on meanwhile it is of no use.
+        Event::Evidence(found) => model.alerts.evidence = Some(*found),
         Event::Ops(answer) => feeds::on_ops(model, answer.0, answer.1),
         Event::Down {
             source,
@@ -130,6 +135,11 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         reserved(model, key);
         return Vec::new();
     };
+    run(model, binding)
+}
+
+/// Does what a line of the key map says, unless it is off.
+pub(super) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
     if binding.writes && model.settings.read_only {
         model.tell(
             NoticeKind::Info,
@@ -150,7 +160,8 @@ fn reserved(model: &mut Model, key: KeyEvent) {
     }
 }
 
-fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+/// Does what a key, or a choice from the palette, asks for.
+pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Show(screen) => model.screen = screen,
         Action::NextScreen => model.screen = neighbour(model.screen, 1),
@@ -159,7 +170,22 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Redraw => return vec![Effect::Redraw],
         Action::ZoomIn => model.zoom = Zoom::closer(window::shown(model).span),
         Action::ZoomOut => model.zoom = Zoom::wider(window::shown(model).span),
-        Action::Fit => model.zoom = Zoom::Fit,
+        Action::Fit => {
+            model.zoom = Zoom::Fit;
+            model.time = TimeView::default();
+        }
+        Action::CursorBack | Action::CursorForth => {
+            timeline::step(model, action == Action::CursorForth);
+        }
+        Action::PanBack | Action::PanForth => timeline::pan(model, action == Action::PanForth),
+        Action::Still => timeline::freeze(model),
+        Action::Enlarge => {
+            model.enlarged = match model.enlarged {
+                Some(_) => None,
+                None => Some(CHARTS[0]),
+            };
+        }
+        Action::Palette => palette::open(model),
         Action::Filter => {
             model.screen = Screen::Logs;
             model.logs.editing = Some(model.logs.text.clone());
@@ -215,7 +241,13 @@ fn go(model: &mut Model, by: isize) {
             let last = model.alerts.list.len().saturating_sub(1);
             model.alerts.chosen = model.alerts.chosen.saturating_add_signed(by).min(last);
         }
-        Screen::Overview => {}
+        Screen::Overview => {
+            let at = CHARTS.iter().position(|id| Some(*id) == model.enlarged);
+            if let Some(at) = at {
+                let to = at.saturating_add_signed(by).min(CHARTS.len() - 1);
+                model.enlarged = Some(CHARTS[to]);
+            }
+        }
     }
 }
 
@@ -232,7 +264,13 @@ fn page(model: &mut Model, down: bool) {
 
 fn back(model: &mut Model) {
     model.notice = None;
-    if model.screen == Screen::Logs && !model.logs.text.is_empty() {
+    if model.screen == Screen::Alerts && model.alerts.open {
+        model.alerts.open = false;
+    } else if model.screen == Screen::Overview && model.enlarged.is_some() {
+        model.enlarged = None;
+    } else if model.time.cursor.is_some() {
+        model.time.cursor = None;
+    } else if model.screen == Screen::Logs && !model.logs.text.is_empty() {
         model.logs.text.clear();
         model.logs.reset();
     }

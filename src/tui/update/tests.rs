@@ -2,6 +2,7 @@
 //! files of their own.
 
 mod alerts;
+mod time;
 mod views;
 
 use super::feeds::TPS_WINDOW_MS;

@@ -9,6 +9,7 @@ use crate::tui::format;
 use crate::tui::panels::Unit;
 use crate::tui::series::Track;
 use crate::tui::theme;
+use crate::tui::timeline::{Mark, MarkKind};
 
 /// Width of the scale on the left.
 const SCALE: u16 = 7;
@@ -20,6 +21,14 @@ pub(in crate::tui) struct Line<'a> {
     pub(in crate::tui) style: Style,
 }
 
+/// What lies over every chart alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::tui) struct Overlay<'a> {
+    /// The instant that is looked at.
+    pub(in crate::tui) cursor: Option<i64>,
+    pub(in crate::tui) marks: &'a [Mark],
+}
+
 /// A chart from `end - span` to `end` (Unix milliseconds) and from 0 up.
 #[derive(Debug)]
 pub(in crate::tui) struct Chart<'a> {
@@ -28,12 +37,13 @@ pub(in crate::tui) struct Chart<'a> {
     pub(in crate::tui) end: i64,
     pub(in crate::tui) span: i64,
     /// What the end is called: `now`.
-    pub(in crate::tui) end_name: &'static str,
+    pub(in crate::tui) end_name: &'a str,
     /// Points further apart than this are not joined.
     pub(in crate::tui) gap: i64,
     pub(in crate::tui) unit: Unit,
     /// A dotted line across, once the data come near it.
     pub(in crate::tui) limit: Option<f64>,
+    pub(in crate::tui) overlay: Overlay<'a>,
 }
 
 impl Chart<'_> {
@@ -72,7 +82,46 @@ impl Chart<'_> {
             self.plot(&mut dots, line.track, start, top);
             dots.draw(buffer, plot, line.style);
         }
+        self.lay_over(buffer, plot, axis == 1);
         true
+    }
+
+    /// The column of an instant, if it is on the chart.
+    fn column(&self, plot: Rect, at: i64) -> Option<u16> {
+        let start = self.end - self.span;
+        if !(start..=self.end).contains(&at) || self.span <= 0 {
+            return None;
+        }
+        let x = ((at - start) * i64::from(plot.width - 1) + self.span / 2) / self.span;
+        Some(plot.x + u16::try_from(x).ok()?)
+    }
+
+    /// The cursor and the marks: upright lines where nothing else is drawn, signs on the axis.
+    fn lay_over(&self, buffer: &mut Buffer, plot: Rect, axis: bool) {
+        let upright = |buffer: &mut Buffer, x: u16, sign: char, style: Style| {
+            for y in plot.y..plot.bottom() {
+                let cell = &mut buffer[(x, y)];
+                if cell.symbol() == " " {
+                    cell.set_char(sign).set_style(style);
+                }
+            }
+        };
+        for mark in self.overlay.marks {
+            let Some(x) = self.column(plot, mark.at) else {
+                continue;
+            };
+            let style = match mark.kind {
+                MarkKind::Alert => theme::warn(),
+                MarkKind::Phase => theme::quiet(),
+            };
+            upright(buffer, x, '┊', theme::quiet());
+            if axis && buffer[(x, plot.bottom())].symbol() == " " {
+                buffer.set_string(x, plot.bottom(), mark.kind.sign(), style);
+            }
+        }
+        if let Some(x) = self.overlay.cursor.and_then(|at| self.column(plot, at)) {
+            upright(buffer, x, '│', theme::accent());
+        }
     }
 
     fn scale(&self, buffer: &mut Buffer, area: Rect, plot: Rect, top: f64, axis: bool) {
@@ -96,13 +145,9 @@ impl Chart<'_> {
                 _ => format!("-{}", format::span(self.span)),
             };
             buffer.set_stringn(plot.x, y, back, usize::from(plot.width), theme::quiet());
-            buffer.set_stringn(
-                plot.right().saturating_sub(3),
-                y,
-                self.end_name,
-                3,
-                theme::quiet(),
-            );
+            let width = u16::try_from(self.end_name.chars().count()).unwrap_or(0);
+            let x = plot.right().saturating_sub(width);
+            buffer.set_string(x.max(plot.x), y, self.end_name, theme::quiet());
         }
     }
 
@@ -111,6 +156,10 @@ impl Chart<'_> {
             Unit::Seconds if value >= 1.0 => format!("{}s", format::short(value)),
             Unit::Seconds => format!("{}ms", format::short(value * 1000.0)),
             Unit::Percent => format!("{}%", format::percent(value)),
+            Unit::Count if value > 0.0 && value < 1.0 => {
+                let digits = format!("{value:.3}");
+                digits.trim_end_matches('0').to_owned()
+            }
             Unit::PerSecond | Unit::Count => format::short(value),
         }
     }
@@ -141,6 +190,15 @@ impl Chart<'_> {
             dots.join(from, to);
         }
     }
+}
+
+/// The instant in column `x` of a framed chart in `area`, if that is on its plot.
+pub(in crate::tui) fn instant_on(area: Rect, end: i64, span: i64, x: u16) -> Option<i64> {
+    let (left, right) = (area.x + 1 + SCALE, area.right().saturating_sub(1));
+    if !(left..right).contains(&x) || right - left < 2 {
+        return None;
+    }
+    Some(end - span + span * i64::from(x - left) / i64::from(right - left - 1))
 }
 
 /// The dots of one line.
@@ -262,6 +320,7 @@ mod tests {
             gap,
             unit: Unit::PerSecond,
             limit: None,
+            overlay: Overlay::default(),
         };
         let area = buffer.area;
         chart.draw(&mut buffer, area);
@@ -305,6 +364,46 @@ mod tests {
             lines[5].contains("-40 s") && lines[5].ends_with("now"),
             "{lines:?}"
         );
+    }
+
+    #[test]
+    fn the_cursor_stands_where_a_click_put_it_and_marks_stand_at_their_time() {
+        let track: Track = [(0, 1.0), (40_000, 1.0)].into();
+        let area = Rect::new(0, 0, 40, 8);
+        let inside = Rect::new(1, 1, 38, 6);
+        // Between the names of the axis's ends.
+        for x in 14..35 {
+            let at = instant_on(area, 40_000, 40_000, x).unwrap();
+            let mut buffer = Buffer::empty(area);
+            let chart = Chart {
+                lines: vec![Line {
+                    track: &track,
+                    style: Style::new(),
+                }],
+                end: 40_000,
+                span: 40_000,
+                end_name: "now",
+                gap: 60_000,
+                unit: Unit::Count,
+                limit: None,
+                overlay: Overlay {
+                    cursor: Some(at),
+                    marks: &[Mark {
+                        at,
+                        kind: MarkKind::Alert,
+                        text: String::new(),
+                    }],
+                },
+            };
+            chart.draw(&mut buffer, inside);
+            assert!(
+                ["│", "┊"].contains(&buffer[(x, 4)].symbol()),
+                "{x}: {buffer:?}"
+            );
+            assert_eq!(buffer[(x, 6)].symbol(), "▲", "{x}");
+        }
+        assert_eq!(instant_on(area, 40_000, 40_000, 7), None, "the scale");
+        assert_eq!(instant_on(area, 40_000, 40_000, 39), None, "the frame");
     }
 
     #[test]

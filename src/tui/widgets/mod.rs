@@ -7,6 +7,6 @@ mod frame;
 mod shares;
 
 pub(super) use big::big;
-pub(super) use chart::{Chart, Line};
+pub(super) use chart::{Chart, Line, Overlay, instant_on};
 pub(super) use frame::{Freshness, broken, centred, foot, frame, popup, wrapped};
 pub(super) use shares::{Share, gauge, shares};

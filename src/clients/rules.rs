@@ -1,0 +1,89 @@
+//! The rules of the Prometheus HTTP API: what an alert is judged by.
+
+use serde::Deserialize;
+
+use super::http::{ClientError, decode, refusal};
+use super::prometheus::{Labels, Prometheus};
+
+/// An alerting rule.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Rule {
+    /// The alert that it raises.
+    pub name: String,
+    /// Its expression.
+    pub query: String,
+    /// For how many seconds it must hold before the alert fires.
+    pub duration: f64,
+    /// What it adds to the labels of its alerts.
+    pub labels: Labels,
+    /// `ok`, `unknown` or `err`.
+    pub health: String,
+    /// Why it could not be evaluated, if so.
+    #[serde(rename = "lastError")]
+    pub last_error: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    rules: Vec<Rule>,
+}
+
+impl Prometheus {
+    /// `GET /api/v1/rules?type=alert`: all alerting rules, in the order of their files.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn alert_rules(&self) -> Result<Vec<Rule>, ClientError> {
+        let request = self.source().get("api/v1/rules");
+        let request = request.query(&[("type", "alert")]);
+        let (status, body) = self.source().send(request).await?;
+        if !status.is_success() {
+            return Err(refusal(status, &body));
+        }
+        let answer: Answer = decode(&body)?;
+        Ok(answer
+            .data
+            .groups
+            .into_iter()
+            .flat_map(|group| group.rules)
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_out_of_their_groups_and_what_is_left_out_is_empty() {
+        let body = br#"{"status":"success","data":{"groups":[{"name":"g","rules":[
+            {"state":"firing","name":"Slow","query":"a > 1","duration":5,"labels":{"severity":"critical"},
+             "annotations":{},"alerts":[],"health":"ok","type":"alerting"}]},
+            {"name":"h","rules":[{"name":"Bare","query":"up == 0"}]}]}}"#;
+        let answer: Answer = decode(body).unwrap();
+        let rules: Vec<_> = answer
+            .data
+            .groups
+            .into_iter()
+            .flat_map(|g| g.rules)
+            .collect();
+        assert_eq!(rules[0].name, "Slow");
+        assert_eq!(rules[0].duration, 5.0);
+        assert_eq!(rules[0].labels["severity"], "critical");
+        assert_eq!(
+            (rules[1].query.as_str(), rules[1].duration),
+            ("up == 0", 0.0)
+        );
+    }
+}

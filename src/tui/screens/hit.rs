@@ -1,0 +1,34 @@
+//! What is where on the screen, for the mouse: found by the same layout that draws it.
+
+use ratatui::layout::{Position, Rect};
+
+use super::{MIN, alerts, body, chrome, load, overview};
+use crate::tui::model::{Model, Screen};
+
+/// Something that can be clicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tui) enum Hit {
+    /// The tab of a screen.
+    Tab(Screen),
+    /// That row of the screen's list.
+    Row(usize),
+    /// An instant on a chart, in Unix milliseconds.
+    Instant(i64),
+}
+
+/// What is at `at` on a frame of `area`.
+pub(in crate::tui) fn hit(model: &Model, area: Rect, at: Position) -> Option<Hit> {
+    if area.width < MIN.0 || area.height < MIN.1 || !area.contains(at) {
+        return None;
+    }
+    let [header, body, _] = body(area);
+    if at.y == header.y {
+        return chrome::tab_at(at.x - header.x).map(Hit::Tab);
+    }
+    match model.screen {
+        Screen::Overview => overview::instant_at(model, body, at).map(Hit::Instant),
+        Screen::Alerts => alerts::row_at(model, body, at).map(Hit::Row),
+        Screen::Load => load::row_at(model, body, at).map(Hit::Row),
+        Screen::Logs => None,
+    }
+}

@@ -1,0 +1,164 @@
+//! An alert in full, its evidence found, being looked for, and not to be had.
+
+use super::super::super::dialog::Dialog;
+use super::super::super::evidence::{Evidence, LimitLine, Wanted};
+use super::super::super::logs::Record;
+use super::super::super::palette::Palette;
+use super::*;
+use crate::clients::loki::LogLine;
+use crate::clients::rules::Rule;
+
+fn with_evidence(change: impl FnOnce(&mut Evidence)) -> Model {
+    let mut model = ok(Screen::Alerts);
+    model.alerts.open = true;
+    let of = Wanted::of(&model.alerts.list[0], NOW);
+    let (from, to) = (of.began - 120_000, NOW);
+    let points = (0..=60).map(|n| {
+        let at = from + (to - from) / 60 * n;
+        (at, if at < of.began { 0.002 } else { 0.048 })
+    });
+    let record = |seconds: i64, message: &str| {
+        let line = format!(
+            r#"{{"level":"ERROR","service_name":"concertctl-api","message":"{message}","additional_data":{{"duration_ms":3.2}}}}"#
+        );
+        Record::new(LogLine {
+            at_ns: (of.began + seconds * 1_000) * 1_000_000,
+            labels: labels(&[("service_name", "concertctl-api")]),
+            line,
+        })
+    };
+    let mut evidence = Evidence {
+        from,
+        to,
+        rule: Some(Rule {
+            name: "HighErrorRate".into(),
+            query: "job:concert_buying_errors:rate15s / job:concert_buying_requests:rate15s > 0.01"
+                .into(),
+            duration: 1.0,
+            health: "ok".into(),
+            ..Rule::default()
+        }),
+        figure: vec![points.collect()],
+        limit: Some(LimitLine::Number(0.01)),
+        no_figure: None,
+        records: vec![
+            record(-2, "POST /reservations 500"),
+            record(1, "POST /reservations 503"),
+            record(2, "the database does not answer"),
+        ],
+        no_records: None,
+        of,
+    };
+    change(&mut evidence);
+    model.alerts.evidence = Some(evidence);
+    model
+}
+
+#[test]
+fn an_alert_in_full_looks_as_it_did() {
+    let found = with_evidence(|_| {});
+    for size in [SIZES[0], SIZES[1], (200, 60)] {
+        shot("alert_open", &found, size);
+    }
+    let mut beside = found.clone();
+    beside.alerts.open = false;
+    shot("alert_beside", &beside, SIZES[1]);
+    let looking = Model {
+        alerts: super::super::super::model::Alerts {
+            evidence: None,
+            ..found.alerts.clone()
+        },
+        ..found.clone()
+    };
+    shot("alert_looking", &looking, SIZES[0]);
+    let nothing = with_evidence(|evidence| {
+        evidence.rule = None;
+        evidence.figure.clear();
+        evidence.limit = None;
+        evidence.records.clear();
+    });
+    shot("alert_by_hand", &nothing, SIZES[0]);
+    let failed = with_evidence(|evidence| {
+        evidence.rule = None;
+        evidence.figure.clear();
+        evidence.no_figure = Some("no answer within 2 s".into());
+        evidence.records.clear();
+        evidence.no_records = Some("refused (502): upstream".into());
+    });
+    shot("alert_failed", &failed, SIZES[0]);
+}
+
+#[test]
+fn the_cursor_and_the_marks_look_as_they_did() {
+    let mut model = ok(Screen::Overview);
+    model.load.begun = [(NOW - 200_000, "onsale-short: open".to_owned())].into();
+    model.time.cursor = Some(NOW - 120_000);
+    shot("overview_cursor", &model, SIZES[0]);
+    shot("overview_cursor", &model, SIZES[1]);
+    model.time.end = Some(NOW - 60_000);
+    model.enlarged = Some(super::super::super::panels::PanelId::P95);
+    shot("overview_enlarged", &model, SIZES[0]);
+}
+
+#[test]
+fn the_palette_looks_as_it_did() {
+    let mut model = ok(Screen::Alerts);
+    model.dialog = Some(Dialog::Palette(Palette {
+        text: "the".into(),
+        chosen: 1,
+    }));
+    shot("palette", &model, SIZES[0]);
+    model.settings.read_only = true;
+    model.dialog = Some(Dialog::Palette(Palette {
+        text: "nonsense".into(),
+        chosen: 0,
+    }));
+    shot("palette_nothing", &model, SIZES[0]);
+}
+
+#[test]
+fn on_a_light_background_the_text_is_the_same_in_other_colours() {
+    let mut model = ok(Screen::Overview);
+    let dark = buffer(&model, SIZES[0]);
+    model.settings.light = true;
+    let light = buffer(&model, SIZES[0]);
+    assert_eq!(text(&dark), text(&light));
+    assert!(
+        dark.content
+            .iter()
+            .zip(&light.content)
+            .any(|(a, b)| a.fg != b.fg)
+    );
+}
+
+#[test]
+fn a_click_is_on_what_is_drawn_there() {
+    use super::super::super::screens::{Hit, hit};
+    use ratatui::layout::Position;
+    for size in [SIZES[0], SIZES[1]] {
+        let area = Rect::new(0, 0, size.0, size.1);
+        let model = ok(Screen::Alerts);
+        let drawn = text(&buffer(&model, size));
+        let lines: Vec<&str> = drawn.lines().collect();
+        for screen in Screen::ALL {
+            let tab = lines[0].find(screen.title()).unwrap();
+            let at = Position::new(u16::try_from(tab).unwrap(), 0);
+            assert_eq!(hit(&model, area, at), Some(Hit::Tab(*screen)));
+        }
+        for (row, alert) in model.alerts.list.iter().enumerate() {
+            let name = &alert.labels["alertname"];
+            let y = lines
+                .iter()
+                .position(|line| line.contains(name.as_str()))
+                .unwrap();
+            let at = Position::new(5, u16::try_from(y).unwrap());
+            assert_eq!(
+                hit(&model, area, at),
+                Some(Hit::Row(row)),
+                "{name}\n{drawn}"
+            );
+        }
+        let outside = Position::new(5, size.1 - 1);
+        assert_eq!(hit(&model, area, outside), None);
+    }
+}

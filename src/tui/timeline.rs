@@ -1,0 +1,230 @@
+//! Time on the charts: the cursor that all of them share, the marks on them, and whether they stand
+//! still. Pure.
+
+use jiff::Timestamp;
+
+use super::model::Model;
+use super::panels::{PanelId, panel};
+use super::series::Track;
+use super::update::name;
+use super::window::{self, Window};
+use super::{format, logs::one_line};
+
+/// Steps of the cursor across a chart.
+const STEPS: i64 = 60;
+/// Phases of rehearsals that are remembered.
+const MOST_PHASES: usize = 64;
+
+/// Where on the time axis the eye is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TimeView {
+    /// The charts end here and stand still (Unix milliseconds); absent: they follow the time.
+    pub(super) end: Option<i64>,
+    /// The instant that is looked at, in Unix milliseconds.
+    pub(super) cursor: Option<i64>,
+}
+
+/// What a mark stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MarkKind {
+    Phase,
+    Alert,
+}
+
+/// Something that happened at an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Unix milliseconds.
+    pub(super) at: i64,
+    pub(super) kind: MarkKind,
+    pub(super) text: String,
+}
+
+/// Everything worth a mark, oldest first.
+pub(super) fn marks(model: &Model) -> Vec<Mark> {
+    let phases = model.load.begun.iter().map(|(at, text)| Mark {
+        at: *at,
+        kind: MarkKind::Phase,
+        text: text.clone(),
+    });
+    let alerts = model.alerts.list.iter().filter_map(|alert| {
+        Some(Mark {
+            at: alert.starts_at.parse::<Timestamp>().ok()?.as_millisecond(),
+            kind: MarkKind::Alert,
+            text: name(alert),
+        })
+    });
+    let mut marks: Vec<_> = phases.chain(alerts).collect();
+    marks.sort_by_key(|mark| mark.at);
+    marks
+}
+
+/// The rehearsal does something else from now on.
+pub(super) fn phase_begins(model: &mut Model, text: &str) {
+    let begun = &mut model.load.begun;
+    if begun.len() >= MOST_PHASES {
+        begun.pop_front();
+    }
+    begun.push_back((model.now, one_line(text)));
+}
+
+/// Half a chart back, or forth; at the present the charts follow it again.
+pub(super) fn pan(model: &mut Model, forth: bool) {
+    let Window { end, span } = window::shown(model);
+    let by = if forth { span / 2 } else { -span / 2 };
+    let end = end.saturating_add(by);
+    model.time.end = (end < model.now).then_some(end);
+}
+
+/// The charts stand still, or follow the time again.
+pub(super) fn freeze(model: &mut Model) {
+    model.time.end = match model.time.end {
+        Some(_) => None,
+        None => Some(model.now),
+    };
+}
+
+/// A step of the cursor; beyond the edge the charts come along.
+pub(super) fn step(model: &mut Model, forth: bool) {
+    let Window { end, span } = window::shown(model);
+    let step = (span / STEPS).max(1_000);
+    let Some(at) = model.time.cursor else {
+        model.time.cursor = Some(end - span / 2);
+        return;
+    };
+    let at = (at + if forth { step } else { -step }).min(model.now);
+    model.time.cursor = Some(at);
+    if at < end - span {
+        pan(model, false);
+    } else if at > end {
+        pan(model, true);
+    }
+}
+
+/// The cursor put on an instant.
+pub(super) fn put(model: &mut Model, at: i64) {
+    model.time.cursor = Some(at.min(model.now));
+}
+
+/// The newest value not after `at`, and not older than `gap` milliseconds.
+pub(super) fn value_at(track: &Track, at: i64, gap: i64) -> Option<f64> {
+    let (when, value) = *track.iter().rev().find(|(when, _)| *when <= at)?;
+    (at - when <= gap).then_some(value)
+}
+
+/// What was at the cursor, in a line: the figures and the nearest mark.
+pub(super) fn at_cursor(model: &Model) -> Option<String> {
+    let at = model.time.cursor?;
+    let gap = model.zoom.gap_ms();
+    let figure = |id: PanelId| {
+        let panel = panel(id);
+        let track = model.metrics.get(id).tracks.values().next()?;
+        let value = value_at(track, at, gap)?;
+        Some(format!("{} {}", panel.title, panel.unit.text(value)))
+    };
+    let ids = [
+        PanelId::Tps,
+        PanelId::Errors,
+        PanelId::P95,
+        PanelId::Waiting,
+    ];
+    let mut parts = vec![format!("at {}", format::clock(at))];
+    let before = parts.len();
+    parts.extend(ids.into_iter().filter_map(figure));
+    if parts.len() == before {
+        parts.push("no data".into());
+    }
+    let near = window::shown(model).span / STEPS;
+    let marks = marks(model).into_iter();
+    let nearest = marks
+        .filter(|mark| (mark.at - at).abs() <= near)
+        .min_by_key(|mark| (mark.at - at).abs());
+    parts.extend(nearest.map(|mark| format!("{} {}", mark.kind.sign(), mark.text)));
+    Some(parts.join("  "))
+}
+
+impl MarkKind {
+    pub(super) const fn sign(self) -> &'static str {
+        match self {
+            MarkKind::Phase => "▶",
+            MarkKind::Alert => "▲",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 10_000_000;
+
+    fn model() -> Model {
+        Model {
+            now: NOW,
+            ..Model::default()
+        }
+    }
+
+    #[test]
+    fn panning_back_stands_still_and_panning_to_the_present_follows_it_again() {
+        let mut model = model();
+        pan(&mut model, false);
+        assert_eq!(model.time.end, Some(NOW - 15_000), "half of the 30 s shown");
+        assert_eq!(window::live(&model).end, NOW - 15_000);
+        model.now += 1_000;
+        assert_eq!(window::live(&model).end, NOW - 15_000, "it stands still");
+        pan(&mut model, true);
+        pan(&mut model, true);
+        assert_eq!(model.time.end, None);
+    }
+
+    #[test]
+    fn freezing_is_taken_back_by_the_same_key() {
+        let mut model = model();
+        freeze(&mut model);
+        assert_eq!(model.time.end, Some(NOW));
+        freeze(&mut model);
+        assert_eq!(model.time.end, None);
+    }
+
+    #[test]
+    fn the_cursor_begins_in_the_middle_never_leaves_the_chart_and_never_passes_now() {
+        let mut model = model();
+        step(&mut model, true);
+        assert_eq!(model.time.cursor, Some(NOW - 15_000));
+        for _ in 0..100 {
+            step(&mut model, false);
+            let Window { end, span } = window::shown(&model);
+            let at = model.time.cursor.unwrap();
+            assert!((end - span..=end).contains(&at), "{at} in {end} - {span}");
+        }
+        for _ in 0..500 {
+            step(&mut model, true);
+        }
+        assert_eq!(model.time.cursor, Some(NOW));
+        assert_eq!(model.time.end, None, "at the present it follows the time");
+    }
+
+    #[test]
+    fn the_value_at_an_instant_is_not_taken_across_a_gap() {
+        let track: Track = [(1_000, 1.0), (2_000, 2.0), (60_000, 3.0)].into();
+        let at = |at| value_at(&track, at, 5_000);
+        assert_eq!(
+            [at(500), at(2_500), at(30_000), at(61_000)],
+            [None, Some(2.0), None, Some(3.0)]
+        );
+    }
+
+    #[test]
+    fn phases_are_remembered_to_a_bound_and_marked_in_order() {
+        let mut model = model();
+        for number in 0..100 {
+            model.now = NOW + number;
+            phase_begins(&mut model, &number.to_string());
+        }
+        let marks = marks(&model);
+        assert_eq!(marks.len(), MOST_PHASES);
+        assert!(marks.is_sorted_by_key(|mark| mark.at));
+        assert_eq!(marks.last().unwrap().text, "99");
+    }
+}

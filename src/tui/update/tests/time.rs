@@ -1,0 +1,121 @@
+//! The time cursor, the palette, the mouse.
+
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+
+use super::*;
+use crate::tui::panels::CHARTS;
+
+fn mouse(model: &mut Model, kind: MouseEventKind, column: u16, row: u16) -> Vec<Effect> {
+    let modifiers = KeyModifiers::NONE;
+    update(
+        model,
+        NOW,
+        Event::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers,
+        }),
+    )
+}
+
+#[test]
+fn escape_closes_what_was_opened_last_and_zero_is_live_again() {
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, "e");
+    assert_eq!(model.enlarged, Some(CHARTS[0]));
+    press(&mut model, KeyCode::Down);
+    assert_eq!(model.enlarged, Some(CHARTS[1]));
+    press(&mut model, KeyCode::Left);
+    assert!(model.time.cursor.is_some());
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.enlarged, None);
+    assert!(model.time.cursor.is_some());
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.time.cursor, None);
+    keys(&mut model, "[");
+    assert!(model.time.end.is_some());
+    assert_eq!(model.plan().end, model.time.end, "that time is fetched");
+    keys(&mut model, "0");
+    assert_eq!(model.time, TimeView::default());
+}
+
+#[test]
+fn the_palette_does_what_was_chosen_and_not_what_is_off() {
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, ":raise an alert\n");
+    assert!(
+        matches!(model.dialog, Some(Dialog::Raise(_))),
+        "{:?}",
+        model.dialog
+    );
+    let mut model = console(Some("demo"), 0);
+    model.settings.read_only = true;
+    assert_eq!(keys(&mut model, ":pause or resume admission\n"), []);
+    assert!(
+        notice(&model).starts_with("read-only"),
+        "{}",
+        notice(&model)
+    );
+    keys(&mut model, ":nothing like it\n");
+    assert!(
+        matches!(model.dialog, Some(Dialog::Palette(_))),
+        "it stays open"
+    );
+    press(&mut model, KeyCode::Esc);
+    assert!(model.dialog.is_none());
+}
+
+#[test]
+fn pasted_text_goes_into_the_palette_and_runs_nothing() {
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, ":");
+    let effects = update(&mut model, NOW, Event::Paste("quit\nquit".into()));
+    assert_eq!(effects, []);
+    assert!(matches!(&model.dialog, Some(Dialog::Palette(open)) if open.text == "quitquit"));
+}
+
+#[test]
+fn an_opened_alert_is_closed_by_escape_and_its_evidence_is_asked_for() {
+    let mut model = console(None, 0);
+    let alerts = vec![alert("HighErrorRate", "critical", AlertState::Active)];
+    update(&mut model, NOW, Event::Alerts(alerts));
+    assert_eq!(model.plan().evidence, None, "nobody looks");
+    keys(&mut model, "6");
+    let wanted = model.plan().evidence.expect("it is looked at");
+    assert_eq!(wanted.alert["alertname"], "HighErrorRate");
+    keys(&mut model, "\n");
+    assert!(model.alerts.open);
+    press(&mut model, KeyCode::Esc);
+    assert!(!model.alerts.open);
+}
+
+#[test]
+fn a_click_on_a_tab_shows_its_screen_and_a_dialog_takes_no_clicks() {
+    let mut model = console(None, 0);
+    model.size = (120, 40);
+    let click = MouseEventKind::Down(MouseButton::Left);
+    let tab = |model: &mut Model, column| mouse(model, click, column, 0);
+    let column = (13..120).find(|x| {
+        tab(&mut model, *x);
+        model.screen == Screen::Load
+    });
+    assert!(column.is_some());
+    model.screen = Screen::Overview;
+    keys(&mut model, "?");
+    tab(&mut model, column.unwrap());
+    assert_eq!(model.screen, Screen::Overview);
+}
+
+#[test]
+fn the_wheel_moves_the_choice() {
+    let mut model = console(None, 0);
+    let names = ["A", "B", "C", "D", "E"];
+    let alerts = names.map(|name| alert(name, "critical", AlertState::Active));
+    update(&mut model, NOW, Event::Alerts(alerts.into()));
+    model.screen = Screen::Alerts;
+    mouse(&mut model, MouseEventKind::ScrollDown, 3, 5);
+    assert_eq!(model.alerts.chosen, 3);
+    mouse(&mut model, MouseEventKind::ScrollUp, 3, 5);
+    assert_eq!(model.alerts.chosen, 0);
+}
