@@ -29,7 +29,8 @@ pub(super) enum Event {
         now: BTreeMap<&'static str, QueryAnswer>,
         past: Option<BTreeMap<&'static str, QueryAnswer>>,
     },
-    /// Lines of that LogQL; `skipped`: there were more than one answer holds.
+    /// Lines of that query, as `logs::asked` writes it; `skipped`: there were more than one answer
+    /// holds.
     Logs {
         query: String,
         lines: Vec<LogLine>,

@@ -286,9 +286,10 @@ pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
         answer.unwrap_or_else(|error| Backoff::default().down(Source::Prometheus, &error).0)
     };
     let logs = async {
-        let asked = match &plan.logs {
-            Some(query) => tail::Tail::default().next(&clients.loki, query).await,
-            None => tail::probe(&clients.loki).await,
+        let asked = match (&plan.logs, plan.log_window) {
+            (Some(query), Some(window)) => tail::of_window(&clients.loki, query, window).await,
+            (Some(query), None) => tail::Tail::default().next(&clients.loki, query).await,
+            (None, _) => tail::probe(&clients.loki).await,
         };
         asked.unwrap_or_else(|error| Backoff::default().down(Source::Loki, &error).0)
     };

@@ -33,6 +33,7 @@ pub(super) enum Action {
     PageDown,
     First,
     Last,
+    Live,
     Open,
     Back,
     Resolve,
@@ -201,7 +202,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     anywhere(
         &[k(KeyCode::Esc)],
         Action::Back,
-        "close what is open, clear the filter",
+        "close what is open, clear the filter, go back where one came from",
         "",
     ),
     anywhere(
@@ -297,9 +298,16 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     on(
         Screen::Logs,
-        &[k(KeyCode::End), c('G'), c('0')],
+        &[k(KeyCode::End), c('G')],
         Action::Last,
         "the newest, and follow",
+        "",
+    ),
+    on(
+        Screen::Logs,
+        &[c('0')],
+        Action::Live,
+        "live again: the tail instead of a fixed time or a trace",
         "",
     ),
     on(

@@ -51,8 +51,30 @@ impl Level {
     }
 }
 
+/// What a link into the log wants to see there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LogAim {
+    pub(super) level: Level,
+    /// Only of that trace.
+    pub(super) trace: Option<String>,
+    /// Only of that time: from, to, in Unix milliseconds; absent: the tail.
+    pub(super) window: Option<(i64, i64)>,
+}
+
+/// What is asked, in one text: answers to something else are told by it.
+pub(super) fn asked(query: &str, window: Option<(i64, i64)>) -> String {
+    match window {
+        Some((from, to)) => format!("{query} from {from} to {to}"),
+        None => query.to_owned(),
+    }
+}
+
 /// The LogQL of a filter: everything of every service, lines that contain `text`, from `level` on.
 pub(super) fn query(text: &str, level: Level) -> String {
+    query_of(text, level, None)
+}
+
+fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
     let mut query = String::from(r#"{service_name=~".+"}"#);
     if !text.is_empty() {
         query.push_str(" |= \"");
@@ -70,9 +92,19 @@ pub(super) fn query(text: &str, level: Level) -> String {
         }
         query.push('"');
     }
+    if trace.is_some() || level != Level::All {
+        query.push_str(" | json");
+    }
+    // A field of the line, or a label beside it: which one depends on how the line came in.
+    if let Some(trace) = trace {
+        let digits = trace.chars().filter(char::is_ascii_hexdigit);
+        query.push_str(" | trace_id=\"");
+        query.extend(digits);
+        query.push('"');
+    }
     if let Some(pattern) = level.pattern() {
         // As a label it is in lower case, as a field of the line in capitals.
-        query.push_str(" | json | level=~\"(?i)(");
+        query.push_str(" | level=~\"(?i)(");
         query.push_str(pattern);
         query.push_str(")\"");
     }
@@ -187,6 +219,10 @@ pub(super) struct Logs {
     /// The filter in force.
     pub(super) text: String,
     pub(super) level: Level,
+    /// Only of that trace.
+    pub(super) trace: Option<String>,
+    /// Only of that time, in Unix milliseconds, both included; absent: the tail.
+    pub(super) window: Option<(i64, i64)>,
     /// The filter while it is being typed.
     pub(super) editing: Option<String>,
     /// Not followed: nothing new comes in, nothing moves.
@@ -200,9 +236,36 @@ pub(super) struct Logs {
 }
 
 impl Logs {
+    /// A log that shows what a link wants.
+    pub(super) fn aimed(aim: LogAim) -> Logs {
+        Logs {
+            level: aim.level,
+            trace: aim.trace,
+            window: aim.window,
+            ..Logs::default()
+        }
+    }
+
     /// The query of the filter in force.
     pub(super) fn query(&self) -> String {
-        query(&self.text, self.level)
+        query_of(&self.text, self.level, self.trace.as_deref())
+    }
+
+    /// The same with the time it is for.
+    pub(super) fn asked(&self) -> String {
+        asked(&self.query(), self.window)
+    }
+
+    /// It shows a time or a trace instead of the tail.
+    pub(super) const fn is_aimed(&self) -> bool {
+        self.window.is_some() || self.trace.is_some()
+    }
+
+    /// Back to the tail of everything that the filter lets through.
+    pub(super) fn live(&mut self) {
+        self.window = None;
+        self.trace = None;
+        self.reset();
     }
 
     /// Forgets the records: they belong to another filter.
@@ -276,6 +339,14 @@ mod tests {
         assert_eq!(
             query("a\"} |= \"\\b\x1b", Level::All),
             r#"{service_name=~".+"} |= "a\"} |= \"\\b""#
+        );
+        let of_trace = |level| query_of("", level, Some("ab\"c0"));
+        assert_eq!(
+            [of_trace(Level::All), of_trace(Level::Error)],
+            [
+                r#"{service_name=~".+"} | json | trace_id="abc0""#,
+                r#"{service_name=~".+"} | json | trace_id="abc0" | level=~"(?i)(error)""#
+            ]
         );
     }
 

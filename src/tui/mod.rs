@@ -22,6 +22,7 @@ mod series;
 mod tail;
 mod terminal;
 mod theme;
+mod trail;
 mod update;
 mod widgets;
 mod window;

@@ -8,6 +8,7 @@ use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
 use super::series::{Metrics, Track};
+use super::trail::Step;
 use super::window::Zoom;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::Alert;
@@ -135,6 +136,8 @@ pub(super) struct Plan {
     pub(super) zoom: Zoom,
     /// The LogQL to follow; absent: nobody looks.
     pub(super) logs: Option<String>,
+    /// Only of that time, in Unix milliseconds, instead of the tail.
+    pub(super) log_window: Option<(i64, i64)>,
     /// A seeding is under way: look more often.
     pub(super) seeding: bool,
 }
@@ -257,6 +260,8 @@ pub(super) struct Model {
     pub(super) settings: Settings,
     pub(super) now: i64,
     pub(super) screen: Screen,
+    /// The places that links led away from, the last one last.
+    pub(super) trail: Vec<Step>,
     pub(super) zoom: Zoom,
     pub(super) sources: [SourceState; Source::ALL.len()],
     pub(super) metrics: Metrics,
@@ -298,6 +303,7 @@ impl Model {
             },
             zoom: self.zoom,
             logs: (self.screen == Screen::Logs && !self.logs.frozen).then(|| self.logs.query()),
+            log_window: self.logs.window,
             seeding: self.is_seeding(),
         }
     }

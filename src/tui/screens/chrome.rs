@@ -9,6 +9,7 @@ use crate::tui::format;
 use crate::tui::keys::{Action, BINDINGS, Binding, Scope};
 use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
 use crate::tui::theme;
+use crate::tui::trail;
 use crate::tui::widgets::gauge;
 
 pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -96,7 +97,15 @@ fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
 }
 
 pub(super) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
-    status_line(model, buffer, Rect { height: 1, ..area });
+    let crumbs = crumbs(model);
+    let used = u16::try_from(crumbs.width()).unwrap_or(area.width);
+    let left = Rect {
+        width: area.width.saturating_sub(used),
+        height: 1,
+        ..area
+    };
+    status_line(model, buffer, left);
+    right(buffer, area, area.y, &crumbs);
     if !model.settings.once {
         hints(
             model,
@@ -108,6 +117,19 @@ pub(super) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
             },
         );
     }
+}
+
+/// The way one came by links, and that Esc leads back on it.
+fn crumbs(model: &Model) -> Line<'static> {
+    let way = trail::crumbs(model).filter(|_| model.logs.editing.is_none());
+    let Some(way) = way else {
+        return Line::default();
+    };
+    Line::from(vec![
+        Span::styled(format!("  {way}  "), theme::accent()),
+        Span::styled("Esc", theme::key()),
+        Span::styled(" back ", theme::quiet()),
+    ])
 }
 
 /// The outcome of the last action, else what is under way, else what to do next.

@@ -11,6 +11,7 @@ use crate::tui::dialog::{
 use crate::tui::event::Effect;
 use crate::tui::load_port::Progress;
 use crate::tui::model::{Model, RunState, RunView, Screen};
+use crate::tui::trail;
 
 /// Lines that a page key scrolls.
 const PAGE: u16 = 10;
@@ -190,6 +191,7 @@ fn start(model: &mut Model, scenario: String, phase: Option<String>, reseed: boo
         p95: Default::default(),
         scroll: 0,
     });
+    trail::clear(model);
     model.screen = Screen::Load;
     After::Close(vec![Effect::StartLoad {
         scenario,

@@ -14,6 +14,7 @@ use super::keys::{self, Action};
 use super::logs::one_line;
 use super::model::{Link, Model, NoticeKind, Screen, Source};
 use super::panels::{PanelId, panel};
+use super::trail;
 use super::window::{self, Zoom};
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.
@@ -49,7 +50,7 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         } => {
             answered(model, Source::Loki);
             // An answer to an earlier filter is of no use any more.
-            if query == model.logs.query() && !model.logs.frozen {
+            if query == model.logs.asked() && !model.logs.frozen {
                 model.logs.skipped |= skipped;
                 model.logs.merge(lines);
             }
@@ -152,16 +153,18 @@ fn reserved(model: &mut Model, key: KeyEvent) {
 
 fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
-        Action::Show(screen) => model.screen = screen,
-        Action::NextScreen => model.screen = neighbour(model.screen, 1),
-        Action::PreviousScreen => model.screen = neighbour(model.screen, Screen::ALL.len() - 1),
+        Action::Show(screen) => show(model, screen),
+        Action::NextScreen => show(model, neighbour(model.screen, 1)),
+        Action::PreviousScreen => show(model, neighbour(model.screen, Screen::ALL.len() - 1)),
         Action::Help => model.dialog = Some(super::dialog::Dialog::Help(0)),
         Action::Redraw => return vec![Effect::Redraw],
         Action::ZoomIn => model.zoom = Zoom::closer(window::shown(model).span),
         Action::ZoomOut => model.zoom = Zoom::wider(window::shown(model).span),
         Action::Fit => model.zoom = Zoom::Fit,
         Action::Filter => {
-            model.screen = Screen::Logs;
+            if model.screen != Screen::Logs {
+                show(model, Screen::Logs);
+            }
             model.logs.editing = Some(model.logs.text.clone());
         }
         Action::Level => {
@@ -182,6 +185,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             go(model, isize::MAX);
             model.logs.frozen = false;
         }
+        Action::Live if model.logs.is_aimed() => model.logs.live(),
+        Action::Live => return act(model, Action::Last),
         Action::Open => actions::open(model),
         Action::Back => back(model),
         Action::Quit => return actions::quit(model),
@@ -194,6 +199,12 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Resolve => return actions::resolve(model),
     }
     Vec::new()
+}
+
+/// A fresh start: what led to the screen before is forgotten.
+fn show(model: &mut Model, screen: Screen) {
+    trail::clear(model);
+    model.screen = screen;
 }
 
 fn neighbour(screen: Screen, by: usize) -> Screen {
@@ -232,9 +243,12 @@ fn page(model: &mut Model, down: bool) {
 
 fn back(model: &mut Model) {
     model.notice = None;
-    if model.screen == Screen::Logs && !model.logs.text.is_empty() {
+    let logs = model.screen == Screen::Logs;
+    if logs && !model.logs.text.is_empty() {
         model.logs.text.clear();
         model.logs.reset();
+    } else if !trail::back(model) && logs && model.logs.is_aimed() {
+        model.logs.live();
     }
 }
 
