@@ -8,9 +8,11 @@ use crossterm::event::KeyEvent;
 use super::load_port::{Outcome, Progress};
 use super::model::Source;
 use super::series::QueryAnswer;
+use super::traces::Asked;
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
 use crate::clients::alertmanager::{Alert, PostableAlert};
 use crate::clients::loki::LogLine;
+use crate::clients::tempo::{FoundTrace, Trace};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -38,6 +40,19 @@ pub(super) enum Event {
     },
     /// The source refused that LogQL.
     LogsRefused { reason: String },
+    /// The traces that were asked for; `cut`: there are more.
+    Traces {
+        asked: Asked,
+        found: Vec<FoundTrace>,
+        cut: bool,
+    },
+    /// The trace of that id, if the source has it; or why it cannot be shown.
+    Trace {
+        id: String,
+        trace: Result<Option<Trace>, String>,
+    },
+    /// The trace source answers, and nobody wants anything of it.
+    TracesThere,
     /// All alerts there are.
     Alerts(Vec<Alert>),
     /// The server's state.

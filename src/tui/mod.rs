@@ -10,6 +10,7 @@ mod app;
 mod dialog;
 mod event;
 mod fetch;
+mod fetch_traces;
 mod format;
 mod keys;
 pub mod load_port;
@@ -22,8 +23,10 @@ mod series;
 mod tail;
 mod terminal;
 mod theme;
+mod traces;
 mod trail;
 mod update;
+mod waterfall;
 mod widgets;
 mod window;
 
@@ -39,6 +42,7 @@ use crate::clients::alertmanager::Alertmanager;
 use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
+use crate::clients::tempo::Tempo;
 use crate::clients::{BadUrl, HttpSource, Secret};
 
 /// Resolves with the reason when the embedded server ends on its own.
@@ -57,6 +61,8 @@ pub struct Options {
     pub prometheus_url: String,
     /// The Loki API.
     pub loki_url: String,
+    /// The Tempo API.
+    pub tempo_url: String,
     /// The Alertmanager API.
     pub alertmanager_url: String,
     /// For the operations listener's writes.
@@ -110,6 +116,7 @@ impl Options {
         Ok(Clients {
             prometheus: Prometheus::new(HttpSource::new(&self.prometheus_url)?),
             loki: Loki::new(HttpSource::new(&self.loki_url)?),
+            tempo: Tempo::new(HttpSource::new(&self.tempo_url)?),
             alertmanager: Alertmanager::new(alertmanager, token),
             ops: Ops::new(ops, self.token.clone()),
         })

@@ -8,6 +8,7 @@ use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
 use super::series::{Metrics, Track};
+use super::traces::{Asked, Traces};
 use super::trail::Step;
 use super::window::Zoom;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
@@ -21,6 +22,8 @@ pub enum Screen {
     Overview,
     /// What does the server say?
     Logs,
+    /// Where did the time go?
+    Traces,
     /// Rehearse.
     Load,
     /// What is wrong?
@@ -29,14 +32,21 @@ pub enum Screen {
 
 impl Screen {
     /// All screens, in the order of their numbers.
-    pub const ALL: &[Screen] = &[Screen::Overview, Screen::Logs, Screen::Load, Screen::Alerts];
+    pub const ALL: &[Screen] = &[
+        Screen::Overview,
+        Screen::Logs,
+        Screen::Traces,
+        Screen::Load,
+        Screen::Alerts,
+    ];
 
-    /// Its number: 2, 4 and 7 are kept for resources, traces and drills.
+    /// Its number: 2 and 7 are kept for resources and drills.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
             Screen::Overview => 1,
             Screen::Logs => 3,
+            Screen::Traces => 4,
             Screen::Load => 5,
             Screen::Alerts => 6,
         }
@@ -48,6 +58,7 @@ impl Screen {
         match self {
             Screen::Overview => "Overview",
             Screen::Logs => "Logs",
+            Screen::Traces => "Traces",
             Screen::Load => "Load",
             Screen::Alerts => "Alerts",
         }
@@ -70,6 +81,7 @@ pub(super) enum Source {
     Prometheus,
     Loki,
     Alertmanager,
+    Tempo,
 }
 
 impl Source {
@@ -78,6 +90,7 @@ impl Source {
         Source::Prometheus,
         Source::Loki,
         Source::Alertmanager,
+        Source::Tempo,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -86,6 +99,7 @@ impl Source {
             Source::Prometheus => "metrics",
             Source::Loki => "logs",
             Source::Alertmanager => "alerts",
+            Source::Tempo => "traces",
         }
     }
 }
@@ -138,6 +152,10 @@ pub(super) struct Plan {
     pub(super) logs: Option<String>,
     /// Only of that time, in Unix milliseconds, instead of the tail.
     pub(super) log_window: Option<(i64, i64)>,
+    /// The list of traces to follow; absent: nobody looks.
+    pub(super) traces: Option<Asked>,
+    /// The trace to fetch.
+    pub(super) trace: Option<String>,
     /// A seeding is under way: look more often.
     pub(super) seeding: bool,
 }
@@ -268,6 +286,7 @@ pub(super) struct Model {
     pub(super) status: Option<Status>,
     pub(super) seed: SeedProgress,
     pub(super) logs: Logs,
+    pub(super) traces: Traces,
     pub(super) load: Load,
     pub(super) alerts: Alerts,
     pub(super) dialog: Option<Dialog>,
@@ -292,7 +311,11 @@ impl Model {
         let shown: &[PanelId] = match self.screen {
             Screen::Overview => &[],
             Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
-            Screen::Logs | Screen::Alerts => &[PanelId::Tps],
+            Screen::Logs | Screen::Traces | Screen::Alerts => &[PanelId::Tps],
+        };
+        let (traces, trace) = match self.screen {
+            Screen::Traces => self.traces.wanted(self.now),
+            _ => (None, None),
         };
         let all = self.screen == Screen::Overview || self.settings.once;
         Plan {
@@ -304,6 +327,8 @@ impl Model {
             zoom: self.zoom,
             logs: (self.screen == Screen::Logs && !self.logs.frozen).then(|| self.logs.query()),
             log_window: self.logs.window,
+            traces,
+            trace,
             seeding: self.is_seeding(),
         }
     }
@@ -339,6 +364,14 @@ mod tests {
         );
         model.logs.frozen = true;
         assert_eq!(model.plan().logs, None);
+    }
+
+    #[test]
+    fn traces_are_asked_for_only_while_they_are_looked_at() {
+        let mut model = Model::default();
+        assert_eq!((model.plan().traces, model.plan().trace), (None, None));
+        model.screen = Screen::Traces;
+        assert_eq!(model.plan().traces, Some(Asked::default()));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::dialog::Dialog;
 use super::logs::{LogAim, Logs};
 use super::model::{Model, Screen};
+use super::traces::{Open, Traces};
 use crate::clients::prometheus::Labels;
 
 /// Steps remembered; the first ones fall off.
@@ -19,6 +20,8 @@ pub(super) struct Step {
     record: Option<u16>,
     /// The log as it was, if the link led from it or into it.
     logs: Option<Box<Logs>>,
+    /// The traces as they were, if the link led from them or to them.
+    traces: Option<Box<Traces>>,
     /// The alert that was chosen: its place in the list may be another by then.
     alert: Option<Labels>,
 }
@@ -34,6 +37,7 @@ impl Step {
                 _ => None,
             },
             logs: touches(Screen::Logs).then(|| Box::new(model.logs.clone())),
+            traces: touches(Screen::Traces).then(|| Box::new(model.traces.clone())),
             alert: chosen.map(|alert| alert.labels.clone()),
         }
     }
@@ -43,6 +47,9 @@ impl Step {
         model.dialog = self.record.map(Dialog::Record);
         if let Some(logs) = self.logs {
             model.logs = *logs;
+        }
+        if let Some(traces) = self.traces {
+            model.traces = *traces;
         }
         let alerts = &mut model.alerts;
         let at = self.alert.and_then(|labels| {
@@ -56,6 +63,7 @@ impl Step {
 /// Goes on to `to` and remembers the present place.
 pub(super) fn follow(model: &mut Model, to: Screen) {
     model.logs.editing = None;
+    model.traces.editing = None;
     let step = Step::of(model, to);
     if model.trail.len() >= DEPTH {
         model.trail.remove(0);
@@ -69,6 +77,12 @@ pub(super) fn follow(model: &mut Model, to: Screen) {
 pub(super) fn to_logs(model: &mut Model, aim: LogAim) {
     follow(model, Screen::Logs);
     model.logs = Logs::aimed(aim);
+}
+
+/// Goes on to a trace, whether the list has it or not.
+pub(super) fn to_trace(model: &mut Model, id: &str) {
+    follow(model, Screen::Traces);
+    model.traces.open = Some(Open::new(id, true));
 }
 
 /// Goes one step back, if there is one.

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::tui::format;
-use crate::tui::keys::{Action, BINDINGS, Binding, Scope};
+use crate::tui::keys::{self, Action, Binding, Scope};
 use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
 use crate::tui::theme;
 use crate::tui::trail;
@@ -121,7 +121,8 @@ pub(super) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
 
 /// The way one came by links, and that Esc leads back on it.
 fn crumbs(model: &Model) -> Line<'static> {
-    let way = trail::crumbs(model).filter(|_| model.logs.editing.is_none());
+    let filtering = model.logs.editing.is_some() || model.traces.editing.is_some();
+    let way = trail::crumbs(model).filter(|_| !filtering);
     let Some(way) = way else {
         return Line::default();
     };
@@ -135,7 +136,8 @@ fn crumbs(model: &Model) -> Line<'static> {
 /// The outcome of the last action, else what is under way, else what to do next.
 fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     let width = usize::from(area.width).saturating_sub(2);
-    if let Some(text) = &model.logs.editing {
+    let editing = model.logs.editing.as_ref();
+    if let Some(text) = editing.or(model.traces.editing.as_ref()) {
         let line = Line::from(vec![
             Span::styled(" filter: ", theme::key()),
             Span::raw(text.clone()),
@@ -267,7 +269,7 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
         |binding: &Binding| binding.hint.is_empty() || binding.writes && model.settings.read_only;
     let last = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);
     let of = |scope: Scope, at_end: bool| {
-        BINDINGS.iter().filter(move |binding| {
+        keys::all().filter(move |binding| {
             binding.scope == scope && last(binding) == at_end && !off(binding)
         })
     };

@@ -9,7 +9,9 @@ mod logs;
 mod overview;
 mod run;
 mod sale;
+mod traces;
 mod verdict;
+mod waterfall;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -42,6 +44,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
         match model.screen {
             Screen::Overview => overview::draw(model, buffer, body),
             Screen::Logs => logs::draw(model, buffer, body),
+            Screen::Traces => traces::draw(model, buffer, body),
             Screen::Load => load::draw(model, buffer, body),
             Screen::Alerts => alerts::draw(model, buffer, body),
         }

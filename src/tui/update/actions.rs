@@ -107,6 +107,7 @@ pub(super) fn open(model: &mut Model) {
             model.logs.frozen = true;
             model.dialog = Some(Dialog::Record(0));
         }
+        Screen::Traces => super::traces::open(model),
         Screen::Load => {
             let chosen = model.load.chosen;
             if can_launch(model) {

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{actions, edit};
+use super::{actions, edit, traces};
 use crate::api::ops::SeedRequest;
 use crate::tui::dialog::{
     AlertForm, Dialog, FORM_FIELDS, LaunchDialog, PROFILES, Reseed, SEVERITIES, SeedDialog, Stage,
@@ -42,6 +42,14 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let after = match dialog {
         Dialog::Help(at) => scrolled(key, at, KeyCode::Char('?'))
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::Help(at))),
+        Dialog::Record(at) if key.code == KeyCode::Char('t') => {
+            // The record is open again when one comes back.
+            model.dialog = Some(Dialog::Record(at));
+            traces::of_record(model);
+            return Vec::new();
+        }
+        Dialog::Span(at) => scrolled(key, at, KeyCode::Enter)
+            .map_or(After::Close(vec![]), |at| After::Keep(Dialog::Span(at))),
         Dialog::Record(at) => scrolled(key, at, KeyCode::Enter)
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::Record(at))),
         Dialog::Ask(question) => match key.code {

@@ -3,6 +3,7 @@
 mod actions;
 mod dialogs;
 mod feeds;
+mod traces;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -31,6 +32,9 @@ const MAX_SCROLL: usize = 64;
 /// Takes `event`, which happened at `now` (Unix milliseconds), into the model.
 pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
     model.now = now;
+    let Some(event) = traces::on_event(model, event) else {
+        return Vec::new();
+    };
     match event {
         Event::Key(key) => return on_key(model, key),
         Event::Paste(text) => paste(model, &text),
@@ -59,6 +63,8 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             answered(model, Source::Loki);
             model.tell(NoticeKind::Failed, format!("the log filter was {reason}"));
         }
+        // Taken in above.
+        Event::Traces { .. } | Event::Trace { .. } | Event::TracesThere => {}
         Event::Alerts(alerts) => return feeds::on_alerts(model, alerts),
         Event::Ops(answer) => feeds::on_ops(model, answer.0, answer.1),
         Event::Down {
@@ -107,7 +113,7 @@ fn paste(model: &mut Model, text: &str) {
     for c in text.chars().filter(|c| !c.is_control()).take(MAX_INPUT) {
         let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
         // Pasted text goes into fields only: it must never press the keys of actions.
-        if model.logs.editing.is_some() {
+        if is_filtering(model) {
             edit_filter(model, key);
         } else if dialogs::takes_text(model) {
             dialogs::on_key(model, key);
@@ -123,7 +129,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if model.dialog.is_some() {
         return dialogs::on_key(model, key);
     }
-    if model.logs.editing.is_some() {
+    if is_filtering(model) {
         edit_filter(model, key);
         return Vec::new();
     }
@@ -143,7 +149,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 
 /// The numbers that are kept for screens to come say so instead of doing nothing.
 fn reserved(model: &mut Model, key: KeyEvent) {
-    if let KeyCode::Char('2' | '4' | '7') = key.code {
+    if let KeyCode::Char('2' | '7') = key.code {
         model.tell(
             NoticeKind::Info,
             "this number is kept for a screen that this version does not have; ? shows all keys",
@@ -161,6 +167,10 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::ZoomIn => model.zoom = Zoom::closer(window::shown(model).span),
         Action::ZoomOut => model.zoom = Zoom::wider(window::shown(model).span),
         Action::Fit => model.zoom = Zoom::Fit,
+        Action::Filter if model.screen == Screen::Traces => {
+            traces::to_list(model);
+            model.traces.editing = Some(model.traces.text.clone());
+        }
         Action::Filter => {
             if model.screen != Screen::Logs {
                 show(model, Screen::Logs);
@@ -183,7 +193,9 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::First => go(model, isize::MIN),
         Action::Last => {
             go(model, isize::MAX);
-            model.logs.frozen = false;
+            if model.screen == Screen::Logs {
+                model.logs.frozen = false;
+            }
         }
         Action::Live if model.logs.is_aimed() => model.logs.live(),
         Action::Live => return act(model, Action::Last),
@@ -197,6 +209,16 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::OpenSale => actions::open_sale(model),
         Action::StopWork => actions::stop(model),
         Action::Resolve => return actions::resolve(model),
+        Action::TraceOf => traces::of_record(model),
+        Action::RecordsOf => traces::records_of(model),
+        Action::Order => {
+            traces::to_list(model);
+            model.traces.next_order();
+        }
+        Action::LeastDuration => {
+            traces::to_list(model);
+            model.traces.next_least();
+        }
     }
     Vec::new()
 }
@@ -218,6 +240,7 @@ fn neighbour(screen: Screen, by: usize) -> Screen {
 fn go(model: &mut Model, by: isize) {
     match model.screen {
         Screen::Logs => model.logs.move_by(by),
+        Screen::Traces => model.traces.move_by(by),
         Screen::Load => {
             let last = model.load.rows().len().saturating_sub(1);
             model.load.chosen = model.load.chosen.saturating_add_signed(by).min(last);
@@ -243,6 +266,9 @@ fn page(model: &mut Model, down: bool) {
 
 fn back(model: &mut Model) {
     model.notice = None;
+    if model.screen == Screen::Traces && traces::back(model) {
+        return;
+    }
     let logs = model.screen == Screen::Logs;
     if logs && !model.logs.text.is_empty() {
         model.logs.text.clear();
@@ -252,7 +278,15 @@ fn back(model: &mut Model) {
     }
 }
 
+fn is_filtering(model: &Model) -> bool {
+    model.logs.editing.is_some() || model.traces.editing.is_some()
+}
+
 fn edit_filter(model: &mut Model, key: KeyEvent) {
+    if model.traces.editing.is_some() {
+        traces::edit_filter(model, key);
+        return;
+    }
     let Some(text) = model.logs.editing.as_mut() else {
         return;
     };
