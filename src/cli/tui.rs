@@ -40,6 +40,9 @@ pub(super) struct TuiArgs {
     /// Loki API to read logs from [default: the operations listener]
     #[arg(long, value_name = "URL")]
     loki_url: Option<String>,
+    /// Tempo API to read traces from [default: the operations listener]
+    #[arg(long, value_name = "URL")]
+    tempo_url: Option<String>,
     /// Alertmanager API to read and post alerts [default: the operations listener]
     #[arg(long, value_name = "URL")]
     alertmanager_url: Option<String>,
@@ -244,6 +247,7 @@ fn options(
     Options {
         prometheus_url: or_ops(&args.prometheus_url),
         loki_url: or_ops(&args.loki_url),
+        tempo_url: or_ops(&args.tempo_url),
         alertmanager_url: or_ops(&args.alertmanager_url),
         token,
         read_only: args.read_only,

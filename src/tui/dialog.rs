@@ -20,6 +20,8 @@ pub(super) enum Dialog {
     Palette(Palette),
     /// A log record in full; how far it is scrolled.
     Record(u16),
+    /// A span of a trace in full; how far it is scrolled.
+    Span(u16),
 }
 
 /// A dataset profile on offer.

@@ -9,9 +9,11 @@ use super::evidence::Evidence;
 use super::load_port::{Outcome, Progress};
 use super::model::Source;
 use super::series::QueryAnswer;
+use super::traces::Asked;
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
 use crate::clients::alertmanager::{Alert, PostableAlert};
 use crate::clients::loki::LogLine;
+use crate::clients::tempo::{FoundTrace, Trace};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -32,7 +34,8 @@ pub(super) enum Event {
         now: BTreeMap<&'static str, QueryAnswer>,
         past: Option<BTreeMap<&'static str, QueryAnswer>>,
     },
-    /// Lines of that LogQL; `skipped`: there were more than one answer holds.
+    /// Lines of that query, as `logs::asked` writes it; `skipped`: there were more than one answer
+    /// holds.
     Logs {
         query: String,
         lines: Vec<LogLine>,
@@ -40,6 +43,19 @@ pub(super) enum Event {
     },
     /// The source refused that LogQL.
     LogsRefused { reason: String },
+    /// The traces that were asked for; `cut`: there are more.
+    Traces {
+        asked: Asked,
+        found: Vec<FoundTrace>,
+        cut: bool,
+    },
+    /// The trace of that id, if the source has it; or why it cannot be shown.
+    Trace {
+        id: String,
+        trace: Result<Option<Trace>, String>,
+    },
+    /// The trace source answers, and nobody wants anything of it.
+    TracesThere,
     /// All alerts there are.
     Alerts(Vec<Alert>),
     /// What stands beside the chosen alert.

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::event::Event;
+use super::fetch_traces;
 use super::model::{Plan, Source};
 use super::series::QueryAnswer;
 use super::tail;
@@ -21,6 +22,7 @@ use crate::clients::alertmanager::Alertmanager;
 use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::{Prometheus, Series};
+use crate::clients::tempo::Tempo;
 
 /// Pause between two rounds of metrics, log lines and the server's status.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +38,7 @@ const AT_ONCE: usize = 4;
 pub(super) struct Clients {
     pub(super) prometheus: Prometheus,
     pub(super) loki: Loki,
+    pub(super) tempo: Tempo,
     pub(super) alertmanager: Alertmanager,
     pub(super) ops: Ops,
 }
@@ -76,6 +79,11 @@ pub(super) fn spawn(
     tasks.spawn(super::evidence::follow(
         clients.prometheus.clone(),
         clients.loki.clone(),
+        plan.clone(),
+        events.clone(),
+    ));
+    tasks.spawn(fetch_traces::follow(
+        clients.tempo.clone(),
         plan.clone(),
         events.clone(),
     ));
@@ -293,9 +301,10 @@ pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
         answer.unwrap_or_else(|error| Backoff::default().down(Source::Prometheus, &error).0)
     };
     let logs = async {
-        let asked = match &plan.logs {
-            Some(query) => tail::Tail::default().next(&clients.loki, query).await,
-            None => tail::probe(&clients.loki).await,
+        let asked = match (&plan.logs, plan.log_window) {
+            (Some(query), Some(window)) => tail::of_window(&clients.loki, query, window).await,
+            (Some(query), None) => tail::Tail::default().next(&clients.loki, query).await,
+            (None, _) => tail::probe(&clients.loki).await,
         };
         asked.unwrap_or_else(|error| Backoff::default().down(Source::Loki, &error).0)
     };
@@ -313,8 +322,9 @@ pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
         let answer = asked.await.map(|answer| Event::Ops(Box::new(answer)));
         answer.unwrap_or_else(|error: ClientError| Backoff::default().down(Source::Ops, &error).0)
     };
-    let (ops, metrics, logs, alerts) = tokio::join!(ops, metrics, logs, alerts);
-    vec![ops, metrics, logs, alerts]
+    let traces = fetch_traces::once(&clients.tempo, plan);
+    let (ops, metrics, logs, alerts, traces) = tokio::join!(ops, metrics, logs, alerts, traces);
+    vec![ops, metrics, logs, alerts, traces]
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The key map: the one table from which both the handler and the help are made.
 
+mod traces;
+
 use std::fmt;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -33,6 +35,7 @@ pub(super) enum Action {
     PageDown,
     First,
     Last,
+    Live,
     Open,
     Back,
     Resolve,
@@ -43,6 +46,10 @@ pub(super) enum Action {
     PanForth,
     Still,
     Enlarge,
+    TraceOf,
+    RecordsOf,
+    Order,
+    LeastDuration,
 }
 
 /// One key with its modifier.
@@ -161,8 +168,8 @@ const fn on(
     }
 }
 
-/// All keys. Letters mean the same on every screen unless a screen's own line says otherwise.
-pub(super) const BINDINGS: &[Binding] = &[
+/// Letters mean the same on every screen unless a screen's own line says otherwise.
+const BINDINGS: &[Binding] = &[
     write(&[c('s')], Action::Seed, "seed a dataset", "seed"),
     write(
         &[c('l')],
@@ -196,6 +203,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     anywhere(&[c('1')], Action::Show(Screen::Overview), "Overview", ""),
     anywhere(&[c('3')], Action::Show(Screen::Logs), "Logs", ""),
+    anywhere(&[c('4')], Action::Show(Screen::Traces), "Traces", ""),
     anywhere(&[c('5')], Action::Show(Screen::Load), "Load", ""),
     anywhere(&[c('6')], Action::Show(Screen::Alerts), "Alerts", ""),
     anywhere(&[k(KeyCode::Tab)], Action::NextScreen, "next screen", ""),
@@ -236,7 +244,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     anywhere(
         &[k(KeyCode::Esc)],
         Action::Back,
-        "close what is open, clear the filter",
+        "close what is open, clear the filter, else go back",
         "",
     ),
     anywhere(
@@ -310,6 +318,13 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     on(
         Screen::Logs,
+        &[c('t')],
+        Action::TraceOf,
+        "the trace of the record, also of one that is open",
+        "trace",
+    ),
+    on(
+        Screen::Logs,
         &[k(KeyCode::Up), c('k')],
         Action::Up,
         "older",
@@ -345,9 +360,16 @@ pub(super) const BINDINGS: &[Binding] = &[
     ),
     on(
         Screen::Logs,
-        &[k(KeyCode::End), c('G'), c('0')],
+        &[k(KeyCode::End), c('G')],
         Action::Last,
         "the newest, and follow",
+        "",
+    ),
+    on(
+        Screen::Logs,
+        &[c('0')],
+        Action::Live,
+        "live again, not a fixed time or a trace",
         "",
     ),
     on(
@@ -421,10 +443,15 @@ pub(super) const BINDINGS: &[Binding] = &[
     },
 ];
 
+/// The whole key map: what is above, and what screens keep in files of their own.
+pub(super) fn all() -> impl Iterator<Item = &'static Binding> {
+    BINDINGS.iter().chain(traces::BINDINGS)
+}
+
 /// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.
 pub(super) fn lookup(screen: Screen, event: KeyEvent) -> Option<&'static Binding> {
     let find = |scope| {
-        BINDINGS.iter().find(|binding| {
+        all().find(|binding| {
             binding.scope == scope && binding.keys.iter().any(|key| key.matches(event))
         })
     };

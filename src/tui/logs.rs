@@ -51,8 +51,30 @@ impl Level {
     }
 }
 
+/// What a link into the log wants to see there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LogAim {
+    pub(super) level: Level,
+    /// Only of that trace.
+    pub(super) trace: Option<String>,
+    /// Only of that time: from, to, in Unix milliseconds; absent: the tail.
+    pub(super) window: Option<(i64, i64)>,
+}
+
+/// What is asked, in one text: answers to something else are told by it.
+pub(super) fn asked(query: &str, window: Option<(i64, i64)>) -> String {
+    match window {
+        Some((from, to)) => format!("{query} from {from} to {to}"),
+        None => query.to_owned(),
+    }
+}
+
 /// The LogQL of a filter: everything of every service, lines that contain `text`, from `level` on.
 pub(super) fn query(text: &str, level: Level) -> String {
+    query_of(text, level, None)
+}
+
+fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
     let mut query = String::from(r#"{service_name=~".+"}"#);
     if !text.is_empty() {
         query.push_str(" |= \"");
@@ -70,9 +92,19 @@ pub(super) fn query(text: &str, level: Level) -> String {
         }
         query.push('"');
     }
+    if trace.is_some() || level != Level::All {
+        query.push_str(" | json");
+    }
+    // A field of the line, or a label beside it: which one depends on how the line came in.
+    if let Some(trace) = trace {
+        let digits = trace.chars().filter(char::is_ascii_hexdigit);
+        query.push_str(" | trace_id=\"");
+        query.extend(digits);
+        query.push('"');
+    }
     if let Some(pattern) = level.pattern() {
         // As a label it is in lower case, as a field of the line in capitals.
-        query.push_str(" | json | level=~\"(?i)(");
+        query.push_str(" | level=~\"(?i)(");
         query.push_str(pattern);
         query.push_str(")\"");
     }
@@ -85,6 +117,8 @@ pub(super) struct Record {
     pub(super) at_ns: i64,
     pub(super) level: String,
     pub(super) service: String,
+    /// 32 hexadecimal digits; absent where no request was being answered.
+    pub(super) trace_id: Option<String>,
     pub(super) message: String,
     /// The rest in short: `2.1 ms user=17`.
     pub(super) details: String,
@@ -103,6 +137,7 @@ impl Record {
                 .unwrap_or_default()
         };
         let (level, service) = (field("level"), field("service_name"));
+        let trace_id = Some(field("trace_id")).filter(|id| is_trace_id(id));
         let message = match field("message") {
             empty if empty.is_empty() => line.line.clone(),
             message => message,
@@ -113,6 +148,7 @@ impl Record {
             details,
             level: level.to_uppercase(),
             service,
+            trace_id,
             message: one_line(&message),
             line: line.line,
         }
@@ -129,6 +165,12 @@ impl Record {
         }
         fields
     }
+}
+
+fn is_trace_id(text: &str) -> bool {
+    text.len() == 32
+        && text.chars().all(|c| c.is_ascii_hexdigit())
+        && text.chars().any(|c| c != '0')
 }
 
 /// What the message of an access record says already, and where in the code a record was made.
@@ -187,6 +229,10 @@ pub(super) struct Logs {
     /// The filter in force.
     pub(super) text: String,
     pub(super) level: Level,
+    /// Only of that trace.
+    pub(super) trace: Option<String>,
+    /// Only of that time, in Unix milliseconds, both included; absent: the tail.
+    pub(super) window: Option<(i64, i64)>,
     /// The filter while it is being typed.
     pub(super) editing: Option<String>,
     /// Not followed: nothing new comes in, nothing moves.
@@ -200,9 +246,36 @@ pub(super) struct Logs {
 }
 
 impl Logs {
+    /// A log that shows what a link wants.
+    pub(super) fn aimed(aim: LogAim) -> Logs {
+        Logs {
+            level: aim.level,
+            trace: aim.trace,
+            window: aim.window,
+            ..Logs::default()
+        }
+    }
+
     /// The query of the filter in force.
     pub(super) fn query(&self) -> String {
-        query(&self.text, self.level)
+        query_of(&self.text, self.level, self.trace.as_deref())
+    }
+
+    /// The same with the time it is for.
+    pub(super) fn asked(&self) -> String {
+        asked(&self.query(), self.window)
+    }
+
+    /// It shows a time or a trace instead of the tail.
+    pub(super) const fn is_aimed(&self) -> bool {
+        self.window.is_some() || self.trace.is_some()
+    }
+
+    /// Back to the tail of everything that the filter lets through.
+    pub(super) fn live(&mut self) {
+        self.window = None;
+        self.trace = None;
+        self.reset();
     }
 
     /// Forgets the records: they belong to another filter.
@@ -254,110 +327,4 @@ impl Logs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clients::prometheus::Labels;
-
-    fn line(at_ns: i64, text: &str) -> LogLine {
-        LogLine {
-            at_ns,
-            labels: Labels::from([("level".into(), "warn".into())]),
-            line: text.into(),
-        }
-    }
-
-    #[test]
-    fn the_query_is_built_from_the_filter_and_quotes_cannot_break_out() {
-        assert_eq!(query("", Level::All), r#"{service_name=~".+"}"#);
-        assert_eq!(
-            query("seat 7", Level::Error),
-            r#"{service_name=~".+"} |= "seat 7" | json | level=~"(?i)(error)""#
-        );
-        assert_eq!(
-            query("a\"} |= \"\\b\x1b", Level::All),
-            r#"{service_name=~".+"} |= "a\"} |= \"\\b""#
-        );
-    }
-
-    #[test]
-    fn overlapping_answers_give_each_record_once_and_in_order() {
-        let mut logs = Logs::default();
-        logs.merge(vec![line(10, "a"), line(20, "b"), line(20, "b2")]);
-        logs.merge(vec![
-            line(15, "late"),
-            line(20, "b2"),
-            line(20, "b"),
-            line(30, "c"),
-        ]);
-        let seen: Vec<_> = logs
-            .records
-            .iter()
-            .map(|record| record.line.as_str())
-            .collect();
-        assert_eq!(seen, ["a", "late", "b", "b2", "c"]);
-        assert_eq!(logs.cursor, 4);
-    }
-
-    #[test]
-    fn the_oldest_fall_off_and_a_frozen_choice_stays_in_range() {
-        let mut logs = Logs::default();
-        logs.merge(
-            (0..MAX_RECORDS as i64 + 50)
-                .map(|at| line(at, "x"))
-                .collect(),
-        );
-        assert_eq!(logs.records.len(), MAX_RECORDS);
-        assert_eq!(logs.records[0].at_ns, 50);
-        logs.move_by(-3);
-        assert!(logs.frozen);
-        logs.move_by(isize::MIN);
-        assert_eq!(logs.cursor, 0);
-        logs.move_by(isize::MAX);
-        assert_eq!(logs.cursor, MAX_RECORDS - 1);
-    }
-
-    #[test]
-    fn of_an_access_record_the_details_say_what_its_message_does_not() {
-        let details = |data: &str| {
-            let text = format!(r#"{{"message":"m","additional_data":{data}}}"#);
-            Record::new(line(1, &text)).details
-        };
-        assert_eq!(
-            details(
-                r#"{"duration_ms":2.148,"method":"POST","route":"/x","span":"request","status":409,"target":"t","user":17}"#
-            ),
-            "2.1 ms user=17"
-        );
-        assert_eq!(
-            details(r#"{"batch":500,"status":"late","reason":null}"#),
-            "batch=500 status=late"
-        );
-    }
-
-    #[test]
-    fn a_json_line_is_read_and_any_other_line_is_its_own_message() {
-        let record = Record::new(line(
-            1,
-            r#"{"level":"ERROR","service_name":"api","message":"two\nlines","additional_data":{"route":"/x","n":3,"none":{}},"trace_id":null}"#,
-        ));
-        assert_eq!(
-            (record.level.as_str(), record.service.as_str()),
-            ("ERROR", "api")
-        );
-        assert_eq!(record.message, "two lines");
-        let fields = record.fields();
-        assert!(fields.contains(&("additional_data.route".into(), "/x".into())));
-        assert!(fields.contains(&("additional_data.n".into(), "3".into())));
-        assert!(fields.contains(&("trace_id".into(), "null".into())));
-
-        let plain = Record::new(line(1, "not json \x1b[2J"));
-        assert_eq!(
-            (plain.level.as_str(), plain.message.as_str()),
-            ("WARN", "not json  [2J")
-        );
-        assert_eq!(
-            plain.fields(),
-            [("line".to_owned(), "not json \x1b[2J".to_owned())]
-        );
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ mod dialog;
 mod event;
 mod evidence;
 mod fetch;
+mod fetch_traces;
 mod format;
 mod keys;
 pub mod load_port;
@@ -26,7 +27,10 @@ mod tail;
 mod terminal;
 mod theme;
 mod timeline;
+mod traces;
+mod trail;
 mod update;
+mod waterfall;
 mod widgets;
 mod window;
 
@@ -42,6 +46,7 @@ use crate::clients::alertmanager::Alertmanager;
 use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
+use crate::clients::tempo::Tempo;
 use crate::clients::{BadUrl, HttpSource, Secret};
 
 /// Resolves with the reason when the embedded server ends on its own.
@@ -60,6 +65,8 @@ pub struct Options {
     pub prometheus_url: String,
     /// The Loki API.
     pub loki_url: String,
+    /// The Tempo API.
+    pub tempo_url: String,
     /// The Alertmanager API.
     pub alertmanager_url: String,
     /// For the operations listener's writes.
@@ -117,6 +124,7 @@ impl Options {
         Ok(Clients {
             prometheus: Prometheus::new(HttpSource::new(&self.prometheus_url)?),
             loki: Loki::new(HttpSource::new(&self.loki_url)?),
+            tempo: Tempo::new(HttpSource::new(&self.tempo_url)?),
             alertmanager: Alertmanager::new(alertmanager, token),
             ops: Ops::new(ops, self.token.clone()),
         })

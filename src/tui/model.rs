@@ -10,6 +10,8 @@ use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
 use super::series::{Metrics, Track};
 use super::timeline::TimeView;
+use super::traces::{Asked, Traces};
+use super::trail::Step;
 use super::window::Zoom;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::Alert;
@@ -22,6 +24,8 @@ pub enum Screen {
     Overview,
     /// What does the server say?
     Logs,
+    /// Where did the time go?
+    Traces,
     /// Rehearse.
     Load,
     /// What is wrong?
@@ -30,14 +34,21 @@ pub enum Screen {
 
 impl Screen {
     /// All screens, in the order of their numbers.
-    pub const ALL: &[Screen] = &[Screen::Overview, Screen::Logs, Screen::Load, Screen::Alerts];
+    pub const ALL: &[Screen] = &[
+        Screen::Overview,
+        Screen::Logs,
+        Screen::Traces,
+        Screen::Load,
+        Screen::Alerts,
+    ];
 
-    /// Its number: 2, 4 and 7 are kept for resources, traces and drills.
+    /// Its number: 2 and 7 are kept for resources and drills.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
             Screen::Overview => 1,
             Screen::Logs => 3,
+            Screen::Traces => 4,
             Screen::Load => 5,
             Screen::Alerts => 6,
         }
@@ -49,6 +60,7 @@ impl Screen {
         match self {
             Screen::Overview => "Overview",
             Screen::Logs => "Logs",
+            Screen::Traces => "Traces",
             Screen::Load => "Load",
             Screen::Alerts => "Alerts",
         }
@@ -71,6 +83,7 @@ pub(super) enum Source {
     Prometheus,
     Loki,
     Alertmanager,
+    Tempo,
 }
 
 impl Source {
@@ -79,6 +92,7 @@ impl Source {
         Source::Prometheus,
         Source::Loki,
         Source::Alertmanager,
+        Source::Tempo,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -87,6 +101,7 @@ impl Source {
             Source::Prometheus => "metrics",
             Source::Loki => "logs",
             Source::Alertmanager => "alerts",
+            Source::Tempo => "traces",
         }
     }
 }
@@ -141,6 +156,12 @@ pub(super) struct Plan {
     pub(super) evidence: Option<evidence::Wanted>,
     /// The LogQL to follow; absent: nobody looks.
     pub(super) logs: Option<String>,
+    /// Only of that time, in Unix milliseconds, instead of the tail.
+    pub(super) log_window: Option<(i64, i64)>,
+    /// The list of traces to follow; absent: nobody looks.
+    pub(super) traces: Option<Asked>,
+    /// The trace to fetch.
+    pub(super) trace: Option<String>,
     /// A seeding is under way: look more often.
     pub(super) seeding: bool,
 }
@@ -271,6 +292,8 @@ pub(super) struct Model {
     pub(super) settings: Settings,
     pub(super) now: i64,
     pub(super) screen: Screen,
+    /// The places that links led away from, the last one last.
+    pub(super) trail: Vec<Step>,
     pub(super) zoom: Zoom,
     pub(super) time: TimeView,
     /// The panel of the overview that fills the screen.
@@ -282,6 +305,7 @@ pub(super) struct Model {
     pub(super) status: Option<Status>,
     pub(super) seed: SeedProgress,
     pub(super) logs: Logs,
+    pub(super) traces: Traces,
     pub(super) load: Load,
     pub(super) alerts: Alerts,
     pub(super) dialog: Option<Dialog>,
@@ -306,7 +330,11 @@ impl Model {
         let shown: &[PanelId] = match self.screen {
             Screen::Overview => &[],
             Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
-            Screen::Logs | Screen::Alerts => &[PanelId::Tps],
+            Screen::Logs | Screen::Traces | Screen::Alerts => &[PanelId::Tps],
+        };
+        let (traces, trace) = match self.screen {
+            Screen::Traces => self.traces.wanted(self.now),
+            _ => (None, None),
         };
         let all = self.screen == Screen::Overview || self.settings.once;
         Plan {
@@ -321,6 +349,9 @@ impl Model {
                 .then(|| self.evidence_wanted())
                 .flatten(),
             logs: (self.screen == Screen::Logs && !self.logs.frozen).then(|| self.logs.query()),
+            log_window: self.logs.window,
+            traces,
+            trace,
             seeding: self.is_seeding(),
         }
     }
@@ -356,6 +387,14 @@ mod tests {
         );
         model.logs.frozen = true;
         assert_eq!(model.plan().logs, None);
+    }
+
+    #[test]
+    fn traces_are_asked_for_only_while_they_are_looked_at() {
+        let mut model = Model::default();
+        assert_eq!((model.plan().traces, model.plan().trace), (None, None));
+        model.screen = Screen::Traces;
+        assert_eq!(model.plan().traces, Some(Asked::default()));
     }
 
     #[test]

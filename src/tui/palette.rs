@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use super::dialog::Dialog;
 use super::event::Effect;
-use super::keys::{BINDINGS, Binding, Scope};
+use super::keys::{self, Binding, Scope};
 use super::model::{Model, Screen};
 use super::update::{edit, run};
 
@@ -28,7 +28,7 @@ pub(super) fn found(screen: Screen, text: &str) -> Vec<&'static Binding> {
         words.iter().all(|word| name.contains(word.as_str()))
     };
     let of = |scope: Scope| {
-        BINDINGS
+        keys::all()
             .iter()
             .filter(move |binding| binding.scope == scope)
     };

@@ -32,15 +32,16 @@ pub(super) async fn follow(
     let mut tail = Tail::default();
     loop {
         let started = Instant::now();
-        let query = plan.borrow_and_update().logs.clone();
-        let asked = match &query {
-            Some(query) => tail.next(&source, query).await,
-            None => probe(&source).await,
+        let wanted = wanted(&plan.borrow_and_update());
+        let asked = match &wanted {
+            (Some(query), Some(window)) => of_window(&source, query, *window).await,
+            (Some(query), None) => tail.next(&source, query).await,
+            (None, _) => probe(&source).await,
         };
         let (event, wait) = match asked {
             Ok(event) => {
                 backoff = Backoff::default();
-                (event, if query.is_some() { EVERY } else { EVERY_PROBE })
+                (event, every(&wanted))
             }
             // The source understood: it is there, and the filter is at fault.
             Err(error @ ClientError::Refused { status: 400, .. }) => (
@@ -61,9 +62,41 @@ pub(super) async fn follow(
         if failed {
             tokio::time::sleep(wait).await;
         } else {
-            pause(started + wait, &mut plan, &query, |plan| plan.logs.clone()).await;
+            pause(started + wait, &mut plan, &wanted, self::wanted).await;
         }
     }
+}
+
+/// What of the plan the log follows: a query, and for which time.
+type Wanted = (Option<String>, Option<(i64, i64)>);
+
+fn wanted(plan: &Plan) -> Wanted {
+    (plan.logs.clone(), plan.log_window)
+}
+
+/// A time that is over changes no more, but for records that are late.
+fn every(wanted: &Wanted) -> Duration {
+    let is_over = |(_, to): &(i64, i64)| to.saturating_add(CLOCK_SKEW_NS / 1_000_000) < now_ms();
+    match wanted {
+        (Some(_), window) if !window.as_ref().is_some_and(is_over) => EVERY,
+        _ => EVERY_PROBE,
+    }
+}
+
+/// The newest lines of a time, given in Unix milliseconds.
+pub(super) async fn of_window(
+    source: &Loki,
+    query: &str,
+    (from, to): (i64, i64),
+) -> Result<Event, ClientError> {
+    let start = from.saturating_mul(1_000_000);
+    let end = to.saturating_add(1).saturating_mul(1_000_000);
+    let lines = source.newest(query, start, end, LINES).await?;
+    Ok(Event::Logs {
+        query: super::logs::asked(query, Some((from, to))),
+        skipped: lines.len() >= LINES,
+        lines,
+    })
 }
 
 /// Asks for next to nothing: is it there?

@@ -51,6 +51,7 @@ fn options(url: &str) -> Options {
         ops_url: url.into(),
         prometheus_url: url.into(),
         loki_url: url.into(),
+        tempo_url: url.into(),
         alertmanager_url: url.into(),
         token: None,
         read_only: false,

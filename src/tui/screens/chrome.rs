@@ -6,10 +6,11 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::tui::format;
-use crate::tui::keys::{Action, BINDINGS, Binding, Scope};
+use crate::tui::keys::{self, Action, Binding, Scope};
 use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
 use crate::tui::theme;
 use crate::tui::timeline;
+use crate::tui::trail;
 use crate::tui::widgets::gauge;
 
 /// What stands before the tabs.
@@ -118,7 +119,15 @@ fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
 }
 
 pub(super) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
-    status_line(model, buffer, Rect { height: 1, ..area });
+    let crumbs = crumbs(model);
+    let used = u16::try_from(crumbs.width()).unwrap_or(area.width);
+    let left = Rect {
+        width: area.width.saturating_sub(used),
+        height: 1,
+        ..area
+    };
+    status_line(model, buffer, left);
+    right(buffer, area, area.y, &crumbs);
     if !model.settings.once {
         hints(
             model,
@@ -132,10 +141,25 @@ pub(super) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
+/// The way one came by links, and that Esc leads back on it.
+fn crumbs(model: &Model) -> Line<'static> {
+    let filtering = model.logs.editing.is_some() || model.traces.editing.is_some();
+    let way = trail::crumbs(model).filter(|_| !filtering);
+    let Some(way) = way else {
+        return Line::default();
+    };
+    Line::from(vec![
+        Span::styled(format!("  {way}  "), theme::accent()),
+        Span::styled("Esc", theme::key()),
+        Span::styled(" back ", theme::quiet()),
+    ])
+}
+
 /// The outcome of the last action, else what is under way, else what to do next.
 fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     let width = usize::from(area.width).saturating_sub(2);
-    if let Some(text) = &model.logs.editing {
+    let editing = model.logs.editing.as_ref();
+    if let Some(text) = editing.or(model.traces.editing.as_ref()) {
         let line = Line::from(vec![
             Span::styled(" filter: ", theme::key()),
             Span::raw(text.clone()),
@@ -276,7 +300,7 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
         |binding: &Binding| binding.hint.is_empty() || binding.writes && model.settings.read_only;
     let last = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);
     let of = |scope: Scope, at_end: bool| {
-        BINDINGS.iter().filter(move |binding| {
+        keys::all().filter(move |binding| {
             binding.scope == scope && last(binding) == at_end && !off(binding)
         })
     };

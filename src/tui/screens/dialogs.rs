@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{help, load, logs, palette};
+use super::{help, load, logs, palette, waterfall};
 use crate::tui::dialog::{
     AlertForm, Dialog, LaunchDialog, PROFILES, Question, Reseed, SEVERITIES, SeedDialog, Stage,
     needs_typing,
@@ -14,7 +14,7 @@ use crate::tui::logs::{Record, one_line};
 use crate::tui::model::Model;
 use crate::tui::theme;
 use crate::tui::update::reseed;
-use crate::tui::widgets::popup;
+use crate::tui::widgets::{fields, popup};
 
 const WIDTH: u16 = 70;
 
@@ -32,6 +32,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
                 record(chosen, *scroll, buffer, area);
             }
         }
+        Some(Dialog::Span(scroll)) => waterfall::span(model, *scroll, buffer, area),
     }
 }
 
@@ -264,57 +265,24 @@ fn ask(question: &Question, buffer: &mut Buffer, area: Rect) {
 
 fn record(record: &Record, scroll: u16, buffer: &mut Buffer, area: Rect) {
     let title = format!("Record of {}", format::clock_ns(record.at_ns));
+    let keys = if record.trace_id.is_some() {
+        "↑ ↓ scroll, t its trace, Esc closes"
+    } else {
+        "↑ ↓ scroll, Esc closes"
+    };
     let inside = popup(
         buffer,
         area,
         &title,
-        "↑ ↓ scroll, Esc closes",
+        keys,
         area.width.saturating_sub(4),
         area.height.saturating_sub(2),
     );
-    let names = record
-        .fields()
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or_default()
-        .min(32);
-    let width = usize::from(inside.width).saturating_sub(names + 2).max(1);
-    let mut lines = Vec::new();
-    for (name, value) in record.fields() {
-        let style = if name == "level" {
-            logs::mark(&value).1
-        } else {
-            theme::text()
-        };
-        let value: Vec<char> = value
-            .lines()
-            .flat_map(|line| {
-                // A long value goes on beneath itself; its own line breaks are kept.
-                let mut line: Vec<char> = one_line(line).chars().collect();
-                line.resize(line.len().div_ceil(width).max(1) * width, ' ');
-                line
-            })
-            .collect();
-        let empty = [' '];
-        let chunks: Vec<&[char]> = if value.is_empty() {
-            vec![&empty]
-        } else {
-            value.chunks(width).collect()
-        };
-        for (index, chunk) in chunks.into_iter().enumerate() {
-            let name = if index == 0 {
-                format::fit(&one_line(&name), names)
-            } else {
-                String::new()
-            };
-            let text: String = chunk.iter().collect();
-            lines.push(Line::from(vec![
-                Span::styled(format!("{name:<names$}  "), theme::quiet()),
-                Span::styled(text.trim_end().to_owned(), style),
-            ]));
-        }
-    }
+    let level = |name: &str, value: &str| match name {
+        "level" => logs::mark(value).1,
+        _ => theme::text(),
+    };
+    let lines = fields(&record.fields(), usize::from(inside.width), level);
     let last = lines.len().saturating_sub(usize::from(inside.height));
     for (y, line) in
         (inside.y..inside.bottom()).zip(lines.iter().skip(usize::from(scroll).min(last)))

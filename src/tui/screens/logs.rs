@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::{dim_if_stale, freshness};
 use crate::tui::format;
-use crate::tui::logs::Record;
+use crate::tui::logs::{Logs, Record};
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
 use crate::tui::widgets::{Freshness, centred, frame};
@@ -30,9 +30,12 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     } else {
         format!(", with “{}”", format::fit(&logs.text, 30))
     };
-    let title = format!("Logs: {}{filter}", logs.level.text());
+    let title = format!("Logs: {}{}{filter}", logs.level.text(), aim(logs));
     let mut note = match (logs.frozen, logs.records.len()) {
         (false, 0) if !logs.answered => "asking …".to_owned(),
+        (false, count) if logs.window.is_some() => {
+            format!("{} records", format::count(count as u64))
+        }
         (false, count) => format!("live, {} records", format::count(count as u64)),
         (true, count) => format!(
             "frozen, record {} of {}",
@@ -45,6 +48,8 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
     if !logs.text.is_empty() && !model.settings.once {
         note.push_str(", Esc clears the filter");
+    } else if logs.is_aimed() && !model.settings.once {
+        note.push_str(", 0: live");
     }
     let inside = frame(buffer, area, &title, &note, Severity::Plain, &fresh);
     if logs.records.is_empty() {
@@ -78,6 +83,18 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         }
     }
     dim_if_stale(buffer, inside, &fresh);
+}
+
+/// The trace and the time that are shown instead of the tail.
+fn aim(logs: &Logs) -> String {
+    let trace = logs.trace.as_ref().map_or(String::new(), |trace| {
+        let short: String = trace.chars().take(8).collect();
+        format!(", trace {short}")
+    });
+    let window = logs.window.map_or(String::new(), |(from, to)| {
+        format!(", {}–{}", format::clock(from), format::clock(to))
+    });
+    trace + &window
 }
 
 /// Details of at most so many columns are short.
@@ -125,8 +142,12 @@ fn line(buffer: &mut Buffer, area: Rect, record: &Record) {
 }
 
 fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
-    let filtered = !model.logs.text.is_empty() || model.logs.level != Default::default();
-    let text = match (fresh, model.logs.answered, filtered) {
+    let logs = &model.logs;
+    let filtered = !logs.text.is_empty() || logs.level != Default::default() || logs.is_aimed();
+    let text = match (fresh, logs.answered, filtered) {
+        (Freshness::Fresh, true, _) if logs.window.is_some() => {
+            "no record of that time matches the filter".to_owned()
+        }
         (Freshness::Fresh, true, true) => {
             "no record of the last hour matches the filter".to_owned()
         }
@@ -147,6 +168,12 @@ fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
             Span::styled("v", theme::key()),
             Span::styled(" changes the level", theme::quiet()),
         ]));
+        if logs.is_aimed() {
+            lines.push(Line::from(vec![
+                Span::styled("0", theme::key()),
+                Span::styled(" goes back to the tail", theme::quiet()),
+            ]));
+        }
     }
     centred(buffer, area, &lines);
 }

@@ -12,7 +12,9 @@ mod overview;
 mod palette;
 mod run;
 mod sale;
+mod traces;
 mod verdict;
+mod waterfall;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -41,6 +43,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
         match model.screen {
             Screen::Overview => overview::draw(model, buffer, body),
             Screen::Logs => logs::draw(model, buffer, body),
+            Screen::Traces => traces::draw(model, buffer, body),
             Screen::Load => load::draw(model, buffer, body),
             Screen::Alerts => alerts::draw(model, buffer, body),
         }

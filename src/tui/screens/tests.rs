@@ -2,6 +2,7 @@
 
 mod alert;
 mod fixtures;
+mod traces;
 
 use ratatui::style::{Color, Modifier};
 

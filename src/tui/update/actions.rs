@@ -108,6 +108,7 @@ pub(super) fn open(model: &mut Model) {
             model.dialog = Some(Dialog::Record(0));
         }
         Screen::Alerts => model.alerts.open = !model.alerts.list.is_empty(),
+        Screen::Traces => super::traces::open(model),
         Screen::Load => {
             let chosen = model.load.chosen;
             if can_launch(model) {

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{actions, edit};
+use super::{actions, edit, traces};
 use crate::api::ops::SeedRequest;
 use crate::tui::dialog::{
     AlertForm, Dialog, FORM_FIELDS, LaunchDialog, PROFILES, Reseed, SEVERITIES, SeedDialog, Stage,
@@ -12,6 +12,7 @@ use crate::tui::event::Effect;
 use crate::tui::load_port::Progress;
 use crate::tui::model::{Model, RunState, RunView, Screen};
 use crate::tui::palette;
+use crate::tui::trail;
 
 /// Lines that a page key scrolls.
 const PAGE: u16 = 10;
@@ -46,6 +47,14 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let after = match dialog {
         Dialog::Help(at) => scrolled(key, at, KeyCode::Char('?'))
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::Help(at))),
+        Dialog::Record(at) if key.code == KeyCode::Char('t') => {
+            // The record is open again when one comes back.
+            model.dialog = Some(Dialog::Record(at));
+            traces::of_record(model);
+            return Vec::new();
+        }
+        Dialog::Span(at) => scrolled(key, at, KeyCode::Enter)
+            .map_or(After::Close(vec![]), |at| After::Keep(Dialog::Span(at))),
         Dialog::Record(at) => scrolled(key, at, KeyCode::Enter)
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::Record(at))),
         Dialog::Ask(question) => match key.code {
@@ -196,6 +205,7 @@ fn start(model: &mut Model, scenario: String, phase: Option<String>, reseed: boo
         p95: Default::default(),
         scroll: 0,
     });
+    trail::clear(model);
     model.screen = Screen::Load;
     After::Close(vec![Effect::StartLoad {
         scenario,

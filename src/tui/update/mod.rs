@@ -3,6 +3,7 @@
 mod actions;
 mod dialogs;
 mod feeds;
+mod traces;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -16,7 +17,7 @@ use super::model::{Link, Model, NoticeKind, Screen, Source};
 use super::panels::{CHARTS, PanelId, panel};
 use super::timeline::TimeView;
 use super::window::{self, Zoom};
-use super::{mouse, palette, timeline};
+use super::{mouse, palette, timeline, trail};
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.
 const NOTICE_MS: i64 = 8_000;
@@ -32,6 +33,9 @@ const MAX_SCROLL: usize = 64;
 /// Takes `event`, which happened at `now` (Unix milliseconds), into the model.
 pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
     model.now = now;
+    let Some(event) = traces::on_event(model, event) else {
+        return Vec::new();
+    };
     match event {
         Event::Key(key) => return on_key(model, key),
         Event::Mouse(mouse) => return mouse::on_mouse(model, mouse),
@@ -52,7 +56,7 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         } => {
             answered(model, Source::Loki);
             // An answer to an earlier filter is of no use any more.
-            if query == model.logs.query() && !model.logs.frozen {
+            if query == model.logs.asked() && !model.logs.frozen {
                 model.logs.skipped |= skipped;
                 model.logs.merge(lines);
             }
@@ -61,6 +65,8 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             answered(model, Source::Loki);
             model.tell(NoticeKind::Failed, format!("the log filter was {reason}"));
         }
+        // Taken in above.
+        Event::Traces { .. } | Event::Trace { .. } | Event::TracesThere => {}
         Event::Alerts(alerts) => return feeds::on_alerts(model, alerts),
         // Of a choice that has moved on meanwhile it is of no use.
         Event::Evidence(found) => model.alerts.evidence = Some(*found),
@@ -111,7 +117,7 @@ fn paste(model: &mut Model, text: &str) {
     for c in text.chars().filter(|c| !c.is_control()).take(MAX_INPUT) {
         let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
         // Pasted text goes into fields only: it must never press the keys of actions.
-        if model.logs.editing.is_some() {
+        if is_filtering(model) {
             edit_filter(model, key);
         } else if dialogs::takes_text(model) {
             dialogs::on_key(model, key);
@@ -127,7 +133,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if model.dialog.is_some() {
         return dialogs::on_key(model, key);
     }
-    if model.logs.editing.is_some() {
+    if is_filtering(model) {
         edit_filter(model, key);
         return Vec::new();
     }
@@ -152,7 +158,7 @@ pub(super) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
 
 /// The numbers that are kept for screens to come say so instead of doing nothing.
 fn reserved(model: &mut Model, key: KeyEvent) {
-    if let KeyCode::Char('2' | '4' | '7') = key.code {
+    if let KeyCode::Char('2' | '7') = key.code {
         model.tell(
             NoticeKind::Info,
             "this number is kept for a screen that this version does not have; ? shows all keys",
@@ -163,9 +169,9 @@ fn reserved(model: &mut Model, key: KeyEvent) {
 /// Does what a key, or a choice from the palette, asks for.
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
-        Action::Show(screen) => model.screen = screen,
-        Action::NextScreen => model.screen = neighbour(model.screen, 1),
-        Action::PreviousScreen => model.screen = neighbour(model.screen, Screen::ALL.len() - 1),
+        Action::Show(screen) => show(model, screen),
+        Action::NextScreen => show(model, neighbour(model.screen, 1)),
+        Action::PreviousScreen => show(model, neighbour(model.screen, Screen::ALL.len() - 1)),
         Action::Help => model.dialog = Some(super::dialog::Dialog::Help(0)),
         Action::Redraw => return vec![Effect::Redraw],
         Action::ZoomIn => model.zoom = Zoom::closer(window::shown(model).span),
@@ -186,8 +192,14 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             };
         }
         Action::Palette => palette::open(model),
+        Action::Filter if model.screen == Screen::Traces => {
+            traces::to_list(model);
+            model.traces.editing = Some(model.traces.text.clone());
+        }
         Action::Filter => {
-            model.screen = Screen::Logs;
+            if model.screen != Screen::Logs {
+                show(model, Screen::Logs);
+            }
             model.logs.editing = Some(model.logs.text.clone());
         }
         Action::Level => {
@@ -206,8 +218,12 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::First => go(model, isize::MIN),
         Action::Last => {
             go(model, isize::MAX);
-            model.logs.frozen = false;
+            if model.screen == Screen::Logs {
+                model.logs.frozen = false;
+            }
         }
+        Action::Live if model.logs.is_aimed() => model.logs.live(),
+        Action::Live => return act(model, Action::Last),
         Action::Open => actions::open(model),
         Action::Back => back(model),
         Action::Quit => return actions::quit(model),
@@ -218,8 +234,24 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::OpenSale => actions::open_sale(model),
         Action::StopWork => actions::stop(model),
         Action::Resolve => return actions::resolve(model),
+        Action::TraceOf => traces::of_record(model),
+        Action::RecordsOf => traces::records_of(model),
+        Action::Order => {
+            traces::to_list(model);
+            model.traces.next_order();
+        }
+        Action::LeastDuration => {
+            traces::to_list(model);
+            model.traces.next_least();
+        }
     }
     Vec::new()
+}
+
+/// A fresh start: what led to the screen before is forgotten.
+fn show(model: &mut Model, screen: Screen) {
+    trail::clear(model);
+    model.screen = screen;
 }
 
 fn neighbour(screen: Screen, by: usize) -> Screen {
@@ -233,6 +265,7 @@ fn neighbour(screen: Screen, by: usize) -> Screen {
 fn go(model: &mut Model, by: isize) {
     match model.screen {
         Screen::Logs => model.logs.move_by(by),
+        Screen::Traces => model.traces.move_by(by),
         Screen::Load => {
             let last = model.load.rows().len().saturating_sub(1);
             model.load.chosen = model.load.chosen.saturating_add_signed(by).min(last);
@@ -264,19 +297,35 @@ fn page(model: &mut Model, down: bool) {
 
 fn back(model: &mut Model) {
     model.notice = None;
-    if model.screen == Screen::Alerts && model.alerts.open {
-        model.alerts.open = false;
-    } else if model.screen == Screen::Overview && model.enlarged.is_some() {
+    if model.screen == Screen::Traces && traces::back(model) {
+        return;
+    }
+    let logs = model.screen == Screen::Logs;
+    if model.screen == Screen::Overview && model.enlarged.is_some() {
         model.enlarged = None;
-    } else if model.time.cursor.is_some() {
-        model.time.cursor = None;
-    } else if model.screen == Screen::Logs && !model.logs.text.is_empty() {
+    } else if model.screen == Screen::Alerts && model.alerts.open {
+        model.alerts.open = false;
+    } else if logs && !model.logs.text.is_empty() {
         model.logs.text.clear();
         model.logs.reset();
+    } else if !trail::back(model) {
+        if logs && model.logs.is_aimed() {
+            model.logs.live();
+        } else {
+            model.time.cursor = None;
+        }
     }
 }
 
+fn is_filtering(model: &Model) -> bool {
+    model.logs.editing.is_some() || model.traces.editing.is_some()
+}
+
 fn edit_filter(model: &mut Model, key: KeyEvent) {
+    if model.traces.editing.is_some() {
+        traces::edit_filter(model, key);
+        return;
+    }
     let Some(text) = model.logs.editing.as_mut() else {
         return;
     };

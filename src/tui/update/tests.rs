@@ -3,6 +3,7 @@
 
 mod alerts;
 mod time;
+mod links;
 mod views;
 
 use super::feeds::TPS_WINDOW_MS;
@@ -297,7 +298,7 @@ fn a_server_that_is_gone_is_not_operated_and_the_reason_is_said() {
 
 #[test]
 fn read_only_turns_every_writing_key_off_and_no_other() {
-    for binding in keys::BINDINGS {
+    for binding in keys::all() {
         let mut model = console(Some("demo"), 0);
         model.settings = Settings {
             read_only: true,

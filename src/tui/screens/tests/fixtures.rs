@@ -339,6 +339,10 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
                 skipped: false,
             },
         );
+        let asked = model.traces.asked();
+        let found = super::traces::found();
+        let cut = false;
+        update(model, at, Event::Traces { asked, found, cut });
         let alerts = vec![
             alert(
                 "QueueStalled",
@@ -387,6 +391,10 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
                 skipped: false,
             },
         );
+        let asked = model.traces.asked();
+        let found = Vec::new();
+        let cut = false;
+        update(model, at, Event::Traces { asked, found, cut });
         update(model, at, Event::Alerts(vec![]));
     }
 }

@@ -173,6 +173,7 @@ fn screens_are_reached_by_number_and_tab_and_kept_numbers_say_so() {
     let mut model = console(None, 0);
     for (key, screen) in [
         ("3", Screen::Logs),
+        ("4", Screen::Traces),
         ("5", Screen::Load),
         ("6", Screen::Alerts),
         ("1", Screen::Overview),

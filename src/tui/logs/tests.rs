@@ -1,0 +1,131 @@
+//! Queries, records and the buffer that keeps them.
+
+use super::*;
+use crate::clients::prometheus::Labels;
+
+fn line(at_ns: i64, text: &str) -> LogLine {
+    LogLine {
+        at_ns,
+        labels: Labels::from([("level".into(), "warn".into())]),
+        line: text.into(),
+    }
+}
+
+#[test]
+fn the_query_is_built_from_the_filter_and_quotes_cannot_break_out() {
+    assert_eq!(query("", Level::All), r#"{service_name=~".+"}"#);
+    assert_eq!(
+        query("seat 7", Level::Error),
+        r#"{service_name=~".+"} |= "seat 7" | json | level=~"(?i)(error)""#
+    );
+    assert_eq!(
+        query("a\"} |= \"\\b\x1b", Level::All),
+        r#"{service_name=~".+"} |= "a\"} |= \"\\b""#
+    );
+    let of_trace = |level| query_of("", level, Some("ab\"c0"));
+    assert_eq!(
+        [of_trace(Level::All), of_trace(Level::Error)],
+        [
+            r#"{service_name=~".+"} | json | trace_id="abc0""#,
+            r#"{service_name=~".+"} | json | trace_id="abc0" | level=~"(?i)(error)""#
+        ]
+    );
+}
+
+#[test]
+fn overlapping_answers_give_each_record_once_and_in_order() {
+    let mut logs = Logs::default();
+    logs.merge(vec![line(10, "a"), line(20, "b"), line(20, "b2")]);
+    logs.merge(vec![
+        line(15, "late"),
+        line(20, "b2"),
+        line(20, "b"),
+        line(30, "c"),
+    ]);
+    let seen: Vec<_> = logs
+        .records
+        .iter()
+        .map(|record| record.line.as_str())
+        .collect();
+    assert_eq!(seen, ["a", "late", "b", "b2", "c"]);
+    assert_eq!(logs.cursor, 4);
+}
+
+#[test]
+fn the_oldest_fall_off_and_a_frozen_choice_stays_in_range() {
+    let mut logs = Logs::default();
+    logs.merge(
+        (0..MAX_RECORDS as i64 + 50)
+            .map(|at| line(at, "x"))
+            .collect(),
+    );
+    assert_eq!(logs.records.len(), MAX_RECORDS);
+    assert_eq!(logs.records[0].at_ns, 50);
+    logs.move_by(-3);
+    assert!(logs.frozen);
+    logs.move_by(isize::MIN);
+    assert_eq!(logs.cursor, 0);
+    logs.move_by(isize::MAX);
+    assert_eq!(logs.cursor, MAX_RECORDS - 1);
+}
+
+#[test]
+fn of_an_access_record_the_details_say_what_its_message_does_not() {
+    let details = |data: &str| {
+        let text = format!(r#"{{"message":"m","additional_data":{data}}}"#);
+        Record::new(line(1, &text)).details
+    };
+    assert_eq!(
+        details(
+            r#"{"duration_ms":2.148,"method":"POST","route":"/x","span":"request","status":409,"target":"t","user":17}"#
+        ),
+        "2.1 ms user=17"
+    );
+    assert_eq!(
+        details(r#"{"batch":500,"status":"late","reason":null}"#),
+        "batch=500 status=late"
+    );
+}
+
+#[test]
+fn a_records_trace_is_in_its_line_or_beside_it() {
+    let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let trace = |line: &LogLine| Record::new(line.clone()).trace_id;
+    let told = line(1, &format!(r#"{{"trace_id":"{id}"}}"#));
+    assert_eq!(trace(&told).as_deref(), Some(id));
+    let mut beside = line(1, "plain words");
+    beside.labels.insert("trace_id".into(), id.into());
+    assert_eq!(trace(&beside).as_deref(), Some(id));
+    for odd in ["", "0", &"0".repeat(32), "4bf92f3577b34da6a3ce929d0e0e473/"] {
+        let odd = line(1, &format!(r#"{{"trace_id":"{odd}"}}"#));
+        assert_eq!(trace(&odd), None);
+    }
+}
+
+#[test]
+fn a_json_line_is_read_and_any_other_line_is_its_own_message() {
+    let record = Record::new(line(
+        1,
+        r#"{"level":"ERROR","service_name":"api","message":"two\nlines","additional_data":{"route":"/x","n":3,"none":{}},"trace_id":null}"#,
+    ));
+    assert_eq!(
+        (record.level.as_str(), record.service.as_str()),
+        ("ERROR", "api")
+    );
+    assert_eq!(record.message, "two lines");
+    let fields = record.fields();
+    assert!(fields.contains(&("additional_data.route".into(), "/x".into())));
+    assert!(fields.contains(&("additional_data.n".into(), "3".into())));
+    assert!(fields.contains(&("trace_id".into(), "null".into())));
+    assert_eq!(record.trace_id, None);
+
+    let plain = Record::new(line(1, "not json \x1b[2J"));
+    assert_eq!(
+        (plain.level.as_str(), plain.message.as_str()),
+        ("WARN", "not json  [2J")
+    );
+    assert_eq!(
+        plain.fields(),
+        [("line".to_owned(), "not json \x1b[2J".to_owned())]
+    );
+}

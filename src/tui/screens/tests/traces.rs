@@ -1,0 +1,247 @@
+//! A trace opened: as a waterfall, its spans in full, and where there is none.
+
+use super::*;
+use crate::clients::tempo::{FoundTrace, Kind, Span, Status, Trace};
+use crate::tui::event::Event;
+use crate::tui::traces::Open;
+use crate::tui::trail;
+use crate::tui::update::update;
+
+const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const MS: u64 = 1_000_000;
+
+fn span(id: u8, parent: Option<u8>, name: &str, from: u64, took: u64) -> Span {
+    Span {
+        id: format!("{id:016x}"),
+        parent: parent.map(|id| format!("{id:016x}")),
+        service: "concertctl-api".into(),
+        name: name.into(),
+        kind: Kind::Internal,
+        offset_ns: from * MS,
+        duration_ns: took * MS,
+        status: Status::Unset,
+        attributes: Default::default(),
+    }
+}
+
+/// A reservation that waited for a connection and failed, as the server tells it.
+fn spans() -> Vec<Span> {
+    let mut root = span(1, Some(0xfe), "POST /reservations", 2, 1_516);
+    root.kind = Kind::Server;
+    root.status = Status::Error("503 no connection within 1.5 s".into());
+    let mut acquire = span(5, Some(1), "db.acquire", 12, 1_501);
+    acquire.status = Status::Error("the pool is exhausted".into());
+    acquire.attributes = [
+        ("db.system.name", "postgresql"),
+        ("concert.pool.waiting", "41"),
+        ("concert.pool.size", "16"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    vec![
+        root,
+        span(2, Some(1), "queue.check", 3, 2),
+        span(3, Some(2), "redis.script", 3, 1),
+        span(4, Some(1), "seat.lock", 6, 5),
+        acquire,
+    ]
+}
+
+/// The same with what the load generator saw around it.
+fn both() -> Vec<Span> {
+    let mut client = span(0xfe, None, "POST /reservations", 0, 1_521);
+    client.service = "concertctl-load".into();
+    client.kind = Kind::Client;
+    let mut all = vec![client];
+    all.extend(spans());
+    all
+}
+
+/// Traces for a list.
+pub(super) fn found() -> Vec<FoundTrace> {
+    let api = "concertctl-api";
+    let trace = |n: u64, service: &str, name: &str, age_s: u64, duration_ms, errors| FoundTrace {
+        id: format!(
+            "{:08x}77b34da6a3ce929d0e0e{n:04x}",
+            0x4bf9_2f35 + n * 0x0101_0101
+        ),
+        service: service.into(),
+        name: name.into(),
+        start_ns: (NOW as u64 - age_s * 1000) * 1_000_000,
+        duration_ms,
+        errors,
+    };
+    vec![
+        trace(
+            1,
+            "concertctl-load",
+            "POST /reservations",
+            12,
+            1_521,
+            Some(2),
+        ),
+        trace(
+            2,
+            api,
+            "GET /concerts/{concert_id}/dates/{date_id}/seats",
+            48,
+            803,
+            Some(0),
+        ),
+        trace(
+            3,
+            api,
+            "POST /reservations/{reservation_id}/payment",
+            61,
+            640,
+            Some(1),
+        ),
+        trace(4, api, "GET /concerts/{concert_id}/dates", 300, 212, None),
+        trace(5, api, "POST /queue", 840, 7, Some(0)),
+        trace(6, api, "GET /queue", 840, 0, Some(0)),
+    ]
+}
+
+fn opened(state: State, spans: Option<Vec<Span>>) -> Model {
+    let mut model = state(Screen::Logs);
+    model.logs.text = "seat".into();
+    trail::to_trace(&mut model, ID);
+    if let Some(spans) = spans {
+        let trace = Trace {
+            id: ID.into(),
+            start_ns: (NOW as u64 - 60_000) * MS,
+            duration_ns: 1_521 * MS,
+            spans,
+        };
+        model.traces.take_trace(ID, Ok(Some(trace)));
+    }
+    model
+}
+
+#[test]
+fn a_waterfall_in_every_state_and_size_looks_as_it_did() {
+    for size in SIZES {
+        shot("waterfall_ok", &opened(ok, Some(both())), size);
+        shot("waterfall_one_service", &opened(ok, Some(spans())), size);
+        shot("waterfall_stale", &opened(stale, Some(both())), size);
+        shot("waterfall_error", &opened(error, None), size);
+        shot("waterfall_asking", &opened(ok, None), size);
+        let mut missing = opened(ok, None);
+        missing.traces.take_trace(ID, Ok(None));
+        shot("waterfall_missing", &missing, size);
+    }
+    shot("waterfall_ok", &opened(ok, Some(both())), (200, 60));
+    let mut refused = opened(ok, None);
+    let reason = "unusable answer: \"x\" is no id".to_owned();
+    refused.traces.take_trace(ID, Err(reason));
+    shot("waterfall_refused", &refused, SIZES[0]);
+    let mut ascii = opened(ok, Some(both()));
+    ascii.settings.ascii = true;
+    ascii.settings.colour = false;
+    let drawn = buffer(&ascii, SIZES[0]);
+    assert!(drawn.content.iter().all(|cell| cell.symbol().is_ascii()));
+    shot("waterfall_ascii", &ascii, SIZES[0]);
+}
+
+#[test]
+fn a_span_in_full_looks_as_it_did() {
+    for size in SIZES {
+        let mut model = opened(ok, Some(both()));
+        model.dialog = Some(Dialog::Span(0));
+        shot("span", &model, size);
+    }
+}
+
+#[test]
+fn other_lists_of_traces_look_as_they_did() {
+    let mut model = ok(Screen::Traces);
+    model.traces.text = "seats".into();
+    model.traces.chosen = 1;
+    shot("traces_filtered", &model, SIZES[0]);
+    let mut model = empty(Screen::Traces);
+    model.traces.next_order();
+    let event = Event::Traces {
+        asked: model.traces.asked(),
+        found: vec![],
+        cut: false,
+    };
+    update(&mut model, NOW, event);
+    shot("traces_none_failed", &model, SIZES[0]);
+}
+
+#[test]
+fn records_of_a_trace_or_a_time_look_as_they_did() {
+    let mut model = opened(ok, Some(both()));
+    let keys = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char('L'));
+    update(&mut model, NOW, Event::Key(keys));
+    let asked = |model: &Model, lines| Event::Logs {
+        query: model.logs.asked(),
+        lines,
+        skipped: false,
+    };
+    let event = asked(&model, log_lines());
+    update(&mut model, NOW, event);
+    for size in SIZES {
+        shot("logs_of_trace", &model, size);
+    }
+    let mut nothing = model.clone();
+    nothing.logs.records.clear();
+    shot("logs_of_trace_empty", &nothing, SIZES[0]);
+}
+
+/// The row of the span that waited.
+fn waiting(model: &Model, size: (u16, u16)) -> String {
+    let text = text(&buffer(model, size));
+    let line = text.lines().find(|line| line.contains("waited here"));
+    line.unwrap_or_else(|| panic!("nothing waited:\n{text}"))
+        .to_owned()
+}
+
+#[test]
+fn the_span_that_waited_says_how_long_wherever_its_bar_is() {
+    let sizes = [(80, 24), (81, 25), (120, 40), (200, 60)];
+    for size in sizes {
+        let line = waiting(&opened(ok, Some(both())), size);
+        assert!(
+            line.contains("db.acquire") && line.contains("1.50 s"),
+            "{line}"
+        );
+        // At the beginning, and at the end.
+        let mut early = span(2, Some(1), "early", 0, 200);
+        early.duration_ns = 700 * MS;
+        let mut spans = vec![span(1, None, "root", 0, 1_521), early];
+        spans.push(span(3, Some(1), "rest", 700, 400));
+        spans.push(span(4, Some(1), "more", 1_100, 421));
+        assert!(waiting(&opened(ok, Some(spans)), size).contains("early"));
+        let mut spans = vec![span(1, None, "root", 0, 1_521)];
+        spans.push(span(2, Some(1), "a", 0, 500));
+        spans.push(span(3, Some(1), "b", 500, 400));
+        spans.push(span(4, Some(1), "late", 900, 621));
+        assert!(waiting(&opened(ok, Some(spans)), size).contains("late"));
+    }
+}
+
+#[test]
+fn any_trace_is_drawn_at_any_size() {
+    let sizes = [(80, 24), (113, 29), (120, 40), (250, 80)];
+    let mut odd = spans();
+    odd[1].duration_ns = u64::MAX;
+    odd[2].offset_ns = u64::MAX;
+    odd[3].name = "\x1b[2J좌석 ".repeat(40);
+    odd[4].parent = Some(odd[4].id.clone());
+    for spans in [vec![], spans(), both(), odd] {
+        for row in 0..spans.len().max(1) {
+            let mut model = opened(ok, Some(spans.clone()));
+            model.traces.open.as_mut().unwrap().row = row;
+            for size in sizes {
+                buffer(&model, size);
+                model.dialog = Some(Dialog::Span(3));
+                buffer(&model, size);
+                model.dialog = None;
+            }
+        }
+    }
+    let mut model = ok(Screen::Traces);
+    model.traces.open = Some(Open::new("", false));
+    buffer(&model, sizes[0]);
+}

@@ -1,0 +1,127 @@
+//! The Traces screen's keys, and the links between records and traces.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::{answered, edit};
+use crate::tui::dialog::Dialog;
+use crate::tui::event::Event;
+use crate::tui::logs::LogAim;
+use crate::tui::model::{Model, NoticeKind, Source};
+use crate::tui::traces::Open;
+use crate::tui::trail;
+
+/// Records of a trace are sought from so much before its start, in milliseconds.
+const BEFORE_MS: i64 = 10_000;
+/// And to so much after its end.
+const AFTER_MS: i64 = 60_000;
+
+/// What the source said; gives back what is none of its events.
+pub(super) fn on_event(model: &mut Model, event: Event) -> Option<Event> {
+    match event {
+        Event::Traces { asked, found, cut } => {
+            // An answer to an earlier question is of no use any more.
+            if asked == model.traces.asked() {
+                model.traces.take(found, cut);
+            }
+        }
+        Event::Trace { id, trace } => model.traces.take_trace(&id, trace),
+        Event::TracesThere => {}
+        other => return Some(other),
+    }
+    answered(model, Source::Tempo);
+    None
+}
+
+/// Enter: the trace, then its span in full.
+pub(super) fn open(model: &mut Model) {
+    match &model.traces.open {
+        Some(open) if open.waterfall().is_some() => model.dialog = Some(Dialog::Span(0)),
+        Some(_) => {}
+        None => {
+            let chosen = model.traces.chosen().map(|trace| trace.id.clone());
+            model.traces.open = chosen.map(|id| Open::new(&id, false));
+        }
+    }
+}
+
+/// Esc: whether there was something to close.
+pub(super) fn back(model: &mut Model) -> bool {
+    let from_here = model.trail.is_empty();
+    let traces = &mut model.traces;
+    match &traces.open {
+        Some(open) if open.linked && !from_here => false,
+        Some(_) => {
+            traces.open = None;
+            true
+        }
+        None if !traces.text.is_empty() => {
+            traces.text.clear();
+            traces.chosen = 0;
+            true
+        }
+        None => false,
+    }
+}
+
+/// What the list shows is chosen there, not in front of a waterfall.
+pub(super) fn to_list(model: &mut Model) {
+    model.traces.open = None;
+}
+
+/// A key while the filter is typed.
+pub(super) fn edit_filter(model: &mut Model, key: KeyEvent) {
+    let Some(mut text) = model.traces.editing.take() else {
+        return;
+    };
+    match key.code {
+        KeyCode::Esc => {}
+        KeyCode::Enter => {
+            model.traces.text = text;
+            model.traces.chosen = 0;
+        }
+        _ => {
+            edit(&mut text, key);
+            model.traces.editing = Some(text);
+        }
+    }
+}
+
+/// From a record to its trace.
+pub(super) fn of_record(model: &mut Model) {
+    let Some(record) = model.logs.chosen() else {
+        model.tell(NoticeKind::Info, "no record is chosen");
+        return;
+    };
+    let Some(id) = record.trace_id.clone() else {
+        model.tell(
+            NoticeKind::Info,
+            "this record has no trace: it was not written while a request was answered",
+        );
+        return;
+    };
+    // Back at the record is back at this one, not at the newest.
+    model.logs.frozen = true;
+    trail::to_trace(model, &id);
+}
+
+/// From a trace to its records.
+pub(super) fn records_of(model: &mut Model) {
+    let Some((trace, time)) = model.traces.looked_at() else {
+        model.tell(NoticeKind::Info, "no trace is chosen");
+        return;
+    };
+    let around = |(start, end): (i64, i64)| {
+        (
+            start.saturating_sub(BEFORE_MS),
+            end.saturating_add(AFTER_MS),
+        )
+    };
+    trail::to_logs(
+        model,
+        LogAim {
+            trace: Some(trace),
+            window: time.map(around),
+            ..LogAim::default()
+        },
+    );
+}
