@@ -1,6 +1,7 @@
 //! What can stand in front of a screen and takes the keys: help, a question, a form, a record.
 
 use super::event::Effect;
+use super::forms::Form;
 
 /// Something in front of the screen.
 #[derive(Clone, Debug)]
@@ -17,6 +18,10 @@ pub(super) enum Dialog {
     Ask(Question),
     /// A log record in full; how far it is scrolled.
     Record(u16),
+    /// A few lines to fill in.
+    Form(Form),
+    /// What was done; how far it is scrolled.
+    History(u16),
 }
 
 /// A dataset profile on offer.

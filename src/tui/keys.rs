@@ -1,5 +1,7 @@
 //! The key map: the one table from which both the handler and the help are made.
 
+mod acting;
+
 use std::fmt;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -36,6 +38,15 @@ pub(super) enum Action {
     Open,
     Back,
     Resolve,
+    Acknowledge,
+    Silence,
+    EndSilence,
+    Admission,
+    History,
+    PauseLoad,
+    Slower,
+    Faster,
+    NextPhase,
 }
 
 /// One key with its modifier.
@@ -152,8 +163,8 @@ const fn on(
     }
 }
 
-/// All keys. Letters mean the same on every screen unless a screen's own line says otherwise.
-pub(super) const BINDINGS: &[Binding] = &[
+/// Letters mean the same on every screen unless a screen's own line says otherwise.
+const BINDINGS: &[Binding] = &[
     write(&[c('s')], Action::Seed, "seed a dataset", "seed"),
     write(
         &[c('l')],
@@ -387,10 +398,15 @@ pub(super) const BINDINGS: &[Binding] = &[
     },
 ];
 
+/// The whole key map: what is above, and what is in files of its own.
+pub(super) fn all() -> impl Iterator<Item = &'static Binding> {
+    BINDINGS.iter().chain(acting::BINDINGS)
+}
+
 /// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.
 pub(super) fn lookup(screen: Screen, event: KeyEvent) -> Option<&'static Binding> {
     let find = |scope| {
-        BINDINGS.iter().find(|binding| {
+        all().find(|binding| {
             binding.scope == scope && binding.keys.iter().any(|key| key.matches(event))
         })
     };

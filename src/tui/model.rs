@@ -2,7 +2,10 @@
 //! neither widgets nor I/O. Times are Unix milliseconds and come in with the events.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 
+use super::alerts::Alerts;
+use super::audit::AuditEntry;
 use super::dialog::Dialog;
 use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
@@ -10,7 +13,6 @@ use super::panels::{PANELS, PanelId, panel};
 use super::series::{Metrics, Track};
 use super::window::Zoom;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
-use crate::clients::alertmanager::Alert;
 
 /// A screen. Its number is its key, and stays when screens are added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,6 +139,8 @@ pub(super) struct Plan {
     pub(super) logs: Option<String>,
     /// A seeding is under way: look more often.
     pub(super) seeding: bool,
+    /// What the rules hold.
+    pub(super) rules: bool,
 }
 
 /// How an action ended.
@@ -190,6 +194,19 @@ impl RunView {
     pub(super) const fn is_under_way(&self) -> bool {
         matches!(self.state, RunState::Running | RunState::Stopping)
     }
+
+    /// How it was steered: `paused`, `×1.25`, `paused, ×0.8`; absent: it goes as its scenario says.
+    pub(super) fn steered(&self) -> Option<String> {
+        let Progress { paused, pace, .. } = self.progress;
+        let slowed = pace > 0.0 && (pace - 1.0).abs() > 0.005;
+        let pace = slowed.then(|| {
+            let text = format!("×{pace:.2}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        });
+        let words = paused.then(|| "paused".to_owned());
+        let words: Vec<String> = words.into_iter().chain(pace).collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
 }
 
 /// The Load screen.
@@ -229,18 +246,14 @@ impl Load {
     }
 }
 
-/// The Alerts screen.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Alerts {
-    /// Worst first, then newest.
-    pub(super) list: Vec<Alert>,
-    pub(super) chosen: usize,
-}
-
 /// What does not change while the console runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     pub(super) read_only: bool,
+    /// Who acts.
+    pub(super) who: String,
+    /// Where actions are written down.
+    pub(super) audit_log: Option<PathBuf>,
     pub(super) colour: bool,
     pub(super) ascii: bool,
     /// Who is asked, for the header: `127.0.0.1:8081`.
@@ -265,6 +278,10 @@ pub(super) struct Model {
     pub(super) logs: Logs,
     pub(super) load: Load,
     pub(super) alerts: Alerts,
+    /// What was done, oldest first, this session and before; at most `audit::KEPT`.
+    pub(super) audit: VecDeque<AuditEntry>,
+    /// Why the audit log is not written.
+    pub(super) audit_failed: Option<String>,
     pub(super) dialog: Option<Dialog>,
     pub(super) notice: Option<Notice>,
 }
@@ -299,6 +316,7 @@ impl Model {
             zoom: self.zoom,
             logs: (self.screen == Screen::Logs && !self.logs.frozen).then(|| self.logs.query()),
             seeding: self.is_seeding(),
+            rules: self.screen == Screen::Alerts || self.settings.once,
         }
     }
 

@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn no_key_means_two_things_in_one_scope() {
-    for (index, one) in BINDINGS.iter().enumerate() {
-        for other in &BINDINGS[index + 1..] {
+    for (index, one) in all().enumerate() {
+        for other in all().skip(index + 1) {
             let clash = one.keys.iter().any(|key| other.keys.contains(key));
             assert!(one.scope != other.scope || !clash, "{one:?} and {other:?}");
         }
@@ -14,7 +14,7 @@ fn no_key_means_two_things_in_one_scope() {
 
 #[test]
 fn every_key_in_the_help_does_what_the_help_says() {
-    for binding in BINDINGS {
+    for binding in all() {
         let screen = match binding.scope {
             Scope::On(screen) => screen,
             Scope::Everywhere => Screen::Overview,
@@ -40,7 +40,7 @@ fn table() -> String {
         .chain(screens.map(|screen| (screen.title(), Scope::On(*screen))));
     for (title, scope) in groups {
         text.push_str(&format!("| {title} | |\n| --- | --- |\n"));
-        for binding in BINDINGS.iter().filter(|binding| binding.scope == scope) {
+        for binding in all().filter(|binding| binding.scope == scope) {
             let off = if binding.writes { " *" } else { "" };
             let keys: Vec<_> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
             text.push_str(&format!("| {} | {}{off} |\n", keys.join(" "), binding.text));

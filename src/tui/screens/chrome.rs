@@ -6,8 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::tui::format;
-use crate::tui::keys::{Action, BINDINGS, Binding, Scope};
-use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
+use crate::tui::keys::{self, Action, Binding, Scope};
+use crate::tui::model::{Link, Model, NoticeKind, RunState, RunView, Screen, Source};
 use crate::tui::theme;
 use crate::tui::widgets::gauge;
 
@@ -30,8 +30,14 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
     right(buffer, area, area.y, &clock);
     let used = sources(model, buffer, area);
     let sale = sale(model);
-    if used + sale.width() < usize::from(area.width) {
-        right(buffer, area, area.y + 1, &sale);
+    let room = usize::from(area.width).saturating_sub(used);
+    if sale.width() < room {
+        let mut line = steered(model);
+        if line.width() + sale.width() >= room {
+            line = Line::default();
+        }
+        line.spans.extend(sale.spans);
+        right(buffer, area, area.y + 1, &line);
     }
 }
 
@@ -86,6 +92,15 @@ fn sale(model: &Model) -> Line<'static> {
         });
     }
     Line::from(spans)
+}
+
+/// That the rehearsal does not go as its scenario says.
+fn steered(model: &Model) -> Line<'static> {
+    let run = model.load.run.as_ref().filter(|run| run.is_under_way());
+    let steered = run.and_then(RunView::steered);
+    steered.map_or(Line::default(), |how| {
+        Line::styled(format!("▲ load {how}  "), theme::warn())
+    })
 }
 
 fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
@@ -198,9 +213,10 @@ fn under_way(model: &Model) -> Option<String> {
         .as_ref()
         .filter(|run| run.is_under_way() && model.screen != Screen::Load)?;
     let stopping = if run.state == RunState::Stopping {
-        ", stopping"
+        ", stopping".to_owned()
     } else {
-        ""
+        run.steered()
+            .map_or(String::new(), |how| format!(", {how}"))
     };
     let progress = &run.progress;
     Some(format!(
@@ -245,7 +261,7 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
         |binding: &Binding| binding.hint.is_empty() || binding.writes && model.settings.read_only;
     let last = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);
     let of = |scope: Scope, at_end: bool| {
-        BINDINGS.iter().filter(move |binding| {
+        keys::all().filter(move |binding| {
             binding.scope == scope && last(binding) == at_end && !off(binding)
         })
     };

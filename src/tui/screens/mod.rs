@@ -1,14 +1,18 @@
 //! `draw`: the model as a frame. Pure: reads the model, writes cells. One file a screen.
 
+mod alert_list;
 mod alerts;
 mod chrome;
 mod dialogs;
+mod forms;
 mod help;
+mod history;
 mod load;
 mod logs;
 mod overview;
 mod run;
 mod sale;
+mod thresholds;
 mod verdict;
 
 use ratatui::buffer::Buffer;
