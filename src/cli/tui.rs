@@ -54,6 +54,9 @@ pub(super) struct TuiArgs {
     /// Turn every action off
     #[arg(long)]
     read_only: bool,
+    /// Who acts, for the audit log and acknowledgements [default: $USER]
+    #[arg(long = "as", value_name = "NAME", value_parser = operator)]
+    operator: Option<String>,
     /// Use only ASCII characters
     #[arg(long)]
     ascii: bool,
@@ -94,6 +97,25 @@ fn screen(text: &str) -> Result<Screen, String> {
             .collect();
         format!("there is no such screen; there are {}", known.join(", "))
     })
+}
+
+/// A name that can stand in a line.
+fn operator(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().any(char::is_control) || name.chars().count() > 64 {
+        return Err("a name has 1 to 64 characters, none of them a control character".into());
+    }
+    Ok(name.to_owned())
+}
+
+/// Who acts: as told, else as the system knows them.
+fn who(args: &TuiArgs, var: impl Fn(&str) -> Option<String>) -> String {
+    let known = || {
+        let mut names = ["USER", "LOGNAME"].iter();
+        names.find_map(|name| var(name).and_then(|text| operator(&text).ok()))
+    };
+    let told = args.operator.clone().or_else(known);
+    told.unwrap_or_else(|| "unknown".into())
 }
 
 /// A server that was started in this process.
@@ -185,7 +207,7 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
     let ended = embedded
         .as_ref()
         .map(|embedded| Box::pin(embedded.running.ended()) as ServerEnded);
-    let options = options(&args, ops_url, token, ended);
+    let options = options(&args, &data_dir, ops_url, token, ended);
     if args.once {
         return once(&options, load.as_ref()).await;
     }
@@ -237,6 +259,7 @@ fn local_token(data_dir: &Path, local: Option<&ServerFile>, ops_url: &str) -> Op
 
 fn options(
     args: &TuiArgs,
+    data_dir: &Path,
     ops_url: String,
     token: Option<Secret>,
     server_ended: Option<ServerEnded>,
@@ -254,6 +277,8 @@ fn options(
         colour: colour && !args.once && args.theme != Theme::None,
         light: args.theme == Theme::Light,
         mouse: !args.no_mouse,
+        who: who(args, |name| std::env::var(name).ok()),
+        audit_log: Some(data_dir.join(crate::tui::AUDIT_FILE_NAME)),
         ascii: args.ascii || !utf8_locale(|name| std::env::var(name).ok()),
         screen: args.screen,
         server_ended,

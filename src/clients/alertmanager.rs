@@ -1,6 +1,10 @@
-//! Alertmanager's API v2: the alerts there are, raising and resolving one.
+//! Alertmanager's API v2: the alerts there are, raising and resolving one, silences.
+
+mod silences;
 
 use serde::{Deserialize, Serialize};
+
+pub use silences::{Matcher, PostableSilence, Silence, SilenceState, SilenceStatus};
 
 use super::http::{ClientError, HttpSource, Secret, refusal};
 use super::prometheus::Labels;
@@ -98,18 +102,28 @@ impl Alertmanager {
     /// # Errors
     /// [`ClientError`]; a refused alert carries Alertmanager's own message.
     pub async fn post(&self, alerts: &[PostableAlert]) -> Result<(), ClientError> {
-        let mut request = self
-            .source
-            .request(reqwest::Method::POST, "api/v2/alerts")
+        let request = self
+            .write(reqwest::Method::POST, "api/v2/alerts")
             .json(alerts);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose());
-        }
         let (status, body) = self.source.send(request).await?;
         if status.is_success() {
             Ok(())
         } else {
             Err(refusal(status, &body))
+        }
+    }
+
+    /// `host:port`, for people.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        self.source.authority()
+    }
+
+    fn write(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.source.request(method, path);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
         }
     }
 }

@@ -1,12 +1,16 @@
-//! The Prometheus HTTP API: instant and range queries.
+//! The Prometheus HTTP API: instant and range queries, alerts of the rules.
 //!
 //! Shapes as in the "HTTP API" chapter of Prometheus's documentation; samples are
 //! `[unix seconds, "value"]`.
+
+mod rule_alerts;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+pub use rule_alerts::{RuleAlert, RuleState};
 
 use super::http::{ClientError, HttpSource, decode, refusal};
 

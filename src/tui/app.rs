@@ -11,6 +11,7 @@ use ratatui::{Terminal, buffer::Buffer};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::audit::AuditFile;
 use super::event::{Effect, Event};
 use super::fetch::{self, Clients, Nudges, now_ms};
 use super::load_port::LoadPort;
@@ -92,6 +93,7 @@ impl App {
             sender,
             options.ops_url.clone(),
             options.token.clone(),
+            AuditFile::new(options.audit_log.clone(), options.who.clone()),
         );
         App {
             model,

@@ -2,6 +2,7 @@
 
 use super::event::Effect;
 use super::palette::Palette;
+use super::forms::Form;
 
 /// Something in front of the screen.
 #[derive(Clone, Debug)]
@@ -22,6 +23,10 @@ pub(super) enum Dialog {
     Record(u16),
     /// A span of a trace in full; how far it is scrolled.
     Span(u16),
+    /// A few lines to fill in.
+    Form(Form),
+    /// What was done; how far it is scrolled.
+    History(u16),
 }
 
 /// A dataset profile on offer.

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
+use super::audit::AuditEntry;
 use super::evidence::Evidence;
-use super::load_port::{Outcome, Progress};
+use super::load_port::{Outcome, Progress, Steer};
 use super::model::Source;
 use super::series::QueryAnswer;
 use super::traces::Asked;
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
-use crate::clients::alertmanager::{Alert, PostableAlert};
+use crate::clients::alertmanager::{Alert, PostableAlert, PostableSilence, Silence};
 use crate::clients::loki::LogLine;
+use crate::clients::prometheus::RuleAlert;
 use crate::clients::tempo::{FoundTrace, Trace};
 
 /// Something that happened.
@@ -60,6 +62,10 @@ pub(super) enum Event {
     Alerts(Vec<Alert>),
     /// What stands beside the chosen alert.
     Evidence(Box<Evidence>),
+    /// All silences there are.
+    Silences(Vec<Silence>),
+    /// What the rules hold, or why that is not known.
+    RuleAlerts(Result<Vec<RuleAlert>, String>),
     /// The server's state.
     Ops(Box<(Status, SeedProgress)>),
     /// A source gave nothing usable and is asked again in `retry_ms`.
@@ -73,6 +79,13 @@ pub(super) enum Event {
         what: String,
         result: Result<(), String>,
     },
+    /// An action was written down, or not, for that reason.
+    Audited {
+        entry: AuditEntry,
+        failed: Option<String>,
+    },
+    /// What earlier sessions wrote down, oldest first.
+    AuditRead(Vec<AuditEntry>),
     /// The rehearsal got on.
     LoadProgress(Box<Progress>),
     /// The rehearsal ended, or could not be carried out.
@@ -95,9 +108,13 @@ pub(super) enum Effect {
     /// Cancel the seeding.
     CancelSeed,
     /// Change admission; the text says what was done.
-    Admission(AdmissionChange, &'static str),
+    Admission(AdmissionChange, String),
     /// Raise or resolve an alert; the text says what was done.
     PostAlert(PostableAlert, String),
+    /// Acknowledge or silence an alert; the text says what was done.
+    Silence(PostableSilence, String),
+    /// End the silence of that id; the text says what was done.
+    EndSilence(String, String),
     /// Start a rehearsal.
     StartLoad {
         scenario: String,
@@ -106,4 +123,6 @@ pub(super) enum Effect {
     },
     /// Ask the rehearsal to end.
     StopLoad,
+    /// Steer the rehearsal.
+    Steer(Steer),
 }

@@ -18,7 +18,7 @@ use super::series::QueryAnswer;
 use super::tail;
 use super::window::Zoom;
 use crate::clients::ClientError;
-use crate::clients::alertmanager::Alertmanager;
+use crate::clients::alertmanager::{Alert, AlertState, Alertmanager};
 use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::{Prometheus, Series};
@@ -90,6 +90,11 @@ pub(super) fn spawn(
     tasks.spawn(alerts(
         clients.alertmanager.clone(),
         Arc::clone(&nudges.alerts),
+        events.clone(),
+    ));
+    tasks.spawn(rule_alerts(
+        clients.prometheus.clone(),
+        plan.clone(),
         events.clone(),
     ));
     tasks.spawn(ops(
@@ -255,6 +260,11 @@ async fn alerts(source: Alertmanager, nudge: Arc<Notify>, events: mpsc::Sender<E
         let (event, wait) = match source.alerts().await {
             Ok(alerts) => {
                 backoff = Backoff::default();
+                if let Some(silences) = silences(&source, &alerts).await
+                    && events.send(silences).await.is_err()
+                {
+                    return;
+                }
                 (Event::Alerts(alerts), EVERY_ALERTS)
             }
             Err(error) => backoff.down(Source::Alertmanager, &error),
@@ -263,6 +273,38 @@ async fn alerts(source: Alertmanager, nudge: Arc<Notify>, events: mpsc::Sender<E
             return;
         }
         let _ = tokio::time::timeout(wait, nudge.notified()).await;
+    }
+}
+
+/// What hushes these alerts, where one is hushed. A refusal hides no alert: they are told as hushed
+/// by nobody known.
+async fn silences(source: &Alertmanager, alerts: &[Alert]) -> Option<Event> {
+    let hushed = |alert: &Alert| alert.status.state == AlertState::Suppressed;
+    if !alerts.iter().any(hushed) {
+        return None;
+    }
+    source.silences().await.ok().map(Event::Silences)
+}
+
+/// What the rules hold, while somebody looks. That the source is silent, its metrics tell.
+async fn rule_alerts(
+    source: Prometheus,
+    mut plan: watch::Receiver<Plan>,
+    events: mpsc::Sender<Event>,
+) {
+    let mut backoff = Backoff::default();
+    while plan.wait_for(|plan| plan.rules).await.is_ok() {
+        let answer = source.alerts().await.map_err(|error| error.to_string());
+        let wait = if answer.is_ok() {
+            backoff = Backoff::default();
+            EVERY_ALERTS
+        } else {
+            backoff.next()
+        };
+        if events.send(Event::RuleAlerts(answer)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
     }
 }
 
@@ -309,8 +351,19 @@ pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
         asked.unwrap_or_else(|error| Backoff::default().down(Source::Loki, &error).0)
     };
     let alerts = async {
-        let answer = clients.alertmanager.alerts().await.map(Event::Alerts);
-        answer.unwrap_or_else(|error| Backoff::default().down(Source::Alertmanager, &error).0)
+        let alerts = match clients.alertmanager.alerts().await {
+            Ok(alerts) => alerts,
+            Err(error) => return vec![Backoff::default().down(Source::Alertmanager, &error).0],
+        };
+        let silences = silences(&clients.alertmanager, &alerts).await;
+        silences
+            .into_iter()
+            .chain([Event::Alerts(alerts)])
+            .collect()
+    };
+    let rules = async {
+        let answer = clients.prometheus.alerts().await;
+        Event::RuleAlerts(answer.map_err(|error| error.to_string()))
     };
     let ops = async {
         let asked = async {
@@ -323,8 +376,11 @@ pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
         answer.unwrap_or_else(|error: ClientError| Backoff::default().down(Source::Ops, &error).0)
     };
     let traces = fetch_traces::once(&clients.tempo, plan);
-    let (ops, metrics, logs, alerts, traces) = tokio::join!(ops, metrics, logs, alerts, traces);
-    vec![ops, metrics, logs, alerts, traces]
+    let (ops, metrics, logs, alerts, rules, traces) =
+        tokio::join!(ops, metrics, logs, alerts, rules, traces);
+    let mut events = vec![ops, metrics, logs, rules, traces];
+    events.extend::<Vec<Event>>(alerts);
+    events
 }
 
 #[cfg(test)]

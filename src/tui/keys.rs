@@ -1,5 +1,6 @@
 //! The key map: the one table from which both the handler and the help are made.
 
+mod acting;
 mod traces;
 
 use std::fmt;
@@ -50,6 +51,15 @@ pub(super) enum Action {
     RecordsOf,
     Order,
     LeastDuration,
+    Acknowledge,
+    Silence,
+    EndSilence,
+    Admission,
+    History,
+    PauseLoad,
+    Slower,
+    Faster,
+    NextPhase,
 }
 
 /// One key with its modifier.
@@ -443,9 +453,10 @@ const BINDINGS: &[Binding] = &[
     },
 ];
 
-/// The whole key map: what is above, and what screens keep in files of their own.
+/// The whole key map: what is above, and what is in files of its own.
 pub(super) fn all() -> impl Iterator<Item = &'static Binding> {
-    BINDINGS.iter().chain(traces::BINDINGS)
+    let own = acting::BINDINGS.iter().chain(traces::BINDINGS);
+    BINDINGS.iter().chain(own)
 }
 
 /// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.

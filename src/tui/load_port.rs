@@ -90,6 +90,41 @@ pub struct Progress {
     pub classes: Vec<(String, u64)>,
     /// Seats paid so far.
     pub sold: u64,
+    /// It was told to pause.
+    pub paused: bool,
+    /// How much faster than its scenario says it was told to go: 1 is as it says; 0 before it began.
+    pub pace: f64,
+    /// Its thresholds as they stand; those of the end are not among them.
+    pub thresholds: Vec<Threshold>,
+}
+
+/// What a run under way can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steer {
+    /// Nothing new is sent.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// A step faster.
+    Faster,
+    /// A step slower.
+    Slower,
+    /// The phase that most users are in ends.
+    NextPhase,
+}
+
+impl Steer {
+    /// What was done, in words.
+    #[must_use]
+    pub const fn said(self) -> &'static str {
+        match self {
+            Steer::Pause => "rehearsal paused",
+            Steer::Resume => "rehearsal resumed",
+            Steer::Faster => "rehearsal a quarter faster",
+            Steer::Slower => "rehearsal a quarter slower",
+            Steer::NextPhase => "phase of the rehearsal ended",
+        }
+    }
 }
 
 /// How a run was judged.
@@ -112,6 +147,8 @@ pub struct Threshold {
     pub measured: String,
     /// Whether it held.
     pub held: bool,
+    /// Whether anything was measured that it can be held against.
+    pub known: bool,
 }
 
 /// The end of a run.
@@ -125,6 +162,8 @@ pub struct Outcome {
     pub thresholds: Vec<Threshold>,
     /// Where the JSON summary was written.
     pub summary: Option<PathBuf>,
+    /// Where the page for people was written.
+    pub report: Option<PathBuf>,
 }
 
 /// The end of a run, or why it could not be carried out.
@@ -136,6 +175,8 @@ pub struct Run {
     pub progress: watch::Receiver<Progress>,
     /// Asks it to end soon; it is still judged.
     pub stop: Box<dyn Fn() + Send + Sync>,
+    /// Steers it; false when it is over, or has more to do than it can take.
+    pub steer: Box<dyn Fn(Steer) -> bool + Send + Sync>,
     /// Resolves when it has ended.
     pub ended: Ended,
 }

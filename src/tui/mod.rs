@@ -6,13 +6,16 @@
 //! and every key can be tested without a terminal. The console sees the system from outside only,
 //! over HTTP (`clients`); a rehearsal runs in this process (`load_port`), but against the listener.
 
+mod alerts;
 mod app;
+mod audit;
 mod dialog;
 mod event;
 mod evidence;
 mod fetch;
 mod fetch_traces;
 mod format;
+mod forms;
 mod keys;
 pub mod load_port;
 mod logs;
@@ -34,9 +37,11 @@ mod waterfall;
 mod widgets;
 mod window;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use audit::FILE_NAME as AUDIT_FILE_NAME;
 pub use model::Screen;
 
 use self::fetch::Clients;
@@ -73,6 +78,10 @@ pub struct Options {
     pub token: Option<Secret>,
     /// No action at all.
     pub read_only: bool,
+    /// Who acts, for the audit log and for what is acknowledged.
+    pub who: String,
+    /// Where actions are written down; absent: nowhere.
+    pub audit_log: Option<PathBuf>,
     /// Colours may be used.
     pub colour: bool,
     /// Only ASCII may be used.
@@ -133,6 +142,8 @@ impl Options {
     fn settings(&self, clients: &Clients) -> Settings {
         Settings {
             read_only: self.read_only,
+            who: self.who.clone(),
+            audit_log: self.audit_log.clone(),
             colour: self.colour,
             ascii: self.ascii,
             light: self.light,

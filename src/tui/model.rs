@@ -2,9 +2,12 @@
 //! neither widgets nor I/O. Times are Unix milliseconds and come in with the events.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 
+use super::alerts::Alerts;
+use super::audit::AuditEntry;
 use super::dialog::Dialog;
-use super::evidence::{self, Evidence};
+use super::evidence;
 use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
@@ -14,7 +17,6 @@ use super::traces::{Asked, Traces};
 use super::trail::Step;
 use super::window::Zoom;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
-use crate::clients::alertmanager::Alert;
 
 /// A screen. Its number is its key, and stays when screens are added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,6 +166,8 @@ pub(super) struct Plan {
     pub(super) trace: Option<String>,
     /// A seeding is under way: look more often.
     pub(super) seeding: bool,
+    /// What the rules hold.
+    pub(super) rules: bool,
 }
 
 /// How an action ended.
@@ -217,6 +221,19 @@ impl RunView {
     pub(super) const fn is_under_way(&self) -> bool {
         matches!(self.state, RunState::Running | RunState::Stopping)
     }
+
+    /// How it was steered: `paused`, `×1.25`, `paused, ×0.8`; absent: it goes as its scenario says.
+    pub(super) fn steered(&self) -> Option<String> {
+        let Progress { paused, pace, .. } = self.progress;
+        let slowed = pace > 0.0 && (pace - 1.0).abs() > 0.005;
+        let pace = slowed.then(|| {
+            let text = format!("×{pace:.2}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        });
+        let words = paused.then(|| "paused".to_owned());
+        let words: Vec<String> = words.into_iter().chain(pace).collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
 }
 
 /// The Load screen.
@@ -258,22 +275,14 @@ impl Load {
     }
 }
 
-/// The Alerts screen.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Alerts {
-    /// Worst first, then newest.
-    pub(super) list: Vec<Alert>,
-    pub(super) chosen: usize,
-    /// The chosen one fills the screen.
-    pub(super) open: bool,
-    /// What was found for the one that was chosen last.
-    pub(super) evidence: Option<Evidence>,
-}
-
 /// What does not change while the console runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     pub(super) read_only: bool,
+    /// Who acts.
+    pub(super) who: String,
+    /// Where actions are written down.
+    pub(super) audit_log: Option<PathBuf>,
     pub(super) colour: bool,
     pub(super) ascii: bool,
     /// The terminal's background is light.
@@ -308,6 +317,10 @@ pub(super) struct Model {
     pub(super) traces: Traces,
     pub(super) load: Load,
     pub(super) alerts: Alerts,
+    /// What was done, oldest first, this session and before; at most `audit::KEPT`.
+    pub(super) audit: VecDeque<AuditEntry>,
+    /// Why the audit log is not written.
+    pub(super) audit_failed: Option<String>,
     pub(super) dialog: Option<Dialog>,
     pub(super) notice: Option<Notice>,
 }
@@ -353,6 +366,7 @@ impl Model {
             traces,
             trace,
             seeding: self.is_seeding(),
+            rules: self.screen == Screen::Alerts || self.settings.once,
         }
     }
 

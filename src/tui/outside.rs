@@ -1,14 +1,16 @@
 //! Carries out effects: each in a task of its own that sends its outcome as an event.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::audit::{AuditEntry, AuditFile};
 use super::event::{Effect, Event};
-use super::fetch::{Clients, Nudges};
-use super::load_port::{LoadPort, Run, StartRequest};
+use super::fetch::{Clients, Nudges, now_ms};
+use super::load_port::{LoadPort, Outcome, Run, StartRequest, Steer, Verdict};
 use super::model::Model;
 use crate::clients::Secret;
 
@@ -25,9 +27,11 @@ pub(super) struct Outside {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) ops_url: String,
     pub(super) token: Option<Secret>,
+    audit: Arc<AuditFile>,
     tasks: JoinSet<()>,
     run: JoinSet<()>,
     stop: Option<Box<dyn Fn() + Send + Sync>>,
+    steer: Option<Box<dyn Fn(Steer) -> bool + Send + Sync>>,
 }
 
 impl Outside {
@@ -38,8 +42,11 @@ impl Outside {
         events: mpsc::Sender<Event>,
         ops_url: String,
         token: Option<Secret>,
+        audit: AuditFile,
     ) -> Outside {
-        let (tasks, run) = (JoinSet::new(), JoinSet::new());
+        let (mut tasks, run) = (JoinSet::new(), JoinSet::new());
+        let audit = Arc::new(audit);
+        tasks.spawn(earlier(Arc::clone(&audit), events.clone()));
         Outside {
             clients,
             load,
@@ -47,9 +54,11 @@ impl Outside {
             events,
             ops_url,
             token,
+            audit,
             tasks,
             run,
             stop: None,
+            steer: None,
         }
     }
 
@@ -73,15 +82,34 @@ impl Outside {
                 });
             }
             Effect::Admission(change, said) => {
-                self.act(said.into(), async move {
-                    ops.set_admission(&change).await.map(|_| "")
-                });
+                self.act(
+                    said,
+                    async move { ops.set_admission(&change).await.map(|_| "") },
+                );
             }
             Effect::PostAlert(alert, said) => {
                 let alertmanager = self.clients.alertmanager.clone();
-                self.act(said, async move {
+                self.act_on(alertmanager.authority(), said, async move {
                     alertmanager.post(&[alert]).await.map(|()| "")
                 });
+            }
+            Effect::Silence(silence, said) => {
+                let alertmanager = self.clients.alertmanager.clone();
+                self.act_on(alertmanager.authority(), said, async move {
+                    alertmanager.silence(&silence).await.map(|_| "")
+                });
+            }
+            Effect::EndSilence(id, said) => {
+                let alertmanager = self.clients.alertmanager.clone();
+                self.act_on(alertmanager.authority(), said, async move {
+                    alertmanager.expire(&id).await.map(|()| "")
+                });
+            }
+            Effect::Steer(steer) => {
+                let taken = self.steer.as_ref().is_some_and(|run| run(steer));
+                let why = "the rehearsal is over, or has more to do than it can take";
+                let result = if taken { Ok("") } else { Err(why) };
+                self.act(steer.said().into(), std::future::ready(result));
             }
             Effect::StartLoad {
                 scenario,
@@ -92,19 +120,42 @@ impl Outside {
                 if let Some(stop) = &self.stop {
                     stop();
                 }
+                self.note("stop of the rehearsal", Ok("asked"));
             }
         }
     }
 
-    /// The outcome reads `what`, or `what: word` / `what: why not`.
-    fn act(
+    /// Writes down what no answer is awaited for.
+    fn note(&mut self, action: &str, result: Result<&str, &str>) {
+        let target = self.clients.ops.authority();
+        let entry = AuditEntry::new(now_ms(), &self.audit.who, action, &target, result);
+        let (audit, events) = (Arc::clone(&self.audit), self.events.clone());
+        self.tasks.spawn(record(audit, entry, events));
+    }
+
+    fn act<E: Display>(
         &mut self,
         what: String,
-        action: impl Future<Output = Result<&'static str, crate::clients::ClientError>> + Send + 'static,
+        action: impl Future<Output = Result<&'static str, E>> + Send + 'static,
+    ) {
+        self.act_on(self.clients.ops.authority(), what, action);
+    }
+
+    /// The outcome reads `what`, or `what: word` / `what: why not`.
+    /// Every action goes this way, so that every one is written down.
+    fn act_on<E: Display>(
+        &mut self,
+        target: String,
+        what: String,
+        action: impl Future<Output = Result<&'static str, E>> + Send + 'static,
     ) {
         let (events, nudges) = (self.events.clone(), self.nudges.clone());
+        let audit = Arc::clone(&self.audit);
         self.tasks.spawn(async move {
-            let event = match action.await {
+            let result = action.await.map_err(|error| error.to_string());
+            let noted = result.as_deref().map_err(String::as_str);
+            let entry = AuditEntry::new(now_ms(), &audit.who, &what, &target, noted);
+            let event = match result {
                 Ok("") => Event::Done {
                     what,
                     result: Ok(()),
@@ -113,15 +164,16 @@ impl Outside {
                     what: format!("{what}: {word}"),
                     result: Ok(()),
                 },
-                Err(error) => Event::Done {
+                Err(reason) => Event::Done {
                     what: format!("not done: {what}"),
-                    result: Err(error.to_string()),
+                    result: Err(reason),
                 },
             };
             nudges.ops.notify_one();
             nudges.alerts.notify_one();
             // The loop may have left meanwhile; then nobody wants to know.
             let _ = events.send(event).await;
+            record(audit, entry, events).await;
         });
     }
 
@@ -130,6 +182,7 @@ impl Outside {
             self.ended(Err("the server's address is not known".into()));
             return;
         };
+        let what = launch(&scenario, phase.as_deref(), reseed);
         let request = StartRequest {
             scenario,
             phase,
@@ -143,12 +196,24 @@ impl Outside {
                 let Run {
                     progress,
                     stop,
+                    steer,
                     ended,
                 } = run;
                 self.stop = Some(stop);
-                self.run.spawn(follow(progress, ended, self.events.clone()));
+                self.steer = Some(steer);
+                self.note(&what, Ok("began"));
+                let written = Written {
+                    what,
+                    target: self.clients.ops.authority(),
+                    audit: Arc::clone(&self.audit),
+                };
+                let events = self.events.clone();
+                self.run.spawn(follow(progress, ended, events, written));
             }
-            Err(reason) => self.ended(Err(reason)),
+            Err(reason) => {
+                self.note(&what, Err(&reason));
+                self.ended(Err(reason));
+            }
         }
     }
 
@@ -161,11 +226,16 @@ impl Outside {
 
     /// Stops what is under way and waits for it, but not for long.
     pub(super) async fn leave(mut self, seeding: bool) {
-        if let Some(stop) = self.stop.take() {
+        while self.run.try_join_next().is_some() {}
+        if let Some(stop) = self.stop.take().filter(|_| !self.run.is_empty()) {
             stop();
+            self.note("stop of the rehearsal", Ok("the console was left"));
         }
         if seeding {
-            let _ = self.clients.ops.cancel_seed().await;
+            let cancelled = self.clients.ops.cancel_seed().await;
+            let cancelled = cancelled.map_err(|error| error.to_string());
+            let word = cancelled.as_ref().map(|_| "the console was left");
+            self.note("cancelling the seeding", word.map_err(String::as_str));
         }
         drop(self.events);
         let all = async {
@@ -176,11 +246,67 @@ impl Outside {
     }
 }
 
+/// What a launch is called where it is written down.
+fn launch(scenario: &str, phase: Option<&str>, reseed: bool) -> String {
+    let phase = phase.map_or(String::new(), |phase| format!(", {phase} alone"));
+    let data = if reseed { ", seeded first" } else { "" };
+    format!("rehearsal {scenario}{phase}{data}")
+}
+
+/// Writes an action down and tells the loop.
+async fn record(audit: Arc<AuditFile>, entry: AuditEntry, events: mpsc::Sender<Event>) {
+    let written = entry.clone();
+    let written = tokio::task::spawn_blocking(move || audit.append(&written)).await;
+    let failed = match written {
+        Ok(written) => written.err(),
+        Err(error) => Some(error.to_string()),
+    };
+    let _ = events.send(Event::Audited { entry, failed }).await;
+}
+
+/// Reads what earlier sessions wrote down.
+async fn earlier(audit: Arc<AuditFile>, events: mpsc::Sender<Event>) {
+    if let Ok(entries) = tokio::task::spawn_blocking(move || audit.last()).await {
+        let _ = events.send(Event::AuditRead(entries)).await;
+    }
+}
+
+/// How a run's end is written down.
+struct Written {
+    what: String,
+    target: String,
+    audit: Arc<AuditFile>,
+}
+
+impl Written {
+    async fn end(self, result: &Result<Outcome, String>, events: mpsc::Sender<Event>) {
+        let ended = match result {
+            Ok(outcome) => {
+                let verdict = match outcome.verdict {
+                    Verdict::Passed => "passed",
+                    Verdict::Missed => "thresholds missed",
+                    Verdict::Inconclusive => "inconclusive",
+                };
+                Ok(format!("ended: {verdict}"))
+            }
+            Err(reason) => Err(reason.clone()),
+        };
+        let ended = match &ended {
+            Ok(word) => Ok(word.as_str()),
+            Err(reason) => Err(reason.as_str()),
+        };
+        let who = &self.audit.who;
+        let entry = AuditEntry::new(now_ms(), who, &self.what, &self.target, ended);
+        record(self.audit, entry, events).await;
+    }
+}
+
 /// Sends a run's progress, not too often, then its end.
 async fn follow(
     mut progress: tokio::sync::watch::Receiver<super::load_port::Progress>,
     mut ended: super::load_port::Ended,
     events: mpsc::Sender<Event>,
+    written: Written,
 ) {
     let mut open = true;
     loop {
@@ -189,6 +315,7 @@ async fn follow(
             result = &mut ended => {
                 let last = progress.borrow().clone();
                 let _ = events.send(Event::LoadProgress(Box::new(last))).await;
+                written.end(&result, events.clone()).await;
                 let _ = events.send(Event::LoadEnded(result)).await;
                 return;
             }
@@ -197,7 +324,8 @@ async fn follow(
                 let now = progress.borrow_and_update().clone();
                 if events.send(Event::LoadProgress(Box::new(now))).await.is_err() {
                     // Nobody listens any more, but the run has to come to its end.
-                    let _ = ended.await;
+                    let result = ended.await;
+                    written.end(&result, events).await;
                     return;
                 }
                 tokio::time::sleep(EVERY_PROGRESS).await;

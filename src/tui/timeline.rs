@@ -29,6 +29,7 @@ pub(super) struct TimeView {
 pub(super) enum MarkKind {
     Phase,
     Alert,
+    Action,
 }
 
 /// Something that happened at an instant.
@@ -54,7 +55,12 @@ pub(super) fn marks(model: &Model) -> Vec<Mark> {
             text: name(alert),
         })
     });
-    let mut marks: Vec<_> = phases.chain(alerts).collect();
+    let actions = model.audit.iter().map(|entry| Mark {
+        at: entry.at,
+        kind: MarkKind::Action,
+        text: format!("{}: {}", entry.who, entry.action),
+    });
+    let mut marks: Vec<_> = phases.chain(alerts).chain(actions).collect();
     marks.sort_by_key(|mark| mark.at);
     marks
 }
@@ -148,6 +154,7 @@ impl MarkKind {
         match self {
             MarkKind::Phase => "▶",
             MarkKind::Alert => "▲",
+            MarkKind::Action => "◆",
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Step {
 impl Step {
     fn of(model: &Model, to: Screen) -> Step {
         let touches = |screen| model.screen == screen || to == screen;
-        let chosen = model.alerts.list.get(model.alerts.chosen);
+        let chosen = model.alerts.chosen();
         Step {
             screen: model.screen,
             record: match model.dialog {
@@ -38,7 +38,7 @@ impl Step {
             },
             logs: touches(Screen::Logs).then(|| Box::new(model.logs.clone())),
             traces: touches(Screen::Traces).then(|| Box::new(model.traces.clone())),
-            alert: chosen.map(|alert| alert.labels.clone()),
+            alert: chosen.map(|row| row.alert.labels.clone()),
         }
     }
 
@@ -53,10 +53,10 @@ impl Step {
         }
         let alerts = &mut model.alerts;
         let at = self.alert.and_then(|labels| {
-            let mut list = alerts.list.iter();
-            list.position(|alert| alert.labels == labels)
+            let mut rows = alerts.rows.iter();
+            rows.position(|row| row.alert.labels == labels)
         });
-        alerts.chosen = at.unwrap_or(alerts.chosen);
+        alerts.row = at.unwrap_or(alerts.row);
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
             ..Model::default()
         };
         model.alerts.list = vec![alert("A"), alert("B")];
-        model.alerts.chosen = 1;
+        model.alerts.row = 1;
         model.logs.text = "my own".into();
         model.logs.merge((1..=9).map(line).collect());
         model.logs.move_by(-3);
@@ -183,7 +183,7 @@ mod tests {
 
         model.alerts.list.insert(0, alert("new"));
         assert!(back(&mut model));
-        assert_eq!((model.screen, model.alerts.chosen), (Screen::Alerts, 2));
+        assert_eq!((model.screen, model.alerts.row), (Screen::Alerts, 2));
         assert_eq!(model.logs.text, "my own");
         assert_eq!((model.logs.cursor, model.logs.frozen), (5, true));
         assert!(!back(&mut model), "there is nothing before the beginning");
@@ -194,9 +194,9 @@ mod tests {
         let mut model = on_alerts();
         follow(&mut model, Screen::Logs);
         model.alerts.list = vec![alert("other")];
-        model.alerts.chosen = 0;
+        model.alerts.row = 0;
         back(&mut model);
-        assert_eq!(model.alerts.chosen, 0);
+        assert_eq!(model.alerts.row, 0);
     }
 
     #[test]

@@ -73,7 +73,7 @@ async fn seeding_pausing_and_an_alert_by_hand_reach_the_server() {
         console.see("payments hang");
         console.press("r");
         console.see("alert OperatorAlert resolved");
-        console.see("no alert");
+        console.see("– resolved");
         console.press("q");
         console.ended_with_the_terminal_restored();
     })

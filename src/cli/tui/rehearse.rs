@@ -7,12 +7,13 @@ use tokio::sync::watch;
 
 use crate::load::model::PhaseName;
 use crate::load::progress::{OperationProgress, Step};
+use crate::load::summary::write_whole;
 use crate::load::{
-    Judged, Outcome as Kept, Reseed, RunHandle, RunOptions, Scenario, Summary, Target, Unit,
-    Verdict as Judgement, scenarios, start,
+    Command, Judged, Outcome as Kept, Reseed, RunHandle, RunOptions, Scenario, Summary, Target,
+    Unit, Verdict as Judgement, report, scenarios, start,
 };
 use crate::tui::load_port::{
-    LoadPort, Operation, Outcome, Phase, Progress, Run, Scenario as Choice, StartRequest,
+    LoadPort, Operation, Outcome, Phase, Progress, Run, Scenario as Choice, StartRequest, Steer,
     Threshold, Verdict,
 };
 
@@ -75,7 +76,7 @@ impl LoadPort for Rehearsals {
 
 fn run(handle: RunHandle, summaries: PathBuf) -> Run {
     let (sender, progress) = watch::channel(shown(&handle.progress.borrow()));
-    let control = handle.control.clone();
+    let (control, steering) = (handle.control.clone(), handle.control.clone());
     let mut seen = handle.progress.clone();
     tokio::spawn(async move {
         // Ends with the run, whose end drops the other side.
@@ -87,6 +88,7 @@ fn run(handle: RunHandle, summaries: PathBuf) -> Run {
     Run {
         progress,
         stop: Box::new(move || control.stop()),
+        steer: Box::new(move |steer| steering.tell(command(steer))),
         ended: Box::pin(async move {
             let summary = handle.join().await.map_err(|error| error.to_string())?;
             let written = tokio::task::spawn_blocking(move || {
@@ -99,8 +101,18 @@ fn run(handle: RunHandle, summaries: PathBuf) -> Run {
     }
 }
 
-/// Writes the summary; where, or why not.
-fn write(summary: &Summary, dir: &Path) -> Result<PathBuf, String> {
+fn command(steer: Steer) -> Command {
+    match steer {
+        Steer::Pause => Command::Pause,
+        Steer::Resume => Command::Resume,
+        Steer::Faster => Command::Faster,
+        Steer::Slower => Command::Slower,
+        Steer::NextPhase => Command::Next,
+    }
+}
+
+/// Writes the summary and, beside it, the page for people; where, or why not.
+fn write(summary: &Summary, dir: &Path) -> Result<(PathBuf, PathBuf), String> {
     let stamp: String = summary
         .started_at
         .chars()
@@ -108,13 +120,15 @@ fn write(summary: &Summary, dir: &Path) -> Result<PathBuf, String> {
         .map(|c| if c == ':' { '-' } else { c })
         .collect();
     let path = dir.join(format!("{}-{stamp}.json", summary.scenario));
+    let page = path.with_extension("html");
     std::fs::create_dir_all(dir)
         .and_then(|()| std::fs::write(&path, summary.to_json()))
+        .and_then(|()| write_whole(&page, &report::html(summary)))
         .map_err(|error| format!("the summary was not written to {}: {error}", path.display()))?;
-    Ok(path)
+    Ok((path, page))
 }
 
-fn outcome(summary: &Summary, path: Result<PathBuf, String>) -> Outcome {
+fn outcome(summary: &Summary, paths: Result<(PathBuf, PathBuf), String>) -> Outcome {
     // The table of thresholds says by itself which were missed.
     let told = |reason: &String| {
         let names = summary.thresholds.iter().map(|one| one.name.as_str());
@@ -124,7 +138,8 @@ fn outcome(summary: &Summary, path: Result<PathBuf, String>) -> Outcome {
     };
     let reasons = summary.reasons.iter().filter(|reason| !told(reason));
     let mut reasons: Vec<String> = reasons.cloned().collect();
-    let path = path.map_err(|problem| reasons.push(problem)).ok();
+    let paths = paths.map_err(|problem| reasons.push(problem)).ok();
+    let (path, page) = paths.unzip();
     Outcome {
         verdict: match summary.verdict {
             Judgement::Passed => Verdict::Passed,
@@ -134,6 +149,7 @@ fn outcome(summary: &Summary, path: Result<PathBuf, String>) -> Outcome {
         reason: reasons.join("; "),
         thresholds: summary.thresholds.iter().map(threshold).collect(),
         summary: path,
+        report: page,
     }
 }
 
@@ -150,6 +166,7 @@ fn threshold(judged: &Judged) -> Threshold {
         asked: format!("{} {sign} {}", judged.name, value(judged.limit)),
         measured: judged.measured.map_or("no data".into(), value),
         held: judged.outcome == Kept::Passed,
+        known: judged.outcome != Kept::NoData,
     }
 }
 
@@ -198,6 +215,9 @@ fn shown(now: &crate::load::Progress) -> Progress {
             .map(|(name, count)| (name.to_owned(), count))
             .to_vec(),
         sold: now.seats_paid,
+        paused: now.paused,
+        pace: now.pace,
+        thresholds: now.thresholds.iter().map(threshold).collect(),
     }
 }
 

@@ -55,6 +55,8 @@ fn options(url: &str) -> Options {
         alertmanager_url: url.into(),
         token: None,
         read_only: false,
+        who: "mona".into(),
+        audit_log: None,
         colour: true,
         ascii: false,
         light: false,
@@ -168,6 +170,7 @@ impl LoadPort for Puppet {
         Ok(Run {
             progress: seen,
             stop: Box::new(move || stop.cancel()),
+            steer: Box::new(|_| true),
             ended: Box::pin(async move {
                 let running = crate::tui::load_port::Progress {
                     requests: 77,

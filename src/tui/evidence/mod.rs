@@ -91,15 +91,15 @@ impl Wanted {
 impl Model {
     /// The alert whose evidence is looked at.
     pub(super) fn evidence_wanted(&self) -> Option<Wanted> {
-        let alert = self.alerts.list.get(self.alerts.chosen)?;
-        Some(Wanted::of(alert, self.now / 60_000 * 60_000))
+        let row = self.alerts.chosen()?;
+        Some(Wanted::of(&row.alert, self.now / 60_000 * 60_000))
     }
 
     /// What was found for the chosen alert.
     pub(super) fn evidence(&self) -> Option<&Evidence> {
-        let alert = self.alerts.list.get(self.alerts.chosen)?;
+        let row = self.alerts.chosen()?;
         let found = self.alerts.evidence.as_ref();
-        found.filter(|found| found.of.alert == alert.labels)
+        found.filter(|found| found.of.alert == row.alert.labels)
     }
 }
 

@@ -5,9 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
-use super::alerts::mark;
+use super::alert_list;
 use super::freshness;
-use crate::clients::alertmanager::Alert;
+use crate::tui::alerts::Row;
 use crate::tui::evidence::{Evidence, LimitLine, rule};
 use crate::tui::format;
 use crate::tui::logs::one_line;
@@ -19,8 +19,8 @@ use crate::tui::update;
 use crate::tui::widgets::{Chart, Freshness, Line as ChartLine, Overlay, centred, frame};
 
 /// The alert alone, filling the screen.
-pub(super) fn draw(model: &Model, alert: &Alert, buffer: &mut Buffer, area: Rect) {
-    let words = u16::try_from(texts(model, alert).len()).unwrap_or(u16::MAX);
+pub(super) fn draw(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
+    let words = u16::try_from(texts(model, row).len()).unwrap_or(u16::MAX);
     let words = (words + 2).clamp(5, area.height / 3 + 1);
     let rest = area.height - words;
     let records = if rest >= 18 {
@@ -34,23 +34,24 @@ pub(super) fn draw(model: &Model, alert: &Alert, buffer: &mut Buffer, area: Rect
         Constraint::Length(records),
     ])
     .areas(area);
-    about(model, alert, buffer, top);
+    about(model, row, buffer, top);
     figure(model, buffer, middle);
     error_records(model, buffer, bottom);
 }
 
 /// The alert beside others: words left, figure and records right.
-pub(super) fn beside(model: &Model, alert: &Alert, buffer: &mut Buffer, area: Rect) {
+pub(super) fn beside(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     let [left, right] = Layout::horizontal([Constraint::Fill(2), Constraint::Fill(3)]).areas(area);
-    about(model, alert, buffer, left);
+    about(model, row, buffer, left);
     let [above, below] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(2)]).areas(right);
     figure(model, buffer, above);
     error_records(model, buffer, below);
 }
 
 /// What is said of it, in words.
-pub(super) fn about(model: &Model, alert: &Alert, buffer: &mut Buffer, area: Rect) {
-    let (sign, style) = mark(alert);
+pub(super) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
+    let alert = &row.alert;
+    let (sign, style) = alert_list::sign(row);
     let inside = frame(
         buffer,
         area,
@@ -73,7 +74,7 @@ pub(super) fn about(model: &Model, alert: &Alert, buffer: &mut Buffer, area: Rec
     ]);
     buffer.set_line(inside.x, inside.y, &head, inside.width);
     let mut y = inside.y + 1;
-    for (text, style) in texts(model, alert) {
+    for (text, style) in texts(model, row) {
         if y >= inside.bottom() {
             break;
         }
@@ -94,7 +95,8 @@ pub(super) fn about(model: &Model, alert: &Alert, buffer: &mut Buffer, area: Rec
     }
 }
 
-fn texts(model: &Model, alert: &Alert) -> Vec<(String, ratatui::style::Style)> {
+fn texts(model: &Model, row: &Row) -> Vec<(String, ratatui::style::Style)> {
+    let alert = &row.alert;
     let mut texts = Vec::new();
     let said = ["summary", "description"];
     let annotation = |name: &&str| alert.annotations.get(*name);
@@ -108,6 +110,13 @@ fn texts(model: &Model, alert: &Alert) -> Vec<(String, ratatui::style::Style)> {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     texts.push((one_line(&labels.join("  ")), theme::quiet()));
+    texts.extend(row.silences.iter().map(|silence| {
+        let text = format!(
+            "{} by {} until {}",
+            silence.comment, silence.created_by, silence.ends_at
+        );
+        (one_line(&text), theme::accent())
+    }));
     if let Some(rule) = model.evidence().and_then(|found| found.rule.as_ref()) {
         let held = match rule.duration {
             0.0 => String::new(),

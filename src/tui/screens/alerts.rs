@@ -6,14 +6,15 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{dim_if_stale, freshness};
+use super::{alert_list, dim_if_stale, freshness};
 use crate::clients::alertmanager::{Alert, AlertState};
+use crate::tui::alerts::{Row, Stage};
 use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
 use crate::tui::update;
-use crate::tui::widgets::{Freshness, centred, frame};
+use crate::tui::widgets::{Freshness, centred, foot, frame};
 
 /// Sign and style of an alert: hushed, or by its severity.
 pub(super) fn mark(alert: &Alert) -> (&'static str, Style) {
@@ -35,14 +36,6 @@ pub(super) fn age(alert: &Alert, now: i64) -> String {
     })
 }
 
-const fn state(alert: &Alert) -> &'static str {
-    match alert.status.state {
-        AlertState::Active => "firing",
-        AlertState::Suppressed => "silenced",
-        AlertState::Unprocessed => "new",
-    }
-}
-
 /// Where the list and what is said of the chosen one stand.
 fn places(area: Rect) -> [Rect; 2] {
     let detail = if roomy(area) { 4 } else { 2 };
@@ -56,7 +49,7 @@ const fn roomy(area: Rect) -> bool {
 
 /// The first row shown, so that the chosen one is.
 fn first(model: &Model, rows: usize) -> usize {
-    (model.alerts.chosen + 1).saturating_sub(rows)
+    (model.alerts.row + 1).saturating_sub(rows)
 }
 
 /// The row of the list at a place.
@@ -70,11 +63,11 @@ pub(super) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     };
     let inside = rows.contains(at) && !model.alerts.open;
     let row = usize::from(at.y.saturating_sub(rows.y)) + first(model, usize::from(rows.height));
-    (inside && row < model.alerts.list.len()).then_some(row)
+    (inside && row < model.alerts.rows.len()).then_some(row)
 }
 
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let chosen = model.alerts.list.get(model.alerts.chosen);
+    let chosen = model.alerts.chosen();
     if let Some(alert) = chosen.filter(|_| model.alerts.open) {
         super::alert::draw(model, alert, buffer, area);
         return;
@@ -99,29 +92,43 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
 
 fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Alertmanager);
-    let alerts = &model.alerts.list;
-    let note = if alerts.is_empty() {
-        String::new()
-    } else {
-        format!("{}", alerts.len())
-    };
-    let worst = alerts
-        .iter()
-        .filter(|alert| alert.status.state != AlertState::Suppressed)
-        .map(update::rank)
-        .min();
+    let rows = &model.alerts.rows;
+    let firing = rows.iter().filter(|row| row.stage == Stage::Firing);
+    let worst = firing.map(|row| update::rank(&row.alert)).min();
     let severity = match worst {
         Some(0) => Severity::Bad,
         Some(1) => Severity::Warn,
         _ => Severity::Plain,
     };
-    let inside = frame(buffer, area, "Alerts", &note, severity, &fresh);
-    if alerts.is_empty() {
+    let inside = frame(buffer, area, "Alerts", &counts(model), severity, &fresh);
+    if rows.is_empty() {
         empty(model, buffer, inside, &fresh);
     } else {
-        rows(model, buffer, inside);
+        alert_list::draw(model, buffer, inside);
+    }
+    if let (Some(Err(reason)), Freshness::Fresh) = (&model.alerts.rules, &fresh) {
+        let room = usize::from(area.width).saturating_sub(6);
+        let text = format!("pending ones not known: {}", one_line(reason));
+        foot(buffer, area, &format::fit(&text, room), theme::quiet());
     }
     dim_if_stale(buffer, inside, &fresh);
+}
+
+/// How many there are, by stage.
+fn counts(model: &Model) -> String {
+    let stages = [
+        Stage::Firing,
+        Stage::Pending,
+        Stage::Acknowledged,
+        Stage::Silenced,
+        Stage::Resolved,
+    ];
+    let told = stages.into_iter().filter_map(|stage| {
+        let rows = model.alerts.rows.iter();
+        let count = rows.filter(|row| row.stage == stage).count();
+        (count > 0).then(|| format!("{count} {}", stage.word()))
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
@@ -141,48 +148,4 @@ fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
         ]));
     }
     centred(buffer, area, &lines);
-}
-
-fn rows(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let width = usize::from(area.width);
-    let head = format!(
-        "   {:<9} {:<10} {:<24} {:>10}  {}",
-        "STATE", "SEVERITY", "ALERT", "FOR", "SUMMARY"
-    );
-    buffer.set_stringn(area.x, area.y, head, width, theme::quiet());
-    let rows = usize::from(area.height.saturating_sub(1));
-    let first = first(model, rows);
-    for (y, (index, alert)) in
-        (area.y + 1..area.bottom()).zip(model.alerts.list.iter().enumerate().skip(first))
-    {
-        let (sign, style) = mark(alert);
-        let severity = one_line(alert.labels.get("severity").map_or("none", String::as_str));
-        let summary = one_line(alert.annotations.get("summary").map_or("", String::as_str));
-        let rest = format!(
-            "{:<9} {:<10} {:<24} {:>10}  {}",
-            state(alert),
-            format::fit(&severity, 10),
-            format::fit(&update::name(alert), 24),
-            age(alert, model.now),
-            summary
-        );
-        buffer.set_stringn(area.x + 1, y, sign, 1, style);
-        buffer.set_stringn(
-            area.x + 3,
-            y,
-            format::fit(&rest, width.saturating_sub(3)),
-            width.saturating_sub(3),
-            theme::text(),
-        );
-        if index == model.alerts.chosen && !model.settings.once {
-            buffer.set_style(
-                Rect {
-                    y,
-                    height: 1,
-                    ..area
-                },
-                theme::selected(),
-            );
-        }
-    }
 }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use crate::tui::format;
 use crate::tui::keys::{self, Action, Binding, Scope};
-use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
+use crate::tui::model::{Link, Model, NoticeKind, RunState, RunView, Screen, Source};
 use crate::tui::theme;
 use crate::tui::timeline;
 use crate::tui::trail;
@@ -53,8 +53,14 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
     right(buffer, area, area.y, &clock);
     let used = sources(model, buffer, area);
     let sale = sale(model);
-    if used + sale.width() < usize::from(area.width) {
-        right(buffer, area, area.y + 1, &sale);
+    let room = usize::from(area.width).saturating_sub(used);
+    if sale.width() < room {
+        let mut line = steered(model);
+        if line.width() + sale.width() >= room {
+            line = Line::default();
+        }
+        line.spans.extend(sale.spans);
+        right(buffer, area, area.y + 1, &line);
     }
 }
 
@@ -109,6 +115,15 @@ fn sale(model: &Model) -> Line<'static> {
         });
     }
     Line::from(spans)
+}
+
+/// That the rehearsal does not go as its scenario says.
+fn steered(model: &Model) -> Line<'static> {
+    let run = model.load.run.as_ref().filter(|run| run.is_under_way());
+    let steered = run.and_then(RunView::steered);
+    steered.map_or(Line::default(), |how| {
+        Line::styled(format!("▲ load {how}  "), theme::warn())
+    })
 }
 
 fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
@@ -253,9 +268,10 @@ fn under_way(model: &Model) -> Option<String> {
         .as_ref()
         .filter(|run| run.is_under_way() && model.screen != Screen::Load)?;
     let stopping = if run.state == RunState::Stopping {
-        ", stopping"
+        ", stopping".to_owned()
     } else {
-        ""
+        run.steered()
+            .map_or(String::new(), |how| format!(", {how}"))
     };
     let progress = &run.progress;
     Some(format!(

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{help, load, logs, palette, waterfall};
+use super::{forms, help, history, load, logs, palette, waterfall};
 use crate::tui::dialog::{
     AlertForm, Dialog, LaunchDialog, PROFILES, Question, Reseed, SEVERITIES, SeedDialog, Stage,
     needs_typing,
@@ -16,7 +16,7 @@ use crate::tui::theme;
 use crate::tui::update::reseed;
 use crate::tui::widgets::{fields, popup};
 
-const WIDTH: u16 = 70;
+pub(super) const WIDTH: u16 = 70;
 
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     match &model.dialog {
@@ -27,6 +27,8 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         Some(Dialog::Launch(dialog)) => launch(model, dialog, buffer, area),
         Some(Dialog::Raise(form)) => raise(form, buffer, area),
         Some(Dialog::Ask(question)) => ask(question, buffer, area),
+        Some(Dialog::Form(form)) => forms::draw(form, buffer, area),
+        Some(Dialog::History(scroll)) => history::draw(model, *scroll, buffer, area),
         Some(Dialog::Record(scroll)) => {
             if let Some(chosen) = model.logs.chosen() {
                 record(chosen, *scroll, buffer, area);
@@ -37,7 +39,13 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
 }
 
 /// A popup as high as its text.
-fn message(buffer: &mut Buffer, area: Rect, title: &str, keys: &str, lines: &[Line<'_>]) {
+pub(super) fn message(
+    buffer: &mut Buffer,
+    area: Rect,
+    title: &str,
+    keys: &str,
+    lines: &[Line<'_>],
+) {
     let height = u16::try_from(lines.len())
         .unwrap_or(u16::MAX)
         .saturating_add(4);

@@ -1,17 +1,21 @@
 //! `draw`: the model as a frame. Pure: reads the model, writes cells. One file a screen.
 
 mod alert;
+mod alert_list;
 mod alerts;
 mod chrome;
 mod dialogs;
+mod forms;
 mod help;
 mod hit;
+mod history;
 mod load;
 mod logs;
 mod overview;
 mod palette;
 mod run;
 mod sale;
+mod thresholds;
 mod traces;
 mod verdict;
 mod waterfall;

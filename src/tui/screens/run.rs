@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::chrome::to_f64;
-use super::verdict;
+use super::{thresholds, verdict};
 use crate::tui::format;
 use crate::tui::load_port::Operation;
 use crate::tui::logs::one_line;
@@ -25,7 +25,10 @@ pub(super) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect
         None => run.scenario.clone(),
     };
     let (note, severity) = match &run.state {
-        RunState::Running => (run.progress.doing.clone(), Severity::Plain),
+        RunState::Running => match run.steered() {
+            Some(how) => (format!("{}, {how}", run.progress.doing), Severity::Warn),
+            None => (run.progress.doing.clone(), Severity::Plain),
+        },
         RunState::Stopping => ("stopping".into(), Severity::Warn),
         RunState::Ended(outcome) => verdict::words(outcome.verdict),
         RunState::Failed(_) => ("could not run".into(), Severity::Bad),
@@ -66,7 +69,9 @@ pub(super) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect
         }
         RunState::Failed(reason) => wrapped(buffer, inside, reason, theme::bad()),
         RunState::Running | RunState::Stopping => {
-            let lines = operations(run);
+            let (mut lines, held) = thresholds::lines(&run.progress, usize::from(inside.width));
+            lines.extend(operations(run));
+            lines.extend(held);
             result(model, run, &lines, buffer, area, inside);
         }
     }

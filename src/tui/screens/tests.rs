@@ -1,5 +1,6 @@
 //! Each screen × {80×24, 120×40} × {ok, stale, empty, error}, and without colour and Unicode.
 
+mod acting;
 mod alert;
 mod fixtures;
 mod traces;
@@ -7,7 +8,7 @@ mod traces;
 use ratatui::style::{Color, Modifier};
 
 use super::super::dialog::{AlertForm, Dialog, LaunchDialog, Question, SeedDialog, Stage};
-use super::super::load_port::{Threshold, Verdict};
+use super::super::load_port::Verdict;
 use super::super::model::{Model, NoticeKind, RunState};
 use super::*;
 use crate::api::ops::{SeedPhase, SeedProgress};
@@ -288,11 +289,7 @@ fn full_verdict() -> Model {
     let mut model = ok(Screen::Load);
     let mut outcome = outcome(Verdict::Passed);
     outcome.thresholds = (1..=8)
-        .map(|n| Threshold {
-            asked: format!("threshold_{n} ≤ 500 ms"),
-            measured: "42 ms".into(),
-            held: true,
-        })
+        .map(|n| threshold(&format!("threshold_{n} ≤ 500 ms"), "42 ms", true))
         .collect();
     outcome.summary = Some(
         "/home/somebody/.local/share/concertctl/rehearsals/onsale-short-2026-06-01T12-00-00.json"

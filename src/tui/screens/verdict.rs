@@ -1,9 +1,10 @@
 //! How a rehearsal was judged: the word, threshold by threshold, where the summary is.
 
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::tui::format;
-use crate::tui::load_port::{Outcome, Verdict};
+use crate::tui::load_port::{Outcome, Threshold, Verdict};
 use crate::tui::logs::one_line;
 use crate::tui::theme::{self, Severity};
 use crate::tui::widgets::broken;
@@ -15,6 +16,19 @@ pub(super) fn words(verdict: Verdict) -> (String, Severity) {
         Verdict::Missed => ("thresholds missed".into(), Severity::Bad),
         Verdict::Inconclusive => ("inconclusive".into(), Severity::Warn),
     }
+}
+
+/// One threshold with its sign.
+pub(super) fn line(threshold: &Threshold, sign: &str, style: Style, width: usize) -> Line<'static> {
+    let text = format!(
+        "{}: {}",
+        one_line(&threshold.asked),
+        one_line(&threshold.measured)
+    );
+    Line::from(vec![
+        Span::styled(format!("{sign} "), style),
+        Span::raw(format::fit(&text, width.saturating_sub(2))),
+    ])
 }
 
 /// The verdict in lines of at most `width`: what was missed first, so that it is never out of sight.
@@ -39,18 +53,15 @@ pub(super) fn lines(outcome: &Outcome, width: usize) -> Vec<Line<'static>> {
         } else {
             ("✖", theme::bad())
         };
-        let text = format!(
-            "{}: {}",
-            one_line(&threshold.asked),
-            one_line(&threshold.measured)
-        );
-        lines.push(Line::from(vec![
-            Span::styled(format!("{sign} "), style),
-            Span::raw(format::fit(&text, width.saturating_sub(2))),
-        ]));
+        lines.push(line(threshold, sign, style, width));
     }
     if let Some(path) = &outcome.summary {
-        let path = broken(&format!("summary: {}", path.display()), width);
+        let page = if outcome.report.is_some() {
+            ", and .html for people"
+        } else {
+            ""
+        };
+        let path = broken(&format!("summary: {}{page}", path.display()), width);
         let path = path.into_iter();
         lines.extend(path.map(|line| Line::styled(line, theme::quiet())));
     }

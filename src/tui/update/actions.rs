@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::ops::{AdmissionChange, Opening};
 use crate::clients::alertmanager::PostableAlert;
 use crate::clients::prometheus::Labels;
+use crate::tui::alerts::Stage as Come;
 use crate::tui::dialog::{
     AlertForm, Dialog, LaunchDialog, Question, Reseed, SEVERITIES, SeedDialog, Stage,
 };
@@ -86,7 +87,7 @@ fn can_launch(model: &mut Model) -> bool {
     false
 }
 
-fn server_is_known(model: &mut Model) -> bool {
+pub(super) fn server_is_known(model: &mut Model) -> bool {
     let reason = match &model.source(Source::Ops).link {
         Link::Up => return true,
         Link::Waiting => "it has not answered yet".to_owned(),
@@ -107,7 +108,7 @@ pub(super) fn open(model: &mut Model) {
             model.logs.frozen = true;
             model.dialog = Some(Dialog::Record(0));
         }
-        Screen::Alerts => model.alerts.open = !model.alerts.list.is_empty(),
+        Screen::Alerts => model.alerts.open = !model.alerts.rows.is_empty(),
         Screen::Traces => super::traces::open(model),
         Screen::Load => {
             let chosen = model.load.chosen;
@@ -137,9 +138,9 @@ pub(super) fn pause(model: &mut Model) -> Vec<Effect> {
     vec![Effect::Admission(
         change,
         if paused {
-            "admission resumed"
+            "admission resumed".into()
         } else {
-            "admission paused"
+            "admission paused".into()
         },
     )]
 }
@@ -185,7 +186,7 @@ pub(super) fn open_sale(model: &mut Model) {
         opening: Some(opening),
         ..AdmissionChange::default()
     };
-    let effects = vec![Effect::Admission(change, said)];
+    let effects = vec![Effect::Admission(change, said.into())];
     model.dialog = Some(Dialog::Ask(Question {
         title,
         lines: vec![line],
@@ -307,11 +308,19 @@ pub(super) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static 
     Ok(Effect::PostAlert(alert, format!("alert {name} raised")))
 }
 
+/// Resolves the chosen alert; asks when that will not last.
 pub(super) fn resolve(model: &mut Model) -> Vec<Effect> {
-    let Some(alert) = model.alerts.list.get(model.alerts.chosen) else {
-        model.tell(NoticeKind::Info, "there is no alert to resolve");
+    let said = match model.alerts.chosen().map(|row| row.stage) {
+        None => "there is no alert to resolve",
+        Some(Come::Pending) => "it does not fire yet: there is nothing to resolve",
+        Some(Come::Resolved) => "it is over already",
+        Some(_) => "",
+    };
+    let Some(row) = model.alerts.chosen().filter(|_| said.is_empty()) else {
+        model.tell(NoticeKind::Info, said);
         return Vec::new();
     };
+    let alert = &row.alert;
     let ended = Timestamp::from_millisecond(model.now)
         .map(|now| now.to_string())
         .ok();
@@ -331,5 +340,21 @@ pub(super) fn resolve(model: &mut Model) -> Vec<Effect> {
         starts_at: Some(alert.starts_at.clone()).filter(|at| !at.is_empty()),
         ends_at: ended,
     };
-    vec![Effect::PostAlert(post, said)]
+    let effects = vec![Effect::PostAlert(post, said)];
+    if !model.alerts.is_held_by_a_rule(&alert.labels) {
+        return effects;
+    }
+    model.dialog = Some(Dialog::Ask(Question {
+        title: "Resolve it?",
+        lines: vec![
+            format!(
+                "The rule of {name} holds at this moment: Prometheus sends it again soon, and it comes back."
+            ),
+            "It ends by itself when its cause does. To say that you see to it: A. To hush it: S."
+                .into(),
+        ],
+        yes: "resolve it all the same",
+        effects,
+    }));
+    Vec::new()
 }

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{actions, edit, traces};
+use super::{actions, edit, forms, traces};
 use crate::api::ops::SeedRequest;
 use crate::tui::dialog::{
     AlertForm, Dialog, FORM_FIELDS, LaunchDialog, PROFILES, Reseed, SEVERITIES, SeedDialog, Stage,
@@ -18,7 +18,7 @@ use crate::tui::trail;
 const PAGE: u16 = 10;
 
 /// What the keys did to the dialog.
-enum After {
+pub(super) enum After {
     Keep(Dialog),
     Close(Vec<Effect>),
 }
@@ -30,6 +30,7 @@ pub(super) fn takes_text(model: &Model) -> bool {
         Some(Dialog::Launch(dialog)) => matches!(dialog.stage, Stage::Type(_)),
         Some(Dialog::Raise(form)) => form.focus != 1,
         Some(Dialog::Palette(_)) => true,
+        Some(Dialog::Form(_)) => true,
         _ => false,
     }
 }
@@ -73,6 +74,9 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Dialog::Seed(dialog) => seed(model, dialog, key),
         Dialog::Launch(dialog) => launch(model, dialog, key),
         Dialog::Raise(form) => raise(model, form, key),
+        Dialog::Form(form) => forms::on_key(model, form, key),
+        Dialog::History(at) => scrolled(key, at, KeyCode::Char('H'))
+            .map_or(After::Close(vec![]), |at| After::Keep(Dialog::History(at))),
     };
     match after {
         After::Keep(dialog) => {

@@ -3,6 +3,7 @@
 use super::answered;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, AlertState};
+use crate::tui::audit::{self, AuditEntry};
 use crate::tui::event::Effect;
 use crate::tui::format;
 use crate::tui::load_port::{Outcome, Progress, Verdict};
@@ -67,17 +68,7 @@ pub(super) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect
                 .any(|old| old.labels == alert.labels)
     };
     let new: Vec<String> = alerts.iter().filter(is_new).map(name).collect();
-    let chosen = model
-        .alerts
-        .list
-        .get(model.alerts.chosen)
-        .map(|alert| alert.labels.clone());
-    // The choice stays on its alert when the list moves under it.
-    let at = chosen.and_then(|labels| alerts.iter().position(|alert| alert.labels == labels));
-    model.alerts.chosen = at
-        .unwrap_or(model.alerts.chosen)
-        .min(alerts.len().saturating_sub(1));
-    model.alerts.list = alerts;
+    model.alerts.take(alerts, model.now);
     if first || new.is_empty() {
         return Vec::new();
     }
@@ -90,6 +81,27 @@ pub(super) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect
         model.tell(NoticeKind::Failed, format!("firing: {}", new.join(", ")));
     }
     vec![Effect::Bell]
+}
+
+/// The last actions are kept; a log that cannot be written is told of once.
+pub(super) fn on_audited(model: &mut Model, entry: AuditEntry, failed: Option<String>) {
+    model.audit.push_back(entry);
+    while model.audit.len() > audit::KEPT {
+        model.audit.pop_front();
+    }
+    if let Some(reason) = failed.as_ref().filter(|_| model.audit_failed.is_none()) {
+        model.tell(NoticeKind::Failed, one_line(reason));
+    }
+    model.audit_failed = failed;
+}
+
+pub(super) fn on_audit_read(model: &mut Model, entries: Vec<AuditEntry>) {
+    // What was done in this session meanwhile comes after it.
+    for entry in entries.into_iter().rev() {
+        if model.audit.len() < audit::KEPT && !model.audit.contains(&entry) {
+            model.audit.push_front(entry);
+        }
+    }
 }
 
 /// Worst first.

@@ -3,6 +3,8 @@
 mod actions;
 mod dialogs;
 mod feeds;
+mod forms;
+mod steering;
 mod traces;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -12,6 +14,7 @@ pub(super) use feeds::{name, rank};
 
 use super::event::{Effect, Event};
 use super::keys::{self, Action, Binding};
+use super::load_port::Steer;
 use super::logs::one_line;
 use super::model::{Link, Model, NoticeKind, Screen, Source};
 use super::panels::{CHARTS, PanelId, panel};
@@ -70,6 +73,14 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         Event::Alerts(alerts) => return feeds::on_alerts(model, alerts),
         // Of a choice that has moved on meanwhile it is of no use.
         Event::Evidence(found) => model.alerts.evidence = Some(*found),
+        Event::Silences(silences) => {
+            model.alerts.silences = silences;
+            model.alerts.arrange(now);
+        }
+        Event::RuleAlerts(rules) => {
+            model.alerts.rules = Some(rules);
+            model.alerts.arrange(now);
+        }
         Event::Ops(answer) => feeds::on_ops(model, answer.0, answer.1),
         Event::Down {
             source,
@@ -85,6 +96,8 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             Ok(()) => model.tell(NoticeKind::Done, what),
             Err(reason) => model.tell(NoticeKind::Failed, format!("{what}: {}", one_line(&reason))),
         },
+        Event::Audited { entry, failed } => feeds::on_audited(model, entry, failed),
+        Event::AuditRead(entries) => feeds::on_audit_read(model, entries),
         Event::LoadProgress(progress) => feeds::on_progress(model, *progress),
         Event::LoadEnded(result) => return feeds::on_ended(model, result),
         Event::Broken(what) => model.tell(NoticeKind::Failed, one_line(&what)),
@@ -111,6 +124,7 @@ fn tick(model: &mut Model) {
     if over {
         model.notice = None;
     }
+    model.alerts.arrange(model.now);
 }
 
 fn paste(model: &mut Model, text: &str) {
@@ -244,6 +258,15 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             traces::to_list(model);
             model.traces.next_least();
         }
+        Action::Acknowledge => forms::acknowledge(model),
+        Action::Silence => forms::silence(model),
+        Action::EndSilence => forms::end_silence(model),
+        Action::Admission => forms::admission(model),
+        Action::History => model.dialog = Some(super::dialog::Dialog::History(0)),
+        Action::PauseLoad => return steering::pause(model),
+        Action::Slower => return steering::steer(model, Steer::Slower),
+        Action::Faster => return steering::steer(model, Steer::Faster),
+        Action::NextPhase => steering::next_phase(model),
     }
     Vec::new()
 }
@@ -271,8 +294,8 @@ fn go(model: &mut Model, by: isize) {
             model.load.chosen = model.load.chosen.saturating_add_signed(by).min(last);
         }
         Screen::Alerts => {
-            let last = model.alerts.list.len().saturating_sub(1);
-            model.alerts.chosen = model.alerts.chosen.saturating_add_signed(by).min(last);
+            let last = model.alerts.rows.len().saturating_sub(1);
+            model.alerts.row = model.alerts.row.saturating_add_signed(by).min(last);
         }
         Screen::Overview => {
             let at = CHARTS.iter().position(|id| Some(*id) == model.enlarged);

@@ -1,9 +1,12 @@
 //! Keys and events as they come, and what the console makes of them: actions here, the rest in
 //! files of their own.
 
+mod acting;
 mod alerts;
-mod time;
+mod audit;
+mod hushing;
 mod links;
+mod time;
 mod views;
 
 use super::feeds::TPS_WINDOW_MS;
@@ -17,8 +20,7 @@ use crate::clients::prometheus::Labels;
 use crate::tui::dialog::{Dialog, Stage};
 use crate::tui::load_port::Progress;
 use crate::tui::load_port::Scenario;
-use crate::tui::model::RunState;
-use crate::tui::model::Settings;
+use crate::tui::model::{RunState, RunView, Settings};
 
 /// 2026-06-01 12:00:00 UTC.
 const NOW: i64 = 1_780_315_200_000;
@@ -80,6 +82,20 @@ fn console(profile: Option<&str>, registered: u64) -> Model {
     model
 }
 
+/// A rehearsal that has just begun.
+fn running() -> RunView {
+    RunView {
+        scenario: "onsale-short".into(),
+        phase: None,
+        state: RunState::Running,
+        progress: Progress::default(),
+        requests: Default::default(),
+        tps: Default::default(),
+        p95: Default::default(),
+        scroll: 0,
+    }
+}
+
 fn press(model: &mut Model, code: KeyCode) -> Vec<Effect> {
     update(
         model,
@@ -94,10 +110,11 @@ fn keys(model: &mut Model, text: &str) -> Vec<Effect> {
     for c in text.chars() {
         effects = press(
             model,
-            if c == '\n' {
-                KeyCode::Enter
-            } else {
-                KeyCode::Char(c)
+            match c {
+                '\n' => KeyCode::Enter,
+                '\t' => KeyCode::Tab,
+                '\u{8}' => KeyCode::Backspace,
+                c => KeyCode::Char(c),
             },
         );
     }
@@ -304,7 +321,9 @@ fn read_only_turns_every_writing_key_off_and_no_other() {
             read_only: true,
             ..Settings::default()
         };
-        model.alerts.list = vec![alert("X", "warning", AlertState::Active)];
+        let list = vec![alert("X", "warning", AlertState::Active)];
+        update(&mut model, NOW, Event::Alerts(list));
+        model.load.run = Some(running());
         if let keys::Scope::On(screen) = binding.scope {
             model.screen = screen;
         }

@@ -112,6 +112,7 @@ impl Chart<'_> {
             };
             let style = match mark.kind {
                 MarkKind::Alert => theme::warn(),
+                MarkKind::Action => theme::accent(),
                 MarkKind::Phase => theme::quiet(),
             };
             upright(buffer, x, '┊', theme::quiet());

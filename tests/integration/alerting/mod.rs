@@ -2,6 +2,7 @@
 //! samples, both end to end, and webhooks that fail in every way.
 
 mod api;
+mod console;
 mod differential;
 mod end_to_end;
 mod history;

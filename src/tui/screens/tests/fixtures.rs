@@ -274,15 +274,26 @@ pub(super) fn progress() -> Progress {
             .map(|(name, count)| (name.to_owned(), count))
             .to_vec(),
         sold: 230,
+        paused: false,
+        pace: 1.0,
+        thresholds: vec![
+            threshold("buying.p95 ≤ 500 ms", "42 ms", true),
+            threshold("buying.error_rate ≤ 0.10 %", "0.02 %", true),
+            threshold("queue.error_rate ≤ 0.00 %", "0.00 %", true),
+        ],
+    }
+}
+
+pub(super) fn threshold(asked: &str, measured: &str, held: bool) -> Threshold {
+    Threshold {
+        asked: asked.into(),
+        measured: measured.into(),
+        held,
+        known: measured != "no data",
     }
 }
 
 pub(super) fn outcome(verdict: Verdict) -> Outcome {
-    let threshold = |asked: &str, measured: &str, held| Threshold {
-        asked: asked.into(),
-        measured: measured.into(),
-        held,
-    };
     Outcome {
         verdict,
         reason: String::new(),
@@ -292,6 +303,7 @@ pub(super) fn outcome(verdict: Verdict) -> Outcome {
             threshold("oversold = 0", "0", true),
         ],
         summary: Some("/home/me/rehearsal.json".into()),
+        report: Some("/home/me/rehearsal.html".into()),
     }
 }
 

@@ -115,7 +115,7 @@ fn the_wheel_moves_the_choice() {
     update(&mut model, NOW, Event::Alerts(alerts.into()));
     model.screen = Screen::Alerts;
     mouse(&mut model, MouseEventKind::ScrollDown, 3, 5);
-    assert_eq!(model.alerts.chosen, 3);
+    assert_eq!(model.alerts.row, 3);
     mouse(&mut model, MouseEventKind::ScrollUp, 3, 5);
-    assert_eq!(model.alerts.chosen, 0);
+    assert_eq!(model.alerts.row, 0);
 }

@@ -1,0 +1,76 @@
+//! What the rules hold at the moment: pending and firing alerts as Prometheus has them, before and
+//! beside Alertmanager.
+
+use serde::Deserialize;
+
+use super::{Labels, Prometheus};
+use crate::clients::http::{ClientError, decode, refusal};
+
+/// How far a rule's alert has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleState {
+    /// The condition holds, but not for long enough.
+    Pending,
+    /// It fires.
+    Firing,
+    /// A state that this client does not know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// An alert of a rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RuleAlert {
+    /// What tells it from others; external labels are not among them.
+    pub labels: Labels,
+    /// What is said about it.
+    pub annotations: Labels,
+    /// How far it has come.
+    pub state: RuleState,
+    /// Since when the condition holds, RFC 3339.
+    pub active_at: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    alerts: Vec<RuleAlert>,
+}
+
+impl Prometheus {
+    /// `GET /api/v1/alerts`: the pending and the firing ones.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn alerts(&self) -> Result<Vec<RuleAlert>, ClientError> {
+        let (status, body) = self.0.send(self.0.get("api/v1/alerts")).await?;
+        if !status.is_success() {
+            return Err(refusal(status, &body));
+        }
+        Ok(decode::<Answer>(&body)?.data.alerts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pending_and_firing_alerts_are_read() {
+        let text = br#"{"status":"success","data":{"alerts":[
+            {"labels":{"alertname":"X"},"annotations":{"summary":"s"},"state":"pending",
+             "activeAt":"2026-01-01T00:00:00.1Z","value":"1e+00"},
+            {"labels":{"alertname":"Y"},"annotations":{},"state":"brand-new","activeAt":"x","value":"1"}]}}"#;
+        let alerts = decode::<Answer>(text).unwrap().data.alerts;
+        assert_eq!(alerts[0].state, RuleState::Pending);
+        assert_eq!(alerts[0].labels["alertname"], "X");
+        assert_eq!(alerts[1].state, RuleState::Unknown);
+    }
+}

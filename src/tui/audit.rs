@@ -1,0 +1,253 @@
+//! The audit log: who did what, when, on which target, and how it ended. One JSON object a line in
+//! a file of its owner only, which is bounded: a full one is kept once, as `.1`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::logs::one_line;
+
+/// The file's name in the data directory.
+pub const FILE_NAME: &str = "console-audit.log";
+/// A file is not written beyond this, in bytes.
+const FULL: u64 = 8 * 1024 * 1024;
+/// Entries that the console keeps.
+pub(super) const KEPT: usize = 200;
+/// What is read of an earlier session's file, from its end, in bytes.
+const TAIL: u64 = 64 * 1024;
+/// Longest text of an entry, in characters.
+const MAX_TEXT: usize = 500;
+
+/// How an action ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AuditOutcome {
+    Done,
+    Failed,
+}
+
+/// One action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AuditEntry {
+    /// When it ended, Unix milliseconds; RFC 3339 in the file.
+    #[serde(rename = "time", with = "time")]
+    pub(super) at: i64,
+    pub(super) who: String,
+    pub(super) action: String,
+    /// `host:port` that was acted on.
+    pub(super) target: String,
+    pub(super) outcome: AuditOutcome,
+    /// What is to be said beside it; why it failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) detail: String,
+}
+
+impl AuditEntry {
+    /// An action of `who` that ended at `at` with a word or with why it failed.
+    pub(super) fn new(
+        at: i64,
+        who: &str,
+        action: &str,
+        target: &str,
+        result: Result<&str, &str>,
+    ) -> AuditEntry {
+        let short = |text: &str| one_line(text).chars().take(MAX_TEXT).collect();
+        let (outcome, detail) = match result {
+            Ok(word) => (AuditOutcome::Done, word),
+            Err(reason) => (AuditOutcome::Failed, reason),
+        };
+        AuditEntry {
+            at,
+            who: short(who),
+            action: short(action),
+            target: short(target),
+            outcome,
+            detail: short(detail),
+        }
+    }
+}
+
+/// Where entries are written.
+#[derive(Debug)]
+pub(super) struct AuditFile {
+    /// Absent: nowhere.
+    path: Option<PathBuf>,
+    pub(super) who: String,
+    full: u64,
+    /// One writer at a time: a line is never torn by a rotation.
+    writing: Mutex<()>,
+}
+
+impl AuditFile {
+    pub(super) fn new(path: Option<PathBuf>, who: String) -> AuditFile {
+        AuditFile {
+            path,
+            who,
+            full: FULL,
+            writing: Mutex::new(()),
+        }
+    }
+
+    /// Appends `entry` as one line, written at once.
+    ///
+    /// # Errors
+    /// Where and why it cannot be written, for people.
+    pub(super) fn append(&self, entry: &AuditEntry) -> Result<(), String> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let _one = self.writing.lock();
+        let written = serde_json::to_string(entry)
+            .map_err(std::io::Error::from)
+            .and_then(|line| self.write(path, &format!("{line}\n")));
+        written.map_err(|error| {
+            let path = path.display();
+            format!("the audit log {path} cannot be written: {error}; actions go on unrecorded")
+        })
+    }
+
+    fn write(&self, path: &Path, line: &str) -> std::io::Result<()> {
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        // The size is that of what stands there now: another console may just have rotated.
+        let size = fs::metadata(path).map_or(0, |file| file.len());
+        if size > 0 && size.saturating_add(line.len() as u64) > self.full {
+            fs::rename(path, older(path))?;
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600);
+        options.open(path)?.write_all(line.as_bytes())
+    }
+
+    /// The last entries of the file, oldest first; none if it cannot be read.
+    pub(super) fn last(&self) -> Vec<AuditEntry> {
+        let text = self.path.as_deref().and_then(|path| tail(path).ok());
+        let text = text.unwrap_or_default();
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let mut entries: Vec<AuditEntry> = lines.collect();
+        entries.drain(..entries.len().saturating_sub(KEPT));
+        entries
+    }
+}
+
+fn older(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".1");
+    PathBuf::from(name)
+}
+
+fn tail(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Unix milliseconds as RFC 3339.
+mod time {
+    use jiff::Timestamp;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &i64, out: S) -> Result<S::Ok, S::Error> {
+        let time = Timestamp::from_millisecond(*at).unwrap_or_default();
+        out.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(input)?;
+        let time: Timestamp = text.parse().map_err(D::Error::custom)?;
+        Ok(time.as_millisecond())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const NOON: i64 = 1_780_315_200_000;
+
+    fn entry(action: &str) -> AuditEntry {
+        AuditEntry::new(NOON, "mona", action, "127.0.0.1:8081", Ok(""))
+    }
+
+    #[test]
+    fn an_action_is_one_line_of_json_in_a_file_of_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/console-audit.log");
+        let file = AuditFile::new(Some(path.clone()), "mona".into());
+        file.append(&entry("admission\npaused")).unwrap();
+        let failed = AuditEntry::new(NOON, "mona", "seeding demo", "h:1", Err("refused (409)"));
+        file.append(&failed).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            r#"{"time":"2026-06-01T12:00:00.000Z","who":"mona","action":"admission paused","target":"127.0.0.1:8081","outcome":"done"}"#
+        );
+        assert!(lines[1].ends_with(r#""outcome":"failed","detail":"refused (409)"}"#));
+        assert_eq!(lines.len(), 2);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(file.last(), [entry("admission paused"), failed]);
+    }
+
+    #[test]
+    fn a_full_file_is_kept_once_and_a_new_one_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let mut file = AuditFile::new(Some(path.clone()), "mona".into());
+        file.full = 400;
+        for n in 0..9 {
+            file.append(&entry(&format!("action {n}"))).unwrap();
+        }
+        let size = |path: &Path| fs::metadata(path).unwrap().len();
+        assert!(size(&path) <= 400 && size(&older(&path)) <= 400);
+        let last = file.last();
+        assert_eq!(last.last().map(|one| one.action.as_str()), Some("action 8"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn lines_that_are_no_entries_are_passed_over_and_only_the_last_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let file = AuditFile::new(Some(path.clone()), "mona".into());
+        fs::write(&path, b"torn\xff\n{}\n").unwrap();
+        for n in 0..KEPT + 5 {
+            file.append(&entry(&format!("action {n}"))).unwrap();
+        }
+        let last = file.last();
+        assert_eq!(last.len(), KEPT);
+        assert_eq!(last[0].action, "action 5");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_says_where_and_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = dir.path().join("a-file");
+        fs::write(&taken, "").unwrap();
+        let file = AuditFile::new(Some(taken.join("audit.log")), "mona".into());
+        let said = file.append(&entry("x")).unwrap_err();
+        assert!(
+            said.contains("a-file/audit.log cannot be written"),
+            "{said}"
+        );
+        assert!(file.last().is_empty());
+        assert_eq!(
+            AuditFile::new(None, String::new()).append(&entry("x")),
+            Ok(())
+        );
+    }
+}

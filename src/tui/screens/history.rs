@@ -1,0 +1,89 @@
+//! What was done: the last actions, newest first.
+
+use jiff::Timestamp;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::tui::audit::{AuditEntry, AuditOutcome};
+use crate::tui::format;
+use crate::tui::logs::one_line;
+use crate::tui::model::Model;
+use crate::tui::theme;
+use crate::tui::widgets::popup;
+
+pub(super) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) {
+    let width = area.width.saturating_sub(4).min(120);
+    let inside_width = usize::from(width).saturating_sub(4);
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for entry in model.audit.iter().rev() {
+        lines.extend(told(entry, inside_width));
+    }
+    if lines.is_empty() {
+        lines.push(Line::styled("Nothing was done yet.", theme::quiet()));
+    }
+    let foot = place(model, inside_width);
+    let rows = lines.len() + usize::from(foot.is_some()) * 2;
+    let height = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2);
+    let keys = "↑ ↓ scroll, Esc closes";
+    let title = "What was done, newest first (UTC)";
+    let mut inside = popup(buffer, area, title, keys, width, height);
+    if let Some(foot) = foot.filter(|_| inside.height > 2) {
+        inside.height -= 2;
+        buffer.set_line(inside.x, inside.bottom() + 1, &foot, inside.width);
+    }
+    let last = lines.len().saturating_sub(usize::from(inside.height));
+    let skip = usize::from(scroll).min(last);
+    for (y, line) in (inside.y..inside.bottom()).zip(lines.iter().skip(skip)) {
+        buffer.set_line(inside.x, y, line, inside.width);
+    }
+}
+
+/// An action in a line; why it failed in one of its own.
+fn told(entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
+    let time = Timestamp::from_millisecond(entry.at);
+    let time = time.map_or("?".into(), |time| {
+        time.strftime("%m-%d %H:%M:%S").to_string()
+    });
+    let (sign, style) = match entry.outcome {
+        AuditOutcome::Done => ("✔", theme::good()),
+        AuditOutcome::Failed => ("✖", theme::bad()),
+    };
+    let who = format!("{:<8} ", format::fit(&one_line(&entry.who), 8));
+    let room = width.saturating_sub(26);
+    let detail = one_line(&entry.detail);
+    let failed = entry.outcome == AuditOutcome::Failed;
+    let what = if failed || detail.is_empty() {
+        one_line(&entry.action)
+    } else {
+        format!("{}: {detail}", one_line(&entry.action))
+    };
+    let target = one_line(&entry.target);
+    let mut line = vec![
+        Span::styled(format!("{time} "), theme::quiet()),
+        Span::styled(format!("{sign} "), style),
+        Span::raw(who),
+        Span::raw(format::fit(&what, room)),
+    ];
+    if what.chars().count() + target.chars().count() + 2 <= room {
+        line.push(Span::styled(format!("  {target}"), theme::quiet()));
+    }
+    let mut lines = vec![Line::from(line)];
+    if failed {
+        let reason = format::fit(&detail, room);
+        lines.push(Line::styled(format!("{:<26}{reason}", ""), theme::bad()));
+    }
+    lines
+}
+
+/// Where it is written down, or why it is not.
+fn place(model: &Model, width: usize) -> Option<Line<'static>> {
+    if let Some(reason) = &model.audit_failed {
+        let text = format!("▲ {}", one_line(reason));
+        return Some(Line::styled(format::fit(&text, width), theme::warn()));
+    }
+    let path = model.settings.audit_log.as_ref()?;
+    let text = format!("written to {}", path.display());
+    let text = format::fit_middle(&one_line(&text), width);
+    Some(Line::styled(text, theme::quiet()))
+}

@@ -1,0 +1,150 @@
+//! Steering a rehearsal, and resizing admission.
+
+use super::*;
+use crate::tui::load_port::Steer;
+
+fn on_load() -> Model {
+    let mut model = console(Some("demo"), 0);
+    model.screen = Screen::Load;
+    model.load.run = Some(running());
+    model
+}
+
+#[test]
+fn a_running_rehearsal_is_steered_at_once_and_the_same_key_pauses_and_resumes() {
+    let mut model = on_load();
+    assert_eq!(keys(&mut model, " "), [Effect::Steer(Steer::Pause)]);
+    let paused = Progress {
+        paused: true,
+        pace: 0.8,
+        ..Progress::default()
+    };
+    update(&mut model, NOW, Event::LoadProgress(Box::new(paused)));
+    let run = model.load.run.as_ref().unwrap();
+    assert_eq!(run.steered().as_deref(), Some("paused, ×0.8"));
+    assert_eq!(keys(&mut model, " "), [Effect::Steer(Steer::Resume)]);
+    for (pressed, steer) in [
+        ("<", Steer::Slower),
+        (",", Steer::Slower),
+        (">", Steer::Faster),
+        (".", Steer::Faster),
+    ] {
+        assert_eq!(
+            keys(&mut model, pressed),
+            [Effect::Steer(steer)],
+            "{pressed}"
+        );
+    }
+    assert_eq!(keys(&mut model, "n"), [], "what nothing brings back asks");
+    assert_eq!(keys(&mut model, "y"), [Effect::Steer(Steer::NextPhase)]);
+}
+
+#[test]
+fn without_a_running_rehearsal_there_is_nothing_to_steer_and_that_is_said() {
+    let mut model = on_load();
+    for state in [RunState::Stopping, RunState::Failed("x".into())] {
+        model.load.run.as_mut().unwrap().state = state;
+        for key in [" ", "<", ">", "n"] {
+            model.notice = None;
+            assert_eq!(keys(&mut model, key), []);
+            assert!(
+                model.dialog.is_none() && !notice(&model).is_empty(),
+                "{key}"
+            );
+        }
+    }
+    model.load.run = None;
+    keys(&mut model, " ");
+    assert!(notice(&model).contains("Enter launches"));
+}
+
+#[test]
+fn the_pace_is_told_only_where_it_is_not_the_scenarios() {
+    let told = |pace| {
+        let mut run = running();
+        run.progress.pace = pace;
+        run.steered()
+    };
+    assert_eq!([0.0, 1.0, 1.002].map(told), [None, None, None]);
+    let told = [1.25, 1.5625, 16.0, 0.0625].map(told);
+    let wanted = ["×1.25", "×1.56", "×16", "×0.06"].map(|text| Some(text.to_owned()));
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn admission_is_resized_after_a_question_that_shows_both_settings() {
+    let mut model = console(Some("demo"), 0);
+    assert_eq!(keys(&mut model, "b1,000\t5s\n"), []);
+    let Some(Dialog::Ask(question)) = &model.dialog else {
+        panic!("{:?}", model.dialog)
+    };
+    assert_eq!(question.lines[0], "500 every 15 s → 1,000 every 5 s.");
+    assert_eq!(question.lines[1], "At most 2,000 → 12,000 people a minute.");
+    let effects = keys(&mut model, "y");
+    let [Effect::Admission(change, said)] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    let wanted = AdmissionChange {
+        batch: Some(1_000),
+        every_ms: Some(5_000),
+        ..AdmissionChange::default()
+    };
+    assert_eq!(*change, wanted);
+    assert_eq!(said, "admission set to 1,000 every 5 s");
+}
+
+#[test]
+fn what_is_left_empty_stays_as_it_is() {
+    let mut model = console(Some("demo"), 0);
+    let effects = keys(&mut model, "b\t1m\ny");
+    assert!(
+        matches!(effects.as_slice(), [Effect::Admission(change, _)]
+            if change.batch.is_none() && change.every_ms == Some(60_000)),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn an_admission_out_of_bounds_is_refused_with_what_is_allowed() {
+    for (typed, said, field) in [
+        ("0\n", "1 to 1,000,000", 0),
+        ("1000001\n", "1 to 1,000,000", 0),
+        ("many\n", "1 to 1,000,000", 0),
+        ("\t99ms\n", "100ms to 1h", 1),
+        ("\t61m\n", "100ms to 1h", 1),
+        ("\t15\n", "such as 15s", 1),
+        ("\n", "nothing would change", 0),
+        ("500\t15s\n", "nothing would change", 1),
+    ] {
+        let mut model = console(Some("demo"), 0);
+        assert_eq!(keys(&mut model, &format!("b{typed}")), [], "{typed:?}");
+        let Some(Dialog::Form(form)) = &model.dialog else {
+            panic!("{typed:?}: {:?}", model.dialog)
+        };
+        let wrong = form.wrong.as_deref().unwrap_or_default();
+        assert!(wrong.contains(said), "{typed:?}: {wrong}");
+        assert_eq!(form.focus, field, "{typed:?}");
+    }
+}
+
+#[test]
+fn while_a_rehearsal_runs_the_question_says_that_it_puts_admission_back() {
+    let mut model = on_load();
+    keys(&mut model, "b700\n");
+    assert!(matches!(&model.dialog, Some(Dialog::Ask(question))
+            if question.lines[2].contains("puts the earlier setting back")));
+}
+
+#[test]
+fn text_is_pasted_into_a_form() {
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, "b");
+    update(&mut model, NOW, Event::Paste("70\n0".into()));
+    keys(&mut model, "\n");
+    assert!(
+        matches!(&model.dialog, Some(Dialog::Ask(question))
+            if question.lines[0].contains("→ 700 every")),
+        "{:?}",
+        model.dialog
+    );
+}
