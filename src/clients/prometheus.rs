@@ -33,6 +33,12 @@ impl Prometheus {
         Prometheus(source)
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn source(&self) -> &HttpSource {
+        &self.0
+    }
+
     /// `GET /api/v1/query` at `at_ms` (Unix milliseconds). A scalar comes as one series without
     /// labels; each series has one point.
     ///

@@ -7,6 +7,7 @@ use crossterm::event::KeyEvent;
 
 use super::load_port::{Outcome, Progress};
 use super::model::Source;
+use super::replay::TapeView;
 use super::series::QueryAnswer;
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
 use crate::clients::alertmanager::{Alert, PostableAlert};
@@ -47,6 +48,10 @@ pub(super) enum Event {
         reason: String,
         retry_ms: i64,
     },
+    /// A source's clock is ahead of this machine's by so many seconds.
+    Clock { source: Source, ahead_s: i64 },
+    /// How it stands with a recording.
+    Tape(TapeView),
     /// An action ended.
     Done {
         what: String,
@@ -69,6 +74,8 @@ pub(super) enum Effect {
     Bell,
     /// Clear the terminal and draw all of it.
     Redraw,
+    /// Play the recording so many times faster than it was; 0 holds it.
+    Play(u32),
     /// Begin seeding.
     Seed(SeedRequest),
     /// Cancel the seeding.

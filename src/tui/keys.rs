@@ -35,6 +35,8 @@ pub(super) enum Action {
     Last,
     Open,
     Back,
+    Slower,
+    Faster,
     Resolve,
 }
 
@@ -208,6 +210,13 @@ pub(super) const BINDINGS: &[Binding] = &[
         &[Key::Ctrl('l')],
         Action::Redraw,
         "draw the screen anew",
+        "",
+    ),
+    anywhere(&[c('>')], Action::Faster, "play a recording faster", ""),
+    anywhere(
+        &[c('<')],
+        Action::Slower,
+        "play it slower, at last hold it",
         "",
     ),
     anywhere(&[c('q'), Key::Ctrl('c')], Action::Quit, "quit", "quit"),

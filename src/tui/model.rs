@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::crosscheck::Checks;
 use super::dialog::Dialog;
 use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
+use super::replay::TapeView;
 use super::series::{Metrics, Track};
 use super::window::Zoom;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
@@ -260,6 +262,10 @@ pub(super) struct Model {
     pub(super) zoom: Zoom,
     pub(super) sources: [SourceState; Source::ALL.len()],
     pub(super) metrics: Metrics,
+    /// A recording that is made or played.
+    pub(super) tape: TapeView,
+    /// Whether the sources agree.
+    pub(super) checks: Checks,
     pub(super) status: Option<Status>,
     pub(super) seed: SeedProgress,
     pub(super) logs: Logs,
@@ -289,7 +295,10 @@ impl Model {
             Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
             Screen::Logs | Screen::Alerts => &[PanelId::Tps],
         };
-        let all = self.screen == Screen::Overview || self.settings.once;
+        // A recording is for every screen.
+        let recording = matches!(self.tape, TapeView::Recording(_));
+        let all = self.screen == Screen::Overview || self.settings.once || recording;
+        let tail = self.screen == Screen::Logs && !self.logs.frozen;
         Plan {
             queries: if all {
                 PANELS.iter().map(|panel| panel.query).collect()
@@ -297,7 +306,7 @@ impl Model {
                 shown.iter().map(|id| panel(*id).query).collect()
             },
             zoom: self.zoom,
-            logs: (self.screen == Screen::Logs && !self.logs.frozen).then(|| self.logs.query()),
+            logs: (tail || recording).then(|| self.logs.query()),
             seeding: self.is_seeding(),
         }
     }

@@ -10,6 +10,7 @@ use super::event::{Effect, Event};
 use super::fetch::{Clients, Nudges};
 use super::load_port::{LoadPort, Run, StartRequest};
 use super::model::Model;
+use super::reason::of_a_write;
 use crate::clients::Secret;
 
 /// The rehearsal's progress is taken over at most this often.
@@ -59,7 +60,7 @@ impl Outside {
         while self.tasks.try_join_next().is_some() {}
         let ops = self.clients.ops.clone();
         match effect {
-            Effect::Quit | Effect::Bell | Effect::Redraw => {}
+            Effect::Quit | Effect::Bell | Effect::Redraw | Effect::Play(_) => {}
             Effect::Seed(request) => {
                 let what = format!("seeding {}", request.profile.clone().unwrap_or_default());
                 self.act(
@@ -115,7 +116,7 @@ impl Outside {
                 },
                 Err(error) => Event::Done {
                     what: format!("not done: {what}"),
-                    result: Err(error.to_string()),
+                    result: Err(of_a_write(&error)),
                 },
             };
             nudges.ops.notify_one();

@@ -1,6 +1,7 @@
 //! Each screen × {80×24, 120×40} × {ok, stale, empty, error}, and without colour and Unicode.
 
 mod fixtures;
+mod sources;
 
 use ratatui::style::{Color, Modifier};
 

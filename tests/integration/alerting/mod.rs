@@ -8,4 +8,4 @@ mod history;
 mod listener;
 mod notifications;
 mod real;
-mod tls;
+pub(crate) mod tls;
