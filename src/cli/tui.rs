@@ -1,6 +1,7 @@
 //! `concertctl tui`: flags to options, attach or start the embedded server, run the console.
 
 mod rehearse;
+mod sources;
 
 use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,15 +10,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use self::rehearse::Rehearsals;
+use self::sources::SourceArgs;
 use super::flags::DataDirArg;
 use super::{FAILED, USAGE, fail};
 use crate::clients::ops::Ops;
-use crate::clients::{HttpSource, Secret};
+use crate::clients::{Credentials, HttpSource, Secret, without_password};
 use crate::serve::{Running, ServerFile};
 use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
-use crate::tui::load_port::LoadPort;
-use crate::tui::{Exit, Options, Screen, ServerEnded};
+use crate::tui::load_port::{LoadPort, NoLoad};
+use crate::tui::{Exit, Options, Recording, Screen, ServerEnded, Tape};
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
@@ -35,20 +37,43 @@ pub(super) struct TuiArgs {
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "ops_url")]
     api_addr: Option<SocketAddr>,
     /// Prometheus API to read metrics from [default: the operations listener]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_PROMETHEUS_URL",
+        hide_env_values = true
+    )]
     prometheus_url: Option<String>,
     /// Loki API to read logs from [default: the operations listener]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_LOKI_URL",
+        hide_env_values = true
+    )]
     loki_url: Option<String>,
     /// Tempo API to read traces from [default: the operations listener]
     #[arg(long, value_name = "URL")]
     tempo_url: Option<String>,
     /// Alertmanager API to read and post alerts [default: the operations listener]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_ALERTMANAGER_URL",
+        hide_env_values = true
+    )]
     alertmanager_url: Option<String>,
     /// File that holds the operations token; CONCERTCTL_OPS_TOKEN holds the token itself
     #[arg(long, value_name = "FILE")]
     ops_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// Record what the sources say into a new file, to be shown later
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "once"])]
+    record: Option<PathBuf>,
+    /// Show a recording, read-only and without asking anybody
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ops_url", "ops_addr", "api_addr"])]
+    replay: Option<PathBuf>,
     #[command(flatten)]
     data_dir: DataDirArg,
     /// Turn every action off
@@ -180,6 +205,23 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         Ok(token) => token,
         Err(why) => return Ok(fail(USAGE, &why)),
     };
+    let credentials = match args.sources.credentials(|name| std::env::var(name).ok()) {
+        Ok(credentials) => credentials,
+        Err(why) => return Ok(fail(USAGE, &why)),
+    };
+    let replay = args.replay.as_deref().map(Tape::read).transpose();
+    let replay = match replay {
+        Ok(replay) => replay,
+        Err(why) => return Ok(fail(FAILED, &format!("--replay: {why}"))),
+    };
+    if replay.is_some() {
+        return replayed(&args, credentials, replay).await;
+    }
+    let record = args.record.as_deref().map(Recording::create).transpose();
+    let record = match record {
+        Ok(record) => record,
+        Err(why) => return Ok(fail(FAILED, &format!("--record: {why}"))),
+    };
     let data_dir = args.data_dir.path();
     let local = server_file(&data_dir);
     let found = match &args.ops_url {
@@ -207,7 +249,8 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
     let ended = embedded
         .as_ref()
         .map(|embedded| Box::pin(embedded.running.ended()) as ServerEnded);
-    let options = options(&args, &data_dir, ops_url, token, ended);
+    let mut options = options(&args, &data_dir, ops_url, (token, credentials), ended);
+    options.record = record;
     if args.once {
         return once(&options, load.as_ref()).await;
     }
@@ -222,6 +265,28 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         Exit::Asked => ExitCode::SUCCESS,
         Exit::Signal(number) => ExitCode::from(128 + number),
         Exit::ServerEnded(reason) => anyhow::bail!("the embedded server ended: {reason}"),
+    })
+}
+
+/// Shows a recording; no server is looked for or started.
+async fn replayed(
+    args: &TuiArgs,
+    credentials: Credentials,
+    replay: Option<Tape>,
+) -> anyhow::Result<ExitCode> {
+    let data_dir = args.data_dir.path();
+    let ops_url = OPS_ADDR.to_string();
+    let mut options = options(args, &data_dir, ops_url, (None, credentials), None);
+    options.replay = replay;
+    // Nothing is done in a recording.
+    options.audit_log = None;
+    let load = Arc::new(NoLoad);
+    if args.once {
+        return once(&options, load.as_ref()).await;
+    }
+    Ok(match crate::tui::run(options, load).await? {
+        Exit::Signal(number) => ExitCode::from(128 + number),
+        Exit::Asked | Exit::ServerEnded(_) => ExitCode::SUCCESS,
     })
 }
 
@@ -261,7 +326,7 @@ fn options(
     args: &TuiArgs,
     data_dir: &Path,
     ops_url: String,
-    token: Option<Secret>,
+    (token, credentials): (Option<Secret>, Credentials),
     server_ended: Option<ServerEnded>,
 ) -> Options {
     let or_ops = |url: &Option<String>| url.clone().unwrap_or_else(|| ops_url.clone());
@@ -273,6 +338,7 @@ fn options(
         tempo_url: or_ops(&args.tempo_url),
         alertmanager_url: or_ops(&args.alertmanager_url),
         token,
+        credentials,
         read_only: args.read_only,
         colour: colour && !args.once && args.theme != Theme::None,
         light: args.theme == Theme::Light,
@@ -282,6 +348,8 @@ fn options(
         ascii: args.ascii || !utf8_locale(|name| std::env::var(name).ok()),
         screen: args.screen,
         server_ended,
+        record: None,
+        replay: None,
         panic_after_start: args.panic_after_start,
         ops_url,
     }
@@ -339,7 +407,7 @@ async fn once(options: &Options, load: &dyn LoadPort) -> anyhow::Result<ExitCode
     }
     anyhow::bail!(
         "no source answered at {}; start a server with `concertctl serve`",
-        options.ops_url
+        without_password(&options.ops_url)
     )
 }
 

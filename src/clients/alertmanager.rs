@@ -89,6 +89,12 @@ impl Alertmanager {
         Alertmanager { source, token }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn source(&self) -> &HttpSource {
+        &self.source
+    }
+
     /// `GET /api/v2/alerts`: all that are not resolved.
     ///
     /// # Errors

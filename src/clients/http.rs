@@ -1,16 +1,26 @@
 //! One way of asking an HTTP source: a base address, a time-out, a bound on the answer's size.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::header::{ACCEPT, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+
+use super::access::Access;
+use super::heard::{Heard, now_ms};
+use super::tls::TlsClient;
 
 /// How long a source may take to answer in all.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Who asks.
+const AGENT: &str = concat!("concertctl/", env!("CARGO_PKG_VERSION"));
 
 /// Longest part of a refusal that is shown to people, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -64,9 +74,9 @@ pub enum ClientError {
     TooLarge,
 }
 
-/// A base address that cannot be used.
+/// A base address that cannot be used; a password in it is not told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is not an address to ask: {reason} (expected http://HOST:PORT)")]
+#[error("{given:?} is not an address to ask: {reason} (expected http://HOST:PORT or https://HOST)")]
 pub struct BadUrl {
     given: String,
     reason: String,
@@ -76,49 +86,63 @@ pub struct BadUrl {
 #[derive(Clone, Debug)]
 pub struct HttpSource {
     client: Client,
+    /// For an address that begins with https.
+    tls: Option<TlsClient>,
     base: Url,
     timeout: Duration,
+    access: Access,
+    heard: Arc<Heard>,
 }
 
 impl HttpSource {
-    /// An API at `base`: `http://HOST:PORT`, with or without a path, or plain `HOST:PORT`.
+    /// An API at `base`: `http://HOST:PORT` or `https://HOST`, with or without a path, or plain
+    /// `HOST:PORT`. A name and a password in it (`http://NAME:PASSWORD@HOST`) are sent as basic
+    /// authentication and shown nowhere.
     ///
     /// # Errors
-    /// [`BadUrl`] if it cannot be parsed or is not plain HTTP.
+    /// [`BadUrl`] if it cannot be parsed or is neither http nor https.
     pub fn new(base: &str) -> Result<HttpSource, BadUrl> {
+        HttpSource::with_access(base, Access::default())
+    }
+
+    /// The same; each request carries what `access` holds.
+    ///
+    /// # Errors
+    /// [`BadUrl`], also for https when there is no certificate to trust.
+    pub fn with_access(base: &str, mut access: Access) -> Result<HttpSource, BadUrl> {
         let bad = |reason: String| BadUrl {
-            given: base.to_owned(),
+            given: without_password(base),
             reason,
         };
-        let text = if base.contains("://") {
-            base.to_owned()
-        } else {
-            format!("http://{base}")
+        let mut url = parse(base).map_err(bad)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            let password = url.password().unwrap_or_default();
+            access.basic(url.username(), password).map_err(bad)?;
+            let cannot = |()| bad("it cannot carry a user name".into());
+            url.set_username("").map_err(cannot)?;
+            url.set_password(None).map_err(cannot)?;
+        }
+        let tls = match url.scheme() {
+            "https" => Some(access.trust.client().map_err(bad)?),
+            _ => None,
         };
-        let mut url = Url::parse(&text).map_err(|error| bad(error.to_string()))?;
-        if url.scheme() != "http" {
-            return Err(bad(format!("the scheme {} is not supported", url.scheme())));
-        }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(bad("the host is missing".into()));
-        }
-        url.set_query(None);
-        url.set_fragment(None);
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
-        }
-        // A proxy set for the browser must not stand between the console and its server.
+        // A proxy set for the browser must not stand between the console and its server; a source
+        // that sends on to another host must not carry the credentials there.
         let client = Client::builder()
             .no_proxy()
+            .redirect(Policy::none())
             .connect_timeout(TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("concertctl/", env!("CARGO_PKG_VERSION")))
+            .user_agent(AGENT)
             .build()
             .map_err(|error| bad(chain(&error)))?;
         Ok(HttpSource {
             client,
+            tls,
             base: url,
             timeout: TIMEOUT,
+            access,
+            heard: Arc::default(),
         })
     }
 
@@ -136,7 +160,19 @@ impl HttpSource {
         format!("{host}:{}", self.base.port_or_known_default().unwrap_or(80))
     }
 
-    /// The base address, ending in a slash.
+    /// What its answers say beside their bodies.
+    #[must_use]
+    pub fn heard(&self) -> &Arc<Heard> {
+        &self.heard
+    }
+
+    /// Whether both are at the same scheme, host and port.
+    #[must_use]
+    pub fn same_place(&self, other: &HttpSource) -> bool {
+        self.base.origin() == other.base.origin()
+    }
+
+    /// The base address, ending in a slash, without user name and password.
     #[must_use]
     pub fn base(&self) -> &str {
         self.base.as_str()
@@ -162,8 +198,13 @@ impl HttpSource {
         request: RequestBuilder,
     ) -> Result<(StatusCode, Vec<u8>), ClientError> {
         let answer = async {
-            let mut response = request.send().await.map_err(|error| failure(&error))?;
+            let mut response = self.execute(request).await?;
             let status = response.status();
+            if let Some(to) = response.headers().get(LOCATION)
+                && status.is_redirection()
+            {
+                return Err(elsewhere(status, to));
+            }
             if response
                 .content_length()
                 .is_some_and(|length| length > MAX_ANSWER as u64)
@@ -185,6 +226,39 @@ impl HttpSource {
         }
     }
 
+    /// Sends, with what the source wants, and awaits the head of the answer.
+    async fn execute(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let mut request = request.build().map_err(|error| failure(&error))?;
+        self.access.apply(request.headers_mut());
+        let asked = now_ms();
+        let response = match &self.tls {
+            None => {
+                let answer = self.client.execute(request).await;
+                answer.map_err(|error| failure(&error))?
+            }
+            Some(tls) => {
+                let headers = request.headers_mut();
+                headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+                headers
+                    .entry(ACCEPT)
+                    .or_insert(HeaderValue::from_static("*/*"));
+                let broken = |error: &dyn std::error::Error| {
+                    ClientError::Unreachable(clean(&error.to_string()))
+                };
+                let request: http::Request<reqwest::Body> = request
+                    .try_into()
+                    .map_err(|error: reqwest::Error| broken(&error))?;
+                let answer = tls.request(request).await;
+                let answer =
+                    answer.map_err(|error| ClientError::Unreachable(clean(&chain(&error))))?;
+                Response::from(answer.map(reqwest::Body::wrap))
+            }
+        };
+        self.heard
+            .note(response.status(), response.headers(), asked, now_ms());
+        Ok(response)
+    }
+
     /// Sends and reads JSON; a status other than 2xx is a refusal in the source's own words.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
@@ -195,6 +269,46 @@ impl HttpSource {
             return Err(refusal(status, &body));
         }
         decode(&body)
+    }
+}
+
+fn parse(base: &str) -> Result<Url, String> {
+    let text = if base.contains("://") {
+        base.to_owned()
+    } else {
+        format!("http://{base}")
+    };
+    let mut url = Url::parse(&text).map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("the scheme {} is not supported", url.scheme()));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("the host is missing".into());
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// An address for people. One that cannot be parsed may hold a password anywhere before an `@`.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    match url.rfind('@') {
+        Some(at) if at >= start => format!("{}…{}", &url[..start], &url[at..]),
+        _ => url.to_owned(),
+    }
+}
+
+/// A source that sends on is not followed: its credentials are for the address that was given.
+fn elsewhere(status: StatusCode, to: &HeaderValue) -> ClientError {
+    let to = without_password(&String::from_utf8_lossy(to.as_bytes()));
+    ClientError::Refused {
+        status: status.as_u16(),
+        message: clean(&format!("it sends on to {to}; give that address")),
     }
 }
 
@@ -261,62 +375,4 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base_addresses_take_host_port_and_paths_and_name_what_is_wrong() {
-        let base = |text| HttpSource::new(text).map(|source| source.base().to_owned());
-        assert_eq!(base("127.0.0.1:8081"), Ok("http://127.0.0.1:8081/".into()));
-        assert_eq!(
-            base("http://prom:9090/prefix?x=1"),
-            Ok("http://prom:9090/prefix/".into())
-        );
-        for wrong in [
-            "https://prom:9090",
-            "http://",
-            "http://:9090",
-            "ftp://x",
-            "http://a:99999",
-        ] {
-            let error = base(wrong).expect_err(wrong).to_string();
-            assert!(
-                error.contains(wrong) && error.contains("http://HOST:PORT"),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn paths_are_joined_under_the_base() {
-        let source = HttpSource::new("http://prom:9090/prefix").unwrap();
-        assert_eq!(
-            source.url("api/v1/query").as_str(),
-            "http://prom:9090/prefix/api/v1/query"
-        );
-        assert_eq!(source.authority(), "prom:9090");
-    }
-
-    #[test]
-    fn a_refusal_is_told_in_the_sources_own_words_without_control_characters() {
-        let told = |body: &str| refusal(StatusCode::CONFLICT, body.as_bytes()).to_string();
-        assert_eq!(
-            told(r#"{"detail":"a dataset is there"}"#),
-            "refused (409): a dataset is there"
-        );
-        assert_eq!(
-            told(r#"{"status":"error","error":"bad \u001b[31m query"}"#),
-            "refused (409): bad  [31m query"
-        );
-        assert_eq!(told(r#""plain""#), "refused (409): plain");
-        assert_eq!(told("first\nsecond"), "refused (409): first");
-        assert_eq!(told(""), "refused (409): Conflict");
-    }
-
-    #[test]
-    fn a_secret_is_not_in_its_debug_text() {
-        let secret = Secret::new("hunter2\n");
-        assert_eq!(secret.expose(), "hunter2");
-        assert!(!format!("{secret:?}").contains("hunter"));
-    }
-}
+mod tests;

@@ -28,6 +28,12 @@ impl Loki {
         Loki(source)
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn source(&self) -> &HttpSource {
+        &self.0
+    }
+
     /// `GET /loki/api/v1/query_range`: the newest `limit` lines that match `query` from `start_ns`
     /// (inclusive) to `end_ns` (exclusive), oldest first.
     ///

@@ -5,13 +5,19 @@
 //! asking: every call has a time-out, every answer a size bound, every failure one of the few
 //! kinds of [`ClientError`]. Knows nothing of screens or of who is answering.
 
+mod access;
 pub mod alertmanager;
 pub mod health;
+mod heard;
 mod http;
 pub mod loki;
 pub mod ops;
 pub mod prometheus;
 pub mod rules;
 pub mod tempo;
+mod tls;
 
-pub use http::{BadUrl, ClientError, HttpSource, Secret};
+pub use access::{Access, Api, Credentials};
+pub use heard::Heard;
+pub use http::{BadUrl, ClientError, HttpSource, Secret, without_password};
+pub use tls::Trust;

@@ -22,6 +22,12 @@ impl Ops {
         Ops { source, token }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn source(&self) -> &HttpSource {
+        &self.source
+    }
+
     /// `host:port`, for people.
     #[must_use]
     pub fn authority(&self) -> String {

@@ -37,7 +37,9 @@ impl Prometheus {
         Prometheus(source)
     }
 
-    pub(super) const fn source(&self) -> &HttpSource {
+    /// Where it is.
+    #[must_use]
+    pub fn source(&self) -> &HttpSource {
         &self.0
     }
 

@@ -17,7 +17,10 @@ use super::fetch::{self, Clients, Nudges, now_ms};
 use super::load_port::LoadPort;
 use super::model::{Link, Model, Plan, Settings, Source};
 use super::outside::Outside;
+use super::record::Recorder;
+use super::replay::{self, Player, Playing, TapeView};
 use super::screens;
+use super::tape::Tape;
 use super::terminal::{self, Session};
 use super::update::update;
 use super::{Exit, Failure, Options};
@@ -64,16 +67,19 @@ pub(super) struct App {
     plan: watch::Sender<Plan>,
     outside: Outside,
     tasks: tokio::task::JoinSet<()>,
+    recorder: Option<Recorder>,
+    /// Plays a recording; then nobody is asked.
+    player: Option<Player>,
     panic_after_start: bool,
 }
 
 impl App {
-    /// A console that has begun to fetch.
+    /// A console that has begun to fetch, or to play a recording.
     pub(super) fn new(
         settings: Settings,
         clients: Clients,
         load: Arc<dyn LoadPort>,
-        options: &Options,
+        options: &mut Options,
     ) -> App {
         let mut model = Model {
             settings,
@@ -83,15 +89,29 @@ impl App {
         };
         model.load.scenarios = load.scenarios();
         let (sender, events) = mpsc::channel(EVENTS);
+        let start = |file| Recorder::start(file, &model.settings.target, sender.clone());
+        let recorder = options.record.take().map(start);
+        if recorder.is_some() {
+            model.tape = TapeView::Recording(0);
+        }
+        let player = options.replay.take().map(Player::new);
+        if let Some(player) = &player {
+            model.tape = player.view();
+        }
         let (plan, follow) = watch::channel(model.plan());
         let nudges = Nudges::default();
-        let tasks = fetch::spawn(&clients, &follow, &nudges, &sender);
+        let tasks = match &player {
+            None => fetch::spawn(&clients, &follow, &nudges, &sender),
+            Some(_) => Default::default(),
+        };
+        // Without a password: it is told to the load generator and to people.
+        let ops_url = clients.ops.source().base().to_owned();
         let outside = Outside::new(
             clients,
             load,
             nudges,
             sender,
-            options.ops_url.clone(),
+            ops_url,
             options.token.clone(),
             AuditFile::new(options.audit_log.clone(), options.who.clone()),
         );
@@ -101,6 +121,8 @@ impl App {
             plan,
             outside,
             tasks,
+            recorder,
+            player,
             panic_after_start: options.panic_after_start,
         }
     }
@@ -134,6 +156,10 @@ impl App {
                 }
                 exit = &mut ended => return Ok(exit),
                 Some(event) = self.events.recv() => event,
+                () = Player::due(self.player.as_ref()) => match self.played() {
+                    Some(event) => event,
+                    None => continue,
+                },
                 () = tokio::time::sleep_until(next_frame), if dirty.is_some() => continue,
                 _ = tick.tick() => terminal::take_broken().map_or(Event::Tick, Event::Broken),
             };
@@ -148,7 +174,7 @@ impl App {
         if !terminal::is_ours() && cfg!(not(test)) {
             return Err(Failure::Broken);
         }
-        self.model.now = now_ms();
+        self.model.now = self.now();
         let mut size = self.model.size;
         let painted = screen.draw(|buffer| {
             size = (buffer.area.width, buffer.area.height);
@@ -163,14 +189,50 @@ impl App {
         Ok(())
     }
 
+    /// The time that is shown: of the recording while one is played.
+    fn now(&self) -> i64 {
+        self.player.as_ref().map_or_else(now_ms, Player::now)
+    }
+
+    /// The next line of the recording.
+    fn played(&mut self) -> Option<Event> {
+        let player = self.player.as_mut()?;
+        let event = player.next(&self.model)?;
+        let view = player.view();
+        if view != self.model.tape {
+            let now = player.now();
+            update(&mut self.model, now, Event::Tape(view));
+        }
+        Some(event)
+    }
+
     fn take(&mut self, event: Event, screen: &mut impl Screen) -> Result<Option<Exit>, Failure> {
-        for effect in update(&mut self.model, now_ms(), event) {
+        let now = self.now();
+        let view = self
+            .recorder
+            .as_mut()
+            .and_then(|tape| tape.note(now, &event));
+        if let Some(view) = view {
+            update(&mut self.model, now, Event::Tape(view));
+        }
+        for effect in update(&mut self.model, now, event) {
             match effect {
                 Effect::Quit => return Ok(Some(Exit::Asked)),
                 Effect::Bell => screen.bell().map_err(Failure::Terminal)?,
                 Effect::Redraw => screen.clear().map_err(Failure::Terminal)?,
+                Effect::Play(speed) => {
+                    if let Some(player) = &mut self.player {
+                        player.set_speed(speed);
+                    }
+                }
+                // Whatever a screen wants to ask: of a recording nobody is asked.
+                _ if self.player.is_some() => {}
                 effect => self.outside.carry_out(effect, &self.model),
             }
+        }
+        let again = self.player.as_mut().map(|player| player.again(&self.model));
+        for event in again.into_iter().flatten() {
+            update(&mut self.model, now, event);
         }
         let plan = self.model.plan();
         self.plan.send_if_modified(|old| {
@@ -184,6 +246,9 @@ impl App {
     /// Stops what is under way.
     pub(super) async fn leave(mut self) {
         self.tasks.abort_all();
+        if let Some(recorder) = self.recorder.take() {
+            recorder.leave().await;
+        }
         drop(self.events);
         let seeding = self.model.is_seeding() && self.model.settings.embedded;
         self.outside.leave(seeding).await;
@@ -215,7 +280,7 @@ pub(super) async fn attached(
     mut options: Options,
 ) -> Result<Exit, Failure> {
     let server = options.server_ended.take();
-    let mut app = App::new(settings, clients, load, &options);
+    let mut app = App::new(settings, clients, load, &mut options);
     let mut session = Session::start(options.mouse).map_err(Failure::Terminal)?;
     let ended = Box::pin(ended(server));
     let result = app.run(&mut session, EventStream::new(), ended).await;
@@ -280,6 +345,32 @@ pub(super) async fn once(
         .iter()
         .any(|source| model.source(*source).link == Link::Up);
     (as_text(&model, size), answered)
+}
+
+/// The end of a recording, one screen of it as text.
+pub(super) fn replayed(
+    settings: Settings,
+    tape: &Tape,
+    screen: super::model::Screen,
+    size: (u16, u16),
+) -> String {
+    let mut model = Model {
+        settings: Settings {
+            once: true,
+            colour: false,
+            ..settings
+        },
+        screen,
+        ..Model::default()
+    };
+    for entry in &tape.entries {
+        if let Some(event) = replay::fitted_event(entry, &model) {
+            update(&mut model, entry.t, event);
+        }
+    }
+    model.tape = TapeView::Playing(Playing::at_end(tape));
+    model.notice = None;
+    as_text(&model, size)
 }
 
 fn as_text(model: &Model, (width, height): (u16, u16)) -> String {

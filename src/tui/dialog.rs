@@ -1,8 +1,8 @@
 //! What can stand in front of a screen and takes the keys: help, a question, a form, a record.
 
 use super::event::Effect;
-use super::palette::Palette;
 use super::forms::Form;
+use super::palette::Palette;
 
 /// Something in front of the screen.
 #[derive(Clone, Debug)]

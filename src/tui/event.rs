@@ -9,6 +9,7 @@ use super::audit::AuditEntry;
 use super::evidence::Evidence;
 use super::load_port::{Outcome, Progress, Steer};
 use super::model::Source;
+use super::replay::TapeView;
 use super::series::QueryAnswer;
 use super::traces::Asked;
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
@@ -74,6 +75,10 @@ pub(super) enum Event {
         reason: String,
         retry_ms: i64,
     },
+    /// A source's clock is ahead of this machine's by so many seconds.
+    Clock { source: Source, ahead_s: i64 },
+    /// How it stands with a recording.
+    Tape(TapeView),
     /// An action ended.
     Done {
         what: String,
@@ -103,6 +108,8 @@ pub(super) enum Effect {
     Bell,
     /// Clear the terminal and draw all of it.
     Redraw,
+    /// Play the recording so many times faster than it was; 0 holds it.
+    Play(u32),
     /// Begin seeding.
     Seed(SeedRequest),
     /// Cancel the seeding.

@@ -11,9 +11,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::clocks;
 use super::event::Event;
 use super::fetch_traces;
 use super::model::{Plan, Source};
+use super::reason::reason;
 use super::series::QueryAnswer;
 use super::tail;
 use super::window::Zoom;
@@ -66,6 +68,7 @@ pub(super) fn spawn(
     events: &mpsc::Sender<Event>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    tasks.spawn(clocks::watch(clients.clone(), events.clone()));
     tasks.spawn(metrics(
         clients.prometheus.clone(),
         plan.clone(),
@@ -115,6 +118,8 @@ pub(super) struct Backoff {
 
 impl Backoff {
     const CEILING: f64 = 15.0;
+    /// A source that asks for more than this is asked again nevertheless.
+    const LONGEST: Duration = Duration::from_secs(60);
 
     pub(super) fn next(&mut self) -> Duration {
         let pause = 2f64
@@ -126,12 +131,24 @@ impl Backoff {
 
     /// The event that tells of the failure, and when to try again.
     pub(super) fn down(&mut self, source: Source, error: &ClientError) -> (Event, Duration) {
-        let pause = self.next();
+        self.down_for(source, error, None)
+    }
+
+    /// The same; the source itself may have asked to be left alone for a while.
+    pub(super) fn down_for(
+        &mut self,
+        source: Source,
+        error: &ClientError,
+        asked: Option<Duration>,
+    ) -> (Event, Duration) {
+        let asked = asked.unwrap_or_default().min(Self::LONGEST);
+        let pause = self.next().max(asked);
         let retry_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        let reason = reason(source, error);
         (
             Event::Down {
                 source,
-                reason: error.to_string(),
+                reason,
                 retry_ms,
             },
             pause,
@@ -170,7 +187,8 @@ async fn metrics(source: Prometheus, mut plan: watch::Receiver<Plan>, events: mp
             }
             Err(error) => {
                 past_of = None;
-                let (event, wait) = backoff.down(Source::Prometheus, &error);
+                let asked = source.source().heard().retry_after();
+                let (event, wait) = backoff.down_for(Source::Prometheus, &error, asked);
                 if events.send(event).await.is_err() {
                     return;
                 }
@@ -235,9 +253,11 @@ where
     while let Some((query, answer)) = stream.next().await {
         let answer = match answer {
             Ok(series) => Ok(series),
+            // A wrong query; the other refusals are of who asks or how often.
             Err(
                 error @ ClientError::Refused {
-                    status: 400..=499, ..
+                    status: 400 | 404..=428 | 430..=499,
+                    ..
                 },
             ) => {
                 let reason = error.to_string();
@@ -267,7 +287,10 @@ async fn alerts(source: Alertmanager, nudge: Arc<Notify>, events: mpsc::Sender<E
                 }
                 (Event::Alerts(alerts), EVERY_ALERTS)
             }
-            Err(error) => backoff.down(Source::Alertmanager, &error),
+            Err(error) => {
+                let asked = source.source().heard().retry_after();
+                backoff.down_for(Source::Alertmanager, &error, asked)
+            }
         };
         if events.send(event).await.is_err() {
             return;
@@ -326,7 +349,10 @@ async fn ops(
                     if seeding { EVERY_SEEDING } else { EVERY },
                 )
             }
-            Err(error) => backoff.down(Source::Ops, &error),
+            Err(error) => {
+                let asked = source.source().heard().retry_after();
+                backoff.down_for(Source::Ops, &error, asked)
+            }
         };
         if events.send(event).await.is_err() {
             return;
@@ -401,5 +427,23 @@ mod tests {
             pauses[8..].windows(2).any(|two| two[0] != two[1]),
             "{pauses:?}"
         );
+    }
+
+    #[test]
+    fn a_source_that_asks_for_a_pause_gets_it_but_not_for_ever() {
+        let busy = ClientError::Refused {
+            status: 503,
+            message: String::new(),
+        };
+        let pause = |asked| {
+            let asked = Some(Duration::from_secs(asked));
+            let (event, pause) = Backoff::default().down_for(Source::Loki, &busy, asked);
+            let ms = i64::try_from(pause.as_millis()).unwrap();
+            assert!(matches!(event, Event::Down { retry_ms, .. } if retry_ms == ms));
+            pause.as_secs_f64()
+        };
+        assert_eq!(pause(7), 7.0);
+        assert_eq!(pause(3_600), 60.0);
+        assert!(pause(0) >= 0.8, "never at once");
     }
 }

@@ -9,6 +9,8 @@
 mod alerts;
 mod app;
 mod audit;
+mod clocks;
+mod crosscheck;
 mod dialog;
 mod event;
 mod evidence;
@@ -24,9 +26,13 @@ mod mouse;
 mod outside;
 mod palette;
 mod panels;
+mod reason;
+mod record;
+mod replay;
 mod screens;
 mod series;
 mod tail;
+mod tape;
 mod terminal;
 mod theme;
 mod timeline;
@@ -43,6 +49,8 @@ use std::sync::Arc;
 
 pub use audit::FILE_NAME as AUDIT_FILE_NAME;
 pub use model::Screen;
+pub use record::Recording;
+pub use tape::Tape;
 
 use self::fetch::Clients;
 use self::load_port::LoadPort;
@@ -52,7 +60,7 @@ use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
-use crate::clients::{BadUrl, HttpSource, Secret};
+use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret};
 
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
@@ -76,6 +84,8 @@ pub struct Options {
     pub alertmanager_url: String,
     /// For the operations listener's writes.
     pub token: Option<Secret>,
+    /// What each source wants with its requests.
+    pub credentials: Credentials,
     /// No action at all.
     pub read_only: bool,
     /// Who acts, for the audit log and for what is acknowledged.
@@ -94,6 +104,10 @@ pub struct Options {
     pub screen: Screen,
     /// The server runs in this process; its end ends the console.
     pub server_ended: Option<ServerEnded>,
+    /// Record what the sources say.
+    pub record: Option<Recording>,
+    /// Show a recording instead of asking anybody.
+    pub replay: Option<Tape>,
     /// Break after the first frame, to show that the terminal is restored.
     pub panic_after_start: bool,
 }
@@ -125,29 +139,31 @@ pub enum Failure {
 
 impl Options {
     fn clients(&self) -> Result<Clients, BadUrl> {
-        let ops = HttpSource::new(&self.ops_url)?;
-        let alertmanager = HttpSource::new(&self.alertmanager_url)?;
+        let source = |url: &str, api: Api| HttpSource::with_access(url, self.credentials.of(api));
+        let ops = source(&self.ops_url, Api::Ops)?;
+        let alertmanager = source(&self.alertmanager_url, Api::Alertmanager)?;
         // The token is for the operations listener and nobody else.
-        let same = alertmanager.authority() == ops.authority();
+        let same = alertmanager.same_place(&ops);
         let token = self.token.clone().filter(|_| same);
         Ok(Clients {
-            prometheus: Prometheus::new(HttpSource::new(&self.prometheus_url)?),
-            loki: Loki::new(HttpSource::new(&self.loki_url)?),
-            tempo: Tempo::new(HttpSource::new(&self.tempo_url)?),
+            prometheus: Prometheus::new(source(&self.prometheus_url, Api::Prometheus)?),
+            loki: Loki::new(source(&self.loki_url, Api::Loki)?),
+            tempo: Tempo::new(source(&self.tempo_url, Api::Tempo)?),
             alertmanager: Alertmanager::new(alertmanager, token),
             ops: Ops::new(ops, self.token.clone()),
         })
     }
 
     fn settings(&self, clients: &Clients) -> Settings {
+        let replayed = self.replay.as_ref().map(|tape| tape.head.target.clone());
         Settings {
-            read_only: self.read_only,
+            read_only: self.read_only || replayed.is_some(),
             who: self.who.clone(),
             audit_log: self.audit_log.clone(),
             colour: self.colour,
             ascii: self.ascii,
             light: self.light,
-            target: clients.ops.authority(),
+            target: replayed.unwrap_or_else(|| clients.ops.authority()),
             embedded: self.server_ended.is_some(),
             once: false,
         }
@@ -177,5 +193,8 @@ pub async fn once(
 ) -> Result<(String, bool), Failure> {
     let clients = options.clients()?;
     let settings = options.settings(&clients);
+    if let Some(tape) = &options.replay {
+        return Ok((app::replayed(settings, tape, options.screen, size), true));
+    }
     Ok(app::once(settings, &clients, load, options, size).await)
 }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use super::alerts::Alerts;
 use super::audit::AuditEntry;
+use super::crosscheck::Checks;
 use super::dialog::Dialog;
 use super::evidence;
 use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
+use super::replay::TapeView;
 use super::series::{Metrics, Track};
 use super::timeline::TimeView;
 use super::traces::{Asked, Traces};
@@ -311,6 +313,10 @@ pub(super) struct Model {
     pub(super) size: (u16, u16),
     pub(super) sources: [SourceState; Source::ALL.len()],
     pub(super) metrics: Metrics,
+    /// A recording that is made or played.
+    pub(super) tape: TapeView,
+    /// Whether the sources agree.
+    pub(super) checks: Checks,
     pub(super) status: Option<Status>,
     pub(super) seed: SeedProgress,
     pub(super) logs: Logs,
@@ -349,7 +355,10 @@ impl Model {
             Screen::Traces => self.traces.wanted(self.now),
             _ => (None, None),
         };
-        let all = self.screen == Screen::Overview || self.settings.once;
+        // A recording is for every screen.
+        let recording = matches!(self.tape, TapeView::Recording(_));
+        let all = self.screen == Screen::Overview || self.settings.once || recording;
+        let tail = self.screen == Screen::Logs && !self.logs.frozen;
         Plan {
             queries: if all {
                 PANELS.iter().map(|panel| panel.query).collect()
@@ -361,7 +370,7 @@ impl Model {
             evidence: (self.screen == Screen::Alerts)
                 .then(|| self.evidence_wanted())
                 .flatten(),
-            logs: (self.screen == Screen::Logs && !self.logs.frozen).then(|| self.logs.query()),
+            logs: (tail || recording).then(|| self.logs.query()),
             log_window: self.logs.window,
             traces,
             trace,

@@ -1,6 +1,5 @@
 //! Carries out effects: each in a task of its own that sends its outcome as an event.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::event::{Effect, Event};
 use super::fetch::{Clients, Nudges, now_ms};
 use super::load_port::{LoadPort, Outcome, Run, StartRequest, Steer, Verdict};
 use super::model::Model;
+use super::reason::Why;
 use crate::clients::Secret;
 
 /// The rehearsal's progress is taken over at most this often.
@@ -68,7 +68,7 @@ impl Outside {
         while self.tasks.try_join_next().is_some() {}
         let ops = self.clients.ops.clone();
         match effect {
-            Effect::Quit | Effect::Bell | Effect::Redraw => {}
+            Effect::Quit | Effect::Bell | Effect::Redraw | Effect::Play(_) => {}
             Effect::Seed(request) => {
                 let what = format!("seeding {}", request.profile.clone().unwrap_or_default());
                 self.act(
@@ -133,7 +133,7 @@ impl Outside {
         self.tasks.spawn(record(audit, entry, events));
     }
 
-    fn act<E: Display>(
+    fn act<E: Why>(
         &mut self,
         what: String,
         action: impl Future<Output = Result<&'static str, E>> + Send + 'static,
@@ -143,7 +143,7 @@ impl Outside {
 
     /// The outcome reads `what`, or `what: word` / `what: why not`.
     /// Every action goes this way, so that every one is written down.
-    fn act_on<E: Display>(
+    fn act_on<E: Why>(
         &mut self,
         target: String,
         what: String,
@@ -152,7 +152,7 @@ impl Outside {
         let (events, nudges) = (self.events.clone(), self.nudges.clone());
         let audit = Arc::clone(&self.audit);
         self.tasks.spawn(async move {
-            let result = action.await.map_err(|error| error.to_string());
+            let result = action.await.map_err(|error| error.why());
             let noted = result.as_deref().map_err(String::as_str);
             let entry = AuditEntry::new(now_ms(), &audit.who, &what, &target, noted);
             let event = match result {

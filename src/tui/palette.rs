@@ -29,7 +29,6 @@ pub(super) fn found(screen: Screen, text: &str) -> Vec<&'static Binding> {
     };
     let of = |scope: Scope| {
         keys::all()
-            .iter()
             .filter(move |binding| binding.scope == scope)
     };
     of(Scope::On(screen))

@@ -51,8 +51,8 @@ pub(super) async fn follow(
                 Backoff::default().next().max(EVERY_PROBE),
             ),
             Err(error) => {
-                let (event, wait) = backoff.down(Source::Loki, &error);
-                (event, wait)
+                let asked = source.source().heard().retry_after();
+                backoff.down_for(Source::Loki, &error, asked)
             }
         };
         let failed = matches!(event, Event::Down { .. });

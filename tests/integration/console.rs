@@ -248,7 +248,7 @@ fn once_without_any_source_says_so_and_fails() {
 #[test]
 fn bad_addresses_screens_and_token_files_are_named() {
     for (args, said) in [
-        (vec!["--once", "--ops-url", "https://x"], "https"),
+        (vec!["--once", "--ops-url", "ftp://x"], "ftp"),
         (vec!["--once", "--screen", "9"], "there is no such screen"),
         (
             vec!["--once", "--ops-token-file", "/no/such/file"],

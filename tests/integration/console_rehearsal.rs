@@ -63,7 +63,11 @@ fn beside(server: &TestServer, size: (u16, u16)) -> impl FnOnce() + Send + 'stat
         let (status, _) = console.ended_with_the_terminal_restored();
         assert!(status.success(), "{status:?}");
         let summaries = std::fs::read_dir(home.path().join("rehearsals")).unwrap();
-        assert_eq!(summaries.count(), 2, "one to be read by programs, one by people");
+        assert_eq!(
+            summaries.count(),
+            2,
+            "one to be read by programs, one by people"
+        );
     }
 }
 

@@ -85,10 +85,20 @@ async fn a_phase_is_launched_slowed_paused_resumed_and_stopped_by_keys_and_all_i
             ]
         );
         let (_, outcome, detail) = audit(&dir).pop().unwrap();
-        assert_eq!((outcome.as_str(), detail.as_str()), ("done", "ended: inconclusive"));
+        assert_eq!(
+            (outcome.as_str(), detail.as_str()),
+            ("done", "ended: inconclusive")
+        );
         let reports = std::fs::read_dir(dir.join("rehearsals")).unwrap();
         let mut kinds: Vec<String> = reports
-            .map(|file| file.unwrap().path().extension().unwrap().to_string_lossy().into_owned())
+            .map(|file| {
+                file.unwrap()
+                    .path()
+                    .extension()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         kinds.sort();
         assert_eq!(kinds, ["html", "json"]);
@@ -161,7 +171,8 @@ async fn a_seeding_of_ten_million_seats_shows_its_progress_and_cancelled_changes
             line.contains("of 10.") && line.contains("rows/s") && line.contains("left")
         });
         console.until("rows are written", |text| {
-            text.lines().any(|line| line.contains("seeding onsale") && !line.contains("  0 of"))
+            text.lines()
+                .any(|line| line.contains("seeding onsale") && !line.contains("  0 of"))
         });
         console.press("x");
         console.see("Cancel the seeding?");
@@ -192,10 +203,17 @@ async fn a_seeding_of_ten_million_seats_shows_its_progress_and_cancelled_changes
     assert_eq!(datasets.unwrap().len(), 1);
     drop(console);
     let written = audit(home.path());
-    let written: Vec<_> = written.iter().map(|(a, _, d)| format!("{a}: {d}")).collect();
+    let written: Vec<_> = written
+        .iter()
+        .map(|(a, _, d)| format!("{a}: {d}"))
+        .collect();
     assert_eq!(
         written,
-        ["seeding demo: began", "seeding onsale: began", "cancelling the seeding: asked"]
+        [
+            "seeding demo: began",
+            "seeding onsale: began",
+            "cancelling the seeding: asked"
+        ]
     );
     server.stop().await;
 }

@@ -19,6 +19,7 @@ mod concurrency;
 mod console;
 mod console_embedded;
 mod console_rehearsal;
+mod console_sources;
 mod console_steering;
 mod coordination_contract;
 mod deployment;

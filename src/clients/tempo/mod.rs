@@ -122,6 +122,12 @@ impl Tempo {
         Tempo(source)
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn source(&self) -> &HttpSource {
+        &self.0
+    }
+
     /// `GET /api/search`: the newest traces that are meant, newest first.
     ///
     /// # Errors

@@ -54,6 +54,7 @@ fn options(url: &str) -> Options {
         tempo_url: url.into(),
         alertmanager_url: url.into(),
         token: None,
+        credentials: Default::default(),
         read_only: false,
         who: "mona".into(),
         audit_log: None,
@@ -63,15 +64,17 @@ fn options(url: &str) -> Options {
         mouse: false,
         screen: Default::default(),
         server_ended: None,
+        record: None,
+        replay: None,
         panic_after_start: false,
     }
 }
 
 fn app(url: &str, load: Arc<dyn LoadPort>) -> App {
-    let options = options(url);
+    let mut options = options(url);
     let clients = options.clients().unwrap();
     let settings = options.settings(&clients);
-    App::new(settings, clients, load, &options)
+    App::new(settings, clients, load, &mut options)
 }
 
 /// Takes every connection and never says a word.
@@ -130,6 +133,48 @@ async fn keys_are_answered_at_once_while_every_source_hangs() {
             .all(|source| source.last_ok.is_none()),
         "no source ever answered"
     );
+}
+
+#[tokio::test]
+async fn of_a_recording_nobody_is_asked_and_its_time_is_the_one_that_is_shown() {
+    use crate::tui::tape::{Tape, tests::recorded};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let down = Event::Down {
+        source: Source::Loki,
+        reason: "as recorded".into(),
+        retry_ms: 1,
+    };
+    let mut options = options(&format!("http://{}", listener.local_addr().unwrap()));
+    options.replay = Some(Tape::parse(&recorded(&[down])).unwrap());
+    let clients = options.clients().unwrap();
+    let settings = options.settings(&clients);
+    let mut app = App::new(settings, clients, Arc::new(NoLoad), &mut options);
+    let (frames, mut drawn) = mpsc::unbounded_channel();
+    let (keys, input) = keyboard();
+    let never = Box::pin(std::future::pending());
+    let console = tokio::spawn(async move {
+        let exit = app.run(&mut Frames(frames), input, never).await;
+        (exit.map_err(|failure| failure.to_string()), app)
+    });
+    let shown = async {
+        while let Some((_, text)) = drawn.recv().await {
+            if text.contains("REPLAY end") && text.contains("12:00:00 UTC") {
+                return;
+            }
+        }
+        panic!("the console ended")
+    };
+    let shown = tokio::time::timeout(Duration::from_secs(10), shown).await;
+    shown.expect("the end of the recording, at its time");
+    // What would change something is off; what asks something stays unasked.
+    for key in ['s', 'p', 'o', '3', '6', 'q'] {
+        keys.send(KeyCode::Char(key)).unwrap();
+    }
+    let (exit, app) = console.await.unwrap();
+    assert_eq!(exit, Ok(Exit::Asked));
+    assert!(app.model.settings.read_only);
+    assert!(listener.accept().is_err(), "somebody was asked");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 
 use super::{alert_list, dim_if_stale, freshness};
 use crate::clients::alertmanager::{Alert, AlertState};
-use crate::tui::alerts::{Row, Stage};
+use crate::tui::alerts::Stage;
 use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};

@@ -1,13 +1,16 @@
 //! What is around every screen: header with tabs and sources, footer with status line and keys.
 
+use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use crate::tui::crosscheck;
 use crate::tui::format;
 use crate::tui::keys::{self, Action, Binding, Scope};
 use crate::tui::model::{Link, Model, NoticeKind, RunState, RunView, Screen, Source};
+use crate::tui::replay::{Playing, TapeView};
 use crate::tui::theme;
 use crate::tui::timeline;
 use crate::tui::trail;
@@ -32,10 +35,7 @@ pub(super) fn tab_at(x: u16) -> Option<Screen> {
 }
 
 pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let mut tabs = vec![
-        Span::styled(NAME, theme::accent().patch(theme::strong())),
-        Span::raw(" "),
-    ];
+    let mut tabs = vec![name(model), Span::raw(" ")];
     for screen in Screen::ALL {
         let label = tab(*screen);
         let style = if *screen == model.screen {
@@ -62,6 +62,20 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
         line.spans.extend(sale.spans);
         right(buffer, area, area.y + 1, &line);
     }
+}
+
+/// Who this is; that it is not live must be seen on every screen, in the same room.
+fn name(model: &Model) -> Span<'static> {
+    let TapeView::Playing(playing) = &model.tape else {
+        return Span::styled(NAME, theme::accent().patch(theme::strong()));
+    };
+    let speed = match playing {
+        Playing { ended: true, .. } => "end".into(),
+        Playing { speed: 0, .. } => "held".into(),
+        Playing { speed, .. } => format!("{speed}x"),
+    };
+    let style = theme::warn().patch(theme::strong());
+    Span::styled(format!(" REPLAY {speed:<4}"), style)
 }
 
 fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
@@ -95,7 +109,16 @@ fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
 
 fn sale(model: &Model) -> Line<'static> {
     let mut spans = Vec::new();
-    if model.settings.read_only {
+    match &model.tape {
+        TapeView::Recording(bytes) => {
+            let size = to_f64(*bytes) / 1024.0 / 1024.0;
+            spans.push(Span::styled(format!("REC {size:.1} MiB  "), theme::warn()));
+        }
+        TapeView::Stopped(_) => spans.push(Span::styled("REC stopped  ", theme::bad())),
+        TapeView::None | TapeView::Playing(_) => {}
+    }
+    let playing = matches!(model.tape, TapeView::Playing(_));
+    if model.settings.read_only && !playing {
         spans.push(Span::styled("read-only  ", theme::warn()));
     }
     if let Some(status) = &model.status {
@@ -201,11 +224,37 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
         );
     } else if model.is_seeding() {
         seeding(model, buffer, area);
+    } else if let Some(one) = crosscheck::disagreements(model).first() {
+        let text = format::fit(&format!(" ▲ {}", one.text), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::warn());
+    } else if let TapeView::Playing(playing) = &model.tape {
+        let text = format::fit(&recorded(model, playing), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(text) = under_way(model) {
         buffer.set_stringn(area.x, area.y, format!(" ▶ {text}"), width, theme::accent());
     } else if let Some(hint) = next_step(model) {
         buffer.set_stringn(area.x, area.y, format!(" {hint}"), width, theme::accent());
     }
+}
+
+fn recorded(model: &Model, playing: &Playing) -> String {
+    let day = |at: i64| {
+        let at = Timestamp::from_millisecond(at).unwrap_or_default();
+        at.strftime("%Y-%m-%d").to_string()
+    };
+    let (from, to) = playing.span;
+    let keys = if model.settings.once {
+        ""
+    } else {
+        "  > faster, < slower"
+    };
+    format!(
+        " recorded at {}, {} {} to {} UTC{keys}",
+        super::super::logs::one_line(&model.settings.target),
+        day(from),
+        format::clock(from),
+        format::clock(to),
+    )
 }
 
 fn seeding(model: &Model, buffer: &mut Buffer, area: Rect) {

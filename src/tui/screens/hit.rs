@@ -29,6 +29,6 @@ pub(in crate::tui) fn hit(model: &Model, area: Rect, at: Position) -> Option<Hit
         Screen::Overview => overview::instant_at(model, body, at).map(Hit::Instant),
         Screen::Alerts => alerts::row_at(model, body, at).map(Hit::Row),
         Screen::Load => load::row_at(model, body, at).map(Hit::Row),
-        Screen::Logs => None,
+        Screen::Logs | Screen::Traces => None,
     }
 }

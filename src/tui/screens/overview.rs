@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::chrome::share;
 use super::{dim_if_stale, freshness, sale};
+use crate::tui::crosscheck::{self, Check};
 use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, RunView, Source};
@@ -127,10 +128,23 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     }
     dim_if_stale(buffer, inside, &fresh);
     let run = model.load.run.as_ref().filter(|run| run.is_under_way());
-    if let (Some((_, own)), Freshness::Fresh) = (run.and_then(|run| own(run, id)), &fresh) {
+    if let Some(other) = disagreement(model, id) {
+        foot(buffer, area, &format!("▲ {other}"), theme::warn());
+    } else if let (Some((_, own)), Freshness::Fresh) = (run.and_then(|run| own(run, id)), &fresh) {
         let text = format!("run {}", panel.unit.text(own));
         foot(buffer, area, &text, theme::second());
     }
+}
+
+/// What another source says of the same thing, if they disagree.
+fn disagreement(model: &Model, id: PanelId) -> Option<String> {
+    let check = match id {
+        PanelId::Tps => Check::Tps,
+        PanelId::Waiting => Check::Waiting,
+        PanelId::Admitted => Check::Mark,
+        _ => return None,
+    };
+    crosscheck::about(model, check).map(|one| one.short)
 }
 
 fn welcome(model: &Model, buffer: &mut Buffer, area: Rect) {

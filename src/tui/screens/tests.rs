@@ -3,6 +3,7 @@
 mod acting;
 mod alert;
 mod fixtures;
+mod sources;
 mod traces;
 
 use ratatui::style::{Color, Modifier};

@@ -4,6 +4,7 @@ use super::answered;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::tui::audit::{self, AuditEntry};
+use crate::tui::crosscheck;
 use crate::tui::event::Effect;
 use crate::tui::format;
 use crate::tui::load_port::{Outcome, Progress, Verdict};
@@ -48,6 +49,8 @@ pub(super) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
     }
     model.seed = seed;
     model.status = Some(status);
+    crosscheck::told(model);
+    crosscheck::compare(model);
 }
 
 pub(super) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect> {

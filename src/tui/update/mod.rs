@@ -12,12 +12,14 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 pub(super) use actions::reseed;
 pub(super) use feeds::{name, rank};
 
+use super::crosscheck;
 use super::event::{Effect, Event};
 use super::keys::{self, Action, Binding};
 use super::load_port::Steer;
 use super::logs::one_line;
 use super::model::{Link, Model, NoticeKind, Screen, Source};
 use super::panels::{CHARTS, PanelId, panel};
+use super::replay::TapeView;
 use super::timeline::TimeView;
 use super::window::{self, Zoom};
 use super::{mouse, palette, timeline, trail};
@@ -51,6 +53,7 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
                 model.metrics.apply_past(past);
             }
             model.metrics.apply_now(at, &now);
+            crosscheck::compare(model);
         }
         Event::Logs {
             query,
@@ -92,6 +95,8 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
                 retry_at: now + retry_ms,
             };
         }
+        Event::Clock { source, ahead_s } => crosscheck::clock(model, source, ahead_s),
+        Event::Tape(view) => on_tape(model, view),
         Event::Done { what, result } => match result {
             Ok(()) => model.tell(NoticeKind::Done, what),
             Err(reason) => model.tell(NoticeKind::Failed, format!("{what}: {}", one_line(&reason))),
@@ -240,6 +245,8 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Live => return act(model, Action::Last),
         Action::Open => actions::open(model),
         Action::Back => back(model),
+        Action::PlayFaster => return speed(model, true),
+        Action::PlaySlower => return speed(model, false),
         Action::Quit => return actions::quit(model),
         Action::Seed => actions::seed(model),
         Action::Launch => actions::launch(model),
@@ -275,6 +282,25 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 fn show(model: &mut Model, screen: Screen) {
     trail::clear(model);
     model.screen = screen;
+}
+
+fn speed(model: &mut Model, faster: bool) -> Vec<Effect> {
+    let TapeView::Playing(playing) = &mut model.tape else {
+        let text = "only a recording (--replay FILE) is played faster or slower";
+        model.tell(NoticeKind::Info, text);
+        return Vec::new();
+    };
+    playing.speed = playing.other_speed(faster);
+    vec![Effect::Play(playing.speed)]
+}
+
+/// A recording that ends without having been asked to is told, and stays told at the top.
+fn on_tape(model: &mut Model, view: TapeView) {
+    if let TapeView::Stopped(why) = &view {
+        let text = format!("nothing more is recorded: {}", one_line(why));
+        model.tell(NoticeKind::Failed, text);
+    }
+    model.tape = view;
 }
 
 fn neighbour(screen: Screen, by: usize) -> Screen {

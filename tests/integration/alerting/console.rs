@@ -46,7 +46,10 @@ fn amtool_until(url: &str, what: &str, seen: impl Fn(&str) -> bool) {
         if seen(&text) {
             return;
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "never {what}:\n{text}");
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "never {what}:\n{text}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -68,7 +71,9 @@ fn by_keys(mut console: Console, url: &str, home: &Path) {
     console.see("it comes back");
     console.press("n");
     console.press("apayments hang\r");
-    console.until("it is raised", |text| line(text, "OperatorAlert").contains("firing"));
+    console.until("it is raised", |text| {
+        line(text, "OperatorAlert").contains("firing")
+    });
     // Beneath the critical one.
     console.press("j");
     console.see("▲ OperatorAlert  since");
@@ -80,15 +85,24 @@ fn by_keys(mut console: Console, url: &str, home: &Path) {
         line.contains("acknowledged") && line.contains("by mona")
     });
     let seen = amtool(url);
-    assert!(seen.contains("mona") && seen.contains("acknowledged in concertctl tui"), "{seen}");
-    for matcher in ["alertname=\"OperatorAlert\"", "severity=\"warning\"", "source=\"operator\""] {
+    assert!(
+        seen.contains("mona") && seen.contains("acknowledged in concertctl tui"),
+        "{seen}"
+    );
+    for matcher in [
+        "alertname=\"OperatorAlert\"",
+        "severity=\"warning\"",
+        "source=\"operator\"",
+    ] {
         assert!(seen.contains(matcher), "{seen}");
     }
     // The choice has stayed on it; it ends.
     console.press("U");
     console.see("End the silence?");
     console.press("y");
-    console.until("it is heard again", |text| line(text, "OperatorAlert").contains("firing"));
+    console.until("it is heard again", |text| {
+        line(text, "OperatorAlert").contains("firing")
+    });
     amtool_until(url, "ended", |text| !text.contains("mona"));
     console.press("kS");
     console.see("Silence Holds");
@@ -97,7 +111,10 @@ fn by_keys(mut console: Console, url: &str, home: &Path) {
         line(text, "Holds").contains("silenced") && line(text, "Holds").contains("by mona")
     });
     let seen = amtool(url);
-    assert!(seen.contains("being replaced") && seen.contains("cluster=\"test\""), "{seen}");
+    assert!(
+        seen.contains("being replaced") && seen.contains("cluster=\"test\""),
+        "{seen}"
+    );
     console.press("q");
     let (status, _) = console.ended_with_the_terminal_restored();
     assert!(status.success(), "{status:?}");

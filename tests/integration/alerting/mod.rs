@@ -9,4 +9,4 @@ mod history;
 mod listener;
 mod notifications;
 mod real;
-mod tls;
+pub(crate) mod tls;

@@ -17,13 +17,13 @@ use crate::support::process::{ServerProcess, concertctl};
 use crate::support::token_of;
 
 /// For `localhost`, signed by itself, good for a hundred years, of no use elsewhere.
-const CERTIFICATE: &str = concat!(
+pub(crate) const CERTIFICATE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/integration/alerting/localhost.pem"
 );
 const KEY: &[u8] = include_bytes!("localhost.key.pem");
 
-fn acceptor() -> TlsAcceptor {
+pub(crate) fn acceptor() -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_file(CERTIFICATE).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -64,7 +64,7 @@ fn an_alert_in_full_looks_as_it_did() {
     beside.alerts.open = false;
     shot("alert_beside", &beside, SIZES[1]);
     let looking = Model {
-        alerts: super::super::super::model::Alerts {
+        alerts: super::super::super::alerts::Alerts {
             evidence: None,
             ..found.alerts.clone()
         },

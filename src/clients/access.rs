@@ -1,0 +1,236 @@
+//! What each source wants with a request: headers, credentials; and whose certificates are trusted.
+//! What is given for one source is sent to no other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use super::http::Secret;
+use super::tls::Trust;
+
+/// An API that is asked, by the name that flags have for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Api {
+    /// The operations listener.
+    Ops,
+    /// Metrics.
+    Prometheus,
+    /// Logs.
+    Loki,
+    /// Traces.
+    Tempo,
+    /// Alerts.
+    Alertmanager,
+}
+
+impl Api {
+    /// All of them.
+    pub const ALL: [Api; 5] = [
+        Api::Ops,
+        Api::Prometheus,
+        Api::Loki,
+        Api::Tempo,
+        Api::Alertmanager,
+    ];
+
+    /// As it is typed: `prometheus`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Api::Ops => "ops",
+            Api::Prometheus => "prometheus",
+            Api::Loki => "loki",
+            Api::Tempo => "tempo",
+            Api::Alertmanager => "alertmanager",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Api> {
+        Api::ALL.into_iter().find(|api| api.name() == text)
+    }
+}
+
+/// Headers that say how a message is sent; set by hand they would break it.
+const OF_THE_MESSAGE: &[&str] = &[
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "te",
+];
+
+/// What one source wants with each request.
+#[derive(Clone, Default)]
+pub struct Access {
+    headers: HeaderMap,
+    pub(super) trust: Trust,
+}
+
+impl Access {
+    /// Sends this header too.
+    ///
+    /// # Errors
+    /// What is wrong with it; never its value, which may be a secret.
+    pub fn header(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let known = HeaderName::from_bytes(name.as_bytes());
+        let name = known.map_err(|_| format!("{name:?} is not a header's name"))?;
+        if OF_THE_MESSAGE.contains(&name.as_str()) {
+            return Err(format!("the header {name} cannot be chosen"));
+        }
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| format!("the value of the header {name} holds what no header can"))?;
+        value.set_sensitive(true);
+        if self.headers.insert(&name, value).is_some() {
+            return Err(format!("the header {name} is given twice"));
+        }
+        Ok(())
+    }
+
+    /// Sends `token` as bearer token.
+    ///
+    /// # Errors
+    /// The token cannot be sent, or other credentials are there already.
+    pub fn bearer(&mut self, token: &Secret) -> Result<(), String> {
+        self.header("authorization", &format!("Bearer {}", token.expose()))
+    }
+
+    /// Sends a name and a password, as they stand in an address (percent-encoded).
+    pub(super) fn basic(&mut self, name: &str, password: &str) -> Result<(), String> {
+        let mut pair = decoded(name);
+        pair.push(b':');
+        pair.extend(decoded(password));
+        let value = format!("Basic {}", STANDARD.encode(pair));
+        if self.headers.contains_key(AUTHORIZATION) {
+            return Err("it carries a user name, and a token is given as well".into());
+        }
+        self.header("authorization", &value)
+    }
+
+    /// Adds to a request what is not there yet.
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.keys().map(HeaderName::as_str).collect();
+        f.debug_struct("Access").field("headers", &names).finish()
+    }
+}
+
+/// What is given for each source.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    by_api: BTreeMap<Api, Access>,
+    trust: Trust,
+}
+
+impl Credentials {
+    /// Nothing for nobody; certificates are trusted as `trust` says.
+    #[must_use]
+    pub fn trusting(trust: Trust) -> Credentials {
+        Credentials {
+            by_api: BTreeMap::new(),
+            trust,
+        }
+    }
+
+    /// What is given for `api`, to add to it.
+    pub fn entry(&mut self, api: Api) -> &mut Access {
+        let trust = self.trust.clone();
+        self.by_api.entry(api).or_insert_with(|| Access {
+            headers: HeaderMap::new(),
+            trust,
+        })
+    }
+
+    /// What is given for `api`.
+    #[must_use]
+    pub fn of(&self, api: Api) -> Access {
+        let none = || Access {
+            headers: HeaderMap::new(),
+            trust: self.trust.clone(),
+        };
+        self.by_api.get(&api).cloned().unwrap_or_else(none)
+    }
+}
+
+/// The bytes that percent signs stand for.
+fn decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let digits = (bytes[at] == b'%')
+            .then(|| bytes.get(at + 1..at + 3))
+            .flatten();
+        let byte = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        plain.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_for_one_source_is_not_given_to_another() {
+        let mut all = Credentials::default();
+        all.entry(Api::Loki)
+            .header("X-Scope-OrgID", "team")
+            .unwrap();
+        let sent = |api| {
+            let mut headers = HeaderMap::new();
+            all.of(api).apply(&mut headers);
+            headers.len()
+        };
+        assert_eq!(Api::ALL.map(sent), [0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_requests_own_header_stays() {
+        let mut access = Access::default();
+        access.bearer(&Secret::new("of the proxy")).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer own"));
+        access.apply(&mut headers);
+        let all: Vec<_> = headers.get_all(AUTHORIZATION).iter().collect();
+        assert_eq!(all, ["Bearer own"]);
+    }
+
+    #[test]
+    fn wrong_headers_are_named_without_their_values() {
+        let mut access = Access::default();
+        for (name, value) in [("a b", "secret"), ("x", "sec\nret"), ("Host", "secret")] {
+            let error = access.header(name, value).unwrap_err();
+            assert!(!error.contains("sec"), "{error}");
+        }
+        access.header("X-A", "secret").unwrap();
+        assert!(access.header("x-a", "other").unwrap_err().contains("twice"));
+        assert!(!format!("{access:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_password_may_hold_anything_percent_encoded() {
+        assert_eq!(decoded("p%40ss%3a%zz%4"), b"p@ss:%zz%4");
+        let mut access = Access::default();
+        access.basic("me", "p%40ss").unwrap();
+        let mut headers = HeaderMap::new();
+        access.apply(&mut headers);
+        assert_eq!(headers[AUTHORIZATION], "Basic bWU6cEBzcw==");
+        assert!(access.bearer(&Secret::new("x")).is_err(), "one of the two");
+    }
+}

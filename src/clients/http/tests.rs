@@ -1,0 +1,71 @@
+//! Addresses, refusals, and what is not shown.
+
+use super::*;
+
+#[test]
+fn base_addresses_take_host_port_and_paths_and_name_what_is_wrong() {
+    let base = |text| HttpSource::new(text).map(|source| source.base().to_owned());
+    assert_eq!(base("127.0.0.1:8081"), Ok("http://127.0.0.1:8081/".into()));
+    assert_eq!(
+        base("http://prom:9090/prefix?x=1"),
+        Ok("http://prom:9090/prefix/".into())
+    );
+    assert_eq!(base("https://prom"), Ok("https://prom/".into()));
+    for wrong in ["http://", "http://:9090", "ftp://x", "http://a:99999"] {
+        let error = base(wrong).expect_err(wrong).to_string();
+        assert!(
+            error.contains(wrong) && error.contains("http://HOST:PORT"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_password_is_in_no_error_and_no_debug_text() {
+    let source = HttpSource::new("http://me:hunter2@prom:9090/x").unwrap();
+    assert_eq!(source.base(), "http://prom:9090/x/");
+    let debug = format!("{source:?}");
+    assert!(
+        !debug.contains("hunter2") && !debug.contains("bWU6"),
+        "{debug}"
+    );
+    for wrong in ["ftp://me:hunter2@x", "http://me:hunter2@", "me:hunter2/@:x"] {
+        let error = HttpSource::new(wrong).expect_err(wrong);
+        assert!(!format!("{error} {error:?}").contains("hunter"), "{error}");
+    }
+    assert_eq!(without_password("http://a/b@c"), "http://…@c");
+    assert_eq!(without_password("prom:9090"), "prom:9090");
+}
+
+#[test]
+fn paths_are_joined_under_the_base() {
+    let source = HttpSource::new("http://prom:9090/prefix").unwrap();
+    assert_eq!(
+        source.url("api/v1/query").as_str(),
+        "http://prom:9090/prefix/api/v1/query"
+    );
+    assert_eq!(source.authority(), "prom:9090");
+}
+
+#[test]
+fn a_refusal_is_told_in_the_sources_own_words_without_control_characters() {
+    let told = |body: &str| refusal(StatusCode::CONFLICT, body.as_bytes()).to_string();
+    assert_eq!(
+        told(r#"{"detail":"a dataset is there"}"#),
+        "refused (409): a dataset is there"
+    );
+    assert_eq!(
+        told(r#"{"status":"error","error":"bad \u001b[31m query"}"#),
+        "refused (409): bad  [31m query"
+    );
+    assert_eq!(told(r#""plain""#), "refused (409): plain");
+    assert_eq!(told("first\nsecond"), "refused (409): first");
+    assert_eq!(told(""), "refused (409): Conflict");
+}
+
+#[test]
+fn a_secret_is_not_in_its_debug_text() {
+    let secret = Secret::new("hunter2\n");
+    assert_eq!(secret.expose(), "hunter2");
+    assert!(!format!("{secret:?}").contains("hunter"));
+}

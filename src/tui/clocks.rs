@@ -1,0 +1,41 @@
+//! What time it is at each source, heard from the dates of its answers.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::event::Event;
+use super::fetch::Clients;
+use super::model::Source;
+
+/// How often it is looked at; nobody is asked for it.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Tells when a source's clock is seen to differ from this machine's by another number of seconds.
+pub(super) async fn watch(clients: Clients, events: mpsc::Sender<Event>) {
+    let heard = [
+        (Source::Ops, clients.ops.source().heard()),
+        (Source::Prometheus, clients.prometheus.source().heard()),
+        (Source::Loki, clients.loki.source().heard()),
+        (Source::Tempo, clients.tempo.source().heard()),
+        (Source::Alertmanager, clients.alertmanager.source().heard()),
+    ];
+    let mut told = [0; 4];
+    loop {
+        tokio::time::sleep(EVERY).await;
+        for ((source, heard), told) in heard.iter().zip(&mut told) {
+            let ahead = heard.ahead_ms().unwrap_or(0) / 1000;
+            if ahead == *told {
+                continue;
+            }
+            *told = ahead;
+            let event = Event::Clock {
+                source: *source,
+                ahead_s: ahead,
+            };
+            if events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+}

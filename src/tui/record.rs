@@ -1,0 +1,188 @@
+//! Writes what the sources say to a file, line by line, by a thread of its own: a slow disk delays
+//! nobody.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::event::Event;
+use super::replay::TapeView;
+use super::tape::{Entry, Head, MAX_BYTES, Said};
+
+/// Lines on their way to the file; a disk that is further behind has failed.
+const WAITING: usize = 256;
+/// How long the last lines may take when the console leaves.
+const LEAVE: Duration = Duration::from_secs(3);
+
+/// A file to record to.
+#[derive(Debug)]
+pub struct Recording {
+    path: PathBuf,
+    file: File,
+}
+
+impl Recording {
+    /// Creates the file, for its owner alone: logs may hold personal data.
+    ///
+    /// # Errors
+    /// Why there is none; a file that is there is left alone.
+    pub fn create(path: &Path) -> Result<Recording, String> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let mut options = OpenOptions::new();
+        let created = options.write(true).create_new(true).mode(0o600).open(path);
+        let shown = path.display();
+        let file = created.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                format!("{shown} is there already: name another file, or remove it")
+            }
+            _ => format!("{shown} cannot be written: {error}"),
+        })?;
+        Ok(Recording {
+            path: path.to_owned(),
+            file,
+        })
+    }
+}
+
+/// Takes events and passes them to the thread that writes.
+pub(super) struct Recorder {
+    path: PathBuf,
+    lines: Option<mpsc::Sender<Vec<u8>>>,
+    writer: JoinHandle<()>,
+    bytes: u64,
+    most: u64,
+}
+
+impl Recorder {
+    /// Begins with the first line. A file that fails is told by an event.
+    pub(super) fn start(
+        recording: Recording,
+        target: &str,
+        events: mpsc::Sender<Event>,
+    ) -> Recorder {
+        let (lines, receiver) = mpsc::channel(WAITING);
+        let Recording { path, file } = recording;
+        let shown = path.display().to_string();
+        let writer = tokio::task::spawn_blocking(move || {
+            if let Err(error) = write(file, receiver) {
+                let why = format!("{shown}: {error}");
+                // The loop may have left meanwhile; then nobody wants to know.
+                let _ = events.blocking_send(Event::Tape(TapeView::Stopped(why)));
+            }
+        });
+        let mut recorder = Recorder {
+            path,
+            lines: Some(lines),
+            writer,
+            bytes: 0,
+            most: MAX_BYTES,
+        };
+        recorder.send(&Head::new(target));
+        recorder
+    }
+
+    /// Records what `event` says, if a source said it; gives what is to be shown of it.
+    pub(super) fn note(&mut self, now: i64, event: &Event) -> Option<TapeView> {
+        self.lines.as_ref()?;
+        let said = Said::of(event)?;
+        let wrote = self.send(&Entry { t: now, said });
+        if let Err(why) = wrote.and_then(|()| self.room()) {
+            self.lines = None;
+            return Some(TapeView::Stopped(format!("{}: {why}", self.path.display())));
+        }
+        Some(TapeView::Recording(self.bytes))
+    }
+
+    fn room(&self) -> Result<(), String> {
+        if self.bytes < self.most {
+            return Ok(());
+        }
+        let size = self.most / 1024 / 1024;
+        Err(format!("it has reached its bound of {size} MiB"))
+    }
+
+    fn send(&mut self, line: &impl Serialize) -> Result<(), String> {
+        let mut bytes = serde_json::to_vec(line).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+        let length = bytes.len() as u64;
+        let Some(lines) = &self.lines else {
+            return Ok(());
+        };
+        lines
+            .try_send(bytes)
+            .map_err(|_| "the disk does not keep up".to_owned())?;
+        self.bytes += length;
+        Ok(())
+    }
+
+    /// Writes what waits, not for long.
+    pub(super) async fn leave(mut self) {
+        self.lines = None;
+        let _ = tokio::time::timeout(LEAVE, self.writer).await;
+    }
+}
+
+/// Each line goes to the file at once: what was recorded survives whatever ends the console.
+fn write(mut file: File, mut lines: mpsc::Receiver<Vec<u8>>) -> std::io::Result<()> {
+    while let Some(line) = lines.blocking_recv() {
+        file.write_all(&line)?;
+    }
+    file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::tape::Tape;
+
+    fn down(second: i64) -> Event {
+        Event::Down {
+            source: crate::tui::model::Source::Loki,
+            reason: "gone".into(),
+            retry_ms: second,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_recorded_is_read_again_up_to_the_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sale.jsonl");
+        let recording = Recording::create(&path).unwrap();
+        assert!(Recording::create(&path).unwrap_err().contains("remove it"));
+        let (events, _told) = mpsc::channel(8);
+        let mut recorder = Recorder::start(recording, "here:1", events);
+        assert_eq!(recorder.note(1, &Event::Tick), None, "nobody said that");
+        let shown = recorder.note(1_000, &down(1));
+        assert!(matches!(shown, Some(TapeView::Recording(bytes)) if bytes > 50));
+        recorder.most = recorder.bytes + 1;
+        let shown = recorder.note(2_000, &down(2));
+        assert!(
+            matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("bound")),
+            "{shown:?}"
+        );
+        assert_eq!(recorder.note(3_000, &down(3)), None, "it has ended");
+        recorder.leave().await;
+        let tape = Tape::read(&path).unwrap();
+        assert_eq!(tape.head.target, "here:1");
+        assert_eq!(tape.span(), (1_000, 2_000));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
+        let full = Path::new("/dev/full");
+        let file = OpenOptions::new().write(true).open(full).unwrap();
+        let path = full.to_owned();
+        let (events, mut told) = mpsc::channel(8);
+        let recorder = Recorder::start(Recording { path, file }, "here:1", events);
+        let said = tokio::time::timeout(Duration::from_secs(10), told.recv()).await;
+        assert!(
+            matches!(said.unwrap(), Some(Event::Tape(TapeView::Stopped(why))) if why.contains("/dev/full"))
+        );
+        recorder.leave().await;
+    }
+}

@@ -1,0 +1,181 @@
+//! Plays a recording: when which line is due, and what time it is meanwhile. No network, no writes.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::event::Event;
+use super::logs::Level;
+use super::model::Model;
+use super::tape::{Entry, Said, Tape};
+use crate::clients::loki::LogLine;
+
+/// How many times faster than it was; 0: held.
+const SPEEDS: &[u32] = &[0, 1, 2, 5, 10, 30, 60];
+
+/// What the screen tells of a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum TapeView {
+    /// There is none.
+    #[default]
+    None,
+    /// So many bytes are recorded.
+    Recording(u64),
+    /// Nothing is recorded any more, and why.
+    Stopped(String),
+    /// One is played.
+    Playing(Playing),
+}
+
+/// A recording that is played.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Playing {
+    /// One of the speeds; 0: held.
+    pub(super) speed: u32,
+    /// The last line was shown.
+    pub(super) ended: bool,
+    /// When it begins and ends, Unix milliseconds.
+    pub(super) span: (i64, i64),
+}
+
+impl Playing {
+    /// All of it was shown.
+    pub(super) fn at_end(tape: &Tape) -> Playing {
+        Playing {
+            speed: 1,
+            ended: true,
+            span: tape.span(),
+        }
+    }
+
+    /// The next speed up or down; held is the slowest.
+    pub(super) fn other_speed(&self, faster: bool) -> u32 {
+        let at = SPEEDS.iter().position(|one| *one == self.speed);
+        let at = at.unwrap_or(1);
+        let to = if faster { at + 1 } else { at.saturating_sub(1) };
+        SPEEDS[to.min(SPEEDS.len() - 1)]
+    }
+}
+
+/// Where the playing stands.
+#[derive(Debug)]
+pub(super) struct Player {
+    tape: Tape,
+    next: usize,
+    speed: u32,
+    /// The recorded time at `since`.
+    at: i64,
+    since: Instant,
+    /// The log filter that the lines so far were shown by.
+    filter: String,
+}
+
+impl Player {
+    /// Plays from the first line on.
+    pub(super) fn new(tape: Tape) -> Player {
+        Player {
+            at: tape.span().0,
+            tape,
+            next: 0,
+            speed: 1,
+            since: Instant::now(),
+            filter: String::new(),
+        }
+    }
+
+    /// For the screen.
+    pub(super) fn view(&self) -> TapeView {
+        TapeView::Playing(Playing {
+            speed: self.speed,
+            ended: self.next >= self.tape.entries.len(),
+            span: self.tape.span(),
+        })
+    }
+
+    /// The recorded time; at the end it stands still.
+    pub(super) fn now(&self) -> i64 {
+        let passed = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let passed = passed.saturating_mul(i64::from(self.speed));
+        self.at.saturating_add(passed).min(self.tape.span().1)
+    }
+
+    pub(super) fn set_speed(&mut self, speed: u32) {
+        self.at = self.now();
+        self.since = Instant::now();
+        self.speed = speed;
+    }
+
+    /// Awaits that the next line is due; for ever if it is held or at its end.
+    pub(super) async fn due(player: Option<&Player>) {
+        let due = player.and_then(|player| {
+            let left = player.tape.entries.get(player.next)?.t - player.at;
+            let pause = u64::try_from(left)
+                .unwrap_or(0)
+                .checked_div(player.speed.into())?;
+            player.since.checked_add(Duration::from_millis(pause))
+        });
+        match due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next line, as the console with that model would have heard it.
+    pub(super) fn next(&mut self, model: &Model) -> Option<Event> {
+        let entry = self.tape.entries.get(self.next)?;
+        self.next += 1;
+        self.filter = model.logs.query();
+        fitted_event(entry, model)
+    }
+
+    /// The lines of the log so far, after the filter was changed.
+    pub(super) fn again(&mut self, model: &Model) -> Vec<Event> {
+        if self.filter == model.logs.query() {
+            return Vec::new();
+        }
+        self.filter = model.logs.query();
+        let shown = self.tape.entries.iter().take(self.next);
+        let logs = shown.filter(|entry| matches!(entry.said, Said::Logs { .. }));
+        logs.filter_map(|entry| fitted_event(entry, model))
+            .collect()
+    }
+}
+
+/// A line as an event. The log is recorded as it was filtered; what is filtered now is filtered here.
+pub(super) fn fitted_event(entry: &Entry, model: &Model) -> Option<Event> {
+    // Each line was checked when the file was read.
+    Some(match entry.said.event().ok()? {
+        Event::Logs {
+            mut lines, skipped, ..
+        } => {
+            lines.retain(|line| line.line.contains(&model.logs.text));
+            lines.retain(|line| passes(line, model.logs.level));
+            let query = model.logs.query();
+            Event::Logs {
+                query,
+                lines,
+                skipped,
+            }
+        }
+        event => event,
+    })
+}
+
+fn passes(line: &LogLine, least: Level) -> bool {
+    if least == Level::All {
+        return true;
+    }
+    let json: Option<Value> = serde_json::from_str(&line.line).ok();
+    let told = json.and_then(|json| json.get("level")?.as_str().map(str::to_uppercase));
+    let label = || line.labels.get("level").map(|level| level.to_uppercase());
+    match told.or_else(label).as_deref() {
+        Some("ERROR") => true,
+        Some("WARN") => least != Level::Error,
+        Some("INFO") => least == Level::Info,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

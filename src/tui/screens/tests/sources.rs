@@ -1,0 +1,113 @@
+//! Sources that want something, disagree, or are a recording.
+
+use super::*;
+use crate::api::ops::SeedProgress;
+use crate::tui::event::Event;
+use crate::tui::model::Source;
+use crate::tui::replay::{Playing, TapeView};
+use crate::tui::update::update;
+
+fn playing(speed: u32, ended: bool) -> TapeView {
+    TapeView::Playing(Playing {
+        speed,
+        ended,
+        span: (NOW - 600_000, NOW + 1_200_000),
+    })
+}
+
+/// The first line, and the last but one.
+fn edges(model: &Model) -> (String, String) {
+    let text = text(&buffer(model, SIZES[0]));
+    let lines: Vec<_> = text.lines().collect();
+    (lines[0].to_owned(), lines[22].to_owned())
+}
+
+#[test]
+fn a_recording_is_seen_to_be_one_on_every_screen() {
+    for screen in Screen::ALL {
+        let mut model = ok(*screen);
+        model.load.run = None;
+        model.tape = playing(1, false);
+        let (first, status) = edges(&model);
+        assert!(first.starts_with(" REPLAY 1x "), "{first}");
+        assert!(status.contains("recorded at 127.0.0.1:8081"), "{status}");
+        assert!(
+            status.contains("2026-06-01 11:50:00 to 12:20:00 UTC"),
+            "{status}"
+        );
+        model.tape = playing(0, false);
+        assert!(edges(&model).0.starts_with(" REPLAY held "));
+        model.tape = playing(5, true);
+        assert!(edges(&model).0.starts_with(" REPLAY end "));
+    }
+    let mut model = ok(Screen::Overview);
+    model.load.run = None;
+    model.tape = playing(10, false);
+    shot("replay", &model, SIZES[0]);
+}
+
+#[test]
+fn that_one_is_made_is_seen_and_that_it_ended_too() {
+    let mut model = ok(Screen::Alerts);
+    model.tape = TapeView::Recording(1_300_000);
+    shot("recording", &model, SIZES[0]);
+    let why = "sale.jsonl: it has reached its bound of 64 MiB".to_owned();
+    update(&mut model, NOW, Event::Tape(TapeView::Stopped(why)));
+    let text = text(&buffer(&model, SIZES[0]));
+    assert!(text.contains("REC stopped"), "{text}");
+    assert!(
+        text.contains("nothing more is recorded: sale.jsonl"),
+        "{text}"
+    );
+}
+
+#[test]
+fn figures_that_disagree_are_told_on_the_panel_and_beneath_every_screen() {
+    let mut model = ok(Screen::Overview);
+    model.load.run = None;
+    let mut at = NOW;
+    for _ in 0..40 {
+        at += 1_000;
+        let answer = Box::new((status(true), SeedProgress::default()));
+        update(&mut model, at, Event::Ops(answer));
+        let past = None;
+        update(
+            &mut model,
+            at,
+            Event::Metrics {
+                at,
+                now: metrics(at),
+                past,
+            },
+        );
+    }
+    model.notice = None;
+    for size in SIZES {
+        shot("disagreement", &model, size);
+    }
+}
+
+#[test]
+fn a_source_that_wants_a_token_says_so_and_when_it_is_asked_again() {
+    let mut model = started(Screen::Overview);
+    feed(&mut model, NOW, true);
+    model.notice = None;
+    for source in [Source::Prometheus, Source::Loki] {
+        let refused = crate::clients::ClientError::Refused {
+            status: 401,
+            message: "no".into(),
+        };
+        let reason = crate::tui::reason::reason(source, &refused);
+        let retry_ms = 15_000;
+        update(
+            &mut model,
+            NOW + 3_000,
+            Event::Down {
+                source,
+                reason,
+                retry_ms,
+            },
+        );
+    }
+    shot("not_authorised", &model, SIZES[1]);
+}

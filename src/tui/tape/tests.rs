@@ -1,0 +1,202 @@
+//! What is recorded is what is read, and nothing else is.
+
+use proptest::prelude::*;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::*;
+use crate::api::ops::{AdmissionState, QueueState};
+use crate::tui::model::{Model, Screen};
+use crate::tui::panels::{PanelId, panel};
+use crate::tui::replay::fitted_event;
+use crate::tui::screens;
+use crate::tui::update::update;
+
+/// 2026-06-01 12:00:00 UTC.
+pub(in crate::tui) const START: i64 = 1_780_315_200_000;
+
+fn series(value: f64) -> Series {
+    Series {
+        labels: Labels::from([("status".into(), "AVAILABLE".into())]),
+        points: vec![(START - 1000, 0.1), (START, value)],
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        api_addr: "127.0.0.1:8080".into(),
+        dataset: None,
+        queue: QueueState::default(),
+        admission: AdmissionState {
+            batch: 500,
+            every_ms: 15_000,
+            paused: false,
+            opens_at_ms: Some(START),
+            open: true,
+        },
+    }
+}
+
+fn said() -> Vec<Event> {
+    let answer = |value| Ok(vec![series(value)]);
+    let now = BTreeMap::from([
+        (panel(PanelId::Tps).query, answer(f64::NAN)),
+        (panel(PanelId::P95).query, answer(f64::INFINITY)),
+        (panel(PanelId::Seats).query, answer(1.0 / 3.0)),
+        (panel(PanelId::Errors).query, Err("refused".into())),
+    ]);
+    vec![
+        Event::Metrics {
+            at: START,
+            past: Some(now.clone()),
+            now,
+        },
+        Event::Logs {
+            query: r#"{service_name=~".+"}"#.into(),
+            lines: vec![LogLine {
+                at_ns: START * 1_000_000,
+                labels: Labels::new(),
+                line: "two\nlines \u{1b}[31m".into(),
+            }],
+            skipped: true,
+        },
+        Event::LogsRefused {
+            reason: "no".into(),
+        },
+        Event::Alerts(vec![Alert::default()]),
+        Event::Ops(Box::new((status(), SeedProgress::default()))),
+        Event::Down {
+            source: Source::Loki,
+            reason: "gone".into(),
+            retry_ms: 4_000,
+        },
+        Event::Clock {
+            source: Source::Ops,
+            ahead_s: -7,
+        },
+    ]
+}
+
+/// A recording of these, a second apart.
+pub(in crate::tui) fn recorded(events: &[Event]) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(&Head::new("sale:8081")).unwrap();
+    bytes.push(b'\n');
+    for (event, second) in events.iter().zip(0..) {
+        let entry = Entry {
+            t: START + 1000 * second,
+            said: Said::of(event).unwrap(),
+        };
+        bytes.extend(serde_json::to_vec(&entry).unwrap());
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+#[test]
+fn all_that_the_sources_say_is_read_as_it_was_said() {
+    let events = said();
+    let tape = Tape::parse(&recorded(&events)).unwrap();
+    assert_eq!(tape.head.target, "sale:8081");
+    let read: Vec<_> = tape
+        .entries
+        .iter()
+        .map(|entry| format!("{:?}", entry.said.event().unwrap()))
+        .collect();
+    // NaN is not equal to itself, its text is.
+    let expected: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
+    assert_eq!(read, expected);
+    assert_eq!(Said::of(&Event::Tick), None, "nobody said that");
+}
+
+#[test]
+fn a_file_that_is_none_or_is_cut_off_is_told_with_the_line() {
+    let good = recorded(&said());
+    let text = String::from_utf8(good.clone()).unwrap();
+    let wrong = |bytes: &[u8]| Tape::parse(bytes).unwrap_err();
+    let line = |number: usize, with: &str| {
+        let mut lines: Vec<_> = text.lines().collect();
+        lines[number - 1] = with;
+        wrong((lines.join("\n") + "\n").as_bytes())
+    };
+    let cases = [
+        (wrong(b""), 1, "empty"),
+        (wrong(b"\x7fELF\x02\n"), 1, "not a recording"),
+        (wrong(b"{\"version\":1}\n"), 1, "not a recording"),
+        (
+            wrong(br#"{"kind":"console recording","version":2}"#),
+            1,
+            "version 2",
+        ),
+        (wrong(&good[..good.len() - 1]), 8, "cut off"),
+        (wrong(&good[..good.len() - 10]), 8, "cut off"),
+        (
+            wrong(text.split_inclusive('\n').next().unwrap().as_bytes()),
+            2,
+            "nothing was recorded",
+        ),
+        (line(3, "what?"), 3, "expected"),
+        (line(3, r#"{"t":-1,"said":{"alerts":[]}}"#), 3, "time"),
+        (line(4, r#"{"t":1,"said":{"sang":[]}}"#), 4, "sang"),
+        (
+            line(
+                4,
+                r#"{"t":1,"said":{"clock":{"source":"moon","ahead_s":1}}}"#,
+            ),
+            4,
+            "there is no source \"moon\"",
+        ),
+        (
+            line(
+                2,
+                r#"{"t":1,"said":{"metrics":{"at":1,"now":{"x":{"series":[{"labels":{},"points":[[1,"many"]]}]}}}}}"#,
+            ),
+            2,
+            "\"many\" is no value",
+        ),
+    ];
+    for ((number, why), expected_line, expected) in cases {
+        assert!(
+            number == expected_line && why.contains(expected),
+            "{number}: {why} (expected {expected_line}: {expected})"
+        );
+    }
+}
+
+#[test]
+fn time_does_not_run_back_in_a_recording() {
+    let mut text = String::from_utf8(recorded(&said())).unwrap();
+    text.push_str("{\"t\":5,\"said\":{\"alerts\":[]}}\n");
+    let tape = Tape::parse(text.as_bytes()).unwrap();
+    assert_eq!(tape.span(), (START, START + 6000));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_file_breaks_the_console(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        digits in any::<bool>(),
+    ) {
+        let mut bytes = recorded(&said());
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            // Another digit leaves the JSON whole and changes times and counts.
+            let digit = digits && bytes[at].is_ascii_digit();
+            bytes[at] = if digit { b'0' + byte % 10 } else if digits { bytes[at] } else { byte };
+        }
+        if let Ok(tape) = Tape::parse(&bytes) {
+            for screen in Screen::ALL {
+                let mut model = Model { screen: *screen, ..Model::default() };
+                for entry in &tape.entries {
+                    if let Some(event) = fitted_event(entry, &model) {
+                        update(&mut model, entry.t, event);
+                    }
+                }
+                let mut buffer = Buffer::empty(Rect::new(0, 0, 80, 24));
+                screens::draw(&model, &mut buffer);
+            }
+        }
+    }
+}
