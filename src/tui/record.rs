@@ -82,7 +82,8 @@ impl Recorder {
             bytes: 0,
             most: MAX_BYTES,
         };
-        recorder.send(&Head::new(target));
+        // A queue that was just made has room.
+        let _ = recorder.send(&Head::new(target));
         recorder
     }
 

@@ -246,7 +246,7 @@ fn recorded(model: &Model, playing: &Playing) -> String {
     let keys = if model.settings.once {
         ""
     } else {
-        "  > faster, < slower"
+        "  > < speed"
     };
     format!(
         " recorded at {}, {} {} to {} UTC{keys}",

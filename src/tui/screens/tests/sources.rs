@@ -42,6 +42,7 @@ fn a_recording_is_seen_to_be_one_on_every_screen() {
     }
     let mut model = ok(Screen::Overview);
     model.load.run = None;
+    model.settings.read_only = true;
     model.tape = playing(10, false);
     shot("replay", &model, SIZES[0]);
 }
