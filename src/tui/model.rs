@@ -351,14 +351,14 @@ impl Model {
             Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
             Screen::Logs | Screen::Traces | Screen::Alerts => &[PanelId::Tps],
         };
-        let (traces, trace) = match self.screen {
-            Screen::Traces => self.traces.wanted(self.now),
-            _ => (None, None),
-        };
         // A recording is for every screen.
         let recording = matches!(self.tape, TapeView::Recording(_));
         let all = self.screen == Screen::Overview || self.settings.once || recording;
         let tail = self.screen == Screen::Logs && !self.logs.frozen;
+        let (traces, trace) = match self.screen {
+            Screen::Traces => self.traces.wanted(self.now),
+            _ => (recording.then(|| self.traces.asked()), None),
+        };
         Plan {
             queries: if all {
                 PANELS.iter().map(|panel| panel.query).collect()
@@ -375,7 +375,7 @@ impl Model {
             traces,
             trace,
             seeding: self.is_seeding(),
-            rules: self.screen == Screen::Alerts || self.settings.once,
+            rules: self.screen == Screen::Alerts || self.settings.once || recording,
         }
     }
 

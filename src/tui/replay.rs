@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::event::Event;
-use super::logs::Level;
+use super::logs::{Level, Logs};
 use super::model::Model;
 use super::tape::{Entry, Said, Tape};
 use crate::clients::loki::LogLine;
@@ -69,6 +69,8 @@ pub(super) struct Player {
     since: Instant,
     /// The log filter that the lines so far were shown by.
     filter: String,
+    /// The trace that was looked for last.
+    trace: Option<String>,
 }
 
 impl Player {
@@ -81,6 +83,7 @@ impl Player {
             speed: 1,
             since: Instant::now(),
             filter: String::new(),
+            trace: None,
         }
     }
 
@@ -125,20 +128,37 @@ impl Player {
     pub(super) fn next(&mut self, model: &Model) -> Option<Event> {
         let entry = self.tape.entries.get(self.next)?;
         self.next += 1;
-        self.filter = model.logs.query();
+        self.filter = model.logs.asked();
         fitted_event(entry, model)
     }
 
-    /// The lines of the log so far, after the filter was changed.
+    /// What a live source would be asked for now: the lines of the log so far after the filter was
+    /// changed, the trace that was opened.
     pub(super) fn again(&mut self, model: &Model) -> Vec<Event> {
-        if self.filter == model.logs.query() {
+        let wanted = model.plan().trace;
+        let opened = (wanted != self.trace).then_some(wanted).flatten();
+        if let Some(id) = opened {
+            self.trace = Some(id.clone());
+            return vec![self.recorded_trace(id)];
+        }
+        if self.filter == model.logs.asked() {
             return Vec::new();
         }
-        self.filter = model.logs.query();
+        self.filter = model.logs.asked();
         let shown = self.tape.entries.iter().take(self.next);
         let logs = shown.filter(|entry| matches!(entry.said, Said::Logs { .. }));
         logs.filter_map(|entry| fitted_event(entry, model))
             .collect()
+    }
+    /// As it was seen last; one that nobody opened is not there.
+    fn recorded_trace(&self, wanted: String) -> Event {
+        let newest = self.tape.entries.iter().rev();
+        let mut found = newest.filter_map(|entry| match &entry.said {
+            Said::Trace { id, trace } if *id == wanted => Some(trace.clone()),
+            _ => None,
+        });
+        let trace = found.next().unwrap_or(Ok(None));
+        Event::Trace { id: wanted, trace }
     }
 }
 
@@ -149,31 +169,51 @@ pub(super) fn fitted_event(entry: &Entry, model: &Model) -> Option<Event> {
         Event::Logs {
             mut lines, skipped, ..
         } => {
-            lines.retain(|line| line.line.contains(&model.logs.text));
-            lines.retain(|line| passes(line, model.logs.level));
-            let query = model.logs.query();
+            lines.retain(|line| passes(line, &model.logs));
+            let query = model.logs.asked();
             Event::Logs {
                 query,
                 lines,
                 skipped,
             }
         }
+        Event::Traces { found, cut, .. } => Event::Traces {
+            asked: model.traces.asked(),
+            found,
+            cut,
+        },
         event => event,
     })
 }
 
-fn passes(line: &LogLine, least: Level) -> bool {
-    if least == Level::All {
+/// Whether the log as it is set shows that line.
+fn passes(line: &LogLine, logs: &Logs) -> bool {
+    let at = line.at_ns / 1_000_000;
+    let outside = |(from, to): (i64, i64)| !(from..=to).contains(&at);
+    if logs.window.is_some_and(outside) || !line.line.contains(&logs.text) {
+        return false;
+    }
+    if logs.level == Level::All && logs.trace.is_none() {
         return true;
     }
     let json: Option<Value> = serde_json::from_str(&line.line).ok();
-    let told = json.and_then(|json| json.get("level")?.as_str().map(str::to_uppercase));
-    let label = || line.labels.get("level").map(|level| level.to_uppercase());
-    match told.or_else(label).as_deref() {
-        Some("ERROR") => true,
-        Some("WARN") => least != Level::Error,
-        Some("INFO") => least == Level::Info,
-        _ => false,
+    let field = |name: &str| {
+        let told = json.as_ref().and_then(|json| json.get(name)?.as_str());
+        told.or_else(|| line.labels.get(name).map(String::as_str))
+    };
+    if logs
+        .trace
+        .as_deref()
+        .is_some_and(|id| field("trace_id") != Some(id))
+    {
+        return false;
+    }
+    let level = field("level").unwrap_or_default().to_uppercase();
+    match logs.level {
+        Level::All => true,
+        Level::Info => matches!(level.as_str(), "INFO" | "WARN" | "ERROR"),
+        Level::Warn => matches!(level.as_str(), "WARN" | "ERROR"),
+        Level::Error => level == "ERROR",
     }
 }
 

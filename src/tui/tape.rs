@@ -1,20 +1,14 @@
 //! A recording: what the sources said, as JSON lines, each with its time. The first line says what
 //! the file is. Written by `record`, read by `replay`; a file may come from anywhere.
 
-use std::collections::BTreeMap;
+mod said;
+
 use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Event;
-use super::model::Source;
-use super::panels::PANELS;
-use super::series::QueryAnswer;
-use crate::api::ops::{SeedProgress, Status};
-use crate::clients::alertmanager::Alert;
-use crate::clients::loki::LogLine;
-use crate::clients::prometheus::{Labels, Series};
+pub(super) use said::Said;
 
 /// What the first line calls the file.
 const KIND: &str = "console recording";
@@ -55,64 +49,6 @@ pub(super) struct Entry {
     /// When it was heard, Unix milliseconds.
     pub(super) t: i64,
     pub(super) said: Said,
-}
-
-/// What a source said.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Said {
-    Metrics {
-        at: i64,
-        now: BTreeMap<String, Answer>,
-        past: Option<BTreeMap<String, Answer>>,
-    },
-    Logs {
-        query: String,
-        lines: Vec<LineShape>,
-        skipped: bool,
-    },
-    LogsRefused {
-        reason: String,
-    },
-    Alerts(Vec<Alert>),
-    Ops(Box<Status>, SeedProgress),
-    Down {
-        source: String,
-        reason: String,
-        retry_ms: i64,
-    },
-    Clock {
-        source: String,
-        ahead_s: i64,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Answer {
-    Series(Vec<SeriesShape>),
-    Refused(String),
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct SeriesShape {
-    labels: Labels,
-    points: Vec<(i64, Number)>,
-}
-
-/// JSON has no NaN and no infinity: they are texts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Finite(f64),
-    Text(String),
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct LineShape {
-    at_ns: i64,
-    labels: Labels,
-    line: String,
 }
 
 /// A recording, read and checked.
@@ -210,177 +146,6 @@ fn entry(line: &[u8]) -> Result<Entry, String> {
         return Err("a time is out of range".into());
     }
     entry.said.event().map(|_| entry)
-}
-
-impl Said {
-    /// What is recorded of `event`; nothing of keys and of what the console itself did.
-    pub(super) fn of(event: &Event) -> Option<Said> {
-        Some(match event {
-            Event::Metrics { at, now, past } => Said::Metrics {
-                at: *at,
-                now: answers(now),
-                past: past.as_ref().map(answers),
-            },
-            Event::Logs {
-                query,
-                lines,
-                skipped,
-            } => Said::Logs {
-                query: query.clone(),
-                lines: lines.iter().map(LineShape::of).collect(),
-                skipped: *skipped,
-            },
-            Event::LogsRefused { reason } => Said::LogsRefused {
-                reason: reason.clone(),
-            },
-            Event::Alerts(alerts) => Said::Alerts(alerts.clone()),
-            Event::Ops(answer) => Said::Ops(Box::new(answer.0.clone()), answer.1.clone()),
-            Event::Down {
-                source,
-                reason,
-                retry_ms,
-            } => Said::Down {
-                source: source.name().into(),
-                reason: reason.clone(),
-                retry_ms: *retry_ms,
-            },
-            Event::Clock { source, ahead_s } => Said::Clock {
-                source: source.name().into(),
-                ahead_s: *ahead_s,
-            },
-            _ => return None,
-        })
-    }
-
-    /// The event again.
-    ///
-    /// # Errors
-    /// What in it nobody can have said.
-    pub(super) fn event(&self) -> Result<Event, String> {
-        Ok(match self {
-            Said::Metrics { at, now, past } => Event::Metrics {
-                at: *at,
-                now: queries(now)?,
-                past: past.as_ref().map(queries).transpose()?,
-            },
-            Said::Logs {
-                query,
-                lines,
-                skipped,
-            } => Event::Logs {
-                query: query.clone(),
-                lines: lines.iter().map(LineShape::line).collect(),
-                skipped: *skipped,
-            },
-            Said::LogsRefused { reason } => Event::LogsRefused {
-                reason: reason.clone(),
-            },
-            Said::Alerts(alerts) => Event::Alerts(alerts.clone()),
-            Said::Ops(status, seed) => {
-                Event::Ops(Box::new((status.as_ref().clone(), seed.clone())))
-            }
-            Said::Down {
-                source,
-                reason,
-                retry_ms,
-            } => Event::Down {
-                source: named(source)?,
-                reason: reason.clone(),
-                retry_ms: *retry_ms,
-            },
-            Said::Clock { source, ahead_s } => Event::Clock {
-                source: named(source)?,
-                ahead_s: *ahead_s,
-            },
-        })
-    }
-}
-
-fn named(name: &str) -> Result<Source, String> {
-    let found = Source::ALL.iter().find(|source| source.name() == name);
-    found
-        .copied()
-        .ok_or_else(|| format!("there is no source {name:?}"))
-}
-
-fn answers(of: &BTreeMap<&'static str, QueryAnswer>) -> BTreeMap<String, Answer> {
-    let shape = |answer: &QueryAnswer| match answer {
-        Ok(series) => Answer::Series(series.iter().map(SeriesShape::of).collect()),
-        Err(reason) => Answer::Refused(reason.clone()),
-    };
-    of.iter()
-        .map(|(query, answer)| ((*query).to_owned(), shape(answer)))
-        .collect()
-}
-
-/// A query that no panel asks any more is left out.
-fn queries(of: &BTreeMap<String, Answer>) -> Result<BTreeMap<&'static str, QueryAnswer>, String> {
-    let mut all = BTreeMap::new();
-    for (query, answer) in of {
-        let answer = match answer {
-            Answer::Series(series) => Ok(series
-                .iter()
-                .map(SeriesShape::series)
-                .collect::<Result<_, _>>()?),
-            Answer::Refused(reason) => Err(reason.clone()),
-        };
-        if let Some(panel) = PANELS.iter().find(|panel| panel.query == query) {
-            all.insert(panel.query, answer);
-        }
-    }
-    Ok(all)
-}
-
-impl SeriesShape {
-    fn of(series: &Series) -> SeriesShape {
-        let number = |value: f64| {
-            if value.is_finite() {
-                Number::Finite(value)
-            } else {
-                Number::Text(value.to_string())
-            }
-        };
-        let points = series.points.iter();
-        SeriesShape {
-            labels: series.labels.clone(),
-            points: points.map(|(at, value)| (*at, number(*value))).collect(),
-        }
-    }
-
-    fn series(&self) -> Result<Series, String> {
-        let point = |(at, number): &(i64, Number)| {
-            let value = match number {
-                Number::Finite(value) => Ok(*value),
-                Number::Text(text) => text.parse().map_err(|_| format!("{text:?} is no value")),
-            };
-            Some(*at)
-                .filter(|at| (0..LAST_MS).contains(at))
-                .ok_or_else(|| "a time is out of range".to_owned())
-                .and_then(|at| Ok((at, value?)))
-        };
-        Ok(Series {
-            labels: self.labels.clone(),
-            points: self.points.iter().map(point).collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl LineShape {
-    fn of(line: &LogLine) -> LineShape {
-        LineShape {
-            at_ns: line.at_ns,
-            labels: line.labels.clone(),
-            line: line.line.clone(),
-        }
-    }
-
-    fn line(&self) -> LogLine {
-        LogLine {
-            at_ns: self.at_ns,
-            labels: self.labels.clone(),
-            line: self.line.clone(),
-        }
-    }
 }
 
 #[cfg(test)]

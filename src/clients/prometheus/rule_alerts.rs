@@ -1,13 +1,13 @@
 //! What the rules hold at the moment: pending and firing alerts as Prometheus has them, before and
 //! beside Alertmanager.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Labels, Prometheus};
 use crate::clients::http::{ClientError, decode, refusal};
 
 /// How far a rule's alert has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleState {
     /// The condition holds, but not for long enough.
@@ -21,7 +21,7 @@ pub enum RuleState {
 }
 
 /// An alert of a rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleAlert {
     /// What tells it from others; external labels are not among them.

@@ -8,6 +8,7 @@ mod json;
 use std::collections::BTreeMap;
 
 use reqwest::StatusCode;
+use serde::{Deserialize, Serialize};
 
 use super::http::{ClientError, HttpSource, decode, refusal};
 use json::{SearchAnswer, trace};
@@ -33,7 +34,7 @@ pub struct TraceSearch {
 }
 
 /// A trace that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundTrace {
     /// 32 hexadecimal digits.
     pub id: String,
@@ -50,7 +51,7 @@ pub struct FoundTrace {
 }
 
 /// A trace whole.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// 32 hexadecimal digits.
     pub id: String,
@@ -63,7 +64,7 @@ pub struct Trace {
 }
 
 /// One span.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// 16 hexadecimal digits.
     pub id: String,
@@ -86,7 +87,7 @@ pub struct Span {
 }
 
 /// What a span was to its parent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Not told.
     #[default]
@@ -104,7 +105,7 @@ pub enum Kind {
 }
 
 /// How a span ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// Nobody said.
     #[default]

@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use crate::tui::crosscheck;
 use crate::tui::format;
 use crate::tui::keys::{self, Action, Binding, Scope};
+use crate::tui::logs::one_line;
 use crate::tui::model::{Link, Model, NoticeKind, RunState, RunView, Screen, Source};
 use crate::tui::replay::{Playing, TapeView};
 use crate::tui::theme;
@@ -64,21 +65,40 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// Who this is; that it is not live must be seen on every screen, in the same room.
+/// Who this is; that it is recorded or not live must be seen on every screen, in the same room.
 fn name(model: &Model) -> Span<'static> {
-    let TapeView::Playing(playing) = &model.tape else {
-        return Span::styled(NAME, theme::accent().patch(theme::strong()));
+    let (text, style) = match &model.tape {
+        TapeView::None => (NAME.to_owned(), theme::accent()),
+        TapeView::Recording(bytes) => {
+            let size = to_f64(*bytes) / 1024.0 / 1024.0;
+            let digits = usize::from(size < 9.95);
+            (format!(" REC {size:.digits$} MiB"), theme::warn())
+        }
+        TapeView::Stopped(_) => (" REC stopped".into(), theme::bad()),
+        TapeView::Playing(playing) => {
+            let speed = match playing {
+                Playing { ended: true, .. } => "end".into(),
+                Playing { speed: 0, .. } => "held".into(),
+                Playing { speed, .. } => format!("{speed}x"),
+            };
+            (format!(" REPLAY {speed}"), theme::warn())
+        }
     };
-    let speed = match playing {
-        Playing { ended: true, .. } => "end".into(),
-        Playing { speed: 0, .. } => "held".into(),
-        Playing { speed, .. } => format!("{speed}x"),
-    };
-    let style = theme::warn().patch(theme::strong());
-    Span::styled(format!(" REPLAY {speed:<4}"), style)
+    let text = format!("{text:<width$}", width = NAME.len());
+    Span::styled(text, style.patch(theme::strong()))
 }
 
 fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
+    let mut line = states(model, "retry ");
+    // With every source silent there is room for the times alone.
+    if line.width() > usize::from(area.width) {
+        line = states(model, "");
+    }
+    buffer.set_line(area.x, area.y + 1, &line, area.width);
+    line.width()
+}
+
+fn states(model: &Model, retry: &str) -> Line<'static> {
     let mut spans = vec![Span::raw(" ")];
     for source in Source::ALL {
         let state = model.source(*source);
@@ -96,27 +116,17 @@ fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
         spans.push(Span::raw(name));
         if let Link::Down { retry_at, .. } = state.link {
             spans.push(Span::styled(
-                format!(" retry {}", format::span(retry_at - model.now)),
+                format!(" {retry}{}", format::span(retry_at - model.now)),
                 theme::quiet(),
             ));
         }
         spans.push(Span::raw("  "));
     }
-    let line = Line::from(spans);
-    buffer.set_line(area.x, area.y + 1, &line, area.width);
-    line.width()
+    Line::from(spans)
 }
 
 fn sale(model: &Model) -> Line<'static> {
     let mut spans = Vec::new();
-    match &model.tape {
-        TapeView::Recording(bytes) => {
-            let size = to_f64(*bytes) / 1024.0 / 1024.0;
-            spans.push(Span::styled(format!("REC {size:.1} MiB  "), theme::warn()));
-        }
-        TapeView::Stopped(_) => spans.push(Span::styled("REC stopped  ", theme::bad())),
-        TapeView::None | TapeView::Playing(_) => {}
-    }
     let playing = matches!(model.tape, TapeView::Playing(_));
     if model.settings.read_only && !playing {
         spans.push(Span::styled("read-only  ", theme::warn()));
@@ -128,7 +138,7 @@ fn sale(model: &Model) -> Line<'static> {
             .as_ref()
             .map_or("no dataset", |dataset| dataset.profile.as_str());
         spans.push(Span::styled(
-            format!("{}  ", super::super::logs::one_line(dataset)),
+            format!("{}  ", one_line(dataset)),
             theme::quiet(),
         ));
         spans.push(match (admission.open, admission.paused) {
@@ -234,7 +244,30 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
         buffer.set_stringn(area.x, area.y, format!(" ▶ {text}"), width, theme::accent());
     } else if let Some(hint) = next_step(model) {
         buffer.set_stringn(area.x, area.y, format!(" {hint}"), width, theme::accent());
+    } else if let Some(text) = silent(model) {
+        buffer.set_stringn(
+            area.x,
+            area.y,
+            format::fit(&text, width),
+            width,
+            theme::bad(),
+        );
     }
+}
+
+/// Why the first source that is silent is so: a panel has not the room for all of it.
+fn silent(model: &Model) -> Option<String> {
+    let all = Source::ALL.iter();
+    let mut reasons = all.filter_map(|source| match &model.source(*source).link {
+        Link::Down { reason, .. } => Some((source, one_line(reason))),
+        _ => None,
+    });
+    let (source, reason) = reasons.next()?;
+    let more = match reasons.count() {
+        0 => String::new(),
+        count => format!(", and {count} more"),
+    };
+    Some(format!(" ✖ {}: {reason}{more}", source.name()))
 }
 
 fn recorded(model: &Model, playing: &Playing) -> String {
@@ -250,7 +283,7 @@ fn recorded(model: &Model, playing: &Playing) -> String {
     };
     format!(
         " recorded at {}, {} {} to {} UTC{keys}",
-        super::super::logs::one_line(&model.settings.target),
+        one_line(&model.settings.target),
         day(from),
         format::clock(from),
         format::clock(to),

@@ -4,12 +4,21 @@ use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::api::ops::{AdmissionState, QueueState};
+use crate::api::ops::{AdmissionState, QueueState, SeedProgress, Status};
+use crate::clients::alertmanager::{Alert, Silence};
+use crate::clients::loki::LogLine;
+use crate::clients::prometheus::{Labels, RuleAlert, Series};
+use crate::clients::tempo::{FoundTrace, Kind, Span, Status as SpanStatus, Trace};
+use crate::tui::event::Event;
+use crate::tui::model::Source;
 use crate::tui::model::{Model, Screen};
 use crate::tui::panels::{PanelId, panel};
 use crate::tui::replay::fitted_event;
 use crate::tui::screens;
+use crate::tui::traces::Asked;
 use crate::tui::update::update;
 
 /// 2026-06-01 12:00:00 UTC.
@@ -35,6 +44,37 @@ fn status() -> Status {
             opens_at_ms: Some(START),
             open: true,
         },
+    }
+}
+
+fn found() -> FoundTrace {
+    FoundTrace {
+        id: "0af7651916cd43dd8448eb211c80319c".into(),
+        service: "concertctl-api".into(),
+        name: "POST /reservations".into(),
+        start_ns: 1_780_315_200_000_000_000,
+        duration_ms: 212,
+        errors: Some(1),
+    }
+}
+
+fn trace() -> Trace {
+    let span = Span {
+        id: "b7ad6b7169203331".into(),
+        parent: None,
+        service: "concertctl-api".into(),
+        name: "POST /reservations".into(),
+        kind: Kind::Server,
+        offset_ns: 0,
+        duration_ns: 212_000_000,
+        status: SpanStatus::Error("late".into()),
+        attributes: BTreeMap::from([("http.route".into(), "/reservations".into())]),
+    };
+    Trace {
+        id: found().id,
+        start_ns: found().start_ns,
+        duration_ns: 212_000_000,
+        spans: vec![span],
     }
 }
 
@@ -65,6 +105,19 @@ fn said() -> Vec<Event> {
             reason: "no".into(),
         },
         Event::Alerts(vec![Alert::default()]),
+        Event::Silences(vec![Silence::default()]),
+        Event::RuleAlerts(Ok(vec![RuleAlert::default()])),
+        Event::RuleAlerts(Err("no rules".into())),
+        Event::Traces {
+            asked: Asked::default(),
+            found: vec![found()],
+            cut: true,
+        },
+        Event::Trace {
+            id: found().id,
+            trace: Ok(Some(trace())),
+        },
+        Event::TracesThere,
         Event::Ops(Box::new((status(), SeedProgress::default()))),
         Event::Down {
             source: Source::Loki,
@@ -128,8 +181,8 @@ fn a_file_that_is_none_or_is_cut_off_is_told_with_the_line() {
             1,
             "version 2",
         ),
-        (wrong(&good[..good.len() - 1]), 8, "cut off"),
-        (wrong(&good[..good.len() - 10]), 8, "cut off"),
+        (wrong(&good[..good.len() - 1]), 14, "cut off"),
+        (wrong(&good[..good.len() - 10]), 14, "cut off"),
         (
             wrong(text.split_inclusive('\n').next().unwrap().as_bytes()),
             2,
@@ -168,7 +221,7 @@ fn time_does_not_run_back_in_a_recording() {
     let mut text = String::from_utf8(recorded(&said())).unwrap();
     text.push_str("{\"t\":5,\"said\":{\"alerts\":[]}}\n");
     let tape = Tape::parse(text.as_bytes()).unwrap();
-    assert_eq!(tape.span(), (START, START + 6000));
+    assert_eq!(tape.span(), (START, START + 12_000));
 }
 
 proptest! {

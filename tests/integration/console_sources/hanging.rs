@@ -122,7 +122,7 @@ fn hangs(case: &Case, fake: &Fake) {
         };
         args.extend([one.flag, url.as_str()]);
     }
-    args.extend(["--screen", case.screen]);
+    args.extend(["--tempo-url", well.as_str(), "--screen", case.screen]);
     let mut console = Console::run(&args, &[], (80, 24));
     console.see("● server  ● metrics  ● logs  ● alerts");
     console.see(case.seen);
