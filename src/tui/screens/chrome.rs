@@ -36,7 +36,19 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
+/// When each is tried again, if there is room to say that of all.
 fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
+    let told = sources_line(model, true);
+    let line = if told.width() > usize::from(area.width) {
+        sources_line(model, false)
+    } else {
+        told
+    };
+    buffer.set_line(area.x, area.y + 1, &line, area.width);
+    line.width()
+}
+
+fn sources_line(model: &Model, retries: bool) -> Line<'static> {
     let mut spans = vec![Span::raw(" ")];
     for source in Source::ALL {
         let state = model.source(*source);
@@ -52,7 +64,9 @@ fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
             source.name()
         };
         spans.push(Span::raw(name));
-        if let Link::Down { retry_at, .. } = state.link {
+        if let Link::Down { retry_at, .. } = state.link
+            && retries
+        {
             spans.push(Span::styled(
                 format!(" retry {}", format::span(retry_at - model.now)),
                 theme::quiet(),
@@ -60,9 +74,7 @@ fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
         }
         spans.push(Span::raw("  "));
     }
-    let line = Line::from(spans);
-    buffer.set_line(area.x, area.y + 1, &line, area.width);
-    line.width()
+    Line::from(spans)
 }
 
 fn sale(model: &Model) -> Line<'static> {
@@ -156,9 +168,11 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     } else if model.is_seeding() {
         seeding(model, buffer, area);
     } else if let Some(text) = under_way(model) {
-        buffer.set_stringn(area.x, area.y, format!(" ▶ {text}"), width, theme::accent());
+        let text = format::fit(&format!(" ▶ {text}"), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(hint) = next_step(model) {
-        buffer.set_stringn(area.x, area.y, format!(" {hint}"), width, theme::accent());
+        let text = format::fit(&format!(" {hint}"), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     }
 }
 
