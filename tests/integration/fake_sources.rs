@@ -1,4 +1,4 @@
-//! A server that answers as the four sources do, with numbers that a test chooses.
+//! A server that answers as the sources do, with numbers that a test chooses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,6 +50,7 @@ impl Fake {
             .route("/api/v1/query", get(instant))
             .route("/api/v1/query_range", get(range))
             .route("/loki/api/v1/query_range", get(logs))
+            .route("/api/search", get(no_traces))
             .route("/api/v2/alerts", get(alerts).post(post_alerts))
             .route("/ops/v1/status", get(status))
             .route(
@@ -155,6 +156,10 @@ async fn logs(State(facts): Shared, Query(asked): Query<Value>) -> Answer {
     Ok(Json(
         json!({"status": "success", "data": {"resultType": "streams", "result": result}}),
     ))
+}
+
+async fn no_traces() -> Json<Value> {
+    Json(json!({"traces": [], "metrics": {}}))
 }
 
 async fn alerts(State(facts): Shared) -> Json<Vec<Alert>> {

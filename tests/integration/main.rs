@@ -18,6 +18,7 @@ mod clients;
 mod concurrency;
 mod console;
 mod console_embedded;
+mod console_links;
 mod console_rehearsal;
 mod console_sources;
 mod console_steering;

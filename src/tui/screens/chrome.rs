@@ -88,17 +88,16 @@ fn name(model: &Model) -> Span<'static> {
     Span::styled(text, style.patch(theme::strong()))
 }
 
+/// When each is tried again, as far as there is room to say that of all.
 fn sources(model: &Model, buffer: &mut Buffer, area: Rect) -> usize {
-    let mut line = states(model, "retry ");
-    // With every source silent there is room for the times alone.
-    if line.width() > usize::from(area.width) {
-        line = states(model, "");
-    }
-    buffer.set_line(area.x, area.y + 1, &line, area.width);
+    let told = [Some("retry "), Some(""), None].map(|retry| states(model, retry));
+    let fits = |line: &&Line<'_>| line.width() <= usize::from(area.width);
+    let line = told.iter().find(fits).unwrap_or(&told[2]);
+    buffer.set_line(area.x, area.y + 1, line, area.width);
     line.width()
 }
 
-fn states(model: &Model, retry: &str) -> Line<'static> {
+fn states(model: &Model, retry: Option<&str>) -> Line<'static> {
     let mut spans = vec![Span::raw(" ")];
     for source in Source::ALL {
         let state = model.source(*source);
@@ -114,9 +113,9 @@ fn states(model: &Model, retry: &str) -> Line<'static> {
             source.name()
         };
         spans.push(Span::raw(name));
-        if let Link::Down { retry_at, .. } = state.link {
+        if let (Link::Down { retry_at, .. }, Some(retry)) = (&state.link, retry) {
             spans.push(Span::styled(
-                format!(" {retry}{}", format::span(retry_at - model.now)),
+                format!(" {retry}{}", format::span(*retry_at - model.now)),
                 theme::quiet(),
             ));
         }
@@ -241,7 +240,8 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
         let text = format::fit(&recorded(model, playing), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(text) = under_way(model) {
-        buffer.set_stringn(area.x, area.y, format!(" ▶ {text}"), width, theme::accent());
+        let text = format::fit(&format!(" ▶ {text}"), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(hint) = next_step(model) {
         buffer.set_stringn(area.x, area.y, format!(" {hint}"), width, theme::accent());
     } else if let Some(text) = silent(model) {
@@ -252,6 +252,8 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
             width,
             theme::bad(),
         );
+        let text = format::fit(&format!(" {hint}"), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     }
 }
 

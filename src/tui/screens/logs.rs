@@ -162,18 +162,21 @@ fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
         theme::quiet(),
     )];
     if filtered && !model.settings.once {
-        lines.push(Line::from(vec![
-            Span::styled("Esc", theme::key()),
-            Span::styled(" clears the text, ", theme::quiet()),
+        let mut keys = vec![
             Span::styled("v", theme::key()),
             Span::styled(" changes the level", theme::quiet()),
-        ]));
-        if logs.is_aimed() {
-            lines.push(Line::from(vec![
-                Span::styled("0", theme::key()),
-                Span::styled(" goes back to the tail", theme::quiet()),
-            ]));
+        ];
+        let mut key = |key: &'static str, text: &'static str| {
+            keys.push(Span::styled(key, theme::key()));
+            keys.push(Span::styled(text, theme::quiet()));
+        };
+        if !logs.text.is_empty() {
+            key("  Esc", " clears the text");
         }
+        if logs.is_aimed() {
+            key("  0", " goes back to the tail");
+        }
+        lines.push(Line::from(keys));
     }
     centred(buffer, area, &lines);
 }

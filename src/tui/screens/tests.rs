@@ -366,7 +366,7 @@ fn the_documented_pictures_are_what_the_console_draws() {
     let mut passed = ok(Screen::Load);
     passed.load.run = Some(run(RunState::Ended(outcome(Verdict::Passed))));
     let mut pictures: Vec<Model> = Screen::ALL.iter().map(|screen| ok(*screen)).collect();
-    pictures.push(passed);
+    pictures.extend([passed, traces::pictured()]);
     for model in pictures {
         let text = text(&buffer(&model, SIZES[0]));
         let picture = format!("```text\n{}\n```", text.trim_end());

@@ -20,6 +20,8 @@ use crate::tui::widgets::{Freshness, centred, fields, foot, frame, popup};
 
 /// From this height on the chosen span stands beneath the waterfall.
 const TALL: u16 = 28;
+/// From this width on its start is told to the millisecond.
+const WIDE: u16 = 100;
 /// Columns of a time.
 const TIME: usize = 8;
 /// Columns of a service's name, where there are several.
@@ -46,8 +48,8 @@ pub(super) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
     } else {
         Severity::Plain
     };
-    let note = note(waterfall, failed);
-    let room = usize::from(area.width).saturating_sub(note.chars().count() + id.len() + 20);
+    let note = note(waterfall, failed, area.width >= WIDE);
+    let room = usize::from(area.width).saturating_sub(note.chars().count() + id.len() + 18);
     let name = waterfall.span(0).map_or("", |span| &span.name);
     let title = format!("Trace {id}: {}", format::fit_middle(&one_line(name), room));
     let inside = frame(buffer, above, &title, &note, severity, fresh);
@@ -71,7 +73,7 @@ pub(super) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
     }
 }
 
-fn note(waterfall: &Waterfall, failed: usize) -> String {
+fn note(waterfall: &Waterfall, failed: usize, wide: bool) -> String {
     let spans = match waterfall.rows.len() {
         1 => "1 span".to_owned(),
         count => format!("{count} spans"),
@@ -85,7 +87,11 @@ fn note(waterfall: &Waterfall, failed: usize) -> String {
     format!(
         "{}, {spans}{failed}, {}",
         took(waterfall.trace.duration_ns),
-        format::clock_ns(start)
+        if wide {
+            format::clock_ns(start)
+        } else {
+            format::clock(start / 1_000_000)
+        }
     )
 }
 

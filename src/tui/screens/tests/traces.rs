@@ -118,6 +118,11 @@ fn opened(state: State, spans: Option<Vec<Span>>) -> Model {
     model
 }
 
+/// The one in the documentation.
+pub(super) fn pictured() -> Model {
+    opened(ok, Some(both()))
+}
+
 #[test]
 fn a_waterfall_in_every_state_and_size_looks_as_it_did() {
     for size in SIZES {
@@ -192,32 +197,36 @@ fn records_of_a_trace_or_a_time_look_as_they_did() {
 /// The row of the span that waited.
 fn waiting(model: &Model, size: (u16, u16)) -> String {
     let text = text(&buffer(model, size));
-    let line = text.lines().find(|line| line.contains("waited here"));
+    let marked = |line: &&str| line.starts_with('│') && line.contains(['◀', '▶']);
+    let line = text.lines().find(marked);
     line.unwrap_or_else(|| panic!("nothing waited:\n{text}"))
         .to_owned()
 }
 
 #[test]
 fn the_span_that_waited_says_how_long_wherever_its_bar_is() {
-    let sizes = [(80, 24), (81, 25), (120, 40), (200, 60)];
-    for size in sizes {
+    let of_three = |waits: &str| {
+        let took = |name: &str| if name == waits { 721 } else { 400 };
+        let mut spans = vec![span(1, None, "root", 0, 1_521)];
+        let mut from = 0;
+        for (id, name) in (2..).zip(["early", "middle", "late"]) {
+            spans.push(span(id, Some(1), name, from, took(name)));
+            from += took(name);
+        }
+        opened(ok, Some(spans))
+    };
+    for size in [(80, 24), (81, 25), (120, 40), (200, 60)] {
         let line = waiting(&opened(ok, Some(both())), size);
         assert!(
-            line.contains("db.acquire") && line.contains("1.50 s"),
+            line.contains("db.acquire") && line.contains("waited here 1.50 s"),
             "{line}"
         );
-        // At the beginning, and at the end.
-        let mut early = span(2, Some(1), "early", 0, 200);
-        early.duration_ns = 700 * MS;
-        let mut spans = vec![span(1, None, "root", 0, 1_521), early];
-        spans.push(span(3, Some(1), "rest", 700, 400));
-        spans.push(span(4, Some(1), "more", 1_100, 421));
-        assert!(waiting(&opened(ok, Some(spans)), size).contains("early"));
-        let mut spans = vec![span(1, None, "root", 0, 1_521)];
-        spans.push(span(2, Some(1), "a", 0, 500));
-        spans.push(span(3, Some(1), "b", 500, 400));
-        spans.push(span(4, Some(1), "late", 900, 621));
-        assert!(waiting(&opened(ok, Some(spans)), size).contains("late"));
+        for waits in ["early", "middle", "late"] {
+            let line = waiting(&of_three(waits), size);
+            assert!(line.contains(waits) && line.contains("721 ms"), "{line}");
+            let bar = line.matches('█').count();
+            assert!(bar > 3, "the bar is still seen: {line}");
+        }
     }
 }
 

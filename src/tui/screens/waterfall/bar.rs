@@ -52,28 +52,32 @@ impl Bar {
     }
 }
 
-/// Says beside the bar, or on it, that the time went here.
+/// Says beside the bar, or on it, that the time went here; in as many words as there is room for.
 pub(super) fn mark(buffer: &mut Buffer, area: Rect, bar: &Bar, own_ns: u64) {
     let own = took(own_ns);
     let (from, to) = bar.cells();
     let width = usize::from(area.width);
-    let long = format!("◀ waited here {own}");
-    let on_left = format!("waited here {own} ▶");
-    let brief = format!("◀ {own}");
+    let on = to - from;
+    let left = from.saturating_sub(1);
+    let right = width.saturating_sub(to + 1);
     let len = |text: &str| text.chars().count();
     let loud = theme::warn();
-    let (at, text, style) = if width.saturating_sub(to + 1) >= len(&long) {
-        (to + 1, long, loud)
-    } else if from > len(&on_left) {
-        (from - 1 - len(&on_left), on_left, loud)
-    } else if to - from >= len(&long) + 2 {
-        let at = from + (to - from - len(&long)) / 2;
-        (at, format!(" {long} "), loud.patch(theme::selected()))
-    } else if width.saturating_sub(to + 1) >= len(&brief) {
-        (to + 1, brief, loud)
-    } else {
-        (from.min(width.saturating_sub(len(&brief))), brief, loud)
-    };
+    let words = ["waited here ", "waited ", ""];
+    let found = words.iter().find_map(|words| {
+        let text = format!("{words}{own}");
+        let need = len(&text) + 2;
+        if need <= right {
+            Some((to + 1, format!("◀ {text}"), loud))
+        } else if need <= left {
+            Some((left - need, format!("{text} ▶"), loud))
+        } else if need + 2 <= on {
+            let at = from + (on - need - 2) / 2;
+            Some((at, format!(" ◀ {text} "), loud.patch(theme::selected())))
+        } else {
+            None
+        }
+    });
+    let (at, text, style) = found.unwrap_or((0, format!("◀ {own}"), loud));
     let x = area.x + u16::try_from(at).unwrap_or(0).min(area.width);
     let room = usize::from(area.right().saturating_sub(x));
     buffer.set_stringn(x, area.y, text, room, style);
