@@ -27,10 +27,7 @@ pub(super) fn found(screen: Screen, text: &str) -> Vec<&'static Binding> {
         let name = binding.text.to_lowercase();
         words.iter().all(|word| name.contains(word.as_str()))
     };
-    let of = |scope: Scope| {
-        keys::all()
-            .filter(move |binding| binding.scope == scope)
-    };
+    let of = |scope: Scope| keys::all().filter(move |binding| binding.scope == scope);
     of(Scope::On(screen))
         .chain(of(Scope::Everywhere))
         .filter(holds)

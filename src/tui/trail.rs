@@ -147,7 +147,7 @@ mod tests {
             screen: Screen::Alerts,
             ..Model::default()
         };
-        model.alerts.list = vec![alert("A"), alert("B")];
+        model.alerts.take(vec![alert("A"), alert("B")], 0);
         model.alerts.row = 1;
         model.logs.text = "my own".into();
         model.logs.merge((1..=9).map(line).collect());
@@ -181,7 +181,9 @@ mod tests {
         assert_eq!(model.logs.window, Some((1_000, 2_000)));
         assert_eq!(model.logs.chosen().map(|it| it.at_ns), Some(1_500_000_000));
 
-        model.alerts.list.insert(0, alert("new"));
+        let mut list = model.alerts.list.clone();
+        list.insert(0, alert("Above"));
+        model.alerts.take(list, 0);
         assert!(back(&mut model));
         assert_eq!((model.screen, model.alerts.row), (Screen::Alerts, 2));
         assert_eq!(model.logs.text, "my own");
@@ -193,7 +195,7 @@ mod tests {
     fn a_place_that_is_gone_leaves_the_choice_where_it_is() {
         let mut model = on_alerts();
         follow(&mut model, Screen::Logs);
-        model.alerts.list = vec![alert("other")];
+        model.alerts.take(vec![alert("other")], 0);
         model.alerts.row = 0;
         back(&mut model);
         assert_eq!(model.alerts.row, 0);

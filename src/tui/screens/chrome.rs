@@ -243,7 +243,8 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
         let text = format::fit(&format!(" ▶ {text}"), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(hint) = next_step(model) {
-        buffer.set_stringn(area.x, area.y, format!(" {hint}"), width, theme::accent());
+        let text = format::fit(&format!(" {hint}"), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(text) = silent(model) {
         buffer.set_stringn(
             area.x,
@@ -252,8 +253,6 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
             width,
             theme::bad(),
         );
-        let text = format::fit(&format!(" {hint}"), width);
-        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     }
 }
 

@@ -60,13 +60,13 @@ pub(in crate::tui) enum Said {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Answer {
+pub(in crate::tui) enum Answer {
     Series(Vec<SeriesShape>),
     Refused(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct SeriesShape {
+pub(in crate::tui) struct SeriesShape {
     labels: Labels,
     points: Vec<(i64, Number)>,
 }
@@ -80,7 +80,7 @@ enum Number {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct LineShape {
+pub(in crate::tui) struct LineShape {
     at_ns: i64,
     labels: Labels,
     line: String,

@@ -113,9 +113,13 @@ fn a_rehearsal_that_is_steered_says_so_on_its_screen_and_around_every_other() {
         shot("load_steered", &model, size);
     }
     model.screen = Screen::Overview;
-    let text = text(&buffer(&model, SIZES[0]));
-    assert!(text.contains("▲ load paused, ×0.8"), "{text}");
-    assert!(text.contains("onsale-short: open, paused, ×0.8"), "{text}");
+    let shown = |size| text(&buffer(&model, size));
+    let [small, large] = [SIZES[0], SIZES[1]].map(shown);
+    assert!(large.contains("▲ load paused, ×0.8"), "{large}");
+    assert!(
+        small.contains("onsale-short: open, paused, ×0.8"),
+        "{small}"
+    );
 }
 
 #[test]

@@ -63,13 +63,8 @@ fn an_alert_in_full_looks_as_it_did() {
     let mut beside = found.clone();
     beside.alerts.open = false;
     shot("alert_beside", &beside, SIZES[1]);
-    let looking = Model {
-        alerts: super::super::super::alerts::Alerts {
-            evidence: None,
-            ..found.alerts.clone()
-        },
-        ..found.clone()
-    };
+    let mut looking = found.clone();
+    looking.alerts.evidence = None;
     shot("alert_looking", &looking, SIZES[0]);
     let nothing = with_evidence(|evidence| {
         evidence.rule = None;

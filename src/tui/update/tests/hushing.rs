@@ -140,7 +140,7 @@ fn acknowledging_is_a_silence_of_exactly_this_alert_in_that_name_with_an_end() {
     assert!(
         matches!(effects.as_slice(), [Effect::Silence(_, said)] if said == "alert A acknowledged by mona for 30 min")
     );
-    let effects = keys(&mut model, "A2\t\u{8}\ton it\n");
+    let effects = keys(&mut model, "A2\t\ton it\n");
     assert_eq!(posted(&effects).created_by, "mona2");
     assert_eq!(posted(&effects).comment, "acknowledged: on it");
 }
