@@ -26,6 +26,15 @@ impl Chunk {
         }
     }
 
+    /// An empty chunk that is likely to become as full as this one: growing copies.
+    pub(super) fn like(&self, id: u64) -> Chunk {
+        Chunk {
+            id,
+            text: String::with_capacity(self.text.len()),
+            entries: Vec::with_capacity(self.entries.len()),
+        }
+    }
+
     /// Adds a line; one that comes late is put where its time belongs.
     pub(super) fn push(&mut self, timestamp_ns: i64, line: &str) {
         let entry = Entry {

@@ -152,7 +152,7 @@ impl LokiStore {
         }
         inner.bytes = inner.bytes + stream.head.memory() - before;
         if full {
-            let next = Arc::new(Chunk::new(inner.next_chunk));
+            let next = Arc::new(stream.head.like(inner.next_chunk));
             inner.next_chunk += 1;
             inner.bytes += next.memory();
             let sealed = std::mem::replace(&mut stream.head, next);

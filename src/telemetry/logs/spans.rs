@@ -40,12 +40,11 @@ pub(super) struct SpanFields {
 }
 
 impl SpanFields {
-    /// Room for what a request's span usually carries, in one piece.
-    fn with_room() -> SpanFields {
-        SpanFields {
-            json: Vec::with_capacity(128),
-            ends: Vec::with_capacity(4),
-            ..SpanFields::default()
+    /// Room for what a span with fields usually carries, in one piece; a request's own has none.
+    fn make_room(&mut self) {
+        if self.ends.capacity() == 0 {
+            self.json.reserve(128);
+            self.ends.reserve(4);
         }
     }
 
@@ -69,7 +68,7 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = SpanFields::with_room();
+        let mut fields = SpanFields::default();
         attributes.record(&mut SpanVisitor(&mut fields));
         let (mut trace_id, mut parent_span_id, mut trace) =
             (fields.trace_id, fields.parent_span_id, None);
@@ -151,6 +150,7 @@ impl SpanVisitor<'_> {
         if json::is_full(&fields.json, 0) {
             return;
         }
+        fields.make_room();
         write(&mut fields.json);
         fields.ends.push((name, fields.json.len()));
     }

@@ -4,7 +4,7 @@
 //! there is gathered: cheaply, without the tracing registry (which costs about half a microsecond a
 //! span). What belongs to a trace that is not kept is dropped with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -22,7 +22,8 @@ pub(in crate::telemetry) struct Collector {
     context: TraceContext,
     service_name: &'static str,
     began: Instant,
-    began_ns: u64,
+    /// Read off the clock when it is first needed: most traces are dropped without it.
+    began_ns: OnceLock<u64>,
     traces: Traces,
     state: Mutex<State>,
 }
@@ -50,13 +51,11 @@ impl Collector {
         began: Instant,
         traces: Traces,
     ) -> Collector {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now_ns = now.map_or(0, nanoseconds);
         Collector {
             context,
             service_name,
             began,
-            began_ns: now_ns.saturating_sub(nanoseconds(began.elapsed())),
+            began_ns: OnceLock::new(),
             traces,
             state: Mutex::default(),
         }
@@ -67,12 +66,20 @@ impl Collector {
         self.context.span_id
     }
 
-    /// The instant in nanoseconds since the Unix epoch, by the clock as the request began.
+    fn began_ns(&self) -> u64 {
+        *self.began_ns.get_or_init(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now_ns = now.map_or(0, nanoseconds);
+            now_ns.saturating_sub(nanoseconds(self.began.elapsed()))
+        })
+    }
+
+    /// The instant in nanoseconds since the Unix epoch, by the clock of its first look.
     pub(in crate::telemetry) fn unix_ns(&self, at: Instant) -> u64 {
         match at.checked_duration_since(self.began) {
-            Some(after) => self.began_ns.saturating_add(nanoseconds(after)),
+            Some(after) => self.began_ns().saturating_add(nanoseconds(after)),
             None => self
-                .began_ns
+                .began_ns()
                 .saturating_sub(nanoseconds(self.began.duration_since(at))),
         }
     }
@@ -105,7 +112,7 @@ impl Collector {
                 kind: root.kind,
                 span_id: self.context.span_id,
                 parent_span_id: self.context.parent_span_id,
-                start_ns: self.began_ns,
+                start_ns: self.began_ns(),
                 duration_ns: nanoseconds(took),
                 attributes: root.attributes,
                 error: root.error,
