@@ -91,3 +91,15 @@ fn shorten(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regular_expression_that_takes_too_much_memory_is_refused() {
+        assert!(compile("([a-z]{100}){10}").is_ok());
+        let error = compile("([a-z]{1000}){30}").unwrap_err();
+        assert!(error.contains("size limit"), "{error}");
+    }
+}

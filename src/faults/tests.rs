@@ -84,6 +84,20 @@ async fn a_fault_ends_by_itself_and_whoever_it_holds_up_goes_on() {
     assert!(faults.list().is_empty());
 }
 
+/// Nothing else runs here until this test waits for something.
+#[tokio::test]
+async fn a_fault_whose_time_is_over_bites_nobody_although_nothing_ended_it_yet() {
+    let (faults, metrics) = faults();
+    let short = Duration::from_millis(1);
+    let injected = faults.inject(slow(None, 7), short, "a test").unwrap();
+    while !injected.is_over() {
+        std::thread::yield_now();
+    }
+    assert!(active(&metrics, Kind::SlowStatement), "it was ended");
+    assert_eq!(faults.statement_delay("ping"), None);
+    assert!(faults.list().is_empty());
+}
+
 #[tokio::test]
 async fn a_cut_link_hangs_or_refuses_and_is_whole_again_after_it() {
     let (faults, _) = faults();

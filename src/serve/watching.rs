@@ -25,7 +25,7 @@ pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: 
         let (backend, up) = datasets.database_answers(WITHIN).await;
         // Its one writer is then busy, not away.
         let held_up = backend == "sqlite" && (held_up_before || faults.hold_up_database());
-        let up = up || (held_up && was_up);
+        let up = counts_as_up(up, held_up, was_up);
         match (was_up, up) {
             (true, false) => tracing::error!(backend, "the database does not answer"),
             (false, true) => tracing::info!(backend, "the database answers again"),
@@ -39,6 +39,11 @@ pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: 
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// One that a fault keeps busy is what it was before.
+fn counts_as_up(answers: bool, held_up: bool, was_up: bool) -> bool {
+    answers || (held_up && was_up)
 }
 
 /// Takes connections as long as a fault says so, and those of the next dataset when it changes.
@@ -68,5 +73,18 @@ async fn take_connections(booking: &Booking, injected: &Injected) {
             () = world.occupied(injected.connections()) => {}
             () = replaced => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_a_fault_keeps_busy_is_up_only_if_it_was_before() {
+        assert!(counts_as_up(false, true, true));
+        assert!(!counts_as_up(false, true, false));
+        assert!(!counts_as_up(false, false, true), "nothing keeps it busy");
+        assert!(counts_as_up(true, true, false), "it is back");
     }
 }

@@ -166,3 +166,30 @@ impl<T> Subscribers<T> {
         self.any.store(false, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_wait_for_a_reader_than_it_asked_for_and_the_rest_is_counted() {
+        let subscribers = Subscribers::default();
+        let mut records = subscribers.subscribe(3);
+        subscribers.offer(0..10);
+        assert_eq!((records.waiting(), records.missed()), (3, 7));
+        let kept: Vec<i32> = std::iter::from_fn(|| records.try_recv().map(|it| *it)).collect();
+        assert_eq!(kept, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_forgotten() {
+        let subscribers = Subscribers::default();
+        let (gone, stays) = (subscribers.subscribe(1), subscribers.subscribe(1));
+        drop(gone);
+        subscribers.offer([1]);
+        assert_eq!((subscribers.list.lock().len(), stays.waiting()), (1, 1));
+        drop(stays);
+        subscribers.offer([2]);
+        assert!(!subscribers.any());
+    }
+}

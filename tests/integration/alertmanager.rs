@@ -460,6 +460,19 @@ async fn what_is_not_valid_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
+async fn more_filters_than_anybody_needs_are_refused() {
+    let server = Server::start(AlertConfig::default()).await;
+    let with = |filters: usize| format!("alerts?{}", vec!["filter=a%3Db"; filters].join("&"));
+    let (status, _) = server.send(Method::GET, &with(64), None).await;
+    assert_eq!(status, 200);
+    let (status, body) = server.send(Method::GET, &with(65), None).await;
+    assert_eq!(
+        (status.as_u16(), body),
+        (400, json!("more than 64 filters"))
+    );
+}
+
+#[tokio::test]
 async fn alerts_and_silences_are_bounded() {
     let server = Server::start(AlertConfig {
         max_alerts: 2,

@@ -10,7 +10,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::support::collector::Collector;
 use crate::support::port::Port;
 use crate::support::process::{ServerProcess, concertctl, finish, small_rehearsal};
-use crate::support::{User, eventually, profile, seed};
+use crate::support::{User, eventually, profile, seed, token_of};
+
+/// In milliseconds: longer than any test.
+const FOR_EVER: &str = "3600000";
 
 /// Takes every connection and never answers.
 struct BlackHole {
@@ -35,12 +38,16 @@ impl BlackHole {
     }
 }
 
+/// A collector that is given up after a shorter time than usual.
 async fn serve(dir: &Path, collector: &str) -> ServerProcess {
+    serve_with(dir, collector, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "200")]).await
+}
+
+async fn serve_with(dir: &Path, collector: &str, environment: &[(&str, &str)]) -> ServerProcess {
     let mut command = concertctl();
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector);
-    // As long as it takes, but not in a test.
-    command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "200");
     command.env("OTEL_METRIC_EXPORT_INTERVAL", "500");
+    command.envs(environment.iter().copied());
     let log = dir.join("log");
     let log = log.to_str().unwrap();
     let flags = ["--log", "info", "--trace-ratio", "1", "--log-file", log];
@@ -107,10 +114,48 @@ async fn a_collector_that_is_not_there_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn a_push_that_is_not_answered_is_given_up_although_nobody_said_when() {
+    let hole = BlackHole::open().await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve_with(dir.path(), &hole.url, &[]).await;
+    eventually("the lost push is counted", || async {
+        (dropped(&server, "metrics").await > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_ends_although_its_last_push_would_take_for_ever() {
+    let hole = BlackHole::open().await;
+    let dir = tempfile::tempdir().unwrap();
+    let patient = [("OTEL_EXPORTER_OTLP_TIMEOUT", FOR_EVER)];
+    let server = serve_with(dir.path(), &hole.url, &patient).await;
+    assert_eq!(server.user(1).register().await.status, 201);
+    server.terminate();
+    assert!(server.exited().await.success());
+}
+
+/// Its own, where the server is another process.
+#[tokio::test]
+async fn a_generator_ends_although_its_last_push_would_take_for_ever() {
+    let hole = BlackHole::open().await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    let mut command = small_rehearsal();
+    command.args(["--target", &server.api, "--ops-url", &server.ops_url]);
+    command.args(["--reseed", "--otlp", &hole.url]);
+    command.env("CONCERTCTL_OPS_TOKEN", token_of(dir.path()));
+    command.env("OTEL_EXPORTER_OTLP_TIMEOUT", FOR_EVER);
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_rehearsal_passes_although_the_collector_never_answers() {
     let hole = BlackHole::open().await;
     let mut command = small_rehearsal();
     command.args(["--otlp", &hole.url]);
+    command.env("OTEL_EXPORTER_OTLP_TIMEOUT", FOR_EVER);
     let ended = finish(command).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }

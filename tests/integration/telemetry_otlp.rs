@@ -168,6 +168,31 @@ fn logs_are_right(received: &Received, trace: &str) {
 }
 
 #[tokio::test]
+async fn what_was_not_pushed_yet_is_pushed_when_the_server_ends() {
+    let collector = Collector::http().await;
+    let dir = tempfile::tempdir().unwrap();
+    let seldom = [("OTEL_METRIC_EXPORT_INTERVAL", "3600000")];
+    let server = serve(dir.path(), &collector, &seldom).await;
+    let registered = server.user(1).register().await;
+    let trace = registered.header("x-trace-id").unwrap();
+    assert!(collector.received().metrics.is_empty());
+    server.terminate();
+    assert!(server.exited().await.success());
+    let received = collector.received();
+    assert!(!spans_of(&received, trace).is_empty());
+    let logged = |name: &str| {
+        let mut bodies = received.logs.iter().filter_map(|(_, it)| it.body.as_ref());
+        bodies.any(|body| text(body).contains(name))
+    };
+    assert!(logged("POST /queue 201"), "{:?}", received.logs);
+    let mut names = received.metrics.iter().map(|(_, it)| it.name.as_str());
+    assert!(
+        names.any(|name| name == "concert_queue_registered"),
+        "{received:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_request_is_received_over_http_with_its_logs_spans_and_metrics() {
     everything_of_a_request_is_received(Collector::http().await, &[]).await;
 }

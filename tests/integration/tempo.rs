@@ -422,6 +422,9 @@ async fn what_is_not_understood_is_refused_and_never_overlooked() {
         .refused("/api/v2/search/tag/service.name/values", &[])
         .await;
     assert!(told.contains("scope service"), "{told}");
+    let long = format!("/api/v2/search/tag/.{}/values", "x".repeat(6_000));
+    let told = server.refused(&long, &[]).await;
+    assert!(told.contains("too long"), "{told}");
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ fn a_condition_that_comes_and_goes_starts_anew() {
     let world = World::new(&alert("    for: 5s\n"));
     for (second, v) in [(0, 5.0), (3, 0.0), (4, 5.0)] {
         world.set(second, &[("a", v)]);
-        world.evaluate(second);
+        assert!(world.evaluate(second).is_empty(), "what never fired");
     }
     world.evaluate(8);
     assert_eq!(world.states(), [("a".to_owned(), "pending")]);
@@ -270,4 +270,47 @@ fn a_store_that_takes_nothing_makes_a_rule_unhealthy() {
     world.evaluate(10);
     world.evaluate(5);
     assert_eq!(world.rule(0).health.as_str(), "err");
+}
+
+#[test]
+fn an_expression_that_costs_more_than_is_allowed_is_an_error() {
+    let mut config = EvaluatorConfig::default();
+    config.limits.max_series = 1;
+    let world = World::with(&alert(""), config);
+    world.set(0, &[("a", 5.0)]);
+    world.evaluate(0);
+    assert_eq!(world.rule(0).health.as_str(), "ok");
+    world.set(1, &[("b", 5.0)]);
+    world.evaluate(1);
+    assert_eq!(world.rule(0).health.as_str(), "err");
+}
+
+/// Each evaluation has an alert of its own to send.
+#[tokio::test(start_paused = true)]
+async fn evaluations_that_were_missed_are_not_made_up_for() {
+    let rules = "groups:\n- name: g\n  rules:\n  - alert: Now\n    expr: vector(time())\n    labels: { at: '{{ $value }}' }\n";
+    let config = EvaluatorConfig {
+        interval: Duration::from_secs(10),
+        ..EvaluatorConfig::default()
+    };
+    let world = World::with(rules, config);
+    let (sender, mut sent) = tokio::sync::mpsc::unbounded_channel();
+    let stop = CancellationToken::new();
+    let send = move |_| {
+        // Nobody need be listening when it ends.
+        let _ = sender.send(tokio::time::Instant::now());
+    };
+    let tasks = Arc::new(world.evaluator).spawn(send, &stop);
+    let first = sent.recv().await.unwrap();
+    tokio::time::advance(Duration::from_secs(10_000)).await;
+    let mut last = first;
+    for _ in 0..4 {
+        let next = sent.recv().await.unwrap();
+        assert!(next >= last + Duration::from_secs(10), "{:?}", next - last);
+        last = next;
+    }
+    stop.cancel();
+    for task in tasks {
+        task.await.unwrap();
+    }
 }

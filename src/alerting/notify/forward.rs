@@ -150,3 +150,6 @@ fn postable(alert: &GettableAlert) -> Value {
         "generatorURL": alert.generator_url,
     })
 }
+
+#[cfg(test)]
+mod tests;

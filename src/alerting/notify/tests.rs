@@ -106,3 +106,18 @@ fn slack_gets_a_text_and_one_attachment_an_alert_and_nothing_it_would_act_on() {
     assert_eq!(many["attachments"].as_array().unwrap().len(), 11);
     assert_eq!(many["attachments"][10]["text"], "and 20 more");
 }
+
+#[test]
+fn a_text_for_people_is_cut_where_it_gets_too_long() {
+    let (mut alerts, news) = alerts(&[None]);
+    let long = "x".repeat(5_000);
+    alerts[0].annotations.insert("summary".to_owned(), long);
+    let message = Message {
+        receiver: "webhook",
+        external_url: "",
+        news: &news,
+        alerts: &alerts,
+    };
+    let title = message.body(Style::Slack)["attachments"][0]["title"].take();
+    assert_eq!(title.as_str().unwrap(), "x".repeat(1_000));
+}

@@ -161,6 +161,12 @@ fn files_are_read_in_order_and_none_twice() {
 }
 
 #[test]
+fn more_files_than_anybody_has_are_not_even_looked_at() {
+    let error = RuleSet::load(&vec!["missing.yml".into(); 33]).unwrap_err();
+    assert!(error.to_string().contains("at most 32"), "{error}");
+}
+
+#[test]
 fn the_shipped_rules_are_understood() {
     assert!(RuleSet::load(&[]).unwrap().len() > 10);
 }

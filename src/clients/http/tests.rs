@@ -61,6 +61,8 @@ fn a_refusal_is_told_in_the_sources_own_words_without_control_characters() {
     assert_eq!(told(r#""plain""#), "refused (409): plain");
     assert_eq!(told("first\nsecond"), "refused (409): first");
     assert_eq!(told(""), "refused (409): Conflict");
+    let long = told(&"x".repeat(5_000));
+    assert_eq!(long, format!("refused (409): {}", "x".repeat(300)));
 }
 
 #[test]

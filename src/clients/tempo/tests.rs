@@ -115,3 +115,15 @@ fn tags_are_quoted() {
     let tags = tags.map(|(a, b)| (a.to_owned(), b.to_owned()));
     assert_eq!(logfmt(&tags), r#"a="b \"c\" \\" http.route="/queue""#);
 }
+
+#[test]
+fn no_more_spans_are_read_of_a_trace_than_anybody_can_look_at() {
+    let of = |count: usize| {
+        let span = r#"{"spanId":"1","startTimeUnixNano":"1","endTimeUnixNano":"2"}"#;
+        let spans = vec![span; count].join(",");
+        let text = format!(r#"{{"batches":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#);
+        decode(text.as_bytes()).and_then(|json| trace("1", json))
+    };
+    assert_eq!(of(20_000).unwrap().spans.len(), 20_000);
+    assert_eq!(of(20_001).unwrap_err(), ClientError::TooLarge);
+}

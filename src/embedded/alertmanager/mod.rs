@@ -58,3 +58,6 @@ impl Default for AlertConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

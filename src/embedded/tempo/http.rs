@@ -216,3 +216,40 @@ fn success<T: Serialize>(data: &T) -> Response {
 fn answer(kind: &'static str, body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::embedded::tempo::{QueryLimits, TempoConfig};
+
+    #[tokio::test]
+    async fn a_query_waits_for_its_turn_and_no_longer_than_it_may_take() {
+        let store = Arc::new(TempoStore::new(TempoConfig {
+            limits: QueryLimits {
+                max_concurrent: 1,
+                timeout: Duration::from_millis(20),
+                ..QueryLimits::default()
+            },
+            ..TempoConfig::default()
+        }));
+        let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+        let (go_on, waits) = mpsc::channel::<()>();
+        let first = tokio::spawn(evaluate(Arc::clone(&store), move |_, _| {
+            begun.send(()).unwrap();
+            // Until the other side has gone.
+            let _ = waits.recv();
+            Ok(success(&1))
+        }));
+        has_begun.recv().await.unwrap();
+        let second = evaluate(Arc::clone(&store), |_, _| Ok(success(&2)));
+        let second = tokio::time::timeout(Duration::from_secs(20), second).await;
+        let refused = second.expect("it waits for ever").unwrap_err();
+        assert_eq!(refused, TempoError::TimedOut(20));
+        drop(go_on);
+        assert!(first.await.unwrap().is_ok());
+        assert!(evaluate(store, |_, _| Ok(success(&3))).await.is_ok());
+    }
+}

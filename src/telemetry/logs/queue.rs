@@ -178,3 +178,29 @@ impl Queue {
         self.dropped.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(queue: &Queue) -> Batch {
+        let mut batch = Batch::default();
+        assert!(queue.take(&mut batch));
+        batch
+    }
+
+    #[test]
+    fn no_more_records_wait_than_the_queue_is_long() {
+        let queue = Queue::new(3);
+        (0..5).for_each(|_| queue.push(0, Level::INFO, "test", b"line\n"));
+        assert_eq!((waiting(&queue).records.len(), queue.dropped()), (3, 2));
+    }
+
+    #[test]
+    fn no_more_bytes_wait_than_a_kibibyte_for_each_record() {
+        let queue = Queue::new(100);
+        let line = [b'x'; 10 * BYTES_PER_RECORD];
+        (0..12).for_each(|_| queue.push(0, Level::INFO, "test", &line));
+        assert_eq!((waiting(&queue).records.len(), queue.dropped()), (10, 2));
+    }
+}

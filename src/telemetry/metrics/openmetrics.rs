@@ -164,4 +164,22 @@ mod tests {
             "the text format carries none"
         );
     }
+
+    #[test]
+    fn each_bucket_holds_one_trace_however_many_are_kept() {
+        let metrics = super::super::Metrics::new().unwrap();
+        let route = metrics.route("GET", "/queue");
+        for n in 0..1_000_u64 {
+            let took = Duration::from_millis(n * 20);
+            route.start();
+            route.finish(200, took);
+            route.exemplar(200, took, u128::from(n));
+        }
+        let held = metrics.0.exemplars.0.lock().len();
+        assert!(held <= LATENCY_BOUNDS.len() + 1, "{held}");
+        let text = metrics.render_openmetrics();
+        let last = format!("{{trace_id=\"{:032x}\"}} 19.98 ", 999);
+        let mut lines = text.lines().filter(|line| line.contains("le=\"+Inf\"} "));
+        assert!(lines.any(|line| line.contains(&last)), "{text}");
+    }
 }

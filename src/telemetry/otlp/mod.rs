@@ -261,6 +261,8 @@ fn set(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::logs::build;
+    use crate::telemetry::{LogConfig, LogOutput, TraceConfig};
 
     #[test]
     fn only_what_can_be_pushed_to_is_taken() {
@@ -293,5 +295,25 @@ mod tests {
         ] {
             assert_eq!(otlp.route(signal).unwrap().endpoint, path);
         }
+    }
+
+    #[test]
+    fn traces_that_were_not_kept_since_too_many_came_are_counted_as_lost() {
+        let (_subscriber, logs) = build(LogConfig {
+            service_name: "concertctl-api",
+            output: LogOutput::None,
+            filter: "off".to_owned(),
+            queue: 10,
+            traces: TraceConfig::default(),
+        })
+        .unwrap();
+        let deliveries = Deliveries::default();
+        let nobody = Otlp::at("http://127.0.0.1:9").unwrap();
+        let pushing = nobody.push(&logs, "test", &deliveries).unwrap();
+        let keep = |id| logs.traces().worth_keeping(id, Duration::ZERO, true);
+        let too_many = (0..100_000).find(|id| !keep(*id));
+        assert!(too_many.is_some(), "all were kept");
+        assert_eq!(deliveries.dropped(Signal::Traces), 1);
+        pushing.end(Duration::from_secs(20));
     }
 }

@@ -169,3 +169,38 @@ impl Root {
 pub(in crate::telemetry) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::trace::{SpanKind, TraceConfig};
+
+    fn step() -> SpanRecord {
+        SpanRecord {
+            name: "seat.lock".into(),
+            kind: SpanKind::Internal,
+            span_id: 2,
+            parent_span_id: Some(1),
+            start_ns: 0,
+            duration_ns: 0,
+            attributes: Vec::new(),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_trace_that_is_not_kept_holds_no_span_even_while_a_late_step_holds_it() {
+        let traces = Traces::new(TraceConfig {
+            slow: Duration::MAX,
+            ratio: 0.0,
+        });
+        let trace = Collector::new(TraceContext::fresh(), "test", Instant::now(), traces);
+        let held = || trace.state.lock().spans.capacity();
+        trace.add(step());
+        assert!(held() > 0);
+        let kept = trace.end(false, || unreachable!("nobody keeps it"));
+        assert_eq!((kept, held()), (None, 0));
+        trace.add(step());
+        assert_eq!(held(), 0);
+    }
+}

@@ -209,3 +209,34 @@ fn traces_are_kept_although_the_log_is_off() {
     });
     assert_eq!(kept[0].spans.len(), 2);
 }
+
+#[test]
+fn no_step_begins_in_a_trace_that_is_not_kept() {
+    let (subscriber, logs) = logs::build(config(NEVER, 0.0)).unwrap();
+    let _wanted = logs.traces().subscribe(10);
+    tracing::subscriber::with_default(subscriber, || {
+        let context = TraceContext::fresh();
+        let span = context.span("request");
+        let mut root = Root::begin(context, &span, Instant::now());
+        let ids = || span.in_scope(|| Step::begin("commit").ids());
+        assert!(ids().is_some());
+        assert_eq!(root.end(false, described), None);
+        assert_eq!(ids(), None);
+    });
+}
+
+#[test]
+fn after_a_second_in_which_too_many_came_some_are_kept_again() {
+    let traces = Traces::new(TraceConfig {
+        slow: Duration::ZERO,
+        ratio: 0.0,
+    });
+    let worth = || traces.worth_keeping(1, Duration::from_secs(1), true);
+    let too_many = (0..100_000).find(|_| !worth());
+    assert!(too_many.is_some(), "all were kept");
+    let until = Instant::now() + Duration::from_secs(20);
+    while !worth() {
+        assert!(Instant::now() < until, "none is kept any more");
+        std::thread::yield_now();
+    }
+}

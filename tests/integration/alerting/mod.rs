@@ -10,3 +10,4 @@ mod listener;
 mod notifications;
 mod real;
 pub(crate) mod tls;
+mod trouble;

@@ -16,7 +16,7 @@ use super::listener::{Answer, Listener};
 use crate::support::{TestServer, eventually};
 
 /// An alert store and who is told of it, with short times.
-struct World {
+pub(super) struct World {
     store: Arc<AlertStore>,
     metrics: Metrics,
     stop: CancellationToken,
@@ -28,7 +28,7 @@ impl Drop for World {
     }
 }
 
-const QUICK: Timing = Timing {
+pub(super) const QUICK: Timing = Timing {
     group_wait: Duration::from_millis(50),
     group_interval: Duration::from_millis(100),
     repeat_interval: Duration::from_secs(3600),
@@ -39,11 +39,14 @@ const QUICK: Timing = Timing {
 };
 
 impl World {
-    fn telling(webhooks: &[(&str, &Listener, Style)], alertmanager: Option<&Listener>) -> World {
+    pub(super) fn telling(
+        webhooks: &[(&str, &Listener, Style)],
+        alertmanager: Option<&Listener>,
+    ) -> World {
         World::with(QUICK, webhooks, alertmanager)
     }
 
-    fn with(
+    pub(super) fn with(
         timing: Timing,
         webhooks: &[(&str, &Listener, Style)],
         alertmanager: Option<&Listener>,
@@ -83,11 +86,11 @@ impl World {
         self.store.put(vec![alert], now).unwrap();
     }
 
-    fn fire(&self, name: &str) {
+    pub(super) fn fire(&self, name: &str) {
         self.put(name, 3600);
     }
 
-    fn resolve(&self, name: &str) {
+    pub(super) fn resolve(&self, name: &str) {
         self.put(name, 0);
     }
 
@@ -102,12 +105,12 @@ impl World {
         self.store.silence(silence.unwrap(), now).unwrap();
     }
 
-    fn counted(&self, receiver: &str, outcome: &str) -> u64 {
+    pub(super) fn counted(&self, receiver: &str, outcome: &str) -> u64 {
         counted(&self.metrics.render(), receiver, outcome)
     }
 }
 
-fn counted(metrics: &str, receiver: &str, outcome: &str) -> u64 {
+pub(super) fn counted(metrics: &str, receiver: &str, outcome: &str) -> u64 {
     let name =
         format!("concert_notifications_total{{outcome=\"{outcome}\",receiver=\"{receiver}\"}} ");
     let mut lines = metrics.lines();
@@ -118,7 +121,7 @@ fn counted(metrics: &str, receiver: &str, outcome: &str) -> u64 {
         .unwrap()
 }
 
-fn is(name: &'static str, status: &'static str) -> impl Fn(&Value) -> bool {
+pub(super) fn is(name: &'static str, status: &'static str) -> impl Fn(&Value) -> bool {
     move |body| body["groupLabels"]["alertname"] == name && body["status"] == status
 }
 

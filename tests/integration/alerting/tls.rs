@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -12,9 +13,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::support::PATIENCE;
 use crate::support::process::{ServerProcess, concertctl};
-use crate::support::token_of;
+use crate::support::{PATIENCE, User, eventually, token_of};
 
 /// For `localhost`, signed by itself, good for a hundred years, of no use elsewhere.
 pub(crate) const CERTIFICATE: &str = concat!(
@@ -65,27 +65,44 @@ async fn serve(socket: TcpListener, requests: mpsc::Sender<(String, Value)>) {
     }
 }
 
+/// A server without rules that trusts the certificate.
+struct Server {
+    process: ServerProcess,
+    data: TempDir,
+}
+
+async fn serve_telling(url: &str) -> Server {
+    let data = tempfile::tempdir().unwrap();
+    let rules = data.path().join("none.yml");
+    std::fs::write(&rules, "groups: []\n").unwrap();
+    let mut command = concertctl();
+    command.env("SSL_CERT_FILE", CERTIFICATE);
+    // By the environment, as such an address should be given.
+    command.env("CONCERTCTL_SLACK_WEBHOOK", url);
+    let flags = ["--rules", rules.to_str().unwrap()];
+    let process = ServerProcess::with(command, data.path(), &flags).await;
+    Server { process, data }
+}
+
+impl Server {
+    async fn raise(&self) {
+        let raised = reqwest::Client::new()
+            .post(format!("{}/api/v2/alerts", self.process.ops_url))
+            .bearer_auth(token_of(self.data.path()))
+            .json(&json!([{"labels": {"alertname": "ByHand"}}]));
+        assert_eq!(raised.send().await.unwrap().status(), 200);
+    }
+}
+
 #[tokio::test]
 async fn a_webhook_over_https_is_told_by_a_server_that_trusts_its_certificate() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = socket.local_addr().unwrap().port();
     let (sender, mut requests) = mpsc::channel(16);
     let listener = tokio::spawn(serve(socket, sender));
-    let data = tempfile::tempdir().unwrap();
-    let rules = data.path().join("none.yml");
-    std::fs::write(&rules, "groups: []\n").unwrap();
     let url = format!("https://localhost:{port}/services/T0/B0/X?a=b");
-    let mut command = concertctl();
-    command.env("SSL_CERT_FILE", CERTIFICATE);
-    // By the environment, as such an address should be given.
-    command.env("CONCERTCTL_SLACK_WEBHOOK", &url);
-    let server =
-        ServerProcess::with(command, data.path(), &["--rules", rules.to_str().unwrap()]).await;
-    let raised = reqwest::Client::new()
-        .post(format!("{}/api/v2/alerts", server.ops_url))
-        .bearer_auth(token_of(data.path()))
-        .json(&json!([{"labels": {"alertname": "ByHand"}}]));
-    assert_eq!(raised.send().await.unwrap().status(), 200);
+    let server = serve_telling(&url).await;
+    server.raise().await;
     let request = tokio::time::timeout(PATIENCE, requests.recv()).await;
     let (head, body) = request.unwrap().unwrap();
     assert!(
@@ -95,4 +112,29 @@ async fn a_webhook_over_https_is_told_by_a_server_that_trusts_its_certificate() 
     assert!(head.contains(&format!("host: localhost:{port}")), "{head}");
     assert_eq!(body["text"], "[FIRING:1] ByHand");
     listener.abort();
+}
+
+#[tokio::test]
+async fn one_that_takes_a_connection_and_never_speaks_tls_is_given_up_in_time() {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/x", socket.local_addr().unwrap());
+    let swallowing = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = socket.accept().await {
+            held.push(stream);
+        }
+    });
+    let server = serve_telling(&url).await;
+    server.raise().await;
+    eventually("the attempt is cut", || async {
+        let text = User::new(&server.process.ops_url, 0)
+            .get("/metrics")
+            .await
+            .text;
+        let name = r#"concert_notifications_total{outcome="retried",receiver="slack"} "#;
+        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+        (value != "0").then_some(())
+    })
+    .await;
+    swallowing.abort();
 }

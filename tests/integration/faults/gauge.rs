@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use concertctl::api::ops::{FaultKind, FaultRequest};
+use concertctl::store::postgres::{Database, PgOptions};
+
 use crate::needs;
 use crate::support::server::Server;
-use crate::support::{PostgresEmbedded, User, eventually};
+use crate::support::{PATIENCE, Postgres, PostgresEmbedded, User, eventually};
 
 type PgServer = Server<PostgresEmbedded>;
 
@@ -42,4 +45,41 @@ async fn the_gauge_of_the_database_follows_it_without_any_traffic() {
         assert!(took < Duration::from_secs(4), "{took:?}");
     }
     server.stop().await;
+}
+
+/// Only the embedded database has one writer, which a fault keeps busy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gauge_tells_of_a_database_that_is_gone_although_a_fault_slows_it_down() {
+    needs!(PgServer);
+    let mut server = PgServer::seeded(1, 10, 10).await;
+    turns(&server, 1).await;
+    let slow = FaultRequest {
+        for_ms: 120_000,
+        delay_ms: Some(1),
+        ..FaultRequest::default()
+    };
+    let slow_statement = FaultKind::SlowStatement;
+    server
+        .ops
+        .inject_fault(slow_statement, &slow)
+        .await
+        .unwrap();
+    server.parts.postgres.as_mut().unwrap().kill();
+    turns(&server, 0).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_is_asked_no_longer_than_is_said() {
+    let Some(mut postgres) = Postgres::start().await else {
+        return;
+    };
+    let database = Database::connect(&postgres.url(), PgOptions::default())
+        .await
+        .unwrap();
+    assert!(database.answers(PATIENCE).await);
+    postgres.stall();
+    let asked = tokio::time::timeout(PATIENCE, database.answers(Duration::from_millis(20)));
+    assert_eq!(asked.await, Ok(false));
+    postgres.resume();
 }

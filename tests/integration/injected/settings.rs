@@ -68,6 +68,11 @@ async fn settings_that_make_no_sense_are_refused_by_name_and_nothing_is_injected
             "by has 1 to 64",
         ),
         (
+            "errors",
+            json!({"forMs": 1, "share": 1, "by": "x".repeat(65)}),
+            "by has 1 to 64",
+        ),
+        (
             "latency",
             json!({"forMs": 1, "delayMs": -1}),
             "delayMs is -1",
@@ -114,6 +119,10 @@ async fn a_kind_that_is_not_there_and_a_link_that_is_not_there_are_told() {
         assert_refused!(&answer, 404, "route.unknown");
         assert!(answer.text.contains("redis_cut"), "{}", answer.text);
     }
+    let long = format!("/{}", "x".repeat(1_000));
+    let answer = call(&server, Method::PUT, &long, body()).await;
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(!detail.contains(&"x".repeat(65)), "{detail}");
     let answer = call(&server, Method::PUT, "/redis_cut", body()).await;
     assert_refused!(&answer, 409, "ops.conflict");
     assert!(answer.text.contains("no Redis"), "{}", answer.text);

@@ -92,6 +92,31 @@ async fn a_slow_statement_holds_its_connection_to_postgres_and_its_time_out_ends
     server.stop().await;
 }
 
+/// A charge without a key is never made twice: here it was not begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charge_whose_connection_is_lost_while_it_is_held_up_is_made_all_the_same() {
+    needs!(Server<PostgresEmbedded>);
+    let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
+    let user = server.admitted(1).await;
+    let fault = slow(Some("account.charge"), 3_000);
+    server.inject(FaultKind::SlowStatement, LONG, fault).await;
+    let postgres = server.parts.postgres.as_ref().unwrap();
+    let asleep =
+        "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep($1)' AND state = 'active'";
+    let (charged, ()) = tokio::join!(user.charge(json!(100)), async {
+        eventually("the server sleeps", || async {
+            let sql = format!("SELECT count(*) {asleep}");
+            (postgres.sql(&sql).await == "1").then_some(())
+        })
+        .await;
+        server.ops.end_faults(None).await.unwrap();
+        let sql = format!("SELECT pg_terminate_backend(pid) {asleep}");
+        assert_eq!(postgres.sql(&sql).await, "t");
+    });
+    assert_eq!(charged.status, 200, "{}", charged.text);
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_statements_are_slow_when_none_is_named_and_the_embedded_database_is_still_up() {
     let server = Server::<Embedded>::seeded(1, 10, 10).await;

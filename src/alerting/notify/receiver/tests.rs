@@ -30,7 +30,12 @@ impl World {
     }
 
     fn put(&self, second: u64, name: &str, instance: &str, starts: u64, ends: u64) {
-        let labels = [("alertname", name), ("instance", instance), ("n", name)];
+        self.put_one_of(second, [name, instance, name], (starts, ends));
+    }
+
+    /// One of several of the same name and instance.
+    fn put_one_of(&self, second: u64, [name, instance, n]: [&str; 3], (starts, ends): (u64, u64)) {
+        let labels = [("alertname", name), ("instance", instance), ("n", n)];
         let alert = PostableAlert {
             labels: labels.map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
             starts_at: Some(self.at(starts)),
@@ -41,8 +46,12 @@ impl World {
     }
 
     fn silence(&self, second: u64, instance: &str, until: u64) {
+        self.silence_those(second, ("instance", instance), until);
+    }
+
+    fn silence_those(&self, second: u64, (name, value): (&str, &str), until: u64) {
         let silence: PostableSilence = serde_json::from_value(serde_json::json!({
-            "matchers": [{"name": "instance", "value": instance, "isRegex": false}],
+            "matchers": [{"name": name, "value": value, "isRegex": false}],
             "startsAt": self.at(second).to_string(), "endsAt": self.at(until).to_string(),
             "createdBy": "t", "comment": "",
         }))
@@ -50,12 +59,18 @@ impl World {
         self.store.silence(silence, self.at(second)).unwrap();
     }
 
-    /// What is delivered at that second: of each message the alerts and whether they have ended.
-    fn delivered(&mut self, second: u64) -> Vec<Vec<(String, bool)>> {
+    /// Offers what is due at that second.
+    fn offer(&mut self, second: u64) {
         let now = self.at(second);
         for news in self.groups.due(&self.store.all(now), now) {
             self.receiver.offer(&Arc::new(news), &self.metrics);
         }
+    }
+
+    /// What is delivered at that second: of each message the alerts and whether they have ended.
+    fn delivered(&mut self, second: u64) -> Vec<Vec<(String, bool)>> {
+        let now = self.at(second);
+        self.offer(second);
         let mut messages = Vec::new();
         while let Some((news, _)) = self.receiver.next() {
             let mut inner = self.receiver.inner.lock();
@@ -170,17 +185,11 @@ fn one_that_is_silenced_after_it_was_told_is_told_of_its_end_later() {
 #[test]
 fn newer_news_replace_those_that_wait() {
     let mut world = World::new();
-    let offer = |world: &mut World, second| {
-        let now = world.at(second);
-        for news in world.groups.due(&world.store.all(now), now) {
-            world.receiver.offer(&Arc::new(news), &world.metrics);
-        }
-    };
     world.put(0, "A", "i", 0, 300);
-    offer(&mut world, 0);
-    offer(&mut world, 1);
+    world.offer(0);
+    world.offer(1);
     world.put(3, "A", "i", 0, 3);
-    offer(&mut world, 6);
+    world.offer(6);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
     // Nobody was told of the beginning while the receiver was away: nothing is left to tell.
     assert!(world.delivered(7).is_empty());
@@ -214,4 +223,68 @@ fn what_finds_no_room_is_counted_and_offered_again() {
     world.delivered(2);
     world.receiver.offer(&news(MOST_WAITING), &world.metrics);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
+}
+
+#[test]
+fn news_that_come_while_older_ones_are_tried_count_as_waiting_as_long_as_those() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 300);
+    world.offer(0);
+    world.offer(1);
+    let (older, since) = world.receiver.next().unwrap();
+    world.offer(6);
+    world.receiver.put_back(older, since);
+    let (news, since) = world.receiver.next().unwrap();
+    assert_eq!((news.at, since), (world.at(6), world.at(1)));
+    assert!(world.receiver.next().is_none());
+}
+
+#[test]
+fn changes_of_a_group_are_told_at_its_next_interval() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 300);
+    world.delivered(0);
+    assert_eq!(world.delivered(1), one("A i", false));
+    world.put(2, "A", "i", 0, 2);
+    assert!((2..6).all(|s| world.delivered(s).is_empty()));
+    assert_eq!(world.delivered(6), one("A i", true));
+}
+
+#[test]
+fn a_group_that_comes_again_later_waits_for_others_anew() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 10);
+    let told: Vec<_> = (0..400).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    world.put(1_000, "A", "i", 1_000, 2_000);
+    assert!(world.delivered(1_000).is_empty());
+    assert_eq!(world.delivered(1_001), one("A i", false));
+}
+
+#[test]
+fn one_that_is_silenced_while_another_of_its_group_is_told_is_told_of_its_end_later() {
+    let mut world = World::new();
+    world.put_one_of(0, ["A", "i", "x"], (0, 300));
+    world.delivered(0);
+    assert_eq!(world.delivered(1), one("A i", false));
+    world.silence_those(2, ("n", "x"), 30);
+    world.put_one_of(10, ["A", "i", "y"], (10, 300));
+    let told: Vec<_> = (10..30).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(told, one("A i", false));
+    let told: Vec<_> = (30..40).flat_map(|s| world.delivered(s)).collect();
+    assert!(told.is_empty(), "both were told of: {told:?}");
+    world.put_one_of(40, ["A", "i", "x"], (0, 40));
+    let told: Vec<_> = (40..50).flat_map(|s| world.delivered(s)).collect();
+    let both = [("A i".to_owned(), false), ("A i".to_owned(), true)];
+    assert_eq!(told, [both]);
+}
+
+#[test]
+fn what_is_no_news_does_not_wait() {
+    let mut world = World::new();
+    world.put(0, "A", "i", 0, 300);
+    world.delivered(0);
+    assert_eq!(world.delivered(1).len(), 1);
+    world.offer(6);
+    assert!(world.receiver.next().is_none());
 }

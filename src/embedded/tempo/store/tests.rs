@@ -73,6 +73,21 @@ fn the_oldest_fall_off_when_memory_is_full_and_their_places_in_the_index_too() {
 }
 
 #[test]
+fn what_the_index_takes_is_part_of_the_budget() {
+    let bytes_with = |value: fn(u64) -> u64| {
+        let store = TempoStore::new(TempoConfig::default());
+        for id in 1..=100 {
+            let value = Value::Int(value(id).cast_signed());
+            store.push(&record(id.into(), now_ns(), vec![("n", value)]));
+        }
+        store.stats().bytes
+    };
+    // The records are as large either way.
+    let (same, different) = (bytes_with(|_| 1), bytes_with(|id| id));
+    assert!(different >= same + 99 * 100, "{same} {different}");
+}
+
+#[test]
 fn an_emptied_store_counts_no_bytes() {
     let store = TempoStore::new(TempoConfig::default());
     for id in 1..=500u128 {
@@ -102,11 +117,18 @@ fn more_values_than_the_index_tells_apart_are_found_all_the_same() {
     let store = TempoStore::new(TempoConfig::default());
     let now = now_ns();
     for id in 1..=20_050u64 {
-        let user = vec![("user.id", Value::Int(id.cast_signed()))];
+        let user = vec![
+            ("user.id", Value::Int(id.cast_signed())),
+            ("user.name", Value::Text(format!("u{id}").into())),
+        ];
         store.push(&record(id.into(), now, user));
     }
     for id in [1, 20_000, 20_001, 20_050] {
         assert_eq!(query(&store, &format!("{{ .user.id = {id} }}")), [id]);
+        assert_eq!(
+            query(&store, &format!("{{ .user.name = \"u{id}\" }}")),
+            [id]
+        );
     }
     let both = query(&store, "{ .user.id > 20048 || .user.id < 2 }");
     assert_eq!(both.len(), 3, "{both:?}");

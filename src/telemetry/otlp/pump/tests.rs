@@ -96,3 +96,79 @@ fn what_does_not_fit_the_buffer_is_counted() {
     bench.subscribers.offer(0..1_000);
     assert_eq!(bench.end(), (vec![], 1_000));
 }
+
+/// Notes how many records come at once.
+struct Sizes(Arc<Mutex<Vec<usize>>>);
+
+impl Send<u32> for Sizes {
+    fn send(&mut self, batch: &[Arc<u32>]) -> Result<(), String> {
+        self.0.lock().push(batch.len());
+        Ok(())
+    }
+}
+
+#[test]
+fn what_waits_is_sent_in_batches_of_a_bounded_size() {
+    let subscribers = Subscribers::default();
+    let records = subscribers.subscribe(3 * BATCH);
+    subscribers.offer(0..3 * BATCH as u32);
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let sender = Sizes(Arc::clone(&sizes));
+    let pump = Pump::start(records, sender, Deliveries::default().of(Signal::Logs)).unwrap();
+    pump.stop();
+    pump.ended_by(Instant::now() + Duration::from_secs(20));
+    assert_eq!(*sizes.lock(), [BATCH; 3]);
+}
+
+/// Says when it is asked, and refuses when it is told to.
+struct Held {
+    asked: mpsc::Sender<()>,
+    refuse: mpsc::Receiver<()>,
+}
+
+impl Send<u32> for Held {
+    fn send(&mut self, _batch: &[Arc<u32>]) -> Result<(), String> {
+        // Nobody need listen any more.
+        let _ = self.asked.send(());
+        let _ = self.refuse.recv();
+        Err("not now".to_owned())
+    }
+}
+
+/// A pump in the middle of its first try: it, how its deliveries go, what tells of further tries, and
+/// what lets them fail.
+fn held_up() -> (Pump, Deliveries, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let subscribers = Subscribers::default();
+    let deliveries = Deliveries::default();
+    let (asked, is_asked) = mpsc::channel();
+    let (fail, refuse) = mpsc::channel();
+    let records = subscribers.subscribe(10);
+    subscribers.offer(0..7);
+    let held = Held { asked, refuse };
+    let pump = Pump::start(records, held, deliveries.of(Signal::Logs)).unwrap();
+    is_asked.recv_timeout(Duration::from_secs(20)).unwrap();
+    (pump, deliveries, is_asked, fail)
+}
+
+#[test]
+fn a_try_that_fails_at_the_end_is_the_last_one() {
+    let (pump, deliveries, is_asked, fail) = held_up();
+    pump.stop();
+    drop(fail);
+    pump.ended_by(Instant::now() + Duration::from_secs(20));
+    assert_eq!(is_asked.try_iter().count(), 0);
+    assert_eq!(deliveries.dropped(Signal::Logs), 7);
+}
+
+#[test]
+fn the_end_is_awaited_no_longer_than_was_said_whatever_the_sender_does() {
+    let (pump, _, _, fail) = held_up();
+    let (over, is_over) = mpsc::channel();
+    pump.stop();
+    thread::spawn(move || {
+        pump.ended_by(Instant::now() + Duration::from_millis(20));
+        over.send(())
+    });
+    is_over.recv_timeout(Duration::from_secs(20)).unwrap();
+    drop(fail);
+}
