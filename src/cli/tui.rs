@@ -2,6 +2,7 @@
 
 mod rehearse;
 mod sources;
+mod tapes;
 
 use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use self::rehearse::Rehearsals;
 use self::sources::SourceArgs;
+use self::tapes::TapeArgs;
 use super::flags::DataDirArg;
 use super::{FAILED, USAGE, fail};
 use crate::clients::ops::Ops;
@@ -18,8 +20,8 @@ use crate::clients::{Credentials, HttpSource, Secret, without_password};
 use crate::serve::{Running, ServerFile};
 use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
-use crate::tui::load_port::{LoadPort, NoLoad};
-use crate::tui::{Exit, Options, Recording, Screen, ServerEnded, Tape};
+use crate::tui::load_port::LoadPort;
+use crate::tui::{Exit, Options, Screen, ServerEnded};
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
@@ -53,7 +55,12 @@ pub(super) struct TuiArgs {
     )]
     loki_url: Option<String>,
     /// Tempo API to read traces from [default: the operations listener]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CONCERTCTL_TEMPO_URL",
+        hide_env_values = true
+    )]
     tempo_url: Option<String>,
     /// Alertmanager API to read and post alerts [default: the operations listener]
     #[arg(
@@ -68,12 +75,8 @@ pub(super) struct TuiArgs {
     ops_token_file: Option<PathBuf>,
     #[command(flatten)]
     sources: SourceArgs,
-    /// Record what the sources say into a new file, to be shown later
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "once"])]
-    record: Option<PathBuf>,
-    /// Show a recording, read-only and without asking anybody
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["ops_url", "ops_addr", "api_addr"])]
-    replay: Option<PathBuf>,
+    #[command(flatten)]
+    tapes: TapeArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
     /// Turn every action off
@@ -209,18 +212,10 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         Ok(credentials) => credentials,
         Err(why) => return Ok(fail(USAGE, &why)),
     };
-    let replay = args.replay.as_deref().map(Tape::read).transpose();
-    let replay = match replay {
-        Ok(replay) => replay,
-        Err(why) => return Ok(fail(FAILED, &format!("--replay: {why}"))),
-    };
-    if replay.is_some() {
-        return replayed(&args, credentials, replay).await;
-    }
-    let record = args.record.as_deref().map(Recording::create).transpose();
-    let record = match record {
-        Ok(record) => record,
-        Err(why) => return Ok(fail(FAILED, &format!("--record: {why}"))),
+    let record = match (args.tapes.replay(), args.tapes.record()) {
+        (Err(why), _) | (_, Err(why)) => return Ok(fail(FAILED, &why)),
+        (Ok(Some(tape)), _) => return tapes::show(&args, tape).await,
+        (Ok(None), Ok(record)) => record,
     };
     let data_dir = args.data_dir.path();
     let local = server_file(&data_dir);
@@ -265,28 +260,6 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         Exit::Asked => ExitCode::SUCCESS,
         Exit::Signal(number) => ExitCode::from(128 + number),
         Exit::ServerEnded(reason) => anyhow::bail!("the embedded server ended: {reason}"),
-    })
-}
-
-/// Shows a recording; no server is looked for or started.
-async fn replayed(
-    args: &TuiArgs,
-    credentials: Credentials,
-    replay: Option<Tape>,
-) -> anyhow::Result<ExitCode> {
-    let data_dir = args.data_dir.path();
-    let ops_url = OPS_ADDR.to_string();
-    let mut options = options(args, &data_dir, ops_url, (None, credentials), None);
-    options.replay = replay;
-    // Nothing is done in a recording.
-    options.audit_log = None;
-    let load = Arc::new(NoLoad);
-    if args.once {
-        return once(&options, load.as_ref()).await;
-    }
-    Ok(match crate::tui::run(options, load).await? {
-        Exit::Signal(number) => ExitCode::from(128 + number),
-        Exit::Asked | Exit::ServerEnded(_) => ExitCode::SUCCESS,
     })
 }
 

@@ -286,7 +286,7 @@ pub(super) async fn attached(
     let result = app.run(&mut session, EventStream::new(), ended).await;
     // The terminal first: what follows may take seconds.
     drop(session);
-    app.leave().await;
+    Box::pin(app.leave()).await;
     result
 }
 

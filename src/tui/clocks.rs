@@ -20,7 +20,7 @@ pub(super) async fn watch(clients: Clients, events: mpsc::Sender<Event>) {
         (Source::Tempo, clients.tempo.source().heard()),
         (Source::Alertmanager, clients.alertmanager.source().heard()),
     ];
-    let mut told = [0; 4];
+    let mut told = [0; 5];
     loop {
         tokio::time::sleep(EVERY).await;
         for ((source, heard), told) in heard.iter().zip(&mut told) {

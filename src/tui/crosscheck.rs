@@ -173,7 +173,7 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
     let first = model.checks.told.front()?.0;
     let told = || model.checks.told.iter().map(|(_, queue)| number(of(queue)));
     let (least, most) = (told().reduce(f64::min)?, told().reduce(f64::max)?);
-    let newest = told().last()?;
+    let newest = told().next_back()?;
     let slack = 1.0 + most * 0.01;
     let (seen, own) = (Unit::Count.text(metrics), Unit::Count.text(newest));
     let known = first <= model.now - SCRAPE_MS;

@@ -50,7 +50,8 @@ pub(super) async fn follow(
             }
             Err(error) => {
                 is_known = false;
-                backoff.down(Source::Tempo, &error)
+                let asked = source.source().heard().retry_after();
+                backoff.down_for(Source::Tempo, &error, asked)
             }
         };
         if events.send(event).await.is_err() {

@@ -178,7 +178,7 @@ impl Options {
 pub async fn run(options: Options, load: Arc<dyn LoadPort>) -> Result<Exit, Failure> {
     let clients = options.clients()?;
     let settings = options.settings(&clients);
-    app::attached(settings, clients, load, options).await
+    Box::pin(app::attached(settings, clients, load, options)).await
 }
 
 /// Asks every source once and gives one screen as text, `size` columns by rows; and whether any

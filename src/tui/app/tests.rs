@@ -264,7 +264,7 @@ async fn a_rehearsal_is_followed_and_stopped_when_the_console_leaves() {
     tokio::time::timeout(Duration::from_secs(10), followed)
         .await
         .unwrap();
-    tokio::time::timeout(Duration::from_secs(10), app.leave())
+    tokio::time::timeout(Duration::from_secs(10), Box::pin(app.leave()))
         .await
         .unwrap();
     assert!(stop.is_cancelled());

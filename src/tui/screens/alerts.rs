@@ -134,6 +134,7 @@ fn counts(model: &Model) -> String {
 fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
     let head = match fresh {
         Freshness::Fresh => Line::styled("● no alert", theme::good()),
+        Freshness::Stale(..) => Line::styled("○ no alert when it last answered", theme::quiet()),
         other => Line::styled(
             format::fit(&other.emptiness(), usize::from(area.width)),
             theme::quiet(),

@@ -280,7 +280,7 @@ fn recorded(model: &Model, playing: &Playing) -> String {
     let keys = if model.settings.once {
         ""
     } else {
-        "  > < speed"
+        "  { } speed"
     };
     format!(
         " recorded at {}, {} {} to {} UTC{keys}",

@@ -112,7 +112,7 @@ async fn a_source_by_https_gets_its_credentials_and_headers_and_no_other_does() 
     let heads = heads.lock();
     assert!(heads.len() > 5, "every panel was asked for");
     for head in heads.iter() {
-        assert!(head.starts_with("get /prom/api/v1/query"), "{head}");
+        assert!(head.starts_with("get /prom/api/v1/"), "{head}");
         assert!(head.contains("authorization: basic bwu6cebzcw=="), "{head}");
         assert!(head.contains(&format!("host: localhost:{port}")), "{head}");
         assert!(head.contains("x-team: blue"), "{head}");

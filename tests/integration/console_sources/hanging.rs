@@ -102,6 +102,7 @@ fn dimmed(console: &Console) -> usize {
     let parser = console.screen.lock();
     let screen = parser.screen();
     let (rows, cols) = screen.size();
+    let (rows, cols) = (rows.get(), cols.get());
     let cells = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
     cells
         .filter_map(|(row, col)| screen.cell(row, col))
