@@ -1,6 +1,7 @@
 //! The key map: the one table from which both the handler and the help are made.
 
 mod acting;
+mod logs;
 mod traces;
 
 use std::fmt;
@@ -308,90 +309,6 @@ const BINDINGS: &[Binding] = &[
         "",
     ),
     on(
-        Screen::Logs,
-        &[c('/')],
-        Action::Filter,
-        "filter by text, from any screen",
-        "filter",
-    ),
-    on(
-        Screen::Logs,
-        &[c('v')],
-        Action::Level,
-        "show from INFO, WARN, ERROR, or all",
-        "level",
-    ),
-    on(
-        Screen::Logs,
-        &[c('f'), c(' ')],
-        Action::Freeze,
-        "freeze or follow the tail",
-        "freeze",
-    ),
-    on(
-        Screen::Logs,
-        &[k(KeyCode::Enter)],
-        Action::Open,
-        "the record in full",
-        "open",
-    ),
-    on(
-        Screen::Logs,
-        &[c('t')],
-        Action::TraceOf,
-        "the trace of the record, also of one that is open",
-        "trace",
-    ),
-    on(
-        Screen::Logs,
-        &[k(KeyCode::Up), c('k')],
-        Action::Up,
-        "older",
-        "",
-    ),
-    on(
-        Screen::Logs,
-        &[k(KeyCode::Down), c('j')],
-        Action::Down,
-        "newer",
-        "",
-    ),
-    on(
-        Screen::Logs,
-        &[k(KeyCode::PageUp)],
-        Action::PageUp,
-        "a page older",
-        "",
-    ),
-    on(
-        Screen::Logs,
-        &[k(KeyCode::PageDown)],
-        Action::PageDown,
-        "a page newer",
-        "",
-    ),
-    on(
-        Screen::Logs,
-        &[k(KeyCode::Home), c('g')],
-        Action::First,
-        "the oldest",
-        "",
-    ),
-    on(
-        Screen::Logs,
-        &[k(KeyCode::End), c('G')],
-        Action::Last,
-        "the newest, and follow",
-        "",
-    ),
-    on(
-        Screen::Logs,
-        &[c('0')],
-        Action::Live,
-        "live again, not a fixed time or a trace",
-        "",
-    ),
-    on(
         Screen::Load,
         &[k(KeyCode::Up), c('k')],
         Action::Up,
@@ -450,6 +367,13 @@ const BINDINGS: &[Binding] = &[
         "the alert in full: its rule, its chart, the error records",
         "open",
     ),
+    on(
+        Screen::Alerts,
+        &[c('L')],
+        Action::RecordsOf,
+        "the error records of its time, and on to their traces",
+        "errors",
+    ),
     Binding {
         writes: true,
         ..on(
@@ -464,8 +388,8 @@ const BINDINGS: &[Binding] = &[
 
 /// The whole key map: what is above, and what is in files of its own.
 pub(super) fn all() -> impl Iterator<Item = &'static Binding> {
-    let own = acting::BINDINGS.iter().chain(traces::BINDINGS);
-    BINDINGS.iter().chain(own)
+    let own = [BINDINGS, logs::BINDINGS, acting::BINDINGS, traces::BINDINGS];
+    own.into_iter().flatten()
 }
 
 /// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.

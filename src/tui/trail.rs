@@ -184,6 +184,7 @@ mod tests {
         let mut list = model.alerts.list.clone();
         list.insert(0, alert("Above"));
         model.alerts.take(list, 0);
+        model.alerts.row = 0;
         assert!(back(&mut model));
         assert_eq!((model.screen, model.alerts.row), (Screen::Alerts, 2));
         assert_eq!(model.logs.text, "my own");
@@ -195,6 +196,7 @@ mod tests {
     fn a_place_that_is_gone_leaves_the_choice_where_it_is() {
         let mut model = on_alerts();
         follow(&mut model, Screen::Logs);
+        model.alerts = Default::default();
         model.alerts.take(vec![alert("other")], 0);
         model.alerts.row = 0;
         back(&mut model);

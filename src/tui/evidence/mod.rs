@@ -76,6 +76,12 @@ impl Wanted {
         (from, from.saturating_add(span).min(now.max(self.began)))
     }
 
+    /// The time whose error records belong to it, in Unix milliseconds.
+    pub(super) fn of_records(&self, now: i64) -> (i64, i64) {
+        let from = self.began.saturating_sub(RECORDS_BEFORE);
+        (from, self.window(now).1.max(from))
+    }
+
     fn step(from: i64, to: i64) -> i64 {
         ((to - from) / POINTS / 1000).max(1) * 1000
     }

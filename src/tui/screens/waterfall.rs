@@ -18,8 +18,11 @@ use crate::tui::traces::{Open, State};
 use crate::tui::waterfall::{Row, Waterfall, is_failed, kind};
 use crate::tui::widgets::{Freshness, centred, fields, foot, frame, popup};
 
-/// From this height on the chosen span stands beneath the waterfall.
+/// From this height on the chosen span always stands beneath the waterfall.
 const TALL: u16 = 28;
+/// The least it needs, and what it takes at most where there is more room.
+const LEAST_BENEATH: u16 = 9;
+const MOST_BENEATH: u16 = 16;
 /// From this width on its start is told to the millisecond.
 const WIDE: u16 = 100;
 /// Columns of a time.
@@ -35,12 +38,13 @@ pub(super) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
         missing(model, open, buffer, inside, fresh);
         return;
     };
-    let (above, beneath) = if area.height >= TALL {
-        let [above, beneath] =
-            Layout::vertical([Constraint::Min(0), Constraint::Length(area.height / 3)]).areas(area);
-        (above, Some(beneath))
-    } else {
-        (area, None)
+    let (above, beneath) = match beneath(area.height, waterfall.rows.len()) {
+        Some(height) => {
+            let [above, beneath] =
+                Layout::vertical([Constraint::Min(0), Constraint::Length(height)]).areas(area);
+            (above, Some(beneath))
+        }
+        None => (area, None),
     };
     let failed = waterfall.failed();
     let severity = if failed > 0 {
@@ -71,6 +75,21 @@ pub(super) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
         _ if model.settings.once => {}
         _ => foot(buffer, area, "Enter: the span in full", theme::key()),
     }
+}
+
+/// How high the chosen span stands beneath so many rows, if there is room for it.
+fn beneath(height: u16, rows: usize) -> Option<u16> {
+    let left = usize::from(height).saturating_sub(rows + 3);
+    let least = if height >= TALL {
+        height / 3
+    } else {
+        LEAST_BENEATH
+    };
+    if height < TALL && left < usize::from(least) {
+        return None;
+    }
+    let left = u16::try_from(left).unwrap_or(height);
+    Some(left.clamp(least, least.max(MOST_BENEATH)))
 }
 
 fn note(waterfall: &Waterfall, failed: usize, wide: bool) -> String {

@@ -1,12 +1,13 @@
-//! The Traces screen's keys, and the links between records and traces.
+//! The Traces screen's keys, and the links between alerts, records and traces.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{answered, edit};
 use crate::tui::dialog::Dialog;
 use crate::tui::event::Event;
-use crate::tui::logs::LogAim;
-use crate::tui::model::{Model, NoticeKind, Source};
+use crate::tui::evidence::Wanted;
+use crate::tui::logs::{Level, LogAim};
+use crate::tui::model::{Model, NoticeKind, Screen, Source};
 use crate::tui::traces::Open;
 use crate::tui::trail;
 
@@ -104,8 +105,31 @@ pub(super) fn of_record(model: &mut Model) {
     trail::to_trace(model, &id);
 }
 
-/// From a trace to its records.
+/// From what is chosen to its records: of a trace all, of an alert's time the errors.
 pub(super) fn records_of(model: &mut Model) {
+    match model.screen {
+        Screen::Alerts => records_of_alert(model),
+        _ => records_of_trace(model),
+    }
+}
+
+fn records_of_alert(model: &mut Model) {
+    let Some(row) = model.alerts.chosen() else {
+        model.tell(NoticeKind::Info, "no alert is chosen");
+        return;
+    };
+    let time = Wanted::of(&row.alert, model.now).of_records(model.now);
+    trail::to_logs(
+        model,
+        LogAim {
+            level: Level::Error,
+            window: Some(time),
+            trace: None,
+        },
+    );
+}
+
+fn records_of_trace(model: &mut Model) {
     let Some((trace, time)) = model.traces.looked_at() else {
         model.tell(NoticeKind::Info, "no trace is chosen");
         return;

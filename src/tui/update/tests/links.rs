@@ -219,6 +219,47 @@ fn a_fixed_time_is_asked_for_instead_of_the_tail_until_0_or_esc() {
 }
 
 #[test]
+fn from_an_alert_to_the_errors_of_its_time_to_a_trace_and_back_to_the_alert() {
+    let mut model = console(None, 0);
+    let alerts = vec![
+        alert("A", "warning", AlertState::Active),
+        alert("B", "critical", AlertState::Active),
+    ];
+    update(&mut model, NOW, Event::Alerts(alerts));
+    keys(&mut model, "6j");
+    let chosen = |model: &Model| model.alerts.chosen().map(|row| row.alert.labels.clone());
+    let labels = chosen(&model);
+    assert!(labels.is_some());
+    keys(&mut model, "L");
+    assert_eq!(
+        (model.screen, model.logs.level),
+        (Screen::Logs, Level::Error)
+    );
+    let (from, to) = model.plan().log_window.unwrap();
+    let began = NOW - 3_600_000;
+    assert!(from < began && began < to && to <= NOW, "{from} {to}");
+    let record = LogLine {
+        at_ns: began * 1_000_000,
+        ..line(1, Some(ID))
+    };
+    take_logs(&mut model, vec![record]);
+    keys(&mut model, "t");
+    assert_eq!(
+        trail::crumbs(&model).as_deref(),
+        Some("Alerts › Logs › Traces")
+    );
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.logs.records.len(), 1);
+    press(&mut model, KeyCode::Esc);
+    assert_eq!(model.screen, Screen::Alerts);
+    assert_eq!(chosen(&model), labels);
+    assert!(!model.logs.is_aimed());
+    let mut nothing = console(None, 0);
+    keys(&mut nothing, "6L");
+    assert_eq!(nothing.screen, Screen::Alerts);
+}
+
+#[test]
 fn a_screen_chosen_by_number_is_a_fresh_start() {
     for key in ["4", "\t", "1"] {
         let mut model = on_a_record();
