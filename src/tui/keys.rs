@@ -1,6 +1,7 @@
 //! The key map: the one table from which both the handler and the help are made.
 
 mod acting;
+mod boards;
 mod traces;
 
 use std::fmt;
@@ -62,6 +63,10 @@ pub(super) enum Action {
     Slower,
     Faster,
     NextPhase,
+    Pick,
+    NextVariable,
+    /// The next chart, or the one before.
+    Chart(bool),
 }
 
 /// One key with its modifier.
@@ -465,6 +470,7 @@ const BINDINGS: &[Binding] = &[
 /// The whole key map: what is above, and what is in files of its own.
 pub(super) fn all() -> impl Iterator<Item = &'static Binding> {
     let own = acting::BINDINGS.iter().chain(traces::BINDINGS);
+    let own = own.chain(boards::BINDINGS);
     BINDINGS.iter().chain(own)
 }
 
