@@ -1,5 +1,6 @@
 //! `concertctl tui`: flags to options, attach or start the embedded server, run the console.
 
+mod dashboard;
 mod rehearse;
 mod sources;
 mod tapes;
@@ -21,7 +22,7 @@ use crate::serve::{Running, ServerFile};
 use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
 use crate::tui::load_port::LoadPort;
-use crate::tui::{Exit, Options, Screen, ServerEnded};
+use crate::tui::{Dashboard, Exit, Options, Screen, ServerEnded};
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
@@ -94,9 +95,12 @@ pub(super) struct TuiArgs {
     /// Leave the mouse to the terminal; with it, tabs, rows and charts can be clicked, and text is selected with Shift
     #[arg(long)]
     no_mouse: bool,
-    /// First screen, by number or name
-    #[arg(long, value_name = "SCREEN", default_value = "1", value_parser = screen)]
-    screen: Screen,
+    /// First screen, by number or name [default: 1, with --dashboard 8]
+    #[arg(long, value_name = "SCREEN", value_parser = screen)]
+    screen: Option<Screen>,
+    /// Grafana dashboard (JSON) that the Board shows [default: the shipped on-sale dashboard]
+    #[arg(long, value_name = "FILE")]
+    dashboard: Option<PathBuf>,
     /// Print one screen as text and end: for scripts, CI logs and screen readers
     #[arg(long)]
     once: bool,
@@ -208,13 +212,17 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         Ok(token) => token,
         Err(why) => return Ok(fail(USAGE, &why)),
     };
+    let dashboard = match args.dashboard.as_deref().map(dashboard::read).transpose() {
+        Ok(dashboard) => dashboard.map(Arc::new),
+        Err(why) => return Ok(fail(USAGE, &why)),
+    };
     let credentials = match args.sources.credentials(|name| std::env::var(name).ok()) {
         Ok(credentials) => credentials,
         Err(why) => return Ok(fail(USAGE, &why)),
     };
     let record = match (args.tapes.replay(), args.tapes.record()) {
         (Err(why), _) | (_, Err(why)) => return Ok(fail(FAILED, &why)),
-        (Ok(Some(tape)), _) => return tapes::show(&args, tape).await,
+        (Ok(Some(tape)), _) => return tapes::show(&args, tape, dashboard).await,
         (Ok(None), Ok(record)) => record,
     };
     let data_dir = args.data_dir.path();
@@ -246,6 +254,7 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         .map(|embedded| Box::pin(embedded.running.ended()) as ServerEnded);
     let mut options = options(&args, &data_dir, ops_url, (token, credentials), ended);
     options.record = record;
+    options.dashboard = dashboard;
     if args.once {
         return once(&options, load.as_ref()).await;
     }
@@ -319,7 +328,11 @@ fn options(
         who: who(args, |name| std::env::var(name).ok()),
         audit_log: Some(data_dir.join(crate::tui::AUDIT_FILE_NAME)),
         ascii: args.ascii || !utf8_locale(|name| std::env::var(name).ok()),
-        screen: args.screen,
+        screen: args.screen.unwrap_or(match args.dashboard {
+            Some(_) => Screen::Board,
+            None => Screen::Overview,
+        }),
+        dashboard: None,
         server_ended,
         record: None,
         replay: None,

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::audit::AuditFile;
+use super::board::Board;
 use super::event::{Effect, Event};
 use super::fetch::{self, Clients, Nudges, now_ms};
 use super::load_port::LoadPort;
@@ -31,6 +32,8 @@ const FRAME: Duration = Duration::from_millis(100);
 const KEY_FRAME: Duration = Duration::from_millis(30);
 /// Ages on the screen are in seconds.
 const TICK: Duration = Duration::from_secs(1);
+/// How often `--once` asks again for what the answers made known.
+const MORE_ROUNDS: usize = 3;
 /// Events on their way to the loop.
 const EVENTS: usize = 256;
 
@@ -88,6 +91,7 @@ impl App {
             ..Model::default()
         };
         model.load.scenarios = load.scenarios();
+        model.board = Board::of(options.dashboard.as_ref());
         let (sender, events) = mpsc::channel(EVENTS);
         let start = |file| Recorder::start(file, &model.settings.target, sender.clone());
         let recorder = options.record.take().map(start);
@@ -181,7 +185,10 @@ impl App {
             screens::draw(&self.model, buffer);
         });
         painted.map_err(Failure::Terminal)?;
-        self.model.size = size;
+        // How much is seen decides what is asked.
+        if std::mem::replace(&mut self.model.size, size) != size {
+            self.publish();
+        }
         assert!(
             !self.panic_after_start,
             "asked to break after the first frame"
@@ -234,13 +241,17 @@ impl App {
         for event in again.into_iter().flatten() {
             update(&mut self.model, now, event);
         }
+        self.publish();
+        Ok(None)
+    }
+
+    fn publish(&self) {
         let plan = self.model.plan();
         self.plan.send_if_modified(|old| {
             let changed = *old != plan;
             *old = plan;
             changed
         });
-        Ok(None)
     }
 
     /// Stops what is under way.
@@ -334,11 +345,25 @@ pub(super) async fn once(
         settings,
         now: now_ms(),
         screen: options.screen,
+        size,
         ..Model::default()
     };
     model.load.scenarios = load.scenarios();
-    for event in fetch::once(clients, &model.plan()).await {
+    model.board = Board::of(options.dashboard.as_ref());
+    let mut plan = model.plan();
+    for event in fetch::once(clients, &plan).await {
         update(&mut model, now_ms(), event);
+    }
+    // Which instances and values there are is known now: what they are asked may be new.
+    for _ in 0..MORE_ROUNDS {
+        let next = model.plan();
+        if next == plan {
+            break;
+        }
+        for event in fetch::again(clients, &next).await {
+            update(&mut model, now_ms(), event);
+        }
+        plan = next;
     }
     model.notice = None;
     let answered = Source::ALL
@@ -352,6 +377,7 @@ pub(super) fn replayed(
     settings: Settings,
     tape: &Tape,
     screen: super::model::Screen,
+    board: Board,
     size: (u16, u16),
 ) -> String {
     let mut model = Model {
@@ -361,6 +387,8 @@ pub(super) fn replayed(
             ..settings
         },
         screen,
+        board,
+        size,
         ..Model::default()
     };
     for entry in &tape.entries {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
+use super::answers::LogAnswer;
 use super::audit::AuditEntry;
+use super::dashboard::Query;
 use super::evidence::Evidence;
 use super::load_port::{Outcome, Progress, Steer};
 use super::model::Source;
@@ -34,8 +36,8 @@ pub(super) enum Event {
     /// Values now, and the past if it was asked for, by query.
     Metrics {
         at: i64,
-        now: BTreeMap<&'static str, QueryAnswer>,
-        past: Option<BTreeMap<&'static str, QueryAnswer>>,
+        now: BTreeMap<Query, QueryAnswer>,
+        past: Option<BTreeMap<Query, QueryAnswer>>,
     },
     /// Lines of that query, as `logs::asked` writes it; `skipped`: there were more than one answer
     /// holds.
@@ -59,6 +61,8 @@ pub(super) enum Event {
     },
     /// The trace source answers, and nobody wants anything of it.
     TracesThere,
+    /// Newest lines of a board's log queries.
+    BoardLogs(Vec<(Query, LogAnswer)>),
     /// All alerts there are.
     Alerts(Vec<Alert>),
     /// What stands beside the chosen alert.

@@ -1,7 +1,7 @@
 //! One task a source: asks by the plan, sends what it learned as events, backs off while the
 //! source fails. A source that hangs delays nobody but itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::board_logs;
 use super::clocks;
+use super::dashboard::Query;
 use super::event::Event;
 use super::fetch_traces;
 use super::model::{Plan, Source};
@@ -75,6 +77,11 @@ pub(super) fn spawn(
         events.clone(),
     ));
     tasks.spawn(tail::follow(
+        clients.loki.clone(),
+        plan.clone(),
+        events.clone(),
+    ));
+    tasks.spawn(board_logs::follow(
         clients.loki.clone(),
         plan.clone(),
         events.clone(),
@@ -176,7 +183,7 @@ async fn metrics(source: Prometheus, mut plan: watch::Receiver<Plan>, events: mp
     loop {
         let started = Instant::now();
         let wanted = Wanted::of(&plan.borrow_and_update());
-        match round(&source, &wanted, past_of.as_ref() != Some(&wanted)).await {
+        match round(&source, &wanted, past_of.as_ref()).await {
             Ok(event) => {
                 backoff = Backoff::default();
                 past_of = Some(wanted.clone());
@@ -200,42 +207,48 @@ async fn metrics(source: Prometheus, mut plan: watch::Receiver<Plan>, events: mp
 
 /// What of the plan the metrics follow.
 #[derive(Clone, Debug, PartialEq)]
-struct Wanted(std::collections::BTreeSet<&'static str>, Zoom, Option<i64>);
+struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
 
 impl Wanted {
     fn of(plan: &Plan) -> Wanted {
         Wanted(plan.queries.clone(), plan.zoom, plan.end)
+    }
+
+    /// Of which queries the past is missing, if it was fetched for those of `before`.
+    fn without_past(&self, before: Option<&Wanted>) -> Vec<Query> {
+        let known = before.filter(|before| (before.1, before.2) == (self.1, self.2));
+        let missing = |query: &&Query| known.is_none_or(|known| !known.0.contains(*query));
+        self.0.iter().filter(missing).cloned().collect()
     }
 }
 
 async fn round(
     source: &Prometheus,
     wanted: &Wanted,
-    with_past: bool,
+    past_of: Option<&Wanted>,
 ) -> Result<Event, ClientError> {
     let Wanted(queries, zoom, still) = wanted;
     let at = now_ms();
-    let past = if with_past {
+    let new = wanted.without_past(past_of);
+    let past = if !new.is_empty() {
         let step = zoom.step_ms();
         // Whole steps: the points of two fetches fall on the same times.
         let end = still.map_or(at, |end| end.min(at).saturating_add(step));
         let end = end - end.rem_euclid(step);
-        let range = |query: &&'static str| {
-            let query = *query;
-            async move {
-                (
-                    query,
-                    source.range(query, end - zoom.span_ms(), end, step).await,
-                )
-            }
+        let range = |query: Query| async move {
+            let answer = source.range(&query, end - zoom.span_ms(), end, step).await;
+            (query, answer)
         };
-        Some(asked(queries.iter().map(range).collect()).await?)
+        Some(asked(new.into_iter().map(range).collect()).await?)
     } else {
         None
     };
-    let instant = |query: &&'static str| {
-        let query = *query;
-        async move { (query, source.instant(query, at).await) }
+    let instant = |query: &Query| {
+        let query = Query::clone(query);
+        async move {
+            let answer = source.instant(&query, at).await;
+            (query, answer)
+        }
     };
     let now = asked(queries.iter().map(instant).collect()).await?;
     Ok(Event::Metrics { at, now, past })
@@ -243,9 +256,9 @@ async fn round(
 
 /// A few at once. A source that cannot be reached fails as a whole; one that refuses a query has
 /// answered, unless it refuses all of them.
-async fn asked<F>(queries: Vec<F>) -> Result<BTreeMap<&'static str, QueryAnswer>, ClientError>
+async fn asked<F>(queries: Vec<F>) -> Result<BTreeMap<Query, QueryAnswer>, ClientError>
 where
-    F: Future<Output = (&'static str, Result<Vec<Series>, ClientError>)>,
+    F: Future<Output = (Query, Result<Vec<Series>, ClientError>)>,
 {
     let mut answers = BTreeMap::new();
     let mut refused = None;
@@ -255,10 +268,12 @@ where
             Ok(series) => Ok(series),
             // A wrong query; the other refusals are of who asks or how often.
             Err(
-                error @ ClientError::Refused {
+                error @ (ClientError::Refused {
                     status: 400 | 404..=428 | 430..=499,
                     ..
-                },
+                }
+                | ClientError::Malformed(_)
+                | ClientError::TooLarge),
             ) => {
                 let reason = error.to_string();
                 refused = Some(error);
@@ -365,7 +380,7 @@ async fn ops(
 pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
     let wanted = Wanted::of(plan);
     let metrics = async {
-        let answer = round(&clients.prometheus, &wanted, true).await;
+        let answer = round(&clients.prometheus, &wanted, None).await;
         answer.unwrap_or_else(|error| Backoff::default().down(Source::Prometheus, &error).0)
     };
     let logs = async {
@@ -402,11 +417,20 @@ pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
         answer.unwrap_or_else(|error: ClientError| Backoff::default().down(Source::Ops, &error).0)
     };
     let traces = fetch_traces::once(&clients.tempo, plan);
-    let (ops, metrics, logs, alerts, rules, traces) =
-        tokio::join!(ops, metrics, logs, alerts, rules, traces);
+    let board = board_logs::once(&clients.loki, plan);
+    let (ops, metrics, logs, alerts, rules, traces, board) =
+        tokio::join!(ops, metrics, logs, alerts, rules, traces, board);
     let mut events = vec![ops, metrics, logs, rules, traces];
     events.extend::<Vec<Event>>(alerts);
+    events.extend(board);
     events
+}
+
+/// Asks Prometheus once more: answers may tell what else there is to ask.
+pub(super) async fn again(clients: &Clients, plan: &Plan) -> Vec<Event> {
+    let metrics = round(&clients.prometheus, &Wanted::of(plan), None).await;
+    let board = board_logs::once(&clients.loki, plan).await;
+    metrics.ok().into_iter().chain(board).collect()
 }
 
 #[cfg(test)]

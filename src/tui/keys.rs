@@ -1,6 +1,7 @@
 //! The key map: the one table from which both the handler and the help are made.
 
 mod acting;
+mod boards;
 mod logs;
 mod traces;
 
@@ -63,6 +64,10 @@ pub(super) enum Action {
     Slower,
     Faster,
     NextPhase,
+    Pick,
+    NextVariable,
+    /// The next chart, or the one before.
+    Chart(bool),
 }
 
 /// One key with its modifier.
@@ -388,7 +393,13 @@ const BINDINGS: &[Binding] = &[
 
 /// The whole key map: what is above, and what is in files of its own.
 pub(super) fn all() -> impl Iterator<Item = &'static Binding> {
-    let own = [BINDINGS, logs::BINDINGS, acting::BINDINGS, traces::BINDINGS];
+    let own = [
+        BINDINGS,
+        logs::BINDINGS,
+        acting::BINDINGS,
+        traces::BINDINGS,
+        boards::BINDINGS,
+    ];
     own.into_iter().flatten()
 }
 

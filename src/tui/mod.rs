@@ -7,10 +7,14 @@
 //! over HTTP (`clients`); a rehearsal runs in this process (`load_port`), but against the listener.
 
 mod alerts;
+mod answers;
 mod app;
 mod audit;
+mod board;
+mod board_logs;
 mod clocks;
 mod crosscheck;
+mod dashboard;
 mod dialog;
 mod event;
 mod evidence;
@@ -29,6 +33,7 @@ mod panels;
 mod reason;
 mod record;
 mod replay;
+mod resources;
 mod screens;
 mod series;
 mod tail;
@@ -48,6 +53,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use audit::FILE_NAME as AUDIT_FILE_NAME;
+pub use dashboard::{Dashboard, DashboardError, MAX_BYTES as MAX_DASHBOARD_BYTES};
 pub use model::Screen;
 pub use record::Recording;
 pub use tape::Tape;
@@ -66,8 +72,9 @@ use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret};
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
 
 /// Every PromQL that the console asks, so that it can be held against what is exported.
-pub fn queries() -> impl Iterator<Item = &'static str> {
-    panels::PANELS.iter().map(|panel| panel.query)
+pub fn queries() -> impl Iterator<Item = String> {
+    let panels = panels::PANELS.iter().map(|panel| panel.query.to_owned());
+    panels.chain(resources::all_queries())
 }
 
 /// What the console is started with.
@@ -102,6 +109,8 @@ pub struct Options {
     pub mouse: bool,
     /// The first screen.
     pub screen: Screen,
+    /// What the Board shows; absent: the shipped on-sale dashboard.
+    pub dashboard: Option<Arc<Dashboard>>,
     /// The server runs in this process; its end ends the console.
     pub server_ended: Option<ServerEnded>,
     /// Record what the sources say.
@@ -194,7 +203,11 @@ pub async fn once(
     let clients = options.clients()?;
     let settings = options.settings(&clients);
     if let Some(tape) = &options.replay {
-        return Ok((app::replayed(settings, tape, options.screen, size), true));
+        let board = board::Board::of(options.dashboard.as_ref());
+        return Ok((
+            app::replayed(settings, tape, options.screen, board, size),
+            true,
+        ));
     }
     Ok(app::once(settings, &clients, load, options, size).await)
 }

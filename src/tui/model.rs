@@ -5,14 +5,18 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use super::alerts::Alerts;
+use super::answers::Answers;
 use super::audit::AuditEntry;
+use super::board::Board;
 use super::crosscheck::Checks;
+use super::dashboard::Query;
 use super::dialog::Dialog;
 use super::evidence;
 use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
 use super::panels::{PANELS, PanelId, panel};
 use super::replay::TapeView;
+use super::resources::Resources;
 use super::series::{Metrics, Track};
 use super::timeline::TimeView;
 use super::traces::{Asked, Traces};
@@ -26,6 +30,8 @@ pub enum Screen {
     /// Is the sale healthy?
     #[default]
     Overview,
+    /// What runs short?
+    Resources,
     /// What does the server say?
     Logs,
     /// Where did the time go?
@@ -34,27 +40,33 @@ pub enum Screen {
     Load,
     /// What is wrong?
     Alerts,
+    /// A Grafana dashboard.
+    Board,
 }
 
 impl Screen {
     /// All screens, in the order of their numbers.
     pub const ALL: &[Screen] = &[
         Screen::Overview,
+        Screen::Resources,
         Screen::Logs,
         Screen::Traces,
         Screen::Load,
         Screen::Alerts,
+        Screen::Board,
     ];
 
-    /// Its number: 2 and 7 are kept for resources and drills.
+    /// Its number: 7 is kept for drills.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
             Screen::Overview => 1,
+            Screen::Resources => 2,
             Screen::Logs => 3,
             Screen::Traces => 4,
             Screen::Load => 5,
             Screen::Alerts => 6,
+            Screen::Board => 8,
         }
     }
 
@@ -63,10 +75,12 @@ impl Screen {
     pub const fn title(self) -> &'static str {
         match self {
             Screen::Overview => "Overview",
+            Screen::Resources => "Resources",
             Screen::Logs => "Logs",
             Screen::Traces => "Traces",
             Screen::Load => "Load",
             Screen::Alerts => "Alerts",
+            Screen::Board => "Board",
         }
     }
 
@@ -152,7 +166,7 @@ impl SourceState {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     /// Each query once, however many panels show it.
-    pub(super) queries: BTreeSet<&'static str>,
+    pub(super) queries: BTreeSet<Query>,
     pub(super) zoom: Zoom,
     /// Where the charts stand still; absent: they follow the time.
     pub(super) end: Option<i64>,
@@ -166,6 +180,8 @@ pub(super) struct Plan {
     pub(super) traces: Option<Asked>,
     /// The trace to fetch.
     pub(super) trace: Option<String>,
+    /// The LogQL of the log panels that are seen.
+    pub(super) board_logs: BTreeSet<Query>,
     /// A seeding is under way: look more often.
     pub(super) seeding: bool,
     /// What the rules hold.
@@ -317,6 +333,8 @@ pub(super) struct Model {
     pub(super) tape: TapeView,
     /// Whether the sources agree.
     pub(super) checks: Checks,
+    /// Of dashboards and of the Resources screen.
+    pub(super) answers: Answers,
     pub(super) status: Option<Status>,
     pub(super) seed: SeedProgress,
     pub(super) logs: Logs,
@@ -327,6 +345,8 @@ pub(super) struct Model {
     pub(super) audit: VecDeque<AuditEntry>,
     /// Why the audit log is not written.
     pub(super) audit_failed: Option<String>,
+    pub(super) resources: Resources,
+    pub(super) board: Board,
     pub(super) dialog: Option<Dialog>,
     pub(super) notice: Option<Notice>,
 }
@@ -349,7 +369,9 @@ impl Model {
         let shown: &[PanelId] = match self.screen {
             Screen::Overview => &[],
             Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
-            Screen::Logs | Screen::Traces | Screen::Alerts => &[PanelId::Tps],
+            Screen::Resources | Screen::Logs | Screen::Traces | Screen::Alerts | Screen::Board => {
+                &[PanelId::Tps]
+            }
         };
         // A recording is for every screen.
         let recording = matches!(self.tape, TapeView::Recording(_));
@@ -359,12 +381,15 @@ impl Model {
             Screen::Traces => self.traces.wanted(self.now),
             _ => (recording.then(|| self.traces.asked()), None),
         };
+        let mut queries: BTreeSet<Query> = if all {
+            PANELS.iter().map(|panel| panel.query.into()).collect()
+        } else {
+            shown.iter().map(|id| panel(*id).query.into()).collect()
+        };
+        queries.extend(self.board_queries());
         Plan {
-            queries: if all {
-                PANELS.iter().map(|panel| panel.query).collect()
-            } else {
-                shown.iter().map(|id| panel(*id).query).collect()
-            },
+            queries,
+            board_logs: self.board_logs(),
             zoom: self.zoom,
             end: self.time.end,
             evidence: (self.screen == Screen::Alerts)
@@ -396,7 +421,7 @@ mod tests {
     fn screens_are_found_by_number_and_name() {
         assert_eq!(Screen::named("3"), Some(Screen::Logs));
         assert_eq!(Screen::named("alerts"), Some(Screen::Alerts));
-        assert_eq!(Screen::named("2"), None);
+        assert_eq!(Screen::named("7"), None);
     }
 
     #[test]

@@ -158,7 +158,7 @@ pub(super) const PANELS: &[Panel] = &[
             PanelId::P95,
             "p95",
             "histogram_quantile(0.95, sum by (le) (rate(\
-             http_server_request_duration_seconds_bucket{http_route!~\"/queue.*|/health.*\"}[30s])))",
+             http_server_request_duration_seconds_bucket{http_route=~\"/(concerts|reservations|accounts|users)(/.*)?\"}[30s])))",
         )
     },
     Panel::plain(PanelId::Waiting, "Queue", "max(concert_queue_waiting)"),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::dashboard::Query;
 use super::panels::{PANELS, Panel, PanelId};
 use crate::clients::prometheus::Series;
 
@@ -49,7 +50,7 @@ impl Metrics {
     }
 
     /// Takes in the answers for now, at `at` (Unix milliseconds), by query.
-    pub(super) fn apply_now(&mut self, at: i64, answers: &BTreeMap<&'static str, QueryAnswer>) {
+    pub(super) fn apply_now(&mut self, at: i64, answers: &BTreeMap<Query, QueryAnswer>) {
         for panel in PANELS {
             let Some(answer) = answers.get(panel.query) else {
                 continue;
@@ -82,7 +83,7 @@ impl Metrics {
     }
 
     /// Replaces the past by a range's answers, by query.
-    pub(super) fn apply_past(&mut self, answers: &BTreeMap<&'static str, QueryAnswer>) {
+    pub(super) fn apply_past(&mut self, answers: &BTreeMap<Query, QueryAnswer>) {
         for panel in PANELS {
             let Some(answer) = answers.get(panel.query) else {
                 continue;
@@ -131,7 +132,7 @@ impl Metrics {
         }
     }
 
-    fn fill_zeros_now(&mut self, answers: &BTreeMap<&'static str, QueryAnswer>) {
+    fn fill_zeros_now(&mut self, answers: &BTreeMap<Query, QueryAnswer>) {
         for panel in PANELS
             .iter()
             .filter(|panel| answers.contains_key(panel.query))
@@ -193,11 +194,9 @@ mod tests {
         }])
     }
 
-    fn answers<const N: usize>(
-        list: [(PanelId, QueryAnswer); N],
-    ) -> BTreeMap<&'static str, QueryAnswer> {
+    fn answers<const N: usize>(list: [(PanelId, QueryAnswer); N]) -> BTreeMap<Query, QueryAnswer> {
         list.into_iter()
-            .map(|(id, answer)| (panel(id).query, answer))
+            .map(|(id, answer)| (panel(id).query.into(), answer))
             .collect()
     }
 

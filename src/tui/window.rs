@@ -144,7 +144,7 @@ mod tests {
             labels: Labels::new(),
             points,
         };
-        let past = BTreeMap::from([(panel(PanelId::Tps).query, Ok(vec![series]))]);
+        let past = BTreeMap::from([(panel(PanelId::Tps).query.into(), Ok(vec![series]))]);
         model.metrics.apply_past(&past);
         model
     }

@@ -17,6 +17,7 @@ mod backends;
 mod clients;
 mod concurrency;
 mod console;
+mod console_boards;
 mod console_embedded;
 mod console_links;
 mod console_rehearsal;

@@ -42,11 +42,16 @@ impl TapeArgs {
 }
 
 /// Shows a recording; no server is looked for or started, and what was done here is not part of it.
-pub(super) async fn show(args: &TuiArgs, tape: Tape) -> anyhow::Result<ExitCode> {
+pub(super) async fn show(
+    args: &TuiArgs,
+    tape: Tape,
+    dashboard: Option<Arc<Dashboard>>,
+) -> anyhow::Result<ExitCode> {
     let nobody = (None, Credentials::default());
     let mut options = options(args, Path::new("."), OPS_ADDR.to_string(), nobody, None);
     options.audit_log = None;
     options.replay = Some(tape);
+    options.dashboard = dashboard;
     let load = Arc::new(NoLoad);
     if args.once {
         return once(&options, load.as_ref()).await;

@@ -63,6 +63,7 @@ fn options(url: &str) -> Options {
         light: false,
         mouse: false,
         screen: Default::default(),
+        dashboard: None,
         server_ended: None,
         record: None,
         replay: None,

@@ -46,7 +46,7 @@ fn metrics(model: &mut Model, at: i64, values: &[(PanelId, &str, f64)]) {
             Labels::from([("status".into(), (*status).into())])
         };
         let points = vec![(at, *value)];
-        now.insert(panel(*id).query, Ok(vec![Series { labels, points }]));
+        now.insert(panel(*id).query.into(), Ok(vec![Series { labels, points }]));
     }
     let past = None;
     update(model, at, Event::Metrics { at, now, past });

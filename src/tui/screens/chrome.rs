@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::tabs;
 use crate::tui::crosscheck;
 use crate::tui::format;
 use crate::tui::keys::{self, Action, Binding, Scope};
@@ -17,40 +18,40 @@ use crate::tui::timeline;
 use crate::tui::trail;
 use crate::tui::widgets::gauge;
 
-/// What stands before the tabs.
-const NAME: &str = " concertctl ";
-
-fn tab(screen: Screen) -> String {
-    format!(" {} {} ", screen.number(), screen.title())
+fn clock(model: &Model, width: u16) -> Line<'static> {
+    match model.time.end {
+        None if width < 100 => {
+            Line::styled(format!("{} ", format::clock(model.now)), theme::quiet())
+        }
+        None => Line::styled(format!("{} UTC ", format::clock(model.now)), theme::quiet()),
+        Some(end) => Line::styled(format!("to {} ", format::clock(end)), theme::warn()),
+    }
 }
 
 /// The screen whose tab is in that column of the first line.
-pub(super) fn tab_at(x: u16) -> Option<Screen> {
-    let mut left = NAME.len() + 1;
-    Screen::ALL.iter().copied().find(|screen| {
-        let right = left + tab(*screen).len();
-        let here = (left..right).contains(&usize::from(x));
-        left = right;
-        here
-    })
+pub(super) fn tab_at(model: &Model, width: u16, x: u16) -> Option<Screen> {
+    let room = usize::from(width).saturating_sub(clock(model, width).width());
+    tabs::tab_at(model.screen, room, model.tape != TapeView::None, x)
 }
 
 pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let mut tabs = vec![name(model), Span::raw(" ")];
-    for screen in Screen::ALL {
-        let label = tab(*screen);
-        let style = if *screen == model.screen {
+    let clock = clock(model, area.width);
+    let room = usize::from(area.width).saturating_sub(clock.width());
+    let (before, tabs) = tabs::tabs(model.screen, room, model.tape != TapeView::None);
+    let mut line = Line::default();
+    if before > 0 {
+        line.spans.push(name(model));
+        line.spans.push(Span::raw(" "));
+    }
+    for (screen, label) in tabs {
+        let style = if screen == model.screen {
             theme::selected().patch(theme::strong())
         } else {
             theme::text()
         };
-        tabs.push(Span::styled(label, style));
+        line.spans.push(Span::styled(label, style));
     }
-    buffer.set_line(area.x, area.y, &Line::from(tabs), area.width);
-    let clock = match model.time.end {
-        None => Line::styled(format!("{} UTC ", format::clock(model.now)), theme::quiet()),
-        Some(end) => Line::styled(format!("to {} ", format::clock(end)), theme::warn()),
-    };
+    buffer.set_line(area.x, area.y, &line, area.width);
     right(buffer, area, area.y, &clock);
     let used = sources(model, buffer, area);
     let sale = sale(model);
@@ -68,7 +69,7 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
 /// Who this is; that it is recorded or not live must be seen on every screen, in the same room.
 fn name(model: &Model) -> Span<'static> {
     let (text, style) = match &model.tape {
-        TapeView::None => (NAME.to_owned(), theme::accent()),
+        TapeView::None => (tabs::NAME.to_owned(), theme::accent()),
         TapeView::Recording(bytes) => {
             let size = to_f64(*bytes) / 1024.0 / 1024.0;
             let digits = usize::from(size < 9.95);
@@ -84,7 +85,7 @@ fn name(model: &Model) -> Span<'static> {
             (format!(" REPLAY {speed}"), theme::warn())
         }
     };
-    let text = format!("{text:<width$}", width = NAME.len());
+    let text = format!("{text:<width$}", width = tabs::NAME.len());
     Span::styled(text, style.patch(theme::strong()))
 }
 

@@ -23,12 +23,12 @@ pub(in crate::tui) fn hit(model: &Model, area: Rect, at: Position) -> Option<Hit
     }
     let [header, body, _] = body(area);
     if at.y == header.y {
-        return chrome::tab_at(at.x - header.x).map(Hit::Tab);
+        return chrome::tab_at(model, header.width, at.x - header.x).map(Hit::Tab);
     }
     match model.screen {
         Screen::Overview => overview::instant_at(model, body, at).map(Hit::Instant),
         Screen::Alerts => alerts::row_at(model, body, at).map(Hit::Row),
         Screen::Load => load::row_at(model, body, at).map(Hit::Row),
-        Screen::Logs | Screen::Traces => None,
+        Screen::Logs | Screen::Traces | Screen::Resources | Screen::Board => None,
     }
 }

@@ -100,7 +100,7 @@ fn aim(logs: &Logs) -> String {
 /// Details of at most so many columns are short.
 const MAX_SHORT: usize = 22;
 
-fn line(buffer: &mut Buffer, area: Rect, record: &Record) {
+pub(super) fn line(buffer: &mut Buffer, area: Rect, record: &Record) {
     let (sign, style) = mark(&record.level);
     let service = record
         .service

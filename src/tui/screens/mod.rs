@@ -3,6 +3,7 @@
 mod alert;
 mod alert_list;
 mod alerts;
+mod board;
 mod chrome;
 mod dialogs;
 mod forms;
@@ -13,8 +14,13 @@ mod load;
 mod logs;
 mod overview;
 mod palette;
+mod panel;
+mod panel_charts;
+mod panel_lists;
+mod resources;
 mod run;
 mod sale;
+mod tabs;
 mod thresholds;
 mod traces;
 mod verdict;
@@ -46,10 +52,12 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
         chrome::header(model, buffer, header);
         match model.screen {
             Screen::Overview => overview::draw(model, buffer, body),
+            Screen::Resources => resources::draw(model, buffer, body),
             Screen::Logs => logs::draw(model, buffer, body),
             Screen::Traces => traces::draw(model, buffer, body),
             Screen::Load => load::draw(model, buffer, body),
             Screen::Alerts => alerts::draw(model, buffer, body),
+            Screen::Board => board::draw(model, buffer, body),
         }
         chrome::footer(model, buffer, footer);
         dialogs::draw(model, buffer, body);

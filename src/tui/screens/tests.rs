@@ -2,6 +2,7 @@
 
 mod acting;
 mod alert;
+mod boards;
 mod fixtures;
 mod sources;
 mod traces;
@@ -344,7 +345,9 @@ fn without_traffic_the_overview_says_so_instead_of_old_figures() {
     model.load.run = None;
     let mut now = metrics(NOW + 1_000);
     now.insert(
-        super::super::panels::panel(super::super::panels::PanelId::Tps).query,
+        super::super::panels::panel(super::super::panels::PanelId::Tps)
+            .query
+            .into(),
         Ok(vec![value(NOW + 1_000, &[], 0.0)]),
     );
     let event = super::super::event::Event::Metrics {

@@ -10,9 +10,10 @@ use crate::clients::alertmanager::{Alert, Silence};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::{Labels, RuleAlert, Series};
 use crate::clients::tempo::{FoundTrace, Trace};
+use crate::tui::answers::LogAnswer;
+use crate::tui::dashboard::Query;
 use crate::tui::event::Event;
 use crate::tui::model::Source;
-use crate::tui::panels::PANELS;
 use crate::tui::series::QueryAnswer;
 use crate::tui::traces::Asked;
 
@@ -33,6 +34,7 @@ pub(in crate::tui) enum Said {
     LogsRefused {
         reason: String,
     },
+    BoardLogs(Vec<(String, Result<Vec<LineShape>, String>)>),
     Alerts(Vec<Alert>),
     Silences(Vec<Silence>),
     RuleAlerts(Result<Vec<RuleAlert>, String>),
@@ -107,6 +109,16 @@ impl Said {
             Event::LogsRefused { reason } => Said::LogsRefused {
                 reason: reason.clone(),
             },
+            Event::BoardLogs(answers) => {
+                let shape = |lines: &Vec<LogLine>| lines.iter().map(LineShape::of).collect();
+                let said = |(query, answer): &(Query, LogAnswer)| {
+                    (
+                        query.to_string(),
+                        answer.as_ref().map(shape).map_err(String::clone),
+                    )
+                };
+                Said::BoardLogs(answers.iter().map(said).collect())
+            }
             Event::Alerts(alerts) => Said::Alerts(alerts.clone()),
             Event::Silences(silences) => Said::Silences(silences.clone()),
             Event::RuleAlerts(rules) => Said::RuleAlerts(rules.clone()),
@@ -160,6 +172,14 @@ impl Said {
             Said::LogsRefused { reason } => Event::LogsRefused {
                 reason: reason.clone(),
             },
+            Said::BoardLogs(answers) => {
+                let lines = |shapes: &Vec<LineShape>| shapes.iter().map(LineShape::line).collect();
+                let event = |(query, said): &(String, Result<Vec<LineShape>, String>)| {
+                    let answer: LogAnswer = said.as_ref().map(lines).map_err(String::clone);
+                    (Query::from(query.as_str()), answer)
+                };
+                Event::BoardLogs(answers.iter().map(event).collect())
+            }
             Said::Alerts(alerts) => Event::Alerts(alerts.clone()),
             Said::Silences(silences) => Event::Silences(silences.clone()),
             Said::RuleAlerts(rules) => Event::RuleAlerts(rules.clone()),
@@ -200,18 +220,17 @@ fn named(name: &str) -> Result<Source, String> {
         .ok_or_else(|| format!("there is no source {name:?}"))
 }
 
-fn answers(of: &BTreeMap<&'static str, QueryAnswer>) -> BTreeMap<String, Answer> {
+fn answers(of: &BTreeMap<Query, QueryAnswer>) -> BTreeMap<String, Answer> {
     let shape = |answer: &QueryAnswer| match answer {
         Ok(series) => Answer::Series(series.iter().map(SeriesShape::of).collect()),
         Err(reason) => Answer::Refused(reason.clone()),
     };
     of.iter()
-        .map(|(query, answer)| ((*query).to_owned(), shape(answer)))
+        .map(|(query, answer)| (query.to_string(), shape(answer)))
         .collect()
 }
 
-/// A query that no panel asks any more is left out.
-fn queries(of: &BTreeMap<String, Answer>) -> Result<BTreeMap<&'static str, QueryAnswer>, String> {
+fn queries(of: &BTreeMap<String, Answer>) -> Result<BTreeMap<Query, QueryAnswer>, String> {
     let mut all = BTreeMap::new();
     for (query, answer) in of {
         let answer = match answer {
@@ -221,9 +240,7 @@ fn queries(of: &BTreeMap<String, Answer>) -> Result<BTreeMap<&'static str, Query
                 .collect::<Result<_, _>>()?),
             Answer::Refused(reason) => Err(reason.clone()),
         };
-        if let Some(panel) = PANELS.iter().find(|panel| panel.query == query) {
-            all.insert(panel.query, answer);
-        }
+        all.insert(Query::from(query.as_str()), answer);
     }
     Ok(all)
 }

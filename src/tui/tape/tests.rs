@@ -81,10 +81,10 @@ fn trace() -> Trace {
 fn said() -> Vec<Event> {
     let answer = |value| Ok(vec![series(value)]);
     let now = BTreeMap::from([
-        (panel(PanelId::Tps).query, answer(f64::NAN)),
-        (panel(PanelId::P95).query, answer(f64::INFINITY)),
-        (panel(PanelId::Seats).query, answer(1.0 / 3.0)),
-        (panel(PanelId::Errors).query, Err("refused".into())),
+        (panel(PanelId::Tps).query.into(), answer(f64::NAN)),
+        (panel(PanelId::P95).query.into(), answer(f64::INFINITY)),
+        (panel(PanelId::Seats).query.into(), answer(1.0 / 3.0)),
+        (panel(PanelId::Errors).query.into(), Err("refused".into())),
     ]);
     vec![
         Event::Metrics {

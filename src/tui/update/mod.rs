@@ -1,6 +1,7 @@
 //! `update`: what an event makes of the model, and what is to be done about it. Pure.
 
 mod actions;
+mod boards;
 mod dialogs;
 mod feeds;
 mod forms;
@@ -53,6 +54,7 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
                 model.metrics.apply_past(past);
             }
             model.metrics.apply_now(at, &now);
+            boards::on_metrics(model, at, &now, past.as_ref());
             crosscheck::compare(model);
         }
         Event::Logs {
@@ -73,6 +75,11 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         }
         // Taken in above.
         Event::Traces { .. } | Event::Trace { .. } | Event::TracesThere => {}
+        Event::BoardLogs(answers) => {
+            answered(model, Source::Loki);
+            let wanted = model.board_logs();
+            model.answers.apply_logs(&wanted, answers);
+        }
         Event::Alerts(alerts) => return feeds::on_alerts(model, alerts),
         // Of a choice that has moved on meanwhile it is of no use.
         Event::Evidence(found) => model.alerts.evidence = Some(*found),
@@ -177,7 +184,7 @@ pub(super) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
 
 /// The numbers that are kept for screens to come say so instead of doing nothing.
 fn reserved(model: &mut Model, key: KeyEvent) {
-    if let KeyCode::Char('2' | '7') = key.code {
+    if key.code == KeyCode::Char('7') {
         model.tell(
             NoticeKind::Info,
             "this number is kept for a screen that this version does not have; ? shows all keys",
@@ -204,6 +211,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::PanBack | Action::PanForth => timeline::pan(model, action == Action::PanForth),
         Action::Still => timeline::freeze(model),
+        Action::Enlarge if boards::open(model) => {}
         Action::Enlarge => {
             model.enlarged = match model.enlarged {
                 Some(_) => None,
@@ -243,6 +251,9 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Live if model.logs.is_aimed() => model.logs.live(),
         Action::Live => return act(model, Action::Last),
+        Action::Pick => boards::pick(model),
+        Action::NextVariable => boards::next_variable(model),
+        Action::Chart(forth) => model.resources.move_chart(if forth { 1 } else { -1 }),
         Action::Open => actions::open(model),
         Action::Back => back(model),
         Action::PlayFaster => return speed(model, true),
@@ -330,6 +341,8 @@ fn go(model: &mut Model, by: isize) {
                 model.enlarged = Some(CHARTS[to]);
             }
         }
+        Screen::Resources => model.resources.move_by(&model.answers, by),
+        Screen::Board => model.board.move_by(by),
     }
 }
 
@@ -340,6 +353,7 @@ fn page(model: &mut Model, down: bool) {
             let by = if down { RESULT_PAGE } else { -RESULT_PAGE };
             run.scroll = run.scroll.saturating_add_signed(by).min(MAX_SCROLL);
         }
+        (_, Screen::Board) => model.board.next_section(down),
         _ => go(model, if down { PAGE } else { -PAGE }),
     }
 }
@@ -350,7 +364,8 @@ fn back(model: &mut Model) {
         return;
     }
     let logs = model.screen == Screen::Logs;
-    if model.screen == Screen::Overview && model.enlarged.is_some() {
+    if boards::back(model) {
+    } else if model.screen == Screen::Overview && model.enlarged.is_some() {
         model.enlarged = None;
     } else if model.screen == Screen::Alerts && model.alerts.open {
         model.alerts.open = false;

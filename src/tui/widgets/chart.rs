@@ -29,6 +29,47 @@ pub(in crate::tui) struct Overlay<'a> {
     pub(in crate::tui) marks: &'a [Mark],
 }
 
+impl Overlay<'_> {
+    /// The column of an instant, if it is on the chart.
+    fn column(plot: Rect, (end, span): (i64, i64), at: i64) -> Option<u16> {
+        let start = end - span;
+        if !(start..=end).contains(&at) || span <= 0 {
+            return None;
+        }
+        let x = ((at - start) * i64::from(plot.width - 1) + span / 2) / span;
+        Some(plot.x + u16::try_from(x).ok()?)
+    }
+
+    /// The cursor and the marks: upright lines where nothing else is drawn, signs on the axis.
+    pub(super) fn draw(&self, buffer: &mut Buffer, plot: Rect, time: (i64, i64), axis: bool) {
+        let upright = |buffer: &mut Buffer, x: u16, sign: char, style: Style| {
+            for y in plot.y..plot.bottom() {
+                let cell = &mut buffer[(x, y)];
+                if cell.symbol() == " " {
+                    cell.set_char(sign).set_style(style);
+                }
+            }
+        };
+        for mark in self.marks {
+            let Some(x) = Self::column(plot, time, mark.at) else {
+                continue;
+            };
+            let style = match mark.kind {
+                MarkKind::Alert => theme::warn(),
+                MarkKind::Action => theme::accent(),
+                MarkKind::Phase => theme::quiet(),
+            };
+            upright(buffer, x, '┊', theme::quiet());
+            if axis && buffer[(x, plot.bottom())].symbol() == " " {
+                buffer.set_string(x, plot.bottom(), mark.kind.sign(), style);
+            }
+        }
+        if let Some(x) = self.cursor.and_then(|at| Self::column(plot, time, at)) {
+            upright(buffer, x, '│', theme::accent());
+        }
+    }
+}
+
 /// A chart from `end - span` to `end` (Unix milliseconds) and from 0 up.
 #[derive(Debug)]
 pub(in crate::tui) struct Chart<'a> {
@@ -82,47 +123,9 @@ impl Chart<'_> {
             self.plot(&mut dots, line.track, start, top);
             dots.draw(buffer, plot, line.style);
         }
-        self.lay_over(buffer, plot, axis == 1);
+        self.overlay
+            .draw(buffer, plot, (self.end, self.span), axis == 1);
         true
-    }
-
-    /// The column of an instant, if it is on the chart.
-    fn column(&self, plot: Rect, at: i64) -> Option<u16> {
-        let start = self.end - self.span;
-        if !(start..=self.end).contains(&at) || self.span <= 0 {
-            return None;
-        }
-        let x = ((at - start) * i64::from(plot.width - 1) + self.span / 2) / self.span;
-        Some(plot.x + u16::try_from(x).ok()?)
-    }
-
-    /// The cursor and the marks: upright lines where nothing else is drawn, signs on the axis.
-    fn lay_over(&self, buffer: &mut Buffer, plot: Rect, axis: bool) {
-        let upright = |buffer: &mut Buffer, x: u16, sign: char, style: Style| {
-            for y in plot.y..plot.bottom() {
-                let cell = &mut buffer[(x, y)];
-                if cell.symbol() == " " {
-                    cell.set_char(sign).set_style(style);
-                }
-            }
-        };
-        for mark in self.overlay.marks {
-            let Some(x) = self.column(plot, mark.at) else {
-                continue;
-            };
-            let style = match mark.kind {
-                MarkKind::Alert => theme::warn(),
-                MarkKind::Action => theme::accent(),
-                MarkKind::Phase => theme::quiet(),
-            };
-            upright(buffer, x, '┊', theme::quiet());
-            if axis && buffer[(x, plot.bottom())].symbol() == " " {
-                buffer.set_string(x, plot.bottom(), mark.kind.sign(), style);
-            }
-        }
-        if let Some(x) = self.overlay.cursor.and_then(|at| self.column(plot, at)) {
-            upright(buffer, x, '│', theme::accent());
-        }
     }
 
     fn scale(&self, buffer: &mut Buffer, area: Rect, plot: Rect, top: f64, axis: bool) {
@@ -203,14 +206,14 @@ pub(in crate::tui) fn instant_on(area: Rect, end: i64, span: i64, x: u16) -> Opt
 }
 
 /// The dots of one line.
-struct Dots {
-    width: u16,
-    height: u16,
+pub(super) struct Dots {
+    pub(super) width: u16,
+    pub(super) height: u16,
     cells: Vec<u8>,
 }
 
 impl Dots {
-    fn new(area: Rect) -> Dots {
+    pub(super) fn new(area: Rect) -> Dots {
         let cells = usize::from(area.width) * usize::from(area.height);
         Dots {
             width: area.width * 2,
@@ -230,7 +233,7 @@ impl Dots {
     }
 
     /// A line without holes: each dot column is filled from the last height to the next.
-    fn join(&mut self, from: (f64, f64), to: (f64, f64)) {
+    pub(super) fn join(&mut self, from: (f64, f64), to: (f64, f64)) {
         let steps = (to.0 - from.0)
             .abs()
             .max((to.1 - from.1).abs())
@@ -247,7 +250,7 @@ impl Dots {
         }
     }
 
-    fn draw(&self, buffer: &mut Buffer, area: Rect, style: Style) {
+    pub(super) fn draw(&self, buffer: &mut Buffer, area: Rect, style: Style) {
         for (index, mask) in self
             .cells
             .iter()
@@ -274,11 +277,11 @@ impl Dots {
     }
 }
 
-fn seconds(ms: i64) -> f64 {
+pub(super) fn seconds(ms: i64) -> f64 {
     f64::from(i32::try_from(ms / 1000).unwrap_or(i32::MAX))
 }
 
-fn dot(value: f64) -> u16 {
+pub(super) fn dot(value: f64) -> u16 {
     u16::try_from(format::whole(value)).unwrap_or(u16::MAX)
 }
 
@@ -291,7 +294,7 @@ fn dotted(buffer: &mut Buffer, plot: Rect, share: f64) {
 }
 
 /// The next of a few round numbers × 10ⁿ: a scale that can be read and wastes little room.
-fn nice(value: f64) -> f64 {
+pub(super) fn nice(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;
     }

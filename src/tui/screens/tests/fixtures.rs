@@ -6,6 +6,7 @@ use crate::api::ops::{AdmissionState, Dataset, QueueState, SeedProgress, Status}
 use crate::clients::alertmanager::{Alert, AlertState, AlertStatus};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::{Labels, Series};
+use crate::tui::dashboard::Query;
 use crate::tui::event::Event;
 use crate::tui::load_port::{Operation, Outcome, Phase, Progress, Scenario, Threshold, Verdict};
 use crate::tui::model::{Model, RunState, RunView, Settings};
@@ -81,6 +82,7 @@ pub(super) fn started(screen: Screen) -> Model {
         },
         now: NOW,
         screen,
+        size: (200, 60),
         ..Model::default()
     };
     model.load.scenarios = vec![
@@ -113,7 +115,7 @@ pub(super) fn value(at: i64, pairs: &[(&str, &str)], value: f64) -> Series {
     }
 }
 
-pub(super) fn metrics(at: i64) -> BTreeMap<&'static str, Result<Vec<Series>, String>> {
+pub(super) fn metrics(at: i64) -> BTreeMap<Query, Result<Vec<Series>, String>> {
     let one = |number: f64| Ok(vec![value(at, &[], number)]);
     let by = |label: &str, list: &[(&str, f64)]| {
         Ok(list
@@ -157,11 +159,11 @@ pub(super) fn metrics(at: i64) -> BTreeMap<&'static str, Result<Vec<Series>, Str
         ),
     ]
     .into_iter()
-    .map(|(id, answer)| (panel(id).query, answer))
+    .map(|(id, answer)| (panel(id).query.into(), answer))
     .collect()
 }
 
-pub(super) fn past() -> BTreeMap<&'static str, Result<Vec<Series>, String>> {
+pub(super) fn past() -> BTreeMap<Query, Result<Vec<Series>, String>> {
     let series = |of: &dyn Fn(f64) -> f64| {
         let points = (0..150).filter(|n| !(60..75).contains(n));
         let points = points
@@ -182,7 +184,7 @@ pub(super) fn past() -> BTreeMap<&'static str, Result<Vec<Series>, String>> {
         ),
     ]
     .into_iter()
-    .map(|(id, answer)| (panel(id).query, answer))
+    .map(|(id, answer)| (panel(id).query.into(), answer))
     .collect()
 }
 
@@ -341,6 +343,7 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
                 past: Some(past()),
             },
         );
+        super::boards::feed(model, at);
         let query = model.logs.query();
         update(
             model,
@@ -382,6 +385,7 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
     } else {
         let nothing: BTreeMap<_, _> = metrics(at)
             .into_keys()
+            .chain(model.board_queries())
             .map(|query| (query, Ok(vec![])))
             .collect();
         update(
@@ -407,6 +411,9 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
         let found = Vec::new();
         let cut = false;
         update(model, at, Event::Traces { asked, found, cut });
+        let none = model.board_logs().into_iter();
+        let none = none.map(|query| (query, Ok(vec![]))).collect();
+        update(model, at, Event::BoardLogs(none));
         update(model, at, Event::Alerts(vec![]));
     }
 }

@@ -51,7 +51,7 @@ fn an_alert_by_hand_says_how_things_stood() {
         Ok(vec![crate::clients::prometheus::Series { labels, points }])
     };
     let now = [(PanelId::Tps, 1_284.0), (PanelId::P95, 0.612)];
-    let now = now.map(|(id, number)| (panel(id).query, series(number)));
+    let now = now.map(|(id, number)| (panel(id).query.into(), series(number)));
     let metrics = Event::Metrics {
         at: NOW,
         now: now.into_iter().collect(),

@@ -172,22 +172,24 @@ fn notices_go_away_by_themselves() {
 fn screens_are_reached_by_number_and_tab_and_kept_numbers_say_so() {
     let mut model = console(None, 0);
     for (key, screen) in [
+        ("2", Screen::Resources),
         ("3", Screen::Logs),
         ("4", Screen::Traces),
         ("5", Screen::Load),
         ("6", Screen::Alerts),
+        ("8", Screen::Board),
         ("1", Screen::Overview),
     ] {
         keys(&mut model, key);
         assert_eq!(model.screen, screen);
     }
     press(&mut model, KeyCode::Tab);
-    assert_eq!(model.screen, Screen::Logs);
+    assert_eq!(model.screen, Screen::Resources);
     press(&mut model, KeyCode::BackTab);
     press(&mut model, KeyCode::BackTab);
-    assert_eq!(model.screen, Screen::Alerts);
-    keys(&mut model, "2");
-    assert_eq!(model.screen, Screen::Alerts);
+    assert_eq!(model.screen, Screen::Board);
+    keys(&mut model, "7");
+    assert_eq!(model.screen, Screen::Board);
     assert!(notice(&model).contains("kept"));
 }
 

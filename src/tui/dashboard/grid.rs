@@ -1,0 +1,120 @@
+//! Grafana's grid of 24 columns on a terminal: panels side by side while there is room for each to
+//! be read, beneath one another otherwise.
+
+use super::{Kind, Panel};
+
+/// A panel's place on a shelf: which panel, and its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tui) struct Cell {
+    pub(in crate::tui) panel: usize,
+    pub(in crate::tui) x: u16,
+    pub(in crate::tui) width: u16,
+}
+
+/// Panels side by side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::tui) struct Shelf {
+    pub(in crate::tui) y: u32,
+    pub(in crate::tui) height: u16,
+    pub(in crate::tui) cells: Vec<Cell>,
+}
+
+/// The columns that a panel needs to be read, frame included.
+const fn least_width(kind: Kind) -> u16 {
+    match kind {
+        Kind::Row => u16::MAX,
+        Kind::Stat | Kind::Gauge => 19,
+        Kind::TimeSeries | Kind::Heatmap | Kind::BarGauge | Kind::NotDrawn => 38,
+        Kind::Table | Kind::Logs => 56,
+    }
+}
+
+fn height(panel: &Panel) -> u16 {
+    match panel.kind {
+        Kind::Row => 1,
+        Kind::Stat if panel.place.h <= 3 => 3,
+        Kind::Stat | Kind::Gauge => 5,
+        Kind::NotDrawn => 5,
+        Kind::TimeSeries | Kind::Heatmap => panel.place.h.clamp(7, 10),
+        Kind::BarGauge | Kind::Table | Kind::Logs => panel.place.h.clamp(6, 14),
+    }
+}
+
+/// Places the panels with these indexes into `panels`, in their order, on `width` columns.
+pub(in crate::tui) fn shelves(panels: &[Panel], shown: &[usize], width: u16) -> Vec<Shelf> {
+    let mut shelves: Vec<Shelf> = Vec::new();
+    let mut group: Vec<usize> = Vec::new();
+    let mut right = 0;
+    for &index in shown {
+        let Some(panel) = panels.get(index) else {
+            continue;
+        };
+        let place = panel.place;
+        let beside = panel.kind != Kind::Row && place.x >= right && !group.is_empty();
+        if !beside {
+            split(panels, &group, width, &mut shelves);
+            group.clear();
+        }
+        group.push(index);
+        right = if panel.kind == Kind::Row {
+            u16::MAX
+        } else {
+            place.x.saturating_add(place.w)
+        };
+    }
+    split(panels, &group, width, &mut shelves);
+    let mut y = 0;
+    for shelf in &mut shelves {
+        shelf.y = y;
+        y += u32::from(shelf.height);
+    }
+    shelves
+}
+
+/// Panels that Grafana has side by side, on as few shelves of equal number as they can be read on.
+fn split(panels: &[Panel], group: &[usize], width: u16, shelves: &mut Vec<Shelf>) {
+    let needed: usize = group
+        .iter()
+        .map(|index| usize::from(least_width(panels[*index].kind).min(width)))
+        .sum();
+    let lines = needed.div_ceil(usize::from(width.max(1))).max(1);
+    let per_line = group.len().div_ceil(lines).max(1);
+    for part in group.chunks(per_line) {
+        let weights: Vec<u32> = part
+            .iter()
+            .map(|index| u32::from(panels[*index].place.w.max(1)))
+            .collect();
+        let sum: u32 = weights.iter().sum();
+        // The least for each, and what is left by the widths that Grafana has.
+        let least: Vec<u16> = part
+            .iter()
+            .map(|index| least_width(panels[*index].kind).min(width))
+            .collect();
+        let taken: u32 = least.iter().map(|width| u32::from(*width)).sum();
+        let (mut x, mut before) = (0_u32, 0_u32);
+        let mut cells = Vec::new();
+        for ((&panel, weight), least) in part.iter().zip(&weights).zip(&least) {
+            let end = if taken <= u32::from(width) {
+                let spare = u32::from(width) - taken;
+                let extra = spare * (before + weight) / sum - spare * before / sum;
+                x + u32::from(*least) + extra
+            } else {
+                u32::from(width) * (before + weight) / sum
+            };
+            before += weight;
+            let small = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+            cells.push(Cell {
+                panel,
+                x: small(x),
+                width: small(end.saturating_sub(x)),
+            });
+            x = end;
+        }
+        let height = part.iter().map(|index| height(&panels[*index])).max();
+        shelves.push(Shelf {
+            y: 0,
+            height: height.unwrap_or(0),
+            cells,
+        });
+    }
+}

@@ -1,0 +1,224 @@
+//! Grafana's units, as far as dashboards of services use them.
+
+use crate::tui::format;
+
+/// A unit and its number of decimals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::tui) struct Unit {
+    id: String,
+    decimals: Option<usize>,
+}
+
+/// Steps between prefixes: of a thousand or of 1024.
+const PLAIN: &[&str] = &["", "k", "M", "G", "T", "P"];
+const BINARY: &[&str] = &["", "Ki", "Mi", "Gi", "Ti", "Pi"];
+
+impl Unit {
+    /// Grafana's id of a unit; at most ten decimals.
+    pub(in crate::tui) fn new(id: &str, decimals: Option<u64>) -> Unit {
+        let decimals = decimals.map(|count| usize::try_from(count.min(10)).unwrap_or(0));
+        Unit {
+            id: id.to_owned(),
+            decimals,
+        }
+    }
+
+    /// The number and its unit, apart.
+    pub(in crate::tui) fn show(&self, value: f64) -> (String, String) {
+        if !value.is_finite() {
+            return ("–".into(), String::new());
+        }
+        let plain = |suffix: &str| (self.number(value), suffix.to_owned());
+        let scaled = |factor: f64, steps, suffix| self.scaled(value * factor, steps, suffix);
+        match self.id.as_str() {
+            "percent" => self.percent(value),
+            "percentunit" => self.percent(value * 100.0),
+            "s" | "dtdurations" | "clocks" => self.time(value),
+            "ms" | "dtdurationms" => self.time(value / 1e3),
+            "µs" | "us" => self.time(value / 1e6),
+            "ns" => self.time(value / 1e9),
+            "m" => self.time(value * 60.0),
+            "h" => self.time(value * 3_600.0),
+            "d" => self.time(value * 86_400.0),
+            "bytes" => scaled(1.0, BINARY, "B"),
+            "kbytes" => scaled(1024.0, BINARY, "B"),
+            "mbytes" => scaled(1024.0 * 1024.0, BINARY, "B"),
+            "gbytes" => scaled(1024.0 * 1024.0 * 1024.0, BINARY, "B"),
+            "decbytes" => scaled(1.0, PLAIN, "B"),
+            "bits" => scaled(1.0, BINARY, "b"),
+            "decbits" => scaled(1.0, PLAIN, "b"),
+            "Bps" => scaled(1.0, PLAIN, "B/s"),
+            "binBps" => scaled(1.0, BINARY, "B/s"),
+            "bps" => scaled(1.0, PLAIN, "b/s"),
+            "binbps" => scaled(1.0, BINARY, "b/s"),
+            "reqps" | "cps" | "ops" | "rps" | "iops" | "pps" | "wps" | "eps" | "mps" => plain("/s"),
+            "reqpm" | "opm" | "cpm" | "rpm" | "wpm" | "epm" => plain("/min"),
+            "hertz" => scaled(1.0, PLAIN, "Hz"),
+            "short" | "none" | "" | "locale" | "sishort" => plain(""),
+            "bool" => (
+                if value == 0.0 { "false" } else { "true" }.into(),
+                String::new(),
+            ),
+            "bool_yes_no" => (
+                if value == 0.0 { "no" } else { "yes" }.into(),
+                String::new(),
+            ),
+            "bool_on_off" => (
+                if value == 0.0 { "off" } else { "on" }.into(),
+                String::new(),
+            ),
+            other => match other.split_once(':') {
+                Some(("suffix", suffix)) => plain(suffix),
+                _ => plain(""),
+            },
+        }
+    }
+
+    /// The number and its unit in a column of a scale.
+    pub(in crate::tui) fn tick(&self, value: f64) -> String {
+        let (number, unit) = self.show(value);
+        let number = number.strip_suffix(".0").unwrap_or(&number).to_owned();
+        match unit.as_str() {
+            "/s" | "/min" => number,
+            _ => format!("{number}{}", unit.trim_end_matches("/s")),
+        }
+    }
+
+    fn number(&self, value: f64) -> String {
+        match self.decimals {
+            Some(count) if value.abs() < 9_999.5 => grouped(&format!("{value:.count$}")),
+            _ if value != 0.0 && value.abs() < 0.05 => significant(value),
+            _ => format::short(value),
+        }
+    }
+
+    fn percent(&self, value: f64) -> (String, String) {
+        let number = match self.decimals {
+            Some(count) => format!("{value:.count$}"),
+            None => format::percent(value),
+        };
+        (number, "%".into())
+    }
+
+    fn scaled(&self, value: f64, steps: &[&str], suffix: &str) -> (String, String) {
+        let base = if steps.contains(&"Ki") {
+            1024.0
+        } else {
+            1000.0
+        };
+        let (mut value, mut at) = (value, 0);
+        while value.abs() >= base * 0.999_5 && at + 1 < steps.len() {
+            value /= base;
+            at += 1;
+        }
+        let number = match self.decimals {
+            Some(count) => format!("{value:.count$}"),
+            None if value == 0.0 || value.abs() >= 99.95 => format!("{value:.0}"),
+            None => {
+                let text = format!("{value:.1}");
+                text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+            }
+        };
+        (number, format!("{}{suffix}", steps[at]))
+    }
+
+    /// From microseconds to days, in the unit that a reader would choose.
+    fn time(&self, seconds: f64) -> (String, String) {
+        let size = seconds.abs();
+        let (factor, unit) = match size {
+            0.0 => (1.0, "s"),
+            _ if size < 0.000_999_5 => (1e6, "us"),
+            _ if size < 0.999_5 => (1e3, "ms"),
+            _ if size < 120.0 => (1.0, "s"),
+            _ if size < 7_200.0 => (1.0 / 60.0, "min"),
+            _ if size < 172_800.0 => (1.0 / 3_600.0, "h"),
+            _ => (1.0 / 86_400.0, "d"),
+        };
+        let value = seconds * factor;
+        let number = match self.decimals {
+            Some(count) => format!("{value:.count$}"),
+            None if value.abs() >= 9.95 => format!("{value:.0}"),
+            None => {
+                let text = format!("{value:.2}");
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+        };
+        (number, unit.into())
+    }
+}
+
+/// `1284.50` as `1,284.50`.
+fn grouped(number: &str) -> String {
+    let end = number.find('.').unwrap_or(number.len());
+    let digits = number[..end].trim_start_matches('-').len();
+    let mut grouped = number.to_owned();
+    if digits > 3 {
+        grouped.insert(end - 3, ',');
+    }
+    grouped
+}
+
+/// Two digits that count: `0.0042`.
+fn significant(value: f64) -> String {
+    let size = value.abs();
+    if size < 1e-6 {
+        return format!("{value:.0e}");
+    }
+    let mut places = 2;
+    let mut least = 0.1;
+    while size < least && places < 8 {
+        places += 1;
+        least /= 10.0;
+    }
+    let text = format!("{value:.places$}");
+    text.trim_end_matches('0').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(id: &str, value: f64) -> String {
+        let (number, unit) = Unit::new(id, None).show(value);
+        format!("{number} {unit}").trim_end().to_owned()
+    }
+
+    #[test]
+    fn units_are_shown_as_a_reader_would_choose_them() {
+        let cases = [
+            ("percentunit", 0.0312, "3.1 %"),
+            ("percent", 97.0, "97.0 %"),
+            ("s", 0.0421, "42 ms"),
+            ("s", 0.000_25, "250 us"),
+            ("s", 0.0, "0 s"),
+            ("s", 15.0, "15 s"),
+            ("s", 5_400.0, "90 min"),
+            ("ms", 1_500.0, "1.5 s"),
+            ("bytes", 1536.0, "1.5 KiB"),
+            ("bytes", 8_589_934_592.0, "8 GiB"),
+            ("bps", 12_400_000.0, "12.4 Mb/s"),
+            ("bps", -12_400_000.0, "-12.4 Mb/s"),
+            ("Bps", 0.0, "0 B/s"),
+            ("reqps", 1_284.0, "1,284 /s"),
+            ("short", 0.0042, "0.0042"),
+            ("suffix:seats", 7.0, "7 seats"),
+            ("something new", 7.0, "7"),
+            ("s", f64::NAN, "–"),
+        ];
+        for (id, value, wanted) in cases {
+            assert_eq!(shown(id, value), wanted, "{id} {value}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_kept_as_the_panel_asks() {
+        let two = Unit::new("short", Some(2));
+        assert_eq!(two.show(1.0).0, "1.00");
+        assert_eq!(two.show(-1284.5).0, "-1,284.50");
+        assert_eq!(Unit::new("reqps", Some(0)).show(12.6).0, "13");
+        assert_eq!(
+            Unit::new("short", Some(u64::MAX)).show(1.0).0,
+            "1.0000000000"
+        );
+    }
+}
