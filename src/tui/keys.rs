@@ -220,10 +220,12 @@ const BINDINGS: &[Binding] = &[
         "",
     ),
     anywhere(&[c('1')], Action::Show(Screen::Overview), "Overview", ""),
+    anywhere(&[c('2')], Action::Show(Screen::Resources), "Resources", ""),
     anywhere(&[c('3')], Action::Show(Screen::Logs), "Logs", ""),
     anywhere(&[c('4')], Action::Show(Screen::Traces), "Traces", ""),
     anywhere(&[c('5')], Action::Show(Screen::Load), "Load", ""),
     anywhere(&[c('6')], Action::Show(Screen::Alerts), "Alerts", ""),
+    anywhere(&[c('8')], Action::Show(Screen::Board), "Board", ""),
     anywhere(&[k(KeyCode::Tab)], Action::NextScreen, "next screen", ""),
     anywhere(
         &[k(KeyCode::BackTab)],

@@ -6,8 +6,6 @@ use super::{Action, Binding, anywhere, c, k, on};
 use crate::tui::model::Screen;
 
 pub(super) const BINDINGS: &[Binding] = &[
-    anywhere(&[c('2')], Action::Show(Screen::Resources), "Resources", ""),
-    anywhere(&[c('8')], Action::Show(Screen::Board), "Board", ""),
     on(
         Screen::Resources,
         &[k(KeyCode::Up), c('k')],
