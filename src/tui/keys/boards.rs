@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyCode;
 
-use super::{Action, Binding, anywhere, c, k, on};
+use super::{Action, Binding, c, k, on};
 use crate::tui::model::Screen;
 
 pub(super) const BINDINGS: &[Binding] = &[
