@@ -156,6 +156,48 @@ mod tests {
             .collect()
     }
 
+    /// A source without traces.
+    async fn empty() -> Tempo {
+        use axum::routing::get;
+        let none = || async { axum::Json(serde_json::json!({"traces": []})) };
+        let routes = axum::Router::new().route("/api/search", get(none));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Tempo::new(crate::clients::HttpSource::new(&url).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_plan_is_followed_from_nothing_to_the_list_to_a_trace() {
+        let (plan, follow_plan) = watch::channel(Plan::default());
+        let (sender, mut events) = mpsc::channel(1);
+        let task = tokio::spawn(follow(empty().await, follow_plan, sender));
+        let mut next = async || {
+            let event = tokio::time::timeout(std::time::Duration::from_secs(20), events.recv());
+            event.await.expect("in time").expect("the task runs")
+        };
+        assert!(matches!(next().await, Event::TracesThere));
+        let asked = Asked {
+            order: Order::Failed,
+            min_ms: 100,
+        };
+        plan.send_modify(|plan| plan.traces = Some(asked));
+        assert!(matches!(next().await, Event::Traces { asked: of, cut: false, .. } if of == asked));
+        for (id, is_missing) in [("ab", true), ("no id", false)] {
+            plan.send_modify(|plan| plan.trace = Some(id.to_owned()));
+            // What was wanted before may have been asked for once more.
+            let trace = loop {
+                match next().await {
+                    Event::Trace { id: of, trace } if of == id => break trace,
+                    Event::Trace { .. } | Event::Traces { .. } => {}
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(trace.is_ok_and(|trace| trace.is_none()), is_missing, "{id}");
+        }
+        task.abort();
+    }
+
     #[test]
     fn the_slowest_are_narrowed_down_to_until_all_of_them_are_told() {
         let asked = |order| Asked { order, min_ms: 0 };
