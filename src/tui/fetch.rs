@@ -1,6 +1,8 @@
 //! One task a source: asks by the plan, sends what it learned as events, backs off while the
 //! source fails. A source that hangs delays nobody but itself.
 
+mod once;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,6 +29,8 @@ use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::{Prometheus, Series};
 use crate::clients::tempo::Tempo;
+
+pub(super) use once::{again, once};
 
 /// Pause between two rounds of metrics, log lines and the server's status.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
@@ -186,11 +190,13 @@ async fn metrics(source: Prometheus, mut plan: watch::Receiver<Plan>, events: mp
         match round(&source, &wanted, past_of.as_ref()).await {
             Ok(event) => {
                 backoff = Backoff::default();
-                past_of = Some(wanted.clone());
+                // What nobody wants any more by now is dropped: its past will be missing.
+                past_of = Some(wanted.still(&plan.borrow().queries));
                 if events.send(event).await.is_err() {
                     return;
                 }
-                pause(started + EVERY, &mut plan, &wanted, Wanted::of).await;
+                let every = every(wanted.0.len());
+                pause(started + every, &mut plan, &wanted, Wanted::of).await;
             }
             Err(error) => {
                 past_of = None;
@@ -205,6 +211,12 @@ async fn metrics(source: Prometheus, mut plan: watch::Receiver<Plan>, events: mp
     }
 }
 
+/// Screens that ask much ask less often, but often enough that the charts have no gaps.
+fn every(queries: usize) -> Duration {
+    let rounds = u32::try_from(1 + queries / 16).unwrap_or(u32::MAX);
+    EVERY * rounds.min(4)
+}
+
 /// What of the plan the metrics follow.
 #[derive(Clone, Debug, PartialEq)]
 struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
@@ -212,6 +224,12 @@ struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
 impl Wanted {
     fn of(plan: &Plan) -> Wanted {
         Wanted(plan.queries.clone(), plan.zoom, plan.end)
+    }
+
+    /// Without what is no longer among `queries`.
+    fn still(&self, queries: &BTreeSet<Query>) -> Wanted {
+        let queries = self.0.intersection(queries).cloned().collect();
+        Wanted(queries, self.1, self.2)
     }
 
     /// Of which queries the past is missing, if it was fetched for those of `before`.
@@ -376,63 +394,6 @@ async fn ops(
     }
 }
 
-/// Asks every source once, all at the same time: what `--once` shows.
-pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
-    let wanted = Wanted::of(plan);
-    let metrics = async {
-        let answer = round(&clients.prometheus, &wanted, None).await;
-        answer.unwrap_or_else(|error| Backoff::default().down(Source::Prometheus, &error).0)
-    };
-    let logs = async {
-        let asked = match (&plan.logs, plan.log_window) {
-            (Some(query), Some(window)) => tail::of_window(&clients.loki, query, window).await,
-            (Some(query), None) => tail::Tail::default().next(&clients.loki, query).await,
-            (None, _) => tail::probe(&clients.loki).await,
-        };
-        asked.unwrap_or_else(|error| Backoff::default().down(Source::Loki, &error).0)
-    };
-    let alerts = async {
-        let alerts = match clients.alertmanager.alerts().await {
-            Ok(alerts) => alerts,
-            Err(error) => return vec![Backoff::default().down(Source::Alertmanager, &error).0],
-        };
-        let silences = silences(&clients.alertmanager, &alerts).await;
-        silences
-            .into_iter()
-            .chain([Event::Alerts(alerts)])
-            .collect()
-    };
-    let rules = async {
-        let answer = clients.prometheus.alerts().await;
-        Event::RuleAlerts(answer.map_err(|error| error.to_string()))
-    };
-    let ops = async {
-        let asked = async {
-            Ok((
-                clients.ops.status().await?,
-                clients.ops.seed_progress().await?,
-            ))
-        };
-        let answer = asked.await.map(|answer| Event::Ops(Box::new(answer)));
-        answer.unwrap_or_else(|error: ClientError| Backoff::default().down(Source::Ops, &error).0)
-    };
-    let traces = fetch_traces::once(&clients.tempo, plan);
-    let board = board_logs::once(&clients.loki, plan);
-    let (ops, metrics, logs, alerts, rules, traces, board) =
-        tokio::join!(ops, metrics, logs, alerts, rules, traces, board);
-    let mut events = vec![ops, metrics, logs, rules, traces];
-    events.extend::<Vec<Event>>(alerts);
-    events.extend(board);
-    events
-}
-
-/// Asks Prometheus once more: answers may tell what else there is to ask.
-pub(super) async fn again(clients: &Clients, plan: &Plan) -> Vec<Event> {
-    let metrics = round(&clients.prometheus, &Wanted::of(plan), None).await;
-    let board = board_logs::once(&clients.loki, plan).await;
-    metrics.ok().into_iter().chain(board).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -451,6 +412,24 @@ mod tests {
             pauses[8..].windows(2).any(|two| two[0] != two[1]),
             "{pauses:?}"
         );
+    }
+
+    #[test]
+    fn the_past_is_fetched_of_what_is_new_and_of_all_for_another_time() {
+        let wanted = |queries: &[&str], end| {
+            let queries = queries.iter().map(|query| Query::from(*query)).collect();
+            Wanted(queries, Zoom::default(), end)
+        };
+        let missing = |now: &Wanted, before: Option<&Wanted>| -> Vec<String> {
+            let missing = now.without_past(before);
+            missing.iter().map(ToString::to_string).collect()
+        };
+        let (before, now) = (wanted(&["a", "b"], None), wanted(&["b", "c"], None));
+        assert_eq!(missing(&now, None), ["b", "c"]);
+        assert_eq!(missing(&now, Some(&before)), ["c"]);
+        assert_eq!(missing(&wanted(&["a"], Some(7)), Some(&before)), ["a"]);
+        // It was dropped while the answer was on its way.
+        assert_eq!(missing(&before, Some(&before.still(&now.0))), ["a"]);
     }
 
     #[test]
