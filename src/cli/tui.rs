@@ -24,7 +24,7 @@ use crate::serve::{Running, ServerFile};
 use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
 use crate::tui::load_port::LoadPort;
-use crate::tui::{Dashboard, Exit, Options, Screen, ServerEnded};
+use crate::tui::{Exit, Options, Screen, ServerEnded};
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///

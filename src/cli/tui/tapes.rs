@@ -8,7 +8,7 @@ use super::{TuiArgs, once, options};
 use crate::clients::Credentials;
 use crate::settings::OPS_ADDR;
 use crate::tui::load_port::NoLoad;
-use crate::tui::{Exit, Recording, Tape};
+use crate::tui::{Dashboard, Exit, Recording, Tape};
 
 /// A recording to make or to show.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -1,6 +1,7 @@
 //! Every source asked once: what `--once` shows.
 
-use super::{Backoff, Clients, Wanted, round, silences};
+use super::metrics::{Wanted, round};
+use super::{Backoff, Clients, silences};
 use crate::clients::ClientError;
 use crate::tui::event::Event;
 use crate::tui::model::{Plan, Source};
