@@ -65,7 +65,8 @@ impl Screen for Session {
 
 /// All between the terminal and the sources.
 pub(super) struct App {
-    pub(super) model: Model,
+    /// On the heap: it is large, and futures hold it.
+    pub(super) model: Box<Model>,
     events: mpsc::Receiver<Event>,
     plan: watch::Sender<Plan>,
     outside: Outside,
@@ -120,7 +121,7 @@ impl App {
             AuditFile::new(options.audit_log.clone(), options.who.clone()),
         );
         App {
-            model,
+            model: Box::new(model),
             events,
             plan,
             outside,
@@ -341,13 +342,13 @@ pub(super) async fn once(
         colour: false,
         ..settings
     };
-    let mut model = Model {
+    let mut model = Box::new(Model {
         settings,
         now: now_ms(),
         screen: options.screen,
         size,
         ..Model::default()
-    };
+    });
     model.load.scenarios = load.scenarios();
     model.board = Board::of(options.dashboard.as_ref());
     let mut plan = model.plan();

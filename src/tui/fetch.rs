@@ -1,32 +1,31 @@
 //! One task a source: asks by the plan, sends what it learned as events, backs off while the
 //! source fails. A source that hangs delays nobody but itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod metrics;
+mod once;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::StreamExt;
-use futures_util::stream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::board_logs;
 use super::clocks;
-use super::dashboard::Query;
 use super::event::Event;
 use super::fetch_traces;
 use super::model::{Plan, Source};
 use super::reason::reason;
-use super::series::QueryAnswer;
 use super::tail;
-use super::window::Zoom;
 use crate::clients::ClientError;
 use crate::clients::alertmanager::{Alert, AlertState, Alertmanager};
 use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
-use crate::clients::prometheus::{Prometheus, Series};
+use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
+
+pub(super) use once::{again, once};
 
 /// Pause between two rounds of metrics, log lines and the server's status.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
@@ -34,9 +33,6 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 const EVERY_ALERTS: Duration = Duration::from_secs(2);
 /// The same for the server while it is seeding, so that the progress moves.
 const EVERY_SEEDING: Duration = Duration::from_millis(250);
-/// Queries under way at once.
-const AT_ONCE: usize = 4;
-
 /// All that is asked.
 #[derive(Clone, Debug)]
 pub(super) struct Clients {
@@ -71,7 +67,7 @@ pub(super) fn spawn(
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(clocks::watch(clients.clone(), events.clone()));
-    tasks.spawn(metrics(
+    tasks.spawn(metrics::follow(
         clients.prometheus.clone(),
         plan.clone(),
         events.clone(),
@@ -176,119 +172,6 @@ pub(super) async fn pause<T: PartialEq>(
     }
 }
 
-async fn metrics(source: Prometheus, mut plan: watch::Receiver<Plan>, events: mpsc::Sender<Event>) {
-    let mut backoff = Backoff::default();
-    // For which plan the past was fetched; the source may have gaps of ours after a failure.
-    let mut past_of: Option<Wanted> = None;
-    loop {
-        let started = Instant::now();
-        let wanted = Wanted::of(&plan.borrow_and_update());
-        match round(&source, &wanted, past_of.as_ref()).await {
-            Ok(event) => {
-                backoff = Backoff::default();
-                past_of = Some(wanted.clone());
-                if events.send(event).await.is_err() {
-                    return;
-                }
-                pause(started + EVERY, &mut plan, &wanted, Wanted::of).await;
-            }
-            Err(error) => {
-                past_of = None;
-                let asked = source.source().heard().retry_after();
-                let (event, wait) = backoff.down_for(Source::Prometheus, &error, asked);
-                if events.send(event).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
-}
-
-/// What of the plan the metrics follow.
-#[derive(Clone, Debug, PartialEq)]
-struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
-
-impl Wanted {
-    fn of(plan: &Plan) -> Wanted {
-        Wanted(plan.queries.clone(), plan.zoom, plan.end)
-    }
-
-    /// Of which queries the past is missing, if it was fetched for those of `before`.
-    fn without_past(&self, before: Option<&Wanted>) -> Vec<Query> {
-        let known = before.filter(|before| (before.1, before.2) == (self.1, self.2));
-        let missing = |query: &&Query| known.is_none_or(|known| !known.0.contains(*query));
-        self.0.iter().filter(missing).cloned().collect()
-    }
-}
-
-async fn round(
-    source: &Prometheus,
-    wanted: &Wanted,
-    past_of: Option<&Wanted>,
-) -> Result<Event, ClientError> {
-    let Wanted(queries, zoom, still) = wanted;
-    let at = now_ms();
-    let new = wanted.without_past(past_of);
-    let past = if !new.is_empty() {
-        let step = zoom.step_ms();
-        // Whole steps: the points of two fetches fall on the same times.
-        let end = still.map_or(at, |end| end.min(at).saturating_add(step));
-        let end = end - end.rem_euclid(step);
-        let range = |query: Query| async move {
-            let answer = source.range(&query, end - zoom.span_ms(), end, step).await;
-            (query, answer)
-        };
-        Some(asked(new.into_iter().map(range).collect()).await?)
-    } else {
-        None
-    };
-    let instant = |query: &Query| {
-        let query = Query::clone(query);
-        async move {
-            let answer = source.instant(&query, at).await;
-            (query, answer)
-        }
-    };
-    let now = asked(queries.iter().map(instant).collect()).await?;
-    Ok(Event::Metrics { at, now, past })
-}
-
-/// A few at once. A source that cannot be reached fails as a whole; one that refuses a query has
-/// answered, unless it refuses all of them.
-async fn asked<F>(queries: Vec<F>) -> Result<BTreeMap<Query, QueryAnswer>, ClientError>
-where
-    F: Future<Output = (Query, Result<Vec<Series>, ClientError>)>,
-{
-    let mut answers = BTreeMap::new();
-    let mut refused = None;
-    let mut stream = stream::iter(queries).buffer_unordered(AT_ONCE);
-    while let Some((query, answer)) = stream.next().await {
-        let answer = match answer {
-            Ok(series) => Ok(series),
-            // A wrong query; the other refusals are of who asks or how often.
-            Err(
-                error @ (ClientError::Refused {
-                    status: 400 | 404..=428 | 430..=499,
-                    ..
-                }
-                | ClientError::Malformed(_)
-                | ClientError::TooLarge),
-            ) => {
-                let reason = error.to_string();
-                refused = Some(error);
-                Err(reason)
-            }
-            Err(error) => return Err(error),
-        };
-        answers.insert(query, answer);
-    }
-    match refused {
-        Some(error) if answers.values().all(Result::is_err) => Err(error),
-        _ => Ok(answers),
-    }
-}
-
 async fn alerts(source: Alertmanager, nudge: Arc<Notify>, events: mpsc::Sender<Event>) {
     let mut backoff = Backoff::default();
     loop {
@@ -374,63 +257,6 @@ async fn ops(
         }
         let _ = tokio::time::timeout(wait, nudge.notified()).await;
     }
-}
-
-/// Asks every source once, all at the same time: what `--once` shows.
-pub(super) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
-    let wanted = Wanted::of(plan);
-    let metrics = async {
-        let answer = round(&clients.prometheus, &wanted, None).await;
-        answer.unwrap_or_else(|error| Backoff::default().down(Source::Prometheus, &error).0)
-    };
-    let logs = async {
-        let asked = match (&plan.logs, plan.log_window) {
-            (Some(query), Some(window)) => tail::of_window(&clients.loki, query, window).await,
-            (Some(query), None) => tail::Tail::default().next(&clients.loki, query).await,
-            (None, _) => tail::probe(&clients.loki).await,
-        };
-        asked.unwrap_or_else(|error| Backoff::default().down(Source::Loki, &error).0)
-    };
-    let alerts = async {
-        let alerts = match clients.alertmanager.alerts().await {
-            Ok(alerts) => alerts,
-            Err(error) => return vec![Backoff::default().down(Source::Alertmanager, &error).0],
-        };
-        let silences = silences(&clients.alertmanager, &alerts).await;
-        silences
-            .into_iter()
-            .chain([Event::Alerts(alerts)])
-            .collect()
-    };
-    let rules = async {
-        let answer = clients.prometheus.alerts().await;
-        Event::RuleAlerts(answer.map_err(|error| error.to_string()))
-    };
-    let ops = async {
-        let asked = async {
-            Ok((
-                clients.ops.status().await?,
-                clients.ops.seed_progress().await?,
-            ))
-        };
-        let answer = asked.await.map(|answer| Event::Ops(Box::new(answer)));
-        answer.unwrap_or_else(|error: ClientError| Backoff::default().down(Source::Ops, &error).0)
-    };
-    let traces = fetch_traces::once(&clients.tempo, plan);
-    let board = board_logs::once(&clients.loki, plan);
-    let (ops, metrics, logs, alerts, rules, traces, board) =
-        tokio::join!(ops, metrics, logs, alerts, rules, traces, board);
-    let mut events = vec![ops, metrics, logs, rules, traces];
-    events.extend::<Vec<Event>>(alerts);
-    events.extend(board);
-    events
-}
-
-/// Asks Prometheus once more: answers may tell what else there is to ask.
-pub(super) async fn again(clients: &Clients, plan: &Plan) -> Vec<Event> {
-    let metrics = round(&clients.prometheus, &Wanted::of(plan), None).await;
-    let board = board_logs::once(&clients.loki, plan).await;
-    metrics.ok().into_iter().chain(board).collect()
 }
 
 #[cfg(test)]
