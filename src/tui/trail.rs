@@ -198,6 +198,8 @@ mod tests {
         follow(&mut model, Screen::Logs);
         model.alerts = Default::default();
         model.alerts.take(vec![alert("other")], 0);
+        // What is over stays in the list for some minutes.
+        model.alerts.arrange(3_600_000);
         model.alerts.row = 0;
         back(&mut model);
         assert_eq!(model.alerts.row, 0);

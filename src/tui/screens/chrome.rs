@@ -57,10 +57,8 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
     let sale = sale(model);
     let room = usize::from(area.width).saturating_sub(used);
     if sale.width() < room {
-        let mut line = steered(model);
-        if line.width() + sale.width() >= room {
-            line = Line::default();
-        }
+        let fits = |line: &Line<'_>| line.width() + sale.width() < room;
+        let mut line = steered(model).into_iter().find(fits).unwrap_or_default();
         line.spans.extend(sale.spans);
         right(buffer, area, area.y + 1, &line);
     }
@@ -150,13 +148,16 @@ fn sale(model: &Model) -> Line<'static> {
     Line::from(spans)
 }
 
-/// That the rehearsal does not go as its scenario says.
-fn steered(model: &Model) -> Line<'static> {
+/// That the rehearsal does not go as its scenario says, in full and in a word.
+fn steered(model: &Model) -> Vec<Line<'static>> {
     let run = model.load.run.as_ref().filter(|run| run.is_under_way());
-    let steered = run.and_then(RunView::steered);
-    steered.map_or(Line::default(), |how| {
-        Line::styled(format!("▲ load {how}  "), theme::warn())
-    })
+    let Some(how) = run.and_then(RunView::steered) else {
+        return Vec::new();
+    };
+    let word = how.split(", ").next().unwrap_or_default();
+    [format!("▲ load {how}  "), format!("▲ {word}  ")]
+        .map(|text| Line::styled(text, theme::warn()))
+        .into()
 }
 
 fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
@@ -396,8 +397,15 @@ pub(super) fn next_step(model: &Model) -> Option<String> {
 
 /// Keys that do something here. Help and the way out stand at the end and are never cut off.
 fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let off =
-        |binding: &Binding| binding.hint.is_empty() || binding.writes && model.settings.read_only;
+    let off = |binding: &Binding| {
+        // Of launching and steering, what can be done now.
+        let idle = match (binding.scope, binding.action) {
+            (Scope::On(Screen::Load), Action::Open) => model.load.is_under_way(),
+            (_, Action::PauseLoad | Action::Slower) => !model.load.is_under_way(),
+            _ => false,
+        };
+        idle || binding.hint.is_empty() || binding.writes && model.settings.read_only
+    };
     let last = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);
     let of = |scope: Scope, at_end: bool| {
         keys::all().filter(move |binding| {

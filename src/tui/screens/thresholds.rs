@@ -3,6 +3,7 @@
 use ratatui::text::Line;
 
 use super::verdict::line;
+use crate::tui::format;
 use crate::tui::load_port::{Progress, Threshold};
 use crate::tui::theme;
 
@@ -23,20 +24,20 @@ pub(super) fn lines(progress: &Progress, width: usize) -> (Vec<Line<'static>>, V
         (held + usize::from(one.held), open + usize::from(!one.known))
     });
     let open = if open > 0 {
-        format!(", {open} not measured yet")
+        format!(", {open} without data")
     } else {
         String::new()
     };
     let head = if first.is_empty() {
         let text = format!("● thresholds so far: {held} of {} hold{open}", all.len());
-        Line::styled(text, theme::good())
+        Line::styled(format::fit(&text, width), theme::good())
     } else {
         let text = format!(
             "✖ thresholds so far: {} of {} missed{open}",
             first.len(),
             all.len()
         );
-        Line::styled(text, theme::bad())
+        Line::styled(format::fit(&text, width), theme::bad())
     };
     first.insert(0, head);
     let mut rest = vec![Line::raw("")];

@@ -57,7 +57,7 @@ pub(super) fn lines(outcome: &Outcome, width: usize) -> Vec<Line<'static>> {
     }
     if let Some(path) = &outcome.summary {
         let page = if outcome.report.is_some() {
-            ", and .html for people"
+            " and .html"
         } else {
             ""
         };

@@ -116,6 +116,7 @@ fn a_rehearsal_that_is_steered_says_so_on_its_screen_and_around_every_other() {
     let shown = |size| text(&buffer(&model, size));
     let [small, large] = [SIZES[0], SIZES[1]].map(shown);
     assert!(large.contains("▲ load paused, ×0.8"), "{large}");
+    assert!(small.contains("▲ paused  demo"), "{small}");
     assert!(
         small.contains("onsale-short: open, paused, ×0.8"),
         "{small}"
