@@ -48,7 +48,11 @@ impl<'a> JsonString<'a> {
         }
         // The common case: short, and nothing to escape.
         let short = self.out.len() + text.len() < self.limit;
-        if short && !text.bytes().any(needs_escape) {
+        // Every byte is looked at: without an early end the compiler takes many at once.
+        let plain = !text
+            .bytes()
+            .fold(false, |any, byte| any | needs_escape(byte));
+        if short && plain {
             self.out.extend_from_slice(text.as_bytes());
             return;
         }
@@ -113,15 +117,18 @@ pub(super) fn push_str(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Writes an id as a JSON string of `digits` hex digits, or `null`.
-pub(super) fn push_id(out: &mut Vec<u8>, id: Option<u128>, digits: u32) {
+pub(super) fn push_id(out: &mut Vec<u8>, id: Option<u128>, digits: usize) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let Some(id) = id else {
         return out.extend_from_slice(b"null");
     };
-    out.push(b'"');
-    for nibble in (0..digits).rev() {
-        out.push(HEX[(id >> (nibble * 4) & 15) as usize]);
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
     }
+    out.push(b'"');
+    out.extend_from_slice(&text[text.len().saturating_sub(digits)..]);
     out.push(b'"');
 }
 

@@ -6,6 +6,7 @@
 
 mod json;
 mod layer;
+mod line;
 mod queue;
 mod spans;
 mod visit;
@@ -24,6 +25,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 use super::subscription::Subscription;
 use super::trace::{Step, TraceConfig, Traces};
 use layer::JsonLayer;
+pub use line::LogLine;
 use queue::Queue;
 use spans::SpanLayer;
 pub(super) use spans::with_data;
@@ -83,7 +85,7 @@ pub struct LogRecord {
     /// The instance it is from, once the process has said its name ([`Logs::set_instance`]).
     pub instance: Option<Arc<str>>,
     /// The whole JSON line, without a newline.
-    pub line: String,
+    pub line: LogLine,
 }
 
 /// A handle on the process's logging. Cloning shares it.

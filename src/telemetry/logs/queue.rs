@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tracing::Level;
 
+use super::line::LogLine;
+
 /// Bytes allowed per record of queue length: the average line is a third of this.
 const BYTES_PER_RECORD: usize = 1024;
 
@@ -38,12 +40,12 @@ impl Batch {
     }
 
     /// Each record with its line, without the newline.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (&Meta, &[u8])> {
-        let starts = std::iter::once(0).chain(self.records.iter().map(|meta| meta.end));
-        starts.zip(&self.records).map(|(start, meta)| {
-            let line = &self.bytes[start..meta.end];
-            (meta, line.strip_suffix(b"\n").unwrap_or(line))
-        })
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&Meta, LogLine)> {
+        // What layers write is UTF-8; were it not, ends would no longer fit what is made of it, and
+        // the lines would be cut, not the process.
+        let text = String::from_utf8_lossy(&self.bytes);
+        let ends: Vec<usize> = self.records.iter().map(|meta| meta.end).collect();
+        self.records.iter().zip(LogLine::of_batch(&text, ends))
     }
 }
 

@@ -30,7 +30,7 @@ fn lines_of(config: LogConfig, work: impl FnOnce()) -> Vec<String> {
     with_default(subscriber, work);
     assert!(logs.flush(WAIT));
     std::iter::from_fn(|| records.try_recv())
-        .map(|record| record.line.clone())
+        .map(|record| record.line.to_string())
         .collect()
 }
 

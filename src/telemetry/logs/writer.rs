@@ -44,7 +44,7 @@ impl Shared {
                 level: meta.level,
                 service_name: meta.service_name,
                 instance: instance.clone(),
-                line: String::from_utf8_lossy(line).into_owned(),
+                line,
             }));
     }
 }

@@ -73,7 +73,7 @@ impl Sender {
         out.set_severity_number(severity(record.level));
         let Ok(line) = serde_json::from_str::<Line<'_>>(&record.line) else {
             // Better the line as it is than nothing.
-            out.set_body(AnyValue::from(record.line.clone()));
+            out.set_body(AnyValue::from(record.line.to_string()));
             return out;
         };
         out.set_body(AnyValue::from(line.message.into_owned()));
