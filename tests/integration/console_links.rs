@@ -45,6 +45,8 @@ fn follow(url: &str, token: &str, size: (u16, u16)) {
         text.contains("Record of") && field(text, " trace_id ").as_deref() == Some(&trace)
     });
     console.press("\x1b");
+    // Together the two keys would be one with Alt.
+    console.until("the record closed", |text| !text.contains("Record of"));
     console.press("4v");
     console.until("the failed traces, that one among them", |text| {
         text.contains("Traces: failed") && text.contains(&trace[..8])
