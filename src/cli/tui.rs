@@ -224,7 +224,7 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
     };
     let record = match (args.tapes.replay(), args.tapes.record()) {
         (Err(why), _) | (_, Err(why)) => return Ok(fail(FAILED, &why)),
-        (Ok(Some(tape)), _) => return tapes::show(&args, tape, dashboard).await,
+        (Ok(Some(tape)), _) => return Box::pin(tapes::show(&args, tape, dashboard)).await,
         (Ok(None), Ok(record)) => record,
     };
     let data_dir = args.data_dir.path();

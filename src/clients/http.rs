@@ -87,10 +87,10 @@ pub struct BadUrl {
 pub struct HttpSource {
     client: Client,
     /// For an address that begins with https.
-    tls: Option<TlsClient>,
+    tls: Option<Arc<TlsClient>>,
     base: Url,
     timeout: Duration,
-    access: Access,
+    access: Arc<Access>,
     heard: Arc<Heard>,
 }
 
@@ -123,7 +123,7 @@ impl HttpSource {
             url.set_password(None).map_err(cannot)?;
         }
         let tls = match url.scheme() {
-            "https" => Some(access.trust.client().map_err(bad)?),
+            "https" => Some(Arc::new(access.trust.client().map_err(bad)?)),
             _ => None,
         };
         // A proxy set for the browser must not stand between the console and its server; a source
@@ -141,7 +141,7 @@ impl HttpSource {
             tls,
             base: url,
             timeout: TIMEOUT,
-            access,
+            access: Arc::new(access),
             heard: Arc::default(),
         })
     }
@@ -236,23 +236,8 @@ impl HttpSource {
                 let answer = self.client.execute(request).await;
                 answer.map_err(|error| failure(&error))?
             }
-            Some(tls) => {
-                let headers = request.headers_mut();
-                headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-                headers
-                    .entry(ACCEPT)
-                    .or_insert(HeaderValue::from_static("*/*"));
-                let broken = |error: &dyn std::error::Error| {
-                    ClientError::Unreachable(clean(&error.to_string()))
-                };
-                let request: http::Request<reqwest::Body> = request
-                    .try_into()
-                    .map_err(|error: reqwest::Error| broken(&error))?;
-                let answer = tls.request(request).await;
-                let answer =
-                    answer.map_err(|error| ClientError::Unreachable(clean(&chain(&error))))?;
-                Response::from(answer.map(reqwest::Body::wrap))
-            }
+            // The other way is the usual one: its future need not have the room for this one.
+            Some(tls) => Box::pin(over_tls(tls, request)).await?,
         };
         self.heard
             .note(response.status(), response.headers(), asked, now_ms());
@@ -270,6 +255,18 @@ impl HttpSource {
         }
         decode(&body)
     }
+}
+
+async fn over_tls(tls: &TlsClient, mut request: reqwest::Request) -> Result<Response, ClientError> {
+    let headers = request.headers_mut();
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    let anything = HeaderValue::from_static("*/*");
+    headers.entry(ACCEPT).or_insert(anything);
+    let request: Result<http::Request<reqwest::Body>, _> = request.try_into();
+    let request = request.map_err(|error| failure(&error))?;
+    let answer = tls.request(request).await;
+    let answer = answer.map_err(|error| ClientError::Unreachable(clean(&chain(&error))))?;
+    Ok(Response::from(answer.map(reqwest::Body::wrap)))
 }
 
 fn parse(base: &str) -> Result<Url, String> {

@@ -136,10 +136,11 @@ impl Player {
     /// changed, the trace that was opened.
     pub(super) fn again(&mut self, model: &Model) -> Vec<Event> {
         let wanted = model.plan().trace;
-        let opened = (wanted != self.trace).then_some(wanted).flatten();
-        if let Some(id) = opened {
-            self.trace = Some(id.clone());
-            return vec![self.recorded_trace(id)];
+        if wanted != self.trace {
+            self.trace.clone_from(&wanted);
+            if let Some(id) = wanted {
+                return vec![self.recorded_trace(id)];
+            }
         }
         if self.filter == model.logs.asked() {
             return Vec::new();

@@ -71,6 +71,45 @@ fn speeds_have_two_ends() {
     assert_eq!(seen, [2, 5, 10, 30, 60, 60, 60, 30, 10, 5, 2, 1, 0, 0, 0]);
 }
 
+#[tokio::test]
+async fn a_trace_that_was_recorded_is_there_each_time_it_is_opened_and_another_is_missing() {
+    use crate::clients::tempo::Trace;
+    use crate::tui::model::Screen;
+    use crate::tui::traces::{Open, State};
+    let (known, other) = (
+        "0af7651916cd43dd8448eb211c80319c",
+        "00000000000000000000000000000001",
+    );
+    let trace = Trace {
+        id: known.into(),
+        start_ns: 1,
+        duration_ns: 1,
+        spans: Vec::new(),
+    };
+    let mut player = player(&[Event::Trace {
+        id: known.into(),
+        trace: Ok(Some(trace)),
+    }]);
+    let mut model = Model {
+        screen: Screen::Traces,
+        now: START,
+        ..Model::default()
+    };
+    let mut opened = |id: &str| {
+        model.traces.open = Some(Open::new(id, false));
+        for event in player.again(&model) {
+            update(&mut model, START, event);
+        }
+        let state = model.traces.open.take().unwrap().state;
+        // Closed again: the next look is a new one.
+        assert!(player.again(&model).is_empty());
+        state
+    };
+    assert!(matches!(opened(known), State::Here(_)));
+    assert_eq!(opened(other), State::Missing);
+    assert!(matches!(opened(known), State::Here(_)));
+}
+
 fn logged(at_ns: i64, line: &str) -> Event {
     Event::Logs {
         query: "of the recording".into(),
