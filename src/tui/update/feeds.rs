@@ -9,7 +9,7 @@ use crate::tui::event::Effect;
 use crate::tui::format;
 use crate::tui::load_port::{Outcome, Progress, Verdict};
 use crate::tui::logs::one_line;
-use crate::tui::model::{Model, NoticeKind, RunState, Source};
+use crate::tui::model::{Model, Notice, NoticeKind, RunState, Source};
 use crate::tui::series::Track;
 use crate::tui::timeline;
 
@@ -46,6 +46,12 @@ pub(super) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
             }
             SeedPhase::Idle | SeedPhase::Running => {}
         }
+    }
+    let begins = was != SeedPhase::Running && seed.phase == SeedPhase::Running;
+    let is_done = |notice: &mut Notice| notice.kind == NoticeKind::Done;
+    if begins {
+        // That it began is seen from its progress, in the same line.
+        model.notice.take_if(is_done);
     }
     model.seed = seed;
     model.status = Some(status);

@@ -56,7 +56,7 @@ fn amtool_until(url: &str, what: &str, seen: impl Fn(&str) -> bool) {
 
 /// The line of the list that tells of `name`.
 fn line<'t>(text: &'t str, name: &str) -> &'t str {
-    let lines = text.lines().take_while(|line| !line.contains("Chosen"));
+    let lines = text.lines().take_while(|line| !line.contains("╭ Alert ─"));
     lines
         .skip(4)
         .find(|line| line.contains(name))

@@ -148,3 +148,21 @@ fn text_is_pasted_into_a_form() {
         model.dialog
     );
 }
+
+#[test]
+fn that_a_seeding_began_does_not_stand_before_its_progress_but_a_failure_does() {
+    let running = || {
+        let seed = SeedProgress {
+            phase: SeedPhase::Running,
+            ..SeedProgress::default()
+        };
+        Event::Ops(Box::new((status(Some("demo"), 0), seed)))
+    };
+    for (result, stays) in [(Ok(()), false), (Err("refused".to_owned()), true)] {
+        let mut model = console(Some("demo"), 0);
+        let what = "seeding onsale: began".into();
+        update(&mut model, NOW, Event::Done { what, result });
+        update(&mut model, NOW, running());
+        assert_eq!(model.notice.is_some(), stays);
+    }
+}
