@@ -13,10 +13,10 @@ pub struct LogLine {
 
 impl LogLine {
     /// The lines that end at `ends`, each with its newline, which is left out.
-    pub(super) fn of_batch(
+    pub(super) fn of_batch<I: IntoIterator<Item = usize>>(
         text: &str,
-        ends: impl IntoIterator<Item = usize>,
-    ) -> impl Iterator<Item = LogLine> {
+        ends: I,
+    ) -> impl Iterator<Item = LogLine> + use<I> {
         let text: Arc<str> = text.into();
         let mut start = 0;
         ends.into_iter().map(move |end| {
