@@ -57,7 +57,7 @@ async fn a_phase_is_launched_slowed_paused_resumed_and_stopped_by_keys_and_all_i
         console.press(" ");
         console.see("paused, ×0.8");
         console.press("1");
-        console.see("▲ paused  demo");
+        console.see("▲ paused");
         console.press("5 ");
         console.until("it goes on", |text| !text.contains("paused, ×0.8"));
         console.press("x");

@@ -57,7 +57,7 @@ pub(super) fn header(model: &Model, buffer: &mut Buffer, area: Rect) {
     let sale = sale(model);
     let room = usize::from(area.width).saturating_sub(used);
     if sale.width() < room {
-        let fits = |line: &Line<'_>| line.width() + sale.width() < room;
+        let fits = |line: &Line<'_>| line.width() + sale.width() <= room;
         let mut line = steered(model).into_iter().find(fits).unwrap_or_default();
         line.spans.extend(sale.spans);
         right(buffer, area, area.y + 1, &line);

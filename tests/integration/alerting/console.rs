@@ -11,15 +11,23 @@ use crate::terminal::Console;
 
 use super::real::{self, Program};
 
-const RULES: &str = "groups:
+/// One that fires from `at` on, in Unix seconds, and one that is pending for long.
+fn rules(at: i64) -> String {
+    format!(
+        "groups:
 - name: test
   rules:
-  - {alert: Holds, expr: vector(1), labels: {severity: critical}, annotations: {summary: it holds}}
-  - {alert: Comes, expr: vector(1), for: 1h, labels: {severity: warning}}
-";
+  - {{alert: Holds, expr: vector(time()) > {at}, labels: {{severity: critical}}}}
+  - {{alert: Comes, expr: vector(1), for: 1h, labels: {{severity: warning}}}}
+"
+    )
+}
 
 async fn prometheus(dir: &Path, alertmanager: &Program) -> Program {
-    std::fs::write(dir.join("rules.yml"), RULES).unwrap();
+    // Prometheus looks for Alertmanager every 5 s, and what it could not send it sends again only
+    // after a minute: nothing fires before.
+    let at = jiff::Timestamp::now().as_second() + 8;
+    std::fs::write(dir.join("rules.yml"), rules(at)).unwrap();
     let alertmanager = alertmanager.url.trim_start_matches("http://");
     let config = format!(
         "global: {{evaluation_interval: 1s, external_labels: {{cluster: test}}}}\nrule_files: [rules.yml]\n\
