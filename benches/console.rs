@@ -24,7 +24,7 @@ const OVER: Duration = Duration::from_secs(20);
 /// Times the start is taken; the median counts.
 const STARTS: usize = 7;
 /// What is seen first, and what only once all sources have answered.
-const SEEN: [&str; 2] = ["concertctl", "● server  ● metrics  ● logs  ● alerts"];
+const SEEN: [&str; 2] = ["1 Overview", "● server  ● metrics  ● logs  ● alerts"];
 /// Ticks of a second in `/proc`: the same on every Linux.
 const TICKS: f64 = 100.0;
 
