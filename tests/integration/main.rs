@@ -18,6 +18,7 @@ mod clients;
 mod concurrency;
 mod console;
 mod console_boards;
+mod console_causes;
 mod console_embedded;
 mod console_links;
 mod console_rehearsal;

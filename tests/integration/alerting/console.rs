@@ -75,6 +75,9 @@ fn by_keys(mut console: Console, url: &str, home: &Path) {
     console.until("what fires and what is coming", |text| {
         line(text, "Holds").contains("firing") && line(text, "Comes").contains("pending")
     });
+    // The choice stays on what was chosen first, the one that is coming.
+    console.press("k");
+    console.see("✖ Holds  since");
     console.press("r");
     console.see("it comes back");
     console.press("n");

@@ -1,0 +1,98 @@
+//! From symptom to cause by keys alone, in a pseudo-terminal beside a real server: an alert that a burst
+//! of 5xx raises, its figure with the limit, the error records of its time, the trace of one of them, and
+//! back to the alert.
+
+use std::time::Duration;
+
+use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::TestServer;
+use crate::terminal::Console;
+
+/// Somebody who looks at concerts all the time.
+fn visitor(api: &str) -> AbortOnDropHandle<()> {
+    let url = format!("{api}/concerts");
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            ticks.tick().await;
+            // Whether it is answered is what the server is watched for.
+            let _answer = client.get(&url).send().await;
+        }
+    }))
+}
+
+fn by_keys(url: &str, token: &str, size: (u16, u16)) {
+    let mut console = Console::start_with(url, token, &[], size);
+    console.see("5xx rate");
+    console.press("6");
+    console.until("the alert fires", |text| {
+        let mut rows = text.lines().filter(|line| line.contains("HighErrorRate"));
+        rows.any(|line| line.contains("firing"))
+    });
+    // Up to the first of them; then down to the one that is meant.
+    console.press("kkkkkkkk");
+    for _ in 0..8 {
+        if console.text().contains("✖ HighErrorRate  since") {
+            break;
+        }
+        console.press("j");
+        console.until("the next one is chosen", |text| text.contains("  since"));
+    }
+    console.press("\r");
+    console.until("the alert with its figure and its records", |text| {
+        let all = [
+            "HighErrorRate  since",
+            "fires above 0.01",
+            "failed with 500",
+        ];
+        all.iter().all(|part| text.contains(part)) && text.contains("buying_errors")
+    });
+    console.press("L");
+    console.until("the error records of its time", |text| {
+        text.contains("Alerts › Logs") && text.contains("GET /concerts failed with 500")
+    });
+    console.press("\r");
+    console.see("Record of");
+    console.press("t");
+    console.until("the trace and where its time went", |text| {
+        text.contains("Alerts › Logs › Traces") && text.contains("waited here")
+    });
+    console.press("\x1b");
+    console.see("Record of");
+    console.press("\x1b");
+    console.until("the records", |text| !text.contains("Record of"));
+    console.press("\x1b");
+    console.until("the alert again", |text| {
+        text.contains("HighErrorRate  since") && text.contains("fires above 0.01")
+    });
+    console.press("q");
+    let (status, _) = console.ended_with_the_terminal_restored();
+    assert!(status.success(), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_is_followed_to_the_span_of_a_failed_request_and_back() {
+    let server = TestServer::seeded(1, 10, 10).await;
+    let burst = FaultRequest {
+        for_ms: 120_000,
+        by: Some("a test".to_owned()),
+        ..FaultRequest::from(FaultSettings {
+            share: Some(0.5),
+            ..FaultSettings::default()
+        })
+    };
+    let inject = server.ops.inject_fault(FaultKind::Errors, &burst);
+    inject.await.unwrap();
+    let _visitor = visitor(&server.api);
+    let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
+    let console = move || {
+        for size in [(80, 24), (120, 40)] {
+            by_keys(&url, &token, size);
+        }
+    };
+    tokio::task::spawn_blocking(console).await.unwrap();
+    server.stop().await;
+}
