@@ -270,6 +270,21 @@ impl Board {
         panels.collect()
     }
 
+    /// What those of the seen panels ask that are `of` a kind.
+    fn asked(
+        &self,
+        scope: &Scope,
+        size: (u16, u16),
+        of: impl Fn(&Panel) -> bool,
+    ) -> BTreeSet<Query> {
+        let seen = self.seen(size);
+        let asking = seen.iter().filter(|panel| of(panel));
+        let targets = asking.flat_map(|panel| &panel.targets);
+        targets
+            .map(|target| Query::from(scope.fill(&target.expr)))
+            .collect()
+    }
+
     /// The PromQL that what is seen asks, and its variables.
     pub(super) fn queries(
         &self,
@@ -278,11 +293,9 @@ impl Board {
         size: (u16, u16),
     ) -> BTreeSet<Query> {
         let scope = self.scope(answers, zoom);
-        let seen = self.seen(size);
-        let asking = seen.iter().filter(|panel| panel.asks_metrics());
-        let targets = asking.flat_map(|panel| &panel.targets);
-        let queries = targets.map(|target| Query::from(scope.fill(&target.expr)));
-        queries.chain(scope.queries().iter().cloned()).collect()
+        let mut queries = self.asked(&scope, size, Panel::asks_metrics);
+        queries.extend(scope.queries().iter().cloned());
+        queries
     }
 
     /// The LogQL that what is seen asks.
@@ -293,12 +306,7 @@ impl Board {
         size: (u16, u16),
     ) -> BTreeSet<Query> {
         let scope = self.scope(answers, zoom);
-        let seen = self.seen(size);
-        let asking = seen.iter().filter(|panel| panel.kind == Kind::Logs);
-        let targets = asking.flat_map(|panel| &panel.targets);
-        targets
-            .map(|target| Query::from(scope.fill(&target.expr)))
-            .collect()
+        self.asked(&scope, size, |panel| panel.kind == Kind::Logs)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Time on the charts: the cursor that all of them share, the marks on them, and whether they stand
 //! still. Pure.
 
-use jiff::Timestamp;
-
+use super::alerts::unix_ms;
 use super::model::Model;
 use super::panels::{PanelId, panel};
 use super::series::Track;
@@ -50,7 +49,7 @@ pub(super) fn marks(model: &Model) -> Vec<Mark> {
     });
     let alerts = model.alerts.list.iter().filter_map(|alert| {
         Some(Mark {
-            at: alert.starts_at.parse::<Timestamp>().ok()?.as_millisecond(),
+            at: unix_ms(&alert.starts_at)?,
             kind: MarkKind::Alert,
             text: name(alert),
         })

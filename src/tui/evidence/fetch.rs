@@ -70,12 +70,14 @@ pub(in crate::tui) async fn find(
         rule: None,
         figure: Vec::new(),
         limit: None,
+        side: None,
         no_figure: None,
         records: Vec::new(),
         no_records: None,
     };
     match figure {
         Ok((rule, figure, limit)) => {
+            evidence.side = rule.as_ref().and_then(|rule| rule::side(&rule.query));
             evidence.rule = rule;
             evidence.figure = figure;
             evidence.limit = limit;

@@ -2,12 +2,11 @@
 //! error records of those seconds. Pure; fetched by `fetch`.
 
 mod fetch;
-pub(super) mod rule;
-
-use jiff::Timestamp;
+mod rule;
 
 pub(super) use fetch::follow;
 
+use super::alerts::unix_ms;
 use super::logs::Record;
 use super::model::Model;
 use super::series::Track;
@@ -45,6 +44,8 @@ pub(super) struct Evidence {
     /// The judged figure, of the series that the alert is about.
     pub(super) figure: Vec<Track>,
     pub(super) limit: Option<LimitLine>,
+    /// On which side of the limit the alert holds.
+    pub(super) side: Option<&'static str>,
     /// Why there is no rule or no figure.
     pub(super) no_figure: Option<String>,
     /// Oldest first.
@@ -62,10 +63,9 @@ pub(super) enum LimitLine {
 
 impl Wanted {
     pub(super) fn of(alert: &Alert, now: i64) -> Wanted {
-        let began = alert.starts_at.parse::<Timestamp>().ok();
         Wanted {
             alert: alert.labels.clone(),
-            began: began.map_or(now, |at| at.as_millisecond()),
+            began: unix_ms(&alert.starts_at).unwrap_or(now),
         }
     }
 

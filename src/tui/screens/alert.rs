@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::alert_list;
 use super::freshness;
 use crate::tui::alerts::Row;
-use crate::tui::evidence::{Evidence, LimitLine, rule};
+use crate::tui::evidence::{Evidence, LimitLine};
 use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
@@ -185,8 +185,7 @@ fn why_empty(found: Option<&Evidence>, fresh: &Freshness) -> String {
 
 /// The limit in words: `fires above 0.01`.
 fn note(found: &Evidence) -> String {
-    let side = found.rule.as_ref().and_then(|rule| rule::side(&rule.query));
-    match (&found.limit, side) {
+    match (&found.limit, found.side) {
         (Some(LimitLine::Number(limit)), Some(side)) => format!("fires {side} {limit}"),
         (Some(LimitLine::Number(limit)), None) => format!("fires at {limit}"),
         (Some(LimitLine::Track(_)), Some(side)) => format!("fires {side} the dimmed line"),

@@ -1,6 +1,5 @@
 //! Alerts: what fires, since when, how bad; the chosen one in full.
 
-use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::style::Style;
@@ -8,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::{alert_list, dim_if_stale, freshness};
 use crate::clients::alertmanager::{Alert, AlertState};
-use crate::tui::alerts::Stage;
+use crate::tui::alerts::{Stage, unix_ms};
 use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
@@ -30,10 +29,8 @@ pub(super) fn mark(alert: &Alert) -> (&'static str, Style) {
 
 /// Since when it fires; a question mark if its time cannot be read.
 pub(super) fn age(alert: &Alert, now: i64) -> String {
-    let since = alert.starts_at.parse::<Timestamp>().ok();
-    since.map_or("?".into(), |since| {
-        format::span(now - since.as_millisecond())
-    })
+    let since = unix_ms(&alert.starts_at);
+    since.map_or("?".into(), |since| format::span(now - since))
 }
 
 /// Where the list and what is said of the chosen one stand.

@@ -120,7 +120,9 @@ impl Chart<'_> {
         }
         for line in &self.lines {
             let mut dots = Dots::new(plot);
-            self.plot(&mut dots, line.track, start, top);
+            dots.track(line.track, (start, self.end), self.gap, |value| {
+                1.0 - value / top
+            });
             dots.draw(buffer, plot, line.style);
         }
         self.overlay
@@ -167,33 +169,6 @@ impl Chart<'_> {
             Unit::PerSecond | Unit::Count => format::short(value),
         }
     }
-
-    fn plot(&self, dots: &mut Dots, track: &Track, start: i64, top: f64) {
-        let place = |at: i64, value: f64| {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a chart's span is far below 2^52 ms"
-            )]
-            let x = (at - start) as f64 / self.span as f64 * f64::from(dots.width - 1);
-            (
-                x,
-                (1.0 - value / top).clamp(0.0, 1.0) * f64::from(dots.height - 1),
-            )
-        };
-        let mut before: Option<(i64, (f64, f64))> = None;
-        let mut segments = Vec::new();
-        for (at, value) in track.iter().filter(|(at, _)| *at <= self.end) {
-            let here = place(*at, *value);
-            if *at >= start {
-                let joined = before.filter(|(was, _)| at - was <= self.gap);
-                segments.push((joined.map_or(here, |(_, there)| there), here));
-            }
-            before = Some((*at, here));
-        }
-        for (from, to) in segments {
-            dots.join(from, to);
-        }
-    }
 }
 
 /// The instant in column `x` of a framed chart in `area`, if that is on its plot.
@@ -229,6 +204,35 @@ impl Dots {
         if x < self.width && y < self.height {
             let cell = usize::from(y / 4) * usize::from(self.width / 2) + usize::from(x / 2);
             self.cells[cell] |= Dots::BITS[usize::from(x % 2)][usize::from(y % 4)];
+        }
+    }
+
+    /// The points of `track` within `span` (from, to), joined where they are at most `gap` apart; `below`
+    /// says how far beneath the top a value is, from 0 to 1.
+    pub(super) fn track(
+        &mut self,
+        track: &Track,
+        (start, end): (i64, i64),
+        gap: i64,
+        below: impl Fn(f64) -> f64,
+    ) {
+        let (width, height) = (f64::from(self.width - 1), f64::from(self.height - 1));
+        let place = |at: i64, value: f64| {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a chart's span is far below 2^52 ms"
+            )]
+            let x = (at - start) as f64 / (end - start) as f64 * width;
+            (x, below(value).clamp(0.0, 1.0) * height)
+        };
+        let mut before: Option<(i64, (f64, f64))> = None;
+        for (at, value) in track.iter().filter(|(at, _)| *at <= end) {
+            let here = place(*at, *value);
+            if *at >= start {
+                let joined = before.filter(|(was, _)| at - was <= gap);
+                self.join(joined.map_or(here, |(_, there)| there), here);
+            }
+            before = Some((*at, here));
         }
     }
 

@@ -7,7 +7,6 @@ use ratatui::style::Style;
 
 use super::chart::{Dots, Line, Overlay, dot, nice, seconds};
 use crate::tui::format;
-use crate::tui::series::Track;
 use crate::tui::theme;
 
 /// A chart from `end - span` to `end`, in Unix milliseconds.
@@ -98,7 +97,10 @@ impl Plot<'_> {
         }
         for line in &self.lines {
             let mut dots = Dots::new(plot);
-            self.join(&mut dots, line.track, low, high);
+            let span = (self.end - self.span, self.end);
+            dots.track(line.track, span, self.gap, |value| {
+                (high - value) / (high - low)
+            });
             dots.draw(buffer, plot, line.style);
         }
         let time = (self.end, self.span);
@@ -135,37 +137,12 @@ impl Plot<'_> {
         };
         (low < high).then_some((low, high))
     }
-
-    fn join(&self, dots: &mut Dots, track: &Track, low: f64, high: f64) {
-        let start = self.end - self.span;
-        let place = |at: i64, value: f64| {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a chart's span is far below 2^52 ms"
-            )]
-            let x = (at - start) as f64 / self.span as f64 * f64::from(dots.width - 1);
-            let y = ((high - value) / (high - low)).clamp(0.0, 1.0);
-            (x, y * f64::from(dots.height - 1))
-        };
-        let mut segments = Vec::new();
-        let mut before: Option<(i64, (f64, f64))> = None;
-        for (at, value) in track.iter().filter(|(at, _)| *at <= self.end) {
-            let here = place(*at, *value);
-            if *at >= start {
-                let joined = before.filter(|(was, _)| at - was <= self.gap);
-                segments.push((joined.map_or(here, |(_, there)| there), here));
-            }
-            before = Some((*at, here));
-        }
-        for (from, to) in segments {
-            dots.join(from, to);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::series::Track;
 
     fn plot(points: &[(i64, f64)], limits: &[(f64, Style)]) -> Vec<String> {
         let track: Track = points.iter().copied().collect();

@@ -40,6 +40,7 @@ fn with_evidence(change: impl FnOnce(&mut Evidence)) -> Model {
         }),
         figure: vec![points.collect()],
         limit: Some(LimitLine::Number(0.01)),
+        side: Some("above"),
         no_figure: None,
         records: vec![
             record(-2, "POST /reservations 500"),
@@ -75,6 +76,7 @@ fn an_alert_in_full_looks_as_it_did() {
     shot("alert_by_hand", &nothing, SIZES[0]);
     let failed = with_evidence(|evidence| {
         evidence.rule = None;
+        evidence.side = None;
         evidence.figure.clear();
         evidence.no_figure = Some("no answer within 2 s".into());
         evidence.records.clear();
