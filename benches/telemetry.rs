@@ -9,7 +9,7 @@ use axum::body::Body;
 use concertctl::embedded::loki::{LokiConfig, LokiStore, routes};
 use concertctl::embedded::tempo::{self, TempoConfig, TempoStore};
 use concertctl::telemetry::{
-    LogConfig, LogOutput, Metrics, ReservationOutcome, SpanKind, SpanRecord, TraceConfig,
+    AccessRecord, LogConfig, LogOutput, Metrics, RequestSpan, ReservationOutcome, SpanKind, SpanRecord, TraceConfig,
     TraceContext, TraceRecord, Value, logs,
 };
 use tower::ServiceExt as _;
@@ -63,20 +63,23 @@ fn access_records() -> anyhow::Result<()> {
         queue: 4_000_000,
         traces: TraceConfig::default(),
     })?;
-    let record = || {
-        tracing::info!(
-            method = "GET",
-            route = "/queue",
-            status = 200_u64,
-            duration_ms = 0.731,
-            user = 1,
-            "GET /queue 200"
-        );
+    let record = AccessRecord {
+        method: "GET",
+        route: "/queue",
+        status: 200,
+        took: Duration::from_micros(731),
+        user: Some(1),
+        of_interest: true,
     };
     tracing::subscriber::with_default(subscriber, || {
-        measure("access record", 100_000, record);
+        let of_one = RequestSpan::begin(TraceContext::fresh(), Instant::now(), true);
+        measure("access record", 100_000, || of_one.log_access(&record));
         measure("access record with its request span", 100_000, || {
-            TraceContext::fresh().span("request").in_scope(record);
+            let span = RequestSpan::begin(TraceContext::fresh(), Instant::now(), true);
+            span.run(|| span.log_access(&record));
+        });
+        measure("another record", 100_000, || {
+            tracing::info!(place = 17_u64, "admitted");
         });
         measure("record that is not wanted", 1_000_000, || {
             tracing::debug!(method = "GET", "request");

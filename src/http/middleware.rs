@@ -13,14 +13,13 @@ use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 
 use super::extract::RequestInfo;
 use super::watched::Watched;
 use super::{ApiError, Limits, faulty, leftover};
 use crate::api::{ErrorCode, TRACE_ID};
 use crate::faults::Faults;
-use crate::telemetry::{Metrics, RouteMetrics, TraceContext};
+use crate::telemetry::{AccessRecord, Metrics, RequestSpan, RouteMetrics, TraceContext};
 
 /// Methods as labels: whatever is not standard is one value, so that labels stay few.
 const METHODS: [&str; 8] = [
@@ -103,12 +102,12 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
         .map(|meters| meters.of(method, route));
     let info = Arc::new(RequestInfo::default());
     request.extensions_mut().insert(Arc::clone(&info));
-    let span = trace.span("request");
-    let method = METHODS[method];
-    let mut watched = Watched::begin(meters, Arc::clone(&info), trace, &span, started);
+    // What operators ask is not metered, and not traced either.
+    let span = RequestSpan::begin(trace, started, meters.is_some());
+    let mut watched = Watched::begin(meters, Arc::clone(&info), span.clone(), started);
 
     let (request, leftover) = leftover::lend(request);
-    let mut response = guard(&shared, request, next).instrument(span.clone()).await;
+    let mut response = span.within(guard(&shared, request, next)).await;
 
     let trace_id = trace.trace_id_hex();
     let mut code = None;
@@ -132,36 +131,13 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let status = response.status().as_u16();
     let took = started.elapsed();
     let metered = watched.finish(status, code, took);
-    let duration_ms = took.as_micros() as f64 / 1_000.0;
-    let user = info.user();
-    span.in_scope(|| {
-        if status >= 500 {
-            tracing::error!(
-                method,
-                route,
-                status,
-                duration_ms,
-                user,
-                "{method} {route} failed with {status}"
-            );
-        } else if !metered {
-            tracing::debug!(
-                method,
-                route,
-                status,
-                duration_ms,
-                "{method} {route} {status}"
-            );
-        } else {
-            tracing::info!(
-                method,
-                route,
-                status,
-                duration_ms,
-                user,
-                "{method} {route} {status}"
-            );
-        }
+    span.log_access(&AccessRecord {
+        method: METHODS[method],
+        route,
+        status,
+        took,
+        user: info.user(),
+        of_interest: metered,
     });
     response
 }

@@ -24,7 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -32,7 +31,7 @@ pub use error::ApiError;
 
 use crate::booking::Booking;
 use crate::faults::Faults;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, RequestSpan};
 
 /// Bounds on what a request may take.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +60,11 @@ pub const BODY_LIMIT: usize = 16 * 1024;
 /// Runs a use case to its end, even when its client goes away or the request's time is up: once it is
 /// committed, what follows from it (a token used up, a counter) must follow.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work.in_current_span()).await {
+    let work = match RequestSpan::current() {
+        Some(span) => tokio::spawn(span.within(work)),
+        None => tokio::spawn(work),
+    };
+    match work.await {
         Ok(done) => done,
         Err(failed) => match failed.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::extract::RequestInfo;
 use crate::api::ErrorCode;
-use crate::telemetry::{Root, RootSpan, RouteMetrics, SpanKind, TraceContext, Value};
+use crate::telemetry::{RequestSpan, RootSpan, RouteMetrics, SpanKind, Value};
 
 /// The status that stands in the meters when a client went away before its answer (as nginx has it).
 const CLIENT_CLOSED: u16 = 499;
@@ -14,27 +14,26 @@ const CLIENT_CLOSED: u16 = 499;
 /// the gauge of active requests comes down again.
 pub(super) struct Watched {
     /// None for operations: what users get is not mixed with what operators ask.
-    under_way: Option<(RouteMetrics, Root)>,
+    under_way: Option<RouteMetrics>,
+    span: RequestSpan,
     info: Arc<RequestInfo>,
     started: Instant,
 }
 
 impl Watched {
-    /// A request that began at `started`, whose own span is `span`; unmetered it is not traced
-    /// either.
+    /// A request that began at `started`.
     pub(super) fn begin(
         meters: Option<RouteMetrics>,
         info: Arc<RequestInfo>,
-        trace: TraceContext,
-        span: &tracing::Span,
+        span: RequestSpan,
         started: Instant,
     ) -> Watched {
-        let under_way = meters.map(|meters| {
+        if let Some(meters) = &meters {
             meters.start();
-            (meters, Root::begin(trace, span, started))
-        });
+        }
         Watched {
-            under_way,
+            under_way: meters,
+            span,
             info,
             started,
         }
@@ -42,11 +41,11 @@ impl Watched {
 
     /// Whether the request is metered at all.
     pub(super) fn finish(&mut self, status: u16, error: Option<ErrorCode>, took: Duration) -> bool {
-        let Some((meters, mut root)) = self.under_way.take() else {
+        let Some(meters) = self.under_way.take() else {
             return false;
         };
         meters.finish(status, took);
-        let kept = root.end(status >= 500, || {
+        let kept = self.span.end(status >= 500, || {
             describe(&meters, &self.info, status, error)
         });
         if let Some(trace_id) = kept {

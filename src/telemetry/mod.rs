@@ -12,7 +12,7 @@ mod statement;
 mod subscription;
 pub mod trace;
 
-pub use logs::{LogConfig, LogLine, LogOutput, LogRecord, LogSubscription, Logs, slow_query};
+pub use logs::{AccessRecord, LogConfig, LogLine, LogOutput, LogRecord, LogSubscription, Logs, slow_query};
 pub use metrics::{
     LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, NotificationOutcome, PaymentOutcome,
     ReservationOutcome, RouteMetrics,
@@ -21,6 +21,6 @@ pub use otlp::{Deliveries, Otlp, Pushing, Signal};
 pub use statement::{ACQUIRE, Statement, connection_acquired};
 pub use subscription::Subscription;
 pub use trace::{
-    Root, RootSpan, SpanKind, SpanRecord, Step, TraceConfig, TraceContext, TraceHandle,
+    RequestSpan, RootSpan, SpanKind, SpanRecord, Step, TraceConfig, TraceContext, TraceHandle,
     TraceRecord, TraceSubscription, Traces, Value,
 };

@@ -143,9 +143,20 @@ pub(super) fn push_f64(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Writes an integer.
-pub(super) fn push_int(out: &mut Vec<u8>, value: impl fmt::Display) {
-    use std::io::Write as _;
-    let _into_a_vec_cannot_fail = write!(out, "{value}");
+pub(super) fn push_int(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Writes `value` thousandths: 731 as `0.731`, 2,500 as `2.5`, 3,000 as `3`.
+pub(super) fn push_thousandths(out: &mut Vec<u8>, value: u128) {
+    push_int(out, value / 1_000);
+    let rest = (value % 1_000) as u16;
+    if rest != 0 {
+        let digits = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8);
+        let length = 3 - digits.iter().rev().take_while(|it| **it == b'0').count();
+        out.push(b'.');
+        out.extend_from_slice(&digits[..length]);
+    }
 }
 
 /// Microseconds since the epoch.

@@ -4,12 +4,12 @@
 //! Logging never blocks: between the callers and the writer is a bounded queue, and what does not fit
 //! is dropped and counted ([`Logs::dropped`]).
 
+mod access;
 mod json;
 mod layer;
 mod line;
+mod output;
 mod queue;
-mod spans;
-mod visit;
 mod writer;
 
 use std::path::PathBuf;
@@ -24,11 +24,11 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use super::subscription::Subscription;
 use super::trace::{Step, TraceConfig, Traces};
+pub use access::AccessRecord;
 use layer::JsonLayer;
 pub use line::LogLine;
 use queue::Queue;
-use spans::SpanLayer;
-pub(super) use spans::with_data;
+pub(super) use output::{Output, with_output};
 use writer::{Shared, Writer};
 
 /// Libraries whose debug and info records help nobody here; a filter of the operator's that names
@@ -37,9 +37,6 @@ const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,tower=warn,
                      opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,\
                      opentelemetry-http=off,opentelemetry-prometheus=warn,tonic=warn,\
                      mio=warn,rustls=warn";
-
-/// Where the spans of requests come from.
-const SPANS: &str = "concertctl::telemetry::trace";
 
 /// Where log lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,16 +122,13 @@ pub fn build(config: LogConfig) -> anyhow::Result<(impl Subscriber + Send + Sync
     let queue = Arc::new(Queue::new(config.queue));
     let shared = Arc::new(Shared::default());
     Writer::open(&config.output, Arc::clone(&queue), Arc::clone(&shared))?.spawn()?;
-    let layer = JsonLayer {
-        service_name: config.service_name,
-        queue: Arc::clone(&queue),
-    };
     let traces = Traces::new(config.traces);
-    let spans = SpanLayer {
+    let layer = JsonLayer(Output {
         service_name: config.service_name,
         traces: traces.clone(),
-    };
-    let subscriber = Registry::default().with(filter).with(spans).with(layer);
+        queue: Arc::clone(&queue),
+    });
+    let subscriber = Registry::default().with(filter).with(layer);
     let logs = Logs {
         queue,
         shared,
@@ -150,8 +144,7 @@ fn filter(text: &str) -> anyhow::Result<EnvFilter> {
     wanted.parse::<EnvFilter>().with_context(|| {
         format!("log filter \"{wanted}\" is not valid; try \"info\" or \"debug\"")
     })?;
-    // No filter of log records takes the traces away.
-    format!("{QUIET},{wanted},{SPANS}=error")
+    format!("{QUIET},{wanted}")
         .parse()
         .context("cannot combine the log filter with its defaults")
 }

@@ -1,16 +1,17 @@
 //! The spans of one request, gathered until its fate is known.
 //!
 //! Whether a trace is worth keeping is known when its root ends (tail sampling), so every span up to
-//! there is gathered: cheaply, without the tracing registry (which costs about half a microsecond a
-//! span). What belongs to a trace that is not kept is dropped with it.
+//! there is gathered, as cheaply as can be: most are thrown away. What belongs to a trace that is not
+//! kept is dropped with it.
 
-use std::sync::{Arc, OnceLock};
+use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-use super::record::{SpanRecord, TraceRecord};
-use super::{Root, RootSpan, TraceContext, Traces};
+use super::record::{SpanKind, SpanRecord, TraceRecord, Value};
+use super::{RootSpan, TraceContext, Traces};
+use crate::telemetry::logs;
 
 /// Spans of one trace; more are counted on its root and left out.
 const MOST_SPANS: usize = 128;
@@ -18,171 +19,188 @@ const MOST_SPANS: usize = 128;
 /// Gathers a request's spans. The last who holds it hands the trace over, so that a step that goes
 /// on after the answer is still part of it.
 #[derive(Debug)]
-pub(in crate::telemetry) struct Collector {
+pub(super) struct Collector {
     context: TraceContext,
-    service_name: &'static str,
     began: Instant,
-    /// Read off the clock when it is first needed: most traces are dropped without it.
-    began_ns: OnceLock<u64>,
-    traces: Traces,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    spans: Vec<SpanRecord>,
+    steps: Vec<Ended>,
     left_out: i64,
     fate: Fate,
 }
 
-#[derive(Debug, Default)]
+/// A step that has ended; when that was by the calendar is looked up once the trace is kept.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) name: &'static str,
+    pub(super) kind: SpanKind,
+    pub(super) span_id: u64,
+    pub(super) parent_span_id: u64,
+    pub(super) began: Instant,
+    pub(super) took: Duration,
+    pub(super) attributes: Vec<(&'static str, Value)>,
+    pub(super) error: Option<Cow<'static, str>>,
+}
+
+#[derive(Debug)]
 enum Fate {
     /// The root has not ended.
-    #[default]
     Open,
-    Kept(SpanRecord),
+    Kept(Box<Kept>),
     Dropped,
 }
 
+#[derive(Debug)]
+struct Kept {
+    root: SpanRecord,
+    service_name: &'static str,
+    traces: Traces,
+}
+
 impl Collector {
-    pub(super) fn new(
-        context: TraceContext,
-        service_name: &'static str,
-        began: Instant,
-        traces: Traces,
-    ) -> Collector {
+    /// For a request that began at `began`; unless it `gathers`, nothing is kept.
+    pub(super) fn new(context: TraceContext, began: Instant, gathers: bool) -> Collector {
+        let fate = if gathers { Fate::Open } else { Fate::Dropped };
+        let state = State {
+            steps: Vec::new(),
+            left_out: 0,
+            fate,
+        };
         Collector {
             context,
-            service_name,
             began,
-            began_ns: OnceLock::new(),
-            traces,
-            state: Mutex::default(),
+            state: Mutex::new(state),
         }
     }
 
-    /// The id of the request's own span.
-    pub(in crate::telemetry) fn root_id(&self) -> u64 {
-        self.context.span_id
+    pub(super) fn context(&self) -> TraceContext {
+        self.context
     }
 
-    fn began_ns(&self) -> u64 {
-        *self.began_ns.get_or_init(|| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let now_ns = now.map_or(0, nanoseconds);
-            now_ns.saturating_sub(nanoseconds(self.began.elapsed()))
-        })
-    }
-
-    /// The instant in nanoseconds since the Unix epoch, by the clock of its first look.
-    pub(in crate::telemetry) fn unix_ns(&self, at: Instant) -> u64 {
-        match at.checked_duration_since(self.began) {
-            Some(after) => self.began_ns().saturating_add(nanoseconds(after)),
-            None => self
-                .began_ns()
-                .saturating_sub(nanoseconds(self.began.duration_since(at))),
-        }
-    }
-
-    /// A span that has ended.
-    pub(in crate::telemetry) fn add(&self, span: SpanRecord) {
+    /// A step that has ended.
+    pub(super) fn add(&self, step: Ended) {
         let mut state = self.state.lock();
         match state.fate {
             Fate::Dropped => {}
-            _ if state.spans.len() >= MOST_SPANS => state.left_out += 1,
-            _ => state.spans.push(span),
+            _ if state.steps.len() >= MOST_SPANS => state.left_out += 1,
+            _ => state.steps.push(step),
         }
     }
 
-    /// Whether spans are of use still.
-    pub(super) fn is_open(&self) -> bool {
+    /// Whether steps are of use still: also after the end, of a trace that is kept.
+    pub(super) fn takes_steps(&self) -> bool {
         !matches!(self.state.lock().fate, Fate::Dropped)
     }
 
     /// The root has ended: decides. `describe` is asked only when the trace is kept: then its id.
     pub(super) fn end(&self, failed: bool, describe: impl FnOnce() -> RootSpan) -> Option<u128> {
+        if !matches!(self.state.lock().fate, Fate::Open) {
+            return None;
+        }
         let took = self.began.elapsed();
-        let keep = self
-            .traces
-            .worth_keeping(self.context.trace_id, took, failed);
-        let fate = if keep {
-            let root = describe();
-            Fate::Kept(SpanRecord {
-                name: root.name,
-                kind: root.kind,
-                span_id: self.context.span_id,
-                parent_span_id: self.context.parent_span_id,
-                start_ns: self.began_ns(),
-                duration_ns: nanoseconds(took),
-                attributes: root.attributes,
-                error: root.error,
-            })
-        } else {
-            Fate::Dropped
+        let trace_id = self.context.trace_id;
+        let worth = |logs: &logs::Output| {
+            let worth = logs.traces.worth_keeping(trace_id, took, failed);
+            worth.then(|| (logs.service_name, logs.traces.clone()))
         };
+        let fate = match logs::with_output(worth).flatten() {
+            Some((service_name, traces)) => Fate::Kept(Box::new(Kept {
+                root: self.root(describe(), took),
+                service_name,
+                traces,
+            })),
+            None => Fate::Dropped,
+        };
+        let kept = matches!(fate, Fate::Kept(_));
         let mut state = self.state.lock();
-        if !keep {
-            state.spans = Vec::new();
+        if !kept {
+            state.steps = Vec::new();
         }
         state.fate = fate;
-        keep.then_some(self.context.trace_id)
+        kept.then_some(trace_id)
+    }
+
+    fn root(&self, root: RootSpan, took: Duration) -> SpanRecord {
+        SpanRecord {
+            name: root.name,
+            kind: root.kind,
+            span_id: self.context.span_id,
+            parent_span_id: self.context.parent_span_id,
+            start_ns: unix_now_ns().saturating_sub(nanoseconds(took)),
+            duration_ns: nanoseconds(took),
+            attributes: root.attributes,
+            error: root.error,
+        }
+    }
+
+    /// The step of a request that began at `root_ns` of the calendar.
+    fn span(&self, step: Ended, root_ns: u64) -> SpanRecord {
+        let start_ns = match step.began.checked_duration_since(self.began) {
+            Some(after) => root_ns.saturating_add(nanoseconds(after)),
+            None => root_ns.saturating_sub(nanoseconds(self.began.duration_since(step.began))),
+        };
+        SpanRecord {
+            name: Cow::Borrowed(step.name),
+            kind: step.kind,
+            span_id: step.span_id,
+            parent_span_id: Some(step.parent_span_id),
+            start_ns,
+            duration_ns: nanoseconds(step.took),
+            attributes: step.attributes,
+            error: step.error,
+        }
     }
 }
 
 impl Drop for Collector {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        if let Fate::Kept(mut root) = std::mem::take(&mut state.fate) {
-            if state.left_out > 0 {
-                root.attributes
-                    .push(("concert.spans_left_out", state.left_out.into()));
-            }
-            let mut spans = std::mem::take(&mut state.spans);
-            spans.insert(0, root);
-            self.traces.publish(TraceRecord {
-                trace_id: self.context.trace_id,
-                service_name: self.service_name,
-                instance: None,
-                spans,
-            });
+        let Fate::Kept(kept) = std::mem::replace(&mut state.fate, Fate::Dropped) else {
+            return;
+        };
+        let (steps, left_out) = (std::mem::take(&mut state.steps), state.left_out);
+        let mut root = kept.root;
+        if left_out > 0 {
+            root.attributes
+                .push(("concert.spans_left_out", left_out.into()));
         }
-    }
-}
-
-impl Root {
-    /// Begins to gather the spans of the request that `span` is of, if anybody wants traces. `context`
-    /// is what the span was made of.
-    #[must_use]
-    pub fn begin(context: TraceContext, span: &tracing::Span, began: Instant) -> Root {
-        let trace = crate::telemetry::logs::with_data(span, |data, layer| {
-            layer.traces.wanted().then(|| {
-                let traces = layer.traces.clone();
-                let trace = Arc::new(Collector::new(context, layer.service_name, began, traces));
-                data.trace = Some(Arc::clone(&trace));
-                trace
-            })
+        let root_ns = root.start_ns;
+        let mut spans = Vec::with_capacity(1 + steps.len());
+        spans.push(root);
+        spans.extend(steps.into_iter().map(|step| self.span(step, root_ns)));
+        kept.traces.publish(TraceRecord {
+            trace_id: self.context.trace_id,
+            service_name: kept.service_name,
+            instance: None,
+            spans,
         });
-        Root(trace.flatten())
     }
 }
 
-pub(in crate::telemetry) fn nanoseconds(time: Duration) -> u64 {
+fn unix_now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, nanoseconds)
+}
+
+fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::trace::{SpanKind, TraceConfig};
 
-    fn step() -> SpanRecord {
-        SpanRecord {
-            name: "seat.lock".into(),
+    fn step() -> Ended {
+        Ended {
+            name: "seat.lock",
             kind: SpanKind::Internal,
             span_id: 2,
-            parent_span_id: Some(1),
-            start_ns: 0,
-            duration_ns: 0,
+            parent_span_id: 1,
+            began: Instant::now(),
+            took: Duration::ZERO,
             attributes: Vec::new(),
             error: None,
         }
@@ -190,12 +208,8 @@ mod tests {
 
     #[test]
     fn a_trace_that_is_not_kept_holds_no_span_even_while_a_late_step_holds_it() {
-        let traces = Traces::new(TraceConfig {
-            slow: Duration::MAX,
-            ratio: 0.0,
-        });
-        let trace = Collector::new(TraceContext::fresh(), "test", Instant::now(), traces);
-        let held = || trace.state.lock().spans.capacity();
+        let trace = Collector::new(TraceContext::fresh(), Instant::now(), true);
+        let held = || trace.state.lock().steps.capacity();
         trace.add(step());
         assert!(held() > 0);
         let kept = trace.end(false, || unreachable!("nobody keeps it"));

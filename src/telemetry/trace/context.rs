@@ -48,25 +48,10 @@ impl TraceContext {
     pub fn traceparent(&self) -> String {
         format!("00-{:032x}-{:016x}-01", self.trace_id, self.span_id)
     }
-
-    /// The root span of a request in this process: every event inside it carries its ids. `name` (a
-    /// route, say) appears as the field `span`; `method`, `status`, `user` and the like belong on the
-    /// access record. The span is at level ERROR so that no filter can take an error's trace away.
-    #[must_use]
-    pub fn span(&self, name: &'static str) -> tracing::Span {
-        tracing::error_span!(
-            target: "concertctl::telemetry::trace",
-            "request",
-            span = name,
-            trace_id = self.trace_id,
-            span_id = self.span_id,
-            parent_span_id = self.parent_span_id,
-        )
-    }
 }
 
 /// A random id for a span.
-pub(in crate::telemetry) fn random_span_id() -> u64 {
+pub(super) fn random_span_id() -> u64 {
     nonzero(rand::random::<u64>)
 }
 

@@ -1,30 +1,25 @@
 //! Traces: where a request stands in one, what it waited for, and which of them are kept.
 //!
-//! A request's root is an ordinary span of `tracing` ([`TraceContext::span`]), so that log lines carry
-//! its ids. What it waits for is a [`Step`] beneath it. When the root ends ([`Root::end`]) its trace is
-//! kept if it failed, was slow, or is of the ratio that is kept anyway ([`Traces`]), and handed to
-//! whoever subscribed.
+//! A [`RequestSpan`] is under way while its work is polled: log lines carry its ids, and what it waits for
+//! is a [`Step`] beneath it. When it ends ([`RequestSpan::end`]) its trace is kept if it failed, was slow, or
+//! is of the ratio that is kept anyway ([`Traces`]), and handed to whoever subscribed.
 
 mod collector;
 mod context;
 mod record;
+mod request;
 mod step;
 mod traces;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-pub(super) use collector::{Collector, nanoseconds};
+use collector::Collector;
 pub use context::TraceContext;
-pub(super) use context::random_span_id;
 pub use record::{SpanKind, SpanRecord, TraceRecord, Value};
+pub use request::RequestSpan;
+pub(super) use request::current_context;
 pub use step::{Step, TraceHandle};
 pub use traces::{TraceConfig, TraceSubscription, Traces};
-
-/// A request whose spans are gathered, if anybody wants traces. Dropped without an end, nothing of it
-/// is kept.
-#[derive(Debug)]
-pub struct Root(Option<Arc<Collector>>);
 
 /// What a request's own span says of it.
 #[derive(Debug)]
@@ -37,13 +32,6 @@ pub struct RootSpan {
     pub attributes: Vec<(&'static str, Value)>,
     /// Why it failed, if it did.
     pub error: Option<Cow<'static, str>>,
-}
-
-impl Root {
-    /// The request has ended. `describe` is asked only when its trace is kept: then its id.
-    pub fn end(&mut self, failed: bool, describe: impl FnOnce() -> RootSpan) -> Option<u128> {
-        self.0.take()?.end(failed, describe)
-    }
 }
 
 #[cfg(test)]

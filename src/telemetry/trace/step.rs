@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::collector::{Collector, nanoseconds};
-use super::random_span_id;
-use super::record::{SpanKind, SpanRecord, Value};
+use super::collector::{Collector, Ended};
+use super::context::random_span_id;
+use super::record::{SpanKind, Value};
+use super::request::RequestSpan;
 
 /// Where a step belongs: a span of a trace that is being collected, or nowhere. To be taken along by
 /// work that is done elsewhere, on another thread say.
@@ -16,23 +17,17 @@ pub struct TraceHandle(Option<Place>);
 #[derive(Clone, Debug)]
 struct Place {
     trace: Arc<Collector>,
-    trace_id: u128,
     span_id: u64,
 }
 
 impl TraceHandle {
-    /// The span that this code runs in.
+    /// The request that this code runs in.
     #[must_use]
     pub fn current() -> TraceHandle {
-        let place = crate::telemetry::logs::with_data(&tracing::Span::current(), |data, _| {
-            let trace = data.trace.as_ref().filter(|trace| trace.is_open())?;
-            Some(Place {
-                trace: Arc::clone(trace),
-                trace_id: data.trace_id,
-                span_id: data.span_id,
-            })
-        });
-        TraceHandle(place.flatten())
+        TraceHandle(RequestSpan::gathering().map(|trace| Place {
+            span_id: trace.context().span_id,
+            trace,
+        }))
     }
 
     /// A step that begins now.
@@ -81,7 +76,7 @@ pub(in crate::telemetry) struct StepIds {
 }
 
 impl Step {
-    /// A step of the span that this code runs in.
+    /// A step of the request that this code runs in.
     pub fn begin(name: &'static str) -> Step {
         TraceHandle::current().step(name)
     }
@@ -122,7 +117,7 @@ impl Step {
 
     pub(in crate::telemetry) fn ids(&self) -> Option<StepIds> {
         self.0.as_ref().map(|open| StepIds {
-            trace_id: open.place.trace_id,
+            trace_id: open.place.trace.context().trace_id,
             span_id: open.span_id,
             parent_span_id: open.place.span_id,
         })
@@ -132,14 +127,14 @@ impl Step {
 impl Drop for Step {
     fn drop(&mut self) {
         if let Some(open) = self.0.take() {
-            let trace = &open.place.trace;
-            trace.add(SpanRecord {
-                name: Cow::Borrowed(open.name),
+            let took = open.took.unwrap_or_else(|| open.began.elapsed());
+            open.place.trace.add(Ended {
+                name: open.name,
                 kind: open.kind,
                 span_id: open.span_id,
-                parent_span_id: Some(open.place.span_id),
-                start_ns: trace.unix_ns(open.began),
-                duration_ns: nanoseconds(open.took.unwrap_or_else(|| open.began.elapsed())),
+                parent_span_id: open.place.span_id,
+                began: open.began,
+                took,
                 attributes: open.attributes,
                 error: open.error,
             });

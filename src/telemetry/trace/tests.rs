@@ -38,10 +38,9 @@ fn described() -> RootSpan {
 /// A request that does `work`.
 fn request(failed: bool, work: impl FnOnce()) -> TraceContext {
     let context = TraceContext::fresh();
-    let span = context.span("request");
-    let mut root = Root::begin(context, &span, Instant::now());
-    span.in_scope(work);
-    let _kept = root.end(failed, described);
+    let span = RequestSpan::begin(context, Instant::now(), true);
+    span.run(work);
+    let _kept = span.end(failed, described);
     context
 }
 
@@ -215,12 +214,10 @@ fn no_step_begins_in_a_trace_that_is_not_kept() {
     let (subscriber, logs) = logs::build(config(NEVER, 0.0)).unwrap();
     let _wanted = logs.traces().subscribe(10);
     tracing::subscriber::with_default(subscriber, || {
-        let context = TraceContext::fresh();
-        let span = context.span("request");
-        let mut root = Root::begin(context, &span, Instant::now());
-        let ids = || span.in_scope(|| Step::begin("commit").ids());
+        let span = RequestSpan::begin(TraceContext::fresh(), Instant::now(), true);
+        let ids = || span.run(|| Step::begin("commit").ids());
         assert!(ids().is_some());
-        assert_eq!(root.end(false, described), None);
+        assert_eq!(span.end(false, described), None);
         assert_eq!(ids(), None);
     });
 }
