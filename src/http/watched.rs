@@ -45,7 +45,7 @@ impl Watched {
             return false;
         };
         meters.finish(status, took);
-        let kept = self.span.end(status >= 500, || {
+        let kept = self.span.end(took, status >= 500, || {
             describe(&meters, &self.info, status, error)
         });
         if let Some(trace_id) = kept {

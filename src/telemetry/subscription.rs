@@ -1,4 +1,5 @@
-//! Records handed to whoever reads them: bounded, and nobody waits for a slow reader.
+//! Records handed to whoever reads them: bounded, and nobody waits for a slow reader. A record is cloned
+//! for each reader: let it be a pointer.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,21 +9,21 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 /// Records that were handed over together: a reader is woken once for all of them.
-type Handful<T> = Vec<Arc<T>>;
+type Handful<T> = Vec<T>;
 
 /// A reader's end.
 #[derive(Debug)]
 pub struct Subscription<T> {
     handfuls: mpsc::UnboundedReceiver<Handful<T>>,
     /// Of the handful that is being read.
-    rest: VecDeque<Arc<T>>,
+    rest: VecDeque<T>,
     waiting: Arc<AtomicUsize>,
     missed: Arc<AtomicU64>,
 }
 
 impl<T> Subscription<T> {
     /// The next record; `None` once there will be no more.
-    pub async fn recv(&mut self) -> Option<Arc<T>> {
+    pub async fn recv(&mut self) -> Option<T> {
         while self.rest.is_empty() {
             self.rest = self.handfuls.recv().await?.into();
         }
@@ -31,7 +32,7 @@ impl<T> Subscription<T> {
 
     /// Waits for at least one record, then appends up to `limit` to `into`. Returns how many; 0 once
     /// there will be no more.
-    pub async fn recv_many(&mut self, into: &mut Vec<Arc<T>>, limit: usize) -> usize {
+    pub async fn recv_many(&mut self, into: &mut Vec<T>, limit: usize) -> usize {
         let Some(first) = self.recv().await else {
             return 0;
         };
@@ -47,14 +48,14 @@ impl<T> Subscription<T> {
     }
 
     /// The next record if there is one already.
-    pub fn try_recv(&mut self) -> Option<Arc<T>> {
+    pub fn try_recv(&mut self) -> Option<T> {
         while self.rest.is_empty() {
             self.rest = self.handfuls.try_recv().ok()?.into();
         }
         self.take()
     }
 
-    fn take(&mut self) -> Option<Arc<T>> {
+    fn take(&mut self) -> Option<T> {
         let record = self.rest.pop_front()?;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Some(record)
@@ -87,9 +88,9 @@ struct Subscriber<T> {
     missed: Arc<AtomicU64>,
 }
 
-impl<T> Subscriber<T> {
+impl<T: Clone> Subscriber<T> {
     /// False once the reader has gone.
-    fn offer(&self, records: &[Arc<T>]) -> bool {
+    fn offer(&self, records: &[T]) -> bool {
         if self.handfuls.is_closed() {
             return false;
         }
@@ -123,7 +124,7 @@ impl<T> Default for Subscribers<T> {
     }
 }
 
-impl<T> Subscribers<T> {
+impl<T: Clone> Subscribers<T> {
     /// A reader for whom at most `capacity` records wait.
     pub(super) fn subscribe(&self, capacity: usize) -> Subscription<T> {
         let (sender, handfuls) = mpsc::unbounded_channel();
@@ -155,7 +156,7 @@ impl<T> Subscribers<T> {
         if list.is_empty() {
             return;
         }
-        let records: Handful<T> = records.into_iter().map(Arc::new).collect();
+        let records: Handful<T> = records.into_iter().collect();
         list.retain(|subscriber| subscriber.offer(&records));
         self.any.store(!list.is_empty(), Ordering::Relaxed);
     }
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     fn read(records: &mut Subscription<i32>) -> Vec<i32> {
-        std::iter::from_fn(|| records.try_recv().map(|it| *it)).collect()
+        std::iter::from_fn(|| records.try_recv()).collect()
     }
 
     #[test]

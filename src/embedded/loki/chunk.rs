@@ -26,12 +26,14 @@ impl Chunk {
         }
     }
 
-    /// An empty chunk that is likely to become as full as this one: growing copies.
-    pub(super) fn like(&self, id: u64) -> Chunk {
+    /// An empty chunk for what comes after this one: growing copies.
+    pub(super) fn next(&self, id: u64, text_bytes: usize) -> Chunk {
+        let lines = self.entries.len();
         Chunk {
             id,
-            text: String::with_capacity(self.text.len()),
-            entries: Vec::with_capacity(self.entries.len()),
+            text: String::with_capacity(text_bytes),
+            // Its lines may be somewhat shorter.
+            entries: Vec::with_capacity(lines + lines / 16),
         }
     }
 
@@ -56,9 +58,14 @@ impl Chunk {
         }
     }
 
+    /// Gives back what is not used; a little is kept, since giving back copies.
     pub(super) fn seal(&mut self) {
-        self.text.shrink_to_fit();
-        self.entries.shrink_to_fit();
+        if self.text.capacity() - self.text.len() > self.text.len() / 8 {
+            self.text.shrink_to_fit();
+        }
+        if self.entries.capacity() - self.entries.len() > self.entries.len() / 8 {
+            self.entries.shrink_to_fit();
+        }
     }
 
     pub(super) fn text_len(&self) -> usize {

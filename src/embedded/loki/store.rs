@@ -16,7 +16,7 @@ use super::chunk::Chunk;
 use crate::embedded::matcher::Matcher;
 use crate::telemetry::{LogRecord, LogSubscription};
 
-/// Text in a chunk before the next is begun: small enough to drop one at a time, large enough that a
+/// Room for text in a chunk; the next is begun when a sixteenth is left. Small enough to drop one at a time, large enough that a
 /// search runs through long stretches of memory.
 const CHUNK_TEXT_BYTES: usize = 256 << 10;
 /// Longer lines are cut.
@@ -91,14 +91,7 @@ impl LokiStore {
     /// Adds a line to the stream with these labels (names and values; empty values are dropped).
     /// Lines beyond 64 KiB are cut.
     pub fn push(&self, labels: &[(&str, &str)], timestamp_ns: i64, line: &str) {
-        let mut key = String::new();
-        self.push_locked(
-            &mut self.inner.write(),
-            &mut key,
-            labels,
-            timestamp_ns,
-            line,
-        );
+        self.push_locked(&mut self.inner.write(), labels, [(timestamp_ns, line)]);
     }
 
     /// Stores records until logging ends. Runs as a task of its own.
@@ -110,56 +103,74 @@ impl LokiStore {
         }
     }
 
-    fn push_records(&self, records: &[Arc<LogRecord>]) {
-        let mut key = String::new();
+    fn push_records(&self, records: &[LogRecord]) {
         let mut inner = self.inner.write();
-        for record in records {
-            let labels = [
-                ("instance", record.instance.as_deref().unwrap_or("")),
-                ("level", level_label(record.level)),
-                ("service_name", record.service_name),
-            ];
-            let timestamp_ns = record.timestamp_us.saturating_mul(1000);
-            self.push_locked(&mut inner, &mut key, &labels, timestamp_ns, &record.line);
+        // Most records follow one of the same labels.
+        for run in records.chunk_by(|one, next| labels_of(one) == labels_of(next)) {
+            let lines = run.iter().map(|record| {
+                let timestamp_ns = record.timestamp_us().saturating_mul(1000);
+                (timestamp_ns, record.line())
+            });
+            self.push_locked(&mut inner, &labels_of(&run[0]), lines);
         }
     }
 
-    fn push_locked(
+    fn push_locked<'a>(
         &self,
         inner: &mut Inner,
-        key: &mut String,
         labels: &[(&str, &str)],
-        timestamp_ns: i64,
-        line: &str,
+        lines: impl IntoIterator<Item = (i64, &'a str)>,
     ) {
-        stream_key(labels, key);
-        if !inner.streams.contains_key(key.as_str())
-            && !inner.open_stream(key, labels, self.config.max_streams)
-        {
-            inner.refused += 1;
-            return;
+        let key = stream_key(labels);
+        let mut lines = lines.into_iter().peekable();
+        while lines.peek().is_some() {
+            let open = inner.streams.contains_key(&key)
+                || inner.open_stream(&key, labels, self.config.max_streams);
+            if !open {
+                inner.refused += 1;
+                lines.next();
+                continue;
+            }
+            let filled = self.fill(inner, &key, &mut lines);
+            // This may take away the stream itself.
+            inner.evict(&self.config, filled);
         }
-        let Some(stream) = inner.streams.get_mut(key.as_str()) else {
-            return;
+    }
+
+    /// Adds lines to the stream, at least one, until a chunk or the store is full. Whether the chunk is.
+    fn fill<'a>(
+        &self,
+        inner: &mut Inner,
+        key: &str,
+        lines: impl Iterator<Item = (i64, &'a str)>,
+    ) -> bool {
+        let Some(stream) = inner.streams.get_mut(key) else {
+            return false;
         };
         let before = stream.head.memory();
         // Copies the head only if a query is reading it at this moment.
         let head = Arc::make_mut(&mut stream.head);
-        head.push(timestamp_ns, cut(line, MAX_LINE_BYTES));
-        let full = head.text_len() >= self.chunk_text_bytes;
+        let mut full = false;
+        for (timestamp_ns, line) in lines {
+            head.push(timestamp_ns, cut(line, MAX_LINE_BYTES));
+            inner.newest_ns = inner.newest_ns.max(timestamp_ns);
+            full = head.text_len() >= self.chunk_text_bytes / 16 * 15;
+            if full || inner.bytes + head.memory() > self.config.max_bytes + before {
+                break;
+            }
+        }
         if full {
             head.seal();
         }
         inner.bytes = inner.bytes + stream.head.memory() - before;
         if full {
-            let next = Arc::new(stream.head.like(inner.next_chunk));
+            let next = Arc::new(stream.head.next(inner.next_chunk, self.chunk_text_bytes));
             inner.next_chunk += 1;
             inner.bytes += next.memory();
             let sealed = std::mem::replace(&mut stream.head, next);
             stream.sealed.push_back(sealed);
         }
-        inner.newest_ns = inner.newest_ns.max(timestamp_ns);
-        inner.evict(&self.config, full);
+        full
     }
 
     /// The chunks of streams that pass any of the matcher groups (none: all streams), as far as they
@@ -297,15 +308,25 @@ fn passes(labels: &Labels, groups: &[&[Matcher]]) -> bool {
         })
 }
 
-/// Writes an unambiguous key for a label set; the caller gives labels of one kind in one order.
-fn stream_key(labels: &[(&str, &str)], key: &mut String) {
-    key.clear();
+/// The labels that a record is kept under.
+fn labels_of(record: &LogRecord) -> [(&'static str, &str); 3] {
+    [
+        ("instance", record.instance().unwrap_or("")),
+        ("level", level_label(record.level())),
+        ("service_name", record.service_name()),
+    ]
+}
+
+/// An unambiguous key for a label set; the caller gives labels of one kind in one order.
+fn stream_key(labels: &[(&str, &str)]) -> String {
+    let mut key = String::new();
     for (name, value) in labels {
         key.push_str(name);
         key.push('\0');
         key.push_str(value);
         key.push('\0');
     }
+    key
 }
 
 fn cut(line: &str, max: usize) -> &str {

@@ -135,7 +135,7 @@ mod tests {
         assert!(logs.flush(Duration::from_secs(10)));
         let mut lines = Vec::new();
         while let Some(record) = records.try_recv() {
-            lines.push(record.line.to_string());
+            lines.push(record.line().to_owned());
         }
         lines
     }

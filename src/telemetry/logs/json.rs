@@ -116,20 +116,29 @@ pub(super) fn push_str(out: &mut Vec<u8>, text: &str) {
     string.close();
 }
 
+/// The two hex digits of each byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [HEX[byte >> 4], HEX[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 /// Writes an id as a JSON string of `digits` hex digits, or `null`.
 pub(super) fn push_id(out: &mut Vec<u8>, id: Option<u128>, digits: usize) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let Some(id) = id else {
         return out.extend_from_slice(b"null");
     };
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(id.to_be_bytes()) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
+    let mut text = [b'"'; 34];
+    for (pair, byte) in text[1..33].chunks_exact_mut(2).zip(id.to_be_bytes()) {
+        pair.copy_from_slice(&HEX_PAIRS[usize::from(byte)]);
     }
     out.push(b'"');
-    out.extend_from_slice(&text[text.len().saturating_sub(digits)..]);
-    out.push(b'"');
+    out.extend_from_slice(&text[33_usize.saturating_sub(digits)..]);
 }
 
 /// Writes a finite number as JSON, anything else as `null`.

@@ -5,9 +5,9 @@
 //! is dropped and counted ([`Logs::dropped`]).
 
 mod access;
+mod batch;
 mod json;
 mod layer;
-mod line;
 mod output;
 mod queue;
 mod writer;
@@ -18,15 +18,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
-use tracing::{Level, Subscriber};
+use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Registry};
 
 use super::subscription::Subscription;
 use super::trace::{Step, TraceConfig, Traces};
 pub use access::AccessRecord;
+pub use batch::LogRecord;
 use layer::JsonLayer;
-pub use line::LogLine;
 use queue::Queue;
 pub(super) use output::{Output, with_output};
 use writer::{Shared, Writer};
@@ -69,21 +69,6 @@ pub struct LogConfig {
 
 /// A subscriber's end of the records.
 pub type LogSubscription = Subscription<LogRecord>;
-
-/// One record, as subscribers get it.
-#[derive(Debug, Clone)]
-pub struct LogRecord {
-    /// Microseconds since the Unix epoch.
-    pub timestamp_us: i64,
-    /// Its severity.
-    pub level: Level,
-    /// The service it is from.
-    pub service_name: &'static str,
-    /// The instance it is from, once the process has said its name ([`Logs::set_instance`]).
-    pub instance: Option<Arc<str>>,
-    /// The whole JSON line, without a newline.
-    pub line: LogLine,
-}
 
 /// A handle on the process's logging. Cloning shares it.
 #[derive(Debug, Clone)]

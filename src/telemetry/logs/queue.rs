@@ -11,43 +11,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tracing::Level;
 
-use super::line::LogLine;
+use super::batch::{Batch, Meta};
 
 /// Bytes allowed per record of queue length: the average line is a third of this.
 const BYTES_PER_RECORD: usize = 1024;
-
-/// What the writer needs to know of a line without parsing it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Meta {
-    pub(super) timestamp_us: i64,
-    pub(super) level: Level,
-    pub(super) service_name: &'static str,
-    /// Where the line ends in the batch's bytes, newline included.
-    pub(super) end: usize,
-}
-
-/// Lines that are written together.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) bytes: Vec<u8>,
-    pub(super) records: Vec<Meta>,
-}
-
-impl Batch {
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.records.clear();
-    }
-
-    /// Each record with its line, without the newline.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (&Meta, LogLine)> {
-        // What layers write is UTF-8; were it not, ends would no longer fit what is made of it, and
-        // the lines would be cut, not the process.
-        let text = String::from_utf8_lossy(&self.bytes);
-        let ends: Vec<usize> = self.records.iter().map(|meta| meta.end).collect();
-        self.records.iter().zip(LogLine::of_batch(&text, ends))
-    }
-}
 
 #[derive(Debug, Default)]
 struct State {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tracing::subscriber::with_default;
-use tracing::{debug, error, info, warn};
+use tracing::{Level, debug, error, info, warn};
 
 use super::json::{MAX_LINE_BYTES, TRUNCATION_MARK};
 use super::*;
@@ -30,7 +30,7 @@ fn lines_of(config: LogConfig, work: impl FnOnce()) -> Vec<String> {
     with_default(subscriber, work);
     assert!(logs.flush(WAIT));
     std::iter::from_fn(|| records.try_recv())
-        .map(|record| record.line.to_string())
+        .map(|record| record.line().to_owned())
         .collect()
 }
 
@@ -302,8 +302,8 @@ fn a_subscriber_learns_that_logging_ended() {
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(record.instance.as_deref(), Some("127.0.0.1:1"));
-        assert_eq!(record.level, Level::INFO);
+        assert_eq!(record.instance(), Some("127.0.0.1:1"));
+        assert_eq!(record.level(), Level::INFO);
         assert!(
             tokio::time::timeout(WAIT, records.recv())
                 .await
@@ -334,7 +334,7 @@ fn logging_is_installed_once_and_later_calls_join_it() {
     let second = init(config(LogOutput::File("/no/such/dir/log".into()))).unwrap();
     info!("after both");
     assert!(second.flush(WAIT));
-    let found = std::iter::from_fn(|| records.try_recv()).any(|r| r.line.contains("after both"));
+    let found = std::iter::from_fn(|| records.try_recv()).any(|r| r.line().contains("after both"));
     assert!(
         found,
         "the second handle does not belong to the first's logging"

@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use parking_lot::Mutex;
 
-use super::queue::{Batch, Queue};
+use super::batch::{Batch, Lent};
+use super::queue::Queue;
 use super::{LogOutput, LogRecord, LogSubscription};
 use crate::telemetry::subscription::Subscribers;
 
@@ -33,19 +34,13 @@ impl Shared {
         *self.instance.lock() = Some(Arc::from(instance));
     }
 
-    fn publish(&self, batch: &Batch) {
-        if !self.subscribers.any() {
-            return;
+    fn publish(&self, mut batch: Batch) -> Arc<Batch> {
+        batch.instance.clone_from(&self.instance.lock());
+        let batch = Arc::new(batch);
+        if self.subscribers.any() {
+            self.subscribers.offer(batch.records());
         }
-        let instance = self.instance.lock().clone();
-        self.subscribers
-            .offer(batch.lines().map(|(meta, line)| LogRecord {
-                timestamp_us: meta.timestamp_us,
-                level: meta.level,
-                service_name: meta.service_name,
-                instance: instance.clone(),
-                line,
-            }));
+        batch
     }
 }
 
@@ -110,16 +105,18 @@ impl Writer {
     }
 
     fn run(mut self) {
+        let mut lent = Lent::default();
         let mut batch = Batch::default();
         while self.queue.take(&mut batch) {
             // A failing output (disk full, reader gone) must not end logging: the next batch may
             // succeed, and subscribers still get their records.
+            let records = batch.records.len();
             if self.sink.write(&batch.bytes).is_err() {
-                self.queue.count_dropped(batch.records.len() as u64);
+                self.queue.count_dropped(records as u64);
             }
-            self.shared.publish(&batch);
-            self.queue.done(batch.records.len());
-            batch.clear();
+            lent.remember(self.shared.publish(batch));
+            self.queue.done(records);
+            batch = lent.reuse();
             self.queue.linger(LINGER);
         }
         // Subscribers learn that nothing more will come.

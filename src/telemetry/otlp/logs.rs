@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use opentelemetry::InstrumentationScope;
@@ -65,15 +64,15 @@ impl Sender {
 
     fn record(&self, record: &LogRecord) -> SdkLogRecord {
         let mut out = self.logger.create_log_record();
-        let micros = u64::try_from(record.timestamp_us).unwrap_or(0);
+        let micros = u64::try_from(record.timestamp_us()).unwrap_or(0);
         let at = UNIX_EPOCH + Duration::from_micros(micros);
         out.set_timestamp(at);
         out.set_observed_timestamp(at);
-        out.set_severity_text(record.level.as_str());
-        out.set_severity_number(severity(record.level));
-        let Ok(line) = serde_json::from_str::<Line<'_>>(&record.line) else {
+        out.set_severity_text(record.level().as_str());
+        out.set_severity_number(severity(record.level()));
+        let Ok(line) = serde_json::from_str::<Line<'_>>(record.line()) else {
             // Better the line as it is than nothing.
-            out.set_body(AnyValue::from(record.line.to_string()));
+            out.set_body(AnyValue::from(record.line().to_owned()));
             return out;
         };
         out.set_body(AnyValue::from(line.message.into_owned()));
@@ -92,8 +91,8 @@ impl Sender {
 }
 
 impl Send<LogRecord> for Sender {
-    fn send(&mut self, batch: &[Arc<LogRecord>]) -> Result<(), String> {
-        for (service, records) in by_service(batch, |record| record.service_name) {
+    fn send(&mut self, batch: &[LogRecord]) -> Result<(), String> {
+        for (service, records) in by_service(batch, LogRecord::service_name) {
             let records: Vec<_> = records.into_iter().map(|it| self.record(it)).collect();
             let scope = self.scope.clone();
             let refs: Vec<_> = records.iter().map(|record| (record, &scope)).collect();

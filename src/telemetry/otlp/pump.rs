@@ -21,7 +21,7 @@ const TRIES: u32 = 4;
 
 /// What sends a batch. `Err`: why it was not taken.
 pub(super) trait Send<T>: std::marker::Send + 'static {
-    fn send(&mut self, batch: &[Arc<T>]) -> Result<(), String>;
+    fn send(&mut self, batch: &[T]) -> Result<(), String>;
 }
 
 /// The handle to the thread.
@@ -49,7 +49,7 @@ impl Bell {
 }
 
 impl Pump {
-    pub(super) fn start<T: std::marker::Send + Sync + 'static>(
+    pub(super) fn start<T: Clone + std::marker::Send + Sync + 'static>(
         records: Subscription<T>,
         sender: impl Send<T>,
         delivery: Arc<Delivery>,
@@ -114,7 +114,7 @@ impl<T, S: Send<T>> Work<T, S> {
         }
     }
 
-    fn take(&mut self, batch: &mut Vec<Arc<T>>) -> bool {
+    fn take(&mut self, batch: &mut Vec<T>) -> bool {
         while batch.len() < BATCH
             && let Some(record) = self.records.try_recv()
         {
@@ -124,7 +124,7 @@ impl<T, S: Send<T>> Work<T, S> {
     }
 
     /// Sends a batch, some times if need be; then it is given up, so that later ones get their turn.
-    fn deliver(&mut self, batch: &[Arc<T>]) {
+    fn deliver(&mut self, batch: &[T]) {
         let mut pause = Duration::from_millis(500);
         for attempt in 1..=TRIES {
             let result = self.sender.send(batch);
@@ -145,7 +145,7 @@ impl<T, S: Send<T>> Work<T, S> {
 
 /// Batches by the service that they are of.
 pub(super) fn by_service<T>(
-    batch: &[Arc<T>],
+    batch: &[T],
     service: impl Fn(&T) -> &'static str,
 ) -> Vec<(&'static str, Vec<&T>)> {
     let mut parts: Vec<(&'static str, Vec<&T>)> = Vec::new();

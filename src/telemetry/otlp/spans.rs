@@ -43,7 +43,7 @@ impl Sender {
     }
 }
 
-impl Send<TraceRecord> for Sender {
+impl Send<Arc<TraceRecord>> for Sender {
     fn send(&mut self, batch: &[Arc<TraceRecord>]) -> Result<(), String> {
         for (service, traces) in by_service(batch, |trace| trace.service_name) {
             let spans = traces.iter().flat_map(|trace| {

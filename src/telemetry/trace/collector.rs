@@ -95,12 +95,17 @@ impl Collector {
         !matches!(self.state.lock().fate, Fate::Dropped)
     }
 
-    /// The root has ended: decides. `describe` is asked only when the trace is kept: then its id.
-    pub(super) fn end(&self, failed: bool, describe: impl FnOnce() -> RootSpan) -> Option<u128> {
+    /// The root ended `took` after it began: decides. `describe` is asked only when the trace is kept:
+    /// then its id.
+    pub(super) fn end(
+        &self,
+        took: Duration,
+        failed: bool,
+        describe: impl FnOnce() -> RootSpan,
+    ) -> Option<u128> {
         if !matches!(self.state.lock().fate, Fate::Open) {
             return None;
         }
-        let took = self.began.elapsed();
         let trace_id = self.context.trace_id;
         let worth = |logs: &logs::Output| {
             let worth = logs.traces.worth_keeping(trace_id, took, failed);
@@ -212,7 +217,7 @@ mod tests {
         let held = || trace.state.lock().steps.capacity();
         trace.add(step());
         assert!(held() > 0);
-        let kept = trace.end(false, || unreachable!("nobody keeps it"));
+        let kept = trace.end(Duration::ZERO, false, || unreachable!("nobody keeps it"));
         assert_eq!((kept, held()), (None, 0));
         trace.add(step());
         assert_eq!(held(), 0);

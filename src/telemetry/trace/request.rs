@@ -5,7 +5,7 @@
 //! of the filter, together more than all else that is recorded of a request (see `docs/benchmarks.md`).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Collector, RootSpan, TraceContext};
 use crate::telemetry::logs::{self, AccessRecord};
@@ -49,9 +49,15 @@ impl RequestSpan {
         self.0.context()
     }
 
-    /// The request has ended. `describe` is asked only when its trace is kept: then its id.
-    pub fn end(&self, failed: bool, describe: impl FnOnce() -> RootSpan) -> Option<u128> {
-        self.0.end(failed, describe)
+    /// The request ended `took` after it began. `describe` is asked only when its trace is kept: then
+    /// its id.
+    pub fn end(
+        &self,
+        took: Duration,
+        failed: bool,
+        describe: impl FnOnce() -> RootSpan,
+    ) -> Option<u128> {
+        self.0.end(took, failed, describe)
     }
 
     /// Writes the record of its answer into the log.

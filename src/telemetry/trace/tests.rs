@@ -39,8 +39,9 @@ fn described() -> RootSpan {
 fn request(failed: bool, work: impl FnOnce()) -> TraceContext {
     let context = TraceContext::fresh();
     let span = RequestSpan::begin(context, Instant::now(), true);
+    let began = Instant::now();
     span.run(work);
-    let _kept = span.end(failed, described);
+    let _kept = span.end(began.elapsed(), failed, described);
     context
 }
 
@@ -178,7 +179,7 @@ fn the_record_of_a_slow_statement_carries_the_ids_of_its_span() {
     });
     assert!(logs.flush(Duration::from_secs(10)));
     let trace = kept.try_recv().unwrap();
-    let line: Json = serde_json::from_str(&lines.try_recv().unwrap().line).unwrap();
+    let line: Json = serde_json::from_str(lines.try_recv().unwrap().line()).unwrap();
     let [root, statement] = &trace.spans[..] else {
         panic!("{trace:?}")
     };
@@ -217,7 +218,7 @@ fn no_step_begins_in_a_trace_that_is_not_kept() {
         let span = RequestSpan::begin(TraceContext::fresh(), Instant::now(), true);
         let ids = || span.run(|| Step::begin("commit").ids());
         assert!(ids().is_some());
-        assert_eq!(span.end(false, described), None);
+        assert_eq!(span.end(Duration::ZERO, false, described), None);
         assert_eq!(ids(), None);
     });
 }

@@ -10,7 +10,7 @@ use super::record::TraceRecord;
 use crate::telemetry::subscription::{Subscribers, Subscription};
 
 /// A subscriber's end of the traces that are kept.
-pub type TraceSubscription = Subscription<TraceRecord>;
+pub type TraceSubscription = Subscription<Arc<TraceRecord>>;
 
 /// Slow and failed traces kept in a second. When everything is slow, some of it tells as much as all
 /// of it, and costs less.
@@ -48,7 +48,7 @@ struct Shared {
     /// The second that is counted, and how many were kept in it.
     pace: Mutex<(u64, u64)>,
     passed_over: AtomicU64,
-    subscribers: Subscribers<TraceRecord>,
+    subscribers: Subscribers<Arc<TraceRecord>>,
     instance: Mutex<Option<Arc<str>>>,
 }
 
@@ -116,6 +116,6 @@ impl Traces {
         if trace.instance.is_none() {
             trace.instance.clone_from(&self.0.instance.lock());
         }
-        self.0.subscribers.offer([trace]);
+        self.0.subscribers.offer([Arc::new(trace)]);
     }
 }

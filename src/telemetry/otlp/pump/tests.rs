@@ -12,11 +12,11 @@ struct Flaky {
 }
 
 impl Send<u32> for Flaky {
-    fn send(&mut self, batch: &[Arc<u32>]) -> Result<(), String> {
+    fn send(&mut self, batch: &[u32]) -> Result<(), String> {
         if self.calls.fetch_add(1, Ordering::SeqCst) < self.failures {
             return Err("not now".to_owned());
         }
-        self.taken.lock().extend(batch.iter().map(|it| **it));
+        self.taken.lock().extend(batch);
         Ok(())
     }
 }
@@ -101,7 +101,7 @@ fn what_does_not_fit_the_buffer_is_counted() {
 struct Sizes(Arc<Mutex<Vec<usize>>>);
 
 impl Send<u32> for Sizes {
-    fn send(&mut self, batch: &[Arc<u32>]) -> Result<(), String> {
+    fn send(&mut self, batch: &[u32]) -> Result<(), String> {
         self.0.lock().push(batch.len());
         Ok(())
     }
@@ -127,7 +127,7 @@ struct Held {
 }
 
 impl Send<u32> for Held {
-    fn send(&mut self, _batch: &[Arc<u32>]) -> Result<(), String> {
+    fn send(&mut self, _batch: &[u32]) -> Result<(), String> {
         // Nobody need listen any more.
         let _ = self.asked.send(());
         let _ = self.refuse.recv();

@@ -1,0 +1,187 @@
+//! Lines that are written together, and the records in them: a reader shares the batch's text.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tracing::Level;
+
+/// A buffer that grew beyond this is not filled again.
+const KEEP_BYTES: usize = 1 << 20;
+
+/// What is known of a line without parsing it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meta {
+    pub(super) timestamp_us: i64,
+    pub(super) level: Level,
+    pub(super) service_name: &'static str,
+    /// Where the line ends in the batch's bytes, newline included.
+    pub(super) end: usize,
+}
+
+/// Lines that are written together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) bytes: Vec<u8>,
+    pub(super) records: Vec<Meta>,
+    /// The instance they are all from.
+    pub(super) instance: Option<Arc<str>>,
+}
+
+impl Batch {
+    /// Each record, which keeps the batch alive.
+    pub(super) fn records(self: &Arc<Self>) -> impl Iterator<Item = LogRecord> {
+        (0..self.records.len()).map(|index| LogRecord {
+            batch: Arc::clone(self),
+            index,
+        })
+    }
+
+    /// The line of a record. What layers write is UTF-8; were it not, its line would be empty.
+    fn line(&self, index: usize) -> &str {
+        let start = match index.checked_sub(1) {
+            Some(before) => self.records[before].end,
+            None => 0,
+        };
+        let line = self.bytes.get(start..self.records[index].end);
+        let line = line.and_then(|bytes| std::str::from_utf8(bytes).ok());
+        line.map_or("", |line| line.strip_suffix('\n').unwrap_or(line))
+    }
+}
+
+/// A record, as subscribers get it.
+#[derive(Clone)]
+pub struct LogRecord {
+    batch: Arc<Batch>,
+    index: usize,
+}
+
+impl LogRecord {
+    fn meta(&self) -> &Meta {
+        &self.batch.records[self.index]
+    }
+
+    /// Microseconds since the Unix epoch.
+    #[must_use]
+    pub fn timestamp_us(&self) -> i64 {
+        self.meta().timestamp_us
+    }
+
+    /// Its severity.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.meta().level
+    }
+
+    /// The service it is from.
+    #[must_use]
+    pub fn service_name(&self) -> &'static str {
+        self.meta().service_name
+    }
+
+    /// The instance it is from, once the process has said its name
+    /// ([`Logs::set_instance`](super::Logs::set_instance)).
+    #[must_use]
+    pub fn instance(&self) -> Option<&str> {
+        self.batch.instance.as_deref()
+    }
+
+    /// The whole JSON line, without a newline.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        self.batch.line(self.index)
+    }
+}
+
+impl fmt::Debug for LogRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.line())
+    }
+}
+
+/// Batches that somebody may still read. Their buffers are filled again afterwards: one that is freed
+/// is given back to the system and asked for anew, a page fault for each 4 KiB.
+#[derive(Debug, Default)]
+pub(super) struct Lent(Vec<Arc<Batch>>);
+
+impl Lent {
+    /// Batches that are remembered; who reads slowly keeps older ones for himself.
+    const MOST: usize = 8;
+
+    pub(super) fn remember(&mut self, batch: Arc<Batch>) {
+        if self.0.len() >= Self::MOST {
+            self.0.remove(0);
+        }
+        self.0.push(batch);
+    }
+
+    /// An empty batch: one that nobody reads any more, if there is one.
+    pub(super) fn reuse(&mut self) -> Batch {
+        let free = self.0.iter_mut().position(|it| Arc::get_mut(it).is_some());
+        let batch = free.and_then(|index| Arc::into_inner(self.0.remove(index)));
+        let mut batch = batch.unwrap_or_default();
+        if batch.bytes.capacity() > KEEP_BYTES {
+            return Batch::default();
+        }
+        batch.bytes.clear();
+        batch.records.clear();
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(text: &str, ends: &[usize]) -> Arc<Batch> {
+        let meta = |end: &usize| Meta {
+            timestamp_us: 0,
+            level: Level::INFO,
+            service_name: "test",
+            end: *end,
+        };
+        Arc::new(Batch {
+            bytes: text.into(),
+            records: ends.iter().map(meta).collect(),
+            instance: None,
+        })
+    }
+
+    #[test]
+    fn each_line_is_what_was_written_without_its_newline() {
+        let batch = batch("first\nsécond\n\nlast", &[6, 14, 15, 19]);
+        let records: Vec<_> = batch.records().collect();
+        let lines: Vec<&str> = records.iter().map(LogRecord::line).collect();
+        assert_eq!(lines, ["first", "sécond", "", "last"]);
+    }
+
+    #[test]
+    fn an_end_that_is_none_gives_an_empty_line_and_no_panic() {
+        let batch = batch("é\n", &[1, 9]);
+        assert!(batch.records().all(|record| record.line().is_empty()));
+    }
+
+    #[test]
+    fn a_buffer_is_filled_again_only_when_nobody_reads_it() {
+        let mut lent = Lent::default();
+        let (read, free) = (batch("read\n", &[5]), batch("free\n", &[5]));
+        let buffer = free.bytes.as_ptr();
+        let record = read.records().next().unwrap();
+        lent.remember(read);
+        lent.remember(free);
+        let again = lent.reuse();
+        assert_eq!((again.bytes.as_ptr(), again.bytes.len()), (buffer, 0));
+        assert!(again.records.is_empty());
+        assert_eq!(lent.reuse().bytes.capacity(), 0, "a new one");
+        assert_eq!(record.line(), "read");
+    }
+
+    #[test]
+    fn neither_many_batches_nor_a_huge_one_are_held() {
+        let mut lent = Lent::default();
+        (0..100).for_each(|_| lent.remember(batch("a\n", &[2])));
+        assert_eq!(lent.0.len(), Lent::MOST);
+        let mut lent = Lent::default();
+        lent.remember(batch(&"a".repeat(2 * KEEP_BYTES), &[]));
+        assert_eq!(lent.reuse().bytes.capacity(), 0);
+    }
+}
