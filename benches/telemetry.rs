@@ -9,8 +9,8 @@ use axum::body::Body;
 use concertctl::embedded::loki::{LokiConfig, LokiStore, routes};
 use concertctl::embedded::tempo::{self, TempoConfig, TempoStore};
 use concertctl::telemetry::{
-    AccessRecord, LogConfig, LogOutput, Metrics, RequestSpan, ReservationOutcome, SpanKind, SpanRecord, TraceConfig,
-    TraceContext, TraceRecord, Value, logs,
+    AccessRecord, LogConfig, LogOutput, Metrics, RequestSpan, ReservationOutcome, SpanKind,
+    SpanRecord, TraceConfig, TraceContext, TraceRecord, Value, logs,
 };
 use tower::ServiceExt as _;
 

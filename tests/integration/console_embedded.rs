@@ -30,9 +30,11 @@ fn nobody_listens(addresses: [SocketAddr; 2]) -> bool {
         .all(|address| std::net::TcpStream::connect(address).is_err())
 }
 
-fn one_command(size: (u16, u16)) {
+/// The other size: `console_rehearsal`.
+#[test]
+fn one_command_starts_the_server_seeds_rehearses_and_leaves_nothing_at_120x40() {
     let dir = tempfile::tempdir().unwrap();
-    let mut console = start(dir.path(), &[], &[], size);
+    let mut console = start(dir.path(), &[], &[], (120, 40));
     console.see("server (embedded)");
     console.see("The ticket service runs at 127.0.0.1:");
     rehearse(&mut console);
@@ -42,16 +44,6 @@ fn one_command(size: (u16, u16)) {
     assert!(status.success(), "{status:?}");
     assert_eq!(after.trim(), "", "nothing is left on the screen");
     assert!(nobody_listens(listening), "the server went with it");
-}
-
-#[test]
-fn one_command_starts_the_server_seeds_rehearses_and_leaves_nothing_at_80x24() {
-    one_command((80, 24));
-}
-
-#[test]
-fn one_command_starts_the_server_seeds_rehearses_and_leaves_nothing_at_120x40() {
-    one_command((120, 40));
 }
 
 #[test]

@@ -71,19 +71,11 @@ fn beside(server: &TestServer, size: (u16, u16)) -> impl FnOnce() + Send + 'stat
     }
 }
 
+/// The other size: `console_embedded`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_80x24() {
     let server = TestServer::empty().await;
     tokio::task::spawn_blocking(beside(&server, (80, 24)))
-        .await
-        .unwrap();
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_seeds_rehearses_and_sees_an_alert_by_keys_alone_at_120x40() {
-    let server = TestServer::empty().await;
-    tokio::task::spawn_blocking(beside(&server, (120, 40)))
         .await
         .unwrap();
     server.stop().await;

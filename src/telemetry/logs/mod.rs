@@ -27,8 +27,8 @@ use super::trace::{Step, TraceConfig, Traces};
 pub use access::AccessRecord;
 pub use batch::LogRecord;
 use layer::JsonLayer;
-use queue::Queue;
 pub(super) use output::{Output, with_output};
+use queue::Queue;
 use writer::{Shared, Writer};
 
 /// Libraries whose debug and info records help nobody here; a filter of the operator's that names

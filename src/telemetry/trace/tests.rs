@@ -38,8 +38,8 @@ fn described() -> RootSpan {
 /// A request that does `work`.
 fn request(failed: bool, work: impl FnOnce()) -> TraceContext {
     let context = TraceContext::fresh();
-    let span = RequestSpan::begin(context, Instant::now(), true);
     let began = Instant::now();
+    let span = RequestSpan::begin(context, began, true);
     span.run(work);
     let _kept = span.end(began.elapsed(), failed, described);
     context
