@@ -233,4 +233,22 @@ mod tests {
         assert_eq!(headers[AUTHORIZATION], "Basic bWU6cEBzcw==");
         assert!(access.bearer(&Secret::new("x")).is_err(), "one of the two");
     }
+
+    #[test]
+    fn a_token_and_a_user_name_are_not_sent_together() {
+        let mut access = Access::default();
+        access.bearer(&Secret::new("hunter2")).unwrap();
+        let told = access.basic("mona", "hunter3").unwrap_err();
+        assert_eq!(told, "it carries a user name, and a token is given as well");
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_by_a_request_that_carries_it() {
+        let mut access = Access::default();
+        access.header("X-Key", "hunter2").unwrap();
+        let mut headers = HeaderMap::new();
+        access.apply(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert!(!format!("{headers:?}").contains("hunter2"), "{headers:?}");
+    }
 }

@@ -202,3 +202,23 @@ pub(super) fn unix_ms(text: &str) -> Option<i64> {
         .ok()
         .map(Timestamp::as_millisecond)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::prometheus::Labels;
+
+    #[test]
+    fn of_many_alerts_that_are_over_the_last_are_remembered() {
+        let named = |n: usize| Alert {
+            labels: Labels::from([("alertname".to_owned(), n.to_string())]),
+            ..Alert::default()
+        };
+        let mut alerts = Alerts::default();
+        alerts.take((0..200).map(named).collect(), 1_000);
+        alerts.take(Vec::new(), 2_000);
+        assert_eq!(alerts.resolved.len(), MAX_RESOLVED);
+        let last = alerts.resolved.back().map(|(alert, _)| &alert.labels);
+        assert_eq!(last, Some(&named(199).labels));
+    }
+}

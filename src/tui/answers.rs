@@ -255,4 +255,23 @@ mod tests {
         assert!(track.len() <= 7, "{track:?}");
         assert_eq!(track.back(), Some(&(99_000, 99.0)));
     }
+
+    #[test]
+    fn of_the_past_too_no_more_is_kept_than_the_bounds_say() {
+        let wanted = BTreeSet::from(["q".into()]);
+        let mut answers = Answers::default();
+        let long: Vec<_> = (0..MAX_POINTS as i64 + 9).map(|at| (at, 1.0)).collect();
+        let many = (0..100).map(|n| series(&n.to_string(), &long)).collect();
+        answers.apply_past(&wanted, &answered(Ok(many)));
+        let kept = answers.get("q").unwrap();
+        assert_eq!(
+            (kept.series.len(), kept.left_out),
+            (MAX_SERIES, 100 - MAX_SERIES)
+        );
+        let track = &kept.series[0].track;
+        assert_eq!((track.len(), track.front()), (MAX_POINTS, Some(&(9, 1.0))));
+        let mut track = Track::new();
+        (0..MAX_POINTS as i64 + 9).for_each(|at| push(&mut track, at, 1.0, 0));
+        assert_eq!(track.len(), MAX_POINTS);
+    }
 }

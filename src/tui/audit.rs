@@ -250,4 +250,41 @@ mod tests {
             Ok(())
         );
     }
+
+    #[test]
+    fn a_file_of_the_greatest_size_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        File::create(&path).unwrap().set_len(FULL).unwrap();
+        let file = AuditFile::new(Some(path.clone()), "mona".into());
+        file.append(&entry("the first of a new file")).unwrap();
+        assert_eq!(fs::metadata(older(&path)).unwrap().len(), FULL);
+        assert_eq!(file.last(), [entry("the first of a new file")]);
+    }
+
+    #[test]
+    fn a_line_longer_than_a_file_may_be_does_not_set_an_empty_one_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        File::create(&path).unwrap();
+        let mut file = AuditFile::new(Some(path.clone()), "mona".into());
+        file.full = 1;
+        file.append(&entry("long")).unwrap();
+        assert!(!older(&path).exists());
+    }
+
+    #[test]
+    fn of_a_long_file_the_end_is_read_and_of_a_long_word_the_beginning_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let file = AuditFile::new(Some(path.clone()), "mona".into());
+        file.append(&entry("long ago")).unwrap();
+        let mut long = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let nothing = "{}\n".repeat(TAIL as usize / 3);
+        long.write_all(nothing.as_bytes()).unwrap();
+        file.append(&entry(&"long ".repeat(1_000))).unwrap();
+        let last = file.last();
+        assert_eq!(last.len(), 1, "{last:?}");
+        assert_eq!(last[0].action.chars().count(), MAX_TEXT);
+    }
 }

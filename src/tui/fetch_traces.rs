@@ -231,4 +231,42 @@ mod tests {
         let (from, to) = search.window.unwrap();
         assert_eq!(to - from, SPAN_S as u64 + CLOCK_SKEW_S as u64);
     }
+
+    /// A source that has ever slower traces, as many as it is asked for; counts how often it is.
+    async fn endless(asked: std::sync::Arc<std::sync::atomic::AtomicUsize>) -> Tempo {
+        use axum::extract::Query;
+        use axum::routing::get;
+        use std::collections::HashMap;
+        let search = move |Query(search): Query<HashMap<String, String>>| {
+            let nth = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) as u64;
+            let limit: u64 = search["limit"].parse().unwrap();
+            let trace = |n: u64| {
+                serde_json::json!({"traceID": format!("{:x}", n + 1), "startTimeUnixNano": "1",
+                    "durationMs": (nth + 1) * 1_000_000 + n})
+            };
+            let traces: Vec<_> = (0..limit.min(1_000)).map(trace).collect();
+            async move { axum::Json(serde_json::json!({ "traces": traces })) }
+        };
+        let routes = axum::Router::new().route("/api/search", get(search));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Tempo::new(crate::clients::HttpSource::new(&url).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_source_that_never_tells_all_is_not_asked_for_ever_nor_for_more_than_is_shown() {
+        let asked = std::sync::Arc::default();
+        let source = endless(std::sync::Arc::clone(&asked)).await;
+        let slowest = Asked {
+            order: Order::Slowest,
+            min_ms: 0,
+        };
+        let Ok(Event::Traces { cut, found, .. }) = list(&source, slowest).await else {
+            panic!("it answers");
+        };
+        assert_eq!((cut, found.len()), (true, LIMIT));
+        let asked = asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(asked, 1 + NARROWING);
+    }
 }

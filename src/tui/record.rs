@@ -186,4 +186,44 @@ mod tests {
         );
         recorder.leave().await;
     }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_console() {
+        let (reader, stuck) = std::io::pipe().unwrap();
+        let recording = Recording {
+            path: "stuck".into(),
+            file: std::os::fd::OwnedFd::from(stuck).into(),
+        };
+        let (events, _told) = mpsc::channel(8);
+        let mut recorder = Recorder::start(recording, "here:1", events);
+        // A pipe takes 64 KiB, a line is some 100 bytes.
+        let shown = (0..10_000).map(|second| recorder.note(second, &down(1)));
+        let stopped = shown.into_iter().find_map(|shown| match shown {
+            Some(TapeView::Stopped(why)) => Some(why),
+            _ => None,
+        });
+        assert_eq!(stopped.as_deref(), Some("stuck: the disk does not keep up"));
+        // And it is not waited for.
+        recorder.leave().await;
+        drop(reader);
+    }
+
+    #[tokio::test]
+    async fn a_recording_has_a_bound_and_is_its_owner_s() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sale.jsonl");
+        let recording = Recording::create(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let (events, _told) = mpsc::channel(8);
+        let mut recorder = Recorder::start(recording, "here:1", events);
+        recorder.bytes = MAX_BYTES;
+        let shown = recorder.note(1, &down(1));
+        assert!(
+            matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("64 MiB")),
+            "{shown:?}"
+        );
+        recorder.leave().await;
+    }
 }

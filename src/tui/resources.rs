@@ -142,4 +142,20 @@ mod tests {
         told(&mut answers, 60_000, &["a"]);
         assert_eq!(chosen(&screen, &answers), "a");
     }
+
+    #[test]
+    fn no_more_instances_are_listed_than_a_list_may_have() {
+        let mut answers = Answers::default();
+        let wanted: BTreeSet<_> = all_queries().map(Query::from).collect();
+        for column in COLUMNS.iter() {
+            let named = |n: i32| Series {
+                labels: Labels::from([(INSTANCE.to_owned(), format!("{}{n}", column.query.len()))]),
+                points: vec![(1, 1.0)],
+            };
+            let many = Ok((0..50).map(named).collect());
+            let answer = BTreeMap::from([(Query::clone(&column.query), many)]);
+            answers.apply_now(&wanted, &answer, 1_000, (1_000, 0));
+        }
+        assert_eq!(Resources::instances(&answers).len(), MAX_INSTANCES);
+    }
 }

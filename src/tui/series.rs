@@ -266,4 +266,21 @@ mod tests {
         metrics.apply_now(1, &answers([(PanelId::Seats, Ok(many))]));
         assert_eq!(metrics.get(PanelId::Seats).tracks.len(), MAX_SERIES);
     }
+
+    #[test]
+    fn of_the_past_too_no_more_is_kept_than_the_bounds_say() {
+        let mut metrics = Metrics::default();
+        let long: Vec<_> = (0..MAX_POINTS as i64 + 9).map(|at| (at, 1.0)).collect();
+        let of_status = |n: i32| Series {
+            labels: Labels::from([("status".into(), n.to_string())]),
+            points: long.clone(),
+        };
+        let many: Vec<_> = (0..100).map(of_status).collect();
+        metrics.apply_past(&answers([(PanelId::Seats, Ok(many.clone()))]));
+        let tracks = &metrics.get(PanelId::Seats).tracks;
+        assert_eq!(tracks.len(), MAX_SERIES);
+        assert!(tracks.values().all(|track| track.len() == MAX_POINTS));
+        metrics.apply_now(1, &answers([(PanelId::Seats, Ok(many))]));
+        assert_eq!(metrics.get(PanelId::Seats).now.len(), MAX_SERIES);
+    }
 }

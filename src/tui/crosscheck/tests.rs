@@ -188,3 +188,13 @@ fn a_clock_that_is_far_off_is_told_until_it_is_set_right() {
     assert_eq!(says(i64::MIN + 1).len(), 1);
     assert_eq!(says(0), [""; 0]);
 }
+
+#[test]
+fn of_many_answers_at_once_the_last_are_kept() {
+    let mut list = VecDeque::new();
+    (0..1_000).for_each(|n| note(&mut list, 1_000, n));
+    assert_eq!(
+        (list.len(), list.back()),
+        (MAX_ANSWERS, Some(&(1_000, 999)))
+    );
+}

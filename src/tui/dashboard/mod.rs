@@ -220,4 +220,6 @@ impl Dashboard {
 }
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 pub(super) mod tests;

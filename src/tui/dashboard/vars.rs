@@ -253,6 +253,12 @@ impl Scope {
         Some((one.name.clone(), one.choices.get(next)?.clone()))
     }
 
+    /// How many values the variable at `index` may have.
+    #[cfg(test)]
+    pub(super) fn choices(&self, index: usize) -> usize {
+        self.filled[index].choices.len()
+    }
+
     /// `source` with every variable that is known in its place; others stay as they are.
     pub(in crate::tui) fn fill(&self, source: &str) -> String {
         let mut filled = String::with_capacity(source.len());

@@ -185,4 +185,20 @@ mod tests {
         assert_eq!(found("critical"), labels("critical"));
         assert_eq!(best(rules(), &wanted("critical"), "Other"), None);
     }
+
+    #[test]
+    fn no_more_tracks_are_kept_than_can_be_told_apart() {
+        let wanted = Wanted {
+            alert: Labels::new(),
+            began: 0,
+        };
+        let one = |n: i32| Series {
+            labels: Labels::from([("n".to_owned(), n.to_string())]),
+            points: vec![(1, 1.0)],
+        };
+        assert_eq!(
+            tracks((0..20).map(one).collect(), &wanted).len(),
+            MOST_SERIES
+        );
+    }
 }

@@ -173,4 +173,24 @@ mod tests {
         // It was dropped while the answer was on its way.
         assert_eq!(missing(&before, Some(&before.still(&now.0))), ["a"]);
     }
+
+    #[tokio::test]
+    async fn no_more_queries_are_under_way_than_a_source_is_to_bear() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let (under_way, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let one = |n: usize| {
+            let (under_way, most) = (&under_way, &most);
+            async move {
+                most.fetch_max(
+                    1 + under_way.fetch_add(1, Ordering::SeqCst),
+                    Ordering::SeqCst,
+                );
+                tokio::task::yield_now().await;
+                under_way.fetch_sub(1, Ordering::SeqCst);
+                (Query::from(n.to_string()), Ok(Vec::new()))
+            }
+        };
+        let answers = asked((0..50).map(one).collect()).await.unwrap();
+        assert_eq!((answers.len(), most.into_inner()), (50, AT_ONCE));
+    }
 }

@@ -253,3 +253,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_larger_than_any_recording_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("huge");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(MAX_READ + 1).unwrap();
+    let told = Tape::read(&path).unwrap_err();
+    assert!(told.contains("larger than any recording"), "{told}");
+}
+
+#[test]
+fn what_is_json_but_no_recording_is_told_apart() {
+    let other = b"{\"kind\":\"a diary\",\"version\":1,\"program\":\"x\",\"target\":\"y\"}\n";
+    let (line, told) = Tape::parse(other).unwrap_err();
+    assert_eq!(line, 1);
+    assert!(told.contains("not a recording"), "{told}");
+}

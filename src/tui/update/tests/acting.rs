@@ -166,3 +166,14 @@ fn that_a_seeding_began_does_not_stand_before_its_progress_but_a_failure_does() 
         assert_eq!(model.notice.is_some(), stays);
     }
 }
+
+#[test]
+fn of_a_long_rehearsal_the_last_points_are_kept() {
+    let mut model = on_load();
+    for n in 0..7_300 {
+        let progress = Box::new(Progress::default());
+        update(&mut model, NOW + n * 250, Event::LoadProgress(progress));
+    }
+    let run = model.load.run.as_ref().unwrap();
+    assert_eq!(run.tps.len(), 7_200);
+}

@@ -56,3 +56,13 @@ fn the_history_opens_and_closes_by_its_key() {
     keys(&mut model, "H");
     assert!(model.dialog.is_none());
 }
+
+#[test]
+fn of_earlier_sessions_no_more_is_kept_than_of_this_one() {
+    let mut model = console(None, 0);
+    let earlier = (0..2 * KEPT).map(|n| entry(&n.to_string())).collect();
+    update(&mut model, NOW, Event::AuditRead(earlier));
+    assert_eq!(model.audit.len(), KEPT);
+    let last = model.audit.back().map(|one| one.action.as_str());
+    assert_eq!(last, Some("399"), "the latest");
+}

@@ -119,3 +119,11 @@ fn the_wheel_moves_the_choice() {
     mouse(&mut model, MouseEventKind::ScrollUp, 3, 5);
     assert_eq!(model.alerts.row, 0);
 }
+
+#[test]
+fn of_a_pasted_book_the_first_line_is_taken() {
+    let mut model = console(Some("demo"), 0);
+    keys(&mut model, ":");
+    update(&mut model, NOW, Event::Paste("x".repeat(1_000_000)));
+    assert!(matches!(&model.dialog, Some(Dialog::Palette(open)) if open.text.len() == MAX_INPUT));
+}

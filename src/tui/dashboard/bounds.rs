@@ -1,0 +1,110 @@
+//! No file makes the console keep or ask more than its bounds say.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::vars::Scope;
+use super::{Dashboard, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel};
+
+fn panel(more: Value) -> Value {
+    let mut panel = json!({
+        "type": "timeseries", "title": "a panel", "targets": [{ "expr": "up" }],
+        "gridPos": { "x": 0, "y": 0, "w": 12, "h": 8 },
+    });
+    let fields = panel.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    panel
+}
+
+fn read(panels: Vec<Value>) -> Result<Dashboard, String> {
+    let json = json!({ "title": "t", "panels": panels });
+    Dashboard::read(&json.to_string()).map_err(|error| error.to_string())
+}
+
+fn one(more: Value) -> Panel {
+    read(vec![panel(more)]).unwrap().panels.remove(0)
+}
+
+/// The variable `v`, and what `$v` becomes.
+fn variable(more: Value, source: &str) -> (usize, String) {
+    let mut json = json!({ "name": "v", "type": "custom" });
+    let fields = json.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    let json = json!({ "title": "t", "panels": [], "templating": { "list": [json] } });
+    let dashboard = Dashboard::read(&json.to_string()).unwrap();
+    let learned = |_: &str, _: &str| (0..1_000).map(|n| n.to_string()).collect();
+    let scope = Scope::new(
+        &dashboard.variables,
+        &BTreeMap::new(),
+        learned,
+        (1_000, 60_000),
+    );
+    (scope.choices(0), scope.fill(source))
+}
+
+#[test]
+fn a_file_is_bounded_in_bytes_panels_and_queries() {
+    let huge = " ".repeat(MAX_BYTES + 1);
+    let told = Dashboard::read(&huge).unwrap_err().to_string();
+    assert!(told.contains("larger than 8 MiB"), "{told}");
+    let told = read(vec![panel(json!({})); MAX_PANELS + 1]).unwrap_err();
+    assert!(told.contains("more than 300 panels"), "{told}");
+    let folded = json!({ "type": "row", "panels": vec![panel(json!({})); MAX_PANELS] });
+    let told = read(vec![panel(folded)]).unwrap_err();
+    assert!(told.contains("more than 300 panels"), "{told}");
+    let long = json!({ "targets": [{ "expr": "u".repeat(16 * 1024 + 1) }] });
+    let told = read(vec![panel(long)]).unwrap_err();
+    assert!(told.contains("more than 16 KiB"), "{told}");
+    let many = one(json!({ "targets": vec![json!({ "expr": "up" }); 50] }));
+    assert_eq!(many.targets.len(), MAX_TARGETS);
+    let title = one(json!({ "title": "long ".repeat(100) })).title;
+    assert!(title.chars().count() <= 120, "{title}");
+}
+
+#[test]
+fn steps_and_mappings_are_bounded() {
+    let steps: Vec<Value> = (0..100).map(|n| json!({ "value": n })).collect();
+    let modern = json!({ "fieldConfig": { "defaults": { "thresholds": { "steps": &steps } } } });
+    assert_eq!(one(modern).steps.len(), 32);
+    let old = one(json!({ "type": "graph", "thresholds": &steps }));
+    assert!((32..=33).contains(&old.steps.len()), "{}", old.steps.len());
+    let options: serde_json::Map<_, _> = (0..100)
+        .map(|n| (n.to_string(), json!({ "text": "x" })))
+        .collect();
+    let mappings = json!([{ "type": "value", "options": options }]);
+    let mapped = one(json!({ "fieldConfig": { "defaults": { "mappings": mappings } } }));
+    assert_eq!(mapped.mappings.len(), 32);
+}
+
+#[test]
+fn variables_and_their_values_are_bounded() {
+    let named = |n: i32| json!({ "name": format!("v{n}"), "type": "custom", "query": "a" });
+    let list: Vec<_> = (0..100).map(named).collect();
+    let json = json!({ "title": "t", "panels": [], "templating": { "list": list } });
+    let dashboard = Dashboard::read(&json.to_string()).unwrap();
+    assert_eq!(dashboard.variables.len(), 32);
+
+    let many: Vec<String> = (0..1_000).map(|n| n.to_string()).collect();
+    let options: Vec<_> = many.iter().map(|n| json!({ "value": n })).collect();
+    assert_eq!(variable(json!({ "options": options }), "").0, 100);
+    assert_eq!(variable(json!({ "query": many.join(",") }), "").0, 100);
+    let asks = json!({ "type": "query", "query": "label_values(up, job)" });
+    assert_eq!(variable(asks, "").0, 100);
+    let current = json!({ "current": { "value": &many }, "options": [] });
+    let (_, filled) = variable(current, "$v");
+    assert!(filled.split('|').count() <= 100, "{filled}");
+}
+
+#[test]
+fn no_value_and_no_filled_query_grows_beyond_its_bound() {
+    let long = "x".repeat(1_025);
+    let (_, filled) = variable(json!({ "query": &long }), "$v");
+    assert!(!filled.contains('x'), "too long to be a value");
+    let selector = format!("label_values({long}, job)");
+    let asks = json!({ "type": "query", "query": selector });
+    assert_eq!(variable(asks, "").0, 0, "too long to be asked");
+    let value = "y".repeat(1_000);
+    let (_, filled) = variable(json!({ "query": value }), &"$v".repeat(1_000));
+    assert!(filled.len() < 70_000, "{}", filled.len());
+}
