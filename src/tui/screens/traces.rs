@@ -52,6 +52,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let inside = frame(buffer, area, &title, &note, Severity::Plain, &fresh);
     if shown.is_empty() {
         empty(model, buffer, inside, &fresh);
+        dim_if_stale(buffer, inside, &fresh);
         return;
     }
     rows(model, &shown, buffer, inside);
@@ -158,6 +159,9 @@ fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
             Line::styled("● no request failed", theme::good())
         }
         Freshness::Fresh => Line::styled("no traces yet", theme::quiet()),
+        Freshness::Stale(..) if traces.answered => {
+            Line::styled("○ no trace when it last answered", theme::quiet())
+        }
         other => Line::styled(
             format::fit(&other.emptiness(), usize::from(area.width)),
             theme::quiet(),

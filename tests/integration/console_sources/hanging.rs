@@ -26,7 +26,7 @@ struct Case {
     seen: &'static str,
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     Case {
         source: "metrics",
         flag: "--prometheus-url",
@@ -50,6 +50,12 @@ const CASES: [Case; 4] = [
         flag: "--ops-url",
         screen: "overview",
         seen: "42 /s",
+    },
+    Case {
+        source: "traces",
+        flag: "--tempo-url",
+        screen: "traces",
+        seen: "no trace",
     },
 ];
 
@@ -123,7 +129,7 @@ fn hangs(case: &Case, fake: &Fake) {
         };
         args.extend([one.flag, url.as_str()]);
     }
-    args.extend(["--tempo-url", well.as_str(), "--screen", case.screen]);
+    args.extend(["--screen", case.screen]);
     let mut console = Console::run(&args, &[], (80, 24));
     console.see("● server  ● metrics  ● logs  ● alerts");
     console.see(case.seen);
@@ -183,4 +189,9 @@ async fn keys_answer_while_alertmanager_hangs_and_the_list_says_so_until_it_is_b
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_answer_while_the_server_hangs_and_its_panels_say_so_until_it_is_back() {
     while_silent(&CASES[3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_answer_while_tempo_hangs_and_the_list_says_so_until_it_is_back() {
+    while_silent(&CASES[4]).await;
 }
