@@ -10,7 +10,7 @@ use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::Model;
 use crate::tui::theme;
-use crate::tui::widgets::popup;
+use crate::tui::widgets::{broken, popup};
 
 pub(super) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) {
     let width = area.width.saturating_sub(4).min(120);
@@ -39,7 +39,7 @@ pub(super) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) 
     }
 }
 
-/// An action in a line; why it failed in one of its own.
+/// An action, broken where it is too long; why it failed in a line of its own.
 fn told(entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
     let time = Timestamp::from_millisecond(entry.at);
     let time = time.map_or("?".into(), |time| {
@@ -52,26 +52,32 @@ fn told(entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
     let who = format!("{:<8} ", format::fit(&one_line(&entry.who), 8));
     let room = width.saturating_sub(26);
     let detail = one_line(&entry.detail);
-    let failed = entry.outcome == AuditOutcome::Failed;
-    let what = if failed || detail.is_empty() {
-        one_line(&entry.action)
-    } else {
-        format!("{}: {detail}", one_line(&entry.action))
+    let action = one_line(&entry.action);
+    let (what, reason) = match entry.outcome {
+        _ if detail.is_empty() => (action, ""),
+        AuditOutcome::Done => (format!("{action}: {detail}"), ""),
+        AuditOutcome::Failed => (action, detail.as_str()),
     };
+    // How it went stands last: it is not to be cut off.
+    let mut parts = broken(&what, room).into_iter();
+    let first = parts.next().unwrap_or_default();
     let target = one_line(&entry.target);
+    let fits = what.chars().count() + target.chars().count() + 2 <= room;
     let mut line = vec![
         Span::styled(format!("{time} "), theme::quiet()),
         Span::styled(format!("{sign} "), style),
         Span::raw(who),
-        Span::raw(format::fit(&what, room)),
+        Span::raw(first),
     ];
-    if what.chars().count() + target.chars().count() + 2 <= room {
+    if fits {
         line.push(Span::styled(format!("  {target}"), theme::quiet()));
     }
+    let beneath = |text: String| format!("{:<26}{text}", "");
     let mut lines = vec![Line::from(line)];
-    if failed {
-        let reason = format::fit(&detail, room);
-        lines.push(Line::styled(format!("{:<26}{reason}", ""), theme::bad()));
+    lines.extend(parts.map(|part| Line::raw(beneath(part))));
+    if !reason.is_empty() {
+        let reason = format::fit(reason, room);
+        lines.push(Line::styled(beneath(reason), theme::bad()));
     }
     lines
 }
