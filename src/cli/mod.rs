@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
             Command::Seed(args) => seed::run(args).await,
             Command::Health(args) => health::run(args).await,
             Command::Fault(args) => fault::run(args).await,
-            Command::Tui(args) => tui::run(args).await,
+            Command::Tui(args) => Box::pin(tui::run(args)).await,
             Command::Load(args) => load::run(args).await,
         }
     });

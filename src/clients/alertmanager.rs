@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use silences::{Matcher, PostableSilence, Silence, SilenceState, SilenceStatus};
 
-use super::http::{ClientError, HttpSource, Secret, refusal};
+use super::http::{ClientError, HttpSource, Secret};
 use super::prometheus::Labels;
 
 /// Alertmanager at one address.
@@ -111,12 +111,8 @@ impl Alertmanager {
         let request = self
             .write(reqwest::Method::POST, "api/v2/alerts")
             .json(alerts);
-        let (status, body) = self.source.send(request).await?;
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(refusal(status, &body))
-        }
+        self.source.accepted(request).await?;
+        Ok(())
     }
 
     /// `host:port`, for people.

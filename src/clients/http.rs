@@ -244,16 +244,23 @@ impl HttpSource {
         Ok(response)
     }
 
-    /// Sends and reads JSON; a status other than 2xx is a refusal in the source's own words.
+    /// Sends and gives the answer's body; a status other than 2xx is a refusal in the source's own
+    /// words.
+    pub(super) async fn accepted(&self, request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
+        let (status, body) = self.send(request).await?;
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(refusal(status, &body))
+        }
+    }
+
+    /// The same, read as JSON.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
-        let (status, body) = self.send(request).await?;
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
-        decode(&body)
+        decode(&self.accepted(request).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::http::{ClientError, HttpSource, decode, refusal};
+use super::http::{ClientError, HttpSource};
 use super::prometheus::Labels;
 
 /// The Loki API at one address.
@@ -53,11 +53,7 @@ impl Loki {
             ("limit", &limit.to_string()),
             ("direction", "backward"),
         ]);
-        let (status, body) = self.0.send(request).await?;
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
-        lines(decode(&body)?)
+        lines(self.0.json(request).await?)
     }
 }
 
@@ -112,6 +108,7 @@ fn lines(answer: Answer) -> Result<Vec<LogLine>, ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::http::decode;
 
     #[test]
     fn lines_of_all_streams_come_oldest_first() {

@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 
 pub use rule_alerts::{RuleAlert, RuleState};
 
-use super::http::{ClientError, HttpSource, decode, refusal};
+use super::http::{ClientError, HttpSource};
 
 /// The Prometheus API at one address.
 #[derive(Clone, Debug)]
@@ -77,16 +77,12 @@ impl Prometheus {
     }
 
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Vec<Series>, ClientError> {
-        let (status, body) = self.0.send(request).await?;
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
-        match decode::<Answer>(&body)? {
+        match self.0.json(request).await? {
             Answer {
                 data: Some(data), ..
             } => series(data),
             Answer { error, .. } => Err(ClientError::Refused {
-                status: status.as_u16(),
+                status: 200,
                 message: error.unwrap_or_else(|| "the answer has neither data nor error".into()),
             }),
         }
@@ -178,6 +174,7 @@ fn point(sample: &Sample) -> Result<(i64, f64), ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::http::decode;
 
     fn parse(text: &str) -> Result<Vec<Series>, ClientError> {
         series(decode::<Answer>(text.as_bytes())?.data.expect("data"))

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::http::{ClientError, decode, refusal};
+use super::http::ClientError;
 use super::prometheus::{Labels, Prometheus};
 
 /// An alerting rule.
@@ -47,11 +47,7 @@ impl Prometheus {
     pub async fn alert_rules(&self) -> Result<Vec<Rule>, ClientError> {
         let request = self.source().get("api/v1/rules");
         let request = request.query(&[("type", "alert")]);
-        let (status, body) = self.source().send(request).await?;
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
-        let answer: Answer = decode(&body)?;
+        let answer: Answer = self.source().json(request).await?;
         Ok(answer
             .data
             .groups
@@ -64,6 +60,7 @@ impl Prometheus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::http::decode;
 
     #[test]
     fn rules_are_read_out_of_their_groups_and_what_is_left_out_is_empty() {

@@ -67,7 +67,7 @@ async fn a_phase_is_launched_slowed_paused_resumed_and_stopped_by_keys_and_all_i
         console.see("summary: ");
         console.press("H");
         console.see("rehearsal paused");
-        console.see("rehearsal onsale-short, open alone, seeded fi");
+        console.see("first: ended: inconclusive");
         console.press("qq");
         let (status, _) = console.ended_with_the_terminal_restored();
         assert!(status.success(), "{status:?}");

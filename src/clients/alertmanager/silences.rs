@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::Alertmanager;
-use crate::clients::http::{ClientError, decode, refusal};
+use crate::clients::http::ClientError;
 use crate::clients::prometheus::Labels;
 
 /// A condition on one label.
@@ -137,11 +137,8 @@ impl Alertmanager {
     /// [`ClientError`]; a refused silence carries Alertmanager's own message.
     pub async fn silence(&self, silence: &PostableSilence) -> Result<String, ClientError> {
         let request = self.write(Method::POST, "api/v2/silences").json(silence);
-        let (status, body) = self.source.send(request).await?;
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
-        Ok(decode::<Made>(&body)?.id)
+        let made: Made = self.source.json(request).await?;
+        Ok(made.id)
     }
 
     /// `DELETE /api/v2/silence/{id}`: it ends now.
@@ -156,12 +153,9 @@ impl Alertmanager {
             )));
         }
         let path = format!("api/v2/silence/{id}");
-        let (status, body) = self.source.send(self.write(Method::DELETE, &path)).await?;
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(refusal(status, &body))
-        }
+        let request = self.write(Method::DELETE, &path);
+        self.source.accepted(request).await?;
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Labels, Prometheus};
-use crate::clients::http::{ClientError, decode, refusal};
+use crate::clients::http::ClientError;
 
 /// How far a rule's alert has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,17 +50,15 @@ impl Prometheus {
     /// # Errors
     /// [`ClientError`].
     pub async fn alerts(&self) -> Result<Vec<RuleAlert>, ClientError> {
-        let (status, body) = self.0.send(self.0.get("api/v1/alerts")).await?;
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
-        Ok(decode::<Answer>(&body)?.data.alerts)
+        let answer: Answer = self.0.json(self.0.get("api/v1/alerts")).await?;
+        Ok(answer.data.alerts)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::http::decode;
 
     #[test]
     fn pending_and_firing_alerts_are_read() {

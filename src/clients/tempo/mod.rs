@@ -7,10 +7,9 @@ mod json;
 
 use std::collections::BTreeMap;
 
-use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::http::{ClientError, HttpSource, decode, refusal};
+use super::http::{ClientError, HttpSource};
 use json::{SearchAnswer, trace};
 
 /// The Tempo API at one address.
@@ -150,11 +149,7 @@ impl Tempo {
             query.push(("end", to.to_string()));
         }
         let request = self.0.get("api/search").query(&query);
-        let (status, body) = self.0.send(request).await?;
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
-        let answer: SearchAnswer = decode(&body)?;
+        let answer: SearchAnswer = self.0.json(request).await?;
         let mut found: Vec<_> = answer
             .traces
             .into_iter()
@@ -175,14 +170,10 @@ impl Tempo {
         }
         let request = self.0.get(&format!("api/traces/{id}"));
         let request = request.header(reqwest::header::ACCEPT, "application/json");
-        let (status, body) = self.0.send(request).await?;
-        if status == StatusCode::NOT_FOUND {
-            return Ok(None);
+        match self.0.json(request).await {
+            Err(ClientError::Refused { status: 404, .. }) => Ok(None),
+            answer => trace(id, answer?).map(Some),
         }
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
-        trace(id, decode(&body)?).map(Some)
     }
 }
 

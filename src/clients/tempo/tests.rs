@@ -1,4 +1,5 @@
 use super::*;
+use crate::clients::http::decode;
 
 /// A trace with one failed request and a statement in it, in the given spellings.
 fn spelled(

@@ -220,6 +220,4 @@ impl Dashboard {
 }
 
 #[cfg(test)]
-mod bounds;
-#[cfg(test)]
 pub(super) mod tests;

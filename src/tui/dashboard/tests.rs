@@ -1,5 +1,7 @@
 //! The shipped dashboards are read whole, foreign ones as far as they go, and broken ones named.
 
+mod bounds;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

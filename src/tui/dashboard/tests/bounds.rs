@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::vars::Scope;
-use super::{Dashboard, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel};
+use super::super::vars::Scope;
+use super::super::{Dashboard, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel};
 
 fn panel(more: Value) -> Value {
     let mut panel = json!({
