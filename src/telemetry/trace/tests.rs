@@ -238,3 +238,16 @@ fn after_a_second_in_which_too_many_came_some_are_kept_again() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn what_is_not_to_be_traced_is_not_kept_and_nothing_is_kept_twice() {
+    let kept = traces_of(config(NEVER, 1.0), |_| {
+        let end = |span: &RequestSpan| span.end(Duration::ZERO, true, described);
+        let untraced = RequestSpan::begin(TraceContext::fresh(), Instant::now(), false);
+        assert_eq!(end(&untraced), None);
+        let traced = RequestSpan::begin(TraceContext::fresh(), Instant::now(), true);
+        assert!(end(&traced).is_some());
+        assert_eq!(end(&traced), None);
+    });
+    assert_eq!(kept.len(), 1);
+}
