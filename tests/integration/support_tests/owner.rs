@@ -85,11 +85,13 @@ fn nothing_outlives_an_owner_that_is_killed() {
     assert!(within(PATIENCE, || alive().is_empty()), "{:?}", alive());
     let removed = || !directories.iter().any(|dir| Path::new(dir).exists());
     assert!(within(PATIENCE, removed), "{directories:?}");
-    // Segments of shared memory, of which the system has a few thousand.
-    let segments = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
-    let creators: Vec<&str> = segments
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(4))
-        .collect();
-    assert!(!pids.iter().any(|pid| creators.contains(pid)), "{segments}");
+    // Segments of shared memory, of which the system has a few thousand; one goes with its last user.
+    let segments = || std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let given_back = || {
+        let segments = segments();
+        let fields = segments.lines().map(str::split_whitespace);
+        let mut creators = fields.filter_map(|mut line| line.nth(4));
+        !creators.any(|creator| pids.contains(&creator))
+    };
+    assert!(within(PATIENCE, given_back), "{}", segments());
 }
