@@ -189,14 +189,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_console() {
-        let (reader, stuck) = std::io::pipe().unwrap();
+        let (reader, mut stuck) = std::io::pipe().unwrap();
+        // All that a pipe takes while nobody reads.
+        stuck.write_all(&[0; 64 * 1024]).unwrap();
         let recording = Recording {
             path: "stuck".into(),
             file: std::os::fd::OwnedFd::from(stuck).into(),
         };
         let (events, _told) = mpsc::channel(8);
         let mut recorder = Recorder::start(recording, "here:1", events);
-        // A pipe takes 64 KiB, a line is some 100 bytes.
         let shown = (0..10_000).map(|second| recorder.note(second, &down(1)));
         let stopped = shown.into_iter().find_map(|shown| match shown {
             Some(TapeView::Stopped(why)) => Some(why),
