@@ -93,30 +93,14 @@ async fn asked<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeSet, HashMap};
-    use std::sync::Arc;
-
-    use axum::routing::get;
-    use parking_lot::Mutex;
+    use std::collections::BTreeSet;
 
     use super::*;
+    use crate::tui::tests::fake;
 
     #[tokio::test]
     async fn a_board_of_many_log_panels_asks_for_some_and_for_so_many_lines() {
-        let limits: Arc<Mutex<Vec<usize>>> = Arc::default();
-        let heard = Arc::clone(&limits);
-        let answer =
-            move |axum::extract::Query(asked): axum::extract::Query<HashMap<String, String>>| {
-                heard.lock().push(asked["limit"].parse().unwrap());
-                async {
-                    axum::Json(serde_json::json!({"data": {"resultType": "streams", "result": []}}))
-                }
-            };
-        let routes = axum::Router::new().route("/loki/api/v1/query_range", get(answer));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        let source = Loki::new(crate::clients::HttpSource::new(&url).unwrap());
+        let (source, limits) = fake::no_lines().await;
         let many: BTreeSet<Query> = (0..50).map(|n| format!("{{n=\"{n}\"}}").into()).collect();
         let Ok(Event::BoardLogs(answers)) = asked(&source, many.iter()).await else {
             panic!("it answers");

@@ -161,10 +161,7 @@ mod tests {
         use axum::routing::get;
         let none = || async { axum::Json(serde_json::json!({"traces": []})) };
         let routes = axum::Router::new().route("/api/search", get(none));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        Tempo::new(crate::clients::HttpSource::new(&url).unwrap())
+        Tempo::new(crate::tui::tests::fake::source(routes).await)
     }
 
     #[tokio::test]
@@ -248,10 +245,7 @@ mod tests {
             async move { axum::Json(serde_json::json!({ "traces": traces })) }
         };
         let routes = axum::Router::new().route("/api/search", get(search));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        Tempo::new(crate::clients::HttpSource::new(&url).unwrap())
+        Tempo::new(crate::tui::tests::fake::source(routes).await)
     }
 
     #[tokio::test]

@@ -211,3 +211,8 @@ pub async fn once(
     }
     Ok(app::once(settings, &clients, load, options, size).await)
 }
+
+#[cfg(test)]
+mod tests {
+    pub(super) mod fake;
+}

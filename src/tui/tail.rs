@@ -177,23 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_source_is_asked_for_so_many_lines() {
-        use std::collections::HashMap;
-        use std::sync::Arc;
-        let limits: Arc<parking_lot::Mutex<Vec<usize>>> = Arc::default();
-        let heard = Arc::clone(&limits);
-        let answer =
-            move |axum::extract::Query(asked): axum::extract::Query<HashMap<String, String>>| {
-                heard.lock().push(asked["limit"].parse().unwrap());
-                async {
-                    axum::Json(serde_json::json!({"data": {"resultType": "streams", "result": []}}))
-                }
-            };
-        let route = axum::routing::get(answer);
-        let routes = axum::Router::new().route("/loki/api/v1/query_range", route);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        let source = Loki::new(crate::clients::HttpSource::new(&url).unwrap());
+        let (source, limits) = crate::tui::tests::fake::no_lines().await;
         of_window(&source, "{a=\"b\"}", (0, 1)).await.unwrap();
         Tail::default().next(&source, "{a=\"b\"}").await.unwrap();
         assert_eq!(*limits.lock(), [LINES; 2]);

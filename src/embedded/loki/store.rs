@@ -16,8 +16,8 @@ use super::chunk::Chunk;
 use crate::embedded::matcher::Matcher;
 use crate::telemetry::{LogRecord, LogSubscription};
 
-/// Room for text in a chunk; the next is begun when a sixteenth is left. Small enough to drop one at a time, large enough that a
-/// search runs through long stretches of memory.
+/// Room for text in a chunk; the next is begun when a sixteenth is left. Small enough to drop one at a
+/// time, large enough that a search runs through long stretches of memory.
 const CHUNK_TEXT_BYTES: usize = 256 << 10;
 /// Longer lines are cut.
 const MAX_LINE_BYTES: usize = 64 << 10;

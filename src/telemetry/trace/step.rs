@@ -12,22 +12,13 @@ use super::request::RequestSpan;
 /// Where a step belongs: a span of a trace that is being collected, or nowhere. To be taken along by
 /// work that is done elsewhere, on another thread say.
 #[derive(Clone, Debug, Default)]
-pub struct TraceHandle(Option<Place>);
-
-#[derive(Clone, Debug)]
-struct Place {
-    trace: Arc<Collector>,
-    span_id: u64,
-}
+pub struct TraceHandle(Option<Arc<Collector>>);
 
 impl TraceHandle {
     /// The request that this code runs in.
     #[must_use]
     pub fn current() -> TraceHandle {
-        TraceHandle(RequestSpan::gathering().map(|trace| Place {
-            span_id: trace.context().span_id,
-            trace,
-        }))
+        TraceHandle(RequestSpan::gathering())
     }
 
     /// A step that begins now.
@@ -37,8 +28,8 @@ impl TraceHandle {
 
     /// A step that began at `began`.
     pub fn step_since(&self, name: &'static str, began: Instant) -> Step {
-        Step(self.0.clone().map(|place| Open {
-            place,
+        Step(self.0.clone().map(|trace| Open {
+            trace,
             name,
             kind: SpanKind::Internal,
             span_id: random_span_id(),
@@ -57,7 +48,7 @@ pub struct Step(Option<Open>);
 
 #[derive(Debug)]
 struct Open {
-    place: Place,
+    trace: Arc<Collector>,
     name: &'static str,
     kind: SpanKind,
     span_id: u64,
@@ -116,10 +107,13 @@ impl Step {
     }
 
     pub(in crate::telemetry) fn ids(&self) -> Option<StepIds> {
-        self.0.as_ref().map(|open| StepIds {
-            trace_id: open.place.trace.context().trace_id,
-            span_id: open.span_id,
-            parent_span_id: open.place.span_id,
+        self.0.as_ref().map(|open| {
+            let request = open.trace.context();
+            StepIds {
+                trace_id: request.trace_id,
+                span_id: open.span_id,
+                parent_span_id: request.span_id,
+            }
         })
     }
 }
@@ -128,11 +122,11 @@ impl Drop for Step {
     fn drop(&mut self) {
         if let Some(open) = self.0.take() {
             let took = open.took.unwrap_or_else(|| open.began.elapsed());
-            open.place.trace.add(Ended {
+            open.trace.add(Ended {
                 name: open.name,
                 kind: open.kind,
                 span_id: open.span_id,
-                parent_span_id: open.place.span_id,
+                parent_span_id: open.trace.context().span_id,
                 began: open.began,
                 took,
                 attributes: open.attributes,

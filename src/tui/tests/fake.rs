@@ -1,0 +1,33 @@
+//! Sources for tests: what answers on a port of its own, until the test's runtime ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::Query;
+use axum::routing::get;
+use axum::{Json, Router};
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::clients::HttpSource;
+use crate::clients::loki::Loki;
+
+/// A source that answers by `routes`.
+pub(in crate::tui) async fn source(routes: Router) -> HttpSource {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    HttpSource::new(&url).unwrap()
+}
+
+/// A log store without lines, and how many it is asked for each time.
+pub(in crate::tui) async fn no_lines() -> (Loki, Arc<Mutex<Vec<usize>>>) {
+    let limits: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let heard = Arc::clone(&limits);
+    let answer = move |Query(asked): Query<HashMap<String, String>>| {
+        heard.lock().push(asked["limit"].parse().unwrap());
+        async { Json(json!({"data": {"resultType": "streams", "result": []}})) }
+    };
+    let routes = Router::new().route("/loki/api/v1/query_range", get(answer));
+    (Loki::new(source(routes).await), limits)
+}
