@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::flags::duration;
+use super::flags::between;
 use crate::alerting::Timing;
 use crate::settings::{AlertingSettings, SecretUrl};
 
@@ -16,8 +16,8 @@ pub(super) struct AlertingArgs {
     /// otel/prometheus/alerts.yml]
     #[arg(long, value_name = "FILE", env = "CONCERTCTL_RULES")]
     rules: Vec<PathBuf>,
-    /// Time between two evaluations of the rules
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration, env = "CONCERTCTL_EVALUATION_INTERVAL")]
+    /// Time between two evaluations of the rules, from 100ms to 1h
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = between("100ms", "1h"), env = "CONCERTCTL_EVALUATION_INTERVAL")]
     evaluation_interval: Duration,
     /// Another Alertmanager that gets every alert: http://HOST:9093
     #[arg(
@@ -43,30 +43,29 @@ pub(super) struct AlertingArgs {
         hide_env_values = true
     )]
     slack_webhook: Vec<SecretUrl>,
-    /// How long the first message of a group of alerts waits for others to join
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration, env = "CONCERTCTL_GROUP_WAIT")]
+    /// How long the first message of a group of alerts waits for others to join, at most 1h
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = between("0s", "1h"), env = "CONCERTCTL_GROUP_WAIT")]
     group_wait: Duration,
-    /// Time between two messages of a group that changes
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration, env = "CONCERTCTL_GROUP_INTERVAL")]
+    /// Time between two messages of a group that changes, from 100ms to 24h
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = between("100ms", "24h"), env = "CONCERTCTL_GROUP_INTERVAL")]
     group_interval: Duration,
-    /// Time until alerts that do not change are told again
-    #[arg(long, value_name = "DURATION", default_value = "4h", value_parser = duration, env = "CONCERTCTL_REPEAT_INTERVAL")]
+    /// Time until a message about unchanged alerts is repeated, from 1s to 720h
+    #[arg(long, value_name = "DURATION", default_value = "4h", value_parser = between("1s", "720h"), env = "CONCERTCTL_REPEAT_INTERVAL")]
     repeat_interval: Duration,
 }
 
 impl AlertingArgs {
     pub(super) fn settings(&self) -> AlertingSettings {
-        let shortest = Duration::from_millis(100);
         AlertingSettings {
             rules: self.rules.clone(),
-            evaluation_interval: self.evaluation_interval.max(shortest),
+            evaluation_interval: self.evaluation_interval,
             alertmanager_url: self.alertmanager_url.clone(),
             webhooks: self.webhook.clone(),
             slack_webhooks: self.slack_webhook.clone(),
             timing: Timing {
                 group_wait: self.group_wait,
-                group_interval: self.group_interval.max(shortest),
-                repeat_interval: self.repeat_interval.max(shortest),
+                group_interval: self.group_interval,
+                repeat_interval: self.repeat_interval,
                 ..Timing::default()
             },
         }

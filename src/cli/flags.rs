@@ -45,6 +45,24 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 5m or 250ms"))
 }
 
+/// A duration between two others, both given as on the command line.
+///
+/// Unbounded durations are dangerous at both ends: zero turns an interval into a busy loop and a
+/// hold into none, and a huge one overflows sums or never comes.
+pub(super) fn between(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| {
+        let given = duration(text)?;
+        if (duration(least)?..=duration(most)?).contains(&given) {
+            Ok(given)
+        } else {
+            Err(format!("must be from {least} to {most}"))
+        }
+    }
+}
+
 /// `0.01`, `1`.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     let share: Option<f64> = text.parse().ok();
@@ -73,6 +91,18 @@ mod tests {
         for bad in ["", "1.1", "-0.1", "NaN", "5%"] {
             assert!(share(bad).unwrap_err().contains("from 0 to 1"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_duration_out_of_bounds_is_refused_and_both_bounds_are_named() {
+        let interval = between("100ms", "1h");
+        for (text, read) in [("100ms", 100), ("2s", 2_000), ("1h", 3_600_000)] {
+            assert_eq!(interval(text), Ok(Duration::from_millis(read)));
+        }
+        for bad in ["0s", "99ms", "61m", "1000000h"] {
+            assert_eq!(interval(bad), Err("must be from 100ms to 1h".to_owned()));
+        }
+        assert!(interval("-1s").unwrap_err().contains("is not a duration"));
     }
 
     #[test]

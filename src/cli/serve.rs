@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::alerting::AlertingArgs;
-use super::flags::{DataDirArg, DatabaseArg, duration, share};
+use super::flags::{DataDirArg, DatabaseArg, between, share};
 use super::{FAILED, fail, stop_requested};
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
 use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
@@ -41,20 +41,20 @@ pub(super) struct ServeArgs {
     /// directory's]
     #[arg(long, value_name = "FILE", env = "CONCERTCTL_TOKEN_KEY_FILE")]
     token_key_file: Option<PathBuf>,
-    /// How long a seat is held for payment
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    /// How long a seat is held for payment, from 1s to 24h
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = between("1s", "24h"))]
     hold: Duration,
-    /// How long an admission lasts
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    /// How long an admission lasts, from 1s to 24h
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = between("1s", "24h"))]
     active: Duration,
     /// Live reservations that a user may hold
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     max_reservations: u32,
-    /// Statements slower than this are logged
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    /// Statements slower than this are logged; at most 1h
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = between("0s", "1h"))]
     slow_query: Duration,
-    /// Add this to every commit, to rehearse a slow disk
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    /// Add this to every commit, to rehearse a slow disk; at most 30s
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = between("0s", "30s"))]
     commit_delay: Duration,
     /// What is logged: a level, or target=level pairs
     #[arg(
@@ -71,14 +71,14 @@ pub(super) struct ServeArgs {
     /// OTEL_EXPORTER_OTLP_ENDPOINT says]
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
-    /// Traces of requests slower than this are kept
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    /// Traces of requests slower than this are kept; at most 1h
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = between("0s", "1h"))]
     slow_trace: Duration,
     /// The share of all other traces that is kept too, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
     trace_ratio: f64,
-    /// Time between two scrapes of the embedded metrics store
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    /// Time between two scrapes of the embedded metrics store, from 100ms to 1h
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = between("100ms", "1h"))]
     scrape_interval: Duration,
     #[command(flatten)]
     alerting: AlertingArgs,
@@ -98,7 +98,7 @@ impl ServeArgs {
         settings.rules.max_live = self.max_reservations;
         settings.store.slow = self.slow_query;
         settings.store.commit_delay = self.commit_delay;
-        settings.embedded.scrape_interval = self.scrape_interval.max(Duration::from_millis(100));
+        settings.embedded.scrape_interval = self.scrape_interval;
         settings.alerting = self.alerting.settings();
         settings.otlp = super::flags::collector(self.otlp.as_deref())?;
         Ok(settings)

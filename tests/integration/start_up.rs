@@ -248,6 +248,14 @@ async fn a_command_line_that_is_wrong_exits_2_and_says_where() {
         (&["--api-addr", "nowhere"], "--api-addr"),
         (&["--api-addr", "127.0.0.1:99999"], "--api-addr"),
         (&["--scrape-interval", "1e9y"], "--scrape-interval"),
+        (&["--scrape-interval", "0s"], "--scrape-interval"),
+        (&["--evaluation-interval", "0s"], "--evaluation-interval"),
+        (&["--group-wait", "9000h"], "--group-wait"),
+        (&["--group-interval", "1ms"], "--group-interval"),
+        (&["--repeat-interval", "0s"], "--repeat-interval"),
+        (&["--hold", "0s"], "--hold"),
+        (&["--active", "9000h"], "--active"),
+        (&["--commit-delay", "1h"], "--commit-delay"),
     ];
     for (more, named) in cases {
         let ended = serve(dir.path(), more).await;

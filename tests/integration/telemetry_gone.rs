@@ -135,6 +135,27 @@ async fn a_server_ends_although_its_last_push_would_take_for_ever() {
     assert!(server.exited().await.success());
 }
 
+#[tokio::test]
+async fn a_push_interval_or_timeout_that_cannot_be_used_is_named_in_the_log() {
+    let hole = BlackHole::open().await;
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = [
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "-5"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "3s"),
+    ];
+    let _server = serve_with(dir.path(), &hole.url, &wrong).await;
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let warnings: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("\"WARN\"") && line.contains("must be a whole number"))
+        .collect();
+    assert_eq!(warnings.len(), wrong.len(), "each once: {warnings:?}");
+    for (variable, _) in wrong {
+        assert!(log.contains(&format!("{variable} is ")), "{log}");
+    }
+}
+
 /// Its own, where the server is another process.
 #[tokio::test]
 async fn a_generator_ends_although_its_last_push_would_take_for_ever() {

@@ -1,5 +1,6 @@
 //! What the generator says of itself to a collector: logs, and the requests that it would ask about.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Failure;
@@ -37,6 +38,9 @@ impl Telling {
             },
         })
         .map_err(could_not)?;
+        for warning in collector.iter().flat_map(Otlp::warnings) {
+            let _ = writeln!(std::io::stderr(), "concertctl load: {warning}");
+        }
         Ok(Telling {
             logs,
             collector,

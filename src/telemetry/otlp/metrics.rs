@@ -11,11 +11,8 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, Temporality};
 
 use super::delivery::{Deliveries, Delivery, Signal};
-use super::{Otlp, exporter, set};
-
-/// A minute, as the specification has it, is longer than many a run.
-const INTERVAL: Duration = Duration::from_secs(5);
-const INTERVAL_VARIABLE: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+use super::environment::push_interval;
+use super::{Otlp, exporter};
 
 /// What collects and pushes, on a thread of its own.
 pub(in crate::telemetry) type Reader = PeriodicReader<Watched>;
@@ -42,14 +39,11 @@ impl Otlp {
             return Ok(None);
         };
         let exporter = exporter!(MetricExporter::builder(), &route)?;
-        let mut reader = PeriodicReader::builder(Watched {
+        let reader = PeriodicReader::builder(Watched {
             exporter,
             delivery: deliveries.of(Signal::Metrics),
         });
-        if set(INTERVAL_VARIABLE).is_none() {
-            reader = reader.with_interval(INTERVAL);
-        }
-        Ok(Some(reader.build()))
+        Ok(Some(reader.with_interval(push_interval()).build()))
     }
 }
 

@@ -7,10 +7,13 @@
 //! `OTEL_LOGS_EXPORTER=none` and the like; `OTEL_SDK_DISABLED`; `OTEL_METRIC_EXPORT_INTERVAL`;
 //! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`.
 //!
+//! A duration there that cannot be used is reported, and the default applies ([`environment`]).
+//!
 //! Nobody waits for the collector: between the program and the threads that push is a bounded buffer;
 //! what does not fit, or could not be delivered, is dropped and counted.
 
 mod delivery;
+mod environment;
 mod logs;
 mod metrics;
 mod pump;
@@ -28,8 +31,6 @@ use pump::Pump;
 
 use super::Logs;
 
-/// A collector that does not answer is given up after that long.
-const TIME_OUT: Duration = Duration::from_secs(3);
 /// Log records, and traces, that wait to be pushed.
 const LOGS_WAITING: usize = 16_384;
 const TRACES_WAITING: usize = 2_048;
@@ -46,8 +47,8 @@ pub struct Otlp {
 struct Route {
     endpoint: String,
     grpc: bool,
-    /// `None`: the environment says it.
-    timeout: Option<Duration>,
+    /// Longest wait for an answer.
+    timeout: Duration,
 }
 
 impl Otlp {
@@ -107,12 +108,10 @@ impl Otlp {
             (None, Some(base)) => format!("{base}/v1/{}", signal.label()),
             (None, None) => return None,
         };
-        let given = set(&signal.variable("TIMEOUT")).or_else(|| set("OTEL_EXPORTER_OTLP_TIMEOUT"));
-        let timeout = given.is_none().then_some(TIME_OUT);
         Some(Route {
             endpoint,
             grpc,
-            timeout,
+            timeout: environment::push_timeout(signal),
         })
     }
 
@@ -237,18 +236,12 @@ macro_rules! exporter {
         if route.grpc {
             // Its connection is a task of the runtime it is built in.
             let _inside = $crate::telemetry::otlp::grpc_runtime()?.enter();
-            let mut builder = $builder.with_tonic().with_endpoint(&route.endpoint);
-            if let Some(timeout) = route.timeout {
-                builder = builder.with_timeout(timeout);
-            }
-            builder.build()
+            let builder = $builder.with_tonic().with_endpoint(&route.endpoint);
+            builder.with_timeout(route.timeout).build()
         } else {
             let builder = $builder.with_http().with_endpoint(&route.endpoint);
-            let mut builder = builder.with_protocol(Protocol::HttpBinary);
-            if let Some(timeout) = route.timeout {
-                builder = builder.with_timeout(timeout);
-            }
-            builder.build()
+            let builder = builder.with_protocol(Protocol::HttpBinary);
+            builder.with_timeout(route.timeout).build()
         }
     }};
 }

@@ -1,0 +1,139 @@
+//! Durations in OpenTelemetry's environment variables.
+//!
+//! As the specification asks, a value that cannot be used is reported and the default applies:
+//! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{Otlp, Signal, set};
+
+/// Milliseconds between two pushes of metrics. A shorter interval would keep the process busy with
+/// pushing.
+const INTERVALS: RangeInclusive<u64> = 100..=3_600_000;
+/// Milliseconds that a collector may take to answer.
+const TIMEOUTS: RangeInclusive<u64> = 1..=3_600_000;
+
+/// The specification's default, one minute, is longer than many rehearsals.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Shorter than the specification's 10 s, so that the last push does not hold up the end.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+const INTERVAL_VARIABLE: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+const TIMEOUT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
+
+/// A duration that applies, and why the environment's value does not.
+#[derive(Debug, PartialEq, Eq)]
+struct Setting {
+    value: Duration,
+    warning: Option<String>,
+}
+
+/// Reads `variable`, of which `given` is the value, in whole milliseconds.
+fn milliseconds(
+    variable: &str,
+    given: Option<&str>,
+    bounds: &RangeInclusive<u64>,
+    default: Duration,
+) -> Setting {
+    let Some(text) = given else {
+        return Setting {
+            value: default,
+            warning: None,
+        };
+    };
+    let parsed = text.trim().parse().ok();
+    match parsed.filter(|millis| bounds.contains(millis)) {
+        Some(millis) => Setting {
+            value: Duration::from_millis(millis),
+            warning: None,
+        },
+        None => Setting {
+            value: default,
+            warning: Some(format!(
+                "{variable} is {:?}, which must be a whole number of milliseconds from {} to {}: \
+                 the default of {} ms is used",
+                text.chars().take(40).collect::<String>(),
+                bounds.start(),
+                bounds.end(),
+                default.as_millis(),
+            )),
+        },
+    }
+}
+
+fn interval() -> Setting {
+    let given = set(INTERVAL_VARIABLE);
+    milliseconds(INTERVAL_VARIABLE, given.as_deref(), &INTERVALS, INTERVAL)
+}
+
+/// The signal's own variable, else the one of all signals.
+fn timeout(signal: Signal) -> Setting {
+    let own = signal.variable("TIMEOUT");
+    let (variable, given) = match set(&own) {
+        Some(given) => (own.as_str(), Some(given)),
+        None => (TIMEOUT_VARIABLE, set(TIMEOUT_VARIABLE)),
+    };
+    milliseconds(variable, given.as_deref(), &TIMEOUTS, TIMEOUT)
+}
+
+/// Time between two pushes of metrics.
+pub(super) fn push_interval() -> Duration {
+    interval().value
+}
+
+/// Longest time to wait for the collector's answer to a push of `signal`.
+pub(super) fn push_timeout(signal: Signal) -> Duration {
+    timeout(signal).value
+}
+
+impl Otlp {
+    /// A warning for each environment variable whose value is not used.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let timeouts = Signal::ALL.map(timeout);
+        let mut warnings: Vec<String> = std::iter::once(interval())
+            .chain(timeouts)
+            .filter_map(|setting| setting.warning)
+            .collect();
+        // Several signals may share one variable.
+        warnings.dedup();
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_out_of_bounds_is_named_and_the_default_is_used() {
+        let read = |text| milliseconds("OTEL_X", Some(text), &INTERVALS, INTERVAL);
+        for wrong in [
+            "0",
+            "-1",
+            "99",
+            "3600001",
+            "5s",
+            "1e3",
+            "soon",
+            "99999999999999999999999",
+        ] {
+            let Setting { value, warning } = read(wrong);
+            assert_eq!(value, INTERVAL, "{wrong}");
+            let warning = warning.expect(wrong);
+            for part in ["OTEL_X", wrong, "100 to 3600000", "5000 ms"] {
+                assert!(warning.contains(part), "{wrong}: {warning}");
+            }
+        }
+        for (right, millis) in [("100", 100), (" 500 ", 500), ("3600000", 3_600_000)] {
+            let expected = Setting {
+                value: Duration::from_millis(millis),
+                warning: None,
+            };
+            assert_eq!(read(right), expected);
+        }
+        let unset = milliseconds("OTEL_X", None, &INTERVALS, INTERVAL);
+        assert_eq!((unset.value, unset.warning), (INTERVAL, None));
+    }
+}
