@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerting::{Evaluator, routes as rule_routes};
 use crate::booking::{self, Booking};
-use crate::embedded::alertmanager::{self, AlertConfig, AlertStore};
+use crate::embedded::alertmanager::{self, AlertConfig, AlertStore, Refused};
 use crate::embedded::loki::{self, LokiConfig, LokiStore};
 use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbConfig};
 use crate::embedded::tempo::{self, TempoConfig, TempoStore};
@@ -32,7 +32,7 @@ use crate::http::ops::{BearerToken, OpsState};
 use crate::settings::ServeSettings;
 use crate::store::data_dir::{DataDir, write_atomically};
 use crate::store::postgres::InUse;
-use crate::telemetry::{Deliveries, Logs, Metrics, Pushing};
+use crate::telemetry::{Deliveries, Logs, Metrics, Otlp, Pushing};
 use alerting::Prepared;
 use datasets::Datasets;
 use home::Furnished;
@@ -107,6 +107,9 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let instance = api_addr.to_string();
     let deliveries = Deliveries::default();
     let collector = settings.otlp.as_ref();
+    for warning in collector.into_iter().flat_map(Otlp::warnings) {
+        tracing::warn!("{warning}");
+    }
     let metrics = Metrics::pushed(collector, &deliveries, &instance)?;
     metrics.log_dropped_source({
         let logs = logs.clone();
@@ -305,6 +308,10 @@ impl Embedded {
         let kept = logs.traces().subscribe(TRACE_BUFFER);
         let traces = tokio::spawn(Arc::clone(&tempo).ingest(kept));
         let alerts = Arc::new(AlertStore::new(AlertConfig::default()));
+        metrics.alerts_refused_source({
+            let alerts = Arc::clone(&alerts);
+            move || Refused::ALL.map(|kind| (kind.label(), alerts.refused(kind)))
+        });
         let stores = (&tsdb, &alerts);
         let alerting = alerting.start(&settings.alerting, ops_addr, stores, metrics, stop)?;
         let mut work = alerting.work;

@@ -473,6 +473,31 @@ async fn more_filters_than_anybody_needs_are_refused() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_too_large_is_refused_as_a_json_string() {
+    let server = Server::start(AlertConfig::default()).await;
+    let large = json!([{"labels": {"alertname": "a", "text": "x".repeat(1 << 20)}}]);
+    let (status, body) = server.post("alerts", &large).await;
+    assert_eq!(status, 413);
+    let text = body.as_str().expect("a JSON string");
+    assert!(text.contains("larger than 1048576 bytes"), "{text}");
+    let wordy: Value = (0..30)
+        .map(|n| (format!("text{n}"), json!("x".repeat(1_000))))
+        .collect();
+    let (status, body) = server
+        .post(
+            "alerts",
+            &json!([
+                {"labels": {"alertname": "wordy"}, "annotations": wordy},
+                {"labels": {"alertname": "short"}},
+            ]),
+        )
+        .await;
+    assert_eq!(status, 400);
+    assert!(body.as_str().unwrap().contains("limit: 16384"), "{body}");
+    assert_eq!(server.names("").await, ["short"]);
+}
+
+#[tokio::test]
 async fn alerts_and_silences_are_bounded() {
     let server = Server::start(AlertConfig {
         max_alerts: 2,

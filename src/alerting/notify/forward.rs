@@ -18,7 +18,7 @@ use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
 /// Alerts that may wait: all that the store holds, and as many that have ended.
-const MOST_WAITING: usize = 2000;
+const MOST_WAITING: usize = 4000;
 
 /// Alerts in one request.
 const BATCH: usize = 64;

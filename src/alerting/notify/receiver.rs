@@ -16,9 +16,9 @@ use super::post::{Failure, Pause, Poster};
 use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
-/// Groups whose news may wait. As many alerts may fire as groups may wait, so it fills only when
-/// something else is wrong.
-const MOST_WAITING: usize = 1000;
+/// Groups whose news may wait. Alerts from outside can make 1,000 groups at most, so there is room
+/// for as many of the rules'.
+const MOST_WAITING: usize = 2000;
 
 #[derive(Debug)]
 pub(super) struct Receiver {

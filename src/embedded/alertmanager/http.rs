@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -45,6 +46,7 @@ pub fn write_routes(store: Arc<AlertStore>) -> Router {
 }
 
 type Store = State<Arc<AlertStore>>;
+type Body = Result<Bytes, BytesRejection>;
 
 async fn list_alerts(State(store): Store, RawQuery(query): RawQuery) -> Result<Response, Rejected> {
     let params = params(query)?;
@@ -67,9 +69,9 @@ async fn list_alerts(State(store): Store, RawQuery(query): RawQuery) -> Result<R
     Ok(Json(store.list(&filter, Timestamp::now())).into_response())
 }
 
-async fn post_alerts(State(store): Store, body: Bytes) -> Result<(), Rejected> {
-    let alerts: Vec<PostableAlert> = parse_body(&body)?;
-    store.put(alerts, Timestamp::now())
+async fn post_alerts(State(store): Store, body: Body) -> Result<(), Rejected> {
+    let alerts: Vec<PostableAlert> = parse_body(body)?;
+    store.put_from_outside(alerts, Timestamp::now())
 }
 
 async fn list_silences(
@@ -80,8 +82,8 @@ async fn list_silences(
     Ok(Json(store.silences(&matchers, Timestamp::now())).into_response())
 }
 
-async fn post_silence(State(store): Store, body: Bytes) -> Result<Response, Rejected> {
-    let silence: PostableSilence = parse_body(&body)?;
+async fn post_silence(State(store): Store, body: Body) -> Result<Response, Rejected> {
+    let silence: PostableSilence = parse_body(body)?;
     let id = store.silence(silence, Timestamp::now())?;
     Ok(Json(json!({ "silenceID": id.to_string() })).into_response())
 }
@@ -157,8 +159,12 @@ fn silence_id(text: &str) -> Result<Uuid, Rejected> {
     })
 }
 
-fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Rejected> {
-    serde_json::from_slice(body)
+fn parse_body<T: DeserializeOwned>(body: Body) -> Result<T, Rejected> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Rejected::TooLarge(MAX_BODY_BYTES),
+        _ => Rejected::Invalid(format!("reading body failed: {}", rejection.body_text())),
+    })?;
+    serde_json::from_slice(&body)
         .map_err(|error| Rejected::Invalid(format!("parsing body failed: {error}")))
 }
 
@@ -167,6 +173,7 @@ impl IntoResponse for Rejected {
         let status = match self {
             Rejected::Invalid(_) => StatusCode::BAD_REQUEST,
             Rejected::NotFound(_) => StatusCode::NOT_FOUND,
+            Rejected::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         };
         (status, Json(self.to_string())).into_response()
     }

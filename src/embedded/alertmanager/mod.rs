@@ -10,6 +10,7 @@
 
 mod http;
 mod labels;
+mod origin;
 mod silences;
 mod store;
 mod wire;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use http::{read_routes, write_routes};
 pub use labels::fingerprint;
+pub use origin::Refused;
 pub use store::{AlertStore, Rejected};
 pub use wire::{
     AlertStatus, GettableAlert, GettableSilence, PostableAlert, PostableSilence, SilenceMatcher,
@@ -33,8 +35,10 @@ pub struct AlertConfig {
     pub resolve_timeout: Duration,
     /// How long one that has resolved is kept for those who are notified; it is not listed.
     pub resolved_retention: Duration,
-    /// Alerts that may fire at once.
+    /// Alerts sent over the HTTP API that may fire at once.
     pub max_alerts: usize,
+    /// Alerts of this process's rules that may fire at once.
+    pub max_rule_alerts: usize,
     /// Silences kept, expired ones included; expired ones make room first.
     pub max_silences: usize,
     /// How long an expired silence is listed.
@@ -43,6 +47,9 @@ pub struct AlertConfig {
     pub max_pairs: usize,
     /// Bytes of one name or value.
     pub max_text_bytes: usize,
+    /// Bytes of all labels and annotations of an alert sent over the HTTP API, or of all texts of a
+    /// silence.
+    pub max_bytes: usize,
 }
 
 impl Default for AlertConfig {
@@ -51,10 +58,12 @@ impl Default for AlertConfig {
             resolve_timeout: Duration::from_secs(300),
             resolved_retention: Duration::from_secs(300),
             max_alerts: 1000,
+            max_rule_alerts: 10_000,
             max_silences: 500,
             silence_retention: Duration::from_secs(120 * 3600),
             max_pairs: 64,
             max_text_bytes: 4096,
+            max_bytes: 16 * 1024,
         }
     }
 }

@@ -246,6 +246,17 @@ fn compile(silence: &PostableSilence, config: &AlertConfig) -> Result<Vec<Matche
             config.max_text_bytes
         )));
     }
+    let texts = silence.matchers.iter().flat_map(|m| [&m.name, &m.value]);
+    let bytes: usize = texts
+        .chain([&silence.comment, &silence.created_by])
+        .map(String::len)
+        .sum();
+    if bytes > config.max_bytes {
+        let limit = config.max_bytes;
+        return Err(invalid(format!(
+            "its texts are {bytes} bytes (limit: {limit})"
+        )));
+    }
     let mut matchers = Vec::with_capacity(silence.matchers.len());
     for matcher in &silence.matchers {
         if !labels::is_label_name(&matcher.name) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::labels::{fingerprint, is_label_name};
+use super::origin::{Origin, Refused};
 use super::silences::Silences;
 use super::wire::{
     AlertStatus, GettableAlert, GettableSilence, PostableAlert, PostableSilence, Receiver,
@@ -25,6 +27,9 @@ pub enum Rejected {
     /// What it refers to is not there.
     #[error("{0}")]
     NotFound(&'static str),
+    /// The request is larger than so many bytes.
+    #[error("the body is larger than {0} bytes: send fewer alerts at once")]
+    TooLarge(usize),
 }
 
 impl Rejected {
@@ -40,6 +45,7 @@ pub struct AlertStore {
     pub(super) started: Timestamp,
     inner: Mutex<Inner>,
     changed: watch::Sender<()>,
+    refused: [AtomicU64; 3],
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +63,7 @@ struct Alert {
     starts_at: Timestamp,
     ends_at: Timestamp,
     updated_at: Timestamp,
+    origin: Origin,
     /// The end is not the sender's word but the time-out's.
     timeout: bool,
 }
@@ -78,29 +85,69 @@ impl AlertStore {
             started: Timestamp::now(),
             inner: Mutex::default(),
             changed: watch::Sender::new(()),
+            refused: Default::default(),
         }
     }
 
-    /// Takes every valid alert: a new one fires, a known one is prolonged, changed or resolved.
+    /// Takes every valid alert of this process's rules: a new one fires, a known one is prolonged,
+    /// changed or resolved.
     ///
     /// # Errors
     /// Why the others are not valid; the valid ones are taken nevertheless, as Alertmanager does.
     pub fn put(&self, alerts: Vec<PostableAlert>, now: Timestamp) -> Result<(), Rejected> {
+        self.put_from(Origin::Rules, alerts, now)
+    }
+
+    /// The same for alerts that came over the HTTP API. They share a bound of their own.
+    ///
+    /// # Errors
+    /// As [`AlertStore::put`].
+    pub fn put_from_outside(
+        &self,
+        alerts: Vec<PostableAlert>,
+        now: Timestamp,
+    ) -> Result<(), Rejected> {
+        self.put_from(Origin::Outside, alerts, now)
+    }
+
+    fn put_from(
+        &self,
+        origin: Origin,
+        alerts: Vec<PostableAlert>,
+        now: Timestamp,
+    ) -> Result<(), Rejected> {
         let mut reasons = Vec::new();
         let mut inner = self.inner.lock();
         inner.forget_resolved(&self.config, now);
         for alert in alerts {
-            let taken = Alert::new(alert, &self.config, now)
-                .and_then(|alert| inner.take(alert, self.config.max_alerts, now));
+            let taken = Alert::new(alert, origin, &self.config, now)
+                .and_then(|alert| inner.take(alert, &self.config, now));
             reasons.extend(taken.err());
         }
         drop(inner);
         self.changed.send_replace(());
         if reasons.is_empty() {
-            Ok(())
-        } else {
-            Err(Rejected::Invalid(reasons.join("; ")))
+            return Ok(());
         }
+        let kind = match origin {
+            Origin::Rules => Refused::RuleAlert,
+            Origin::Outside => Refused::Alert,
+        };
+        self.count_refused(kind, reasons.len());
+        // A thousand alerts are refused for the same reason, which is said once.
+        reasons.dedup();
+        Err(Rejected::Invalid(reasons.join("; ")))
+    }
+
+    fn count_refused(&self, kind: Refused, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.refused[kind as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// How many alerts or silences of that kind were refused since the start.
+    #[must_use]
+    pub fn refused(&self, kind: Refused) -> u64 {
+        self.refused[kind as usize].load(Ordering::Relaxed)
     }
 
     /// Every alert that fires, silenced or not.
@@ -162,7 +209,10 @@ impl AlertStore {
     /// Why it is not valid, or that the one named is not there.
     pub fn silence(&self, silence: PostableSilence, now: Timestamp) -> Result<Uuid, Rejected> {
         let set = self.inner.lock().silences.set(silence, &self.config, now);
-        self.changed.send_replace(());
+        match set {
+            Ok(_) => drop(self.changed.send_replace(())),
+            Err(_) => self.count_refused(Refused::Silence, 1),
+        }
         set
     }
 
@@ -192,28 +242,33 @@ impl Inner {
             .retain(|_, alert| until(alert).map_or(true, |until| until > now));
     }
 
-    /// Only alerts that fire count; of those that have resolved as many are kept, the latest.
-    fn has_room(&mut self, max_alerts: usize, now: Timestamp) -> bool {
-        let fires = |alert: &&Alert| !alert.resolved(now);
-        let firing = self.alerts.values().filter(fires).count();
-        if self.alerts.len() - firing >= max_alerts {
-            let resolved = self.alerts.iter().filter(|(_, alert)| alert.resolved(now));
-            let oldest = resolved.min_by_key(|(_, alert)| alert.ends_at);
+    /// Whether another alert of `origin` may fire. Only alerts of the same origin count, and of those
+    /// only the firing ones; as many resolved ones are kept, the latest.
+    fn has_room(&mut self, origin: Origin, limit: usize, now: Timestamp) -> bool {
+        let alike = self.alerts.iter().filter(|(_, it)| it.origin == origin);
+        let (resolved, firing): (Vec<_>, Vec<_>) = alike.partition(|(_, it)| it.resolved(now));
+        let has_room = firing.len() < limit;
+        if resolved.len() >= limit {
+            let oldest = resolved.into_iter().min_by_key(|(_, alert)| alert.ends_at);
             if let Some(oldest) = oldest.map(|(fingerprint, _)| *fingerprint) {
                 self.alerts.remove(&oldest);
             }
         }
-        firing < max_alerts
+        has_room
     }
 
-    fn take(&mut self, alert: Alert, max_alerts: usize, now: Timestamp) -> Result<(), String> {
+    fn take(&mut self, alert: Alert, config: &AlertConfig, now: Timestamp) -> Result<(), String> {
         let fingerprint = fingerprint(&alert.labels);
-        let known_firing = |known: &Alert| !known.resolved(now);
-        let grows = !self.alerts.get(&fingerprint).is_some_and(known_firing);
-        let full = grows && !self.has_room(max_alerts, now) && !alert.resolved(now);
+        let (origin, limit) = (alert.origin, config.limit(alert.origin));
+        let counts = |known: &Alert| !known.resolved(now) && known.origin == origin;
+        // An alert of the rules stays one, whoever prolongs or resolves it: it takes no other's room.
+        let of_rules = |known: &Alert| !known.resolved(now) && known.origin == Origin::Rules;
+        let known = self.alerts.get(&fingerprint);
+        let grows = !known.is_some_and(|known| counts(known) || of_rules(known));
+        let full = grows && !self.has_room(origin, limit, now) && !alert.resolved(now);
         match self.alerts.entry(fingerprint) {
             _ if full => {
-                return Err(format!("too many alerts are firing (limit: {max_alerts})"));
+                return Err(format!("too many alerts are firing (limit: {limit})"));
             }
             Entry::Occupied(mut known) => {
                 let merged = known.get().succeeded_by(alert, now);
@@ -228,7 +283,12 @@ impl Inner {
 }
 
 impl Alert {
-    fn new(alert: PostableAlert, config: &AlertConfig, now: Timestamp) -> Result<Alert, String> {
+    fn new(
+        alert: PostableAlert,
+        origin: Origin,
+        config: &AlertConfig,
+        now: Timestamp,
+    ) -> Result<Alert, String> {
         let timeout = alert.ends_at.is_none();
         let starts_at = alert.starts_at.or(alert.ends_at).unwrap_or(now);
         let ends_at = match alert.ends_at {
@@ -253,6 +313,14 @@ impl Alert {
                 config.max_text_bytes
             ));
         }
+        let texts = labels.iter().chain(&alert.annotations);
+        let bytes: usize = texts.map(|(name, value)| name.len() + value.len()).sum();
+        if origin == Origin::Outside && bytes > config.max_bytes {
+            return Err(format!(
+                "labels and annotations of an alert are {bytes} bytes (limit: {})",
+                config.max_bytes
+            ));
+        }
         Ok(Alert {
             labels,
             annotations: alert.annotations,
@@ -260,6 +328,7 @@ impl Alert {
             starts_at,
             ends_at,
             updated_at: now,
+            origin,
             timeout,
         })
     }
@@ -274,6 +343,9 @@ impl Alert {
     fn succeeded_by(&self, next: Alert, now: Timestamp) -> Alert {
         let within = |time: Timestamp| time > self.starts_at && time < self.ends_at;
         let mut merged = next;
+        if !self.resolved(now) && self.origin == Origin::Rules {
+            merged.origin = Origin::Rules;
+        }
         if !within(merged.ends_at) && !within(merged.starts_at) {
             return merged;
         }

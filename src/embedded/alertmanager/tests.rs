@@ -12,6 +12,7 @@ fn at(second: u64) -> Timestamp {
 fn small() -> AlertConfig {
     AlertConfig {
         max_alerts: 2,
+        max_rule_alerts: 2,
         max_pairs: 3,
         max_text_bytes: 100,
         ..AlertConfig::default()
@@ -90,4 +91,73 @@ fn what_is_sent_is_bounded_in_every_part() {
         assert!(told.contains(named), "{told}");
     }
     assert!(store.silence(silence(3, ""), at(0)).is_ok());
+}
+
+#[test]
+fn alerts_from_outside_never_keep_out_those_of_the_rules() {
+    let store = AlertStore::new(small());
+    let from_outside = |name: &str| store.put_from_outside(vec![alert(name, 10)], at(0));
+    from_outside("a").unwrap();
+    from_outside("b").unwrap();
+    let refused = from_outside("c").unwrap_err().to_string();
+    assert_eq!(refused, "too many alerts are firing (limit: 2)");
+    for name in ["rule 1", "rule 2"] {
+        store.put(vec![alert(name, 10)], at(0)).unwrap();
+    }
+    assert!(store.put(vec![alert("rule 3", 10)], at(0)).is_err());
+    // Neither prolonging nor resolving a rule's alert from outside needs room.
+    store
+        .put_from_outside(vec![alert("rule 1", 20)], at(1))
+        .unwrap();
+    assert_eq!(names(&store, 1), ["a", "b", "rule 1", "rule 2"]);
+    store
+        .put_from_outside(vec![alert("rule 1", 2)], at(2))
+        .unwrap();
+    store.put(vec![alert("rule 3", 10)], at(2)).unwrap();
+    assert_eq!(
+        Refused::ALL.map(|kind| store.refused(kind)),
+        [1, 1, 0],
+        "alerts, rule alerts, silences"
+    );
+}
+
+#[test]
+fn a_rule_takes_over_an_alert_that_came_from_outside_and_makes_room_there() {
+    let store = AlertStore::new(small());
+    for name in ["a", "b"] {
+        store
+            .put_from_outside(vec![alert(name, 10)], at(0))
+            .unwrap();
+    }
+    store.put(vec![alert("a", 10)], at(1)).unwrap();
+    store.put_from_outside(vec![alert("c", 10)], at(1)).unwrap();
+    assert_eq!(names(&store, 1), ["a", "b", "c"]);
+}
+
+#[test]
+fn an_alert_or_a_silence_of_many_long_texts_is_refused_and_counted() {
+    let config = AlertConfig {
+        max_bytes: 150,
+        ..small()
+    };
+    let store = AlertStore::new(config);
+    let long = PostableAlert {
+        annotations: [("a", 100), ("b", 60)]
+            .map(|(name, length)| (name.to_owned(), "x".repeat(length)))
+            .into(),
+        ..alert("long", 10)
+    };
+    let refused = store.put_from_outside(vec![long.clone()], at(0));
+    assert!(refused.unwrap_err().to_string().contains("limit: 150"));
+    store
+        .put(vec![long], at(0))
+        .expect("a rule's author decides");
+    let wordy = PostableSilence {
+        created_by: "y".repeat(80),
+        ..silence(1, &"x".repeat(80))
+    };
+    let refused = store.silence(wordy, at(0)).unwrap_err().to_string();
+    assert!(refused.contains("limit: 150"), "{refused}");
+    let counted = [Refused::Alert, Refused::Silence].map(|kind| store.refused(kind));
+    assert_eq!(counted, [1, 1]);
 }

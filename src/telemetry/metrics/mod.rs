@@ -244,6 +244,24 @@ impl Metrics {
         let _already_set = self.0.log_dropped.set(Box::new(source));
     }
 
+    /// Where `concert_alert_store_refused_total` is read from: a count for each value of the label
+    /// `kind`.
+    pub fn alerts_refused_source<const N: usize>(
+        &self,
+        source: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
+    ) {
+        let counter = self.0.provider.meter("concertctl");
+        counter
+            .u64_observable_counter("concert_alert_store_refused")
+            .with_description("Alerts and silences that the embedded alert store refused.")
+            .with_callback(move |observer| {
+                for (kind, count) in source() {
+                    observer.observe(count, &[KeyValue::new("kind", kind)]);
+                }
+            })
+            .build();
+    }
+
     /// Pushes what was not pushed yet, and nothing after that. Blocks for as long as the collector
     /// takes, or its time-out.
     pub fn shutdown(&self) {

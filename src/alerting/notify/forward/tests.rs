@@ -13,7 +13,7 @@ struct World {
 impl World {
     fn new() -> World {
         let config = AlertConfig {
-            max_alerts: usize::MAX,
+            max_rule_alerts: usize::MAX,
             ..AlertConfig::default()
         };
         World {

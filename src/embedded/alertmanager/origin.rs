@@ -1,0 +1,49 @@
+//! Where alerts come from, and how many of each origin may fire.
+
+use super::AlertConfig;
+
+/// Who sent an alert. Each origin has room of its own, so that alerts from outside cannot keep out
+/// those of the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The rule evaluator of this process.
+    Rules,
+    /// The HTTP API: an operator, or another program.
+    Outside,
+}
+
+/// What the store refuses, as counted in `concert_alert_store_refused_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// An alert sent over the HTTP API.
+    Alert,
+    /// An alert of this process's rules.
+    RuleAlert,
+    /// A silence.
+    Silence,
+}
+
+impl Refused {
+    /// All of them.
+    pub const ALL: [Refused; 3] = [Refused::Alert, Refused::RuleAlert, Refused::Silence];
+
+    /// The value of the metric label `kind`.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Refused::Alert => "alert",
+            Refused::RuleAlert => "rule_alert",
+            Refused::Silence => "silence",
+        }
+    }
+}
+
+impl AlertConfig {
+    /// Alerts of that origin that may fire at once.
+    pub(super) fn limit(&self, origin: Origin) -> usize {
+        match origin {
+            Origin::Rules => self.max_rule_alerts,
+            Origin::Outside => self.max_alerts,
+        }
+    }
+}
