@@ -39,6 +39,16 @@ struct Service {
     privileged: bool,
     #[serde(default)]
     network_mode: String,
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    read_only: bool,
+    #[serde(default)]
+    cap_drop: Vec<String>,
+    #[serde(default)]
+    cap_add: Vec<String>,
+    #[serde(default)]
+    security_opt: Vec<String>,
 }
 
 fn file(name: &str) -> String {
@@ -120,6 +130,108 @@ fn every_image_is_pinned_and_every_service_is_watched_and_bounded() {
     }
     assert!(is_pinned("redis:7.4.5") && is_pinned("x:v3.1") && !is_pinned("redis:7"));
     assert!(!is_pinned("redis:latest") && !is_pinned("redis") && !is_pinned("x:vlatest.1"));
+}
+
+#[test]
+fn every_container_but_the_one_that_reads_the_kernel_is_confined() {
+    for (name, service) in &compose().services {
+        if name == "cadvisor" {
+            continue;
+        }
+        assert!(service.read_only, "{name}");
+        assert_eq!(service.cap_drop, ["ALL"], "{name}");
+        assert_eq!(service.security_opt, ["no-new-privileges:true"], "{name}");
+        // Root reads Docker's log files, and volumes that may be root's.
+        let as_root = ["collector", "tempo"].contains(&name.as_str());
+        assert_eq!(service.user.starts_with('0'), as_root, "{name}");
+        assert!(!service.user.is_empty(), "{name}");
+        let more: &[&str] = if as_root { &["DAC_OVERRIDE"] } else { &[] };
+        assert_eq!(service.cap_add, more, "{name}");
+    }
+}
+
+#[test]
+fn no_password_has_a_default_or_is_an_argument() {
+    let text = file("docker-compose.yml");
+    let uses: Vec<&str> = text
+        .match_indices("_PASSWORD")
+        .map(|(at, name)| text[at + name.len()..].split('}').next().unwrap())
+        .filter(|rest| rest.starts_with(':') && !rest.starts_with(": "))
+        .collect();
+    assert!(uses.len() >= 4, "{uses:?}");
+    for rest in uses {
+        assert_eq!(rest, ":?run docker/make-env first");
+    }
+    for (name, service) in &compose().services {
+        let command = service.command.join(" ");
+        assert!(!command.contains("_PASSWORD"), "{name}: {command}");
+    }
+}
+
+#[tokio::test]
+async fn passwords_are_made_once_and_are_their_owners() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let make = || async {
+        let script = format!("{}/docker/make-env", env!("CARGO_MANIFEST_DIR"));
+        let mut make = std::process::Command::new(script);
+        make.arg(dir.path());
+        crate::support::process::finish(make).await
+    };
+    let made = make().await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let path = dir.path().join(".env");
+    let first = std::fs::read_to_string(&path).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let secrets: std::collections::BTreeSet<&str> = first
+        .lines()
+        .map(|line| line.split_once('=').unwrap().1)
+        .collect();
+    assert_eq!(secrets.len(), 3, "each its own");
+    assert!(secrets.iter().all(|secret| secret.len() == 64));
+    assert!(!made.stdout.contains(secrets.first().unwrap()));
+    let again = make().await;
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert!(again.stderr.contains("left as it is"), "{again:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
+}
+
+/// The command of the Compose file, with its paths in a directory of the test.
+#[tokio::test]
+async fn redis_takes_its_password_without_showing_it() {
+    use crate::support::{port::Port, redis::Redis};
+    if Redis::missing().is_some_and(crate::support::skipped) {
+        return;
+    }
+    let (dir, port) = (tempfile::tempdir().unwrap(), Port::claim());
+    let at = dir.path().display().to_string();
+    let script = compose().services["redis"].command[2]
+        .replace("$$", "$")
+        .replace("/etc/redis.conf", &format!("{at}/given.conf"))
+        .replace("/run/redis", &at);
+    let given = file("docker/redis.conf").replace("/data", &at);
+    let given = format!("{given}bind 127.0.0.1\nport {}\n", port.number());
+    std::fs::write(dir.path().join("given.conf"), given).unwrap();
+    let mut redis = std::process::Command::new("sh");
+    redis.args(["-c", &script]).env("REDISCLI_AUTH", "s3cret");
+    let redis = crate::support::process::Running::start(redis);
+    let ask = |password: &'static str| {
+        let mut cli = std::process::Command::new("redis-cli");
+        cli.args(["-p", &port.number().to_string(), "ping"]);
+        cli.env("REDISCLI_AUTH", password);
+        crate::support::process::finish(cli)
+    };
+    crate::support::eventually("Redis answers", || async {
+        (ask("s3cret").await.stdout.trim() == "PONG").then_some(())
+    })
+    .await;
+    assert_ne!(ask("wrong").await.stdout.trim(), "PONG");
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", redis.pid())).unwrap();
+    let arguments = String::from_utf8_lossy(&arguments).into_owned();
+    assert!(arguments.contains("redis-server"), "{arguments}");
+    assert!(!arguments.contains("s3cret"), "{arguments}");
+    redis.kill_9();
 }
 
 #[test]
