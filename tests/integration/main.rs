@@ -8,6 +8,7 @@
     reason = "backends/ compiles tests once a backend"
 )]
 
+mod advisories;
 mod alert_rules;
 mod alerting;
 mod alertmanager;
@@ -15,6 +16,7 @@ mod api;
 mod architecture;
 mod backends;
 mod clients;
+mod clock;
 mod concurrency;
 mod console;
 mod console_boards;
