@@ -120,9 +120,10 @@ impl Wire {
         ))
     }
 
-    pub(super) fn register(&self, user: i64) -> Outgoing {
+    pub(super) fn register(&self, user: i64, key: &HeaderValue) -> Outgoing {
         let call = Call {
             user,
+            key: Some(key),
             ..Call::of(Operation::Register)
         };
         self.errand(&call)

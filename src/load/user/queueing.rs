@@ -12,7 +12,7 @@ use crate::api::ticketing::{QueueEntry, WaitStatus};
 use crate::load::connection::{Answer, Want};
 use crate::load::model::{Fault, Operation, PhaseName, UserState};
 use crate::load::recorder::micros;
-use crate::load::wire::Wire;
+use crate::load::wire::{Wire, idempotency_key};
 
 /// A server that says "ask again at once" is asked at most this often.
 const LEAST_POLL_PAUSE: Duration = Duration::from_millis(20);
@@ -34,8 +34,9 @@ impl User {
     /// Takes a place in the queue. `None` when it could not be had.
     pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<Ticket> {
         let due = self.wait_until(due, Operation::Register).await;
-        let id = self.id;
-        let build = |wire: &Wire| wire.register(id);
+        // A repeat of a registration whose answer was lost gets the place that it made.
+        let (id, key) = (self.id, idempotency_key(&mut self.ids));
+        let build = |wire: &Wire| wire.register(id, &key);
         let read = |answer: &Answer| {
             let entry: QueueEntry = serde_json::from_slice(&answer.body).ok()?;
             Some((entry, answer.token.clone()?, answer.done))

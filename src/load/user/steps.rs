@@ -107,7 +107,7 @@ impl User {
         }
         let writes = matches!(
             step.call,
-            Operation::Reserve | Operation::Charge | Operation::Pay
+            Operation::Register | Operation::Reserve | Operation::Charge | Operation::Pay
         );
         let key = writes.then(|| idempotency_key(&mut self.ids));
         let token = self.token(step.token);
