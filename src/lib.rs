@@ -9,6 +9,7 @@ pub mod api;
 pub mod booking;
 pub mod cli;
 pub mod clients;
+pub mod clock;
 pub mod coordination;
 pub mod domain;
 pub mod embedded;

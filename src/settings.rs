@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::alerting::Timing;
 use crate::booking::Rules;
+use crate::clock::Clock;
 use crate::domain::token::TokenKey;
 use crate::http::Limits;
 use crate::http::listener::Bounds;
@@ -55,6 +56,8 @@ pub struct ServeSettings {
     pub embedded: EmbeddedSettings,
     /// Rules and notifications.
     pub alerting: AlertingSettings,
+    /// The service's time.
+    pub clock: Clock,
 }
 
 /// Which rules are evaluated, and who is told.
@@ -133,6 +136,7 @@ impl ServeSettings {
             otlp: None,
             embedded: EmbeddedSettings::default(),
             alerting: AlertingSettings::default(),
+            clock: Clock::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Balances, charging and paying.
 
-use super::{Booking, Caller, Refusal, now, replay_or};
+use super::{Booking, Caller, Refusal, replay_or};
 use crate::domain::{Money, ReservationId, Timestamp, UserId};
 use crate::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome};
 use crate::telemetry::PaymentOutcome;
@@ -33,7 +33,13 @@ impl Booking {
         // What no balance allows is refused before the database is asked.
         Money(0).charged(amount)?;
         let answer = match caller.require_alive() {
-            Ok(()) => caller.world.store.charge(user, amount, now(), key).await?,
+            Ok(()) => {
+                caller
+                    .world
+                    .store
+                    .charge(user, amount, caller.world.now(), key)
+                    .await?
+            }
             Err(refusal) => replay_or(caller, key.as_ref(), refusal).await?,
         };
         match answer {
@@ -63,7 +69,7 @@ impl Booking {
                     user: caller.user(),
                     reservation,
                     place: caller.place(),
-                    now: now(),
+                    now: caller.world.now(),
                 };
                 caller
                     .world

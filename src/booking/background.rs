@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Booking, World, now};
+use super::{Booking, World};
 use crate::coordination::{Followed, Unavailable};
 use crate::domain::Timestamp;
 use crate::telemetry::ReservationOutcome;
@@ -33,7 +33,7 @@ async fn admit(booking: &Booking) {
         };
         admit_due(booking, &world).await;
         // A short ceiling, since the clock may be set meanwhile.
-        let wait = world.queue().next_in(now()).unwrap_or(TICK).min(TICK);
+        let wait = world.queue().next_in(world.now()).unwrap_or(TICK).min(TICK);
         drop(world);
         let changed = booking.admission_changed.notified();
         // A wait that ends early or late by a change of settings is simply asked again.
@@ -42,7 +42,7 @@ async fn admit(booking: &Booking) {
 }
 
 async fn admit_due(booking: &Booking, world: &World) {
-    let claim = match world.coordination.claim(now()).await {
+    let claim = match world.coordination.claim(world.now()).await {
         Ok(Some(claim)) => claim,
         Ok(None) | Err(Unavailable) => return,
     };
@@ -136,7 +136,7 @@ async fn sweep(booking: &Booking) {
         ticks.tick().await;
         if let Ok(world) = booking.world() {
             expire_holds(booking, &world).await;
-            let old = Timestamp(now().0 - ANSWERS_KEPT);
+            let old = Timestamp(world.now().0 - ANSWERS_KEPT);
             if let Err(error) = world.store.forget_answers(old, SWEEP).await {
                 tracing::warn!(%error, "old answers could not be forgotten");
             }
@@ -147,7 +147,7 @@ async fn sweep(booking: &Booking) {
 
 async fn expire_holds(booking: &Booking, world: &World) {
     loop {
-        match world.store.expire_holds(now(), SWEEP).await {
+        match world.store.expire_holds(world.now(), SWEEP).await {
             Ok(expired) => {
                 (0..expired).for_each(|_| booking.metrics.reservation(ReservationOutcome::Expired));
                 if expired < SWEEP.into() {
@@ -163,7 +163,7 @@ async fn expire_holds(booking: &Booking, world: &World) {
 }
 
 async fn set_gauges(booking: &Booking, world: &World) {
-    let now = now();
+    let now = world.now();
     let counts = world.queue().counts(now);
     booking
         .metrics

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Booking, Refusal, World, now};
+use super::{Booking, Refusal, World};
 use crate::domain::token::Token;
 use crate::domain::{Place, QueueStatus, UserId};
 use crate::telemetry::Step;
@@ -60,7 +60,10 @@ impl Caller {
     /// [`Refusal::NotAdmitted`] or [`Refusal::AdmissionEnded`].
     pub fn require_active(&self) -> Result<(), Refusal> {
         let mut step = Step::begin("queue.check");
-        let standing = self.world.queue().standing(self.token.place, now());
+        let standing = self
+            .world
+            .queue()
+            .standing(self.token.place, self.world.now());
         step.note("concert.queue.status", standing.status.label());
         match standing.status {
             QueueStatus::Active => Ok(()),
@@ -74,7 +77,11 @@ impl Caller {
     /// # Errors
     /// [`Refusal::AdmissionEnded`].
     pub fn require_alive(&self) -> Result<(), Refusal> {
-        match self.world.queue().status(self.token.place, now()) {
+        match self
+            .world
+            .queue()
+            .status(self.token.place, self.world.now())
+        {
             QueueStatus::Expired => Err(Refusal::AdmissionEnded),
             QueueStatus::Wait | QueueStatus::Active => Ok(()),
         }

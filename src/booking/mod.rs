@@ -13,7 +13,7 @@ mod truth;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
@@ -32,6 +32,7 @@ pub use crate::domain::{
 };
 pub use crate::store::{DatasetInfo, Fact, Idempotency, SeatRow, StoreError};
 
+use crate::clock::Clock;
 use crate::coordination::{Coordination, QueueState};
 use crate::domain::money::MoneyError;
 use crate::domain::token::TokenKey;
@@ -61,6 +62,7 @@ impl Default for Rules {
 
 /// A loaded dataset and everything that is kept in memory about it.
 pub struct World {
+    pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) coordination: Coordination,
     pub(crate) catalog: Catalog,
@@ -74,19 +76,30 @@ impl World {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn load(store: Store, coordination: Coordination) -> Result<World, StoreError> {
+    pub async fn load(
+        store: Store,
+        coordination: Coordination,
+        clock: Clock,
+    ) -> Result<World, StoreError> {
         let catalog = store.catalog().await?;
         let mut dates_of: HashMap<ConcertId, Vec<usize>> = HashMap::new();
         for (at, (_, concert, _)) in catalog.dates.iter().enumerate() {
             dates_of.entry(*concert).or_default().push(at);
         }
         Ok(World {
+            clock,
             store,
             coordination,
             catalog,
             dates_of,
             maps: seat_maps::SeatMaps::default(),
         })
+    }
+
+    /// The service's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// What this server knows of the queue.
@@ -254,13 +267,4 @@ async fn replay_or<T: serde::de::DeserializeOwned + Send + 'static>(
         .replay(caller.user(), key.clone())
         .await?
         .ok_or(refusal)
-}
-
-/// Now, by the system's clock.
-#[must_use]
-pub fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

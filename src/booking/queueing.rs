@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Booking, Caller, Refusal, World, now};
+use super::{Booking, Caller, Refusal, World};
 use crate::coordination::{QueueCounts, RegisterError, Registration, Standing};
 use crate::domain::queue::{Admission, poll_after};
 use crate::domain::token::Token;
@@ -65,7 +65,7 @@ impl Booking {
         if !world.info().has_user(user) {
             return Err(Refusal::UnknownUser);
         }
-        let issued_at = now();
+        let issued_at = world.now();
         let place = place_for(&world, user, issued_at).await?;
         self.metrics.registered(1);
         let token = Token {
@@ -92,7 +92,17 @@ impl Booking {
     /// [`Refusal::NoDataset`].
     pub fn queue_state(&self) -> Result<(QueueCounts, Admission), Refusal> {
         let world = self.world()?;
-        Ok((world.queue().counts(now()), world.queue().admission()))
+        Ok((world.queue().counts(world.now()), world.queue().admission()))
+    }
+
+    /// Whether the opening time has come.
+    #[must_use]
+    pub fn is_open(&self, admission: &Admission) -> bool {
+        let opened = |world: std::sync::Arc<World>| {
+            let opens_at = admission.opens_at;
+            opens_at.is_some_and(|at| at <= world.now())
+        };
+        self.world().is_ok_and(opened)
     }
 
     /// Changes the admission settings; on disk when this returns.
@@ -101,7 +111,7 @@ impl Booking {
     /// [`Refusal::BadSetting`] for a value out of bounds, or the store's.
     pub async fn change_admission(&self, change: AdmissionChange) -> Result<Admission, Refusal> {
         let world = self.world()?;
-        let now = now();
+        let now = world.now();
         let admission = applied(world.queue().admission(), change, now)?;
         world.store.save_admission(admission).await?;
         world.coordination.set_admission(admission, now).await;
@@ -200,7 +210,7 @@ fn out_of_bounds(field: &str, value: u64, bounds: &std::ops::RangeInclusive<u64>
 }
 
 fn view(world: &World, place: Place, user: UserId) -> QueueView {
-    let standing = world.queue().standing(place, now());
+    let standing = world.queue().standing(place, world.now());
     let every = world.queue().admission().every();
     let poll_after = match standing.status {
         QueueStatus::Wait => poll_after(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Booking, Caller, Refusal, SeatMap, World, now, replay_or};
+use super::{Booking, Caller, Refusal, SeatMap, World, replay_or};
 use crate::coordination::{Held as HeldLock, SeatLock};
 use crate::domain::{
     ConcertId, PerformanceDateId, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
@@ -158,7 +158,7 @@ impl Booking {
         let Some(lock) = self.lock(world, wish.seat).await else {
             return refuse(world, wish, ReserveOutcome::Locked).await;
         };
-        let now = now();
+        let now = world.now();
         let reserve = Reserve {
             seat: wish.seat,
             seen_version: seen_version.map(|seat| seat.version),
@@ -199,7 +199,12 @@ impl Booking {
     /// [`Refusal::UnknownReservation`], [`Refusal::ForeignReservation`], [`Refusal::AlreadyPaid`],
     /// or the store's.
     pub async fn cancel(&self, caller: &Caller, id: ReservationId) -> Result<(), Refusal> {
-        match caller.world.store.cancel(id, caller.user(), now()).await? {
+        match caller
+            .world
+            .store
+            .cancel(id, caller.user(), caller.world.now())
+            .await?
+        {
             CancelOutcome::Cancelled => {
                 self.metrics.reservation(ReservationOutcome::Cancelled);
                 Ok(())
@@ -221,7 +226,7 @@ async fn refuse(
         None => Ok(Keyed::Fresh(outcome)),
         Some(key) => Ok(world
             .store
-            .remember_refusal(wish.user, key, outcome, now())
+            .remember_refusal(wish.user, key, outcome, world.now())
             .await?),
     }
 }

@@ -13,9 +13,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::flags::{DataDirArg, DatabaseArg};
 use super::{FAILED, USAGE, fail, stop_requested};
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
-use crate::booking::now;
 use crate::clients::ops::Ops;
 use crate::clients::{HttpSource, Secret};
+use crate::clock::Clock;
 use crate::domain::Epoch;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::serve::{ServerFile, open_database};
@@ -96,7 +96,9 @@ async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Resu
     let bulk = home.begin(epoch).await?;
     let loading = {
         let (profile, progress) = (profile.clone(), Arc::clone(&progress));
-        tokio::task::spawn_blocking(move || seeding::load(&profile, bulk, epoch, now(), &progress))
+        tokio::task::spawn_blocking(move || {
+            seeding::load(&profile, bulk, epoch, Clock::default().now(), &progress)
+        })
     };
     let bar = Bar::new(args.quiet);
     let loaded = watch(loading, || {

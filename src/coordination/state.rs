@@ -64,7 +64,8 @@ impl QueueState {
         QueueState {
             registered: AtomicU64::new(snapshot.last().0),
             mark: AtomicU64::new(snapshot.mark().0),
-            in_force: AtomicU64::new(0),
+            // Durable batches are in force, whatever the clock shows.
+            in_force: AtomicU64::new(snapshot.mark().0),
             coming: AtomicU64::new(0),
             batches: ArcSwap::from_pointee(snapshot.admissions.clone()),
             ended: RwLock::new(ended.map(|&(place, ..)| place).collect()),

@@ -99,6 +99,24 @@ impl QueueSnapshot {
         self.admissions.last().map_or(Place(0), |(mark, _)| *mark)
     }
 
+    /// The same without times that lie ahead of `now`, which come from a clock that has since been
+    /// set back: a batch that is durable is in force, and a sale that let people in is open.
+    #[must_use]
+    pub fn not_ahead_of(&self, now: Timestamp) -> QueueSnapshot {
+        let mut snapshot = self.clone();
+        let newest = snapshot.admissions.last().map(|(_, at)| *at);
+        for (_, at) in &mut snapshot.admissions {
+            *at = (*at).min(now);
+        }
+        if let Some(admission) = &mut snapshot.admission
+            && let Some(opens_at) = admission.opens_at
+            && newest.is_some_and(|newest| newest >= opens_at)
+        {
+            admission.opens_at = Some(opens_at.min(now));
+        }
+        snapshot
+    }
+
     /// No place up to here may be handed out again. A place that was handed out but never made
     /// durable is given again, unless a batch went past it.
     #[must_use]

@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use super::parts::Parts;
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
-use crate::booking::{Booking, Refusal, World, now};
+use crate::booking::{Booking, Refusal, World};
+use crate::clock::Clock;
 use crate::coordination::{Coordination, Embedded, RedisCoordination, RedisOptions};
 use crate::domain::Epoch;
 use crate::domain::queue::QueueSnapshot;
@@ -36,6 +37,7 @@ pub(super) struct Datasets {
     redis: Option<SecretUrl>,
     booking: Arc<Booking>,
     metrics: Metrics,
+    clock: Clock,
     faults: Faults,
     seeding: Mutex<Option<Seeding>>,
     /// One change of the dataset in force at a time.
@@ -64,7 +66,7 @@ impl Datasets {
         home: Home,
         redis: Option<SecretUrl>,
         booking: Arc<Booking>,
-        metrics: Metrics,
+        (metrics, clock): (Metrics, Clock),
         faults: Faults,
         parts: Parts,
     ) -> anyhow::Result<Arc<Datasets>> {
@@ -74,6 +76,7 @@ impl Datasets {
             redis,
             booking,
             metrics,
+            clock,
             faults,
             seeding: Mutex::new(None),
             changing: tokio::sync::Mutex::default(),
@@ -110,7 +113,7 @@ impl Datasets {
         });
         let snapshot = store.queue_snapshot().await?;
         let coordination = self.coordinate(epoch, &snapshot).await?;
-        Ok(World::load(store, coordination).await?)
+        Ok(World::load(store, coordination, self.clock.clone()).await?)
     }
 
     async fn coordinate(
@@ -120,7 +123,8 @@ impl Datasets {
     ) -> anyhow::Result<Coordination> {
         let Some(urls) = &self.redis else {
             let active = self.booking.rules().active;
-            let embedded = Embedded::restore(snapshot, active, LOCK_TTL);
+            let snapshot = snapshot.not_ahead_of(self.clock.now());
+            let embedded = Embedded::restore(&snapshot, active, LOCK_TTL);
             return Ok(Coordination::Embedded(Box::new(embedded)));
         };
         let options = self.redis_options();
@@ -128,7 +132,7 @@ impl Datasets {
             urls.expose(),
             epoch,
             snapshot,
-            options,
+            (options, self.clock.clone()),
             self.faults.clone(),
         )
         .await?;
@@ -227,8 +231,9 @@ impl Datasets {
         progress: Arc<Progress>,
     ) -> anyhow::Result<()> {
         let bulk = self.home.begin(epoch).await?;
+        let now = self.clock.now();
         let loaded = tokio::task::spawn_blocking(move || {
-            seeding::load(&profile, bulk, epoch, now(), &progress)
+            seeding::load(&profile, bulk, epoch, now, &progress)
         });
         let (_, kept) = loaded.await??;
         let _changing = self.changing.lock().await;

@@ -122,7 +122,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         home,
         settings.redis_url.clone(),
         Arc::clone(&booking),
-        metrics.clone(),
+        (metrics.clone(), settings.clock.clone()),
         faults.clone(),
         parts.clone(),
     )
@@ -167,6 +167,10 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         asked(&stop),
         booking::run_background(Arc::clone(&booking), stop.clone()),
     ));
+    work.push(tokio::spawn(watching::clock(
+        settings.clock.clone(),
+        metrics.clone(),
+    )));
     work.push(tokio::spawn(Arc::clone(&datasets).follow()));
     work.push(tokio::spawn(watching::database(
         Arc::clone(&datasets),

@@ -1,10 +1,12 @@
 //! Watches the database: whether it answers, and which of its connections an injected fault takes.
+//! Watches the system's clock.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::datasets::Datasets;
 use crate::booking::Booking;
+use crate::clock::{CHECK_EVERY, Clock};
 use crate::faults::{Faults, Injected};
 use crate::telemetry::Metrics;
 
@@ -39,6 +41,35 @@ pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: 
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Holds the service's time against the system's clock, and reports each time that one is set.
+pub(super) async fn clock(clock: Clock, metrics: Metrics) {
+    let mut ticks = tokio::time::interval(CHECK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(step) = clock.check() {
+            let (back, seconds) = (step.by_ms < 0, seconds(step.by_ms.saturating_abs()));
+            metrics.clock_step(back);
+            tracing::warn!(
+                by_seconds = if back { -seconds } else { seconds },
+                "the system's clock was set {} by {seconds:.1} s; the sale goes on by the server's own \
+                 time, which approaches the system's clock by 1 % of the time that passes: to take it \
+                 over at once, restart the server",
+                if back { "back" } else { "forward" },
+            );
+        }
+        metrics.set_clock_offset(seconds(clock.wall_ahead_ms()));
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "spans of years are far below 2^53 ms"
+)]
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1e3
 }
 
 /// One that a fault keeps busy is what it was before.

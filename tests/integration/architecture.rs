@@ -12,10 +12,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     ("faults", &["domain", "telemetry"]),
     ("store", &["domain", "faults", "telemetry"]),
-    ("coordination", &["domain", "faults", "telemetry"]),
+    ("clock", &["domain"]),
+    ("coordination", &["clock", "domain", "faults", "telemetry"]),
     (
         "booking",
-        &["domain", "faults", "store", "coordination", "telemetry"],
+        &[
+            "clock",
+            "domain",
+            "faults",
+            "store",
+            "coordination",
+            "telemetry",
+        ],
     ),
     (
         "http",
@@ -36,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 const SERVER_SIDE: &[&str] = &[
+    "clock",
     "domain",
     "api",
     "telemetry",

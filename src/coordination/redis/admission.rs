@@ -1,6 +1,6 @@
 //! Admission: which server lets the next batch in, and when.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::RedisCoordination;
 use super::scripts::{self, call};
@@ -62,7 +62,8 @@ impl RedisCoordination {
             &scripts::PUBLISH,
             &[&keys.ready, &keys.queue, &keys.batches, &keys.ended],
         );
-        let long_ago = Timestamp(claim.at.0.saturating_sub(CLOCKS_DIFFER_BY));
+        let now = self.service_clock.now();
+        let long_ago = Timestamp(now.0.saturating_sub(CLOCKS_DIFFER_BY));
         publish
             .arg(claim.id)
             .arg(claim.mark.0)
@@ -112,18 +113,12 @@ impl RedisCoordination {
         *self.claim_after.lock() = Instant::now();
     }
 
-    /// Notes when the next batch is due, by this server's clock.
+    /// Notes when the next batch is due, by the service's time.
     pub(super) fn set_due(&self, due: Option<i64>) {
-        let ahead = self.clock.ahead(Instant::now(), wall_clock());
+        let ahead = self.clock.ahead(Instant::now(), self.service_clock.now());
         let due = due.map(|due| Timestamp(due.saturating_sub(ahead)));
         *self.state.next_due.lock() = due;
     }
-}
-
-fn wall_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let millis = since.unwrap_or_default().as_millis();
-    Timestamp(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -15,11 +15,17 @@ end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty', false, false, now, false}
 end
-local asked = {'opens', 'paused', 'every', 'batch', 'due', 'mark', 'seq', 'claim', 'claim_until'}
+local asked =
+  {'opens', 'paused', 'every', 'batch', 'due', 'mark', 'seq', 'claim', 'claim_until', 'opened'}
 local queue = redis.call('HMGET', KEYS[2], unpack(asked))
 local opens, due = tonumber(queue[1]), tonumber(queue[5])
-if queue[2] == '1' or not opens or opens > now then
+-- A sale that was seen open stays open when the clock is set back.
+local opened = opens and (opens <= now or queue[10] == queue[1])
+if queue[2] == '1' or not opened then
   return {'wait', 1000, false, now, queue[5]}
+end
+if queue[10] ~= queue[1] then
+  redis.call('HSET', KEYS[2], 'opened', queue[1])
 end
 local every, lease = tonumber(queue[3]), tonumber(ARGV[2])
 if queue[8] then
@@ -33,8 +39,12 @@ if queue[8] then
     due = now + every
   end
 else
-  -- Never further off than one interval, so that a clock set back does not stop admission.
-  local at = math.min(math.max(due or opens, opens), now + every)
+  -- Never further off than one interval, so that a clock set back does not stop admission: kept,
+  -- since it would move on with each call otherwise.
+  local at = math.min(due or opens, now + every)
+  if at ~= due then
+    redis.call('HSET', KEYS[2], 'due', at)
+  end
   if now < at then
     return {'wait', at - now, false, now, at}
   end

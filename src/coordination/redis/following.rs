@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::scripts::{self, call};
 use super::{Causes, RedisCoordination};
+use crate::clock as service;
 use crate::coordination::{Followed, Unavailable};
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp};
@@ -44,6 +45,8 @@ impl Follower {
 
 /// One answer of the script.
 struct News {
+    /// When it was given, by Redis's clock.
+    at: Timestamp,
     generation: Option<String>,
     numbers: Vec<Option<i64>>,
     batches: Vec<String>,
@@ -160,6 +163,7 @@ impl RedisCoordination {
         let (now, generation, numbers, batches, ended) = answer;
         self.clock.heard(Timestamp(now), Instant::now());
         Ok(News {
+            at: Timestamp(now),
             generation,
             numbers,
             batches,
@@ -179,11 +183,25 @@ impl RedisCoordination {
         }
         follower.generation.clone_from(&news.generation);
         self.state.registered_up_to(news.seq());
+        // Clocks that agree show the same instant everywhere. One that was set does not: then the
+        // times of batches are translated, and a batch that is known is in force within the lead.
+        let now = self.service_clock.now();
+        let ahead = news.at.0.saturating_sub(now.0);
+        let ahead = if ahead.abs() < service::STEP_MS {
+            0
+        } else {
+            ahead
+        };
+        let latest = now
+            .after(self.options.lead)
+            .0
+            .saturating_add(service::STEP_MS);
         for batch in &news.batches {
             let parts = batch.split_once(':');
             let parts = parts.and_then(|(mark, at)| Some((mark.parse().ok()?, at.parse().ok()?)));
             if let Some((mark, at)) = parts {
-                self.state.publish(Place(mark), Timestamp(at));
+                let at = Timestamp(i64::saturating_sub(at, ahead).min(latest));
+                self.state.publish(Place(mark), at);
             }
         }
         for &(place, number) in &news.ended {

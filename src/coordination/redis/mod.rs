@@ -48,6 +48,7 @@ use self::nodes::Nodes;
 use self::scripts::Keys;
 use super::state::QueueState;
 use super::{Claim, Held, SeatLock, Unavailable};
+use crate::clock as service;
 use crate::domain::queue::QueueSnapshot;
 use crate::domain::{Epoch, Place, SeatId};
 use crate::faults::Faults;
@@ -110,7 +111,9 @@ pub struct RedisCoordination {
     pub(super) state: QueueState,
     options: RedisOptions,
     keys: Arc<Keys>,
+    /// Redis's clock.
     clock: Arc<Clock>,
+    service_clock: service::Clock,
     queue: Link,
     locks: Locks,
     /// Times that the queue was found empty.
@@ -164,7 +167,7 @@ impl RedisCoordination {
         urls: &str,
         epoch: Epoch,
         snapshot: &QueueSnapshot,
-        options: RedisOptions,
+        (options, service_clock): (RedisOptions, service::Clock),
         faults: Faults,
     ) -> Result<RedisCoordination, RedisConnectError> {
         let keys = Arc::new(Keys::of(epoch));
@@ -190,6 +193,7 @@ impl RedisCoordination {
             ),
             keys,
             clock,
+            service_clock,
             losses: AtomicU64::new(0),
             wishes: AtomicU64::new(0),
             restored: Mutex::new(None),

@@ -10,7 +10,7 @@ use crate::http::BODY_LIMIT;
 
 pub(super) async fn read(State(state): State<OpsState>) -> Result<Json<AdmissionState>, ApiError> {
     let (_, admission) = state.booking.queue_state()?;
-    Ok(Json(admission_state(&admission)))
+    Ok(Json(admission_state(&state.booking, &admission)))
 }
 
 pub(super) async fn change(
@@ -29,5 +29,5 @@ pub(super) async fn change(
         }),
     };
     let admission = state.booking.change_admission(change).await?;
-    Ok(Json(admission_state(&admission)))
+    Ok(Json(admission_state(&state.booking, &admission)))
 }

@@ -27,7 +27,7 @@ use super::reservations::iso8601;
 use super::{ApiError, Limits, error, extract, middleware};
 use crate::api::ErrorCode;
 use crate::api::ops::{AdmissionState, Dataset, QueueState, Status};
-use crate::booking::{Booking, DatasetInfo, Refusal, now};
+use crate::booking::{Booking, DatasetInfo, Refusal};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
@@ -166,17 +166,17 @@ async fn status(State(state): State<OpsState>) -> Result<axum::Json<Status>, Api
         api_addr: state.api_addr.to_string(),
         dataset,
         queue,
-        admission: admission_state(&admission),
+        admission: admission_state(&state.booking, &admission),
     }))
 }
 
-fn admission_state(admission: &crate::booking::Admission) -> AdmissionState {
+fn admission_state(booking: &Booking, admission: &crate::booking::Admission) -> AdmissionState {
     AdmissionState {
         batch: admission.batch,
         every_ms: admission.every_ms,
         paused: admission.paused,
         opens_at_ms: admission.opens_at.map(|at| at.0),
-        open: admission.opens_at.is_some_and(|at| at <= now()),
+        open: booking.is_open(admission),
     }
 }
 

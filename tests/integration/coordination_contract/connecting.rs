@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use concertctl::clock::Clock;
 use concertctl::coordination::{RedisConnectError, RedisCoordination, RedisOptions};
 use concertctl::domain::Epoch;
 use concertctl::faults::Faults;
@@ -21,7 +22,7 @@ async fn connect(urls: &str) -> Result<RedisCoordination, RedisConnectError> {
         urls,
         Epoch(rand::random()),
         &snapshot,
-        options,
+        (options, Clock::default()),
         Faults::default(),
     )
     .await

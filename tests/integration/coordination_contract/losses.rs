@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use concertctl::booking::now;
+use super::now;
+use concertctl::clock::Clock;
 use concertctl::coordination::{
     Followed, RedisCoordination, RedisOptions, RegisterError, SeatLock, Unavailable,
 };
@@ -139,8 +140,13 @@ async fn a_queue_that_was_lost_and_restored_between_two_looks_is_seen_to_be_anot
     let (ledger, epoch) = (Ledger::with(open(2, NEVER_AGAIN)), Epoch(rand::random()));
     let snapshot = ledger.snapshot();
     let (url, options) = (redis.url(), options());
-    let looks_rarely =
-        RedisCoordination::connect(&url, epoch, &snapshot, options, Faults::default());
+    let looks_rarely = RedisCoordination::connect(
+        &url,
+        epoch,
+        &snapshot,
+        (options, Clock::default()),
+        Faults::default(),
+    );
     let looks_rarely = looks_rarely.await.unwrap();
     assert_eq!(looks_rarely.follow().await, Followed::NeedsRestore);
     looks_rarely.restore(&snapshot).await.unwrap();

@@ -7,7 +7,13 @@ mod servers;
 mod suite;
 mod world;
 
+use concertctl::clock::Clock;
+use concertctl::domain::Timestamp;
 use world::World;
+
+fn now() -> Timestamp {
+    Clock::default().now()
+}
 
 /// One suite, run against each kind.
 macro_rules! contract {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use concertctl::booking::now;
+use super::now;
 use concertctl::coordination::{RegisterError, Unavailable};
 use concertctl::domain::{Epoch, Place, QueueStatus, UserId};
 use concertctl::store::RegisterOutcome;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use concertctl::booking::now;
+use super::now;
 use concertctl::coordination::{Claim, SeatLock};
 use concertctl::domain::queue::Admission;
 use concertctl::domain::{Epoch, Place, QueueStatus, SeatId, Timestamp, UserId};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use concertctl::booking::now;
+use super::now;
 use concertctl::coordination::{Coordination, Held, RegisterError, Registration, SeatLock};
 use concertctl::domain::queue::{Admission, QueueSnapshot};
 use concertctl::domain::{Place, QueueStatus, SeatId, Timestamp, UserId};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use concertctl::booking::now;
+use super::now;
+use concertctl::clock::Clock;
 use concertctl::coordination::{
     Claim, Coordination, Embedded, Followed, RedisCoordination, RedisOptions, RegisterError,
     Registration, Unavailable,
@@ -58,8 +59,14 @@ impl World {
             World::Cluster(cluster) => cluster.urls().join(","),
         };
         let epoch = Epoch(rand::random());
-        let redis =
-            RedisCoordination::connect(&urls, epoch, snapshot, options, Faults::default()).await;
+        let redis = RedisCoordination::connect(
+            &urls,
+            epoch,
+            snapshot,
+            (options, Clock::default()),
+            Faults::default(),
+        )
+        .await;
         Coordination::Redis(Box::new(redis.unwrap()))
     }
 }
@@ -191,8 +198,14 @@ impl Server {
         options: RedisOptions,
     ) -> Server {
         let snapshot = ledger.snapshot();
-        let queue =
-            RedisCoordination::connect(urls, epoch, &snapshot, options, Faults::default()).await;
+        let queue = RedisCoordination::connect(
+            urls,
+            epoch,
+            &snapshot,
+            (options, Clock::default()),
+            Faults::default(),
+        )
+        .await;
         let queue = Arc::new(Coordination::Redis(Box::new(queue.unwrap())));
         let restorations = Arc::new(AtomicU64::new(0));
         let following = follow(
