@@ -210,7 +210,7 @@ impl AlertStore {
     pub fn silence(&self, silence: PostableSilence, now: Timestamp) -> Result<Uuid, Rejected> {
         let set = self.inner.lock().silences.set(silence, &self.config, now);
         match set {
-            Ok(_) => drop(self.changed.send_replace(())),
+            Ok(_) => self.changed.send_replace(()),
             Err(_) => self.count_refused(Refused::Silence, 1),
         }
         set
