@@ -31,6 +31,8 @@ pub struct ServeSettings {
     pub api_addr: SocketAddr,
     /// The operations API.
     pub ops_addr: SocketAddr,
+    /// Names besides loopback ones that an operations listener on loopback answers to.
+    pub ops_hosts: Vec<String>,
     /// Datasets and secrets.
     pub data_dir: PathBuf,
     /// The rules of the sale.
@@ -124,6 +126,7 @@ impl ServeSettings {
         ServeSettings {
             api_addr: API_ADDR,
             ops_addr: OPS_ADDR,
+            ops_hosts: Vec::new(),
             data_dir,
             rules: Rules::default(),
             limits: Limits::default(),

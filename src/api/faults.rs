@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::integer;
+
 /// A kind of fault; its name stands in the path and in `concert_fault_active{fault}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -66,20 +68,32 @@ macro_rules! with_settings {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub share: Option<f64>,
             /// errors: 500 (default) or 503.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[serde(
+                default,
+                deserialize_with = "integer::optional",
+                skip_serializing_if = "Option::is_none"
+            )]
             pub status: Option<u16>,
             /// errors, latency: `METHOD /path` as the route table has them. By default the steps of
             /// buying; latency: the queue as well.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub routes: Option<Vec<String>>,
             /// latency, slow_statement: how much longer it takes, 1 to 30,000 ms.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[serde(
+                default,
+                deserialize_with = "integer::optional",
+                skip_serializing_if = "Option::is_none"
+            )]
             pub delay_ms: Option<i64>,
             /// slow_statement: the statement's name as in `db_operation_name`; all of them by default.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub statement: Option<String>,
             /// pool_exhaustion: how many connections; all of them by default.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[serde(
+                default,
+                deserialize_with = "integer::optional",
+                skip_serializing_if = "Option::is_none"
+            )]
             pub connections: Option<i64>,
             /// redis_cut: hang (default) or refuse.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +113,7 @@ with_settings! {
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
     pub struct FaultRequest {
         /// For how long, 1 to 3,600,000 ms; then it ends by itself.
+        #[serde(deserialize_with = "integer::whole")]
         pub for_ms: i64,
         /// Who injects it, for the log.
         #[serde(default, skip_serializing_if = "Option::is_none")]

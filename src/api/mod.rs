@@ -2,6 +2,7 @@
 //! talks to it from outside (`clients`, `load`, `tui`).
 
 pub mod faults;
+pub mod integer;
 pub mod load;
 pub mod ops;
 pub mod problem;

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::integer;
+
 pub use super::faults::{ActiveFault, FaultKind, FaultList, FaultRequest, FaultSettings, LinkCut};
 
 /// `GET /ops/v1/status`: what the console's header and the load generator need at a glance.
@@ -85,10 +87,18 @@ pub struct AdmissionState {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdmissionChange {
     /// 1 to 1,000,000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "integer::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub batch: Option<u64>,
     /// 100 to 3,600,000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "integer::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub every_ms: Option<u64>,
     /// Stop or go on letting people in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,7 +117,7 @@ pub enum Opening {
     /// Not before somebody opens it.
     Closed,
     /// At this time, Unix milliseconds.
-    At(i64),
+    At(#[serde(deserialize_with = "integer::whole")] i64),
 }
 
 /// `POST /ops/v1/seed`.
@@ -227,7 +237,7 @@ pub struct LookupRequest {
     #[serde(default)]
     pub reservations: Vec<ReservationFact>,
     /// Paid reservations by id.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "integer::list")]
     pub payments: Vec<i64>,
     /// Sum of acknowledged charges by user.
     #[serde(default)]
@@ -239,8 +249,10 @@ pub struct LookupRequest {
 #[serde(rename_all = "camelCase")]
 pub struct PlaceFact {
     /// The place.
+    #[serde(deserialize_with = "integer::whole")]
     pub place: u64,
     /// Whose it is.
+    #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
 }
 
@@ -249,10 +261,13 @@ pub struct PlaceFact {
 #[serde(rename_all = "camelCase")]
 pub struct ReservationFact {
     /// The reservation.
+    #[serde(deserialize_with = "integer::whole")]
     pub reservation_id: i64,
     /// Whose it is.
+    #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
     /// Of which seat.
+    #[serde(deserialize_with = "integer::whole")]
     pub seat_id: i64,
 }
 
@@ -261,8 +276,10 @@ pub struct ReservationFact {
 #[serde(rename_all = "camelCase")]
 pub struct ChargeFact {
     /// The account.
+    #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
     /// The ledger must hold at least this much in charges.
+    #[serde(deserialize_with = "integer::whole")]
     pub at_least: i64,
 }
 

@@ -45,6 +45,10 @@ codes! {
     RequestTimeout = "request.timeout", 408, "The request did not arrive in time";
     /// The body is not JSON by its content type.
     RequestMediaType = "request.media-type", 415, "The request body must be application/json";
+    /// The `Expect` header asks for what the server does not do.
+    RequestExpectation = "request.expectation", 417, "The expectation cannot be met";
+    /// The token asks more often than one client may.
+    RateLimited = "token.rate-limited", 429, "The token asks too often";
     /// There is no such path.
     RouteUnknown = "route.unknown", 404, "There is no such path";
     /// The path does not take this method.
@@ -99,7 +103,11 @@ codes! {
     IdempotencyMismatch = "idempotency.mismatch", 409, "The idempotency key was used for another request";
     /// The key is empty, too long or not plain ASCII.
     IdempotencyMalformed = "idempotency.malformed", 400, "The idempotency key is malformed";
-    /// Writes of the operations listener need its bearer token.
+    /// The operations listener is asked by a name that is not its own.
+    OpsHost = "ops.host-refused", 421, "The listener does not answer to this host name";
+    /// A web page of another site sent the write.
+    OpsOrigin = "ops.origin-refused", 403, "The request comes from another site";
+    /// Writes of the operations listener, and reads that name users, need its bearer token.
     OpsUnauthorized = "ops.unauthorized", 401, "The operations token is missing or wrong";
     /// Another operation of the kind is under way, or the state does not allow it.
     OpsConflict = "ops.conflict", 409, "The operation cannot run now";

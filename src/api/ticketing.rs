@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::integer;
+
 /// `POST /queue`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterRequest {
     /// Who wants to queue.
+    #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
 }
 
@@ -123,14 +126,24 @@ pub struct Seats {
 #[serde(rename_all = "camelCase")]
 pub struct ReserveRequest {
     /// May be left out; given, it must fit the seat.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "integer::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub concert_id: Option<i64>,
     /// May be left out; given, it must fit the seat.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "integer::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub performance_date_id: Option<i64>,
     /// The seat to hold.
+    #[serde(deserialize_with = "integer::whole")]
     pub seat_id: i64,
     /// The token's user.
+    #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
 }
 
@@ -157,6 +170,7 @@ pub struct Account {
 #[serde(rename_all = "camelCase")]
 pub struct ChargeRequest {
     /// What to add, positive, in the currency's smallest unit (won).
+    #[serde(deserialize_with = "integer::whole")]
     pub amount: i64,
 }
 

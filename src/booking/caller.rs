@@ -42,6 +42,12 @@ impl Caller {
         self.token.place
     }
 
+    /// What tells the token from all others: dataset and place.
+    #[must_use]
+    pub fn key(&self) -> (u64, u64) {
+        (self.token.epoch.0, self.token.place.0)
+    }
+
     /// Refuses to act for anybody but the token's user.
     ///
     /// # Errors

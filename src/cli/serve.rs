@@ -10,8 +10,33 @@ use clap::Args;
 use super::alerting::AlertingArgs;
 use super::flags::{DataDirArg, DatabaseArg, between, share};
 use super::{FAILED, fail, stop_requested};
+use crate::http::TokenLimit;
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
 use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
+
+/// How often one Wait-Token may ask.
+#[derive(Debug, Args)]
+struct TokenLimitArgs {
+    /// Requests per second that one Wait-Token may make; 20 polls of the queue count as one. 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    token_rate: u32,
+    /// Requests that one Wait-Token may make at once after a pause
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    token_burst: u32,
+    /// Requests of one Wait-Token that may be under way
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    token_concurrency: u32,
+}
+
+impl TokenLimitArgs {
+    fn limit(&self) -> Option<TokenLimit> {
+        (self.token_rate > 0).then(|| TokenLimit {
+            per_second: self.token_rate.into(),
+            burst: self.token_burst.into(),
+            at_once: self.token_concurrency,
+        })
+    }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -21,6 +46,12 @@ pub(super) struct ServeArgs {
     /// Where operations are served: metrics, admission, seeding, telemetry stores
     #[arg(long, value_name = "HOST:PORT", default_value_t = OPS_ADDR)]
     ops_addr: SocketAddr,
+    /// Host name that the operations listener on loopback answers to besides localhost, behind a proxy;
+    /// may be given several times
+    #[arg(long, value_name = "NAME")]
+    ops_host: Vec<String>,
+    #[command(flatten)]
+    token_limit: TokenLimitArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
     #[command(flatten)]
@@ -89,6 +120,8 @@ impl ServeArgs {
         let mut settings = ServeSettings::new(self.data_dir.path());
         settings.api_addr = self.api_addr;
         settings.ops_addr = self.ops_addr;
+        settings.ops_hosts = self.ops_host.clone();
+        settings.limits.token = self.token_limit.limit();
         settings.database_url = self.database.database_url.clone();
         settings.database_connections = self.database_connections.into();
         settings.redis_url = self.redis_url.clone();

@@ -86,9 +86,10 @@ impl Access {
         let mut value = HeaderValue::from_str(value)
             .map_err(|_| format!("the value of the header {name} holds what no header can"))?;
         value.set_sensitive(true);
-        if self.headers.insert(&name, value).is_some() {
+        if self.headers.contains_key(&name) {
             return Err(format!("the header {name} is given twice"));
         }
+        self.headers.insert(name, value);
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// What happened, for people.
     pub detail: String,
+    /// Seconds after which to try again, sent with 429 and 503.
+    pub retry_after: u64,
 }
 
 impl ApiError {
@@ -25,6 +27,7 @@ impl ApiError {
         ApiError {
             code,
             detail: detail.into(),
+            retry_after: 1,
         }
     }
 
@@ -43,7 +46,7 @@ impl ApiError {
             status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         ) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

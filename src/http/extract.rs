@@ -1,17 +1,17 @@
 //! What handlers take from a request: each refuses what it does not understand with where and why.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
+use super::rate_limit::{TokenLimit, UnderWay, Wait};
 use super::{ApiError, AppState, BODY_LIMIT};
 use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN};
 use crate::booking::{Caller, Idempotency, Refusal};
@@ -20,6 +20,8 @@ use crate::booking::{Caller, Idempotency, Refusal};
 #[derive(Debug, Default)]
 pub(super) struct RequestInfo {
     user: AtomicI64,
+    /// Counts the request for its token until it is answered.
+    under_way: OnceLock<UnderWay>,
 }
 
 impl RequestInfo {
@@ -32,10 +34,34 @@ impl RequestInfo {
     }
 }
 
+fn info(parts: &Parts) -> Option<&RequestInfo> {
+    parts
+        .extensions
+        .get::<Arc<RequestInfo>>()
+        .map(|info| &**info)
+}
+
 fn note_user(parts: &Parts, user: i64) {
-    if let Some(info) = parts.extensions.get::<Arc<RequestInfo>>() {
+    if let Some(info) = info(parts) {
         info.set_user(user);
     }
+}
+
+/// A token that has to wait, and for how long.
+fn too_often(wait: Wait, limit: TokenLimit) -> ApiError {
+    let (detail, after) = match wait {
+        Wait::Rate(after) => (
+            format!("a token may ask {} times a second", limit.per_second),
+            after,
+        ),
+        Wait::AtOnce => (
+            format!("a token may have {} requests under way", limit.at_once),
+            Duration::ZERO,
+        ),
+    };
+    let mut error = ApiError::new(ErrorCode::RateLimited, detail);
+    error.retry_after = (after.as_secs_f64().ceil() as u64).max(1);
+    error
 }
 
 /// The text of the `Wait-Token` header.
@@ -46,7 +72,7 @@ fn token(parts: &Parts) -> Result<&str, ApiError> {
             "send the token of POST /queue as Wait-Token",
         )
     })?;
-    // A header that is not text is no token of ours.
+    // A non-UTF-8 header cannot be a Wait-Token.
     Ok(value.to_str().unwrap_or_default())
 }
 
@@ -59,6 +85,14 @@ impl FromRequestParts<AppState> for Holder {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let caller = state.booking.caller(token(parts)?)?;
         note_user(parts, caller.user().0);
+        if let Some(limit) = &state.rate_limit {
+            let under_way = limit.request(caller.key());
+            let under_way = under_way.map_err(|wait| too_often(wait, limit.limit()))?;
+            if let (Some(under_way), Some(info)) = (under_way, info(parts)) {
+                // A request has one token.
+                let _ = info.under_way.set(under_way);
+            }
+        }
         Ok(Holder(caller))
     }
 }
@@ -80,6 +114,10 @@ impl FromRequestParts<AppState> for Poller {
                 other => other.into(),
             })?;
         note_user(parts, caller.user().0);
+        if let Some(limit) = &state.rate_limit {
+            let polled = limit.poll(caller.key());
+            polled.map_err(|wait| too_often(wait, limit.limit()))?;
+        }
         Ok(Poller(caller))
     }
 }
@@ -124,8 +162,8 @@ pub(super) struct Json<T>(pub(super) T);
 impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        let (_, bytes) = read_json(request, state).await?;
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, ApiError> {
+        let (_, bytes) = read_json(request).await?;
         parsed(&bytes).map(Json)
     }
 }
@@ -139,8 +177,8 @@ pub(super) struct Keyed<T> {
 impl<T: DeserializeOwned> FromRequest<AppState> for Keyed<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
-        let (parts, bytes) = read_json(request, state).await?;
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, ApiError> {
+        let (parts, bytes) = read_json(request).await?;
         let key = idempotency(&parts, &bytes)?;
         Ok(Keyed {
             body: parsed(&bytes)?,
@@ -149,7 +187,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Keyed<T> {
     }
 }
 
-async fn read_json(request: Request, state: &AppState) -> Result<(Parts, Bytes), ApiError> {
+async fn read_json(request: Request) -> Result<(Parts, Bytes), ApiError> {
     let json = request
         .headers()
         .get(CONTENT_TYPE)
@@ -159,19 +197,22 @@ async fn read_json(request: Request, state: &AppState) -> Result<(Parts, Bytes),
         let detail = "send the body with Content-Type: application/json";
         return Err(ApiError::new(ErrorCode::RequestMediaType, detail));
     }
-    let (parts, body) = request.into_parts();
-    let bytes = read(body, BODY_LIMIT, state.body_timeout).await?;
-    Ok((parts, bytes))
+    let mut codings = request.headers().get_all(CONTENT_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let detail = "send the body without Content-Encoding: it is not decompressed";
+        return Err(ApiError::new(ErrorCode::RequestMediaType, detail));
+    }
+    read(request, BODY_LIMIT).await
 }
 
-/// A body of at most `limit` bytes that arrives within `patience`.
-pub(super) async fn read(body: Body, limit: usize, patience: Duration) -> Result<Bytes, ApiError> {
-    match tokio::time::timeout(patience, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(body_failed(&error, limit)),
+/// The body, which has arrived, if it has at most `limit` bytes.
+pub(super) async fn read(request: Request, limit: usize) -> Result<(Parts, Bytes), ApiError> {
+    let (parts, body) = request.into_parts();
+    match axum::body::to_bytes(body, limit).await {
+        Ok(bytes) => Ok((parts, bytes)),
         Err(_) => {
-            let detail = "the body did not arrive in time";
-            Err(ApiError::new(ErrorCode::RequestTimeout, detail))
+            let detail = format!("a body has at most {limit} bytes");
+            Err(ApiError::new(ErrorCode::RequestTooLarge, detail))
         }
     }
 }
@@ -187,18 +228,6 @@ fn is_json(value: &str) -> bool {
         .split(';')
         .next()
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-}
-
-fn body_failed(error: &axum::Error, limit: usize) -> ApiError {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(cause) = source {
-        if cause.is::<http_body_util::LengthLimitError>() {
-            let detail = format!("a body has at most {limit} bytes");
-            return ApiError::new(ErrorCode::RequestTooLarge, detail);
-        }
-        source = cause.source();
-    }
-    ApiError::new(ErrorCode::RequestMalformed, "the body could not be read")
 }
 
 /// The key of a call without a body.

@@ -1,21 +1,25 @@
 //! A listener: connections in, each bounded in number, header size and time, drained at the end.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use hyper::body::Incoming;
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::patience::WriteTimeout;
+use super::client_stream::{ClientStream, Patience};
+use super::connections::{Connection, Connections, Place, Room, UnderWay};
 
 /// Connections that the system keeps until they are accepted, unless it allows fewer
 /// (`net.core.somaxconn`). A client that finds no room tries again after a whole second, and a crowd
@@ -41,11 +45,18 @@ pub fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Open connections; further ones wait in the system's backlog.
+    /// Open connections. When one more comes, the one that has been idle longest is closed.
     pub connections: usize,
+    /// Open connections from one address, likewise.
+    pub per_address: usize,
     /// From a connection's last answer to the end of its next request's header. Longer than any
     /// `pollAfterMs` of the reference rehearsal, so that waiting users keep their connection.
+    pub idle_timeout: Duration,
+    /// From the first byte of a header to its end.
     pub header_timeout: Duration,
+    /// Bytes of unfinished headers over all connections. Beyond it, those that hold the most are
+    /// closed.
+    pub unfinished_headers: usize,
     /// An answer of which the client takes nothing for this long is given up, with its connection.
     pub write_timeout: Duration,
     /// What is under way at the end is given this long.
@@ -55,13 +66,24 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Bounds {
-            connections: 19_000,
-            header_timeout: Duration::from_secs(75),
+            connections: 50_000,
+            per_address: usize::MAX,
+            idle_timeout: Duration::from_secs(75),
+            header_timeout: Duration::from_secs(10),
+            unfinished_headers: 64 * 1024 * 1024,
             write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }
 }
+
+/// The headers of a request disagree about the length of its body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BadFraming(pub(super) &'static str);
+
+/// The answer to a connection from an address that has as many busy ones as it may.
+const ADDRESS_FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
+    content-length: 0\r\nconnection: close\r\n\r\n";
 
 /// Serves `router` on `listener` until `stop`, then finishes what is under way. Gives whether all
 /// connections ended in time.
@@ -72,42 +94,42 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> bool {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(bounds.connections));
+    let connections = Connections::new(Room {
+        connections: bounds.connections,
+        per_address: bounds.per_address,
+        unfinished: bounds.unfinished_headers,
+    });
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header_timeout)
+        .header_read_timeout(bounds.idle_timeout)
         .max_buf_size(64 * 1024);
     loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = accepted => accepted,
+            accepted = accept(&listener, &connections) => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of file descriptors, most likely: connections that end make room.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
+        let Some((stream, place)) = accepted else {
+            continue;
         };
-        // Small answers must not wait for the client's acknowledgement.
-        drop(stream.set_nodelay(true));
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-            router.clone().oneshot(request.map(Body::new))
-        });
-        let stream = TokioIo::new(WriteTimeout::new(stream, bounds.write_timeout));
-        let connection = graceful.watch(builder.serve_connection(stream, service));
+        let stream = ClientStream::new(
+            stream,
+            Arc::clone(&place.connection),
+            Patience {
+                header: bounds.header_timeout,
+                write: bounds.write_timeout,
+            },
+        );
+        let service = answering(router.clone(), Arc::clone(&place.connection));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // How a client's connection ended is the client's business.
-            drop(connection.await);
+            tokio::select! {
+                // How a client's connection ended is the client's business.
+                _ = connection => {}
+                () = place.connection.evicted() => {}
+            }
             drop(place);
         });
     }
@@ -117,10 +139,91 @@ pub async fn serve(
         .is_ok()
 }
 
+/// The next connection that there is a place for; `None` when this one could not be taken.
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Connections>,
+) -> Option<(TcpStream, Place)> {
+    let (stream, peer) = match listener.accept().await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            // Out of file descriptors, most likely: an idle connection makes room.
+            tracing::warn!(%error, "a connection could not be accepted");
+            connections.evict_oldest();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return None;
+        }
+    };
+    let Some(place) = connections.admit(peer.ip()).await else {
+        // Not taken, the answer is lost with the connection.
+        let _ = stream.try_write(ADDRESS_FULL);
+        return None;
+    };
+    // Small answers must not wait for the client's acknowledgement.
+    drop(stream.set_nodelay(true));
+    Some((stream, place))
+}
+
+/// The service of one connection: the router, with each request counted until its answer is written.
+fn answering(
+    router: Router,
+    connection: Arc<Connection>,
+) -> impl hyper::service::Service<
+    http::Request<Incoming>,
+    Response = http::Response<CountedBody>,
+    Error = Infallible,
+    Future: Send,
+> {
+    hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let begun = connection.begin();
+        let router = router.clone();
+        async move {
+            let Some((under_way, refused)) = begun else {
+                // The connection is closed before anything is done for this request.
+                return std::future::pending().await;
+            };
+            let mut request = request.map(Body::new);
+            if let Some(why) = refused {
+                request.extensions_mut().insert(BadFraming(why));
+            }
+            let response = router.oneshot(request).await?;
+            Ok(response.map(|body| CountedBody {
+                body,
+                _under_way: under_way,
+            }))
+        }
+    })
+}
+
+/// The body of an answer: the request is under way until it is written.
+struct CountedBody {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl hyper::body::Body for CountedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::net::TcpStream;
 
     #[tokio::test]
     async fn a_crowd_that_comes_at_once_finds_room_before_anybody_is_accepted() {

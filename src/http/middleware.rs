@@ -10,13 +10,14 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, header};
+use hyper::body::Body as _;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
 use super::extract::RequestInfo;
 use super::watched::Watched;
-use super::{ApiError, Limits, faulty, leftover};
+use super::{ApiError, Limits, body, faulty, strictness};
 use crate::api::{ErrorCode, TRACE_ID};
 use crate::faults::Faults;
 use crate::telemetry::{AccessRecord, Metrics, RequestSpan, RouteMetrics, TraceContext};
@@ -63,16 +64,21 @@ struct Shared {
     limits: Limits,
     faults: Faults,
     in_flight: Semaphore,
+    /// The largest body of a request, in bytes.
+    body_limit: BodyLimit,
 }
 
+type BodyLimit = Box<dyn Fn(&Request) -> usize + Send + Sync>;
+
 /// Wraps `router`: trace context, meters and access record outermost, so that they see every answer;
-/// then the bound on work under way, the time-out and the net for panics. Without `metrics` requests
+/// then what HTTP forbids, the bound on work under way, the body, the time-out and the net for panics. Without `metrics` requests
 /// are not metered, and their records are DEBUG: scrapes and the console's questions.
 pub(super) fn stack(
     router: Router,
     metrics: Option<&Metrics>,
     limits: Limits,
     faults: Faults,
+    body_limit: impl Fn(&Request) -> usize + Send + Sync + 'static,
 ) -> Router {
     let shared = Arc::new(Shared {
         meters: metrics.map(|metrics| Meters {
@@ -82,6 +88,7 @@ pub(super) fn stack(
         limits,
         faults,
         in_flight: Semaphore::new(limits.in_flight),
+        body_limit: Box::new(body_limit),
     });
     router.layer(from_fn_with_state(shared, observe))
 }
@@ -106,25 +113,27 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let span = RequestSpan::begin(trace, started, meters.is_some());
     let mut watched = Watched::begin(meters, Arc::clone(&info), span.clone(), started);
 
-    let (request, leftover) = leftover::lend(request);
-    let mut response = span.within(guard(&shared, request, next)).await;
+    let (mut response, close) = match strictness::refusal(&request) {
+        Some(error) => (error.into_response(), true),
+        None => span.within(guard(&shared, request, next)).await,
+    };
 
     let trace_id = trace.trace_id_hex();
     let mut code = None;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         code = Some(error.code);
+        let allow = response.headers_mut().remove(header::ALLOW);
         response = error.respond(&trace_id);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
     }
     if let Ok(value) = HeaderValue::from_str(&trace_id) {
         response
             .headers_mut()
             .insert(HeaderName::from_static(TRACE_ID), value);
     }
-    // What did not come in time is not waited for again.
-    let late = response.status() == StatusCode::REQUEST_TIMEOUT;
-    if let Some(leftover) = leftover
-        && (late || !leftover.discard().await)
-    {
+    if close {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
@@ -142,11 +151,24 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     response
 }
 
-async fn guard(shared: &Shared, request: Request, next: Next) -> Response {
+/// The answer, and whether the connection ends with it.
+async fn guard(shared: &Shared, request: Request, next: Next) -> (Response, bool) {
     let Ok(_permit) = shared.in_flight.try_acquire() else {
+        let unread = !request.body().is_end_stream();
         let detail = "as many requests are under way as can be";
-        return ApiError::new(ErrorCode::Overloaded, detail).into_response();
+        return (
+            ApiError::new(ErrorCode::Overloaded, detail).into_response(),
+            unread,
+        );
     };
+    let limit = (shared.body_limit)(&request);
+    match body::arrived(request, limit, shared.limits.body_timeout).await {
+        Ok(request) => (answer(shared, request, next).await, false),
+        Err(refused) => (refused.error.into_response(), refused.close),
+    }
+}
+
+async fn answer(shared: &Shared, request: Request, next: Next) -> Response {
     let answer = AssertUnwindSafe(faulty::serve(&shared.faults, request, next)).catch_unwind();
     match tokio::time::timeout(shared.limits.request_timeout, answer).await {
         Ok(Ok(response)) => response,

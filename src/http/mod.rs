@@ -5,19 +5,23 @@
 //! ([`ops::router`]), each behind a listener of its own ([`listener`]).
 
 mod accounts;
+mod body;
+mod client_stream;
 mod concerts;
+mod connections;
 mod error;
 mod extract;
 mod faulty;
+mod framing;
 mod health;
-mod leftover;
 pub mod listener;
 mod middleware;
 mod openapi;
 pub mod ops;
-mod patience;
 mod queue;
+pub mod rate_limit;
 mod reservations;
+mod strictness;
 mod watched;
 
 use std::sync::Arc;
@@ -28,6 +32,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use error::ApiError;
+pub use rate_limit::TokenLimit;
+
+use rate_limit::RateLimit;
 
 use crate::booking::Booking;
 use crate::faults::Faults;
@@ -42,6 +49,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Requests under way at a time; more are answered 503.
     pub in_flight: usize,
+    /// Bounds of one token; `None`: without.
+    pub token: Option<TokenLimit>,
 }
 
 impl Default for Limits {
@@ -50,6 +59,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             in_flight: 20_000,
+            token: Some(TokenLimit::default()),
         }
     }
 }
@@ -78,7 +88,7 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
 #[derive(Clone)]
 pub struct AppState {
     booking: Arc<Booking>,
-    body_timeout: Duration,
+    rate_limit: Option<Arc<RateLimit>>,
 }
 
 /// The public ticketing API. The route table is this function, and the OpenAPI document is made
@@ -86,7 +96,7 @@ pub struct AppState {
 pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits, faults: Faults) -> Router {
     let state = AppState {
         booking,
-        body_timeout: limits.body_timeout,
+        rate_limit: limits.token.map(RateLimit::new),
     };
     let (router, document) = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(queue::register, queue::poll))
@@ -107,5 +117,5 @@ pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits, faults: 
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(state);
-    middleware::stack(router, Some(metrics), limits, faults)
+    middleware::stack(router, Some(metrics), limits, faults, |_| BODY_LIMIT)
 }

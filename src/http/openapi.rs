@@ -26,7 +26,9 @@ use crate::api::{ErrorCode, IDEMPOTENCY_KEY, Problem};
         description = "Queue for an on-sale, look at seats, reserve, charge and pay.\n\n\
             Errors are RFC 9457 problem documents with a stable code. What is not HTTP/1, or has \
             a header that is too large or does not arrive in time, is answered by the connection itself: \
-            400, 414 or 431 without a body, or not at all, and the connection is closed. An unknown \
+            400, 408, 414 or 431 without a body, or not at all, and the connection is closed. An \
+            integer in a body may be written with a fraction or an exponent (216.0, 2.16e2); in a path or \
+            a query it is written in decimal digits. An unknown \
             path is a 404 `route.unknown`, an unknown method of a path a 405 `route.method`."
     ),
     components(schemas(Problem, ErrorCode))
@@ -48,6 +50,13 @@ pub(super) mod refusals {
 
     use crate::api::ErrorCode::{self, *};
 
+    /// What HTTP and the bounds on a body refuse on every call.
+    const WIRE: &[ErrorCode] = &[
+        RequestMalformed,
+        RequestTimeout,
+        RequestTooLarge,
+        RequestExpectation,
+    ];
     const SERVICE: &[ErrorCode] = &[Overloaded, Timeout, Internal];
     const DATA: &[ErrorCode] = &[
         Overloaded,
@@ -56,16 +65,16 @@ pub(super) mod refusals {
         DatasetMissing,
         StoreUnavailable,
     ];
-    const PARAMETER: &[ErrorCode] = &[RequestMalformed];
-    const BODY: &[ErrorCode] = &[
-        RequestMalformed,
-        RequestTooLarge,
-        RequestTimeout,
-        RequestMediaType,
-    ];
+    const BODY: &[ErrorCode] = &[RequestMediaType];
     const KEY: &[ErrorCode] = &[IdempotencyMalformed, IdempotencyMismatch];
-    const HOLDER: &[ErrorCode] = &[TokenMissing, TokenRefused];
-    const ADMITTED: &[ErrorCode] = &[TokenMissing, TokenRefused, QueueNotAdmitted, QueueExpired];
+    const HOLDER: &[ErrorCode] = &[TokenMissing, TokenRefused, RateLimited];
+    const ADMITTED: &[ErrorCode] = &[
+        TokenMissing,
+        TokenRefused,
+        RateLimited,
+        QueueNotAdmitted,
+        QueueExpired,
+    ];
 
     macro_rules! refusals {
         ($($name:ident: $($group:ident)* [$($code:ident),*];)*) => {
@@ -73,7 +82,7 @@ pub(super) mod refusals {
 
             impl IntoResponses for $name {
                 fn responses() -> BTreeMap<String, RefOr<Response>> {
-                    let groups: &[&[ErrorCode]] = &[$($group,)* &[$($code),*]];
+                    let groups: &[&[ErrorCode]] = &[WIRE, $($group,)* &[$($code),*]];
                     super::problems(groups.concat())
                 }
             })*
@@ -82,19 +91,19 @@ pub(super) mod refusals {
 
     refusals! {
         Register: DATA BODY [UserUnknown, QueueAlreadyRegistered];
-        PollQueue: DATA [TokenMissing, TokenUnknown];
-        ListConcerts: DATA PARAMETER [];
-        ListPerformanceDates: DATA PARAMETER ADMITTED [ConcertUnknown];
-        ListSeats: DATA PARAMETER ADMITTED [ConcertUnknown, DateUnknown];
+        PollQueue: DATA [TokenMissing, TokenUnknown, RateLimited];
+        ListConcerts: DATA [];
+        ListPerformanceDates: DATA ADMITTED [ConcertUnknown];
+        ListSeats: DATA ADMITTED [ConcertUnknown, DateUnknown];
         Reserve: DATA BODY KEY ADMITTED
             [TokenForeign, SeatUnknown, SeatMismatch, SeatTaken, SeatLocked, ReservationLimit];
-        CancelReservation: DATA PARAMETER ADMITTED
+        CancelReservation: DATA ADMITTED
             [ReservationUnknown, ReservationForeign, ReservationPaid];
-        Pay: DATA PARAMETER KEY ADMITTED
+        Pay: DATA KEY ADMITTED
             [TokenForeign, ReservationNotPayable, ReservationExpired, ReservationForeign,
              ReservationPaid, BalanceTooLow];
-        GetBalance: DATA PARAMETER HOLDER [TokenForeign, QueueExpired, AccountUnknown];
-        Charge: DATA PARAMETER BODY KEY HOLDER
+        GetBalance: DATA HOLDER [TokenForeign, QueueExpired, AccountUnknown];
+        Charge: DATA BODY KEY HOLDER
             [TokenForeign, QueueExpired, AmountInvalid, AccountUnknown];
         GetLiveness: SERVICE [];
         GetReadiness: [Internal];
@@ -140,7 +149,7 @@ fn complete(operation: &mut Operation) {
             ));
         let headers = &mut response.headers;
         headers.insert("X-Trace-Id".to_owned(), RefOr::T(trace.build()));
-        if status == "503" {
+        if matches!(status.as_str(), "429" | "503") {
             let seconds = ObjectBuilder::new().schema_type(Type::Integer);
             let retry = HeaderBuilder::new()
                 .schema(Some(seconds.minimum(Some(1))))

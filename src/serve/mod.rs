@@ -6,6 +6,7 @@
 
 mod alerting;
 mod datasets;
+mod file_budget;
 mod home;
 mod parts;
 mod watching;
@@ -28,13 +29,14 @@ use crate::embedded::tempo::{self, TempoConfig, TempoStore};
 use crate::faults::Faults;
 use crate::http;
 use crate::http::listener::{Bounds, listen, serve};
-use crate::http::ops::{BearerToken, OpsState};
+use crate::http::ops::{BearerToken, Hosts, OpsState};
 use crate::settings::ServeSettings;
 use crate::store::data_dir::{DataDir, write_atomically};
 use crate::store::postgres::InUse;
 use crate::telemetry::{Deliveries, Logs, Metrics, Otlp, Pushing};
 use alerting::Prepared;
 use datasets::Datasets;
+use file_budget::FileBudget;
 use home::Furnished;
 use parts::Parts;
 
@@ -42,6 +44,11 @@ use parts::Parts;
 const LOG_BUFFER: usize = 65_536;
 /// Traces that may wait for the embedded trace store: eight seconds of all that are kept at most.
 const TRACE_BUFFER: usize = 4_096;
+
+/// Connections to the operations listener from one address.
+const OPS_PER_ADDRESS: usize = 64;
+/// Bytes of unfinished headers over all connections to the operations listener.
+const OPS_UNFINISHED_HEADERS: usize = 4 * 1024 * 1024;
 
 /// How long the end waits for a collector to take the last of logs and traces.
 const LAST_PUSH: Duration = Duration::from_secs(3);
@@ -140,7 +147,11 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         api_addr,
     };
     let (open, guarded) = stores.routers();
-    let operations = http::ops::router(state, BearerToken::new(&ops_token), open, guarded);
+    let access = (
+        BearerToken::new(&ops_token),
+        Hosts::new(ops_addr, &settings.ops_hosts),
+    );
+    let operations = http::ops::router(state, access, open, guarded);
     let public = http::public(
         Arc::clone(&booking),
         &metrics,
@@ -152,8 +163,16 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let pushing = collector
         .map(|otlp| otlp.push(logs, &instance, &deliveries))
         .transpose()?;
+    let files = FileBudget::now(settings.bounds.connections, settings.database_connections);
+    files.report();
+    let api_bounds = Bounds {
+        connections: files.api,
+        ..settings.bounds
+    };
     let ops_bounds = Bounds {
-        connections: 256,
+        connections: files.operations,
+        per_address: OPS_PER_ADDRESS,
+        unfinished_headers: OPS_UNFINISHED_HEADERS,
         drain: Duration::from_secs(2),
         ..settings.bounds
     };
@@ -185,7 +204,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         public: parts.run(
             "ticketing listener",
             asked(&stop),
-            serve(api, public, settings.bounds, stop.clone()),
+            serve(api, public, api_bounds, stop.clone()),
         ),
         operations: parts.run(
             "operations listener",
@@ -330,13 +349,15 @@ impl Embedded {
         })
     }
 
-    /// What is open to anybody on the listener, and what needs the token.
+    /// What is open to anybody on the listener, and what needs the token: log lines and traces name
+    /// users; metrics, rules and alerts do not.
     fn routers(&self) -> (axum::Router, axum::Router) {
         let open = prometheus::routes(Arc::clone(&self.tsdb), QueryLimits::default())
             .merge(rule_routes(Arc::clone(&self.evaluator)))
-            .merge(loki::routes(Arc::clone(&self.loki)))
-            .merge(tempo::routes(Arc::clone(&self.tempo)))
             .merge(alertmanager::read_routes(Arc::clone(&self.alerts)));
-        (open, alertmanager::write_routes(Arc::clone(&self.alerts)))
+        let guarded = loki::routes(Arc::clone(&self.loki))
+            .merge(tempo::routes(Arc::clone(&self.tempo)))
+            .merge(alertmanager::write_routes(Arc::clone(&self.alerts)));
+        (open, guarded)
     }
 }

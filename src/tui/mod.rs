@@ -66,7 +66,7 @@ use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
-use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret};
+use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret, without_password};
 
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
@@ -151,13 +151,24 @@ impl Options {
         let source = |url: &str, api: Api| HttpSource::with_access(url, self.credentials.of(api));
         let ops = source(&self.ops_url, Api::Ops)?;
         let alertmanager = source(&self.alertmanager_url, Api::Alertmanager)?;
-        // The token is for the operations listener and nobody else.
+        // The token is for the operations listener and no other host.
         let same = alertmanager.same_place(&ops);
         let token = self.token.clone().filter(|_| same);
+        let guarded = |url: &str, api: Api| {
+            let mut access = self.credentials.of(api);
+            if let Some(token) = &self.token
+                && HttpSource::new(url).is_ok_and(|source| source.same_place(&ops))
+                && without_password(url) == url
+            {
+                // Credentials that were given for this source go before it.
+                let _ = access.bearer(token);
+            }
+            HttpSource::with_access(url, access)
+        };
         Ok(Clients {
             prometheus: Prometheus::new(source(&self.prometheus_url, Api::Prometheus)?),
-            loki: Loki::new(source(&self.loki_url, Api::Loki)?),
-            tempo: Tempo::new(source(&self.tempo_url, Api::Tempo)?),
+            loki: Loki::new(guarded(&self.loki_url, Api::Loki)?),
+            tempo: Tempo::new(guarded(&self.tempo_url, Api::Tempo)?),
             alertmanager: Alertmanager::new(alertmanager, token),
             ops: Ops::new(ops, self.token.clone()),
         })

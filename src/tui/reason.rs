@@ -6,6 +6,14 @@ use crate::clients::{Api, ClientError};
 /// What is said of a failed call to `source`.
 pub(super) fn reason(source: Source, error: &ClientError) -> String {
     match error {
+        // The server's own stores: what they answer names users.
+        ClientError::Refused {
+            status: 401,
+            message,
+        } if message.contains("operations token") => {
+            "needs the operations token (401): give --ops-token-file FILE or CONCERTCTL_OPS_TOKEN"
+                .into()
+        }
         ClientError::Refused {
             status: status @ (401 | 403),
             ..

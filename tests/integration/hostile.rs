@@ -5,63 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::support::process::ServerProcess;
-use crate::support::{TestServer, User, eventually, profile, seed};
-
-/// A connection without any HTTP of its own.
-struct Raw(TcpStream);
-
-impl Raw {
-    async fn to(url: &str) -> Raw {
-        let address = url.strip_prefix("http://").unwrap();
-        Raw(TcpStream::connect(address).await.unwrap())
-    }
-
-    /// Connects and sends. A server that hangs up meanwhile is no error here.
-    async fn sending(url: &str, bytes: &[u8]) -> Raw {
-        let mut raw = Raw::to(url).await;
-        let _ = raw.0.write_all(bytes).await;
-        raw
-    }
-
-    /// All that comes until the server closes or resets, within `patience`.
-    async fn rest(&mut self, patience: Duration) -> Option<String> {
-        let mut bytes = Vec::new();
-        let read = self.0.read_to_end(&mut bytes);
-        let ended = tokio::time::timeout(patience, read).await.is_ok();
-        ended.then(|| String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// The next answer's status, header and body, by its content length.
-    async fn answer(&mut self) -> (u16, String, String) {
-        let read = async {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(self.0.read_u8().await.expect("an answer"));
-            }
-            let head = String::from_utf8(head).unwrap().to_lowercase();
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "))
-                .map_or(0, |length| length.parse().unwrap());
-            let mut body = vec![0; length];
-            self.0.read_exact(&mut body).await.unwrap();
-            (status(&head), head, String::from_utf8(body).unwrap())
-        };
-        tokio::time::timeout(Duration::from_secs(20), read)
-            .await
-            .expect("an answer in time")
-    }
-}
-
-fn status(answer: &str) -> u16 {
-    let status = answer.split(' ').nth(1);
-    status
-        .and_then(|status| status.parse().ok())
-        .unwrap_or_else(|| panic!("no answer: {answer:?}"))
-}
+use crate::support::raw::{LIVE, Raw, raise_file_limit, status};
+use crate::support::{TestServer, eventually, profile, seed};
 
 /// Others are served promptly, and nothing is left under way.
 async fn others_are_served(server: &TestServer, id: i64) {
@@ -84,8 +31,6 @@ async fn with_bounds(change: impl FnOnce(&mut concertctl::settings::ServeSetting
     seed(&server.ops, &profile(1, 5, 50)).await;
     server
 }
-
-const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_dribble_their_header_are_cut_and_hold_up_nobody() {
@@ -160,14 +105,6 @@ async fn a_body_that_does_not_arrive_in_time_is_answered_408() {
     server.stop().await;
 }
 
-/// Each connection of a test takes a file of this process.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let current = limit.maximum;
-    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_idle_connections_keep_nobody_waiting() {
     raise_file_limit();
@@ -193,30 +130,6 @@ async fn two_thousand_idle_connections_keep_nobody_waiting() {
     let last = idle.last_mut().unwrap();
     last.0.write_all(LIVE.as_bytes()).await.unwrap();
     assert_eq!(last.answer().await.0, 200);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_beyond_the_bound_on_connections_passes_and_leaves_room_again() {
-    let server = with_bounds(|settings| {
-        settings.bounds.connections = 50;
-        settings.bounds.header_timeout = Duration::from_secs(1);
-    })
-    .await;
-    let mut flood = Vec::new();
-    for _ in 0..200 {
-        flood.push(Raw::to(&server.api).await);
-    }
-    // All but fifty wait in the backlog; each round of fifty is cut after a second.
-    let (mut user, started) = (User::new(&server.api, 1), Instant::now());
-    let answer = user.register().await;
-    assert_eq!(answer.status, 201, "{}", answer.text);
-    let took = started.elapsed();
-    assert!(took > Duration::from_millis(500), "no bound held: {took:?}");
-    assert_eq!(server.status().await.queue.registered, 1, "operations too");
-    drop(flood);
-    others_are_served(&server, 2).await;
-    nothing_is_left(&server).await;
-    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

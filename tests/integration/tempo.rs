@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::process::ServerProcess;
-use crate::support::{eventually, profile, seed};
+use crate::support::{eventually, guarded_source, profile, seed};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
@@ -671,7 +671,7 @@ async fn the_trace_of_a_request_is_found_on_the_operations_listener_by_the_id_in
     let answer = server.user(1).register().await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let id = answer.header("x-trace-id").unwrap();
-    let tempo = Tempo::new(HttpSource::new(&server.ops_url).unwrap());
+    let tempo = Tempo::new(guarded_source(&server.ops_url, &server.ops_token));
     let trace = eventually("the trace is kept", || async {
         tempo.trace(id).await.unwrap()
     })

@@ -14,7 +14,7 @@ use super::telling::{Telling, tell};
 use super::view::step_name;
 use crate::api::load::LoadStatus;
 use crate::http::listener::{Bounds, serve};
-use crate::http::ops::{BearerToken, RunControl, load_router};
+use crate::http::ops::{BearerToken, Hosts, RunControl, load_router};
 use crate::load::recorder::Sample;
 use crate::load::{Command, LoadControl, Meter, Progress};
 use crate::telemetry::{LoadgenKind, LoadgenMetrics, Traces};
@@ -22,6 +22,7 @@ use crate::telemetry::{LoadgenKind, LoadgenMetrics, Traces};
 /// Metrics of a run, and the listener that serves them.
 pub(super) struct Listener {
     socket: Option<TcpListener>,
+    addr: Option<SocketAddr>,
     pushing: bool,
     metrics: LoadgenMetrics,
     traces: Traces,
@@ -53,6 +54,7 @@ impl Listener {
         };
         Ok(Listener {
             socket,
+            addr,
             pushing: collector.is_some(),
             metrics,
             traces: telling.logs.traces().clone(),
@@ -92,8 +94,9 @@ impl Listener {
             progress: progress.clone(),
             control,
         };
-        let listening = self.socket.map(|socket| {
-            let router = load_router(Arc::new(run), BearerToken::new(token));
+        let listening = self.socket.zip(self.addr).map(|(socket, addr)| {
+            let hosts = Hosts::new(addr, &[]);
+            let router = load_router(Arc::new(run), BearerToken::new(token), hosts);
             let bounds = Bounds {
                 connections: 64,
                 drain: Duration::from_secs(1),

@@ -8,12 +8,12 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
-use super::{BearerToken, authorize, exposition};
+use super::access::authorize;
+use super::{BearerToken, Hosts, OPEN_BODY, exposition, protected};
 use crate::api::ErrorCode;
 use crate::api::load::LoadStatus;
-use crate::faults::Faults;
+use crate::http::Limits;
 use crate::http::error::{self, ApiError};
-use crate::http::{Limits, middleware};
 
 /// A run that is steered from outside.
 pub trait RunControl: Send + Sync + 'static {
@@ -28,7 +28,7 @@ pub trait RunControl: Send + Sync + 'static {
 type Shared = Arc<dyn RunControl>;
 
 /// `GET /metrics`, `GET /ops/v1/load`, and, with the token, `POST /ops/v1/load/{command}`.
-pub fn load_router(run: Shared, token: BearerToken) -> Router {
+pub fn load_router(run: Shared, token: BearerToken, hosts: Hosts) -> Router {
     let commands = Router::new()
         .route("/ops/v1/load/{command}", post(command))
         .route_layer(from_fn_with_state(token, authorize));
@@ -39,7 +39,7 @@ pub fn load_router(run: Shared, token: BearerToken) -> Router {
         .with_state(run)
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed);
-    middleware::stack(router, None, Limits::default(), Faults::default())
+    protected(router, hosts, Limits::default(), |_| OPEN_BODY)
 }
 
 async fn metrics(State(run): State<Shared>) -> Response {

@@ -3,6 +3,7 @@
 //! Bound to loopback unless told otherwise; whatever changes something, or names users, needs the
 //! bearer token.
 
+mod access;
 mod admission;
 mod audit;
 mod faults;
@@ -14,18 +15,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use http::{HeaderMap, HeaderValue, header};
-use sha2::{Digest as _, Sha256};
 
+pub use access::{BearerToken, Hosts};
 pub use load::{RunControl, load_router};
 pub use seed::SeedControl;
 
+use access::{authorize, check_host};
+
 use super::reservations::iso8601;
 use super::{ApiError, Limits, error, extract, middleware};
-use crate::api::ErrorCode;
 use crate::api::ops::{AdmissionState, Dataset, QueueState, Status};
 use crate::booking::{Booking, DatasetInfo, Refusal};
 use crate::faults::Faults;
@@ -46,33 +48,14 @@ pub struct OpsState {
     pub api_addr: std::net::SocketAddr,
 }
 
-/// The token that opens writes. Only its hash is kept.
-#[derive(Clone)]
-pub struct BearerToken([u8; 32]);
-
-impl BearerToken {
-    /// From the token's text.
-    #[must_use]
-    pub fn new(token: &str) -> BearerToken {
-        BearerToken(Sha256::digest(token.as_bytes()).into())
-    }
-
-    /// Compares hashes over their whole length, whatever the first difference: neither the time nor
-    /// the length of a wrong guess tells anything.
-    fn opens(&self, presented: &str) -> bool {
-        let presented: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
-        let difference = self
-            .0
-            .iter()
-            .zip(presented)
-            .fold(0_u8, |all, (ours, theirs)| all | (ours ^ theirs));
-        difference == 0
-    }
-}
-
 /// The operations API. `open` and `guarded` are the routers of the embedded stores: what they
 /// answer to anybody, and what needs the token.
-pub fn router(state: OpsState, token: BearerToken, open: Router, guarded: Router) -> Router {
+pub fn router(
+    state: OpsState,
+    (token, hosts): (BearerToken, Hosts),
+    open: Router,
+    guarded: Router,
+) -> Router {
     let reads = Router::new()
         .route("/metrics", get(meters))
         .route("/ops/v1/status", get(status))
@@ -91,7 +74,7 @@ pub fn router(state: OpsState, token: BearerToken, open: Router, guarded: Router
         )
         .with_state(state.clone())
         .merge(guarded)
-        .route_layer(from_fn_with_state(token, authorize));
+        .route_layer(from_fn_with_state(token.clone(), authorize));
     let router = reads
         .with_state(state)
         .merge(writes)
@@ -103,23 +86,28 @@ pub fn router(state: OpsState, token: BearerToken, open: Router, guarded: Router
         request_timeout: Duration::from_secs(130),
         ..Limits::default()
     };
-    middleware::stack(router, None, limits, Faults::default())
+    protected(router, hosts, limits, move |request| {
+        match token.is_in(request.headers()) {
+            true => GUARDED_BODY,
+            false => OPEN_BODY,
+        }
+    })
 }
 
-async fn authorize(State(token): State<BearerToken>, request: Request, next: Next) -> Response {
-    let presented = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
-    match presented {
-        Some(presented) if token.opens(presented) => next.run(request).await,
-        _ => {
-            let detail = "send the operations token as Authorization: Bearer …; it stands in the \
-                          file ops-token of the data directory";
-            ApiError::new(ErrorCode::OpsUnauthorized, detail).into_response()
-        }
-    }
+/// Largest body of a request with the token: an audit's look-up of ten thousand facts.
+const GUARDED_BODY: usize = 2 * 1024 * 1024;
+/// Largest body of any other request: a query as a form.
+const OPEN_BODY: usize = 64 * 1024;
+
+/// Wraps a router of operations in what all of them need.
+fn protected(
+    router: Router,
+    hosts: Hosts,
+    limits: Limits,
+    body_limit: impl Fn(&Request) -> usize + Send + Sync + 'static,
+) -> Router {
+    let router = router.layer(from_fn_with_state(hosts, check_host));
+    middleware::stack(router, None, limits, Faults::default(), body_limit)
 }
 
 /// OpenMetrics to whoever names it, as Prometheus does; else the Prometheus text format.
@@ -200,6 +188,6 @@ async fn body<T: serde::de::DeserializeOwned>(
     request: Request,
     limit: usize,
 ) -> Result<T, ApiError> {
-    let bytes = extract::read(request.into_body(), limit, Limits::default().body_timeout).await?;
+    let (_, bytes) = extract::read(request, limit).await?;
     extract::parsed(&bytes)
 }

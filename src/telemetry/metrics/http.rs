@@ -11,9 +11,9 @@ use opentelemetry::metrics::{BoundHistogram, Histogram};
 use super::openmetrics::Exemplars;
 
 /// Statuses that get a slot of their own; any other is recorded with attributes built on the spot.
-const STATUSES: [u16; 26] = [
+const STATUSES: [u16; 28] = [
     200, 201, 202, 204, 206, 301, 302, 304, 400, 401, 402, 403, 404, 405, 408, 409, 410, 412, 413,
-    415, 422, 429, 500, 502, 503, 504,
+    415, 417, 421, 422, 429, 500, 502, 503, 504,
 ];
 const NO_SLOT: u8 = u8::MAX;
 

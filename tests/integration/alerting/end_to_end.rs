@@ -212,7 +212,10 @@ async fn an_exemplar_leads_to_a_trace(prometheus: &Program, server: &ServerProce
     })
     .await;
     let url = format!("{}/api/traces/{trace_id}", server.ops_url);
-    let trace: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let asked = reqwest::Client::new()
+        .get(url)
+        .bearer_auth(&server.ops_token);
+    let trace: Value = asked.send().await.unwrap().json().await.unwrap();
     let shown = trace.to_string();
     assert!(shown.contains("GET /concerts"), "{shown}");
 }

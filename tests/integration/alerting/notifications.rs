@@ -371,7 +371,8 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
             "{}/loki/api/v1/query_range?query=%7Blevel%3D~%22warn%22%7D",
             server.ops_url
         );
-        let text = client.get(url).send().await.unwrap().text().await.unwrap();
+        let asked = client.get(url).bearer_auth(&server.ops_token);
+        let text = asked.send().await.unwrap().text().await.unwrap();
         text.contains("notifications do not get through")
             .then_some(text)
     })
@@ -389,7 +390,8 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
         "{}/loki/api/v1/query_range?query=%7Blevel%3D~%22warn%22%7D%20%7C%3D%20%22slack%22",
         server.ops_url
     );
-    let text = client.get(url).send().await.unwrap().text().await.unwrap();
+    let asked = client.get(url).bearer_auth(&server.ops_token);
+    let text = asked.send().await.unwrap().text().await.unwrap();
     let times = text.matches("notifications do not get through").count();
     assert_eq!(times, 1, "a failing receiver is told of once: {text}");
     assert_eq!(counted(&metrics().await, "webhook", "delivered"), 1);

@@ -131,6 +131,7 @@ async fn times_logged(server: &TestServer, words: &str) -> usize {
     let text = eventually("the last line is there", || async {
         let asked = client
             .get(&url)
+            .bearer_auth(&server.ops_token)
             .query(&[("query", query), ("limit", "5000")]);
         let text = asked.send().await.unwrap().text().await.unwrap();
         text.contains("a fault is injected").then_some(text)

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use concertctl::api::ops::{FaultKind, FaultSettings};
-use concertctl::clients::HttpSource;
 use concertctl::clients::tempo::{Span, Tempo, Trace};
 use serde_json::{Value, json};
 
@@ -12,7 +11,7 @@ use super::LONG;
 use crate::needs;
 use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
 use crate::support::server::Server;
-use crate::support::{User, eventually};
+use crate::support::{User, eventually, guarded_source};
 
 /// The alert of that name, once it is there.
 async fn alert<B: Backend>(server: &Server<B>, name: &str) -> Option<Value> {
@@ -25,7 +24,7 @@ async fn alert<B: Backend>(server: &Server<B>, name: &str) -> Option<Value> {
 
 /// The trace that a log line names.
 async fn trace_of<B: Backend>(server: &Server<B>, line: &Value) -> Trace {
-    let tempo = Tempo::new(HttpSource::new(&server.ops_url).unwrap());
+    let tempo = Tempo::new(guarded_source(&server.ops_url, &server.ops_token));
     let id = line["trace_id"].as_str().unwrap();
     eventually("the trace is kept", || async {
         tempo.trace(id).await.unwrap()

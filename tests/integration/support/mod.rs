@@ -9,6 +9,7 @@ pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod raw;
 pub mod redis;
 pub mod server;
 pub mod user;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use concertctl::api::ops::{SeedPhase, SeedRequest};
 use concertctl::clients::ops::Ops;
-use concertctl::clients::{HttpSource, Secret};
+use concertctl::clients::{Access, HttpSource, Secret};
 use concertctl::telemetry::{LogConfig, LogOutput, Logs, TraceConfig, logs};
 
 pub use backend::{Backend, Embedded, PostgresEmbedded, PostgresRedis, SqliteRedis};
@@ -98,6 +99,13 @@ pub async fn active_requests(ops_url: &str) -> i64 {
 
 pub fn ops_client(url: &str, token: &str) -> Ops {
     Ops::new(HttpSource::new(url).unwrap(), Some(Secret::new(token)))
+}
+
+/// The log or trace store of a server, asked with its token.
+pub fn guarded_source(url: &str, token: &str) -> HttpSource {
+    let mut access = Access::default();
+    access.bearer(&Secret::new(token)).unwrap();
+    HttpSource::with_access(url, access).unwrap()
 }
 
 /// Seeds through the operations API and awaits the end.

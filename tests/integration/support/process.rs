@@ -68,6 +68,7 @@ pub struct ServerProcess {
     pub api: String,
     pub ops: Ops,
     pub ops_url: String,
+    pub ops_token: String,
 }
 
 impl ServerProcess {
@@ -113,6 +114,7 @@ impl ServerProcess {
             api: url("api_addr"),
             ops,
             ops_url: url("ops_addr"),
+            ops_token: token_of(dir),
         };
         eventually("the server answers", || async {
             server.ops.status().await.ok()

@@ -1,0 +1,138 @@
+//! Integers as JSON Schema has them: 216, 216.0 and 2.16e2 are the same integer.
+//!
+//! For `#[serde(deserialize_with = …)]`. A fraction or exponent is read as a floating-point number, so
+//! it is taken only where that number is exact: up to 2^53 − 1.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+/// The largest integer below which every integer is a floating-point number of its own.
+const EXACT: f64 = 9_007_199_254_740_991.0;
+
+/// An integer, however it is written.
+///
+/// # Errors
+/// It is not a whole number, or does not fit.
+pub fn whole<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: TryFrom<i128>,
+    D: Deserializer<'de>,
+{
+    Ok(Whole::deserialize(deserializer)?.0)
+}
+
+/// The same, or null.
+///
+/// # Errors
+/// As [`whole`].
+pub fn optional<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: TryFrom<i128>,
+    D: Deserializer<'de>,
+{
+    let value = Option::<Whole<T>>::deserialize(deserializer)?;
+    Ok(value.map(|whole| whole.0))
+}
+
+/// A list of them.
+///
+/// # Errors
+/// As [`whole`].
+pub fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: TryFrom<i128>,
+    D: Deserializer<'de>,
+{
+    let values = Vec::<Whole<T>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|whole| whole.0).collect())
+}
+
+struct Whole<T>(T);
+
+impl<'de, T: TryFrom<i128>> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_any(WholeVisitor(PhantomData))
+            .map(Whole)
+    }
+}
+
+struct WholeVisitor<T>(PhantomData<T>);
+
+impl<T: TryFrom<i128>> WholeVisitor<T> {
+    fn fit<E: Error>(&self, value: i128) -> Result<T, E> {
+        T::try_from(value)
+            .map_err(|_| E::custom(format_args!("the integer {value} is out of range")))
+    }
+}
+
+impl<T: TryFrom<i128>> Visitor<'_> for WholeVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an integer")
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
+        self.fit(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
+        self.fit(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        if value.fract() != 0.0 || value.abs() > EXACT {
+            return Err(E::invalid_type(Unexpected::Float(value), &self));
+        }
+        self.fit(value as i128)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    struct Body {
+        #[serde(deserialize_with = "super::whole")]
+        id: i64,
+        #[serde(default, deserialize_with = "super::optional")]
+        batch: Option<u64>,
+    }
+
+    fn read(text: &str) -> Result<(i64, Option<u64>), String> {
+        let body: Result<Body, _> = serde_json::from_str(text);
+        body.map(|body| (body.id, body.batch))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        for id in ["216", "216.0", "2.16e2", "21600e-2"] {
+            assert_eq!(read(&format!("{{\"id\":{id}}}")), Ok((216, None)), "{id}");
+        }
+        assert_eq!(read(r#"{"id":-0.0,"batch":null}"#), Ok((0, None)));
+        assert_eq!(read(r#"{"id":-2.0,"batch":7.0}"#), Ok((-2, Some(7))));
+        let most = format!("{{\"id\":{}}}", i64::MAX);
+        assert_eq!(read(&most), Ok((i64::MAX, None)));
+    }
+
+    #[test]
+    fn what_is_not_whole_exact_and_in_range_is_refused() {
+        for id in [
+            "1.5",
+            "9007199254740993.0",
+            "1e300",
+            "9223372036854775808",
+            "\"1\"",
+            "null",
+        ] {
+            assert!(read(&format!("{{\"id\":{id}}}")).is_err(), "{id}");
+        }
+        let error = read(r#"{"id":1,"batch":-1.0}"#).unwrap_err();
+        assert!(error.contains("out of range"), "{error}");
+    }
+}

@@ -1,0 +1,131 @@
+//! The body of a request arrives before anything is done for the request, whatever its route: within
+//! its size and its time, or the answer says which bound it broke.
+//!
+//! A connection that is closed with bytes unread is reset, and the reset may overtake the answer
+//! (RFC 9112, section 9.6). So what is too large is read to its end, within bounds, and thrown away.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::{Bytes, BytesMut};
+use http::header::EXPECT;
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+
+use super::ApiError;
+use crate::api::ErrorCode;
+
+/// Bytes beyond the limit that are worth keeping the connection for.
+const DISCARD: u64 = 256 * 1024;
+
+/// A refused body, and whether its connection ends with the answer.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) error: ApiError,
+    pub(super) close: bool,
+}
+
+/// Waits for the body of `request`: at most `limit` bytes, at most `within`.
+pub(super) async fn arrived(
+    request: Request,
+    limit: usize,
+    within: Duration,
+) -> Result<Request, Refused> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let announced = request.body().size_hint().lower();
+    let most = limit as u64 + DISCARD;
+    // A client that asks before it sends is told now; one that sends too much is not waited for.
+    let asks = request.headers().contains_key(EXPECT) && announced > limit as u64;
+    if asks || announced > most {
+        return Err(too_large(limit, true));
+    }
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(within, read(body, limit, most)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(refused)) => Err(refused),
+        Err(_) => {
+            let detail = format!("the body did not arrive within {} s", within.as_secs_f64());
+            Err(Refused {
+                error: ApiError::new(ErrorCode::RequestTimeout, detail),
+                close: true,
+            })
+        }
+    }
+}
+
+async fn read(mut body: Body, limit: usize, most: u64) -> Result<Bytes, Refused> {
+    let (mut bytes, mut length) = (BytesMut::new(), 0_u64);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refused {
+            error: ApiError::new(ErrorCode::RequestMalformed, "the body could not be read"),
+            close: true,
+        })?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        length += data.len() as u64;
+        if length > most {
+            return Err(too_large(limit, true));
+        }
+        if length <= limit as u64 {
+            bytes.extend_from_slice(data);
+        }
+    }
+    match length > limit as u64 {
+        true => Err(too_large(limit, false)),
+        false => Ok(bytes.freeze()),
+    }
+}
+
+fn too_large(limit: usize, close: bool) -> Refused {
+    let detail = format!("a body has at most {limit} bytes");
+    Refused {
+        error: ApiError::new(ErrorCode::RequestTooLarge, detail),
+        close,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 10;
+
+    async fn outcome(body: Body, within: Duration) -> Result<Bytes, (ErrorCode, bool)> {
+        match arrived(Request::new(body), LIMIT, within).await {
+            Ok(request) => Ok(axum::body::to_bytes(request.into_body(), LIMIT)
+                .await
+                .unwrap()),
+            Err(refused) => Err((refused.error.code, refused.close)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_within_its_bounds_arrives_whole() {
+        let long = Duration::from_secs(60);
+        assert_eq!(
+            outcome(Body::from("0123456789"), long).await.unwrap(),
+            "0123456789"
+        );
+        let parts = ["01", "23"].map(|part| Ok::<_, std::io::Error>(Bytes::from(part)));
+        let parts = Body::from_stream(futures_util::stream::iter(parts));
+        assert_eq!(outcome(parts, long).await.unwrap(), "0123");
+        assert_eq!(outcome(Body::empty(), long).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_a_bound_says_which_and_ends_the_connection_when_it_must() {
+        let long = Duration::from_secs(60);
+        let large = outcome(Body::from("0123456789x"), long).await;
+        assert_eq!(large.unwrap_err(), (ErrorCode::RequestTooLarge, false));
+        let vast = Body::from(vec![0; LIMIT + DISCARD as usize + 1]);
+        let vast = outcome(vast, long).await;
+        assert_eq!(vast.unwrap_err(), (ErrorCode::RequestTooLarge, true));
+        let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let late = outcome(Body::from_stream(never), Duration::from_millis(10)).await;
+        assert_eq!(late.unwrap_err(), (ErrorCode::RequestTimeout, true));
+    }
+}

@@ -1,0 +1,79 @@
+//! How many of the process's files each listener may use. Each connection is a file; those of the
+//! operations listener, the database and telemetry are kept back, so that a crowd at the ticketing API
+//! cannot take them.
+
+/// Connections of the operations listener.
+const OPERATIONS: u64 = 256;
+/// Files for everything else: dataset, log, Redis, scrapes, notifications, collectors.
+const OTHER: u64 = 256;
+
+/// Files by use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileBudget {
+    /// What the process may open.
+    pub(super) limit: u64,
+    /// Connections of the ticketing API, at most.
+    pub(super) api: usize,
+    /// Connections of the operations listener, at most.
+    pub(super) operations: usize,
+}
+
+impl FileBudget {
+    /// By the limit that holds now.
+    pub(super) fn now(wanted: usize, database: usize) -> FileBudget {
+        use rustix::process::{Resource, getrlimit};
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        FileBudget::of(limit, wanted, database)
+    }
+
+    fn of(limit: u64, wanted: usize, database: usize) -> FileBudget {
+        // Where files are few, everybody gets less, and operations still get theirs.
+        let operations = OPERATIONS.min(limit / 4);
+        let kept = (operations + OTHER + database as u64).min(limit / 4 * 3);
+        let api = usize::try_from(limit - kept).unwrap_or(usize::MAX);
+        FileBudget {
+            limit,
+            api: api.min(wanted).max(1),
+            operations: usize::try_from(operations).unwrap_or(usize::MAX).max(1),
+        }
+    }
+
+    pub(super) fn report(&self) {
+        let (limit, api, operations) = (self.limit, self.api, self.operations);
+        if api < 1_000 {
+            tracing::warn!(
+                limit,
+                api,
+                operations,
+                "few files may be open: raise the limit (ulimit -n) to serve more connections"
+            );
+        } else {
+            tracing::info!(
+                limit,
+                api,
+                operations,
+                "connections, by the limit of open files"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_kept_back_from_the_ticketing_api_whatever_the_limit() {
+        for limit in [64, 256, 1_024, 20_000, u64::MAX] {
+            let budget = FileBudget::of(limit, 50_000, 16);
+            let used = budget.api as u64 + budget.operations as u64;
+            assert!(
+                used < limit && limit - used >= limit.min(1_024) / 8,
+                "{budget:?}"
+            );
+        }
+        let usual = FileBudget::of(20_000, 50_000, 16);
+        assert_eq!((usual.api, usual.operations), (19_472, 256));
+        assert_eq!(FileBudget::of(20_000, 50, 16).api, 50, "the setting holds");
+    }
+}

@@ -1,0 +1,161 @@
+//! Connections that crowd others out: there is always room for a client that asks, and for operations.
+
+use std::time::Duration;
+
+use concertctl::settings::ServeSettings;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::process::ServerProcess;
+use crate::support::raw::{LIVE, Raw, raise_file_limit};
+use crate::support::{TestServer, User, eventually, profile, seed};
+
+/// Longest that an answer or an end is awaited.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const BEGUN: &str = "POST /queue HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+    content-length: 13\r\n\r\n{\"userId\"";
+
+async fn with_bounds(change: impl FnOnce(&mut ServeSettings)) -> TestServer {
+    let server = TestServer::with(|settings| {
+        // What ends a connection here is its eviction.
+        settings.bounds.idle_timeout = Duration::from_secs(600);
+        settings.bounds.header_timeout = Duration::from_secs(600);
+        settings.limits.body_timeout = Duration::from_secs(600);
+        settings.limits.request_timeout = Duration::from_secs(600);
+        change(settings);
+    })
+    .await;
+    seed(&server.ops, &profile(1, 5, 50)).await;
+    server
+}
+
+async fn ask(raw: &mut Raw) -> u16 {
+    raw.0.write_all(LIVE.as_bytes()).await.unwrap();
+    raw.answer().await.0
+}
+
+async fn is_closed(raw: &mut Raw) {
+    let rest = raw.rest(PATIENCE).await;
+    assert_eq!(rest.as_deref(), Some(""), "closed without an answer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connection_that_is_idle_longest_makes_room_and_a_busy_one_never_does() {
+    let server = with_bounds(|settings| settings.bounds.connections = 4).await;
+    let mut busy = Raw::sending(&server.api, BEGUN.as_bytes()).await;
+    eventually("its request is under way", || async {
+        (server.active_requests().await == 1).then_some(())
+    })
+    .await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let mut raw = Raw::to(&server.api).await;
+        assert_eq!(ask(&mut raw).await, 200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        idle.push(raw);
+    }
+    // The first has asked last now: the second is the oldest.
+    assert_eq!(ask(&mut idle[0]).await, 200);
+    let mut new = Raw::to(&server.api).await;
+    assert_eq!(ask(&mut new).await, 200, "a new client is served");
+    is_closed(&mut idle[1]).await;
+    assert_eq!(ask(&mut idle[0]).await, 200);
+    assert_eq!(ask(&mut idle[2]).await, 200);
+    // However many come, the request under way gets its answer.
+    for _ in 0..20 {
+        let mut more = Raw::to(&server.api).await;
+        assert_eq!(ask(&mut more).await, 200);
+    }
+    busy.0.write_all(b": 1}").await.unwrap();
+    let (status, _, body) = busy.answer().await;
+    assert_eq!(status, 201, "{body}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_idle_connections_holds_up_neither_clients_nor_operations() {
+    let server = with_bounds(|settings| settings.bounds.connections = 50).await;
+    let mut flood = Vec::new();
+    for url in [&server.api, &server.ops_url] {
+        for _ in 0..600 {
+            flood.push(Raw::to(url).await);
+        }
+    }
+    let mut user = User::new(&server.api, 1);
+    assert_eq!(user.register().await.status, 201);
+    assert_eq!(user.poll().await.status, 200);
+    assert_eq!(server.status().await.queue.registered, 1);
+    drop(flood);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unfinished_headers_take_bounded_memory_and_the_largest_go_first() {
+    let server = with_bounds(|settings| settings.bounds.unfinished_headers = 1_000_000).await;
+    let begun = |bytes: usize| format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(bytes));
+    let mut small = Raw::sending(&server.api, begun(1_000).as_bytes()).await;
+    let mut large = Vec::new();
+    for _ in 0..100 {
+        large.push(Raw::sending(&server.api, begun(50_000).as_bytes()).await);
+    }
+    // A hundred hold five million bytes; at most a million may be held.
+    let mut closed = 0;
+    eventually("four out of five are closed", || {
+        for raw in &mut large {
+            let mut byte = [0];
+            if matches!(raw.0.try_read(&mut byte), Ok(0)) {
+                closed += 1;
+            }
+        }
+        let done = closed >= 80;
+        closed = if done { closed } else { 0 };
+        async move { done.then_some(()) }
+    })
+    .await;
+    small.0.write_all(b"\r\n\r\n").await.unwrap();
+    assert_eq!(small.answer().await.0, 404, "the small one is served");
+    assert_eq!(User::new(&server.api, 1).register().await.status, 201);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_has_its_own_time_from_its_first_byte_and_is_answered_408() {
+    let server = with_bounds(|settings| {
+        settings.bounds.header_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut idle = Raw::to(&server.api).await;
+    for begun in ["G", "GET /health/live HTTP/1.1\r\nhost: a\r\nx: "] {
+        let mut raw = Raw::sending(&server.api, begun.as_bytes()).await;
+        let rest = raw.rest(PATIENCE).await.expect("closed");
+        assert!(rest.starts_with("HTTP/1.1 408 "), "{rest:?}");
+    }
+    // One that follows an answer on the same connection, too.
+    let mut raw = Raw::sending(&server.api, format!("{LIVE}GET").as_bytes()).await;
+    assert_eq!(raw.answer().await.0, 200);
+    let rest = raw.rest(PATIENCE).await.expect("closed");
+    assert!(rest.starts_with("HTTP/1.1 408 "), "{rest:?}");
+    assert_eq!(ask(&mut idle).await, 200, "silence is not a header");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_kept_back_for_operations() {
+    raise_file_limit();
+    let dir = tempfile::tempdir().unwrap();
+    let mut limited = std::process::Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_concertctl");
+    limited.args(["-c", "ulimit -n 700; exec \"$0\" \"$@\"", program]);
+    let server = ServerProcess::with(limited, dir.path(), &[]).await;
+    seed(&server.ops, &profile(1, 5, 50)).await;
+    let mut flood = Vec::new();
+    for _ in 0..1_000 {
+        flood.push(Raw::to(&server.api).await);
+    }
+    // A connection to each listener, made after the flood.
+    let status = User::new(&server.ops_url, 0).get("/ops/v1/status").await;
+    assert_eq!(status.status, 200);
+    let mut user = server.user(1);
+    assert_eq!(user.register().await.status, 201);
+    drop(flood);
+}
