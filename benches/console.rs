@@ -16,7 +16,7 @@ use concertctl::api::ops::SeedRequest;
 use concertctl::clients::ops::Ops;
 use concertctl::clients::{HttpSource, Secret};
 use concertctl::settings::ServeSettings;
-use concertctl::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
+use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 /// How long the processor's time is taken over.
@@ -45,6 +45,7 @@ async fn serve() {
         output: LogOutput::None,
         filter: "info".to_owned(),
         queue: 65_536,
+        limits: LogLimits::default(),
         traces: TraceConfig::default(),
     };
     let logs = logs::init(config).unwrap();

@@ -13,7 +13,7 @@ use concertctl::api::ops::SeedRequest;
 use concertctl::clients::ops::Ops;
 use concertctl::clients::{HttpSource, Secret};
 use concertctl::settings::ServeSettings;
-use concertctl::telemetry::{LogConfig, LogOutput, Otlp, TraceConfig, logs};
+use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, Otlp, TraceConfig, logs};
 
 /// That of the program, whose threads free what others allocated.
 #[global_allocator]
@@ -44,6 +44,7 @@ async fn serve(how: &str) {
         output: LogOutput::File(dir.path().join("log")),
         filter: "info".to_owned(),
         queue: 65_536,
+        limits: LogLimits::default(),
         traces: TraceConfig::default(),
     };
     let mut settings = ServeSettings::embedded(dir.path().join("data"));
@@ -88,6 +89,7 @@ struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
     queue: String,
+    limits: LogLimits::default(),
     token: String,
     rates: Vec<f64>,
 }
@@ -107,6 +109,7 @@ impl Server {
         Server {
             stdin: child.stdin.take(),
             queue: queue.to_owned(),
+            limits: LogLimits::default(),
             token: token.to_owned(),
             child,
             rates: Vec::new(),

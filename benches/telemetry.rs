@@ -9,8 +9,8 @@ use axum::body::Body;
 use concertctl::embedded::loki::{LokiConfig, LokiStore, routes};
 use concertctl::embedded::tempo::{self, TempoConfig, TempoStore};
 use concertctl::telemetry::{
-    AccessRecord, LogConfig, LogOutput, Metrics, RequestSpan, ReservationOutcome, SpanKind,
-    SpanRecord, TraceConfig, TraceContext, TraceRecord, Value, logs,
+    AccessRecord, LogConfig, LogLimits, LogOutput, Metrics, RequestSpan, ReservationOutcome,
+    SpanKind, SpanRecord, TraceConfig, TraceContext, TraceRecord, Value, logs,
 };
 use tower::ServiceExt as _;
 
@@ -61,6 +61,7 @@ fn access_records() -> anyhow::Result<()> {
         output: LogOutput::None,
         filter: "info".to_owned(),
         queue: 4_000_000,
+        limits: LogLimits::default(),
         traces: TraceConfig::default(),
     })?;
     let record = AccessRecord {

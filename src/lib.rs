@@ -14,6 +14,7 @@ pub mod coordination;
 pub mod domain;
 pub mod embedded;
 pub mod faults;
+pub mod files;
 pub mod http;
 pub mod load;
 pub mod seeding;

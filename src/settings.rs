@@ -13,9 +13,9 @@ use crate::alerting::Timing;
 use crate::booking::Rules;
 use crate::clock::Clock;
 use crate::domain::token::TokenKey;
+use crate::files::{self, Access};
 use crate::http::Limits;
 use crate::http::listener::Bounds;
-use crate::store::data_dir::write_atomically;
 use crate::store::sqlite::Options;
 use crate::telemetry::Otlp;
 
@@ -298,7 +298,7 @@ fn secret(file: &Path) -> io::Result<String> {
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = new_secret();
-            write_atomically(file, text.as_bytes())?;
+            files::replace(file, text.as_bytes(), Access::Owner)?;
             Ok(text)
         }
         Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::flags::{DataDirArg, duration};
+use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::api::ops::{ActiveFault, FaultKind, FaultRequest, FaultSettings, LinkCut};
 use crate::clients::ops::Ops;
@@ -145,10 +146,7 @@ fn kind(text: &str) -> Result<FaultKind, String> {
 
 pub(super) async fn run(args: FaultArgs) -> ExitCode {
     match carry_out(args.command).await {
-        Ok(said) => {
-            print(&said);
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print_and_exit(&text, 0),
         Err(error) => {
             let refused = error.downcast_ref::<ClientError>();
             let usage = matches!(refused, Some(ClientError::Refused { status: 400, .. }));
@@ -298,10 +296,4 @@ fn line(fault: &ActiveFault) -> String {
         fault.ends_at,
         fault.by
     )
-}
-
-fn print(text: &str) {
-    use std::io::Write as _;
-    // Nobody reads it: the exit code tells.
-    drop(std::io::stdout().write_all(text.as_bytes()));
 }

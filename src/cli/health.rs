@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::clients::{HttpSource, health};
 
@@ -33,15 +34,8 @@ pub(super) async fn run(args: HealthArgs) -> ExitCode {
             for (part, state) in &health.parts {
                 said.push_str(&format!("  {part:<14}{state}\n"));
             }
-            print(&said);
-            ExitCode::from(if serves { 0 } else { FAILED })
+            print_and_exit(&said, if serves { 0 } else { FAILED })
         }
         Err(error) => fail(FAILED, &format!("{}: {error}", source.authority())),
     }
-}
-
-fn print(text: &str) {
-    use std::io::Write as _;
-    // Nobody reads it: the exit code tells.
-    drop(std::io::stdout().write_all(text.as_bytes()));
 }

@@ -7,8 +7,10 @@ mod alerting;
 mod fault;
 mod flags;
 mod health;
+mod log_args;
 mod seed;
 mod serve;
+mod stdout;
 mod tui;
 
 pub mod load;
@@ -48,7 +50,10 @@ const USAGE: u8 = 2;
 
 /// Parses the process arguments and runs the chosen subcommand.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return without_command(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -69,6 +74,21 @@ pub fn main() -> ExitCode {
     // A blocking task that hangs must not keep the process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     code
+}
+
+/// Help and version go to standard output, a wrong command line to standard error.
+fn without_command(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        // With standard error gone the exit code alone remains.
+        let _ = error.print();
+        return ExitCode::from(USAGE);
+    }
+    let text = error.render();
+    let text = match stdout::takes_colours() {
+        true => text.ansi().to_string(),
+        false => text.to_string(),
+    };
+    stdout::print_and_exit(&text, 0)
 }
 
 /// Says why on standard error, in one line.

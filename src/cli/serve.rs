@@ -6,13 +6,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::alerting::AlertingArgs;
 use super::flags::{DataDirArg, DatabaseArg, between, share};
+use super::log_args::LogArgs;
 use super::{FAILED, fail, stop_requested};
 use crate::http::TokenLimit;
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
-use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
+use crate::telemetry::{Logs, TraceConfig};
 
 /// How often one Wait-Token may ask.
 #[derive(Debug, Args)]
@@ -87,17 +90,8 @@ pub(super) struct ServeArgs {
     /// Add this to every commit, to rehearse a slow disk; at most 30s
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = between("0s", "30s"))]
     commit_delay: Duration,
-    /// What is logged: a level, or target=level pairs
-    #[arg(
-        long,
-        value_name = "FILTER",
-        default_value = "info",
-        env = "CONCERTCTL_LOG"
-    )]
-    log: String,
-    /// Log to a file instead of standard output
-    #[arg(long, value_name = "FILE")]
-    log_file: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogArgs,
     /// Push logs, traces and metrics to this OpenTelemetry collector: http://HOST:4318 [default: what
     /// OTEL_EXPORTER_OTLP_ENDPOINT says]
     #[arg(long, value_name = "URL")]
@@ -147,19 +141,18 @@ pub(super) async fn run(args: ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
-    let logs = logs::init(LogConfig {
-        service_name: "concertctl-api",
-        output: args
-            .log_file
-            .clone()
-            .map_or(LogOutput::Stdout, LogOutput::File),
-        filter: args.log.clone(),
-        queue: 65_536,
-        traces: TraceConfig {
-            slow: args.slow_trace,
-            ratio: args.trace_ratio,
-        },
-    })?;
+    // A request with a slow statement is itself as slow.
+    let slow = args.slow_query.min(args.slow_trace);
+    let traces = TraceConfig {
+        slow: args.slow_trace,
+        ratio: args.trace_ratio,
+    };
+    let logs = args.log.begin(slow, traces)?;
+    let _reopening = args
+        .log
+        .to_a_file()
+        .then(|| reopen_on_hangup(&logs))
+        .transpose()?;
     // Each user has a connection; refused, the old limit holds and connections wait.
     let _ = crate::load::raise_file_limit();
     let running = crate::serve::start(settings, &logs).await?;
@@ -175,4 +168,16 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         None => Ok(()),
         Some(why) => anyhow::bail!("the server ended: {why}"),
     }
+}
+
+/// Opens the log file anew at each SIGHUP, until it is dropped.
+fn reopen_on_hangup(logs: &Logs) -> anyhow::Result<AbortOnDropHandle<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let logs = logs.clone();
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            logs.reopen();
+            tracing::info!("the log file was opened anew");
+        }
+    })))
 }

@@ -17,12 +17,12 @@ use self::rehearse::Rehearsals;
 use self::sources::SourceArgs;
 use self::tapes::TapeArgs;
 use super::flags::DataDirArg;
-use super::{FAILED, USAGE, fail};
+use super::{FAILED, USAGE, fail, stdout};
 use crate::clients::ops::Ops;
 use crate::clients::{Credentials, HttpSource, Secret, without_password};
 use crate::serve::{Running, ServerFile};
 use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
-use crate::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
+use crate::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use crate::tui::load_port::LoadPort;
 use crate::tui::{Exit, Options, Screen, ServerEnded};
 
@@ -182,6 +182,7 @@ async fn start_embedded(data_dir: &Path, args: &TuiArgs) -> anyhow::Result<Embed
         output: LogOutput::None,
         filter: std::env::var("CONCERTCTL_LOG").unwrap_or_else(|_| "info".to_owned()),
         queue: 65_536,
+        limits: LogLimits::default(),
         traces: TraceConfig::default(),
     })?;
     // Each user has a connection; refused, the old limit holds and connections wait.
@@ -204,7 +205,7 @@ pub(super) async fn run(args: TuiArgs) -> ExitCode {
 }
 
 async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
-    let attached_to_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let attached_to_terminal = std::io::stdin().is_terminal() && stdout::is_terminal();
     if !args.once && !attached_to_terminal {
         let why = "tui needs a terminal; without one, `concertctl load` rehearses and \
                    `concertctl tui --once` prints one screen as text";
@@ -369,14 +370,10 @@ async fn answers(ops_url: &str) -> bool {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the screen as text is this command's output"
-)]
 async fn once(options: &Options, load: &dyn LoadPort) -> anyhow::Result<ExitCode> {
     let (text, answered) =
         crate::tui::once(options, load, size(|name| std::env::var(name).ok())).await?;
-    print!("{text}");
+    stdout::print(&text).map_err(anyhow::Error::msg)?;
     if answered {
         return Ok(ExitCode::SUCCESS);
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::domain::token::TokenKey;
+use crate::files::{self, Access};
 use crate::settings::{self, ServeSettings};
-use crate::store::data_dir::{DataDir, write_atomically};
+use crate::store::data_dir::DataDir;
 use crate::store::postgres::{Database, PgOptions};
 use crate::store::{Home, HomeError};
 
@@ -72,8 +73,12 @@ async fn shared_key(database: &Database) -> anyhow::Result<TokenKey> {
 async fn shared_token(database: &Database, own: String, dir: &Path) -> anyhow::Result<String> {
     let shared = database.secret(OPS_TOKEN, &own).await?;
     if shared != own {
-        write_atomically(&settings::ops_token_file(dir), shared.as_bytes())
-            .context("the operations token")?;
+        files::replace(
+            &settings::ops_token_file(dir),
+            shared.as_bytes(),
+            Access::Owner,
+        )
+        .context("the operations token")?;
     }
     Ok(shared)
 }

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -27,11 +28,12 @@ use crate::embedded::loki::{self, LokiConfig, LokiStore};
 use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbConfig};
 use crate::embedded::tempo::{self, TempoConfig, TempoStore};
 use crate::faults::Faults;
+use crate::files::{self, Access};
 use crate::http;
 use crate::http::listener::{Bounds, listen, serve};
 use crate::http::ops::{BearerToken, Hosts, OpsState};
 use crate::settings::ServeSettings;
-use crate::store::data_dir::{DataDir, write_atomically};
+use crate::store::data_dir::DataDir;
 use crate::store::postgres::InUse;
 use crate::telemetry::{Deliveries, Logs, Metrics, Otlp, Pushing};
 use alerting::Prepared;
@@ -135,7 +137,9 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     )
     .await?;
     let file = serde_json::to_vec(&ServerFile { api_addr, ops_addr })?;
-    write_atomically(&settings.data_dir.join(ServerFile::NAME), &file)?;
+    let place = settings.data_dir.join(ServerFile::NAME);
+    files::replace(&place, &file, Access::Owner)
+        .with_context(|| format!("{} cannot be written", place.display()))?;
 
     let (stop, stop_ops) = (CancellationToken::new(), CancellationToken::new());
     let stores = Embedded::start(&settings, ops_addr, (logs, &metrics), alerting, &stop_ops)?;

@@ -5,10 +5,11 @@
 //! leftover of an interruption. `lock` is held by the process that uses the directory.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::domain::Epoch;
+use crate::files::{self, Access};
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ impl DataDir {
             dir: root.to_owned(),
             error,
         };
-        fs::create_dir_all(root.join("datasets")).map_err(unusable)?;
+        files::create_private_dir(&root.join("datasets")).map_err(unusable)?;
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -132,11 +133,9 @@ impl DataDir {
         File::open(self.root.join("datasets"))
             .and_then(|folder| folder.sync_all())
             .map_err(|error| self.unusable(error))?;
-        write_atomically(
-            &self.root.join("CURRENT"),
-            format!("{:016x}\n", epoch.0).as_bytes(),
-        )
-        .map_err(|error| self.unusable(error))
+        let name = format!("{:016x}\n", epoch.0);
+        files::replace(&self.root.join("CURRENT"), name.as_bytes(), Access::Owner)
+            .map_err(|error| self.unusable(error))
     }
 
     /// Removes every dataset but the one in force: leftovers of interruptions, and the one before.
@@ -169,25 +168,5 @@ impl DataDir {
             dir: self.root.clone(),
             error,
         }
-    }
-}
-
-/// Replaces `path` by `content` so that a crash leaves the old or the new, readable by its owner only.
-///
-/// # Errors
-/// What the file system says.
-pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("tmp");
-    let mut options = File::options();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
     }
 }

@@ -12,7 +12,10 @@ mod statement;
 mod subscription;
 pub mod trace;
 
-pub use logs::{AccessRecord, LogConfig, LogOutput, LogRecord, LogSubscription, Logs, slow_query};
+pub use logs::{
+    AccessRecord, AccessSampling, LogConfig, LogLimits, LogOutput, LogRecord, LogSubscription,
+    Logs, slow_query,
+};
 pub use metrics::{
     LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, NotificationOutcome, PaymentOutcome,
     ReservationOutcome, RouteMetrics,

@@ -1,15 +1,15 @@
 //! The audit log: who did what, when, on which target, and how it ended. One JSON object a line in
 //! a file of its owner only, which is bounded: a full one is kept once, as `.1`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::logs::one_line;
+use crate::files::{self, Limits, RotatingFile};
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "console-audit.log";
@@ -110,18 +110,18 @@ impl AuditFile {
         })
     }
 
+    /// Opened for each line: another console may have set the file aside meanwhile.
     fn write(&self, path: &Path, line: &str) -> std::io::Result<()> {
         if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
+            files::create_private_dir(dir)?;
         }
-        // The size is that of what stands there now: another console may just have rotated.
-        let size = fs::metadata(path).map_or(0, |file| file.len());
-        if size > 0 && size.saturating_add(line.len() as u64) > self.full {
-            fs::rename(path, older(path))?;
-        }
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).mode(0o600);
-        options.open(path)?.write_all(line.as_bytes())
+        let limits = Limits {
+            max_bytes: self.full,
+            keep: 1,
+        };
+        let mut file = RotatingFile::open(path, limits)?;
+        let written = file.write_lines(line.as_bytes());
+        written.map_err(|(error, _)| error)
     }
 
     /// The last entries of the file, oldest first; none if it cannot be read.
@@ -135,12 +135,6 @@ impl AuditFile {
         entries.drain(..entries.len().saturating_sub(KEPT));
         entries
     }
-}
-
-fn older(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    PathBuf::from(name)
 }
 
 fn tail(path: &Path) -> std::io::Result<String> {
@@ -172,9 +166,17 @@ mod time {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    fn older(path: &Path) -> PathBuf {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".1");
+        PathBuf::from(name)
+    }
 
     const NOON: i64 = 1_780_315_200_000;
 

@@ -1,9 +1,11 @@
-//! Writes what the sources say to a file, line by line, by a thread of its own: a slow disk delays
-//! nobody.
+//! Writes what the sources say to a compressed file, line by line, by a thread of its own: a slow disk
+//! delays nothing else.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,12 +14,18 @@ use tokio::task::JoinHandle;
 
 use super::event::Event;
 use super::replay::TapeView;
-use super::tape::{Entry, Head, MAX_BYTES, Said};
+use super::tape::{Entry, Head, MAX_BYTES, MAX_TEXT, Said};
+use crate::files::{self, Access};
 
 /// Lines on their way to the file; a disk that is further behind has failed.
 const WAITING: usize = 256;
 /// How long the last lines may take when the console leaves.
 const LEAVE: Duration = Duration::from_secs(3);
+/// Log lines have random ids, which no level makes smaller; this one is cheap at their rate.
+const LEVEL: i32 = 9;
+/// Compression finds what was recorded in the last 4 MiB (2^22 bytes): the log is asked in windows that
+/// overlap, so most lines come twice.
+const WINDOW_LOG: u32 = 22;
 
 /// A file to record to.
 #[derive(Debug)]
@@ -32,16 +40,8 @@ impl Recording {
     /// # Errors
     /// Why there is none; a file that is there is left alone.
     pub fn create(path: &Path) -> Result<Recording, String> {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let mut options = OpenOptions::new();
-        let created = options.write(true).create_new(true).mode(0o600).open(path);
-        let shown = path.display();
-        let file = created.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                format!("{shown} is there already: name another file, or remove it")
-            }
-            _ => format!("{shown} cannot be written: {error}"),
-        })?;
+        let created = files::create_new(path, Access::Owner);
+        let file = created.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Recording {
             path: path.to_owned(),
             file,
@@ -54,7 +54,10 @@ pub(super) struct Recorder {
     path: PathBuf,
     lines: Option<mpsc::Sender<Vec<u8>>>,
     writer: JoinHandle<()>,
-    bytes: u64,
+    /// Bytes of text so far.
+    text: u64,
+    /// Bytes in the file so far.
+    written: Arc<AtomicU64>,
     most: u64,
 }
 
@@ -68,8 +71,13 @@ impl Recorder {
         let (lines, receiver) = mpsc::channel(WAITING);
         let Recording { path, file } = recording;
         let shown = path.display().to_string();
+        let written = Arc::default();
+        let counted = Counted {
+            file,
+            written: Arc::clone(&written),
+        };
         let writer = tokio::task::spawn_blocking(move || {
-            if let Err(error) = write(file, receiver) {
+            if let Err(error) = write(counted, receiver) {
                 let why = format!("{shown}: {error}");
                 // The loop may have left meanwhile; then nobody wants to know.
                 let _ = events.blocking_send(Event::Tape(TapeView::Stopped(why)));
@@ -79,7 +87,8 @@ impl Recorder {
             path,
             lines: Some(lines),
             writer,
-            bytes: 0,
+            text: 0,
+            written,
             most: MAX_BYTES,
         };
         // A queue that was just made has room.
@@ -96,15 +105,22 @@ impl Recorder {
             self.lines = None;
             return Some(TapeView::Stopped(format!("{}: {why}", self.path.display())));
         }
-        Some(TapeView::Recording(self.bytes))
+        Some(TapeView::Recording(self.written.load(Ordering::Relaxed)))
     }
 
     fn room(&self) -> Result<(), String> {
-        if self.bytes < self.most {
-            return Ok(());
+        let mib = |bytes: u64| bytes / 1024 / 1024;
+        if self.written.load(Ordering::Relaxed) >= self.most {
+            return Err(format!(
+                "it has reached its bound of {} MiB",
+                mib(self.most)
+            ));
         }
-        let size = self.most / 1024 / 1024;
-        Err(format!("it has reached its bound of {size} MiB"))
+        if self.text >= MAX_TEXT {
+            let bound = mib(MAX_TEXT);
+            return Err(format!("it has reached its bound of {bound} MiB of text"));
+        }
+        Ok(())
     }
 
     fn send(&mut self, line: &impl Serialize) -> Result<(), String> {
@@ -117,7 +133,7 @@ impl Recorder {
         lines
             .try_send(bytes)
             .map_err(|_| "the disk does not keep up".to_owned())?;
-        self.bytes += length;
+        self.text += length;
         Ok(())
     }
 
@@ -128,12 +144,38 @@ impl Recorder {
     }
 }
 
-/// Each line goes to the file at once: what was recorded survives whatever ends the console.
-fn write(mut file: File, mut lines: mpsc::Receiver<Vec<u8>>) -> std::io::Result<()> {
-    while let Some(line) = lines.blocking_recv() {
-        file.write_all(&line)?;
+/// Counts what goes into the file.
+struct Counted {
+    file: File,
+    written: Arc<AtomicU64>,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
     }
-    file.flush()
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Each line goes to the file at once, in a block that can be read without the next: what was recorded
+/// survives whatever ends the console.
+fn write(file: Counted, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(file, LEVEL)?;
+    encoder.window_log(WINDOW_LOG)?;
+    while let Some(line) = lines.blocking_recv() {
+        encoder.write_all(&line)?;
+        while let Ok(line) = lines.try_recv() {
+            encoder.write_all(&line)?;
+        }
+        encoder.flush()?;
+    }
+    let mut counted = encoder.finish()?;
+    counted.flush()
 }
 
 #[cfg(test)]
@@ -159,8 +201,8 @@ mod tests {
         let mut recorder = Recorder::start(recording, "here:1", events);
         assert_eq!(recorder.note(1, &Event::Tick), None, "nobody said that");
         let shown = recorder.note(1_000, &down(1));
-        assert!(matches!(shown, Some(TapeView::Recording(bytes)) if bytes > 50));
-        recorder.most = recorder.bytes + 1;
+        assert!(matches!(shown, Some(TapeView::Recording(_))));
+        recorder.text = MAX_TEXT;
         let shown = recorder.note(2_000, &down(2));
         assert!(
             matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("bound")),
@@ -176,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
         let full = Path::new("/dev/full");
-        let file = OpenOptions::new().write(true).open(full).unwrap();
+        let file = File::options().write(true).open(full).unwrap();
         let path = full.to_owned();
         let (events, mut told) = mpsc::channel(8);
         let recorder = Recorder::start(Recording { path, file }, "here:1", events);
@@ -198,7 +240,11 @@ mod tests {
         };
         let (events, _told) = mpsc::channel(8);
         let mut recorder = Recorder::start(recording, "here:1", events);
-        let shown = (0..10_000).map(|second| recorder.note(second, &down(1)));
+        // Random text, which compression leaves as long as it is.
+        let random = || Event::LogsRefused {
+            reason: (0..200).map(|_| rand::random::<char>()).collect(),
+        };
+        let shown = (0..10_000).map(|second| recorder.note(second, &random()));
         let stopped = shown.into_iter().find_map(|shown| match shown {
             Some(TapeView::Stopped(why)) => Some(why),
             _ => None,
@@ -219,7 +265,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let (events, _told) = mpsc::channel(8);
         let mut recorder = Recorder::start(recording, "here:1", events);
-        recorder.bytes = MAX_BYTES;
+        recorder.written.store(MAX_BYTES, Ordering::Relaxed);
         let shown = recorder.note(1, &down(1));
         assert!(
             matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("64 MiB")),

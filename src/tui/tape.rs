@@ -1,9 +1,10 @@
-//! A recording: what the sources said, as JSON lines, each with its time. The first line says what
-//! the file is. Written by `record`, read by `replay`; a file may come from anywhere.
+//! A recording: what the sources said, as JSON lines, each with its time, compressed (zstd). The first
+//! line says what the file is. Written by `record`, read by `replay`; a file may come from anywhere. A
+//! file of plain JSON lines, as earlier versions wrote it, is read too.
 
 mod said;
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,12 @@ const KIND: &str = "console recording";
 const VERSION: u32 = 1;
 /// No recording is longer than this, in bytes: hours of a sale.
 pub(super) const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Nor is its text, which `replay` holds in memory.
+pub(super) const MAX_TEXT: u64 = 512 * 1024 * 1024;
 /// The last line may go over the bound.
-const MAX_READ: u64 = MAX_BYTES + 32 * 1024 * 1024;
+const MAX_READ: u64 = MAX_TEXT + 32 * 1024 * 1024;
+/// A compressed file begins so.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Times of a recording lie before the year 2200, in Unix milliseconds.
 const LAST_MS: i64 = 7_258_118_400_000;
 
@@ -68,18 +73,18 @@ impl Tape {
         let shown = path.display();
         let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
         let file = std::fs::File::open(path).map_err(cannot)?;
-        let mut bytes = Vec::new();
-        let read = file.take(MAX_READ + 1).read_to_end(&mut bytes);
-        if read.map_err(cannot)? as u64 > MAX_READ {
-            return Err(format!("{shown} is larger than any recording"));
-        }
+        let bytes = text(file, MAX_READ).map_err(cannot)?;
+        let bytes = bytes.ok_or_else(|| format!("{shown} is larger than any recording"))?;
         Tape::parse(&bytes).map_err(|(line, why)| format!("{shown}, line {line}: {why}"))
     }
 
     /// # Errors
     /// The line, from 1, and what is wrong with it.
     pub(super) fn parse(bytes: &[u8]) -> Result<Tape, (usize, String)> {
-        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').zip(1..);
+        // The last line of a recording that was cut off does not end: it is left out.
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        let whole = end.map_or(bytes, |newline| &bytes[..=newline]);
+        let mut lines = whole.split_inclusive(|byte| *byte == b'\n').zip(1..);
         let (first, _) = lines.next().ok_or((1, "the file is empty".to_owned()))?;
         let head = head(first).map_err(|why| (1, why))?;
         let mut entries: Vec<Entry> = Vec::new();
@@ -102,10 +107,23 @@ impl Tape {
     }
 }
 
-/// A line that ends; the last one of a recording that was cut off does not.
-fn whole(line: &[u8]) -> Result<&[u8], String> {
-    line.strip_suffix(b"\n")
-        .ok_or_else(|| "the file is cut off here; without this line it can be shown".to_owned())
+/// The text of a recording; `None` if it is longer than `most`. One that was cut off is read up to the
+/// cut.
+fn text(file: std::fs::File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut file = BufReader::new(file);
+    let compressed = file.fill_buf()?.starts_with(&ZSTD_MAGIC);
+    let mut bytes = Vec::new();
+    let read = match compressed {
+        true => zstd::Decoder::with_buffer(file)?
+            .take(most + 1)
+            .read_to_end(&mut bytes),
+        false => file.take(most + 1).read_to_end(&mut bytes),
+    };
+    match read {
+        Err(error) if compressed && error.kind() == ErrorKind::UnexpectedEof => {}
+        read => drop(read?),
+    }
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= most))
 }
 
 fn head(line: &[u8]) -> Result<Head, String> {
@@ -125,7 +143,7 @@ fn head(line: &[u8]) -> Result<Head, String> {
             told.version
         ));
     }
-    serde_json::from_slice(whole(line)?).map_err(|error| error.to_string())
+    serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
 fn entry(line: &[u8]) -> Result<Entry, String> {
@@ -134,7 +152,7 @@ fn entry(line: &[u8]) -> Result<Entry, String> {
         let text = error.to_string();
         text.split(" at line").next().unwrap_or_default().to_owned()
     };
-    let entry: Entry = serde_json::from_slice(whole(line)?).map_err(said)?;
+    let entry: Entry = serde_json::from_slice(line).map_err(said)?;
     let sane = |at: i64| (0..LAST_MS).contains(&at);
     let times = match &entry.said {
         Said::Metrics { at, .. } => sane(*at),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use concertctl::embedded::loki::{LokiConfig, LokiStore, QueryLimits, routes};
 use concertctl::telemetry::logs;
-use concertctl::telemetry::{LogConfig, LogOutput, TraceConfig};
+use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig};
 use proptest::prelude::*;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -810,6 +810,7 @@ async fn records_of_the_log_arrive_with_their_labels() {
         output: LogOutput::None,
         filter: "info".into(),
         queue: 1000,
+        limits: LogLimits::default(),
         traces: TraceConfig::default(),
     })
     .unwrap();

@@ -92,10 +92,10 @@ pub struct LoadArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Report")]
 pub struct OutputArgs {
-    /// Write the summary as JSON to this file
+    /// Write the summary as JSON to this file; `-` prints it instead of the report
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Write the report as one HTML page to this file
+    /// Write the report as one HTML page to this file; `-` prints it instead of the report
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Print the summary as JSON instead of the report

@@ -17,8 +17,9 @@ use std::time::Duration;
 pub use self::args::LoadArgs;
 use self::args::{LoadCommand, OutputArgs};
 use self::listener::Listener;
-use self::output::{Outputs, print};
+use self::output::Outputs;
 use self::telling::Telling;
+use crate::cli::stdout;
 use crate::load::scenario::json_schema;
 use crate::load::self_check::self_check;
 use crate::load::{
@@ -79,7 +80,7 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
         return merge_parts(parts, output);
     }
     if let Some(text) = without_a_run(args)? {
-        print(&text);
+        print(&text)?;
         return Ok(0);
     }
     if args.self_check {
@@ -117,6 +118,10 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
     };
     telling.end().await;
     outputs.finish(summary)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    stdout::print(text).map_err(Failure::could_not)
 }
 
 fn scenario(args: &LoadArgs) -> Result<Scenario, Failure> {
@@ -182,7 +187,7 @@ async fn check_self() -> Result<u8, Failure> {
         } else {
             "failed"
         },
-    ));
+    ))?;
     match faults.is_empty() {
         true => Ok(0),
         false => Err(Failure::could_not(faults.join("; "))),

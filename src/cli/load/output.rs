@@ -1,25 +1,34 @@
 //! What a run leaves behind: the report on standard output, JSON and a page in files, the comparison
 //! with an earlier run, the exit code.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use super::Failure;
 use super::args::OutputArgs;
+use crate::cli::stdout;
+use crate::files::{self, Access, is_stdout};
 use crate::load::baseline::compare;
 use crate::load::report::{self, Colours};
-use crate::load::summary::write_whole;
 use crate::load::{Summary, Verdict};
 
-/// Files that are read before the run, and looked at whether they can be written after it: a run for
-/// nothing is worse than an error.
+/// The document that standard output carries. It carries one: two would be readable by nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Printed {
+    Report,
+    Json,
+    Page,
+}
+
+/// Where a run's outcome goes. Checked before the run: a run whose report is lost was for nothing.
 pub(super) struct Outputs<'a> {
     args: &'a OutputArgs,
+    printed: Printed,
     baseline: Option<Summary>,
 }
 
 impl<'a> Outputs<'a> {
     pub(super) fn check(args: &'a OutputArgs) -> Result<Outputs<'a>, Failure> {
+        let printed = printed(args)?;
         can_be_written("--out", args.out.as_deref())?;
         can_be_written("--html", args.html.as_deref())?;
         let baseline = match &args.baseline {
@@ -29,30 +38,55 @@ impl<'a> Outputs<'a> {
                     .map_err(|error| Failure::usage(format!("--baseline {error}")))?,
             ),
         };
-        Ok(Outputs { args, baseline })
+        Ok(Outputs {
+            args,
+            printed,
+            baseline,
+        })
     }
 
-    /// Shows and writes the summary; what the process exits with.
+    /// Shows and writes the summary; the exit code. What cannot be written makes it 1, and does not
+    /// keep the rest from being written.
     pub(super) fn finish(&self, mut summary: Summary) -> Result<u8, Failure> {
-        let args = self.args;
         let compared = self.compare(&mut summary);
-        if args.json {
-            print(&format!("{}\n", summary.to_json()));
-        } else {
-            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let ansi = std::io::stdout().is_terminal() && !plain;
-            let colours = if ansi { Colours::Ansi } else { Colours::None };
-            print(&report::text(&summary, colours));
+        let mut failed: Vec<String> = Vec::new();
+        failed.extend(stdout::print(&self.text(&summary)).err());
+        let page = || report::html(&summary);
+        failed.extend(self.write(self.args.out.as_deref(), || summary.to_json() + "\n"));
+        failed.extend(self.write(self.args.html.as_deref(), page));
+        if !failed.is_empty() {
+            let verdict = format!("the verdict was {}", summary.verdict.as_str());
+            failed.push(verdict);
+            return Err(Failure::could_not(failed.join("; ")));
         }
-        if let Some(path) = &args.out {
-            wrote(path, summary.write(path))?;
-        }
-        if let Some(path) = &args.html {
-            wrote(path, write_whole(path, &report::html(&summary)))?;
-        }
-        // Last: what was measured is there either way.
+        // Last: the measurements are written either way.
         compared?;
         Ok(summary.verdict.exit_code())
+    }
+
+    fn text(&self, summary: &Summary) -> String {
+        match self.printed {
+            Printed::Json => summary.to_json() + "\n",
+            Printed::Page => report::html(summary),
+            Printed::Report => {
+                let colours = match stdout::takes_colours() {
+                    true => Colours::Ansi,
+                    false => Colours::None,
+                };
+                report::text(summary, colours)
+            }
+        }
+    }
+
+    /// Writes a document to its file, if it has one; why that failed.
+    fn write(&self, path: Option<&Path>, text: impl FnOnce() -> String) -> Option<String> {
+        let path = path.filter(|path| !is_stdout(path))?;
+        let written = files::replace(path, text().as_bytes(), Access::Umask);
+        let error = written.err()?;
+        let path = path.display();
+        Some(format!(
+            "the report could not be written to {path}: {error}"
+        ))
     }
 
     fn compare(&self, summary: &mut Summary) -> Result<(), Failure> {
@@ -75,41 +109,26 @@ impl<'a> Outputs<'a> {
     }
 }
 
-fn wrote(path: &Path, written: std::io::Result<()>) -> Result<(), Failure> {
-    written.map_err(|error| {
-        let path = path.display();
-        Failure::could_not(format!(
-            "the report could not be written to {path}: {error}"
-        ))
-    })
+/// What standard output carries.
+fn printed(args: &OutputArgs) -> Result<Printed, Failure> {
+    let names_stdout = |path: &Option<std::path::PathBuf>| path.as_deref().is_some_and(is_stdout);
+    let json = args.json || names_stdout(&args.out);
+    match (json, names_stdout(&args.html)) {
+        (true, true) => Err(Failure::usage(
+            "standard output takes one document: name a file for --out or --html",
+        )),
+        (true, false) => Ok(Printed::Json),
+        (false, true) => Ok(Printed::Page),
+        (false, false) => Ok(Printed::Report),
+    }
 }
 
 fn can_be_written(flag: &str, path: Option<&Path>) -> Result<(), Failure> {
-    let Some(path) = path else { return Ok(()) };
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if !parent.is_dir() {
-        return Err(Failure::usage(format!(
-            "{flag} {}: there is no directory {}",
-            path.display(),
-            parent.display()
-        )));
-    }
-    if path.is_dir() || path.file_name().is_none() {
-        return Err(Failure::usage(format!(
-            "{flag} {}: is a directory, name a file",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-/// To standard output; a reader that went away is no failure of the run.
-pub(super) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let Some(path) = path.filter(|path| !is_stdout(path)) else {
+        return Ok(());
+    };
+    files::check(path)
+        .map_err(|error| Failure::usage(format!("{flag} {}: {error}", path.display())))
 }
 
 #[cfg(test)]
@@ -120,8 +139,8 @@ mod tests {
     fn a_report_that_cannot_be_written_is_refused_before_the_run() {
         let of = |path: &str| can_be_written("--out", Some(Path::new(path)));
         let missing = of("/no/such/place/x.json").unwrap_err();
-        let told = "there is no directory /no/such/place";
-        assert!(missing.message.contains(told), "{}", missing.message);
+        let expected = "there is no directory /no/such/place";
+        assert!(missing.message.contains(expected), "{}", missing.message);
         assert!(of("/").is_err());
         assert!(of("x.json").is_ok());
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::Failure;
 use crate::load::recorder::Sample;
 use crate::telemetry::{
-    Deliveries, LogConfig, LogOutput, Logs, Otlp, Pushing, SpanKind, SpanRecord, TraceConfig,
-    TraceRecord, Traces, Value, logs,
+    Deliveries, LogConfig, LogLimits, LogOutput, Logs, Otlp, Pushing, SpanKind, SpanRecord,
+    TraceConfig, TraceRecord, Traces, Value, logs,
 };
 
 /// The objective of a request as its user sees it; slower ones are told.
@@ -32,6 +32,7 @@ impl Telling {
             output: LogOutput::None,
             filter: "info".to_owned(),
             queue: 4_096,
+            limits: LogLimits::default(),
             traces: TraceConfig {
                 slow: SLOW,
                 ..TraceConfig::default()

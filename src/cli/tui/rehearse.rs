@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::files::{self, Access};
 use crate::load::model::PhaseName;
 use crate::load::progress::{OperationProgress, Step};
-use crate::load::summary::write_whole;
 use crate::load::{
     Command, Judged, Outcome as Kept, Reseed, RunHandle, RunOptions, Scenario, Summary, Target,
     Unit, Verdict as Judgement, report, scenarios, start,
@@ -121,9 +121,9 @@ fn write(summary: &Summary, dir: &Path) -> Result<(PathBuf, PathBuf), String> {
         .collect();
     let path = dir.join(format!("{}-{stamp}.json", summary.scenario));
     let page = path.with_extension("html");
-    std::fs::create_dir_all(dir)
-        .and_then(|()| std::fs::write(&path, summary.to_json()))
-        .and_then(|()| write_whole(&page, &report::html(summary)))
+    files::create_private_dir(dir)
+        .and_then(|()| summary.write(&path))
+        .and_then(|()| files::replace(&page, report::html(summary).as_bytes(), Access::Owner))
         .map_err(|error| format!("the summary was not written to {}: {error}", path.display()))?;
     Ok((path, page))
 }

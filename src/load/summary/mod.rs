@@ -16,7 +16,7 @@ pub use self::rows::OperationSummary;
 pub(super) use self::rows::operations;
 pub use self::timeline::{Mark, MarkKind, Second, Timeline};
 pub(super) use self::timeline::{Now, Recording};
-pub use self::write::{json_schema, write_whole};
+pub use self::write::json_schema;
 use super::health::ThreadShare;
 use super::judge::{Ending, Judged, Verdict};
 use super::model::{PhaseName, UserState};

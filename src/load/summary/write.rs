@@ -1,11 +1,12 @@
 //! A summary as a file.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use super::{SCHEMA, Summary};
+use crate::files::{self, Access};
 
 /// No summary is longer.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -26,9 +27,9 @@ impl Summary {
     /// Writes the summary as JSON, whole or not at all.
     ///
     /// # Errors
-    /// When the directory is not there or not writable.
+    /// As [`files::replace`].
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
-        write_whole(path, &(self.to_json() + "\n"))
+        files::replace(path, (self.to_json() + "\n").as_bytes(), Access::Umask)
     }
 
     /// Reads a summary that was written.
@@ -65,28 +66,4 @@ pub fn json_schema() -> String {
     );
     let text = serde_json::to_string_pretty(&schema);
     text.expect("a schema has text keys only") + "\n"
-}
-
-/// Writes a file whole or not at all: beside it first, then renamed.
-///
-/// # Errors
-/// When the directory is not there or not writable.
-pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| std::io::Error::other("the path names no file"))?;
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let written = std::fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    let renamed = written.and_then(|()| std::fs::rename(&beside, path));
-    if renamed.is_err() {
-        // The error that is returned matters more than a left-over.
-        let _ = std::fs::remove_file(&beside);
-    }
-    renamed
 }

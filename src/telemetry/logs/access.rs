@@ -58,17 +58,20 @@ impl AccessRecord<'_> {
     pub(in crate::telemetry) fn log(&self, context: TraceContext) {
         if self.is_wanted() {
             with_output(|output| {
+                let Some(weight) = output.sampler.weight(self) else {
+                    return;
+                };
                 let service = output.service_name;
                 output.line(self.level(), service, |line, at| {
                     push_head(line, at, self.level(), Some(context), service);
-                    self.write(line);
+                    self.write(line, weight);
                 });
             });
         }
     }
 
     /// Message and fields.
-    fn write(&self, line: &mut Vec<u8>) {
+    fn write(&self, line: &mut Vec<u8>, weight: u64) {
         let mut message = JsonString::message(line);
         message.push(self.method);
         message.push(" ");
@@ -86,6 +89,8 @@ impl AccessRecord<'_> {
         json::push_int(line, self.status);
         line.extend_from_slice(b",\"duration_ms\":");
         json::push_thousandths(line, self.took.as_micros());
+        line.extend_from_slice(b",\"weight\":");
+        json::push_int(line, weight);
         if let Some(user) = self.user {
             line.extend_from_slice(b",\"user\":");
             json::push_int(line, user);
@@ -100,7 +105,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::{LogConfig, LogOutput, build};
+    use super::super::{LogConfig, LogLimits, LogOutput, build};
     use super::*;
     use crate::telemetry::{RequestSpan, TraceConfig};
 
@@ -120,6 +125,7 @@ mod tests {
             output: LogOutput::None,
             filter: filter.to_owned(),
             queue: 10,
+            limits: LogLimits::default(),
             traces: TraceConfig::default(),
         })
         .unwrap();
@@ -153,7 +159,7 @@ mod tests {
                         \"span_id\":\"000000000000000d\",\"parent_span_id\":\"000000000000000e\",\
                         \"service_name\":\"concertctl-api\",\"message\":\"GET /accounts/{userId} 200\",\
                         \"additional_data\":{\"target\":\"concertctl::http\",\"method\":\"GET\",\
-                        \"route\":\"/accounts/{userId}\",\"status\":200,\"duration_ms\":1.73,\"user\":17}}";
+                        \"route\":\"/accounts/{userId}\",\"status\":200,\"duration_ms\":1.73,\"weight\":1,\"user\":17}}";
         assert_eq!(rest, expected);
     }
 

@@ -10,6 +10,7 @@ mod json;
 mod layer;
 mod output;
 mod queue;
+mod sampling;
 mod writer;
 
 use std::path::PathBuf;
@@ -24,11 +25,14 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use super::subscription::Subscription;
 use super::trace::{Step, TraceConfig, Traces};
+use crate::files;
 pub use access::AccessRecord;
 pub use batch::LogRecord;
 use layer::JsonLayer;
 pub(super) use output::{Output, with_output};
 use queue::Queue;
+pub use sampling::AccessSampling;
+use sampling::Sampler;
 use writer::{Shared, Writer};
 
 /// Libraries whose debug and info records help nobody here; a filter of the operator's that names
@@ -45,10 +49,38 @@ pub enum LogOutput {
     Stdout,
     /// Standard error.
     Stderr,
-    /// Appended to a file, which is created if need be.
+    /// Appended to a file, which is created if need be, rotated, and reopened on request.
     File(PathBuf),
     /// Nowhere; subscribers still get every record.
     None,
+}
+
+/// What keeps a log from filling a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimits {
+    /// How large a log file becomes, and how many older ones are kept.
+    pub file: files::Limits,
+    /// Which access records are kept.
+    pub access: AccessSampling,
+}
+
+impl LogLimits {
+    /// Bytes of one log file, unless something else is asked for.
+    pub const DEFAULT_MAX_BYTES: u64 = 100_000_000;
+    /// Older log files that are kept, unless something else is asked for.
+    pub const DEFAULT_KEEP: u32 = 5;
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        LogLimits {
+            file: files::Limits {
+                max_bytes: LogLimits::DEFAULT_MAX_BYTES,
+                keep: LogLimits::DEFAULT_KEEP,
+            },
+            access: AccessSampling::default(),
+        }
+    }
 }
 
 /// How to log.
@@ -63,6 +95,8 @@ pub struct LogConfig {
     pub filter: String,
     /// How many records (and kibibytes) may wait for the writer before more are dropped.
     pub queue: usize,
+    /// Bounds of what is written.
+    pub limits: LogLimits,
     /// Which traces are kept.
     pub traces: TraceConfig,
 }
@@ -106,12 +140,14 @@ pub fn build(config: LogConfig) -> anyhow::Result<(impl Subscriber + Send + Sync
     let filter = filter(&config.filter)?;
     let queue = Arc::new(Queue::new(config.queue));
     let shared = Arc::new(Shared::default());
-    Writer::open(&config.output, Arc::clone(&queue), Arc::clone(&shared))?.spawn()?;
+    let (output, limits) = (&config.output, config.limits.file);
+    Writer::open(output, limits, Arc::clone(&queue), Arc::clone(&shared))?.spawn()?;
     let traces = Traces::new(config.traces);
     let layer = JsonLayer(Output {
         service_name: config.service_name,
         traces: traces.clone(),
         queue: Arc::clone(&queue),
+        sampler: Sampler::new(config.limits.access),
     });
     let subscriber = Registry::default().with(filter).with(layer);
     let logs = Logs {
@@ -158,6 +194,11 @@ impl Logs {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
+    }
+
+    /// Opens the log file anew, soon: after something else renamed or removed it.
+    pub fn reopen(&self) {
+        self.queue.reopen();
     }
 
     /// Waits, blocking the thread, until every record made before the call is written. False if that

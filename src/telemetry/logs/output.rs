@@ -11,6 +11,7 @@ use tracing::Level;
 use super::json;
 use super::layer::JsonLayer;
 use super::queue::Queue;
+use super::sampling::Sampler;
 use crate::telemetry::{TraceContext, Traces};
 
 /// A buffer that grew for one long line is not kept for the short ones.
@@ -21,6 +22,7 @@ pub(in crate::telemetry) struct Output {
     pub(in crate::telemetry) service_name: &'static str,
     pub(in crate::telemetry) traces: Traces,
     pub(super) queue: Arc<Queue>,
+    pub(super) sampler: Sampler,
 }
 
 /// The output of the logging in force here; `None` where there is none.

@@ -23,7 +23,19 @@ struct State {
     accepted: u64,
     done: u64,
     flush_wanted: bool,
+    reopen_wanted: bool,
     closed: bool,
+}
+
+/// What the writer is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Write the batch that was taken.
+    Write,
+    /// Open the file anew.
+    Reopen,
+    /// End: the queue is closed and everything has been taken.
+    End,
 }
 
 /// The queue itself.
@@ -83,20 +95,26 @@ impl Queue {
         }
     }
 
-    /// Writer: waits for lines and swaps them into `batch`, which must be empty. False: the queue
-    /// is closed and everything has been taken.
-    pub(super) fn take(&self, batch: &mut Batch) -> bool {
+    /// Writer: waits for something to do, and swaps the lines that wait into `batch`, which must be
+    /// empty.
+    pub(super) fn take(&self, batch: &mut Batch) -> Task {
         let mut state = self.state.lock();
-        while state.batch.records.is_empty() {
+        loop {
+            if mem::take(&mut state.reopen_wanted) {
+                return Task::Reopen;
+            }
+            if !state.batch.records.is_empty() {
+                break;
+            }
             if state.closed {
-                return false;
+                return Task::End;
             }
             state.writer_sleeps = true;
             self.to_writer.wait(&mut state);
             state.writer_sleeps = false;
         }
         mem::swap(&mut state.batch, batch);
-        true
+        Task::Write
     }
 
     /// Writer: `records` more are where they belong.
@@ -133,6 +151,12 @@ impl Queue {
         true
     }
 
+    /// Has the writer open its file anew before it writes what comes.
+    pub(super) fn reopen(&self) {
+        self.state.lock().reopen_wanted = true;
+        self.to_writer.notify_one();
+    }
+
     /// Lets the writer end once it has written what is there.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
@@ -154,7 +178,7 @@ mod tests {
 
     fn waiting(queue: &Queue) -> Batch {
         let mut batch = Batch::default();
-        assert!(queue.take(&mut batch));
+        assert_eq!(queue.take(&mut batch), Task::Write);
         batch
     }
 

@@ -19,6 +19,7 @@ fn config(output: LogOutput) -> LogConfig {
         output,
         filter: "info".into(),
         queue: 1000,
+        limits: LogLimits::default(),
         traces: TraceConfig::default(),
     }
 }

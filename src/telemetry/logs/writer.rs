@@ -1,6 +1,5 @@
 //! The thread that writes: batches to the output, records to the subscribers.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
@@ -10,8 +9,9 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 
 use super::batch::{Batch, Lent};
-use super::queue::Queue;
+use super::queue::{Queue, Task};
 use super::{LogOutput, LogRecord, LogSubscription};
+use crate::files::{Limits, RotatingFile};
 use crate::telemetry::subscription::Subscribers;
 
 /// How long the writer rests after a batch. Lines that come meanwhile cost their callers no wake-up
@@ -47,20 +47,25 @@ impl Shared {
 enum Sink {
     Stdout,
     Stderr,
-    File(File),
+    File(RotatingFile),
     None,
 }
 
 impl Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes whole lines; an error comes with how many of them are lost.
+    fn write(&mut self, lines: &[u8]) -> Result<(), (io::Error, u64)> {
+        let count = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let all_lost = |error| (error, count(lines));
         match self {
             Sink::Stdout => {
                 let mut out = io::stdout().lock();
-                out.write_all(bytes)?;
-                out.flush()
+                let written = out.write_all(lines).and_then(|()| out.flush());
+                written.map_err(all_lost)
             }
-            Sink::Stderr => io::stderr().lock().write_all(bytes),
-            Sink::File(file) => file.write_all(bytes),
+            Sink::Stderr => io::stderr().lock().write_all(lines).map_err(all_lost),
+            Sink::File(file) => file
+                .write_lines(lines)
+                .map_err(|(error, lost)| (error, count(&lines[lines.len() - lost..]))),
             Sink::None => Ok(()),
         }
     }
@@ -68,6 +73,10 @@ impl Sink {
 
 pub(super) struct Writer {
     sink: Sink,
+    /// The sink, for messages.
+    name: String,
+    /// The last batch could not be written.
+    failing: bool,
     queue: Arc<Queue>,
     shared: Arc<Shared>,
 }
@@ -75,22 +84,25 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn open(
         output: &LogOutput,
+        limits: Limits,
         queue: Arc<Queue>,
         shared: Arc<Shared>,
     ) -> anyhow::Result<Writer> {
-        let sink = match output {
-            LogOutput::Stdout => Sink::Stdout,
-            LogOutput::Stderr => Sink::Stderr,
-            LogOutput::None => Sink::None,
+        let (sink, name) = match output {
+            LogOutput::Stdout => (Sink::Stdout, "standard output".to_owned()),
+            LogOutput::Stderr => (Sink::Stderr, "standard error".to_owned()),
+            LogOutput::None => (Sink::None, String::new()),
             LogOutput::File(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                Sink::File(file.with_context(|| {
-                    format!("cannot open the log file {} for appending", path.display())
-                })?)
+                let name = format!("the log file {}", path.display());
+                let file = RotatingFile::open(path, limits);
+                let file = file.with_context(|| format!("cannot open {name} for appending"))?;
+                (Sink::File(file), name)
             }
         };
         Ok(Writer {
             sink,
+            name,
+            failing: false,
             queue,
             shared,
         })
@@ -107,13 +119,17 @@ impl Writer {
     fn run(mut self) {
         let mut lent = Lent::default();
         let mut batch = Batch::default();
-        while self.queue.take(&mut batch) {
-            // A failing output (disk full, reader gone) must not end logging: the next batch may
-            // succeed, and subscribers still get their records.
-            let records = batch.records.len();
-            if self.sink.write(&batch.bytes).is_err() {
-                self.queue.count_dropped(records as u64);
+        loop {
+            match self.queue.take(&mut batch) {
+                Task::Write => {}
+                Task::Reopen => {
+                    self.reopen();
+                    continue;
+                }
+                Task::End => break,
             }
+            let records = batch.records.len();
+            self.write(&batch.bytes);
             lent.remember(self.shared.publish(batch));
             self.queue.done(records);
             batch = lent.reuse();
@@ -122,4 +138,39 @@ impl Writer {
         // Subscribers learn that nothing more will come.
         self.shared.subscribers.close();
     }
+
+    /// A failing output (disk full, reader gone) must not end logging: the next batch may succeed, and
+    /// subscribers still get their records.
+    fn write(&mut self, lines: &[u8]) {
+        let written = self.sink.write(lines);
+        if let Err((error, lost)) = &written {
+            self.queue.count_dropped(*lost);
+            if !self.failing {
+                warn(&format!(
+                    "{} cannot be written: {error}; records are dropped and counted \
+                     (concert_log_dropped_total) until it can",
+                    self.name
+                ));
+            }
+        }
+        self.failing = written.is_err();
+    }
+
+    fn reopen(&mut self) {
+        let Sink::File(file) = &mut self.sink else {
+            return;
+        };
+        if let Err(error) = file.reopen() {
+            warn(&format!(
+                "cannot reopen {}: {error}; the file that was open stays in use",
+                self.name
+            ));
+        }
+    }
+}
+
+/// Tells on standard error what the log cannot tell.
+fn warn(message: &str) {
+    // With standard error gone too, the counter alone tells.
+    let _ = writeln!(io::stderr(), "concertctl: {message}");
 }

@@ -255,7 +255,7 @@ fn set(name: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::telemetry::logs::build;
-    use crate::telemetry::{LogConfig, LogOutput, TraceConfig};
+    use crate::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig};
 
     #[test]
     fn only_what_can_be_pushed_to_is_taken() {
@@ -297,6 +297,7 @@ mod tests {
             output: LogOutput::None,
             filter: "off".to_owned(),
             queue: 10,
+            limits: LogLimits::default(),
             traces: TraceConfig::default(),
         })
         .unwrap();

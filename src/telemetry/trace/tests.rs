@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use super::*;
-use crate::telemetry::logs::{self, LogConfig, LogOutput, Logs};
+use crate::telemetry::logs::{self, LogConfig, LogLimits, LogOutput, Logs};
 
 const NEVER: Duration = Duration::from_secs(3_600);
 
@@ -14,6 +14,7 @@ fn config(slow: Duration, ratio: f64) -> LogConfig {
         output: LogOutput::None,
         filter: "info".to_owned(),
         queue: 1_000,
+        limits: LogLimits::default(),
         traces: TraceConfig { slow, ratio },
     }
 }

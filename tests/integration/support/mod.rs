@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use concertctl::api::ops::{SeedPhase, SeedRequest};
 use concertctl::clients::ops::Ops;
 use concertctl::clients::{Access, HttpSource, Secret};
-use concertctl::telemetry::{LogConfig, LogOutput, Logs, TraceConfig, logs};
+use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, Logs, TraceConfig, logs};
 
 pub use backend::{Backend, Embedded, PostgresEmbedded, PostgresRedis, SqliteRedis};
 pub use fleet::Fleet;
@@ -75,6 +75,7 @@ pub fn quiet_logs() -> Logs {
         output: LogOutput::None,
         filter: "info".to_owned(),
         queue: 65_536,
+        limits: LogLimits::default(),
         traces: TraceConfig::default(),
     })
     .unwrap()

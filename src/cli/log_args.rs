@@ -1,0 +1,149 @@
+//! What a server logs, where to, and within what bounds.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::files::{self, Limits};
+use crate::telemetry::{AccessSampling, LogConfig, LogLimits, LogOutput, Logs, TraceConfig, logs};
+
+/// A smaller file would hold a few lines.
+const LEAST_BYTES: u64 = 1_000;
+
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// What is logged: a level, or target=level pairs
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "CONCERTCTL_LOG"
+    )]
+    log: String,
+    /// Log to a file instead of standard output, with mode 0600, and rotate it. SIGHUP opens it anew
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// How large the log file becomes before it is set aside as FILE.1, such as 100MB; 0: something
+    /// else rotates it
+    #[arg(long, value_name = "SIZE", default_value = "100MB", value_parser = size)]
+    log_max_size: u64,
+    /// How many older log files are kept. All together are at most (N + 1) × --log-max-size
+    #[arg(long, value_name = "N", default_value_t = LogLimits::DEFAULT_KEEP, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    log_keep: u32,
+    /// Access records of successful, fast reads that are kept a second of each route; above it one in
+    /// N is kept and carries its weight. `all` or 0 keeps all
+    #[arg(long, value_name = "N", default_value = "100", value_parser = rate)]
+    access_log_rate: AccessRate,
+}
+
+/// Records a second; `None`: all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AccessRate(Option<NonZeroU32>);
+
+impl LogArgs {
+    /// Begins logging. Requests that took `slow` or longer are always kept.
+    pub(super) fn begin(&self, slow: Duration, traces: TraceConfig) -> anyhow::Result<Logs> {
+        logs::init(LogConfig {
+            service_name: "concertctl-api",
+            output: self.output(),
+            filter: self.log.clone(),
+            queue: 65_536,
+            limits: LogLimits {
+                file: Limits {
+                    max_bytes: self.log_max_size,
+                    keep: self.log_keep,
+                },
+                access: AccessSampling {
+                    rate: self.access_log_rate.0,
+                    slow,
+                },
+            },
+            traces,
+        })
+    }
+
+    /// Whether SIGHUP is to open a file anew. Without one it ends the process, as it does by default.
+    pub(super) fn to_a_file(&self) -> bool {
+        matches!(self.output(), LogOutput::File(_))
+    }
+
+    fn output(&self) -> LogOutput {
+        match &self.log_file {
+            None => LogOutput::Stdout,
+            Some(path) if files::is_stdout(path) => LogOutput::Stdout,
+            Some(path) if path == Path::new("/dev/stderr") => LogOutput::Stderr,
+            Some(path) => LogOutput::File(path.clone()),
+        }
+    }
+}
+
+/// `100MB`, `64KiB`, `1000000`.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size such as 100MB, 64MiB or 0");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = digits.trim().parse().map_err(|_| wrong())?;
+    let bytes = count.checked_mul(unit).ok_or_else(wrong)?;
+    if bytes != 0 && bytes < LEAST_BYTES {
+        return Err(format!("{text:?} is less than {LEAST_BYTES} bytes"));
+    }
+    Ok(bytes)
+}
+
+fn rate(text: &str) -> Result<AccessRate, String> {
+    if text == "all" {
+        return Ok(AccessRate(None));
+    }
+    let rate: Option<u32> = text.parse().ok();
+    rate.map(|rate| AccessRate(NonZeroU32::new(rate)))
+        .ok_or_else(|| format!("{text:?} is neither a number of records a second nor `all`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        assert_eq!(size("100MB"), Ok(LogLimits::DEFAULT_MAX_BYTES));
+        assert_eq!(size("64KiB"), Ok(65_536));
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("2g"), Ok(2_000_000_000));
+        for wrong in [
+            "",
+            "MB",
+            "-1",
+            "1.5MB",
+            "10 parsecs",
+            "1",
+            "99999999999GB",
+            "é",
+        ] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_or_all() {
+        assert_eq!(
+            rate("100"),
+            Ok(AccessRate(Some(AccessSampling::DEFAULT_RATE)))
+        );
+        assert_eq!(
+            (rate("0"), rate("all")),
+            (Ok(AccessRate(None)), Ok(AccessRate(None)))
+        );
+        assert!(rate("-1").is_err() && rate("some").is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! Standard output of the commands: the only place that writes to it, but for the console's screen and
+//! the log.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use super::{FAILED, fail};
+
+/// Writes all of `text`. A reader that closed the pipe has what it wanted: no error.
+///
+/// # Errors
+/// The text cannot be written, in words for people.
+pub(super) fn print(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output cannot be written: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints `text` and ends with `code`, or with 1 if it cannot be written.
+pub(super) fn print_and_exit(text: &str, code: u8) -> ExitCode {
+    match print(text) {
+        Ok(()) => ExitCode::from(code),
+        Err(why) => fail(FAILED, &why),
+    }
+}
+
+/// Whether colours may be used: a terminal, and no `NO_COLOR`.
+pub(super) fn takes_colours() -> bool {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    is_terminal() && !plain
+}
+
+/// Whether it is a terminal.
+pub(super) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}

@@ -1,0 +1,55 @@
+//! Files that are written bit by bit.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::place::Place;
+use super::{Access, PATIENCE, refused, special};
+
+/// Opens what `path` leads to for appending, creating it if need be. A device or a named pipe is
+/// opened too; its writes wait for its reader.
+///
+/// # Errors
+/// The path leads to nothing that can be written, nothing reads the named pipe, or the file system
+/// refuses.
+pub fn append(path: &Path, access: Access) -> io::Result<File> {
+    match Place::of(path)? {
+        Place::Regular(path, _) | Place::Missing(path) => append_regular(&path, access),
+        Place::Special(path) | Place::Descriptor(path) => open_special(&path),
+    }
+}
+
+pub(super) fn append_regular(path: &Path, access: Access) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).append(true).mode(access.new_mode());
+    options.open(path)
+}
+
+pub(super) fn open_special(path: &Path) -> io::Result<File> {
+    let file = special::open(path, PATIENCE)?;
+    special::blocking(&file)?;
+    Ok(file)
+}
+
+/// Creates a file that must not exist yet. A dangling link creates its target; a device or a named
+/// pipe is opened.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] for a regular file that exists; else as [`append`].
+pub fn create_new(path: &Path, access: Access) -> io::Result<File> {
+    let create = |path: PathBuf| {
+        let mut options = File::options();
+        options.write(true).create_new(true).mode(access.new_mode());
+        options.open(path)
+    };
+    match Place::of(path)? {
+        Place::Regular(..) => Err(refused(
+            io::ErrorKind::AlreadyExists,
+            "exists already: name another file, or remove it",
+        )),
+        Place::Missing(path) => create(path),
+        Place::Special(path) | Place::Descriptor(path) => open_special(&path),
+    }
+}

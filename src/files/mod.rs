@@ -1,0 +1,70 @@
+//! Every file that the program writes goes through here, so that each keeps the same promises:
+//!
+//! - A regular file is replaced whole or not at all ([`replace`]): written beside, synced, renamed.
+//! - A symbolic link stays; the file it points to is replaced, or created.
+//! - A device or a named pipe is written to and never replaced. A named pipe waits for its reader for
+//!   [`PATIENCE`] at most.
+//! - A socket, a disk (block device) and a directory are refused.
+
+mod append;
+mod place;
+mod replace;
+mod rotating;
+mod special;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+pub use append::{append, create_new};
+pub use place::check;
+pub use replace::replace;
+pub use rotating::{Limits, RotatingFile};
+
+/// How long a named pipe waits for a reader to come, and for one that takes nothing.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The path that stands for standard output.
+pub const STDOUT: &str = "-";
+
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner only (0600): secrets, and what may hold personal data. An existing file becomes so too.
+    Owner,
+    /// Whoever the umask lets. An existing file keeps its mode.
+    Umask,
+}
+
+impl Access {
+    fn new_mode(self) -> u32 {
+        match self {
+            Access::Owner => 0o600,
+            Access::Umask => 0o666,
+        }
+    }
+}
+
+/// Whether `path` stands for standard output: `-`, `/dev/stdout` and the other names of descriptor 1.
+#[must_use]
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new(STDOUT) || place::descriptor(path) == Some(1)
+}
+
+/// Creates a directory and its parents, those that are missing, for their owner only (0700).
+///
+/// # Errors
+/// The file system refuses.
+pub fn create_private_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
+/// An error with a message of ours, of the same kind.
+fn refused(kind: io::ErrorKind, why: impl Into<String>) -> io::Error {
+    io::Error::new(kind, why.into())
+}

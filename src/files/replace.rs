@@ -1,0 +1,114 @@
+//! Replaces a file whole or not at all.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use super::place::{Place, parent};
+use super::{Access, special};
+
+/// Replaces what `path` leads to by `content`: a crash leaves the old content or the new. An existing
+/// file keeps its mode and, where the system allows it, its owner. A device or a named pipe is written
+/// to. Where the directory cannot be written, or the file is a mount point, the file is overwritten in
+/// place.
+///
+/// # Errors
+/// The path leads to nothing that can be written, or the file system refuses; then an existing file is
+/// as it was, unless it was overwritten in place.
+pub fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    let (path, existing) = match Place::of(path)? {
+        Place::Special(path) => return special::write_to(&path, content),
+        Place::Descriptor(path) => return special::write_to(&path, content),
+        Place::Regular(path, found) => (path, Some(found)),
+        Place::Missing(path) => (path, None),
+    };
+    let replaced = write_beside(&path, content, access, existing.as_deref());
+    match (replaced, existing) {
+        (Err(error), Some(_)) if cannot_rename(&error) => overwrite(&path, content, access),
+        (replaced, _) => replaced,
+    }
+}
+
+/// Whether the directory, and not the file, is in the way.
+fn cannot_rename(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::ResourceBusy
+    )
+}
+
+fn write_beside(
+    path: &Path,
+    content: &[u8],
+    access: Access,
+    existing: Option<&Metadata>,
+) -> io::Result<()> {
+    let beside = Beside::create(path, access)?;
+    let mut file = &beside.file;
+    file.write_all(content)?;
+    if let Some(existing) = existing {
+        // Only root may give a file away; for anybody else the writer owns it.
+        let _ = fchown(file, Some(existing.uid()), Some(existing.gid()));
+        let mode = match access {
+            Access::Owner => access.new_mode(),
+            Access::Umask => existing.mode() & 0o777,
+        };
+        file.set_permissions(Permissions::from_mode(mode))?;
+    }
+    file.sync_all()?;
+    beside.rename_to(path)?;
+    // The name must reach the disk too.
+    File::open(parent(path))?.sync_all()
+}
+
+/// A file on its way to its name; removed when it does not get there.
+struct Beside {
+    path: PathBuf,
+    file: File,
+    in_place: bool,
+}
+
+impl Beside {
+    fn create(path: &Path, access: Access) -> io::Result<Beside> {
+        // Of a fixed length, so that the longest name can be replaced; new, so that no link is followed.
+        let name = format!(".concertctl-{:016x}.part", rand::random::<u64>());
+        let path = path.with_file_name(name);
+        let file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(access.new_mode())
+            .open(&path)?;
+        Ok(Beside {
+            path,
+            file,
+            in_place: false,
+        })
+    }
+
+    fn rename_to(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.in_place = true;
+        Ok(())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if !self.in_place {
+            // The error that is returned matters more than a left-over.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn overwrite(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
+    let mut file = File::options().write(true).truncate(true).open(path)?;
+    if access == Access::Owner {
+        file.set_permissions(Permissions::from_mode(access.new_mode()))?;
+    }
+    file.write_all(content)?;
+    file.sync_all()
+}
