@@ -6,6 +6,7 @@
 mod accounts;
 mod background;
 mod caller;
+mod probe;
 mod queueing;
 mod reserving;
 mod seat_maps;
@@ -133,6 +134,7 @@ pub struct Booking {
     admission_changed: Notify,
     /// Another dataset came into force.
     installed: Notify,
+    probe: probe::Probe,
 }
 
 /// Why a use case was not carried out.
@@ -226,6 +228,7 @@ impl Booking {
             metrics,
             admission_changed: Notify::new(),
             installed: Notify::new(),
+            probe: probe::Probe::default(),
         })
     }
 

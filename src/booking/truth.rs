@@ -20,14 +20,6 @@ impl Booking {
         Ok(self.world()?.store.missing(facts).await?)
     }
 
-    /// Whether the database takes writes.
-    ///
-    /// # Errors
-    /// [`Refusal::NoDataset`], or the store's.
-    pub async fn ping(&self) -> Result<(), Refusal> {
-        Ok(self.world()?.store.ping().await?)
-    }
-
     /// Whether what the servers share of the queue can be asked; without it admission is paused.
     #[must_use]
     pub fn coordination_answers(&self) -> bool {

@@ -62,6 +62,7 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(FAILED, &format!("no async runtime: {error}")),
     };
     let code = runtime.block_on(async {
+        outlive_file_size_limit();
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Seed(args) => seed::run(args).await,
@@ -97,6 +98,16 @@ fn fail(code: u8, why: &str) -> ExitCode {
     // With standard error gone there is nobody left to tell.
     drop(writeln!(std::io::stderr(), "concertctl: {why}"));
     ExitCode::from(code)
+}
+
+/// Has a write beyond the limit on file sizes fail, as on a full disk, and not end the process: a handler
+/// that was installed once stays, and the kernel then reports the error to the writer.
+fn outlive_file_size_limit() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let number = rustix::process::Signal::XFSZ.as_raw();
+    if let Err(error) = signal(SignalKind::from_raw(number)) {
+        tracing::warn!(%error, "a file that reaches the limit on file sizes will end the process");
+    }
 }
 
 /// Ends when the process is asked to stop: SIGINT or SIGTERM.

@@ -92,6 +92,9 @@ pub(super) struct ServeArgs {
     commit_delay: Duration,
     #[command(flatten)]
     log: LogArgs,
+    /// Start although acknowledged writes are missing from the dataset, and give them up
+    #[arg(long)]
+    accept_data_loss: bool,
     /// Push logs, traces and metrics to this OpenTelemetry collector: http://HOST:4318 [default: what
     /// OTEL_EXPORTER_OTLP_ENDPOINT says]
     #[arg(long, value_name = "URL")]
@@ -125,6 +128,7 @@ impl ServeArgs {
         settings.rules.max_live = self.max_reservations;
         settings.store.slow = self.slow_query;
         settings.store.commit_delay = self.commit_delay;
+        settings.store.accept_data_loss = self.accept_data_loss;
         settings.embedded.scrape_interval = self.scrape_interval;
         settings.alerting = self.alerting.settings();
         settings.otlp = super::flags::collector(self.otlp.as_deref())?;

@@ -111,7 +111,11 @@ fn store_failed(error: &StoreError) -> ApiError {
         StoreError::Timeout(_) => {
             ApiError::new(ErrorCode::Timeout, "the database did not answer in time")
         }
-        StoreError::Unavailable(_) | StoreError::Damaged(_) => {
+        StoreError::Unavailable(_)
+        | StoreError::Unwritable(_)
+        | StoreError::Displaced(_)
+        | StoreError::Lost(_)
+        | StoreError::Damaged(_) => {
             ApiError::new(ErrorCode::StoreUnavailable, "the database is not available")
         }
     }

@@ -8,7 +8,7 @@ use super::AppState;
 use super::openapi::refusals;
 use crate::api::Problem;
 use crate::api::ticketing::Health;
-use crate::booking::Refusal;
+use crate::booking::{Refusal, StoreError};
 
 /// The process answers.
 #[utoipa::path(
@@ -45,7 +45,7 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
         Err(Refusal::NoDataset) => ("none is loaded: seed one".to_owned(), "ok".to_owned()),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            ("ok".to_owned(), "does not take writes".to_owned())
+            ("ok".to_owned(), why_not(&error).to_owned())
         }
     };
     let ready = dataset == "ok" && database == "ok";
@@ -70,5 +70,20 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
     } else {
         let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
         (StatusCode::SERVICE_UNAVAILABLE, retry, health).into_response()
+    }
+}
+
+/// Without paths and the database's own words: anybody may ask.
+fn why_not(error: &Refusal) -> &'static str {
+    match error {
+        Refusal::Store(StoreError::Unwritable(_)) => {
+            "does not take writes: its disk is full or failing"
+        }
+        Refusal::Store(StoreError::Displaced(_)) => {
+            "does not take writes: its files were removed or replaced"
+        }
+        Refusal::Store(StoreError::Overloaded) => "has more work than it can queue",
+        Refusal::Store(StoreError::Timeout(_)) => "does not answer in time",
+        _ => "does not take writes",
     }
 }

@@ -22,7 +22,7 @@ use crate::http::ApiError;
 use crate::http::ops::SeedControl;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::settings::SecretUrl;
-use crate::store::Home;
+use crate::store::{Home, StoreError};
 use crate::telemetry::Metrics;
 
 /// How soon a dataset that another process put in force is noticed.
@@ -145,11 +145,16 @@ impl Datasets {
 
     /// Whether the database behind answers and takes writes, and its name in metrics.
     pub(super) async fn database_answers(&self, within: Duration) -> (&'static str, bool) {
+        let asked = tokio::time::timeout(within, self.booking.ping());
         match &self.home {
-            Home::Postgres(database) => ("postgres", database.answers(within).await),
+            Home::Postgres(database) => {
+                // Connections that are all in use are another matter: only a refusal counts.
+                let (answers, asked) = tokio::join!(database.answers(within), asked);
+                let refuses = matches!(asked, Ok(Err(Refusal::Store(StoreError::Unwritable(_)))));
+                ("postgres", answers && !refuses)
+            }
             Home::Files(..) => {
-                let asked = tokio::time::timeout(within, self.booking.ping()).await;
-                let answers = matches!(asked, Ok(Ok(()) | Err(Refusal::NoDataset)));
+                let answers = matches!(asked.await, Ok(Ok(()) | Err(Refusal::NoDataset)));
                 ("sqlite", answers)
             }
         }

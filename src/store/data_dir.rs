@@ -57,6 +57,7 @@ impl DataDir {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(root.join("lock"))
             .map_err(unusable)?;
         match lock.try_lock() {

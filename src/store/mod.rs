@@ -9,6 +9,7 @@ mod backend;
 pub mod data_dir;
 mod date_versions;
 mod home;
+mod identity;
 pub mod postgres;
 pub mod sqlite;
 
@@ -38,6 +39,15 @@ pub enum StoreError {
     /// The database is closed, cannot be reached or refused the work.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// The disk does not take what is written.
+    #[error("the database cannot be written: {0}")]
+    Unwritable(String),
+    /// The files that are open are not those at their paths any more.
+    #[error("the database takes no writes: {0}; put it back, or restart the server")]
+    Displaced(String),
+    /// Writes that were acknowledged are not there.
+    #[error("{0}")]
+    Lost(String),
     /// The file is not a database, or is damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),

@@ -51,6 +51,7 @@ mod ops_access;
 mod promql_differential;
 mod protections;
 mod rate_limit;
+mod readiness;
 mod report_browser;
 mod seeding;
 mod stack_files;
@@ -63,6 +64,7 @@ mod telemetry_gone;
 mod telemetry_otlp;
 mod tempo;
 mod terminal;
+mod wal;
 
 // The tests that are compiled for other backends too take it from the module above them.
 use support::TestServer;

@@ -357,7 +357,7 @@ async fn a_full_disk_ends_the_seeding_with_a_clear_error_and_changes_nothing() {
     let command = place.command(&["seed", &place.large, "--replace", "--quiet"]);
     let ended = finish(on_a_full_disk(&command, 2_048)).await;
     ended.failed_with(1, &["could not be written", "disk", "nothing was changed"]);
-    let told = ended.stderr.matches("not available").count();
+    let told = ended.stderr.matches("cannot be written").count();
     assert_eq!(told, 1, "told twice: {}", ended.stderr);
     assert_eq!(place.datasets(), sold.datasets);
 

@@ -138,7 +138,7 @@ pub(super) fn of_statement(error: &Error, timeout: Duration) -> Fault {
 fn last_word(db: &DbError) -> StoreError {
     let code = db.code();
     let why = if *code == SqlState::DISK_FULL {
-        "its disk is full: make room on it".to_owned()
+        return StoreError::Unwritable("its disk is full: make room on it".to_owned());
     } else if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::INVALID_SCHEMA_NAME {
         format!("the dataset is gone ({})", db.message())
     } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {

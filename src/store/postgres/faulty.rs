@@ -12,6 +12,11 @@ use super::pool::{Lease, Pool};
 pub(super) const TAKES_NO_WRITES: &str =
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
 
+/// As durable as any write of the sale: it fails where they would.
+pub(super) const WRITE_A_ROW: &str =
+    "INSERT INTO meta (key, value) VALUES ('readiness', now()::text)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
 /// Between two attempts to take a connection that is not to be had.
 const PAUSE: Duration = Duration::from_millis(50);
 

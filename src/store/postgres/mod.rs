@@ -381,16 +381,18 @@ impl PgStore {
         }
     }
 
-    /// Whether the database takes writes.
+    /// Writes a row and waits for its commit.
     ///
     /// # Errors
     /// [`StoreError`] with what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        // First: a standby would only be asked again and again for the write.
         let rows = self.safe("ping").rows(faulty::TAKES_NO_WRITES, &[]).await?;
-        match rows.first() {
-            Some(row) if !row.get::<_, bool>(0) => Ok(()),
-            _ => Err(StoreError::Unavailable(fault::READ_ONLY.to_owned())),
+        if rows.first().is_none_or(|row| row.get::<_, bool>(0)) {
+            return Err(StoreError::Unavailable(fault::READ_ONLY.to_owned()));
         }
+        self.safe("ping").rows(faulty::WRITE_A_ROW, &[]).await?;
+        Ok(())
     }
 
     /// Reads, and writes that done twice are done once.

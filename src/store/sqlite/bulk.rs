@@ -5,6 +5,8 @@
 //! row, memory stays flat, and between two chunks there is time to report and to stop. Keys ascend,
 //! so that every index grows at its end.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
@@ -26,11 +28,16 @@ impl BulkLoad {
     /// # Errors
     /// [`StoreError`] when the file cannot be made.
     pub fn create(file: &Path) -> Result<BulkLoad, StoreError> {
+        // Log and shared memory get the mode of the database.
+        let made = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file);
+        made.map_err(|error| StoreError::Unwritable(format!("{}: {error}", file.display())))?;
         let mut connection = Connection::open_with_flags(
             file,
-            OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_CREATE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         // No journal and no fsync on the way: a file that is not finished is thrown away, and
         // `finish` puts the finished one on disk before anybody is told.
@@ -127,7 +134,7 @@ impl BulkLoad {
         self.connection
             .close()
             .map_err(|(_, error)| StoreError::from(error))?;
-        let synced = std::fs::File::open(&self.file).and_then(|file| file.sync_all());
+        let synced = File::open(&self.file).and_then(|file| file.sync_all());
         synced.map_err(|error| StoreError::Unavailable(format!("fsync: {error}")))
     }
 

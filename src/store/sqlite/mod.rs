@@ -8,6 +8,9 @@
 mod accounts;
 mod audit;
 pub mod bulk;
+mod commit_record;
+mod commits;
+mod continuity;
 mod faulty;
 mod idempotency;
 mod queue;
@@ -15,6 +18,7 @@ mod readers;
 mod reservations;
 mod schema;
 mod seats;
+mod wal_scan;
 mod writer;
 
 use std::path::Path;
@@ -31,8 +35,9 @@ use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
+use commits::Commits;
 use readers::Readers;
-use writer::Writer;
+use writer::{Writer, Written};
 
 /// The database's name in traces.
 const SYSTEM: &str = "sqlite";
@@ -48,6 +53,8 @@ pub struct Options {
     pub slow: Duration,
     /// Added to every commit: rehearses a slow disk.
     pub commit_delay: Duration,
+    /// Open a dataset that lacks acknowledged writes all the same.
+    pub accept_data_loss: bool,
 }
 
 impl Default for Options {
@@ -57,6 +64,7 @@ impl Default for Options {
             timeout: Duration::from_secs(5),
             slow: Duration::from_millis(100),
             commit_delay: Duration::ZERO,
+            accept_data_loss: false,
         }
     }
 }
@@ -92,12 +100,19 @@ impl SqliteStore {
         faults: Faults,
     ) -> Result<Self, StoreError> {
         schema::examine(file)?;
+        let number = continuity::check(file, options.accept_data_loss)?;
         let mut connection = schema::open_writer(file)?;
         schema::migrate(&mut connection)?;
+        let commits = Commits::begin(&mut connection, file, number)?;
         let info = schema::read_info(&connection)?;
         let versions = Arc::new(DateVersions::new(info.dates));
         let readers = Readers::start(file, options, metrics.clone(), faults.clone())?;
-        let writer = Writer::start(connection, options, Arc::clone(&versions), metrics, faults)?;
+        let written = Written {
+            connection,
+            commits,
+            file: file.to_owned(),
+        };
+        let writer = Writer::start(written, options, Arc::clone(&versions), metrics, faults)?;
         Ok(SqliteStore {
             writer,
             readers,
@@ -125,10 +140,11 @@ impl SqliteStore {
         self.writer.broke()
     }
 
-    /// Finishes what is under way and closes the file.
+    /// Finishes what is under way and closes the file. The writer is last: only it can leave everything
+    /// in the file, and only when nothing reads.
     pub async fn close(&self) {
+        self.readers.close().await;
         self.writer.close().await;
-        self.readers.close();
     }
 
     /// Concerts and dates.
@@ -413,11 +429,17 @@ impl SqliteStore {
             .await
     }
 
-    /// Whether the writer answers.
+    /// Writes a row and waits for its commit.
     ///
     /// # Errors
     /// [`StoreError`] with what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.writer.run("ping", |_| Ok(())).await
+        self.writer
+            .run("ping", |tx| {
+                let sql = "UPDATE commits SET number = number";
+                tx.conn.prepare_cached(sql)?.execute([])?;
+                Ok(())
+            })
+            .await
     }
 }

@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::oneshot;
 
 use super::faulty::HELD;
@@ -21,6 +22,9 @@ const QUEUE: usize = 16_384;
 /// Even an audit over a large dataset ends within this.
 const LONG: Duration = Duration::from_secs(120);
 
+/// Longest that the end waits for a reader that was interrupted.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
 struct Job {
     name: &'static str,
     queued: Instant,
@@ -31,6 +35,7 @@ struct Job {
 /// The handle to the reader threads.
 pub(super) struct Readers {
     queue: Mutex<Option<mpsc::SyncSender<Job>>>,
+    threads: Mutex<Vec<(JoinHandle<()>, InterruptHandle)>>,
     timeout: Duration,
 }
 
@@ -46,15 +51,17 @@ impl Readers {
         let receiver = Arc::new(Mutex::new(receiver));
         let busy = Arc::new(AtomicU64::new(0));
         let max = options.readers.max(1) as u64;
+        let mut threads = Vec::new();
         for at in 0..max {
             let connection = schema::open_reader(file)?;
+            let interrupt = connection.get_interrupt_handle();
             let (receiver, busy, metrics, faults) = (
                 Arc::clone(&receiver),
                 Arc::clone(&busy),
                 metrics.clone(),
                 faults.clone(),
             );
-            std::thread::Builder::new()
+            let thread = std::thread::Builder::new()
                 .name(format!("sqlite-reader-{at}"))
                 .spawn(move || {
                     run(
@@ -68,10 +75,12 @@ impl Readers {
                     )
                 })
                 .map_err(|error| StoreError::Unavailable(format!("reader thread: {error}")))?;
+            threads.push((thread, interrupt));
         }
         metrics.set_db_connections(0, max, max);
         Ok(Readers {
             queue: Mutex::new(Some(sender)),
+            threads: Mutex::new(threads),
             timeout: options.timeout,
         })
     }
@@ -124,9 +133,21 @@ impl Readers {
         }
     }
 
-    /// Takes no more work; the threads end when the queue is empty.
-    pub(super) fn close(&self) {
+    /// Takes no more work, breaks off the reads under way, and waits until the connections are closed.
+    pub(super) async fn close(&self) {
         self.queue.lock().take();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let until = Instant::now() + END_WITHIN;
+        for (thread, interrupt) in threads {
+            while !thread.is_finished() && Instant::now() < until {
+                // Again and again: queued reads begin after the one that was broken off.
+                interrupt.interrupt();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            if !thread.is_finished() {
+                tracing::warn!("a reader of the database did not end within {END_WITHIN:?}");
+            }
+        }
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
+use super::wal_scan::log_of;
 use crate::store::{DatasetInfo, StoreError};
 
 /// In order; `PRAGMA user_version` counts those that ran.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_init.sql"),
     include_str!("../../../migrations/sqlite/0002_handed_out.sql"),
+    include_str!("../../../migrations/sqlite/0003_commits.sql"),
 ];
 
 impl From<rusqlite::Error> for StoreError {
@@ -21,10 +24,10 @@ impl From<rusqlite::Error> for StoreError {
                 StoreError::Damaged(error.to_string())
             }
             Some(ErrorCode::DiskFull) => {
-                StoreError::Unavailable("the disk is full: make room on it".to_owned())
+                StoreError::Unwritable("the disk is full: make room on it".to_owned())
             }
             Some(ErrorCode::SystemIoFailure) => {
-                StoreError::Unavailable(format!("{error}: is the disk full or failing?"))
+                StoreError::Unwritable(format!("{error}: is the disk full or failing?"))
             }
             _ => StoreError::Unavailable(error.to_string()),
         }
@@ -54,14 +57,10 @@ pub(super) fn examine(file: &Path) -> Result<(), StoreError> {
     }
     known(word(60))?;
     // Pages that are missing here may stand in the log until the next checkpoint.
-    let log = PathBuf::from(format!("{}-wal", file.display()));
-    if log.metadata().is_ok_and(|log| log.len() > 0) {
+    if log_of(file).metadata().is_ok_and(|log| log.len() > 0) {
         return Ok(());
     }
-    let page = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        size => u64::from(size),
-    };
+    let page = page_size(&header);
     let length = opened.metadata().map_err(unreadable)?.len();
     let expected = page * u64::from(word(28));
     if length < expected {
@@ -69,6 +68,23 @@ pub(super) fn examine(file: &Path) -> Result<(), StoreError> {
         return Err(StoreError::Damaged(why));
     }
     Ok(())
+}
+
+/// The length of the file, and of a page of it.
+pub(super) fn length_and_page(file: &Path) -> Result<(u64, u64), StoreError> {
+    let unreadable = |error: io::Error| StoreError::Unavailable(error.to_string());
+    let mut opened = File::open(file).map_err(unreadable)?;
+    let mut header = [0_u8; 18];
+    opened.read_exact(&mut header).map_err(unreadable)?;
+    let length = opened.metadata().map_err(unreadable)?.len();
+    Ok((length, page_size(&header)))
+}
+
+fn page_size(header: &[u8]) -> u64 {
+    match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    }
 }
 
 /// The connection of the one writer.
@@ -83,7 +99,6 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, StoreError> {
          PRAGMA synchronous = FULL;
          PRAGMA busy_timeout = 5000;
          PRAGMA cache_size = -65536;
-         PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;",
     )?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -96,6 +111,8 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
         file,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
+    // A reader changes nothing, even when it is the last to close.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16384;")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

@@ -2,6 +2,7 @@
 //!
 //! A request's reply is sent after the commit that carries it, never before.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::commits::Commits;
 use super::faulty::HELD;
 use super::{Options, SYSTEM};
 use crate::domain::PerformanceDateId;
@@ -39,13 +41,34 @@ impl Tx<'_> {
 
 /// Runs in the transaction; gives back what to call once its fate is known.
 type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Reply + Send>;
-type Reply = Box<dyn FnOnce(Result<(), String>) + Send>;
+type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 struct Job {
     name: &'static str,
     queued: Instant,
     trace: TraceHandle,
     work: Work,
+}
+
+/// What the writer's thread owns.
+pub(super) struct Written {
+    pub(super) connection: Connection,
+    pub(super) commits: Commits,
+    pub(super) file: PathBuf,
+}
+
+impl Written {
+    /// Closes the file so that it is whole without its log.
+    fn close(self) {
+        let (connection, file) = (self.connection, self.file.display());
+        let closed = self.commits.close(&connection);
+        if let Err(error) = closed {
+            tracing::error!(%error, "{file} was not closed cleanly: to copy it, copy {file}-wal with it");
+        }
+        if let Err((_, error)) = connection.close() {
+            tracing::error!(%error, "{file} was not closed");
+        }
+    }
 }
 
 /// The handle to the writer thread.
@@ -68,9 +91,9 @@ impl Drop for Ending {
 }
 
 impl Writer {
-    /// Starts the thread that owns `connection`.
+    /// Starts the thread that owns `written`.
     pub(super) fn start(
-        connection: Connection,
+        written: Written,
         options: Options,
         versions: Arc<DateVersions>,
         metrics: Metrics,
@@ -83,7 +106,7 @@ impl Writer {
             .name("sqlite-writer".to_owned())
             .spawn(move || {
                 let _ending = ending;
-                run(connection, receiver, &versions, &metrics, options, &faults);
+                run(written, receiver, &versions, &metrics, options, &faults);
             })
             .map_err(|error| StoreError::Unavailable(format!("writer thread: {error}")))?;
         Ok(Writer {
@@ -111,8 +134,7 @@ impl Writer {
         let work: Work = Box::new(move |tx| {
             let result = work(tx);
             Box::new(move |committed| {
-                let answer = result
-                    .and_then(|value| committed.map(|()| value).map_err(StoreError::Unavailable));
+                let answer = result.and_then(|value| committed.map(|()| value));
                 // The caller may have given up; what was done stays done.
                 drop(sender.send(answer));
             })
@@ -175,7 +197,7 @@ impl Writer {
 }
 
 fn run(
-    mut connection: Connection,
+    mut written: Written,
     mut queue: mpsc::Receiver<Job>,
     versions: &DateVersions,
     metrics: &Metrics,
@@ -184,19 +206,14 @@ fn run(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        commit_group(
-            &mut connection,
-            &mut batch,
-            versions,
-            metrics,
-            options,
-            faults,
-        );
+        commit_group(&mut written, &mut batch, versions, metrics, options, faults);
+        written.commits.checkpoint_if_due(&written.connection);
     }
+    written.close();
 }
 
 fn commit_group(
-    connection: &mut Connection,
+    written: &mut Written,
     batch: &mut Vec<Job>,
     versions: &DateVersions,
     metrics: &Metrics,
@@ -206,17 +223,18 @@ fn commit_group(
     let mut replies: Vec<Reply> = Vec::with_capacity(batch.len());
     let mut traces: Vec<TraceHandle> = Vec::with_capacity(batch.len());
     let mut tx = Tx {
-        conn: connection,
+        conn: &written.connection,
         touched: Vec::new(),
     };
-    let mut begun = tx.conn.execute_batch("BEGIN IMMEDIATE");
+    let changes = tx.conn.total_changes();
+    let mut begun = begin(tx.conn);
     for job in batch.drain(..) {
         connection_acquired(Some(metrics), &job.trace, job.queued);
         if begun.is_ok() && tx.conn.is_autocommit() {
             // A full disk or an I/O error ended the transaction under us: what was in it is lost.
-            fail(&mut replies, "the transaction was rolled back");
+            fail(&mut replies, &rolled_back());
             tx.touched.clear();
-            begun = tx.conn.execute_batch("BEGIN IMMEDIATE");
+            begun = begin(tx.conn);
         }
         let began = Instant::now();
         faults.slow_down_thread(job.name);
@@ -234,34 +252,52 @@ fn commit_group(
     if !options.commit_delay.is_zero() {
         std::thread::sleep(options.commit_delay);
     }
-    let committed = match begun {
-        Ok(()) if tx.conn.is_autocommit() => Err("the transaction was rolled back".to_owned()),
-        Ok(()) => tx
-            .conn
-            .execute_batch("COMMIT")
-            .map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
+    let changed = tx.conn.total_changes() != changes;
+    let committed = begun.and_then(|()| match tx.conn.is_autocommit() {
+        true => Err(rolled_back()),
+        false => commit(tx.conn, &written.commits, changed),
+    });
     let commit = Statement {
-        error: committed.as_ref().err().map(|why| why.clone().into()),
+        error: committed.as_ref().err().map(|why| why.to_string().into()),
         ..Statement::ended("commit", SYSTEM, began)
     };
     tell_commit(commit, &traces, metrics, options.slow);
     drop(traces);
     match committed {
         Ok(()) => {
+            if changed {
+                written.commits.committed();
+            }
             touched.into_iter().for_each(|date| versions.bump(date));
             replies.into_iter().for_each(|reply| reply(Ok(())));
         }
         Err(error) => {
-            tracing::error!(error, "a group of writes could not be committed");
-            if !tx.conn.is_autocommit() {
+            tracing::error!(%error, "a group of writes could not be committed");
+            if !written.connection.is_autocommit() {
                 // The failed commit is answered below; there is nobody else to tell.
-                drop(tx.conn.execute_batch("ROLLBACK"));
+                drop(written.connection.execute_batch("ROLLBACK"));
             }
             fail(&mut replies, &error);
         }
     }
+}
+
+fn begin(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.execute_batch("BEGIN IMMEDIATE")?)
+}
+
+fn rolled_back() -> StoreError {
+    StoreError::Unwritable("the transaction was rolled back".to_owned())
+}
+
+/// Commits into the files that are at their paths. Only what changed something is numbered: nothing else
+/// needs the disk.
+fn commit(connection: &Connection, commits: &Commits, changed: bool) -> Result<(), StoreError> {
+    if changed {
+        commits.in_place()?;
+        commits.number(connection)?;
+    }
+    Ok(connection.execute_batch("COMMIT")?)
 }
 
 /// One commit, many requests: each has it in its trace, the meters and the log once.
@@ -274,9 +310,9 @@ fn tell_commit(commit: Statement, traces: &[TraceHandle], metrics: &Metrics, slo
     }
 }
 
-fn fail(replies: &mut Vec<Reply>, why: &str) {
+fn fail(replies: &mut Vec<Reply>, why: &StoreError) {
     for reply in replies.drain(..) {
-        reply(Err(why.to_owned()));
+        reply(Err(why.clone()));
     }
 }
 
@@ -284,17 +320,26 @@ fn fail(replies: &mut Vec<Reply>, why: &str) {
 mod tests {
     use super::*;
 
-    fn writer() -> Writer {
-        let connection = Connection::open_in_memory().unwrap();
+    fn writer(dir: &std::path::Path) -> Writer {
+        let file = dir.join(format!("{}.db", rand::random::<u64>()));
+        let mut connection = Connection::open(&file).unwrap();
+        crate::store::sqlite::schema::migrate(&mut connection).unwrap();
+        let commits = Commits::begin(&mut connection, &file, 0).unwrap();
+        let written = Written {
+            connection,
+            commits,
+            file,
+        };
         let versions = Arc::new(DateVersions::new(1));
         let metrics = Metrics::new().unwrap();
         let (options, faults) = (Options::default(), Faults::default());
-        Writer::start(connection, options, versions, metrics, faults).unwrap()
+        Writer::start(written, options, versions, metrics, faults).unwrap()
     }
 
     #[tokio::test]
     async fn a_writer_that_breaks_says_so_and_one_that_is_closed_does_not() {
-        let broken = writer();
+        let dir = tempfile::tempdir().unwrap();
+        let broken = writer(dir.path());
         let broke = broken.broke();
         let answer = broken.run::<()>("test", |_| {
             assert!(std::hint::black_box(false), "breaks on purpose");
@@ -303,7 +348,7 @@ mod tests {
         assert!(matches!(answer.await, Err(StoreError::Unavailable(_))));
         assert!(broke.await);
 
-        let closed = writer();
+        let closed = writer(dir.path());
         let broke = closed.broke();
         closed.close().await;
         assert!(!broke.await);

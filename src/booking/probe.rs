@@ -1,0 +1,50 @@
+//! Whether the dataset in force takes writes: asked by writing a row, at most once a second however often
+//! readiness is asked for.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Booking, Refusal, World};
+use crate::store::StoreError;
+
+/// How long an answer holds.
+const FRESH: Duration = Duration::from_secs(1);
+/// A database that takes longer to write a row is not ready.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// The last answer. Its lock is held while a row is written, so that one is at a time.
+#[derive(Default)]
+pub(super) struct Probe(tokio::sync::Mutex<Option<Answer>>);
+
+struct Answer {
+    at: Instant,
+    dataset: Weak<World>,
+    answer: Result<(), StoreError>,
+}
+
+impl Booking {
+    /// Whether the database took a write in the last second.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDataset`], or the store's.
+    pub async fn ping(&self) -> Result<(), Refusal> {
+        let dataset = self.world()?;
+        let mut last = self.probe.0.lock().await;
+        if let Some(last) = last.as_ref()
+            && last.at.elapsed() < FRESH
+            && std::ptr::eq(last.dataset.as_ptr(), &raw const *dataset)
+        {
+            return Ok(last.answer.clone()?);
+        }
+        let asked = tokio::time::timeout(WITHIN, dataset.store.ping()).await;
+        let answer = asked.unwrap_or(Err(StoreError::Timeout(WITHIN)));
+        *last = Some(Answer {
+            at: Instant::now(),
+            dataset: std::sync::Arc::downgrade(&dataset),
+            answer: answer.clone(),
+        });
+        Ok(answer?)
+    }
+}

@@ -1,0 +1,177 @@
+//! Numbers the commits, keeps the commit record, and copies the log into the database file (a checkpoint).
+//!
+//! The order that [`super::continuity`] relies on: a commit is on disk, then recorded, then acknowledged; a
+//! checkpoint is recorded as under way before it begins and as done after it ended, each with an fsync.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::commit_record::{CommitRecord, Record, State};
+use super::wal_scan;
+use crate::store::StoreError;
+use crate::store::identity::FileIdentity;
+
+/// Pages in the log from which on it is copied: 16 MiB.
+const DUE: i32 = 4_000;
+
+/// Of the one writing connection.
+pub(super) struct Commits {
+    file: CommitRecord,
+    record: Record,
+    identity: FileIdentity,
+    log_pages: Arc<AtomicI32>,
+    /// Pages in the log at the last attempt: readers may have kept it from being copied whole.
+    tried_at: i32,
+}
+
+impl Commits {
+    /// Marks the dataset in `path`, whose last commit is `number`, as open.
+    pub(super) fn begin(
+        connection: &mut Connection,
+        path: &Path,
+        number: u64,
+    ) -> Result<Commits, StoreError> {
+        let failed = |error: io::Error| {
+            StoreError::Unavailable(format!("its commit record cannot be written: {error}"))
+        };
+        let log_pages = Arc::new(AtomicI32::new(0));
+        // In place of SQLite's own checkpoints, which no record tells of.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.wal_hook(Some({
+            let log_pages = Arc::clone(&log_pages);
+            move |_: &mut rusqlite::hooks::Wal, pages| {
+                log_pages.store(pages, Ordering::Relaxed);
+                Ok(())
+            }
+        }))?;
+        let mut commits = Commits {
+            file: CommitRecord::open(path).map_err(failed)?,
+            record: Record {
+                state: State::Open,
+                number,
+                checkpointed: 0,
+            },
+            identity: FileIdentity::default(),
+            log_pages,
+            tried_at: 0,
+        };
+        // From the last process. First, because it makes room where the disk is full.
+        commits.checkpoint(connection);
+        connection.execute(
+            "UPDATE commits SET number = ?1, open = 1",
+            [commits.record.number + 1],
+        )?;
+        commits.record.number += 1;
+        commits.file.write_durably(commits.record).map_err(failed)?;
+        commits.checkpoint(connection);
+        commits.identity = FileIdentity::of(watched(path));
+        Ok(commits)
+    }
+
+    /// Whether the files are still where they were.
+    ///
+    /// # Errors
+    /// [`StoreError::Displaced`]; then nothing may be acknowledged.
+    pub(super) fn in_place(&self) -> Result<(), StoreError> {
+        match self.identity.changed() {
+            None => Ok(()),
+            Some(what) => Err(StoreError::Displaced(what)),
+        }
+    }
+
+    /// Numbers the transaction under way, as its last statement.
+    pub(super) fn number(&self, connection: &Connection) -> Result<(), StoreError> {
+        let next = self.record.number + 1;
+        let sql = "UPDATE commits SET number = ?1";
+        connection.prepare_cached(sql)?.execute([next])?;
+        Ok(())
+    }
+
+    /// Records the transaction that was numbered and committed.
+    pub(super) fn committed(&mut self) {
+        self.record.number += 1;
+        self.file.write(self.record);
+    }
+
+    /// Copies the log into the database file when it is long.
+    pub(super) fn checkpoint_if_due(&mut self, connection: &Connection) {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages < self.tried_at {
+            self.tried_at = 0;
+        }
+        if pages >= self.tried_at + DUE {
+            self.tried_at = pages;
+            self.checkpoint(connection);
+        }
+    }
+
+    fn checkpoint(&mut self, connection: &Connection) {
+        if let Err(error) = self.try_checkpoint(connection, "PASSIVE") {
+            tracing::error!(%error, "the write-ahead log cannot be copied into the database file: it grows");
+        }
+    }
+
+    /// Whether all of the log was copied.
+    fn try_checkpoint(&mut self, connection: &Connection, how: &str) -> Result<bool, StoreError> {
+        let failed = |error: io::Error| {
+            StoreError::Unavailable(format!("the commit record cannot be written: {error}"))
+        };
+        self.record.state = State::Checkpointing;
+        let begun = self.file.write_durably(self.record).map_err(failed);
+        let copied = begun.and_then(|()| {
+            let sql = format!("PRAGMA wal_checkpoint({how})");
+            let (busy, log, copied): (i64, i64, i64) = connection
+                .query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok(busy == 0 && log == copied)
+        });
+        // A checkpoint that failed in its middle left the file mixed.
+        let all = copied?;
+        self.record.state = State::Open;
+        if all {
+            self.record.checkpointed = self.record.number;
+        }
+        self.file.write_durably(self.record).map_err(failed)?;
+        Ok(all)
+    }
+
+    /// Leaves everything in the database file, and marks it as closed. No reader may be left.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the database file is whole only together with its log.
+    pub(super) fn close(mut self, connection: &Connection) -> Result<(), StoreError> {
+        self.in_place()?;
+        let next = self.record.number + 1;
+        connection.execute("UPDATE commits SET number = ?1, open = 0", [next])?;
+        self.record.number = next;
+        if !self.try_checkpoint(connection, "TRUNCATE")? {
+            return Err(StoreError::Unavailable(
+                "it is being read: its log could not be copied into it".to_owned(),
+            ));
+        }
+        self.record.state = State::Closed;
+        let closed = self.file.write_durably(self.record);
+        closed.map_err(|error| StoreError::Unavailable(format!("the commit record: {error}")))?;
+        // Has SQLite remove the log, which is empty now.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        Ok(())
+    }
+}
+
+/// What must stay where it is: the data directory, its lock, the database, its log and its record.
+fn watched(path: &Path) -> Vec<std::path::PathBuf> {
+    let root = path.parent().and_then(Path::parent);
+    let mut watched = vec![
+        path.to_owned(),
+        wal_scan::log_of(path),
+        super::commit_record::path_of(path),
+    ];
+    if let Some(root) = root {
+        watched.extend([root.to_owned(), root.join("lock")]);
+    }
+    watched
+}

@@ -1,0 +1,154 @@
+//! Readiness and `concert_database_up` tell whether writes are durable.
+
+use std::path::Path;
+
+use crate::assert_refused;
+use crate::support::process::ServerProcess;
+use crate::support::{User, eventually, profile, seed};
+
+async fn database_up(server: &ServerProcess) -> Option<bool> {
+    let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("concert_database_up"))?;
+    Some(line.ends_with(" 1"))
+}
+
+async fn not_ready(server: &ServerProcess, reason: &str) {
+    eventually("the server is not ready, and says why", || async {
+        let answer = User::new(&server.api, 0).get("/health/ready").await;
+        (answer.status == 503 && answer.text.contains(reason)).then_some(())
+    })
+    .await;
+    eventually("the gauge says so", || async {
+        (database_up(server).await == Some(false)).then_some(())
+    })
+    .await;
+}
+
+async fn ready(server: &ServerProcess) {
+    eventually("the server is ready", || async {
+        let answer = User::new(&server.api, 0).get("/health/ready").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    eventually("the gauge says so", || async {
+        (database_up(server).await == Some(true)).then_some(())
+    })
+    .await;
+}
+
+async fn begun(dir: &Path) -> ServerProcess {
+    let server = ServerProcess::start(dir, &[]).await;
+    seed(&server.ops, &profile(1, 10, 20_000)).await;
+    ready(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn a_moved_or_removed_data_directory_takes_no_more_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, aside) = (dir.path().join("data"), dir.path().join("aside"));
+    let server = begun(&data).await;
+    let mut first = server.user(1);
+    assert_eq!(first.register().await.status, 201);
+
+    std::fs::rename(&data, &aside).unwrap();
+    assert_refused!(
+        server.user(2).register().await,
+        503,
+        "service.store-unavailable"
+    );
+    not_ready(&server, "removed or replaced").await;
+    // Another server on the path has nothing to do with the first.
+    let second = ServerProcess::start(&data, &[]).await;
+    assert_refused!(
+        server.user(2).register().await,
+        503,
+        "service.store-unavailable"
+    );
+    not_ready(&server, "removed or replaced").await;
+    second.terminate();
+    second.exited().await;
+    std::fs::remove_dir_all(&data).unwrap();
+
+    std::fs::rename(&aside, &data).unwrap();
+    ready(&server).await;
+    assert_eq!(server.user(2).register().await.status, 201, "it is back");
+
+    std::fs::remove_dir_all(&data).unwrap();
+    assert_refused!(
+        server.user(3).register().await,
+        503,
+        "service.store-unavailable"
+    );
+    not_ready(&server, "removed or replaced").await;
+    assert_eq!(first.poll().await.status, 200, "polls go on");
+}
+
+#[tokio::test]
+async fn a_removed_log_lock_or_database_takes_no_more_writes() {
+    for suffix in [".db", ".db-wal", ".commit", "lock"] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = begun(dir.path()).await;
+        let name = std::fs::read_to_string(dir.path().join("CURRENT")).unwrap();
+        let path = match suffix {
+            "lock" => dir.path().join("lock"),
+            _ => dir
+                .path()
+                .join("datasets")
+                .join(format!("{}{suffix}", name.trim())),
+        };
+        std::fs::remove_file(&path).unwrap();
+        assert_refused!(
+            server.user(2).register().await,
+            503,
+            "service.store-unavailable"
+        );
+        not_ready(&server, "removed or replaced").await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_by_file_size_limit_turns_readiness_red_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    begun(dir.path()).await.signal_kill();
+    let server = ServerProcess::start_limited(dir.path(), 1024).await;
+    let mut refused = None;
+    for id in 1..=20_000 {
+        let answer = server.user(id).register().await;
+        if answer.status != 201 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    assert_refused!(
+        refused.expect("the limit is met"),
+        503,
+        "service.store-unavailable"
+    );
+    not_ready(&server, "full").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_often_readiness_is_asked_it_writes_once_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = begun(dir.path()).await;
+    let commits = || async {
+        let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
+        let pings = text.lines().filter(|line| {
+            line.starts_with("db_client_operation_duration_seconds_count")
+                && line.contains("db_operation_name=\"ping\"")
+        });
+        pings
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum::<f64>()
+    };
+    let (from, before) = (std::time::Instant::now(), commits().await);
+    let user = User::new(&server.api, 0);
+    for _ in 0..500 {
+        assert_eq!(user.get("/health/ready").await.status, 200);
+    }
+    let (written, seconds) = (commits().await - before, from.elapsed().as_secs_f64());
+    assert!(written <= seconds + 2.0, "{written} rows in {seconds} s");
+}
