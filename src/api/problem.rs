@@ -63,7 +63,7 @@ codes! {
     TokenForeign = "token.foreign", 403, "The token belongs to another user";
     /// Not admitted yet.
     QueueNotAdmitted = "queue.not-admitted", 403, "The user is not admitted yet";
-    /// The token's time ran out or it was used up by a payment.
+    /// The admission ended: by its time, or with its last hold after a payment.
     QueueExpired = "queue.expired", 403, "The admission has ended";
     /// The user is in the queue already.
     QueueAlreadyRegistered = "queue.already-registered", 409, "The user is in the queue already";
@@ -117,6 +117,9 @@ codes! {
     Overloaded = "service.overloaded", 503, "The service is busy";
     /// The answer was not ready within the request time-out.
     Timeout = "service.timeout", 503, "The service did not answer in time";
+    /// A write was under way when its time ran out, or a copy of it is: it may have been done. A repeat with
+    /// the same idempotency key gets its outcome.
+    OutcomeUnknown = "outcome.unknown", 503, "Whether it was done is not known yet";
     /// The database cannot be used at the moment.
     StoreUnavailable = "service.store-unavailable", 503, "The database is not available";
     /// A defect: the trace id leads to its log records.

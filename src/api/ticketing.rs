@@ -192,6 +192,50 @@ pub struct Paid {
     pub reservation_id: i64,
 }
 
+/// Where a reservation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ReservationState {
+    /// Held until `expiresAt`.
+    Pending,
+    /// Paid: the seat is sold.
+    Paid,
+    /// The hold ran out.
+    Expired,
+    /// Given back.
+    Cancelled,
+}
+
+/// One reservation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reservation {
+    /// The reservation's id.
+    pub reservation_id: i64,
+    /// The concert.
+    pub concert_id: i64,
+    /// The date.
+    pub performance_date_id: i64,
+    /// The seat.
+    pub seat_id: i64,
+    /// In the currency's smallest unit (won).
+    pub price: i64,
+    /// PENDING, PAID, EXPIRED or CANCELLED.
+    pub status: ReservationState,
+    /// ISO 8601, UTC: until when a PENDING one must be paid.
+    pub expires_at: String,
+}
+
+/// Answer of `GET /users/{userId}/reservations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reservations {
+    /// By ascending id.
+    pub reservations: Vec<Reservation>,
+    /// Pass as `after` for the next page; absent on the last.
+    pub next: Option<i64>,
+}
+
 /// Answer of the health routes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

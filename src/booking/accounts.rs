@@ -1,7 +1,7 @@
 //! Balances, charging and paying.
 
 use super::{Booking, Caller, Refusal, replay_or};
-use crate::domain::{Money, ReservationId, Timestamp, UserId};
+use crate::domain::{Money, ReservationId, ReservationStatus, Timestamp, UserId};
 use crate::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome};
 use crate::telemetry::PaymentOutcome;
 
@@ -32,6 +32,7 @@ impl Booking {
     ) -> Result<(Timestamp, Money), Refusal> {
         // What no balance allows is refused before the database is asked.
         Money(0).charged(amount)?;
+        let _only = self.copies.wait(user, key.as_ref()).await?;
         let answer = match caller.require_alive() {
             Ok(()) => {
                 caller
@@ -52,42 +53,29 @@ impl Booking {
         }
     }
 
-    /// Pays a reservation of the caller; their token is used up by it. On disk when this returns.
+    /// Pays a reservation of the caller; the admission ends with its last hold. On disk when this returns.
+    /// A hold can be paid until it runs out, also after the time of the admission.
     ///
     /// # Errors
     /// [`Refusal::NotPayable`], [`Refusal::ForeignReservation`], [`Refusal::ReservationExpired`],
-    /// [`Refusal::AlreadyPaid`], [`Refusal::BalanceTooLow`], [`Refusal::KeyReused`], or the store's.
+    /// [`Refusal::AlreadyPaid`], [`Refusal::BalanceTooLow`], [`Refusal::AdmissionEnded`],
+    /// [`Refusal::KeyReused`], or the store's.
     pub async fn pay(
         &self,
         caller: &Caller,
         reservation: ReservationId,
         key: Option<Idempotency>,
     ) -> Result<(), Refusal> {
-        let answer = match caller.require_active() {
-            Ok(()) => {
-                let pay = Pay {
-                    user: caller.user(),
-                    reservation,
-                    place: caller.place(),
-                    now: caller.world.now(),
-                };
-                caller
-                    .world
-                    .store
-                    .pay(pay, key)
-                    .await
-                    .map_err(Refusal::from)
-            }
-            Err(refusal) => replay_or(caller, key.as_ref(), refusal).await,
-        };
+        let answer = self.pay_once(caller, reservation, key).await;
         self.metrics.payment(match &answer {
             Ok(Keyed::Fresh(PayOutcome::Paid)) => PaymentOutcome::Paid,
             Ok(Keyed::Fresh(PayOutcome::BalanceTooLow)) => PaymentOutcome::InsufficientBalance,
             Ok(Keyed::Fresh(PayOutcome::AlreadyPaid)) => PaymentOutcome::AlreadyPaid,
             Ok(Keyed::Fresh(PayOutcome::Expired)) => PaymentOutcome::Expired,
-            Ok(Keyed::Fresh(PayOutcome::Unknown | PayOutcome::Foreign) | Keyed::Mismatch) => {
-                PaymentOutcome::Rejected
-            }
+            Ok(
+                Keyed::Fresh(PayOutcome::Unknown | PayOutcome::Foreign | PayOutcome::PlaceEnded)
+                | Keyed::Mismatch,
+            ) => PaymentOutcome::Rejected,
             Ok(Keyed::Replayed(_)) => PaymentOutcome::Replayed,
             Err(Refusal::Store(_)) => PaymentOutcome::Failed,
             Err(_) => PaymentOutcome::Rejected,
@@ -95,16 +83,60 @@ impl Booking {
         match answer? {
             Keyed::Mismatch => Err(Refusal::KeyReused),
             Keyed::Fresh(outcome) | Keyed::Replayed(outcome) => match outcome {
-                PayOutcome::Paid => {
-                    caller.world.coordination.end(caller.place()).await;
-                    Ok(())
-                }
+                PayOutcome::Paid => Ok(()),
                 PayOutcome::Unknown => Err(Refusal::NotPayable),
                 PayOutcome::Foreign => Err(Refusal::ForeignReservation),
                 PayOutcome::Expired => Err(Refusal::ReservationExpired),
                 PayOutcome::AlreadyPaid => Err(Refusal::AlreadyPaid),
                 PayOutcome::BalanceTooLow => Err(Refusal::BalanceTooLow),
+                PayOutcome::PlaceEnded => Err(Refusal::AdmissionEnded),
             },
         }
     }
+
+    async fn pay_once(
+        &self,
+        caller: &Caller,
+        reservation: ReservationId,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<PayOutcome>, Refusal> {
+        let _only = self.copies.wait(caller.user(), key.as_ref()).await?;
+        if let Err(refusal) = caller.require_admitted_once() {
+            let answer = replay_or(caller, key.as_ref(), refusal).await;
+            // Who has paid is not sent back to the queue.
+            return match is_paid(caller, reservation).await? {
+                true => answer.or(Ok(Keyed::Fresh(PayOutcome::AlreadyPaid))),
+                false => answer,
+            };
+        }
+        let pay = Pay {
+            user: caller.user(),
+            reservation,
+            place: caller.place(),
+            now: caller.world.now(),
+        };
+        let world = &caller.world;
+        let settled = world.store.pay(pay, key).await?;
+        world.end(&settled.ended).await;
+        let may_have_ended = match settled.outcome {
+            Keyed::Fresh(PayOutcome::PlaceEnded) => true,
+            // Its server may have died before it told the queue. A newer place is untouched.
+            Keyed::Replayed(PayOutcome::Paid) => world.store.has_ended(caller.place()).await?,
+            _ => false,
+        };
+        if may_have_ended {
+            world.end(&[caller.place()]).await;
+        }
+        Ok(settled.outcome)
+    }
+}
+
+/// Whether the caller has paid the reservation.
+async fn is_paid(caller: &Caller, id: ReservationId) -> Result<bool, Refusal> {
+    let before = ReservationId(id.0.saturating_sub(1));
+    let store = &caller.world.store;
+    let found = store.reservations_of(caller.user(), before, 1).await?;
+    Ok(found
+        .first()
+        .is_some_and(|row| row.id == id && row.status == ReservationStatus::Paid))
 }

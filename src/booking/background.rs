@@ -148,7 +148,9 @@ async fn sweep(booking: &Booking) {
 async fn expire_holds(booking: &Booking, world: &World) {
     loop {
         match world.store.expire_holds(world.now(), SWEEP).await {
-            Ok(expired) => {
+            Ok(settled) => {
+                world.end(&settled.ended).await;
+                let expired = settled.outcome;
                 (0..expired).for_each(|_| booking.metrics.reservation(ReservationOutcome::Expired));
                 if expired < SWEEP.into() {
                     return;

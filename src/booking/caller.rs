@@ -78,6 +78,18 @@ impl Caller {
         }
     }
 
+    /// Refuses whoever was never admitted. Admission may have ended: what is held can be paid and given
+    /// back until it runs out, and the store knows whether the place ended before its time.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAdmitted`].
+    pub fn require_admitted_once(&self) -> Result<(), Refusal> {
+        match self.require_active() {
+            Err(Refusal::AdmissionEnded) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Refuses whoever's token has ended: waiting will do.
     ///
     /// # Errors

@@ -6,8 +6,10 @@
 mod accounts;
 mod background;
 mod caller;
+mod copies;
 mod probe;
 mod queueing;
+mod registering;
 mod reserving;
 mod seat_maps;
 mod truth;
@@ -21,15 +23,16 @@ use tokio::sync::Notify;
 
 pub use background::run as run_background;
 pub use caller::Caller;
-pub use queueing::{AdmissionChange, Opening, QueueView, Registered};
-pub use reserving::{Held, ReserveWish};
+pub use queueing::{AdmissionChange, Opening, QueueView};
+pub use registering::Registered;
+pub use reserving::{Held, ReservationView, ReserveWish};
 pub use seat_maps::SeatMap;
 
 /// What the use cases take and give of the rooms below, so that their caller needs no other room.
 pub use crate::domain::queue::Admission;
 pub use crate::domain::{
-    ConcertId, Money, PerformanceDateId, Place, QueueStatus, ReservationId, SeatId, SeatStatus,
-    Timestamp, UserId,
+    ConcertId, Money, PerformanceDateId, Place, QueueStatus, ReservationId, ReservationStatus,
+    SeatId, SeatStatus, Timestamp, UserId,
 };
 pub use crate::store::{DatasetInfo, Fact, Idempotency, SeatRow, StoreError};
 
@@ -37,7 +40,7 @@ use crate::clock::Clock;
 use crate::coordination::{Coordination, QueueState};
 use crate::domain::money::MoneyError;
 use crate::domain::token::TokenKey;
-use crate::store::{Catalog, Keyed, Store};
+use crate::store::{Answer, Catalog, Keyed, Store};
 use crate::telemetry::Metrics;
 
 /// Rules of the sale that are settings.
@@ -119,6 +122,13 @@ impl World {
         self.store.occupy(number).await;
     }
 
+    /// Tells the queue of places that ended in the database.
+    pub(crate) async fn end(&self, places: &[Place]) {
+        for place in places {
+            self.coordination.end(*place).await;
+        }
+    }
+
     /// Finishes what is under way and closes the store.
     pub async fn close(&self) {
         self.store.close().await;
@@ -131,6 +141,7 @@ pub struct Booking {
     key: TokenKey,
     world: ArcSwapOption<World>,
     metrics: Metrics,
+    copies: copies::Copies,
     admission_changed: Notify,
     /// Another dataset came into force.
     installed: Notify,
@@ -152,7 +163,7 @@ pub enum Refusal {
     /// Not admitted yet.
     #[error("not admitted yet: {0} ahead in the queue")]
     NotAdmitted(u64),
-    /// The admission ended by time or payment.
+    /// The admission ended by time, or with its last hold after a payment.
     #[error("the admission has ended; register again to queue at the end")]
     AdmissionEnded,
     /// There is no such user.
@@ -209,6 +220,11 @@ pub enum Refusal {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// Another copy of the request is under way.
+    #[error(
+        "another copy of this request is under way; send it again with the same Idempotency-Key to learn its outcome"
+    )]
+    OutcomeUnknown,
     /// An admission setting is out of bounds.
     #[error("{0}")]
     BadSetting(String),
@@ -226,6 +242,7 @@ impl Booking {
             key,
             world: ArcSwapOption::empty(),
             metrics,
+            copies: copies::Copies::default(),
             admission_changed: Notify::new(),
             installed: Notify::new(),
             probe: probe::Probe::default(),
@@ -256,9 +273,8 @@ impl Booking {
     }
 }
 
-/// The answer given before to a keyed request whose token does not open the call any more: the
-/// payment that used the token up must be repeatable like any other.
-async fn replay_or<T: serde::de::DeserializeOwned + Send + 'static>(
+/// The answer given before to a keyed request whose token does not open the call any more.
+async fn replay_or<T: Answer>(
     caller: &Caller,
     key: Option<&Idempotency>,
     refusal: Refusal,

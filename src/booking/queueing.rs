@@ -1,13 +1,11 @@
-//! Registering, polling, and the admission settings.
+//! Polling, and the admission settings.
 
 use std::time::Duration;
 
 use super::{Booking, Caller, Refusal, World};
-use crate::coordination::{QueueCounts, RegisterError, Registration, Standing};
+use crate::coordination::{QueueCounts, Standing};
 use crate::domain::queue::{Admission, poll_after};
-use crate::domain::token::Token;
 use crate::domain::{Place, QueueStatus, Timestamp, UserId};
-use crate::store::{NextPlace, RegisterOutcome};
 
 /// Where a token stands, and when to ask again.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,15 +18,6 @@ pub struct QueueView {
     pub standing: Standing,
     /// When to ask again.
     pub poll_after: Duration,
-}
-
-/// A place that is on disk, and the token that carries it.
-#[derive(Clone, Debug)]
-pub struct Registered {
-    /// The signed token.
-    pub token: String,
-    /// Where it stands.
-    pub view: QueueView,
 }
 
 /// A change of the admission settings; what is `None` stays.
@@ -56,30 +45,6 @@ pub enum Opening {
 }
 
 impl Booking {
-    /// Gives `user` the next place. It is on disk when this returns.
-    ///
-    /// # Errors
-    /// [`Refusal::UnknownUser`], [`Refusal::AlreadyRegistered`], or the store's.
-    pub async fn register(&self, user: UserId) -> Result<Registered, Refusal> {
-        let world = self.world()?;
-        if !world.info().has_user(user) {
-            return Err(Refusal::UnknownUser);
-        }
-        let issued_at = world.now();
-        let place = place_for(&world, user, issued_at).await?;
-        self.metrics.registered(1);
-        let token = Token {
-            epoch: world.info().epoch,
-            place,
-            user,
-            issued_at,
-        };
-        Ok(Registered {
-            token: self.key.sign(&token),
-            view: view(&world, place, user),
-        })
-    }
-
     /// Where the caller stands: arithmetic, no I/O.
     #[must_use]
     pub fn poll(&self, caller: &Caller) -> QueueView {
@@ -127,51 +92,6 @@ impl Booking {
     }
 }
 
-/// How often a place is asked for anew when the database has its number already.
-const NUMBERS_TRIED: usize = 3;
-
-/// A place for `user` that is durable: from the queue, or from the store while the shared queue is
-/// away.
-async fn place_for(world: &World, user: UserId, now: Timestamp) -> Result<Place, Refusal> {
-    for _ in 0..NUMBERS_TRIED {
-        let registration = match world.coordination.register(user, now).await {
-            Ok(registration) => registration,
-            Err(RegisterError::Already(place)) => return Err(Refusal::AlreadyRegistered(place)),
-            Err(RegisterError::Unavailable(_)) => return place_from_store(world, user, now).await,
-        };
-        let Registration { place, replaces } = registration;
-        match world.store.register(place, user, now, replaces).await {
-            Ok(RegisterOutcome::Kept) => return Ok(place),
-            Ok(RegisterOutcome::NumberTaken(last)) => {
-                world.coordination.abandon(user, registration).await;
-                world.coordination.raise(last).await;
-            }
-            Ok(RegisterOutcome::Standing(standing)) => {
-                world.coordination.abandon(user, registration).await;
-                world.coordination.keep(user, standing).await;
-                return Err(Refusal::AlreadyRegistered(standing));
-            }
-            Err(error) => {
-                world.coordination.abandon(user, registration).await;
-                return Err(error.into());
-            }
-        }
-    }
-    place_from_store(world, user, now).await
-}
-
-async fn place_from_store(world: &World, user: UserId, now: Timestamp) -> Result<Place, Refusal> {
-    let queue = world.queue();
-    let (above, expired) = (queue.registered(), queue.expired_up_to(now));
-    match world.store.register_next(user, now, above, expired).await? {
-        NextPlace::New(place) => {
-            world.coordination.keep(user, place).await;
-            Ok(place)
-        }
-        NextPlace::Already(place) => Err(Refusal::AlreadyRegistered(place)),
-    }
-}
-
 fn applied(
     mut admission: Admission,
     change: AdmissionChange,
@@ -209,7 +129,7 @@ fn out_of_bounds(field: &str, value: u64, bounds: &std::ops::RangeInclusive<u64>
     ))
 }
 
-fn view(world: &World, place: Place, user: UserId) -> QueueView {
+pub(super) fn view(world: &World, place: Place, user: UserId) -> QueueView {
     let standing = world.queue().standing(place, world.now());
     let every = world.queue().admission().every();
     let poll_after = match standing.status {

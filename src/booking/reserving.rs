@@ -6,9 +6,10 @@ use std::time::Instant;
 use super::{Booking, Caller, Refusal, SeatMap, World, replay_or};
 use crate::coordination::{Held as HeldLock, SeatLock};
 use crate::domain::{
-    ConcertId, PerformanceDateId, ReservationId, SeatId, SeatStatus, Timestamp, UserId,
+    ConcertId, Money, PerformanceDateId, ReservationId, ReservationStatus, SeatId, SeatStatus,
+    Timestamp, UserId,
 };
-use crate::store::{CancelOutcome, Idempotency, Keyed, Look, Reserve, ReserveOutcome};
+use crate::store::{Answer as _, CancelOutcome, Idempotency, Keyed, Look, Reserve, ReserveOutcome};
 use crate::telemetry::{LockOutcome, ReservationOutcome, Step};
 
 /// What a caller wants to reserve.
@@ -32,6 +33,25 @@ pub struct Held {
     /// Its id.
     pub id: ReservationId,
     /// Until when it must be paid.
+    pub expires_at: Timestamp,
+}
+
+/// A reservation as its user sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReservationView {
+    /// Its id.
+    pub id: ReservationId,
+    /// The concert.
+    pub concert: ConcertId,
+    /// The date.
+    pub date: PerformanceDateId,
+    /// The seat.
+    pub seat: SeatId,
+    /// What it costs.
+    pub price: Money,
+    /// Where it stands now.
+    pub status: ReservationStatus,
+    /// Until when a PENDING one can be paid.
     pub expires_at: Timestamp,
 }
 
@@ -129,6 +149,7 @@ impl Booking {
         wish: ReserveWish,
     ) -> Result<Keyed<ReserveOutcome>, Refusal> {
         let world = &caller.world;
+        let _only = self.copies.wait(wish.user, wish.key.as_ref()).await?;
         if let Err(refusal) = caller.require_active() {
             return replay_or(caller, wish.key.as_ref(), refusal).await;
         }
@@ -137,7 +158,7 @@ impl Booking {
             .date_of(wish.seat)
             .ok_or(Refusal::UnknownSeat)?;
         let (seat, user, key) = (wish.seat, wish.user, wish.key.clone());
-        let seen_version = match world.store.look(seat, user, key).await? {
+        let seen_version = match world.store.look(seat, user, key, world.now()).await? {
             Look::Seen {
                 replay: Some(replay),
                 ..
@@ -155,7 +176,7 @@ impl Booking {
         if seen_version.is_some_and(|seat| seat.status != SeatStatus::Available) {
             return refuse(world, wish, ReserveOutcome::Taken).await;
         }
-        let Some(lock) = self.lock(world, wish.seat).await else {
+        let Some(lock) = self.lock(world, &wish).await else {
             return refuse(world, wish, ReserveOutcome::Locked).await;
         };
         let now = world.now();
@@ -168,21 +189,34 @@ impl Booking {
             expires_at: now.after(self.rules().hold),
             limit: self.rules().max_live,
         };
-        let answer = world.store.reserve(reserve, wish.key).await;
-        // Whoever is told the outcome and comes again meets the seat, not this lock.
+        let settled = world.store.reserve(reserve, wish.key).await;
+        // A caller that has its answer and comes again meets the seat, not this lock.
         if let Some(held) = lock {
             held.release().await;
         }
-        Ok(answer?)
+        let settled = settled?;
+        world.end(&settled.ended).await;
+        if settled.outcome == Keyed::Fresh(ReserveOutcome::PlaceEnded) {
+            world.end(&[caller.place()]).await;
+        }
+        Ok(settled.outcome)
     }
 
-    /// The lock of `seat`, or the leave to do without it; `None` while somebody else holds it.
-    async fn lock<'a>(&self, world: &'a World, seat: SeatId) -> Option<Option<HeldLock<'a>>> {
+    /// The lock of the seat, or the leave to do without it; `None` while another request holds it.
+    async fn lock<'a>(&self, world: &'a World, wish: &ReserveWish) -> Option<Option<HeldLock<'a>>> {
+        let key = wish.key.as_ref();
+        let request = key.map(|key| format!("{}/{}", wish.user, key.key));
         let asked = Instant::now();
         let mut step = Step::begin("seat.lock");
-        let (outcome, lock) = match world.coordination.try_lock(seat).await {
+        let (outcome, lock) = match world
+            .coordination
+            .try_lock(wish.seat, request.as_deref())
+            .await
+        {
             SeatLock::Held(held) => (LockOutcome::Acquired, Some(Some(held))),
             SeatLock::Busy => (LockOutcome::Busy, None),
+            // The unique key decides between copies, and the later finds the answer of the earlier.
+            SeatLock::Copy => (LockOutcome::Busy, Some(None)),
             // Version and unique index hold alone; the lock only spares the database.
             SeatLock::Unavailable => (LockOutcome::Failed, Some(None)),
         };
@@ -193,26 +227,82 @@ impl Booking {
         lock
     }
 
-    /// Gives a hold back; the seat is free when this returns.
+    /// Gives a hold back; the seat is free when this returns. Also after the time of the admission.
     ///
     /// # Errors
     /// [`Refusal::UnknownReservation`], [`Refusal::ForeignReservation`], [`Refusal::AlreadyPaid`],
-    /// or the store's.
-    pub async fn cancel(&self, caller: &Caller, id: ReservationId) -> Result<(), Refusal> {
-        match caller
-            .world
-            .store
-            .cancel(id, caller.user(), caller.world.now())
-            .await?
-        {
-            CancelOutcome::Cancelled => {
-                self.metrics.reservation(ReservationOutcome::Cancelled);
-                Ok(())
-            }
-            CancelOutcome::Unknown => Err(Refusal::UnknownReservation),
-            CancelOutcome::Foreign => Err(Refusal::ForeignReservation),
-            CancelOutcome::AlreadyPaid => Err(Refusal::AlreadyPaid),
+    /// [`Refusal::KeyReused`], or the store's.
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        id: ReservationId,
+        key: Option<Idempotency>,
+    ) -> Result<(), Refusal> {
+        match self.cancel_once(caller, id, key).await? {
+            Keyed::Mismatch => Err(Refusal::KeyReused),
+            Keyed::Fresh(outcome) | Keyed::Replayed(outcome) => match outcome {
+                CancelOutcome::Cancelled => Ok(()),
+                CancelOutcome::Unknown => Err(Refusal::UnknownReservation),
+                CancelOutcome::Foreign => Err(Refusal::ForeignReservation),
+                CancelOutcome::AlreadyPaid => Err(Refusal::AlreadyPaid),
+            },
         }
+    }
+
+    async fn cancel_once(
+        &self,
+        caller: &Caller,
+        id: ReservationId,
+        key: Option<Idempotency>,
+    ) -> Result<Keyed<CancelOutcome>, Refusal> {
+        let _only = self.copies.wait(caller.user(), key.as_ref()).await?;
+        if let Err(refusal) = caller.require_admitted_once() {
+            return replay_or(caller, key.as_ref(), refusal).await;
+        }
+        let store = &caller.world.store;
+        let settled = store
+            .cancel(id, caller.user(), caller.world.now(), key)
+            .await?;
+        if settled.outcome == Keyed::Fresh(CancelOutcome::Cancelled) {
+            self.metrics.reservation(ReservationOutcome::Cancelled);
+        }
+        caller.world.end(&settled.ended).await;
+        Ok(settled.outcome)
+    }
+
+    /// At most `most` reservations of the caller with ids above `after`, by id, and whether more follow.
+    /// A token that has ended will do: what it bought is still its user's.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn reservations(
+        &self,
+        caller: &Caller,
+        after: ReservationId,
+        most: u32,
+    ) -> Result<(Vec<ReservationView>, bool), Refusal> {
+        let world = &caller.world;
+        let user = caller.user();
+        let rows = world.store.reservations_of(user, after, most + 1).await?;
+        let (now, more) = (world.now(), rows.len() > most as usize);
+        let view = |row: crate::store::ReservationRow| {
+            let date = world.info().date_of(row.seat)?;
+            let has_run_out = row.status == ReservationStatus::Pending && now >= row.expires_at;
+            Some(ReservationView {
+                id: row.id,
+                concert: concert_of(world, date)?,
+                date,
+                seat: row.seat,
+                price: row.price,
+                status: match has_run_out {
+                    true => ReservationStatus::Expired,
+                    false => row.status,
+                },
+                expires_at: row.expires_at,
+            })
+        };
+        let page = rows.into_iter().take(most as usize).filter_map(view);
+        Ok((page.collect(), more))
     }
 }
 
@@ -222,7 +312,7 @@ async fn refuse(
     wish: ReserveWish,
     outcome: ReserveOutcome,
 ) -> Result<Keyed<ReserveOutcome>, Refusal> {
-    match wish.key {
+    match wish.key.filter(|_| outcome.is_final()) {
         None => Ok(Keyed::Fresh(outcome)),
         Some(key) => Ok(world
             .store

@@ -62,8 +62,11 @@ pub struct Claim {
 pub enum SeatLock<'a> {
     /// Held until dropped.
     Held(Held<'a>),
-    /// Somebody else holds it.
+    /// Another request holds it.
     Busy,
+    /// A copy of the same keyed request holds it, or did on a server that died. The database decides
+    /// between copies.
+    Copy,
     /// The lock service does not answer: the database alone guards the seat.
     Unavailable,
 }
@@ -263,14 +266,15 @@ impl Coordination {
         }
     }
 
-    /// Tries the lock of `seat`; never waits for its holder.
-    pub async fn try_lock(&self, seat: SeatId) -> SeatLock<'_> {
+    /// Tries the lock of `seat`; never waits for its holder. `request` names a keyed request, alike on all
+    /// servers; copies within one server come one after the other and never meet here.
+    pub async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> SeatLock<'_> {
         match self {
             Coordination::Embedded(embedded) => match embedded.locks.try_lock(seat) {
                 Some(guard) => SeatLock::Held(Held::Embedded(guard)),
                 None => SeatLock::Busy,
             },
-            Coordination::Redis(redis) => redis.try_lock(seat).await,
+            Coordination::Redis(redis) => redis.try_lock(seat, request).await,
         }
     }
 }

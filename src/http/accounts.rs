@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 
-use super::extract::{Holder, Keyed, Path};
+use super::extract::{Holder, Keyed, Path, Write};
 use super::openapi::refusals;
 use super::reservations::iso8601;
-use super::{ApiError, AppState, to_the_end};
+use super::{ApiError, AppState};
 use crate::api::ticketing::{Account, ChargeRequest, Charged};
 use crate::booking::{Money, UserId};
 
@@ -50,13 +50,14 @@ pub(super) async fn charge(
     State(state): State<AppState>,
     Holder(caller): Holder,
     Path(user): Path<i64>,
+    write: Write,
     request: Keyed<ChargeRequest>,
 ) -> Result<axum::Json<Charged>, ApiError> {
     caller.require_user(UserId(user))?;
     let amount = Money(request.body.amount);
     let (user, key) = (UserId(user), request.key);
     let charge = async move { state.booking.charge(&caller, user, amount, key).await };
-    let (at, balance) = to_the_end(charge).await?;
+    let (at, balance) = write.run(charge).await?;
     Ok(axum::Json(Charged {
         timestamp: iso8601(at),
         balance: balance.0,

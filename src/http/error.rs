@@ -94,6 +94,7 @@ impl From<Refusal> for ApiError {
             Refusal::Amount(_) => ErrorCode::AmountInvalid,
             Refusal::BalanceTooLow => ErrorCode::BalanceTooLow,
             Refusal::KeyReused => ErrorCode::IdempotencyMismatch,
+            Refusal::OutcomeUnknown => ErrorCode::OutcomeUnknown,
             Refusal::BadSetting(_) => ErrorCode::RequestMalformed,
             Refusal::Store(error) => return store_failed(error),
         };
@@ -109,8 +110,10 @@ fn store_failed(error: &StoreError) -> ApiError {
             "more work is under way than can be taken on",
         ),
         StoreError::Timeout(_) => {
-            ApiError::new(ErrorCode::Timeout, "the database did not answer in time")
+            let detail = "the database did not answer in time; nothing was changed";
+            ApiError::new(ErrorCode::Timeout, detail)
         }
+        StoreError::Unknown(_) => outcome_unknown(),
         StoreError::Unavailable(_)
         | StoreError::Unwritable(_)
         | StoreError::Displaced(_)
@@ -119,6 +122,14 @@ fn store_failed(error: &StoreError) -> ApiError {
             ApiError::new(ErrorCode::StoreUnavailable, "the database is not available")
         }
     }
+}
+
+/// A write that has no outcome yet.
+pub(super) fn outcome_unknown() -> ApiError {
+    ApiError::new(
+        ErrorCode::OutcomeUnknown,
+        "the write has no outcome yet; send it again with the same Idempotency-Key to learn it",
+    )
 }
 
 /// Fallback of both routers.

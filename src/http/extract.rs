@@ -1,6 +1,6 @@
 //! What handlers take from a request: each refuses what it does not understand with where and why.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::rate_limit::{TokenLimit, UnderWay, Wait};
 use super::{ApiError, AppState, BODY_LIMIT};
 use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN};
 use crate::booking::{Caller, Idempotency, Refusal};
+use crate::telemetry::RequestSpan;
 
 /// What the access record wants to know of a request; filled in on the way.
 #[derive(Debug, Default)]
@@ -22,11 +23,17 @@ pub(super) struct RequestInfo {
     user: AtomicI64,
     /// Counts the request for its token until it is answered.
     under_way: OnceLock<UnderWay>,
+    writing: AtomicBool,
 }
 
 impl RequestInfo {
     pub(super) fn user(&self) -> Option<i64> {
         Some(self.user.load(Ordering::Relaxed)).filter(|user| *user != 0)
+    }
+
+    /// Whether a write was begun: from then on the request cannot be cancelled.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Acquire)
     }
 
     pub(super) fn set_user(&self, user: i64) {
@@ -39,6 +46,42 @@ fn info(parts: &Parts) -> Option<&RequestInfo> {
         .extensions
         .get::<Arc<RequestInfo>>()
         .map(|info| &**info)
+}
+
+/// The request of a call that writes.
+pub(super) struct Write(Option<Arc<RequestInfo>>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Write {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Write(parts.extensions.get().cloned()))
+    }
+}
+
+impl Write {
+    /// Runs a write to its end, even when its client goes away or the request's time is up: what follows
+    /// from a commit (an admission that ends, a counter) must follow.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        if let Some(info) = &self.0 {
+            info.writing.store(true, Ordering::Release);
+        }
+        let work = match RequestSpan::current() {
+            Some(span) => tokio::spawn(span.within(work)),
+            None => tokio::spawn(work),
+        };
+        match work.await {
+            Ok(done) => done,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the end of the whole process cancels it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
 }
 
 fn note_user(parts: &Parts, user: i64) {
@@ -156,19 +199,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A JSON body within [`BODY_LIMIT`] that arrived in time.
-pub(super) struct Json<T>(pub(super) T);
-
-impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &AppState) -> Result<Self, ApiError> {
-        let (_, bytes) = read_json(request).await?;
-        parsed(&bytes).map(Json)
-    }
-}
-
-/// The same with the `Idempotency-Key` that came with it: its fingerprint covers path and body.
+/// A JSON body within [`BODY_LIMIT`] that arrived in time, and the `Idempotency-Key` that came with it: its
+/// fingerprint covers path and body.
 pub(super) struct Keyed<T> {
     pub(super) body: T,
     pub(super) key: Option<Idempotency>,

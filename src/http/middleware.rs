@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::extract::RequestInfo;
 use super::watched::Watched;
-use super::{ApiError, Limits, body, faulty, strictness};
+use super::{ApiError, Limits, body, error, faulty, strictness};
 use crate::api::{ErrorCode, TRACE_ID};
 use crate::faults::Faults;
 use crate::telemetry::{AccessRecord, Metrics, RequestSpan, RouteMetrics, TraceContext};
@@ -115,7 +115,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
 
     let (mut response, close) = match strictness::refusal(&request) {
         Some(error) => (error.into_response(), true),
-        None => span.within(guard(&shared, request, next)).await,
+        None => span.within(guard(&shared, &info, request, next)).await,
     };
 
     let trace_id = trace.trace_id_hex();
@@ -152,7 +152,12 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
 }
 
 /// The answer, and whether the connection ends with it.
-async fn guard(shared: &Shared, request: Request, next: Next) -> (Response, bool) {
+async fn guard(
+    shared: &Shared,
+    info: &RequestInfo,
+    request: Request,
+    next: Next,
+) -> (Response, bool) {
     let Ok(_permit) = shared.in_flight.try_acquire() else {
         let unread = !request.body().is_end_stream();
         let detail = "as many requests are under way as can be";
@@ -163,14 +168,23 @@ async fn guard(shared: &Shared, request: Request, next: Next) -> (Response, bool
     };
     let limit = (shared.body_limit)(&request);
     match body::arrived(request, limit, shared.limits.body_timeout).await {
-        Ok(request) => (answer(shared, request, next).await, false),
+        Ok(request) => (answer(shared, info, request, next).await, false),
         Err(refused) => (refused.error.into_response(), refused.close),
     }
 }
 
-async fn answer(shared: &Shared, request: Request, next: Next) -> Response {
+/// A request whose time is up before it writes is cancelled: nothing was done. One that writes is awaited
+/// for longer, and its outcome is unknown after that.
+async fn answer(shared: &Shared, info: &RequestInfo, request: Request, next: Next) -> Response {
     let answer = AssertUnwindSafe(faulty::serve(&shared.faults, request, next)).catch_unwind();
-    match tokio::time::timeout(shared.limits.request_timeout, answer).await {
+    let mut answer = std::pin::pin!(answer);
+    let limits = &shared.limits;
+    let mut answered = tokio::time::timeout(limits.request_timeout, &mut answer).await;
+    let writing = info.is_writing();
+    if answered.is_err() && writing {
+        answered = tokio::time::timeout(limits.outcome_timeout, answer).await;
+    }
+    match answered {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
             tracing::error!("a handler panicked");
@@ -180,6 +194,7 @@ async fn answer(shared: &Shared, request: Request, next: Next) -> Response {
             )
             .into_response()
         }
+        Err(_) if writing => error::outcome_unknown().into_response(),
         Err(_) => {
             ApiError::new(ErrorCode::Timeout, "the answer was not ready in time").into_response()
         }

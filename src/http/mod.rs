@@ -38,13 +38,15 @@ use rate_limit::RateLimit;
 
 use crate::booking::Booking;
 use crate::faults::Faults;
-use crate::telemetry::{Metrics, RequestSpan};
+use crate::telemetry::Metrics;
 
 /// Bounds on what a request may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Until an answer is due.
     pub request_timeout: Duration,
+    /// How much longer the outcome of a write is awaited that was begun by then.
+    pub outcome_timeout: Duration,
     /// Until a body must have arrived.
     pub body_timeout: Duration,
     /// Requests under way at a time; more are answered 503.
@@ -57,6 +59,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             request_timeout: Duration::from_secs(10),
+            outcome_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(10),
             in_flight: 20_000,
             token: Some(TokenLimit::default()),
@@ -66,23 +69,6 @@ impl Default for Limits {
 
 /// Largest request body, in bytes.
 pub const BODY_LIMIT: usize = 16 * 1024;
-
-/// Runs a use case to its end, even when its client goes away or the request's time is up: once it is
-/// committed, what follows from it (a token used up, a counter) must follow.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    let work = match RequestSpan::current() {
-        Some(span) => tokio::spawn(span.within(work)),
-        None => tokio::spawn(work),
-    };
-    match work.await {
-        Ok(done) => done,
-        Err(failed) => match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only the end of the whole process cancels it.
-            Err(_) => std::future::pending().await,
-        },
-    }
-}
 
 /// What the public handlers share.
 #[derive(Clone)]
@@ -106,6 +92,7 @@ pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits, faults: 
         .routes(routes!(reservations::reserve))
         .routes(routes!(reservations::cancel))
         .routes(routes!(reservations::pay))
+        .routes(routes!(reservations::list))
         .routes(routes!(accounts::balance))
         .routes(routes!(accounts::charge))
         .routes(routes!(health::live))

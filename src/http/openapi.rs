@@ -66,7 +66,7 @@ pub(super) mod refusals {
         StoreUnavailable,
     ];
     const BODY: &[ErrorCode] = &[RequestMediaType];
-    const KEY: &[ErrorCode] = &[IdempotencyMalformed, IdempotencyMismatch];
+    const WRITE: &[ErrorCode] = &[IdempotencyMalformed, IdempotencyMismatch, OutcomeUnknown];
     const HOLDER: &[ErrorCode] = &[TokenMissing, TokenRefused, RateLimited];
     const ADMITTED: &[ErrorCode] = &[
         TokenMissing,
@@ -90,20 +90,21 @@ pub(super) mod refusals {
     }
 
     refusals! {
-        Register: DATA BODY [UserUnknown, QueueAlreadyRegistered];
+        Register: DATA BODY WRITE [UserUnknown, QueueAlreadyRegistered];
         PollQueue: DATA [TokenMissing, TokenUnknown, RateLimited];
         ListConcerts: DATA [];
         ListPerformanceDates: DATA ADMITTED [ConcertUnknown];
         ListSeats: DATA ADMITTED [ConcertUnknown, DateUnknown];
-        Reserve: DATA BODY KEY ADMITTED
+        Reserve: DATA BODY WRITE ADMITTED
             [TokenForeign, SeatUnknown, SeatMismatch, SeatTaken, SeatLocked, ReservationLimit];
-        CancelReservation: DATA ADMITTED
-            [ReservationUnknown, ReservationForeign, ReservationPaid];
-        Pay: DATA KEY ADMITTED
+        CancelReservation: DATA WRITE HOLDER
+            [QueueNotAdmitted, ReservationUnknown, ReservationForeign, ReservationPaid];
+        Pay: DATA WRITE ADMITTED
             [TokenForeign, ReservationNotPayable, ReservationExpired, ReservationForeign,
              ReservationPaid, BalanceTooLow];
+        ListReservations: DATA HOLDER [TokenForeign];
         GetBalance: DATA HOLDER [TokenForeign, QueueExpired, AccountUnknown];
-        Charge: DATA BODY KEY HOLDER
+        Charge: DATA BODY WRITE HOLDER
             [TokenForeign, QueueExpired, AmountInvalid, AccountUnknown];
         GetLiveness: SERVICE [];
         GetReadiness: [Internal];

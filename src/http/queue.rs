@@ -4,21 +4,24 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, StatusCode};
 
-use super::extract::{Json, Poller};
+use super::extract::{Keyed, Poller, Write};
 use super::openapi::refusals;
-use super::{ApiError, AppState, to_the_end};
+use super::{ApiError, AppState};
 use crate::api::WAIT_TOKEN;
 use crate::api::ticketing::{QueueEntry, RegisterRequest, WaitStatus};
 use crate::booking::{QueueStatus, QueueView, UserId};
 
 /// Register in the queue.
 ///
-/// The n-th to register holds place n. The place is durable when this answers.
+/// The n-th to register holds place n. The place is durable when this answers. A repeat with the same
+/// Idempotency-Key and body gets the same token and its current standing, for 24 hours and while the place
+/// lives; with another body 409. Without a key, or with another one, a user in the queue gets 409.
 #[utoipa::path(
     post,
     path = "/queue",
     operation_id = "register",
     tag = "queue",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless")),
     request_body = RegisterRequest,
     responses(
         (status = 201, description = "A place, and the token that carries it", body = QueueEntry,
@@ -28,10 +31,12 @@ use crate::booking::{QueueStatus, QueueView, UserId};
 )]
 pub(super) async fn register(
     State(state): State<AppState>,
-    Json(request): Json<RegisterRequest>,
+    write: Write,
+    request: Keyed<RegisterRequest>,
 ) -> Result<Response, ApiError> {
-    let user = UserId(request.user_id);
-    let registered = to_the_end(async move { state.booking.register(user).await }).await?;
+    let (user, key) = (UserId(request.body.user_id), request.key);
+    let work = async move { state.booking.register(user, key).await };
+    let registered = write.run(work).await?;
     let header = [(HeaderName::from_static(WAIT_TOKEN), registered.token)];
     Ok((
         StatusCode::CREATED,

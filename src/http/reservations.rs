@@ -1,19 +1,26 @@
-//! Reserving, giving back, paying.
+//! Reserving, giving back, paying, listing.
 
 use axum::extract::State;
 use http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::extract::{Holder, Key, Keyed, Path};
+use super::extract::{Holder, Key, Keyed, Path, Query, Write};
 use super::openapi::refusals;
-use super::{ApiError, AppState, to_the_end};
-use crate::api::ticketing::{Paid, ReserveRequest, Reserved};
+use super::{ApiError, AppState};
+use crate::api::ErrorCode;
+use crate::api::ticketing::{
+    Paid, Reservation, ReservationState, Reservations, ReserveRequest, Reserved,
+};
 use crate::booking::{
-    ConcertId, PerformanceDateId, ReservationId, ReserveWish, SeatId, Timestamp, UserId,
+    ConcertId, PerformanceDateId, ReservationId, ReservationStatus, ReservationView, ReserveWish,
+    SeatId, Timestamp, UserId,
 };
 
 /// Hold a seat.
 ///
-/// A repeat with the same Idempotency-Key and body gets the first answer again.
+/// A repeat with the same Idempotency-Key and body gets the first answer again. A refusal on account of
+/// another request in the way (`seat.locked`, or a 503) is no such answer: the repeat is decided afresh.
 #[utoipa::path(
     post,
     path = "/reservations",
@@ -29,6 +36,7 @@ use crate::booking::{
 pub(super) async fn reserve(
     State(state): State<AppState>,
     Holder(caller): Holder,
+    write: Write,
     request: Keyed<ReserveRequest>,
 ) -> Result<(StatusCode, axum::Json<Reserved>), ApiError> {
     let ReserveRequest {
@@ -45,7 +53,9 @@ pub(super) async fn reserve(
         user: UserId(user_id),
         key: request.key,
     };
-    let held = to_the_end(async move { state.booking.reserve(&caller, wish).await }).await?;
+    let held = write
+        .run(async move { state.booking.reserve(&caller, wish).await })
+        .await?;
     let answer = Reserved {
         reservation_id: held.id.0,
         expires_at: iso8601(held.expires_at),
@@ -54,6 +64,8 @@ pub(super) async fn reserve(
 }
 
 /// Give a hold back; the seat is free again.
+///
+/// Also after the time of the admission, until the hold runs out.
 #[utoipa::path(
     delete,
     path = "/reservations/{reservationId}",
@@ -61,7 +73,8 @@ pub(super) async fn reserve(
     tag = "reservations",
     params(
         ("reservationId" = i64, Path, description = "The reservation"),
-        ("Wait-Token" = String, Header, description = "An ACTIVE token"),
+        ("Wait-Token" = String, Header, description = "A token that was admitted"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless"),
     ),
     responses((status = 204, description = "Given back"), refusals::CancelReservation)
 )]
@@ -69,14 +82,19 @@ pub(super) async fn cancel(
     State(state): State<AppState>,
     Holder(caller): Holder,
     Path(reservation): Path<i64>,
+    Key(key): Key,
+    write: Write,
 ) -> Result<StatusCode, ApiError> {
-    caller.require_active()?;
     let id = ReservationId(reservation);
-    to_the_end(async move { state.booking.cancel(&caller, id).await }).await?;
+    let work = async move { state.booking.cancel(&caller, id, key).await };
+    write.run(work).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Pay a reservation; the token is used up by it.
+/// Pay a reservation.
+///
+/// The admission ends when something was paid by it and nothing that it holds can still be paid. A hold
+/// can be paid until it runs out, also after the time of the admission.
 #[utoipa::path(
     post,
     path = "/users/{userId}/reservations/{reservationId}/pay",
@@ -85,7 +103,7 @@ pub(super) async fn cancel(
     params(
         ("userId" = i64, Path, description = "The token's user"),
         ("reservationId" = i64, Path, description = "The reservation"),
-        ("Wait-Token" = String, Header, description = "An ACTIVE token"),
+        ("Wait-Token" = String, Header, description = "A token that was admitted"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat harmless"),
     ),
     responses((status = 200, description = "Paid", body = Paid), refusals::Pay)
@@ -95,13 +113,81 @@ pub(super) async fn pay(
     Holder(caller): Holder,
     Path((user, reservation)): Path<(i64, i64)>,
     Key(key): Key,
+    write: Write,
 ) -> Result<axum::Json<Paid>, ApiError> {
     caller.require_user(UserId(user))?;
     let id = ReservationId(reservation);
-    to_the_end(async move { state.booking.pay(&caller, id, key).await }).await?;
+    let work = async move { state.booking.pay(&caller, id, key).await };
+    write.run(work).await?;
     Ok(axum::Json(Paid {
         reservation_id: reservation,
     }))
+}
+
+/// The caller's reservations by ascending id, a page at a time.
+///
+/// A token that waits or has ended will do.
+#[utoipa::path(
+    get,
+    path = "/users/{userId}/reservations",
+    operation_id = "listReservations",
+    tag = "reservations",
+    params(
+        ("userId" = i64, Path, description = "The token's user"),
+        ("Wait-Token" = String, Header, description = "Any token of the user"),
+        Page,
+    ),
+    responses((status = 200, description = "A page", body = Reservations), refusals::ListReservations)
+)]
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Holder(caller): Holder,
+    Path(user): Path<i64>,
+    Query(page): Query<Page>,
+) -> Result<axum::Json<Reservations>, ApiError> {
+    caller.require_user(UserId(user))?;
+    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        let detail = format!("limit is {limit}; it must be between 1 and {PAGE_MAX}");
+        return Err(ApiError::new(ErrorCode::RequestMalformed, detail));
+    }
+    let after = ReservationId(page.after.unwrap_or(0));
+    let (rows, more) = state.booking.reservations(&caller, after, limit).await?;
+    let next = rows.last().map(|row| row.id.0).filter(|_| more);
+    let reservations = rows.into_iter().map(wire).collect();
+    Ok(axum::Json(Reservations { reservations, next }))
+}
+
+/// Largest page.
+const PAGE_MAX: u32 = 1_000;
+const PAGE_DEFAULT: u32 = 100;
+
+/// Which page of reservations.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// At most this many, 1 to 1,000; 100 by default.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+    /// Reservations with ids above this one.
+    after: Option<i64>,
+}
+
+fn wire(row: ReservationView) -> Reservation {
+    Reservation {
+        reservation_id: row.id.0,
+        concert_id: row.concert.0,
+        performance_date_id: row.date.0,
+        seat_id: row.seat.0,
+        price: row.price.0,
+        status: match row.status {
+            ReservationStatus::Pending => ReservationState::Pending,
+            ReservationStatus::Paid => ReservationState::Paid,
+            ReservationStatus::Expired => ReservationState::Expired,
+            ReservationStatus::Cancelled => ReservationState::Cancelled,
+        },
+        expires_at: iso8601(row.expires_at),
+    }
 }
 
 /// ISO 8601, UTC, milliseconds.

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use super::postgres::PgStore;
 use super::sqlite::SqliteStore;
 use super::{
-    AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
-    Look, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, Reserve, ReserveOutcome,
-    SeatCounts, SeatRow, StoreError,
+    Answer, AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency,
+    Keyed, Look, NewPlace, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome,
+    ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow, Settled, StoreError, Ticket,
 };
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
@@ -101,19 +101,42 @@ impl Store {
         each!(self, store => store.queue_snapshot().await)
     }
 
-    /// Makes a place durable. `replaces` is the user's earlier, ended place, if any. A live place of
-    /// the user that the queue does not know of is one whose answer came too late to be told: it ends.
+    /// Makes a place durable, and its ticket under its key. A live place of the user that the queue does
+    /// not know of ends, since the answer to its registration was lost; with the key of that
+    /// registration it is given again instead.
     ///
     /// # Errors
     /// [`StoreError`]; then the place must not be used.
-    pub async fn register(
+    pub async fn register(&self, new: NewPlace) -> Result<RegisterOutcome, StoreError> {
+        each!(self, store => store.register(new).await)
+    }
+
+    /// The place given under `key`, while it lives.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ticket(
         &self,
-        place: Place,
         user: UserId,
-        now: Timestamp,
-        replaces: Option<Place>,
-    ) -> Result<RegisterOutcome, StoreError> {
-        each!(self, store => store.register(place, user, now, replaces).await)
+        key: Idempotency,
+    ) -> Result<Option<Keyed<Ticket>>, StoreError> {
+        each!(self, store => store.ticket(user, key).await)
+    }
+
+    /// The place where `user` stands, as far as it is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
+        each!(self, store => store.standing(user).await)
+    }
+
+    /// Whether `place` has ended before its time, or never was.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
+        each!(self, store => store.has_ended(place).await)
     }
 
     /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
@@ -127,8 +150,9 @@ impl Store {
         now: Timestamp,
         above: Place,
         expired_up_to: Place,
+        key: Option<Idempotency>,
     ) -> Result<NextPlace, StoreError> {
-        each!(self, store => store.register_next(user, now, above, expired_up_to).await)
+        each!(self, store => store.register_next(user, now, above, expired_up_to, key).await)
     }
 
     /// Makes an admission durable: everyone up to `mark` is in since `at`.
@@ -147,7 +171,7 @@ impl Store {
         each!(self, store => store.save_admission(admission).await)
     }
 
-    /// A seat before it is locked, and the answer already given under `key` if there is one.
+    /// A seat at `now`, before it is locked, and the answer already given under `key` if there is one.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -156,15 +180,16 @@ impl Store {
         seat: SeatId,
         user: UserId,
         key: Option<Idempotency>,
+        now: Timestamp,
     ) -> Result<Look, StoreError> {
-        each!(self, store => store.look(seat, user, key).await)
+        each!(self, store => store.look(seat, user, key, now).await)
     }
 
     /// The answer already given under `key`, if there is one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn replay<T: serde::de::DeserializeOwned + Send + 'static>(
+    pub async fn replay<T: Answer>(
         &self,
         user: UserId,
         key: Idempotency,
@@ -188,7 +213,8 @@ impl Store {
         each!(self, store => store.seat_counts().await)
     }
 
-    /// Tries to reserve: version check, unique index and limit in one transaction.
+    /// Tries to reserve: version check, unique index and limit in one transaction. A hold on the seat
+    /// that has run out ends first.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -196,7 +222,7 @@ impl Store {
         &self,
         reserve: Reserve,
         key: Option<Idempotency>,
-    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+    ) -> Result<Settled<Keyed<ReserveOutcome>>, StoreError> {
         each!(self, store => store.reserve(reserve, key).await)
     }
 
@@ -224,16 +250,34 @@ impl Store {
         reservation: ReservationId,
         user: UserId,
         now: Timestamp,
-    ) -> Result<CancelOutcome, StoreError> {
-        each!(self, store => store.cancel(reservation, user, now).await)
+        key: Option<Idempotency>,
+    ) -> Result<Settled<Keyed<CancelOutcome>>, StoreError> {
+        each!(self, store => store.cancel(reservation, user, now, key).await)
     }
 
     /// Ends up to `most` holds that ran out; gives the number ended.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn expire_holds(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
+    pub async fn expire_holds(
+        &self,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Settled<u64>, StoreError> {
         each!(self, store => store.expire_holds(now, most).await)
+    }
+
+    /// At most `most` reservations of `user` with ids above `after`, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reservations_of(
+        &self,
+        user: UserId,
+        after: ReservationId,
+        most: u32,
+    ) -> Result<Vec<ReservationRow>, StoreError> {
+        each!(self, store => store.reservations_of(user, after, most).await)
     }
 
     /// Forgets answers to keyed requests that are older than `before`, at most `most`.
@@ -266,7 +310,7 @@ impl Store {
         each!(self, store => store.charge(user, amount, now, key).await)
     }
 
-    /// Pays a reservation and ends the payer's place.
+    /// Pays a reservation, and ends the payer's place with the last hold made by it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -274,7 +318,7 @@ impl Store {
         &self,
         pay: Pay,
         key: Option<Idempotency>,
-    ) -> Result<Keyed<PayOutcome>, StoreError> {
+    ) -> Result<Settled<Keyed<PayOutcome>>, StoreError> {
         each!(self, store => store.pay(pay, key).await)
     }
 

@@ -4,6 +4,7 @@
 //! is the only caller; it decides the order of lock, store and metric. A new database is one more
 //! module beside [`sqlite`], with its migrations.
 
+mod answers;
 mod audit_types;
 mod backend;
 pub mod data_dir;
@@ -12,6 +13,7 @@ mod home;
 mod identity;
 pub mod postgres;
 pub mod sqlite;
+mod turn;
 
 use std::time::Duration;
 
@@ -19,8 +21,12 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::domain::queue::QueueSnapshot;
 use crate::domain::{
-    ConcertId, Epoch, Money, PerformanceDateId, Place, ReservationId, SeatId, SeatStatus,
-    Timestamp, UserId,
+    ConcertId, Epoch, Money, PerformanceDateId, Place, ReservationId, ReservationStatus, SeatId,
+    SeatStatus, Timestamp, UserId,
+};
+pub use answers::{
+    Answer, CancelOutcome, ChargeOutcome, Idempotency, Keyed, PayOutcome, ReserveOutcome, Settled,
+    Ticket,
 };
 pub use audit_types::{AuditCounts, Fact, SeatCounts};
 pub use backend::Store;
@@ -33,9 +39,12 @@ pub enum StoreError {
     /// More work is under way than the bound allows.
     #[error("the database has more work than it can queue")]
     Overloaded,
-    /// No answer within the time-out. Whether the work was done is not known.
+    /// The work was not begun or not finished within the time-out, and was cancelled: nothing was done.
     #[error("the database did not answer within {0:?}")]
     Timeout(Duration),
+    /// A write was under way when its time ran out or its connection was lost: it may have been done.
+    #[error("the outcome of the write is not known: {0}")]
+    Unknown(String),
     /// The database is closed, cannot be reached or refused the work.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -128,26 +137,6 @@ pub struct SeatRow {
     pub version: i64,
 }
 
-/// Key and fingerprint of a repeatable request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Idempotency {
-    /// The client's key.
-    pub key: String,
-    /// Of route and body: a repeat must have the same.
-    pub fingerprint: i64,
-}
-
-/// An answer, and whether it is the first or a repeat of one given before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keyed<T> {
-    /// Decided now.
-    Fresh(T),
-    /// Decided before, for the same key and request.
-    Replayed(T),
-    /// The key was used for another request.
-    Mismatch,
-}
-
 /// A reservation to be made.
 #[derive(Clone, Debug)]
 pub struct Reserve {
@@ -158,7 +147,7 @@ pub struct Reserve {
     pub seen_version: Option<i64>,
     /// For whom.
     pub user: UserId,
-    /// The place in the queue by which the user is here; once ended it opens nothing.
+    /// The place in the queue by which the user is here; once ended it cannot reserve.
     pub place: Place,
     /// Now.
     pub now: Timestamp,
@@ -168,26 +157,19 @@ pub struct Reserve {
     pub limit: u32,
 }
 
-/// What became of an attempt to reserve. Kept for repeats, so variants and names are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ReserveOutcome {
-    /// Held.
-    Reserved {
-        /// The new reservation.
-        id: ReservationId,
-        /// Until when it must be paid.
-        expires_at: Timestamp,
-    },
-    /// The seat was held or sold when it was looked at.
-    Taken,
-    /// The seat's lock was somebody else's.
-    Locked,
-    /// The seat changed between look and write.
-    Conflict,
-    /// The user holds as many as one may.
-    LimitReached,
-    /// The place was used up by a payment meanwhile, perhaps on another server.
-    PlaceEnded,
+/// A reservation as its user sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReservationRow {
+    /// The reservation.
+    pub id: ReservationId,
+    /// The seat.
+    pub seat: SeatId,
+    /// The seat's price when it was reserved.
+    pub price: Money,
+    /// As of the last sweep: a PENDING one may have run out since.
+    pub status: ReservationStatus,
+    /// Until when a PENDING one can be paid.
+    pub expires_at: Timestamp,
 }
 
 /// What can be told of a seat before it is locked.
@@ -195,7 +177,7 @@ pub enum ReserveOutcome {
 pub enum Look {
     /// As last committed; and the answer already given under the request's key.
     Seen {
-        /// The seat, if there is one.
+        /// The seat, if there is one; AVAILABLE if its hold has run out.
         seat: Option<SeatRow>,
         /// The first answer to the same request.
         replay: Option<Keyed<ReserveOutcome>>,
@@ -205,11 +187,32 @@ pub enum Look {
     Later,
 }
 
+/// A place to be made durable.
+#[derive(Clone, Debug)]
+pub struct NewPlace {
+    /// Its number.
+    pub place: Place,
+    /// Whose it is.
+    pub user: UserId,
+    /// Now.
+    pub now: Timestamp,
+    /// The user's earlier place, which has ended.
+    pub replaces: Option<Place>,
+    /// The admissions of places up to this one have run out.
+    pub expired_up_to: Place,
+    /// A repeat with the same key gets the same place while that lives.
+    pub key: Option<Idempotency>,
+}
+
 /// What became of making a place durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterOutcome {
     /// It is durable.
     Kept,
+    /// The key has a place that lives: nothing was changed.
+    Replayed(Ticket),
+    /// The key was used for another request: nothing was changed.
+    Mismatch,
     /// The number is somebody else's already: the queue forgot places that are durable. Places up to
     /// this one are given.
     NumberTaken(Place),
@@ -225,52 +228,10 @@ pub enum NextPlace {
     New(Place),
     /// The user stands here already.
     Already(Place),
-}
-
-/// What became of a charge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ChargeOutcome {
-    /// Done.
-    Charged {
-        /// The balance after it.
-        balance: Money,
-        /// When.
-        at: Timestamp,
-    },
-    /// The balance would exceed what an account can hold.
-    Overflow,
-    /// There is no such user.
-    UnknownUser,
-}
-
-/// What became of a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PayOutcome {
-    /// Paid; the place is used up.
-    Paid,
-    /// There is no such reservation.
-    Unknown,
-    /// It is another user's.
-    Foreign,
-    /// The hold ran out or was given back.
-    Expired,
-    /// It is paid already.
-    AlreadyPaid,
-    /// The balance does not cover the price.
-    BalanceTooLow,
-}
-
-/// What became of giving a reservation back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CancelOutcome {
-    /// The seat is free again.
-    Cancelled,
-    /// There is no such live reservation.
-    Unknown,
-    /// It is another user's.
-    Foreign,
-    /// It is paid already.
-    AlreadyPaid,
+    /// The key has a place that lives.
+    Replayed(Ticket),
+    /// The key was used for another request.
+    Mismatch,
 }
 
 /// A payment to be made.
@@ -280,7 +241,7 @@ pub struct Pay {
     pub user: UserId,
     /// For what.
     pub reservation: ReservationId,
-    /// The payer's place in the queue, which ends with the payment.
+    /// The payer's place in the queue; it ends with the last hold that was made by it.
     pub place: Place,
     /// Now.
     pub now: Timestamp,

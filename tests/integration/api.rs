@@ -39,7 +39,11 @@ async fn a_user_goes_from_the_queue_to_a_paid_seat() {
         (200, json!({ "reservationId": reservation }))
     );
 
-    assert_eq!(user.queue_status().await, "EXPIRED", "the token is used up");
+    assert_eq!(
+        user.queue_status().await,
+        "EXPIRED",
+        "nothing is left to pay"
+    );
     let other = server.admitted(2).await;
     assert_eq!(other.seat_status(1, 3).await, "UNAVAILABLE");
     let audit = server.audit().await;
@@ -364,14 +368,14 @@ async fn a_keyed_request_is_answered_alike_however_often_it_is_sent() {
         let paid = User::send(call).await;
         assert_eq!(
             paid.status, 200,
-            "also when the token is used up: {}",
+            "also when the admission has ended: {}",
             paid.text
         );
     }
     let call = user
         .call(Method::POST, &pay)
         .header("idempotency-key", "k4");
-    assert_refused!(User::send(call).await, 403, "queue.expired");
+    assert_refused!(User::send(call).await, 409, "reservation.paid");
     for bad in ["", "with space", &"x".repeat(129)] {
         let call = user.call(Method::POST, &pay).header("idempotency-key", bad);
         assert_refused!(User::send(call).await, 400, "idempotency.malformed");

@@ -1,16 +1,20 @@
 -- Tries the lock of a seat. The lock holds its fencing value and the token of its holder.
 --
 -- KEYS    lock, fence
--- ARGV    token; how long it lasts (ms); the latest time to run (ms)
--- Answer  {"held", fencing value}, {"busy", nil}, {"late", nil}
+-- ARGV    token; how long it lasts (ms); the latest time to run (ms); the keyed request, or ""
+-- Answer  {"held", fencing value}, {"busy", nil}, {"copy", nil} when a copy of the same keyed request
+--         holds it, {"late", nil}
 --
 -- Run late it would lock a seat for nobody: so it is not run late.
 local time = redis.call('TIME')
 if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[3]) then
   return {'late', false}
 end
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  return {'busy', false}
+local holder = redis.call('GET', KEYS[1])
+if holder then
+  local request = '.' .. ARGV[4]
+  local is_copy = ARGV[4] ~= '' and string.sub(holder, -#request) == request
+  return {is_copy and 'copy' or 'busy', false}
 end
 local fence = redis.call('INCR', KEYS[2])
 if fence == 1 then

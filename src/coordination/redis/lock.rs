@@ -32,6 +32,8 @@ struct Shared {
 pub(super) enum Tried {
     Held(RedisLock),
     Busy,
+    /// A copy of the same keyed request holds it.
+    Copy,
     Unavailable,
 }
 
@@ -74,8 +76,8 @@ impl Locks {
         self.shared.link.connect().await.is_ok()
     }
 
-    /// Tries the lock of `seat`, in one round trip.
-    pub(super) async fn try_lock(&self, seat: SeatId) -> Tried {
+    /// Tries the lock of `seat` for a keyed request, if it is one, in one round trip.
+    pub(super) async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> Tried {
         if !self.shared.link.is_up() {
             return Tried::Unavailable;
         }
@@ -84,14 +86,15 @@ impl Locks {
         let mut lock = RedisLock {
             shared: Arc::clone(&self.shared),
             key: keys.lock(seat),
-            token: format!("{:016x}.{number}", self.server),
+            token: format!("{:016x}.{number}.{}", self.server, request.unwrap_or("")),
             fence: 0,
         };
         let mut trying = call(&scripts::LOCK, &[&lock.key, &keys.fence]);
         trying
             .arg(&lock.token)
             .arg(u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX))
-            .arg(self.clock.deadline(Instant::now(), *within));
+            .arg(self.clock.deadline(Instant::now(), *within))
+            .arg(request.unwrap_or(""));
         let answer: Result<(String, Option<u64>), _> = link.run(&trying, *within).await;
         match answer {
             Ok((said, Some(fence))) if said == "held" => {
@@ -102,6 +105,7 @@ impl Locks {
                 lock.forget();
                 match said.as_str() {
                     "busy" => Tried::Busy,
+                    "copy" => Tried::Copy,
                     _ => Tried::Unavailable,
                 }
             }

@@ -234,10 +234,11 @@ impl RedisCoordination {
     }
 
     /// Tries the lock of `seat`; never waits for its holder.
-    pub async fn try_lock(&self, seat: SeatId) -> SeatLock<'_> {
-        match self.locks.try_lock(seat).await {
+    pub async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> SeatLock<'_> {
+        match self.locks.try_lock(seat, request).await {
             Tried::Held(lock) => SeatLock::Held(Held::Redis(lock)),
             Tried::Busy => SeatLock::Busy,
+            Tried::Copy => SeatLock::Copy,
             Tried::Unavailable => SeatLock::Unavailable,
         }
     }

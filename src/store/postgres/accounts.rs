@@ -3,8 +3,9 @@
 //! Rows are locked in one order everywhere: reservation, account, seat, place.
 
 use super::attempts::Attempts;
-use super::idempotency;
+use super::idempotency::{self, Decision};
 use super::pool::Params;
+use super::queue::{self, signed};
 use super::reservations::{Changed, date, parts};
 use crate::domain::{Money, Timestamp, UserId};
 use crate::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome, StoreError};
@@ -47,15 +48,16 @@ const PAY: &str = "WITH kept AS MATERIALIZED (
     SELECT user_id, status, expires_at, price FROM reservations WHERE id = $3
 ), standing AS MATERIALIZED (
     SELECT CASE
+        WHEN (SELECT status = 1 AND user_id = $1 FROM found) THEN '\"AlreadyPaid\"'
+        WHEN NOT EXISTS (SELECT 1 FROM queue_places WHERE place = $4 AND ended_at IS NULL) THEN '\"PlaceEnded\"'
         WHEN NOT EXISTS (SELECT 1 FROM found) THEN '\"Unknown\"'
         WHEN (SELECT user_id <> $1 FROM found) THEN '\"Foreign\"'
-        WHEN (SELECT status = 1 FROM found) THEN '\"AlreadyPaid\"'
         WHEN (SELECT status <> 0 OR expires_at <= $5::bigint FROM found) THEN '\"Expired\"'
         WHEN coalesce((SELECT balance FROM users WHERE id = $1), 0) < (SELECT price FROM found) THEN '\"BalanceTooLow\"'
         END AS refusal
     WHERE NOT EXISTS (SELECT 1 FROM kept)
 ), paid AS (
-    UPDATE reservations SET status = 1
+    UPDATE reservations SET status = 1, place = $4
     WHERE id = $3 AND user_id = $1 AND status = 0 AND expires_at > $5
       AND EXISTS (SELECT 1 FROM standing WHERE refusal IS NULL)
     RETURNING seat_id, price
@@ -68,17 +70,22 @@ const PAY: &str = "WITH kept AS MATERIALIZED (
     UPDATE seats SET status = 2, version = version + 1 FROM paid
     WHERE seats.id = paid.seat_id AND seats.status = 1
     RETURNING performance_date_id
-), used_up AS (
+), others AS MATERIALIZED (
+    SELECT 1 FROM reservations
+    WHERE user_id = $1 AND status = 0 AND expires_at > $5 AND id <> $3 AND coalesce(place, $4) = $4
+), place_ended AS (
     UPDATE queue_places SET ended_at = $5
-    WHERE place = $4 AND ended_at IS NULL AND EXISTS (SELECT 1 FROM paid)
+    WHERE place = $4 AND ended_at IS NULL AND EXISTS (SELECT 1 FROM paid) AND NOT EXISTS (SELECT 1 FROM others)
+    RETURNING 1
 ), decided AS MATERIALIZED (
     SELECT coalesce(refusal, (SELECT '\"Paid\"' FROM paid)) AS answer FROM standing
 ), remembered AS (
     INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
-    SELECT $1, $2, $6::bigint, answer, $5 FROM decided WHERE $2 IS NOT NULL AND answer IS NOT NULL
+    SELECT $1, $2, $6::bigint, answer, $5 FROM decided WHERE $2 IS NOT NULL AND answer <> '\"PlaceEnded\"'
 )
-SELECT fingerprint, answer, NULL::bigint FROM kept
-UNION ALL SELECT NULL, answer, (SELECT performance_date_id FROM sold) FROM decided";
+SELECT fingerprint, answer, NULL::bigint, false FROM kept
+UNION ALL SELECT NULL, answer, (SELECT performance_date_id FROM sold),
+                 EXISTS (SELECT 1 FROM place_ended) FROM decided";
 
 pub(super) async fn balance(
     attempts: &mut Attempts<'_>,
@@ -102,7 +109,14 @@ pub(super) async fn charge(
         Err(_) => -1,
     };
     let params: Params<'_> = &[&user.0, &name, &amount.0, &now.0, &room, &fingerprint];
-    let (answer, _) = idempotency::decide(attempts, CHARGE, params, key, &[]).await?;
+    let decision = Decision {
+        sql: CHARGE,
+        params,
+        user,
+        key,
+        races: &[],
+    };
+    let (answer, _) = idempotency::decide(attempts, decision).await?;
     Ok(answer)
 }
 
@@ -112,7 +126,7 @@ pub(super) async fn pay(
     key: Option<&Idempotency>,
 ) -> Result<Changed<Keyed<PayOutcome>>, StoreError> {
     let (name, fingerprint) = parts(key);
-    let place = i64::try_from(pay.place.0).unwrap_or(i64::MAX);
+    let place = signed(pay.place);
     let params: Params<'_> = &[
         &pay.user.0,
         &name,
@@ -121,8 +135,25 @@ pub(super) async fn pay(
         &pay.now.0,
         &fingerprint,
     ];
-    let (answer, row) = idempotency::decide(attempts, PAY, params, key, &[NOT_OVERDRAWN]).await?;
-    Ok((answer, date(&row, 2)))
+    let decision = Decision {
+        sql: PAY,
+        params,
+        user: pay.user,
+        key,
+        races: &[NOT_OVERDRAWN],
+    };
+    let (outcome, row) = idempotency::decide(attempts, decision).await?;
+    let ended = match outcome == Keyed::Fresh(PayOutcome::Paid) {
+        true if row.get(3) => vec![pay.place],
+        // The other holds may end in the same moment, each seeing this one: the last to commit looks again.
+        true => queue::end_spent(attempts, vec![place], pay.now).await,
+        false => Vec::new(),
+    };
+    Ok(Changed {
+        outcome,
+        dates: date(&row, 2).into_iter().collect(),
+        ended,
+    })
 }
 
 #[cfg(test)]
@@ -151,6 +182,7 @@ mod tests {
             PayOutcome::Expired,
             PayOutcome::AlreadyPaid,
             PayOutcome::BalanceTooLow,
+            PayOutcome::PlaceEnded,
         ] {
             let text = serde_json::to_string(&answer).unwrap();
             assert!(PAY.contains(&format!("'{text}'")), "{text}");

@@ -4,6 +4,7 @@
 //! What did not reach it is repeated for a short while, so that a quick failover is not noticed. What
 //! may or may not have been done is repeated only where doing it twice is doing it once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -12,6 +13,7 @@ use tokio_postgres::Row;
 use super::fault::Fault;
 use super::pool::{Params, Pool};
 use crate::store::StoreError;
+use crate::store::turn::{OUTCOME_WITHIN, unknown_after};
 
 /// Repeats for others in the way; each is mostly decided by the first.
 const MOST_REPEATS: u32 = 30;
@@ -21,9 +23,11 @@ const AWAY: Duration = Duration::from_millis(1_500);
 /// Whether to repeat an operation that may have been done already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
+    /// It changes nothing.
+    Read,
     /// Twice is as good as once.
     Safe,
-    /// Twice is once too often.
+    /// Not idempotent: must not be repeated.
     Never,
 }
 
@@ -70,15 +74,15 @@ impl<'a> Attempts<'a> {
     }
 
     /// One statement in a transaction of its own. The only faults it gives back are
-    /// [`Fault::Violates`] and [`Fault::Final`].
+    /// [`Fault::Violates`] and [`Fault::Final`]. A write that is under way when the time is up is awaited:
+    /// the server ends it within the statement's time-out.
     pub(super) async fn rows(
         &mut self,
         sql: &'static str,
         params: Params<'_>,
     ) -> Result<Vec<Row>, Fault> {
         loop {
-            let attempt = timeout_at(self.deadline, self.once(sql, params)).await;
-            match attempt.unwrap_or_else(|_| Err(self.out_of_time())) {
+            match self.attempt(sql, params).await {
                 Ok(rows) => return Ok(rows),
                 Err(Fault::Violates(constraint)) => return Err(Fault::Violates(constraint)),
                 Err(fault) => self.again(fault).await.map_err(Fault::Final)?,
@@ -86,11 +90,35 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn once(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+    async fn attempt(&self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+        let begun = AtomicBool::new(false);
+        let mut attempt = std::pin::pin!(self.once(sql, params, &begun));
+        if let Ok(ended) = timeout_at(self.deadline, &mut attempt).await {
+            return ended;
+        }
+        if self.repeat == Repeat::Read || !begun.load(Ordering::Relaxed) {
+            return Err(self.out_of_time());
+        }
+        let outcome_due = self.deadline + OUTCOME_WITHIN;
+        let unknown = |_| Err(Fault::Final(unknown_after(self.allowed + OUTCOME_WITHIN)));
+        timeout_at(outcome_due, attempt)
+            .await
+            .unwrap_or_else(unknown)
+    }
+
+    async fn once(
+        &self,
+        sql: &'static str,
+        params: Params<'_>,
+        begun: &AtomicBool,
+    ) -> Result<Vec<Row>, Fault> {
         let mut lease = self.pool.lend().await?;
         let began = std::time::Instant::now();
         let result = match lease.slowed(self.name).await {
-            Ok(()) => lease.rows(sql, params).await,
+            Ok(()) => {
+                begun.store(true, Ordering::Relaxed);
+                lease.rows(sql, params).await
+            }
             Err(fault) => Err(fault),
         };
         self.pool.measured(self.name, began, &result);
@@ -111,7 +139,16 @@ impl<'a> Attempts<'a> {
     }
 
     fn out_of_time(&self) -> Fault {
-        Fault::Final(StoreError::Timeout(self.allowed))
+        Fault::Final(self.given_up(StoreError::Timeout(self.allowed)))
+    }
+
+    /// The error of an operation that is given up: what an earlier attempt did is not known where its
+    /// answer was lost.
+    fn given_up(&self, error: StoreError) -> StoreError {
+        match self.uncertain {
+            true => StoreError::Unknown(error.to_string()),
+            false => error,
+        }
     }
 
     /// Waits a moment when `fault` allows another attempt; gives the error when it does not.
@@ -123,15 +160,15 @@ impl<'a> Attempts<'a> {
                     .await
             }
             Fault::Unreached(why) => self.wait_for_database(why).await,
-            Fault::Lost(why) if self.repeat == Repeat::Safe => {
-                self.uncertain = true;
-                self.wait_for_database(why).await
-            }
-            Fault::Lost(why) => Err(StoreError::Unavailable(format!(
-                "{why} in the middle of {}: whether it was done is not known",
+            Fault::Lost(why) if self.repeat == Repeat::Never => Err(StoreError::Unknown(format!(
+                "{why} in the middle of {}",
                 self.name
             ))),
-            Fault::Final(error) => Err(error),
+            Fault::Lost(why) => {
+                self.uncertain = self.repeat == Repeat::Safe;
+                self.wait_for_database(why).await
+            }
+            Fault::Final(error) => Err(self.given_up(error)),
         }
     }
 
@@ -139,10 +176,10 @@ impl<'a> Attempts<'a> {
     pub(super) async fn repeated(&mut self, why: String) -> Result<(), StoreError> {
         self.repeats += 1;
         if self.repeats > MOST_REPEATS {
-            return Err(StoreError::Unavailable(format!(
+            return Err(self.given_up(StoreError::Unavailable(format!(
                 "{} was in the way of others too often: {why}",
                 self.name
-            )));
+            ))));
         }
         // The first repeat mostly finds the way free.
         let most = Duration::from_millis(2) * self.repeats.min(20);
@@ -152,7 +189,7 @@ impl<'a> Attempts<'a> {
     async fn wait_for_database(&mut self, why: String) -> Result<(), StoreError> {
         let until = *self.away_until.get_or_insert_with(|| Instant::now() + AWAY);
         if Instant::now() >= until {
-            return Err(StoreError::Unavailable(why));
+            return Err(self.given_up(StoreError::Unavailable(why)));
         }
         self.pause(Duration::from_millis(200), why).await
     }
@@ -160,7 +197,7 @@ impl<'a> Attempts<'a> {
     async fn pause(&self, most: Duration, why: String) -> Result<(), StoreError> {
         let pause = most.mul_f64(0.25 + 0.75 * rand::random::<f64>());
         if Instant::now() + pause >= self.deadline {
-            return Err(StoreError::Unavailable(why));
+            return Err(self.given_up(StoreError::Unavailable(why)));
         }
         sleep(pause).await;
         Ok(())

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::store::StoreError;
+use crate::store::turn::Turn;
 
 /// Requests that may wait for the next statement.
 const QUEUE: usize = 32_768;
@@ -28,7 +29,7 @@ pub(super) trait Together: Send + 'static {
 }
 
 type Reply<A> = oneshot::Sender<Result<A, StoreError>>;
-type Asked<W> = (<W as Together>::Ask, Reply<<W as Together>::Answer>);
+type Asked<W> = (Turn, <W as Together>::Ask, Reply<<W as Together>::Answer>);
 
 /// The handle to the task that forms the groups.
 pub(super) struct Group<W: Together> {
@@ -55,18 +56,16 @@ impl<W: Together> Group<W> {
         let Some(queue) = queue else {
             return Err(StoreError::Unavailable("it is closed".to_owned()));
         };
-        queue.try_send((ask, reply)).map_err(|error| match error {
+        let turn = Turn::default();
+        let asked = (turn.clone(), ask, reply);
+        queue.try_send(asked).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => {
                 StoreError::Unavailable("it takes no more work".to_owned())
             }
         })?;
         drop(queue);
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(StoreError::Unavailable("it takes no more work".to_owned())),
-            Err(_) => Err(StoreError::Timeout(self.timeout)),
-        }
+        turn.outcome(answer, self.timeout).await
     }
 
     /// Takes no more, and waits for what is queued.
@@ -83,9 +82,9 @@ impl<W: Together> Group<W> {
 async fn run<W: Together>(work: W, mut asked: mpsc::Receiver<Asked<W>>) {
     let mut batch = Vec::with_capacity(BATCH);
     while asked.recv_many(&mut batch, BATCH).await > 0 {
-        // Whoever gave up meanwhile must not be given anything.
-        batch.retain(|(_, reply)| !reply.is_closed());
-        let (asks, replies): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        batch.retain(|(turn, _, reply)| !reply.is_closed() && turn.begin());
+        let (asks, replies): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|(_, ask, reply)| (ask, reply)).unzip();
         if asks.is_empty() {
             continue;
         }

@@ -35,16 +35,17 @@ pub use reservations::RESERVE;
 
 use super::date_versions::DateVersions;
 use super::{
-    AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
-    Look, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, Reserve, ReserveOutcome,
-    SeatCounts, SeatRow, StoreError,
+    Answer, AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency,
+    Keyed, Look, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow,
+    Settled, StoreError,
 };
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
 use attempts::{Attempts, Repeat};
 use group::Group;
 use pool::Pool;
-use registering::{Given, HandingOut, Registering, Wanted};
+use registering::{HandingOut, Registering};
+use reservations::Changed;
 
 /// How a database is used.
 #[derive(Clone, Copy, Debug)]
@@ -133,61 +134,7 @@ impl PgStore {
     /// # Errors
     /// As every read: [`StoreError`].
     pub async fn catalog(&self) -> Result<Catalog, StoreError> {
-        seats::catalog(&mut self.safe("catalog.read")).await
-    }
-
-    /// The queue as it is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
-        let mut attempts = self.long("queue.restore");
-        loop {
-            match attempts.bounded(queue::snapshot(&self.pool)).await {
-                Ok(snapshot) => return Ok(snapshot),
-                Err(fault) => attempts.again(fault).await?,
-            }
-        }
-    }
-
-    /// Makes a place durable. `replaces` is the user's earlier, ended place, if any. A live place of
-    /// the user that the queue does not know of is one whose answer came too late to be told: it ends.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then the place must not be used.
-    pub async fn register(
-        &self,
-        place: Place,
-        user: UserId,
-        now: Timestamp,
-        replaces: Option<Place>,
-    ) -> Result<RegisterOutcome, StoreError> {
-        let given = Given { place, user, now };
-        if replaces.is_none() && self.registering.ask(given).await? {
-            return Ok(RegisterOutcome::Kept);
-        }
-        registering::register(&mut self.safe("queue.register"), given, replaces).await
-    }
-
-    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
-    /// live place of the user up to `expired_up_to` has had its time and is replaced.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn register_next(
-        &self,
-        user: UserId,
-        now: Timestamp,
-        above: Place,
-        expired_up_to: Place,
-    ) -> Result<NextPlace, StoreError> {
-        let wanted = Wanted {
-            user,
-            now,
-            above,
-            expired_up_to,
-        };
-        self.handing_out.ask(wanted).await
+        seats::catalog(&mut self.read("catalog.read")).await
     }
 
     /// Makes an admission durable: everyone up to `mark` is in since `at`.
@@ -215,6 +162,7 @@ impl PgStore {
         _seat: SeatId,
         _user: UserId,
         _key: Option<Idempotency>,
+        _now: Timestamp,
     ) -> Result<Look, StoreError> {
         Ok(Look::Later)
     }
@@ -223,12 +171,12 @@ impl PgStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn replay<T: serde::de::DeserializeOwned + Send + 'static>(
+    pub async fn replay<T: Answer>(
         &self,
         user: UserId,
         key: Idempotency,
     ) -> Result<Option<Keyed<T>>, StoreError> {
-        idempotency::find(&mut self.safe("idempotency.read"), user, &key).await
+        idempotency::find(&mut self.read("idempotency.read"), user, &key).await
     }
 
     /// All seats of a date, by number.
@@ -236,7 +184,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
-        seats::of_date(&mut self.safe("seats.read"), date).await
+        seats::of_date(&mut self.read("seats.read"), date).await
     }
 
     /// Seats of the concert on sale by status.
@@ -244,7 +192,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
-        seats::counts(&mut self.safe("seats.count"), self.info.on_sale_seats).await
+        seats::counts(&mut self.read("seats.count"), self.info.on_sale_seats).await
     }
 
     /// Tries to reserve: version, unique index and limit in one statement.
@@ -255,11 +203,10 @@ impl PgStore {
         &self,
         reserve: Reserve,
         key: Option<Idempotency>,
-    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+    ) -> Result<Settled<Keyed<ReserveOutcome>>, StoreError> {
         let mut attempts = self.keyed("reservation.create", key.as_ref());
-        let (answer, date) = reservations::reserve(&mut attempts, &reserve, key.as_ref()).await?;
-        self.touch(date);
-        Ok(answer)
+        let changed = reservations::reserve(&mut attempts, &reserve, key.as_ref()).await?;
+        Ok(self.settled(changed))
     }
 
     /// Remembers a refusal that was decided before the store was asked, so that a repeat of the
@@ -287,22 +234,38 @@ impl PgStore {
         reservation: ReservationId,
         user: UserId,
         now: Timestamp,
-    ) -> Result<CancelOutcome, StoreError> {
-        let mut attempts = self.safe("reservation.cancel");
-        let (outcome, date) = reservations::cancel(&mut attempts, reservation, user, now).await?;
-        self.touch(date);
-        Ok(outcome)
+        key: Option<Idempotency>,
+    ) -> Result<Settled<Keyed<CancelOutcome>>, StoreError> {
+        let (mut attempts, key) = (self.safe("reservation.cancel"), key.as_ref());
+        let changed = reservations::cancel(&mut attempts, reservation, user, now, key).await?;
+        Ok(self.settled(changed))
+    }
+
+    /// At most `most` reservations of `user` with ids above `after`, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reservations_of(
+        &self,
+        user: UserId,
+        after: ReservationId,
+        most: u32,
+    ) -> Result<Vec<ReservationRow>, StoreError> {
+        reservations::of_user(&mut self.read("reservations.read"), user, after, most).await
     }
 
     /// Ends up to `most` holds that ran out; gives the number ended.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn expire_holds(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
+    pub async fn expire_holds(
+        &self,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Settled<u64>, StoreError> {
         let mut attempts = self.safe("reservation.expire");
-        let (ended, dates) = reservations::expire(&mut attempts, now, most).await?;
-        dates.into_iter().for_each(|date| self.touch(Some(date)));
-        Ok(ended)
+        let changed = reservations::expire(&mut attempts, now, most).await?;
+        Ok(self.settled(changed))
     }
 
     /// Forgets answers to keyed requests that are older than `before`, at most `most`.
@@ -318,7 +281,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
-        accounts::balance(&mut self.safe("account.read"), user).await
+        accounts::balance(&mut self.read("account.read"), user).await
     }
 
     /// Adds `amount` to the balance of `user`.
@@ -336,7 +299,7 @@ impl PgStore {
         accounts::charge(&mut attempts, user, amount, now, key.as_ref()).await
     }
 
-    /// Pays a reservation and ends the payer's place.
+    /// Pays a reservation, and ends the payer's place with the last hold made by it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -344,11 +307,10 @@ impl PgStore {
         &self,
         pay: Pay,
         key: Option<Idempotency>,
-    ) -> Result<Keyed<PayOutcome>, StoreError> {
+    ) -> Result<Settled<Keyed<PayOutcome>>, StoreError> {
         let mut attempts = self.keyed("reservation.pay", key.as_ref());
-        let (answer, date) = accounts::pay(&mut attempts, &pay, key.as_ref()).await?;
-        self.touch(date);
-        Ok(answer)
+        let changed = accounts::pay(&mut attempts, &pay, key.as_ref()).await?;
+        Ok(self.settled(changed))
     }
 
     /// Counts violations of the business truth over everything in the database.
@@ -387,7 +349,7 @@ impl PgStore {
     /// [`StoreError`] with what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
         // First: a standby would only be asked again and again for the write.
-        let rows = self.safe("ping").rows(faulty::TAKES_NO_WRITES, &[]).await?;
+        let rows = self.read("ping").rows(faulty::TAKES_NO_WRITES, &[]).await?;
         if rows.first().is_none_or(|row| row.get::<_, bool>(0)) {
             return Err(StoreError::Unavailable(fault::READ_ONLY.to_owned()));
         }
@@ -395,14 +357,19 @@ impl PgStore {
         Ok(())
     }
 
-    /// Reads, and writes that done twice are done once.
+    /// Reads.
+    fn read(&self, name: &'static str) -> Attempts<'_> {
+        Attempts::new(&self.pool, name, Repeat::Read)
+    }
+
+    /// Writes that done twice are done once.
     fn safe(&self, name: &'static str) -> Attempts<'_> {
         Attempts::new(&self.pool, name, Repeat::Safe)
     }
 
     /// The same over the whole dataset, which takes as long as it takes (within reason).
     fn long(&self, name: &'static str) -> Attempts<'_> {
-        Attempts::within(&self.pool, name, Repeat::Safe, snapshot::LONG)
+        Attempts::within(&self.pool, name, Repeat::Read, snapshot::LONG)
     }
 
     /// A write that is done once if it has a key: its repeat finds the kept answer.
@@ -414,9 +381,14 @@ impl PgStore {
         Attempts::new(&self.pool, name, repeat)
     }
 
-    fn touch(&self, date: Option<PerformanceDateId>) {
-        if let Some(date) = date {
+    /// Notes the dates that changed.
+    fn settled<T>(&self, changed: Changed<T>) -> Settled<T> {
+        for date in changed.dates {
             self.versions.bump(date);
+        }
+        Settled {
+            outcome: changed.outcome,
+            ended: changed.ended,
         }
     }
 }

@@ -8,16 +8,49 @@ use tokio_postgres::Row;
 use super::attempts::{Attempts, Repeat};
 use super::fault::Fault;
 use super::group::Together;
-use super::pool::{Params, Pool};
-use super::queue::{signed, unsigned};
+use super::pool::{Lease, Params, Pool};
+use super::queue::{self, signed, unsigned};
+use super::reservations::parts;
 use crate::domain::{Place, Timestamp, UserId};
-use crate::store::{NextPlace, RegisterOutcome, StoreError};
+use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, StoreError};
 
 /// Sorted by user, so that two servers do not wait for each other crosswise.
 const INSERT_MANY: &str = "INSERT INTO queue_places (place, user_id, issued_at)
     SELECT place, user_id, issued_at
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS asked (place, user_id, issued_at)
     ON CONFLICT DO NOTHING RETURNING place, user_id";
+
+/// The same with tickets under keys, `$4` names and `$5` fingerprints, null where there is no key. A key
+/// that another request used is left for a closer look; an older ticket under it is of a place that has
+/// ended, or the place is not inserted.
+const INSERT_MANY_KEYED: &str = "WITH asked AS MATERIALIZED (
+    SELECT a.place, a.user_id, a.issued_at, a.key, a.fingerprint
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
+         AS a (place, user_id, issued_at, key, fingerprint)
+    LEFT JOIN idempotency i ON i.user_id = a.user_id AND i.key = a.key
+    WHERE i.key IS NULL OR (i.fingerprint = a.fingerprint AND i.answer LIKE '{\"Registered\"%')
+), kept AS (
+    INSERT INTO queue_places (place, user_id, issued_at) SELECT place, user_id, issued_at FROM asked
+    ON CONFLICT DO NOTHING RETURNING place, user_id
+), remembered AS (
+    INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
+    SELECT user_id, key, fingerprint,
+           '{\"Registered\":{\"place\":' || place || ',\"issued_at\":' || issued_at || '}}', issued_at
+    FROM kept JOIN asked USING (place, user_id) WHERE key IS NOT NULL
+    ON CONFLICT (user_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at
+        WHERE idempotency.answer LIKE '{\"Registered\"%'
+)
+SELECT place, user_id FROM kept";
+
+/// Tickets of places that were inserted in the same transaction. `$1` users, `$2` places, `$3` times, `$4`
+/// names of keys, `$5` fingerprints.
+const REMEMBER_MANY: &str = "INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
+    SELECT user_id, key, fingerprint,
+           '{\"Registered\":{\"place\":' || place || ',\"issued_at\":' || issued_at || '}}', issued_at
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
+         AS a (user_id, place, issued_at, key, fingerprint)
+    ON CONFLICT (user_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at
+        WHERE idempotency.answer LIKE '{\"Registered\"%'";
 
 /// `$4` is the place that is replaced. A live place of the user that the queue does not know of ends,
 /// unless this place is there already, or that one was handed out from here: then they stand there.
@@ -36,6 +69,13 @@ const INSERT_ONE: &str = "WITH there AS MATERIALIZED (
     SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM there) AND NOT EXISTS (SELECT 1 FROM standing)
                         AND (SELECT count(*) FROM ended) >= 0
     ON CONFLICT (place) DO NOTHING RETURNING 1
+), remembered AS (
+    INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
+    SELECT $2, $5::text, $6::bigint,
+           '{\"Registered\":{\"place\":' || $1::bigint || ',\"issued_at\":' || $3::bigint || '}}', $3
+    FROM kept WHERE $5 IS NOT NULL
+    ON CONFLICT (user_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at
+        WHERE idempotency.answer LIKE '{\"Registered\"%'
 )
 SELECT EXISTS (SELECT 1 FROM kept) OR coalesce((SELECT user_id = $2 AND ended_at IS NULL FROM there), false),
        EXISTS (SELECT 1 FROM there),
@@ -71,33 +111,31 @@ const HAND_OUT: &str = "WITH asked AS MATERIALIZED (
 SELECT user_id, place, NULL::bigint FROM kept
 UNION ALL SELECT user_id, place, issued_at FROM standing";
 
-/// A place that the queue gave to a user.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Given {
-    pub(super) place: Place,
-    pub(super) user: UserId,
-    pub(super) now: Timestamp,
-}
-
 /// Makes given places durable; the answer is whether it could be done without looking further.
 pub(super) struct Registering(pub(super) Arc<Pool>);
 
 impl Together for Registering {
-    type Ask = Given;
+    type Ask = NewPlace;
     type Answer = bool;
 
-    async fn run(&self, asks: &[Given]) -> Result<Vec<bool>, StoreError> {
-        let mut sorted: Vec<Given> = asks.to_vec();
-        sorted.sort_by_key(|given| given.user);
-        let places: Vec<i64> = sorted.iter().map(|given| signed(given.place)).collect();
-        let users: Vec<i64> = sorted.iter().map(|given| given.user.0).collect();
-        let times: Vec<i64> = sorted.iter().map(|given| given.now.0).collect();
+    async fn run(&self, asks: &[NewPlace]) -> Result<Vec<bool>, StoreError> {
+        let mut sorted: Vec<&NewPlace> = asks.iter().collect();
+        sorted.sort_by_key(|new| new.user);
+        let places: Vec<i64> = sorted.iter().map(|new| signed(new.place)).collect();
+        let users: Vec<i64> = sorted.iter().map(|new| new.user.0).collect();
+        let times: Vec<i64> = sorted.iter().map(|new| new.now.0).collect();
         let mut attempts = Attempts::new(&self.0, "queue.register", Repeat::Safe);
-        let rows = attempts
-            .rows(INSERT_MANY, &[&places, &users, &times])
-            .await?;
+        let rows = if sorted.iter().all(|new| new.key.is_none()) {
+            let params: Params<'_> = &[&places, &users, &times];
+            attempts.rows(INSERT_MANY, params).await?
+        } else {
+            let keys = sorted.iter().map(|new| parts(new.key.as_ref()));
+            let (names, fingerprints): (Vec<_>, Vec<_>) = keys.unzip();
+            let params: Params<'_> = &[&places, &users, &times, &names, &fingerprints];
+            attempts.rows(INSERT_MANY_KEYED, params).await?
+        };
         let kept: HashSet<(i64, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let is_kept = |given: &Given| kept.contains(&(signed(given.place), given.user.0));
+        let is_kept = |new: &NewPlace| kept.contains(&(signed(new.place), new.user.0));
         Ok(asks.iter().map(is_kept).collect())
     }
 }
@@ -105,12 +143,25 @@ impl Together for Registering {
 /// Makes one place durable, whatever stands in its way.
 pub(super) async fn register(
     attempts: &mut Attempts<'_>,
-    given: Given,
-    replaces: Option<Place>,
+    new: &NewPlace,
 ) -> Result<RegisterOutcome, StoreError> {
-    let (place, replaced) = (signed(given.place), replaces.map(signed));
-    let params: Params<'_> = &[&place, &given.user.0, &given.now.0, &replaced];
+    let (place, replaced) = (signed(new.place), new.replaces.map(signed));
+    let (name, fingerprint) = parts(new.key.as_ref());
+    let (user, now) = (new.user.0, new.now.0);
+    let params: Params<'_> = &[&place, &user, &now, &replaced, &name, &fingerprint];
+    let has_run_out = |place: Place| place <= new.expired_up_to || Some(place) == new.replaces;
     loop {
+        if let Some(key) = &new.key {
+            match queue::ticket(attempts, new.user, key).await? {
+                Some(Keyed::Mismatch) => return Ok(RegisterOutcome::Mismatch),
+                Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket))
+                    if !has_run_out(ticket.place()) =>
+                {
+                    return Ok(RegisterOutcome::Replayed(ticket));
+                }
+                _ => {}
+            }
+        }
         let again = match attempts.rows(INSERT_ONE, params).await {
             Ok(rows) => match rows.first().and_then(outcome) {
                 Some(outcome) => return Ok(outcome),
@@ -136,12 +187,13 @@ fn outcome(row: &Row) -> Option<RegisterOutcome> {
 }
 
 /// A user who asks the store itself for a place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) user: UserId,
     pub(super) now: Timestamp,
     pub(super) above: Place,
     pub(super) expired_up_to: Place,
+    pub(super) key: Option<Idempotency>,
 }
 
 /// Hands out places, one server at a time.
@@ -168,13 +220,8 @@ impl HandingOut {
         asks: &[Wanted],
         attempts: &Attempts<'_>,
     ) -> Result<Vec<NextPlace>, Fault> {
-        let mut firsts: HashMap<UserId, Wanted> = HashMap::with_capacity(asks.len());
-        let mut unique: Vec<Wanted> = Vec::with_capacity(asks.len());
-        for ask in asks {
-            if firsts.insert(ask.user, *ask).is_none() {
-                unique.push(*ask);
-            }
-        }
+        let mut seen: HashSet<UserId> = HashSet::with_capacity(asks.len());
+        let unique: Vec<&Wanted> = asks.iter().filter(|ask| seen.insert(ask.user)).collect();
         let users: Vec<i64> = unique.iter().map(|ask| ask.user.0).collect();
         let times: Vec<i64> = unique.iter().map(|ask| ask.now.0).collect();
         let expired: Vec<i64> = unique.iter().map(|ask| signed(ask.expired_up_to)).collect();
@@ -186,6 +233,7 @@ impl HandingOut {
         let rows = lease
             .rows(HAND_OUT, &[&users, &times, &expired, &above])
             .await?;
+        remember_new(&mut lease, &rows, &unique).await?;
         lease.batch("COMMIT").await?;
         lease.rests();
 
@@ -217,4 +265,27 @@ impl HandingOut {
             })
             .collect()
     }
+}
+
+/// Stores the tickets of the new places among `rows` under the keys they were asked with.
+async fn remember_new(lease: &mut Lease<'_>, rows: &[Row], asks: &[&Wanted]) -> Result<(), Fault> {
+    let new: HashMap<i64, i64> = rows
+        .iter()
+        .filter(|row| row.get::<_, Option<i64>>(2).is_none())
+        .map(|row| (row.get(0), row.get(1)))
+        .collect();
+    let keyed: Vec<(&Wanted, &Idempotency, i64)> = asks
+        .iter()
+        .filter_map(|ask| Some((*ask, ask.key.as_ref()?, *new.get(&ask.user.0)?)))
+        .collect();
+    if keyed.is_empty() {
+        return Ok(());
+    }
+    let users: Vec<i64> = keyed.iter().map(|(ask, ..)| ask.user.0).collect();
+    let places: Vec<i64> = keyed.iter().map(|(.., place)| *place).collect();
+    let times: Vec<i64> = keyed.iter().map(|(ask, ..)| ask.now.0).collect();
+    let names: Vec<&str> = keyed.iter().map(|(_, key, _)| key.key.as_str()).collect();
+    let fingerprints: Vec<i64> = keyed.iter().map(|(_, key, _)| key.fingerprint).collect();
+    let params: Params<'_> = &[&users, &places, &times, &names, &fingerprints];
+    lease.rows(REMEMBER_MANY, params).await.map(drop)
 }

@@ -4,11 +4,15 @@ use tokio_postgres::Row;
 
 use super::attempts::Attempts;
 use super::fault::Fault;
-use super::idempotency;
+use super::idempotency::{self, Decision};
 use super::pool::Params;
-use crate::domain::reservation::TransitionError;
-use crate::domain::{PerformanceDateId, ReservationId, ReservationStatus, Timestamp, UserId};
-use crate::store::{CancelOutcome, Idempotency, Keyed, Reserve, ReserveOutcome, StoreError};
+use super::queue::{self, signed};
+use crate::domain::{
+    Money, PerformanceDateId, Place, ReservationId, ReservationStatus, SeatId, Timestamp, UserId,
+};
+use crate::store::{
+    CancelOutcome, Idempotency, Keyed, ReservationRow, Reserve, ReserveOutcome, StoreError,
+};
 
 /// Two requests of one user race for the slot; the later finds the next one, or the limit.
 const ONE_A_SLOT: &str = "one_live_reservation_per_slot";
@@ -20,14 +24,17 @@ const ONE_A_SEAT: &str = "one_live_reservation_per_seat";
 /// reservations of a user.
 ///
 /// Of two that take the same seat, the later waits for the earlier's commit at `taken`; PostgreSQL then
-/// looks at the row again and finds it not free and at another version. The texts are those serde makes
-/// of [`ReserveOutcome`].
+/// looks at the row again and finds it not free and at another version. No answer: a hold that has run out
+/// is in the way of the seat or the limit, see [`END_RUN_OUT`]. The texts are those serde makes of
+/// [`ReserveOutcome`].
 pub const RESERVE: &str = "WITH kept AS MATERIALIZED (
     SELECT fingerprint, answer FROM idempotency WHERE user_id = $1 AND key = $2
+      AND answer NOT IN ('\"Locked\"', '\"Conflict\"', '\"PlaceEnded\"')
 ), seen AS MATERIALIZED (
     SELECT version, status FROM seats WHERE id = $4
 ), live AS MATERIALIZED (
-    SELECT slot FROM reservations WHERE user_id = $1 AND status IN (0, 1)
+    SELECT slot, status = 0 AND expires_at <= $6::bigint AS has_run_out
+    FROM reservations WHERE user_id = $1 AND status IN (0, 1)
 ), standing AS MATERIALIZED (
     SELECT EXISTS (SELECT 1 FROM kept) AS answered,
            NOT EXISTS (SELECT 1 FROM queue_places WHERE place = $3 AND ended_at IS NULL) AS ended,
@@ -40,21 +47,25 @@ pub const RESERVE: &str = "WITH kept AS MATERIALIZED (
       AND (SELECT NOT answered AND NOT ended AND NOT at_limit FROM standing)
     RETURNING performance_date_id, price
 ), made AS (
-    INSERT INTO reservations (seat_id, user_id, price, status, slot, created_at, expires_at)
-    SELECT $4, $1, price, 0, (SELECT slot FROM standing), $6::bigint, $7::bigint FROM taken
+    INSERT INTO reservations (seat_id, user_id, price, status, slot, created_at, expires_at, place)
+    SELECT $4, $1, price, 0, (SELECT slot FROM standing), $6, $7::bigint, $3::bigint FROM taken
     RETURNING id
 ), decided AS MATERIALIZED (
     SELECT CASE
         WHEN ended THEN '\"PlaceEnded\"'
-        WHEN at_limit THEN '\"LimitReached\"'
+        WHEN at_limit THEN CASE WHEN NOT EXISTS (SELECT 1 FROM live WHERE has_run_out) THEN '\"LimitReached\"' END
         WHEN EXISTS (SELECT 1 FROM made) THEN
             '{\"Reserved\":{\"id\":' || (SELECT id FROM made) || ',\"expires_at\":' || $7::bigint || '}}'
+        WHEN EXISTS (SELECT 1 FROM seen WHERE status = 1 AND version = coalesce($5, version)) AND EXISTS (
+            SELECT 1 FROM reservations WHERE seat_id = $4 AND status = 0 AND expires_at <= $6
+        ) THEN NULL
         WHEN $5 IS NULL AND (SELECT status FROM seen) IS DISTINCT FROM 0 THEN '\"Taken\"'
         ELSE '\"Conflict\"' END AS answer
     FROM standing WHERE NOT answered
 ), remembered AS (
     INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
-    SELECT $1, $2, $8::bigint, answer, $6 FROM decided WHERE $2 IS NOT NULL
+    SELECT $1, $2, $8::bigint, answer, $6 FROM decided
+    WHERE $2 IS NOT NULL AND answer NOT IN ('\"Conflict\"', '\"PlaceEnded\"')
 )
 SELECT kept.fingerprint, coalesce(kept.answer, decided.answer), (SELECT performance_date_id FROM taken)
 FROM standing LEFT JOIN kept ON true LEFT JOIN decided ON true";
@@ -63,35 +74,76 @@ FROM standing LEFT JOIN kept ON true LEFT JOIN decided ON true";
 const FOLLOW_RESERVATION: &str = "UPDATE seats SET status = r.status + 1
     FROM reservations r WHERE seats.id = $1 AND r.seat_id = seats.id AND r.status IN (0, 1)";
 
-const CANCEL: &str = "WITH found AS MATERIALIZED (
-    SELECT user_id, status, expires_at FROM reservations WHERE id = $1
+/// Decided like a payment. The texts are those serde makes of [`CancelOutcome`].
+const CANCEL: &str = "WITH kept AS MATERIALIZED (
+    SELECT fingerprint, answer FROM idempotency WHERE user_id = $1 AND key = $2
+), found AS MATERIALIZED (
+    SELECT user_id, status, expires_at FROM reservations WHERE id = $3
+), standing AS MATERIALIZED (
+    SELECT CASE
+        WHEN NOT EXISTS (SELECT 1 FROM found) THEN '\"Unknown\"'
+        WHEN (SELECT user_id <> $1 FROM found) THEN '\"Foreign\"'
+        WHEN (SELECT status = 1 FROM found) THEN '\"AlreadyPaid\"'
+        WHEN (SELECT status <> 0 OR expires_at <= $4::bigint FROM found) THEN '\"Unknown\"'
+        END AS refusal
+    WHERE NOT EXISTS (SELECT 1 FROM kept)
 ), ended AS (
     UPDATE reservations SET status = 3
-    WHERE id = $1 AND user_id = $2 AND status = 0 AND expires_at > $3
-    RETURNING seat_id
+    WHERE id = $3 AND user_id = $1 AND status = 0 AND expires_at > $4
+      AND EXISTS (SELECT 1 FROM standing WHERE refusal IS NULL)
+    RETURNING seat_id, place
 ), freed AS (
     UPDATE seats SET status = 0, version = version + 1 FROM ended
     WHERE seats.id = ended.seat_id AND seats.status = 1
     RETURNING performance_date_id
+), decided AS MATERIALIZED (
+    SELECT coalesce(refusal, (SELECT '\"Cancelled\"' FROM ended)) AS answer FROM standing
+), remembered AS (
+    INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
+    SELECT $1, $2, $5::bigint, answer, $4 FROM decided WHERE $2 IS NOT NULL AND answer IS NOT NULL
 )
-SELECT user_id, status, expires_at, EXISTS (SELECT 1 FROM ended), (SELECT performance_date_id FROM freed)
-FROM found";
+SELECT fingerprint, answer, NULL::bigint, NULL::bigint, false FROM kept
+UNION ALL SELECT NULL, answer, (SELECT performance_date_id FROM freed), (SELECT place FROM ended),
+                 EXISTS (SELECT 1 FROM found WHERE user_id = $1 AND status = 3) FROM decided";
 
-/// Several servers sweep at a time: each takes what no other has in hand.
+/// Several servers sweep at a time: each takes what no other has in hand. Parameters: now, most.
 const EXPIRE: &str = "WITH due AS MATERIALIZED (
     SELECT id FROM reservations WHERE status = 0 AND expires_at <= $1
     ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ), ended AS (
-    UPDATE reservations SET status = 2 FROM due WHERE reservations.id = due.id RETURNING seat_id
+    UPDATE reservations SET status = 2 FROM due WHERE reservations.id = due.id RETURNING seat_id, place
 ), freed AS (
     UPDATE seats SET status = 0, version = version + 1 FROM ended
     WHERE seats.id = ended.seat_id AND seats.status = 1
     RETURNING performance_date_id
 )
-SELECT (SELECT count(*) FROM ended), ARRAY(SELECT performance_date_id FROM freed)";
+SELECT (SELECT count(*) FROM ended), ARRAY(SELECT performance_date_id FROM freed),
+       ARRAY(SELECT DISTINCT place FROM ended WHERE place IS NOT NULL)";
 
-/// What was decided, and the date of the seat that changed with it.
-pub(super) type Changed<T> = (T, Option<PerformanceDateId>);
+/// The same for the holds that are in the way of one request. Parameters: now, seat, user.
+const END_RUN_OUT: &str = "WITH due AS MATERIALIZED (
+    SELECT id FROM reservations WHERE status = 0 AND expires_at <= $1 AND (seat_id = $2 OR user_id = $3)
+    ORDER BY id FOR UPDATE
+), ended AS (
+    UPDATE reservations SET status = 2 FROM due
+    WHERE reservations.id = due.id AND reservations.status = 0 RETURNING seat_id, place
+), freed AS (
+    UPDATE seats SET status = 0, version = version + 1 FROM ended
+    WHERE seats.id = ended.seat_id AND seats.status = 1
+    RETURNING performance_date_id
+)
+SELECT (SELECT count(*) FROM ended), ARRAY(SELECT performance_date_id FROM freed),
+       ARRAY(SELECT DISTINCT place FROM ended WHERE place IS NOT NULL)";
+
+const OF_USER: &str = "SELECT id, seat_id, price, status, expires_at FROM reservations
+    WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+
+/// What a statement decided, the dates of the seats that changed with it, and the places that ended.
+pub(super) struct Changed<T> {
+    pub(super) outcome: T,
+    pub(super) dates: Vec<PerformanceDateId>,
+    pub(super) ended: Vec<Place>,
+}
 
 pub(super) async fn reserve(
     attempts: &mut Attempts<'_>,
@@ -99,33 +151,58 @@ pub(super) async fn reserve(
     key: Option<&Idempotency>,
 ) -> Result<Changed<Keyed<ReserveOutcome>>, StoreError> {
     let (name, fingerprint) = parts(key);
-    let place = i64::try_from(wish.place.0).unwrap_or(i64::MAX);
-    let params: Params<'_> = &[
-        &wish.user.0,
-        &name,
-        &place,
-        &wish.seat.0,
-        &wish.seen_version,
-        &wish.now.0,
-        &wish.expires_at.0,
-        &fingerprint,
-        &i64::from(wish.limit),
-    ];
-    match idempotency::decide(attempts, RESERVE, params, key, &[ONE_A_SLOT]).await {
-        Ok((answer, row)) => Ok((answer, date(&row, 2))),
-        Err(Fault::Violates(constraint)) if constraint == ONE_A_SEAT => {
-            attempts.rows(FOLLOW_RESERVATION, &[&wish.seat.0]).await?;
-            let refusal = ReserveOutcome::Conflict;
-            let answer = match key {
-                Some(key) => {
-                    idempotency::remember(attempts, wish.user, key, &refusal, wish.now).await?
+    let place = signed(wish.place);
+    let decision = Decision {
+        sql: RESERVE,
+        params: &[
+            &wish.user.0,
+            &name,
+            &place,
+            &wish.seat.0,
+            &wish.seen_version,
+            &wish.now.0,
+            &wish.expires_at.0,
+            &fingerprint,
+            &i64::from(wish.limit),
+        ],
+        user: wish.user,
+        key,
+        races: &[ONE_A_SLOT],
+    };
+    let (mut dates, mut ended) = (Vec::new(), Vec::new());
+    let outcome = loop {
+        match idempotency::ask(attempts, decision).await {
+            // Of a copy of this request, perhaps: the next attempt finds its answer.
+            Ok(Some((Keyed::Fresh(ReserveOutcome::Conflict), _)))
+                if key.is_some() && wish.seen_version.is_none() => {}
+            Ok(Some((outcome, row))) => {
+                dates.extend(date(&row, 2));
+                break outcome;
+            }
+            Ok(None) => {
+                let sql = END_RUN_OUT;
+                let params: Params<'_> = &[&wish.now.0, &wish.seat.0, &wish.user.0];
+                let freed = end_holds(attempts, sql, params, wish.now).await?;
+                dates.extend(freed.dates);
+                ended.extend(freed.ended);
+                if freed.outcome > 0 {
+                    continue;
                 }
-                None => Keyed::Fresh(refusal),
-            };
-            Ok((answer, None))
+            }
+            Err(Fault::Violates(constraint)) if constraint == ONE_A_SEAT => {
+                attempts.rows(FOLLOW_RESERVATION, &[&wish.seat.0]).await?;
+                break Keyed::Fresh(ReserveOutcome::Conflict);
+            }
+            Err(fault) => return Err(fault.into()),
         }
-        Err(fault) => Err(fault.into()),
-    }
+        let why = "the seat changed meanwhile".to_owned();
+        attempts.repeated(why).await?;
+    };
+    Ok(Changed {
+        outcome,
+        dates,
+        ended,
+    })
 }
 
 pub(super) async fn cancel(
@@ -133,48 +210,76 @@ pub(super) async fn cancel(
     id: ReservationId,
     user: UserId,
     now: Timestamp,
-) -> Result<Changed<CancelOutcome>, StoreError> {
-    loop {
-        let rows = attempts.rows(CANCEL, &[&id.0, &user.0, &now.0]).await?;
-        let Some(row) = rows.first() else {
-            return Ok((CancelOutcome::Unknown, None));
-        };
-        if row.get(3) {
-            return Ok((CancelOutcome::Cancelled, date(row, 4)));
-        }
-        let status = status(row.get(1))?;
-        if row.get::<_, i64>(0) != user.0 {
-            return Ok((CancelOutcome::Foreign, None));
-        }
-        if attempts.uncertain() && status == ReservationStatus::Cancelled {
-            // By the attempt whose answer was lost.
-            return Ok((CancelOutcome::Cancelled, None));
-        }
-        if status == ReservationStatus::Pending && now >= Timestamp(row.get(2)) {
-            return Ok((CancelOutcome::Unknown, None));
-        }
-        match status.cancel() {
-            Err(TransitionError::AlreadyPaid) => return Ok((CancelOutcome::AlreadyPaid, None)),
-            Err(TransitionError::Expired) => return Ok((CancelOutcome::Unknown, None)),
-            // It was live when the statement began, and somebody else's statement ended it.
-            Ok(_) => attempts.repeated("it changed meanwhile".to_owned()).await?,
-        }
+    key: Option<&Idempotency>,
+) -> Result<Changed<Keyed<CancelOutcome>>, StoreError> {
+    let (name, fingerprint) = parts(key);
+    let decision = Decision {
+        sql: CANCEL,
+        params: &[&user.0, &name, &id.0, &now.0, &fingerprint],
+        user,
+        key,
+        races: &[],
+    };
+    let (mut outcome, row) = idempotency::decide(attempts, decision).await?;
+    let is_cancelled: bool = row.get(4);
+    if attempts.uncertain() && is_cancelled && outcome == Keyed::Fresh(CancelOutcome::Unknown) {
+        // By the attempt whose answer was lost.
+        outcome = Keyed::Fresh(CancelOutcome::Cancelled);
     }
+    let place: Option<i64> = row.get(3);
+    Ok(Changed {
+        outcome,
+        dates: date(&row, 2).into_iter().collect(),
+        ended: queue::end_spent(attempts, place.into_iter().collect(), now).await,
+    })
 }
 
-/// Ends holds that ran out: how many, and the date of each seat that is free again.
+/// Ends holds that have run out: how many.
 pub(super) async fn expire(
     attempts: &mut Attempts<'_>,
     now: Timestamp,
     most: u32,
-) -> Result<(u64, Vec<PerformanceDateId>), StoreError> {
-    let rows = attempts.rows(EXPIRE, &[&now.0, &i64::from(most)]).await?;
-    let Some(row) = rows.first() else {
-        return Ok((0, Vec::new()));
-    };
+) -> Result<Changed<u64>, StoreError> {
+    end_holds(attempts, EXPIRE, &[&now.0, &i64::from(most)], now).await
+}
+
+async fn end_holds(
+    attempts: &mut Attempts<'_>,
+    sql: &'static str,
+    params: Params<'_>,
+    now: Timestamp,
+) -> Result<Changed<u64>, StoreError> {
+    let rows = attempts.rows(sql, params).await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Fault::unavailable("it gave no answer"))?;
     let dates: Vec<i64> = row.get(1);
-    let ended = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
-    Ok((ended, dates.into_iter().map(PerformanceDateId).collect()))
+    Ok(Changed {
+        outcome: u64::try_from(row.get::<_, i64>(0)).unwrap_or(0),
+        dates: dates.into_iter().map(PerformanceDateId).collect(),
+        ended: queue::end_spent(attempts, row.get(2), now).await,
+    })
+}
+
+/// At most `most` reservations of `user` with ids above `after`, by id.
+pub(super) async fn of_user(
+    attempts: &mut Attempts<'_>,
+    user: UserId,
+    after: ReservationId,
+    most: u32,
+) -> Result<Vec<ReservationRow>, StoreError> {
+    let params: Params<'_> = &[&user.0, &after.0, &i64::from(most)];
+    let rows = attempts.rows(OF_USER, params).await?;
+    let row = |row: &Row| {
+        Ok(ReservationRow {
+            id: ReservationId(row.get(0)),
+            seat: SeatId(row.get(1)),
+            price: Money(row.get(2)),
+            status: status(row.get(3))?,
+            expires_at: Timestamp(row.get(4)),
+        })
+    };
+    rows.iter().map(row).collect()
 }
 
 /// Key and fingerprint as parameters.
@@ -213,6 +318,15 @@ mod tests {
             id: ReservationId(7),
             expires_at: Timestamp(8),
         };
+        for answer in [
+            CancelOutcome::Cancelled,
+            CancelOutcome::Unknown,
+            CancelOutcome::Foreign,
+            CancelOutcome::AlreadyPaid,
+        ] {
+            let text = serde_json::to_string(&answer).unwrap();
+            assert!(CANCEL.contains(&format!("'{text}'")), "{text}");
+        }
         let text = serde_json::to_string(&reserved).unwrap();
         assert_eq!(text, r#"{"Reserved":{"id":7,"expires_at":8}}"#);
         for part in [r#"'{"Reserved":{"id":'"#, r#"',"expires_at":'"#, "'}}'"] {

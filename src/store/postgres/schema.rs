@@ -12,6 +12,7 @@ const TABLES: &str = include_str!("../../../migrations/postgres/0001_dataset.sql
 const MIGRATIONS: &[&str] = &[
     TABLES,
     include_str!("../../../migrations/postgres/0002_dataset_keys.sql"),
+    include_str!("../../../migrations/postgres/0004_admission_of_reservation.sql"),
 ];
 
 /// First half of every advisory lock of ours that is not about one dataset: "conc".

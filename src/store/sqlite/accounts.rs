@@ -6,7 +6,7 @@ use super::queue;
 use super::reservations::{find, set_status};
 use super::writer::Tx;
 use crate::domain::reservation::TransitionError;
-use crate::domain::{Money, PerformanceDateId, Timestamp, UserId};
+use crate::domain::{Money, PerformanceDateId, ReservationStatus, Timestamp, UserId};
 use crate::store::{ChargeOutcome, Pay, PayOutcome, StoreError};
 
 const SET_BALANCE: &str =
@@ -48,7 +48,16 @@ pub(super) fn charge(
 }
 
 pub(super) fn pay(tx: &mut Tx<'_>, pay: &Pay) -> Result<PayOutcome, StoreError> {
-    let Some(found) = find(tx, pay.reservation)? else {
+    let found = find(tx, pay.reservation)?;
+    let own = found.as_ref().filter(|found| found.user == pay.user);
+    if own.is_some_and(|own| own.status == ReservationStatus::Paid) {
+        // Whatever became of the admission: who has paid is not sent back to the queue.
+        return Ok(PayOutcome::AlreadyPaid);
+    }
+    if queue::has_ended(tx.conn, pay.place)? {
+        return Ok(PayOutcome::PlaceEnded);
+    }
+    let Some(found) = found else {
         return Ok(PayOutcome::Unknown);
     };
     if found.user != pay.user {
@@ -71,6 +80,9 @@ pub(super) fn pay(tx: &mut Tx<'_>, pay: &Pay) -> Result<PayOutcome, StoreError> 
         .prepare_cached(ENTER)?
         .execute(params![pay.user.0, 1, found.price, id, pay.now.0])?;
     set_status(tx, pay.reservation, paid)?;
+    tx.conn
+        .prepare_cached("UPDATE reservations SET place = ?2 WHERE id = ?1")?
+        .execute(params![id, queue::signed(pay.place)])?;
     let date: Option<i64> = tx
         .conn
         .prepare_cached(SELL_SEAT)?
@@ -79,6 +91,5 @@ pub(super) fn pay(tx: &mut Tx<'_>, pay: &Pay) -> Result<PayOutcome, StoreError> 
     if let Some(date) = date {
         tx.touch(PerformanceDateId(date));
     }
-    queue::end(tx, pay.place, pay.now)?;
     Ok(PayOutcome::Paid)
 }

@@ -38,8 +38,12 @@ impl SqliteStore {
                 true => self.readers.run(HELD, move |_| hold()).await,
                 false => self.writer.run(HELD, move |_| hold()).await,
             };
-            if matches!(given, Err(StoreError::Timeout(_))) {
-                // It holds, or will when its turn comes.
+            // A reader holds when its turn comes; the writer has begun to, or is asked again.
+            let holds = match at < self.reader_count {
+                true => matches!(given, Err(StoreError::Timeout(_))),
+                false => matches!(given, Err(StoreError::Unknown(_))),
+            };
+            if holds {
                 return std::future::pending().await;
             }
             tokio::time::sleep(PAUSE).await;

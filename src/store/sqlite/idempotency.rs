@@ -1,15 +1,12 @@
 //! The first answer to a keyed request, given again to its repeats.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::writer::Tx;
 use crate::domain::{Timestamp, UserId};
-use crate::store::{Idempotency, Keyed, StoreError};
+use crate::store::{Answer, Idempotency, Keyed, StoreError};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// What was answered under `key`, if anything was.
-pub(super) fn find<T: DeserializeOwned>(
+/// The final answer under `key`, if there is one.
+pub(super) fn find<T: Answer>(
     conn: &Connection,
     user: UserId,
     key: &Idempotency,
@@ -28,13 +25,14 @@ pub(super) fn find<T: DeserializeOwned>(
     if fingerprint != key.fingerprint {
         return Ok(Some(Keyed::Mismatch));
     }
-    serde_json::from_str(&answer)
-        .map(|answer| Some(Keyed::Replayed(answer)))
-        .map_err(|error| StoreError::Damaged(format!("a kept answer cannot be read: {error}")))
+    let answer: T = serde_json::from_str(&answer)
+        .map_err(|error| StoreError::Damaged(format!("a stored answer cannot be read: {error}")))?;
+    Ok(answer.is_final().then_some(Keyed::Replayed(answer)))
 }
 
-/// Decides once per key: answers from memory, or decides and remembers in the same transaction.
-pub(super) fn once<T: Serialize + DeserializeOwned>(
+/// Decides once per key: gives the stored answer, or decides and stores a final answer in the same
+/// transaction.
+pub(super) fn once<T: Answer>(
     tx: &mut Tx<'_>,
     user: UserId,
     key: Option<Idempotency>,
@@ -48,14 +46,29 @@ pub(super) fn once<T: Serialize + DeserializeOwned>(
         return Ok(found);
     }
     let answer = decide(tx)?;
-    let text = serde_json::to_string(&answer)
+    if answer.is_final() {
+        store(tx, user, &key, &answer, now)?;
+    }
+    Ok(Keyed::Fresh(answer))
+}
+
+/// Stores `answer` under `key`, in the place of what [`find`] ignored or its caller discarded.
+pub(super) fn store<T: Answer>(
+    tx: &Tx<'_>,
+    user: UserId,
+    key: &Idempotency,
+    answer: &T,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let text = serde_json::to_string(answer)
         .map_err(|error| StoreError::Unavailable(format!("answer: {error}")))?;
     tx.conn
         .prepare_cached(
-            "INSERT INTO idempotency (user_id, key, fingerprint, answer, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR REPLACE INTO idempotency (user_id, key, fingerprint, answer, at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![user.0, key.key, key.fingerprint, text, now.0])?;
-    Ok(Keyed::Fresh(answer))
+    Ok(())
 }
 
 /// Forgets at most `most` answers older than `before`.

@@ -27,12 +27,11 @@ use std::time::Duration;
 
 use super::date_versions::DateVersions;
 use super::{
-    AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
-    Look, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, Reserve, ReserveOutcome,
-    SeatCounts, SeatRow, StoreError,
+    Answer, AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency,
+    Keyed, Look, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow,
+    Settled, StoreError,
 };
-use crate::domain::queue::Admission;
-use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
+use crate::domain::{Money, PerformanceDateId, ReservationId, SeatId, Timestamp, UserId};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 use commits::Commits;
@@ -155,77 +154,7 @@ impl SqliteStore {
         self.readers.run("catalog.read", seats::catalog).await
     }
 
-    /// The queue as it was when the last process ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
-        self.readers
-            .run_unbounded("queue.restore", queue::snapshot)
-            .await
-    }
-
-    /// Makes a place durable. `replaces` is the user's earlier, ended place, if any. A live place of
-    /// the user that the queue does not know of is one whose answer came too late to be told: it ends.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then the place must not be used.
-    pub async fn register(
-        &self,
-        place: Place,
-        user: UserId,
-        now: Timestamp,
-        replaces: Option<Place>,
-    ) -> Result<RegisterOutcome, StoreError> {
-        self.writer
-            .run("queue.register", move |tx| {
-                queue::register(tx, place, user, now, replaces)
-            })
-            .await
-    }
-
-    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
-    /// live place of the user up to `expired_up_to` has had its time and is replaced.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn register_next(
-        &self,
-        user: UserId,
-        now: Timestamp,
-        above: Place,
-        expired_up_to: Place,
-    ) -> Result<NextPlace, StoreError> {
-        self.writer
-            .run_atomic("queue.register_next", move |tx| {
-                queue::register_next(tx, user, now, above, expired_up_to)
-            })
-            .await
-    }
-
-    /// Makes an admission durable: everyone up to `mark` is in since `at`.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nobody was admitted.
-    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
-        self.writer
-            .run("queue.admit", move |tx| queue::admit(tx, mark, at))
-            .await
-    }
-
-    /// Keeps the admission settings.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
-        self.writer
-            .run("queue.save_admission", move |tx| {
-                queue::save_admission(tx, &admission)
-            })
-            .await
-    }
-
-    /// A seat before it is locked, and the answer already given under `key` if there is one.
+    /// A seat at `now`, before it is locked, and the answer already given under `key` if there is one.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -234,6 +163,7 @@ impl SqliteStore {
         seat: SeatId,
         user: UserId,
         key: Option<Idempotency>,
+        now: Timestamp,
     ) -> Result<Look, StoreError> {
         self.readers
             .run("seat.read", move |conn| {
@@ -241,7 +171,7 @@ impl SqliteStore {
                     Some(key) => idempotency::find(conn, user, key)?,
                     None => None,
                 };
-                let seat = seats::seat(conn, seat)?;
+                let seat = seats::seat(conn, seat, now)?;
                 Ok(Look::Seen { seat, replay })
             })
             .await
@@ -251,7 +181,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn replay<T: serde::de::DeserializeOwned + Send + 'static>(
+    pub async fn replay<T: Answer>(
         &self,
         user: UserId,
         key: Idempotency,
@@ -292,12 +222,14 @@ impl SqliteStore {
         &self,
         reserve: Reserve,
         key: Option<Idempotency>,
-    ) -> Result<Keyed<ReserveOutcome>, StoreError> {
+    ) -> Result<Settled<Keyed<ReserveOutcome>>, StoreError> {
         self.writer
             .run_atomic("reservation.create", move |tx| {
-                idempotency::once(tx, reserve.user, key, reserve.now, |tx| {
-                    reservations::reserve(tx, &reserve)
-                })
+                let mut ended = Vec::new();
+                let outcome = idempotency::once(tx, reserve.user, key, reserve.now, |tx| {
+                    reservations::reserve(tx, &reserve, &mut ended)
+                })?;
+                Ok(Settled { outcome, ended })
             })
             .await
     }
@@ -330,10 +262,15 @@ impl SqliteStore {
         reservation: ReservationId,
         user: UserId,
         now: Timestamp,
-    ) -> Result<CancelOutcome, StoreError> {
+        key: Option<Idempotency>,
+    ) -> Result<Settled<Keyed<CancelOutcome>>, StoreError> {
         self.writer
             .run_atomic("reservation.cancel", move |tx| {
-                reservations::cancel(tx, reservation, user, now)
+                let mut ended = Vec::new();
+                let outcome = idempotency::once(tx, user, key, now, |tx| {
+                    reservations::cancel(tx, reservation, user, now, &mut ended)
+                })?;
+                Ok(Settled { outcome, ended })
             })
             .await
     }
@@ -342,10 +279,32 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn expire_holds(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
+    pub async fn expire_holds(
+        &self,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<Settled<u64>, StoreError> {
         self.writer
             .run_atomic("reservation.expire", move |tx| {
-                reservations::expire(tx, now, most)
+                let (outcome, ended) = reservations::expire(tx, now, most)?;
+                Ok(Settled { outcome, ended })
+            })
+            .await
+    }
+
+    /// At most `most` reservations of `user` with ids above `after`, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reservations_of(
+        &self,
+        user: UserId,
+        after: ReservationId,
+        most: u32,
+    ) -> Result<Vec<ReservationRow>, StoreError> {
+        self.readers
+            .run("reservations.read", move |conn| {
+                reservations::of_user(conn, user, after, most)
             })
             .await
     }
@@ -392,7 +351,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Pays a reservation and ends the payer's place.
+    /// Pays a reservation, and ends the payer's place with the last hold made by it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -400,10 +359,15 @@ impl SqliteStore {
         &self,
         pay: Pay,
         key: Option<Idempotency>,
-    ) -> Result<Keyed<PayOutcome>, StoreError> {
+    ) -> Result<Settled<Keyed<PayOutcome>>, StoreError> {
         self.writer
             .run_atomic("reservation.pay", move |tx| {
-                idempotency::once(tx, pay.user, key, pay.now, |tx| accounts::pay(tx, &pay))
+                let outcome =
+                    idempotency::once(tx, pay.user, key, pay.now, |tx| accounts::pay(tx, &pay))?;
+                let is_paid = outcome == Keyed::Fresh(PayOutcome::Paid);
+                let ends = is_paid && queue::end_if_spent(tx, pay.place, pay.now)?;
+                let ended = ends.then_some(pay.place).into_iter().collect();
+                Ok(Settled { outcome, ended })
             })
             .await
     }

@@ -2,28 +2,170 @@
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
+use super::SqliteStore;
+use super::idempotency;
 use super::writer::Tx;
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp, UserId};
-use crate::store::{NextPlace, QueueSnapshot, RegisterOutcome, StoreError};
+use crate::store::{
+    Idempotency, Keyed, NewPlace, NextPlace, QueueSnapshot, RegisterOutcome, StoreError, Ticket,
+};
+
+impl SqliteStore {
+    /// The queue as it was when the last process ended.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
+        self.readers.run_unbounded("queue.restore", snapshot).await
+    }
+
+    /// As [`Store::register`](super::Store::register).
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the place must not be used.
+    pub async fn register(&self, new: NewPlace) -> Result<RegisterOutcome, StoreError> {
+        let is_keyed = new.key.is_some();
+        let register = move |tx: &mut Tx<'_>| register(tx, &new);
+        match is_keyed {
+            true => self.writer.run_atomic("queue.register", register).await,
+            false => self.writer.run("queue.register", register).await,
+        }
+    }
+
+    /// The place given under `key`, while it lives.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn ticket(
+        &self,
+        user: UserId,
+        key: Idempotency,
+    ) -> Result<Option<Keyed<Ticket>>, StoreError> {
+        self.readers
+            .run("idempotency.read", move |conn| ticket(conn, user, &key))
+            .await
+    }
+
+    /// The place where `user` stands, as far as it is durable.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
+        self.readers
+            .run("queue.read", move |conn| standing(conn, user))
+            .await
+    }
+
+    /// Whether `place` has ended before its time, or never was.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
+        self.readers
+            .run("queue.read", move |conn| has_ended(conn, place))
+            .await
+    }
+
+    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
+    /// live place of the user up to `expired_up_to` has had its time and is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn register_next(
+        &self,
+        user: UserId,
+        now: Timestamp,
+        above: Place,
+        expired_up_to: Place,
+        key: Option<Idempotency>,
+    ) -> Result<NextPlace, StoreError> {
+        self.writer
+            .run_atomic("queue.register_next", move |tx| {
+                register_next(tx, user, now, above, expired_up_to, key.as_ref())
+            })
+            .await
+    }
+
+    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nobody was admitted.
+    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+        self.writer
+            .run("queue.admit", move |tx| admit(tx, mark, at))
+            .await
+    }
+
+    /// Keeps the admission settings.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
+        self.writer
+            .run("queue.save_admission", move |tx| {
+                save_admission(tx, &admission)
+            })
+            .await
+    }
+}
 
 /// SQLite integers are signed; places count from 1 and never get there.
-fn signed(place: Place) -> i64 {
+pub(super) fn signed(place: Place) -> i64 {
     i64::try_from(place.0).unwrap_or(i64::MAX)
 }
 
-fn unsigned(value: i64) -> Place {
+pub(super) fn unsigned(value: i64) -> Place {
     Place(u64::try_from(value).unwrap_or(0))
 }
 
-pub(super) fn register(
-    tx: &mut Tx<'_>,
-    place: Place,
+/// The place given under `key` while it lives; another request's answer is a mismatch.
+pub(super) fn ticket(
+    conn: &Connection,
     user: UserId,
-    now: Timestamp,
-    replaces: Option<Place>,
-) -> Result<RegisterOutcome, StoreError> {
-    if let Some(old) = replaces {
+    key: &Idempotency,
+) -> Result<Option<Keyed<Ticket>>, StoreError> {
+    let found = idempotency::find(conn, user, key)?;
+    let lives = match &found {
+        Some(Keyed::Replayed(ticket)) => !has_ended(conn, Ticket::place(*ticket))?,
+        _ => true,
+    };
+    Ok(found.filter(|_| lives))
+}
+
+pub(super) fn register(tx: &mut Tx<'_>, new: &NewPlace) -> Result<RegisterOutcome, StoreError> {
+    let Some(key) = &new.key else {
+        return insert_or_look(tx, new);
+    };
+    let has_run_out = |place: Place| place <= new.expired_up_to || Some(place) == new.replaces;
+    match ticket(tx.conn, new.user, key)? {
+        Some(Keyed::Mismatch) => return Ok(RegisterOutcome::Mismatch),
+        Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket)) if !has_run_out(ticket.place()) => {
+            return Ok(RegisterOutcome::Replayed(ticket));
+        }
+        _ => {}
+    }
+    let outcome = insert_or_look(tx, new)?;
+    if outcome == RegisterOutcome::Kept {
+        store_ticket(tx, new.user, key, new.place, new.now)?;
+    }
+    Ok(outcome)
+}
+
+fn store_ticket(
+    tx: &Tx<'_>,
+    user: UserId,
+    key: &Idempotency,
+    place: Place,
+    issued_at: Timestamp,
+) -> Result<(), StoreError> {
+    let ticket = Ticket::Registered { place, issued_at };
+    idempotency::store(tx, user, key, &ticket, issued_at)
+}
+
+fn insert_or_look(tx: &mut Tx<'_>, new: &NewPlace) -> Result<RegisterOutcome, StoreError> {
+    let (place, user, now) = (new.place, new.user, new.now);
+    if let Some(old) = new.replaces {
         end(tx, old, now)?;
     }
     match insert(tx, place, user, now) {
@@ -37,8 +179,7 @@ pub(super) fn register(
     if let Some((standing, true)) = live(tx, user)? {
         return Ok(RegisterOutcome::Standing(standing));
     }
-    // A place whose registration nobody was told of, because its answer came too late: the user came
-    // again, and stands at the end.
+    // The answer to an earlier registration was lost: the user registers again, at the end.
     tx.conn
         .prepare_cached(
             "UPDATE queue_places SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
@@ -54,7 +195,19 @@ pub(super) fn register_next(
     now: Timestamp,
     above: Place,
     expired_up_to: Place,
+    key: Option<&Idempotency>,
 ) -> Result<NextPlace, StoreError> {
+    if let Some(key) = key {
+        match ticket(tx.conn, user, key)? {
+            Some(Keyed::Mismatch) => return Ok(NextPlace::Mismatch),
+            Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket))
+                if ticket.place() > expired_up_to =>
+            {
+                return Ok(NextPlace::Replayed(ticket));
+            }
+            _ => {}
+        }
+    }
     match live(tx, user)? {
         Some((place, _)) if place > expired_up_to => return Ok(NextPlace::Already(place)),
         Some((expired, _)) => end(tx, expired, now)?,
@@ -65,7 +218,18 @@ pub(super) fn register_next(
     tx.conn
         .prepare_cached("UPDATE queue_places SET handed_out = 1 WHERE place = ?1")?
         .execute([signed(place)])?;
+    if let Some(key) = key {
+        store_ticket(tx, user, key, place, now)?;
+    }
     Ok(NextPlace::New(place))
+}
+
+/// The place where the user stands, if there is one.
+pub(super) fn standing(conn: &Connection, user: UserId) -> Result<Option<Place>, StoreError> {
+    Ok(conn
+        .prepare_cached("SELECT place FROM queue_places WHERE user_id = ?1 AND ended_at IS NULL")?
+        .query_row([user.0], |row| row.get(0).map(unsigned))
+        .optional()?)
 }
 
 /// Where the user stands, and whether that place was handed out from here.
@@ -93,10 +257,9 @@ fn last_place(tx: &Tx<'_>) -> Result<Place, StoreError> {
         .query_row([], |row| row.get(0).map(unsigned))?)
 }
 
-/// Whether the place was used up, or left behind by a new registration.
-pub(super) fn has_ended(tx: &Tx<'_>, place: Place) -> Result<bool, StoreError> {
-    let ended = tx
-        .conn
+/// Whether the place ended by a payment or by a new registration, or never was.
+pub(super) fn has_ended(conn: &Connection, place: Place) -> Result<bool, StoreError> {
+    let ended = conn
         .prepare_cached("SELECT ended_at IS NOT NULL FROM queue_places WHERE place = ?1")?
         .query_row([signed(place)], |row| row.get(0))
         .optional()?;
@@ -110,8 +273,26 @@ fn insert(tx: &Tx<'_>, place: Place, user: UserId, now: Timestamp) -> rusqlite::
         .map(drop)
 }
 
-/// Ends a place: used up by a payment, or left behind by a new registration.
-pub(super) fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), StoreError> {
+/// Ends a place by which something was paid and by which nothing is held that could still be paid.
+const END_IF_SPENT: &str = "UPDATE queue_places SET ended_at = ?2
+     WHERE place = ?1 AND ended_at IS NULL
+       AND EXISTS (SELECT 1 FROM reservations r
+                   WHERE r.user_id = queue_places.user_id AND r.place = ?1 AND r.status = 1)
+       AND NOT EXISTS (SELECT 1 FROM reservations r
+                       WHERE r.user_id = queue_places.user_id AND (r.place = ?1 OR r.place IS NULL)
+                         AND r.status = 0 AND r.expires_at > ?2)";
+
+/// An admission ends with its last hold; whether this one did.
+pub(super) fn end_if_spent(tx: &Tx<'_>, place: Place, now: Timestamp) -> Result<bool, StoreError> {
+    let ended = tx
+        .conn
+        .prepare_cached(END_IF_SPENT)?
+        .execute(params![signed(place), now.0])?;
+    Ok(ended > 0)
+}
+
+/// Ends a place that a new registration leaves behind.
+fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached(
             "UPDATE queue_places SET ended_at = ?2 WHERE place = ?1 AND ended_at IS NULL",

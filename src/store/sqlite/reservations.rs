@@ -1,14 +1,14 @@
 //! Taking and freeing seats.
 
-use rusqlite::{ErrorCode, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
 use super::queue;
 use super::writer::Tx;
 use crate::domain::reservation::TransitionError;
 use crate::domain::{
-    PerformanceDateId, ReservationId, ReservationStatus, SeatId, Timestamp, UserId,
+    Money, PerformanceDateId, Place, ReservationId, ReservationStatus, SeatId, Timestamp, UserId,
 };
-use crate::store::{CancelOutcome, Reserve, ReserveOutcome, StoreError};
+use crate::store::{CancelOutcome, ReservationRow, Reserve, ReserveOutcome, StoreError};
 
 /// With the version it was seen at; without one, whatever it is now.
 const TAKE_SEAT: &str = "UPDATE seats SET status = 1, version = version + 1
@@ -16,8 +16,8 @@ const TAKE_SEAT: &str = "UPDATE seats SET status = 1, version = version + 1
      RETURNING performance_date_id, price";
 
 const INSERT: &str =
-    "INSERT INTO reservations (seat_id, user_id, price, status, created_at, expires_at)
-     VALUES (?1, ?2, ?3, 0, ?4, ?5)";
+    "INSERT INTO reservations (seat_id, user_id, price, status, created_at, expires_at, place)
+     VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)";
 
 /// Puts a seat's row back in agreement with the live reservation that holds it.
 const FOLLOW_RESERVATION: &str = "UPDATE seats SET status =
@@ -26,27 +26,40 @@ const FOLLOW_RESERVATION: &str = "UPDATE seats SET status =
 const FREE_SEAT: &str = "UPDATE seats SET status = 0, version = version + 1
      WHERE id = ?1 AND status = 1 RETURNING performance_date_id";
 
-pub(super) fn reserve(tx: &mut Tx<'_>, wish: &Reserve) -> Result<ReserveOutcome, StoreError> {
-    if queue::has_ended(tx, wish.place)? {
+/// A hold keeps a seat, and counts against the limit, until it runs out, whether or not it was swept.
+const LIVE: &str = "SELECT count(*) FROM reservations
+     WHERE user_id = ?1 AND (status = 1 OR (status = 0 AND expires_at > ?2))";
+
+/// A hold that has run out, of a seat that has not changed since it was seen.
+const RUN_OUT: &str = "SELECT r.id, r.seat_id, r.place FROM reservations r JOIN seats s ON s.id = r.seat_id
+     WHERE r.seat_id = ?1 AND r.status = 0 AND r.expires_at <= ?2 AND s.version = coalesce(?3, s.version)";
+
+/// Tries to take the seat for its user, and first frees it from a hold that has run out. Gives with it
+/// the places that ended with such a hold.
+pub(super) fn reserve(
+    tx: &mut Tx<'_>,
+    wish: &Reserve,
+    ended: &mut Vec<Place>,
+) -> Result<ReserveOutcome, StoreError> {
+    if queue::has_ended(tx.conn, wish.place)? {
         return Ok(ReserveOutcome::PlaceEnded);
     }
     let live: u32 = tx
         .conn
-        .prepare_cached(
-            "SELECT count(*) FROM reservations WHERE user_id = ?1 AND status IN (0, 1)",
-        )?
-        .query_row([wish.user.0], |row| row.get(0))?;
+        .prepare_cached(LIVE)?
+        .query_row([wish.user.0, wish.now.0], |row| row.get(0))?;
     if live >= wish.limit {
         return Ok(ReserveOutcome::LimitReached);
     }
-    // The version makes the loser of a race visible: its row count is zero.
-    let taken: Option<(i64, i64)> = tx
-        .conn
-        .prepare_cached(TAKE_SEAT)?
-        .query_row(params![wish.seat.0, wish.seen_version], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
+    let mut taken = take_seat(tx, wish.seat, wish.seen_version)?;
+    if taken.is_none() {
+        let run_out = params![wish.seat.0, wish.now.0, wish.seen_version];
+        let freed = end_holds(tx, RUN_OUT, run_out, wish.now)?;
+        if freed.0 > 0 {
+            ended.extend(freed.1);
+            taken = take_seat(tx, wish.seat, None)?;
+        }
+    }
     let Some((date, price)) = taken else {
         return Ok(match wish.seen_version {
             Some(_) => ReserveOutcome::Conflict,
@@ -58,7 +71,8 @@ pub(super) fn reserve(tx: &mut Tx<'_>, wish: &Reserve) -> Result<ReserveOutcome,
         wish.user.0,
         price,
         wish.now.0,
-        wish.expires_at.0
+        wish.expires_at.0,
+        queue::signed(wish.place)
     ]);
     match inserted {
         Ok(_) => {
@@ -79,11 +93,27 @@ pub(super) fn reserve(tx: &mut Tx<'_>, wish: &Reserve) -> Result<ReserveOutcome,
     }
 }
 
+/// The seat's date and price, if it was free. The version makes the loser of a race visible: no row.
+fn take_seat(
+    tx: &Tx<'_>,
+    seat: SeatId,
+    version: Option<i64>,
+) -> Result<Option<(i64, i64)>, StoreError> {
+    Ok(tx
+        .conn
+        .prepare_cached(TAKE_SEAT)?
+        .query_row(params![seat.0, version], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?)
+}
+
 pub(super) fn cancel(
     tx: &mut Tx<'_>,
     id: ReservationId,
     user: UserId,
     now: Timestamp,
+    ended: &mut Vec<Place>,
 ) -> Result<CancelOutcome, StoreError> {
     let Some(found) = find(tx, id)? else {
         return Ok(CancelOutcome::Unknown);
@@ -97,6 +127,7 @@ pub(super) fn cancel(
     match found.status.cancel() {
         Ok(status) => {
             release(tx, id, found.seat, status)?;
+            end_spent(tx, found.place, now, ended)?;
             Ok(CancelOutcome::Cancelled)
         }
         Err(TransitionError::AlreadyPaid) => Ok(CancelOutcome::AlreadyPaid),
@@ -104,23 +135,54 @@ pub(super) fn cancel(
     }
 }
 
-pub(super) fn expire(tx: &mut Tx<'_>, now: Timestamp, most: u32) -> Result<u64, StoreError> {
-    let due: Vec<(i64, i64)> = tx
+/// Columns: id, seat, place.
+const DUE: &str =
+    "SELECT id, seat_id, place FROM reservations WHERE status = 0 AND expires_at <= ?1 LIMIT ?2";
+
+/// Ends holds that have run out: how many, and the places that ended with them.
+pub(super) fn expire(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    most: u32,
+) -> Result<(u64, Vec<Place>), StoreError> {
+    end_holds(tx, DUE, params![now.0, most], now)
+}
+
+/// Ends the holds that `select` finds: how many, and the places that ended with them.
+fn end_holds(
+    tx: &mut Tx<'_>,
+    select: &str,
+    params: impl rusqlite::Params,
+    now: Timestamp,
+) -> Result<(u64, Vec<Place>), StoreError> {
+    let due: Vec<(i64, i64, Option<i64>)> = tx
         .conn
-        .prepare_cached(
-            "SELECT id, seat_id FROM reservations WHERE status = 0 AND expires_at <= ?1 LIMIT ?2",
-        )?
-        .query_map(params![now.0, most], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .prepare_cached(select)?
+        .query_map(params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
-    for (id, seat) in &due {
-        release(
-            tx,
-            ReservationId(*id),
-            SeatId(*seat),
-            ReservationStatus::Expired,
-        )?;
+    for (id, seat, _) in &due {
+        let to = ReservationStatus::Expired;
+        release(tx, ReservationId(*id), SeatId(*seat), to)?;
     }
-    Ok(due.len() as u64)
+    let mut ended = Vec::new();
+    for (.., place) in &due {
+        end_spent(tx, place.map(queue::unsigned), now, &mut ended)?;
+    }
+    Ok((due.len() as u64, ended))
+}
+
+fn end_spent(
+    tx: &Tx<'_>,
+    place: Option<Place>,
+    now: Timestamp,
+    ended: &mut Vec<Place>,
+) -> Result<(), StoreError> {
+    if let Some(place) = place
+        && queue::end_if_spent(tx, place, now)?
+    {
+        ended.push(place);
+    }
+    Ok(())
 }
 
 fn release(
@@ -148,13 +210,14 @@ pub(super) struct Found {
     pub(super) price: i64,
     pub(super) status: ReservationStatus,
     pub(super) expires_at: Timestamp,
+    place: Option<Place>,
 }
 
 pub(super) fn find(tx: &Tx<'_>, id: ReservationId) -> Result<Option<Found>, StoreError> {
     Ok(tx
         .conn
         .prepare_cached(
-            "SELECT seat_id, user_id, price, status, expires_at FROM reservations WHERE id = ?1",
+            "SELECT seat_id, user_id, price, status, expires_at, place FROM reservations WHERE id = ?1",
         )?
         .query_row([id.0], |row| {
             let code = row.get(3)?;
@@ -165,9 +228,36 @@ pub(super) fn find(tx: &Tx<'_>, id: ReservationId) -> Result<Option<Found>, Stor
                 status: ReservationStatus::from_code(code)
                     .ok_or(rusqlite::Error::IntegralValueOutOfRange(3, code))?,
                 expires_at: Timestamp(row.get(4)?),
+                place: row.get::<_, Option<i64>>(5)?.map(queue::unsigned),
             })
         })
         .optional()?)
+}
+
+/// At most `most` reservations of `user` with ids above `after`, by id.
+pub(super) fn of_user(
+    conn: &Connection,
+    user: UserId,
+    after: ReservationId,
+    most: u32,
+) -> Result<Vec<ReservationRow>, StoreError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT id, seat_id, price, status, expires_at FROM reservations
+             WHERE user_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        )?
+        .query_map(params![user.0, after.0, most], |row| {
+            let code = row.get(3)?;
+            Ok(ReservationRow {
+                id: ReservationId(row.get(0)?),
+                seat: SeatId(row.get(1)?),
+                price: Money(row.get(2)?),
+                status: ReservationStatus::from_code(code)
+                    .ok_or(rusqlite::Error::IntegralValueOutOfRange(3, code))?,
+                expires_at: Timestamp(row.get(4)?),
+            })
+        })?
+        .collect::<Result<_, _>>()?)
 }
 
 pub(super) fn set_status(

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_init.sql"),
     include_str!("../../../migrations/sqlite/0002_handed_out.sql"),
     include_str!("../../../migrations/sqlite/0003_commits.sql"),
+    include_str!("../../../migrations/sqlite/0004_admission_of_reservation.sql"),
 ];
 
 impl From<rusqlite::Error> for StoreError {

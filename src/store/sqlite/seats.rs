@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::domain::{ConcertId, Money, PerformanceDateId, SeatId, SeatStatus};
+use crate::domain::{ConcertId, Money, PerformanceDateId, SeatId, SeatStatus, Timestamp};
 use crate::store::{Catalog, SeatCounts, SeatRow, StoreError};
 
 pub(super) fn catalog(conn: &Connection) -> Result<Catalog, StoreError> {
@@ -36,10 +36,19 @@ fn row(row: &Row<'_>) -> rusqlite::Result<SeatRow> {
     })
 }
 
-pub(super) fn seat(conn: &Connection, seat: SeatId) -> Result<Option<SeatRow>, StoreError> {
+/// A seat whose hold has run out is free.
+const SEAT: &str = "SELECT id, number, price, CASE WHEN status = 1 AND EXISTS (
+         SELECT 1 FROM reservations WHERE seat_id = ?1 AND status = 0 AND expires_at <= ?2
+     ) THEN 0 ELSE status END, version FROM seats WHERE id = ?1";
+
+pub(super) fn seat(
+    conn: &Connection,
+    seat: SeatId,
+    now: Timestamp,
+) -> Result<Option<SeatRow>, StoreError> {
     Ok(conn
-        .prepare_cached("SELECT id, number, price, status, version FROM seats WHERE id = ?1")?
-        .query_row([seat.0], row)
+        .prepare_cached(SEAT)?
+        .query_row([seat.0, now.0], row)
         .optional()?)
 }
 

@@ -18,12 +18,15 @@ use crate::domain::PerformanceDateId;
 use crate::faults::Faults;
 use crate::store::StoreError;
 use crate::store::date_versions::DateVersions;
+use crate::store::turn::Turn;
 use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 
 /// Requests that may wait for the writer.
 const QUEUE: usize = 32_768;
 /// Most requests in one transaction.
 const BATCH: usize = 1_024;
+/// A transaction takes no more requests after this: those in it wait for its commit.
+const GROUP_TIME: Duration = Duration::from_millis(100);
 
 /// What a piece of work sees of the transaction it runs in.
 pub(super) struct Tx<'a> {
@@ -47,6 +50,7 @@ struct Job {
     name: &'static str,
     queued: Instant,
     trace: TraceHandle,
+    turn: Turn,
     work: Work,
 }
 
@@ -124,7 +128,8 @@ impl Writer {
         async move { broke.wait_for(|broke| *broke).await.is_ok() }
     }
 
-    /// Runs `work`, which changes the database in at most one statement, and waits for its commit.
+    /// Runs `work`, which changes the database in at most one statement, and waits for its commit. Work
+    /// that the writer has not begun when the time is up is not done.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -139,17 +144,15 @@ impl Writer {
                 drop(sender.send(answer));
             })
         });
+        let turn = Turn::default();
         self.enqueue(Job {
             name,
             queued: Instant::now(),
             trace: TraceHandle::current(),
+            turn: turn.clone(),
             work,
         })?;
-        match tokio::time::timeout(self.timeout, receiver).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(StoreError::Unavailable("the writer has stopped".to_owned())),
-            Err(_) => Err(StoreError::Timeout(self.timeout)),
-        }
+        turn.outcome(receiver, self.timeout).await
     }
 
     /// Like [`Writer::run`], for work of several statements: all of it happens, or none.
@@ -206,7 +209,11 @@ fn run(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        commit_group(&mut written, &mut batch, versions, metrics, options, faults);
+        let mut jobs = batch.drain(..);
+        while jobs.len() > 0 {
+            commit_group(&mut written, &mut jobs, versions, metrics, options, faults);
+        }
+        drop(jobs);
         written.commits.checkpoint_if_due(&written.connection);
     }
     written.close();
@@ -214,21 +221,26 @@ fn run(
 
 fn commit_group(
     written: &mut Written,
-    batch: &mut Vec<Job>,
+    jobs: &mut std::vec::Drain<'_, Job>,
     versions: &DateVersions,
     metrics: &Metrics,
     options: Options,
     faults: &Faults,
 ) {
-    let mut replies: Vec<Reply> = Vec::with_capacity(batch.len());
-    let mut traces: Vec<TraceHandle> = Vec::with_capacity(batch.len());
+    let mut replies: Vec<Reply> = Vec::with_capacity(jobs.len());
+    let mut traces: Vec<TraceHandle> = Vec::with_capacity(jobs.len());
+    let started = Instant::now();
     let mut tx = Tx {
         conn: &written.connection,
         touched: Vec::new(),
     };
     let changes = tx.conn.total_changes();
     let mut begun = begin(tx.conn);
-    for job in batch.drain(..) {
+    while replies.is_empty() || started.elapsed() < GROUP_TIME {
+        let Some(job) = jobs.next() else { break };
+        if !job.turn.begin() {
+            continue;
+        }
         connection_acquired(Some(metrics), &job.trace, job.queued);
         if begun.is_ok() && tx.conn.is_autocommit() {
             // A full disk or an I/O error ended the transaction under us: what was in it is lost.

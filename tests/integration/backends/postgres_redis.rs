@@ -8,3 +8,5 @@ mod api;
 mod concurrency;
 #[path = "../protections.rs"]
 mod protections;
+#[path = "../repeats.rs"]
+mod repeats;

@@ -225,19 +225,19 @@ async fn nobody_waits_long_for_a_queue_that_hangs_and_not_at_all_once_it_is_give
     let asked = Instant::now();
     let answer = loss.servers[0].queue.register(UserId(201), now()).await;
     assert_eq!(answer, Err(RegisterError::Unavailable(Unavailable)));
-    let locked = loss.servers[0].queue.try_lock(SeatId(1)).await;
+    let locked = loss.servers[0].queue.try_lock(SeatId(1), None).await;
     assert!(matches!(locked, SeatLock::Unavailable));
     // 500 ms and 100 ms, and as much again for a busy machine.
     let bound = Duration::from_secs(3);
     assert!(asked.elapsed() < bound, "{:?}", asked.elapsed());
     eventually("it is given up", || async {
-        drop(loss.servers[0].queue.try_lock(SeatId(1)).await);
+        drop(loss.servers[0].queue.try_lock(SeatId(1), None).await);
         (!loss.servers[0].queue.is_available()).then_some(())
     })
     .await;
     let asked = Instant::now();
     for seat in 1..=1_000 {
-        let locked = loss.servers[0].queue.try_lock(SeatId(seat)).await;
+        let locked = loss.servers[0].queue.try_lock(SeatId(seat), None).await;
         assert!(matches!(locked, SeatLock::Unavailable));
         let answer = loss.servers[0].queue.register(UserId(201), now()).await;
         assert_eq!(answer, Err(RegisterError::Unavailable(Unavailable)));
@@ -322,11 +322,11 @@ async fn a_lock_that_was_given_up_is_not_taken_when_redis_goes_on() {
         return;
     };
     // Redis knows the script from now on: what is sent is all it takes.
-    drop(loss.servers[0].queue.try_lock(SeatId(99)).await);
+    drop(loss.servers[0].queue.try_lock(SeatId(99), None).await);
     loss.redis.stall();
     // As many as it takes to give Redis up: nobody is left to release what they took.
     let queue = &loss.servers[0].queue;
-    let tries = (1..=SEATS).map(|seat| queue.try_lock(SeatId(seat)));
+    let tries = (1..=SEATS).map(|seat| queue.try_lock(SeatId(seat), None));
     for lock in join_all(tries).await {
         assert!(matches!(lock, SeatLock::Unavailable));
     }
@@ -334,7 +334,7 @@ async fn a_lock_that_was_given_up_is_not_taken_when_redis_goes_on() {
     for seat in 1..=SEATS {
         let other = &loss.servers[1].queue;
         let lock = eventually("locks are tried again", || async {
-            match other.try_lock(SeatId(seat)).await {
+            match other.try_lock(SeatId(seat), None).await {
                 SeatLock::Unavailable => None,
                 lock => Some(lock),
             }

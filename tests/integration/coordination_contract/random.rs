@@ -98,6 +98,7 @@ impl Walk {
                     queue.raise(last).await;
                     return;
                 }
+                RegisterOutcome::Replayed(_) | RegisterOutcome::Mismatch => unreachable!("no key"),
                 RegisterOutcome::Standing(place) => {
                     queue.abandon(UserId(user), registration).await;
                     queue.keep(UserId(user), place).await;

@@ -213,19 +213,19 @@ async fn a_seat_locked_by_one_server_is_busy_for_the_others_until_it_is_released
     let [one, other] = &group.servers[..] else {
         panic!("two servers");
     };
-    let SeatLock::Held(held) = one.queue.try_lock(SeatId(5)).await else {
+    let SeatLock::Held(held) = one.queue.try_lock(SeatId(5), None).await else {
         panic!("nobody has it");
     };
     for _ in 0..3 {
         assert!(matches!(
-            other.queue.try_lock(SeatId(5)).await,
+            other.queue.try_lock(SeatId(5), None).await,
             SeatLock::Busy
         ));
     }
     let fence = held.fence();
     drop(held);
     let next = eventually("it is released", || async {
-        match other.queue.try_lock(SeatId(5)).await {
+        match other.queue.try_lock(SeatId(5), None).await {
             SeatLock::Held(held) => Some(held),
             _ => None,
         }

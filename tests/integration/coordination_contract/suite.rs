@@ -241,9 +241,9 @@ pub async fn a_shorter_interval_and_a_new_opening_take_effect_at_once(world: &Wo
 
 async fn held(queue: &Coordination, seat: i64) -> Held<'_> {
     eventually("the lock is free", || async {
-        match queue.try_lock(SeatId(seat)).await {
+        match queue.try_lock(SeatId(seat), None).await {
             SeatLock::Held(held) => Some(held),
-            SeatLock::Busy => None,
+            SeatLock::Busy | SeatLock::Copy => None,
             SeatLock::Unavailable => panic!("no locks"),
         }
     })
@@ -251,7 +251,7 @@ async fn held(queue: &Coordination, seat: i64) -> Held<'_> {
 }
 
 async fn is_busy(queue: &Coordination, seat: i64) -> bool {
-    matches!(queue.try_lock(SeatId(seat)).await, SeatLock::Busy)
+    matches!(queue.try_lock(SeatId(seat), None).await, SeatLock::Busy)
 }
 
 pub async fn a_seat_is_locked_by_one_until_it_is_released(world: &World) {

@@ -235,6 +235,7 @@ impl Server {
                     self.queue.abandon(user, registration).await;
                     self.queue.raise(last).await;
                 }
+                RegisterOutcome::Replayed(_) | RegisterOutcome::Mismatch => unreachable!("no key"),
                 RegisterOutcome::Standing(place) => panic!("{user:?} stands at {place:?}"),
             }
         }

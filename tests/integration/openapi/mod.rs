@@ -184,8 +184,7 @@ fn nothing_is_declared_in_vain(
     for operation in operations {
         let id = operation.id.as_str();
         for status in operation.responses.keys().filter(|status| **status < 500) {
-            let elsewhere =
-                OF_EVERY_CALL.contains(status) || NOT_PROVOKED.contains(&(id, *status));
+            let elsewhere = OF_EVERY_CALL.contains(status) || NOT_PROVOKED.contains(&(id, *status));
             let provoked = seen[id].contains(status) || elsewhere;
             assert!(provoked, "{id} never answered {status}; seed {seed}");
         }

@@ -14,7 +14,11 @@ contract![
     a_charge_beyond_what_an_account_holds_is_refused,
     a_charge_with_a_key_is_made_once,
     charges_from_many_sides_add_up,
-    a_payment_sells_the_seat_and_ends_the_place,
+    a_payment_sells_the_seat_and_the_last_one_ends_the_place,
+    a_place_that_has_paid_ends_with_its_last_hold,
+    payments_of_all_holds_at_once_end_the_place,
+    a_place_that_has_ended_pays_nothing,
+    a_replayed_payment_touches_no_newer_place,
     a_payment_is_refused_with_its_reason,
     a_payment_with_a_key_is_made_once,
     of_many_payments_of_one_reservation_one_is_made,
@@ -51,13 +55,20 @@ async fn pay_at(
     now: i64,
     key: Option<Idempotency>,
 ) -> Result<Keyed<PayOutcome>, StoreError> {
-    let pay = Pay {
+    Ok(db
+        .store
+        .pay(paying(user, reservation, now), key)
+        .await?
+        .outcome)
+}
+
+fn paying(user: i64, reservation: ReservationId, now: i64) -> Pay {
+    Pay {
         user: UserId(user),
         reservation,
         place: place(user),
         now: Timestamp(now),
-    };
-    db.store.pay(pay, key).await
+    }
 }
 
 async fn a_charge_adds_to_the_balance_and_the_ledger(db: &Opened) {
@@ -142,7 +153,7 @@ async fn charges_from_many_sides_add_up(db: &Opened) {
     db.assert_sound().await;
 }
 
-async fn a_payment_sells_the_seat_and_ends_the_place(db: &Opened) {
+async fn a_payment_sells_the_seat_and_the_last_one_ends_the_place(db: &Opened) {
     db.standing(1).await;
     db.charged(1, 5_000).await;
     let id = db.reserved(1, 1).await;
@@ -154,20 +165,136 @@ async fn a_payment_sells_the_seat_and_ends_the_place(db: &Opened) {
         pay(db, 1, id, None).await,
         Keyed::Fresh(PayOutcome::AlreadyPaid)
     );
-    let sold = db.store.cancel(id, UserId(1), Timestamp(21)).await.unwrap();
-    assert_eq!(sold, CancelOutcome::AlreadyPaid);
+    assert_eq!(db.cancel(id, 1, 21).await, CancelOutcome::AlreadyPaid);
+    assert!(!has_ended(db).await, "a hold is left to pay");
+    let paid = db.store.pay(paying(1, other, 20), None).await.unwrap();
+    assert_eq!(paid.outcome, Keyed::Fresh(PayOutcome::Paid));
+    assert_eq!(paid.ended, [place(1)]);
+    assert!(has_ended(db).await);
     assert_eq!(db.try_reserve(1, 3).await, ReserveOutcome::PlaceEnded);
-    let places = db.store.queue_snapshot().await.unwrap().places;
-    assert_eq!(places, [(place(1), UserId(1), true)]);
-    // What was held before may still be paid or given back.
-    assert_eq!(
-        pay(db, 1, other, None).await,
-        Keyed::Fresh(PayOutcome::Paid)
-    );
     let counts = db.store.audit().await.unwrap();
     assert_eq!((counts.reservations, counts.reservations_paid), (2, 2));
     assert_eq!((counts.seats.unavailable, counts.seats.pending), (2, 0));
     db.assert_sound().await;
+}
+
+async fn has_ended(db: &Opened) -> bool {
+    db.store.has_ended(place(1)).await.unwrap()
+}
+
+/// Whatever ends the last hold after a payment ends the place; without a payment nothing does.
+async fn a_place_that_has_paid_ends_with_its_last_hold(db: &Opened) {
+    for (user, ending) in [(1, "cancel"), (2, "expire"), (3, "reserve")] {
+        let at = db
+            .store
+            .register(super::opened::new_place(place(user).0, user));
+        at.await.unwrap();
+        db.charged(user, PRICE).await;
+        let seat = user * 3;
+        let given_back = db.reserved(user, seat).await;
+        db.cancel(given_back, user, 11).await;
+        assert!(!db.store.has_ended(place(user)).await.unwrap(), "{ending}");
+        let (paid, held) = (
+            db.reserved(user, seat).await,
+            db.reserved(user, seat + 1).await,
+        );
+        assert_eq!(
+            pay(db, user, paid, None).await,
+            Keyed::Fresh(PayOutcome::Paid)
+        );
+        assert!(!db.store.has_ended(place(user)).await.unwrap(), "{ending}");
+        let ended = match ending {
+            "cancel" => {
+                let cancel = db.store.cancel(held, UserId(user), Timestamp(21), None);
+                cancel.await.unwrap().ended
+            }
+            "expire" => {
+                let expire = db.store.expire_holds(Timestamp(100), 10);
+                expire.await.unwrap().ended
+            }
+            _ => {
+                let late = concertctl::store::Reserve {
+                    now: Timestamp(100),
+                    expires_at: Timestamp(200),
+                    ..wish(1, seat + 1)
+                };
+                let (again, standing) = (place(40), UserId(40));
+                db.store
+                    .register(super::opened::new_place(again.0, standing.0))
+                    .await
+                    .unwrap();
+                let late = concertctl::store::Reserve {
+                    user: standing,
+                    place: again,
+                    ..late
+                };
+                db.store.reserve(late, None).await.unwrap().ended
+            }
+        };
+        assert_eq!(ended, [place(user)], "{ending}");
+        assert!(db.store.has_ended(place(user)).await.unwrap(), "{ending}");
+    }
+    db.assert_sound().await;
+}
+
+/// Each sees the others' holds; the last to commit ends the place all the same.
+async fn payments_of_all_holds_at_once_end_the_place(db: &Opened) {
+    for round in 0..5_i64 {
+        let (user, first) = (round + 1, round * 3 + 1);
+        db.store
+            .register(super::opened::new_place(place(user).0, user))
+            .await
+            .unwrap();
+        db.charged(user, 3 * PRICE).await;
+        let mut held = Vec::new();
+        for seat in first..first + 3 {
+            held.push(db.reserved(user, seat).await);
+        }
+        let answers = join_all(held.iter().map(|id| pay(db, user, *id, None))).await;
+        assert_eq!(answers, vec![Keyed::Fresh(PayOutcome::Paid); 3]);
+        assert!(db.store.has_ended(place(user)).await.unwrap());
+    }
+    db.assert_sound().await;
+}
+
+async fn a_place_that_has_ended_pays_nothing(db: &Opened) {
+    db.standing(1).await;
+    db.charged(1, 5_000).await;
+    let (paid, held) = (db.reserved(1, 1).await, db.reserved(1, 2).await);
+    pay(db, 1, paid, None).await;
+    db.tamper("UPDATE queue_places SET ended_at = 15 WHERE place = 1")
+        .await;
+    let ended = Keyed::Fresh(PayOutcome::PlaceEnded);
+    assert_eq!(pay(db, 1, held, Some(key("a"))).await, ended);
+    assert_eq!(pay(db, 1, held, Some(key("a"))).await, ended, "not stored");
+    assert_eq!(pay(db, 1, ReservationId(9_999), None).await, ended);
+    let again = pay(db, 1, paid, None).await;
+    assert_eq!(again, Keyed::Fresh(PayOutcome::AlreadyPaid));
+    assert_eq!(db.balance(1).await, 5_000 - PRICE);
+    db.assert_sound().await;
+}
+
+/// Whichever token it carries.
+async fn a_replayed_payment_touches_no_newer_place(db: &Opened) {
+    db.standing(1).await;
+    db.charged(1, 5_000).await;
+    let id = db.reserved(1, 1).await;
+    let newer = Pay {
+        place: place(30),
+        ..paying(1, id, 20)
+    };
+    assert_eq!(
+        pay(db, 1, id, Some(key("a"))).await,
+        Keyed::Fresh(PayOutcome::Paid)
+    );
+    db.store
+        .register(super::opened::new_place(30, 1))
+        .await
+        .unwrap();
+    let replayed = db.store.pay(newer, Some(key("a"))).await.unwrap();
+    assert_eq!(replayed.outcome, Keyed::Replayed(PayOutcome::Paid));
+    assert!(replayed.ended.is_empty());
+    assert!(!db.store.has_ended(place(30)).await.unwrap());
 }
 
 async fn a_payment_is_refused_with_its_reason(db: &Opened) {
@@ -192,10 +319,7 @@ async fn a_payment_is_refused_with_its_reason(db: &Opened) {
     let late = pay_at(db, 1, id, 100, None).await.unwrap();
     assert_eq!(late, refused(PayOutcome::Expired), "the hold ends at 100");
     let given_back = db.reserved(1, 2).await;
-    db.store
-        .cancel(given_back, UserId(1), Timestamp(11))
-        .await
-        .unwrap();
+    db.cancel(given_back, 1, 11).await;
     assert_eq!(
         pay(db, 1, given_back, None).await,
         refused(PayOutcome::Expired)
@@ -280,14 +404,14 @@ async fn payment_and_expiry_exclude_each_other(db: &Opened) {
     }
     // The payer's clock says that the hold lasts, the sweeper's that it ran out.
     let paying = join_all(held.iter().map(|(user, id)| pay(db, *user, *id, None)));
-    let sweeping = join_all((0..4).map(|_| db.store.expire_holds(Timestamp(100), 3)));
+    let sweeping = join_all((0..4).map(|_| db.expire(100, 3)));
     let (paid, swept) = tokio::join!(paying, sweeping);
     let paid = paid
         .iter()
         .filter(|answer| **answer == Keyed::Fresh(PayOutcome::Paid))
         .count();
-    let swept: u64 = swept.into_iter().map(Result::unwrap).sum();
-    let rest = db.store.expire_holds(Timestamp(100), 100).await.unwrap();
+    let swept: u64 = swept.into_iter().sum();
+    let rest = db.expire(100, 100).await;
     assert_eq!(paid as u64 + swept + rest, 10);
     let counts = db.store.seat_counts().await.unwrap();
     assert_eq!((counts.unavailable, counts.pending), (paid as u64, 0));
@@ -309,7 +433,7 @@ async fn a_write_that_fails_half_way_leaves_nothing_behind(db: &Opened) {
         "and work goes on"
     );
     assert!(matches!(
-        db.store.reserve(wish(1, 1), None).await.unwrap(),
+        db.reserve(wish(1, 1), None).await,
         Keyed::Fresh(ReserveOutcome::Reserved { .. })
     ));
     db.assert_sound().await;

@@ -8,7 +8,8 @@ use concertctl::store::postgres::{Database, PgOptions};
 use concertctl::store::sqlite::bulk::BulkLoad;
 use concertctl::store::sqlite::{Options, SqliteStore};
 use concertctl::store::{
-    DatasetInfo, Idempotency, Keyed, RegisterOutcome, Reserve, ReserveOutcome, SeatRow, Store,
+    CancelOutcome, DatasetInfo, Idempotency, Keyed, NewPlace, RegisterOutcome, Reserve,
+    ReserveOutcome, SeatRow, Store,
 };
 use concertctl::telemetry::Metrics;
 use tempfile::TempDir;
@@ -158,18 +159,33 @@ impl Opened {
     /// Has users 1 to `count` stand at the places of their numbers.
     pub async fn standing(&self, count: i64) {
         for id in 1..=count {
-            let kept = self
-                .store
-                .register(place(id), UserId(id), Timestamp(1), None);
+            let kept = self.store.register(new_place(place(id).0, id));
             assert_eq!(kept.await.unwrap(), RegisterOutcome::Kept);
         }
     }
 
     pub async fn try_reserve(&self, user: i64, seat: i64) -> ReserveOutcome {
-        match self.store.reserve(wish(user, seat), None).await.unwrap() {
+        match self.reserve(wish(user, seat), None).await {
             Keyed::Fresh(outcome) => outcome,
             other => panic!("{other:?}"),
         }
+    }
+
+    pub async fn reserve(&self, wish: Reserve, key: Option<Idempotency>) -> Keyed<ReserveOutcome> {
+        self.store.reserve(wish, key).await.unwrap().outcome
+    }
+
+    pub async fn cancel(&self, id: ReservationId, user: i64, now: i64) -> CancelOutcome {
+        let cancel = self.store.cancel(id, UserId(user), Timestamp(now), None);
+        match cancel.await.unwrap().outcome {
+            Keyed::Fresh(outcome) => outcome,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn expire(&self, now: i64, most: u32) -> u64 {
+        let expire = self.store.expire_holds(Timestamp(now), most);
+        expire.await.unwrap().outcome
     }
 
     pub async fn reserved(&self, user: i64, seat: i64) -> ReservationId {
@@ -226,6 +242,18 @@ pub fn wish(user: i64, seat: i64) -> Reserve {
         now: Timestamp(10),
         expires_at: Timestamp(100),
         limit: 3,
+    }
+}
+
+/// A place without a key, registered at moment 1.
+pub fn new_place(at: u64, user: i64) -> NewPlace {
+    NewPlace {
+        place: Place(at),
+        user: UserId(user),
+        now: Timestamp(1),
+        replaces: None,
+        expired_up_to: Place(0),
+        key: None,
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use concertctl::domain::queue::Admission;
-use concertctl::domain::{Place, Timestamp, UserId};
-use concertctl::store::{NextPlace, RegisterOutcome};
+use concertctl::domain::{Money, Place, Timestamp, UserId};
+use concertctl::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, Ticket};
 use futures_util::future::join_all;
 
-use super::opened::{USERS, place};
-use super::{Opened, contract};
+use super::opened::{USERS, new_place, place};
+use super::{Opened, contract, key};
 
 contract![
     places_are_kept_as_they_were_given,
@@ -16,6 +16,8 @@ contract![
     an_earlier_place_ends_when_it_is_replaced,
     a_registration_that_was_never_told_does_not_lock_its_user_out,
     the_database_itself_refuses_a_second_live_place,
+    a_key_gives_the_same_place_while_it_lives,
+    the_store_hands_out_one_place_for_a_key,
     many_register_at_once,
     the_store_hands_out_places_by_itself,
     a_place_that_the_store_handed_out_is_not_lost_to_a_queue_that_forgot_it,
@@ -26,10 +28,11 @@ contract![
 ];
 
 async fn register(db: &Opened, at: u64, user: i64, replaces: Option<u64>) -> RegisterOutcome {
-    let registering = db
-        .store
-        .register(Place(at), UserId(user), Timestamp(1), replaces.map(Place));
-    registering.await.unwrap()
+    let new = NewPlace {
+        replaces: replaces.map(Place),
+        ..new_place(at, user)
+    };
+    db.store.register(new).await.unwrap()
 }
 
 async fn places(db: &Opened) -> Vec<(u64, i64, bool)> {
@@ -97,6 +100,84 @@ async fn a_registration_that_was_never_told_does_not_lock_its_user_out(db: &Open
     db.assert_sound().await;
 }
 
+fn registered(at: u64) -> Ticket {
+    Ticket::Registered {
+        place: Place(at),
+        issued_at: Timestamp(1),
+    }
+}
+
+async fn register_keyed(db: &Opened, at: u64, user: i64, name: Idempotency) -> RegisterOutcome {
+    let new = NewPlace {
+        key: Some(name),
+        ..new_place(at, user)
+    };
+    db.store.register(new).await.unwrap()
+}
+
+async fn a_key_gives_the_same_place_while_it_lives(db: &Opened) {
+    use RegisterOutcome::{Kept, Mismatch, Replayed};
+    assert_eq!(register_keyed(db, 1, 1, key("a")).await, Kept);
+    let ticket = db.store.ticket(UserId(1), key("a")).await.unwrap();
+    assert_eq!(ticket, Some(Keyed::Replayed(registered(1))));
+    // Also where the queue forgot the user and gave another number.
+    assert_eq!(
+        register_keyed(db, 2, 1, key("a")).await,
+        Replayed(registered(1))
+    );
+    let other_body = Idempotency {
+        fingerprint: 43,
+        ..key("a")
+    };
+    assert_eq!(register_keyed(db, 2, 1, other_body).await, Mismatch);
+    // The key of another user is another key.
+    assert_eq!(register_keyed(db, 2, 2, key("a")).await, Kept);
+    assert_eq!(places(db).await, [(1, 1, false), (2, 2, false)]);
+    assert_eq!(db.store.standing(UserId(2)).await.unwrap(), Some(Place(2)));
+    assert_eq!(db.store.standing(UserId(3)).await.unwrap(), None);
+    // A place that has ended frees its key.
+    db.tamper("UPDATE queue_places SET ended_at = 5 WHERE place = 1")
+        .await;
+    let ticket = db.store.ticket(UserId(1), key("a")).await.unwrap();
+    assert_eq!(ticket, None);
+    assert_eq!(register_keyed(db, 3, 1, key("a")).await, Kept);
+    assert_eq!(
+        register_keyed(db, 4, 1, key("a")).await,
+        Replayed(registered(3))
+    );
+    // What another request used is no ticket.
+    let charge = db
+        .store
+        .charge(UserId(5), Money(1), Timestamp(5), Some(key("c")));
+    charge.await.unwrap();
+    let other_call = Idempotency {
+        fingerprint: 43,
+        ..key("c")
+    };
+    assert_eq!(register_keyed(db, 5, 5, other_call).await, Mismatch);
+    assert_eq!(db.store.standing(UserId(5)).await.unwrap(), None);
+    db.assert_sound().await;
+}
+
+async fn the_store_hands_out_one_place_for_a_key(db: &Opened) {
+    let next = |user: i64, name: Idempotency| {
+        let asking =
+            db.store
+                .register_next(UserId(user), Timestamp(1), Place(0), Place(0), Some(name));
+        async move { asking.await.unwrap() }
+    };
+    assert_eq!(next(1, key("a")).await, NextPlace::New(Place(1)));
+    assert_eq!(next(1, key("a")).await, NextPlace::Replayed(registered(1)));
+    assert_eq!(next(1, key("b")).await, NextPlace::Already(Place(1)));
+    let other_body = Idempotency {
+        fingerprint: 43,
+        ..key("a")
+    };
+    assert_eq!(next(1, other_body).await, NextPlace::Mismatch);
+    assert_eq!(next(2, key("a")).await, NextPlace::New(Place(2)));
+    db.assert_sound().await;
+}
+
 async fn the_database_itself_refuses_a_second_live_place(db: &Opened) {
     register(db, 1, 1, None).await;
     let planted = |at: u64, user: i64| {
@@ -123,9 +204,13 @@ async fn many_register_at_once(db: &Opened) {
 }
 
 async fn next(db: &Opened, user: i64, above: u64, expired: u64) -> NextPlace {
-    let asking = db
-        .store
-        .register_next(UserId(user), Timestamp(7), Place(above), Place(expired));
+    let asking = db.store.register_next(
+        UserId(user),
+        Timestamp(7),
+        Place(above),
+        Place(expired),
+        None,
+    );
     asking.await.unwrap()
 }
 
@@ -166,7 +251,7 @@ async fn places_handed_out_at_once_are_different_and_without_gaps(db: &Opened) {
         .iter()
         .filter_map(|answer| match answer {
             NextPlace::New(place) => Some(place.0),
-            NextPlace::Already(_) => None,
+            _ => None,
         })
         .collect();
     assert_eq!(fresh, (4..4 + USERS).collect());
@@ -177,6 +262,7 @@ async fn places_handed_out_at_once_are_different_and_without_gaps(db: &Opened) {
     for user in 0..answers.len() / 2 {
         let place = |answer| match answer {
             NextPlace::New(place) | NextPlace::Already(place) => place,
+            other => panic!("{other:?}"),
         };
         assert_eq!(
             place(answers[user]),

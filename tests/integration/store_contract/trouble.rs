@@ -126,7 +126,7 @@ async fn a_charge_without_a_key_whose_answer_is_lost_is_not_repeated() {
     let Some((db, _proxy, charged)) = charge_whose_answer_is_lost(None).await else {
         return;
     };
-    let Err(StoreError::Unavailable(why)) = charged else {
+    let Err(StoreError::Unknown(why)) = charged else {
         panic!("{charged:?}");
     };
     assert!(why.contains("not known"), "{why}");

@@ -1,0 +1,106 @@
+//! Work that waits for its turn: its worker begins it, or its caller withdraws it, never both.
+//!
+//! So a caller whose time is up knows: withdrawn work is certainly not done, and work that was begun has
+//! an outcome worth waiting for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::StoreError;
+
+/// How long the outcome of begun work is awaited after the caller's time is up.
+pub(super) const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
+
+const WAITING: u8 = 0;
+const BEGUN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// Shared by the worker and the caller of one piece of work.
+#[derive(Clone, Default)]
+pub(super) struct Turn(Arc<AtomicU8>);
+
+impl Turn {
+    /// Called by the worker; `false`: the work was withdrawn and must not be done.
+    pub(super) fn begin(&self) -> bool {
+        self.leave_waiting(BEGUN)
+    }
+
+    /// Called by the caller; `false`: the work was begun.
+    fn withdraw(&self) -> bool {
+        self.leave_waiting(WITHDRAWN)
+    }
+
+    fn leave_waiting(&self, to: u8) -> bool {
+        let (order, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.0.compare_exchange(WAITING, to, order, relaxed).is_ok()
+    }
+
+    /// Waits for the answer: `within`, and if the work was begun by then, for [`OUTCOME_WITHIN`] more.
+    ///
+    /// # Errors
+    /// [`StoreError::Timeout`]: withdrawn in time. [`StoreError::Unknown`]: begun, and no outcome yet.
+    pub(super) async fn outcome<T>(
+        &self,
+        mut answer: oneshot::Receiver<Result<T, StoreError>>,
+        within: Duration,
+    ) -> Result<T, StoreError> {
+        let stopped = || StoreError::Unavailable("the database takes no more work".to_owned());
+        if let Ok(answer) = tokio::time::timeout(within, &mut answer).await {
+            return answer.unwrap_or_else(|_| Err(stopped()));
+        }
+        if self.withdraw() {
+            return Err(StoreError::Timeout(within));
+        }
+        match tokio::time::timeout(OUTCOME_WITHIN, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(stopped())),
+            Err(_) => Err(unknown_after(within + OUTCOME_WITHIN)),
+        }
+    }
+}
+
+/// A write that was begun and has no outcome after `waited`.
+pub(super) fn unknown_after(waited: Duration) -> StoreError {
+    StoreError::Unknown(format!("it is still under way after {waited:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_was_not_begun_in_time_is_never_done() {
+        let (_worker, answer) = oneshot::channel::<Result<(), StoreError>>();
+        let turn = Turn::default();
+        let outcome = turn.outcome(answer, SHORT).await;
+        assert!(
+            matches!(outcome, Err(StoreError::Timeout(_))),
+            "{outcome:?}"
+        );
+        assert!(!turn.begin());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_was_begun_is_awaited_and_then_its_outcome_is_unknown() {
+        let (worker, answer) = oneshot::channel();
+        let turn = Turn::default();
+        assert!(turn.begin());
+        let late = async {
+            tokio::time::sleep(SHORT * 2).await;
+            worker.send(Ok(7)).ok()
+        };
+        let (outcome, _) = tokio::join!(turn.outcome(answer, SHORT), late);
+        assert_eq!(outcome.ok(), Some(7));
+
+        let (_worker, answer) = oneshot::channel::<Result<(), StoreError>>();
+        let outcome = turn.outcome(answer, SHORT).await;
+        assert!(
+            matches!(outcome, Err(StoreError::Unknown(_))),
+            "{outcome:?}"
+        );
+    }
+}

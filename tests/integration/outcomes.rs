@@ -1,0 +1,131 @@
+//! A write that was decided is answered with the decision, however slow: what the clients were told and
+//! what is in the database agree.
+
+use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::needs;
+use crate::repeats::pay_keyed;
+use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
+use crate::support::server::Server;
+use crate::support::{Answer, User, eventually};
+
+/// Users who hold a seat each and can pay it.
+async fn payers<B: Backend>(server: &Server<B>, count: i64) -> Vec<(User, i64)> {
+    let mut payers = Vec::new();
+    for id in 1..=count {
+        let user = server.admitted(id).await;
+        user.charge(json!(1_000)).await;
+        let reservation = user.reserved(id).await;
+        payers.push((user, reservation));
+    }
+    payers
+}
+
+/// Sends each payment once, ends what makes them slow, and asks again for what is not known.
+async fn told_and_done<B: Backend>(server: &Server<B>, payers: &[(User, i64)]) -> (usize, usize) {
+    let paying = payers.iter().map(|(user, id)| pay_keyed(user, *id, "k"));
+    let answers = join_all(paying).await;
+    server.ops.end_faults(None).await.unwrap();
+    server.tamper(UNDO).await.ok();
+    let mut unknown = 0;
+    let mut told = 0;
+    for (answer, (user, id)) in answers.iter().zip(payers) {
+        let paid = match is_unknown(answer) {
+            true => {
+                unknown += 1;
+                let resolved = eventually("the outcome is known", || async {
+                    let again = pay_keyed(user, *id, "k").await;
+                    (again.status != 503).then_some(again.status)
+                });
+                resolved.await == 200
+            }
+            false => {
+                assert!([200, 503].contains(&answer.status), "{}", answer.text);
+                answer.status == 200
+            }
+        };
+        told += usize::from(paid);
+    }
+    // What was under way has ended when a later write has.
+    eventually("writes go on", || async {
+        (payers[0].0.charge(json!(1)).await.status == 200).then_some(())
+    })
+    .await;
+    let audit = server.audit().await;
+    assert_eq!(audit.violations(), 0, "{audit:?}");
+    assert_eq!(
+        u64::try_from(told).unwrap(),
+        audit.reservations_paid,
+        "told and done differ; {unknown} unknown"
+    );
+    (told, unknown)
+}
+
+fn is_unknown(answer: &Answer) -> bool {
+    answer.status == 503 && answer.problem().1 == "outcome.unknown"
+}
+
+/// Takes away what makes payments slow in PostgreSQL itself.
+const UNDO: &str = "DROP TRIGGER slow_payment ON ledger; DROP FUNCTION slow_payment()";
+
+async fn slow_payments<B: Backend>(server: &Server<B>, delay_ms: i64) {
+    let settings = FaultSettings {
+        delay_ms: Some(delay_ms),
+        statement: Some("reservation.pay".to_owned()),
+        ..FaultSettings::default()
+    };
+    let request = FaultRequest {
+        for_ms: 120_000,
+        ..FaultRequest::from(settings)
+    };
+    let kind = FaultKind::SlowStatement;
+    server.ops.inject_fault(kind, &request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_told_and_done_agree_when_the_embedded_database_is_slow() {
+    let server = Server::<Embedded>::seeded(1, 20, 20).await;
+    let payers = payers(&server, 12).await;
+    slow_payments(&server, 1_500).await;
+    let (told, _) = told_and_done(&server, &payers).await;
+    assert!((1..12).contains(&told), "some are done in time: {told}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_outlasts_every_time_out_is_unknown_and_its_repeat_resolves_it() {
+    let server = Server::<Embedded>::seeded(1, 20, 20).await;
+    let payers = payers(&server, 3).await;
+    slow_payments(&server, 14_000).await;
+    let (told, unknown) = told_and_done(&server, &payers).await;
+    assert_eq!((told, unknown), (1, 1), "the others were never begun");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_told_and_done_agree_when_postgres_is_slow() {
+    needs!(Server<PostgresEmbedded>);
+    let server = Server::<PostgresEmbedded>::seeded(1, 40, 40).await;
+    let payers = payers(&server, 40).await;
+    slow_payments(&server, 3_000).await;
+    let (told, _) = told_and_done(&server, &payers).await;
+    assert!(told > 0, "some are done in time");
+    server.stop().await;
+}
+
+/// The statement itself is slow, and its time-out ends it in the middle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_told_and_done_agree_when_postgres_cancels_them() {
+    needs!(Server<PostgresEmbedded>);
+    let server = Server::<PostgresEmbedded>::seeded(1, 20, 20).await;
+    let payers = payers(&server, 12).await;
+    let slow = "CREATE FUNCTION slow_payment() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_sleep(2 + 4 * random()); RETURN NEW; END';
+        CREATE TRIGGER slow_payment BEFORE INSERT ON ledger FOR EACH ROW
+            WHEN (NEW.kind = 1) EXECUTE FUNCTION slow_payment()";
+    server.tamper(slow).await.unwrap();
+    told_and_done(&server, &payers).await;
+    server.stop().await;
+}
