@@ -77,7 +77,18 @@ impl ServerProcess {
     }
 
     /// The same by a prepared [`concertctl`].
-    pub async fn with(mut command: Command, dir: &Path, more: &[&str]) -> ServerProcess {
+    pub async fn with(command: Command, dir: &Path, more: &[&str]) -> ServerProcess {
+        ServerProcess::with_stdout(command, dir, more, Stdio::null()).await
+    }
+
+    /// The same with this standard output.
+    pub async fn with_stdout(
+        mut command: Command,
+        dir: &Path,
+        more: &[&str],
+        stdout: Stdio,
+    ) -> ServerProcess {
+        command.stdout(stdout);
         command.args(SERVE).arg("--data-dir").arg(dir).args(more);
         if !more.contains(&"--log") {
             command.args(QUIET);
@@ -91,13 +102,14 @@ impl ServerProcess {
         let script = format!("ulimit -f {kibibytes}; exec \"$@\"");
         command.args(["-c", &script, "limited", env!("CARGO_BIN_EXE_concertctl")]);
         command.args(SERVE).arg("--data-dir").arg(dir).args(QUIET);
+        command.stdout(Stdio::null());
         ServerProcess::spawn(dir, command).await
     }
 
     async fn spawn(dir: &Path, mut command: Command) -> ServerProcess {
         let address = dir.join("server.json");
         let _ = std::fs::remove_file(&address);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stderr(Stdio::null());
         let mut child = Guard(command.spawn().unwrap());
         let file: Value = eventually("the server is up", || {
             let ended = child.0.try_wait().unwrap();
@@ -144,9 +156,18 @@ impl ServerProcess {
 
     /// SIGTERM.
     pub fn terminate(&self) {
+        self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.child.lock().0.id()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Awaits the end of the process.

@@ -1,0 +1,262 @@
+//! Standard output that cannot be written, and a reader that went away, for every command.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::process::{Command, Stdio};
+
+use crate::fake_sources::{Fake, TOKEN, demo};
+use crate::support::process::{Ended, ServerProcess, concertctl, finish, run};
+
+/// Every command that prints and ends. `OPS`, `API` and `SUMMARY` are filled in.
+const PRINTING: &[&[&str]] = &[
+    &["--help"],
+    &["--version"],
+    &["help"],
+    &["serve", "--help"],
+    &["seed", "--help"],
+    &["health", "API"],
+    &["fault", "list", "--target", "OPS"],
+    &["fault", "clear", "--target", "OPS"],
+    &[
+        "fault", "latency", "--delay", "1ms", "--for", "1s", "--target", "OPS",
+    ],
+    &[
+        "fault", "errors", "--share", "0", "--for", "1s", "--target", "OPS",
+    ],
+    &[
+        "fault",
+        "slow-statement",
+        "--delay",
+        "1ms",
+        "--for",
+        "1s",
+        "--target",
+        "OPS",
+    ],
+    &[
+        "fault",
+        "pool-exhaustion",
+        "--connections",
+        "1",
+        "--for",
+        "1s",
+        "--target",
+        "OPS",
+    ],
+    &["fault", "redis-cut", "--help"],
+    &["load", "--list"],
+    &["load", "--plan"],
+    &["load", "--print-scenario", "onsale"],
+    &["load", "--scenario-schema"],
+    &["load", "--summary-schema"],
+    &["load", "merge", "SUMMARY"],
+    &["load", "merge", "SUMMARY", "--json"],
+    &["load", "merge", "SUMMARY", "--html", "-"],
+    &["tui", "--help"],
+    &["tui", "--once", "--ops-url", "FAKE"],
+];
+
+/// The commands that `help` names for `parent`.
+async fn commands(parent: &[&str]) -> BTreeSet<String> {
+    let help = run(&[parent, &["--help"]].concat()).await.stdout;
+    let list = help.split("Commands:\n").nth(1).unwrap_or_default();
+    let lines = list.lines().take_while(|line| line.starts_with("  "));
+    let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names
+        .filter(|name| !name.is_empty())
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn the_table_names_every_command() {
+    for parent in [&[][..], &["fault"], &["load"]] {
+        let known = commands(parent).await;
+        assert!(known.len() >= 2, "{parent:?}: {known:?}");
+        for name in known
+            .iter()
+            .filter(|name| parent.is_empty() || *name != "help")
+        {
+            let wanted = [parent, &[name.as_str()]].concat();
+            assert!(
+                PRINTING.iter().any(|args| args.starts_with(&wanted)),
+                "no line for {wanted:?}"
+            );
+        }
+    }
+}
+
+/// A server, a fake of all sources, a summary, and the table filled in.
+async fn each(mut check: impl AsyncFnMut(&[String], Command)) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    let fake = Fake::start().await;
+    fake.facts.lock().dataset = Some(demo());
+    let summary = dir.path().join("summary.json");
+    write_summary(&summary).await;
+    for args in PRINTING {
+        let filled = args.iter().map(|arg| match *arg {
+            "OPS" => server.ops_url.clone(),
+            "API" => server.api.clone(),
+            "FAKE" => fake.url(),
+            "SUMMARY" => summary.display().to_string(),
+            arg => arg.to_owned(),
+        });
+        let filled: Vec<String> = filled.collect();
+        let mut command = concertctl();
+        let token = match args[0] {
+            "tui" => TOKEN.to_owned(),
+            _ => crate::support::token_of(dir.path()),
+        };
+        command.args(&filled).env("CONCERTCTL_OPS_TOKEN", token);
+        command.env("RUST_BACKTRACE", "0");
+        check(&filled, command).await;
+    }
+}
+
+async fn write_summary(path: &std::path::Path) {
+    let mut command = crate::support::process::small_rehearsal();
+    command.arg("--out").arg(path);
+    assert!(finish(command).await.code.is_some());
+    assert!(path.exists());
+}
+
+/// How it ends with this standard output.
+async fn with_stdout(mut command: Command, stdout: impl Into<Stdio>) -> Ended {
+    let stderr = tempfile::NamedTempFile::new().unwrap();
+    command.stdout(stdout).stderr(stderr.reopen().unwrap());
+    let mut child = crate::support::process::Guard(command.spawn().unwrap());
+    // The command's own copy of the pipe must not keep it open.
+    drop(command);
+    let status = crate::support::eventually("the program ends", || {
+        let ended = child.0.try_wait().unwrap();
+        async move { ended }
+    })
+    .await;
+    Ended {
+        code: status.code(),
+        stdout: String::new(),
+        stderr: std::fs::read_to_string(stderr.path()).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_an_error_of_every_command() {
+    each(async |args, command| {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ended = with_stdout(command, full).await;
+        assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");
+        assert!(
+            ended.stderr.contains("No space left"),
+            "{args:?}: {ended:?}"
+        );
+        assert!(!ended.stderr.contains("panicked"), "{args:?}: {ended:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_closed_pipe_is_a_quiet_success_of_every_command() {
+    each(async |args, command| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = with_stdout(command, writer).await;
+        // A server without a dataset does not serve: that is the answer, not a failure to print it.
+        let expected = if args[0] == "health" { 1 } else { 0 };
+        // A verdict is the exit code of `merge`.
+        let merge = args.get(1).is_some_and(|arg| arg == "merge");
+        let fine = ended.code == Some(expected) || merge && ended.code != Some(1);
+        assert!(fine && ended.code != Some(101), "{args:?}: {ended:?}");
+        assert_eq!(ended.stderr, "", "{args:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_whose_report_is_lost_did_not_succeed_and_one_whose_file_is_lost_is_shown() {
+    let mut command = crate::support::process::small_rehearsal();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    command.env_remove("NO_COLOR");
+    let ended = with_stdout(command, full).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("the verdict was"), "{ended:?}");
+
+    let mut command = crate::support::process::small_rehearsal();
+    command.args(["--out", "/dev/full"]);
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("/dev/full: No space left"),
+        "{ended:?}"
+    );
+    let shown: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(shown["verdict"].is_string());
+}
+
+#[tokio::test]
+async fn a_service_whose_standard_output_is_full_or_closed_serves_and_counts_what_is_lost() {
+    for full in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = concertctl();
+        let stdout: Stdio = match full {
+            true => File::options()
+                .write(true)
+                .open("/dev/full")
+                .unwrap()
+                .into(),
+            false => std::io::pipe().unwrap().1.into(),
+        };
+        let server = ServerProcess::with_stdout(
+            {
+                command.env("RUST_BACKTRACE", "0");
+                command
+            },
+            dir.path(),
+            &["--log", "debug"],
+            stdout,
+        )
+        .await;
+        let dropped = crate::support::eventually("losses are counted", || async {
+            let text = crate::support::User::new(&server.ops_url, 0)
+                .get("/metrics")
+                .await
+                .text;
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("concert_log_dropped_total"));
+            line.filter(|line| !line.ends_with(" 0"))
+                .map(ToOwned::to_owned)
+        })
+        .await;
+        assert!(!dropped.is_empty());
+        server.terminate();
+        assert!(server.exited().await.success());
+    }
+}
+
+#[test]
+fn only_these_files_write_to_standard_output() {
+    const ALLOWED: &[&str] = &[
+        "cli/stdout.rs",
+        "tui/terminal.rs",
+        "telemetry/logs/writer.rs",
+    ];
+    let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![src.clone()];
+    let mut wrong = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&src).unwrap().display().to_string();
+            let text = std::fs::read_to_string(&path).unwrap();
+            if text.contains("io::stdout()") && !ALLOWED.contains(&name.as_str()) {
+                wrong.push(name);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "print through cli::stdout: {wrong:?}");
+}
