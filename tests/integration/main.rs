@@ -55,10 +55,15 @@ mod promql_differential;
 mod protections;
 mod rate_limit;
 mod readiness;
+mod reliability_page;
 mod repeats;
 mod repeats_shared;
 mod report_browser;
 mod seeding;
+#[allow(dead_code, reason = "the long form is a program: benches/soak.rs")]
+mod soak;
+mod soak_invariants;
+mod soak_short;
 mod stack_files;
 mod start_up;
 mod start_up_shared;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use concertctl::clients::ops::Ops;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{User, eventually, ops_client, token_of};
@@ -13,6 +14,15 @@ use super::{User, eventually, ops_client, token_of};
 /// The program under test.
 pub fn concertctl() -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_concertctl")))
+}
+
+/// The program after a line of shell. A process that ignores `XFSZ` sees a write beyond the file size
+/// limit fail, as on a full disk.
+pub fn after(shell: &str) -> Command {
+    let mut command = without_settings(Command::new("bash"));
+    let script = format!("{shell}; exec \"$@\"");
+    command.args(["-c", &script, "limited", env!("CARGO_BIN_EXE_concertctl")]);
+    command
 }
 
 /// A rehearsal of 200 users on a server of its own, told as JSON: a few seconds, however busy the
@@ -98,12 +108,8 @@ impl ServerProcess {
 
     /// The same, where no file may grow beyond `kibibytes`.
     pub async fn start_limited(dir: &Path, kibibytes: u32) -> ServerProcess {
-        let mut command = without_settings(Command::new("bash"));
-        let script = format!("ulimit -f {kibibytes}; exec \"$@\"");
-        command.args(["-c", &script, "limited", env!("CARGO_BIN_EXE_concertctl")]);
-        command.args(SERVE).arg("--data-dir").arg(dir).args(QUIET);
-        command.stdout(Stdio::null());
-        ServerProcess::spawn(dir, command).await
+        let command = after(&format!("ulimit -f {kibibytes}"));
+        ServerProcess::with(command, dir, &[]).await
     }
 
     async fn spawn(dir: &Path, mut command: Command) -> ServerProcess {
@@ -156,18 +162,21 @@ impl ServerProcess {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        self.signal(rustix::process::Signal::TERM);
+        self.signal(Signal::TERM);
     }
 
     /// SIGHUP.
     pub fn hang_up(&self) {
-        self.signal(rustix::process::Signal::HUP);
+        self.signal(Signal::HUP);
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
-        let pid = i32::try_from(self.child.lock().0.id()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+    /// Sends a signal that the process outlives, or may answer.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child.lock().0)
     }
 
     /// Awaits the end of the process.

@@ -62,8 +62,22 @@ impl Postgres {
             return None;
         }
         let programs = Programs::find()?;
-        let template = Template::of(&programs);
         let dir = programs.private_dir(settings.contains(&("fsync", "on")));
+        Some(Postgres::begin(programs, dir, settings).await)
+    }
+
+    /// The same with its data in a directory below `parent`, which its user must be able to reach.
+    pub async fn start_below(parent: &Path, settings: &[(&str, &str)]) -> Option<Postgres> {
+        if Postgres::missing().is_some_and(skipped) {
+            return None;
+        }
+        let programs = Programs::find()?;
+        let dir = programs.private_dir_below(parent);
+        Some(Postgres::begin(programs, dir, settings).await)
+    }
+
+    async fn begin(programs: Programs, dir: TempDir, settings: &[(&str, &str)]) -> Postgres {
+        let template = Template::of(&programs);
         template.copy_to(&dir.path().join("data"));
         let all = SETTINGS.iter().chain(settings);
         let settings =
@@ -81,7 +95,7 @@ impl Postgres {
         // Between the choice of a port and its use another program may take it.
         for _ in 0..5 {
             if postgres.answers().await {
-                return Some(postgres);
+                return postgres;
             }
             let log = postgres.server.log();
             assert!(
@@ -158,6 +172,14 @@ impl Postgres {
             "postgres does not start again: {}",
             self.server.log()
         );
+    }
+
+    /// Starts a server again that ended by itself; returns when it answers.
+    pub async fn revive(&mut self) {
+        if self.server.is_running() && self.answers().await {
+            return;
+        }
+        self.restart().await;
     }
 
     /// SIGSTOP to all of it: connections stay open and can be made, nothing answers.

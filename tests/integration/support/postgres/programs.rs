@@ -91,11 +91,15 @@ impl Programs {
     pub(super) fn private_dir(&self, on_disk: bool) -> TempDir {
         let memory = Path::new("/dev/shm");
         let room = rustix::fs::statvfs(memory).map_or(0, |at| at.f_bavail * at.f_bsize);
-        let dir = if !on_disk && room >= ROOM {
-            tempfile::tempdir_in(memory).unwrap()
-        } else {
-            tempfile::tempdir().unwrap()
-        };
+        if !on_disk && room >= ROOM {
+            return self.private_dir_below(memory);
+        }
+        self.private_dir_below(&std::env::temp_dir())
+    }
+
+    /// A temporary directory for the owner alone, below `parent`.
+    pub(super) fn private_dir_below(&self, parent: &Path) -> TempDir {
+        let dir = tempfile::tempdir_in(parent).unwrap();
         self.give(dir.path());
         dir
     }

@@ -1,0 +1,174 @@
+//! The rows of the dataset in force, read in one transaction by SQL of this test's own. Both databases
+//! take the same statements.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tokio_postgres::{IsolationLevel, NoTls};
+
+use crate::support::backend::dataset_file;
+use crate::support::{Postgres, postgres};
+
+/// Everything that the invariants are about.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub places: Vec<PlaceRow>,
+    pub admissions: Vec<AdmissionRow>,
+    pub reservations: HashMap<i64, ReservationRow>,
+    pub ledger: Vec<LedgerRow>,
+    /// Other than 0, by user.
+    pub balances: HashMap<i64, i64>,
+    /// Status of the seats that are not available: 1 held, 2 sold.
+    pub seats: HashMap<i64, i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceRow {
+    pub place: u64,
+    pub user: i64,
+    pub ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct AdmissionRow {
+    pub mark: u64,
+    /// Unix milliseconds.
+    pub at: i64,
+}
+
+/// Status of a reservation, as the schema numbers them.
+pub mod status {
+    pub const PENDING: i64 = 0;
+    pub const PAID: i64 = 1;
+    pub const EXPIRED: i64 = 2;
+    pub const CANCELLED: i64 = 3;
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ReservationRow {
+    pub seat: i64,
+    pub user: i64,
+    pub price: i64,
+    pub status: i64,
+    /// Unix milliseconds.
+    pub expires_at: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerRow {
+    pub user: i64,
+    pub amount: i64,
+    /// The reservation that was paid; `None`: a charge.
+    pub reservation: Option<i64>,
+    /// 0 charge, 1 payment.
+    pub kind: i64,
+}
+
+/// Each row is made of integers; NULL is `None`.
+type Rows = Vec<Vec<Option<i64>>>;
+
+const PLACES: &str = "SELECT place, user_id, ended_at FROM queue_places ORDER BY place";
+const ADMISSIONS: &str = "SELECT mark, at FROM admissions ORDER BY mark";
+const RESERVATIONS: &str =
+    "SELECT id, seat_id, user_id, price, CAST(status AS bigint), expires_at FROM reservations";
+const LEDGER: &str = "SELECT user_id, amount, reservation_id, CAST(kind AS bigint) FROM ledger";
+const BALANCES: &str = "SELECT id, balance FROM users WHERE balance <> 0";
+const SEATS: &str = "SELECT id, CAST(status AS bigint) FROM seats WHERE status <> 0";
+const STATEMENTS: [&str; 6] = [PLACES, ADMISSIONS, RESERVATIONS, LEDGER, BALANCES, SEATS];
+
+impl Snapshot {
+    /// Of the embedded database in a data directory.
+    pub fn of_sqlite(dir: &Path) -> rusqlite::Result<Snapshot> {
+        let mut database = rusqlite::Connection::open(dataset_file(dir))?;
+        database.pragma_update(None, "query_only", true)?;
+        let transaction = database.transaction()?;
+        let mut tables = Vec::new();
+        for statement in STATEMENTS {
+            let mut statement = transaction.prepare(statement)?;
+            let columns = statement.column_count();
+            let rows =
+                statement.query_map([], |row| (0..columns).map(|at| row.get(at)).collect())?;
+            tables.push(rows.collect::<rusqlite::Result<Rows>>()?);
+        }
+        Ok(Snapshot::from_tables(tables))
+    }
+
+    /// Of the dataset that is in force in PostgreSQL.
+    pub async fn of_postgres(server: &Postgres) -> Result<Snapshot, tokio_postgres::Error> {
+        let epoch =
+            postgres::ask(&server.superuser(), "SELECT epoch FROM concertctl.current").await;
+        let epoch = epoch.unwrap_or_default();
+        let (mut client, connection) = tokio_postgres::connect(&server.superuser(), NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let path = format!("SET search_path TO concertctl_{epoch}");
+        client.batch_execute(&path).await?;
+        let transaction = client.build_transaction();
+        let transaction = transaction.isolation_level(IsolationLevel::RepeatableRead);
+        let transaction = transaction.read_only(true).start().await?;
+        let mut tables = Vec::new();
+        for statement in STATEMENTS {
+            let rows = transaction.query(statement, &[]).await?;
+            let columns =
+                |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get(at)).collect();
+            tables.push(rows.iter().map(columns).collect());
+        }
+        drop(transaction);
+        drop(client);
+        connection.abort();
+        Ok(Snapshot::from_tables(tables))
+    }
+
+    fn from_tables(tables: Vec<Rows>) -> Snapshot {
+        let [places, admissions, reservations, ledger, balances, seats] =
+            <[Rows; 6]>::try_from(tables).expect("one table a statement");
+        let int = |cell: Option<i64>| cell.expect("the column is NOT NULL");
+        let pair = |row: &Vec<Option<i64>>| (int(row[0]), int(row[1]));
+        let number = |cell| u64::try_from(int(cell)).expect("places are positive");
+        Snapshot {
+            places: places
+                .iter()
+                .map(|row| PlaceRow {
+                    place: number(row[0]),
+                    user: int(row[1]),
+                    ended: row[2].is_some(),
+                })
+                .collect(),
+            admissions: admissions
+                .iter()
+                .map(|row| AdmissionRow {
+                    mark: number(row[0]),
+                    at: int(row[1]),
+                })
+                .collect(),
+            reservations: reservations
+                .iter()
+                .map(|row| {
+                    let reservation = ReservationRow {
+                        seat: int(row[1]),
+                        user: int(row[2]),
+                        price: int(row[3]),
+                        status: int(row[4]),
+                        expires_at: int(row[5]),
+                    };
+                    (int(row[0]), reservation)
+                })
+                .collect(),
+            ledger: ledger
+                .iter()
+                .map(|row| LedgerRow {
+                    user: int(row[0]),
+                    amount: int(row[1]),
+                    reservation: row[2],
+                    kind: int(row[3]),
+                })
+                .collect(),
+            balances: balances.iter().map(pair).collect(),
+            seats: seats.iter().map(pair).collect(),
+        }
+    }
+
+    /// Everyone up to this place is admitted.
+    pub fn mark(&self) -> u64 {
+        self.admissions.last().map_or(0, |row| row.mark)
+    }
+}
