@@ -89,7 +89,7 @@ impl Wanted<'_> {
             let given = match queue.register(self.user, self.now).await {
                 Ok(given) => given,
                 Err(RegisterError::Already(place)) => return self.standing(place).await,
-                Err(RegisterError::Unavailable(_)) => return self.from_store().await,
+                Err(RegisterError::Unavailable(_)) => return self.store_place().await,
             };
             let Registration { place, replaces } = given;
             let outcome = self.world.store.register(self.durable(place, replaces));
@@ -111,7 +111,7 @@ impl Wanted<'_> {
                 }
             }
         }
-        self.from_store().await
+        self.store_place().await
     }
 
     /// The user stands at `place`, says the queue: by this request, if it is the repeat of one whose
@@ -146,7 +146,7 @@ impl Wanted<'_> {
         }
     }
 
-    async fn from_store(&self) -> Result<Keyed<Ticket>, Refusal> {
+    async fn store_place(&self) -> Result<Keyed<Ticket>, Refusal> {
         let queue = self.world.queue();
         let (above, expired) = (queue.registered(), queue.expired_up_to(self.now));
         let (user, key) = (self.user, self.key.clone());

@@ -168,11 +168,16 @@ async fn settings_out_of_bounds_are_refused_by_name_and_change_nothing() {
 /// What the list of statements is worth: each is measured under that name, and none is left out.
 #[test]
 fn the_statements_that_can_be_slow_are_those_of_the_store() {
-    let calls = "\\.(run|run_atomic|run_unbounded|safe|long|keyed)\\(\\s*\"([a-z_.]+)\"";
+    let calls = "\\.(run|run_atomic|run_unbounded|read|safe|long|keyed)\\(\\s*\"([a-z_.]+)\"";
     let calls = regex::Regex::new(calls).unwrap();
     let store = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
-    let texts = ["sqlite/mod.rs", "postgres/mod.rs"]
-        .map(|file| std::fs::read_to_string(store.join(file)).unwrap());
+    let files = [
+        "sqlite/mod.rs",
+        "sqlite/queue.rs",
+        "postgres/mod.rs",
+        "postgres/queue.rs",
+    ];
+    let texts = files.map(|file| std::fs::read_to_string(store.join(file)).unwrap());
     let mut named: Vec<_> = texts
         .iter()
         .flat_map(|text| calls.captures_iter(text).map(|call| call[2].to_owned()))

@@ -49,8 +49,9 @@ async fn told_and_done<B: Backend>(server: &Server<B>, payers: &[(User, i64)]) -
         told += usize::from(paid);
     }
     // What was under way has ended when a later write has.
+    let other = server.registered(50).await;
     eventually("writes go on", || async {
-        (payers[0].0.charge(json!(1)).await.status == 200).then_some(())
+        (other.charge(json!(1)).await.status == 200).then_some(())
     })
     .await;
     let audit = server.audit().await;
@@ -86,7 +87,7 @@ async fn slow_payments<B: Backend>(server: &Server<B>, delay_ms: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_told_and_done_agree_when_the_embedded_database_is_slow() {
-    let server = Server::<Embedded>::seeded(1, 20, 20).await;
+    let server = Server::<Embedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 12).await;
     slow_payments(&server, 1_500).await;
     let (told, _) = told_and_done(&server, &payers).await;
@@ -96,7 +97,7 @@ async fn payments_told_and_done_agree_when_the_embedded_database_is_slow() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_that_outlasts_every_time_out_is_unknown_and_its_repeat_resolves_it() {
-    let server = Server::<Embedded>::seeded(1, 20, 20).await;
+    let server = Server::<Embedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 3).await;
     slow_payments(&server, 14_000).await;
     let (told, unknown) = told_and_done(&server, &payers).await;
@@ -107,7 +108,7 @@ async fn a_payment_that_outlasts_every_time_out_is_unknown_and_its_repeat_resolv
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_told_and_done_agree_when_postgres_is_slow() {
     needs!(Server<PostgresEmbedded>);
-    let server = Server::<PostgresEmbedded>::seeded(1, 40, 40).await;
+    let server = Server::<PostgresEmbedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 40).await;
     slow_payments(&server, 3_000).await;
     let (told, _) = told_and_done(&server, &payers).await;
@@ -119,7 +120,7 @@ async fn payments_told_and_done_agree_when_postgres_is_slow() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_told_and_done_agree_when_postgres_cancels_them() {
     needs!(Server<PostgresEmbedded>);
-    let server = Server::<PostgresEmbedded>::seeded(1, 20, 20).await;
+    let server = Server::<PostgresEmbedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 12).await;
     let slow = "CREATE FUNCTION slow_payment() RETURNS trigger LANGUAGE plpgsql AS
             'BEGIN PERFORM pg_sleep(2 + 4 * random()); RETURN NEW; END';

@@ -41,10 +41,8 @@ async fn copies_on_two_servers_get_one_answer() {
         let registered = join_all(registering).await;
         let tokens: Vec<_> = registered.iter().map(token).collect();
         assert!(tokens.iter().all(|other| *other == tokens[0]), "{id}");
-        let user = User {
-            token: Some(tokens[0].clone()),
-            ..stranger
-        };
+        let mut user = stranger;
+        user.token = Some(tokens[0].clone());
         for api in &apis {
             user.at(api).until_active().await;
         }

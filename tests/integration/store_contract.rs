@@ -3,6 +3,7 @@
 
 mod accounts;
 mod audit;
+mod holds;
 mod opened;
 mod places;
 mod reserving;

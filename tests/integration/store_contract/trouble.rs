@@ -126,10 +126,10 @@ async fn a_charge_without_a_key_whose_answer_is_lost_is_not_repeated() {
     let Some((db, _proxy, charged)) = charge_whose_answer_is_lost(None).await else {
         return;
     };
-    let Err(StoreError::Unknown(why)) = charged else {
+    let Err(error @ StoreError::Unknown(_)) = charged else {
         panic!("{charged:?}");
     };
-    assert!(why.contains("not known"), "{why}");
+    assert!(error.to_string().contains("not known"), "{error}");
     assert_eq!(
         db.balance(USER.0).await,
         2 * AMOUNT,
