@@ -4,10 +4,12 @@
 //! started here and reached through its listeners.
 
 mod alerting;
+mod backup;
 mod fault;
 mod flags;
 mod health;
 mod log_args;
+mod restore;
 mod seed;
 mod serve;
 mod stdout;
@@ -35,6 +37,10 @@ enum Command {
     Load(load::LoadArgs),
     /// Load a dataset: demo (10,000 seats) or onsale (10,000,000 seats), or a profile file
     Seed(seed::SeedArgs),
+    /// Copy the dataset of a data directory, also while a server uses it (embedded database)
+    Backup(backup::BackupArgs),
+    /// Put a backup in place of the dataset of a data directory (embedded database)
+    Restore(restore::RestoreArgs),
     /// Ask a server whether it serves
     Health(health::HealthArgs),
     /// Inject faults into a running server, list them, end them
@@ -66,6 +72,8 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Seed(args) => seed::run(args).await,
+            Command::Backup(args) => backup::run(args).await,
+            Command::Restore(args) => restore::run(args).await,
             Command::Health(args) => health::run(args).await,
             Command::Fault(args) => fault::run(args).await,
             Command::Tui(args) => Box::pin(tui::run(args)).await,

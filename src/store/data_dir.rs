@@ -82,21 +82,7 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError`].
     pub fn current(&self) -> Result<Option<PathBuf>, DataDirError> {
-        let pointer = self.root.join("CURRENT");
-        match fs::read_to_string(&pointer) {
-            Ok(name) => {
-                let name = name.trim();
-                if name.len() != 16 || !name.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                    return Err(DataDirError::BadPointer(pointer));
-                }
-                Ok(Some(self.root.join("datasets").join(format!("{name}.db"))))
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(DataDirError::BadPointer(pointer))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.unusable(error)),
-        }
+        current_file(&self.root)
     }
 
     /// The dataset in use, or `None` before the first seeding.
@@ -171,4 +157,29 @@ impl DataDir {
             error,
         }
     }
+}
+
+/// The file of the dataset that `CURRENT` in `root` names, or `None` before the first seeding. The
+/// caller need not hold the directory.
+///
+/// # Errors
+/// [`DataDirError`].
+pub fn current_file(root: &Path) -> Result<Option<PathBuf>, DataDirError> {
+    let pointer = root.join("CURRENT");
+    let name = match fs::read_to_string(&pointer) {
+        Ok(name) => name,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(DataDirError::BadPointer(pointer));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let dir = root.to_owned();
+            return Err(DataDirError::Unusable { dir, error });
+        }
+    };
+    let name = name.trim();
+    if name.len() != 16 || !name.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(DataDirError::BadPointer(pointer));
+    }
+    Ok(Some(root.join("datasets").join(format!("{name}.db"))))
 }

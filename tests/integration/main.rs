@@ -15,6 +15,7 @@ mod alertmanager;
 mod api;
 mod architecture;
 mod backends;
+mod backup;
 mod clients;
 mod clock;
 mod concurrency;

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod audit;
+pub mod backup;
 pub mod bulk;
 mod commit_record;
 mod commits;
