@@ -125,6 +125,21 @@ async fn copies_of_a_keyed_request_get_one_answer() {
     server.stop().await;
 }
 
+/// They meet while the first is on its way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_of_a_slow_reservation_wait_for_its_answer() {
+    crate::needs!(TestServer);
+    let server = TestServer::slow(1, 10, 5, std::time::Duration::from_millis(50)).await;
+    let user = server.admitted(1).await;
+    let wish = json!({ "userId": 1, "seatId": 3 });
+    let copies = (0..20).map(|_| user.post_keyed("/reservations", "r", wish.clone()));
+    let copies = join_all(copies).await;
+    for copy in &copies {
+        assert_eq!((copy.status, &copy.text), (201, &copies[0].text));
+    }
+    server.stop().await;
+}
+
 async fn charged_reservation(user: &User) -> i64 {
     let list = user.get("/users/1/reservations").await.json();
     let rows = list["reservations"].as_array().unwrap();

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use concertctl::domain::{Money, Timestamp, UserId};
 use concertctl::store::postgres::PgOptions;
-use concertctl::store::{ChargeOutcome, Idempotency, Keyed, StoreError};
+use concertctl::store::{ChargeOutcome, Idempotency, Keyed, Pay, PayOutcome, StoreError};
+use futures_util::future::join_all;
 
-use super::opened::EPOCH;
+use super::opened::{EPOCH, PRICE};
 use super::{Opened, key};
 use crate::support::{Proxy, eventually};
 
@@ -227,5 +228,45 @@ async fn a_reservation_is_one_round_trip() {
     assert_eq!(statements.len(), 2, "two reservations asked for: {log}");
     let executed = statements.iter().all(|line| line.contains("execute "));
     assert!(executed, "prepared before, no transaction around: {log}");
+    db.close().await;
+}
+
+/// Each payment is decided before it sees that the others are paid.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_of_all_holds_that_do_not_see_each_other_end_the_place() {
+    let Some(db) = Opened::postgres().await else {
+        return;
+    };
+    let user = USER.0;
+    let place = super::opened::place(user);
+    let standing = db.store.register(super::opened::new_place(place.0, user));
+    standing.await.unwrap();
+    db.charged(user, 3 * PRICE).await;
+    let mut held = Vec::new();
+    for seat in 1..=3 {
+        held.push(db.reserved(user, seat).await);
+    }
+    let lock = user_is_locked(&db).await;
+    let paying = held.iter().map(|id| {
+        let pay = Pay {
+            user: USER,
+            reservation: *id,
+            place,
+            now: Timestamp(20),
+        };
+        db.store.pay(pay, None)
+    });
+    let (paid, ()) = tokio::join!(join_all(paying), async {
+        eventually("all three wait", || async {
+            let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+            (db.server().sql(sql).await == "3").then_some(())
+        })
+        .await;
+        drop(lock);
+    });
+    for paid in paid {
+        assert_eq!(paid.unwrap().outcome, Keyed::Fresh(PayOutcome::Paid));
+    }
+    assert!(db.store.has_ended(place).await.unwrap());
     db.close().await;
 }
