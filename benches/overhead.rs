@@ -89,7 +89,6 @@ struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
     queue: String,
-    limits: LogLimits::default(),
     token: String,
     rates: Vec<f64>,
 }
@@ -109,7 +108,6 @@ impl Server {
         Server {
             stdin: child.stdin.take(),
             queue: queue.to_owned(),
-            limits: LogLimits::default(),
             token: token.to_owned(),
             child,
             rates: Vec::new(),

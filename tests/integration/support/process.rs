@@ -188,6 +188,17 @@ impl ServerProcess {
     }
 }
 
+/// A device of the test's own that is always full, as /dev/full is: a defect replaces this one and not
+/// the machine's. `None` without the right to make devices.
+pub fn full_device(dir: &Path) -> Option<std::path::PathBuf> {
+    let path = dir.join("full");
+    let made = Command::new("mknod")
+        .arg(&path)
+        .args(["c", "1", "7"])
+        .status();
+    made.is_ok_and(|status| status.success()).then_some(path)
+}
+
 /// How a run of the program ended.
 #[derive(Debug)]
 pub struct Ended {
