@@ -1,4 +1,5 @@
-//! Integers as JSON Schema has them: 216, 216.0 and 2.16e2 are the same integer.
+//! Integers as JSON Schema has them: 216, 216.0 and 2.16e2 are the same integer, in a body, a path and
+//! a query.
 //!
 //! For `#[serde(deserialize_with = …)]`. A fraction or exponent is read as a floating-point number, so
 //! it is taken only where that number is exact: up to 2^53 − 1.
@@ -47,6 +48,33 @@ where
 {
     let values = Vec::<Whole<T>>::deserialize(deserializer)?;
     Ok(values.into_iter().map(|whole| whole.0).collect())
+}
+
+/// The integer that a path or query parameter stands for.
+#[must_use]
+pub fn from_text<T: TryFrom<i128> + std::str::FromStr>(text: &str) -> Option<T> {
+    let number = |text: &str| serde_json::from_str::<Whole<T>>(text).ok();
+    let bare = !text.contains(char::is_whitespace);
+    text.parse()
+        .ok()
+        .or_else(|| number(text).filter(|_| bare).map(|whole| whole.0))
+}
+
+/// An integer of a query that may be left out.
+///
+/// # Errors
+/// As [`whole`].
+pub fn optional_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: TryFrom<i128> + std::str::FromStr,
+    D: Deserializer<'de>,
+{
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let value = from_text(&text);
+    let unfit = || D::Error::custom(format_args!("{text:?} is not an integer that fits"));
+    value.map(Some).ok_or_else(unfit)
 }
 
 struct Whole<T>(T);
@@ -118,6 +146,18 @@ mod tests {
         assert_eq!(read(r#"{"id":-2.0,"batch":7.0}"#), Ok((-2, Some(7))));
         let most = format!("{{\"id\":{}}}", i64::MAX);
         assert_eq!(read(&most), Ok((i64::MAX, None)));
+    }
+
+    #[test]
+    fn a_parameter_is_read_alike() {
+        for text in ["216", "216.0", "2.16e2", "0216"] {
+            assert_eq!(super::from_text::<i64>(text), Some(216), "{text}");
+        }
+        for text in [
+            "", " 216.0", "216.5", "0x1", "nan", "inf", "1e300", "-1.0", "216,0",
+        ] {
+            assert_eq!(super::from_text::<u32>(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::extract::{Holder, Path, Query};
 use super::openapi::refusals;
 use super::{ApiError, AppState};
 use crate::api::ErrorCode;
+use crate::api::integer;
 use crate::api::ticketing::{
     Concert, ConcertPage, PerformanceDate, PerformanceDates, Seat, SeatState, Seats,
 };
@@ -26,8 +27,10 @@ const PAGE_DEFAULT: u32 = 100;
 pub(super) struct Page {
     /// At most this many, 1 to 1,000; 100 by default.
     #[param(minimum = 1, maximum = 1000)]
+    #[serde(default, deserialize_with = "integer::optional_text")]
     limit: Option<u32>,
     /// Concerts with ids above this one.
+    #[serde(default, deserialize_with = "integer::optional_text")]
     after: Option<i64>,
 }
 

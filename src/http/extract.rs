@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::rate_limit::{TokenLimit, UnderWay, Wait};
 use super::{ApiError, AppState, BODY_LIMIT};
-use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN};
+use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN, integer};
 use crate::booking::{Caller, Idempotency, Refusal};
 use crate::telemetry::RequestSpan;
 
@@ -165,22 +165,48 @@ impl FromRequestParts<AppState> for Poller {
     }
 }
 
-/// Path parameters.
+/// Path parameters, in the order of the path.
 pub(super) struct Path<T>(pub(super) T);
 
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+/// What a path's parameters are: one integer or two.
+pub(super) trait Integers: Sized {
+    /// Takes them one after the other.
+    fn take(next: impl FnMut() -> Result<i64, ApiError>) -> Result<Self, ApiError>;
+}
+
+impl Integers for i64 {
+    fn take(mut next: impl FnMut() -> Result<i64, ApiError>) -> Result<Self, ApiError> {
+        next()
+    }
+}
+
+impl Integers for (i64, i64) {
+    fn take(mut next: impl FnMut() -> Result<i64, ApiError>) -> Result<Self, ApiError> {
+        Ok((next()?, next()?))
+    }
+}
+
+impl<T: Integers, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(value)) => Ok(Path(value)),
-            Err(error) => Err(ApiError::new(
-                ErrorCode::RequestMalformed,
-                error.body_text(),
-            )),
-        }
+        let malformed = |detail: String| ApiError::new(ErrorCode::RequestMalformed, detail);
+        let given = RawPathParams::from_request_parts(parts, state).await;
+        let given = given.map_err(|error| malformed(error.body_text()))?;
+        let mut given = given.iter();
+        T::take(|| {
+            let (name, text) = given.next().unwrap_or_default();
+            integer::from_text(text).ok_or_else(|| {
+                let shown: String = text.chars().take(PARAMETER_SHOWN).collect();
+                malformed(format!("{name} is {shown:?}: it must be an integer"))
+            })
+        })
+        .map(Path)
     }
 }
+
+/// Longest part of a wrong path parameter that is shown, in characters.
+const PARAMETER_SHOWN: usize = 100;
 
 /// Query parameters.
 pub(super) struct Query<T>(pub(super) T);

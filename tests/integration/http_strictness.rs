@@ -156,6 +156,14 @@ async fn integers_are_taken_as_json_schema_has_them_and_content_is_as_declared()
     let held = User::send(wish.header("content-type", "application/json")).await;
     assert_eq!(held.status, 201, "{}", held.text);
     assert_eq!(user.charge(json!(216.0)).await.json()["balance"], 216);
+    assert_eq!(user.get("/accounts/3.0").await.json()["balance"], 216);
+    assert_refused!(user.get("/accounts/3.5").await, 400, "request.malformed");
+    assert_eq!(user.get("/concerts?limit=1.0&after=0e0").await.status, 200);
+    assert_refused!(
+        user.get("/concerts?limit=1.5").await,
+        400,
+        "request.malformed"
+    );
     for coding in ["gzip", "br", "identity, gzip", "x"] {
         let coded = json(r#"{"userId":4}"#).header("content-encoding", coding);
         assert_refused!(User::send(coded).await, 415, "request.media-type");
