@@ -242,6 +242,9 @@ pub struct LookupRequest {
     /// Sum of acknowledged charges by user.
     #[serde(default)]
     pub charges: Vec<ChargeFact>,
+    /// Idempotency keys of writes that the client saw fail: was the write done all the same?
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyFact>,
 }
 
 /// An acknowledged registration.
@@ -283,14 +286,28 @@ pub struct ChargeFact {
     pub at_least: i64,
 }
 
+/// The idempotency key of a write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyFact {
+    /// The user who wrote.
+    pub user_id: i64,
+    /// The `Idempotency-Key` of the request.
+    pub key: String,
+}
+
 /// Answer of the look-up: what is missing, with the first few by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LookupAnswer {
-    /// Facts looked up.
+    /// Facts looked up, keys aside.
     pub checked: u64,
     /// Facts that are not in the database.
     pub missing: u64,
     /// The first missing ones, for people.
     pub examples: Vec<String>,
+    /// Those of the keys whose write was done. A stored refusal is not done. Absent when no key was
+    /// asked about, or when the server does not look up keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<Vec<KeyFact>>,
 }

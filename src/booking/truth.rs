@@ -1,6 +1,6 @@
 //! The audit: business truth from the database.
 
-use super::{Booking, Refusal};
+use super::{Booking, Refusal, UserId};
 use crate::store::{AuditCounts, Fact};
 
 impl Booking {
@@ -18,6 +18,14 @@ impl Booking {
     /// [`Refusal::NoDataset`], or the store's.
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, Refusal> {
         Ok(self.world()?.store.missing(facts).await?)
+    }
+
+    /// For each idempotency key, whether its write was done. A stored refusal is not done.
+    ///
+    /// # Errors
+    /// [`Refusal::NoDataset`], or the store's.
+    pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, Refusal> {
+        Ok(self.world()?.store.done(keys).await?)
     }
 
     /// Whether what the servers share of the queue can be asked; without it admission is paused.

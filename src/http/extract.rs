@@ -302,13 +302,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
 /// Longest idempotency key.
 pub(super) const KEY_MAX: usize = 128;
 
+/// Whether `key` can stand in an `Idempotency-Key` header of this API.
+pub(super) fn is_idempotency_key(key: &str) -> bool {
+    let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
+    (1..=KEY_MAX).contains(&key.len()) && plain
+}
+
 fn idempotency(parts: &Parts, body: &Bytes) -> Result<Option<Idempotency>, ApiError> {
     let Some(value) = parts.headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default();
-    let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
-    if key.is_empty() || key.len() > KEY_MAX || !plain {
+    if !is_idempotency_key(key) {
         let detail = format!("Idempotency-Key has 1 to {KEY_MAX} visible ASCII characters");
         return Err(ApiError::new(ErrorCode::IdempotencyMalformed, detail));
     }

@@ -1,6 +1,8 @@
-//! After the run: the audit, and every success that a client saw looked up in the database.
+//! After the run: the audit, and a look-up in the database of every success that a client saw and of
+//! every write that it saw fail.
 
 use super::ops::{Ops, OpsError};
+use super::unacknowledged::{self, FailedWrites, Unacknowledged};
 use crate::api::ops::{Audit, LOOKUP_MAX, LookupAnswer, LookupRequest};
 
 /// How many missing facts are named.
@@ -11,11 +13,15 @@ const EXAMPLES: usize = 10;
 pub(super) struct Findings {
     pub audit: Option<Audit>,
     pub lookup: Option<LookupAnswer>,
+    pub unacknowledged: Unacknowledged,
     pub problem: Option<String>,
 }
 
-pub(super) async fn audit(ops: &Ops, facts: &LookupRequest) -> Findings {
-    let mut findings = Findings::default();
+pub(super) async fn audit(ops: &Ops, facts: &LookupRequest, failed: &FailedWrites) -> Findings {
+    let mut findings = Findings {
+        unacknowledged: unacknowledged::look_up(ops, failed).await,
+        ..Findings::default()
+    };
     match ops.audit().await {
         Ok(audit) => findings.audit = Some(audit),
         Err(error) => findings.problem = Some(error.to_string()),

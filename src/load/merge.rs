@@ -12,6 +12,7 @@ use super::recorder::Frame;
 use super::summary::{
     self, AuditsDuring, Fairness, Mark, NotedRequests, Second, Summary, Timeline,
 };
+use super::unacknowledged::Unacknowledged;
 use crate::api::ops::LookupAnswer;
 
 /// The whole of `parts`; a run that one process carried is whole already.
@@ -143,6 +144,7 @@ fn put_together(whole: &mut Summary, parts: &[Summary], starts: &[f64]) {
     whole.users = sum(parts.iter().map(|part| &part.users));
     whole.dropped = sum(parts.iter().map(|part| &part.dropped));
     whole.lookup = lookups(parts);
+    whole.unacknowledged = Unacknowledged::merged(parts.iter().map(|part| &part.unacknowledged));
     whole.audits = AuditsDuring {
         count: parts.iter().map(|part| part.audits.count).sum(),
         worst: parts
@@ -297,6 +299,7 @@ fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
         audit: whole.audit.as_ref(),
         worst_audit: whole.audits.worst,
         lookup: whole.lookup.as_ref(),
+        unacknowledged: Some(&whole.unacknowledged),
         unfinished,
         ending: whole.ending,
     };

@@ -45,6 +45,7 @@ pub mod scenario;
 pub mod self_check;
 pub mod summary;
 mod tempo;
+pub mod unacknowledged;
 mod user;
 mod wire;
 mod worker;

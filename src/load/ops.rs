@@ -58,6 +58,22 @@ pub(super) struct Ops {
     patient: clients::ops::Ops,
 }
 
+impl OpsError {
+    /// Whether the server did not understand the request.
+    pub(super) fn is_bad_request(&self) -> bool {
+        let OpsError::Failed { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source,
+            ClientError::Refused {
+                status: 400 | 422,
+                ..
+            }
+        )
+    }
+}
+
 impl Ops {
     pub(super) fn new(base: &str, token: Option<&str>) -> Result<Ops, OpsError> {
         let source = HttpSource::new(base)?;

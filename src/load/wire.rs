@@ -224,6 +224,12 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The idempotency key of a request, if it has one.
+pub(super) fn key_of(request: &Outgoing) -> Option<String> {
+    let key = request.headers().get(IDEMPOTENCY)?.to_str().ok()?;
+    Some(key.to_owned())
+}
+
 /// What a write carries: who sends it, and what makes its repeat harmless.
 pub(super) struct Sign<'a> {
     pub token: &'a HeaderValue,

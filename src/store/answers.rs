@@ -162,3 +162,42 @@ impl Answer for PayOutcome {
 impl Answer for ChargeOutcome {}
 impl Answer for CancelOutcome {}
 impl Answer for Ticket {}
+
+/// Whether a stored answer, of whichever kind of request, says that the request was done.
+pub(super) fn is_done(stored: &str) -> bool {
+    fn read<T: DeserializeOwned>(stored: &str) -> Option<T> {
+        serde_json::from_str(stored).ok()
+    }
+    matches!(read(stored), Some(ReserveOutcome::Reserved { .. }))
+        || matches!(read(stored), Some(ChargeOutcome::Charged { .. }))
+        || matches!(read(stored), Some(PayOutcome::Paid))
+        || matches!(read(stored), Some(CancelOutcome::Cancelled))
+        || matches!(read(stored), Some(Ticket::Registered { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(answer: impl Answer) -> bool {
+        is_done(&serde_json::to_string(&answer).unwrap())
+    }
+
+    #[test]
+    fn only_stored_successes_are_done() {
+        let (at, place) = (Timestamp(2), Place(1));
+        let id = ReservationId(1);
+        assert!(done(ReserveOutcome::Reserved { id, expires_at: at }));
+        let balance = Money(1);
+        assert!(done(ChargeOutcome::Charged { balance, at }));
+        assert!(done(PayOutcome::Paid));
+        assert!(done(CancelOutcome::Cancelled));
+        let issued_at = at;
+        assert!(done(Ticket::Registered { place, issued_at }));
+        assert!(!done(ReserveOutcome::Taken));
+        assert!(!done(ChargeOutcome::UnknownUser));
+        assert!(!done(PayOutcome::AlreadyPaid));
+        assert!(!done(CancelOutcome::Unknown));
+        assert!(!is_done("not JSON"));
+    }
+}

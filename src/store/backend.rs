@@ -338,6 +338,14 @@ impl Store {
         each!(self, store => store.missing(facts).await)
     }
 
+    /// For each idempotency key, whether its write was done. A stored refusal is not done.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
+        each!(self, store => store.done(keys).await)
+    }
+
     /// Whether the database takes writes.
     ///
     /// # Errors

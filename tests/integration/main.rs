@@ -46,6 +46,7 @@ mod load_otlp;
 mod load_parts;
 mod load_run;
 mod load_steering;
+mod load_unacknowledged;
 mod log_format;
 mod log_rotation;
 mod loki;

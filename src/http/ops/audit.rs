@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::{Request, State};
 
+use super::super::extract::{KEY_MAX, is_idempotency_key};
 use super::{ApiError, OpsState, body};
 use crate::api::ErrorCode;
-use crate::api::ops::{Audit, LOOKUP_MAX, LookupAnswer, LookupRequest};
+use crate::api::ops::{Audit, KeyFact, LOOKUP_MAX, LookupAnswer, LookupRequest};
 use crate::booking::{Fact, Money, Place, ReservationId, SeatId, UserId};
 
 /// Ten thousand facts of some eighty bytes.
@@ -63,11 +64,9 @@ pub(super) async fn lookup(
             .iter()
             .map(|f| Fact::Charges(UserId(f.user_id), Money(f.at_least))),
     );
-    if facts.len() > LOOKUP_MAX {
-        let detail = format!(
-            "{} facts; a look-up takes at most {LOOKUP_MAX}",
-            facts.len()
-        );
+    let asked_for = facts.len() + asked.keys.len();
+    if asked_for > LOOKUP_MAX {
+        let detail = format!("{asked_for} facts; a look-up takes at most {LOOKUP_MAX}");
         return Err(ApiError::new(ErrorCode::RequestMalformed, detail));
     }
     let checked = facts.len() as u64;
@@ -80,5 +79,25 @@ pub(super) async fn lookup(
             .take(EXAMPLES)
             .map(ToString::to_string)
             .collect(),
+        done: done(&state, asked.keys).await?,
     }))
+}
+
+/// Those of `keys` whose write was done; `None` when there are no keys.
+async fn done(state: &OpsState, keys: Vec<KeyFact>) -> Result<Option<Vec<KeyFact>>, ApiError> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    if let Some(wrong) = keys.iter().position(|fact| !is_idempotency_key(&fact.key)) {
+        let detail = format!(
+            "keys[{wrong}].key: an idempotency key has 1 to {KEY_MAX} visible ASCII characters"
+        );
+        return Err(ApiError::new(ErrorCode::RequestMalformed, detail));
+    }
+    let wanted = keys
+        .iter()
+        .map(|fact| (UserId(fact.user_id), fact.key.clone()));
+    let done = state.booking.done(wanted.collect()).await?;
+    let kept = keys.into_iter().zip(done).filter(|(_, done)| *done);
+    Ok(Some(kept.map(|(fact, _)| fact).collect()))
 }

@@ -11,6 +11,7 @@ pub(super) use self::windows::Watches;
 use super::model::PhaseName;
 use super::recorder::Frame;
 use super::scenario::Scenario;
+use super::unacknowledged::Unacknowledged;
 use crate::api::ops::{Audit, LookupAnswer};
 
 /// How a threshold came out.
@@ -179,6 +180,7 @@ pub(super) struct Evidence<'a> {
     /// The most violations that an audit found while the run was under way.
     pub worst_audit: u64,
     pub lookup: Option<&'a LookupAnswer>,
+    pub unacknowledged: Option<&'a Unacknowledged>,
     pub unfinished: u64,
     pub ending: Ending,
 }
@@ -244,6 +246,10 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
     );
     let lost = evidence.lookup.map(|lookup| lookup.missing);
     count("lost", most, business.lost, lost);
+    if let Some(limit) = business.unacknowledged {
+        let measured = evidence.unacknowledged.and_then(|it| it.measured(limit));
+        count("unacknowledged", most, Some(limit), measured);
+    }
     let polled = evidence.only.is_none_or(|only| only == PhaseName::Open);
     if polled {
         let checked = (frame.order_checks > 0).then_some(frame.inversions);

@@ -42,6 +42,7 @@ fn judge(overrides: &[&str], frame: &Frame) -> Vec<(String, Outcome)> {
         audit: None,
         worst_audit: 0,
         lookup: None,
+        unacknowledged: None,
         unfinished: 0,
         ending,
     };

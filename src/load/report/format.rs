@@ -3,6 +3,7 @@
 use crate::load::judge::{Ending, Judged, Unit};
 use crate::load::plan::number;
 use crate::load::summary::{GeneratorSummary, Summary};
+use crate::load::unacknowledged::Unacknowledged;
 
 /// The same as [`millis`] for a column that is in ms anyway, in at most six characters.
 pub(super) fn bare_millis(value: f64) -> String {
@@ -107,6 +108,33 @@ pub(super) fn connections(summary: &Summary) -> String {
         (None, None) => "no more files".to_owned(),
     };
     format!("{count} connections shared by {wanted} users ({why})")
+}
+
+/// How many failed writes were done, by operation, and what is not known of them.
+pub(super) fn unacknowledged(found: &Unacknowledged) -> String {
+    let count = |count: u64| number(count as f64);
+    let mut text = match found.total {
+        Some(total) => format!(
+            "{} done but answered as failed, of {} failed writes",
+            count(total),
+            count(found.checked)
+        ),
+        None => "failed writes were not looked up".to_owned(),
+    };
+    let some = found.operations.iter().filter(|(_, done)| **done > 0);
+    let some: Vec<String> = some
+        .map(|(operation, done)| format!("{operation} {}", count(*done)))
+        .collect();
+    if !some.is_empty() {
+        text += &format!(" ({})", some.join(", "));
+    }
+    if found.unchecked > 0 {
+        text += &format!("; {} not looked up", count(found.unchecked));
+    }
+    if let Some(problem) = &found.problem {
+        text += &format!(": {problem}");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub use self::html::html;
 use super::judge::{Outcome, Verdict};
 use super::plan::number;
 use super::summary::{Latency, OperationSummary, Summary};
+use super::unacknowledged::Unacknowledged;
 
 /// Whether text may carry colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,12 +278,26 @@ fn truth(out: &mut String, summary: &Summary, colours: Colours) {
             line!(out, "            {example}");
         }
     }
+    unacknowledged(out, &summary.unacknowledged, colours);
     if let Some(problem) = &summary.audit_problem {
         line!(
             out,
             "audit       {}",
             colours.bad(&format!("could not be had: {problem}"))
         );
+    }
+}
+
+fn unacknowledged(out: &mut String, found: &Unacknowledged, colours: Colours) {
+    let text = format::unacknowledged(found);
+    let is_good = found.total == Some(0) && found.unchecked == 0;
+    line!(
+        out,
+        "unacked     {}",
+        if is_good { text } else { colours.bad(&text) }
+    );
+    for example in &found.examples {
+        line!(out, "            {example}");
     }
 }
 

@@ -43,6 +43,7 @@ impl Rehearsal<'_> {
             audit: findings.audit.as_ref(),
             worst_audit: audits.worst,
             lookup: findings.lookup.as_ref(),
+            unacknowledged: Some(&findings.unacknowledged),
             unfinished,
             ending,
         };
@@ -80,6 +81,7 @@ impl Rehearsal<'_> {
             estimate: plan::beside(scenario, frame, findings.audit.as_ref()),
             audit: findings.audit,
             lookup: findings.lookup,
+            unacknowledged: findings.unacknowledged,
             audit_problem: findings.problem,
             audits: AuditsDuring {
                 count: audits.count,

@@ -27,6 +27,7 @@ use super::progress::{Progress, Step};
 use super::recorder::Totals;
 use super::scenario::{Door, Shape};
 use super::summary::{GeneratorSummary, MarkKind, Recording, Summary};
+use super::unacknowledged::FailedWrites;
 use super::worker::{Event, Run, Stage, Worker};
 use super::{LoadError, RunOptions, Target};
 use crate::api::ops::LookupRequest;
@@ -66,7 +67,7 @@ pub(super) async fn conduct(
     let mut rehearsal = Rehearsal::start(servers, &options, &ready, ops.clone(), &progress)?;
     let ending = rehearsal.watch_over(&stop, &mut commands).await;
     rehearsal.show(Step::Auditing);
-    let findings = audit(&ops, &rehearsal.facts()).await;
+    let findings = audit(&ops, &rehearsal.facts(), &rehearsal.failed_writes()).await;
     if ending != Ending::ServerLost && options.shard.index == 0 {
         // The run is over either way; a server that cannot take its settings back shows elsewhere.
         let _ = restore(&ops, &ready.before).await;
@@ -312,6 +313,15 @@ impl Rehearsal<'_> {
             all.payments.extend_from_slice(&facts.payments);
             all.charges.extend_from_slice(&facts.charges);
         }
+        all
+    }
+
+    /// Every write that the users saw fail.
+    fn failed_writes(&self) -> FailedWrites {
+        let mut all = FailedWrites::default();
+        self.workers
+            .iter()
+            .for_each(|worker| all.add(&worker.failed.lock()));
         all
     }
 }

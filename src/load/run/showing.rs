@@ -45,6 +45,7 @@ impl Rehearsal<'_> {
             audit: None,
             worst_audit: 0,
             lookup: None,
+            unacknowledged: None,
             unfinished: 0,
             ending: Ending::Stopped,
         };

@@ -114,6 +114,8 @@ pub struct Business {
     pub audit_violations: Option<u64>,
     /// Successes that a client saw and the database does not know at most.
     pub lost: Option<u64>,
+    /// Writes that the database has although the client saw them fail at most.
+    pub unacknowledged: Option<u64>,
     /// Times that somebody waited while somebody behind was known to be let in at most.
     pub inversions: Option<u64>,
     /// Users who did not come to an end that the scenario intends at most.
@@ -126,12 +128,13 @@ pub struct Business {
 
 impl Business {
     /// Their names in scenario files.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 10] = [
         "oversold",
         "sold",
         "double_charges",
         "audit_violations",
         "lost",
+        "unacknowledged",
         "inversions",
         "unfinished",
         "dropped",
@@ -145,6 +148,7 @@ impl Business {
             "double_charges" => Some(&mut self.double_charges),
             "audit_violations" => Some(&mut self.audit_violations),
             "lost" => Some(&mut self.lost),
+            "unacknowledged" => Some(&mut self.unacknowledged),
             "inversions" => Some(&mut self.inversions),
             "unfinished" => Some(&mut self.unfinished),
             "dropped" => Some(&mut self.dropped),
@@ -206,6 +210,7 @@ impl Serialize for Thresholds {
             ("double_charges", business.double_charges),
             ("audit_violations", business.audit_violations),
             ("lost", business.lost),
+            ("unacknowledged", business.unacknowledged),
             ("inversions", business.inversions),
             ("unfinished", business.unfinished),
             ("dropped", business.dropped),

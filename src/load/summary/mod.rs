@@ -22,6 +22,7 @@ use super::judge::{Ending, Judged, Verdict};
 use super::model::{PhaseName, UserState};
 use super::recorder::{Frame, Statuses};
 use super::scenario::Scenario;
+use super::unacknowledged::Unacknowledged;
 use crate::api::ops::{Audit, Dataset, LookupAnswer};
 
 /// The version of the summary's JSON; it grows when a reader would have to change.
@@ -78,6 +79,9 @@ pub struct Summary {
     pub audit: Option<Audit>,
     /// Which of the successes that clients saw are in the database; absent when it could not be had.
     pub lookup: Option<LookupAnswer>,
+    /// Writes that were done, but answered as failed.
+    #[serde(default)]
+    pub unacknowledged: Unacknowledged,
     /// Why audit or look-up could not be had.
     pub audit_problem: Option<String>,
     /// Audits made while the run was under way.

@@ -22,8 +22,10 @@ use super::connection::{Answer, Line, Outgoing, Want};
 use super::model::{Class, Fault, Operation, PhaseName, UserState};
 use super::recorder::{BUYERS, Frame, Sample, micros};
 use super::scenario::{Pause, Step};
+use super::unacknowledged::Unsettled;
 use super::wire::{self, Wire};
 use super::worker::Worker;
+use crate::api::ops::KeyFact;
 
 /// How a request ended, as the journey sees it.
 enum Outcome<T> {
@@ -191,6 +193,30 @@ impl User {
         outcome
     }
 
+    /// Keeps in mind that an attempt of a write failed, until one succeeds.
+    fn note_failure<T>(
+        &self,
+        unsettled: Option<Unsettled>,
+        operation: Operation,
+        user_id: i64,
+        build: impl Fn(&Wire) -> Outgoing,
+        outcome: &Outcome<T>,
+    ) -> Option<Unsettled> {
+        match (unsettled, outcome) {
+            (Some(unsettled), Outcome::Ok(_)) => {
+                unsettled.settle();
+                None
+            }
+            // A success that the scenario did not expect is no failure of the write.
+            (None, Outcome::Failed(fault, _)) if *fault != Fault::Success => {
+                let key = wire::key_of(&build(&self.worker.run.wire))?;
+                let key = KeyFact { user_id, key };
+                Some(Unsettled::new(Arc::clone(&self.worker), operation, key))
+            }
+            (unsettled, _) => unsettled,
+        }
+    }
+
     /// Sends a request again while there is hope: after no answer, a 5xx, or a 429.
     async fn persist<T>(
         &mut self,
@@ -203,8 +229,10 @@ impl User {
         let http = self.worker.run.scenario.http;
         let mut pause = http.retry_pause.0;
         let mut left = http.retries;
+        let mut unsettled = None;
         loop {
             let outcome = self.attempt(operation, planned, want, &build, &read).await;
+            unsettled = self.note_failure(unsettled, operation, self.id, &build, &outcome);
             let wish = match &outcome {
                 Outcome::Failed(fault, wish) if fault.is_silence() || *fault == Fault::Server => {
                     *wish

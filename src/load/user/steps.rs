@@ -134,8 +134,12 @@ impl User {
             Operation::Register | Operation::Poll | Operation::Reserve => Want::Body,
             _ => Want::Reason,
         };
-        self.attempt(call, planned, want, build, |answer| gain(call, answer))
-            .await
+        let outcome = self
+            .attempt(call, planned, want, build, |answer| gain(call, answer))
+            .await;
+        // A step is tried once with its key, so a failure is final.
+        drop(self.note_failure(None, call, user, build, &outcome));
+        outcome
     }
 
     fn token(&mut self, kind: TokenKind) -> Option<HeaderValue> {

@@ -25,6 +25,7 @@ use super::model::{Operation, PhaseName, UserState};
 use super::recorder::Shard;
 use super::scenario::{Scenario, Shape};
 use super::tempo::Tempo;
+use super::unacknowledged::FailedWrites;
 use super::wire::Wire;
 use crate::api::ops::LookupRequest;
 
@@ -248,6 +249,8 @@ pub(super) struct Worker {
     pub shard: Shard,
     /// What the server acknowledged to this worker's users.
     pub facts: Mutex<LookupRequest>,
+    /// Writes that this worker's users saw fail.
+    pub failed: Mutex<FailedWrites>,
     pub in_flight: AtomicUsize,
     /// Requests that got an answer, measured or not.
     pub answered: AtomicU64,
@@ -287,6 +290,7 @@ impl Worker {
         Arc::new(Worker {
             shard: Shard::of(run.crowds.len() + 1),
             facts: Mutex::default(),
+            failed: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             answered: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),

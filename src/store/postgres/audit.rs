@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::pool::{Lease, Params, Pool};
 use super::queue::signed;
 use super::{seats, snapshot};
-use crate::store::{AuditCounts, Fact};
+use crate::store::{AuditCounts, Fact, answers};
 
 /// Held and sold seats join live reservations of the matching status: what finds no partner is wrong.
 const COUNT: &str = "SELECT
@@ -47,6 +47,10 @@ const MISSING_CHARGES: &str = "SELECT nth FROM
     unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS f (nth, user_id, amount)
     WHERE NOT EXISTS (SELECT 1 FROM ledger l WHERE l.user_id = f.user_id AND l.kind = 0
         HAVING sum(l.amount) >= f.amount)";
+
+const STORED_ANSWERS: &str = "SELECT f.nth, i.answer FROM
+    unnest($1::bigint[], $2::bigint[], $3::text[]) AS f (nth, user_id, key)
+    JOIN idempotency i ON i.user_id = f.user_id AND i.key = f.key";
 
 pub(super) async fn count(pool: &Pool, on_sale: u64) -> Result<AuditCounts, Fault> {
     let mut lease = pool.lend().await?;
@@ -134,4 +138,18 @@ pub(super) async fn missing(pool: &Pool, facts: &[Fact]) -> Result<Vec<Fact>, Fa
     snapshot::end(&mut lease).await?;
     let lost = facts.iter().zip(missing).filter(|(_, missing)| *missing);
     Ok(lost.map(|(fact, _)| *fact).collect())
+}
+
+/// For each user and key of the two columns, whether the write was done.
+pub(super) async fn done(pool: &Pool, users: &[i64], keys: &[String]) -> Result<Vec<bool>, Fault> {
+    let mut done = vec![false; keys.len()];
+    let nth: Vec<i64> = (0..).take(keys.len()).collect();
+    let mut lease = pool.lend().await?;
+    for row in lease.rows(STORED_ANSWERS, &[&nth, &users, &keys]).await? {
+        let nth = usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX);
+        if let Some(done) = done.get_mut(nth) {
+            *done = answers::is_done(row.get(1));
+        }
+    }
+    Ok(done)
 }

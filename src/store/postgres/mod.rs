@@ -343,6 +343,23 @@ impl PgStore {
         }
     }
 
+    /// For each idempotency key, whether its write was done.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
+        let (users, keys): (Vec<i64>, Vec<String>) =
+            keys.into_iter().map(|(user, key)| (user.0, key)).unzip();
+        let mut attempts = self.long("audit.lookup");
+        loop {
+            let looking = audit::done(&self.pool, &users, &keys);
+            match attempts.bounded(looking).await {
+                Ok(done) => return Ok(done),
+                Err(fault) => attempts.again(fault).await?,
+            }
+        }
+    }
+
     /// Writes a row and waits for its commit.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::seats;
-use crate::store::{AuditCounts, Fact, StoreError};
+use crate::domain::UserId;
+use crate::store::{AuditCounts, Fact, StoreError, answers};
 
 const OVERSOLD: &str = "SELECT count(*) FROM
     (SELECT 1 FROM reservations NOT INDEXED WHERE status IN (0, 1) GROUP BY seat_id HAVING count(*) > 1)";
@@ -84,4 +85,17 @@ fn holds(conn: &Connection, fact: Fact) -> Result<bool, StoreError> {
     }
     .optional()?;
     Ok(found.is_some())
+}
+
+/// For each key, whether its write was done, as of one moment.
+pub(super) fn done(conn: &Connection, keys: &[(UserId, String)]) -> Result<Vec<bool>, StoreError> {
+    let tx = conn.unchecked_transaction()?;
+    let mut find = tx.prepare("SELECT answer FROM idempotency WHERE user_id = ?1 AND key = ?2")?;
+    let done = keys.iter().map(|(user, key)| {
+        let answer: Option<String> = find
+            .query_row(params![user.0, key], |row| row.get(0))
+            .optional()?;
+        Ok(answer.is_some_and(|answer| answers::is_done(&answer)))
+    });
+    done.collect()
 }

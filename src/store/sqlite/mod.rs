@@ -394,6 +394,16 @@ impl SqliteStore {
             .await
     }
 
+    /// For each idempotency key, whether its write was done.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
+        self.readers
+            .run_unbounded("audit.lookup", move |conn| audit::done(conn, &keys))
+            .await
+    }
+
     /// Writes a row and waits for its commit.
     ///
     /// # Errors

@@ -153,6 +153,8 @@ async fn lookup(
         checked: checked as u64,
         missing: missing as u64,
         examples: Vec::new(),
+        // As a server that knows no keys.
+        done: None,
     };
     Ok(Json(answer).into_response())
 }

@@ -1,14 +1,15 @@
 //! What the audit finds, and what it does not miss.
 
 use concertctl::domain::{Money, Place, ReservationId, SeatId, Timestamp, UserId};
-use concertctl::store::{AuditCounts, Fact, Pay};
+use concertctl::store::{AuditCounts, Fact, Keyed, Pay, PayOutcome};
 
-use super::opened::{place, violations};
+use super::opened::{key, place, violations};
 use super::{Opened, contract};
 
 contract![
     the_audit_finds_what_is_wrong_in_the_database_itself,
     facts_that_are_not_there_are_missing,
+    only_a_key_whose_write_was_done_counts_as_done,
 ];
 
 /// What is done to the database, how it is undone, and the count that must find it.
@@ -128,4 +129,38 @@ async fn facts_that_are_not_there_are_missing(db: &Opened) {
         .collect();
     let missing = db.store.missing(mixed).await.unwrap();
     assert_eq!(missing, not_there, "in the order in which they were asked");
+}
+
+async fn only_a_key_whose_write_was_done_counts_as_done(db: &Opened) {
+    let (paid, held) = some_trade(db).await;
+    let (user, now) = (UserId(2), Timestamp(30));
+    let pay = |user, reservation| Pay {
+        user,
+        reservation,
+        place: place(1),
+        now,
+    };
+    let charge = |name| db.store.charge(user, Money(1), now, Some(key(name)));
+    charge("charged").await.unwrap();
+    db.store
+        .pay(pay(user, paid), Some(key("refused")))
+        .await
+        .unwrap();
+    db.charged(1, 1_000_000).await;
+    let paying = db.store.pay(pay(UserId(1), held), Some(key("paid")));
+    assert_eq!(
+        paying.await.unwrap().outcome,
+        Keyed::Fresh(PayOutcome::Paid)
+    );
+    let of = |user: i64, name: &str| (UserId(user), key(name).key);
+    let asked = vec![
+        of(2, "refused"),
+        of(2, "charged"),
+        of(1, "charged"),
+        of(1, "paid"),
+        of(2, "never"),
+    ];
+    let done = db.store.done(asked).await.unwrap();
+    assert_eq!(done, [false, true, false, true, false]);
+    assert!(db.store.done(Vec::new()).await.unwrap().is_empty());
 }

@@ -112,6 +112,7 @@ fn all(summary: &Summary) -> Vec<Key> {
     let lookup = summary.lookup.as_ref();
     let share = 100.0 * errors as f64 / requests.max(1) as f64;
     let checked = lookup.map_or(0, |it| it.checked);
+    let failed = &summary.unacknowledged;
     vec![
         Key::new(
             "Users",
@@ -148,6 +149,14 @@ fn all(summary: &Summary) -> Vec<Key> {
             "Lost",
             lookup.map(|it| it.missing),
             format!("of {} successes that clients saw", count_of(checked)),
+        ),
+        Key::none(
+            "Unacknowledged",
+            failed.total,
+            format!(
+                "done, of {} writes that failed for the client",
+                count_of(failed.checked)
+            ),
         ),
     ]
 }

@@ -5,8 +5,9 @@ use crate::load::baseline::{Baseline, Change, Compared};
 use crate::load::judge::{Judged, Outcome};
 use crate::load::plan::number;
 use crate::load::report::compared;
-use crate::load::report::format::{bare_millis, gap, limit, value};
+use crate::load::report::format::{self, bare_millis, gap, limit, value};
 use crate::load::summary::{Latency, OperationSummary, Summary};
+use crate::load::unacknowledged::Unacknowledged;
 
 fn count(count: u64) -> String {
     number(count as f64)
@@ -260,7 +261,7 @@ pub(super) fn truth(summary: &Summary) -> String {
             count(audits.worst)
         ));
     }
-    out + &lookup(summary)
+    out + &lookup(summary) + &unacknowledged(&summary.unacknowledged)
 }
 
 fn lookup(summary: &Summary) -> String {
@@ -272,6 +273,16 @@ fn lookup(summary: &Summary) -> String {
     let told = format!("Look-up: {sign} {missing} lost of {checked} successes that clients saw.");
     let examples = lookup.examples.iter().map(|it| sentence(it));
     sentence(&told) + &examples.collect::<String>()
+}
+
+fn unacknowledged(found: &Unacknowledged) -> String {
+    let sign = match (found.total, found.unchecked) {
+        (Some(0), 0) => "✓",
+        _ => "✗",
+    };
+    let text = format!("Unacknowledged: {sign} {}.", format::unacknowledged(found));
+    let examples = found.examples.iter().map(|it| sentence(it));
+    sentence(&text) + &examples.collect::<String>()
 }
 
 /// The capacity estimate beside what came.

@@ -1,0 +1,216 @@
+//! Writes that the server did although the client saw them fail: the answer was lost on the way, came
+//! too late or was an error. Users of a real service repeat such a write, or give up and have paid.
+//!
+//! A write counts as failed when one of its attempts failed and no later attempt succeeded. After the
+//! run its idempotency key is looked up: a stored success means that the write was done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::model::Operation;
+use super::ops::Ops;
+use super::worker::Worker;
+use crate::api::ops::{KeyFact, LOOKUP_MAX, LookupRequest};
+
+/// Failed writes that one process keeps for the look-up; more are only counted.
+pub(super) const MOST_KEPT: usize = 100_000;
+/// Writes that are named.
+const EXAMPLES: usize = 10;
+
+/// Failed writes, at most a given number of them.
+#[derive(Debug, Default)]
+pub(super) struct FailedWrites {
+    writes: Vec<(Operation, KeyFact)>,
+    /// Failed writes beyond the bound.
+    uncounted: u64,
+}
+
+impl FailedWrites {
+    fn note(&mut self, operation: Operation, key: KeyFact, most: usize) {
+        match self.writes.len() < most {
+            true => self.writes.push((operation, key)),
+            false => self.uncounted += 1,
+        }
+    }
+
+    /// Adds those of `other`.
+    pub(super) fn add(&mut self, other: &FailedWrites) {
+        self.writes.extend_from_slice(&other.writes);
+        self.uncounted += other.uncounted;
+    }
+}
+
+/// A write of which an attempt failed. Noted as failed when it is dropped, so also when the run ends
+/// between two attempts, unless [`Unsettled::settle`] was called before.
+pub(super) struct Unsettled {
+    worker: Arc<Worker>,
+    write: Option<(Operation, KeyFact)>,
+}
+
+impl Unsettled {
+    pub(super) fn new(worker: Arc<Worker>, operation: Operation, key: KeyFact) -> Unsettled {
+        let write = Some((operation, key));
+        Unsettled { worker, write }
+    }
+
+    /// A later attempt succeeded.
+    pub(super) fn settle(mut self) {
+        self.write = None;
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if let Some((operation, key)) = self.write.take() {
+            let most = MOST_KEPT / self.worker.run.workers.max(1);
+            self.worker.failed.lock().note(operation, key, most);
+        }
+    }
+}
+
+/// Writes that were done, but answered as failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unacknowledged {
+    /// How many were done; absent when they could not be looked up.
+    pub total: Option<u64>,
+    /// The same by operation, of those with failed writes.
+    pub operations: BTreeMap<String, u64>,
+    /// Failed writes that were looked up.
+    pub checked: u64,
+    /// Failed writes that were not looked up: too many, or the look-up failed.
+    pub unchecked: u64,
+    /// The first that were done, for people.
+    pub examples: Vec<String>,
+    /// Why they could not be looked up.
+    pub problem: Option<String>,
+}
+
+impl Unacknowledged {
+    /// The count to hold against `limit`; `None` when it is within the limit only because some
+    /// failed writes were not looked up.
+    pub(super) fn measured(&self, limit: u64) -> Option<u64> {
+        self.total
+            .filter(|total| self.unchecked == 0 || *total > limit)
+    }
+
+    /// The sum over the parts of a run; unknown when it is unknown for one of them.
+    pub(super) fn merged<'a>(parts: impl Iterator<Item = &'a Unacknowledged>) -> Unacknowledged {
+        let mut sum = Unacknowledged {
+            total: Some(0),
+            ..Unacknowledged::default()
+        };
+        for part in parts {
+            sum.total = sum.total.zip(part.total).map(|(one, other)| one + other);
+            for (operation, count) in &part.operations {
+                *sum.operations.entry(operation.clone()).or_default() += count;
+            }
+            sum.checked += part.checked;
+            sum.unchecked += part.unchecked;
+            sum.examples.extend(part.examples.iter().cloned());
+            sum.problem = sum.problem.or_else(|| part.problem.clone());
+        }
+        sum.examples.truncate(EXAMPLES);
+        sum
+    }
+}
+
+/// Looks up which of the failed writes were done. An older server, which knows no keys, leaves the
+/// count unknown.
+pub(super) async fn look_up(ops: &Ops, failed: &FailedWrites) -> Unacknowledged {
+    match counted(ops, failed).await {
+        Ok(counted) => counted,
+        Err(problem) => Unacknowledged {
+            unchecked: failed.writes.len() as u64 + failed.uncounted,
+            problem: Some(problem),
+            ..Unacknowledged::default()
+        },
+    }
+}
+
+async fn counted(ops: &Ops, failed: &FailedWrites) -> Result<Unacknowledged, String> {
+    let mut by_operation: BTreeMap<Operation, Vec<KeyFact>> = BTreeMap::new();
+    for (operation, key) in &failed.writes {
+        by_operation
+            .entry(*operation)
+            .or_default()
+            .push(key.clone());
+    }
+    let mut sum = Unacknowledged {
+        checked: failed.writes.len() as u64,
+        unchecked: failed.uncounted,
+        ..Unacknowledged::default()
+    };
+    let mut total = 0;
+    for (operation, keys) in &by_operation {
+        let mut count = 0;
+        for keys in keys.chunks(LOOKUP_MAX) {
+            let done = done(ops, keys).await?;
+            count += done.len() as u64;
+            let named = done
+                .iter()
+                .map(|it| format!("{operation} of user {}, key {}", it.user_id, it.key));
+            let room = EXAMPLES - sum.examples.len();
+            sum.examples.extend(named.take(room));
+        }
+        total += count;
+        sum.operations.insert(operation.to_string(), count);
+    }
+    sum.total = Some(total);
+    Ok(sum)
+}
+
+async fn done(ops: &Ops, keys: &[KeyFact]) -> Result<Vec<KeyFact>, String> {
+    const TOO_OLD: &str = "the server does not look up idempotency keys; use a newer server";
+    let request = LookupRequest {
+        keys: keys.to_vec(),
+        ..LookupRequest::default()
+    };
+    match ops.lookup(&request).await {
+        Ok(answer) => answer.done.ok_or_else(|| TOO_OLD.to_owned()),
+        Err(error) if error.is_bad_request() => Err(format!("{TOO_OLD} ({error})")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(user_id: i64) -> KeyFact {
+        KeyFact {
+            user_id,
+            key: user_id.to_string(),
+        }
+    }
+
+    #[test]
+    fn failed_writes_beyond_the_bound_are_counted_only() {
+        let mut failed = FailedWrites::default();
+        for user in 0..5 {
+            failed.note(Operation::Pay, key(user), 3);
+        }
+        assert_eq!((failed.writes.len(), failed.uncounted), (3, 2));
+    }
+
+    #[test]
+    fn writes_that_were_not_looked_up_never_count_as_none() {
+        let of = |total, unchecked| Unacknowledged {
+            total,
+            unchecked,
+            ..Unacknowledged::default()
+        };
+        assert_eq!(of(Some(0), 0).measured(0), Some(0));
+        assert_eq!(of(Some(0), 1).measured(0), None);
+        assert_eq!(of(Some(3), 1).measured(2), Some(3), "too many already");
+        assert_eq!(of(None, 1).measured(5), None);
+        let parts = [of(Some(2), 0), of(None, 4)];
+        let merged = Unacknowledged::merged(parts.iter());
+        assert_eq!((merged.total, merged.unchecked), (None, 4));
+        let parts = [of(Some(2), 0), of(Some(1), 0)];
+        assert_eq!(Unacknowledged::merged(parts.iter()).total, Some(3));
+    }
+}
