@@ -9,13 +9,14 @@ use crate::api::ErrorCode;
 use crate::faults::Faults;
 
 /// The steps of buying: errors are injected here when no routes are named.
-pub(super) const BUYING: [&str; 8] = [
+pub(super) const BUYING: [&str; 9] = [
     "GET /concerts",
     "GET /concerts/{concertId}/performanceDates",
     "GET /concerts/{concertId}/performanceDates/{performanceDateId}/seats",
     "POST /reservations",
     "DELETE /reservations/{reservationId}",
     "POST /users/{userId}/reservations/{reservationId}/pay",
+    "GET /users/{userId}/reservations",
     "GET /accounts/{userId}",
     "POST /accounts/{userId}/charge",
 ];
