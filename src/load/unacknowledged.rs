@@ -25,21 +25,21 @@ const EXAMPLES: usize = 10;
 pub(super) struct FailedWrites {
     writes: Vec<(Operation, KeyFact)>,
     /// Failed writes beyond the bound.
-    uncounted: u64,
+    beyond: u64,
 }
 
 impl FailedWrites {
     fn note(&mut self, operation: Operation, key: KeyFact, most: usize) {
         match self.writes.len() < most {
             true => self.writes.push((operation, key)),
-            false => self.uncounted += 1,
+            false => self.beyond += 1,
         }
     }
 
     /// Adds those of `other`.
     pub(super) fn add(&mut self, other: &FailedWrites) {
         self.writes.extend_from_slice(&other.writes);
-        self.uncounted += other.uncounted;
+        self.beyond += other.beyond;
     }
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn look_up(ops: &Ops, failed: &FailedWrites) -> Unacknowledged 
     match counted(ops, failed).await {
         Ok(counted) => counted,
         Err(problem) => Unacknowledged {
-            unchecked: failed.writes.len() as u64 + failed.uncounted,
+            unchecked: failed.writes.len() as u64 + failed.beyond,
             problem: Some(problem),
             ..Unacknowledged::default()
         },
@@ -141,7 +141,7 @@ async fn counted(ops: &Ops, failed: &FailedWrites) -> Result<Unacknowledged, Str
     }
     let mut sum = Unacknowledged {
         checked: failed.writes.len() as u64,
-        unchecked: failed.uncounted,
+        unchecked: failed.beyond,
         ..Unacknowledged::default()
     };
     let mut total = 0;
@@ -193,7 +193,7 @@ mod tests {
         for user in 0..5 {
             failed.note(Operation::Pay, key(user), 3);
         }
-        assert_eq!((failed.writes.len(), failed.uncounted), (3, 2));
+        assert_eq!((failed.writes.len(), failed.beyond), (3, 2));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Swallower {
         let mut seen = self.seen.lock();
         let seen = seen.entry(operation).or_default();
         *seen += 1;
-        let swallows = *seen % self.every == 0;
+        let swallows = seen.is_multiple_of(self.every);
         if swallows {
             swallowed.insert(key, (operation, 1));
         }
