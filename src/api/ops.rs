@@ -62,7 +62,7 @@ pub struct QueueState {
     pub admitted_mark: u64,
     /// Behind the mark.
     pub waiting: u64,
-    /// Admitted and neither expired nor used up.
+    /// Admitted, and not ended.
     pub active: u64,
 }
 

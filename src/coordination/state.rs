@@ -25,7 +25,7 @@ pub struct QueueState {
     coming: AtomicU64,
     /// Every batch: up to which place, since when. Ascending.
     batches: ArcSwap<Vec<(Place, Timestamp)>>,
-    /// Places used up or left behind before their time.
+    /// Places that ended before their time.
     ended: RwLock<HashSet<Place>>,
     admission: ArcSwap<Admission>,
     pub(super) next_due: Mutex<Option<Timestamp>>,
@@ -52,7 +52,7 @@ pub struct QueueCounts {
     pub mark: u64,
     /// Behind the mark.
     pub waiting: u64,
-    /// In, and neither expired nor used up.
+    /// In, and not ended.
     pub active: u64,
 }
 
@@ -120,7 +120,7 @@ impl QueueState {
         }
     }
 
-    /// Ends a place before its time: it was used up by a payment, or left behind.
+    /// Ends a place before its time: with its last hold after a payment, or by a new registration.
     pub fn end(&self, place: Place) {
         self.ended.write().insert(place);
     }

@@ -19,7 +19,7 @@ pub enum QueueStatus {
     Wait,
     /// Admitted: may look at seats, reserve and pay.
     Active,
-    /// Its time ran out, or it was used up by a payment.
+    /// Its time ran out, or it ended with its last hold after a payment.
     Expired,
 }
 
