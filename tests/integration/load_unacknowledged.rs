@@ -178,13 +178,13 @@ async fn a_lost_answer_that_a_retry_gets_is_acknowledged() {
     let found = &summary.unacknowledged;
     assert_eq!((found.total, found.checked), (Some(0), 0), "{found:?}");
     assert_eq!(outcome(&summary, "unacknowledged"), Outcome::Passed);
+    assert_eq!(server.status().await.queue.registered, 40);
     let swallowed = proxy.swallowed.lock();
     assert!(swallowed.len() >= 10, "{swallowed:?}");
     assert!(
         swallowed.values().all(|(_, times)| *times == 2),
         "{swallowed:?}"
     );
-    assert_eq!(server.status().await.queue.registered, 40);
 }
 
 #[tokio::test]
