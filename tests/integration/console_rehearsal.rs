@@ -47,7 +47,7 @@ pub fn rehearse(console: &mut Console) {
     console.see("OperatorAlert");
     console.press("5");
     // How many held is not for this test: the machine may be busy with others.
-    console.see("of 9 thresholds held");
+    console.see("of 10 thresholds held");
     console.see("unfinished");
     console.see("summary: ");
 }
