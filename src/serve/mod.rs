@@ -113,7 +113,8 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let ops = bind(settings.ops_addr, "--ops-addr")?;
     let (api_addr, ops_addr) = (api.local_addr()?, ops.local_addr()?);
 
-    let instance = api_addr.to_string();
+    // One name in metrics, logs and traces: the address that is scraped.
+    let instance = ops_addr.to_string();
     let deliveries = Deliveries::default();
     let collector = settings.otlp.as_ref();
     for warning in collector.into_iter().flat_map(Otlp::warnings) {

@@ -103,10 +103,13 @@ fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
         query.push('"');
     }
     if let Some(pattern) = level.pattern() {
-        // As a label it is in lower case, as a field of the line in capitals.
-        query.push_str(" | level=~\"(?i)(");
-        query.push_str(pattern);
-        query.push_str(")\"");
+        // Records that came by OTLP have no `level`, records that came as lines have one.
+        for begin in [" | detected_level", " or level"] {
+            query.push_str(begin);
+            query.push_str("=~\"(?i)(");
+            query.push_str(pattern);
+            query.push_str(")\"");
+        }
     }
     query
 }

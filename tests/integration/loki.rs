@@ -273,7 +273,10 @@ async fn a_line_that_is_no_json_goes_on_with_an_error_label() {
     assert_eq!(without.len(), 4);
     // Numbers computed from such lines would be wrong.
     let params = [
-        ("query", r#"sum(rate({service_name=~".+"} | json [1m]))"#),
+        (
+            "query",
+            r#"sum by (message) (rate({service_name=~".+"} | json [1m]))"#,
+        ),
         ("time", "1700000010"),
     ];
     let (status, body) = server.get("query", &params).await;
@@ -524,8 +527,20 @@ async fn what_is_not_answered_is_refused_in_lokis_form() {
             "parse error at line 2, col 3: the stage `line_format` is not supported",
         ),
         (
-            "{a=\"b\"} |= \"x\" or \"y\"",
-            "parse error at line 1, col 16: `or` between line filters is not supported",
+            "{a=\"b\"} | json = \"x\"",
+            "parse error at line 1, col 16: syntax error: unexpected =, expecting $end, | or a line filter",
+        ),
+        (
+            "{a=\"b\"} | drop != \"x\"",
+            "parse error at line 1, col 16: syntax error: unexpected !=, expecting IDENTIFIER",
+        ),
+        (
+            "{a=\"b\"} | offset=\"x\"",
+            "parse error at line 1, col 11: syntax error: unexpected IDENTIFIER `offset`",
+        ),
+        (
+            "{json=\"b\"}",
+            "parse error at line 1, col 2: syntax error: unexpected IDENTIFIER `json`",
         ),
         (
             "{a=\"b\"} |> \"<_>\"",
@@ -717,7 +732,7 @@ async fn grafanas_health_check_is_answered() {
     let data = server.range("vector(3)", &[("step", "60")]).await;
     assert_eq!(
         data["result"],
-        json!([{"metric": {}, "values": [[1_700_000_000, "3"], [1_700_000_060, "3"]]}])
+        json!([{"metric": {}, "values": [[1_699_999_980, "3"], [1_700_000_040, "3"], [1_700_000_100, "3"]]}])
     );
 }
 
@@ -833,6 +848,302 @@ async fn records_of_the_log_arrive_with_their_labels() {
     assert_eq!(stream["level"], "warn");
     assert_eq!(stream["message"], "pool exhausted");
     assert_eq!(stream["level_extracted"], "WARN");
+}
+
+/// Lines of which one is no JSON and one has a text where others have a number, as a real Loki 3.7
+/// answered them.
+#[tokio::test]
+async fn comparisons_decide_by_the_label_alone_and_errors_are_kept() {
+    let server = Server::start(LokiConfig::default()).await;
+    let lines = [
+        r#"{"n":1,"n":2,"e":"","message":"one"}"#,
+        "not json",
+        r#"{"n":600,"message":"600"}"#,
+        r#"{"n":"x","message":"x"}"#,
+        r#"{"n":700,"message":"700"} trailing"#,
+    ];
+    for (second, line) in (0..).zip(lines) {
+        server
+            .store
+            .push(&[("job", "t")], T0 + second * SECOND, line);
+    }
+    let last = r#"{"n":700,"message":"700"} trailing"#;
+    for (stages, expected) in [
+        ("| json | n > 500", vec!["600", "x", last]),
+        (r#"| json | n > 500 | __error__="""#, vec!["600", last]),
+        (r#"| json | __error__!="""#, vec!["not json"]),
+        (
+            r#"| json | n > 500 | __error__="LabelFilterErr""#,
+            vec!["x"],
+        ),
+        (r#"| json | n="1""#, vec!["one"]),
+        (r#"| json | n="2""#, vec![]),
+        (r#"| json != "{""#, vec!["not json"]),
+        (r#"|json!="{""#, vec!["not json"]),
+        (r#"| json !~ "n.:" | __error__!="""#, vec!["not json"]),
+        (r#"| JSON | n="1" OR n="600""#, vec!["one", "600"]),
+        (r#"|= "600" or "one""#, vec!["one", "600"]),
+        (r#"!= "n" or "y""#, vec![]),
+        (r#"| json | drop n | n="1""#, vec![]),
+        (r#"| json | drop n="1" | n=~".+""#, vec!["600", "x", last]),
+        (r#"| json | keep message | n=~".+""#, vec![]),
+        (r#"| json | keep n=~"6.*" | n=~".+""#, vec!["600"]),
+        (r#"| json | drop __error__ | __error__!="""#, vec![]),
+    ] {
+        let query = format!(r#"{{job="t"}} {stages}"#);
+        assert_eq!(server.found(&query).await, expected, "{query}");
+    }
+    let instant = async |query: &str| {
+        let params = [("query", query), ("time", "1700000010")];
+        server.get("query", &params).await
+    };
+    // Nothing of the line is needed: it is not read, and cannot be wrong.
+    let (status, body) = instant(r#"sum(count_over_time({job="t"} | json [1m]))"#).await;
+    assert_eq!(status, 200, "{body}");
+    assert!(body.contains(r#""5""#), "{body}");
+    for query in [
+        r#"count_over_time({job="t"} | json [1m])"#,
+        r#"sum by (n) (count_over_time({job="t"} | json [1m]))"#,
+        r#"sum(count_over_time({job="t"} | json | n > 500 [1m]))"#,
+    ] {
+        let (status, body) = instant(query).await;
+        assert_eq!(status, 400, "{query}: {body}");
+        assert!(body.starts_with("pipeline error: '"), "{body}");
+    }
+    let (status, body) =
+        instant(r#"sum(count_over_time({job="t"} | json | n > 500 | __error__="" [1m]))"#).await;
+    assert_eq!(status, 200, "{body}");
+    assert!(body.contains(r#""2""#), "{body}");
+    let kept = server
+        .range(r#"{job="t"} | json | message="one""#, &[])
+        .await;
+    assert_eq!(
+        kept["result"][0]["stream"],
+        json!({"e": "", "job": "t", "message": "one", "n": "1"})
+    );
+}
+
+#[tokio::test]
+async fn points_of_a_range_stand_at_multiples_of_the_step() {
+    let server = Server::with_lines().await;
+    let (start, end) = ((T0 + 1).to_string(), (T0 + 60 * SECOND + 1).to_string());
+    let params = [
+        ("query", r#"sum(count_over_time({service_name=~".+"}[1h]))"#),
+        ("start", start.as_str()),
+        ("end", end.as_str()),
+        ("step", "45"),
+    ];
+    let data = server.data("query_range", &params).await;
+    let times: Vec<i64> = data["result"][0]["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| point[0].as_i64().unwrap())
+        .collect();
+    assert_eq!(times, [1_700_000_010, 1_700_000_055, 1_700_000_100]);
+}
+
+#[tokio::test]
+async fn structured_metadata_are_labels_and_can_be_told_apart() {
+    let server = Server::start(LokiConfig::default()).await;
+    let metadata = [("severity_text", "ERROR"), ("status", "503"), ("job", "m")];
+    server
+        .store
+        .push_with_metadata(&[("job", "t")], T0, r#"{"status":1,"a":"b"}"#, &metadata);
+    let query = r#"{job="t"} | status >= 500 | json"#;
+    let merged = server.range(query, &[]).await;
+    assert_eq!(
+        merged["result"][0]["stream"],
+        json!({"a": "b", "job": "t", "job_extracted": "m", "severity_text": "ERROR", "status": "503", "status_extracted": "1"})
+    );
+    let apart = server
+        .client
+        .get(format!("{}/query_range", server.base))
+        .query(&[
+            ("query", query),
+            ("start", "1700000000"),
+            ("end", "1700000060"),
+        ])
+        .header("X-Loki-Response-Encoding-Flags", "categorize-labels")
+        .header("X-Scope-OrgID", "anything")
+        .send()
+        .await
+        .unwrap();
+    let apart: Value = apart.json().await.unwrap();
+    assert_eq!(apart["data"]["encodingFlags"], json!(["categorize-labels"]));
+    assert_eq!(
+        apart["data"]["result"],
+        json!([{
+            "stream": {"job": "t"},
+            "values": [[T0.to_string(), r#"{"status":1,"a":"b"}"#, {
+                "structuredMetadata": {"job_extracted": "m", "severity_text": "ERROR", "status": "503"},
+                "parsed": {"a": "b", "status_extracted": "1"},
+            }]],
+        }])
+    );
+    let histogram =
+        r#"sum by (level, severity_text) (count_over_time({job="t"} | drop __error__ [1m]))"#;
+    let histogram = server.range(histogram, &[("step", "60")]).await;
+    assert_eq!(
+        histogram["result"][0]["metric"],
+        json!({"severity_text": "ERROR"})
+    );
+}
+
+#[tokio::test]
+async fn what_grafana_asks_beside_queries_is_answered() {
+    let server = Server::with_lines().await;
+    let get = async |path: &str, more: &[(&str, &str)]| -> Value {
+        let mut params = vec![("start", "1700000000"), ("end", "1700000060")];
+        params.extend(more);
+        let (status, body) = server.get(path, &params).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    };
+    let all = ("query", r#"{service_name=~".+"}"#);
+    let stats = get("index/stats", &[all]).await;
+    assert_eq!(
+        (&stats["streams"], &stats["entries"]),
+        (&json!(4), &json!(5))
+    );
+    let volume = get("index/volume", &[all]).await;
+    let first = &volume["data"]["result"][0];
+    assert_eq!(first["metric"], json!({"service_name": "concertctl-api"}));
+    let api_bytes = stats["bytes"].as_u64().unwrap() - "not json at all".len() as u64;
+    assert_eq!(first["value"][1], api_bytes.to_string());
+    let by_label = get(
+        "index/volume",
+        &[all, ("aggregateBy", "labels"), ("targetLabels", "level")],
+    )
+    .await;
+    assert_eq!(
+        by_label["data"]["result"][0]["metric"],
+        json!({"level": ""})
+    );
+    let range = get("index/volume_range", &[all, ("step", "60")]).await;
+    assert_eq!(range["data"]["resultType"], "matrix");
+    assert_eq!(range["data"]["result"].as_array().unwrap().len(), 2);
+    let labels = get("detected_labels", &[all]).await;
+    assert_eq!(
+        labels["detectedLabels"],
+        json!([{"label": "level", "cardinality": 3}, {"label": "service_name", "cardinality": 2}])
+    );
+    let fields = get("detected_fields", &[all]).await;
+    let status = fields["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|field| field["label"] == "additional_data_status")
+        .unwrap();
+    assert_eq!(
+        *status,
+        json!({"label": "additional_data_status", "type": "int", "cardinality": 3, "parsers": ["json"]})
+    );
+    let values = get("detected_field/additional_data_status/values", &[all]).await;
+    assert_eq!(values["values"], json!(["200", "201", "503"]));
+    assert_eq!(get("patterns", &[all]).await["data"], json!([]));
+    assert_eq!(get("format_query", &[all]).await["data"], all.1);
+    assert!(get("status/buildinfo", &[]).await["version"].is_string());
+    let ready = server.base.replace("/loki/api/v1", "/ready");
+    assert_eq!(
+        reqwest::get(ready).await.unwrap().text().await.unwrap(),
+        "ready\n"
+    );
+    let form = [all, ("start", "1700000000"), ("end", "1700000060")];
+    let url = format!("{}/index/stats", server.base);
+    let posted = server.client.post(url).form(&form).send().await.unwrap();
+    assert_eq!(posted.json::<Value>().await.unwrap(), stats);
+    for (path, params) in [
+        ("index/volume", vec![("query", "{")]),
+        ("index/volume", vec![all, ("limit", "0")]),
+        ("detected_fields", vec![("query", r#"rate({a="b"}[1m])"#)]),
+        ("format_query", vec![("query", "x y")]),
+    ] {
+        assert_eq!(server.get(path, &params).await.0, 400, "{path} {params:?}");
+    }
+}
+
+/// A stage as the grammar has it: its words, and where blanks may stand between them.
+fn stage() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::sample::select(vec![
+        vec!["|", "json"],
+        vec!["|", "drop", "a"],
+        vec!["|", "drop", "a", ",", "b", "=~", "\"c\""],
+        vec!["|", "keep", "a", "!=", "`x`"],
+        vec!["|", "a", "=", "\"x\""],
+        vec!["|", "a", ">=", "5"],
+        vec!["|", "jsonx", "!=", "\"x\""],
+        vec!["|", "(", "a", "=", "\"x\"", ")", ",", "b", "<", "1s"],
+        vec!["|=", "\"x\""],
+        vec!["!=", "`x`"],
+        vec!["!~", "\"x\""],
+        vec!["|~", "\"x\""],
+    ])
+}
+
+/// A keyword with something behind it that Loki refuses.
+fn near_miss() -> impl Strategy<Value = Vec<&'static str>> {
+    let keyword = prop::sample::select(vec![
+        "json",
+        "logfmt",
+        "unpack",
+        "regexp",
+        "pattern",
+        "decolorize",
+        "line_format",
+        "label_format",
+        "drop",
+        "keep",
+        "unwrap",
+        "by",
+        "offset",
+        "and",
+    ]);
+    let rest = prop::sample::select(vec![
+        vec!["=", "\"x\""],
+        vec!["=~", "\"x\""],
+        vec![">", "5"],
+        vec!["==", "1s"],
+        vec![",", "a", "=", "\"x\""],
+        vec!["(", "a", "=", "1", ")"],
+    ]);
+    (keyword, rest).prop_map(|(keyword, rest)| [vec!["|", keyword], rest].concat())
+}
+
+/// Prints words with the blanks of `seed`; two names need one between them.
+fn print(words: &[&str], mut seed: u64) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut text = String::from("{s=\"t\"}");
+    for word in words {
+        let touch = text.ends_with(is_name) && word.starts_with(is_name);
+        let blank = ["", " ", "\n", " # x\n"][(seed % 4) as usize];
+        seed /= 4;
+        text.push_str(if touch && blank.is_empty() {
+            " "
+        } else {
+            blank
+        });
+        text.push_str(word);
+    }
+    text
+}
+
+proptest! {
+    #[test]
+    fn every_legal_pipeline_is_taken_however_it_is_spaced(
+        stages in prop::collection::vec(stage(), 0..6), seed: u64,
+    ) {
+        let query = print(&stages.concat(), seed);
+        prop_assert_eq!(concertctl::embedded::loki::check_query(&query), Ok(()), "{}", query);
+    }
+
+    #[test]
+    fn a_keyword_is_never_a_label(
+        before in prop::collection::vec(stage(), 0..3), miss in near_miss(), seed: u64,
+    ) {
+        let query = print(&[before.concat(), miss].concat(), seed);
+        prop_assert!(concertctl::embedded::loki::check_query(&query).is_err(), "{}", query);
+    }
 }
 
 proptest! {

@@ -50,6 +50,7 @@ mod load_unacknowledged;
 mod log_format;
 mod log_rotation;
 mod loki;
+mod loki_queries;
 mod openapi;
 mod ops_access;
 mod outcomes;

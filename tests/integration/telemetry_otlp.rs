@@ -86,7 +86,7 @@ fn resource_is_right(received: &Received, server: &ServerProcess) {
         );
         let instance = attribute(resource, "service.instance.id");
         assert!(
-            server.api.ends_with(&instance) && !instance.is_empty(),
+            server.ops_url.ends_with(&instance) && !instance.is_empty(),
             "{instance}"
         );
         assert!(!attribute(resource, "host.name").is_empty());

@@ -9,6 +9,8 @@ pub(super) struct Chunk {
     pub(super) id: u64,
     text: String,
     entries: Vec<Entry>,
+    /// Whether the lines are log records, whose metadata stands in the line itself.
+    records: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -16,12 +18,24 @@ struct Entry {
     timestamp_ns: i64,
     start: u32,
     len: u32,
+    /// Length of the structured metadata, which follow the line.
+    metadata_len: u32,
+}
+
+/// What a line has beside its text: names and values of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Metadata<'a> {
+    /// The fields of the record that the line is.
+    OfRecord,
+    /// A JSON object; empty: nothing.
+    Stored(&'a str),
 }
 
 impl Chunk {
-    pub(super) fn new(id: u64) -> Chunk {
+    pub(super) fn new(id: u64, records: bool) -> Chunk {
         Chunk {
             id,
+            records,
             ..Chunk::default()
         }
     }
@@ -31,6 +45,7 @@ impl Chunk {
         let lines = self.entries.len();
         Chunk {
             id,
+            records: self.records,
             text: String::with_capacity(text_bytes),
             // Its lines may be somewhat shorter.
             entries: Vec::with_capacity(lines + lines / 16),
@@ -38,14 +53,16 @@ impl Chunk {
     }
 
     /// Adds a line; one that comes late is put where its time belongs.
-    pub(super) fn push(&mut self, timestamp_ns: i64, line: &str) {
+    pub(super) fn push(&mut self, timestamp_ns: i64, line: &str, metadata: &str) {
         let entry = Entry {
             timestamp_ns,
             // Chunks are sealed long before their text reaches 4 GiB.
             start: u32::try_from(self.text.len()).unwrap_or(u32::MAX),
             len: u32::try_from(line.len()).unwrap_or(0),
+            metadata_len: u32::try_from(metadata.len()).unwrap_or(0),
         };
         self.text.push_str(line);
+        self.text.push_str(metadata);
         let in_order = self
             .entries
             .last()
@@ -109,5 +126,23 @@ impl Chunk {
             entry.timestamp_ns,
             &self.text[start..start + entry.len as usize],
         )
+    }
+
+    /// Lines and their bytes from `start_ns` up to but not including `end_ns`.
+    pub(super) fn volume(&self, start_ns: i64, end_ns: i64) -> (u64, u64) {
+        let (from, to) = (self.first_at(start_ns), self.first_at(end_ns));
+        let entries = self.entries.get(from..to).unwrap_or_default();
+        let bytes = entries.iter().map(|entry| u64::from(entry.len)).sum();
+        (entries.len() as u64, bytes)
+    }
+
+    /// Metadata of the line at `index`.
+    pub(super) fn metadata(&self, index: usize) -> Metadata<'_> {
+        if self.records {
+            return Metadata::OfRecord;
+        }
+        let entry = self.entries[index];
+        let start = (entry.start + entry.len) as usize;
+        Metadata::Stored(&self.text[start..start + entry.metadata_len as usize])
     }
 }

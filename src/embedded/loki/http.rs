@@ -9,12 +9,13 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, Method, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use serde::Serialize;
-use serde::ser::{SerializeTuple as _, Serializer};
 
-use super::eval::{self, Budget, ResultSeries, ResultStream};
+use super::eval::{self, Budget, ResultSeries, Window};
+
+use super::answer::{Answer, CATEGORIZE_LABELS, Data, Stats, success};
+use super::explore;
 use super::logql::{self, MetricExpr, Query};
 use super::params::Params;
 use super::store::{Labels, LokiStore, now_ns};
@@ -37,11 +38,12 @@ pub fn routes(store: Arc<LokiStore>) -> Router {
         .route("/loki/api/v1/labels", get(labels).post(labels))
         .route("/loki/api/v1/label/{name}/values", get(values).post(values))
         .route("/loki/api/v1/series", get(series).post(series))
+        .merge(explore::routes())
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .with_state(store)
 }
 
-type Store = State<Arc<LokiStore>>;
+pub(super) type Store = State<Arc<LokiStore>>;
 
 async fn query_range(
     State(store): Store,
@@ -62,26 +64,29 @@ async fn query_range(
     check_range(end_ns.saturating_sub(start_ns), limits)?;
     match parse(&params, limits)? {
         Query::Log(expr) => {
-            let window = (params.limit(limits.max_entries)?, params.direction()?);
+            let window = Window {
+                limit: params.limit(limits.max_entries)?,
+                direction: params.direction()?,
+                categorize: asks_to_categorize(&headers),
+            };
             evaluate(store, started, move |store, budget| {
                 let snapshot = store.snapshot(&[&expr.selector], start_ns, end_ns);
                 let result = eval::log_query(&snapshot, &expr, (start_ns, end_ns), window, budget);
-                result.map(|streams| Data::Streams(streams.into_iter().map(Into::into).collect()))
+                result.map(|streams| Data::streams(streams, window.categorize))
             })
             .await
         }
         Query::Metric(expr) => {
             let steps = params.steps(start_ns, end_ns)?;
             evaluate(store, started, move |store, budget| {
-                metric(store, &expr, &steps, budget)
-                    .map(|series| Data::Matrix(series.into_iter().map(Into::into).collect()))
+                metric(store, &expr, &steps, budget).map(Data::matrix)
             })
             .await
         }
         Query::Constant(value) => {
             let steps = params.steps(start_ns, end_ns)?;
             let points = steps.into_iter().map(|at_ns| (at_ns, value)).collect();
-            answer(started, Data::Matrix(vec![constant(points).into()]))
+            answer(started, Data::matrix([constant(points)]))
         }
     }
 }
@@ -103,15 +108,11 @@ async fn query(
         )),
         Query::Metric(expr) => {
             evaluate(store, started, move |store, budget| {
-                metric(store, &expr, &[at_ns], budget)
-                    .map(|series| Data::Vector(series.into_iter().filter_map(instant).collect()))
+                metric(store, &expr, &[at_ns], budget).map(Data::vector)
             })
             .await
         }
-        Query::Constant(value) => {
-            let series = instant(constant(vec![(at_ns, value)]));
-            answer(started, Data::Vector(series.into_iter().collect()))
-        }
+        Query::Constant(value) => answer(started, Data::vector([constant(vec![(at_ns, value)])])),
     }
 }
 
@@ -163,7 +164,7 @@ async fn series(
 }
 
 /// The parameters of the URL and, for a POST, of the form; the form comes first.
-fn params(
+pub(super) fn params(
     method: &Method,
     query: Option<&str>,
     headers: &HeaderMap,
@@ -188,7 +189,7 @@ fn params(
     Ok(params)
 }
 
-fn parse(params: &Params, limits: &QueryLimits) -> Result<Query, QueryError> {
+pub(super) fn parse(params: &Params, limits: &QueryLimits) -> Result<Query, QueryError> {
     let text = params.get("query").unwrap_or_default();
     if text.chars().count() > limits.max_query_length {
         return Err(QueryError::Meaning(format!(
@@ -204,7 +205,7 @@ fn parse(params: &Params, limits: &QueryLimits) -> Result<Query, QueryError> {
     Ok(query)
 }
 
-fn check_range(range_ns: i64, limits: &QueryLimits) -> Result<(), QueryError> {
+pub(super) fn check_range(range_ns: i64, limits: &QueryLimits) -> Result<(), QueryError> {
     if u128::from(range_ns.unsigned_abs()) > limits.max_range.as_nanos() {
         return Err(QueryError::refused(format!(
             "the query time range exceeds the limit (query length: {}s, limit: {}s)",
@@ -240,11 +241,25 @@ fn answer(started: Instant, data: Data) -> Result<Response, QueryError> {
     Ok(success(&Answer { data, stats }))
 }
 
-/// Waits for a turn, computes off the async threads, and answers.
+/// Answers with what a query gives and what it cost.
 async fn evaluate(
     store: Arc<LokiStore>,
     started: Instant,
     work: impl FnOnce(&LokiStore, &mut Budget) -> Result<Data, QueryError> + Send + 'static,
+) -> Result<Response, QueryError> {
+    in_turn(store, started, move |store, budget| {
+        let data = work(store, budget)?;
+        let stats = Stats::new(budget, started);
+        Ok(success(&Answer { data, stats }))
+    })
+    .await
+}
+
+/// Waits for a turn and computes off the async threads.
+pub(super) async fn in_turn(
+    store: Arc<LokiStore>,
+    started: Instant,
+    work: impl FnOnce(&LokiStore, &mut Budget) -> Result<Response, QueryError> + Send + 'static,
 ) -> Result<Response, QueryError> {
     let timeout = store.config.limits.timeout;
     let turn = tokio::time::timeout(timeout, Arc::clone(&store.turns).acquire_owned())
@@ -254,9 +269,7 @@ async fn evaluate(
     let evaluation = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let mut budget = Budget::new(&store.config.limits, started);
-        let data = work(&store, &mut budget)?;
-        let stats = Stats::new(&budget, started);
-        Ok(success(&Answer { data, stats }))
+        work(&store, &mut budget)
     });
     evaluation.await.map_err(|error| {
         QueryError::Internal(format!("the query could not be evaluated: {error}"))
@@ -264,7 +277,7 @@ async fn evaluate(
 }
 
 /// Labels of the streams that have lines in the time asked for.
-fn label_sets<'a>(
+pub(super) fn label_sets<'a>(
     store: &LokiStore,
     params: &Params,
     selectors: impl Iterator<Item = &'a str>,
@@ -284,143 +297,11 @@ fn label_sets<'a>(
     Ok(streams.into_iter().map(|stream| stream.labels).collect())
 }
 
-#[derive(Serialize)]
-struct Envelope<'a, T> {
-    status: &'static str,
-    data: &'a T,
-}
-
-fn success<T: Serialize>(data: &T) -> Response {
-    let envelope = Envelope {
-        status: "success",
-        data,
-    };
-    match serde_json::to_vec(&envelope) {
-        Ok(body) => (
-            [(header::CONTENT_TYPE, "application/json; charset=UTF-8")],
-            body,
-        )
-            .into_response(),
-        Err(error) => QueryError::Internal(error.to_string()).into_response(),
-    }
-}
-
-#[derive(Serialize)]
-struct Answer {
-    #[serde(flatten)]
-    data: Data,
-    stats: Stats,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
-enum Data {
-    Streams(Vec<StreamJson>),
-    Matrix(Vec<SeriesJson>),
-    Vector(Vec<InstantJson>),
-}
-
-#[derive(Serialize)]
-struct StreamJson {
-    stream: Labels,
-    values: Vec<(String, String)>,
-}
-
-impl From<ResultStream> for StreamJson {
-    fn from(stream: ResultStream) -> Self {
-        let values = stream.entries.into_iter();
-        StreamJson {
-            stream: stream.labels,
-            values: values.map(|(ns, line)| (ns.to_string(), line)).collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct SeriesJson {
-    metric: Labels,
-    values: Vec<Point>,
-}
-
-impl From<ResultSeries> for SeriesJson {
-    fn from(series: ResultSeries) -> Self {
-        SeriesJson {
-            metric: series.labels,
-            values: series.points.into_iter().map(Point::from).collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct InstantJson {
-    metric: Labels,
-    value: Point,
-}
-
-fn instant(series: ResultSeries) -> Option<InstantJson> {
-    let point = series.points.into_iter().next()?;
-    Some(InstantJson {
-        metric: series.labels,
-        value: point.into(),
-    })
-}
-
-/// `[seconds, "value"]`, seconds with at most three decimals.
-struct Point {
-    timestamp_ms: i64,
-    value: f64,
-}
-
-impl From<(i64, f64)> for Point {
-    fn from((timestamp_ns, value): (i64, f64)) -> Self {
-        Point {
-            timestamp_ms: timestamp_ns.div_euclid(1_000_000),
-            value,
-        }
-    }
-}
-
-impl Serialize for Point {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pair = serializer.serialize_tuple(2)?;
-        if self.timestamp_ms % 1000 == 0 {
-            pair.serialize_element(&(self.timestamp_ms / 1000))?;
-        } else {
-            pair.serialize_element(&(self.timestamp_ms as f64 / 1e3))?;
-        }
-        pair.serialize_element(&self.value.to_string())?;
-        pair.end()
-    }
-}
-
-/// The part of Loki's statistics that its clients show.
-#[derive(Serialize)]
-struct Stats {
-    summary: Summary,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary {
-    bytes_processed_per_second: u64,
-    lines_processed_per_second: u64,
-    total_bytes_processed: usize,
-    total_lines_processed: usize,
-    exec_time: f64,
-}
-
-impl Stats {
-    fn new(budget: &Budget, started: Instant) -> Stats {
-        let seconds = started.elapsed().as_secs_f64();
-        let per_second = |count: usize| (count as f64 / seconds.max(1e-6)) as u64;
-        Stats {
-            summary: Summary {
-                bytes_processed_per_second: per_second(budget.bytes),
-                lines_processed_per_second: per_second(budget.lines),
-                total_bytes_processed: budget.bytes,
-                total_lines_processed: budget.lines,
-                exec_time: seconds,
-            },
-        }
-    }
+/// Whether labels of lines are wanted apart from those of streams.
+fn asks_to_categorize(headers: &HeaderMap) -> bool {
+    let flags = headers.get_all("x-loki-response-encoding-flags").iter();
+    flags
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|flag| flag.trim() == CATEGORIZE_LABELS)
 }

@@ -25,12 +25,8 @@ pub(super) fn flatten<'a>(
     if scanner.peek() != Some(b'{') {
         return Err("expecting a JSON object");
     }
-    scanner.object(0)?;
-    scanner.blanks();
-    match scanner.peek() {
-        None => Ok(()),
-        Some(_) => Err("text after the JSON object"),
-    }
+    // Text after the object is passed over, as in Loki.
+    scanner.object(0)
 }
 
 /// A label's value, still as written in the line.
@@ -365,7 +361,6 @@ mod tests {
             "{\"a\":}",
             "{\"a\":1,}",
             "{\"a\":x}",
-            "{\"a\":1} x",
             "{\"a\":\"",
             "{\"a\":\"\\",
         ] {

@@ -2,19 +2,23 @@
 //! Loki's HTTP API in a part of LogQL.
 //!
 //! Answered: stream selectors with all four matchers, line filters (`|=`, `!=`, `|~`, `!~`), `| json`,
-//! label filters on strings, numbers, durations and sizes (`and`, `or`, `,`, parentheses), and over
+//! `| drop`, `| keep`, label filters on strings, numbers, durations and sizes (`and`, `or`, `,`, parentheses), and over
 //! them `rate`, `count_over_time`, `bytes_rate` and `bytes_over_time`, alone or under `sum`,
 //! `sum by (…)`, `sum without (…)`; and sums of `vector(…)`, by which Grafana asks whether anybody is
 //! there. Everything else is refused as Loki refuses what it cannot parse.
 //!
 //! Records come from [`crate::telemetry::Logs::subscribe`] through [`LokiStore::ingest`].
 
+mod answer;
 mod chunk;
 mod error;
 mod eval;
+mod explore;
+mod fields;
 mod http;
 mod json;
 mod logql;
+mod metadata;
 pub(in crate::embedded) mod params;
 mod pipeline;
 mod store;

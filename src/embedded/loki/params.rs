@@ -136,8 +136,9 @@ impl Params {
         }
     }
 
-    /// The times at which a range query is evaluated: from start to end, `step` (seconds or a
-    /// duration; by default a 250th of the range, at least a second) apart.
+    /// The times at which a range query is evaluated: the multiples of `step` (seconds or a duration;
+    /// by default a 250th of the range, at least a second) from the last at or before the start to the
+    /// first at or after the end.
     pub(super) fn steps(&self, start_ns: i64, end_ns: i64) -> Result<Vec<i64>, QueryError> {
         let step_ns = match self.get("step") {
             None => (((end_ns - start_ns) / 250) / 1_000_000_000).max(1) * 1_000_000_000,
@@ -152,7 +153,15 @@ impl Params {
                 "zero or negative query resolution step widths are not accepted. Try a positive integer",
             ));
         }
-        if (end_ns - start_ns) / step_ns > MAX_STEPS {
+        // As Loki does: points stand at multiples of the step, around the time asked for.
+        let start_ns = start_ns.saturating_sub(start_ns.rem_euclid(step_ns));
+        let past = end_ns.rem_euclid(step_ns);
+        let end_ns = if past == 0 {
+            end_ns
+        } else {
+            end_ns.saturating_add(step_ns - past)
+        };
+        if end_ns.saturating_sub(start_ns) / step_ns > MAX_STEPS {
             return Err(QueryError::refused(
                 "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
             ));

@@ -1,15 +1,22 @@
-//! What happens to a line between the selector and the result: filters, `| json`, label filters.
+//! What happens to a line between the selector and the result: filters, `| json`, label filters,
+//! `drop` and `keep`.
 //!
-//! As in Loki, a line that is no JSON, or a label that is no number, does not vanish: the line goes on
-//! with a label `__error__`, which only a string filter can take out again.
+//! As in Loki, labels come from three places: the stream, the line's structured metadata, and the
+//! line's text. A line that is no JSON, or a label that is no number, does not vanish: the line goes
+//! on with a label `__error__`, which only a string filter or `drop` takes away. Of several errors the
+//! first is kept, and a comparison is decided by its label alone, error or not.
 
 use std::borrow::Cow;
 
 use regex::Regex;
 
-use super::json;
-use super::logql::{CompareOp, LabelFilter, Quantity, Stage, parse_bytes, parse_go_duration};
+use super::chunk::Metadata;
+use super::fields::Fields;
+use super::logql::{
+    CompareOp, LabelFilter, LabelRef, Quantity, Stage, parse_bytes, parse_go_duration,
+};
 use super::store::Labels;
+use super::{json, metadata};
 use crate::embedded::matcher::MatchOp;
 
 pub(super) const ERROR_LABEL: &str = "__error__";
@@ -20,15 +27,35 @@ const CLASH_SUFFIX: &str = "_extracted";
 pub(super) struct Pipeline<'q> {
     stages: &'q [Stage],
     base: &'q Labels,
-    /// The labels `| json` has to extract; `None`: all.
+    /// The labels needed of the line and its metadata; `None`: all.
     wanted: Option<Vec<&'q str>>,
-    /// Text a line must contain (unless it contains escapes) to pass the label filters.
+    /// Text a record must contain (unless it contains escapes) to pass the label filters.
     required: Vec<Regex>,
-    parsed: Parsed,
+    line: LineLabels,
+}
+
+/// What the stages have made of one line's labels.
+#[derive(Default)]
+struct LineLabels {
+    metadata: Fields,
+    parsed: Fields,
+    /// Labels of the stream that a stage removed.
+    removed: Vec<String>,
+    error: Option<&'static str>,
+    error_details: Option<&'static str>,
+    metadata_read: bool,
+}
+
+/// A line's labels by where they come from.
+#[derive(Debug, Default)]
+pub(super) struct Categories {
+    pub(super) stream: Labels,
+    pub(super) metadata: Labels,
+    pub(super) parsed: Labels,
 }
 
 impl<'q> Pipeline<'q> {
-    /// `wanted`: labels needed of the result; `None` for all. What the filters need comes on top.
+    /// `wanted`: labels needed of the result; `None` for all. What the stages need comes on top.
     pub(super) fn new(
         stages: &'q [Stage],
         base: &'q Labels,
@@ -37,10 +64,14 @@ impl<'q> Pipeline<'q> {
         let wanted = wanted.map(|names| {
             let mut names = names.to_vec();
             for stage in stages {
-                if let Stage::Label(filter) = stage {
-                    filter_labels(filter, &mut names);
-                }
+                stage_labels(stage, &mut names);
             }
+            // Whether a field is called `x_extracted` depends on whether there is an `x`.
+            let stripped: Vec<_> = names
+                .iter()
+                .filter_map(|name| name.strip_suffix(CLASH_SUFFIX))
+                .collect();
+            names.extend(stripped);
             names
         });
         Pipeline {
@@ -48,83 +79,148 @@ impl<'q> Pipeline<'q> {
             base,
             wanted,
             required: required_text(stages, base),
-            parsed: Parsed::default(),
+            line: LineLabels::default(),
         }
     }
 
-    /// Whether every line of the stream keeps the stream's own labels.
+    /// Whether every line of the stream keeps the stream's own labels, as far as they are needed.
     pub(super) fn changes_labels(&self) -> bool {
-        self.stages
-            .iter()
-            .any(|stage| !matches!(stage, Stage::Line(_)))
+        self.needs_metadata()
+            || self
+                .stages
+                .iter()
+                .any(|stage| !matches!(stage, Stage::Line(_)))
+    }
+
+    fn needs_metadata(&self) -> bool {
+        self.wanted.as_ref().is_none_or(|names| {
+            names
+                .iter()
+                .any(|name| !self.base.contains_key(*name) && !name.starts_with("__error"))
+        })
     }
 
     /// Runs the stages; true: the line stays. Its labels can be asked for until the next run.
-    pub(super) fn run(&mut self, line: &str) -> bool {
-        self.parsed.clear();
+    pub(super) fn run(&mut self, line: &str, metadata: Metadata<'_>) -> bool {
+        self.line.clear();
         let stages = self.stages;
         stages.iter().all(|stage| match stage {
             Stage::Line(filter) => filter.regex.is_match(line) == filter.keep_matching,
-            Stage::Json => self.json(line),
-            Stage::Label(filter) => self.passes(filter),
-        })
+            Stage::Json => self.can_pass(line, metadata) && self.json(line, metadata),
+            Stage::Label(filter) => {
+                self.can_pass(line, metadata) && {
+                    self.read_metadata(line, metadata);
+                    self.passes(filter)
+                }
+            }
+            Stage::Drop(labels) => {
+                self.read_metadata(line, metadata);
+                self.drop_labels(labels)
+            }
+            Stage::Keep(labels) => {
+                self.read_metadata(line, metadata);
+                self.keep_labels(labels)
+            }
+        }) && {
+            self.read_metadata(line, metadata);
+            true
+        }
+    }
+
+    /// Whether the line has the text that a later filter asks for.
+    fn can_pass(&self, line: &str, metadata: Metadata<'_>) -> bool {
+        metadata != Metadata::OfRecord
+            || line.contains('\\')
+            || self.required.iter().all(|text| text.is_match(line))
+    }
+
+    fn read_metadata(&mut self, line: &str, metadata: Metadata<'_>) {
+        if self.line.metadata_read || !self.needs_metadata() {
+            return;
+        }
+        self.line.metadata_read = true;
+        let (base, wanted) = (self.base, self.wanted.as_deref());
+        let fields = &mut self.line.metadata;
+        metadata::read(line, metadata, &mut |name, value| {
+            let name = clash_name(name, base.contains_key(name));
+            if wanted.is_none_or(|wanted| wanted.contains(&&*name)) {
+                value.append_to(fields.set(&name));
+            }
+        });
     }
 
     /// The error the line carries, if any.
     pub(super) fn error(&self) -> Option<&'static str> {
-        self.parsed.error.map(|(error, _)| error)
+        self.line.error
     }
 
     /// A label's value after the last run; empty: no such label.
     pub(super) fn label(&self, name: &str) -> &str {
         match name {
-            ERROR_LABEL => self.error().unwrap_or(""),
-            ERROR_DETAILS_LABEL => self.parsed.error.map_or("", |(_, details)| details),
-            _ => self
-                .parsed
-                .get(name)
-                .or(self.base_label(name))
-                .unwrap_or(""),
+            ERROR_LABEL => self.line.error.unwrap_or(""),
+            ERROR_DETAILS_LABEL => self.line.error_details.unwrap_or(""),
+            _ => self.get(name).unwrap_or(""),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let of_line = self.line.metadata.get(name).or(self.line.parsed.get(name));
+        of_line.or_else(|| {
+            let of_stream = self.base.get(name).map(String::as_str);
+            of_stream.filter(|_| !self.line.removed.iter().any(|removed| removed == name))
+        })
+    }
+
+    /// All labels after the last run, by where they come from.
+    pub(super) fn categories(&self) -> Categories {
+        let mut stream = self.base.clone();
+        for name in &self.line.removed {
+            stream.remove(name);
+        }
+        let mut parsed = self.line.parsed.labels();
+        let error = [
+            (ERROR_LABEL, self.line.error),
+            (ERROR_DETAILS_LABEL, self.line.error_details),
+        ];
+        for (name, value) in error {
+            parsed.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+        }
+        Categories {
+            stream,
+            metadata: self.line.metadata.labels(),
+            parsed,
         }
     }
 
     /// All labels after the last run.
     pub(super) fn labels(&self) -> Labels {
-        let mut labels = self.base.clone();
-        let found = self
-            .parsed
-            .iter()
-            .map(|(n, v)| (n.to_owned(), v.to_owned()));
-        labels.extend(found.filter(|(_, value)| !value.is_empty()));
-        if let Some((error, details)) = self.parsed.error {
-            labels.insert(ERROR_LABEL.into(), error.into());
-            labels.insert(ERROR_DETAILS_LABEL.into(), details.into());
-        }
-        labels
+        let mut all = self.categories();
+        all.stream.extend(all.metadata);
+        all.stream.extend(all.parsed);
+        all.stream
     }
 
-    fn base_label(&self, name: &str) -> Option<&str> {
-        self.base.get(name).map(String::as_str)
-    }
-
-    fn json(&mut self, line: &str) -> bool {
-        if !line.contains('\\') && !self.required.iter().all(|text| text.is_match(line)) {
-            return false;
+    fn json(&mut self, line: &str, metadata: Metadata<'_>) -> bool {
+        self.read_metadata(line, metadata);
+        // Nothing of the line is needed: as in Loki it is not read, and is no error either.
+        if self.wanted.as_ref().is_some_and(Vec::is_empty) {
+            return true;
         }
-        let (base, parsed) = (self.base, &mut self.parsed);
-        let wanted = self.wanted.as_deref();
+        let (base, wanted) = (self.base, self.wanted.as_deref());
+        let LineLabels {
+            metadata, parsed, ..
+        } = &mut self.line;
         let result = json::flatten(line, &mut |name, value| {
-            let name = if base.contains_key(name) {
-                Cow::Owned(format!("{name}{CLASH_SUFFIX}"))
-            } else {
-                Cow::Borrowed(name)
-            };
-            if wanted.is_none_or(|wanted| wanted.contains(&&*name)) {
+            let taken = base.contains_key(name) || metadata.get(name).is_some();
+            let name = clash_name(name, taken);
+            let needed = wanted.is_none_or(|wanted| wanted.contains(&&*name));
+            // Of two fields of one name the first counts.
+            if needed && parsed.get(&name).is_none() {
                 value.append_to(parsed.set(&name));
             }
         });
         if let Err(details) = result {
-            parsed.error = Some(("JSONParserErr", details));
+            self.set_error("JSONParserErr", details);
         }
         true
     }
@@ -139,10 +235,7 @@ impl<'q> Pipeline<'q> {
     }
 
     fn compare(&mut self, name: &str, op: CompareOp, value: Quantity) -> bool {
-        if self.parsed.error.is_some() {
-            return true;
-        }
-        let Some(text) = self.parsed.get(name).or(self.base_label(name)) else {
+        let Some(text) = self.get(name) else {
             return false;
         };
         let holds = match value {
@@ -151,53 +244,84 @@ impl<'q> Pipeline<'q> {
             Quantity::Bytes(bytes) => parse_bytes(text).map(|n| op.holds(n, bytes)),
         };
         holds.unwrap_or_else(|| {
-            self.parsed.error = Some(("LabelFilterErr", "the label's value cannot be compared"));
+            self.set_error("LabelFilterErr", "the label's value cannot be compared");
             true
         })
     }
-}
 
-/// Labels found in the current line. Strings are kept from line to line.
-#[derive(Default)]
-struct Parsed {
-    labels: Vec<(String, String)>,
-    used: usize,
-    error: Option<(&'static str, &'static str)>,
-}
-
-impl Parsed {
-    fn clear(&mut self) {
-        self.used = 0;
-        self.error = None;
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let used = &self.labels[..self.used];
-        used.iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
-    }
-
-    /// The emptied value of a label, to be written.
-    fn set(&mut self, name: &str) -> &mut String {
-        let known = self.iter().position(|(known, _)| known == name);
-        let index = known.unwrap_or(self.used);
-        if known.is_none() {
-            if index == self.labels.len() {
-                self.labels.push(Default::default());
-            }
-            self.labels[index].0.clear();
-            self.labels[index].0.push_str(name);
-            self.used += 1;
+    fn set_error(&mut self, error: &'static str, details: &'static str) {
+        if self.line.error.is_none() {
+            self.line.error = Some(error);
+            self.line.error_details = Some(details);
         }
-        let value = &mut self.labels[index].1;
-        value.clear();
-        value
+    }
+
+    fn drop_labels(&mut self, labels: &[LabelRef]) -> bool {
+        for label in labels {
+            let name = label.name();
+            if label.takes(self.label(name)) {
+                self.remove(name);
+            }
+        }
+        true
+    }
+
+    fn keep_labels(&mut self, labels: &[LabelRef]) -> bool {
+        let all = self.labels();
+        for (name, value) in all.iter().filter(|(name, _)| !name.starts_with("__error")) {
+            let kept = labels
+                .iter()
+                .any(|label| label.name() == name && label.takes(value));
+            if !kept {
+                self.remove(name);
+            }
+        }
+        true
+    }
+
+    fn remove(&mut self, name: &str) {
+        match name {
+            ERROR_LABEL => self.line.error = None,
+            ERROR_DETAILS_LABEL => self.line.error_details = None,
+            _ => {
+                self.line.metadata.remove(name);
+                self.line.parsed.remove(name);
+                self.line.removed.push(name.to_owned());
+            }
+        }
+    }
+}
+
+impl LineLabels {
+    fn clear(&mut self) {
+        self.metadata.clear();
+        self.parsed.clear();
+        self.removed.clear();
+        self.error = None;
+        self.error_details = None;
+        self.metadata_read = false;
+    }
+}
+
+/// The name that a field gets where a label before it has its own.
+fn clash_name(name: &str, taken: bool) -> Cow<'_, str> {
+    if taken {
+        Cow::Owned(format!("{name}{CLASH_SUFFIX}"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+fn stage_labels<'q>(stage: &'q Stage, names: &mut Vec<&'q str>) {
+    match stage {
+        Stage::Label(filter) => filter_labels(filter, names),
+        Stage::Drop(labels) | Stage::Keep(labels) => {
+            names.extend(labels.iter().filter_map(|label| match label {
+                LabelRef::Matching(matcher) => Some(matcher.name.as_str()),
+                LabelRef::Name(_) => None,
+            }));
+        }
+        Stage::Line(_) | Stage::Json => {}
     }
 }
 
@@ -217,10 +341,7 @@ fn filter_labels<'q>(filter: &'q LabelFilter, names: &mut Vec<&'q str>) {
 /// the caller looks for them.)
 fn required_text(stages: &[Stage], base: &Labels) -> Vec<Regex> {
     let mut required = Vec::new();
-    let after_json = stages
-        .iter()
-        .skip_while(|stage| !matches!(stage, Stage::Json));
-    for stage in after_json {
+    for stage in stages {
         if let Stage::Label(filter) = stage {
             collect_required(filter, base, &mut required);
         }
@@ -238,6 +359,7 @@ fn collect_required(filter: &LabelFilter, base: &Labels, required: &mut Vec<Rege
             if matcher.op == MatchOp::Equal
                 && !matcher.value.is_empty()
                 && !matcher.name.starts_with("__error")
+                && !metadata::DERIVED.contains(&matcher.name.as_str())
                 && !base.contains_key(&matcher.name) =>
         {
             required.extend(Regex::new(&regex::escape(&matcher.value)));

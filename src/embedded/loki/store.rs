@@ -91,7 +91,27 @@ impl LokiStore {
     /// Adds a line to the stream with these labels (names and values; empty values are dropped).
     /// Lines beyond 64 KiB are cut.
     pub fn push(&self, labels: &[(&str, &str)], timestamp_ns: i64, line: &str) {
-        self.push_locked(&mut self.inner.write(), labels, [(timestamp_ns, line)]);
+        self.push_with_metadata(labels, timestamp_ns, line, &[]);
+    }
+
+    /// As [`push`](Self::push), with the structured metadata of the line: names and values.
+    pub fn push_with_metadata(
+        &self,
+        labels: &[(&str, &str)],
+        timestamp_ns: i64,
+        line: &str,
+        metadata: &[(&str, &str)],
+    ) {
+        let object: serde_json::Map<_, _> = metadata
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+            .collect();
+        let stored = match object.is_empty() {
+            true => String::new(),
+            false => serde_json::Value::Object(object).to_string(),
+        };
+        let lines = [(timestamp_ns, line, stored.as_str())];
+        self.push_locked(&mut self.inner.write(), (labels, false), lines);
     }
 
     /// Stores records until logging ends. Runs as a task of its own.
@@ -109,23 +129,23 @@ impl LokiStore {
         for run in records.chunk_by(|one, next| labels_of(one) == labels_of(next)) {
             let lines = run.iter().map(|record| {
                 let timestamp_ns = record.timestamp_us().saturating_mul(1000);
-                (timestamp_ns, record.line())
+                (timestamp_ns, record.line(), "")
             });
-            self.push_locked(&mut inner, &labels_of(&run[0]), lines);
+            self.push_locked(&mut inner, (&labels_of(&run[0]), true), lines);
         }
     }
 
     fn push_locked<'a>(
         &self,
         inner: &mut Inner,
-        labels: &[(&str, &str)],
-        lines: impl IntoIterator<Item = (i64, &'a str)>,
+        (labels, records): (&[(&str, &str)], bool),
+        lines: impl IntoIterator<Item = (i64, &'a str, &'a str)>,
     ) {
-        let key = stream_key(labels);
+        let key = stream_key(labels, records);
         let mut lines = lines.into_iter().peekable();
         while lines.peek().is_some() {
             let open = inner.streams.contains_key(&key)
-                || inner.open_stream(&key, labels, self.config.max_streams);
+                || inner.open_stream(&key, (labels, records), self.config.max_streams);
             if !open {
                 inner.refused += 1;
                 lines.next();
@@ -142,7 +162,7 @@ impl LokiStore {
         &self,
         inner: &mut Inner,
         key: &str,
-        lines: impl Iterator<Item = (i64, &'a str)>,
+        lines: impl Iterator<Item = (i64, &'a str, &'a str)>,
     ) -> bool {
         let Some(stream) = inner.streams.get_mut(key) else {
             return false;
@@ -151,8 +171,13 @@ impl LokiStore {
         // Copies the head only if a query is reading it at this moment.
         let head = Arc::make_mut(&mut stream.head);
         let mut full = false;
-        for (timestamp_ns, line) in lines {
-            head.push(timestamp_ns, cut(line, MAX_LINE_BYTES));
+        for (timestamp_ns, line, metadata) in lines {
+            let metadata = if metadata.len() > MAX_LINE_BYTES {
+                ""
+            } else {
+                metadata
+            };
+            head.push(timestamp_ns, cut(line, MAX_LINE_BYTES), metadata);
             inner.newest_ns = inner.newest_ns.max(timestamp_ns);
             full = head.text_len() >= self.chunk_text_bytes / 16 * 15;
             if full || inner.bytes + head.memory() > self.config.max_bytes + before {
@@ -224,7 +249,12 @@ impl LokiStore {
 }
 
 impl Inner {
-    fn open_stream(&mut self, key: &str, labels: &[(&str, &str)], max_streams: usize) -> bool {
+    fn open_stream(
+        &mut self,
+        key: &str,
+        (labels, records): (&[(&str, &str)], bool),
+        max_streams: usize,
+    ) -> bool {
         if self.streams.len() >= max_streams {
             return false;
         }
@@ -233,7 +263,7 @@ impl Inner {
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let head = Arc::new(Chunk::new(self.next_chunk));
+        let head = Arc::new(Chunk::new(self.next_chunk, records));
         self.next_chunk += 1;
         self.bytes += head.memory();
         let stream = Stream {
@@ -309,17 +339,20 @@ fn passes(labels: &Labels, groups: &[&[Matcher]]) -> bool {
 }
 
 /// The labels that a record is kept under.
-fn labels_of(record: &LogRecord) -> [(&'static str, &str); 3] {
+fn labels_of(record: &LogRecord) -> [(&'static str, &str); 4] {
+    let instance = record.instance().unwrap_or("");
     [
-        ("instance", record.instance().unwrap_or("")),
+        ("instance", instance),
         ("level", level_label(record.level())),
+        // As Loki names the resource attribute service.instance.id.
+        ("service_instance_id", instance),
         ("service_name", record.service_name()),
     ]
 }
 
 /// An unambiguous key for a label set; the caller gives labels of one kind in one order.
-fn stream_key(labels: &[(&str, &str)]) -> String {
-    let mut key = String::new();
+fn stream_key(labels: &[(&str, &str)], records: bool) -> String {
+    let mut key = String::from(if records { "records\0" } else { "lines\0" });
     for (name, value) in labels {
         key.push_str(name);
         key.push('\0');

@@ -16,7 +16,7 @@ fn the_query_is_built_from_the_filter_and_quotes_cannot_break_out() {
     assert_eq!(query("", Level::All), r#"{service_name=~".+"}"#);
     assert_eq!(
         query("seat 7", Level::Error),
-        r#"{service_name=~".+"} |= "seat 7" | json | level=~"(?i)(error)""#
+        r#"{service_name=~".+"} |= "seat 7" | json | detected_level=~"(?i)(error)" or level=~"(?i)(error)""#
     );
     assert_eq!(
         query("a\"} |= \"\\b\x1b", Level::All),
@@ -27,7 +27,7 @@ fn the_query_is_built_from_the_filter_and_quotes_cannot_break_out() {
         [of_trace(Level::All), of_trace(Level::Error)],
         [
             r#"{service_name=~".+"} | json | trace_id="abc0""#,
-            r#"{service_name=~".+"} | json | trace_id="abc0" | level=~"(?i)(error)""#
+            r#"{service_name=~".+"} | json | trace_id="abc0" | detected_level=~"(?i)(error)" or level=~"(?i)(error)""#
         ]
     );
 }

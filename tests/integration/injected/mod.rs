@@ -62,7 +62,8 @@ impl<B: Backend> Server<B> {
         let client = reqwest::Client::new();
         eventually(&format!("it is logged: {words:?}"), || async {
             let asked = client.get(&url).bearer_auth(&self.ops_token);
-            let asked = asked.query(&[("query", &query)]).send();
+            let asked = asked.query(&[("query", query.as_str()), ("limit", "1")]);
+            let asked = asked.send();
             let found: Value = asked.await.unwrap().json().await.unwrap();
             let line = found["data"]["result"][0]["values"][0][1].as_str()?;
             Some(serde_json::from_str(line).unwrap())

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::logql::{Grouping, LogExpr, MetricExpr, RangeOp};
-use super::pipeline::Pipeline;
+use super::pipeline::{Categories, Pipeline};
 use super::store::{Labels, StreamSnapshot};
 use super::{QueryError, QueryLimits};
 
@@ -28,7 +28,25 @@ pub(super) enum Direction {
 #[derive(Debug)]
 pub(super) struct ResultStream {
     pub(super) labels: Labels,
-    pub(super) entries: Vec<(i64, String)>,
+    pub(super) entries: Vec<ResultLine>,
+}
+
+/// A line of a result.
+#[derive(Debug)]
+pub(super) struct ResultLine {
+    pub(super) timestamp_ns: i64,
+    pub(super) line: String,
+    /// Labels of its own, where they were asked for apart from those of the stream.
+    pub(super) own: Option<Categories>,
+}
+
+/// How many lines a log query gives, in which order, and how it gives their labels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) limit: usize,
+    pub(super) direction: Direction,
+    /// Labels of lines apart from those of the stream.
+    pub(super) categorize: bool,
 }
 
 /// Numbers that share their labels: time in nanoseconds, value.
@@ -93,29 +111,37 @@ pub(super) fn log_query(
     snapshot: &[StreamSnapshot],
     expr: &LogExpr,
     (start_ns, end_ns): (i64, i64),
-    (limit, direction): (usize, Direction),
+    window: Window,
     budget: &mut Budget,
 ) -> Result<Vec<ResultStream>, QueryError> {
     let winners = best_lines(
         snapshot,
         expr,
         (start_ns, end_ns),
-        (limit, direction),
+        (window.limit, window.direction),
         budget,
     )?;
     let mut pipelines: HashMap<usize, Pipeline<'_>> = HashMap::new();
-    let mut streams: BTreeMap<Labels, Vec<(i64, String)>> = BTreeMap::new();
+    let mut streams: BTreeMap<Labels, Vec<ResultLine>> = BTreeMap::new();
     for winner in winners {
         let stream = &snapshot[winner.stream];
-        let (timestamp_ns, line) = stream.chunks[winner.chunk].line(winner.index);
+        let chunk = &stream.chunks[winner.chunk];
+        let (timestamp_ns, line) = chunk.line(winner.index);
         let pipeline = pipelines
             .entry(winner.stream)
             .or_insert_with(|| Pipeline::new(&expr.stages, &stream.labels, None));
-        pipeline.run(line);
-        streams
-            .entry(pipeline.labels())
-            .or_default()
-            .push((timestamp_ns, line.to_owned()));
+        pipeline.run(line, chunk.metadata(winner.index));
+        let (labels, own) = if window.categorize {
+            let mut own = pipeline.categories();
+            (std::mem::take(&mut own.stream), Some(own))
+        } else {
+            (pipeline.labels(), None)
+        };
+        streams.entry(labels).or_default().push(ResultLine {
+            timestamp_ns,
+            line: line.to_owned(),
+            own,
+        });
     }
     Ok(streams
         .into_iter()
@@ -183,7 +209,7 @@ fn best_lines(
                 break;
             }
             budget.spend(line)?;
-            if pipelines[stream].run(line) {
+            if pipelines[stream].run(line, chunk.metadata(index)) {
                 best.push(Reverse(Ranked {
                     rank: (rank, rank_order(chunk.id), rank_order(index as u64)),
                     stream,
@@ -252,7 +278,7 @@ fn group_lines(
             for index in chunk.first_after(after_ns)..chunk.first_after(end_ns) {
                 let (timestamp_ns, line) = chunk.line(index);
                 budget.spend(line)?;
-                if !pipeline.run(line) {
+                if !pipeline.run(line, chunk.metadata(index)) {
                     continue;
                 }
                 let group = match known_group {
@@ -310,12 +336,8 @@ impl Grouper {
                     .filter(|(_, value)| !value.is_empty())
                     .collect()
             }
-            Grouping::All => pipeline.labels(),
-            Grouping::Without(names) => {
-                let mut labels = pipeline.labels();
-                labels.retain(|name, _| !names.contains(name));
-                labels
-            }
+            Grouping::All => metric_labels(pipeline, &[]),
+            Grouping::Without(names) => metric_labels(pipeline, names),
         };
         if !matches!(grouping, Grouping::By(_)) {
             self.key = show_labels(&labels);
@@ -329,6 +351,13 @@ impl Grouper {
         self.by_key.insert(self.key.clone(), group);
         Ok(group)
     }
+}
+
+/// A metric has no empty labels.
+fn metric_labels(pipeline: &Pipeline<'_>, without: &[String]) -> Labels {
+    let mut labels = pipeline.labels();
+    labels.retain(|name, value| !value.is_empty() && !without.contains(name));
+    labels
 }
 
 /// `{a="1", b="2"}`

@@ -69,7 +69,7 @@ impl Parser {
         ) {
             return self.matcher().map(LabelFilter::String);
         }
-        let name = self.word("a label or (")?;
+        let name = self.label_name("a label or (")?;
         let op = match self.peek() {
             Kind::Symbol("=" | "==") => CompareOp::Equal,
             Kind::Symbol("!=") => CompareOp::NotEqual,

@@ -44,6 +44,34 @@ pub(super) enum Stage {
     Line(LineFilter),
     Json,
     Label(LabelFilter),
+    /// Removes the labels named.
+    Drop(Vec<LabelRef>),
+    /// Removes all labels but those named.
+    Keep(Vec<LabelRef>),
+}
+
+/// A label that `drop` or `keep` names, with any value or with one that matches.
+#[derive(Debug)]
+pub(super) enum LabelRef {
+    Name(String),
+    Matching(Matcher),
+}
+
+impl LabelRef {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            LabelRef::Name(name) => name,
+            LabelRef::Matching(matcher) => &matcher.name,
+        }
+    }
+
+    /// Whether a label of that name with this value is meant.
+    pub(super) fn takes(&self, value: &str) -> bool {
+        match self {
+            LabelRef::Name(_) => true,
+            LabelRef::Matching(matcher) => matcher.matches(value),
+        }
+    }
 }
 
 /// Keeps lines that match, or that do not.

@@ -1,7 +1,9 @@
 //! From words to a query, by recursive descent.
 
 use super::lexer::{Kind, Position, Token, tokens};
-use super::{Grouping, LineFilter, LogExpr, MetricExpr, Query, RangeOp, Stage, parse_duration};
+use super::{
+    Grouping, LabelRef, LineFilter, LogExpr, MetricExpr, Query, RangeOp, Stage, parse_duration,
+};
 use crate::embedded::loki::QueryError;
 use crate::embedded::matcher::{MatchOp, Matcher, compile};
 
@@ -115,7 +117,7 @@ impl Parser {
     }
 
     pub(super) fn is_word(&self, word: &str) -> bool {
-        matches!(self.peek(), Kind::Word(w) if w == word)
+        matches!(self.peek(), Kind::Word(w) if w.eq_ignore_ascii_case(word))
     }
 
     pub(super) fn word(&mut self, expected: &str) -> Result<String, QueryError> {
@@ -192,7 +194,7 @@ impl Parser {
         self.expect("(")?;
         let mut labels = Vec::new();
         while !self.is(")") {
-            labels.push(self.word("a label")?);
+            labels.push(self.label_name("a label")?);
             if !self.accept(",") {
                 break;
             }
@@ -271,7 +273,7 @@ impl Parser {
     }
 
     pub(super) fn matcher(&mut self) -> Result<Matcher, QueryError> {
-        let name = self.word("IDENTIFIER or }")?;
+        let name = self.label_name("IDENTIFIER or }")?;
         let at = self.at();
         let op = match self.peek() {
             Kind::Symbol("=") => MatchOp::Equal,
@@ -303,51 +305,125 @@ impl Parser {
         }
     }
 
+    /// `|= "a" or "b"` keeps lines with either; `!= "a" or "b"` drops lines with either.
     fn line_filter(&mut self, keep_matching: bool, is_regex: bool) -> Result<Stage, QueryError> {
-        self.advance();
-        let at = self.at();
-        let text = self.text()?;
-        if self.is_word("or") {
-            return Err(self
-                .at()
-                .error("`or` between line filters is not supported; use |~ \"a|b\" instead"));
-        }
-        let pattern = if is_regex { text } else { regex::escape(&text) };
-        let regex = compile(&pattern).map_err(|reason| at.error(reason))?;
-        Ok(Stage::Line(LineFilter {
-            keep_matching,
-            regex,
-        }))
-    }
-
-    /// What follows a `|`.
-    fn stage(&mut self) -> Result<Stage, QueryError> {
-        if self.is_word("json") && !self.comparison_follows() {
+        let mut patterns = Vec::new();
+        loop {
             self.advance();
-            if !matches!(
-                self.peek(),
-                Kind::End | Kind::Symbol("|" | "|=" | "|~" | "!=" | "!~" | "[" | ")")
-            ) {
-                return Err(self.at().error("json with arguments is not supported"));
+            let at = self.at();
+            let text = self.text()?;
+            let pattern = if is_regex { text } else { regex::escape(&text) };
+            // Each alone first: `a)(b` must not become valid beside another.
+            compile(&pattern).map_err(|reason| at.error(reason))?;
+            patterns.push(pattern);
+            if !self.is_word("or") {
+                let pattern = match &patterns[..] {
+                    [one] => one.clone(),
+                    several => format!("(?:{})", several.join(")|(?:")),
+                };
+                let regex = compile(&pattern).map_err(|reason| at.error(reason))?;
+                return Ok(Stage::Line(LineFilter {
+                    keep_matching,
+                    regex,
+                }));
             }
-            return Ok(Stage::Json);
         }
-        if let Kind::Word(word) = self.peek()
-            && !self.comparison_follows()
-        {
-            return Err(self.at().error(format!(
-                "the stage `{word}` is not supported; there are json and label filters"
-            )));
-        }
-        self.label_filter(0).map(Stage::Label)
     }
 
-    fn comparison_follows(&self) -> bool {
-        self.tokens.get(self.next + 1).is_some_and(|token| {
-            matches!(
-                token.kind,
-                Kind::Symbol("=" | "==" | "!=" | "=~" | "!~" | ">" | ">=" | "<" | "<=")
-            )
-        })
+    /// What follows a `|`. The names of stages are keywords, whatever follows them: `| json != "x"` is
+    /// the stage `json` and then a line filter.
+    fn stage(&mut self) -> Result<Stage, QueryError> {
+        let Some(keyword) = self.keyword() else {
+            return self.label_filter(0).map(Stage::Label);
+        };
+        if !STAGES.contains(&keyword) {
+            return Err(self.unexpected("a stage or a label filter"));
+        }
+        let at = self.at();
+        self.advance();
+        match keyword {
+            "json" if self.at_stage_end() => Ok(Stage::Json),
+            "json" if matches!(self.peek(), Kind::Word(_)) && self.keyword().is_none() => {
+                Err(self.at().error("json with arguments is not supported"))
+            }
+            "json" => Err(self.unexpected("$end, | or a line filter")),
+            "drop" => self.label_refs().map(Stage::Drop),
+            "keep" => self.label_refs().map(Stage::Keep),
+            _ => Err(at.error(format!(
+                "the stage `{keyword}` is not supported; use json, drop, keep, label filters and \
+                 line filters"
+            ))),
+        }
+    }
+
+    fn at_stage_end(&self) -> bool {
+        matches!(
+            self.peek(),
+            Kind::End | Kind::Symbol("|" | "|=" | "|~" | "!=" | "!~" | "[" | ")")
+        )
+    }
+
+    /// Labels with or without a matcher, separated by commas.
+    fn label_refs(&mut self) -> Result<Vec<LabelRef>, QueryError> {
+        let mut labels = Vec::new();
+        loop {
+            let operator = self.tokens.get(self.next + 1).map(|token| &token.kind);
+            let matches_text = matches!(operator, Some(Kind::Symbol("=" | "!=" | "=~" | "!~")));
+            labels.push(if matches_text {
+                LabelRef::Matching(self.matcher()?)
+            } else {
+                LabelRef::Name(self.label_name("IDENTIFIER")?)
+            });
+            if !self.accept(",") {
+                return Ok(labels);
+            }
+        }
+    }
+
+    /// The keyword at hand, in lower case; none if it is a name or anything else.
+    fn keyword(&self) -> Option<&'static str> {
+        let Kind::Word(word) = self.peek() else {
+            return None;
+        };
+        let known = |keyword: &&str| keyword.eq_ignore_ascii_case(word);
+        STAGES.iter().chain(KEYWORDS).find(|it| known(it)).copied()
+    }
+
+    /// The name of a label, which no keyword can be.
+    pub(super) fn label_name(&mut self, expected: &str) -> Result<String, QueryError> {
+        match self.keyword() {
+            Some(_) => Err(self.unexpected(expected)),
+            None => self.word(expected),
+        }
     }
 }
+
+/// The stages of LogQL, those that are not supported included.
+const STAGES: &[&str] = &[
+    "json",
+    "logfmt",
+    "regexp",
+    "pattern",
+    "unpack",
+    "decolorize",
+    "line_format",
+    "label_format",
+    "drop",
+    "keep",
+    "unwrap",
+];
+
+/// Words besides that are never names of labels.
+const KEYWORDS: &[&str] = &[
+    "or",
+    "and",
+    "unless",
+    "by",
+    "without",
+    "bool",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "offset",
+];

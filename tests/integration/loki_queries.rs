@@ -1,0 +1,290 @@
+//! Every query for log lines that runbooks, documents and dashboards name finds the record it is for:
+//! in the embedded store, and in a store that holds the same records as Loki's OTLP intake leaves them
+//! (the message as the line, all else as structured metadata).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use concertctl::embedded::loki::{LokiConfig, LokiStore, routes};
+use concertctl::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::collector::{Collector, attribute, hex, text};
+use crate::support::process::{ServerProcess, concertctl};
+use crate::support::{eventually, profile, seed};
+
+/// The queries of a Markdown file's `logql` blocks.
+fn of_document(path: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut inside = false;
+    let mut queries = Vec::new();
+    for line in text.lines().map(str::trim) {
+        match line {
+            "```logql" => inside = true,
+            line if line.starts_with("```") => inside = false,
+            line if inside && !line.is_empty() => queries.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    queries
+}
+
+/// The queries of every runbook and of the document on telemetry, with the file they are from.
+fn of_documents() -> Vec<(String, String)> {
+    let runbooks = std::fs::read_dir("docs/runbooks").unwrap();
+    let mut paths: Vec<_> = runbooks
+        .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
+        .collect();
+    paths.push("docs/telemetry.md".to_owned());
+    paths.sort();
+    let queries = paths.into_iter().flat_map(|path| {
+        let queries = of_document(&path);
+        queries.into_iter().map(move |query| (path.clone(), query))
+    });
+    queries.collect()
+}
+
+/// The queries that the dashboards put to Loki about the service.
+fn of_dashboards() -> Vec<(String, String)> {
+    fn walk(value: &Value, found: &mut Vec<(String, String)>) {
+        match value {
+            Value::Object(object) => {
+                let expr = object.get("expr").and_then(Value::as_str);
+                let expr = expr.filter(|it| it.contains("service_name=~\"concertctl"));
+                found.extend(expr.map(|it| ("on-sale.json".to_owned(), it.to_owned())));
+                object.values().for_each(|value| walk(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| walk(value, found)),
+            _ => {}
+        }
+    }
+    let text = std::fs::read_to_string("otel/grafana/dashboards/on-sale.json").unwrap();
+    let mut found = Vec::new();
+    walk(&serde_json::from_str(&text).unwrap(), &mut found);
+    found
+}
+
+/// What Loki makes of a record that comes by OTLP, by the mapping that its documentation gives.
+fn take_otlp(store: &LokiStore, resource: &[KeyValue], record: &LogRecord) {
+    let service = attribute(resource, "service.name");
+    let instance = attribute(resource, "service.instance.id");
+    let labels = [
+        ("service_instance_id", instance.as_str()),
+        ("service_name", service.as_str()),
+    ];
+    let mut metadata: Vec<(String, String)> = vec![
+        ("severity_text".into(), record.severity_text.clone()),
+        ("severity_number".into(), record.severity_number.to_string()),
+        ("detected_level".into(), record.severity_text.to_lowercase()),
+    ];
+    for (name, id) in [("trace_id", &record.trace_id), ("span_id", &record.span_id)] {
+        if !id.is_empty() {
+            metadata.push((name.into(), hex(id)));
+        }
+    }
+    for pair in &record.attributes {
+        let value = pair.value.as_ref().map(text).unwrap_or_default();
+        metadata.push((pair.key.replace('.', "_"), value));
+    }
+    let metadata: Vec<_> = metadata
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let line = record.body.as_ref().map(text).unwrap_or_default();
+    let at_ns = i64::try_from(record.time_unix_nano).unwrap();
+    store.push_with_metadata(&labels, at_ns, &line, &metadata);
+}
+
+/// A store's API on a port.
+struct Api {
+    url: String,
+    _serving: AbortOnDropHandle<()>,
+}
+
+impl Api {
+    async fn of(store: LokiStore) -> Api {
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        let app = routes(Arc::new(store));
+        let serving = tokio::spawn(async move { axum::serve(socket, app).await.unwrap() });
+        Api {
+            url,
+            _serving: AbortOnDropHandle::new(serving),
+        }
+    }
+}
+
+/// What the query finds: streams or series.
+async fn found(url: &str, query: &str) -> Vec<Value> {
+    let asked = [("query", query), ("since", "1h"), ("limit", "5000")];
+    let client = reqwest::Client::new();
+    let url = format!("{url}/loki/api/v1/query_range");
+    let answer = client.get(url).query(&asked).send().await.unwrap();
+    let status = answer.status();
+    let body = answer.text().await.unwrap();
+    assert_eq!(status, 200, "{query}: {body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    body["data"]["result"].as_array().unwrap().clone()
+}
+
+/// Queries for what the test below does not bring about: the record is logged as the code logs it.
+const NOT_PROVOKED: &[(&str, &str)] = &[
+    ("DatabaseUnreachable", "the database"),
+    ("FileDescriptorsLow", "a connection could not be accepted"),
+    ("RedisUnreachable", "the shared queue does not answer"),
+    ("SeatLockFailures", "Redis is given up for the "),
+];
+
+/// A real server in trouble that pushes to a collector.
+async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> ServerProcess {
+    let mut command = concertctl();
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
+    let more = ["--log", "info", "--slow-query", "50ms"];
+    let server = ServerProcess::with(command, dir, &more).await;
+    seed(&server.ops, &profile(1, 10, 10)).await;
+    let user = {
+        let mut user = server.user(1);
+        assert_eq!(user.register().await.status, 201);
+        let open = concertctl::api::ops::AdmissionChange {
+            opening: Some(concertctl::api::ops::Opening::Now),
+            every_ms: Some(100),
+            ..Default::default()
+        };
+        server.ops.set_admission(&open).await.unwrap();
+        user.until_active().await;
+        user
+    };
+    let slow = FaultSettings {
+        delay_ms: Some(600),
+        statement: Some("account.charge".to_owned()),
+        ..FaultSettings::default()
+    };
+    let inject = async |kind, settings| {
+        let request = FaultRequest {
+            for_ms: 120_000,
+            ..FaultRequest::from(settings)
+        };
+        server.ops.inject_fault(kind, &request).await.unwrap();
+    };
+    inject(FaultKind::SlowStatement, slow).await;
+    assert_eq!(user.charge(json!(100)).await.status, 200);
+    inject(
+        FaultKind::Errors,
+        FaultSettings {
+            share: Some(1.0),
+            ..FaultSettings::default()
+        },
+    )
+    .await;
+    assert_eq!(user.reserve(1).await.status, 500);
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
+    let collector = Collector::http().await;
+    let dir = tempfile::tempdir().unwrap();
+    let server = in_trouble(dir.path(), &collector).await;
+    let received = eventually("the records are pushed", || async {
+        let received = collector.received();
+        let has = |part: &str| {
+            let body = |record: &LogRecord| record.body.as_ref().map(text).unwrap_or_default();
+            received.logs.iter().any(|(_, it)| body(it).contains(part))
+        };
+        (has("failed with 500") && has("slow query") && has("a batch was admitted"))
+            .then_some(received)
+    })
+    .await;
+    let store = LokiStore::new(LokiConfig::default());
+    for (resource, record) in &received.logs {
+        take_otlp(&store, resource, record);
+    }
+    let by_otlp = Api::of(store).await;
+
+    let mut queries = of_documents();
+    assert!(queries.len() >= 18, "{queries:?}");
+    let of_dashboards = of_dashboards();
+    assert!(!of_dashboards.is_empty());
+    queries.extend(of_dashboards);
+    let logged = |it: &&(_, LogRecord)| !it.1.trace_id.is_empty();
+    let trace = hex(&received.logs.iter().find(logged).unwrap().1.trace_id);
+    for (place, query) in queries {
+        if NOT_PROVOKED.iter().any(|(name, _)| place.contains(name)) {
+            continue;
+        }
+        let query = query.replace("4bf92f3577b34da6a3ce929d0e0e4736", &trace);
+        eventually(&format!("{place}: {query} finds a record"), || async {
+            (!found(&server.ops_url, &query).await.is_empty()).then_some(())
+        })
+        .await;
+        assert!(
+            !found(&by_otlp.url, &query).await.is_empty(),
+            "{place}: {query}"
+        );
+    }
+    // A server is called the same everywhere.
+    let instance = attribute(&received.logs[0].0, "service.instance.id");
+    assert!(server.ops_url.ends_with(&instance), "{instance}");
+    let of_server = format!(r#"{{service_instance_id="{instance}"}}"#);
+    assert!(!found(&server.ops_url, &of_server).await.is_empty());
+    assert!(!found(&by_otlp.url, &of_server).await.is_empty());
+    server.terminate();
+    assert!(server.exited().await.success());
+}
+
+#[tokio::test]
+async fn queries_for_what_is_hard_to_bring_about_find_such_records_in_both_kinds_of_stores() {
+    let (subscriber, logs) = logs::build(LogConfig {
+        service_name: "concertctl-api",
+        output: LogOutput::None,
+        filter: "info".into(),
+        queue: 1000,
+        traces: TraceConfig::default(),
+    })
+    .unwrap();
+    let embedded = Arc::new(LokiStore::new(LokiConfig::default()));
+    let by_otlp = LokiStore::new(LokiConfig::default());
+    let ingest = tokio::spawn(Arc::clone(&embedded).ingest(logs.subscribe(1000)));
+    let now = jiff::Timestamp::now().as_nanosecond();
+    tracing::subscriber::with_default(subscriber, || {
+        for (_, message) in NOT_PROVOKED {
+            tracing::warn!("{message}");
+        }
+    });
+    for (_, message) in NOT_PROVOKED {
+        let labels = [("service_name", "concertctl-api")];
+        let level = [("severity_text", "WARN")];
+        by_otlp.push_with_metadata(&labels, i64::try_from(now).unwrap(), message, &level);
+    }
+    assert!(logs.close(Duration::from_secs(10)));
+    ingest.await.unwrap();
+    let embedded = Api::of(Arc::into_inner(embedded).unwrap()).await;
+    let by_otlp = Api::of(by_otlp).await;
+    let source: String = ["src/coordination", "src/booking", "src/store", "src/http"]
+        .into_iter()
+        .map(texts_under)
+        .collect();
+    for (name, message) in NOT_PROVOKED {
+        assert!(source.contains(message), "nothing logs \"{message}\"");
+        for query in of_document(&format!("docs/runbooks/{name}.md")) {
+            for api in [&embedded, &by_otlp] {
+                assert!(!found(&api.url, &query).await.is_empty(), "{name}: {query}");
+            }
+        }
+    }
+}
+
+/// The text of all files beneath a directory.
+fn texts_under(dir: &str) -> String {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let texts = paths.map(|path| match path.is_dir() {
+        true => texts_under(path.to_str().unwrap()),
+        false => std::fs::read_to_string(path).unwrap(),
+    });
+    texts.collect()
+}
