@@ -119,11 +119,12 @@ impl Api {
 }
 
 /// What the query finds: streams or series.
-async fn found(url: &str, query: &str) -> Vec<Value> {
+async fn found(url: &str, token: &str, query: &str) -> Vec<Value> {
     let asked = [("query", query), ("since", "1h"), ("limit", "5000")];
     let client = reqwest::Client::new();
     let url = format!("{url}/loki/api/v1/query_range");
-    let answer = client.get(url).query(&asked).send().await.unwrap();
+    let asking = client.get(url).bearer_auth(token).query(&asked);
+    let answer = asking.send().await.unwrap();
     let status = answer.status();
     let body = answer.text().await.unwrap();
     assert_eq!(status, 200, "{query}: {body}");
@@ -218,11 +219,14 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
         }
         let query = query.replace("4bf92f3577b34da6a3ce929d0e0e4736", &trace);
         eventually(&format!("{place}: {query} finds a record"), || async {
-            (!found(&server.ops_url, &query).await.is_empty()).then_some(())
+            (!found(&server.ops_url, &server.ops_token, &query)
+                .await
+                .is_empty())
+            .then_some(())
         })
         .await;
         assert!(
-            !found(&by_otlp.url, &query).await.is_empty(),
+            !found(&by_otlp.url, "", &query).await.is_empty(),
             "{place}: {query}"
         );
     }
@@ -230,8 +234,12 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
     let instance = attribute(&received.logs[0].0, "service.instance.id");
     assert!(server.ops_url.ends_with(&instance), "{instance}");
     let of_server = format!(r#"{{service_instance_id="{instance}"}}"#);
-    assert!(!found(&server.ops_url, &of_server).await.is_empty());
-    assert!(!found(&by_otlp.url, &of_server).await.is_empty());
+    assert!(
+        !found(&server.ops_url, &server.ops_token, &of_server)
+            .await
+            .is_empty()
+    );
+    assert!(!found(&by_otlp.url, "", &of_server).await.is_empty());
     server.terminate();
     assert!(server.exited().await.success());
 }
@@ -272,7 +280,10 @@ async fn queries_for_what_is_hard_to_bring_about_find_such_records_in_both_kinds
         assert!(source.contains(message), "nothing logs \"{message}\"");
         for query in of_document(&format!("docs/runbooks/{name}.md")) {
             for api in [&embedded, &by_otlp] {
-                assert!(!found(&api.url, &query).await.is_empty(), "{name}: {query}");
+                assert!(
+                    !found(&api.url, "", &query).await.is_empty(),
+                    "{name}: {query}"
+                );
             }
         }
     }
