@@ -132,7 +132,7 @@ fn with_no_color_not_one_colour_is_written_and_without_it_some_are() {
             ("\r", "is seeded"),
             ("3", "all levels"),
             ("5", "onsale-short"),
-            ("6", "raises one by hand"),
+            ("6", "╭ Alerts "),
             ("?", "Actions, from any screen"),
         ] {
             console.press(keys);
