@@ -15,6 +15,9 @@ pub mod domain;
 pub mod embedded;
 pub mod faults;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod load;
 pub mod seeding;

@@ -317,12 +317,12 @@ fn elsewhere(status: StatusCode, to: &HeaderValue) -> ClientError {
 }
 
 /// JSON of a known shape.
-pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
     serde_json::from_slice(body).map_err(|error| ClientError::Malformed(error.to_string()))
 }
 
 /// What a refusing source says: a problem's detail, Prometheus's `error`, or the first line.
-pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let said = json.as_ref().and_then(|value| match value {
         serde_json::Value::String(text) => Some(text.clone()),

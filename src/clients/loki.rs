@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::http::{ClientError, HttpSource};
+use super::http::{ClientError, HttpSource, decode};
 use super::prometheus::Labels;
 
 /// The Loki API at one address.
@@ -53,8 +53,13 @@ impl Loki {
             ("limit", &limit.to_string()),
             ("direction", "backward"),
         ]);
-        lines(self.0.json(request).await?)
+        read_lines(&self.0.accepted(request).await?)
     }
+}
+
+/// The lines of an answer's body, oldest first.
+pub(crate) fn read_lines(body: &[u8]) -> Result<Vec<LogLine>, ClientError> {
+    lines(decode(body)?)
 }
 
 #[derive(Deserialize)]

@@ -20,4 +20,6 @@ mod tls;
 pub use access::{Access, Api, Credentials};
 pub use heard::Heard;
 pub use http::{BadUrl, ClientError, HttpSource, Secret, without_password};
+#[cfg(any(test, fuzzing))]
+pub(crate) use http::{decode, refusal};
 pub use tls::Trust;

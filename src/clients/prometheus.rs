@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use rule_alerts::read_alerts;
 pub use rule_alerts::{RuleAlert, RuleState};
 
-use super::http::{ClientError, HttpSource};
+use super::http::{ClientError, HttpSource, decode};
 
 /// The Prometheus API at one address.
 #[derive(Clone, Debug)]
@@ -77,15 +79,20 @@ impl Prometheus {
     }
 
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Vec<Series>, ClientError> {
-        match self.0.json(request).await? {
-            Answer {
-                data: Some(data), ..
-            } => series(data),
-            Answer { error, .. } => Err(ClientError::Refused {
-                status: 200,
-                message: error.unwrap_or_else(|| "the answer has neither data nor error".into()),
-            }),
-        }
+        read_series(&self.0.accepted(request).await?)
+    }
+}
+
+/// The series of an answer's body.
+pub(crate) fn read_series(body: &[u8]) -> Result<Vec<Series>, ClientError> {
+    match decode(body)? {
+        Answer {
+            data: Some(data), ..
+        } => series(data),
+        Answer { error, .. } => Err(ClientError::Refused {
+            status: 200,
+            message: error.unwrap_or_else(|| "the answer has neither data nor error".into()),
+        }),
     }
 }
 
@@ -174,7 +181,6 @@ fn point(sample: &Sample) -> Result<(i64, f64), ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::http::decode;
 
     fn parse(text: &str) -> Result<Vec<Series>, ClientError> {
         series(decode::<Answer>(text.as_bytes())?.data.expect("data"))

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::http::ClientError;
+use super::http::{ClientError, decode};
 use super::prometheus::{Labels, Prometheus};
 
 /// An alerting rule.
@@ -47,14 +47,15 @@ impl Prometheus {
     pub async fn alert_rules(&self) -> Result<Vec<Rule>, ClientError> {
         let request = self.source().get("api/v1/rules");
         let request = request.query(&[("type", "alert")]);
-        let answer: Answer = self.source().json(request).await?;
-        Ok(answer
-            .data
-            .groups
-            .into_iter()
-            .flat_map(|group| group.rules)
-            .collect())
+        read(&self.source().accepted(request).await?)
     }
+}
+
+/// The rules of an answer's body.
+pub(crate) fn read(body: &[u8]) -> Result<Vec<Rule>, ClientError> {
+    let answer: Answer = decode(body)?;
+    let groups = answer.data.groups.into_iter();
+    Ok(groups.flat_map(|group| group.rules).collect())
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 pub use embedded::Embedded;
 pub use locks::LockGuard;
+#[cfg(any(test, fuzzing))]
+pub(crate) use redis::read_replies;
 pub use redis::{BreakerSettings, RedisConnectError, RedisCoordination, RedisLock, RedisOptions};
 pub use state::{QueueCounts, QueueState, Standing};
 

@@ -30,6 +30,8 @@ mod mouse;
 mod outside;
 mod palette;
 mod panels;
+#[cfg(any(test, fuzzing))]
+mod preview;
 mod reason;
 mod record;
 mod replay;
@@ -55,6 +57,8 @@ use std::sync::Arc;
 pub use audit::FILE_NAME as AUDIT_FILE_NAME;
 pub use dashboard::{Dashboard, DashboardError, MAX_BYTES as MAX_DASHBOARD_BYTES};
 pub use model::Screen;
+#[cfg(any(test, fuzzing))]
+pub(crate) use preview::Preview;
 pub use record::Recording;
 pub use tape::Tape;
 

@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("settings", SERVER_SIDE),
     ("serve", SERVER_SIDE),
     ("cli", EVERYTHING),
+    ("fuzzing", EVERYTHING),
     ("lib", EVERYTHING),
     ("main", EVERYTHING),
 ];

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Labels, Prometheus};
-use crate::clients::http::ClientError;
+use crate::clients::http::{ClientError, decode};
 
 /// How far a rule's alert has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +50,14 @@ impl Prometheus {
     /// # Errors
     /// [`ClientError`].
     pub async fn alerts(&self) -> Result<Vec<RuleAlert>, ClientError> {
-        let answer: Answer = self.0.json(self.0.get("api/v1/alerts")).await?;
-        Ok(answer.data.alerts)
+        read_alerts(&self.0.accepted(self.0.get("api/v1/alerts")).await?)
     }
+}
+
+/// The alerts of an answer's body.
+pub(crate) fn read_alerts(body: &[u8]) -> Result<Vec<RuleAlert>, ClientError> {
+    let answer: Answer = decode(body)?;
+    Ok(answer.data.alerts)
 }
 
 #[cfg(test)]

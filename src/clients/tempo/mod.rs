@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::http::{ClientError, HttpSource};
+use super::http::{ClientError, HttpSource, decode};
 use json::{SearchAnswer, trace};
 
 /// The Tempo API at one address.
@@ -149,14 +149,7 @@ impl Tempo {
             query.push(("end", to.to_string()));
         }
         let request = self.0.get("api/search").query(&query);
-        let answer: SearchAnswer = self.0.json(request).await?;
-        let mut found: Vec<_> = answer
-            .traces
-            .into_iter()
-            .map(FoundTrace::try_from)
-            .collect::<Result<_, _>>()?;
-        found.sort_by_key(|trace| std::cmp::Reverse(trace.start_ns));
-        Ok(found)
+        read_found(&self.0.accepted(request).await?)
     }
 
     /// `GET /api/traces/<id>`; `None`: there is no such trace (any more).
@@ -170,11 +163,25 @@ impl Tempo {
         }
         let request = self.0.get(&format!("api/traces/{id}"));
         let request = request.header(reqwest::header::ACCEPT, "application/json");
-        match self.0.json(request).await {
+        match self.0.accepted(request).await {
             Err(ClientError::Refused { status: 404, .. }) => Ok(None),
-            answer => trace(id, answer?).map(Some),
+            body => read_trace(id, &body?).map(Some),
         }
     }
+}
+
+/// The traces that an answer's body lists, newest first.
+pub(crate) fn read_found(body: &[u8]) -> Result<Vec<FoundTrace>, ClientError> {
+    let answer: SearchAnswer = decode(body)?;
+    let found = answer.traces.into_iter().map(FoundTrace::try_from);
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    found.sort_by_key(|trace| std::cmp::Reverse(trace.start_ns));
+    Ok(found)
+}
+
+/// The trace of that id in an answer's body.
+pub(crate) fn read_trace(id: &str, body: &[u8]) -> Result<Trace, ClientError> {
+    trace(id, decode(body)?)
 }
 
 /// Values in quotes, in which anything may stand.

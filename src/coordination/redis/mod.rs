@@ -39,6 +39,8 @@ use redis::{FromRedisValue, ScriptInvocation};
 pub use breaker::BreakerSettings;
 pub use lock::RedisLock;
 pub use nodes::RedisConnectError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use nodes::read_replies;
 
 use self::clock::Clock;
 use self::following::Follower;

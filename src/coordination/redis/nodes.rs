@@ -347,6 +347,21 @@ impl Info {
     }
 }
 
+/// What is read of Redis's answers and addresses, for the fuzz targets: `text` as `INFO` and as addresses,
+/// `bytes` as the answer to `CLUSTER SLOTS`.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_replies(text: &str, bytes: &[u8]) {
+    let _ = Info::parse("a:1", text);
+    let _ = Nodes::parse(text, "{a}:b".to_owned(), Duration::from_secs(1));
+    if let Ok(Value::Array(ranges)) = redis::parse_redis_value(bytes) {
+        for range in ranges {
+            if let Value::Array(range) = range {
+                let _ = owner_of(&range, 7);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

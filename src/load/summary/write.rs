@@ -38,18 +38,26 @@ impl Summary {
     /// When it cannot be read, is none, or is one of another version; in one line.
     pub fn read(path: &Path) -> Result<Summary, String> {
         let said = |problem: String| format!("{}: {problem}", path.display());
-        let is_none = |error: serde_json::Error| said(format!("is no summary of a run: {error}"));
         let text = std::fs::File::open(path)
             .and_then(|file| std::io::read_to_string(file.take(MAX_BYTES)))
             .map_err(|error| said(error.to_string()))?;
-        let version: Version = serde_json::from_str(&text).map_err(is_none)?;
+        Summary::parse(&text).map_err(said)
+    }
+
+    /// Reads a summary's text.
+    ///
+    /// # Errors
+    /// When it is none, or one of another version; in one line that goes on from the file's name.
+    pub(crate) fn parse(text: &str) -> Result<Summary, String> {
+        let is_none = |error: serde_json::Error| format!("is no summary of a run: {error}");
+        let version: Version = serde_json::from_str(text).map_err(is_none)?;
         if version.schema != SCHEMA {
-            let found = version.schema;
-            return Err(said(format!(
-                "is a summary of version {found}, this program reads version {SCHEMA}"
-            )));
+            return Err(format!(
+                "is a summary of version {}, this program reads version {SCHEMA}",
+                version.schema
+            ));
         }
-        serde_json::from_str(&text).map_err(is_none)
+        serde_json::from_str(text).map_err(is_none)
     }
 }
 

@@ -1,0 +1,48 @@
+//! Scenarios with their overrides, and dataset profiles.
+
+use crate::load::{Scenario, plan};
+use crate::seeding::Profile;
+
+use super::inputs::text;
+use super::rules::placed;
+
+/// Begins a line that is an override and no part of the file.
+const SET: &str = "--set ";
+
+/// A scenario that is taken can be planned, and is the same once written and read again.
+pub(super) fn scenario(data: &[u8]) {
+    let text = text(data);
+    let overrides: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(SET))
+        .map(str::to_owned)
+        .collect();
+    let kept = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with(SET));
+    let file: String = kept.collect();
+    let scenario = match Scenario::parse("a.yaml", &file, &overrides) {
+        Ok(scenario) => scenario,
+        Err(error) => return placed(&file, &error),
+    };
+    assert!(plan::estimate(&scenario).len() < 1_000, "an endless plan");
+    assert!(scenario.everybody() >= u64::from(scenario.users));
+    // JSON is YAML.
+    let written = serde_json::to_string(&scenario).expect("a scenario can be written");
+    let read = Scenario::parse("a.yaml", &written, &[]);
+    let read = read.unwrap_or_else(|error| panic!("{error}: {written}"));
+    assert_eq!(read, scenario, "written {written}");
+}
+
+/// A profile that is taken has a bounded number of rows, and is the same once written and read again.
+pub(super) fn profile(data: &[u8]) {
+    let text = text(data);
+    let profile = match Profile::parse("a.yaml", text) {
+        Ok(profile) => profile,
+        Err(error) => return placed(text, &error),
+    };
+    assert!(profile.rows() <= 1_000_000_000, "{} rows", profile.rows());
+    let written = serde_json::to_string(&profile).expect("a profile can be written");
+    let read = Profile::parse("a.yaml", &written);
+    assert_eq!(read.as_ref(), Ok(&profile), "written {written}");
+}

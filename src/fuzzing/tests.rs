@@ -1,0 +1,119 @@
+//! The bounded pass: the whole corpus, then mutated inputs, the same ones each time.
+
+use std::path::{Path, PathBuf};
+
+use super::mutate::Mutator;
+use super::{TARGETS, find, remove_files};
+
+/// Mutated inputs of each target.
+const MUTATED: usize = 400;
+const SEED: u64 = 20_260_601;
+/// All of the corpus, in bytes.
+const MAX_CORPUS: usize = 300 << 10;
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target)
+}
+
+/// The inputs of a target by the names of their files, in order.
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder(target)).unwrap();
+    let mut found: Vec<_> = entries
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read(&path).unwrap())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Says which input it was when a target panics. Removes the files of the service in any case.
+struct Guard(String, Vec<u8>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{} broke on {}", self.0, self.1.escape_ascii());
+            remove_files();
+        }
+    }
+}
+
+fn pass(name: &str) {
+    let target = find(name).unwrap();
+    let corpus = corpus(name);
+    for (file, input) in &corpus {
+        let _guard = Guard(format!("{name}: the file {file}"), input.clone());
+        (target.run)(input);
+    }
+    let inputs: Vec<_> = corpus.into_iter().map(|(_, input)| input).collect();
+    let mut mutator = Mutator::new(SEED);
+    for nth in 0..MUTATED {
+        let input = mutator.input(&inputs);
+        let _guard = Guard(format!("{name}: seed {SEED}, input {nth}"), input.clone());
+        (target.run)(&input);
+    }
+}
+
+macro_rules! passes {
+    ($($test:ident $name:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            pass($name);
+        })*
+
+        #[test]
+        fn every_target_is_passed() {
+            let targets: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+            assert_eq!(targets, [$($name),*]);
+        }
+    };
+}
+
+passes! {
+    alerts_pass "alerts",
+    answers_pass "answers",
+    dashboards_pass "dashboards",
+    exposition_passes "exposition",
+    logql_passes "logql",
+    logql_stages_pass "logql-stages",
+    ops_passes "ops",
+    profiles_pass "profiles",
+    promql_passes "promql",
+    recordings_pass "recordings",
+    requests_pass "requests",
+    rules_pass "rules",
+    scenarios_pass "scenarios",
+    summaries_pass "summaries",
+    templates_pass "templates",
+    texts_pass "texts",
+    tokens_pass "tokens",
+    traceql_passes "traceql",
+}
+
+#[test]
+fn the_corpus_is_small_and_no_target_is_without() {
+    let mut bytes = 0;
+    for target in TARGETS {
+        let inputs = corpus(target.name);
+        assert!(!inputs.is_empty(), "{} has no corpus", target.name);
+        bytes += inputs.iter().map(|(_, input)| input.len()).sum::<usize>();
+    }
+    assert!(bytes <= MAX_CORPUS, "the corpus has {bytes} bytes");
+}
+
+#[test]
+fn the_same_seed_makes_the_same_inputs() {
+    let corpus = [b"one".to_vec(), b"two".to_vec()];
+    let make = || {
+        let mut mutator = Mutator::new(SEED);
+        let inputs = (0..100).map(|_| mutator.input(&corpus));
+        inputs.collect::<Vec<_>>()
+    };
+    assert_eq!(make(), make());
+    assert!(make().iter().any(|input| !corpus.contains(input)));
+}
