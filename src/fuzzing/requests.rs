@@ -66,7 +66,11 @@ fn read(text: &str) -> Option<Request<Body>> {
     let (line, headers) = first_line(head);
     let (method, path) = line.split_once(' ')?;
     let method = Method::from_bytes(method.as_bytes()).ok()?;
+    // Without a Host, every request would be refused alike.
     let mut request = Request::builder().method(method).uri(path);
+    if !headers.to_ascii_lowercase().contains("host:") {
+        request = request.header(http::header::HOST, "localhost");
+    }
     for header in headers.lines() {
         let (name, value) = header.split_once(':')?;
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
 use concertctl::embedded::loki::{LokiConfig, LokiStore, routes};
-use concertctl::telemetry::{LogConfig, LogOutput, TraceConfig, logs};
+use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
@@ -252,6 +252,7 @@ async fn queries_for_what_is_hard_to_bring_about_find_such_records_in_both_kinds
         filter: "info".into(),
         queue: 1000,
         traces: TraceConfig::default(),
+        limits: LogLimits::default(),
     })
     .unwrap();
     let embedded = Arc::new(LokiStore::new(LokiConfig::default()));

@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedProgress, SeedRequest};
-use crate::booking::{self, AdmissionChange, Booking, Opening, Rules, World, now};
+use crate::booking::{self, AdmissionChange, Booking, Opening, Rules, World};
+use crate::clock::Clock;
 use crate::coordination::{Coordination, Embedded};
 use crate::domain::token::TokenKey;
 use crate::domain::{Epoch, QueueStatus, UserId};
 use crate::faults::Faults;
 use crate::fuzzing::inputs::runtime;
-use crate::http::ops::{BearerToken, OpsState, SeedControl};
+use crate::http::ops::{BearerToken, Hosts, OpsState, SeedControl};
 use crate::http::{self, ApiError, Limits};
 use crate::seeding::{self, Profile, Progress};
 use crate::store::Home;
@@ -86,10 +87,18 @@ async fn start() -> anyhow::Result<Service> {
         faults: Faults::new(metrics.clone(), false),
         api_addr: ([127, 0, 0, 1], 1).into(),
     };
-    let token = BearerToken::new(OPS_TOKEN);
+    let access = (
+        BearerToken::new(OPS_TOKEN),
+        Hosts::new(([127, 0, 0, 1], 1).into(), &[]),
+    );
+    // A limit on tokens would end most sequences early.
+    let limits = Limits {
+        token: None,
+        ..Limits::default()
+    };
     Ok(Service {
-        public: http::public(booking, &metrics, Limits::default(), faults),
-        ops: http::ops::router(state, token, Router::new(), Router::new()),
+        public: http::public(booking, &metrics, limits, faults),
+        ops: http::ops::router(state, access, Router::new(), Router::new()),
         dir,
         tokens,
         next: AtomicUsize::new(0),
@@ -105,12 +114,14 @@ async fn world(
     let profile = Profile::parse("fuzz.yaml", PROFILE)?;
     let progress = Progress::new(&profile);
     let bulk = home.begin(EPOCH).await?;
-    let loading = move || seeding::load(&profile, bulk, EPOCH, now(), &progress);
+    let clock = Clock::default();
+    let now = clock.now();
+    let loading = move || seeding::load(&profile, bulk, EPOCH, now, &progress);
     let (_, _complete) = tokio::task::spawn_blocking(loading).await??;
     let store = home.open(EPOCH, metrics.clone(), faults.clone()).await?;
     let snapshot = store.queue_snapshot().await?;
     let embedded = Embedded::restore(&snapshot, rules.active, Duration::from_secs(10));
-    Ok(World::load(store, Coordination::Embedded(Box::new(embedded))).await?)
+    Ok(World::load(store, Coordination::Embedded(Box::new(embedded)), clock).await?)
 }
 
 /// Puts everybody in the queue, and waits until all are admitted.
@@ -126,7 +137,7 @@ async fn queue(booking: &Arc<Booking>) -> anyhow::Result<Vec<(String, i64)>> {
     booking.change_admission(change).await?;
     let mut tokens = Vec::new();
     for user in 1..=USERS {
-        tokens.push((booking.register(UserId(user)).await?.token, user));
+        tokens.push((booking.register(UserId(user), None).await?.token, user));
     }
     for (token, _) in &tokens {
         let caller = booking.caller(token)?;
