@@ -96,8 +96,9 @@ enum Stage {
 }
 
 const TEXTS: [&str; 6] = ["x", "info", "json", "taken", "", "|"];
+/// Labels. `json` is none: behind a `|` it is the stage, whatever follows.
 const NAMES: [&str; 9] = [
-    "level", "msg", "json", "app", "or", "user_id", "missing", "and", "by",
+    "level", "msg", "took", "app", "or", "user_id", "missing", "and", "by",
 ];
 
 impl Stage {
@@ -180,9 +181,6 @@ fn flatten(
 pub(super) fn stages(data: &[u8]) {
     let (pairs, _) = data.as_chunks::<2>();
     let stages: Vec<Stage> = pairs.iter().take(6).map(|pair| Stage::of(*pair)).collect();
-    if known_deviation(&stages) {
-        return;
-    }
     let mut query = "{app=\"a\"}".to_owned();
     for (stage, pair) in stages.iter().zip(pairs) {
         query.push(' ');
@@ -209,12 +207,4 @@ pub(super) fn stages(data: &[u8]) {
 fn kept(stages: &[Stage], line: &str) -> bool {
     let mut labels = vec![("app".to_owned(), "a".to_owned())];
     stages.iter().all(|stage| stage.keeps(line, &mut labels))
-}
-
-/// `| json != "x"` is read as a filter on a label `json`; Loki reads a stage and a line filter.
-fn known_deviation(stages: &[Stage]) -> bool {
-    let filters_out = |stage: &Stage| matches!(stage, Stage::Line { keep: false, .. });
-    stages
-        .windows(2)
-        .any(|pair| matches!(pair[0], Stage::Json) && filters_out(&pair[1]))
 }
