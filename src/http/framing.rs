@@ -5,6 +5,8 @@
 //! request is marked here and refused later. The same bookkeeping tells how many bytes of an
 //! unfinished header a connection holds.
 
+use memchr::memchr;
+
 /// Longest part of a line that is kept when it arrives in pieces. No length or coding needs more.
 const LINE_MAX: usize = 512;
 
@@ -104,7 +106,7 @@ impl Framing {
     /// Takes one line, or the part of it that has arrived.
     fn line(&mut self, bytes: &mut &[u8]) {
         let all = *bytes;
-        let end = all.iter().position(|byte| *byte == b'\n');
+        let end = memchr(b'\n', all);
         let taken = end.map_or(all.len(), |end| end + 1);
         *bytes = &all[taken..];
         if matches!(self.at, At::Start | At::Header) {

@@ -1,8 +1,11 @@
 //! Who may use the operations listener.
 
 use reqwest::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::assert_refused;
+use crate::support::process::{concertctl, finish};
 use crate::support::raw::Raw;
 use crate::support::{TestServer, User};
 
@@ -134,5 +137,49 @@ async fn a_page_of_another_site_changes_nothing() {
         .bearer_auth(&server.ops_token);
     let own = User::send(own).await;
     assert_ne!(own.status, 403, "{}", own.text);
+    server.stop().await;
+}
+
+/// The screen of logs or traces, as the console prints it.
+async fn screen(server: &TestServer, screen: &str, token: Option<&str>, more: &[&str]) -> String {
+    let mut command = concertctl();
+    command.args(["tui", "--once", "--read-only", "--screen", screen]);
+    command.args(["--ops-url", &server.ops_url]).args(more);
+    command.env("COLUMNS", "160").env("LINES", "40");
+    command.env("XDG_DATA_HOME", server.dir.path().join("none"));
+    if let Some(token) = token {
+        command.env("CONCERTCTL_OPS_TOKEN", token);
+    }
+    finish(command).await.stdout
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_console_sends_the_token_to_the_servers_own_stores_and_to_no_other_host() {
+    let server = TestServer::seeded(1, 5, 5).await;
+    server.registered(1).await;
+    for name in ["logs", "traces"] {
+        let without = screen(&server, name, None, &[]).await;
+        assert!(without.contains("--ops-token-file"), "{without}");
+        let with = screen(&server, name, Some(&server.ops_token), &[]).await;
+        assert!(!with.contains("--ops-token-file"), "{with}");
+    }
+    let overview = screen(&server, "overview", None, &[]).await;
+    assert!(!overview.contains("not reachable"), "{overview}");
+
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", other.local_addr().unwrap());
+    let heads = tokio::spawn(async move {
+        let (mut stream, _) = other.accept().await.unwrap();
+        let mut head = vec![0; 8_192];
+        let length = stream.read(&mut head).await.unwrap();
+        let empty = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+        stream.write_all(empty).await.unwrap();
+        String::from_utf8_lossy(&head[..length]).to_lowercase()
+    });
+    let token = Some(server.ops_token.as_str());
+    screen(&server, "logs", token, &["--loki-url", &url]).await;
+    let head = heads.await.unwrap();
+    assert!(head.contains("/loki/api/v1/"), "{head}");
+    assert!(!head.contains("authorization"), "{head}");
     server.stop().await;
 }
