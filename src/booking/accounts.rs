@@ -32,18 +32,18 @@ impl Booking {
     ) -> Result<(Timestamp, Money), Refusal> {
         // What no balance allows is refused before the database is asked.
         Money(0).charged(amount)?;
-        let _only = self.copies.wait(user, key.as_ref()).await?;
-        let answer = match caller.require_alive() {
-            Ok(()) => {
-                caller
-                    .world
-                    .store
-                    .charge(user, amount, caller.world.now(), key)
-                    .await?
+        let charge = async {
+            match caller.require_alive() {
+                Ok(()) => {
+                    let store = &caller.world.store;
+                    Ok(store
+                        .charge(user, amount, caller.world.now(), key.clone())
+                        .await?)
+                }
+                Err(refusal) => replay_or(caller, key.as_ref(), refusal).await,
             }
-            Err(refusal) => replay_or(caller, key.as_ref(), refusal).await?,
         };
-        match answer {
+        match self.copies.run(user, key.as_ref(), charge).await? {
             Keyed::Mismatch => Err(Refusal::KeyReused),
             Keyed::Fresh(outcome) | Keyed::Replayed(outcome) => match outcome {
                 ChargeOutcome::Charged { balance, at } => Ok((at, balance)),
@@ -66,7 +66,8 @@ impl Booking {
         reservation: ReservationId,
         key: Option<Idempotency>,
     ) -> Result<(), Refusal> {
-        let answer = self.pay_once(caller, reservation, key).await;
+        let pay = pay_once(caller, reservation, key.clone());
+        let answer = self.copies.run(caller.user(), key.as_ref(), pay).await;
         self.metrics.payment(match &answer {
             Ok(Keyed::Fresh(PayOutcome::Paid)) => PaymentOutcome::Paid,
             Ok(Keyed::Fresh(PayOutcome::BalanceTooLow)) => PaymentOutcome::InsufficientBalance,
@@ -93,42 +94,40 @@ impl Booking {
             },
         }
     }
+}
 
-    async fn pay_once(
-        &self,
-        caller: &Caller,
-        reservation: ReservationId,
-        key: Option<Idempotency>,
-    ) -> Result<Keyed<PayOutcome>, Refusal> {
-        let _only = self.copies.wait(caller.user(), key.as_ref()).await?;
-        if let Err(refusal) = caller.require_admitted_once() {
-            let answer = replay_or(caller, key.as_ref(), refusal).await;
-            // Who has paid is not sent back to the queue.
-            return match is_paid(caller, reservation).await? {
-                true => answer.or(Ok(Keyed::Fresh(PayOutcome::AlreadyPaid))),
-                false => answer,
-            };
-        }
-        let pay = Pay {
-            user: caller.user(),
-            reservation,
-            place: caller.place(),
-            now: caller.world.now(),
+async fn pay_once(
+    caller: &Caller,
+    reservation: ReservationId,
+    key: Option<Idempotency>,
+) -> Result<Keyed<PayOutcome>, Refusal> {
+    if let Err(refusal) = caller.require_admitted_once() {
+        let answer = replay_or(caller, key.as_ref(), refusal).await;
+        // Who has paid is not sent back to the queue.
+        return match is_paid(caller, reservation).await? {
+            true => answer.or(Ok(Keyed::Fresh(PayOutcome::AlreadyPaid))),
+            false => answer,
         };
-        let world = &caller.world;
-        let settled = world.store.pay(pay, key).await?;
-        world.end(&settled.ended).await;
-        let may_have_ended = match settled.outcome {
-            Keyed::Fresh(PayOutcome::PlaceEnded) => true,
-            // Its server may have died before it told the queue. A newer place is untouched.
-            Keyed::Replayed(PayOutcome::Paid) => world.store.has_ended(caller.place()).await?,
-            _ => false,
-        };
-        if may_have_ended {
-            world.end(&[caller.place()]).await;
-        }
-        Ok(settled.outcome)
     }
+    let pay = Pay {
+        user: caller.user(),
+        reservation,
+        place: caller.place(),
+        now: caller.world.now(),
+    };
+    let world = &caller.world;
+    let settled = world.store.pay(pay, key).await?;
+    world.end(&settled.ended).await;
+    let may_have_ended = match settled.outcome {
+        Keyed::Fresh(PayOutcome::PlaceEnded) => true,
+        // Its server may have died before it told the queue. A newer place is untouched.
+        Keyed::Replayed(PayOutcome::Paid) => world.store.has_ended(caller.place()).await?,
+        _ => false,
+    };
+    if may_have_ended {
+        world.end(&[caller.place()]).await;
+    }
+    Ok(settled.outcome)
 }
 
 /// Whether the caller has paid the reservation.

@@ -11,51 +11,62 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::Refusal;
 use crate::domain::UserId;
-use crate::store::Idempotency;
+use crate::store::{Answer, Idempotency, Keyed};
 
 /// Longest wait for a copy that is under way; within it the store decides or gives up.
 const COPY_WITHIN: Duration = Duration::from_secs(10);
 
 type Name = (UserId, String);
 
-/// The keyed requests under way. An entry lives while a request holds or awaits it, so there are never
-/// more than requests.
+/// The keyed requests under way, each with whether a copy of it got a final answer. An entry lives while a
+/// request holds or awaits it, so there are never more than requests.
 #[derive(Default)]
-pub(super) struct Copies(Mutex<HashMap<Name, Arc<tokio::sync::Mutex<()>>>>);
-
-/// The only copy of its request that is being decided here.
-pub(super) struct OnlyCopy<'c> {
-    copies: &'c Copies,
-    name: Name,
-    turn: Option<OwnedMutexGuard<()>>,
-}
+pub(super) struct Copies(Mutex<HashMap<Name, Arc<tokio::sync::Mutex<bool>>>>);
 
 impl Copies {
-    /// Waits until no other copy is under way. A request without a key has no copies.
+    /// Does `work` while no other copy is under way. Once there is a final answer, which all copies find in
+    /// the store, they go on together. A request without a key has no copies.
     ///
     /// # Errors
-    /// [`Refusal::OutcomeUnknown`] when another copy is under way for too long.
-    pub(super) async fn wait(
+    /// [`Refusal::OutcomeUnknown`] when another copy is under way for too long, and those of `work`.
+    pub(super) async fn run<T: Answer>(
         &self,
         user: UserId,
         key: Option<&Idempotency>,
-    ) -> Result<Option<OnlyCopy<'_>>, Refusal> {
-        let Some(key) = key else { return Ok(None) };
+        work: impl Future<Output = Result<Keyed<T>, Refusal>>,
+    ) -> Result<Keyed<T>, Refusal> {
+        let Some(key) = key else { return work.await };
         let name = (user, key.key.clone());
         let lock = Arc::clone(self.0.lock().entry(name.clone()).or_default());
         // Made before the wait, so that a wait that is given up cleans up as well.
-        let mut only = OnlyCopy {
+        let mut copy = Waiting {
             copies: self,
             name,
             turn: None,
         };
         let turn = tokio::time::timeout(COPY_WITHIN, lock.lock_owned()).await;
-        only.turn = Some(turn.map_err(|_| Refusal::OutcomeUnknown)?);
-        Ok(Some(only))
+        let turn = turn.map_err(|_| Refusal::OutcomeUnknown)?;
+        copy.turn = Some(turn).filter(|answered| !**answered);
+        let answer = work.await;
+        if let Some(turn) = &mut copy.turn {
+            **turn = match &answer {
+                Ok(Keyed::Fresh(answer)) => answer.is_final(),
+                Ok(Keyed::Replayed(_)) => true,
+                Ok(Keyed::Mismatch) | Err(_) => false,
+            };
+        }
+        answer
     }
 }
 
-impl Drop for OnlyCopy<'_> {
+/// A copy that waits, and then has its turn.
+struct Waiting<'c> {
+    copies: &'c Copies,
+    name: Name,
+    turn: Option<OwnedMutexGuard<bool>>,
+}
+
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut under_way = self.copies.0.lock();
         self.turn.take();
@@ -68,7 +79,12 @@ impl Drop for OnlyCopy<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use futures_util::future::join_all;
+
     use super::*;
+    use crate::store::{CancelOutcome, ReserveOutcome};
 
     fn key(name: &str) -> Idempotency {
         Idempotency {
@@ -77,16 +93,48 @@ mod tests {
         }
     }
 
+    /// Copies that take a second each: how many of them were at it at a time, at most.
+    async fn most_at_a_time<T: Answer + Clone>(answer: T) -> u32 {
+        let (copies, key) = (Copies::default(), key("a"));
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let work = || async {
+            now.set(now.get() + 1);
+            most.set(most.get().max(now.get()));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            now.set(now.get() - 1);
+            Ok(Keyed::Fresh(answer.clone()))
+        };
+        let running = (0..5).map(|_| copies.run(UserId(1), Some(&key), work()));
+        assert!(join_all(running).await.iter().all(Result::is_ok));
+        assert!(copies.0.lock().is_empty(), "nothing is left behind");
+        most.get()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn one_copy_goes_on_at_a_time_and_nothing_is_left_behind() {
+    async fn copies_go_one_at_a_time_until_there_is_an_answer_and_then_together() {
+        assert_eq!(most_at_a_time(ReserveOutcome::Locked).await, 1);
+        assert_eq!(most_at_a_time(CancelOutcome::Cancelled).await, 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_copy_waits_for_a_while_and_other_requests_not_at_all() {
         let copies = Copies::default();
-        let first = copies.wait(UserId(1), Some(&key("a"))).await.unwrap();
-        let other_user = copies.wait(UserId(2), Some(&key("a"))).await.unwrap();
-        let second = copies.wait(UserId(1), Some(&key("a"))).await;
-        assert!(matches!(second, Err(Refusal::OutcomeUnknown)));
-        drop(first);
-        drop(copies.wait(UserId(1), Some(&key("a"))).await.unwrap());
-        drop(other_user);
-        assert!(copies.0.lock().is_empty());
+        let hangs = std::future::pending::<Result<Keyed<CancelOutcome>, Refusal>>;
+        let done = || async { Ok(Keyed::Fresh(CancelOutcome::Cancelled)) };
+        let (first, same) = (key("a"), key("a"));
+        let under_way = copies.run(UserId(1), Some(&first), hangs());
+        let others = async {
+            let copy = copies.run(UserId(1), Some(&same), done()).await;
+            assert!(matches!(copy, Err(Refusal::OutcomeUnknown)));
+            let other_user = copies.run(UserId(2), Some(&same), done()).await;
+            assert!(other_user.is_ok());
+            assert!(copies.run(UserId(1), None, done()).await.is_ok());
+        };
+        tokio::select! {
+            biased;
+            _ = under_way => {}
+            () = others => {}
+        }
+        assert!(copies.0.lock().is_empty(), "nothing is left behind");
     }
 }

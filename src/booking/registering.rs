@@ -45,14 +45,14 @@ impl Booking {
         if !world.info().has_user(user) {
             return Err(Refusal::UnknownUser);
         }
-        let _only = self.copies.wait(user, key.as_ref()).await?;
         let wanted = Wanted {
             world: &world,
             user,
             now: world.now(),
-            key,
+            key: key.clone(),
         };
-        let ticket = match wanted.place().await? {
+        let place = wanted.place();
+        let ticket = match self.copies.run(user, key.as_ref(), place).await? {
             Keyed::Mismatch => return Err(Refusal::KeyReused),
             Keyed::Replayed(ticket) => ticket,
             Keyed::Fresh(ticket) => {

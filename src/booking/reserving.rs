@@ -116,7 +116,9 @@ impl Booking {
     /// # Errors
     /// Every [`Refusal`] about seats, limits and keys, or the store's.
     pub async fn reserve(&self, caller: &Caller, wish: ReserveWish) -> Result<Held, Refusal> {
-        let answer = self.reserve_keyed(caller, wish).await;
+        let (user, key) = (wish.user, wish.key.clone());
+        let reserve = self.reserve_once(caller, wish);
+        let answer = self.copies.run(user, key.as_ref(), reserve).await;
         self.metrics.reservation(match &answer {
             Ok(Keyed::Fresh(ReserveOutcome::Reserved { .. })) => ReservationOutcome::Reserved,
             Ok(Keyed::Fresh(ReserveOutcome::Taken)) => ReservationOutcome::Taken,
@@ -143,13 +145,12 @@ impl Booking {
         }
     }
 
-    async fn reserve_keyed(
+    async fn reserve_once(
         &self,
         caller: &Caller,
         wish: ReserveWish,
     ) -> Result<Keyed<ReserveOutcome>, Refusal> {
         let world = &caller.world;
-        let _only = self.copies.wait(wish.user, wish.key.as_ref()).await?;
         if let Err(refusal) = caller.require_active() {
             return replay_or(caller, wish.key.as_ref(), refusal).await;
         }
@@ -238,7 +239,8 @@ impl Booking {
         id: ReservationId,
         key: Option<Idempotency>,
     ) -> Result<(), Refusal> {
-        match self.cancel_once(caller, id, key).await? {
+        let cancel = self.cancel_once(caller, id, key.clone());
+        match self.copies.run(caller.user(), key.as_ref(), cancel).await? {
             Keyed::Mismatch => Err(Refusal::KeyReused),
             Keyed::Fresh(outcome) | Keyed::Replayed(outcome) => match outcome {
                 CancelOutcome::Cancelled => Ok(()),
@@ -255,7 +257,6 @@ impl Booking {
         id: ReservationId,
         key: Option<Idempotency>,
     ) -> Result<Keyed<CancelOutcome>, Refusal> {
-        let _only = self.copies.wait(caller.user(), key.as_ref()).await?;
         if let Err(refusal) = caller.require_admitted_once() {
             return replay_or(caller, key.as_ref(), refusal).await;
         }

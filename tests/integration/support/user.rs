@@ -115,9 +115,15 @@ impl User {
         User::send(self.call(Method::POST, path).json(&body)).await
     }
 
+    /// A keyed call, sent again while its outcome is not known, as the documentation says.
     pub async fn post_keyed(&self, path: &str, key: &str, body: Value) -> Answer {
-        let call = self.call(Method::POST, path).header("idempotency-key", key);
-        User::send(call.json(&body)).await
+        eventually("the outcome is known", || async {
+            let call = self.call(Method::POST, path).header("idempotency-key", key);
+            let answer = User::send(call.json(&body)).await;
+            let is_unknown = answer.status == 503 && answer.problem().1 == "outcome.unknown";
+            (!is_unknown).then_some(answer)
+        })
+        .await
     }
 
     pub async fn register(&mut self) -> Answer {
