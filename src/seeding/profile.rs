@@ -70,7 +70,7 @@ impl Profile {
         if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
             return Profile::parse(&format!("seed/{name}.yaml"), text);
         }
-        let text = yaml::read_file(Path::new(name_or_path)).map_err(|error| {
+        let text = yaml::read_file(Path::new(name_or_path), yaml::SMALL).map_err(|error| {
             let known = Profile::built_in().collect::<Vec<_>>().join(", ");
             let problem = match error.kind() {
                 std::io::ErrorKind::NotFound => {
@@ -89,9 +89,11 @@ impl Profile {
     /// [`ProfileError`] naming file, line and field.
     pub fn parse(file: &str, text: &str) -> Result<Profile, ProfileError> {
         let (profile, positions) =
-            yaml::parse::<Profile>(file, text, |near, missing| match near.rsplit_once('.') {
-                Some((map, _)) => format!("{map}.{missing}"),
-                None => missing.to_owned(),
+            yaml::parse::<Profile>(file, text, yaml::SMALL, |near, missing| {
+                match near.rsplit_once('.') {
+                    Some((map, _)) => format!("{map}.{missing}"),
+                    None => missing.to_owned(),
+                }
             })?;
         profile.check().map_err(|(field, problem)| ProfileError {
             at: positions.position(field),

@@ -15,10 +15,10 @@ pub struct Positions(Vec<(String, Position)>);
 
 impl Positions {
     /// The positions in `text`; none when it is not YAML.
-    pub(super) fn of(text: &str) -> Positions {
+    pub(super) fn of(text: &str, bounds: super::Bounds) -> Positions {
         let mut positions = Positions::default();
         if let Ok(tree) =
-            serde_saphyr::from_str_with_options::<Spanned<Node>>(text, super::options())
+            serde_saphyr::from_str_with_options::<Spanned<Node>>(text, super::options(bounds))
         {
             positions.add(String::new(), &tree);
         }

@@ -11,8 +11,23 @@ use serde::de::DeserializeOwned;
 
 pub use locate::{Position, Positions};
 
-/// The longest file that is read.
-pub const MAX_BYTES: usize = 64 * 1024;
+/// How large a file of a kind may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes.
+    pub bytes: usize,
+    /// What the parser may come across: keys, values, beginnings and ends.
+    pub events: usize,
+    /// `&name` and `*name`.
+    pub aliases: usize,
+}
+
+/// Scenarios and profiles, which people write by hand.
+pub const SMALL: Bounds = Bounds {
+    bytes: 64 * 1024,
+    events: 10_000,
+    aliases: 0,
+};
 
 /// Why a file cannot be used. Its `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,15 +69,16 @@ impl FileError {
     }
 }
 
-/// Bounds for the parser: such a file is small and flat.
+/// Bounds for the parser: such a file is flat.
 #[must_use]
-pub fn options() -> serde_saphyr::Options {
+pub fn options(bounds: Bounds) -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: 16,
-            max_events: 10_000,
-            max_aliases: 0,
-            max_anchors: 0,
+            max_events: bounds.events,
+            max_aliases: bounds.aliases,
+            max_anchors: bounds.aliases,
+            max_recorded_anchor_events: bounds.events,
             max_documents: 1,
         },
         with_snippet: false,
@@ -73,12 +89,12 @@ pub fn options() -> serde_saphyr::Options {
 ///
 /// # Errors
 /// What the file system says.
-pub fn read_file(path: &Path) -> std::io::Result<String> {
+pub fn read_file(path: &Path, bounds: Bounds) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
     // One byte more than allowed, so that a longer file is told from one that just fits.
     std::fs::File::open(path)?
-        .take(MAX_BYTES as u64 + 1)
+        .take(bounds.bytes as u64 + 1)
         .read_to_string(&mut text)?;
     Ok(text)
 }
@@ -91,15 +107,16 @@ pub fn read_file(path: &Path) -> std::io::Result<String> {
 pub fn parse<T: DeserializeOwned>(
     origin: &str,
     text: &str,
+    bounds: Bounds,
     lacking: impl FnOnce(&str, &str) -> String,
 ) -> Result<(T, Positions), FileError> {
-    if text.len() > MAX_BYTES {
-        let problem =
-            format!("longer than {MAX_BYTES} bytes, which is more than such a file needs");
+    let most = bounds.bytes;
+    if text.len() > most {
+        let problem = format!("longer than {most} bytes, which is more than such a file needs");
         return Err(FileError::new(origin, problem));
     }
-    let positions = Positions::of(text);
-    match serde_saphyr::from_str_with_options::<T>(text, options()) {
+    let positions = Positions::of(text, bounds);
+    match serde_saphyr::from_str_with_options::<T>(text, options(bounds)) {
         Ok(value) => Ok((value, positions)),
         Err(error) => Err(of_parser(origin, &positions, &error, lacking)),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::alerting::rules::{Alerting, Rule};
-use crate::alerting::template::Data;
+use crate::alerting::template::{Data, Query};
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
 /// How long an alert that has resolved is kept and sent again, in case the first message was lost.
@@ -48,21 +48,34 @@ pub(in crate::alerting) type Alerts = BTreeMap<Labels, ActiveAlert>;
 /// What an evaluation adds to the store.
 pub(super) type Samples = Vec<(Labels, f64)>;
 
-/// Takes what the expression found `at`, and says what is to be written.
+/// An evaluation of a rule: when, and what its templates can refer to.
+pub(super) struct Evaluating<'a> {
+    /// Milliseconds since 1970.
+    pub(super) at: i64,
+    /// Most alerts; 0 for no limit.
+    pub(super) limit: usize,
+    pub(super) external_labels: &'a BTreeMap<String, String>,
+    pub(super) external_url: &'a str,
+    pub(super) query: &'a Query<'a>,
+}
+
+/// Takes what the expression found, and says what is to be written.
 pub(super) fn update(
     alerts: &mut Alerts,
     rule: &Rule,
     alerting: &Alerting,
     found: Vec<(Labels, f64)>,
-    external_labels: &BTreeMap<String, String>,
-    (at, limit): (i64, usize),
+    now: &Evaluating<'_>,
 ) -> Result<Samples, String> {
+    let Evaluating { at, limit, .. } = *now;
     let mut seen = BTreeMap::new();
     for (series, value) in found {
         let data = Data {
             labels: &series,
-            external_labels,
+            external_labels: now.external_labels,
+            external_url: now.external_url,
             value,
+            query: now.query,
         };
         let labels = labels_of(rule, alerting, &data);
         if seen.contains_key(&labels) {

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::EvaluatorConfig;
-use super::alert::{Alerts, Samples, millis, update};
+use super::alert::{Alerts, Evaluating, Samples, millis, update};
 use crate::alerting::rules::{Group, Kind, Rule};
 use crate::embedded::alertmanager::PostableAlert;
 use crate::embedded::prometheus::Tsdb;
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
+use crate::embedded::prometheus::promql::Query;
 use crate::embedded::prometheus::tsdb::SeriesId;
 
 /// A group and the state of its rules.
@@ -92,14 +93,27 @@ impl LiveGroup {
         let mut to_send = Vec::new();
         for (index, rule) in self.spec.rules.iter().enumerate() {
             let started = Instant::now();
-            let found = rule.query.rows(tsdb, &config.limits, at);
+            let asked_at = at.saturating_sub(millis(self.spec.query_offset));
+            let found = rule.query.rows(tsdb, &config.limits, asked_at);
+            let query = |expression: &str| {
+                let parsed = Query::parse(expression, &config.limits);
+                let rows = parsed.and_then(|query| query.rows(tsdb, &config.limits, asked_at));
+                rows.map_err(|error| error.to_string())
+            };
             // Queries are evaluated without the lock: whoever asks for the state does not wait.
             let mut state = self.state.lock();
             let Some(status) = state.rules.get_mut(index) else {
                 continue;
             };
             let samples = found.map_err(|error| error.to_string());
-            let samples = samples.and_then(|found| self.apply(status, rule, found, config, at));
+            let now = Evaluating {
+                at,
+                limit: self.spec.limit,
+                external_labels: &config.external_labels,
+                external_url: &config.external_url,
+                query: &query,
+            };
+            let samples = samples.and_then(|found| apply(status, rule, found, &now));
             match samples {
                 Ok(samples) => {
                     status.set_outcome(None);
@@ -120,28 +134,18 @@ impl LiveGroup {
         };
         to_send
     }
+}
 
-    /// What the rule makes of what its expression found.
-    fn apply(
-        &self,
-        status: &mut RuleStatus,
-        rule: &Rule,
-        found: Vec<(Labels, f64)>,
-        config: &EvaluatorConfig,
-        at: i64,
-    ) -> Result<Samples, String> {
-        let limit = self.spec.limit;
-        match &rule.kind {
-            Kind::Recording => recorded(rule, found, limit),
-            Kind::Alerting(alerting) => update(
-                &mut status.alerts,
-                rule,
-                alerting,
-                found,
-                &config.external_labels,
-                (at, limit),
-            ),
-        }
+/// What the rule makes of what its expression found.
+fn apply(
+    status: &mut RuleStatus,
+    rule: &Rule,
+    found: Vec<(Labels, f64)>,
+    now: &Evaluating<'_>,
+) -> Result<Samples, String> {
+    match &rule.kind {
+        Kind::Recording => recorded(rule, found, now.limit),
+        Kind::Alerting(alerting) => update(&mut status.alerts, rule, alerting, found, now),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::file::{GroupText, RuleFile, RuleText, lacking};
-use super::{Alerting, Group, Kind, Rule};
+use super::file::{GroupText, Resource, RuleFile, RuleText, lacking};
+use super::{Alerting, BOUNDS, Group, Kind, Rule};
 use crate::alerting::template::Template;
 use crate::embedded::prometheus::QueryLimits;
 use crate::embedded::prometheus::exposition::is_name;
@@ -20,25 +20,74 @@ pub(super) fn groups(
     text: &str,
     limits: &QueryLimits,
 ) -> Result<Vec<Group>, FileError> {
-    let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    if text.len() <= yaml::MAX_BYTES && text.lines().all(is_blank) {
-        return Ok(Vec::new());
+    if text.len() > BOUNDS.bytes {
+        // Refused with the words of every other file.
+        yaml::parse::<RuleFile>(origin, text, BOUNDS, lacking)?;
     }
-    let (file, positions): (RuleFile, _) = yaml::parse(origin, text, lacking)?;
     let mut groups: Vec<Group> = Vec::new();
-    for (index, group) in file.groups.into_iter().enumerate() {
-        let path = format!("groups.{index}");
-        let taken = groups.iter().any(|other| other.name == group.name);
-        let checked = match taken {
-            true => Err((
-                "name".to_owned(),
-                format!("there is a group {:?} already", group.name),
-            )),
-            false => check_group(origin, group, limits),
-        };
-        groups.push(checked.map_err(|finding| placed(origin, &positions, &path, finding))?);
+    for document in documents(text) {
+        let (file, positions, below) = read(origin, &document)?;
+        for (index, group) in file.groups.into_iter().enumerate() {
+            let path = format!("{below}groups.{index}");
+            let taken = groups.iter().any(|other| other.name == group.name);
+            let checked = match taken {
+                true => Err((
+                    "name".to_owned(),
+                    format!("there is a group {:?} already", group.name),
+                )),
+                false => check_group(origin, group, limits),
+            };
+            groups.push(checked.map_err(|finding| placed(origin, &positions, &path, finding))?);
+        }
     }
     Ok(groups)
+}
+
+/// The documents of a file, each with as many empty lines before it as keep its line numbers true.
+/// Those without content are left out.
+fn documents(text: &str) -> Vec<String> {
+    let mut documents = vec![String::new()];
+    for (number, line) in text.lines().enumerate() {
+        let begins = line.trim_end() == "---" || line.starts_with("--- ");
+        match documents.last_mut() {
+            Some(last) if !begins => {
+                last.push_str(line);
+                last.push('\n');
+            }
+            _ => documents.push("\n".repeat(number + 1)),
+        }
+    }
+    let is_content = |line: &str| {
+        let line = line.trim();
+        !(line.is_empty() || line.starts_with('#') || matches!(line, "null" | "~" | "..."))
+    };
+    documents.retain(|document| document.lines().any(is_content));
+    documents
+}
+
+/// A rule file, or what a `PrometheusRule` carries; with the path below which its groups stand.
+fn read(origin: &str, text: &str) -> Result<(RuleFile, Positions, &'static str), FileError> {
+    let is_resource = text.lines().any(|line| line.starts_with("kind:"));
+    if !is_resource {
+        let (file, positions) = yaml::parse(origin, text, BOUNDS, lacking)?;
+        return Ok((file, positions, ""));
+    }
+    let (resource, positions) = yaml::parse::<Resource>(origin, text, BOUNDS, lacking)?;
+    if resource.kind != "PrometheusRule" {
+        let problem = format!(
+            "a Kubernetes resource of kind {:?} holds no rules; a PrometheusRule does",
+            resource.kind
+        );
+        let field = Some("kind".to_owned());
+        let at = positions.position("kind");
+        return Err(FileError {
+            at,
+            field,
+            ..FileError::new(origin, problem)
+        });
+    }
+    let file = resource.spec.unwrap_or(RuleFile { groups: Vec::new() });
+    Ok((file, positions, "spec."))
 }
 
 fn placed(origin: &str, positions: &Positions, path: &str, finding: Finding) -> FileError {
@@ -56,8 +105,14 @@ fn check_group(origin: &str, group: GroupText, limits: &QueryLimits) -> Result<G
         return Err(("name".to_owned(), "must not be empty".to_owned()));
     }
     let interval = duration("interval", group.interval.as_deref())?;
+    let query_offset = duration("query_offset", group.query_offset.as_deref())?;
+    check_names("labels", &group.labels)?;
     let mut rules = Vec::with_capacity(group.rules.len());
-    for (index, rule) in group.rules.into_iter().enumerate() {
+    for (index, mut rule) in group.rules.into_iter().enumerate() {
+        for (name, value) in &group.labels {
+            let unset = rule.labels.entry(name.clone());
+            unset.or_insert_with(|| value.clone());
+        }
         let rule = check_rule(rule, limits);
         rules.push(rule.map_err(|(below, problem)| (format!("rules.{index}.{below}"), problem))?);
     }
@@ -66,6 +121,7 @@ fn check_group(origin: &str, group: GroupText, limits: &QueryLimits) -> Result<G
         file: origin.to_owned(),
         interval: (!interval.is_zero()).then_some(interval),
         limit: group.limit,
+        query_offset,
         rules,
     })
 }

@@ -18,6 +18,13 @@ const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
 /// Rule files that may be given.
 const MAX_FILES: usize = 32;
 
+/// Rule packs are long, and generated ones repeat themselves by aliases.
+const BOUNDS: yaml::Bounds = yaml::Bounds {
+    bytes: 4 * 1024 * 1024,
+    events: 1_000_000,
+    aliases: 10_000,
+};
+
 /// The groups of all rule files, in the order in which Prometheus lists them.
 #[derive(Debug)]
 pub struct RuleSet {
@@ -33,6 +40,8 @@ pub(super) struct Group {
     pub(super) interval: Option<Duration>,
     /// Alerts or series that one rule may make; 0 for no limit.
     pub(super) limit: usize,
+    /// Rules ask for the past, so long ago.
+    pub(super) query_offset: Duration,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -80,7 +89,7 @@ impl RuleSet {
         let mut groups: Vec<Group> = Vec::new();
         for path in files {
             let origin = path.display().to_string();
-            let text = yaml::read_file(path)
+            let text = yaml::read_file(path, BOUNDS)
                 .map_err(|error| FileError::new(&origin, format!("cannot be read: {error}")))?;
             let more = RuleSet::parse(&origin, &text)?.groups;
             if more

@@ -51,7 +51,17 @@ fn a_rule_file_is_read_and_its_groups_are_sorted() {
 
 #[test]
 fn a_file_without_rules_is_fine() {
-    for text in ["", "# nothing\n", "groups: []\n", "groups:\n- name: a\n"] {
+    for text in [
+        "",
+        "# nothing\n",
+        "null\n",
+        "---\n",
+        "groups:\n",
+        "groups: []\n",
+        "groups:\n- name: a\n",
+        "groups:\n- name: a\n  rules:\n",
+        "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: x}\n",
+    ] {
         assert!(RuleSet::parse("r.yml", text).unwrap().is_empty(), "{text}");
     }
 }
@@ -74,9 +84,9 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             in_rule(
-                "alert: A\n    expr: up\n    annotations:\n      summary: |\n        a\n        b {{ query }}",
+                "alert: A\n    expr: up\n    annotations:\n      summary: |\n        a\n        b {{ ask }}",
             ),
-            "r.yml:7:7: groups.0.rules.0.annotations.summary: template, line 2, column 6: the function `query`",
+            "r.yml:7:7: groups.0.rules.0.annotations.summary: template, line 2, column 6: function \"ask\" not defined",
         ),
         (
             in_rule("alert: A\n    expr: up\n    labels: { a: '{{ $value' }"),
@@ -134,6 +144,47 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
+fn a_kubernetes_resource_is_read_and_its_mistakes_are_placed() {
+    let resource = |rule: &str| {
+        format!(
+            "# first\n---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  \
+             name: x\n  labels: {{a: b}}\nspec:\n  groups:\n  - name: g\n    labels: {{team: web, severity: info}}\n    \
+             query_offset: 1m\n    rules:\n    - {rule}\n"
+        )
+    };
+    let text = resource("{alert: A, expr: up, labels: {severity: page}}");
+    let two = text.clone() + &text.replace("name: g", "name: h");
+    let set = RuleSet::parse("r.yml", &two).unwrap();
+    assert_eq!(set.len(), 2);
+    let group = &set.groups[0];
+    assert_eq!(group.query_offset, Duration::from_secs(60));
+    let labels = [("severity", "page"), ("team", "web")];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(group.rules[0].labels, labels);
+
+    let wrong = refused(&resource("{alert: A, expr: up ==}")).to_string();
+    let place = "r.yml:14:17: spec.groups.0.rules.0.expr: parse error";
+    assert!(wrong.starts_with(place), "{wrong}");
+    let twice = refused(&(text.clone() + &text)).to_string();
+    assert!(twice.starts_with("r.yml:24:"), "{twice}");
+    let other = refused(&text.replace("PrometheusRule", "ConfigMap")).to_string();
+    assert!(
+        other.contains("of kind \"ConfigMap\" holds no rules"),
+        "{other}"
+    );
+}
+
+#[test]
+fn aliases_and_large_files_are_read() {
+    let mut text = String::from("groups:\n- name: g\n  rules:\n");
+    text += "  - {alert: A, expr: up, labels: &common {severity: page}}\n";
+    for n in 0..5_000 {
+        text += &format!("  - {{alert: A{n}, expr: up == {n}, labels: *common}}\n");
+    }
+    assert_eq!(RuleSet::parse("r.yml", &text).unwrap().len(), 5_001);
+}
+
+#[test]
 fn files_are_read_in_order_and_none_twice() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -154,7 +205,7 @@ fn files_are_read_in_order_and_none_twice() {
         none.to_string().contains("none.yml: cannot be read"),
         "{none}"
     );
-    let huge = file("huge.yml", &"#".repeat(yaml::MAX_BYTES + 1));
+    let huge = file("huge.yml", &"#".repeat(BOUNDS.bytes + 1));
     assert!(RuleSet::load(&[huge]).is_err());
     let many = vec![b; MAX_FILES + 1];
     assert!(RuleSet::load(&many).is_err());

@@ -1,4 +1,4 @@
-//! Cuts a template into text and actions, and an action into words.
+//! Cuts a template into text and actions, and an action into tokens.
 
 use super::TemplateError;
 
@@ -16,10 +16,16 @@ pub(super) enum Token<'a> {
     Path(&'a str),
     Word(&'a str),
     Text(String),
-    Number(&'a str),
+    Int(i64),
+    Float(f64),
     Pipe,
     Open,
     Close,
+    Comma,
+    /// `:=`
+    Declare,
+    /// `=`
+    Assign,
 }
 
 /// Cuts at the braces, and takes white space away where a trim mark says so.
@@ -111,81 +117,158 @@ fn quoted_length(text: &str, quote: u8) -> Option<usize> {
     None
 }
 
-/// The words of an action, each with its place in the template.
+/// The tokens of an action, each with its place in the template.
 pub(super) fn tokens(text: &str, begin: usize) -> Result<Vec<(usize, Token<'_>)>, TemplateError> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let place = begin + at;
-        let bad = |what: String| TemplateError::new(place, what);
-        let (token, length) = match first {
-            c if BLANK.contains(&c) => {
-                at += 1;
-                continue;
-            }
-            '|' => (Token::Pipe, 1),
-            '(' => (Token::Open, 1),
-            ')' => (Token::Close, 1),
-            '$' | '.' if !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
-                let end = rest[1..].find(|c: char| !(is_of_name(c) || c == '.'));
-                let length = end.map_or(rest.len(), |end| end + 1);
-                (Token::Path(&rest[..length]), length)
-            }
-            '"' | '`' => {
-                let length = quoted_length(rest, first as u8);
-                let length = length.ok_or_else(|| bad("a quote that is not closed".into()))?;
-                let value = unquote(&rest[..length]).map_err(bad)?;
-                (Token::Text(value), length)
-            }
-            c if c.is_ascii_digit() || matches!(c, '.' | '-' | '+') => {
-                let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c)));
-                let length = end.unwrap_or(rest.len());
-                (Token::Number(&rest[..length]), length)
-            }
-            c if c.is_ascii_alphabetic() || c == '_' => {
-                let length = name_length(rest);
-                (Token::Word(&rest[..length]), length)
-            }
-            c => return Err(bad(format!("unexpected {c:?}"))),
-        };
-        found.push((place, token));
+        if BLANK.contains(&first) {
+            at += 1;
+            continue;
+        }
+        let bad = |problem: String| TemplateError::new(begin + at, problem);
+        let (token, length) = token(&text[at..], first).map_err(bad)?;
+        found.push((begin + at, token));
         at += length;
     }
     Ok(found)
 }
 
-fn name_length(text: &str) -> usize {
-    text.find(|c| !is_of_name(c)).unwrap_or(text.len())
+/// The token that `rest` begins with, and its length in bytes.
+fn token(rest: &str, first: char) -> Result<(Token<'_>, usize), String> {
+    let second = rest[first.len_utf8()..].chars().next();
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    Ok(match first {
+        '|' => (Token::Pipe, 1),
+        '(' => (Token::Open, 1),
+        ')' => (Token::Close, 1),
+        ',' => (Token::Comma, 1),
+        '=' => (Token::Assign, 1),
+        ':' if second == Some('=') => (Token::Declare, 2),
+        '$' | '.' if !is_digit(second) => {
+            let end = rest[1..].find(|c: char| !(is_of_name(c) || c == '.'));
+            let length = end.map_or(rest.len(), |end| end + 1);
+            (Token::Path(&rest[..length]), length)
+        }
+        '"' | '`' => {
+            let length = quoted_length(rest, first as u8);
+            let length = length.ok_or("a quote that is not closed")?;
+            (Token::Text(unquote(&rest[..length])?), length)
+        }
+        '\'' => character(rest)?,
+        c if c.is_ascii_digit() || matches!(c, '.' | '-' | '+') => number(rest)?,
+        c if c.is_alphabetic() || c == '_' => {
+            let length = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
+            (Token::Word(&rest[..length]), length)
+        }
+        c => return Err(format!("unexpected {c:?}")),
+    })
+}
+
+/// A character constant such as `'x'`, which is a number in Go.
+fn character(rest: &str) -> Result<(Token<'_>, usize), String> {
+    let mut chars = rest[1..].chars();
+    match (chars.next(), chars.next()) {
+        (Some(c), Some('\'')) if c != '\\' => {
+            Ok((Token::Int(i64::from(u32::from(c))), c.len_utf8() + 2))
+        }
+        _ => Err("malformed character constant".to_owned()),
+    }
+}
+
+fn number(rest: &str) -> Result<(Token<'_>, usize), String> {
+    let is_of_number = |(at, c): (usize, char)| {
+        let exponent = at > 0 && rest[..at].ends_with(['e', 'E']) && !rest.starts_with("0x");
+        c.is_ascii_alphanumeric()
+            || matches!(c, '.' | '_')
+            || ("+-".contains(c) && (at == 0 || exponent))
+    };
+    let end = rest.char_indices().find(|found| !is_of_number(*found));
+    let length = end.map_or(rest.len(), |(at, _)| at);
+    let text = rest[..length].replace('_', "");
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(&text)),
+    };
+    let radix = [
+        ("0x", 16),
+        ("0X", 16),
+        ("0b", 2),
+        ("0B", 2),
+        ("0o", 8),
+        ("0O", 8),
+    ];
+    let prefixed = radix
+        .iter()
+        .find_map(|(prefix, radix)| Some((digits.strip_prefix(prefix)?, *radix)));
+    let (digits, radix) = prefixed.unwrap_or((digits, 10));
+    let starts_with_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_with_digit(digits)
+        && let Ok(n) = i64::from_str_radix(digits, radix)
+    {
+        return Ok((Token::Int(sign * n), length));
+    }
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        && text.contains(|c: char| c.is_ascii_digit())
+        && !text.contains(|c: char| c.is_ascii_alphabetic() && !"eE".contains(c));
+    match text.parse::<f64>() {
+        Ok(n) if is_number && n.is_finite() => Ok((Token::Float(n), length)),
+        _ => Err(format!("bad number syntax: {:?}", &rest[..length])),
+    }
 }
 
 fn is_of_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
+    c.is_alphanumeric() || c == '_'
 }
 
-/// The value of a Go literal; of its escapes those that people write.
+/// The value of a Go literal.
 fn unquote(literal: &str) -> Result<String, String> {
     let inner = &literal[1..literal.len() - 1];
     if literal.starts_with('`') {
         return Ok(inner.replace('\r', ""));
     }
     let mut value = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            value.push(c);
-            continue;
-        }
-        value.push(match chars.next() {
-            Some('n') => '\n',
-            Some('t') => '\t',
-            Some('r') => '\r',
-            Some(c @ ('"' | '\\')) => c,
-            other => {
-                let other = other.map(String::from).unwrap_or_default();
-                return Err(format!("the escape `\\{other}` is not supported"));
-            }
-        });
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        value.push_str(&rest[..at]);
+        let (c, length) = escape(&rest[at + 1..])?;
+        value.push(c);
+        rest = &rest[at + 1 + length..];
     }
+    value.push_str(rest);
     Ok(value)
+}
+
+/// The character that an escape stands for, and the length of the escape without its backslash.
+fn escape(text: &str) -> Result<(char, usize), String> {
+    let first = text.chars().next();
+    let hex = |digits: usize| {
+        let code = text
+            .get(1..=digits)
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        code.and_then(char::from_u32).map(|c| (c, digits + 1))
+    };
+    let simple = |c: char| Some((c, 1));
+    let found = match first {
+        Some('n') => simple('\n'),
+        Some('t') => simple('\t'),
+        Some('r') => simple('\r'),
+        Some('a') => simple('\u{7}'),
+        Some('b') => simple('\u{8}'),
+        Some('f') => simple('\u{c}'),
+        Some('v') => simple('\u{b}'),
+        Some(c @ ('"' | '\\')) => simple(c),
+        Some('x') => hex(2),
+        Some('u') => hex(4),
+        Some('U') => hex(8),
+        Some('0'..='7') => {
+            let code = text
+                .get(..3)
+                .and_then(|octal| u32::from_str_radix(octal, 8).ok());
+            code.and_then(char::from_u32).map(|c| (c, 3))
+        }
+        _ => None,
+    };
+    let shown = first.map(String::from).unwrap_or_default();
+    found.ok_or_else(|| format!("the escape `\\{shown}` is not one of Go's"))
 }

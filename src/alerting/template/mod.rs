@@ -1,33 +1,33 @@
-//! The templates of labels and annotations: the part of Prometheus's template language that rules of
-//! this field use, with the same output.
+//! The templates of labels and annotations: Go's `text/template` with Prometheus's functions, so that
+//! the rule files of the field expand to the same text here.
 //!
-//! Understood: `$value`, `$labels.x`, `$externalLabels.x` (also as `.Value`, `.Labels.x`,
-//! `.ExternalLabels.x`), literals, pipelines, parentheses, `humanize`, `humanize1024`,
-//! `humanizeDuration`, `humanizePercentage`, `printf`, `if` and `with` with `else`, comments and trim
-//! marks. Everything is typed when it is read, so that a template that was taken never fails when an
-//! alert fires, and everything else is refused, with its place.
+//! A template that does not parse is refused with its place, as Prometheus refuses its file. One that
+//! cannot be evaluated never stops its rule: the problem stands in the text of the alert.
 
-mod expr;
+mod ast;
+mod exec;
 mod format;
+mod functions;
 mod lexer;
 mod parser;
+mod printf;
+mod value;
 
 use std::collections::BTreeMap;
 
 use crate::embedded::prometheus::labels::Labels;
-use expr::{Expr, Scope};
 pub(super) use format::go_e_shortest;
 
-/// Levels of `if` and `with` within another, of parentheses within another.
+/// Most levels of nested blocks, and of nested parentheses.
 const MAX_DEPTH: usize = 16;
 
-/// A template that was understood.
+/// A template that was parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
-    nodes: Vec<Node>,
+    tree: ast::Tree,
 }
 
-/// Why a text is no template of the part understood here.
+/// Why a text is no template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     /// The byte of the text at which it was found.
@@ -45,71 +45,39 @@ impl TemplateError {
     }
 }
 
-/// What a template can speak of.
-#[derive(Debug, Clone, Copy)]
+/// Answers a PromQL expression at the instant of the evaluation.
+pub type Query<'a> = dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
+
+/// What a template can refer to.
+#[derive(Clone, Copy)]
 pub struct Data<'a> {
     /// The labels of the series that the expression found, its name included.
     pub labels: &'a Labels,
     /// What is added to alerts on their way out.
     pub external_labels: &'a BTreeMap<String, String>,
+    /// Where people reach this server.
+    pub external_url: &'a str,
     /// The value of the expression.
     pub value: f64,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Node {
-    Text(String),
-    Print(Expr),
-    /// `with` makes its condition the dot of what it holds; `if` does not.
-    Branch {
-        with: bool,
-        condition: Expr,
-        then: Vec<Node>,
-        otherwise: Vec<Node>,
-    },
+    /// What the function `query` asks.
+    pub query: &'a Query<'a>,
 }
 
 impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// What is not understood, and where.
+    /// What does not parse, and where.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
-        let nodes = parser::parse(text)?;
-        Ok(Template { nodes })
+        let tree = parser::parse(text)?;
+        Ok(Template { tree })
     }
 
-    /// The text with what the template speaks of put in.
+    /// The text that the template makes of `data`; the problem, where it cannot be evaluated.
     #[must_use]
     pub fn expand(&self, data: &Data<'_>) -> String {
-        let mut out = String::new();
-        write(&self.nodes, &Scope { data, dot: None }, &mut out);
-        out
-    }
-}
-
-fn write(nodes: &[Node], scope: &Scope<'_>, out: &mut String) {
-    for node in nodes {
-        match node {
-            Node::Text(text) => out.push_str(text),
-            Node::Print(expr) => out.push_str(&expr.eval(scope).to_string()),
-            Node::Branch {
-                with,
-                condition,
-                then,
-                otherwise,
-            } => {
-                let value = condition.eval(scope);
-                if !value.is_true() {
-                    write(otherwise, scope, out);
-                } else if *with {
-                    let dot = Some(&value);
-                    write(then, &Scope { dot, ..*scope }, out);
-                } else {
-                    write(then, scope, out);
-                }
-            }
-        }
+        exec::run(&self.tree, data)
+            .unwrap_or_else(|problem| format!("<error expanding template: {problem}>"))
     }
 }
 

@@ -1,27 +1,37 @@
-//! From pieces to a tree, typed on the way.
+//! From pieces to a tree. Refuses what Go's `text/template` refuses when it parses.
 
-use super::expr::{Expr, Format, Humanize, Kind};
+use super::ast::{Base, Branch, Command, Keyword, Node, Operand, Pipeline, Tree};
+use super::functions;
 use super::lexer::{Piece, Token, pieces, tokens};
-use super::{MAX_DEPTH, Node, TemplateError};
+use super::value::Value;
+use super::{MAX_DEPTH, TemplateError};
 
-pub(super) fn parse(text: &str) -> Result<Vec<Node>, TemplateError> {
-    let pieces = pieces(text)?;
+/// Variables that Prometheus declares before every template.
+pub(super) const DECLARED: [&str; 4] = ["$labels", "$externalLabels", "$externalURL", "$value"];
+
+pub(super) fn parse(text: &str) -> Result<Tree, TemplateError> {
     let mut parser = Parser {
-        pieces: pieces.into_iter(),
-        dots: Vec::new(),
+        pieces: pieces(text)?.into_iter(),
+        variables: DECLARED.map(str::to_owned).to_vec(),
+        loops: 0,
+        tree: Tree::default(),
     };
-    let (nodes, end) = parser.block(0)?;
+    let (body, end) = parser.block(0)?;
+    parser.tree.body = body;
     match end {
-        End::Text => Ok(nodes),
-        End::Else(at, _) => Err(TemplateError::new(at, "`else` without an `if` or `with`")),
-        End::Closed(at) => Err(TemplateError::new(at, "`end` without an `if` or `with`")),
+        End::Text => Ok(parser.tree),
+        End::Else(at, _) => Err(TemplateError::new(at, "unexpected {{else}}")),
+        End::Closed(at) => Err(TemplateError::new(at, "unexpected {{end}}")),
     }
 }
 
 struct Parser<'a> {
     pieces: std::vec::IntoIter<Piece<'a>>,
-    /// What the dot is, within each `with` around.
-    dots: Vec<Kind>,
+    /// Those in scope, innermost last.
+    variables: Vec<String>,
+    /// How many `range`s are open.
+    loops: usize,
+    tree: Tree,
 }
 
 /// What ended a block.
@@ -33,9 +43,14 @@ enum End<'a> {
 }
 
 type Words<'a> = std::iter::Peekable<std::vec::IntoIter<(usize, Token<'a>)>>;
+type Parsed<T> = Result<T, TemplateError>;
+
+fn fail<T>(at: usize, problem: impl Into<String>) -> Parsed<T> {
+    Err(TemplateError::new(at, problem))
+}
 
 impl<'a> Parser<'a> {
-    fn block(&mut self, depth: usize) -> Result<(Vec<Node>, End<'a>), TemplateError> {
+    fn block(&mut self, depth: usize) -> Parsed<(Vec<Node>, End<'a>)> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
             let (inner, begin) = match piece {
@@ -47,232 +62,346 @@ impl<'a> Parser<'a> {
             };
             let mut words = tokens(inner, begin)?.into_iter().peekable();
             let keyword = match words.peek() {
-                None => return Err(TemplateError::new(begin, "nothing between the braces")),
-                Some((at, Token::Word(word))) => Some((*at, *word)),
-                Some(_) => None,
+                Some((_, Token::Word(word))) => *word,
+                _ => "",
             };
+            let at = words.peek().map_or(begin, |(at, _)| *at);
             match keyword {
-                Some((at, "end")) => {
-                    words.next();
-                    finished(&mut words)?;
+                "if" => nodes.push(self.branch(Keyword::If, at, rest(words), depth)?),
+                "with" => nodes.push(self.branch(Keyword::With, at, rest(words), depth)?),
+                "range" => nodes.push(self.branch(Keyword::Range, at, rest(words), depth)?),
+                "else" => return Ok((nodes, End::Else(at, rest(words)))),
+                "end" => {
+                    finished(&mut rest(words))?;
                     return Ok((nodes, End::Closed(at)));
                 }
-                Some((at, "else")) => {
-                    words.next();
-                    return Ok((nodes, End::Else(at, words)));
+                "define" | "block" => {
+                    nodes.extend(self.define(keyword, at, rest(words), depth)?);
                 }
-                Some((at, word @ ("if" | "with"))) => {
-                    words.next();
-                    nodes.push(self.branch(word == "with", at, words, depth + 1)?);
-                }
-                _ => {
-                    let expr = self.pipeline(&mut words, begin, 0)?;
-                    finished(&mut words)?;
-                    nodes.push(Node::Print(expr));
-                }
+                "template" => nodes.push(self.template(at, rest(words))?),
+                "break" | "continue" => nodes.push(self.leave(keyword, at, rest(words))?),
+                _ => nodes.push(Node::Action(self.pipeline_of(&mut words, begin)?)),
             }
         }
         Ok((nodes, End::Text))
     }
 
+    /// An action's pipeline, and nothing after it.
+    fn pipeline_of(&mut self, words: &mut Words<'a>, at: usize) -> Parsed<Pipeline> {
+        let pipeline = self.pipeline(words, at, 0)?;
+        finished(words)?;
+        Ok(pipeline)
+    }
+
     fn branch(
         &mut self,
-        with: bool,
+        keyword: Keyword,
         at: usize,
         mut words: Words<'a>,
         depth: usize,
-    ) -> Result<Node, TemplateError> {
-        if depth > MAX_DEPTH {
-            let problem = format!("more than {MAX_DEPTH} `if` and `with` within another");
-            return Err(TemplateError::new(at, problem));
+    ) -> Parsed<Node> {
+        if depth >= MAX_DEPTH {
+            return fail(at, format!("nested more than {MAX_DEPTH} levels deep"));
         }
-        let condition = self.pipeline(&mut words, at, 0)?;
-        finished(&mut words)?;
-        if with {
-            self.dots.push(condition.kind());
-        }
-        let then = self.block(depth);
-        if with {
-            self.dots.pop();
-        }
-        let unclosed = || TemplateError::new(at, "without its `end`");
-        let (then, end) = then?;
-        let otherwise = match end {
-            End::Text => return Err(unclosed()),
-            End::Closed(_) => Vec::new(),
-            End::Else(at, words) => self.otherwise(at, words, depth)?.ok_or_else(unclosed)?,
+        let scope = self.variables.len();
+        let condition = match keyword {
+            Keyword::Range => self.range_pipeline(&mut words, at)?,
+            Keyword::If | Keyword::With => self.pipeline_of(&mut words, at)?,
         };
-        Ok(Node::Branch {
-            with,
+        let is_loop = usize::from(keyword == Keyword::Range);
+        self.loops += is_loop;
+        let (then, end) = self.block(depth + 1)?;
+        self.loops -= is_loop;
+        let otherwise = self.otherwise(keyword, at, end, depth)?;
+        self.variables.truncate(scope);
+        Ok(Node::Branch(Branch {
+            keyword,
             condition,
             then,
             otherwise,
-        })
+        }))
     }
 
-    /// What follows an `else`: up to the `end`, or another `if` that shares it.
     fn otherwise(
         &mut self,
+        keyword: Keyword,
+        at: usize,
+        end: End<'a>,
+        depth: usize,
+    ) -> Parsed<Vec<Node>> {
+        let (else_at, mut words) = match end {
+            End::Closed(_) => return Ok(Vec::new()),
+            End::Text => return fail(at, "this block has no {{end}}"),
+            End::Else(at, words) => (at, words),
+        };
+        let nested = match (words.peek(), keyword) {
+            (None, _) => None,
+            (Some((_, Token::Word("if"))), Keyword::If) => Some(Keyword::If),
+            (Some((_, Token::Word("with"))), Keyword::With) => Some(Keyword::With),
+            (Some((at, _)), _) => return fail(*at, "unexpected text after {{else}}"),
+        };
+        if let Some(nested) = nested {
+            return Ok(vec![self.branch(
+                nested,
+                else_at,
+                rest(words),
+                depth + 1,
+            )?]);
+        }
+        match self.block(depth + 1)? {
+            (nodes, End::Closed(_)) => Ok(nodes),
+            (_, End::Else(at, _)) => fail(at, "unexpected second {{else}}"),
+            (_, End::Text) => fail(at, "this block has no {{end}}"),
+        }
+    }
+
+    /// `define "name"`, or `block "name" value`, which also prints it there.
+    fn define(
+        &mut self,
+        keyword: &str,
         at: usize,
         mut words: Words<'a>,
         depth: usize,
-    ) -> Result<Option<Vec<Node>>, TemplateError> {
-        if let Some((_, Token::Word("if"))) = words.peek() {
-            words.next();
-            return Ok(Some(vec![self.branch(false, at, words, depth + 1)?]));
+    ) -> Parsed<Option<Node>> {
+        if keyword == "define" && depth > 0 {
+            return fail(at, "unexpected {{define}}");
         }
+        let Some((_, Token::Text(name))) = words.next() else {
+            return fail(at, format!("{{{{{keyword}}}}} takes a name in quotes"));
+        };
+        let shown = match keyword {
+            "block" => {
+                let dot = Some(self.pipeline_of(&mut words, at)?);
+                let name = name.clone();
+                Some(Node::Template { name, dot })
+            }
+            _ => {
+                finished(&mut words)?;
+                None
+            }
+        };
+        // A definition sees none of the variables around it.
+        let around = std::mem::take(&mut self.variables);
+        let loops = std::mem::take(&mut self.loops);
+        let (nodes, end) = self.block(depth + 1)?;
+        self.variables = around;
+        self.loops = loops;
+        match end {
+            End::Closed(_) => self.tree.defined.insert(name, nodes),
+            _ => return fail(at, "this block has no {{end}}"),
+        };
+        Ok(shown)
+    }
+
+    fn template(&mut self, at: usize, mut words: Words<'a>) -> Parsed<Node> {
+        let Some((_, Token::Text(name))) = words.next() else {
+            return fail(at, "{{template}} takes a name in quotes");
+        };
+        let dot = match words.peek() {
+            None => None,
+            Some(_) => Some(self.pipeline_of(&mut words, at)?),
+        };
+        Ok(Node::Template { name, dot })
+    }
+
+    fn leave(&self, keyword: &str, at: usize, mut words: Words<'a>) -> Parsed<Node> {
         finished(&mut words)?;
-        match self.block(depth)? {
-            (nodes, End::Closed(_)) => Ok(Some(nodes)),
-            (_, End::Else(at, _)) => Err(TemplateError::new(at, "a second `else`")),
-            (_, End::Text) => Ok(None),
+        match (self.loops, keyword) {
+            (0, _) => fail(at, format!("{{{{{keyword}}}}} outside {{{{range}}}}")),
+            (_, "break") => Ok(Node::Break),
+            _ => Ok(Node::Continue),
         }
     }
 
-    /// `a | f b | g`: what comes before a bar is the last argument of what follows.
-    fn pipeline(
-        &self,
-        words: &mut Words<'a>,
-        at: usize,
-        depth: usize,
-    ) -> Result<Expr, TemplateError> {
-        let mut expr = self.command(words, None, at, depth)?;
-        while let Some((at, _)) = words.next_if(|(_, token)| *token == Token::Pipe) {
-            expr = self.command(words, Some(expr), at, depth)?;
+    /// `range` declares one or two variables: index and element.
+    fn range_pipeline(&mut self, words: &mut Words<'a>, at: usize) -> Parsed<Pipeline> {
+        let mut names = Vec::new();
+        let mut ahead = words.clone();
+        while let Some((_, Token::Path(path))) = ahead.next() {
+            names.push(path.to_owned());
+            match ahead.next() {
+                Some((_, Token::Comma)) if names.len() < 2 => {}
+                Some((_, sign @ (Token::Declare | Token::Assign))) => {
+                    *words = ahead;
+                    let assigns = sign == Token::Assign;
+                    let mut pipeline = self.pipeline_of(words, at)?;
+                    self.bind(&names, assigns, at)?;
+                    pipeline.variables = names;
+                    pipeline.assigns = assigns;
+                    return Ok(pipeline);
+                }
+                _ => break,
+            }
         }
-        Ok(expr)
+        self.pipeline_of(words, at)
     }
 
-    fn command(
-        &self,
-        words: &mut Words<'a>,
-        piped: Option<Expr>,
-        at: usize,
-        depth: usize,
-    ) -> Result<Expr, TemplateError> {
-        let function = match words.peek() {
-            Some((at, Token::Word(name))) => Some((*at, *name)),
+    /// Notes that variables are declared, or that those assigned to exist.
+    fn bind(&mut self, names: &[String], assigns: bool, at: usize) -> Parsed<()> {
+        for name in names {
+            if !name.starts_with('$') || name.contains('.') {
+                return fail(at, format!("{name:?} is not the name of a variable"));
+            }
+            match assigns {
+                true => self.require(name, at)?,
+                false => self.variables.push(name.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    fn require(&self, variable: &str, at: usize) -> Parsed<()> {
+        match variable == "$" || self.variables.iter().any(|known| known == variable) {
+            true => Ok(()),
+            false => fail(at, format!("undefined variable {variable:?}")),
+        }
+    }
+
+    fn pipeline(&mut self, words: &mut Words<'a>, at: usize, depth: usize) -> Parsed<Pipeline> {
+        let mut ahead = words.clone();
+        let declared = match (ahead.next(), ahead.next()) {
+            (Some((_, Token::Path(name))), Some((at, Token::Declare))) => Some((name, at, false)),
+            (Some((_, Token::Path(name))), Some((at, Token::Assign))) => Some((name, at, true)),
             _ => None,
         };
-        let Some((at, name)) = function else {
-            let found = words.peek().map_or(at, |(at, _)| *at);
-            let expr = self.operand(words, at, depth)?;
-            return match piped {
-                None => Ok(expr),
-                Some(_) => Err(TemplateError::new(
-                    found,
-                    "a function is expected after `|`",
-                )),
-            };
-        };
-        words.next();
-        let mut arguments = Vec::new();
-        while words
-            .peek()
-            .is_some_and(|(_, t)| !matches!(t, Token::Pipe | Token::Close))
-        {
-            arguments.push(self.operand(words, at, depth)?);
+        if declared.is_some() {
+            *words = ahead;
         }
-        arguments.extend(piped);
-        call(name, arguments).map_err(|problem| TemplateError::new(at, problem))
+        let mut commands = vec![self.command(words, at, depth)?];
+        while let Some((at, _)) = words.next_if(|(_, token)| *token == Token::Pipe) {
+            let command = self.command(words, at, depth)?;
+            let first = command.operands.first();
+            if !first.is_some_and(|first| matches!(first.base, Base::Function(_))) {
+                return fail(at, "only a function can stand after `|`");
+            }
+            commands.push(command);
+        }
+        let mut variables = Vec::new();
+        let mut assigns = false;
+        if let Some((name, at, assigned)) = declared {
+            assigns = assigned;
+            variables.push(name.to_owned());
+            self.bind(&variables, assigns, at)?;
+        }
+        Ok(Pipeline {
+            variables,
+            assigns,
+            commands,
+        })
+    }
+
+    fn command(&mut self, words: &mut Words<'a>, at: usize, depth: usize) -> Parsed<Command> {
+        let mut operands = Vec::new();
+        while let Some((at, token)) =
+            words.next_if(|(_, token)| !matches!(token, Token::Pipe | Token::Close))
+        {
+            operands.push(self.operand(at, token, words, depth)?);
+        }
+        match operands.as_slice() {
+            [] => fail(at, "missing value for command"),
+            [first, _, ..] if !matches!(first.base, Base::Function(_)) => {
+                fail(at, "can't give arguments to what is not a function")
+            }
+            _ => Ok(Command { operands }),
+        }
     }
 
     fn operand(
-        &self,
-        words: &mut Words<'a>,
+        &mut self,
         at: usize,
+        token: Token<'a>,
+        words: &mut Words<'a>,
         depth: usize,
-    ) -> Result<Expr, TemplateError> {
-        let Some((at, token)) = words.next() else {
-            return Err(TemplateError::new(at, "a value is expected"));
+    ) -> Parsed<Operand> {
+        let plain = |base| {
+            let fields = Vec::new();
+            Ok(Operand { base, fields })
         };
-        let problem = match token {
-            Token::Text(text) => return Ok(Expr::Text(text)),
-            Token::Number(text) => match number(text) {
-                Some(n) => return Ok(Expr::Number(n)),
-                None => format!("`{text}` is no number with a fraction, such as 0.5"),
-            },
-            Token::Open if depth >= MAX_DEPTH => {
-                format!("more than {MAX_DEPTH} parentheses within another")
+        match token {
+            Token::Text(text) => plain(Base::Literal(Value::Text(text))),
+            Token::Int(n) => plain(Base::Literal(Value::Int(n))),
+            Token::Float(n) => plain(Base::Literal(Value::Float(n))),
+            Token::Word("true") => plain(Base::Literal(Value::Bool(true))),
+            Token::Word("false") => plain(Base::Literal(Value::Bool(false))),
+            Token::Word("nil") => plain(Base::Literal(Value::Nil)),
+            Token::Word(name) if functions::is_known(name) => {
+                plain(Base::Function(name.to_owned()))
             }
-            Token::Open => {
-                let expr = self.pipeline(words, at, depth + 1)?;
-                match words.next() {
-                    Some((_, Token::Close)) => return Ok(expr),
-                    _ => "a parenthesis that is not closed".to_owned(),
-                }
-            }
-            Token::Path(path) => match self.path(path) {
-                Some(expr) => return Ok(expr),
-                None => unsupported(path),
-            },
-            Token::Word(name) => unsupported(name),
-            Token::Pipe => "a value is expected before `|`".to_owned(),
-            Token::Close => "a value is expected before `)`".to_owned(),
-        };
-        Err(TemplateError::new(at, problem))
+            Token::Word(name) => fail(at, format!("function {name:?} not defined")),
+            Token::Path(path) => self.path(path, at),
+            Token::Open => self.parenthesis(at, words, depth),
+            other => fail(at, format!("unexpected {}", shown(&other))),
+        }
     }
 
-    fn path(&self, path: &str) -> Option<Expr> {
-        // Within `with`, the dot is another and has no fields.
-        let root = self.dots.is_empty();
-        if path == "$value" || (path == ".Value" && root) {
-            return Some(Expr::Value);
-        }
-        if path == "." {
-            return self.dots.last().map(|kind| Expr::Dot(*kind));
-        }
-        let of = |variable: &str, field: &str| {
-            let name = path.strip_prefix(variable);
-            let name = name.or_else(|| path.strip_prefix(field).filter(|_| root))?;
-            (!name.is_empty() && !name.contains('.')).then(|| name.to_owned())
+    fn path(&self, path: &str, at: usize) -> Parsed<Operand> {
+        let (root, below) = match path.find('.') {
+            Some(dot) => path.split_at(dot),
+            None => (path, ""),
         };
-        of("$labels.", ".Labels.")
-            .map(Expr::Label)
-            .or_else(|| of("$externalLabels.", ".ExternalLabels.").map(Expr::ExternalLabel))
+        let base = match root {
+            "" => Base::Dot,
+            variable => {
+                self.require(variable, at)?;
+                Base::Variable(variable.to_owned())
+            }
+        };
+        let fields = fields(if path == "." { "" } else { below }, at)?;
+        Ok(Operand { base, fields })
+    }
+
+    fn parenthesis(&mut self, at: usize, words: &mut Words<'a>, depth: usize) -> Parsed<Operand> {
+        if depth >= MAX_DEPTH {
+            return fail(at, format!("more than {MAX_DEPTH} nested parentheses"));
+        }
+        let pipeline = self.pipeline(words, at, depth + 1)?;
+        let Some((closed, Token::Close)) = words.next() else {
+            return fail(at, "unclosed left parenthesis");
+        };
+        // A field directly behind the parenthesis belongs to it.
+        let behind = words.next_if(|(at, token)| {
+            *at == closed + 1 && matches!(token, Token::Path(path) if path.starts_with('.'))
+        });
+        let fields = match behind {
+            Some((at, Token::Path(path))) => fields(path, at)?,
+            _ => Vec::new(),
+        };
+        let base = Base::Pipeline(Box::new(pipeline));
+        Ok(Operand { base, fields })
     }
 }
 
-fn unsupported(what: &str) -> String {
-    format!("`{what}` is not supported here: $value, $labels.NAME and $externalLabels.NAME are")
+/// The names in `.a.b`.
+fn fields(path: &str, at: usize) -> Parsed<Vec<String>> {
+    let names = path.split('.').skip(1);
+    names
+        .map(|name| match name {
+            "" => fail(at, "a name is missing after the dot"),
+            name => Ok(name.to_owned()),
+        })
+        .collect()
 }
 
-/// Go tells whole numbers from others and prints them differently; rules need only the others.
-fn number(text: &str) -> Option<f64> {
-    let n = text.parse::<f64>().ok()?;
-    (n.is_finite() && text.contains(['.', 'e', 'E'])).then_some(n)
+fn shown(token: &Token<'_>) -> &'static str {
+    match token {
+        Token::Comma => "\",\"",
+        Token::Declare => "\":=\"",
+        Token::Assign => "\"=\"",
+        Token::Close => "\")\"",
+        _ => "token",
+    }
 }
 
-fn finished(words: &mut Words<'_>) -> Result<(), TemplateError> {
+/// The words without the first, which is a keyword.
+fn rest(mut words: Words<'_>) -> Words<'_> {
+    words.next();
+    words
+}
+
+fn finished(words: &mut Words<'_>) -> Parsed<()> {
     match words.next() {
         None => Ok(()),
-        Some((at, _)) => Err(TemplateError::new(at, "nothing more is expected here")),
+        Some((at, Token::Close)) => fail(at, "unexpected right parenthesis"),
+        Some((at, _)) => fail(at, "unexpected text at the end of the action"),
     }
-}
-
-fn call(name: &str, mut arguments: Vec<Expr>) -> Result<Expr, String> {
-    let humanize = match name {
-        "humanize" => Humanize::Thousands,
-        "humanize1024" => Humanize::Binary,
-        "humanizeDuration" => Humanize::Duration,
-        "humanizePercentage" => Humanize::Percentage,
-        "printf" => return printf(arguments),
-        _ => return Err(format!("the function `{name}` is not supported here")),
-    };
-    match (arguments.pop(), arguments.is_empty()) {
-        (Some(argument), true) if argument.kind() == Kind::Number => {
-            Ok(Expr::Humanize(humanize, Box::new(argument)))
-        }
-        _ => Err(format!("`{name}` takes one number")),
-    }
-}
-
-fn printf(arguments: Vec<Expr>) -> Result<Expr, String> {
-    let mut arguments = arguments.into_iter();
-    let Some(Expr::Text(format)) = arguments.next() else {
-        return Err("`printf` takes its format, in quotes, first".to_owned());
-    };
-    let arguments: Vec<Expr> = arguments.collect();
-    let kinds: Vec<Kind> = arguments.iter().map(Expr::kind).collect();
-    Ok(Expr::Printf(Format::parse(&format, &kinds)?, arguments))
 }

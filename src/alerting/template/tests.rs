@@ -3,15 +3,37 @@ use proptest::prelude::*;
 use super::format::go_g;
 use super::*;
 
+/// Answers `query` with two series, whatever is asked; `none` with nothing, `bad` with an error.
+fn answer(expression: &str) -> Result<Vec<(Labels, f64)>, String> {
+    match expression {
+        "none" => Ok(Vec::new()),
+        "bad" => Err("parse error".to_owned()),
+        _ => Ok(vec![
+            (Labels::from_pairs([("instance", "b")]), 2.0),
+            (Labels::from_pairs([("instance", "a")]), 1.5),
+        ]),
+    }
+}
+
+fn data<'a>(
+    labels: &'a Labels,
+    external_labels: &'a BTreeMap<String, String>,
+    value: f64,
+) -> Data<'a> {
+    Data {
+        labels,
+        external_labels,
+        external_url: "http://prom:9090/path",
+        value,
+        query: &answer,
+    }
+}
+
 fn expand(text: &str, value: f64) -> String {
     let labels = Labels::from_pairs([("instance", "a:1"), ("job", "web"), ("__name__", "m")]);
     let external_labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
-    let data = Data {
-        labels: &labels,
-        external_labels: &external_labels,
-        value,
-    };
-    Template::parse(text).expect(text).expand(&data)
+    let template = Template::parse(text).expect(text);
+    template.expand(&data(&labels, &external_labels, value))
 }
 
 #[test]
@@ -128,41 +150,242 @@ fn humanized_numbers_are_those_of_prometheus() {
 }
 
 #[test]
-fn what_is_not_understood_is_refused_with_its_place() {
+fn the_forms_that_rule_files_use_expand_as_in_prometheus() {
+    for (text, expected) in [
+        ("{{ $labels }}", "map[__name__:m instance:a:1 job:web]"),
+        ("{{ .Labels }}", "map[__name__:m instance:a:1 job:web]"),
+        ("{{ $externalLabels }}", "map[region:eu]"),
+        (
+            "{{ . }}",
+            "{map[__name__:m instance:a:1 job:web] map[region:eu] http://prom:9090/path 0.25}",
+        ),
+        (r#"{{ "3600" | humanizeDuration }}"#, "1h 0m 0s"),
+        (
+            "{{ 30 }} {{ -7 }} {{ 0x1F }} {{ 1e3 }} {{ 'a' }}",
+            "30 -7 31 1000 97",
+        ),
+        ("{{ 1_000 }}", "1000"),
+        ("{{ $x := $labels.job }}{{ $x }}", "web"),
+        ("{{ $x := 1 }}{{ $x = 2 }}{{ $x }}", "2"),
+        ("{{ with $x := $labels.job }}{{ $x }}{{ end }}", "web"),
+        ("{{ if $x := $value }}{{ $x }}{{ end }}", "0.25"),
+        (
+            "{{ range $k, $v := $labels }}{{ $k }}={{ $v }};{{ end }}",
+            "__name__=m;instance=a:1;job=web;",
+        ),
+        (
+            r#"{{ range query "up" }}{{ .Labels.instance }}:{{ .Value }} {{ end }}"#,
+            "b:2 a:1.5 ",
+        ),
+        (
+            r#"{{ range query "up" | sortByLabel "instance" }}{{ . | label "instance" }}{{ . | value }}{{ end }}"#,
+            "a1.5b2",
+        ),
+        (
+            r#"{{ range $i, $s := query "up" }}{{ $i }}{{ $s.Value }} {{ end }}"#,
+            "02 11.5 ",
+        ),
+        (
+            r#"{{ range query "none" }}x{{ else }}nothing{{ end }}"#,
+            "nothing",
+        ),
+        (
+            r#"{{ range query "up" }}{{ .Value }}{{ break }}{{ end }}"#,
+            "2",
+        ),
+        (
+            r#"{{ range query "up" }}{{ if eq .Value 2.0 }}{{ continue }}{{ end }}{{ .Value }}{{ end }}"#,
+            "1.5",
+        ),
+        (
+            r#"{{ with query "up" }}{{ . | first | value | humanize }}{{ end }}"#,
+            "2",
+        ),
+        (r#"{{ (query "up" | first).Labels.instance }}"#, "b"),
+        (
+            r#"{{ printf "up{job=%q}" $labels.job | query | first | value }}"#,
+            "2",
+        ),
+        (r#"{{ len (query "up") }} {{ len $labels.job }}"#, "2 3"),
+        ("{{ if gt $value 0.2 }}high{{ else }}low{{ end }}", "high"),
+        (
+            "{{ if and (lt $value 1.0) (ne $labels.job \"x\") }}yes{{ end }}",
+            "yes",
+        ),
+        (
+            "{{ if or false $labels.none $labels.job }}yes{{ end }}",
+            "yes",
+        ),
+        ("{{ or $labels.none \"unknown\" }}", "unknown"),
+        (
+            "{{ not true }} {{ eq $labels.job \"db\" \"web\" }}",
+            "false true",
+        ),
+        ("{{ le $value 0.25 }} {{ ge $value 0.5 }}", "true false"),
+        (
+            "{{ index $labels \"job\" }} {{ slice \"abcdef\" 1 3 }}",
+            "web bc",
+        ),
+        (
+            r#"{{ reReplaceAll "(.*):(.*)" "$2-$1" $labels.instance }}"#,
+            "1-a",
+        ),
+        (
+            r#"{{ match "^we" $labels.job }} {{ "web" | toUpper }} {{ title "a bc" }}"#,
+            "true WEB A Bc",
+        ),
+        (
+            "{{ stripPort $labels.instance }} {{ stripDomain \"h.example.com:80\" }} {{ stripDomain \"10.0.0.1:80\" }}",
+            "a h:80 10.0.0.1:80",
+        ),
+        (
+            "{{ humanizeTimestamp 1435065584.128 }}",
+            "2015-06-23 13:19:44.128 +0000 UTC",
+        ),
+        ("{{ parseDuration \"1h2m\" }}", "3720"),
+        (
+            "{{ externalURL }}{{ pathPrefix }} {{ $externalURL }}",
+            "http://prom:9090/path/path http://prom:9090/path",
+        ),
+        (
+            "{{ graphLink \"up == 1\" }}",
+            "/graph?g0.expr=up+%3D%3D+1&g0.tab=0",
+        ),
+        ("{{ tableLink \"up\" }}", "/graph?g0.expr=up&g0.tab=1"),
+        (
+            r#"{{ define "x" }}[{{ .arg0 }}{{ .arg1 }}]{{ end }}{{ template "x" (args 1 "b") }}"#,
+            "[1b]",
+        ),
+        (
+            "{{ \"<a>\" | html }} {{ urlquery \"a b&c\" }}",
+            "&lt;a&gt; a+b%26c",
+        ),
+        (
+            "{{ print 1 2 \"x\" 3 }} {{ println \"a\" 1 }}",
+            "1 2x3 a 1\n",
+        ),
+        (
+            r#"{{ printf "%d %5.1f%% %t %T %x" 7 $value true $value 255 }}"#,
+            "7   0.2% true float64 ff",
+        ),
+        (
+            "{{ .ExternalURL }}{{ .Value }}",
+            "http://prom:9090/path0.25",
+        ),
+        ("{{ nil | printf \"%v\" }}", "<nil>"),
+    ] {
+        assert_eq!(expand(text, 0.25), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_evaluated_stands_in_the_text() {
+    for (text, part) in [
+        (
+            "{{ humanize $labels.job }}",
+            "error calling humanize: parsing \"web\": invalid syntax",
+        ),
+        ("{{ humanize }}", "error calling humanize"),
+        ("{{ query \"bad\" }}", "error calling query: parse error"),
+        (
+            "{{ query \"none\" | first }}",
+            "first() called on vector with no elements",
+        ),
+        ("{{ $labels.a.b }}", "can't evaluate field b in type string"),
+        ("{{ .Nothing }}", "can't evaluate field Nothing"),
+        (
+            "{{ if gt $value 5 }}x{{ end }}",
+            "incompatible types for comparison",
+        ),
+        ("{{ template \"x\" }}", "template \"x\" not defined"),
+        (
+            "{{ range $value }}{{ end }}",
+            "range can't iterate over 0.25",
+        ),
+        (
+            "{{ reReplaceAll \"(\" \"\" \"x\" }}",
+            "error parsing regexp",
+        ),
+        (
+            "{{ define \"x\" }}{{ template \"x\" }}{{ end }}{{ template \"x\" }}",
+            "nested templates",
+        ),
+        (
+            "{{ with $value }}{{ .Value }}{{ end }}",
+            "can't evaluate field Value in type float64",
+        ),
+        ("{{ printf $value }}", "expected string; got float64"),
+    ] {
+        let text_made = expand(text, 0.25);
+        assert!(
+            text_made.starts_with("<error expanding template: "),
+            "{text}: {text_made}"
+        );
+        assert!(text_made.contains(part), "{text}: {text_made}");
+    }
+    // Go writes what is wrong with a format into its text.
+    for (text, expected) in [
+        (r#"{{ printf "%d" $value }}"#, "%!d(float64=0.25)"),
+        (r#"{{ printf "%s" $value }}"#, "%!s(float64=0.25)"),
+        (r#"{{ printf "%f %f" $value }}"#, "0.250000 %!f(MISSING)"),
+        (r#"{{ printf "x" $value }}"#, "x%!(EXTRA float64=0.25)"),
+        (r#"{{ printf "%" }}"#, "%!(NOVERB)"),
+    ] {
+        assert_eq!(expand(text, 0.25), expected, "{text}");
+    }
+    let wide = r#"{{ printf "%999999f" $value }}"#;
+    assert!(expand(wide, 0.25).len() <= 64);
+}
+
+#[test]
+fn an_expansion_is_bounded_in_steps_and_text() {
+    let nested = r#"{{ range query "up" }}"#.repeat(16) + "x" + &"{{ end }}".repeat(16);
+    let made = expand(&nested, 1.0);
+    assert!(
+        made.len() <= 64 * 1024 || made.contains("more than"),
+        "{}",
+        made.len()
+    );
+    let doubling = "{{ $x := \"xxxxxxxxxxxxxxxx\" }}".to_owned()
+        + &"{{ $x = print $x $x }}".repeat(40)
+        + "{{ $x }}";
+    assert!(expand(&doubling, 1.0).contains("more than"));
+}
+
+#[test]
+fn what_does_not_parse_is_refused_with_its_place() {
     for (text, at, part) in [
         ("{{ $value", 2, "without its `}}`"),
-        ("x {{ }}", 4, "nothing between"),
-        ("{{ query \"up\" }}", 3, "the function `query`"),
-        ("{{ $labels }}", 3, "`$labels`"),
-        ("{{ $labels.a.b }}", 3, "`$labels.a.b`"),
-        ("{{ . }}", 3, "`.`"),
-        ("{{ $x }}", 3, "`$x`"),
-        ("{{ $x := 1.0 }}", 6, "unexpected ':'"),
-        ("{{ $value | $value }}", 12, "a function is expected"),
-        ("{{ humanize $labels.x }}", 3, "takes one number"),
-        ("{{ humanize }}", 3, "takes one number"),
-        ("{{ printf $labels.x }}", 3, "its format"),
-        (r#"{{ printf "%d" $value }}"#, 3, "`%d`"),
-        (r#"{{ printf "%s" $value }}"#, 3, "does not fit"),
-        (r#"{{ printf "%f %f" $value }}"#, 3, "too few"),
-        (r#"{{ printf "x" $value }}"#, 3, "too many"),
-        (r#"{{ printf "%999999f" $value }}"#, 3, "64 digits"),
-        (r#"{{ printf "%" }}"#, 3, "in the middle"),
-        ("{{ if $value }}x", 3, "without its `end`"),
-        ("x{{ end }}", 4, "`end` without"),
-        ("{{ else }}", 3, "`else` without"),
+        ("x {{ }}", 4, "missing value"),
+        ("{{ ask \"up\" }}", 3, "function \"ask\" not defined"),
+        ("{{ $x }}", 3, "undefined variable \"$x\""),
+        (
+            "{{ if true }}{{ $x := 1 }}{{ end }}{{ $x }}",
+            38,
+            "undefined variable",
+        ),
+        (
+            "{{ define \"x\" }}{{ $value }}{{ end }}",
+            19,
+            "undefined variable",
+        ),
+        ("{{ $value | $value }}", 10, "only a function"),
+        ("{{ if $value }}x", 3, "no {{end}}"),
+        ("x{{ end }}", 4, "unexpected {{end}}"),
+        ("{{ else }}", 3, "unexpected {{else}}"),
         (
             "{{ if $value }}{{ else }}{{ else }}{{ end }}",
             28,
-            "second `else`",
+            "second {{else}}",
         ),
-        ("{{ range $labels }}{{ end }}", 9, "`$labels`"),
-        ("{{ ($value }}", 3, "not closed"),
+        ("{{ break }}", 3, "outside {{range}}"),
+        ("{{ ($value }}", 3, "unclosed left parenthesis"),
+        ("{{ $value) }}", 9, "unexpected right parenthesis"),
         ("{{ \"a\\q\" }}", 3, "escape"),
-        ("{{ 5 }}", 3, "with a fraction"),
-        ("{{ $value $value }}", 10, "nothing more"),
-        ("{{ with $value }}{{ .Value }}{{ end }}", 20, "`.Value`"),
-        ("{{ é }}", 3, "unexpected 'é'"),
+        ("{{ 5x }}", 3, "bad number syntax"),
+        ("{{ $value $value }}", 3, "not a function"),
+        ("{{ $labels..x }}", 3, "a name is missing"),
+        ("{{ % }}", 3, "unexpected '%'"),
     ] {
         let error = Template::parse(text).expect_err(text);
         assert!(error.problem.contains(part), "{text}: {error:?}");
@@ -176,10 +399,10 @@ fn what_is_not_understood_is_refused_with_its_place() {
 
 proptest! {
     #[test]
-    fn no_template_makes_the_parser_panic(text in r#"([{}%$."`| \\()é0-9-]|\{\{|\}\}|if |with |else|end|printf |\$value|\.Labels\.a|humanize ){0,24}"#) {
+    fn no_template_makes_the_parser_panic(text in r#"([{}%$."`| \\()é0-9-]|\{\{|\}\}|if |with |else|end|range |query |define |template |index |\$x|:=|=|, |printf |\$value|\.Labels\.a|humanize ){0,24}"#) {
         if let Ok(template) = Template::parse(&text) {
             let labels = Labels::empty();
-            let _ = template.expand(&Data { labels: &labels, external_labels: &BTreeMap::new(), value: 0.5 });
+            let _ = template.expand(&data(&labels, &BTreeMap::new(), 0.5));
         }
     }
 
@@ -188,7 +411,7 @@ proptest! {
         let text = format!("{{{{ printf {verb:?} $value }}}}{{{{ humanizeDuration $value }}}}{{{{ humanize $value }}}}{{{{ humanize1024 $value }}}}");
         if let Ok(template) = Template::parse(&text) {
             let labels = Labels::empty();
-            let _ = template.expand(&Data { labels: &labels, external_labels: &BTreeMap::new(), value: f64::from_bits(bits) });
+            let _ = template.expand(&data(&labels, &BTreeMap::new(), f64::from_bits(bits)));
         }
     }
 }

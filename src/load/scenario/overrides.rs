@@ -48,8 +48,11 @@ impl Scenario {
             serde_json::from_value::<Scenario>(tree).map_err(|error| error.to_string())
         };
         let value = value.trim();
-        let literal = serde_saphyr::from_str_with_options::<Value>(value, crate::yaml::options())
-            .unwrap_or_else(|_| Value::String(value.to_owned()));
+        let literal = serde_saphyr::from_str_with_options::<Value>(
+            value,
+            crate::yaml::options(crate::yaml::SMALL),
+        )
+        .unwrap_or_else(|_| Value::String(value.to_owned()));
         let is_text = literal.is_string();
         // A text field takes what looks like a number, too; the error of whichever reading fits the
         // field's type is the one that helps.

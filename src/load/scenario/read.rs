@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::{Scenario, builtins};
 use crate::yaml;
-pub use crate::yaml::{FileError as ScenarioError, MAX_BYTES};
+pub use crate::yaml::FileError as ScenarioError;
+
+/// The longest scenario that is read, in bytes.
+pub const MAX_BYTES: usize = yaml::SMALL.bytes;
 
 /// A field that cannot be what it is: its dotted path and what is wrong.
 pub(super) type Finding = (String, String);
@@ -24,7 +27,7 @@ impl Scenario {
             .map(|builtin| builtin.name)
             .collect::<Vec<_>>()
             .join(", ");
-        let text = yaml::read_file(Path::new(name)).map_err(|error| {
+        let text = yaml::read_file(Path::new(name), yaml::SMALL).map_err(|error| {
             let problem = match error.kind() {
                 std::io::ErrorKind::NotFound => {
                     format!(
@@ -56,7 +59,8 @@ impl Scenario {
             let problem = "empty: a scenario has at least title, dataset, users and admission";
             return Err(ScenarioError::new(origin, problem));
         }
-        let (mut scenario, positions) = yaml::parse::<Scenario>(origin, text, lacking)?;
+        let (mut scenario, positions) =
+            yaml::parse::<Scenario>(origin, text, yaml::SMALL, lacking)?;
         origin.clone_into(&mut scenario.name);
         if let Some((field, problem)) = scenario.check().into_iter().next() {
             let at = positions.position(&field);

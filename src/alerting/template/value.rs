@@ -1,0 +1,130 @@
+//! The values of a template: what they are, when they count as true, and how Go prints them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::format::go_g;
+
+/// A value of the template language.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    /// Labels, or the arguments of `args`. A key that is missing reads as empty text.
+    Map(BTreeMap<String, Value>),
+    List(Vec<Value>),
+    /// A structure with fixed fields, in the order in which Go prints them.
+    Record(Vec<(&'static str, Value)>),
+}
+
+impl Value {
+    /// A map of texts, such as labels.
+    pub(super) fn texts<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+        let entry = |(name, text): (&str, &str)| (name.to_owned(), Value::Text(text.to_owned()));
+        Value::Map(pairs.map(entry).collect())
+    }
+
+    /// What `if`, `with`, `and`, `or` and `not` ask: neither zero nor empty.
+    pub(super) fn is_true(&self) -> bool {
+        match self {
+            Value::Nil => false,
+            Value::Bool(b) => *b,
+            Value::Int(n) => *n != 0,
+            Value::Float(n) => *n != 0.0,
+            Value::Text(text) => !text.is_empty(),
+            Value::Map(map) => !map.is_empty(),
+            Value::List(list) => !list.is_empty(),
+            Value::Record(_) => true,
+        }
+    }
+
+    /// The name of its type in Go's messages.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Nil => "nil",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::Float(_) => "float64",
+            Value::Text(_) => "string",
+            Value::Map(_) => "map[string]string",
+            Value::List(_) => "template.queryResult",
+            Value::Record(_) => "struct",
+        }
+    }
+
+    /// The field, or the entry of a map.
+    ///
+    /// # Errors
+    /// The value has no fields, or not this one.
+    pub(super) fn field(&self, name: &str) -> Result<Value, String> {
+        let missing = || format!("can't evaluate field {name} in type {}", self.type_name());
+        match self {
+            Value::Map(map) => {
+                let entry = map.get(name).cloned();
+                Ok(entry.unwrap_or_else(|| Value::Text(String::new())))
+            }
+            Value::Record(fields) => {
+                let field = fields.iter().find(|(field, _)| *field == name);
+                field.map(|(_, value)| value.clone()).ok_or_else(missing)
+            }
+            _ => Err(missing()),
+        }
+    }
+
+    /// The number, as Prometheus's functions convert it: texts are parsed.
+    ///
+    /// # Errors
+    /// The value is no number.
+    pub(super) fn to_float(&self) -> Result<f64, String> {
+        match self {
+            Value::Float(n) => Ok(*n),
+            Value::Int(n) => Ok(*n as f64),
+            Value::Text(text) => text
+                .parse()
+                .map_err(|_| format!("parsing {text:?}: invalid syntax")),
+            other => Err(format!("can't convert {} to float", other.type_name())),
+        }
+    }
+
+    /// The text that a function takes.
+    ///
+    /// # Errors
+    /// The value is no text.
+    pub(super) fn to_text(&self) -> Result<&str, String> {
+        match self {
+            Value::Text(text) => Ok(text),
+            other => Err(format!(
+                "wrong type for value; expected string; got {}",
+                other.type_name()
+            )),
+        }
+    }
+}
+
+/// As Go's `fmt.Print` writes it.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Nil => f.write_str("<nil>"),
+            Value::Bool(b) => write!(f, "{b}"),
+            Value::Int(n) => write!(f, "{n}"),
+            Value::Float(n) => f.write_str(&go_g(*n, None)),
+            Value::Text(text) => f.write_str(text),
+            Value::Map(map) => {
+                let entries = map.iter().map(|(name, value)| format!("{name}:{value}"));
+                write!(f, "map[{}]", entries.collect::<Vec<_>>().join(" "))
+            }
+            Value::List(list) => {
+                let items = list.iter().map(Value::to_string);
+                write!(f, "[{}]", items.collect::<Vec<_>>().join(" "))
+            }
+            Value::Record(fields) => {
+                let values = fields.iter().map(|(_, value)| value.to_string());
+                write!(f, "{{{}}}", values.collect::<Vec<_>>().join(" "))
+            }
+        }
+    }
+}
