@@ -28,9 +28,12 @@ const LIMITS: QueryLimits = QueryLimits {
     subquery_step: Duration::from_secs(60),
 };
 
+/// The value of a series at a time.
+type Curve = Box<dyn Fn(i64) -> f64>;
+
 fn store() -> Tsdb {
     let tsdb = Tsdb::new(TsdbConfig::default());
-    let mut series: Vec<(Labels, Box<dyn Fn(i64) -> f64>)> = Vec::new();
+    let mut series: Vec<(Labels, Curve)> = Vec::new();
     for (code, factor) in [("200", 7.0), ("404", 1.0), ("500", 0.5)] {
         let labels = [
             (METRIC_NAME, "requests_total"),

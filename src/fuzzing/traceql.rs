@@ -33,7 +33,7 @@ fn trace(nth: u64) -> Arc<TraceRecord> {
             ("share", Value::Float(0.5)),
             ("retried", Value::Bool(failed)),
         ],
-        error: failed.then(|| Cow::Borrowed("timeout")),
+        error: failed.then_some(Cow::Borrowed("timeout")),
     };
     Arc::new(TraceRecord {
         trace_id: u128::from(nth) + 1,

@@ -46,7 +46,7 @@ impl TemplateError {
 }
 
 /// Answers a PromQL expression at the instant of the evaluation.
-pub type Query<'a> = dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
+pub(super) type Query<'a> = dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
 
 /// What a template can refer to.
 #[derive(Clone, Copy)]
