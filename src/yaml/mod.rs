@@ -78,6 +78,7 @@ pub fn options(bounds: Bounds) -> serde_saphyr::Options {
             max_events: bounds.events,
             max_aliases: bounds.aliases,
             max_anchors: bounds.aliases,
+            enforce_alias_anchor_ratio: false,
             max_recorded_anchor_events: bounds.events,
             max_documents: 1,
         },

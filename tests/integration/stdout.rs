@@ -14,6 +14,8 @@ const PRINTING: &[&[&str]] = &[
     &["help"],
     &["serve", "--help"],
     &["seed", "--help"],
+    &["backup", "--help"],
+    &["restore", "--help"],
     &["health", "API"],
     &["fault", "list", "--target", "OPS"],
     &["fault", "clear", "--target", "OPS"],

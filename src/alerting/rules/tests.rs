@@ -163,7 +163,7 @@ fn a_kubernetes_resource_is_read_and_its_mistakes_are_placed() {
     assert_eq!(group.rules[0].labels, labels);
 
     let wrong = refused(&resource("{alert: A, expr: up ==}")).to_string();
-    let place = "r.yml:14:17: spec.groups.0.rules.0.expr: parse error";
+    let place = "r.yml:14:18: spec.groups.0.rules.0.expr: parse error";
     assert!(wrong.starts_with(place), "{wrong}");
     let twice = refused(&(text.clone() + &text)).to_string();
     assert!(twice.starts_with("r.yml:24:"), "{twice}");

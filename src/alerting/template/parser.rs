@@ -292,6 +292,7 @@ impl<'a> Parser<'a> {
 
     fn command(&mut self, words: &mut Words<'a>, at: usize, depth: usize) -> Parsed<Command> {
         let mut operands = Vec::new();
+        let at = words.peek().map_or(at, |(first, _)| *first);
         while let Some((at, token)) =
             words.next_if(|(_, token)| !matches!(token, Token::Pipe | Token::Close))
         {
