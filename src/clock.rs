@@ -3,7 +3,7 @@
 //!
 //! A wall clock can be set while the server runs. Decisions by it would then stop admission for an
 //! hour, or end every hold at once. So the wall clock is read once, at the start, and the monotonic
-//! clock carries it on. The two may drift apart; [`Clock::check`] closes the gap at [`SLEW`] of the
+//! clock carries it on. The two may drift apart; [`Clock::check`] closes the gap at `SLEW` of the
 //! time that passes, and reports each step of the wall clock. A restart takes the wall clock over.
 //!
 //! ```text

@@ -25,7 +25,7 @@ const ONE_A_SEAT: &str = "one_live_reservation_per_seat";
 ///
 /// Of two that take the same seat, the later waits for the earlier's commit at `taken`; PostgreSQL then
 /// looks at the row again and finds it not free and at another version. No answer: a hold that has run out
-/// is in the way of the seat or the limit, see [`END_RUN_OUT`]. The texts are those serde makes of
+/// is in the way of the seat or the limit, see `END_RUN_OUT`. The texts are those serde makes of
 /// [`ReserveOutcome`].
 pub const RESERVE: &str = "WITH kept AS MATERIALIZED (
     SELECT fingerprint, answer FROM idempotency WHERE user_id = $1 AND key = $2

@@ -20,7 +20,7 @@ impl SqliteStore {
         self.readers.run_unbounded("queue.restore", snapshot).await
     }
 
-    /// As [`Store::register`](super::Store::register).
+    /// As `Store::register`.
     ///
     /// # Errors
     /// [`StoreError`]; then the place must not be used.

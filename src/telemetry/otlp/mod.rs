@@ -7,7 +7,7 @@
 //! `OTEL_LOGS_EXPORTER=none` and the like; `OTEL_SDK_DISABLED`; `OTEL_METRIC_EXPORT_INTERVAL`;
 //! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`.
 //!
-//! A duration there that cannot be used is reported, and the default applies ([`environment`]).
+//! A duration there that cannot be used is reported, and the default applies (`environment`).
 //!
 //! Nobody waits for the collector: between the program and the threads that push is a bounded buffer;
 //! what does not fit, or could not be delivered, is dropped and counted.
