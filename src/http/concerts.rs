@@ -4,35 +4,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::extract::{Holder, Path, Query};
 use super::openapi::refusals;
+use super::page::Page;
 use super::{ApiError, AppState};
-use crate::api::ErrorCode;
-use crate::api::integer;
 use crate::api::ticketing::{
     Concert, ConcertPage, PerformanceDate, PerformanceDates, Seat, SeatState, Seats,
 };
 use crate::booking::{ConcertId, PerformanceDateId, SeatRow, SeatStatus};
-
-/// Largest page.
-const PAGE_MAX: u32 = 1_000;
-const PAGE_DEFAULT: u32 = 100;
-
-/// Which page of concerts.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Page {
-    /// At most this many, 1 to 1,000; 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    #[serde(default, deserialize_with = "integer::optional_text")]
-    limit: Option<u32>,
-    /// Concerts with ids above this one.
-    #[serde(default, deserialize_with = "integer::optional_text")]
-    after: Option<i64>,
-}
 
 /// Concerts by ascending id, a page at a time. Needs no token.
 #[utoipa::path(
@@ -47,13 +27,8 @@ pub(super) async fn list(
     State(state): State<AppState>,
     Query(page): Query<Page>,
 ) -> Result<axum::Json<ConcertPage>, ApiError> {
-    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        let detail = format!("limit is {limit}; it must be between 1 and {PAGE_MAX}");
-        return Err(ApiError::new(ErrorCode::RequestMalformed, detail));
-    }
-    let after = ConcertId(page.after.unwrap_or(0));
-    let (concerts, more) = state.booking.concerts(after, limit as usize)?;
+    let (after, limit) = page.bounds()?;
+    let (concerts, more) = state.booking.concerts(ConcertId(after), limit as usize)?;
     let concerts: Vec<Concert> = concerts
         .into_iter()
         .map(|(id, performer)| Concert {

@@ -18,6 +18,7 @@ pub mod listener;
 mod middleware;
 mod openapi;
 pub mod ops;
+mod page;
 mod queue;
 pub mod rate_limit;
 mod reservations;

@@ -2,13 +2,11 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::extract::{Holder, Key, Keyed, Path, Query, Write};
 use super::openapi::refusals;
+use super::page::Page;
 use super::{ApiError, AppState};
-use crate::api::ErrorCode;
 use crate::api::ticketing::{
     Paid, Reservation, ReservationState, Reservations, ReserveRequest, Reserved,
 };
@@ -146,31 +144,12 @@ pub(super) async fn list(
     Query(page): Query<Page>,
 ) -> Result<axum::Json<Reservations>, ApiError> {
     caller.require_user(UserId(user))?;
-    let limit = page.limit.unwrap_or(PAGE_DEFAULT);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        let detail = format!("limit is {limit}; it must be between 1 and {PAGE_MAX}");
-        return Err(ApiError::new(ErrorCode::RequestMalformed, detail));
-    }
-    let after = ReservationId(page.after.unwrap_or(0));
+    let (after, limit) = page.bounds()?;
+    let after = ReservationId(after);
     let (rows, more) = state.booking.reservations(&caller, after, limit).await?;
     let next = rows.last().map(|row| row.id.0).filter(|_| more);
     let reservations = rows.into_iter().map(wire).collect();
     Ok(axum::Json(Reservations { reservations, next }))
-}
-
-/// Largest page.
-const PAGE_MAX: u32 = 1_000;
-const PAGE_DEFAULT: u32 = 100;
-
-/// Which page of reservations.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Page {
-    /// At most this many, 1 to 1,000; 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-    /// Reservations with ids above this one.
-    after: Option<i64>,
 }
 
 fn wire(row: ReservationView) -> Reservation {
