@@ -22,10 +22,23 @@ pub struct SeatLocks {
     ttl: Duration,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Held {
     fence: u64,
     until: Instant,
+    /// The keyed request that holds it, if it is one.
+    request: Option<Box<str>>,
+}
+
+/// The result of an attempt to take a lock.
+#[derive(Debug)]
+pub enum Tried<'a> {
+    /// Taken.
+    Held(LockGuard<'a>),
+    /// Another request holds it.
+    Busy,
+    /// A copy of the same keyed request holds it.
+    Copy,
 }
 
 /// A held lock; released when dropped.
@@ -48,12 +61,13 @@ impl SeatLocks {
         }
     }
 
-    /// Takes the lock of `seat`, or `None` while somebody else holds it.
-    pub fn try_lock(&self, seat: SeatId) -> Option<LockGuard<'_>> {
+    /// Takes the lock of `seat` for a keyed request, if it is one, unless another request holds it.
+    pub fn try_lock(&self, seat: SeatId, request: Option<&str>) -> Tried<'_> {
         let now = Instant::now();
         let mut stripe = self.stripe(seat).lock();
-        if stripe.get(&seat).is_some_and(|held| now < held.until) {
-            return None;
+        if let Some(held) = stripe.get(&seat).filter(|held| now < held.until) {
+            let is_copy = request.is_some() && held.request.as_deref() == request;
+            return if is_copy { Tried::Copy } else { Tried::Busy };
         }
         let fence = self.fence.fetch_add(1, Ordering::Relaxed);
         stripe.insert(
@@ -61,9 +75,10 @@ impl SeatLocks {
             Held {
                 fence,
                 until: now + self.ttl,
+                request: request.map(Box::from),
             },
         );
-        Some(LockGuard {
+        Tried::Held(LockGuard {
             locks: self,
             seat,
             fence,
@@ -92,28 +107,50 @@ impl Drop for LockGuard<'_> {
 mod tests {
     use super::*;
 
+    fn taken(tried: Tried<'_>) -> LockGuard<'_> {
+        match tried {
+            Tried::Held(guard) => guard,
+            other => panic!("not taken: {other:?}"),
+        }
+    }
+
     #[test]
     fn a_seat_is_locked_by_one_until_it_is_released() {
         let locks = SeatLocks::new(Duration::from_secs(60));
-        let first = locks.try_lock(SeatId(1)).expect("free");
-        assert!(locks.try_lock(SeatId(1)).is_none());
-        assert!(
-            locks.try_lock(SeatId(65)).is_some(),
-            "another seat of the same stripe"
-        );
+        let first = taken(locks.try_lock(SeatId(1), None));
+        assert!(matches!(locks.try_lock(SeatId(1), None), Tried::Busy));
+        // Another seat of the same stripe.
+        drop(taken(locks.try_lock(SeatId(65), None)));
         drop(first);
-        assert!(locks.try_lock(SeatId(1)).is_some());
+        drop(taken(locks.try_lock(SeatId(1), None)));
+    }
+
+    #[test]
+    fn a_copy_of_the_request_that_holds_a_lock_is_told_from_others() {
+        let locks = SeatLocks::new(Duration::from_secs(60));
+        let first = taken(locks.try_lock(SeatId(1), Some("7/a")));
+        assert!(matches!(
+            locks.try_lock(SeatId(1), Some("7/a")),
+            Tried::Copy
+        ));
+        assert!(matches!(
+            locks.try_lock(SeatId(1), Some("7/b")),
+            Tried::Busy
+        ));
+        assert!(matches!(locks.try_lock(SeatId(1), None), Tried::Busy));
+        drop(first);
+        let unkeyed = taken(locks.try_lock(SeatId(1), None));
+        assert!(matches!(locks.try_lock(SeatId(1), None), Tried::Busy));
+        drop(unkeyed);
     }
 
     #[test]
     fn a_holder_whose_lock_ran_out_does_not_release_its_successors() {
         let locks = SeatLocks::new(Duration::ZERO);
-        let late = locks.try_lock(SeatId(1)).expect("free");
-        let locks_fence = late.fence;
-        let successor = locks
-            .try_lock(SeatId(1))
-            .expect("the first ran out at once");
-        assert!(successor.fence > locks_fence);
+        let late = taken(locks.try_lock(SeatId(1), None));
+        // The first ran out at once.
+        let successor = taken(locks.try_lock(SeatId(1), None));
+        assert!(successor.fence > late.fence);
         drop(late);
         let held = locks
             .stripe(SeatId(1))

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub use embedded::Embedded;
 pub use locks::LockGuard;
+use locks::Tried;
 #[cfg(any(test, fuzzing))]
 pub(crate) use redis::read_replies;
 pub use redis::{BreakerSettings, RedisConnectError, RedisCoordination, RedisLock, RedisOptions};
@@ -269,12 +270,13 @@ impl Coordination {
     }
 
     /// Tries the lock of `seat`; never waits for its holder. `request` names a keyed request, alike on all
-    /// servers; copies within one server come one after the other and never meet here.
+    /// servers, so that its copies are told from other requests.
     pub async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> SeatLock<'_> {
         match self {
-            Coordination::Embedded(embedded) => match embedded.locks.try_lock(seat) {
-                Some(guard) => SeatLock::Held(Held::Embedded(guard)),
-                None => SeatLock::Busy,
+            Coordination::Embedded(embedded) => match embedded.locks.try_lock(seat, request) {
+                Tried::Held(guard) => SeatLock::Held(Held::Embedded(guard)),
+                Tried::Busy => SeatLock::Busy,
+                Tried::Copy => SeatLock::Copy,
             },
             Coordination::Redis(redis) => redis.try_lock(seat, request).await,
         }
