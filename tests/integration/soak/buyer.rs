@@ -1,7 +1,7 @@
 //! A buyer: one journey after another, drawn from the seed. Buyers share no user, so that each knows
 //! what its users have done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,12 +24,13 @@ const CHARGE: i64 = 100_000;
 
 /// Refusals that are the decision on a keyed request. Any other refusal of a repeat leaves the
 /// outcome of the earlier attempts open.
-const DECISIONS: [&str; 6] = [
+const DECISIONS: [&str; 7] = [
     "seat.taken",
     "reservation.limit",
     "balance.too-low",
     "reservation.expired",
     "reservation.not-payable",
+    "reservation.paid",
     "amount.invalid",
 ];
 
@@ -40,6 +41,8 @@ pub struct Buyer {
     keys: u64,
     /// The position last seen by each server, and the token it belongs to.
     positions: HashMap<(usize, String), u64>,
+    /// Users for whom a registration was sent.
+    registered: HashSet<i64>,
 }
 
 impl Buyer {
@@ -50,6 +53,7 @@ impl Buyer {
             random: StdRng::seed_from_u64(seed ^ (number as u64 + 1) << 32),
             keys: 0,
             positions: HashMap::new(),
+            registered: HashSet::new(),
         }
     }
 
@@ -99,7 +103,14 @@ impl Buyer {
     async fn register(&mut self, user: i64) -> Option<String> {
         let request = Request::new(Method::POST, "/queue").body(json!({ "userId": user }));
         let request = request.key(self.key(0.7));
+        let keyed_and_new = request.key.is_some() && self.registered.insert(user);
+        self.registered.insert(user);
         let reply = self.decide(request, Intent::Register { user }).await?;
+        if keyed_and_new && reply.status != 201 {
+            self.violation(format!(
+                "the first registration of user {user}, with a key, was refused: {reply:?}"
+            ));
+        }
         reply.token
     }
 
@@ -182,7 +193,7 @@ impl Buyer {
 
     async fn cancel(&mut self, token: &str, reservation: i64) {
         let request = Request::new(Method::DELETE, format!("/reservations/{reservation}"));
-        let request = request.token(token);
+        let request = request.token(token).key(self.key(0.7));
         self.decide(request, Intent::Cancel { reservation }).await;
     }
 
@@ -231,7 +242,7 @@ impl Buyer {
             self.pause(50, 300).await;
         }
         let _gate = shared.gate.read().await;
-        let verdict = Verdict::Unknown(doubt.unwrap_or(Doubt::NoAnswer));
+        let verdict = doubt.map_or(Verdict::Refused, Verdict::Unknown);
         let first = sent.expect("there was an attempt");
         shared
             .facts

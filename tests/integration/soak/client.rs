@@ -62,7 +62,7 @@ pub struct Reply {
 /// Why a client does not know the outcome of its write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// Every attempt was answered with a 5xx.
+    /// Every attempt was answered, at least one with `outcome.unknown`.
     ServerError,
     /// At least one attempt got no response.
     NoAnswer,
@@ -81,7 +81,8 @@ impl Reply {
         match self.status {
             200..=299 => Verdict::Done,
             0 => Verdict::Unknown(Doubt::NoAnswer),
-            500.. => Verdict::Unknown(Doubt::ServerError),
+            // Any other 5xx promises that the write was not done.
+            500.. if self.code() == "outcome.unknown" => Verdict::Unknown(Doubt::ServerError),
             _ => Verdict::Refused,
         }
     }
@@ -170,7 +171,7 @@ impl Client {
         add(&self.counts.requests);
         match reply.verdict() {
             Verdict::Unknown(Doubt::NoAnswer) => add(&self.counts.no_answer),
-            Verdict::Unknown(Doubt::ServerError) => add(&self.counts.server_errors),
+            _ if reply.status >= 500 => add(&self.counts.server_errors),
             Verdict::Done if request.method != Method::GET => {
                 add(&self.counts.acknowledged[server])
             }
