@@ -13,6 +13,7 @@ mod restore;
 mod seed;
 mod serve;
 mod stdout;
+mod stop;
 mod tui;
 
 pub mod load;
@@ -116,21 +117,4 @@ fn outlive_file_size_limit() {
     if let Err(error) = signal(SignalKind::from_raw(number)) {
         tracing::warn!(%error, "a file that reaches the limit on file sizes will end the process");
     }
-}
-
-/// Ends when the process is asked to stop: SIGINT or SIGTERM.
-async fn stop_requested() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! { _ = interrupt => {} _ = terminate.recv() => {} }
-            }
-            Err(_) => drop(interrupt.await),
-        }
-    }
-    #[cfg(not(unix))]
-    drop(interrupt.await);
 }

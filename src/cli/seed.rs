@@ -11,7 +11,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::flags::{DataDirArg, DatabaseArg};
-use super::{FAILED, USAGE, fail, stop_requested};
+use super::stop::StopSignals;
+use super::{FAILED, USAGE, fail};
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
 use crate::clients::ops::Ops;
 use crate::clients::{HttpSource, Secret};
@@ -78,6 +79,7 @@ fn refusal(there: &str) -> anyhow::Error {
 }
 
 async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+    let mut stop = StopSignals::listen()?;
     home.sweep().await?;
     if let (Some(there), false) = (home.current().await?, args.replace) {
         let there = match home.describe(there).await {
@@ -101,7 +103,7 @@ async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Resu
         })
     };
     let bar = Bar::new(args.quiet);
-    let loaded = watch(loading, || {
+    let loaded = watch(&mut stop, loading, || {
         let at = progress.snapshot();
         bar.show(at.done, at.total, at.rate(), at.left());
         progress.as_ref()
@@ -132,17 +134,16 @@ async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Resu
 
 /// Waits for the loading thread, showing progress; a signal cancels it.
 async fn watch<'a, T>(
+    stop: &mut StopSignals,
     mut loading: tokio::task::JoinHandle<Result<T, SeedError>>,
     show: impl Fn() -> &'a Progress,
 ) -> anyhow::Result<Result<T, SeedError>> {
-    let stop = stop_requested();
-    tokio::pin!(stop);
     let mut stopping = false;
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     loop {
         tokio::select! {
             loaded = &mut loading => return Ok(loaded?),
-            () = &mut stop, if !stopping => {
+            () = stop.requested(), if !stopping => {
                 stopping = true;
                 show().cancel();
             }
@@ -174,18 +175,17 @@ async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
         },
         replace: args.replace,
     };
+    let mut stop = StopSignals::listen()?;
     let mut at = ops
         .seed(&request)
         .await
         .with_context(|| format!("the server at {} refused", server.ops_addr))?;
     let bar = Bar::new(args.quiet);
-    let stop = stop_requested();
-    tokio::pin!(stop);
     let mut stopping = false;
     while at.phase == SeedPhase::Running {
         bar.progress(&at);
         tokio::select! {
-            () = &mut stop, if !stopping => {
+            () = stop.requested(), if !stopping => {
                 stopping = true;
                 at = ops.cancel_seed().await?;
             }

@@ -12,7 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::alerting::AlertingArgs;
 use super::flags::{DataDirArg, DatabaseArg, between, share};
 use super::log_args::LogArgs;
-use super::{FAILED, fail, stop_requested};
+use super::stop::StopSignals;
+use super::{FAILED, fail};
 use crate::http::TokenLimit;
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
 use crate::telemetry::{Logs, TraceConfig};
@@ -159,9 +160,13 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         .transpose()?;
     // Each user has a connection; refused, the old limit holds and connections wait.
     let _ = crate::load::raise_file_limit();
-    let running = crate::serve::start(settings, &logs).await?;
+    let mut stop = StopSignals::listen()?;
+    let running = tokio::select! {
+        running = crate::serve::start(settings, &logs) => running?,
+        () = too_late_to_start(&mut stop) => anyhow::bail!("it was stopped before it had started"),
+    };
     let why = tokio::select! {
-        () = stop_requested() => None,
+        () = stop.requested() => None,
         why = running.ended() => Some(why),
     };
     tracing::info!("stopping");
@@ -172,6 +177,12 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         None => Ok(()),
         Some(why) => anyhow::bail!("the server ended: {why}"),
     }
+}
+
+/// A start that is asked to stop may finish, so that it can stop in good order.
+async fn too_late_to_start(stop: &mut StopSignals) {
+    stop.requested().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
 /// Opens the log file anew at each SIGHUP, until it is dropped.

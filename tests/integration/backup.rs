@@ -1,30 +1,96 @@
-//! `concertctl backup`: the copy holds every acknowledged place, whether a server runs or not.
+//! `concertctl backup` and `restore`, and `pg_dump` and `pg_restore` as docs/backup.md gives them: the
+//! copy holds every acknowledged write, whether a server runs or not.
 
+use std::ffi::OsStr;
 use std::path::Path;
+use std::process::Command;
 
-use crate::support::process::{Ended, ServerProcess, run};
-use crate::support::{User, profile, seed};
+use concertctl::api::ops::{
+    AdmissionChange, ChargeFact, LookupRequest, PlaceFact, ReservationFact,
+};
+use serde_json::json;
+
+use crate::support::process::{Ended, ServerProcess, concertctl, run};
+use crate::support::{Postgres, User, profile, seed};
 
 async fn back_up(from: &Path, to: &Path) -> Ended {
     let (from, to) = (from.to_str().unwrap(), to.to_str().unwrap());
     run(&["backup", to, "--data-dir", from]).await
 }
 
-async fn with_thirty_places(dir: &Path) -> (ServerProcess, User) {
-    let server = ServerProcess::start(dir, &[]).await;
-    seed(&server.ops, &profile(1, 10, 200)).await;
-    let mut last = server.user(1);
-    for id in 1..=30 {
-        last = server.user(id);
-        assert_eq!(last.register().await.status, 201);
-    }
-    (server, last)
+/// What the clients of a sale were answered.
+struct Sale {
+    facts: LookupRequest,
+    /// Who registered last.
+    last: User,
 }
 
-/// A server on `copy` knows the old token, and hands out a higher place next.
-async fn serves_all_places(copy: &Path, last: &User) {
+/// Thirty users registered; the first has bought seat 1, the second holds seat 2.
+async fn sell(server: &ServerProcess) -> Sale {
+    seed(&server.ops, &profile(1, 10, 200)).await;
+    let mut users = Vec::new();
+    for id in 1..=30 {
+        let mut user = server.user(id);
+        assert_eq!(user.register().await.status, 201);
+        users.push(user);
+    }
+    let everybody = AdmissionChange {
+        batch: Some(1_000),
+        every_ms: Some(100),
+        ..AdmissionChange::default()
+    };
+    server.ops.set_admission(&everybody).await.unwrap();
+    let mut held = Vec::new();
+    for user in &users[..2] {
+        user.until_active().await;
+        held.push(user.reserved(user.id).await);
+    }
+    assert_eq!(users[0].charge(json!(500_000)).await.status, 200);
+    assert_eq!(users[0].pay(held[0]).await.status, 200);
+    let place = |user: &User| PlaceFact {
+        place: user.place,
+        user_id: user.id,
+    };
+    let reservation = |(user, &reservation_id): (&User, &i64)| ReservationFact {
+        reservation_id,
+        user_id: user.id,
+        seat_id: user.id,
+    };
+    let facts = LookupRequest {
+        places: users.iter().map(place).collect(),
+        reservations: users.iter().zip(&held).map(reservation).collect(),
+        payments: vec![held[0]],
+        charges: vec![ChargeFact {
+            user_id: 1,
+            at_least: 500_000,
+        }],
+        keys: Vec::new(),
+    };
+    let last = users.pop().unwrap();
+    Sale { facts, last }
+}
+
+async fn under_way(dir: &Path) -> (ServerProcess, Sale) {
+    let server = ServerProcess::start(dir, &[]).await;
+    let sale = sell(&server).await;
+    (server, sale)
+}
+
+/// A server on `copy` has every acknowledged write, and goes on where the sale was.
+async fn serves_the_sale(copy: &Path, sale: &Sale) {
     let server = ServerProcess::start(copy, &[]).await;
-    assert_eq!(server.user_with(last).poll().await.status, 200);
+    goes_on_with(&server, sale).await;
+}
+
+async fn goes_on_with(server: &ServerProcess, sale: &Sale) {
+    let found = server.ops.lookup(&sale.facts).await.unwrap();
+    assert_eq!(found.missing, 0, "{found:?}");
+    assert_eq!(server.ops.audit().await.unwrap().violations(), 0);
+    let last = server.user_with(&sale.last);
+    assert_eq!(last.poll().await.status, 200);
+    for (seat, status) in [(1, "UNAVAILABLE"), (2, "PENDING"), (3, "AVAILABLE")] {
+        assert_eq!(last.seat_status(1, seat).await, status, "seat {seat}");
+    }
     let mut next = server.user(100);
     assert_eq!(next.register().await.status, 201);
     assert!(next.place > last.place, "place {} again", next.place);
@@ -35,7 +101,7 @@ async fn a_backup_beside_a_running_server_holds_every_acknowledged_place() {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("copy");
     let data = dir.path().join("data");
-    let (server, last) = with_thirty_places(&data).await;
+    let (server, sale) = under_way(&data).await;
     let ended = back_up(&data, &copy).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(
@@ -43,26 +109,26 @@ async fn a_backup_beside_a_running_server_holds_every_acknowledged_place() {
         201,
         "server goes on"
     );
-    serves_all_places(&copy, &last).await;
+    serves_the_sale(&copy, &sale).await;
 }
 
 #[tokio::test]
 async fn a_backup_after_a_kill_holds_every_acknowledged_place() {
     let dir = tempfile::tempdir().unwrap();
     let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
-    let (server, last) = with_thirty_places(&data).await;
+    let (server, sale) = under_way(&data).await;
     server.signal_kill();
     assert!(!server.exited().await.success());
     let ended = back_up(&data, &copy).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    serves_all_places(&copy, &last).await;
+    serves_the_sale(&copy, &sale).await;
 }
 
 #[tokio::test]
 async fn a_backup_into_a_directory_with_files_is_refused_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
-    let (server, _) = with_thirty_places(&data).await;
+    let (server, _) = under_way(&data).await;
     std::fs::create_dir(&copy).unwrap();
     std::fs::write(copy.join("mine"), "mine").unwrap();
     let ended = back_up(&data, &copy).await;
@@ -89,7 +155,7 @@ fn kept_in(dir: &Path) -> Vec<std::path::PathBuf> {
 async fn a_backup_is_restored_over_a_later_state_which_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
-    let (server, last) = with_thirty_places(&data).await;
+    let (server, sale) = under_way(&data).await;
     assert_eq!(back_up(&data, &copy).await.code, Some(0));
     let mut later = server.user(31);
     assert_eq!(later.register().await.status, 201);
@@ -105,7 +171,7 @@ async fn a_backup_is_restored_over_a_later_state_which_is_kept() {
     assert!(occupied.stderr.contains("give --replace"), "{occupied:?}");
     let restored = restore(&copy, &data, &["--replace"]).await;
     assert_eq!(restored.code, Some(0), "{restored:?}");
-    serves_all_places(&data, &last).await;
+    serves_the_sale(&data, &sale).await;
 
     // What was replaced is whole: it knows the later place.
     let kept = kept_in(&data);
@@ -118,20 +184,20 @@ async fn a_backup_is_restored_over_a_later_state_which_is_kept() {
 async fn a_backup_is_restored_into_a_new_directory() {
     let dir = tempfile::tempdir().unwrap();
     let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
-    let (server, last) = with_thirty_places(&data).await;
+    let (server, sale) = under_way(&data).await;
     assert_eq!(back_up(&data, &copy).await.code, Some(0));
     drop(server);
     let new = dir.path().join("new");
     let restored = restore(&copy, &new, &[]).await;
     assert_eq!(restored.code, Some(0), "{restored:?}");
-    serves_all_places(&new, &last).await;
+    serves_the_sale(&new, &sale).await;
 }
 
 #[tokio::test]
 async fn a_damaged_backup_is_refused_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (copy, data) = (dir.path().join("copy"), dir.path().join("data"));
-    let (server, last) = with_thirty_places(&data).await;
+    let (server, sale) = under_way(&data).await;
     assert_eq!(back_up(&data, &copy).await.code, Some(0));
     server.terminate();
     assert!(server.exited().await.success());
@@ -145,5 +211,47 @@ async fn a_damaged_backup_is_refused_and_changes_nothing() {
     let nothing = restore(&dir.path().join("none"), &data, &["--replace"]).await;
     assert!(nothing.stderr.contains("is no backup"), "{nothing:?}");
     assert_eq!(kept_in(&data), Vec::<std::path::PathBuf>::new());
-    serves_all_places(&data, &last).await;
+    serves_the_sale(&data, &sale).await;
+}
+
+/// The server's environment names the database, as an operator gives a URL with a password.
+async fn serve_on(database: &str, dir: &Path) -> ServerProcess {
+    let mut command = concertctl();
+    command.env("CONCERTCTL_DATABASE_URL", database);
+    ServerProcess::with(command, dir, &[]).await
+}
+
+fn run_program<A: AsRef<OsStr>>(name: &str, args: &[A]) {
+    let program = Postgres::program(name).expect("it is installed beside the server");
+    let output = Command::new(program).args(args).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {errors}");
+}
+
+#[tokio::test]
+async fn a_dump_of_postgres_beside_a_running_server_is_restored_elsewhere() {
+    let (Some(here), Some(elsewhere)) = (Postgres::start().await, Postgres::start().await) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve_on(&here.url(), &dir.path().join("here")).await;
+    let sale = sell(&server).await;
+
+    let dump = dir.path().join("concert.dump");
+    let file = format!("--file={}", dump.display());
+    run_program("pg_dump", &["--format=custom", &file, &here.url()]);
+    assert_eq!(server.user(31).register().await.status, 201, "it goes on");
+    let database = format!("--dbname={}", elsewhere.url());
+    run_program(
+        "pg_restore",
+        &[&database, "--no-owner", dump.to_str().unwrap()],
+    );
+
+    let restored = serve_on(&elsewhere.url(), &dir.path().join("elsewhere")).await;
+    goes_on_with(&restored, &sale).await;
+    assert_eq!(
+        restored.user(31).register().await.status,
+        201,
+        "it was later"
+    );
 }

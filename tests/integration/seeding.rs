@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use concertctl::api::ops::{AdmissionChange, SeedPhase, SeedProgress, SeedRequest};
 use concertctl::clients::ClientError;
 use concertctl::clients::ops::Ops;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::assert_refused;
 use crate::support::process::{Ended, Running, ServerProcess, concertctl, finish, run};
@@ -128,11 +128,6 @@ fn large() -> String {
     profile(100, 30_000, 20_000).replace("name: test", "name: large")
 }
 
-fn signal(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dataset_is_replaced_only_when_told_and_otherwise_described() {
     let place = Place::new();
@@ -187,7 +182,7 @@ async fn an_interrupt_cancels_the_seeding_and_changes_nothing() {
     let sold = place.sold().await;
     for which in [Signal::INT, Signal::TERM] {
         let seeding = place.in_the_middle().await;
-        signal(seeding.pid(), which);
+        seeding.signal(which);
         let ended = seeding.ended().await;
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let said = ended.stderr.lines().last().unwrap_or_default();
@@ -277,7 +272,7 @@ async fn a_seeding_of_a_server_can_be_cancelled_and_stands_alone() {
         (ops.seed_progress().await.unwrap().phase == SeedPhase::Running).then_some(())
     })
     .await;
-    signal(seeding.pid(), Signal::INT);
+    seeding.signal(Signal::INT);
     let ended = seeding.ended().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(

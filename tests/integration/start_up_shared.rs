@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::port::Port;
-use crate::support::process::{Ended, ServerProcess, concertctl, finish};
+use crate::support::process::{Ended, Running, ServerProcess, concertctl, finish};
 use crate::support::{Postgres, Redis};
 
 const DATABASE: &str = "CONCERTCTL_DATABASE_URL";
@@ -141,4 +142,21 @@ async fn a_redis_that_cannot_be_used_is_named_with_what_to_do() {
     redis_is_refused(&format!("redis://{at}"), &named).await;
     let wrong = format!("redis://:hush-hush@{at}");
     redis_is_refused(&wrong, &[&at, "refuses"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_while_it_starts_says_so() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = silent.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = concertctl();
+    command.args(["serve", "--api-addr", "127.0.0.1:0", "--ops-addr"]);
+    command.args(["127.0.0.1:0", "--data-dir"]).arg(dir.path());
+    command.env(DATABASE, format!("postgres://me:hush@{at}/x"));
+    let serve = Running::start(command);
+    let _connection = silent.accept().await.unwrap();
+    serve.signal(Signal::TERM);
+    let ended = serve.ended().await;
+    // The start ends by its own time-out, or it is given up: a signal that nobody caught has no code.
+    ended.failed_with(1, &[]);
 }

@@ -18,7 +18,7 @@ use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, Sto
 const INSERT_MANY: &str = "INSERT INTO queue_places (place, user_id, issued_at)
     SELECT place, user_id, issued_at
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS asked (place, user_id, issued_at)
-    ON CONFLICT DO NOTHING RETURNING place, user_id";
+    ON CONFLICT DO NOTHING RETURNING place, user_id, issued_at";
 
 /// The same with tickets under keys, `$4` names and `$5` fingerprints, null where there is no key. A key
 /// that another request used is left for a closer look; an older ticket under it is of a place that has
@@ -31,16 +31,16 @@ const INSERT_MANY_KEYED: &str = "WITH asked AS MATERIALIZED (
     WHERE i.key IS NULL OR (i.fingerprint = a.fingerprint AND i.answer LIKE '{\"Registered\"%')
 ), kept AS (
     INSERT INTO queue_places (place, user_id, issued_at) SELECT place, user_id, issued_at FROM asked
-    ON CONFLICT DO NOTHING RETURNING place, user_id
+    ON CONFLICT DO NOTHING RETURNING place, user_id, issued_at
 ), remembered AS (
     INSERT INTO idempotency (user_id, key, fingerprint, answer, at)
-    SELECT user_id, key, fingerprint,
+    SELECT DISTINCT ON (user_id, key) user_id, key, fingerprint,
            '{\"Registered\":{\"place\":' || place || ',\"issued_at\":' || issued_at || '}}', issued_at
-    FROM kept JOIN asked USING (place, user_id) WHERE key IS NOT NULL
+    FROM kept JOIN asked USING (place, user_id, issued_at) WHERE key IS NOT NULL
     ON CONFLICT (user_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at
         WHERE idempotency.answer LIKE '{\"Registered\"%'
 )
-SELECT place, user_id FROM kept";
+SELECT place, user_id, issued_at FROM kept";
 
 /// Tickets of places that were inserted in the same transaction. `$1` users, `$2` places, `$3` times, `$4`
 /// names of keys, `$5` fingerprints.
@@ -77,7 +77,8 @@ const INSERT_ONE: &str = "WITH there AS MATERIALIZED (
     ON CONFLICT (user_id, key) DO UPDATE SET answer = excluded.answer, at = excluded.at
         WHERE idempotency.answer LIKE '{\"Registered\"%'
 )
-SELECT EXISTS (SELECT 1 FROM kept) OR coalesce((SELECT user_id = $2 AND ended_at IS NULL FROM there), false),
+SELECT EXISTS (SELECT 1 FROM kept),
+       coalesce((SELECT user_id = $2 AND ended_at IS NULL FROM there), false),
        EXISTS (SELECT 1 FROM there),
        (SELECT coalesce(max(place), 0) FROM queue_places),
        (SELECT place FROM standing)";
@@ -134,8 +135,12 @@ impl Together for Registering {
             let params: Params<'_> = &[&places, &users, &times, &names, &fingerprints];
             attempts.rows(INSERT_MANY_KEYED, params).await?
         };
-        let kept: HashSet<(i64, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let is_kept = |new: &NewPlace| kept.contains(&(signed(new.place), new.user.0));
+        // With the time, which tells a copy whose place was inserted from one that came second.
+        let kept: HashSet<(i64, i64, i64)> = rows
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect();
+        let is_kept = |new: &NewPlace| kept.contains(&(signed(new.place), new.user.0, new.now.0));
         Ok(asks.iter().map(is_kept).collect())
     }
 }
@@ -149,22 +154,14 @@ pub(super) async fn register(
     let (name, fingerprint) = parts(new.key.as_ref());
     let (user, now) = (new.user.0, new.now.0);
     let params: Params<'_> = &[&place, &user, &now, &replaced, &name, &fingerprint];
-    let has_run_out = |place: Place| place <= new.expired_up_to || Some(place) == new.replaces;
     loop {
-        if let Some(key) = &new.key {
-            match queue::ticket(attempts, new.user, key).await? {
-                Some(Keyed::Mismatch) => return Ok(RegisterOutcome::Mismatch),
-                Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket))
-                    if !has_run_out(ticket.place()) =>
-                {
-                    return Ok(RegisterOutcome::Replayed(ticket));
-                }
-                _ => {}
-            }
+        if let Some(decided) = by_ticket(attempts, new).await? {
+            return Ok(decided);
         }
         let again = match attempts.rows(INSERT_ONE, params).await {
             Ok(rows) => match rows.first().and_then(outcome) {
-                Some(outcome) => return Ok(outcome),
+                Some(Found::Own) => return inserted_before(attempts, new).await,
+                Some(Found::Outcome(outcome)) => return Ok(outcome),
                 None => "the place was taken meanwhile".to_owned(),
             },
             Err(Fault::Violates(constraint)) => constraint,
@@ -174,16 +171,57 @@ pub(super) async fn register(
     }
 }
 
-/// What a row of [`INSERT_ONE`] says; `None` when another attempt will tell.
-fn outcome(row: &Row) -> Option<RegisterOutcome> {
-    if row.get(0) {
-        return Some(RegisterOutcome::Kept);
+/// What the ticket under the key decides; `None` without a key or a ticket that counts.
+async fn by_ticket(
+    attempts: &mut Attempts<'_>,
+    new: &NewPlace,
+) -> Result<Option<RegisterOutcome>, StoreError> {
+    let Some(key) = &new.key else { return Ok(None) };
+    let has_run_out = |place: Place| place <= new.expired_up_to || Some(place) == new.replaces;
+    Ok(match queue::ticket(attempts, new.user, key).await? {
+        Some(Keyed::Mismatch) => Some(RegisterOutcome::Mismatch),
+        Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket)) if !has_run_out(ticket.place()) => {
+            Some(RegisterOutcome::Replayed(ticket))
+        }
+        _ => None,
+    })
+}
+
+/// The user has the place already: by an earlier attempt of this request, or by a copy of it, whose
+/// ticket then is the answer. Another registration of the user has no ticket under this key.
+async fn inserted_before(
+    attempts: &mut Attempts<'_>,
+    new: &NewPlace,
+) -> Result<RegisterOutcome, StoreError> {
+    if new.key.is_none() {
+        return Ok(RegisterOutcome::Kept);
     }
-    if row.get(1) {
-        return Some(RegisterOutcome::NumberTaken(unsigned(row.get(2))));
+    let decided = by_ticket(attempts, new).await?;
+    Ok(decided.unwrap_or(RegisterOutcome::Standing(new.place)))
+}
+
+/// What a row of [`INSERT_ONE`] says.
+enum Found {
+    /// The place is there, and the user's.
+    Own,
+    Outcome(RegisterOutcome),
+}
+
+/// `None` when another attempt will tell.
+fn outcome(row: &Row) -> Option<Found> {
+    let [kept, own, taken] = [0, 1, 2].map(|column| row.get::<_, bool>(column));
+    if kept {
+        return Some(Found::Outcome(RegisterOutcome::Kept));
     }
-    let standing: Option<i64> = row.get(3);
-    standing.map(|place| RegisterOutcome::Standing(unsigned(place)))
+    if own {
+        return Some(Found::Own);
+    }
+    if taken {
+        let last = unsigned(row.get(3));
+        return Some(Found::Outcome(RegisterOutcome::NumberTaken(last)));
+    }
+    let standing: Option<i64> = row.get(4);
+    standing.map(|place| Found::Outcome(RegisterOutcome::Standing(unsigned(place))))
 }
 
 /// A user who asks the store itself for a place.

@@ -17,6 +17,7 @@ contract![
     a_registration_that_was_never_told_does_not_lock_its_user_out,
     the_database_itself_refuses_a_second_live_place,
     a_key_gives_the_same_place_while_it_lives,
+    copies_of_a_registration_get_one_ticket,
     the_store_hands_out_one_place_for_a_key,
     many_register_at_once,
     the_store_hands_out_places_by_itself,
@@ -156,6 +157,28 @@ async fn a_key_gives_the_same_place_while_it_lives(db: &Opened) {
     };
     assert_eq!(register_keyed(db, 5, 5, other_call).await, Mismatch);
     assert_eq!(db.store.standing(UserId(5)).await.unwrap(), None);
+    db.assert_sound().await;
+}
+
+async fn copies_of_a_registration_get_one_ticket(db: &Opened) {
+    for round in 1..=20 {
+        let copies = (1..=8).map(|now| async move {
+            let new = NewPlace {
+                now: Timestamp(now),
+                key: Some(key("a")),
+                // Some go another way to the database.
+                replaces: (now % 2 == 0).then_some(Place(1_000)),
+                ..new_place(round, i64::try_from(round).unwrap())
+            };
+            match db.store.register(new).await.unwrap() {
+                RegisterOutcome::Kept => now,
+                RegisterOutcome::Replayed(ticket) => ticket.issued_at().0,
+                other => panic!("{other:?}"),
+            }
+        });
+        let times: BTreeSet<i64> = join_all(copies).await.into_iter().collect();
+        assert_eq!(times.len(), 1, "tokens differ: {times:?}");
+    }
     db.assert_sound().await;
 }
 

@@ -256,6 +256,11 @@ impl Running {
         self.child.lock().0.id()
     }
 
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child.lock().0);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     pub fn is_running(&self) -> bool {
         self.child.lock().0.try_wait().unwrap().is_none()
     }
