@@ -377,9 +377,9 @@ async fn times_are_read_and_alerts_are_grouped_as_by_the_real_alertmanager() {
     let zero = "0001-01-01T00:00:00.000Z";
     let alerts = json!([
         {"labels": {"alertname": "A", "instance": "2"}, "startsAt": zero, "endsAt": zero},
-        {"labels": {"alertname": "A", "instance": "1", "job": "z"}, "startsAt": null, "endsAt": ""},
+        {"labels": {"alertname": "A", "instance": "1", "job": "z"}, "startsAt": null, "endsAt": null},
         {"labels": {"alertname": "A", "instance": "1", "x": "y"}, "startsAt": "2026-01-01T00:00:00"},
-        {"labels": {"alertname": "B"}, "startsAt": "2026-01-01T00:00:00.5+01:00", "endsAt": "2099-01-01T00:00:00Z"},
+        {"labels": {"alertname": "B"}, "startsAt": "2025-12-31T23:00:00.5Z", "endsAt": "2099-01-01T00:00:00Z"},
         {"labels": {"alertname": "Over"}, "endsAt": "2026-01-01T00:00:00Z"},
     ]);
     let sent = both
