@@ -71,8 +71,11 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is not a share from 0 to 1, such as 0.05"))
 }
 
-/// The collector that `--otlp` names, or else the environment.
+/// The collector that `--otlp` names, or else the environment; none where `OTEL_SDK_DISABLED` is true.
 pub(super) fn collector(named: Option<&str>) -> anyhow::Result<Option<Otlp>> {
+    if Otlp::is_disabled() {
+        return Ok(None);
+    }
     let found = match named.filter(|url| !url.is_empty()) {
         Some(url) => Otlp::at(url).map(Some),
         None => Otlp::from_environment(),

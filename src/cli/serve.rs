@@ -16,7 +16,7 @@ use super::stop::StopSignals;
 use super::{FAILED, fail};
 use crate::http::TokenLimit;
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
-use crate::telemetry::{Logs, TraceConfig};
+use crate::telemetry::{Logs, Sampler, TraceConfig};
 
 /// How often one Wait-Token may ask.
 #[derive(Debug, Args)]
@@ -103,9 +103,10 @@ pub(super) struct ServeArgs {
     /// Traces of requests slower than this are kept; at most 1h
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = between("0s", "1h"))]
     slow_trace: Duration,
-    /// The share of all other traces that is kept too, from 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
-    trace_ratio: f64,
+    /// The share of all other traces that is kept too, from 0 to 1 [default: what OTEL_TRACES_SAMPLER
+    /// says, or else 0.01]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    trace_ratio: Option<f64>,
     /// Time between two scrapes of the embedded metrics store, from 100ms to 1h
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = between("100ms", "1h"))]
     scrape_interval: Duration,
@@ -135,6 +136,28 @@ impl ServeArgs {
         settings.otlp = super::flags::collector(self.otlp.as_deref())?;
         Ok(settings)
     }
+
+    /// Which traces are kept, by the flag, or else by the environment; and what of that has no effect.
+    fn traces(&self) -> (TraceConfig, Vec<String>) {
+        let mut traces = TraceConfig {
+            slow: self.slow_trace,
+            ..TraceConfig::default()
+        };
+        if let Some(ratio) = self.trace_ratio {
+            traces.ratio = ratio;
+            return (traces, Vec::new());
+        }
+        let (sampler, warnings) = Sampler::from_environment();
+        if let Some(Sampler { ratio, parent, off }) = sampler {
+            traces = TraceConfig {
+                ratio,
+                parent,
+                off,
+                ..traces
+            };
+        }
+        (traces, warnings)
+    }
 }
 
 pub(super) async fn run(args: ServeArgs) -> ExitCode {
@@ -148,11 +171,11 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
     // A request with a slow statement is itself as slow.
     let slow = args.slow_query.min(args.slow_trace);
-    let traces = TraceConfig {
-        slow: args.slow_trace,
-        ratio: args.trace_ratio,
-    };
+    let (traces, warnings) = args.traces();
     let logs = args.log.begin(slow, traces)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let _reopening = args
         .log
         .to_a_file()

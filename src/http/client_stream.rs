@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::connections::Connection;
+use super::connections::{Connection, Place};
 use super::framing::Framing;
 
 /// The answer to a header that did not arrive in time.
@@ -37,6 +37,8 @@ pub(super) struct Patience {
 pub(super) struct ClientStream<S> {
     stream: S,
     connection: Arc<Connection>,
+    /// Among the open connections, until the stream is closed.
+    _place: Place,
     framing: Framing,
     patience: Patience,
     writing: Option<Pin<Box<Sleep>>>,
@@ -46,10 +48,11 @@ pub(super) struct ClientStream<S> {
 }
 
 impl<S> ClientStream<S> {
-    pub(super) fn new(stream: S, connection: Arc<Connection>, patience: Patience) -> Self {
+    pub(super) fn new(stream: S, place: Place, patience: Patience) -> Self {
         ClientStream {
             stream,
-            connection,
+            connection: Arc::clone(&place.connection),
+            _place: place,
             framing: Framing::new(),
             patience,
             writing: None,
@@ -79,6 +82,10 @@ impl<S> ClientStream<S> {
     }
 
     fn follow(&mut self, bytes: &[u8]) {
+        // What follows an upgrade are no requests.
+        if self.connection.is_upgraded() {
+            return;
+        }
         let before = self.framing.unfinished();
         self.framing.feed(bytes);
         let unfinished = self.framing.unfinished();

@@ -1,6 +1,6 @@
 //! The open connections of a listener: how many, whose, and which one goes when there is no room.
 //!
-//! A connection is idle, busy or evicted. Only an idle one is evicted, by one atomic step, so a request
+//! A connection is idle, busy, upgraded or evicted. Only an idle one is evicted, by one atomic step, so a request
 //! that has begun always gets its answer:
 //!
 //! ```text
@@ -9,6 +9,8 @@
 //!         ─────────►
 //!          answered and flushed
 //! ```
+//!
+//! A busy one that is upgraded to another protocol (WebSocket) is never idle again.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -22,6 +24,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 const IDLE: u8 = 0;
 const BUSY: u8 = 1;
 const EVICTED: u8 = 2;
+const UPGRADED: u8 = 3;
 
 /// How often a new connection looks for an idle one to evict while all are busy.
 const RETRY: Duration = Duration::from_millis(50);
@@ -79,6 +82,11 @@ impl Connection {
         self.under_way.load(SeqCst) > 0
     }
 
+    /// Whether another protocol than HTTP is spoken.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.state.load(SeqCst) == UPGRADED
+    }
+
     /// Everything that was written has left.
     pub(super) fn flushed(&self) {
         if self.state.load(SeqCst) == BUSY && !self.is_busy() {
@@ -112,6 +120,13 @@ impl Connection {
 /// A request under way, until its answer is finished or given up.
 #[derive(Debug)]
 pub(super) struct UnderWay(Arc<Connection>);
+
+impl UnderWay {
+    /// From now on another protocol is spoken.
+    pub(super) fn upgrade(&self) {
+        self.0.state.store(UPGRADED, SeqCst);
+    }
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -309,6 +324,18 @@ mod tests {
             per_address,
             unfinished,
         })
+    }
+
+    #[tokio::test]
+    async fn an_upgraded_connection_is_never_idle_again() {
+        let all = room(3, 100, 1_000);
+        let place = all.admit(HERE).await.unwrap();
+        let (request, _) = place.connection.begin().unwrap();
+        request.upgrade();
+        drop(request);
+        place.connection.flushed();
+        assert!(place.connection.is_upgraded());
+        assert!(!all.evict_oldest());
     }
 
     fn is_evicted(place: &Place) -> bool {

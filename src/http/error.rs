@@ -1,11 +1,12 @@
 //! Errors on their way out.
 //!
 //! Handlers return [`ApiError`]; a [`Refusal`] becomes one by `?`. The document itself is written by
-//! the middleware, which knows the trace id. What is nobody's business (SQL, paths, panic texts)
+//! the middleware, which knows the trace id and who asks. What is nobody's business (SQL, paths, panic texts)
 //! stays in the log.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
 
 use crate::api::{ErrorCode, Problem};
 use crate::booking::{Refusal, StoreError};
@@ -32,16 +33,21 @@ impl ApiError {
     }
 
     /// The finished response.
-    pub(super) fn respond(self, trace_id: &str) -> Response {
-        let problem = Problem::new(self.code, self.detail, trace_id);
+    pub(super) fn respond(self, asker: Asker, trace_id: &str) -> Response {
         let status = status(self.code);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = (status, body).into_response();
+        let (body, kind) = match asker {
+            Asker::Ours => {
+                let problem = Problem::new(self.code, self.detail, trace_id);
+                (serde_json::to_vec(&problem), Problem::CONTENT_TYPE)
+            }
+            Asker::Alertmanager => {
+                let error = json!({"code": status.as_u16(), "message": self.detail});
+                (serde_json::to_vec(&error), "application/json")
+            }
+        };
+        let mut response = (status, body.unwrap_or_default()).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static(Problem::CONTENT_TYPE),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         if matches!(
             status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
@@ -52,6 +58,26 @@ impl ApiError {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// Who asks, and so the shape of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A client of this service: problem documents.
+    Ours,
+    /// A client of Alertmanager, which reads `application/json` only: `{"code":…,"message":…}`.
+    Alertmanager,
+}
+
+impl Asker {
+    /// By the path of the operations listener that is asked for.
+    pub(super) fn of(path: &str) -> Asker {
+        let resource = path.strip_prefix("/api/v2/").unwrap_or_default();
+        match resource.split('/').next().unwrap_or_default() {
+            "alerts" | "silences" | "silence" | "status" | "receivers" => Asker::Alertmanager,
+            _ => Asker::Ours,
+        }
     }
 }
 

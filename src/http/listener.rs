@@ -13,9 +13,9 @@ use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::client_stream::{ClientStream, Patience};
@@ -93,7 +93,7 @@ pub async fn serve(
     bounds: Bounds,
     stop: CancellationToken,
 ) -> bool {
-    let graceful = GracefulShutdown::new();
+    let open = TaskTracker::new();
     let connections = Connections::new(Room {
         connections: bounds.connections,
         per_address: bounds.per_address,
@@ -113,28 +113,36 @@ pub async fn serve(
         let Some((stream, place)) = accepted else {
             continue;
         };
-        let stream = ClientStream::new(
-            stream,
-            Arc::clone(&place.connection),
-            Patience {
-                header: bounds.header_timeout,
-                write: bounds.write_timeout,
-            },
-        );
-        let service = answering(router.clone(), Arc::clone(&place.connection));
+        let client = Arc::clone(&place.connection);
+        let patience = Patience {
+            header: bounds.header_timeout,
+            write: bounds.write_timeout,
+        };
+        // The stream keeps the place: one that is upgraded outlives its HTTP connection.
+        let stream = ClientStream::new(stream, place, patience);
+        let service = answering(router.clone(), Arc::clone(&client));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        let connection = connection.with_upgrades();
+        let stop = stop.clone();
+        open.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let finished = async {
+                tokio::select! {
+                    // How a client's connection ended is the client's business.
+                    _ = connection.as_mut() => return,
+                    () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+                }
+                let _ended = connection.await;
+            };
             tokio::select! {
-                // How a client's connection ended is the client's business.
-                _ = connection => {}
-                () = place.connection.evicted() => {}
+                () = finished => {}
+                () = client.evicted() => {}
             }
-            drop(place);
         });
     }
     drop(listener);
-    tokio::time::timeout(bounds.drain, graceful.shutdown())
+    open.close();
+    tokio::time::timeout(bounds.drain, open.wait())
         .await
         .is_ok()
 }
@@ -187,6 +195,9 @@ fn answering(
                 request.extensions_mut().insert(BadFraming(why));
             }
             let response = router.oneshot(request).await?;
+            if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+                under_way.upgrade();
+            }
             Ok(response.map(|body| CountedBody {
                 body,
                 _under_way: under_way,

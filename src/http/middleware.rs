@@ -15,6 +15,7 @@ use hyper::body::Body as _;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
+use super::error::Asker;
 use super::extract::RequestInfo;
 use super::watched::Watched;
 use super::{ApiError, Limits, body, error, faulty, strictness};
@@ -107,6 +108,10 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
         .meters
         .as_ref()
         .map(|meters| meters.of(method, route));
+    let asker = match shared.meters {
+        Some(_) => Asker::Ours,
+        None => Asker::of(request.uri().path()),
+    };
     let info = Arc::new(RequestInfo::default());
     request.extensions_mut().insert(Arc::clone(&info));
     // What operators ask is not metered, and not traced either.
@@ -123,7 +128,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         code = Some(error.code);
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = error.respond(&trace_id);
+        response = error.respond(asker, &trace_id);
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }

@@ -309,11 +309,12 @@ impl Embedded {
             retention: bounds.retention,
             ..TsdbConfig::default()
         }));
-        let loki = Arc::new(LokiStore::new(LokiConfig {
+        let loki = LokiStore::new(LokiConfig {
             max_bytes: bounds.logs_bytes,
             retention: bounds.retention,
             ..LokiConfig::default()
-        }));
+        });
+        let loki = Arc::new(loki.until(stop.clone()));
         let tempo = Arc::new(TempoStore::new(TempoConfig {
             max_bytes: bounds.traces_bytes,
             retention: bounds.retention,
@@ -359,7 +360,8 @@ impl Embedded {
     fn routers(&self) -> (axum::Router, axum::Router) {
         let open = prometheus::routes(Arc::clone(&self.tsdb), QueryLimits::default())
             .merge(rule_routes(Arc::clone(&self.evaluator)))
-            .merge(alertmanager::read_routes(Arc::clone(&self.alerts)));
+            .merge(alertmanager::read_routes(Arc::clone(&self.alerts)))
+            .merge(loki::readiness_route());
         let guarded = loki::routes(Arc::clone(&self.loki))
             .merge(tempo::routes(Arc::clone(&self.tempo)))
             .merge(alertmanager::write_routes(Arc::clone(&self.alerts)));

@@ -20,7 +20,7 @@ pub use metrics::{
     LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, NotificationOutcome, PaymentOutcome,
     ReservationOutcome, RouteMetrics,
 };
-pub use otlp::{Deliveries, Otlp, Pushing, Signal};
+pub use otlp::{Deliveries, Otlp, Pushing, Sampler, Signal};
 pub use statement::{ACQUIRE, Statement, connection_acquired};
 pub use subscription::Subscription;
 pub use trace::{

@@ -543,7 +543,6 @@ async fn operations_that_change_something_need_the_token() {
         (Method::POST, "/ops/v1/seed"),
         (Method::DELETE, "/ops/v1/seed"),
         (Method::POST, "/ops/v1/audit/lookup"),
-        (Method::POST, "/api/v2/alerts"),
     ] {
         for authorization in [
             None,

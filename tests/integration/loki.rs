@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use concertctl::embedded::loki::{LokiConfig, LokiStore, QueryLimits, routes};
+use concertctl::embedded::loki::{LokiConfig, LokiStore, QueryLimits, readiness_route, routes};
 use concertctl::telemetry::logs;
 use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig};
 use proptest::prelude::*;
@@ -33,7 +33,7 @@ impl Server {
         let store = Arc::new(LokiStore::new(config));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
-        let app = routes(Arc::clone(&store));
+        let app = routes(Arc::clone(&store)).merge(readiness_route());
         let task = tokio::spawn(async move {
             axum::serve(listener, app).await.unwrap();
         });
@@ -515,20 +515,28 @@ async fn what_is_not_answered_is_refused_in_lokis_form() {
             "parse error : queries require at least one regexp or equality matcher",
         ),
         (
-            "{a=\"b\"} | logfmt",
-            "parse error at line 1, col 11: the stage `logfmt` is not supported",
+            "{a=\"b\"} | unpack",
+            "parse error at line 1, col 11: the stage `unpack` is not supported",
         ),
         (
-            "{a=\"b\"} | json x=\"y\"",
-            "parse error at line 1, col 16: json with arguments is not supported",
+            "{a=\"b\"} | pattern \"<_>\"",
+            "parse error at line 1, col 19: at least one capture is required",
         ),
         (
-            "{a=\"b\"}\n| line_format \"{{.x}}\"",
-            "parse error at line 2, col 3: the stage `line_format` is not supported",
+            "{a=\"b\"} | json x=\"[\"",
+            "parse error at line 1, col 17: cannot parse expression [[]",
+        ),
+        (
+            "{a=\"b\"} | regexp \"x\"",
+            "parse error at line 1, col 18: at least one named capture must be supplied",
+        ),
+        (
+            "{a=\"b\"}\n| line_format \"{{.x | upper}}\"",
+            "parse error at line 2, col 15: `{{.x | upper}}` is not supported in a template",
         ),
         (
             "{a=\"b\"} | json = \"x\"",
-            "parse error at line 1, col 16: syntax error: unexpected =, expecting $end, | or a line filter",
+            "parse error at line 1, col 16: syntax error: unexpected =, expecting IDENTIFIER, $end, | or a line filter",
         ),
         (
             "{a=\"b\"} | drop != \"x\"",
@@ -563,16 +571,36 @@ async fn what_is_not_answered_is_refused_in_lokis_form() {
             "parse error at line 1, col 14: not a valid duration string: \"5\"",
         ),
         (
-            "rate({a=\"b\"}[5m] offset 1h)",
-            "parse error at line 1, col 18: syntax error: unexpected IDENTIFIER `offset`, expecting )",
+            "rate({a=\"b\"}[5m] offset)",
+            "parse error at line 1, col 24: syntax error: unexpected ), expecting DURATION",
         ),
         (
-            "topk(5, rate({a=\"b\"}[5m]))",
-            "parse error at line 1, col 1: `topk` is not supported here",
+            "stddev(rate({a=\"b\"}[5m]))",
+            "parse error at line 1, col 1: `stddev` is not supported here",
         ),
         (
-            "sum(sum(rate({a=\"b\"}[5m])))",
-            "parse error at line 1, col 5: `sum` is not supported here",
+            "topk(0, rate({a=\"b\"}[5m]))",
+            "parse error at line 1, col 6: invalid parameter 0: must be above 0",
+        ),
+        (
+            "sum_over_time({a=\"b\"}[5m])",
+            "parse error at line 1, col 1: invalid aggregation sum_over_time without unwrap",
+        ),
+        (
+            "count_over_time({a=\"b\"} | unwrap x [5m])",
+            "parse error at line 1, col 1: invalid aggregation count_over_time with unwrap",
+        ),
+        (
+            "sum_over_time({a=\"b\"} | unwrap x [5m]) by (y)",
+            "parse error at line 1, col 40: grouping not allowed for sum_over_time aggregation",
+        ),
+        (
+            "{a=\"b\"} | unwrap x",
+            "parse error at line 1, col 9: syntax error: unexpected |, expecting $end",
+        ),
+        (
+            "sum(stdvar_over_time({a=\"b\"}[5m]))",
+            "parse error at line 1, col 5: `stdvar_over_time` is not supported here",
         ),
         (
             "rate({a=\"b\"}[5m]) * 2",

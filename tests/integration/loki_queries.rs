@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::collector::{Collector, attribute, hex, text};
 use crate::support::process::{ServerProcess, concertctl};
-use crate::support::{eventually, profile, seed};
+use crate::support::{User, eventually, profile, seed};
 
 /// The queries of a Markdown file's `logql` blocks.
 fn of_document(path: &str) -> Vec<String> {
@@ -39,13 +39,30 @@ fn of_documents() -> Vec<(String, String)> {
     let mut paths: Vec<_> = runbooks
         .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
         .collect();
-    paths.push("docs/telemetry.md".to_owned());
+    let documents = std::fs::read_dir("docs").unwrap();
+    let documents = documents.map(|entry| entry.unwrap().path());
+    let documents = documents.filter(|path| path.extension().is_some_and(|it| it == "md"));
+    paths.extend(documents.map(|path| path.to_str().unwrap().to_owned()));
     paths.sort();
     let queries = paths.into_iter().flat_map(|path| {
-        let queries = of_document(&path);
+        let mut queries = of_document(&path);
+        queries.extend(of_code_spans(&path, "{service_name=\"concertctl"));
         queries.into_iter().map(move |query| (path.clone(), query))
     });
     queries.collect()
+}
+
+/// The code spans of a Markdown file that have `part` in them; of a command, its parameter `query`.
+fn of_code_spans(path: &str, part: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let outside = text.split("```").step_by(2);
+    let spans = outside.flat_map(|text| text.split('`').skip(1).step_by(2));
+    let wanted = spans.filter(|span| span.contains(part));
+    let queries = wanted.map(|span| match span.split_once("query=") {
+        Some((_, query)) => query.trim_end_matches('\''),
+        None => span,
+    });
+    queries.map(str::to_owned).collect()
 }
 
 /// The queries that the dashboards put to Loki about the service.
@@ -141,7 +158,7 @@ const NOT_PROVOKED: &[(&str, &str)] = &[
 ];
 
 /// A real server in trouble that pushes to a collector.
-async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> ServerProcess {
+async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProcess, User) {
     let mut command = concertctl();
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
     let more = ["--log", "info", "--slow-query", "50ms"];
@@ -182,21 +199,31 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> ServerProce
     )
     .await;
     assert_eq!(user.reserve(1).await.status, 500);
-    server
+    inject(
+        FaultKind::Errors,
+        FaultSettings {
+            share: Some(1.0),
+            status: Some(503),
+            ..FaultSettings::default()
+        },
+    )
+    .await;
+    assert_eq!(user.reserve(1).await.status, 503);
+    (server, user)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
     let collector = Collector::http().await;
     let dir = tempfile::tempdir().unwrap();
-    let server = in_trouble(dir.path(), &collector).await;
+    let (server, user) = in_trouble(dir.path(), &collector).await;
     let received = eventually("the records are pushed", || async {
         let received = collector.received();
         let has = |part: &str| {
             let body = |record: &LogRecord| record.body.as_ref().map(text).unwrap_or_default();
             received.logs.iter().any(|(_, it)| body(it).contains(part))
         };
-        (has("failed with 500") && has("slow query") && has("a batch was admitted"))
+        (has("failed with 503") && has("slow query") && has("a batch was admitted"))
             .then_some(received)
     })
     .await;
@@ -207,7 +234,12 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
     let by_otlp = Api::of(store).await;
 
     let mut queries = of_documents();
-    assert!(queries.len() >= 18, "{queries:?}");
+    for named in ["find-the-bottleneck.md", "| unwrap weight", "runbooks"] {
+        let is_it =
+            |(place, query): &(String, String)| place.contains(named) || query.contains(named);
+        assert!(queries.iter().any(is_it), "{named}: {queries:?}");
+    }
+    assert!(queries.len() >= 21, "{queries:?}");
     let of_dashboards = of_dashboards();
     assert!(!of_dashboards.is_empty());
     queries.extend(of_dashboards);
@@ -230,6 +262,8 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
             "{place}: {query}"
         );
     }
+    links_lead_from_line_to_trace_and_back((&server, &user), &by_otlp, &trace).await;
+    numbers_and_traces_of_the_documents_are_found((&server, &user)).await;
     // A server is called the same everywhere.
     let instance = attribute(&received.logs[0].0, "service.instance.id");
     assert!(server.ops_url.ends_with(&instance), "{instance}");
@@ -242,6 +276,127 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
     assert!(!found(&by_otlp.url, "", &of_server).await.is_empty());
     server.terminate();
     assert!(server.exited().await.success());
+}
+
+/// What `datasources.yml` has Grafana do with the trace id of a line, and with a span.
+async fn links_lead_from_line_to_trace_and_back(
+    (server, user): (&ServerProcess, &User),
+    by_otlp: &Api,
+    trace: &str,
+) {
+    let text = std::fs::read_to_string("otel/grafana/provisioning/datasources/datasources.yml");
+    let sources: Value = serde_saphyr::from_str(&text.unwrap()).unwrap();
+    let of = |uid: &str| {
+        let sources = sources["datasources"].as_array().unwrap();
+        sources.iter().find(|it| it["uid"] == uid).unwrap()["jsonData"].clone()
+    };
+    // Provisioning makes one `$` of two.
+    let (loki, tempo) = (of("loki"), of("tempo"));
+    let query = tempo["tracesToLogsV2"]["query"].as_str().unwrap();
+    let query = query.replace("$${__trace.traceId}", trace);
+    let here = found(&server.ops_url, &server.ops_token, &query).await;
+    let there = found(&by_otlp.url, "", &query).await;
+    for field in loki["derivedFields"].as_array().unwrap() {
+        assert_eq!(field["url"], "$${__value.raw}");
+        let pattern = field["matcherRegex"].as_str().unwrap();
+        if field["matcherType"] == "label" {
+            for streams in [&here, &there] {
+                let labels = streams.iter().map(|stream| &stream["stream"][pattern]);
+                assert!(labels.clone().count() > 0, "{query}");
+                assert!(labels.clone().all(|id| *id == trace), "{streams:?}");
+            }
+        } else {
+            let regex = regex::Regex::new(pattern).unwrap();
+            let line = here[0]["values"][0][1].as_str().unwrap();
+            assert_eq!(&regex.captures(line).unwrap()[1], trace, "{line}");
+        }
+    }
+    let tags = r#"http_route="/reservations",http_request_method="POST""#;
+    for asked in tempo["tracesToMetrics"]["queries"].as_array().unwrap() {
+        let query = asked["query"].as_str().unwrap().replace("$$__tags", tags);
+        has_a_number((server, user), &query).await;
+    }
+}
+
+/// The PromQL and TraceQL of the walk to the bottleneck.
+async fn numbers_and_traces_of_the_documents_are_found((server, user): (&ServerProcess, &User)) {
+    let path = "docs/find-the-bottleneck.md";
+    let numbers = of_code_spans(path, "_bucket[30s]");
+    assert_eq!(numbers.len(), 2, "{numbers:?}");
+    for query in numbers {
+        has_a_number((server, user), &query).await;
+    }
+    let traces = of_code_spans(path, "ask /api/search 'q=");
+    let slow = traces
+        .iter()
+        .find(|it| it.contains("account.charge"))
+        .unwrap();
+    let query = slow.split_once("q=").unwrap().1.trim_end_matches('\'');
+    eventually(&format!("{query} finds a trace"), || async {
+        let answer = ask(server, "/api/search", &[("q", query)]).await;
+        answer["traces"]
+            .as_array()
+            .is_some_and(|it| !it.is_empty())
+            .then_some(())
+    })
+    .await;
+}
+
+/// A rate needs requests between two scrapes.
+async fn has_a_number((server, user): (&ServerProcess, &User), query: &str) {
+    eventually(&format!("{query} has a number"), || async {
+        user.reserve(1).await;
+        let answer = ask(server, "/api/v1/query", &[("query", query)]).await;
+        let series = answer["data"]["result"].as_array().unwrap().clone();
+        let mut values = series.iter().map(|one| one["value"][1].as_str().unwrap());
+        values.any(|value| value != "NaN").then_some(())
+    })
+    .await;
+}
+
+async fn ask(server: &ServerProcess, path: &str, params: &[(&str, &str)]) -> Value {
+    let client = reqwest::Client::new();
+    let asking = client
+        .get(format!("{}{path}", server.ops_url))
+        .query(params);
+    let answer = asking.bearer_auth(&server.ops_token).send().await.unwrap();
+    answer.json().await.unwrap()
+}
+
+/// Alertmanager's notice as the alert receiver writes it and the collector passes it on: under the
+/// name of its Compose service.
+#[tokio::test]
+async fn the_panel_of_notices_shows_what_the_alert_receiver_wrote() {
+    let compose = std::fs::read_to_string("docker-compose.yml").unwrap();
+    let compose: Value = serde_saphyr::from_str(&compose).unwrap();
+    let collector = std::fs::read_to_string("otel/collector/config.yml").unwrap();
+    assert!(
+        collector.contains(r#"to: resource["service.name"]"#),
+        "{collector}"
+    );
+    let text = std::fs::read_to_string("otel/grafana/dashboards/alerts.json").unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let panels: Vec<&Value> = panels.filter(|it| it["type"] == "logs").collect();
+    assert_eq!(panels.len(), 1);
+    let query = panels[0]["targets"][0]["expr"].as_str().unwrap();
+    let store = LokiStore::new(LokiConfig::default());
+    let notice = r#"{"receiver":"receiver","status":"firing","alerts":[]}"#;
+    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
+    for service in compose["services"].as_object().unwrap().keys() {
+        store.push(
+            &[("service_name", service)],
+            now,
+            &format!("{service} {notice}"),
+        );
+    }
+    let api = Api::of(store).await;
+    let streams = found(&api.url, "", query).await;
+    assert_eq!(streams.len(), 1, "{streams:?}");
+    let line = streams[0]["values"][0][1].as_str().unwrap();
+    assert!(line.starts_with("alert-receiver "), "{line}");
+    // Without them the collector cannot tell whose line it is.
+    assert!(!compose["services"]["alert-receiver"]["logging"].is_null());
 }
 
 #[tokio::test]

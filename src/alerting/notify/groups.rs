@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Timing;
-use crate::embedded::alertmanager::GettableAlert;
-
-/// The labels that make a group.
-const GROUP_BY: [&str; 2] = ["alertname", "instance"];
+use crate::embedded::alertmanager::{GettableAlert, group_labels};
 
 /// What has become of a group.
 #[derive(Debug, Clone)]
@@ -79,7 +76,7 @@ pub(super) fn later(at: Timestamp, by: std::time::Duration) -> Timestamp {
 }
 
 fn news(key: String, alerts: &[&GettableAlert], now: Timestamp) -> News {
-    let labels = group_labels(alerts.first().copied());
+    let labels = alerts.first().map(|alert| group_labels(alert));
     let ended = |alert: &GettableAlert| alert.ends_at <= now;
     let alive = alerts.iter().filter(|alert| !ended(alert));
     let alive = alive.map(|alert| alert.fingerprint.clone()).collect();
@@ -87,7 +84,7 @@ fn news(key: String, alerts: &[&GettableAlert], now: Timestamp) -> News {
     let (resolved, firing) = told.map(|alert| (*alert).clone()).partition(ended);
     News {
         key,
-        labels,
+        labels: labels.unwrap_or_default(),
         firing,
         resolved,
         alive,
@@ -95,14 +92,8 @@ fn news(key: String, alerts: &[&GettableAlert], now: Timestamp) -> News {
     }
 }
 
-fn group_labels(alert: Option<&GettableAlert>) -> BTreeMap<String, String> {
-    let labels = alert.map(|alert| &alert.labels);
-    let of = |name: &str| Some((name.to_owned(), labels?.get(name)?.clone()));
-    GROUP_BY.iter().filter_map(|name| of(name)).collect()
-}
-
 fn key(alert: &GettableAlert) -> String {
-    let labels = group_labels(Some(alert));
+    let labels = group_labels(alert);
     let pairs = labels
         .iter()
         .map(|(name, value)| format!("{name}={value:?}"));

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::Failure;
 use crate::load::recorder::Sample;
 use crate::telemetry::{
-    Deliveries, LogConfig, LogLimits, LogOutput, Logs, Otlp, Pushing, SpanKind, SpanRecord,
-    TraceConfig, TraceRecord, Traces, Value, logs,
+    Deliveries, LogConfig, LogLimits, LogOutput, Logs, Otlp, Pushing, Sampler, SpanKind,
+    SpanRecord, TraceConfig, TraceRecord, Traces, Value, logs,
 };
 
 /// The objective of a request as its user sees it; slower ones are told.
@@ -35,6 +35,7 @@ impl Telling {
             limits: LogLimits::default(),
             traces: TraceConfig {
                 slow: SLOW,
+                off: Sampler::from_environment().0.is_some_and(|it| it.off),
                 ..TraceConfig::default()
             },
         })

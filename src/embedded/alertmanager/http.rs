@@ -1,37 +1,37 @@
-//! Alertmanager's HTTP API, version 2. Errors are a JSON string, as there.
+//! Alertmanager's HTTP API, version 2. What its handlers refuse is a JSON string; what its request
+//! validation refuses is `{"code":…,"message":…}` ([`super::refusal`]).
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::RECEIVER;
 use super::labels::parse_filter;
+use super::refusal::{BadRequest, Body, Refusal, parse_body};
 use super::store::{AlertFilter, AlertStore, Rejected};
-use super::wire::{PostableAlert, PostableSilence};
+use super::wire::{GettableAlert, PostableAlert, PostableSilence};
+use super::{GROUP_BY, MAX_BODY_BYTES, RECEIVER, groups};
 use crate::embedded::loki::params::Params;
 use crate::embedded::matcher::{Matcher, compile};
 
-const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_FILTERS: usize = 64;
 
-/// What anybody may ask: alerts, silences, status, receivers.
+/// What anybody may ask: alerts, alone and in groups, silences, status, receivers, and whether it runs.
 pub fn read_routes(store: Arc<AlertStore>) -> Router {
     Router::new()
         .route("/api/v2/alerts", get(list_alerts))
+        .route("/api/v2/alerts/groups", get(list_groups))
         .route("/api/v2/silences", get(list_silences))
         .route("/api/v2/silence/{id}", get(get_silence))
         .route("/api/v2/status", get(status))
         .route("/api/v2/receivers", get(receivers))
+        .route("/-/healthy", get(async || "OK"))
+        .route("/-/ready", get(async || "OK"))
         .with_state(store)
 }
 
@@ -46,9 +46,17 @@ pub fn write_routes(store: Arc<AlertStore>) -> Router {
 }
 
 type Store = State<Arc<AlertStore>>;
-type Body = Result<Bytes, BytesRejection>;
 
-async fn list_alerts(State(store): Store, RawQuery(query): RawQuery) -> Result<Response, Rejected> {
+async fn list_alerts(State(store): Store, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+    Ok(Json(listed(&store, query)?).into_response())
+}
+
+async fn list_groups(State(store): Store, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+    Ok(Json(groups::of(listed(&store, query)?)).into_response())
+}
+
+/// The alerts that `query` selects.
+fn listed(store: &AlertStore, query: Option<String>) -> Result<Vec<GettableAlert>, Refusal> {
     let params = params(query)?;
     let filter = AlertFilter {
         matchers: filters(&params)?,
@@ -63,49 +71,52 @@ async fn list_alerts(State(store): Store, RawQuery(query): RawQuery) -> Result<R
             Rejected::Invalid(format!("failed to parse receiver param: {reason}"))
         })?;
         if !regex.is_match(RECEIVER) {
-            return Ok(Json(json!([])).into_response());
+            return Ok(Vec::new());
         }
     }
-    Ok(Json(store.list(&filter, Timestamp::now())).into_response())
+    Ok(store.list(&filter, Timestamp::now()))
 }
 
-async fn post_alerts(State(store): Store, body: Body) -> Result<(), Rejected> {
-    let alerts: Vec<PostableAlert> = parse_body(body)?;
-    store.put_from_outside(alerts, Timestamp::now())
+async fn post_alerts(State(store): Store, body: Body) -> Result<(), Refusal> {
+    let alerts: Vec<PostableAlert> = parse_body("alerts", body)?;
+    Ok(store.put_from_outside(alerts, Timestamp::now())?)
 }
 
 async fn list_silences(
     State(store): Store,
     RawQuery(query): RawQuery,
-) -> Result<Response, Rejected> {
+) -> Result<Response, Refusal> {
     let matchers = filters(&params(query)?)?;
     Ok(Json(store.silences(&matchers, Timestamp::now())).into_response())
 }
 
-async fn post_silence(State(store): Store, body: Body) -> Result<Response, Rejected> {
-    let silence: PostableSilence = parse_body(body)?;
+async fn post_silence(State(store): Store, body: Body) -> Result<Response, Refusal> {
+    let silence: PostableSilence = parse_body("silence", body)?;
+    if silence.matchers.is_empty() {
+        return Err(BadRequest::too_few_items("matchers").into());
+    }
     let id = store.silence(silence, Timestamp::now())?;
     Ok(Json(json!({ "silenceID": id.to_string() })).into_response())
 }
 
-async fn get_silence(State(store): Store, Path(id): Path<String>) -> Result<Response, Rejected> {
-    let silence = silence_id(&id)
-        .ok()
-        .and_then(|id| store.get_silence(id, Timestamp::now()))
+async fn get_silence(State(store): Store, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let silence = store
+        .get_silence(silence_id(&id)?, Timestamp::now())
         .ok_or(Rejected::NotFound("silence not found"))?;
     Ok(Json(silence).into_response())
 }
 
-async fn delete_silence(State(store): Store, Path(id): Path<String>) -> Result<(), Rejected> {
-    store.expire_silence(silence_id(&id)?, Timestamp::now())
+async fn delete_silence(State(store): Store, Path(id): Path<String>) -> Result<(), Refusal> {
+    Ok(store.expire_silence(silence_id(&id)?, Timestamp::now())?)
 }
 
 async fn status(State(store): Store) -> Response {
     let version = env!("CARGO_PKG_VERSION");
     let original = format!(
         "# concertctl's embedded alert store\nglobal:\n  resolve_timeout: {}s\nroute:\n  receiver: \
-         {RECEIVER}\nreceivers:\n- name: {RECEIVER}\n",
-        store.config.resolve_timeout.as_secs()
+         {RECEIVER}\n  group_by: [{}]\nreceivers:\n- name: {RECEIVER}\n",
+        store.config.resolve_timeout.as_secs(),
+        GROUP_BY.join(", "),
     );
     Json(json!({
         "cluster": { "peers": [], "status": "disabled" },
@@ -140,41 +151,15 @@ fn filters(params: &Params) -> Result<Vec<Matcher>, Rejected> {
         .collect()
 }
 
-/// True unless told otherwise.
-fn flag(params: &Params, name: &str) -> Result<bool, Rejected> {
+/// True unless the query has another value.
+fn flag(params: &Params, name: &str) -> Result<bool, BadRequest> {
     match params.get(name) {
         None | Some("true" | "1") => Ok(true),
         Some("false" | "0") => Ok(false),
-        Some(other) => Err(Rejected::Invalid(format!(
-            "{name} in query must be of type boolean: \"{other}\""
-        ))),
+        Some(other) => Err(BadRequest::wrong_type("query", name, "boolean", other)),
     }
 }
 
-fn silence_id(text: &str) -> Result<Uuid, Rejected> {
-    Uuid::parse_str(text).map_err(|_| {
-        Rejected::Invalid(format!(
-            "silenceID in path must be of type uuid: \"{text}\""
-        ))
-    })
-}
-
-fn parse_body<T: DeserializeOwned>(body: Body) -> Result<T, Rejected> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Rejected::TooLarge(MAX_BODY_BYTES),
-        _ => Rejected::Invalid(format!("reading body failed: {}", rejection.body_text())),
-    })?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Rejected::Invalid(format!("parsing body failed: {error}")))
-}
-
-impl IntoResponse for Rejected {
-    fn into_response(self) -> Response {
-        let status = match self {
-            Rejected::Invalid(_) => StatusCode::BAD_REQUEST,
-            Rejected::NotFound(_) => StatusCode::NOT_FOUND,
-            Rejected::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        };
-        (status, Json(self.to_string())).into_response()
-    }
+fn silence_id(text: &str) -> Result<Uuid, BadRequest> {
+    Uuid::parse_str(text).map_err(|_| BadRequest::wrong_type("path", "silenceID", "uuid", text))
 }

@@ -8,25 +8,36 @@
 //!
 //! Reading and writing are two routers, so that the listener can guard the second.
 
+mod groups;
 mod http;
 mod labels;
 mod origin;
+mod refusal;
 mod silences;
 mod store;
+mod time;
 mod wire;
 
 use std::time::Duration;
 
+pub use groups::group_labels;
 pub use http::{read_routes, write_routes};
 pub use labels::fingerprint;
 pub use origin::Refused;
 pub use store::{AlertStore, Rejected};
 pub use wire::{
-    AlertStatus, GettableAlert, GettableSilence, PostableAlert, PostableSilence, SilenceMatcher,
+    AlertGroup, AlertStatus, GettableAlert, GettableSilence, PostableAlert, PostableSilence,
+    SilenceMatcher,
 };
 
 /// The name of the one receiver.
 pub const RECEIVER: &str = "embedded";
+
+/// The labels by which alerts are grouped when they are notified.
+pub const GROUP_BY: [&str; 2] = ["alertname", "instance"];
+
+/// Bytes of a request's body.
+const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// How much is kept, and for how long.
 #[derive(Debug, Clone)]

@@ -185,10 +185,10 @@ impl Silences {
     pub(super) fn expire(&mut self, id: Uuid, now: Timestamp) -> Result<(), Rejected> {
         let silence = self.0.iter_mut().find(|silence| silence.id == id);
         let silence = silence.ok_or(Rejected::NotFound("silence not found"))?;
-        if silence.state(now) == State::Expired {
-            return Err(Rejected::Invalid(format!("silence {id} already expired")));
+        // Ended twice is ended, as for Alertmanager; the first end stays.
+        if silence.state(now) != State::Expired {
+            expire(silence, now);
         }
-        expire(silence, now);
         Ok(())
     }
 
@@ -230,9 +230,6 @@ fn expire(silence: &mut Silence, now: Timestamp) {
 
 fn compile(silence: &PostableSilence, config: &AlertConfig) -> Result<Vec<Matcher>, Rejected> {
     let invalid = |reason: String| Rejected::Invalid(format!("invalid silence: {reason}"));
-    if silence.matchers.is_empty() {
-        return Err(invalid("at least one matcher required".into()));
-    }
     if silence.matchers.len() > config.max_pairs {
         return Err(invalid(format!("more than {} matchers", config.max_pairs)));
     }

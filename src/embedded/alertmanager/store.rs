@@ -27,9 +27,6 @@ pub enum Rejected {
     /// What it refers to is not there.
     #[error("{0}")]
     NotFound(&'static str),
-    /// The request is larger than so many bytes.
-    #[error("the body is larger than {0} bytes: send fewer alerts at once")]
-    TooLarge(usize),
 }
 
 impl Rejected {
@@ -219,7 +216,7 @@ impl AlertStore {
     /// Ends a silence.
     ///
     /// # Errors
-    /// It is not there, or has ended already.
+    /// It is not there.
     pub fn expire_silence(&self, id: Uuid, now: Timestamp) -> Result<(), Rejected> {
         let expired = self.inner.lock().silences.expire(id, now);
         self.changed.send_replace(());
@@ -290,7 +287,10 @@ impl Alert {
         now: Timestamp,
     ) -> Result<Alert, String> {
         let timeout = alert.ends_at.is_none();
-        let starts_at = alert.starts_at.or(alert.ends_at).unwrap_or(now);
+        // Of an alert that is sent with its end only, Alertmanager makes one that begins at its end, be
+        // it next year. It fires since it was sent.
+        let latest = alert.ends_at.map_or(now, |end| end.min(now));
+        let starts_at = alert.starts_at.unwrap_or(latest);
         let ends_at = match alert.ends_at {
             Some(ends_at) => ends_at,
             None => now

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::time;
+
 /// An alert as it is sent.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct PostableAlert {
@@ -14,11 +16,11 @@ pub struct PostableAlert {
     /// What explains it.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Since when; now if not said.
-    #[serde(default, rename = "startsAt", with = "optional_time")]
+    /// Since when; absent: since it arrived, or since its end if that was earlier.
+    #[serde(default, rename = "startsAt", deserialize_with = "time::optional")]
     pub starts_at: Option<Timestamp>,
     /// Until when; a time in the past resolves the alert.
-    #[serde(default, rename = "endsAt", with = "optional_time")]
+    #[serde(default, rename = "endsAt", deserialize_with = "time::optional")]
     pub ends_at: Option<Timestamp>,
     /// Where it comes from.
     #[serde(default, rename = "generatorURL")]
@@ -67,6 +69,17 @@ pub struct AlertStatus {
     pub state: &'static str,
 }
 
+/// Alerts that are notified together.
+#[derive(Debug, Clone, Serialize)]
+pub struct AlertGroup {
+    /// The alerts of the group.
+    pub alerts: Vec<GettableAlert>,
+    /// What they have in common, by the configuration.
+    pub labels: BTreeMap<String, String>,
+    /// Who is notified.
+    pub receiver: Receiver,
+}
+
 /// Who is told of an alert.
 #[derive(Debug, Clone, Serialize)]
 pub struct Receiver {
@@ -102,7 +115,7 @@ pub struct PostableSilence {
     pub id: Option<String>,
     /// All must hold for an alert to be silenced.
     pub matchers: Vec<SilenceMatcher>,
-    /// From when.
+    /// From when; a time in the past means now.
     #[serde(with = "time")]
     pub starts_at: Timestamp,
     /// Until when.
@@ -144,42 +157,4 @@ pub struct GettableSilence {
 pub struct SilenceStatus {
     /// `pending`, `active` or `expired`.
     pub state: &'static str,
-}
-
-/// Times as RFC 3339 text; written in UTC with milliseconds.
-mod time {
-    use jiff::Timestamp;
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, out: S) -> Result<S::Ok, S::Error> {
-        out.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
-        parse::<D>(&String::deserialize(from)?)
-    }
-
-    pub(super) fn parse<'de, D: Deserializer<'de>>(text: &str) -> Result<Timestamp, D::Error> {
-        text.parse()
-            .map_err(|_| D::Error::custom(format!("\"{text}\" is not an RFC 3339 time")))
-    }
-}
-
-/// Times that may be missing: absent, null, empty, or Go's zero time.
-mod optional_time {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer};
-
-    const GO_ZERO: &str = "0001-01-01T00:00:00Z";
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Timestamp>, D::Error> {
-        match Option::<String>::deserialize(from)? {
-            None => Ok(None),
-            Some(text) if text.is_empty() || text == GO_ZERO => Ok(None),
-            Some(text) => super::time::parse::<D>(&text).map(Some),
-        }
-    }
 }

@@ -136,6 +136,14 @@ impl Chunk {
         (entries.len() as u64, bytes)
     }
 
+    /// What `stored` with a line of this chunk is.
+    pub(super) fn kind_of<'a>(&self, stored: &'a str) -> Metadata<'a> {
+        match self.records {
+            true => Metadata::OfRecord,
+            false => Metadata::Stored(stored),
+        }
+    }
+
     /// Metadata of the line at `index`.
     pub(super) fn metadata(&self, index: usize) -> Metadata<'_> {
         if self.records {

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::QueryError;
 use super::answer::success;
 use super::eval::{self, Budget, Direction, ResultStream, Window};
 use super::http::{Store, check_range, in_turn, label_sets, params, parse};
 use super::logql::{self, LogExpr, Query};
 use super::params::Params;
 use super::store::{Labels, LokiStore, StreamSnapshot, now_ns};
+use super::{QueryError, live};
 
 /// Series of a volume, fields and values of a field unless a limit is given; Loki's own.
 const DEFAULT_SERIES: usize = 100;
@@ -26,11 +26,15 @@ const DEFAULT_FIELDS: usize = 1000;
 /// Lines looked at for fields unless a limit is given.
 const DEFAULT_LINES: usize = 1000;
 
+/// Whether Loki is there; asked without a token.
+pub fn readiness_route() -> Router {
+    Router::new().route("/ready", get(async || "ready\n"))
+}
+
 /// Routes for a store.
 pub(super) fn routes() -> Router<Arc<LokiStore>> {
     let api = "/loki/api/v1";
     Router::new()
-        .route("/ready", get(async || "ready\n"))
         .route(&format!("{api}/status/buildinfo"), get(buildinfo))
         .route(&format!("{api}/index/stats"), get(stats).post(stats))
         .route(&format!("{api}/index/volume"), get(volume).post(volume))
@@ -55,7 +59,7 @@ pub(super) fn routes() -> Router<Arc<LokiStore>> {
             &format!("{api}/format_query"),
             get(format_query).post(format_query),
         )
-        .route(&format!("{api}/tail"), get(tail))
+        .route(&format!("{api}/tail"), get(live::tail))
 }
 
 /// A request's parameters, wherever they stand.
@@ -352,9 +356,4 @@ async fn patterns() -> Response {
 async fn format_query(State(store): Store, Asked(params): Asked) -> Result<Response, QueryError> {
     parse(&params, &store.config.limits)?;
     Ok(success(&params.get("query").unwrap_or_default().trim()))
-}
-
-async fn tail(RawQuery(_): RawQuery) -> Response {
-    let reason = "live tail is not supported here: ask query_range again with a later start\n";
-    (StatusCode::NOT_IMPLEMENTED, reason).into_response()
 }

@@ -223,8 +223,12 @@ fn metric(
     budget: &mut Budget,
 ) -> Result<Vec<ResultSeries>, QueryError> {
     let (first, last) = (steps.first().copied(), steps.last().copied());
-    let from = first.unwrap_or(0).saturating_sub(expr.range_ns);
-    let snapshot = store.snapshot(&[&expr.log.selector], from, last.unwrap_or(0));
+    let (first, last) = (first.unwrap_or(0), last.unwrap_or(0));
+    let from = first
+        .saturating_sub(expr.offset_ns)
+        .saturating_sub(expr.range_ns);
+    let to = last.saturating_sub(expr.offset_ns);
+    let snapshot = store.snapshot(&[&expr.log.selector], from, to);
     eval::metric_query(&snapshot, expr, steps, budget)
 }
 
@@ -298,7 +302,7 @@ pub(super) fn label_sets<'a>(
 }
 
 /// Whether labels of lines are wanted apart from those of streams.
-fn asks_to_categorize(headers: &HeaderMap) -> bool {
+pub(super) fn asks_to_categorize(headers: &HeaderMap) -> bool {
     let flags = headers.get_all("x-loki-response-encoding-flags").iter();
     flags
         .filter_map(|value| value.to_str().ok())

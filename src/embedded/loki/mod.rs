@@ -1,11 +1,13 @@
 //! Loki's place when no stack is there: the latest log records in bounded memory, asked through
 //! Loki's HTTP API in a part of LogQL.
 //!
-//! Answered: stream selectors with all four matchers, line filters (`|=`, `!=`, `|~`, `!~`), `| json`,
-//! `| drop`, `| keep`, label filters on strings, numbers, durations and sizes (`and`, `or`, `,`, parentheses), and over
-//! them `rate`, `count_over_time`, `bytes_rate` and `bytes_over_time`, alone or under `sum`,
-//! `sum by (…)`, `sum without (…)`; and sums of `vector(…)`, by which Grafana asks whether anybody is
-//! there. Everything else is refused as Loki refuses what it cannot parse.
+//! Answered: stream selectors with all four matchers, line filters (`|=`, `!=`, `|~`, `!~`), `| json` (all
+//! fields or some), `| logfmt`, `| regexp`, `| pattern`, `| line_format`, `| label_format`, `| drop`, `| keep`,
+//! label filters on strings, numbers, durations and sizes (`and`, `or`, `,`, parentheses); over them `rate`, `count_over_time`, `bytes_rate`,
+//! `bytes_over_time` and, with `| unwrap`, `sum`, `avg`, `min`, `max`, `first`, `last` and
+//! `quantile_over_time`, with `offset`; over those `sum`, `avg`, `min`, `max`, `count`, `topk`, `bottomk`, by or
+//! without labels; and sums of `vector(…)`, by which Grafana asks whether anybody is there. Everything
+//! else is refused as Loki refuses what it cannot parse.
 //!
 //! Records come from [`crate::telemetry::Logs::subscribe`] through [`LokiStore::ingest`].
 
@@ -17,15 +19,19 @@ mod explore;
 mod fields;
 mod http;
 mod json;
+mod live;
+mod logfmt;
 mod logql;
 mod metadata;
 pub(in crate::embedded) mod params;
 mod pipeline;
 mod store;
+mod tail;
 
 use std::time::Duration;
 
 pub use error::QueryError;
+pub use explore::readiness_route;
 pub use http::routes;
 pub use logql::{check as check_query, parse_duration};
 pub use store::{LokiStore, StoreStats};
@@ -71,6 +77,8 @@ pub struct QueryLimits {
     pub timeout: Duration,
     /// Queries evaluated at once; further ones wait.
     pub max_concurrent: usize,
+    /// Readers that tail at once; further ones are refused.
+    pub max_tails: usize,
 }
 
 impl Default for QueryLimits {
@@ -83,6 +91,7 @@ impl Default for QueryLimits {
             max_entries: 5000,
             timeout: Duration::from_secs(10),
             max_concurrent: 2,
+            max_tails: 10,
         }
     }
 }

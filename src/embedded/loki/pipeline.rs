@@ -1,10 +1,12 @@
-//! What happens to a line between the selector and the result: filters, `| json`, label filters,
-//! `drop` and `keep`.
+//! What happens to a line between the selector and the result: filters, parsers, label filters, what
+//! makes other labels or another line.
 //!
 //! As in Loki, labels come from three places: the stream, the line's structured metadata, and the
 //! line's text. A line that is no JSON, or a label that is no number, does not vanish: the line goes
 //! on with a label `__error__`, which only a string filter or `drop` takes away. Of several errors the
 //! first is kept, and a comparison is decided by its label alone, error or not.
+
+mod parsers;
 
 use std::borrow::Cow;
 
@@ -13,10 +15,11 @@ use regex::Regex;
 use super::chunk::Metadata;
 use super::fields::Fields;
 use super::logql::{
-    CompareOp, LabelFilter, LabelRef, Quantity, Stage, parse_bytes, parse_go_duration,
+    CompareOp, Conversion, LabelFilter, LabelRef, LabelSource, Quantity, Stage, Unwrap,
+    parse_bytes, parse_go_duration,
 };
+use super::metadata;
 use super::store::Labels;
-use super::{json, metadata};
 use crate::embedded::matcher::MatchOp;
 
 pub(super) const ERROR_LABEL: &str = "__error__";
@@ -44,6 +47,8 @@ struct LineLabels {
     error: Option<&'static str>,
     error_details: Option<&'static str>,
     metadata_read: bool,
+    /// What `line_format` made of the line.
+    formatted: Option<String>,
 }
 
 /// A line's labels by where they come from.
@@ -103,28 +108,53 @@ impl<'q> Pipeline<'q> {
     /// Runs the stages; true: the line stays. Its labels can be asked for until the next run.
     pub(super) fn run(&mut self, line: &str, metadata: Metadata<'_>) -> bool {
         self.line.clear();
-        let stages = self.stages;
-        stages.iter().all(|stage| match stage {
-            Stage::Line(filter) => filter.regex.is_match(line) == filter.keep_matching,
-            Stage::Json => self.can_pass(line, metadata) && self.json(line, metadata),
-            Stage::Label(filter) => {
-                self.can_pass(line, metadata) && {
-                    self.read_metadata(line, metadata);
-                    self.passes(filter)
-                }
-            }
-            Stage::Drop(labels) => {
+        for stage in self.stages {
+            // The line as it came has the metadata; what follows `line_format` reads the new one.
+            let formatted = self.line.formatted.take();
+            let now = formatted.as_deref().unwrap_or(line);
+            if let Stage::LineFormat(template) = stage {
                 self.read_metadata(line, metadata);
-                self.drop_labels(labels)
+                self.line.formatted = Some(self.render(template, now));
+                continue;
             }
-            Stage::Keep(labels) => {
-                self.read_metadata(line, metadata);
-                self.keep_labels(labels)
+            let goes_on = self.stage(stage, now, (line, metadata));
+            self.line.formatted = formatted;
+            if !goes_on {
+                return false;
             }
-        }) && {
-            self.read_metadata(line, metadata);
-            true
         }
+        self.read_metadata(line, metadata);
+        true
+    }
+
+    /// Runs one stage over the line as it is `now`; `came`: as it came, with its metadata.
+    fn stage(&mut self, stage: &Stage, now: &str, came: (&str, Metadata<'_>)) -> bool {
+        let (line, metadata) = came;
+        if let Stage::Line(filter) = stage {
+            return filter.regex.is_match(now) == filter.keep_matching;
+        }
+        if matches!(stage, Stage::Json | Stage::Label(_)) && !self.can_pass(line, metadata) {
+            return false;
+        }
+        self.read_metadata(line, metadata);
+        match stage {
+            Stage::Json => self.json(now),
+            Stage::JsonFields(fields) => self.json_fields(now, fields),
+            Stage::Logfmt => self.logfmt(now),
+            Stage::Regexp(regex) => self.regexp(now, regex),
+            Stage::Pattern(pattern) => self.pattern(now, pattern),
+            Stage::LabelFormat(labels) => self.format_labels(now, labels),
+            Stage::Label(filter) => return self.passes(filter),
+            Stage::Drop(labels) => self.drop_labels(labels),
+            Stage::Keep(labels) => self.keep_labels(labels),
+            Stage::Line(_) | Stage::LineFormat(_) => {}
+        }
+        true
+    }
+
+    /// The line after the last run, which came as `line`.
+    pub(super) fn line<'l>(&'l self, line: &'l str) -> &'l str {
+        self.line.formatted.as_deref().unwrap_or(line)
     }
 
     /// Whether the line has the text that a later filter asks for.
@@ -200,29 +230,28 @@ impl<'q> Pipeline<'q> {
         all.stream
     }
 
-    fn json(&mut self, line: &str, metadata: Metadata<'_>) -> bool {
-        self.read_metadata(line, metadata);
-        // Nothing of the line is needed: as in Loki it is not read, and is no error either.
-        if self.wanted.as_ref().is_some_and(Vec::is_empty) {
-            return true;
+    /// All labels of a line in a result, and, apart from those of the stream if asked for, its own.
+    pub(super) fn result_labels(&self, categorize: bool) -> (Labels, Option<Categories>) {
+        if !categorize {
+            return (self.labels(), None);
         }
-        let (base, wanted) = (self.base, self.wanted.as_deref());
-        let LineLabels {
-            metadata, parsed, ..
-        } = &mut self.line;
-        let result = json::flatten(line, &mut |name, value| {
-            let taken = base.contains_key(name) || metadata.get(name).is_some();
-            let name = clash_name(name, taken);
-            let needed = wanted.is_none_or(|wanted| wanted.contains(&&*name));
-            // Of two fields of one name the first counts.
-            if needed && parsed.get(&name).is_none() {
-                value.append_to(parsed.set(&name));
-            }
-        });
-        if let Err(details) = result {
-            self.set_error("JSONParserErr", details);
+        let mut own = self.categories();
+        (std::mem::take(&mut own.stream), Some(own))
+    }
+
+    /// The number of the line that the stages let through; `None`: it has none.
+    pub(super) fn number(&mut self, unwrap: &Unwrap) -> Option<f64> {
+        let text = self.get(&unwrap.label).filter(|text| !text.is_empty())?;
+        let number = match unwrap.conversion {
+            Conversion::Number => text.parse().ok(),
+            Conversion::Seconds => parse_go_duration(text).map(|ns| ns as f64 / 1e9),
+            Conversion::Bytes => parse_bytes(text).map(|bytes| bytes as f64),
+        };
+        if number.is_none() {
+            self.set_error("SampleExtractionErr", "the label's value is no number");
         }
-        true
+        let passes = unwrap.filters.iter().all(|filter| self.passes(filter));
+        passes.then_some(number.unwrap_or_default())
     }
 
     fn passes(&mut self, filter: &LabelFilter) -> bool {
@@ -256,17 +285,16 @@ impl<'q> Pipeline<'q> {
         }
     }
 
-    fn drop_labels(&mut self, labels: &[LabelRef]) -> bool {
+    fn drop_labels(&mut self, labels: &[LabelRef]) {
         for label in labels {
             let name = label.name();
             if label.takes(self.label(name)) {
                 self.remove(name);
             }
         }
-        true
     }
 
-    fn keep_labels(&mut self, labels: &[LabelRef]) -> bool {
+    fn keep_labels(&mut self, labels: &[LabelRef]) {
         let all = self.labels();
         for (name, value) in all.iter().filter(|(name, _)| !name.starts_with("__error")) {
             let kept = labels
@@ -276,7 +304,6 @@ impl<'q> Pipeline<'q> {
                 self.remove(name);
             }
         }
-        true
     }
 
     fn remove(&mut self, name: &str) {
@@ -300,6 +327,7 @@ impl LineLabels {
         self.error = None;
         self.error_details = None;
         self.metadata_read = false;
+        self.formatted = None;
     }
 }
 
@@ -321,11 +349,25 @@ fn stage_labels<'q>(stage: &'q Stage, names: &mut Vec<&'q str>) {
                 LabelRef::Name(_) => None,
             }));
         }
-        Stage::Line(_) | Stage::Json => {}
+        Stage::LineFormat(template) => names.extend(template.labels()),
+        Stage::LabelFormat(labels) => {
+            for label in labels {
+                match &label.of {
+                    LabelSource::Renamed(old) => names.push(old),
+                    LabelSource::Template(template) => names.extend(template.labels()),
+                }
+            }
+        }
+        Stage::Line(_)
+        | Stage::Json
+        | Stage::JsonFields(_)
+        | Stage::Logfmt
+        | Stage::Regexp(_)
+        | Stage::Pattern(_) => {}
     }
 }
 
-fn filter_labels<'q>(filter: &'q LabelFilter, names: &mut Vec<&'q str>) {
+pub(super) fn filter_labels<'q>(filter: &'q LabelFilter, names: &mut Vec<&'q str>) {
     match filter {
         LabelFilter::And(left, right) | LabelFilter::Or(left, right) => {
             filter_labels(left, names);
@@ -341,6 +383,10 @@ fn filter_labels<'q>(filter: &'q LabelFilter, names: &mut Vec<&'q str>) {
 /// the caller looks for them.)
 fn required_text(stages: &[Stage], base: &Labels) -> Vec<Regex> {
     let mut required = Vec::new();
+    let makes_text = |stage: &Stage| matches!(stage, Stage::LineFormat(_) | Stage::LabelFormat(_));
+    if stages.iter().any(makes_text) {
+        return required;
+    }
     for stage in stages {
         if let Stage::Label(filter) = stage {
             collect_required(filter, base, &mut required);

@@ -10,9 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::LokiConfig;
 use super::chunk::Chunk;
+use super::tail::Tail;
 use crate::embedded::matcher::Matcher;
 use crate::telemetry::{LogRecord, LogSubscription};
 
@@ -31,6 +33,8 @@ pub(super) type Labels = BTreeMap<String, String>;
 pub struct LokiStore {
     pub(super) config: LokiConfig,
     pub(super) turns: Arc<Semaphore>,
+    /// Ends the connections of those who tail.
+    pub(super) stop: CancellationToken,
     chunk_text_bytes: usize,
     inner: RwLock<Inner>,
 }
@@ -53,6 +57,8 @@ pub struct StoreStats {
 #[derive(Debug, Default)]
 struct Inner {
     streams: HashMap<String, Stream>,
+    /// Those who are sent lines as they arrive.
+    tails: Vec<Arc<Tail>>,
     bytes: usize,
     newest_ns: i64,
     next_chunk: u64,
@@ -84,8 +90,15 @@ impl LokiStore {
             chunk_text_bytes: CHUNK_TEXT_BYTES.min(config.max_bytes / 16).max(1024),
             turns: Arc::new(Semaphore::new(config.limits.max_concurrent.max(1))),
             config,
+            stop: CancellationToken::new(),
             inner: RwLock::default(),
         }
+    }
+
+    /// The store of a server that ends with `stop`.
+    #[must_use]
+    pub fn until(self, stop: CancellationToken) -> LokiStore {
+        LokiStore { stop, ..self }
     }
 
     /// Adds a line to the stream with these labels (names and values; empty values are dropped).
@@ -167,6 +180,11 @@ impl LokiStore {
         let Some(stream) = inner.streams.get_mut(key) else {
             return false;
         };
+        let tails: Vec<_> = inner
+            .tails
+            .iter()
+            .filter(|tail| passes(&stream.labels, &[&tail.selector]))
+            .collect();
         let before = stream.head.memory();
         // Copies the head only if a query is reading it at this moment.
         let head = Arc::make_mut(&mut stream.head);
@@ -177,7 +195,11 @@ impl LokiStore {
             } else {
                 metadata
             };
-            head.push(timestamp_ns, cut(line, MAX_LINE_BYTES), metadata);
+            let line = cut(line, MAX_LINE_BYTES);
+            head.push(timestamp_ns, line, metadata);
+            for tail in &tails {
+                tail.offer(&stream.labels, timestamp_ns, line, head.kind_of(metadata));
+            }
             inner.newest_ns = inner.newest_ns.max(timestamp_ns);
             full = head.text_len() >= self.chunk_text_bytes / 16 * 15;
             if full || inner.bytes + head.memory() > self.config.max_bytes + before {
@@ -206,28 +228,25 @@ impl LokiStore {
         start_ns: i64,
         end_ns: i64,
     ) -> Vec<StreamSnapshot> {
-        let inner = self.inner.read();
-        let overlaps = |chunk: &&Arc<Chunk>| {
-            chunk
-                .span()
-                .is_some_and(|(first, last)| first <= end_ns && last >= start_ns)
-        };
-        inner
-            .streams
-            .values()
-            .filter(|stream| passes(&stream.labels, groups))
-            .filter_map(|stream| {
-                let chunks: Vec<_> = stream
-                    .sealed
-                    .iter()
-                    .chain([&stream.head])
-                    .filter(overlaps)
-                    .cloned()
-                    .collect();
-                let labels = Arc::clone(&stream.labels);
-                (!chunks.is_empty()).then_some(StreamSnapshot { labels, chunks })
-            })
-            .collect()
+        snapshot(&self.inner.read(), groups, start_ns, end_ns)
+    }
+
+    /// What is there from `start_ns` for the tail's selector, and from now on, in the tail, each line
+    /// that arrives. `None`: as many tail already as may.
+    pub(super) fn open_tail(&self, tail: &Arc<Tail>, start_ns: i64) -> Option<Vec<StreamSnapshot>> {
+        let mut inner = self.inner.write();
+        if inner.tails.len() >= self.config.limits.max_tails {
+            return None;
+        }
+        inner.tails.push(Arc::clone(tail));
+        // Under one lock: no line is in both, and none in neither.
+        Some(snapshot(&inner, &[&tail.selector], start_ns, i64::MAX))
+    }
+
+    /// Ends what [`open_tail`](Self::open_tail) began.
+    pub(super) fn close_tail(&self, tail: &Arc<Tail>) {
+        let mut inner = self.inner.write();
+        inner.tails.retain(|open| !Arc::ptr_eq(open, tail));
     }
 
     /// What the store holds now.
@@ -246,6 +265,35 @@ impl LokiStore {
             refused: inner.refused,
         }
     }
+}
+
+fn snapshot(
+    inner: &Inner,
+    groups: &[&[Matcher]],
+    start_ns: i64,
+    end_ns: i64,
+) -> Vec<StreamSnapshot> {
+    let overlaps = |chunk: &&Arc<Chunk>| {
+        chunk
+            .span()
+            .is_some_and(|(first, last)| first <= end_ns && last >= start_ns)
+    };
+    inner
+        .streams
+        .values()
+        .filter(|stream| passes(&stream.labels, groups))
+        .filter_map(|stream| {
+            let chunks: Vec<_> = stream
+                .sealed
+                .iter()
+                .chain([&stream.head])
+                .filter(overlaps)
+                .cloned()
+                .collect();
+            let labels = Arc::clone(&stream.labels);
+            (!chunks.is_empty()).then_some(StreamSnapshot { labels, chunks })
+        })
+        .collect()
 }
 
 impl Inner {

@@ -134,6 +134,7 @@ mod tests {
             trace_id: 0xabc,
             span_id: 0xd,
             parent_span_id: Some(0xe),
+            sampled: None,
         };
         tracing::subscriber::with_default(subscriber, || {
             RequestSpan::begin(context, Instant::now(), false).log_access(&record);

@@ -72,6 +72,7 @@ fn own_ids(event: &Event<'_>) -> Option<TraceContext> {
         trace_id: ids.trace_id?,
         span_id: ids.span_id?,
         parent_span_id: ids.parent_span_id,
+        sampled: None,
     })
 }
 

@@ -52,6 +52,7 @@ fn a_line_has_exactly_the_fields_of_the_format_in_order() {
         trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
         span_id: 0xabc,
         parent_span_id: None,
+        sampled: None,
     };
     let lines = lines_of(config(LogOutput::None), || {
         request(context, || {

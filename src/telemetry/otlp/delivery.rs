@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// What is pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,21 @@ impl Signal {
 #[derive(Clone, Debug)]
 pub struct Deliveries([Arc<Delivery>; 3]);
 
+/// When a refused push may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    Soon,
+    After(Duration),
+    Never,
+}
+
+/// Why a push was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) why: String,
+    pub(super) again: Again,
+}
+
 type Lost = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// How the pushing of one signal goes.
@@ -50,6 +68,11 @@ pub(in crate::telemetry) struct Delivery {
     signal: Signal,
     dropped: AtomicU64,
     failing: AtomicBool,
+    rejecting: AtomicBool,
+    /// Why the last push was refused, as far as it was not asked for.
+    refusal: Mutex<Option<Refusal>>,
+    /// When the collector takes the next push, if it asked for a pause.
+    not_before: Mutex<Option<Instant>>,
     /// What is lost elsewhere: before it got to the pusher.
     also: OnceLock<Lost>,
     missed: OnceLock<Arc<AtomicU64>>,
@@ -62,6 +85,9 @@ impl Default for Deliveries {
                 signal,
                 dropped: AtomicU64::new(0),
                 failing: AtomicBool::new(false),
+                rejecting: AtomicBool::new(false),
+                refusal: Mutex::default(),
+                not_before: Mutex::default(),
                 also: OnceLock::new(),
                 missed: OnceLock::new(),
             })
@@ -101,6 +127,45 @@ impl Delivery {
     /// `records` are given up.
     pub(super) fn lost(&self, records: u64) {
         self.dropped.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// A push was refused for this reason.
+    pub(super) fn refused(&self, refusal: Refusal) {
+        if let Again::After(pause) = refusal.again {
+            *self.not_before.lock() = Some(Instant::now() + pause);
+        }
+        *self.refusal.lock() = Some(refusal);
+    }
+
+    /// Why the push was refused of which the exporter says `error`.
+    pub(super) fn refusal(&self, error: &str) -> Refusal {
+        let noted = self.refusal.lock().take();
+        noted.unwrap_or_else(|| Refusal {
+            why: error.to_owned(),
+            again: Again::Soon,
+        })
+    }
+
+    /// Whether the collector asked for a pause that is not over.
+    pub(super) fn must_wait(&self) -> bool {
+        let not_before = *self.not_before.lock();
+        not_before.is_some_and(|at| Instant::now() < at)
+    }
+
+    /// Of a push that was taken, `count` records, spans or data points were not. Counted as lost, and
+    /// logged until a push is taken whole.
+    pub(super) fn rejected(&self, count: u64, why: &str) {
+        self.lost(count);
+        if !self.rejecting.swap(true, Ordering::Relaxed) {
+            let signal = self.signal.label();
+            let why: String = why.chars().take(200).collect();
+            tracing::warn!(
+                signal,
+                rejected = count,
+                why,
+                "the collector rejects a part of the {signal}; what is rejected is counted as dropped"
+            );
+        }
     }
 
     /// One push went well or, because of `trouble`, did not. Said when that changes, not every time.

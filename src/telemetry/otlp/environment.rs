@@ -1,8 +1,9 @@
-//! Durations in OpenTelemetry's environment variables.
+//! Values in OpenTelemetry's environment variables, and those that have no effect.
 //!
 //! As the specification asks, a value that cannot be used is reported and the default applies:
 //! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -95,12 +96,85 @@ impl Otlp {
         let mut warnings: Vec<String> = std::iter::once(interval())
             .chain(timeouts)
             .filter_map(|setting| setting.warning)
+            .chain(super::resource::warning())
+            .chain(Signal::ALL.into_iter().flat_map(unknown_values))
             .collect();
         // Several signals may share one variable.
-        warnings.dedup();
+        let mut told = HashSet::new();
+        warnings.retain(|warning| told.insert(warning.clone()));
+        let ignored: Vec<&str> = IGNORED.iter().copied().filter(|it| is_set(it)).collect();
+        if !ignored.is_empty() {
+            warnings.push(format!(
+                "these variables of OpenTelemetry have no effect here: {}",
+                ignored.join(", ")
+            ));
+        }
         warnings
     }
 }
+
+fn is_set(name: &str) -> bool {
+    set(name).is_some()
+}
+
+/// Warnings of variables whose value is a name that is not known.
+fn unknown_values(signal: Signal) -> Vec<String> {
+    let exporter = format!("OTEL_{}_EXPORTER", signal.upper());
+    let compression = match set(&signal.variable("COMPRESSION")) {
+        Some(_) => signal.variable("COMPRESSION"),
+        None => "OTEL_EXPORTER_OTLP_COMPRESSION".to_owned(),
+    };
+    let known = [
+        (exporter, ["otlp", "none"], "otlp"),
+        (compression, ["gzip", "none"], "none"),
+    ];
+    let warnings = known.into_iter().filter_map(|(variable, known, default)| {
+        let value = set(&variable)?;
+        let is_known = known.iter().any(|it| value.eq_ignore_ascii_case(it));
+        let [one, other] = known;
+        (!is_known).then(|| {
+            let value: String = value.chars().take(40).collect();
+            format!("{variable} is {value:?}, which must be {one} or {other}: {default} is used")
+        })
+    });
+    warnings.collect()
+}
+
+/// Variables of the specification that nothing here reads. `OTEL_PROPAGATORS` is not among them:
+/// without it, as here, W3C Trace Context is spoken.
+const IGNORED: &[&str] = &[
+    "OTEL_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_BLRP_EXPORT_TIMEOUT",
+    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BLRP_MAX_QUEUE_SIZE",
+    "OTEL_BLRP_SCHEDULE_DELAY",
+    "OTEL_BSP_EXPORT_TIMEOUT",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_CONFIG_FILE",
+    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_INSECURE",
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+    "OTEL_EXPORTER_PROMETHEUS_HOST",
+    "OTEL_EXPORTER_PROMETHEUS_PORT",
+    "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+    "OTEL_EXPORTER_ZIPKIN_TIMEOUT",
+    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_LOG_LEVEL",
+    "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_METRICS_EXEMPLAR_FILTER",
+    "OTEL_METRIC_EXPORT_TIMEOUT",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    "OTEL_SPAN_EVENT_COUNT_LIMIT",
+    "OTEL_SPAN_LINK_COUNT_LIMIT",
+];
 
 #[cfg(test)]
 mod tests {

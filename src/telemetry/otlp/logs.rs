@@ -17,7 +17,8 @@ use serde::Deserialize;
 use tracing::Level;
 
 use super::pump::{Send, by_service};
-use super::{Route, exporter, resource};
+use super::resource::resource;
+use super::{Route, exporter};
 use crate::telemetry::LogRecord;
 
 /// Sends records. Each service has an exporter of its own, since the resource is the exporter's.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_otlp::MetricExporter;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, Temporality};
@@ -35,7 +35,7 @@ impl Otlp {
         &self,
         deliveries: &Deliveries,
     ) -> anyhow::Result<Option<Reader>> {
-        let Some(route) = self.route(Signal::Metrics) else {
+        let Some(route) = self.route(Signal::Metrics, deliveries) else {
             return Ok(None);
         };
         let exporter = exporter!(MetricExporter::builder(), &route)?;
@@ -49,12 +49,18 @@ impl Otlp {
 
 impl PushMetricExporter for Watched {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        if self.delivery.must_wait() {
+            self.delivery.lost(1);
+            let early = "the collector asked for a pause, which is not over".to_owned();
+            return Err(OTelSdkError::InternalFailure(early));
+        }
         let result = self.exporter.export(metrics).await;
         match &result {
             Ok(()) => self.delivery.pushed(None),
             Err(error) => {
                 self.delivery.lost(1);
-                self.delivery.pushed(Some(&error.to_string()));
+                let refusal = self.delivery.refusal(&error.to_string());
+                self.delivery.pushed(Some(&refusal.why));
             }
         }
         result

@@ -3,31 +3,36 @@
 //! OTLP as in <https://opentelemetry.io/docs/specs/otlp/>, over HTTP with protobuf bodies or over gRPC.
 //! Its variables are those of every program that speaks OpenTelemetry
 //! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>): `OTEL_EXPORTER_OTLP_ENDPOINT`,
-//! `…_PROTOCOL`, `…_HEADERS`, `…_TIMEOUT`, each also for one signal (`OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`);
-//! `OTEL_LOGS_EXPORTER=none` and the like; `OTEL_SDK_DISABLED`; `OTEL_METRIC_EXPORT_INTERVAL`;
-//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`.
+//! `…_PROTOCOL`, `…_HEADERS`, `…_TIMEOUT`, `…_COMPRESSION`, each also for one signal
+//! (`OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`); `OTEL_LOGS_EXPORTER=none` and the like; `OTEL_SDK_DISABLED`;
+//! `OTEL_METRIC_EXPORT_INTERVAL`; `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (`resource`);
+//! `OTEL_TRACES_SAMPLER` (`sampler`).
 //!
-//! A duration there that cannot be used is reported, and the default applies (`environment`).
+//! A value there that cannot be used is reported, and the default applies; variables of the standard
+//! that have no effect here are named (`environment`).
 //!
 //! Nobody waits for the collector: between the program and the threads that push is a bounded buffer;
 //! what does not fit, or could not be delivered, is dropped and counted.
 
+mod client;
 mod delivery;
 mod environment;
 mod logs;
 mod metrics;
 mod pump;
+mod resource;
+mod sampler;
 mod spans;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use opentelemetry::KeyValue;
-use opentelemetry_sdk::Resource;
-
+use delivery::Delivery;
 pub use delivery::{Deliveries, Signal};
 use pump::Pump;
+pub(super) use resource::resource;
+pub use sampler::Sampler;
 
 use super::Logs;
 
@@ -49,6 +54,7 @@ struct Route {
     grpc: bool,
     /// Longest wait for an answer.
     timeout: Duration,
+    delivery: Arc<Delivery>,
 }
 
 impl Otlp {
@@ -65,14 +71,17 @@ impl Otlp {
         otlp.checked()
     }
 
+    /// Whether the environment turns all pushing off, whatever else it or a flag says.
+    #[must_use]
+    pub fn is_disabled() -> bool {
+        set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
     /// The collector that the environment names, if it names one.
     ///
     /// # Errors
     /// As [`Otlp::at`].
     pub fn from_environment() -> Result<Option<Otlp>, String> {
-        if set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Ok(None);
-        }
         match set("OTEL_EXPORTER_OTLP_ENDPOINT") {
             Some(url) => Otlp::at(&url).map(Some),
             None if Signal::ALL
@@ -96,7 +105,7 @@ impl Otlp {
     }
 
     /// How `signal` is pushed, if it is.
-    fn route(&self, signal: Signal) -> Option<Route> {
+    fn route(&self, signal: Signal, deliveries: &Deliveries) -> Option<Route> {
         let none = set(&format!("OTEL_{}_EXPORTER", signal.upper()));
         if none.is_some_and(|exporter| exporter == "none") {
             return None;
@@ -112,6 +121,7 @@ impl Otlp {
             endpoint,
             grpc,
             timeout: environment::push_timeout(signal),
+            delivery: deliveries.of(signal),
         })
     }
 
@@ -126,12 +136,12 @@ impl Otlp {
         deliveries: &Deliveries,
     ) -> anyhow::Result<Pushing> {
         let mut pumps = Vec::new();
-        if let Some(route) = self.route(Signal::Logs) {
+        if let Some(route) = self.route(Signal::Logs, deliveries) {
             let sender = logs::Sender::new(route, instance.to_owned());
             let records = logs.subscribe(LOGS_WAITING);
             pumps.push(Pump::start(records, sender, deliveries.of(Signal::Logs))?);
         }
-        if let Some(route) = self.route(Signal::Traces) {
+        if let Some(route) = self.route(Signal::Traces, deliveries) {
             let sender = spans::Sender::new(route, instance.to_owned());
             let traces = logs.traces().subscribe(TRACES_WAITING);
             deliveries.of(Signal::Traces).also_lost({
@@ -159,29 +169,6 @@ impl Pushing {
         for pump in self.pumps {
             pump.ended_by(until);
         }
-    }
-}
-
-/// Who says it: `service` at `instance`, unless the environment names it otherwise.
-pub(super) fn resource(service: &'static str, instance: Option<&str>) -> Resource {
-    let mut attributes = vec![
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("process.pid", i64::from(std::process::id())),
-        KeyValue::new(
-            "host.name",
-            rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
-        ),
-    ];
-    if let Some(instance) = instance {
-        attributes.push(KeyValue::new("service.instance.id", instance.to_owned()));
-    }
-    let resource = Resource::builder().with_attributes(attributes);
-    match set("OTEL_SERVICE_NAME") {
-        Some(_) => resource.build(),
-        None => resource.with_service_name(service).build(),
     }
 }
 
@@ -231,7 +218,9 @@ fn grpc_runtime() -> anyhow::Result<&'static tokio::runtime::Runtime> {
 /// Builds an exporter of one of the three kinds, which have the same builder but no trait for it.
 macro_rules! exporter {
     ($builder:expr, $route:expr) => {{
-        use opentelemetry_otlp::{Protocol, WithExportConfig as _};
+        use opentelemetry_otlp::{
+            Protocol, RetryPolicy, WithExportConfig as _, WithHttpConfig as _,
+        };
         let route: &$crate::telemetry::otlp::Route = $route;
         if route.grpc {
             // Its connection is a task of the runtime it is built in.
@@ -239,8 +228,13 @@ macro_rules! exporter {
             let builder = $builder.with_tonic().with_endpoint(&route.endpoint);
             builder.with_timeout(route.timeout).build()
         } else {
+            let delivery = std::sync::Arc::clone(&route.delivery);
+            let client = $crate::telemetry::otlp::client::Client::new(route.timeout, delivery)?;
             let builder = $builder.with_http().with_endpoint(&route.endpoint);
             let builder = builder.with_protocol(Protocol::HttpBinary);
+            // Who pushes tries again, and knows when the collector wants it.
+            let builder = builder.with_retry_policy(RetryPolicy::disabled());
+            let builder = builder.with_http_client(client);
             builder.with_timeout(route.timeout).build()
         }
     }};
@@ -286,7 +280,8 @@ mod tests {
             (Signal::Traces, "http://127.0.0.1:4318/v1/traces"),
             (Signal::Metrics, "http://127.0.0.1:4318/v1/metrics"),
         ] {
-            assert_eq!(otlp.route(signal).unwrap().endpoint, path);
+            let route = otlp.route(signal, &Deliveries::default()).unwrap();
+            assert_eq!(route.endpoint, path);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use parking_lot::{Condvar, Mutex};
 
-use super::delivery::Delivery;
+use super::delivery::{Again, Delivery};
 use crate::telemetry::Subscription;
 
 /// Records sent together. A record is some 500 bytes, and collectors take 4 MiB.
@@ -40,9 +40,12 @@ struct Bell {
 impl Bell {
     /// Waits for `time` or the bell; whether it has rung.
     fn wait(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
         let mut stopping = self.stopping.lock();
-        if !*stopping {
-            self.rung.wait_for(&mut stopping, time);
+        while !*stopping {
+            if self.rung.wait_until(&mut stopping, end).timed_out() {
+                break;
+            }
         }
         *stopping
     }
@@ -127,14 +130,19 @@ impl<T, S: Send<T>> Work<T, S> {
     fn deliver(&mut self, batch: &[T]) {
         let mut pause = Duration::from_millis(500);
         for attempt in 1..=TRIES {
-            let result = self.sender.send(batch);
-            self.delivery
-                .pushed(result.as_ref().err().map(String::as_str));
-            if result.is_ok() {
+            let Err(error) = self.sender.send(batch) else {
+                self.delivery.pushed(None);
                 return;
-            }
+            };
+            let refusal = self.delivery.refusal(&error);
+            self.delivery.pushed(Some(&refusal.why));
             let jittered = pause.mul_f64(0.5 + rand::random::<f64>());
-            if attempt < TRIES && self.bell.wait(jittered) {
+            let wait = match refusal.again {
+                Again::Soon => jittered,
+                Again::After(asked) => asked.max(jittered),
+                Again::Never => break,
+            };
+            if attempt < TRIES && self.bell.wait(wait) {
                 break;
             }
             pause *= 2;

@@ -12,7 +12,8 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 
 use super::pump::{Send, by_service};
-use super::{Route, exporter, resource};
+use super::resource::resource;
+use super::{Route, exporter};
 use crate::telemetry::trace::{SpanKind, SpanRecord, TraceRecord, Value};
 
 /// Sends traces. Each service has an exporter of its own, since the resource is the exporter's.

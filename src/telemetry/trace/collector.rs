@@ -108,7 +108,7 @@ impl Collector {
         }
         let trace_id = self.context.trace_id;
         let worth = |logs: &logs::Output| {
-            let worth = logs.traces.worth_keeping(trace_id, took, failed);
+            let worth = logs.traces.keeps(&self.context, took, failed);
             worth.then(|| (logs.service_name, logs.traces.clone()))
         };
         let fate = match logs::with_output(worth).flatten() {

@@ -10,6 +10,8 @@ pub struct TraceContext {
     pub span_id: u64,
     /// The caller's span, when the caller told it.
     pub parent_span_id: Option<u64>,
+    /// Whether the caller keeps its part of the trace, when it told it.
+    pub sampled: Option<bool>,
 }
 
 impl TraceContext {
@@ -20,6 +22,7 @@ impl TraceContext {
             trace_id: nonzero(rand::random::<u128>),
             span_id: random_span_id(),
             parent_span_id: None,
+            sampled: None,
         }
     }
 
@@ -28,10 +31,11 @@ impl TraceContext {
     #[must_use]
     pub fn from_traceparent(header: Option<&str>) -> TraceContext {
         match header.and_then(parse_traceparent) {
-            Some((trace_id, parent)) => TraceContext {
+            Some((trace_id, parent, sampled)) => TraceContext {
                 trace_id,
                 span_id: random_span_id(),
                 parent_span_id: Some(parent),
+                sampled: Some(sampled),
             },
             None => TraceContext::fresh(),
         }
@@ -66,7 +70,7 @@ fn nonzero<T: Default + PartialEq>(draw: impl Fn() -> T) -> T {
 
 /// `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hex only. Versions after 00 may
 /// append fields after another dash; ff is forbidden.
-fn parse_traceparent(header: &str) -> Option<(u128, u64)> {
+fn parse_traceparent(header: &str) -> Option<(u128, u64, bool)> {
     const LENGTH_OF_VERSION_00: usize = 55;
     let bytes = header.trim_matches([' ', '\t']).as_bytes();
     let (head, tail) = bytes.split_at_checked(LENGTH_OF_VERSION_00)?;
@@ -78,8 +82,8 @@ fn parse_traceparent(header: &str) -> Option<(u128, u64)> {
     }
     let trace_id = hex(&head[3..35])?;
     let parent = u64::try_from(hex(&head[36..52])?).ok()?;
-    hex(&head[53..55])?;
-    (trace_id != 0 && parent != 0).then_some((trace_id, parent))
+    let sampled = hex(&head[53..55])? & 1 == 1;
+    (trace_id != 0 && parent != 0).then_some((trace_id, parent, sampled))
 }
 
 /// At most 32 lower-case hex digits.
@@ -166,7 +170,7 @@ mod tests {
 
         #[test]
         fn what_is_sent_on_is_understood(trace_id in 1u128.., span_id in 1u64..) {
-            let sent = TraceContext { trace_id, span_id, parent_span_id: None };
+            let sent = TraceContext { trace_id, span_id, parent_span_id: None, sampled: None };
             let received = TraceContext::from_traceparent(Some(&sent.traceparent()));
             prop_assert_eq!(received.trace_id, trace_id);
             prop_assert_eq!(received.parent_span_id, Some(span_id));

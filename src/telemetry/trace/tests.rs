@@ -15,7 +15,11 @@ fn config(slow: Duration, ratio: f64) -> LogConfig {
         filter: "info".to_owned(),
         queue: 1_000,
         limits: LogLimits::default(),
-        traces: TraceConfig { slow, ratio },
+        traces: TraceConfig {
+            slow,
+            ratio,
+            ..TraceConfig::default()
+        },
     }
 }
 
@@ -103,6 +107,7 @@ fn of_the_others_the_ratio_is_kept_and_the_same_ones_everywhere() {
             Traces::new(TraceConfig {
                 slow: NEVER,
                 ratio: 0.25,
+                ..TraceConfig::default()
             })
         })
         .into();
@@ -159,6 +164,7 @@ fn when_everything_is_slow_some_of_it_is_kept_and_the_rest_is_counted() {
     let traces = Traces::new(TraceConfig {
         slow: Duration::ZERO,
         ratio: 0.0,
+        ..TraceConfig::default()
     });
     let worth = |_: &u64| traces.worth_keeping(1, Duration::from_secs(1), true);
     let kept = (0..5_000_u64).filter(worth).count() as u64;
@@ -229,6 +235,7 @@ fn after_a_second_in_which_too_many_came_some_are_kept_again() {
     let traces = Traces::new(TraceConfig {
         slow: Duration::ZERO,
         ratio: 0.0,
+        ..TraceConfig::default()
     });
     let worth = || traces.worth_keeping(1, Duration::from_secs(1), true);
     let too_many = (0..100_000).find(|_| !worth());
@@ -251,4 +258,28 @@ fn what_is_not_to_be_traced_is_not_kept_and_nothing_is_kept_twice() {
         assert_eq!(end(&traced), None);
     });
     assert_eq!(kept.len(), 1);
+}
+
+#[test]
+fn the_caller_decides_where_it_is_asked_to_and_nothing_is_kept_where_all_is_off() {
+    let keeps = |parent, off, flags: &str, failed| {
+        let traces = Traces::new(TraceConfig {
+            slow: NEVER,
+            ratio: if flags == "00" { 1.0 } else { 0.0 },
+            parent,
+            off,
+        });
+        let header = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+        let context = TraceContext::from_traceparent(Some(&header));
+        traces.keeps(&context, Duration::ZERO, failed)
+    };
+    // The ratio would decide the other way.
+    assert!(keeps(true, false, "01", false));
+    assert!(!keeps(true, false, "00", false));
+    assert!(!keeps(false, false, "01", false));
+    assert!(keeps(false, false, "00", false));
+    // What failed is kept, whatever the caller does; and never where all is off.
+    assert!(keeps(true, false, "00", true));
+    assert!(!keeps(true, true, "01", true));
+    assert!(!keeps(true, true, "01", false));
 }

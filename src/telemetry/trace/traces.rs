@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::TraceContext;
 use super::record::TraceRecord;
 use crate::telemetry::subscription::{Subscribers, Subscription};
 
@@ -24,6 +25,10 @@ pub struct TraceConfig {
     /// Of the others, this share: 0 none, 1 all. By the trace id, so that every service that keeps
     /// the same share keeps the same traces.
     pub ratio: f64,
+    /// Of those, the caller's decision goes before the share.
+    pub parent: bool,
+    /// None is kept, whatever else is said.
+    pub off: bool,
 }
 
 impl Default for TraceConfig {
@@ -31,6 +36,8 @@ impl Default for TraceConfig {
         TraceConfig {
             slow: Duration::from_millis(100),
             ratio: 0.01,
+            parent: false,
+            off: false,
         }
     }
 }
@@ -44,6 +51,8 @@ struct Shared {
     slow: Duration,
     /// Trace ids whose lower 63 bits are below this are kept.
     below: u64,
+    parent: bool,
+    off: bool,
     began: Instant,
     /// The second that is counted, and how many were kept in it.
     pace: Mutex<(u64, u64)>,
@@ -60,6 +69,8 @@ impl Traces {
             slow: config.slow,
             // Saturates: a ratio of 1 keeps every id, one below 0 (or none) keeps none.
             below: (config.ratio * (1_u64 << 63) as f64) as u64,
+            parent: config.parent,
+            off: config.off,
             began: Instant::now(),
             pace: Mutex::default(),
             passed_over: AtomicU64::new(0),
@@ -91,9 +102,22 @@ impl Traces {
         self.0.passed_over.load(Ordering::Relaxed)
     }
 
-    /// Whether a trace is kept whose root took `took`.
+    /// Whether the trace of a request is kept that took `took`.
+    #[must_use]
+    pub fn keeps(&self, request: &TraceContext, took: Duration, failed: bool) -> bool {
+        let ordinary = !failed && took < self.0.slow;
+        match request.sampled.filter(|_| self.0.parent && ordinary) {
+            Some(sampled) => sampled && !self.0.off,
+            None => self.worth_keeping(request.trace_id, took, failed),
+        }
+    }
+
+    /// Whether a trace is kept whose root took `took`, and whose caller has no say.
     #[must_use]
     pub fn worth_keeping(&self, trace_id: u128, took: Duration, failed: bool) -> bool {
+        if self.0.off {
+            return false;
+        }
         let lower = trace_id as u64 & (u64::MAX >> 1);
         if !failed && took < self.0.slow {
             return lower < self.0.below;

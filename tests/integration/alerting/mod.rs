@@ -1,6 +1,7 @@
 //! Rules evaluated and alerts notified: the embedded evaluator against a real Prometheus over the same
 //! samples, both end to end, and webhooks that fail in every way.
 
+mod amtool;
 mod api;
 mod console;
 mod differential;

@@ -1,14 +1,19 @@
 //! Evaluates a parsed query over a snapshot. Runs on a thread that may be kept busy.
 
+mod aggregate;
+mod windows;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::logql::{Grouping, LogExpr, MetricExpr, RangeOp};
-use super::pipeline::{Categories, Pipeline};
+use super::logql::{Grouping, LogExpr, MetricExpr};
+use super::pipeline::{Categories, Pipeline, filter_labels};
 use super::store::{Labels, StreamSnapshot};
 use super::{QueryError, QueryLimits};
+
+use windows::Sample;
 
 /// Points in a result, all series together.
 const MAX_POINTS: usize = 1_000_000;
@@ -131,15 +136,10 @@ pub(super) fn log_query(
             .entry(winner.stream)
             .or_insert_with(|| Pipeline::new(&expr.stages, &stream.labels, None));
         pipeline.run(line, chunk.metadata(winner.index));
-        let (labels, own) = if window.categorize {
-            let mut own = pipeline.categories();
-            (std::mem::take(&mut own.stream), Some(own))
-        } else {
-            (pipeline.labels(), None)
-        };
+        let (labels, own) = pipeline.result_labels(window.categorize);
         streams.entry(labels).or_default().push(ResultLine {
             timestamp_ns,
-            line: line.to_owned(),
+            line: pipeline.line(line).to_owned(),
             own,
         });
     }
@@ -237,26 +237,29 @@ pub(super) fn metric_query(
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         return Ok(Vec::new());
     };
-    let after_ns = first.saturating_sub(expr.range_ns);
-    let groups = group_lines(snapshot, expr, (after_ns, *last), budget)?;
+    let end_ns = last.saturating_sub(expr.offset_ns);
+    let after_ns = first
+        .saturating_sub(expr.offset_ns)
+        .saturating_sub(expr.range_ns);
+    let groups = group_lines(snapshot, expr, (after_ns, end_ns), budget)?;
     if groups.len().saturating_mul(steps.len()) > MAX_POINTS {
         return Err(QueryError::refused(format!(
             "the result would have more than {MAX_POINTS} points; increase the step or sum by \
              fewer labels"
         )));
     }
-    Ok(groups
-        .into_iter()
-        .filter_map(|(labels, mut samples)| {
-            samples.sort_unstable();
-            let points = windows(&samples, expr, steps);
-            (!points.is_empty()).then_some(ResultSeries { labels, points })
-        })
-        .collect())
+    let groups = groups.into_iter();
+    let series = groups.filter_map(|(labels, mut samples)| {
+        samples.sort_by_key(|sample| sample.0);
+        let points = windows::points(&samples, expr, steps);
+        (!points.is_empty()).then_some(ResultSeries { labels, points })
+    });
+    let aggregations = expr.aggregations.iter();
+    Ok(aggregations.fold(series.collect(), aggregate::aggregate))
 }
 
-/// Time and size of each line, by the labels it counts under.
-type Groups = BTreeMap<Labels, Vec<(i64, u32)>>;
+/// Time and number of each line, by the labels it counts under.
+type Groups = BTreeMap<Labels, Vec<Sample>>;
 
 fn group_lines(
     snapshot: &[StreamSnapshot],
@@ -264,15 +267,22 @@ fn group_lines(
     (after_ns, end_ns): (i64, i64),
     budget: &mut Budget,
 ) -> Result<Groups, QueryError> {
-    let wanted: Option<Vec<&str>> = match &expr.grouping {
+    let mut wanted: Option<Vec<&str>> = match &expr.grouping {
         Grouping::By(names) => Some(names.iter().map(String::as_str).collect()),
         Grouping::All | Grouping::Without(_) => None,
     };
+    if let (Some(wanted), Some(unwrap)) = (&mut wanted, &expr.unwrap) {
+        wanted.push(&unwrap.label);
+        for filter in &unwrap.filters {
+            filter_labels(filter, wanted);
+        }
+    }
+    let unwrapped = expr.unwrap.as_ref().map(|unwrap| unwrap.label.as_str());
     let mut grouper = Grouper::default();
     for stream in snapshot {
         let mut pipeline = Pipeline::new(&expr.log.stages, &stream.labels, wanted.as_deref());
         // Most queries group by labels of the stream: one look-up for all its lines.
-        let labels_vary = pipeline.changes_labels();
+        let labels_vary = pipeline.changes_labels() || expr.unwrap.is_some();
         let mut known_group = None;
         for chunk in &stream.chunks {
             for index in chunk.first_after(after_ns)..chunk.first_after(end_ns) {
@@ -281,13 +291,17 @@ fn group_lines(
                 if !pipeline.run(line, chunk.metadata(index)) {
                     continue;
                 }
+                let number = match &expr.unwrap {
+                    None => Some(pipeline.line(line).len() as f64),
+                    Some(unwrap) => pipeline.number(unwrap),
+                };
+                let Some(number) = number else { continue };
                 let group = match known_group {
                     Some(group) if !labels_vary => group,
-                    _ => grouper.group(&pipeline, &expr.grouping, budget)?,
+                    _ => grouper.group(&pipeline, (&expr.grouping, unwrapped), budget)?,
                 };
                 known_group = Some(group);
-                let size = u32::try_from(line.len()).unwrap_or(u32::MAX);
-                grouper.samples[group].1.push((timestamp_ns, size));
+                grouper.samples[group].1.push((timestamp_ns, number));
             }
         }
     }
@@ -298,7 +312,7 @@ fn group_lines(
 #[derive(Default)]
 struct Grouper {
     by_key: HashMap<String, usize>,
-    samples: Vec<(Labels, Vec<(i64, u32)>)>,
+    samples: Vec<(Labels, Vec<Sample>)>,
     key: String,
 }
 
@@ -306,7 +320,7 @@ impl Grouper {
     fn group(
         &mut self,
         pipeline: &Pipeline<'_>,
-        grouping: &Grouping,
+        (grouping, unwrapped): (&Grouping, Option<&str>),
         budget: &Budget,
     ) -> Result<usize, QueryError> {
         if let Some(error) = pipeline.error() {
@@ -336,8 +350,8 @@ impl Grouper {
                     .filter(|(_, value)| !value.is_empty())
                     .collect()
             }
-            Grouping::All => metric_labels(pipeline, &[]),
-            Grouping::Without(names) => metric_labels(pipeline, names),
+            Grouping::All => metric_labels(pipeline, &[], unwrapped),
+            Grouping::Without(names) => metric_labels(pipeline, names, unwrapped),
         };
         if !matches!(grouping, Grouping::By(_)) {
             self.key = show_labels(&labels);
@@ -353,10 +367,12 @@ impl Grouper {
     }
 }
 
-/// A metric has no empty labels.
-fn metric_labels(pipeline: &Pipeline<'_>, without: &[String]) -> Labels {
+/// A metric has no empty labels, and not the one that is its number.
+fn metric_labels(pipeline: &Pipeline<'_>, without: &[String], unwrapped: Option<&str>) -> Labels {
     let mut labels = pipeline.labels();
-    labels.retain(|name, value| !value.is_empty() && !without.contains(name));
+    labels.retain(|name, value| {
+        !value.is_empty() && !without.contains(name) && unwrapped != Some(name.as_str())
+    });
     labels
 }
 
@@ -367,34 +383,6 @@ fn show_labels(labels: &Labels) -> String {
         .map(|(name, value)| format!("{name}={value:?}"))
         .collect();
     format!("{{{}}}", pairs.join(", "))
-}
-
-/// Slides the window over the samples, both ends moving forward only.
-fn windows(samples: &[(i64, u32)], expr: &MetricExpr, steps: &[i64]) -> Vec<(i64, f64)> {
-    let (mut from, mut to, mut bytes) = (0, 0, 0u64);
-    let seconds = expr.range_ns as f64 / 1e9;
-    let mut points = Vec::new();
-    for step in steps {
-        while to < samples.len() && samples[to].0 <= *step {
-            bytes += u64::from(samples[to].1);
-            to += 1;
-        }
-        while from < to && samples[from].0 <= step.saturating_sub(expr.range_ns) {
-            bytes -= u64::from(samples[from].1);
-            from += 1;
-        }
-        if from < to {
-            let lines = (to - from) as f64;
-            let value = match expr.op {
-                RangeOp::CountOverTime => lines,
-                RangeOp::Rate => lines / seconds,
-                RangeOp::BytesOverTime => bytes as f64,
-                RangeOp::BytesRate => bytes as f64 / seconds,
-            };
-            points.push((*step, value));
-        }
-    }
-    points
 }
 
 #[cfg(test)]

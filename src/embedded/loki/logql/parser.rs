@@ -1,9 +1,7 @@
 //! From words to a query, by recursive descent.
 
 use super::lexer::{Kind, Position, Token, tokens};
-use super::{
-    Grouping, LabelRef, LineFilter, LogExpr, MetricExpr, Query, RangeOp, Stage, parse_duration,
-};
+use super::{Grouping, LabelRef, LineFilter, LogExpr, Query, Stage};
 use crate::embedded::loki::QueryError;
 use crate::embedded::matcher::{MatchOp, Matcher, compile};
 
@@ -13,7 +11,7 @@ pub(in crate::embedded::loki) fn parse(query: &str) -> Result<Query, QueryError>
     let query = match parser.peek() {
         Kind::Symbol("{") => Query::Log(parser.log_expr()?),
         Kind::Word(word) if word == "vector" => Query::Constant(parser.constant()?),
-        Kind::Word(_) => Query::Metric(parser.metric_expr()?),
+        Kind::Word(_) => Query::Metric(parser.metric_expr(0)?),
         _ => return Err(parser.unexpected("{ or a metric function")),
     };
     parser.expect_end()?;
@@ -131,7 +129,7 @@ impl Parser {
         }
     }
 
-    fn text(&mut self) -> Result<String, QueryError> {
+    pub(super) fn text(&mut self) -> Result<String, QueryError> {
         match self.peek() {
             Kind::Text(text) => {
                 let text = text.clone();
@@ -164,28 +162,7 @@ impl Parser {
         }
     }
 
-    /// `rate(…)`, `sum by (…) (rate(…))`, `sum(rate(…)) by (…)`.
-    fn metric_expr(&mut self) -> Result<MetricExpr, QueryError> {
-        let at = self.at();
-        let name = self.word("a function")?;
-        if name != "sum" {
-            return self.range_aggregation(&name, at);
-        }
-        let before = self.grouping()?;
-        self.expect("(")?;
-        let inner_at = self.at();
-        let inner = self.word("rate, count_over_time, bytes_rate or bytes_over_time")?;
-        let mut metric = self.range_aggregation(&inner, inner_at)?;
-        self.expect(")")?;
-        let grouping = match before {
-            Some(grouping) => Some(grouping),
-            None => self.grouping()?,
-        };
-        metric.grouping = grouping.unwrap_or(Grouping::By(Vec::new()));
-        Ok(metric)
-    }
-
-    fn grouping(&mut self) -> Result<Option<Grouping>, QueryError> {
+    pub(super) fn grouping(&mut self) -> Result<Option<Grouping>, QueryError> {
         let by = self.is_word("by");
         if !by && !self.is_word("without") {
             return Ok(None);
@@ -207,51 +184,6 @@ impl Parser {
         }))
     }
 
-    fn range_aggregation(&mut self, name: &str, at: Position) -> Result<MetricExpr, QueryError> {
-        let op = match name {
-            "rate" => RangeOp::Rate,
-            "count_over_time" => RangeOp::CountOverTime,
-            "bytes_rate" => RangeOp::BytesRate,
-            "bytes_over_time" => RangeOp::BytesOverTime,
-            _ => {
-                return Err(at.error(format!(
-                    "`{name}` is not supported here; use rate, count_over_time, bytes_rate or \
-                     bytes_over_time, alone or within sum"
-                )));
-            }
-        };
-        self.expect("(")?;
-        let selector = self.selector()?;
-        // The range may stand before or after the pipeline.
-        let early = self.is("[").then(|| self.range()).transpose()?;
-        let stages = self.stages()?;
-        let range_ns = match early {
-            Some(range_ns) => range_ns,
-            None => self.range()?,
-        };
-        self.expect(")")?;
-        Ok(MetricExpr {
-            op,
-            log: LogExpr { selector, stages },
-            range_ns,
-            grouping: Grouping::All,
-        })
-    }
-
-    fn range(&mut self) -> Result<i64, QueryError> {
-        self.expect("[")?;
-        let at = self.at();
-        let Kind::Number(text) = self.peek().clone() else {
-            return Err(self.unexpected("DURATION"));
-        };
-        self.advance();
-        let range_ns = parse_duration(&text)
-            .filter(|ns| *ns > 0)
-            .ok_or_else(|| at.error(format!("not a valid duration string: \"{text}\"")))?;
-        self.expect("]")?;
-        Ok(range_ns)
-    }
-
     fn log_expr(&mut self) -> Result<LogExpr, QueryError> {
         Ok(LogExpr {
             selector: self.selector()?,
@@ -259,7 +191,7 @@ impl Parser {
         })
     }
 
-    fn selector(&mut self) -> Result<Vec<Matcher>, QueryError> {
+    pub(super) fn selector(&mut self) -> Result<Vec<Matcher>, QueryError> {
         self.expect("{")?;
         let mut matchers = Vec::new();
         while !self.is("}") {
@@ -287,7 +219,7 @@ impl Parser {
         Matcher::new(name, op, value).map_err(|reason| at.error(reason))
     }
 
-    fn stages(&mut self) -> Result<Vec<Stage>, QueryError> {
+    pub(super) fn stages(&mut self) -> Result<Vec<Stage>, QueryError> {
         let mut stages = Vec::new();
         loop {
             let stage = match self.peek() {
@@ -295,6 +227,8 @@ impl Parser {
                 Kind::Symbol("!=") => self.line_filter(false, false)?,
                 Kind::Symbol("|~") => self.line_filter(true, true)?,
                 Kind::Symbol("!~") => self.line_filter(false, true)?,
+                // It ends the stages, and gives the number of a line.
+                Kind::Symbol("|") if self.is_word_after("unwrap") => return Ok(stages),
                 Kind::Symbol("|") => {
                     self.advance();
                     self.stage()?
@@ -343,17 +277,25 @@ impl Parser {
         self.advance();
         match keyword {
             "json" if self.at_stage_end() => Ok(Stage::Json),
-            "json" if matches!(self.peek(), Kind::Word(_)) && self.keyword().is_none() => {
-                Err(self.at().error("json with arguments is not supported"))
-            }
-            "json" => Err(self.unexpected("$end, | or a line filter")),
+            "json" => self.json_fields().map(Stage::JsonFields),
+            "logfmt" if self.at_stage_end() => Ok(Stage::Logfmt),
+            "logfmt" => Err(self.at().error("logfmt with arguments is not supported")),
+            "regexp" => self.regexp(),
+            "pattern" => self.pattern(),
+            "line_format" => self.template().map(Stage::LineFormat),
+            "label_format" => self.new_labels().map(Stage::LabelFormat),
             "drop" => self.label_refs().map(Stage::Drop),
             "keep" => self.label_refs().map(Stage::Keep),
             _ => Err(at.error(format!(
-                "the stage `{keyword}` is not supported; use json, drop, keep, label filters and \
-                 line filters"
+                "the stage `{keyword}` is not supported; use json, logfmt, regexp, pattern, line_format, \
+                 label_format, drop, keep, label filters, line filters and, within a metric function, unwrap"
             ))),
         }
+    }
+
+    fn is_word_after(&self, word: &str) -> bool {
+        let next = self.tokens.get(self.next + 1).map(|token| &token.kind);
+        matches!(next, Some(Kind::Word(w)) if w.eq_ignore_ascii_case(word))
     }
 
     fn at_stage_end(&self) -> bool {

@@ -1,0 +1,69 @@
+//! Numbers of the lines in a window that slides over them.
+
+use crate::embedded::loki::logql::{MetricExpr, RangeOp};
+
+/// Time and number of a line: its size, or what was unwrapped of it.
+pub(super) type Sample = (i64, f64);
+
+/// A point at each step whose window has a line; both ends of the window move forward only.
+pub(super) fn points(samples: &[Sample], expr: &MetricExpr, steps: &[i64]) -> Vec<(i64, f64)> {
+    let (mut from, mut to) = (0, 0);
+    // Sizes are whole numbers: what is added and taken away again leaves nothing behind.
+    let mut sum = 0.0;
+    let mut points = Vec::new();
+    for step in steps {
+        let end = step.saturating_sub(expr.offset_ns);
+        while to < samples.len() && samples[to].0 <= end {
+            sum += samples[to].1;
+            to += 1;
+        }
+        while from < to && samples[from].0 <= end.saturating_sub(expr.range_ns) {
+            sum -= samples[from].1;
+            from += 1;
+        }
+        if from < to {
+            points.push((*step, value(&samples[from..to], expr, sum)));
+        }
+    }
+    points
+}
+
+/// The value of a window that is not empty.
+fn value(window: &[Sample], expr: &MetricExpr, sizes: f64) -> f64 {
+    let seconds = expr.range_ns as f64 / 1e9;
+    let count = window.len() as f64;
+    let numbers = || window.iter().map(|sample| sample.1);
+    match expr.op {
+        RangeOp::CountOverTime => count,
+        RangeOp::Rate if expr.unwrap.is_some() => numbers().sum::<f64>() / seconds,
+        RangeOp::Rate => count / seconds,
+        RangeOp::BytesOverTime => sizes,
+        RangeOp::BytesRate => sizes / seconds,
+        RangeOp::Sum => numbers().sum(),
+        RangeOp::Avg => numbers().sum::<f64>() / count,
+        RangeOp::Min => numbers().fold(f64::INFINITY, f64::min),
+        RangeOp::Max => numbers().fold(f64::NEG_INFINITY, f64::max),
+        RangeOp::First => window.first().map_or(0.0, |sample| sample.1),
+        RangeOp::Last => window.last().map_or(0.0, |sample| sample.1),
+        RangeOp::Quantile(quantile) => percentile(quantile, numbers().collect()),
+    }
+}
+
+/// As Prometheus computes it: between the two nearest values.
+fn percentile(quantile: f64, mut values: Vec<f64>) -> f64 {
+    if quantile < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if quantile > 1.0 {
+        return f64::INFINITY;
+    }
+    if quantile.is_nan() {
+        return f64::NAN;
+    }
+    values.sort_by(f64::total_cmp);
+    let rank = quantile * (values.len() as f64 - 1.0);
+    let lower = rank.floor().max(0.0);
+    let upper = (lower + 1.0).min(values.len() as f64 - 1.0);
+    let weight = rank - lower;
+    values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
+}

@@ -1,0 +1,122 @@
+//! `| logfmt`: `key=value key="a value" flag`. Keys without a value make no label, as in Loki.
+
+/// Calls `found(key, value)` for each pair.
+///
+/// # Errors
+/// What keeps the rest of the line from being logfmt.
+pub(super) fn pairs(line: &str, found: &mut dyn FnMut(&str, &str)) -> Result<(), &'static str> {
+    let mut rest = line.trim_start();
+    let mut unescaped = String::new();
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| c == '=' || c.is_whitespace() || c == '"');
+        let (key, after) = rest.split_at(end.unwrap_or(rest.len()));
+        if after.starts_with('"') || (key.is_empty() && after.starts_with('=')) {
+            return Err("unexpected character in a key");
+        }
+        let Some(value) = after.strip_prefix('=') else {
+            rest = after.trim_start();
+            continue;
+        };
+        match value.strip_prefix('"') {
+            Some(quoted) => {
+                unescaped.clear();
+                rest = unquote(quoted, &mut unescaped)?.trim_start();
+                found(key, &unescaped);
+            }
+            None => {
+                let end = value.find(char::is_whitespace).unwrap_or(value.len());
+                let (value, after) = value.split_at(end);
+                if value.contains(['"', '=']) {
+                    return Err("unexpected character in a value");
+                }
+                if !value.is_empty() {
+                    found(key, value);
+                }
+                rest = after.trim_start();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads to the closing quote; what follows it.
+fn unquote<'a>(quoted: &'a str, value: &mut String) -> Result<&'a str, &'static str> {
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Ok(&quoted[at + 1..]),
+            '\\' => match chars.next() {
+                Some((_, 'n')) => value.push('\n'),
+                Some((_, 't')) => value.push('\t'),
+                Some((_, 'r')) => value.push('\r'),
+                Some((_, other)) => value.push(other),
+                None => break,
+            },
+            c => value.push(c),
+        }
+    }
+    Err("unterminated quoted value")
+}
+
+/// A key as the name of a label.
+pub(super) fn label_name(key: &str, name: &mut String) {
+    name.clear();
+    if key.starts_with(|c: char| c.is_ascii_digit()) {
+        name.push('_');
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.extend(key.chars().map(|c| if allowed(c) { c } else { '_' }));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(line: &str) -> (Vec<(String, String)>, bool) {
+        let mut all = Vec::new();
+        let result = pairs(line, &mut |key, value| {
+            let mut name = String::new();
+            label_name(key, &mut name);
+            all.push((name, value.to_owned()));
+        });
+        (all, result.is_ok())
+    }
+
+    #[test]
+    fn keys_and_values_are_read_with_and_without_quotes() {
+        let (pairs, well) =
+            read(r#"  level=info msg="a \"b\" c" http.status=200 flag empty= 1st=x"#);
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert!(well);
+        assert_eq!(
+            pairs,
+            [
+                ("level", "info"),
+                ("msg", "a \"b\" c"),
+                ("http_status", "200"),
+                ("_1st", "x")
+            ]
+        );
+        for (line, kept) in [
+            (r#"a=1 b="open"#, 1),
+            (r#"a=1 "x"=2"#, 1),
+            ("=a", 0),
+            ("a=b=c", 0),
+        ] {
+            let (pairs, well) = read(line);
+            assert_eq!((pairs.len(), well), (kept, false), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_it_panic(line in r#"[a1=" \\é]{0,40}"#) {
+            let _ = read(&line);
+        }
+    }
+}

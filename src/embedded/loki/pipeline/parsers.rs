@@ -1,0 +1,150 @@
+//! The parsers: what they find in a line becomes its labels.
+
+use regex::Regex;
+
+use super::{LineLabels, Pipeline, clash_name};
+use crate::embedded::loki::fields::Fields;
+use crate::embedded::loki::logql::{
+    JsonField, LabelSource, NewLabel, PathPart, Pattern, Template, TextPart,
+};
+use crate::embedded::loki::store::Labels;
+use crate::embedded::loki::{json, logfmt};
+
+impl Pipeline<'_> {
+    pub(super) fn json(&mut self, line: &str) {
+        // Nothing of the line is needed: as in Loki it is not read, and is no error either.
+        if self.wanted.as_ref().is_some_and(Vec::is_empty) {
+            return;
+        }
+        let mut parsed = self.parsed();
+        let result = json::flatten(line, &mut |name, value| {
+            if let Some(text) = parsed.set(name) {
+                value.append_to(text);
+            }
+        });
+        if let Err(details) = result {
+            self.set_error("JSONParserErr", details);
+        }
+    }
+
+    pub(super) fn json_fields(&mut self, line: &str, fields: &[JsonField]) {
+        let object: serde_json::Value = match serde_json::from_str(line) {
+            Ok(object) => object,
+            Err(_) => {
+                self.set_error("JSONParserErr", "expecting a JSON object");
+                return;
+            }
+        };
+        let mut parsed = self.parsed();
+        for field in fields {
+            let steps = field.path.iter();
+            let found = steps.fold(Some(&object), |at, step| match step {
+                PathPart::Name(name) => at?.get(name),
+                PathPart::Index(index) => at?.get(index),
+            });
+            let text = match found {
+                None | Some(serde_json::Value::Null) => continue,
+                Some(serde_json::Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+            };
+            if let Some(value) = parsed.set(&field.label) {
+                value.push_str(&text);
+            }
+        }
+    }
+
+    pub(super) fn logfmt(&mut self, line: &str) {
+        let mut parsed = self.parsed();
+        let mut name = String::new();
+        let result = logfmt::pairs(line, &mut |key, value| {
+            logfmt::label_name(key, &mut name);
+            if let Some(text) = parsed.set(&name) {
+                text.push_str(value);
+            }
+        });
+        if let Err(details) = result {
+            self.set_error("LogfmtParserErr", details);
+        }
+    }
+
+    pub(super) fn regexp(&mut self, line: &str, regex: &Regex) {
+        let Some(found) = regex.captures(line) else {
+            return;
+        };
+        let mut parsed = self.parsed();
+        for name in regex.capture_names().flatten() {
+            if let (Some(group), Some(text)) = (found.name(name), parsed.set(name)) {
+                text.push_str(group.as_str());
+            }
+        }
+    }
+
+    pub(super) fn pattern(&mut self, line: &str, pattern: &Pattern) {
+        let mut parsed = self.parsed();
+        pattern.captures(line, |name, value| {
+            if let Some(text) = parsed.set(name) {
+                text.push_str(value);
+            }
+        });
+    }
+
+    /// The template with the labels as they are, for the line as it is.
+    pub(super) fn render(&self, template: &Template, line: &str) -> String {
+        let parts = template.0.iter().map(|part| match part {
+            TextPart::Text(text) => text.as_str(),
+            TextPart::Label(name) => self.label(name),
+            TextPart::Line => line,
+        });
+        parts.collect()
+    }
+
+    pub(super) fn format_labels(&mut self, line: &str, labels: &[NewLabel]) {
+        for label in labels {
+            let value = match &label.of {
+                LabelSource::Template(template) => self.render(template, line),
+                LabelSource::Renamed(old) => {
+                    let value = self.label(old).to_owned();
+                    self.remove(old);
+                    value
+                }
+            };
+            self.remove(&label.name);
+            self.line.parsed.set(&label.name).push_str(&value);
+        }
+    }
+
+    /// Where parsers write what they find.
+    fn parsed(&mut self) -> Parsed<'_> {
+        let LineLabels {
+            metadata, parsed, ..
+        } = &mut self.line;
+        Parsed {
+            base: self.base,
+            metadata,
+            parsed,
+            wanted: self.wanted.as_deref(),
+        }
+    }
+}
+
+/// The labels that a parser finds in a line.
+struct Parsed<'p> {
+    base: &'p Labels,
+    metadata: &'p Fields,
+    parsed: &'p mut Fields,
+    wanted: Option<&'p [&'p str]>,
+}
+
+impl Parsed<'_> {
+    /// The place for the value of a field; `None` where it is not needed, or is there already: of two
+    /// fields of one name the first counts.
+    fn set(&mut self, name: &str) -> Option<&mut String> {
+        let taken = self.base.contains_key(name) || self.metadata.get(name).is_some();
+        let name = clash_name(name, taken);
+        let needed = self.wanted.is_none_or(|wanted| wanted.contains(&&*name));
+        if !needed || self.parsed.get(&name).is_some() {
+            return None;
+        }
+        Some(self.parsed.set(&name))
+    }
+}
