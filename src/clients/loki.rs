@@ -74,7 +74,8 @@ struct Answer {
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data {
-    Streams(Vec<Stream>),
+    /// Some servers have `null` for none.
+    Streams(Option<Vec<Stream>>),
     Matrix(IgnoredAny),
     Vector(IgnoredAny),
 }
@@ -93,7 +94,7 @@ fn lines(answer: Answer) -> Result<Vec<LogLine>, ClientError> {
         ));
     };
     let mut lines = Vec::new();
-    for stream in streams {
+    for stream in streams.unwrap_or_default() {
         for value in stream.values {
             let at_ns = value
                 .first()
@@ -188,6 +189,12 @@ mod tests {
                 vec![of_stream]
             ]
         );
+    }
+
+    #[test]
+    fn no_streams_may_be_null() {
+        let answer = decode(br#"{"data":{"resultType":"streams","result":null}}"#).unwrap();
+        assert_eq!(lines(answer).unwrap(), []);
     }
 
     #[test]

@@ -17,9 +17,8 @@ const MAX_EVENTS: usize = 100;
 
 #[derive(Deserialize)]
 pub(super) struct SearchAnswer {
-    /// Left out by Tempo when there are none.
-    #[serde(default)]
-    pub(super) traces: Vec<FoundJson>,
+    /// Left out by Tempo when there are none, `null` elsewhere.
+    traces: Option<Vec<FoundJson>>,
     #[serde(default)]
     metrics: MetricsJson,
 }
@@ -70,7 +69,7 @@ struct StatsJson {
 /// What a search found, newest first. `failed`: failed spans were sought, so each that passed is one.
 pub(super) fn found(answer: SearchAnswer, failed: bool) -> Result<Found, ClientError> {
     let is_whole = answer.metrics.completed_jobs >= answer.metrics.total_jobs;
-    let traces = answer.traces.into_iter();
+    let traces = answer.traces.unwrap_or_default().into_iter();
     let traces = traces.map(|json| found_trace(json, failed));
     let mut traces = traces.collect::<Result<Vec<_>, _>>()?;
     traces.sort_by_key(|trace| std::cmp::Reverse(trace.start_ns));

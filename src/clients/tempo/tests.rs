@@ -105,8 +105,10 @@ fn what_was_found_is_read_with_and_without_what_tempo_leaves_out() {
     assert_eq!(first.id, "0000000000000000d6e9329d67b6146a");
     assert_eq!((first.duration_ms, first.errors), (611, Some(2)));
     assert_eq!((second.start_ns, second.errors), (0, None));
-    let none = read_found(br#"{"metrics":{}}"#, false).unwrap();
-    assert!(none.traces.is_empty());
+    for none in [r#"{"metrics":{}}"#, r#"{"traces":null}"#] {
+        let none = read_found(none.as_bytes(), false).unwrap();
+        assert!(none.traces.is_empty());
+    }
 }
 
 #[test]
