@@ -71,6 +71,7 @@ fn access_records() -> anyhow::Result<()> {
         took: Duration::from_micros(731),
         user: Some(1),
         of_interest: true,
+        is_probe: false,
     };
     tracing::subscriber::with_default(subscriber, || {
         let of_one = RequestSpan::begin(TraceContext::fresh(), Instant::now(), true);

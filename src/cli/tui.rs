@@ -324,6 +324,7 @@ fn options(
         alertmanager_url: or_ops(&args.alertmanager_url),
         token,
         credentials,
+        source_timeout: args.sources.timeout(),
         read_only: args.read_only,
         colour: colour && !args.once && args.theme != Theme::None,
         light: args.theme == Theme::Light,

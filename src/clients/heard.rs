@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
@@ -11,11 +12,17 @@ const UNTOLD: i64 = i64::MIN;
 /// A longer pause is asked for by mistake.
 const LONGEST_PAUSE_MS: u64 = 24 * 3_600_000;
 
+/// Answers that say nothing of it do not take a warning back, since they are to other questions; it ends
+/// when none repeats it for so long.
+const WARNING_MS: i64 = 10_000;
+
 /// The last that was heard of a source.
 #[derive(Debug)]
 pub struct Heard {
     retry_ms: AtomicU64,
     ahead_ms: AtomicI64,
+    /// What the source itself called wrong with an answer, and when.
+    warning: Mutex<Option<(String, i64)>>,
 }
 
 impl Default for Heard {
@@ -23,6 +30,7 @@ impl Default for Heard {
         Heard {
             retry_ms: AtomicU64::new(0),
             ahead_ms: AtomicI64::new(UNTOLD),
+            warning: Mutex::default(),
         }
     }
 }
@@ -41,6 +49,24 @@ impl Heard {
     pub fn ahead_ms(&self) -> Option<i64> {
         let ahead = self.ahead_ms.load(Ordering::Relaxed);
         (ahead != UNTOLD).then_some(ahead)
+    }
+
+    /// What the source called wrong with one of its latest answers.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.warning_at(now_ms())
+    }
+
+    fn warning_at(&self, now: i64) -> Option<String> {
+        let warning = self.warning.lock();
+        let warning = warning.as_ref();
+        let lasts = warning.filter(|(_, at)| now.saturating_sub(*at) <= WARNING_MS);
+        lasts.map(|(text, _)| text.clone())
+    }
+
+    /// Notes that the source called something wrong with an answer.
+    pub(super) fn warn(&self, text: String) {
+        *self.warning.lock() = Some((text, now_ms()));
     }
 
     /// Notes an answer's head; it was asked for at `asked` and came at `came` (Unix milliseconds).
@@ -103,6 +129,15 @@ mod tests {
                 (name, HeaderValue::from_str(value).unwrap())
             })
             .collect()
+    }
+
+    #[test]
+    fn a_warning_lasts_until_nobody_repeats_it() {
+        let heard = Heard::default();
+        assert_eq!(heard.warning(), None);
+        heard.warn("partial".into());
+        assert_eq!(heard.warning().as_deref(), Some("partial"));
+        assert_eq!(heard.warning_at(now_ms() + WARNING_MS + 1), None);
     }
 
     #[test]

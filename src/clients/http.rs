@@ -13,8 +13,12 @@ use super::access::Access;
 use super::heard::{Heard, now_ms};
 use super::tls::TlsClient;
 
-/// How long a source may take to answer in all.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a source may take to answer in all, unless it is set.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bounds a connection that is still being made when its request has been given up. No source is given
+/// more time than this.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -69,6 +73,9 @@ pub enum ClientError {
     /// The answer is not what this API answers.
     #[error("unusable answer: {0}")]
     Malformed(String),
+    /// It is a page for people: a proxy, a login or another program answers there.
+    #[error("the address answers with a web page{}", titled(.0))]
+    WebPage(String),
     /// The answer is larger than this client reads.
     #[error("answer larger than {} MiB", MAX_ANSWER / 1024 / 1024)]
     TooLarge,
@@ -131,7 +138,7 @@ impl HttpSource {
         let client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
-            .connect_timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(AGENT)
             .build()
@@ -318,7 +325,37 @@ fn elsewhere(status: StatusCode, to: &HeaderValue) -> ClientError {
 
 /// JSON of a known shape.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(body).map_err(|error| ClientError::Malformed(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| match web_page(body) {
+        Some(title) => ClientError::WebPage(title),
+        None => ClientError::Malformed(error.to_string()),
+    })
+}
+
+fn titled(title: &str) -> String {
+    match title {
+        "" => String::new(),
+        title => format!(" ({title})"),
+    }
+}
+
+/// Where a page's title is sought, in bytes.
+const HEAD: usize = 4_096;
+
+/// The title of a body that is HTML, empty if it has none; `None`: it is something else.
+fn web_page(body: &[u8]) -> Option<String> {
+    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
+    // Of ASCII letters alone, so that places are the same in both.
+    let lower = head.to_ascii_lowercase();
+    let begin = lower.trim_start_matches('\u{feff}').trim_start();
+    if !begin.starts_with("<!doctype html") && !begin.starts_with("<html") {
+        return None;
+    }
+    let title = lower.find("<title>").and_then(|at| {
+        let from = at + "<title>".len();
+        let length = lower.get(from..)?.find('<')?;
+        head.get(from..from + length)
+    });
+    Some(clean(title.unwrap_or_default().trim()))
 }
 
 /// What a refusing source says: a problem's detail, Prometheus's `error`, or the first line.
@@ -332,6 +369,9 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
             .map(str::to_owned),
     });
     let message = said.unwrap_or_else(|| {
+        if let Some(title) = web_page(body) {
+            return format!("a web page{}", titled(&title));
+        }
         let text = String::from_utf8_lossy(body);
         let first = text.lines().next().unwrap_or_default().trim().to_owned();
         if first.is_empty() {

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::http::{ClientError, HttpSource, decode};
 use super::prometheus::Labels;
@@ -15,9 +16,10 @@ pub struct Loki(HttpSource);
 pub struct LogLine {
     /// Unix nanoseconds.
     pub at_ns: i64,
-    /// Labels of its stream.
+    /// Labels of its stream, its structured metadata, and what the query's stages took from it: in
+    /// this order the later wins.
     pub labels: Labels,
-    /// The line as it was logged.
+    /// The line as it was logged; of a record that came by OTLP, its message.
     pub line: String,
 }
 
@@ -53,6 +55,8 @@ impl Loki {
             ("limit", &limit.to_string()),
             ("direction", "backward"),
         ]);
+        // Else Loki makes a stream of each set of metadata.
+        let request = request.header("X-Loki-Response-Encoding-Flags", "categorize-labels");
         read_lines(&self.0.accepted(request).await?)
     }
 }
@@ -70,7 +74,8 @@ struct Answer {
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data {
-    Streams(Vec<Stream>),
+    /// Some servers have `null` for none.
+    Streams(Option<Vec<Stream>>),
     Matrix(IgnoredAny),
     Vector(IgnoredAny),
 }
@@ -78,8 +83,8 @@ enum Data {
 #[derive(Deserialize)]
 struct Stream {
     stream: Labels,
-    /// Nanoseconds as text, the line, and (since Loki 3) structured metadata.
-    values: Vec<Vec<serde_json::Value>>,
+    /// Nanoseconds as text, the line, and the line's own labels where it has some.
+    values: Vec<Vec<Value>>,
 }
 
 fn lines(answer: Answer) -> Result<Vec<LogLine>, ClientError> {
@@ -89,7 +94,7 @@ fn lines(answer: Answer) -> Result<Vec<LogLine>, ClientError> {
         ));
     };
     let mut lines = Vec::new();
-    for stream in streams {
+    for stream in streams.unwrap_or_default() {
         for value in stream.values {
             let at_ns = value
                 .first()
@@ -99,15 +104,41 @@ fn lines(answer: Answer) -> Result<Vec<LogLine>, ClientError> {
             let (Some(at_ns), Some(line)) = (at_ns, line) else {
                 return Err(ClientError::Malformed("a line without time or text".into()));
             };
+            let mut labels = stream.stream.clone();
+            if let Some(own) = value.get(2) {
+                add_own(&mut labels, own);
+            }
             lines.push(LogLine {
                 at_ns,
-                labels: stream.stream.clone(),
+                labels,
                 line: line.to_owned(),
             });
         }
     }
     lines.sort_by_key(|line| line.at_ns);
     Ok(lines)
+}
+
+/// Adds a line's own labels: in one object, or by where they come from
+/// (`{"structuredMetadata": {…}, "parsed": {…}}`).
+fn add_own(labels: &mut Labels, own: &Value) {
+    let Value::Object(own) = own else {
+        return;
+    };
+    for kind in ["structuredMetadata", "parsed"] {
+        if let Some(Value::Object(own)) = own.get(kind) {
+            add_texts(labels, own);
+        }
+    }
+    add_texts(labels, own);
+}
+
+fn add_texts(labels: &mut Labels, own: &serde_json::Map<String, Value>) {
+    for (name, value) in own {
+        if let Value::String(value) = value {
+            labels.insert(name.clone(), value.clone());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +158,43 @@ mod tests {
         let texts: Vec<_> = lines.iter().map(|line| line.line.as_str()).collect();
         assert_eq!(texts, ["a", "b", "c"]);
         assert_eq!(lines[1].labels["level"], "WARN");
+        assert_eq!(lines[1].labels["trace_id"], "x");
+    }
+
+    #[test]
+    fn labels_of_a_line_stand_beside_those_of_its_stream() {
+        let answer = decode(
+            br#"{"data":{"resultType":"streams","encodingFlags":["categorize-labels"],"result":[
+                {"stream":{"service_name":"api"},"values":[
+                    ["1","a",{"structuredMetadata":{"status":"500","level":"x"},"parsed":{"level":"y"}}],
+                    ["2","b",{}],["3","c"]]}]}}"#,
+        )
+        .unwrap();
+        let lines = lines(answer).unwrap();
+        let labels: Vec<Vec<(&str, &str)>> = lines
+            .iter()
+            .map(|line| {
+                line.labels
+                    .iter()
+                    .map(|(n, v)| (n.as_str(), v.as_str()))
+                    .collect()
+            })
+            .collect();
+        let of_stream = ("service_name", "api");
+        assert_eq!(
+            labels,
+            [
+                vec![("level", "y"), of_stream, ("status", "500")],
+                vec![of_stream],
+                vec![of_stream]
+            ]
+        );
+    }
+
+    #[test]
+    fn no_streams_may_be_null() {
+        let answer = decode(br#"{"data":{"resultType":"streams","result":null}}"#).unwrap();
+        assert_eq!(lines(answer).unwrap(), []);
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod tls;
 
 pub use access::{Access, Api, Credentials};
 pub use heard::Heard;
-pub use http::{BadUrl, ClientError, HttpSource, Secret, without_password};
+pub use http::{BadUrl, ClientError, HttpSource, Secret, TIMEOUT, without_password};
 #[cfg(any(test, fuzzing))]
 pub(crate) use http::{decode, refusal};
 pub use tls::Trust;

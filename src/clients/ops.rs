@@ -83,6 +83,15 @@ impl Ops {
             .await
     }
 
+    /// `GET /metrics`: the exposition, as text.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let body = self.source.accepted(self.source.get("metrics")).await?;
+        String::from_utf8(body).map_err(|error| ClientError::Malformed(error.to_string()))
+    }
+
     /// `GET /ops/v1/audit`.
     ///
     /// # Errors

@@ -79,13 +79,22 @@ impl Prometheus {
     }
 
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Vec<Series>, ClientError> {
-        read_series(&self.0.accepted(request).await?)
+        let answer = decode(&self.0.accepted(request).await?)?;
+        if let Some(warning) = warning(&answer) {
+            self.0.heard().warn(warning);
+        }
+        answered(answer)
     }
 }
 
 /// The series of an answer's body.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn read_series(body: &[u8]) -> Result<Vec<Series>, ClientError> {
-    match decode(body)? {
+    answered(decode(body)?)
+}
+
+fn answered(answer: Answer) -> Result<Vec<Series>, ClientError> {
+    match answer {
         Answer {
             data: Some(data), ..
         } => series(data),
@@ -96,21 +105,40 @@ pub(crate) fn read_series(body: &[u8]) -> Result<Vec<Series>, ClientError> {
     }
 }
 
+/// What is wrong with an answer that is one: VictoriaMetrics says that parts of its cluster are away,
+/// Prometheus and those that are like it warn in words.
+fn warning(answer: &Answer) -> Option<String> {
+    if answer.is_partial == Some(true) {
+        return Some("its answers are partial: a part of its storage is away".to_owned());
+    }
+    let warnings = answer.warnings.as_deref().unwrap_or_default();
+    let more = match warnings.len() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    warnings.first().map(|first| format!("{first}{more}"))
+}
+
 fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Answer {
     data: Option<Data>,
     error: Option<String>,
+    warnings: Option<Vec<String>>,
+    /// VictoriaMetrics.
+    is_partial: Option<bool>,
 }
 
+/// Some servers have `null` for no series.
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data {
-    Vector(Vec<VectorItem>),
-    Matrix(Vec<MatrixItem>),
+    Vector(Option<Vec<Item>>),
+    Matrix(Option<Vec<Item>>),
     Scalar(Sample),
     String(IgnoredAny),
 }
@@ -118,39 +146,47 @@ enum Data {
 /// Unix seconds and the value as text.
 type Sample = (f64, String);
 
+/// One series. Where it is a native histogram, in full or at times, those samples stand apart.
 #[derive(Deserialize)]
-struct VectorItem {
+struct Item {
+    #[serde(default)]
     metric: Labels,
-    value: Sample,
+    value: Option<Sample>,
+    values: Option<Vec<Sample>>,
+    histogram: Option<IgnoredAny>,
+    histograms: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
-struct MatrixItem {
-    metric: Labels,
-    values: Vec<Sample>,
+/// What to ask instead of a native histogram.
+const HISTOGRAM: &str = "the query gives native histograms, not numbers: \
+                         take histogram_quantile(…), histogram_count(…) or histogram_sum(…) of it";
+
+impl Item {
+    fn series(self) -> Result<Option<Series>, ClientError> {
+        let Item {
+            metric: labels,
+            value,
+            values,
+            histogram,
+            histograms,
+        } = self;
+        let is_histogram = histogram.is_some() || histograms.is_some();
+        let samples = value.into_iter().chain(values.into_iter().flatten());
+        let points: Vec<_> = samples.map(|it| point(&it)).collect::<Result<_, _>>()?;
+        match (points.is_empty(), is_histogram) {
+            (true, true) => Err(ClientError::Malformed(HISTOGRAM.into())),
+            (true, false) => Ok(None),
+            (false, _) => Ok(Some(Series { labels, points })),
+        }
+    }
 }
 
 fn series(data: Data) -> Result<Vec<Series>, ClientError> {
     match data {
-        Data::Vector(items) => items
-            .into_iter()
-            .map(|item| {
-                Ok(Series {
-                    labels: item.metric,
-                    points: vec![point(&item.value)?],
-                })
-            })
-            .collect(),
-        Data::Matrix(items) => items
-            .into_iter()
-            .map(|item| {
-                let points = item.values.iter().map(point).collect::<Result<_, _>>()?;
-                Ok(Series {
-                    labels: item.metric,
-                    points,
-                })
-            })
-            .collect(),
+        Data::Vector(items) | Data::Matrix(items) => {
+            let items = items.unwrap_or_default().into_iter();
+            items.filter_map(|item| item.series().transpose()).collect()
+        }
         Data::Scalar(sample) => Ok(vec![Series {
             labels: Labels::new(),
             points: vec![point(&sample)?],
@@ -215,6 +251,45 @@ mod tests {
             r#"{"data":{"resultType":"vector","result":[{"metric":{},"value":[1,"many"]}]}}"#;
         assert!(matches!(parse(text), Err(ClientError::Malformed(said)) if said.contains("many")));
         assert!(decode::<Answer>(br#"{"data":{"resultType":"vector","result":3}}"#).is_err());
+    }
+
+    #[test]
+    fn no_series_may_be_null() {
+        for kind in ["vector", "matrix"] {
+            let text = format!(r#"{{"data":{{"resultType":"{kind}","result":null}}}}"#);
+            assert_eq!(parse(&text).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn native_histograms_are_called_so_and_numbers_beside_them_are_kept() {
+        let vector = parse(
+            r#"{"data":{"resultType":"vector","result":[{"metric":{},
+                "histogram":[1,{"count":"7","sum":"2","buckets":[[0,"0.5","1","7"]]}]}]}}"#,
+        );
+        let said = vector.unwrap_err().to_string();
+        assert!(said.contains("histogram_quantile"), "{said}");
+        let matrix = parse(
+            r#"{"data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"2"]],
+                "histograms":[[2,{"count":"7","sum":"2"}]]}]}}"#,
+        );
+        assert_eq!(matrix.unwrap()[0].points, [(1000, 2.0)]);
+    }
+
+    #[test]
+    fn warnings_and_partial_answers_are_told() {
+        let told = |more: &str| {
+            let text = format!(
+                r#"{{"status":"success","data":{{"resultType":"vector","result":[]}}{more}}}"#
+            );
+            warning(&decode(text.as_bytes()).unwrap())
+        };
+        assert_eq!(told(""), None);
+        assert_eq!(told(r#","isPartial":false,"warnings":null"#), None);
+        let partial = told(r#","isPartial":true"#).unwrap();
+        assert!(partial.contains("partial"), "{partial}");
+        let warned = told(r#","warnings":["a store is away","and another"]"#);
+        assert_eq!(warned.as_deref(), Some("a store is away (and 1 more)"));
     }
 
     #[test]

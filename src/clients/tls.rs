@@ -22,7 +22,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::http::TIMEOUT;
+use super::http::CONNECT_TIMEOUT;
 
 /// Keeps a few connections open, each over TLS.
 pub(super) type TlsClient = Client<Connector, reqwest::Body>;
@@ -120,7 +120,7 @@ impl tower::Service<Uri> for Connector {
     fn call(&mut self, to: Uri) -> Self::Future {
         let made = connect(self.0.clone(), to);
         Box::pin(async move {
-            let made = tokio::time::timeout(TIMEOUT, made).await;
+            let made = tokio::time::timeout(CONNECT_TIMEOUT, made).await;
             made.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         })
     }

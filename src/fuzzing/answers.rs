@@ -20,7 +20,7 @@ pub(super) fn run(data: &[u8]) {
         "loki" => loki::read_lines(body).map(|lines| {
             assert!(lines.is_sorted_by_key(|line| line.at_ns), "not in order");
         }),
-        "tempo search" => tempo::read_found(body).map(drop),
+        "tempo search" => tempo::read_found(body, true).map(drop),
         "tempo trace" => tempo::read_trace("1", body).map(|trace| {
             assert!(
                 trace.spans.is_sorted_by_key(|span| span.offset_ns),

@@ -10,6 +10,10 @@ use crate::api::Problem;
 use crate::api::ticketing::Health;
 use crate::booking::{Refusal, StoreError};
 
+/// Routes that probes ask. What load balancers and orchestrators want to know is not traffic: it is in
+/// no metric and no trace, and its records are for debugging.
+pub(super) const PROBES: [&str; 2] = ["/health/live", "/health/ready"];
+
 /// The process answers.
 #[utoipa::path(
     get,

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::error::Asker;
 use super::extract::RequestInfo;
+use super::health::PROBES;
 use super::watched::Watched;
 use super::{ApiError, Limits, body, error, faulty, strictness};
 use crate::api::{ErrorCode, TRACE_ID};
@@ -104,17 +105,16 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let method = method_index(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let meters = shared
-        .meters
-        .as_ref()
-        .map(|meters| meters.of(method, route));
+    let is_probe = PROBES.contains(&route);
+    let meters = shared.meters.as_ref().filter(|_| !is_probe);
+    let meters = meters.map(|meters| meters.of(method, route));
     let asker = match shared.meters {
         Some(_) => Asker::Ours,
         None => Asker::of(request.uri().path()),
     };
     let info = Arc::new(RequestInfo::default());
     request.extensions_mut().insert(Arc::clone(&info));
-    // What operators ask is not metered, and not traced either.
+    // What operators and probes ask is not metered, and not traced either.
     let span = RequestSpan::begin(trace, started, meters.is_some());
     let mut watched = Watched::begin(meters, Arc::clone(&info), span.clone(), started);
 
@@ -152,6 +152,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
         took,
         user: info.user(),
         of_interest: metered,
+        is_probe,
     });
     response
 }

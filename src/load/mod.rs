@@ -43,6 +43,7 @@ pub mod report;
 mod run;
 pub mod scenario;
 pub mod self_check;
+mod settle;
 pub mod summary;
 mod tempo;
 pub mod unacknowledged;

@@ -125,6 +125,14 @@ impl Ops {
             .map_err(|error| self.failed(error))
     }
 
+    /// What the server exposes of itself.
+    pub(super) async fn metrics(&self) -> Result<String, OpsError> {
+        self.quick
+            .metrics()
+            .await
+            .map_err(|error| self.failed(error))
+    }
+
     pub(super) async fn audit(&self) -> Result<Audit, OpsError> {
         self.patient
             .audit()

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 
 use super::evidence::Evidence;
-use super::update::rank;
+use super::urgency::Urgency;
 use crate::clients::alertmanager::{Alert, AlertState, Silence, SilenceState};
 use crate::clients::prometheus::{Labels, RuleAlert, RuleState};
 
@@ -79,6 +79,9 @@ pub(super) struct Alerts {
     pub(super) rows: Vec<Row>,
     /// The chosen one of `rows`.
     pub(super) row: usize,
+    /// The operator chose it, so the choice stays on its alert. Until then it is the top one, whichever
+    /// that is.
+    is_chosen: bool,
     /// The chosen one fills the screen.
     pub(super) open: bool,
     /// What was found for the one that was chosen last.
@@ -106,9 +109,31 @@ impl Alerts {
         self.arrange(now);
     }
 
-    /// Makes the list anew; the choice stays on its alert.
+    /// Moves the choice; all the way up it goes back to following the top.
+    pub(super) fn move_by(&mut self, by: isize) {
+        let last = self.rows.len().saturating_sub(1);
+        self.row = self.row.saturating_add_signed(by).min(last);
+        self.is_chosen = by != isize::MIN;
+    }
+
+    /// Chooses a line, if there is one.
+    pub(super) fn choose(&mut self, row: usize) {
+        if row < self.rows.len() {
+            self.row = row;
+            self.is_chosen = true;
+        }
+    }
+
+    /// The chosen line is to fill the screen.
+    pub(super) fn open(&mut self) {
+        self.open = !self.rows.is_empty();
+        self.is_chosen |= self.open;
+    }
+
+    /// Makes the list anew; a choice stays on its alert.
     pub(super) fn arrange(&mut self, now: i64) {
-        let chosen = self.chosen().map(|row| row.alert.labels.clone());
+        let chosen = self.chosen().filter(|_| self.is_chosen);
+        let chosen = chosen.map(|row| row.alert.labels.clone());
         self.resolved.retain(|(_, at)| now - at <= RESOLVED_MS);
         let mut rows: Vec<Row> = self.list.iter().map(|alert| self.heard(alert)).collect();
         rows.extend(self.of_rules(RuleState::Pending).map(pending));
@@ -123,12 +148,13 @@ impl Alerts {
             }
         }
         rows.sort_by(|a, b| {
-            let key = |row: &Row| (row.stage, rank(&row.alert), Reverse(row.since));
+            let key = |row: &Row| (row.stage, Urgency::of(&row.alert), Reverse(row.since));
             let by_labels = || a.alert.labels.cmp(&b.alert.labels);
             key(a).cmp(&key(b)).then_with(by_labels)
         });
         let at = chosen.and_then(|labels| rows.iter().position(|row| row.alert.labels == labels));
-        self.row = at.unwrap_or(self.row).min(rows.len().saturating_sub(1));
+        let row = if self.is_chosen { self.row } else { 0 };
+        self.row = at.unwrap_or(row).min(rows.len().saturating_sub(1));
         self.rows = rows;
     }
 

@@ -1,4 +1,4 @@
-//! What time it is at each source, heard from the dates of its answers.
+//! What sources say beside their answers: what time it is there, and what they call wrong themselves.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use super::model::Source;
 /// How often it is looked at; nobody is asked for it.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Tells when a source's clock is seen to differ from this machine's by another number of seconds.
+/// Tells when a source's clock is seen to differ from this machine's by another number of seconds, and
+/// when it begins to warn, warns of something else, or no longer does.
 pub(super) async fn watch(clients: Clients, events: mpsc::Sender<Event>) {
     let heard = [
         (Source::Ops, clients.ops.source().heard()),
@@ -21,8 +22,24 @@ pub(super) async fn watch(clients: Clients, events: mpsc::Sender<Event>) {
         (Source::Alertmanager, clients.alertmanager.source().heard()),
     ];
     let mut told = [0; 5];
+    let mut warned = [const { None }; 5];
     loop {
         tokio::time::sleep(EVERY).await;
+        for ((source, heard), warned) in heard.iter().zip(&mut warned) {
+            let warning = heard.warning();
+            if warning == *warned {
+                continue;
+            }
+            warned.clone_from(&warning);
+            let source = *source;
+            if events
+                .send(Event::Warned { source, warning })
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
         for ((source, heard), told) in heard.iter().zip(&mut told) {
             let ahead = heard.ahead_ms().unwrap_or(0) / 1000;
             if ahead == *told {

@@ -13,7 +13,7 @@ use super::load_port::{Outcome, Progress, Steer};
 use super::model::Source;
 use super::replay::TapeView;
 use super::series::QueryAnswer;
-use super::traces::Asked;
+use super::traces::{Asked, Coverage};
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
 use crate::clients::alertmanager::{Alert, PostableAlert, PostableSilence, Silence};
 use crate::clients::loki::LogLine;
@@ -46,13 +46,18 @@ pub(super) enum Event {
         lines: Vec<LogLine>,
         skipped: bool,
     },
+    /// What a source calls wrong with its own answers; absent: nothing any more.
+    Warned {
+        source: Source,
+        warning: Option<String>,
+    },
     /// The source refused that LogQL.
     LogsRefused { reason: String },
-    /// The traces that were asked for; `cut`: there are more.
+    /// The traces that were asked for, and how much of them that is.
     Traces {
         asked: Asked,
         found: Vec<FoundTrace>,
-        cut: bool,
+        coverage: Coverage,
     },
     /// The trace of that id, if the source has it; or why it cannot be shown.
     Trace {

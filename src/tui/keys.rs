@@ -369,6 +369,20 @@ const BINDINGS: &[Binding] = &[
     ),
     on(
         Screen::Alerts,
+        &[k(KeyCode::Home), c('g')],
+        Action::First,
+        "the top of the list, and stay there",
+        "",
+    ),
+    on(
+        Screen::Alerts,
+        &[k(KeyCode::End), c('G')],
+        Action::Last,
+        "the last of the list",
+        "",
+    ),
+    on(
+        Screen::Alerts,
         &[k(KeyCode::Enter)],
         Action::Open,
         "the alert in full: its rule, its chart, the error records",

@@ -1,10 +1,10 @@
 //! Log records as the console keeps them: bounded, in order, each once. Pure.
 
+mod record;
+
 use std::collections::VecDeque;
 
-use serde_json::Value;
-
-use super::format;
+pub(super) use self::record::Record;
 use crate::clients::loki::LogLine;
 
 /// Most records kept; the oldest fall off.
@@ -41,12 +41,23 @@ impl Level {
         }
     }
 
+    /// What Loki and those who log call these levels, in any case.
     const fn pattern(self) -> Option<&'static str> {
         match self {
             Level::All => None,
-            Level::Info => Some("info|warn|error"),
-            Level::Warn => Some("warn|error"),
-            Level::Error => Some("error"),
+            Level::Info => Some("info.*|notice|warn.*|err.*|fatal|crit.*"),
+            Level::Warn => Some("warn.*|err.*|fatal|crit.*"),
+            Level::Error => Some("err.*|fatal|crit.*"),
+        }
+    }
+
+    /// Whether records of that level, as [`Record`] has it, are shown.
+    pub(super) fn shows(self, level: &str) -> bool {
+        match self {
+            Level::All => true,
+            Level::Info => matches!(level, "INFO" | "WARN" | "ERROR"),
+            Level::Warn => matches!(level, "WARN" | "ERROR"),
+            Level::Error => level == "ERROR",
         }
     }
 }
@@ -72,6 +83,17 @@ pub(super) fn asked(query: &str, window: Option<(i64, i64)>) -> String {
 /// The LogQL of a filter: everything of every service, lines that contain `text`, from `level` on.
 pub(super) fn query(text: &str, level: Level) -> String {
     query_of(text, level, None)
+}
+
+/// The query of each level, and those of links.
+pub(super) fn all_queries(trace: &str) -> impl Iterator<Item = (&'static str, String)> {
+    let levels = [Level::All, Level::Info, Level::Warn, Level::Error];
+    let levels = levels.map(|level| (level.text(), query("", level)));
+    let links = [
+        ("records of a trace", query_of("", Level::All, Some(trace))),
+        ("errors with a text", query("failed with 500", Level::Error)),
+    ];
+    levels.into_iter().chain(links)
 }
 
 fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
@@ -103,8 +125,9 @@ fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
         query.push('"');
     }
     if let Some(pattern) = level.pattern() {
-        // Records that came by OTLP have no `level`, records that came as lines have one.
-        for begin in [" | detected_level", " or level"] {
+        // Records that came as lines have a `level`. Of those that came by OTLP Loki detects the level,
+        // unless it is told not to; then the sender's own word is there.
+        for begin in [" | detected_level", " or level", " or severity_text"] {
             query.push_str(begin);
             query.push_str("=~\"(?i)(");
             query.push_str(pattern);
@@ -112,110 +135,6 @@ fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
         }
     }
     query
-}
-
-/// One record.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Record {
-    pub(super) at_ns: i64,
-    pub(super) level: String,
-    pub(super) service: String,
-    /// 32 hexadecimal digits; absent where no request was being answered.
-    pub(super) trace_id: Option<String>,
-    pub(super) message: String,
-    /// The rest in short: `2.1 ms user=17`.
-    pub(super) details: String,
-    /// The line as it was logged.
-    pub(super) line: String,
-}
-
-impl Record {
-    pub(super) fn new(line: LogLine) -> Record {
-        let json: Option<Value> = serde_json::from_str(&line.line).ok();
-        let field = |name: &str| {
-            let told = json
-                .as_ref()
-                .and_then(|json| json.get(name)?.as_str().map(str::to_owned));
-            told.or_else(|| line.labels.get(name).cloned())
-                .unwrap_or_default()
-        };
-        let (level, service) = (field("level"), field("service_name"));
-        let trace_id = Some(field("trace_id")).filter(|id| is_trace_id(id));
-        let message = match field("message") {
-            empty if empty.is_empty() => line.line.clone(),
-            message => message,
-        };
-        let details = json.as_ref().map(details).unwrap_or_default();
-        Record {
-            at_ns: line.at_ns,
-            details,
-            level: level.to_uppercase(),
-            service,
-            trace_id,
-            message: one_line(&message),
-            line: line.line,
-        }
-    }
-
-    /// All its fields, one a line, nested ones with dots: what the record in full shows.
-    pub(super) fn fields(&self) -> Vec<(String, String)> {
-        let mut fields = Vec::new();
-        match serde_json::from_str::<Value>(&self.line) {
-            Ok(Value::Object(object)) => object
-                .iter()
-                .for_each(|(name, value)| flatten(name, value, &mut fields)),
-            _ => fields.push(("line".into(), self.line.clone())),
-        }
-        fields
-    }
-}
-
-fn is_trace_id(text: &str) -> bool {
-    text.len() == 32
-        && text.chars().all(|c| c.is_ascii_hexdigit())
-        && text.chars().any(|c| c != '0')
-}
-
-/// What the message of an access record says already, and where in the code a record was made.
-const TOLD: &[&str] = &["target", "span", "method", "route", "status"];
-
-/// The scalars of `additional_data` in short: `2.1 ms user=17`. Of an access record, which has a
-/// route, only what its message does not say.
-fn details(json: &Value) -> String {
-    let Some(Value::Object(data)) = json.get("additional_data") else {
-        return String::new();
-    };
-    let told = if data.contains_key("route") && data.contains_key("status") {
-        TOLD
-    } else {
-        &TOLD[..2]
-    };
-    let took = data.get("duration_ms").and_then(Value::as_f64);
-    let took = took.map(|ms| {
-        let (number, unit) = format::latency(ms / 1000.0);
-        format!("{number} {unit}")
-    });
-    let rest = data
-        .iter()
-        .filter(|(name, _)| !told.contains(&name.as_str()) && *name != "duration_ms");
-    let rest = rest.filter_map(|(name, value)| match value {
-        Value::String(text) => Some(format!("{name}={text}")),
-        Value::Number(_) | Value::Bool(_) => Some(format!("{name}={value}")),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    });
-    one_line(&took.into_iter().chain(rest).collect::<Vec<_>>().join(" "))
-}
-
-fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
-    match value {
-        Value::Object(object) if !object.is_empty() => {
-            for (inner, value) in object {
-                flatten(&format!("{name}.{inner}"), value, fields);
-            }
-        }
-        Value::String(text) => fields.push((name.to_owned(), text.clone())),
-        other => fields.push((name.to_owned(), other.to_string())),
-    }
 }
 
 /// Foreign text in one line without control characters, which would reach the terminal.
@@ -301,7 +220,7 @@ impl Logs {
                 .rev()
                 .map(|at| &self.records[at])
                 .take_while(|record| record.at_ns == line.at_ns);
-            if same.any(|record| record.line == line.line) {
+            if same.any(|record| record.line == line.line && record.labels == line.labels) {
                 continue;
             }
             self.records.insert(after, Record::new(line));

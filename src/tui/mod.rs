@@ -46,6 +46,7 @@ mod timeline;
 mod traces;
 mod trail;
 mod update;
+mod urgency;
 mod waterfall;
 mod widgets;
 mod window;
@@ -53,6 +54,7 @@ mod window;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use audit::FILE_NAME as AUDIT_FILE_NAME;
 pub use dashboard::{Dashboard, DashboardError, MAX_BYTES as MAX_DASHBOARD_BYTES};
@@ -81,6 +83,12 @@ pub fn queries() -> impl Iterator<Item = String> {
     panels.chain(resources::all_queries())
 }
 
+/// Every LogQL of the Logs screen, of an alert's error records and of the ways that lead to the log, with
+/// what it is for: records that are as stores have them must be found. `trace` is the id of one.
+pub fn log_queries(trace: &str) -> impl Iterator<Item = (&'static str, String)> {
+    logs::all_queries(trace)
+}
+
 /// What the console is started with.
 pub struct Options {
     /// The operations listener, `http://HOST:PORT/`.
@@ -97,6 +105,8 @@ pub struct Options {
     pub token: Option<Secret>,
     /// What each source wants with its requests.
     pub credentials: Credentials,
+    /// How long a source may take to answer.
+    pub source_timeout: Duration,
     /// No action at all.
     pub read_only: bool,
     /// Who acts, for the audit log and for what is acknowledged.
@@ -152,7 +162,10 @@ pub enum Failure {
 
 impl Options {
     fn clients(&self) -> Result<Clients, BadUrl> {
-        let source = |url: &str, api: Api| HttpSource::with_access(url, self.credentials.of(api));
+        let timely = |source: HttpSource| source.with_timeout(self.source_timeout);
+        let source = |url: &str, api: Api| {
+            HttpSource::with_access(url, self.credentials.of(api)).map(timely)
+        };
         let ops = source(&self.ops_url, Api::Ops)?;
         let alertmanager = source(&self.alertmanager_url, Api::Alertmanager)?;
         // The token is for the operations listener and no other host.
@@ -167,7 +180,7 @@ impl Options {
                 // Credentials that were given for this source go before it.
                 let _ = access.bearer(token);
             }
-            HttpSource::with_access(url, access)
+            HttpSource::with_access(url, access).map(timely)
         };
         Ok(Clients {
             prometheus: Prometheus::new(source(&self.prometheus_url, Api::Prometheus)?),

@@ -76,6 +76,8 @@ pub(super) struct SourceState {
     pub(super) link: Link,
     /// When it last answered.
     pub(super) last_ok: Option<i64>,
+    /// What it calls wrong with its own answers.
+    pub(super) warning: Option<String>,
 }
 
 impl SourceState {

@@ -22,7 +22,19 @@ pub(super) fn reason(source: Source, error: &ClientError) -> String {
         ClientError::Unreachable(said) if said.contains("invalid peer certificate") => {
             format!("its certificate is not trusted: --source-ca FILE ({said})")
         }
+        page @ ClientError::WebPage(_) => format!("{page}: is this {}?", product(source)),
         error => error.to_string(),
+    }
+}
+
+/// What should answer there.
+fn product(source: Source) -> &'static str {
+    match source {
+        Source::Ops => "the server's operations listener",
+        Source::Prometheus => "Prometheus",
+        Source::Loki => "Loki",
+        Source::Tempo => "Tempo",
+        Source::Alertmanager => "Alertmanager",
     }
 }
 
@@ -92,6 +104,11 @@ mod tests {
         let certificate =
             ClientError::Unreachable("invalid peer certificate: UnknownIssuer".into());
         assert!(reason(Source::Loki, &certificate).contains("--source-ca"));
+        let page = ClientError::WebPage("Sign in".into());
+        assert_eq!(
+            reason(Source::Prometheus, &page),
+            "the address answers with a web page (Sign in): is this Prometheus?"
+        );
         let hung = ClientError::TimedOut(std::time::Duration::from_secs(2));
         assert_eq!(reason(Source::Loki, &hung), "no answer within 2 s");
     }

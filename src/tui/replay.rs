@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::event::Event;
-use super::logs::{Level, Logs};
+use super::logs::{Level, Logs, Record};
 use super::model::Model;
 use super::tape::{Entry, Said, Tape};
 use crate::clients::loki::LogLine;
@@ -178,10 +177,12 @@ pub(super) fn fitted_event(entry: &Entry, model: &Model) -> Option<Event> {
                 skipped,
             }
         }
-        Event::Traces { found, cut, .. } => Event::Traces {
+        Event::Traces {
+            found, coverage, ..
+        } => Event::Traces {
             asked: model.traces.asked(),
             found,
-            cut,
+            coverage,
         },
         event => event,
     })
@@ -197,25 +198,9 @@ fn passes(line: &LogLine, logs: &Logs) -> bool {
     if logs.level == Level::All && logs.trace.is_none() {
         return true;
     }
-    let json: Option<Value> = serde_json::from_str(&line.line).ok();
-    let field = |name: &str| {
-        let told = json.as_ref().and_then(|json| json.get(name)?.as_str());
-        told.or_else(|| line.labels.get(name).map(String::as_str))
-    };
-    if logs
-        .trace
-        .as_deref()
-        .is_some_and(|id| field("trace_id") != Some(id))
-    {
-        return false;
-    }
-    let level = field("level").unwrap_or_default().to_uppercase();
-    match logs.level {
-        Level::All => true,
-        Level::Info => matches!(level.as_str(), "INFO" | "WARN" | "ERROR"),
-        Level::Warn => matches!(level.as_str(), "WARN" | "ERROR"),
-        Level::Error => level == "ERROR",
-    }
+    let record = Record::new(line.clone());
+    let of_trace = logs.trace.is_none() || record.trace_id == logs.trace;
+    of_trace && logs.level.shows(&record.level)
 }
 
 #[cfg(test)]

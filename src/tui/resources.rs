@@ -104,6 +104,18 @@ mod tests {
     use crate::clients::prometheus::{Labels, Series};
 
     #[test]
+    fn where_there_is_no_redis_none_is_up() {
+        let asked: Vec<String> = all_queries()
+            .filter(|query| query.contains("min") && query.contains("coordination_up"))
+            .filter(|query| !query.contains("lock_wait"))
+            .collect();
+        assert_eq!(asked.len(), 2);
+        for query in asked {
+            assert!(query.contains("backend=\"redis\""), "{query}");
+        }
+    }
+
+    #[test]
     fn every_query_is_promql() {
         for query in all_queries() {
             assert!(promql_parser::parser::parse(&query).is_ok(), "{query}");

@@ -37,6 +37,19 @@ impl Order {
         }
     }
 
+    /// Puts traces in this order, no more than a list holds.
+    pub(super) fn arrange(self, found: &mut Vec<FoundTrace>) {
+        match self {
+            Order::Slowest => {
+                found.sort_by_key(|it| std::cmp::Reverse((it.duration_ms, it.start_ns)));
+            }
+            Order::Failed | Order::Newest => {
+                found.sort_by_key(|it| std::cmp::Reverse(it.start_ns));
+            }
+        }
+        found.truncate(LIMIT);
+    }
+
     /// For people.
     pub(super) const fn text(self) -> &'static str {
         match self {
@@ -53,6 +66,18 @@ pub(super) struct Asked {
     pub(super) order: Order,
     /// Of the whole trace, in milliseconds.
     pub(super) min_ms: u64,
+}
+
+/// How much of what was asked for a list holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// All of it.
+    #[default]
+    All,
+    /// All traces that took at least so many milliseconds, and some of the others.
+    From(u64),
+    /// A part: others may be newer, or slower.
+    Part,
 }
 
 /// How it stands with the trace that was opened.
@@ -112,8 +137,7 @@ pub(super) struct Traces {
     pub(super) list: Vec<FoundTrace>,
     /// Whether what is asked for was ever answered.
     pub(super) answered: bool,
-    /// There are more than the list holds.
-    pub(super) cut: bool,
+    pub(super) coverage: Coverage,
     pub(super) order: Order,
     /// Index into [`LEAST`].
     least: usize,
@@ -155,7 +179,7 @@ impl Traces {
     fn reset(&mut self) {
         self.list.clear();
         self.answered = false;
-        self.cut = false;
+        self.coverage = Coverage::All;
         self.chosen = 0;
     }
 
@@ -174,20 +198,12 @@ impl Traces {
     }
 
     /// Takes an answer in. The choice stays on its trace, but at the top it stays at the top.
-    pub(super) fn take(&mut self, mut found: Vec<FoundTrace>, cut: bool) {
+    pub(super) fn take(&mut self, mut found: Vec<FoundTrace>, coverage: Coverage) {
         let was = self.chosen().map(|trace| trace.id.clone());
-        match self.order {
-            Order::Slowest => {
-                found.sort_by_key(|it| std::cmp::Reverse((it.duration_ms, it.start_ns)));
-            }
-            Order::Failed | Order::Newest => {
-                found.sort_by_key(|it| std::cmp::Reverse(it.start_ns));
-            }
-        }
-        found.truncate(LIMIT);
+        self.order.arrange(&mut found);
         self.list = found;
         self.answered = true;
-        self.cut = cut;
+        self.coverage = coverage;
         let shown = self.shown();
         let place = was.and_then(|id| shown.iter().position(|trace| trace.id == id));
         let last = shown.len().saturating_sub(1);
@@ -288,18 +304,21 @@ mod tests {
             ]
         };
         let mut traces = Traces::default();
-        traces.take(list(), false);
+        traces.take(list(), Coverage::All);
         assert_eq!(ids(&traces), "bca");
         traces.next_order();
         assert!(traces.list.is_empty(), "they belong to another question");
-        traces.take(list(), false);
+        traces.take(list(), Coverage::All);
         assert_eq!(ids(&traces), "abc");
     }
 
     #[test]
     fn the_choice_stays_on_its_trace_and_at_the_top_on_the_top() {
         let mut traces = Traces::default();
-        traces.take(vec![found('a', "", 1, 10), found('b', "", 1, 5)], false);
+        traces.take(
+            vec![found('a', "", 1, 10), found('b', "", 1, 5)],
+            Coverage::All,
+        );
         let more = || {
             vec![
                 found('a', "", 1, 10),
@@ -308,12 +327,12 @@ mod tests {
             ]
         };
         let mut top = traces.clone();
-        top.take(more(), false);
+        top.take(more(), Coverage::All);
         assert_eq!(top.chosen().map(|it| it.duration_ms), Some(70));
         traces.move_by(1);
-        traces.take(more(), false);
+        traces.take(more(), Coverage::All);
         assert_eq!(traces.chosen().map(|it| it.duration_ms), Some(5));
-        traces.take(vec![found('c', "", 1, 70)], false);
+        traces.take(vec![found('c', "", 1, 70)], Coverage::All);
         assert_eq!(traces.chosen, 0, "what is gone leaves a choice in range");
     }
 
@@ -325,7 +344,7 @@ mod tests {
                 found('a', "POST /reservations", 2, 2),
                 found('b', "GET /seats", 1, 1),
             ],
-            false,
+            Coverage::All,
         );
         for (text, shown) in [("RESERV", "a"), ("api", "ab"), ("bbb", "b"), ("none", "")] {
             traces.text = text.into();

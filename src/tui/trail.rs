@@ -56,7 +56,9 @@ impl Step {
             let mut rows = alerts.rows.iter();
             rows.position(|row| row.alert.labels == labels)
         });
-        alerts.row = at.unwrap_or(alerts.row);
+        if let Some(at) = at {
+            alerts.choose(at);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::clients::tempo::{Kind, Span, Status, Trace};
+use crate::clients::tempo::{Kind, Span, SpanEvent, Status, Trace};
 
 /// Longest drawing of a span's place in the tree, in characters.
 const MAX_STEM: usize = 16;
@@ -77,6 +77,11 @@ impl Waterfall {
 /// Whether a span failed.
 pub(super) const fn is_failed(span: &Span) -> bool {
     matches!(span.status, Status::Error(_))
+}
+
+/// Whether an exception was thrown in a span, which may have been caught.
+pub(super) fn has_exception(span: &Span) -> bool {
+    span.events.iter().any(SpanEvent::is_exception)
 }
 
 /// What a span was to its parent, in words.
@@ -175,6 +180,8 @@ mod tests {
             duration_ns: took,
             status: Status::Unset,
             attributes: Default::default(),
+            events: Vec::new(),
+            more_events: 0,
         }
     }
 

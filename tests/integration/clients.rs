@@ -199,12 +199,12 @@ async fn an_answer_without_end_is_cut_off_and_one_that_announces_its_size_is_not
 }
 
 #[tokio::test]
-async fn an_answer_that_is_something_else_is_malformed() {
+async fn an_answer_that_is_a_web_page_is_called_one() {
     let url = endless(
         "HTTP/1.1 200 OK\r\ncontent-length: 15\r\nconnection: close\r\n\r\n<html>\n</html>\n",
         &[],
     )
     .await;
     let error = Ops::new(source(&url), None).status().await.unwrap_err();
-    assert!(matches!(error, ClientError::Malformed(_)), "{error}");
+    assert!(matches!(error, ClientError::WebPage(_)), "{error}");
 }

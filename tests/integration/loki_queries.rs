@@ -212,6 +212,37 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProc
     (server, user)
 }
 
+/// Of the failed request the console shows how long it took and what else is known, in whichever form the
+/// record is stored.
+async fn console_shows_the_same(server: &ServerProcess, by_otlp: &str) {
+    let mut forms = Vec::new();
+    for loki in [None, Some(by_otlp)] {
+        let mut command = concertctl();
+        command.args([
+            "tui",
+            "--once",
+            "--screen",
+            "3",
+            "--ops-url",
+            &server.ops_url,
+        ]);
+        command.env("CONCERTCTL_OPS_TOKEN", &server.ops_token);
+        command.args(loki.map(|url| ["--loki-url", url]).into_iter().flatten());
+        let shown = tokio::task::spawn_blocking(move || command.output());
+        let shown = shown.await.unwrap().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let lines = shown.lines();
+        let mut failed = lines.filter(|line| line.contains("POST /reservations failed with 500"));
+        let line = failed
+            .next()
+            .unwrap_or_else(|| panic!("{loki:?}:\n{shown}"));
+        assert!(line.contains("ERROR") && line.contains(" ms "), "{line}");
+        assert!(line.contains("weight=1"), "{line}");
+        forms.push(line.to_owned());
+    }
+    assert_eq!(forms[0], forms[1]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
     let collector = Collector::http().await;
@@ -264,6 +295,13 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
     }
     links_lead_from_line_to_trace_and_back((&server, &user), &by_otlp, &trace).await;
     numbers_and_traces_of_the_documents_are_found((&server, &user)).await;
+    for (what, query) in concertctl::tui::log_queries(&trace) {
+        for (url, token) in [(&server.ops_url, &*server.ops_token), (&by_otlp.url, "")] {
+            let lines = found(url, token, &query).await;
+            assert!(!lines.is_empty(), "the console's {what} at {url}: {query}");
+        }
+    }
+    console_shows_the_same(&server, &by_otlp.url).await;
     // A server is called the same everywhere.
     let instance = attribute(&received.logs[0].0, "service.instance.id");
     assert!(server.ops_url.ends_with(&instance), "{instance}");

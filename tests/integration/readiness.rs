@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use concertctl::clients::tempo::{Tempo, TraceSearch};
+
 use crate::assert_refused;
 use crate::support::process::ServerProcess;
-use crate::support::{User, eventually, profile, seed};
+use crate::support::{User, eventually, guarded_source, profile, seed};
 
 async fn database_up(server: &ServerProcess) -> Option<bool> {
     let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
@@ -151,4 +153,41 @@ async fn however_often_readiness_is_asked_it_writes_once_a_second() {
     }
     let (written, seconds) = (commits().await - before, from.elapsed().as_secs_f64());
     assert!(written <= seconds + 2.0, "{written} rows in {seconds} s");
+}
+
+#[tokio::test]
+async fn probes_are_no_traffic_in_no_signal() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &["--trace-ratio", "1"]).await;
+    let user = User::new(&server.api, 0);
+    for _ in 0..6 {
+        assert_eq!(
+            user.get("/health/ready").await.status,
+            503,
+            "there is no dataset"
+        );
+        assert_eq!(user.get("/health/live").await.status, 200);
+    }
+    // What is not a probe is counted, and stands in the metrics after all that came before it.
+    assert_eq!(user.get("/nowhere").await.status, 404);
+    let metrics = eventually("the request is counted", || async {
+        let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
+        text.contains("http_route=\"unmatched\"").then_some(text)
+    })
+    .await;
+    assert!(!metrics.contains("/health"), "{metrics}");
+    let tempo = Tempo::new(guarded_source(&server.ops_url, &server.ops_token));
+    let all = TraceSearch {
+        limit: 100,
+        ..TraceSearch::default()
+    };
+    let traces = eventually("the request is traced", || async {
+        let found = tempo.search(&all).await.unwrap();
+        (!found.traces.is_empty()).then_some(found.traces)
+    })
+    .await;
+    assert!(
+        traces.iter().all(|it| !it.name.contains("health")),
+        "{traces:?}"
+    );
 }

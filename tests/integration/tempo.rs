@@ -589,9 +589,22 @@ async fn the_client_finds_traces_and_reads_one() {
     };
     let ids = async |search: &TraceSearch| -> Vec<String> {
         let found = tempo.search(search).await.unwrap();
-        found.into_iter().map(|it| it.id[30..].to_owned()).collect()
+        assert!(found.is_whole);
+        found
+            .traces
+            .into_iter()
+            .map(|it| it.id[30..].to_owned())
+            .collect()
     };
     assert_eq!(ids(&search).await, ["a3", "a2", "a1"]);
+    search.failed = true;
+    assert_eq!(ids(&search).await, ["a2"]);
+    search.failed = false;
+    search.min_ms = Some(600);
+    assert_eq!(ids(&search).await, ["a3"]);
+    search.max_ms = Some(600);
+    assert_eq!(ids(&search).await, [""; 0]);
+    search.max_ms = None;
     search.tags = vec![("http.route".into(), "/queue".into())];
     search.min_ms = Some(100);
     assert_eq!(ids(&search).await, ["a3"]);
@@ -607,7 +620,7 @@ async fn the_client_finds_traces_and_reads_one() {
         limit: 10,
         ..TraceSearch::default()
     };
-    let found = tempo.search(&search).await.unwrap();
+    let found = tempo.search(&search).await.unwrap().traces;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].name, "/reservations");
     assert_eq!(
@@ -691,6 +704,55 @@ async fn the_trace_of_a_request_is_found_on_the_operations_listener_by_the_id_in
         limit: 10,
         ..TraceSearch::default()
     };
-    let found = tempo.search(&search).await.unwrap();
+    let found = tempo.search(&search).await.unwrap().traces;
     assert_eq!((found.len(), found[0].id.as_str()), (1, id), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_console_finds_the_slowest_traces_behind_a_thousand_trivial_polls() {
+    let server = Server::start(TempoConfig::default()).await;
+    for n in 0..3u64 {
+        let start = server.t0 + n * SECOND;
+        let slow = request(
+            0xb0 + u128::from(n),
+            "/reservations",
+            start,
+            3_000 + n * 100,
+            true,
+        );
+        server.store.push(&Arc::new(slow));
+    }
+    for n in 0..1_000u64 {
+        let start = server.t0 + 20 * SECOND + n * MS;
+        server.store.push(&Arc::new(request(
+            0x1000 + u128::from(n),
+            "/queue",
+            start,
+            0,
+            false,
+        )));
+    }
+    let mut command = crate::support::process::concertctl();
+    command.args([
+        "tui",
+        "--once",
+        "--screen",
+        "4",
+        "--tempo-url",
+        &server.base,
+    ]);
+    command.args(["--ops-url", &server.base]);
+    let shown = tokio::task::spawn_blocking(move || command.output());
+    let shown = shown.await.unwrap().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let rows: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.contains("/reservations"))
+        .collect();
+    assert_eq!(rows.len(), 3, "{shown}");
+    assert!(
+        rows[0].contains("3.20 s") && rows[0].contains('✖'),
+        "{shown}"
+    );
+    assert!(shown.contains("200 traces, all from "), "{shown}");
 }

@@ -1,8 +1,10 @@
 //! What each source of the console wants with a request: from flags, files and the environment.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::clients::{Api, Credentials, Secret, Trust};
+use crate::cli::flags::between;
+use crate::clients::{Api, Credentials, Secret, TIMEOUT, Trust};
 
 /// Headers, tokens and certificates of the sources. A user name and a password stand in a source's
 /// address.
@@ -20,12 +22,25 @@ pub(super) struct SourceArgs {
     /// PEM file of certificates that sources by https are trusted by, beside the system's
     #[arg(long, value_name = "FILE")]
     source_ca: Option<PathBuf>,
+    /// How long a source may take to answer; one that is slower counts as silent [default: 2s]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "CONCERTCTL_SOURCE_TIMEOUT",
+        value_parser = between("200ms", "30s")
+    )]
+    source_timeout: Option<Duration>,
 }
 
 /// The variable of more headers.
 const HEADERS: &str = "CONCERTCTL_SOURCE_HEADERS";
 
 impl SourceArgs {
+    /// How long a source may take to answer.
+    pub(super) fn timeout(&self) -> Duration {
+        self.source_timeout.unwrap_or(TIMEOUT)
+    }
+
     /// What is given for each source.
     ///
     /// # Errors
@@ -129,6 +144,7 @@ mod tests {
             source_header: owned(header),
             source_token_file: owned(token),
             source_ca: None,
+            source_timeout: None,
         }
     }
 

@@ -71,3 +71,23 @@ fn a_secret_is_not_in_its_debug_text() {
     assert_eq!(secret.expose(), "hunter2");
     assert!(!format!("{secret:?}").contains("hunter"));
 }
+
+#[test]
+fn a_web_page_is_called_one_with_its_title() {
+    let page = b"\n<!DOCTYPE html>\n<html><head><TITLE>Sign in \x1b[2J</title></head></html>";
+    let read: Result<serde_json::Value, _> = decode(page);
+    let said = read.unwrap_err().to_string();
+    assert_eq!(said, "the address answers with a web page (Sign in  [2J)");
+    let read: Result<serde_json::Value, _> = decode(b"<html></html>");
+    assert_eq!(read.unwrap_err(), ClientError::WebPage(String::new()));
+    let read: Result<serde_json::Value, _> = decode(b"<xml/>");
+    assert!(matches!(read, Err(ClientError::Malformed(_))));
+    let refused = refusal(
+        StatusCode::BAD_GATEWAY,
+        b"<html>\r\n<head><title>502 Bad Gateway</title></head>",
+    );
+    assert_eq!(
+        refused.to_string(),
+        "refused (502): a web page (502 Bad Gateway)"
+    );
+}

@@ -7,17 +7,30 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
-use super::{FoundTrace, Kind, Span, Status, Trace};
+use super::{Found, FoundTrace, Kind, Span, SpanEvent, Status, Trace};
 use crate::clients::http::ClientError;
 
 /// Spans read of one trace.
 const MAX_SPANS: usize = 20_000;
+/// Events read of one span; the others are counted.
+const MAX_EVENTS: usize = 100;
 
 #[derive(Deserialize)]
 pub(super) struct SearchAnswer {
-    /// Left out by Tempo when there are none.
+    /// Left out by Tempo when there are none, `null` elsewhere.
+    traces: Option<Vec<FoundJson>>,
     #[serde(default)]
-    pub(super) traces: Vec<FoundJson>,
+    metrics: MetricsJson,
+}
+
+/// How much of the store a search has been through.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct MetricsJson {
+    #[serde(deserialize_with = "number")]
+    completed_jobs: u64,
+    #[serde(deserialize_with = "number")]
+    total_jobs: u64,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +46,17 @@ pub(super) struct FoundJson {
     #[serde(deserialize_with = "number")]
     duration_ms: u64,
     service_stats: Option<BTreeMap<String, StatsJson>>,
+    span_sets: Vec<SpanSetJson>,
+    /// The only one that older versions have.
+    span_set: Option<SpanSetJson>,
+}
+
+/// Spans that passed the query.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct SpanSetJson {
+    #[serde(deserialize_with = "number")]
+    matched: u64,
 }
 
 #[derive(Deserialize, Default)]
@@ -42,23 +66,42 @@ struct StatsJson {
     error_count: u64,
 }
 
-impl TryFrom<FoundJson> for FoundTrace {
-    type Error = ClientError;
+/// What a search found, newest first. `failed`: failed spans were sought, so each that passed is one.
+pub(super) fn found(answer: SearchAnswer, failed: bool) -> Result<Found, ClientError> {
+    let is_whole = answer.metrics.completed_jobs >= answer.metrics.total_jobs;
+    let traces = answer.traces.unwrap_or_default().into_iter();
+    let traces = traces.map(|json| found_trace(json, failed));
+    let mut traces = traces.collect::<Result<Vec<_>, _>>()?;
+    traces.sort_by_key(|trace| std::cmp::Reverse(trace.start_ns));
+    Ok(Found { traces, is_whole })
+}
 
-    fn try_from(json: FoundJson) -> Result<FoundTrace, ClientError> {
-        let errors = |stats: BTreeMap<String, StatsJson>| {
-            let counts = stats.values().map(|it| it.error_count);
-            counts.fold(0u64, u64::saturating_add)
-        };
-        Ok(FoundTrace {
-            id: id(&json.trace_id, 16)?,
-            service: json.root_service_name,
-            name: json.root_trace_name,
-            start_ns: json.start_time_unix_nano,
-            duration_ms: json.duration_ms,
-            errors: json.service_stats.map(errors),
-        })
-    }
+fn found_trace(json: FoundJson, failed: bool) -> Result<FoundTrace, ClientError> {
+    let errors = |stats: BTreeMap<String, StatsJson>| {
+        let counts = stats.values().map(|it| it.error_count);
+        counts.fold(0u64, u64::saturating_add)
+    };
+    let matched = match (&json.span_sets[..], &json.span_set) {
+        ([], Some(set)) => set.matched,
+        (sets, _) => sets
+            .iter()
+            .map(|it| it.matched)
+            .fold(0, u64::saturating_add),
+    };
+    // Not every version, and not for every trace, tells of the services that took part.
+    let stats = json.service_stats.filter(|stats| !stats.is_empty());
+    let told = stats.map(errors);
+    Ok(FoundTrace {
+        id: id(&json.trace_id, 16)?,
+        service: json.root_service_name,
+        name: json.root_trace_name,
+        start_ns: json.start_time_unix_nano,
+        duration_ms: json.duration_ms,
+        errors: match failed {
+            true => Some(told.unwrap_or(matched).max(1)),
+            false => told,
+        },
+    })
 }
 
 #[derive(Deserialize)]
@@ -116,6 +159,21 @@ struct SpanJson {
     attributes: Vec<Pair>,
     #[serde(default)]
     status: StatusJson,
+    #[serde(default)]
+    events: Vec<EventJson>,
+    #[serde(default)]
+    dropped_events_count: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventJson {
+    #[serde(default, deserialize_with = "number")]
+    time_unix_nano: u64,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    attributes: Vec<Pair>,
 }
 
 #[derive(Deserialize, Default)]
@@ -160,6 +218,10 @@ pub(super) fn trace(id: &str, json: TraceJson) -> Result<Trace, ClientError> {
     let start_ns = spans.iter().map(|it| it.offset_ns).min().unwrap_or(0);
     for span in &mut spans {
         span.offset_ns -= start_ns;
+        for event in &mut span.events {
+            // An event before its span is the clock's fault.
+            event.offset_ns = event.offset_ns.saturating_sub(start_ns);
+        }
     }
     spans.sort_by_key(|it| it.offset_ns);
     let ends = spans
@@ -180,7 +242,8 @@ fn span(service: &str, json: SpanJson) -> Result<Span, ClientError> {
         parent => Some(id(parent, 8)?).filter(|id| id.chars().any(|c| c != '0')),
     };
     let (start, end) = (json.start_time_unix_nano, json.end_time_unix_nano);
-    let attributes = json.attributes.into_iter();
+    let more = json.events.len().saturating_sub(MAX_EVENTS) as u64;
+    let events = json.events.into_iter().take(MAX_EVENTS);
     Ok(Span {
         id: id(&json.span_id, 8)?,
         parent,
@@ -190,8 +253,24 @@ fn span(service: &str, json: SpanJson) -> Result<Span, ClientError> {
         offset_ns: start,
         duration_ns: end.saturating_sub(start),
         status: status(&json.status),
-        attributes: attributes.map(|it| (it.key, text(&it.value))).collect(),
+        attributes: texts(json.attributes),
+        events: events.map(event).collect(),
+        more_events: json.dropped_events_count.saturating_add(more),
     })
+}
+
+/// As with spans, the offset is the time itself until the trace's start is known.
+fn event(json: EventJson) -> SpanEvent {
+    SpanEvent {
+        offset_ns: json.time_unix_nano,
+        name: json.name,
+        attributes: texts(json.attributes),
+    }
+}
+
+fn texts(pairs: Vec<Pair>) -> BTreeMap<String, String> {
+    let pairs = pairs.into_iter();
+    pairs.map(|it| (it.key, text(&it.value))).collect()
 }
 
 /// An id of so many bytes, in hexadecimal digits (without leading zeros, as Tempo's search has it)

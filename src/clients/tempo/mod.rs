@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::http::{ClientError, HttpSource, decode};
-use json::{SearchAnswer, trace};
+use json::{found, trace};
 
 /// The Tempo API at one address.
 #[derive(Clone, Debug)]
@@ -20,16 +20,28 @@ pub struct Tempo(HttpSource);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceSearch {
     /// Names and values, all of which the trace must hold somewhere: `service.name`, `name`,
-    /// `http.route`; `error` = `true`.
+    /// `http.route`.
     pub tags: Vec<(String, String)>,
+    /// Only traces with a failed span.
+    pub failed: bool,
     /// Of the whole trace, in milliseconds.
     pub min_ms: Option<u64>,
     /// Of the whole trace, in milliseconds.
     pub max_ms: Option<u64>,
     /// Unix seconds, both included: from, to.
     pub window: Option<(u64, u64)>,
-    /// How many at most; the newest are told of.
+    /// How many at most. Tempo gives those that it comes across first, which are about the newest.
     pub limit: usize,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Newest first.
+    pub traces: Vec<FoundTrace>,
+    /// The source went through all it has; if not, there may be more even where fewer were found
+    /// than were asked for.
+    pub is_whole: bool,
 }
 
 /// A trace that was found.
@@ -83,6 +95,31 @@ pub struct Span {
     pub status: Status,
     /// Its own attributes, not those of its resource; values as text.
     pub attributes: BTreeMap<String, String>,
+    /// What happened meanwhile, exceptions above all.
+    #[serde(default)]
+    pub events: Vec<SpanEvent>,
+    /// Events that are not here.
+    #[serde(default)]
+    pub more_events: u64,
+}
+
+/// Something that happened while a span ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanEvent {
+    /// From the trace's start, in nanoseconds.
+    pub offset_ns: u64,
+    /// `exception` for one.
+    pub name: String,
+    /// Values as text.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl SpanEvent {
+    /// Whether it is an exception, by OpenTelemetry's conventions.
+    #[must_use]
+    pub fn is_exception(&self) -> bool {
+        self.name == "exception" || self.attributes.contains_key("exception.type")
+    }
 }
 
 /// What a span was to its parent.
@@ -128,28 +165,13 @@ impl Tempo {
         &self.0
     }
 
-    /// `GET /api/search`: the newest traces that are meant, newest first.
+    /// `GET /api/search`.
     ///
     /// # Errors
     /// [`ClientError`]; a refused search carries Tempo's own message.
-    pub async fn search(&self, search: &TraceSearch) -> Result<Vec<FoundTrace>, ClientError> {
-        let mut query = vec![("limit", search.limit.max(1).to_string())];
-        if !search.tags.is_empty() {
-            query.push(("tags", logfmt(&search.tags)));
-        }
-        let durations = [
-            ("minDuration", search.min_ms),
-            ("maxDuration", search.max_ms),
-        ];
-        for (name, ms) in durations {
-            query.extend(ms.map(|ms| (name, format!("{ms}ms"))));
-        }
-        if let Some((from, to)) = search.window {
-            query.push(("start", from.to_string()));
-            query.push(("end", to.to_string()));
-        }
-        let request = self.0.get("api/search").query(&query);
-        read_found(&self.0.accepted(request).await?)
+    pub async fn search(&self, search: &TraceSearch) -> Result<Found, ClientError> {
+        let request = self.0.get("api/search").query(&search.params());
+        read_found(&self.0.accepted(request).await?, search.failed)
     }
 
     /// `GET /api/traces/<id>`; `None`: there is no such trace (any more).
@@ -170,13 +192,45 @@ impl Tempo {
     }
 }
 
-/// The traces that an answer's body lists, newest first.
-pub(crate) fn read_found(body: &[u8]) -> Result<Vec<FoundTrace>, ClientError> {
-    let answer: SearchAnswer = decode(body)?;
-    let found = answer.traces.into_iter().map(FoundTrace::try_from);
-    let mut found = found.collect::<Result<Vec<_>, _>>()?;
-    found.sort_by_key(|trace| std::cmp::Reverse(trace.start_ns));
-    Ok(found)
+impl TraceSearch {
+    fn params(&self) -> Vec<(&'static str, String)> {
+        let mut params = vec![("limit", self.limit.max(1).to_string())];
+        if self.tags.is_empty() {
+            params.push(("q", self.traceql()));
+            params.push(("spss", "1".to_owned()));
+        } else {
+            // Values of any type are compared as text, which no TraceQL does.
+            let mut tags = self.tags.clone();
+            tags.extend(self.failed.then(|| ("error".to_owned(), "true".to_owned())));
+            params.push(("tags", logfmt(&tags)));
+            let durations = [("minDuration", self.min_ms), ("maxDuration", self.max_ms)];
+            for (name, ms) in durations {
+                params.extend(ms.map(|ms| (name, format!("{ms}ms"))));
+            }
+        }
+        if let Some((from, to)) = self.window {
+            params.push(("start", from.to_string()));
+            params.push(("end", to.to_string()));
+        }
+        params
+    }
+
+    /// What is sought beside tags. With a query Tempo heeds no other parameter but times and bounds.
+    fn traceql(&self) -> String {
+        let failed = self.failed.then(|| "status = error".to_owned());
+        let least = self.min_ms.map(|ms| format!("traceDuration >= {ms}ms"));
+        let most = self.max_ms.map(|ms| format!("traceDuration <= {ms}ms"));
+        let conditions: Vec<String> = [failed, least, most].into_iter().flatten().collect();
+        match conditions.is_empty() {
+            true => "{}".to_owned(),
+            false => format!("{{ {} }}", conditions.join(" && ")),
+        }
+    }
+}
+
+/// The traces that an answer's body lists; `failed`: those with a failed span were sought.
+pub(crate) fn read_found(body: &[u8], failed: bool) -> Result<Found, ClientError> {
+    found(decode(body)?, failed)
 }
 
 /// The trace of that id in an answer's body.

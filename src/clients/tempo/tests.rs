@@ -97,17 +97,78 @@ fn what_was_found_is_read_with_and_without_what_tempo_leaves_out() {
         "startTimeUnixNano":"1634727903545000000","durationMs":611,
         "serviceStats":{"api":{"spanCount":3,"errorCount":2},"db":{"spanCount":1}}},
         {"traceID":"1"}],"metrics":{}}"#;
-    let answer: SearchAnswer = decode(text).unwrap();
-    let found: Vec<_> = answer
-        .traces
-        .into_iter()
-        .map(|json| FoundTrace::try_from(json).unwrap())
-        .collect();
-    assert_eq!(found[0].id, "0000000000000000d6e9329d67b6146a");
-    assert_eq!((found[0].duration_ms, found[0].errors), (611, Some(2)));
-    assert_eq!((found[1].start_ns, found[1].errors), (0, None));
-    let none: SearchAnswer = decode(br#"{"metrics":{}}"#).unwrap();
-    assert!(none.traces.is_empty());
+    let found = read_found(text, false).unwrap();
+    assert!(found.is_whole);
+    let [first, second] = &found.traces[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(first.id, "0000000000000000d6e9329d67b6146a");
+    assert_eq!((first.duration_ms, first.errors), (611, Some(2)));
+    assert_eq!((second.start_ns, second.errors), (0, None));
+    for none in [r#"{"metrics":{}}"#, r#"{"traces":null}"#] {
+        let none = read_found(none.as_bytes(), false).unwrap();
+        assert!(none.traces.is_empty());
+    }
+}
+
+#[test]
+fn failed_spans_are_counted_where_tempo_says_nothing_of_services() {
+    // As Tempo answers `{ status = error }`: no statistics, or empty ones.
+    let text = br#"{"traces":[
+        {"traceID":"1","spanSet":{"spans":[{"spanID":"a"}],"matched":3},
+         "spanSets":[{"spans":[{"spanID":"a"}],"matched":3},{"matched":1}]},
+        {"traceID":"2","serviceStats":{},"spanSet":{"spans":[{"spanID":"b"}],"matched":2}},
+        {"traceID":"3","serviceStats":{"api":{"spanCount":3,"errorCount":1}},"spanSet":{"matched":1}},
+        {"traceID":"4"}],"metrics":{"completedJobs":3,"totalJobs":4}}"#;
+    let errors = |failed: bool| {
+        let found = read_found(text, failed).unwrap();
+        assert!(!found.is_whole, "a job is still to be done");
+        found.traces.iter().map(|it| it.errors).collect::<Vec<_>>()
+    };
+    assert_eq!(errors(true), [Some(4), Some(2), Some(1), Some(1)]);
+    assert_eq!(errors(false), [None, None, Some(1), None]);
+}
+
+#[test]
+fn what_is_sought_is_one_query_which_tempo_heeds_alone() {
+    let query = |search: TraceSearch| {
+        let params = search.params();
+        assert!(!params.iter().any(|(name, _)| *name == "minDuration"));
+        let query = params.into_iter().find(|(name, _)| *name == "q");
+        query.unwrap().1
+    };
+    assert_eq!(query(TraceSearch::default()), "{}");
+    let all = TraceSearch {
+        failed: true,
+        min_ms: Some(64),
+        max_ms: Some(900),
+        ..TraceSearch::default()
+    };
+    assert_eq!(
+        query(all),
+        "{ status = error && traceDuration >= 64ms && traceDuration <= 900ms }"
+    );
+}
+
+#[test]
+fn exceptions_are_read_with_their_times_and_no_more_events_than_anybody_reads() {
+    let event = r#"{"timeUnixNano":"1200","name":"exception","attributes":[
+        {"key":"exception.type","value":{"stringValue":"IOException"}}]}"#;
+    let of = |events: usize| {
+        let events = vec![event; events].join(",");
+        let text = format!(
+            r#"{{"batches":[{{"scopeSpans":[{{"spans":[{{"spanId":"1","startTimeUnixNano":"1000",
+            "endTimeUnixNano":"2000","events":[{events}],"droppedEventsCount":7}}]}}]}}]}}"#
+        );
+        let trace = decode(text.as_bytes()).and_then(|json| trace("1", json));
+        trace.unwrap().spans.remove(0)
+    };
+    let span = of(1);
+    assert!(span.events[0].is_exception());
+    assert_eq!((span.events[0].offset_ns, span.more_events), (200, 7));
+    assert_eq!(span.events[0].attributes["exception.type"], "IOException");
+    let span = of(150);
+    assert_eq!((span.events.len(), span.more_events), (100, 57));
 }
 
 #[test]

@@ -56,6 +56,10 @@ pub(super) fn search(
         (None, tags) => What::Tags(tags::parse(short(tags.unwrap_or_default(), limits)?)?),
     };
     let (from_ns, to_ns) = window(params)?;
+    let of_query = match &what {
+        What::Query(expr) => expr.shortest_ns(),
+        What::Tags(_) => 0,
+    };
     let shortest_ns = duration(params, "minDuration")?.unwrap_or(0);
     let longest_ns = duration(params, "maxDuration")?.unwrap_or(u64::MAX);
     if shortest_ns > longest_ns {
@@ -67,7 +71,7 @@ pub(super) fn search(
         what,
         from_ns,
         to_ns,
-        shortest_ns,
+        shortest_ns: shortest_ns.max(of_query),
         longest_ns,
     };
     let bounds = Bounds {

@@ -26,6 +26,7 @@ use super::prepare::{
 use super::progress::{Progress, Step};
 use super::recorder::Totals;
 use super::scenario::{Door, Shape};
+use super::settle::settle;
 use super::summary::{GeneratorSummary, MarkKind, Recording, Summary};
 use super::unacknowledged::FailedWrites;
 use super::worker::{Event, Run, Stage, Worker};
@@ -67,6 +68,9 @@ pub(super) async fn conduct(
     let mut rehearsal = Rehearsal::start(servers, &options, &ready, ops.clone(), &progress)?;
     let ending = rehearsal.watch_over(&stop, &mut commands).await;
     rehearsal.show(Step::Auditing);
+    if ending != Ending::ServerLost {
+        settle(&ops).await;
+    }
     let findings = audit(&ops, &rehearsal.facts(), &rehearsal.failed_writes()).await;
     if ending != Ending::ServerLost && options.shard.index == 0 {
         // The run is over either way; a server that cannot take its settings back shows elsewhere.

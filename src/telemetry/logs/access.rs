@@ -14,7 +14,8 @@ use crate::telemetry::TraceContext;
 /// What filters call these records.
 const TARGET: &str = "concertctl::http";
 
-/// How a request was answered: ERROR if it failed, DEBUG if it is of no interest, INFO otherwise.
+/// How a request was answered: ERROR if it failed, WARN if it is a probe that failed, DEBUG if it is of
+/// no interest, INFO otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessRecord<'a> {
     /// `GET`.
@@ -29,6 +30,8 @@ pub struct AccessRecord<'a> {
     pub user: Option<i64>,
     /// Scrapes and the console's own questions are of no interest unless they fail.
     pub of_interest: bool,
+    /// A probe asks how the server is: a bad answer is news of the server, no failed request.
+    pub is_probe: bool,
 }
 
 impl AccessRecord<'_> {
@@ -38,6 +41,7 @@ impl AccessRecord<'_> {
 
     fn level(&self) -> Level {
         match (self.failed(), self.of_interest) {
+            (true, _) if self.is_probe => Level::WARN,
             (true, _) => Level::ERROR,
             (false, true) => Level::INFO,
             (false, false) => Level::DEBUG,
@@ -48,6 +52,7 @@ impl AccessRecord<'_> {
     /// the answer is remembered.
     fn is_wanted(&self) -> bool {
         match (self.failed(), self.of_interest) {
+            (true, _) if self.is_probe => tracing::event_enabled!(target: TARGET, Level::WARN),
             (true, _) => tracing::event_enabled!(target: TARGET, Level::ERROR),
             (false, true) => tracing::event_enabled!(target: TARGET, Level::INFO),
             (false, false) => tracing::event_enabled!(target: TARGET, Level::DEBUG),
@@ -116,6 +121,7 @@ mod tests {
         took: Duration::from_micros(1_730),
         user: Some(17),
         of_interest: true,
+        is_probe: false,
     };
 
     /// What is logged of `record` with this filter.
@@ -187,6 +193,12 @@ mod tests {
         };
         assert_eq!(value(quiet)["level"], "DEBUG");
         assert_eq!(lines("info", quiet), [""; 0]);
+        let probe = AccessRecord {
+            is_probe: true,
+            ..failed
+        };
+        assert_eq!(value(probe)["level"], "WARN");
+        assert_eq!(lines("error", probe), [""; 0]);
     }
 
     #[test]

@@ -154,6 +154,7 @@ mod tests {
             took: Duration::from_millis(1),
             user: None,
             of_interest: true,
+            is_probe: false,
         };
         let kept = |record: AccessRecord<'_>| {
             let weights = (0..5_000).map(|_| sampler.weight(&record));
@@ -198,6 +199,7 @@ mod tests {
             took: Duration::ZERO,
             user: None,
             of_interest: true,
+            is_probe: false,
         };
         assert!((0..5_000).all(|_| sampler.weight(&record) == Some(1)));
     }

@@ -55,6 +55,7 @@ fn options(url: &str) -> Options {
         alertmanager_url: url.into(),
         token: None,
         credentials: Default::default(),
+        source_timeout: crate::clients::TIMEOUT,
         read_only: false,
         who: "mona".into(),
         audit_log: None,

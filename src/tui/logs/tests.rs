@@ -16,7 +16,7 @@ fn the_query_is_built_from_the_filter_and_quotes_cannot_break_out() {
     assert_eq!(query("", Level::All), r#"{service_name=~".+"}"#);
     assert_eq!(
         query("seat 7", Level::Error),
-        r#"{service_name=~".+"} |= "seat 7" | json | detected_level=~"(?i)(error)" or level=~"(?i)(error)""#
+        r#"{service_name=~".+"} |= "seat 7" | json | detected_level=~"(?i)(err.*|fatal|crit.*)" or level=~"(?i)(err.*|fatal|crit.*)" or severity_text=~"(?i)(err.*|fatal|crit.*)""#
     );
     assert_eq!(
         query("a\"} |= \"\\b\x1b", Level::All),
@@ -27,7 +27,7 @@ fn the_query_is_built_from_the_filter_and_quotes_cannot_break_out() {
         [of_trace(Level::All), of_trace(Level::Error)],
         [
             r#"{service_name=~".+"} | json | trace_id="abc0""#,
-            r#"{service_name=~".+"} | json | trace_id="abc0" | detected_level=~"(?i)(error)" or level=~"(?i)(error)""#
+            r#"{service_name=~".+"} | json | trace_id="abc0" | detected_level=~"(?i)(err.*|fatal|crit.*)" or level=~"(?i)(err.*|fatal|crit.*)" or severity_text=~"(?i)(err.*|fatal|crit.*)""#
         ]
     );
 }
@@ -126,6 +126,130 @@ fn a_json_line_is_read_and_any_other_line_is_its_own_message() {
     );
     assert_eq!(
         plain.fields(),
-        [("line".to_owned(), "not json \x1b[2J".to_owned())]
+        [
+            ("message".to_owned(), "not json \x1b[2J".to_owned()),
+            ("level".to_owned(), "warn".to_owned())
+        ]
     );
+}
+
+/// A record as Loki's OTLP intake leaves it: the line is the message, all else stands beside it.
+fn by_otlp(message: &str, beside: &[(&str, &str)]) -> Record {
+    let labels = beside
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    Record::new(LogLine {
+        at_ns: 1,
+        labels: labels.collect(),
+        line: message.into(),
+    })
+}
+
+#[test]
+fn a_bare_message_has_its_fields_beside_it() {
+    let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let record = by_otlp(
+        "POST /reservations failed with 500",
+        &[
+            ("service_name", "concertctl-api"),
+            ("service_instance_id", "10.0.0.7:9464"),
+            ("severity_text", "ERROR"),
+            ("severity_number", "17"),
+            ("detected_level", "error"),
+            ("trace_id", id),
+            ("span_id", "00f067aa0ba902b7"),
+            ("observed_timestamp", "1"),
+            ("scope_name", "concertctl"),
+            ("target", "concertctl::http"),
+            ("method", "POST"),
+            ("route", "/reservations"),
+            ("status", "500"),
+            ("duration_ms", "612.4"),
+            ("user", "17"),
+        ],
+    );
+    assert_eq!(record.level, "ERROR");
+    assert_eq!(record.service, "concertctl-api");
+    assert_eq!(record.trace_id.as_deref(), Some(id));
+    assert_eq!(record.message, "POST /reservations failed with 500");
+    assert_eq!(record.details, "612 ms user=17");
+    let fields = record.fields();
+    assert_eq!(fields[0].0, "message");
+    for (name, value) in [("status", "500"), ("duration_ms", "612.4"), ("user", "17")] {
+        assert!(
+            fields.contains(&(name.to_owned(), value.to_owned())),
+            "{name}"
+        );
+    }
+    assert!(!fields.iter().any(|(name, _)| name == "detected_level"));
+}
+
+#[test]
+fn what_a_stack_trace_says_is_no_detail_but_a_field() {
+    let stack = "at a\n".repeat(100);
+    let record = by_otlp(
+        "payment failed",
+        &[
+            ("detected_level", "critical"),
+            ("exception_type", "java.io.IOException"),
+            ("exception_stacktrace", &stack),
+            ("k8s_pod_name", "shop-1"),
+            ("__error__", "JSONParserErr"),
+        ],
+    );
+    assert_eq!(record.level, "ERROR");
+    assert_eq!(record.details, "exception_type=java.io.IOException");
+    let fields = record.fields();
+    assert!(fields.contains(&("exception_stacktrace".into(), stack)));
+    assert!(!fields.iter().any(|(name, _)| name == "__error__"));
+}
+
+#[test]
+fn what_line_and_labels_both_say_stands_once() {
+    let mut line = line(
+        1,
+        r#"{"level":"warn","additional_data":{"status":409,"ok":true}}"#,
+    );
+    let beside = [("additional_data_status", "409"), ("instance", "a:1")];
+    line.labels
+        .extend(beside.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    let fields = Record::new(line).fields();
+    let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "additional_data.ok",
+            "additional_data.status",
+            "level",
+            "instance"
+        ]
+    );
+}
+
+#[test]
+fn levels_are_known_however_they_are_spelled() {
+    let level = |word: &str| by_otlp("m", &[("severity_text", word)]).level;
+    for (word, known) in [
+        ("Warning", "WARN"),
+        ("FATAL", "ERROR"),
+        ("err", "ERROR"),
+        ("Information", "INFO"),
+        ("ERROR2", "ERROR"),
+        ("unknown", "UNKNOWN"),
+    ] {
+        assert_eq!(level(word), known);
+    }
+    assert_eq!(by_otlp("m", &[]).level, "");
+}
+
+#[test]
+fn records_that_differ_beside_their_message_are_two() {
+    let of_user = |user: &str| LogLine {
+        at_ns: 1,
+        labels: Labels::from([("user".into(), user.into())]),
+        line: "charged".into(),
+    };
+    let mut logs = Logs::default();
+    logs.merge(vec![of_user("1"), of_user("2"), of_user("1")]);
+    assert_eq!(logs.records.len(), 2);
 }

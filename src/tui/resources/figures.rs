@@ -97,7 +97,7 @@ const FIGURES: &[Figure] = &[
         "none",
         None,
         Some((f64::NAN, f64::NAN)),
-        "min by (instance) (concert_coordination_up)",
+        "min by (instance) (concert_coordination_up{backend=\"redis\"})",
     ),
     (
         "LOCK",
@@ -311,7 +311,7 @@ const GRAPHS: &[Graph] = &[
         None,
         &[
             (
-                "min(concert_coordination_up{instance=\"$instance\"})",
+                "min(concert_coordination_up{instance=\"$instance\",backend=\"redis\"})",
                 "redis",
             ),
             (

@@ -12,7 +12,7 @@ use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
-use crate::tui::update;
+use crate::tui::urgency::Urgency;
 use crate::tui::widgets::{Freshness, centred, foot, frame};
 
 /// Sign and style of an alert: hushed, or by its severity.
@@ -20,10 +20,11 @@ pub(super) fn mark(alert: &Alert) -> (&'static str, Style) {
     if alert.status.state == AlertState::Suppressed {
         return ("○", theme::quiet());
     }
-    match update::rank(alert) {
-        0 => ("✖", theme::bad()),
-        1 => ("▲", theme::warn()),
-        _ => ("●", theme::accent()),
+    match Urgency::of(alert) {
+        Urgency::Critical => ("✖", theme::bad()),
+        Urgency::Unknown => ("?", theme::strong()),
+        Urgency::Warning => ("▲", theme::warn()),
+        Urgency::Info => ("●", theme::accent()),
     }
 }
 
@@ -91,11 +92,11 @@ fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Alertmanager);
     let rows = &model.alerts.rows;
     let firing = rows.iter().filter(|row| row.stage == Stage::Firing);
-    let worst = firing.map(|row| update::rank(&row.alert)).min();
+    let worst = firing.map(|row| Urgency::of(&row.alert)).min();
     let severity = match worst {
-        Some(0) => Severity::Bad,
-        Some(1) => Severity::Warn,
-        _ => Severity::Plain,
+        Some(Urgency::Critical) => Severity::Bad,
+        Some(Urgency::Unknown | Urgency::Warning) => Severity::Warn,
+        Some(Urgency::Info) | None => Severity::Plain,
     };
     let inside = frame(buffer, area, "Alerts", &counts(model), severity, &fresh);
     if rows.is_empty() {

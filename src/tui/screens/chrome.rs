@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::tabs;
+use super::troubles::{silent, warned};
 use crate::tui::crosscheck;
 use crate::tui::format;
 use crate::tui::keys::{self, Action, Binding, Scope};
@@ -102,6 +103,7 @@ fn states(model: &Model, retry: Option<&str>) -> Line<'static> {
         let state = model.source(*source);
         let (sign, style): (&str, Style) = match state.link {
             Link::Waiting => ("○", theme::quiet()),
+            Link::Up if state.warning.is_some() => ("▲", theme::warn()),
             Link::Up => ("●", theme::good()),
             Link::Down { .. } => ("✖", theme::bad()),
         };
@@ -139,11 +141,13 @@ fn sale(model: &Model) -> Line<'static> {
             format!("{}  ", one_line(dataset)),
             theme::quiet(),
         ));
-        spans.push(match (admission.open, admission.paused) {
+        // Without seats nothing is on sale, whatever the doors are set to.
+        let state = match (admission.open, admission.paused) {
             (true, false) => Span::styled("● sale open ", theme::good()),
             (true, true) => Span::styled("▲ admission paused ", theme::warn()),
             (false, _) => Span::styled("○ sale closed ", theme::quiet()),
-        });
+        };
+        spans.extend(status.dataset.is_some().then_some(state));
     }
     Line::from(spans)
 }
@@ -241,6 +245,9 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     } else if let TapeView::Playing(playing) = &model.tape {
         let text = format::fit(&recorded(model, playing), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::accent());
+    } else if let Some(text) = warned(model) {
+        let text = format::fit(&text, width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::warn());
     } else if let Some(text) = under_way(model) {
         let text = format::fit(&format!(" ▶ {text}"), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::accent());
@@ -256,21 +263,6 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
             theme::bad(),
         );
     }
-}
-
-/// Why the first source that is silent is so: a panel has not the room for all of it.
-fn silent(model: &Model) -> Option<String> {
-    let all = Source::ALL.iter();
-    let mut reasons = all.filter_map(|source| match &model.source(*source).link {
-        Link::Down { reason, .. } => Some((source, one_line(reason))),
-        _ => None,
-    });
-    let (source, reason) = reasons.next()?;
-    let more = match reasons.count() {
-        0 => String::new(),
-        count => format!(", and {count} more"),
-    };
-    Some(format!(" ✖ {}: {reason}{more}", source.name()))
 }
 
 fn recorded(model: &Model, playing: &Playing) -> String {

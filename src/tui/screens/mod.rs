@@ -23,6 +23,7 @@ mod sale;
 mod tabs;
 mod thresholds;
 mod traces;
+mod troubles;
 mod verdict;
 mod waterfall;
 

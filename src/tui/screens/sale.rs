@@ -31,12 +31,12 @@ fn row(buffer: &mut Buffer, area: Rect, y: u16, name: &str, rest: Vec<Span<'_>>)
 /// Seats of the concert on sale, and how reservations ended.
 pub(super) fn seats(model: &Model, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Prometheus);
-    let concert = model
-        .status
-        .as_ref()
-        .and_then(|status| status.dataset.as_ref())
-        .map(|dataset| dataset.on_sale_concert);
-    let note = concert.map_or(String::new(), |id| format!("concert {id}"));
+    let dataset = model.status.as_ref();
+    let dataset = dataset.and_then(|status| status.dataset.as_ref());
+    let note = dataset.map_or(String::new(), |dataset| {
+        let profile = format::fit(&one_line(&dataset.profile), 16);
+        format!("concert {} of {profile}", dataset.on_sale_concert)
+    });
     let inside = frame(buffer, area, "Seats", &note, Severity::Plain, &fresh);
     let inside = Rect {
         x: inside.x + 1,
@@ -122,7 +122,9 @@ fn reservations(model: &Model, buffer: &mut Buffer, area: Rect) {
     let texts = outcomes
         .iter()
         .map(|(name, count)| format!("{} {}", one_line(name), format::short(**count)));
-    let text = format!("reservations: {}", texts.collect::<Vec<_>>().join(", "));
+    // Counters of the processes, which know nothing of datasets.
+    let texts = texts.collect::<Vec<_>>().join(", ");
+    let text = format!("reservations since server start: {texts}");
     wrapped(buffer, area, &text, theme::text());
 }
 
@@ -180,6 +182,9 @@ fn state(model: &Model) -> Vec<Span<'static>> {
         return unknown();
     };
     let admission = &status.admission;
+    if status.dataset.is_none() {
+        return vec![Span::styled("○ no dataset", theme::quiet())];
+    }
     vec![match (admission.open, admission.paused) {
         (true, false) => Span::styled("● open", theme::good()),
         (true, true) => Span::styled("▲ open, admission paused", theme::warn()),
@@ -222,26 +227,20 @@ fn setting(model: &Model) -> Vec<Span<'static>> {
 }
 
 fn mark(model: &Model) -> Vec<Span<'static>> {
-    let queue = model.status.as_ref().map(|status| status.queue);
-    let mark = model
-        .metrics
-        .get(PanelId::Admitted)
-        .value()
-        .map(format::whole)
-        .or(queue.map(|queue| queue.admitted_mark));
-    let registered = queue.map(|queue| queue.registered).or(model
-        .metrics
-        .get(PanelId::Registered)
-        .value()
-        .map(format::whole));
-    match (mark, registered) {
-        (Some(mark), Some(registered)) => {
-            vec![
-                Span::styled(format::count(mark), theme::strong()),
-                Span::raw(format!(" of {} registered", format::count(registered))),
-            ]
-        }
-        _ => unknown(),
+    // Both of one answer: a scrape may still tell of the dataset before this one.
+    if let Some(queue) = model.status.as_ref().map(|status| status.queue) {
+        return vec![
+            Span::styled(format::count(queue.admitted_mark), theme::strong()),
+            Span::raw(format!(
+                " of {} registered",
+                format::count(queue.registered)
+            )),
+        ];
+    }
+    let mark = model.metrics.get(PanelId::Admitted).value();
+    match mark.map(format::whole) {
+        Some(mark) => vec![Span::styled(format::count(mark), theme::strong())],
+        None => unknown(),
     }
 }
 

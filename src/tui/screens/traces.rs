@@ -11,7 +11,7 @@ use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
-use crate::tui::traces::{Order, SPAN_S};
+use crate::tui::traces::{Coverage, Order, SPAN_S, Traces};
 use crate::tui::widgets::{Freshness, centred, frame};
 
 /// Columns of an id, where there is room for all of it and where not.
@@ -46,9 +46,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         (true, 1) => "1 trace".to_owned(),
         (true, count) => format!("{count} traces"),
     };
-    if traces.cut {
-        note.push_str(" of more");
-    }
+    note.push_str(&coverage(traces));
     let inside = frame(buffer, area, &title, &note, Severity::Plain, &fresh);
     if shown.is_empty() {
         empty(model, buffer, inside, &fresh);
@@ -57,6 +55,16 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
     rows(model, &shown, buffer, inside);
     dim_if_stale(buffer, inside, &fresh);
+}
+
+/// What the list may lack.
+fn coverage(traces: &Traces) -> String {
+    match (traces.coverage, traces.order) {
+        (Coverage::All, _) => String::new(),
+        (Coverage::From(ms), _) => format!(", all from {} on", milliseconds(ms)),
+        (Coverage::Part, Order::Slowest) => ", slower ones may be missing".to_owned(),
+        (Coverage::Part, Order::Failed | Order::Newest) => " of more".to_owned(),
+    }
 }
 
 /// A duration as the search tells it, in whole milliseconds.

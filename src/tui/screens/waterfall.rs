@@ -1,6 +1,7 @@
 //! One trace: its spans as a tree, their times as bars to scale, and where the time went.
 
 mod bar;
+mod described;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -8,15 +9,16 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span as Text};
 
 use self::bar::{Bar, mark};
+use self::described::described;
 use super::dim_if_stale;
-use crate::clients::tempo::{Span, Status};
+use crate::clients::tempo::Span;
 use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::Model;
 use crate::tui::theme::{self, Severity};
 use crate::tui::traces::{Open, State};
-use crate::tui::waterfall::{Row, Waterfall, is_failed, kind};
-use crate::tui::widgets::{Freshness, centred, fields, foot, frame, popup};
+use crate::tui::waterfall::{Row, Waterfall, has_exception, is_failed};
+use crate::tui::widgets::{Freshness, centred, foot, frame, popup};
 
 /// From this height on the chosen span always stands beneath the waterfall.
 const TALL: u16 = 28;
@@ -263,6 +265,8 @@ fn text(
 ) {
     let (sign, colour) = if is_failed(span) {
         ("✖", theme::bad())
+    } else if has_exception(span) {
+        ("▲", theme::warn())
     } else {
         (" ", theme::text())
     };
@@ -302,61 +306,6 @@ fn style(waterfall: &Waterfall, span: &Span) -> Style {
     } else {
         theme::accent()
     }
-}
-
-/// All there is to say of the span of a row.
-fn described(waterfall: &Waterfall, row: usize, width: usize) -> Vec<Line<'static>> {
-    let (Some(at), Some(span)) = (waterfall.rows.get(row), waterfall.span(row)) else {
-        return Vec::new();
-    };
-    let status = match &span.status {
-        Status::Unset => "not told".to_owned(),
-        Status::Ok => "ok".to_owned(),
-        Status::Error(reason) if reason.is_empty() => "✖ failed".to_owned(),
-        Status::Error(reason) => format!("✖ failed: {reason}"),
-    };
-    let share = if span.duration_ns == 0 {
-        String::new()
-    } else {
-        let share = 100.0 * seconds(at.own_ns) / seconds(span.duration_ns);
-        format!(" ({} % of it)", format::percent(share))
-    };
-    let waited = if waterfall.waited == Some(row) {
-        ", here the trace waited most"
-    } else {
-        ""
-    };
-    let parent = match &span.parent {
-        None => "none".to_owned(),
-        Some(id) if waterfall.holds(id) => {
-            let mut spans = waterfall.trace.spans.iter();
-            let name = spans.find(|it| it.id == *id).map_or("", |it| &it.name);
-            format!("{name}  {id}")
-        }
-        Some(id) => format!("{id}, which is not here: the caller's"),
-    };
-    let field = |name: &str, value: String| (name.to_owned(), value);
-    let mut all = vec![
-        field("status", status),
-        field(
-            "time",
-            format!("+{}, took {}", took(span.offset_ns), took(span.duration_ns)),
-        ),
-        field("own time", format!("{}{share}{waited}", took(at.own_ns))),
-        field("service", span.service.clone()),
-        field("kind", kind(span.kind).to_owned()),
-    ];
-    // What happened there says more than who it was.
-    all.extend(span.attributes.clone());
-    all.push(field("span", span.id.clone()));
-    all.push(field("parent", parent));
-    let failed = is_failed(span);
-    let waits = waterfall.waited == Some(row);
-    fields(&all, width, move |name, _| match name {
-        "status" if failed => theme::bad(),
-        "own time" if waits => theme::warn(),
-        _ => theme::text(),
-    })
 }
 
 /// The chosen span in full, in front of the screen.

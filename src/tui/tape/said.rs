@@ -15,7 +15,7 @@ use crate::tui::dashboard::Query;
 use crate::tui::event::Event;
 use crate::tui::model::Source;
 use crate::tui::series::QueryAnswer;
-use crate::tui::traces::Asked;
+use crate::tui::traces::{Asked, Coverage};
 
 /// What a source said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,11 @@ pub(in crate::tui) enum Said {
     /// In whatever order they were asked for.
     Traces {
         found: Vec<FoundTrace>,
+        /// There are more.
         cut: bool,
+        /// All that took at least so many milliseconds are here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from_ms: Option<u64>,
     },
     Trace {
         id: String,
@@ -122,9 +126,15 @@ impl Said {
             Event::Alerts(alerts) => Said::Alerts(alerts.clone()),
             Event::Silences(silences) => Said::Silences(silences.clone()),
             Event::RuleAlerts(rules) => Said::RuleAlerts(rules.clone()),
-            Event::Traces { found, cut, .. } => Said::Traces {
+            Event::Traces {
+                found, coverage, ..
+            } => Said::Traces {
                 found: found.clone(),
-                cut: *cut,
+                cut: *coverage != Coverage::All,
+                from_ms: match coverage {
+                    Coverage::From(ms) => Some(*ms),
+                    Coverage::All | Coverage::Part => None,
+                },
             },
             Event::Trace { id, trace } => Said::Trace {
                 id: id.clone(),
@@ -183,10 +193,18 @@ impl Said {
             Said::Alerts(alerts) => Event::Alerts(alerts.clone()),
             Said::Silences(silences) => Event::Silences(silences.clone()),
             Said::RuleAlerts(rules) => Event::RuleAlerts(rules.clone()),
-            Said::Traces { found, cut } => Event::Traces {
+            Said::Traces {
+                found,
+                cut,
+                from_ms,
+            } => Event::Traces {
                 asked: Asked::default(),
                 found: found.clone(),
-                cut: *cut,
+                coverage: match (cut, from_ms) {
+                    (false, _) => Coverage::All,
+                    (true, Some(ms)) => Coverage::From(*ms),
+                    (true, None) => Coverage::Part,
+                },
             },
             Said::Trace { id, trace } => Event::Trace {
                 id: id.clone(),

@@ -11,14 +11,14 @@ use crate::api::ops::{AdmissionState, QueueState, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, Silence};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::{Labels, RuleAlert, Series};
-use crate::clients::tempo::{FoundTrace, Kind, Span, Status as SpanStatus, Trace};
+use crate::clients::tempo::{FoundTrace, Kind, Span, SpanEvent, Status as SpanStatus, Trace};
 use crate::tui::event::Event;
 use crate::tui::model::Source;
 use crate::tui::model::{Model, Screen};
 use crate::tui::panels::{PanelId, panel};
 use crate::tui::replay::fitted_event;
 use crate::tui::screens;
-use crate::tui::traces::Asked;
+use crate::tui::traces::{Asked, Coverage};
 use crate::tui::update::update;
 
 /// 2026-06-01 12:00:00 UTC.
@@ -69,6 +69,12 @@ fn trace() -> Trace {
         duration_ns: 212_000_000,
         status: SpanStatus::Error("late".into()),
         attributes: BTreeMap::from([("http.route".into(), "/reservations".into())]),
+        events: vec![SpanEvent {
+            offset_ns: 7,
+            name: "exception".into(),
+            attributes: BTreeMap::from([("exception.type".into(), "IOException".into())]),
+        }],
+        more_events: 3,
     };
     Trace {
         id: found().id,
@@ -111,7 +117,7 @@ fn said() -> Vec<Event> {
         Event::Traces {
             asked: Asked::default(),
             found: vec![found()],
-            cut: true,
+            coverage: Coverage::From(64),
         },
         Event::Trace {
             id: found().id,

@@ -108,7 +108,7 @@ pub(super) fn open(model: &mut Model) {
             model.logs.frozen = true;
             model.dialog = Some(Dialog::Record(0));
         }
-        Screen::Alerts => model.alerts.open = !model.alerts.rows.is_empty(),
+        Screen::Alerts => model.alerts.open(),
         Screen::Traces => super::traces::open(model),
         Screen::Load => {
             let chosen = model.load.chosen;
@@ -255,7 +255,7 @@ pub(in crate::tui) fn reseed(model: &Model, scenario: &Scenario) -> Reseed {
     }
 }
 
-/// How things stood, for who reads the alert later: `TPS 1,284 /s, p95 612 ms, queue 12.3k`.
+/// How things stood, for who reads the alert later: `TPS 1,284 /s, p95 buy 612 ms, queue 12.3k`.
 fn seen(model: &Model) -> Option<String> {
     let shown = [
         PanelId::Tps,

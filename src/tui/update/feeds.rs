@@ -12,6 +12,7 @@ use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Notice, NoticeKind, RunState, Source};
 use crate::tui::series::Track;
 use crate::tui::timeline;
+use crate::tui::urgency::Urgency;
 
 /// What was done within this time, in milliseconds, was done just now.
 const JUST_MS: i64 = 3_000;
@@ -63,8 +64,8 @@ pub(super) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect
     let first = model.source(Source::Alertmanager).last_ok.is_none();
     answered(model, Source::Alertmanager);
     alerts.sort_by(|a, b| {
-        rank(a)
-            .cmp(&rank(b))
+        Urgency::of(a)
+            .cmp(&Urgency::of(b))
             .then_with(|| b.starts_at.cmp(&a.starts_at))
             .then_with(|| a.labels.cmp(&b.labels))
     });
@@ -110,15 +111,6 @@ pub(super) fn on_audit_read(model: &mut Model, entries: Vec<AuditEntry>) {
         if model.audit.len() < audit::KEPT && !model.audit.contains(&entry) {
             model.audit.push_front(entry);
         }
-    }
-}
-
-/// Worst first.
-pub(in crate::tui) fn rank(alert: &Alert) -> u8 {
-    match alert.labels.get("severity").map(String::as_str) {
-        Some("critical" | "page") => 0,
-        Some("warning") => 1,
-        _ => 2,
     }
 }
 

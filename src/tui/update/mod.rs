@@ -11,7 +11,7 @@ mod traces;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 pub(super) use actions::reseed;
-pub(super) use feeds::{name, rank};
+pub(super) use feeds::name;
 
 use super::crosscheck;
 use super::event::{Effect, Event};
@@ -102,6 +102,7 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
                 retry_at: now + retry_ms,
             };
         }
+        Event::Warned { source, warning } => model.source_mut(source).warning = warning,
         Event::Clock { source, ahead_s } => crosscheck::clock(model, source, ahead_s),
         Event::Tape(view) => on_tape(model, view),
         Event::Done { what, result } => match result {
@@ -330,10 +331,7 @@ fn go(model: &mut Model, by: isize) {
             let last = model.load.rows().len().saturating_sub(1);
             model.load.chosen = model.load.chosen.saturating_add_signed(by).min(last);
         }
-        Screen::Alerts => {
-            let last = model.alerts.rows.len().saturating_sub(1);
-            model.alerts.row = model.alerts.row.saturating_add_signed(by).min(last);
-        }
+        Screen::Alerts => model.alerts.move_by(by),
         Screen::Overview => {
             let at = CHARTS.iter().position(|id| Some(*id) == model.enlarged);
             if let Some(at) = at {

@@ -19,10 +19,14 @@ const AFTER_MS: i64 = 60_000;
 /// What the source said; gives back what is none of its events.
 pub(super) fn on_event(model: &mut Model, event: Event) -> Option<Event> {
     match event {
-        Event::Traces { asked, found, cut } => {
+        Event::Traces {
+            asked,
+            found,
+            coverage,
+        } => {
             // An answer to an earlier question is of no use any more.
             if asked == model.traces.asked() {
-                model.traces.take(found, cut);
+                model.traces.take(found, coverage);
             }
         }
         Event::Trace { id, trace } => model.traces.take_trace(&id, trace),

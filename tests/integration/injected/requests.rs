@@ -154,12 +154,12 @@ async fn latency_stays_within_the_time_out_of_a_request() {
 async fn whoever_is_delayed_goes_on_when_the_fault_is_ended_or_its_server_stops() {
     let mut server = TestServer::empty().await;
     for by_stopping in [false, true] {
-        let slow = latency(9_000, "GET /health/live");
+        let slow = latency(9_000, "GET /openapi.json");
         server.inject(FaultKind::Latency, LONG, slow).await;
         let waiting = User::new(&server.api, 1);
         let waiting = tokio::spawn(async move {
             let asked = Instant::now();
-            (waiting.get("/health/live").await.status, asked.elapsed())
+            (waiting.get("/openapi.json").await.status, asked.elapsed())
         });
         eventually("the request waits", || async {
             (server.active_requests().await == 1).then_some(())

@@ -180,6 +180,20 @@ impl Expr {
         }
     }
 
+    /// What a trace must have taken at least for one of its spans to pass, in nanoseconds: the tables
+    /// tell that without a look at the trace.
+    pub(super) fn shortest_ns(&self) -> u64 {
+        match self {
+            Expr::And(a, b) => a.shortest_ns().max(b.shortest_ns()),
+            Expr::Or(a, b) => a.shortest_ns().min(b.shortest_ns()),
+            Expr::Test(
+                Field::TraceDuration,
+                Test::Int(Op::Equal | Op::Greater | Op::GreaterOrEqual, ns),
+            ) => u64::try_from(*ns).unwrap_or(0),
+            Expr::Always(_) | Expr::Test(..) => 0,
+        }
+    }
+
     /// The fields that are spoken of, each once.
     pub(super) fn fields(&self) -> Vec<&Field> {
         let mut found = Vec::new();

@@ -39,8 +39,13 @@ fn trace() -> Trace {
 fn passes(query: &str) -> bool {
     let expr = parse(query).unwrap_or_else(|error| panic!("{query}: {error}"));
     let trace = trace();
+    let shortest = expr.shortest_ns();
     let passes = trace.spans().any(|span| expr.passes(&trace, span));
     assert!(!passes || expr.may_pass(&trace), "{query} is passed over");
+    assert!(
+        !passes || trace.duration_ns() >= shortest,
+        "{query} is passed over"
+    );
     passes
 }
 
@@ -187,5 +192,23 @@ proptest! {
             let trace = trace();
             let _ = trace.spans().any(|span| expr.passes(&trace, span));
         }
+    }
+}
+
+#[test]
+fn a_query_tells_how_long_its_traces_took_at_least() {
+    const MS: u64 = 1_000_000;
+    for (query, ms) in [
+        ("{}", 0),
+        ("{ traceDuration >= 100ms }", 100),
+        ("{ status = error && trace:duration > 100ms }", 100),
+        ("{ traceDuration > 100ms && traceDuration > 1s }", 1_000),
+        ("{ traceDuration > 100ms || traceDuration > 1s }", 100),
+        ("{ traceDuration > 100ms || status = error }", 0),
+        ("{ traceDuration < 100ms }", 0),
+        ("{ duration > 100ms }", 0),
+        ("{ traceDuration > -1 }", 0),
+    ] {
+        assert_eq!(parse(query).unwrap().shortest_ns(), ms * MS, "{query}");
     }
 }

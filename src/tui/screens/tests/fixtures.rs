@@ -13,6 +13,7 @@ use crate::tui::model::{Model, RunState, RunView, Settings};
 use crate::tui::model::{Screen, Source};
 use crate::tui::panels::PanelId;
 use crate::tui::panels::panel;
+use crate::tui::traces::Coverage;
 use crate::tui::update::update;
 
 /// 2026-06-01 12:00:00 UTC.
@@ -129,7 +130,6 @@ pub(super) fn metrics(at: i64) -> BTreeMap<Query, Result<Vec<Series>, String>> {
         (PanelId::P95, one(0.612)),
         (PanelId::Waiting, one(12_345.0)),
         (PanelId::Active, one(420.0)),
-        (PanelId::Registered, one(2_000.0)),
         (PanelId::Admitted, one(1_500.0)),
         (PanelId::Batch, one(500.0)),
         (PanelId::Interval, one(15.0)),
@@ -356,8 +356,13 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
         );
         let asked = model.traces.asked();
         let found = super::traces::found();
-        let cut = false;
-        update(model, at, Event::Traces { asked, found, cut });
+        let coverage = Coverage::All;
+        let traces = Event::Traces {
+            asked,
+            found,
+            coverage,
+        };
+        update(model, at, traces);
         let alerts = vec![
             alert(
                 "QueueStalled",
@@ -409,8 +414,13 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
         );
         let asked = model.traces.asked();
         let found = Vec::new();
-        let cut = false;
-        update(model, at, Event::Traces { asked, found, cut });
+        let coverage = Coverage::All;
+        let traces = Event::Traces {
+            asked,
+            found,
+            coverage,
+        };
+        update(model, at, traces);
         let none = model.board_logs().into_iter();
         let none = none.map(|query| (query, Ok(vec![]))).collect();
         update(model, at, Event::BoardLogs(none));

@@ -112,3 +112,54 @@ fn a_source_that_wants_a_token_says_so_and_when_it_is_asked_again() {
     }
     shot("not_authorised", &model, SIZES[1]);
 }
+
+#[test]
+fn a_source_that_calls_its_own_answers_wrong_is_seen_to_do_so() {
+    let warned = |warning: Option<&str>| Event::Warned {
+        source: Source::Prometheus,
+        warning: warning.map(str::to_owned),
+    };
+    let mut model = ok(Screen::Overview);
+    let partial = "its answers are partial: a part of its storage is away";
+    update(&mut model, NOW, warned(Some(partial)));
+    for size in SIZES {
+        let drawn = text(&buffer(&model, size));
+        assert!(drawn.contains("▲ metrics  ● logs"), "{drawn}");
+        assert!(
+            drawn.contains("▲ metrics: its answers are partial"),
+            "{drawn}"
+        );
+    }
+    update(&mut model, NOW, warned(None));
+    assert!(!text(&buffer(&model, SIZES[0])).contains("partial"));
+}
+
+#[test]
+fn what_is_admitted_and_registered_is_of_one_dataset() {
+    let mut model = ok(Screen::Overview);
+    // The status tells of the new dataset, the last scrape of the one before.
+    let mut new = status(true);
+    new.queue = crate::api::ops::QueueState::default();
+    model.status = Some(new);
+    let drawn = text(&buffer(&model, SIZES[0]));
+    assert!(drawn.contains("mark      0 of 0 registered"), "{drawn}");
+    assert!(drawn.contains("reservations since server start"), "{drawn}");
+}
+
+#[test]
+fn nothing_is_on_sale_without_a_dataset() {
+    for screen in Screen::ALL {
+        let mut model = ok(*screen);
+        let mut empty = status(false);
+        empty.admission.open = true;
+        model.status = Some(empty);
+        for size in SIZES {
+            let drawn = text(&buffer(&model, size));
+            assert!(drawn.contains("no dataset"), "{drawn}");
+            assert!(
+                !drawn.contains("sale open") && !drawn.contains("● open"),
+                "{drawn}"
+            );
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! A trace opened: as a waterfall, its spans in full, and where there is none.
 
 use super::*;
-use crate::clients::tempo::{FoundTrace, Kind, Span, Status, Trace};
+use crate::clients::tempo::{FoundTrace, Kind, Span, SpanEvent, Status, Trace};
 use crate::tui::event::Event;
-use crate::tui::traces::Open;
+use crate::tui::traces::{Coverage, Open};
 use crate::tui::trail;
 use crate::tui::update::update;
 
@@ -21,6 +21,8 @@ fn span(id: u8, parent: Option<u8>, name: &str, from: u64, took: u64) -> Span {
         duration_ns: took * MS,
         status: Status::Unset,
         attributes: Default::default(),
+        events: Vec::new(),
+        more_events: 0,
     }
 }
 
@@ -157,6 +159,77 @@ fn a_span_in_full_looks_as_it_did() {
     }
 }
 
+/// A span of a service that records exceptions: one that was caught, and one that ended it.
+fn thrown() -> Vec<Span> {
+    let exception = |at_ms: u64, what: &str, says: &str| {
+        SpanEvent {
+        offset_ns: at_ms * MS,
+        name: "exception".into(),
+        attributes: [
+            ("exception.type", what),
+            ("exception.message", says),
+            (
+                "exception.stacktrace",
+                "java.io.IOException: broken pipe\n\tat shop.Pay.send(Pay.java:41)\n\tat shop.Pay.run(Pay.java:17)",
+            ),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
+    }
+    };
+    let mut spans = spans();
+    spans[0].events = vec![
+        SpanEvent {
+            offset_ns: 4 * MS,
+            name: "retry".into(),
+            attributes: [("attempt".to_owned(), "2".to_owned())].into(),
+        },
+        exception(1_510, "java.io.IOException", "broken pipe"),
+    ];
+    spans[0].more_events = 3;
+    spans[1].events = vec![exception(3, "java.lang.IllegalStateException", "closed")];
+    spans
+}
+
+#[test]
+fn exceptions_are_shown_in_their_span_and_marked_in_the_waterfall() {
+    for size in SIZES {
+        let mut model = opened(ok, Some(thrown()));
+        model.traces.open.as_mut().unwrap().row = 0;
+        let drawn = text(&buffer(&model, size));
+        let row = |name: &str| {
+            let line = drawn.lines().find(|line| line.contains(name));
+            line.unwrap_or_else(|| panic!("{name}:\n{drawn}"))
+                .to_owned()
+        };
+        assert!(row("queue.check").contains('▲'), "it was caught");
+        assert!(!row("seat.lock").contains('▲'));
+        model.dialog = Some(Dialog::Span(0));
+        shot("span_exception", &model, size);
+        let drawn = text(&buffer(&model, size));
+        assert!(
+            drawn.contains("java.io.IOException: broken pipe"),
+            "{drawn}"
+        );
+    }
+}
+
+#[test]
+fn a_list_says_what_it_may_lack() {
+    let mut model = ok(Screen::Traces);
+    for (coverage, says) in [
+        (Coverage::All, "6 traces"),
+        (Coverage::From(64), "6 traces, all from 64 ms on"),
+        (Coverage::Part, "6 traces, slower ones may be missing"),
+    ] {
+        model.traces.take(found(), coverage);
+        for size in SIZES {
+            let drawn = text(&buffer(&model, size));
+            assert!(drawn.contains(&format!(" {says} ")), "{says}:\n{drawn}");
+        }
+    }
+}
+
 #[test]
 fn other_lists_of_traces_look_as_they_did() {
     let mut model = ok(Screen::Traces);
@@ -168,7 +241,7 @@ fn other_lists_of_traces_look_as_they_did() {
     let event = Event::Traces {
         asked: model.traces.asked(),
         found: vec![],
-        cut: false,
+        coverage: Coverage::All,
     };
     update(&mut model, NOW, event);
     shot("traces_none_failed", &model, SIZES[0]);

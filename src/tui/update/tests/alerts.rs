@@ -62,7 +62,7 @@ fn an_alert_by_hand_says_how_things_stood() {
     let [Effect::PostAlert(alert, _)] = effects.as_slice() else {
         panic!("{effects:?}")
     };
-    assert_eq!(alert.annotations["seen"], "TPS 1,284 /s, p95 612 ms");
+    assert_eq!(alert.annotations["seen"], "TPS 1,284 /s, p95 buy 612 ms");
 }
 
 #[test]
@@ -115,4 +115,52 @@ fn alerts_that_were_there_before_the_console_do_not_ring() {
         ),
         []
     );
+}
+
+#[test]
+fn the_choice_follows_the_top_until_the_operator_moves() {
+    let mut model = console(None, 0);
+    let firing = |names: &[(&str, &str)]| {
+        let alerts = names
+            .iter()
+            .map(|(name, severity)| alert(name, severity, AlertState::Active));
+        Event::Alerts(alerts.collect())
+    };
+    let chosen = |model: &Model| name(&model.alerts.chosen().unwrap().alert);
+    update(&mut model, NOW, firing(&[("First", "warning")]));
+    keys(&mut model, "6");
+    assert_eq!(chosen(&model), "First");
+    let two = [("First", "warning"), ("Worse", "P1")];
+    update(&mut model, NOW, firing(&two));
+    assert_eq!(chosen(&model), "Worse");
+    keys(&mut model, "j");
+    let three = [two[0], two[1], ("Other", "critical")];
+    update(&mut model, NOW, firing(&three));
+    assert_eq!(chosen(&model), "First", "the operator looks at it");
+    keys(&mut model, "g");
+    update(&mut model, NOW, firing(&two[..1]));
+    update(&mut model, NOW, firing(&two));
+    assert_eq!(chosen(&model), "Worse", "back at the top");
+    press(&mut model, KeyCode::Enter);
+    update(
+        &mut model,
+        NOW,
+        firing(&[("Another", "critical"), two[0], two[1]]),
+    );
+    let newest = model.alerts.rows[0].alert.labels["alertname"].clone();
+    assert_eq!(
+        (chosen(&model).as_str(), newest.as_str()),
+        ("Worse", "Another")
+    );
+}
+
+#[test]
+fn an_alert_whose_severity_is_not_understood_stands_before_warnings() {
+    let mut model = console(None, 0);
+    let severities = ["info", "warning", "tier-one", "critical"];
+    let alerts = severities.map(|severity| alert(severity, severity, AlertState::Active));
+    update(&mut model, NOW, Event::Alerts(alerts.to_vec()));
+    let rows = model.alerts.rows.iter();
+    let order: Vec<String> = rows.map(|row| name(&row.alert)).collect();
+    assert_eq!(order, ["critical", "tier-one", "warning", "info"]);
 }

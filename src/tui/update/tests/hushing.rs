@@ -120,6 +120,7 @@ fn the_choice_stays_on_its_alert_when_its_stage_changes() {
     let a = alert("A", "warning", AlertState::Active);
     let mut model = on_alerts(vec![a.clone(), alert("B", "warning", AlertState::Active)]);
     assert_eq!(name(&model.alerts.chosen().unwrap().alert), "A");
+    model.alerts.choose(0);
     let list = vec![hushed("A", "x"), alert("B", "warning", AlertState::Active)];
     update(&mut model, NOW, Event::Alerts(list));
     assert_eq!(model.alerts.row, 1);

@@ -5,7 +5,7 @@ use super::*;
 use crate::clients::loki::LogLine;
 use crate::clients::tempo::{FoundTrace, Kind, Span, Status as SpanStatus, Trace};
 use crate::tui::logs::{Level, LogAim};
-use crate::tui::traces::{Asked, Order, State};
+use crate::tui::traces::{Asked, Coverage, Order, State};
 
 const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -52,6 +52,8 @@ fn trace(id: &str) -> Trace {
         duration_ns,
         status: SpanStatus::Unset,
         attributes: Default::default(),
+        events: Vec::new(),
+        more_events: 0,
     };
     Trace {
         id: id.into(),
@@ -86,7 +88,7 @@ fn on_the_list() -> Model {
     let event = Event::Traces {
         asked: model.traces.asked(),
         found: vec![found(ID, 90), found("b", 50), found("c", 10)],
-        cut: false,
+        coverage: Coverage::All,
     };
     update(&mut model, NOW, event);
     model
@@ -298,7 +300,7 @@ fn the_list_is_ordered_and_filtered_by_keys_and_old_answers_are_left_out() {
     let event = Event::Traces {
         asked: old,
         found: vec![found("d", 7)],
-        cut: false,
+        coverage: Coverage::All,
     };
     update(&mut model, NOW, event);
     assert!(model.traces.list.is_empty());

@@ -58,7 +58,7 @@ fn the_filter_is_typed_applied_left_and_cleared() {
             .plan()
             .logs
             .unwrap()
-            .ends_with(r#"level=~"(?i)(error)""#)
+            .ends_with(r#"severity_text=~"(?i)(err.*|fatal|crit.*)""#)
     );
 }
 

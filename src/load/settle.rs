@@ -1,0 +1,116 @@
+//! The time between the last request and the last audit: requests that clients have given up may be under
+//! way at the server, and what they still write belongs to the run.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::ops::Ops;
+
+/// How long is waited at most: other traffic may never end.
+const MOST: Duration = Duration::from_secs(15);
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(100);
+/// So many looks in a row must find nothing: a request may stand between two gauges.
+const QUIET: u32 = 2;
+/// What is under way, as the operations listener counts it.
+const GAUGES: [&str; 2] = [
+    "http_server_active_requests",
+    "db_client_connection_count{state=\"used\"}",
+];
+
+/// Waits until the server has nothing under way, or for long enough.
+pub(super) async fn settle(ops: &Ops) {
+    wait(ops, MOST).await;
+}
+
+async fn wait(ops: &Ops, most: Duration) {
+    let until = Instant::now() + most;
+    let mut quiet = 0;
+    while quiet < QUIET && Instant::now() < until {
+        // A server that does not tell is audited as it is.
+        let Ok(text) = ops.metrics().await else {
+            return;
+        };
+        match under_way(&text) {
+            None => return,
+            Some(0) => quiet += 1,
+            Some(_) => quiet = 0,
+        }
+        if quiet < QUIET {
+            sleep(EVERY).await;
+        }
+    }
+}
+
+/// What is under way by an exposition; `None`: it does not tell.
+fn under_way(exposition: &str) -> Option<u64> {
+    let of_line = |line: &str| {
+        let rest = GAUGES.iter().find_map(|gauge| line.strip_prefix(gauge))?;
+        // Other labels may follow the name, no other letters.
+        let is_gauge = rest.starts_with([' ', '{']);
+        let value: f64 = rest.rsplit(' ').next()?.parse().ok()?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count; `as` saturates on outside nonsense"
+        )]
+        is_gauge.then_some(value as u64)
+    };
+    let counts = exposition.lines().filter_map(of_line);
+    counts.fold(None, |sum, count| {
+        Some(sum.unwrap_or(0u64).saturating_add(count))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use axum::routing::get;
+
+    use super::*;
+
+    #[test]
+    fn requests_and_connections_in_use_are_under_way() {
+        let text = "# TYPE http_server_active_requests gauge\nhttp_server_active_requests 3\n\
+                    http_server_active_requests_other 9\ndb_client_connection_count{state=\"idle\"} 4\n\
+                    db_client_connection_count{state=\"used\"} 2\n";
+        assert_eq!(under_way(text), Some(5));
+        assert_eq!(
+            under_way("http_server_active_requests{job=\"a\"} 0\n"),
+            Some(0)
+        );
+        assert_eq!(under_way("up 1\n"), None);
+    }
+
+    /// An operations listener that has one request less under way each time it is asked.
+    async fn server(requests: u64) -> (Ops, Arc<AtomicU64>) {
+        let asked = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&asked);
+        let metrics = move || {
+            let left = requests.saturating_sub(count.fetch_add(1, Ordering::SeqCst));
+            async move { format!("http_server_active_requests {left}\n") }
+        };
+        let routes = axum::Router::new().route("/metrics", get(metrics));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (Ops::new(&url, None).unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn the_audit_waits_until_nothing_is_under_way() {
+        let (ops, asked) = server(3).await;
+        settle(&ops).await;
+        assert_eq!(asked.load(Ordering::SeqCst), 3 + u64::from(QUIET));
+    }
+
+    #[tokio::test]
+    async fn traffic_that_never_ends_is_not_waited_for_for_ever() {
+        let (ops, asked) = server(u64::MAX).await;
+        wait(&ops, Duration::from_millis(300)).await;
+        assert!(asked.load(Ordering::SeqCst) > 1);
+    }
+}
