@@ -16,6 +16,10 @@ pub use rule_alerts::{RuleAlert, RuleState};
 
 use super::http::{ClientError, HttpSource, decode};
 
+/// Bytes of a question that still go into an address; proxies refuse longer ones. A longer question
+/// is sent as a form.
+const MAX_ADDRESS: usize = 2_000;
+
 /// The Prometheus API at one address.
 #[derive(Clone, Debug)]
 pub struct Prometheus(HttpSource);
@@ -51,11 +55,8 @@ impl Prometheus {
     /// # Errors
     /// [`ClientError`]; a refused query carries Prometheus's own message.
     pub async fn instant(&self, query: &str, at_ms: i64) -> Result<Vec<Series>, ClientError> {
-        let request = self
-            .0
-            .get("api/v1/query")
-            .query(&[("query", query), ("time", &seconds(at_ms))]);
-        self.ask(request).await
+        let parameters = [("query", query), ("time", &seconds(at_ms))];
+        self.ask("api/v1/query", &parameters).await
     }
 
     /// `GET /api/v1/query_range` from `start_ms` to `end_ms`, a point every `step_ms`.
@@ -69,16 +70,64 @@ impl Prometheus {
         end_ms: i64,
         step_ms: i64,
     ) -> Result<Vec<Series>, ClientError> {
-        let request = self.0.get("api/v1/query_range").query(&[
+        let parameters = [
             ("query", query),
             ("start", &seconds(start_ms)),
             ("end", &seconds(end_ms)),
             ("step", &seconds(step_ms)),
-        ]);
-        self.ask(request).await
+        ];
+        self.ask("api/v1/query_range", &parameters).await
     }
 
-    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Vec<Series>, ClientError> {
+    /// `GET /api/v1/label/LABEL/values` of series between `start_ms` and `end_ms`.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refused label carries Prometheus's own message.
+    pub async fn label_values(
+        &self,
+        label: &str,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, ClientError> {
+        let path = format!("api/v1/label/{label}/values");
+        self.texts(&path, start_ms, end_ms).await
+    }
+
+    /// `GET /api/v1/labels` of series between `start_ms` and `end_ms`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn label_names(
+        &self,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, ClientError> {
+        self.texts("api/v1/labels", start_ms, end_ms).await
+    }
+
+    async fn texts(
+        &self,
+        path: &str,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<String>, ClientError> {
+        let times = [("start", seconds(start_ms)), ("end", seconds(end_ms))];
+        let request = self.0.get(path).query(&times);
+        let answer: Texts = decode(&self.0.accepted(request).await?)?;
+        Ok(answer.data)
+    }
+
+    async fn ask(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Vec<Series>, ClientError> {
+        let bytes: usize = parameters.iter().map(|(_, value)| value.len()).sum();
+        let request = if bytes > MAX_ADDRESS {
+            self.0.request(reqwest::Method::POST, path).form(parameters)
+        } else {
+            self.0.get(path).query(parameters)
+        };
         let answer = decode(&self.0.accepted(request).await?)?;
         if let Some(warning) = warning(&answer) {
             self.0.heard().warn(warning);
@@ -121,6 +170,11 @@ fn warning(answer: &Answer) -> Option<String> {
 
 fn seconds(ms: i64) -> String {
     format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+}
+
+#[derive(Deserialize)]
+struct Texts {
+    data: Vec<String>,
 }
 
 #[derive(Deserialize)]

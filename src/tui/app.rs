@@ -402,7 +402,7 @@ pub(super) fn replayed(
     as_text(&model, size)
 }
 
-fn as_text(model: &Model, (width, height): (u16, u16)) -> String {
+pub(super) fn as_text(model: &Model, (width, height): (u16, u16)) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height))
         .expect("a buffer in memory has no way to fail");
     terminal

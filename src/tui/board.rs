@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::answers::Answers;
-use super::dashboard::{Dashboard, Kind, Panel, Query, Scope, Shelf, shelves};
+use super::answers::{Answer, Answers, OneSeries};
+use super::dashboard::{Dashboard, Kind, Panel, Query, Scope, Shelf, Times, repeated, shelves};
 use super::model::{Model, Screen};
 use super::replay::TapeView;
-use super::window::Zoom;
 
 /// Lines above the panels: title and variables.
 const HEAD: u16 = 1;
@@ -18,6 +17,9 @@ const LEAST: u16 = 5;
 /// The board.
 #[derive(Clone, Debug)]
 pub(super) struct Board {
+    /// As the file has it.
+    file: Arc<Dashboard>,
+    /// As it is shown: repeated panels stand once for each value of their variable.
     pub(super) dashboard: Arc<Dashboard>,
     /// Index of the chosen panel.
     pub(super) chosen: usize,
@@ -57,6 +59,7 @@ impl Board {
             .map(|(index, _)| index)
             .collect();
         let mut board = Board {
+            file: Arc::clone(&dashboard),
             dashboard,
             chosen: 0,
             enlarged: false,
@@ -171,27 +174,50 @@ impl Board {
     }
 
     /// The variables at the moment.
-    pub(super) fn scope(&self, answers: &Answers, zoom: Zoom) -> Scope {
-        let learned = |query: &str, label: &str| {
-            let series = answers.get(query).map(|answer| answer.series.as_slice());
-            let mut values: Vec<String> = series
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|one| one.labels.get(label).cloned())
-                .filter(|value| !value.is_empty())
-                .collect();
-            values.sort();
-            values.dedup();
-            values
+    pub(super) fn scope(&self, answers: &Answers, times: Times) -> Scope {
+        let learned = |query: &str, label: &str| match answers.get(query) {
+            Some(answer) if label.is_empty() => texts(answer),
+            Some(answer) => values(answer, label),
+            None => Vec::new(),
         };
-        let times = (zoom.step_ms(), zoom.span_ms());
-        Scope::new(&self.dashboard.variables, &self.picks, learned, times)
+        Scope::new(&self.file.variables, &self.picks, learned, times)
+    }
+
+    /// Repeats panels for what their variables hold by now. What is chosen and folded stays so.
+    pub(super) fn repeat(&mut self, answers: &Answers, times: Times) {
+        let Some(panels) = repeated(&self.file.panels, &self.scope(answers, times)) else {
+            return;
+        };
+        if panels == self.dashboard.panels {
+            return;
+        }
+        let before = Arc::clone(&self.dashboard);
+        let same = |a: &Panel, b: &Panel| a.origin == b.origin && a.fixed == b.fixed;
+        let was = |panel: &Panel| before.panels.iter().position(|one| same(one, panel));
+        let is_folded = |panel: &Panel| match was(panel) {
+            Some(index) => self.folded.contains(&index),
+            None => panel.folded,
+        };
+        let rows = panels.iter().enumerate();
+        let rows = rows.filter(|(_, panel)| panel.kind == Kind::Row && is_folded(panel));
+        let folded: BTreeSet<usize> = rows.map(|(index, _)| index).collect();
+        let chosen = before.panels.get(self.chosen);
+        let again = chosen.and_then(|old| {
+            let exact = panels.iter().position(|new| same(new, old));
+            exact.or_else(|| panels.iter().position(|new| new.origin == old.origin))
+        });
+        self.chosen = again.unwrap_or(0);
+        self.folded = folded;
+        self.dashboard = Arc::new(Dashboard {
+            panels,
+            ..Dashboard::clone(&self.file)
+        });
     }
 
     /// Picks the next value of the variable that is up.
     /// Whether there was one.
-    pub(super) fn pick(&mut self, answers: &Answers, zoom: Zoom) -> bool {
-        let scope = self.scope(answers, zoom);
+    pub(super) fn pick(&mut self, answers: &Answers, times: Times) -> bool {
+        let scope = self.scope(answers, times);
         let several = |index: usize| {
             scope
                 .shown()
@@ -199,11 +225,12 @@ impl Board {
                 .is_some_and(|(.., several)| several)
         };
         if !several(self.variable) {
-            self.next_variable(answers, zoom);
+            self.next_variable(answers, times);
         }
         match scope.next(self.variable).filter(|_| several(self.variable)) {
             Some((name, value)) => {
                 self.picks.insert(name, value);
+                self.repeat(answers, times);
                 true
             }
             None => false,
@@ -211,8 +238,8 @@ impl Board {
     }
 
     /// The next variable that has several values is up.
-    pub(super) fn next_variable(&mut self, answers: &Answers, zoom: Zoom) {
-        let scope = self.scope(answers, zoom);
+    pub(super) fn next_variable(&mut self, answers: &Answers, times: Times) {
+        let scope = self.scope(answers, times);
         let several: Vec<usize> = scope
             .shown()
             .enumerate()
@@ -279,9 +306,9 @@ impl Board {
     ) -> BTreeSet<Query> {
         let seen = self.seen(size);
         let asking = seen.iter().filter(|panel| of(panel));
-        let targets = asking.flat_map(|panel| &panel.targets);
+        let targets = asking.flat_map(|panel| panel.targets.iter().map(move |one| (panel, one)));
         targets
-            .map(|target| Query::from(scope.fill(&target.expr)))
+            .map(|(panel, target)| Query::from(panel.query(target, scope)))
             .collect()
     }
 
@@ -289,10 +316,10 @@ impl Board {
     pub(super) fn queries(
         &self,
         answers: &Answers,
-        zoom: Zoom,
+        times: Times,
         size: (u16, u16),
     ) -> BTreeSet<Query> {
-        let scope = self.scope(answers, zoom);
+        let scope = self.scope(answers, times);
         let mut queries = self.asked(&scope, size, Panel::asks_metrics);
         queries.extend(scope.queries().iter().cloned());
         queries
@@ -302,12 +329,39 @@ impl Board {
     pub(super) fn log_queries(
         &self,
         answers: &Answers,
-        zoom: Zoom,
+        times: Times,
         size: (u16, u16),
     ) -> BTreeSet<Query> {
-        let scope = self.scope(answers, zoom);
+        let scope = self.scope(answers, times);
         self.asked(&scope, size, |panel| panel.kind == Kind::Logs)
     }
+}
+
+/// The values of a label in an answer.
+fn values(answer: &Answer, label: &str) -> Vec<String> {
+    let series = answer.series.iter();
+    let values = series.filter_map(|one| one.labels.get(label).cloned());
+    let mut values: Vec<String> = values.filter(|value| !value.is_empty()).collect();
+    values.sort();
+    values.dedup();
+    values
+}
+
+/// Series as Grafana's `query_result` writes them: name, labels, value and time.
+fn texts(answer: &Answer) -> Vec<String> {
+    let text = |one: &OneSeries| {
+        let (name, rest): (Vec<_>, Vec<_>) =
+            one.labels.iter().partition(|(name, _)| *name == "__name__");
+        let name = name.first().map_or("", |(_, name)| name.as_str());
+        let labels: Vec<String> = rest
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
+        let at = one.track.back().map_or(0, |(at, _)| *at);
+        let value = one.now?;
+        Some(format!("{name}{{{}}} {value} {at}", labels.join(",")))
+    };
+    answer.series.iter().filter_map(text).collect()
 }
 
 impl Model {
@@ -324,7 +378,7 @@ impl Model {
             queries.extend(self.resources.queries(&self.answers));
         }
         if self.is_seen(Screen::Board) {
-            let asked = self.board.queries(&self.answers, self.zoom, self.body());
+            let asked = self.board.queries(&self.answers, self.times(), self.body());
             queries.extend(asked);
         }
         queries
@@ -336,7 +390,16 @@ impl Model {
             return BTreeSet::new();
         }
         self.board
-            .log_queries(&self.answers, self.zoom, self.body())
+            .log_queries(&self.answers, self.times(), self.body())
+    }
+
+    /// The time that charts show, as queries know it.
+    pub(super) fn times(&self) -> Times {
+        Times {
+            step_ms: self.zoom.step_ms(),
+            span_ms: self.zoom.span_ms(),
+            end_ms: self.time.end.unwrap_or(self.now),
+        }
     }
 
     fn is_seen(&self, screen: Screen) -> bool {
@@ -345,101 +408,4 @@ impl Model {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tui::dashboard::Cell;
-
-    const BODY: (u16, u16) = (80, 20);
-
-    fn choose_each(board: &mut Board, size: (u16, u16)) -> usize {
-        let mut steps = 0;
-        loop {
-            let view = board.view(size);
-            let whole = |shelf: &Shelf| {
-                let holds = |cell: &Cell| cell.panel == board.chosen;
-                shelf.cells.iter().any(holds)
-                    && u32::from(shelf.height) + shelf.y <= u32::from(size.1)
-            };
-            assert!(
-                view.shelves.iter().any(whole),
-                "panel {}: {view:?}",
-                board.chosen
-            );
-            let before = board.chosen;
-            board.move_by(1);
-            steps += 1;
-            if board.chosen == before {
-                return steps;
-            }
-        }
-    }
-
-    #[test]
-    fn every_panel_is_seen_when_it_is_chosen() {
-        for size in [BODY, (120, 36), (200, 56), (80, 8)] {
-            let mut board = Board::default();
-            let steps = choose_each(&mut board, size);
-            assert_eq!(
-                steps,
-                board.dashboard.panels.len() - 1,
-                "all but the heading before it"
-            );
-        }
-    }
-
-    #[test]
-    fn only_what_is_seen_is_asked() {
-        let mut board = Board::default();
-        let (answers, zoom) = (Answers::default(), Zoom::default());
-        let asked = |board: &Board| board.queries(&answers, zoom, BODY);
-        let some = asked(&board);
-        assert!((7..20).contains(&some.len()), "{some:?}");
-        assert!(
-            some.iter()
-                .any(|query| query.contains("concert_queue_waiting"))
-        );
-        assert!(board.log_queries(&answers, zoom, BODY).is_empty());
-        board.open();
-        assert_eq!(
-            asked(&board).len(),
-            3,
-            "the enlarged panel's and the two variables'"
-        );
-        board.open();
-        board.move_by(isize::MAX);
-        let logs = board.log_queries(&answers, zoom, BODY);
-        assert!(
-            !asked(&board)
-                .iter()
-                .any(|query| query.contains("concert_queue_waiting"))
-        );
-        assert_eq!(logs.len(), 1, "{logs:?}");
-    }
-
-    #[test]
-    fn a_row_folds_its_panels_away_and_shows_them_again() {
-        let mut board = Board::default();
-        let all = board.listed().len();
-        board.next_section(false);
-        board.move_by(isize::MIN);
-        assert!(board.is_row(board.chosen));
-        board.open();
-        assert_eq!(board.listed().len(), all - board.members(0));
-        board.move_by(1);
-        assert!(board.is_row(board.chosen), "what is folded is passed over");
-        board.move_by(-1);
-        board.open();
-        assert_eq!(board.listed().len(), all);
-        assert!(!board.enlarged);
-    }
-
-    #[test]
-    fn an_empty_dashboard_has_nothing_to_choose() {
-        let mut board = Board::new(Arc::new(Dashboard::default()));
-        board.open();
-        board.move_by(1);
-        board.next_section(true);
-        assert!(!board.pick(&Answers::default(), Zoom::default()));
-        assert!(!board.enlarged && board.view(BODY) == View::default());
-    }
-}
+mod tests;

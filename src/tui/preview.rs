@@ -1,17 +1,24 @@
 //! The console drawn from files alone, for the fuzz targets: no network, no terminal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::app::replayed;
+use super::app::{as_text, replayed};
 use super::board::Board;
 use super::dashboard::Dashboard;
-use super::model::{Screen, Settings};
+use super::event::Event;
+use super::model::{Model, Screen, Settings};
 use super::tape::Tape;
+use super::update::update;
+use crate::clients::prometheus::{Labels, Series};
 
 /// The shortest recording: one line, from which a dashboard takes the time.
 const EMPTY: &[u8] =
     b"{\"kind\":\"console recording\",\"version\":1,\"target\":\"a:1\",\"program\":\"0\"}\n\
     {\"t\":1780315200000,\"said\":\"tracesThere\"}\n";
+
+/// Panels that are drawn by themselves.
+const ENLARGED: usize = 12;
 
 /// A recording and a dashboard to draw.
 #[derive(Debug)]
@@ -22,7 +29,7 @@ pub(crate) struct Preview {
 }
 
 impl Preview {
-    /// A dashboard, with nothing heard from any source.
+    /// A dashboard, with nothing heard from any source and with answers to all that it asks.
     pub(crate) fn of_dashboard(text: &str) -> Result<Preview, String> {
         let dashboard = Dashboard::read(text).map_err(|error| error.to_string())?;
         Ok(Preview {
@@ -47,7 +54,78 @@ impl Preview {
             let board = Board::of(self.dashboard.as_ref());
             replayed(Settings::default(), &self.tape, *screen, board, size);
         }
+        if let Some(dashboard) = &self.dashboard {
+            answered(dashboard, size);
+        }
     }
+}
+
+/// When the answers are from, Unix milliseconds.
+const NOW: i64 = 1_780_315_200_000;
+/// How often what is asked may depend on what was answered: variables of variables.
+const ROUNDS: i64 = 4;
+
+/// Some series for any query: two of each label that dashboards group by, one of them odd.
+fn series(odd: bool) -> Vec<Series> {
+    let values = [0.0, 0.25, 97.0, -3.0, 1e12];
+    let numbered = (0..6_i64).zip(values.iter().cycle());
+    let one = |(n, value): (i64, &f64)| Series {
+        labels: ["instance", "job", "namespace", "le", "label"]
+            .iter()
+            .map(|label| ((*label).to_owned(), n.to_string()))
+            .collect::<Labels>(),
+        points: (0..20)
+            .map(|at| (NOW - (20 - at) * 2_000, *value * at as f64))
+            .collect(),
+    };
+    let mut all: Vec<Series> = numbered.map(one).collect();
+    if odd {
+        all.iter_mut().for_each(|one| one.labels.clear());
+    }
+    all
+}
+
+/// Answers all that the board asks, until what depends on answers is asked too.
+pub(super) fn answer(model: &mut Model) {
+    for round in 0..ROUNDS {
+        let queries = model.board_queries();
+        let answers: BTreeMap<_, _> = queries
+            .into_iter()
+            .map(|query| {
+                let odd = query.len() % 5 == 0;
+                (query, Ok(series(odd)))
+            })
+            .collect();
+        let event = Event::Metrics {
+            at: NOW + round,
+            now: answers.clone(),
+            past: Some(answers),
+        };
+        update(model, NOW + round, event);
+    }
+}
+
+/// The board with answers to all that it asks: its beginning, its end, and each panel enlarged.
+fn answered(dashboard: &Arc<Dashboard>, size: (u16, u16)) {
+    let mut model = Model {
+        screen: Screen::Board,
+        board: Board::of(Some(dashboard)),
+        size,
+        now: NOW,
+        ..Model::default()
+    };
+    answer(&mut model);
+    as_text(&model, size);
+    for _ in 0..ENLARGED {
+        model.board.enlarged = !model.board.is_row(model.board.chosen);
+        answer(&mut model);
+        as_text(&model, size);
+        model.board.pick(&model.answers, model.times());
+        model.board.move_by(1);
+    }
+    model.board.enlarged = false;
+    model.board.move_by(isize::MAX);
+    as_text(&model, size);
 }
 
 fn parse(bytes: &[u8]) -> Result<Tape, String> {

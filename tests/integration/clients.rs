@@ -37,6 +37,25 @@ async fn prometheus_answers_instants_and_ranges() {
 }
 
 #[tokio::test]
+async fn a_question_too_long_for_an_address_is_sent_as_a_form() {
+    // Answers forms only.
+    let body = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+    let answer = axum::routing::post(move || async move { body });
+    let app = axum::Router::new().route("/api/v1/query", answer);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let prometheus = Prometheus::new(source(&url));
+    let long = format!("up{{job=~\"{}\"}}", "a|".repeat(2_000));
+    assert_eq!(prometheus.instant(&long, 1_000).await.unwrap(), []);
+    assert!(
+        prometheus.instant("up", 1_000).await.is_err(),
+        "asked by its address"
+    );
+    server.abort();
+}
+
+#[tokio::test]
 async fn a_refused_query_is_told_in_prometheus_own_words() {
     let fake = Fake::start().await;
     let error = Prometheus::new(source(&fake.url()))

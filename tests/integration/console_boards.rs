@@ -19,7 +19,7 @@ fn once(url: &str, args: &[&str], lines: &str) -> Output {
 }
 
 /// The same until all of `wanted` is on it: the server's own store fills with the seconds.
-async fn until(url: &str, args: &[&str], lines: &str, wanted: &[&str]) -> String {
+pub(crate) async fn until(url: &str, args: &[&str], lines: &str, wanted: &[&str]) -> String {
     let begun = Instant::now();
     loop {
         let (url, lines) = (url.to_owned(), lines.to_owned());
@@ -40,7 +40,7 @@ async fn until(url: &str, args: &[&str], lines: &str, wanted: &[&str]) -> String
     }
 }
 
-fn file(dir: &Path, json: &Value) -> String {
+pub(crate) fn file(dir: &Path, json: &Value) -> String {
     let path = dir.join("board.json");
     std::fs::write(&path, json.to_string()).unwrap();
     path.to_str().unwrap().to_owned()
@@ -68,7 +68,7 @@ async fn a_dashboard_file_shows_the_numbers_of_a_running_server() {
         "panels": [
             panel("stat", "A number", 0, "41 + count(http_server_active_requests{job=~\"$job\"})"),
             panel("timeseries", "Wrong", 5, "max(concert_admission_batch"),
-            panel("piechart", "A pie", 10, "up"),
+            panel("geomap", "A map", 10, "up"),
         ],
     });
     let path = file(server.dir.path(), &dashboard);
@@ -76,7 +76,7 @@ async fn a_dashboard_file_shows_the_numbers_of_a_running_server() {
         "Mine",
         "42 people",
         "parse error",
-        "no panels of type piechart",
+        "no panels of type geomap",
     ];
     let args = ["--screen", "8", "--dashboard", &path];
     let text = until(&server.ops_url, &args, "40", &wanted).await;

@@ -22,6 +22,7 @@ mod concurrency;
 mod console;
 mod console_boards;
 mod console_causes;
+mod console_dashboards;
 mod console_embedded;
 mod console_links;
 mod console_rehearsal;

@@ -24,8 +24,8 @@ const fn least_width(kind: Kind) -> u16 {
     match kind {
         Kind::Row => u16::MAX,
         Kind::Stat | Kind::Gauge => 19,
-        Kind::TimeSeries | Kind::Heatmap | Kind::BarGauge | Kind::NotDrawn => 38,
         Kind::Table | Kind::Logs => 56,
+        _ => 38,
     }
 }
 
@@ -36,7 +36,13 @@ fn height(panel: &Panel) -> u16 {
         Kind::Stat | Kind::Gauge => 5,
         Kind::NotDrawn => 5,
         Kind::TimeSeries | Kind::Heatmap => panel.place.h.clamp(7, 10),
-        Kind::BarGauge | Kind::Table | Kind::Logs => panel.place.h.clamp(6, 14),
+        Kind::Text => {
+            let lines = u16::try_from(panel.words.len()).unwrap_or(u16::MAX);
+            (panel.place.h / 2)
+                .min(lines.saturating_add(2))
+                .clamp(3, 10)
+        }
+        _ => panel.place.h.clamp(6, 14),
     }
 }
 

@@ -1,9 +1,23 @@
 //! Grafana dashboards as data: what a dashboard file says that the console can draw, read without
 //! trust, and the reason for each panel that it cannot. Pure; knows neither widgets nor I/O.
 
+mod adhoc;
+mod colour;
+mod formats;
 mod grid;
+mod interval;
+mod mappings;
+mod old_rows;
 mod options;
 mod read;
+mod reference;
+mod repeat;
+mod schema_v2;
+mod scope;
+mod source;
+mod targets;
+mod text;
+mod thresholds;
 mod unit;
 mod vars;
 
@@ -12,8 +26,10 @@ use std::sync::Arc;
 #[cfg(test)]
 pub(super) use grid::Cell;
 pub(super) use grid::{Shelf, shelves};
+pub(super) use repeat::repeated;
+pub(super) use scope::{Scope, Times};
 pub(super) use unit::Unit;
-pub(super) use vars::{Scope, Variable};
+pub(super) use vars::Variable;
 
 use super::theme::Severity;
 
@@ -57,9 +73,19 @@ pub(super) enum Kind {
     Stat,
     Gauge,
     BarGauge,
+    /// Each series' share of their sum.
+    Pie,
+    /// How often which value occurred.
+    Histogram,
     Table,
     Logs,
     Heatmap,
+    /// A row of states over time for each series.
+    StateTimeline,
+    /// The same, a sign for each sample.
+    StatusHistory,
+    /// What the file itself says, in words.
+    Text,
     /// Named with the reason why it is not drawn.
     NotDrawn,
 }
@@ -69,17 +95,35 @@ pub(super) enum Kind {
 pub(super) enum Calc {
     #[default]
     Last,
+    First,
     Mean,
     Min,
     Max,
+    Sum,
+    Count,
+    /// Most less least.
+    Range,
+    /// Last less first.
+    Difference,
 }
 
 /// One of a panel's queries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) expr: String,
     /// Grafana's legend format; empty: from the labels.
     pub(super) legend: String,
+    /// The least interval as the file has it, `2m` or `$interval`; empty: none.
+    pub(super) interval: String,
+}
+
+/// One panel or row for each value of a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Repeat {
+    pub(super) variable: String,
+    /// Beneath one another, not side by side.
+    pub(super) down: bool,
+    pub(super) per_line: u16,
 }
 
 /// From `from` on (absent: from the bottom) a value stands like that.
@@ -89,11 +133,22 @@ pub(super) struct Step {
     pub(super) severity: Severity,
 }
 
+/// A value across a chart at which something else begins to hold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Limit {
+    pub(super) at: f64,
+    /// Of the side that is worse.
+    pub(super) severity: Severity,
+    /// The worse side is the one below.
+    pub(super) below: bool,
+}
+
 /// A value that is shown as a text.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mapping {
     pub(super) from: f64,
     pub(super) to: f64,
+    /// Empty: the value itself, in that colour.
     pub(super) text: String,
     pub(super) severity: Option<Severity>,
 }
@@ -125,6 +180,17 @@ pub(super) struct Panel {
     pub(super) steps: Vec<Step>,
     pub(super) mappings: Vec<Mapping>,
     pub(super) calc: Calc,
+    /// What its series are called, as Grafana's `displayName`; empty: as the legend says.
+    pub(super) display_name: String,
+    /// What to show when the source has nothing; empty: that it has nothing.
+    pub(super) no_value: String,
+    /// The lines of a text panel.
+    pub(super) words: Vec<String>,
+    pub(super) repeat: Option<Repeat>,
+    /// Values of variables that hold in this panel: it is one of those that were repeated.
+    pub(super) fixed: Vec<(String, String)>,
+    /// Which panel of the file it is.
+    pub(super) origin: usize,
     /// A row that is folded in the file.
     pub(super) folded: bool,
     /// A panel that such a row holds.
@@ -147,6 +213,12 @@ impl Panel {
             steps: Vec::new(),
             mappings: Vec::new(),
             calc: Calc::default(),
+            display_name: String::new(),
+            no_value: String::new(),
+            words: Vec::new(),
+            repeat: None,
+            fixed: Vec::new(),
+            origin: 0,
             folded: false,
             nested: false,
         }
@@ -173,7 +245,7 @@ impl Panel {
 
     /// Number and unit apart, so that the number can be drawn big; a mapped text has no unit.
     pub(super) fn show(&self, value: f64) -> (String, String) {
-        match self.mapped(value) {
+        match self.mapped(value).filter(|found| !found.text.is_empty()) {
             Some(mapping) => (mapping.text.clone(), String::new()),
             None => self.unit.show(value),
         }
@@ -182,7 +254,9 @@ impl Panel {
     /// Number and unit together.
     pub(super) fn text(&self, value: f64) -> String {
         let (number, unit) = self.show(value);
-        if unit.is_empty() {
+        if unit.starts_with(['$', '€', '£', '¥']) {
+            format!("{unit}{number}")
+        } else if unit.is_empty() {
             number
         } else if unit == "%" {
             format!("{number}{unit}")
@@ -191,15 +265,62 @@ impl Panel {
         }
     }
 
-    /// The values from which on something else holds, for lines across a chart.
-    pub(super) fn limits(&self) -> impl Iterator<Item = (f64, Severity)> {
-        let steps = self.steps.iter();
-        steps.filter_map(|step| Some((step.from?, step.severity)))
+    /// The values at which something else begins to hold, for lines across a chart.
+    pub(super) fn limits(&self) -> impl Iterator<Item = Limit> {
+        let before = |index: usize| {
+            let step = index
+                .checked_sub(1)
+                .and_then(|before| self.steps.get(before));
+            step.map_or(Severity::Plain, |step| step.severity)
+        };
+        let steps = self.steps.iter().enumerate();
+        steps.filter_map(move |(index, step)| {
+            let before = before(index);
+            Some(Limit {
+                at: step.from?,
+                severity: step.severity.max(before),
+                below: before > step.severity,
+            })
+        })
     }
 
     /// Asks Prometheus.
     pub(super) const fn asks_metrics(&self) -> bool {
-        !matches!(self.kind, Kind::Row | Kind::Logs | Kind::NotDrawn)
+        !matches!(
+            self.kind,
+            Kind::Row | Kind::Logs | Kind::Text | Kind::NotDrawn
+        )
+    }
+
+    /// What `target` asks at the moment.
+    pub(super) fn query(&self, target: &Target, scope: &Scope) -> String {
+        scope.fill_in(&target.expr, &self.fixed, &target.interval)
+    }
+
+    /// The title with its variables filled in.
+    pub(super) fn heading(&self, scope: &Scope) -> String {
+        scope.words(&self.title, &self.fixed)
+    }
+}
+
+/// What of its labels a source is asked, by a query that is none of PromQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LabelQuery<'a> {
+    Names,
+    /// All values of a label.
+    Values(&'a str),
+}
+
+impl LabelQuery<'_> {
+    pub(super) fn of(query: &str) -> Option<LabelQuery<'_>> {
+        if query == "label_names()" {
+            return Some(LabelQuery::Names);
+        }
+        let label = query.strip_prefix("label_values(")?.strip_suffix(')')?;
+        label
+            .bytes()
+            .all(vars::is_name)
+            .then_some(LabelQuery::Values(label))
     }
 }
 

@@ -1,21 +1,25 @@
-//! A dashboard file as Grafana exports it ("classic" JSON, `schemaVersion` 16 and up) into a
-//! [`Dashboard`]. Untrusted: what is needed and of the wrong kind is an error with its path; what
-//! only adorns is left out.
+//! A dashboard file as Grafana exports it into a [`Dashboard`]: classic JSON with its panels in a
+//! grid; older and newer schemas are brought into that form first. Untrusted: what is needed and of
+//! the wrong kind is an error with its path; what only adorns is left out.
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::options::{calc, mappings, steps};
+use super::mappings::{mappings, of_nothing};
+use super::source::Sources;
+use super::thresholds::{coloured, steps};
 use super::{
-    Dashboard, DashboardError, Kind, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel, Place, Target,
-    Unit, vars,
+    Dashboard, DashboardError, Kind, MAX_BYTES, MAX_PANELS, Panel, Place, Repeat, old_rows,
+    options, schema_v2, targets, text as words, vars,
 };
 use crate::tui::format;
 use crate::tui::logs::one_line;
 
 /// Longest title, legend or text kept, in characters.
 const MAX_TEXT: usize = 120;
-/// Longest query kept, in bytes.
-const MAX_QUERY: usize = 16 * 1024;
+/// Where in the file a panel stood that was brought into the classic form.
+pub(super) const PATH: &str = "__path";
 
 pub(super) fn error(place: &str, what: impl Into<String>) -> DashboardError {
     DashboardError {
@@ -31,6 +35,15 @@ pub(super) fn tidy(text: &str) -> String {
 
 pub(super) fn text<'a>(of: &'a Value, name: &str) -> &'a str {
     of.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A finite number; old files have some as texts.
+pub(super) fn number(of: &Value, name: &str) -> Option<f64> {
+    let value = of.get(name)?;
+    let number = value
+        .as_f64()
+        .or_else(|| value.as_str()?.trim().parse().ok())?;
+    number.is_finite().then_some(number)
 }
 
 /// An array, or nothing where there is none.
@@ -49,7 +62,7 @@ pub(super) fn list<'a>(
     }
 }
 
-fn kind_of(value: &Value) -> &'static str {
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
@@ -80,31 +93,18 @@ pub(super) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
             let what = said.split(" at line ").next().unwrap_or_default();
             error(&place, format!("not JSON: {what}"))
         })?;
-    // As the API gives it, the dashboard is wrapped.
-    let (root, path) = match json.get("dashboard") {
-        Some(inner) => (inner, "$.dashboard"),
-        None => (&json, "$"),
+    let (root, path) = unwrapped(&json);
+    object(root, &path)?;
+    let root = classic(root, &path)?;
+    let variables = vars::read(&root, &path)?;
+    let reader = Reader {
+        sources: Sources::read(&root),
+        root: &root,
     };
-    object(root, path)?;
-    if root.get("elements").is_some() || root.pointer("/spec/elements").is_some() {
-        let what = "this is Grafana's schema v2: export the dashboard as classic JSON";
-        return Err(error(path, what));
-    }
-    if !root.get("panels").is_some_and(Value::is_array) {
-        let what = match root.get("panels") {
-            Some(other) => format!("expected a list, found {}", kind_of(other)),
-            None if root.get("rows").is_some() => {
-                "panels in rows, as before Grafana 5: open it in Grafana and export it anew".into()
-            }
-            None => "missing: is this a dashboard that Grafana exported?".into(),
-        };
-        return Err(error(&format!("{path}.panels"), what));
-    }
-    let variables = vars::read(root, path)?;
     let mut panels = Vec::new();
-    collect(root, path, &mut panels)?;
+    reader.collect(&path, &mut panels)?;
     Ok(Dashboard {
-        title: match tidy(text(root, "title")) {
+        title: match tidy(text(&root, "title")) {
             empty if empty.is_empty() => "(no title)".into(),
             title => title,
         },
@@ -113,198 +113,227 @@ pub(super) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     })
 }
 
+/// The dashboard itself: the API wraps it beside `meta`, a resource has it as its `spec`.
+fn unwrapped(json: &Value) -> (&Value, String) {
+    let (mut root, mut path) = (json, "$".to_owned());
+    if let Some(inner) = root.get("dashboard") {
+        (root, path) = (inner, format!("{path}.dashboard"));
+    }
+    let has_panels = ["panels", "rows", "elements"]
+        .iter()
+        .any(|name| root.get(name).is_some());
+    if let Some(inner) = root.get("spec").filter(|_| !has_panels) {
+        (root, path) = (inner, format!("{path}.spec"));
+    }
+    (root, path)
+}
+
+/// The same dashboard with its panels in `panels`.
+fn classic<'a>(root: &'a Value, path: &str) -> Result<Cow<'a, Value>, DashboardError> {
+    if root.get("elements").is_some() {
+        return schema_v2::classic(root, path).map(Cow::Owned);
+    }
+    let rows = root.get("rows").and_then(Value::as_array);
+    let rows = rows.filter(|rows| !rows.is_empty());
+    match root.get("panels") {
+        Some(Value::Array(panels)) if !panels.is_empty() || rows.is_none() => {
+            return Ok(Cow::Borrowed(root));
+        }
+        None | Some(Value::Null | Value::Array(_)) if root.get("rows").is_some() => {
+            return old_rows::classic(root, path).map(Cow::Owned);
+        }
+        _ => {}
+    }
+    let what = match root.get("panels") {
+        Some(other) => format!("expected a list, found {}", kind_of(other)),
+        None => "missing: is this a dashboard that Grafana exported?".into(),
+    };
+    Err(error(&format!("{path}.panels"), what))
+}
+
 /// Panels from the top down; those that a row holds come right after it.
 fn in_order(mut panels: Vec<(u32, Panel)>) -> Vec<Panel> {
     panels.sort_by_key(|(at, panel)| {
         let inside = panel.kind != Kind::Row;
         (*at, inside, panel.place.y, panel.place.x)
     });
-    panels.into_iter().map(|(_, panel)| panel).collect()
+    let panels = panels.into_iter().enumerate();
+    let panels = panels.map(|(origin, (_, panel))| Panel { origin, ..panel });
+    panels.collect()
 }
 
-/// The panels of `of`, each with where its row begins if that row holds it.
-fn collect(of: &Value, path: &str, panels: &mut Vec<(u32, Panel)>) -> Result<(), DashboardError> {
-    for (index, json) in list(of, "panels", path)?.iter().enumerate() {
-        let path = format!("{path}.panels[{index}]");
-        if panels.len() >= MAX_PANELS {
-            return Err(error(&path, format!("more than {MAX_PANELS} panels")));
-        }
-        let panel = panel(object(json, &path)?, &path)?;
-        let at = panel.place.y;
-        let row = panel.kind == Kind::Row;
-        panels.push((at, panel));
-        if row {
+/// What of the file a panel's reading needs.
+struct Reader<'a> {
+    root: &'a Value,
+    sources: Sources,
+}
+
+impl Reader<'_> {
+    /// The panels, each with where its row begins if that row holds it.
+    fn collect(&self, path: &str, panels: &mut Vec<(u32, Panel)>) -> Result<(), DashboardError> {
+        for (index, json) in list(self.root, "panels", path)?.iter().enumerate() {
+            let path = format!("{path}.panels[{index}]");
+            let panel = self.panel(json, &path, panels.len())?;
+            let at = panel.place.y;
+            let row = panel.kind == Kind::Row;
+            panels.push((at, panel));
+            if !row {
+                continue;
+            }
             // A folded row holds its panels; their own places are from when it was open.
             for (inner, json) in list(json, "panels", &path)?.iter().enumerate() {
                 let path = format!("{path}.panels[{inner}]");
-                if panels.len() >= MAX_PANELS {
-                    return Err(error(&path, format!("more than {MAX_PANELS} panels")));
-                }
-                let panel = self::panel(object(json, &path)?, &path)?;
-                panels.push((
-                    at,
-                    Panel {
-                        nested: true,
-                        ..panel
-                    },
-                ));
+                let panel = self.panel(json, &path, panels.len())?;
+                let nested = Panel {
+                    nested: true,
+                    ..panel
+                };
+                panels.push((at, nested));
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Which program a panel or target asks.
-fn asks(json: &Value) -> Option<String> {
-    match json.get("datasource")? {
-        Value::String(name) => Some(name.to_lowercase()),
-        Value::Object(of) => {
-            let kind = of.get("type").or(of.get("uid"))?;
-            kind.as_str().map(str::to_lowercase)
+    fn panel(&self, json: &Value, path: &str, before: usize) -> Result<Panel, DashboardError> {
+        let path = match text(json, PATH) {
+            "" => path,
+            original => original,
+        };
+        object(json, path)?;
+        if before >= MAX_PANELS {
+            return Err(error(path, format!("more than {MAX_PANELS} panels")));
         }
-        _ => None,
+        match json
+            .get("libraryPanel")
+            .filter(|library| library.is_object())
+        {
+            Some(library) => self.of_library(library, json, path),
+            None => panel(json, path, &self.sources),
+        }
+    }
+
+    /// A library panel is drawn if the file brings it along (`__elements`).
+    fn of_library(
+        &self,
+        library: &Value,
+        json: &Value,
+        path: &str,
+    ) -> Result<Panel, DashboardError> {
+        let model = library.get("model").or_else(|| {
+            let elements = self.root.get("__elements")?;
+            elements.get(text(library, "uid"))?.get("model")
+        });
+        if let Some(model) = model.filter(|model| model.is_object()) {
+            let panel = panel(model, path, &self.sources)?;
+            return Ok(Panel {
+                place: place(json, path)?,
+                ..panel
+            });
+        }
+        let name = tidy(text(library, "name"));
+        let own = tidy(text(json, "title"));
+        Ok(Panel {
+            why_not: format!("library panel {name}: not in the file"),
+            place: place(json, path)?,
+            ..Panel::new(
+                if own.is_empty() { &name } else { &own },
+                Kind::NotDrawn,
+                "",
+            )
+        })
     }
 }
 
-fn panel(json: &Value, path: &str) -> Result<Panel, DashboardError> {
-    let type_name = tidy(text(json, "type"));
-    let kind = match type_name.as_str() {
+fn kind(type_name: &str) -> Kind {
+    match type_name {
         "row" => Kind::Row,
         "timeseries" | "graph" => Kind::TimeSeries,
-        "stat" => Kind::Stat,
+        "stat" | "singlestat" => Kind::Stat,
         "gauge" => Kind::Gauge,
-        "bargauge" => Kind::BarGauge,
-        "table" => Kind::Table,
+        "bargauge" | "barchart" => Kind::BarGauge,
+        "piechart" | "grafana-piechart-panel" => Kind::Pie,
+        "histogram" => Kind::Histogram,
+        "table" | "table-old" => Kind::Table,
         "logs" => Kind::Logs,
         "heatmap" => Kind::Heatmap,
+        "state-timeline" => Kind::StateTimeline,
+        "status-history" => Kind::StatusHistory,
+        "text" => Kind::Text,
         _ => Kind::NotDrawn,
-    };
+    }
+}
+
+fn panel(json: &Value, path: &str, sources: &Sources) -> Result<Panel, DashboardError> {
+    let type_name = tidy(text(json, "type"));
+    let mut kind = kind(&type_name);
+    if kind == Kind::Stat && json.pointer("/gauge/show") == Some(&Value::Bool(true)) {
+        kind = Kind::Gauge;
+    }
     let nothing = Value::Null;
     let defaults = json.pointer("/fieldConfig/defaults").unwrap_or(&nothing);
-    let old_axis = json.pointer("/yaxes/0").unwrap_or(&nothing);
-    let unit = [text(defaults, "unit"), text(old_axis, "format")];
-    let unit = unit.into_iter().find(|unit| !unit.is_empty());
-    let number = |of: &Value, name: &str| of.get(name).and_then(Value::as_f64);
-    let decimals = defaults.get("decimals").and_then(Value::as_u64);
+    let (low, high) = options::scale(defaults, json);
     let mut panel = Panel {
         place: place(json, path)?,
-        unit: Unit::new(&tidy(unit.unwrap_or_default()), decimals),
-        low: number(defaults, "min").filter(|low| low.is_finite()),
-        high: number(defaults, "max").filter(|high| high.is_finite()),
-        steps: steps(defaults, json),
-        mappings: mappings(defaults),
-        calc: calc(json),
+        unit: options::unit(defaults, json),
+        low,
+        high,
+        steps: steps(kind, defaults, json),
+        mappings: mappings(defaults, json),
+        calc: options::calc(json),
+        display_name: tidy(text(defaults, "displayName")),
+        no_value: of_nothing(defaults, json),
+        repeat: repeat(json),
         folded: json.get("collapsed") == Some(&Value::Bool(true)),
         ..Panel::new(&tidy(text(json, "title")), kind, "")
     };
+    let old = type_name == "singlestat" && !panel.steps.is_empty();
+    if !old && !coloured(kind, defaults, json) {
+        let mapped = panel.mappings.iter_mut();
+        mapped.for_each(|mapping| mapping.severity = None);
+    }
     match kind {
         Kind::Row => {}
-        Kind::NotDrawn if type_name.is_empty() => panel.why_not = "it has no type".into(),
-        Kind::NotDrawn => {
-            panel.why_not = format!("the console has no panels of type {type_name}");
+        Kind::Text => panel.words = words::lines(json),
+        Kind::NotDrawn => panel.why_not = why_not(&type_name),
+        _ => {
+            targets::read(json, path, sources, &mut panel)?;
+            if let Some(note) = options::not_applied(json).filter(|_| panel.kind != Kind::NotDrawn)
+            {
+                let separator = if panel.why_not.is_empty() { "" } else { "; " };
+                panel.why_not = format!("{}{separator}{note}", panel.why_not);
+            }
         }
-        _ => targets(json, path, &mut panel)?,
     }
     if panel.title.is_empty() {
-        panel.title = if type_name.is_empty() {
-            "(no title)".into()
-        } else {
-            type_name.clone()
+        panel.title = match type_name.as_str() {
+            "" => "(no title)".into(),
+            name => name.to_owned(),
         };
     }
     panel.type_name = type_name;
     Ok(panel)
 }
 
-fn targets(json: &Value, path: &str, panel: &mut Panel) -> Result<(), DashboardError> {
-    let of_panel = asks(json);
-    let (mut others, mut hidden, mut beyond) = (Vec::new(), 0, 0);
-    let wanted = if panel.kind == Kind::Logs {
-        "loki"
-    } else {
-        "prometheus"
-    };
-    for (index, target) in list(json, "targets", path)?.iter().enumerate() {
-        let path = format!("{path}.targets[{index}]");
-        object(target, &path)?;
-        if target.get("hide") == Some(&Value::Bool(true)) {
-            hidden += 1;
-            continue;
+/// Why a panel of that type is not drawn.
+fn why_not(type_name: &str) -> String {
+    match type_name {
+        "" => "it has no type".into(),
+        "dashlist" | "alertlist" | "annolist" | "news" | "welcome" | "gettingstarted" => {
+            "it shows what Grafana itself knows, not what a source measured".into()
         }
-        let mixed = |source: &String| source != "mixed" && source != "-- mixed --";
-        let source = asks(target).or_else(|| of_panel.clone().filter(mixed));
-        // A name or a variable tells nothing of the kind: the panel's own kind is tried then.
-        let known = |source: &&String| {
-            [
-                "loki",
-                "tempo",
-                "prometheus",
-                "jaeger",
-                "influxdb",
-                "elasticsearch",
-                "graphite",
-            ]
-            .iter()
-            .chain(&[
-                "mysql",
-                "postgres",
-                "cloudwatch",
-                "testdata",
-                "datasource",
-                "alertmanager",
-            ])
-            .any(|kind| source.contains(kind))
-        };
-        if let Some(other) = source.as_ref().filter(known)
-            && !other.contains(wanted)
-        {
-            others.push(tidy(other));
-            continue;
-        }
-        let expr = match target.get("expr") {
-            None | Some(Value::Null) => continue,
-            Some(Value::String(expr)) if expr.len() <= MAX_QUERY => expr.trim(),
-            Some(Value::String(_)) => return Err(error(&path, "a query of more than 16 KiB")),
-            Some(other) => {
-                let what = format!("expected a text, found {}", kind_of(other));
-                return Err(error(&format!("{path}.expr"), what));
-            }
-        };
-        if expr.is_empty() {
-            continue;
-        }
-        if panel.targets.len() >= MAX_TARGETS {
-            beyond += 1;
-            continue;
-        }
-        let legend = match text(target, "legendFormat") {
-            "__auto" => "",
-            legend => legend,
-        };
-        panel.targets.push(Target {
-            expr: expr.to_owned(),
-            legend: tidy(legend),
-        });
+        other => format!("the console has no panels of type {other}"),
     }
-    others.dedup();
-    if panel.targets.is_empty() {
-        panel.kind = Kind::NotDrawn;
-        panel.why_not = if others.is_empty() && hidden == 0 {
-            "it has no query".into()
-        } else if others.is_empty() {
-            "its queries are hidden".into()
-        } else {
-            format!(
-                "it asks {}, which the console's boards do not",
-                others.join(", ")
-            )
-        };
-    } else if beyond > 0 {
-        panel.why_not = format!("{beyond} more queries not asked");
-    } else if !others.is_empty() {
-        panel.why_not = format!("what it asks {} is left out", others.join(", "));
-    }
-    Ok(())
+}
+
+fn repeat(json: &Value) -> Option<Repeat> {
+    let variable = text(json, "repeat");
+    let per_line = json.get("maxPerRow").and_then(Value::as_u64);
+    let per_line = u16::try_from(per_line.unwrap_or(4)).unwrap_or(u16::MAX);
+    (!variable.is_empty()).then(|| Repeat {
+        variable: tidy(variable),
+        down: text(json, "repeatDirection") == "v",
+        per_line: per_line.clamp(1, 24),
+    })
 }
 
 fn place(json: &Value, path: &str) -> Result<Place, DashboardError> {

@@ -33,8 +33,8 @@ impl Unit {
         match self.id.as_str() {
             "percent" => self.percent(value),
             "percentunit" => self.percent(value * 100.0),
-            "s" | "dtdurations" | "clocks" => self.time(value),
-            "ms" | "dtdurationms" => self.time(value / 1e3),
+            "s" | "dtdurations" | "dthms" | "clocks" => self.time(value),
+            "ms" | "dtdurationms" | "clockms" => self.time(value / 1e3),
             "µs" | "us" => self.time(value / 1e6),
             "ns" => self.time(value / 1e9),
             "m" => self.time(value * 60.0),
@@ -44,33 +44,60 @@ impl Unit {
             "kbytes" => scaled(1024.0, BINARY, "B"),
             "mbytes" => scaled(1024.0 * 1024.0, BINARY, "B"),
             "gbytes" => scaled(1024.0 * 1024.0 * 1024.0, BINARY, "B"),
+            "tbytes" => scaled(1024_f64.powi(4), BINARY, "B"),
             "decbytes" => scaled(1.0, PLAIN, "B"),
+            "deckbytes" => scaled(1e3, PLAIN, "B"),
+            "decmbytes" => scaled(1e6, PLAIN, "B"),
+            "decgbytes" => scaled(1e9, PLAIN, "B"),
+            "dectbytes" => scaled(1e12, PLAIN, "B"),
             "bits" => scaled(1.0, BINARY, "b"),
             "decbits" => scaled(1.0, PLAIN, "b"),
             "Bps" => scaled(1.0, PLAIN, "B/s"),
             "binBps" => scaled(1.0, BINARY, "B/s"),
+            "KBs" => scaled(1e3, PLAIN, "B/s"),
+            "MBs" => scaled(1e6, PLAIN, "B/s"),
+            "GBs" => scaled(1e9, PLAIN, "B/s"),
+            "KiBs" => scaled(1024.0, BINARY, "B/s"),
+            "MiBs" => scaled(1024.0 * 1024.0, BINARY, "B/s"),
+            "GiBs" => scaled(1024.0 * 1024.0 * 1024.0, BINARY, "B/s"),
             "bps" => scaled(1.0, PLAIN, "b/s"),
+            "Kbits" => scaled(1e3, PLAIN, "b/s"),
+            "Mbits" => scaled(1e6, PLAIN, "b/s"),
+            "Gbits" => scaled(1e9, PLAIN, "b/s"),
             "binbps" => scaled(1.0, BINARY, "b/s"),
             "reqps" | "cps" | "ops" | "rps" | "iops" | "pps" | "wps" | "eps" | "mps" => plain("/s"),
             "reqpm" | "opm" | "cpm" | "rpm" | "wpm" | "epm" => plain("/min"),
-            "hertz" => scaled(1.0, PLAIN, "Hz"),
-            "short" | "none" | "" | "locale" | "sishort" => plain(""),
-            "bool" => (
-                if value == 0.0 { "false" } else { "true" }.into(),
-                String::new(),
-            ),
-            "bool_yes_no" => (
-                if value == 0.0 { "no" } else { "yes" }.into(),
-                String::new(),
-            ),
-            "bool_on_off" => (
-                if value == 0.0 { "off" } else { "on" }.into(),
-                String::new(),
-            ),
-            other => match other.split_once(':') {
-                Some(("suffix", suffix)) => plain(suffix),
-                _ => plain(""),
-            },
+            "hertz" | "rothz" => scaled(1.0, PLAIN, "Hz"),
+            "watt" => scaled(1.0, PLAIN, "W"),
+            "volt" => scaled(1.0, PLAIN, "V"),
+            "amp" => scaled(1.0, PLAIN, "A"),
+            "joule" => scaled(1.0, PLAIN, "J"),
+            "celsius" => plain("°C"),
+            "fahrenheit" => plain("°F"),
+            "humidity" => self.percent(value),
+            "rotrpm" => plain("rpm"),
+            "currencyUSD" => plain("$"),
+            "currencyEUR" => plain("€"),
+            "currencyGBP" => plain("£"),
+            "currencyJPY" => plain("¥"),
+            "short" | "none" | "" | "locale" | "sishort" | "string" => plain(""),
+            "bool" => either(value, ["false", "true"]),
+            "bool_yes_no" => either(value, ["no", "yes"]),
+            "bool_on_off" => either(value, ["off", "on"]),
+            date if date.starts_with("dateTime") => (instant(value), String::new()),
+            other => self.own(other, value),
+        }
+    }
+
+    /// A unit of the user's own: `suffix:seats`, or any word, which Grafana puts behind the number.
+    fn own(&self, id: &str, value: f64) -> (String, String) {
+        let (kind, rest) = id.split_once(':').unwrap_or(("suffix", id));
+        match kind {
+            "si" => self.scaled(value, PLAIN, rest),
+            "currency" if rest.chars().count() == 1 => (self.number(value), rest.to_owned()),
+            "time" => (instant(value), String::new()),
+            "bool" => either(value, ["false", "true"]),
+            _ => (self.number(value), rest.trim().to_owned()),
         }
     }
 
@@ -147,6 +174,21 @@ impl Unit {
     }
 }
 
+/// A switch in words.
+fn either(value: f64, [off, on]: [&str; 2]) -> (String, String) {
+    let word = if value == 0.0 { off } else { on };
+    (word.to_owned(), String::new())
+}
+
+/// Milliseconds of the Unix epoch as a date and a time, UTC.
+fn instant(ms: f64) -> String {
+    let ms = i64::try_from(format::whole(ms.max(0.0))).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => "–".into(),
+    }
+}
+
 /// `1284.50` as `1,284.50`.
 fn grouped(number: &str) -> String {
     let end = number.find('.').unwrap_or(number.len());
@@ -202,7 +244,13 @@ mod tests {
             ("reqps", 1_284.0, "1,284 /s"),
             ("short", 0.0042, "0.0042"),
             ("suffix:seats", 7.0, "7 seats"),
-            ("something new", 7.0, "7"),
+            ("something new", 7.0, "7 something new"),
+            ("decmbytes", 1_500.0, "1.5 GB"),
+            ("KBs", 2_000.0, "2 MB/s"),
+            ("celsius", 41.5, "42 °C"),
+            ("si:req", 12_400.0, "12.4 kreq"),
+            ("dateTimeAsIso", 1_780_315_200_000.0, "2026-06-01 12:00:00"),
+            ("bool_on_off", 1.0, "on"),
             ("s", f64::NAN, "–"),
         ];
         for (id, value, wanted) in cases {

@@ -1,103 +1,233 @@
-//! A dashboard's variables, and queries with them filled in.
+//! A dashboard's variables as its file has them: which values there may be, which of them holds,
+//! and where more are learned.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-
+use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::read::{list, object, text, tidy};
-use super::{DashboardError, Query};
+use super::DashboardError;
+use super::adhoc::{self, Filter};
+use super::read::{list, object, text};
+use super::source::{Source, Sources};
 
 /// Most variables of a dashboard, and most values of one.
-const MAX_VARIABLES: usize = 32;
-const MAX_VALUES: usize = 100;
+pub(super) const MAX_VARIABLES: usize = 32;
+pub(super) const MAX_VALUES: usize = 100;
 /// Longest value kept, in bytes.
 const MAX_VALUE: usize = 1_024;
-/// No query grows beyond this, whatever its variables hold.
-const MAX_FILLED: usize = 64 * 1024;
+/// Most bytes of a compiled pattern.
+const MAX_PATTERN: usize = 1 << 20;
 /// Grafana's word for all values at once.
 pub(in crate::tui) const ALL: &str = "$__all";
-/// Four scrapes of Grafana's default 15 s: what a rate needs to see two samples for certain.
-const RATE_INTERVAL: &str = "1m";
+/// What an interval variable holds that fits itself to the time shown: this, or with `_NAME`.
+pub(super) const AUTO: &str = "$__auto";
+
+/// A value, and what people call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::tui) struct Choice {
+    pub(in crate::tui) text: String,
+    pub(in crate::tui) value: String,
+}
+
+impl Choice {
+    pub(super) fn of(value: &str) -> Choice {
+        Choice {
+            text: value.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+}
+
+/// Where values are learned: a query, and the label that holds them. Without a label the series
+/// themselves are the values, as texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub(super) query: String,
+    pub(super) label: String,
+}
+
+/// An interval that fits itself to the time shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Auto {
+    pub(super) least_ms: i64,
+    /// So many intervals are to fit into the time shown.
+    pub(super) count: i64,
+}
+
+/// What of a value counts, as a regular expression.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern(Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
 
 /// A variable as the file has it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::tui) struct Variable {
     pub(in crate::tui) name: String,
     /// Values that the file names.
-    choices: Vec<String>,
+    pub(super) choices: Vec<Choice>,
     /// Chosen in the file.
-    current: Vec<String>,
-    /// Where more values are learned: a query, and the label that holds them.
-    asks: Option<(String, String)>,
-    has_all: bool,
+    pub(super) current: Vec<Choice>,
+    pub(super) asks: Option<Ask>,
+    pub(super) pattern: Option<Pattern>,
+    /// Its regular expression is none that the console understands.
+    pub(super) unfiltered: bool,
+    /// Grafana's number of an order.
+    pub(super) sort: u64,
+    pub(super) has_all: bool,
+    /// Several values may be chosen: queries expect a pattern.
+    pub(super) several: bool,
     /// What stands for all values.
-    all_value: Option<String>,
-    hidden: bool,
+    pub(super) all_value: Option<String>,
+    pub(super) auto: Option<Auto>,
+    /// Ad hoc filters, which all queries get.
+    pub(super) filters: Vec<Filter>,
+    pub(super) hidden: bool,
 }
 
 pub(super) fn read(root: &Value, path: &str) -> Result<Vec<Variable>, DashboardError> {
-    let Some(templating) = root.get("templating") else {
-        return Ok(Vec::new());
+    let mut variables = inputs(root);
+    let Some(templating) = root.get("templating").filter(|of| !of.is_null()) else {
+        return Ok(variables);
     };
     let path = format!("{path}.templating");
     let all = list(object(templating, &path)?, "list", &path)?;
-    let mut variables = Vec::new();
+    let sources = Sources::read(root);
     for (index, json) in all.iter().take(MAX_VARIABLES).enumerate() {
         let json = object(json, &format!("{path}.list[{index}]"))?;
         let name = text(json, "name");
-        if !name.is_empty() && name.bytes().all(is_name) {
-            variables.push(variable(json, name));
+        let usable = !name.is_empty() && name.bytes().all(is_name);
+        if usable && variables.len() < MAX_VARIABLES {
+            variables.push(variable(json, name, &sources));
         }
     }
     Ok(variables)
 }
 
-fn variable(json: &Value, name: &str) -> Variable {
-    let kind = text(json, "type");
-    let current = json.pointer("/current/value").unwrap_or(&Value::Null);
-    let mut current = strings(current);
-    let mut choices: Vec<String> = json
-        .get("options")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .flat_map(|option| strings(option.get("value").unwrap_or(&Value::Null)))
-        .filter(|value| value != ALL)
-        .take(MAX_VALUES)
-        .collect();
-    let query = text(json, "query");
-    match kind {
-        "constant" | "textbox" if current.is_empty() => current = kept(query).into_iter().collect(),
-        "custom" | "interval" if choices.is_empty() => {
-            // `name : value` has a name of its own for people.
-            let value = |one: &str| {
-                let (_, value) = one.split_once(" : ").unwrap_or(("", one));
-                kept(value.trim())
-            };
-            choices = query
-                .split(',')
-                .take(MAX_VALUES)
-                .filter_map(value)
-                .collect();
-        }
-        _ => {}
-    }
-    if current.is_empty() || current == ["$__auto_interval"] {
-        current = choices.first().cloned().into_iter().collect();
-    }
-    Variable {
-        name: name.to_owned(),
-        asks: (kind == "query").then(|| asks(json)).flatten(),
-        has_all: json.get("includeAll") == Some(&Value::Bool(true)),
-        all_value: kept(text(json, "allValue")),
-        hidden: kind == "constant" || json.get("hide").and_then(Value::as_u64) == Some(2),
-        choices,
-        current,
-    }
+/// Constants that an exported file wants filled in when it is imported.
+fn inputs(root: &Value) -> Vec<Variable> {
+    let listed = root.get("__inputs").and_then(Value::as_array);
+    let constant = |input: &Value| {
+        let name = text(input, "name");
+        let usable = text(input, "type") == "constant" && !name.is_empty();
+        (usable && name.bytes().all(is_name)).then(|| Variable {
+            name: name.to_owned(),
+            current: choices(input.get("value").unwrap_or(&Value::Null)),
+            hidden: true,
+            ..Variable::default()
+        })
+    };
+    let constants = listed.into_iter().flatten().filter_map(constant);
+    constants.take(MAX_VARIABLES / 2).collect()
 }
 
-fn kept(value: &str) -> Option<String> {
+fn variable(json: &Value, name: &str, sources: &Sources) -> Variable {
+    let kind = text(json, "type");
+    let nothing = Value::Null;
+    let (pattern, unfiltered) = pattern(text(json, "regex"));
+    let mut read = Variable {
+        name: name.to_owned(),
+        choices: options(json),
+        current: current(json),
+        asks: (kind == "query" && asks_metrics(json, sources))
+            .then(|| ask(json))
+            .flatten(),
+        pattern: pattern.filter(|_| kind == "query"),
+        unfiltered: unfiltered && kind == "query",
+        sort: order(json.get("sort").unwrap_or(&nothing)),
+        has_all: json.get("includeAll") == Some(&Value::Bool(true)),
+        several: json.get("multi") == Some(&Value::Bool(true)),
+        all_value: kept(text(json, "allValue")),
+        auto: (kind == "interval").then(|| auto(json)).flatten(),
+        filters: Vec::new(),
+        hidden: matches!(kind, "constant" | "datasource" | "adhoc")
+            || json.get("hide").and_then(Value::as_u64) == Some(2),
+    };
+    let query = text(json, "query");
+    match kind {
+        "constant" | "textbox" if read.current.is_empty() => {
+            read.current = kept(query).iter().map(|value| Choice::of(value)).collect();
+        }
+        "custom" | "interval" if read.choices.is_empty() => read.choices = listed(query),
+        "adhoc" => read.filters = adhoc::filters(json),
+        _ => {}
+    }
+    if read.auto.is_some() && !read.choices.iter().any(|choice| is_auto(&choice.value)) {
+        let value = format!("{AUTO}_interval_{name}");
+        read.choices.insert(
+            0,
+            Choice {
+                text: "auto".into(),
+                value,
+            },
+        );
+    }
+    if read.current.is_empty() && read.has_all {
+        read.current = vec![Choice::of(ALL)];
+    } else if read.current.is_empty() {
+        read.current = read.choices.first().cloned().into_iter().collect();
+    }
+    read
+}
+
+/// Whether a value is an interval that fits itself to the time shown.
+pub(super) fn is_auto(value: &str) -> bool {
+    value == AUTO || value == "auto" || value.starts_with("$__auto_interval")
+}
+
+/// `one, two : 2`: a value, or a name for people and a value.
+fn listed(query: &str) -> Vec<Choice> {
+    let parts = query.split(',').take(MAX_VALUES);
+    let choice = |one: &str| {
+        let one = one.trim();
+        let (text, value) = one.split_once(" : ").unwrap_or((one, one));
+        Some(Choice {
+            text: text.trim().to_owned(),
+            value: kept(value.trim())?,
+        })
+    };
+    parts.filter_map(choice).collect()
+}
+
+/// The values that the file lists, without the word for all.
+fn options(json: &Value) -> Vec<Choice> {
+    let options = json.get("options").and_then(Value::as_array);
+    let choice = |option: &Value| {
+        let value = strings(option.get("value").unwrap_or(&Value::Null));
+        let text = strings(option.get("text").unwrap_or(&Value::Null));
+        let value = value.into_iter().next().filter(|value| value != ALL)?;
+        let text = text.into_iter().next().unwrap_or_else(|| value.clone());
+        Some(Choice { text, value })
+    };
+    let found = options.into_iter().flatten().filter_map(choice);
+    found.take(MAX_VALUES).collect()
+}
+
+/// What is chosen in the file.
+fn current(json: &Value) -> Vec<Choice> {
+    let nothing = Value::Null;
+    let at = |place: &str| json.pointer(place).unwrap_or(&nothing);
+    let texts = strings(at("/current/text"));
+    let mut chosen = choices(at("/current/value"));
+    if texts.len() == chosen.len() {
+        for (choice, text) in chosen.iter_mut().zip(texts) {
+            choice.text = text;
+        }
+    }
+    chosen
+}
+
+fn choices(value: &Value) -> Vec<Choice> {
+    strings(value)
+        .iter()
+        .map(|value| Choice::of(value))
+        .collect()
+}
+
+pub(super) fn kept(value: &str) -> Option<String> {
     (!value.is_empty() && value.len() <= MAX_VALUE).then(|| value.to_owned())
 }
 
@@ -113,242 +243,135 @@ fn strings(value: &Value) -> Vec<String> {
     }
 }
 
-/// `label_values(SELECTOR, LABEL)` as PromQL, and the label.
-fn asks(json: &Value) -> Option<(String, String)> {
+fn asks_metrics(json: &Value, sources: &Sources) -> bool {
+    matches!(sources.of(json), Source::Metrics | Source::Unknown)
+}
+
+/// What a query variable asks, as PromQL. Of labels alone, the source is asked for its labels.
+fn ask(json: &Value) -> Option<Ask> {
     let query = match json.get("query")? {
-        Value::String(query) => query.as_str(),
-        other => text(other, "query"),
+        Value::String(query) => query.trim(),
+        other => match text(other, "query").trim() {
+            "" => text(json, "definition").trim(),
+            query => query,
+        },
     };
-    let inner = query
-        .trim()
-        .strip_prefix("label_values(")?
-        .strip_suffix(')')?;
-    let (selector, label) = inner.rsplit_once(',')?;
-    let label = label.trim();
-    let usable = !label.is_empty() && label.bytes().all(is_name) && inner.len() <= MAX_VALUE;
-    let query = format!("group by ({label}) ({})", selector.trim());
-    usable.then(|| (query, label.to_owned()))
+    if query.is_empty() || query.len() > MAX_VALUE {
+        return None;
+    }
+    let of = |function: &str| {
+        let inner = query
+            .strip_prefix(function)?
+            .trim_start()
+            .strip_prefix('(')?;
+        Some(inner.strip_suffix(')')?.trim())
+    };
+    let ask = |query: String, label: &str| {
+        let label = label.trim();
+        let known = !label.is_empty() && label.bytes().all(|byte| is_name(byte) || byte == b'$');
+        known.then(|| Ask {
+            query,
+            label: label.to_owned(),
+        })
+    };
+    if let Some(inner) = of("label_values") {
+        return match inner.rsplit_once(',') {
+            Some((selector, label)) => ask(
+                format!("group by ({}) ({})", label.trim(), selector.trim()),
+                label,
+            ),
+            None => ask(format!("label_values({inner})"), inner),
+        };
+    }
+    if of("label_names").is_some() {
+        return ask("label_names()".into(), "label");
+    }
+    if let Some(pattern) = of("metrics") {
+        let pattern = pattern.replace('\\', "\\\\").replace('"', "\\\"");
+        let query = format!("group by (__name__) ({{__name__=~\".*(?:{pattern}).*\"}})");
+        return ask(query, "__name__");
+    }
+    Some(Ask {
+        query: of("query_result").unwrap_or(query).to_owned(),
+        label: String::new(),
+    })
 }
 
-const fn is_name(byte: u8) -> bool {
+/// `/pattern/flags` or a bare pattern; whether there is one that is not understood.
+fn pattern(source: &str) -> (Option<Pattern>, bool) {
+    let source = source.trim();
+    if source.is_empty() {
+        return (None, false);
+    }
+    let delimited = source
+        .strip_prefix('/')
+        .and_then(|rest| rest.rsplit_once('/'));
+    let (pattern, flags) = delimited.unwrap_or((source, ""));
+    // A slash needs no backslash here.
+    let built = RegexBuilder::new(&pattern.replace("\\/", "/"))
+        .case_insensitive(flags.contains('i'))
+        .size_limit(MAX_PATTERN)
+        .build();
+    match built {
+        Ok(regex) => (Some(Pattern(regex)), false),
+        Err(_) => (None, true),
+    }
+}
+
+impl Pattern {
+    /// What counts of `value`: the groups `text` and `value`, else the first group, else all of it;
+    /// nothing where it does not match.
+    pub(super) fn of(&self, value: &str) -> Option<Choice> {
+        let found = self.0.captures(value)?;
+        let named = |name: &str| found.name(name).map(|part| part.as_str());
+        let choice = |text: &str, value: &str| {
+            Some(Choice {
+                text: text.to_owned(),
+                value: kept(value)?,
+            })
+        };
+        match (named("text"), named("value")) {
+            (None, None) => {
+                let group = found.get(1).map(|part| part.as_str());
+                group.map_or_else(
+                    || kept(value).map(|v| Choice::of(&v)),
+                    |part| choice(part, part),
+                )
+            }
+            (text, value) => choice(text.or(value)?, value.or(text)?),
+        }
+    }
+}
+
+/// Grafana's order, by its number or by the name that schema v2 has for it.
+fn order(sort: &Value) -> u64 {
+    let names = [
+        "disabled",
+        "alphabeticalAsc",
+        "alphabeticalDesc",
+        "numericalAsc",
+        "numericalDesc",
+        "alphabeticalCaseInsensitiveAsc",
+        "alphabeticalCaseInsensitiveDesc",
+    ];
+    let by_name = |name: &str| names.iter().position(|known| *known == name);
+    let named = sort.as_str().and_then(by_name);
+    let named = named.and_then(|at| u64::try_from(at).ok());
+    sort.as_u64().or(named).unwrap_or(0)
+}
+
+fn auto(json: &Value) -> Option<Auto> {
+    let on = json.get("auto") == Some(&Value::Bool(true));
+    let chosen = current(json)
+        .first()
+        .is_some_and(|choice| is_auto(&choice.value));
+    let count = json.get("auto_count").and_then(Value::as_i64).unwrap_or(30);
+    (on || chosen).then(|| Auto {
+        least_ms: super::interval::milliseconds(text(json, "auto_min")).unwrap_or(10_000),
+        count: count.clamp(1, 1_000),
+    })
+}
+
+pub(super) const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-/// A variable with its value of the moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Filled {
-    name: String,
-    values: Vec<String>,
-    /// All values, and what stands for them.
-    all: Option<String>,
-    choices: Vec<String>,
-    hidden: bool,
-}
-
-/// What the variables are at the moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::tui) struct Scope {
-    filled: Vec<Filled>,
-    queries: Vec<Query>,
-    step_ms: i64,
-    span_ms: i64,
-}
-
-impl Scope {
-    /// The variables as picked, else as in the file; `learned` gives the values of a label that a
-    /// query's answer has.
-    pub(in crate::tui) fn new(
-        variables: &[Variable],
-        picks: &BTreeMap<String, String>,
-        learned: impl Fn(&str, &str) -> Vec<String>,
-        (step_ms, span_ms): (i64, i64),
-    ) -> Scope {
-        let mut scope = Scope {
-            step_ms,
-            span_ms,
-            ..Scope::default()
-        };
-        for variable in variables {
-            let mut choices = variable.choices.clone();
-            let mut known = Vec::new();
-            if let Some((query, label)) = &variable.asks {
-                let query = scope.fill(query);
-                known = learned(&query, label);
-                known.truncate(MAX_VALUES);
-                for value in &known {
-                    if !choices.contains(value) {
-                        choices.push(value.clone());
-                    }
-                }
-                scope.queries.push(Query::from(query));
-            }
-            let mut values = match picks.get(&variable.name) {
-                Some(pick) => vec![pick.clone()],
-                None => variable.current.clone(),
-            };
-            // As Grafana does: a value that is nowhere any more gives way to the first there is.
-            let gone = |value: &String| value != ALL && !known.contains(value);
-            if !known.is_empty() && values.iter().all(gone) {
-                values = known[..1].to_vec();
-            }
-            let all = values.iter().any(|value| value == ALL).then(|| {
-                let given = variable.all_value.clone();
-                let of_choices = || match choices.as_slice() {
-                    some if !some.is_empty() && variable.asks.is_none() => alternatives(some),
-                    _ => ".*".into(),
-                };
-                given.unwrap_or_else(of_choices)
-            });
-            if variable.has_all {
-                choices.insert(0, ALL.to_owned());
-            }
-            scope.filled.push(Filled {
-                name: variable.name.clone(),
-                values,
-                all,
-                choices,
-                hidden: variable.hidden,
-            });
-        }
-        scope
-    }
-
-    /// A scope in which only `name` is known.
-    pub(in crate::tui) fn of_one(name: &str, value: &str) -> Scope {
-        Scope {
-            filled: vec![Filled {
-                name: name.to_owned(),
-                values: vec![value.to_owned()],
-                all: None,
-                choices: Vec::new(),
-                hidden: true,
-            }],
-            ..Scope::default()
-        }
-    }
-
-    /// What is asked to learn the variables' values.
-    pub(in crate::tui) fn queries(&self) -> &[Query] {
-        &self.queries
-    }
-
-    /// For people: names and values, and whether there is another value to pick.
-    pub(in crate::tui) fn shown(&self) -> impl Iterator<Item = (&str, String, bool)> {
-        let seen = self.filled.iter().filter(|one| !one.hidden);
-        seen.map(|one| {
-            let value = match &one.all {
-                Some(_) => "All".to_owned(),
-                None => tidy(&one.values.join(" + ")),
-            };
-            (one.name.as_str(), value, one.choices.len() > 1)
-        })
-    }
-
-    /// The value after the present one of the variable at `index` of those that are shown.
-    pub(in crate::tui) fn next(&self, index: usize) -> Option<(String, String)> {
-        let one = self.filled.iter().filter(|one| !one.hidden).nth(index)?;
-        let now = one.values.first();
-        let at = one.choices.iter().position(|choice| Some(choice) == now);
-        let next = at.map_or(0, |at| at + 1) % one.choices.len().max(1);
-        Some((one.name.clone(), one.choices.get(next)?.clone()))
-    }
-
-    /// How many values the variable at `index` may have.
-    #[cfg(test)]
-    pub(super) fn choices(&self, index: usize) -> usize {
-        self.filled[index].choices.len()
-    }
-
-    /// `source` with every variable that is known in its place; others stay as they are.
-    pub(in crate::tui) fn fill(&self, source: &str) -> String {
-        let mut filled = String::with_capacity(source.len());
-        let mut rest = source;
-        while let Some(at) = rest.find(['$', '[']) {
-            filled.push_str(&rest[..at]);
-            rest = &rest[at..];
-            match reference(rest) {
-                Some((name, format, length)) if filled.len() < MAX_FILLED => {
-                    match self.value(name, format) {
-                        Some(value) => filled.push_str(&value),
-                        None => filled.push_str(&rest[..length]),
-                    }
-                    rest = &rest[length..];
-                }
-                _ => {
-                    filled.push_str(&rest[..1]);
-                    rest = &rest[1..];
-                }
-            }
-        }
-        filled.push_str(rest);
-        filled
-    }
-
-    fn value(&self, name: &str, format: &str) -> Option<String> {
-        let seconds = |ms: i64| (ms / 1000).max(1);
-        let own = match name {
-            "__rate_interval" => RATE_INTERVAL.to_owned(),
-            "__interval" => format!("{}s", seconds(self.step_ms)),
-            "__interval_ms" => self.step_ms.max(1).to_string(),
-            "__range" => format!("{}s", seconds(self.span_ms)),
-            "__range_s" => seconds(self.span_ms).to_string(),
-            "__range_ms" => self.span_ms.max(1).to_string(),
-            _ => {
-                let one = self.filled.iter().find(|one| one.name == name)?;
-                return Some(one.text(format));
-            }
-        };
-        Some(own)
-    }
-}
-
-impl Filled {
-    fn text(&self, format: &str) -> String {
-        if let Some(all) = &self.all {
-            return all.clone();
-        }
-        match (format, self.values.as_slice()) {
-            ("csv", values) => values.join(","),
-            ("pipe", values) => values.join("|"),
-            ("raw" | "text", [one]) => one.clone(),
-            ("regex", [one]) => escaped(one),
-            (_, [one]) => one.replace('\\', "\\\\").replace('"', "\\\""),
-            (_, values) => alternatives(values),
-        }
-    }
-}
-
-/// One of several values, as a regular expression inside a PromQL string.
-fn alternatives(values: &[String]) -> String {
-    let mut text = String::from("(");
-    for (index, value) in values.iter().enumerate() {
-        let bar = if index > 0 { "|" } else { "" };
-        let _ = write!(text, "{bar}{}", escaped(value));
-    }
-    text.push(')');
-    text
-}
-
-/// The value itself as a regular expression, its backslashes doubled for the string around it.
-fn escaped(value: &str) -> String {
-    let pattern = regex::escape(value);
-    pattern.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-/// A reference at the beginning of `text`: name, format, and how long it is.
-fn reference(text: &str) -> Option<(&str, &str, usize)> {
-    let braced = |open: &str, close: &str| {
-        let inner = text.strip_prefix(open)?;
-        let end = inner.find(close)?;
-        let (name, format) = inner[..end].split_once(':').unwrap_or((&inner[..end], ""));
-        let is_one = !name.is_empty() && name.bytes().all(is_name);
-        is_one.then_some((name, format, open.len() + end + close.len()))
-    };
-    braced("${", "}")
-        .or_else(|| braced("[[", "]]"))
-        .or_else(|| {
-            let inner = text.strip_prefix('$')?;
-            let end = inner.bytes().take_while(|byte| is_name(*byte)).count();
-            (end > 0).then(|| (&inner[..end], "", 1 + end))
-        })
 }

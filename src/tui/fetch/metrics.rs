@@ -10,13 +10,17 @@ use tokio::time::Instant;
 
 use super::{Backoff, EVERY, now_ms, pause};
 use crate::clients::ClientError;
-use crate::clients::prometheus::{Prometheus, Series};
-use crate::tui::dashboard::Query;
+use crate::clients::prometheus::{Labels, Prometheus, Series};
+use crate::tui::dashboard::{LabelQuery, Query};
 use crate::tui::event::Event;
 use crate::tui::model::{Plan, Source};
 use crate::tui::series::QueryAnswer;
 use crate::tui::window::Zoom;
 
+/// How far back labels are looked for: an hour, as the longest chart.
+const LABELS_SPAN_MS: i64 = 3_600_000;
+/// Most names or values of labels taken from an answer.
+const MAX_LABELS: usize = 1_000;
 /// Queries under way at once.
 const AT_ONCE: usize = 4;
 
@@ -99,7 +103,11 @@ pub(super) async fn round(
         let end = still.map_or(at, |end| end.min(at).saturating_add(step));
         let end = end - end.rem_euclid(step);
         let range = |query: Query| async move {
-            let answer = source.range(&query, end - zoom.span_ms(), end, step).await;
+            let answer = match LabelQuery::of(&query) {
+                // What labels there are has no past.
+                Some(_) => Ok(Vec::new()),
+                None => source.range(&query, end - zoom.span_ms(), end, step).await,
+            };
             (query, answer)
         };
         Some(asked(new.into_iter().map(range).collect()).await?)
@@ -109,12 +117,33 @@ pub(super) async fn round(
     let instant = |query: &Query| {
         let query = Query::clone(query);
         async move {
-            let answer = source.instant(&query, at).await;
+            let answer = match LabelQuery::of(&query) {
+                Some(asked) => labels(source, asked, at).await,
+                None => source.instant(&query, at).await,
+            };
             (query, answer)
         }
     };
     let now = asked(queries.iter().map(instant).collect()).await?;
     Ok(Event::Metrics { at, now, past })
+}
+
+/// Names or values of labels, as series that have them.
+async fn labels(
+    source: &Prometheus,
+    asked: LabelQuery<'_>,
+    at: i64,
+) -> Result<Vec<Series>, ClientError> {
+    let since = at - LABELS_SPAN_MS;
+    let (label, texts) = match asked {
+        LabelQuery::Names => ("label", source.label_names(since, at).await?),
+        LabelQuery::Values(label) => (label, source.label_values(label, since, at).await?),
+    };
+    let series = texts.into_iter().take(MAX_LABELS).map(|text| Series {
+        labels: Labels::from([(label.to_owned(), text)]),
+        points: vec![(at, 1.0)],
+    });
+    Ok(series.collect())
 }
 
 /// A few at once. A source that cannot be reached fails as a whole; one that refuses a query has

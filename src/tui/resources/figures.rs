@@ -339,6 +339,7 @@ pub(in crate::tui) static CHARTS: LazyLock<Vec<Panel>> = LazyLock::new(|| {
             .map(|(expr, legend)| Target {
                 expr: (*expr).to_owned(),
                 legend: (*legend).to_owned(),
+                ..Target::default()
             })
             .collect();
         panel

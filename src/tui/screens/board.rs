@@ -5,7 +5,6 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::panel::{self, Wanted};
-use crate::tui::board::Board;
 use crate::tui::dashboard::Scope;
 use crate::tui::format;
 use crate::tui::model::Model;
@@ -14,7 +13,7 @@ use crate::tui::widgets::centred;
 
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let board = &model.board;
-    let scope = board.scope(&model.answers, model.zoom);
+    let scope = board.scope(&model.answers, model.times());
     let view = board.view((area.width, area.height));
     let head = Rect { height: 1, ..area };
     let body = Rect {
@@ -68,7 +67,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
             }
             .intersection(body);
             if board.is_row(cell.panel) {
-                section(model, board, cell.panel, buffer, place);
+                section(model, &scope, cell.panel, buffer, place);
             } else if let Some(wanted) = wanted(cell.panel, false) {
                 panel::draw(&wanted, buffer, place);
             }
@@ -88,6 +87,10 @@ fn heading(model: &Model, scope: &Scope, position: &str, buffer: &mut Buffer, ar
         line.spans
             .push(Span::raw(format!("{}  ", format::fit(&value, 24))));
     }
+    for filter in scope.filters() {
+        let text = format!("{}  ", format::fit(&filter, 24));
+        line.spans.push(Span::styled(text, theme::quiet()));
+    }
     buffer.set_line(area.x, area.y, &line, area.width);
     let width = u16::try_from(position.chars().count() + 2)
         .unwrap_or(0)
@@ -100,7 +103,8 @@ fn heading(model: &Model, scope: &Scope, position: &str, buffer: &mut Buffer, ar
 }
 
 /// The heading of a section; folded, it says how much it hides.
-fn section(model: &Model, board: &Board, index: usize, buffer: &mut Buffer, area: Rect) {
+fn section(model: &Model, scope: &Scope, index: usize, buffer: &mut Buffer, area: Rect) {
+    let board = &model.board;
     let Some(panel) = board.dashboard.panels.get(index) else {
         return;
     };
@@ -111,7 +115,7 @@ fn section(model: &Model, board: &Board, index: usize, buffer: &mut Buffer, area
         count if folded => format!(" ({count} panels, Enter shows them)"),
         _ => String::new(),
     };
-    let text = format!(" {sign} {}{hidden} ", panel.title);
+    let text = format!(" {sign} {}{hidden} ", panel.heading(scope));
     let style = if index == board.chosen && !model.settings.once {
         theme::selected().patch(theme::strong())
     } else {

@@ -17,6 +17,8 @@ mod palette;
 mod panel;
 mod panel_charts;
 mod panel_lists;
+mod panel_shares;
+mod panel_states;
 mod resources;
 mod run;
 mod sale;

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::panel_charts::MAX_LINES;
-use super::{dim_if_stale, freshness, panel_charts, panel_lists};
+use super::{dim_if_stale, freshness, panel_charts, panel_lists, panel_shares, panel_states};
 use crate::clients::prometheus::Labels;
 use crate::tui::answers::OneSeries;
 use crate::tui::dashboard::{Calc, Kind, Panel, Scope, Target};
@@ -15,7 +15,7 @@ use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
-use crate::tui::widgets::{Freshness, big, centred, foot, frame, gauge, wrapped};
+use crate::tui::widgets::{Freshness, big, broken, centred, foot, frame, gauge, wrapped};
 
 /// What is to be drawn, and how.
 pub(super) struct Wanted<'a> {
@@ -25,6 +25,13 @@ pub(super) struct Wanted<'a> {
     pub(super) chosen: bool,
     /// It has the whole body: a legend with figures beneath the chart.
     pub(super) enlarged: bool,
+}
+
+impl Wanted<'_> {
+    /// The title with its variables filled in.
+    pub(super) fn title(&self) -> String {
+        self.panel.heading(self.scope)
+    }
 }
 
 /// A series with its name in the legend.
@@ -52,14 +59,14 @@ pub(super) fn known<'a>(of: &Wanted<'a>) -> Known<'a> {
         fresh: freshness(of.model, Source::Prometheus),
     };
     for target in &of.panel.targets {
-        let Some(answer) = of.model.answers.get(&of.scope.fill(&target.expr)) else {
+        let Some(answer) = of.model.answers.get(&of.panel.query(target, of.scope)) else {
             continue;
         };
         known.answered = true;
         known.left_out += answer.left_out;
         known.refused = known.refused.or(answer.refused.as_deref());
         known.series.extend(answer.series.iter().map(|one| Named {
-            name: name(of.panel, target, &one.labels),
+            name: name(of, target, &one.labels),
             one,
         }));
     }
@@ -68,9 +75,16 @@ pub(super) fn known<'a>(of: &Wanted<'a>) -> Known<'a> {
 
 impl Known<'_> {
     /// What to say where nothing can be drawn.
-    fn emptiness(&self) -> String {
+    fn emptiness(&self, panel: &Panel) -> String {
         match (self.refused, &self.fresh) {
             (Some(reason), _) => one_line(reason),
+            (None, Freshness::Fresh) if !self.series.is_empty() => match panel.kind {
+                Kind::Heatmap => "all values are 0, or there is no room: e enlarges".into(),
+                _ => "no value now, or there is no room: e enlarges".into(),
+            },
+            (None, Freshness::Fresh) if self.answered && !panel.no_value.is_empty() => {
+                panel.no_value.clone()
+            }
             (None, Freshness::Fresh) if self.answered => "no data".into(),
             (None, Freshness::Fresh) => "asking …".into(),
             (None, fresh) => fresh.emptiness(),
@@ -78,21 +92,31 @@ impl Known<'_> {
     }
 }
 
-/// The legend as the target asks for it, else what the labels say.
-fn name(panel: &Panel, target: &Target, labels: &Labels) -> String {
+/// The name of a series: as the panel or the target asks for it, else what the labels say.
+fn name(of: &Wanted<'_>, target: &Target, labels: &Labels) -> String {
+    if !of.panel.display_name.is_empty() {
+        let named = display_name(
+            &of.scope.words(&of.panel.display_name, &of.panel.fixed),
+            labels,
+        );
+        if let Some(name) = named {
+            return name;
+        }
+    }
     if target.legend.is_empty() {
         let shown = labels.iter().filter(|(name, _)| *name != "__name__");
         let texts: Vec<String> = shown
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        return if texts.is_empty() {
-            panel.title.clone()
-        } else {
-            one_line(&texts.join(" "))
+        return match labels.get("__name__") {
+            _ if !texts.is_empty() => one_line(&texts.join(" ")),
+            Some(name) => one_line(name),
+            None => of.title(),
         };
     }
+    let legend = of.scope.words(&target.legend, &of.panel.fixed);
     let mut name = String::new();
-    let mut rest = target.legend.as_str();
+    let mut rest = legend.as_str();
     while let Some((before, after)) = rest.split_once("{{") {
         name.push_str(before);
         let Some((label, after)) = after.split_once("}}") else {
@@ -107,17 +131,36 @@ fn name(panel: &Panel, target: &Target, labels: &Labels) -> String {
     one_line(name.trim())
 }
 
-/// What a stat shows of a series.
+/// `${__field.labels.job}` with the label's value; none where it asks for what only Grafana has.
+fn display_name(of: &str, labels: &Labels) -> Option<String> {
+    let mut name = String::new();
+    let mut rest = of;
+    while let Some((before, after)) = rest.split_once("${__field.labels.") {
+        name.push_str(before);
+        let (label, after) = after.split_once('}')?;
+        let label = label.trim_matches(['"', '[', ']']);
+        name.push_str(labels.get(label).map_or("", String::as_str));
+        rest = after;
+    }
+    name.push_str(rest);
+    (!name.contains("${__") && !name.trim().is_empty()).then(|| one_line(name.trim()))
+}
+
+/// What a panel of single numbers shows of a series.
 pub(super) fn reduced(panel: &Panel, one: &OneSeries) -> Option<f64> {
     let values = || one.track.iter().map(|(_, value)| *value);
+    let count = f64::from(u32::try_from(one.track.len()).unwrap_or(u32::MAX));
+    let (least, most) = (values().reduce(f64::min), values().reduce(f64::max));
     match panel.calc {
         Calc::Last => one.now,
-        Calc::Min => values().reduce(f64::min),
-        Calc::Max => values().reduce(f64::max),
-        Calc::Mean => {
-            let count = f64::from(u32::try_from(one.track.len()).unwrap_or(u32::MAX));
-            (count > 0.0).then(|| values().sum::<f64>() / count)
-        }
+        Calc::First => values().next(),
+        Calc::Min => least,
+        Calc::Max => most,
+        Calc::Mean => (count > 0.0).then(|| values().sum::<f64>() / count),
+        Calc::Sum => (count > 0.0).then(|| values().sum()),
+        Calc::Count => Some(count),
+        Calc::Range => Some(most? - least?),
+        Calc::Difference => Some(values().next_back()? - values().next()?),
     }
 }
 
@@ -137,6 +180,7 @@ pub(super) fn draw(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
         Kind::Row => {}
         Kind::NotDrawn => not_drawn(of, buffer, area),
         Kind::Logs => panel_lists::logs(of, buffer, area),
+        Kind::Text => text(of, buffer, area),
         _ => numbers(of, buffer, area),
     }
     if of.chosen && !of.enlarged && !of.model.settings.once {
@@ -156,9 +200,27 @@ fn choose(buffer: &mut Buffer, area: Rect) {
     }
 }
 
+/// What the file itself says.
+fn text(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
+    let fresh = Freshness::Fresh;
+    let inside = frame(buffer, area, &of.title(), "", Severity::Plain, &fresh);
+    let width = usize::from(inside.width);
+    let lines: Vec<String> = of
+        .panel
+        .words
+        .iter()
+        .flat_map(|line| broken(&of.scope.words(line, &of.panel.fixed), width))
+        .collect();
+    for (line, y) in lines.iter().zip(inside.y..inside.bottom()) {
+        buffer.set_stringn(inside.x, y, line, width, theme::text());
+    }
+    let beyond = lines.len().saturating_sub(usize::from(inside.height));
+    panel_lists::more(buffer, inside, beyond);
+}
+
 fn not_drawn(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     let fresh = Freshness::Fresh;
-    let inside = frame(buffer, area, &of.panel.title, "", Severity::Plain, &fresh);
+    let inside = frame(buffer, area, &of.title(), "", Severity::Plain, &fresh);
     let kind = match of.panel.type_name.as_str() {
         "" => "not drawn".to_owned(),
         name => format!("{name}, not drawn"),
@@ -174,9 +236,12 @@ fn numbers(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     let note = note(of, &known);
     // A table's and a chart's frame stay quiet: their lines and rows say which is bad.
     let framed = if single { severity } else { Severity::Plain };
-    let inside = frame(buffer, area, &panel.title, &note, framed, &known.fresh);
+    let inside = frame(buffer, area, &of.title(), &note, framed, &known.fresh);
     let drawn = match panel.kind {
         Kind::Stat | Kind::Gauge => stat(of, &known, buffer, inside),
+        Kind::Pie => panel_shares::pie(of, &known, buffer, inside),
+        Kind::Histogram => panel_shares::histogram(of, &known, buffer, inside),
+        Kind::StateTimeline | Kind::StatusHistory => panel_states::draw(of, &known, buffer, inside),
         Kind::BarGauge => panel_lists::bars(of, &known, buffer, inside),
         Kind::Table => panel_lists::table(of, &known, buffer, inside),
         Kind::Heatmap => panel_charts::heatmap(of, &known, buffer, inside),
@@ -188,7 +253,7 @@ fn numbers(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
         } else {
             theme::quiet()
         };
-        let text = known.emptiness();
+        let text = known.emptiness(panel);
         if text.chars().count() <= usize::from(inside.width) {
             centred(buffer, inside, &[Line::styled(text, style)]);
         } else {
@@ -196,8 +261,14 @@ fn numbers(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
         }
     }
     dim_if_stale(buffer, inside, &known.fresh);
-    if !of.panel.why_not.is_empty() && known.fresh == Freshness::Fresh {
-        foot(buffer, area, &of.panel.why_not, theme::warn());
+    if !panel.why_not.is_empty() && known.fresh == Freshness::Fresh {
+        let room = usize::from(area.width).saturating_sub(6);
+        foot(
+            buffer,
+            area,
+            &format::fit(&panel.why_not, room),
+            theme::quiet(),
+        );
     }
 }
 

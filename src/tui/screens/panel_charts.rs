@@ -63,7 +63,7 @@ pub(super) fn chart(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, are
         .collect();
     let limits: Vec<(f64, Style)> = panel
         .limits()
-        .map(|(limit, severity)| (limit, severity.style()))
+        .map(|limit| (limit.at, limit.severity.style()))
         .collect();
     let window = window::live(of.model);
     let tick = |value: f64| panel.unit.tick(value);

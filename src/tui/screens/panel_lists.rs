@@ -21,7 +21,7 @@ use crate::tui::widgets::{Freshness, centred, frame, gauge, wrapped};
 const MAX_COLUMN: usize = 40;
 
 /// How many rows did not fit, on the last row.
-fn more(buffer: &mut Buffer, area: Rect, left: usize) {
+pub(super) fn more(buffer: &mut Buffer, area: Rect, left: usize) {
     if left > 0 && area.height > 0 {
         let text = format!(" {left} more ");
         let width = u16::try_from(text.chars().count()).unwrap_or(0);
@@ -179,7 +179,7 @@ pub(super) fn logs(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
         .panel
         .targets
         .iter()
-        .map(|target| of.model.answers.logs(&of.scope.fill(&target.expr)))
+        .map(|target| of.model.answers.logs(&of.panel.query(target, of.scope)))
         .collect();
     let mut lines: Vec<_> = asked
         .iter()
@@ -193,14 +193,7 @@ pub(super) fn logs(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
         0 => String::new(),
         count => format!("newest {} of the last hour", count.min(rows)),
     };
-    let inside = frame(
-        buffer,
-        area,
-        &of.panel.title,
-        &note,
-        Severity::Plain,
-        &fresh,
-    );
+    let inside = frame(buffer, area, &of.title(), &note, Severity::Plain, &fresh);
     let newest = lines.iter().skip(lines.len().saturating_sub(rows));
     for (line, y) in newest.zip(inside.y..inside.bottom()) {
         let record = Record::new((*line).clone());
@@ -246,8 +239,11 @@ pub(super) fn legend(
     let panel = of.panel;
     let limits: Vec<String> = panel
         .limits()
-        .filter(|(_, severity)| *severity >= Severity::Warn)
-        .map(|(limit, severity)| format!("{} from {}", severity.sign(), panel.text(limit)))
+        .filter(|limit| limit.severity >= Severity::Warn)
+        .map(|limit| {
+            let side = if limit.below { "below" } else { "from" };
+            format!("{} {side} {}", limit.severity.sign(), panel.text(limit.at))
+        })
         .collect();
     let cursor = of.model.time.cursor;
     let at = cursor.map_or("last".to_owned(), |at| format!("at {}", format::clock(at)));

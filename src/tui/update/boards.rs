@@ -22,6 +22,8 @@ pub(super) fn on_metrics(
         model.answers.apply_past(&wanted, past);
     }
     model.answers.apply_now(&wanted, now, at, times);
+    let times = model.times();
+    model.board.repeat(&model.answers, times);
 }
 
 /// Enlarges what is chosen, or makes it small again; whether this screen has panels at all.
@@ -45,12 +47,14 @@ pub(super) fn back(model: &mut Model) -> bool {
 }
 
 pub(super) fn pick(model: &mut Model) {
-    if !model.board.pick(&model.answers, model.zoom) {
+    let times = model.times();
+    if !model.board.pick(&model.answers, times) {
         let text = "no variable of this dashboard has another value";
         model.tell(NoticeKind::Info, text);
     }
 }
 
 pub(super) fn next_variable(model: &mut Model) {
-    model.board.next_variable(&model.answers, model.zoom);
+    let times = model.times();
+    model.board.next_variable(&model.answers, times);
 }

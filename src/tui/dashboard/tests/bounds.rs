@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::vars::Scope;
-use super::super::{Dashboard, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel};
+use super::super::{Dashboard, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel, Scope};
+use super::TIMES;
 
 fn panel(more: Value) -> Value {
     let mut panel = json!({
@@ -34,12 +34,7 @@ fn variable(more: Value, source: &str) -> (usize, String) {
     let json = json!({ "title": "t", "panels": [], "templating": { "list": [json] } });
     let dashboard = Dashboard::read(&json.to_string()).unwrap();
     let learned = |_: &str, _: &str| (0..1_000).map(|n| n.to_string()).collect();
-    let scope = Scope::new(
-        &dashboard.variables,
-        &BTreeMap::new(),
-        learned,
-        (1_000, 60_000),
-    );
+    let scope = Scope::new(&dashboard.variables, &BTreeMap::new(), learned, TIMES);
     (scope.choices(0), scope.fill(source))
 }
 
@@ -65,7 +60,7 @@ fn a_file_is_bounded_in_bytes_panels_and_queries() {
 #[test]
 fn steps_and_mappings_are_bounded() {
     let steps: Vec<Value> = (0..100).map(|n| json!({ "value": n })).collect();
-    let modern = json!({ "fieldConfig": { "defaults": { "thresholds": { "steps": &steps } } } });
+    let modern = json!({ "type": "stat", "fieldConfig": { "defaults": { "thresholds": { "steps": &steps } } } });
     assert_eq!(one(modern).steps.len(), 32);
     let old = one(json!({ "type": "graph", "thresholds": &steps }));
     assert!((32..=33).contains(&old.steps.len()), "{}", old.steps.len());

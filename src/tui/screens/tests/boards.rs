@@ -195,8 +195,8 @@ fn every_kind_of_panel_is_drawn_or_named() {
     shot("board_every_kind_end", &model, (120, 40));
     let text = text(&buffer(&model, (120, 40)));
     for said in [
-        "a state-timeline",
-        "no panels of type state-timeline",
+        "a nodeGraph",
+        "no panels of type nodeGraph",
         "it asks tempo",
         "folded (1 panel,",
     ] {

@@ -1,0 +1,45 @@
+//! References to variables in a text: `$name`, `${name.field:format}` and `[[name:format]]`.
+
+use super::vars::is_name;
+
+/// A variable that a text names.
+pub(super) struct Reference<'a> {
+    pub(super) name: &'a str,
+    /// As in `${name.text}`.
+    pub(super) field: &'a str,
+    /// As in `${name:csv}`.
+    pub(super) format: &'a str,
+    /// Bytes of the reference.
+    pub(super) length: usize,
+}
+
+impl Reference<'_> {
+    /// The reference at the beginning of `text`.
+    pub(super) fn at(text: &str) -> Option<Reference<'_>> {
+        let braced = |open: &str, close: &str| {
+            let inner = text.strip_prefix(open)?;
+            let end = inner.find(close)?;
+            let (name, format) = inner[..end].split_once(':').unwrap_or((&inner[..end], ""));
+            let (name, field) = name.split_once('.').unwrap_or((name, ""));
+            let is_one = !name.is_empty() && name.bytes().all(is_name);
+            is_one.then_some(Reference {
+                name,
+                field,
+                format,
+                length: open.len() + end + close.len(),
+            })
+        };
+        braced("${", "}")
+            .or_else(|| braced("[[", "]]"))
+            .or_else(|| {
+                let inner = text.strip_prefix('$')?;
+                let end = inner.bytes().take_while(|byte| is_name(*byte)).count();
+                (end > 0).then(|| Reference {
+                    name: &inner[..end],
+                    field: "",
+                    format: "",
+                    length: 1 + end,
+                })
+            })
+    }
+}

@@ -1,0 +1,414 @@
+//! What a dashboard's variables are at the moment, and texts with them filled in.
+
+use std::collections::BTreeMap;
+
+use super::Query;
+use super::adhoc::{Filter, filtered};
+use super::formats::{formatted, instant, words};
+use super::interval;
+use super::read::tidy;
+use super::reference::Reference;
+use super::vars::{ALL, AUTO, Choice, MAX_VALUES, Variable, is_auto};
+
+/// No query grows beyond this, whatever its variables hold.
+const MAX_FILLED: usize = 64 * 1024;
+/// Values learned are all there are as long as they are fewer: answers are cut at so many series.
+const MAX_LEARNED: usize = 60;
+/// How far apart Grafana expects scrapes to be.
+const SCRAPE_MS: i64 = 15_000;
+/// Queries that hold the time shown change with it no more often than this.
+const TIME_STEP_MS: i64 = 60_000;
+
+/// The time that charts show, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::tui) struct Times {
+    /// Between two points.
+    pub(in crate::tui) step_ms: i64,
+    pub(in crate::tui) span_ms: i64,
+    pub(in crate::tui) end_ms: i64,
+}
+
+/// A variable with its value of the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Filled {
+    name: String,
+    values: Vec<Choice>,
+    /// All values are chosen.
+    is_all: bool,
+    /// What stands for all values where they are not listed.
+    stand_in: Option<String>,
+    choices: Vec<Choice>,
+    several: bool,
+    note: &'static str,
+    hidden: bool,
+}
+
+/// What the variables are at the moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::tui) struct Scope {
+    filled: Vec<Filled>,
+    queries: Vec<Query>,
+    times: Times,
+    filters: Vec<Filter>,
+}
+
+/// What holds for one text only.
+#[derive(Clone, Copy)]
+struct Local<'a> {
+    /// Variables of a repeated panel.
+    fixed: &'a [(String, String)],
+    /// The least interval, in milliseconds.
+    least_ms: i64,
+    /// For people, not for a query.
+    for_people: bool,
+}
+
+impl Scope {
+    /// The variables as picked, else as in the file; `learned` gives the values of a label that a
+    /// query's answer has, or, without a label, its series as texts.
+    pub(in crate::tui) fn new(
+        variables: &[Variable],
+        picks: &BTreeMap<String, String>,
+        learned: impl Fn(&str, &str) -> Vec<String>,
+        times: Times,
+    ) -> Scope {
+        let mut scope = Scope {
+            times,
+            ..Scope::default()
+        };
+        for variable in variables {
+            let mut known = Vec::new();
+            let mut whole = true;
+            if let Some(ask) = &variable.asks {
+                let (query, label) = (scope.fill(&ask.query), scope.fill(&ask.label));
+                let texts = learned(&query, &label);
+                whole = !texts.is_empty() && texts.len() < MAX_LEARNED;
+                known = kept(variable, &texts);
+                scope.queries.push(Query::from(query));
+            }
+            scope.filters.extend(variable.filters.iter().cloned());
+            let pick = picks.get(&variable.name);
+            let filled = filled(variable, pick.map(String::as_str), known, whole, times);
+            scope.filled.push(filled);
+        }
+        scope
+    }
+
+    /// A scope in which only `name` is known.
+    pub(in crate::tui) fn of_one(name: &str, value: &str) -> Scope {
+        let variable = Variable {
+            name: name.to_owned(),
+            hidden: true,
+            ..Variable::default()
+        };
+        let times = Times::default();
+        Scope {
+            filled: vec![filled(&variable, Some(value), Vec::new(), true, times)],
+            ..Scope::default()
+        }
+    }
+
+    /// What is asked to learn the variables' values.
+    pub(in crate::tui) fn queries(&self) -> &[Query] {
+        &self.queries
+    }
+
+    /// For people: names and values, and whether there is another value to pick.
+    pub(in crate::tui) fn shown(&self) -> impl Iterator<Item = (&str, String, bool)> {
+        let seen = self.filled.iter().filter(|one| !one.hidden);
+        seen.map(|one| {
+            let value = format!("{}{}", tidy(&one.words()), one.note);
+            (one.name.as_str(), value, one.choices.len() > 1)
+        })
+    }
+
+    /// The ad hoc filters, for people.
+    pub(in crate::tui) fn filters(&self) -> impl Iterator<Item = String> {
+        self.filters.iter().map(Filter::shown)
+    }
+
+    /// The value after the present one of the variable at `index` of those that are shown.
+    pub(in crate::tui) fn next(&self, index: usize) -> Option<(String, String)> {
+        let one = self.filled.iter().filter(|one| !one.hidden).nth(index)?;
+        let now = match one.is_all {
+            true => Some(ALL),
+            false => one.values.first().map(|choice| choice.value.as_str()),
+        };
+        let is_now = |choice: &Choice| Some(choice.value.as_str()) == now;
+        let at = one.choices.iter().position(is_now);
+        let next = at.map_or(0, |at| at + 1) % one.choices.len().max(1);
+        Some((one.name.clone(), one.choices.get(next)?.value.clone()))
+    }
+
+    /// The values that the variable has at the moment, each by itself.
+    pub(super) fn values(&self, name: &str) -> Vec<String> {
+        let one = self.filled.iter().find(|one| one.name == name);
+        let values = one.map(|one| one.values.as_slice()).unwrap_or_default();
+        let single = values.iter().filter(|choice| choice.value != ALL);
+        single.map(|choice| choice.value.clone()).collect()
+    }
+
+    /// How many values the variable at `index` may have.
+    #[cfg(test)]
+    pub(super) fn choices(&self, index: usize) -> usize {
+        self.filled[index].choices.len()
+    }
+
+    /// `source` with every variable that is known in its place; others stay as they are.
+    pub(in crate::tui) fn fill(&self, source: &str) -> String {
+        self.fill_in(source, &[], "")
+    }
+
+    /// The same for a query of a panel in which some variables are `fixed` and whose points are at
+    /// least `interval` apart; with the ad hoc filters.
+    pub(super) fn fill_in(
+        &self,
+        source: &str,
+        fixed: &[(String, String)],
+        interval: &str,
+    ) -> String {
+        let mut local = Local {
+            fixed,
+            least_ms: 0,
+            for_people: false,
+        };
+        if !interval.is_empty() {
+            let interval = self.filled_text(interval, local, 0);
+            local.least_ms = interval::milliseconds(&interval).unwrap_or(0);
+        }
+        filtered(self.filled_text(source, local, 0), &self.filters)
+    }
+
+    /// A title or a legend with its variables as people call their values.
+    pub(in crate::tui) fn words(&self, source: &str, fixed: &[(String, String)]) -> String {
+        if !source.contains(['$', '[']) {
+            return source.to_owned();
+        }
+        let local = Local {
+            fixed,
+            least_ms: 0,
+            for_people: true,
+        };
+        tidy(&self.filled_text(source, local, 0))
+    }
+
+    fn filled_text(&self, source: &str, local: Local<'_>, depth: usize) -> String {
+        let mut filled = String::with_capacity(source.len());
+        let mut rest = source;
+        while let Some(at) = rest.find(['$', '[']) {
+            filled.push_str(&rest[..at]);
+            rest = &rest[at..];
+            match Reference::at(rest) {
+                Some(found) if filled.len() < MAX_FILLED => {
+                    match self.value(&found, local) {
+                        // A value may name one of Grafana's own variables: `$__rate_interval`.
+                        Some(value) if depth == 0 && value.contains("$__") => {
+                            filled.push_str(&self.filled_text(&value, local, 1));
+                        }
+                        Some(value) => filled.push_str(&value),
+                        None => filled.push_str(&rest[..found.length]),
+                    }
+                    rest = &rest[found.length..];
+                }
+                _ => {
+                    filled.push_str(&rest[..1]);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    fn value(&self, of: &Reference<'_>, local: Local<'_>) -> Option<String> {
+        if let Some(own) = self.own(of, local) {
+            return Some(own);
+        }
+        let (field, format) = (of.field, of.format);
+        let default = if local.for_people || field == "text" {
+            "text"
+        } else {
+            ""
+        };
+        let format = if format.is_empty() { default } else { format };
+        if let Some((_, value)) = local.fixed.iter().find(|(name, _)| name == of.name) {
+            return Some(formatted(of.name, &[Choice::of(value)], format, true));
+        }
+        let one = self.filled.iter().find(|one| one.name == of.name)?;
+        matches!(field, "" | "text" | "value").then(|| one.text(format))
+    }
+
+    /// The variables that Grafana itself has.
+    fn own(&self, of: &Reference<'_>, local: Local<'_>) -> Option<String> {
+        let seconds = |ms: i64| (ms / 1000).max(1);
+        let Times {
+            step_ms,
+            span_ms,
+            end_ms,
+        } = self.times;
+        let step = step_ms.max(local.least_ms).max(1);
+        let end = end_ms.saturating_add(TIME_STEP_MS - 1);
+        let end = end - end.rem_euclid(TIME_STEP_MS);
+        let text = match of.name {
+            // Four scrapes: what a rate needs to see two samples for certain.
+            "__rate_interval" => {
+                let scrape = local.least_ms.max(SCRAPE_MS);
+                interval::text(scrape.saturating_mul(4).max(step.saturating_add(scrape)))
+            }
+            "__interval" => format!("{}s", seconds(step)),
+            "__interval_ms" => step.to_string(),
+            "__range" => format!("{}s", seconds(span_ms)),
+            "__range_s" => seconds(span_ms).to_string(),
+            "__range_ms" => span_ms.max(1).to_string(),
+            "__from" => instant(end.saturating_sub(span_ms), of.format),
+            "__to" => instant(end, of.format),
+            "__searchFilter" => String::new(),
+            auto if is_auto(auto_name(of)) => {
+                let of_name = |one: &&Filled| {
+                    auto.strip_prefix("__auto_interval_") == Some(one.name.as_str())
+                };
+                let known = self.filled.iter().find(of_name);
+                let found = known.and_then(|one| one.values.first());
+                found.map_or_else(
+                    || interval::text(interval::round(span_ms / 30)),
+                    |choice| choice.value.clone(),
+                )
+            }
+            _ => return None,
+        };
+        Some(text)
+    }
+}
+
+/// The reference as the value of an interval variable would name it.
+fn auto_name<'a>(of: &Reference<'a>) -> &'a str {
+    match of.name {
+        "__auto" => AUTO,
+        name if name.starts_with("__auto_interval") => "$__auto_interval",
+        _ => "",
+    }
+}
+
+/// What the learned texts are worth as values of the variable: its pattern, its order.
+fn kept(variable: &Variable, texts: &[String]) -> Vec<Choice> {
+    let mut known: Vec<Choice> = Vec::new();
+    for text in texts {
+        let choice = match &variable.pattern {
+            Some(pattern) => pattern.of(text),
+            None => Some(Choice::of(text)),
+        };
+        let new = choice.filter(|new| known.iter().all(|known| known.value != new.value));
+        known.extend(new);
+        if known.len() >= MAX_VALUES {
+            break;
+        }
+    }
+    let number = |choice: &Choice| {
+        let digits = choice.text.find(|c: char| c.is_ascii_digit());
+        let rest = digits
+            .and_then(|at| choice.text.get(at..))
+            .unwrap_or_default();
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.');
+        let number = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        number.parse::<f64>().unwrap_or(f64::MAX)
+    };
+    match variable.sort {
+        3 | 4 => known.sort_by(|a, b| number(a).total_cmp(&number(b))),
+        5..=8 => known.sort_by_key(|choice| choice.text.to_lowercase()),
+        _ => known.sort_by(|a, b| a.text.cmp(&b.text)),
+    }
+    if matches!(variable.sort, 2 | 4 | 6 | 8) {
+        known.reverse();
+    }
+    known
+}
+
+/// A variable's value: as picked, else as in the file, else, as Grafana does, the first there is.
+fn filled(
+    variable: &Variable,
+    pick: Option<&str>,
+    known: Vec<Choice>,
+    whole: bool,
+    times: Times,
+) -> Filled {
+    let mut choices = if known.is_empty() {
+        variable.choices.clone()
+    } else {
+        known.clone()
+    };
+    let mut values = match pick {
+        Some(pick) => {
+            let named = choices.iter().find(|choice| choice.value == pick);
+            vec![named.cloned().unwrap_or_else(|| Choice::of(pick))]
+        }
+        None => variable.current.clone(),
+    };
+    let gone =
+        |value: &Choice| value.value != ALL && known.iter().all(|one| one.value != value.value);
+    if !known.is_empty() && values.iter().all(gone) {
+        values = known[..1].to_vec();
+    }
+    let is_all = values.iter().any(|choice| choice.value == ALL);
+    let listed = whole && !choices.is_empty();
+    let stand_in = match (is_all, &variable.all_value, listed) {
+        (false, ..) | (true, None, true) => None,
+        (true, Some(given), _) => Some(given.clone()),
+        (true, None, false) => Some(".*".into()),
+    };
+    if is_all && listed {
+        values.clone_from(&choices);
+    }
+    for choice in values.iter_mut().filter(|choice| is_auto(&choice.value)) {
+        let auto = variable
+            .auto
+            .map_or((10_000, 30), |auto| (auto.least_ms, auto.count));
+        let value = interval::round(times.span_ms / auto.1).max(auto.0);
+        *choice = Choice {
+            text: "auto".into(),
+            value: interval::text(value),
+        };
+    }
+    if variable.has_all {
+        choices.insert(
+            0,
+            Choice {
+                text: "All".into(),
+                value: ALL.into(),
+            },
+        );
+    }
+    Filled {
+        name: variable.name.clone(),
+        values,
+        is_all,
+        stand_in,
+        choices,
+        several: variable.several || variable.has_all,
+        note: if variable.unfiltered {
+            " (regex not applied)"
+        } else {
+            ""
+        },
+        hidden: variable.hidden,
+    }
+}
+
+impl Filled {
+    fn words(&self) -> String {
+        if self.is_all {
+            "All".into()
+        } else {
+            words(&self.values)
+        }
+    }
+
+    fn text(&self, format: &str) -> String {
+        match (format, &self.stand_in) {
+            ("text", _) => self.words(),
+            (_, Some(stand_in)) => stand_in.clone(),
+            (_, None) if self.values.is_empty() => String::new(),
+            // One of several that are all: still a list of one.
+            (_, None) => formatted(&self.name, &self.values, format, self.several),
+        }
+    }
+}

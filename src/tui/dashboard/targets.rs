@@ -1,0 +1,146 @@
+//! A panel's queries, as far as the console asks the programs that they are for.
+
+use serde_json::Value;
+
+use super::read::{error, kind_of, list, object, text, tidy};
+use super::source::{Source, Sources};
+use super::{DashboardError, Kind, MAX_TARGETS, Panel, Target};
+
+/// Longest query kept, in bytes.
+const MAX_QUERY: usize = 16 * 1024;
+
+/// What became of the queries that are not asked.
+#[derive(Default)]
+struct Left {
+    /// Programs that the console does not ask.
+    others: Vec<String>,
+    hidden: usize,
+    beyond: usize,
+    /// Steps that Grafana computes itself, from other queries' answers.
+    computed: usize,
+}
+
+/// Reads the queries of a panel into it; a panel without any that can be asked is not drawn.
+pub(super) fn read(
+    json: &Value,
+    path: &str,
+    sources: &Sources,
+    panel: &mut Panel,
+) -> Result<(), DashboardError> {
+    let of_panel = sources.of(json);
+    let mut left = Left::default();
+    for (index, target) in list(json, "targets", path)?.iter().enumerate() {
+        let path = format!("{path}.targets[{index}]");
+        object(target, &path)?;
+        if target.get("hide") == Some(&Value::Bool(true)) {
+            left.hidden += 1;
+            continue;
+        }
+        if text_of(target, "datasource", "uid") == "__expr__" {
+            left.computed += 1;
+            continue;
+        }
+        let source = match sources.of(target) {
+            Source::Unknown => of_panel.clone(),
+            known => known,
+        };
+        let expr = expr(target, &path)?;
+        if let Some(other) = not_asked(panel.kind, source, expr) {
+            left.others.push(other);
+        } else if expr.is_empty() {
+            continue;
+        } else if panel.targets.len() >= MAX_TARGETS {
+            left.beyond += 1;
+        } else {
+            panel.targets.push(Target {
+                expr: expr.to_owned(),
+                legend: match text(target, "legendFormat") {
+                    "__auto" => String::new(),
+                    legend => tidy(legend),
+                },
+                interval: interval(target, json),
+            });
+        }
+    }
+    left.others.sort();
+    left.others.dedup();
+    conclude(panel, &left);
+    Ok(())
+}
+
+fn text_of<'a>(json: &'a Value, name: &str, inner: &str) -> &'a str {
+    let value = json.get(name).and_then(|of| of.get(inner));
+    value.and_then(Value::as_str).unwrap_or_default()
+}
+
+fn expr<'a>(target: &'a Value, path: &str) -> Result<&'a str, DashboardError> {
+    match target.get("expr") {
+        None | Some(Value::Null) => Ok(""),
+        Some(Value::String(expr)) if expr.len() <= MAX_QUERY => Ok(expr.trim()),
+        Some(Value::String(_)) => Err(error(path, "a query of more than 16 KiB")),
+        Some(other) => {
+            let what = format!("expected a text, found {}", kind_of(other));
+            Err(error(&format!("{path}.expr"), what))
+        }
+    }
+}
+
+/// The least interval between two points, of the query or else of the panel.
+fn interval(target: &Value, panel: &Value) -> String {
+    let own = text(target, "interval");
+    let least = if own.is_empty() {
+        text(panel, "interval")
+    } else {
+        own
+    };
+    tidy(least.trim_start_matches('>'))
+}
+
+/// Whose query it is, if it is not for the program that the panel's kind asks.
+fn not_asked(kind: Kind, source: Source, expr: &str) -> Option<String> {
+    let is_log_query = ["|=", "|~", "| json", "| logfmt", "|json", "|logfmt"]
+        .iter()
+        .any(|mark| expr.contains(mark));
+    let source = match source {
+        Source::Unknown if is_log_query => Source::Logs,
+        known => known,
+    };
+    match (kind, source) {
+        (Kind::Logs, Source::Metrics) => Some("prometheus".into()),
+        (Kind::Logs, _) if expr.is_empty() => None,
+        (Kind::Logs, Source::Logs | Source::Unknown) => None,
+        (_, Source::Logs) => Some("loki".into()),
+        (_, Source::Other(name)) => Some(name),
+        (_, Source::Metrics | Source::Unknown) => None,
+    }
+}
+
+fn conclude(panel: &mut Panel, left: &Left) {
+    let others = left.others.join(", ");
+    if panel.targets.is_empty() {
+        panel.why_not = if !left.others.is_empty() && others == "loki" {
+            "it asks loki for numbers; the console's boards ask it for lines only".into()
+        } else if !left.others.is_empty() {
+            format!("it asks {others}, which the console's boards do not")
+        } else if left.computed > 0 {
+            "Grafana computes it from other queries, which the console does not".into()
+        } else if left.hidden > 0 {
+            "its queries are hidden".into()
+        } else {
+            "it has no query".into()
+        };
+        panel.kind = Kind::NotDrawn;
+        return;
+    }
+    let mut notes = Vec::new();
+    if left.beyond > 0 {
+        notes.push(format!("{} more queries not asked", left.beyond));
+    }
+    if !left.others.is_empty() {
+        notes.push(format!("what it asks {others} is left out"));
+    }
+    if left.computed > 0 {
+        notes.push("what Grafana computes is left out".to_owned());
+    }
+    panel.why_not = notes.join("; ");
+}

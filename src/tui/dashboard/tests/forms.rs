@@ -1,0 +1,218 @@
+//! Every form in which Grafana ever wrote dashboards becomes the same panels.
+
+use serde_json::{Value, json};
+
+use super::super::{Dashboard, Kind, MAX_PANELS, Panel};
+
+fn read(json: &Value) -> Result<Dashboard, String> {
+    Dashboard::read(&json.to_string()).map_err(|error| error.to_string())
+}
+
+fn stat(title: &str) -> Value {
+    json!({ "type": "stat", "title": title, "targets": [{ "expr": "up" }] })
+}
+
+fn titles(dashboard: &Dashboard) -> Vec<&str> {
+    let panels = dashboard.panels.iter();
+    panels.map(|panel| panel.title.as_str()).collect()
+}
+
+#[test]
+fn a_wrapped_dashboard_and_a_resource_are_what_they_hold() {
+    let inside = json!({ "title": "Inner", "panels": [stat("one")] });
+    let forms = [
+        inside.clone(),
+        json!({ "dashboard": inside, "meta": {} }),
+        json!({ "apiVersion": "dashboard.grafana.app/v1beta1", "kind": "Dashboard", "spec": inside }),
+    ];
+    for form in forms {
+        let dashboard = read(&form).unwrap();
+        assert_eq!(
+            (dashboard.title.as_str(), titles(&dashboard)),
+            ("Inner", vec!["one"])
+        );
+    }
+    let wrong = json!({ "spec": { "panels": [{ "type": "stat", "targets": 7 }] } });
+    let told = read(&wrong).unwrap_err();
+    assert!(told.starts_with("$.spec.panels[0].targets"), "{told}");
+}
+
+#[test]
+fn panels_in_rows_are_placed_from_left_to_right() {
+    let wide = |title: &str, span: u32| {
+        let mut panel = stat(title);
+        panel["span"] = json!(span);
+        panel
+    };
+    let rows = json!([
+        { "title": "Shown", "showTitle": true, "height": "200px",
+          "panels": [wide("a", 6), wide("b", 6), wide("c", 12)] },
+        { "title": "Folded", "collapse": true, "height": 300, "panels": [wide("d", 4)] },
+    ]);
+    let dashboard = read(&json!({ "title": "Old", "schemaVersion": 12, "rows": rows })).unwrap();
+    assert_eq!(titles(&dashboard), ["Shown", "a", "b", "c", "Folded", "d"]);
+    let panel = |index: usize| &dashboard.panels[index];
+    let place = |index: usize| {
+        (
+            panel(index).place.x,
+            panel(index).place.w,
+            panel(index).place.h,
+        )
+    };
+    assert_eq!(
+        [place(1), place(2), place(3)],
+        [(0, 12, 6), (12, 12, 6), (0, 24, 6)]
+    );
+    assert!(panel(4).folded && panel(5).nested);
+    let bare = json!({ "rows": [{ "title": "Nobody sees it", "panels": [stat("a")] }] });
+    assert_eq!(
+        titles(&read(&bare).unwrap()),
+        ["a"],
+        "rows without headings"
+    );
+    let wrong = json!({ "rows": [{ "panels": [{ "type": "stat", "targets": [7] }] }] });
+    let told = read(&wrong).unwrap_err();
+    assert!(told.starts_with("$.rows[0].panels[0].targets[0]"), "{told}");
+}
+
+/// An element of schema v2 that asks `expr`.
+fn element(title: &str, kind: &str, expr: &str) -> Value {
+    json!({ "kind": "Panel", "spec": {
+        "title": title,
+        "data": { "kind": "QueryGroup", "spec": {
+            "queries": [{ "kind": "PanelQuery", "spec": { "refId": "A", "hidden": false, "query": {
+                "kind": "DataQuery", "group": "prometheus", "datasource": { "name": "p" },
+                "spec": { "expr": expr, "legendFormat": "{{job}}" } } } }],
+            "transformations": [{ "kind": "Transformation", "group": "organize", "spec": {} }],
+        } },
+        "vizConfig": { "kind": "VizConfig", "group": kind, "spec": {
+            "options": { "reduceOptions": { "calcs": ["max"] } },
+            "fieldConfig": { "defaults": { "unit": "s" } } } },
+    } })
+}
+
+fn item(name: &str, x: u32, y: u32) -> Value {
+    json!({ "kind": "GridLayoutItem", "spec": { "x": x, "y": y, "width": 12, "height": 6,
+        "element": { "kind": "ElementReference", "name": name } } })
+}
+
+fn version_2(elements: Value, layout: Value) -> Value {
+    json!({ "apiVersion": "dashboard.grafana.app/v2beta1", "kind": "Dashboard", "spec": {
+        "title": "Two", "elements": elements, "layout": layout,
+        "variables": [{ "kind": "QueryVariable", "spec": { "name": "job", "hide": "dontHide",
+            "query": { "kind": "DataQuery", "group": "prometheus",
+                "spec": { "query": "label_values(up, job)" } } } }],
+    } })
+}
+
+#[test]
+fn elements_are_placed_by_grids_rows_and_tabs() {
+    let mut old_form = element("of the first version", "gauge", "up");
+    old_form["spec"]["vizConfig"] = json!({ "kind": "gauge", "spec": {} });
+    let elements = json!({
+        "a": element("a", "stat", "up{job=\"$job\"}"),
+        "b": element("b", "timeseries", "up"),
+        "c": old_form,
+        "l": { "kind": "LibraryPanel", "spec": { "title": "Theirs",
+            "libraryPanel": { "name": "shared one", "uid": "u" } } },
+    });
+    let grid = |items: Value| json!({ "kind": "GridLayout", "spec": { "items": items } });
+    let row = |title: &str, collapse: bool, layout: Value| json!({ "kind": "RowsLayoutRow", "spec": { "title": title, "collapse": collapse, "layout": layout } });
+    let flow = json!({ "kind": "AutoGridLayout", "spec": { "maxColumnCount": 2,
+        "items": [{ "spec": { "element": { "name": "c" } } }, { "spec": { "element": { "name": "l" } } }] } });
+    let rows = json!({ "kind": "RowsLayout", "spec": { "rows": [
+        row("Grid", false, grid(json!([item("b", 12, 0), item("a", 0, 0)]))),
+        row("Flow", true, flow),
+    ] } });
+    let tabs = json!({ "kind": "TabsLayout", "spec": { "tabs": [
+        { "kind": "TabsLayoutTab", "spec": { "title": "Tab", "layout": rows } }] } });
+    let dashboard = read(&version_2(elements, tabs)).unwrap();
+    assert_eq!(
+        titles(&dashboard),
+        [
+            "Tab",
+            "Tab › Grid",
+            "a",
+            "b",
+            "Tab › Flow",
+            "of the first version",
+            "Theirs"
+        ]
+    );
+    let a = &dashboard.panels[2];
+    assert_eq!((a.kind, a.text(0.25).as_str()), (Kind::Stat, "250 ms"));
+    assert_eq!(a.targets[0].legend, "{{job}}");
+    assert_eq!(a.why_not, "not applied: organize");
+    assert_eq!(dashboard.panels[5].kind, Kind::Gauge);
+    assert_eq!(
+        dashboard.panels[6].why_not,
+        "library panel shared one: not in the file"
+    );
+    assert_eq!(dashboard.variables[0].name, "job");
+}
+
+#[test]
+fn a_layout_that_cannot_be_followed_is_told_with_its_place() {
+    let grid = json!({ "kind": "GridLayout", "spec": { "items": [item("nowhere", 0, 0)] } });
+    let told = read(&version_2(json!({}), grid)).unwrap_err();
+    assert_eq!(
+        told,
+        "$.spec.elements.nowhere: missing, but the layout places it"
+    );
+    let mut deep = json!({ "kind": "GridLayout", "spec": {} });
+    for _ in 0..9 {
+        deep =
+            json!({ "kind": "RowsLayout", "spec": { "rows": [{ "spec": { "layout": deep } }] } });
+    }
+    let told = read(&version_2(json!({}), deep)).unwrap_err();
+    assert!(told.contains("layouts within layouts"), "{told}");
+    let items = vec![item("a", 0, 0); MAX_PANELS + 1];
+    let grid = json!({ "kind": "GridLayout", "spec": { "items": items } });
+    let told = read(&version_2(json!({ "a": element("a", "stat", "up") }), grid)).unwrap_err();
+    assert!(told.contains("more than 300 panels"), "{told}");
+}
+
+#[test]
+fn a_library_panel_is_drawn_if_the_file_brings_it_along() {
+    let place = json!({ "x": 3, "y": 0, "w": 9, "h": 4 });
+    let library = json!({ "gridPos": place, "libraryPanel": { "uid": "u", "name": "shared" } });
+    let mut file = json!({ "title": "t", "panels": [library] });
+    let one = |file: &Value| -> Panel { read(file).unwrap().panels.remove(0) };
+    assert_eq!(one(&file).why_not, "library panel shared: not in the file");
+    file["__elements"] = json!({ "u": { "name": "shared", "model": stat("Brought") } });
+    let brought = one(&file);
+    assert_eq!(
+        (brought.kind, brought.title.as_str(), brought.place.x),
+        (Kind::Stat, "Brought", 3)
+    );
+}
+
+#[test]
+fn a_panel_asks_whom_its_file_means() {
+    let with = |datasource: Value, expr: &str| {
+        let mut panel = stat("p");
+        panel["datasource"] = datasource;
+        panel["targets"][0]["expr"] = json!(expr);
+        let list = json!([{ "name": "ds", "type": "datasource", "query": "prometheus" },
+            { "name": "logs", "type": "datasource", "query": "loki" }]);
+        let file = json!({ "panels": [panel], "templating": { "list": list } });
+        let panel = read(&file).unwrap().panels.remove(0);
+        (panel.kind, panel.why_not)
+    };
+    let drawn = (Kind::Stat, String::new());
+    assert_eq!(with(json!("$ds"), "up"), drawn);
+    assert_eq!(with(json!({ "uid": "${ds}" }), "up"), drawn);
+    assert_eq!(with(json!("a name"), "up"), drawn);
+    let lines = "it asks loki for numbers; the console's boards ask it for lines only";
+    assert_eq!(with(json!("$logs"), "up"), (Kind::NotDrawn, lines.into()));
+    let query = "sum(rate({job=\"a\"} |= \"error\" [1m]))";
+    assert_eq!(with(json!("a name"), query), (Kind::NotDrawn, lines.into()));
+    let (kind, why) = with(json!({ "type": "influxdb" }), "up");
+    assert_eq!(
+        (kind, why.as_str()),
+        (
+            Kind::NotDrawn,
+            "it asks influxdb, which the console's boards do not"
+        )
+    );
+}

@@ -1,0 +1,264 @@
+//! Variables as dashboards of the field have them: learned, filtered, ordered, automatic.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::{Dashboard, Kind, Scope, Times, repeated};
+use super::TIMES;
+
+/// What a source answers in these tests.
+fn learned(query: &str, label: &str) -> Vec<String> {
+    let texts: &[&str] = match (query, label) {
+        ("group by (job) (up)", "job") => &["api", "node", "prometheus"],
+        ("label_values(host)", "host") => &["h10", "h9", "h1"],
+        ("label_names()", "label") => &["job", "instance"],
+        ("group by (__name__) ({__name__=~\".*(?:http_.*).*\"})", "__name__") => {
+            &["http_a", "http_b"]
+        }
+        ("count by (job) (up)", "") => &[
+            "{job=\"api\"} 3 1780315200000",
+            "{job=\"node\"} 12 1780315200000",
+        ],
+        _ => &[],
+    };
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn scope(variables: Value, inputs: Value) -> Scope {
+    let file = json!({ "panels": [], "templating": { "list": variables }, "__inputs": inputs });
+    let dashboard = Dashboard::read(&file.to_string()).unwrap();
+    Scope::new(&dashboard.variables, &BTreeMap::new(), learned, TIMES)
+}
+
+/// What `$v` is when the file has that variable.
+fn value(more: Value) -> String {
+    let mut variable = json!({ "name": "v", "type": "query" });
+    let fields = variable.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    scope(json!([variable]), json!([])).fill("$v")
+}
+
+#[test]
+fn values_are_learned_by_each_of_grafanas_functions() {
+    let cases = [
+        (json!({ "query": "label_values(up, job)" }), "api"),
+        (
+            json!({ "query": { "query": "label_values(up, job)", "refId": "x" } }),
+            "api",
+        ),
+        (json!({ "query": "label_values(host)" }), "h1"),
+        (json!({ "query": "label_names()" }), "instance"),
+        (json!({ "query": "metrics(http_.*)" }), "http_a"),
+        (
+            json!({ "query": "query_result(count by (job) (up))", "regex": "/job=\"([^\"]+)\"/" }),
+            "api",
+        ),
+        (
+            json!({ "query": "query_result(count by (job) (up))", "regex": "/.* (\\d+) .*/" }),
+            "12",
+        ),
+        (
+            json!({ "query": {}, "definition": "label_values(up, job)" }),
+            "api",
+        ),
+    ];
+    for (variable, wanted) in cases {
+        assert_eq!(value(variable.clone()), wanted, "{variable}");
+    }
+}
+
+#[test]
+fn a_pattern_filters_takes_a_part_or_names_a_value() {
+    let asks = |regex: &str, more: Value| {
+        let mut variable = json!({ "query": "label_values(up, job)", "regex": regex,
+            "includeAll": true, "current": { "value": ["$__all"] } });
+        let fields = variable.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        value(variable)
+    };
+    let none = json!({});
+    assert_eq!(asks("/^(node|prom.*)$/", none.clone()), "(node|prometheus)");
+    assert_eq!(
+        asks("/n(o.e).*/", none.clone()),
+        "ode",
+        "one value of one group"
+    );
+    assert_eq!(asks("/(?<text>.)(?<value>od.)/", none.clone()), "ode");
+    assert_eq!(asks("/NODE/i", none.clone()), "node");
+    assert_eq!(
+        asks("no such", json!({ "current": {} })),
+        ".*",
+        "nothing is left"
+    );
+    assert_eq!(asks("", json!({ "allValue": ".+" })), ".+");
+    let refused = scope(
+        json!([{ "name": "v", "type": "query", "query": "label_values(up, job)", "regex": "/(?!api).*/" }]),
+        json!([]),
+    );
+    let shown: Vec<_> = refused.shown().map(|(_, value, _)| value).collect();
+    assert_eq!(shown, ["api (regex not applied)"]);
+}
+
+#[test]
+fn values_stand_in_the_order_that_the_file_asks_for() {
+    let first = |sort: Value| value(json!({ "query": "label_values(host)", "sort": sort }));
+    let cases = [
+        (json!(1), "h1"),
+        (json!(2), "h9"),
+        (json!(3), "h1"),
+        (json!(4), "h10"),
+        (json!("numericalDesc"), "h10"),
+    ];
+    for (sort, wanted) in cases {
+        assert_eq!(first(sort.clone()), wanted, "{sort}");
+    }
+}
+
+#[test]
+fn all_values_are_listed_while_they_are_few() {
+    let list = json!([{ "name": "v", "type": "query", "query": "label_values(up, job)",
+        "includeAll": true, "multi": true, "current": { "text": "All", "value": ["$__all"] } }]);
+    let few = scope(list.clone(), json!([]));
+    assert_eq!(
+        few.fill("${v:csv} {j=~\"$v\"} ${v.text} ${v:text}"),
+        "api,node,prometheus {j=~\"(api|node|prometheus)\"} All All"
+    );
+    let dashboard =
+        Dashboard::read(&json!({ "panels": [], "templating": { "list": list } }).to_string())
+            .unwrap();
+    let many = |_: &str, _: &str| (0..500).map(|n| n.to_string()).collect();
+    let scope = Scope::new(&dashboard.variables, &BTreeMap::new(), many, TIMES);
+    assert_eq!(scope.fill("{j=~\"$v\"}"), "{j=~\".*\"}");
+}
+
+#[test]
+fn intervals_fit_themselves_to_the_time_shown() {
+    let auto = |current: &str| {
+        let list = json!([{ "name": "i", "type": "interval", "auto": true, "auto_min": "10s",
+            "auto_count": 10, "query": "1m,5m", "current": { "text": "auto", "value": current } }]);
+        scope(list, json!([])).fill("x[$i] $__auto_interval_i")
+    };
+    assert_eq!(auto("$__auto_interval_i"), "x[30s] 30s");
+    assert_eq!(auto("$__auto"), "x[30s] 30s");
+    assert_eq!(auto("5m"), "x[5m] 5m");
+    let none = scope(json!([]), json!([]));
+    assert_eq!(none.fill("[$__auto]"), "[10s]");
+    let custom = json!([{ "name": "w", "type": "custom", "query": "$__rate_interval,5m" }]);
+    assert_eq!(
+        scope(custom, json!([])).fill("x[$w]"),
+        "x[1m]",
+        "a variable in a value"
+    );
+    let least = none.fill_in("[$__rate_interval] [$__interval]", &[], "2m");
+    assert_eq!(least, "[8m] [120s]", "of a query that is asked less often");
+}
+
+#[test]
+fn the_time_shown_is_known_to_queries() {
+    let at = |end_ms: i64| {
+        let times = Times { end_ms, ..TIMES };
+        Scope::new(&[], &BTreeMap::new(), learned, times)
+    };
+    let scope = at(TIMES.end_ms - 1);
+    assert_eq!(scope.fill("${__from} $__to"), "1780314900000 1780315200000");
+    assert_eq!(
+        scope.fill("${__to:date:seconds} ${__to:date:iso}"),
+        "1780315200 2026-06-01T12:00:00.000Z"
+    );
+    assert_eq!(
+        at(TIMES.end_ms - 50_000).fill("$__to"),
+        "1780315200000",
+        "once a minute"
+    );
+}
+
+#[test]
+fn constants_and_inputs_stand_for_their_values() {
+    let inputs = json!([{ "name": "VAR_PREFIX", "type": "constant", "value": "prod_" }]);
+    let list = json!([{ "name": "c", "type": "constant", "query": "x" },
+        { "name": "t", "type": "textbox", "query": "typed" },
+        { "name": "p", "type": "custom", "query": "Production : prod, Test : test",
+          "current": { "text": "Production", "value": "prod" } }]);
+    let scope = scope(list, inputs);
+    assert_eq!(
+        scope.fill("${VAR_PREFIX}up $c $t $p ${p.text} ${p.other}"),
+        "prod_up x typed prod Production ${p.other}"
+    );
+    assert_eq!(scope.words("CPU of $p", &[]), "CPU of Production");
+    let shown: Vec<_> = scope
+        .shown()
+        .map(|(name, value, _)| (name, value))
+        .collect();
+    assert_eq!(shown, [("t", "typed".into()), ("p", "Production".into())]);
+}
+
+#[test]
+fn ad_hoc_filters_are_added_to_every_query() {
+    let filters = json!([{ "key": "job", "operator": "=", "value": "node" }]);
+    let scope = scope(
+        json!([{ "name": "f", "type": "adhoc", "filters": filters }]),
+        json!([]),
+    );
+    assert_eq!(
+        scope.fill("sum(rate(x[5m])) / up"),
+        "sum(rate(x{job=\"node\"}[5m])) / up{job=\"node\"}"
+    );
+    assert_eq!(scope.filters().collect::<Vec<_>>(), ["job=node"]);
+}
+
+#[test]
+fn panels_and_rows_are_repeated_for_each_value() {
+    let panel = |title: &str, more: Value| {
+        let mut panel = json!({ "type": "stat", "title": title, "targets": [{ "expr": "up{a=\"$a\"}" }],
+            "gridPos": { "x": 0, "y": 1, "w": 24, "h": 4 } });
+        let fields = panel.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        panel
+    };
+    let shown = |panels: Value, all: &str| {
+        let list = json!([{ "name": "a", "type": "custom", "query": all, "includeAll": true }]);
+        let file = json!({ "panels": panels, "templating": { "list": list } });
+        let dashboard = Dashboard::read(&file.to_string()).unwrap();
+        let scope = Scope::new(&dashboard.variables, &BTreeMap::new(), learned, TIMES);
+        (repeated(&dashboard.panels, &scope), scope)
+    };
+    let across = panel("of $a", json!({ "repeat": "a", "maxPerRow": 2 }));
+    let (panels, scope) = shown(json!([across]), "x,y,z");
+    let panels = panels.unwrap();
+    let of: Vec<_> = panels
+        .iter()
+        .map(|panel| {
+            (
+                panel.heading(&scope),
+                panel.place.x,
+                panel.query(&panel.targets[0], &scope),
+            )
+        })
+        .collect();
+    let wanted = |name: &str, x| (format!("of {name}"), x, format!("up{{a=\"{name}\"}}"));
+    assert_eq!(of, [wanted("x", 0), wanted("y", 12), wanted("z", 0)]);
+    let row = json!({ "type": "row", "title": "Row $a", "repeat": "a", "gridPos": { "y": 0 } });
+    let (panels, scope) = shown(json!([row, panel("inside $a", json!({}))]), "x,y");
+    let titles: Vec<_> = panels
+        .unwrap()
+        .iter()
+        .map(|panel| panel.heading(&scope))
+        .collect();
+    assert_eq!(titles, ["Row x", "inside x", "Row y", "inside y"]);
+    let (panels, _) = shown(json!([panel("alone", json!({}))]), "x,y");
+    assert_eq!(panels, None);
+    let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    let four = vec![panel("p", json!({ "repeat": "a" })); 4];
+    let (panels, _) = shown(json!(four), &many.join(","));
+    let panels = panels.unwrap();
+    assert_eq!(panels.len(), super::super::MAX_PANELS);
+    assert!(
+        panels
+            .last()
+            .unwrap()
+            .why_not
+            .contains("the rest is left out")
+    );
+    assert!(panels.iter().all(|panel| panel.kind == Kind::Stat));
+}

@@ -1,0 +1,158 @@
+//! The words of a text panel: Markdown or HTML as plain lines.
+
+use serde_json::Value;
+
+use super::read::{text, tidy};
+use crate::tui::logs::one_line;
+
+/// Most bytes read of a text panel, and most lines kept.
+const MAX_BYTES: usize = 16 * 1024;
+const MAX_LINES: usize = 100;
+
+/// The lines of a text panel, without markup.
+pub(super) fn lines(json: &Value) -> Vec<String> {
+    let of = |json: &Value| {
+        (
+            text(json, "content").to_owned(),
+            text(json, "mode").to_owned(),
+        )
+    };
+    let (content, mode) = match json.get("options") {
+        Some(options) if options.get("content").is_some() => of(options),
+        _ => of(json),
+    };
+    let mut end = content.len().min(MAX_BYTES);
+    while !content.is_char_boundary(end) {
+        end -= 1;
+    }
+    let content = content.get(..end).unwrap_or_default();
+    // Markdown may hold HTML too; a listing is shown as it is.
+    let plain = match mode.as_str() {
+        "code" => content.to_owned(),
+        _ => without_tags(content),
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for line in plain.lines() {
+        let line = match mode.as_str() {
+            "code" | "html" | "text" => one_line(line).trim().to_owned(),
+            _ => without_marks(one_line(line).trim()),
+        };
+        let again_empty = line.is_empty() && lines.last().is_none_or(String::is_empty);
+        if !again_empty && lines.len() < MAX_LINES {
+            lines.push(line);
+        }
+    }
+    if lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// What is between the tags; what ends a paragraph ends a line; styles and scripts are no words.
+fn without_tags(html: &str) -> String {
+    let mut words = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some((before, after)) = rest.split_once('<') {
+        words.push_str(before);
+        let is_tag = after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
+        let Some((tag, after)) = after.split_once('>').filter(|_| is_tag) else {
+            words.push('<');
+            rest = after;
+            continue;
+        };
+        let name = tag.trim_start_matches('/');
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric());
+        let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
+        let name = name.to_ascii_lowercase();
+        rest = after;
+        match name.as_str() {
+            "br" | "p" | "div" | "li" | "tr" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "ul" => {
+                words.push('\n');
+            }
+            "style" | "script" if !tag.starts_with('/') => {
+                let close = rest.find(&format!("</{name}"));
+                rest = close
+                    .and_then(|close| rest.get(close..))
+                    .unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    words.push_str(rest);
+    let entities = [
+        ("&nbsp;", " "),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&amp;", "&"),
+    ];
+    entities
+        .iter()
+        .fold(words, |words, (from, to)| words.replace(from, to))
+}
+
+/// A line of Markdown without the marks of headings, emphasis and links.
+fn without_marks(line: &str) -> String {
+    let line = line.trim_start_matches('#').trim();
+    let mut words = String::with_capacity(line.len());
+    let mut rest = line;
+    // `[text](address)` is its text, `![text](address)` a picture.
+    while let Some((before, after)) = rest.split_once('[') {
+        let link = after
+            .split_once("](")
+            .and_then(|(text, after)| Some((text, after.split_once(')')?.1)));
+        let Some((text, after)) = link.filter(|(text, _)| !text.contains('[')) else {
+            words.push_str(before);
+            words.push('[');
+            rest = after;
+            continue;
+        };
+        words.push_str(before.strip_suffix('!').unwrap_or(before));
+        words.push_str(text);
+        rest = after;
+    }
+    words.push_str(rest);
+    tidy(&words.replace("**", "").replace("__", "").replace('`', ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(mode: &str, content: &str) -> Vec<String> {
+        lines(&json!({ "options": { "mode": mode, "content": content } }))
+    }
+
+    #[test]
+    fn markup_is_taken_off_and_lines_stay() {
+        let markdown = "# Title\n\n\n**bold** and `code`, see [the docs](https://example.org)\n![a picture](x.png)\n- one";
+        assert_eq!(
+            of("markdown", markdown),
+            [
+                "Title",
+                "",
+                "bold and code, see the docs",
+                "a picture",
+                "- one"
+            ]
+        );
+        let html = "<style>p { x: y }</style><h1 class=\"a\">Big</h1><p>a &lt; b<br/>second</p>";
+        assert_eq!(of("html", html), ["Big", "", "a < b", "second"]);
+        assert_eq!(of("code", "a[i] = <b>"), ["a[i] = <b>"]);
+        let old = json!({ "mode": "markdown", "content": "old" });
+        assert_eq!(lines(&old), ["old"]);
+    }
+
+    #[test]
+    fn broken_markup_stays_as_it_is_and_its_size_is_bounded() {
+        assert_eq!(
+            of("html", "a < b and <never closed"),
+            ["a < b and <never closed"]
+        );
+        assert_eq!(of("markdown", "[a [b](c"), ["[a [b](c"]);
+        assert!(of("html", &"<p>é".repeat(10_000)).len() <= MAX_LINES);
+        assert_eq!(of("html", "<script>"), Vec::<String>::new());
+    }
+}
