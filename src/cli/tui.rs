@@ -2,6 +2,7 @@
 
 mod dashboard;
 mod environment;
+mod newest;
 mod rehearse;
 mod sources;
 mod tapes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::newest;
 use crate::files::{self, Access};
 use crate::load::model::PhaseName;
 use crate::load::progress::{OperationProgress, Step};
@@ -111,6 +112,9 @@ fn command(steer: Steer) -> Command {
     }
 }
 
+/// Rehearsals whose files are kept.
+const KEPT: usize = 100;
+
 /// Writes the summary and, beside it, the page for people; where, or why not.
 fn write(summary: &Summary, dir: &Path) -> Result<(PathBuf, PathBuf), String> {
     let stamp: String = summary
@@ -125,6 +129,9 @@ fn write(summary: &Summary, dir: &Path) -> Result<(PathBuf, PathBuf), String> {
         .and_then(|()| summary.write(&path))
         .and_then(|()| files::replace(&page, report::html(summary).as_bytes(), Access::Owner))
         .map_err(|error| format!("the summary was not written to {}: {error}", path.display()))?;
+    if let Err(error) = newest::keep_newest(dir, KEPT) {
+        tracing::warn!(dir = %dir.display(), %error, "older rehearsals cannot be removed");
+    }
     Ok((path, page))
 }
 
