@@ -19,6 +19,10 @@ pub(super) struct AlertingArgs {
     /// Time between two evaluations of the rules, from 100ms to 1h
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = between("100ms", "1h"), env = "CONCERTCTL_EVALUATION_INTERVAL")]
     evaluation_interval: Duration,
+    /// Where people reach the operations API from outside, for the links in notifications and alerts:
+    /// https://ops.example/concert [default: http:// and --ops-addr]
+    #[arg(long, value_name = "URL", value_parser = external_url, env = "CONCERTCTL_WEB_EXTERNAL_URL")]
+    web_external_url: Option<String>,
     /// Another Alertmanager that gets every alert: http://HOST:9093
     #[arg(
         long,
@@ -59,6 +63,7 @@ impl AlertingArgs {
         AlertingSettings {
             rules: self.rules.clone(),
             evaluation_interval: self.evaluation_interval,
+            external_url: self.web_external_url.clone(),
             alertmanager_url: self.alertmanager_url.clone(),
             webhooks: self.webhook.clone(),
             slack_webhooks: self.slack_webhook.clone(),
@@ -68,6 +73,59 @@ impl AlertingArgs {
                 repeat_interval: self.repeat_interval,
                 ..Timing::default()
             },
+        }
+    }
+}
+
+/// An address that links can begin with: no query, no slash at its end.
+fn external_url(text: &str) -> Result<String, String> {
+    let url = text.trim().trim_end_matches('/');
+    let uri: Option<http::Uri> = url.parse().ok();
+    let fits = uri.is_some_and(|uri| {
+        let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+        let named = uri
+            .authority()
+            .is_some_and(|host| !host.as_str().contains('@'));
+        scheme && named && uri.query().is_none()
+    });
+    match fits && !url.contains('#') {
+        true => Ok(url.to_owned()),
+        false => Err(
+            "write an address such as https://ops.example or https://ops.example/concert"
+                .to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_begin_with_a_plain_address() {
+        assert_eq!(
+            external_url("https://ops.example/c/"),
+            Ok("https://ops.example/c".to_owned())
+        );
+        assert_eq!(
+            external_url("http://10.0.0.1:8081"),
+            Ok("http://10.0.0.1:8081".to_owned())
+        );
+        for wrong in [
+            "",
+            "ops.example",
+            "ftp://a",
+            "http://u:p@a",
+            "http://a/?x=1",
+            "http://a#b",
+            "http://",
+        ] {
+            assert!(
+                external_url(wrong)
+                    .unwrap_err()
+                    .contains("https://ops.example"),
+                "{wrong}"
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use rand_distr::{Distribution as _, Exp1};
 
-use super::scenario::{Arrival, Shape};
+use super::scenario::{Arrival, RampStage, Shape};
 
 /// Arrivals are told apart from other draws of the same seed.
 const STREAM: u64 = 0x0a77_1fa1;
@@ -26,13 +26,21 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     /// The same `seed` gives the same instants.
-    pub(super) fn new(arrival: Arrival, seed: u64) -> Arrivals {
+    pub(super) fn new(mut arrival: Arrival, seed: u64) -> Arrivals {
+        // A ramp of one stage may be written without the list.
+        if let (Shape::Ramp, true, Some(to)) =
+            (arrival.shape, arrival.stages.is_empty(), arrival.to)
+        {
+            let over = arrival.over.unwrap_or_default();
+            arrival.stages = vec![RampStage { to, over }];
+        }
+        let shape = arrival.shape;
         let mut arrivals = Arrivals {
             arrival,
             draws: SmallRng::seed_from_u64(seed ^ STREAM),
             next: 0.0,
         };
-        if arrival.shape == Shape::Poisson {
+        if shape == Shape::Poisson {
             arrivals.next = arrivals.gap();
         }
         arrivals
@@ -65,13 +73,7 @@ impl Arrival {
         let seconds = match self.shape {
             Shape::Burst => 0.0,
             Shape::Constant | Shape::Poisson => count / rate,
-            Shape::Ramp => {
-                let during = (rate + to) / 2.0 * over;
-                match count < during {
-                    true => ramp(count, rate, to, over),
-                    false => over + (count - during) / to,
-                }
-            }
+            Shape::Ramp => self.staged(count),
             Shape::Spike => {
                 let at = self.at.map_or(0.0, |at| at.0.as_secs_f64());
                 let (before, during) = (rate * at, to * over);
@@ -86,6 +88,28 @@ impl Arrival {
         };
         const LONGEST: f64 = 24.0 * 3600.0;
         (seconds <= LONGEST).then(|| Duration::from_secs_f64(seconds.max(0.0)))
+    }
+}
+
+impl Arrival {
+    /// When so many have come through the stages of a ramp; it goes on at the last rate.
+    fn staged(&self, count: f64) -> f64 {
+        let (mut begun, mut rate, mut left) = (0.0, self.rate, count);
+        for stage in &self.stages {
+            let over = stage.over.0.as_secs_f64();
+            let during = (rate + stage.to) / 2.0 * over;
+            if left < during {
+                return begun + ramp(left, rate, stage.to, over);
+            }
+            left -= during;
+            begun += over;
+            rate = stage.to;
+        }
+        // Infinite where it ends at 0.
+        match left > 0.0 {
+            true => begun + left / rate,
+            false => begun,
+        }
     }
 }
 
@@ -138,6 +162,47 @@ mod tests {
     }
 
     #[test]
+    fn a_ramp_goes_through_its_stages() {
+        let stage = |to, seconds| RampStage {
+            to,
+            over: Time::from_secs(seconds),
+        };
+        let ramp = Arrival {
+            shape: Shape::Ramp,
+            rate: 0.0,
+            stages: vec![
+                stage(100.0, 10),
+                stage(100.0, 5),
+                stage(0.0, 10),
+                stage(0.0, 5),
+                stage(20.0, 1),
+            ],
+            ..Arrival::default()
+        };
+        // Up, on, down, nobody, up again, on at the last rate.
+        for (seconds, came) in [
+            (10, 500),
+            (15, 1_000),
+            (25, 1_500),
+            (30, 1_500),
+            (31, 1_510),
+            (41, 1_710),
+        ] {
+            let counted = within(ramp.clone(), seconds);
+            assert!(counted.abs_diff(came) <= 1, "{seconds} s: {counted}");
+        }
+        let over = Arrival {
+            stages: vec![stage(10.0, 2), stage(0.0, 2)],
+            ..ramp
+        };
+        assert_eq!(
+            Arrivals::new(over, 7).count(),
+            21,
+            "nobody comes after the last stage"
+        );
+    }
+
+    #[test]
     fn the_gaps_of_poisson_arrivals_vary_as_much_as_their_mean() {
         let instants: Vec<f64> = Arrivals::new(arrival(Shape::Poisson, 100.0, None), 3)
             .take(20_000)
@@ -157,7 +222,7 @@ mod tests {
         ) {
             let shape = [Shape::Constant, Shape::Poisson, Shape::Ramp, Shape::Spike][which];
             let arrival = arrival(shape, rate, Some(to));
-            let take = || Arrivals::new(arrival, seed).take(500).collect::<Vec<_>>();
+            let take = || Arrivals::new(arrival.clone(), seed).take(500).collect::<Vec<_>>();
             let instants = take();
             prop_assert!(instants.is_sorted());
             prop_assert_eq!(instants, take());

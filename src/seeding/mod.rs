@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub use profile::{Profile, ProfileError};
 
-use crate::domain::{ConcertId, Epoch, Timestamp};
+use crate::domain::{ConcertId, Epoch, Money, Timestamp};
 use crate::store::{Bulk, Complete, DatasetInfo, StoreError};
 
 /// Rows made by one statement: a moment's work, so that progress moves and a stop is prompt.
@@ -112,6 +112,7 @@ pub fn load(
 ) -> Result<(DatasetInfo, Complete), SeedError> {
     let info = profile.info(epoch, now);
     let first_day = profile::first_day(now);
+    let balance = info.initial_balance;
     let prices: Vec<(u32, i64)> = profile
         .prices
         .iter()
@@ -121,7 +122,9 @@ pub fn load(
     chunks(info.dates, progress, |from, to| {
         bulk.dates(from, to, profile.dates_per_concert.into(), &first_day)
     })?;
-    chunks(info.users, progress, |from, to| bulk.users(from, to, now))?;
+    chunks(info.users, progress, |from, to| {
+        bulk.users(from, to, balance, now)
+    })?;
     chunks(info.seats(), progress, |from, to| {
         bulk.seats(from, to, info.seats_per_date, &prices)
     })?;
@@ -162,6 +165,7 @@ impl Profile {
             on_sale: ConcertId(1),
             on_sale_seats,
             popular_seats: (on_sale_seats as f64 * self.on_sale.popular_share).round() as u64,
+            initial_balance: Money(self.balance),
             seeded_at: now,
         }
     }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Timestamp;
+use crate::domain::{Money, Timestamp};
 use crate::yaml;
 pub use crate::yaml::FileError as ProfileError;
 
@@ -17,42 +18,55 @@ const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// A dataset profile (`seed/*.yaml`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Its name.
+    /// Its name, 1 to 64 characters: what scenarios and the console call the dataset.
+    #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// How many concerts.
+    /// How many concerts, 1 to 1,000,000.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub concerts: u32,
-    /// Performance dates of each.
+    /// Performance dates of each concert.
+    #[schemars(range(min = 1))]
     pub dates_per_concert: u32,
-    /// Seats on each date.
+    /// Seats on each date; at most 100,000,000 in all.
+    #[schemars(range(min = 1))]
     pub seats_per_date: u32,
-    /// How many users.
+    /// How many users, ids 1 to this; at most 10,000,000.
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub users: u32,
+    /// What each account holds in the beginning, in won, 0 to 1,000,000,000,000; left out: nothing,
+    /// and users charge before they pay.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_i64))]
+    pub balance: i64,
     /// The concert on sale.
     pub on_sale: OnSale,
-    /// Prices by seat number, ascending; the last tier holds for the rest.
+    /// Prices by seat number within a date, ascending, 1 to 16 tiers; the last holds for the rest.
+    #[schemars(length(min = 1, max = 16))]
     pub prices: Vec<PriceTier>,
 }
 
 /// The concert people fight for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnSale {
     /// Its id; concert 1, whose seats are ids 1 and up.
     pub concert: u32,
-    /// The share of its seats, from the first, that is popular.
+    /// The share of its seats, from the first, that most attempts go to, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub popular_share: f64,
 }
 
 /// What seats up to a number cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceTier {
     /// The last seat number at this price.
     pub up_to: u32,
-    /// In won.
+    /// In won, 0 to 100,000,000.
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub price: i64,
 }
 
@@ -70,7 +84,15 @@ impl Profile {
         if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
             return Profile::parse(&format!("seed/{name}.yaml"), text);
         }
-        let text = yaml::read_file(Path::new(name_or_path), yaml::SMALL).map_err(|error| {
+        Profile::read(name_or_path).map(|(_, profile)| profile)
+    }
+
+    /// The text of a profile file, and the profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`] naming file, line and field.
+    pub fn read(path: &str) -> Result<(String, Profile), ProfileError> {
+        let text = yaml::read_file(Path::new(path), yaml::SMALL).map_err(|error| {
             let known = Profile::built_in().collect::<Vec<_>>().join(", ");
             let problem = match error.kind() {
                 std::io::ErrorKind::NotFound => {
@@ -78,9 +100,27 @@ impl Profile {
                 }
                 _ => format!("cannot be read: {error}"),
             };
-            ProfileError::new(name_or_path, problem)
+            ProfileError::new(path, problem)
         })?;
-        Profile::parse(name_or_path, &text)
+        let profile = Profile::parse(path, &text)?;
+        Ok((text, profile))
+    }
+
+    /// The text of a built-in profile, to begin a file with.
+    #[must_use]
+    pub fn text_of(name: &str) -> Option<&'static str> {
+        let found = BUILT_IN.iter().find(|(known, _)| *known == name);
+        found.map(|(_, text)| *text)
+    }
+
+    /// The JSON Schema (draft 2020-12) of profile files, for editors.
+    #[must_use]
+    pub fn json_schema() -> String {
+        let mut schema = schemars::schema_for!(Profile);
+        schema.insert("title".to_owned(), "A concertctl dataset profile".into());
+        let text = serde_json::to_string_pretty(&schema);
+        // A schema has text keys only, so it can always be written.
+        text.unwrap_or_default() + "\n"
     }
 
     /// Reads and checks the text of a profile; `file` stands in messages.
@@ -133,6 +173,9 @@ impl Profile {
                 format!("{seats} seats in all; at most {MAX_SEATS}"),
             ));
         }
+        if !(0..=Money::MAX_BALANCE.0).contains(&self.balance) {
+            return Err(("balance", "must be from 0 to 1,000,000,000,000".to_owned()));
+        }
         if self.on_sale.concert != 1 {
             return Err((
                 "on_sale.concert",
@@ -170,6 +213,14 @@ impl Profile {
             ));
         }
         Ok(())
+    }
+
+    /// Seats in all.
+    #[must_use]
+    pub fn seats(&self) -> u64 {
+        u64::from(self.concerts)
+            * u64::from(self.dates_per_concert)
+            * u64::from(self.seats_per_date)
     }
 
     /// Rows in all.
@@ -248,5 +299,41 @@ mod tests {
             error.contains("demo") && error.contains("onsale"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn every_field_stands_in_the_documentation_and_in_the_schema() {
+        let page = include_str!("../../docs/datasets.md");
+        let example = page
+            .split("```yaml\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        let profile = Profile::parse("docs/datasets.md", example).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&Profile::json_schema()).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let fields = serde_json::to_value(&profile).unwrap();
+        assert!(validator.is_valid(&fields), "{fields}");
+        for (_, text) in BUILT_IN {
+            let profile = Profile::parse("x", text).unwrap();
+            assert!(validator.is_valid(&serde_json::to_value(profile).unwrap()));
+        }
+        for (field, value) in fields.as_object().unwrap() {
+            match value.as_object() {
+                None => assert!(page.contains(&format!("| `{field}` |")), "{field}"),
+                Some(inner) => {
+                    for name in inner.keys() {
+                        assert!(
+                            page.contains(&format!("| `{field}.{name}` |")),
+                            "{field}.{name}"
+                        );
+                    }
+                }
+            }
+        }
+        let wrong = serde_json::json!({ "name": "x", "seats": 1 });
+        assert!(!validator.is_valid(&wrong));
     }
 }

@@ -56,7 +56,8 @@ impl Prepared {
         metrics: &Metrics,
         stop: &CancellationToken,
     ) -> anyhow::Result<Alerting> {
-        let external_url = format!("http://{ops_addr}");
+        let own = || format!("http://{ops_addr}");
+        let external_url = settings.external_url.clone().unwrap_or_else(own);
         let notify = NotifyConfig {
             external_url: external_url.clone(),
             ..self.notify

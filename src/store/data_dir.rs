@@ -16,7 +16,10 @@ use crate::files::{self, Access};
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
     /// It cannot be made or written.
-    #[error("the data directory {dir} cannot be used: {error}; choose another with --data-dir")]
+    #[error(
+        "the data directory {dir} cannot be used: {error}; {advice}, or choose another with --data-dir",
+        advice = files::advice(error)
+    )]
     Unusable {
         /// The directory.
         dir: PathBuf,
@@ -75,6 +78,20 @@ impl DataDir {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A warning for people when others than its owner may enter the directory: it holds users' data and
+    /// the keys of the service.
+    #[must_use]
+    pub fn exposed(&self) -> Option<String> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(&self.root).ok()?.permissions().mode() & 0o777;
+        let dir = self.root.display();
+        (mode & 0o077 != 0).then(|| {
+            format!(
+                "the data directory {dir} is open to other users (mode {mode:04o}): close it with `chmod 700 {dir}`"
+            )
+        })
     }
 
     /// The file of the dataset in use, or `None` before the first seeding.

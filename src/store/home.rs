@@ -9,7 +9,7 @@ use super::postgres::{Database, InUse, Loaded, PgBulk};
 use super::sqlite::bulk::BulkLoad;
 use super::sqlite::{self, Options, SqliteStore};
 use super::{DatasetInfo, Store, StoreError};
-use crate::domain::{Epoch, Timestamp};
+use crate::domain::{Epoch, Money, Timestamp};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
@@ -245,8 +245,14 @@ impl Bulk {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn users(&mut self, from: u64, to: u64, now: Timestamp) -> Result<(), StoreError> {
-        each!(self, bulk => bulk.users(from, to, now))
+    pub fn users(
+        &mut self,
+        from: u64,
+        to: u64,
+        balance: Money,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        each!(self, bulk => bulk.users(from, to, balance, now))
     }
 
     /// Seats `from..=to`, `per_date` of them on each date.

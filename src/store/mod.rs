@@ -83,6 +83,9 @@ pub struct DatasetInfo {
     pub on_sale_seats: u64,
     /// Of those, ids 1 to this are the popular ones.
     pub popular_seats: u64,
+    /// What each account held in the beginning; missing where older versions loaded it.
+    #[serde(default)]
+    pub initial_balance: Money,
     /// When it was loaded.
     pub seeded_at: Timestamp,
 }

@@ -4,12 +4,16 @@
 //! room.
 
 mod locate;
+pub mod near;
+mod wording;
 
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
+use wording::Wording;
 
 pub use locate::{Position, Positions};
+pub use wording::of_json;
 
 /// How large a file of a kind may be.
 #[derive(Clone, Copy, Debug)]
@@ -119,12 +123,12 @@ pub fn parse<T: DeserializeOwned>(
     let positions = Positions::of(text, bounds);
     match serde_saphyr::from_str_with_options::<T>(text, options(bounds)) {
         Ok(value) => Ok((value, positions)),
-        Err(error) => Err(of_parser(origin, &positions, &error, lacking)),
+        Err(error) => Err(of_parser((origin, text), &positions, &error, lacking)),
     }
 }
 
 fn of_parser(
-    origin: &str,
+    (origin, text): (&str, &str),
     positions: &Positions,
     error: &serde_saphyr::Error,
     lacking: impl FnOnce(&str, &str) -> String,
@@ -134,18 +138,11 @@ fn of_parser(
         .map(|at| (at.line(), at.column()))
         .filter(|at| at.0 > 0);
     let field = at.and_then(|at| positions.field(at)).map(str::to_owned);
-    let problem = error.without_snippet().to_string();
-    // The position stands in front already.
-    let problem = match at {
-        Some((line, column)) => problem.replace(&format!(" at line {line}, column {column}"), ""),
-        None => problem,
-    };
+    let given = at.and_then(|at| standing_at(text, at));
+    let Wording { problem, missing } = wording::of_yaml(error, given);
     // The parser stands somewhere in the map that lacks the field, not at the field.
-    let missing = problem
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split_once('`'));
     let field = match missing {
-        Some((missing, _)) => Some(lacking(field.as_deref().unwrap_or_default(), missing)),
+        Some(missing) => Some(lacking(field.as_deref().unwrap_or_default(), &missing)),
         None => field,
     };
     FileError {
@@ -153,4 +150,27 @@ fn of_parser(
         field,
         ..FileError::new(origin, problem)
     }
+}
+
+/// The plain value that stands at a position; `None` where a list, a map or nothing begins.
+fn standing_at(text: &str, (line, column): Position) -> Option<&str> {
+    let line = text
+        .lines()
+        .nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+    let from = usize::try_from(column).ok()?.checked_sub(1)?;
+    let (at, _) = line.char_indices().nth(from)?;
+    let rest = &line[at..];
+    let quote = rest
+        .chars()
+        .next()
+        .filter(|first| matches!(first, '"' | '\''));
+    let value = match quote {
+        Some(quote) => rest[1..].split(quote).next()?,
+        None => rest.split([',', ']', '}', '#']).next()?.trim(),
+    };
+    // A key stands there where the value is a map.
+    let plain = !value.is_empty()
+        && !value.starts_with(['[', '{', '&', '*', '|', '>', '-'].as_slice())
+        || value.starts_with('-') && value.len() > 1 && !value.starts_with("- ");
+    (plain && !value.contains(": ") && value.chars().count() <= 60).then_some(value)
 }

@@ -118,9 +118,14 @@ impl Message<'_> {
             n => format!("FIRING:{n}"),
         };
         let group: Vec<&str> = self.news.labels.values().map(String::as_str).collect();
-        let shown = self.alerts.iter().take(MOST_SHOWN);
-        let mut attachments: Vec<Value> = shown.map(|alert| self.attachment(alert)).collect();
-        let more = self.alerts.len().saturating_sub(MOST_SHOWN);
+        // What says that there are more is an attachment too.
+        let shown = match self.alerts.len() > MOST_SHOWN {
+            true => MOST_SHOWN - 1,
+            false => self.alerts.len(),
+        };
+        let alerts = self.alerts.iter().take(shown);
+        let mut attachments: Vec<Value> = alerts.map(|alert| self.attachment(alert)).collect();
+        let more = self.alerts.len() - shown;
         if more > 0 {
             attachments.push(json!({"text": format!("and {more} more")}));
         }

@@ -103,8 +103,11 @@ fn slack_gets_a_text_and_one_attachment_an_alert_and_nothing_it_would_act_on() {
     let resolved = self::body(Style::Slack, &[Some("2026-01-01T00:00:30Z")]);
     assert_eq!(resolved["text"], "[RESOLVED] Slow &lt;p95&gt; a:1");
     let many = self::body(Style::Slack, &[None; 30]);
-    assert_eq!(many["attachments"].as_array().unwrap().len(), 11);
-    assert_eq!(many["attachments"][10]["text"], "and 20 more");
+    assert_eq!(many["attachments"].as_array().unwrap().len(), 10);
+    assert_eq!(many["attachments"][9]["text"], "and 21 more");
+    let ten = self::body(Style::Slack, &[None; 10]);
+    assert_eq!(ten["attachments"].as_array().unwrap().len(), 10);
+    assert_eq!(ten["attachments"][9]["color"], "danger");
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             in_rule("alert: A\n    expr: up\n    unless: x"),
-            "r.yml:6:5: groups.0.rules.0.unless: unknown field",
+            "r.yml:6:5: groups.0.rules.0.unless: there is no field `unless`",
         ),
         (
             "groups:\n- name: g\n- name: g\n".to_owned(),
@@ -134,7 +134,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             "groups:\n- rules: []\n".to_owned(),
-            "groups.0.name: missing field `name`",
+            "groups.0.name: is missing: write `name: …`",
         ),
         ("groups: [\n".to_owned(), "r.yml:"),
     ] {

@@ -5,15 +5,13 @@ use hdrhistogram::Histogram;
 use super::{Judged, Relation, Unit};
 use crate::load::model::{Class, Operation, PhaseName};
 use crate::load::recorder::{BUYERS, Frame, histogram, span_seconds};
-use crate::load::scenario::{Group, Scenario, Time};
+use crate::load::scenario::{Group, Percentile, Scenario, Time};
 
 /// What a limit of a group is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Metric {
     Avg,
-    P50,
-    P95,
-    P99,
+    Percentile(Percentile),
     Max,
     ErrorRate,
     Rate,
@@ -22,18 +20,17 @@ pub(super) enum Metric {
 }
 
 impl Metric {
-    const fn as_str(self) -> &'static str {
-        match self {
+    fn name(self) -> String {
+        let name = match self {
             Metric::Avg => "avg",
-            Metric::P50 => "p50",
-            Metric::P95 => "p95",
-            Metric::P99 => "p99",
+            Metric::Percentile(percentile) => return percentile.to_string(),
             Metric::Max => "max",
             Metric::ErrorRate => "error_rate",
             Metric::Rate => "rate",
             Metric::Successes => "successes",
             Metric::Requests => "requests",
-        }
+        };
+        name.to_owned()
     }
 
     const fn unit(self) -> Unit {
@@ -118,24 +115,24 @@ impl<'s> Resolved<'s> {
         let group = self.group;
         let millis = |time: Option<Time>| time.map(|time| time.0.as_secs_f64() * 1e3);
         let count = |count: Option<u64>| count.map(|count| count as f64);
-        let all = [
-            (Metric::Avg, millis(group.avg)),
-            (Metric::P50, millis(group.p50)),
-            (Metric::P95, millis(group.p95)),
-            (Metric::P99, millis(group.p99)),
+        let percentile =
+            |(of, limit): (&Percentile, &Time)| (Metric::Percentile(*of), millis(Some(*limit)));
+        let others = [
             (Metric::Max, millis(group.max)),
             (Metric::ErrorRate, group.error_rate),
             (Metric::Rate, group.rate),
             (Metric::Successes, count(group.successes)),
             (Metric::Requests, count(group.requests)),
         ];
-        let set = all.into_iter();
+        let set = std::iter::once((Metric::Avg, millis(group.avg)))
+            .chain(group.percentiles.iter().map(percentile))
+            .chain(others);
         set.filter_map(|(metric, limit)| Some((metric, limit?)))
             .collect()
     }
 
     pub(super) fn judged(&self, metric: Metric, limit: f64, measured: Option<f64>) -> Judged {
-        let name = format!("{}.{}", self.name, metric.as_str());
+        let name = format!("{}.{}", self.name, metric.name());
         Judged::new(name, metric.unit(), metric.relation(), limit, measured)
     }
 }
@@ -169,9 +166,7 @@ impl Requests {
         let at = |quantile: f64| some(self.latency.value_at_quantile(quantile) as f64);
         match metric {
             Metric::Avg => some(self.latency.mean()),
-            Metric::P50 => at(0.5),
-            Metric::P95 => at(0.95),
-            Metric::P99 => at(0.99),
+            Metric::Percentile(percentile) => at(percentile.quantile()),
             Metric::Max => at(1.0),
             Metric::ErrorRate => (all > 0).then(|| self.errors as f64 / all as f64),
             // Over less than a second, per second all the same.

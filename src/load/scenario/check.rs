@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::read::Finding;
 use super::thresholds::{ALL, Business, Group};
-use super::{Arrival, Executor, Operation, Scenario, Shape, Step, Time, Traffic, Until};
+use super::{Arrival, Executor, Operation, RampStage, Scenario, Shape, Step, Time, Traffic, Until};
 use crate::load::model::PhaseName;
 
 const MAX_USERS: u32 = 1_000_000;
@@ -64,7 +64,7 @@ impl Scenario {
         }
         found.within("contention.attempts", &contention.attempts, 1..=10_000);
         found.share("pay.share", self.pay.share);
-        found.within("pay.charge", &self.pay.charge, 1..=100_000_000);
+        found.within("pay.charge", &self.pay.charge, 0..=100_000_000);
     }
 
     fn check_running(&self, found: &mut Findings) {
@@ -149,7 +149,7 @@ impl Scenario {
                     found.add(&path, "holds no operation: its phase has none of those it names".to_owned());
                 }
                 Some(_) if group.is_empty() => {
-                    found.add(&path, "limits nothing: write avg, p50, p95, p99, max, error_rate, rate, successes or requests".to_owned());
+                    found.add(&path, "limits nothing: write avg, a percentile such as p95, max, error_rate, rate, successes or requests".to_owned());
                 }
                 Some(_) => check_limits(found, &path, group),
             }
@@ -182,6 +182,11 @@ impl Scenario {
             found.within(&format!("{path}.users"), &crowd.users, 1..=MAX_USERS);
             let lasts = Time::from_millis(1)..=Time::from_secs(24 * 3600);
             found.within(&format!("{path}.lasts"), &crowd.lasts, lasts);
+            let mut steps = crowd.journeys.iter().flat_map(|journey| &journey.steps);
+            if self.pay.charge == 0 && steps.any(|step| step.call == Operation::Charge) {
+                let problem = format!("is 0, and the steps of `{path}` charge: write an amount");
+                found.add("pay.charge", problem);
+            }
             check_executor(found, &path, crowd);
             check_journeys(found, &path, crowd);
         }
@@ -279,7 +284,10 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
         );
         return;
     }
-    let some = arrival.rate > 0.0 || (arrival.shape == Shape::Ramp && arrival.to > Some(0.0));
+    let staged = !arrival.stages.is_empty();
+    check_stages(&mut must, arrival, is_rate);
+    let ramps_up = arrival.to > Some(0.0) || arrival.stages.iter().any(|stage| stage.to > 0.0);
+    let some = arrival.rate > 0.0 || (arrival.shape == Shape::Ramp && ramps_up);
     let rates = "must be a number of arrivals a second, above 0 and up to 100000";
     must(is_rate(arrival.rate) && some, "rate", rates);
     match arrival.to {
@@ -288,13 +296,13 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
             must(is_rate(to), "to", rates);
         }
         None => must(
-            !shaped,
+            !shaped || staged,
             "to",
             "a ramp or a spike needs it: the rate that it goes to",
         ),
     }
     must(
-        arrival.over.is_some_and(|over| over > Time::default()) == shaped,
+        staged || arrival.over.is_some_and(|over| over > Time::default()) == shaped,
         "over",
         "a ramp or a spike, and no other shape, needs it: how long it takes",
     );
@@ -305,13 +313,47 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
     );
     // Buyers who come all the time would never be all there.
     if buyers {
-        let last = arrival.to.filter(|_| arrival.shape == Shape::Ramp);
+        let to = arrival.stages.last().map(|stage| stage.to).or(arrival.to);
+        let last = to.filter(|_| arrival.shape == Shape::Ramp);
         must(
             last.unwrap_or(arrival.rate) > 0.0,
             "rate",
             "ends at 0: the last buyers would never come",
         );
     }
+}
+
+/// Stages belong to a ramp, in place of its one end.
+fn check_stages(
+    must: &mut impl FnMut(bool, &str, &str),
+    arrival: &Arrival,
+    is_rate: impl Fn(f64) -> bool,
+) {
+    if arrival.stages.is_empty() {
+        return;
+    }
+    must(
+        arrival.shape == Shape::Ramp,
+        "stages",
+        "belong to a ramp: write `shape: ramp`",
+    );
+    must(
+        arrival.to.is_none() && arrival.over.is_none(),
+        "stages",
+        "stand in place of `to` and `over`: leave those out",
+    );
+    must(
+        arrival.stages.len() <= MAX_STEPS,
+        "stages",
+        "more than 64 of them",
+    );
+    let (shortest, longest) = (Time::from_millis(1), Time::from_secs(24 * 3600));
+    let fits = |stage: &RampStage| is_rate(stage.to) && (shortest..=longest).contains(&stage.over);
+    must(
+        arrival.stages.iter().all(fits),
+        "stages",
+        "each has a rate up to 100000 and a time from 1ms to 24h, such as { to: 100, over: 30s }",
+    );
 }
 
 fn check_limits(found: &mut Findings, path: &str, group: &Group) {

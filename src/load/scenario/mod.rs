@@ -4,6 +4,7 @@
 mod builtin;
 mod check;
 mod overrides;
+mod percentile;
 mod read;
 mod schema;
 mod thresholds;
@@ -16,10 +17,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use builtin::{Builtin, DEFAULT, builtins};
+pub use percentile::Percentile;
 pub use read::{MAX_BYTES, ScenarioError};
 pub use schema::json_schema;
 pub use thresholds::{Business, Group, Thresholds};
-pub use traffic::{Arrival, Door, Executor, Journey, Shape, Step, TokenKind, Traffic, Until};
+pub use traffic::{
+    Arrival, Door, Executor, Journey, RampStage, Shape, Step, TokenKind, Traffic, Until,
+};
 pub use units::{Pause, Time};
 
 use super::model::Operation;
@@ -185,7 +189,8 @@ pub enum Otherwise {
 pub struct Pay {
     /// Share of those with a reservation who pay, 0 to 1.
     pub share: f64,
-    /// What a user charges before paying, in the currency's smallest unit; it must cover a seat.
+    /// What a user charges before paying, in the currency's smallest unit; it must cover a seat. 0: users
+    /// do not charge, and the `balance` of the dataset's profile must cover a seat.
     pub charge: i64,
     /// What the others do.
     pub otherwise: Otherwise,

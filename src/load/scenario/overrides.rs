@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use super::read::ScenarioError;
 use super::thresholds::{ALL, Business, Group};
-use super::{Operation, Scenario};
+use super::{Operation, Percentile, Scenario};
 use crate::load::model::PhaseName;
+use crate::yaml::{self, near};
 
 impl Scenario {
     /// This scenario with each of `overrides` (`path=value`) put over it, in order, and checked.
@@ -45,24 +46,22 @@ impl Scenario {
         let set = |value: Value| {
             let mut tree = tree.clone();
             *find(&mut tree, path)? = value;
-            serde_json::from_value::<Scenario>(tree).map_err(|error| error.to_string())
+            serde_json::from_value::<Scenario>(tree).map_err(|error| yaml::of_json(&error))
         };
         let value = value.trim();
-        let literal = serde_saphyr::from_str_with_options::<Value>(
-            value,
-            crate::yaml::options(crate::yaml::SMALL),
-        )
-        .unwrap_or_else(|_| Value::String(value.to_owned()));
+        let literal =
+            serde_saphyr::from_str_with_options::<Value>(value, yaml::options(yaml::SMALL))
+                .unwrap_or_else(|_| Value::String(value.to_owned()));
         let is_text = literal.is_string();
         // A text field takes what looks like a number, too; the error of whichever reading fits the
         // field's type is the one that helps.
         let mut scenario = set(literal).or_else(|error| match is_text {
             true => Err(error),
+            // A text field says what it expects; every other field refuses any text alike.
             false => set(Value::String(value.to_owned())).map_err(|as_text| {
-                if as_text.starts_with("invalid type") {
-                    error
-                } else {
-                    as_text
+                match as_text.starts_with(&format!("`{value}` is not a")) {
+                    true => error,
+                    false => as_text,
                 }
             }),
         })?;
@@ -79,10 +78,13 @@ fn find<'t>(tree: &'t mut Value, path: &str) -> Result<&'t mut Value, String> {
     };
     let mut place = tree;
     let mut walked = String::new();
-    for step in path.split('.') {
+    for step in steps(path) {
         if walked == "thresholds" {
-            make_group(place, step, &crowds);
+            make_group(place, &step, &crowds);
+        } else if walked.starts_with("thresholds.") && step.parse::<Percentile>().is_ok() {
+            make_room(place, &step);
         }
+        let step = step.as_str();
         let names = match &*place {
             Value::Object(map) => map.keys().cloned().collect(),
             Value::Array(items) => (0..items.len()).map(|at| at.to_string()).collect(),
@@ -102,6 +104,28 @@ fn find<'t>(tree: &'t mut Value, path: &str) -> Result<&'t mut Value, String> {
     Ok(place)
 }
 
+/// The steps of a path. The point of `p99.9` separates nothing.
+fn steps(path: &str) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    for step in path.split('.') {
+        match steps.last_mut() {
+            Some(last) if Percentile::is_meant(last) && step.parse::<u32>().is_ok() => {
+                last.push('.');
+                last.push_str(step);
+            }
+            _ => steps.push(step.to_owned()),
+        }
+    }
+    steps
+}
+
+/// A place for a percentile that the group does not limit yet.
+fn make_room(group: &mut Value, name: &str) {
+    if let Value::Object(limits) = group {
+        limits.entry(name).or_insert(Value::Null);
+    }
+}
+
 fn make_group(thresholds: &mut Value, name: &str, crowds: &[String]) {
     let known = name == ALL
         || Operation::named(name).is_some()
@@ -117,7 +141,7 @@ fn make_group(thresholds: &mut Value, name: &str, crowds: &[String]) {
     }
 }
 
-fn unknown(within: &str, step: &str, mut names: Vec<String>) -> String {
+fn unknown(within: &str, step: &str, names: Vec<String>) -> String {
     let place = if within.is_empty() {
         "the scenario".to_owned()
     } else {
@@ -126,30 +150,6 @@ fn unknown(within: &str, step: &str, mut names: Vec<String>) -> String {
     if names.is_empty() {
         return format!("{place} has no fields of its own: end the path there");
     }
-    names.sort_by_key(|name| distance(name, step));
-    let near = names
-        .first()
-        .map_or(usize::MAX, |name| distance(name, step));
-    let hint = match names.first() {
-        Some(name) if near <= 2.max(step.len() / 3) => format!("; did you mean `{name}`?"),
-        _ => ".".to_owned(),
-    };
-    names.sort();
-    format!("{place} has no `{step}`{hint} It has {}", names.join(", "))
-}
-
-/// Edits that turn one name into the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    format!("{place} has no `{step}`{}", near::suggestion(step, &names))
 }

@@ -15,9 +15,9 @@ impl JsonSchema for Time {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A duration: a number and a unit, such as 15s, 250ms, 1us, 1.5m; 0 needs none.",
+            "description": "A duration: numbers with units, such as 15s, 1m30s, 250ms, 1us; 0 needs none.",
             "anyOf": [
-                { "type": "string", "pattern": "^[0-9.]+ *(h|m|s|ms|us|µs)$" },
+                { "type": "string", "pattern": "^([0-9.]+ *(h|m|s|ms|us|µs) *)+$" },
                 { "enum": [0, "0"] },
             ],
         })

@@ -87,16 +87,19 @@ fn a_wrong_field_is_named_with_file_line_and_column() {
 #[test]
 fn a_missing_field_is_named_with_the_map_that_lacks_it() {
     let top = parse(&SMALL.replace("dataset: demo\n", ""));
-    assert!(top.contains(": dataset: missing field `dataset`"), "{top}");
+    assert!(
+        top.contains(": dataset: is missing: write `dataset: …`"),
+        "{top}"
+    );
     let nested = parse(&SMALL.replace("  batch: 5\n", ""));
     assert!(
-        nested.contains(": admission.batch: missing field `batch`"),
+        nested.contains(": admission.batch: is missing: write `batch: …`"),
         "{nested}"
     );
     let flow = parse("title: t\ndataset: d\nusers: 1\nadmission: { batch: 5 }\n");
     assert!(flow.starts_with("x.yaml:4:"), "{flow}");
     assert!(
-        flow.contains(": admission.every: missing field `every`"),
+        flow.contains(": admission.every: is missing: write `every: …`"),
         "{flow}"
     );
 }
@@ -129,7 +132,8 @@ fn an_override_replaces_a_field_of_any_depth() {
     assert_eq!((scenario.users, scenario.title.as_str()), (20, "7"));
     let (name, buying) = &scenario.thresholds.groups[0];
     assert_eq!(name, "buying");
-    assert_eq!(buying.p95, Some(Time(std::time::Duration::from_micros(1))));
+    let p95 = buying.percentiles.get(&"p95".parse().unwrap());
+    assert_eq!(p95, Some(&Time(std::time::Duration::from_micros(1))));
     assert_eq!(buying.error_rate, Some(0.0), "the other limits stay");
 }
 
@@ -154,6 +158,64 @@ fn an_override_may_limit_an_operation_the_file_does_not_mention() {
             .oversold,
         Some(3)
     );
+}
+
+#[test]
+fn any_percentile_may_be_limited_in_the_file_and_from_the_command_line() {
+    let text = SMALL.replace("p95: 500ms", "p90: 1m30s, p99.9: 2s");
+    let scenario = Scenario::parse("x.yaml", &text, &[]).unwrap();
+    let limits = |scenario: &Scenario| {
+        let limits = scenario.thresholds.groups[0].1.percentiles.iter();
+        let limits = limits.map(|(of, limit)| format!("{of} {limit}"));
+        limits.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(limits(&scenario), "p90 1m30s, p99.9 2s");
+    let set = set(&["thresholds.buying.p99.9=3s", "thresholds.buying.p75=1s"]).unwrap();
+    assert_eq!(limits(&set), "p75 1s, p95 500ms, p99.9 3s");
+    let wrong = parse(&SMALL.replace("p95", "p100"));
+    assert!(
+        wrong.contains("`p100` is no percentile: write one such as p50"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn the_stages_of_a_ramp_stand_in_place_of_its_one_end() {
+    let of = |arrival: &str| {
+        let text = format!("{SMALL}arrival: {{ {arrival} }}\n");
+        Scenario::parse("x.yaml", &text, &[]).map_err(|error| error.to_string())
+    };
+    let good = of("shape: ramp, rate: 0, stages: [{ to: 100, over: 1m30s }, { to: 10, over: 5s }]");
+    assert_eq!(good.unwrap().arrival.stages.len(), 2);
+    for (arrival, said) in [
+        (
+            "shape: constant, rate: 1, stages: [{ to: 1, over: 1s }]",
+            "belong to a ramp",
+        ),
+        (
+            "shape: ramp, rate: 1, to: 2, over: 1s, stages: [{ to: 1, over: 1s }]",
+            "leave those out",
+        ),
+        (
+            "shape: ramp, rate: 1, stages: [{ to: 1, over: 0 }]",
+            "such as { to: 100, over: 30s }",
+        ),
+        (
+            "shape: ramp, rate: 1, stages: [{ to: -1, over: 1s }]",
+            "such as { to: 100, over: 30s }",
+        ),
+        (
+            "shape: ramp, rate: 1, stages: [{ to: 0, over: 1s }]",
+            "ends at 0",
+        ),
+        ("shape: ramp, rate: 1", "a ramp or a spike needs it"),
+    ] {
+        let error = of(arrival).unwrap_err();
+        assert!(
+            error.contains("arrival.") && error.contains(said),
+            "{arrival}: {error}"
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Thresholds as scenarios write them: named groups of requests with limits, and business limits
 //! beside them in the same map.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -8,6 +9,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::percentile::Percentile;
 use super::units::Time;
 use crate::load::model::{Operation, PhaseName};
 
@@ -22,8 +24,14 @@ pub struct Thresholds {
 }
 
 /// Limits on the requests of some operations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(deny_unknown_fields, default)]
+#[schemars(extend("patternProperties" = {
+    "^p[0-9]{1,2}(\\.[0-9]{1,3})?$": {
+        "description": "So many percent of the successes within this, from their planned instant.",
+        "$ref": "#/$defs/Time",
+    }
+}))]
 pub struct Group {
     /// Which; left out: those the group is called after.
     pub operations: Option<Vec<Operation>>,
@@ -33,12 +41,9 @@ pub struct Group {
     pub traffic: Option<String>,
     /// Mean latency of successes at most.
     pub avg: Option<Time>,
-    /// Median latency of successes at most.
-    pub p50: Option<Time>,
-    /// 95 % of successes within this, from their planned instant.
-    pub p95: Option<Time>,
-    /// 99 % of successes within this.
-    pub p99: Option<Time>,
+    /// So many percent of the successes within this, from their planned instant: `p95: 500ms`.
+    #[schemars(skip)]
+    pub percentiles: BTreeMap<Percentile, Time>,
     /// All successes within this.
     pub max: Option<Time>,
     /// Share of requests that may end in an error, 0 to 1. Refusals are no errors.
@@ -89,12 +94,105 @@ impl Group {
     /// Whether it limits anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let times = [self.avg, self.p50, self.p95, self.p99, self.max];
+        let times = [self.avg, self.max];
         let shares = [self.error_rate, self.rate];
         let counts = [self.successes, self.requests];
-        times.iter().all(Option::is_none)
+        self.percentiles.is_empty()
+            && times.iter().all(Option::is_none)
             && shares.iter().all(Option::is_none)
             && counts.iter().all(Option::is_none)
+    }
+}
+
+/// The fields of a group; beside them stands any percentile.
+const GROUP_FIELDS: &[&str] = &[
+    "operations",
+    "phase",
+    "traffic",
+    "avg",
+    "p50",
+    "p95",
+    "p99",
+    "max",
+    "error_rate",
+    "rate",
+    "successes",
+    "requests",
+    "window",
+    "abort",
+];
+
+/// Percentiles that a group shows although it does not limit them, so that `--set` and editors offer
+/// them.
+const USUAL: [&str; 3] = ["p50", "p95", "p99"];
+
+struct GroupVisitor;
+
+impl<'de> Visitor<'de> for GroupVisitor {
+    type Value = Group;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a group of limits such as { p95: 500ms, error_rate: 0.001 }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Group, A::Error> {
+        let mut group = Group::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "operations" => group.operations = map.next_value()?,
+                "phase" => group.phase = map.next_value()?,
+                "traffic" => group.traffic = map.next_value()?,
+                "avg" => group.avg = map.next_value()?,
+                "max" => group.max = map.next_value()?,
+                "error_rate" => group.error_rate = map.next_value()?,
+                "rate" => group.rate = map.next_value()?,
+                "successes" => group.successes = map.next_value()?,
+                "requests" => group.requests = map.next_value()?,
+                "window" => group.window = map.next_value()?,
+                "abort" => group.abort = map.next_value()?,
+                name if Percentile::is_meant(name) => {
+                    let percentile = name.parse().map_err(de::Error::custom)?;
+                    if let Some(limit) = map.next_value()? {
+                        group.percentiles.insert(percentile, limit);
+                    }
+                }
+                name => return Err(de::Error::unknown_field(name, GROUP_FIELDS)),
+            }
+        }
+        Ok(group)
+    }
+}
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Group, D::Error> {
+        deserializer.deserialize_map(GroupVisitor)
+    }
+}
+
+impl Serialize for Group {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("operations", &self.operations)?;
+        map.serialize_entry("phase", &self.phase)?;
+        map.serialize_entry("traffic", &self.traffic)?;
+        map.serialize_entry("avg", &self.avg)?;
+        for usual in USUAL {
+            let limited = |known: &Percentile| known.to_string() == usual;
+            if !self.percentiles.keys().any(limited) {
+                map.serialize_entry(usual, &None::<Time>)?;
+            }
+        }
+        for (percentile, limit) in &self.percentiles {
+            map.serialize_entry(&percentile.to_string(), limit)?;
+        }
+        map.serialize_entry("max", &self.max)?;
+        map.serialize_entry("error_rate", &self.error_rate)?;
+        map.serialize_entry("rate", &self.rate)?;
+        map.serialize_entry("successes", &self.successes)?;
+        map.serialize_entry("requests", &self.requests)?;
+        map.serialize_entry("window", &self.window)?;
+        map.serialize_entry("abort", &self.abort)?;
+        map.end()
     }
 }
 

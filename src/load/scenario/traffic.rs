@@ -17,14 +17,24 @@ pub enum Shape {
     Constant,
     /// `rate` a second on average, at random: the gaps are exponential.
     Poisson,
-    /// From `rate` to `to` within `over`, then on at `to`.
+    /// From `rate` to `to` within `over`, or through `stages`; then on at the last rate.
     Ramp,
     /// `rate`, but `to` from `at` on for `over`.
     Spike,
 }
 
+/// A part of a ramp: to this rate within this time, evenly. The same rate again holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RampStage {
+    /// The rate at its end.
+    pub to: f64,
+    /// How long it takes.
+    pub over: Time,
+}
+
 /// How people arrive: on schedule, whatever the server does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Arrival {
     /// The shape of their rate.
@@ -35,6 +45,8 @@ pub struct Arrival {
     pub to: Option<f64>,
     /// How long the ramp or the spike takes.
     pub over: Option<Time>,
+    /// The stages of a ramp, one after the other, in place of `to` and `over`.
+    pub stages: Vec<RampStage>,
     /// When the spike begins.
     pub at: Option<Time>,
     /// The buyers come before the sale opens (`register`), or while it is open (`open`).

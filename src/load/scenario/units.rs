@@ -9,7 +9,8 @@ use rand::rngs::SmallRng;
 use rand_distr::{Distribution as _, Exp1, StandardNormal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A duration as scenarios write it: a number and a unit, `15s`, `250ms`, `1us`, `1.5s`, `10m`, `2h`.
+/// A duration as scenarios write it: numbers with units, the larger first: `15s`, `250ms`, `1us`,
+/// `1.5s`, `1m30s`, `2h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);
 
@@ -23,7 +24,7 @@ const UNITS: [(&str, u64); 6] = [
 ];
 /// No scenario needs a longer one, and sums of bounded durations cannot overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
-const EXPECTED: &str = "a duration such as 15s, 250ms or 1us";
+const EXPECTED: &str = "a duration such as 15s, 1m30s, 250ms or 1us";
 
 impl Time {
     /// So many milliseconds.
@@ -44,41 +45,75 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Time, String> {
         let wrong = || format!("`{text}` is not {EXPECTED}");
-        let text_trimmed = text.trim();
-        let split = text_trimmed
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .unwrap_or(text_trimmed.len());
-        let (number, unit) = text_trimmed.split_at(split);
-        let number = number.parse::<f64>().map_err(|_| wrong())?;
-        let unit = unit.trim();
-        if unit.is_empty() && number > 0.0 {
-            return Err(format!("`{text}` has no unit: write {EXPECTED}"));
+        let too_long = || format!("`{text}` is longer than 24h");
+        let mut rest = text.trim();
+        if rest.parse() == Ok(0_u64) {
+            return Ok(Time::default());
         }
-        let nanos = match UNITS.iter().find(|(name, _)| *name == unit) {
-            Some((_, nanos)) => *nanos,
-            None if unit.is_empty() => 1,
-            None => return Err(wrong()),
-        };
-        let duration = Duration::try_from_secs_f64(number * nanos as f64 / 1e9)
-            .map_err(|_| format!("`{text}` is longer than 24h"))?;
-        if duration > LONGEST {
-            return Err(format!("`{text}` is longer than 24h"));
+        let (mut sum, mut last) = (Duration::ZERO, u64::MAX);
+        while !rest.is_empty() {
+            let (number, unit, after) = part(rest);
+            let number = number.parse::<f64>().map_err(|_| wrong())?;
+            if unit.is_empty() {
+                return Err(format!("`{text}` has no unit: write {EXPECTED}"));
+            }
+            let named = UNITS.iter().find(|(name, _)| *name == unit);
+            let (_, nanos) = named.copied().ok_or_else(wrong)?;
+            if nanos >= last {
+                return Err(wrong());
+            }
+            let part = Duration::try_from_secs_f64(number * nanos as f64 / 1e9);
+            let part = part.map_err(|_| too_long())?;
+            sum = sum.checked_add(part).ok_or_else(too_long)?;
+            (last, rest) = (nanos, after.trim_start());
         }
-        Ok(Time(duration))
+        match sum {
+            _ if last == u64::MAX => Err(wrong()),
+            sum if sum > LONGEST => Err(too_long()),
+            sum => Ok(Time(sum)),
+        }
     }
+}
+
+/// The number and the unit that a text begins with, and the rest.
+fn part(text: &str) -> (&str, &str, &str) {
+    let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+    let (number, rest) = text.split_at(text.find(|c| !is_digit(c)).unwrap_or(text.len()));
+    let rest = rest.trim_start();
+    let (unit, rest) = rest.split_at(rest.find(is_digit).unwrap_or(rest.len()));
+    (number, unit.trim(), rest)
 }
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.as_nanos();
-        let (name, unit) = UNITS
+        let minutes = self.0.as_secs() / 60;
+        if minutes == 0 {
+            return f.pad(&short(self.0));
+        }
+        let rest = self.0 - Duration::from_secs(minutes * 60);
+        let parts = [(minutes / 60, "h"), (minutes % 60, "m")];
+        let mut text: String = parts
             .iter()
-            .take(5)
-            .find(|(_, unit)| nanos >= u128::from(*unit))
-            .map_or(("s", 1_000_000_000), |(name, unit)| (*name, *unit));
-        let text = format!("{}{name}", nanos as f64 / unit as f64);
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, unit)| format!("{count}{unit}"))
+            .collect();
+        if !rest.is_zero() {
+            text.push_str(&short(rest));
+        }
         f.pad(&text)
     }
+}
+
+/// Less than a minute, in its largest unit.
+fn short(time: Duration) -> String {
+    let nanos = time.as_nanos();
+    let (name, unit) = UNITS
+        .iter()
+        .skip(2)
+        .take(3)
+        .find(|(_, unit)| nanos >= u128::from(*unit))
+        .map_or(("s", 1_000_000_000), |(name, unit)| (*name, *unit));
+    format!("{}{name}", nanos as f64 / unit as f64)
 }
 
 /// How long somebody waits, as a distribution to draw from: one duration, a range of them
@@ -265,6 +300,9 @@ mod tests {
             ("1µs", 1_000),
             ("1.5s", 1_500_000_000),
             ("10m", 600_000_000_000),
+            ("1m30s", 90_000_000_000),
+            ("1h 2m 3.5s", 3_723_500_000_000),
+            ("1s500ms", 1_500_000_000),
             ("0", 0),
         ] {
             assert_eq!(
@@ -280,7 +318,7 @@ mod tests {
         let error = "15".parse::<Time>().unwrap_err();
         assert_eq!(
             error,
-            "`15` has no unit: write a duration such as 15s, 250ms or 1us"
+            "`15` has no unit: write a duration such as 15s, 1m30s, 250ms or 1us"
         );
         for text in [
             "",
@@ -292,8 +330,20 @@ mod tests {
             "..",
             "1s..",
             "nans",
+            "30s1m",
+            "1m30",
+            "1m1m",
         ] {
             assert!(text.parse::<Time>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_written_as_people_write_it() {
+        for text in [
+            "0s", "1us", "250ms", "1.5s", "15s", "1m30s", "2h", "1h1m", "1h2m3.5s",
+        ] {
+            assert_eq!(text.parse::<Time>().unwrap().to_string(), text);
         }
     }
 

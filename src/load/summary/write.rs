@@ -49,7 +49,11 @@ impl Summary {
     /// # Errors
     /// When it is none, or one of another version; in one line that goes on from the file's name.
     pub(crate) fn parse(text: &str) -> Result<Summary, String> {
-        let is_none = |error: serde_json::Error| format!("is no summary of a run: {error}");
+        let is_none = |error: serde_json::Error| {
+            let (line, column) = (error.line(), error.column());
+            let problem = crate::yaml::of_json(&error);
+            format!("is no summary of a run: line {line}, column {column}: {problem}")
+        };
         let version: Version = serde_json::from_str(text).map_err(is_none)?;
         if version.schema != SCHEMA {
             return Err(format!(

@@ -143,10 +143,29 @@ impl User {
             }
             return Ok(UserState::Left);
         }
-        let planned = self.think(think.charge, Operation::Charge).await;
+        if pay.charge > 0 {
+            self.charge(pay.charge, token).await?;
+        }
+
+        let planned = self.think(think.pay, Operation::Pay).await;
         let key = idempotency_key(&mut self.ids);
         let sign = Sign { token, key: &key };
-        let build = |wire: &Wire| wire.charge(user, pay.charge, &sign);
+        let build = |wire: &Wire| wire.pay(user, reservation, &sign);
+        let outcome = self
+            .persist(Operation::Pay, planned, Want::Reason, build, |_| Some(()))
+            .await;
+        self.must(outcome)?;
+        self.worker.facts.lock().payments.push(reservation);
+        Ok(UserState::Paid)
+    }
+
+    /// Puts `amount` into the account.
+    async fn charge(&mut self, amount: i64, token: &HeaderValue) -> Result<(), End> {
+        let (user, pause) = (self.id, self.worker.run.scenario.think.charge);
+        let planned = self.think(pause, Operation::Charge).await;
+        let key = idempotency_key(&mut self.ids);
+        let sign = Sign { token, key: &key };
+        let build = |wire: &Wire| wire.charge(user, amount, &sign);
         let outcome = self
             .persist(
                 Operation::Charge,
@@ -159,18 +178,8 @@ impl User {
         self.must(outcome)?;
         self.worker.facts.lock().charges.push(ChargeFact {
             user_id: user,
-            at_least: pay.charge,
+            at_least: amount,
         });
-
-        let planned = self.think(think.pay, Operation::Pay).await;
-        let key = idempotency_key(&mut self.ids);
-        let sign = Sign { token, key: &key };
-        let build = |wire: &Wire| wire.pay(user, reservation, &sign);
-        let outcome = self
-            .persist(Operation::Pay, planned, Want::Reason, build, |_| Some(()))
-            .await;
-        self.must(outcome)?;
-        self.worker.facts.lock().payments.push(reservation);
-        Ok(UserState::Paid)
+        Ok(())
     }
 }

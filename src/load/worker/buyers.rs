@@ -21,7 +21,7 @@ impl Worker {
         mut stage: watch::Receiver<Stage>,
         events: &mpsc::Sender<Event>,
     ) {
-        let arrival = self.run.scenario.arrival;
+        let arrival = &self.run.scenario.arrival;
         let scheduled = arrival.shape != Shape::Burst;
         let tickets = match (scheduled, arrival.phase) {
             (false, _) => self.register_all().await,

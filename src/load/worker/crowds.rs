@@ -120,7 +120,7 @@ impl Worker {
         let crowd = &part.crowd;
         let seed = self.run.scenario.seed;
         self.run.tempo.schedule().reach(crowd.plan.after.0).await;
-        match (crowd.plan.executor, crowd.plan.arrival) {
+        match (crowd.plan.executor, crowd.plan.arrival.clone()) {
             (Executor::Open, Some(arrival)) => {
                 let arrivals = Arrivals::new(arrival, seed ^ (crowd.index as u64) << 32);
                 self.carry_open(part, arrivals).await;

@@ -100,7 +100,7 @@ impl Run {
         users[UserState::Arriving.index()].store(mine as i64, Relaxed);
         let arrivals = match scenario.arrival.shape {
             Shape::Burst => Vec::new(),
-            _ => Arrivals::new(scenario.arrival, scenario.seed)
+            _ => Arrivals::new(scenario.arrival.clone(), scenario.seed)
                 .take(scenario.users as usize)
                 .collect(),
         };

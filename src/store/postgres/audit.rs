@@ -23,7 +23,8 @@ const COUNT: &str = "SELECT
     (SELECT count(*) FROM users u LEFT JOIN
         (SELECT user_id, sum(CASE kind WHEN 0 THEN amount ELSE -amount END) AS net
          FROM ledger GROUP BY user_id) l
-        ON l.user_id = u.id WHERE u.balance <> coalesce(l.net, 0)),
+        ON l.user_id = u.id WHERE u.balance <> coalesce(l.net, 0) + coalesce(
+            (SELECT (value::json ->> 'initial_balance')::bigint FROM meta WHERE key = 'dataset'), 0)),
     (SELECT count(*) FROM (SELECT 1 FROM queue_places WHERE ended_at IS NULL
         GROUP BY user_id HAVING count(*) > 1) AS twice),
     (SELECT count(*) FROM reservations),

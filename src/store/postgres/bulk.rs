@@ -16,7 +16,7 @@ use super::fault::Fault;
 use super::in_use;
 use super::schema::{self, failed};
 use super::target::{Purpose, Session, Target};
-use crate::domain::{Epoch, Timestamp};
+use crate::domain::{Epoch, Money, Timestamp};
 use crate::store::home::PriceTiers;
 use crate::store::{DatasetInfo, StoreError};
 
@@ -41,7 +41,8 @@ const DATES: &str = "INSERT INTO performance_dates (id, concert_id, date)
            to_char($4::text::date + ((i - 1) % $3::bigint)::integer, 'YYYY-MM-DD')
     FROM generate_series($1::bigint, $2::bigint) AS i";
 
-const COPY_USERS: &str = "COPY users (id, modified_at) FROM STDIN WITH (FORMAT binary, FREEZE)";
+const COPY_USERS: &str =
+    "COPY users (id, balance, modified_at) FROM STDIN WITH (FORMAT binary, FREEZE)";
 
 const COPY_SEATS: &str =
     "COPY seats (id, performance_date_id, price, number) FROM STDIN WITH (FORMAT binary, FREEZE)";
@@ -109,14 +110,21 @@ impl PgBulk {
         )
     }
 
-    /// Users `from..=to`, with nothing in their accounts.
+    /// Users `from..=to`, each with `balance` in the account.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn users(&mut self, from: u64, to: u64, now: Timestamp) -> Result<(), StoreError> {
+    pub fn users(
+        &mut self,
+        from: u64,
+        to: u64,
+        balance: Money,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.copy(COPY_USERS, from, to, |row, id| {
-            row.put_i16(2);
+            row.put_i16(3);
             put_bigint(row, signed(id));
+            put_bigint(row, balance.0);
             put_bigint(row, now.0);
         })
     }

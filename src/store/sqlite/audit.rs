@@ -26,7 +26,8 @@ const LEDGER_WITHOUT: &str = "SELECT count(*) FROM ledger l WHERE l.kind = 1 AND
 
 const WRONG_BALANCES: &str = "SELECT count(*) FROM users u LEFT JOIN
     (SELECT user_id, sum(CASE kind WHEN 0 THEN amount ELSE -amount END) AS net FROM ledger GROUP BY user_id) l
-    ON l.user_id = u.id WHERE u.balance <> coalesce(l.net, 0)";
+    ON l.user_id = u.id WHERE u.balance <> coalesce(l.net, 0) + coalesce(
+    (SELECT json_extract(value, '$.initial_balance') FROM meta WHERE key = 'dataset'), 0)";
 
 const DUPLICATE_PLACES: &str = "SELECT count(*) FROM
     (SELECT 1 FROM queue_places NOT INDEXED WHERE ended_at IS NULL GROUP BY user_id HAVING count(*) > 1)";

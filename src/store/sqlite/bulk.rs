@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::schema;
-use crate::domain::Timestamp;
+use crate::domain::{Money, Timestamp};
 use crate::store::home::PriceTiers;
 use crate::store::{DatasetInfo, StoreError};
 
@@ -91,12 +91,18 @@ impl BulkLoad {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn users(&mut self, from: u64, to: u64, now: Timestamp) -> Result<(), StoreError> {
+    pub fn users(
+        &mut self,
+        from: u64,
+        to: u64,
+        balance: Money,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.rows(
-            "INSERT INTO users (id, modified_at)
+            "INSERT INTO users (id, balance, modified_at)
              WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
-             SELECT i, ?3 FROM n",
-            params![from, to, now.0],
+             SELECT i, ?4, ?3 FROM n",
+            params![from, to, now.0, balance.0],
         )
     }
 

@@ -8,6 +8,7 @@ use super::{Opened, contract};
 
 contract![
     the_audit_finds_what_is_wrong_in_the_database_itself,
+    what_accounts_held_in_the_beginning_is_part_of_their_balance,
     facts_that_are_not_there_are_missing,
     only_a_key_whose_write_was_done_counts_as_done,
 ];
@@ -94,6 +95,26 @@ async fn the_audit_finds_what_is_wrong_in_the_database_itself(db: &Opened) {
         db.tamper(undo).await;
         db.assert_sound().await;
     }
+}
+
+async fn what_accounts_held_in_the_beginning_is_part_of_their_balance(db: &Opened) {
+    some_trade(db).await;
+    // As a profile with a balance leaves it; datasets of older versions say nothing of one.
+    db.tamper("UPDATE users SET balance = balance + 500").await;
+    let counts = db.store.audit().await.unwrap();
+    assert!(counts.wrong_balances > 2, "{counts:?}");
+    db.tamper(
+        "UPDATE meta SET value = replace(value, '\"initial_balance\":0', '\"initial_balance\":500')
+         WHERE key = 'dataset'",
+    )
+    .await;
+    db.assert_sound().await;
+    db.tamper("UPDATE users SET balance = balance - 500").await;
+    db.tamper(
+        "UPDATE meta SET value = replace(value, ',\"initial_balance\":500', '') WHERE key = 'dataset'",
+    )
+    .await;
+    db.assert_sound().await;
 }
 
 async fn facts_that_are_not_there_are_missing(db: &Opened) {

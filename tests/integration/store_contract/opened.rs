@@ -35,6 +35,7 @@ pub fn info() -> DatasetInfo {
         on_sale: ConcertId(1),
         on_sale_seats: SEATS,
         popular_seats: 4,
+        initial_balance: Money(0),
         seeded_at: Timestamp(1),
     }
 }
@@ -57,7 +58,7 @@ impl Opened {
         let mut bulk = BulkLoad::create(&file).unwrap();
         bulk.concerts(1, 2).unwrap();
         bulk.dates(1, 2, 1, "2026-12-24").unwrap();
-        bulk.users(1, USERS, Timestamp(1)).unwrap();
+        bulk.users(1, USERS, Money(0), Timestamp(1)).unwrap();
         bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
         bulk.finish(&info()).unwrap();
         let metrics = Metrics::new().unwrap();
@@ -220,7 +221,7 @@ pub async fn load(database: &Database, epoch: Epoch) {
     let loading = tokio::task::spawn_blocking(move || {
         bulk.concerts(1, 2).unwrap();
         bulk.dates(1, 2, 1, "2026-12-24").unwrap();
-        bulk.users(1, USERS, Timestamp(1)).unwrap();
+        bulk.users(1, USERS, Money(0), Timestamp(1)).unwrap();
         bulk.seats(1, 2 * SEATS, SEATS, &[(20, PRICE)]).unwrap();
         bulk.finish(&info).unwrap()
     });
