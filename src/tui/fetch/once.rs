@@ -54,7 +54,17 @@ pub(in crate::tui) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
     let mut events = vec![ops, metrics, logs, rules, traces];
     events.extend::<Vec<Event>>(alerts);
     events.extend(board);
+    events.extend(warned(clients));
     events
+}
+
+/// What Prometheus calls wrong with its own answers.
+fn warned(clients: &Clients) -> Option<Event> {
+    let warning = clients.prometheus.source().heard().warning();
+    warning.is_some().then_some(Event::Warned {
+        source: Source::Prometheus,
+        warning,
+    })
 }
 
 /// Asks Prometheus once more: answers may tell what else there is to ask.

@@ -14,7 +14,7 @@ use crate::alerting::tls::{CERTIFICATE, acceptor};
 use crate::fake_sources::Fake;
 
 /// The heads of all requests.
-type Heads = Arc<Mutex<Vec<String>>>;
+pub(super) type Heads = Arc<Mutex<Vec<String>>>;
 
 /// Answers every request on a connection with `answer`.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &str, heads: &Heads) {
@@ -32,7 +32,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &str, he
     }
 }
 
-fn ok(body: &str) -> String {
+pub(super) fn ok(body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}")
 }
@@ -40,7 +40,7 @@ fn ok(body: &str) -> String {
 const EMPTY: &str = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
 
 /// A source by http, or by https as `localhost`.
-async fn source(answer: String, tls: bool) -> (u16, Heads) {
+pub(super) async fn source(answer: String, tls: bool) -> (u16, Heads) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let heads = Heads::default();
@@ -60,7 +60,7 @@ async fn source(answer: String, tls: bool) -> (u16, Heads) {
     (port, heads)
 }
 
-async fn once(args: Vec<String>, vars: Vec<(&'static str, String)>) -> Output {
+pub(super) async fn once(args: Vec<String>, vars: Vec<(&'static str, String)>) -> Output {
     let run = move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_concertctl"));
         command.args(["tui", "--once"]).args(args).envs(vars);
@@ -70,7 +70,7 @@ async fn once(args: Vec<String>, vars: Vec<(&'static str, String)>) -> Output {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-fn texts(list: &[&str]) -> Vec<String> {
+pub(super) fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
 }
 

@@ -2,5 +2,6 @@
 //! and recordings of what they said.
 
 mod access;
+mod answers;
 mod hanging;
 mod recording;

@@ -1,0 +1,71 @@
+//! Answers of servers that are like Prometheus, of proxies before them, and none at all.
+
+use super::access::{ok, once, source, texts};
+use crate::fake_sources::Fake;
+
+/// What the console prints with that as its Prometheus.
+async fn printed(prometheus: &str, more: &[&str]) -> String {
+    let fake = Fake::start().await;
+    let mut args = texts(&["--ops-url", &fake.url(), "--prometheus-url", prometheus]);
+    args.extend(texts(more));
+    let output = once(args, vec![("COLUMNS", "200".into())]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+async fn answering(answer: String) -> String {
+    let (port, _) = source(answer, false).await;
+    printed(&format!("http://127.0.0.1:{port}"), &[]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_in_the_place_of_prometheus_is_called_one() {
+    let page = "<!doctype html><html><head><title>Sign in</title></head></html>";
+    let text = answering(ok(page)).await;
+    let said = "metrics: the address answers with a web page (Sign in): is this Prometheus?";
+    assert!(text.contains(said), "{text}");
+    let refused = format!(
+        "HTTP/1.1 502 Bad Gateway\r\ncontent-length: {}\r\n\r\n{page}",
+        page.len()
+    );
+    let text = answering(refused).await;
+    assert!(
+        text.contains("refused (502): a web page (Sign in)"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn null_for_no_series_is_no_failure_and_a_partial_answer_says_so() {
+    let body = |more: &str| {
+        let answer = r#"{"status":"success","data":{"resultType":"vector","result":null}"#;
+        ok(&format!("{answer}{more}}}"))
+    };
+    let text = answering(body("")).await;
+    assert!(
+        text.contains("● metrics") && text.contains("no traffic"),
+        "{text}"
+    );
+    let text = answering(body(r#","isPartial":true"#)).await;
+    assert!(
+        text.contains("▲ metrics: its answers are partial"),
+        "{text}"
+    );
+    let text = answering(body(r#","warnings":["store 2 is away"]"#)).await;
+    assert!(text.contains("▲ metrics: store 2 is away"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_a_source_may_take_is_set() {
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let text = printed(&url, &["--source-timeout", "300ms"]).await;
+    assert!(text.contains("no answer within 0.3 s"), "{text}");
+    let vars = vec![("CONCERTCTL_SOURCE_TIMEOUT", "1h".to_owned())];
+    let output = once(Vec::new(), vars).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("must be from 200ms to 30s"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
+}
