@@ -8,10 +8,10 @@ use ratatui::text::Line;
 
 use super::panel_charts::MAX_LINES;
 use super::{dim_if_stale, freshness, panel_charts, panel_lists};
+use crate::cells;
 use crate::clients::prometheus::Labels;
 use crate::tui::answers::OneSeries;
 use crate::tui::dashboard::{Calc, Kind, Panel, Scope, Target};
-use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
@@ -189,7 +189,7 @@ fn numbers(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
             theme::quiet()
         };
         let text = known.emptiness();
-        if text.chars().count() <= usize::from(inside.width) {
+        if cells::width(&text) <= usize::from(inside.width) {
             centred(buffer, inside, &[Line::styled(text, style)]);
         } else {
             wrapped(buffer, inside, &text, style);
@@ -264,9 +264,9 @@ fn stat(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> 
             let lines = several.iter().zip(inside.y..inside.bottom());
             for ((name, value), y) in lines {
                 let text = format!("{}{}", panel.text(*value), sign(panel.judge(*value)));
-                let room = usize::from(inside.width).saturating_sub(text.chars().count() + 1);
-                buffer.set_stringn(inside.x, y, format::fit(name, room), room, theme::quiet());
-                let width = u16::try_from(text.chars().count()).unwrap_or(0);
+                let room = usize::from(inside.width).saturating_sub(cells::width(&text) + 1);
+                buffer.set_stringn(inside.x, y, cells::cut(name, room), room, theme::quiet());
+                let width = u16::try_from(cells::width(&text)).unwrap_or(0);
                 let x = inside.right().saturating_sub(width);
                 buffer.set_stringn(x, y, &text, usize::from(width), style(*value));
             }
@@ -289,8 +289,8 @@ fn level(panel: &Panel, value: f64, buffer: &mut Buffer, area: Rect, style: Styl
     };
     gauge(buffer, bar, (value - low) / (high - low), style);
     let (from, to) = (panel.unit.tick(low), panel.unit.tick(high));
-    let room = usize::from(area.width).saturating_sub(from.chars().count());
-    let scale = line(format!("{from}{to:>room$}"), theme::quiet());
+    let room = usize::from(area.width).saturating_sub(cells::width(&from));
+    let scale = line(from + &cells::right(&to, room), theme::quiet());
     buffer.set_line(area.x, top + 2, &scale, area.width);
 }
 

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::chrome::to_f64;
 use super::{dim_if_stale, freshness};
+use crate::cells;
 use crate::clients::alertmanager::AlertState;
 use crate::tui::format;
 use crate::tui::logs::one_line;
@@ -57,7 +58,7 @@ pub(super) fn seats(model: &Model, buffer: &mut Buffer, area: Rect) {
             buffer,
             inside,
             &[Line::styled(
-                format::fit(&one_line(&text), usize::from(inside.width)),
+                cells::cut(&one_line(&text), usize::from(inside.width)),
                 theme::quiet(),
             )],
         );
@@ -268,7 +269,7 @@ fn firing(model: &Model, buffer: &mut Buffer, area: Rect) {
     let head = match (firing.len(), &fresh) {
         (0, Freshness::Fresh) => Span::styled("● none firing", theme::good()),
         (0, other) => Span::styled(
-            format::fit(
+            cells::cut(
                 &other.emptiness(),
                 usize::from(area.width).saturating_sub(10),
             ),
@@ -280,8 +281,8 @@ fn firing(model: &Model, buffer: &mut Buffer, area: Rect) {
     for (y, alert) in (area.y + 1..area.bottom()).zip(firing) {
         let (sign, style) = super::alerts::mark(alert);
         let age = super::alerts::age(alert, model.now);
-        let width = usize::from(area.width).saturating_sub(12 + age.chars().count() + 2);
-        let name = format::fit(&update::name(alert), width);
+        let width = usize::from(area.width).saturating_sub(12 + cells::width(&age) + 2);
+        let name = cells::cut(&update::name(alert), width);
         row(
             buffer,
             area,
