@@ -7,6 +7,7 @@
 pub mod alerting;
 pub mod api;
 pub mod booking;
+pub mod cells;
 pub mod cli;
 pub mod clients;
 pub mod clock;

@@ -22,7 +22,14 @@ pub struct Status {
     pub queue: QueueState,
     /// How admission is set.
     pub admission: AdmissionState,
+    /// Consoles that asked within the last ten seconds: requests with the header
+    /// `Concertctl-Console`, each console with a value of its own.
+    #[serde(default)]
+    pub consoles: u64,
 }
+
+/// The request header by which consoles are counted.
+pub const CONSOLE_HEADER: &str = "concertctl-console";
 
 /// A loaded dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]

@@ -25,7 +25,7 @@ use crate::serve::{Running, ServerFile};
 use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use crate::tui::load_port::LoadPort;
-use crate::tui::{Exit, Options, Screen, ServerEnded};
+use crate::tui::{Exit, Options, Screen, ServerEnded, Zone};
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
@@ -95,6 +95,9 @@ pub(super) struct TuiArgs {
     /// Colours for a terminal with a dark or a light background, or none
     #[arg(long, value_enum, default_value_t, value_name = "THEME")]
     theme: Theme,
+    /// Time zone of the times on the screen, such as Asia/Seoul or UTC [default: the system's]
+    #[arg(long, value_name = "ZONE", value_parser = Zone::named)]
+    timezone: Option<Zone>,
     /// Leave the mouse to the terminal; with it, tabs, rows and charts can be clicked, and text is selected with Shift
     #[arg(long)]
     no_mouse: bool,
@@ -329,6 +332,7 @@ fn options(
         read_only: args.read_only,
         colour: colour && !args.once && args.theme != Theme::None,
         light: args.theme == Theme::Light,
+        zone: args.timezone.clone().unwrap_or_else(Zone::system),
         mouse: !args.no_mouse,
         who: who(args, |name| std::env::var(name).ok()),
         audit_log: Some(data_dir.join(crate::tui::AUDIT_FILE_NAME)),

@@ -4,8 +4,8 @@ use reqwest::{Method, RequestBuilder};
 
 use super::http::{ClientError, HttpSource, Secret};
 use crate::api::ops::{
-    ActiveFault, AdmissionChange, AdmissionState, Audit, FaultKind, FaultList, FaultRequest,
-    LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
+    ActiveFault, AdmissionChange, AdmissionState, Audit, CONSOLE_HEADER, FaultKind, FaultList,
+    FaultRequest, LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
 };
 
 /// The operations listener at one address.
@@ -13,13 +13,28 @@ use crate::api::ops::{
 pub struct Ops {
     source: HttpSource,
     token: Option<Secret>,
+    /// What the server tells this console from others by.
+    console: Option<String>,
 }
 
 impl Ops {
     /// Asks `source`; writes carry `token` as bearer token.
     #[must_use]
     pub fn new(source: HttpSource, token: Option<Secret>) -> Ops {
-        Ops { source, token }
+        Ops {
+            source,
+            token,
+            console: None,
+        }
+    }
+
+    /// The same, known to the server as the console `id`.
+    #[must_use]
+    pub fn as_console(self, id: String) -> Ops {
+        Ops {
+            console: Some(id),
+            ..self
+        }
     }
 
     /// Where it is.
@@ -39,7 +54,12 @@ impl Ops {
     /// # Errors
     /// [`ClientError`].
     pub async fn status(&self) -> Result<Status, ClientError> {
-        self.source.json(self.source.get("ops/v1/status")).await
+        let request = self.source.get("ops/v1/status");
+        let request = match &self.console {
+            Some(id) => request.header(CONSOLE_HEADER, id),
+            None => request,
+        };
+        self.source.json(request).await
     }
 
     /// `GET /ops/v1/seed`.

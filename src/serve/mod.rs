@@ -150,6 +150,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         seeding: Arc::new(Arc::clone(&datasets)),
         faults: faults.clone(),
         api_addr,
+        consoles: Default::default(),
     };
     let (open, guarded) = stores.routers();
     let access = (

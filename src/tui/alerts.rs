@@ -84,6 +84,8 @@ pub(super) struct Alerts {
     is_chosen: bool,
     /// The chosen one fills the screen.
     pub(super) open: bool,
+    /// Lines that what is said of it is scrolled by.
+    pub(super) scroll: usize,
     /// What was found for the one that was chosen last.
     pub(super) evidence: Option<Evidence>,
 }

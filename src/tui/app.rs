@@ -1,16 +1,19 @@
 //! The loop: keys first, then signals, then what the tasks learned; drawn when something changed.
 
+mod screen;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::{Event as TermEvent, EventStream, KeyEventKind, MouseEventKind};
 use futures_util::{Stream, StreamExt};
+use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use ratatui::{Terminal, buffer::Buffer};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::screen::Screen;
 use super::audit::AuditFile;
 use super::board::Board;
 use super::event::{Effect, Event};
@@ -37,30 +40,10 @@ const MORE_ROUNDS: usize = 3;
 /// Events on their way to the loop.
 const EVENTS: usize = 256;
 
-/// What the loop shows its frames on.
-pub(super) trait Screen {
-    /// Draws a frame.
-    fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()>;
-    /// Rings the bell.
-    fn bell(&mut self) -> io::Result<()>;
-    /// Forgets what is on the screen, so that all of it is drawn anew.
-    fn clear(&mut self) -> io::Result<()>;
-}
-
-impl Screen for Session {
-    fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()> {
-        self.terminal
-            .draw(|frame| paint(frame.buffer_mut()))
-            .map(drop)
-    }
-
-    fn bell(&mut self) -> io::Result<()> {
-        Session::bell(self)
-    }
-
-    fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
-    }
+/// What the loop itself is to do after an event.
+enum After {
+    Quit,
+    Suspend,
 }
 
 /// All between the terminal and the sources.
@@ -160,6 +143,10 @@ impl App {
                     event
                 }
                 exit = &mut ended => return Ok(exit),
+                () = screen.continued() => {
+                    screen.take_back().map_err(Failure::Terminal)?;
+                    Event::Resize
+                }
                 Some(event) = self.events.recv() => event,
                 () = Player::due(self.player.as_ref()) => match self.played() {
                     Some(event) => event,
@@ -169,8 +156,13 @@ impl App {
                 _ = tick.tick() => terminal::take_broken().map_or(Event::Tick, Event::Broken),
             };
             dirty = dirty.or(Some(FRAME));
-            if let Some(exit) = self.take(event, screen)? {
-                return Ok(exit);
+            match self.take(event, screen)? {
+                Some(After::Quit) => return Ok(Exit::Asked),
+                Some(After::Suspend) => {
+                    screen.suspend().await.map_err(Failure::Terminal)?;
+                    dirty = Some(KEY_FRAME);
+                }
+                None => {}
             }
         }
     }
@@ -214,7 +206,7 @@ impl App {
         Some(event)
     }
 
-    fn take(&mut self, event: Event, screen: &mut impl Screen) -> Result<Option<Exit>, Failure> {
+    fn take(&mut self, event: Event, screen: &mut impl Screen) -> Result<Option<After>, Failure> {
         let now = self.now();
         let view = self
             .recorder
@@ -225,7 +217,8 @@ impl App {
         }
         for effect in update(&mut self.model, now, event) {
             match effect {
-                Effect::Quit => return Ok(Some(Exit::Asked)),
+                Effect::Quit => return Ok(Some(After::Quit)),
+                Effect::Suspend => return Ok(Some(After::Suspend)),
                 Effect::Bell => screen.bell().map_err(Failure::Terminal)?,
                 Effect::Redraw => screen.clear().map_err(Failure::Terminal)?,
                 Effect::Play(speed) => {
@@ -408,13 +401,7 @@ pub(super) fn as_text(model: &Model, (width, height): (u16, u16)) -> String {
     terminal
         .draw(|frame| screens::draw(model, frame.buffer_mut()))
         .expect("a buffer in memory has no way to fail");
-    let buffer = terminal.backend().buffer();
-    let mut text = String::new();
-    for y in 0..height {
-        let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    let mut text = screens::as_lines(terminal.backend().buffer()).join("\n");
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

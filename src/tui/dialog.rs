@@ -2,7 +2,9 @@
 
 use super::event::Effect;
 use super::forms::Form;
+use super::input::Input;
 use super::palette::Palette;
+use crate::api::ops::SeedRequest;
 
 /// Something in front of the screen.
 #[derive(Clone, Debug)]
@@ -62,27 +64,72 @@ pub(super) fn needs_typing(profile: &str) -> bool {
 /// How far a question has got.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Choosing from the list.
+    /// Choosing from the list, whose last line is a file.
     #[default]
     Choose,
+    /// The path of a file is being typed, or the file is being read.
+    Path(PathField),
+    /// Choosing from all phases (0) and each alone.
+    Phase(usize),
     /// `y` is awaited.
     Confirm,
     /// The name is being typed.
-    Type(String),
+    Type(Input),
+}
+
+/// The path of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PathField {
+    pub(super) path: Input,
+    /// It is being read.
+    pub(super) reading: bool,
+    /// Why the file cannot be used.
+    pub(super) wrong: Option<String>,
+}
+
+/// A dataset profile of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ProfileFile {
+    pub(super) path: String,
+    pub(super) yaml: String,
+}
+
+impl ProfileFile {
+    /// Seeds it.
+    pub(super) fn seed(self, replace: bool) -> Effect {
+        let request = SeedRequest {
+            profile: None,
+            profile_yaml: Some(self.yaml),
+            replace,
+        };
+        Effect::Seed(request, format!("seeding {}", self.path))
+    }
 }
 
 /// Seeding.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SeedDialog {
+    /// Index into [`PROFILES`]; behind them the file.
     pub(super) chosen: usize,
+    /// The file that was read.
+    pub(super) file: Option<ProfileFile>,
     pub(super) stage: Stage,
+}
+
+impl SeedDialog {
+    /// The chosen profile, unless it is a file.
+    pub(super) fn profile(&self) -> Option<&'static Profile> {
+        PROFILES.get(self.chosen)
+    }
 }
 
 /// Launching.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LaunchDialog {
-    /// Row of the list, as `Load::rows` has it.
+    /// Index of the scenario; behind them the file.
     pub(super) chosen: usize,
+    /// One phase alone, as an index; absent: all of them.
+    pub(super) phase: Option<usize>,
     pub(super) stage: Stage,
 }
 
@@ -105,9 +152,9 @@ pub(super) const SEVERITIES: &[&str] = &["critical", "warning", "info"];
 /// An alert to raise.
 #[derive(Clone, Debug)]
 pub(super) struct AlertForm {
-    pub(super) name: String,
+    pub(super) name: Input,
     pub(super) severity: usize,
-    pub(super) summary: String,
+    pub(super) summary: Input,
     /// 0 name, 1 severity, 2 summary.
     pub(super) focus: usize,
     /// What is wrong with it, said on the last try to send it.
@@ -119,7 +166,7 @@ impl Default for AlertForm {
         AlertForm {
             name: "OperatorAlert".into(),
             severity: 1,
-            summary: String::new(),
+            summary: Input::default(),
             // The only field that has to be filled in.
             focus: FORM_FIELDS - 1,
             wrong: None,

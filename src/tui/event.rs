@@ -2,14 +2,16 @@
 //! between the pure part and the tasks that do I/O.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::answers::LogAnswer;
 use super::audit::AuditEntry;
 use super::dashboard::Query;
+use super::dialog::ProfileFile;
 use super::evidence::Evidence;
-use super::load_port::{Outcome, Progress, Steer};
+use super::load_port::{Outcome, Progress, Scenario, Steer};
 use super::model::Source;
 use super::replay::TapeView;
 use super::series::QueryAnswer;
@@ -100,6 +102,10 @@ pub(super) enum Event {
     },
     /// What earlier sessions wrote down, oldest first.
     AuditRead(Vec<AuditEntry>),
+    /// The scenario file that was asked for, or why it cannot be used.
+    ScenarioRead(Result<Scenario, String>),
+    /// The profile file that was asked for, or why it cannot be used.
+    ProfileRead(Result<ProfileFile, String>),
     /// The rehearsal got on.
     LoadProgress(Box<Progress>),
     /// The rehearsal ended, or could not be carried out.
@@ -113,14 +119,20 @@ pub(super) enum Event {
 pub(super) enum Effect {
     /// Leave.
     Quit,
+    /// Give the terminal back and stop this process until the shell continues it.
+    Suspend,
     /// Ring the terminal's bell.
     Bell,
     /// Clear the terminal and draw all of it.
     Redraw,
     /// Play the recording so many times faster than it was; 0 holds it.
     Play(u32),
-    /// Begin seeding.
-    Seed(SeedRequest),
+    /// Begin seeding; the text says what was done.
+    Seed(SeedRequest, String),
+    /// Read the scenario of that path.
+    ReadScenario(String),
+    /// Read the dataset profile of that path.
+    ReadProfile(String),
     /// Cancel the seeding.
     CancelSeed,
     /// Change admission; the text says what was done.
@@ -134,6 +146,8 @@ pub(super) enum Effect {
     /// Start a rehearsal.
     StartLoad {
         scenario: String,
+        /// Of that file; absent: a shipped one.
+        file: Option<PathBuf>,
         phase: Option<String>,
         reseed: bool,
     },

@@ -1,4 +1,4 @@
-//! Numbers, durations and times as people read them. Pure.
+//! Numbers and durations as people read them. Pure.
 
 /// A whole number with thousands separators: `12,345`.
 pub(super) fn count(value: u64) -> String {
@@ -90,23 +90,6 @@ pub(super) fn stopwatch(seconds: f64) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// The time of day of Unix milliseconds, UTC: `12:03:11`.
-pub(super) fn clock(at_ms: i64) -> String {
-    let seconds = at_ms.div_euclid(1000).rem_euclid(86_400);
-    format!(
-        "{:02}:{:02}:{:02}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    )
-}
-
-/// The same with milliseconds, from nanoseconds: `12:03:11.045`.
-pub(super) fn clock_ns(at_ns: i64) -> String {
-    let ms = at_ns.div_euclid(1_000_000);
-    format!("{}.{:03}", clock(ms), ms.rem_euclid(1000))
-}
-
 /// A non-negative measure as a whole number; nonsense becomes 0.
 pub(super) fn whole(value: f64) -> u64 {
     #[expect(
@@ -116,31 +99,6 @@ pub(super) fn whole(value: f64) -> u64 {
     )]
     let whole = value.round() as u64;
     whole
-}
-
-/// `text` in at most `width` columns, with an ellipsis where it was cut.
-pub(super) fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
-    if width > 0 {
-        cut.push('…');
-    }
-    cut
-}
-
-/// The same, cut in the middle: where the end says as much as the beginning.
-pub(super) fn fit_middle(text: &str, width: usize) -> String {
-    let count = text.chars().count();
-    if count <= width || width < 3 {
-        return fit(text, width);
-    }
-    let (head, tail) = ((width - 1).div_ceil(2), (width - 1) / 2);
-    let mut cut: String = text.chars().take(head).collect();
-    cut.push('…');
-    cut.extend(text.chars().skip(count - tail));
-    cut
 }
 
 #[cfg(test)]
@@ -193,30 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_clocks_are_as_people_say_them() {
+    fn spans_are_as_people_say_them() {
         assert_eq!(
             [-5, 3000, 125_000, 3_900_000, 3_600_000, 200_000_000].map(span),
             ["0 s", "3 s", "2 min", "1 h 5 min", "1 h", "2 d"]
         );
-        assert_eq!(clock(1_700_000_000_000), "22:13:20");
-        assert_eq!(clock_ns(1_700_000_000_045_000_000), "22:13:20.045");
         assert_eq!(stopwatch(67.4), "1:07");
-    }
-
-    #[test]
-    fn cut_text_says_so() {
-        assert_eq!(
-            [fit("abc", 3), fit("abcd", 3), fit("abcd", 0)],
-            ["abc", "ab…", ""]
-        );
-        assert_eq!(
-            [
-                fit_middle("GET /a/b 200", 9),
-                fit_middle("abc", 3),
-                fit_middle("abcd", 2)
-            ],
-            ["GET … 200", "abc", "a…"]
-        );
     }
 
     #[test]

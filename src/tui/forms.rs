@@ -6,6 +6,7 @@ use super::alerts::ACKNOWLEDGED;
 use super::dialog::Question;
 use super::event::Effect;
 use super::format;
+use super::input::Input;
 use super::model::Model;
 use super::update::name;
 use crate::api::ops::{AdmissionChange, AdmissionState};
@@ -36,7 +37,7 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     /// What holds now, where that is to be changed.
     pub(super) now: Option<String>,
-    pub(super) text: String,
+    pub(super) text: Input,
     /// What stands there while nothing is typed.
     pub(super) empty: &'static str,
 }
@@ -65,7 +66,7 @@ fn field(name: &'static str, text: &str, empty: &'static str) -> Field {
     Field {
         name,
         now: None,
-        text: text.to_owned(),
+        text: text.into(),
         empty,
     }
 }
@@ -166,7 +167,9 @@ impl Form {
     }
 
     fn text(&self, index: usize) -> &str {
-        self.fields.get(index).map_or("", |field| field.text.trim())
+        self.fields
+            .get(index)
+            .map_or("", |field| field.text.text().trim())
     }
 
     fn batch(&self, now: &AdmissionState) -> Result<u64, Wrong> {

@@ -1,6 +1,7 @@
 //! The key map: the one table from which both the handler and the help are made.
 
 mod acting;
+mod alerts;
 mod boards;
 mod logs;
 mod traces;
@@ -15,6 +16,7 @@ use super::model::Screen;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Quit,
+    Suspend,
     Help,
     Show(Screen),
     NextScreen,
@@ -78,7 +80,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    fn matches(self, event: KeyEvent) -> bool {
+    pub(super) fn matches(self, event: KeyEvent) -> bool {
         let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
         let alt = event.modifiers.contains(KeyModifiers::ALT);
         match self {
@@ -128,6 +130,9 @@ pub(super) struct Binding {
     /// Changes something: off with `--read-only`.
     pub(super) writes: bool,
 }
+
+/// Suspends from everywhere, from dialogs too.
+pub(super) const SUSPEND: Key = Key::Ctrl('z');
 
 const fn c(c: char) -> Key {
     Key::Plain(KeyCode::Char(c))
@@ -188,17 +193,22 @@ const fn on(
 
 /// Letters mean the same on every screen unless a screen's own line says otherwise.
 const BINDINGS: &[Binding] = &[
-    write(&[c('s')], Action::Seed, "seed a dataset", "seed"),
+    write(
+        &[c('s')],
+        Action::Seed,
+        "seed a dataset, by name or from a profile file",
+        "seed",
+    ),
     write(
         &[c('l')],
         Action::Launch,
-        "launch a rehearsal or one phase of it",
+        "launch a rehearsal, one phase, or a scenario file",
         "launch",
     ),
     write(
         &[c('p')],
         Action::PauseAdmission,
-        "pause or resume admission, at once",
+        "pause or resume admission",
         "pause",
     ),
     write(
@@ -225,7 +235,7 @@ const BINDINGS: &[Binding] = &[
     anywhere(&[c('4')], Action::Show(Screen::Traces), "Traces", ""),
     anywhere(&[c('5')], Action::Show(Screen::Load), "Load", ""),
     anywhere(&[c('6')], Action::Show(Screen::Alerts), "Alerts", ""),
-    anywhere(&[c('8')], Action::Show(Screen::Board), "Board", ""),
+    anywhere(&[c('7')], Action::Show(Screen::Board), "Board", ""),
     anywhere(&[k(KeyCode::Tab)], Action::NextScreen, "next screen", ""),
     anywhere(
         &[k(KeyCode::BackTab)],
@@ -233,7 +243,12 @@ const BINDINGS: &[Binding] = &[
         "previous screen",
         "",
     ),
-    anywhere(&[c('/')], Action::Filter, "filter the log by text", ""),
+    anywhere(
+        &[c('/')],
+        Action::Filter,
+        "filter the log by what its lines show",
+        "",
+    ),
     anywhere(
         &[c(':')],
         Action::Palette,
@@ -281,6 +296,12 @@ const BINDINGS: &[Binding] = &[
         "",
     ),
     anywhere(&[c('q'), Key::Ctrl('c')], Action::Quit, "quit", "quit"),
+    anywhere(
+        &[SUSPEND],
+        Action::Suspend,
+        "suspend: the shell's fg brings the console back",
+        "",
+    ),
     anywhere(
         &[c('+'), c('=')],
         Action::ZoomIn,
@@ -353,64 +374,13 @@ const BINDINGS: &[Binding] = &[
         "further up",
         "",
     ),
-    on(
-        Screen::Alerts,
-        &[k(KeyCode::Up), c('k')],
-        Action::Up,
-        "up the list",
-        "",
-    ),
-    on(
-        Screen::Alerts,
-        &[k(KeyCode::Down), c('j')],
-        Action::Down,
-        "down the list",
-        "",
-    ),
-    on(
-        Screen::Alerts,
-        &[k(KeyCode::Home), c('g')],
-        Action::First,
-        "the top of the list, and stay there",
-        "",
-    ),
-    on(
-        Screen::Alerts,
-        &[k(KeyCode::End), c('G')],
-        Action::Last,
-        "the last of the list",
-        "",
-    ),
-    on(
-        Screen::Alerts,
-        &[k(KeyCode::Enter)],
-        Action::Open,
-        "the alert in full: its rule, its chart, the error records",
-        "open",
-    ),
-    on(
-        Screen::Alerts,
-        &[c('L')],
-        Action::RecordsOf,
-        "the error records of its time, and on to their traces",
-        "errors",
-    ),
-    Binding {
-        writes: true,
-        ..on(
-            Screen::Alerts,
-            &[c('r')],
-            Action::Resolve,
-            "resolve the chosen alert",
-            "resolve",
-        )
-    },
 ];
 
 /// The whole key map: what is above, and what is in files of its own.
 pub(super) fn all() -> impl Iterator<Item = &'static Binding> {
     let own = [
         BINDINGS,
+        alerts::BINDINGS,
         logs::BINDINGS,
         acting::BINDINGS,
         traces::BINDINGS,

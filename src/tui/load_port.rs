@@ -2,7 +2,7 @@
 //! start, its progress, its end. The command line fills it with the real one; tests with a puppet.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use tokio::sync::watch;
@@ -22,6 +22,8 @@ pub struct Scenario {
     pub users: u64,
     /// The phases that can be run alone, in order.
     pub phases: Vec<String>,
+    /// The file that it was read from; absent: a shipped one.
+    pub file: Option<PathBuf>,
 }
 
 /// What to start.
@@ -29,6 +31,8 @@ pub struct Scenario {
 pub struct StartRequest {
     /// Name of a [`Scenario`].
     pub scenario: String,
+    /// The file of that scenario; absent: a shipped one.
+    pub file: Option<PathBuf>,
     /// One phase alone; absent: all of them.
     pub phase: Option<String>,
     /// Seed the scenario's dataset first: queue, reservations and sales begin at nothing.
@@ -192,6 +196,18 @@ pub trait LoadPort: Send + Sync {
     /// What can be run, the default first.
     fn scenarios(&self) -> Vec<Scenario>;
 
+    /// The scenario of a file. Blocks while it is read.
+    ///
+    /// # Errors
+    /// What is wrong with it, where, and what to do, in one line.
+    fn read_scenario(&self, path: &Path) -> Result<Scenario, String>;
+
+    /// The text of a dataset profile's file, which was found to be one. Blocks while it is read.
+    ///
+    /// # Errors
+    /// What is wrong with it, where, and what to do, in one line.
+    fn read_profile(&self, path: &Path) -> Result<String, String>;
+
     /// Starts a run in the background.
     ///
     /// # Errors
@@ -206,6 +222,14 @@ pub struct NoLoad;
 impl LoadPort for NoLoad {
     fn scenarios(&self) -> Vec<Scenario> {
         Vec::new()
+    }
+
+    fn read_scenario(&self, _: &Path) -> Result<Scenario, String> {
+        Err("this console has no load generator".into())
+    }
+
+    fn read_profile(&self, _: &Path) -> Result<String, String> {
+        Err("this console reads no profile".into())
     }
 
     fn start(&self, _: StartRequest) -> Result<Run, String> {

@@ -1,10 +1,13 @@
 //! Log records as the console keeps them: bounded, in order, each once. Pure.
 
+mod filter;
 mod record;
 
 use std::collections::VecDeque;
 
 pub(super) use self::record::Record;
+use super::input::Input;
+use super::zone::Zone;
 use crate::clients::loki::LogLine;
 
 /// Most records kept; the oldest fall off.
@@ -80,7 +83,7 @@ pub(super) fn asked(query: &str, window: Option<(i64, i64)>) -> String {
     }
 }
 
-/// The LogQL of a filter: everything of every service, lines that contain `text`, from `level` on.
+/// The LogQL of a filter: everything of every service, lines that may show `text`, from `level` on.
 pub(super) fn query(text: &str, level: Level) -> String {
     query_of(text, level, None)
 }
@@ -98,22 +101,7 @@ pub(super) fn all_queries(trace: &str) -> impl Iterator<Item = (&'static str, St
 
 fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
     let mut query = String::from(r#"{service_name=~".+"}"#);
-    if !text.is_empty() {
-        query.push_str(" |= \"");
-        for c in text.chars() {
-            match c {
-                '"' | '\\' => {
-                    query.push('\\');
-                    query.push(c);
-                }
-                '\n' => query.push_str("\\n"),
-                '\t' => query.push_str("\\t"),
-                c if c.is_control() => {}
-                c => query.push(c),
-            }
-        }
-        query.push('"');
-    }
+    query.push_str(&filter::line_filters(text));
     if trace.is_some() || level != Level::All {
         query.push_str(" | json");
     }
@@ -156,7 +144,7 @@ pub(super) struct Logs {
     /// Only of that time, in Unix milliseconds, both included; absent: the tail.
     pub(super) window: Option<(i64, i64)>,
     /// The filter while it is being typed.
-    pub(super) editing: Option<String>,
+    pub(super) editing: Option<Input>,
     /// Not followed: nothing new comes in, nothing moves.
     pub(super) frozen: bool,
     /// Index of the chosen record.
@@ -209,9 +197,11 @@ impl Logs {
         self.cursor = 0;
     }
 
-    /// Takes in what the source answered; what is there already is left out.
-    pub(super) fn merge(&mut self, lines: Vec<LogLine>) {
+    /// Takes in what the source answered, as far as it shows the filter's text; what is there already
+    /// is left out.
+    pub(super) fn merge(&mut self, lines: Vec<LogLine>, zone: &Zone) {
         self.answered = true;
+        let wanted = filter::Wanted::new(&self.text);
         for line in lines {
             let after = self
                 .records
@@ -223,7 +213,10 @@ impl Logs {
             if same.any(|record| record.line == line.line && record.labels == line.labels) {
                 continue;
             }
-            self.records.insert(after, Record::new(line));
+            let record = Record::new(line);
+            if wanted.is_shown_by(&record, zone) {
+                self.records.insert(after, record);
+            }
             if self.records.len() > MAX_RECORDS {
                 self.records.pop_front();
             }

@@ -22,6 +22,7 @@ mod fetch;
 mod fetch_traces;
 mod format;
 mod forms;
+mod input;
 mod keys;
 pub mod load_port;
 mod logs;
@@ -50,6 +51,7 @@ mod urgency;
 mod waterfall;
 mod widgets;
 mod window;
+mod zone;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -63,6 +65,7 @@ pub use model::Screen;
 pub(crate) use preview::Preview;
 pub use record::Recording;
 pub use tape::Tape;
+pub use zone::Zone;
 
 use self::fetch::Clients;
 use self::load_port::LoadPort;
@@ -119,6 +122,8 @@ pub struct Options {
     pub ascii: bool,
     /// The terminal's background is light.
     pub light: bool,
+    /// The time zone that times are shown in.
+    pub zone: Zone,
     /// Clicks and the wheel are taken; the terminal's own selection then needs Shift.
     pub mouse: bool,
     /// The first screen.
@@ -202,6 +207,7 @@ impl Options {
             light: self.light,
             target: replayed.unwrap_or_else(|| clients.ops.authority()),
             embedded: self.server_ended.is_some(),
+            zone: self.zone.clone(),
             once: false,
         }
     }
@@ -213,7 +219,8 @@ impl Options {
 /// # Errors
 /// [`Failure`]; the terminal is restored.
 pub async fn run(options: Options, load: Arc<dyn LoadPort>) -> Result<Exit, Failure> {
-    let clients = options.clients()?;
+    let mut clients = options.clients()?;
+    clients.ops = clients.ops.as_console(uuid::Uuid::now_v7().to_string());
     let settings = options.settings(&clients);
     Box::pin(app::attached(settings, clients, load, options)).await
 }

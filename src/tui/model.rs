@@ -24,6 +24,7 @@ use super::timeline::TimeView;
 use super::traces::{Asked, Traces};
 use super::trail::Step;
 use super::window::Zoom;
+use super::zone::Zone;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 
 pub use screen::Screen;
@@ -194,7 +195,7 @@ impl RunView {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Load {
     pub(super) scenarios: Vec<Scenario>,
-    /// Row of the list: see [`Load::rows`].
+    /// Index into `scenarios`.
     pub(super) chosen: usize,
     pub(super) run: Option<RunView>,
     /// When rehearsals began to do what, oldest first.
@@ -202,26 +203,9 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// What can be chosen: each scenario, then its phases; indexes into `scenarios` and `phases`.
-    pub(super) fn rows(&self) -> Vec<(usize, Option<usize>)> {
-        let mut rows = Vec::new();
-        for (scenario, of) in self.scenarios.iter().enumerate() {
-            rows.push((scenario, None));
-            rows.extend((0..of.phases.len()).map(|phase| (scenario, Some(phase))));
-        }
-        rows
-    }
-
-    /// The scenario and phase of a row.
-    pub(super) fn row(&self, row: usize) -> Option<(&Scenario, Option<&str>)> {
-        let (scenario, phase) = *self.rows().get(row)?;
-        let scenario = self.scenarios.get(scenario)?;
-        Some((
-            scenario,
-            phase
-                .and_then(|phase| scenario.phases.get(phase))
-                .map(String::as_str),
-        ))
+    /// What is chosen.
+    pub(super) fn scenario(&self) -> Option<&Scenario> {
+        self.scenarios.get(self.chosen)
     }
 
     pub(super) fn is_under_way(&self) -> bool {
@@ -245,6 +229,8 @@ pub(super) struct Settings {
     pub(super) target: String,
     /// The server runs inside this process.
     pub(super) embedded: bool,
+    /// The time zone that times are shown in.
+    pub(super) zone: Zone,
     /// Drawn once, not live: no keys to hint at.
     pub(super) once: bool,
 }

@@ -47,7 +47,7 @@ fn wheel(model: &mut Model, action: Action) {
 fn choose(model: &mut Model, row: usize) {
     match model.screen {
         Screen::Alerts => model.alerts.choose(row),
-        Screen::Load if row < model.load.rows().len() => model.load.chosen = row,
+        Screen::Load if row < model.load.scenarios.len() => model.load.chosen = row,
         _ => {}
     }
 }

@@ -1,5 +1,6 @@
 //! Carries out effects: each in a task of its own that sends its outcome as an event.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::audit::{AuditEntry, AuditFile};
+use super::dialog::ProfileFile;
 use super::event::{Effect, Event};
 use super::fetch::{Clients, Nudges, now_ms};
 use super::load_port::{LoadPort, Outcome, Run, StartRequest, Steer, Verdict};
@@ -68,14 +70,20 @@ impl Outside {
         while self.tasks.try_join_next().is_some() {}
         let ops = self.clients.ops.clone();
         match effect {
-            Effect::Quit | Effect::Bell | Effect::Redraw | Effect::Play(_) => {}
-            Effect::Seed(request) => {
-                let what = format!("seeding {}", request.profile.clone().unwrap_or_default());
+            Effect::Quit | Effect::Suspend | Effect::Bell | Effect::Redraw | Effect::Play(_) => {}
+            Effect::Seed(request, what) => {
                 self.act(
                     what,
                     async move { ops.seed(&request).await.map(|_| "began") },
-                );
+                )
             }
+            Effect::ReadScenario(path) => {
+                self.read(move |load| Event::ScenarioRead(load.read_scenario(&at_home(&path))));
+            }
+            Effect::ReadProfile(path) => self.read(move |load| {
+                let yaml = load.read_profile(&at_home(&path));
+                Event::ProfileRead(yaml.map(|yaml| ProfileFile { path, yaml }))
+            }),
             Effect::CancelSeed => {
                 self.act("cancelling the seeding".into(), async move {
                     ops.cancel_seed().await.map(|_| "asked")
@@ -113,9 +121,10 @@ impl Outside {
             }
             Effect::StartLoad {
                 scenario,
+                file,
                 phase,
                 reseed,
-            } => self.start(scenario, phase, reseed, model),
+            } => self.start((scenario, file), phase, reseed, model),
             Effect::StopLoad => {
                 if let Some(stop) = &self.stop {
                     stop();
@@ -177,7 +186,23 @@ impl Outside {
         });
     }
 
-    fn start(&mut self, scenario: String, phase: Option<String>, reseed: bool, model: &Model) {
+    /// Reads a file on a thread that may block.
+    fn read(&mut self, read: impl FnOnce(&dyn LoadPort) -> Event + Send + 'static) {
+        let (load, events) = (Arc::clone(&self.load), self.events.clone());
+        self.tasks.spawn(async move {
+            if let Ok(event) = tokio::task::spawn_blocking(move || read(load.as_ref())).await {
+                let _ = events.send(event).await;
+            }
+        });
+    }
+
+    fn start(
+        &mut self,
+        (scenario, file): (String, Option<PathBuf>),
+        phase: Option<String>,
+        reseed: bool,
+        model: &Model,
+    ) {
         let Some(status) = &model.status else {
             self.ended(Err("the server's address is not known".into()));
             return;
@@ -185,6 +210,7 @@ impl Outside {
         let what = launch(&scenario, phase.as_deref(), reseed);
         let request = StartRequest {
             scenario,
+            file,
             phase,
             reseed,
             api_url: api_url(&status.api_addr, &self.ops_url),
@@ -243,6 +269,15 @@ impl Outside {
             while self.run.join_next().await.is_some() {}
         };
         let _ = tokio::time::timeout(LEAVE, all).await;
+    }
+}
+
+/// The path that was typed; `~/` is the home directory, as in a shell.
+fn at_home(path: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(path),
     }
 }
 

@@ -4,14 +4,15 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use super::dialog::Dialog;
 use super::event::Effect;
+use super::input::Input;
 use super::keys::{self, Binding, Scope};
 use super::model::{Model, Screen};
-use super::update::{edit, run};
+use super::update::run;
 
 /// What is typed, and which of the found ones is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Palette {
-    pub(super) text: String,
+    pub(super) text: Input,
     pub(super) chosen: usize,
 }
 
@@ -36,7 +37,7 @@ pub(super) fn found(screen: Screen, text: &str) -> Vec<&'static Binding> {
 
 /// A key while the palette is open.
 pub(super) fn on_key(model: &mut Model, mut palette: Palette, key: KeyEvent) -> Vec<Effect> {
-    let found = found(model.screen, &palette.text);
+    let found = found(model.screen, palette.text.text());
     match key.code {
         KeyCode::Esc => return Vec::new(),
         KeyCode::Enter => {
@@ -51,7 +52,7 @@ pub(super) fn on_key(model: &mut Model, mut palette: Palette, key: KeyEvent) -> 
             palette.chosen = (palette.chosen + 1).min(found.len().saturating_sub(1));
         }
         _ => {
-            edit(&mut palette.text, key);
+            palette.text.key(key);
             palette.chosen = 0;
         }
     }

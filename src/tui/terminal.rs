@@ -8,17 +8,20 @@ use std::io::{self, Stdout, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
 use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute};
 use parking_lot::Mutex;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use rustix::process::{Signal, kill_current_process_group};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Whether the terminal is ours at the moment.
 static OURS: AtomicBool = AtomicBool::new(false);
@@ -30,6 +33,30 @@ static BROKEN: Mutex<Option<String>> = Mutex::new(None);
 /// The terminal while it is ours; dropped, it is as it was.
 pub(super) struct Session {
     pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
+    mouse: bool,
+    /// SIGCONT.
+    continued: tokio::signal::unix::Signal,
+}
+
+/// How long a process takes at most to stop after it was told to; it is waited for only where nothing
+/// stops it.
+const STOPS_WITHIN: Duration = Duration::from_millis(200);
+
+/// Raw mode, alternate screen, cursor hidden; clicks, if they are wanted.
+fn take_over(mouse: bool) -> io::Result<()> {
+    *OWNER.lock() = Some(thread::current().id());
+    OURS.store(true, Ordering::SeqCst);
+    enable_raw_mode()?;
+    execute!(
+        io::stdout(),
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        cursor::Hide
+    )?;
+    if mouse {
+        execute!(io::stdout(), EnableMouseCapture)?;
+    }
+    Ok(())
 }
 
 impl Session {
@@ -39,28 +66,65 @@ impl Session {
     /// When the terminal refuses; then it is as it was.
     pub(super) fn start(mouse: bool) -> io::Result<Session> {
         install_hook();
-        *OWNER.lock() = Some(thread::current().id());
-        OURS.store(true, Ordering::SeqCst);
-        let session = (|| {
-            enable_raw_mode()?;
-            execute!(
-                io::stdout(),
-                EnterAlternateScreen,
-                EnableBracketedPaste,
-                cursor::Hide
-            )?;
-            if mouse {
-                execute!(io::stdout(), EnableMouseCapture)?;
-            }
-            Terminal::new(CrosstermBackend::new(io::stdout()))
-        })();
-        match session {
-            Ok(terminal) => Ok(Session { terminal }),
-            Err(error) => {
-                restore();
-                Err(error)
-            }
+        let session = take_over(mouse).and_then(|()| {
+            Ok(Session {
+                terminal: Terminal::new(CrosstermBackend::new(io::stdout()))?,
+                mouse,
+                continued: signal(SignalKind::from_raw(Signal::CONT.as_raw()))?,
+            })
+        });
+        if session.is_err() {
+            restore();
         }
+        session
+    }
+
+    /// Gives the terminal back and stops, as a shell's Ctrl-Z does; returns when it is continued.
+    ///
+    /// The signal goes to the whole process group, so that what started the console stops too and
+    /// the shell has the terminal. Without a shell that could continue it the system ignores the
+    /// signal, and the console goes on at once.
+    ///
+    /// # Errors
+    /// When the terminal cannot be taken over again.
+    pub(super) async fn suspend(&mut self) -> io::Result<()> {
+        restore();
+        let sent = kill_current_process_group(Signal::TSTP);
+        // The threads do not stop at the same instant: what follows must not run before.
+        let _ = tokio::time::timeout(STOPS_WITHIN, self.continued.recv()).await;
+        self.take_back()?;
+        sent.map_err(io::Error::from)
+    }
+
+    /// Resolves when the process was stopped and is continued.
+    pub(super) async fn continued(&mut self) {
+        if self.continued.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Sets the terminal as the console needs it, whatever became of it meanwhile.
+    ///
+    /// # Errors
+    /// When the terminal refuses.
+    pub(super) fn take_back(&mut self) -> io::Result<()> {
+        // The library takes raw mode for set once it has set it; the shell may have set another.
+        let _ = disable_raw_mode();
+        take_over(self.mouse)?;
+        self.clear()
+    }
+
+    /// Forgets what is on the screen, so that all of it is drawn anew.
+    ///
+    /// Not by `Terminal::clear`, which asks the terminal for its cursor and waits for the answer: it
+    /// comes among the keys, and not every terminal gives it.
+    ///
+    /// # Errors
+    /// When the terminal refuses.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
     }
 
     /// Rings the bell.

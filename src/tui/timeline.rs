@@ -2,12 +2,12 @@
 //! still. Pure.
 
 use super::alerts::unix_ms;
+use super::logs::one_line;
 use super::model::Model;
 use super::panels::{PanelId, panel};
 use super::series::Track;
 use super::update::name;
 use super::window::{self, Window};
-use super::{format, logs::one_line};
 
 /// Steps of the cursor across a chart.
 const STEPS: i64 = 60;
@@ -133,7 +133,7 @@ pub(super) fn at_cursor(model: &Model) -> Option<String> {
         PanelId::P95,
         PanelId::Waiting,
     ];
-    let mut parts = vec![format!("at {}", format::clock(at))];
+    let mut parts = vec![format!("at {}", model.settings.zone.clock(at))];
     let before = parts.len();
     parts.extend(ids.into_iter().filter_map(figure));
     if parts.len() == before {

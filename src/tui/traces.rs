@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::input::Input;
 use super::waterfall::Waterfall;
 use crate::clients::tempo::{FoundTrace, Trace};
 
@@ -144,7 +145,7 @@ pub(super) struct Traces {
     /// Only those with this in their name, service or id.
     pub(super) text: String,
     /// The filter while it is being typed.
-    pub(super) editing: Option<String>,
+    pub(super) editing: Option<Input>,
     /// Index into what [`Traces::shown`] gives.
     pub(super) chosen: usize,
     pub(super) open: Option<Open>,

@@ -132,7 +132,7 @@ mod tests {
         LogLine {
             at_ns,
             labels: Labels::new(),
-            line: format!("record {at_ns}"),
+            line: format!("my own record {at_ns}"),
         }
     }
 
@@ -152,7 +152,9 @@ mod tests {
         model.alerts.take(vec![alert("A"), alert("B")], 0);
         model.alerts.row = 1;
         model.logs.text = "my own".into();
-        model.logs.merge((1..=9).map(line).collect());
+        model
+            .logs
+            .merge((1..=9).map(line).collect(), &Default::default());
         model.logs.move_by(-3);
         model
     }
@@ -172,7 +174,9 @@ mod tests {
         assert_eq!(model.screen, Screen::Logs);
         assert_eq!(model.logs.level, Level::Error);
         assert!(model.logs.records.is_empty() && model.logs.text.is_empty());
-        model.logs.merge(vec![line(1_500_000_000)]);
+        model
+            .logs
+            .merge(vec![line(1_500_000_000)], &Default::default());
         model.dialog = Some(Dialog::Record(2));
         follow(&mut model, Screen::Load);
         assert!(model.dialog.is_none());

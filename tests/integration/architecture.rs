@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("api", &["domain"]),
+    ("cells", &[]),
     ("files", &[]),
     ("telemetry", &["files"]),
     ("yaml", &[]),
@@ -32,10 +33,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("seeding", &["domain", "store", "yaml"]),
     ("clients", &["api"]),
-    ("load", &["api", "clients", "files", "yaml"]),
+    ("load", &["api", "cells", "clients", "files", "yaml"]),
     ("embedded", &["clients", "telemetry"]),
     ("alerting", &["embedded", "telemetry", "yaml"]),
-    ("tui", &["clients", "files", "load", "api"]),
+    ("tui", &["cells", "clients", "files", "load", "api"]),
     // Settings are made of the settings of the rooms that are set.
     ("settings", SERVER_SIDE),
     ("serve", SERVER_SIDE),

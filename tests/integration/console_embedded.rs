@@ -175,3 +175,25 @@ fn a_place_that_is_taken_by_something_else_is_told_with_the_flag_that_chooses_an
         "{text}"
     );
 }
+
+#[test]
+fn leaving_tells_of_the_other_console_that_loses_its_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut host = start(dir.path(), &[], &[], (120, 40));
+    host.see("press s to seed demo data");
+    let [_, ops] = addresses(dir.path());
+    let guest = Console::start_with(&format!("http://{ops}/"), "none", &[], (80, 24));
+    guest.see("press s to seed demo data");
+    host.see("server (embedded, 2 consoles)");
+    host.press("q");
+    host.see("Another console is attached");
+    host.press("n");
+    host.until("the question gone", |text| {
+        !text.contains("Another console")
+    });
+    host.press("q");
+    host.see("Another console is attached");
+    host.press("y");
+    assert!(host.ended_with_the_terminal_restored().0.success());
+    guest.see("✖ server");
+}

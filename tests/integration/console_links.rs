@@ -23,7 +23,9 @@ fn follow(url: &str, token: &str, size: (u16, u16)) {
     console.see("ERROR only");
     console.see("GET /concerts failed with 500");
     console.press("\r");
-    console.see("Record of");
+    console.until("the record in full", |text| {
+        text.contains("Record of") && field(text, " trace_id ").is_some()
+    });
     let trace = field(&console.text(), " trace_id ").expect("the record names its trace");
     assert_eq!(trace.len(), 32, "{trace}");
     console.press("t");

@@ -27,6 +27,8 @@ pub fn rehearse(console: &mut Console) {
     console.press("l");
     console.see("onsale-short");
     console.press("\r");
+    console.see("all phases, one after the other");
+    console.press("\r");
     console.see("The demo dataset is there and untouched");
     console.press("y");
     console.until(

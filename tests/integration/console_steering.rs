@@ -44,7 +44,7 @@ async fn a_phase_is_launched_slowed_paused_resumed_and_stopped_by_keys_and_all_i
     let dir = home.path().to_owned();
     tokio::task::spawn_blocking(move || {
         console.see("press s to seed demo data");
-        console.press("ljj\r");
+        console.press("l\rjj\r");
         console.see("onsale-short, only open");
         console.press("y");
         console.see("thresholds so far");

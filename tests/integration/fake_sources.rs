@@ -142,7 +142,7 @@ async fn logs(State(facts): Shared, Query(asked): Query<Value>) -> Answer {
     let number = |name| text(&asked, name).parse::<i64>().unwrap();
     let (start, end) = (number("start"), number("end"));
     let wanted = query
-        .split("|= \"")
+        .split("|~ \"(?i)")
         .nth(1)
         .and_then(|rest| rest.split('"').next())
         .unwrap_or_default();
@@ -225,6 +225,7 @@ async fn status(State(facts): Shared) -> Json<Status> {
         dataset: facts.dataset.clone(),
         queue: QueueState::default(),
         admission: admission_of(&facts),
+        consoles: 1,
     })
 }
 

@@ -28,6 +28,8 @@ mod console_links;
 mod console_rehearsal;
 mod console_sources;
 mod console_steering;
+mod console_suspend;
+mod console_text;
 mod coordination_contract;
 mod deployment;
 mod durability;

@@ -28,7 +28,7 @@ pub struct Console {
     /// All that was written to the terminal.
     pub written: Arc<Mutex<Vec<u8>>>,
     /// How the terminal was set before the console took it.
-    before: String,
+    pub before: String,
     output_ended: mpsc::Receiver<()>,
 }
 
@@ -48,6 +48,25 @@ impl Console {
 
     /// `concertctl tui` with these arguments and variables.
     pub fn run(args: &[&str], vars: &[(&str, &str)], (cols, rows): (u16, u16)) -> Console {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_concertctl"));
+        command.arg("tui");
+        command.args(args);
+        Console::spawn(command, vars, (cols, rows))
+    }
+
+    /// A shell script, whose `$0` is the binary.
+    pub fn script(script: &str, args: &[String], size: (u16, u16)) -> Console {
+        let mut command = CommandBuilder::new("bash");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_concertctl")]);
+        command.args(args);
+        Console::spawn(command, &[], size)
+    }
+
+    fn spawn(
+        mut command: CommandBuilder,
+        vars: &[(&str, &str)],
+        (cols, rows): (u16, u16),
+    ) -> Console {
         let size = PtySize {
             rows,
             cols,
@@ -56,9 +75,6 @@ impl Console {
         };
         let pair = native_pty_system().openpty(size).unwrap();
         let before = format!("{:?}", pair.master.get_termios().unwrap());
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_concertctl"));
-        command.arg("tui");
-        command.args(args);
         for name in ["NO_COLOR", "CONCERTCTL_DATA_DIR", "CONCERTCTL_OPS_TOKEN"] {
             command.env_remove(name);
         }
@@ -96,6 +112,11 @@ impl Console {
             before,
             output_ended,
         }
+    }
+
+    /// How the terminal is set.
+    pub fn line_discipline(&self) -> String {
+        format!("{:?}", self.master.get_termios().unwrap())
     }
 
     pub fn text(&self) -> String {
@@ -143,7 +164,7 @@ impl Console {
             );
             thread::sleep(Duration::from_millis(10));
         };
-        let after = format!("{:?}", self.master.get_termios().unwrap());
+        let after = self.line_discipline();
         assert_eq!(after, self.before, "line discipline");
         let _ = self.output_ended.recv_timeout(PATIENCE);
         let parser = self.screen.lock();

@@ -19,6 +19,7 @@ use self::args::{LoadCommand, OutputArgs};
 use self::listener::Listener;
 use self::output::Outputs;
 use self::telling::Telling;
+use crate::cells;
 use crate::cli::stdout;
 use crate::load::scenario::json_schema;
 use crate::load::self_check::self_check;
@@ -286,11 +287,11 @@ fn plan_text(scenario: &Scenario) -> String {
     let lines = plan::estimate(scenario);
     let width = lines
         .iter()
-        .map(|line| line.quantity.chars().count())
+        .map(|line| cells::width(line.quantity))
         .max()
         .unwrap_or(0);
     let rows = lines
         .iter()
-        .map(|line| format!("{:<width$}  {}\n", line.quantity, line.value));
+        .map(|line| format!("{}  {}\n", cells::left(line.quantity, width), line.value));
     format!("{}\n\n{}", scenario.title, rows.collect::<String>())
 }

@@ -13,10 +13,12 @@ use crate::load::{
     Command, Judged, Outcome as Kept, Reseed, RunHandle, RunOptions, Scenario, Summary, Target,
     Unit, Verdict as Judgement, report, scenarios, start,
 };
+use crate::seeding::Profile;
 use crate::tui::load_port::{
     LoadPort, Operation, Outcome, Phase, Progress, Run, Scenario as Choice, StartRequest, Steer,
     Threshold, Verdict,
 };
+use crate::yaml;
 
 /// The real load generator.
 #[derive(Clone, Debug)]
@@ -30,25 +32,38 @@ pub(super) struct Rehearsals {
 impl LoadPort for Rehearsals {
     fn scenarios(&self) -> Vec<Choice> {
         let parsed = |info: crate::load::ScenarioInfo| {
-            let scenario = Scenario::parse(info.name, info.text, &[]).ok()?;
-            Some(Choice {
-                name: info.name.to_owned(),
-                title: info.title,
-                dataset: scenario.dataset,
-                users: u64::from(scenario.users),
-                phases: PhaseName::ALL.iter().map(ToString::to_string).collect(),
-            })
+            Scenario::parse(info.name, info.text, &[]).ok().map(choice)
         };
         scenarios().into_iter().filter_map(parsed).collect()
     }
 
+    fn read_scenario(&self, path: &Path) -> Result<Choice, String> {
+        Ok(Choice {
+            file: Some(path.to_owned()),
+            ..choice(scenario_of(path)?)
+        })
+    }
+
+    fn read_profile(&self, path: &Path) -> Result<String, String> {
+        let name = is_file(path)?;
+        let text = yaml::read_file(path, yaml::SMALL)
+            .map_err(|error| format!("{name} cannot be read: {error}"))?;
+        Profile::parse(&name, &text).map_err(|error| error.to_string())?;
+        Ok(text)
+    }
+
     fn start(&self, request: StartRequest) -> Result<Run, String> {
-        let known = scenarios()
-            .into_iter()
-            .find(|info| info.name == request.scenario);
-        let info = known.ok_or_else(|| format!("there is no scenario {}", request.scenario))?;
-        let scenario =
-            Scenario::parse(info.name, info.text, &[]).map_err(|error| error.to_string())?;
+        let scenario = match &request.file {
+            Some(path) => scenario_of(path)?,
+            None => {
+                let found = scenarios()
+                    .into_iter()
+                    .find(|info| info.name == request.scenario);
+                let info =
+                    found.ok_or_else(|| format!("there is no scenario {}", request.scenario))?;
+                Scenario::parse(info.name, info.text, &[]).map_err(|error| error.to_string())?
+            }
+        };
         let phase = match &request.phase {
             None => None,
             Some(name) => {
@@ -73,6 +88,33 @@ impl LoadPort for Rehearsals {
         };
         Ok(run(start(target, options), self.summaries.clone()))
     }
+}
+
+fn choice(scenario: Scenario) -> Choice {
+    Choice {
+        name: scenario.name,
+        title: scenario.title,
+        dataset: scenario.dataset,
+        users: u64::from(scenario.users),
+        phases: PhaseName::ALL.iter().map(ToString::to_string).collect(),
+        file: None,
+    }
+}
+
+/// The path as text, if a file is there: a device or a pipe is never read, it might never end.
+fn is_file(path: &Path) -> Result<String, String> {
+    let name = path.display().to_string();
+    let about = std::fs::metadata(path);
+    let about = about.map_err(|error| format!("{name} cannot be read: {error}"))?;
+    match about.is_file() {
+        true => Ok(name),
+        false => Err(format!("{name} is not a file")),
+    }
+}
+
+fn scenario_of(path: &Path) -> Result<Scenario, String> {
+    let name = is_file(path)?;
+    Scenario::load(&name, &[]).map_err(|error| error.to_string())
 }
 
 fn run(handle: RunHandle, summaries: PathBuf) -> Run {

@@ -86,6 +86,7 @@ async fn start() -> anyhow::Result<Service> {
         // Faults that are injected must not reach the ticketing API: they are there to break it.
         faults: Faults::new(metrics.clone(), false),
         api_addr: ([127, 0, 0, 1], 1).into(),
+        consoles: Default::default(),
     };
     let access = (
         BearerToken::new(OPS_TOKEN),

@@ -6,12 +6,13 @@
 mod access;
 mod admission;
 mod audit;
+mod consoles;
 mod faults;
 mod load;
 mod seed;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -21,6 +22,7 @@ use axum::routing::{delete, get, post};
 use http::{HeaderMap, HeaderValue, header};
 
 pub use access::{BearerToken, Hosts};
+pub use consoles::Consoles;
 pub use load::{RunControl, load_router};
 pub use seed::SeedControl;
 
@@ -46,6 +48,8 @@ pub struct OpsState {
     pub faults: Faults,
     /// Where the ticketing API listens.
     pub api_addr: std::net::SocketAddr,
+    /// Who looks.
+    pub consoles: Consoles,
 }
 
 /// The operations API. `open` and `guarded` are the routers of the embedded stores: what they
@@ -131,7 +135,11 @@ fn exposition(text: String) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-async fn status(State(state): State<OpsState>) -> Result<axum::Json<Status>, ApiError> {
+async fn status(
+    State(state): State<OpsState>,
+    headers: HeaderMap,
+) -> Result<axum::Json<Status>, ApiError> {
+    let consoles = state.consoles.seen(&headers, Instant::now());
     let dataset = match state.booking.world() {
         Ok(world) => Some(dataset(world.info())),
         Err(_) => None,
@@ -155,6 +163,7 @@ async fn status(State(state): State<OpsState>) -> Result<axum::Json<Status>, Api
         dataset,
         queue,
         admission: admission_state(&state.booking, &admission),
+        consoles,
     }))
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::format::{gap, instant, trimmed};
 use super::{Colours, paragraph};
+use crate::cells;
 use crate::load::baseline::{Baseline, Change, Compared};
 use crate::load::plan::number;
 
@@ -55,8 +56,7 @@ pub(super) fn section(out: &mut String, baseline: &Baseline, colours: Colours) {
     paragraph(out, "baseline", &[with(baseline)]);
     let told = |change| matches!(change, Change::Better | Change::Worse);
     let lines = baseline.compared.iter().filter(|it| told(it.change));
-    let width = |name: &str| name.chars().count();
-    let widths = lines.clone().map(|it| width(&it.name));
+    let widths = lines.clone().map(|it| cells::width(&it.name));
     let column = widths.filter(|it| *it <= NAME).max().unwrap_or(0);
     for it in lines {
         let (sign, word) = match it.change {
@@ -64,14 +64,15 @@ pub(super) fn section(out: &mut String, baseline: &Baseline, colours: Colours) {
             _ => (colours.bad("✗"), "worse"),
         };
         let mut name = it.name.as_str();
-        if width(name) > column {
+        if cells::width(name) > column {
             let _ = writeln!(out, "    {name}");
             name = "";
         }
         let (before, now) = (value(&it.name, it.before), value(&it.name, it.now));
         let _ = writeln!(
             out,
-            "  {sign} {name:<column$} {before:>9} → {now:>9} {:>8} {word}",
+            "  {sign} {} {before:>9} → {now:>9} {:>8} {word}",
+            cells::left(name, column),
             by(it)
         );
     }

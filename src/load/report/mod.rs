@@ -12,6 +12,7 @@ use super::judge::{Outcome, Verdict};
 use super::plan::number;
 use super::summary::{Latency, OperationSummary, Summary};
 use super::unacknowledged::Unacknowledged;
+use crate::cells;
 
 /// Whether text may carry colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +136,7 @@ fn table_row(out: &mut String, row: &OperationSummary, colours: Colours) {
 /// A name, and behind it its parts, over as many lines as they take.
 fn paragraph(out: &mut String, name: &str, parts: &[String]) {
     const INDENT: usize = 12;
-    let mut line = format!("{name:<INDENT$}");
+    let mut line = cells::left(name, INDENT);
     let mut first = true;
     for part in parts {
         for (index, word) in part.split(' ').enumerate() {
@@ -144,10 +145,10 @@ fn paragraph(out: &mut String, name: &str, parts: &[String]) {
                 (_, 0) => " · ",
                 _ => " ",
             };
-            let used = line.chars().count() + joint.chars().count() + word.chars().count();
+            let used = cells::width(&line) + cells::width(joint) + cells::width(word);
             if used > WIDTH && !first {
                 line!(out, "{}", line.trim_end());
-                line = format!("{:<INDENT$}{word}", "");
+                line = cells::left("", INDENT) + word;
             } else {
                 line.push_str(joint);
                 line.push_str(word);
@@ -173,7 +174,12 @@ fn traces(out: &mut String, summary: &Summary) {
                 request.ending(),
                 bare_millis(request.latency_ms)
             );
-            line!(out, "{name:<12}{what:<34}{}", request.trace_id);
+            line!(
+                out,
+                "{name:<12}{}{}",
+                cells::left(&what, 34),
+                request.trace_id
+            );
         }
     }
 }
@@ -221,7 +227,7 @@ fn thresholds(out: &mut String, summary: &Summary, colours: Colours) {
     let width = summary
         .thresholds
         .iter()
-        .map(|judged| name(judged).chars().count())
+        .map(|judged| cells::width(&name(judged)))
         .max()
         .unwrap_or(0);
     for judged in &summary.thresholds {
@@ -230,14 +236,14 @@ fn thresholds(out: &mut String, summary: &Summary, colours: Colours) {
             Outcome::Missed => (colours.bad("✗"), "  missed"),
             Outcome::NoData => (colours.bad("✗"), ""),
         };
-        let (relation, name) = (judged.relation.sign(), name(judged));
+        let (relation, name) = (judged.relation.sign(), cells::left(&name(judged), width));
         let limit = value(judged, judged.limit);
         let measured = judged
             .measured
             .map_or_else(|| "no data".to_owned(), |measured| value(judged, measured));
         line!(
             out,
-            "  {sign} {name:<width$} {relation} {limit:<10} {measured}{note}"
+            "  {sign} {name} {relation} {limit:<10} {measured}{note}"
         );
     }
 }
@@ -353,10 +359,7 @@ mod tests {
         let parts: Vec<String> = (1..20).map(|n| format!("{n},000 reservations")).collect();
         let mut out = String::new();
         paragraph(&mut out, "audit", &parts);
-        assert!(
-            out.lines().all(|line| line.chars().count() <= WIDTH),
-            "{out}"
-        );
+        assert!(out.lines().all(|line| cells::width(line) <= WIDTH), "{out}");
         assert!(
             out.lines()
                 .skip(1)

@@ -1,8 +1,10 @@
 //! The loop against sources that hang, a server that ends, a rehearsal that is left.
 
+use std::path::Path;
 use std::pin::Pin;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::buffer::Buffer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +29,18 @@ impl super::Screen for Frames {
     }
 
     fn clear(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn suspend(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    async fn continued(&mut self) {
+        std::future::pending().await
+    }
+
+    fn take_back(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -62,6 +76,7 @@ fn options(url: &str) -> Options {
         colour: true,
         ascii: false,
         light: false,
+        zone: Default::default(),
         mouse: false,
         screen: Default::default(),
         dashboard: None,
@@ -210,6 +225,14 @@ impl LoadPort for Puppet {
         }]
     }
 
+    fn read_scenario(&self, _: &Path) -> Result<Scenario, String> {
+        Err("a puppet reads nothing".into())
+    }
+
+    fn read_profile(&self, _: &Path) -> Result<String, String> {
+        Err("a puppet reads nothing".into())
+    }
+
     fn start(&self, request: StartRequest) -> Result<Run, String> {
         assert_eq!(request.scenario, "puppet");
         let (progress, seen) = watch::channel(crate::tui::load_port::Progress::default());
@@ -247,9 +270,11 @@ async fn a_rehearsal_is_followed_and_stopped_when_the_console_leaves() {
             opens_at_ms: None,
             open: true,
         },
+        consoles: 1,
     });
     let effect = Effect::StartLoad {
         scenario: "puppet".into(),
+        file: None,
         phase: None,
         reseed: false,
     };

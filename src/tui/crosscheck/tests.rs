@@ -32,6 +32,7 @@ fn server(model: &mut Model, at: i64, waiting: u64) {
             opens_at_ms: None,
             open: true,
         },
+        consoles: 1,
     };
     let answer = Box::new((status, SeedProgress::default()));
     update(model, at, Event::Ops(answer));

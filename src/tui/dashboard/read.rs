@@ -13,6 +13,7 @@ use super::{
     Dashboard, DashboardError, Kind, MAX_BYTES, MAX_PANELS, Panel, Place, Repeat, old_rows,
     options, schema_v2, targets, text as words, vars,
 };
+use crate::cells;
 use crate::tui::format;
 use crate::tui::logs::one_line;
 
@@ -30,7 +31,7 @@ pub(super) fn error(place: &str, what: impl Into<String>) -> DashboardError {
 
 /// A text on one line and not too long.
 pub(super) fn tidy(text: &str) -> String {
-    format::fit(one_line(text).trim(), MAX_TEXT)
+    cells::cut(one_line(text).trim(), MAX_TEXT)
 }
 
 pub(super) fn text<'a>(of: &'a Value, name: &str) -> &'a str {

@@ -10,7 +10,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         Screen::Logs,
         &[c('/')],
         Action::Filter,
-        "filter by text, from any screen",
+        "filter by what the lines show, from any screen",
         "filter",
     ),
     on(

@@ -34,6 +34,12 @@ const TRACES: &[&str] = &["trace_id", "traceid", "traceId", "traceID"];
 const MESSAGES: &[&str] = &["message", "msg", "body"];
 
 impl Record {
+    /// Its service in short.
+    pub(in crate::tui) fn short_service(&self) -> &str {
+        let short = self.service.strip_prefix("concertctl-");
+        short.unwrap_or(&self.service)
+    }
+
     pub(in crate::tui) fn new(line: LogLine) -> Record {
         let LogLine {
             at_ns,

@@ -1,6 +1,6 @@
 //! The screens that there are.
 
-/// A screen. Its number is its key, and stays when screens are added.
+/// A screen. Its number is its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Screen {
     /// Is the sale healthy?
@@ -32,7 +32,7 @@ impl Screen {
         Screen::Board,
     ];
 
-    /// Its number: 7 is kept for drills.
+    /// Its number.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -42,7 +42,7 @@ impl Screen {
             Screen::Traces => 4,
             Screen::Load => 5,
             Screen::Alerts => 6,
-            Screen::Board => 8,
+            Screen::Board => 7,
         }
     }
 
@@ -78,6 +78,13 @@ mod tests {
     fn screens_are_found_by_number_and_name() {
         assert_eq!(Screen::named("3"), Some(Screen::Logs));
         assert_eq!(Screen::named("alerts"), Some(Screen::Alerts));
-        assert_eq!(Screen::named("7"), None);
+        assert_eq!(Screen::named("7"), Some(Screen::Board));
+        assert_eq!(Screen::named("8"), None);
+    }
+
+    #[test]
+    fn the_numbers_have_no_hole() {
+        let numbers = Screen::ALL.iter().map(|screen| screen.number());
+        assert!(numbers.eq(1..=7));
     }
 }

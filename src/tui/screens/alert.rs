@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::alert_list;
 use super::freshness;
+use crate::cells;
 use crate::tui::alerts::Row;
 use crate::tui::evidence::{Evidence, LimitLine};
 use crate::tui::format;
@@ -16,12 +17,14 @@ use crate::tui::panels::Unit;
 use crate::tui::theme::{self, Severity};
 use crate::tui::timeline;
 use crate::tui::update;
-use crate::tui::widgets::{Chart, Freshness, Line as ChartLine, Overlay, centred, frame};
+use crate::tui::widgets::{Chart, Freshness, Line as ChartLine, Overlay, centred, frame, more};
 
 /// The alert alone, filling the screen.
 pub(super) fn draw(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
-    let words = u16::try_from(texts(model, row).len()).unwrap_or(u16::MAX);
-    let words = (words + 2).clamp(5, area.height / 3 + 1);
+    let inside = usize::from(area.width.saturating_sub(4));
+    let words = u16::try_from(said(model, row, inside).len()).unwrap_or(u16::MAX);
+    // Frame and name stand around them.
+    let words = words.saturating_add(3).clamp(5, area.height / 3 + 1);
     let rest = area.height - words;
     let records = if rest >= 18 {
         rest / 3
@@ -68,31 +71,37 @@ pub(super) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     let head = Line::from(vec![
         Span::styled(format!("{sign} {}", update::name(alert)), style),
         Span::styled(
-            format!("  since {}", one_line(&alert.starts_at)),
+            format!("  since {}", time(model, &alert.starts_at)),
             theme::quiet(),
         ),
     ]);
     buffer.set_line(inside.x, inside.y, &head, inside.width);
-    let mut y = inside.y + 1;
-    for (text, style) in texts(model, row) {
-        if y >= inside.bottom() {
-            break;
-        }
-        let width = usize::from(inside.width.max(1));
-        let lines = u16::try_from(text.chars().count() / width + 1).unwrap_or(1);
-        let height = lines.min(inside.bottom() - y);
-        crate::tui::widgets::wrapped(
-            buffer,
-            Rect {
-                y,
-                height,
-                ..inside
-            },
-            &text,
-            style,
-        );
-        y += height;
+    let rows = usize::from(inside.height.saturating_sub(1));
+    let lines = said(model, row, usize::from(inside.width));
+    let skip = model.alerts.scroll.min(lines.len().saturating_sub(rows));
+    for (y, line) in (inside.y + 1..inside.bottom()).zip(lines.iter().skip(skip)) {
+        buffer.set_line(inside.x, y, line, inside.width);
     }
+    let below = lines.len().saturating_sub(skip + rows);
+    if !model.settings.once {
+        more(buffer, area, skip, below);
+    }
+}
+
+/// What is said of it beneath its name, in lines of that width.
+fn said(model: &Model, row: &Row, width: usize) -> Vec<Line<'static>> {
+    let texts = texts(model, row).into_iter();
+    let lines = texts.flat_map(|(text, style)| {
+        let parts = cells::wrap(&text, width).into_iter();
+        parts.map(move |part| Line::styled(part, style))
+    });
+    lines.collect()
+}
+
+/// A time of Alertmanager in the zone of who looks; as it came where it cannot be read.
+fn time(model: &Model, rfc3339: &str) -> String {
+    let shown = model.settings.zone.of_text(rfc3339);
+    shown.unwrap_or_else(|| one_line(rfc3339))
 }
 
 fn texts(model: &Model, row: &Row) -> Vec<(String, ratatui::style::Style)> {
@@ -113,7 +122,9 @@ fn texts(model: &Model, row: &Row) -> Vec<(String, ratatui::style::Style)> {
     texts.extend(row.silences.iter().map(|silence| {
         let text = format!(
             "{} by {} until {}",
-            silence.comment, silence.created_by, silence.ends_at
+            silence.comment,
+            silence.created_by,
+            time(model, &silence.ends_at)
         );
         (one_line(&text), theme::accent())
     }));
@@ -162,7 +173,7 @@ fn figure(model: &Model, buffer: &mut Buffer, area: Rect) {
     let drawn = found.is_some_and(|found| chart(model, found, buffer, inside));
     if !drawn {
         let text = why_empty(found, &fresh);
-        let text = format::fit(&text, usize::from(inside.width));
+        let text = cells::cut(&text, usize::from(inside.width));
         centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
     }
     super::dim_if_stale(buffer, inside, &fresh);
@@ -204,7 +215,7 @@ fn chart(model: &Model, found: &Evidence, buffer: &mut Buffer, area: Rect) -> bo
     let style = theme::accent();
     lines.extend(found.figure.iter().map(|track| ChartLine { track, style }));
     let live = model.now - found.to < 10_000;
-    let end = format::clock(found.to);
+    let end = model.settings.zone.clock(found.to);
     let step = (found.to - found.from) / 50;
     let chart = Chart {
         lines,
@@ -250,7 +261,7 @@ fn error_records(model: &Model, buffer: &mut Buffer, area: Rect) {
             }) => one_line(reason),
             Some(_) => "none".to_owned(),
         };
-        let text = format::fit(&text, usize::from(inside.width));
+        let text = cells::cut(&text, usize::from(inside.width));
         centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
     }
     // Those nearest to the cursor, else to the beginning of the alert.
@@ -269,12 +280,12 @@ fn error_records(model: &Model, buffer: &mut Buffer, area: Rect) {
     for (y, record) in (inside.y..inside.bottom()).zip(records.iter().skip(first)) {
         let text = format!(
             " {} {}  {}",
-            format::clock_ns(record.at_ns),
+            model.settings.zone.clock_ns(record.at_ns),
             record.message,
             record.details
         );
         let width = usize::from(inside.width);
-        buffer.set_stringn(inside.x, y, format::fit(&text, width), width, theme::text());
+        buffer.set_stringn(inside.x, y, cells::cut(&text, width), width, theme::text());
     }
     super::dim_if_stale(buffer, inside, &fresh);
 }

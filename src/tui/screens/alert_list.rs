@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::alerts::mark;
+use crate::cells;
 use crate::tui::alerts::{Row, Stage};
 use crate::tui::format;
 use crate::tui::logs::one_line;
@@ -37,7 +38,7 @@ fn said(row: &Row, now: i64) -> String {
     let (Some(silence), Some(until)) = (row.silences.first(), row.hushed_until()) else {
         return summary;
     };
-    let who = format::fit(&one_line(&silence.created_by), 16);
+    let who = cells::cut(&one_line(&silence.created_by), 16);
     let left = format::span(until - now);
     format!("by {who}, {left} left  {summary}")
 }
@@ -60,10 +61,10 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
             .get("severity")
             .map_or("none", String::as_str);
         let rest = format!(
-            "{:<12} {:<8} {:<24} {:>10}  {}",
+            "{:<12} {} {} {:>10}  {}",
             row.stage.word(),
-            format::fit(&one_line(severity), 8),
-            format::fit(&update::name(&row.alert), 24),
+            cells::column(&one_line(severity), 8),
+            cells::column(&update::name(&row.alert), 24),
             age(row, model.now),
             said(row, model.now)
         );
@@ -74,7 +75,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         };
         let room = width.saturating_sub(3);
         buffer.set_stringn(area.x + 1, y, sign, 1, style);
-        buffer.set_stringn(area.x + 3, y, format::fit(&rest, room), room, text);
+        buffer.set_stringn(area.x + 3, y, cells::cut(&rest, room), room, text);
         if index == model.alerts.row && !model.settings.once {
             let line = Rect {
                 y,

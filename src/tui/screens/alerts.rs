@@ -6,6 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{alert_list, dim_if_stale, freshness};
+use crate::cells;
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::tui::alerts::{Stage, unix_ms};
 use crate::tui::format;
@@ -107,7 +108,7 @@ fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
     if let (Some(Err(reason)), Freshness::Fresh) = (&model.alerts.rules, &fresh) {
         let room = usize::from(area.width).saturating_sub(6);
         let text = format!("pending ones not known: {}", one_line(reason));
-        foot(buffer, area, &format::fit(&text, room), theme::quiet());
+        foot(buffer, area, &cells::cut(&text, room), theme::quiet());
     }
     dim_if_stale(buffer, inside, &fresh);
 }
@@ -134,7 +135,7 @@ fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
         Freshness::Fresh => Line::styled("● no alert", theme::good()),
         Freshness::Stale(..) => Line::styled("○ no alert when it last answered", theme::quiet()),
         other => Line::styled(
-            format::fit(&other.emptiness(), usize::from(area.width)),
+            cells::cut(&other.emptiness(), usize::from(area.width)),
             theme::quiet(),
         ),
     };

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::panel::{self, Wanted};
+use crate::cells;
 use crate::tui::dashboard::Scope;
-use crate::tui::format;
 use crate::tui::model::Model;
 use crate::tui::theme;
 use crate::tui::widgets::centred;
@@ -78,21 +78,21 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
 /// The title, the variables' values, and what is out of sight.
 fn heading(model: &Model, scope: &Scope, position: &str, buffer: &mut Buffer, area: Rect) {
     let board = &model.board;
-    let title = format!(" {}  ", format::fit(&board.dashboard.title, 40));
+    let title = format!(" {}  ", cells::cut(&board.dashboard.title, 40));
     let mut line = Line::from(Span::styled(title, theme::strong()));
     for (index, (name, value, several)) in scope.shown().enumerate() {
         let up = several && index == board.variable && !model.settings.once;
         let style = if up { theme::key() } else { theme::quiet() };
         line.spans.push(Span::styled(format!("{name}="), style));
         line.spans
-            .push(Span::raw(format!("{}  ", format::fit(&value, 24))));
+            .push(Span::raw(format!("{}  ", cells::cut(&value, 24))));
     }
     for filter in scope.filters() {
-        let text = format!("{}  ", format::fit(&filter, 24));
+        let text = format!("{}  ", cells::cut(&filter, 24));
         line.spans.push(Span::styled(text, theme::quiet()));
     }
     buffer.set_line(area.x, area.y, &line, area.width);
-    let width = u16::try_from(position.chars().count() + 2)
+    let width = u16::try_from(cells::width(&position) + 2)
         .unwrap_or(0)
         .min(area.width);
     let text = format!(" {position} ");
@@ -122,7 +122,7 @@ fn section(model: &Model, scope: &Scope, index: usize, buffer: &mut Buffer, area
         theme::accent()
     };
     let width = usize::from(area.width);
-    let (end, y) = buffer.set_stringn(area.x, area.y, format::fit(&text, width), width, style);
+    let (end, y) = buffer.set_stringn(area.x, area.y, cells::cut(&text, width), width, style);
     for x in end..area.right() {
         buffer[(x, y)].set_char('─').set_style(theme::border());
     }

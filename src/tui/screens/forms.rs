@@ -4,20 +4,20 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::dialogs::{WIDTH, message};
-use crate::tui::format;
+use super::dialogs::{ROOM, message};
+use super::input;
+use crate::cells;
 use crate::tui::forms::{Field, Form};
 use crate::tui::logs::one_line;
 use crate::tui::theme;
-use crate::tui::widgets::broken;
 
 /// Rows of what it means, whatever is in it: the form does not jump while one types.
 const ABOUT: usize = 4;
-/// Columns for what is typed.
+/// Cells for what is typed.
 const TYPED: usize = 40;
 
 pub(super) fn draw(form: &Form, buffer: &mut Buffer, area: Rect) {
-    let width = usize::from(WIDTH) - 4;
+    let width = ROOM;
     let fields = form.fields.iter().enumerate();
     let mut lines: Vec<Line<'static>> = fields
         .map(|(index, one)| field(one, index == form.focus))
@@ -26,12 +26,12 @@ pub(super) fn draw(form: &Form, buffer: &mut Buffer, area: Rect) {
     let mut about: Vec<String> = form
         .about()
         .iter()
-        .flat_map(|text| broken(&one_line(text), width))
+        .flat_map(|text| cells::wrap(&one_line(text), width))
         .collect();
     if about.len() > ABOUT {
         about.truncate(ABOUT);
         if let Some(last) = about.last_mut() {
-            *last = format!("{} …", format::fit(last, width - 2));
+            *last = format!("{} …", cells::cut(last, width - 2));
         }
     }
     lines.extend(
@@ -41,11 +41,11 @@ pub(super) fn draw(form: &Form, buffer: &mut Buffer, area: Rect) {
     );
     lines.push(Line::raw(""));
     lines.push(match &form.wrong {
-        Some(wrong) => Line::styled(format::fit(&format!("✖ {wrong}"), width), theme::bad()),
+        Some(wrong) => Line::styled(cells::cut(&format!("✖ {wrong}"), width), theme::bad()),
         None => Line::raw(""),
     });
     let keys = format!("Enter {}, Tab next field, Esc leaves", form.verb());
-    let title = format::fit(&form.title(), width);
+    let title = cells::cut(&form.title(), width);
     message(buffer, area, &title, &keys, &lines);
 }
 
@@ -59,13 +59,12 @@ fn field(field: &Field, focused: bool) -> Line<'static> {
     if let Some(now) = &field.now {
         spans.push(Span::raw(format!("{now} → ")));
     }
-    // The end of a long text is where it is typed.
-    let skip = field.text.chars().count().saturating_sub(TYPED);
-    let typed: String = one_line(&field.text).chars().skip(skip).collect();
-    let empty = typed.is_empty();
-    spans.push(Span::styled(typed, theme::strong()));
+    let empty = field.text.is_empty();
     if focused {
-        spans.push(Span::styled("█", theme::accent()));
+        spans.extend(input::spans(&field.text, TYPED, theme::strong()));
+    } else {
+        let text = cells::cut(field.text.text(), TYPED);
+        spans.push(Span::styled(text, theme::strong()));
     }
     if empty {
         spans.push(Span::styled(format!(" {}", field.empty), theme::quiet()));

@@ -1,23 +1,23 @@
 //! What was done: the last actions, newest first.
 
-use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::cells;
 use crate::tui::audit::{AuditEntry, AuditOutcome};
-use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::Model;
 use crate::tui::theme;
-use crate::tui::widgets::{broken, popup};
+use crate::tui::widgets::popup;
+use crate::tui::zone::Zone;
 
 pub(super) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) {
     let width = area.width.saturating_sub(4).min(120);
     let inside_width = usize::from(width).saturating_sub(4);
     let mut lines: Vec<Line<'static>> = Vec::new();
     for entry in model.audit.iter().rev() {
-        lines.extend(told(entry, inside_width));
+        lines.extend(told(&model.settings.zone, entry, inside_width));
     }
     if lines.is_empty() {
         lines.push(Line::styled("Nothing was done yet.", theme::quiet()));
@@ -26,8 +26,9 @@ pub(super) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) 
     let rows = lines.len() + usize::from(foot.is_some()) * 2;
     let height = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(2);
     let keys = "↑ ↓ scroll, Esc closes";
-    let title = "What was done, newest first (UTC)";
-    let mut inside = popup(buffer, area, title, keys, width, height);
+    let offset = model.settings.zone.offset(model.now);
+    let title = format!("What was done, newest first ({offset})");
+    let mut inside = popup(buffer, area, &title, keys, width, height);
     if let Some(foot) = foot.filter(|_| inside.height > 2) {
         inside.height -= 2;
         buffer.set_line(inside.x, inside.bottom() + 1, &foot, inside.width);
@@ -40,16 +41,13 @@ pub(super) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) 
 }
 
 /// An action, broken where it is too long; why it failed in a line of its own.
-fn told(entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
-    let time = Timestamp::from_millisecond(entry.at);
-    let time = time.map_or("?".into(), |time| {
-        time.strftime("%m-%d %H:%M:%S").to_string()
-    });
+fn told(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
+    let time = zone.day_and_clock(entry.at);
     let (sign, style) = match entry.outcome {
         AuditOutcome::Done => ("✔", theme::good()),
         AuditOutcome::Failed => ("✖", theme::bad()),
     };
-    let who = format!("{:<8} ", format::fit(&one_line(&entry.who), 8));
+    let who = cells::column(&one_line(&entry.who), 8) + " ";
     let room = width.saturating_sub(26);
     let detail = one_line(&entry.detail);
     let action = one_line(&entry.action);
@@ -59,10 +57,10 @@ fn told(entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
         AuditOutcome::Failed => (action, detail.as_str()),
     };
     // How it went stands last: it is not to be cut off.
-    let mut parts = broken(&what, room).into_iter();
+    let mut parts = cells::wrap(&what, room).into_iter();
     let first = parts.next().unwrap_or_default();
     let target = one_line(&entry.target);
-    let fits = what.chars().count() + target.chars().count() + 2 <= room;
+    let fits = cells::width(&what) + cells::width(&target) + 2 <= room;
     let mut line = vec![
         Span::styled(format!("{time} "), theme::quiet()),
         Span::styled(format!("{sign} "), style),
@@ -72,11 +70,11 @@ fn told(entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
     if fits {
         line.push(Span::styled(format!("  {target}"), theme::quiet()));
     }
-    let beneath = |text: String| format!("{:<26}{text}", "");
+    let beneath = |text: String| format!("{:26}{text}", "");
     let mut lines = vec![Line::from(line)];
     lines.extend(parts.map(|part| Line::raw(beneath(part))));
     if !reason.is_empty() {
-        let reason = format::fit(reason, room);
+        let reason = cells::cut(reason, room);
         lines.push(Line::styled(beneath(reason), theme::bad()));
     }
     lines
@@ -86,10 +84,10 @@ fn told(entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
 fn place(model: &Model, width: usize) -> Option<Line<'static>> {
     if let Some(reason) = &model.audit_failed {
         let text = format!("▲ {}", one_line(reason));
-        return Some(Line::styled(format::fit(&text, width), theme::warn()));
+        return Some(Line::styled(cells::cut(&text, width), theme::warn()));
     }
     let path = model.settings.audit_log.as_ref()?;
     let text = format!("written to {}", path.display());
-    let text = format::fit_middle(&one_line(&text), width);
+    let text = cells::cut_middle(&one_line(&text), width);
     Some(Line::styled(text, theme::quiet()))
 }

@@ -2,7 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
-use super::{MIN, alerts, body, chrome, load, overview};
+use super::{MIN, alerts, body, header, load, overview};
 use crate::tui::model::{Model, Screen};
 
 /// Something that can be clicked.
@@ -23,7 +23,7 @@ pub(in crate::tui) fn hit(model: &Model, area: Rect, at: Position) -> Option<Hit
     }
     let [header, body, _] = body(area);
     if at.y == header.y {
-        return chrome::tab_at(model, header.width, at.x - header.x).map(Hit::Tab);
+        return header::tab_at(model, header.width, at.x - header.x).map(Hit::Tab);
     }
     match model.screen {
         Screen::Overview => overview::instant_at(model, body, at).map(Hit::Instant),

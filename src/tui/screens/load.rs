@@ -5,11 +5,13 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::run;
+use crate::cells;
 use crate::tui::format;
+use crate::tui::load_port::Scenario;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Load, Model};
 use crate::tui::theme::{self, Severity};
-use crate::tui::widgets::{Freshness, centred, frame, wrapped};
+use crate::tui::widgets::{Freshness, centred, frame};
 
 /// Where the list and what is beside it stand.
 fn places(area: Rect) -> [Rect; 2] {
@@ -27,7 +29,7 @@ pub(super) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     };
     let first = (model.load.chosen + 1).saturating_sub(usize::from(rows.height));
     let row = usize::from(at.y.saturating_sub(rows.y)) + first;
-    (rows.contains(at) && row < model.load.rows().len()).then_some(row)
+    (rows.contains(at) && row < model.load.scenarios.len()).then_some(row)
 }
 
 pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -56,35 +58,32 @@ fn scenarios(model: &Model, buffer: &mut Buffer, area: Rect) {
     rows(&model.load, buffer, inside, chosen);
 }
 
-/// The list of scenarios and phases, scrolled to the chosen row.
-pub(super) fn rows(load: &Load, buffer: &mut Buffer, area: Rect, chosen: Option<usize>) {
+/// A scenario in a line of a list.
+pub(super) fn line(scenario: &Scenario) -> String {
+    let name = one_line(&scenario.name);
+    match scenario.file {
+        None => name,
+        Some(_) => format!("{name} (file)"),
+    }
+}
+
+/// The list of scenarios, scrolled to the chosen one.
+fn rows(load: &Load, buffer: &mut Buffer, area: Rect, chosen: Option<usize>) {
     let height = usize::from(area.height);
     let first = chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(height));
     let width = usize::from(area.width).saturating_sub(1);
-    for (y, row) in (area.y..area.bottom()).zip(first..) {
-        let Some((scenario, phase)) = load.row(row) else {
-            break;
-        };
-        let (text, style) = match phase {
-            None => (format!(" {}", scenario.name), theme::strong()),
-            Some(phase) => (format!("   › {phase} alone"), theme::text()),
-        };
-        buffer.set_stringn(
-            area.x,
-            y,
-            format::fit(&one_line(&text), width),
-            width,
-            style,
-        );
-        if chosen == Some(row) {
-            buffer.set_style(
-                Rect {
-                    y,
-                    height: 1,
-                    ..area
-                },
-                theme::selected(),
-            );
+    let shown = load.scenarios.iter().enumerate().skip(first);
+    for (y, (index, scenario)) in (area.y..area.bottom()).zip(shown) {
+        let text = cells::cut(&format!(" {}", line(scenario)), width);
+        let style = theme::strong();
+        buffer.set_stringn(area.x, y, text, width, style);
+        if chosen == Some(index) {
+            let row = Rect {
+                y,
+                height: 1,
+                ..area
+            };
+            buffer.set_style(row, theme::selected());
         }
     }
 }
@@ -103,55 +102,45 @@ fn about(model: &Model, buffer: &mut Buffer, area: Rect) {
         width: inside.width.saturating_sub(2),
         ..inside
     };
-    let Some((scenario, phase)) = model.load.row(model.load.chosen) else {
+    let Some(scenario) = model.load.scenario() else {
         return;
     };
-    buffer.set_stringn(
-        inside.x,
-        inside.y,
-        one_line(&scenario.name),
-        usize::from(inside.width),
+    let width = usize::from(inside.width);
+    let quiet = |text: String| Line::styled(text, theme::quiet());
+    let mut lines = vec![Line::styled(
+        cells::cut(&one_line(&scenario.name), width),
         theme::strong(),
+    )];
+    lines.extend(
+        cells::wrap(&scenario.title, width)
+            .into_iter()
+            .map(Line::raw),
     );
-    wrapped(
-        buffer,
-        Rect {
-            y: inside.y + 1,
-            height: 3.min(inside.height),
-            ..inside
-        },
-        &scenario.title,
-        theme::text(),
-    );
+    if let Some(file) = &scenario.file {
+        let text = format!("read from {}", file.display());
+        lines.extend(cells::wrap(&text, width).into_iter().map(quiet));
+    }
+    lines.push(Line::raw(""));
     let facts = format!(
         "{} virtual users on the {} dataset",
         format::count(scenario.users),
         one_line(&scenario.dataset)
     );
-    buffer.set_stringn(
-        inside.x,
-        inside.y + 5,
-        facts,
-        usize::from(inside.width),
-        theme::quiet(),
-    );
-    let what = phase.map_or("all phases, one after the other".to_owned(), |phase| {
-        format!("only the phase {phase}")
-    });
-    buffer.set_stringn(
-        inside.x,
-        inside.y + 6,
-        what,
-        usize::from(inside.width),
-        theme::quiet(),
-    );
+    let phases = format!("phases: {}", scenario.phases.join(", "));
+    for text in [facts, phases] {
+        lines.extend(cells::wrap(&text, width).into_iter().map(quiet));
+    }
     if !model.settings.read_only && !model.settings.once {
-        let line = Line::from(vec![
+        lines.push(Line::raw(""));
+        lines.push(Line::from(vec![
             Span::styled("Enter", theme::key()),
             Span::raw(" launches it, "),
             Span::styled("l", theme::key()),
-            Span::raw(" does so from any screen"),
-        ]);
-        buffer.set_line(inside.x, inside.y + 8, &line, inside.width);
+            Span::raw(" does so from any screen, and"),
+        ]));
+        lines.push(Line::raw("takes a scenario file of your own"));
+    }
+    for (y, line) in (inside.y..inside.bottom()).zip(&lines) {
+        buffer.set_line(inside.x, y, line, inside.width);
     }
 }

@@ -6,11 +6,13 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{dim_if_stale, freshness};
+use crate::cells;
 use crate::tui::format;
-use crate::tui::logs::{Logs, Record};
+use crate::tui::logs::Record;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
 use crate::tui::widgets::{Freshness, centred, frame};
+use crate::tui::zone::Zone;
 
 /// Sign and style of a level.
 pub(super) fn mark(level: &str) -> (&'static str, Style) {
@@ -28,9 +30,9 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let filter = if logs.text.is_empty() {
         String::new()
     } else {
-        format!(", with “{}”", format::fit(&logs.text, 30))
+        format!(", with “{}”", cells::cut(&logs.text, 30))
     };
-    let title = format!("Logs: {}{}{filter}", logs.level.text(), aim(logs));
+    let title = format!("Logs: {}{}{filter}", logs.level.text(), aim(model));
     let mut note = match (logs.frozen, logs.records.len()) {
         (false, 0) if !logs.answered => "asking …".to_owned(),
         (false, count) if logs.window.is_some() => {
@@ -63,6 +65,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         (inside.y..inside.bottom()).zip(logs.records.iter().enumerate().skip(first))
     {
         line(
+            &model.settings.zone,
             buffer,
             Rect {
                 y,
@@ -86,13 +89,13 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
 }
 
 /// The trace and the time that are shown instead of the tail.
-fn aim(logs: &Logs) -> String {
+fn aim(model: &Model) -> String {
+    let (logs, zone) = (&model.logs, &model.settings.zone);
     let trace = logs.trace.as_ref().map_or(String::new(), |trace| {
-        let short: String = trace.chars().take(8).collect();
-        format!(", trace {short}")
+        format!(", trace {}", cells::head(trace, 8))
     });
     let window = logs.window.map_or(String::new(), |(from, to)| {
-        format!(", {}–{}", format::clock(from), format::clock(to))
+        format!(", {}–{}", zone.clock(from), zone.clock(to))
     });
     trace + &window
 }
@@ -100,42 +103,35 @@ fn aim(logs: &Logs) -> String {
 /// Details of at most so many columns are short.
 const MAX_SHORT: usize = 22;
 
-pub(super) fn line(buffer: &mut Buffer, area: Rect, record: &Record) {
+pub(super) fn line(zone: &Zone, buffer: &mut Buffer, area: Rect, record: &Record) {
     let (sign, style) = mark(&record.level);
-    let service = record
-        .service
-        .strip_prefix("concertctl-")
-        .unwrap_or(&record.service);
     let mut spans = vec![
+        Span::styled(format!("{} ", zone.clock_ns(record.at_ns)), theme::quiet()),
         Span::styled(
-            format!("{} ", format::clock_ns(record.at_ns)),
-            theme::quiet(),
-        ),
-        Span::styled(
-            format!("{sign} {:<5} ", format::fit(&record.level, 5)),
+            format!("{sign} {} ", cells::column(&record.level, 5)),
             style,
         ),
     ];
     if area.width >= 100 {
         spans.push(Span::styled(
-            format!("{:<10} ", format::fit(service, 10)),
+            cells::column(record.short_service(), 10) + " ",
             theme::quiet(),
         ));
     }
     let used = spans.iter().map(Span::width).sum::<usize>();
     let room = usize::from(area.width).saturating_sub(used);
     // Short details (how long, who) are always shown; long ones take what the message leaves.
-    let details = record.details.chars().count();
+    let details = cells::width(&record.details);
     let wanted = if (1..=MAX_SHORT).contains(&details) {
         details + 2
     } else {
         0
     };
-    let message = format::fit_middle(&record.message, room - wanted.min(room / 3));
-    let left = room.saturating_sub(message.chars().count() + 2);
+    let message = cells::cut_middle(&record.message, room - wanted.min(room / 3));
+    let left = room.saturating_sub(cells::width(&message) + 2);
     spans.push(Span::raw(message));
     if details > 0 && left > 4 {
-        let details = format!("  {}", format::fit(&record.details, left));
+        let details = format!("  {}", cells::cut(&record.details, left));
         spans.push(Span::styled(details, theme::quiet()));
     }
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
@@ -158,7 +154,7 @@ fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
         (other, ..) => other.emptiness(),
     };
     let mut lines = vec![Line::styled(
-        format::fit(&text, usize::from(area.width)),
+        cells::cut(&text, usize::from(area.width)),
         theme::quiet(),
     )];
     if filtered && !model.settings.once {

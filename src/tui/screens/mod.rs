@@ -7,9 +7,12 @@ mod board;
 mod chrome;
 mod dialogs;
 mod forms;
+mod header;
 mod help;
 mod history;
 mod hit;
+mod input;
+mod launch;
 mod load;
 mod logs;
 mod overview;
@@ -29,7 +32,7 @@ mod troubles;
 mod verdict;
 mod waterfall;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 
@@ -37,6 +40,7 @@ pub(super) use self::hit::{Hit, hit};
 use super::model::{Link, Model, Screen, Source};
 use super::theme;
 use super::widgets::{Freshness, centred};
+use crate::cells;
 
 /// The least that the screens need.
 pub(super) const MIN: (u16, u16) = (80, 24);
@@ -52,7 +56,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
         centred(buffer, area, &[Line::raw(text)]);
     } else {
         let [header, body, footer] = body(area);
-        chrome::header(model, buffer, header);
+        header::draw(model, buffer, header);
         match model.screen {
             Screen::Overview => overview::draw(model, buffer, body),
             Screen::Resources => resources::draw(model, buffer, body),
@@ -65,6 +69,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
         chrome::footer(model, buffer, footer);
         dialogs::draw(model, buffer, body);
     }
+    blank_halves(buffer);
     match (model.settings.colour, model.settings.light) {
         (false, _) => theme::monochrome(buffer),
         (true, true) => theme::light(buffer),
@@ -73,6 +78,36 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
     if model.settings.ascii {
         theme::ascii(buffer);
     }
+}
+
+/// Blanks wide characters over whose second cell something else was drawn, such as the border of a
+/// dialog: the terminal would show the character and lose the border.
+fn blank_halves(buffer: &mut Buffer) {
+    let columns = usize::from(buffer.area.width).max(1);
+    for row in buffer.content.chunks_mut(columns) {
+        for x in 1..row.len() {
+            if row[x].symbol() != " " && cells::width(row[x - 1].symbol()) > 1 {
+                row[x - 1].set_symbol(" ");
+            }
+        }
+    }
+}
+
+/// The frame as lines of text, without blanks at their ends. What a wide character covers is left
+/// out, as a terminal does.
+pub(super) fn as_lines(buffer: &Buffer) -> Vec<String> {
+    let columns = usize::from(buffer.area.width).max(1);
+    let line = |row: &[Cell]| {
+        let mut text = String::new();
+        let mut x = 0;
+        while let Some(cell) = row.get(x) {
+            text.push_str(cell.symbol());
+            x += cells::width(cell.symbol()).max(1);
+        }
+        text.truncate(text.trim_end().len());
+        text
+    };
+    buffer.content.chunks(columns).map(line).collect()
 }
 
 /// Header, body and footer.

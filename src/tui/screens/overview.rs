@@ -6,8 +6,8 @@ use ratatui::text::{Line, Span};
 
 use super::chrome::share;
 use super::{dim_if_stale, freshness, sale};
+use crate::cells;
 use crate::tui::crosscheck::{self, Check};
-use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, RunView, Source};
 use crate::tui::panels::{PanelId, panel};
@@ -94,7 +94,7 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     let fresh = freshness(model, Source::Prometheus);
     let value = value(model, id);
     let severity = value.map_or(Severity::Plain, |value| panel.judge(value));
-    let used = panel.title.chars().count() + 4;
+    let used = cells::width(panel.title) + 4;
     let note = match panel.window {
         "" => String::new(),
         window if used + 16 <= usize::from(area.width) => format!("over {window}"),
@@ -271,7 +271,7 @@ fn charts(model: &Model, buffer: &mut Buffer, area: Rect) {
 /// What the end of the charts is called: `now`, or when they stand still.
 pub(super) fn end_name(model: &Model) -> String {
     match model.time.end {
-        Some(end) => format::clock(end),
+        Some(end) => model.settings.zone.clock(end),
         None => "now".into(),
     }
 }
@@ -324,7 +324,7 @@ fn chart(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     if !chart.draw(buffer, inside) {
         let text = data.refused.clone();
         let text = text.unwrap_or_else(|| emptiness(model, id, &fresh));
-        let text = format::fit(&one_line(&text), usize::from(inside.width));
+        let text = cells::cut(&one_line(&text), usize::from(inside.width));
         centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
     }
     dim_if_stale(buffer, inside, &fresh);

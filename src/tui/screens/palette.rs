@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::input;
 use crate::tui::keys::shown;
 use crate::tui::model::Model;
 use crate::tui::palette::{Palette, found};
@@ -13,13 +14,12 @@ use crate::tui::widgets::popup;
 pub(super) fn draw(model: &Model, palette: &Palette, buffer: &mut Buffer, area: Rect) {
     let keys = "↑ ↓ choose, Enter does it, Esc closes";
     let inside = popup(buffer, area, "Find", keys, 72, area.height.min(16));
-    let typed = Line::from(vec![
-        Span::styled(":", theme::key()),
-        Span::raw(palette.text.clone()),
-        Span::styled("█", theme::accent()),
-    ]);
+    let mut typed = Line::from(vec![Span::styled(":", theme::key())]);
+    let room = usize::from(inside.width).saturating_sub(1);
+    let text = input::spans(&palette.text, room, theme::text());
+    typed.spans.extend(text);
     buffer.set_line(inside.x, inside.y, &typed, inside.width);
-    let found = found(model.screen, &palette.text);
+    let found = found(model.screen, palette.text.text());
     if found.is_empty() {
         let line = Line::styled("no action has these words", theme::quiet());
         buffer.set_line(inside.x, inside.y + 1, &line, inside.width);

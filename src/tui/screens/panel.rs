@@ -8,14 +8,14 @@ use ratatui::text::Line;
 
 use super::panel_charts::MAX_LINES;
 use super::{dim_if_stale, freshness, panel_charts, panel_lists, panel_shares, panel_states};
+use crate::cells;
 use crate::clients::prometheus::Labels;
 use crate::tui::answers::OneSeries;
 use crate::tui::dashboard::{Calc, Kind, Panel, Scope, Target};
-use crate::tui::format;
 use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Source};
 use crate::tui::theme::{self, Severity};
-use crate::tui::widgets::{Freshness, big, broken, centred, foot, frame, gauge, wrapped};
+use crate::tui::widgets::{Freshness, big, centred, foot, frame, gauge, wrapped};
 
 /// What is to be drawn, and how.
 pub(super) struct Wanted<'a> {
@@ -209,7 +209,7 @@ fn text(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
         .panel
         .words
         .iter()
-        .flat_map(|line| broken(&of.scope.words(line, &of.panel.fixed), width))
+        .flat_map(|line| cells::wrap(&of.scope.words(line, &of.panel.fixed), width))
         .collect();
     for (line, y) in lines.iter().zip(inside.y..inside.bottom()) {
         buffer.set_stringn(inside.x, y, line, width, theme::text());
@@ -254,7 +254,7 @@ fn numbers(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
             theme::quiet()
         };
         let text = known.emptiness(panel);
-        if text.chars().count() <= usize::from(inside.width) {
+        if cells::width(&text) <= usize::from(inside.width) {
             centred(buffer, inside, &[Line::styled(text, style)]);
         } else {
             wrapped(buffer, inside, &text, style);
@@ -266,7 +266,7 @@ fn numbers(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
         foot(
             buffer,
             area,
-            &format::fit(&panel.why_not, room),
+            &cells::cut(&panel.why_not, room),
             theme::quiet(),
         );
     }
@@ -335,9 +335,9 @@ fn stat(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> 
             let lines = several.iter().zip(inside.y..inside.bottom());
             for ((name, value), y) in lines {
                 let text = format!("{}{}", panel.text(*value), sign(panel.judge(*value)));
-                let room = usize::from(inside.width).saturating_sub(text.chars().count() + 1);
-                buffer.set_stringn(inside.x, y, format::fit(name, room), room, theme::quiet());
-                let width = u16::try_from(text.chars().count()).unwrap_or(0);
+                let room = usize::from(inside.width).saturating_sub(cells::width(&text) + 1);
+                buffer.set_stringn(inside.x, y, cells::cut(name, room), room, theme::quiet());
+                let width = u16::try_from(cells::width(&text)).unwrap_or(0);
                 let x = inside.right().saturating_sub(width);
                 buffer.set_stringn(x, y, &text, usize::from(width), style(*value));
             }
@@ -360,8 +360,8 @@ fn level(panel: &Panel, value: f64, buffer: &mut Buffer, area: Rect, style: Styl
     };
     gauge(buffer, bar, (value - low) / (high - low), style);
     let (from, to) = (panel.unit.tick(low), panel.unit.tick(high));
-    let room = usize::from(area.width).saturating_sub(from.chars().count());
-    let scale = line(format!("{from}{to:>room$}"), theme::quiet());
+    let room = usize::from(area.width).saturating_sub(cells::width(&from));
+    let scale = line(from + &cells::right(&to, room), theme::quiet());
     buffer.set_line(area.x, top + 2, &scale, area.width);
 }
 

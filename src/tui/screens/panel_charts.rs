@@ -8,8 +8,8 @@ use ratatui::text::{Line, Span};
 use super::overview::end_name;
 use super::panel::{Known, Named, Wanted, sign};
 use super::panel_lists;
+use crate::cells;
 use crate::tui::dashboard::Panel;
-use crate::tui::format;
 use crate::tui::series::Track;
 use crate::tui::theme::{self, Severity};
 use crate::tui::timeline;
@@ -107,12 +107,12 @@ fn short_legend(panel: &Panel, series: &[&Named<'_>], buffer: &mut Buffer, area:
             .now
             .map_or(Severity::Plain, |value| panel.judge(value));
         // The first is always there, however little of its name.
-        let left = usize::from(area.width).saturating_sub(value.chars().count() + 10);
+        let left = usize::from(area.width).saturating_sub(cells::width(&value) + 10);
         let longest = if index == 0 { left.clamp(4, 24) } else { 24 };
-        let name = format::fit_middle(&named.name, longest);
+        let name = cells::cut_middle(&named.name, longest);
         let text = format!("{name} {value}{}  ", sign(judged));
         let more = format!("+{}", series.len() - index);
-        let used = line.width() + 2 + text.chars().count();
+        let used = line.width() + 2 + cells::width(&text);
         let last = index + 1 == series.len();
         let room = usize::from(area.width) + 2 - if last { 0 } else { more.len() + 2 };
         if used > room {

@@ -10,21 +10,21 @@ use ratatui::text::{Line, Span};
 use super::logs;
 use super::panel::{Known, Named, Wanted, reduced, sign};
 use super::{dim_if_stale, freshness};
-use crate::tui::format;
+use crate::cells;
 use crate::tui::logs::{Record, one_line};
 use crate::tui::model::Source;
 use crate::tui::theme::{self, Severity};
 use crate::tui::timeline::value_at;
 use crate::tui::widgets::{Freshness, centred, frame, gauge, wrapped};
 
-/// Widest column of a table, in characters.
+/// Widest column of a table, in cells.
 const MAX_COLUMN: usize = 40;
 
 /// How many rows did not fit, on the last row.
 pub(super) fn more(buffer: &mut Buffer, area: Rect, left: usize) {
     if left > 0 && area.height > 0 {
         let text = format!(" {left} more ");
-        let width = u16::try_from(text.chars().count()).unwrap_or(0);
+        let width = u16::try_from(cells::width(&text)).unwrap_or(0);
         let x = area.right().saturating_sub(width).max(area.x);
         buffer.set_stringn(
             x,
@@ -57,16 +57,16 @@ pub(super) fn bars(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area
     let widest =
         |texts: &mut dyn Iterator<Item = usize>, most: usize| texts.max().unwrap_or(0).min(most);
     let name_width = widest(
-        &mut values.iter().map(|(name, _)| name.chars().count()),
+        &mut values.iter().map(|(name, _)| cells::width(name)),
         usize::from(area.width) / 2,
     );
-    let text_width = widest(&mut texts.iter().map(|text| text.chars().count()), 16);
+    let text_width = widest(&mut texts.iter().map(|text| cells::width(text)), 16);
     let rows = values.iter().zip(&texts).zip(area.y..area.bottom());
     for (((name, value), text), y) in rows {
         buffer.set_stringn(
             area.x,
             y,
-            format::fit(name, name_width),
+            cells::cut(name, name_width),
             name_width,
             theme::text(),
         );
@@ -133,21 +133,19 @@ pub(super) fn table(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, are
     let width = |label: &&str| {
         let of_rows = rows
             .iter()
-            .map(|(named, _)| text(named, label).chars().count());
+            .map(|(named, _)| cells::width(&text(named, label)));
         of_rows
-            .chain([label.chars().count()])
+            .chain([cells::width(label)])
             .max()
             .unwrap_or(0)
             .min(MAX_COLUMN)
     };
     let widths: Vec<usize> = shown.iter().map(width).collect();
-    let line = |cells: &mut dyn Iterator<Item = String>, value: String, style: Style| {
-        let mut spans = vec![Span::styled(format!("{value:>12}  "), style)];
-        for (cell, width) in cells.zip(&widths) {
-            spans.push(Span::raw(format!(
-                "{:<width$}  ",
-                format::fit(&cell, *width)
-            )));
+    let line = |values: &mut dyn Iterator<Item = String>, value: String, style: Style| {
+        let value = cells::right(&value, 12) + "  ";
+        let mut spans = vec![Span::styled(value, style)];
+        for (cell, width) in values.zip(&widths) {
+            spans.push(Span::raw(cells::column(&cell, *width) + "  "));
         }
         Line::from(spans)
     };
@@ -160,8 +158,8 @@ pub(super) fn table(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, are
     for ((named, value), y) in rows.iter().zip(area.y + 1..area.bottom()) {
         let judged = of.panel.judge(*value);
         let value = format!("{}{}", of.panel.text(*value), sign(judged));
-        let cells = &mut shown.iter().map(|label| text(named, label));
-        buffer.set_line(area.x, y, &line(cells, value, judged.style()), area.width);
+        let values = &mut shown.iter().map(|label| text(named, label));
+        buffer.set_line(area.x, y, &line(values, value, judged.style()), area.width);
     }
     more(
         buffer,
@@ -198,6 +196,7 @@ pub(super) fn logs(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
     for (line, y) in newest.zip(inside.y..inside.bottom()) {
         let record = Record::new((*line).clone());
         logs::line(
+            &of.model.settings.zone,
             buffer,
             Rect {
                 y,
@@ -220,7 +219,7 @@ pub(super) fn logs(of: &Wanted<'_>, buffer: &mut Buffer, area: Rect) {
                 (Freshness::Fresh, false) => "asking …".to_owned(),
                 (other, _) => other.emptiness(),
             };
-            let text = format::fit(&text, usize::from(inside.width));
+            let text = cells::cut(&text, usize::from(inside.width));
             centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
         }
         _ => {}
@@ -246,15 +245,14 @@ pub(super) fn legend(
         })
         .collect();
     let cursor = of.model.time.cursor;
-    let at = cursor.map_or("last".to_owned(), |at| format!("at {}", format::clock(at)));
+    let at = cursor.map_or("last".to_owned(), |at| {
+        let clock = of.model.settings.zone.clock(at);
+        format!("at {clock}")
+    });
     let room = usize::from(area.width).saturating_sub(3 * 12 + 4).max(8);
-    let head = format!(
-        "  {:<room$}{:>12}{:>12}{:>12}",
-        limits.join("  "),
-        at,
-        "min",
-        "max"
-    );
+    let limits = cells::left(&limits.join("  "), room);
+    let at = cells::right(&at, 12);
+    let head = format!("  {limits}{at}{:>12}{:>12}", "min", "max");
     buffer.set_stringn(
         area.x,
         area.y,
@@ -274,10 +272,10 @@ pub(super) fn legend(
         let last = format!("{}{}", text(last), sign(judged));
         let line = Line::from(vec![
             Span::styled("━ ", style(index)),
-            Span::raw(format!("{:<room$}", format::fit_middle(&named.name, room))),
-            Span::styled(format!("{last:>12}"), judged.style()),
-            Span::raw(format!("{:>12}", text(values().reduce(f64::min)))),
-            Span::raw(format!("{:>12}", text(values().reduce(f64::max)))),
+            Span::raw(cells::left(&cells::cut_middle(&named.name, room), room)),
+            Span::styled(cells::right(&last, 12), judged.style()),
+            Span::raw(cells::right(&text(values().reduce(f64::min)), 12)),
+            Span::raw(cells::right(&text(values().reduce(f64::max)), 12)),
         ]);
         buffer.set_line(area.x, y, &line, area.width);
     }

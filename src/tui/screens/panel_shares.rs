@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::panel::{Known, Named, Wanted, reduced};
 use super::panel_lists::more;
+use crate::cells;
 use crate::tui::dashboard::Panel;
 use crate::tui::format;
 use crate::tui::theme;
@@ -133,14 +134,14 @@ fn round_up(width: f64) -> f64 {
 
 fn bars(rows: &[Row], buffer: &mut Buffer, area: Rect) -> bool {
     let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
-    let names = widest(&mut rows.iter().map(|(name, ..)| name.chars().count()));
+    let names = widest(&mut rows.iter().map(|(name, ..)| cells::width(name)));
     let names = names.min(usize::from(area.width) / 2);
-    let texts = widest(&mut rows.iter().map(|(.., text)| text.chars().count()));
+    let texts = widest(&mut rows.iter().map(|(.., text)| cells::width(text)));
     if rows.is_empty() || area.height == 0 {
         return false;
     }
     for ((name, done, text), y) in rows.iter().zip(area.y..area.bottom()) {
-        buffer.set_stringn(area.x, y, format::fit(name, names), names, theme::text());
+        buffer.set_stringn(area.x, y, cells::cut(name, names), names, theme::text());
         let column = |width: usize| u16::try_from(width).unwrap_or(u16::MAX);
         let x = area.x.saturating_add(column(names + 1));
         let end = area.right().saturating_sub(column(texts + 1));

@@ -7,6 +7,7 @@ use ratatui::style::Style;
 use super::overview::end_name;
 use super::panel::{Known, Wanted};
 use super::panel_lists::more;
+use crate::cells;
 use crate::tui::dashboard::{Kind, Panel};
 use crate::tui::format;
 use crate::tui::series::Track;
@@ -26,7 +27,7 @@ struct Stretch {
 }
 
 pub(super) fn draw(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area: Rect) -> bool {
-    let widest = known.series.iter().map(|named| named.name.chars().count());
+    let widest = known.series.iter().map(|named| cells::width(&named.name));
     let names = widest
         .max()
         .unwrap_or(0)
@@ -43,7 +44,7 @@ pub(super) fn draw(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area
     let window = window::live(of.model);
     let gap = of.model.zoom.gap_ms();
     for (named, y) in known.series.iter().zip(rows.y..rows.bottom()) {
-        let name = format::fit_middle(&named.name, names);
+        let name = cells::cut_middle(&named.name, names);
         buffer.set_stringn(area.x, y, name, names, theme::quiet());
         let place = Rect {
             x: area.x + left,
@@ -66,7 +67,7 @@ pub(super) fn draw(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, area
         let room = usize::from(area.width - left);
         buffer.set_stringn(area.x + left, y, back(window.span), room, theme::quiet());
         let end = end_name(of.model);
-        let width = u16::try_from(end.chars().count()).unwrap_or(0);
+        let width = u16::try_from(cells::width(&end)).unwrap_or(0);
         let x = area.right().saturating_sub(width).max(area.x + left);
         buffer.set_stringn(x, y, end, room, theme::quiet());
     }
@@ -114,10 +115,11 @@ fn words(stretches: &[Stretch], buffer: &mut Buffer, area: Rect) {
             };
             let inside = match width {
                 ..LEAST_WORD if sign.is_empty() => String::new(),
-                ..LEAST_WORD => format::fit(sign, width.saturating_sub(1)),
-                _ => format::fit(&word, width - 1),
+                ..LEAST_WORD => cells::cut(sign, width.saturating_sub(1)),
+                _ => cells::cut(&word, width - 1),
             };
-            let line = format!("┃{inside:━<rest$}", rest = width - 1);
+            let rest = (width - 1).saturating_sub(cells::width(&inside));
+            let line = format!("┃{inside}{}", "━".repeat(rest));
             buffer.set_stringn(x, area.y, line, width, style);
         }
         x = x.saturating_add(stretch.width);

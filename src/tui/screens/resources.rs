@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::panel::{self, Wanted, sign};
 use super::{dim_if_stale, freshness};
-use crate::tui::format;
+use crate::cells;
 use crate::tui::model::{Model, Source};
 use crate::tui::resources::{CHARTS, COLUMNS, Resources, figures};
 use crate::tui::theme::{self, Severity};
@@ -89,7 +89,7 @@ fn table(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
             (Freshness::Fresh, false, _) => "asking …".to_owned(),
             (other, ..) => other.emptiness(),
         };
-        let text = format::fit(&text, usize::from(inside.width));
+        let text = cells::cut(&text, usize::from(inside.width));
         centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
         return;
     }
@@ -105,10 +105,7 @@ fn table(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
         .width
         .saturating_sub(taken + spare * u16::try_from(COLUMNS.len()).unwrap_or(0));
     let room = usize::from(names).saturating_sub(1);
-    let mut head = vec![Span::raw(format!(
-        "{:<room$} ",
-        format::fit("INSTANCE", room)
-    ))];
+    let mut head = vec![Span::raw(cells::column("INSTANCE", room) + " ")];
     for column in COLUMNS.iter() {
         let width = usize::from(column.width + spare);
         head.push(Span::raw(format!("{:>width$}", column.head)));
@@ -126,10 +123,8 @@ fn table(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
         .skip(skip)
         .zip(inside.y + 1..inside.bottom())
     {
-        let mut spans = vec![Span::raw(format!(
-            "{:<room$} ",
-            format::fit_middle(name, room)
-        ))];
+        let name_cell = cells::left(&cells::cut_middle(name, room), room + 1);
+        let mut spans = vec![Span::raw(name_cell)];
         for (column, figures) in COLUMNS.iter().zip(&figures) {
             let width = usize::from(column.width + spare);
             let value = figures.get(name).copied();
@@ -138,7 +133,7 @@ fn table(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
                 column.panel.text(value).replace(' ', "")
             });
             let text = format!("{text}{}", sign(judged).trim_start());
-            spans.push(Span::styled(format!("{text:>width$}"), judged.style()));
+            spans.push(Span::styled(cells::right(&text, width), judged.style()));
         }
         buffer.set_line(inside.x, y, &Line::from(spans), inside.width);
         if Some(name) == chosen.as_ref() && instances.len() > 1 && !model.settings.once {

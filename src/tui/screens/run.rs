@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::chrome::to_f64;
 use super::{thresholds, verdict};
+use crate::cells;
 use crate::tui::format;
 use crate::tui::load_port::Operation;
 use crate::tui::logs::one_line;
@@ -15,7 +16,7 @@ use crate::tui::theme::{self, Severity};
 use crate::tui::timeline;
 use crate::tui::update;
 use crate::tui::widgets::{
-    Chart, Freshness, Line as ChartLine, Overlay, foot, frame, gauge, wrapped,
+    Chart, Freshness, Line as ChartLine, Overlay, frame, gauge, more, wrapped,
 };
 use crate::tui::window;
 
@@ -95,13 +96,8 @@ fn result(
         buffer.set_line(area.x, y, line, area.width);
     }
     let below = lines.len().saturating_sub(skip + rows);
-    if !model.settings.once && (below > 0 || skip > 0) {
-        let keys = match (below, skip) {
-            (0, _) => "PgUp: back",
-            (_, 0) => "PgDn: more",
-            _ => "PgUp, PgDn: more",
-        };
-        foot(buffer, frame, keys, theme::key());
+    if !model.settings.once {
+        more(buffer, frame, skip, below);
     }
     let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let left = area.height.saturating_sub(used);
@@ -121,7 +117,7 @@ fn phases(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
         buffer.set_stringn(
             area.x,
             y,
-            format::fit(&one_line(&phase.name), 9),
+            cells::cut(&one_line(&phase.name), 9),
             9,
             theme::text(),
         );
@@ -214,7 +210,7 @@ fn counts(buffer: &mut Buffer, area: Rect, name: &str, counts: &[(String, u64)])
         .collect::<Vec<_>>()
         .join(", ");
     let width = usize::from(area.width).saturating_sub(9).max(1);
-    let lines = u16::try_from(text.chars().count().div_ceil(width))
+    let lines = u16::try_from(cells::wrap(&text, width).len())
         .unwrap_or(1)
         .min(2);
     buffer.set_stringn(area.x, area.y, name, 8, theme::quiet());
@@ -249,18 +245,14 @@ fn operations(run: &RunView) -> Vec<Line<'static>> {
 fn operation(of: &Operation) -> Line<'static> {
     let count = |value: u64| format::short(to_f64(value));
     let time = |value: Option<f64>| value.map_or("–".into(), |value| Unit::Seconds.text(value));
-    let name = format::fit(&one_line(&of.name), 8);
+    let name = cells::column(&one_line(&of.name), 8);
     let bad = if of.errors > 0 {
         theme::bad()
     } else {
         theme::text()
     };
     Line::from(vec![
-        Span::raw(format!(
-            "{name:<8}{:>6}{:>8}",
-            count(of.ok),
-            count(of.refused)
-        )),
+        Span::raw(format!("{name}{:>6}{:>8}", count(of.ok), count(of.refused))),
         Span::styled(format!("{:>7}", count(of.errors)), bad),
         Span::raw(format!(
             "{:>7}{:>7}{:>7}",

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::chrome::to_f64;
 use super::{dim_if_stale, freshness};
+use crate::cells;
 use crate::clients::alertmanager::AlertState;
 use crate::tui::format;
 use crate::tui::logs::one_line;
@@ -34,7 +35,7 @@ pub(super) fn seats(model: &Model, buffer: &mut Buffer, area: Rect) {
     let dataset = model.status.as_ref();
     let dataset = dataset.and_then(|status| status.dataset.as_ref());
     let note = dataset.map_or(String::new(), |dataset| {
-        let profile = format::fit(&one_line(&dataset.profile), 16);
+        let profile = cells::cut(&one_line(&dataset.profile), 16);
         format!("concert {} of {profile}", dataset.on_sale_concert)
     });
     let inside = frame(buffer, area, "Seats", &note, Severity::Plain, &fresh);
@@ -57,7 +58,7 @@ pub(super) fn seats(model: &Model, buffer: &mut Buffer, area: Rect) {
             buffer,
             inside,
             &[Line::styled(
-                format::fit(&one_line(&text), usize::from(inside.width)),
+                cells::cut(&one_line(&text), usize::from(inside.width)),
                 theme::quiet(),
             )],
         );
@@ -267,7 +268,7 @@ fn firing(model: &Model, buffer: &mut Buffer, area: Rect) {
     let head = match (firing.len(), &fresh) {
         (0, Freshness::Fresh) => Span::styled("● none firing", theme::good()),
         (0, other) => Span::styled(
-            format::fit(
+            cells::cut(
                 &other.emptiness(),
                 usize::from(area.width).saturating_sub(10),
             ),
@@ -279,8 +280,8 @@ fn firing(model: &Model, buffer: &mut Buffer, area: Rect) {
     for (y, alert) in (area.y + 1..area.bottom()).zip(firing) {
         let (sign, style) = super::alerts::mark(alert);
         let age = super::alerts::age(alert, model.now);
-        let width = usize::from(area.width).saturating_sub(12 + age.chars().count() + 2);
-        let name = format::fit(&update::name(alert), width);
+        let width = usize::from(area.width).saturating_sub(12 + cells::width(&age) + 2);
+        let name = cells::cut(&update::name(alert), width);
         row(
             buffer,
             area,

@@ -1,5 +1,6 @@
 //! The tabs of the first line: whole names where there is room, cut ones rather than fewer tabs.
 
+use crate::cells;
 use crate::tui::model::Screen;
 
 /// What stands before the tabs.
@@ -18,7 +19,7 @@ pub(super) fn tabs(chosen: Screen, room: usize, named: bool) -> (usize, Vec<(Scr
             } else {
                 longest
             };
-            let title: String = screen.title().chars().take(longest).collect();
+            let title = cells::head(screen.title(), longest);
             (*screen, format!(" {} {title} ", screen.number()))
         };
         Screen::ALL.iter().map(tab).collect()

@@ -9,7 +9,9 @@ mod traces;
 
 use ratatui::style::{Color, Modifier};
 
-use super::super::dialog::{AlertForm, Dialog, LaunchDialog, Question, SeedDialog, Stage};
+use super::super::dialog::{
+    AlertForm, Dialog, LaunchDialog, PathField, Question, SeedDialog, Stage,
+};
 use super::super::load_port::Verdict;
 use super::super::model::{Model, NoticeKind, RunState};
 use super::*;
@@ -27,15 +29,7 @@ fn buffer(model: &Model, (width, height): (u16, u16)) -> Buffer {
 }
 
 fn text(buffer: &Buffer) -> String {
-    let (width, height) = (buffer.area.width, buffer.area.height);
-    let lines = (0..height).map(|y| {
-        (0..width)
-            .map(|x| buffer[(x, y)].symbol())
-            .collect::<String>()
-            .trim_end()
-            .to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
+    as_lines(buffer).join("\n")
 }
 
 fn shot(name: &str, model: &Model, size: (u16, u16)) {
@@ -99,8 +93,8 @@ fn dialogs_look_as_they_did() {
     shot(
         "seed_confirm",
         &with(Dialog::Seed(SeedDialog {
-            chosen: 0,
             stage: Stage::Confirm,
+            ..SeedDialog::default()
         })),
         small,
     );
@@ -109,6 +103,7 @@ fn dialogs_look_as_they_did() {
         &with(Dialog::Seed(SeedDialog {
             chosen: 1,
             stage: Stage::Type("ons".into()),
+            ..SeedDialog::default()
         })),
         small,
     );
@@ -118,17 +113,39 @@ fn dialogs_look_as_they_did() {
         small,
     );
     shot(
+        "launch_phase",
+        &with(Dialog::Launch(LaunchDialog {
+            stage: Stage::Phase(1),
+            ..LaunchDialog::default()
+        })),
+        small,
+    );
+    shot(
+        "launch_file",
+        &with(Dialog::Launch(LaunchDialog {
+            chosen: 3,
+            stage: Stage::Path(PathField {
+                path: "rehearsals/서울-콘서트.yaml".into(),
+                wrong: Some("rehearsals/서울-콘서트.yaml:3:9: users: there is no such field; write one of phases, dataset".into()),
+                reading: false,
+            }),
+            ..LaunchDialog::default()
+        })),
+        small,
+    );
+    shot(
         "launch_used",
         &with(Dialog::Launch(LaunchDialog {
-            chosen: 0,
             stage: Stage::Confirm,
+            ..LaunchDialog::default()
         })),
         small,
     );
     shot(
         "launch_needed",
         &with(Dialog::Launch(LaunchDialog {
-            chosen: 5,
+            chosen: 1,
+            phase: Some(1),
             stage: Stage::Confirm,
         })),
         small,
@@ -324,6 +341,58 @@ fn the_verdict_is_whole_on_the_smallest_screen_with_every_threshold_and_the_path
         "{path}\n{text}"
     );
     assert!(text.contains("PgDn: more"), "{text}");
+}
+
+#[test]
+fn the_header_keeps_dataset_and_sale_whatever_else_is_to_be_said() {
+    for mut model in [ok(Screen::Logs), stale(Screen::Logs)] {
+        model.settings.read_only = true;
+        model.settings.embedded = true;
+        let status = model.status.as_mut().unwrap();
+        status.admission.paused = true;
+        status.dataset.as_mut().unwrap().profile = "아이유 앙코르 서울 올림픽공원".into();
+        let text = text(&buffer(&model, SIZES[0]));
+        let line = text.lines().nth(1).unwrap();
+        assert!(
+            line.contains("아이유 앙코르 …  ▲ admission paused"),
+            "{line}"
+        );
+        assert!(line.contains("read-only") && line.contains("tra"), "{line}");
+        assert!(cells::width(line) <= 80, "{line}");
+    }
+}
+
+#[test]
+fn wide_characters_leave_every_border_where_it_is() {
+    const WIDE: &str = "서울 올림픽공원 아이유 👨‍👩‍👧 cafe\u{301} ";
+    for size in SIZES {
+        let mut model = ok(Screen::Alerts);
+        for row in &mut model.alerts.list {
+            row.annotations.insert("summary".into(), WIDE.repeat(9));
+        }
+        let list = model.alerts.list.clone();
+        model.alerts.take(list, NOW);
+        model.dialog = Some(Dialog::Raise(AlertForm {
+            summary: WIDE.repeat(9).as_str().into(),
+            ..AlertForm::default()
+        }));
+        let drawn = text(&buffer(&model, size));
+        let lines: Vec<&str> = drawn.lines().collect();
+        for line in &lines[2..lines.len() - 2] {
+            let width = cells::width(line);
+            assert_eq!(width, usize::from(size.0), "{line}\n{drawn}");
+            assert!(line.ends_with(['│', '╮', '╯']), "{line}\n{drawn}");
+        }
+    }
+}
+
+/// A dialog whose border stands on the second half of a wide character takes the character away.
+#[test]
+fn half_a_wide_character_is_a_blank() {
+    let mut buffer = Buffer::with_lines(["가나다"]);
+    buffer[(3, 0)].set_symbol("│");
+    blank_halves(&mut buffer);
+    assert_eq!(text(&buffer), "가 │다");
 }
 
 #[test]

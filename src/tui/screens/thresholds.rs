@@ -2,8 +2,8 @@
 
 use ratatui::text::Line;
 
-use super::verdict::line;
-use crate::tui::format;
+use super::verdict::threshold;
+use crate::cells;
 use crate::tui::load_port::{Progress, Threshold};
 use crate::tui::theme;
 
@@ -18,7 +18,7 @@ pub(super) fn lines(progress: &Progress, width: usize) -> (Vec<Line<'static>>, V
     let mut first: Vec<Line<'static>> = all
         .iter()
         .filter(missed)
-        .map(|one| line(one, "✖", theme::bad(), width))
+        .flat_map(|one| threshold(one, "✖", theme::bad(), width))
         .collect();
     let (held, open) = all.iter().fold((0, 0), |(held, open), one| {
         (held + usize::from(one.held), open + usize::from(!one.known))
@@ -30,22 +30,22 @@ pub(super) fn lines(progress: &Progress, width: usize) -> (Vec<Line<'static>>, V
     };
     let head = if first.is_empty() {
         let text = format!("● thresholds so far: {held} of {} hold{open}", all.len());
-        Line::styled(format::fit(&text, width), theme::good())
+        Line::styled(cells::cut(&text, width), theme::good())
     } else {
         let text = format!(
             "✖ thresholds so far: {} of {} missed{open}",
-            first.len(),
+            all.iter().filter(missed).count(),
             all.len()
         );
-        Line::styled(format::fit(&text, width), theme::bad())
+        Line::styled(cells::cut(&text, width), theme::bad())
     };
     first.insert(0, head);
     let mut rest = vec![Line::raw("")];
     for one in all.iter().filter(|one| one.held) {
-        rest.push(line(one, "✔", theme::good(), width));
+        rest.extend(threshold(one, "✔", theme::good(), width));
     }
     for one in all.iter().filter(|one| !one.known) {
-        rest.push(line(one, "○", theme::quiet(), width));
+        rest.extend(threshold(one, "○", theme::quiet(), width));
     }
     if rest.len() == 1 {
         rest.clear();

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{dim_if_stale, freshness, waterfall};
+use crate::cells;
 use crate::clients::tempo::FoundTrace;
 use crate::tui::format;
 use crate::tui::logs::one_line;
@@ -38,7 +39,7 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         title.push_str(&format!(", ≥ {}", milliseconds(least)));
     }
     if !traces.text.is_empty() {
-        title.push_str(&format!(", with “{}”", format::fit(&traces.text, 20)));
+        title.push_str(&format!(", with “{}”", cells::cut(&traces.text, 20)));
     }
     let shown = traces.shown();
     let mut note = match (traces.answered, shown.len()) {
@@ -136,21 +137,15 @@ impl Columns {
         } else {
             one_line(&trace.name)
         };
-        let request = format::fit_middle(&request, name);
+        let request = cells::cut_middle(&request, name);
         Line::from(vec![
             Span::styled(format!(" {sign} "), style),
             Span::styled(format!("{age:>6} "), theme::quiet()),
             Span::raw(format!("{:>8} ", milliseconds(trace.duration_ms))),
             Span::styled(format!("{errors:>4}  "), style),
-            Span::raw(format!("{request:<name$} ")),
-            Span::styled(
-                format!("{:<SERVICE$} ", format::fit(&service, SERVICE)),
-                theme::quiet(),
-            ),
-            Span::styled(
-                trace.id.chars().take(id).collect::<String>(),
-                theme::quiet(),
-            ),
+            Span::raw(cells::left(&request, name + 1)),
+            Span::styled(cells::column(&service, SERVICE) + " ", theme::quiet()),
+            Span::styled(cells::head(&trace.id, id).to_owned(), theme::quiet()),
         ])
     }
 }
@@ -171,7 +166,7 @@ fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
             Line::styled("○ no trace when it last answered", theme::quiet())
         }
         other => Line::styled(
-            format::fit(&other.emptiness(), usize::from(area.width)),
+            cells::cut(&other.emptiness(), usize::from(area.width)),
             theme::quiet(),
         ),
     };

@@ -3,11 +3,9 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::tui::format;
+use crate::cells;
 use crate::tui::load_port::{Outcome, Threshold, Verdict};
-use crate::tui::logs::one_line;
 use crate::tui::theme::{self, Severity};
-use crate::tui::widgets::broken;
 
 /// The verdict in words, and how bad it is.
 pub(super) fn words(verdict: Verdict) -> (String, Severity) {
@@ -18,17 +16,23 @@ pub(super) fn words(verdict: Verdict) -> (String, Severity) {
     }
 }
 
-/// One threshold with its sign.
-pub(super) fn line(threshold: &Threshold, sign: &str, style: Style, width: usize) -> Line<'static> {
-    let text = format!(
-        "{}: {}",
-        one_line(&threshold.asked),
-        one_line(&threshold.measured)
-    );
-    Line::from(vec![
-        Span::styled(format!("{sign} "), style),
-        Span::raw(format::fit(&text, width.saturating_sub(2))),
-    ])
+/// One threshold with its sign, over as many lines as it takes.
+pub(super) fn threshold(
+    threshold: &Threshold,
+    sign: &str,
+    style: Style,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let text = format!("{}: {}", threshold.asked, threshold.measured);
+    let parts = cells::wrap(&text, width.saturating_sub(2)).into_iter();
+    let line = |(index, part)| {
+        let sign = if index == 0 { sign } else { " " };
+        Line::from(vec![
+            Span::styled(format!("{sign} "), style),
+            Span::raw(part),
+        ])
+    };
+    parts.enumerate().map(line).collect()
 }
 
 /// The verdict in lines of at most `width`: what was missed first, so that it is never out of sight.
@@ -40,20 +44,23 @@ pub(super) fn lines(outcome: &Outcome, width: usize) -> Vec<Line<'static>> {
         "{} {word}: {held} of {all} thresholds held",
         severity.sign()
     );
-    let mut lines = vec![Line::styled(format::fit(&head, width), severity.style())];
+    let head = cells::wrap(&head, width).into_iter();
+    let mut lines: Vec<Line<'static>> = head
+        .map(|part| Line::styled(part, severity.style()))
+        .collect();
     if !outcome.reason.is_empty() {
-        let reason = broken(&outcome.reason, width);
-        lines.extend(reason.into_iter().take(3).map(Line::raw));
+        let reason = cells::wrap(&outcome.reason, width);
+        lines.extend(reason.into_iter().map(Line::raw));
     }
     let mut thresholds: Vec<_> = outcome.thresholds.iter().collect();
     thresholds.sort_by_key(|threshold| threshold.held);
-    for threshold in thresholds {
-        let (sign, style) = if threshold.held {
+    for one in thresholds {
+        let (sign, style) = if one.held {
             ("✔", theme::good())
         } else {
             ("✖", theme::bad())
         };
-        lines.push(line(threshold, sign, style, width));
+        lines.extend(threshold(one, sign, style, width));
     }
     if let Some(path) = &outcome.summary {
         let page = if outcome.report.is_some() {
@@ -61,7 +68,7 @@ pub(super) fn lines(outcome: &Outcome, width: usize) -> Vec<Line<'static>> {
         } else {
             ""
         };
-        let path = broken(&format!("summary: {}{page}", path.display()), width);
+        let path = cells::wrap(&format!("summary: {}{page}", path.display()), width);
         let path = path.into_iter();
         lines.extend(path.map(|line| Line::styled(line, theme::quiet())));
     }

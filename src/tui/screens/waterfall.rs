@@ -11,6 +11,7 @@ use ratatui::text::{Line, Span as Text};
 use self::bar::{Bar, mark};
 use self::described::described;
 use super::dim_if_stale;
+use crate::cells;
 use crate::clients::tempo::Span;
 use crate::tui::format;
 use crate::tui::logs::one_line;
@@ -19,6 +20,7 @@ use crate::tui::theme::{self, Severity};
 use crate::tui::traces::{Open, State};
 use crate::tui::waterfall::{Row, Waterfall, has_exception, is_failed};
 use crate::tui::widgets::{Freshness, centred, foot, frame, popup};
+use crate::tui::zone::Zone;
 
 /// From this height on the chosen span always stands beneath the waterfall.
 const TALL: u16 = 28;
@@ -33,7 +35,7 @@ const TIME: usize = 8;
 const SERVICE: usize = 6;
 
 pub(super) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
-    let id: String = open.id.chars().take(8).collect();
+    let id = cells::head(&open.id, 8).to_owned();
     let Some(waterfall) = open.waterfall() else {
         let title = format!("Trace {id}");
         let inside = frame(buffer, area, &title, "", Severity::Plain, fresh);
@@ -54,10 +56,11 @@ pub(super) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
     } else {
         Severity::Plain
     };
-    let note = note(waterfall, failed, area.width >= WIDE);
-    let room = usize::from(area.width).saturating_sub(note.chars().count() + id.len() + 18);
+    let zone = &model.settings.zone;
+    let note = note(waterfall, failed, zone, area.width >= WIDE);
+    let room = usize::from(area.width).saturating_sub(cells::width(&note) + id.len() + 18);
     let name = waterfall.span(0).map_or("", |span| &span.name);
-    let title = format!("Trace {id}: {}", format::fit_middle(&one_line(name), room));
+    let title = format!("Trace {id}: {}", cells::cut_middle(&one_line(name), room));
     let inside = frame(buffer, above, &title, &note, severity, fresh);
     rows(model, open, waterfall, buffer, inside);
     dim_if_stale(buffer, inside, fresh);
@@ -94,7 +97,7 @@ fn beneath(height: u16, rows: usize) -> Option<u16> {
     Some(left.clamp(least, least.max(MOST_BENEATH)))
 }
 
-fn note(waterfall: &Waterfall, failed: usize, wide: bool) -> String {
+fn note(waterfall: &Waterfall, failed: usize, zone: &Zone, wide: bool) -> String {
     let spans = match waterfall.rows.len() {
         1 => "1 span".to_owned(),
         count => format!("{count} spans"),
@@ -109,9 +112,9 @@ fn note(waterfall: &Waterfall, failed: usize, wide: bool) -> String {
         "{}, {spans}{failed}, {}",
         took(waterfall.trace.duration_ns),
         if wide {
-            format::clock_ns(start)
+            zone.clock_ns(start)
         } else {
-            format::clock(start / 1_000_000)
+            zone.clock(start / 1_000_000)
         }
     )
 }
@@ -119,7 +122,7 @@ fn note(waterfall: &Waterfall, failed: usize, wide: bool) -> String {
 /// Why there is nothing to see.
 fn missing(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
     let width = usize::from(area.width);
-    let quiet = |text: &str| Line::styled(format::fit(text, width), theme::quiet());
+    let quiet = |text: &str| Line::styled(cells::cut(text, width), theme::quiet());
     let mut lines = match (&open.state, fresh) {
         (State::Missing, _) => vec![
             Line::raw("this trace was not kept"),
@@ -270,21 +273,21 @@ fn text(
     } else {
         (" ", theme::text())
     };
-    let room = columns.name.saturating_sub(row.stem.chars().count());
-    let name = format::fit_middle(&one_line(&span.name), room);
+    let room = columns.name.saturating_sub(cells::width(&row.stem));
+    let name = cells::cut_middle(&one_line(&span.name), room);
     let mut spans = vec![
         Text::styled(format!("{sign} "), colour),
         Text::styled(row.stem.clone(), theme::border()),
-        Text::styled(format!("{name:<room$} "), colour),
+        Text::styled(cells::left(&name, room + 1), colour),
     ];
     if columns.service > 0 {
-        let service = format::fit(&short(&span.service), SERVICE);
+        let service = cells::column(&short(&span.service), SERVICE) + " ";
         let style = if is_other(waterfall, span) {
             theme::second()
         } else {
             theme::accent()
         };
-        spans.push(Text::styled(format!("{service:<SERVICE$} "), style));
+        spans.push(Text::styled(service, style));
     }
     let at = format!("+{}", took(span.offset_ns));
     spans.push(Text::styled(format!("{at:>TIME$} "), theme::quiet()));
@@ -317,7 +320,7 @@ pub(super) fn span(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) 
     let Some(span) = waterfall.span(open.row) else {
         return;
     };
-    let title = format!("Span {}", format::fit(&one_line(&span.name), 50));
+    let title = format!("Span {}", cells::cut(&one_line(&span.name), 50));
     let inside = popup(
         buffer,
         area,

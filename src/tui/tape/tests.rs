@@ -44,6 +44,7 @@ fn status() -> Status {
             opens_at_ms: Some(START),
             open: true,
         },
+        consoles: 1,
     }
 }
 

@@ -1,5 +1,4 @@
-//! What the action keys begin. What destroys data or loads a system asks first; the emergency
-//! brake, pausing admission, does not.
+//! What the action keys begin. What destroys data, loads a system or is felt by customers asks first.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,23 +21,43 @@ const RAISED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
     let already_asked =
         matches!(&model.dialog, Some(Dialog::Ask(question)) if question.effects == [Effect::Quit]);
-    let what = if model.load.is_under_way() {
-        "A rehearsal is under way. It is stopped, and what it left in the queue stays there."
-    } else if model.is_seeding() && model.settings.embedded {
-        "A seeding is under way. It is cancelled; the dataset that was there stays."
-    } else {
-        return vec![Effect::Quit];
-    };
-    if already_asked {
+    let lines = leaves_behind(model);
+    if lines.is_empty() || already_asked {
         return vec![Effect::Quit];
     }
     model.dialog = Some(Dialog::Ask(Question {
         title: "Quit?",
-        lines: vec![what.into()],
+        lines,
         yes: "quit",
         effects: vec![Effect::Quit],
     }));
     Vec::new()
+}
+
+/// What ends with this console, for those who would not expect it.
+fn leaves_behind(model: &Model) -> Vec<String> {
+    let mut lines = Vec::new();
+    if model.load.is_under_way() {
+        lines.push(
+            "A rehearsal is under way. It is stopped, and what it left in the queue stays there."
+                .to_owned(),
+        );
+    } else if model.is_seeding() && model.settings.embedded {
+        lines.push(
+            "A seeding is under way. It is cancelled; the dataset that was there stays.".to_owned(),
+        );
+    }
+    let others = model.status.as_ref().map_or(0, |status| status.consoles);
+    if let (true, Some(others @ 1..)) = (model.settings.embedded, others.checked_sub(1)) {
+        let who = match others {
+            1 => "Another console is".to_owned(),
+            _ => format!("{} other consoles are", count(others)),
+        };
+        lines.push(format!(
+            "{who} attached to the server of this one, which ends with it."
+        ));
+    }
+    lines
 }
 
 pub(super) fn seed(model: &mut Model) {
@@ -63,7 +82,7 @@ pub(super) fn launch(model: &mut Model) {
     if can_launch(model) {
         model.dialog = Some(Dialog::Launch(LaunchDialog {
             chosen,
-            stage: Stage::Choose,
+            ..LaunchDialog::default()
         }));
     }
 }
@@ -79,8 +98,6 @@ fn can_launch(model: &mut Model) -> bool {
             NoticeKind::Failed,
             "a seeding is under way: wait for it, or cancel it (x)",
         );
-    } else if model.load.scenarios.is_empty() {
-        model.tell(NoticeKind::Failed, "there is no scenario to launch");
     } else {
         return server_is_known(model);
     }
@@ -115,7 +132,8 @@ pub(super) fn open(model: &mut Model) {
             if can_launch(model) {
                 model.dialog = Some(Dialog::Launch(LaunchDialog {
                     chosen,
-                    stage: Stage::Confirm,
+                    stage: Stage::Phase(0),
+                    ..LaunchDialog::default()
                 }));
             }
         }
@@ -123,26 +141,38 @@ pub(super) fn open(model: &mut Model) {
     }
 }
 
-pub(super) fn pause(model: &mut Model) -> Vec<Effect> {
+pub(super) fn pause(model: &mut Model) {
     if !server_is_known(model) {
-        return Vec::new();
+        return;
     }
-    let paused = model
-        .status
-        .as_ref()
-        .is_some_and(|status| status.admission.paused);
+    let status = model.status.as_ref();
+    let paused = status.is_some_and(|status| status.admission.paused);
+    let waiting = count(status.map_or(0, |status| status.queue.waiting));
     let change = AdmissionChange {
         paused: Some(!paused),
         ..AdmissionChange::default()
     };
-    vec![Effect::Admission(
-        change,
-        if paused {
-            "admission resumed".into()
-        } else {
-            "admission paused".into()
-        },
-    )]
+    let (title, line, yes, said) = if paused {
+        (
+            "Resume admission?",
+            format!("{waiting} people wait. The next batch is let in when it is due."),
+            "resume it",
+            "admission resumed",
+        )
+    } else {
+        (
+            "Pause admission?",
+            format!("{waiting} people wait. Nobody more is let in until it is resumed."),
+            "pause it",
+            "admission paused",
+        )
+    };
+    model.dialog = Some(Dialog::Ask(Question {
+        title,
+        lines: vec![line],
+        yes,
+        effects: vec![Effect::Admission(change, said.into())],
+    }));
 }
 
 pub(super) fn open_sale(model: &mut Model) {
@@ -275,7 +305,7 @@ fn seen(model: &Model) -> Option<String> {
 
 /// The form as an alert, or what is wrong with it.
 pub(super) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static str> {
-    let (name, summary) = (form.name.trim(), form.summary.trim());
+    let (name, summary) = (form.name.text().trim(), form.summary.text().trim());
     if name.is_empty() {
         return Err("the name is missing");
     }

@@ -2,17 +2,16 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{actions, edit, forms, traces};
+use super::{actions, forms, launch, pick_file, traces};
 use crate::api::ops::SeedRequest;
 use crate::tui::dialog::{
-    AlertForm, Dialog, FORM_FIELDS, LaunchDialog, PROFILES, Reseed, SEVERITIES, SeedDialog, Stage,
-    needs_typing,
+    AlertForm, Dialog, FORM_FIELDS, LaunchDialog, PROFILES, PathField, SEVERITIES, SeedDialog,
+    Stage,
 };
 use crate::tui::event::Effect;
-use crate::tui::load_port::Progress;
-use crate::tui::model::{Model, RunState, RunView, Screen};
+use crate::tui::input::Input;
+use crate::tui::model::{Model, RunState};
 use crate::tui::palette;
-use crate::tui::trail;
 
 /// Lines that a page key scrolls.
 const PAGE: u16 = 10;
@@ -20,18 +19,35 @@ const PAGE: u16 = 10;
 /// What the keys did to the dialog.
 pub(super) enum After {
     Keep(Dialog),
+    /// It stays while that is done.
+    Ask(Dialog, Effect),
     Close(Vec<Effect>),
 }
 
-/// Whether pasted text has a field to go to.
-pub(super) fn takes_text(model: &Model) -> bool {
-    match &model.dialog {
-        Some(Dialog::Seed(dialog)) => matches!(dialog.stage, Stage::Type(_)),
-        Some(Dialog::Launch(dialog)) => matches!(dialog.stage, Stage::Type(_)),
-        Some(Dialog::Raise(form)) => form.focus != 1,
-        Some(Dialog::Palette(_)) => true,
-        Some(Dialog::Form(_)) => true,
-        _ => false,
+/// The field that pasted text goes to, if there is one.
+pub(super) fn field(dialog: &mut Option<Dialog>) -> Option<&mut Input> {
+    match dialog.as_mut()? {
+        Dialog::Seed(SeedDialog { stage, .. }) | Dialog::Launch(LaunchDialog { stage, .. }) => {
+            match stage {
+                Stage::Path(field) => Some(&mut field.path),
+                Stage::Type(typed) => Some(typed),
+                Stage::Choose | Stage::Phase(_) | Stage::Confirm => None,
+            }
+        }
+        Dialog::Raise(form) => match form.focus {
+            0 => Some(&mut form.name),
+            1 => None,
+            _ => Some(&mut form.summary),
+        },
+        Dialog::Palette(palette) => {
+            palette.chosen = 0;
+            Some(&mut palette.text)
+        }
+        Dialog::Form(form) => {
+            form.wrong = None;
+            form.fields.get_mut(form.focus).map(|field| &mut field.text)
+        }
+        _ => None,
     }
 }
 
@@ -72,7 +88,7 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         },
         Dialog::Palette(_) => After::Close(vec![]),
         Dialog::Seed(dialog) => seed(model, dialog, key),
-        Dialog::Launch(dialog) => launch(model, dialog, key),
+        Dialog::Launch(dialog) => launch::on_key(model, dialog, key),
         Dialog::Raise(form) => raise(model, form, key),
         Dialog::Form(form) => forms::on_key(model, form, key),
         Dialog::History(at) => scrolled(key, at, KeyCode::Char('H'))
@@ -82,6 +98,10 @@ pub(super) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         After::Keep(dialog) => {
             model.dialog = Some(dialog);
             Vec::new()
+        }
+        After::Ask(dialog, effect) => {
+            model.dialog = Some(dialog);
+            vec![effect]
         }
         After::Close(effects) => effects,
     }
@@ -101,7 +121,7 @@ fn scrolled(key: KeyEvent, at: u16, also_closes: KeyCode) -> Option<u16> {
     }
 }
 
-fn chosen(key: KeyEvent, at: usize, rows: usize) -> Option<usize> {
+pub(super) fn chosen(key: KeyEvent, at: usize, rows: usize) -> Option<usize> {
     let last = rows.saturating_sub(1);
     match key.code {
         KeyCode::Up | KeyCode::Char('k') => Some(at.saturating_sub(1)),
@@ -112,110 +132,66 @@ fn chosen(key: KeyEvent, at: usize, rows: usize) -> Option<usize> {
     }
 }
 
-fn is_yes(key: KeyEvent) -> bool {
+pub(super) fn is_yes(key: KeyEvent) -> bool {
     matches!(key.code, KeyCode::Char('y' | 'Y'))
 }
 
-fn is_no(key: KeyEvent) -> bool {
+pub(super) fn is_no(key: KeyEvent) -> bool {
     matches!(key.code, KeyCode::Char('n' | 'N' | 'q'))
 }
 
+/// Whether a seeding would replace a dataset.
+pub(super) fn would_replace(model: &Model) -> bool {
+    let status = model.status.as_ref();
+    status.is_some_and(|status| status.dataset.is_some())
+}
+
 fn seed(model: &Model, mut dialog: SeedDialog, key: KeyEvent) -> After {
-    let profile = &PROFILES[dialog.chosen.min(PROFILES.len() - 1)];
-    let replace = model
-        .status
-        .as_ref()
-        .is_some_and(|status| status.dataset.is_some());
-    let begin = || {
-        let request = SeedRequest {
-            profile: Some(profile.name.into()),
-            profile_yaml: None,
-            replace,
-        };
-        After::Close(vec![Effect::Seed(request)])
+    let replace = would_replace(model);
+    let begin = |dialog: &SeedDialog| {
+        let named = dialog.profile().map(|profile| {
+            let request = SeedRequest {
+                profile: Some(profile.name.into()),
+                profile_yaml: None,
+                replace,
+            };
+            Effect::Seed(request, format!("seeding {}", profile.name))
+        });
+        let file = dialog.file.clone().map(|file| file.seed(replace));
+        After::Close(named.or(file).into_iter().collect())
     };
+    let profile = dialog.profile();
     match &mut dialog.stage {
         Stage::Choose => {
-            if let Some(at) = chosen(key, dialog.chosen, PROFILES.len()) {
+            if let Some(at) = chosen(key, dialog.chosen, PROFILES.len() + 1) {
                 dialog.chosen = at;
             } else if key.code == KeyCode::Enter {
-                if profile.typed {
-                    dialog.stage = Stage::Type(String::new());
-                } else if replace {
-                    dialog.stage = Stage::Confirm;
-                } else {
-                    return begin();
-                }
+                dialog.stage = match profile {
+                    None => Stage::Path(PathField::default()),
+                    Some(profile) if profile.typed => Stage::Type(Input::default()),
+                    Some(_) if replace => Stage::Confirm,
+                    Some(_) => return begin(&dialog),
+                };
             } else if is_no(key) {
                 return After::Close(vec![]);
             }
         }
-        Stage::Confirm if is_yes(key) => return begin(),
+        Stage::Path(field) => {
+            if let Some(path) = pick_file::on_key(field, key) {
+                return After::Ask(Dialog::Seed(dialog), Effect::ReadProfile(path));
+            }
+        }
+        Stage::Confirm if is_yes(key) => return begin(&dialog),
         Stage::Confirm if is_no(key) => return After::Close(vec![]),
-        Stage::Confirm => {}
+        Stage::Confirm | Stage::Phase(_) => {}
         Stage::Type(typed) => match key.code {
-            KeyCode::Enter if typed == profile.name => return begin(),
-            _ => edit(typed, key),
+            KeyCode::Enter if profile.is_some_and(|profile| typed.text() == profile.name) => {
+                return begin(&dialog);
+            }
+            _ => drop(typed.key(key)),
         },
     }
     After::Keep(Dialog::Seed(dialog))
-}
-
-fn launch(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent) -> After {
-    let rows = model.load.rows().len();
-    let Some((scenario, phase)) = model.load.row(dialog.chosen) else {
-        return After::Close(vec![]);
-    };
-    let (name, dataset) = (scenario.name.clone(), scenario.dataset.clone());
-    let phase = phase.map(str::to_owned);
-    let reseed = actions::reseed(model, scenario);
-    match &mut dialog.stage {
-        Stage::Choose => {
-            if let Some(at) = chosen(key, dialog.chosen, rows) {
-                dialog.chosen = at;
-            } else if key.code == KeyCode::Enter {
-                dialog.stage = Stage::Confirm;
-            } else if is_no(key) {
-                return After::Close(vec![]);
-            }
-        }
-        Stage::Confirm if is_yes(key) && reseed != Reseed::NotNeeded && needs_typing(&dataset) => {
-            dialog.stage = Stage::Type(String::new());
-        }
-        Stage::Confirm if is_yes(key) => {
-            return start(model, name, phase, reseed != Reseed::NotNeeded);
-        }
-        Stage::Confirm if is_no(key) => return After::Close(vec![]),
-        Stage::Confirm => {}
-        Stage::Type(typed) => match key.code {
-            KeyCode::Enter if *typed == dataset => return start(model, name, phase, true),
-            _ => edit(typed, key),
-        },
-    }
-    After::Keep(Dialog::Launch(dialog))
-}
-
-fn start(model: &mut Model, scenario: String, phase: Option<String>, reseed: bool) -> After {
-    model.load.run = Some(RunView {
-        scenario: scenario.clone(),
-        phase: phase.clone(),
-        state: RunState::Running,
-        progress: Progress {
-            doing: "starting".into(),
-            ..Progress::default()
-        },
-        requests: Default::default(),
-        tps: Default::default(),
-        p95: Default::default(),
-        scroll: 0,
-    });
-    trail::clear(model);
-    model.screen = Screen::Load;
-    After::Close(vec![Effect::StartLoad {
-        scenario,
-        phase,
-        reseed,
-    }])
 }
 
 fn raise(model: &Model, mut form: AlertForm, key: KeyEvent) -> After {
@@ -231,8 +207,8 @@ fn raise(model: &Model, mut form: AlertForm, key: KeyEvent) -> After {
         KeyCode::Right | KeyCode::Char(' ') if form.focus == 1 => {
             form.severity = (form.severity + 1).min(SEVERITIES.len() - 1);
         }
-        _ if form.focus == 0 => edit(&mut form.name, key),
-        _ if form.focus == 2 => edit(&mut form.summary, key),
+        _ if form.focus == 0 => drop(form.name.key(key)),
+        _ if form.focus == 2 => drop(form.summary.key(key)),
         _ => {}
     }
     After::Keep(Dialog::Raise(form))

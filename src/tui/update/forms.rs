@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::dialogs::After;
-use super::{actions, edit, name};
+use super::{actions, name};
 use crate::tui::alerts::Stage;
 use crate::tui::dialog::{Dialog, Question};
 use crate::tui::event::Effect;
@@ -121,7 +121,7 @@ pub(super) fn on_key(model: &Model, mut form: Form, key: KeyEvent) -> After {
         },
         _ => {
             if let Some(field) = form.fields.get_mut(form.focus) {
-                edit(&mut field.text, key);
+                field.text.key(key);
                 form.wrong = None;
             }
         }

@@ -5,6 +5,8 @@ mod boards;
 mod dialogs;
 mod feeds;
 mod forms;
+mod launch;
+mod pick_file;
 mod steering;
 mod traces;
 
@@ -27,14 +29,14 @@ use super::{mouse, palette, timeline, trail};
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.
 const NOTICE_MS: i64 = 8_000;
-/// Longest text that is typed or pasted, in characters.
-pub(super) const MAX_INPUT: usize = 200;
 /// Rows that a page key moves.
 const PAGE: isize = 15;
+/// Lines that a page key moves what is said of an alert by.
+const ALERT_PAGE: isize = 3;
 /// Lines that a page key moves the verdict by.
 const RESULT_PAGE: isize = 8;
-/// More than any verdict and table have.
-const MAX_SCROLL: usize = 64;
+/// More than any verdict, table and alert have.
+const MAX_SCROLL: usize = 200;
 
 /// Takes `event`, which happened at `now` (Unix milliseconds), into the model.
 pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
@@ -66,7 +68,8 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             // An answer to an earlier filter is of no use any more.
             if query == model.logs.asked() && !model.logs.frozen {
                 model.logs.skipped |= skipped;
-                model.logs.merge(lines);
+                let zone = model.settings.zone.clone();
+                model.logs.merge(lines, &zone);
             }
         }
         Event::LogsRefused { reason } => {
@@ -111,6 +114,8 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         },
         Event::Audited { entry, failed } => feeds::on_audited(model, entry, failed),
         Event::AuditRead(entries) => feeds::on_audit_read(model, entries),
+        Event::ScenarioRead(read) => pick_file::scenario(model, read),
+        Event::ProfileRead(read) => return pick_file::profile(model, read),
         Event::LoadProgress(progress) => feeds::on_progress(model, *progress),
         Event::LoadEnded(result) => return feeds::on_ended(model, result),
         Event::Broken(what) => model.tell(NoticeKind::Failed, one_line(&what)),
@@ -140,15 +145,12 @@ fn tick(model: &mut Model) {
     model.alerts.arrange(model.now);
 }
 
+/// Pasted text goes into fields only: it must never press the keys of actions.
 fn paste(model: &mut Model, text: &str) {
-    for c in text.chars().filter(|c| !c.is_control()).take(MAX_INPUT) {
-        let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
-        // Pasted text goes into fields only: it must never press the keys of actions.
-        if is_filtering(model) {
-            edit_filter(model, key);
-        } else if dialogs::takes_text(model) {
-            dialogs::on_key(model, key);
-        }
+    let filter = model.traces.editing.as_mut();
+    let filter = filter.or(model.logs.editing.as_mut());
+    if let Some(field) = dialogs::field(&mut model.dialog).or(filter) {
+        field.paste(text);
     }
 }
 
@@ -156,6 +158,10 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let ctrl_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
     if ctrl_c {
         return actions::quit(model);
+    }
+    // From anywhere, as a shell's own: a half-typed form is there again afterwards.
+    if keys::SUSPEND.matches(key) {
+        return vec![Effect::Suspend];
     }
     if model.dialog.is_some() {
         return dialogs::on_key(model, key);
@@ -165,7 +171,6 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         return Vec::new();
     }
     let Some(binding) = keys::lookup(model.screen, key) else {
-        reserved(model, key);
         return Vec::new();
     };
     run(model, binding)
@@ -181,16 +186,6 @@ pub(super) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
         return Vec::new();
     }
     act(model, binding.action)
-}
-
-/// The numbers that are kept for screens to come say so instead of doing nothing.
-fn reserved(model: &mut Model, key: KeyEvent) {
-    if key.code == KeyCode::Char('7') {
-        model.tell(
-            NoticeKind::Info,
-            "this number is kept for a screen that this version does not have; ? shows all keys",
-        );
-    }
 }
 
 /// Does what a key, or a choice from the palette, asks for.
@@ -222,13 +217,13 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Palette => palette::open(model),
         Action::Filter if model.screen == Screen::Traces => {
             traces::to_list(model);
-            model.traces.editing = Some(model.traces.text.clone());
+            model.traces.editing = Some(model.traces.text.as_str().into());
         }
         Action::Filter => {
             if model.screen != Screen::Logs {
                 show(model, Screen::Logs);
             }
-            model.logs.editing = Some(model.logs.text.clone());
+            model.logs.editing = Some(model.logs.text.as_str().into());
         }
         Action::Level => {
             model.logs.level = model.logs.level.next();
@@ -260,10 +255,11 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::PlayFaster => return speed(model, true),
         Action::PlaySlower => return speed(model, false),
         Action::Quit => return actions::quit(model),
+        Action::Suspend => return vec![Effect::Suspend],
         Action::Seed => actions::seed(model),
         Action::Launch => actions::launch(model),
         Action::RaiseAlert => model.dialog = Some(super::dialog::Dialog::Raise(Default::default())),
-        Action::PauseAdmission => return actions::pause(model),
+        Action::PauseAdmission => actions::pause(model),
         Action::OpenSale => actions::open_sale(model),
         Action::StopWork => actions::stop(model),
         Action::Resolve => return actions::resolve(model),
@@ -328,10 +324,13 @@ fn go(model: &mut Model, by: isize) {
         Screen::Logs => model.logs.move_by(by),
         Screen::Traces => model.traces.move_by(by),
         Screen::Load => {
-            let last = model.load.rows().len().saturating_sub(1);
+            let last = model.load.scenarios.len().saturating_sub(1);
             model.load.chosen = model.load.chosen.saturating_add_signed(by).min(last);
         }
-        Screen::Alerts => model.alerts.move_by(by),
+        Screen::Alerts => {
+            model.alerts.move_by(by);
+            model.alerts.scroll = 0;
+        }
         Screen::Overview => {
             let at = CHARTS.iter().position(|id| Some(*id) == model.enlarged);
             if let Some(at) = at {
@@ -350,6 +349,11 @@ fn page(model: &mut Model, down: bool) {
         (Some(run), Screen::Load) => {
             let by = if down { RESULT_PAGE } else { -RESULT_PAGE };
             run.scroll = run.scroll.saturating_add_signed(by).min(MAX_SCROLL);
+        }
+        (_, Screen::Alerts) => {
+            let by = if down { ALERT_PAGE } else { -ALERT_PAGE };
+            let at = model.alerts.scroll.saturating_add_signed(by);
+            model.alerts.scroll = at.min(MAX_SCROLL);
         }
         (_, Screen::Board) => model.board.next_section(down),
         _ => go(model, if down { PAGE } else { -PAGE }),
@@ -394,25 +398,14 @@ fn edit_filter(model: &mut Model, key: KeyEvent) {
     match key.code {
         KeyCode::Esc => model.logs.editing = None,
         KeyCode::Enter => {
-            let text = std::mem::take(text);
+            let text = text.text().to_owned();
             model.logs.editing = None;
             if text != model.logs.text {
                 model.logs.text = text;
                 model.logs.reset();
             }
         }
-        _ => edit(text, key),
-    }
-}
-
-/// One key into a line of text.
-pub(super) fn edit(text: &mut String, key: KeyEvent) {
-    let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
-    match key.code {
-        KeyCode::Backspace => drop(text.pop()),
-        KeyCode::Char('u') if ctrl => text.clear(),
-        KeyCode::Char(c) if !ctrl && text.chars().count() < MAX_INPUT => text.push(c),
-        _ => {}
+        _ => drop(text.key(key)),
     }
 }
 

@@ -17,7 +17,8 @@ use crate::api::ops::{
 };
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::clients::prometheus::Labels;
-use crate::tui::dialog::{Dialog, Stage};
+use crate::tui::dialog::{Dialog, ProfileFile, Stage};
+use crate::tui::input::MAX_INPUT;
 use crate::tui::load_port::Progress;
 use crate::tui::load_port::Scenario;
 use crate::tui::model::{RunState, RunView, Settings};
@@ -52,6 +53,7 @@ fn status(profile: Option<&str>, registered: u64) -> Status {
             opens_at_ms: None,
             open: true,
         },
+        consoles: 1,
     }
 }
 
@@ -66,6 +68,7 @@ fn console(profile: Option<&str>, registered: u64) -> Model {
         dataset: dataset.into(),
         users: 1,
         phases: vec!["register".into(), "open".into()],
+        file: None,
     };
     model.load.scenarios = vec![
         scenario("onsale-short", "demo"),
@@ -126,11 +129,12 @@ fn notice(model: &Model) -> &str {
 }
 
 fn seed(profile: &str, replace: bool) -> Vec<Effect> {
-    vec![Effect::Seed(SeedRequest {
+    let request = SeedRequest {
         profile: Some(profile.into()),
         profile_yaml: None,
         replace,
-    })]
+    };
+    vec![Effect::Seed(request, format!("seeding {profile}"))]
 }
 
 fn alert(name: &str, severity: &str, state: AlertState) -> Alert {
@@ -181,36 +185,37 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
     let start = |scenario: &str, phase: Option<&str>, reseed| {
         vec![Effect::StartLoad {
             scenario: scenario.into(),
+            file: None,
             phase: phase.map(str::to_owned),
             reseed,
         }]
     };
     // Nothing there, or another dataset: it is seeded first.
     assert_eq!(
-        keys(&mut console(None, 0), "l\ny"),
+        keys(&mut console(None, 0), "l\n\ny"),
         start("onsale-short", None, true)
     );
     assert_eq!(
-        keys(&mut console(Some("other"), 0), "l\ny"),
+        keys(&mut console(Some("other"), 0), "l\n\ny"),
         start("onsale-short", None, true)
     );
     // The right one, untouched: it is used as it is.
     assert_eq!(
-        keys(&mut console(Some("demo"), 0), "l\ny"),
+        keys(&mut console(Some("demo"), 0), "l\n\ny"),
         start("onsale-short", None, false)
     );
     // An earlier run in it: seeded anew.
     assert_eq!(
-        keys(&mut console(Some("demo"), 9), "l\ny"),
+        keys(&mut console(Some("demo"), 9), "l\n\ny"),
         start("onsale-short", None, true)
     );
     assert_eq!(
-        keys(&mut console(Some("demo"), 9), "ljj\ny"),
+        keys(&mut console(Some("demo"), 9), "l\njj\ny"),
         start("onsale-short", Some("open"), true)
     );
     // The large one is not seeded by a single y.
     let mut model = console(Some("demo"), 0);
-    assert_eq!(keys(&mut model, "ljjj\ny"), []);
+    assert_eq!(keys(&mut model, "lj\n\ny"), []);
     assert_eq!(keys(&mut model, "onsale\n"), start("onsale", None, true));
     assert_eq!(model.screen, Screen::Load);
 }
@@ -218,7 +223,7 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
 #[test]
 fn while_a_rehearsal_runs_nothing_else_is_begun_and_leaving_asks() {
     let mut model = console(Some("demo"), 0);
-    keys(&mut model, "l\ny");
+    keys(&mut model, "l\n\ny");
     for key in ["s", "l"] {
         assert_eq!(keys(&mut model, key), []);
         assert!(model.dialog.is_none());
@@ -248,7 +253,93 @@ fn quitting_an_idle_console_does_not_ask_and_works_in_dialogs() {
 }
 
 #[test]
-fn pausing_is_immediate_and_the_same_key_resumes() {
+fn quitting_tells_of_other_consoles_that_lose_their_server() {
+    let mut model = console(Some("demo"), 0);
+    let attached = |model: &mut Model, consoles| {
+        let mut now = status(Some("demo"), 0);
+        now.consoles = consoles;
+        update(
+            model,
+            NOW,
+            Event::Ops(Box::new((now, SeedProgress::default()))),
+        );
+    };
+    attached(&mut model, 3);
+    assert_eq!(keys(&mut model, "q"), [Effect::Quit], "the server stays");
+    model.settings.embedded = true;
+    assert_eq!(keys(&mut model, "q"), []);
+    let said = match &model.dialog {
+        Some(Dialog::Ask(question)) => question.lines.join(" "),
+        other => panic!("{other:?}"),
+    };
+    assert!(said.contains("2 other consoles are attached"), "{said}");
+    assert_eq!(keys(&mut model, "nqy"), [Effect::Quit]);
+    attached(&mut model, 1);
+    assert_eq!(keys(&mut model, "q"), [Effect::Quit], "this one only");
+}
+
+#[test]
+fn files_are_read_by_their_path_and_a_wrong_one_is_told_in_the_dialog() {
+    let mut model = console(None, 0);
+    let last = "j".repeat(model.load.scenarios.len());
+    keys(&mut model, &format!("l{last}\n"));
+    assert_eq!(keys(&mut model, "\n"), [], "no path, nothing to read");
+    let asked = keys(&mut model, "my.yaml\n");
+    assert_eq!(asked, [Effect::ReadScenario("my.yaml".into())]);
+    assert_eq!(keys(&mut model, "\n"), [], "one at a time");
+    let read = |model: &mut Model, read| update(model, NOW, Event::ScenarioRead(read));
+    read(&mut model, Err("my.yaml:3: wrong".into()));
+    let wrong = match &model.dialog {
+        Some(Dialog::Launch(dialog)) => match &dialog.stage {
+            Stage::Path(field) => field.wrong.clone(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wrong.as_deref(), Some("my.yaml:3: wrong"));
+    keys(&mut model, "\n");
+    let scenario = Scenario {
+        name: "my".into(),
+        dataset: "demo".into(),
+        file: Some("my.yaml".into()),
+        ..Scenario::default()
+    };
+    let before = model.load.scenarios.len();
+    read(&mut model, Ok(scenario));
+    assert_eq!(model.load.scenarios.len(), before + 1);
+    let started = keys(&mut model, "\ny");
+    assert!(
+        matches!(&started[..], [Effect::StartLoad { scenario, file: Some(_), .. }] if scenario == "my"),
+        "{started:?}"
+    );
+
+    let mut model = console(None, 0);
+    let asked = keys(&mut model, "sjj\nseats.yaml\n");
+    assert_eq!(asked, [Effect::ReadProfile("seats.yaml".into())]);
+    let file = ProfileFile {
+        path: "seats.yaml".into(),
+        yaml: "seats: 1".into(),
+    };
+    let seeded = update(&mut model, NOW, Event::ProfileRead(Ok(file)));
+    assert!(
+        matches!(&seeded[..], [Effect::Seed(request, said)]
+            if request.profile_yaml.is_some() && said == "seeding seats.yaml"),
+        "{seeded:?}"
+    );
+}
+
+#[test]
+fn ctrl_z_suspends_from_dialogs_too() {
+    let mut model = console(None, 0);
+    let ctrl_z = || Event::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL));
+    assert_eq!(update(&mut model, NOW, ctrl_z()), [Effect::Suspend]);
+    keys(&mut model, "a");
+    assert_eq!(update(&mut model, NOW, ctrl_z()), [Effect::Suspend]);
+    assert!(model.dialog.is_some(), "the form is there again afterwards");
+}
+
+#[test]
+fn pausing_and_resuming_ask_as_customers_feel_it() {
     let mut model = console(Some("demo"), 0);
     let paused = |effects: Vec<Effect>| match effects.as_slice() {
         [
@@ -264,7 +355,10 @@ fn pausing_is_immediate_and_the_same_key_resumes() {
         ] => *paused,
         other => panic!("{other:?}"),
     };
-    assert_eq!(paused(keys(&mut model, "p")), Some(true));
+    assert_eq!(keys(&mut model, "p"), []);
+    assert_eq!(keys(&mut model, "pn"), [], "a p or an n is not a yes");
+    assert!(model.dialog.is_none());
+    assert_eq!(paused(keys(&mut model, "py")), Some(true));
     let mut now = status(Some("demo"), 0);
     now.admission.paused = true;
     update(
@@ -272,7 +366,7 @@ fn pausing_is_immediate_and_the_same_key_resumes() {
         NOW,
         Event::Ops(Box::new((now, SeedProgress::default()))),
     );
-    assert_eq!(paused(keys(&mut model, "p")), Some(false));
+    assert_eq!(paused(keys(&mut model, "py")), Some(false));
 }
 
 #[test]

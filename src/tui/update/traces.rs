@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{answered, edit};
+use super::answered;
 use crate::tui::dialog::Dialog;
 use crate::tui::event::Event;
 use crate::tui::evidence::Wanted;
@@ -81,11 +81,11 @@ pub(super) fn edit_filter(model: &mut Model, key: KeyEvent) {
     match key.code {
         KeyCode::Esc => {}
         KeyCode::Enter => {
-            model.traces.text = text;
+            model.traces.text = text.text().to_owned();
             model.traces.chosen = 0;
         }
         _ => {
-            edit(&mut text, key);
+            text.key(key);
             model.traces.editing = Some(text);
         }
     }

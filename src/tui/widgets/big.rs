@@ -4,6 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::cells;
+
 /// Draws `text` (digits, separators, `k`, `M`, `G`, `<`, `-`) and behind it, on the last row, the
 /// `unit`. What does not fit is drawn small instead, never cut.
 pub(in crate::tui) fn big(
@@ -18,13 +20,13 @@ pub(in crate::tui) fn big(
     let width = glyphs
         .iter()
         .flatten()
-        .map(|rows| rows[0].chars().count())
+        .map(|rows| cells::width(rows[0]))
         .sum::<usize>();
     let needed = width
         + if unit.is_empty() {
             0
         } else {
-            unit.chars().count() + 1
+            cells::width(unit) + 1
         };
     let (Some(glyphs), true) = (
         glyphs,

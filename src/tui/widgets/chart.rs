@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::cells;
 use crate::tui::format;
 use crate::tui::panels::Unit;
 use crate::tui::series::Track;
@@ -151,7 +152,7 @@ impl Chart<'_> {
                 _ => format!("-{}", format::span(self.span)),
             };
             buffer.set_stringn(plot.x, y, back, usize::from(plot.width), theme::quiet());
-            let width = u16::try_from(self.end_name.chars().count()).unwrap_or(0);
+            let width = u16::try_from(cells::width(self.end_name)).unwrap_or(0);
             let x = plot.right().saturating_sub(width);
             buffer.set_string(x.max(plot.x), y, self.end_name, theme::quiet());
         }

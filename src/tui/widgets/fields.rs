@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::tui::format;
+use crate::cells;
 use crate::tui::logs::one_line;
 use crate::tui::theme;
 
@@ -17,16 +17,16 @@ pub(in crate::tui) fn fields(
     width: usize,
     style: impl Fn(&str, &str) -> Style,
 ) -> Vec<Line<'static>> {
-    let names = fields.iter().map(|(name, _)| name.chars().count()).max();
+    let names = fields.iter().map(|(name, _)| cells::width(name)).max();
     let names = names.unwrap_or_default().min(MAX_NAME);
     let width = width.saturating_sub(names + 2).max(1);
     let mut lines = Vec::new();
     for (name, value) in fields {
         let style = style(name, value);
-        let mut name = format::fit(&one_line(name), names);
+        let mut name = cells::cut(&one_line(name), names);
         for text in chunks(value, width) {
             lines.push(Line::from(vec![
-                Span::styled(format!("{name:<names$}  "), theme::quiet()),
+                Span::styled(cells::left(&name, names + 2), theme::quiet()),
                 Span::styled(text, style),
             ]));
             name.clear();
@@ -35,16 +35,21 @@ pub(in crate::tui) fn fields(
     lines
 }
 
-/// At least one, of at most `width` characters each.
+/// At least one, of at most `width` cells each; blanks within a line are kept, as code has them.
 fn chunks(value: &str, width: usize) -> Vec<String> {
     let mut chunks = Vec::new();
     for line in value.lines() {
-        let line: Vec<char> = one_line(line).chars().collect();
-        let mut parts = line.chunks(width).peekable();
-        if parts.peek().is_none() {
-            chunks.push(String::new());
+        let line = one_line(line);
+        let mut rest = line.as_str();
+        loop {
+            let at = cells::break_at(rest, width);
+            let (part, after) = rest.split_at(at);
+            chunks.push(part.trim_end().to_owned());
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
         }
-        chunks.extend(parts.map(|part| part.iter().collect::<String>()));
     }
     if chunks.is_empty() {
         chunks.push(String::new());
@@ -59,7 +64,7 @@ mod tests {
     #[test]
     fn long_values_go_on_beneath_themselves_and_breaks_are_kept() {
         assert_eq!(chunks("abcdef", 4), ["abcd", "ef"]);
-        assert_eq!(chunks("a\n\nb\x1b", 4), ["a", "", "b "]);
+        assert_eq!(chunks("a\n\nb\x1b", 4), ["a", "", "b"]);
         assert_eq!(chunks("", 4), [""]);
         let given = [("name".to_owned(), "abcdef".to_owned())];
         let lines = fields(&given, 10, |_, _| Style::new());

@@ -6,8 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
+use crate::cells;
 use crate::tui::format;
-use crate::tui::logs::one_line;
 use crate::tui::theme::{self, Severity};
 
 /// How old what a panel shows is.
@@ -67,10 +67,10 @@ pub(in crate::tui) fn frame(
         spans.push(Span::styled(format!(" {sign}"), severity.style()));
     }
     spans.push(Span::raw(" "));
-    let used = title.chars().count() + 6;
+    let used = cells::width(title) + 6;
     block = block.title_top(Line::from(spans));
     let room = usize::from(area.width).saturating_sub(used + 2);
-    if !note.is_empty() && room >= note.chars().count() {
+    if !note.is_empty() && room >= cells::width(note) {
         block = block.title_top(Line::styled(format!(" {note} "), theme::quiet()).right_aligned());
     }
     if let Freshness::Stale(age, reason) = fresh {
@@ -81,7 +81,7 @@ pub(in crate::tui) fn frame(
         } else {
             format!("{age}: {reason}")
         };
-        let text = format::fit(&text, usize::from(area.width).saturating_sub(6));
+        let text = cells::cut(&text, usize::from(area.width).saturating_sub(6));
         block = block.title_bottom(Line::styled(format!(" ▲ {text} "), theme::warn()));
     }
     let inside = block.inner(area);
@@ -92,11 +92,22 @@ pub(in crate::tui) fn frame(
 /// Writes `text` on the lower edge of a framed panel, if it fits.
 pub(in crate::tui) fn foot(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     let text = format!(" {text} ");
-    let width = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+    let width = u16::try_from(cells::width(&text)).unwrap_or(u16::MAX);
     if area.height > 1 && width.saturating_add(2) <= area.width {
         let x = area.right() - 1 - width;
         buffer.set_stringn(x, area.bottom() - 1, &text, usize::from(width), style);
     }
+}
+
+/// Says on the lower edge that text goes on above or below, and by which key.
+pub(in crate::tui) fn more(buffer: &mut Buffer, area: Rect, above: usize, below: usize) {
+    let keys = match (above, below) {
+        (0, 0) => return,
+        (_, 0) => "PgUp: back",
+        (0, _) => "PgDn: more",
+        _ => "PgUp, PgDn: more",
+    };
+    foot(buffer, area, keys, theme::key());
 }
 
 /// Clears the middle of `area` and draws a frame there; gives the area inside.
@@ -143,37 +154,9 @@ pub(in crate::tui) fn centred(buffer: &mut Buffer, area: Rect, lines: &[Line<'_>
     }
 }
 
-/// Text in lines of at most `width`, broken at spaces; a word that is longer than a line is cut
-/// into several.
-pub(in crate::tui) fn broken(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut lines = vec![String::new()];
-    for word in one_line(text).split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        let line = lines.last_mut().expect("never empty");
-        let used = line.chars().count();
-        if used > 0 && used + 1 + word.len() <= width {
-            line.push(' ');
-            line.extend(word);
-            continue;
-        }
-        if used > 0 {
-            lines.push(String::new());
-        }
-        while word.len() > width {
-            let rest = word.split_off(width);
-            lines.last_mut().expect("never empty").extend(word);
-            lines.push(String::new());
-            word = rest;
-        }
-        lines.last_mut().expect("never empty").extend(word);
-    }
-    lines
-}
-
 /// Text over a few lines, broken at spaces.
 pub(in crate::tui) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
-    let lines = broken(text, usize::from(area.width));
+    let lines = cells::wrap(text, usize::from(area.width));
     let rows = usize::from(area.height);
     for (row, (y, line)) in (area.y..area.bottom()).zip(&lines).enumerate() {
         let cut = if row + 1 == rows && lines.len() > rows {
@@ -184,7 +167,7 @@ pub(in crate::tui) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style
         buffer.set_stringn(
             area.x,
             y,
-            format::fit(&cut, usize::from(area.width)),
+            cells::cut(&cut, usize::from(area.width)),
             usize::from(area.width),
             style,
         );
@@ -194,17 +177,6 @@ pub(in crate::tui) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_broken_at_spaces_and_a_long_word_anywhere() {
-        assert_eq!(broken("one two three", 7), ["one two", "three"]);
-        assert_eq!(
-            broken("at /a/very/long/path", 8),
-            ["at", "/a/very/", "long/pat", "h"]
-        );
-        assert_eq!(broken("", 8), [""]);
-        assert_eq!(broken("ab", 0), ["a", "b"]);
-    }
 
     #[test]
     fn a_foot_that_does_not_fit_is_left_out() {

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::cells;
 use crate::tui::format;
 use crate::tui::series::Track;
 use crate::tui::theme;
@@ -21,7 +22,7 @@ pub(in crate::tui) fn heat(
     end_name: &str,
     style: Style,
 ) -> bool {
-    let widest = rows.iter().map(|(name, _)| name.chars().count()).max();
+    let widest = rows.iter().map(|(name, _)| cells::width(name)).max();
     let scale = u16::try_from(widest.unwrap_or(0)).unwrap_or(0).clamp(3, 10) + 1;
     if area.width < scale + 4 || area.height < 2 || span <= 0 {
         return false;
@@ -48,7 +49,7 @@ pub(in crate::tui) fn heat(
     let bottom = area.y + height;
     for ((name, line), y) in lines.iter().zip((area.y..bottom).rev()) {
         let room = usize::from(scale - 1);
-        let name = format!("{:>room$}", format::fit(name, room));
+        let name = cells::right(&cells::cut(name, room), room);
         buffer.set_stringn(area.x, y, name, room, theme::quiet());
         for (x, value) in (area.x + scale..area.right()).zip(line) {
             if *value > 0.0 {
@@ -62,7 +63,7 @@ pub(in crate::tui) fn heat(
         let y = area.bottom() - 1;
         let room = usize::from(width);
         buffer.set_stringn(area.x + scale, y, super::back(span), room, theme::quiet());
-        let end = u16::try_from(end_name.chars().count()).unwrap_or(0);
+        let end = u16::try_from(cells::width(end_name)).unwrap_or(0);
         let x = area.right().saturating_sub(end).max(area.x + scale);
         buffer.set_stringn(x, y, end_name, room, theme::quiet());
     }

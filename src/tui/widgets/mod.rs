@@ -12,7 +12,7 @@ mod shares;
 pub(super) use big::big;
 pub(super) use chart::{Chart, Line, Overlay, instant_on};
 pub(super) use fields::fields;
-pub(super) use frame::{Freshness, broken, centred, foot, frame, popup, wrapped};
+pub(super) use frame::{Freshness, centred, foot, frame, more, popup, wrapped};
 pub(super) use heat::heat;
 pub(super) use plot::{Plot, back};
 pub(super) use shares::{Share, gauge, shares};

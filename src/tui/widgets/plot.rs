@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::chart::{Dots, Line, Overlay, dot, nice, seconds};
+use crate::cells;
 use crate::tui::format;
 use crate::tui::theme;
 
@@ -44,7 +45,7 @@ impl Plot<'_> {
             return false;
         };
         let ticks = [(self.tick)(high), (self.tick)(low)];
-        let widest = ticks.iter().map(|tick| tick.chars().count()).max();
+        let widest = ticks.iter().map(|tick| cells::width(tick)).max();
         let scale = u16::try_from(widest.unwrap_or(0)).unwrap_or(0).clamp(5, 12) + 1;
         if area.width < scale + 4 || area.height < 2 {
             return false;
@@ -62,7 +63,7 @@ impl Plot<'_> {
         };
         let mut label = |y: u16, value: f64| {
             let width = usize::from(scale - 1);
-            let text = format!("{:>width$}", format::fit(&(self.tick)(value), width));
+            let text = cells::right(&cells::cut(&(self.tick)(value), width), width);
             buffer.set_stringn(area.x, y, text, width, theme::quiet());
         };
         label(plot.y, high);
@@ -91,7 +92,7 @@ impl Plot<'_> {
             let y = area.bottom() - 1;
             let width = usize::from(plot.width);
             buffer.set_stringn(plot.x, y, back(self.span), width, theme::quiet());
-            let end = u16::try_from(self.end_name.chars().count()).unwrap_or(0);
+            let end = u16::try_from(cells::width(&self.end_name)).unwrap_or(0);
             let x = plot.right().saturating_sub(end).max(plot.x);
             buffer.set_stringn(x, y, self.end_name, width, theme::quiet());
         }

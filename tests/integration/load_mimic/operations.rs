@@ -59,6 +59,7 @@ async fn status(app: App) -> Json<Status> {
         dataset: world.dataset.clone(),
         queue,
         admission: admission_state(&world),
+        consoles: 0,
     })
 }
 

@@ -159,3 +159,31 @@ fn a_click_is_on_what_is_drawn_there() {
         assert_eq!(hit(&model, area, outside), None);
     }
 }
+
+#[test]
+fn a_long_address_of_a_runbook_is_wrapped_and_scrolled_to() {
+    const RUNBOOK: &str = "https://github.com/concertctl/concertctl/blob/main/docs/runbooks/\
+         HighErrorRate.md#what-to-look-at-first-when-nobody-else-is-awake";
+    let mut model = with_evidence(|_| {});
+    for alert in &mut model.alerts.list {
+        let described = "What it means, at length. ".repeat(20);
+        alert.annotations.insert("description".into(), described);
+        alert
+            .annotations
+            .insert("runbook_url".into(), RUNBOOK.into());
+    }
+    let list = model.alerts.list.clone();
+    model.alerts.take(list, NOW);
+    model.alerts.open = true;
+    let shown = |model: &Model| text(&buffer(model, SIZES[0]));
+    assert!(shown(&model).contains("PgDn: more"), "{}", shown(&model));
+    model.alerts.scroll = 200;
+    let end = shown(&model);
+    assert!(
+        end.contains("nobody-else-is-awake") && end.contains("PgUp: back"),
+        "{end}"
+    );
+    let page: String = end.split_whitespace().collect();
+    let page: String = page.chars().filter(|c| *c != '│').collect();
+    assert!(page.contains(RUNBOOK), "{end}");
+}

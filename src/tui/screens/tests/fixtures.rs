@@ -60,6 +60,7 @@ pub(super) fn status(dataset: bool) -> Status {
             opens_at_ms: None,
             open: true,
         },
+        consoles: 1,
     }
 }
 
@@ -70,6 +71,7 @@ pub(super) fn scenario(name: &str, title: &str, dataset: &str, users: u64) -> Sc
         dataset: dataset.into(),
         users,
         phases: ["register", "open", "pay"].map(str::to_owned).to_vec(),
+        file: None,
     }
 }
 

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::took;
+use crate::cells;
 use crate::clients::tempo::Span;
 use crate::tui::theme;
 use crate::tui::waterfall::Waterfall;
@@ -60,7 +61,7 @@ pub(super) fn mark(buffer: &mut Buffer, area: Rect, bar: &Bar, own_ns: u64) {
     let on = to - from;
     let left = from.saturating_sub(1);
     let right = width.saturating_sub(to + 1);
-    let len = |text: &str| text.chars().count();
+    let len = |text: &str| cells::width(&text);
     let loud = theme::warn();
     let words = ["waited here ", "waited ", ""];
     let found = words.iter().find_map(|words| {

@@ -20,7 +20,7 @@ fn the_charts_are_zoomed_from_what_they_show_and_fitted_again() {
 #[test]
 fn a_verdict_is_scrolled_by_pages_and_the_list_is_not() {
     let mut model = console(Some("demo"), 0);
-    keys(&mut model, "l\ny");
+    keys(&mut model, "l\n\ny");
     press(&mut model, KeyCode::PageDown);
     assert_eq!(model.load.chosen, 0);
     let scroll = |model: &Model| model.load.run.as_ref().unwrap().scroll;
@@ -43,7 +43,13 @@ fn the_filter_is_typed_applied_left_and_cleared() {
         (model.screen, model.logs.text.as_str()),
         (Screen::Logs, "seat 7q")
     );
-    assert!(model.plan().logs.unwrap().contains(r#"|= "seat 7q""#));
+    assert!(
+        model
+            .plan()
+            .logs
+            .unwrap()
+            .contains(r#"|~ "(?i)seat" |~ "(?i)7q""#)
+    );
     keys(&mut model, "/x");
     press(&mut model, KeyCode::Esc);
     assert_eq!(
@@ -91,9 +97,12 @@ fn pasted_text_never_presses_keys() {
     assert!(model.dialog.is_none());
     keys(&mut model, "/");
     update(&mut model, NOW, Event::Paste("a\x1b[31mb".into()));
-    assert_eq!(model.logs.editing.as_deref(), Some("a[31mb"));
+    assert_eq!(model.logs.editing.as_ref().unwrap().text(), "a[31mb");
     update(&mut model, NOW, Event::Paste("x".repeat(10_000)));
-    assert_eq!(model.logs.editing.unwrap().chars().count(), MAX_INPUT);
+    assert_eq!(
+        model.logs.editing.unwrap().text().chars().count(),
+        MAX_INPUT
+    );
 }
 
 #[test]
@@ -169,7 +178,7 @@ fn notices_go_away_by_themselves() {
 }
 
 #[test]
-fn screens_are_reached_by_number_and_tab_and_kept_numbers_say_so() {
+fn screens_are_reached_by_number_and_tab() {
     let mut model = console(None, 0);
     for (key, screen) in [
         ("2", Screen::Resources),
@@ -177,7 +186,7 @@ fn screens_are_reached_by_number_and_tab_and_kept_numbers_say_so() {
         ("4", Screen::Traces),
         ("5", Screen::Load),
         ("6", Screen::Alerts),
-        ("8", Screen::Board),
+        ("7", Screen::Board),
         ("1", Screen::Overview),
     ] {
         keys(&mut model, key);
@@ -190,7 +199,6 @@ fn screens_are_reached_by_number_and_tab_and_kept_numbers_say_so() {
     assert_eq!(model.screen, Screen::Board);
     keys(&mut model, "7");
     assert_eq!(model.screen, Screen::Board);
-    assert!(notice(&model).contains("kept"));
 }
 
 #[test]
@@ -198,7 +206,7 @@ fn the_rehearsals_tps_is_taken_over_the_window_that_the_servers_is() {
     let window = panel(PanelId::Tps).window;
     assert_eq!(window, format!("{}s", TPS_WINDOW_MS / 1000));
     let mut model = console(Some("demo"), 0);
-    keys(&mut model, "l\ny");
+    keys(&mut model, "l\n\ny");
     let mut tps = |second: i64, requests: u64| {
         let progress = Progress {
             requests,

@@ -1,0 +1,64 @@
+//! Which consoles look at this server: each sends a value of its own with its requests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use parking_lot::Mutex;
+
+use crate::api::ops::CONSOLE_HEADER;
+
+/// A console that was not heard of for this long is gone: it asks every second or two.
+const GONE_AFTER: Duration = Duration::from_secs(10);
+/// Longest value that is kept.
+const LONGEST: usize = 64;
+/// Consoles that are told apart at most: what comes beyond is not counted.
+const MOST: usize = 256;
+
+/// When each console was last heard of.
+#[derive(Clone, Debug, Default)]
+pub struct Consoles(Arc<Mutex<HashMap<String, Instant>>>);
+
+impl Consoles {
+    /// Notes who asks, and gives how many there are.
+    pub(super) fn seen(&self, headers: &HeaderMap, now: Instant) -> u64 {
+        let who = headers
+            .get(CONSOLE_HEADER)
+            .and_then(|value| value.to_str().ok());
+        let mut all = self.0.lock();
+        all.retain(|_, at| now.saturating_duration_since(*at) < GONE_AFTER);
+        if let Some(who) = who.filter(|who| (1..=LONGEST).contains(&who.len()))
+            && (all.len() < MOST || all.contains_key(who))
+        {
+            all.insert(who.to_owned(), now);
+        }
+        all.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consoles_are_counted_once_each_and_forgotten_when_they_are_silent() {
+        let of = |who: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONSOLE_HEADER, who.parse().unwrap());
+            headers
+        };
+        let (consoles, start) = (Consoles::default(), Instant::now());
+        let later = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(consoles.seen(&HeaderMap::new(), start), 0);
+        assert_eq!(consoles.seen(&of("a"), start), 1);
+        assert_eq!(consoles.seen(&of("b"), later(5)), 2);
+        assert_eq!(consoles.seen(&of("b"), later(6)), 2, "not twice");
+        assert_eq!(consoles.seen(&HeaderMap::new(), later(12)), 1, "a is gone");
+        assert_eq!(consoles.seen(&of(&"x".repeat(65)), later(12)), 1);
+        for who in 0..1_000 {
+            consoles.seen(&of(&who.to_string()), later(12));
+        }
+        assert_eq!(consoles.seen(&of("b"), later(12)), MOST as u64, "bounded");
+    }
+}
