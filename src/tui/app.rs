@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::audit::AuditFile;
 use super::board::Board;
+use super::dialog::Profiles;
 use super::event::{Effect, Event};
 use super::fetch::{self, Clients, Nudges, now_ms};
 use super::load_port::LoadPort;
@@ -92,6 +93,7 @@ impl App {
             ..Model::default()
         };
         model.load.scenarios = load.scenarios();
+        model.profiles = Profiles::with(load.profiles());
         model.board = Board::of(options.dashboard.as_ref());
         let (sender, events) = mpsc::channel(EVENTS);
         let start = |file| Recorder::start(file, &model.settings.target, sender.clone());
@@ -350,6 +352,7 @@ pub(super) async fn once(
         ..Model::default()
     });
     model.load.scenarios = load.scenarios();
+    model.profiles = Profiles::with(load.profiles());
     model.board = Board::of(options.dashboard.as_ref());
     let mut plan = model.plan();
     for event in fetch::once(clients, &plan).await {

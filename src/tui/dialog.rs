@@ -1,7 +1,9 @@
 //! What can stand in front of a screen and takes the keys: help, a question, a form, a record.
 
 use super::event::Effect;
+use super::format;
 use super::forms::Form;
+use super::load_port::OwnProfile;
 use super::palette::Palette;
 
 /// Something in front of the screen.
@@ -30,33 +32,75 @@ pub(super) enum Dialog {
 }
 
 /// A dataset profile on offer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Profile {
-    pub(super) name: &'static str,
-    pub(super) text: &'static str,
+    pub(super) name: String,
+    pub(super) text: String,
     /// So large that its name has to be typed.
     pub(super) typed: bool,
+    /// The profile itself, where a server does not know it by name.
+    pub(super) yaml: Option<String>,
 }
 
-/// The profiles that a server knows by name.
-pub(super) const PROFILES: &[Profile] = &[
-    Profile {
-        name: "demo",
-        text: "5 concerts, 10,000 seats, 2,000 users; a second",
-        typed: false,
-    },
-    Profile {
-        name: "onsale",
-        text: "500 concerts, 10 million seats, 20,000 users; 30 seconds",
-        typed: true,
-    },
-];
+/// More seats than this take a while, and are not seeded by two keys.
+const MANY_SEATS: u64 = 1_000_000;
 
-/// Whether a profile's name has to be typed before it is seeded.
-pub(super) fn needs_typing(profile: &str) -> bool {
-    PROFILES
-        .iter()
-        .any(|known| known.name == profile && known.typed)
+/// The profiles that can be seeded: those that a server knows by name, then the user's own.
+#[derive(Clone, Debug)]
+pub(super) struct Profiles(Vec<Profile>);
+
+impl Default for Profiles {
+    fn default() -> Profiles {
+        let known = |name: &str, text: &str, typed| Profile {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            typed,
+            yaml: None,
+        };
+        Profiles(vec![
+            known(
+                "demo",
+                "5 concerts, 10,000 seats, 2,000 users; a second",
+                false,
+            ),
+            known(
+                "onsale",
+                "500 concerts, 10 million seats, 20,000 users; 30 seconds",
+                true,
+            ),
+        ])
+    }
+}
+
+impl Profiles {
+    pub(super) fn with(own: Vec<OwnProfile>) -> Profiles {
+        let mut profiles = Profiles::default();
+        profiles.0.extend(own.into_iter().map(|own| Profile {
+            text: format!(
+                "your own: {} seats, {} users",
+                format::count(own.seats),
+                format::count(own.users)
+            ),
+            typed: own.seats > MANY_SEATS,
+            yaml: Some(own.text),
+            name: own.name,
+        }));
+        profiles
+    }
+
+    pub(super) fn all(&self) -> &[Profile] {
+        &self.0
+    }
+
+    /// The one in that row; in the last, beyond it.
+    pub(super) fn row(&self, at: usize) -> Option<&Profile> {
+        self.0.get(at).or(self.0.last())
+    }
+
+    /// Whether a profile's name has to be typed before it is seeded.
+    pub(super) fn needs_typing(&self, name: &str) -> bool {
+        self.0.iter().any(|known| known.name == name && known.typed)
+    }
 }
 
 /// How far a question has got.

@@ -24,6 +24,19 @@ pub struct Scenario {
     pub phases: Vec<String>,
 }
 
+/// A dataset profile of the user's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnProfile {
+    /// Its name, as the file gives it.
+    pub name: String,
+    /// The file's text.
+    pub text: String,
+    /// Seats in all.
+    pub seats: u64,
+    /// Users.
+    pub users: u64,
+}
+
 /// What to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRequest {
@@ -191,6 +204,10 @@ impl fmt::Debug for Run {
 pub trait LoadPort: Send + Sync {
     /// What can be run, the default first.
     fn scenarios(&self) -> Vec<Scenario>;
+    /// Profiles of the user's own, to seed besides those that a server ships.
+    fn profiles(&self) -> Vec<OwnProfile> {
+        Vec::new()
+    }
 
     /// Starts a run in the background.
     ///

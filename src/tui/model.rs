@@ -12,7 +12,7 @@ use super::audit::AuditEntry;
 use super::board::Board;
 use super::crosscheck::Checks;
 use super::dashboard::Query;
-use super::dialog::Dialog;
+use super::dialog::{Dialog, Profiles};
 use super::evidence;
 use super::load_port::{Outcome, Progress, Scenario};
 use super::logs::Logs;
@@ -253,6 +253,8 @@ pub(super) struct Model {
     pub(super) settings: Settings,
     pub(super) now: i64,
     pub(super) screen: Screen,
+    /// What can be seeded.
+    pub(super) profiles: Profiles,
     /// The places that links led away from, the last one last.
     pub(super) trail: Vec<Step>,
     pub(super) zoom: Zoom,

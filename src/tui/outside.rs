@@ -70,7 +70,13 @@ impl Outside {
         match effect {
             Effect::Quit | Effect::Bell | Effect::Redraw | Effect::Play(_) => {}
             Effect::Seed(request) => {
-                let what = format!("seeding {}", request.profile.clone().unwrap_or_default());
+                let what = format!(
+                    "seeding {}",
+                    request
+                        .profile
+                        .as_deref()
+                        .unwrap_or("a profile of your own")
+                );
                 self.act(
                     what,
                     async move { ops.seed(&request).await.map(|_| "began") },

@@ -5,49 +5,68 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::own::OwnFiles;
 use crate::files::{self, Access};
 use crate::load::model::PhaseName;
 use crate::load::progress::{OperationProgress, Step};
 use crate::load::{
-    Command, Judged, Outcome as Kept, Reseed, RunHandle, RunOptions, Scenario, Summary, Target,
-    Unit, Verdict as Judgement, report, scenarios, start,
+    Command, Judged, Outcome as Kept, OwnProfile, Reseed, RunHandle, RunOptions, Scenario, Summary,
+    Target, Unit, Verdict as Judgement, report, scenarios, start,
 };
 use crate::tui::load_port::{
-    LoadPort, Operation, Outcome, Phase, Progress, Run, Scenario as Choice, StartRequest, Steer,
-    Threshold, Verdict,
+    LoadPort, Operation, Outcome, OwnProfile as OwnDataset, Phase, Progress, Run,
+    Scenario as Choice, StartRequest, Steer, Threshold, Verdict,
 };
 
 /// The real load generator.
 #[derive(Clone, Debug)]
 pub(super) struct Rehearsals {
+    /// What its user offers beside what ships.
+    pub(super) own: OwnFiles,
     /// The server runs in this process.
     pub(super) embedded: bool,
     /// Where summaries are written.
     pub(super) summaries: PathBuf,
 }
 
+impl Rehearsals {
+    /// Every scenario on offer, each with the profile of its dataset where that is a file: the user's
+    /// own after the shipped ones.
+    fn all(&self) -> Vec<(Scenario, Option<OwnProfile>)> {
+        let shipped = scenarios().into_iter();
+        let shipped = shipped.filter_map(|info| Scenario::parse(info.name, info.text, &[]).ok());
+        let shipped = shipped.map(|scenario| (scenario, None));
+        shipped.chain(self.own.scenarios.iter().cloned()).collect()
+    }
+}
+
 impl LoadPort for Rehearsals {
     fn scenarios(&self) -> Vec<Choice> {
-        let parsed = |info: crate::load::ScenarioInfo| {
-            let scenario = Scenario::parse(info.name, info.text, &[]).ok()?;
-            Some(Choice {
-                name: info.name.to_owned(),
-                title: info.title,
-                dataset: scenario.dataset,
-                users: u64::from(scenario.users),
-                phases: PhaseName::ALL.iter().map(ToString::to_string).collect(),
-            })
+        let choice = |(scenario, _): (Scenario, Option<OwnProfile>)| Choice {
+            name: scenario.name,
+            title: scenario.title,
+            dataset: scenario.dataset,
+            users: u64::from(scenario.users),
+            phases: PhaseName::ALL.iter().map(ToString::to_string).collect(),
         };
-        scenarios().into_iter().filter_map(parsed).collect()
+        self.all().into_iter().map(choice).collect()
+    }
+
+    fn profiles(&self) -> Vec<OwnDataset> {
+        let offered = |(name, own): &(String, OwnProfile)| OwnDataset {
+            name: name.clone(),
+            text: own.text.clone(),
+            seats: own.seats,
+            users: own.users,
+        };
+        self.own.profiles.iter().map(offered).collect()
     }
 
     fn start(&self, request: StartRequest) -> Result<Run, String> {
-        let known = scenarios()
-            .into_iter()
-            .find(|info| info.name == request.scenario);
-        let info = known.ok_or_else(|| format!("there is no scenario {}", request.scenario))?;
-        let scenario =
-            Scenario::parse(info.name, info.text, &[]).map_err(|error| error.to_string())?;
+        let mut known = self.all().into_iter();
+        let found = known.find(|(scenario, _)| scenario.name == request.scenario);
+        let (scenario, profile) =
+            found.ok_or_else(|| format!("there is no scenario {}", request.scenario))?;
         let phase = match &request.phase {
             None => None,
             Some(name) => {
@@ -62,10 +81,11 @@ impl LoadPort for Rehearsals {
         let reseed = if request.reseed {
             Reseed::WhenUnfit
         } else {
-            Reseed::Never
+            Reseed::WhenMissing
         };
         let options = RunOptions {
             phase,
+            profile,
             reseed,
             embedded: self.embedded,
             ..RunOptions::new(scenario)
@@ -258,6 +278,7 @@ mod tests {
     #[test]
     fn every_shipped_scenario_can_be_chosen_with_its_phases() {
         let port = Rehearsals {
+            own: OwnFiles::default(),
             embedded: false,
             summaries: PathBuf::new(),
         };

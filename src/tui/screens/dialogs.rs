@@ -6,8 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::{forms, help, history, load, logs, palette, waterfall};
 use crate::tui::dialog::{
-    AlertForm, Dialog, LaunchDialog, PROFILES, Question, Reseed, SEVERITIES, SeedDialog, Stage,
-    needs_typing,
+    AlertForm, Dialog, LaunchDialog, Question, Reseed, SEVERITIES, SeedDialog, Stage,
 };
 use crate::tui::format;
 use crate::tui::logs::{Record, one_line};
@@ -79,16 +78,21 @@ fn loss(model: &Model) -> Option<Line<'static>> {
 }
 
 fn seed(model: &Model, dialog: &SeedDialog, buffer: &mut Buffer, area: Rect) {
-    let profile = &PROFILES[dialog.chosen.min(PROFILES.len() - 1)];
+    let Some(profile) = model.profiles.row(dialog.chosen) else {
+        return;
+    };
     let mut lines = Vec::new();
-    for (index, one) in PROFILES.iter().enumerate() {
+    for (index, one) in model.profiles.all().iter().enumerate() {
         let style = if index == dialog.chosen {
             theme::selected()
         } else {
             theme::text()
         };
         lines.push(Line::from(vec![
-            Span::styled(format!(" {:<7}", one.name), style.patch(theme::strong())),
+            Span::styled(
+                format!(" {:<7}", one_line(&one.name)),
+                style.patch(theme::strong()),
+            ),
             Span::styled(format!(" {:<57}", one.text), style),
         ]));
     }
@@ -99,11 +103,14 @@ fn seed(model: &Model, dialog: &SeedDialog, buffer: &mut Buffer, area: Rect) {
     let keys = match &dialog.stage {
         Stage::Choose => "↑ ↓ choose, Enter, Esc",
         Stage::Confirm => {
-            lines.push(Line::raw(format!("Replace it by {}?", profile.name)));
+            lines.push(Line::raw(format!(
+                "Replace it by {}?",
+                one_line(&profile.name)
+            )));
             "y replaces, n does not"
         }
         Stage::Type(typed) => {
-            lines.push(typing(typed, profile.name));
+            lines.push(typing(typed, &profile.name));
             "Enter seeds, Esc does not"
         }
     };
@@ -178,7 +185,7 @@ fn launch(model: &Model, dialog: &LaunchDialog, buffer: &mut Buffer, area: Rect)
                 "It needs the {dataset} dataset, which is seeded first."
             )));
             lines.extend(loss(model));
-            if needs_typing(&dataset) {
+            if model.profiles.needs_typing(&dataset) {
                 "y goes on, n does not"
             } else {
                 "y seeds and launches, n does not"

@@ -5,8 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use super::{actions, edit, forms, traces};
 use crate::api::ops::SeedRequest;
 use crate::tui::dialog::{
-    AlertForm, Dialog, FORM_FIELDS, LaunchDialog, PROFILES, Reseed, SEVERITIES, SeedDialog, Stage,
-    needs_typing,
+    AlertForm, Dialog, FORM_FIELDS, LaunchDialog, Reseed, SEVERITIES, SeedDialog, Stage,
 };
 use crate::tui::event::Effect;
 use crate::tui::load_port::Progress;
@@ -121,22 +120,24 @@ fn is_no(key: KeyEvent) -> bool {
 }
 
 fn seed(model: &Model, mut dialog: SeedDialog, key: KeyEvent) -> After {
-    let profile = &PROFILES[dialog.chosen.min(PROFILES.len() - 1)];
+    let Some(profile) = model.profiles.row(dialog.chosen) else {
+        return After::Close(vec![]);
+    };
     let replace = model
         .status
         .as_ref()
         .is_some_and(|status| status.dataset.is_some());
     let begin = || {
         let request = SeedRequest {
-            profile: Some(profile.name.into()),
-            profile_yaml: None,
+            profile: profile.yaml.is_none().then(|| profile.name.clone()),
+            profile_yaml: profile.yaml.clone(),
             replace,
         };
         After::Close(vec![Effect::Seed(request)])
     };
     match &mut dialog.stage {
         Stage::Choose => {
-            if let Some(at) = chosen(key, dialog.chosen, PROFILES.len()) {
+            if let Some(at) = chosen(key, dialog.chosen, model.profiles.all().len()) {
                 dialog.chosen = at;
             } else if key.code == KeyCode::Enter {
                 if profile.typed {
@@ -154,7 +155,7 @@ fn seed(model: &Model, mut dialog: SeedDialog, key: KeyEvent) -> After {
         Stage::Confirm if is_no(key) => return After::Close(vec![]),
         Stage::Confirm => {}
         Stage::Type(typed) => match key.code {
-            KeyCode::Enter if typed == profile.name => return begin(),
+            KeyCode::Enter if *typed == profile.name => return begin(),
             _ => edit(typed, key),
         },
     }
@@ -179,7 +180,11 @@ fn launch(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent) -> After {
                 return After::Close(vec![]);
             }
         }
-        Stage::Confirm if is_yes(key) && reseed != Reseed::NotNeeded && needs_typing(&dataset) => {
+        Stage::Confirm
+            if is_yes(key)
+                && reseed != Reseed::NotNeeded
+                && model.profiles.needs_typing(&dataset) =>
+        {
             dialog.stage = Stage::Type(String::new());
         }
         Stage::Confirm if is_yes(key) => {
