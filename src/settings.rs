@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::domain::token::TokenKey;
 use crate::files::{self, Access};
 use crate::http::Limits;
+use crate::http::cors::Origin;
 use crate::http::listener::Bounds;
 use crate::store::sqlite::Options;
 use crate::telemetry::Otlp;
@@ -31,6 +32,8 @@ pub struct ServeSettings {
     pub api_addr: SocketAddr,
     /// The operations API.
     pub ops_addr: SocketAddr,
+    /// Origins whose pages may call the ticketing API.
+    pub cors_origins: Vec<Origin>,
     /// Names besides loopback ones that an operations listener on loopback answers to.
     pub ops_hosts: Vec<String>,
     /// Datasets and secrets.
@@ -69,6 +72,8 @@ pub struct AlertingSettings {
     pub rules: Vec<PathBuf>,
     /// Between two evaluations of rules that say nothing of their own.
     pub evaluation_interval: Duration,
+    /// Where people reach the operations API, for the links in notifications; `None`: its address.
+    pub external_url: Option<String>,
     /// Another Alertmanager that gets every alert.
     pub alertmanager_url: Option<SecretUrl>,
     /// Get messages in the shape of Alertmanager's webhook.
@@ -84,6 +89,7 @@ impl Default for AlertingSettings {
         AlertingSettings {
             rules: Vec::new(),
             evaluation_interval: Duration::from_secs(1),
+            external_url: None,
             alertmanager_url: None,
             webhooks: Vec::new(),
             slack_webhooks: Vec::new(),
@@ -126,6 +132,7 @@ impl ServeSettings {
         ServeSettings {
             api_addr: API_ADDR,
             ops_addr: OPS_ADDR,
+            cors_origins: Vec::new(),
             ops_hosts: Vec::new(),
             data_dir,
             rules: Rules::default(),
@@ -213,6 +220,13 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
+/// The data directory where none was named: `CONCERTCTL_DATA_DIR`, else the platform's place.
+#[must_use]
+pub fn data_dir() -> PathBuf {
+    let named = std::env::var_os("CONCERTCTL_DATA_DIR").filter(|dir| !dir.is_empty());
+    named.map_or_else(default_data_dir, PathBuf::from)
+}
+
 /// The platform's place for data that should stay: `$XDG_DATA_HOME`, `~/.local/share`,
 /// `~/Library/Application Support`, `%LOCALAPPDATA%`.
 #[must_use]
@@ -298,7 +312,12 @@ fn secret(file: &Path) -> io::Result<String> {
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = new_secret();
-            files::replace(file, text.as_bytes(), Access::Owner)?;
+            let written = files::replace(file, text.as_bytes(), Access::Owner);
+            written.map_err(|error| {
+                let advice = files::advice(&error);
+                let why = format!("{name} cannot be written: {error}; {advice}");
+                io::Error::new(error.kind(), why)
+            })?;
             Ok(text)
         }
         Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),

@@ -1,20 +1,18 @@
 //! `concertctl fault`: injects faults into a running server, lists them, ends them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::flags::{DataDirArg, duration};
+use super::flags::{DataDirArg, duration, ops_token, share, whole};
+use super::local_server::LocalServer;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::api::ops::{ActiveFault, FaultKind, FaultRequest, FaultSettings, LinkCut};
 use crate::clients::ops::Ops;
 use crate::clients::{ClientError, HttpSource, Secret};
-use crate::serve::ServerFile;
-use crate::settings;
 
 /// Inject faults into a running server, to rehearse the response to them. Each ends by itself. Exit
 /// codes: 0 done, 1 not done, 2 usage.
@@ -29,10 +27,10 @@ enum Command {
     /// Answer a share of the requests with an error
     Errors {
         /// Which part of the requests, 0 to 1
-        #[arg(long, value_name = "SHARE")]
+        #[arg(long, value_name = "SHARE", value_parser = share)]
         share: f64,
         /// 500 or 503
-        #[arg(long, default_value_t = 500)]
+        #[arg(long, default_value_t = 500, value_parser = whole(500_u16, 599))]
         status: u16,
         #[command(flatten)]
         routes: Routes,
@@ -45,7 +43,7 @@ enum Command {
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         delay: Duration,
         /// Which part of the requests, 0 to 1
-        #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+        #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
         share: f64,
         #[command(flatten)]
         routes: Routes,
@@ -68,7 +66,7 @@ enum Command {
     #[command(alias = "pool_exhaustion")]
     PoolExhaustion {
         /// How many [default: all]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = whole(1_u32, 1_000))]
         connections: Option<u32>,
         #[command(flatten)]
         common: Common,
@@ -243,38 +241,23 @@ impl ServerArgs {
     /// The server that is meant, with its token if that is known.
     fn ops(&self) -> anyhow::Result<Ops> {
         let dir = self.data_dir.path();
-        let file = server_file(&dir);
-        let url = match (&self.target, &file) {
+        let local = LocalServer::of(&dir);
+        let url = match (&self.target, &local) {
             (Some(url), _) => url.clone(),
-            (None, Some(file)) => format!("http://{}", file.ops_addr),
+            (None, Some(local)) => local.ops_url(),
             (None, None) => anyhow::bail!(
                 "no server has listened on {}: name one with --target, or its directory with --data-dir",
                 dir.display()
             ),
         };
         let source = HttpSource::new(&url)?;
-        let ours = file.is_some_and(|file| file.ops_addr.to_string() == source.authority());
-        let token = match &self.ops_token_file {
-            Some(path) => Some(read(path)?),
-            None => std::env::var("CONCERTCTL_OPS_TOKEN")
-                .ok()
-                .filter(|token| !token.is_empty()),
-        };
-        let token = match token {
-            None if ours => Some(read(&settings::ops_token_file(&dir))?),
-            given => given,
+        let given = ops_token(self.ops_token_file.as_deref()).map_err(anyhow::Error::msg)?;
+        let token = match (given, local.filter(|local| local.is_at(&url))) {
+            (None, Some(local)) => Some(local.token()?),
+            (given, _) => given,
         };
         Ok(Ops::new(source, token.as_deref().map(Secret::new)))
     }
-}
-
-fn server_file(dir: &Path) -> Option<ServerFile> {
-    let bytes = std::fs::read(dir.join(ServerFile::NAME)).ok()?;
-    serde_json::from_slice(&bytes).ok()
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("the token file {}", path.display()))
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -1,6 +1,7 @@
 //! Values that several subcommands take.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -37,12 +38,12 @@ pub(super) struct DatabaseArg {
     pub(super) database_url: Option<SecretUrl>,
 }
 
-/// `15s`, `5m`, `250ms`.
+/// `15s`, `1m30s`, `250ms`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|parsed| Duration::try_from(parsed).ok())
-        .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 5m or 250ms"))
+        .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 1m30s or 250ms"))
 }
 
 /// A duration between two others, both given as on the command line.
@@ -60,6 +61,55 @@ pub(super) fn between(
         } else {
             Err(format!("must be from {least} to {most}"))
         }
+    }
+}
+
+/// A whole number within bounds.
+pub(super) fn whole<N>(
+    least: N,
+    most: N,
+) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync
+where
+    N: std::str::FromStr + std::fmt::Display + PartialOrd + Copy + Send + Sync + 'static,
+{
+    move |text| {
+        let number = text.parse::<N>().ok();
+        let number = number.filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+    }
+}
+
+/// An address to listen on.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse();
+    address.map_err(|_| {
+        "write an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::1]:8080"
+            .to_owned()
+    })
+}
+
+/// A token is short; a longer file is something else.
+const MAX_TOKEN_FILE: u64 = 4096;
+
+/// The operations token of `--ops-token-file`, else of the environment, if either was given.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<String>, String> {
+    use std::io::Read as _;
+    let Some(path) = file else {
+        let token = std::env::var("CONCERTCTL_OPS_TOKEN").ok();
+        let token = token.map(|token| token.trim().to_owned());
+        return Ok(token.filter(|token| !token.is_empty()));
+    };
+    let name = path.display();
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_TOKEN_FILE).read_to_string(&mut text));
+    read.map_err(|error| format!("the token file {name} cannot be read: {error}"))?;
+    match text.trim() {
+        "" => Err(format!("the token file {name} is empty")),
+        token => Ok(Some(token.to_owned())),
     }
 }
 
@@ -97,6 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn a_number_and_an_address_say_how_they_are_written() {
+        assert_eq!(whole(2_u16, 1_000)("16"), Ok(16));
+        for bad in ["", "1", "1001", "many", "-1", "1.5"] {
+            let error = whole(2_u16, 1_000)(bad).unwrap_err();
+            assert_eq!(error, "must be a whole number from 2 to 1000", "{bad}");
+        }
+        assert!(listen_address("[::1]:80").is_ok());
+        for bad in ["8080", "localhost", ":8080", "127.0.0.1"] {
+            assert!(
+                listen_address(bad).unwrap_err().contains("127.0.0.1:8080"),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
     fn a_duration_out_of_bounds_is_refused_and_both_bounds_are_named() {
         let interval = between("100ms", "1h");
         for (text, read) in [("100ms", 100), ("2s", 2_000), ("1h", 3_600_000)] {
@@ -113,6 +179,7 @@ mod tests {
         assert_eq!(duration("15s"), Ok(Duration::from_secs(15)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         for bad in ["", "15", "-5s", "soon"] {
             assert!(
                 duration(bad).unwrap_err().contains("is not a duration"),

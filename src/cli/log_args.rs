@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::flags::whole;
 use crate::files::{self, Limits};
 use crate::telemetry::{AccessSampling, LogConfig, LogLimits, LogOutput, Logs, TraceConfig, logs};
 
@@ -30,7 +31,7 @@ pub(super) struct LogArgs {
     #[arg(long, value_name = "SIZE", default_value = "100MB", value_parser = size)]
     log_max_size: u64,
     /// How many older log files are kept. All together are at most (N + 1) × --log-max-size
-    #[arg(long, value_name = "N", default_value_t = LogLimits::DEFAULT_KEEP, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = LogLimits::DEFAULT_KEEP, value_parser = whole(0_u32, 1_000))]
     log_keep: u32,
     /// Access records of successful, fast reads that are kept a second of each route; above it one in
     /// N is kept and carries its weight. `all` or 0 keeps all

@@ -5,10 +5,15 @@
 
 mod alerting;
 mod backup;
+mod config_file;
+mod describe;
 mod fault;
 mod flags;
+mod greeting;
 mod health;
+mod local_server;
 mod log_args;
+mod own_profile;
 mod restore;
 mod seed;
 mod serve;
@@ -18,14 +23,19 @@ mod tui;
 
 pub mod load;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// Rehearse a concert ticket on-sale, and the response to what goes wrong in it.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
+    /// Configuration file, which sets any flag by its name [default: concertctl.toml in the working
+    /// directory, if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = config_file::VARIABLE)]
+    config: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -48,6 +58,10 @@ enum Command {
     Fault(fault::FaultArgs),
     /// The console: see whether the sale is healthy, act, rehearse
     Tui(tui::TuiArgs),
+    /// Print completions for a shell, to be sourced or put where it looks for them
+    Completions(describe::CompletionsArgs),
+    /// Print a manual page (roff), of this program or of one of its commands
+    Man(describe::ManArgs),
 }
 
 /// Exit code for what could not be done.
@@ -57,7 +71,13 @@ const USAGE: u8 = 2;
 
 /// Parses the process arguments and runs the chosen subcommand.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let command = match config_file::with_file(Cli::command(), &args) {
+        Ok(command) => command,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    let parsed = command.try_get_matches_from(args);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return without_command(&error),
     };
@@ -79,6 +99,8 @@ pub fn main() -> ExitCode {
             Command::Fault(args) => fault::run(args).await,
             Command::Tui(args) => Box::pin(tui::run(args)).await,
             Command::Load(args) => load::run(args).await,
+            Command::Completions(args) => describe::completions(&args),
+            Command::Man(args) => describe::man(&args),
         }
     });
     // A blocking task that hangs must not keep the process alive.

@@ -11,6 +11,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::flags::{DataDirArg, DatabaseArg};
+use super::local_server::LocalServer;
+use super::stdout::print_and_exit;
 use super::stop::StopSignals;
 use super::{FAILED, USAGE, fail};
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
@@ -19,8 +21,8 @@ use crate::clients::{HttpSource, Secret};
 use crate::clock::Clock;
 use crate::domain::Epoch;
 use crate::seeding::{self, Profile, Progress, SeedError};
-use crate::serve::{ServerFile, open_database};
-use crate::settings::{self, SecretUrl};
+use crate::serve::open_database;
+use crate::settings::SecretUrl;
 use crate::store::Home;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::sqlite::Options;
@@ -30,6 +32,12 @@ pub(super) struct SeedArgs {
     /// A built-in profile (demo, onsale) or a profile file
     #[arg(default_value = "demo")]
     profile: String,
+    /// Print a built-in profile, to begin a file of your own with
+    #[arg(long, value_name = "NAME", help_heading = "Without seeding")]
+    print_profile: Option<String>,
+    /// Print the JSON Schema of profile files, for editors
+    #[arg(long, help_heading = "Without seeding")]
+    profile_schema: bool,
     /// Give up the dataset that is there, with everything sold in it
     #[arg(long)]
     replace: bool,
@@ -43,6 +51,12 @@ pub(super) struct SeedArgs {
 }
 
 pub(super) async fn run(args: SeedArgs) -> ExitCode {
+    if args.profile_schema {
+        return print_and_exit(&Profile::json_schema(), 0);
+    }
+    if let Some(name) = &args.print_profile {
+        return print_profile(name);
+    }
     let profile = match Profile::find(&args.profile) {
         Ok(profile) => profile,
         Err(error) => return fail(USAGE, &error.to_string()),
@@ -57,6 +71,19 @@ pub(super) async fn run(args: SeedArgs) -> ExitCode {
     }
 }
 
+fn print_profile(name: &str) -> ExitCode {
+    match Profile::text_of(name) {
+        Some(text) => print_and_exit(text, 0),
+        None => {
+            let known = Profile::built_in().collect::<Vec<_>>().join(", ");
+            fail(
+                USAGE,
+                &format!("--print-profile {name}: built in are {known}"),
+            )
+        }
+    }
+}
+
 /// Servers on that database turn to the new dataset by themselves.
 async fn into_database(url: &SecretUrl, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
     directly(open_database(url).await?, profile, args).await
@@ -65,8 +92,13 @@ async fn into_database(url: &SecretUrl, profile: Profile, args: &SeedArgs) -> an
 async fn into_directory(dir: &Path, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
     match DataDir::open(dir) {
         Ok(held) => {
+            if let Some(warning) = held.exposed().filter(|_| !args.quiet) {
+                say(&format!("warning: {warning}"));
+            }
             let home = Home::Files(Arc::new(held), Options::default());
-            directly(home, profile, args).await
+            let seeded = directly(home, profile, args).await;
+            // What the database says does not name the place.
+            seeded.with_context(|| format!("the data directory {}", dir.display()))
         }
         Err(DataDirError::InUse(_)) => through_server(dir, args).await,
         Err(error) => Err(error.into()),
@@ -153,19 +185,14 @@ async fn watch<'a, T>(
 }
 
 async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
-    let file = dir.join(ServerFile::NAME);
-    let text = std::fs::read(&file).with_context(|| {
+    let server = LocalServer::of(dir).with_context(|| {
         format!(
-            "{} is in use by another process, which left no address in {}",
+            "{} is in use by another concertctl that is no server, or not ready yet: wait for its end, or choose another directory with --data-dir",
             dir.display(),
-            file.display()
         )
     })?;
-    let server: ServerFile = serde_json::from_slice(&text)
-        .with_context(|| format!("{} cannot be read", file.display()))?;
-    let token = settings::ops_token(dir).context("the operations token")?;
-    let source = HttpSource::new(&format!("http://{}", server.ops_addr))?;
-    let ops = Ops::new(source, Some(Secret::new(&token)));
+    let source = HttpSource::new(&server.ops_url())?;
+    let ops = Ops::new(source, Some(Secret::new(&server.token()?)));
     let built_in = Profile::built_in().any(|known| known == args.profile);
     let request = SeedRequest {
         profile: built_in.then(|| args.profile.clone()),
@@ -179,7 +206,7 @@ async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
     let mut at = ops
         .seed(&request)
         .await
-        .with_context(|| format!("the server at {} refused", server.ops_addr))?;
+        .with_context(|| format!("the server at {} refused", server.ops_addr()))?;
     let bar = Bar::new(args.quiet);
     let mut stopping = false;
     while at.phase == SeedPhase::Running {

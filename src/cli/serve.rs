@@ -10,11 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::alerting::AlertingArgs;
-use super::flags::{DataDirArg, DatabaseArg, between, share};
+use super::flags::{DataDirArg, DatabaseArg, between, listen_address, share, whole};
 use super::log_args::LogArgs;
 use super::stop::StopSignals;
-use super::{FAILED, fail};
+use super::{FAILED, fail, greeting};
 use crate::http::TokenLimit;
+use crate::http::cors::Origin;
 use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
 use crate::telemetry::{Logs, Sampler, TraceConfig};
 
@@ -22,13 +23,13 @@ use crate::telemetry::{Logs, Sampler, TraceConfig};
 #[derive(Debug, Args)]
 struct TokenLimitArgs {
     /// Requests per second that one Wait-Token may make; 20 polls of the queue count as one. 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole(0_u32, 100_000))]
     token_rate: u32,
     /// Requests that one Wait-Token may make at once after a pause
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = whole(1_u32, 1_000_000))]
     token_burst: u32,
     /// Requests of one Wait-Token that may be under way
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = whole(1_u32, 1_000_000))]
     token_concurrency: u32,
 }
 
@@ -45,11 +46,15 @@ impl TokenLimitArgs {
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Where the ticketing API listens
-    #[arg(long, value_name = "HOST:PORT", default_value_t = API_ADDR)]
+    #[arg(long, value_name = "HOST:PORT", default_value_t = API_ADDR, value_parser = listen_address)]
     api_addr: SocketAddr,
     /// Where operations are served: metrics, admission, seeding, telemetry stores
-    #[arg(long, value_name = "HOST:PORT", default_value_t = OPS_ADDR)]
+    #[arg(long, value_name = "HOST:PORT", default_value_t = OPS_ADDR, value_parser = listen_address)]
     ops_addr: SocketAddr,
+    /// Let pages of this origin call the ticketing API from a browser, such as https://shop.example; `*`:
+    /// of any; may be given several times [default: of none]
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<Origin>,
     /// Host name that the operations listener on loopback answers to besides localhost, behind a proxy;
     /// may be given several times
     #[arg(long, value_name = "NAME")]
@@ -61,7 +66,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArg,
     /// Connections to PostgreSQL that this server may hold
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = whole(2_u16, 1000))]
     database_connections: u16,
     /// Share queue, admission and seat locks with other servers: redis://:PASSWORD@HOST:PORT, or the
     /// nodes of a cluster with commas between them
@@ -83,7 +88,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = between("1s", "24h"))]
     active: Duration,
     /// Live reservations that a user may hold
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1_u32, 1000))]
     max_reservations: u32,
     /// Statements slower than this are logged; at most 1h
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = between("0s", "1h"))]
@@ -119,6 +124,7 @@ impl ServeArgs {
         let mut settings = ServeSettings::new(self.data_dir.path());
         settings.api_addr = self.api_addr;
         settings.ops_addr = self.ops_addr;
+        settings.cors_origins = self.cors_origin.clone();
         settings.ops_hosts = self.ops_host.clone();
         settings.limits.token = self.token_limit.limit();
         settings.database_url = self.database.database_url.clone();
@@ -183,11 +189,13 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         .transpose()?;
     // Each user has a connection; refused, the old limit holds and connections wait.
     let _ = crate::load::raise_file_limit();
+    let data_dir = settings.data_dir.clone();
     let mut stop = StopSignals::listen()?;
     let running = tokio::select! {
         running = crate::serve::start(settings, &logs) => running?,
         () = too_late_to_start(&mut stop) => anyhow::bail!("it was stopped before it had started"),
     };
+    greeting::show(&running, &data_dir);
     let why = tokio::select! {
         () = stop.requested() => None,
         why = running.ended() => Some(why),

@@ -17,12 +17,12 @@ use self::environment::{size, utf8_locale};
 use self::rehearse::Rehearsals;
 use self::sources::SourceArgs;
 use self::tapes::TapeArgs;
-use super::flags::DataDirArg;
+use super::flags::{DataDirArg, listen_address, ops_token};
+use super::local_server::{self, LocalServer};
 use super::{FAILED, USAGE, fail, stdout};
-use crate::clients::ops::Ops;
-use crate::clients::{Credentials, HttpSource, Secret, without_password};
-use crate::serve::{Running, ServerFile};
-use crate::settings::{self, API_ADDR, OPS_ADDR, ServeSettings};
+use crate::clients::{Credentials, Secret, without_password};
+use crate::serve::Running;
+use crate::settings::{API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use crate::tui::load_port::LoadPort;
 use crate::tui::{Exit, Options, Screen, ServerEnded, Zone};
@@ -37,10 +37,10 @@ pub(super) struct TuiArgs {
     #[arg(long, visible_alias = "target", value_name = "URL")]
     ops_url: Option<String>,
     /// Where the embedded server's operations listener is, or is to be [default: 127.0.0.1:8081]
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "ops_url")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen_address, conflicts_with = "ops_url")]
     ops_addr: Option<SocketAddr>,
     /// Where the embedded server's ticketing API is to be [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "ops_url")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen_address, conflicts_with = "ops_url")]
     api_addr: Option<SocketAddr>,
     /// Prometheus API to read metrics from [default: the operations listener]
     #[arg(
@@ -101,7 +101,7 @@ pub(super) struct TuiArgs {
     /// Leave the mouse to the terminal; with it, tabs, rows and charts can be clicked, and text is selected with Shift
     #[arg(long)]
     no_mouse: bool,
-    /// First screen, by number or name [default: 1, with --dashboard 8]
+    /// First screen, by number or name [default: 1, with --dashboard 7]
     #[arg(long, value_name = "SCREEN", value_parser = screen)]
     screen: Option<Screen>,
     /// Grafana dashboard (JSON) that the Board shows [default: the shipped on-sale dashboard]
@@ -215,8 +215,8 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
                    `concertctl tui --once` prints one screen as text";
         return Ok(fail(USAGE, why));
     }
-    let mut token = match token(&args) {
-        Ok(token) => token,
+    let mut token = match ops_token(args.ops_token_file.as_deref()) {
+        Ok(token) => token.as_deref().map(Secret::new),
         Err(why) => return Ok(fail(USAGE, &why)),
     };
     let dashboard = match args.dashboard.as_deref().map(dashboard::read).transpose() {
@@ -233,7 +233,7 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         (Ok(None), Ok(record)) => record,
     };
     let data_dir = args.data_dir.path();
-    let local = server_file(&data_dir);
+    let local = LocalServer::of(&data_dir);
     let found = match &args.ops_url {
         Some(url) => Some(url.clone()),
         None => first_that_answers(args.ops_addr, local.as_ref()).await,
@@ -250,7 +250,9 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
     if let Some(embedded) = &embedded {
         token = Some(embedded.token.clone());
     } else if token.is_none() {
-        token = local_token(&data_dir, local.as_ref(), &ops_url);
+        let local = local.as_ref().filter(|local| local.is_at(&ops_url));
+        let known = local.and_then(|local| local.token().ok());
+        token = known.as_deref().map(Secret::new);
     }
     let load = Arc::new(Rehearsals {
         embedded: embedded.is_some(),
@@ -279,36 +281,22 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What a server on this data directory, or one that was killed, left about where it listens.
-fn server_file(data_dir: &Path) -> Option<ServerFile> {
-    let bytes = std::fs::read(data_dir.join(ServerFile::NAME)).ok()?;
-    serde_json::from_slice(&bytes).ok()
-}
-
 /// A server to attach to: where it was asked for; else at the default address, or on this data
 /// directory.
 async fn first_that_answers(
     asked: Option<SocketAddr>,
-    local: Option<&ServerFile>,
+    local: Option<&LocalServer>,
 ) -> Option<String> {
     let places = match asked {
         Some(_) => [asked, None],
-        None => [Some(OPS_ADDR), local.map(|file| file.ops_addr)],
+        None => [Some(OPS_ADDR), local.map(LocalServer::ops_addr)],
     };
     for place in places.into_iter().flatten() {
-        if answers(&place.to_string()).await {
+        if local_server::status(&place.to_string()).await.is_some() {
             return Some(place.to_string());
         }
     }
     None
-}
-
-/// The token of the server on this data directory, if that is the one that is asked.
-fn local_token(data_dir: &Path, local: Option<&ServerFile>, ops_url: &str) -> Option<Secret> {
-    let asked = HttpSource::new(ops_url).ok()?.authority();
-    local.filter(|file| file.ops_addr.to_string() == asked)?;
-    let text = std::fs::read_to_string(settings::ops_token_file(data_dir)).ok()?;
-    Some(Secret::new(&text))
 }
 
 fn options(
@@ -347,32 +335,6 @@ fn options(
         replay: None,
         panic_after_start: args.panic_after_start,
         ops_url,
-    }
-}
-
-/// The token of the file, else of the environment; or what is wrong with the file.
-fn token(args: &TuiArgs) -> Result<Option<Secret>, String> {
-    let Some(path) = &args.ops_token_file else {
-        let given = std::env::var("CONCERTCTL_OPS_TOKEN").ok();
-        return Ok(given
-            .filter(|token| !token.trim().is_empty())
-            .map(|token| Secret::new(&token)));
-    };
-    let path_text = path.display();
-    match std::fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => Ok(Some(Secret::new(&text))),
-        Ok(_) => Err(format!("the token file {path_text} is empty")),
-        Err(error) => Err(format!(
-            "the token file {path_text} cannot be read: {error}"
-        )),
-    }
-}
-
-/// Whether an operations listener answers there.
-async fn answers(ops_url: &str) -> bool {
-    match HttpSource::new(ops_url) {
-        Ok(source) => Ops::new(source, None).status().await.is_ok(),
-        Err(_) => false,
     }
 }
 

@@ -64,6 +64,22 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
         .create(dir)
 }
 
+/// What to do about an error of the file system, for the end of a message.
+#[must_use]
+pub fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full: make room",
+        io::ErrorKind::QuotaExceeded => "your quota is used up: make room",
+        io::ErrorKind::FileTooLarge => "it reached the limit of file sizes: raise it (`ulimit -f`)",
+        io::ErrorKind::PermissionDenied => "give this user the right to write there",
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: mount it for writing",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "a file stands where a directory is needed: move it away"
+        }
+        _ => "see that it can be written",
+    }
+}
+
 /// An error with a message of ours, of the same kind.
 fn refused(kind: io::ErrorKind, why: impl Into<String>) -> io::Error {
     io::Error::new(kind, why.into())

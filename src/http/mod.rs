@@ -9,6 +9,7 @@ mod body;
 mod client_stream;
 mod concerts;
 mod connections;
+pub mod cors;
 mod error;
 mod extract;
 mod faulty;

@@ -92,13 +92,24 @@ impl std::fmt::Debug for Target {
 /// When the dataset is replaced before a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reseed {
-    /// Never: a dataset that does not fit is an error that says what to do.
+    /// When there is none. One that does not fit is an error that says what to do.
     #[default]
-    Never,
+    WhenMissing,
     /// When it is missing, another than the scenario's, or used.
     WhenUnfit,
     /// Always.
     Always,
+}
+
+/// A dataset profile that the server does not ship: what the file says, and what it comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnProfile {
+    /// The file's text.
+    pub text: String,
+    /// Seats in all.
+    pub seats: u64,
+    /// Users.
+    pub users: u64,
 }
 
 /// What to run and how.
@@ -108,6 +119,8 @@ pub struct RunOptions {
     pub scenario: Scenario,
     /// Measure this phase alone.
     pub phase: Option<PhaseName>,
+    /// The profile of the scenario's dataset, where the server does not ship it.
+    pub profile: Option<OwnProfile>,
     /// When to replace the dataset.
     pub reseed: Reseed,
     /// The server runs in this process: it needs as many files for connections as the users do.
@@ -125,7 +138,8 @@ impl RunOptions {
         RunOptions {
             scenario,
             phase: None,
-            reseed: Reseed::Never,
+            profile: None,
+            reseed: Reseed::WhenMissing,
             embedded: false,
             shard: ShardOf::default(),
             meter: None,

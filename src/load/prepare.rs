@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::ops::{Ops, OpsError};
 use super::progress::{Progress, Step};
 use super::scenario::Scenario;
-use super::{LoadError, Reseed, ShardOf};
+use super::{LoadError, OwnProfile, Reseed, RunOptions};
 use crate::api::ops::{
     AdmissionChange, AdmissionState, Dataset, Opening, SeedPhase, SeedProgress, SeedRequest, Status,
 };
@@ -134,30 +134,31 @@ pub(super) struct Ready {
 
 pub(super) async fn prepare(
     ops: &Ops,
-    scenario: &Scenario,
-    reseed: Reseed,
-    shard: ShardOf,
+    options: &RunOptions,
     progress: &watch::Sender<Progress>,
     stop: &CancellationToken,
 ) -> Result<Ready, LoadError> {
-    if shard.index > 0 {
+    let (scenario, profile) = (&options.scenario, options.profile.as_ref());
+    if options.shard.index > 0 {
         return follow(ops, scenario, progress, stop).await;
     }
     let mut status = ops.status().await?;
-    let misfit = misfit(&status, scenario);
-    let seeds = match (reseed, &misfit) {
+    let misfit = misfit(&status, scenario, profile);
+    let seeds = match (options.reseed, &misfit) {
         (Reseed::Always, _) | (Reseed::WhenUnfit, Some(_)) => true,
-        (Reseed::WhenUnfit, None) | (Reseed::Never, None) => false,
-        (Reseed::Never, Some(reason)) => {
+        (Reseed::WhenMissing, _) if status.dataset.is_none() => true,
+        (Reseed::WhenUnfit | Reseed::WhenMissing, None) => false,
+        (Reseed::WhenMissing, Some(reason)) => {
             return Err(LoadError::Dataset(format!(
-                "{reason}; --reseed replaces it"
+                "{reason}; --reseed replaces it by a new one of `{}`",
+                scenario.dataset
             )));
         }
     };
     if seeds {
-        seed(ops, &scenario.dataset, progress, stop).await?;
+        seed(ops, &scenario.dataset, profile, progress, stop).await?;
         status = ops.status().await?;
-        if let Some(reason) = self::misfit(&status, scenario) {
+        if let Some(reason) = self::misfit(&status, scenario, profile) {
             return Err(LoadError::Dataset(reason));
         }
     }
@@ -209,7 +210,7 @@ async fn follow(
 }
 
 /// Why the scenario cannot run on what the server holds.
-fn misfit(status: &Status, scenario: &Scenario) -> Option<String> {
+fn misfit(status: &Status, scenario: &Scenario, own: Option<&OwnProfile>) -> Option<String> {
     let wanted = &scenario.dataset;
     let Some(dataset) = &status.dataset else {
         return Some(format!(
@@ -220,6 +221,13 @@ fn misfit(status: &Status, scenario: &Scenario) -> Option<String> {
         return Some(format!(
             "the server holds the dataset `{}`, the scenario wants `{wanted}`",
             dataset.profile
+        ));
+    }
+    // A shipped profile is always the same; a file may have changed since.
+    if let Some(own) = own.filter(|own| (own.seats, own.users) != (dataset.seats, dataset.users)) {
+        return Some(format!(
+            "the server holds `{wanted}` with {} seats and {} users, its profile file now says {} and {}",
+            dataset.seats, dataset.users, own.seats, own.users
         ));
     }
     if dataset.users < scenario.everybody() {
@@ -237,13 +245,14 @@ fn misfit(status: &Status, scenario: &Scenario) -> Option<String> {
 
 async fn seed(
     ops: &Ops,
-    profile: &str,
+    name: &str,
+    own: Option<&OwnProfile>,
     progress: &watch::Sender<Progress>,
     stop: &CancellationToken,
 ) -> Result<(), LoadError> {
     let request = SeedRequest {
-        profile: Some(profile.to_owned()),
-        profile_yaml: None,
+        profile: own.is_none().then(|| name.to_owned()),
+        profile_yaml: own.map(|own| own.text.clone()),
         replace: true,
     };
     let mut seen = ops.seed(&request).await?;

@@ -30,6 +30,9 @@ pub(super) struct Furnished {
 /// Opens the home that the settings name.
 pub(super) async fn furnish(settings: &ServeSettings) -> anyhow::Result<Furnished> {
     let dir = Arc::new(DataDir::open(&settings.data_dir)?);
+    if let Some(warning) = dir.exposed() {
+        tracing::warn!("{warning}");
+    }
     let own_token = || settings::ops_token(&settings.data_dir).context("the operations token");
     let given_key = settings.token_key_file.as_deref();
     let given_key = given_key.map(settings::given_token_key).transpose();

@@ -15,7 +15,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -139,8 +138,10 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     .await?;
     let file = serde_json::to_vec(&ServerFile { api_addr, ops_addr })?;
     let place = settings.data_dir.join(ServerFile::NAME);
-    files::replace(&place, &file, Access::Owner)
-        .with_context(|| format!("{} cannot be written", place.display()))?;
+    files::replace(&place, &file, Access::Owner).map_err(|error| {
+        let (place, advice) = (place.display(), files::advice(&error));
+        anyhow::anyhow!("{place} cannot be written: {error}; {advice}")
+    })?;
 
     let (stop, stop_ops) = (CancellationToken::new(), CancellationToken::new());
     let stores = Embedded::start(&settings, ops_addr, (logs, &metrics), alerting, &stop_ops)?;
@@ -164,6 +165,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
         settings.limits,
         faults.clone(),
     );
+    let public = http::cors::allow(public, &settings.cors_origins);
 
     logs.set_instance(&instance);
     let pushing = collector

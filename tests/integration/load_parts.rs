@@ -196,6 +196,15 @@ fn the_schema_of_summaries_is_the_one_that_is_kept_and_a_summary_keeps_it() {
 }
 
 #[test]
+fn the_schema_of_profiles_is_the_one_that_is_kept() {
+    let (_, text) = schema("seed/profile.schema.json");
+    assert!(
+        text == concertctl::seeding::Profile::json_schema(),
+        "write it anew: concertctl seed --profile-schema > seed/profile.schema.json"
+    );
+}
+
+#[test]
 fn the_schema_of_scenarios_is_the_one_that_is_kept_and_the_shipped_ones_keep_it() {
     let (kept, text) = schema("scenarios/scenario.schema.json");
     let made = concertctl::load::scenario::json_schema();
@@ -212,6 +221,10 @@ fn the_schema_of_scenarios_is_the_one_that_is_kept_and_the_shipped_ones_keep_it(
             .collect();
         assert!(errors.is_empty(), "{}: {errors:#?}", shipped.name);
     }
+    let staged = "{ title: t, dataset: d, users: 1, admission: { batch: 1, every: 1m30s },
+        arrival: { shape: ramp, rate: 0, stages: [{ to: 10, over: 1m }] },
+        thresholds: { pay: { p90: 1s, p99.9: 2s } } }";
+    assert!(validator.is_valid(&instance(staged)));
     for wrong in [
         "{ title: t, dataset: demo, users: 1, admission: { batch: 1, every: 15 } }",
         "{ title: t, dataset: demo, users: 1, admission: { batch: 1, every: 1s }, think: { fly: 1s } }",

@@ -18,6 +18,7 @@ mod backends;
 mod backup;
 mod clients;
 mod clock;
+mod command_line;
 mod concurrency;
 mod console;
 mod console_boards;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::cli::flags::{listen_address, whole};
 use crate::load::{PhaseName, ShardOf};
 
 /// Rehearse an on-sale: drive virtual users through a scenario, judge what happened.
@@ -44,10 +45,10 @@ pub struct LoadArgs {
     pub set: Vec<String>,
     /// Carry only this part of the users; the other parts are carried by other processes, and
     /// `load merge` puts their summaries together
-    #[arg(long, value_name = "I/N", value_parser = parse_shard, requires = "target")]
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub shard: Option<ShardOf>,
     /// Serve the run's metrics, progress and commands here; commands need the operations token
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen_address)]
     pub metrics_addr: Option<SocketAddr>,
     /// Push the run's metrics, logs and slowest requests to this OpenTelemetry collector:
     /// http://HOST:4318 [default: what OTEL_EXPORTER_OTLP_ENDPOINT says]
@@ -57,26 +58,30 @@ pub struct LoadArgs {
     #[arg(long, short)]
     pub quiet: bool,
     /// The ticketing API of a running server; of several servers of one service all of them, with
-    /// commas between; left out: an embedded one is started and seeded
+    /// commas between [default: the server on the data directory; if none runs there, an embedded one
+    /// is started and seeded]
     #[arg(
         long,
         value_name = "URL,…",
-        requires = "ops_url",
         value_delimiter = ',',
         help_heading = "Target"
     )]
     pub target: Vec<String>,
-    /// The operations listener of that server, or of any one of them
+    /// The operations listener of that server, or of any one of them [default: that of the server on
+    /// the data directory, else port 8081 of the target's host]
     #[arg(long, value_name = "URL", requires = "target", help_heading = "Target")]
     pub ops_url: Option<String>,
-    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "target",
-        help_heading = "Target"
-    )]
+    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead [default: that of the
+    /// data directory, for its own server]
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
     pub ops_token_file: Option<PathBuf>,
+    /// The data directory of the running server [default: CONCERTCTL_DATA_DIR, or the platform's place
+    /// for application data]
+    #[arg(long, value_name = "DIR", help_heading = "Target")]
+    pub data_dir: Option<PathBuf>,
+    /// Start and seed a server of its own, although one runs
+    #[arg(long, conflicts_with_all = ["target", "data_dir", "ops_token_file", "shard"], help_heading = "Target")]
+    pub embedded: bool,
     /// Allow a target that is not on this machine
     #[arg(long, value_name = "HOST", help_heading = "Target")]
     pub allow_target: Vec<String>,
@@ -105,7 +110,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
     /// What differs from the baseline by fewer percent is the same
-    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = whole(0_u8, 100))]
     pub noise: u8,
     /// Fail when something is worse than the baseline
     #[arg(long, requires = "baseline")]

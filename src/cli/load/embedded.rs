@@ -3,8 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
+use crate::files;
 use crate::load::Target;
 use crate::serve::Running;
 use crate::settings::ServeSettings;
@@ -19,7 +18,13 @@ pub(super) struct Embedded {
 
 /// Starts one on loopback ports of its own.
 pub(super) async fn start(logs: &Logs, collector: Option<Otlp>) -> anyhow::Result<Embedded> {
-    let data = Scratch::new().context("no temporary directory for the embedded server")?;
+    let data = Scratch::new().map_err(|error| {
+        let (dir, advice) = (std::env::temp_dir(), files::advice(&error));
+        let dir = dir.display();
+        anyhow::anyhow!(
+            "the embedded server has no place for its data in {dir}: {error}; {advice}, or set TMPDIR to another directory"
+        )
+    })?;
     let settings = ServeSettings {
         otlp: collector,
         ..ServeSettings::embedded(data.path().to_owned())

@@ -20,12 +20,12 @@ use self::listener::Listener;
 use self::output::Outputs;
 use self::telling::Telling;
 use crate::cells;
-use crate::cli::stdout;
+use crate::cli::{own_profile, stdout};
 use crate::load::scenario::json_schema;
 use crate::load::self_check::self_check;
 use crate::load::{
-    LoadError, Reseed, RunHandle, RunOptions, Scenario, Summary, Target, merge, plan, scenarios,
-    start,
+    LoadError, OwnProfile, Reseed, RunHandle, RunOptions, Scenario, Summary, Target, merge, plan,
+    scenarios, start,
 };
 
 const COULD_NOT_RUN: u8 = 1;
@@ -87,32 +87,36 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
     if args.self_check {
         return check_self().await;
     }
-    let scenario = scenario(args)?;
+    let (scenario, profile) = scenario(args)?;
     let outputs = Outputs::check(&args.output)?;
     let mut telling = Telling::begin(target::collector(args)?)?;
-    let summary = match args.target.is_empty() {
-        false => {
-            let target = target::remote(args)?;
+    let options = RunOptions {
+        phase: args.phase,
+        shard: args.shard.unwrap_or_default(),
+        profile,
+        ..RunOptions::new(scenario)
+    };
+    let summary = match target::find(args).await? {
+        Some(found) => {
+            found.announce(args.quiet);
             telling.push()?;
             let reseed = match args.reseed {
                 true => Reseed::Always,
-                false => Reseed::Never,
+                false => Reseed::WhenMissing,
             };
-            drive(args, scenario, target, reseed, &telling, false).await?
+            let options = RunOptions { reseed, ..options };
+            drive(args, found.target, options, &telling).await?
         }
-        true => {
+        None => {
             let server = embedded::start(&telling.logs, telling.collector.clone())
                 .await
                 .map_err(|error| Failure::could_not(format!("{error:#}")))?;
-            let summary = drive(
-                args,
-                scenario,
-                server.target(),
-                Reseed::WhenUnfit,
-                &telling,
-                true,
-            )
-            .await;
+            let options = RunOptions {
+                reseed: Reseed::WhenUnfit,
+                embedded: true,
+                ..options
+            };
+            let summary = drive(args, server.target(), options, &telling).await;
             server.stop().await;
             summary?
         }
@@ -125,8 +129,12 @@ fn print(text: &str) -> Result<(), Failure> {
     stdout::print(text).map_err(Failure::could_not)
 }
 
-fn scenario(args: &LoadArgs) -> Result<Scenario, Failure> {
-    Scenario::load(&args.scenario, &args.set).map_err(|error| Failure::usage(error.to_string()))
+/// The scenario, and the profile of its dataset where that is a file.
+fn scenario(args: &LoadArgs) -> Result<(Scenario, Option<OwnProfile>), Failure> {
+    let scenario = Scenario::load(&args.scenario, &args.set);
+    let mut scenario = scenario.map_err(|error| Failure::usage(error.to_string()))?;
+    let profile = own_profile::resolve(&mut scenario, &args.scenario).map_err(Failure::usage)?;
+    Ok((scenario, profile))
 }
 
 /// What is asked for and needs no run, as text.
@@ -154,7 +162,7 @@ fn without_a_run(args: &LoadArgs) -> Result<Option<String>, Failure> {
         return Ok(Some(text));
     }
     if args.plan {
-        return Ok(Some(plan_text(&scenario(args)?)));
+        return Ok(Some(plan_text(&scenario(args)?.0)));
     }
     Ok(None)
 }
@@ -197,28 +205,18 @@ async fn check_self() -> Result<u8, Failure> {
 
 async fn drive(
     args: &LoadArgs,
-    scenario: Scenario,
     target: Target,
-    reseed: Reseed,
+    options: RunOptions,
     telling: &Telling,
-    embedded: bool,
 ) -> Result<Summary, Failure> {
+    let scenario = &options.scenario;
     let title = format!("{} ({})", scenario.title, scenario.name);
     let listener = Listener::bind(args.metrics_addr, telling).await?;
     // Without one nobody can know it: what is open to an empty token is open to all.
     let token = target.ops_token.clone().filter(|token| !token.is_empty());
     let token = token.unwrap_or_else(crate::settings::new_secret);
-    let handle = start(
-        target,
-        RunOptions {
-            phase: args.phase,
-            reseed,
-            embedded,
-            shard: args.shard.unwrap_or_default(),
-            meter: listener.meter(),
-            ..RunOptions::new(scenario)
-        },
-    );
+    let meter = listener.meter();
+    let handle = start(target, RunOptions { meter, ..options });
     let serving = listener.serve(&token, handle.progress.clone(), handle.control.clone());
     let keys = match args.quiet {
         true => None,

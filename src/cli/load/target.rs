@@ -1,35 +1,161 @@
 //! Where the load goes: URLs, the operations token, and the leave to go there.
 
+use std::io::Write as _;
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::{Failure, LoadArgs};
+use crate::cli::flags::ops_token;
+use crate::cli::local_server::{self, LocalServer};
 use crate::load::Target;
+use crate::settings::{self, OPS_ADDR};
 use crate::telemetry::Otlp;
 
-/// A token is short; a longer file is something else.
-const MAX_TOKEN_FILE: u64 = 4096;
+/// A running server, and how it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) target: Target,
+    /// Nothing when everything about it was given.
+    how: Option<String>,
+}
 
-/// The target that was named.
-pub(super) fn remote(args: &LoadArgs) -> Result<Target, Failure> {
-    let ops_url = args
-        .ops_url
-        .clone()
-        .ok_or_else(|| Failure::usage("--target needs --ops-url"))?;
-    for url in args.target.iter().chain([&ops_url]) {
-        check_allowed(url, &args.allow_target)?;
+impl Found {
+    /// Says on standard error which server that is, unless its user named it.
+    pub(super) fn announce(&self, quiet: bool) {
+        if let Some(how) = self.how.as_ref().filter(|_| !quiet) {
+            let api = self.target.api_urls.join(",");
+            let ops = &self.target.ops_url;
+            let line = format!("target: {api}, operations API {ops} ({how})");
+            // Without standard error nobody reads it.
+            drop(writeln!(std::io::stderr(), "{line}"));
+        }
     }
-    let ops_token = match &args.ops_token_file {
-        Some(path) => Some(read_token(path)?),
-        None => std::env::var("CONCERTCTL_OPS_TOKEN")
-            .ok()
-            .filter(|token| !token.is_empty()),
+}
+
+/// The server to rehearse on: the one that was named, else the one that runs on the data directory;
+/// `None`: an embedded one is to be started.
+pub(super) async fn find(args: &LoadArgs) -> Result<Option<Found>, Failure> {
+    if args.embedded {
+        return Ok(None);
+    }
+    let dir = args.data_dir.clone().unwrap_or_else(settings::data_dir);
+    let local = LocalServer::of(&dir);
+    let token = ops_token(args.ops_token_file.as_deref()).map_err(Failure::usage)?;
+    let (api_urls, ops_url, how) = match args.target.is_empty() {
+        false => {
+            let (ops_url, how) = ops_of(args, local.as_ref()).await?;
+            for url in args.target.iter().chain([&ops_url]) {
+                check_allowed(url, &args.allow_target)?;
+            }
+            (args.target.clone(), ops_url, how)
+        }
+        true => match running(args, local.as_ref()).await? {
+            None => return Ok(None),
+            Some(local) => (
+                vec![format!("http://{}", local.api_addr())],
+                local.ops_url(),
+                Some(on_directory(local)),
+            ),
+        },
     };
-    Ok(Target {
-        api_urls: args.target.clone(),
+    let local = local.filter(|local| local.is_at(&ops_url));
+    let ops_token = match (token, local) {
+        (None, Some(local)) => Some(
+            local
+                .token()
+                .map_err(|error| Failure::could_not(format!("{error:#}")))?,
+        ),
+        (token, _) => token,
+    };
+    let target = Target {
+        api_urls,
         ops_url,
         ops_token,
-    })
+    };
+    Ok(Some(Found { target, how }))
+}
+
+fn on_directory(local: &LocalServer) -> String {
+    let dir = local.dir().display();
+    format!("it runs on the data directory {dir}; --embedded starts a fresh one instead")
+}
+
+/// The server of the data directory, if it runs. One that was asked for by its directory must.
+async fn running<'l>(
+    args: &LoadArgs,
+    local: Option<&'l LocalServer>,
+) -> Result<Option<&'l LocalServer>, Failure> {
+    if let Some(local) = local
+        && local.runs().await
+    {
+        return Ok(Some(local));
+    }
+    if let Some(dir) = &args.data_dir {
+        let dir = dir.display();
+        return Err(Failure::could_not(format!(
+            "no server runs on {dir}: start one with `concertctl serve --data-dir {dir}`, name one with --target, or leave --data-dir out to use an embedded one"
+        )));
+    }
+    if args.shard.is_some() || args.ops_token_file.is_some() {
+        return Err(Failure::usage(
+            "--shard and --ops-token-file are about a running server: name it with --target, or its directory with --data-dir",
+        ));
+    }
+    Ok(None)
+}
+
+/// The operations API of the named target, and how it was found if it was not given.
+async fn ops_of(
+    args: &LoadArgs,
+    local: Option<&LocalServer>,
+) -> Result<(String, Option<String>), Failure> {
+    if let Some(url) = &args.ops_url {
+        return Ok((url.clone(), None));
+    }
+    let targets: Vec<(String, u16)> = args.target.iter().filter_map(|url| place(url)).collect();
+    let is_target = |host: &str, port: u16| {
+        let same = |named: &(String, u16)| {
+            named.1 == port && (named.0 == host || is_loopback(&named.0) && is_loopback(host))
+        };
+        targets.iter().any(same)
+    };
+    if let Some(local) = local
+        && is_target(&local.api_addr().ip().to_string(), local.api_addr().port())
+    {
+        let how = format!("from the data directory {}", local.dir().display());
+        return Ok((local.ops_url(), Some(how)));
+    }
+    if let Some((host, port)) = targets.first() {
+        let ops = format!("http://{}:{}", bracketed(host), OPS_ADDR.port());
+        check_allowed(&ops, &args.allow_target)?;
+        let status = local_server::status(&ops).await;
+        let serves = status.and_then(|status| status.api_addr.parse::<std::net::SocketAddr>().ok());
+        if serves.is_some_and(|addr| addr.port() == *port) {
+            let how = format!("asked on port {}", OPS_ADDR.port());
+            return Ok((ops, Some(how)));
+        }
+    }
+    Err(Failure::usage(
+        "the target's operations API is not known: name it with --ops-url http://HOST:8081, or the server's data directory with --data-dir",
+    ))
+}
+
+/// Host and port of a URL.
+fn place(url: &str) -> Option<(String, u16)> {
+    let uri: http::Uri = url.parse().ok()?;
+    let host = uri.host()?.trim_matches(['[', ']']).to_owned();
+    Some((host, uri.port_u16().unwrap_or(80)))
+}
+
+fn bracketed(host: &str) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host.to_owned(),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The collector that telemetry is pushed to, if one was named.
@@ -48,32 +174,12 @@ fn check_allowed(url: &str, allowed: &[String]) -> Result<(), Failure> {
         .unwrap_or_default()
         .trim_matches(['[', ']'])
         .to_owned();
-    let loopback = host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    if loopback || host.is_empty() || allowed.contains(&host) {
+    if is_loopback(&host) || host.is_empty() || allowed.contains(&host) {
         return Ok(());
     }
     Err(Failure::usage(format!(
         "{host} is not this machine: add --allow-target {host} if it may be put under load"
     )))
-}
-
-fn read_token(path: &Path) -> Result<String, Failure> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_TOKEN_FILE).read_to_string(&mut text));
-    read.map_err(|error| Failure::usage(format!("--ops-token-file {}: {error}", path.display())))?;
-    let token = text.trim();
-    if token.is_empty() {
-        return Err(Failure::usage(format!(
-            "--ops-token-file {}: is empty",
-            path.display()
-        )));
-    }
-    Ok(token.to_owned())
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::newest;
+use crate::cli::own_profile;
 use crate::files::{self, Access};
 use crate::load::model::PhaseName;
 use crate::load::progress::{OperationProgress, Step};
 use crate::load::{
-    Command, Judged, Outcome as Kept, Reseed, RunHandle, RunOptions, Scenario, Summary, Target,
-    Unit, Verdict as Judgement, report, scenarios, start,
+    Command, Judged, Outcome as Kept, OwnProfile, Reseed, RunHandle, RunOptions, Scenario, Summary,
+    Target, Unit, Verdict as Judgement, report, scenarios, start,
 };
 use crate::seeding::Profile;
 use crate::tui::load_port::{
@@ -40,7 +41,7 @@ impl LoadPort for Rehearsals {
     fn read_scenario(&self, path: &Path) -> Result<Choice, String> {
         Ok(Choice {
             file: Some(path.to_owned()),
-            ..choice(scenario_of(path)?)
+            ..choice(scenario_of(path)?.0)
         })
     }
 
@@ -53,7 +54,7 @@ impl LoadPort for Rehearsals {
     }
 
     fn start(&self, request: StartRequest) -> Result<Run, String> {
-        let scenario = match &request.file {
+        let (scenario, profile) = match &request.file {
             Some(path) => scenario_of(path)?,
             None => {
                 let found = scenarios()
@@ -61,7 +62,8 @@ impl LoadPort for Rehearsals {
                     .find(|info| info.name == request.scenario);
                 let info =
                     found.ok_or_else(|| format!("there is no scenario {}", request.scenario))?;
-                Scenario::parse(info.name, info.text, &[]).map_err(|error| error.to_string())?
+                let parsed = Scenario::parse(info.name, info.text, &[]);
+                (parsed.map_err(|error| error.to_string())?, None)
             }
         };
         let phase = match &request.phase {
@@ -78,10 +80,11 @@ impl LoadPort for Rehearsals {
         let reseed = if request.reseed {
             Reseed::WhenUnfit
         } else {
-            Reseed::Never
+            Reseed::WhenMissing
         };
         let options = RunOptions {
             phase,
+            profile,
             reseed,
             embedded: self.embedded,
             ..RunOptions::new(scenario)
@@ -112,9 +115,12 @@ fn is_file(path: &Path) -> Result<String, String> {
     }
 }
 
-fn scenario_of(path: &Path) -> Result<Scenario, String> {
+/// The scenario, and the profile of its dataset where that is a file.
+fn scenario_of(path: &Path) -> Result<(Scenario, Option<OwnProfile>), String> {
     let name = is_file(path)?;
-    Scenario::load(&name, &[]).map_err(|error| error.to_string())
+    let mut scenario = Scenario::load(&name, &[]).map_err(|error| error.to_string())?;
+    let profile = own_profile::resolve(&mut scenario, &name)?;
+    Ok((scenario, profile))
 }
 
 fn run(handle: RunHandle, summaries: PathBuf) -> Run {

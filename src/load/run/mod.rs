@@ -63,8 +63,7 @@ pub(super) async fn conduct(
     Endpoint::parse(&target.ops_url)?;
     let ops = Ops::new(&target.ops_url, target.ops_token.as_deref())?;
     let servers = Servers::reach(&endpoints).await?;
-    let (scenario, reseed) = (&options.scenario, options.reseed);
-    let ready = prepare(&ops, scenario, reseed, options.shard, &progress, &stop).await?;
+    let ready = prepare(&ops, &options, &progress, &stop).await?;
     let mut rehearsal = Rehearsal::start(servers, &options, &ready, ops.clone(), &progress)?;
     let ending = rehearsal.watch_over(&stop, &mut commands).await;
     rehearsal.show(Step::Auditing);

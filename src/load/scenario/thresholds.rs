@@ -29,7 +29,7 @@ pub struct Thresholds {
 #[schemars(extend("patternProperties" = {
     "^p[0-9]{1,2}(\\.[0-9]{1,3})?$": {
         "description": "So many percent of the successes within this, from their planned instant.",
-        "$ref": "#/$defs/Time",
+        "anyOf": [{ "$ref": "#/$defs/Time" }, { "type": "null" }],
     }
 }))]
 pub struct Group {

@@ -253,6 +253,9 @@ fn records_that_differ_beside_their_message_are_two() {
         line: "charged".into(),
     };
     let mut logs = Logs::default();
-    logs.merge(vec![of_user("1"), of_user("2"), of_user("1")], &Zone::utc());
+    logs.merge(
+        vec![of_user("1"), of_user("2"), of_user("1")],
+        &Zone::default(),
+    );
     assert_eq!(logs.records.len(), 2);
 }

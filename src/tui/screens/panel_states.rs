@@ -9,7 +9,6 @@ use super::panel::{Known, Wanted};
 use super::panel_lists::more;
 use crate::cells;
 use crate::tui::dashboard::{Kind, Panel};
-use crate::tui::format;
 use crate::tui::series::Track;
 use crate::tui::theme::{self, Severity};
 use crate::tui::timeline::value_at;

@@ -55,7 +55,7 @@ async fn a_command_line_that_cannot_be_carried_out_says_why() {
         (
             with(&["errors", "--share", "2", "--for", "5s"]),
             2,
-            "share is 2",
+            "is not a share from 0 to 1",
         ),
         (with(&["errors", "--share", "1"]), 2, "--for"),
         (with(&["errors", "--share", "1", "--for=-5s"]), 2, "-5s"),

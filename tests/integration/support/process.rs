@@ -48,6 +48,11 @@ fn without_settings(mut command: Command) -> Command {
             command.env_remove(name);
         }
     }
+    // Nor of a server of theirs: commands look for one at the default place.
+    command.env(
+        "XDG_DATA_HOME",
+        std::env::temp_dir().join("concertctl-tests-have-none"),
+    );
     command.stdin(Stdio::null());
     command
 }

@@ -1,0 +1,43 @@
+//! What `serve` says to the person at its terminal. Programs read the log and `server.json`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use crate::serve::Running;
+use crate::settings::{OPS_ADDR, ops_token_file};
+
+/// Says on standard error, where that is a terminal, where the server is and what to do next.
+pub(super) fn show(running: &Running, data_dir: &Path) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        // A terminal that went away reads nothing.
+        drop(stderr.write_all(text(running, data_dir).as_bytes()));
+    }
+}
+
+fn text(running: &Running, data_dir: &Path) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let (api, ops) = (running.api_addr, running.ops_addr);
+    let dir = data_dir.display();
+    let token = ops_token_file(data_dir);
+    let token = token.display();
+    // Commands find the server by its directory; the console looks at the default address first.
+    let on = match *data_dir == crate::settings::data_dir() {
+        true => String::new(),
+        false => format!(" --data-dir {dir}"),
+    };
+    let console = match ops == OPS_ADDR {
+        true => on.clone(),
+        false => format!("{on} --ops-addr {ops}"),
+    };
+    format!(
+        "\n  concertctl {version} is serving; Ctrl-C stops it\n\
+         \n  ticketing API    http://{api}   described at http://{api}/openapi.json\
+         \n  operations API   http://{ops}   token in {token}\
+         \n  data             {dir}\n\
+         \n  next, in another terminal:\
+         \n    concertctl seed demo{on}   10,000 seats to sell\
+         \n    concertctl tui{console}   the console\
+         \n    concertctl load{on}   rehearse an on-sale\n\n"
+    )
+}

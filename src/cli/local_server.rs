@@ -1,0 +1,128 @@
+//! The server that runs on a data directory: where it listens, and its operations token.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::api::ops::Status;
+use crate::clients::HttpSource;
+use crate::clients::ops::Ops;
+use crate::serve::ServerFile;
+use crate::settings;
+
+/// What a server that runs on a data directory, or one that was killed there, left about itself.
+#[derive(Debug)]
+pub(super) struct LocalServer {
+    dir: PathBuf,
+    file: ServerFile,
+}
+
+impl LocalServer {
+    /// The server of `dir`; `None` when none has left its addresses there.
+    pub(super) fn of(dir: &Path) -> Option<LocalServer> {
+        let bytes = std::fs::read(dir.join(ServerFile::NAME)).ok()?;
+        let file = serde_json::from_slice(&bytes).ok()?;
+        let dir = dir.to_owned();
+        Some(LocalServer { dir, file })
+    }
+
+    /// The data directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where this machine reaches its ticketing API.
+    pub(super) fn api_addr(&self) -> SocketAddr {
+        reachable(self.file.api_addr)
+    }
+
+    /// Where this machine reaches its operations API.
+    pub(super) fn ops_addr(&self) -> SocketAddr {
+        reachable(self.file.ops_addr)
+    }
+
+    /// The address of its operations API.
+    pub(super) fn ops_url(&self) -> String {
+        format!("http://{}", self.ops_addr())
+    }
+
+    /// Whether `ops_url` names its operations API: only then its token may be sent there.
+    pub(super) fn is_at(&self, ops_url: &str) -> bool {
+        let authority = HttpSource::new(ops_url).map(|source| source.authority());
+        authority.is_ok_and(|authority| {
+            authority == self.file.ops_addr.to_string() || authority == self.ops_addr().to_string()
+        })
+    }
+
+    /// Its operations token.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn token(&self) -> anyhow::Result<String> {
+        let path = settings::ops_token_file(&self.dir);
+        let text = std::fs::read_to_string(&path);
+        let text = text.with_context(|| format!("the token file {}", path.display()))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// Whether it runs: something answers at its operations address, and serves its ticketing API. A
+    /// killed server leaves its file behind, and another may listen there now.
+    pub(super) async fn runs(&self) -> bool {
+        let status = status(&self.ops_url()).await;
+        status.is_some_and(|status| status.api_addr == self.file.api_addr.to_string())
+    }
+}
+
+/// What the operations listener there answers, if one does.
+pub(super) async fn status(ops_url: &str) -> Option<Status> {
+    let source = HttpSource::new(ops_url).ok()?;
+    Ops::new(source, None).status().await.ok()
+}
+
+/// An address to connect to: a listener on all addresses is reached over loopback.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(ops: &str) -> (tempfile::TempDir, LocalServer) {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(r#"{{"api_addr":"0.0.0.0:8080","ops_addr":"{ops}"}}"#);
+        std::fs::write(dir.path().join(ServerFile::NAME), text).unwrap();
+        let server = LocalServer::of(dir.path()).unwrap();
+        (dir, server)
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_over_loopback() {
+        let (_dir, server) = server("[::]:9");
+        assert_eq!(server.api_addr().to_string(), "127.0.0.1:8080");
+        assert_eq!(server.ops_url(), "http://[::1]:9");
+    }
+
+    #[test]
+    fn only_its_own_address_gets_its_token() {
+        let (_dir, server) = server("127.0.0.1:8081");
+        assert!(server.is_at("http://127.0.0.1:8081/"));
+        assert!(!server.is_at("http://127.0.0.1:8082"));
+        assert!(!server.is_at("http://tickets.example:8081"));
+        assert!(!server.is_at("nonsense"));
+    }
+
+    #[test]
+    fn a_directory_without_a_server_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(LocalServer::of(dir.path()).is_none());
+        std::fs::write(dir.path().join(ServerFile::NAME), "{").unwrap();
+        assert!(LocalServer::of(dir.path()).is_none());
+    }
+}

@@ -1,0 +1,101 @@
+//! Cross-origin requests: pages of other sites may call the ticketing API where its operator says so.
+//! Never on the operations listener.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::Router;
+use http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+/// A browser asks again after this.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// An origin whose pages may call the API: `https://shop.example`, or `*` for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(HeaderValue);
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Origin, String> {
+        let wrong = || {
+            "write an origin such as https://shop.example or http://localhost:3000, without a path, or * for all"
+                .to_owned()
+        };
+        if text != "*" {
+            let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+            let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+            let host = uri.authority().map_or("", |authority| authority.as_str());
+            // As browsers send it: scheme and host alone, in lower case.
+            let bare = uri.scheme_str().map(|scheme| format!("{scheme}://{host}"));
+            let plain = !host.is_empty() && !host.contains('@') && text == text.to_lowercase();
+            if !scheme || !plain || bare.as_deref() != Some(text) {
+                return Err(wrong());
+            }
+        }
+        text.parse().map(Origin).map_err(|_| wrong())
+    }
+}
+
+/// `router`, open to pages of these origins; of none when there are none.
+///
+/// Outermost: a refusal of any kind can be read by the page too, and the preflight of a browser, which
+/// carries no token, is answered before anything asks for one.
+pub fn allow(router: Router, origins: &[Origin]) -> Router {
+    if origins.is_empty() {
+        return router;
+    }
+    let allowed = match origins.iter().any(|origin| origin.0 == "*") {
+        true => AllowOrigin::from(Any),
+        false => AllowOrigin::list(origins.iter().map(|origin| origin.0.clone())),
+    };
+    let sent = ["wait-token", "idempotency-key", "traceparent"];
+    let sent = sent.map(HeaderName::from_static);
+    let read = ["wait-token", "x-trace-id"].map(HeaderName::from_static);
+    router.layer(
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_headers(
+                sent.into_iter()
+                    .chain([header::CONTENT_TYPE])
+                    .collect::<Vec<_>>(),
+            )
+            .expose_headers(
+                read.into_iter()
+                    .chain([header::RETRY_AFTER])
+                    .collect::<Vec<_>>(),
+            )
+            .max_age(MAX_AGE),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends() {
+        for good in [
+            "*",
+            "https://shop.example",
+            "http://localhost:3000",
+            "http://[::1]:8000",
+        ] {
+            assert!(good.parse::<Origin>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "shop.example",
+            "https://shop.example/",
+            "https://Shop.example",
+            "ftp://a",
+            "https://u@a",
+            "null",
+        ] {
+            let error = bad.parse::<Origin>().unwrap_err();
+            assert!(error.contains("https://shop.example"), "{bad}: {error}");
+        }
+    }
+}

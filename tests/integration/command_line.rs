@@ -1,0 +1,401 @@
+//! The command line around the commands: how a server is found, files of the user's own, the
+//! configuration file, what a directory that cannot be written leads to.
+
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::eventually;
+use crate::support::process::{Ended, ServerProcess, concertctl, finish, run};
+
+/// A hall of 40 seats, whose users have enough to pay with.
+const HALL: &str = "\
+name: hall
+concerts: 1
+dates_per_concert: 2
+seats_per_date: 20
+users: 60
+balance: 500000
+on_sale: { concert: 1, popular_share: 0.5 }
+prices: [{ up_to: 20, price: 1000 }]
+";
+
+/// Sells it; nobody charges an account.
+const EVENING: &str = "\
+title: an evening
+dataset: hall.yaml
+users: 30
+admission: { batch: 30, every: 200ms }
+contention: { choice: map, attempts: 50 }
+pay: { charge: 0 }
+generator: { lag_p99: 10s }
+thresholds:
+  pay: { p90: 1m, p99.9: 1m, requests: 20 }
+  oversold: 0
+  double_charges: 0
+  audit_violations: 0
+  lost: 0
+";
+
+fn write_evening(dir: &Path) -> String {
+    std::fs::write(dir.join("hall.yaml"), HALL).unwrap();
+    let scenario = dir.join("evening.yaml");
+    std::fs::write(&scenario, EVENING).unwrap();
+    scenario.display().to_string()
+}
+
+/// `load` on the server of `dir`, told as JSON.
+async fn load(dir: &Path, args: &[&str]) -> Ended {
+    let mut command = concertctl();
+    command.args(["load", "--json", "--data-dir"]).arg(dir);
+    command.args(args);
+    finish(command).await
+}
+
+fn summary(ended: &Ended) -> Value {
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn load_finds_the_server_of_a_directory_and_seeds_it_where_nothing_is_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    let small = [
+        "onsale-short",
+        "--set",
+        "users=50",
+        "--set",
+        "admission.every=200ms",
+    ];
+    let small = [&small[..], &["--set", "generator.lag_p99=10s"]].concat();
+    let first = load(dir.path(), &small).await;
+    let status = server.ops.status().await.unwrap();
+    assert_eq!(summary(&first)["target"], server.api, "{first:?}");
+    assert_eq!(status.queue.registered, 50);
+    let named = format!("target: {}, operations API {}", server.api, server.ops_url);
+    assert!(first.stderr.contains(&named), "{first:?}");
+    assert!(
+        first.stderr.contains(&dir.path().display().to_string()),
+        "{first:?}"
+    );
+
+    let again = load(dir.path(), &[&small[..], &["--quiet"]].concat()).await;
+    again.failed_with(1, &["has been used", "--reseed replaces it"]);
+}
+
+#[tokio::test]
+async fn a_target_alone_is_enough_where_its_directory_tells_the_operations_api() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    let small = [
+        "onsale-short",
+        "--set",
+        "users=20",
+        "--set",
+        "generator.lag_p99=10s",
+    ];
+    let target = ["--target", &server.api];
+    let found = load(dir.path(), &[&small[..], &target].concat()).await;
+    summary(&found);
+    assert!(
+        found.stderr.contains("from the data directory"),
+        "{found:?}"
+    );
+
+    // A port that no server of ours is known to have.
+    let elsewhere = run(&["load", "--target", "http://127.0.0.1:1"]).await;
+    elsewhere.failed_with(2, &["--ops-url http://HOST:8081", "--data-dir"]);
+}
+
+#[tokio::test]
+async fn a_directory_without_a_server_is_an_error_and_no_reason_to_rehearse_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = load(dir.path(), &[]).await;
+    nobody.failed_with(1, &["no server runs on", "concertctl serve --data-dir"]);
+    let server = ServerProcess::start(dir.path(), &[]).await;
+    server.signal_kill();
+    let killed = load(dir.path(), &[]).await;
+    killed.failed_with(1, &["no server runs on"]);
+}
+
+#[tokio::test]
+async fn a_scenario_on_a_dataset_of_its_own_runs_embedded_and_on_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = write_evening(dir.path());
+    let embedded = run(&["load", "--json", "--quiet", "--embedded", &scenario]).await;
+    let embedded = summary(&embedded);
+    assert_eq!(embedded["dataset"]["profile"], "hall", "{embedded}");
+    assert_eq!(embedded["dataset"]["seats"], 40);
+    let names: Vec<&str> = embedded["thresholds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|judged| judged["name"].as_str())
+        .collect();
+    assert!(
+        names.contains(&"pay.p99.9") && names.contains(&"pay.p90"),
+        "{names:?}"
+    );
+
+    let data = dir.path().join("data");
+    let server = ServerProcess::start(&data, &[]).await;
+    summary(&load(&data, &["--quiet", &scenario]).await);
+    // The initial balance less what was paid: the audit knows of it.
+    let audit = server.ops.audit().await.unwrap();
+    assert_eq!(audit.violations(), 0, "{audit:?}");
+
+    std::fs::write(
+        dir.path().join("hall.yaml"),
+        HALL.replace("users: 60", "users: 61"),
+    )
+    .unwrap();
+    let changed = load(&data, &["--quiet", &scenario]).await;
+    changed.failed_with(1, &["60 users", "now says", "--reseed"]);
+    summary(&load(&data, &["--quiet", "--reseed", &scenario]).await);
+}
+
+#[tokio::test]
+async fn a_configuration_file_sets_flags_and_a_mistake_in_it_is_named_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let file = dir.path().join("concertctl.toml");
+    let text = format!(
+        "data-dir = \"{}\"\n[serve]\nhold = \"1m30s\"\n",
+        data.display()
+    );
+    std::fs::write(&file, &text).unwrap();
+    let path = file.display().to_string();
+    let seeded = run(&["seed", "demo", "--quiet", "--config", &path]).await;
+    assert_eq!(seeded.code, Some(0), "{seeded:?}");
+    assert!(data.join("CURRENT").exists());
+    // The environment goes before the file, a flag before both.
+    let mut command = concertctl();
+    command.args(["seed", "demo", "--quiet"]);
+    command.env("CONCERTCTL_CONFIG", &path);
+    command.env("CONCERTCTL_DATA_DIR", dir.path().join("other"));
+    assert_eq!(finish(command).await.code, Some(0));
+    assert!(dir.path().join("other/CURRENT").exists());
+
+    std::fs::write(&file, text.replace("hold", "hodl")).unwrap();
+    let wrong = run(&["serve", "--config", &path]).await;
+    wrong.failed_with(
+        2,
+        &["concertctl.toml:3:1: serve.hodl: ", "did you mean `hold`?"],
+    );
+    let missing = run(&["serve", "--config", "/no/such/file.toml"]).await;
+    missing.failed_with(
+        2,
+        &["/no/such/file.toml: the configuration file cannot be read"],
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_is_refused_in_words_of_ours() {
+    for (args, said) in [
+        (["serve", "--api-addr", "8080"], "such as 127.0.0.1:8080"),
+        (
+            ["serve", "--database-connections", "many"],
+            "must be a whole number from 2 to 1000",
+        ),
+        (
+            ["serve", "--hold", "15"],
+            "is not a duration such as 15s, 1m30s or 250ms",
+        ),
+        (
+            ["serve", "--cors-origin", "shop.example/"],
+            "such as https://shop.example",
+        ),
+        (
+            ["load", "--set", "users=many"],
+            "`many` is not a whole number such as 20",
+        ),
+        (
+            ["load", "--noise", "x"],
+            "must be a whole number from 0 to 100",
+        ),
+    ] {
+        let ended = run(&args).await;
+        assert_eq!(ended.code, Some(2), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains(said), "{args:?}: {ended:?}");
+        assert!(
+            !ended.stderr.contains("invalid digit") && !ended.stderr.contains("u32"),
+            "{ended:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_is_named_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = dir.path().join("taken");
+    std::fs::write(&taken, "a file").unwrap();
+    let taken = taken.display().to_string();
+    let taken = taken.as_str();
+    for command in [
+        &[
+            "serve",
+            "--api-addr",
+            "127.0.0.1:0",
+            "--ops-addr",
+            "127.0.0.1:0",
+            "--data-dir",
+        ][..],
+        &["seed", "demo", "--data-dir"],
+    ] {
+        let ended = run(&[command, &[taken]].concat()).await;
+        ended.failed_with(
+            1,
+            &[
+                taken,
+                "a file stands where a directory is needed",
+                "--data-dir",
+            ],
+        );
+    }
+    let mut command = concertctl();
+    command
+        .args(["load", "--embedded", "--quiet"])
+        .env("TMPDIR", taken);
+    finish(command).await.failed_with(1, &[taken, "TMPDIR"]);
+    let out = format!("{taken}/x.json");
+    run(&["load", "--out", &out])
+        .await
+        .failed_with(2, &["--out", taken]);
+}
+
+#[tokio::test]
+async fn a_data_directory_that_is_open_to_others_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(dir.path(), mode).unwrap();
+    };
+    let path = dir.path().display().to_string();
+    set(0o755);
+    let open = run(&["seed", "demo", "--data-dir", &path]).await;
+    assert!(
+        open.stderr.contains(&format!("chmod 700 {path}")),
+        "{open:?}"
+    );
+    assert_eq!(open.code, Some(0), "{open:?}");
+    set(0o700);
+    let closed = run(&["seed", "demo", "--replace", "--data-dir", &path]).await;
+    assert!(!closed.stderr.contains("chmod"), "{closed:?}");
+}
+
+#[tokio::test]
+async fn pages_of_another_site_may_call_the_api_only_where_its_operator_says_so() {
+    let origin = "https://shop.example";
+    let client = reqwest::Client::new();
+    let preflight = |url: String| {
+        let request = client.request(reqwest::Method::OPTIONS, url);
+        request
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "wait-token,idempotency-key,content-type",
+            )
+            .send()
+    };
+    let allowed = |answer: &reqwest::Response| {
+        let header = answer.headers().get("access-control-allow-origin");
+        header.map(|value| value.to_str().unwrap().to_owned())
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &["--cors-origin", origin]).await;
+    let answer = preflight(format!("{}/reservations", server.api))
+        .await
+        .unwrap();
+    assert_eq!(allowed(&answer).as_deref(), Some(origin));
+    assert!(answer.status().is_success());
+    // A refusal can be read as well.
+    let refused = client
+        .get(format!("{}/queue", server.api))
+        .header("origin", origin);
+    let refused = refused.send().await.unwrap();
+    assert_eq!(
+        (refused.status().as_u16(), allowed(&refused).as_deref()),
+        (400, Some(origin))
+    );
+    let stranger = client.get(format!("{}/health/live", server.api));
+    let stranger = stranger
+        .header("origin", "https://evil.example")
+        .send()
+        .await
+        .unwrap();
+    assert_ne!(allowed(&stranger).as_deref(), Some("https://evil.example"));
+    let operations = preflight(format!("{}/ops/v1/admission", server.ops_url))
+        .await
+        .unwrap();
+    assert_eq!(
+        allowed(&operations),
+        None,
+        "never on the operations listener"
+    );
+
+    let closed = tempfile::tempdir().unwrap();
+    let closed = ServerProcess::start(closed.path(), &[]).await;
+    let answer = preflight(format!("{}/reservations", closed.api))
+        .await
+        .unwrap();
+    assert_eq!(allowed(&answer), None, "off by default");
+}
+
+#[tokio::test]
+async fn serve_says_to_the_person_at_its_terminal_where_it_is_and_what_comes_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_concertctl"));
+    command.args([
+        "serve",
+        "--api-addr",
+        "127.0.0.1:0",
+        "--ops-addr",
+        "127.0.0.1:0",
+    ]);
+    command.args(["--data-dir".as_ref(), data.as_os_str()]);
+    command.args(["--log-file".as_ref(), dir.path().join("log").as_os_str()]);
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let mut output = pair.master.try_clone_reader().unwrap();
+    let said = Arc::new(Mutex::new(String::new()));
+    let written = Arc::clone(&said);
+    let reading = std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        // The end of the terminal is an error there.
+        while let Ok(length @ 1..) = output.read(&mut piece) {
+            written
+                .lock()
+                .push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+    });
+    eventually("it says what comes next", || async {
+        said.lock().contains("rehearse an on-sale").then_some(())
+    })
+    .await;
+    let pid = Pid::from_raw(child.process_id().unwrap().cast_signed()).unwrap();
+    let server = std::fs::read(data.join("server.json")).unwrap();
+    let server: Value = serde_json::from_slice(&server).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    child.wait().unwrap();
+    reading.join().unwrap();
+    let said = said.lock().clone();
+    let api = server["api_addr"].as_str().unwrap();
+    for part in [
+        format!("ticketing API    http://{api}"),
+        "ops-token".to_owned(),
+        format!("concertctl seed demo --data-dir {}", data.display()),
+        "concertctl load".to_owned(),
+    ] {
+        assert!(said.contains(&part), "no {part:?} in {said}");
+    }
+}
