@@ -305,6 +305,8 @@ async fn every_query_for_log_lines_finds_the_symptom_in_both_kinds_of_stores() {
     // A server is called the same everywhere.
     let instance = attribute(&received.logs[0].0, "service.instance.id");
     assert!(server.ops_url.ends_with(&instance), "{instance}");
+    let metric = format!(r#"up{{instance="{instance}"}}"#);
+    has_a_number((&server, &user), &metric).await;
     let of_server = format!(r#"{{service_instance_id="{instance}"}}"#);
     assert!(
         !found(&server.ops_url, &server.ops_token, &of_server)

@@ -37,10 +37,10 @@ impl Pipeline<'_> {
         };
         let mut parsed = self.parsed();
         for field in fields {
-            let steps = field.path.iter();
-            let found = steps.fold(Some(&object), |at, step| match step {
-                PathPart::Name(name) => at?.get(name),
-                PathPart::Index(index) => at?.get(index),
+            let mut steps = field.path.iter();
+            let found = steps.try_fold(&object, |at, step| match step {
+                PathPart::Name(name) => at.get(name),
+                PathPart::Index(index) => at.get(index),
             });
             let text = match found {
                 None | Some(serde_json::Value::Null) => continue,
