@@ -86,7 +86,7 @@ fn series(odd: bool) -> Vec<Series> {
 }
 
 /// Answers all that the board asks, until what depends on answers is asked too.
-pub(super) fn answer(model: &mut Model) {
+fn answer(model: &mut Model) {
     for round in 0..ROUNDS {
         let queries = model.board_queries();
         let answers: BTreeMap<_, _> = queries
