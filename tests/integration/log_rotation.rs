@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::process::ServerProcess;
+use crate::support::process::{ServerProcess, after};
 use crate::support::{User, eventually, profile, seed};
 
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -211,4 +211,30 @@ async fn a_log_file_that_cannot_be_kept_is_refused_at_the_start() {
         let ended = start(&[&[fine][..], &bad].concat()).await;
         assert_eq!(ended.code, Some(2), "{ended:?}");
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_leaves_no_torn_line() {
+    const LIMIT_KIB: u32 = 64;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("server.log");
+    let settings = ["--log", "info", "--log-max-size", "0", "--log-file"];
+    let settings = [&settings[..], &[log.to_str().unwrap()]].concat();
+    let limited = after(&format!("ulimit -f {LIMIT_KIB}"));
+    let server = ServerProcess::with(limited, &dir.path().join("data"), &settings).await;
+    let user = server.user(1);
+    let full = u64::from(LIMIT_KIB) * 1_024 - 2_000;
+    eventually("the log has no room left", || async {
+        assert_eq!(user.get("/nowhere").await.status, 404);
+        (fs::metadata(&log).unwrap().len() > full).then_some(())
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(user.get("/nowhere").await.status, 404);
+    }
+    server.terminate();
+    assert!(server.exited().await.success());
+    // Each line is whole, the last one too.
+    assert!(lines(&log).len() > 20);
+    assert!(fs::read(&log).unwrap().ends_with(b"\n"));
 }
