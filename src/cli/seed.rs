@@ -187,12 +187,14 @@ async fn watch<'a, T>(
 async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
     let server = LocalServer::of(dir).with_context(|| {
         format!(
-            "{} is in use by another concertctl that is no server, or not ready yet: wait for its end, or choose another directory with --data-dir",
+            "{} is in use by another process that is no server, or not ready yet: wait for its end, or choose another directory with --data-dir",
             dir.display(),
         )
     })?;
     let source = HttpSource::new(&server.ops_url())?;
-    let ops = Ops::new(source, Some(Secret::new(&server.token()?)));
+    let token = server.token();
+    let token = token.with_context(|| format!("the server at {}", server.ops_addr()))?;
+    let ops = Ops::new(source, Some(Secret::new(&token)));
     let built_in = Profile::built_in().any(|known| known == args.profile);
     let request = SeedRequest {
         profile: built_in.then(|| args.profile.clone()),
