@@ -123,8 +123,8 @@ impl Input {
 
     /// The beginning of the word before the cursor.
     fn word_before(&self) -> usize {
-        let words = self.text[..self.cursor].unicode_word_indices();
-        words.last().map_or(0, |(at, _)| at)
+        let mut words = self.text[..self.cursor].unicode_word_indices();
+        words.next_back().map_or(0, |(at, _)| at)
     }
 
     /// The end of the word behind the cursor.

@@ -92,7 +92,7 @@ fn heading(model: &Model, scope: &Scope, position: &str, buffer: &mut Buffer, ar
         line.spans.push(Span::styled(text, theme::quiet()));
     }
     buffer.set_line(area.x, area.y, &line, area.width);
-    let width = u16::try_from(cells::width(&position) + 2)
+    let width = u16::try_from(cells::width(position) + 2)
         .unwrap_or(0)
         .min(area.width);
     let text = format!(" {position} ");

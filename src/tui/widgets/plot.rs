@@ -92,7 +92,7 @@ impl Plot<'_> {
             let y = area.bottom() - 1;
             let width = usize::from(plot.width);
             buffer.set_stringn(plot.x, y, back(self.span), width, theme::quiet());
-            let end = u16::try_from(cells::width(&self.end_name)).unwrap_or(0);
+            let end = u16::try_from(cells::width(self.end_name)).unwrap_or(0);
             let x = plot.right().saturating_sub(end).max(plot.x);
             buffer.set_stringn(x, y, self.end_name, width, theme::quiet());
         }

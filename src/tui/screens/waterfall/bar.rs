@@ -61,7 +61,7 @@ pub(super) fn mark(buffer: &mut Buffer, area: Rect, bar: &Bar, own_ns: u64) {
     let on = to - from;
     let left = from.saturating_sub(1);
     let right = width.saturating_sub(to + 1);
-    let len = |text: &str| cells::width(&text);
+    let len = |text: &str| cells::width(text);
     let loud = theme::warn();
     let words = ["waited here ", "waited ", ""];
     let found = words.iter().find_map(|words| {
