@@ -53,10 +53,25 @@ impl std::fmt::Display for FileError {
             write!(f, ":{line}:{column}")?;
         }
         if let Some(field) = &self.field {
-            write!(f, ": {field}")?;
+            write!(f, ": {}", one_line(field))?;
         }
-        write!(f, ": {}", self.problem)
+        write!(f, ": {}", one_line(&self.problem))
     }
+}
+
+/// Text that may repeat what the file says, whose keys may have line ends, or other characters that
+/// steer a terminal, and be as long as the file: in one line, its middle left out when it is long.
+fn one_line(text: &str) -> String {
+    const MOST: usize = 600;
+    let plain = text.split(char::is_control).filter(|part| !part.is_empty());
+    let plain = plain.collect::<Vec<_>>().join(" ");
+    let count = plain.chars().count();
+    if count <= MOST {
+        return plain;
+    }
+    let head = plain.chars().take(MOST / 2);
+    let tail = plain.chars().skip(count - MOST / 2);
+    head.chain(" … ".chars()).chain(tail).collect()
 }
 
 impl std::error::Error for FileError {}
