@@ -78,14 +78,14 @@ pub fn cut_middle(text: &str, room: usize) -> String {
     format!("{before}{ELLIPSIS}{after}")
 }
 
-/// `text` with blanks behind it up to `room` cells; longer text stays as it is.
+/// Pads `text` with blanks on the right to `room` cells. Does not cut longer text.
 #[must_use]
 pub fn left(text: &str, room: usize) -> String {
     let blanks = room.saturating_sub(width(text));
     format!("{text}{:blanks$}", "")
 }
 
-/// `text` with blanks before it up to `room` cells; longer text stays as it is.
+/// Pads `text` with blanks on the left to `room` cells. Does not cut longer text.
 #[must_use]
 pub fn right(text: &str, room: usize) -> String {
     let blanks = room.saturating_sub(width(text));

@@ -241,7 +241,7 @@ impl Bulk {
         each!(self, bulk => bulk.dates(from, to, per_concert, first_day))
     }
 
-    /// Users `from..=to`, with nothing in their accounts.
+    /// Users `from..=to`, each with `balance` in its account.
     ///
     /// # Errors
     /// [`StoreError`].

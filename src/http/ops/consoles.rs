@@ -13,7 +13,7 @@ use crate::api::ops::CONSOLE_HEADER;
 const GONE_AFTER: Duration = Duration::from_secs(10);
 /// Longest value that is kept.
 const LONGEST: usize = 64;
-/// Consoles that are told apart at most: what comes beyond is not counted.
+/// Most consoles that are counted; the server does not count any beyond.
 const MOST: usize = 256;
 
 /// When each console was last heard of.

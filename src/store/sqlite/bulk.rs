@@ -87,7 +87,7 @@ impl BulkLoad {
         )
     }
 
-    /// Users `from..=to`, with nothing in their accounts.
+    /// Users `from..=to`, each with `balance` in its account.
     ///
     /// # Errors
     /// [`StoreError`].

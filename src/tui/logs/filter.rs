@@ -156,6 +156,28 @@ mod tests {
     }
 
     #[test]
+    fn fields_beside_a_bare_message_are_found() {
+        let beside = [("user", "17"), ("duration_ms", "6.4")];
+        let bare = LogLine {
+            labels: beside
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+            line: "charged".into(),
+            at_ns: 1,
+        };
+        let record = Record::new(bare);
+        for shown in ["user=17", "17", "6.4"] {
+            let pattern = pattern(shown).map(|pattern| format!("(?i){pattern}"));
+            let given = pattern.is_none_or(|it| Regex::new(&it).unwrap().is_match("charged"));
+            let zone = Zone::default();
+            assert!(
+                given && Wanted::new(shown).is_shown_by(&record, &zone),
+                "{shown:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_only_the_logged_line_holds_is_not_shown() {
         for hidden in [
             "duration_ms",
