@@ -1,13 +1,15 @@
 //! Steering a run while it is under way.
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Commands that may wait to be carried out.
 pub(super) const WAITING: usize = 64;
 
-/// What a run can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A command to a run under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Command {
     /// Nothing new is sent.
     Pause,
@@ -46,6 +48,19 @@ impl Command {
             Command::Slower => "slower",
             Command::Next => "next",
             Command::Stop => "stop",
+        }
+    }
+
+    /// The effect in words, once a run has taken the command.
+    #[must_use]
+    pub const fn effect(self) -> &'static str {
+        match self {
+            Command::Pause => "rehearsal paused",
+            Command::Resume => "rehearsal resumed",
+            Command::Faster => "rehearsal a quarter faster",
+            Command::Slower => "rehearsal a quarter slower",
+            Command::Next => "phase of the rehearsal ended",
+            Command::Stop => "rehearsal stopping",
         }
     }
 

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Class, Fault, Operation};
-use super::recorder::{Cell, Frame, Statuses, histogram};
+use super::recorder::{Cell, Frame, histogram};
 
 /// All histograms and counts of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -137,19 +137,6 @@ impl Histograms {
         frame.connection_wait = decode(&self.connection_wait)?;
         frame.eta_error = decode(&self.eta_error)?;
         Ok(frame)
-    }
-}
-
-impl Statuses {
-    /// Both together.
-    #[must_use]
-    pub fn plus(self, other: Statuses) -> Statuses {
-        Statuses {
-            success: self.success + other.success,
-            client: self.client + other.client,
-            server: self.server + other.server,
-            none: self.none + other.none,
-        }
     }
 }
 

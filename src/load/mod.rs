@@ -40,6 +40,7 @@ mod prepare;
 pub mod progress;
 pub mod recorder;
 pub mod report;
+mod result;
 mod run;
 pub mod scenario;
 pub mod self_check;
@@ -62,7 +63,8 @@ pub use merge::merge;
 pub use model::PhaseName;
 pub use ops::OpsError;
 pub use progress::Progress;
-pub use scenario::{Scenario, ScenarioError};
+pub use result::{RunResult, SavedFiles};
+pub use scenario::{Scenario, ScenarioError, ScenarioInfo, scenarios};
 pub use summary::Summary;
 pub use worker::ShardOf;
 
@@ -249,30 +251,4 @@ pub fn start(target: Target, options: RunOptions) -> RunHandle {
         control,
         task: tokio::spawn(conducting),
     }
-}
-
-/// A scenario that ships inside the binary, as a list shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScenarioInfo {
-    /// What it is called on the command line.
-    pub name: &'static str,
-    /// One line for people.
-    pub title: String,
-    /// The file's text.
-    pub text: &'static str,
-}
-
-/// The scenarios that ship inside the binary, the default first.
-#[must_use]
-pub fn scenarios() -> Vec<ScenarioInfo> {
-    let info = |builtin: &scenario::Builtin| {
-        let parsed = Scenario::parse(builtin.name, builtin.text, &[]);
-        let title = parsed.map_or_else(|error| error.to_string(), |scenario| scenario.title);
-        ScenarioInfo {
-            name: builtin.name,
-            title,
-            text: builtin.text,
-        }
-    };
-    scenario::builtins().iter().map(info).collect()
 }

@@ -1,14 +1,18 @@
-//! What a run shows of itself while it is under way: a snapshot, published about four times a second.
+//! The progress of a run: a snapshot, published about four times a second. Every view of a run reads this
+//! type: the command line's bars, the listener, the console and its recordings.
 
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::judge::Judged;
 use super::model::{Class, Operation, PhaseName, UserState};
 use super::recorder::{BUYERS, Frame, Statuses};
+use super::summary::Latency;
 use crate::api::ops::{QueueState, SeedProgress};
 
 /// Where a run is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Step {
     /// Looking at the target.
     #[default]
@@ -25,8 +29,48 @@ pub enum Step {
     Finished,
 }
 
+impl Step {
+    /// One word, as the API and plain progress lines name it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Step::Connecting => "connecting",
+            Step::Seeding(_) => "seeding",
+            Step::Running(phase) => phase.as_str(),
+            Step::Stopping => "ending",
+            Step::Auditing => "auditing",
+            Step::Finished => "finished",
+        }
+    }
+
+    /// A few words for people.
+    #[must_use]
+    pub fn description(&self) -> String {
+        match self {
+            Step::Connecting => "looking at the server".to_owned(),
+            Step::Seeding(seed) => format!(
+                "seeding {} {:.0} %",
+                seed.profile,
+                100.0 * share(seed.rows_done, seed.rows_total)
+            ),
+            Step::Running(phase) => phase.to_string(),
+            Step::Stopping => "awaiting the last answers".to_owned(),
+            Step::Auditing => "comparing with the database".to_owned(),
+            Step::Finished => "finished".to_owned(),
+        }
+    }
+}
+
+/// 0 of nothing: a phase that no user has reached has not begun.
+fn share(done: u64, total: u64) -> f64 {
+    match total {
+        0 => 0.0,
+        total => done as f64 / total as f64,
+    }
+}
+
 /// How far one phase has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseProgress {
     /// Which.
     pub phase: PhaseName,
@@ -36,8 +80,16 @@ pub struct PhaseProgress {
     pub total: u64,
 }
 
+impl PhaseProgress {
+    /// The finished share, 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        share(self.done, self.total)
+    }
+}
+
 /// One operation so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationProgress {
     /// Which.
     pub operation: Operation,
@@ -47,18 +99,20 @@ pub struct OperationProgress {
     pub refused: u64,
     /// Of those, errors.
     pub errors: u64,
-    /// Latency of successes from the planned instant.
-    pub p50: Duration,
-    /// 95 % of successes within this.
-    pub p95: Duration,
-    /// 99 % of successes within this.
-    pub p99: Duration,
-    /// The longest success.
-    pub max: Duration,
+    /// Latency of the successes from their due times; absent without a success.
+    pub latency: Option<Latency>,
+}
+
+impl OperationProgress {
+    /// Successes.
+    #[must_use]
+    pub const fn ok(&self) -> u64 {
+        self.count.saturating_sub(self.refused + self.errors)
+    }
 }
 
 /// A snapshot of a run.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// The scenario's name.
     pub scenario: String,
@@ -172,18 +226,49 @@ fn operation_so_far(frame: &Frame, operation: Operation) -> Option<OperationProg
         return None;
     }
     let cell = frame.cell(BUYERS, operation, Class::Ok);
-    let at = |quantile: f64| {
-        let micros = cell.map_or(0, |cell| cell.latency.value_at_quantile(quantile));
-        Duration::from_micros(micros)
-    };
     Some(OperationProgress {
         operation,
         count: ok + refused + errors,
         refused,
         errors,
-        p50: at(0.5),
-        p95: at(0.95),
-        p99: at(0.99),
-        max: at(1.0),
+        latency: cell.and_then(|cell| Latency::if_any(&cell.latency)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_that_nobody_came_to_is_not_begun() {
+        assert_eq!(share(0, 0), 0.0);
+        assert_eq!(share(1, 4), 0.25);
+    }
+
+    #[test]
+    fn a_recorded_snapshot_is_read_back_unchanged() {
+        let operation = OperationProgress {
+            operation: Operation::Pay,
+            count: 4,
+            refused: 1,
+            errors: 1,
+            latency: Some(Latency::default()),
+        };
+        let progress = Progress {
+            step: Step::Seeding(SeedProgress::default()),
+            phases: vec![PhaseProgress {
+                phase: PhaseName::Open,
+                done: 1,
+                total: 2,
+            }],
+            users: vec![(UserState::WithoutSeat, 3)],
+            operations: vec![operation],
+            p95: Some(Duration::from_micros(1_234)),
+            queue: Some(QueueState::default()),
+            ..Progress::default()
+        };
+        let text = serde_json::to_string(&progress).unwrap();
+        assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
+        assert_eq!(operation.ok(), 2);
+    }
 }

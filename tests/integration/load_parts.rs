@@ -214,7 +214,7 @@ fn the_schema_of_scenarios_is_the_one_that_is_kept_and_the_shipped_ones_keep_it(
     );
     let validator = jsonschema::validator_for(&kept).unwrap();
     let instance = |text: &str| -> Value { serde_saphyr::from_str(text).unwrap() };
-    for shipped in concertctl::load::scenarios() {
+    for shipped in concertctl::load::scenario::builtins() {
         let errors: Vec<String> = validator
             .iter_errors(&instance(shipped.text))
             .map(|error| format!("{}: {error}", error.instance_path()))

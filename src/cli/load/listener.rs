@@ -11,7 +11,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Failure;
 use super::telling::{Telling, tell};
-use super::view::step_name;
 use crate::api::load::LoadStatus;
 use crate::http::listener::{Bounds, serve};
 use crate::http::ops::{BearerToken, Hosts, RunControl, load_router};
@@ -155,23 +154,19 @@ impl RunControl for Run {
 }
 
 fn status(progress: &Progress) -> LoadStatus {
-    let statuses = &progress.statuses;
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     LoadStatus {
         scenario: progress.scenario.clone(),
-        step: step_name(&progress.step).to_owned(),
+        step: progress.step.name().to_owned(),
         elapsed: progress.elapsed.as_secs_f64(),
         expected_end: progress.expected_end.map(|end| end.as_secs_f64()),
         tps: progress.tps,
         requests: progress.requests,
-        statuses: [
-            ("2xx", statuses.success),
-            ("4xx", statuses.client),
-            ("5xx", statuses.server),
-            ("none", statuses.none),
-        ]
-        .map(|(class, count)| (class.to_owned(), count))
-        .into(),
+        statuses: progress
+            .statuses
+            .by_class()
+            .map(|(class, count)| (class.to_owned(), count))
+            .into(),
         p95: progress.p95.map(millis),
         users: progress
             .users

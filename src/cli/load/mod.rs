@@ -21,7 +21,7 @@ use self::output::Outputs;
 use self::telling::Telling;
 use crate::cells;
 use crate::cli::{own_profile, stdout};
-use crate::load::scenario::json_schema;
+use crate::load::scenario::{builtins, json_schema};
 use crate::load::self_check::self_check;
 use crate::load::{
     LoadError, OwnProfile, Reseed, RunHandle, RunOptions, Scenario, Summary, Target, merge, plan,
@@ -152,10 +152,10 @@ fn without_a_run(args: &LoadArgs) -> Result<Option<String>, Failure> {
         return Ok(Some(crate::load::summary::json_schema()));
     }
     if let Some(name) = &args.print_scenario {
-        let known = scenarios();
+        let known = builtins();
         let found = known.iter().find(|known| known.name == name);
-        let names: Vec<&str> = known.iter().map(|known| known.name).collect();
         let text = found.map(|known| known.text.to_owned()).ok_or_else(|| {
+            let names: Vec<&str> = known.iter().map(|known| known.name).collect();
             let names = names.join(", ");
             Failure::usage(format!("--print-scenario {name}: shipped ones are {names}"))
         })?;

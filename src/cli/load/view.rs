@@ -59,7 +59,7 @@ impl View {
         match self {
             View::Quiet => {}
             View::Plain { last } => {
-                let step = step_name(&progress.step);
+                let step = progress.step.name();
                 let due =
                     last.is_none_or(|(at, shown)| shown != step || at.elapsed() >= PLAIN_EVERY);
                 if due {
@@ -115,20 +115,9 @@ fn bar(all: &MultiProgress, before: &ProgressBar, name: &'static str) -> Progres
     bar
 }
 
-pub(super) fn step_name(step: &Step) -> &'static str {
-    match step {
-        Step::Connecting => "connecting",
-        Step::Seeding(_) => "seeding",
-        Step::Running(phase) => phase.as_str(),
-        Step::Stopping => "ending",
-        Step::Auditing => "auditing",
-        Step::Finished => "finished",
-    }
-}
-
 /// One line that says where the run is.
 fn plain(progress: &Progress) -> String {
-    let step = step_name(&progress.step);
+    let step = progress.step.name();
     match &progress.step {
         Step::Connecting | Step::Finished => step.to_owned(),
         Step::Seeding(seeding) => format!(
@@ -151,7 +140,7 @@ fn note(progress: &Progress) -> String {
 }
 
 fn pace(progress: &Progress) -> String {
-    let step = step_name(&progress.step);
+    let step = progress.step.name();
     let seconds = progress.elapsed.as_secs_f64();
     let end = progress
         .expected_end

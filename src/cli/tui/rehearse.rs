@@ -1,7 +1,6 @@
 //! The console's load generator: `load`, in this process, against the listener that it is shown.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -9,10 +8,13 @@ use super::newest;
 use crate::cli::own_profile;
 use crate::files::{self, Access};
 use crate::load::model::PhaseName;
-use crate::load::progress::{OperationProgress, Step};
+use crate::load::progress::OperationProgress;
+use crate::load::scenario::builtins;
+use crate::load::summary::Latency;
 use crate::load::{
-    Command, Judged, Outcome as Kept, OwnProfile, Reseed, RunHandle, RunOptions, Scenario, Summary,
-    Target, Unit, Verdict as Judgement, report, scenarios, start,
+    Command, Judged, Outcome as Kept, OwnProfile, Reseed, RunHandle, RunOptions, RunResult,
+    SavedFiles, Scenario, ScenarioInfo, Summary, Target, Verdict as Judgement, report, scenarios,
+    start,
 };
 use crate::seeding::Profile;
 use crate::tui::load_port::{
@@ -32,16 +34,13 @@ pub(super) struct Rehearsals {
 
 impl LoadPort for Rehearsals {
     fn scenarios(&self) -> Vec<Choice> {
-        let parsed = |info: crate::load::ScenarioInfo| {
-            Scenario::parse(info.name, info.text, &[]).ok().map(choice)
-        };
-        scenarios().into_iter().filter_map(parsed).collect()
+        scenarios().into_iter().map(choice).collect()
     }
 
     fn read_scenario(&self, path: &Path) -> Result<Choice, String> {
         Ok(Choice {
             file: Some(path.to_owned()),
-            ..choice(scenario_of(path)?.0)
+            ..choice(scenario_of(path)?.0.into())
         })
     }
 
@@ -57,9 +56,7 @@ impl LoadPort for Rehearsals {
         let (scenario, profile) = match &request.file {
             Some(path) => scenario_of(path)?,
             None => {
-                let found = scenarios()
-                    .into_iter()
-                    .find(|info| info.name == request.scenario);
+                let found = builtins().iter().find(|info| info.name == request.scenario);
                 let info =
                     found.ok_or_else(|| format!("there is no scenario {}", request.scenario))?;
                 let parsed = Scenario::parse(info.name, info.text, &[]);
@@ -93,12 +90,12 @@ impl LoadPort for Rehearsals {
     }
 }
 
-fn choice(scenario: Scenario) -> Choice {
+fn choice(scenario: ScenarioInfo) -> Choice {
     Choice {
         name: scenario.name,
         title: scenario.title,
         dataset: scenario.dataset,
-        users: u64::from(scenario.users),
+        users: scenario.users,
         phases: PhaseName::ALL.iter().map(ToString::to_string).collect(),
         file: None,
     }
@@ -145,7 +142,7 @@ fn run(handle: RunHandle, summaries: PathBuf) -> Run {
                 (summary, path)
             });
             let (summary, path) = written.await.map_err(|error| error.to_string())?;
-            Ok(outcome(&summary, path))
+            Ok(outcome(RunResult::new(&summary, path)))
         }),
     }
 }
@@ -164,7 +161,7 @@ fn command(steer: Steer) -> Command {
 const KEPT: usize = 100;
 
 /// Writes the summary and, beside it, the page for people; where, or why not.
-fn write(summary: &Summary, dir: &Path) -> Result<(PathBuf, PathBuf), String> {
+fn write(summary: &Summary, dir: &Path) -> Result<SavedFiles, String> {
     let stamp: String = summary
         .started_at
         .chars()
@@ -180,46 +177,34 @@ fn write(summary: &Summary, dir: &Path) -> Result<(PathBuf, PathBuf), String> {
     if let Err(error) = newest::keep_newest(dir, KEPT) {
         tracing::warn!(dir = %dir.display(), %error, "older rehearsals cannot be removed");
     }
-    Ok((path, page))
+    Ok(SavedFiles {
+        summary: path,
+        report: page,
+    })
 }
 
-fn outcome(summary: &Summary, paths: Result<(PathBuf, PathBuf), String>) -> Outcome {
-    // The table of thresholds says by itself which were missed.
-    let told = |reason: &String| {
-        let names = summary.thresholds.iter().map(|one| one.name.as_str());
-        reason
-            .strip_suffix(" missed")
-            .is_some_and(|name| names.into_iter().any(|known| known == name))
-    };
-    let reasons = summary.reasons.iter().filter(|reason| !told(reason));
-    let mut reasons: Vec<String> = reasons.cloned().collect();
-    let paths = paths.map_err(|problem| reasons.push(problem)).ok();
-    let (path, page) = paths.unzip();
+fn outcome(result: RunResult) -> Outcome {
+    let (summary, report) = result
+        .files
+        .map(|files| (files.summary, files.report))
+        .unzip();
     Outcome {
-        verdict: match summary.verdict {
+        verdict: match result.verdict {
             Judgement::Passed => Verdict::Passed,
             Judgement::Failed => Verdict::Missed,
             Judgement::Inconclusive => Verdict::Inconclusive,
         },
-        reason: reasons.join("; "),
-        thresholds: summary.thresholds.iter().map(threshold).collect(),
-        summary: path,
-        report: page,
+        reason: result.reason,
+        thresholds: result.thresholds.iter().map(threshold).collect(),
+        summary,
+        report,
     }
 }
 
 fn threshold(judged: &Judged) -> Threshold {
-    let sign = judged.relation.sign();
-    let value = |value: f64| match judged.unit {
-        Unit::Milliseconds if value < 10.0 => format!("{value:.1} ms"),
-        Unit::Milliseconds => format!("{value:.0} ms"),
-        Unit::Share => format!("{:.2} %", value * 100.0),
-        Unit::PerSecond => format!("{value:.1}/s"),
-        Unit::Count => format!("{value:.0}"),
-    };
     Threshold {
-        asked: format!("{} {sign} {}", judged.name, value(judged.limit)),
-        measured: judged.measured.map_or("no data".into(), value),
+        asked: judged.condition(),
+        measured: judged.measured_text(),
         held: judged.outcome == Kept::Passed,
         known: judged.outcome != Kept::NoData,
     }
@@ -227,35 +212,31 @@ fn threshold(judged: &Judged) -> Threshold {
 
 /// A run's progress in the console's words.
 fn shown(now: &crate::load::Progress) -> Progress {
-    let some = |duration: Duration| Some(duration.as_secs_f64());
     let operation = |of: &OperationProgress| {
-        let ok = of.count.saturating_sub(of.refused + of.errors);
-        let measured = |duration| if ok > 0 { some(duration) } else { None };
+        let seconds = |part: fn(&Latency) -> f64| of.latency.as_ref().map(|of| part(of) / 1e3);
         Operation {
             name: of.operation.to_string(),
-            ok,
+            ok: of.ok(),
             refused: of.refused,
             errors: of.errors,
-            p50: measured(of.p50),
-            p95: measured(of.p95),
-            p99: measured(of.p99),
+            p50: seconds(|it| it.p50),
+            p95: seconds(|it| it.p95),
+            p99: seconds(|it| it.p99),
         }
     };
-    let classes = [
-        ("2xx", now.statuses.success),
-        ("4xx", now.statuses.client),
-        ("5xx", now.statuses.server),
-        ("no answer", now.statuses.none),
-    ];
+    let class = |(name, count)| match name {
+        "none" => ("no answer".to_owned(), count),
+        name => (name.to_owned(), count),
+    };
     Progress {
-        doing: doing(&now.step),
+        doing: now.step.description(),
         elapsed: now.elapsed.as_secs_f64(),
         phases: now
             .phases
             .iter()
             .map(|phase| Phase {
                 name: phase.phase.to_string(),
-                done: share(phase.done, phase.total),
+                done: phase.share(),
             })
             .collect(),
         users: now
@@ -264,11 +245,9 @@ fn shown(now: &crate::load::Progress) -> Progress {
             .map(|(state, count)| (state.to_string(), *count))
             .collect(),
         requests: now.requests,
-        p95: now.p95.and_then(some),
+        p95: now.p95.map(|p95| p95.as_secs_f64()),
         operations: now.operations.iter().map(operation).collect(),
-        classes: classes
-            .map(|(name, count)| (name.to_owned(), count))
-            .to_vec(),
+        classes: now.statuses.by_class().map(class).to_vec(),
         sold: now.seats_paid,
         paused: now.paused,
         pace: now.pace,
@@ -276,39 +255,9 @@ fn shown(now: &crate::load::Progress) -> Progress {
     }
 }
 
-fn doing(step: &Step) -> String {
-    match step {
-        Step::Connecting => "looking at the server".into(),
-        Step::Seeding(seed) => {
-            format!(
-                "seeding {} {:.0} %",
-                seed.profile,
-                100.0 * share(seed.rows_done, seed.rows_total)
-            )
-        }
-        Step::Running(phase) => phase.to_string(),
-        Step::Stopping => "awaiting the last answers".into(),
-        Step::Auditing => "comparing with the database".into(),
-        Step::Finished => "finished".into(),
-    }
-}
-
-fn share(done: u64, total: u64) -> f64 {
-    if total == 0 {
-        return 0.0;
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts of users and rows, far below 2^53"
-    )]
-    let share = done as f64 / total as f64;
-    share
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Relation;
 
     #[test]
     fn every_shipped_scenario_can_be_chosen_with_its_phases() {
@@ -321,43 +270,5 @@ mod tests {
         assert_eq!(choices[0].name, "onsale-short");
         assert_eq!(choices[0].dataset, "demo");
         assert_eq!(choices[0].phases, ["register", "open", "pay"]);
-    }
-
-    #[test]
-    fn thresholds_are_told_with_sign_and_unit_and_no_data_is_not_held() {
-        let judged = |unit, limit, measured, outcome| {
-            let name = "buying.p95".to_owned();
-            threshold(&Judged {
-                name,
-                unit,
-                limit,
-                measured,
-                outcome,
-                relation: match unit {
-                    Unit::PerSecond => Relation::AtLeast,
-                    _ => Relation::AtMost,
-                },
-                window: None,
-                worst_at: None,
-            })
-        };
-        let held = judged(Unit::Milliseconds, 500.0, Some(42.4), Kept::Passed);
-        assert_eq!(
-            (held.asked.as_str(), held.measured.as_str()),
-            ("buying.p95 ≤ 500 ms", "42 ms")
-        );
-        assert!(held.held);
-        let none = judged(Unit::PerSecond, 10.0, None, Kept::NoData);
-        assert_eq!(
-            (none.asked.as_str(), none.measured.as_str()),
-            ("buying.p95 ≥ 10.0/s", "no data")
-        );
-        assert!(!none.held);
-    }
-
-    #[test]
-    fn a_phase_that_nobody_came_to_is_not_begun() {
-        assert_eq!(share(0, 0), 0.0);
-        assert_eq!(share(1, 4), 0.25);
     }
 }

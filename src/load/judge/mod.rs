@@ -40,6 +40,19 @@ pub enum Unit {
     Count,
 }
 
+impl Unit {
+    /// A value in few characters.
+    fn format(self, value: f64) -> String {
+        match self {
+            Unit::Milliseconds if value < 10.0 => format!("{value:.1} ms"),
+            Unit::Milliseconds => format!("{value:.0} ms"),
+            Unit::Share => format!("{:.2} %", value * 100.0),
+            Unit::PerSecond => format!("{value:.1}/s"),
+            Unit::Count => format!("{value:.0}"),
+        }
+    }
+}
+
 /// How what was measured has to stand to the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -114,6 +127,20 @@ impl Judged {
             window: None,
             worst_at: None,
         }
+    }
+
+    /// The condition in words: `buying.p95 ≤ 500 ms`.
+    #[must_use]
+    pub fn condition(&self) -> String {
+        let (sign, limit) = (self.relation.sign(), self.unit.format(self.limit));
+        format!("{} {sign} {limit}", self.name)
+    }
+
+    /// The measured value with its unit, or `no data`.
+    #[must_use]
+    pub fn measured_text(&self) -> String {
+        self.measured
+            .map_or_else(|| "no data".to_owned(), |value| self.unit.format(value))
     }
 
     /// Whether a slow generator alone could explain it.

@@ -277,3 +277,26 @@ fn a_crowd_is_judged_by_its_own_requests() {
     });
     assert_eq!(outcomes(&both), [Outcome::Passed, Outcome::Passed]);
 }
+
+#[test]
+fn thresholds_are_told_with_sign_and_unit_and_no_data_is_not_held() {
+    let judged = |unit, limit, measured| {
+        let relation = match unit {
+            Unit::PerSecond => Relation::AtLeast,
+            _ => Relation::AtMost,
+        };
+        Judged::new("buying.p95".to_owned(), unit, relation, limit, measured)
+    };
+    let held = judged(Unit::Milliseconds, 500.0, Some(42.4));
+    assert_eq!(
+        (held.condition().as_str(), held.measured_text().as_str()),
+        ("buying.p95 ≤ 500 ms", "42 ms")
+    );
+    assert_eq!(held.outcome, Outcome::Passed);
+    let none = judged(Unit::PerSecond, 10.0, None);
+    assert_eq!(
+        (none.condition().as_str(), none.measured_text().as_str()),
+        ("buying.p95 ≥ 10.0/s", "no data")
+    );
+    assert_eq!(none.outcome, Outcome::NoData);
+}

@@ -117,6 +117,36 @@ pub struct Statuses {
     pub none: u64,
 }
 
+impl Statuses {
+    /// The counts with their names on the wire.
+    #[must_use]
+    pub const fn by_class(self) -> [(&'static str, u64); 4] {
+        [
+            ("2xx", self.success),
+            ("4xx", self.client),
+            ("5xx", self.server),
+            ("none", self.none),
+        ]
+    }
+
+    /// The sum of both.
+    #[must_use]
+    pub const fn plus(self, other: Statuses) -> Statuses {
+        Statuses {
+            success: self.success + other.success,
+            client: self.client + other.client,
+            server: self.server + other.server,
+            none: self.none + other.none,
+        }
+    }
+
+    /// All requests.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.success + self.client + self.server + self.none
+    }
+}
+
 /// Everything measured, of one worker since the last swap or of all over the run.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -208,10 +238,7 @@ impl Frame {
         {
             *into += from;
         }
-        self.statuses.success += other.statuses.success;
-        self.statuses.client += other.statuses.client;
-        self.statuses.server += other.statuses.server;
-        self.statuses.none += other.statuses.none;
+        self.statuses = self.statuses.plus(other.statuses);
         merge(&mut self.lag, &other.lag);
         merge(&mut self.connection_wait, &other.connection_wait);
         merge(&mut self.eta_error, &other.eta_error);
@@ -305,8 +332,7 @@ impl Frame {
     /// All requests.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        let statuses = &self.statuses;
-        statuses.success + statuses.client + statuses.server + statuses.none
+        self.statuses.total()
     }
 
     /// Requests that got an answer, whichever.

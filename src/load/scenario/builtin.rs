@@ -1,5 +1,11 @@
 //! The scenarios that ship inside the binary.
 
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Scenario;
+
 /// A scenario that ships inside the binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Builtin {
@@ -47,4 +53,44 @@ const BUILTINS: &[Builtin] = &[
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
     BUILTINS
+}
+
+/// A scenario as a list shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioInfo {
+    /// Its name on the command line.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// The dataset profile that it runs on.
+    pub dataset: String,
+    /// Buyers.
+    pub users: u64,
+    /// The file that it was read from; absent for a shipped one.
+    pub file: Option<PathBuf>,
+}
+
+impl From<Scenario> for ScenarioInfo {
+    fn from(scenario: Scenario) -> ScenarioInfo {
+        ScenarioInfo {
+            name: scenario.name,
+            title: scenario.title,
+            dataset: scenario.dataset,
+            users: u64::from(scenario.users),
+            file: None,
+        }
+    }
+}
+
+/// The shipped scenarios, the default first.
+///
+/// # Panics
+/// Never: a test parses each of them.
+#[must_use]
+pub fn scenarios() -> Vec<ScenarioInfo> {
+    let info = |builtin: &Builtin| {
+        let scenario = Scenario::parse(builtin.name, builtin.text, &[]);
+        scenario.expect("shipped scenarios are valid").into()
+    };
+    BUILTINS.iter().map(info).collect()
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use builtin::{Builtin, DEFAULT, builtins};
+pub use builtin::{Builtin, DEFAULT, ScenarioInfo, builtins, scenarios};
 pub use percentile::Percentile;
 pub use read::{MAX_BYTES, ScenarioError};
 pub use schema::json_schema;

@@ -149,6 +149,11 @@ impl Latency {
             max: at(1.0),
         }
     }
+
+    /// The same; `None` of no values.
+    pub(super) fn if_any(histogram: &hdrhistogram::Histogram<u64>) -> Option<Latency> {
+        (!histogram.is_empty()).then(|| Latency::of(histogram))
+    }
 }
 
 /// The queue's fairness.
@@ -165,11 +170,10 @@ pub struct Fairness {
 
 impl Fairness {
     pub(super) fn of(frame: &Frame) -> Fairness {
-        let promised = !frame.eta_error.is_empty();
         Fairness {
             checks: frame.order_checks,
             inversions: frame.inversions,
-            eta_error: promised.then(|| Latency::of(&frame.eta_error)),
+            eta_error: Latency::if_any(&frame.eta_error),
         }
     }
 }
@@ -206,11 +210,8 @@ pub struct GeneratorSummary {
 impl GeneratorSummary {
     /// Takes over how late requests were and how long they waited for a connection.
     pub(super) fn measure(&mut self, frame: &Frame) {
-        let of = |histogram: &hdrhistogram::Histogram<u64>| {
-            (!histogram.is_empty()).then(|| Latency::of(histogram))
-        };
-        self.lag = of(&frame.lag);
-        self.connection_wait = of(&frame.connection_wait);
+        self.lag = Latency::if_any(&frame.lag);
+        self.connection_wait = Latency::if_any(&frame.connection_wait);
     }
 
     /// The same, and whether the generator was the limit.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Latency;
 use crate::api::ops::QueueState;
 use crate::load::model::{Class, Operation, UserState};
-use crate::load::recorder::{BUYERS, Cell, Frame};
+use crate::load::recorder::{BUYERS, Frame};
 
 /// Points that are kept; a longer run has longer intervals.
 const POINTS: usize = 1_200;
@@ -140,8 +141,11 @@ fn point(frame: &Frame, length: f64, now: &Now<'_>) -> Second {
     let (queue, buying): (Vec<Operation>, Vec<Operation>) = Operation::ALL
         .iter()
         .partition(|operation| operation.is_queue());
-    let bought = frame.total(BUYERS, &buying, Class::Ok);
-    let queued = frame.total(BUYERS, &queue, Class::Ok);
+    let latency = |operations: &[Operation]| {
+        let cell = frame.total(BUYERS, operations, Class::Ok)?;
+        Latency::if_any(&cell.latency)
+    };
+    let (bought, queued) = (latency(&buying), latency(&queue));
     let users = |state: UserState| {
         let found = now.users.iter().find(|(known, _)| *known == state);
         found.map_or(0, |(_, count)| *count)
@@ -152,21 +156,16 @@ fn point(frame: &Frame, length: f64, now: &Now<'_>) -> Second {
         ok: per_second(ok),
         refused: per_second(refused),
         errors: per_second(errors),
-        p50: quantile(bought.as_ref(), 0.5),
-        p95: quantile(bought.as_ref(), 0.95),
-        p99: quantile(bought.as_ref(), 0.99),
-        queue_p95: quantile(queued.as_ref(), 0.95),
+        p50: bought.map(|latency| latency.p50),
+        p95: bought.map(|latency| latency.p95),
+        p99: bought.map(|latency| latency.p99),
+        queue_p95: queued.map(|latency| latency.p95),
         waiting: now.queue.map(|queue| queue.waiting),
         admitted_mark: now.queue.map(|queue| queue.admitted_mark),
         held: users(UserState::Reserved) + users(UserState::Left),
         sold: users(UserState::Paid),
         users: super::by_name(now.users),
     }
-}
-
-fn quantile(cell: Option<&Cell>, quantile: f64) -> Option<f64> {
-    let latency = &cell?.latency;
-    (!latency.is_empty()).then(|| latency.value_at_quantile(quantile) as f64 / 1e3)
 }
 
 /// Several points as one; `None` of none.
