@@ -68,7 +68,9 @@ async fn serve(how: &str) {
     ops.seed(&request).await.unwrap();
     let queue = format!("http://{}/queue", running.api_addr);
     let token = loop {
-        let call = reqwest::Client::new()
+        let call = concertctl::http_client::builder()
+            .build()
+            .unwrap()
             .post(&queue)
             .json(&serde_json::json!({ "userId": 1 }));
         let answer = call.send().await.unwrap();

@@ -20,6 +20,7 @@ pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+pub mod http_client;
 pub mod load;
 pub mod seeding;
 pub mod serve;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::http::Secret;
-use super::tls::Trust;
+use crate::http_client::Trust;
 
 /// An API that is asked, by the name that flags have for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

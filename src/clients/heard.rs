@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderValue};
+
+use crate::http_client::retry_after;
 
 /// No time was told.
 const UNTOLD: i64 = i64::MIN;
@@ -75,8 +78,7 @@ impl Heard {
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         );
-        let retry = headers.get(RETRY_AFTER).filter(|_| busy);
-        let retry = retry.and_then(|value| pause_ms(value, came)).unwrap_or(0);
+        let retry = if busy { pause_ms(headers, came) } else { 0 };
         self.retry_ms.store(retry, Ordering::Relaxed);
         if let Some(date) = headers.get(DATE).and_then(date_ms) {
             let ahead = ahead_ms(date, asked, came);
@@ -91,14 +93,10 @@ pub(super) fn now_ms() -> i64 {
     i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Seconds, or a date.
-fn pause_ms(value: &HeaderValue, now: i64) -> Option<u64> {
-    let text = value.to_str().ok()?.trim();
-    let ms = match text.parse::<u64>() {
-        Ok(seconds) => seconds.saturating_mul(1000),
-        Err(_) => u64::try_from(date_ms(value)?.saturating_sub(now)).ok()?,
-    };
-    Some(ms.min(LONGEST_PAUSE_MS))
+fn pause_ms(headers: &HeaderMap, now: i64) -> u64 {
+    let now = Timestamp::from_millisecond(now).unwrap_or_default();
+    let pause = retry_after(headers, now).unwrap_or_default();
+    u64::try_from(pause.as_millis()).map_or(LONGEST_PAUSE_MS, |ms| ms.min(LONGEST_PAUSE_MS))
 }
 
 fn date_ms(value: &HeaderValue) -> Option<i64> {

@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::header::{HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::access::Access;
 use super::heard::{Heard, now_ms};
-use super::tls::TlsClient;
+use crate::http_client::{self, AGENT};
 
 /// How long a source may take to answer in all, unless it is set.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,9 +22,6 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 16 * 1024 * 1024;
-
-/// Who asks.
-const AGENT: &str = concat!("concertctl/", env!("CARGO_PKG_VERSION"));
 
 /// Longest part of a refusal that is shown to people, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -93,8 +90,6 @@ pub struct BadUrl {
 #[derive(Clone, Debug)]
 pub struct HttpSource {
     client: Client,
-    /// For an address that begins with https.
-    tls: Option<Arc<TlsClient>>,
     base: Url,
     timeout: Duration,
     access: Arc<Access>,
@@ -129,23 +124,23 @@ impl HttpSource {
             url.set_username("").map_err(cannot)?;
             url.set_password(None).map_err(cannot)?;
         }
-        let tls = match url.scheme() {
-            "https" => Some(Arc::new(access.trust.client().map_err(bad)?)),
-            _ => None,
+        let builder = match url.scheme() {
+            "https" => {
+                let named = |why| bad(format!("{why}, or in --source-ca"));
+                access.trust.builder().map_err(named)?
+            }
+            _ => http_client::builder(),
         };
-        // A proxy set for the browser must not stand between the console and its server; a source
-        // that sends on to another host must not carry the credentials there.
-        let client = Client::builder()
-            .no_proxy()
+        // A redirect to another host must not carry the credentials there.
+        let client = builder
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(AGENT)
             .build()
-            .map_err(|error| bad(chain(&error)))?;
+            .map_err(|error| bad(reason(&error)))?;
         Ok(HttpSource {
             client,
-            tls,
             base: url,
             timeout: TIMEOUT,
             access: Arc::new(access),
@@ -238,14 +233,8 @@ impl HttpSource {
         let mut request = request.build().map_err(|error| failure(&error))?;
         self.access.apply(request.headers_mut());
         let asked = now_ms();
-        let response = match &self.tls {
-            None => {
-                let answer = self.client.execute(request).await;
-                answer.map_err(|error| failure(&error))?
-            }
-            // The other way is the usual one: its future need not have the room for this one.
-            Some(tls) => Box::pin(over_tls(tls, request)).await?,
-        };
+        let answer = self.client.execute(request).await;
+        let response = answer.map_err(|error| failure(&error))?;
         self.heard
             .note(response.status(), response.headers(), asked, now_ms());
         Ok(response)
@@ -269,18 +258,6 @@ impl HttpSource {
     ) -> Result<T, ClientError> {
         decode(&self.accepted(request).await?)
     }
-}
-
-async fn over_tls(tls: &TlsClient, mut request: reqwest::Request) -> Result<Response, ClientError> {
-    let headers = request.headers_mut();
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    let anything = HeaderValue::from_static("*/*");
-    headers.entry(ACCEPT).or_insert(anything);
-    let request: Result<http::Request<reqwest::Body>, _> = request.try_into();
-    let request = request.map_err(|error| failure(&error))?;
-    let answer = tls.request(request).await;
-    let answer = answer.map_err(|error| ClientError::Unreachable(clean(&chain(&error))))?;
-    Ok(Response::from(answer.map(reqwest::Body::wrap)))
 }
 
 fn parse(base: &str) -> Result<Url, String> {
@@ -401,17 +378,13 @@ fn failure(error: &reqwest::Error) -> ClientError {
     if error.is_timeout() {
         ClientError::TimedOut(TIMEOUT)
     } else {
-        ClientError::Unreachable(clean(&chain(error)))
+        ClientError::Unreachable(clean(&reason(error)))
     }
 }
 
-/// The innermost cause says what happened ("connection refused"); the outer ones only where.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    let text = cause.to_string();
+/// The cause of a failure without the operating system's number for it.
+fn reason(error: &reqwest::Error) -> String {
+    let text = http_client::cause(error);
     match text.find(" (os error") {
         Some(end) => text[..end].to_lowercase(),
         None => text,

@@ -15,11 +15,10 @@ pub mod ops;
 pub mod prometheus;
 pub mod rules;
 pub mod tempo;
-mod tls;
 
+pub use crate::http_client::Trust;
 pub use access::{Access, Api, Credentials};
 pub use heard::Heard;
 pub use http::{BadUrl, ClientError, HttpSource, Secret, TIMEOUT, without_password};
 #[cfg(any(test, fuzzing))]
 pub(crate) use http::{decode, refusal};
-pub use tls::Trust;

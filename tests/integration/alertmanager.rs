@@ -30,7 +30,7 @@ impl Server {
         });
         Server {
             base: format!("http://{address}/api/v2"),
-            client: Client::builder()
+            client: concertctl::http_client::builder()
                 .timeout(Duration::from_secs(30))
                 .build()
                 .unwrap(),
@@ -560,7 +560,7 @@ async fn reading_and_writing_are_separate_routers() {
     let task = tokio::spawn(async move {
         axum::serve(listener, read_routes(store)).await.unwrap();
     });
-    let client = Client::new();
+    let client = crate::support::client();
     let base = format!("http://{address}/api/v2");
     assert_eq!(
         client

@@ -293,7 +293,7 @@ async fn a_data_directory_that_is_open_to_others_is_warned_of() {
 #[tokio::test]
 async fn pages_of_another_site_may_call_the_api_only_where_its_operator_says_so() {
     let origin = "https://shop.example";
-    let client = reqwest::Client::new();
+    let client = crate::support::client();
     let preflight = |url: String| {
         let request = client.request(reqwest::Method::OPTIONS, url);
         request

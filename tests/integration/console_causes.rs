@@ -14,7 +14,7 @@ use crate::terminal::Console;
 fn visitor(api: &str) -> AbortOnDropHandle<()> {
     let url = format!("{api}/concerts");
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::support::client();
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         loop {
             ticks.tick().await;

@@ -122,7 +122,7 @@ async fn the_runs_own_listener_shows_metrics_and_takes_commands_from_whoever_has
         .env("CONCERTCTL_OPS_TOKEN", &token);
     let running = crate::support::process::Running::start(command);
     let url = format!("http://{}", port.addr());
-    let client = reqwest::Client::new();
+    let client = crate::support::client();
     let get = async |path: &str| {
         let answer = client.get(format!("{url}{path}")).send().await.ok()?;
         answer.text().await.ok()

@@ -110,7 +110,7 @@ impl Swallower {
     async fn start(server: &TestServer, every: u64, repeats: bool) -> (Arc<Swallower>, SocketAddr) {
         let proxy = Arc::new(Swallower {
             server: server.api.clone(),
-            client: reqwest::Client::new(),
+            client: crate::support::client(),
             every,
             seen: Mutex::default(),
             swallowed: Mutex::default(),

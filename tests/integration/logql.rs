@@ -46,7 +46,7 @@ impl Loki {
 
     async fn ask(&self, path: &str, params: &[(&str, &str)]) -> Result<Value, String> {
         let url = format!("{}/{path}", self.url);
-        let answer = reqwest::Client::new()
+        let answer = crate::support::client()
             .get(url)
             .query(params)
             .send()

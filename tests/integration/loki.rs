@@ -40,7 +40,7 @@ impl Server {
         Server {
             store,
             base: format!("http://{address}/loki/api/v1"),
-            client: Client::builder()
+            client: concertctl::http_client::builder()
                 .timeout(Duration::from_secs(30))
                 .build()
                 .unwrap(),
@@ -1074,7 +1074,14 @@ async fn what_grafana_asks_beside_queries_is_answered() {
     assert!(get("status/buildinfo", &[]).await["version"].is_string());
     let ready = server.base.replace("/loki/api/v1", "/ready");
     assert_eq!(
-        reqwest::get(ready).await.unwrap().text().await.unwrap(),
+        crate::support::client()
+            .get(ready)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap(),
         "ready\n"
     );
     let form = [all, ("start", "1700000000"), ("end", "1700000060")];

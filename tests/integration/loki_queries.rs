@@ -138,7 +138,7 @@ impl Api {
 /// What the query finds: streams or series.
 async fn found(url: &str, token: &str, query: &str) -> Vec<Value> {
     let asked = [("query", query), ("since", "1h"), ("limit", "5000")];
-    let client = reqwest::Client::new();
+    let client = crate::support::client();
     let url = format!("{url}/loki/api/v1/query_range");
     let asking = client.get(url).bearer_auth(token).query(&asked);
     let answer = asking.send().await.unwrap();
@@ -400,7 +400,7 @@ async fn has_a_number((server, user): (&ServerProcess, &User), query: &str) {
 }
 
 async fn ask(server: &ServerProcess, path: &str, params: &[(&str, &str)]) -> Value {
-    let client = reqwest::Client::new();
+    let client = crate::support::client();
     let asking = client
         .get(format!("{}{path}", server.ops_url))
         .query(params);

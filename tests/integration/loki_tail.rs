@@ -184,7 +184,7 @@ async fn what_cannot_be_tailed_is_refused_before_the_upgrade() {
         "http://{}/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D",
         loki.base
     );
-    let plain = reqwest::get(url).await.unwrap();
+    let plain = crate::support::client().get(url).send().await.unwrap();
     assert!(plain.status().is_client_error(), "{plain:?}");
 }
 
@@ -269,7 +269,9 @@ async fn readiness_needs_no_token() {
         ("/-/healthy", "OK"),
         ("/-/ready", "OK"),
     ] {
-        let answer = reqwest::get(format!("{}{path}", server.ops_url))
+        let answer = crate::support::client()
+            .get(format!("{}{path}", server.ops_url))
+            .send()
             .await
             .unwrap();
         assert_eq!(answer.status(), 200, "{path}");

@@ -79,7 +79,7 @@ impl Server {
         Server {
             store,
             base: format!("http://{address}"),
-            client: Client::builder()
+            client: concertctl::http_client::builder()
                 .timeout(Duration::from_secs(30))
                 .build()
                 .unwrap(),

@@ -12,7 +12,6 @@ mod health;
 mod payload;
 mod post;
 mod receiver;
-mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::embedded::alertmanager::AlertStore;
+use crate::http_client::Trust;
 use crate::telemetry::Metrics;
 use forward::Forward;
 use groups::Groups;
@@ -103,11 +103,11 @@ pub fn spawn(
     if config.webhooks.is_empty() && config.alertmanager.is_none() {
         return Ok(Vec::new());
     }
-    let timing = config.timing;
+    let (timing, trust) = (config.timing, Trust::default());
     let mut tasks = Vec::new();
     let mut receivers = Vec::new();
     for webhook in config.webhooks {
-        let poster = Poster::new(webhook.address, timing)?;
+        let poster = Poster::new(webhook.address, &trust, timing)?;
         let health = Health::new(&webhook.name, metrics.clone());
         let style = webhook.style;
         let url = config.external_url.clone();
@@ -119,7 +119,7 @@ pub fn spawn(
     let forward = match config.alertmanager {
         None => None,
         Some(address) => {
-            let poster = Poster::new(address.join("api/v2/alerts"), timing)?;
+            let poster = Poster::new(address.join("api/v2/alerts"), &trust, timing)?;
             let health = Health::new("alertmanager", metrics.clone());
             let forward = Arc::new(Forward::new(timing));
             let work = Arc::clone(&forward).deliver(poster, health, stop.clone());

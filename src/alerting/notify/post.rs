@@ -7,12 +7,11 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::HeaderMap;
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
 use super::Timing;
-use super::tls::Tls;
+use crate::http_client::{self, AGENT, Trust, cause, retry_after};
 
 /// Where messages are posted.
 #[derive(Clone)]
@@ -81,35 +80,27 @@ pub(super) enum Failure {
 #[derive(Debug)]
 pub(super) struct Poster {
     client: Client,
-    /// For an address that wants it.
-    tls: Option<Tls>,
     address: Address,
-    timeout: Duration,
 }
 
 impl Poster {
     /// # Errors
     /// If no HTTP client can be made on this system, or none that the other side's certificate can be
     /// checked with.
-    pub(super) fn new(address: Address, timing: Timing) -> Result<Poster, String> {
-        let client = Client::builder()
+    pub(super) fn new(address: Address, trust: &Trust, timing: Timing) -> Result<Poster, String> {
+        let builder = match address.0.scheme() {
+            "https" => trust.builder()?,
+            _ => http_client::builder(),
+        };
+        let client = builder
             .timeout(timing.attempt)
             .connect_timeout(timing.attempt)
             .redirect(reqwest::redirect::Policy::none())
             .pool_idle_timeout(Duration::from_secs(30))
-            .user_agent(concat!("concertctl/", env!("CARGO_PKG_VERSION")))
+            .user_agent(AGENT)
             .build()
-            .map_err(|error| error.to_string())?;
-        let tls = match address.0.scheme() {
-            "https" => Some(Tls::of_the_system()?),
-            _ => None,
-        };
-        Ok(Poster {
-            client,
-            tls,
-            address,
-            timeout: timing.attempt,
-        })
+            .map_err(|error| cause(&error))?;
+        Ok(Poster { client, address })
     }
 
     /// One attempt. Of the answer only its head is read.
@@ -119,12 +110,13 @@ impl Poster {
             reason: format!("{}: {reason}", self.address),
             after: None,
         };
-        let answer = tokio::time::timeout(self.timeout, self.send(request));
-        let (status, headers) = match answer.await {
-            Err(_) => return Err(passing("no answer in time".to_owned())),
-            Ok(Err(reason)) => return Err(passing(reason)),
-            Ok(Ok(answer)) => answer,
-        };
+        let answer = request.send().await.map_err(|error| {
+            passing(match error.is_timeout() {
+                true => "no answer in time".to_owned(),
+                false => cause(&error.without_url()),
+            })
+        })?;
+        let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
@@ -133,40 +125,9 @@ impl Poster {
         if !(status.is_server_error() || busy.contains(&status)) {
             return Err(Failure::Refused { reason });
         }
-        let after = headers.get(reqwest::header::RETRY_AFTER);
-        let after = after.and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
+        let after = retry_after(answer.headers(), Timestamp::now());
         Err(Failure::Passing { reason, after })
     }
-
-    async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, HeaderMap), String> {
-        let of = |error: reqwest::Error| innermost(&error.without_url());
-        let Some(tls) = &self.tls else {
-            let answer = request.send().await.map_err(of)?;
-            return Ok((answer.status(), answer.headers().clone()));
-        };
-        let request = request.build().map_err(of)?;
-        let answer = tls.execute(request).await;
-        answer.map_err(|error| innermost(error.as_ref()))
-    }
-}
-
-/// The innermost cause says what happened ("connection refused"); the outer ones only where.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
-/// Seconds, or a date.
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
-    // A date that is over asks for no pause.
-    Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
 }
 
 /// The pauses between attempts: they double, and no two servers keep the same ones.
@@ -230,19 +191,6 @@ mod tests {
             .unwrap()
             .join("api/v2/alerts");
         assert_eq!(below.0.as_str(), "http://a:9093/am/api/v2/alerts");
-    }
-
-    #[test]
-    fn a_receiver_may_say_when_to_come_again() {
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let at = |text| retry_after(text, now);
-        assert_eq!(at(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(
-            at("Thu, 01 Jan 2026 00:01:00 GMT"),
-            Some(Duration::from_secs(60))
-        );
-        assert_eq!(at("Wed, 31 Dec 2025 00:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(at("soon"), None);
     }
 
     #[test]

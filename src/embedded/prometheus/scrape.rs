@@ -80,9 +80,8 @@ impl Scraper {
         timeout: Duration,
         shutdown: CancellationToken,
     ) -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder()
+        let client = crate::http_client::builder()
             .timeout(timeout.min(interval))
-            .no_proxy()
             .build()?;
         Ok(Self {
             shared: Arc::new(Shared {

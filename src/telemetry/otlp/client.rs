@@ -18,6 +18,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message as _;
 
 use super::delivery::{Again, Delivery, Refusal, Signal};
+use crate::http_client::{blocking_builder, cause, retry_after};
 
 /// The longest pause that a collector may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -32,7 +33,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(timeout: Duration, delivery: Arc<Delivery>) -> anyhow::Result<Client> {
         let build = move || {
-            reqwest::blocking::Client::builder()
+            blocking_builder()
                 .timeout(timeout)
                 // A page that a redirect leads to is no collector.
                 .redirect(reqwest::redirect::Policy::none())
@@ -59,7 +60,7 @@ impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let answer = self.http.send_bytes(request).await.map_err(|error| {
             self.refused(Refusal {
-                why: innermost(error.as_ref()),
+                why: cause(error.as_ref()),
                 again: Again::Soon,
             })
         })?;
@@ -127,9 +128,7 @@ fn partial_success(signal: Signal, body: &[u8]) -> Result<(i64, String), prost::
 }
 
 fn failure(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Refusal {
-    let after = headers
-        .get(header::RETRY_AFTER)
-        .and_then(|value| retry_after(value.to_str().ok()?, now));
+    let after = retry_after(headers, now);
     let again = match (status.as_u16(), after) {
         (429 | 502 | 503 | 504, Some(after)) => Again::After(after.min(LONGEST_PAUSE)),
         (429 | 502 | 503 | 504, None) => Again::Soon,
@@ -137,25 +136,6 @@ fn failure(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Refusal {
     };
     let why = format!("it answers {}", status.as_u16());
     Refusal { why, again }
-}
-
-/// Seconds, or a date.
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
-    // A date that is over asks for no pause.
-    Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
-}
-
-/// The cause of a failed connection; the outer errors name the address, which may hold a password.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Both {
             server.dir.path().join("ops-token").display()
         );
         std::fs::write(dir.path().join("http.yml"), access).unwrap();
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = crate::support::client();
         Both {
             server,
             real,
@@ -474,7 +474,7 @@ fn anonymous_since(text: &str) -> String {
 #[tokio::test]
 async fn a_client_of_alertmanager_is_refused_in_json_without_the_token() {
     let server = TestServer::empty().await;
-    let client = Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let post = client
         .post(format!("{}/api/v2/alerts", server.ops_url))
         .json(&json!([]));

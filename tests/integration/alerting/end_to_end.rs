@@ -39,7 +39,7 @@ impl Drop for Visitors {
 impl Visitors {
     fn of(server: &ServerProcess) -> Visitors {
         let url = format!("{}/concerts", server.api);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::support::client();
         Visitors(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_millis(20));
             loop {
@@ -124,7 +124,11 @@ fn is(name: &'static str, status: &'static str) -> impl Fn(&Value) -> bool {
 
 /// The state of the alert that is watched, by a Prometheus API.
 async fn state_at(base: &str) -> Option<String> {
-    let answer = reqwest::get(format!("{base}/api/v1/alerts")).await.ok()?;
+    let answer = crate::support::client()
+        .get(format!("{base}/api/v1/alerts"))
+        .send()
+        .await
+        .ok()?;
     let answer: Value = answer.json().await.ok()?;
     let mut alerts = answer["data"]["alerts"].as_array()?.iter();
     let alert = alerts.find(|alert| alert["labels"]["alertname"] == FAST)?;
@@ -175,7 +179,7 @@ async fn settled(base: &str) {
     eventually("requests are seen", || async {
         let query = "job:concert_buying_requests:rate15s > 10";
         let url = format!("{base}/api/v1/query");
-        let request = reqwest::Client::new().get(url).query(&[("query", query)]);
+        let request = crate::support::client().get(url).query(&[("query", query)]);
         let answer: Value = request.send().await.ok()?.json().await.ok()?;
         (!answer["data"]["result"].as_array()?.is_empty()).then_some(())
     })
@@ -185,7 +189,7 @@ async fn settled(base: &str) {
 async fn inject(server: &ServerProcess, token: &str) {
     let fault =
         json!({"forMs": FAULT.as_millis() as u64, "share": 0.5, "status": 500, "by": "test"});
-    let request = reqwest::Client::new()
+    let request = crate::support::client()
         .put(format!("{}/ops/v1/faults/errors", server.ops_url))
         .bearer_auth(token)
         .json(&fault);
@@ -212,7 +216,7 @@ async fn an_exemplar_leads_to_a_trace(prometheus: &Program, server: &ServerProce
     })
     .await;
     let url = format!("{}/api/traces/{trace_id}", server.ops_url);
-    let asked = reqwest::Client::new()
+    let asked = crate::support::client()
         .get(url)
         .bearer_auth(&server.ops_token);
     let trace: Value = asked.send().await.unwrap().json().await.unwrap();

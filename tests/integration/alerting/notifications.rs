@@ -358,7 +358,7 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
         assert!(!format!("{settings:?}").contains("hunter2"), "{settings:?}");
     })
     .await;
-    let client = reqwest::Client::new();
+    let client = crate::support::client();
     let raised = client
         .post(format!("{}/api/v2/alerts", server.ops_url))
         .bearer_auth(&server.ops_token)

@@ -74,7 +74,7 @@ impl Program {
             .unwrap();
         let mut process = Guard(process);
         let url = format!("http://{address}");
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = crate::support::client();
         eventually("the program is ready", || {
             let ended = process.0.try_wait().unwrap();
             let said = std::fs::read_to_string(&log).unwrap_or_default();

@@ -77,6 +77,8 @@ async fn serve_telling(url: &str) -> Server {
     std::fs::write(&rules, "groups: []\n").unwrap();
     let mut command = concertctl();
     command.env("SSL_CERT_FILE", CERTIFICATE);
+    // No proxy is asked, and nothing answers at this one.
+    command.env("HTTPS_PROXY", "http://127.0.0.1:9");
     // By the environment, as such an address should be given.
     command.env("CONCERTCTL_SLACK_WEBHOOK", url);
     let flags = ["--rules", rules.to_str().unwrap()];
@@ -86,7 +88,7 @@ async fn serve_telling(url: &str) -> Server {
 
 impl Server {
     async fn raise(&self) {
-        let raised = reqwest::Client::new()
+        let raised = crate::support::client()
             .post(format!("{}/api/v2/alerts", self.process.ops_url))
             .bearer_auth(token_of(self.data.path()))
             .json(&json!([{"labels": {"alertname": "ByHand"}}]));

@@ -127,7 +127,7 @@ async fn times_logged(server: &TestServer, words: &str) -> usize {
         .unwrap();
     let url = format!("{}/loki/api/v1/query_range", server.ops_url);
     let query = r#"{service_name="concertctl-api"}"#;
-    let client = reqwest::Client::new();
+    let client = crate::support::client();
     let text = eventually("the last line is there", || async {
         let asked = client
             .get(&url)
@@ -146,7 +146,7 @@ async fn that_messages_get_through_again_is_logged_once() {
     let listener = Listener::answering(status).await;
     let server = serve("groups: []\n", &listener).await;
     for name in ["A", "B", "C"] {
-        let raised = reqwest::Client::new()
+        let raised = crate::support::client()
             .post(format!("{}/api/v2/alerts", server.ops_url))
             .bearer_auth(&server.ops_token)
             .json(&json!([{"labels": {"alertname": name}}]));

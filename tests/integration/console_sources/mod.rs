@@ -4,4 +4,5 @@
 mod access;
 mod answers;
 mod hanging;
+mod over_tls;
 mod recording;

@@ -82,7 +82,7 @@ impl Traffic {
         let shared = Arc::new(Shared {
             sale,
             // Longer than any time-out of the server: that it does not hang is what is measured.
-            client: Client::builder()
+            client: concertctl::http_client::builder()
                 .timeout(Duration::from_secs(15))
                 .build()
                 .unwrap(),

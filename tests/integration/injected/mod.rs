@@ -59,7 +59,7 @@ impl<B: Backend> Server<B> {
             query.push_str(&format!(" |= `{word}`"));
         }
         let url = format!("{}/loki/api/v1/query_range", self.ops_url);
-        let client = reqwest::Client::new();
+        let client = crate::support::client();
         eventually(&format!("it is logged: {words:?}"), || async {
             let asked = client.get(&url).bearer_auth(&self.ops_token);
             let asked = asked.query(&[("query", query.as_str()), ("limit", "1")]);

@@ -1,6 +1,6 @@
 //! What is refused, and how it is said.
 
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::assert_refused;
@@ -9,7 +9,7 @@ use crate::support::{Answer, TestServer, User};
 /// A call of the operations API, past the client that would not make a bad one.
 async fn call(server: &TestServer, method: Method, path: &str, body: Option<Value>) -> Answer {
     let url = format!("{}/ops/v1/faults{path}", server.ops_url);
-    let mut call = Client::new()
+    let mut call = crate::support::client()
         .request(method, url)
         .bearer_auth(&server.ops_token);
     if let Some(body) = body {
@@ -134,7 +134,7 @@ async fn a_kind_that_is_not_there_and_a_link_that_is_not_there_are_told() {
 async fn whoever_has_no_token_sees_faults_and_changes_none() {
     let server = TestServer::empty().await;
     let url = format!("{}/ops/v1/faults", server.ops_url);
-    let client = Client::new();
+    let client = crate::support::client();
     let body = json!({"forMs": 1000, "share": 1});
     let one = format!("{url}/errors");
     for call in [

@@ -132,7 +132,7 @@ async fn no_request_gets_an_answer_that_the_document_does_not_declare() {
     let document = Document::new(described(&server).await);
     let operations = document.operations();
     let mut maker = Maker::new(seed, &document, &holders);
-    let client = reqwest::Client::new();
+    let client = crate::support::client();
     let mut seen: BTreeMap<&str, BTreeSet<u16>> = BTreeMap::new();
     for round in 0..REQUESTS * operations.len() {
         // In turn, so that what one leaves behind is there for the others.

@@ -50,9 +50,8 @@ impl Pair {
         let embedded = format!("http://{}", listener.local_addr().unwrap());
         let app = routes(tsdb, QueryLimits::default());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let client = reqwest::Client::builder()
+        let client = concertctl::http_client::builder()
             .timeout(Duration::from_secs(30))
-            .no_proxy()
             .build()
             .unwrap();
         Some(Self {

@@ -105,7 +105,10 @@ async fn launch(dir: &Path) -> Result<(String, Child), String> {
             }
             return Err(format!("{status}: {said}"));
         }
-        let ready = reqwest::get(format!("{url}/-/ready")).await;
+        let ready = crate::support::client()
+            .get(format!("{url}/-/ready"))
+            .send()
+            .await;
         if ready.is_ok_and(|r| r.status().is_success()) {
             return Ok((url, process));
         }

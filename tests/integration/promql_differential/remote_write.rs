@@ -25,7 +25,7 @@ pub(crate) async fn send(url: &str, series: &[Series]) {
         }
         field(&mut request, 1, &message);
     }
-    let response = reqwest::Client::new()
+    let response = crate::support::client()
         .post(format!("{url}/api/v1/write"))
         .header("Content-Encoding", "snappy")
         .header("Content-Type", "application/x-protobuf")

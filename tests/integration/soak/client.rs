@@ -113,7 +113,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(addresses: Vec<String>) -> Client {
-        let http = reqwest::Client::builder()
+        let http = concertctl::http_client::builder()
             .timeout(TIMEOUT)
             // A hidden retry would send a write twice that is recorded once.
             .retry(reqwest::retry::never())

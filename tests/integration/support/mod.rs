@@ -125,6 +125,11 @@ pub async fn seed(ops: &Ops, profile: &str) {
     assert_eq!(phase.phase, SeedPhase::Done, "{phase:?}");
 }
 
+/// A client for the servers under test.
+pub fn client() -> reqwest::Client {
+    concertctl::http_client::builder().build().unwrap()
+}
+
 /// The operations token of a data directory.
 pub fn token_of(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("ops-token"))

@@ -67,7 +67,7 @@ pub struct User {
 
 impl User {
     pub fn new(api: &str, id: i64) -> User {
-        let client = Client::builder()
+        let client = concertctl::http_client::builder()
             .timeout(std::time::Duration::from_secs(30))
             .build()
             .unwrap();
