@@ -1,6 +1,6 @@
 //! The loop: keys first, then signals, then what the tasks learned; drawn when something changed.
 
-mod screen;
+pub(crate) mod screen;
 
 use std::io;
 use std::sync::Arc;
@@ -13,21 +13,24 @@ use ratatui::backend::TestBackend;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use self::screen::Screen;
-use super::audit::AuditFile;
-use super::board::Board;
-use super::event::{Effect, Event};
-use super::fetch::{self, Clients, Nudges, now_ms};
-use super::load_port::LoadPort;
-use super::model::{Link, Model, Plan, Settings, Source};
-use super::outside::Outside;
-use super::record::Recorder;
-use super::replay::{self, Player, Playing, TapeView};
-use super::screens;
-use super::tape::Tape;
-use super::terminal::{self, Session};
-use super::update::update;
-use super::{Exit, Failure, Options};
+use crate::tui::app::screen::Screen;
+use crate::tui::audit::AuditFile;
+use crate::tui::effects::Outside;
+use crate::tui::event::{Effect, Event};
+use crate::tui::load_port::LoadPort;
+use crate::tui::model::{Link, Model, Plan, Settings, Source};
+use crate::tui::recording::record::Recorder;
+use crate::tui::recording::replay;
+use crate::tui::recording::replay::{Player, Playing, TapeView};
+use crate::tui::recording::tape::Tape;
+use crate::tui::screens;
+use crate::tui::screens::board::Board;
+use crate::tui::sources::fetch;
+use crate::tui::sources::fetch::{Clients, Nudges, now_ms};
+use crate::tui::terminal;
+use crate::tui::terminal::Session;
+use crate::tui::update::update;
+use crate::tui::{Exit, Failure, Options};
 
 /// Pause between two frames that new data cause: ten a second.
 const FRAME: Duration = Duration::from_millis(100);
@@ -47,7 +50,7 @@ enum After {
 }
 
 /// All between the terminal and the sources.
-pub(super) struct App {
+pub(crate) struct App {
     /// On the heap: it is large, and futures hold it.
     pub(super) model: Box<Model>,
     events: mpsc::Receiver<Event>,
@@ -62,7 +65,7 @@ pub(super) struct App {
 
 impl App {
     /// A console that has begun to fetch, or to play a recording.
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: Settings,
         clients: Clients,
         load: Arc<dyn LoadPort>,
@@ -116,7 +119,7 @@ impl App {
     }
 
     /// Runs until the user, a signal or a failure ends it.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &mut self,
         screen: &mut impl Screen,
         mut input: impl Stream<Item = io::Result<TermEvent>> + Unpin,
@@ -249,7 +252,7 @@ impl App {
     }
 
     /// Stops what is under way.
-    pub(super) async fn leave(mut self) {
+    pub(crate) async fn leave(mut self) {
         self.tasks.abort_all();
         if let Some(recorder) = self.recorder.take() {
             recorder.leave().await;
@@ -278,7 +281,7 @@ fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failu
 }
 
 /// Takes the terminal over, runs, gives it back.
-pub(super) async fn attached(
+pub(crate) async fn attached(
     settings: Settings,
     clients: Clients,
     load: Arc<dyn LoadPort>,
@@ -296,7 +299,7 @@ pub(super) async fn attached(
 }
 
 /// A signal, or the end of the embedded server.
-async fn ended(server: Option<super::ServerEnded>) -> Exit {
+async fn ended(server: Option<crate::tui::ServerEnded>) -> Exit {
     use tokio::signal::unix::{SignalKind, signal};
     let caught = |kind: SignalKind, number: u8| async move {
         match signal(kind) {
@@ -323,7 +326,7 @@ async fn ended(server: Option<super::ServerEnded>) -> Exit {
 }
 
 /// One screen as text, and whether any source answered.
-pub(super) async fn once(
+pub(crate) async fn once(
     settings: Settings,
     clients: &Clients,
     load: &dyn LoadPort,
@@ -367,10 +370,10 @@ pub(super) async fn once(
 }
 
 /// The end of a recording, one screen of it as text.
-pub(super) fn replayed(
+pub(crate) fn replayed(
     settings: Settings,
     tape: &Tape,
-    screen: super::model::Screen,
+    screen: crate::tui::model::Screen,
     board: Board,
     size: (u16, u16),
 ) -> String {
@@ -395,7 +398,7 @@ pub(super) fn replayed(
     as_text(&model, size)
 }
 
-pub(super) fn as_text(model: &Model, (width, height): (u16, u16)) -> String {
+pub(crate) fn as_text(model: &Model, (width, height): (u16, u16)) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height))
         .expect("a buffer in memory has no way to fail");
     terminal

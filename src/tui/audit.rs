@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::logs::one_line;
 use crate::files::{self, Limits, RotatingFile};
+use crate::tui::screens::logs::one_line;
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "console-audit.log";
 /// A file is not written beyond this, in bytes.
 const FULL: u64 = 8 * 1024 * 1024;
 /// Entries that the console keeps.
-pub(super) const KEPT: usize = 200;
+pub(crate) const KEPT: usize = 200;
 /// What is read of an earlier session's file, from its end, in bytes.
 const TAIL: u64 = 64 * 1024;
 /// Longest text of an entry, in characters.
@@ -25,30 +25,30 @@ const MAX_TEXT: usize = 500;
 /// How an action ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum AuditOutcome {
+pub(crate) enum AuditOutcome {
     Done,
     Failed,
 }
 
 /// One action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct AuditEntry {
+pub(crate) struct AuditEntry {
     /// When it ended, Unix milliseconds; RFC 3339 in the file.
     #[serde(rename = "time", with = "time")]
-    pub(super) at: i64,
-    pub(super) who: String,
-    pub(super) action: String,
+    pub(crate) at: i64,
+    pub(crate) who: String,
+    pub(crate) action: String,
     /// `host:port` that was acted on.
-    pub(super) target: String,
-    pub(super) outcome: AuditOutcome,
+    pub(crate) target: String,
+    pub(crate) outcome: AuditOutcome,
     /// What is to be said beside it; why it failed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 impl AuditEntry {
     /// An action of `who` that ended at `at` with a word or with why it failed.
-    pub(super) fn new(
+    pub(crate) fn new(
         at: i64,
         who: &str,
         action: &str,
@@ -73,17 +73,17 @@ impl AuditEntry {
 
 /// Where entries are written.
 #[derive(Debug)]
-pub(super) struct AuditFile {
+pub(crate) struct AuditFile {
     /// Absent: nowhere.
     path: Option<PathBuf>,
-    pub(super) who: String,
+    pub(crate) who: String,
     full: u64,
     /// One writer at a time: a line is never torn by a rotation.
     writing: Mutex<()>,
 }
 
 impl AuditFile {
-    pub(super) fn new(path: Option<PathBuf>, who: String) -> AuditFile {
+    pub(crate) fn new(path: Option<PathBuf>, who: String) -> AuditFile {
         AuditFile {
             path,
             who,
@@ -96,7 +96,7 @@ impl AuditFile {
     ///
     /// # Errors
     /// Where and why it cannot be written, for people.
-    pub(super) fn append(&self, entry: &AuditEntry) -> Result<(), String> {
+    pub(crate) fn append(&self, entry: &AuditEntry) -> Result<(), String> {
         let Some(path) = &self.path else {
             return Ok(());
         };
@@ -125,7 +125,7 @@ impl AuditFile {
     }
 
     /// The last entries of the file, oldest first; none if it cannot be read.
-    pub(super) fn last(&self) -> Vec<AuditEntry> {
+    pub(crate) fn last(&self) -> Vec<AuditEntry> {
         let text = self.path.as_deref().and_then(|path| tail(path).ok());
         let text = text.unwrap_or_default();
         let lines = text
@@ -152,12 +152,12 @@ mod time {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(at: &i64, out: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(at: &i64, out: S) -> Result<S::Ok, S::Error> {
         let time = Timestamp::from_millisecond(*at).unwrap_or_default();
         out.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<i64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<i64, D::Error> {
         let text = String::deserialize(input)?;
         let time: Timestamp = text.parse().map_err(D::Error::custom)?;
         Ok(time.as_millisecond())

@@ -6,25 +6,25 @@ use std::path::PathBuf;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
-use super::answers::LogAnswer;
-use super::audit::AuditEntry;
-use super::dashboard::Query;
-use super::dialog::ProfileFile;
-use super::evidence::Evidence;
-use super::load_port::{Outcome, Progress, Scenario, Steer};
-use super::model::Source;
-use super::replay::TapeView;
-use super::series::QueryAnswer;
-use super::traces::{Asked, Coverage};
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
 use crate::clients::alertmanager::{Alert, PostableAlert, PostableSilence, Silence};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::RuleAlert;
 use crate::clients::tempo::{FoundTrace, Trace};
+use crate::tui::audit::AuditEntry;
+use crate::tui::dashboard::Query;
+use crate::tui::input::dialog::ProfileFile;
+use crate::tui::load_port::{Outcome, Progress, Scenario, Steer};
+use crate::tui::model::Source;
+use crate::tui::recording::replay::TapeView;
+use crate::tui::screens::traces::{Asked, Coverage};
+use crate::tui::sources::answers::LogAnswer;
+use crate::tui::sources::evidence::Evidence;
+use crate::tui::sources::series::QueryAnswer;
 
 /// Something that happened.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A key was pressed.
     Key(KeyEvent),
     /// The mouse did something.
@@ -116,7 +116,7 @@ pub(super) enum Event {
 
 /// Something to be done outside.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     /// Leave.
     Quit,
     /// Give the terminal back and stop this process until the shell continues it.

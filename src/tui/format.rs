@@ -1,7 +1,7 @@
 //! Numbers and durations as people read them. Pure.
 
 /// A whole number with thousands separators: `12,345`.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(super) fn count(value: u64) -> String {
 }
 
 /// A measured number in at most six characters: `0`, `4.2`, `380`, `9,999`, `12.3k`, `1.25M`.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
         "–".into()
@@ -40,7 +40,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// Seconds as a latency: `0.8 ms`, `42 ms`, `1.35 s`.
-pub(super) fn latency(seconds: f64) -> (String, &'static str) {
+pub(crate) fn latency(seconds: f64) -> (String, &'static str) {
     let ms = seconds * 1000.0;
     if !seconds.is_finite() {
         ("–".into(), "")
@@ -54,7 +54,7 @@ pub(super) fn latency(seconds: f64) -> (String, &'static str) {
 }
 
 /// A percentage: `0`, `0.04`, `3.1`, `97`.
-pub(super) fn percent(value: f64) -> String {
+pub(crate) fn percent(value: f64) -> String {
     if !value.is_finite() {
         "–".into()
     } else if value == 0.0 || value >= 99.95 {
@@ -67,7 +67,7 @@ pub(super) fn percent(value: f64) -> String {
 }
 
 /// How long ago or how long still, in milliseconds: `3 s`, `2 min`, `1 h 5 min`, `3 d`.
-pub(super) fn span(ms: i64) -> String {
+pub(crate) fn span(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -85,13 +85,13 @@ pub(super) fn span(ms: i64) -> String {
 }
 
 /// Seconds as a running time: `0:07`, `12:30`.
-pub(super) fn stopwatch(seconds: f64) -> String {
+pub(crate) fn stopwatch(seconds: f64) -> String {
     let seconds = whole(seconds);
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
 /// A non-negative measure as a whole number; nonsense becomes 0.
-pub(super) fn whole(value: f64) -> u64 {
+pub(crate) fn whole(value: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

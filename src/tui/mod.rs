@@ -6,49 +6,25 @@
 //! and every key can be tested without a terminal. The console sees the system from outside only,
 //! over HTTP (`clients`); a rehearsal runs in this process (`load_port`), but against the listener.
 
-mod alerts;
-mod answers;
 mod app;
 mod audit;
-mod board;
-mod board_logs;
-mod clocks;
-mod crosscheck;
 mod dashboard;
-mod dialog;
+pub(crate) mod effects;
 mod event;
-mod evidence;
-mod fetch;
-mod fetch_traces;
 mod format;
-mod forms;
 mod input;
-mod keys;
 pub mod load_port;
-mod logs;
 mod model;
-mod mouse;
-mod outside;
-mod palette;
-mod panels;
+pub(crate) mod navigation;
 #[cfg(any(test, fuzzing))]
 mod preview;
-mod reason;
-mod record;
-mod replay;
-mod resources;
+mod recording;
 mod screens;
-mod series;
-mod tail;
-mod tape;
+mod sources;
 mod terminal;
 mod theme;
 mod timeline;
-mod traces;
-mod trail;
 mod update;
-mod urgency;
-mod waterfall;
 mod widgets;
 mod window;
 mod zone;
@@ -63,33 +39,35 @@ pub use dashboard::{Dashboard, DashboardError, MAX_BYTES as MAX_DASHBOARD_BYTES}
 pub use model::Screen;
 #[cfg(any(test, fuzzing))]
 pub(crate) use preview::Preview;
-pub use record::Recording;
-pub use tape::Tape;
+pub use recording::record::Recording;
+pub use recording::tape::Tape;
 pub use zone::Zone;
 
-use self::fetch::Clients;
-use self::load_port::LoadPort;
-use self::model::Settings;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
 use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret, without_password};
+use crate::tui::load_port::LoadPort;
+use crate::tui::model::Settings;
+use crate::tui::sources::fetch::Clients;
 
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
 
 /// Every PromQL that the console asks, so that it can be held against what is exported.
 pub fn queries() -> impl Iterator<Item = String> {
-    let panels = panels::PANELS.iter().map(|panel| panel.query.to_owned());
-    panels.chain(resources::all_queries())
+    let panels = sources::panels::PANELS
+        .iter()
+        .map(|panel| panel.query.to_owned());
+    panels.chain(screens::resources::all_queries())
 }
 
 /// Every LogQL of the Logs screen, of an alert's error records and of the ways that lead to the log, with
 /// what it is for: records that are as stores have them must be found. `trace` is the id of one.
 pub fn log_queries(trace: &str) -> impl Iterator<Item = (&'static str, String)> {
-    logs::all_queries(trace)
+    screens::logs::all_queries(trace)
 }
 
 /// What the console is started with.
@@ -238,7 +216,7 @@ pub async fn once(
     let clients = options.clients()?;
     let settings = options.settings(&clients);
     if let Some(tape) = &options.replay {
-        let board = board::Board::of(options.dashboard.as_ref());
+        let board = screens::board::Board::of(options.dashboard.as_ref());
         return Ok((
             app::replayed(settings, tape, options.screen, board, size),
             true,

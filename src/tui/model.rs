@@ -1,37 +1,37 @@
 //! All the console knows, as plain data. Changed only by `update`, read only by `screens`; knows
 //! neither widgets nor I/O. Times are Unix milliseconds and come in with the events.
 
-mod screen;
+pub(crate) mod screen;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 
-use super::alerts::Alerts;
-use super::answers::Answers;
-use super::audit::AuditEntry;
-use super::board::Board;
-use super::crosscheck::Checks;
-use super::dashboard::Query;
-use super::dialog::Dialog;
-use super::evidence;
-use super::load_port::{Outcome, Progress, Scenario};
-use super::logs::Logs;
-use super::panels::{PANELS, PanelId, panel};
-use super::replay::TapeView;
-use super::resources::Resources;
-use super::series::{Metrics, Track};
-use super::timeline::TimeView;
-use super::traces::{Asked, Traces};
-use super::trail::Step;
-use super::window::Zoom;
-use super::zone::Zone;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
+use crate::tui::audit::AuditEntry;
+use crate::tui::dashboard::Query;
+use crate::tui::input::dialog::Dialog;
+use crate::tui::load_port::{Outcome, Progress, Scenario};
+use crate::tui::navigation::Step;
+use crate::tui::recording::replay::TapeView;
+use crate::tui::screens::alerts::Alerts;
+use crate::tui::screens::board::Board;
+use crate::tui::screens::logs::Logs;
+use crate::tui::screens::resources::Resources;
+use crate::tui::screens::traces::{Asked, Traces};
+use crate::tui::sources::answers::Answers;
+use crate::tui::sources::crosscheck::Checks;
+use crate::tui::sources::evidence;
+use crate::tui::sources::panels::{PANELS, PanelId, panel};
+use crate::tui::sources::series::{Metrics, Track};
+use crate::tui::timeline::TimeView;
+use crate::tui::window::Zoom;
+use crate::tui::zone::Zone;
 
 pub use screen::Screen;
 
 /// Where data come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     Ops,
     Prometheus,
     Loki,
@@ -40,7 +40,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) const ALL: &[Source] = &[
+    pub(crate) const ALL: &[Source] = &[
         Source::Ops,
         Source::Prometheus,
         Source::Loki,
@@ -48,7 +48,7 @@ impl Source {
         Source::Tempo,
     ];
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Source::Ops => "server",
             Source::Prometheus => "metrics",
@@ -61,7 +61,7 @@ impl Source {
 
 /// How it stands with a source.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Link {
+pub(crate) enum Link {
     /// Not asked yet, or no answer yet.
     #[default]
     Waiting,
@@ -73,17 +73,17 @@ pub(super) enum Link {
 
 /// A source as the console sees it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct SourceState {
-    pub(super) link: Link,
+pub(crate) struct SourceState {
+    pub(crate) link: Link,
     /// When it last answered.
-    pub(super) last_ok: Option<i64>,
+    pub(crate) last_ok: Option<i64>,
     /// What it calls wrong with its own answers.
-    pub(super) warning: Option<String>,
+    pub(crate) warning: Option<String>,
 }
 
 impl SourceState {
     /// Old data are shown: how old, and why.
-    pub(super) fn stale(&self, now: i64) -> Option<(i64, &str)> {
+    pub(crate) fn stale(&self, now: i64) -> Option<(i64, &str)> {
         match (&self.link, self.last_ok) {
             (Link::Down { reason, .. }, Some(at)) => Some((now - at, reason)),
             _ => None,
@@ -91,7 +91,7 @@ impl SourceState {
     }
 
     /// It never answered, and this is why.
-    pub(super) fn never(&self) -> Option<&str> {
+    pub(crate) fn never(&self) -> Option<&str> {
         match (&self.link, self.last_ok) {
             (Link::Down { reason, .. }, None) => Some(reason),
             _ => None,
@@ -101,33 +101,33 @@ impl SourceState {
 
 /// What is to be fetched at the moment. The tasks that fetch follow it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Each query once, however many panels show it.
-    pub(super) queries: BTreeSet<Query>,
-    pub(super) zoom: Zoom,
+    pub(crate) queries: BTreeSet<Query>,
+    pub(crate) zoom: Zoom,
     /// Where the charts stand still; absent: they follow the time.
-    pub(super) end: Option<i64>,
+    pub(crate) end: Option<i64>,
     /// The alert whose evidence is looked at.
-    pub(super) evidence: Option<evidence::Wanted>,
+    pub(crate) evidence: Option<evidence::Wanted>,
     /// The LogQL to follow; absent: nobody looks.
-    pub(super) logs: Option<String>,
+    pub(crate) logs: Option<String>,
     /// Only of that time, in Unix milliseconds, instead of the tail.
-    pub(super) log_window: Option<(i64, i64)>,
+    pub(crate) log_window: Option<(i64, i64)>,
     /// The list of traces to follow; absent: nobody looks.
-    pub(super) traces: Option<Asked>,
+    pub(crate) traces: Option<Asked>,
     /// The trace to fetch.
-    pub(super) trace: Option<String>,
+    pub(crate) trace: Option<String>,
     /// The LogQL of the log panels that are seen.
-    pub(super) board_logs: BTreeSet<Query>,
+    pub(crate) board_logs: BTreeSet<Query>,
     /// A seeding is under way: look more often.
-    pub(super) seeding: bool,
+    pub(crate) seeding: bool,
     /// What the rules hold.
-    pub(super) rules: bool,
+    pub(crate) rules: bool,
 }
 
 /// How an action ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoticeKind {
+pub(crate) enum NoticeKind {
     Info,
     Done,
     Failed,
@@ -135,15 +135,15 @@ pub(super) enum NoticeKind {
 
 /// What the status line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Notice {
-    pub(super) kind: NoticeKind,
-    pub(super) text: String,
-    pub(super) at: i64,
+pub(crate) struct Notice {
+    pub(crate) kind: NoticeKind,
+    pub(crate) text: String,
+    pub(crate) at: i64,
 }
 
 /// Where a rehearsal stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum RunState {
+pub(crate) enum RunState {
     Running,
     Stopping,
     Ended(Outcome),
@@ -152,33 +152,33 @@ pub(super) enum RunState {
 
 /// A rehearsal, under way or over.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct RunView {
-    pub(super) scenario: String,
-    pub(super) phase: Option<String>,
-    pub(super) state: RunState,
-    pub(super) progress: Progress,
+pub(crate) struct RunView {
+    pub(crate) scenario: String,
+    pub(crate) phase: Option<String>,
+    pub(crate) state: RunState,
+    pub(crate) progress: Progress,
     /// Requests answered so far, by time.
-    pub(super) requests: VecDeque<(i64, u64)>,
+    pub(crate) requests: VecDeque<(i64, u64)>,
     /// The rehearsal's own TPS, taken over the same window as the server's.
-    pub(super) tps: Track,
+    pub(crate) tps: Track,
     /// Its p95 outside the queue, in seconds: of all it sent so far.
-    pub(super) p95: Track,
+    pub(crate) p95: Track,
     /// Lines that the verdict and the table beneath it are scrolled by.
-    pub(super) scroll: usize,
+    pub(crate) scroll: usize,
 }
 
 impl RunView {
     /// The newest of its own TPS.
-    pub(super) fn tps_now(&self) -> f64 {
+    pub(crate) fn tps_now(&self) -> f64 {
         self.tps.back().map_or(0.0, |(_, tps)| *tps)
     }
 
-    pub(super) const fn is_under_way(&self) -> bool {
+    pub(crate) const fn is_under_way(&self) -> bool {
         matches!(self.state, RunState::Running | RunState::Stopping)
     }
 
     /// How it was steered: `paused`, `×1.25`, `paused, ×0.8`; absent: it goes as its scenario says.
-    pub(super) fn steered(&self) -> Option<String> {
+    pub(crate) fn steered(&self) -> Option<String> {
         let Progress { paused, pace, .. } = self.progress;
         let slowed = pace > 0.0 && (pace - 1.0).abs() > 0.005;
         let pace = slowed.then(|| {
@@ -193,101 +193,101 @@ impl RunView {
 
 /// The Load screen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Load {
-    pub(super) scenarios: Vec<Scenario>,
+pub(crate) struct Load {
+    pub(crate) scenarios: Vec<Scenario>,
     /// Index into `scenarios`.
-    pub(super) chosen: usize,
-    pub(super) run: Option<RunView>,
+    pub(crate) chosen: usize,
+    pub(crate) run: Option<RunView>,
     /// When rehearsals began to do what, oldest first.
-    pub(super) begun: VecDeque<(i64, String)>,
+    pub(crate) begun: VecDeque<(i64, String)>,
 }
 
 impl Load {
     /// What is chosen.
-    pub(super) fn scenario(&self) -> Option<&Scenario> {
+    pub(crate) fn scenario(&self) -> Option<&Scenario> {
         self.scenarios.get(self.chosen)
     }
 
-    pub(super) fn is_under_way(&self) -> bool {
+    pub(crate) fn is_under_way(&self) -> bool {
         self.run.as_ref().is_some_and(RunView::is_under_way)
     }
 }
 
 /// What does not change while the console runs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub(super) read_only: bool,
+pub(crate) struct Settings {
+    pub(crate) read_only: bool,
     /// Who acts.
-    pub(super) who: String,
+    pub(crate) who: String,
     /// Where actions are written down.
-    pub(super) audit_log: Option<PathBuf>,
-    pub(super) colour: bool,
-    pub(super) ascii: bool,
+    pub(crate) audit_log: Option<PathBuf>,
+    pub(crate) colour: bool,
+    pub(crate) ascii: bool,
     /// The terminal's background is light.
-    pub(super) light: bool,
+    pub(crate) light: bool,
     /// Who is asked, for the header: `127.0.0.1:8081`.
-    pub(super) target: String,
+    pub(crate) target: String,
     /// The server runs inside this process.
-    pub(super) embedded: bool,
+    pub(crate) embedded: bool,
     /// The time zone that times are shown in.
-    pub(super) zone: Zone,
+    pub(crate) zone: Zone,
     /// Drawn once, not live: no keys to hint at.
-    pub(super) once: bool,
+    pub(crate) once: bool,
 }
 
 /// All the console knows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Model {
-    pub(super) settings: Settings,
-    pub(super) now: i64,
-    pub(super) screen: Screen,
+pub(crate) struct Model {
+    pub(crate) settings: Settings,
+    pub(crate) now: i64,
+    pub(crate) screen: Screen,
     /// The places that links led away from, the last one last.
-    pub(super) trail: Vec<Step>,
-    pub(super) zoom: Zoom,
-    pub(super) time: TimeView,
+    pub(crate) trail: Vec<Step>,
+    pub(crate) zoom: Zoom,
+    pub(crate) time: TimeView,
     /// The panel of the overview that fills the screen.
-    pub(super) enlarged: Option<PanelId>,
+    pub(crate) enlarged: Option<PanelId>,
     /// Columns and rows of the last frame.
-    pub(super) size: (u16, u16),
-    pub(super) sources: [SourceState; Source::ALL.len()],
-    pub(super) metrics: Metrics,
+    pub(crate) size: (u16, u16),
+    pub(crate) sources: [SourceState; Source::ALL.len()],
+    pub(crate) metrics: Metrics,
     /// A recording that is made or played.
-    pub(super) tape: TapeView,
+    pub(crate) tape: TapeView,
     /// Whether the sources agree.
-    pub(super) checks: Checks,
+    pub(crate) checks: Checks,
     /// Of dashboards and of the Resources screen.
-    pub(super) answers: Answers,
-    pub(super) status: Option<Status>,
-    pub(super) seed: SeedProgress,
-    pub(super) logs: Logs,
-    pub(super) traces: Traces,
-    pub(super) load: Load,
-    pub(super) alerts: Alerts,
+    pub(crate) answers: Answers,
+    pub(crate) status: Option<Status>,
+    pub(crate) seed: SeedProgress,
+    pub(crate) logs: Logs,
+    pub(crate) traces: Traces,
+    pub(crate) load: Load,
+    pub(crate) alerts: Alerts,
     /// What was done, oldest first, this session and before; at most `audit::KEPT`.
-    pub(super) audit: VecDeque<AuditEntry>,
+    pub(crate) audit: VecDeque<AuditEntry>,
     /// Why the audit log is not written.
-    pub(super) audit_failed: Option<String>,
-    pub(super) resources: Resources,
-    pub(super) board: Board,
-    pub(super) dialog: Option<Dialog>,
-    pub(super) notice: Option<Notice>,
+    pub(crate) audit_failed: Option<String>,
+    pub(crate) resources: Resources,
+    pub(crate) board: Board,
+    pub(crate) dialog: Option<Dialog>,
+    pub(crate) notice: Option<Notice>,
 }
 
 impl Model {
-    pub(super) fn source(&self, source: Source) -> &SourceState {
+    pub(crate) fn source(&self, source: Source) -> &SourceState {
         &self.sources[source as usize]
     }
 
-    pub(super) fn source_mut(&mut self, source: Source) -> &mut SourceState {
+    pub(crate) fn source_mut(&mut self, source: Source) -> &mut SourceState {
         &mut self.sources[source as usize]
     }
 
-    pub(super) fn is_seeding(&self) -> bool {
+    pub(crate) fn is_seeding(&self) -> bool {
         self.seed.phase == SeedPhase::Running
     }
 
     /// What is to be fetched now.
-    pub(super) fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self) -> Plan {
         let shown: &[PanelId] = match self.screen {
             Screen::Overview => &[],
             Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
@@ -326,7 +326,7 @@ impl Model {
         }
     }
 
-    pub(super) fn tell(&mut self, kind: NoticeKind, text: impl Into<String>) {
+    pub(crate) fn tell(&mut self, kind: NoticeKind, text: impl Into<String>) {
         self.notice = Some(Notice {
             kind,
             text: text.into(),

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::app::{as_text, replayed};
-use super::board::Board;
-use super::dashboard::Dashboard;
-use super::event::Event;
-use super::model::{Model, Screen, Settings};
-use super::tape::Tape;
-use super::update::update;
 use crate::clients::prometheus::{Labels, Series};
+use crate::tui::app::{as_text, replayed};
+use crate::tui::dashboard::Dashboard;
+use crate::tui::event::Event;
+use crate::tui::model::{Model, Screen, Settings};
+use crate::tui::recording::tape::Tape;
+use crate::tui::screens::board::Board;
+use crate::tui::update::update;
 
 /// The shortest recording: one line, from which a dashboard takes the time.
 const EMPTY: &[u8] =

@@ -31,8 +31,8 @@ static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 static BROKEN: Mutex<Option<String>> = Mutex::new(None);
 
 /// The terminal while it is ours; dropped, it is as it was.
-pub(super) struct Session {
-    pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
+pub(crate) struct Session {
+    pub(crate) terminal: Terminal<CrosstermBackend<Stdout>>,
     mouse: bool,
     /// SIGCONT.
     continued: tokio::signal::unix::Signal,
@@ -64,7 +64,7 @@ impl Session {
     ///
     /// # Errors
     /// When the terminal refuses; then it is as it was.
-    pub(super) fn start(mouse: bool) -> io::Result<Session> {
+    pub(crate) fn start(mouse: bool) -> io::Result<Session> {
         install_hook();
         let session = take_over(mouse).and_then(|()| {
             Ok(Session {
@@ -87,7 +87,7 @@ impl Session {
     ///
     /// # Errors
     /// When the terminal cannot be taken over again.
-    pub(super) async fn suspend(&mut self) -> io::Result<()> {
+    pub(crate) async fn suspend(&mut self) -> io::Result<()> {
         restore();
         let sent = kill_current_process_group(Signal::TSTP);
         // The threads do not stop at the same instant: what follows must not run before.
@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// Resolves when the process was stopped and is continued.
-    pub(super) async fn continued(&mut self) {
+    pub(crate) async fn continued(&mut self) {
         if self.continued.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
@@ -107,7 +107,7 @@ impl Session {
     ///
     /// # Errors
     /// When the terminal refuses.
-    pub(super) fn take_back(&mut self) -> io::Result<()> {
+    pub(crate) fn take_back(&mut self) -> io::Result<()> {
         // The library takes raw mode for set once it has set it; the shell may have set another.
         let _ = disable_raw_mode();
         take_over(self.mouse)?;
@@ -121,14 +121,14 @@ impl Session {
     ///
     /// # Errors
     /// When the terminal refuses.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
         execute!(io::stdout(), Clear(ClearType::All))?;
         self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         Ok(())
     }
 
     /// Rings the bell.
-    pub(super) fn bell(&mut self) -> io::Result<()> {
+    pub(crate) fn bell(&mut self) -> io::Result<()> {
         let out = self.terminal.backend_mut();
         out.write_all(b"\x07")?;
         Write::flush(out)
@@ -142,7 +142,7 @@ impl Drop for Session {
 }
 
 /// Gives the terminal back, once. Failures are of no use to anybody here: the terminal is gone.
-pub(super) fn restore() {
+pub(crate) fn restore() {
     if OURS.swap(false, Ordering::SeqCst) {
         *OWNER.lock() = None;
         let _ = disable_raw_mode();
@@ -157,12 +157,12 @@ pub(super) fn restore() {
 }
 
 /// Whether the terminal is still ours: a panic may have given it back.
-pub(super) fn is_ours() -> bool {
+pub(crate) fn is_ours() -> bool {
     OURS.load(Ordering::SeqCst)
 }
 
 /// What broke in the background since the last call.
-pub(super) fn take_broken() -> Option<String> {
+pub(crate) fn take_broken() -> Option<String> {
     BROKEN.lock().take()
 }
 

@@ -12,7 +12,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 /// How a number stands against its thresholds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     /// Nothing to judge by.
     Plain,
     /// Within bounds.
@@ -25,7 +25,7 @@ pub(super) enum Severity {
 
 impl Severity {
     /// The sign that says the same without colour.
-    pub(super) const fn sign(self) -> &'static str {
+    pub(crate) const fn sign(self) -> &'static str {
         match self {
             Severity::Plain => "",
             Severity::Good => "●",
@@ -34,7 +34,7 @@ impl Severity {
         }
     }
 
-    pub(super) fn style(self) -> Style {
+    pub(crate) fn style(self) -> Style {
         match self {
             Severity::Plain => text(),
             Severity::Good => good(),
@@ -52,52 +52,52 @@ const PURPLE: Color = Color::Indexed(175);
 const GREY: Color = Color::Indexed(244);
 const DARK: Color = Color::Indexed(240);
 
-pub(super) fn text() -> Style {
+pub(crate) fn text() -> Style {
     Style::new()
 }
 
-pub(super) fn strong() -> Style {
+pub(crate) fn strong() -> Style {
     Style::new().add_modifier(Modifier::BOLD)
 }
 
-pub(super) fn quiet() -> Style {
+pub(crate) fn quiet() -> Style {
     Style::new().fg(GREY)
 }
 
-pub(super) fn border() -> Style {
+pub(crate) fn border() -> Style {
     Style::new().fg(DARK)
 }
 
-pub(super) fn accent() -> Style {
+pub(crate) fn accent() -> Style {
     Style::new().fg(SKY)
 }
 
-pub(super) fn key() -> Style {
+pub(crate) fn key() -> Style {
     accent().add_modifier(Modifier::BOLD)
 }
 
-pub(super) fn good() -> Style {
+pub(crate) fn good() -> Style {
     Style::new().fg(GREEN)
 }
 
-pub(super) fn warn() -> Style {
+pub(crate) fn warn() -> Style {
     Style::new().fg(ORANGE).add_modifier(Modifier::BOLD)
 }
 
-pub(super) fn bad() -> Style {
+pub(crate) fn bad() -> Style {
     Style::new().fg(VERMILION).add_modifier(Modifier::BOLD)
 }
 
-pub(super) fn second() -> Style {
+pub(crate) fn second() -> Style {
     Style::new().fg(PURPLE)
 }
 
-pub(super) fn selected() -> Style {
+pub(crate) fn selected() -> Style {
     Style::new().add_modifier(Modifier::REVERSED)
 }
 
 /// Dims what is drawn in `area`: its data are old.
-pub(super) fn dim(buffer: &mut Buffer, area: Rect) {
+pub(crate) fn dim(buffer: &mut Buffer, area: Rect) {
     buffer.set_style(
         area,
         Style::new()
@@ -108,7 +108,7 @@ pub(super) fn dim(buffer: &mut Buffer, area: Rect) {
 }
 
 /// Takes every colour out of the finished frame.
-pub(super) fn monochrome(buffer: &mut Buffer) {
+pub(crate) fn monochrome(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         cell.fg = Color::Reset;
         cell.bg = Color::Reset;
@@ -116,7 +116,7 @@ pub(super) fn monochrome(buffer: &mut Buffer) {
 }
 
 /// For a terminal with a light background: the same hues, dark enough to be read on it.
-pub(super) fn light(buffer: &mut Buffer) {
+pub(crate) fn light(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         cell.fg = match cell.fg {
             SKY => Color::Indexed(25),
@@ -132,7 +132,7 @@ pub(super) fn light(buffer: &mut Buffer) {
 }
 
 /// Replaces everything outside ASCII in the finished frame by the nearest sign.
-pub(super) fn ascii(buffer: &mut Buffer) {
+pub(crate) fn ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if !cell.symbol().is_ascii() {
             let plain = plain_char(cell.symbol().chars().next().unwrap_or(' '));

@@ -1,13 +1,14 @@
 //! Time on the charts: the cursor that all of them share, the marks on them, and whether they stand
 //! still. Pure.
 
-use super::alerts::unix_ms;
-use super::logs::one_line;
-use super::model::Model;
-use super::panels::{PanelId, panel};
-use super::series::Track;
-use super::update::name;
-use super::window::{self, Window};
+use crate::tui::model::Model;
+use crate::tui::screens::alerts::unix_ms;
+use crate::tui::screens::logs::one_line;
+use crate::tui::sources::panels::{PanelId, panel};
+use crate::tui::sources::series::Track;
+use crate::tui::update::name;
+use crate::tui::window;
+use crate::tui::window::Window;
 
 /// Steps of the cursor across a chart.
 const STEPS: i64 = 60;
@@ -16,16 +17,16 @@ const MOST_PHASES: usize = 64;
 
 /// Where on the time axis the eye is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TimeView {
+pub(crate) struct TimeView {
     /// The charts end here and stand still (Unix milliseconds); absent: they follow the time.
-    pub(super) end: Option<i64>,
+    pub(crate) end: Option<i64>,
     /// The instant that is looked at, in Unix milliseconds.
-    pub(super) cursor: Option<i64>,
+    pub(crate) cursor: Option<i64>,
 }
 
 /// What a mark stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MarkKind {
+pub(crate) enum MarkKind {
     Phase,
     Alert,
     Action,
@@ -33,15 +34,15 @@ pub(super) enum MarkKind {
 
 /// Something that happened at an instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     /// Unix milliseconds.
-    pub(super) at: i64,
-    pub(super) kind: MarkKind,
-    pub(super) text: String,
+    pub(crate) at: i64,
+    pub(crate) kind: MarkKind,
+    pub(crate) text: String,
 }
 
 /// Everything worth a mark, oldest first.
-pub(super) fn marks(model: &Model) -> Vec<Mark> {
+pub(crate) fn marks(model: &Model) -> Vec<Mark> {
     let phases = model.load.begun.iter().map(|(at, text)| Mark {
         at: *at,
         kind: MarkKind::Phase,
@@ -65,7 +66,7 @@ pub(super) fn marks(model: &Model) -> Vec<Mark> {
 }
 
 /// The rehearsal does something else from now on.
-pub(super) fn phase_begins(model: &mut Model, text: &str) {
+pub(crate) fn phase_begins(model: &mut Model, text: &str) {
     let begun = &mut model.load.begun;
     if begun.len() >= MOST_PHASES {
         begun.pop_front();
@@ -74,7 +75,7 @@ pub(super) fn phase_begins(model: &mut Model, text: &str) {
 }
 
 /// Half a chart back, or forth; at the present the charts follow it again.
-pub(super) fn pan(model: &mut Model, forth: bool) {
+pub(crate) fn pan(model: &mut Model, forth: bool) {
     let Window { end, span } = window::shown(model);
     let by = if forth { span / 2 } else { -span / 2 };
     let end = end.saturating_add(by);
@@ -82,7 +83,7 @@ pub(super) fn pan(model: &mut Model, forth: bool) {
 }
 
 /// The charts stand still, or follow the time again.
-pub(super) fn freeze(model: &mut Model) {
+pub(crate) fn freeze(model: &mut Model) {
     model.time.end = match model.time.end {
         Some(_) => None,
         None => Some(model.now),
@@ -90,7 +91,7 @@ pub(super) fn freeze(model: &mut Model) {
 }
 
 /// A step of the cursor; beyond the edge the charts come along.
-pub(super) fn step(model: &mut Model, forth: bool) {
+pub(crate) fn step(model: &mut Model, forth: bool) {
     let Window { end, span } = window::shown(model);
     let step = (span / STEPS).max(1_000);
     let Some(at) = model.time.cursor else {
@@ -107,18 +108,18 @@ pub(super) fn step(model: &mut Model, forth: bool) {
 }
 
 /// The cursor put on an instant.
-pub(super) fn put(model: &mut Model, at: i64) {
+pub(crate) fn put(model: &mut Model, at: i64) {
     model.time.cursor = Some(at.min(model.now));
 }
 
 /// The newest value not after `at`, and not older than `gap` milliseconds.
-pub(super) fn value_at(track: &Track, at: i64, gap: i64) -> Option<f64> {
+pub(crate) fn value_at(track: &Track, at: i64, gap: i64) -> Option<f64> {
     let (when, value) = *track.iter().rev().find(|(when, _)| *when <= at)?;
     (at - when <= gap).then_some(value)
 }
 
 /// What was at the cursor, in a line: the figures and the nearest mark.
-pub(super) fn at_cursor(model: &Model) -> Option<String> {
+pub(crate) fn at_cursor(model: &Model) -> Option<String> {
     let at = model.time.cursor?;
     let gap = model.zoom.gap_ms();
     let figure = |id: PanelId| {
@@ -149,7 +150,7 @@ pub(super) fn at_cursor(model: &Model) -> Option<String> {
 }
 
 impl MarkKind {
-    pub(super) const fn sign(self) -> &'static str {
+    pub(crate) const fn sign(self) -> &'static str {
         match self {
             MarkKind::Phase => "▶",
             MarkKind::Alert => "▲",

@@ -1,11 +1,11 @@
 //! Which stretch of time the charts show: what there is to see, or what was zoomed to. Pure.
 
-use super::model::{Model, RunView};
-use super::panels::PanelId;
+use crate::tui::model::{Model, RunView};
+use crate::tui::sources::panels::PanelId;
 
 /// How long the charts look back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Zoom {
+pub(crate) enum Zoom {
     /// As long as there is something to see, at most [`FETCHED`].
     #[default]
     Fit,
@@ -33,29 +33,29 @@ impl Zoom {
     }
 
     /// How far back is fetched, in milliseconds.
-    pub(super) const fn span_ms(self) -> i64 {
+    pub(crate) const fn span_ms(self) -> i64 {
         self.step().0 * 1000
     }
 
     /// Between two fetched points, in milliseconds.
-    pub(super) const fn step_ms(self) -> i64 {
+    pub(crate) const fn step_ms(self) -> i64 {
         self.step().1 * 1000
     }
 
     /// Points further apart than this have a gap between them.
-    pub(super) const fn gap_ms(self) -> i64 {
+    pub(crate) const fn gap_ms(self) -> i64 {
         let coarse = self.step_ms() * 5 / 2;
         if coarse > 5_000 { coarse } else { 5_000 }
     }
 
     /// The next shorter span than `shown` milliseconds.
-    pub(super) fn closer(shown: i64) -> Zoom {
+    pub(crate) fn closer(shown: i64) -> Zoom {
         let shorter = STEPS.iter().rposition(|(span, _)| span * 1000 < shown);
         Zoom::Fixed(shorter.unwrap_or(0))
     }
 
     /// The next longer span than `shown` milliseconds.
-    pub(super) fn wider(shown: i64) -> Zoom {
+    pub(crate) fn wider(shown: i64) -> Zoom {
         let longer = STEPS.iter().position(|(span, _)| span * 1000 > shown);
         Zoom::Fixed(longer.unwrap_or(STEPS.len() - 1))
     }
@@ -63,14 +63,14 @@ impl Zoom {
 
 /// A stretch of time, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) end: i64,
-    pub(super) span: i64,
+pub(crate) struct Window {
+    pub(crate) end: i64,
+    pub(crate) span: i64,
 }
 
 /// Of the charts that show how things stand: from the first traffic of the last minutes until now, or
 /// until where they stand still.
-pub(super) fn live(model: &Model) -> Window {
+pub(crate) fn live(model: &Model) -> Window {
     let end = model.time.end.unwrap_or(model.now);
     let span = match model.zoom {
         Zoom::Fixed(_) => model.zoom.span_ms(),
@@ -96,7 +96,7 @@ fn begun(model: &Model, since: i64) -> Option<i64> {
 }
 
 /// Of a rehearsal's own chart: all of it, and it stands still when the rehearsal is over.
-pub(super) fn of_run(model: &Model, run: &RunView) -> Window {
+pub(crate) fn of_run(model: &Model, run: &RunView) -> Window {
     let first = run.tps.front().map_or(model.now, |(at, _)| *at);
     let end = match run.tps.back() {
         Some((last, _)) if !run.is_under_way() => model.now.min(last + AFTER_RUN),
@@ -111,9 +111,9 @@ pub(super) fn of_run(model: &Model, run: &RunView) -> Window {
 }
 
 /// What the screen that is looked at shows.
-pub(super) fn shown(model: &Model) -> Window {
+pub(crate) fn shown(model: &Model) -> Window {
     match (&model.load.run, model.screen) {
-        (Some(run), super::model::Screen::Load) => of_run(model, run),
+        (Some(run), crate::tui::model::Screen::Load) => of_run(model, run),
         _ => live(model),
     }
 }
@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
     use crate::clients::prometheus::{Labels, Series};
-    use crate::tui::panels::panel;
+    use crate::tui::sources::panels::panel;
 
     const NOW: i64 = 10_000_000;
 

@@ -43,28 +43,28 @@ impl Zone {
     }
 
     /// The time of day of Unix milliseconds: `12:03:11`.
-    pub(super) fn clock(&self, at_ms: i64) -> String {
+    pub(crate) fn clock(&self, at_ms: i64) -> String {
         self.at(at_ms).strftime("%H:%M:%S").to_string()
     }
 
     /// The same with milliseconds, from nanoseconds: `12:03:11.045`.
-    pub(super) fn clock_ns(&self, at_ns: i64) -> String {
+    pub(crate) fn clock_ns(&self, at_ns: i64) -> String {
         let at_ms = at_ns.div_euclid(1_000_000);
         self.at(at_ms).strftime("%H:%M:%S.%3f").to_string()
     }
 
     /// Day and time of day, without the year: `06-01 12:03:11`.
-    pub(super) fn day_and_clock(&self, at_ms: i64) -> String {
+    pub(crate) fn day_and_clock(&self, at_ms: i64) -> String {
         self.at(at_ms).strftime("%m-%d %H:%M:%S").to_string()
     }
 
     /// The day: `2026-06-01`.
-    pub(super) fn date(&self, at_ms: i64) -> String {
+    pub(crate) fn date(&self, at_ms: i64) -> String {
         self.at(at_ms).strftime("%Y-%m-%d").to_string()
     }
 
     /// What is to stand beside times of that moment: `UTC`, `+09`, `-03:30`.
-    pub(super) fn offset(&self, at_ms: i64) -> String {
+    pub(crate) fn offset(&self, at_ms: i64) -> String {
         match self.at(at_ms).offset() {
             Offset::UTC => "UTC".to_owned(),
             offset => offset.to_string(),
@@ -72,7 +72,7 @@ impl Zone {
     }
 
     /// An RFC 3339 time, as far as it can be read: `06-01 21:03:11 +09`.
-    pub(super) fn of_text(&self, rfc3339: &str) -> Option<String> {
+    pub(crate) fn of_text(&self, rfc3339: &str) -> Option<String> {
         let at_ms = rfc3339.parse::<Timestamp>().ok()?.as_millisecond();
         let (time, offset) = (self.day_and_clock(at_ms), self.offset(at_ms));
         Some(format!("{time} {offset}"))

@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use crate::tui::terminal::Session;
 
 /// What the loop shows its frames on.
-pub(in crate::tui) trait Screen {
+pub(crate) trait Screen {
     /// Draws a frame.
     fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()>;
     /// Rings the bell.

@@ -15,7 +15,7 @@ use crate::tui::load_port::{NoLoad, Run, Scenario, StartRequest};
 #[derive(Clone)]
 struct Frames(mpsc::UnboundedSender<(std::time::Instant, String)>);
 
-impl super::Screen for Frames {
+impl crate::tui::app::Screen for Frames {
     fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()> {
         let mut buffer = Buffer::empty(ratatui::layout::Rect::new(0, 0, 80, 24));
         paint(&mut buffer);
@@ -154,7 +154,8 @@ async fn keys_are_answered_at_once_while_every_source_hangs() {
 
 #[tokio::test]
 async fn of_a_recording_nobody_is_asked_and_its_time_is_the_one_that_is_shown() {
-    use crate::tui::tape::{Tape, tests::recorded};
+    use crate::tui::recording::tape::Tape;
+    use crate::tui::recording::tape::tests::recorded;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let down = Event::Down {

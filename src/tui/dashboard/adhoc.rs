@@ -4,8 +4,8 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{Expr, parse};
 use serde_json::Value;
 
-use super::read::text;
-use super::vars::{is_name, kept};
+use crate::tui::dashboard::read::text;
+use crate::tui::dashboard::vars::{is_name, kept};
 
 /// Most filters of a dashboard.
 const MAX_FILTERS: usize = 16;
@@ -14,14 +14,14 @@ const MAX_QUERY: usize = 2 * 1024;
 
 /// A label matcher as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Filter {
+pub(crate) struct Filter {
     label: String,
     operator: String,
     value: String,
 }
 
 /// The filters of an ad hoc variable, those that cannot be taken off included.
-pub(super) fn filters(json: &Value) -> Vec<Filter> {
+pub(crate) fn filters(json: &Value) -> Vec<Filter> {
     let listed = |name: &str| {
         json.get(name)
             .and_then(Value::as_array)
@@ -45,7 +45,7 @@ pub(super) fn filters(json: &Value) -> Vec<Filter> {
 
 impl Filter {
     /// For people.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         format!("{}{}{}", self.label, self.operator, self.value)
     }
 
@@ -63,7 +63,7 @@ impl Filter {
 
 /// `query` with the filters in each of its selectors. What is no PromQL stays as it is: the source
 /// says what is wrong with it.
-pub(super) fn filtered(query: String, filters: &[Filter]) -> String {
+pub(crate) fn filtered(query: String, filters: &[Filter]) -> String {
     if filters.is_empty() || query.len() > MAX_QUERY {
         return query;
     }

@@ -4,7 +4,7 @@
 use crate::tui::theme::Severity;
 
 /// What a colour says, in any of the ways that Grafana writes colours.
-pub(super) fn severity(colour: &str) -> Severity {
+pub(crate) fn severity(colour: &str) -> Severity {
     let colour = colour.trim().to_ascii_lowercase();
     // `dark-`, `semi-dark-`, `light-` and `super-light-` stand before Grafana's names.
     match colour.rsplit('-').next().unwrap_or_default() {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::vars::Choice;
+use crate::tui::dashboard::vars::Choice;
 
 /// What stands for a variable's values in a query. Without a format, several values become
 /// alternatives of a regular expression; `escape`: so may one, since the query expects a pattern.
-pub(super) fn formatted(name: &str, values: &[Choice], format: &str, escape: bool) -> String {
+pub(crate) fn formatted(name: &str, values: &[Choice], format: &str, escape: bool) -> String {
     let each = |one: &dyn Fn(&str) -> String, between: &str| {
         let texts: Vec<String> = values.iter().map(|choice| one(&choice.value)).collect();
         texts.join(between)
@@ -36,7 +36,7 @@ pub(super) fn formatted(name: &str, values: &[Choice], format: &str, escape: boo
 }
 
 /// The values as people call them.
-pub(super) fn words(values: &[Choice]) -> String {
+pub(crate) fn words(values: &[Choice]) -> String {
     let texts: Vec<&str> = values.iter().map(|choice| choice.text.as_str()).collect();
     texts.join(" + ")
 }
@@ -93,7 +93,7 @@ fn html(value: &str) -> String {
 }
 
 /// Milliseconds of the Unix epoch as `${__from:date:…}` asks for them.
-pub(super) fn instant(ms: i64, format: &str) -> String {
+pub(crate) fn instant(ms: i64, format: &str) -> String {
     let Ok(at) = jiff::Timestamp::from_millisecond(ms) else {
         return ms.to_string();
     };

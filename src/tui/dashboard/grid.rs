@@ -1,22 +1,22 @@
 //! Grafana's grid of 24 columns on a terminal: panels side by side while there is room for each to
 //! be read, beneath one another otherwise.
 
-use super::{Kind, Panel};
+use crate::tui::dashboard::{Kind, Panel};
 
 /// A panel's place on a shelf: which panel, and its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tui) struct Cell {
-    pub(in crate::tui) panel: usize,
-    pub(in crate::tui) x: u16,
-    pub(in crate::tui) width: u16,
+pub(crate) struct Cell {
+    pub(crate) panel: usize,
+    pub(crate) x: u16,
+    pub(crate) width: u16,
 }
 
 /// Panels side by side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::tui) struct Shelf {
-    pub(in crate::tui) y: u32,
-    pub(in crate::tui) height: u16,
-    pub(in crate::tui) cells: Vec<Cell>,
+pub(crate) struct Shelf {
+    pub(crate) y: u32,
+    pub(crate) height: u16,
+    pub(crate) cells: Vec<Cell>,
 }
 
 /// The columns that a panel needs to be read, frame included.
@@ -47,7 +47,7 @@ fn height(panel: &Panel) -> u16 {
 }
 
 /// Places the panels with these indexes into `panels`, in their order, on `width` columns.
-pub(in crate::tui) fn shelves(panels: &[Panel], shown: &[usize], width: u16) -> Vec<Shelf> {
+pub(crate) fn shelves(panels: &[Panel], shown: &[usize], width: u16) -> Vec<Shelf> {
     let mut shelves: Vec<Shelf> = Vec::new();
     let mut group: Vec<usize> = Vec::new();
     let mut right = 0;

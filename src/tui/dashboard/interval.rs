@@ -37,7 +37,7 @@ const ROUND: [i64; 22] = [
 ];
 
 /// Milliseconds of a duration.
-pub(super) fn milliseconds(duration: &str) -> Option<i64> {
+pub(crate) fn milliseconds(duration: &str) -> Option<i64> {
     let mut rest = duration.trim();
     let mut sum: i64 = 0;
     while !rest.is_empty() {
@@ -54,7 +54,7 @@ pub(super) fn milliseconds(duration: &str) -> Option<i64> {
 }
 
 /// The duration in the largest unit that it is whole in.
-pub(super) fn text(ms: i64) -> String {
+pub(crate) fn text(ms: i64) -> String {
     let ms = ms.max(1);
     // Weeks and years are for people who write them, not for what is computed.
     let whole = UNITS[2..].iter().find(|(_, factor)| ms % factor == 0);
@@ -65,7 +65,7 @@ pub(super) fn text(ms: i64) -> String {
 }
 
 /// `ms`, rounded to an interval that a reader would choose.
-pub(super) fn round(ms: i64) -> i64 {
+pub(crate) fn round(ms: i64) -> i64 {
     let between = |pair: &&[i64]| ms < (pair[0] + pair[1]) / 2;
     let found = ROUND.windows(2).find(between).map(|pair| pair[0]);
     found.unwrap_or(ROUND[ROUND.len() - 1])

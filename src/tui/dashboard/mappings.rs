@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::Mapping;
-use super::colour::severity;
-use super::read::{text, tidy};
+use crate::tui::dashboard::Mapping;
+use crate::tui::dashboard::colour::severity;
+use crate::tui::dashboard::read::{text, tidy};
 
 /// Most mappings of a panel.
 const MAX_MAPPINGS: usize = 32;
 
 /// A panel's mappings: Grafana's present ones, those before Grafana 8, and those of old single numbers.
-pub(super) fn mappings(defaults: &Value, json: &Value) -> Vec<Mapping> {
+pub(crate) fn mappings(defaults: &Value, json: &Value) -> Vec<Mapping> {
     let listed = |of: &Value, name: &str| {
         let list = of.get(name).and_then(Value::as_array);
         list.cloned().unwrap_or_default()
@@ -85,7 +85,7 @@ fn loose(of: &Value, name: &str) -> Option<f64> {
 }
 
 /// What is shown where there is nothing: a mapping of `null`, or the panel's own text.
-pub(super) fn of_nothing(defaults: &Value, json: &Value) -> String {
+pub(crate) fn of_nothing(defaults: &Value, json: &Value) -> String {
     let own = text(defaults, "noValue");
     if !own.is_empty() {
         return tidy(own);

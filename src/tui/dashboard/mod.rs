@@ -1,37 +1,37 @@
 //! Grafana dashboards as data: what a dashboard file says that the console can draw, read without
 //! trust, and the reason for each panel that it cannot. Pure; knows neither widgets nor I/O.
 
-mod adhoc;
-mod colour;
-mod formats;
-mod grid;
-mod interval;
-mod mappings;
-mod old_rows;
-mod options;
-mod read;
-mod reference;
-mod repeat;
-mod schema_v2;
-mod scope;
-mod source;
-mod targets;
-mod text;
-mod thresholds;
-mod unit;
-mod vars;
+pub(crate) mod adhoc;
+pub(crate) mod colour;
+pub(crate) mod formats;
+pub(crate) mod grid;
+pub(crate) mod interval;
+pub(crate) mod mappings;
+pub(crate) mod old_rows;
+pub(crate) mod options;
+pub(crate) mod read;
+pub(crate) mod reference;
+pub(crate) mod repeat;
+pub(crate) mod schema_v2;
+pub(crate) mod scope;
+pub(crate) mod source;
+pub(crate) mod targets;
+pub(crate) mod text;
+pub(crate) mod thresholds;
+pub(crate) mod unit;
+pub(crate) mod vars;
 
 use std::sync::Arc;
 
 #[cfg(test)]
-pub(super) use grid::Cell;
-pub(super) use grid::{Shelf, shelves};
-pub(super) use repeat::repeated;
-pub(super) use scope::{Scope, Times};
-pub(super) use unit::Unit;
-pub(super) use vars::Variable;
+pub(crate) use grid::Cell;
+pub(crate) use grid::{Shelf, shelves};
+pub(crate) use repeat::repeated;
+pub(crate) use scope::{Scope, Times};
+pub(crate) use unit::Unit;
+pub(crate) use vars::Variable;
 
-use super::theme::Severity;
+use crate::tui::theme::Severity;
 
 /// Most bytes of a dashboard file.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -44,7 +44,7 @@ const MAX_TARGETS: usize = 12;
 const SHIPPED: &str = include_str!("../../../otel/grafana/dashboards/on-sale.json");
 
 /// A text that is asked of a source: PromQL or LogQL.
-pub(super) type Query = Arc<str>;
+pub(crate) type Query = Arc<str>;
 
 /// Why a file is not shown: where in it and what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,15 +58,15 @@ pub struct DashboardError {
 /// A dashboard.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dashboard {
-    pub(super) title: String,
-    pub(super) variables: Vec<Variable>,
+    pub(crate) title: String,
+    pub(crate) variables: Vec<Variable>,
     /// As they are shown: a row comes before its panels.
-    pub(super) panels: Vec<Panel>,
+    pub(crate) panels: Vec<Panel>,
 }
 
 /// How a panel is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A heading whose panels can be folded away.
     Row,
     TimeSeries,
@@ -92,7 +92,7 @@ pub(super) enum Kind {
 
 /// What a stat shows of a series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Calc {
+pub(crate) enum Calc {
     #[default]
     Last,
     First,
@@ -109,97 +109,97 @@ pub(super) enum Calc {
 
 /// One of a panel's queries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) expr: String,
+pub(crate) struct Target {
+    pub(crate) expr: String,
     /// Grafana's legend format; empty: from the labels.
-    pub(super) legend: String,
+    pub(crate) legend: String,
     /// The least interval as the file has it, `2m` or `$interval`; empty: none.
-    pub(super) interval: String,
+    pub(crate) interval: String,
 }
 
 /// One panel or row for each value of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Repeat {
-    pub(super) variable: String,
+pub(crate) struct Repeat {
+    pub(crate) variable: String,
     /// Beneath one another, not side by side.
-    pub(super) down: bool,
-    pub(super) per_line: u16,
+    pub(crate) down: bool,
+    pub(crate) per_line: u16,
 }
 
 /// From `from` on (absent: from the bottom) a value stands like that.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Step {
-    pub(super) from: Option<f64>,
-    pub(super) severity: Severity,
+pub(crate) struct Step {
+    pub(crate) from: Option<f64>,
+    pub(crate) severity: Severity,
 }
 
 /// A value across a chart at which something else begins to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Limit {
-    pub(super) at: f64,
+pub(crate) struct Limit {
+    pub(crate) at: f64,
     /// Of the side that is worse.
-    pub(super) severity: Severity,
+    pub(crate) severity: Severity,
     /// The worse side is the one below.
-    pub(super) below: bool,
+    pub(crate) below: bool,
 }
 
 /// A value that is shown as a text.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Mapping {
-    pub(super) from: f64,
-    pub(super) to: f64,
+pub(crate) struct Mapping {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
     /// Empty: the value itself, in that colour.
-    pub(super) text: String,
-    pub(super) severity: Option<Severity>,
+    pub(crate) text: String,
+    pub(crate) severity: Option<Severity>,
 }
 
 /// Where a panel stands in the grid of 24 columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) x: u16,
-    pub(super) y: u32,
-    pub(super) w: u16,
-    pub(super) h: u16,
+pub(crate) struct Place {
+    pub(crate) x: u16,
+    pub(crate) y: u32,
+    pub(crate) w: u16,
+    pub(crate) h: u16,
 }
 
 /// A panel.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Panel {
-    pub(super) title: String,
-    pub(super) kind: Kind,
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) kind: Kind,
     /// Grafana's name of its type.
-    pub(super) type_name: String,
+    pub(crate) type_name: String,
     /// Why it is not drawn, or what of it is left out.
-    pub(super) why_not: String,
-    pub(super) place: Place,
-    pub(super) targets: Vec<Target>,
-    pub(super) unit: Unit,
-    pub(super) low: Option<f64>,
-    pub(super) high: Option<f64>,
+    pub(crate) why_not: String,
+    pub(crate) place: Place,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) unit: Unit,
+    pub(crate) low: Option<f64>,
+    pub(crate) high: Option<f64>,
     /// Lowest first.
-    pub(super) steps: Vec<Step>,
-    pub(super) mappings: Vec<Mapping>,
-    pub(super) calc: Calc,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) mappings: Vec<Mapping>,
+    pub(crate) calc: Calc,
     /// What its series are called, as Grafana's `displayName`; empty: as the legend says.
-    pub(super) display_name: String,
+    pub(crate) display_name: String,
     /// What to show when the source has nothing; empty: that it has nothing.
-    pub(super) no_value: String,
+    pub(crate) no_value: String,
     /// The lines of a text panel.
-    pub(super) words: Vec<String>,
-    pub(super) repeat: Option<Repeat>,
+    pub(crate) words: Vec<String>,
+    pub(crate) repeat: Option<Repeat>,
     /// Values of variables that hold in this panel: it is one of those that were repeated.
-    pub(super) fixed: Vec<(String, String)>,
+    pub(crate) fixed: Vec<(String, String)>,
     /// Which panel of the file it is.
-    pub(super) origin: usize,
+    pub(crate) origin: usize,
     /// A row that is folded in the file.
-    pub(super) folded: bool,
+    pub(crate) folded: bool,
     /// A panel that such a row holds.
-    pub(super) nested: bool,
+    pub(crate) nested: bool,
 }
 
 impl Panel {
     /// A panel with nothing but that.
-    pub(super) fn new(title: &str, kind: Kind, unit: &str) -> Panel {
+    pub(crate) fn new(title: &str, kind: Kind, unit: &str) -> Panel {
         Panel {
             title: title.to_owned(),
             kind,
@@ -225,7 +225,7 @@ impl Panel {
     }
 
     /// How `value` stands.
-    pub(super) fn judge(&self, value: f64) -> Severity {
+    pub(crate) fn judge(&self, value: f64) -> Severity {
         let mapped = self.mapped(value).and_then(|mapping| mapping.severity);
         // A single step is a colour, not a threshold.
         let step = || {
@@ -244,7 +244,7 @@ impl Panel {
     }
 
     /// Number and unit apart, so that the number can be drawn big; a mapped text has no unit.
-    pub(super) fn show(&self, value: f64) -> (String, String) {
+    pub(crate) fn show(&self, value: f64) -> (String, String) {
         match self.mapped(value).filter(|found| !found.text.is_empty()) {
             Some(mapping) => (mapping.text.clone(), String::new()),
             None => self.unit.show(value),
@@ -252,7 +252,7 @@ impl Panel {
     }
 
     /// Number and unit together.
-    pub(super) fn text(&self, value: f64) -> String {
+    pub(crate) fn text(&self, value: f64) -> String {
         let (number, unit) = self.show(value);
         if unit.starts_with(['$', '€', '£', '¥']) {
             format!("{unit}{number}")
@@ -266,7 +266,7 @@ impl Panel {
     }
 
     /// The values at which something else begins to hold, for lines across a chart.
-    pub(super) fn limits(&self) -> impl Iterator<Item = Limit> {
+    pub(crate) fn limits(&self) -> impl Iterator<Item = Limit> {
         let before = |index: usize| {
             let step = index
                 .checked_sub(1)
@@ -285,7 +285,7 @@ impl Panel {
     }
 
     /// Asks Prometheus.
-    pub(super) const fn asks_metrics(&self) -> bool {
+    pub(crate) const fn asks_metrics(&self) -> bool {
         !matches!(
             self.kind,
             Kind::Row | Kind::Logs | Kind::Text | Kind::NotDrawn
@@ -293,26 +293,26 @@ impl Panel {
     }
 
     /// What `target` asks at the moment.
-    pub(super) fn query(&self, target: &Target, scope: &Scope) -> String {
+    pub(crate) fn query(&self, target: &Target, scope: &Scope) -> String {
         scope.fill_in(&target.expr, &self.fixed, &target.interval)
     }
 
     /// The title with its variables filled in.
-    pub(super) fn heading(&self, scope: &Scope) -> String {
+    pub(crate) fn heading(&self, scope: &Scope) -> String {
         scope.words(&self.title, &self.fixed)
     }
 }
 
 /// What of its labels a source is asked, by a query that is none of PromQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LabelQuery<'a> {
+pub(crate) enum LabelQuery<'a> {
     Names,
     /// All values of a label.
     Values(&'a str),
 }
 
 impl LabelQuery<'_> {
-    pub(super) fn of(query: &str) -> Option<LabelQuery<'_>> {
+    pub(crate) fn of(query: &str) -> Option<LabelQuery<'_>> {
         if query == "label_names()" {
             return Some(LabelQuery::Names);
         }
@@ -341,4 +341,4 @@ impl Dashboard {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

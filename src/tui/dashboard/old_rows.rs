@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::DashboardError;
-use super::read::{PATH, list, number, object, text};
+use crate::tui::dashboard::DashboardError;
+use crate::tui::dashboard::read::{PATH, list, number, object, text};
 
 /// Pixels of one line of the grid, its gap included.
 const PIXELS: f64 = 38.0;
@@ -11,7 +11,7 @@ const PIXELS: f64 = 38.0;
 const DEFAULT_PIXELS: f64 = 250.0;
 
 /// The same dashboard with its panels in a grid.
-pub(super) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError> {
+pub(crate) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError> {
     let rows = list(root, "rows", path)?;
     // As Grafana does: rows are headings as soon as one of them is one.
     let headed = |row: &Value| {

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::read::{number, text, tidy};
-use super::{Calc, Unit};
+use crate::tui::dashboard::read::{number, text, tidy};
+use crate::tui::dashboard::{Calc, Unit};
 
 /// Which of a series' values a panel of single numbers shows.
-pub(super) fn calc(json: &Value) -> Calc {
+pub(crate) fn calc(json: &Value) -> Calc {
     let places = [
         "/options/reduceOptions/calcs/0",
         "/options/fieldOptions/calcs/0",
@@ -29,7 +29,7 @@ pub(super) fn calc(json: &Value) -> Calc {
 }
 
 /// The unit and its decimals, of a present panel or of an old one.
-pub(super) fn unit(defaults: &Value, json: &Value) -> Unit {
+pub(crate) fn unit(defaults: &Value, json: &Value) -> Unit {
     let nothing = Value::Null;
     let old_axis = json.pointer("/yaxes/0").unwrap_or(&nothing);
     let old_axis_of_heatmap = json.get("yAxis").unwrap_or(&nothing);
@@ -55,7 +55,7 @@ pub(super) fn unit(defaults: &Value, json: &Value) -> Unit {
 }
 
 /// Where the scale begins and ends, if the file says so.
-pub(super) fn scale(defaults: &Value, json: &Value) -> (Option<f64>, Option<f64>) {
+pub(crate) fn scale(defaults: &Value, json: &Value) -> (Option<f64>, Option<f64>) {
     let nothing = Value::Null;
     let axis = json.pointer("/yaxes/0").unwrap_or(&nothing);
     let gauge = json
@@ -77,7 +77,7 @@ pub(super) fn scale(defaults: &Value, json: &Value) -> (Option<f64>, Option<f64>
 }
 
 /// What the console does not do with what is asked: named, so that a number is not read wrongly.
-pub(super) fn not_applied(json: &Value) -> Option<String> {
+pub(crate) fn not_applied(json: &Value) -> Option<String> {
     let list = json.get("transformations").and_then(Value::as_array)?;
     let on = |of: &&Value| of.get("disabled") != Some(&Value::Bool(true));
     let mut names: Vec<String> = Vec::new();

@@ -6,23 +6,23 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::mappings::{mappings, of_nothing};
-use super::source::Sources;
-use super::thresholds::{coloured, steps};
-use super::{
+use crate::cells;
+use crate::tui::dashboard::mappings::{mappings, of_nothing};
+use crate::tui::dashboard::source::Sources;
+use crate::tui::dashboard::thresholds::{coloured, steps};
+use crate::tui::dashboard::{
     Dashboard, DashboardError, Kind, MAX_BYTES, MAX_PANELS, Panel, Place, Repeat, old_rows,
     options, schema_v2, targets, text as words, vars,
 };
-use crate::cells;
 use crate::tui::format;
-use crate::tui::logs::one_line;
+use crate::tui::screens::logs::one_line;
 
 /// Longest title, legend or text kept, in characters.
 const MAX_TEXT: usize = 120;
 /// Where in the file a panel stood that was brought into the classic form.
-pub(super) const PATH: &str = "__path";
+pub(crate) const PATH: &str = "__path";
 
-pub(super) fn error(place: &str, what: impl Into<String>) -> DashboardError {
+pub(crate) fn error(place: &str, what: impl Into<String>) -> DashboardError {
     DashboardError {
         place: place.to_owned(),
         what: what.into(),
@@ -30,16 +30,16 @@ pub(super) fn error(place: &str, what: impl Into<String>) -> DashboardError {
 }
 
 /// A text on one line and not too long.
-pub(super) fn tidy(text: &str) -> String {
+pub(crate) fn tidy(text: &str) -> String {
     cells::cut(one_line(text).trim(), MAX_TEXT)
 }
 
-pub(super) fn text<'a>(of: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(of: &'a Value, name: &str) -> &'a str {
     of.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A finite number; old files have some as texts.
-pub(super) fn number(of: &Value, name: &str) -> Option<f64> {
+pub(crate) fn number(of: &Value, name: &str) -> Option<f64> {
     let value = of.get(name)?;
     let number = value
         .as_f64()
@@ -48,7 +48,7 @@ pub(super) fn number(of: &Value, name: &str) -> Option<f64> {
 }
 
 /// An array, or nothing where there is none.
-pub(super) fn list<'a>(
+pub(crate) fn list<'a>(
     of: &'a Value,
     name: &str,
     path: &str,
@@ -63,7 +63,7 @@ pub(super) fn list<'a>(
     }
 }
 
-pub(super) fn kind_of(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "true or false",
@@ -74,7 +74,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-pub(super) fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Value, DashboardError> {
+pub(crate) fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Value, DashboardError> {
     if value.is_object() {
         return Ok(value);
     }
@@ -82,7 +82,7 @@ pub(super) fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Value, Dash
     Err(error(path, what))
 }
 
-pub(super) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
+pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     if source.len() > MAX_BYTES {
         let most = MAX_BYTES / 1024 / 1024;
         return Err(error("the file", format!("larger than {most} MiB")));

@@ -1,21 +1,21 @@
 //! References to variables in a text: `$name`, `${name.field:format}` and `[[name:format]]`.
 
-use super::vars::is_name;
+use crate::tui::dashboard::vars::is_name;
 
 /// A variable that a text names.
-pub(super) struct Reference<'a> {
-    pub(super) name: &'a str,
+pub(crate) struct Reference<'a> {
+    pub(crate) name: &'a str,
     /// As in `${name.text}`.
-    pub(super) field: &'a str,
+    pub(crate) field: &'a str,
     /// As in `${name:csv}`.
-    pub(super) format: &'a str,
+    pub(crate) format: &'a str,
     /// Bytes of the reference.
-    pub(super) length: usize,
+    pub(crate) length: usize,
 }
 
 impl Reference<'_> {
     /// The reference at the beginning of `text`.
-    pub(super) fn at(text: &str) -> Option<Reference<'_>> {
+    pub(crate) fn at(text: &str) -> Option<Reference<'_>> {
         let braced = |open: &str, close: &str| {
             let inner = text.strip_prefix(open)?;
             let end = inner.find(close)?;

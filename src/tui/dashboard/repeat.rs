@@ -1,12 +1,12 @@
 //! Panels and rows that stand once for each value of a variable.
 
-use super::{Kind, MAX_PANELS, Panel, Scope};
+use crate::tui::dashboard::{Kind, MAX_PANELS, Panel, Scope};
 
 /// Columns of Grafana's grid.
 const COLUMNS: u16 = 24;
 
 /// The panels as they are shown at the moment; none if no panel is repeated.
-pub(in crate::tui) fn repeated(panels: &[Panel], scope: &Scope) -> Option<Vec<Panel>> {
+pub(crate) fn repeated(panels: &[Panel], scope: &Scope) -> Option<Vec<Panel>> {
     if panels.iter().all(|panel| panel.repeat.is_none()) {
         return None;
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::read::{PATH, error, list, number, text};
-use super::{DashboardError, MAX_PANELS};
+use crate::tui::dashboard::read::{PATH, error, list, number, text};
+use crate::tui::dashboard::{DashboardError, MAX_PANELS};
 use crate::tui::format;
 
 /// Layouts within layouts: tabs of rows of grids, and one more.
@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 4;
 const AUTO_HEIGHT: u64 = 8;
 
 /// The same dashboard with its panels in a grid and its variables in a list.
-pub(super) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError> {
+pub(crate) fn classic(root: &Value, path: &str) -> Result<Value, DashboardError> {
     let mut layout = Layout {
         elements: root.get("elements").and_then(Value::as_object),
         path,

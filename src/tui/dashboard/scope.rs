@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::Query;
-use super::adhoc::{Filter, filtered};
-use super::formats::{formatted, instant, words};
-use super::interval;
-use super::read::tidy;
-use super::reference::Reference;
-use super::vars::{ALL, AUTO, Choice, MAX_VALUES, Variable, is_auto};
+use crate::tui::dashboard::Query;
+use crate::tui::dashboard::adhoc::{Filter, filtered};
+use crate::tui::dashboard::formats::{formatted, instant, words};
+use crate::tui::dashboard::interval;
+use crate::tui::dashboard::read::tidy;
+use crate::tui::dashboard::reference::Reference;
+use crate::tui::dashboard::vars::{ALL, AUTO, Choice, MAX_VALUES, Variable, is_auto};
 
 /// No query grows beyond this, whatever its variables hold.
 const MAX_FILLED: usize = 64 * 1024;
@@ -21,11 +21,11 @@ const TIME_STEP_MS: i64 = 60_000;
 
 /// The time that charts show, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::tui) struct Times {
+pub(crate) struct Times {
     /// Between two points.
-    pub(in crate::tui) step_ms: i64,
-    pub(in crate::tui) span_ms: i64,
-    pub(in crate::tui) end_ms: i64,
+    pub(crate) step_ms: i64,
+    pub(crate) span_ms: i64,
+    pub(crate) end_ms: i64,
 }
 
 /// A variable with its value of the moment.
@@ -45,7 +45,7 @@ struct Filled {
 
 /// What the variables are at the moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::tui) struct Scope {
+pub(crate) struct Scope {
     filled: Vec<Filled>,
     queries: Vec<Query>,
     times: Times,
@@ -66,7 +66,7 @@ struct Local<'a> {
 impl Scope {
     /// The variables as picked, else as in the file; `learned` gives the values of a label that a
     /// query's answer has, or, without a label, its series as texts.
-    pub(in crate::tui) fn new(
+    pub(crate) fn new(
         variables: &[Variable],
         picks: &BTreeMap<String, String>,
         learned: impl Fn(&str, &str) -> Vec<String>,
@@ -95,7 +95,7 @@ impl Scope {
     }
 
     /// A scope in which only `name` is known.
-    pub(in crate::tui) fn of_one(name: &str, value: &str) -> Scope {
+    pub(crate) fn of_one(name: &str, value: &str) -> Scope {
         let variable = Variable {
             name: name.to_owned(),
             hidden: true,
@@ -109,12 +109,12 @@ impl Scope {
     }
 
     /// What is asked to learn the variables' values.
-    pub(in crate::tui) fn queries(&self) -> &[Query] {
+    pub(crate) fn queries(&self) -> &[Query] {
         &self.queries
     }
 
     /// For people: names and values, and whether there is another value to pick.
-    pub(in crate::tui) fn shown(&self) -> impl Iterator<Item = (&str, String, bool)> {
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (&str, String, bool)> {
         let seen = self.filled.iter().filter(|one| !one.hidden);
         seen.map(|one| {
             let value = format!("{}{}", tidy(&one.words()), one.note);
@@ -123,12 +123,12 @@ impl Scope {
     }
 
     /// The ad hoc filters, for people.
-    pub(in crate::tui) fn filters(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn filters(&self) -> impl Iterator<Item = String> {
         self.filters.iter().map(Filter::shown)
     }
 
     /// The value after the present one of the variable at `index` of those that are shown.
-    pub(in crate::tui) fn next(&self, index: usize) -> Option<(String, String)> {
+    pub(crate) fn next(&self, index: usize) -> Option<(String, String)> {
         let one = self.filled.iter().filter(|one| !one.hidden).nth(index)?;
         let now = match one.is_all {
             true => Some(ALL),
@@ -141,7 +141,7 @@ impl Scope {
     }
 
     /// The values that the variable has at the moment, each by itself.
-    pub(super) fn values(&self, name: &str) -> Vec<String> {
+    pub(crate) fn values(&self, name: &str) -> Vec<String> {
         let one = self.filled.iter().find(|one| one.name == name);
         let values = one.map(|one| one.values.as_slice()).unwrap_or_default();
         let single = values.iter().filter(|choice| choice.value != ALL);
@@ -150,18 +150,18 @@ impl Scope {
 
     /// How many values the variable at `index` may have.
     #[cfg(test)]
-    pub(super) fn choices(&self, index: usize) -> usize {
+    pub(crate) fn choices(&self, index: usize) -> usize {
         self.filled[index].choices.len()
     }
 
     /// `source` with every variable that is known in its place; others stay as they are.
-    pub(in crate::tui) fn fill(&self, source: &str) -> String {
+    pub(crate) fn fill(&self, source: &str) -> String {
         self.fill_in(source, &[], "")
     }
 
     /// The same for a query of a panel in which some variables are `fixed` and whose points are at
     /// least `interval` apart; with the ad hoc filters.
-    pub(super) fn fill_in(
+    pub(crate) fn fill_in(
         &self,
         source: &str,
         fixed: &[(String, String)],
@@ -180,7 +180,7 @@ impl Scope {
     }
 
     /// A title or a legend with its variables as people call their values.
-    pub(in crate::tui) fn words(&self, source: &str, fixed: &[(String, String)]) -> String {
+    pub(crate) fn words(&self, source: &str, fixed: &[(String, String)]) -> String {
         if !source.contains(['$', '[']) {
             return source.to_owned();
         }

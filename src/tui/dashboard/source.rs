@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::read::{text, tidy};
+use crate::tui::dashboard::read::{text, tidy};
 
 /// Who is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Prometheus, or what answers as Prometheus does.
     Metrics,
     Logs,
@@ -21,14 +21,14 @@ pub(super) enum Source {
 
 /// What the file's names for sources stand for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     /// By the name of the variable or input: the type of what it stands for.
     types: BTreeMap<String, String>,
 }
 
 impl Sources {
     /// Of the variables of type `datasource` and of the inputs (`__inputs`) of an exported file.
-    pub(super) fn read(root: &Value) -> Sources {
+    pub(crate) fn read(root: &Value) -> Sources {
         let mut types = BTreeMap::new();
         let listed = |value: Option<&Value>| value.and_then(Value::as_array).cloned();
         for input in listed(root.get("__inputs")).unwrap_or_default() {
@@ -47,7 +47,7 @@ impl Sources {
     }
 
     /// What the `datasource` of `json` is, if it has one.
-    pub(super) fn of(&self, json: &Value) -> Source {
+    pub(crate) fn of(&self, json: &Value) -> Source {
         match json.get("datasource") {
             Some(Value::String(name)) => self.named(name),
             Some(Value::Object(of)) => {

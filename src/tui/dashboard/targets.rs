@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::read::{error, kind_of, list, object, text, tidy};
-use super::source::{Source, Sources};
-use super::{DashboardError, Kind, MAX_TARGETS, Panel, Target};
+use crate::tui::dashboard::read::{error, kind_of, list, object, text, tidy};
+use crate::tui::dashboard::source::{Source, Sources};
+use crate::tui::dashboard::{DashboardError, Kind, MAX_TARGETS, Panel, Target};
 
 /// Longest query kept, in bytes.
 const MAX_QUERY: usize = 16 * 1024;
@@ -21,7 +21,7 @@ struct Left {
 }
 
 /// Reads the queries of a panel into it; a panel without any that can be asked is not drawn.
-pub(super) fn read(
+pub(crate) fn read(
     json: &Value,
     path: &str,
     sources: &Sources,

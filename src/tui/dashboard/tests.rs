@@ -1,8 +1,8 @@
 //! The shipped dashboards are read whole, foreign ones as far as they go, and broken ones named.
 
-mod bounds;
-mod forms;
-mod variables;
+pub(crate) mod bounds;
+pub(crate) mod forms;
+pub(crate) mod variables;
 
 use std::collections::BTreeMap;
 
@@ -18,14 +18,14 @@ const ALL_SHIPPED: [&str; 3] = [
 ];
 
 /// The time that the charts of these tests show.
-pub(super) const TIMES: Times = Times {
+pub(crate) const TIMES: Times = Times {
     step_ms: 2_000,
     span_ms: 300_000,
     end_ms: 1_780_315_200_000,
 };
 
 /// A dashboard with every kind of panel and some that nobody knows.
-pub(in crate::tui) fn every_kind() -> Value {
+pub(crate) fn every_kind() -> Value {
     let asks = |expr: &str| json!([{ "expr": expr, "legendFormat": "{{instance}}" }]);
     let panel = |kind: &str, y: u32, targets: Value| {
         json!({
@@ -359,7 +359,7 @@ fn bare(query: &str) -> String {
 /// The Overview and the dashboard that Grafana gets must not tell two stories.
 #[test]
 fn the_overview_and_the_on_sale_dashboard_ask_and_judge_alike() {
-    use crate::tui::panels::{PanelId, panel};
+    use crate::tui::sources::panels::{PanelId, panel};
     let dashboard = Dashboard::shipped();
     let cases = [
         (PanelId::Tps, "Requests a second", "1,284 /s", 1_284.0, 1.0),

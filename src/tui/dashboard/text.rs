@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::read::{text, tidy};
-use crate::tui::logs::one_line;
+use crate::tui::dashboard::read::{text, tidy};
+use crate::tui::screens::logs::one_line;
 
 /// Most bytes read of a text panel, and most lines kept.
 const MAX_BYTES: usize = 16 * 1024;
 const MAX_LINES: usize = 100;
 
 /// The lines of a text panel, without markup.
-pub(super) fn lines(json: &Value) -> Vec<String> {
+pub(crate) fn lines(json: &Value) -> Vec<String> {
     let of = |json: &Value| {
         (
             text(json, "content").to_owned(),

@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::colour::severity;
-use super::read::{number, text};
-use super::{Kind, Step};
+use crate::tui::dashboard::colour::severity;
+use crate::tui::dashboard::read::{number, text};
+use crate::tui::dashboard::{Kind, Step};
 use crate::tui::theme::Severity;
 
 /// Most thresholds of a panel.
 const MAX_STEPS: usize = 32;
 
 /// The thresholds of a panel, lowest first; none where Grafana colours nothing by them.
-pub(super) fn steps(kind: Kind, defaults: &Value, json: &Value) -> Vec<Step> {
+pub(crate) fn steps(kind: Kind, defaults: &Value, json: &Value) -> Vec<Step> {
     if text(json, "type") == "singlestat" {
         return of_singlestat(json);
     }
@@ -24,7 +24,7 @@ pub(super) fn steps(kind: Kind, defaults: &Value, json: &Value) -> Vec<Step> {
 }
 
 /// Whether Grafana colours anything in this panel by its thresholds or mappings.
-pub(super) fn coloured(kind: Kind, defaults: &Value, json: &Value) -> bool {
+pub(crate) fn coloured(kind: Kind, defaults: &Value, json: &Value) -> bool {
     let at = |of: &Value, place: &str| {
         let found = of.pointer(place).and_then(Value::as_str);
         found.unwrap_or_default().to_owned()
@@ -150,8 +150,8 @@ fn of_singlestat(json: &Value) -> Vec<Step> {
 mod tests {
     use serde_json::json;
 
-    use super::super::Panel;
     use super::*;
+    use crate::tui::dashboard::Panel;
 
     fn judged(kind: Kind, defaults: Value, json: Value, values: &[f64]) -> Vec<Severity> {
         let mut panel = Panel::new("", kind, "");

@@ -4,7 +4,7 @@ use crate::tui::format;
 
 /// A unit and its number of decimals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::tui) struct Unit {
+pub(crate) struct Unit {
     id: String,
     decimals: Option<usize>,
 }
@@ -15,7 +15,7 @@ const BINARY: &[&str] = &["", "Ki", "Mi", "Gi", "Ti", "Pi"];
 
 impl Unit {
     /// Grafana's id of a unit; at most ten decimals.
-    pub(in crate::tui) fn new(id: &str, decimals: Option<u64>) -> Unit {
+    pub(crate) fn new(id: &str, decimals: Option<u64>) -> Unit {
         let decimals = decimals.map(|count| usize::try_from(count.min(10)).unwrap_or(0));
         Unit {
             id: id.to_owned(),
@@ -24,7 +24,7 @@ impl Unit {
     }
 
     /// The number and its unit, apart.
-    pub(in crate::tui) fn show(&self, value: f64) -> (String, String) {
+    pub(crate) fn show(&self, value: f64) -> (String, String) {
         if !value.is_finite() {
             return ("–".into(), String::new());
         }
@@ -102,7 +102,7 @@ impl Unit {
     }
 
     /// The number and its unit in a column of a scale.
-    pub(in crate::tui) fn tick(&self, value: f64) -> String {
+    pub(crate) fn tick(&self, value: f64) -> String {
         let (number, unit) = self.show(value);
         let number = number.strip_suffix(".0").unwrap_or(&number).to_owned();
         match unit.as_str() {

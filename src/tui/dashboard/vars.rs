@@ -4,32 +4,33 @@
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::DashboardError;
-use super::adhoc::{self, Filter};
-use super::read::{list, object, text};
-use super::source::{Source, Sources};
+use crate::tui::dashboard::DashboardError;
+use crate::tui::dashboard::adhoc;
+use crate::tui::dashboard::adhoc::Filter;
+use crate::tui::dashboard::read::{list, object, text};
+use crate::tui::dashboard::source::{Source, Sources};
 
 /// Most variables of a dashboard, and most values of one.
-pub(super) const MAX_VARIABLES: usize = 32;
-pub(super) const MAX_VALUES: usize = 100;
+pub(crate) const MAX_VARIABLES: usize = 32;
+pub(crate) const MAX_VALUES: usize = 100;
 /// Longest value kept, in bytes.
 const MAX_VALUE: usize = 1_024;
 /// Most bytes of a compiled pattern.
 const MAX_PATTERN: usize = 1 << 20;
 /// Grafana's word for all values at once.
-pub(in crate::tui) const ALL: &str = "$__all";
+pub(crate) const ALL: &str = "$__all";
 /// What an interval variable holds that fits itself to the time shown: this, or with `_NAME`.
-pub(super) const AUTO: &str = "$__auto";
+pub(crate) const AUTO: &str = "$__auto";
 
 /// A value, and what people call it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::tui) struct Choice {
-    pub(in crate::tui) text: String,
-    pub(in crate::tui) value: String,
+pub(crate) struct Choice {
+    pub(crate) text: String,
+    pub(crate) value: String,
 }
 
 impl Choice {
-    pub(super) fn of(value: &str) -> Choice {
+    pub(crate) fn of(value: &str) -> Choice {
         Choice {
             text: value.to_owned(),
             value: value.to_owned(),
@@ -40,22 +41,22 @@ impl Choice {
 /// Where values are learned: a query, and the label that holds them. Without a label the series
 /// themselves are the values, as texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ask {
-    pub(super) query: String,
-    pub(super) label: String,
+pub(crate) struct Ask {
+    pub(crate) query: String,
+    pub(crate) label: String,
 }
 
 /// An interval that fits itself to the time shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Auto {
-    pub(super) least_ms: i64,
+pub(crate) struct Auto {
+    pub(crate) least_ms: i64,
     /// So many intervals are to fit into the time shown.
-    pub(super) count: i64,
+    pub(crate) count: i64,
 }
 
 /// What of a value counts, as a regular expression.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern(Regex);
+pub(crate) struct Pattern(Regex);
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Pattern) -> bool {
@@ -65,30 +66,30 @@ impl PartialEq for Pattern {
 
 /// A variable as the file has it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::tui) struct Variable {
-    pub(in crate::tui) name: String,
+pub(crate) struct Variable {
+    pub(crate) name: String,
     /// Values that the file names.
-    pub(super) choices: Vec<Choice>,
+    pub(crate) choices: Vec<Choice>,
     /// Chosen in the file.
-    pub(super) current: Vec<Choice>,
-    pub(super) asks: Option<Ask>,
-    pub(super) pattern: Option<Pattern>,
+    pub(crate) current: Vec<Choice>,
+    pub(crate) asks: Option<Ask>,
+    pub(crate) pattern: Option<Pattern>,
     /// Its regular expression is none that the console understands.
-    pub(super) unfiltered: bool,
+    pub(crate) unfiltered: bool,
     /// Grafana's number of an order.
-    pub(super) sort: u64,
-    pub(super) has_all: bool,
+    pub(crate) sort: u64,
+    pub(crate) has_all: bool,
     /// Several values may be chosen: queries expect a pattern.
-    pub(super) several: bool,
+    pub(crate) several: bool,
     /// What stands for all values.
-    pub(super) all_value: Option<String>,
-    pub(super) auto: Option<Auto>,
+    pub(crate) all_value: Option<String>,
+    pub(crate) auto: Option<Auto>,
     /// Ad hoc filters, which all queries get.
-    pub(super) filters: Vec<Filter>,
-    pub(super) hidden: bool,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) hidden: bool,
 }
 
-pub(super) fn read(root: &Value, path: &str) -> Result<Vec<Variable>, DashboardError> {
+pub(crate) fn read(root: &Value, path: &str) -> Result<Vec<Variable>, DashboardError> {
     let mut variables = inputs(root);
     let Some(templating) = root.get("templating").filter(|of| !of.is_null()) else {
         return Ok(variables);
@@ -174,7 +175,7 @@ fn variable(json: &Value, name: &str, sources: &Sources) -> Variable {
 }
 
 /// Whether a value is an interval that fits itself to the time shown.
-pub(super) fn is_auto(value: &str) -> bool {
+pub(crate) fn is_auto(value: &str) -> bool {
     value == AUTO || value == "auto" || value.starts_with("$__auto_interval")
 }
 
@@ -227,7 +228,7 @@ fn choices(value: &Value) -> Vec<Choice> {
         .collect()
 }
 
-pub(super) fn kept(value: &str) -> Option<String> {
+pub(crate) fn kept(value: &str) -> Option<String> {
     (!value.is_empty() && value.len() <= MAX_VALUE).then(|| value.to_owned())
 }
 
@@ -321,7 +322,7 @@ fn pattern(source: &str) -> (Option<Pattern>, bool) {
 impl Pattern {
     /// What counts of `value`: the groups `text` and `value`, else the first group, else all of it;
     /// nothing where it does not match.
-    pub(super) fn of(&self, value: &str) -> Option<Choice> {
+    pub(crate) fn of(&self, value: &str) -> Option<Choice> {
         let found = self.0.captures(value)?;
         let named = |name: &str| found.name(name).map(|part| part.as_str());
         let choice = |text: &str, value: &str| {
@@ -367,11 +368,12 @@ fn auto(json: &Value) -> Option<Auto> {
         .is_some_and(|choice| is_auto(&choice.value));
     let count = json.get("auto_count").and_then(Value::as_i64).unwrap_or(30);
     (on || chosen).then(|| Auto {
-        least_ms: super::interval::milliseconds(text(json, "auto_min")).unwrap_or(10_000),
+        least_ms: crate::tui::dashboard::interval::milliseconds(text(json, "auto_min"))
+            .unwrap_or(10_000),
         count: count.clamp(1, 1_000),
     })
 }
 
-pub(super) const fn is_name(byte: u8) -> bool {
+pub(crate) const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }

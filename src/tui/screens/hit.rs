@@ -2,12 +2,16 @@
 
 use ratatui::layout::{Position, Rect};
 
-use super::{MIN, alerts, body, header, load, overview};
 use crate::tui::model::{Model, Screen};
+use crate::tui::screens::alerts::draw as alerts;
+use crate::tui::screens::chrome::header;
+use crate::tui::screens::load::draw as load;
+use crate::tui::screens::overview::draw as overview;
+use crate::tui::screens::{MIN, body};
 
 /// Something that can be clicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tui) enum Hit {
+pub(crate) enum Hit {
     /// The tab of a screen.
     Tab(Screen),
     /// That row of the screen's list.
@@ -17,7 +21,7 @@ pub(in crate::tui) enum Hit {
 }
 
 /// What is at `at` on a frame of `area`.
-pub(in crate::tui) fn hit(model: &Model, area: Rect, at: Position) -> Option<Hit> {
+pub(crate) fn hit(model: &Model, area: Rect, at: Position) -> Option<Hit> {
     if area.width < MIN.0 || area.height < MIN.1 || !area.contains(at) {
         return None;
     }

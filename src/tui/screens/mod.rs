@@ -1,52 +1,32 @@
 //! `draw`: the model as a frame. Pure: reads the model, writes cells. One file a screen.
 
-mod alert;
-mod alert_list;
-mod alerts;
-mod board;
-mod chrome;
-mod dialogs;
-mod forms;
-mod header;
-mod help;
-mod history;
-mod hit;
-mod input;
-mod launch;
-mod load;
-mod logs;
-mod overview;
-mod palette;
-mod panel;
-mod panel_charts;
-mod panel_lists;
-mod panel_shares;
-mod panel_states;
-mod resources;
-mod run;
-mod sale;
-mod tabs;
-mod thresholds;
-mod traces;
-mod troubles;
-mod verdict;
-mod waterfall;
+pub(crate) mod alerts;
+pub(crate) mod board;
+pub(crate) mod chrome;
+pub(crate) mod hit;
+pub(crate) mod load;
+pub(crate) mod logs;
+pub(crate) mod overview;
+pub(crate) mod panel;
+pub(crate) mod resources;
+pub(crate) mod traces;
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 
-pub(super) use self::hit::{Hit, hit};
-use super::model::{Link, Model, Screen, Source};
-use super::theme;
-use super::widgets::{Freshness, centred};
 use crate::cells;
+use crate::tui::input::dialog;
+use crate::tui::model::{Link, Model, Screen, Source};
+pub(crate) use crate::tui::screens::hit::{Hit, hit};
+use crate::tui::theme;
+use crate::tui::widgets::{Freshness, centred};
 
 /// The least that the screens need.
-pub(super) const MIN: (u16, u16) = (80, 24);
+pub(crate) const MIN: (u16, u16) = (80, 24);
 
 /// Draws all of the console.
-pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
+pub(crate) fn draw(model: &Model, buffer: &mut Buffer) {
     let area = buffer.area;
     if area.width < MIN.0 || area.height < MIN.1 {
         let text = format!(
@@ -56,18 +36,18 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
         centred(buffer, area, &[Line::raw(text)]);
     } else {
         let [header, body, footer] = body(area);
-        header::draw(model, buffer, header);
+        chrome::header::draw(model, buffer, header);
         match model.screen {
-            Screen::Overview => overview::draw(model, buffer, body),
-            Screen::Resources => resources::draw(model, buffer, body),
-            Screen::Logs => logs::draw(model, buffer, body),
-            Screen::Traces => traces::draw(model, buffer, body),
-            Screen::Load => load::draw(model, buffer, body),
-            Screen::Alerts => alerts::draw(model, buffer, body),
-            Screen::Board => board::draw(model, buffer, body),
+            Screen::Overview => overview::draw::draw(model, buffer, body),
+            Screen::Resources => resources::draw::draw(model, buffer, body),
+            Screen::Logs => logs::draw::draw(model, buffer, body),
+            Screen::Traces => traces::draw::draw(model, buffer, body),
+            Screen::Load => load::draw::draw(model, buffer, body),
+            Screen::Alerts => alerts::draw::draw(model, buffer, body),
+            Screen::Board => board::draw::draw(model, buffer, body),
         }
         chrome::footer(model, buffer, footer);
-        dialogs::draw(model, buffer, body);
+        dialog::draw::draw(model, buffer, body);
     }
     blank_halves(buffer);
     match (model.settings.colour, model.settings.light) {
@@ -95,7 +75,7 @@ fn blank_halves(buffer: &mut Buffer) {
 
 /// The frame as lines of text, without blanks at their ends. What a wide character covers is left
 /// out, as a terminal does.
-pub(super) fn as_lines(buffer: &Buffer) -> Vec<String> {
+pub(crate) fn as_lines(buffer: &Buffer) -> Vec<String> {
     let columns = usize::from(buffer.area.width).max(1);
     let line = |row: &[Cell]| {
         let mut text = String::new();

@@ -1,23 +1,23 @@
 //! Each screen × {80×24, 120×40} × {ok, stale, empty, error}, and without colour and Unicode.
 
-mod acting;
-mod alert;
-mod boards;
-mod fixtures;
-mod sources;
-mod traces;
+pub(crate) mod acting;
+pub(crate) mod alert;
+pub(crate) mod boards;
+pub(crate) mod fixtures;
+pub(crate) mod sources;
+pub(crate) mod traces;
 
 use ratatui::style::{Color, Modifier};
 
-use super::super::dialog::{
-    AlertForm, Dialog, LaunchDialog, PathField, Question, SeedDialog, Stage,
-};
-use super::super::load_port::Verdict;
-use super::super::model::{Model, NoticeKind, RunState};
 use super::*;
 use crate::api::ops::{SeedPhase, SeedProgress};
+use crate::tui::input::dialog::{
+    AlertForm, Dialog, LaunchDialog, PathField, Question, SeedDialog, Stage,
+};
+use crate::tui::load_port::Verdict;
+use crate::tui::model::{Model, NoticeKind, RunState};
 
-use self::fixtures::*;
+use crate::tui::screens::tests::fixtures::*;
 
 /// A console in some state, on that screen.
 type State = fn(Screen) -> Model;
@@ -414,17 +414,17 @@ fn without_traffic_the_overview_says_so_instead_of_old_figures() {
     model.load.run = None;
     let mut now = metrics(NOW + 1_000);
     now.insert(
-        super::super::panels::panel(super::super::panels::PanelId::Tps)
+        crate::tui::sources::panels::panel(crate::tui::sources::panels::PanelId::Tps)
             .query
             .into(),
         Ok(vec![value(NOW + 1_000, &[], 0.0)]),
     );
-    let event = super::super::event::Event::Metrics {
+    let event = crate::tui::event::Event::Metrics {
         at: NOW + 1_000,
         now,
         past: None,
     };
-    super::super::update::update(&mut model, NOW + 1_000, event);
+    crate::tui::update::update(&mut model, NOW + 1_000, event);
     let text = text(&buffer(&model, SIZES[0]));
     assert!(
         text.contains("no traffic") && !text.contains("612 ms"),

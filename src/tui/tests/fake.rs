@@ -13,7 +13,7 @@ use crate::clients::HttpSource;
 use crate::clients::loki::Loki;
 
 /// A source that answers by `routes`.
-pub(in crate::tui) async fn source(routes: Router) -> HttpSource {
+pub(crate) async fn source(routes: Router) -> HttpSource {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -21,7 +21,7 @@ pub(in crate::tui) async fn source(routes: Router) -> HttpSource {
 }
 
 /// A log store without lines, and how many it is asked for each time.
-pub(in crate::tui) async fn no_lines() -> (Loki, Arc<Mutex<Vec<usize>>>) {
+pub(crate) async fn no_lines() -> (Loki, Arc<Mutex<Vec<usize>>>) {
     let limits: Arc<Mutex<Vec<usize>>> = Arc::default();
     let heard = Arc::clone(&limits);
     let answer = move |Query(asked): Query<HashMap<String, String>>| {

@@ -5,20 +5,20 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::ops::{AdmissionChange, Opening};
 use crate::clients::alertmanager::PostableAlert;
 use crate::clients::prometheus::Labels;
-use crate::tui::alerts::Stage as Come;
-use crate::tui::dialog::{
-    AlertForm, Dialog, LaunchDialog, Question, Reseed, SEVERITIES, SeedDialog, Stage,
-};
 use crate::tui::event::Effect;
 use crate::tui::format::count;
+use crate::tui::input::dialog::{
+    AlertForm, Dialog, LaunchDialog, Question, Reseed, SEVERITIES, SeedDialog, Stage,
+};
 use crate::tui::load_port::Scenario;
 use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
-use crate::tui::panels::{PanelId, panel};
+use crate::tui::screens::alerts::Stage as Come;
+use crate::tui::sources::panels::{PanelId, panel};
 
 /// An alert raised by hand stays this long unless it is resolved.
 const RAISED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-pub(super) fn quit(model: &mut Model) -> Vec<Effect> {
+pub(crate) fn quit(model: &mut Model) -> Vec<Effect> {
     let already_asked =
         matches!(&model.dialog, Some(Dialog::Ask(question)) if question.effects == [Effect::Quit]);
     let lines = leaves_behind(model);
@@ -60,7 +60,7 @@ fn leaves_behind(model: &Model) -> Vec<String> {
     lines
 }
 
-pub(super) fn seed(model: &mut Model) {
+pub(crate) fn seed(model: &mut Model) {
     if model.load.is_under_way() {
         model.tell(
             NoticeKind::Failed,
@@ -73,7 +73,7 @@ pub(super) fn seed(model: &mut Model) {
     }
 }
 
-pub(super) fn launch(model: &mut Model) {
+pub(crate) fn launch(model: &mut Model) {
     let chosen = if model.screen == Screen::Load {
         model.load.chosen
     } else {
@@ -104,7 +104,7 @@ fn can_launch(model: &mut Model) -> bool {
     false
 }
 
-pub(super) fn server_is_known(model: &mut Model) -> bool {
+pub(crate) fn server_is_known(model: &mut Model) -> bool {
     let reason = match &model.source(Source::Ops).link {
         Link::Up => return true,
         Link::Waiting => "it has not answered yet".to_owned(),
@@ -119,14 +119,14 @@ pub(super) fn server_is_known(model: &mut Model) -> bool {
 }
 
 /// Enter: what is chosen on the screen.
-pub(super) fn open(model: &mut Model) {
+pub(crate) fn open(model: &mut Model) {
     match model.screen {
         Screen::Logs if model.logs.chosen().is_some() => {
             model.logs.frozen = true;
             model.dialog = Some(Dialog::Record(0));
         }
         Screen::Alerts => model.alerts.open(),
-        Screen::Traces => super::traces::open(model),
+        Screen::Traces => crate::tui::screens::traces::update::open(model),
         Screen::Load => {
             let chosen = model.load.chosen;
             if can_launch(model) {
@@ -141,7 +141,7 @@ pub(super) fn open(model: &mut Model) {
     }
 }
 
-pub(super) fn pause(model: &mut Model) {
+pub(crate) fn pause(model: &mut Model) {
     if !server_is_known(model) {
         return;
     }
@@ -175,7 +175,7 @@ pub(super) fn pause(model: &mut Model) {
     }));
 }
 
-pub(super) fn open_sale(model: &mut Model) {
+pub(crate) fn open_sale(model: &mut Model) {
     if !server_is_known(model) {
         return;
     }
@@ -225,7 +225,7 @@ pub(super) fn open_sale(model: &mut Model) {
     }));
 }
 
-pub(super) fn stop(model: &mut Model) {
+pub(crate) fn stop(model: &mut Model) {
     let (title, line, yes, effect) = if model.load.is_under_way() {
         if model
             .load
@@ -265,7 +265,7 @@ pub(super) fn stop(model: &mut Model) {
 }
 
 /// What launching `scenario` means for the data that are there.
-pub(in crate::tui) fn reseed(model: &Model, scenario: &Scenario) -> Reseed {
+pub(crate) fn reseed(model: &Model, scenario: &Scenario) -> Reseed {
     match model
         .status
         .as_ref()
@@ -304,7 +304,7 @@ fn seen(model: &Model) -> Option<String> {
 }
 
 /// The form as an alert, or what is wrong with it.
-pub(super) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static str> {
+pub(crate) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static str> {
     let (name, summary) = (form.name.text().trim(), form.summary.text().trim());
     if name.is_empty() {
         return Err("the name is missing");
@@ -339,7 +339,7 @@ pub(super) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static 
 }
 
 /// Resolves the chosen alert; asks when that will not last.
-pub(super) fn resolve(model: &mut Model) -> Vec<Effect> {
+pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
     let said = match model.alerts.chosen().map(|row| row.stage) {
         None => "there is no alert to resolve",
         Some(Come::Pending) => "it does not fire yet: there is nothing to resolve",
@@ -358,7 +358,7 @@ pub(super) fn resolve(model: &mut Model) -> Vec<Effect> {
         .labels
         .get("source")
         .is_some_and(|source| source == "operator");
-    let name = super::name(alert);
+    let name = crate::tui::update::name(alert);
     let said = if by_hand {
         format!("alert {name} resolved")
     } else {

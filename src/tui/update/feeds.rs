@@ -1,27 +1,28 @@
 //! What the server, Alertmanager and the rehearsal say, taken into the model.
 
-use super::answered;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, AlertState};
-use crate::tui::audit::{self, AuditEntry};
-use crate::tui::crosscheck;
+use crate::tui::audit;
+use crate::tui::audit::AuditEntry;
 use crate::tui::event::Effect;
 use crate::tui::format;
 use crate::tui::load_port::{Outcome, Progress, Verdict};
-use crate::tui::logs::one_line;
 use crate::tui::model::{Model, Notice, NoticeKind, RunState, Source};
-use crate::tui::series::Track;
+use crate::tui::screens::alerts::urgency::Urgency;
+use crate::tui::screens::logs::one_line;
+use crate::tui::sources::crosscheck;
+use crate::tui::sources::series::Track;
 use crate::tui::timeline;
-use crate::tui::urgency::Urgency;
+use crate::tui::update::answered;
 
 /// What was done within this time, in milliseconds, was done just now.
 const JUST_MS: i64 = 3_000;
 /// The window of the server's TPS (a test holds the two together), in milliseconds.
-pub(super) const TPS_WINDOW_MS: i64 = 10_000;
+pub(crate) const TPS_WINDOW_MS: i64 = 10_000;
 /// Points kept of the rehearsal's own figures: half an hour at four a second.
 const MAX_LOAD_POINTS: usize = 7_200;
 
-pub(super) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
+pub(crate) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
     answered(model, Source::Ops);
     let was = model.seed.phase;
     if was == SeedPhase::Running && seed.phase != SeedPhase::Running {
@@ -60,7 +61,7 @@ pub(super) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
     crosscheck::compare(model);
 }
 
-pub(super) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect> {
+pub(crate) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect> {
     let first = model.source(Source::Alertmanager).last_ok.is_none();
     answered(model, Source::Alertmanager);
     alerts.sort_by(|a, b| {
@@ -94,7 +95,7 @@ pub(super) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect
 }
 
 /// The last actions are kept; a log that cannot be written is told of once.
-pub(super) fn on_audited(model: &mut Model, entry: AuditEntry, failed: Option<String>) {
+pub(crate) fn on_audited(model: &mut Model, entry: AuditEntry, failed: Option<String>) {
     model.audit.push_back(entry);
     while model.audit.len() > audit::KEPT {
         model.audit.pop_front();
@@ -105,7 +106,7 @@ pub(super) fn on_audited(model: &mut Model, entry: AuditEntry, failed: Option<St
     model.audit_failed = failed;
 }
 
-pub(super) fn on_audit_read(model: &mut Model, entries: Vec<AuditEntry>) {
+pub(crate) fn on_audit_read(model: &mut Model, entries: Vec<AuditEntry>) {
     // What was done in this session meanwhile comes after it.
     for entry in entries.into_iter().rev() {
         if model.audit.len() < audit::KEPT && !model.audit.contains(&entry) {
@@ -115,7 +116,7 @@ pub(super) fn on_audit_read(model: &mut Model, entries: Vec<AuditEntry>) {
 }
 
 /// An alert's name, for people.
-pub(in crate::tui) fn name(alert: &Alert) -> String {
+pub(crate) fn name(alert: &Alert) -> String {
     one_line(
         alert
             .labels
@@ -124,7 +125,7 @@ pub(in crate::tui) fn name(alert: &Alert) -> String {
     )
 }
 
-pub(super) fn on_progress(model: &mut Model, progress: Progress) {
+pub(crate) fn on_progress(model: &mut Model, progress: Progress) {
     let now = model.now;
     let run = model.load.run.as_ref().filter(|run| run.is_under_way());
     let Some(run) = run else {
@@ -171,7 +172,7 @@ pub(super) fn on_progress(model: &mut Model, progress: Progress) {
     run.progress = progress;
 }
 
-pub(super) fn on_ended(model: &mut Model, result: Result<Outcome, String>) -> Vec<Effect> {
+pub(crate) fn on_ended(model: &mut Model, result: Result<Outcome, String>) -> Vec<Effect> {
     let Some(run) = model.load.run.as_mut() else {
         return Vec::new();
     };

@@ -1,31 +1,33 @@
 //! `update`: what an event makes of the model, and what is to be done about it. Pure.
 
-mod actions;
-mod boards;
-mod dialogs;
-mod feeds;
-mod forms;
-mod launch;
-mod pick_file;
-mod steering;
-mod traces;
+pub(crate) mod actions;
+pub(crate) mod feeds;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-pub(super) use actions::reseed;
-pub(super) use feeds::name;
+pub(crate) use actions::reseed;
+pub(crate) use feeds::name;
 
-use super::crosscheck;
-use super::event::{Effect, Event};
-use super::keys::{self, Action, Binding};
-use super::load_port::Steer;
-use super::logs::one_line;
-use super::model::{Link, Model, NoticeKind, Screen, Source};
-use super::panels::{CHARTS, PanelId, panel};
-use super::replay::TapeView;
-use super::timeline::TimeView;
-use super::window::{self, Zoom};
-use super::{mouse, palette, timeline, trail};
+use crate::tui::event::{Effect, Event};
+use crate::tui::input::dialog::keys as dialogs;
+use crate::tui::input::forms::keys as forms;
+use crate::tui::input::keys;
+use crate::tui::input::keys::{Action, Binding};
+use crate::tui::input::launch::pick_file;
+use crate::tui::input::{mouse, palette};
+use crate::tui::load_port::Steer;
+use crate::tui::model::{Link, Model, NoticeKind, Screen, Source};
+use crate::tui::recording::replay::TapeView;
+use crate::tui::screens::board::update as boards;
+use crate::tui::screens::load::steering;
+use crate::tui::screens::logs::one_line;
+use crate::tui::screens::traces::update as traces;
+use crate::tui::sources::crosscheck;
+use crate::tui::sources::panels::{CHARTS, PanelId, panel};
+use crate::tui::timeline::TimeView;
+use crate::tui::window;
+use crate::tui::window::Zoom;
+use crate::tui::{navigation as trail, timeline};
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.
 const NOTICE_MS: i64 = 8_000;
@@ -39,7 +41,7 @@ const RESULT_PAGE: isize = 8;
 const MAX_SCROLL: usize = 200;
 
 /// Takes `event`, which happened at `now` (Unix milliseconds), into the model.
-pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
+pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
     model.now = now;
     let Some(event) = traces::on_event(model, event) else {
         return Vec::new();
@@ -123,7 +125,7 @@ pub(super) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
     Vec::new()
 }
 
-fn answered(model: &mut Model, source: Source) {
+pub(crate) fn answered(model: &mut Model, source: Source) {
     let now = model.now;
     let state = model.source_mut(source);
     state.link = Link::Up;
@@ -177,7 +179,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 }
 
 /// Does what a line of the key map says, unless it is off.
-pub(super) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
+pub(crate) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
     if binding.writes && model.settings.read_only {
         model.tell(
             NoticeKind::Info,
@@ -189,12 +191,12 @@ pub(super) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
 }
 
 /// Does what a key, or a choice from the palette, asks for.
-pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Show(screen) => show(model, screen),
         Action::NextScreen => show(model, neighbour(model.screen, 1)),
         Action::PreviousScreen => show(model, neighbour(model.screen, Screen::ALL.len() - 1)),
-        Action::Help => model.dialog = Some(super::dialog::Dialog::Help(0)),
+        Action::Help => model.dialog = Some(crate::tui::input::dialog::Dialog::Help(0)),
         Action::Redraw => return vec![Effect::Redraw],
         Action::ZoomIn => model.zoom = Zoom::closer(window::shown(model).span),
         Action::ZoomOut => model.zoom = Zoom::wider(window::shown(model).span),
@@ -258,7 +260,9 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Suspend => return vec![Effect::Suspend],
         Action::Seed => actions::seed(model),
         Action::Launch => actions::launch(model),
-        Action::RaiseAlert => model.dialog = Some(super::dialog::Dialog::Raise(Default::default())),
+        Action::RaiseAlert => {
+            model.dialog = Some(crate::tui::input::dialog::Dialog::Raise(Default::default()))
+        }
         Action::PauseAdmission => actions::pause(model),
         Action::OpenSale => actions::open_sale(model),
         Action::StopWork => actions::stop(model),
@@ -277,7 +281,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Silence => forms::silence(model),
         Action::EndSilence => forms::end_silence(model),
         Action::Admission => forms::admission(model),
-        Action::History => model.dialog = Some(super::dialog::Dialog::History(0)),
+        Action::History => model.dialog = Some(crate::tui::input::dialog::Dialog::History(0)),
         Action::PauseLoad => return steering::pause(model),
         Action::Slower => return steering::steer(model, Steer::Slower),
         Action::Faster => return steering::steer(model, Steer::Faster),
@@ -410,7 +414,7 @@ fn edit_filter(model: &mut Model, key: KeyEvent) {
 }
 
 /// The server's TPS now, for comparing with the load generator's.
-pub(super) fn server_tps(model: &Model) -> Option<f64> {
+pub(crate) fn server_tps(model: &Model) -> Option<f64> {
     let data = model.metrics.get(panel(PanelId::Tps).id);
     data.value()
 }

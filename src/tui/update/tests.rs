@@ -1,15 +1,14 @@
 //! Keys and events as they come, and what the console makes of them: actions here, the rest in
 //! files of their own.
 
-mod acting;
-mod alerts;
-mod audit;
-mod hushing;
-mod links;
-mod time;
-mod views;
+pub(crate) mod acting;
+pub(crate) mod alerts;
+pub(crate) mod audit;
+pub(crate) mod hushing;
+pub(crate) mod links;
+pub(crate) mod time;
+pub(crate) mod views;
 
-use super::feeds::TPS_WINDOW_MS;
 use super::*;
 use crate::api::ops::{
     AdmissionChange, AdmissionState, Dataset, Opening, QueueState, SeedPhase, SeedProgress,
@@ -17,11 +16,12 @@ use crate::api::ops::{
 };
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::clients::prometheus::Labels;
-use crate::tui::dialog::{Dialog, ProfileFile, Stage};
-use crate::tui::input::MAX_INPUT;
+use crate::tui::input::dialog::{Dialog, ProfileFile, Stage};
+use crate::tui::input::line::MAX_INPUT;
 use crate::tui::load_port::Progress;
 use crate::tui::load_port::Scenario;
 use crate::tui::model::{RunState, RunView, Settings};
+use crate::tui::update::feeds::TPS_WINDOW_MS;
 
 /// 2026-06-01 12:00:00 UTC.
 const NOW: i64 = 1_780_315_200_000;

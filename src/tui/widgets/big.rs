@@ -8,7 +8,7 @@ use crate::cells;
 
 /// Draws `text` (digits, separators, `k`, `M`, `G`, `<`, `-`) and behind it, on the last row, the
 /// `unit`. What does not fit is drawn small instead, never cut.
-pub(in crate::tui) fn big(
+pub(crate) fn big(
     buffer: &mut Buffer,
     area: Rect,
     text: &str,

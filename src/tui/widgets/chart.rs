@@ -7,8 +7,8 @@ use ratatui::style::Style;
 
 use crate::cells;
 use crate::tui::format;
-use crate::tui::panels::Unit;
-use crate::tui::series::Track;
+use crate::tui::sources::panels::Unit;
+use crate::tui::sources::series::Track;
 use crate::tui::theme;
 use crate::tui::timeline::{Mark, MarkKind};
 
@@ -17,17 +17,17 @@ const SCALE: u16 = 7;
 
 /// One line of a chart.
 #[derive(Debug)]
-pub(in crate::tui) struct Line<'a> {
-    pub(in crate::tui) track: &'a Track,
-    pub(in crate::tui) style: Style,
+pub(crate) struct Line<'a> {
+    pub(crate) track: &'a Track,
+    pub(crate) style: Style,
 }
 
 /// What lies over every chart alike.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::tui) struct Overlay<'a> {
+pub(crate) struct Overlay<'a> {
     /// The instant that is looked at.
-    pub(in crate::tui) cursor: Option<i64>,
-    pub(in crate::tui) marks: &'a [Mark],
+    pub(crate) cursor: Option<i64>,
+    pub(crate) marks: &'a [Mark],
 }
 
 impl Overlay<'_> {
@@ -42,7 +42,7 @@ impl Overlay<'_> {
     }
 
     /// The cursor and the marks: upright lines where nothing else is drawn, signs on the axis.
-    pub(super) fn draw(&self, buffer: &mut Buffer, plot: Rect, time: (i64, i64), axis: bool) {
+    pub(crate) fn draw(&self, buffer: &mut Buffer, plot: Rect, time: (i64, i64), axis: bool) {
         let upright = |buffer: &mut Buffer, x: u16, sign: char, style: Style| {
             for y in plot.y..plot.bottom() {
                 let cell = &mut buffer[(x, y)];
@@ -73,24 +73,24 @@ impl Overlay<'_> {
 
 /// A chart from `end - span` to `end` (Unix milliseconds) and from 0 up.
 #[derive(Debug)]
-pub(in crate::tui) struct Chart<'a> {
+pub(crate) struct Chart<'a> {
     /// Later ones are drawn over earlier ones.
-    pub(in crate::tui) lines: Vec<Line<'a>>,
-    pub(in crate::tui) end: i64,
-    pub(in crate::tui) span: i64,
+    pub(crate) lines: Vec<Line<'a>>,
+    pub(crate) end: i64,
+    pub(crate) span: i64,
     /// What the end is called: `now`.
-    pub(in crate::tui) end_name: &'a str,
+    pub(crate) end_name: &'a str,
     /// Points further apart than this are not joined.
-    pub(in crate::tui) gap: i64,
-    pub(in crate::tui) unit: Unit,
+    pub(crate) gap: i64,
+    pub(crate) unit: Unit,
     /// A dotted line across, once the data come near it.
-    pub(in crate::tui) limit: Option<f64>,
-    pub(in crate::tui) overlay: Overlay<'a>,
+    pub(crate) limit: Option<f64>,
+    pub(crate) overlay: Overlay<'a>,
 }
 
 impl Chart<'_> {
     /// Draws into `area`; tells whether there was anything to draw.
-    pub(in crate::tui) fn draw(&self, buffer: &mut Buffer, area: Rect) -> bool {
+    pub(crate) fn draw(&self, buffer: &mut Buffer, area: Rect) -> bool {
         if area.width < SCALE + 4 || area.height < 2 {
             return false;
         }
@@ -173,7 +173,7 @@ impl Chart<'_> {
 }
 
 /// The instant in column `x` of a framed chart in `area`, if that is on its plot.
-pub(in crate::tui) fn instant_on(area: Rect, end: i64, span: i64, x: u16) -> Option<i64> {
+pub(crate) fn instant_on(area: Rect, end: i64, span: i64, x: u16) -> Option<i64> {
     let (left, right) = (area.x + 1 + SCALE, area.right().saturating_sub(1));
     if !(left..right).contains(&x) || right - left < 2 {
         return None;
@@ -182,14 +182,14 @@ pub(in crate::tui) fn instant_on(area: Rect, end: i64, span: i64, x: u16) -> Opt
 }
 
 /// The dots of one line.
-pub(super) struct Dots {
-    pub(super) width: u16,
-    pub(super) height: u16,
+pub(crate) struct Dots {
+    pub(crate) width: u16,
+    pub(crate) height: u16,
     cells: Vec<u8>,
 }
 
 impl Dots {
-    pub(super) fn new(area: Rect) -> Dots {
+    pub(crate) fn new(area: Rect) -> Dots {
         let cells = usize::from(area.width) * usize::from(area.height);
         Dots {
             width: area.width * 2,
@@ -210,7 +210,7 @@ impl Dots {
 
     /// The points of `track` within `span` (from, to), joined where they are at most `gap` apart; `below`
     /// says how far beneath the top a value is, from 0 to 1.
-    pub(super) fn track(
+    pub(crate) fn track(
         &mut self,
         track: &Track,
         (start, end): (i64, i64),
@@ -238,7 +238,7 @@ impl Dots {
     }
 
     /// A line without holes: each dot column is filled from the last height to the next.
-    pub(super) fn join(&mut self, from: (f64, f64), to: (f64, f64)) {
+    pub(crate) fn join(&mut self, from: (f64, f64), to: (f64, f64)) {
         let steps = (to.0 - from.0)
             .abs()
             .max((to.1 - from.1).abs())
@@ -255,7 +255,7 @@ impl Dots {
         }
     }
 
-    pub(super) fn draw(&self, buffer: &mut Buffer, area: Rect, style: Style) {
+    pub(crate) fn draw(&self, buffer: &mut Buffer, area: Rect, style: Style) {
         for (index, mask) in self
             .cells
             .iter()
@@ -282,11 +282,11 @@ impl Dots {
     }
 }
 
-pub(super) fn seconds(ms: i64) -> f64 {
+pub(crate) fn seconds(ms: i64) -> f64 {
     f64::from(i32::try_from(ms / 1000).unwrap_or(i32::MAX))
 }
 
-pub(super) fn dot(value: f64) -> u16 {
+pub(crate) fn dot(value: f64) -> u16 {
     u16::try_from(format::whole(value)).unwrap_or(u16::MAX)
 }
 
@@ -299,7 +299,7 @@ fn dotted(buffer: &mut Buffer, plot: Rect, share: f64) {
 }
 
 /// The next of a few round numbers × 10ⁿ: a scale that can be read and wastes little room.
-pub(super) fn nice(value: f64) -> f64 {
+pub(crate) fn nice(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;
     }

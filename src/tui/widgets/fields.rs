@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::logs::one_line;
+use crate::tui::screens::logs::one_line;
 use crate::tui::theme;
 
 /// Columns that names take at most.
@@ -12,7 +12,7 @@ const MAX_NAME: usize = 32;
 
 /// The fields in lines of `width`; a value is styled by its name and itself. A long value goes on
 /// beneath itself; its own line breaks are kept.
-pub(in crate::tui) fn fields(
+pub(crate) fn fields(
     fields: &[(String, String)],
     width: usize,
     style: impl Fn(&str, &str) -> Style,

@@ -8,11 +8,12 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
 use crate::cells;
 use crate::tui::format;
-use crate::tui::theme::{self, Severity};
+use crate::tui::theme;
+use crate::tui::theme::Severity;
 
 /// How old what a panel shows is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::tui) enum Freshness {
+pub(crate) enum Freshness {
     /// As new as it gets.
     #[default]
     Fresh,
@@ -26,7 +27,7 @@ pub(in crate::tui) enum Freshness {
 
 impl Freshness {
     /// The one of two sources that explains more.
-    pub(in crate::tui) fn or(self, other: Freshness) -> Freshness {
+    pub(crate) fn or(self, other: Freshness) -> Freshness {
         if self == Freshness::Fresh {
             other
         } else {
@@ -35,7 +36,7 @@ impl Freshness {
     }
 
     /// What to say where there are no data.
-    pub(in crate::tui) fn emptiness(&self) -> String {
+    pub(crate) fn emptiness(&self) -> String {
         match self {
             Freshness::Fresh | Freshness::Stale(..) => "no data yet".into(),
             Freshness::Waiting => "asking …".into(),
@@ -45,7 +46,7 @@ impl Freshness {
 }
 
 /// Draws a frame with a title, the note on the right and its data's age; gives the area inside.
-pub(in crate::tui) fn frame(
+pub(crate) fn frame(
     buffer: &mut Buffer,
     area: Rect,
     title: &str,
@@ -90,7 +91,7 @@ pub(in crate::tui) fn frame(
 }
 
 /// Writes `text` on the lower edge of a framed panel, if it fits.
-pub(in crate::tui) fn foot(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
+pub(crate) fn foot(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     let text = format!(" {text} ");
     let width = u16::try_from(cells::width(&text)).unwrap_or(u16::MAX);
     if area.height > 1 && width.saturating_add(2) <= area.width {
@@ -100,7 +101,7 @@ pub(in crate::tui) fn foot(buffer: &mut Buffer, area: Rect, text: &str, style: S
 }
 
 /// Says on the lower edge that text goes on above or below, and by which key.
-pub(in crate::tui) fn more(buffer: &mut Buffer, area: Rect, above: usize, below: usize) {
+pub(crate) fn more(buffer: &mut Buffer, area: Rect, above: usize, below: usize) {
     let keys = match (above, below) {
         (0, 0) => return,
         (_, 0) => "PgUp: back",
@@ -111,7 +112,7 @@ pub(in crate::tui) fn more(buffer: &mut Buffer, area: Rect, above: usize, below:
 }
 
 /// Clears the middle of `area` and draws a frame there; gives the area inside.
-pub(in crate::tui) fn popup(
+pub(crate) fn popup(
     buffer: &mut Buffer,
     area: Rect,
     title: &str,
@@ -143,7 +144,7 @@ pub(in crate::tui) fn popup(
 }
 
 /// Draws lines in the middle of `area`.
-pub(in crate::tui) fn centred(buffer: &mut Buffer, area: Rect, lines: &[Line<'_>]) {
+pub(crate) fn centred(buffer: &mut Buffer, area: Rect, lines: &[Line<'_>]) {
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     let top = area.y + area.height.saturating_sub(rows) / 2;
     for (y, line) in (top..area.bottom()).zip(lines) {
@@ -155,7 +156,7 @@ pub(in crate::tui) fn centred(buffer: &mut Buffer, area: Rect, lines: &[Line<'_>
 }
 
 /// Text over a few lines, broken at spaces.
-pub(in crate::tui) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
+pub(crate) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
     let lines = cells::wrap(text, usize::from(area.width));
     let rows = usize::from(area.height);
     for (row, (y, line)) in (area.y..area.bottom()).zip(&lines).enumerate() {

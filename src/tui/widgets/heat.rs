@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use crate::cells;
 use crate::tui::format;
-use crate::tui::series::Track;
+use crate::tui::sources::series::Track;
 use crate::tui::theme;
 
 /// From nearly nothing to the most.
@@ -14,7 +14,7 @@ const SHADES: [char; 4] = ['░', '▒', '▓', '█'];
 
 /// Draws rows, the first at the bottom, from `end - span` to `end` (Unix milliseconds); tells
 /// whether there was anything to draw.
-pub(in crate::tui) fn heat(
+pub(crate) fn heat(
     buffer: &mut Buffer,
     area: Rect,
     rows: &[(String, Track)],
@@ -62,7 +62,13 @@ pub(in crate::tui) fn heat(
     if axis == 1 {
         let y = area.bottom() - 1;
         let room = usize::from(width);
-        buffer.set_stringn(area.x + scale, y, super::back(span), room, theme::quiet());
+        buffer.set_stringn(
+            area.x + scale,
+            y,
+            crate::tui::widgets::back(span),
+            room,
+            theme::quiet(),
+        );
         let end = u16::try_from(cells::width(end_name)).unwrap_or(0);
         let x = area.right().saturating_sub(end).max(area.x + scale);
         buffer.set_stringn(x, y, end_name, room, theme::quiet());

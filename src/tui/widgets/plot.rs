@@ -5,33 +5,33 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::chart::{Dots, Line, Overlay, dot, nice, seconds};
 use crate::cells;
 use crate::tui::format;
 use crate::tui::theme;
+use crate::tui::widgets::chart::{Dots, Line, Overlay, dot, nice, seconds};
 
 /// A chart from `end - span` to `end`, in Unix milliseconds.
-pub(in crate::tui) struct Plot<'a> {
+pub(crate) struct Plot<'a> {
     /// Later ones are drawn over earlier ones.
-    pub(in crate::tui) lines: Vec<Line<'a>>,
-    pub(in crate::tui) end: i64,
-    pub(in crate::tui) span: i64,
+    pub(crate) lines: Vec<Line<'a>>,
+    pub(crate) end: i64,
+    pub(crate) span: i64,
     /// What the end is called: `now`.
-    pub(in crate::tui) end_name: &'a str,
-    pub(in crate::tui) overlay: Overlay<'a>,
+    pub(crate) end_name: &'a str,
+    pub(crate) overlay: Overlay<'a>,
     /// Points further apart than this are not joined.
-    pub(in crate::tui) gap: i64,
+    pub(crate) gap: i64,
     /// A value on the scale.
-    pub(in crate::tui) tick: &'a dyn Fn(f64) -> String,
+    pub(crate) tick: &'a dyn Fn(f64) -> String,
     /// Lines across, once the data come near them.
-    pub(in crate::tui) limits: &'a [(f64, Style)],
+    pub(crate) limits: &'a [(f64, Style)],
     /// Where the scale begins and ends, if that is given.
-    pub(in crate::tui) low: Option<f64>,
-    pub(in crate::tui) high: Option<f64>,
+    pub(crate) low: Option<f64>,
+    pub(crate) high: Option<f64>,
 }
 
 /// What the left end of a time axis is called.
-pub(in crate::tui) fn back(span: i64) -> String {
+pub(crate) fn back(span: i64) -> String {
     match span {
         60_000.. if span % 60_000 != 0 => format!("-{} min", format::stopwatch(seconds(span))),
         _ => format!("-{}", format::span(span)),
@@ -40,7 +40,7 @@ pub(in crate::tui) fn back(span: i64) -> String {
 
 impl Plot<'_> {
     /// Draws into `area`; tells whether there was anything to draw.
-    pub(in crate::tui) fn draw(&self, buffer: &mut Buffer, area: Rect) -> bool {
+    pub(crate) fn draw(&self, buffer: &mut Buffer, area: Rect) -> bool {
         let Some((low, high)) = self.range() else {
             return false;
         };
@@ -143,7 +143,7 @@ impl Plot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::series::Track;
+    use crate::tui::sources::series::Track;
 
     fn plot(points: &[(i64, f64)], limits: &[(f64, Style)]) -> Vec<String> {
         let track: Track = points.iter().copied().collect();

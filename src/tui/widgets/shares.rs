@@ -9,16 +9,16 @@ use crate::tui::theme;
 
 /// One part of a whole.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tui) struct Share {
-    pub(in crate::tui) value: f64,
+pub(crate) struct Share {
+    pub(crate) value: f64,
     /// Tells it from its neighbours without colour.
-    pub(in crate::tui) fill: char,
-    pub(in crate::tui) style: Style,
+    pub(crate) fill: char,
+    pub(crate) style: Style,
 }
 
 /// Draws the parts side by side over all of `area`. A part that is not nothing gets at least one
 /// column, so that the first sold seat can be seen.
-pub(in crate::tui) fn shares(buffer: &mut Buffer, area: Rect, parts: &[Share]) {
+pub(crate) fn shares(buffer: &mut Buffer, area: Rect, parts: &[Share]) {
     let widths = widths(parts, area.width);
     let mut x = area.x;
     for (part, width) in parts.iter().zip(widths) {
@@ -55,7 +55,7 @@ fn widths(parts: &[Share], width: u16) -> Vec<u16> {
 }
 
 /// Draws how much is done, 0 to 1, as a bar over the first row of `area`.
-pub(in crate::tui) fn gauge(buffer: &mut Buffer, area: Rect, done: f64, style: Style) {
+pub(crate) fn gauge(buffer: &mut Buffer, area: Rect, done: f64, style: Style) {
     let done = if done.is_finite() {
         done.clamp(0.0, 1.0)
     } else {

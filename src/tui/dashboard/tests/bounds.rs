@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::{Dashboard, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel, Scope};
-use super::TIMES;
+use crate::tui::dashboard::tests::TIMES;
+use crate::tui::dashboard::{Dashboard, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel, Scope};
 
 fn panel(more: Value) -> Value {
     let mut panel = json!({

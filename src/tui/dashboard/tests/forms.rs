@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Dashboard, Kind, MAX_PANELS, Panel};
+use crate::tui::dashboard::{Dashboard, Kind, MAX_PANELS, Panel};
 
 fn read(json: &Value) -> Result<Dashboard, String> {
     Dashboard::read(&json.to_string()).map_err(|error| error.to_string())

@@ -5,7 +5,7 @@ use crate::clients::alertmanager::{AlertState, Matcher, Silence, SilenceState};
 use crate::clients::prometheus::{RuleAlert, RuleState};
 use crate::tui::audit::AuditEntry;
 use crate::tui::event::Event;
-use crate::tui::forms::Form;
+use crate::tui::input::forms::Form;
 use crate::tui::update::update;
 
 fn with(screen: Screen, dialog: Dialog) -> Model {
@@ -49,7 +49,7 @@ fn forms_look_as_they_did() {
     );
     let mut form = Form::admission(&status(true).admission);
     form.fields[0].text = "1000".into();
-    let Ok(crate::tui::forms::Then::Ask(question)) = form.finish(&model) else {
+    let Ok(crate::tui::input::forms::Then::Ask(question)) = form.finish(&model) else {
         panic!("a question")
     };
     shot(

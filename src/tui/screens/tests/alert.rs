@@ -1,12 +1,12 @@
 //! An alert in full, its evidence found, being looked for, and not to be had.
 
-use super::super::super::dialog::Dialog;
-use super::super::super::evidence::{Evidence, LimitLine, Wanted};
-use super::super::super::logs::Record;
-use super::super::super::palette::Palette;
 use super::*;
 use crate::clients::loki::LogLine;
 use crate::clients::rules::Rule;
+use crate::tui::input::dialog::Dialog;
+use crate::tui::input::palette::Palette;
+use crate::tui::screens::logs::Record;
+use crate::tui::sources::evidence::{Evidence, LimitLine, Wanted};
 
 fn with_evidence(change: impl FnOnce(&mut Evidence)) -> Model {
     let mut model = ok(Screen::Alerts);
@@ -93,7 +93,7 @@ fn the_cursor_and_the_marks_look_as_they_did() {
     shot("overview_cursor", &model, SIZES[0]);
     shot("overview_cursor", &model, SIZES[1]);
     model.time.end = Some(NOW - 60_000);
-    model.enlarged = Some(super::super::super::panels::PanelId::P95);
+    model.enlarged = Some(crate::tui::sources::panels::PanelId::P95);
     shot("overview_enlarged", &model, SIZES[0]);
 }
 
@@ -130,7 +130,7 @@ fn on_a_light_background_the_text_is_the_same_in_other_colours() {
 
 #[test]
 fn a_click_is_on_what_is_drawn_there() {
-    use super::super::super::screens::{Hit, hit};
+    use crate::tui::screens::{Hit, hit};
     use ratatui::layout::Position;
     for size in [SIZES[0], SIZES[1]] {
         let area = Rect::new(0, 0, size.0, size.1);

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::fixtures::*;
-use super::{buffer, shot, text};
 use crate::clients::prometheus::{Labels, Series};
-use crate::tui::board::Board;
-use crate::tui::dashboard::{Dashboard, Query, tests::every_kind};
+use crate::tui::dashboard::tests::every_kind;
+use crate::tui::dashboard::{Dashboard, Query};
 use crate::tui::event::Event;
 use crate::tui::model::{Model, Screen};
+use crate::tui::screens::board::Board;
+use crate::tui::screens::tests::fixtures::*;
+use crate::tui::screens::tests::{buffer, shot, text};
 use crate::tui::update::update;
 
 /// What a query is answered with: by what it asks for, the value now.
@@ -118,7 +119,7 @@ fn series(query: &str, at: i64, labels: Labels, index: usize) -> (Series, Series
 }
 
 /// Answers all that the screen asks, and what it asks once it knows the instances.
-pub(super) fn feed(model: &mut Model, at: i64) {
+pub(crate) fn feed(model: &mut Model, at: i64) {
     for round in 0..2 {
         let at = at + round;
         let (mut past, mut now) = (BTreeMap::new(), BTreeMap::new());
@@ -142,7 +143,7 @@ pub(super) fn feed(model: &mut Model, at: i64) {
 fn board(json: &str) -> Model {
     let mut model = started(Screen::Board);
     model.board = Board::new(Arc::new(Dashboard::read(json).unwrap()));
-    super::fixtures::feed(&mut model, NOW, true);
+    crate::tui::screens::tests::fixtures::feed(&mut model, NOW, true);
     model
 }
 

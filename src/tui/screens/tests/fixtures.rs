@@ -11,23 +11,23 @@ use crate::tui::event::Event;
 use crate::tui::load_port::{Operation, Outcome, Phase, Progress, Scenario, Threshold, Verdict};
 use crate::tui::model::{Model, RunState, RunView, Settings};
 use crate::tui::model::{Screen, Source};
-use crate::tui::panels::PanelId;
-use crate::tui::panels::panel;
-use crate::tui::traces::Coverage;
+use crate::tui::screens::traces::Coverage;
+use crate::tui::sources::panels::PanelId;
+use crate::tui::sources::panels::panel;
 use crate::tui::update::update;
 
 /// 2026-06-01 12:00:00 UTC.
-pub(super) const NOW: i64 = 1_780_315_200_000;
-pub(super) const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+pub(crate) const NOW: i64 = 1_780_315_200_000;
+pub(crate) const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
 
-pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
 }
 
-pub(super) fn status(dataset: bool) -> Status {
+pub(crate) fn status(dataset: bool) -> Status {
     Status {
         version: "0.1.0".into(),
         api_addr: "127.0.0.1:8080".into(),
@@ -64,7 +64,7 @@ pub(super) fn status(dataset: bool) -> Status {
     }
 }
 
-pub(super) fn scenario(name: &str, title: &str, dataset: &str, users: u64) -> Scenario {
+pub(crate) fn scenario(name: &str, title: &str, dataset: &str, users: u64) -> Scenario {
     Scenario {
         name: name.into(),
         title: title.into(),
@@ -76,7 +76,7 @@ pub(super) fn scenario(name: &str, title: &str, dataset: &str, users: u64) -> Sc
 }
 
 /// A console that was just started.
-pub(super) fn started(screen: Screen) -> Model {
+pub(crate) fn started(screen: Screen) -> Model {
     let mut model = Model {
         settings: Settings {
             colour: true,
@@ -111,14 +111,14 @@ pub(super) fn started(screen: Screen) -> Model {
     model
 }
 
-pub(super) fn value(at: i64, pairs: &[(&str, &str)], value: f64) -> Series {
+pub(crate) fn value(at: i64, pairs: &[(&str, &str)], value: f64) -> Series {
     Series {
         labels: labels(pairs),
         points: vec![(at, value)],
     }
 }
 
-pub(super) fn metrics(at: i64) -> BTreeMap<Query, Result<Vec<Series>, String>> {
+pub(crate) fn metrics(at: i64) -> BTreeMap<Query, Result<Vec<Series>, String>> {
     let one = |number: f64| Ok(vec![value(at, &[], number)]);
     let by = |label: &str, list: &[(&str, f64)]| {
         Ok(list
@@ -165,7 +165,7 @@ pub(super) fn metrics(at: i64) -> BTreeMap<Query, Result<Vec<Series>, String>> {
     .collect()
 }
 
-pub(super) fn past() -> BTreeMap<Query, Result<Vec<Series>, String>> {
+pub(crate) fn past() -> BTreeMap<Query, Result<Vec<Series>, String>> {
     let series = |of: &dyn Fn(f64) -> f64| {
         let points = (0..150).filter(|n| !(60..75).contains(n));
         let points = points
@@ -190,7 +190,7 @@ pub(super) fn past() -> BTreeMap<Query, Result<Vec<Series>, String>> {
     .collect()
 }
 
-pub(super) fn alert(
+pub(crate) fn alert(
     name: &str,
     severity: &str,
     minutes: i64,
@@ -215,7 +215,7 @@ pub(super) fn alert(
     }
 }
 
-pub(super) fn log_lines() -> Vec<LogLine> {
+pub(crate) fn log_lines() -> Vec<LogLine> {
     let line = |n: i64, level: &str, message: &str| LogLine {
         at_ns: (NOW - 60_000 + n * 1_377) * 1_000_000,
         labels: labels(&[("service_name", "concertctl-api")]),
@@ -232,7 +232,7 @@ pub(super) fn log_lines() -> Vec<LogLine> {
     lines
 }
 
-pub(super) fn progress() -> Progress {
+pub(crate) fn progress() -> Progress {
     let operation = |name: &str, ok, refused, errors, p50: f64| Operation {
         name: name.into(),
         ok,
@@ -288,7 +288,7 @@ pub(super) fn progress() -> Progress {
     }
 }
 
-pub(super) fn threshold(asked: &str, measured: &str, held: bool) -> Threshold {
+pub(crate) fn threshold(asked: &str, measured: &str, held: bool) -> Threshold {
     Threshold {
         asked: asked.into(),
         measured: measured.into(),
@@ -297,7 +297,7 @@ pub(super) fn threshold(asked: &str, measured: &str, held: bool) -> Threshold {
     }
 }
 
-pub(super) fn outcome(verdict: Verdict) -> Outcome {
+pub(crate) fn outcome(verdict: Verdict) -> Outcome {
     Outcome {
         verdict,
         reason: String::new(),
@@ -311,7 +311,7 @@ pub(super) fn outcome(verdict: Verdict) -> Outcome {
     }
 }
 
-pub(super) fn run(state: RunState) -> RunView {
+pub(crate) fn run(state: RunState) -> RunView {
     let tps = (0..20)
         .map(|n| (NOW - 20_000 + n * 1_000, 1_000.0 + n as f64 * 14.0))
         .collect();
@@ -329,7 +329,7 @@ pub(super) fn run(state: RunState) -> RunView {
     }
 }
 
-pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
+pub(crate) fn feed(model: &mut Model, at: i64, dataset: bool) {
     update(
         model,
         at,
@@ -345,7 +345,7 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
                 past: Some(past()),
             },
         );
-        super::boards::feed(model, at);
+        crate::tui::screens::tests::boards::feed(model, at);
         let query = model.logs.query();
         update(
             model,
@@ -357,7 +357,7 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
             },
         );
         let asked = model.traces.asked();
-        let found = super::traces::found();
+        let found = crate::tui::screens::tests::traces::found();
         let coverage = Coverage::All;
         let traces = Event::Traces {
             asked,
@@ -430,7 +430,7 @@ pub(super) fn feed(model: &mut Model, at: i64, dataset: bool) {
     }
 }
 
-pub(super) fn fail(model: &mut Model, at: i64) {
+pub(crate) fn fail(model: &mut Model, at: i64) {
     for source in Source::ALL {
         let reason = "not reachable: connection refused".to_owned();
         update(
@@ -445,7 +445,7 @@ pub(super) fn fail(model: &mut Model, at: i64) {
     }
 }
 
-pub(super) fn ok(screen: Screen) -> Model {
+pub(crate) fn ok(screen: Screen) -> Model {
     let mut model = started(screen);
     feed(&mut model, NOW, true);
     model.load.run = Some(run(RunState::Running));
@@ -453,19 +453,19 @@ pub(super) fn ok(screen: Screen) -> Model {
     model
 }
 
-pub(super) fn stale(screen: Screen) -> Model {
+pub(crate) fn stale(screen: Screen) -> Model {
     let mut model = ok(screen);
     fail(&mut model, NOW + 12_000);
     model
 }
 
-pub(super) fn empty(screen: Screen) -> Model {
+pub(crate) fn empty(screen: Screen) -> Model {
     let mut model = started(screen);
     feed(&mut model, NOW, false);
     model
 }
 
-pub(super) fn error(screen: Screen) -> Model {
+pub(crate) fn error(screen: Screen) -> Model {
     let mut model = started(screen);
     fail(&mut model, NOW);
     model

@@ -4,7 +4,7 @@ use super::*;
 use crate::api::ops::SeedProgress;
 use crate::tui::event::Event;
 use crate::tui::model::Source;
-use crate::tui::replay::{Playing, TapeView};
+use crate::tui::recording::replay::{Playing, TapeView};
 use crate::tui::update::update;
 
 fn playing(speed: u32, ended: bool) -> TapeView {
@@ -98,7 +98,7 @@ fn a_source_that_wants_a_token_says_so_and_when_it_is_asked_again() {
             status: 401,
             message: "no".into(),
         };
-        let reason = crate::tui::reason::reason(source, &refused);
+        let reason = crate::tui::sources::reason::reason(source, &refused);
         let retry_ms = 15_000;
         update(
             &mut model,

@@ -3,8 +3,8 @@
 use super::*;
 use crate::clients::tempo::{FoundTrace, Kind, Span, SpanEvent, Status, Trace};
 use crate::tui::event::Event;
-use crate::tui::traces::{Coverage, Open};
-use crate::tui::trail;
+use crate::tui::navigation as trail;
+use crate::tui::screens::traces::{Coverage, Open};
 use crate::tui::update::update;
 
 const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -60,7 +60,7 @@ fn both() -> Vec<Span> {
 }
 
 /// Traces for a list.
-pub(super) fn found() -> Vec<FoundTrace> {
+pub(crate) fn found() -> Vec<FoundTrace> {
     let api = "concertctl-api";
     let trace = |n: u64, service: &str, name: &str, age_s: u64, duration_ms, errors| FoundTrace {
         id: format!(
@@ -121,7 +121,7 @@ fn opened(state: State, spans: Option<Vec<Span>>) -> Model {
 }
 
 /// The one in the documentation.
-pub(super) fn pictured() -> Model {
+pub(crate) fn pictured() -> Model {
     opened(ok, Some(both()))
 }
 

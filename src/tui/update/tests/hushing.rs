@@ -3,7 +3,7 @@
 use super::*;
 use crate::clients::alertmanager::{Matcher, PostableSilence, Silence, SilenceState};
 use crate::clients::prometheus::{RuleAlert, RuleState};
-use crate::tui::alerts::Stage;
+use crate::tui::screens::alerts::Stage;
 
 const MINUTE: i64 = 60_000;
 

@@ -4,8 +4,8 @@
 use super::*;
 use crate::clients::loki::LogLine;
 use crate::clients::tempo::{FoundTrace, Kind, Span, Status as SpanStatus, Trace};
-use crate::tui::logs::{Level, LogAim};
-use crate::tui::traces::{Asked, Coverage, Order, State};
+use crate::tui::screens::logs::{Level, LogAim};
+use crate::tui::screens::traces::{Asked, Coverage, Order, State};
 
 const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 

@@ -3,7 +3,7 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
-use crate::tui::panels::CHARTS;
+use crate::tui::sources::panels::CHARTS;
 
 fn mouse(model: &mut Model, kind: MouseEventKind, column: u16, row: u16) -> Vec<Effect> {
     let modifiers = KeyModifiers::NONE;

@@ -1,0 +1,407 @@
+//! Carries out effects: each in a task of its own that sends its outcome as an event.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::clients::Secret;
+use crate::tui::audit::{AuditEntry, AuditFile};
+use crate::tui::event::{Effect, Event};
+use crate::tui::input::dialog::ProfileFile;
+use crate::tui::load_port::{LoadPort, Outcome, Run, StartRequest, Steer, Verdict};
+use crate::tui::model::Model;
+use crate::tui::sources::fetch::{Clients, Nudges, now_ms};
+use crate::tui::sources::reason::Why;
+
+/// The rehearsal's progress is taken over at most this often.
+const EVERY_PROGRESS: Duration = Duration::from_millis(250);
+/// How long a stopped rehearsal may take to end when the console leaves.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// What effects are carried out with.
+pub(crate) struct Outside {
+    pub(crate) clients: Clients,
+    pub(crate) load: Arc<dyn LoadPort>,
+    pub(crate) nudges: Nudges,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) ops_url: String,
+    pub(crate) token: Option<Secret>,
+    audit: Arc<AuditFile>,
+    tasks: JoinSet<()>,
+    run: JoinSet<()>,
+    stop: Option<Box<dyn Fn() + Send + Sync>>,
+    steer: Option<Box<dyn Fn(Steer) -> bool + Send + Sync>>,
+}
+
+impl Outside {
+    pub(crate) fn new(
+        clients: Clients,
+        load: Arc<dyn LoadPort>,
+        nudges: Nudges,
+        events: mpsc::Sender<Event>,
+        ops_url: String,
+        token: Option<Secret>,
+        audit: AuditFile,
+    ) -> Outside {
+        let (mut tasks, run) = (JoinSet::new(), JoinSet::new());
+        let audit = Arc::new(audit);
+        tasks.spawn(earlier(Arc::clone(&audit), events.clone()));
+        Outside {
+            clients,
+            load,
+            nudges,
+            events,
+            ops_url,
+            token,
+            audit,
+            tasks,
+            run,
+            stop: None,
+            steer: None,
+        }
+    }
+
+    /// Begins to carry out `effect`; never waits. The loop itself sees to what concerns the
+    /// terminal.
+    pub(crate) fn carry_out(&mut self, effect: Effect, model: &Model) {
+        while self.tasks.try_join_next().is_some() {}
+        let ops = self.clients.ops.clone();
+        match effect {
+            Effect::Quit | Effect::Suspend | Effect::Bell | Effect::Redraw | Effect::Play(_) => {}
+            Effect::Seed(request, what) => {
+                self.act(
+                    what,
+                    async move { ops.seed(&request).await.map(|_| "began") },
+                )
+            }
+            Effect::ReadScenario(path) => {
+                self.read(move |load| Event::ScenarioRead(load.read_scenario(&at_home(&path))));
+            }
+            Effect::ReadProfile(path) => self.read(move |load| {
+                let yaml = load.read_profile(&at_home(&path));
+                Event::ProfileRead(yaml.map(|yaml| ProfileFile { path, yaml }))
+            }),
+            Effect::CancelSeed => {
+                self.act("cancelling the seeding".into(), async move {
+                    ops.cancel_seed().await.map(|_| "asked")
+                });
+            }
+            Effect::Admission(change, said) => {
+                self.act(
+                    said,
+                    async move { ops.set_admission(&change).await.map(|_| "") },
+                );
+            }
+            Effect::PostAlert(alert, said) => {
+                let alertmanager = self.clients.alertmanager.clone();
+                self.act_on(alertmanager.authority(), said, async move {
+                    alertmanager.post(&[alert]).await.map(|()| "")
+                });
+            }
+            Effect::Silence(silence, said) => {
+                let alertmanager = self.clients.alertmanager.clone();
+                self.act_on(alertmanager.authority(), said, async move {
+                    alertmanager.silence(&silence).await.map(|_| "")
+                });
+            }
+            Effect::EndSilence(id, said) => {
+                let alertmanager = self.clients.alertmanager.clone();
+                self.act_on(alertmanager.authority(), said, async move {
+                    alertmanager.expire(&id).await.map(|()| "")
+                });
+            }
+            Effect::Steer(steer) => {
+                let taken = self.steer.as_ref().is_some_and(|run| run(steer));
+                let why = "the rehearsal is over, or has more to do than it can take";
+                let result = if taken { Ok("") } else { Err(why) };
+                self.act(steer.said().into(), std::future::ready(result));
+            }
+            Effect::StartLoad {
+                scenario,
+                file,
+                phase,
+                reseed,
+            } => self.start((scenario, file), phase, reseed, model),
+            Effect::StopLoad => {
+                if let Some(stop) = &self.stop {
+                    stop();
+                }
+                self.note("stop of the rehearsal", Ok("asked"));
+            }
+        }
+    }
+
+    /// Writes down what no answer is awaited for.
+    fn note(&mut self, action: &str, result: Result<&str, &str>) {
+        let target = self.clients.ops.authority();
+        let entry = AuditEntry::new(now_ms(), &self.audit.who, action, &target, result);
+        let (audit, events) = (Arc::clone(&self.audit), self.events.clone());
+        self.tasks.spawn(record(audit, entry, events));
+    }
+
+    fn act<E: Why>(
+        &mut self,
+        what: String,
+        action: impl Future<Output = Result<&'static str, E>> + Send + 'static,
+    ) {
+        self.act_on(self.clients.ops.authority(), what, action);
+    }
+
+    /// The outcome reads `what`, or `what: word` / `what: why not`.
+    /// Every action goes this way, so that every one is written down.
+    fn act_on<E: Why>(
+        &mut self,
+        target: String,
+        what: String,
+        action: impl Future<Output = Result<&'static str, E>> + Send + 'static,
+    ) {
+        let (events, nudges) = (self.events.clone(), self.nudges.clone());
+        let audit = Arc::clone(&self.audit);
+        self.tasks.spawn(async move {
+            let result = action.await.map_err(|error| error.why());
+            let noted = result.as_deref().map_err(String::as_str);
+            let entry = AuditEntry::new(now_ms(), &audit.who, &what, &target, noted);
+            let event = match result {
+                Ok("") => Event::Done {
+                    what,
+                    result: Ok(()),
+                },
+                Ok(word) => Event::Done {
+                    what: format!("{what}: {word}"),
+                    result: Ok(()),
+                },
+                Err(reason) => Event::Done {
+                    what: format!("not done: {what}"),
+                    result: Err(reason),
+                },
+            };
+            nudges.ops.notify_one();
+            nudges.alerts.notify_one();
+            // The loop may have left meanwhile; then nobody wants to know.
+            let _ = events.send(event).await;
+            record(audit, entry, events).await;
+        });
+    }
+
+    /// Reads a file on a thread that may block.
+    fn read(&mut self, read: impl FnOnce(&dyn LoadPort) -> Event + Send + 'static) {
+        let (load, events) = (Arc::clone(&self.load), self.events.clone());
+        self.tasks.spawn(async move {
+            if let Ok(event) = tokio::task::spawn_blocking(move || read(load.as_ref())).await {
+                let _ = events.send(event).await;
+            }
+        });
+    }
+
+    fn start(
+        &mut self,
+        (scenario, file): (String, Option<PathBuf>),
+        phase: Option<String>,
+        reseed: bool,
+        model: &Model,
+    ) {
+        let Some(status) = &model.status else {
+            self.ended(Err("the server's address is not known".into()));
+            return;
+        };
+        let what = launch(&scenario, phase.as_deref(), reseed);
+        let request = StartRequest {
+            scenario,
+            file,
+            phase,
+            reseed,
+            api_url: api_url(&status.api_addr, &self.ops_url),
+            ops_url: self.ops_url.clone(),
+            token: self.token.clone(),
+        };
+        match self.load.start(request) {
+            Ok(run) => {
+                let Run {
+                    progress,
+                    stop,
+                    steer,
+                    ended,
+                } = run;
+                self.stop = Some(stop);
+                self.steer = Some(steer);
+                self.note(&what, Ok("began"));
+                let written = Written {
+                    what,
+                    target: self.clients.ops.authority(),
+                    audit: Arc::clone(&self.audit),
+                };
+                let events = self.events.clone();
+                self.run.spawn(follow(progress, ended, events, written));
+            }
+            Err(reason) => {
+                self.note(&what, Err(&reason));
+                self.ended(Err(reason));
+            }
+        }
+    }
+
+    fn ended(&mut self, result: Result<crate::tui::load_port::Outcome, String>) {
+        let events = self.events.clone();
+        self.tasks.spawn(async move {
+            let _ = events.send(Event::LoadEnded(result)).await;
+        });
+    }
+
+    /// Stops what is under way and waits for it, but not for long.
+    pub(crate) async fn leave(mut self, seeding: bool) {
+        while self.run.try_join_next().is_some() {}
+        if let Some(stop) = self.stop.take().filter(|_| !self.run.is_empty()) {
+            stop();
+            self.note("stop of the rehearsal", Ok("the console was left"));
+        }
+        if seeding {
+            let cancelled = self.clients.ops.cancel_seed().await;
+            let cancelled = cancelled.map_err(|error| error.to_string());
+            let word = cancelled.as_ref().map(|_| "the console was left");
+            self.note("cancelling the seeding", word.map_err(String::as_str));
+        }
+        drop(self.events);
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+            while self.run.join_next().await.is_some() {}
+        };
+        let _ = tokio::time::timeout(LEAVE, all).await;
+    }
+}
+
+/// The path that was typed; `~/` is the home directory, as in a shell.
+fn at_home(path: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// What a launch is called where it is written down.
+fn launch(scenario: &str, phase: Option<&str>, reseed: bool) -> String {
+    let phase = phase.map_or(String::new(), |phase| format!(", {phase} alone"));
+    let data = if reseed { ", seeded first" } else { "" };
+    format!("rehearsal {scenario}{phase}{data}")
+}
+
+/// Writes an action down and tells the loop.
+async fn record(audit: Arc<AuditFile>, entry: AuditEntry, events: mpsc::Sender<Event>) {
+    let written = entry.clone();
+    let written = tokio::task::spawn_blocking(move || audit.append(&written)).await;
+    let failed = match written {
+        Ok(written) => written.err(),
+        Err(error) => Some(error.to_string()),
+    };
+    let _ = events.send(Event::Audited { entry, failed }).await;
+}
+
+/// Reads what earlier sessions wrote down.
+async fn earlier(audit: Arc<AuditFile>, events: mpsc::Sender<Event>) {
+    if let Ok(entries) = tokio::task::spawn_blocking(move || audit.last()).await {
+        let _ = events.send(Event::AuditRead(entries)).await;
+    }
+}
+
+/// How a run's end is written down.
+struct Written {
+    what: String,
+    target: String,
+    audit: Arc<AuditFile>,
+}
+
+impl Written {
+    async fn end(self, result: &Result<Outcome, String>, events: mpsc::Sender<Event>) {
+        let ended = match result {
+            Ok(outcome) => {
+                let verdict = match outcome.verdict {
+                    Verdict::Passed => "passed",
+                    Verdict::Missed => "thresholds missed",
+                    Verdict::Inconclusive => "inconclusive",
+                };
+                Ok(format!("ended: {verdict}"))
+            }
+            Err(reason) => Err(reason.clone()),
+        };
+        let ended = match &ended {
+            Ok(word) => Ok(word.as_str()),
+            Err(reason) => Err(reason.as_str()),
+        };
+        let who = &self.audit.who;
+        let entry = AuditEntry::new(now_ms(), who, &self.what, &self.target, ended);
+        record(self.audit, entry, events).await;
+    }
+}
+
+/// Sends a run's progress, not too often, then its end.
+async fn follow(
+    mut progress: tokio::sync::watch::Receiver<crate::tui::load_port::Progress>,
+    mut ended: crate::tui::load_port::Ended,
+    events: mpsc::Sender<Event>,
+    written: Written,
+) {
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut ended => {
+                let last = progress.borrow().clone();
+                let _ = events.send(Event::LoadProgress(Box::new(last))).await;
+                written.end(&result, events.clone()).await;
+                let _ = events.send(Event::LoadEnded(result)).await;
+                return;
+            }
+            changed = progress.changed(), if open => {
+                open = changed.is_ok();
+                let now = progress.borrow_and_update().clone();
+                if events.send(Event::LoadProgress(Box::new(now))).await.is_err() {
+                    // Nobody listens any more, but the run has to come to its end.
+                    let result = ended.await;
+                    written.end(&result, events).await;
+                    return;
+                }
+                tokio::time::sleep(EVERY_PROGRESS).await;
+            }
+        }
+    }
+}
+
+/// The ticketing API's address as seen from here: a server that listens everywhere is asked where
+/// its operations listener was found.
+fn api_url(api_addr: &str, ops_url: &str) -> String {
+    let everywhere = ["0.0.0.0:", "[::]:"]
+        .iter()
+        .find_map(|prefix| api_addr.strip_prefix(prefix));
+    let host = ops_url.strip_prefix("http://").and_then(|rest| {
+        let end = rest.rfind(':')?;
+        Some(&rest[..end])
+    });
+    match (everywhere, host) {
+        (Some(port), Some(host)) => format!("http://{host}:{port}"),
+        _ => format!("http://{api_addr}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_asked_where_it_was_found() {
+        assert_eq!(
+            api_url("127.0.0.1:8080", "http://10.1.1.1:8081/"),
+            "http://127.0.0.1:8080"
+        );
+        assert_eq!(
+            api_url("0.0.0.0:8080", "http://10.1.1.1:8081/"),
+            "http://10.1.1.1:8080"
+        );
+        assert_eq!(
+            api_url("[::]:8080", "http://[::1]:8081/"),
+            "http://[::1]:8080"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! What can stand in front of a screen and takes the keys: help, a question, a form, a record.
+
+pub(crate) mod draw;
+pub(crate) mod keys;
+
+use crate::api::ops::SeedRequest;
+use crate::tui::event::Effect;
+use crate::tui::input::forms::Form;
+use crate::tui::input::line::Input;
+use crate::tui::input::palette::Palette;
+
+/// Something in front of the screen.
+#[derive(Clone, Debug)]
+pub(crate) enum Dialog {
+    /// The key map; how far it is scrolled.
+    Help(u16),
+    /// Which dataset, and is it meant?
+    Seed(SeedDialog),
+    /// Which rehearsal, and is it meant?
+    Launch(LaunchDialog),
+    /// An alert raised by hand.
+    Raise(AlertForm),
+    /// A question with yes or no.
+    Ask(Question),
+    /// All actions by name.
+    Palette(Palette),
+    /// A log record in full; how far it is scrolled.
+    Record(u16),
+    /// A span of a trace in full; how far it is scrolled.
+    Span(u16),
+    /// A few lines to fill in.
+    Form(Form),
+    /// What was done; how far it is scrolled.
+    History(u16),
+}
+
+/// A dataset profile on offer.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+    /// So large that its name has to be typed.
+    pub(crate) typed: bool,
+}
+
+/// The profiles that a server knows by name.
+pub(crate) const PROFILES: &[Profile] = &[
+    Profile {
+        name: "demo",
+        text: "5 concerts, 10,000 seats, 2,000 users; a second",
+        typed: false,
+    },
+    Profile {
+        name: "onsale",
+        text: "500 concerts, 10 million seats, 20,000 users; 30 seconds",
+        typed: true,
+    },
+];
+
+/// Whether a profile's name has to be typed before it is seeded.
+pub(crate) fn needs_typing(profile: &str) -> bool {
+    PROFILES
+        .iter()
+        .any(|known| known.name == profile && known.typed)
+}
+
+/// How far a question has got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Choosing from the list, whose last line is a file.
+    #[default]
+    Choose,
+    /// The path of a file is being typed, or the file is being read.
+    Path(PathField),
+    /// Choosing from all phases (0) and each alone.
+    Phase(usize),
+    /// `y` is awaited.
+    Confirm,
+    /// The name is being typed.
+    Type(Input),
+}
+
+/// The path of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PathField {
+    pub(crate) path: Input,
+    /// It is being read.
+    pub(crate) reading: bool,
+    /// Why the file cannot be used.
+    pub(crate) wrong: Option<String>,
+}
+
+/// A dataset profile of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProfileFile {
+    pub(crate) path: String,
+    pub(crate) yaml: String,
+}
+
+impl ProfileFile {
+    /// Seeds it.
+    pub(crate) fn seed(self, replace: bool) -> Effect {
+        let request = SeedRequest {
+            profile: None,
+            profile_yaml: Some(self.yaml),
+            replace,
+        };
+        Effect::Seed(request, format!("seeding {}", self.path))
+    }
+}
+
+/// Seeding.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeedDialog {
+    /// Index into [`PROFILES`]; behind them the file.
+    pub(crate) chosen: usize,
+    /// The file that was read.
+    pub(crate) file: Option<ProfileFile>,
+    pub(crate) stage: Stage,
+}
+
+impl SeedDialog {
+    /// The chosen profile, unless it is a file.
+    pub(crate) fn profile(&self) -> Option<&'static Profile> {
+        PROFILES.get(self.chosen)
+    }
+}
+
+/// Launching.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LaunchDialog {
+    /// Index of the scenario; behind them the file.
+    pub(crate) chosen: usize,
+    /// One phase alone, as an index; absent: all of them.
+    pub(crate) phase: Option<usize>,
+    pub(crate) stage: Stage,
+}
+
+/// What a launch does to the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reseed {
+    /// The dataset fits and is untouched.
+    NotNeeded,
+    /// The dataset fits, but holds an earlier run: a rehearsal begins on an unused one.
+    Used,
+    /// There is no dataset, or another one.
+    Needed,
+}
+
+/// The fields of the form, in order.
+pub(crate) const FORM_FIELDS: usize = 3;
+/// Severities to choose from, as alert rules name them.
+pub(crate) const SEVERITIES: &[&str] = &["critical", "warning", "info"];
+
+/// An alert to raise.
+#[derive(Clone, Debug)]
+pub(crate) struct AlertForm {
+    pub(crate) name: Input,
+    pub(crate) severity: usize,
+    pub(crate) summary: Input,
+    /// 0 name, 1 severity, 2 summary.
+    pub(crate) focus: usize,
+    /// What is wrong with it, said on the last try to send it.
+    pub(crate) wrong: Option<&'static str>,
+}
+
+impl Default for AlertForm {
+    fn default() -> AlertForm {
+        AlertForm {
+            name: "OperatorAlert".into(),
+            severity: 1,
+            summary: Input::default(),
+            // The only field that has to be filled in.
+            focus: FORM_FIELDS - 1,
+            wrong: None,
+        }
+    }
+}
+
+/// A question with yes or no.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) title: &'static str,
+    pub(crate) lines: Vec<String>,
+    /// What `y` does, in words.
+    pub(crate) yes: &'static str,
+    pub(crate) effects: Vec<Effect>,
+}

@@ -1,0 +1,73 @@
+//! A form in front of the screen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::cells;
+use crate::tui::input::dialog::draw::{ROOM, message};
+use crate::tui::input::forms::{Field, Form};
+use crate::tui::input::line::draw as input;
+use crate::tui::screens::logs::one_line;
+use crate::tui::theme;
+
+/// Rows of what it means, whatever is in it: the form does not jump while one types.
+const ABOUT: usize = 4;
+/// Cells for what is typed.
+const TYPED: usize = 40;
+
+pub(crate) fn draw(form: &Form, buffer: &mut Buffer, area: Rect) {
+    let width = ROOM;
+    let fields = form.fields.iter().enumerate();
+    let mut lines: Vec<Line<'static>> = fields
+        .map(|(index, one)| field(one, index == form.focus))
+        .collect();
+    lines.push(Line::raw(""));
+    let mut about: Vec<String> = form
+        .about()
+        .iter()
+        .flat_map(|text| cells::wrap(&one_line(text), width))
+        .collect();
+    if about.len() > ABOUT {
+        about.truncate(ABOUT);
+        if let Some(last) = about.last_mut() {
+            *last = format!("{} …", cells::cut(last, width - 2));
+        }
+    }
+    lines.extend(
+        about
+            .into_iter()
+            .map(|text| Line::styled(text, theme::quiet())),
+    );
+    lines.push(Line::raw(""));
+    lines.push(match &form.wrong {
+        Some(wrong) => Line::styled(cells::cut(&format!("✖ {wrong}"), width), theme::bad()),
+        None => Line::raw(""),
+    });
+    let keys = format!("Enter {}, Tab next field, Esc leaves", form.verb());
+    let title = cells::cut(&form.title(), width);
+    message(buffer, area, &title, &keys, &lines);
+}
+
+fn field(field: &Field, focused: bool) -> Line<'static> {
+    let (marker, style) = if focused {
+        ("▶ ", theme::key())
+    } else {
+        ("  ", theme::quiet())
+    };
+    let mut spans = vec![Span::styled(format!("{marker}{:<10}", field.name), style)];
+    if let Some(now) = &field.now {
+        spans.push(Span::raw(format!("{now} → ")));
+    }
+    let empty = field.text.is_empty();
+    if focused {
+        spans.extend(input::spans(&field.text, TYPED, theme::strong()));
+    } else {
+        let text = cells::cut(field.text.text(), TYPED);
+        spans.push(Span::styled(text, theme::strong()));
+    }
+    if empty {
+        spans.push(Span::styled(format!(" {}", field.empty), theme::quiet()));
+    }
+    Line::from(spans)
+}

@@ -1,0 +1,130 @@
+//! Forms: opened by keys, filled in, sent; and what is done to the chosen alert.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use crate::tui::event::Effect;
+use crate::tui::format;
+use crate::tui::input::dialog::keys::After;
+use crate::tui::input::dialog::{Dialog, Question};
+use crate::tui::input::forms::{Form, Then};
+use crate::tui::model::{Model, NoticeKind};
+use crate::tui::screens::alerts::Stage;
+use crate::tui::screens::logs::one_line;
+use crate::tui::update::{actions, name};
+
+/// Batch and interval of admission.
+pub(crate) fn admission(model: &mut Model) {
+    if !actions::server_is_known(model) {
+        return;
+    }
+    if let Some(status) = &model.status {
+        model.dialog = Some(Dialog::Form(Form::admission(&status.admission)));
+    }
+}
+
+/// Somebody sees to the chosen alert.
+pub(crate) fn acknowledge(model: &mut Model) {
+    let Some(row) = model.alerts.chosen() else {
+        nothing_chosen(model, "acknowledge");
+        return;
+    };
+    if row.stage == Stage::Acknowledged {
+        let by = row.silences.first();
+        let by = by.map_or("somebody", |silence| silence.created_by.as_str());
+        let said = format!("{} is acknowledged by {by}: U ends that", name(&row.alert));
+        model.tell(NoticeKind::Info, one_line(&said));
+    } else if row.stage == Stage::Resolved {
+        over(model);
+    } else {
+        let form = Form::acknowledge(&row.alert, &model.settings.who);
+        model.dialog = Some(Dialog::Form(form));
+    }
+}
+
+/// The chosen alert is hushed.
+pub(crate) fn silence(model: &mut Model) {
+    let Some(row) = model.alerts.chosen() else {
+        nothing_chosen(model, "silence");
+        return;
+    };
+    if row.stage == Stage::Resolved {
+        over(model);
+        return;
+    }
+    let form = Form::silence(&row.alert, &model.settings.who);
+    model.dialog = Some(Dialog::Form(form));
+}
+
+/// What hushes the chosen alert ends.
+pub(crate) fn end_silence(model: &mut Model) {
+    let Some(row) = model.alerts.chosen() else {
+        nothing_chosen(model, "hear again");
+        return;
+    };
+    if row.silences.is_empty() {
+        let said = match row.stage {
+            Stage::Silenced => "the silence that hushes it is not known yet, or another alert does",
+            _ => "no silence and no acknowledgement hushes this alert",
+        };
+        model.tell(NoticeKind::Info, said);
+        return;
+    }
+    let mut lines = Vec::new();
+    let mut effects = Vec::new();
+    for silence in &row.silences {
+        let matchers: Vec<String> = silence.matchers.iter().map(|one| one.text()).collect();
+        lines.push(one_line(&format!(
+            "By {}, “{}”: {}",
+            silence.created_by,
+            silence.comment,
+            matchers.join(", ")
+        )));
+        let said = format!(
+            "silence of {} by {} ended",
+            name(&row.alert),
+            silence.created_by
+        );
+        effects.push(Effect::EndSilence(silence.id.clone(), said));
+    }
+    lines.push("All alerts that match are heard again, at once.".into());
+    model.dialog = Some(Dialog::Ask(Question {
+        title: "End the silence?",
+        lines,
+        yes: "end it",
+        effects,
+    }));
+}
+
+fn nothing_chosen(model: &mut Model, what: &str) {
+    model.tell(NoticeKind::Info, format!("there is no alert to {what}"));
+}
+
+fn over(model: &mut Model) {
+    let ago = model.alerts.chosen().and_then(|row| row.since);
+    let ago = ago.map_or("?".into(), |since| format::span(model.now - since));
+    model.tell(NoticeKind::Info, format!("this alert is over since {ago}"));
+}
+
+/// A key into a form: Enter sends it from any field, as most of it is filled in already.
+pub(crate) fn on_key(model: &Model, mut form: Form, key: KeyEvent) -> After {
+    let fields = form.fields.len().max(1);
+    match key.code {
+        KeyCode::Tab | KeyCode::Down => form.focus = (form.focus + 1) % fields,
+        KeyCode::BackTab | KeyCode::Up => form.focus = (form.focus + fields - 1) % fields,
+        KeyCode::Enter => match form.finish(model) {
+            Ok(Then::Ask(question)) => return After::Keep(Dialog::Ask(question)),
+            Ok(Then::Do(effects)) => return After::Close(effects),
+            Err((field, said)) => {
+                form.focus = field;
+                form.wrong = Some(one_line(&said));
+            }
+        },
+        _ => {
+            if let Some(field) = form.fields.get_mut(form.focus) {
+                field.text.key(key);
+                form.wrong = None;
+            }
+        }
+    }
+    After::Keep(Dialog::Form(form))
+}

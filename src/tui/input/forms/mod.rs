@@ -1,0 +1,398 @@
+//! Forms: a few lines of text that are checked and become something to do. Pure.
+
+pub(crate) mod draw;
+pub(crate) mod keys;
+
+use jiff::Timestamp;
+
+use crate::api::ops::{AdmissionChange, AdmissionState};
+use crate::clients::alertmanager::{Alert, Matcher, PostableSilence};
+use crate::tui::event::Effect;
+use crate::tui::format;
+use crate::tui::input::dialog::Question;
+use crate::tui::input::line::Input;
+use crate::tui::model::Model;
+use crate::tui::screens::alerts::ACKNOWLEDGED;
+use crate::tui::update::name;
+
+/// What the server takes (`AdmissionChange`): people at once, milliseconds between two batches.
+const BATCH: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+const EVERY_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
+const MINUTE: i64 = 60_000;
+/// The longest that an alert may be acknowledged or silenced: nothing is forgotten for good.
+const LONGEST_ACK_MS: i64 = 24 * 60 * MINUTE;
+const LONGEST_SILENCE_MS: i64 = 30 * 24 * 60 * MINUTE;
+
+/// What a form is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// Batch and interval; as they were when it was opened.
+    Admission(AdmissionState),
+    /// Somebody sees to this alert.
+    Acknowledge(Box<Alert>),
+    /// This alert is hushed.
+    Silence(Box<Alert>),
+}
+
+/// One line of a form.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    /// What holds now, where that is to be changed.
+    pub(crate) now: Option<String>,
+    pub(crate) text: Input,
+    /// What stands there while nothing is typed.
+    pub(crate) empty: &'static str,
+}
+
+/// A few lines of text to fill in.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub(crate) purpose: Purpose,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) focus: usize,
+    /// What is wrong with it, said on the last try to send it.
+    pub(crate) wrong: Option<String>,
+}
+
+/// What a form that is filled in leads to.
+#[derive(Debug)]
+pub(crate) enum Then {
+    Ask(Question),
+    Do(Vec<Effect>),
+}
+
+/// Which field is wrong, and what to do about it.
+pub(crate) type Wrong = (usize, String);
+
+fn field(name: &'static str, text: &str, empty: &'static str) -> Field {
+    Field {
+        name,
+        now: None,
+        text: text.into(),
+        empty,
+    }
+}
+
+impl Form {
+    fn new(purpose: Purpose, fields: Vec<Field>) -> Form {
+        Form {
+            purpose,
+            fields,
+            focus: 0,
+            wrong: None,
+        }
+    }
+
+    /// How many are let in at once, and how often.
+    pub(crate) fn admission(now: &AdmissionState) -> Form {
+        let mut batch = field("batch", "", "as it is");
+        batch.now = Some(format::count(now.batch));
+        let mut every = field("every", "", "as it is");
+        every.now = Some(interval(now.every_ms));
+        Form::new(Purpose::Admission(now.clone()), vec![batch, every])
+    }
+
+    /// `who` sees to it.
+    pub(crate) fn acknowledge(alert: &Alert, who: &str) -> Form {
+        let fields = vec![
+            field("name", who, "who sees to it?"),
+            field("for", "30m", "30m, 2h"),
+            field("note", "", "may be empty"),
+        ];
+        Form::new(Purpose::Acknowledge(Box::new(alert.clone())), fields)
+    }
+
+    /// `who` hushes it.
+    pub(crate) fn silence(alert: &Alert, who: &str) -> Form {
+        let fields = vec![
+            field("comment", "", "why is it silenced?"),
+            field("for", "2h", "30m, 2h, 1d"),
+            field("name", who, "who silences it?"),
+        ];
+        Form::new(Purpose::Silence(Box::new(alert.clone())), fields)
+    }
+
+    pub(crate) fn title(&self) -> String {
+        match &self.purpose {
+            Purpose::Admission(_) => "Admission: batch and interval".into(),
+            Purpose::Acknowledge(alert) => format!("Acknowledge {}", name(alert)),
+            Purpose::Silence(alert) => format!("Silence {}", name(alert)),
+        }
+    }
+
+    /// What Enter does.
+    pub(crate) const fn verb(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Admission(_) => "goes on",
+            Purpose::Acknowledge(_) => "acknowledges",
+            Purpose::Silence(_) => "silences",
+        }
+    }
+
+    /// What it means, in lines for people.
+    pub(crate) fn about(&self) -> Vec<String> {
+        match &self.purpose {
+            Purpose::Admission(now) => {
+                let (batch, every) = (self.batch(now), self.every(now));
+                let new = batch.ok().zip(every.ok());
+                let new = new.map_or(String::new(), |(batch, every)| {
+                    format!(", then {}", a_minute(batch, every))
+                });
+                vec![
+                    format!(
+                        "At most {} people a minute now{new}.",
+                        a_minute(now.batch, now.every_ms)
+                    ),
+                    "batch 1 to 1,000,000; every 100ms to 1h, such as 15s".into(),
+                ]
+            }
+            Purpose::Acknowledge(alert) | Purpose::Silence(alert) => {
+                let matchers: Vec<String> = Matcher::exactly(&alert.labels)
+                    .iter()
+                    .map(Matcher::text)
+                    .collect();
+                vec![
+                    "In Alertmanager, for everyone who reads it: exactly".into(),
+                    matchers.join(", "),
+                ]
+            }
+        }
+    }
+
+    /// What it leads to, or which field is wrong.
+    pub(crate) fn finish(&self, model: &Model) -> Result<Then, Wrong> {
+        match &self.purpose {
+            Purpose::Admission(now) => self.resize(now, model).map(Then::Ask),
+            Purpose::Acknowledge(alert) => self.acknowledged(alert, model.now).map(Then::Do),
+            Purpose::Silence(alert) => self.silenced(alert, model.now).map(Then::Do),
+        }
+    }
+
+    fn text(&self, index: usize) -> &str {
+        self.fields
+            .get(index)
+            .map_or("", |field| field.text.text().trim())
+    }
+
+    fn batch(&self, now: &AdmissionState) -> Result<u64, Wrong> {
+        let text: String = self
+            .text(0)
+            .chars()
+            .filter(|c| !", _".contains(*c))
+            .collect();
+        if text.is_empty() {
+            return Ok(now.batch);
+        }
+        let batch = text.parse().ok().filter(|batch| BATCH.contains(batch));
+        batch.ok_or_else(|| {
+            let said = format!("{:?} is not a number from 1 to 1,000,000", self.text(0));
+            (0, said)
+        })
+    }
+
+    fn every(&self, now: &AdmissionState) -> Result<u64, Wrong> {
+        if self.text(1).is_empty() {
+            return Ok(now.every_ms);
+        }
+        let every = duration_ms(self.text(1)).and_then(|ms| u64::try_from(ms).ok());
+        every.filter(|ms| EVERY_MS.contains(ms)).ok_or_else(|| {
+            let said = format!(
+                "{:?} is not a time from 100ms to 1h, such as 15s",
+                self.text(1)
+            );
+            (1, said)
+        })
+    }
+
+    fn resize(&self, now: &AdmissionState, model: &Model) -> Result<Question, Wrong> {
+        let (batch, every) = (self.batch(now)?, self.every(now)?);
+        if (batch, every) == (now.batch, now.every_ms) {
+            return Err((self.focus, "that is as it is: nothing would change".into()));
+        }
+        let change = AdmissionChange {
+            batch: Some(batch).filter(|batch| *batch != now.batch),
+            every_ms: Some(every).filter(|every| *every != now.every_ms),
+            ..AdmissionChange::default()
+        };
+        let mut lines = vec![
+            format!(
+                "{} every {} → {} every {}.",
+                format::count(now.batch),
+                interval(now.every_ms),
+                format::count(batch),
+                interval(every)
+            ),
+            format!(
+                "At most {} → {} people a minute.",
+                a_minute(now.batch, now.every_ms),
+                a_minute(batch, every)
+            ),
+        ];
+        if model.load.is_under_way() {
+            lines.push(
+                "The rehearsal under way puts the earlier setting back at its end.".to_owned(),
+            );
+        }
+        let said = format!(
+            "admission set to {} every {}",
+            format::count(batch),
+            interval(every)
+        );
+        Ok(Question {
+            title: "Change admission?",
+            lines,
+            yes: "change it",
+            effects: vec![Effect::Admission(change, said)],
+        })
+    }
+
+    fn acknowledged(&self, alert: &Alert, now: i64) -> Result<Vec<Effect>, Wrong> {
+        let who = self.filled(0, "say who sees to it")?;
+        let (until, long) = self.until(1, now, LONGEST_ACK_MS, "24h")?;
+        let comment = match self.text(2) {
+            "" => format!("{ACKNOWLEDGED} in concertctl tui"),
+            note => format!("{ACKNOWLEDGED}: {note}"),
+        };
+        let said = format!("alert {} acknowledged by {who} for {long}", name(alert));
+        let silence = silence(alert, now, until, who, comment)?;
+        Ok(vec![Effect::Silence(silence, said)])
+    }
+
+    fn silenced(&self, alert: &Alert, now: i64) -> Result<Vec<Effect>, Wrong> {
+        let comment = self.filled(0, "say why, for who finds it hushed")?;
+        let (until, long) = self.until(1, now, LONGEST_SILENCE_MS, "30d")?;
+        let who = self.filled(2, "say who silences it")?;
+        let said = format!("alert {} silenced by {who} for {long}", name(alert));
+        let silence = silence(alert, now, until, who, comment.to_owned())?;
+        Ok(vec![Effect::Silence(silence, said)])
+    }
+
+    fn filled(&self, index: usize, what: &str) -> Result<&str, Wrong> {
+        let text = self.text(index);
+        if text.is_empty() {
+            return Err((index, what.to_owned()));
+        }
+        Ok(text)
+    }
+
+    /// When the time that was typed is over, and how long it is.
+    fn until(
+        &self,
+        index: usize,
+        now: i64,
+        longest: i64,
+        longest_text: &str,
+    ) -> Result<(i64, String), Wrong> {
+        let text = self.text(index);
+        let length = duration_ms(text).filter(|ms| (MINUTE..=longest).contains(ms));
+        let wrong = || {
+            let said =
+                format!("{text:?} is not a time from 1m to {longest_text}, such as 30m or 2h");
+            (index, said)
+        };
+        let length = length.ok_or_else(wrong)?;
+        Ok((now.saturating_add(length), format::span(length)))
+    }
+}
+
+fn silence(
+    alert: &Alert,
+    now: i64,
+    until: i64,
+    who: &str,
+    comment: String,
+) -> Result<PostableSilence, Wrong> {
+    let time = |ms: i64| {
+        let time = Timestamp::from_millisecond(ms);
+        let time = time.map_err(|_| (0, "this machine's clock is out of range".to_owned()));
+        time.map(|time| time.to_string())
+    };
+    Ok(PostableSilence {
+        matchers: Matcher::exactly(&alert.labels),
+        starts_at: time(now)?,
+        ends_at: time(until)?,
+        created_by: who.to_owned(),
+        comment,
+    })
+}
+
+/// People let in in a minute.
+fn a_minute(batch: u64, every_ms: u64) -> String {
+    let people = u128::from(batch) * 60_000 / u128::from(every_ms.max(1));
+    format::count(u64::try_from(people).unwrap_or(u64::MAX))
+}
+
+/// Milliseconds as they are typed: `15 s`, `1.5 s`, `250 ms`, `2 min`.
+fn interval(ms: u64) -> String {
+    if ms >= 60_000 && ms.is_multiple_of(60_000) {
+        format!("{} min", ms / 60_000)
+    } else if ms >= 1000 && ms.is_multiple_of(1000) {
+        format!("{} s", ms / 1000)
+    } else {
+        format!("{ms} ms")
+    }
+}
+
+/// `250ms`, `30m`, `1h 30m`, `2d`, as milliseconds.
+pub(crate) fn duration_ms(text: &str) -> Option<i64> {
+    let mut rest = text.trim();
+    let mut sum: i64 = 0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at(digits);
+        let tail = tail.trim_start();
+        let end = tail
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        let unit = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" | "min" => MINUTE,
+            "h" => 60 * MINUTE,
+            "d" => 24 * 60 * MINUTE,
+            _ => return None,
+        };
+        let part = number.parse::<i64>().ok()?.checked_mul(unit)?;
+        sum = sum.checked_add(part)?;
+        rest = tail.trim_start();
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_type_them_and_nonsense_is_not() {
+        let read = ["30m", " 1h 30m ", "2 min", "250ms", "1d", "0s"].map(duration_ms);
+        let wanted = [1_800_000, 5_400_000, 120_000, 250, 86_400_000, 0].map(Some);
+        assert_eq!(read, wanted);
+        for bad in [
+            "",
+            "30",
+            "m",
+            "-5m",
+            "1y",
+            "5 m x",
+            "99999999999999999999h",
+            "9999999999999999d",
+        ] {
+            assert_eq!(duration_ms(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn intervals_and_flows_are_told_in_the_nearest_unit() {
+        assert_eq!(
+            [250, 1500, 15_000, 120_000].map(interval),
+            ["250 ms", "1500 ms", "15 s", "2 min"]
+        );
+        assert_eq!(a_minute(500, 15_000), "2,000");
+    }
+}

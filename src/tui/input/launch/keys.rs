@@ -1,0 +1,100 @@
+//! The launch of a rehearsal: which scenario, which phases, and is it meant?
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use crate::tui::event::Effect;
+use crate::tui::input::dialog::keys::{After, chosen, is_no, is_yes};
+use crate::tui::input::dialog::{Dialog, LaunchDialog, PathField, Reseed, Stage, needs_typing};
+use crate::tui::input::launch::pick_file;
+use crate::tui::load_port::{Progress, Scenario};
+use crate::tui::model::{Model, RunState, RunView, Screen};
+use crate::tui::navigation as trail;
+use crate::tui::update::actions;
+
+pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent) -> After {
+    let scenario = model.load.scenarios.get(dialog.chosen).cloned();
+    match (&mut dialog.stage, &scenario) {
+        (Stage::Choose, _) => {
+            let rows = model.load.scenarios.len() + 1;
+            if let Some(at) = chosen(key, dialog.chosen, rows) {
+                dialog.chosen = at;
+            } else if key.code == KeyCode::Enter {
+                dialog.stage = match scenario {
+                    Some(_) => Stage::Phase(0),
+                    None => Stage::Path(PathField::default()),
+                };
+            } else if is_no(key) {
+                return After::Close(vec![]);
+            }
+        }
+        (Stage::Path(field), _) => {
+            if let Some(path) = pick_file::on_key(field, key) {
+                return After::Ask(Dialog::Launch(dialog), Effect::ReadScenario(path));
+            }
+        }
+        (Stage::Phase(at), Some(scenario)) => {
+            if let Some(to) = chosen(key, *at, scenario.phases.len() + 1) {
+                *at = to;
+            } else if key.code == KeyCode::Enter {
+                dialog.phase = at.checked_sub(1);
+                dialog.stage = Stage::Confirm;
+            } else if is_no(key) {
+                return After::Close(vec![]);
+            }
+        }
+        (Stage::Confirm, Some(scenario)) => {
+            return confirm(model, dialog, scenario, key);
+        }
+        (Stage::Type(typed), Some(scenario)) => match key.code {
+            KeyCode::Enter if typed.text() == scenario.dataset => {
+                return start(model, scenario, dialog.phase, true);
+            }
+            _ => drop(typed.key(key)),
+        },
+        // The scenario is gone.
+        (_, None) => return After::Close(vec![]),
+    }
+    After::Keep(Dialog::Launch(dialog))
+}
+
+fn confirm(
+    model: &mut Model,
+    mut dialog: LaunchDialog,
+    scenario: &Scenario,
+    key: KeyEvent,
+) -> After {
+    let reseed = actions::reseed(model, scenario) != Reseed::NotNeeded;
+    if is_yes(key) && reseed && needs_typing(&scenario.dataset) {
+        dialog.stage = Stage::Type(Default::default());
+    } else if is_yes(key) {
+        return start(model, scenario, dialog.phase, reseed);
+    } else if is_no(key) {
+        return After::Close(vec![]);
+    }
+    After::Keep(Dialog::Launch(dialog))
+}
+
+fn start(model: &mut Model, scenario: &Scenario, phase: Option<usize>, reseed: bool) -> After {
+    let phase = phase.and_then(|at| scenario.phases.get(at)).cloned();
+    model.load.run = Some(RunView {
+        scenario: scenario.name.clone(),
+        phase: phase.clone(),
+        state: RunState::Running,
+        progress: Progress {
+            doing: "starting".into(),
+            ..Progress::default()
+        },
+        requests: Default::default(),
+        tps: Default::default(),
+        p95: Default::default(),
+        scroll: 0,
+    });
+    trail::clear(model);
+    model.screen = Screen::Load;
+    After::Close(vec![Effect::StartLoad {
+        scenario: scenario.name.clone(),
+        file: scenario.file.clone(),
+        phase,
+        reseed,
+    }])
+}

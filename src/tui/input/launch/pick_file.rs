@@ -1,0 +1,82 @@
+//! A path that is typed in a dialog, and the file behind it: a scenario or a dataset profile.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use crate::tui::event::Effect;
+use crate::tui::input::dialog::{Dialog, PathField, ProfileFile, Stage};
+use crate::tui::load_port::Scenario;
+use crate::tui::model::Model;
+use crate::tui::screens::logs::one_line;
+
+/// A key into the field; the path, once it is to be read. While it is read, no other is.
+pub(crate) fn on_key(field: &mut PathField, key: KeyEvent) -> Option<String> {
+    let path = field.path.text().trim();
+    match key.code {
+        KeyCode::Enter if path.is_empty() => field.wrong = Some("type the path of a file".into()),
+        KeyCode::Enter if !field.reading => {
+            field.reading = true;
+            field.wrong = None;
+            return Some(path.to_owned());
+        }
+        KeyCode::Enter => {}
+        _ => {
+            field.path.key(key);
+            field.wrong = None;
+        }
+    }
+    None
+}
+
+/// A scenario file was read: it joins the list, and its phases come next. Without the dialog that
+/// asked for it, it is of no use any more.
+pub(crate) fn scenario(model: &mut Model, read: Result<Scenario, String>) {
+    let Some(Dialog::Launch(dialog)) = &mut model.dialog else {
+        return;
+    };
+    let Stage::Path(field) = &mut dialog.stage else {
+        return;
+    };
+    match read {
+        Ok(scenario) => {
+            let all = &mut model.load.scenarios;
+            let known = all
+                .iter()
+                .position(|known| known.file.is_some() && known.file == scenario.file);
+            dialog.chosen = known.unwrap_or(all.len());
+            match known {
+                Some(at) => all[at] = scenario,
+                None => all.push(scenario),
+            }
+            dialog.stage = Stage::Phase(0);
+        }
+        Err(why) => failed(field, &why),
+    }
+}
+
+/// A profile file was read; what to do next, as for the profiles that have names.
+pub(crate) fn profile(model: &mut Model, read: Result<ProfileFile, String>) -> Vec<Effect> {
+    let replace = crate::tui::input::dialog::keys::would_replace(model);
+    let Some(Dialog::Seed(dialog)) = &mut model.dialog else {
+        return Vec::new();
+    };
+    let Stage::Path(field) = &mut dialog.stage else {
+        return Vec::new();
+    };
+    match read {
+        Ok(file) if replace => {
+            dialog.file = Some(file);
+            dialog.stage = Stage::Confirm;
+        }
+        Ok(file) => {
+            model.dialog = None;
+            return vec![file.seed(false)];
+        }
+        Err(why) => failed(field, &why),
+    }
+    Vec::new()
+}
+
+fn failed(field: &mut PathField, why: &str) {
+    field.reading = false;
+    field.wrong = Some(one_line(why));
+}

@@ -1,0 +1,53 @@
+//! The mouse: tabs, rows and charts can be clicked, the wheel scrolls. Pure: what is where follows
+//! from the size of the last frame, by the same layout that drew it.
+
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::{Position, Rect};
+
+use crate::tui::event::Effect;
+use crate::tui::input::keys::Action;
+use crate::tui::model::{Model, Screen};
+use crate::tui::screens::{Hit, hit};
+use crate::tui::timeline;
+use crate::tui::update::act;
+
+/// Rows that a notch of the wheel moves.
+const WHEEL: usize = 3;
+
+pub(crate) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
+    // A dialog asks by keys: a stray click must not answer it.
+    if model.dialog.is_some() || model.logs.editing.is_some() {
+        return Vec::new();
+    }
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    let at = Position::new(mouse.column, mouse.row);
+    match mouse.kind {
+        MouseEventKind::ScrollUp => wheel(model, Action::Up),
+        MouseEventKind::ScrollDown => wheel(model, Action::Down),
+        MouseEventKind::Down(MouseButton::Left) | MouseEventKind::Drag(MouseButton::Left) => {
+            match hit(model, area, at) {
+                Some(Hit::Tab(screen)) => return act(model, Action::Show(screen)),
+                Some(Hit::Row(row)) => choose(model, row),
+                Some(Hit::Instant(at)) => timeline::put(model, at),
+                None => {}
+            }
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn wheel(model: &mut Model, action: Action) {
+    for _ in 0..WHEEL {
+        // Moving in a list has no effect outside.
+        let _ = act(model, action);
+    }
+}
+
+fn choose(model: &mut Model, row: usize) {
+    match model.screen {
+        Screen::Alerts => model.alerts.choose(row),
+        Screen::Load if row < model.load.scenarios.len() => model.load.chosen = row,
+        _ => {}
+    }
+}

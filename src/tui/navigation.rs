@@ -1,0 +1,232 @@
+//! The way from symptom to cause and back: each step remembers the place one came from, so that
+//! Esc leads there again. Choosing a screen by its number is a fresh start. Pure.
+
+use crate::clients::prometheus::Labels;
+use crate::tui::input::dialog::Dialog;
+use crate::tui::model::{Model, Screen};
+use crate::tui::screens::logs::{LogAim, Logs};
+use crate::tui::screens::traces::{Open, Traces};
+
+/// Steps remembered; the first ones fall off.
+const DEPTH: usize = 8;
+/// Steps named at once; the others are an ellipsis.
+const NAMED: usize = 4;
+
+/// A place that was left by a link.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    screen: Screen,
+    /// The record that was open in full, and how far it was scrolled.
+    record: Option<u16>,
+    /// The log as it was, if the link led from it or into it.
+    logs: Option<Box<Logs>>,
+    /// The traces as they were, if the link led from them or to them.
+    traces: Option<Box<Traces>>,
+    /// The alert that was chosen: its place in the list may be another by then.
+    alert: Option<Labels>,
+}
+
+impl Step {
+    fn of(model: &Model, to: Screen) -> Step {
+        let touches = |screen| model.screen == screen || to == screen;
+        let chosen = model.alerts.chosen();
+        Step {
+            screen: model.screen,
+            record: match model.dialog {
+                Some(Dialog::Record(scroll)) => Some(scroll),
+                _ => None,
+            },
+            logs: touches(Screen::Logs).then(|| Box::new(model.logs.clone())),
+            traces: touches(Screen::Traces).then(|| Box::new(model.traces.clone())),
+            alert: chosen.map(|row| row.alert.labels.clone()),
+        }
+    }
+
+    fn restore(self, model: &mut Model) {
+        model.screen = self.screen;
+        model.dialog = self.record.map(Dialog::Record);
+        if let Some(logs) = self.logs {
+            model.logs = *logs;
+        }
+        if let Some(traces) = self.traces {
+            model.traces = *traces;
+        }
+        let alerts = &mut model.alerts;
+        let at = self.alert.and_then(|labels| {
+            let mut rows = alerts.rows.iter();
+            rows.position(|row| row.alert.labels == labels)
+        });
+        if let Some(at) = at {
+            alerts.choose(at);
+        }
+    }
+}
+
+/// Goes on to `to` and remembers the present place.
+pub(crate) fn follow(model: &mut Model, to: Screen) {
+    model.logs.editing = None;
+    model.traces.editing = None;
+    let step = Step::of(model, to);
+    if model.trail.len() >= DEPTH {
+        model.trail.remove(0);
+    }
+    model.trail.push(step);
+    model.dialog = None;
+    model.screen = to;
+}
+
+/// Goes on to the log records of a time, of a trace, from a level on.
+pub(crate) fn to_logs(model: &mut Model, aim: LogAim) {
+    follow(model, Screen::Logs);
+    model.logs = Logs::aimed(aim);
+}
+
+/// Goes on to a trace, whether the list has it or not.
+pub(crate) fn to_trace(model: &mut Model, id: &str) {
+    follow(model, Screen::Traces);
+    model.traces.open = Some(Open::new(id, true));
+}
+
+/// Goes one step back, if there is one.
+pub(crate) fn back(model: &mut Model) -> bool {
+    let step = model.trail.pop();
+    let was = step.is_some();
+    if let Some(step) = step {
+        step.restore(model);
+    }
+    was
+}
+
+/// Forgets the way: what was chosen now is where it begins.
+pub(crate) fn clear(model: &mut Model) {
+    model.trail.clear();
+}
+
+/// The way in words, `Alerts › Logs › Traces`; nothing where there is none.
+pub(crate) fn crumbs(model: &Model) -> Option<String> {
+    if model.trail.is_empty() {
+        return None;
+    }
+    let steps = model.trail.iter().map(|step| step.screen);
+    let all: Vec<&str> = steps
+        .chain([model.screen])
+        .map(|screen| screen.title())
+        .collect();
+    let hidden = all.len().saturating_sub(NAMED);
+    let named = all[hidden..].join(" › ");
+    Some(if hidden > 0 {
+        format!("… › {named}")
+    } else {
+        named
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::alertmanager::Alert;
+    use crate::clients::loki::LogLine;
+    use crate::tui::screens::logs::Level;
+
+    fn line(at_ns: i64) -> LogLine {
+        LogLine {
+            at_ns,
+            labels: Labels::new(),
+            line: format!("my own record {at_ns}"),
+        }
+    }
+
+    fn alert(name: &str) -> Alert {
+        Alert {
+            labels: Labels::from([("alertname".into(), name.into())]),
+            ..Alert::default()
+        }
+    }
+
+    /// Somebody who looks at the second of two alerts, with a filter of their own in Logs.
+    fn on_alerts() -> Model {
+        let mut model = Model {
+            screen: Screen::Alerts,
+            ..Model::default()
+        };
+        model.alerts.take(vec![alert("A"), alert("B")], 0);
+        model.alerts.row = 1;
+        model.logs.text = "my own".into();
+        model
+            .logs
+            .merge((1..=9).map(line).collect(), &Default::default());
+        model.logs.move_by(-3);
+        model
+    }
+
+    fn errors() -> LogAim {
+        LogAim {
+            level: Level::Error,
+            window: Some((1_000, 2_000)),
+            ..LogAim::default()
+        }
+    }
+
+    #[test]
+    fn each_step_back_restores_the_place_that_was_left() {
+        let mut model = on_alerts();
+        to_logs(&mut model, errors());
+        assert_eq!(model.screen, Screen::Logs);
+        assert_eq!(model.logs.level, Level::Error);
+        assert!(model.logs.records.is_empty() && model.logs.text.is_empty());
+        model
+            .logs
+            .merge(vec![line(1_500_000_000)], &Default::default());
+        model.dialog = Some(Dialog::Record(2));
+        follow(&mut model, Screen::Load);
+        assert!(model.dialog.is_none());
+
+        assert!(back(&mut model));
+        assert_eq!(model.screen, Screen::Logs);
+        assert!(matches!(model.dialog, Some(Dialog::Record(2))));
+        assert_eq!(model.logs.window, Some((1_000, 2_000)));
+        assert_eq!(model.logs.chosen().map(|it| it.at_ns), Some(1_500_000_000));
+
+        let mut list = model.alerts.list.clone();
+        list.insert(0, alert("Above"));
+        model.alerts.take(list, 0);
+        model.alerts.row = 0;
+        assert!(back(&mut model));
+        assert_eq!((model.screen, model.alerts.row), (Screen::Alerts, 2));
+        assert_eq!(model.logs.text, "my own");
+        assert_eq!((model.logs.cursor, model.logs.frozen), (5, true));
+        assert!(!back(&mut model), "there is nothing before the beginning");
+    }
+
+    #[test]
+    fn a_place_that_is_gone_leaves_the_choice_where_it_is() {
+        let mut model = on_alerts();
+        follow(&mut model, Screen::Logs);
+        model.alerts = Default::default();
+        model.alerts.take(vec![alert("other")], 0);
+        // What is over stays in the list for some minutes.
+        model.alerts.arrange(3_600_000);
+        model.alerts.row = 0;
+        back(&mut model);
+        assert_eq!(model.alerts.row, 0);
+    }
+
+    #[test]
+    fn the_way_is_bounded_and_its_end_is_what_is_named() {
+        let mut model = on_alerts();
+        assert_eq!(crumbs(&model), None);
+        follow(&mut model, Screen::Logs);
+        assert_eq!(crumbs(&model).as_deref(), Some("Alerts › Logs"));
+        for _ in 0..20 {
+            follow(&mut model, Screen::Load);
+            follow(&mut model, Screen::Logs);
+        }
+        assert_eq!(model.trail.len(), DEPTH);
+        assert_eq!(
+            crumbs(&model).as_deref(),
+            Some("… › Load › Logs › Load › Logs")
+        );
+        clear(&mut model);
+        assert_eq!(crumbs(&model), None);
+    }
+}

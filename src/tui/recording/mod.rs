@@ -1,0 +1,5 @@
+//! Recording what the sources answered, and playing a recording.
+
+pub(crate) mod record;
+pub(crate) mod replay;
+pub(crate) mod tape;

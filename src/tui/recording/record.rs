@@ -1,0 +1,276 @@
+//! Writes what the sources say to a compressed file, line by line, by a thread of its own: a slow disk
+//! delays nothing else.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::files::{self, Access};
+use crate::tui::event::Event;
+use crate::tui::recording::replay::TapeView;
+use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT, Said};
+
+/// Lines on their way to the file; a disk that is further behind has failed.
+const WAITING: usize = 256;
+/// How long the last lines may take when the console leaves.
+const LEAVE: Duration = Duration::from_secs(3);
+/// Log lines have random ids, which no level makes smaller; this one is cheap at their rate.
+const LEVEL: i32 = 9;
+/// Compression finds what was recorded in the last 4 MiB (2^22 bytes): the log is asked in windows that
+/// overlap, so most lines come twice.
+const WINDOW_LOG: u32 = 22;
+
+/// A file to record to.
+#[derive(Debug)]
+pub struct Recording {
+    path: PathBuf,
+    file: File,
+}
+
+impl Recording {
+    /// Creates the file, for its owner alone: logs may hold personal data.
+    ///
+    /// # Errors
+    /// Why there is none; a file that is there is left alone.
+    pub fn create(path: &Path) -> Result<Recording, String> {
+        let created = files::create_new(path, Access::Owner);
+        let file = created.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Recording {
+            path: path.to_owned(),
+            file,
+        })
+    }
+}
+
+/// Takes events and passes them to the thread that writes.
+pub(crate) struct Recorder {
+    path: PathBuf,
+    lines: Option<mpsc::Sender<Vec<u8>>>,
+    writer: JoinHandle<()>,
+    /// Bytes of text so far.
+    text: u64,
+    /// Bytes in the file so far.
+    written: Arc<AtomicU64>,
+    most: u64,
+}
+
+impl Recorder {
+    /// Begins with the first line. A file that fails is told by an event.
+    pub(crate) fn start(
+        recording: Recording,
+        target: &str,
+        events: mpsc::Sender<Event>,
+    ) -> Recorder {
+        let (lines, receiver) = mpsc::channel(WAITING);
+        let Recording { path, file } = recording;
+        let shown = path.display().to_string();
+        let written = Arc::default();
+        let counted = Counted {
+            file,
+            written: Arc::clone(&written),
+        };
+        let writer = tokio::task::spawn_blocking(move || {
+            if let Err(error) = write(counted, receiver) {
+                let why = format!("{shown}: {error}");
+                // The loop may have left meanwhile; then nobody wants to know.
+                let _ = events.blocking_send(Event::Tape(TapeView::Stopped(why)));
+            }
+        });
+        let mut recorder = Recorder {
+            path,
+            lines: Some(lines),
+            writer,
+            text: 0,
+            written,
+            most: MAX_BYTES,
+        };
+        // A queue that was just made has room.
+        let _ = recorder.send(&Head::new(target));
+        recorder
+    }
+
+    /// Records what `event` says, if a source said it; gives what is to be shown of it.
+    pub(crate) fn note(&mut self, now: i64, event: &Event) -> Option<TapeView> {
+        self.lines.as_ref()?;
+        let said = Said::of(event)?;
+        let wrote = self.send(&Entry { t: now, said });
+        if let Err(why) = wrote.and_then(|()| self.room()) {
+            self.lines = None;
+            return Some(TapeView::Stopped(format!("{}: {why}", self.path.display())));
+        }
+        Some(TapeView::Recording(self.written.load(Ordering::Relaxed)))
+    }
+
+    fn room(&self) -> Result<(), String> {
+        let mib = |bytes: u64| bytes / 1024 / 1024;
+        if self.written.load(Ordering::Relaxed) >= self.most {
+            return Err(format!(
+                "it has reached its bound of {} MiB",
+                mib(self.most)
+            ));
+        }
+        if self.text >= MAX_TEXT {
+            let bound = mib(MAX_TEXT);
+            return Err(format!("it has reached its bound of {bound} MiB of text"));
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, line: &impl Serialize) -> Result<(), String> {
+        let mut bytes = serde_json::to_vec(line).map_err(|error| error.to_string())?;
+        bytes.push(b'\n');
+        let length = bytes.len() as u64;
+        let Some(lines) = &self.lines else {
+            return Ok(());
+        };
+        lines
+            .try_send(bytes)
+            .map_err(|_| "the disk does not keep up".to_owned())?;
+        self.text += length;
+        Ok(())
+    }
+
+    /// Writes what waits, not for long.
+    pub(crate) async fn leave(mut self) {
+        self.lines = None;
+        let _ = tokio::time::timeout(LEAVE, self.writer).await;
+    }
+}
+
+/// Counts what goes into the file.
+struct Counted {
+    file: File,
+    written: Arc<AtomicU64>,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Each line goes to the file at once, in a block that can be read without the next: what was recorded
+/// survives whatever ends the console.
+fn write(file: Counted, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(file, LEVEL)?;
+    encoder.window_log(WINDOW_LOG)?;
+    while let Some(line) = lines.blocking_recv() {
+        encoder.write_all(&line)?;
+        while let Ok(line) = lines.try_recv() {
+            encoder.write_all(&line)?;
+        }
+        encoder.flush()?;
+    }
+    let mut counted = encoder.finish()?;
+    counted.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::recording::tape::Tape;
+
+    fn down(second: i64) -> Event {
+        Event::Down {
+            source: crate::tui::model::Source::Loki,
+            reason: "gone".into(),
+            retry_ms: second,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_recorded_is_read_again_up_to_the_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sale.jsonl");
+        let recording = Recording::create(&path).unwrap();
+        assert!(Recording::create(&path).unwrap_err().contains("remove it"));
+        let (events, _told) = mpsc::channel(8);
+        let mut recorder = Recorder::start(recording, "here:1", events);
+        assert_eq!(recorder.note(1, &Event::Tick), None, "nobody said that");
+        let shown = recorder.note(1_000, &down(1));
+        assert!(matches!(shown, Some(TapeView::Recording(_))));
+        recorder.text = MAX_TEXT;
+        let shown = recorder.note(2_000, &down(2));
+        assert!(
+            matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("bound")),
+            "{shown:?}"
+        );
+        assert_eq!(recorder.note(3_000, &down(3)), None, "it has ended");
+        recorder.leave().await;
+        let tape = Tape::read(&path).unwrap();
+        assert_eq!(tape.head.target, "here:1");
+        assert_eq!(tape.span(), (1_000, 2_000));
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
+        let full = Path::new("/dev/full");
+        let file = File::options().write(true).open(full).unwrap();
+        let path = full.to_owned();
+        let (events, mut told) = mpsc::channel(8);
+        let recorder = Recorder::start(Recording { path, file }, "here:1", events);
+        let said = tokio::time::timeout(Duration::from_secs(10), told.recv()).await;
+        assert!(
+            matches!(said.unwrap(), Some(Event::Tape(TapeView::Stopped(why))) if why.contains("/dev/full"))
+        );
+        recorder.leave().await;
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_console() {
+        let (reader, mut stuck) = std::io::pipe().unwrap();
+        // All that a pipe takes while nobody reads.
+        stuck.write_all(&[0; 64 * 1024]).unwrap();
+        let recording = Recording {
+            path: "stuck".into(),
+            file: std::os::fd::OwnedFd::from(stuck).into(),
+        };
+        let (events, _told) = mpsc::channel(8);
+        let mut recorder = Recorder::start(recording, "here:1", events);
+        // Random text, which compression leaves as long as it is.
+        let random = || Event::LogsRefused {
+            reason: (0..200).map(|_| rand::random::<char>()).collect(),
+        };
+        let shown = (0..10_000).map(|second| recorder.note(second, &random()));
+        let stopped = shown.into_iter().find_map(|shown| match shown {
+            Some(TapeView::Stopped(why)) => Some(why),
+            _ => None,
+        });
+        assert_eq!(stopped.as_deref(), Some("stuck: the disk does not keep up"));
+        // And it is not waited for.
+        recorder.leave().await;
+        drop(reader);
+    }
+
+    #[tokio::test]
+    async fn a_recording_has_a_bound_and_is_its_owner_s() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sale.jsonl");
+        let recording = Recording::create(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let (events, _told) = mpsc::channel(8);
+        let mut recorder = Recorder::start(recording, "here:1", events);
+        recorder.written.store(MAX_BYTES, Ordering::Relaxed);
+        let shown = recorder.note(1, &down(1));
+        assert!(
+            matches!(&shown, Some(TapeView::Stopped(why)) if why.contains("64 MiB")),
+            "{shown:?}"
+        );
+        recorder.leave().await;
+    }
+}

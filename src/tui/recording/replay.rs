@@ -1,0 +1,207 @@
+//! Plays a recording: when which line is due, and what time it is meanwhile. No network, no writes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clients::loki::LogLine;
+use crate::tui::event::Event;
+use crate::tui::model::Model;
+use crate::tui::recording::tape::{Entry, Said, Tape};
+use crate::tui::screens::logs::{Level, Logs, Record};
+
+/// How many times faster than it was; 0: held.
+const SPEEDS: &[u32] = &[0, 1, 2, 5, 10, 30, 60];
+
+/// What the screen tells of a recording.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TapeView {
+    /// There is none.
+    #[default]
+    None,
+    /// So many bytes are recorded.
+    Recording(u64),
+    /// Nothing is recorded any more, and why.
+    Stopped(String),
+    /// One is played.
+    Playing(Playing),
+}
+
+/// A recording that is played.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Playing {
+    /// One of the speeds; 0: held.
+    pub(crate) speed: u32,
+    /// The last line was shown.
+    pub(crate) ended: bool,
+    /// When it begins and ends, Unix milliseconds.
+    pub(crate) span: (i64, i64),
+}
+
+impl Playing {
+    /// All of it was shown.
+    pub(crate) fn at_end(tape: &Tape) -> Playing {
+        Playing {
+            speed: 1,
+            ended: true,
+            span: tape.span(),
+        }
+    }
+
+    /// The next speed up or down; held is the slowest.
+    pub(crate) fn other_speed(&self, faster: bool) -> u32 {
+        let at = SPEEDS.iter().position(|one| *one == self.speed);
+        let at = at.unwrap_or(1);
+        let to = if faster { at + 1 } else { at.saturating_sub(1) };
+        SPEEDS[to.min(SPEEDS.len() - 1)]
+    }
+}
+
+/// Where the playing stands.
+#[derive(Debug)]
+pub(crate) struct Player {
+    tape: Tape,
+    next: usize,
+    speed: u32,
+    /// The recorded time at `since`.
+    at: i64,
+    since: Instant,
+    /// The log filter that the lines so far were shown by.
+    filter: String,
+    /// The trace that was looked for last.
+    trace: Option<String>,
+}
+
+impl Player {
+    /// Plays from the first line on.
+    pub(crate) fn new(tape: Tape) -> Player {
+        Player {
+            at: tape.span().0,
+            tape,
+            next: 0,
+            speed: 1,
+            since: Instant::now(),
+            filter: String::new(),
+            trace: None,
+        }
+    }
+
+    /// For the screen.
+    pub(crate) fn view(&self) -> TapeView {
+        TapeView::Playing(Playing {
+            speed: self.speed,
+            ended: self.next >= self.tape.entries.len(),
+            span: self.tape.span(),
+        })
+    }
+
+    /// The recorded time; at the end it stands still.
+    pub(crate) fn now(&self) -> i64 {
+        let passed = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let passed = passed.saturating_mul(i64::from(self.speed));
+        self.at.saturating_add(passed).min(self.tape.span().1)
+    }
+
+    pub(crate) fn set_speed(&mut self, speed: u32) {
+        self.at = self.now();
+        self.since = Instant::now();
+        self.speed = speed;
+    }
+
+    /// Awaits that the next line is due; for ever if it is held or at its end.
+    pub(crate) async fn due(player: Option<&Player>) {
+        let due = player.and_then(|player| {
+            let left = player.tape.entries.get(player.next)?.t - player.at;
+            let pause = u64::try_from(left)
+                .unwrap_or(0)
+                .checked_div(player.speed.into())?;
+            player.since.checked_add(Duration::from_millis(pause))
+        });
+        match due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next line, as the console with that model would have heard it.
+    pub(crate) fn next(&mut self, model: &Model) -> Option<Event> {
+        let entry = self.tape.entries.get(self.next)?;
+        self.next += 1;
+        self.filter = model.logs.asked();
+        fitted_event(entry, model)
+    }
+
+    /// What a live source would be asked for now: the lines of the log so far after the filter was
+    /// changed, the trace that was opened.
+    pub(crate) fn again(&mut self, model: &Model) -> Vec<Event> {
+        let wanted = model.plan().trace;
+        if wanted != self.trace {
+            self.trace.clone_from(&wanted);
+            if let Some(id) = wanted {
+                return vec![self.recorded_trace(id)];
+            }
+        }
+        if self.filter == model.logs.asked() {
+            return Vec::new();
+        }
+        self.filter = model.logs.asked();
+        let shown = self.tape.entries.iter().take(self.next);
+        let logs = shown.filter(|entry| matches!(entry.said, Said::Logs { .. }));
+        logs.filter_map(|entry| fitted_event(entry, model))
+            .collect()
+    }
+    /// As it was seen last; one that nobody opened is not there.
+    fn recorded_trace(&self, wanted: String) -> Event {
+        let newest = self.tape.entries.iter().rev();
+        let mut found = newest.filter_map(|entry| match &entry.said {
+            Said::Trace { id, trace } if *id == wanted => Some(trace.clone()),
+            _ => None,
+        });
+        let trace = found.next().unwrap_or(Ok(None));
+        Event::Trace { id: wanted, trace }
+    }
+}
+
+/// A line as an event. The log is recorded as it was filtered; what is filtered now is filtered here.
+pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Option<Event> {
+    // Each line was checked when the file was read.
+    Some(match entry.said.event().ok()? {
+        Event::Logs {
+            mut lines, skipped, ..
+        } => {
+            lines.retain(|line| passes(line, &model.logs));
+            let query = model.logs.asked();
+            Event::Logs {
+                query,
+                lines,
+                skipped,
+            }
+        }
+        Event::Traces {
+            found, coverage, ..
+        } => Event::Traces {
+            asked: model.traces.asked(),
+            found,
+            coverage,
+        },
+        event => event,
+    })
+}
+
+/// Whether the log as it is set shows that line.
+fn passes(line: &LogLine, logs: &Logs) -> bool {
+    let at = line.at_ns / 1_000_000;
+    let outside = |(from, to): (i64, i64)| !(from..=to).contains(&at);
+    if logs.window.is_some_and(outside) || !line.line.contains(&logs.text) {
+        return false;
+    }
+    if logs.level == Level::All && logs.trace.is_none() {
+        return true;
+    }
+    let record = Record::new(line.clone());
+    let of_trace = logs.trace.is_none() || record.trace_id == logs.trace;
+    of_trace && logs.level.shows(&record.level)
+}
+
+#[cfg(test)]
+mod tests;

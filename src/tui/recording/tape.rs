@@ -1,0 +1,170 @@
+//! A recording: what the sources said, as JSON lines, each with its time, compressed (zstd). The first
+//! line says what the file is. Written by `record`, read by `replay`; a file may come from anywhere. A
+//! file of plain JSON lines, as earlier versions wrote it, is read too.
+
+pub(crate) mod said;
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use said::Said;
+
+/// What the first line calls the file.
+const KIND: &str = "console recording";
+/// The version of the format that is written, and the only one that is read.
+const VERSION: u32 = 1;
+/// No recording is longer than this, in bytes: hours of a sale.
+pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Nor is its text, which `replay` holds in memory.
+pub(crate) const MAX_TEXT: u64 = 512 * 1024 * 1024;
+/// The last line may go over the bound.
+const MAX_READ: u64 = MAX_TEXT + 32 * 1024 * 1024;
+/// A compressed file begins so.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Times of a recording lie before the year 2200, in Unix milliseconds.
+const LAST_MS: i64 = 7_258_118_400_000;
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    kind: String,
+    version: u32,
+    /// Who was asked: `127.0.0.1:8081`.
+    pub(crate) target: String,
+    /// The version of the program.
+    program: String,
+}
+
+impl Head {
+    pub(crate) fn new(target: &str) -> Head {
+        Head {
+            kind: KIND.into(),
+            version: VERSION,
+            target: target.into(),
+            program: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+}
+
+/// Any other line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// When it was heard, Unix milliseconds.
+    pub(crate) t: i64,
+    pub(crate) said: Said,
+}
+
+/// A recording, read and checked.
+#[derive(Clone, Debug)]
+pub struct Tape {
+    pub(crate) head: Head,
+    /// At least one.
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Tape {
+    /// Reads a recording.
+    ///
+    /// # Errors
+    /// What is wrong with the file and in which line.
+    pub fn read(path: &Path) -> Result<Tape, String> {
+        let shown = path.display();
+        let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
+        let file = std::fs::File::open(path).map_err(cannot)?;
+        let bytes = text(file, MAX_READ).map_err(cannot)?;
+        let bytes = bytes.ok_or_else(|| format!("{shown} is larger than any recording"))?;
+        Tape::parse(&bytes).map_err(|(line, why)| format!("{shown}, line {line}: {why}"))
+    }
+
+    /// # Errors
+    /// The line, from 1, and what is wrong with it.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Tape, (usize, String)> {
+        // The last line of a recording that was cut off does not end: it is left out.
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        let whole = end.map_or(bytes, |newline| &bytes[..=newline]);
+        let mut lines = whole.split_inclusive(|byte| *byte == b'\n').zip(1..);
+        let (first, _) = lines.next().ok_or((1, "the file is empty".to_owned()))?;
+        let head = head(first).map_err(|why| (1, why))?;
+        let mut entries: Vec<Entry> = Vec::new();
+        for (line, number) in lines {
+            let entry = entry(line).map_err(|why| (number, why))?;
+            // A clock that was set back while it was recorded does not run back when it is shown.
+            let t = entries.last().map_or(entry.t, |last| last.t.max(entry.t));
+            entries.push(Entry { t, ..entry });
+        }
+        if entries.is_empty() {
+            return Err((2, "nothing was recorded".into()));
+        }
+        Ok(Tape { head, entries })
+    }
+
+    /// When it begins and ends, Unix milliseconds.
+    pub(crate) fn span(&self) -> (i64, i64) {
+        let at = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.t);
+        (at(self.entries.first()), at(self.entries.last()))
+    }
+}
+
+/// The text of a recording; `None` if it is longer than `most`. One that was cut off is read up to the
+/// cut.
+fn text(file: std::fs::File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut file = BufReader::new(file);
+    let compressed = file.fill_buf()?.starts_with(&ZSTD_MAGIC);
+    let mut bytes = Vec::new();
+    let read = match compressed {
+        true => zstd::Decoder::with_buffer(file)?
+            .take(most + 1)
+            .read_to_end(&mut bytes),
+        false => file.take(most + 1).read_to_end(&mut bytes),
+    };
+    match read {
+        Err(error) if compressed && error.kind() == ErrorKind::UnexpectedEof => {}
+        read => drop(read?),
+    }
+    Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= most))
+}
+
+fn head(line: &[u8]) -> Result<Head, String> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        kind: String,
+        version: u32,
+    }
+    let no = || "this is not a recording of the console (--record FILE makes one)".to_owned();
+    let told: Versioned = serde_json::from_slice(line).map_err(|_| no())?;
+    if told.kind != KIND {
+        return Err(no());
+    }
+    if told.version != VERSION {
+        return Err(format!(
+            "a recording of version {}; this program reads version {VERSION}",
+            told.version
+        ));
+    }
+    serde_json::from_slice(line).map_err(|error| error.to_string())
+}
+
+fn entry(line: &[u8]) -> Result<Entry, String> {
+    let said = |error: serde_json::Error| {
+        // Its own count of lines would be within this line.
+        let text = error.to_string();
+        text.split(" at line").next().unwrap_or_default().to_owned()
+    };
+    let entry: Entry = serde_json::from_slice(line).map_err(said)?;
+    let sane = |at: i64| (0..LAST_MS).contains(&at);
+    let times = match &entry.said {
+        Said::Metrics { at, .. } => sane(*at),
+        Said::Down { retry_ms, .. } => sane(*retry_ms),
+        Said::Clock { ahead_s, .. } => sane(ahead_s.saturating_abs()),
+        _ => true,
+    };
+    if !sane(entry.t) || !times {
+        return Err("a time is out of range".into());
+    }
+    entry.said.event().map(|_| entry)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

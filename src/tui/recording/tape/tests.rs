@@ -1,0 +1,320 @@
+//! What is recorded is what is read, and nothing else is.
+
+use proptest::prelude::*;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::api::ops::{AdmissionState, QueueState, SeedProgress, Status};
+use crate::clients::alertmanager::{Alert, Silence};
+use crate::clients::loki::LogLine;
+use crate::clients::prometheus::{Labels, RuleAlert, Series};
+use crate::clients::tempo::{FoundTrace, Kind, Span, SpanEvent, Status as SpanStatus, Trace};
+use crate::tui::event::Event;
+use crate::tui::model::Source;
+use crate::tui::model::{Model, Screen};
+use crate::tui::recording::replay::fitted_event;
+use crate::tui::screens;
+use crate::tui::screens::traces::{Asked, Coverage};
+use crate::tui::sources::panels::{PanelId, panel};
+use crate::tui::update::update;
+
+/// 2026-06-01 12:00:00 UTC.
+pub(crate) const START: i64 = 1_780_315_200_000;
+
+fn series(value: f64) -> Series {
+    Series {
+        labels: Labels::from([("status".into(), "AVAILABLE".into())]),
+        points: vec![(START - 1000, 0.1), (START, value)],
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        api_addr: "127.0.0.1:8080".into(),
+        dataset: None,
+        queue: QueueState::default(),
+        admission: AdmissionState {
+            batch: 500,
+            every_ms: 15_000,
+            paused: false,
+            opens_at_ms: Some(START),
+            open: true,
+        },
+        consoles: 1,
+    }
+}
+
+fn found() -> FoundTrace {
+    FoundTrace {
+        id: "0af7651916cd43dd8448eb211c80319c".into(),
+        service: "concertctl-api".into(),
+        name: "POST /reservations".into(),
+        start_ns: 1_780_315_200_000_000_000,
+        duration_ms: 212,
+        errors: Some(1),
+    }
+}
+
+fn trace() -> Trace {
+    let span = Span {
+        id: "b7ad6b7169203331".into(),
+        parent: None,
+        service: "concertctl-api".into(),
+        name: "POST /reservations".into(),
+        kind: Kind::Server,
+        offset_ns: 0,
+        duration_ns: 212_000_000,
+        status: SpanStatus::Error("late".into()),
+        attributes: BTreeMap::from([("http.route".into(), "/reservations".into())]),
+        events: vec![SpanEvent {
+            offset_ns: 7,
+            name: "exception".into(),
+            attributes: BTreeMap::from([("exception.type".into(), "IOException".into())]),
+        }],
+        more_events: 3,
+    };
+    Trace {
+        id: found().id,
+        start_ns: found().start_ns,
+        duration_ns: 212_000_000,
+        spans: vec![span],
+    }
+}
+
+fn said() -> Vec<Event> {
+    let answer = |value| Ok(vec![series(value)]);
+    let now = BTreeMap::from([
+        (panel(PanelId::Tps).query.into(), answer(f64::NAN)),
+        (panel(PanelId::P95).query.into(), answer(f64::INFINITY)),
+        (panel(PanelId::Seats).query.into(), answer(1.0 / 3.0)),
+        (panel(PanelId::Errors).query.into(), Err("refused".into())),
+    ]);
+    vec![
+        Event::Metrics {
+            at: START,
+            past: Some(now.clone()),
+            now,
+        },
+        Event::Logs {
+            query: r#"{service_name=~".+"}"#.into(),
+            lines: vec![LogLine {
+                at_ns: START * 1_000_000,
+                labels: Labels::new(),
+                line: "two\nlines \u{1b}[31m".into(),
+            }],
+            skipped: true,
+        },
+        Event::LogsRefused {
+            reason: "no".into(),
+        },
+        Event::Alerts(vec![Alert::default()]),
+        Event::Silences(vec![Silence::default()]),
+        Event::RuleAlerts(Ok(vec![RuleAlert::default()])),
+        Event::RuleAlerts(Err("no rules".into())),
+        Event::Traces {
+            asked: Asked::default(),
+            found: vec![found()],
+            coverage: Coverage::From(64),
+        },
+        Event::Trace {
+            id: found().id,
+            trace: Ok(Some(trace())),
+        },
+        Event::TracesThere,
+        Event::Ops(Box::new((status(), SeedProgress::default()))),
+        Event::Down {
+            source: Source::Loki,
+            reason: "gone".into(),
+            retry_ms: 4_000,
+        },
+        Event::Clock {
+            source: Source::Ops,
+            ahead_s: -7,
+        },
+    ]
+}
+
+/// A recording of these, a second apart.
+pub(crate) fn recorded(events: &[Event]) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(&Head::new("sale:8081")).unwrap();
+    bytes.push(b'\n');
+    for (event, second) in events.iter().zip(0..) {
+        let entry = Entry {
+            t: START + 1000 * second,
+            said: Said::of(event).unwrap(),
+        };
+        bytes.extend(serde_json::to_vec(&entry).unwrap());
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+#[test]
+fn all_that_the_sources_say_is_read_as_it_was_said() {
+    let events = said();
+    let tape = Tape::parse(&recorded(&events)).unwrap();
+    assert_eq!(tape.head.target, "sale:8081");
+    let read: Vec<_> = tape
+        .entries
+        .iter()
+        .map(|entry| format!("{:?}", entry.said.event().unwrap()))
+        .collect();
+    // NaN is not equal to itself, its text is.
+    let expected: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
+    assert_eq!(read, expected);
+    assert_eq!(Said::of(&Event::Tick), None, "nobody said that");
+}
+
+#[test]
+fn an_error_in_a_file_names_the_line() {
+    let good = recorded(&said());
+    let text = String::from_utf8(good.clone()).unwrap();
+    let wrong = |bytes: &[u8]| Tape::parse(bytes).unwrap_err();
+    let line = |number: usize, with: &str| {
+        let mut lines: Vec<_> = text.lines().collect();
+        lines[number - 1] = with;
+        wrong((lines.join("\n") + "\n").as_bytes())
+    };
+    let cases = [
+        (wrong(b""), 1, "empty"),
+        (wrong(b"\x7fELF\x02\n"), 1, "not a recording"),
+        (wrong(b"{\"version\":1}\n"), 1, "not a recording"),
+        (
+            wrong(br#"{"kind":"console recording","version":2}"#),
+            1,
+            "version 2",
+        ),
+        (
+            wrong(text.split_inclusive('\n').next().unwrap().as_bytes()),
+            2,
+            "nothing was recorded",
+        ),
+        (line(3, "what?"), 3, "expected"),
+        (line(3, r#"{"t":-1,"said":{"alerts":[]}}"#), 3, "time"),
+        (line(4, r#"{"t":1,"said":{"sang":[]}}"#), 4, "sang"),
+        (
+            line(
+                4,
+                r#"{"t":1,"said":{"clock":{"source":"moon","ahead_s":1}}}"#,
+            ),
+            4,
+            "there is no source \"moon\"",
+        ),
+        (
+            line(
+                2,
+                r#"{"t":1,"said":{"metrics":{"at":1,"now":{"x":{"series":[{"labels":{},"points":[[1,"many"]]}]}}}}}"#,
+            ),
+            2,
+            "\"many\" is no value",
+        ),
+    ];
+    for ((number, why), expected_line, expected) in cases {
+        assert!(
+            number == expected_line && why.contains(expected),
+            "{number}: {why} (expected {expected_line}: {expected})"
+        );
+    }
+}
+
+#[test]
+fn time_does_not_run_back_in_a_recording() {
+    let mut text = String::from_utf8(recorded(&said())).unwrap();
+    text.push_str("{\"t\":5,\"said\":{\"alerts\":[]}}\n");
+    let tape = Tape::parse(text.as_bytes()).unwrap();
+    assert_eq!(tape.span(), (START, START + 12_000));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_file_breaks_the_console(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        digits in any::<bool>(),
+    ) {
+        let mut bytes = recorded(&said());
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            // Another digit leaves the JSON whole and changes times and counts.
+            let digit = digits && bytes[at].is_ascii_digit();
+            bytes[at] = if digit { b'0' + byte % 10 } else if digits { bytes[at] } else { byte };
+        }
+        if let Ok(tape) = Tape::parse(&bytes) {
+            for screen in Screen::ALL {
+                let mut model = Model { screen: *screen, ..Model::default() };
+                for entry in &tape.entries {
+                    if let Some(event) = fitted_event(entry, &model) {
+                        update(&mut model, entry.t, event);
+                    }
+                }
+                let mut buffer = Buffer::empty(Rect::new(0, 0, 80, 24));
+                screens::draw(&model, &mut buffer);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_larger_than_any_recording_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("huge");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(MAX_READ + 1).unwrap();
+    let told = Tape::read(&path).unwrap_err();
+    assert!(told.contains("larger than any recording"), "{told}");
+}
+
+#[test]
+fn what_is_json_but_no_recording_is_told_apart() {
+    let other = b"{\"kind\":\"a diary\",\"version\":1,\"program\":\"x\",\"target\":\"y\"}\n";
+    let (line, told) = Tape::parse(other).unwrap_err();
+    assert_eq!(line, 1);
+    assert!(told.contains("not a recording"), "{told}");
+}
+
+fn compressed(text: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        encoder.write_all(line).unwrap();
+        encoder.flush().unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_recording_that_was_cut_off_is_read_up_to_the_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cut");
+    let plain = recorded(&said());
+    let all = Tape::parse(&plain).unwrap().entries.len();
+    for whole in [plain.clone(), compressed(&plain)] {
+        // How much is read of each length, the whole first.
+        let read = (0..=whole.len()).rev().map(|length| {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            Tape::read(&path).map_or(0, |tape| tape.entries.len())
+        });
+        let read: Vec<usize> = read.collect();
+        assert!(read.is_sorted_by(|one, next| one >= next), "{read:?}");
+        // Each line is there as soon as its last byte is: no number is left out.
+        let mut numbers = read.clone();
+        numbers.dedup();
+        assert_eq!(numbers, (0..=all).rev().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_small_file_that_grows_beyond_any_recording_is_not_read() {
+    let bomb = compressed(&vec![b'x'; 2 << 20]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bomb");
+    std::fs::write(&path, bomb).unwrap();
+    let read = |most| text(std::fs::File::open(&path).unwrap(), most).unwrap();
+    assert!(read(1 << 20).is_none());
+    assert!(read(4 << 20).is_some());
+}

@@ -1,0 +1,257 @@
+//! Alerts as one list: what the rules see coming, what Alertmanager has, who hushed it, and what was
+//! over a moment ago. Plain data, like the model that it is a part of.
+
+pub(crate) mod alert;
+pub(crate) mod draw;
+pub(crate) mod list;
+pub(crate) mod urgency;
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+
+use crate::clients::alertmanager::{Alert, AlertState, Silence, SilenceState};
+use crate::clients::prometheus::{Labels, RuleAlert, RuleState};
+use crate::tui::screens::alerts::urgency::Urgency;
+use crate::tui::sources::evidence::Evidence;
+
+/// How long an alert that is over stays in the list, in milliseconds.
+const RESOLVED_MS: i64 = 5 * 60_000;
+/// Alerts that are over and kept at most.
+const MAX_RESOLVED: usize = 50;
+/// How the comment of a silence begins that says: somebody sees to it.
+pub(crate) const ACKNOWLEDGED: &str = "acknowledged";
+
+/// How far an alert has come; in the order of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// It fires and nobody sees to it.
+    Firing,
+    /// Its condition holds, but not for long enough.
+    Pending,
+    /// It fires and somebody sees to it.
+    Acknowledged,
+    /// It fires and is hushed.
+    Silenced,
+    /// It is over.
+    Resolved,
+}
+
+impl Stage {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Stage::Firing => "firing",
+            Stage::Pending => "pending",
+            Stage::Acknowledged => "acknowledged",
+            Stage::Silenced => "silenced",
+            Stage::Resolved => "resolved",
+        }
+    }
+}
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) alert: Alert,
+    pub(crate) stage: Stage,
+    /// Since when it is at this stage, Unix milliseconds; absent: its time cannot be read.
+    pub(crate) since: Option<i64>,
+    /// What hushes it, the acknowledgement first.
+    pub(crate) silences: Vec<Silence>,
+}
+
+impl Row {
+    /// When the last of its silences ends.
+    pub(crate) fn hushed_until(&self) -> Option<i64> {
+        let ends = self.silences.iter().filter_map(|one| unix_ms(&one.ends_at));
+        ends.max()
+    }
+}
+
+/// All the console knows of alerts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alerts {
+    /// What Alertmanager has; worst first, then newest.
+    pub(crate) list: Vec<Alert>,
+    /// What hushes them.
+    pub(crate) silences: Vec<Silence>,
+    /// What the rules hold; absent: not asked yet; an error: why that is not known.
+    pub(crate) rules: Option<Result<Vec<RuleAlert>, String>>,
+    /// Those that are over, and since when, oldest first.
+    resolved: VecDeque<(Alert, i64)>,
+    /// The list that is shown, made of all the above.
+    pub(crate) rows: Vec<Row>,
+    /// The chosen one of `rows`.
+    pub(crate) row: usize,
+    /// The operator chose it, so the choice stays on its alert. Until then it is the top one, whichever
+    /// that is.
+    is_chosen: bool,
+    /// The chosen one fills the screen.
+    pub(crate) open: bool,
+    /// Lines that what is said of it is scrolled by.
+    pub(crate) scroll: usize,
+    /// What was found for the one that was chosen last.
+    pub(crate) evidence: Option<Evidence>,
+}
+
+impl Alerts {
+    /// The chosen line.
+    pub(crate) fn chosen(&self) -> Option<&Row> {
+        self.rows.get(self.row)
+    }
+
+    /// Takes over what Alertmanager has now.
+    pub(crate) fn take(&mut self, list: Vec<Alert>, now: i64) {
+        let gone = std::mem::replace(&mut self.list, list);
+        let is_there = |alert: &Alert| self.list.iter().any(|one| one.labels == alert.labels);
+        for alert in gone {
+            if !is_there(&alert) {
+                self.resolved.push_back((alert, now));
+            }
+        }
+        while self.resolved.len() > MAX_RESOLVED {
+            self.resolved.pop_front();
+        }
+        self.arrange(now);
+    }
+
+    /// Moves the choice; all the way up it goes back to following the top.
+    pub(crate) fn move_by(&mut self, by: isize) {
+        let last = self.rows.len().saturating_sub(1);
+        self.row = self.row.saturating_add_signed(by).min(last);
+        self.is_chosen = by != isize::MIN;
+    }
+
+    /// Chooses a line, if there is one.
+    pub(crate) fn choose(&mut self, row: usize) {
+        if row < self.rows.len() {
+            self.row = row;
+            self.is_chosen = true;
+        }
+    }
+
+    /// The chosen line is to fill the screen.
+    pub(crate) fn open(&mut self) {
+        self.open = !self.rows.is_empty();
+        self.is_chosen |= self.open;
+    }
+
+    /// Makes the list anew; a choice stays on its alert.
+    pub(crate) fn arrange(&mut self, now: i64) {
+        let chosen = self.chosen().filter(|_| self.is_chosen);
+        let chosen = chosen.map(|row| row.alert.labels.clone());
+        self.resolved.retain(|(_, at)| now - at <= RESOLVED_MS);
+        let mut rows: Vec<Row> = self.list.iter().map(|alert| self.heard(alert)).collect();
+        rows.extend(self.of_rules(RuleState::Pending).map(pending));
+        for (alert, at) in self.resolved.iter().rev() {
+            if !rows.iter().any(|row| row.alert.labels == alert.labels) {
+                rows.push(Row {
+                    alert: alert.clone(),
+                    stage: Stage::Resolved,
+                    since: Some(*at),
+                    silences: Vec::new(),
+                });
+            }
+        }
+        rows.sort_by(|a, b| {
+            let key = |row: &Row| (row.stage, Urgency::of(&row.alert), Reverse(row.since));
+            let by_labels = || a.alert.labels.cmp(&b.alert.labels);
+            key(a).cmp(&key(b)).then_with(by_labels)
+        });
+        let at = chosen.and_then(|labels| rows.iter().position(|row| row.alert.labels == labels));
+        let row = if self.is_chosen { self.row } else { 0 };
+        self.row = at.unwrap_or(row).min(rows.len().saturating_sub(1));
+        self.rows = rows;
+    }
+
+    /// Whether a rule holds this alert firing, so that it comes back when it is resolved.
+    pub(crate) fn is_held_by_a_rule(&self, labels: &Labels) -> bool {
+        // Prometheus adds its external labels on the way to Alertmanager.
+        self.of_rules(RuleState::Firing).any(|of_rule| {
+            let same = |(name, value): (&String, &String)| labels.get(name) == Some(value);
+            of_rule.labels.iter().all(same)
+        })
+    }
+
+    /// How many the rules see coming.
+    pub(crate) fn of_rules(&self, state: RuleState) -> impl Iterator<Item = &RuleAlert> {
+        let known = self.rules.iter().flatten().flatten();
+        known.filter(move |alert| alert.state == state)
+    }
+
+    /// A line for what Alertmanager has.
+    fn heard(&self, alert: &Alert) -> Row {
+        let hushes = |silence: &&Silence| {
+            silence.status.state == SilenceState::Active
+                && alert.status.silenced_by.contains(&silence.id)
+        };
+        let mut silences: Vec<Silence> = self.silences.iter().filter(hushes).cloned().collect();
+        silences.sort_by_key(|silence| !is_acknowledgement(silence));
+        let stage = match alert.status.state {
+            AlertState::Suppressed if silences.first().is_some_and(is_acknowledgement) => {
+                Stage::Acknowledged
+            }
+            AlertState::Suppressed => Stage::Silenced,
+            AlertState::Active | AlertState::Unprocessed => Stage::Firing,
+        };
+        let hushed = silences
+            .first()
+            .filter(|_| stage != Stage::Firing)
+            .and_then(|silence| unix_ms(&silence.starts_at));
+        Row {
+            alert: alert.clone(),
+            stage,
+            since: hushed.or_else(|| unix_ms(&alert.starts_at)),
+            silences,
+        }
+    }
+}
+
+fn pending(of_rule: &RuleAlert) -> Row {
+    let alert = Alert {
+        labels: of_rule.labels.clone(),
+        annotations: of_rule.annotations.clone(),
+        starts_at: of_rule.active_at.clone(),
+        ..Alert::default()
+    };
+    Row {
+        since: unix_ms(&alert.starts_at),
+        alert,
+        stage: Stage::Pending,
+        silences: Vec::new(),
+    }
+}
+
+/// Whether it says that somebody sees to the alert.
+pub(crate) fn is_acknowledgement(silence: &Silence) -> bool {
+    let head: String = silence.comment.chars().take(ACKNOWLEDGED.len()).collect();
+    head.eq_ignore_ascii_case(ACKNOWLEDGED)
+}
+
+/// An RFC 3339 time as Unix milliseconds.
+pub(crate) fn unix_ms(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>()
+        .ok()
+        .map(Timestamp::as_millisecond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::prometheus::Labels;
+
+    #[test]
+    fn of_many_alerts_that_are_over_the_last_are_remembered() {
+        let named = |n: usize| Alert {
+            labels: Labels::from([("alertname".to_owned(), n.to_string())]),
+            ..Alert::default()
+        };
+        let mut alerts = Alerts::default();
+        alerts.take((0..200).map(named).collect(), 1_000);
+        alerts.take(Vec::new(), 2_000);
+        assert_eq!(alerts.resolved.len(), MAX_RESOLVED);
+        let last = alerts.resolved.back().map(|(alert, _)| &alert.labels);
+        assert_eq!(last, Some(&named(199).labels));
+    }
+}

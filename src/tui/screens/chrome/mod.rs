@@ -1,0 +1,307 @@
+//! What is beneath every screen: the status line and the keys.
+
+pub(crate) mod header;
+pub(crate) mod tabs;
+pub(crate) mod troubles;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::cells;
+use crate::tui::format;
+use crate::tui::input::keys;
+use crate::tui::input::keys::{Action, Binding, Scope};
+use crate::tui::input::line::Input;
+use crate::tui::input::line::draw as input;
+use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
+use crate::tui::navigation as trail;
+use crate::tui::recording::replay::{Playing, TapeView};
+use crate::tui::screens::chrome::troubles::{silent, warned};
+use crate::tui::screens::logs::one_line;
+use crate::tui::sources::crosscheck;
+use crate::tui::theme;
+use crate::tui::timeline;
+use crate::tui::widgets::gauge;
+
+/// Writes a line at the right edge.
+pub(crate) fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
+    let width = u16::try_from(line.width())
+        .unwrap_or(area.width)
+        .min(area.width);
+    buffer.set_line(area.right() - width, y, line, width);
+}
+
+pub(crate) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let crumbs = crumbs(model);
+    let used = u16::try_from(crumbs.width()).unwrap_or(area.width);
+    let left = Rect {
+        width: area.width.saturating_sub(used),
+        height: 1,
+        ..area
+    };
+    status_line(model, buffer, left);
+    right(buffer, area, area.y, &crumbs);
+    if !model.settings.once {
+        hints(
+            model,
+            buffer,
+            Rect {
+                y: area.y + 1,
+                height: 1,
+                ..area
+            },
+        );
+    }
+}
+
+/// The way one came by links, and that Esc leads back on it.
+fn crumbs(model: &Model) -> Line<'static> {
+    let filtering = model.logs.editing.is_some() || model.traces.editing.is_some();
+    let way = trail::crumbs(model).filter(|_| !filtering);
+    let Some(way) = way else {
+        return Line::default();
+    };
+    Line::from(vec![
+        Span::styled(format!("  {way}  "), theme::accent()),
+        Span::styled("Esc", theme::key()),
+        Span::styled(" back ", theme::quiet()),
+    ])
+}
+
+/// The outcome of the last action, else what is under way, else what to do next.
+fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let width = usize::from(area.width).saturating_sub(2);
+    let editing = model.logs.editing.as_ref();
+    if let Some(text) = editing.or(model.traces.editing.as_ref()) {
+        filter(model, text, buffer, area);
+    } else if let Some(notice) = &model.notice {
+        let (sign, style) = match notice.kind {
+            NoticeKind::Info => ("●", theme::accent()),
+            NoticeKind::Done => ("✔", theme::good()),
+            NoticeKind::Failed => ("✖", theme::bad()),
+        };
+        let text = format!(" {sign} {}", notice.text);
+        buffer.set_stringn(area.x, area.y, cells::cut(&text, width), width, style);
+    } else if let Some(text) = timeline::at_cursor(model) {
+        let text = format!(" {text}");
+        buffer.set_stringn(
+            area.x,
+            area.y,
+            cells::cut(&text, width),
+            width,
+            theme::accent(),
+        );
+    } else if model.is_seeding() {
+        seeding(model, buffer, area);
+    } else if let Some(one) = crosscheck::disagreements(model).first() {
+        let text = cells::cut(&format!(" ▲ {}", one.text), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::warn());
+    } else if let TapeView::Playing(playing) = &model.tape {
+        let text = cells::cut(&recorded(model, playing), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
+    } else if let Some(text) = warned(model) {
+        let text = cells::cut(&text, width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::warn());
+    } else if let Some(text) = under_way(model) {
+        let text = cells::cut(&format!(" ▶ {text}"), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
+    } else if let Some(hint) = next_step(model) {
+        let text = cells::cut(&format!(" {hint}"), width);
+        buffer.set_stringn(area.x, area.y, text, width, theme::accent());
+    } else if let Some(text) = silent(model) {
+        buffer.set_stringn(
+            area.x,
+            area.y,
+            cells::cut(&text, width),
+            width,
+            theme::bad(),
+        );
+    }
+}
+
+/// What is looked for where, and the text so far.
+fn filter(model: &Model, text: &Input, buffer: &mut Buffer, area: Rect) {
+    let name = match model.screen {
+        Screen::Logs => " filter, as shown on the line: ",
+        _ => " filter, by name, service or id: ",
+    };
+    let keys = "  Enter applies, Esc leaves it";
+    let mut line = Line::from(vec![Span::styled(name, theme::key())]);
+    let room = usize::from(area.width).saturating_sub(name.len() + keys.len());
+    line.spans
+        .extend(input::spans(text, room.max(8), theme::text()));
+    line.spans.push(Span::styled(keys, theme::quiet()));
+    buffer.set_line(area.x, area.y, &line, area.width);
+}
+
+fn recorded(model: &Model, playing: &Playing) -> String {
+    let zone = &model.settings.zone;
+    let (from, to) = playing.span;
+    let keys = if model.settings.once {
+        ""
+    } else {
+        "  { } speed"
+    };
+    format!(
+        " recorded at {}, {} {} to {} {}{keys}",
+        one_line(&model.settings.target),
+        zone.date(from),
+        zone.clock(from),
+        zone.clock(to),
+        zone.offset(to),
+    )
+}
+
+fn seeding(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let seed = &model.seed;
+    let done = share(seed.rows_done, seed.rows_total);
+    let left = seed.seconds_left.map_or(String::new(), |left| {
+        format!("  {} left", format::stopwatch(left))
+    });
+    let text = format!(
+        " seeding {}  {:>3.0} %  {} of {} rows  {} rows/s{left}  x cancels ",
+        seed.profile,
+        (done * 100.0).floor(),
+        format::short(to_f64(seed.rows_done)),
+        format::short(to_f64(seed.rows_total)),
+        format::short(seed.rows_per_second),
+    );
+    let (end, y) = buffer.set_stringn(
+        area.x,
+        area.y,
+        text,
+        usize::from(area.width),
+        theme::accent(),
+    );
+    if area.right() > end + 4 {
+        gauge(
+            buffer,
+            Rect {
+                x: end,
+                y,
+                width: area.right() - end - 1,
+                height: 1,
+            },
+            done,
+            theme::accent(),
+        );
+    }
+}
+
+pub(crate) fn share(done: u64, of: u64) -> f64 {
+    if of == 0 {
+        0.0
+    } else {
+        to_f64(done) / to_f64(of)
+    }
+}
+
+pub(crate) fn to_f64(count: u64) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts for people, far below 2^53"
+    )]
+    let value = count as f64;
+    value
+}
+
+fn under_way(model: &Model) -> Option<String> {
+    let run = model
+        .load
+        .run
+        .as_ref()
+        .filter(|run| run.is_under_way() && model.screen != Screen::Load)?;
+    let stopping = if run.state == RunState::Stopping {
+        ", stopping".to_owned()
+    } else {
+        run.steered()
+            .map_or(String::new(), |how| format!(", {how}"))
+    };
+    let progress = &run.progress;
+    Some(format!(
+        "{}: {}{stopping}  {}  {} requests/s  {} sold   5 shows it",
+        run.scenario,
+        progress.doing,
+        format::stopwatch(progress.elapsed),
+        format::short(run.tps_now()),
+        format::count(progress.sold),
+    ))
+}
+
+/// What somebody who sees this for the first time would press next.
+pub(crate) fn next_step(model: &Model) -> Option<String> {
+    if model.settings.once || model.settings.read_only || model.load.is_under_way() {
+        return None;
+    }
+    let status = model.status.as_ref()?;
+    if model.source(Source::Ops).link != Link::Up {
+        return None;
+    }
+    let waiting = status.queue.waiting;
+    if status.dataset.is_none() {
+        Some("press s to seed demo data, then l to launch a rehearsal".into())
+    } else if status.admission.paused {
+        Some("admission is paused: p lets people in again".into())
+    } else if !status.admission.open && waiting > 0 {
+        Some(format!(
+            "{} people wait: o opens the sale",
+            format::count(waiting)
+        ))
+    } else if status.queue.registered == 0 {
+        Some("everything is ready: press l to launch a rehearsal".into())
+    } else {
+        None
+    }
+}
+
+/// Keys that do something here. Help and the way out stand at the end and are never cut off.
+fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let off = |binding: &Binding| {
+        // Of launching and steering, what can be done now.
+        let idle = match (binding.scope, binding.action) {
+            (Scope::On(Screen::Load), Action::Open) => model.load.is_under_way(),
+            (_, Action::PauseLoad | Action::Slower) => !model.load.is_under_way(),
+            _ => false,
+        };
+        idle || binding.hint.is_empty() || binding.writes && model.settings.read_only
+    };
+    let last = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);
+    let of = |scope: Scope, at_end: bool| {
+        keys::all().filter(move |binding| {
+            binding.scope == scope && last(binding) == at_end && !off(binding)
+        })
+    };
+    let paused = model
+        .status
+        .as_ref()
+        .is_some_and(|status| status.admission.paused);
+    let shown = |binding: &Binding| {
+        let pause = binding.action == Action::PauseAdmission;
+        let hint = if pause && paused {
+            "resume"
+        } else {
+            binding.hint
+        };
+        [
+            Span::styled(binding.keys[0].to_string(), theme::key()),
+            Span::styled(format!(" {hint}  "), theme::quiet()),
+        ]
+    };
+    let end = Line::from_iter(of(Scope::Everywhere, true).flat_map(shown));
+    let room = usize::from(area.width).saturating_sub(end.width() + 1);
+    let mut line = Line::raw(" ");
+    let zoom = |binding: &&Binding| binding.action == Action::ZoomIn;
+    let own = || of(Scope::On(model.screen), false);
+    let shown_first = own().filter(|binding| !zoom(binding));
+    let everywhere = of(Scope::Everywhere, false);
+    for binding in shown_first.chain(everywhere).chain(own().filter(zoom)) {
+        let spans = shown(binding);
+        if line.width() + spans.iter().map(Span::width).sum::<usize>() > room {
+            break;
+        }
+        line.spans.extend(spans);
+    }
+    line.spans.extend(end.spans);
+    buffer.set_line(area.x, area.y, &line, area.width);
+}

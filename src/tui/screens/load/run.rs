@@ -1,0 +1,309 @@
+//! The rehearsal: how far it is and what its clients see; at its end the verdict, then the table.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::cells;
+use crate::tui::format;
+use crate::tui::load_port::Operation;
+use crate::tui::model::{Model, RunState, RunView};
+use crate::tui::screens::chrome::to_f64;
+use crate::tui::screens::load::{thresholds, verdict};
+use crate::tui::screens::logs::one_line;
+use crate::tui::sources::panels::{PanelId, Unit, panel};
+use crate::tui::theme;
+use crate::tui::theme::Severity;
+use crate::tui::timeline;
+use crate::tui::update;
+use crate::tui::widgets::{
+    Chart, Freshness, Line as ChartLine, Overlay, frame, gauge, more, wrapped,
+};
+use crate::tui::window;
+
+pub(crate) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
+    let title = match &run.phase {
+        Some(phase) => format!("{}, {phase} alone", run.scenario),
+        None => run.scenario.clone(),
+    };
+    let (note, severity) = match &run.state {
+        RunState::Running => match run.steered() {
+            Some(how) => (format!("{}, {how}", run.progress.doing), Severity::Warn),
+            None => (run.progress.doing.clone(), Severity::Plain),
+        },
+        RunState::Stopping => ("stopping".into(), Severity::Warn),
+        RunState::Ended(outcome) => verdict::words(outcome.verdict),
+        RunState::Failed(_) => ("could not run".into(), Severity::Bad),
+    };
+    let inside = frame(
+        buffer,
+        area,
+        &one_line(&title),
+        &one_line(&note),
+        severity,
+        &Freshness::Fresh,
+    );
+    let mut inside = Rect {
+        x: inside.x + 1,
+        width: inside.width.saturating_sub(2),
+        ..inside
+    };
+    let parts: &[Part] = match &run.state {
+        // All bars are full, or will not move any more: the room is for the verdict.
+        RunState::Ended(_) => &[headline, users, classes],
+        _ => &[phases, headline, users, classes],
+    };
+    for part in parts {
+        let used = part(model, run, buffer, inside);
+        inside = Rect {
+            y: inside.y + used,
+            height: inside.height - used,
+            ..inside
+        };
+    }
+    match &run.state {
+        RunState::Ended(outcome) => {
+            let width = usize::from(inside.width);
+            let mut lines = verdict::lines(outcome, width);
+            lines.push(Line::raw(""));
+            lines.extend(operations(run));
+            result(model, run, &lines, buffer, area, inside);
+        }
+        RunState::Failed(reason) => wrapped(buffer, inside, reason, theme::bad()),
+        RunState::Running | RunState::Stopping => {
+            let (mut lines, held) = thresholds::lines(&run.progress, usize::from(inside.width));
+            lines.extend(operations(run));
+            lines.extend(held);
+            result(model, run, &lines, buffer, area, inside);
+        }
+    }
+}
+
+/// One part above the table; gives the rows it took.
+type Part = fn(&Model, &RunView, &mut Buffer, Rect) -> u16;
+
+/// The lines as far as they are scrolled; beneath them, where there is room, both counts of TPS.
+fn result(
+    model: &Model,
+    run: &RunView,
+    lines: &[Line<'_>],
+    buffer: &mut Buffer,
+    frame: Rect,
+    area: Rect,
+) {
+    let rows = usize::from(area.height);
+    let skip = run.scroll.min(lines.len().saturating_sub(rows));
+    for (y, line) in (area.y..area.bottom()).zip(&lines[skip..]) {
+        buffer.set_line(area.x, y, line, area.width);
+    }
+    let below = lines.len().saturating_sub(skip + rows);
+    if !model.settings.once {
+        more(buffer, frame, skip, below);
+    }
+    let used = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let left = area.height.saturating_sub(used);
+    if left >= 7 && !run.tps.is_empty() {
+        let place = Rect {
+            y: area.y + used + 1,
+            height: (left - 1).min(14),
+            ..area
+        };
+        both_tps(model, run, buffer, place);
+    }
+}
+
+fn phases(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
+    let mut y = area.y;
+    for phase in run.progress.phases.iter().take(usize::from(area.height)) {
+        buffer.set_stringn(
+            area.x,
+            y,
+            cells::cut(&one_line(&phase.name), 9),
+            9,
+            theme::text(),
+        );
+        let bar = Rect {
+            x: area.x + 10,
+            y,
+            width: area.width.saturating_sub(16),
+            height: 1,
+        };
+        let style = if phase.done >= 1.0 {
+            theme::good()
+        } else {
+            theme::accent()
+        };
+        gauge(buffer, bar, phase.done, style);
+        buffer.set_stringn(
+            bar.right() + 1,
+            y,
+            format!("{:>3.0} %", (phase.done * 100.0).floor()),
+            5,
+            theme::text(),
+        );
+        y += 1;
+    }
+    y - area.y
+}
+
+/// The rehearsal's own count beside the server's, so that they can be compared.
+fn headline(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
+    if area.height < 4 {
+        return 0;
+    }
+    let progress = &run.progress;
+    let mut first = vec![Span::styled(
+        format!("{:<9}", format::stopwatch(progress.elapsed)),
+        theme::strong(),
+    )];
+    if run.is_under_way() {
+        first.extend(named("TPS", format::short(run.tps_now())));
+        let server = update::server_tps(model).map_or("–".into(), format::short);
+        first.extend(named("server", server));
+        let window = format!("over {}  ", panel(PanelId::Tps).window.replace('s', " s"));
+        first.push(Span::styled(window, theme::quiet()));
+    }
+    let p95 = progress
+        .p95
+        .map_or("no data".into(), |p95| Unit::Seconds.text(p95));
+    let mut second = named("p95", p95);
+    second.extend(named("sold", format::count(progress.sold)));
+    let (mut first, second) = (Line::from(first), Line::from(second));
+    let fits = first.width() + second.width() <= usize::from(area.width);
+    if fits {
+        first.spans.extend(second.spans);
+        buffer.set_line(area.x, area.y, &first, area.width);
+        return 1;
+    }
+    buffer.set_line(area.x, area.y, &first, area.width);
+    buffer.set_line(
+        area.x + 9,
+        area.y + 1,
+        &second,
+        area.width.saturating_sub(9),
+    );
+    2
+}
+
+fn named(name: &str, value: String) -> Vec<Span<'static>> {
+    vec![
+        Span::styled(format!("{name} "), theme::quiet()),
+        Span::styled(format!("{value}  "), theme::strong()),
+    ]
+}
+
+fn users(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
+    counts(buffer, area, "users", &run.progress.users)
+}
+
+fn classes(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
+    counts(buffer, area, "answers", &run.progress.classes)
+}
+
+fn counts(buffer: &mut Buffer, area: Rect, name: &str, counts: &[(String, u64)]) -> u16 {
+    let shown: Vec<_> = counts.iter().filter(|(_, count)| *count > 0).collect();
+    if shown.is_empty() || area.height < 3 {
+        return 0;
+    }
+    let text = shown
+        .iter()
+        .map(|(name, count)| format!("{} {}", one_line(name), format::short(to_f64(*count))))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let width = usize::from(area.width).saturating_sub(9).max(1);
+    let lines = u16::try_from(cells::wrap(&text, width).len())
+        .unwrap_or(1)
+        .min(2);
+    buffer.set_stringn(area.x, area.y, name, 8, theme::quiet());
+    wrapped(
+        buffer,
+        Rect {
+            x: area.x + 9,
+            width: area.width.saturating_sub(9),
+            height: lines,
+            ..area
+        },
+        &text,
+        theme::text(),
+    );
+    lines
+}
+
+/// The table of operations.
+fn operations(run: &RunView) -> Vec<Line<'static>> {
+    let busy = |of: &&Operation| of.ok + of.refused + of.errors > 0;
+    let rows = run.progress.operations.iter().filter(busy).map(operation);
+    let head = format!(
+        "{:<8}{:>6}{:>8}{:>7}{:>7}{:>7}{:>7}",
+        "", "ok", "refused", "errors", "p50", "p95", "p99"
+    );
+    let mut lines = vec![Line::styled(head, theme::quiet())];
+    lines.extend(rows);
+    lines.truncate(if lines.len() == 1 { 0 } else { usize::MAX });
+    lines
+}
+
+fn operation(of: &Operation) -> Line<'static> {
+    let count = |value: u64| format::short(to_f64(value));
+    let time = |value: Option<f64>| value.map_or("–".into(), |value| Unit::Seconds.text(value));
+    let name = cells::column(&one_line(&of.name), 8);
+    let bad = if of.errors > 0 {
+        theme::bad()
+    } else {
+        theme::text()
+    };
+    Line::from(vec![
+        Span::raw(format!("{name}{:>6}{:>8}", count(of.ok), count(of.refused))),
+        Span::styled(format!("{:>7}", count(of.errors)), bad),
+        Span::raw(format!(
+            "{:>7}{:>7}{:>7}",
+            time(of.p50),
+            time(of.p95),
+            time(of.p99)
+        )),
+    ])
+}
+
+fn both_tps(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
+    let legend = Line::from(vec![
+        Span::styled("TPS  ", theme::quiet()),
+        Span::styled("── server  ", theme::accent()),
+        Span::styled("── rehearsal", theme::second()),
+    ]);
+    buffer.set_line(area.x, area.y, &legend, area.width);
+    let mut lines = vec![ChartLine {
+        track: &run.tps,
+        style: theme::second(),
+    }];
+    let server = &model.metrics.get(PanelId::Tps).tracks;
+    lines.extend(server.values().map(|track| ChartLine {
+        track,
+        style: theme::accent(),
+    }));
+    let window = window::of_run(model, run);
+    let chart = Chart {
+        lines,
+        end: window.end,
+        span: window.span,
+        end_name: match (run.is_under_way(), model.time.end) {
+            (true, None) => "now",
+            (true, Some(_)) => "still",
+            (false, _) => "end",
+        },
+        gap: model.zoom.gap_ms(),
+        unit: Unit::PerSecond,
+        limit: None,
+        overlay: Overlay {
+            cursor: model.time.cursor,
+            marks: &timeline::marks(model),
+        },
+    };
+    chart.draw(
+        buffer,
+        Rect {
+            y: area.y + 1,
+            height: area.height - 1,
+            ..area
+        },
+    );
+}

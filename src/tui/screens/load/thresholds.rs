@@ -1,0 +1,54 @@
+//! The thresholds of a rehearsal under way: each with its value so far and whether it holds now.
+
+use ratatui::text::Line;
+
+use crate::cells;
+use crate::tui::load_port::{Progress, Threshold};
+use crate::tui::screens::load::verdict::threshold;
+use crate::tui::theme;
+
+/// What is missed now, to stand first; then, for beneath the table, what holds and what is not
+/// measured yet.
+pub(crate) fn lines(progress: &Progress, width: usize) -> (Vec<Line<'static>>, Vec<Line<'static>>) {
+    let all = &progress.thresholds;
+    if all.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let missed = |one: &&Threshold| one.known && !one.held;
+    let mut first: Vec<Line<'static>> = all
+        .iter()
+        .filter(missed)
+        .flat_map(|one| threshold(one, "✖", theme::bad(), width))
+        .collect();
+    let (held, open) = all.iter().fold((0, 0), |(held, open), one| {
+        (held + usize::from(one.held), open + usize::from(!one.known))
+    });
+    let open = if open > 0 {
+        format!(", {open} without data")
+    } else {
+        String::new()
+    };
+    let head = if first.is_empty() {
+        let text = format!("● thresholds so far: {held} of {} hold{open}", all.len());
+        Line::styled(cells::cut(&text, width), theme::good())
+    } else {
+        let text = format!(
+            "✖ thresholds so far: {} of {} missed{open}",
+            all.iter().filter(missed).count(),
+            all.len()
+        );
+        Line::styled(cells::cut(&text, width), theme::bad())
+    };
+    first.insert(0, head);
+    let mut rest = vec![Line::raw("")];
+    for one in all.iter().filter(|one| one.held) {
+        rest.extend(threshold(one, "✔", theme::good(), width));
+    }
+    for one in all.iter().filter(|one| !one.known) {
+        rest.extend(threshold(one, "○", theme::quiet(), width));
+    }
+    if rest.len() == 1 {
+        rest.clear();
+    }
+    (first, rest)
+}

@@ -1,0 +1,77 @@
+//! How a rehearsal was judged: the word, threshold by threshold, where the summary is.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::cells;
+use crate::tui::load_port::{Outcome, Threshold, Verdict};
+use crate::tui::theme;
+use crate::tui::theme::Severity;
+
+/// The verdict in words, and how bad it is.
+pub(crate) fn words(verdict: Verdict) -> (String, Severity) {
+    match verdict {
+        Verdict::Passed => ("passed".into(), Severity::Good),
+        Verdict::Missed => ("thresholds missed".into(), Severity::Bad),
+        Verdict::Inconclusive => ("inconclusive".into(), Severity::Warn),
+    }
+}
+
+/// One threshold with its sign, over as many lines as it takes.
+pub(crate) fn threshold(
+    threshold: &Threshold,
+    sign: &str,
+    style: Style,
+    width: usize,
+) -> Vec<Line<'static>> {
+    let text = format!("{}: {}", threshold.asked, threshold.measured);
+    let parts = cells::wrap(&text, width.saturating_sub(2)).into_iter();
+    let line = |(index, part)| {
+        let sign = if index == 0 { sign } else { " " };
+        Line::from(vec![
+            Span::styled(format!("{sign} "), style),
+            Span::raw(part),
+        ])
+    };
+    parts.enumerate().map(line).collect()
+}
+
+/// The verdict in lines of at most `width`: what was missed first, so that it is never out of sight.
+pub(crate) fn lines(outcome: &Outcome, width: usize) -> Vec<Line<'static>> {
+    let all = outcome.thresholds.len();
+    let held = outcome.thresholds.iter().filter(|one| one.held).count();
+    let (word, severity) = words(outcome.verdict);
+    let head = format!(
+        "{} {word}: {held} of {all} thresholds held",
+        severity.sign()
+    );
+    let head = cells::wrap(&head, width).into_iter();
+    let mut lines: Vec<Line<'static>> = head
+        .map(|part| Line::styled(part, severity.style()))
+        .collect();
+    if !outcome.reason.is_empty() {
+        let reason = cells::wrap(&outcome.reason, width);
+        lines.extend(reason.into_iter().map(Line::raw));
+    }
+    let mut thresholds: Vec<_> = outcome.thresholds.iter().collect();
+    thresholds.sort_by_key(|threshold| threshold.held);
+    for one in thresholds {
+        let (sign, style) = if one.held {
+            ("✔", theme::good())
+        } else {
+            ("✖", theme::bad())
+        };
+        lines.extend(threshold(one, sign, style, width));
+    }
+    if let Some(path) = &outcome.summary {
+        let page = if outcome.report.is_some() {
+            " and .html"
+        } else {
+            ""
+        };
+        let path = cells::wrap(&format!("summary: {}{page}", path.display()), width);
+        let path = path.into_iter();
+        lines.extend(path.map(|line| Line::styled(line, theme::quiet())));
+    }
+    lines
+}

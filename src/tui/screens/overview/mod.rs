@@ -1,0 +1,4 @@
+//! The Overview screen: is the sale healthy?
+
+pub(crate) mod draw;
+pub(crate) mod sale;

@@ -1,0 +1,199 @@
+//! Traces: those that are worth a look, the slowest or the failed first; one of them opened is a
+//! waterfall.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::cells;
+use crate::clients::tempo::FoundTrace;
+use crate::tui::format;
+use crate::tui::model::{Model, Source};
+use crate::tui::screens::logs::one_line;
+use crate::tui::screens::traces::waterfall::draw as waterfall;
+use crate::tui::screens::traces::{Coverage, Order, SPAN_S, Traces};
+use crate::tui::screens::{dim_if_stale, freshness};
+use crate::tui::theme;
+use crate::tui::theme::Severity;
+use crate::tui::widgets::{Freshness, centred, frame};
+
+/// Columns of an id, where there is room for all of it and where not.
+const IDS: [usize; 2] = [8, 32];
+/// From this width on there is room.
+const WIDE: u16 = 116;
+/// Columns of a service's name.
+const SERVICE: usize = 10;
+
+pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let fresh = freshness(model, Source::Tempo);
+    if let Some(open) = &model.traces.open {
+        waterfall::draw(model, open, buffer, area, &fresh);
+        return;
+    }
+    let traces = &model.traces;
+    let mut title = format!(
+        "Traces: {} of the last {}",
+        traces.order.text(),
+        format::span(SPAN_S * 1000)
+    );
+    let least = traces.asked().min_ms;
+    if least > 0 {
+        title.push_str(&format!(", ≥ {}", milliseconds(least)));
+    }
+    if !traces.text.is_empty() {
+        title.push_str(&format!(", with “{}”", cells::cut(&traces.text, 20)));
+    }
+    let shown = traces.shown();
+    let mut note = match (traces.answered, shown.len()) {
+        (false, _) => "asking …".to_owned(),
+        (true, 1) => "1 trace".to_owned(),
+        (true, count) => format!("{count} traces"),
+    };
+    note.push_str(&coverage(traces));
+    let inside = frame(buffer, area, &title, &note, Severity::Plain, &fresh);
+    if shown.is_empty() {
+        empty(model, buffer, inside, &fresh);
+        dim_if_stale(buffer, inside, &fresh);
+        return;
+    }
+    rows(model, &shown, buffer, inside);
+    dim_if_stale(buffer, inside, &fresh);
+}
+
+/// What the list may lack.
+fn coverage(traces: &Traces) -> String {
+    match (traces.coverage, traces.order) {
+        (Coverage::All, _) => String::new(),
+        (Coverage::From(ms), _) => format!(", all from {} on", milliseconds(ms)),
+        (Coverage::Part, Order::Slowest) => ", slower ones may be missing".to_owned(),
+        (Coverage::Part, Order::Failed | Order::Newest) => " of more".to_owned(),
+    }
+}
+
+/// A duration as the search tells it, in whole milliseconds.
+fn milliseconds(ms: u64) -> String {
+    match u32::try_from(ms) {
+        Ok(0) => "<1 ms".into(),
+        Ok(ms @ 1..10) => format!("{ms} ms"),
+        Ok(ms) => {
+            let (number, unit) = format::latency(f64::from(ms) / 1000.0);
+            format!("{number} {unit}")
+        }
+        Err(_) => format!("{} s", format::count(ms / 1000)),
+    }
+}
+
+fn rows(model: &Model, shown: &[&FoundTrace], buffer: &mut Buffer, area: Rect) {
+    let id = IDS[usize::from(area.width >= WIDE)];
+    let fixed = 3 + 7 + 9 + 6 + SERVICE + 2 + id + 1;
+    let name = usize::from(area.width).saturating_sub(fixed);
+    let head = format!(
+        "   {:>6} {:>8} {:>4}  {:<name$} {:<SERVICE$} {:<id$}",
+        "AGE", "TOOK", "ERR", "REQUEST", "SERVICE", "TRACE"
+    );
+    let width = usize::from(area.width);
+    buffer.set_stringn(area.x, area.y, head, width, theme::quiet());
+    let rows = usize::from(area.height.saturating_sub(1));
+    let first = (model.traces.chosen + 1).saturating_sub(rows);
+    for (y, (index, trace)) in (area.y + 1..area.bottom()).zip(shown.iter().enumerate().skip(first))
+    {
+        let row = Rect {
+            y,
+            height: 1,
+            ..area
+        };
+        let columns = Columns { name, id };
+        buffer.set_line(row.x, y, &columns.line(model, trace), row.width);
+        if index == model.traces.chosen && !model.settings.once {
+            buffer.set_style(row, theme::selected());
+        }
+    }
+}
+
+/// Widths that depend on the screen's.
+struct Columns {
+    name: usize,
+    id: usize,
+}
+
+impl Columns {
+    fn line(&self, model: &Model, trace: &FoundTrace) -> Line<'static> {
+        let Columns { name, id } = *self;
+        let failed =
+            trace.errors.is_some_and(|errors| errors > 0) || model.traces.order == Order::Failed;
+        let (sign, style) = if failed {
+            ("✖", theme::bad())
+        } else {
+            (" ", theme::text())
+        };
+        let start = i64::try_from(trace.start_ns / 1_000_000).unwrap_or(i64::MAX);
+        let age = format::span(model.now.saturating_sub(start));
+        let errors = match trace.errors {
+            Some(0) => String::new(),
+            Some(errors) => format::short(crate::tui::screens::chrome::to_f64(errors)),
+            None => "–".into(),
+        };
+        let service = waterfall::short(&trace.service);
+        let request = if trace.name.is_empty() {
+            "(its root is not here)".into()
+        } else {
+            one_line(&trace.name)
+        };
+        let request = cells::cut_middle(&request, name);
+        Line::from(vec![
+            Span::styled(format!(" {sign} "), style),
+            Span::styled(format!("{age:>6} "), theme::quiet()),
+            Span::raw(format!("{:>8} ", milliseconds(trace.duration_ms))),
+            Span::styled(format!("{errors:>4}  "), style),
+            Span::raw(cells::left(&request, name + 1)),
+            Span::styled(cells::column(&service, SERVICE) + " ", theme::quiet()),
+            Span::styled(cells::head(&trace.id, id).to_owned(), theme::quiet()),
+        ])
+    }
+}
+
+fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
+    let traces = &model.traces;
+    let least = traces.asked().min_ms > 0;
+    let head = match fresh {
+        Freshness::Fresh if !traces.answered => Line::styled("asking …", theme::quiet()),
+        Freshness::Fresh if !traces.text.is_empty() || least => {
+            Line::styled("no trace matches the filter", theme::quiet())
+        }
+        Freshness::Fresh if traces.order == Order::Failed => {
+            Line::styled("● no request failed", theme::good())
+        }
+        Freshness::Fresh => Line::styled("no traces yet", theme::quiet()),
+        Freshness::Stale(..) if traces.answered => {
+            Line::styled("○ no trace when it last answered", theme::quiet())
+        }
+        other => Line::styled(
+            cells::cut(&other.emptiness(), usize::from(area.width)),
+            theme::quiet(),
+        ),
+    };
+    let mut lines = vec![head];
+    if *fresh == Freshness::Fresh && traces.answered {
+        lines.push(Line::styled(
+            "kept are failed and slow requests, and a sample of the others",
+            theme::quiet(),
+        ));
+    }
+    if !model.settings.once {
+        let mut keys = vec![
+            Span::styled("v", theme::key()),
+            Span::styled(" slowest, failed, newest", theme::quiet()),
+        ];
+        if least {
+            keys.push(Span::styled("  d", theme::key()));
+            keys.push(Span::styled(" another duration", theme::quiet()));
+        }
+        if !traces.text.is_empty() {
+            keys.push(Span::styled("  Esc", theme::key()));
+            keys.push(Span::styled(" clears the text", theme::quiet()));
+        }
+        lines.push(Line::raw(""));
+        lines.push(Line::from(keys));
+    }
+    centred(buffer, area, &lines);
+}

@@ -1,0 +1,229 @@
+//! Whether the sources agree: the server's own figures, Prometheus's and the load generator's, and
+//! the clocks. What they cannot both be right about for some seconds is told. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::api::ops::QueueState;
+use crate::tui::format;
+use crate::tui::model::{Link, Model, Source};
+use crate::tui::sources::panels::{PanelId, SOLD, Unit};
+
+/// A figure of Prometheus may be as old as this: a scrape, and the time it took.
+const SCRAPE_MS: i64 = 20_000;
+/// What is a disagreement for less than this may be a coincidence.
+const LASTS_MS: i64 = 5_000;
+/// Most of the server's answers remembered: four a second while it is seeding.
+const MAX_ANSWERS: usize = 100;
+/// Two rates over the same time that are measured at two ends differ by this much at most.
+const RATE_SHARE: f64 = 0.25;
+/// Rates that differ by less than this, per second, are as good as equal.
+const RATE_LEAST: f64 = 20.0;
+/// The rates are over ten seconds: before that the younger one is still growing.
+const RATE_AFTER_MS: i64 = 15_000;
+/// Clocks that differ by less than this, in seconds, do no harm.
+const CLOCK_S: i64 = 5;
+
+/// What can be held against each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Check {
+    Waiting,
+    Mark,
+    Sold,
+    Tps,
+}
+
+impl Check {
+    const ALL: [Check; 4] = [Check::Waiting, Check::Mark, Check::Sold, Check::Tps];
+}
+
+/// What the checks remember.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checks {
+    /// The server's answers of the last scrape interval.
+    told: VecDeque<(i64, QueueState)>,
+    /// What the rehearsal had sold, over the same time.
+    sold: VecDeque<(i64, u64)>,
+    /// Since when two figures disagree.
+    since: BTreeMap<Check, i64>,
+    /// By how many seconds each source's clock is ahead.
+    ahead: BTreeMap<&'static str, i64>,
+}
+
+/// A disagreement that lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Disagreement {
+    /// Which figures; none: the clocks.
+    pub(crate) check: Option<Check>,
+    /// For people, whole.
+    pub(crate) text: String,
+    /// What the other source says, in a word or two: `server 500`.
+    pub(crate) short: String,
+}
+
+/// Two figures of the same thing that are fresh.
+struct Pair {
+    /// Whether no scrape interval explains the difference.
+    differ: bool,
+    text: String,
+    short: String,
+}
+
+/// Notes a clock that is ahead by `seconds`, or behind.
+pub(crate) fn clock(model: &mut Model, source: Source, seconds: i64) {
+    model.checks.ahead.insert(source.name(), seconds);
+}
+
+/// Notes what the server told of its queue.
+pub(crate) fn told(model: &mut Model) {
+    let now = model.now;
+    let Some(queue) = model.status.as_ref().map(|status| status.queue) else {
+        return;
+    };
+    note(&mut model.checks.told, now, queue);
+}
+
+/// One from before the window stays: it held when the window began.
+fn note<T>(list: &mut VecDeque<(i64, T)>, now: i64, what: T) {
+    list.push_back((now, what));
+    while list.len() > MAX_ANSWERS || list.get(1).is_some_and(|(at, _)| *at <= now - SCRAPE_MS) {
+        list.pop_front();
+    }
+}
+
+/// Compares what there is. To be called when figures came in.
+pub(crate) fn compare(model: &mut Model) {
+    let now = model.now;
+    let run = model.load.run.as_ref().filter(|run| run.is_under_way());
+    match run.map(|run| run.progress.sold) {
+        Some(sold) => note(&mut model.checks.sold, now, sold),
+        None => model.checks.sold.clear(),
+    }
+    for check in Check::ALL {
+        let differ = pair(model, check).is_some_and(|pair| pair.differ);
+        if differ {
+            model.checks.since.entry(check).or_insert(now);
+        } else {
+            model.checks.since.remove(&check);
+        }
+    }
+}
+
+/// What does not agree, the clocks last.
+pub(crate) fn disagreements(model: &Model) -> Vec<Disagreement> {
+    let lasting = |check: &Check| {
+        let since = *model.checks.since.get(check)?;
+        let pair = pair(model, *check)?;
+        let lasts = model.now - since >= LASTS_MS;
+        lasts.then(|| Disagreement {
+            check: Some(*check),
+            text: format!("{}, for {}", pair.text, format::span(model.now - since)),
+            short: pair.short,
+        })
+    };
+    let figures = Check::ALL.iter().filter_map(lasting);
+    let far = model
+        .checks
+        .ahead
+        .iter()
+        .filter(|(_, ahead)| ahead.saturating_abs() >= CLOCK_S);
+    let clocks = far.map(|(name, ahead)| {
+        let by = format::span(ahead.saturating_abs().saturating_mul(1000));
+        let side = if *ahead > 0 { "ahead of" } else { "behind" };
+        Disagreement {
+            check: None,
+            text: format!("the clock of {name} is {by} {side} this machine's"),
+            short: String::new(),
+        }
+    });
+    figures.chain(clocks).collect()
+}
+
+/// The disagreement about that, if there is one.
+pub(crate) fn about(model: &Model, check: Check) -> Option<Disagreement> {
+    let all = disagreements(model);
+    all.into_iter().find(|one| one.check == Some(check))
+}
+
+fn is_up(model: &Model, source: Source) -> bool {
+    model.source(source).link == Link::Up
+}
+
+fn pair(model: &Model, check: Check) -> Option<Pair> {
+    if !is_up(model, Source::Prometheus) {
+        return None;
+    }
+    match check {
+        Check::Waiting => queue(model, PanelId::Waiting, "waiting", |queue| queue.waiting),
+        Check::Mark => queue(model, PanelId::Admitted, "the admitted mark", |queue| {
+            queue.admitted_mark
+        }),
+        Check::Sold => sold(model),
+        Check::Tps => tps(model),
+    }
+}
+
+/// Prometheus's figure is one that the server itself told within a scrape interval, or lies between
+/// two of them.
+fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> Option<Pair> {
+    if !is_up(model, Source::Ops) {
+        return None;
+    }
+    let metrics = model.metrics.get(id).value()?;
+    // A console that has just begun does not know what a scrape may still tell.
+    let first = model.checks.told.front()?.0;
+    let told = || model.checks.told.iter().map(|(_, queue)| number(of(queue)));
+    let (least, most) = (told().reduce(f64::min)?, told().reduce(f64::max)?);
+    let newest = told().next_back()?;
+    let slack = 1.0 + most * 0.01;
+    let (seen, own) = (Unit::Count.text(metrics), Unit::Count.text(newest));
+    let known = first <= model.now - SCRAPE_MS;
+    Some(Pair {
+        differ: known && (metrics < least - slack || metrics > most + slack),
+        text: format!("{what}: metrics say {seen}, the server {own}"),
+        short: format!("server {own}"),
+    })
+}
+
+/// What this rehearsal sold is among the seats that are sold.
+fn sold(model: &Model) -> Option<Pair> {
+    let run = model.load.run.as_ref().filter(|run| run.is_under_way())?;
+    let metrics = *model.metrics.get(PanelId::Seats).now.get(SOLD)?;
+    let own = number(run.progress.sold);
+    // What was sold within the last scrape interval may not be counted yet.
+    let (at, counted) = *model.checks.sold.front()?;
+    let known = at <= model.now - SCRAPE_MS;
+    let (seen, own) = (Unit::Count.text(metrics), Unit::Count.text(own));
+    Some(Pair {
+        differ: known && metrics < number(counted) - 1.0,
+        text: format!("sold: metrics say {seen} in all, this rehearsal alone {own}"),
+        short: format!("run {own}"),
+    })
+}
+
+fn tps(model: &Model) -> Option<Pair> {
+    let run = model.load.run.as_ref().filter(|run| run.is_under_way())?;
+    let began = run.tps.front().map(|(at, _)| *at)?;
+    if model.now - began < RATE_AFTER_MS {
+        return None;
+    }
+    let server = model.metrics.get(PanelId::Tps).value()?;
+    let own = run.tps_now();
+    let (seen, sent) = (Unit::PerSecond.text(server), Unit::PerSecond.text(own));
+    let apart = (server - own).abs();
+    Some(Pair {
+        differ: apart > RATE_LEAST && apart > RATE_SHARE * server.max(own),
+        text: format!("TPS: the server counts {seen}, this rehearsal {sent}"),
+        short: format!("run {sent}"),
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of people and seats, far below 2^53"
+)]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests;

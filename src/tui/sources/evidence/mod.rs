@@ -1,0 +1,159 @@
+//! What stands beside an alert: its rule, the figure that the rule judges with its limit, and the
+//! error records of those seconds. Pure; fetched by `fetch`.
+
+pub(crate) mod fetch;
+pub(crate) mod rule;
+
+pub(crate) use fetch::follow;
+
+use crate::clients::alertmanager::Alert;
+use crate::clients::prometheus::Labels;
+use crate::clients::rules::Rule;
+use crate::tui::model::Model;
+use crate::tui::screens::alerts::unix_ms;
+use crate::tui::screens::logs::Record;
+use crate::tui::sources::series::Track;
+
+/// So much before an alert began is shown, in milliseconds.
+const BEFORE: i64 = 120_000;
+/// The least and the most that is shown, in milliseconds.
+const SPANS: (i64, i64) = (300_000, 1_800_000);
+/// Points of a chart.
+const POINTS: i64 = 150;
+/// Error records that are shown.
+const RECORDS: usize = 50;
+/// Error records are looked for from so long before the alert began, in milliseconds.
+const RECORDS_BEFORE: i64 = 30_000;
+
+/// What is to be fetched for the chosen alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) alert: Labels,
+    /// Unix milliseconds.
+    pub(crate) began: i64,
+}
+
+/// What was found. Each part may be missing for a reason of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Evidence {
+    pub(crate) of: Wanted,
+    /// The stretch of time that is shown, in Unix milliseconds.
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) rule: Option<Rule>,
+    /// The judged figure, of the series that the alert is about.
+    pub(crate) figure: Vec<Track>,
+    pub(crate) limit: Option<LimitLine>,
+    /// On which side of the limit the alert holds.
+    pub(crate) side: Option<&'static str>,
+    /// Why there is no rule or no figure.
+    pub(crate) no_figure: Option<String>,
+    /// Oldest first.
+    pub(crate) records: Vec<Record>,
+    /// Why there are no records.
+    pub(crate) no_records: Option<String>,
+}
+
+/// The limit as it is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum LimitLine {
+    Number(f64),
+    Track(Track),
+}
+
+impl Wanted {
+    pub(crate) fn of(alert: &Alert, now: i64) -> Wanted {
+        Wanted {
+            alert: alert.labels.clone(),
+            began: unix_ms(&alert.starts_at).unwrap_or(now),
+        }
+    }
+
+    /// From shortly before it began until now, or as far as can be seen at a glance.
+    fn window(&self, now: i64) -> (i64, i64) {
+        let from = self.began.saturating_sub(BEFORE);
+        let span = now.saturating_sub(from).clamp(SPANS.0, SPANS.1);
+        (from, from.saturating_add(span).min(now.max(self.began)))
+    }
+
+    /// The time whose error records belong to it, in Unix milliseconds.
+    pub(crate) fn of_records(&self, now: i64) -> (i64, i64) {
+        let from = self.began.saturating_sub(RECORDS_BEFORE);
+        (from, self.window(now).1.max(from))
+    }
+
+    fn step(from: i64, to: i64) -> i64 {
+        ((to - from) / POINTS / 1000).max(1) * 1000
+    }
+
+    /// Whether a series is one that the alert is about: what it is called does not contradict.
+    fn is_about(&self, series: &Labels) -> bool {
+        let told = series.iter().filter(|(name, _)| *name != "__name__");
+        let mut known = told.filter_map(|(name, value)| Some((self.alert.get(name)?, value)));
+        known.all(|(of_alert, value)| of_alert == value)
+    }
+}
+
+impl Model {
+    /// The alert whose evidence is looked at.
+    pub(crate) fn evidence_wanted(&self) -> Option<Wanted> {
+        let row = self.alerts.chosen()?;
+        Some(Wanted::of(&row.alert, self.now / 60_000 * 60_000))
+    }
+
+    /// What was found for the chosen alert.
+    pub(crate) fn evidence(&self) -> Option<&Evidence> {
+        let row = self.alerts.chosen()?;
+        let found = self.alerts.evidence.as_ref();
+        found.filter(|found| found.of.alert == row.alert.labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(began: i64) -> Wanted {
+        let pairs = [
+            ("alertname", "Slow"),
+            ("job", "concertctl"),
+            ("severity", "critical"),
+        ];
+        let alert = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Wanted {
+            alert: Labels::from(alert),
+            began,
+        }
+    }
+
+    #[test]
+    fn the_time_shown_begins_before_the_alert_and_grows_to_a_bound() {
+        let began = 10_000_000;
+        let span = |after: i64| {
+            let (from, to) = wanted(began).window(began + after);
+            (began - from, to - began)
+        };
+        assert_eq!(span(1_000), (120_000, 1_000), "never beyond now");
+        assert_eq!(span(400_000), (120_000, 400_000));
+        assert_eq!(span(9_000_000), (120_000, 1_680_000));
+        assert_eq!(Wanted::step(0, 300_000), 2_000);
+        assert_eq!(Wanted::step(0, 1_000), 1_000);
+    }
+
+    #[test]
+    fn only_series_that_the_alert_may_be_about_are_shown() {
+        let about = |pairs: &[(&str, &str)]| {
+            let labels = pairs
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+            wanted(0).is_about(&labels.collect())
+        };
+        assert!(about(&[]));
+        assert!(about(&[("job", "concertctl")]));
+        assert!(
+            about(&[("__name__", "x"), ("device", "vda")]),
+            "a label the rule has dropped"
+        );
+        assert!(!about(&[("job", "node")]));
+    }
+}
