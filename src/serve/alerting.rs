@@ -1,4 +1,4 @@
-//! Rules and notifications of a server, made of its settings.
+//! The alert rules and notifications of a server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,28 +16,27 @@ use crate::embedded::prometheus::Tsdb;
 use crate::settings::{AlertingSettings, SecretUrl};
 use crate::telemetry::Metrics;
 
-/// Rules and receivers that were found good, not yet at work.
-pub(super) struct Prepared {
+/// Rules and receivers that were read and checked, and do not run yet.
+pub(super) struct AlertingPlan {
     rules: RuleSet,
     notify: NotifyConfig,
 }
 
-/// Rules and receivers at work.
+/// Running rules and notifications.
 pub(super) struct Alerting {
     pub(super) evaluator: Arc<Evaluator>,
-    pub(super) work: Vec<JoinHandle<()>>,
+    pub(super) tasks: Vec<JoinHandle<()>>,
 }
 
-impl Prepared {
-    /// Reads rule files and addresses. Made first of all: a mistake in them is told before anything is
-    /// opened.
-    pub(super) fn new(settings: &AlertingSettings) -> anyhow::Result<Prepared> {
+impl AlertingPlan {
+    /// Reads the rule files and the addresses of the receivers.
+    pub(super) fn read(settings: &AlertingSettings) -> anyhow::Result<AlertingPlan> {
         let rules = RuleSet::load(&settings.rules)?;
         let webhooks = webhooks("webhook", &settings.webhooks, Style::Json)?;
-        let slack = webhooks_of_slack(settings)?;
+        let slack = slack_webhooks(settings)?;
         let alertmanager = settings.alertmanager_url.as_ref();
         let alertmanager = alertmanager.map(|url| address("alertmanager-url", url));
-        Ok(Prepared {
+        Ok(AlertingPlan {
             rules,
             notify: NotifyConfig {
                 webhooks: webhooks.into_iter().chain(slack).collect(),
@@ -48,6 +47,7 @@ impl Prepared {
         })
     }
 
+    /// Evaluates the rules over `tsdb` and notifies the receivers, until `stop`.
     pub(super) fn start(
         self,
         settings: &AlertingSettings,
@@ -56,13 +56,13 @@ impl Prepared {
         metrics: &Metrics,
         stop: &CancellationToken,
     ) -> anyhow::Result<Alerting> {
-        let own = || format!("http://{ops_addr}");
-        let external_url = settings.external_url.clone().unwrap_or_else(own);
+        let external_url = settings.external_url.clone();
+        let external_url = external_url.unwrap_or_else(|| format!("http://{ops_addr}"));
         let notify = NotifyConfig {
             external_url: external_url.clone(),
             ..self.notify
         };
-        let mut work = spawn_notifications(notify, Arc::clone(alerts), metrics, stop)
+        let mut tasks = spawn_notifications(notify, Arc::clone(alerts), metrics, stop)
             .map_err(anyhow::Error::msg)?;
         let config = EvaluatorConfig {
             interval: settings.evaluation_interval,
@@ -71,19 +71,19 @@ impl Prepared {
         };
         let evaluator = Arc::new(Evaluator::new(self.rules, config, Arc::clone(tsdb)));
         let store = Arc::clone(alerts);
-        work.extend(evaluator.spawn(
+        tasks.extend(evaluator.spawn(
             move |alerts| {
                 if let Err(error) = store.put(alerts, Timestamp::now()) {
-                    tracing::debug!(%error, "alerts were not taken by the embedded store");
+                    tracing::debug!(%error, "the embedded Alertmanager refused alerts of the rules");
                 }
             },
             stop,
         ));
-        Ok(Alerting { evaluator, work })
+        Ok(Alerting { evaluator, tasks })
     }
 }
 
-fn webhooks_of_slack(settings: &AlertingSettings) -> anyhow::Result<Vec<Webhook>> {
+fn slack_webhooks(settings: &AlertingSettings) -> anyhow::Result<Vec<Webhook>> {
     let mut slack = webhooks("slack-webhook", &settings.slack_webhooks, Style::Slack)?;
     for webhook in &mut slack {
         webhook.name = webhook.name.replace("slack-webhook", "slack");
@@ -91,7 +91,7 @@ fn webhooks_of_slack(settings: &AlertingSettings) -> anyhow::Result<Vec<Webhook>
     Ok(slack)
 }
 
-/// Named after their flag, with a number from the second on.
+/// The receivers of one flag, named after it: `webhook`, `webhook-2`, …
 fn webhooks(flag: &str, urls: &[SecretUrl], style: Style) -> anyhow::Result<Vec<Webhook>> {
     let named = urls.iter().enumerate().map(|(index, url)| {
         Ok(Webhook {

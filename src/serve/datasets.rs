@@ -1,7 +1,7 @@
-//! The dataset in use, and its replacement while the server runs.
+//! The active dataset, and its replacement while the server runs.
 //!
-//! A seeding writes a new one beside the one in use; only when that is complete and durable is it put
-//! in force and the service turns to it. Requests under way on the old one finish there.
+//! A seeding writes a new dataset beside the active one. Once that is complete and durable, it is activated
+//! and the service switches to it. Requests under way on the old one finish there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use parking_lot::Mutex;
 
-use super::parts::Parts;
+use super::critical::CriticalTasks;
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
 use crate::booking::{Booking, Refusal, World};
@@ -21,28 +21,29 @@ use crate::faults::Faults;
 use crate::http::ApiError;
 use crate::http::ops::SeedControl;
 use crate::seeding::{self, Profile, Progress, SeedError};
-use crate::settings::SecretUrl;
+use crate::settings::{SecretUrl, ServeSettings};
 use crate::store::{Home, StoreError};
 use crate::telemetry::Metrics;
 
-/// How soon a dataset that another process put in force is noticed.
-const FOLLOW: Duration = Duration::from_secs(1);
+/// Between two looks for a dataset that another process activated.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A seat lock outlives any reservation, but not its holder's death for long.
+/// A seat lock outlives every reservation, but not the death of its holder for long.
 const LOCK_TTL: Duration = Duration::from_secs(10);
 
 /// The datasets of this server's home.
 pub(super) struct Datasets {
     home: Home,
     redis: Option<SecretUrl>,
+    redis_options: RedisOptions,
+    clock: Clock,
     booking: Arc<Booking>,
     metrics: Metrics,
-    clock: Clock,
     faults: Faults,
+    critical: CriticalTasks,
     seeding: Mutex<Option<Seeding>>,
-    /// One change of the dataset in force at a time.
+    /// Held while the active dataset changes: one change at a time.
     changing: tokio::sync::Mutex<()>,
-    parts: Parts,
     runtime: tokio::runtime::Handle,
 }
 
@@ -54,6 +55,7 @@ impl std::fmt::Debug for Datasets {
     }
 }
 
+/// The seeding that was started last.
 struct Seeding {
     profile: String,
     progress: Arc<Progress>,
@@ -61,40 +63,41 @@ struct Seeding {
 }
 
 impl Datasets {
-    /// Opens what `home` has in force, if anything.
+    /// Opens the active dataset of `home`, if there is one.
     pub(super) async fn open(
         home: Home,
-        redis: Option<SecretUrl>,
-        booking: Arc<Booking>,
-        (metrics, clock): (Metrics, Clock),
-        faults: Faults,
-        parts: Parts,
+        settings: &ServeSettings,
+        booking: &Arc<Booking>,
+        metrics: &Metrics,
+        faults: &Faults,
+        critical: &CriticalTasks,
     ) -> anyhow::Result<Arc<Datasets>> {
         let current = home.current().await?;
         let datasets = Datasets {
             home,
-            redis,
-            booking,
-            metrics,
-            clock,
-            faults,
+            redis: settings.redis_url.clone(),
+            redis_options: RedisOptions::new(settings.rules.active, LOCK_TTL),
+            clock: settings.clock.clone(),
+            booking: Arc::clone(booking),
+            metrics: metrics.clone(),
+            faults: faults.clone(),
+            critical: critical.clone(),
             seeding: Mutex::new(None),
             changing: tokio::sync::Mutex::default(),
-            parts,
             runtime: tokio::runtime::Handle::current(),
         };
         match (current, &datasets.redis) {
             (Some(epoch), _) => {
-                let world = datasets.load(epoch).await?;
-                datasets.booking.install(Some(Arc::new(world)));
+                let dataset = datasets.load(epoch).await?;
+                datasets.booking.install(Some(Arc::new(dataset)));
             }
-            // Better now than by the first seeding.
+            // A wrong address fails the start, not the first seeding.
             (None, Some(urls)) => {
-                RedisCoordination::check(urls.expose(), datasets.redis_options()).await?;
+                RedisCoordination::check(urls.expose(), datasets.redis_options).await?;
             }
             (None, None) => {}
         }
-        // Only now: while the dataset in force cannot be used, what looks left over may be needed.
+        // Not before: when the active dataset cannot be opened, a leftover may be what saves it.
         datasets.home.sweep().await?;
         Ok(Arc::new(datasets))
     }
@@ -105,10 +108,10 @@ impl Datasets {
             .open(epoch, self.metrics.clone(), self.faults.clone())
             .await;
         let store = opened.with_context(|| self.home.advice(epoch))?;
-        let (broke, parts) = (store.writer_broke(), self.parts.clone());
+        let (broke, critical) = (store.writer_broke(), self.critical.clone());
         self.runtime.spawn(async move {
             if broke.await {
-                parts.over("its database writer broke");
+                critical.fail("its database writer broke");
             }
         });
         let snapshot = store.queue_snapshot().await?;
@@ -121,13 +124,12 @@ impl Datasets {
         epoch: Epoch,
         snapshot: &QueueSnapshot,
     ) -> anyhow::Result<Coordination> {
+        let options = self.redis_options;
         let Some(urls) = &self.redis else {
-            let active = self.booking.rules().active;
             let snapshot = snapshot.not_ahead_of(self.clock.now());
-            let embedded = Embedded::restore(&snapshot, active, LOCK_TTL);
+            let embedded = Embedded::restore(&snapshot, options.active_for, options.lock_ttl);
             return Ok(Coordination::Embedded(Box::new(embedded)));
         };
-        let options = self.redis_options();
         let redis = RedisCoordination::connect(
             urls.expose(),
             epoch,
@@ -139,16 +141,12 @@ impl Datasets {
         Ok(Coordination::Redis(Box::new(redis)))
     }
 
-    fn redis_options(&self) -> RedisOptions {
-        RedisOptions::new(self.booking.rules().active, LOCK_TTL)
-    }
-
-    /// Whether the database behind answers and takes writes, and its name in metrics.
+    /// The database's name in metrics, and whether it answers and takes writes.
     pub(super) async fn database_answers(&self, within: Duration) -> (&'static str, bool) {
         let asked = tokio::time::timeout(within, self.booking.ping());
         match &self.home {
             Home::Postgres(database) => {
-                // Connections that are all in use are another matter: only a refusal counts.
+                // A full pool is not an outage: only a refused write counts.
                 let (answers, asked) = tokio::join!(database.answers(within), asked);
                 let refuses = matches!(asked, Ok(Err(Refusal::Store(StoreError::Unwritable(_)))));
                 ("postgres", answers && !refuses)
@@ -160,22 +158,24 @@ impl Datasets {
         }
     }
 
-    /// Follows a home that others may change: turns to the dataset that they put in force.
+    /// Switches to each dataset that another process activates in a shared home.
     pub(super) async fn follow(self: Arc<Self>) {
         if !self.home.is_shared() {
             return;
         }
-        let mut ticks = tokio::time::interval(FOLLOW);
+        let mut ticks = tokio::time::interval(FOLLOW_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.turn_to_current().await {
-                tracing::warn!("the dataset in force cannot be looked up: {error:#}");
+            if let Err(error) = self.switch_to_current().await {
+                tracing::warn!(
+                    "cannot read which dataset is active, and will ask again: {error:#}"
+                );
             }
         }
     }
 
-    async fn turn_to_current(&self) -> anyhow::Result<()> {
+    async fn switch_to_current(&self) -> anyhow::Result<()> {
         let _changing = self.changing.lock().await;
         let Some(epoch) = self.home.current().await? else {
             return Ok(());
@@ -190,7 +190,7 @@ impl Datasets {
         let world = Arc::new(self.load(epoch).await?);
         tracing::info!(
             profile = world.info().profile,
-            "another dataset is in force"
+            "another process activated this dataset"
         );
         if let Some(before) = self.booking.install(Some(world)) {
             before.close().await;
@@ -198,7 +198,7 @@ impl Datasets {
         Ok(())
     }
 
-    /// Stops a seeding and closes the dataset in use.
+    /// Cancels a running seeding and closes the active dataset.
     pub(super) async fn close(&self) {
         if let Some(seeding) = self.seeding.lock().as_ref() {
             seeding.progress.cancel();
@@ -249,55 +249,34 @@ impl Datasets {
         }
         drop(kept);
         if !self.home.await_followers(epoch).await {
-            tracing::warn!("another server has not turned to the new dataset yet");
+            tracing::warn!("another server has not switched to the new dataset yet");
         }
         self.home.sweep().await?;
         Ok(())
     }
 }
 
-fn refused(code: ErrorCode, detail: impl Into<String>) -> ApiError {
-    ApiError::new(code, detail)
-}
-
 impl SeedControl for Arc<Datasets> {
     fn start(&self, request: SeedRequest) -> Result<SeedProgress, ApiError> {
-        let profile = match (&request.profile, &request.profile_yaml) {
-            (Some(name), None) if Profile::built_in().any(|known| known == name) => {
-                Profile::find(name)
-            }
-            (Some(name), None) => {
-                let known = Profile::built_in().collect::<Vec<_>>().join(", ");
-                let detail = format!("no profile is called {name:?}; there are {known}");
-                return Err(refused(ErrorCode::RequestMalformed, detail));
-            }
-            (None, Some(text)) => Profile::parse("profileYaml", text),
-            _ => {
-                let detail = "give either profile or profileYaml";
-                return Err(refused(ErrorCode::RequestMalformed, detail));
-            }
-        }
-        .map_err(|error| refused(ErrorCode::RequestMalformed, error.to_string()))?;
-        if let (Ok(world), false) = (self.booking.world(), request.replace) {
-            let info = world.info();
-            let (there, seats) = (&info.profile, info.seats());
+        let profile = requested_profile(&request)?;
+        if let (Ok(dataset), false) = (self.booking.world(), request.replace) {
+            let info = dataset.info();
             let detail = format!(
-                "the dataset {there} with {seats} seats is loaded; ask with replace to give it up"
+                "the dataset {} with {} seats is loaded; ask with replace to give it up",
+                info.profile,
+                info.seats()
             );
-            return Err(refused(ErrorCode::OpsConflict, detail));
+            return Err(ApiError::new(ErrorCode::OpsConflict, detail));
         }
         let progress = Arc::new(Progress::new(&profile));
         {
             let mut seeding = self.seeding.lock();
-            if seeding
-                .as_ref()
-                .is_some_and(|seeding| seeding.ended.is_none())
-            {
-                return Err(refused(ErrorCode::OpsConflict, "a seeding is under way"));
+            if seeding.as_ref().is_some_and(|one| one.ended.is_none()) {
+                let detail = "a seeding is under way";
+                return Err(ApiError::new(ErrorCode::OpsConflict, detail));
             }
-            let name = profile.name.clone();
             *seeding = Some(Seeding {
-                profile: name,
+                profile: profile.name.clone(),
                 progress: Arc::clone(&progress),
                 ended: None,
             });
@@ -341,4 +320,20 @@ impl SeedControl for Arc<Datasets> {
         }
         self.progress()
     }
+}
+
+fn requested_profile(request: &SeedRequest) -> Result<Profile, ApiError> {
+    let malformed = |detail: String| ApiError::new(ErrorCode::RequestMalformed, detail);
+    let profile = match (&request.profile, &request.profile_yaml) {
+        // Names only: a path would read files of the server's machine.
+        (Some(name), None) if Profile::built_in().any(|known| known == name) => Profile::find(name),
+        (Some(name), None) => {
+            let known = Profile::built_in().collect::<Vec<_>>().join(", ");
+            let detail = format!("no profile is called {name:?}; there are {known}");
+            return Err(malformed(detail));
+        }
+        (None, Some(text)) => Profile::parse("profileYaml", text),
+        _ => return Err(malformed("give either profile or profileYaml".to_owned())),
+    };
+    profile.map_err(|error| malformed(error.to_string()))
 }

@@ -1,57 +1,43 @@
-//! Builds the service, runs it, drains it.
+//! Builds the server, runs it, drains it.
 //!
-//! The caller owns the result: [`start`] gives a [`Running`] server whose listeners are bound, and
-//! [`Running::stop`] drains it. Tests, the console and the load generator start servers like this and
-//! reach them through their listeners, like anybody.
+//! [`start`] returns a [`Running`] server whose listeners are bound; [`Running::stop`] drains it. Tests, the
+//! console and the load generator start servers like this and reach them through their listeners, as every
+//! other client does.
 
 mod alerting;
+mod critical;
 mod datasets;
 mod file_budget;
-mod home;
-mod parts;
-mod watching;
+mod listeners;
+mod monitors;
+mod storage;
+mod stores;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerting::{Evaluator, routes as rule_routes};
 use crate::booking::{self, Booking};
-use crate::embedded::alertmanager::{self, AlertConfig, AlertStore, Refused};
-use crate::embedded::loki::{self, LokiConfig, LokiStore};
-use crate::embedded::prometheus::{self, QueryLimits, ScrapeTarget, Tsdb, TsdbConfig};
-use crate::embedded::tempo::{self, TempoConfig, TempoStore};
+use crate::domain::token::TokenKey;
 use crate::faults::Faults;
-use crate::files::{self, Access};
 use crate::http;
-use crate::http::listener::{Bounds, listen, serve};
 use crate::http::ops::{BearerToken, Hosts, OpsState};
 use crate::settings::ServeSettings;
-use crate::store::data_dir::DataDir;
-use crate::store::postgres::InUse;
+use crate::store::Home;
 use crate::telemetry::{Deliveries, Logs, Metrics, Otlp, Pushing};
-use alerting::Prepared;
+use alerting::AlertingPlan;
+use critical::CriticalTasks;
 use datasets::Datasets;
-use file_budget::FileBudget;
-use home::Furnished;
-use parts::Parts;
+use listeners::Listeners;
+use storage::{Storage, StorageLocks};
 
-/// Log records that may wait for the embedded log store.
-const LOG_BUFFER: usize = 65_536;
-/// Traces that may wait for the embedded trace store: eight seconds of all that are kept at most.
-const TRACE_BUFFER: usize = 4_096;
+pub use listeners::ServerFile;
+pub use storage::open_database;
 
-/// Connections to the operations listener from one address.
-const OPS_PER_ADDRESS: usize = 64;
-/// Bytes of unfinished headers over all connections to the operations listener.
-const OPS_UNFINISHED_HEADERS: usize = 4 * 1024 * 1024;
-
-/// How long the end waits for a collector to take the last of logs and traces.
+/// How long a stop waits for a collector to take the last logs and traces.
 const LAST_PUSH: Duration = Duration::from_secs(3);
 
 /// A server that runs.
@@ -63,35 +49,17 @@ pub struct Running {
     pub ops_addr: SocketAddr,
     /// The bearer token of the operations API.
     pub ops_token: String,
-    stop: CancellationToken,
+    stop_api: CancellationToken,
     stop_ops: CancellationToken,
-    public: JoinHandle<bool>,
-    operations: JoinHandle<bool>,
-    work: Vec<JoinHandle<()>>,
+    api: JoinHandle<bool>,
+    ops: JoinHandle<bool>,
+    background: Vec<JoinHandle<()>>,
+    critical: CriticalTasks,
     datasets: Arc<Datasets>,
-    parts: Parts,
+    faults: Faults,
     metrics: Metrics,
     pushing: Option<Pushing>,
-    faults: Faults,
-    _in_use: Option<InUse>,
-    _dir: Arc<DataDir>,
-}
-
-pub use home::open_database;
-
-/// Where a running server can be reached, for other commands on the same data directory
-/// (`server.json`).
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ServerFile {
-    /// The ticketing API.
-    pub api_addr: SocketAddr,
-    /// The operations API.
-    pub ops_addr: SocketAddr,
-}
-
-impl ServerFile {
-    /// The file's name in the data directory.
-    pub const NAME: &str = "server.json";
+    _locks: StorageLocks,
 }
 
 /// Starts a server.
@@ -100,169 +68,84 @@ impl ServerFile {
 /// A data directory that cannot be used, a damaged database, a port that is taken: each says what to
 /// do.
 pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Running> {
-    let alerting = Prepared::new(&settings.alerting)?;
-    let Furnished {
+    // Before anything is opened, so that a mistake in the rules leaves no trace.
+    let alerting = AlertingPlan::read(&settings.alerting)?;
+    let Storage {
         home,
-        key,
+        token_key,
         ops_token,
-        dir,
-    } = home::furnish(&settings).await?;
-    let in_use = home.occupy(settings.redis_url.is_none()).await?;
-    let api = bind(settings.api_addr, "--api-addr")?;
-    let ops = bind(settings.ops_addr, "--ops-addr")?;
-    let (api_addr, ops_addr) = (api.local_addr()?, ops.local_addr()?);
+        locks,
+    } = storage::open(&settings).await?;
+    let Listeners { api, ops } = Listeners::bind(&settings)?;
+    let (api_addr, ops_addr) = (api.addr, ops.addr);
+    let telemetry = Telemetry::build(&settings, ops_addr, logs)?;
+    let metrics = &telemetry.metrics;
+    let critical = CriticalTasks::new();
+    let service = Service::open(&settings, home, token_key, metrics, &critical).await?;
+    ServerFile { api_addr, ops_addr }.write(&settings.data_dir)?;
 
-    // One name in metrics, logs and traces: the address that is scraped.
-    let instance = ops_addr.to_string();
-    let deliveries = Deliveries::default();
-    let collector = settings.otlp.as_ref();
-    for warning in collector.into_iter().flat_map(Otlp::warnings) {
-        tracing::warn!("{warning}");
-    }
-    let metrics = Metrics::pushed(collector, &deliveries, &instance)?;
-    metrics.log_dropped_source({
-        let logs = logs.clone();
-        move || logs.dropped()
-    });
-    let booking = Booking::new(settings.rules, key, metrics.clone());
-    let faults = Faults::new(metrics.clone(), settings.redis_url.is_some());
-    let parts = Parts::new();
-    let datasets = Datasets::open(
-        home,
-        settings.redis_url.clone(),
-        Arc::clone(&booking),
-        (metrics.clone(), settings.clock.clone()),
-        faults.clone(),
-        parts.clone(),
-    )
-    .await?;
-    let file = serde_json::to_vec(&ServerFile { api_addr, ops_addr })?;
-    let place = settings.data_dir.join(ServerFile::NAME);
-    files::replace(&place, &file, Access::Owner).map_err(|error| {
-        let (place, advice) = (place.display(), files::advice(&error));
-        anyhow::anyhow!("{place} cannot be written: {error}; {advice}")
-    })?;
-
-    let (stop, stop_ops) = (CancellationToken::new(), CancellationToken::new());
-    let stores = Embedded::start(&settings, ops_addr, (logs, &metrics), alerting, &stop_ops)?;
-    let state = OpsState {
-        booking: Arc::clone(&booking),
-        metrics: metrics.clone(),
-        seeding: Arc::new(Arc::clone(&datasets)),
-        faults: faults.clone(),
-        api_addr,
-        consoles: Default::default(),
-    };
-    let (open, guarded) = stores.routers();
+    let (stop_api, stop_ops) = (CancellationToken::new(), CancellationToken::new());
+    let stores = stores::start(&settings, alerting, ops_addr, (logs, metrics), &stop_ops)?;
+    let mut background = stores.tasks;
+    let pushing = telemetry.push(settings.otlp.as_ref(), logs)?;
+    let (api_bounds, ops_bounds) = listeners::bounds(&settings);
+    let api_router = service.api_router(&settings, metrics);
     let access = (
         BearerToken::new(&ops_token),
         Hosts::new(ops_addr, &settings.ops_hosts),
     );
-    let operations = http::ops::router(state, access, open, guarded);
-    let public = http::public(
-        Arc::clone(&booking),
-        &metrics,
-        settings.limits,
-        faults.clone(),
-    );
-    let public = http::cors::allow(public, &settings.cors_origins);
-
-    logs.set_instance(&instance);
-    let pushing = collector
-        .map(|otlp| otlp.push(logs, &instance, &deliveries))
-        .transpose()?;
-    let files = FileBudget::now(settings.bounds.connections, settings.database_connections);
-    files.report();
-    let api_bounds = Bounds {
-        connections: files.api,
-        ..settings.bounds
-    };
-    let ops_bounds = Bounds {
-        connections: files.operations,
-        per_address: OPS_PER_ADDRESS,
-        unfinished_headers: OPS_UNFINISHED_HEADERS,
-        drain: Duration::from_secs(2),
-        ..settings.bounds
-    };
-    let mut work = stores.work;
-    let asked = |stop: &CancellationToken| {
-        let stop = stop.clone();
-        move || stop.is_cancelled()
-    };
-    work.push(parts.run(
-        "clock of admissions and holds",
-        asked(&stop),
-        booking::run_background(Arc::clone(&booking), stop.clone()),
-    ));
-    work.push(tokio::spawn(watching::clock(
-        settings.clock.clone(),
-        metrics.clone(),
-    )));
-    work.push(tokio::spawn(Arc::clone(&datasets).follow()));
-    work.push(tokio::spawn(watching::database(
-        Arc::clone(&datasets),
-        metrics.clone(),
-        faults.clone(),
-    )));
-    work.push(tokio::spawn(watching::connections(booking, faults.clone())));
+    let state = service.ops_state(api_addr, metrics);
+    let ops_router = http::ops::router(state, access, stores.open, stores.guarded);
+    background.extend(service.spawn_background(&settings, metrics, &critical, &stop_api));
+    let api = http::listener::serve(api.socket, api_router, api_bounds, stop_api.clone());
+    let ops = http::listener::serve(ops.socket, ops_router, ops_bounds, stop_ops.clone());
     let running = Running {
         api_addr,
         ops_addr,
         ops_token,
-        public: parts.run(
-            "ticketing listener",
-            asked(&stop),
-            serve(api, public, api_bounds, stop.clone()),
-        ),
-        operations: parts.run(
-            "operations listener",
-            asked(&stop_ops),
-            serve(ops, operations, ops_bounds, stop_ops.clone()),
-        ),
-        stop,
+        api: critical.spawn("ticketing listener", &stop_api, api),
+        ops: critical.spawn("operations listener", &stop_ops, ops),
+        stop_api,
         stop_ops,
-        work,
-        datasets,
-        parts,
-        metrics,
+        background,
+        critical,
+        datasets: service.datasets,
+        faults: service.faults,
+        metrics: telemetry.metrics,
         pushing,
-        faults,
-        _in_use: in_use,
-        _dir: dir,
+        _locks: locks,
     };
     tracing::info!(api = %api_addr, operations = %ops_addr, data = %settings.data_dir.display(), "serving");
     Ok(running)
 }
 
 impl Running {
-    /// Resolves with the reason when a part that the server cannot do without ends unasked: a
-    /// listener, the clock of admissions, the database writer. What is left of it can still be
-    /// stopped.
+    /// Resolves with the reason when a critical task ends although nothing asked it to: a listener, the
+    /// admission clock, the database writer. The rest of the server runs on and can still be stopped.
     pub fn ended(&self) -> impl Future<Output = String> + Send + 'static {
-        self.parts.ended()
+        self.critical.failed()
     }
 
-    /// Cuts the operations listener off as a defect would, for tests of what [`Running::ended`]
-    /// leads to.
+    /// Aborts the operations listener as a defect would, for tests of what [`Running::ended`] leads to.
     pub fn break_down(&self) {
-        self.operations.abort();
+        self.ops.abort();
     }
 
-    /// Takes no more connections, finishes what is under way (10 s), closes the database.
+    /// Accepts no more connections, finishes the requests under way (10 s), closes the database.
     pub async fn stop(self) {
-        // What they hold up could not be finished.
+        // A request that a fault delays could not finish.
         self.faults.end_all("the server stops");
-        self.stop.cancel();
-        if !self.public.await.unwrap_or(false) {
+        self.stop_api.cancel();
+        if !self.api.await.unwrap_or(false) {
             tracing::warn!("some connections did not end in time and were cut");
         }
         self.datasets.close().await;
-        // Last, so that whoever watches sees the end.
+        // Last, so that consoles and scrapers see the end.
         self.stop_ops.cancel();
-        drop(self.operations.await);
-        for task in self.work {
+        drop(self.ops.await);
+        for task in self.background {
             task.abort();
-            // What it held, the data directory among it, is given back before this returns.
+            // The task gives back what it holds, such as the data directory, before this returns.
             drop(task.await);
         }
         if let Some(pushing) = self.pushing {
@@ -277,97 +160,111 @@ impl Running {
     }
 }
 
-fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    listen(addr).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            anyhow::anyhow!(
-                "{addr} is in use: is a server running already? Choose another with {flag}"
-            )
-        }
-        _ => anyhow::anyhow!("cannot listen on {addr}: {error}; choose another with {flag}"),
-    })
+/// Metrics of a server, and under which name they, its logs and its traces are pushed.
+struct Telemetry {
+    metrics: Metrics,
+    deliveries: Deliveries,
+    /// One name for all three: the address that is scraped.
+    instance: String,
 }
 
-/// The telemetry stores that answer when no stack is there.
-struct Embedded {
-    tsdb: Arc<Tsdb>,
-    loki: Arc<LokiStore>,
-    tempo: Arc<TempoStore>,
-    alerts: Arc<AlertStore>,
-    evaluator: Arc<Evaluator>,
-    work: Vec<JoinHandle<()>>,
-}
-
-impl Embedded {
-    fn start(
+impl Telemetry {
+    fn build(
         settings: &ServeSettings,
         ops_addr: SocketAddr,
-        (logs, metrics): (&Logs, &Metrics),
-        alerting: Prepared,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Embedded> {
-        let bounds = settings.embedded;
-        let tsdb = Arc::new(Tsdb::new(TsdbConfig {
-            max_bytes: bounds.metrics_bytes,
-            retention: bounds.retention,
-            ..TsdbConfig::default()
-        }));
-        let loki = LokiStore::new(LokiConfig {
-            max_bytes: bounds.logs_bytes,
-            retention: bounds.retention,
-            ..LokiConfig::default()
+        logs: &Logs,
+    ) -> anyhow::Result<Telemetry> {
+        let collector = settings.otlp.as_ref();
+        for warning in collector.into_iter().flat_map(Otlp::warnings) {
+            tracing::warn!("{warning}");
+        }
+        let (deliveries, instance) = (Deliveries::default(), ops_addr.to_string());
+        let metrics = Metrics::pushed(collector, &deliveries, &instance)?;
+        metrics.log_dropped_source({
+            let logs = logs.clone();
+            move || logs.dropped()
         });
-        let loki = Arc::new(loki.until(stop.clone()));
-        let tempo = Arc::new(TempoStore::new(TempoConfig {
-            max_bytes: bounds.traces_bytes,
-            retention: bounds.retention,
-            ..TempoConfig::default()
-        }));
-        let target = ScrapeTarget {
-            job: "concertctl".to_owned(),
-            instance: ops_addr.to_string(),
-            url: format!("http://{ops_addr}/metrics"),
-        };
-        let timeout = bounds.scrape_interval.min(Duration::from_secs(10));
-        let scraper = prometheus::spawn_scraper(
-            Arc::clone(&tsdb),
-            vec![target],
-            bounds.scrape_interval,
-            timeout,
-            stop.clone(),
-        )?;
-        let ingest = tokio::spawn(Arc::clone(&loki).ingest(logs.subscribe(LOG_BUFFER)));
-        let kept = logs.traces().subscribe(TRACE_BUFFER);
-        let traces = tokio::spawn(Arc::clone(&tempo).ingest(kept));
-        let alerts = Arc::new(AlertStore::new(AlertConfig::default()));
-        metrics.alerts_refused_source({
-            let alerts = Arc::clone(&alerts);
-            move || Refused::ALL.map(|kind| (kind.label(), alerts.refused(kind)))
-        });
-        let stores = (&tsdb, &alerts);
-        let alerting = alerting.start(&settings.alerting, ops_addr, stores, metrics, stop)?;
-        let mut work = alerting.work;
-        work.extend([scraper, ingest, traces]);
-        Ok(Embedded {
-            tsdb,
-            loki,
-            tempo,
-            alerts,
-            evaluator: alerting.evaluator,
-            work,
+        Ok(Telemetry {
+            metrics,
+            deliveries,
+            instance,
         })
     }
 
-    /// What is open to anybody on the listener, and what needs the token: log lines and traces name
-    /// users; metrics, rules and alerts do not.
-    fn routers(&self) -> (axum::Router, axum::Router) {
-        let open = prometheus::routes(Arc::clone(&self.tsdb), QueryLimits::default())
-            .merge(rule_routes(Arc::clone(&self.evaluator)))
-            .merge(alertmanager::read_routes(Arc::clone(&self.alerts)))
-            .merge(loki::readiness_route());
-        let guarded = loki::routes(Arc::clone(&self.loki))
-            .merge(tempo::routes(Arc::clone(&self.tempo)))
-            .merge(alertmanager::write_routes(Arc::clone(&self.alerts)));
-        (open, guarded)
+    /// Begins to push logs and traces to the collector, if there is one.
+    fn push(&self, collector: Option<&Otlp>, logs: &Logs) -> anyhow::Result<Option<Pushing>> {
+        logs.set_instance(&self.instance);
+        let pushing = collector.map(|otlp| otlp.push(logs, &self.instance, &self.deliveries));
+        pushing.transpose()
+    }
+}
+
+/// The ticketing service, its datasets and the faults injected into it.
+struct Service {
+    booking: Arc<Booking>,
+    datasets: Arc<Datasets>,
+    faults: Faults,
+}
+
+impl Service {
+    async fn open(
+        settings: &ServeSettings,
+        home: Home,
+        token_key: TokenKey,
+        metrics: &Metrics,
+        critical: &CriticalTasks,
+    ) -> anyhow::Result<Service> {
+        let booking = Booking::new(settings.rules, token_key, metrics.clone());
+        let faults = Faults::new(metrics.clone(), settings.redis_url.is_some());
+        let datasets = Datasets::open(home, settings, &booking, metrics, &faults, critical).await?;
+        Ok(Service {
+            booking,
+            datasets,
+            faults,
+        })
+    }
+
+    fn api_router(&self, settings: &ServeSettings, metrics: &Metrics) -> axum::Router {
+        let (booking, faults) = (Arc::clone(&self.booking), self.faults.clone());
+        let router = http::public(booking, metrics, settings.limits, faults);
+        http::cors::allow(router, &settings.cors_origins)
+    }
+
+    fn ops_state(&self, api_addr: SocketAddr, metrics: &Metrics) -> OpsState {
+        OpsState {
+            booking: Arc::clone(&self.booking),
+            metrics: metrics.clone(),
+            seeding: Arc::new(Arc::clone(&self.datasets)),
+            faults: self.faults.clone(),
+            api_addr,
+            consoles: Default::default(),
+        }
+    }
+
+    /// Starts what runs beside the requests. The admission clock is critical: without it nobody is let in
+    /// and no hold ends.
+    fn spawn_background(
+        &self,
+        settings: &ServeSettings,
+        metrics: &Metrics,
+        critical: &CriticalTasks,
+        stop: &CancellationToken,
+    ) -> [JoinHandle<()>; 5] {
+        let (booking, datasets, faults) = (&self.booking, &self.datasets, &self.faults);
+        let clock = booking::run_background(Arc::clone(booking), stop.clone());
+        [
+            critical.spawn("clock of admissions and holds", stop, clock),
+            tokio::spawn(monitors::clock(settings.clock.clone(), metrics.clone())),
+            tokio::spawn(Arc::clone(datasets).follow()),
+            tokio::spawn(monitors::database(
+                Arc::clone(datasets),
+                metrics.clone(),
+                faults.clone(),
+            )),
+            tokio::spawn(monitors::pool_exhaustion(
+                Arc::clone(booking),
+                faults.clone(),
+            )),
+        ]
     }
 }

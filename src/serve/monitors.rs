@@ -1,5 +1,5 @@
-//! Watches the database: whether it answers, and which of its connections an injected fault takes.
-//! Watches the system's clock.
+//! Background tasks that observe what the server depends on: its database and the system's clock. Also the
+//! task that holds database connections while the fault `pool_exhaustion` is injected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::clock::{CHECK_EVERY, Clock};
 use crate::faults::{Faults, Injected};
 use crate::telemetry::Metrics;
 
-/// Between two questions to the database.
-const EVERY: Duration = Duration::from_millis(250);
-/// The embedded one does not come and go, and its writer has other things to do.
-const EVERY_EMBEDDED: Duration = Duration::from_secs(1);
-/// A database that takes longer is as good as away.
-const WITHIN: Duration = Duration::from_millis(1_000);
-/// How soon the connections of another dataset are taken instead.
-const NOTICE: Duration = Duration::from_millis(100);
+/// Between two checks of PostgreSQL.
+const POSTGRES_INTERVAL: Duration = Duration::from_millis(250);
+/// The embedded database does not come and go, and a check costs its one writer a commit.
+const SQLITE_INTERVAL: Duration = Duration::from_secs(1);
+/// A database that takes longer counts as down.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// Between two looks whether the active dataset was replaced.
+const REPLACED_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Keeps the gauge `concert_database_up` true.
 pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: Faults) {
     let mut was_up = true;
     loop {
         let held_up_before = faults.hold_up_database();
-        let (backend, up) = datasets.database_answers(WITHIN).await;
-        // Its one writer is then busy, not away.
+        let (backend, up) = datasets.database_answers(ANSWER_TIMEOUT).await;
+        // The fault keeps the one writer busy: the database is not down.
         let held_up = backend == "sqlite" && (held_up_before || faults.hold_up_database());
         let up = counts_as_up(up, held_up, was_up);
         match (was_up, up) {
@@ -36,14 +36,14 @@ pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: 
         metrics.set_database(backend, up);
         was_up = up;
         let pause = match backend {
-            "sqlite" => EVERY_EMBEDDED,
-            _ => EVERY,
+            "sqlite" => SQLITE_INTERVAL,
+            _ => POSTGRES_INTERVAL,
         };
         tokio::time::sleep(pause).await;
     }
 }
 
-/// Holds the service's time against the system's clock, and reports each time that one is set.
+/// Compares the service's time with the system's clock, and reports each time that the clock is set.
 pub(super) async fn clock(clock: Clock, metrics: Metrics) {
     let mut ticks = tokio::time::interval(CHECK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -72,13 +72,13 @@ fn seconds(millis: i64) -> f64 {
     millis as f64 / 1e3
 }
 
-/// One that a fault keeps busy is what it was before.
+/// A database that an injected fault keeps busy cannot answer: its last state stays.
 fn counts_as_up(answers: bool, held_up: bool, was_up: bool) -> bool {
     answers || (held_up && was_up)
 }
 
-/// Takes connections as long as a fault says so, and those of the next dataset when it changes.
-pub(super) async fn connections(booking: Arc<Booking>, faults: Faults) {
+/// Takes connections while the fault is injected, from the new dataset once the active one is replaced.
+pub(super) async fn pool_exhaustion(booking: Arc<Booking>, faults: Faults) {
     loop {
         let injected = faults.pool_exhaustion().await;
         tokio::select! {
@@ -91,17 +91,17 @@ pub(super) async fn connections(booking: Arc<Booking>, faults: Faults) {
 /// Never ends.
 async fn take_connections(booking: &Booking, injected: &Injected) {
     loop {
-        let Ok(world) = booking.world() else {
-            tokio::time::sleep(NOTICE).await;
+        let Ok(dataset) = booking.world() else {
+            tokio::time::sleep(REPLACED_INTERVAL).await;
             continue;
         };
         let replaced = async {
-            while booking.world().is_ok_and(|now| Arc::ptr_eq(&now, &world)) {
-                tokio::time::sleep(NOTICE).await;
+            while booking.world().is_ok_and(|now| Arc::ptr_eq(&now, &dataset)) {
+                tokio::time::sleep(REPLACED_INTERVAL).await;
             }
         };
         tokio::select! {
-            () = world.occupied(injected.connections()) => {}
+            () = dataset.occupied(injected.connections()) => {}
             () = replaced => {}
         }
     }

@@ -1,0 +1,95 @@
+//! The two listeners of a server: the ticketing API and the operations API.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+use super::file_budget::FileBudget;
+use crate::files::{self, Access};
+use crate::http::listener::{Bounds, listen};
+use crate::settings::ServeSettings;
+
+/// Connections to the operations listener from one address.
+const OPS_PER_ADDRESS: usize = 64;
+/// Bytes of unfinished headers over all connections to the operations listener.
+const OPS_UNFINISHED_HEADERS: usize = 4 * 1024 * 1024;
+/// How long the operations listener finishes what is under way.
+const OPS_DRAIN: Duration = Duration::from_secs(2);
+
+/// Where a running server can be reached, for other commands on the same data directory
+/// (`server.json`).
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ServerFile {
+    /// The ticketing API.
+    pub api_addr: SocketAddr,
+    /// The operations API.
+    pub ops_addr: SocketAddr,
+}
+
+impl ServerFile {
+    /// The file's name in the data directory.
+    pub const NAME: &str = "server.json";
+
+    pub(super) fn write(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let path = data_dir.join(ServerFile::NAME);
+        files::replace(&path, &serde_json::to_vec(self)?, Access::Owner).map_err(|error| {
+            let (path, advice) = (path.display(), files::advice(&error));
+            anyhow::anyhow!("{path} cannot be written: {error}; {advice}")
+        })
+    }
+}
+
+/// A bound socket, before anything is accepted from it.
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    /// The address with the port that the system chose where the setting was 0.
+    pub(super) addr: SocketAddr,
+}
+
+pub(super) struct Listeners {
+    pub(super) api: Listener,
+    pub(super) ops: Listener,
+}
+
+impl Listeners {
+    pub(super) fn bind(settings: &ServeSettings) -> anyhow::Result<Listeners> {
+        Ok(Listeners {
+            api: bind(settings.api_addr, "--api-addr")?,
+            ops: bind(settings.ops_addr, "--ops-addr")?,
+        })
+    }
+}
+
+fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<Listener> {
+    let socket = listen(addr).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!(
+                "{addr} is in use: is a server running already? Choose another with {flag}"
+            )
+        }
+        _ => anyhow::anyhow!("cannot listen on {addr}: {error}; choose another with {flag}"),
+    })?;
+    let addr = socket.local_addr()?;
+    Ok(Listener { socket, addr })
+}
+
+/// The bounds of both listeners, ticketing first, by the limit of open files that holds now.
+pub(super) fn bounds(settings: &ServeSettings) -> (Bounds, Bounds) {
+    let files = FileBudget::now(settings.bounds.connections, settings.database_connections);
+    files.report();
+    let api = Bounds {
+        connections: files.api,
+        ..settings.bounds
+    };
+    let ops = Bounds {
+        connections: files.operations,
+        per_address: OPS_PER_ADDRESS,
+        unfinished_headers: OPS_UNFINISHED_HEADERS,
+        drain: OPS_DRAIN,
+        ..settings.bounds
+    };
+    (api, ops)
+}

@@ -1,0 +1,108 @@
+//! Opening the storage of a server: its datasets, and the secrets that all servers of one database share.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::domain::token::TokenKey;
+use crate::files::{self, Access};
+use crate::settings::{self, ServeSettings};
+use crate::store::data_dir::DataDir;
+use crate::store::postgres::{Database, InUse, PgOptions};
+use crate::store::{Home, HomeError};
+
+/// The names of the shared secrets in the database.
+const TOKEN_KEY: &str = "token-key";
+const OPS_TOKEN: &str = "ops-token";
+
+/// The open storage.
+pub(super) struct Storage {
+    pub(super) home: Home,
+    /// Signs Wait-Tokens. Servers that share a database share the key, so each accepts every token.
+    pub(super) token_key: TokenKey,
+    /// The operations token; also a file in the data directory, for other commands.
+    pub(super) ops_token: String,
+    pub(super) locks: StorageLocks,
+}
+
+/// Keeps other processes out of the storage until it is dropped.
+#[derive(Debug)]
+pub(super) struct StorageLocks {
+    /// Held also when the data are in PostgreSQL: the directory still holds this server's own files.
+    _data_dir: Arc<DataDir>,
+    _presence: Option<InUse>,
+}
+
+/// Opens the storage that the settings name.
+pub(super) async fn open(settings: &ServeSettings) -> anyhow::Result<Storage> {
+    let data_dir = Arc::new(DataDir::open(&settings.data_dir)?);
+    if let Some(warning) = data_dir.exposed() {
+        tracing::warn!("{warning}");
+    }
+    let given_key = settings.token_key_file.as_deref();
+    let given_key = given_key.map(settings::given_token_key).transpose();
+    let given_key = given_key.context("the token key")?;
+    let ops_token = settings::ops_token(&settings.data_dir).context("the operations token")?;
+    let (home, token_key, ops_token) = match &settings.database_url {
+        None => {
+            let own_key = || settings::token_key(&settings.data_dir).context("the token key");
+            let home = Home::Files(Arc::clone(&data_dir), settings.store);
+            (home, given_key.map_or_else(own_key, Ok)?, ops_token)
+        }
+        Some(url) => {
+            let options = PgOptions {
+                connections: settings.database_connections,
+                timeout: settings.store.timeout,
+                slow: settings.store.slow,
+                ..PgOptions::default()
+            };
+            let database = Database::connect(url.expose(), options).await?;
+            let key = match given_key {
+                Some(key) => key,
+                None => shared_key(&database).await?,
+            };
+            let ops_token = shared_ops_token(&database, ops_token, &settings.data_dir).await?;
+            (Home::Postgres(Box::new(database)), key, ops_token)
+        }
+    };
+    // Without Redis the queue is in this process, so no other server may use the database.
+    let presence = home.occupy(settings.redis_url.is_none()).await?;
+    Ok(Storage {
+        home,
+        token_key,
+        ops_token,
+        locks: StorageLocks {
+            _data_dir: data_dir,
+            _presence: presence,
+        },
+    })
+}
+
+async fn shared_key(database: &Database) -> anyhow::Result<TokenKey> {
+    let secret = database.secret(TOKEN_KEY, &settings::new_secret()).await?;
+    TokenKey::new(secret.as_bytes()).with_context(|| {
+        let (name, least) = (database.name(), TokenKey::MIN_BYTES);
+        format!("{name}: the secret {TOKEN_KEY} in concertctl.secrets has fewer than {least} characters: delete its row to have a new one made")
+    })
+}
+
+/// The token that the first server of the database stored. The copy in the data directory follows it.
+async fn shared_ops_token(database: &Database, own: String, dir: &Path) -> anyhow::Result<String> {
+    let shared = database.secret(OPS_TOKEN, &own).await?;
+    if shared != own {
+        let copy = settings::ops_token_file(dir);
+        files::replace(&copy, shared.as_bytes(), Access::Owner).context("the operations token")?;
+    }
+    Ok(shared)
+}
+
+/// Opens a database for a command that only loads datasets.
+pub async fn open_database(url: &settings::SecretUrl) -> Result<Home, HomeError> {
+    let options = PgOptions {
+        connections: 1,
+        ..PgOptions::default()
+    };
+    let database = Database::connect(url.expose(), options).await?;
+    Ok(Home::Postgres(Box::new(database)))
+}
