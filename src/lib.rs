@@ -13,6 +13,7 @@ pub mod clients;
 pub mod clock;
 pub mod coordination;
 pub mod domain;
+pub mod duration;
 pub mod embedded;
 pub mod faults;
 pub mod files;

@@ -25,6 +25,9 @@ pub const API_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::
 /// Where the operations API listens by default.
 pub const OPS_ADDR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
+/// Connections to PostgreSQL that a server holds by default.
+pub const DATABASE_CONNECTIONS: u16 = 16;
+
 /// How a server runs.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
@@ -140,7 +143,7 @@ impl ServeSettings {
             bounds: Bounds::default(),
             store: Options::default(),
             database_url: None,
-            database_connections: 16,
+            database_connections: DATABASE_CONNECTIONS.into(),
             redis_url: None,
             token_key_file: None,
             otlp: None,

@@ -91,7 +91,7 @@ async fn follow_once(booking: &Booking, world: &World, away: &mut bool) {
     let back = match found {
         Followed::UpToDate => true,
         Followed::Away => false,
-        Followed::NeedsRestore => restore(world).await,
+        Followed::NeedsRestore => restore(booking, world).await,
     };
     booking
         .metrics
@@ -110,8 +110,8 @@ async fn follow_once(booking: &Booking, world: &World, away: &mut bool) {
     *away = !back;
 }
 
-async fn restore(world: &World) -> bool {
-    let snapshot = match world.store.queue_snapshot().await {
+async fn restore(booking: &Booking, world: &World) -> bool {
+    let snapshot = match booking.queue_snapshot(&world.store).await {
         Ok(snapshot) => snapshot,
         Err(error) => {
             tracing::error!(%error, "the shared queue waits to be restored from the database");

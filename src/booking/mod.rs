@@ -40,7 +40,7 @@ use crate::clock::Clock;
 use crate::coordination::{Coordination, QueueState};
 use crate::domain::money::MoneyError;
 use crate::domain::token::TokenKey;
-use crate::store::{Answer, Catalog, Keyed, Store};
+use crate::store::{Answer, Catalog, Keyed, QueueSnapshot, Store};
 use crate::telemetry::Metrics;
 
 /// Rules of the sale that are settings.
@@ -52,6 +52,9 @@ pub struct Rules {
     pub active: Duration,
     /// Live reservations that one user may hold.
     pub max_live: u32,
+    /// How a dataset admits until its admission is changed. A change belongs to the dataset and outlives
+    /// the server.
+    pub admission: Admission,
 }
 
 impl Default for Rules {
@@ -60,6 +63,7 @@ impl Default for Rules {
             hold: Duration::from_secs(5 * 60),
             active: Duration::from_secs(10 * 60),
             max_live: 4,
+            admission: Admission::default(),
         }
     }
 }
@@ -270,6 +274,16 @@ impl Booking {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// The durable state of the queue in `store`; the admission is that of the rules unless it was changed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn queue_snapshot(&self, store: &Store) -> Result<QueueSnapshot, StoreError> {
+        let mut snapshot = store.queue_snapshot().await?;
+        snapshot.admission.get_or_insert(self.rules.admission);
+        Ok(snapshot)
     }
 }
 

@@ -44,6 +44,14 @@ pub enum Opening {
     At(Timestamp),
 }
 
+impl World {
+    /// How admission is set.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        self.queue().admission()
+    }
+}
+
 impl Booking {
     /// Where the caller stands: arithmetic, no I/O.
     #[must_use]

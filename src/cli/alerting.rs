@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::flags::between;
 use crate::alerting::Timing;
+use crate::duration::show;
 use crate::settings::{AlertingSettings, SecretUrl};
 
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ pub(super) struct AlertingArgs {
     #[arg(long, value_name = "FILE", env = "CONCERTCTL_RULES")]
     rules: Vec<PathBuf>,
     /// Time between two evaluations of the rules, from 100ms to 1h
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = between("100ms", "1h"), env = "CONCERTCTL_EVALUATION_INTERVAL")]
+    #[arg(long, value_name = "DURATION", default_value = show(AlertingSettings::default().evaluation_interval), value_parser = between("100ms", "1h"), env = "CONCERTCTL_EVALUATION_INTERVAL")]
     evaluation_interval: Duration,
     /// Where people reach the operations API from outside, for the links in notifications and alerts:
     /// https://ops.example/concert [default: http:// and --ops-addr]
@@ -48,13 +49,13 @@ pub(super) struct AlertingArgs {
     )]
     slack_webhook: Vec<SecretUrl>,
     /// How long the first message of a group of alerts waits for others to join, at most 1h
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = between("0s", "1h"), env = "CONCERTCTL_GROUP_WAIT")]
+    #[arg(long, value_name = "DURATION", default_value = show(Timing::default().group_wait), value_parser = between("0s", "1h"), env = "CONCERTCTL_GROUP_WAIT")]
     group_wait: Duration,
     /// Time between two messages of a group that changes, from 100ms to 24h
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = between("100ms", "24h"), env = "CONCERTCTL_GROUP_INTERVAL")]
+    #[arg(long, value_name = "DURATION", default_value = show(Timing::default().group_interval), value_parser = between("100ms", "24h"), env = "CONCERTCTL_GROUP_INTERVAL")]
     group_interval: Duration,
     /// Time until a message about unchanged alerts is repeated, from 1s to 720h
-    #[arg(long, value_name = "DURATION", default_value = "4h", value_parser = between("1s", "720h"), env = "CONCERTCTL_REPEAT_INTERVAL")]
+    #[arg(long, value_name = "DURATION", default_value = show(Timing::default().repeat_interval), value_parser = between("1s", "720h"), env = "CONCERTCTL_REPEAT_INTERVAL")]
     repeat_interval: Duration,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::duration;
 use crate::settings::{self, SecretUrl};
 use crate::telemetry::Otlp;
 
@@ -38,18 +39,16 @@ pub(super) struct DatabaseArg {
     pub(super) database_url: Option<SecretUrl>,
 }
 
-/// `15s`, `1m30s`, `250ms`.
+/// A duration with its unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|parsed| Duration::try_from(parsed).ok())
+    duration::parse(text)
         .ok_or_else(|| format!("{text:?} is not a duration such as 15s, 1m30s or 250ms"))
 }
 
 /// A duration between two others, both given as on the command line.
 ///
-/// Unbounded durations are dangerous at both ends: zero turns an interval into a busy loop and a
-/// hold into none, and a huge one overflows sums or never comes.
+/// Both ends matter: zero turns an interval into a busy loop and a hold into none; a huge value overflows
+/// sums or never comes.
 pub(super) fn between(
     least: &'static str,
     most: &'static str,

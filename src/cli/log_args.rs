@@ -35,7 +35,7 @@ pub(super) struct LogArgs {
     log_keep: u32,
     /// Access records of successful, fast reads that are kept a second of each route; above it one in
     /// N is kept and carries its weight. `all` or 0 keeps all
-    #[arg(long, value_name = "N", default_value = "100", value_parser = rate)]
+    #[arg(long, value_name = "N", default_value = AccessSampling::DEFAULT_RATE.to_string(), value_parser = rate)]
     access_log_rate: AccessRate,
 }
 

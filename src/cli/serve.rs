@@ -14,22 +14,27 @@ use super::flags::{DataDirArg, DatabaseArg, between, listen_address, share, whol
 use super::log_args::LogArgs;
 use super::stop::StopSignals;
 use super::{FAILED, fail, greeting};
+use crate::booking::{Admission, Rules};
+use crate::duration::show;
 use crate::http::TokenLimit;
 use crate::http::cors::Origin;
-use crate::settings::{API_ADDR, OPS_ADDR, SecretUrl, ServeSettings};
+use crate::settings::{
+    API_ADDR, DATABASE_CONNECTIONS, EmbeddedSettings, OPS_ADDR, SecretUrl, ServeSettings,
+};
+use crate::store::sqlite::Options;
 use crate::telemetry::{Logs, Sampler, TraceConfig};
 
 /// How often one Wait-Token may ask.
 #[derive(Debug, Args)]
 struct TokenLimitArgs {
     /// Requests per second that one Wait-Token may make; 20 polls of the queue count as one. 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole(0_u32, 100_000))]
+    #[arg(long, value_name = "N", default_value = TokenLimit::default().per_second.to_string(), value_parser = whole(0_u32, 100_000))]
     token_rate: u32,
     /// Requests that one Wait-Token may make at once after a pause
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = whole(1_u32, 1_000_000))]
+    #[arg(long, value_name = "N", default_value = TokenLimit::default().burst.to_string(), value_parser = whole(1_u32, 1_000_000))]
     token_burst: u32,
     /// Requests of one Wait-Token that may be under way
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = whole(1_u32, 1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = TokenLimit::default().at_once, value_parser = whole(1_u32, 1_000_000))]
     token_concurrency: u32,
 }
 
@@ -66,7 +71,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     database: DatabaseArg,
     /// Connections to PostgreSQL that this server may hold
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = whole(2_u16, 1000))]
+    #[arg(long, value_name = "N", default_value_t = DATABASE_CONNECTIONS, value_parser = whole(2_u16, 1000))]
     database_connections: u16,
     /// Share queue, admission and seat locks with other servers: redis://:PASSWORD@HOST:PORT, or the
     /// nodes of a cluster with commas between them
@@ -82,19 +87,25 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "CONCERTCTL_TOKEN_KEY_FILE")]
     token_key_file: Option<PathBuf>,
     /// How long a seat is held for payment, from 1s to 24h
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = between("1s", "24h"))]
+    #[arg(long, value_name = "DURATION", default_value = show(Rules::default().hold), value_parser = between("1s", "24h"))]
     hold: Duration,
     /// How long an admission lasts, from 1s to 24h
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = between("1s", "24h"))]
+    #[arg(long, value_name = "DURATION", default_value = show(Rules::default().active), value_parser = between("1s", "24h"))]
     active: Duration,
+    /// Users let in at once, until the admission of the dataset is changed over the operations API
+    #[arg(long, value_name = "N", default_value_t = Admission::default().batch, value_parser = whole(1_u64, 1_000_000))]
+    admission_batch: u64,
+    /// Time between two batches, from 100ms to 1h, until the admission of the dataset is changed
+    #[arg(long, value_name = "DURATION", default_value = show(Admission::default().every()), value_parser = between("100ms", "1h"))]
+    admission_interval: Duration,
     /// Live reservations that a user may hold
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1_u32, 1000))]
+    #[arg(long, value_name = "N", default_value_t = Rules::default().max_live, value_parser = whole(1_u32, 1000))]
     max_reservations: u32,
     /// Statements slower than this are logged; at most 1h
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = between("0s", "1h"))]
+    #[arg(long, value_name = "DURATION", default_value = show(Options::default().slow), value_parser = between("0s", "1h"))]
     slow_query: Duration,
     /// Add this to every commit, to rehearse a slow disk; at most 30s
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = between("0s", "30s"))]
+    #[arg(long, value_name = "DURATION", default_value = show(Options::default().commit_delay), value_parser = between("0s", "30s"))]
     commit_delay: Duration,
     #[command(flatten)]
     log: LogArgs,
@@ -106,14 +117,14 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
     /// Traces of requests slower than this are kept; at most 1h
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = between("0s", "1h"))]
+    #[arg(long, value_name = "DURATION", default_value = show(TraceConfig::default().slow), value_parser = between("0s", "1h"))]
     slow_trace: Duration,
     /// The share of all other traces that is kept too, from 0 to 1 [default: what OTEL_TRACES_SAMPLER
     /// says, or else 0.01]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     trace_ratio: Option<f64>,
     /// Time between two scrapes of the embedded metrics store, from 100ms to 1h
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = between("100ms", "1h"))]
+    #[arg(long, value_name = "DURATION", default_value = show(EmbeddedSettings::default().scrape_interval), value_parser = between("100ms", "1h"))]
     scrape_interval: Duration,
     #[command(flatten)]
     alerting: AlertingArgs,
@@ -134,6 +145,8 @@ impl ServeArgs {
         settings.rules.hold = self.hold;
         settings.rules.active = self.active;
         settings.rules.max_live = self.max_reservations;
+        settings.rules.admission.batch = self.admission_batch;
+        settings.rules.admission.every_ms = whole_millis(self.admission_interval);
         settings.store.slow = self.slow_query;
         settings.store.commit_delay = self.commit_delay;
         settings.store.accept_data_loss = self.accept_data_loss;
@@ -164,6 +177,10 @@ impl ServeArgs {
         }
         (traces, warnings)
     }
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) async fn run(args: ServeArgs) -> ExitCode {
@@ -226,4 +243,102 @@ fn reopen_on_hangup(logs: &Logs) -> anyhow::Result<AbortOnDropHandle<()>> {
             tracing::info!("the log file was opened anew");
         }
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    const PAGE: &str = include_str!("../../docs/operations.md");
+
+    fn serve_command() -> clap::Command {
+        let cli = Cli::command();
+        cli.find_subcommand("serve").unwrap().clone()
+    }
+
+    /// Flags of the page's table, each with the default that stands beside it.
+    fn documented() -> Vec<(String, String)> {
+        let rows = PAGE.lines().filter(|line| line.starts_with("| `--"));
+        let mut flags = Vec::new();
+        for row in rows {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let names = cells[0].split('`').filter(|part| part.starts_with("--"));
+            let names: Vec<&str> = names.collect();
+            let defaults: Vec<&str> = match names.len() {
+                1 => vec![cells[1]],
+                _ => cells[1].split(", ").collect(),
+            };
+            for (at, name) in names.iter().enumerate() {
+                let default = defaults.get(at).or(defaults.last()).unwrap();
+                flags.push((name[2..].to_owned(), (*default).to_owned()));
+            }
+        }
+        flags
+    }
+
+    #[test]
+    fn the_page_on_operations_names_every_flag_of_serve_with_its_default() {
+        let (command, documented) = (serve_command(), documented());
+        for arg in command.get_arguments() {
+            let Some(name) = arg
+                .get_long()
+                .filter(|name| !["help", "version"].contains(name))
+            else {
+                continue;
+            };
+            let found = documented.iter().find(|(flag, _)| flag == name);
+            let (_, told) = found.unwrap_or_else(|| panic!("docs/operations.md lacks --{name}"));
+            if let [default] = arg.get_default_values()
+                && arg.get_action().takes_values()
+            {
+                assert_eq!(default.to_str(), Some(told.as_str()), "--{name}");
+            }
+        }
+        for (flag, _) in &documented {
+            let known = command
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(flag.as_str()));
+            assert!(
+                known,
+                "docs/operations.md documents --{flag}, which serve does not have"
+            );
+        }
+    }
+
+    #[test]
+    fn the_flags_of_admission_have_the_bounds_of_the_operations_api() {
+        let (batches, intervals) = Admission::BOUNDS;
+        let accepted = |flag: &str, value: String| {
+            let args = ["serve".to_owned(), format!("--{flag}={value}")];
+            serve_command().try_get_matches_from(args).is_ok()
+        };
+        for (batch, fits) in [
+            (*batches.start(), true),
+            (*batches.end(), true),
+            (batches.start() - 1, false),
+            (batches.end() + 1, false),
+        ] {
+            assert_eq!(
+                accepted("admission-batch", batch.to_string()),
+                fits,
+                "{batch}"
+            );
+        }
+        for (millis, fits) in [
+            (*intervals.start(), true),
+            (*intervals.end(), true),
+            (intervals.start() - 1, false),
+            (intervals.end() + 1, false),
+        ] {
+            let interval = show(Duration::from_millis(millis));
+            assert_eq!(
+                accepted("admission-interval", interval),
+                fits,
+                "{millis} ms"
+            );
+        }
+    }
 }

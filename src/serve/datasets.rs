@@ -114,9 +114,19 @@ impl Datasets {
                 critical.fail("its database writer broke");
             }
         });
-        let snapshot = store.queue_snapshot().await?;
+        let snapshot = self.booking.queue_snapshot(&store).await?;
         let coordination = self.coordinate(epoch, &snapshot).await?;
-        Ok(World::load(store, coordination, self.clock.clone()).await?)
+        let dataset = World::load(store, coordination, self.clock.clone()).await?;
+        let (set, flags) = (dataset.admission(), self.booking.rules().admission);
+        if (set.batch, set.every_ms) != (flags.batch, flags.every_ms) {
+            tracing::info!(
+                batch = set.batch,
+                every_ms = set.every_ms,
+                "the dataset keeps the admission that was set on it, whatever the flags say; change it with \
+                 PUT /ops/v1/admission"
+            );
+        }
+        Ok(dataset)
     }
 
     async fn coordinate(

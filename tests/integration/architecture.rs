@@ -9,6 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("api", &["domain"]),
     ("cells", &[]),
+    ("duration", &[]),
     ("files", &[]),
     ("http_client", &[]),
     ("telemetry", &["files", "http_client"]),
@@ -34,13 +35,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("seeding", &["domain", "store", "yaml"]),
     ("clients", &["api", "http_client"]),
-    ("load", &["api", "cells", "clients", "files", "yaml"]),
+    (
+        "load",
+        &["api", "cells", "clients", "duration", "files", "yaml"],
+    ),
     ("embedded", &["clients", "http_client", "telemetry"]),
     (
         "alerting",
         &["embedded", "http_client", "telemetry", "yaml"],
     ),
-    ("tui", &["cells", "clients", "files", "load", "api"]),
+    (
+        "tui",
+        &["cells", "clients", "duration", "files", "load", "api"],
+    ),
     // Settings are made of the settings of the rooms that are set.
     ("settings", SERVER_SIDE),
     ("serve", SERVER_SIDE),

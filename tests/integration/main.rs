@@ -8,6 +8,7 @@
     reason = "backends/ compiles tests once a backend"
 )]
 
+mod admission_flags;
 mod advisories;
 mod alert_rules;
 mod alerting;

@@ -242,6 +242,8 @@ async fn a_command_line_that_is_wrong_exits_2_and_says_where() {
         (&["--hold", "soon"], "--hold"),
         (&["--hold=-5s"], "--hold"),
         (&["--active", "15"], "--active"),
+        (&["--admission-batch", "0"], "--admission-batch"),
+        (&["--admission-interval", "99ms"], "--admission-interval"),
         (&["--max-reservations", "0"], "--max-reservations"),
         (&["--max-reservations=-1"], "--max-reservations"),
         (&["--slow-query", ""], "--slow-query"),
