@@ -24,6 +24,25 @@ pub(super) struct FaultArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Inject(Injection),
+    /// List the faults that are injected now
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// End a fault, or all of them
+    Clear {
+        /// errors, latency, slow-statement, pool-exhaustion or redis-cut [default: all]
+        #[arg(value_parser = kind)]
+        kind: Option<FaultKind>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Injection {
     /// Answer a share of the requests with an error
     Errors {
         /// Which part of the requests, 0 to 1
@@ -79,19 +98,6 @@ enum Command {
         how: How,
         #[command(flatten)]
         common: Common,
-    },
-    /// Show the faults that are on
-    List {
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// End a fault, or all of them
-    Clear {
-        /// errors, latency, slow-statement, pool-exhaustion or redis-cut [default: all]
-        #[arg(value_parser = kind)]
-        kind: Option<FaultKind>,
-        #[command(flatten)]
-        server: ServerArgs,
     },
 }
 
@@ -153,82 +159,76 @@ pub(super) async fn run(args: FaultArgs) -> ExitCode {
     }
 }
 
+/// Sends the command to the server, and gives what to print.
 async fn carry_out(command: Command) -> anyhow::Result<String> {
-    let (kind, settings, common) = match command {
-        Command::List { server } => {
-            return Ok(shown(&server.ops()?.faults().await?.faults));
-        }
-        Command::Clear { kind, server } => {
-            return Ok(shown(&server.ops()?.end_faults(kind).await?.faults));
-        }
-        Command::Errors {
-            share,
-            status,
-            routes,
-            common,
-        } => {
-            let settings = FaultSettings {
-                share: Some(share),
-                status: Some(status),
-                routes: routes.named(),
-                ..FaultSettings::default()
+    match command {
+        Command::List { server } => Ok(table(&server.ops()?.faults().await?.faults)),
+        Command::Clear { kind, server } => Ok(table(&server.ops()?.end_faults(kind).await?.faults)),
+        Command::Inject(injection) => {
+            let (kind, settings, common) = injection.into_parts();
+            let request = FaultRequest {
+                for_ms: millis(common.length),
+                by: Some("concertctl fault".to_owned()),
+                ..FaultRequest::from(settings)
             };
-            (FaultKind::Errors, settings, common)
+            let injected = common.server.ops()?.inject_fault(kind, &request).await?;
+            Ok(line(&injected))
         }
-        Command::Latency {
-            delay,
-            share,
-            routes,
-            common,
-        } => {
-            let settings = FaultSettings {
-                share: Some(share),
-                delay_ms: Some(millis(delay)),
-                routes: routes.named(),
-                ..FaultSettings::default()
-            };
-            (FaultKind::Latency, settings, common)
-        }
-        Command::SlowStatement {
-            delay,
-            statement,
-            common,
-        } => {
-            let settings = FaultSettings {
-                delay_ms: Some(millis(delay)),
+    }
+}
+
+impl Injection {
+    fn into_parts(self) -> (FaultKind, FaultSettings, Common) {
+        let mut settings = FaultSettings::default();
+        let (kind, common) = match self {
+            Injection::Errors {
+                share,
+                status,
+                routes,
+                common,
+            } => {
+                settings.share = Some(share);
+                settings.status = Some(status);
+                settings.routes = routes.named();
+                (FaultKind::Errors, common)
+            }
+            Injection::Latency {
+                delay,
+                share,
+                routes,
+                common,
+            } => {
+                settings.share = Some(share);
+                settings.delay_ms = Some(millis(delay));
+                settings.routes = routes.named();
+                (FaultKind::Latency, common)
+            }
+            Injection::SlowStatement {
+                delay,
                 statement,
-                ..FaultSettings::default()
-            };
-            (FaultKind::SlowStatement, settings, common)
-        }
-        Command::PoolExhaustion {
-            connections,
-            common,
-        } => {
-            let settings = FaultSettings {
-                connections: connections.map(i64::from),
-                ..FaultSettings::default()
-            };
-            (FaultKind::PoolExhaustion, settings, common)
-        }
-        Command::RedisCut { how, common } => {
-            let settings = FaultSettings {
-                how: Some(match how {
+                common,
+            } => {
+                settings.delay_ms = Some(millis(delay));
+                settings.statement = statement;
+                (FaultKind::SlowStatement, common)
+            }
+            Injection::PoolExhaustion {
+                connections,
+                common,
+            } => {
+                settings.connections = connections.map(i64::from);
+                (FaultKind::PoolExhaustion, common)
+            }
+            Injection::RedisCut { how, common } => {
+                settings.how = Some(match how {
                     How::Hang => LinkCut::Hang,
                     How::Refuse => LinkCut::Refuse,
-                }),
-                ..FaultSettings::default()
-            };
-            (FaultKind::RedisCut, settings, common)
-        }
-    };
-    let request = FaultRequest {
-        for_ms: millis(common.length),
-        by: Some("concertctl fault".to_owned()),
-        ..FaultRequest::from(settings)
-    };
-    let injected = common.server.ops()?.inject_fault(kind, &request).await?;
-    Ok(line(&injected))
+                });
+                (FaultKind::RedisCut, common)
+            }
+        };
+        (kind, settings, common)
+    }
 }
 
 impl Routes {
@@ -264,7 +264,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn shown(faults: &[ActiveFault]) -> String {
+fn table(faults: &[ActiveFault]) -> String {
     if faults.is_empty() {
         return "no fault is injected\n".to_owned();
     }
