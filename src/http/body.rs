@@ -1,8 +1,9 @@
-//! The body of a request arrives before anything is done for the request, whatever its route: within
-//! its size and its time, or the answer says which bound it broke.
+//! Receives the body of a request before anything is done for the request, on every route. A body that
+//! breaks its limit of size or time is refused, and the answer says which limit it was.
 //!
 //! A connection that is closed with bytes unread is reset, and the reset may overtake the answer
-//! (RFC 9112, section 9.6). So what is too large is read to its end, within bounds, and thrown away.
+//! (RFC 9112, section 9.6). So a body that is too large is drained: read to its end, within bounds, and
+//! discarded.
 
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use hyper::body::Body as _;
 use super::ApiError;
 use crate::api::ErrorCode;
 
-/// Bytes beyond the limit that are worth keeping the connection for.
-const DISCARD: u64 = 256 * 1024;
+/// Bytes beyond the limit that are drained to keep the connection.
+const DRAIN_BYTES: u64 = 256 * 1024;
 
-/// A refused body, and whether its connection ends with the answer.
+/// Why a body is refused, and whether its connection must end with the answer.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) error: ApiError,
@@ -27,7 +28,7 @@ pub(super) struct Refused {
 }
 
 /// Waits for the body of `request`: at most `limit` bytes, at most `within`.
-pub(super) async fn arrived(
+pub(super) async fn receive(
     request: Request,
     limit: usize,
     within: Duration,
@@ -36,8 +37,9 @@ pub(super) async fn arrived(
         return Ok(request);
     }
     let announced = request.body().size_hint().lower();
-    let most = limit as u64 + DISCARD;
-    // A client that asks before it sends is told now; one that sends too much is not waited for.
+    let most = limit as u64 + DRAIN_BYTES;
+    // A client that sent Expect: 100-continue gets the refusal before it sends; a body beyond the drain is
+    // not read at all.
     let asks = request.headers().contains_key(EXPECT) && announced > limit as u64;
     if asks || announced > most {
         return Err(too_large(limit, true));
@@ -95,7 +97,7 @@ mod tests {
     const LIMIT: usize = 10;
 
     async fn outcome(body: Body, within: Duration) -> Result<Bytes, (ErrorCode, bool)> {
-        match arrived(Request::new(body), LIMIT, within).await {
+        match receive(Request::new(body), LIMIT, within).await {
             Ok(request) => Ok(axum::body::to_bytes(request.into_body(), LIMIT)
                 .await
                 .unwrap()),
@@ -121,7 +123,7 @@ mod tests {
         let long = Duration::from_secs(60);
         let large = outcome(Body::from("0123456789x"), long).await;
         assert_eq!(large.unwrap_err(), (ErrorCode::RequestTooLarge, false));
-        let vast = Body::from(vec![0; LIMIT + DISCARD as usize + 1]);
+        let vast = Body::from(vec![0; LIMIT + DRAIN_BYTES as usize + 1]);
         let vast = outcome(vast, long).await;
         assert_eq!(vast.unwrap_err(), (ErrorCode::RequestTooLarge, true));
         let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();

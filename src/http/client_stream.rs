@@ -1,6 +1,6 @@
-//! A client's connection as the HTTP parser sees it, with the bounds that the parser does not keep:
-//! how long a header may take, how long a write may stand still, how a connection is closed while the
-//! client is still sending.
+//! A client's connection as the HTTP parser sees it, with the bounds that the parser does not have: a
+//! time-out for headers, a time-out for writes, and a body drain when the connection closes while the client
+//! is still sending.
 
 use std::io;
 use std::pin::Pin;
@@ -11,25 +11,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use super::connections::{Connection, Place};
+use super::connections::{Connection, Slot};
 use super::framing::Framing;
 
 /// The answer to a header that did not arrive in time.
-const HEADER_LATE: &[u8] =
+const HEADER_TIMEOUT_ANSWER: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// How long, and for how many bytes, a client that is still sending is listened to after its last
-/// answer. Closed at once, the connection would be reset, and the reset may overtake the answer
-/// (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
+/// How long, and for how many bytes, the server reads on after its last answer when the client is still
+/// sending. A connection closed at once would be reset, and the reset may overtake the answer (RFC 9112,
+/// section 9.6).
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+const DRAIN_BYTES: usize = 256 * 1024;
 
-/// Times that a stream keeps.
+/// The time-outs of a stream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct StreamTimeouts {
     /// From the first byte of a header to its end.
     pub(super) header: Duration,
-    /// A write of which the client takes nothing; every byte that goes starts the time again.
+    /// A write of which the client reads nothing. Every byte that leaves starts the time again.
     pub(super) write: Duration,
 }
 
@@ -37,32 +37,34 @@ pub(super) struct Patience {
 pub(super) struct ClientStream<S> {
     stream: S,
     connection: Arc<Connection>,
-    /// Among the open connections, until the stream is closed.
-    _place: Place,
+    /// Held until the stream is closed.
+    _slot: Slot,
     framing: Framing,
-    patience: Patience,
+    timeouts: StreamTimeouts,
+    /// The time-out of a write that is pending.
     writing: Option<Pin<Box<Sleep>>>,
-    /// The header that is unfinished, by its number, and when its time is up.
+    /// The number of the unfinished header, and its time-out.
     header: Option<(u64, Pin<Box<Sleep>>)>,
-    lingering: Option<(usize, Pin<Box<Sleep>>)>,
+    /// Bytes that the drain may still read, and its time-out.
+    draining: Option<(usize, Pin<Box<Sleep>>)>,
 }
 
 impl<S> ClientStream<S> {
-    pub(super) fn new(stream: S, place: Place, patience: Patience) -> Self {
+    pub(super) fn new(stream: S, slot: Slot, timeouts: StreamTimeouts) -> Self {
         ClientStream {
             stream,
-            connection: Arc::clone(&place.connection),
-            _place: place,
+            connection: Arc::clone(&slot.connection),
+            _slot: slot,
             framing: Framing::new(),
-            patience,
+            timeouts,
             writing: None,
             header: None,
-            lingering: None,
+            draining: None,
         }
     }
 
-    /// Fails a write that stood still for too long.
-    fn watch<T>(
+    /// Fails a write that has been pending for too long.
+    fn within_write_timeout<T>(
         &mut self,
         polled: Poll<io::Result<T>>,
         cx: &mut Context<'_>,
@@ -71,7 +73,7 @@ impl<S> ClientStream<S> {
             self.writing = None;
             return polled;
         }
-        let within = self.patience.write;
+        let within = self.timeouts.write;
         let writing = self
             .writing
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
@@ -81,8 +83,9 @@ impl<S> ClientStream<S> {
             .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn follow(&mut self, bytes: &[u8]) {
-        // What follows an upgrade are no requests.
+    /// Tracks the bytes of requests that were read.
+    fn track(&mut self, bytes: &[u8]) {
+        // After an upgrade the bytes are not HTTP.
         if self.connection.is_upgraded() {
             return;
         }
@@ -90,7 +93,7 @@ impl<S> ClientStream<S> {
         self.framing.feed(bytes);
         let unfinished = self.framing.unfinished();
         if unfinished != before {
-            self.connection.holds(unfinished);
+            self.connection.set_unfinished(unfinished);
         }
         if let Some(refused) = self.framing.refused() {
             self.connection.refuse(refused);
@@ -101,31 +104,32 @@ impl<S> ClientStream<S> {
         }
         let number = self.framing.heads();
         if self.header.as_ref().is_none_or(|(at, _)| *at != number) {
-            let end = tokio::time::sleep(self.patience.header);
+            let end = tokio::time::sleep(self.timeouts.header);
             self.header = Some((number, Box::pin(end)));
         }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
-    /// Whether the time of an unfinished header is up. The answer to the request before it is not cut.
-    fn header_is_late(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Whether the time of an unfinished header is up. Waits until the answer to the request before it has
+    /// left.
+    fn header_timed_out(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((_, end)) = &mut self.header else {
             return false;
         };
         if self.connection.is_busy() || end.as_mut().poll(cx).is_pending() {
             return false;
         }
-        // What the client does not take of it is lost: the connection ends anyway.
-        let _ = Pin::new(&mut self.stream).poll_write(cx, HEADER_LATE);
+        // What the client does not read of it is lost: the connection ends anyway.
+        let _ = Pin::new(&mut self.stream).poll_write(cx, HEADER_TIMEOUT_ANSWER);
         true
     }
 
-    /// Throws away what a client still sends, within bounds.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads and discards what a client still sends, within bounds.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (left, end) = self
-            .lingering
-            .get_or_insert_with(|| (LINGER_BYTES, Box::pin(tokio::time::sleep(LINGER))));
+            .draining
+            .get_or_insert_with(|| (DRAIN_BYTES, Box::pin(tokio::time::sleep(DRAIN_TIME))));
         let mut room = [0; 4_096];
         loop {
             if end.as_mut().poll(cx).is_ready() {
@@ -151,8 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if let Poll::Ready(Ok(())) = polled {
-            self.follow(&buffer.filled()[before..]);
-        } else if polled.is_pending() && self.header_is_late(cx) {
+            self.track(&buffer.filled()[before..]);
+        } else if polled.is_pending() && self.header_timed_out(cx) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled
@@ -166,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watch(polled, cx)
+        self.within_write_timeout(polled, cx)
     }
 
     fn poll_write_vectored(
@@ -175,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.watch(polled, cx)
+        self.within_write_timeout(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -187,16 +191,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         if polled.is_ready() {
             self.connection.flushed();
         }
-        self.watch(polled, cx)
+        self.within_write_timeout(polled, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.lingering.is_none() {
+        if self.draining.is_none() {
             let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
-            ready!(self.watch(polled, cx))?;
+            ready!(self.within_write_timeout(polled, cx))?;
         }
         if !self.framing.is_between_requests() {
-            ready!(self.poll_linger(cx));
+            ready!(self.poll_drain(cx));
         }
         Poll::Ready(Ok(()))
     }

@@ -1,7 +1,8 @@
-//! The open connections of a listener: how many, whose, and which one goes when there is no room.
+//! The open connections of a listener: how many, from which addresses, and which one is evicted when the
+//! limit is reached.
 //!
-//! A connection is idle, busy, upgraded or evicted. Only an idle one is evicted, by one atomic step, so a request
-//! that has begun always gets its answer:
+//! A connection is idle, busy, upgraded or evicted. Eviction is one atomic step that succeeds only from idle,
+//! so a request that has begun always gets its answer:
 //!
 //! ```text
 //!            begin                    evict
@@ -10,7 +11,7 @@
 //!          answered and flushed
 //! ```
 //!
-//! A busy one that is upgraded to another protocol (WebSocket) is never idle again.
+//! A connection that is upgraded to another protocol (WebSocket) never becomes idle again.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -26,12 +27,12 @@ const BUSY: u8 = 1;
 const EVICTED: u8 = 2;
 const UPGRADED: u8 = 3;
 
-/// How often a new connection looks for an idle one to evict while all are busy.
-const RETRY: Duration = Duration::from_millis(50);
+/// Between two attempts of a new connection to evict an idle one while all are busy.
+const EVICT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Bounds on the open connections of a listener.
+/// Limits on the open connections of a listener.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct ConnectionLimits {
     /// In all.
     pub(super) connections: usize,
     /// From one address.
@@ -48,8 +49,8 @@ pub(super) struct Connection {
     state: AtomicU8,
     /// Milliseconds after the start of the listener at which it became idle.
     idle_since: AtomicU64,
-    /// Requests whose answer is not finished.
-    under_way: AtomicUsize,
+    /// Requests whose answer is not written yet.
+    in_flight: AtomicUsize,
     /// Requests that began.
     begun: AtomicU64,
     /// Bytes of an unfinished header.
@@ -60,34 +61,34 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Begins a request; `None`: the connection is evicted. Gives why the request must be refused.
-    pub(super) fn begin(self: &Arc<Self>) -> Option<(UnderWay, Option<&'static str>)> {
+    /// Begins a request, with the reason if it must be refused. `None`: the connection is evicted.
+    pub(super) fn begin(self: &Arc<Self>) -> Option<(InFlight, Option<&'static str>)> {
         let begins = self.state.compare_exchange(IDLE, BUSY, SeqCst, SeqCst);
         if begins == Err(EVICTED) {
             return None;
         }
-        self.under_way.fetch_add(1, SeqCst);
+        self.in_flight.fetch_add(1, SeqCst);
         let number = self.begun.fetch_add(1, SeqCst);
         let refused = self.refused.get().filter(|(at, _)| *at == number);
-        Some((UnderWay(Arc::clone(self)), refused.map(|(_, why)| *why)))
+        Some((InFlight(Arc::clone(self)), refused.map(|(_, why)| *why)))
     }
 
-    /// The request of that number, counted from 0, is to be refused.
+    /// Marks a request, by its number counted from 0, as one to refuse.
     pub(super) fn refuse(&self, refused: (u64, &'static str)) {
-        // The first one stays: nothing after it is served.
+        // The first mark stays, because nothing after it is served.
         let _ = self.refused.set(refused);
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.under_way.load(SeqCst) > 0
+        self.in_flight.load(SeqCst) > 0
     }
 
-    /// Whether another protocol than HTTP is spoken.
+    /// Whether the connection speaks another protocol than HTTP.
     pub(super) fn is_upgraded(&self) -> bool {
         self.state.load(SeqCst) == UPGRADED
     }
 
-    /// Everything that was written has left.
+    /// To be called when everything that was written has left.
     pub(super) fn flushed(&self) {
         if self.state.load(SeqCst) == BUSY && !self.is_busy() {
             self.idle_since.store(self.all.now(), SeqCst);
@@ -95,10 +96,10 @@ impl Connection {
         }
     }
 
-    /// Notes how many bytes of an unfinished header the connection holds.
-    pub(super) fn holds(&self, unfinished: usize) {
-        if self.all.count(self, unfinished) > self.all.room.unfinished {
-            self.all.make_memory();
+    /// Records how many bytes of an unfinished header the connection holds.
+    pub(super) fn set_unfinished(&self, unfinished: usize) {
+        if self.all.count(self, unfinished) > self.all.limits.unfinished {
+            self.all.free_memory();
         }
     }
 
@@ -117,31 +118,31 @@ impl Connection {
     }
 }
 
-/// A request under way, until its answer is finished or given up.
+/// A request in flight, until its answer is written or given up.
 #[derive(Debug)]
-pub(super) struct UnderWay(Arc<Connection>);
+pub(super) struct InFlight(Arc<Connection>);
 
-impl UnderWay {
-    /// From now on another protocol is spoken.
+impl InFlight {
+    /// From now on the connection speaks another protocol.
     pub(super) fn upgrade(&self) {
         self.0.state.store(UPGRADED, SeqCst);
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, SeqCst);
+        self.0.in_flight.fetch_sub(1, SeqCst);
     }
 }
 
-/// A connection's place among the open ones, given back when dropped.
+/// A connection's slot among the open ones, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     pub(super) connection: Arc<Connection>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let connection = &self.connection;
         connection.all.count(connection, 0);
@@ -154,8 +155,8 @@ struct Open {
     next: u64,
     by_id: HashMap<u64, Arc<Connection>>,
     by_address: HashMap<IpAddr, usize>,
-    /// Idle ones as of the last look, oldest first. One whose `idle_since` is still the same is still
-    /// older than all that are not in here.
+    /// The idle connections at the last refresh, oldest first. An entry whose `idle_since` has not changed
+    /// is still older than every connection that is not in here.
     oldest: VecDeque<(u64, Arc<Connection>)>,
 }
 
@@ -172,7 +173,7 @@ impl Open {
         }
     }
 
-    fn look_for_idle(&mut self) {
+    fn refresh_oldest(&mut self) {
         let idle = self
             .by_id
             .values()
@@ -185,9 +186,9 @@ impl Open {
     }
 
     fn evict_oldest(&mut self) -> bool {
-        for look in [false, true] {
-            if look {
-                self.look_for_idle();
+        for refresh in [false, true] {
+            if refresh {
+                self.refresh_oldest();
             }
             while let Some((since, one)) = self.oldest.pop_front() {
                 if one.idle_since.load(SeqCst) == since && one.evict() {
@@ -211,19 +212,19 @@ impl Open {
 /// All open connections of a listener.
 #[derive(Debug)]
 pub(super) struct Connections {
-    room: Room,
+    limits: ConnectionLimits,
     started: Instant,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     unfinished: AtomicUsize,
     open: Mutex<Open>,
 }
 
 impl Connections {
-    pub(super) fn new(room: Room) -> Arc<Connections> {
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Connections> {
         Arc::new(Connections {
-            room,
+            limits,
             started: Instant::now(),
-            places: Arc::new(Semaphore::new(room.connections)),
+            slots: Arc::new(Semaphore::new(limits.connections)),
             unfinished: AtomicUsize::new(0),
             open: Mutex::default(),
         })
@@ -233,7 +234,7 @@ impl Connections {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Replaces what `connection` counts for; the new sum.
+    /// Replaces the unfinished bytes of `connection`, and gives the new sum over all.
     fn count(&self, connection: &Connection, unfinished: usize) -> usize {
         let before = connection.unfinished.swap(unfinished, SeqCst);
         let sum = self.unfinished.fetch_add(unfinished, SeqCst) + unfinished;
@@ -241,23 +242,23 @@ impl Connections {
         sum - before.min(sum)
     }
 
-    /// Finds a place for a connection from `peer`, at the cost of the one that has been idle longest.
-    /// Waits while all are busy. `None`: too many of that address are busy.
-    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    /// Finds a slot for a connection from `peer`, evicting the connection that has been idle longest if need
+    /// be. Waits while all are busy. `None`: all connections that the address may have are busy.
+    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
         {
             let mut open = self.open.lock();
             let theirs = open.by_address.get(&peer).copied().unwrap_or_default();
-            if theirs >= self.room.per_address && !open.evict_oldest_of(peer) {
+            if theirs >= self.limits.per_address && !open.evict_oldest_of(peer) {
                 return None;
             }
         }
         let permit = loop {
-            if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            if let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
                 break permit;
             }
             self.evict_oldest();
-            let freed = Arc::clone(&self.places).acquire_owned();
-            if let Ok(Ok(permit)) = tokio::time::timeout(RETRY, freed).await {
+            let freed = Arc::clone(&self.slots).acquire_owned();
+            if let Ok(Ok(permit)) = tokio::time::timeout(EVICT_INTERVAL, freed).await {
                 break permit;
             }
         };
@@ -268,7 +269,7 @@ impl Connections {
             peer,
             state: AtomicU8::new(IDLE),
             idle_since: AtomicU64::new(self.now()),
-            under_way: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             unfinished: AtomicUsize::new(0),
             refused: OnceLock::new(),
@@ -277,21 +278,21 @@ impl Connections {
         });
         open.by_id.insert(connection.id, Arc::clone(&connection));
         *open.by_address.entry(peer).or_default() += 1;
-        Some(Place {
+        Some(Slot {
             connection,
             _permit: permit,
         })
     }
 
-    /// Evicts the connection that has been idle longest; false: none is idle.
+    /// Evicts the connection that has been idle longest. `false`: none is idle.
     pub(super) fn evict_oldest(&self) -> bool {
         self.open.lock().evict_oldest()
     }
 
-    /// Evicts those that hold the largest unfinished headers, until a quarter of the memory is free.
-    fn make_memory(&self) {
+    /// Evicts the connections with the largest unfinished headers, until a quarter of the memory is free.
+    fn free_memory(&self) {
         let mut open = self.open.lock();
-        let enough = self.room.unfinished / 4 * 3;
+        let enough = self.limits.unfinished / 4 * 3;
         let holding = open
             .by_id
             .values()
@@ -319,7 +320,7 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn room(connections: usize, per_address: usize, unfinished: usize) -> Arc<Connections> {
-        Connections::new(Room {
+        Connections::new(ConnectionLimits {
             connections,
             per_address,
             unfinished,
@@ -329,17 +330,17 @@ mod tests {
     #[tokio::test]
     async fn an_upgraded_connection_is_never_idle_again() {
         let all = room(3, 100, 1_000);
-        let place = all.admit(HERE).await.unwrap();
-        let (request, _) = place.connection.begin().unwrap();
+        let slot = all.admit(HERE).await.unwrap();
+        let (request, _) = slot.connection.begin().unwrap();
         request.upgrade();
         drop(request);
-        place.connection.flushed();
-        assert!(place.connection.is_upgraded());
+        slot.connection.flushed();
+        assert!(slot.connection.is_upgraded());
         assert!(!all.evict_oldest());
     }
 
-    fn is_evicted(place: &Place) -> bool {
-        place.connection.state.load(SeqCst) == EVICTED
+    fn is_evicted(slot: &Slot) -> bool {
+        slot.connection.state.load(SeqCst) == EVICTED
     }
 
     #[tokio::test]
@@ -380,10 +381,10 @@ mod tests {
         let all = room(100, 100, 1_000);
         let small = all.admit(HERE).await.unwrap();
         let large = all.admit(HERE).await.unwrap();
-        small.connection.holds(300);
-        large.connection.holds(600);
+        small.connection.set_unfinished(300);
+        large.connection.set_unfinished(600);
         assert!(!is_evicted(&large), "within bounds");
-        small.connection.holds(500);
+        small.connection.set_unfinished(500);
         assert!(is_evicted(&large) && !is_evicted(&small));
         assert_eq!(all.unfinished.load(SeqCst), 500);
         drop((small, large));

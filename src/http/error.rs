@@ -1,25 +1,35 @@
-//! Errors on their way out.
+//! Error answers.
 //!
-//! Handlers return [`ApiError`]; a [`Refusal`] becomes one by `?`. The document itself is written by
-//! the middleware, which knows the trace id and who asks. What is nobody's business (SQL, paths, panic texts)
-//! stays in the log.
+//! Handlers return [`ApiError`]; `?` converts a [`Refusal`] into one. The middleware writes the document,
+//! because it knows the trace id and the format that the client reads. SQL, paths and panic messages go to
+//! the log only.
+
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use crate::api::{ErrorCode, Problem};
 use crate::booking::{Refusal, StoreError};
 
-/// A refusal or failure to be answered as a problem document.
+/// A refusal or a failure, to be answered as a problem document.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     /// The stable code; it decides the status.
     pub code: ErrorCode,
     /// What happened, for people.
     pub detail: String,
-    /// Seconds after which to try again, sent with 429 and 503.
-    pub retry_after: u64,
+    /// Seconds after which the client may try again, sent with 429 and 503.
+    retry_after: u64,
+}
+
+/// `Retry-After` in seconds where no better value is known.
+pub(super) const RETRY_AFTER: u64 = 1;
+
+/// The header that asks the client to wait.
+pub(super) fn retry_after(seconds: u64) -> (HeaderName, HeaderValue) {
+    (header::RETRY_AFTER, HeaderValue::from(seconds))
 }
 
 impl ApiError {
@@ -28,19 +38,26 @@ impl ApiError {
         ApiError {
             code,
             detail: detail.into(),
-            retry_after: 1,
+            retry_after: RETRY_AFTER,
         }
     }
 
+    /// Asks the client to wait for `pause`, rounded up to whole seconds.
+    pub(super) fn with_retry_after(mut self, pause: Duration) -> ApiError {
+        let started = u64::from(pause.subsec_nanos() > 0);
+        self.retry_after = pause.as_secs().saturating_add(started).max(1);
+        self
+    }
+
     /// The finished response.
-    pub(super) fn respond(self, asker: Asker, trace_id: &str) -> Response {
+    pub(super) fn respond(self, format: ErrorFormat, trace_id: &str) -> Response {
         let status = status(self.code);
-        let (body, kind) = match asker {
-            Asker::Ours => {
+        let (body, kind) = match format {
+            ErrorFormat::Problem => {
                 let problem = Problem::new(self.code, self.detail, trace_id);
                 (serde_json::to_vec(&problem), Problem::CONTENT_TYPE)
             }
-            Asker::Alertmanager => {
+            ErrorFormat::Alertmanager => {
                 let error = json!({"code": status.as_u16(), "message": self.detail});
                 (serde_json::to_vec(&error), "application/json")
             }
@@ -52,7 +69,7 @@ impl ApiError {
             status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         ) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after));
+            headers.extend([retry_after(self.retry_after)]);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -61,22 +78,22 @@ impl ApiError {
     }
 }
 
-/// Who asks, and so the shape of a refusal.
+/// The format of an error answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asker {
-    /// A client of this service: problem documents.
-    Ours,
-    /// A client of Alertmanager, which reads `application/json` only: `{"code":…,"message":…}`.
+pub(super) enum ErrorFormat {
+    /// A problem document.
+    Problem,
+    /// Alertmanager's `{"code":…,"message":…}`: its clients read `application/json` only.
     Alertmanager,
 }
 
-impl Asker {
-    /// By the path of the operations listener that is asked for.
-    pub(super) fn of(path: &str) -> Asker {
+impl ErrorFormat {
+    /// The format for a path of the operations listener.
+    pub(super) fn of_path(path: &str) -> ErrorFormat {
         let resource = path.strip_prefix("/api/v2/").unwrap_or_default();
         match resource.split('/').next().unwrap_or_default() {
-            "alerts" | "silences" | "silence" | "status" | "receivers" => Asker::Alertmanager,
-            _ => Asker::Ours,
+            "alerts" | "silences" | "silence" | "status" | "receivers" => ErrorFormat::Alertmanager,
+            _ => ErrorFormat::Problem,
         }
     }
 }
@@ -85,7 +102,7 @@ fn status(code: ErrorCode) -> StatusCode {
     StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Marks the response; the middleware writes it.
+/// Attaches the error to an empty response; the middleware writes the document.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = status(self.code).into_response();
@@ -150,7 +167,7 @@ fn store_failed(error: &StoreError) -> ApiError {
     }
 }
 
-/// A write that has no outcome yet.
+/// The answer to a write whose outcome is not known yet.
 pub(super) fn outcome_unknown() -> ApiError {
     ApiError::new(
         ErrorCode::OutcomeUnknown,
@@ -158,7 +175,7 @@ pub(super) fn outcome_unknown() -> ApiError {
     )
 }
 
-/// Fallback of both routers.
+/// The fallback of both routers.
 pub(super) async fn unknown_route(uri: http::Uri) -> ApiError {
     let path: String = uri.path().chars().take(200).collect();
     ApiError::new(
@@ -167,7 +184,7 @@ pub(super) async fn unknown_route(uri: http::Uri) -> ApiError {
     )
 }
 
-/// Fallback for a known path with another method.
+/// The fallback for a known path with another method.
 pub(super) async fn method_not_allowed(method: http::Method) -> ApiError {
     let method: String = method.as_str().chars().take(20).collect();
     ApiError::new(

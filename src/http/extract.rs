@@ -1,4 +1,4 @@
-//! What handlers take from a request: each refuses what it does not understand with where and why.
+//! Extractors: what handlers take from a request. Each refuses what it cannot read, and says where and why.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -17,11 +17,11 @@ use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN, integer};
 use crate::booking::{Caller, Idempotency, Refusal};
 use crate::telemetry::RequestSpan;
 
-/// What the access record wants to know of a request; filled in on the way.
+/// What the access record needs to know about a request; the extractors fill it in.
 #[derive(Debug, Default)]
 pub(super) struct RequestInfo {
     user: AtomicI64,
-    /// Counts the request for its token until it is answered.
+    /// Counts the request against its token until the answer is sent.
     under_way: OnceLock<UnderWay>,
     writing: AtomicBool,
 }
@@ -31,7 +31,7 @@ impl RequestInfo {
         Some(self.user.load(Ordering::Relaxed)).filter(|user| *user != 0)
     }
 
-    /// Whether a write was begun: from then on the request cannot be cancelled.
+    /// Whether a write has begun. From then on the request cannot be cancelled.
     pub(super) fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Acquire)
     }
@@ -48,7 +48,7 @@ fn info(parts: &Parts) -> Option<&RequestInfo> {
         .map(|info| &**info)
 }
 
-/// The request of a call that writes.
+/// Runs the write of a request.
 pub(super) struct Write(Option<Arc<RequestInfo>>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Write {
@@ -60,8 +60,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Write {
 }
 
 impl Write {
-    /// Runs a write to its end, even when its client goes away or the request's time is up: what follows
-    /// from a commit (an admission that ends, a counter) must follow.
+    /// Runs `work` to its end, even when the client disconnects or the request times out: a commit has
+    /// consequences that must happen too (an admission that ends, a counter).
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -77,21 +77,21 @@ impl Write {
             Ok(done) => done,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // Only the end of the whole process cancels it.
+                // Cancelled only when the whole process ends.
                 Err(_) => std::future::pending().await,
             },
         }
     }
 }
 
-fn note_user(parts: &Parts, user: i64) {
+fn set_user(parts: &Parts, user: i64) {
     if let Some(info) = info(parts) {
         info.set_user(user);
     }
 }
 
-/// A token that has to wait, and for how long.
-fn too_often(wait: Wait, limit: TokenLimit) -> ApiError {
+/// The answer to a token that has reached a limit.
+fn rate_limited(wait: Wait, limit: TokenLimit) -> ApiError {
     let (detail, after) = match wait {
         Wait::Rate(after) => (
             format!("a token may ask {} times a second", limit.per_second),
@@ -102,9 +102,7 @@ fn too_often(wait: Wait, limit: TokenLimit) -> ApiError {
             Duration::ZERO,
         ),
     };
-    let mut error = ApiError::new(ErrorCode::RateLimited, detail);
-    error.retry_after = (after.as_secs_f64().ceil() as u64).max(1);
-    error
+    ApiError::new(ErrorCode::RateLimited, detail).with_retry_after(after)
 }
 
 /// The text of the `Wait-Token` header.
@@ -127,10 +125,10 @@ impl FromRequestParts<AppState> for Holder {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let caller = state.booking.caller(token(parts)?)?;
-        note_user(parts, caller.user().0);
+        set_user(parts, caller.user().0);
         if let Some(limit) = &state.rate_limit {
             let under_way = limit.request(caller.key());
-            let under_way = under_way.map_err(|wait| too_often(wait, limit.limit()))?;
+            let under_way = under_way.map_err(|wait| rate_limited(wait, limit.limit()))?;
             if let (Some(under_way), Some(info)) = (under_way, info(parts)) {
                 // A request has one token.
                 let _ = info.under_way.set(under_way);
@@ -156,10 +154,10 @@ impl FromRequestParts<AppState> for Poller {
                 }
                 other => other.into(),
             })?;
-        note_user(parts, caller.user().0);
+        set_user(parts, caller.user().0);
         if let Some(limit) = &state.rate_limit {
             let polled = limit.poll(caller.key());
-            polled.map_err(|wait| too_often(wait, limit.limit()))?;
+            polled.map_err(|wait| rate_limited(wait, limit.limit()))?;
         }
         Ok(Poller(caller))
     }

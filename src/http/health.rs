@@ -2,16 +2,17 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 use super::AppState;
+use super::error::{RETRY_AFTER, retry_after};
 use super::openapi::refusals;
 use crate::api::Problem;
 use crate::api::ticketing::Health;
 use crate::booking::{Refusal, StoreError};
 
-/// Routes that probes ask. What load balancers and orchestrators want to know is not traffic: it is in
-/// no metric and no trace, and its records are for debugging.
+/// The routes of probes. Load balancers and orchestrators are not traffic: their requests are in no metric
+/// and no trace, and their access records are DEBUG.
 pub(super) const PROBES: [&str; 2] = ["/health/live", "/health/ready"];
 
 /// The process answers.
@@ -72,12 +73,12 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
     if ready {
         health.into_response()
     } else {
-        let retry = [(header::RETRY_AFTER, HeaderValue::from_static("1"))];
+        let retry = [retry_after(RETRY_AFTER)];
         (StatusCode::SERVICE_UNAVAILABLE, retry, health).into_response()
     }
 }
 
-/// Without paths and the database's own words: anybody may ask.
+/// Why the database is not ready, without paths and the database's own words: the route needs no token.
 fn why_not(error: &Refusal) -> &'static str {
     match error {
         Refusal::Store(StoreError::Unwritable(_)) => {

@@ -1,4 +1,5 @@
-//! A listener: connections in, each bounded in number, header size and time, drained at the end.
+//! A listener: accepts connections within bounds on their number, headers and times, and drains them at the
+//! end.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,12 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::client_stream::{ClientStream, Patience};
-use super::connections::{Connection, Connections, Place, Room, UnderWay};
+use super::client_stream::{ClientStream, StreamTimeouts};
+use super::connections::{Connection, ConnectionLimits, Connections, InFlight, Slot};
+use super::error::RETRY_AFTER;
 
-/// Connections that the system keeps until they are accepted, unless it allows fewer
-/// (`net.core.somaxconn`). A client that finds no room tries again after a whole second, and a crowd
-/// at the door comes at once.
+/// Connections that the system queues until they are accepted, unless it allows fewer
+/// (`net.core.somaxconn`). A client that finds the queue full tries again after a whole second, and at an
+/// opening all clients connect at once.
 const BACKLOG: u32 = 4096;
 
 /// Listens at `addr`.
@@ -35,8 +37,7 @@ pub fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // What the last process left behind at the address is no reason to wait.
-    #[cfg(unix)]
+    // Connections of the last process that are still in TIME_WAIT must not delay a restart.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(BACKLOG)
@@ -45,21 +46,21 @@ pub fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Open connections. When one more comes, the one that has been idle longest is closed.
+    /// Open connections. One more closes the connection that has been idle longest.
     pub connections: usize,
-    /// Open connections from one address, likewise.
+    /// Open connections from one address, with the same rule.
     pub per_address: usize,
     /// From a connection's last answer to the end of its next request's header. Longer than any
     /// `pollAfterMs` of the reference rehearsal, so that waiting users keep their connection.
     pub idle_timeout: Duration,
     /// From the first byte of a header to its end.
     pub header_timeout: Duration,
-    /// Bytes of unfinished headers over all connections. Beyond it, those that hold the most are
-    /// closed.
+    /// Bytes of unfinished headers over all connections. Beyond it, the connections that hold the most
+    /// are closed.
     pub unfinished_headers: usize,
-    /// An answer of which the client takes nothing for this long is given up, with its connection.
+    /// A connection is closed when its client reads nothing of an answer for this long.
     pub write_timeout: Duration,
-    /// What is under way at the end is given this long.
+    /// How long a stop waits for the requests in flight.
     pub drain: Duration,
 }
 
@@ -77,13 +78,17 @@ impl Default for Bounds {
     }
 }
 
-/// The headers of a request disagree about the length of its body.
+/// Attached to a request whose headers disagree about the length of its body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BadFraming(pub(super) &'static str);
 
-/// The answer to a connection from an address that has as many busy ones as it may.
-const ADDRESS_FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
-    content-length: 0\r\nconnection: close\r\n\r\n";
+/// The answer to a connection from an address whose connections are all busy.
+fn address_full() -> String {
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: {RETRY_AFTER}\r\n\
+         content-length: 0\r\nconnection: close\r\n\r\n"
+    )
+}
 
 /// Serves `router` on `listener` until `stop`, then finishes what is under way. Gives whether all
 /// connections ended in time.
@@ -94,7 +99,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> bool {
     let open = TaskTracker::new();
-    let connections = Connections::new(Room {
+    let connections = Connections::new(ConnectionLimits {
         connections: bounds.connections,
         per_address: bounds.per_address,
         unfinished: bounds.unfinished_headers,
@@ -110,16 +115,16 @@ pub async fn serve(
             () = stop.cancelled() => break,
             accepted = accept(&listener, &connections) => accepted,
         };
-        let Some((stream, place)) = accepted else {
+        let Some((stream, slot)) = accepted else {
             continue;
         };
-        let client = Arc::clone(&place.connection);
-        let patience = Patience {
+        let client = Arc::clone(&slot.connection);
+        let timeouts = StreamTimeouts {
             header: bounds.header_timeout,
             write: bounds.write_timeout,
         };
-        // The stream keeps the place: one that is upgraded outlives its HTTP connection.
-        let stream = ClientStream::new(stream, place, patience);
+        // The stream holds the slot, because an upgraded stream outlives its HTTP connection.
+        let stream = ClientStream::new(stream, slot, timeouts);
         let service = answering(router.clone(), Arc::clone(&client));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = connection.with_upgrades();
@@ -128,7 +133,7 @@ pub async fn serve(
             let mut connection = std::pin::pin!(connection);
             let finished = async {
                 tokio::select! {
-                    // How a client's connection ended is the client's business.
+                    // A client may end its connection in any way: not an error of the server.
                     _ = connection.as_mut() => return,
                     () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
                 }
@@ -147,32 +152,32 @@ pub async fn serve(
         .is_ok()
 }
 
-/// The next connection that there is a place for; `None` when this one could not be taken.
+/// Accepts the next connection once there is a slot for it. `None`: this one could not be accepted.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
-) -> Option<(TcpStream, Place)> {
+) -> Option<(TcpStream, Slot)> {
     let (stream, peer) = match listener.accept().await {
         Ok(accepted) => accepted,
         Err(error) => {
-            // Out of file descriptors, most likely: an idle connection makes room.
+            // Most likely the process is out of file descriptors: evicting an idle connection frees one.
             tracing::warn!(%error, "a connection could not be accepted");
             connections.evict_oldest();
             tokio::time::sleep(Duration::from_millis(50)).await;
             return None;
         }
     };
-    let Some(place) = connections.admit(peer.ip()).await else {
-        // Not taken, the answer is lost with the connection.
-        let _ = stream.try_write(ADDRESS_FULL);
+    let Some(slot) = connections.admit(peer.ip()).await else {
+        // A client that does not read the answer loses it with the connection.
+        let _ = stream.try_write(address_full().as_bytes());
         return None;
     };
-    // Small answers must not wait for the client's acknowledgement.
+    // Without Nagle's algorithm: a small answer must not wait for the client's acknowledgement.
     drop(stream.set_nodelay(true));
-    Some((stream, place))
+    Some((stream, slot))
 }
 
-/// The service of one connection: the router, with each request counted until its answer is written.
+/// The service of one connection: the router, with each request in flight until its answer is written.
 fn answering(
     router: Router,
     connection: Arc<Connection>,
@@ -186,7 +191,7 @@ fn answering(
         let begun = connection.begin();
         let router = router.clone();
         async move {
-            let Some((under_way, refused)) = begun else {
+            let Some((in_flight, refused)) = begun else {
                 // The connection is closed before anything is done for this request.
                 return std::future::pending().await;
             };
@@ -196,20 +201,20 @@ fn answering(
             }
             let response = router.oneshot(request).await?;
             if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-                under_way.upgrade();
+                in_flight.upgrade();
             }
             Ok(response.map(|body| CountedBody {
                 body,
-                _under_way: under_way,
+                _in_flight: in_flight,
             }))
         }
     })
 }
 
-/// The body of an answer: the request is under way until it is written.
+/// The body of an answer. Its request is in flight until the body is written.
 struct CountedBody {
     body: Body,
-    _under_way: UnderWay,
+    _in_flight: InFlight,
 }
 
 impl hyper::body::Body for CountedBody {

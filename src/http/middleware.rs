@@ -1,4 +1,4 @@
-//! What every request passes through.
+//! The middleware of every request.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -15,21 +15,21 @@ use hyper::body::Body as _;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
-use super::error::Asker;
+use super::error::ErrorFormat;
 use super::extract::RequestInfo;
 use super::health::PROBES;
-use super::watched::Watched;
+use super::request_guard::RequestGuard;
 use super::{ApiError, Limits, body, error, faulty, strictness};
 use crate::api::{ErrorCode, TRACE_ID};
 use crate::faults::Faults;
 use crate::telemetry::{AccessRecord, Metrics, RequestSpan, RouteMetrics, TraceContext};
 
-/// Methods as labels: whatever is not standard is one value, so that labels stay few.
+/// Methods as metric labels. All others share one value, so that a client cannot make new labels.
 const METHODS: [&str; 8] = [
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "_OTHER",
 ];
 
-/// Where a method stands in [`METHODS`].
+/// The index of a method in [`METHODS`].
 fn method_index(method: &Method) -> usize {
     METHODS
         .iter()
@@ -37,8 +37,8 @@ fn method_index(method: &Method) -> usize {
         .unwrap_or(METHODS.len() - 1)
 }
 
-/// Meters of the routes, bound when a route is first asked for, by route and then method. Routes are
-/// those of the table, so there are few.
+/// The meters of each route and method, bound at its first request. The number of routes is that of the
+/// route table, so leaking their names is bounded.
 struct Meters {
     metrics: Metrics,
     bound: RwLock<HashMap<&'static str, [Option<RouteMetrics>; METHODS.len()]>>,
@@ -61,7 +61,7 @@ impl Meters {
 }
 
 struct Shared {
-    /// None for operations: what users get is not mixed with what operators ask.
+    /// `None` on the operations listener: requests of operators are not mixed with those of users.
     meters: Option<Meters>,
     limits: Limits,
     faults: Faults,
@@ -72,9 +72,9 @@ struct Shared {
 
 type BodyLimit = Box<dyn Fn(&Request) -> usize + Send + Sync>;
 
-/// Wraps `router`: trace context, meters and access record outermost, so that they see every answer;
-/// then what HTTP forbids, the bound on work under way, the body, the time-out and the net for panics. Without `metrics` requests
-/// are not metered, and their records are DEBUG: scrapes and the console's questions.
+/// Wraps `router` in one layer. Trace context, meters and access record are outermost, so that they see every
+/// answer; then strictness, the limit on requests in flight, the body, the time-out and the catch for panics.
+/// Without `metrics`, on the operations listener, requests are not metered and their access records are DEBUG.
 pub(super) fn stack(
     router: Router,
     metrics: Option<&Metrics>,
@@ -108,19 +108,19 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let is_probe = PROBES.contains(&route);
     let meters = shared.meters.as_ref().filter(|_| !is_probe);
     let meters = meters.map(|meters| meters.of(method, route));
-    let asker = match shared.meters {
-        Some(_) => Asker::Ours,
-        None => Asker::of(request.uri().path()),
+    let format = match shared.meters {
+        Some(_) => ErrorFormat::Problem,
+        None => ErrorFormat::of_path(request.uri().path()),
     };
     let info = Arc::new(RequestInfo::default());
     request.extensions_mut().insert(Arc::clone(&info));
-    // What operators and probes ask is not metered, and not traced either.
+    // Requests of operators and probes are neither metered nor traced.
     let span = RequestSpan::begin(trace, started, meters.is_some());
-    let mut watched = Watched::begin(meters, Arc::clone(&info), span.clone(), started);
+    let mut guard = RequestGuard::begin(meters, Arc::clone(&info), span.clone(), started);
 
     let (mut response, close) = match strictness::refusal(&request) {
         Some(error) => (error.into_response(), true),
-        None => span.within(guard(&shared, &info, request, next)).await,
+        None => span.within(bounded(&shared, &info, request, next)).await,
     };
 
     let trace_id = trace.trace_id_hex();
@@ -128,7 +128,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         code = Some(error.code);
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = error.respond(asker, &trace_id);
+        response = error.respond(format, &trace_id);
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }
@@ -144,7 +144,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     }
     let status = response.status().as_u16();
     let took = started.elapsed();
-    let metered = watched.finish(status, code, took);
+    let metered = guard.finish(status, code, took);
     span.log_access(&AccessRecord {
         method: METHODS[method],
         route,
@@ -157,8 +157,9 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     response
 }
 
-/// The answer, and whether the connection ends with it.
-async fn guard(
+/// Answers within the bounds on requests in flight and on bodies; also gives whether the connection must end
+/// with the answer.
+async fn bounded(
     shared: &Shared,
     info: &RequestInfo,
     request: Request,
@@ -173,14 +174,14 @@ async fn guard(
         );
     };
     let limit = (shared.body_limit)(&request);
-    match body::arrived(request, limit, shared.limits.body_timeout).await {
+    match body::receive(request, limit, shared.limits.body_timeout).await {
         Ok(request) => (answer(shared, info, request, next).await, false),
         Err(refused) => (refused.error.into_response(), refused.close),
     }
 }
 
-/// A request whose time is up before it writes is cancelled: nothing was done. One that writes is awaited
-/// for longer, and its outcome is unknown after that.
+/// Answers within the time-out. A request that times out before it writes is cancelled, and nothing was done.
+/// A request that is writing gets more time; after that its outcome is unknown.
 async fn answer(shared: &Shared, info: &RequestInfo, request: Request, next: Next) -> Response {
     let answer = AssertUnwindSafe(faulty::serve(&shared.faults, request, next)).catch_unwind();
     let mut answer = std::pin::pin!(answer);

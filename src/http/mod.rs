@@ -22,9 +22,9 @@ pub mod ops;
 mod page;
 mod queue;
 pub mod rate_limit;
+mod request_guard;
 mod reservations;
 mod strictness;
-mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;

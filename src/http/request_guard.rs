@@ -1,4 +1,4 @@
-//! A request under way, as meters and traces see it.
+//! Meters and traces of one request, also when its client disconnects.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,41 +7,41 @@ use super::extract::RequestInfo;
 use crate::api::ErrorCode;
 use crate::telemetry::{RequestSpan, RootSpan, RouteMetrics, SpanKind, Value};
 
-/// The status that stands in the meters when a client went away before its answer (as nginx has it).
+/// The status in the meters when a client disconnected before its answer, as nginx logs it.
 const CLIENT_CLOSED: u16 = 499;
 
-/// A request under way. Dropped unfinished, its client has gone: it is metered all the same, so that
-/// the gauge of active requests comes down again.
-pub(super) struct Watched {
-    /// None for operations: what users get is not mixed with what operators ask.
-    under_way: Option<RouteMetrics>,
+/// Meters a request from its begin to its end. A drop before [`finish`](RequestGuard::finish) means that the
+/// client disconnected; it is metered too, so that the gauge of active requests comes down again.
+pub(super) struct RequestGuard {
+    /// `None`: not metered, or finished already.
+    meters: Option<RouteMetrics>,
     span: RequestSpan,
     info: Arc<RequestInfo>,
     started: Instant,
 }
 
-impl Watched {
-    /// A request that began at `started`.
+impl RequestGuard {
+    /// Begins a request that arrived at `started`.
     pub(super) fn begin(
         meters: Option<RouteMetrics>,
         info: Arc<RequestInfo>,
         span: RequestSpan,
         started: Instant,
-    ) -> Watched {
+    ) -> RequestGuard {
         if let Some(meters) = &meters {
             meters.start();
         }
-        Watched {
-            under_way: meters,
+        RequestGuard {
+            meters,
             span,
             info,
             started,
         }
     }
 
-    /// Whether the request is metered at all.
+    /// Meters the answer, and gives whether the request is metered at all.
     pub(super) fn finish(&mut self, status: u16, error: Option<ErrorCode>, took: Duration) -> bool {
-        let Some(meters) = self.under_way.take() else {
+        let Some(meters) = self.meters.take() else {
             return false;
         };
         meters.finish(status, took);
@@ -55,13 +55,13 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.finish(CLIENT_CLOSED, None, self.started.elapsed());
     }
 }
 
-/// By the semantic conventions of HTTP servers: only what is the server's fault is an error.
+/// The root span by the semantic conventions for HTTP servers, where only 5xx is an error.
 fn describe(
     meters: &RouteMetrics,
     info: &RequestInfo,
