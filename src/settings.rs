@@ -1,6 +1,6 @@
-//! Validated settings; secrets are redacted in `Debug`.
+//! The settings of a server, with their defaults. Secrets are redacted in `Debug`.
 //!
-//! Owns where things are kept by default and the files of a data directory that hold secrets.
+//! Also owns the default data directory, and the files of a data directory that hold secrets.
 
 use std::fmt;
 use std::io;
@@ -39,7 +39,7 @@ pub struct ServeSettings {
     pub cors_origins: Vec<Origin>,
     /// Names besides loopback ones that an operations listener on loopback answers to.
     pub ops_hosts: Vec<String>,
-    /// Datasets and secrets.
+    /// The directory of datasets and secrets.
     pub data_dir: PathBuf,
     /// The rules of the sale.
     pub rules: Rules,
@@ -53,12 +53,11 @@ pub struct ServeSettings {
     pub database_url: Option<SecretUrl>,
     /// Connections to PostgreSQL.
     pub database_connections: usize,
-    /// Redis, one node or several of a cluster, instead of coordination within this process.
+    /// Redis, one node or several of a cluster, for coordination with other servers.
     pub redis_url: Option<SecretUrl>,
-    /// File with the key that tokens are signed with; `None`: the one that the database or the data
-    /// directory keeps.
+    /// File with the key that signs tokens; `None`: the database or the data directory holds the key.
     pub token_key_file: Option<PathBuf>,
-    /// Where telemetry is pushed, besides the embedded stores.
+    /// A collector that telemetry is pushed to, besides the embedded stores.
     pub otlp: Option<Otlp>,
     /// The embedded telemetry stores.
     pub embedded: EmbeddedSettings,
@@ -68,22 +67,22 @@ pub struct ServeSettings {
     pub clock: Clock,
 }
 
-/// Which rules are evaluated, and who is told.
+/// Alert rules and the receivers of notifications.
 #[derive(Clone, Debug)]
 pub struct AlertingSettings {
     /// Rule files instead of the shipped one.
     pub rules: Vec<PathBuf>,
-    /// Between two evaluations of rules that say nothing of their own.
+    /// Between two evaluations of a rule group without an interval of its own.
     pub evaluation_interval: Duration,
-    /// Where people reach the operations API, for the links in notifications; `None`: its address.
+    /// Where people reach the operations API, for the links in notifications; `None`: its own address.
     pub external_url: Option<String>,
     /// Another Alertmanager that gets every alert.
     pub alertmanager_url: Option<SecretUrl>,
-    /// Get messages in the shape of Alertmanager's webhook.
+    /// Receivers of messages in the format of Alertmanager's webhook.
     pub webhooks: Vec<SecretUrl>,
-    /// Get messages for people, as Slack takes them.
+    /// Receivers of messages for people, in Slack's format.
     pub slack_webhooks: Vec<SecretUrl>,
-    /// How soon alerts are told, and told again.
+    /// When notifications are sent, and repeated.
     pub timing: Timing,
 }
 
@@ -112,7 +111,7 @@ pub struct EmbeddedSettings {
     pub logs_bytes: usize,
     /// Bytes of traces.
     pub traces_bytes: usize,
-    /// How far back each goes.
+    /// The age at which entries are dropped.
     pub retention: Duration,
 }
 
@@ -153,7 +152,7 @@ impl ServeSettings {
         }
     }
 
-    /// A server on free loopback ports, for the one who starts it.
+    /// A server on free loopback ports, for the process that starts it.
     #[must_use]
     pub fn embedded(data_dir: PathBuf) -> ServeSettings {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -165,12 +164,12 @@ impl ServeSettings {
     }
 }
 
-/// An address that may hold a password. Shown, it has `***` there.
+/// An address that may hold a password. `Display` and `Debug` show `***` instead.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(String);
 
 impl SecretUrl {
-    /// The address with its password, for whoever connects.
+    /// The address with its password, for the connection only.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -180,8 +179,8 @@ impl SecretUrl {
 impl FromStr for SecretUrl {
     type Err = std::convert::Infallible;
 
-    /// Takes everything: whoever connects says what is wrong with it. The command line would repeat
-    /// what it refuses, and that may be a password in the wrong place.
+    /// Accepts every text; the connection reports what is wrong with it. A refusal by the command line would
+    /// quote the text, and that may be a password in the wrong place.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(SecretUrl(text.trim().to_owned()))
     }
@@ -191,20 +190,20 @@ impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, url) in self.0.split(',').enumerate() {
             f.write_str(if at > 0 { "," } else { "" })?;
-            // Parameters may hold a password too, and say nothing about where.
+            // Parameters may hold a password too, and are not part of the place.
             let url = url.split(['?', '#']).next().unwrap_or_default();
             let Some((scheme, rest)) = url.split_once("://") else {
                 f.write_str("***")?;
                 continue;
             };
             if matches!(scheme, "http" | "https") {
-                // A webhook's path is its password.
+                // The path of a webhook is its password.
                 let host = rest.split('/').next().unwrap_or_default();
                 let host = host.rsplit('@').next().unwrap_or_default();
                 write!(f, "{scheme}://{host}")?;
                 continue;
             }
-            // The last: a password may hold an @ that nobody escaped.
+            // The last @, because a password may hold one that is not escaped.
             match rest.rsplit_once('@') {
                 None => write!(f, "{scheme}://{rest}")?,
                 Some((who, host)) => match who.split_once(':') {
@@ -223,15 +222,15 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// The data directory where none was named: `CONCERTCTL_DATA_DIR`, else the platform's place.
+/// The data directory of a command without `--data-dir`: `CONCERTCTL_DATA_DIR`, else the platform's place.
 #[must_use]
 pub fn data_dir() -> PathBuf {
     let named = std::env::var_os("CONCERTCTL_DATA_DIR").filter(|dir| !dir.is_empty());
     named.map_or_else(default_data_dir, PathBuf::from)
 }
 
-/// The platform's place for data that should stay: `$XDG_DATA_HOME`, `~/.local/share`,
-/// `~/Library/Application Support`, `%LOCALAPPDATA%`.
+/// The platform's place for application data: `$XDG_DATA_HOME`, `~/.local/share` or
+/// `~/Library/Application Support`.
 #[must_use]
 pub fn default_data_dir() -> PathBuf {
     let var = |name: &str| {
@@ -241,8 +240,6 @@ pub fn default_data_dir() -> PathBuf {
     };
     let base = if cfg!(target_os = "macos") {
         var("HOME").map(|home| home.join("Library/Application Support"))
-    } else if cfg!(windows) {
-        var("LOCALAPPDATA")
     } else {
         var("XDG_DATA_HOME").or_else(|| var("HOME").map(|home| home.join(".local/share")))
     };
@@ -259,26 +256,17 @@ pub fn ops_token_file(data_dir: &Path) -> PathBuf {
 }
 
 /// The operations token of a data directory, made on first use, readable by its owner only.
-///
-/// # Errors
-/// What the file system says.
 pub fn ops_token(data_dir: &Path) -> io::Result<String> {
     secret(&ops_token_file(data_dir))
 }
 
-/// The key that tokens are signed with, made on first use, readable by its owner only.
-///
-/// # Errors
-/// What the file system says, or that the file holds no secret.
+/// The key that signs tokens, made on first use, readable by its owner only.
 pub fn token_key(data_dir: &Path) -> io::Result<TokenKey> {
     let secret = secret(&data_dir.join("token-key"))?;
     TokenKey::new(secret.as_bytes()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
-/// The key in a file that the operator keeps; never made here.
-///
-/// # Errors
-/// What the file system says, or that the file holds no secret.
+/// The key in a file of the operator, which must exist.
 pub fn given_token_key(file: &Path) -> io::Result<TokenKey> {
     let name = file.display();
     let text = std::fs::read_to_string(file)
@@ -306,7 +294,7 @@ fn secret(file: &Path) -> io::Result<String> {
         io::Error::new(io::ErrorKind::InvalidData, why)
     };
     match std::fs::read_to_string(file) {
-        // An empty or cut file must not become a secret that anybody guesses.
+        // An empty or truncated file must not become a secret that can be guessed.
         Ok(text) if text.trim().len() < TokenKey::MIN_BYTES => {
             let least = TokenKey::MIN_BYTES;
             Err(unfit(&format!("holds fewer than {least} characters")))

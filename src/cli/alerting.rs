@@ -1,4 +1,4 @@
-//! The flags of rules and notifications.
+//! The flags of alert rules and notifications.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl AlertingArgs {
     }
 }
 
-/// An address that links can begin with: no query, no slash at its end.
+/// An address that links can begin with: without a query or a slash at its end.
 fn external_url(text: &str) -> Result<String, String> {
     let url = text.trim().trim_end_matches('/');
     let uri: Option<http::Uri> = url.parse().ok();

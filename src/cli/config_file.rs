@@ -1,8 +1,8 @@
-//! The configuration file: a value for any flag, which a flag or the environment overrides.
+//! The configuration file. It sets flags; the environment and the command line override it.
 //!
 //! `concertctl.toml` holds flags by their long names; a table named after a command holds flags of that
-//! command alone. The values become the defaults of the command line, so that everything that reads
-//! flags reads them too, and the order flag > environment > file is clap's own.
+//! command alone. The values become the defaults of the command line, so that clap itself keeps the order
+//! flag > environment > file and checks the values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,18 +16,18 @@ use toml::de::{DeTable, DeValue};
 
 use crate::yaml::{self, FileError, near};
 
-/// Looked for in the working directory where no file is named.
+/// The file in the working directory, used when none is named.
 const NAME: &str = "concertctl.toml";
-/// Names a file instead.
+/// The environment variable that names a file.
 pub(super) const VARIABLE: &str = "CONCERTCTL_CONFIG";
 
 /// Values of flags, each with its place in the file.
 type Values = BTreeMap<String, (Vec<String>, usize)>;
 
-/// `command` with the values of the configuration file as defaults.
+/// Gives `command` the values of the configuration file as defaults.
 ///
 /// # Errors
-/// The file that was named cannot be read, is no TOML, or holds what no command knows.
+/// The file cannot be read, is not TOML, or holds an unknown flag or a wrong value.
 pub(super) fn with_file(command: Command, args: &[OsString]) -> Result<Command, FileError> {
     let named = named(args).or_else(|| {
         let named = std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
@@ -100,7 +100,7 @@ impl File<'_> {
         }
     }
 
-    /// `command`, at `path` below `root`, with what its own table and those around it say.
+    /// Gives `command`, at `path` below `root`, the values of its own table and of the tables around it.
     fn apply(
         &self,
         root: &Command,
@@ -147,7 +147,7 @@ impl File<'_> {
         Ok(command)
     }
 
-    /// A key names a flag of this command or of one below it, or a command.
+    /// Checks that a key names a flag of this command or of one below it, or a command.
     fn check_known(
         &self,
         command: &Command,
@@ -194,8 +194,8 @@ impl File<'_> {
         }
     }
 
-    /// Whether the flag takes the value: asked of the command line itself, so that a file is held to
-    /// the same bounds.
+    /// Checks that the flag accepts the value. The command line itself decides, so that a file has the same
+    /// bounds.
     fn check_value(
         &self,
         root: &Command,
@@ -240,7 +240,7 @@ impl File<'_> {
     }
 }
 
-/// Why the command line does not take a value; `None` when something else is wrong with it.
+/// Why the command line refuses a value; `None` if the value is not the reason.
 fn refusal(error: &clap::Error) -> Option<String> {
     use std::error::Error as _;
     match error.kind() {
@@ -282,7 +282,7 @@ fn set_default(command: Command, name: &str, texts: &[String]) -> Command {
         return command;
     };
     command.mut_arg(id, |arg| {
-        // What the environment may hold in secret, the file may too.
+        // A secret of the environment is a secret in the file, too.
         let secret = arg.is_hide_env_values_set();
         arg.default_values(texts.to_vec())
             .hide_default_value(secret)
@@ -296,7 +296,7 @@ fn flags(command: &Command) -> Vec<String> {
     names.filter(settable).map(ToOwned::to_owned).collect()
 }
 
-/// The same of a command and of all below it.
+/// The same for a command and all commands below it.
 fn all_flags(command: &Command) -> Vec<String> {
     let mut names = flags(command);
     for sub in command.get_subcommands() {

@@ -1,4 +1,4 @@
-//! What the command line says of itself: shell completions and manual pages.
+//! `concertctl completions` and `concertctl man`: generated from the command line's own definition.
 
 use std::process::ExitCode;
 
@@ -35,17 +35,17 @@ pub(super) fn man(args: &ManArgs) -> ExitCode {
         let wanted = args.command.join(" ");
         return fail(
             USAGE,
-            &format!("there is no command `{wanted}`: see `concertctl help`"),
+            &format!("there is no command `{wanted}`; `concertctl help` lists the commands"),
         );
     };
     let mut text = Vec::new();
     match clap_mangen::Man::new(page).render(&mut text) {
         Ok(()) => print_and_exit(&String::from_utf8_lossy(&text), 0),
-        Err(error) => fail(FAILED, &format!("the page could not be made: {error}")),
+        Err(error) => fail(FAILED, &format!("cannot generate the manual page: {error}")),
     }
 }
 
-/// The command at `path`, called as a page is: `concertctl-fault-errors`.
+/// The command at `path`, named like its page: `concertctl-fault-errors`.
 fn find(root: Command, path: &[String]) -> Option<Command> {
     let start = (root, "concertctl".to_owned());
     let (command, name) = path.iter().try_fold(start, |(at, name), step| {

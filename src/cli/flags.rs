@@ -1,4 +1,4 @@
-//! Values that several subcommands take.
+//! Flags and values that several subcommands share.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::duration;
 use crate::settings::{self, SecretUrl};
 use crate::telemetry::Otlp;
 
-/// Where data is kept.
+/// The data directory.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DataDirArg {
     /// Where datasets and secrets are kept [default: the platform's place for application data]
@@ -26,7 +26,7 @@ impl DataDirArg {
     }
 }
 
-/// The database, where it is not the embedded one.
+/// A database other than the embedded one.
 #[derive(Clone, Debug, Args)]
 pub(super) struct DatabaseArg {
     /// Keep data in PostgreSQL: postgres://USER:PASSWORD@HOST:PORT/DATABASE
@@ -87,10 +87,10 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// A token is short; a longer file is something else.
+/// A token is short; a longer file does not hold one.
 const MAX_TOKEN_FILE: u64 = 4096;
 
-/// The operations token of `--ops-token-file`, else of the environment, if either was given.
+/// The operations token from `--ops-token-file`, or else from the environment.
 ///
 /// # Errors
 /// What is wrong with the file.
@@ -105,9 +105,11 @@ pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<String>, String> {
     let mut text = String::new();
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(MAX_TOKEN_FILE).read_to_string(&mut text));
-    read.map_err(|error| format!("the token file {name} cannot be read: {error}"))?;
+    read.map_err(|error| format!("cannot read the token file {name}: {error}"))?;
     match text.trim() {
-        "" => Err(format!("the token file {name} is empty")),
+        "" => Err(format!(
+            "the token file {name} is empty: write the operations token into it"
+        )),
         token => Ok(Some(token.to_owned())),
     }
 }
@@ -120,7 +122,7 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is not a share from 0 to 1, such as 0.05"))
 }
 
-/// The collector that `--otlp` names, or else the environment; none where `OTEL_SDK_DISABLED` is true.
+/// The collector that `--otlp` or else the environment names; none if `OTEL_SDK_DISABLED` is true.
 pub(super) fn collector(named: Option<&str>) -> anyhow::Result<Option<Otlp>> {
     if Otlp::is_disabled() {
         return Ok(None);

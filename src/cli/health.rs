@@ -1,4 +1,4 @@
-//! `concertctl health`: asks a server how it is, for people and for container health checks.
+//! `concertctl health`: asks a server whether it serves, for people and for container health checks.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) struct HealthArgs {
     live: bool,
 }
 
-/// A server that takes longer serves nobody.
+/// A server that takes longer counts as failed.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(args: HealthArgs) -> ExitCode {
@@ -30,11 +30,11 @@ pub(super) async fn run(args: HealthArgs) -> ExitCode {
     };
     match health::ask(&source, args.live).await {
         Ok((serves, health)) => {
-            let mut said = format!("{}: {}\n", source.authority(), health.status);
+            let mut report = format!("{}: {}\n", source.authority(), health.status);
             for (part, state) in &health.parts {
-                said.push_str(&format!("  {part:<14}{state}\n"));
+                report.push_str(&format!("  {part:<14}{state}\n"));
             }
-            print_and_exit(&said, if serves { 0 } else { FAILED })
+            print_and_exit(&report, if serves { 0 } else { FAILED })
         }
         Err(error) => fail(FAILED, &format!("{}: {error}", source.authority())),
     }

@@ -1,4 +1,4 @@
-//! The server that runs on a data directory: where it listens, and its operations token.
+//! The server of a data directory: its addresses and its operations token.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::clients::ops::Ops;
 use crate::serve::ServerFile;
 use crate::settings;
 
-/// What a server that runs on a data directory, or one that was killed there, left about itself.
+/// The server that wrote `server.json` into a data directory. It runs, or was killed.
 #[derive(Debug)]
 pub(super) struct LocalServer {
     dir: PathBuf,
@@ -19,7 +19,7 @@ pub(super) struct LocalServer {
 }
 
 impl LocalServer {
-    /// The server of `dir`; `None` when none has left its addresses there.
+    /// The server of `dir`; `None` when `dir` has no readable `server.json`.
     pub(super) fn of(dir: &Path) -> Option<LocalServer> {
         let bytes = std::fs::read(dir.join(ServerFile::NAME)).ok()?;
         let file = serde_json::from_slice(&bytes).ok()?;
@@ -32,22 +32,22 @@ impl LocalServer {
         &self.dir
     }
 
-    /// Where this machine reaches its ticketing API.
+    /// The address at which this machine reaches its ticketing API.
     pub(super) fn api_addr(&self) -> SocketAddr {
         reachable(self.file.api_addr)
     }
 
-    /// Where this machine reaches its operations API.
+    /// The address at which this machine reaches its operations API.
     pub(super) fn ops_addr(&self) -> SocketAddr {
         reachable(self.file.ops_addr)
     }
 
-    /// The address of its operations API.
+    /// The URL of its operations API.
     pub(super) fn ops_url(&self) -> String {
         format!("http://{}", self.ops_addr())
     }
 
-    /// Whether `ops_url` names its operations API: only then its token may be sent there.
+    /// Whether `ops_url` is its operations API. Its token must not be sent anywhere else.
     pub(super) fn is_at(&self, ops_url: &str) -> bool {
         let authority = HttpSource::new(ops_url).map(|source| source.authority());
         authority.is_ok_and(|authority| {
@@ -62,25 +62,26 @@ impl LocalServer {
     pub(super) fn token(&self) -> anyhow::Result<String> {
         let path = settings::ops_token_file(&self.dir);
         let text = std::fs::read_to_string(&path);
-        let text = text.with_context(|| format!("the token file {}", path.display()))?;
+        let text =
+            text.with_context(|| format!("cannot read the token file {}", path.display()))?;
         Ok(text.trim().to_owned())
     }
 
-    /// Whether it runs: something answers at its operations address, and serves its ticketing API. A
-    /// killed server leaves its file behind, and another may listen there now.
+    /// Whether it runs. A killed server leaves `server.json` behind and another server may listen at its
+    /// operations address now, so the answer must name the same ticketing API.
     pub(super) async fn runs(&self) -> bool {
         let status = status(&self.ops_url()).await;
         status.is_some_and(|status| status.api_addr == self.file.api_addr.to_string())
     }
 }
 
-/// What the operations listener there answers, if one does.
+/// The status of the operations API at `ops_url`, if it answers.
 pub(super) async fn status(ops_url: &str) -> Option<Status> {
     let source = HttpSource::new(ops_url).ok()?;
     Ops::new(source, None).status().await.ok()
 }
 
-/// An address to connect to: a listener on all addresses is reached over loopback.
+/// The address to connect to: a listener on all addresses is reached over loopback.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,4 +1,4 @@
-//! What a server logs, where to, and within what bounds.
+//! The flags of the log: what is logged, where to, and within which bounds.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::flags::whole;
 use crate::files::{self, Limits};
 use crate::telemetry::{AccessSampling, LogConfig, LogLimits, LogOutput, Logs, TraceConfig, logs};
 
-/// A smaller file would hold a few lines.
+/// A smaller file would hold only a few lines.
 const LEAST_BYTES: u64 = 1_000;
 
 #[derive(Debug, Args)]
@@ -23,11 +23,10 @@ pub(super) struct LogArgs {
         env = "CONCERTCTL_LOG"
     )]
     log: String,
-    /// Log to a file instead of standard output, with mode 0600, and rotate it. SIGHUP opens it anew
+    /// Log to a file instead of standard output, with mode 0600, and rotate it. SIGHUP reopens it
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
-    /// How large the log file becomes before it is set aside as FILE.1, such as 100MB; 0: something
-    /// else rotates it
+    /// Size at which the log file is renamed to FILE.1, such as 100MB; 0: something else rotates it
     #[arg(long, value_name = "SIZE", default_value = "100MB", value_parser = size)]
     log_max_size: u64,
     /// How many older log files are kept. All together are at most (N + 1) × --log-max-size
@@ -44,7 +43,7 @@ pub(super) struct LogArgs {
 struct AccessRate(Option<NonZeroU32>);
 
 impl LogArgs {
-    /// Begins logging. Requests that took `slow` or longer are always kept.
+    /// Starts the log. Access records of requests that took `slow` or longer are always kept.
     pub(super) fn begin(&self, slow: Duration, traces: TraceConfig) -> anyhow::Result<Logs> {
         logs::init(LogConfig {
             service_name: "concertctl-api",
@@ -65,7 +64,7 @@ impl LogArgs {
         })
     }
 
-    /// Whether SIGHUP is to open a file anew. Without one it ends the process, as it does by default.
+    /// Whether the log goes to a file, which SIGHUP reopens. Without a file SIGHUP ends the process.
     pub(super) fn to_a_file(&self) -> bool {
         matches!(self.output(), LogOutput::File(_))
     }

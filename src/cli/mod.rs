@@ -1,7 +1,7 @@
-//! The command line: one file per subcommand, flags → settings → run.
+//! The command line: one file per subcommand, which turns flags into settings and runs the command.
 //!
-//! Also the wiring that the rooms must not do themselves: the embedded server of `load` and `tui` is
-//! started here and reached through its listeners.
+//! The embedded server of `load` and `tui` is started here too, because those modules know a server only
+//! from outside, through its listeners.
 
 mod alerting;
 mod backup;
@@ -9,7 +9,6 @@ mod config_file;
 mod describe;
 mod fault;
 mod flags;
-mod greeting;
 mod health;
 mod local_server;
 mod log_args;
@@ -17,8 +16,9 @@ mod own_profile;
 mod restore;
 mod seed;
 mod serve;
+mod serve_banner;
 mod stdout;
-mod stop;
+mod stop_signals;
 mod tui;
 
 pub mod load;
@@ -64,9 +64,9 @@ enum Command {
     Man(describe::ManArgs),
 }
 
-/// Exit code for what could not be done.
+/// Exit code of a command that failed.
 const FAILED: u8 = 1;
-/// Exit code for a command line or an input file that is wrong.
+/// Exit code of a wrong command line or a wrong input file.
 const USAGE: u8 = 2;
 
 /// Parses the process arguments and runs the chosen subcommand.
@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return fail(FAILED, &format!("no async runtime: {error}")),
+        Err(error) => return fail(FAILED, &format!("cannot start the async runtime: {error}")),
     };
     let code = runtime.block_on(async {
         outlive_file_size_limit();
@@ -108,10 +108,10 @@ pub fn main() -> ExitCode {
     code
 }
 
-/// Help and version go to standard output, a wrong command line to standard error.
+/// Prints help and version to standard output, the error of a wrong command line to standard error.
 fn without_command(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
-        // With standard error gone the exit code alone remains.
+        // Without standard error only the exit code can tell.
         let _ = error.print();
         return ExitCode::from(USAGE);
     }
@@ -123,20 +123,20 @@ fn without_command(error: &clap::Error) -> ExitCode {
     stdout::print_and_exit(&text, 0)
 }
 
-/// Says why on standard error, in one line.
+/// Prints the reason on standard error, in one line.
 fn fail(code: u8, why: &str) -> ExitCode {
     use std::io::Write as _;
-    // With standard error gone there is nobody left to tell.
+    // Without standard error only the exit code can tell.
     drop(writeln!(std::io::stderr(), "concertctl: {why}"));
     ExitCode::from(code)
 }
 
-/// Has a write beyond the limit on file sizes fail, as on a full disk, and not end the process: a handler
-/// that was installed once stays, and the kernel then reports the error to the writer.
+/// Makes a write beyond the limit on file sizes (`ulimit -f`) fail like a write to a full disk. Without a
+/// handler for SIGXFSZ it would end the process.
 fn outlive_file_size_limit() {
     use tokio::signal::unix::{SignalKind, signal};
     let number = rustix::process::Signal::XFSZ.as_raw();
     if let Err(error) = signal(SignalKind::from_raw(number)) {
-        tracing::warn!(%error, "a file that reaches the limit on file sizes will end the process");
+        tracing::warn!(%error, "cannot handle SIGXFSZ: a file that reaches the limit on file sizes will end the process");
     }
 }

@@ -1,4 +1,4 @@
-//! The dataset of a scenario: a shipped profile by name, or a profile file of its user.
+//! The dataset of a scenario: a built-in profile by name, or a profile file.
 
 use std::path::{Path, PathBuf};
 
@@ -29,12 +29,12 @@ impl From<ProfileFile> for OwnProfile {
     }
 }
 
-/// Makes `dataset: FILE` of a scenario the name that the file gives its profile, and reads the file.
-/// A relative path is looked up beside the scenario file, then in the working directory. A name that
-/// is no path stays as it is: a server may hold a dataset of that name.
+/// Reads the profile file that `dataset: FILE` of a scenario names, and replaces the path by the name of the
+/// profile. A relative path is looked up beside the scenario file, then in the working directory. A name that
+/// is not a path stays, because a server may hold a dataset of that name.
 ///
 /// # Errors
-/// The file is not there, or no good profile.
+/// The file cannot be read, or is not a valid profile.
 pub(super) fn resolve(
     scenario: &mut Scenario,
     scenario_path: &str,

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::flags::{DataDirArg, DatabaseArg};
 use super::local_server::LocalServer;
 use super::stdout::print_and_exit;
-use super::stop::StopSignals;
+use super::stop_signals::StopSignals;
 use super::{FAILED, USAGE, fail};
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
 use crate::clients::ops::Ops;

@@ -12,8 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::alerting::AlertingArgs;
 use super::flags::{DataDirArg, DatabaseArg, between, listen_address, share, whole};
 use super::log_args::LogArgs;
-use super::stop::StopSignals;
-use super::{FAILED, fail, greeting};
+use super::stop_signals::StopSignals;
+use super::{FAILED, fail, serve_banner};
 use crate::booking::{Admission, Rules};
 use crate::duration::show;
 use crate::http::TokenLimit;
@@ -24,7 +24,7 @@ use crate::settings::{
 use crate::store::sqlite::Options;
 use crate::telemetry::{Logs, Sampler, TraceConfig};
 
-/// How often one Wait-Token may ask.
+/// The limits of one Wait-Token.
 #[derive(Debug, Args)]
 struct TokenLimitArgs {
     /// Requests per second that one Wait-Token may make; 20 polls of the queue count as one. 0: no limit
@@ -33,7 +33,7 @@ struct TokenLimitArgs {
     /// Requests that one Wait-Token may make at once after a pause
     #[arg(long, value_name = "N", default_value = TokenLimit::default().burst.to_string(), value_parser = whole(1_u32, 1_000_000))]
     token_burst: u32,
-    /// Requests of one Wait-Token that may be under way
+    /// Requests of one Wait-Token that may be in flight
     #[arg(long, value_name = "N", default_value_t = TokenLimit::default().at_once, value_parser = whole(1_u32, 1_000_000))]
     token_concurrency: u32,
 }
@@ -74,7 +74,7 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = DATABASE_CONNECTIONS, value_parser = whole(2_u16, 1000))]
     database_connections: u16,
     /// Share queue, admission and seat locks with other servers: redis://:PASSWORD@HOST:PORT, or the
-    /// nodes of a cluster with commas between them
+    /// nodes of a cluster, separated by commas
     #[arg(
         long,
         value_name = "URL",
@@ -109,7 +109,7 @@ pub(super) struct ServeArgs {
     commit_delay: Duration,
     #[command(flatten)]
     log: LogArgs,
-    /// Start although acknowledged writes are missing from the dataset, and give them up
+    /// Start even if acknowledged writes are missing from the dataset, and give them up
     #[arg(long)]
     accept_data_loss: bool,
     /// Push logs, traces and metrics to this OpenTelemetry collector: http://HOST:4318 [default: what
@@ -156,7 +156,8 @@ impl ServeArgs {
         Ok(settings)
     }
 
-    /// Which traces are kept, by the flag, or else by the environment; and what of that has no effect.
+    /// Which traces are kept, by the flags or else by the environment; and warnings about variables that have
+    /// no effect.
     fn traces(&self) -> (TraceConfig, Vec<String>) {
         let mut traces = TraceConfig {
             slow: self.slow_trace,
@@ -192,7 +193,7 @@ pub(super) async fn run(args: ServeArgs) -> ExitCode {
 
 async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
-    // A request with a slow statement is itself as slow.
+    // A request with a slow statement is slow too, so its record must be kept.
     let slow = args.slow_query.min(args.slow_trace);
     let (traces, warnings) = args.traces();
     let logs = args.log.begin(slow, traces)?;
@@ -204,15 +205,15 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         .to_a_file()
         .then(|| reopen_on_hangup(&logs))
         .transpose()?;
-    // Each user has a connection; refused, the old limit holds and connections wait.
+    // Each user has a connection. If the system refuses, the old limit holds and connections wait.
     let _ = crate::load::raise_file_limit();
     let data_dir = settings.data_dir.clone();
     let mut stop = StopSignals::listen()?;
     let running = tokio::select! {
         running = crate::serve::start(settings, &logs) => running?,
-        () = too_late_to_start(&mut stop) => anyhow::bail!("it was stopped before it had started"),
+        () = start_cancelled(&mut stop) => anyhow::bail!("stopped before the server had started"),
     };
-    greeting::show(&running, &data_dir);
+    serve_banner::show(&running, &data_dir);
     let why = tokio::select! {
         () = stop.requested() => None,
         why = running.ended() => Some(why),
@@ -227,13 +228,13 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     }
 }
 
-/// A start that is asked to stop may finish, so that it can stop in good order.
-async fn too_late_to_start(stop: &mut StopSignals) {
+/// Resolves some time after a stop signal: a start may finish, so that the server can stop in good order.
+async fn start_cancelled(stop: &mut StopSignals) {
     stop.requested().await;
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
-/// Opens the log file anew at each SIGHUP, until it is dropped.
+/// Reopens the log file at each SIGHUP, until the result is dropped.
 fn reopen_on_hangup(logs: &Logs) -> anyhow::Result<AbortOnDropHandle<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     let logs = logs.clone();

@@ -1,15 +1,14 @@
-//! Standard output of the commands: the only place that writes to it, but for the console's screen and
-//! the log.
+//! Standard output of the commands. Only this module, the console's screen and the log write to it.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use super::{FAILED, fail};
 
-/// Writes all of `text`. A reader that closed the pipe has what it wanted: no error.
+/// Writes all of `text`. A reader that closed the pipe is not an error.
 ///
 /// # Errors
-/// The text cannot be written, in words for people.
+/// The text cannot be written; the message is for people.
 pub(super) fn print(text: &str) -> Result<(), String> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -35,7 +34,7 @@ pub(super) fn takes_colours() -> bool {
     is_terminal() && !plain
 }
 
-/// Whether it is a terminal.
+/// Whether standard output is a terminal.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }

@@ -1,5 +1,5 @@
-//! Cross-origin requests: pages of other sites may call the ticketing API where its operator says so.
-//! Never on the operations listener.
+//! Cross-origin requests (CORS): pages of the origins that the operator named may call the ticketing API.
+//! Never used on the operations listener.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use axum::Router;
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-/// A browser asks again after this.
+/// How long a browser may cache the answer to a preflight.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// An origin whose pages may call the API: `https://shop.example`, or `*` for all.
@@ -27,7 +27,7 @@ impl FromStr for Origin {
             let uri: http::Uri = text.parse().map_err(|_| wrong())?;
             let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
             let host = uri.authority().map_or("", |authority| authority.as_str());
-            // As browsers send it: scheme and host alone, in lower case.
+            // Browsers send scheme and host alone, in lower case.
             let bare = uri.scheme_str().map(|scheme| format!("{scheme}://{host}"));
             let plain = !host.is_empty() && !host.contains('@') && text == text.to_lowercase();
             if !scheme || !plain || bare.as_deref() != Some(text) {
@@ -38,10 +38,10 @@ impl FromStr for Origin {
     }
 }
 
-/// `router`, open to pages of these origins; of none when there are none.
+/// Opens `router` to pages of these origins.
 ///
-/// Outermost: a refusal of any kind can be read by the page too, and the preflight of a browser, which
-/// carries no token, is answered before anything asks for one.
+/// The layer is outermost: pages can read every refusal, and the preflight of a browser, which carries no
+/// token, is answered before anything requires one.
 pub fn allow(router: Router, origins: &[Origin]) -> Router {
     if origins.is_empty() {
         return router;

@@ -94,11 +94,11 @@ fn set_user(parts: &Parts, user: i64) {
 fn rate_limited(wait: Wait, limit: TokenLimit) -> ApiError {
     let (detail, after) = match wait {
         Wait::Rate(after) => (
-            format!("a token may ask {} times a second", limit.per_second),
+            format!("a token may send {} requests a second", limit.per_second),
             after,
         ),
         Wait::AtOnce => (
-            format!("a token may have {} requests under way", limit.at_once),
+            format!("a token may have {} requests in flight", limit.at_once),
             Duration::ZERO,
         ),
     };
@@ -110,14 +110,14 @@ fn token(parts: &Parts) -> Result<&str, ApiError> {
     let value = parts.headers.get(WAIT_TOKEN).ok_or_else(|| {
         ApiError::new(
             ErrorCode::TokenMissing,
-            "send the token of POST /queue as Wait-Token",
+            "the Wait-Token header is missing: send the token that POST /queue gave",
         )
     })?;
     // A non-UTF-8 header cannot be a Wait-Token.
     Ok(value.to_str().unwrap_or_default())
 }
 
-/// The holder of a verified token. An unknown token is a 403 here, except for [`Poller`].
+/// The holder of a verified token. An unknown token is refused with 403.
 pub(super) struct Holder(pub(super) Caller);
 
 impl FromRequestParts<AppState> for Holder {
@@ -130,7 +130,7 @@ impl FromRequestParts<AppState> for Holder {
             let under_way = limit.request(caller.key());
             let under_way = under_way.map_err(|wait| rate_limited(wait, limit.limit()))?;
             if let (Some(under_way), Some(info)) = (under_way, info(parts)) {
-                // A request has one token.
+                // Set once: a request has one token.
                 let _ = info.under_way.set(under_way);
             }
         }
@@ -138,7 +138,7 @@ impl FromRequestParts<AppState> for Holder {
     }
 }
 
-/// The same for `GET /queue`, where an unknown token is a 404.
+/// The holder of a verified token that polls `GET /queue`. An unknown token is refused with 404.
 pub(super) struct Poller(pub(super) Caller);
 
 impl FromRequestParts<AppState> for Poller {
@@ -166,9 +166,9 @@ impl FromRequestParts<AppState> for Poller {
 /// Path parameters, in the order of the path.
 pub(super) struct Path<T>(pub(super) T);
 
-/// What a path's parameters are: one integer or two.
+/// The parameters of a path: one integer or two.
 pub(super) trait Integers: Sized {
-    /// Takes them one after the other.
+    /// Reads them in the order of the path.
     fn take(next: impl FnMut() -> Result<i64, ApiError>) -> Result<Self, ApiError>;
 }
 
@@ -203,7 +203,7 @@ impl<T: Integers, S: Send + Sync> FromRequestParts<S> for Path<T> {
     }
 }
 
-/// Longest part of a wrong path parameter that is shown, in characters.
+/// Longest part of a wrong path parameter that a message quotes, in characters.
 const PARAMETER_SHOWN: usize = 100;
 
 /// Query parameters.

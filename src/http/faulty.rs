@@ -1,4 +1,4 @@
-//! Where injected faults bite requests: before anything is done for them.
+//! Injected faults of requests. They take effect before anything is done for a request.
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -8,7 +8,7 @@ use super::ApiError;
 use crate::api::ErrorCode;
 use crate::faults::Faults;
 
-/// The steps of buying: errors are injected here when no routes are named.
+/// The steps of buying: where errors are injected unless routes are named.
 pub(super) const BUYING: [&str; 9] = [
     "GET /concerts",
     "GET /concerts/{concertId}/performanceDates",
@@ -21,13 +21,13 @@ pub(super) const BUYING: [&str; 9] = [
     "POST /accounts/{userId}/charge",
 ];
 
-/// The queue. With [`BUYING`], what is delayed when no routes are named.
+/// The queue. Latency is injected here and in [`BUYING`] unless routes are named.
 pub(super) const QUEUE: [&str; 2] = ["POST /queue", "GET /queue"];
 
-/// What is broken only when it is named: probes and the description.
+/// Probes and the API description: faults are injected here only when the route is named.
 pub(super) const OTHERS: [&str; 3] = ["GET /health/live", "GET /health/ready", "GET /openapi.json"];
 
-/// Serves the request, unless a fault keeps it from being served.
+/// Runs the request, unless an injected fault answers it.
 pub(super) async fn serve(faults: &Faults, request: Request, next: Next) -> Response {
     if faults.hit_requests()
         && let Some(error) = refusal(faults, &request).await
@@ -37,7 +37,7 @@ pub(super) async fn serve(faults: &Faults, request: Request, next: Next) -> Resp
     next.run(request).await
 }
 
-/// Waits as long as is injected; the error that is.
+/// Waits for the injected latency, then gives the injected error.
 fn refusal(faults: &Faults, request: &Request) -> impl Future<Output = Option<ApiError>> + use<> {
     let (faults, method) = (faults.clone(), request.method().clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -49,7 +49,7 @@ fn refusal(faults: &Faults, request: &Request) -> impl Future<Output = Option<Ap
             503 => ErrorCode::Overloaded,
             _ => ErrorCode::Internal,
         };
-        let detail = "an injected fault answers instead of the service";
+        let detail = "an injected fault answered this request; GET /ops/v1/faults lists the faults";
         Some(ApiError::new(code, detail))
     }
 }

@@ -1,13 +1,13 @@
-//! Follows the bytes of a connection from request to request, beside the HTTP parser.
+//! Tracks the bytes of a connection from request to request, beside the HTTP parser.
 //!
 //! The parser repairs headers that disagree about the length of a body and does not report it. A proxy
-//! in front may repair them differently, and one client's bytes become another's request. So such a
-//! request is marked here and refused later. The same bookkeeping tells how many bytes of an
-//! unfinished header a connection holds.
+//! in front of the server may repair them differently, and then one client's bytes become another client's
+//! request (request smuggling). So such a request is marked here and refused later. The tracking also counts
+//! the bytes of an unfinished header.
 
 use memchr::memchr;
 
-/// Longest part of a line that is kept when it arrives in pieces. No length or coding needs more.
+/// Longest part of a line that is buffered when it arrives in pieces. No length or coding needs more.
 const LINE_MAX: usize = 512;
 
 /// Where the next byte belongs.
@@ -25,11 +25,11 @@ enum At {
     Chunk(u64),
     /// The lines after the last chunk.
     Trailer,
-    /// The parser refuses what comes, or the connection ends after this request.
+    /// Nothing is tracked any more: the parser refuses what comes, or the connection ends after this request.
     Lost,
 }
 
-/// What the header says about the body.
+/// What the headers of a request say about the length of its body.
 #[derive(Debug, Default)]
 struct Lengths {
     content_lengths: u32,
@@ -38,7 +38,7 @@ struct Lengths {
     chunked: bool,
 }
 
-/// The place in the byte stream of one connection.
+/// The position in the byte stream of one connection.
 #[derive(Debug)]
 pub(super) struct Framing {
     at: At,
@@ -66,12 +66,12 @@ impl Framing {
         self.unfinished
     }
 
-    /// Headers that arrived whole.
+    /// Headers that have arrived completely.
     pub(super) fn heads(&self) -> u64 {
         self.heads
     }
 
-    /// The request, counted from 0, that must be refused, and why.
+    /// The number of the request that must be refused, counted from 0, and the reason.
     pub(super) fn refused(&self) -> Option<(u64, &'static str)> {
         self.refused
     }
@@ -81,7 +81,7 @@ impl Framing {
         self.at == At::Start && self.unfinished == 0
     }
 
-    /// Follows the next bytes.
+    /// Tracks the next bytes.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.at {
@@ -190,7 +190,7 @@ impl Framing {
     }
 }
 
-/// Skips up to `left` bytes; what is still to skip.
+/// Skips up to `left` bytes, and gives how many remain to skip.
 fn skip(bytes: &mut &[u8], left: u64) -> u64 {
     let step = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
     *bytes = &bytes[step..];

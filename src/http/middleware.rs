@@ -167,7 +167,7 @@ async fn bounded(
 ) -> (Response, bool) {
     let Ok(_permit) = shared.in_flight.try_acquire() else {
         let unread = !request.body().is_end_stream();
-        let detail = "as many requests are under way as can be";
+        let detail = "the server has reached its limit of requests in flight";
         return (
             ApiError::new(ErrorCode::Overloaded, detail).into_response(),
             unread,
@@ -197,13 +197,15 @@ async fn answer(shared: &Shared, info: &RequestInfo, request: Request, next: Nex
             tracing::error!("a handler panicked");
             ApiError::new(
                 ErrorCode::Internal,
-                "the defect is logged under the trace id",
+                "the server has a defect; its log has the cause under this trace id",
             )
             .into_response()
         }
         Err(_) if writing => error::outcome_unknown().into_response(),
         Err(_) => {
-            ApiError::new(ErrorCode::Timeout, "the answer was not ready in time").into_response()
+            let within = limits.request_timeout.as_secs();
+            let detail = format!("no answer within {within} s; nothing was changed");
+            ApiError::new(ErrorCode::Timeout, detail).into_response()
         }
     }
 }

@@ -1,7 +1,7 @@
-//! axum: the route table, the middleware, extractors, one file per resource; the operations listener.
+//! The HTTP server, on axum: route tables, middleware, extractors, one file per resource, listeners.
 //!
-//! Turns wire into use cases of `booking` and their [`Refusal`](crate::booking::Refusal)s into
-//! problem documents. Two routers: the public ticketing API ([`public`]) and the operations API
+//! Handlers call the use cases of `booking` and answer each [`Refusal`](crate::booking::Refusal) with a
+//! problem document. There are two routers, the ticketing API ([`public`]) and the operations API
 //! ([`ops::router`]), each behind a listener of its own ([`listener`]).
 
 mod accounts;
@@ -42,18 +42,18 @@ use crate::booking::Booking;
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
-/// Bounds on what a request may take.
+/// Limits on requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Until an answer is due.
+    /// For an answer.
     pub request_timeout: Duration,
-    /// How much longer the outcome of a write is awaited that was begun by then.
+    /// How much longer a write that has begun by then may take.
     pub outcome_timeout: Duration,
-    /// Until a body must have arrived.
+    /// For a body to arrive.
     pub body_timeout: Duration,
-    /// Requests under way at a time; more are answered 503.
+    /// Requests in flight; more are answered 503.
     pub in_flight: usize,
-    /// Bounds of one token; `None`: without.
+    /// The limits of one token; `None`: no limits.
     pub token: Option<TokenLimit>,
 }
 
@@ -72,15 +72,15 @@ impl Default for Limits {
 /// Largest request body, in bytes.
 pub const BODY_LIMIT: usize = 16 * 1024;
 
-/// What the public handlers share.
+/// The state that the public handlers share.
 #[derive(Clone)]
 pub struct AppState {
     booking: Arc<Booking>,
     rate_limit: Option<Arc<RateLimit>>,
 }
 
-/// The public ticketing API. The route table is this function, and the OpenAPI document is made
-/// from it.
+/// The router of the ticketing API. This function is its route table, and the OpenAPI document is made from
+/// it.
 pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits, faults: Faults) -> Router {
     let state = AppState {
         booking,

@@ -1,7 +1,7 @@
-//! The description of the public API, made from the handlers.
+//! The OpenAPI document of the public API, made from the handlers.
 //!
-//! Each call declares its own refusals ([`refusals`]), by the codes of which the statuses follow; what
-//! every call has in common is added to all at the end. A fuzzer holds the server to it.
+//! Each operation declares its own refusals ([`refusals`]) by error codes, which imply the statuses. What all
+//! operations have in common is added at the end. A fuzzer checks the server against the document.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A page of a list by ascending id: which entries are asked for.
+//! The query parameters of a paged list, by ascending id.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -24,7 +24,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The id after which the page begins, and most entries of it.
+    /// The id after which the page begins, and the most entries of it.
     ///
     /// # Errors
     /// [`ErrorCode::RequestMalformed`] when the limit is out of bounds.

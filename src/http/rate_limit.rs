@@ -1,9 +1,9 @@
-//! How often one token may ask, and how many of its requests may be under way: one client must not
-//! slow the others down.
+//! Limits of one token: its rate of requests, and its requests in flight. One client must not slow the
+//! others down.
 //!
-//! Each token has a bucket that fills at a steady rate; a request takes from it, and an empty bucket
-//! refuses. A full bucket with nothing under way says nothing, so it is forgotten: memory follows the
-//! tokens that asked in the last seconds.
+//! Each token has a bucket that fills at a steady rate. A request takes from it, and an empty bucket
+//! refuses. A full bucket without requests in flight is the initial state, so it is dropped: memory follows
+//! the tokens that were active in the last seconds.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Bounds of one token.
+/// The limits of one token.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenLimit {
     /// Requests per second in the long run.
     pub per_second: f64,
     /// Requests at once after a pause, at least 1.
     pub burst: f64,
-    /// Requests under way.
+    /// Requests in flight.
     pub at_once: u32,
 }
 
@@ -33,22 +33,22 @@ impl Default for TokenLimit {
     }
 }
 
-/// A request, in requests.
+/// The cost of a request.
 pub(super) const REQUEST: f64 = 1.0;
-/// A poll: it does no I/O, and the server itself says when to come again.
+/// The cost of a poll: it does no I/O, and the server itself tells the client when to poll again.
 pub(super) const POLL: f64 = 0.05;
 
-/// Maps, each behind its own lock.
+/// Maps of buckets, each behind its own lock.
 const SHARDS: usize = 64;
-/// Tokens a map holds at most. Beyond it, which is a million tokens within two seconds, a token that
-/// has no bucket yet is not limited.
+/// Most tokens of a map. Beyond that, a million tokens within two seconds in all, a token without a
+/// bucket is not limited.
 const PER_SHARD: usize = 16_384;
-/// Tokens of a map below which it is not swept.
+/// A map with fewer tokens is not swept.
 const SWEEP_FROM: usize = 256;
 /// Between two sweeps of a map that is full.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
-/// Dataset and place: what a token stands for.
+/// Dataset and place, which a token stands for.
 pub(super) type Key = (u64, u64);
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub(super) struct RateLimit {
     shards: Vec<Mutex<Shard>>,
 }
 
-/// A request under way, counted until it is dropped.
+/// A request in flight, counted until it is dropped.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     all: Arc<RateLimit>,
@@ -89,7 +89,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// Why a token has to wait.
+/// Why a token must wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Wait {
     /// Its bucket holds enough after this long.
@@ -117,7 +117,7 @@ impl RateLimit {
             .map(drop)
     }
 
-    /// Takes a request from the bucket and counts it as under way.
+    /// Takes a request from the bucket and counts it as in flight.
     pub(super) fn request(self: &Arc<Self>, key: Key) -> Result<Option<UnderWay>, Wait> {
         let counted = self.take(key, REQUEST, true, self.started.elapsed())?;
         let all = Arc::clone(self);
@@ -129,7 +129,7 @@ impl RateLimit {
         &self.shards[key.1 as usize % SHARDS]
     }
 
-    /// Whether the request is counted as under way.
+    /// Takes `cost` from the bucket, and gives whether the request is counted as in flight.
     fn take(&self, key: Key, cost: f64, counted: bool, now: Duration) -> Result<bool, Wait> {
         let limit = self.limit;
         let shard = &mut *self.shard(&key).lock();
@@ -169,7 +169,7 @@ impl Bucket {
 }
 
 impl Shard {
-    /// Forgets full buckets now and then; whether there is room for one more.
+    /// Drops full buckets from time to time, and gives whether there is room for one more.
     fn has_room(&mut self, limit: TokenLimit, now: Duration) -> bool {
         let rested = self.swept.is_none_or(|at| now >= at + SWEEP_EVERY);
         let many = self.buckets.len() >= self.sweep_at.max(SWEEP_FROM);

@@ -1,4 +1,4 @@
-//! Reserving, giving back, paying, listing.
+//! The reservations: hold, cancel, pay, list.
 
 use axum::extract::State;
 use http::StatusCode;

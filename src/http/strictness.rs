@@ -1,4 +1,4 @@
-//! What HTTP leaves to the server's strictness. A request that two servers could read in two ways is
+//! Checks on a request that HTTP leaves to the server. A request that two servers could read in two ways is
 //! refused, and its connection is closed (RFC 9112, sections 3.2, 6.3 and 11.2).
 
 use axum::extract::Request;
@@ -10,7 +10,7 @@ use super::ApiError;
 use super::listener::BadFraming;
 use crate::api::ErrorCode;
 
-/// Why `request` is refused before it reaches a route.
+/// The reason to refuse `request` before it reaches a route.
 pub(super) fn refusal(request: &Request) -> Option<ApiError> {
     let malformed = |detail: &str| Some(ApiError::new(ErrorCode::RequestMalformed, detail));
     if let Some(BadFraming(why)) = request.extensions().get() {
@@ -22,13 +22,13 @@ pub(super) fn refusal(request: &Request) -> Option<ApiError> {
     let mut expected = request.headers().get_all(EXPECT).iter();
     let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if !expected.all(known) {
-        let detail = "the only expectation that can be met is 100-continue";
+        let detail = "send no Expect other than 100-continue: the server supports no other";
         return Some(ApiError::new(ErrorCode::RequestExpectation, detail));
     }
     None
 }
 
-/// The host that a request is for; `None` where HTTP/1.0 names none.
+/// The host that a request names; `None` for HTTP/1.0 without a `Host`.
 fn host(headers: &HeaderMap, version: Version) -> Result<Option<Authority>, &'static str> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
@@ -51,7 +51,7 @@ pub(super) fn authority(value: &HeaderValue) -> Option<Authority> {
         Some("") => true,
         Some(port) => port.parse::<u16>().is_ok() && !port.starts_with('+'),
     };
-    // Narrower than RFC 3986: a comma or a percent sign in a name is how two hosts become one.
+    // Narrower than RFC 3986: with a comma or a percent sign, two servers could read two different hosts.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let name = authority.host();
     let name_fits = name.starts_with('[') || (!name.is_empty() && name.bytes().all(plain));

@@ -1,5 +1,5 @@
-//! Who may use the operations listener: callers that name it as it is bound, and for whatever changes
-//! something or names users, callers with the token.
+//! Access to the operations listener. Every request must name the listener by a name that belongs to it;
+//! requests that change something or read about users need the token.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,9 +27,9 @@ impl BearerToken {
         BearerToken(Sha256::digest(token.as_bytes()).into())
     }
 
-    /// Compares hashes over their whole length, whatever the first difference: neither the time nor
-    /// the length of a wrong guess tells anything.
-    fn opens(&self, presented: &str) -> bool {
+    /// Compares hashes over their whole length, so that neither the time nor the length of a wrong guess
+    /// reveals anything.
+    fn matches(&self, presented: &str) -> bool {
         let presented: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
         let difference = self
             .0
@@ -39,13 +39,13 @@ impl BearerToken {
         difference == 0
     }
 
-    /// Whether these headers carry it.
+    /// Whether these headers carry the token.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let presented = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "));
-        presented.is_some_and(|presented| self.opens(presented))
+        presented.is_some_and(|presented| self.matches(presented))
     }
 }
 
@@ -63,12 +63,12 @@ pub(super) async fn authorize(
     if token.is_in(request.headers()) {
         return next.run(request).await;
     }
-    let detail = "send the operations token as Authorization: Bearer …; it stands in the \
+    let detail = "send the operations token as Authorization: Bearer …; it is in the \
                   file ops-token of the data directory";
     ApiError::new(ErrorCode::OpsUnauthorized, detail).into_response()
 }
 
-/// Whether a browser sent the request from a page of this very listener. Other clients send no Origin.
+/// Whether the request comes from a page of this listener. Clients other than browsers send no Origin.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else {
         return true;
@@ -79,10 +79,10 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     from.is_some() && from == here
 }
 
-/// The names by which the listener may be asked.
+/// The host names that the listener answers to.
 ///
-/// A listener on loopback is asked by loopback names only: a web page whose host name was made to point
-/// at 127.0.0.1 (DNS rebinding) still sends its own name.
+/// A listener on loopback answers to loopback names only. So a web page whose host name was made to resolve
+/// to 127.0.0.1 (DNS rebinding) is refused: the browser still sends the page's own host name.
 #[derive(Clone, Debug)]
 pub struct Hosts {
     loopback: bool,
@@ -90,7 +90,7 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// For a listener at `addr`, which may also be called by the names in `more`.
+    /// For a listener at `addr` that also answers to the names in `more`.
     #[must_use]
     pub fn new(addr: SocketAddr, more: &[String]) -> Hosts {
         Hosts {
@@ -100,7 +100,7 @@ impl Hosts {
     }
 
     fn allow(&self, host: Option<&HeaderValue>) -> bool {
-        // Without a Host it is no browser.
+        // A request without a Host does not come from a browser.
         let Some(host) = host.filter(|_| self.loopback) else {
             return true;
         };
@@ -122,7 +122,7 @@ fn is_loopback(host: &Authority) -> bool {
     }
 }
 
-/// Lets requests through that name this listener.
+/// Lets requests through that name this listener by one of its names.
 pub(super) async fn check_host(
     State(hosts): State<Hosts>,
     request: Request,

@@ -1,4 +1,4 @@
-//! Reading and changing how people are let in.
+//! `GET` and `PUT /ops/v1/admission`.
 
 use axum::Json;
 use axum::extract::{Request, State};

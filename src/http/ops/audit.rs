@@ -1,4 +1,4 @@
-//! The business truth, from the database.
+//! `GET /ops/v1/audit` and `POST /ops/v1/audit/lookup`: the audit, from the database.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -9,9 +9,9 @@ use crate::api::ErrorCode;
 use crate::api::ops::{Audit, KeyFact, LOOKUP_MAX, LookupAnswer, LookupRequest};
 use crate::booking::{Fact, Money, Place, ReservationId, SeatId, UserId};
 
-/// Ten thousand facts of some eighty bytes.
+/// Largest body: ten thousand facts of some eighty bytes.
 const LIMIT: usize = 2 * 1024 * 1024;
-/// Missing facts that are named.
+/// Most missing facts that the answer names.
 const EXAMPLES: usize = 10;
 
 pub(super) async fn count(State(state): State<OpsState>) -> Result<Json<Audit>, ApiError> {
@@ -83,7 +83,7 @@ pub(super) async fn lookup(
     }))
 }
 
-/// Those of `keys` whose write was done; `None` when there are no keys.
+/// The keys whose write was done; `None` when `keys` is empty.
 async fn done(state: &OpsState, keys: Vec<KeyFact>) -> Result<Option<Vec<KeyFact>>, ApiError> {
     if keys.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Which consoles look at this server: each sends a value of its own with its requests.
+//! Counts the consoles that observe this server. Each sends a value of its own with its requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use parking_lot::Mutex;
 
 use crate::api::ops::CONSOLE_HEADER;
 
-/// A console that was not heard of for this long is gone: it asks every second or two.
+/// A console without requests for this long has ended: consoles ask every second or two.
 const GONE_AFTER: Duration = Duration::from_secs(10);
-/// Longest value that is kept.
+/// Longest value of a console.
 const LONGEST: usize = 64;
-/// Most consoles that are counted; the server does not count any beyond.
+/// Most consoles that are counted, so that memory is bounded.
 const MOST: usize = 256;
 
-/// When each console was last heard of.
+/// When each console sent its last request.
 #[derive(Clone, Debug, Default)]
 pub struct Consoles(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl Consoles {
-    /// Notes who asks, and gives how many there are.
+    /// Records the console that sent these headers, and gives how many consoles there are.
     pub(super) fn seen(&self, headers: &HeaderMap, now: Instant) -> u64 {
         let who = headers
             .get(CONSOLE_HEADER)

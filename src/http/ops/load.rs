@@ -1,4 +1,4 @@
-//! A load generator's operations: metrics, where its run is, and commands that steer it.
+//! The operations API of a load generator: metrics, progress of the run, commands that steer it.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::api::load::LoadStatus;
 use crate::http::Limits;
 use crate::http::error::{self, ApiError};
 
-/// A run that is steered from outside.
+/// A run that can be steered over HTTP.
 pub trait RunControl: Send + Sync + 'static {
     /// Its metrics, in the Prometheus text exposition format.
     fn metrics(&self) -> String;
-    /// Where it is.
+    /// The progress of the run.
     fn status(&self) -> LoadStatus;
     /// Passes a command on: `None` when there is none of that name, `false` when the run is over.
     fn tell(&self, command: &str) -> Option<bool>;

@@ -1,7 +1,7 @@
-//! The operations listener: meters, admission, seeding, audit, and the embedded telemetry stores.
+//! The operations API: metrics, admission, seeding, audit, faults, and the embedded telemetry stores.
 //!
-//! Bound to loopback unless told otherwise; whatever changes something, or names users, needs the
-//! bearer token.
+//! The listener is bound to loopback by default. Requests that change something, or read about users, need
+//! the bearer token.
 
 mod access;
 mod admission;
@@ -42,18 +42,18 @@ pub struct OpsState {
     pub booking: Arc<Booking>,
     /// Its meters.
     pub metrics: Metrics,
-    /// Seeding, wired by the server.
+    /// Seeds a dataset, in `serve`.
     pub seeding: Arc<dyn SeedControl>,
-    /// What is injected.
+    /// The injected faults.
     pub faults: Faults,
     /// Where the ticketing API listens.
     pub api_addr: std::net::SocketAddr,
-    /// Who looks.
+    /// The consoles that observe this server.
     pub consoles: Consoles,
 }
 
-/// The operations API. `open` and `guarded` are the routers of the embedded stores: what they
-/// answer to anybody, and what needs the token.
+/// The router of the operations API. `open` and `guarded` are routes of the embedded stores, without and
+/// with the token.
 pub fn router(
     state: OpsState,
     (token, hosts): (BearerToken, Hosts),
@@ -85,7 +85,7 @@ pub fn router(
         .merge(open)
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed);
-    // An audit over ten million seats takes longer than a ticketing call may.
+    // An audit over ten million seats takes longer than a ticketing request may.
     let limits = Limits {
         request_timeout: Duration::from_secs(130),
         ..Limits::default()
@@ -98,12 +98,12 @@ pub fn router(
     })
 }
 
-/// Largest body of a request with the token: an audit's look-up of ten thousand facts.
+/// Largest body of a request with the token: a look-up of ten thousand facts.
 const GUARDED_BODY: usize = 2 * 1024 * 1024;
 /// Largest body of any other request: a query as a form.
 const OPEN_BODY: usize = 64 * 1024;
 
-/// Wraps a router of operations in what all of them need.
+/// Adds the checks and limits that all routes of an operations listener need.
 fn protected(
     router: Router,
     hosts: Hosts,
@@ -114,7 +114,8 @@ fn protected(
     middleware::stack(router, None, limits, Faults::default(), body_limit)
 }
 
-/// OpenMetrics to whoever names it, as Prometheus does; else the Prometheus text format.
+/// `GET /metrics`: OpenMetrics for a client that accepts it, as Prometheus does, else the Prometheus text
+/// format.
 async fn meters(State(state): State<OpsState>, headers: HeaderMap) -> Response {
     let mut accepted = headers.get_all(header::ACCEPT).iter();
     let named = |value: &HeaderValue| {

@@ -1,4 +1,4 @@
-//! Seeding through the server that holds the database.
+//! `/ops/v1/seed`: seeding through the server that holds the database.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -7,20 +7,20 @@ use http::StatusCode;
 use super::{ApiError, OpsState, body};
 use crate::api::ops::{SeedProgress, SeedRequest};
 
-/// Seeding as the server does it; what it refuses is said as an [`ApiError`].
+/// Seeds datasets in the server.
 pub trait SeedControl: Send + Sync {
-    /// Begins; the answer is where it stands right after.
+    /// Begins a seeding, and gives its first progress.
     ///
     /// # Errors
-    /// A bad profile, a seeding under way, or a dataset that is there and not to be replaced.
+    /// A bad profile, a seeding that runs already, or a dataset that must not be replaced.
     fn start(&self, request: SeedRequest) -> Result<SeedProgress, ApiError>;
-    /// Where the last one stands.
+    /// The progress of the seeding that was started last.
     fn progress(&self) -> SeedProgress;
-    /// Asks the one under way to stop.
+    /// Cancels the running seeding.
     fn cancel(&self) -> SeedProgress;
 }
 
-/// A request may carry the text of a profile.
+/// Largest body: a request may carry the text of a profile.
 const LIMIT: usize = 128 * 1024;
 
 pub(super) async fn start(

@@ -1,10 +1,10 @@
-//! The request to stop a command: SIGINT or SIGTERM.
+//! The signals that stop a command: SIGINT and SIGTERM.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// From its creation on neither signal ends the process: the command decides when it stops.
+/// While it exists, neither signal ends the process: the command decides when it stops.
 pub(super) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
@@ -12,10 +12,10 @@ pub(super) struct StopSignals {
 }
 
 impl StopSignals {
-    /// To be called before there is anything that a sudden end would leave behind.
+    /// Call this before the command creates anything that a sudden end would leave behind.
     ///
     /// # Errors
-    /// The system has no room for another signal handler.
+    /// The signal handlers cannot be installed.
     pub(super) fn listen() -> io::Result<StopSignals> {
         Ok(StopSignals {
             interrupt: signal(SignalKind::interrupt())?,
@@ -24,7 +24,7 @@ impl StopSignals {
         })
     }
 
-    /// Returns when a signal has come, and at once from then on.
+    /// Returns when a signal has arrived, and at once from then on.
     pub(super) async fn requested(&mut self) {
         if self.requested {
             return;

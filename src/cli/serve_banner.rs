@@ -1,4 +1,4 @@
-//! What `serve` says to the person at its terminal. Programs read the log and `server.json`.
+//! What `serve` prints on its terminal at the start. Programs read the log and `server.json` instead.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::path::Path;
 use crate::serve::Running;
 use crate::settings::{OPS_ADDR, ops_token_file};
 
-/// Says on standard error, where that is a terminal, where the server is and what to do next.
+/// Prints where the server listens and what to do next, if standard error is a terminal.
 pub(super) fn show(running: &Running, data_dir: &Path) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        // A terminal that went away reads nothing.
+        // A terminal that was closed is no reason to stop.
         drop(stderr.write_all(text(running, data_dir).as_bytes()));
     }
 }
@@ -21,7 +21,7 @@ fn text(running: &Running, data_dir: &Path) -> String {
     let dir = data_dir.display();
     let token = ops_token_file(data_dir);
     let token = token.display();
-    // Commands find the server by its directory; the console looks at the default address first.
+    // Commands find the server by its data directory; the console tries the default address first.
     let on = match *data_dir == crate::settings::data_dir() {
         true => String::new(),
         false => format!(" --data-dir {dir}"),
