@@ -14,6 +14,7 @@ pub mod clock;
 pub mod coordination;
 pub mod domain;
 pub mod duration;
+pub mod drill;
 pub mod embedded;
 pub mod faults;
 pub mod files;

@@ -19,5 +19,5 @@ pub use evaluate::{Evaluator, EvaluatorConfig};
 pub use notify::{
     Address, BadAddress, NotifyConfig, Style, Timing, Webhook, spawn as spawn_notifications,
 };
-pub use rules::RuleSet;
+pub use rules::{RuleSet, SHIPPED as SHIPPED_RULES};
 pub use template::{Data as TemplateData, Template, TemplateError};

@@ -7,6 +7,7 @@ mod alerting;
 mod backup;
 mod config_file;
 mod describe;
+mod drill;
 mod fault;
 mod flags;
 mod health;
@@ -56,6 +57,8 @@ enum Command {
     Health(health::HealthArgs),
     /// Inject faults into a running server, list them, end them
     Fault(fault::FaultArgs),
+    /// Rehearse the response: inject a fault under traffic, measure noticing and recovery
+    Drill(drill::DrillArgs),
     /// The console: see whether the sale is healthy, act, rehearse
     Tui(tui::TuiArgs),
     /// Print completions for a shell, to be sourced or put where it looks for them
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
             Command::Restore(args) => restore::run(args).await,
             Command::Health(args) => health::run(args).await,
             Command::Fault(args) => fault::run(args).await,
+            Command::Drill(args) => Box::pin(drill::run(args)).await,
             Command::Tui(args) => Box::pin(tui::run(args)).await,
             Command::Load(args) => load::run(args).await,
             Command::Completions(args) => describe::completions(&args),

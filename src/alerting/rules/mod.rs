@@ -13,7 +13,7 @@ use crate::yaml::{self, FileError};
 use super::template::Template;
 
 /// What Prometheus is told to evaluate too.
-const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
+pub const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
 
 /// Rule files that may be given.
 const MAX_FILES: usize = 32;

@@ -46,6 +46,14 @@ pub(crate) use duration::parse_duration;
 pub(crate) use matcher::Selector;
 pub(crate) use value::{Point, QueryResult};
 
+/// The tree of a query, within the bounds that every query has.
+///
+/// # Errors
+/// The query is too long, or not PromQL.
+pub(crate) fn parse(text: &str) -> Result<Expr, QueryError> {
+    guard::parse(text, QueryLimits::default().max_query_bytes)
+}
+
 use super::labels::Labels;
 use super::tsdb::Tsdb;
 use eval::{Evaluator, Steps};

@@ -1,0 +1,172 @@
+//! `concertctl drill`: rehearses the response to a fault, and judges it.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::stdout::print_and_exit;
+use super::{FAILED, USAGE, fail};
+use crate::drill::file::{Drill, shipped};
+use crate::drill::{guard, report, run};
+
+/// Rehearse the response: inject a fault under traffic, and measure each step from noticing to recovery
+/// against a budget. Starts a server of its own. Exit codes: 0 passed, 99 an expectation missed or a
+/// false alarm, 3 inconclusive, 2 usage or file, 1 could not run.
+#[derive(Debug, Args)]
+pub(super) struct DrillArgs {
+    /// A shipped drill (--list), or a drill file
+    #[arg(value_name = "DRILL")]
+    drill: Option<String>,
+    /// List the shipped drills
+    #[arg(long)]
+    list: bool,
+    /// Run all shipped drills, one after the other, and print which alerts came
+    #[arg(long, conflicts_with = "drill")]
+    suite: bool,
+    /// Print what the drill will do and the worst case of each alert; send nothing
+    #[arg(long)]
+    plan: bool,
+    /// Print a shipped drill as a file to begin with
+    #[arg(long, value_name = "NAME")]
+    print: Option<String>,
+    /// Print the JSON Schema of drill files
+    #[arg(long)]
+    schema: bool,
+    /// Where the draws begin
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Rule file in Prometheus's format; may be given several times [default: the shipped rules]
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// For the process that guards a drill's server
+    #[arg(long, hide = true)]
+    guard: bool,
+}
+
+pub(super) async fn run(args: DrillArgs) -> ExitCode {
+    if args.guard {
+        return guard::run();
+    }
+    if args.list {
+        return print_and_exit(&list(), 0);
+    }
+    if args.schema {
+        return print_and_exit(&crate::drill::file::json_schema(), 0);
+    }
+    if let Some(name) = &args.print {
+        return match shipped().iter().find(|(known, _)| known == name) {
+            Some((_, text)) => print_and_exit(text, 0),
+            None => fail(USAGE, &format!("--print {name}: shipped drills are {}", names())),
+        };
+    }
+    let drills = match chosen(&args) {
+        Ok(drills) => drills,
+        Err(problem) => return fail(USAGE, &problem),
+    };
+    if args.plan {
+        return plan(&args, &drills);
+    }
+    conduct(&args, &drills).await
+}
+
+fn list() -> String {
+    let lines = shipped().iter().map(|(name, text)| {
+        let title = Drill::parse(name, text).map_or_else(|error| error.to_string(), |it| it.title);
+        format!("{name:<28} {title}\n")
+    });
+    lines.collect()
+}
+
+fn names() -> String {
+    let names: Vec<&str> = shipped().iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
+    if args.suite {
+        let all = shipped().iter().map(|(name, _)| Drill::load(name));
+        return all.collect::<Result<_, _>>().map_err(|error| error.to_string());
+    }
+    let Some(name) = &args.drill else {
+        return Err(format!(
+            "name a drill or a drill file, or run all with --suite; shipped drills are {}",
+            names()
+        ));
+    };
+    let drill = Drill::load(name).map_err(|error| error.to_string())?;
+    Ok(vec![drill])
+}
+
+fn plan(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
+    let mut text = String::new();
+    for drill in drills {
+        match run::plan(drill, &args.rules) {
+            Ok(plan) => text.push_str(&plan),
+            Err(error) => return fail(USAGE, &error.to_string()),
+        }
+    }
+    print_and_exit(&text, 0)
+}
+
+async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return fail(FAILED, &format!("this program's own file: {error}")),
+    };
+    let options = run::Options {
+        seed: args.seed,
+        program,
+        rules: args.rules.clone(),
+    };
+    let stop = CancellationToken::new();
+    let stopping = tokio::spawn(stop_on_signal(stop.clone()));
+    let mut reports = Vec::new();
+    for drill in drills {
+        // With standard error gone nobody watches.
+        drop(writeln!(std::io::stderr(), "{}: {}", drill.name, drill.title));
+        match Box::pin(run::run(drill, &options, &stop)).await {
+            Ok(report) => reports.push(report),
+            Err(run::DrillError::File(error)) => return fail(USAGE, &error.to_string()),
+            Err(error) => return fail(FAILED, &error.to_string()),
+        }
+        if let Some(report) = reports.last() {
+            drop(write!(std::io::stderr(), "{}", report::text(report)));
+        }
+        if stop.is_cancelled() {
+            break;
+        }
+    }
+    stopping.abort();
+    if let Some(path) = &args.json {
+        let written = serde_json::to_vec_pretty(&reports)
+            .map_err(std::io::Error::from)
+            .and_then(|json| crate::files::replace(path, &json, crate::files::Access::Owner));
+        if let Err(error) = written {
+            return fail(FAILED, &format!("{} cannot be written: {error}", path.display()));
+        }
+    }
+    let code = report::exit_code(&reports);
+    match drills.len() {
+        1 => ExitCode::from(code),
+        _ => print_and_exit(&report::matrix(&reports), code),
+    }
+}
+
+/// The first Ctrl-C or SIGTERM ends the drill gracefully, with its fault taken back.
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+    stop.cancel();
+}

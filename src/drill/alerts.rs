@@ -1,0 +1,300 @@
+//! What the alerts do while a drill runs: the states of the rules, what the console's API shows, and
+//! what the drill's own receiver is notified of.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use tokio::task::JoinHandle;
+
+use super::Moment;
+use crate::clients::alertmanager::Alertmanager;
+use crate::clients::prometheus::{Labels, Prometheus, RuleState};
+
+/// How often the rules' alerts and Alertmanager's list are asked for. What is seen late is late by at
+/// most this and an answer's time.
+pub(super) const EVERY: Duration = Duration::from_millis(250);
+/// Names that are followed. A rule pack has some dozens.
+const MOST: usize = 1_000;
+/// The largest notification that is read, in bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// One spell of an alert, from its beginning to its end. `None`: not seen, or not yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spell {
+    /// The condition began to hold.
+    pub pending: Option<Moment>,
+    /// The rule fires.
+    pub firing: Option<Moment>,
+    /// The receiver was notified.
+    pub notified: Option<Moment>,
+    /// The API that the console asks listed it.
+    pub shown: Option<Moment>,
+    /// The rule no longer fires.
+    pub resolved: Option<Moment>,
+    /// The receiver was notified of the end.
+    pub told_resolved: Option<Moment>,
+}
+
+/// The spells of each alert, by its name, in order. Several alerts of one name count as one: it fires
+/// while any of them does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// By alert name.
+    pub spells: BTreeMap<String, Vec<Spell>>,
+    /// Why the last question was not answered; the states are unknown meanwhile.
+    pub problem: Option<String>,
+}
+
+/// Watches until it is dropped.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    alerts: Arc<Mutex<Alerts>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Where notifications arrive.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    /// For `--webhook`, or a receiver of Alertmanager.
+    pub(super) url: String,
+    alerts: Arc<Mutex<Alerts>>,
+    task: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Listens on `addr`.
+    ///
+    /// # Errors
+    /// The address is taken, or not of this machine.
+    pub(super) async fn start(addr: SocketAddr) -> std::io::Result<Receiver> {
+        let socket = tokio::net::TcpListener::bind(addr).await?;
+        let url = format!("http://{}", socket.local_addr()?);
+        let alerts = Arc::<Mutex<Alerts>>::default();
+        let app = axum::Router::new()
+            .fallback(take)
+            .layer(DefaultBodyLimit::max(LARGEST))
+            .with_state(Arc::clone(&alerts));
+        let task = tokio::spawn(async move {
+            // It ends with the drill; until then a failed accept is tried again by axum.
+            drop(axum::serve(socket, app).await);
+        });
+        Ok(Receiver { url, alerts, task })
+    }
+
+    /// Follows the alerts of the rules, and those that Alertmanager lists.
+    pub(super) fn watch(self, rules: Prometheus, shown: Alertmanager) -> Watcher {
+        let alerts = Arc::clone(&self.alerts);
+        let following = Arc::clone(&alerts);
+        let follow = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(EVERY);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            loop {
+                ticks.tick().await;
+                let states = rules.alerts().await;
+                let listed = shown.alerts().await;
+                let mut alerts = following.lock();
+                alerts.problem = None;
+                match states {
+                    Ok(states) => {
+                        let states = states.iter().map(|it| (name(&it.labels), it.state));
+                        alerts.saw_states(states, super::now());
+                    }
+                    Err(error) => alerts.problem = Some(format!("rules: {error}")),
+                }
+                match listed {
+                    Ok(listed) => {
+                        let names = listed.iter().map(|it| name(&it.labels));
+                        alerts.saw_listed(names, super::now());
+                    }
+                    Err(error) => alerts.problem = Some(format!("Alertmanager: {error}")),
+                }
+            }
+        });
+        Watcher {
+            alerts,
+            tasks: vec![self.task, follow],
+        }
+    }
+}
+
+impl Watcher {
+    pub(super) fn alerts(&self) -> Alerts {
+        self.alerts.lock().clone()
+    }
+}
+
+fn name(labels: &Labels) -> &str {
+    labels.get("alertname").map_or("", String::as_str)
+}
+
+impl Alerts {
+    /// The spells of the alert of that name, oldest first.
+    #[must_use]
+    pub fn of(&self, name: &str) -> &[Spell] {
+        self.spells.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes the states of the rules as they are at `now`.
+    fn saw_states<'a>(
+        &mut self,
+        states: impl Iterator<Item = (&'a str, RuleState)>,
+        now: Moment,
+    ) {
+        let mut current: BTreeMap<&str, bool> = BTreeMap::new();
+        for (name, state) in states {
+            *current.entry(name).or_default() |= state == RuleState::Firing;
+        }
+        for (name, firing) in &current {
+            let Some(spell) = self.open(name) else {
+                continue;
+            };
+            match firing {
+                true => _ = spell.firing.get_or_insert(now),
+                false => _ = spell.pending.get_or_insert(now),
+            }
+        }
+        for (name, spells) in &mut self.spells {
+            if current.get(name.as_str()).is_some_and(|firing| *firing) {
+                continue;
+            }
+            if let Some(spell) = spells.last_mut()
+                && spell.firing.is_some()
+            {
+                spell.resolved.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Takes the names that Alertmanager lists at `now`.
+    fn saw_listed<'a>(&mut self, names: impl Iterator<Item = &'a str>, now: Moment) {
+        for name in names {
+            if let Some(spell) = self.open(name) {
+                spell.shown.get_or_insert(now);
+            }
+        }
+    }
+
+    fn notified(&mut self, name: &str, is_firing: bool, now: Moment) {
+        if is_firing {
+            if let Some(spell) = self.open(name) {
+                spell.notified.get_or_insert(now);
+            }
+            return;
+        }
+        let spells = self.spells.get_mut(name);
+        let waiting = |spell: &&mut Spell| spell.notified.is_some() && spell.told_resolved.is_none();
+        if let Some(spell) = spells.and_then(|spells| spells.iter_mut().find(waiting)) {
+            spell.told_resolved = Some(now);
+        }
+    }
+
+    /// The spell of that name that is not over, or a new one. `None` when there are too many names.
+    fn open(&mut self, name: &str) -> Option<&mut Spell> {
+        if !self.spells.contains_key(name) && self.spells.len() >= MOST {
+            return None;
+        }
+        let spells = self.spells.entry(name.to_owned()).or_default();
+        // A rule that is pending again before it fired is the same spell.
+        if spells.last().is_none_or(|last| last.resolved.is_some()) {
+            spells.push(Spell::default());
+        }
+        spells.last_mut()
+    }
+}
+
+/// A notification in the shape of Alertmanager's webhook, version 4.
+#[derive(Deserialize)]
+struct Notification {
+    alerts: Vec<Notified>,
+}
+
+#[derive(Deserialize)]
+struct Notified {
+    status: String,
+    labels: Labels,
+}
+
+async fn take(State(alerts): State<Arc<Mutex<Alerts>>>, body: Bytes) -> StatusCode {
+    let now = super::now();
+    let Ok(notification) = serde_json::from_slice::<Notification>(&body) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let mut alerts = alerts.lock();
+    for alert in &notification.alerts {
+        alerts.notified(name(&alert.labels), alert.status == "firing", now);
+    }
+    StatusCode::OK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(alerts: &mut Alerts, states: &[(&str, RuleState)], now: Moment) {
+        alerts.saw_states(states.iter().copied(), now);
+    }
+
+    #[test]
+    fn a_spell_goes_from_pending_to_the_notification_of_its_end() {
+        let mut alerts = Alerts::default();
+        states(&mut alerts, &[("Slow", RuleState::Pending)], 1);
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 2);
+        alerts.saw_listed(["Slow"].into_iter(), 3);
+        alerts.notified("Slow", true, 4);
+        states(&mut alerts, &[], 5);
+        alerts.notified("Slow", false, 6);
+        let spell = Spell {
+            pending: Some(1),
+            firing: Some(2),
+            shown: Some(3),
+            notified: Some(4),
+            resolved: Some(5),
+            told_resolved: Some(6),
+        };
+        assert_eq!(alerts.of("Slow"), [spell]);
+    }
+
+    #[test]
+    fn an_alert_that_fires_again_has_a_spell_of_its_own() {
+        let mut alerts = Alerts::default();
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 1);
+        states(&mut alerts, &[], 2);
+        states(&mut alerts, &[("Slow", RuleState::Firing)], 3);
+        let firing: Vec<_> = alerts.of("Slow").iter().map(|spell| spell.firing).collect();
+        assert_eq!(firing, [Some(1), Some(3)]);
+    }
+
+    #[test]
+    fn two_alerts_of_one_name_fire_until_both_are_over() {
+        let mut alerts = Alerts::default();
+        let both = [("Down", RuleState::Firing), ("Down", RuleState::Pending)];
+        states(&mut alerts, &both, 1);
+        states(&mut alerts, &[("Down", RuleState::Firing)], 2);
+        assert_eq!(alerts.of("Down")[0].resolved, None);
+        states(&mut alerts, &[], 3);
+        assert_eq!(alerts.of("Down")[0].resolved, Some(3));
+    }
+
+    #[test]
+    fn a_pending_alert_that_never_fires_is_no_alarm() {
+        let mut alerts = Alerts::default();
+        states(&mut alerts, &[("Slow", RuleState::Pending)], 1);
+        states(&mut alerts, &[], 2);
+        states(&mut alerts, &[("Slow", RuleState::Pending)], 3);
+        assert_eq!(alerts.of("Slow").len(), 1);
+        assert_eq!(alerts.of("Slow")[0].firing, None);
+    }
+}

@@ -1,0 +1,429 @@
+//! Drill files: what is broken, when, and what is expected of the response.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::api::ops::{FaultKind, FaultRequest, FaultSettings, LinkCut};
+use crate::load::scenario::{Scenario, Time};
+use crate::yaml::{self, FileError};
+
+/// How long one fault may last. A drill is minutes, not hours.
+const LONGEST_FAULT: Duration = Duration::from_secs(600);
+/// How late after the opening a fault may begin.
+const LATEST: Duration = Duration::from_secs(600);
+const MAX_INJECTS: usize = 8;
+
+/// A drill, read and checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    /// The name of a shipped drill, or the file's name without its extension.
+    #[serde(skip)]
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// The scenario whose traffic runs meanwhile: a shipped one, or a file.
+    pub load: String,
+    /// Fields of the scenario that are different here, by dotted path.
+    #[serde(default)]
+    pub set: BTreeMap<String, Value>,
+    /// What must hold before anything is injected, and counts as recovered afterwards.
+    #[serde(default)]
+    pub hypothesis: Hypothesis,
+    /// What is broken. Nothing: a quiet drill, in which no alert may fire.
+    #[serde(default)]
+    pub injects: Vec<Inject>,
+    /// Alerts that may fire although nothing expects them. Every other one is a false alarm.
+    #[serde(default)]
+    pub may_fire: Vec<String>,
+    /// How long a quiet drill watches.
+    #[serde(default = "default_watch")]
+    pub watch: Time,
+    /// What ends the drill at once.
+    #[serde(default)]
+    pub stop: Stop,
+}
+
+fn default_watch() -> Time {
+    Time::from_secs(30)
+}
+
+/// The steady state of the service, as its users see it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hypothesis {
+    /// 95 % of the successful requests outside of the queue are served within this, each second.
+    #[serde(rename = "buying.p95")]
+    pub p95: Time,
+    /// The share of requests outside of the queue that may fail, each second. 0 to 1.
+    #[serde(rename = "buying.error_rate")]
+    pub error_rate: f64,
+    /// For how long it must hold without a break.
+    #[serde(rename = "for")]
+    pub lasts: Time,
+}
+
+impl Default for Hypothesis {
+    fn default() -> Hypothesis {
+        Hypothesis {
+            p95: Time::from_millis(500),
+            error_rate: 0.001,
+            lasts: Time::from_secs(5),
+        }
+    }
+}
+
+/// One fault and what is expected of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Inject {
+    /// When, counted from the opening of the sale: `6s`, or drawn from the seed: `6s..10s`.
+    pub at: Window,
+    /// What is broken, and how.
+    pub fault: Fault,
+    /// What a player of a blind drill must find.
+    pub cause: Cause,
+    /// What is expected.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+/// A moment, or a span that it is drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// At the earliest.
+    pub from: Time,
+    /// At the latest.
+    pub to: Time,
+}
+
+impl std::str::FromStr for Window {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Window, String> {
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let (from, to): (Time, Time) = (from.parse()?, to.parse()?);
+        match from <= to {
+            true => Ok(Window { from, to }),
+            false => Err(format!("`{text}` ends before it begins")),
+        }
+    }
+}
+
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.from == self.to {
+            true => self.from.fmt(f),
+            false => write!(f, "{}..{}", self.from, self.to),
+        }
+    }
+}
+
+impl Serialize for Window {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Window {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Window, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Window {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Window".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A duration such as 6s, or a span of durations such as 6s..10s.",
+        })
+    }
+}
+
+/// What a drill can break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Requests are answered 500 or 503.
+    Errors,
+    /// Requests take longer.
+    Latency,
+    /// A database statement takes longer.
+    SlowStatement,
+    /// No database connection is free.
+    PoolExhaustion,
+    /// Nothing gets through to Redis.
+    RedisCut,
+    /// The server's process is killed (SIGKILL) and started again after `for`.
+    KillServer,
+    /// The server's process is stopped (SIGSTOP) and goes on after `for`.
+    FreezeServer,
+}
+
+impl Kind {
+    /// The kind of the operations API; `None` for what is done to the process.
+    #[must_use]
+    pub fn of_operations(self) -> Option<FaultKind> {
+        match self {
+            Kind::Errors => Some(FaultKind::Errors),
+            Kind::Latency => Some(FaultKind::Latency),
+            Kind::SlowStatement => Some(FaultKind::SlowStatement),
+            Kind::PoolExhaustion => Some(FaultKind::PoolExhaustion),
+            Kind::RedisCut => Some(FaultKind::RedisCut),
+            Kind::KillServer | Kind::FreezeServer => None,
+        }
+    }
+}
+
+/// A fault, its settings and how long it lasts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What is broken.
+    pub kind: Kind,
+    /// For how long; then it ends by itself.
+    #[serde(rename = "for")]
+    pub length: Time,
+    /// errors, latency: which part of the requests, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// errors: 500 or 503.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// errors, latency: `METHOD /path` of the routes that are hit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Vec<String>>,
+    /// latency, slow_statement: how much longer it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Time>,
+    /// slow_statement: its name; left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    /// pool_exhaustion: how many connections; left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
+    /// redis_cut: whether what is sent is lost (`hang`) or refused (`refuse`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<LinkCut>,
+}
+
+impl Fault {
+    /// The request to the operations API; `None` for what is done to the process.
+    #[must_use]
+    pub fn request(&self, by: &str) -> Option<(FaultKind, FaultRequest)> {
+        let kind = self.kind.of_operations()?;
+        let millis = |time: Time| i64::try_from(time.0.as_millis()).unwrap_or(i64::MAX);
+        let settings = FaultSettings {
+            share: self.share,
+            status: self.status,
+            routes: self.routes.clone(),
+            delay_ms: self.delay.map(millis),
+            statement: self.statement.clone(),
+            connections: self.connections.map(i64::from),
+            how: self.how,
+        };
+        let request = FaultRequest {
+            for_ms: millis(self.length),
+            by: Some(by.to_owned()),
+            ..FaultRequest::from(settings)
+        };
+        Some((kind, request))
+    }
+}
+
+/// Where the fault is and how it works, in the words that a player answers with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    /// Such as `database`, `redis`, `server`.
+    pub component: String,
+    /// Such as `slow_statement`.
+    pub mechanism: String,
+}
+
+/// Budgets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Expect {
+    /// These alerts fire, each within its budget from the fault's beginning.
+    pub fires: BTreeMap<String, Time>,
+    /// Alerts that are a known consequence.
+    pub may_fire: Vec<String>,
+    /// From firing to the notification, at most.
+    pub notified: Option<Time>,
+    /// From the fault's end until the objective is met again, at most.
+    pub recovered: Option<Time>,
+    /// From the fault's end until the notification that the alerts are resolved, at most.
+    pub resolved: Option<Time>,
+}
+
+/// What ends a drill at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stop {
+    /// Seats sold twice, more than this.
+    pub oversold: u64,
+    /// Acknowledged writes that the database lacks, more than this. Known after the run.
+    pub lost: u64,
+}
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop {
+            oversold: 0,
+            lost: 0,
+        }
+    }
+}
+
+impl Drill {
+    /// The shipped drill of that name, or the file of that path.
+    ///
+    /// # Errors
+    /// There is neither, or it is not a valid drill: with file, line, column and field.
+    pub fn load(name: &str) -> Result<Drill, FileError> {
+        if let Some((name, text)) = shipped().iter().find(|(known, _)| *known == name) {
+            return Drill::parse(name, text);
+        }
+        let text = yaml::read_file(Path::new(name), yaml::SMALL).map_err(|error| {
+            let names: Vec<&str> = shipped().iter().map(|(name, _)| *name).collect();
+            let problem = match error.kind() {
+                std::io::ErrorKind::NotFound => format!(
+                    "there is no such drill; shipped ones are {}, or give a file's path",
+                    names.join(", ")
+                ),
+                _ => format!("cannot be read: {error}"),
+            };
+            FileError::new(name, problem)
+        })?;
+        let mut drill = Drill::parse(name, &text)?;
+        let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str());
+        stem.unwrap_or(name).clone_into(&mut drill.name);
+        Ok(drill)
+    }
+
+    /// The drill that `text` describes. `origin` names the text in messages.
+    ///
+    /// # Errors
+    /// It is not a valid drill: with file, line, column and field.
+    pub fn parse(origin: &str, text: &str) -> Result<Drill, FileError> {
+        let lacking = |near: &str, missing: &str| match near {
+            "" => missing.to_owned(),
+            near => format!("{near}.{missing}"),
+        };
+        let (mut drill, positions) = yaml::parse::<Drill>(origin, text, yaml::SMALL, lacking)?;
+        origin.clone_into(&mut drill.name);
+        if let Some((field, problem)) = drill.check().into_iter().next() {
+            return Err(FileError {
+                at: positions.position(&field),
+                field: Some(field),
+                ..FileError::new(origin, problem)
+            });
+        }
+        Ok(drill)
+    }
+
+    /// The traffic, with the drill's own settings.
+    ///
+    /// # Errors
+    /// The scenario is not there, or not valid with these settings.
+    pub fn scenario(&self) -> Result<Scenario, FileError> {
+        let set = self.set.iter().map(|(path, value)| match value {
+            Value::String(text) => format!("{path}={text}"),
+            other => format!("{path}={other}"),
+        });
+        Scenario::load(&self.load, &set.collect::<Vec<_>>())
+    }
+
+    /// Whether nothing is broken, so that no alert may fire.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.injects.is_empty()
+    }
+
+    /// Every alert that may fire without being a false alarm.
+    #[must_use]
+    pub fn allowed(&self) -> Vec<&str> {
+        let expected = self.injects.iter().flat_map(|inject| {
+            let expect = &inject.expect;
+            expect.fires.keys().chain(&expect.may_fire)
+        });
+        expected
+            .chain(&self.may_fire)
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// What is wrong, in the file's order: the dotted path of a field, and the problem.
+    fn check(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let mut add = |field: &str, problem: String| found.push((field.to_owned(), problem));
+        if self.title.trim().is_empty() {
+            add("title", "is empty: write one line for people".to_owned());
+        }
+        if let Err(error) = self.scenario() {
+            let field = if self.set.is_empty() { "load" } else { "set" };
+            add(field, error.to_string());
+        }
+        if !(0.0..=1.0).contains(&self.hypothesis.error_rate) {
+            add(
+                "hypothesis.buying.error_rate",
+                "is not a share: write 0 to 1".to_owned(),
+            );
+        }
+        if self.injects.len() > MAX_INJECTS {
+            add("injects", format!("more than {MAX_INJECTS}"));
+        }
+        for (index, inject) in self.injects.iter().enumerate() {
+            let path = format!("injects[{index}]");
+            if inject.at.to.0 > LATEST {
+                add(&format!("{path}.at"), "later than 10m".to_owned());
+            }
+            let length = inject.fault.length.0;
+            if length < Duration::from_secs(1) || length > LONGEST_FAULT {
+                add(&format!("{path}.fault.for"), "must be from 1s to 10m".to_owned());
+            }
+            if inject.expect.fires.is_empty() && inject.expect.recovered.is_none() {
+                add(
+                    &format!("{path}.expect"),
+                    "expects nothing: write `fires: { ALERT: 20s }`, or `recovered: 20s`".to_owned(),
+                );
+            }
+            for alert in inject.expect.fires.keys() {
+                if inject.expect.may_fire.contains(alert) {
+                    add(
+                        &format!("{path}.expect.may_fire"),
+                        format!("{alert} is in `fires` already"),
+                    );
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The drills that ship inside the binary: name and text.
+#[must_use]
+pub fn shipped() -> &'static [(&'static str, &'static str)] {
+    &[(
+        "slow-statement",
+        include_str!("../../scenarios/drill-slow-statement.yaml"),
+    )]
+}
+
+/// The JSON Schema of drill files: editors complete by it.
+#[must_use]
+pub fn json_schema() -> String {
+    let schema = schemars::schema_for!(Drill);
+    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}

@@ -1,0 +1,176 @@
+//! The process that owns what must not outlast a drill: the server that it started, and what was done
+//! to that server's process.
+//!
+//! The drill starts it as a child, gives orders over its standard input and reads events from its
+//! standard output, a JSON object a line. When the input ends, because the drill is over or was killed,
+//! the guard lets a frozen server go on, kills it, and removes its data directory.
+
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+
+use super::{Moment, now};
+
+/// What the drill asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    /// Starts the server.
+    Start(Server),
+    /// Kills the server (SIGKILL), and starts it again later with other arguments.
+    Kill {
+        /// How long it stays away, ms.
+        for_ms: u64,
+        /// The arguments of the next start.
+        args: Vec<String>,
+    },
+    /// Stops the server's process (SIGSTOP), and lets it go on later (SIGCONT).
+    Freeze {
+        /// How long it stands still, ms.
+        for_ms: u64,
+    },
+}
+
+/// A server to start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Server {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its data directory, which goes with the guard.
+    pub dir: PathBuf,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Event {
+    /// The server was started.
+    Started,
+    /// The fault began.
+    Began(Moment),
+    /// The fault ended.
+    Ended(Moment),
+    /// An order could not be carried out.
+    Failed(String),
+}
+
+#[derive(Default)]
+struct Guarded {
+    server: Option<Server>,
+    child: Option<Child>,
+}
+
+impl Guarded {
+    fn start(&mut self) -> std::io::Result<()> {
+        let Some(server) = &self.server else {
+            return Err(std::io::Error::other("no server was started yet"));
+        };
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(server.dir.join("server.stderr"))?;
+        let child = Command::new(&server.program)
+            .args(&server.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> std::io::Result<()> {
+        let gone = || std::io::Error::other("the server does not run");
+        let child = self.child.as_ref().ok_or_else(gone)?;
+        Ok(kill_process(Pid::from_child(child), signal)?)
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself; then there is nothing left to kill.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// The guard's whole life: orders from standard input until it ends.
+#[must_use]
+pub fn run() -> ExitCode {
+    let guarded = Arc::<Mutex<Guarded>>::default();
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        match serde_json::from_str(&line) {
+            Ok(order) => carry_out(&guarded, order),
+            Err(error) => report(&Event::Failed(format!("not an order: {error}"))),
+        }
+    }
+    let mut guarded = guarded.lock();
+    guarded.kill();
+    if let Some(server) = &guarded.server {
+        // What cannot be removed is left to the system's own cleaning of temporary files.
+        drop(std::fs::remove_dir_all(&server.dir));
+    }
+    ExitCode::SUCCESS
+}
+
+fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
+    let done = match order {
+        Order::Start(server) => {
+            let mut guarded = guarded.lock();
+            guarded.server = Some(server);
+            guarded.start().map(|()| Event::Started)
+        }
+        Order::Kill { for_ms, args } => {
+            let mut held = guarded.lock();
+            held.kill();
+            if let Some(server) = &mut held.server {
+                server.args = args;
+            }
+            later(guarded, for_ms, Guarded::start);
+            Ok(Event::Began(now()))
+        }
+        Order::Freeze { for_ms } => {
+            let stopped = guarded.lock().signal(Signal::STOP);
+            stopped.map(|()| {
+                later(guarded, for_ms, |held| held.signal(Signal::CONT));
+                Event::Began(now())
+            })
+        }
+    };
+    report(&done.unwrap_or_else(|error| Event::Failed(error.to_string())));
+}
+
+/// Ends a fault in time, whatever the drill does meanwhile.
+fn later(
+    guarded: &Arc<Mutex<Guarded>>,
+    for_ms: u64,
+    end: impl FnOnce(&mut Guarded) -> std::io::Result<()> + Send + 'static,
+) {
+    let guarded = Arc::clone(guarded);
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(for_ms));
+        let ended = end(&mut guarded.lock());
+        report(&match ended {
+            Ok(()) => Event::Ended(now()),
+            Err(error) => Event::Failed(error.to_string()),
+        });
+    });
+}
+
+fn report(event: &Event) {
+    let line = serde_json::to_string(event).unwrap_or_default();
+    let mut stdout = std::io::stdout().lock();
+    // A drill that is gone reads nothing more.
+    drop(writeln!(stdout, "{line}"));
+    drop(stdout.flush());
+}

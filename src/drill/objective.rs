@@ -1,0 +1,138 @@
+//! Whether users are served within the objective, second by second, as the load generator measures
+//! it.
+
+use std::collections::VecDeque;
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+
+use super::Moment;
+use super::file::Hypothesis;
+use crate::load::model::Class;
+use crate::load::recorder::Sample;
+
+/// Seconds that are kept: longer than any drill.
+const MOST: usize = 7_200;
+/// The longest latency that is told from longer ones, µs.
+const LONGEST: u64 = 60_000_000;
+
+/// What the buying requests of one second came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Second {
+    /// When it began.
+    pub at: Moment,
+    /// Requests outside of the queue that ended.
+    pub requests: u64,
+    /// Of those, errors.
+    pub errors: u64,
+    /// 95 % of the successes within this from their due time, ms; `None` without any.
+    pub p95_ms: Option<f64>,
+    /// The objective was met. A second without requests says nothing, and counts as met.
+    pub met: bool,
+}
+
+struct Current {
+    at: Moment,
+    requests: u64,
+    errors: u64,
+    latency: Histogram<u64>,
+}
+
+/// Counts requests into seconds. The workers of the load generator write to it, the drill reads.
+pub(super) struct Objective {
+    hypothesis: Hypothesis,
+    state: Mutex<State>,
+}
+
+struct State {
+    current: Current,
+    seconds: VecDeque<Second>,
+}
+
+impl std::fmt::Debug for Objective {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Objective").finish_non_exhaustive()
+    }
+}
+
+impl Objective {
+    pub(super) fn new(hypothesis: Hypothesis, now: Moment) -> Objective {
+        // The bounds are valid: at least 1, and two significant figures.
+        let latency = Histogram::new_with_bounds(1, LONGEST, 2).unwrap_or_else(|_| Histogram::new(2).expect("valid"));
+        let current = Current {
+            at: now,
+            requests: 0,
+            errors: 0,
+            latency,
+        };
+        Objective {
+            hypothesis,
+            state: Mutex::new(State {
+                current,
+                seconds: VecDeque::new(),
+            }),
+        }
+    }
+
+    /// Counts one request that ended at `now`.
+    pub(super) fn count(&self, sample: &Sample, now: Moment) {
+        if sample.operation.is_queue() {
+            return;
+        }
+        let mut state = self.state.lock();
+        self.turn(&mut state, now);
+        let current = &mut state.current;
+        current.requests += 1;
+        match sample.class {
+            Class::Ok => {
+                let latency = sample.done.saturating_duration_since(sample.planned);
+                let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST);
+                current.latency.saturating_record(micros.max(1));
+            }
+            Class::Refused => {}
+            Class::Error => current.errors += 1,
+        }
+    }
+
+    /// All seconds that are over.
+    pub(super) fn seconds(&self, now: Moment) -> Vec<Second> {
+        let mut state = self.state.lock();
+        self.turn(&mut state, now);
+        state.seconds.iter().copied().collect()
+    }
+
+    /// For how many seconds in a row up to now the objective was met.
+    pub(super) fn met_for(&self, now: Moment) -> usize {
+        let seconds = self.seconds(now);
+        let with_traffic = |second: &&Second| second.met && second.requests > 0;
+        seconds.iter().rev().take_while(with_traffic).count()
+    }
+
+    /// Closes the seconds that are over at `now`.
+    fn turn(&self, state: &mut State, now: Moment) {
+        while now >= state.current.at + 1_000 {
+            let current = &mut state.current;
+            let p95 = current.latency.value_at_quantile(0.95) as f64 / 1e3;
+            let p95_ms = (!current.latency.is_empty()).then_some(p95);
+            let limit = self.hypothesis.p95.0.as_secs_f64() * 1e3;
+            let failed = current.errors as f64 > self.hypothesis.error_rate * current.requests as f64;
+            let second = Second {
+                at: current.at,
+                requests: current.requests,
+                errors: current.errors,
+                p95_ms,
+                met: !failed && p95_ms.is_none_or(|p95| p95 <= limit),
+            };
+            // After a long silence only what would be kept anyway is filled in.
+            let skipped = (now - current.at) / 1_000 - 1;
+            current.at += 1_000 * (skipped - MOST as i64).max(0) + 1_000;
+            current.requests = 0;
+            current.errors = 0;
+            current.latency.reset();
+            state.seconds.push_back(second);
+            if state.seconds.len() > MOST {
+                state.seconds.pop_front();
+            }
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! How long an alert can take at worst, by its rule and the settings around it.
+//!
+//! From the beginning of a fault to the notification these add up:
+//!
+//! ```text
+//! symptom      until a request that the fault hits has ended (its delay)
+//! gather       until the expression can be true: see below
+//! scrape × 2   one until the first sample, one more since a new series counts from its second
+//! evaluation   once for the rule, once for each recording rule that it reads
+//! for          rounded up to evaluations
+//! group wait   of Alertmanager, or of the embedded notifier
+//! delivery     of the notification
+//! ```
+//!
+//! `gather` is read from the expression. A comparison of a share with a limit (`errors / requests > 0.01`
+//! over 15 s) holds once so many of the window's requests are bad: limit × window ÷ share of the
+//! requests that the fault hits. A quantile (`histogram_quantile(0.95, …[30s]) > 0.5`) holds once 1 − 0.95 of
+//! them are. Whatever else reads a window needs the whole of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use promql_parser::parser::token::{T_DIV, T_LAND, T_LOR, T_LUNLESS, T_MUL};
+use promql_parser::parser::{BinaryExpr, Call, Expr, Offset};
+
+use super::file::{Fault, Kind};
+use crate::embedded::prometheus::promql;
+
+/// Alerts on two cores are posted to loopback within this, to a webhook on a healthy network too.
+const DELIVERY: Duration = Duration::from_secs(1);
+/// Recording rules that read recording rules.
+const DEPTH: u32 = 8;
+
+/// A rule as its file or Prometheus has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Of the alert, or of the series that is recorded.
+    pub name: String,
+    /// Its expression.
+    pub expr: String,
+    /// An alert, not a recording.
+    pub is_alert: bool,
+    /// How long the expression must hold.
+    pub hold: Duration,
+    /// How often it is evaluated.
+    pub interval: Duration,
+    /// Its file.
+    pub file: String,
+    /// Where it stands there, from 1; 0 when the file cannot be read from here.
+    pub line: usize,
+}
+
+/// What lies around the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Time between two scrapes.
+    pub scrape: Duration,
+    /// How long the first notification of a group waits.
+    pub group_wait: Duration,
+}
+
+/// How a fault shows in what is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Effect {
+    /// The share of the requests that it hits, at least. Above 0, at most 1.
+    pub share: f64,
+    /// How long a request that it hits takes before it is counted.
+    pub delay: Duration,
+}
+
+impl Effect {
+    /// Of this fault.
+    #[must_use]
+    pub fn of(fault: &Fault) -> Effect {
+        /// Of the requests of a sale at least so many use any one statement, or wait for a connection.
+        const SOME: f64 = 0.1;
+        let delay = fault.delay.map_or(Duration::ZERO, |delay| delay.0);
+        let share = match fault.kind {
+            Kind::Errors | Kind::Latency => fault.share.unwrap_or(1.0).max(0.001),
+            Kind::SlowStatement | Kind::PoolExhaustion | Kind::RedisCut => SOME,
+            Kind::KillServer | Kind::FreezeServer => 1.0,
+        };
+        let share = if fault.routes.is_some() { share * SOME } else { share };
+        let delay = match fault.kind {
+            // A request gives up waiting for a connection after 5 s.
+            Kind::PoolExhaustion => Duration::from_secs(5),
+            _ => delay,
+        };
+        Effect { share, delay }
+    }
+}
+
+/// The worst case of one alert, from the beginning of the fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prediction {
+    /// Until it fires.
+    pub firing: Duration,
+    /// From then until the notification.
+    pub notified: Duration,
+}
+
+/// The worst case of the alert called `name`; `None` when no rule raises it.
+///
+/// Several rules of one name are alternatives, and the earliest counts.
+#[must_use]
+pub fn predict(name: &str, rules: &[Rule], settings: Settings, effect: Effect) -> Option<Prediction> {
+    let reader = Reader {
+        recordings: recordings(rules),
+        effect,
+    };
+    let alerts = rules.iter().filter(|rule| rule.is_alert && rule.name == name);
+    let firing = alerts.map(|rule| {
+        let gather = match promql::parse(&rule.expr) {
+            Ok(expr) => reader.gather(&expr, DEPTH),
+            // A rule that does not parse never fires; what evaluates it says so.
+            Err(_) => Gather::default(),
+        };
+        let evaluation = rule.interval * (gather.recordings + 1);
+        effect.delay + gather.time + settings.scrape * 2 + evaluation + round_up(rule.hold, rule.interval)
+    });
+    let firing = firing.min()?;
+    Some(Prediction {
+        firing,
+        notified: settings.group_wait + DELIVERY,
+    })
+}
+
+fn recordings(rules: &[Rule]) -> BTreeMap<&str, Expr> {
+    let recordings = rules.iter().filter(|rule| !rule.is_alert);
+    recordings
+        .filter_map(|rule| Some((rule.name.as_str(), promql::parse(&rule.expr).ok()?)))
+        .collect()
+}
+
+fn round_up(hold: Duration, interval: Duration) -> Duration {
+    let interval = interval.max(Duration::from_millis(1));
+    let times = hold.as_millis().div_ceil(interval.as_millis());
+    interval * u32::try_from(times).unwrap_or(u32::MAX)
+}
+
+/// What an expression needs before it can change its mind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Gather {
+    time: Duration,
+    /// Recording rules on the way.
+    recordings: u32,
+}
+
+impl Gather {
+    /// Of two things that must both be there.
+    fn and(self, other: Gather) -> Gather {
+        Gather {
+            time: self.time.max(other.time),
+            recordings: self.recordings.max(other.recordings),
+        }
+    }
+
+    fn scaled(self, by: f64) -> Gather {
+        Gather {
+            time: self.time.mul_f64(by.clamp(0.0, 1.0)),
+            ..self
+        }
+    }
+}
+
+struct Reader<'r> {
+    recordings: BTreeMap<&'r str, Expr>,
+    effect: Effect,
+}
+
+impl Reader<'_> {
+    fn gather(&self, expr: &Expr, depth: u32) -> Gather {
+        match expr {
+            Expr::Paren(inner) => self.gather(&inner.expr, depth),
+            Expr::Unary(inner) => self.gather(&inner.expr, depth),
+            Expr::Aggregate(inner) => self.gather(&inner.expr, depth),
+            Expr::Binary(binary) => self.binary(binary, depth),
+            Expr::Call(call) => self.call(call, depth),
+            Expr::Subquery(sub) => {
+                let inner = self.gather(&sub.expr, depth);
+                Gather {
+                    time: inner.time + sub.range + shift(sub.offset.as_ref()),
+                    ..inner
+                }
+            }
+            Expr::MatrixSelector(matrix) => Gather {
+                time: matrix.range + shift(matrix.vs.offset.as_ref()),
+                recordings: 0,
+            },
+            Expr::VectorSelector(selector) => {
+                let name = selector.name.as_deref().unwrap_or_default();
+                let recording = self.recordings.get(name).filter(|_| depth > 0);
+                let behind = recording.map_or(Gather::default(), |expr| {
+                    let inner = self.gather(expr, depth - 1);
+                    Gather {
+                        recordings: inner.recordings + 1,
+                        ..inner
+                    }
+                });
+                Gather {
+                    time: behind.time + shift(selector.offset.as_ref()),
+                    ..behind
+                }
+            }
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => Gather::default(),
+        }
+    }
+
+    fn binary(&self, binary: &BinaryExpr, depth: u32) -> Gather {
+        let (left, right) = (
+            self.gather(&binary.lhs, depth),
+            self.gather(&binary.rhs, depth),
+        );
+        match binary.op.id() {
+            // Alternatives: the earliest.
+            T_LOR => left.min(right),
+            T_LAND | T_LUNLESS => left.and(right),
+            _ if binary.op.is_comparison_operator() => self.compared(binary, left.and(right)),
+            _ => left.and(right),
+        }
+    }
+
+    /// A share or a quantile that is compared needs a part of its window.
+    fn compared(&self, binary: &BinaryExpr, whole: Gather) -> Gather {
+        let limit = constant(&binary.rhs);
+        let needed = match (bare(&binary.lhs), limit) {
+            (Expr::Binary(inner), Some(limit)) if inner.op.id() == T_DIV => Some(limit),
+            // `15 * rate >= 5`: five of them, which a share of any size soon has.
+            (Expr::Binary(inner), Some(_)) if inner.op.id() == T_MUL => Some(0.0),
+            (Expr::Call(call), Some(_)) if call.func.name == "histogram_quantile" => {
+                let quantile = call.args.args.first().and_then(|it| constant(it));
+                quantile.map(|quantile| 1.0 - quantile)
+            }
+            _ => None,
+        };
+        // Told apart by statement, each one's share is its own: all of it.
+        let share = match binary.lhs.to_string().contains("by (job, instance, db_operation_name") {
+            true => 1.0,
+            false => self.effect.share.max(f64::MIN_POSITIVE),
+        };
+        match needed {
+            Some(needed) if (0.0..1.0).contains(&needed) => whole.scaled(needed / share),
+            _ => whole,
+        }
+    }
+
+    fn call(&self, call: &Call, depth: u32) -> Gather {
+        let arguments = call.args.args.iter();
+        arguments
+            .map(|argument| self.gather(argument, depth))
+            .fold(Gather::default(), Gather::and)
+    }
+}
+
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(inner) => bare(&inner.expr),
+        other => other,
+    }
+}
+
+/// A number, or a product of numbers.
+fn constant(expr: &Expr) -> Option<f64> {
+    match bare(expr) {
+        Expr::NumberLiteral(number) => Some(number.val),
+        Expr::Binary(binary) if binary.op.id() == T_MUL => {
+            Some(constant(&binary.lhs)? * constant(&binary.rhs)?)
+        }
+        _ => None,
+    }
+}
+
+fn shift(offset: Option<&Offset>) -> Duration {
+    match offset {
+        Some(Offset::Pos(by)) => *by,
+        Some(Offset::Neg(_)) | None => Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const SETTINGS: Settings = Settings {
+        scrape: SECOND,
+        group_wait: SECOND,
+    };
+
+    fn alert(expr: &str, hold: u64) -> Rule {
+        Rule {
+            name: "A".to_owned(),
+            expr: expr.to_owned(),
+            is_alert: true,
+            hold: Duration::from_secs(hold),
+            interval: SECOND,
+            file: "rules.yml".to_owned(),
+            line: 1,
+        }
+    }
+
+    fn recording(name: &str, expr: &str) -> Rule {
+        Rule {
+            name: name.to_owned(),
+            is_alert: false,
+            ..alert(expr, 0)
+        }
+    }
+
+    fn firing(rules: &[Rule], share: f64, delay: Duration) -> f64 {
+        let effect = Effect { share, delay };
+        let prediction = predict("A", rules, SETTINGS, effect).unwrap();
+        prediction.firing.as_secs_f64()
+    }
+
+    #[test]
+    fn a_gauge_takes_two_scrapes_an_evaluation_and_its_for() {
+        assert_eq!(firing(&[alert("up == 0", 1)], 1.0, Duration::ZERO), 4.0);
+    }
+
+    #[test]
+    fn a_share_takes_its_part_of_the_window() {
+        let rules = [
+            recording("errors", "sum(rate(e[15s]))"),
+            recording("requests", "sum(rate(r[15s]))"),
+            alert("errors / requests > 0.01 and 15 * errors >= 5", 1),
+        ];
+        // 0.01 of 15 s by a share of one half: 0.3 s; two evaluations for the recording and the alert.
+        let found = firing(&rules, 0.5, Duration::ZERO);
+        assert!((found - 5.3).abs() < 1e-6, "{found}");
+    }
+
+    #[test]
+    fn a_quantile_takes_the_rest_of_its_window_and_the_delay_of_the_fault() {
+        let rules = [alert("histogram_quantile(0.95, sum by (le) (rate(b[30s]))) > 0.5", 5)];
+        let found = firing(&rules, 0.5, SECOND);
+        assert!((found - (1.0 + 3.0 + 2.0 + 1.0 + 5.0)).abs() < 1e-6, "{found}");
+        // Too few for the quantile to see: the whole window is the bound.
+        let found = firing(&rules, 0.01, SECOND);
+        assert!((found - (1.0 + 30.0 + 2.0 + 1.0 + 5.0)).abs() < 1e-6, "{found}");
+    }
+
+    #[test]
+    fn what_must_have_held_all_the_time_takes_the_whole_window() {
+        let rules = [alert("min_over_time(used[20s]) >= max", 5)];
+        assert_eq!(firing(&rules, 1.0, Duration::ZERO), 20.0 + 2.0 + 1.0 + 5.0);
+        let either = [alert("changes(m[15s]) == 0 or changes(m[1m]) == 0", 5)];
+        assert_eq!(firing(&either, 1.0, Duration::ZERO), 15.0 + 2.0 + 1.0 + 5.0);
+    }
+
+    #[test]
+    fn no_rule_raises_it() {
+        let effect = Effect {
+            share: 1.0,
+            delay: Duration::ZERO,
+        };
+        assert_eq!(predict("B", &[alert("up == 0", 1)], SETTINGS, effect), None);
+    }
+
+    #[test]
+    fn for_is_rounded_up_to_evaluations() {
+        assert_eq!(round_up(Duration::from_secs(1), Duration::from_secs(5)), Duration::from_secs(5));
+        assert_eq!(round_up(Duration::ZERO, Duration::from_secs(5)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,306 @@
+//! What was observed of a drill, judged against what it expects.
+
+use serde::{Deserialize, Serialize};
+
+use super::Moment;
+use super::alerts::{Alerts, Spell};
+use super::file::{Drill, Inject};
+use super::objective::Second;
+use super::prediction::Prediction;
+
+/// How one expectation came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Within its budget.
+    Met,
+    /// It happened, too late.
+    Late,
+    /// It did not happen.
+    Missed,
+    /// It could not happen: what comes before it did not.
+    NotExercised,
+}
+
+/// One expectation beside what was measured. Times are seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// Which inject, from 0.
+    pub inject: usize,
+    /// What is expected: `SlowBuying fires`.
+    pub what: String,
+    /// The alert that it is about.
+    pub alert: Option<String>,
+    /// The budget.
+    pub budget: f64,
+    /// The worst case by rule and settings, where there is one.
+    pub predicted: Option<f64>,
+    /// What was measured.
+    pub measured: Option<f64>,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// Our own prediction was exceeded: the model or the code is wrong.
+    pub above_prediction: bool,
+}
+
+/// An alert that nothing in the drill allows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FalseAlarm {
+    /// Its name.
+    pub alert: String,
+    /// Seconds from the beginning of the first fault, or of the watch.
+    pub at: f64,
+}
+
+/// How a drill ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict", content = "reasons")]
+pub enum Verdict {
+    /// Every expectation was met, and there was no false alarm.
+    Passed,
+    /// An expectation was missed, or there was a false alarm.
+    Failed(Vec<String>),
+    /// It says nothing about the response.
+    Inconclusive(Vec<String>),
+}
+
+impl Verdict {
+    /// The exit code of the program, as `load` has it.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Verdict::Passed => 0,
+            Verdict::Failed(_) => 99,
+            Verdict::Inconclusive(_) => 3,
+        }
+    }
+}
+
+/// A fault as it was injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Injected {
+    /// The server's own record of its beginning.
+    pub began: Moment,
+    /// Its end.
+    pub ended: Moment,
+}
+
+/// Everything that was observed.
+#[derive(Debug)]
+pub struct Observed<'o> {
+    /// The beginning of the watch.
+    pub began: Moment,
+    /// Its end.
+    pub ended: Moment,
+    /// In the order of the drill's injects; a fault that was not injected is missing at the end.
+    pub injected: &'o [Injected],
+    /// What the alerts did.
+    pub alerts: &'o Alerts,
+    /// What the users saw.
+    pub seconds: &'o [Second],
+}
+
+/// The expectations of a drill, judged. `predict` gives the worst case of an alert for an inject.
+#[must_use]
+pub fn judge(
+    drill: &Drill,
+    observed: &Observed<'_>,
+    predict: impl Fn(&str, &Inject) -> Option<Prediction>,
+) -> Vec<Expectation> {
+    let mut all = Vec::new();
+    for (index, inject) in drill.injects.iter().enumerate() {
+        let Some(injected) = observed.injected.get(index) else {
+            continue;
+        };
+        let judged = Judge {
+            index,
+            inject,
+            injected: *injected,
+            observed,
+        };
+        for (alert, budget) in &inject.expect.fires {
+            all.extend(judged.alert(alert, budget.0.as_secs_f64(), predict(alert, inject)));
+        }
+        all.extend(judged.recovery());
+    }
+    all
+}
+
+struct Judge<'j> {
+    index: usize,
+    inject: &'j Inject,
+    injected: Injected,
+    observed: &'j Observed<'j>,
+}
+
+impl Judge<'_> {
+    fn alert(
+        &self,
+        alert: &str,
+        budget: f64,
+        prediction: Option<Prediction>,
+    ) -> Vec<Expectation> {
+        let spell = self.spell(alert);
+        let firing = spell.and_then(|spell| spell.firing);
+        let predicted = prediction.map(|it| it.firing.as_secs_f64());
+        let from_begin = firing.map(|at| seconds(self.injected.began, at));
+        let mut all = vec![self.expectation(
+            format!("{alert} fires"),
+            Some(alert),
+            budget,
+            predicted,
+            from_begin,
+            true,
+        )];
+        if let Some(budget) = self.inject.expect.notified {
+            let predicted = prediction.map(|it| it.notified.as_secs_f64());
+            let notified = spell.and_then(|spell| spell.notified);
+            let took = firing.zip(notified).map(|(from, to)| seconds(from, to));
+            let what = format!("{alert} notifies");
+            let budget = budget.0.as_secs_f64();
+            all.push(self.expectation(what, Some(alert), budget, predicted, took, firing.is_some()));
+        }
+        if let Some(budget) = self.inject.expect.resolved {
+            let end = spell.and_then(|spell| spell.told_resolved);
+            let took = end.map(|at| seconds(self.injected.ended, at));
+            let what = format!("{alert} is resolved");
+            let budget = budget.0.as_secs_f64();
+            let notified = spell.is_some_and(|spell| spell.notified.is_some());
+            all.push(self.expectation(what, Some(alert), budget, None, took, notified));
+        }
+        all
+    }
+
+    /// The spell that this fault began: one that fired before it is no detection.
+    fn spell(&self, alert: &str) -> Option<&Spell> {
+        let spells = self.observed.alerts.of(alert).iter();
+        let mut after = spells.filter(|spell| spell.firing.is_some_and(|at| at >= self.injected.began));
+        after.next()
+    }
+
+    /// From the fault's end to the first second from which the objective is met and stays so until the
+    /// next fault, or the end.
+    fn recovery(&self) -> Option<Expectation> {
+        let budget = self.inject.expect.recovered?.0.as_secs_f64();
+        let next = self.observed.injected.get(self.index + 1);
+        let until = next.map_or(self.observed.ended, |next| next.began);
+        let after = |second: &&Second| second.at + 1_000 > self.injected.ended && second.at < until;
+        let seconds_after: Vec<&Second> = self.observed.seconds.iter().filter(after).collect();
+        let last_bad = seconds_after.iter().rposition(|second| !second.met);
+        let took = match last_bad {
+            None => Some(0.0),
+            Some(at) if at + 1 == seconds_after.len() => None,
+            Some(at) => Some(seconds(self.injected.ended, seconds_after[at].at + 1_000)),
+        };
+        let exercised = !seconds_after.is_empty();
+        let took = took.filter(|_| exercised);
+        Some(self.expectation("users are served again".to_owned(), None, budget, None, took, exercised))
+    }
+
+    fn expectation(
+        &self,
+        what: String,
+        alert: Option<&str>,
+        budget: f64,
+        predicted: Option<f64>,
+        measured: Option<f64>,
+        exercised: bool,
+    ) -> Expectation {
+        let outcome = match measured {
+            Some(measured) if measured <= budget => Outcome::Met,
+            Some(_) => Outcome::Late,
+            None if exercised => Outcome::Missed,
+            None => Outcome::NotExercised,
+        };
+        let above = measured.zip(predicted);
+        let above_prediction = above.is_some_and(|(measured, predicted)| {
+            // What is polled is seen late by so much.
+            measured > predicted + super::alerts::EVERY.as_secs_f64() * 2.0
+        });
+        Expectation {
+            inject: self.index,
+            what,
+            alert: alert.map(str::to_owned),
+            budget,
+            predicted,
+            measured,
+            outcome,
+            above_prediction,
+        }
+    }
+}
+
+/// The alerts that fired during the watch and that the drill does not allow. What fired before is no
+/// alarm of this drill, and [`already_firing`] tells it.
+#[must_use]
+pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
+    let allowed = drill.allowed();
+    let begin = observed.injected.first().map_or(observed.began, |it| it.began);
+    let mut all = Vec::new();
+    for (alert, spells) in &observed.alerts.spells {
+        if allowed.contains(&alert.as_str()) {
+            continue;
+        }
+        let fired = spells.iter().filter_map(|spell| spell.firing);
+        let fired = fired.filter(|at| (observed.began..=observed.ended).contains(at));
+        all.extend(fired.map(|at| FalseAlarm {
+            alert: alert.clone(),
+            at: seconds(begin, at),
+        }));
+    }
+    all
+}
+
+/// Expected alerts that were firing when the first fault began: their firing detects nothing.
+#[must_use]
+pub fn already_firing(drill: &Drill, alerts: &Alerts, at: Moment) -> Vec<String> {
+    let expected = drill.injects.iter().flat_map(|it| it.expect.fires.keys());
+    let fires = |alert: &&String| {
+        let spells = alerts.of(alert).iter();
+        spells.into_iter().any(|spell| {
+            spell.firing.is_some_and(|from| from < at) && spell.resolved.is_none_or(|to| to > at)
+        })
+    };
+    let mut found: Vec<String> = expected.filter(fires).cloned().collect();
+    found.dedup();
+    found
+}
+
+/// The verdict over expectations and false alarms.
+#[must_use]
+pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Verdict {
+    let mut reasons = Vec::new();
+    for expectation in expectations {
+        let Expectation {
+            what,
+            budget,
+            measured,
+            outcome,
+            ..
+        } = expectation;
+        match (outcome, measured) {
+            (Outcome::Met, _) => {}
+            (Outcome::Late, Some(measured)) => {
+                reasons.push(format!("{what}: {measured:.1} s, budget {budget:.0} s"));
+            }
+            (Outcome::NotExercised, _) => reasons.push(format!("{what}: not exercised")),
+            _ => reasons.push(format!("{what}: did not happen")),
+        }
+        if expectation.above_prediction {
+            let predicted = expectation.predicted.unwrap_or_default();
+            reasons.push(format!("{what}: later than the worst case of {predicted:.1} s"));
+        }
+    }
+    for alarm in false_alarms {
+        let FalseAlarm { alert, at } = alarm;
+        reasons.push(format!("{alert} fired at {at:.1} s although nothing expects it"));
+    }
+    match reasons.is_empty() {
+        true => Verdict::Passed,
+        false => Verdict::Failed(reasons),
+    }
+}
+
+fn seconds(from: Moment, to: Moment) -> f64 {
+    (to - from) as f64 / 1e3
+}
