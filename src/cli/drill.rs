@@ -62,7 +62,10 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
     if let Some(name) = &args.print {
         return match shipped().iter().find(|(known, _)| known == name) {
             Some((_, text)) => print_and_exit(text, 0),
-            None => fail(USAGE, &format!("--print {name}: shipped drills are {}", names())),
+            None => fail(
+                USAGE,
+                &format!("--print {name}: shipped drills are {}", names()),
+            ),
         };
     }
     let drills = match chosen(&args) {
@@ -91,7 +94,9 @@ fn names() -> String {
 fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
     if args.suite {
         let all = shipped().iter().map(|(name, _)| Drill::load(name));
-        return all.collect::<Result<_, _>>().map_err(|error| error.to_string());
+        return all
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string());
     }
     let Some(name) = &args.drill else {
         return Err(format!(
@@ -129,7 +134,12 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
     let mut reports = Vec::new();
     for drill in drills {
         // With standard error gone nobody watches.
-        drop(writeln!(std::io::stderr(), "{}: {}", drill.name, drill.title));
+        drop(writeln!(
+            std::io::stderr(),
+            "{}: {}",
+            drill.name,
+            drill.title
+        ));
         match Box::pin(run::run(drill, &options, &stop)).await {
             Ok(report) => reports.push(report),
             Err(run::DrillError::File(error)) => return fail(USAGE, &error.to_string()),
@@ -148,7 +158,10 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
             .map_err(std::io::Error::from)
             .and_then(|json| crate::files::replace(path, &json, crate::files::Access::Owner));
         if let Err(error) = written {
-            return fail(FAILED, &format!("{} cannot be written: {error}", path.display()));
+            return fail(
+                FAILED,
+                &format!("{} cannot be written: {error}", path.display()),
+            );
         }
     }
     let code = report::exit_code(&reports);

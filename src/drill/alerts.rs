@@ -148,11 +148,7 @@ impl Alerts {
     }
 
     /// Takes the states of the rules as they are at `now`.
-    fn saw_states<'a>(
-        &mut self,
-        states: impl Iterator<Item = (&'a str, RuleState)>,
-        now: Moment,
-    ) {
+    fn saw_states<'a>(&mut self, states: impl Iterator<Item = (&'a str, RuleState)>, now: Moment) {
         let mut current: BTreeMap<&str, bool> = BTreeMap::new();
         for (name, state) in states {
             *current.entry(name).or_default() |= state == RuleState::Firing;
@@ -195,7 +191,8 @@ impl Alerts {
             return;
         }
         let spells = self.spells.get_mut(name);
-        let waiting = |spell: &&mut Spell| spell.notified.is_some() && spell.told_resolved.is_none();
+        let waiting =
+            |spell: &&mut Spell| spell.notified.is_some() && spell.told_resolved.is_none();
         if let Some(spell) = spells.and_then(|spells| spells.iter_mut().find(waiting)) {
             spell.told_resolved = Some(now);
         }

@@ -1,9 +1,9 @@
 //! The server that a drill starts for itself: a process of its own, so that it can be killed, on a data
 //! directory that goes with the drill.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -165,7 +165,11 @@ impl Embedded {
         let (file, token) = found.map_err(|_| {
             let log = std::fs::read_to_string(self.dir.join("server.stderr"));
             let last = log.unwrap_or_default();
-            let last = last.lines().last().unwrap_or("it wrote no reason").to_owned();
+            let last = last
+                .lines()
+                .last()
+                .unwrap_or("it wrote no reason")
+                .to_owned();
             format!("it does not start within {} s: {last}", START.as_secs())
         })?;
         (self.file, self.token) = (file, token);
@@ -220,7 +224,8 @@ impl Embedded {
     async fn inject_by_operations(&self, fault: &Fault, drill: &str) -> Result<Moment, String> {
         let by = format!("drill {drill}");
         let (kind, request) = fault.request(&by).ok_or("no fault of the operations API")?;
-        let source = HttpSource::new(&url(self.file.ops_addr)).map_err(|error| error.to_string())?;
+        let source =
+            HttpSource::new(&url(self.file.ops_addr)).map_err(|error| error.to_string())?;
         let ops = Ops::new(source, Some(Secret::new(&self.token)));
         let active = ops.inject_fault(kind, &request).await;
         let active = active.map_err(|error| error.to_string())?;

@@ -151,7 +151,9 @@ impl JsonSchema for Window {
 }
 
 /// What a drill can break.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Requests are answered 500 or 503.
@@ -358,10 +360,7 @@ impl Drill {
             let expect = &inject.expect;
             expect.fires.keys().chain(&expect.may_fire)
         });
-        expected
-            .chain(&self.may_fire)
-            .map(String::as_str)
-            .collect()
+        expected.chain(&self.may_fire).map(String::as_str).collect()
     }
 
     /// What is wrong, in the file's order: the dotted path of a field, and the problem.
@@ -385,18 +384,33 @@ impl Drill {
             add("injects", format!("more than {MAX_INJECTS}"));
         }
         for (index, inject) in self.injects.iter().enumerate() {
-            let path = format!("injects[{index}]");
+            let path = format!("injects.{index}");
             if inject.at.to.0 > LATEST {
                 add(&format!("{path}.at"), "later than 10m".to_owned());
             }
             let length = inject.fault.length.0;
             if length < Duration::from_secs(1) || length > LONGEST_FAULT {
-                add(&format!("{path}.fault.for"), "must be from 1s to 10m".to_owned());
+                add(
+                    &format!("{path}.fault.for"),
+                    "must be from 1s to 10m".to_owned(),
+                );
             }
             if inject.expect.fires.is_empty() && inject.expect.recovered.is_none() {
                 add(
                     &format!("{path}.expect"),
-                    "expects nothing: write `fires: { ALERT: 20s }`, or `recovered: 20s`".to_owned(),
+                    "expects nothing: write `fires: { ALERT: 20s }`, or `recovered: 20s`"
+                        .to_owned(),
+                );
+            }
+            if inject
+                .expect
+                .fires
+                .contains_key(super::verdict::OF_INJECTION)
+            {
+                add(
+                    &format!("{path}.expect.fires"),
+                    "FaultInjected reads that a fault was injected, which detects nothing"
+                        .to_owned(),
                 );
             }
             for alert in inject.expect.fires.keys() {
@@ -415,15 +429,150 @@ impl Drill {
 /// The drills that ship inside the binary: name and text.
 #[must_use]
 pub fn shipped() -> &'static [(&'static str, &'static str)] {
-    &[(
-        "slow-statement",
-        include_str!("../../scenarios/drill-slow-statement.yaml"),
-    )]
+    SHIPPED
 }
+
+const SHIPPED: &[(&str, &str)] = &[
+    ("errors", include_str!("../../scenarios/drill-errors.yaml")),
+    (
+        "errors-few",
+        include_str!("../../scenarios/drill-errors-few.yaml"),
+    ),
+    (
+        "errors-pay",
+        include_str!("../../scenarios/drill-errors-pay.yaml"),
+    ),
+    (
+        "queue-errors",
+        include_str!("../../scenarios/drill-queue-errors.yaml"),
+    ),
+    (
+        "latency",
+        include_str!("../../scenarios/drill-latency.yaml"),
+    ),
+    (
+        "latency-some",
+        include_str!("../../scenarios/drill-latency-some.yaml"),
+    ),
+    (
+        "slow-charge",
+        include_str!("../../scenarios/drill-slow-charge.yaml"),
+    ),
+    (
+        "slow-seat-map",
+        include_str!("../../scenarios/drill-slow-seat-map.yaml"),
+    ),
+    (
+        "slow-commit",
+        include_str!("../../scenarios/drill-slow-commit.yaml"),
+    ),
+    ("pool", include_str!("../../scenarios/drill-pool.yaml")),
+    (
+        "pool-brief",
+        include_str!("../../scenarios/drill-pool-brief.yaml"),
+    ),
+    (
+        "nobody-let-in",
+        include_str!("../../scenarios/drill-nobody-let-in.yaml"),
+    ),
+    ("freeze", include_str!("../../scenarios/drill-freeze.yaml")),
+    ("kill", include_str!("../../scenarios/drill-kill.yaml")),
+    ("quiet", include_str!("../../scenarios/drill-quiet.yaml")),
+    (
+        "quiet-rush",
+        include_str!("../../scenarios/drill-quiet-rush.yaml"),
+    ),
+];
 
 /// The JSON Schema of drill files: editors complete by it.
 #[must_use]
 pub fn json_schema() -> String {
     let schema = schemars::schema_for!(Drill);
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOW: &str = "title: Slow\nload: onsale-short\ninjects:\n  - at: 6s..10s\n    fault: { kind: latency, delay: 1s, for: 20s }\n    cause: { component: server, mechanism: latency }\n    expect:\n      fires: { SlowBuying: 18s }\n";
+
+    fn refusal(text: &str) -> String {
+        Drill::parse("drill.yaml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_shipped_drill_is_valid_and_its_scenario_too() {
+        for (name, text) in shipped() {
+            let drill = Drill::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
+            drill
+                .scenario()
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn a_drill_is_read_with_its_defaults() {
+        let drill = Drill::parse("drill.yaml", SLOW).unwrap();
+        assert_eq!(drill.hypothesis, Hypothesis::default());
+        assert_eq!(drill.injects[0].at, "6s..10s".parse().unwrap());
+        assert_eq!(drill.allowed(), ["SlowBuying"]);
+        assert!(!drill.is_quiet());
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_line_and_field() {
+        let cases = [
+            (
+                SLOW.replace("kind: latency", "kind: lateny"),
+                "drill.yaml:5:",
+                "latency",
+            ),
+            (
+                SLOW.replace("6s..10s", "10s..6s"),
+                "drill.yaml:4:",
+                "ends before it begins",
+            ),
+            (
+                SLOW.replace("for: 20s", "for: 2h"),
+                "injects.0.fault.for",
+                "from 1s to 10m",
+            ),
+            (
+                SLOW.replace("load: onsale-short", "load: onsale-shrt"),
+                "drill.yaml:2:",
+                "no such scenario",
+            ),
+            (
+                SLOW.replace("SlowBuying", "FaultInjected"),
+                "injects.0.expect.fires",
+                "detects nothing",
+            ),
+            (
+                SLOW.replace(
+                    "      fires: { SlowBuying: 18s }\n",
+                    "      may_fire: [A]\n",
+                ),
+                "injects.0.expect",
+                "expects nothing",
+            ),
+            (
+                SLOW.replace("injects:", "set: { usrs: 3 }\ninjects:"),
+                "set",
+                "usrs",
+            ),
+        ];
+        for (text, place, problem) in cases {
+            let told = refusal(&text);
+            assert!(told.contains(place) && told.contains(problem), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_fault_becomes_a_request_that_ends_by_itself() {
+        let drill = Drill::parse("drill.yaml", SLOW).unwrap();
+        let (kind, request) = drill.injects[0].fault.request("drill Slow").unwrap();
+        assert_eq!(kind, FaultKind::Latency);
+        assert_eq!((request.delay_ms, request.for_ms), (Some(1_000), 20_000));
+    }
 }

@@ -58,7 +58,8 @@ impl std::fmt::Debug for Objective {
 impl Objective {
     pub(super) fn new(hypothesis: Hypothesis, now: Moment) -> Objective {
         // The bounds are valid: at least 1, and two significant figures.
-        let latency = Histogram::new_with_bounds(1, LONGEST, 2).unwrap_or_else(|_| Histogram::new(2).expect("valid"));
+        let latency = Histogram::new_with_bounds(1, LONGEST, 2)
+            .unwrap_or_else(|_| Histogram::new(2).expect("valid"));
         let current = Current {
             at: now,
             requests: 0,
@@ -115,7 +116,8 @@ impl Objective {
             let p95 = current.latency.value_at_quantile(0.95) as f64 / 1e3;
             let p95_ms = (!current.latency.is_empty()).then_some(p95);
             let limit = self.hypothesis.p95.0.as_secs_f64() * 1e3;
-            let failed = current.errors as f64 > self.hypothesis.error_rate * current.requests as f64;
+            let failed =
+                current.errors as f64 > self.hypothesis.error_rate * current.requests as f64;
             let second = Second {
                 at: current.at,
                 requests: current.requests,

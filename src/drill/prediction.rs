@@ -80,7 +80,11 @@ impl Effect {
             Kind::SlowStatement | Kind::PoolExhaustion | Kind::RedisCut => SOME,
             Kind::KillServer | Kind::FreezeServer => 1.0,
         };
-        let share = if fault.routes.is_some() { share * SOME } else { share };
+        let share = if fault.routes.is_some() {
+            share * SOME
+        } else {
+            share
+        };
         let delay = match fault.kind {
             // A request gives up waiting for a connection after 5 s.
             Kind::PoolExhaustion => Duration::from_secs(5),
@@ -103,12 +107,19 @@ pub struct Prediction {
 ///
 /// Several rules of one name are alternatives, and the earliest counts.
 #[must_use]
-pub fn predict(name: &str, rules: &[Rule], settings: Settings, effect: Effect) -> Option<Prediction> {
+pub fn predict(
+    name: &str,
+    rules: &[Rule],
+    settings: Settings,
+    effect: Effect,
+) -> Option<Prediction> {
     let reader = Reader {
         recordings: recordings(rules),
         effect,
     };
-    let alerts = rules.iter().filter(|rule| rule.is_alert && rule.name == name);
+    let alerts = rules
+        .iter()
+        .filter(|rule| rule.is_alert && rule.name == name);
     let firing = alerts.map(|rule| {
         let gather = match promql::parse(&rule.expr) {
             Ok(expr) => reader.gather(&expr, DEPTH),
@@ -116,7 +127,11 @@ pub fn predict(name: &str, rules: &[Rule], settings: Settings, effect: Effect) -
             Err(_) => Gather::default(),
         };
         let evaluation = rule.interval * (gather.recordings + 1);
-        effect.delay + gather.time + settings.scrape * 2 + evaluation + round_up(rule.hold, rule.interval)
+        effect.delay
+            + gather.time
+            + settings.scrape * 2
+            + evaluation
+            + round_up(rule.hold, rule.interval)
     });
     let firing = firing.min()?;
     Some(Prediction {
@@ -202,7 +217,9 @@ impl Reader<'_> {
                     ..behind
                 }
             }
-            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => Gather::default(),
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {
+                Gather::default()
+            }
         }
     }
 
@@ -234,7 +251,11 @@ impl Reader<'_> {
             _ => None,
         };
         // Told apart by statement, each one's share is its own: all of it.
-        let share = match binary.lhs.to_string().contains("by (job, instance, db_operation_name") {
+        let share = match binary
+            .lhs
+            .to_string()
+            .contains("by (job, instance, db_operation_name")
+        {
             true => 1.0,
             false => self.effect.share.max(f64::MIN_POSITIVE),
         };
@@ -332,12 +353,21 @@ mod tests {
 
     #[test]
     fn a_quantile_takes_the_rest_of_its_window_and_the_delay_of_the_fault() {
-        let rules = [alert("histogram_quantile(0.95, sum by (le) (rate(b[30s]))) > 0.5", 5)];
+        let rules = [alert(
+            "histogram_quantile(0.95, sum by (le) (rate(b[30s]))) > 0.5",
+            5,
+        )];
         let found = firing(&rules, 0.5, SECOND);
-        assert!((found - (1.0 + 3.0 + 2.0 + 1.0 + 5.0)).abs() < 1e-6, "{found}");
+        assert!(
+            (found - (1.0 + 3.0 + 2.0 + 1.0 + 5.0)).abs() < 1e-6,
+            "{found}"
+        );
         // Too few for the quantile to see: the whole window is the bound.
         let found = firing(&rules, 0.01, SECOND);
-        assert!((found - (1.0 + 30.0 + 2.0 + 1.0 + 5.0)).abs() < 1e-6, "{found}");
+        assert!(
+            (found - (1.0 + 30.0 + 2.0 + 1.0 + 5.0)).abs() < 1e-6,
+            "{found}"
+        );
     }
 
     #[test]
@@ -359,7 +389,13 @@ mod tests {
 
     #[test]
     fn for_is_rounded_up_to_evaluations() {
-        assert_eq!(round_up(Duration::from_secs(1), Duration::from_secs(5)), Duration::from_secs(5));
-        assert_eq!(round_up(Duration::ZERO, Duration::from_secs(5)), Duration::ZERO);
+        assert_eq!(
+            round_up(Duration::from_secs(1), Duration::from_secs(5)),
+            Duration::from_secs(5)
+        );
+        assert_eq!(
+            round_up(Duration::ZERO, Duration::from_secs(5)),
+            Duration::ZERO
+        );
     }
 }

@@ -16,7 +16,8 @@ pub fn text(report: &Report) -> String {
             Outcome::Late | Outcome::Missed => '✗',
             Outcome::NotExercised => '·',
         };
-        let seconds = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1} s"));
+        let seconds =
+            |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1} s"));
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -94,7 +95,12 @@ fn cell(report: &Report, alert: &str) -> Cell {
 pub fn matrix(reports: &[Report]) -> String {
     let mut alerts: BTreeSet<&str> = BTreeSet::new();
     for report in reports {
-        alerts.extend(report.expectations.iter().filter_map(|it| it.alert.as_deref()));
+        alerts.extend(
+            report
+                .expectations
+                .iter()
+                .filter_map(|it| it.alert.as_deref()),
+        );
         alerts.extend(report.fired.keys().map(String::as_str));
     }
     let mut text = String::new();
@@ -119,7 +125,10 @@ pub fn matrix(reports: &[Report]) -> String {
         };
         *verdicts.entry(word).or_default() += 1;
     }
-    let verdicts: Vec<String> = verdicts.iter().map(|(word, n)| format!("{n} {word}")).collect();
+    let verdicts: Vec<String> = verdicts
+        .iter()
+        .map(|(word, n)| format!("{n} {word}"))
+        .collect();
     let _ = writeln!(text, "{} drills: {}", reports.len(), verdicts.join(", "));
     text
 }

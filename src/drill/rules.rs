@@ -86,7 +86,7 @@ fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
                 (None, Some(name)) => ("record", name),
                 (None, None) => continue,
             };
-            let field = format!("groups[{group_index}].rules[{index}].{key}");
+            let field = format!("groups.{group_index}.rules.{index}.{key}");
             all.push(Rule {
                 name: name.clone(),
                 expr: rule.expr.clone(),
@@ -94,9 +94,9 @@ fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
                 hold: duration(&rule.hold).unwrap_or_default(),
                 interval,
                 file: origin.to_owned(),
-                line: positions.position(&field).map_or(0, |(line, _)| {
-                    usize::try_from(line).unwrap_or_default()
-                }),
+                line: positions
+                    .position(&field)
+                    .map_or(0, |(line, _)| usize::try_from(line).unwrap_or_default()),
             });
         }
     }
@@ -110,7 +110,7 @@ fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
 pub(super) fn check_budgets(drill: &Drill, rules: &[Rule]) -> Result<(), FileError> {
     for (index, inject) in drill.injects.iter().enumerate() {
         for (alert, budget) in &inject.expect.fires {
-            let field = format!("injects[{index}].expect.fires.{alert}");
+            let field = format!("injects.{index}.expect.fires.{alert}");
             let refused = |problem: String| FileError {
                 field: Some(field.clone()),
                 ..FileError::new(&drill.name, problem)

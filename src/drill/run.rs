@@ -164,7 +164,9 @@ impl<'d> Running<'d> {
             let firing = already_firing(self.drill, &self.watcher.alerts(), now());
             if self.injected.is_empty() && !firing.is_empty() {
                 let names = firing.join(", ");
-                return Err(format!("{names} fired before the fault: its firing detects nothing"));
+                return Err(format!(
+                    "{names} fired before the fault: its firing detects nothing"
+                ));
             }
             let injected = self.inject(&inject.fault).await?;
             self.injected.push(injected);
@@ -222,7 +224,8 @@ impl<'d> Running<'d> {
 
     async fn inject(&self, fault: &Fault) -> Result<Injected, Inconclusive> {
         let began = self.embedded.inject(fault, &self.drill.name).await;
-        let began = began.map_err(|problem| format!("the fault could not be injected: {problem}"))?;
+        let began =
+            began.map_err(|problem| format!("the fault could not be injected: {problem}"))?;
         let ended = began + millis(fault.length.0);
         self.wait_until(ended).await?;
         Ok(Injected { began, ended })
@@ -275,7 +278,10 @@ impl<'d> Running<'d> {
         let mut progress = self.handle.progress.clone();
         let ended = async {
             loop {
-                if matches!(progress.borrow_and_update().step, Step::Auditing | Step::Finished) {
+                if matches!(
+                    progress.borrow_and_update().step,
+                    Step::Auditing | Step::Finished
+                ) {
                     return;
                 }
                 if progress.changed().await.is_err() {
@@ -299,9 +305,13 @@ impl<'d> Running<'d> {
         let alerts = self.watcher.alerts();
         let seconds = self.objective.seconds(now());
         let observed = self.observed(&alerts, &seconds);
-        let expectations = judge(self.drill, &observed, |alert, inject| {
+        let mut expectations = judge(self.drill, &observed, |alert, inject| {
             worst_case(alert, inject, rules)
         });
+        for expectation in &mut expectations {
+            let alert = expectation.alert.as_deref().unwrap_or_default();
+            expectation.rule = place_of(alert, rules);
+        }
         let alarms = false_alarms(self.drill, &observed);
         let begin = self.injected.first().map_or(self.began, |it| it.began);
         let ended = now();
@@ -315,7 +325,11 @@ impl<'d> Running<'d> {
         };
         let relative = |moment: Moment| (moment - begin) as f64 / 1e3;
         let fired = alerts.spells.iter().filter_map(|(name, spells)| {
-            let fired: Vec<f64> = spells.iter().filter_map(|it| it.firing).map(relative).collect();
+            let fired: Vec<f64> = spells
+                .iter()
+                .filter_map(|it| it.firing)
+                .map(relative)
+                .collect();
             (!fired.is_empty()).then(|| (name.clone(), fired))
         });
         let faults = self.injected.iter();
@@ -323,13 +337,22 @@ impl<'d> Running<'d> {
             drill: self.drill.name.clone(),
             title: self.drill.title.clone(),
             seed: self.options.seed,
-            started_at: jiff::Timestamp::from_millisecond(begin).unwrap_or_default().to_string(),
+            started_at: jiff::Timestamp::from_millisecond(begin)
+                .unwrap_or_default()
+                .to_string(),
             verdict,
             expectations,
             false_alarms: alarms,
             fired: fired.collect(),
-            allowed: self.drill.allowed().into_iter().map(str::to_owned).collect(),
-            faults: faults.map(|it| (relative(it.began), relative(it.ended))).collect(),
+            allowed: self
+                .drill
+                .allowed()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            faults: faults
+                .map(|it| (relative(it.began), relative(it.ended)))
+                .collect(),
             seconds: seconds
                 .iter()
                 .filter(|second| second.at <= ended)
@@ -355,12 +378,24 @@ pub fn plan(drill: &Drill, rule_files: &[PathBuf]) -> Result<String, crate::yaml
         for (alert, budget) in &inject.expect.fires {
             let worst = worst_case(alert, inject, &rules);
             let worst = worst.map_or(0.0, |it| it.firing.as_secs_f64());
-            let rule = rules.iter().find(|rule| rule.is_alert && rule.name == *alert);
+            let rule = rules
+                .iter()
+                .find(|rule| rule.is_alert && rule.name == *alert);
             let place = rule.map_or(String::new(), |rule| format!("{}:{}", rule.file, rule.line));
-            lines.push(format!("    {alert} fires: budget {budget}, worst case {worst:.1} s  ({place})"));
+            lines.push(format!(
+                "    {alert} fires: budget {budget}, worst case {worst:.1} s  ({place})"
+            ));
         }
     }
     Ok(lines.join("\n") + "\n")
+}
+
+/// Where the rule of an alert stands.
+fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
+    let rule = rules
+        .iter()
+        .find(|rule| rule.is_alert && rule.name == alert)?;
+    Some(format!("{}:{}", rule.file, rule.line))
 }
 
 /// What the settings of an embedded server make of the rules.
@@ -381,7 +416,9 @@ fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<S
     }
     let lost = summary.lookup.as_ref().map_or(0, |lookup| lookup.missing);
     if lost > drill.stop.lost {
-        return Some(format!("{lost} acknowledged writes are not in the database"));
+        return Some(format!(
+            "{lost} acknowledged writes are not in the database"
+        ));
     }
     (summary.ending == Ending::ServerLost).then(|| "the server was lost".to_owned())
 }

@@ -41,6 +41,8 @@ pub struct Expectation {
     pub outcome: Outcome,
     /// Our own prediction was exceeded: the model or the code is wrong.
     pub above_prediction: bool,
+    /// Where the alert's rule stands: `otel/prometheus/alerts.yml:93`.
+    pub rule: Option<String>,
 }
 
 /// An alert that nothing in the drill allows.
@@ -134,12 +136,7 @@ struct Judge<'j> {
 }
 
 impl Judge<'_> {
-    fn alert(
-        &self,
-        alert: &str,
-        budget: f64,
-        prediction: Option<Prediction>,
-    ) -> Vec<Expectation> {
+    fn alert(&self, alert: &str, budget: f64, prediction: Option<Prediction>) -> Vec<Expectation> {
         let spell = self.spell(alert);
         let firing = spell.and_then(|spell| spell.firing);
         let predicted = prediction.map(|it| it.firing.as_secs_f64());
@@ -158,7 +155,14 @@ impl Judge<'_> {
             let took = firing.zip(notified).map(|(from, to)| seconds(from, to));
             let what = format!("{alert} notifies");
             let budget = budget.0.as_secs_f64();
-            all.push(self.expectation(what, Some(alert), budget, predicted, took, firing.is_some()));
+            all.push(self.expectation(
+                what,
+                Some(alert),
+                budget,
+                predicted,
+                took,
+                firing.is_some(),
+            ));
         }
         if let Some(budget) = self.inject.expect.resolved {
             let end = spell.and_then(|spell| spell.told_resolved);
@@ -174,7 +178,8 @@ impl Judge<'_> {
     /// The spell that this fault began: one that fired before it is no detection.
     fn spell(&self, alert: &str) -> Option<&Spell> {
         let spells = self.observed.alerts.of(alert).iter();
-        let mut after = spells.filter(|spell| spell.firing.is_some_and(|at| at >= self.injected.began));
+        let mut after =
+            spells.filter(|spell| spell.firing.is_some_and(|at| at >= self.injected.began));
         after.next()
     }
 
@@ -194,7 +199,14 @@ impl Judge<'_> {
         };
         let exercised = !seconds_after.is_empty();
         let took = took.filter(|_| exercised);
-        Some(self.expectation("users are served again".to_owned(), None, budget, None, took, exercised))
+        Some(self.expectation(
+            "users are served again".to_owned(),
+            None,
+            budget,
+            None,
+            took,
+            exercised,
+        ))
     }
 
     fn expectation(
@@ -226,16 +238,25 @@ impl Judge<'_> {
             measured,
             outcome,
             above_prediction,
+            rule: None,
         }
     }
 }
+
+/// The alert on `concert_fault_active`.
+pub(super) const OF_INJECTION: &str = "FaultInjected";
 
 /// The alerts that fired during the watch and that the drill does not allow. What fired before is no
 /// alarm of this drill, and [`already_firing`] tells it.
 #[must_use]
 pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
-    let allowed = drill.allowed();
-    let begin = observed.injected.first().map_or(observed.began, |it| it.began);
+    let mut allowed = drill.allowed();
+    // It reads what was injected, not what that does: neither a detection nor a false alarm.
+    allowed.push(OF_INJECTION);
+    let begin = observed
+        .injected
+        .first()
+        .map_or(observed.began, |it| it.began);
     let mut all = Vec::new();
     for (alert, spells) in &observed.alerts.spells {
         if allowed.contains(&alert.as_str()) {
@@ -276,24 +297,34 @@ pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Ver
             budget,
             measured,
             outcome,
+            rule,
             ..
         } = expectation;
+        let place = rule
+            .as_ref()
+            .map_or(String::new(), |rule| format!(" ({rule})"));
         match (outcome, measured) {
             (Outcome::Met, _) => {}
             (Outcome::Late, Some(measured)) => {
-                reasons.push(format!("{what}: {measured:.1} s, budget {budget:.0} s"));
+                reasons.push(format!(
+                    "{what}: {measured:.1} s, budget {budget:.0} s{place}"
+                ));
             }
-            (Outcome::NotExercised, _) => reasons.push(format!("{what}: not exercised")),
-            _ => reasons.push(format!("{what}: did not happen")),
+            (Outcome::NotExercised, _) => reasons.push(format!("{what}: not exercised{place}")),
+            _ => reasons.push(format!("{what}: did not happen{place}")),
         }
         if expectation.above_prediction {
             let predicted = expectation.predicted.unwrap_or_default();
-            reasons.push(format!("{what}: later than the worst case of {predicted:.1} s"));
+            reasons.push(format!(
+                "{what}: later than the worst case of {predicted:.1} s{place}"
+            ));
         }
     }
     for alarm in false_alarms {
         let FalseAlarm { alert, at } = alarm;
-        reasons.push(format!("{alert} fired at {at:.1} s although nothing expects it"));
+        reasons.push(format!(
+            "{alert} fired at {at:.1} s although nothing expects it"
+        ));
     }
     match reasons.is_empty() {
         true => Verdict::Passed,
@@ -303,4 +334,140 @@ pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Ver
 
 fn seconds(from: Moment, to: Moment) -> f64 {
     (to - from) as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+
+    const DRILL: &str = "title: Slow\nload: onsale-short\ninjects:\n  - at: 6s\n    fault: { kind: latency, delay: 1s, for: 20s }\n    cause: { component: server, mechanism: latency }\n    expect:\n      fires: { SlowBuying: 18s }\n      notified: 3s\n      recovered: 10s\n      resolved: 60s\n";
+    /// The fault begins at 0 and ends at 20 s.
+    const FAULT: Injected = Injected {
+        began: 0,
+        ended: 20_000,
+    };
+
+    fn drill() -> Drill {
+        Drill::parse("drill.yaml", DRILL).unwrap()
+    }
+
+    fn spell(firing: Moment, notified: Moment, told_resolved: Moment) -> Spell {
+        Spell {
+            firing: Some(firing),
+            notified: Some(notified),
+            told_resolved: Some(told_resolved),
+            resolved: Some(told_resolved),
+            ..Spell::default()
+        }
+    }
+
+    fn alerts(of: &[(&str, Spell)]) -> Alerts {
+        let mut spells: BTreeMap<String, Vec<Spell>> = BTreeMap::new();
+        for (name, spell) in of {
+            spells.entry((*name).to_owned()).or_default().push(*spell);
+        }
+        Alerts {
+            spells,
+            problem: None,
+        }
+    }
+
+    /// Seconds from 0 to 40, of which those in `bad` are outside of the objective.
+    fn seconds(bad: std::ops::Range<i64>) -> Vec<Second> {
+        let second = |at: i64| Second {
+            at: at * 1_000,
+            requests: 100,
+            errors: 0,
+            p95_ms: Some(1.0),
+            met: !bad.contains(&at),
+        };
+        (0..40).map(second).collect()
+    }
+
+    fn judged(alerts: &Alerts, seconds: &[Second]) -> (Vec<Expectation>, Vec<FalseAlarm>) {
+        let observed = Observed {
+            began: -10_000,
+            ended: 40_000,
+            injected: &[FAULT],
+            alerts,
+            seconds,
+        };
+        let predicted = Prediction {
+            firing: Duration::from_secs(12),
+            notified: Duration::from_secs(2),
+        };
+        let expectations = judge(&drill(), &observed, |_, _| Some(predicted));
+        (expectations, false_alarms(&drill(), &observed))
+    }
+
+    fn outcomes(alerts: &Alerts, seconds: &[Second]) -> Vec<Outcome> {
+        let (expectations, _) = judged(alerts, seconds);
+        expectations.iter().map(|it| it.outcome).collect()
+    }
+
+    #[test]
+    fn everything_in_time_passes() {
+        let alerts = alerts(&[("SlowBuying", spell(9_000, 10_000, 50_000))]);
+        let (expectations, alarms) = judged(&alerts, &seconds(1..22));
+        let measured: Vec<_> = expectations.iter().filter_map(|it| it.measured).collect();
+        assert_eq!(measured, [9.0, 1.0, 30.0, 2.0]);
+        assert_eq!(verdict(&expectations, &alarms), Verdict::Passed);
+    }
+
+    #[test]
+    fn late_and_missing_are_told_apart() {
+        let late = alerts(&[("SlowBuying", spell(19_000, 20_000, 50_000))]);
+        assert_eq!(outcomes(&late, &seconds(1..22))[0], Outcome::Late);
+        let none = alerts(&[]);
+        let missed = outcomes(&none, &seconds(1..22));
+        assert_eq!(missed[0], Outcome::Missed);
+        // What does not fire cannot notify.
+        assert_eq!(missed[1..3], [Outcome::NotExercised, Outcome::NotExercised]);
+    }
+
+    #[test]
+    fn an_alert_that_fired_before_the_fault_detects_nothing() {
+        let alerts = alerts(&[("SlowBuying", spell(-1_000, 0, 50_000))]);
+        assert_eq!(outcomes(&alerts, &seconds(1..22))[0], Outcome::Missed);
+        assert_eq!(already_firing(&drill(), &alerts, 0), ["SlowBuying"]);
+    }
+
+    #[test]
+    fn later_than_the_worst_case_fails_though_the_budget_is_met() {
+        let alerts = alerts(&[("SlowBuying", spell(16_000, 17_000, 50_000))]);
+        let (expectations, alarms) = judged(&alerts, &seconds(1..22));
+        assert_eq!(expectations[0].outcome, Outcome::Met);
+        let Verdict::Failed(reasons) = verdict(&expectations, &alarms) else {
+            panic!("passed");
+        };
+        assert!(reasons[0].contains("worst case of 12.0 s"), "{reasons:?}");
+    }
+
+    #[test]
+    fn an_alert_that_nothing_allows_is_a_false_alarm_and_the_injection_itself_is_none() {
+        let alerts = alerts(&[
+            ("SlowBuying", spell(9_000, 10_000, 50_000)),
+            ("ServerDown", spell(5_000, 6_000, 7_000)),
+            (OF_INJECTION, spell(1_000, 2_000, 21_000)),
+        ]);
+        let (expectations, alarms) = judged(&alerts, &seconds(1..22));
+        let names: Vec<&str> = alarms.iter().map(|it| it.alert.as_str()).collect();
+        assert_eq!(names, ["ServerDown"]);
+        assert_eq!(verdict(&expectations, &alarms).exit_code(), 99);
+    }
+
+    #[test]
+    fn recovery_counts_from_the_last_bad_second_to_the_end() {
+        let alerts = alerts(&[("SlowBuying", spell(9_000, 10_000, 50_000))]);
+        // A relapse: met at 22 s, and not any more at 28 s.
+        let mut relapse = seconds(1..22);
+        relapse[28].met = false;
+        let (expectations, _) = judged(&alerts, &relapse);
+        assert_eq!(expectations[3].measured, Some(9.0));
+        // Never again.
+        assert_eq!(outcomes(&alerts, &seconds(1..40))[3], Outcome::Missed);
+    }
 }
