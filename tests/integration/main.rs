@@ -34,6 +34,7 @@ mod console_suspend;
 mod console_text;
 mod coordination_contract;
 mod deployment;
+mod drills;
 mod durability;
 mod fake_sources;
 mod faults;
