@@ -8,7 +8,7 @@ use super::datasets::Datasets;
 use crate::booking::Booking;
 use crate::clock::{CHECK_EVERY, Clock};
 use crate::faults::{Faults, Injected};
-use crate::telemetry::Metrics;
+use crate::telemetry::{ClockStep, Metrics};
 
 /// Between two checks of PostgreSQL.
 const POSTGRES_INTERVAL: Duration = Duration::from_millis(250);
@@ -51,7 +51,10 @@ pub(super) async fn clock(clock: Clock, metrics: Metrics) {
         ticks.tick().await;
         if let Some(step) = clock.check() {
             let (back, seconds) = (step.by_ms < 0, seconds(step.by_ms.saturating_abs()));
-            metrics.clock_step(back);
+            metrics.clock_step(match back {
+                true => ClockStep::Back,
+                false => ClockStep::Forward,
+            });
             tracing::warn!(
                 by_seconds = if back { -seconds } else { seconds },
                 "the system's clock was set {} by {seconds:.1} s; the sale goes on by the server's own \

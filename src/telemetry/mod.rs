@@ -17,8 +17,8 @@ pub use logs::{
     Logs, slow_query,
 };
 pub use metrics::{
-    LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, NotificationOutcome, PaymentOutcome,
-    ReservationOutcome, RouteMetrics,
+    ClockStep, LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, NotificationOutcome,
+    PaymentOutcome, ReservationOutcome, RouteMetrics,
 };
 pub use otlp::{Deliveries, Otlp, Pushing, Sampler, Signal};
 pub use statement::{ACQUIRE, Statement, connection_acquired};

@@ -11,7 +11,7 @@ use opentelemetry::metrics::{
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use parking_lot::RwLock;
 
-use super::making::{counter, gauge, latency};
+use super::instruments::instruments;
 use super::{exposition, provider};
 use crate::telemetry::otlp::{Deliveries, Otlp, resource};
 
@@ -19,12 +19,18 @@ use crate::telemetry::otlp::{Deliveries, Otlp, resource};
 #[derive(Clone)]
 pub struct LoadgenMetrics(Arc<Inner>);
 
+instruments! {
+    Instruments {
+        duration: Histogram<f64> = "loadgen_request_duration_seconds", "Latency as a client saw it, from the instant the request was due.";
+        requests: Counter<u64> = "loadgen_requests", "Requests that ended.";
+        users: Gauge<u64> = "loadgen_users", "Virtual users, by state.";
+    }
+}
+
 struct Inner {
     provider: SdkMeterProvider,
     registry: prometheus::Registry,
-    duration: Histogram<f64>,
-    requests: Counter<u64>,
-    users: Gauge<u64>,
+    instruments: Instruments,
     bound: RwLock<HashMap<Kind, Bound>>,
 }
 
@@ -62,15 +68,8 @@ impl LoadgenMetrics {
             provider = provider.with_reader(reader);
         }
         let provider = provider.build();
-        let meter = provider.meter("concertctl");
         Ok(LoadgenMetrics(Arc::new(Inner {
-            duration: latency(
-                &meter,
-                "loadgen_request_duration_seconds",
-                "Latency as a client saw it, from the instant the request was due.",
-            ),
-            requests: counter(&meter, "loadgen_requests", "Requests that ended."),
-            users: gauge(&meter, "loadgen_users", "Virtual users, by state."),
+            instruments: Instruments::declare(&provider.meter("concertctl")),
             bound: RwLock::default(),
             provider,
             registry,
@@ -89,8 +88,8 @@ impl LoadgenMetrics {
         let (duration, requests) = bound.entry(kind.clone()).or_insert_with(|| {
             let attributes = attributes(kind);
             (
-                self.0.duration.bind(&attributes),
-                self.0.requests.bind(&attributes),
+                self.0.instruments.duration.bind(&attributes),
+                self.0.instruments.requests.bind(&attributes),
             )
         });
         duration.record(seconds);
@@ -99,7 +98,10 @@ impl LoadgenMetrics {
 
     /// How many users are in that state.
     pub fn users(&self, state: &'static str, count: u64) {
-        self.0.users.record(count, &[KeyValue::new("state", state)]);
+        self.0
+            .instruments
+            .users
+            .record(count, &[KeyValue::new("state", state)]);
     }
 
     /// Everything in the Prometheus text exposition format 0.0.4.
@@ -159,6 +161,14 @@ mod tests {
             "loadgen_users{state=\"waiting\"} 7",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_metric_is_documented() {
+        let page = include_str!("../../../docs/rehearsals.md");
+        for (name, _) in Instruments::declared() {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
         }
     }
 }

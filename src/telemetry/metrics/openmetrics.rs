@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-use super::LATENCY_BOUNDS;
+use super::instruments::LATENCY_BOUNDS;
+use super::service::REQUEST_DURATION;
 
 /// Where a request was counted: method, route, status, index of the bucket.
 type Bucket = (&'static str, &'static str, u16, usize);
@@ -55,7 +56,7 @@ impl Exemplars {
             let bound = LATENCY_BOUNDS.get(index);
             let le = bound.map_or_else(|| "+Inf".to_owned(), f64::to_string);
             let sample = format!(
-                "http_server_request_duration_seconds_bucket{{http_request_method=\"{method}\",\
+                "{REQUEST_DURATION}_bucket{{http_request_method=\"{method}\",\
                  http_response_status_code=\"{status}\",http_route=\"{route}\",le=\"{le}\"}}"
             );
             (sample, exemplar.to_string())

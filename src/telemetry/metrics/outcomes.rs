@@ -1,9 +1,11 @@
-//! What can come of a business operation, as label values. The label is part of the contract with
-//! dashboards and alert rules: renaming one breaks them.
+//! Labels with few values, above all the outcomes of operations. Dashboards and alert rules name these
+//! values: renaming one breaks them.
 
-/// Declares an enum whose variants carry a fixed label and a dense index.
-macro_rules! outcomes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $label:literal),+ $(,)? }) => {
+use super::instruments::Label;
+
+/// Declares an enum as the label of that name.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident($label_name:literal) { $($(#[$vdoc:meta])* $variant:ident => $label:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name { $($(#[$vdoc])* $variant),+ }
@@ -12,18 +14,31 @@ macro_rules! outcomes {
             /// Every outcome, in declaration order: `ALL[o as usize] == o`.
             pub const ALL: &'static [$name] = &[$($name::$variant),+];
 
-            /// The value of the `outcome` label.
+            /// The value of the label.
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self { $($name::$variant => $label),+ }
             }
         }
+
+        impl Label for $name {
+            const NAME: &'static str = $label_name;
+            const VALUES: &'static [$name] = $name::ALL;
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn value(self) -> &'static str {
+                self.label()
+            }
+        }
     };
 }
 
-outcomes! {
+labels! {
     /// What became of a request to hold a seat (`concert_reservations_total{outcome}`).
-    ReservationOutcome {
+    ReservationOutcome("outcome") {
         /// The seat is now held for the user.
         Reserved => "reserved",
         /// Somebody else holds or owns the seat.
@@ -47,9 +62,9 @@ outcomes! {
     }
 }
 
-outcomes! {
+labels! {
     /// What became of a payment (`concert_payments_total{outcome}`).
-    PaymentOutcome {
+    PaymentOutcome("outcome") {
         /// The seat is sold.
         Paid => "paid",
         /// The account does not cover the price.
@@ -67,9 +82,9 @@ outcomes! {
     }
 }
 
-outcomes! {
+labels! {
     /// What became of an attempt to lock a seat (`concert_seat_lock_wait_seconds{outcome}`).
-    LockOutcome {
+    LockOutcome("outcome") {
         /// The lock was given.
         Acquired => "acquired",
         /// Somebody else has it.
@@ -81,9 +96,9 @@ outcomes! {
     }
 }
 
-outcomes! {
+labels! {
     /// What became of a notification (`concert_notifications_total{outcome}`).
-    NotificationOutcome {
+    NotificationOutcome("outcome") {
         /// The receiver has it.
         Delivered => "delivered",
         /// An attempt failed, another follows.
@@ -92,6 +107,16 @@ outcomes! {
         Failed => "failed",
         /// There was no room for it.
         Dropped => "dropped",
+    }
+}
+
+labels! {
+    /// Which way the system's clock was set (`concert_clock_steps_total{direction}`).
+    ClockStep("direction") {
+        /// To an earlier time.
+        Back => "back",
+        /// To a later time.
+        Forward => "forward",
     }
 }
 

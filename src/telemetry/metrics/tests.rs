@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::*;
 
 fn samples(metrics: &Metrics) -> Vec<String> {
@@ -133,4 +136,56 @@ fn two_services_in_one_process_count_apart() {
     one.registered(5);
     assert_has(&one, "concert_queue_registered_total 5");
     assert_has(&two, "concert_queue_registered_total 0");
+}
+
+/// The rows of the table in docs/telemetry.md: names, and the first word of what is said of them.
+fn documented() -> BTreeMap<&'static str, &'static str> {
+    let page = include_str!("../../../docs/telemetry.md");
+    let rows = page
+        .lines()
+        .skip_while(|line| *line != "| metric | kind, labels |");
+    let rows = rows.skip(2).take_while(|line| line.starts_with('|'));
+    let names = rows.flat_map(|row| {
+        let (names, kind) = row.trim_start_matches('|').split_once('|').unwrap();
+        let kind = kind.trim().split([' ', ';', ':']).next().unwrap();
+        let names = names.split('`').skip(1).step_by(2);
+        names.map(move |name| (name, kind))
+    });
+    names.filter(|(name, _)| !name.ends_with('*')).collect()
+}
+
+#[test]
+fn every_metric_is_documented_under_its_name_and_kind() {
+    let declared = Service::declared();
+    let declared: BTreeMap<_, _> = declared.iter().map(|(n, k)| (n.as_str(), *k)).collect();
+    assert_eq!(declared, documented());
+}
+
+#[test]
+fn a_metric_is_named_in_one_source_file() {
+    let files = std::fs::read_dir(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/telemetry/metrics"
+    ));
+    let files = files.unwrap().map(|file| file.unwrap().path());
+    let sources: Vec<String> = files
+        .filter(|path| !path.ends_with("tests.rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        // Tests name what they expect.
+        .map(|text| {
+            text.split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    for (name, kind) in Service::declared() {
+        let name = match kind {
+            "counter" => name.trim_end_matches("_total"),
+            _ => name.as_str(),
+        };
+        let quoted = format!("\"{name}\"");
+        let naming = sources.iter().filter(|text| text.contains(&quoted));
+        assert_eq!(naming.count(), 1, "{name}");
+    }
 }

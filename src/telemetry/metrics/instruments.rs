@@ -1,0 +1,230 @@
+//! The kinds of instruments, and the table in which a set of them is declared, one line each.
+//!
+//! A set of labels is bound once where it is known: a bound counter costs a few nanoseconds, one whose
+//! labels are built for each call some ninety.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Gauge, Histogram, Meter};
+use parking_lot::RwLock;
+
+/// Upper bounds of the latency buckets, in seconds. 0.05, 0.15 and 0.5 are the objectives for p95,
+/// p99 and the service as a whole: with a bound exactly there, the share of requests within an
+/// objective is a count and no estimate.
+pub(super) const LATENCY_BOUNDS: [f64; 17] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 2.5,
+    5.0, 10.0,
+];
+
+/// Declares a set of instruments: `field: kind = name, help;`. The exporter adds `_total` to the name
+/// of a counter.
+macro_rules! instruments {
+    ($(#[$meta:meta])* $Set:ident { $($field:ident: $kind:ty = $name:expr, $help:literal;)+ }) => {
+        $(#[$meta])*
+        pub(super) struct $Set { $(pub(super) $field: $kind),+ }
+
+        impl $Set {
+            pub(super) fn declare(meter: &opentelemetry::metrics::Meter) -> $Set {
+                use $crate::telemetry::metrics::instruments::Instrument as _;
+                $Set { $($field: <$kind>::declare(meter, $name, $help)),+ }
+            }
+
+            /// Names as they are exported, and kinds.
+            #[cfg(test)]
+            pub(super) fn declared() -> Vec<(String, &'static str)> {
+                use $crate::telemetry::metrics::instruments::exported;
+                vec![$(exported::<$kind>($name)),+]
+            }
+        }
+    };
+}
+pub(super) use instruments;
+
+/// A kind of instrument.
+pub(super) trait Instrument {
+    /// As the exposition names it: counter, gauge, histogram.
+    #[cfg(test)]
+    const KIND: &'static str;
+
+    fn declare(meter: &Meter, name: &'static str, help: &'static str) -> Self;
+}
+
+#[cfg(test)]
+pub(super) fn exported<I: Instrument>(name: &str) -> (String, &'static str) {
+    let suffix = if I::KIND == "counter" { "_total" } else { "" };
+    (format!("{name}{suffix}"), I::KIND)
+}
+
+macro_rules! instrument {
+    ($kind:literal, $Type:ty, $make:expr $(, $bound:ident)*) => {
+        impl$(<$bound>)* Instrument for $Type {
+            #[cfg(test)]
+            const KIND: &'static str = $kind;
+
+            fn declare(meter: &Meter, name: &'static str, help: &'static str) -> Self {
+                $make(meter, name, help)
+            }
+        }
+    };
+}
+
+instrument!("counter", Counter<u64>, counter);
+instrument!("gauge", Gauge<u64>, |meter: &Meter, name, help| {
+    meter.u64_gauge(name).with_description(help).build()
+});
+instrument!("gauge", Gauge<f64>, |meter: &Meter, name, help| {
+    meter.f64_gauge(name).with_description(help).build()
+});
+instrument!("histogram", Histogram<f64>, latency);
+
+// A counter without labels is exported at zero from the start: `increase()` over a counter that appears
+// at 1 misses the first event.
+instrument!("counter", BoundCounter<u64>, |meter: &Meter, name, help| {
+    let bound = counter(meter, name, help).bind(&[]);
+    bound.add(0);
+    bound
+});
+instrument!(
+    "histogram",
+    BoundHistogram<f64>,
+    |meter: &Meter, name, help| { latency(meter, name, help).bind(&[]) }
+);
+
+fn counter(meter: &Meter, name: &'static str, help: &'static str) -> Counter<u64> {
+    meter.u64_counter(name).with_description(help).build()
+}
+
+fn latency(meter: &Meter, name: &'static str, help: &'static str) -> Histogram<f64> {
+    meter
+        .f64_histogram(name)
+        .with_description(help)
+        .with_boundaries(LATENCY_BOUNDS.to_vec())
+        .build()
+}
+
+/// A label with few values, known when the program is written.
+pub(super) trait Label: Copy + 'static {
+    /// The name of the label.
+    const NAME: &'static str;
+    /// `VALUES[value.index()]` is `value`.
+    const VALUES: &'static [Self];
+
+    fn index(self) -> usize;
+    fn value(self) -> &'static str;
+}
+
+/// A counter by one label; each value is exported at zero from the start.
+pub(super) struct CounterBy<L> {
+    bound: Vec<BoundCounter<u64>>,
+    label: PhantomData<L>,
+}
+
+impl<L: Label> CounterBy<L> {
+    pub(super) fn add(&self, label: L, n: u64) {
+        self.bound[label.index()].add(n);
+    }
+}
+
+impl<L: Label> Instrument for CounterBy<L> {
+    #[cfg(test)]
+    const KIND: &'static str = "counter";
+
+    fn declare(meter: &Meter, name: &'static str, help: &'static str) -> Self {
+        let counter = counter(meter, name, help);
+        let bind = |label: &L| {
+            let bound = counter.bind(&[KeyValue::new(L::NAME, label.value())]);
+            bound.add(0);
+            bound
+        };
+        CounterBy {
+            bound: L::VALUES.iter().map(bind).collect(),
+            label: PhantomData,
+        }
+    }
+}
+
+/// A latency histogram, bound for a key when the key is first used. Keys are names from the program
+/// text, so the table stays small.
+pub(super) struct LatencyBy<K> {
+    histogram: Histogram<f64>,
+    bound: RwLock<HashMap<K, BoundHistogram<f64>>>,
+}
+
+impl<K> Instrument for LatencyBy<K> {
+    #[cfg(test)]
+    const KIND: &'static str = "histogram";
+
+    fn declare(meter: &Meter, name: &'static str, help: &'static str) -> Self {
+        LatencyBy {
+            histogram: latency(meter, name, help),
+            bound: RwLock::new(HashMap::new()),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Copy> LatencyBy<K> {
+    pub(super) fn record(
+        &self,
+        key: K,
+        value: Duration,
+        attributes: impl FnOnce() -> Vec<KeyValue>,
+    ) {
+        let seconds = value.as_secs_f64();
+        if let Some(bound) = self.bound.read().get(&key) {
+            bound.record(seconds);
+            return;
+        }
+        self.bound
+            .write()
+            .entry(key)
+            .or_insert_with(|| self.histogram.bind(&attributes()))
+            .record(seconds);
+    }
+}
+
+/// How many there are at the moment, read when metrics are collected.
+pub(super) struct Level(pub(super) Arc<AtomicI64>);
+
+instrument!("gauge", Level, |meter: &Meter, name, help| {
+    let level = Arc::new(AtomicI64::new(0));
+    let read = Arc::clone(&level);
+    meter
+        .i64_observable_gauge(name)
+        .with_description(help)
+        .with_callback(move |observer| observer.observe(read.load(Ordering::Relaxed), &[]))
+        .build();
+    Level(level)
+});
+
+/// A counter whose value somebody else keeps. It is not exported before it has a source.
+pub(super) struct CounterFrom(Arc<OnceLock<Source>>);
+
+type Source = Box<dyn Fn(&dyn Fn(u64, &[KeyValue])) + Send + Sync>;
+
+instrument!("counter", CounterFrom, |meter: &Meter, name, help| {
+    let source: Arc<OnceLock<Source>> = Arc::default();
+    let read = Arc::clone(&source);
+    meter
+        .u64_observable_counter(name)
+        .with_description(help)
+        .with_callback(move |observer| {
+            if let Some(source) = read.get() {
+                source(&|count, labels| observer.observe(count, labels));
+            }
+        })
+        .build();
+    CounterFrom(source)
+});
+
+impl CounterFrom {
+    /// `source` calls its argument with each count and its labels. The first source stays.
+    pub(super) fn read(&self, source: impl Fn(&dyn Fn(u64, &[KeyValue])) + Send + Sync + 'static) {
+        let _already_set = self.0.set(Box::new(source));
+    }
+}

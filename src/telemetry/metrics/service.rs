@@ -1,0 +1,227 @@
+//! The metrics of the service: each is a line of the table, a method that records it, and a row in
+//! docs/telemetry.md.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Gauge, Histogram};
+
+use super::instruments::{CounterBy, CounterFrom, LatencyBy, Level, instruments};
+use super::{
+    ClockStep, LockOutcome, Metrics, NotificationOutcome, PaymentOutcome, ReservationOutcome,
+    RouteMetrics,
+};
+
+/// The one whose buckets carry exemplars.
+pub(super) const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
+
+instruments! {
+    Service {
+        active_requests: Level = "http_server_active_requests", "Requests being served.";
+        request_duration: Histogram<f64> = REQUEST_DURATION, "Time to answer a request.";
+        reservations: CounterBy<ReservationOutcome> = "concert_reservations", "Attempts to reserve a seat and ends of holds, by outcome.";
+        payments: CounterBy<PaymentOutcome> = "concert_payments", "Attempts to pay, by outcome.";
+        registered: BoundCounter<u64> = "concert_queue_registered", "Users who took a place in the queue.";
+        admitted: BoundCounter<u64> = "concert_queue_admitted", "Users let in from the queue.";
+        queue_waiting: Gauge<u64> = "concert_queue_waiting", "Users waiting in the queue.";
+        queue_active: Gauge<u64> = "concert_queue_active", "Users let in and still active.";
+        queue_watermark: Gauge<u64> = "concert_queue_admitted_mark", "The last queue position let in.";
+        seats: Gauge<u64> = "concert_seats", "Seats of the concert on sale, by status.";
+        admission_batch: Gauge<u64> = "concert_admission_batch", "Users let in at each admission.";
+        admission_interval: Gauge<f64> = "concert_admission_interval_seconds", "Time between admissions.";
+        admission_paused: Gauge<u64> = "concert_admission_paused", "1 while admission is paused.";
+        admission_open: Gauge<u64> = "concert_admission_open", "1 once the opening time of the sale has come.";
+        coordination_up: Gauge<u64> = "concert_coordination_up", "1 while the queue that the servers share answers; at 0 admission is paused.";
+        database_up: Gauge<u64> = "concert_database_up", "1 while the database answers and takes writes.";
+        fault_active: Gauge<u64> = "concert_fault_active", "1 while a fault of that kind is injected on purpose.";
+        clock_steps: CounterBy<ClockStep> = "concert_clock_steps", "Times that the system's clock was set, by direction.";
+        clock_offset: Gauge<f64> = "concert_clock_offset_seconds", "How far the system's clock is ahead of the service's time.";
+        lock_wait: LatencyBy<(&'static str, LockOutcome)> = "concert_seat_lock_wait_seconds", "Time to get, or be refused, the lock of a seat.";
+        db_wait: BoundHistogram<f64> = "db_client_connection_wait_time_seconds", "Time spent waiting for a database connection.";
+        db_operation: LatencyBy<&'static str> = "db_client_operation_duration_seconds", "Time of a database operation, by the name of its statement.";
+        db_connections: Gauge<u64> = "db_client_connection_count", "Database connections, by state.";
+        db_connections_max: Gauge<u64> = "db_client_connection_max", "Database connections there may be.";
+        log_dropped: CounterFrom = "concert_log_dropped", "Log records dropped because the queue to the writer was full.";
+        telemetry_dropped: CounterFrom = "concert_telemetry_dropped", "Log records, traces and pushes of metrics that did not reach the collector.";
+        alerts_refused: CounterFrom = "concert_alert_store_refused", "Alerts and silences that the embedded alert store refused.";
+        notifications: Counter<u64> = "concert_notifications", "Notifications of alerts, by receiver and outcome.";
+    }
+}
+
+impl Metrics {
+    /// The meters of one route, to be asked for once, when the route table is built.
+    #[must_use]
+    pub fn route(&self, method: &'static str, route: &'static str) -> RouteMetrics {
+        let service = &self.0.service;
+        RouteMetrics::new(
+            method,
+            route,
+            Arc::clone(&service.active_requests.0),
+            service.request_duration.clone(),
+            Arc::clone(&self.0.exemplars),
+        )
+    }
+
+    /// Requests being served at this moment.
+    #[must_use]
+    pub fn active_requests(&self) -> u64 {
+        let active = self.0.service.active_requests.0.load(Ordering::Relaxed);
+        u64::try_from(active).unwrap_or(0)
+    }
+
+    /// Counts an attempt to reserve a seat, or the end of a hold.
+    pub fn reservation(&self, outcome: ReservationOutcome) {
+        self.0.service.reservations.add(outcome, 1);
+    }
+
+    /// Counts an attempt to pay.
+    pub fn payment(&self, outcome: PaymentOutcome) {
+        self.0.service.payments.add(outcome, 1);
+    }
+
+    /// Counts `n` users who took a place in the queue.
+    pub fn registered(&self, n: u64) {
+        self.0.service.registered.add(n);
+    }
+
+    /// Counts `n` users let in from the queue.
+    pub fn admitted(&self, n: u64) {
+        self.0.service.admitted.add(n);
+    }
+
+    /// The queue now: users who wait, users who are active, and the highest place that was let in.
+    pub fn set_queue(&self, waiting: u64, active: u64, watermark: u64) {
+        self.0.service.queue_waiting.record(waiting, &[]);
+        self.0.service.queue_active.record(active, &[]);
+        self.0.service.queue_watermark.record(watermark, &[]);
+    }
+
+    /// Seats of the concert on sale by status.
+    pub fn set_seats(&self, available: u64, pending: u64, unavailable: u64) {
+        for (status, count) in [
+            ("AVAILABLE", available),
+            ("PENDING", pending),
+            ("UNAVAILABLE", unavailable),
+        ] {
+            let status = [KeyValue::new("status", status)];
+            self.0.service.seats.record(count, &status);
+        }
+    }
+
+    /// How users are let in: `batch` users every `interval_seconds` once `open`, unless paused.
+    pub fn set_admission(&self, batch: u64, interval_seconds: f64, paused: bool, open: bool) {
+        let service = &self.0.service;
+        service.admission_batch.record(batch, &[]);
+        service.admission_interval.record(interval_seconds, &[]);
+        service.admission_paused.record(u64::from(paused), &[]);
+        service.admission_open.record(u64::from(open), &[]);
+    }
+
+    /// Whether the coordination that the servers share answers.
+    pub fn set_coordination(&self, backend: &'static str, up: bool) {
+        let backend = [KeyValue::new("backend", backend)];
+        self.0
+            .service
+            .coordination_up
+            .record(u64::from(up), &backend);
+    }
+
+    /// Whether the database (`sqlite`, `postgres`) answers and takes writes.
+    pub fn set_database(&self, backend: &'static str, up: bool) {
+        let backend = [KeyValue::new("backend", backend)];
+        self.0.service.database_up.record(u64::from(up), &backend);
+    }
+
+    /// Whether a fault of that kind is injected.
+    pub fn set_fault(&self, fault: &'static str, active: bool) {
+        let fault = [KeyValue::new("fault", fault)];
+        self.0
+            .service
+            .fault_active
+            .record(u64::from(active), &fault);
+    }
+
+    /// Counts that the system's clock was set.
+    pub fn clock_step(&self, direction: ClockStep) {
+        self.0.service.clock_steps.add(direction, 1);
+    }
+
+    /// How many seconds the system's clock is ahead of the service's time.
+    pub fn set_clock_offset(&self, seconds: f64) {
+        self.0.service.clock_offset.record(seconds, &[]);
+    }
+
+    /// One attempt to lock a seat at `backend` (`embedded`, `redis`), which took `wait`.
+    pub fn seat_lock(&self, backend: &'static str, outcome: LockOutcome, wait: Duration) {
+        let labels = || {
+            vec![
+                KeyValue::new("backend", backend),
+                KeyValue::new("outcome", outcome.label()),
+            ]
+        };
+        let key = (backend, outcome);
+        self.0.service.lock_wait.record(key, wait, labels);
+    }
+
+    /// Time spent waiting for a database connection.
+    pub fn db_wait(&self, wait: Duration) {
+        self.0.service.db_wait.record(wait.as_secs_f64());
+    }
+
+    /// One database operation, by the name of its statement.
+    pub fn db_operation(&self, name: &'static str, took: Duration) {
+        let labels = || vec![KeyValue::new("db_operation_name", name)];
+        self.0.service.db_operation.record(name, took, labels);
+    }
+
+    /// Database connections in use and idle, and how many there may be.
+    pub fn set_db_connections(&self, used: u64, idle: u64, max: u64) {
+        let connections = &self.0.service.db_connections;
+        connections.record(used, &[KeyValue::new("state", "used")]);
+        connections.record(idle, &[KeyValue::new("state", "idle")]);
+        self.0.service.db_connections_max.record(max, &[]);
+    }
+
+    /// Where the number of dropped log records is read from.
+    pub fn log_dropped_source(&self, source: impl Fn() -> u64 + Send + Sync + 'static) {
+        let dropped = move |observe: &dyn Fn(u64, &[KeyValue])| observe(source(), &[]);
+        self.0.service.log_dropped.read(dropped);
+    }
+
+    /// Where the numbers of refused alerts and silences are read from: a count for each value of the
+    /// label `kind`.
+    pub fn alerts_refused_source<const N: usize>(
+        &self,
+        source: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
+    ) {
+        let refused = move |observe: &dyn Fn(u64, &[KeyValue])| {
+            for (kind, count) in source() {
+                observe(count, &[KeyValue::new("kind", kind)]);
+            }
+        };
+        self.0.service.alerts_refused.read(refused);
+    }
+
+    /// Counts what became of a notification to `receiver`. Receivers are few: the settings name them.
+    pub fn notification(&self, receiver: &str, outcome: NotificationOutcome) {
+        self.count_notifications(receiver, outcome, 1);
+    }
+
+    /// Exports every outcome of a receiver at zero: `increase()` over a counter that appears at 1
+    /// misses the first event.
+    pub fn notification_receiver(&self, receiver: &str) {
+        for outcome in NotificationOutcome::ALL {
+            self.count_notifications(receiver, *outcome, 0);
+        }
+    }
+
+    fn count_notifications(&self, receiver: &str, outcome: NotificationOutcome, n: u64) {
+        let labels = [
+            KeyValue::new("receiver", receiver.to_owned()),
+            KeyValue::new("outcome", outcome.label()),
+        ];
+        self.0.service.notifications.add(n, &labels);
+    }
+}
