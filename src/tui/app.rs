@@ -25,8 +25,7 @@ use crate::tui::recording::replay::{Player, Playing, TapeView};
 use crate::tui::recording::tape::Tape;
 use crate::tui::screens;
 use crate::tui::screens::board::Board;
-use crate::tui::sources::fetch;
-use crate::tui::sources::fetch::{Clients, Nudges, now_ms};
+use crate::tui::sources::{self, Clients, Refresh, now_ms};
 use crate::tui::terminal;
 use crate::tui::terminal::Session;
 use crate::tui::update::update;
@@ -90,9 +89,9 @@ impl App {
             model.tape = player.view();
         }
         let (plan, follow) = watch::channel(model.plan());
-        let nudges = Nudges::default();
+        let refresh = Refresh::default();
         let tasks = match &player {
-            None => fetch::spawn(&clients, &follow, &nudges, &sender),
+            None => sources::spawn(&clients, &follow, &refresh, &sender),
             Some(_) => Default::default(),
         };
         // Without a password: it is told to the load generator and to people.
@@ -100,7 +99,7 @@ impl App {
         let outside = Outside::new(
             clients,
             load,
-            nudges,
+            refresh,
             sender,
             ops_url,
             options.token.clone(),
@@ -348,7 +347,7 @@ pub(crate) async fn once(
     model.load.scenarios = load.scenarios();
     model.board = Board::of(options.dashboard.as_ref());
     let mut plan = model.plan();
-    for event in fetch::once(clients, &plan).await {
+    for event in sources::once(clients, &plan).await {
         update(&mut model, now_ms(), event);
     }
     // Which instances and values there are is known now: what they are asked may be new.
@@ -357,7 +356,7 @@ pub(crate) async fn once(
         if next == plan {
             break;
         }
-        for event in fetch::again(clients, &next).await {
+        for event in sources::again(clients, &next).await {
             update(&mut model, now_ms(), event);
         }
         plan = next;
@@ -389,9 +388,8 @@ pub(crate) fn replayed(
         ..Model::default()
     };
     for entry in &tape.entries {
-        if let Some(event) = replay::fitted_event(entry, &model) {
-            update(&mut model, entry.t, event);
-        }
+        let event = replay::fitted_event(entry, &model);
+        update(&mut model, entry.t, event);
     }
     model.tape = TapeView::Playing(Playing::at_end(tape));
     model.notice = None;

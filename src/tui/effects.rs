@@ -13,8 +13,8 @@ use crate::tui::event::{Effect, Event};
 use crate::tui::input::dialog::ProfileFile;
 use crate::tui::load_port::{LoadPort, Outcome, Run, StartRequest, Steer, Verdict};
 use crate::tui::model::Model;
-use crate::tui::sources::fetch::{Clients, Nudges, now_ms};
 use crate::tui::sources::reason::Why;
+use crate::tui::sources::{Clients, Refresh, now_ms};
 
 /// The rehearsal's progress is taken over at most this often.
 const EVERY_PROGRESS: Duration = Duration::from_millis(250);
@@ -25,7 +25,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 pub(crate) struct Outside {
     pub(crate) clients: Clients,
     pub(crate) load: Arc<dyn LoadPort>,
-    pub(crate) nudges: Nudges,
+    pub(crate) refresh: Refresh,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) ops_url: String,
     pub(crate) token: Option<Secret>,
@@ -40,7 +40,7 @@ impl Outside {
     pub(crate) fn new(
         clients: Clients,
         load: Arc<dyn LoadPort>,
-        nudges: Nudges,
+        refresh: Refresh,
         events: mpsc::Sender<Event>,
         ops_url: String,
         token: Option<Secret>,
@@ -52,7 +52,7 @@ impl Outside {
         Outside {
             clients,
             load,
-            nudges,
+            refresh,
             events,
             ops_url,
             token,
@@ -158,7 +158,7 @@ impl Outside {
         what: String,
         action: impl Future<Output = Result<&'static str, E>> + Send + 'static,
     ) {
-        let (events, nudges) = (self.events.clone(), self.nudges.clone());
+        let (events, refresh) = (self.events.clone(), self.refresh.clone());
         let audit = Arc::clone(&self.audit);
         self.tasks.spawn(async move {
             let result = action.await.map_err(|error| error.why());
@@ -178,8 +178,7 @@ impl Outside {
                     result: Err(reason),
                 },
             };
-            nudges.ops.notify_one();
-            nudges.alerts.notify_one();
+            refresh.after_action();
             // The loop may have left meanwhile; then nobody wants to know.
             let _ = events.send(event).await;
             record(audit, entry, events).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crossterm::event::{KeyEvent, MouseEvent};
+use serde::{Deserialize, Serialize};
 
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
 use crate::clients::alertmanager::{Alert, PostableAlert, PostableSilence, Silence};
@@ -20,25 +21,33 @@ use crate::tui::recording::replay::TapeView;
 use crate::tui::screens::traces::{Asked, Coverage};
 use crate::tui::sources::answers::LogAnswer;
 use crate::tui::sources::evidence::Evidence;
-use crate::tui::sources::series::QueryAnswer;
+use crate::tui::sources::series::{self, QueryAnswer};
 
-/// Something that happened.
-#[derive(Debug)]
+/// Something that happened. The variants that sources cause are serializable: a recording stores them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum Event {
     /// A key was pressed.
+    #[serde(skip)]
     Key(KeyEvent),
     /// The mouse did something.
+    #[serde(skip)]
     Mouse(MouseEvent),
     /// Text was pasted.
+    #[serde(skip)]
     Paste(String),
     /// The terminal has another size; the frame is drawn anew.
+    #[serde(skip)]
     Resize,
     /// Time passed: ages change.
+    #[serde(skip)]
     Tick,
     /// Values now, and the past if it was asked for, by query.
     Metrics {
         at: i64,
+        #[serde(with = "series::answers")]
         now: BTreeMap<Query, QueryAnswer>,
+        #[serde(default, with = "series::optional_answers")]
         past: Option<BTreeMap<Query, QueryAnswer>>,
     },
     /// Lines of that query, as `logs::asked` writes it; `skipped`: there were more than one answer
@@ -49,6 +58,7 @@ pub(crate) enum Event {
         skipped: bool,
     },
     /// What a source calls wrong with its own answers; absent: nothing any more.
+    #[serde(skip)]
     Warned {
         source: Source,
         warning: Option<String>,
@@ -57,8 +67,11 @@ pub(crate) enum Event {
     LogsRefused { reason: String },
     /// The traces that were asked for, and how much of them that is.
     Traces {
+        /// A recording is for every order: replay fills in the one that is shown.
+        #[serde(skip)]
         asked: Asked,
         found: Vec<FoundTrace>,
+        #[serde(flatten)]
         coverage: Coverage,
     },
     /// The trace of that id, if the source has it; or why it cannot be shown.
@@ -73,6 +86,7 @@ pub(crate) enum Event {
     /// All alerts there are.
     Alerts(Vec<Alert>),
     /// What stands beside the chosen alert.
+    #[serde(skip)]
     Evidence(Box<Evidence>),
     /// All silences there are.
     Silences(Vec<Silence>),
@@ -89,28 +103,37 @@ pub(crate) enum Event {
     /// A source's clock is ahead of this machine's by so many seconds.
     Clock { source: Source, ahead_s: i64 },
     /// How it stands with a recording.
+    #[serde(skip)]
     Tape(TapeView),
     /// An action ended.
+    #[serde(skip)]
     Done {
         what: String,
         result: Result<(), String>,
     },
     /// An action was written down, or not, for that reason.
+    #[serde(skip)]
     Audited {
         entry: AuditEntry,
         failed: Option<String>,
     },
     /// What earlier sessions wrote down, oldest first.
+    #[serde(skip)]
     AuditRead(Vec<AuditEntry>),
     /// The scenario file that was asked for, or why it cannot be used.
+    #[serde(skip)]
     ScenarioRead(Result<Scenario, String>),
     /// The profile file that was asked for, or why it cannot be used.
+    #[serde(skip)]
     ProfileRead(Result<ProfileFile, String>),
     /// The rehearsal got on.
+    #[serde(skip)]
     LoadProgress(Box<Progress>),
     /// The rehearsal ended, or could not be carried out.
+    #[serde(skip)]
     LoadEnded(Result<Outcome, String>),
     /// A background part of this process broke; the console goes on.
+    #[serde(skip)]
     Broken(String),
 }
 

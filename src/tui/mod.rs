@@ -51,7 +51,7 @@ use crate::clients::tempo::Tempo;
 use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret, without_password};
 use crate::tui::load_port::LoadPort;
 use crate::tui::model::Settings;
-use crate::tui::sources::fetch::Clients;
+use crate::tui::sources::Clients;
 
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;

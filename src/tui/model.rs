@@ -6,6 +6,8 @@ pub(crate) mod screen;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::tui::audit::AuditEntry;
 use crate::tui::dashboard::Query;
@@ -30,7 +32,8 @@ use crate::tui::zone::Zone;
 pub use screen::Screen;
 
 /// Where data come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub(crate) enum Source {
     Ops,
     Prometheus,
@@ -56,6 +59,23 @@ impl Source {
             Source::Alertmanager => "alerts",
             Source::Tempo => "traces",
         }
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> String {
+        source.name().to_owned()
+    }
+}
+
+impl TryFrom<String> for Source {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Source, String> {
+        let found = Source::ALL.iter().find(|source| source.name() == name);
+        found
+            .copied()
+            .ok_or_else(|| format!("there is no source {name:?}"))
     }
 }
 

@@ -1,16 +1,12 @@
-//! The key map: the one table from which both the handler and the help are made.
-
-pub(crate) mod acting;
-pub(crate) mod alerts;
-pub(crate) mod boards;
-pub(crate) mod logs;
-pub(crate) mod traces;
+//! The key map: the handler, the help, the palette, the hints and the table in docs/console.md read it. A
+//! screen's own keys are in its folder.
 
 use std::fmt;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::tui::model::Screen;
+use crate::tui::screens;
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,259 +130,82 @@ pub(crate) struct Binding {
 /// Suspends from everywhere, from dialogs too.
 pub(crate) const SUSPEND: Key = Key::Ctrl('z');
 
-const fn c(c: char) -> Key {
-    Key::Plain(KeyCode::Char(c))
+/// Makes a table of bindings, one line a key:
+/// `reads|writes [KEYS] => ACTION "what it does", "hint for the bottom line";`
+/// The hint may be left out. A key that `writes` is off with `--read-only`.
+macro_rules! bindings {
+    ($scope:expr; $($mode:ident [$($key:tt)+] => $action:ident $(($argument:expr))? $text:literal $(, $hint:literal)?;)+) => {
+        &[$($crate::tui::input::keys::Binding {
+            keys: &[$(bindings!(@key $key)),+],
+            scope: $scope,
+            action: $crate::tui::input::keys::Action::$action $(($argument))?,
+            text: $text,
+            hint: concat!($($hint)?),
+            writes: bindings!(@$mode),
+        }),+]
+    };
+    (@key (Ctrl $c:literal)) => { $crate::tui::input::keys::Key::Ctrl($c) };
+    (@key $c:literal) => { $crate::tui::input::keys::Key::Plain(crossterm::event::KeyCode::Char($c)) };
+    (@key $code:ident) => { $crate::tui::input::keys::Key::Plain(crossterm::event::KeyCode::$code) };
+    (@reads) => { false };
+    (@writes) => { true };
 }
+pub(crate) use bindings;
 
-const fn k(code: KeyCode) -> Key {
-    Key::Plain(code)
-}
+/// A letter means the same on every screen unless the screen's own table says otherwise.
+const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
+    writes ['s']            => Seed                    "seed a dataset, by name or from a profile file", "seed";
+    writes ['l']            => Launch                  "launch a rehearsal, one phase, or a scenario file", "launch";
+    writes ['p']            => PauseAdmission          "pause or resume admission", "pause";
+    writes ['o']            => OpenSale                "open or close the sale", "open/close";
+    writes ['a']            => RaiseAlert              "raise an alert by hand", "alert";
+    writes ['x']            => StopWork                "stop the rehearsal or cancel the seeding";
+    reads  ['1']            => Show(Screen::Overview)  "Overview";
+    reads  ['2']            => Show(Screen::Resources) "Resources";
+    reads  ['3']            => Show(Screen::Logs)      "Logs";
+    reads  ['4']            => Show(Screen::Traces)    "Traces";
+    reads  ['5']            => Show(Screen::Load)      "Load";
+    reads  ['6']            => Show(Screen::Alerts)    "Alerts";
+    reads  ['7']            => Show(Screen::Board)     "Board";
+    reads  [Tab]            => NextScreen              "next screen";
+    reads  [BackTab]        => PreviousScreen          "previous screen";
+    reads  ['/']            => Filter                  "filter the log by what its lines show";
+    reads  [':']            => Palette                 "find an action by its name", "find";
+    reads  [Left]           => CursorBack              "time cursor back";
+    reads  [Right]          => CursorForth             "time cursor forth";
+    reads  ['[']            => PanBack                 "charts half a width back";
+    reads  [']']            => PanForth                "charts half a width forth";
+    reads  ['f']            => Still                   "freeze the charts or follow the time";
+    reads  ['?']            => Help                    "this help", "help";
+    reads  [Esc]            => Back                    "close what is open, clear the filter, else go back";
+    reads  [(Ctrl 'l')]     => Redraw                  "draw the screen anew";
+    reads  ['}']            => PlayFaster              "play a recording faster";
+    reads  ['{']            => PlaySlower              "play it slower, at last hold it";
+    reads  ['q' (Ctrl 'c')] => Quit                    "quit", "quit";
+    reads  [(Ctrl 'z')]     => Suspend                 "suspend: the shell's fg brings the console back";
+    reads  ['+' '=']        => ZoomIn                  "shorter time on the charts", "- zoom";
+    reads  ['-']            => ZoomOut                 "longer time on the charts";
+    reads  ['0']            => Fit                     "live: follow the time, show what there is to see";
+    writes ['b']            => Admission               "admission: batch and interval", "batch";
+    reads  ['H']            => History                 "what was done: the audit log";
+};
 
-const fn anywhere(
-    keys: &'static [Key],
-    action: Action,
-    text: &'static str,
-    hint: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        scope: Scope::Everywhere,
-        action,
-        text,
-        hint,
-        writes: false,
-    }
-}
-
-const fn write(
-    keys: &'static [Key],
-    action: Action,
-    text: &'static str,
-    hint: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        scope: Scope::Everywhere,
-        action,
-        text,
-        hint,
-        writes: true,
-    }
-}
-
-const fn on(
-    screen: Screen,
-    keys: &'static [Key],
-    action: Action,
-    text: &'static str,
-    hint: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        scope: Scope::On(screen),
-        action,
-        text,
-        hint,
-        writes: false,
-    }
-}
-
-/// Letters mean the same on every screen unless a screen's own line says otherwise.
-const BINDINGS: &[Binding] = &[
-    write(
-        &[c('s')],
-        Action::Seed,
-        "seed a dataset, by name or from a profile file",
-        "seed",
-    ),
-    write(
-        &[c('l')],
-        Action::Launch,
-        "launch a rehearsal, one phase, or a scenario file",
-        "launch",
-    ),
-    write(
-        &[c('p')],
-        Action::PauseAdmission,
-        "pause or resume admission",
-        "pause",
-    ),
-    write(
-        &[c('o')],
-        Action::OpenSale,
-        "open or close the sale",
-        "open/close",
-    ),
-    write(
-        &[c('a')],
-        Action::RaiseAlert,
-        "raise an alert by hand",
-        "alert",
-    ),
-    write(
-        &[c('x')],
-        Action::StopWork,
-        "stop the rehearsal or cancel the seeding",
-        "",
-    ),
-    anywhere(&[c('1')], Action::Show(Screen::Overview), "Overview", ""),
-    anywhere(&[c('2')], Action::Show(Screen::Resources), "Resources", ""),
-    anywhere(&[c('3')], Action::Show(Screen::Logs), "Logs", ""),
-    anywhere(&[c('4')], Action::Show(Screen::Traces), "Traces", ""),
-    anywhere(&[c('5')], Action::Show(Screen::Load), "Load", ""),
-    anywhere(&[c('6')], Action::Show(Screen::Alerts), "Alerts", ""),
-    anywhere(&[c('7')], Action::Show(Screen::Board), "Board", ""),
-    anywhere(&[k(KeyCode::Tab)], Action::NextScreen, "next screen", ""),
-    anywhere(
-        &[k(KeyCode::BackTab)],
-        Action::PreviousScreen,
-        "previous screen",
-        "",
-    ),
-    anywhere(
-        &[c('/')],
-        Action::Filter,
-        "filter the log by what its lines show",
-        "",
-    ),
-    anywhere(
-        &[c(':')],
-        Action::Palette,
-        "find an action by its name",
-        "find",
-    ),
-    anywhere(
-        &[k(KeyCode::Left)],
-        Action::CursorBack,
-        "time cursor back",
-        "",
-    ),
-    anywhere(
-        &[k(KeyCode::Right)],
-        Action::CursorForth,
-        "time cursor forth",
-        "",
-    ),
-    anywhere(&[c('[')], Action::PanBack, "charts half a width back", ""),
-    anywhere(&[c(']')], Action::PanForth, "charts half a width forth", ""),
-    anywhere(
-        &[c('f')],
-        Action::Still,
-        "freeze the charts or follow the time",
-        "",
-    ),
-    anywhere(&[c('?')], Action::Help, "this help", "help"),
-    anywhere(
-        &[k(KeyCode::Esc)],
-        Action::Back,
-        "close what is open, clear the filter, else go back",
-        "",
-    ),
-    anywhere(
-        &[Key::Ctrl('l')],
-        Action::Redraw,
-        "draw the screen anew",
-        "",
-    ),
-    anywhere(&[c('}')], Action::PlayFaster, "play a recording faster", ""),
-    anywhere(
-        &[c('{')],
-        Action::PlaySlower,
-        "play it slower, at last hold it",
-        "",
-    ),
-    anywhere(&[c('q'), Key::Ctrl('c')], Action::Quit, "quit", "quit"),
-    anywhere(
-        &[SUSPEND],
-        Action::Suspend,
-        "suspend: the shell's fg brings the console back",
-        "",
-    ),
-    anywhere(
-        &[c('+'), c('=')],
-        Action::ZoomIn,
-        "shorter time on the charts",
-        "- zoom",
-    ),
-    anywhere(&[c('-')], Action::ZoomOut, "longer time on the charts", ""),
-    anywhere(
-        &[c('0')],
-        Action::Fit,
-        "live: follow the time, show what there is to see",
-        "",
-    ),
-    on(
-        Screen::Overview,
-        &[c('e'), k(KeyCode::Enter)],
-        Action::Enlarge,
-        "enlarge a chart, or back",
-        "enlarge",
-    ),
-    on(
-        Screen::Overview,
-        &[k(KeyCode::Up), c('k')],
-        Action::Up,
-        "enlarged: the chart before",
-        "",
-    ),
-    on(
-        Screen::Overview,
-        &[k(KeyCode::Down), c('j')],
-        Action::Down,
-        "enlarged: the next chart",
-        "",
-    ),
-    on(
-        Screen::Load,
-        &[k(KeyCode::Up), c('k')],
-        Action::Up,
-        "up the list",
-        "",
-    ),
-    on(
-        Screen::Load,
-        &[k(KeyCode::Down), c('j')],
-        Action::Down,
-        "down the list",
-        "",
-    ),
-    Binding {
-        writes: true,
-        ..on(
-            Screen::Load,
-            &[k(KeyCode::Enter)],
-            Action::Open,
-            "launch what is chosen",
-            "launch chosen",
-        )
-    },
-    on(
-        Screen::Load,
-        &[k(KeyCode::PageDown)],
-        Action::PageDown,
-        "further down the verdict and the table",
-        "",
-    ),
-    on(
-        Screen::Load,
-        &[k(KeyCode::PageUp)],
-        Action::PageUp,
-        "further up",
-        "",
-    ),
-];
-
-/// The whole key map: what is above, and what is in files of its own.
+/// The whole key map.
 pub(crate) fn all() -> impl Iterator<Item = &'static Binding> {
-    let own = [
-        BINDINGS,
-        alerts::BINDINGS,
-        logs::BINDINGS,
-        acting::BINDINGS,
-        traces::BINDINGS,
-        boards::BINDINGS,
-    ];
-    own.into_iter().flatten()
+    let of_screens = Screen::ALL.iter().flat_map(|screen| of(*screen));
+    EVERYWHERE.iter().chain(of_screens)
+}
+
+fn of(screen: Screen) -> &'static [Binding] {
+    match screen {
+        Screen::Overview => screens::overview::keys::KEYS,
+        Screen::Resources => screens::resources::keys::KEYS,
+        Screen::Logs => screens::logs::keys::KEYS,
+        Screen::Traces => screens::traces::keys::KEYS,
+        Screen::Load => screens::load::keys::KEYS,
+        Screen::Alerts => screens::alerts::keys::KEYS,
+        Screen::Board => screens::board::keys::KEYS,
+    }
 }
 
 /// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.

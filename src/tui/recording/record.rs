@@ -1,5 +1,5 @@
-//! Writes what the sources say to a compressed file, line by line, by a thread of its own: a slow disk
-//! delays nothing else.
+//! Writes the events of the sources to a compressed file, line by line. A thread of its own writes: a slow
+//! disk delays nothing else.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::files::{self, Access};
 use crate::tui::event::Event;
 use crate::tui::recording::replay::TapeView;
-use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT, Said};
+use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT};
 
 /// Lines on their way to the file; a disk that is further behind has failed.
 const WAITING: usize = 256;
@@ -91,17 +90,16 @@ impl Recorder {
             written,
             most: MAX_BYTES,
         };
-        // A queue that was just made has room.
-        let _ = recorder.send(&Head::new(target));
+        // The new queue has room.
+        let _ = serde_json::to_vec(&Head::new(target)).map(|head| recorder.send(head));
         recorder
     }
 
-    /// Records what `event` says, if a source said it; gives what is to be shown of it.
+    /// Records `event` if a source caused it (no other event serializes); returns the new state to show.
     pub(crate) fn note(&mut self, now: i64, event: &Event) -> Option<TapeView> {
         self.lines.as_ref()?;
-        let said = Said::of(event)?;
-        let wrote = self.send(&Entry { t: now, said });
-        if let Err(why) = wrote.and_then(|()| self.room()) {
+        let line = serde_json::to_vec(&Entry { t: now, event }).ok()?;
+        if let Err(why) = self.send(line).and_then(|()| self.room()) {
             self.lines = None;
             return Some(TapeView::Stopped(format!("{}: {why}", self.path.display())));
         }
@@ -123,8 +121,7 @@ impl Recorder {
         Ok(())
     }
 
-    fn send(&mut self, line: &impl Serialize) -> Result<(), String> {
-        let mut bytes = serde_json::to_vec(line).map_err(|error| error.to_string())?;
+    fn send(&mut self, mut bytes: Vec<u8>) -> Result<(), String> {
         bytes.push(b'\n');
         let length = bytes.len() as u64;
         let Some(lines) = &self.lines else {

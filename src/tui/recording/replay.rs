@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::clients::loki::LogLine;
 use crate::tui::event::Event;
 use crate::tui::model::Model;
-use crate::tui::recording::tape::{Entry, Said, Tape};
+use crate::tui::recording::tape::{Entry, Tape};
 use crate::tui::screens::logs::{Level, Logs, Record};
 
 /// How many times faster than it was; 0: held.
@@ -128,7 +128,7 @@ impl Player {
         let entry = self.tape.entries.get(self.next)?;
         self.next += 1;
         self.filter = model.logs.asked();
-        fitted_event(entry, model)
+        Some(fitted_event(entry, model))
     }
 
     /// What a live source would be asked for now: the lines of the log so far after the filter was
@@ -146,46 +146,38 @@ impl Player {
         }
         self.filter = model.logs.asked();
         let shown = self.tape.entries.iter().take(self.next);
-        let logs = shown.filter(|entry| matches!(entry.said, Said::Logs { .. }));
-        logs.filter_map(|entry| fitted_event(entry, model))
-            .collect()
+        let logs = shown.filter(|entry| matches!(entry.event, Event::Logs { .. }));
+        logs.map(|entry| fitted_event(entry, model)).collect()
     }
-    /// As it was seen last; one that nobody opened is not there.
+
+    /// The newest recorded answer for that trace; missing if nobody opened it.
     fn recorded_trace(&self, wanted: String) -> Event {
-        let newest = self.tape.entries.iter().rev();
-        let mut found = newest.filter_map(|entry| match &entry.said {
-            Said::Trace { id, trace } if *id == wanted => Some(trace.clone()),
-            _ => None,
-        });
-        let trace = found.next().unwrap_or(Ok(None));
-        Event::Trace { id: wanted, trace }
+        let mut newest = self.tape.entries.iter().rev();
+        let recorded =
+            newest.find(|entry| matches!(&entry.event, Event::Trace { id, .. } if *id == wanted));
+        recorded.map_or(
+            Event::Trace {
+                id: wanted,
+                trace: Ok(None),
+            },
+            |entry| entry.event.clone(),
+        )
     }
 }
 
-/// A line as an event. The log is recorded as it was filtered; what is filtered now is filtered here.
-pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Option<Event> {
-    // Each line was checked when the file was read.
-    Some(match entry.said.event().ok()? {
-        Event::Logs {
-            mut lines, skipped, ..
-        } => {
+/// The event of a line, adapted to what the screen asks for: the log is recorded as it was filtered and is
+/// filtered again here; a list of traces is for every order.
+pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
+    let mut event = entry.event.clone();
+    match &mut event {
+        Event::Logs { query, lines, .. } => {
             lines.retain(|line| passes(line, &model.logs));
-            let query = model.logs.asked();
-            Event::Logs {
-                query,
-                lines,
-                skipped,
-            }
+            *query = model.logs.asked();
         }
-        Event::Traces {
-            found, coverage, ..
-        } => Event::Traces {
-            asked: model.traces.asked(),
-            found,
-            coverage,
-        },
-        event => event,
-    })
+        Event::Traces { asked, .. } => *asked = model.traces.asked(),
+        _ => {}
+    }
+    event
 }
 
 /// Whether the log as it is set shows that line.

@@ -1,17 +1,17 @@
-//! A recording: what the sources said, as JSON lines, each with its time, compressed (zstd). The first
-//! line says what the file is. Written by `record`, read by `replay`; a file may come from anywhere. A
-//! file of plain JSON lines, as earlier versions wrote it, is read too.
+//! The format of a recording: JSON lines, compressed (zstd). The first line is the head, every other line is
+//! an event of a source with its time. `record` writes the file, `replay` plays it. The file may come from
+//! anywhere. Earlier versions wrote plain JSON lines: they are read too.
 
-pub(crate) mod said;
-
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use said::Said;
+use crate::tui::event::Event;
+use crate::tui::sources::series::QueryAnswer;
 
-/// What the first line calls the file.
+/// The `kind` in the head.
 const KIND: &str = "console recording";
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u32 = 1;
@@ -31,7 +31,7 @@ const LAST_MS: i64 = 7_258_118_400_000;
 pub(crate) struct Head {
     kind: String,
     version: u32,
-    /// Who was asked: `127.0.0.1:8081`.
+    /// The address of the recorded server: `127.0.0.1:8081`.
     pub(crate) target: String,
     /// The version of the program.
     program: String,
@@ -48,12 +48,13 @@ impl Head {
     }
 }
 
-/// Any other line.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    /// When it was heard, Unix milliseconds.
+/// Any other line. The recorder borrows the event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Entry<E = Event> {
+    /// When the event came, Unix milliseconds.
     pub(crate) t: i64,
-    pub(crate) said: Said,
+    #[serde(rename = "said")]
+    pub(crate) event: E,
 }
 
 /// A recording, read and checked.
@@ -133,37 +134,43 @@ fn head(line: &[u8]) -> Result<Head, String> {
         version: u32,
     }
     let no = || "this is not a recording of the console (--record FILE makes one)".to_owned();
-    let told: Versioned = serde_json::from_slice(line).map_err(|_| no())?;
-    if told.kind != KIND {
+    let head: Versioned = serde_json::from_slice(line).map_err(|_| no())?;
+    if head.kind != KIND {
         return Err(no());
     }
-    if told.version != VERSION {
+    if head.version != VERSION {
         return Err(format!(
             "a recording of version {}; this program reads version {VERSION}",
-            told.version
+            head.version
         ));
     }
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
 fn entry(line: &[u8]) -> Result<Entry, String> {
-    let said = |error: serde_json::Error| {
-        // Its own count of lines would be within this line.
+    let reason = |error: serde_json::Error| {
+        // The error counts lines within this line.
         let text = error.to_string();
         text.split(" at line").next().unwrap_or_default().to_owned()
     };
-    let entry: Entry = serde_json::from_slice(line).map_err(said)?;
+    let entry: Entry = serde_json::from_slice(line).map_err(reason)?;
     let sane = |at: i64| (0..LAST_MS).contains(&at);
-    let times = match &entry.said {
-        Said::Metrics { at, .. } => sane(*at),
-        Said::Down { retry_ms, .. } => sane(*retry_ms),
-        Said::Clock { ahead_s, .. } => sane(ahead_s.saturating_abs()),
+    let are_sane = |answers: &BTreeMap<_, QueryAnswer>| {
+        let series = answers.values().flatten().flatten();
+        series.flat_map(|one| &one.points).all(|(at, _)| sane(*at))
+    };
+    let times = match &entry.event {
+        Event::Metrics { at, now, past } => {
+            sane(*at) && are_sane(now) && past.as_ref().is_none_or(are_sane)
+        }
+        Event::Down { retry_ms, .. } => sane(*retry_ms),
+        Event::Clock { ahead_s, .. } => sane(ahead_s.saturating_abs()),
         _ => true,
     };
-    if !sane(entry.t) || !times {
-        return Err("a time is out of range".into());
+    match sane(entry.t) && times {
+        true => Ok(entry),
+        false => Err("a time is out of range".into()),
     }
-    entry.said.event().map(|_| entry)
 }
 
 #[cfg(test)]

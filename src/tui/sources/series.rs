@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::clients::prometheus::Series;
 use crate::tui::dashboard::Query;
 use crate::tui::sources::panels::{PANELS, Panel, PanelId};
@@ -40,6 +42,74 @@ pub(crate) struct Metrics(BTreeMap<PanelId, PanelData>);
 
 /// One query's answer, or why it was refused.
 pub(crate) type QueryAnswer = Result<Vec<Series>, String>;
+
+/// [`QueryAnswer`] as recordings store it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Recorded<S, R> {
+    Series(S),
+    Refused(R),
+}
+
+/// Answers by query, for `#[serde(with)]`.
+pub(crate) mod answers {
+    use super::{BTreeMap, Deserialize, Query, QueryAnswer, Recorded, Serialize};
+
+    pub(super) type Answers = BTreeMap<Query, QueryAnswer>;
+
+    pub(super) fn record(answers: &Answers) -> impl Serialize {
+        let record = |answer| match answer {
+            &Ok(ref series) => Recorded::Series(series),
+            &Err(ref reason) => Recorded::Refused(reason),
+        };
+        let answers = answers.iter();
+        answers
+            .map(|(query, answer)| (query, record(answer)))
+            .collect::<BTreeMap<_, _>>()
+    }
+
+    pub(crate) fn serialize<S: serde::Serializer>(
+        answers: &Answers,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        record(answers).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        from: D,
+    ) -> Result<Answers, D::Error> {
+        let recorded = BTreeMap::<Query, Recorded<_, _>>::deserialize(from)?.into_iter();
+        let answer = |recorded| match recorded {
+            Recorded::Series(series) => Ok(series),
+            Recorded::Refused(reason) => Err(reason),
+        };
+        Ok(recorded
+            .map(|(query, recorded)| (query, answer(recorded)))
+            .collect())
+    }
+}
+
+/// [`answers`] that may be absent.
+pub(crate) mod optional_answers {
+    use super::answers::{self, Answers};
+    use super::{Deserialize, Serialize};
+
+    #[derive(Deserialize)]
+    struct Present(#[serde(with = "answers")] Answers);
+
+    pub(crate) fn serialize<S: serde::Serializer>(
+        answers: &Option<Answers>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        answers.as_ref().map(answers::record).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Answers>, D::Error> {
+        Ok(Option::<Present>::deserialize(from)?.map(|present| present.0))
+    }
+}
 
 impl Metrics {
     /// What is known of `id`.

@@ -4,7 +4,7 @@
 pub(crate) mod fetch;
 pub(crate) mod rule;
 
-pub(crate) use fetch::follow;
+pub(crate) use fetch::EvidenceOfAlert;
 
 use crate::clients::alertmanager::Alert;
 use crate::clients::prometheus::Labels;

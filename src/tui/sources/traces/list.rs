@@ -10,8 +10,8 @@ use crate::clients::ClientError;
 use crate::clients::tempo::{FoundTrace, Tempo, TraceSearch};
 use crate::tui::event::Event;
 use crate::tui::screens::traces::{Asked, Coverage, LIMIT, Order, SPAN_S};
-use crate::tui::sources::fetch::now_ms;
-use crate::tui::sources::fetch_traces::CLOCK_SKEW_S;
+use crate::tui::sources::now_ms;
+use crate::tui::sources::traces::CLOCK_SKEW_S;
 
 /// Searches that one round takes at most to find the slowest.
 const SEARCHES: usize = 10;

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 
 use crate::clients::ClientError;
 use crate::clients::prometheus::{Labels, Prometheus, Series};
 use crate::tui::dashboard::{LabelQuery, Query};
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
-use crate::tui::sources::fetch::{Backoff, EVERY, now_ms, pause};
+use crate::tui::model::Plan;
+use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::series::QueryAnswer;
+use crate::tui::sources::{Clients, EVERY, now_ms};
 use crate::tui::window::Zoom;
 
 /// How far back labels are looked for: an hour, as the longest chart.
@@ -24,38 +24,36 @@ const MAX_LABELS: usize = 1_000;
 /// Queries under way at once.
 const AT_ONCE: usize = 4;
 
-pub(crate) async fn follow(
+pub(crate) struct Metrics {
     source: Prometheus,
-    mut plan: watch::Receiver<Plan>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut backoff = Backoff::default();
-    // For which plan the past was fetched; the source may have gaps of ours after a failure.
-    let mut past_of: Option<Wanted> = None;
-    loop {
-        let started = Instant::now();
-        let wanted = Wanted::of(&plan.borrow_and_update());
-        match round(&source, &wanted, past_of.as_ref()).await {
-            Ok(event) => {
-                backoff = Backoff::default();
-                // What nobody wants any more by now is dropped: its past will be missing.
-                past_of = Some(wanted.still(&plan.borrow().queries));
-                if events.send(event).await.is_err() {
-                    return;
-                }
-                let every = every(wanted.0.len());
-                pause(started + every, &mut plan, &wanted, Wanted::of).await;
-            }
-            Err(error) => {
-                past_of = None;
-                let asked = source.source().heard().retry_after();
-                let (event, wait) = backoff.down_for(Source::Prometheus, &error, asked);
-                if events.send(event).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(wait).await;
-            }
+    plan: watch::Receiver<Plan>,
+    /// The plan that the past was fetched for; absent after a failure, which may have left a gap.
+    past_of: Option<Wanted>,
+}
+
+impl Metrics {
+    pub(crate) fn new(clients: &Clients, plan: &watch::Receiver<Plan>) -> Metrics {
+        Metrics {
+            source: clients.prometheus.clone(),
+            plan: plan.clone(),
+            past_of: None,
         }
+    }
+}
+
+impl Poll for Metrics {
+    type Wanted = Wanted;
+
+    fn wanted(&self, plan: &Plan) -> Option<Wanted> {
+        Some(Wanted(plan.queries.clone(), plan.zoom, plan.end))
+    }
+
+    async fn ask(&mut self, wanted: &Wanted) -> Answer {
+        let past_of = self.past_of.take();
+        let event = round(&self.source, wanted, past_of.as_ref()).await?;
+        // The model drops answers that the plan no longer wants: their past will be missing.
+        self.past_of = Some(wanted.still(&self.plan.borrow().queries));
+        Ok((vec![event], every(wanted.0.len())))
     }
 }
 
@@ -65,15 +63,11 @@ fn every(queries: usize) -> Duration {
     EVERY * rounds.min(4)
 }
 
-/// What of the plan the metrics follow.
+/// Queries, zoom, and where the charts stand still.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
 
 impl Wanted {
-    pub(crate) fn of(plan: &Plan) -> Wanted {
-        Wanted(plan.queries.clone(), plan.zoom, plan.end)
-    }
-
     /// Without what is no longer among `queries`.
     fn still(&self, queries: &BTreeSet<Query>) -> Wanted {
         let queries = self.0.intersection(queries).cloned().collect();
@@ -89,7 +83,7 @@ impl Wanted {
 }
 
 /// Values now of all that is wanted, and the past where it is missing.
-pub(crate) async fn round(
+async fn round(
     source: &Prometheus,
     wanted: &Wanted,
     past_of: Option<&Wanted>,
