@@ -24,7 +24,7 @@ use crate::clients::{Credentials, Secret, without_password};
 use crate::serve::Running;
 use crate::settings::{API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
-use crate::tui::load_port::LoadPort;
+use crate::tui::load_generator::LoadGenerator;
 use crate::tui::{Exit, Options, Screen, ServerEnded, Zone};
 
 /// The console: see whether the sale is healthy, act, rehearse.
@@ -338,7 +338,7 @@ fn options(
     }
 }
 
-async fn once(options: &Options, load: &dyn LoadPort) -> anyhow::Result<ExitCode> {
+async fn once(options: &Options, load: &dyn LoadGenerator) -> anyhow::Result<ExitCode> {
     let (text, answered) =
         crate::tui::once(options, load, size(|name| std::env::var(name).ok())).await?;
     stdout::print(&text).map_err(anyhow::Error::msg)?;

@@ -17,7 +17,7 @@ use crate::tui::app::screen::Screen;
 use crate::tui::audit::AuditFile;
 use crate::tui::effects::Outside;
 use crate::tui::event::{Effect, Event};
-use crate::tui::load_port::LoadPort;
+use crate::tui::load_generator::LoadGenerator;
 use crate::tui::model::{Link, Model, Plan, Settings, Source};
 use crate::tui::recording::record::Recorder;
 use crate::tui::recording::replay;
@@ -67,7 +67,7 @@ impl App {
     pub(crate) fn new(
         settings: Settings,
         clients: Clients,
-        load: Arc<dyn LoadPort>,
+        load: Arc<dyn LoadGenerator>,
         options: &mut Options,
     ) -> App {
         let mut model = Model {
@@ -283,7 +283,7 @@ fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failu
 pub(crate) async fn attached(
     settings: Settings,
     clients: Clients,
-    load: Arc<dyn LoadPort>,
+    load: Arc<dyn LoadGenerator>,
     mut options: Options,
 ) -> Result<Exit, Failure> {
     let server = options.server_ended.take();
@@ -328,7 +328,7 @@ async fn ended(server: Option<crate::tui::ServerEnded>) -> Exit {
 pub(crate) async fn once(
     settings: Settings,
     clients: &Clients,
-    load: &dyn LoadPort,
+    load: &dyn LoadGenerator,
     options: &Options,
     size: (u16, u16),
 ) -> (String, bool) {

@@ -8,10 +8,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::clients::Secret;
+use crate::load::{Command, PhaseName, Progress, RunResult, Verdict};
 use crate::tui::audit::{AuditEntry, AuditFile};
 use crate::tui::event::{Effect, Event};
 use crate::tui::input::dialog::ProfileFile;
-use crate::tui::load_port::{LoadPort, Outcome, Run, StartRequest, Steer, Verdict};
+use crate::tui::load_generator::{Control, Ended, LoadGenerator, Run, StartRequest};
 use crate::tui::model::Model;
 use crate::tui::sources::reason::Why;
 use crate::tui::sources::{Clients, Refresh, now_ms};
@@ -24,7 +25,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 /// What effects are carried out with.
 pub(crate) struct Outside {
     pub(crate) clients: Clients,
-    pub(crate) load: Arc<dyn LoadPort>,
+    pub(crate) load: Arc<dyn LoadGenerator>,
     pub(crate) refresh: Refresh,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) ops_url: String,
@@ -32,14 +33,13 @@ pub(crate) struct Outside {
     audit: Arc<AuditFile>,
     tasks: JoinSet<()>,
     run: JoinSet<()>,
-    stop: Option<Box<dyn Fn() + Send + Sync>>,
-    steer: Option<Box<dyn Fn(Steer) -> bool + Send + Sync>>,
+    control: Option<Control>,
 }
 
 impl Outside {
     pub(crate) fn new(
         clients: Clients,
-        load: Arc<dyn LoadPort>,
+        load: Arc<dyn LoadGenerator>,
         refresh: Refresh,
         events: mpsc::Sender<Event>,
         ops_url: String,
@@ -59,8 +59,7 @@ impl Outside {
             audit,
             tasks,
             run,
-            stop: None,
-            steer: None,
+            control: None,
         }
     }
 
@@ -113,11 +112,11 @@ impl Outside {
                     alertmanager.expire(&id).await.map(|()| "")
                 });
             }
-            Effect::Steer(steer) => {
-                let taken = self.steer.as_ref().is_some_and(|run| run(steer));
+            Effect::Steer(command) => {
+                let taken = self.control.as_ref().is_some_and(|tell| tell(command));
                 let why = "the rehearsal is over, or has more to do than it can take";
                 let result = if taken { Ok("") } else { Err(why) };
-                self.act(steer.said().into(), std::future::ready(result));
+                self.act(command.effect().into(), std::future::ready(result));
             }
             Effect::StartLoad {
                 scenario,
@@ -126,8 +125,8 @@ impl Outside {
                 reseed,
             } => self.start((scenario, file), phase, reseed, model),
             Effect::StopLoad => {
-                if let Some(stop) = &self.stop {
-                    stop();
+                if let Some(tell) = &self.control {
+                    tell(Command::Stop);
                 }
                 self.note("stop of the rehearsal", Ok("asked"));
             }
@@ -186,7 +185,7 @@ impl Outside {
     }
 
     /// Reads a file on a thread that may block.
-    fn read(&mut self, read: impl FnOnce(&dyn LoadPort) -> Event + Send + 'static) {
+    fn read(&mut self, read: impl FnOnce(&dyn LoadGenerator) -> Event + Send + 'static) {
         let (load, events) = (Arc::clone(&self.load), self.events.clone());
         self.tasks.spawn(async move {
             if let Ok(event) = tokio::task::spawn_blocking(move || read(load.as_ref())).await {
@@ -198,7 +197,7 @@ impl Outside {
     fn start(
         &mut self,
         (scenario, file): (String, Option<PathBuf>),
-        phase: Option<String>,
+        phase: Option<PhaseName>,
         reseed: bool,
         model: &Model,
     ) {
@@ -206,7 +205,7 @@ impl Outside {
             self.ended(Err("the server's address is not known".into()));
             return;
         };
-        let what = launch(&scenario, phase.as_deref(), reseed);
+        let what = launch(&scenario, phase, reseed);
         let request = StartRequest {
             scenario,
             file,
@@ -220,12 +219,10 @@ impl Outside {
             Ok(run) => {
                 let Run {
                     progress,
-                    stop,
-                    steer,
+                    control,
                     ended,
                 } = run;
-                self.stop = Some(stop);
-                self.steer = Some(steer);
+                self.control = Some(control);
                 self.note(&what, Ok("began"));
                 let written = Written {
                     what,
@@ -242,7 +239,7 @@ impl Outside {
         }
     }
 
-    fn ended(&mut self, result: Result<crate::tui::load_port::Outcome, String>) {
+    fn ended(&mut self, result: Result<RunResult, String>) {
         let events = self.events.clone();
         self.tasks.spawn(async move {
             let _ = events.send(Event::LoadEnded(result)).await;
@@ -252,8 +249,8 @@ impl Outside {
     /// Stops what is under way and waits for it, but not for long.
     pub(crate) async fn leave(mut self, seeding: bool) {
         while self.run.try_join_next().is_some() {}
-        if let Some(stop) = self.stop.take().filter(|_| !self.run.is_empty()) {
-            stop();
+        if let Some(tell) = self.control.take().filter(|_| !self.run.is_empty()) {
+            tell(Command::Stop);
             self.note("stop of the rehearsal", Ok("the console was left"));
         }
         if seeding {
@@ -281,7 +278,7 @@ fn at_home(path: &str) -> PathBuf {
 }
 
 /// What a launch is called where it is written down.
-fn launch(scenario: &str, phase: Option<&str>, reseed: bool) -> String {
+fn launch(scenario: &str, phase: Option<PhaseName>, reseed: bool) -> String {
     let phase = phase.map_or(String::new(), |phase| format!(", {phase} alone"));
     let data = if reseed { ", seeded first" } else { "" };
     format!("rehearsal {scenario}{phase}{data}")
@@ -313,12 +310,12 @@ struct Written {
 }
 
 impl Written {
-    async fn end(self, result: &Result<Outcome, String>, events: mpsc::Sender<Event>) {
+    async fn end(self, result: &Result<RunResult, String>, events: mpsc::Sender<Event>) {
         let ended = match result {
             Ok(outcome) => {
                 let verdict = match outcome.verdict {
                     Verdict::Passed => "passed",
-                    Verdict::Missed => "thresholds missed",
+                    Verdict::Failed => "thresholds missed",
                     Verdict::Inconclusive => "inconclusive",
                 };
                 Ok(format!("ended: {verdict}"))
@@ -337,8 +334,8 @@ impl Written {
 
 /// Sends a run's progress, not too often, then its end.
 async fn follow(
-    mut progress: tokio::sync::watch::Receiver<crate::tui::load_port::Progress>,
-    mut ended: crate::tui::load_port::Ended,
+    mut progress: tokio::sync::watch::Receiver<Progress>,
+    mut ended: Ended,
     events: mpsc::Sender<Event>,
     written: Written,
 ) {

@@ -12,10 +12,10 @@ use crate::clients::alertmanager::{Alert, PostableAlert, PostableSilence, Silenc
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::RuleAlert;
 use crate::clients::tempo::{FoundTrace, Trace};
+use crate::load::{Command, PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
 use crate::tui::dashboard::Query;
 use crate::tui::input::dialog::ProfileFile;
-use crate::tui::load_port::{Outcome, Progress, Scenario, Steer};
 use crate::tui::model::Source;
 use crate::tui::recording::replay::TapeView;
 use crate::tui::screens::traces::{Asked, Coverage};
@@ -122,7 +122,7 @@ pub(crate) enum Event {
     AuditRead(Vec<AuditEntry>),
     /// The scenario file that was asked for, or why it cannot be used.
     #[serde(skip)]
-    ScenarioRead(Result<Scenario, String>),
+    ScenarioRead(Result<ScenarioInfo, String>),
     /// The profile file that was asked for, or why it cannot be used.
     #[serde(skip)]
     ProfileRead(Result<ProfileFile, String>),
@@ -131,7 +131,7 @@ pub(crate) enum Event {
     LoadProgress(Box<Progress>),
     /// The rehearsal ended, or could not be carried out.
     #[serde(skip)]
-    LoadEnded(Result<Outcome, String>),
+    LoadEnded(Result<RunResult, String>),
     /// A background part of this process broke; the console goes on.
     #[serde(skip)]
     Broken(String),
@@ -171,11 +171,11 @@ pub(crate) enum Effect {
         scenario: String,
         /// Of that file; absent: a shipped one.
         file: Option<PathBuf>,
-        phase: Option<String>,
+        phase: Option<PhaseName>,
         reseed: bool,
     },
     /// Ask the rehearsal to end.
     StopLoad,
     /// Steer the rehearsal.
-    Steer(Steer),
+    Steer(Command),
 }

@@ -4,7 +4,7 @@
 //! `event::Event`s over a bounded channel; `update` takes an event into the `model` and says what
 //! is to be done; `screens` draws the model. `update` and `screens` are pure, so that every screen
 //! and every key can be tested without a terminal. The console sees the system from outside only,
-//! over HTTP (`clients`); a rehearsal runs in this process (`load_port`), but against the listener.
+//! over HTTP (`clients`); a rehearsal runs in this process (`load_generator`), but against the listener.
 
 mod app;
 mod audit;
@@ -13,7 +13,7 @@ pub(crate) mod effects;
 mod event;
 mod format;
 mod input;
-pub mod load_port;
+pub mod load_generator;
 mod model;
 pub(crate) mod navigation;
 #[cfg(any(test, fuzzing))]
@@ -49,7 +49,7 @@ use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
 use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret, without_password};
-use crate::tui::load_port::LoadPort;
+use crate::tui::load_generator::LoadGenerator;
 use crate::tui::model::Settings;
 use crate::tui::sources::Clients;
 
@@ -196,7 +196,7 @@ impl Options {
 ///
 /// # Errors
 /// [`Failure`]; the terminal is restored.
-pub async fn run(options: Options, load: Arc<dyn LoadPort>) -> Result<Exit, Failure> {
+pub async fn run(options: Options, load: Arc<dyn LoadGenerator>) -> Result<Exit, Failure> {
     let mut clients = options.clients()?;
     clients.ops = clients.ops.as_console(uuid::Uuid::now_v7().to_string());
     let settings = options.settings(&clients);
@@ -210,7 +210,7 @@ pub async fn run(options: Options, load: Arc<dyn LoadPort>) -> Result<Exit, Fail
 /// [`Failure::BadUrl`].
 pub async fn once(
     options: &Options,
-    load: &dyn LoadPort,
+    load: &dyn LoadGenerator,
     size: (u16, u16),
 ) -> Result<(String, bool), Failure> {
     let clients = options.clients()?;

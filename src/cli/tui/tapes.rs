@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{TuiArgs, once, options};
 use crate::clients::Credentials;
 use crate::settings::OPS_ADDR;
-use crate::tui::load_port::NoLoad;
+use crate::tui::load_generator::NoLoad;
 use crate::tui::{Dashboard, Exit, Recording, Tape};
 
 /// A recording to make or to show.

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::tui::load_port::{NoLoad, Run, Scenario, StartRequest};
+use crate::load::{Command, ScenarioInfo};
+use crate::tui::load_generator::{NoLoad, Run, StartRequest};
 
 /// Frames kept in memory, the newest last.
 #[derive(Clone)]
@@ -87,7 +88,7 @@ fn options(url: &str) -> Options {
     }
 }
 
-fn app(url: &str, load: Arc<dyn LoadPort>) -> App {
+fn app(url: &str, load: Arc<dyn LoadGenerator>) -> App {
     let mut options = options(url);
     let clients = options.clients().unwrap();
     let settings = options.settings(&clients);
@@ -218,15 +219,18 @@ async fn the_end_of_the_server_and_of_the_terminal_end_the_console() {
 /// A load generator that runs until it is told to stop.
 struct Puppet(CancellationToken);
 
-impl LoadPort for Puppet {
-    fn scenarios(&self) -> Vec<Scenario> {
-        vec![Scenario {
+impl LoadGenerator for Puppet {
+    fn scenarios(&self) -> Vec<ScenarioInfo> {
+        vec![ScenarioInfo {
             name: "puppet".into(),
-            ..Scenario::default()
+            title: String::new(),
+            dataset: String::new(),
+            users: 0,
+            file: None,
         }]
     }
 
-    fn read_scenario(&self, _: &Path) -> Result<Scenario, String> {
+    fn read_scenario(&self, _: &Path) -> Result<ScenarioInfo, String> {
         Err("a puppet reads nothing".into())
     }
 
@@ -236,14 +240,18 @@ impl LoadPort for Puppet {
 
     fn start(&self, request: StartRequest) -> Result<Run, String> {
         assert_eq!(request.scenario, "puppet");
-        let (progress, seen) = watch::channel(crate::tui::load_port::Progress::default());
+        let (progress, seen) = watch::channel(crate::load::Progress::default());
         let (stop, stopped) = (self.0.clone(), self.0.clone());
         Ok(Run {
             progress: seen,
-            stop: Box::new(move || stop.cancel()),
-            steer: Box::new(|_| true),
+            control: Box::new(move |command| {
+                if command == Command::Stop {
+                    stop.cancel();
+                }
+                true
+            }),
             ended: Box::pin(async move {
-                let running = crate::tui::load_port::Progress {
+                let running = crate::load::Progress {
                     requests: 77,
                     ..Default::default()
                 };

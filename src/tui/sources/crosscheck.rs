@@ -94,7 +94,7 @@ fn note<T>(list: &mut VecDeque<(i64, T)>, now: i64, what: T) {
 pub(crate) fn compare(model: &mut Model) {
     let now = model.now;
     let run = model.load.run.as_ref().filter(|run| run.is_under_way());
-    match run.map(|run| run.progress.sold) {
+    match run.map(|run| run.progress.seats_paid) {
         Some(sold) => note(&mut model.checks.sold, now, sold),
         None => model.checks.sold.clear(),
     }
@@ -188,7 +188,7 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
 fn sold(model: &Model) -> Option<Pair> {
     let run = model.load.run.as_ref().filter(|run| run.is_under_way())?;
     let metrics = *model.metrics.get(PanelId::Seats).now.get(SOLD)?;
-    let own = number(run.progress.sold);
+    let own = number(run.progress.seats_paid);
     // What was sold within the last scrape interval may not be counted yet.
     let (at, counted) = *model.checks.sold.front()?;
     let known = at <= model.now - SCRAPE_MS;

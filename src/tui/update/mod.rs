@@ -8,6 +8,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 pub(crate) use actions::reseed;
 pub(crate) use feeds::name;
 
+use crate::load::Command;
 use crate::tui::event::{Effect, Event};
 use crate::tui::input::dialog::keys as dialogs;
 use crate::tui::input::forms::keys as forms;
@@ -15,7 +16,6 @@ use crate::tui::input::keys;
 use crate::tui::input::keys::{Action, Binding};
 use crate::tui::input::launch::pick_file;
 use crate::tui::input::{mouse, palette};
-use crate::tui::load_port::Steer;
 use crate::tui::model::{Link, Model, NoticeKind, Screen, Source};
 use crate::tui::recording::replay::TapeView;
 use crate::tui::screens::board::update as boards;
@@ -283,8 +283,8 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Admission => forms::admission(model),
         Action::History => model.dialog = Some(crate::tui::input::dialog::Dialog::History(0)),
         Action::PauseLoad => return steering::pause(model),
-        Action::Slower => return steering::steer(model, Steer::Slower),
-        Action::Faster => return steering::steer(model, Steer::Faster),
+        Action::Slower => return steering::steer(model, Command::Slower),
+        Action::Faster => return steering::steer(model, Command::Faster),
         Action::NextPhase => steering::next_phase(model),
     }
     Vec::new()

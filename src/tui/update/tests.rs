@@ -16,10 +16,9 @@ use crate::api::ops::{
 };
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::clients::prometheus::Labels;
+use crate::load::{PhaseName, Progress, ScenarioInfo};
 use crate::tui::input::dialog::{Dialog, ProfileFile, Stage};
 use crate::tui::input::line::MAX_INPUT;
-use crate::tui::load_port::Progress;
-use crate::tui::load_port::Scenario;
 use crate::tui::model::{RunState, RunView, Settings};
 use crate::tui::update::feeds::TPS_WINDOW_MS;
 
@@ -62,12 +61,11 @@ fn console(profile: Option<&str>, registered: u64) -> Model {
         now: NOW,
         ..Model::default()
     };
-    let scenario = |name: &str, dataset: &str| Scenario {
+    let scenario = |name: &str, dataset: &str| ScenarioInfo {
         name: name.into(),
         title: String::new(),
         dataset: dataset.into(),
         users: 1,
-        phases: vec!["register".into(), "open".into()],
         file: None,
     };
     model.load.scenarios = vec![
@@ -186,7 +184,7 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
         vec![Effect::StartLoad {
             scenario: scenario.into(),
             file: None,
-            phase: phase.map(str::to_owned),
+            phase: phase.and_then(PhaseName::named),
             reseed,
         }]
     };
@@ -298,11 +296,10 @@ fn files_are_read_by_their_path_and_a_wrong_one_is_told_in_the_dialog() {
     };
     assert_eq!(wrong.as_deref(), Some("my.yaml:3: wrong"));
     keys(&mut model, "\n");
-    let scenario = Scenario {
+    let scenario = ScenarioInfo {
         name: "my".into(),
-        dataset: "demo".into(),
         file: Some("my.yaml".into()),
-        ..Scenario::default()
+        ..model.load.scenarios[0].clone()
     };
     let before = model.load.scenarios.len();
     read(&mut model, Ok(scenario));

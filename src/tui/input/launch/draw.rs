@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::load::{PhaseName, ScenarioInfo};
 use crate::tui::format;
 use crate::tui::input::dialog::draw::{ROOM, message};
 use crate::tui::input::dialog::{
@@ -12,7 +13,6 @@ use crate::tui::input::dialog::{
 };
 use crate::tui::input::line::Input;
 use crate::tui::input::line::draw as input;
-use crate::tui::load_port::Scenario;
 use crate::tui::model::Model;
 use crate::tui::screens::load::draw as load;
 use crate::tui::screens::logs::one_line;
@@ -158,9 +158,9 @@ fn list(model: &Model, chosen: usize, buffer: &mut Buffer, area: Rect) {
     message(buffer, area, "Launch", CHOOSE, &lines);
 }
 
-fn phases(scenario: &Scenario, chosen: usize, buffer: &mut Buffer, area: Rect) {
-    let alone = scenario.phases.iter();
-    let alone = alone.map(|phase| format!("{} alone", one_line(phase)));
+fn phases(scenario: &ScenarioInfo, chosen: usize, buffer: &mut Buffer, area: Rect) {
+    let alone = PhaseName::ALL.iter();
+    let alone = alone.map(|phase| format!("{phase} alone"));
     let all = ["all phases, one after the other".to_owned()].into_iter();
     let mut lines: Vec<Line<'static>> = all
         .chain(alone)
@@ -181,7 +181,7 @@ fn phases(scenario: &Scenario, chosen: usize, buffer: &mut Buffer, area: Rect) {
 fn confirm(
     model: &Model,
     dialog: &LaunchDialog,
-    scenario: &Scenario,
+    scenario: &ScenarioInfo,
     buffer: &mut Buffer,
     area: Rect,
 ) {
@@ -189,9 +189,9 @@ fn confirm(
         .status
         .as_ref()
         .map_or(String::new(), |status| one_line(&status.api_addr));
-    let phase = dialog.phase.and_then(|at| scenario.phases.get(at));
+    let phase = dialog.phase.and_then(|at| PhaseName::ALL.get(at));
     let what = phase.map_or(one_line(&scenario.name), |phase| {
-        format!("{}, only {}", one_line(&scenario.name), one_line(phase))
+        format!("{}, only {phase}", one_line(&scenario.name))
     });
     let users = format::count(scenario.users);
     let dataset = one_line(&scenario.dataset);

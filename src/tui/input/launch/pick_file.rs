@@ -2,9 +2,9 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use crate::load::ScenarioInfo;
 use crate::tui::event::Effect;
 use crate::tui::input::dialog::{Dialog, PathField, ProfileFile, Stage};
-use crate::tui::load_port::Scenario;
 use crate::tui::model::Model;
 use crate::tui::screens::logs::one_line;
 
@@ -29,7 +29,7 @@ pub(crate) fn on_key(field: &mut PathField, key: KeyEvent) -> Option<String> {
 
 /// A scenario file was read: it joins the list, and its phases come next. Without the dialog that
 /// asked for it, it is of no use any more.
-pub(crate) fn scenario(model: &mut Model, read: Result<Scenario, String>) {
+pub(crate) fn scenario(model: &mut Model, read: Result<ScenarioInfo, String>) {
     let Some(Dialog::Launch(dialog)) = &mut model.dialog else {
         return;
     };

@@ -222,10 +222,10 @@ fn under_way(model: &Model) -> Option<String> {
     Some(format!(
         "{}: {}{stopping}  {}  {} requests/s  {} sold   5 shows it",
         run.scenario,
-        progress.doing,
-        format::stopwatch(progress.elapsed),
+        progress.step.description(),
+        format::stopwatch(progress.elapsed.as_secs_f64()),
         format::short(run.tps_now()),
-        format::count(progress.sold),
+        format::count(progress.seats_paid),
     ))
 }
 
