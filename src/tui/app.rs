@@ -15,16 +15,15 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::tui::app::screen::Screen;
 use crate::tui::audit::AuditFile;
-use crate::tui::effects::Outside;
+use crate::tui::effects::Effects;
 use crate::tui::event::{Effect, Event};
 use crate::tui::load_generator::LoadGenerator;
-use crate::tui::model::{Link, Model, Plan, Settings, Source};
+use crate::tui::model::{Link, Model, Plan, Source};
 use crate::tui::recording::record::Recorder;
 use crate::tui::recording::replay;
 use crate::tui::recording::replay::{Player, Playing, TapeView};
 use crate::tui::recording::tape::Tape;
 use crate::tui::screens;
-use crate::tui::screens::board::Board;
 use crate::tui::sources::{self, Clients, Refresh, now_ms};
 use crate::tui::terminal;
 use crate::tui::terminal::Session;
@@ -54,7 +53,7 @@ pub(crate) struct App {
     pub(super) model: Box<Model>,
     events: mpsc::Receiver<Event>,
     plan: watch::Sender<Plan>,
-    outside: Outside,
+    effects: Effects,
     tasks: tokio::task::JoinSet<()>,
     recorder: Option<Recorder>,
     /// Plays a recording; then nobody is asked.
@@ -63,53 +62,32 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// A console that has begun to fetch, or to play a recording.
-    pub(crate) fn new(
-        settings: Settings,
-        clients: Clients,
-        load: Arc<dyn LoadGenerator>,
-        options: &mut Options,
-    ) -> App {
-        let mut model = Model {
-            settings,
-            now: now_ms(),
-            screen: options.screen,
-            ..Model::default()
-        };
+    /// Starts to ask the sources, or to play a recording.
+    pub(crate) fn start(options: Options, clients: Clients, load: Arc<dyn LoadGenerator>) -> App {
+        let mut model = Box::new(options.model(&clients));
         model.load.scenarios = load.scenarios();
-        model.board = Board::of(options.dashboard.as_ref());
         let (sender, events) = mpsc::channel(EVENTS);
-        let start = |file| Recorder::start(file, &model.settings.target, sender.clone());
-        let recorder = options.record.take().map(start);
-        if recorder.is_some() {
+        let recorder = options.record.map(|file| {
             model.tape = TapeView::Recording(0);
-        }
-        let player = options.replay.take().map(Player::new);
-        if let Some(player) = &player {
+            Recorder::start(file, &model.settings.target, sender.clone())
+        });
+        let player = options.replay.map(|recording| {
+            let player = Player::new(recording);
             model.tape = player.view();
-        }
+            player
+        });
         let (plan, follow) = watch::channel(model.plan());
         let refresh = Refresh::default();
         let tasks = match &player {
             None => sources::spawn(&clients, &follow, &refresh, &sender),
             Some(_) => Default::default(),
         };
-        // Without a password: it is told to the load generator and to people.
-        let ops_url = clients.ops.source().base().to_owned();
-        let outside = Outside::new(
-            clients,
-            load,
-            refresh,
-            sender,
-            ops_url,
-            options.token.clone(),
-            AuditFile::new(options.audit_log.clone(), options.who.clone()),
-        );
+        let audit = AuditFile::new(options.audit_log, options.who);
         App {
-            model: Box::new(model),
+            model,
             events,
             plan,
-            outside,
+            effects: Effects::new(clients, load, refresh, sender, options.token, audit),
             tasks,
             recorder,
             player,
@@ -230,7 +208,7 @@ impl App {
                 }
                 // Whatever a screen wants to ask: of a recording nobody is asked.
                 _ if self.player.is_some() => {}
-                effect => self.outside.carry_out(effect, &self.model),
+                effect => self.effects.carry_out(effect, &self.model),
             }
         }
         let again = self.player.as_mut().map(|player| player.again(&self.model));
@@ -258,7 +236,7 @@ impl App {
         }
         drop(self.events);
         let seeding = self.model.is_seeding() && self.model.settings.embedded;
-        self.outside.leave(seeding).await;
+        self.effects.leave(seeding).await;
     }
 }
 
@@ -280,16 +258,15 @@ fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failu
 }
 
 /// Takes the terminal over, runs, gives it back.
-pub(crate) async fn attached(
-    settings: Settings,
+pub(crate) async fn run(
+    mut options: Options,
     clients: Clients,
     load: Arc<dyn LoadGenerator>,
-    mut options: Options,
 ) -> Result<Exit, Failure> {
-    let server = options.server_ended.take();
-    let mut app = App::new(settings, clients, load, &mut options);
-    let mut session = Session::start(options.mouse).map_err(Failure::Terminal)?;
-    let ended = Box::pin(ended(server));
+    let ended = Box::pin(ended(options.server_ended.take()));
+    let mouse = options.mouse;
+    let mut app = App::start(options, clients, load);
+    let mut session = Session::start(mouse).map_err(Failure::Terminal)?;
     let result = app.run(&mut session, EventStream::new(), ended).await;
     // The terminal first: what follows may take seconds.
     drop(session);
@@ -326,26 +303,13 @@ async fn ended(server: Option<crate::tui::ServerEnded>) -> Exit {
 
 /// One screen as text, and whether any source answered.
 pub(crate) async fn once(
-    settings: Settings,
+    options: &Options,
     clients: &Clients,
     load: &dyn LoadGenerator,
-    options: &Options,
     size: (u16, u16),
 ) -> (String, bool) {
-    let settings = Settings {
-        once: true,
-        colour: false,
-        ..settings
-    };
-    let mut model = Box::new(Model {
-        settings,
-        now: now_ms(),
-        screen: options.screen,
-        size,
-        ..Model::default()
-    });
+    let mut model = Box::new(options.model_of_once(clients, size));
     model.load.scenarios = load.scenarios();
-    model.board = Board::of(options.dashboard.as_ref());
     let mut plan = model.plan();
     for event in sources::once(clients, &plan).await {
         update(&mut model, now_ms(), event);
@@ -370,23 +334,13 @@ pub(crate) async fn once(
 
 /// The end of a recording, one screen of it as text.
 pub(crate) fn replayed(
-    settings: Settings,
+    options: &Options,
+    clients: &Clients,
     tape: &Tape,
-    screen: crate::tui::model::Screen,
-    board: Board,
     size: (u16, u16),
 ) -> String {
-    let mut model = Model {
-        settings: Settings {
-            once: true,
-            colour: false,
-            ..settings
-        },
-        screen,
-        board,
-        size,
-        ..Model::default()
-    };
+    let mut model = options.model_of_once(clients, size);
+    model.now = 0;
     for entry in &tape.entries {
         let event = replay::fitted_event(entry, &model);
         update(&mut model, entry.t, event);

@@ -23,7 +23,7 @@ const EVERY_PROGRESS: Duration = Duration::from_millis(250);
 const LEAVE: Duration = Duration::from_secs(5);
 
 /// What effects are carried out with.
-pub(crate) struct Outside {
+pub(crate) struct Effects {
     pub(crate) clients: Clients,
     pub(crate) load: Arc<dyn LoadGenerator>,
     pub(crate) refresh: Refresh,
@@ -36,25 +36,25 @@ pub(crate) struct Outside {
     control: Option<Control>,
 }
 
-impl Outside {
+impl Effects {
     pub(crate) fn new(
         clients: Clients,
         load: Arc<dyn LoadGenerator>,
         refresh: Refresh,
         events: mpsc::Sender<Event>,
-        ops_url: String,
         token: Option<Secret>,
         audit: AuditFile,
-    ) -> Outside {
+    ) -> Effects {
         let (mut tasks, run) = (JoinSet::new(), JoinSet::new());
         let audit = Arc::new(audit);
         tasks.spawn(earlier(Arc::clone(&audit), events.clone()));
-        Outside {
+        Effects {
+            // Without a password: the load generator and the screen get it.
+            ops_url: clients.ops.source().base().to_owned(),
             clients,
             load,
             refresh,
             events,
-            ops_url,
             token,
             audit,
             tasks,

@@ -50,8 +50,9 @@ use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
 use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret, without_password};
 use crate::tui::load_generator::LoadGenerator;
-use crate::tui::model::Settings;
-use crate::tui::sources::Clients;
+use crate::tui::model::{Model, Settings};
+use crate::tui::screens::board::Board;
+use crate::tui::sources::{Clients, now_ms};
 
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
@@ -74,45 +75,35 @@ pub fn log_queries(trace: &str) -> impl Iterator<Item = (&'static str, String)> 
 pub struct Options {
     /// The operations listener, `http://HOST:PORT/`.
     pub ops_url: String,
-    /// The Prometheus API.
     pub prometheus_url: String,
-    /// The Loki API.
     pub loki_url: String,
-    /// The Tempo API.
     pub tempo_url: String,
-    /// The Alertmanager API.
     pub alertmanager_url: String,
-    /// For the operations listener's writes.
+    /// For writes to the operations listener.
     pub token: Option<Secret>,
-    /// What each source wants with its requests.
+    /// For the other sources.
     pub credentials: Credentials,
-    /// How long a source may take to answer.
     pub source_timeout: Duration,
-    /// No action at all.
+    /// Every action is off.
     pub read_only: bool,
-    /// Who acts, for the audit log and for what is acknowledged.
+    /// The operator's name, for the audit log and for acknowledgements.
     pub who: String,
-    /// Where actions are written down; absent: nowhere.
+    /// Absent: actions are not written down.
     pub audit_log: Option<PathBuf>,
-    /// Colours may be used.
     pub colour: bool,
-    /// Only ASCII may be used.
     pub ascii: bool,
     /// The terminal's background is light.
     pub light: bool,
-    /// The time zone that times are shown in.
     pub zone: Zone,
-    /// Clicks and the wheel are taken; the terminal's own selection then needs Shift.
+    /// Takes clicks and the wheel; the terminal's own selection then needs Shift.
     pub mouse: bool,
-    /// The first screen.
     pub screen: Screen,
-    /// What the Board shows; absent: the shipped on-sale dashboard.
+    /// The Board's dashboard; absent: the shipped on-sale dashboard.
     pub dashboard: Option<Arc<Dashboard>>,
     /// The server runs in this process; its end ends the console.
     pub server_ended: Option<ServerEnded>,
-    /// Record what the sources say.
     pub record: Option<Recording>,
-    /// Show a recording instead of asking anybody.
+    /// Shows this recording and asks no source.
     pub replay: Option<Tape>,
     /// Break after the first frame, to show that the terminal is restored.
     pub panic_after_start: bool,
@@ -189,40 +180,48 @@ impl Options {
             once: false,
         }
     }
+
+    /// The state of a console that has not heard of any source.
+    fn model(&self, clients: &Clients) -> Model {
+        Model {
+            settings: self.settings(clients),
+            now: now_ms(),
+            screen: self.screen,
+            board: Board::of(self.dashboard.as_ref()),
+            ..Model::default()
+        }
+    }
+
+    /// The same for one screen as text.
+    fn model_of_once(&self, clients: &Clients, size: (u16, u16)) -> Model {
+        let mut model = self.model(clients);
+        model.settings.once = true;
+        model.settings.colour = false;
+        model.size = size;
+        model
+    }
 }
 
 /// Runs the console on this process's terminal. To be polled on one thread (`block_on`): a panic
 /// there restores the terminal, one elsewhere is shown in the status line.
-///
-/// # Errors
-/// [`Failure`]; the terminal is restored.
 pub async fn run(options: Options, load: Arc<dyn LoadGenerator>) -> Result<Exit, Failure> {
     let mut clients = options.clients()?;
     clients.ops = clients.ops.as_console(uuid::Uuid::now_v7().to_string());
-    let settings = options.settings(&clients);
-    Box::pin(app::attached(settings, clients, load, options)).await
+    Box::pin(app::run(options, clients, load)).await
 }
 
 /// Asks every source once and gives one screen as text, `size` columns by rows; and whether any
 /// source answered.
-///
-/// # Errors
-/// [`Failure::BadUrl`].
 pub async fn once(
     options: &Options,
     load: &dyn LoadGenerator,
     size: (u16, u16),
 ) -> Result<(String, bool), Failure> {
     let clients = options.clients()?;
-    let settings = options.settings(&clients);
-    if let Some(tape) = &options.replay {
-        let board = screens::board::Board::of(options.dashboard.as_ref());
-        return Ok((
-            app::replayed(settings, tape, options.screen, board, size),
-            true,
-        ));
-    }
-    Ok(app::once(settings, &clients, load, options, size).await)
+    Ok(match &options.replay {
+        Some(tape) => (app::replayed(options, &clients, tape, size), true),
+        None => app::once(options, &clients, load, size).await,
+    })
 }
 
 #[cfg(test)]

@@ -89,10 +89,9 @@ fn options(url: &str) -> Options {
 }
 
 fn app(url: &str, load: Arc<dyn LoadGenerator>) -> App {
-    let mut options = options(url);
+    let options = options(url);
     let clients = options.clients().unwrap();
-    let settings = options.settings(&clients);
-    App::new(settings, clients, load, &mut options)
+    App::start(options, clients, load)
 }
 
 /// Takes every connection and never says a word.
@@ -167,8 +166,7 @@ async fn of_a_recording_nobody_is_asked_and_its_time_is_the_one_that_is_shown() 
     let mut options = options(&format!("http://{}", listener.local_addr().unwrap()));
     options.replay = Some(Tape::parse(&recorded(&[down])).unwrap());
     let clients = options.clients().unwrap();
-    let settings = options.settings(&clients);
-    let mut app = App::new(settings, clients, Arc::new(NoLoad), &mut options);
+    let mut app = App::start(options, clients, Arc::new(NoLoad));
     let (frames, mut drawn) = mpsc::unbounded_channel();
     let (keys, input) = keyboard();
     let never = Box::pin(std::future::pending());
@@ -287,7 +285,7 @@ async fn a_rehearsal_is_followed_and_stopped_when_the_console_leaves() {
         phase: None,
         reseed: false,
     };
-    app.outside.carry_out(effect, &app.model);
+    app.effects.carry_out(effect, &app.model);
     let followed = async {
         loop {
             match app.events.recv().await {
