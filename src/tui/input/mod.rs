@@ -4,6 +4,7 @@ pub(crate) mod dialog;
 pub(crate) mod forms;
 pub(crate) mod help;
 pub(crate) mod history;
+pub(crate) mod keymap;
 pub(crate) mod keys;
 pub(crate) mod launch;
 pub(crate) mod line;

@@ -12,8 +12,8 @@ use crate::load::Command;
 use crate::tui::event::{Effect, Event};
 use crate::tui::input::dialog::keys as dialogs;
 use crate::tui::input::forms::keys as forms;
-use crate::tui::input::keys;
-use crate::tui::input::keys::{Action, Binding};
+use crate::tui::input::keymap;
+use crate::tui::input::keys::{Action, Binding, SUSPEND};
 use crate::tui::input::launch::pick_file;
 use crate::tui::input::{mouse, palette};
 use crate::tui::model::{Link, Model, NoticeKind, Screen, Source};
@@ -162,7 +162,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         return actions::quit(model);
     }
     // From anywhere, as a shell's own: a half-typed form is there again afterwards.
-    if keys::SUSPEND.matches(key) {
+    if SUSPEND.matches(key) {
         return vec![Effect::Suspend];
     }
     if model.dialog.is_some() {
@@ -172,7 +172,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         edit_filter(model, key);
         return Vec::new();
     }
-    let Some(binding) = keys::lookup(model.screen, key) else {
+    let Some(binding) = keymap::lookup(model.screen, key) else {
         return Vec::new();
     };
     run(model, binding)

@@ -406,7 +406,7 @@ fn a_server_that_is_gone_is_not_operated_and_the_reason_is_said() {
 
 #[test]
 fn read_only_turns_every_writing_key_off_and_no_other() {
-    for binding in keys::all() {
+    for binding in keymap::all() {
         let mut model = console(Some("demo"), 0);
         model.settings = Settings {
             read_only: true,

@@ -11,7 +11,7 @@ use crate::tui::input::dialog::{
 use crate::tui::input::forms::keys as forms;
 use crate::tui::input::launch::{keys as launch, pick_file};
 use crate::tui::input::line::Input;
-use crate::tui::input::palette;
+use crate::tui::input::palette::keys as palette;
 use crate::tui::model::{Model, RunState};
 use crate::tui::screens::traces::update as traces;
 use crate::tui::update::actions;

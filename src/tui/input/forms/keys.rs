@@ -111,7 +111,7 @@ pub(crate) fn on_key(model: &Model, mut form: Form, key: KeyEvent) -> After {
     match key.code {
         KeyCode::Tab | KeyCode::Down => form.focus = (form.focus + 1) % fields,
         KeyCode::BackTab | KeyCode::Up => form.focus = (form.focus + fields - 1) % fields,
-        KeyCode::Enter => match form.finish(model) {
+        KeyCode::Enter => match form.finish(model.now, model.load.is_under_way()) {
             Ok(Then::Ask(question)) => return After::Keep(Dialog::Ask(question)),
             Ok(Then::Do(effects)) => return After::Close(effects),
             Err((field, said)) => {

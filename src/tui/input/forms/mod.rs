@@ -11,7 +11,6 @@ use crate::tui::event::Effect;
 use crate::tui::format;
 use crate::tui::input::dialog::Question;
 use crate::tui::input::line::Input;
-use crate::tui::model::Model;
 use crate::tui::screens::alerts::ACKNOWLEDGED;
 use crate::tui::update::name;
 
@@ -161,11 +160,11 @@ impl Form {
     }
 
     /// What it leads to, or which field is wrong.
-    pub(crate) fn finish(&self, model: &Model) -> Result<Then, Wrong> {
+    pub(crate) fn finish(&self, now: i64, is_rehearsing: bool) -> Result<Then, Wrong> {
         match &self.purpose {
-            Purpose::Admission(now) => self.resize(now, model).map(Then::Ask),
-            Purpose::Acknowledge(alert) => self.acknowledged(alert, model.now).map(Then::Do),
-            Purpose::Silence(alert) => self.silenced(alert, model.now).map(Then::Do),
+            Purpose::Admission(state) => self.resize(state, is_rehearsing).map(Then::Ask),
+            Purpose::Acknowledge(alert) => self.acknowledged(alert, now).map(Then::Do),
+            Purpose::Silence(alert) => self.silenced(alert, now).map(Then::Do),
         }
     }
 
@@ -205,7 +204,7 @@ impl Form {
         })
     }
 
-    fn resize(&self, now: &AdmissionState, model: &Model) -> Result<Question, Wrong> {
+    fn resize(&self, now: &AdmissionState, is_rehearsing: bool) -> Result<Question, Wrong> {
         let (batch, every) = (self.batch(now)?, self.every(now)?);
         if (batch, every) == (now.batch, now.every_ms) {
             return Err((self.focus, "that is as it is: nothing would change".into()));
@@ -229,7 +228,7 @@ impl Form {
                 a_minute(batch, every)
             ),
         ];
-        if model.load.is_under_way() {
+        if is_rehearsing {
             lines.push(
                 "The rehearsal under way puts the earlier setting back at its end.".to_owned(),
             );

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::format;
-use crate::tui::input::keys;
+use crate::tui::input::keymap;
 use crate::tui::input::keys::{Action, Binding, Scope};
 use crate::tui::input::line::Input;
 use crate::tui::input::line::draw as input;
@@ -268,7 +268,7 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
     };
     let last = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);
     let of = |scope: Scope, at_end: bool| {
-        keys::all().filter(move |binding| {
+        keymap::all().filter(move |binding| {
             binding.scope == scope && last(binding) == at_end && !off(binding)
         })
     };
