@@ -1,4 +1,4 @@
-//! The loop: keys first, then signals, then what the tasks learned; drawn when something changed.
+//! The loop of the console: takes keys first, then signals, then events of the tasks; draws after a change.
 
 pub(crate) mod screen;
 
@@ -30,24 +30,24 @@ use crate::tui::terminal::Session;
 use crate::tui::update::update;
 use crate::tui::{Exit, Failure, Options};
 
-/// Pause between two frames that new data cause: ten a second.
+/// The shortest interval between two frames that new data cause: ten a second.
 const FRAME: Duration = Duration::from_millis(100);
 /// The same for a frame that answers a key. A key that is held down repeats about every 33 ms.
 const KEY_FRAME: Duration = Duration::from_millis(30);
 /// Ages on the screen are in seconds.
 const TICK: Duration = Duration::from_secs(1);
-/// How often `--once` asks again for what the answers made known.
+/// The rounds in which `--once` asks for what earlier answers made known.
 const MORE_ROUNDS: usize = 3;
-/// Events on their way to the loop.
+/// Capacity of the channel of events.
 const EVENTS: usize = 256;
 
-/// What the loop itself is to do after an event.
+/// An effect on the loop itself.
 enum After {
     Quit,
     Suspend,
 }
 
-/// All between the terminal and the sources.
+/// A running console: the model, and the tasks between it and the sources.
 pub(crate) struct App {
     /// On the heap: it is large, and futures hold it.
     pub(super) model: Box<Model>,
@@ -56,7 +56,7 @@ pub(crate) struct App {
     effects: Effects,
     tasks: tokio::task::JoinSet<()>,
     recorder: Option<Recorder>,
-    /// Plays a recording; then nobody is asked.
+    /// Plays a recording; then no source is asked.
     player: Option<Player>,
     panic_after_start: bool,
 }
@@ -158,7 +158,7 @@ impl App {
             screens::draw(&self.model, buffer);
         });
         painted.map_err(Failure::Terminal)?;
-        // How much is seen decides what is asked.
+        // The size of the screen decides what is asked.
         if std::mem::replace(&mut self.model.size, size) != size {
             self.publish();
         }
@@ -169,7 +169,7 @@ impl App {
         Ok(())
     }
 
-    /// The time that is shown: of the recording while one is played.
+    /// The time that is shown: the recorded time while a recording plays.
     fn now(&self) -> i64 {
         self.player.as_ref().map_or_else(now_ms, Player::now)
     }
@@ -206,7 +206,7 @@ impl App {
                         player.set_speed(speed);
                     }
                 }
-                // Whatever a screen wants to ask: of a recording nobody is asked.
+                // A recording asks no source.
                 _ if self.player.is_some() => {}
                 effect => self.effects.carry_out(effect, &self.model),
             }
@@ -228,7 +228,7 @@ impl App {
         });
     }
 
-    /// Stops what is under way.
+    /// Stops all tasks.
     pub(crate) async fn leave(mut self) {
         self.tasks.abort_all();
         if let Some(recorder) = self.recorder.take() {
@@ -240,7 +240,7 @@ impl App {
     }
 }
 
-/// What the terminal said, as an event; nothing for what is of no interest.
+/// The event of a terminal event; `None`: the console ignores it.
 fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failure> {
     match said {
         None => Err(Failure::Terminal(io::ErrorKind::UnexpectedEof.into())),
@@ -314,7 +314,7 @@ pub(crate) async fn once(
     for event in sources::once(clients, &plan).await {
         update(&mut model, now_ms(), event);
     }
-    // Which instances and values there are is known now: what they are asked may be new.
+    // The first answers name instances and label values, which other queries need.
     for _ in 0..MORE_ROUNDS {
         let next = model.plan();
         if next == plan {
@@ -332,22 +332,15 @@ pub(crate) async fn once(
     (as_text(&model, size), answered)
 }
 
-/// The end of a recording, one screen of it as text.
-pub(crate) fn replayed(
-    options: &Options,
-    clients: &Clients,
-    tape: &Tape,
-    size: (u16, u16),
-) -> String {
-    let mut model = options.model_of_once(clients, size);
-    model.now = 0;
+/// One screen at the end of a recording, as text.
+pub(crate) fn replayed(mut model: Model, tape: &Tape) -> String {
     for entry in &tape.entries {
         let event = replay::fitted_event(entry, &model);
         update(&mut model, entry.t, event);
     }
     model.tape = TapeView::Playing(Playing::at_end(tape));
     model.notice = None;
-    as_text(&model, size)
+    as_text(&model, model.size)
 }
 
 pub(crate) fn as_text(model: &Model, (width, height): (u16, u16)) -> String {

@@ -1,4 +1,4 @@
-//! Carries out effects: each in a task of its own that sends its outcome as an event.
+//! Carries out effects, each in a task of its own, which sends the outcome as an event.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::tui::model::Model;
 use crate::tui::sources::reason::Why;
 use crate::tui::sources::{Clients, Refresh, now_ms};
 
-/// The rehearsal's progress is taken over at most this often.
+/// The shortest interval between two events of a rehearsal's progress.
 const EVERY_PROGRESS: Duration = Duration::from_millis(250);
-/// How long a stopped rehearsal may take to end when the console leaves.
+/// The longest wait for a stopped rehearsal when the console quits.
 const LEAVE: Duration = Duration::from_secs(5);
 
-/// What effects are carried out with.
+/// Carries out effects.
 pub(crate) struct Effects {
     pub(crate) clients: Clients,
     pub(crate) load: Arc<dyn LoadGenerator>,
@@ -63,8 +63,7 @@ impl Effects {
         }
     }
 
-    /// Begins to carry out `effect`; never waits. The loop itself sees to what concerns the
-    /// terminal.
+    /// Starts `effect`; never waits. The loop itself handles the effects on the terminal.
     pub(crate) fn carry_out(&mut self, effect: Effect, model: &Model) {
         while self.tasks.try_join_next().is_some() {}
         let ops = self.clients.ops.clone();
@@ -133,7 +132,7 @@ impl Effects {
         }
     }
 
-    /// Writes down what no answer is awaited for.
+    /// Writes down an action whose answer is not awaited.
     fn note(&mut self, action: &str, result: Result<&str, &str>) {
         let target = self.clients.ops.authority();
         let entry = AuditEntry::new(now_ms(), &self.audit.who, action, &target, result);
@@ -149,8 +148,8 @@ impl Effects {
         self.act_on(self.clients.ops.authority(), what, action);
     }
 
-    /// The outcome reads `what`, or `what: word` / `what: why not`.
-    /// Every action goes this way, so that every one is written down.
+    /// The outcome reads `what`, or `what: word` / `what: reason`. Every action on a source goes through here, so
+    /// that every one is written down.
     fn act_on<E: Why>(
         &mut self,
         target: String,
@@ -178,7 +177,7 @@ impl Effects {
                 },
             };
             refresh.after_action();
-            // The loop may have left meanwhile; then nobody wants to know.
+            // The console may have quit meanwhile.
             let _ = events.send(event).await;
             record(audit, entry, events).await;
         });
@@ -246,7 +245,7 @@ impl Effects {
         });
     }
 
-    /// Stops what is under way and waits for it, but not for long.
+    /// Stops rehearsal and seeding, and waits for their ends, at most [`LEAVE`].
     pub(crate) async fn leave(mut self, seeding: bool) {
         while self.run.try_join_next().is_some() {}
         if let Some(tell) = self.control.take().filter(|_| !self.run.is_empty()) {
@@ -268,7 +267,7 @@ impl Effects {
     }
 }
 
-/// The path that was typed; `~/` is the home directory, as in a shell.
+/// The path of a typed text; `~/` is the home directory, as in a shell.
 fn at_home(path: &str) -> PathBuf {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     match (path.strip_prefix("~/"), home) {
@@ -277,14 +276,14 @@ fn at_home(path: &str) -> PathBuf {
     }
 }
 
-/// What a launch is called where it is written down.
+/// The name of a launch in the audit log.
 fn launch(scenario: &str, phase: Option<PhaseName>, reseed: bool) -> String {
     let phase = phase.map_or(String::new(), |phase| format!(", {phase} alone"));
     let data = if reseed { ", seeded first" } else { "" };
     format!("rehearsal {scenario}{phase}{data}")
 }
 
-/// Writes an action down and tells the loop.
+/// Writes an action down and reports that to the loop.
 async fn record(audit: Arc<AuditFile>, entry: AuditEntry, events: mpsc::Sender<Event>) {
     let written = entry.clone();
     let written = tokio::task::spawn_blocking(move || audit.append(&written)).await;
@@ -295,14 +294,14 @@ async fn record(audit: Arc<AuditFile>, entry: AuditEntry, events: mpsc::Sender<E
     let _ = events.send(Event::Audited { entry, failed }).await;
 }
 
-/// Reads what earlier sessions wrote down.
+/// Reads the actions of earlier sessions.
 async fn earlier(audit: Arc<AuditFile>, events: mpsc::Sender<Event>) {
     if let Ok(entries) = tokio::task::spawn_blocking(move || audit.last()).await {
         let _ = events.send(Event::AuditRead(entries)).await;
     }
 }
 
-/// How a run's end is written down.
+/// Writes the end of a run down.
 struct Written {
     what: String,
     target: String,
@@ -332,7 +331,7 @@ impl Written {
     }
 }
 
-/// Sends a run's progress, not too often, then its end.
+/// Sends the progress of a run at most every [`EVERY_PROGRESS`], then its end.
 async fn follow(
     mut progress: tokio::sync::watch::Receiver<Progress>,
     mut ended: Ended,
@@ -354,7 +353,7 @@ async fn follow(
                 open = changed.is_ok();
                 let now = progress.borrow_and_update().clone();
                 if events.send(Event::LoadProgress(Box::new(now))).await.is_err() {
-                    // Nobody listens any more, but the run has to come to its end.
+                    // The console quit, but the end of the run is still written down.
                     let result = ended.await;
                     written.end(&result, events).await;
                     return;
@@ -365,8 +364,8 @@ async fn follow(
     }
 }
 
-/// The ticketing API's address as seen from here: a server that listens everywhere is asked where
-/// its operations listener was found.
+/// The address of the ticketing API as seen from here. A server that listens on all addresses has the host of its
+/// operations listener.
 fn api_url(api_addr: &str, ops_url: &str) -> String {
     let everywhere = ["0.0.0.0:", "[::]:"]
         .iter()

@@ -219,7 +219,10 @@ pub async fn once(
 ) -> Result<(String, bool), Failure> {
     let clients = options.clients()?;
     Ok(match &options.replay {
-        Some(tape) => (app::replayed(options, &clients, tape, size), true),
+        Some(tape) => (
+            app::replayed(options.model_of_once(&clients, size), tape),
+            true,
+        ),
         None => app::once(options, &clients, load, size).await,
     })
 }

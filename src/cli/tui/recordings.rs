@@ -1,6 +1,6 @@
 //! Recordings: one to make, or one to show.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::tui::{Recording, Tape};
 

@@ -1,4 +1,4 @@
-//! Keys, mouse, and what stands in front of a screen: palette, forms, dialogs.
+//! Input: the key map, the mouse, the line editor, and the dialogs with palette and forms.
 
 pub(crate) mod dialog;
 pub(crate) mod forms;

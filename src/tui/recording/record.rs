@@ -16,11 +16,11 @@ use crate::tui::event::Event;
 use crate::tui::recording::replay::TapeView;
 use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT};
 
-/// Lines on their way to the file; a disk that is further behind has failed.
+/// The most lines that wait for the file; a disk that is further behind has failed.
 const WAITING: usize = 256;
-/// How long the last lines may take when the console leaves.
+/// The longest wait for the last lines when the console quits.
 const LEAVE: Duration = Duration::from_secs(3);
-/// Log lines have random ids, which no level makes smaller; this one is cheap at their rate.
+/// Random ids in log lines limit every level; this one is cheap at their rate.
 const LEVEL: i32 = 9;
 /// Compression finds what was recorded in the last 4 MiB (2^22 bytes): the log is asked in windows that
 /// overlap, so most lines come twice.
@@ -34,10 +34,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Creates the file, for its owner alone: logs may hold personal data.
-    ///
-    /// # Errors
-    /// Why there is none; a file that is there is left alone.
+    /// Creates the file, for its owner alone: logs may hold personal data. An existing file is an error.
     pub fn create(path: &Path) -> Result<Recording, String> {
         let created = files::create_new(path, Access::Owner);
         let file = created.map_err(|error| format!("{}: {error}", path.display()))?;
@@ -61,7 +58,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins with the first line. A file that fails is told by an event.
+    /// Writes the head. An event reports a file that fails later.
     pub(crate) fn start(
         recording: Recording,
         target: &str,
@@ -78,7 +75,7 @@ impl Recorder {
         let writer = tokio::task::spawn_blocking(move || {
             if let Err(error) = write(counted, receiver) {
                 let why = format!("{shown}: {error}");
-                // The loop may have left meanwhile; then nobody wants to know.
+                // The console may have quit meanwhile.
                 let _ = events.blocking_send(Event::Tape(TapeView::Stopped(why)));
             }
         });
@@ -134,7 +131,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes what waits, not for long.
+    /// Writes the lines that wait, at most for [`LEAVE`].
     pub(crate) async fn leave(mut self) {
         self.lines = None;
         let _ = tokio::time::timeout(LEAVE, self.writer).await;
@@ -159,8 +156,8 @@ impl Write for Counted {
     }
 }
 
-/// Each line goes to the file at once, in a block that can be read without the next: what was recorded
-/// survives whatever ends the console.
+/// Flushes each line at once, as a block that can be read without the next: the recording survives a console
+/// that is killed.
 fn write(file: Counted, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
     let mut encoder = zstd::Encoder::new(file, LEVEL)?;
     encoder.window_log(WINDOW_LOG)?;

@@ -1,4 +1,4 @@
-//! Plays a recording: when which line is due, and what time it is meanwhile. No network, no writes.
+//! Plays a recording: the schedule of its lines, and the recorded time. No network, no writes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::tui::model::Model;
 use crate::tui::recording::tape::{Entry, Tape};
 use crate::tui::screens::logs::{Level, Logs, Record};
 
-/// How many times faster than it was; 0: held.
+/// Factors of the recorded pace; 0: paused.
 const SPEEDS: &[u32] = &[0, 1, 2, 5, 10, 30, 60];
 
 /// What the screen tells of a recording.
@@ -57,7 +57,7 @@ impl Playing {
     }
 }
 
-/// Where the playing stands.
+/// The state of a replay.
 #[derive(Debug)]
 pub(crate) struct Player {
     tape: Tape,
@@ -66,9 +66,9 @@ pub(crate) struct Player {
     /// The recorded time at `since`.
     at: i64,
     since: Instant,
-    /// The log filter that the lines so far were shown by.
+    /// The log filter that the lines so far were filtered by.
     filter: String,
-    /// The trace that was looked for last.
+    /// The trace that was opened last.
     trace: Option<String>,
 }
 
@@ -108,7 +108,7 @@ impl Player {
         self.speed = speed;
     }
 
-    /// Awaits that the next line is due; for ever if it is held or at its end.
+    /// Resolves when the next line is due; never while the replay is paused or at its end.
     pub(crate) async fn due(player: Option<&Player>) {
         let due = player.and_then(|player| {
             let left = player.tape.entries.get(player.next)?.t - player.at;
@@ -123,7 +123,7 @@ impl Player {
         }
     }
 
-    /// The next line, as the console with that model would have heard it.
+    /// The event of the next line, adapted to the model.
     pub(crate) fn next(&mut self, model: &Model) -> Option<Event> {
         let entry = self.tape.entries.get(self.next)?;
         self.next += 1;
@@ -131,8 +131,8 @@ impl Player {
         Some(fitted_event(entry, model))
     }
 
-    /// What a live source would be asked for now: the lines of the log so far after the filter was
-    /// changed, the trace that was opened.
+    /// Answers what a live source would be asked now: the log so far after a change of the filter, and the trace
+    /// that was opened.
     pub(crate) fn again(&mut self, model: &Model) -> Vec<Event> {
         let wanted = model.plan().trace;
         if wanted != self.trace {
@@ -180,7 +180,7 @@ pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     event
 }
 
-/// Whether the log as it is set shows that line.
+/// Whether the filter of the log shows that line.
 fn passes(line: &LogLine, logs: &Logs) -> bool {
     let at = line.at_ns / 1_000_000;
     let outside = |(from, to): (i64, i64)| !(from..=to).contains(&at);

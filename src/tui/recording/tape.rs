@@ -13,15 +13,15 @@ use crate::tui::sources::series::QueryAnswer;
 
 /// The `kind` in the head.
 const KIND: &str = "console recording";
-/// The version of the format that is written, and the only one that is read.
+/// The only version of the format.
 const VERSION: u32 = 1;
-/// No recording is longer than this, in bytes: hours of a sale.
+/// The most bytes of a file: hours of a sale.
 pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// Nor is its text, which `replay` holds in memory.
+/// The most bytes of its text, which `replay` holds in memory.
 pub(crate) const MAX_TEXT: u64 = 512 * 1024 * 1024;
 /// The last line may go over the bound.
 const MAX_READ: u64 = MAX_TEXT + 32 * 1024 * 1024;
-/// A compressed file begins so.
+/// The first bytes of a compressed file.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Times of a recording lie before the year 2200, in Unix milliseconds.
 const LAST_MS: i64 = 7_258_118_400_000;
@@ -66,10 +66,7 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// Reads a recording.
-    ///
-    /// # Errors
-    /// What is wrong with the file and in which line.
+    /// The error names the file, the line and the problem.
     pub fn read(path: &Path) -> Result<Tape, String> {
         let shown = path.display();
         let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
@@ -79,10 +76,9 @@ impl Tape {
         Tape::parse(&bytes).map_err(|(line, why)| format!("{shown}, line {line}: {why}"))
     }
 
-    /// # Errors
-    /// The line, from 1, and what is wrong with it.
+    /// The error is the line, from 1, and the problem.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Tape, (usize, String)> {
-        // The last line of a recording that was cut off does not end: it is left out.
+        // A recording that was cut off ends within a line: that line is left out.
         let end = bytes.iter().rposition(|byte| *byte == b'\n');
         let whole = end.map_or(bytes, |newline| &bytes[..=newline]);
         let mut lines = whole.split_inclusive(|byte| *byte == b'\n').zip(1..);
@@ -91,7 +87,7 @@ impl Tape {
         let mut entries: Vec<Entry> = Vec::new();
         for (line, number) in lines {
             let entry = entry(line).map_err(|why| (number, why))?;
-            // A clock that was set back while it was recorded does not run back when it is shown.
+            // The recorded clock may have been set back: the replay keeps its time instead.
             let t = entries.last().map_or(entry.t, |last| last.t.max(entry.t));
             entries.push(Entry { t, ..entry });
         }
@@ -108,7 +104,7 @@ impl Tape {
     }
 }
 
-/// The text of a recording; `None` if it is longer than `most`. One that was cut off is read up to the
+/// The text of a recording; `None`: it is longer than `most`. A file that was cut off gives the text up to the
 /// cut.
 fn text(file: std::fs::File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     let mut file = BufReader::new(file);

@@ -1,5 +1,5 @@
-//! Whether the sources agree: the server's own figures, Prometheus's and the load generator's, and
-//! the clocks. What they cannot both be right about for some seconds is told. Pure.
+//! Compares the sources: the figures of the server, of Prometheus and of the load generator, and the clocks. A
+//! disagreement that lasts for some seconds is reported. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,20 +10,20 @@ use crate::tui::sources::panels::{PanelId, SOLD, Unit};
 
 /// A figure of Prometheus may be as old as this: a scrape, and the time it took.
 const SCRAPE_MS: i64 = 20_000;
-/// What is a disagreement for less than this may be a coincidence.
+/// A disagreement that is shorter may be a coincidence.
 const LASTS_MS: i64 = 5_000;
-/// Most of the server's answers remembered: four a second while it is seeding.
+/// The most answers of the server that are kept: four a second while it is seeding.
 const MAX_ANSWERS: usize = 100;
 /// Two rates over the same time that are measured at two ends differ by this much at most.
 const RATE_SHARE: f64 = 0.25;
-/// Rates that differ by less than this, per second, are as good as equal.
+/// Rates that differ by less, per second, count as equal.
 const RATE_LEAST: f64 = 20.0;
 /// The rates are over ten seconds: before that the younger one is still growing.
 const RATE_AFTER_MS: i64 = 15_000;
 /// Clocks that differ by less than this, in seconds, do no harm.
 const CLOCK_S: i64 = 5;
 
-/// What can be held against each other.
+/// The figures that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Check {
     Waiting,
@@ -36,16 +36,16 @@ impl Check {
     const ALL: [Check; 4] = [Check::Waiting, Check::Mark, Check::Sold, Check::Tps];
 }
 
-/// What the checks remember.
+/// The state of the checks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checks {
     /// The server's answers of the last scrape interval.
     told: VecDeque<(i64, QueueState)>,
-    /// What the rehearsal had sold, over the same time.
+    /// The seats that the rehearsal had sold, over the same time.
     sold: VecDeque<(i64, u64)>,
     /// Since when two figures disagree.
     since: BTreeMap<Check, i64>,
-    /// By how many seconds each source's clock is ahead.
+    /// The seconds by which each source's clock is ahead.
     ahead: BTreeMap<&'static str, i64>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Disagreement {
     pub(crate) check: Option<Check>,
     /// For people, whole.
     pub(crate) text: String,
-    /// What the other source says, in a word or two: `server 500`.
+    /// The figure of the other source, in a word or two: `server 500`.
     pub(crate) short: String,
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn clock(model: &mut Model, source: Source, seconds: i64) {
     model.checks.ahead.insert(source.name(), seconds);
 }
 
-/// Notes what the server told of its queue.
+/// Stores the server's queue figures.
 pub(crate) fn told(model: &mut Model) {
     let now = model.now;
     let Some(queue) = model.status.as_ref().map(|status| status.queue) else {
@@ -90,7 +90,7 @@ fn note<T>(list: &mut VecDeque<(i64, T)>, now: i64, what: T) {
     }
 }
 
-/// Compares what there is. To be called when figures came in.
+/// Compares all figures. To be called after new ones came.
 pub(crate) fn compare(model: &mut Model) {
     let now = model.now;
     let run = model.load.run.as_ref().filter(|run| run.is_under_way());
@@ -108,7 +108,7 @@ pub(crate) fn compare(model: &mut Model) {
     }
 }
 
-/// What does not agree, the clocks last.
+/// The disagreements, the clocks last.
 pub(crate) fn disagreements(model: &Model) -> Vec<Disagreement> {
     let lasting = |check: &Check| {
         let since = *model.checks.since.get(check)?;
@@ -169,7 +169,7 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
         return None;
     }
     let metrics = model.metrics.get(id).value()?;
-    // A console that has just begun does not know what a scrape may still tell.
+    // After the start a scrape may still show figures from before it.
     let first = model.checks.told.front()?.0;
     let told = || model.checks.told.iter().map(|(_, queue)| number(of(queue)));
     let (least, most) = (told().reduce(f64::min)?, told().reduce(f64::max)?);

@@ -62,7 +62,7 @@ impl Poll for LogTail {
     }
 }
 
-/// A time that is over changes no more, but for records that are late.
+/// A time that is over gets late records only.
 fn every(wanted: &Wanted) -> Duration {
     let is_over = |(_, to): &(i64, i64)| to.saturating_add(CLOCK_SKEW_NS / 1_000_000) < now_ms();
     match wanted {
@@ -87,7 +87,7 @@ async fn of_window(
     })
 }
 
-/// Asks for next to nothing: is it there?
+/// Asks for one line: does the source answer?
 async fn probe(source: &Loki) -> Result<Event, ClientError> {
     let end = now_ms().saturating_mul(1_000_000);
     let query = crate::tui::screens::logs::query("", crate::tui::screens::logs::Level::All);
@@ -99,7 +99,7 @@ async fn probe(source: &Loki) -> Result<Event, ClientError> {
     })
 }
 
-/// How far a query's lines were read.
+/// The position in the lines of a query.
 #[derive(Debug, Default)]
 struct Tail {
     query: String,
@@ -127,7 +127,7 @@ impl Tail {
         })
     }
 
-    /// Notes what was read; whether lines between the last reading and this one are missing.
+    /// Notes the lines; returns whether lines between the last answer and this one are missing.
     fn read(&mut self, lines: &[LogLine]) -> bool {
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
             return false;

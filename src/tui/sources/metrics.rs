@@ -1,4 +1,4 @@
-//! Metrics: values now each second, and the past of what was not asked before.
+//! Metrics: the current values each second, and the past of queries that are new.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::tui::sources::series::QueryAnswer;
 use crate::tui::sources::{Clients, EVERY, now_ms};
 use crate::tui::window::Zoom;
 
-/// How far back labels are looked for: an hour, as the longest chart.
+/// Labels are sought in the last hour, the span of the longest chart.
 const LABELS_SPAN_MS: i64 = 3_600_000;
-/// Most names or values of labels taken from an answer.
+/// The most names or values of labels taken from an answer.
 const MAX_LABELS: usize = 1_000;
 /// Queries under way at once.
 const AT_ONCE: usize = 4;
@@ -57,7 +57,7 @@ impl Poll for Metrics {
     }
 }
 
-/// Screens that ask much ask less often, but often enough that the charts have no gaps.
+/// A screen with many queries asks less often, but often enough that its charts have no gaps.
 fn every(queries: usize) -> Duration {
     let rounds = u32::try_from(1 + queries / 16).unwrap_or(u32::MAX);
     EVERY * rounds.min(4)
@@ -74,7 +74,7 @@ impl Wanted {
         Wanted(queries, self.1, self.2)
     }
 
-    /// Of which queries the past is missing, if it was fetched for those of `before`.
+    /// The queries whose past is missing, if the past was fetched for `before`.
     fn without_past(&self, before: Option<&Wanted>) -> Vec<Query> {
         let known = before.filter(|before| (before.1, before.2) == (self.1, self.2));
         let missing = |query: &&Query| known.is_none_or(|known| !known.0.contains(*query));
@@ -82,7 +82,7 @@ impl Wanted {
     }
 }
 
-/// Values now of all that is wanted, and the past where it is missing.
+/// The current values of all wanted queries, and the past where it is missing.
 async fn round(
     source: &Prometheus,
     wanted: &Wanted,
@@ -98,7 +98,7 @@ async fn round(
         let end = end - end.rem_euclid(step);
         let range = |query: Query| async move {
             let answer = match LabelQuery::of(&query) {
-                // What labels there are has no past.
+                // The names of labels have no past.
                 Some(_) => Ok(Vec::new()),
                 None => source.range(&query, end - zoom.span_ms(), end, step).await,
             };
@@ -140,8 +140,8 @@ async fn labels(
     Ok(series.collect())
 }
 
-/// A few at once. A source that cannot be reached fails as a whole; one that refuses a query has
-/// answered, unless it refuses all of them.
+/// Runs [`AT_ONCE`] queries at a time. A source that cannot be reached fails the round. A refused query is an
+/// answer, unless the source refuses all of them.
 async fn asked<F>(queries: Vec<F>) -> Result<BTreeMap<Query, QueryAnswer>, ClientError>
 where
     F: Future<Output = (Query, Result<Vec<Series>, ClientError>)>,
@@ -152,7 +152,7 @@ where
     while let Some((query, answer)) = stream.next().await {
         let answer = match answer {
             Ok(series) => Ok(series),
-            // A wrong query; the other refusals are of who asks or how often.
+            // The query is wrong; the other refusals concern credentials or rates.
             Err(
                 error @ (ClientError::Refused {
                     status: 400 | 404..=428 | 430..=499,

@@ -1,4 +1,4 @@
-//! A panel's memory: what each of its series was over time, and what it is now. Pure.
+//! The figures of the panels: each series over time and now. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,7 +8,7 @@ use crate::clients::prometheus::Series;
 use crate::tui::dashboard::Query;
 use crate::tui::sources::panels::{PANELS, Panel, PanelId};
 
-/// Most points kept of one series: an hour at one a second, with room.
+/// The most points kept of one series: an hour at one a second, with room.
 const MAX_POINTS: usize = 4_000;
 /// Most series kept of one panel.
 const MAX_SERIES: usize = 32;
@@ -16,7 +16,7 @@ const MAX_SERIES: usize = 32;
 /// Points of one series, oldest first: Unix milliseconds and a finite value.
 pub(crate) type Track = VecDeque<(i64, f64)>;
 
-/// What is known of one panel.
+/// The figures of one panel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PanelData {
     /// By the value of the panel's label; one entry under "" without a label.
@@ -25,7 +25,7 @@ pub(crate) struct PanelData {
     pub(crate) now: BTreeMap<String, f64>,
     /// Whether the source ever answered this panel's query.
     pub(crate) asked: bool,
-    /// Why the source refused the query.
+    /// The reason why the source refused the query.
     pub(crate) refused: Option<String>,
 }
 
@@ -36,11 +36,11 @@ impl PanelData {
     }
 }
 
-/// All panels' memories.
+/// The figures of all panels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics(BTreeMap<PanelId, PanelData>);
 
-/// One query's answer, or why it was refused.
+/// The series of a query, or the reason why the source refused it.
 pub(crate) type QueryAnswer = Result<Vec<Series>, String>;
 
 /// [`QueryAnswer`] as recordings store it.
@@ -112,14 +112,13 @@ pub(crate) mod optional_answers {
 }
 
 impl Metrics {
-    /// What is known of `id`.
     pub(crate) fn get(&self, id: PanelId) -> &PanelData {
         static NOTHING: std::sync::LazyLock<PanelData> =
             std::sync::LazyLock::new(PanelData::default);
         self.0.get(&id).unwrap_or(&NOTHING)
     }
 
-    /// Takes in the answers for now, at `at` (Unix milliseconds), by query.
+    /// Stores the current values, of `at` (Unix milliseconds), by query.
     pub(crate) fn apply_now(&mut self, at: i64, answers: &BTreeMap<Query, QueryAnswer>) {
         for panel in PANELS {
             let Some(answer) = answers.get(panel.query) else {

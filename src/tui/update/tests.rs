@@ -18,6 +18,7 @@ use crate::clients::alertmanager::{Alert, AlertState};
 use crate::clients::prometheus::Labels;
 use crate::load::{PhaseName, Progress, ScenarioInfo};
 use crate::tui::input::dialog::{Dialog, ProfileFile, Stage};
+use crate::tui::input::keys::{Key, Scope};
 use crate::tui::input::line::MAX_INPUT;
 use crate::tui::model::{RunState, RunView, Settings};
 use crate::tui::update::feeds::TPS_WINDOW_MS;
@@ -415,10 +416,10 @@ fn read_only_turns_every_writing_key_off_and_no_other() {
         let list = vec![alert("X", "warning", AlertState::Active)];
         update(&mut model, NOW, Event::Alerts(list));
         model.load.run = Some(running());
-        if let keys::Scope::On(screen) = binding.scope {
+        if let Scope::On(screen) = binding.scope {
             model.screen = screen;
         }
-        let keys::Key::Plain(code) = binding.keys[0] else {
+        let Key::Plain(code) = binding.keys[0] else {
             continue;
         };
         let effects = press(&mut model, code);

@@ -1,4 +1,4 @@
-//! Forms: opened by keys, filled in, sent; and what is done to the chosen alert.
+//! The keys of forms, and the actions on the chosen alert.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -22,7 +22,7 @@ pub(crate) fn admission(model: &mut Model) {
     }
 }
 
-/// Somebody sees to the chosen alert.
+/// Acknowledges the chosen alert.
 pub(crate) fn acknowledge(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "acknowledge");
@@ -41,7 +41,7 @@ pub(crate) fn acknowledge(model: &mut Model) {
     }
 }
 
-/// The chosen alert is hushed.
+/// Silences the chosen alert.
 pub(crate) fn silence(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "silence");
@@ -55,7 +55,7 @@ pub(crate) fn silence(model: &mut Model) {
     model.dialog = Some(Dialog::Form(form));
 }
 
-/// What hushes the chosen alert ends.
+/// Ends the silence of the chosen alert.
 pub(crate) fn end_silence(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "hear again");
@@ -105,7 +105,7 @@ fn over(model: &mut Model) {
     model.tell(NoticeKind::Info, format!("this alert is over since {ago}"));
 }
 
-/// A key into a form: Enter sends it from any field, as most of it is filled in already.
+/// Enter sends the form from any field: most fields have a value already.
 pub(crate) fn on_key(model: &Model, mut form: Form, key: KeyEvent) -> After {
     let fields = form.fields.len().max(1);
     match key.code {

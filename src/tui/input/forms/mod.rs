@@ -1,4 +1,4 @@
-//! Forms: a few lines of text that are checked and become something to do. Pure.
+//! Forms: a few lines of text that are checked and become effects. Pure.
 
 pub(crate) mod draw;
 pub(crate) mod keys;
@@ -14,22 +14,22 @@ use crate::tui::input::line::Input;
 use crate::tui::screens::alerts::ACKNOWLEDGED;
 use crate::tui::update::name;
 
-/// What the server takes (`AdmissionChange`): people at once, milliseconds between two batches.
+/// The bounds of the server (`AdmissionChange`): people at once, milliseconds between two batches.
 const BATCH: std::ops::RangeInclusive<u64> = 1..=1_000_000;
 const EVERY_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
 const MINUTE: i64 = 60_000;
-/// The longest that an alert may be acknowledged or silenced: nothing is forgotten for good.
+/// The longest acknowledgement and silence: no alert is forgotten for good.
 const LONGEST_ACK_MS: i64 = 24 * 60 * MINUTE;
 const LONGEST_SILENCE_MS: i64 = 30 * 24 * 60 * MINUTE;
 
-/// What a form is for.
+/// The purpose of a form.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
-    /// Batch and interval; as they were when it was opened.
+    /// Batch and interval, with their values when the form was opened.
     Admission(AdmissionState),
-    /// Somebody sees to this alert.
+    /// Acknowledge this alert.
     Acknowledge(Box<Alert>),
-    /// This alert is hushed.
+    /// Silence this alert.
     Silence(Box<Alert>),
 }
 
@@ -37,10 +37,10 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    /// What holds now, where that is to be changed.
+    /// The current value, where the form changes one.
     pub(crate) now: Option<String>,
     pub(crate) text: Input,
-    /// What stands there while nothing is typed.
+    /// The placeholder of an empty field.
     pub(crate) empty: &'static str,
 }
 
@@ -50,18 +50,18 @@ pub(crate) struct Form {
     pub(crate) purpose: Purpose,
     pub(crate) fields: Vec<Field>,
     pub(crate) focus: usize,
-    /// What is wrong with it, said on the last try to send it.
+    /// The problem that the last try to send it found.
     pub(crate) wrong: Option<String>,
 }
 
-/// What a form that is filled in leads to.
+/// The outcome of a complete form.
 #[derive(Debug)]
 pub(crate) enum Then {
     Ask(Question),
     Do(Vec<Effect>),
 }
 
-/// Which field is wrong, and what to do about it.
+/// The field that is wrong, and what to do about it.
 pub(crate) type Wrong = (usize, String);
 
 fn field(name: &'static str, text: &str, empty: &'static str) -> Field {
@@ -83,7 +83,6 @@ impl Form {
         }
     }
 
-    /// How many are let in at once, and how often.
     pub(crate) fn admission(now: &AdmissionState) -> Form {
         let mut batch = field("batch", "", "as it is");
         batch.now = Some(format::count(now.batch));
@@ -92,7 +91,6 @@ impl Form {
         Form::new(Purpose::Admission(now.clone()), vec![batch, every])
     }
 
-    /// `who` sees to it.
     pub(crate) fn acknowledge(alert: &Alert, who: &str) -> Form {
         let fields = vec![
             field("name", who, "who sees to it?"),
@@ -102,7 +100,6 @@ impl Form {
         Form::new(Purpose::Acknowledge(Box::new(alert.clone())), fields)
     }
 
-    /// `who` hushes it.
     pub(crate) fn silence(alert: &Alert, who: &str) -> Form {
         let fields = vec![
             field("comment", "", "why is it silenced?"),
@@ -129,7 +126,7 @@ impl Form {
         }
     }
 
-    /// What it means, in lines for people.
+    /// The explanation under the fields.
     pub(crate) fn about(&self) -> Vec<String> {
         match &self.purpose {
             Purpose::Admission(now) => {
@@ -159,7 +156,7 @@ impl Form {
         }
     }
 
-    /// What it leads to, or which field is wrong.
+    /// The outcome, or the field that is wrong.
     pub(crate) fn finish(&self, now: i64, is_rehearsing: bool) -> Result<Then, Wrong> {
         match &self.purpose {
             Purpose::Admission(state) => self.resize(state, is_rehearsing).map(Then::Ask),
@@ -259,7 +256,7 @@ impl Form {
     }
 
     fn silenced(&self, alert: &Alert, now: i64) -> Result<Vec<Effect>, Wrong> {
-        let comment = self.filled(0, "say why, for who finds it hushed")?;
+        let comment = self.filled(0, "say why: whoever finds the silence reads it")?;
         let (until, long) = self.until(1, now, LONGEST_SILENCE_MS, "30d")?;
         let who = self.filled(2, "say who silences it")?;
         let said = format!("alert {} silenced by {who} for {long}", name(alert));
@@ -316,7 +313,7 @@ fn silence(
     })
 }
 
-/// People let in in a minute.
+/// People admitted in a minute.
 fn a_minute(batch: u64, every_ms: u64) -> String {
     let people = u128::from(batch) * 60_000 / u128::from(every_ms.max(1));
     format::count(u64::try_from(people).unwrap_or(u64::MAX))

@@ -56,7 +56,7 @@ fn path(field: &PathField, about: &str, buffer: &mut Buffer, area: Rect, title: 
     message(buffer, area, title, "Enter reads it, Esc leaves", &lines);
 }
 
-/// What is there now and would be gone.
+/// The data that a seeding would delete.
 fn loss(model: &Model) -> Vec<Line<'static>> {
     let Some(status) = &model.status else {
         return Vec::new();
@@ -131,7 +131,7 @@ pub(crate) fn launch(model: &Model, dialog: &LaunchDialog, buffer: &mut Buffer, 
     }
 }
 
-/// One line a scenario, then the file; beneath them what the chosen one is.
+/// One line a scenario, then the file; beneath them the title of the chosen one.
 fn list(model: &Model, chosen: usize, buffer: &mut Buffer, area: Rect) {
     /// Rows of the popup that are not of the list: frame, blanks, title.
     const OTHERS: usize = 7;

@@ -1,4 +1,4 @@
-//! The launch of a rehearsal: which scenario, which phases, and is it meant?
+//! The keys of the launch dialog: choose the scenario, choose the phases, confirm.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -32,7 +32,7 @@ pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent)
                 return After::Ask(Dialog::Launch(dialog), Effect::ReadScenario(path));
             }
         }
-        (Stage::Phase(at), Some(scenario)) => {
+        (Stage::Phase(at), Some(_)) => {
             if let Some(to) = chosen(key, *at, PhaseName::ALL.len() + 1) {
                 *at = to;
             } else if key.code == KeyCode::Enter {
@@ -51,7 +51,7 @@ pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent)
             }
             _ => drop(typed.key(key)),
         },
-        // The scenario is gone.
+        // The list of scenarios became shorter.
         (_, None) => return After::Close(vec![]),
     }
     After::Keep(Dialog::Launch(dialog))

@@ -1,4 +1,4 @@
-//! The command palette: every action by its name. Made from the key map, as the help is. Pure.
+//! The command palette: every action of the key map by its name. Pure.
 
 pub(crate) mod draw;
 pub(crate) mod keys;
@@ -8,15 +8,15 @@ use crate::tui::input::keys::{Binding, Scope};
 use crate::tui::input::line::Input;
 use crate::tui::model::Screen;
 
-/// What is typed, and which of the found ones is chosen.
+/// The typed text, and the index of the chosen action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Palette {
     pub(crate) text: Input,
     pub(crate) chosen: usize,
 }
 
-/// The actions that can be had on `screen` and whose words hold all that was typed: those of the
-/// screen first.
+/// The actions of `screen`, then those of every screen, whose text contains all typed words. Words instead of a
+/// fuzzy matcher: 95 short texts need no ranking, and nucleo is MPL-licensed, which deny.toml does not allow.
 pub(crate) fn found(screen: Screen, text: &str) -> Vec<&'static Binding> {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
     let holds = |binding: &&Binding| {

@@ -10,7 +10,7 @@ use crate::tui::screens::traces::Asked;
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::traces::list::Lister;
 
-/// Pause between two rounds.
+/// The interval of questions.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// The source's clock may be this much ahead, in seconds.
 const CLOCK_SKEW_S: i64 = 5;
@@ -63,7 +63,7 @@ impl Poll for Traces {
 async fn trace(source: &Tempo, id: &str) -> Result<Event, ClientError> {
     let trace = match source.trace(id).await {
         Ok(trace) => Ok(trace),
-        // The source, or its client, looked at this one: another one may be well.
+        // The source answered, and this trace is the problem: another one may be fine.
         Err(
             error @ (ClientError::Refused { status: 400, .. }
             | ClientError::Malformed(_)
