@@ -1,7 +1,7 @@
 //! The line editor: text with a cursor, word keys and pasting. Pure.
 //!
-//! Our own (95 lines), because the cursor moves by grapheme clusters: tui-input and ratatui-textarea move by
-//! `char` and stop inside a joined emoji or a decomposed Hangul syllable.
+//! Our own (123 lines), because the cursor moves by grapheme clusters: tui-input and ratatui-textarea count
+//! `char`s and stop inside a joined emoji or a decomposed Hangul syllable.
 
 pub(crate) mod draw;
 
