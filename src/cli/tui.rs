@@ -118,7 +118,6 @@ pub(super) struct TuiArgs {
     server_panic_after_start: bool,
 }
 
-/// Which colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Theme {
     #[default]
@@ -137,7 +136,7 @@ fn screen(text: &str) -> Result<Screen, String> {
     })
 }
 
-/// A name that can stand in a line.
+/// A name that fits into a line.
 fn operator(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.chars().any(char::is_control) || name.chars().count() > 64 {
@@ -146,14 +145,14 @@ fn operator(text: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// Who acts: as told, else as the system knows them.
+/// The operator: by flag, else the name of the user.
 fn who(args: &TuiArgs, var: impl Fn(&str) -> Option<String>) -> String {
     let known = || {
         let mut names = ["USER", "LOGNAME"].iter();
         names.find_map(|name| var(name).and_then(|text| operator(&text).ok()))
     };
-    let told = args.operator.clone().or_else(known);
-    told.unwrap_or_else(|| "unknown".into())
+    let name = args.operator.clone().or_else(known);
+    name.unwrap_or_else(|| "unknown".into())
 }
 
 /// The exit code of a console that did not run, and the reason.
@@ -331,8 +330,8 @@ impl Server {
     }
 }
 
-/// A server to attach to: where it was asked for; else at the default address, or on this data
-/// directory.
+/// The address of a running server: the one of the flag, else the default one, else the one that this data
+/// directory names.
 async fn first_that_answers(
     asked: Option<SocketAddr>,
     local: Option<&LocalServer>,

@@ -241,8 +241,8 @@ impl App {
 }
 
 /// The event of a terminal event; `None`: the console ignores it.
-fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failure> {
-    match said {
+fn translate(event: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failure> {
+    match event {
         None => Err(Failure::Terminal(io::ErrorKind::UnexpectedEof.into())),
         Some(Err(error)) => Err(Failure::Terminal(error)),
         Some(Ok(TermEvent::Key(key))) if key.kind != KeyEventKind::Release => {

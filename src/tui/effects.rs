@@ -87,27 +87,27 @@ impl Effects {
                     ops.cancel_seed().await.map(|_| "asked")
                 });
             }
-            Effect::Admission(change, said) => {
+            Effect::Admission(change, what) => {
                 self.act(
-                    said,
+                    what,
                     async move { ops.set_admission(&change).await.map(|_| "") },
                 );
             }
-            Effect::PostAlert(alert, said) => {
+            Effect::PostAlert(alert, what) => {
                 let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), said, async move {
+                self.act_on(alertmanager.authority(), what, async move {
                     alertmanager.post(&[alert]).await.map(|()| "")
                 });
             }
-            Effect::Silence(silence, said) => {
+            Effect::Silence(silence, what) => {
                 let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), said, async move {
+                self.act_on(alertmanager.authority(), what, async move {
                     alertmanager.silence(&silence).await.map(|_| "")
                 });
             }
-            Effect::EndSilence(id, said) => {
+            Effect::EndSilence(id, what) => {
                 let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), said, async move {
+                self.act_on(alertmanager.authority(), what, async move {
                     alertmanager.expire(&id).await.map(|()| "")
                 });
             }

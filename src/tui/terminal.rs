@@ -163,8 +163,8 @@ fn install_hook() {
                 let place = info.location().map_or(String::new(), |at| {
                     format!(" ({}:{})", at.file(), at.line())
                 });
-                let said = info.payload_as_str().unwrap_or("no message");
-                *BROKEN.lock() = Some(format!("a background task broke: {said}{place}"));
+                let message = info.payload_as_str().unwrap_or("no message");
+                *BROKEN.lock() = Some(format!("a background task broke: {message}{place}"));
             } else {
                 restore();
                 earlier(info);

@@ -19,8 +19,8 @@ pub(crate) fn reason(source: Source, error: &ClientError) -> String {
             ..
         } => format!("not authorised ({status}): {}", give(source)),
         ClientError::Refused { status: 429, .. } => "asked too often (429)".into(),
-        ClientError::Unreachable(said) if said.contains("invalid peer certificate") => {
-            format!("its certificate is not trusted: --source-ca FILE ({said})")
+        ClientError::Unreachable(message) if message.contains("invalid peer certificate") => {
+            format!("its certificate is not trusted: --source-ca FILE ({message})")
         }
         page @ ClientError::WebPage(_) => format!("{page}: is this {}?", product(source)),
         error => error.to_string(),

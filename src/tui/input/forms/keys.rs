@@ -31,8 +31,8 @@ pub(crate) fn acknowledge(model: &mut Model) {
     if row.stage == Stage::Acknowledged {
         let by = row.silences.first();
         let by = by.map_or("somebody", |silence| silence.created_by.as_str());
-        let said = format!("{} is acknowledged by {by}: U ends that", name(&row.alert));
-        model.tell(NoticeKind::Info, one_line(&said));
+        let text = format!("{} is acknowledged by {by}: U ends that", name(&row.alert));
+        model.tell(NoticeKind::Info, one_line(&text));
     } else if row.stage == Stage::Resolved {
         over(model);
     } else {
@@ -62,11 +62,11 @@ pub(crate) fn end_silence(model: &mut Model) {
         return;
     };
     if row.silences.is_empty() {
-        let said = match row.stage {
+        let text = match row.stage {
             Stage::Silenced => "the silence that hushes it is not known yet, or another alert does",
             _ => "no silence and no acknowledgement hushes this alert",
         };
-        model.tell(NoticeKind::Info, said);
+        model.tell(NoticeKind::Info, text);
         return;
     }
     let mut lines = Vec::new();
@@ -79,12 +79,12 @@ pub(crate) fn end_silence(model: &mut Model) {
             silence.comment,
             matchers.join(", ")
         )));
-        let said = format!(
+        let text = format!(
             "silence of {} by {} ended",
             name(&row.alert),
             silence.created_by
         );
-        effects.push(Effect::EndSilence(silence.id.clone(), said));
+        effects.push(Effect::EndSilence(silence.id.clone(), text));
     }
     lines.push("All alerts that match are heard again, at once.".into());
     model.dialog = Some(Dialog::Ask(Question {
@@ -114,9 +114,9 @@ pub(crate) fn on_key(model: &Model, mut form: Form, key: KeyEvent) -> After {
         KeyCode::Enter => match form.finish(model.now, model.load.is_under_way()) {
             Ok(Then::Ask(question)) => return After::Keep(Dialog::Ask(question)),
             Ok(Then::Do(effects)) => return After::Close(effects),
-            Err((field, said)) => {
+            Err((field, text)) => {
                 form.focus = field;
-                form.wrong = Some(one_line(&said));
+                form.wrong = Some(one_line(&text));
             }
         },
         _ => {

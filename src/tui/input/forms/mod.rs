@@ -182,8 +182,8 @@ impl Form {
         }
         let batch = text.parse().ok().filter(|batch| BATCH.contains(batch));
         batch.ok_or_else(|| {
-            let said = format!("{:?} is not a number from 1 to 1,000,000", self.text(0));
-            (0, said)
+            let text = format!("{:?} is not a number from 1 to 1,000,000", self.text(0));
+            (0, text)
         })
     }
 
@@ -193,11 +193,11 @@ impl Form {
         }
         let every = duration_ms(self.text(1)).and_then(|ms| u64::try_from(ms).ok());
         every.filter(|ms| EVERY_MS.contains(ms)).ok_or_else(|| {
-            let said = format!(
+            let text = format!(
                 "{:?} is not a time from 100ms to 1h, such as 15s",
                 self.text(1)
             );
-            (1, said)
+            (1, text)
         })
     }
 
@@ -230,7 +230,7 @@ impl Form {
                 "The rehearsal under way puts the earlier setting back at its end.".to_owned(),
             );
         }
-        let said = format!(
+        let text = format!(
             "admission set to {} every {}",
             format::count(batch),
             interval(every)
@@ -239,7 +239,7 @@ impl Form {
             title: "Change admission?",
             lines,
             yes: "change it",
-            effects: vec![Effect::Admission(change, said)],
+            effects: vec![Effect::Admission(change, text)],
         })
     }
 
@@ -250,18 +250,18 @@ impl Form {
             "" => format!("{ACKNOWLEDGED} in concertctl tui"),
             note => format!("{ACKNOWLEDGED}: {note}"),
         };
-        let said = format!("alert {} acknowledged by {who} for {long}", name(alert));
+        let text = format!("alert {} acknowledged by {who} for {long}", name(alert));
         let silence = silence(alert, now, until, who, comment)?;
-        Ok(vec![Effect::Silence(silence, said)])
+        Ok(vec![Effect::Silence(silence, text)])
     }
 
     fn silenced(&self, alert: &Alert, now: i64) -> Result<Vec<Effect>, Wrong> {
         let comment = self.filled(0, "say why: whoever finds the silence reads it")?;
         let (until, long) = self.until(1, now, LONGEST_SILENCE_MS, "30d")?;
         let who = self.filled(2, "say who silences it")?;
-        let said = format!("alert {} silenced by {who} for {long}", name(alert));
+        let text = format!("alert {} silenced by {who} for {long}", name(alert));
         let silence = silence(alert, now, until, who, comment.to_owned())?;
-        Ok(vec![Effect::Silence(silence, said)])
+        Ok(vec![Effect::Silence(silence, text)])
     }
 
     fn filled(&self, index: usize, what: &str) -> Result<&str, Wrong> {
@@ -283,9 +283,9 @@ impl Form {
         let text = self.text(index);
         let length = duration_ms(text).filter(|ms| (MINUTE..=longest).contains(ms));
         let wrong = || {
-            let said =
+            let text =
                 format!("{text:?} is not a time from 1m to {longest_text}, such as 30m or 2h");
-            (index, said)
+            (index, text)
         };
         let length = length.ok_or_else(wrong)?;
         Ok((now.saturating_add(length), format::span(length)))

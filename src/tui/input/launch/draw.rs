@@ -196,7 +196,7 @@ fn confirm(
     let users = format::count(scenario.users);
     let dataset = one_line(&scenario.dataset);
     let needed = reseed(model, scenario);
-    let (said, keys) = match (&dialog.stage, needed) {
+    let (about, keys) = match (&dialog.stage, needed) {
         (Stage::Type(_), _) => (String::new(), "Enter launches, Esc does not"),
         (_, Reseed::NotNeeded) => (
             format!("The {dataset} dataset is there and untouched."),
@@ -219,8 +219,8 @@ fn confirm(
     let mut lines = vec![Line::styled(cells::cut(&what, ROOM), theme::strong())];
     lines.extend(cells::wrap(&against, ROOM).into_iter().map(Line::raw));
     lines.push(Line::raw(""));
-    if !said.is_empty() {
-        lines.extend(cells::wrap(&said, ROOM).into_iter().map(Line::raw));
+    if !about.is_empty() {
+        lines.extend(cells::wrap(&about, ROOM).into_iter().map(Line::raw));
     }
     if needed != Reseed::NotNeeded {
         lines.extend(loss(model));

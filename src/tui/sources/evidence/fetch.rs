@@ -101,9 +101,9 @@ async fn figure(
     from: i64,
     to: i64,
 ) -> Result<Figure, String> {
-    let said = |error: ClientError| error.to_string();
+    let message = |error: ClientError| error.to_string();
     let name = wanted.alert.get("alertname").map_or("", String::as_str);
-    let rules = source.alert_rules().await.map_err(said)?;
+    let rules = source.alert_rules().await.map_err(message)?;
     let Some(rule) = best(rules, wanted, name) else {
         return Ok((None, Vec::new(), None));
     };
@@ -116,12 +116,18 @@ async fn figure(
         from - from.rem_euclid(step),
         to - to.rem_euclid(step) + step,
     );
-    let series = source.range(&query, from, to, step).await.map_err(said)?;
+    let series = source
+        .range(&query, from, to, step)
+        .await
+        .map_err(message)?;
     let limit = match limit {
         None => None,
         Some(Limit::Number(number)) => Some(LimitLine::Number(number)),
         Some(Limit::Query(query)) => {
-            let series = source.range(&query, from, to, step).await.map_err(said)?;
+            let series = source
+                .range(&query, from, to, step)
+                .await
+                .map_err(message)?;
             tracks(series, wanted)
                 .into_iter()
                 .next()
