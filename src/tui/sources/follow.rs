@@ -93,7 +93,11 @@ impl<P: Poll> Follow<P> {
             tokio::select! {
                 () = sleep_until(until) => {}
                 () = refresh.notified() => {}
-                _ = plan.wait_for(is_changed), if ends_on_change => {}
+                changed = plan.wait_for(is_changed), if ends_on_change => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
