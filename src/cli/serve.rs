@@ -252,6 +252,8 @@ mod tests {
 
     use super::*;
     use crate::cli::Cli;
+    use crate::http::Limits;
+    use crate::http::listener::Bounds;
 
     const PAGE: &str = include_str!("../../docs/operations.md");
 
@@ -307,6 +309,43 @@ mod tests {
                 "docs/operations.md documents --{flag}, which serve does not have"
             );
         }
+    }
+
+    #[test]
+    fn the_page_on_operations_states_the_limits_that_hold() {
+        let (limits, bounds) = (Limits::default(), Bounds::default());
+        let seconds = |time: Duration| format!("{} s", time.as_secs());
+        for (row, limit) in [
+            (
+                "connections to the ticketing API",
+                thousands(bounds.connections),
+            ),
+            (
+                "from a connection's last answer",
+                seconds(bounds.idle_timeout),
+            ),
+            ("header ", seconds(bounds.header_timeout)),
+            (
+                "unfinished headers",
+                format!("{} MiB", bounds.unfinished_headers >> 20),
+            ),
+            ("body ", format!("{} KiB", crate::http::BODY_LIMIT >> 10)),
+            ("body ", seconds(limits.body_timeout)),
+            ("an answer of which", seconds(bounds.write_timeout)),
+            ("requests under way", thousands(limits.in_flight)),
+            ("a request ", seconds(limits.request_timeout)),
+        ] {
+            let found = PAGE
+                .lines()
+                .find(|line| line.starts_with(&format!("| {row}")));
+            let found = found.unwrap_or_else(|| panic!("docs/operations.md lacks {row:?}"));
+            assert!(found.contains(&limit), "{limit}: {found}");
+        }
+    }
+
+    /// `50,000`.
+    fn thousands(count: usize) -> String {
+        format!("{},{:03}", count / 1_000, count % 1_000)
     }
 
     #[test]
