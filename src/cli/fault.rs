@@ -12,7 +12,7 @@ use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::api::ops::{ActiveFault, FaultKind, FaultRequest, FaultSettings, LinkCut};
 use crate::clients::ops::Ops;
-use crate::clients::{ClientError, HttpSource, Secret};
+use crate::clients::{ClientError, HttpSource};
 
 /// Inject faults into a running server, to rehearse the response to them. Each ends by itself. Exit
 /// codes: 0 done, 1 not done, 2 usage.
@@ -256,7 +256,7 @@ impl ServerArgs {
             (None, Some(local)) => Some(local.token()?),
             (given, _) => given,
         };
-        Ok(Ops::new(source, token.as_deref().map(Secret::new)))
+        Ok(Ops::new(source, token))
     }
 }
 

@@ -16,13 +16,13 @@ use super::stdout::print_and_exit;
 use super::stop_signals::StopSignals;
 use super::{FAILED, USAGE, fail};
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
+use crate::clients::HttpSource;
 use crate::clients::ops::Ops;
-use crate::clients::{HttpSource, Secret};
 use crate::clock::Clock;
 use crate::domain::Epoch;
+use crate::secret::Secret;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::serve::open_database;
-use crate::settings::SecretUrl;
 use crate::store::Home;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::sqlite::Options;
@@ -85,7 +85,7 @@ fn print_profile(name: &str) -> ExitCode {
 }
 
 /// Seeds a PostgreSQL database. Its servers switch to the new dataset by themselves.
-async fn into_database(url: &SecretUrl, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+async fn into_database(url: &Secret, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
     seed_directly(open_database(url).await?, profile, args).await
 }
 
@@ -194,7 +194,7 @@ async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
     let source = HttpSource::new(&server.ops_url())?;
     let token = server.token();
     let token = token.with_context(|| format!("the server at {}", server.ops_addr()))?;
-    let ops = Ops::new(source, Some(Secret::new(&token)));
+    let ops = Ops::new(source, Some(token));
     let built_in = Profile::built_in().any(|known| known == args.profile);
     let request = SeedRequest {
         profile: built_in.then(|| args.profile.clone()),

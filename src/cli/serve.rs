@@ -18,9 +18,8 @@ use crate::booking::{Admission, Rules};
 use crate::duration::show;
 use crate::http::TokenLimit;
 use crate::http::cors::Origin;
-use crate::settings::{
-    API_ADDR, DATABASE_CONNECTIONS, EmbeddedSettings, OPS_ADDR, SecretUrl, ServeSettings,
-};
+use crate::secret::Secret;
+use crate::settings::{API_ADDR, DATABASE_CONNECTIONS, EmbeddedSettings, OPS_ADDR, ServeSettings};
 use crate::store::sqlite::Options;
 use crate::telemetry::{Logs, Sampler, TraceConfig};
 
@@ -81,7 +80,7 @@ pub(super) struct ServeArgs {
         env = "CONCERTCTL_REDIS_URL",
         hide_env_values = true
     )]
-    redis_url: Option<SecretUrl>,
+    redis_url: Option<Secret>,
     /// File with the key that tokens are signed with [default: the database's own, or the data
     /// directory's]
     #[arg(long, value_name = "FILE", env = "CONCERTCTL_TOKEN_KEY_FILE")]
@@ -254,6 +253,7 @@ mod tests {
     use crate::cli::Cli;
     use crate::http::Limits;
     use crate::http::listener::Bounds;
+    use crate::load::Scenario;
 
     const PAGE: &str = include_str!("../../docs/operations.md");
 
@@ -349,36 +349,29 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_of_admission_have_the_bounds_of_the_operations_api() {
+    fn the_flags_of_admission_have_the_bounds_of_the_operations_api_and_of_scenarios() {
         let (batches, intervals) = Admission::BOUNDS;
-        let accepted = |flag: &str, value: String| {
-            let args = ["serve".to_owned(), format!("--{flag}={value}")];
-            serve_command().try_get_matches_from(args).is_ok()
+        let batch = |batch: u64| ("admission-batch", "admission.batch", batch.to_string());
+        let interval = |millis: u64| {
+            let text = show(Duration::from_millis(millis));
+            ("admission-interval", "admission.every", text)
         };
-        for (batch, fits) in [
-            (*batches.start(), true),
-            (*batches.end(), true),
-            (batches.start() - 1, false),
-            (batches.end() + 1, false),
+        for ((flag, field, value), fits) in [
+            (batch(*batches.start()), true),
+            (batch(*batches.end()), true),
+            (batch(batches.start() - 1), false),
+            (batch(batches.end() + 1), false),
+            (interval(*intervals.start()), true),
+            (interval(*intervals.end()), true),
+            (interval(intervals.start() - 1), false),
+            (interval(intervals.end() + 1), false),
         ] {
-            assert_eq!(
-                accepted("admission-batch", batch.to_string()),
-                fits,
-                "{batch}"
-            );
-        }
-        for (millis, fits) in [
-            (*intervals.start(), true),
-            (*intervals.end(), true),
-            (intervals.start() - 1, false),
-            (intervals.end() + 1, false),
-        ] {
-            let interval = show(Duration::from_millis(millis));
-            assert_eq!(
-                accepted("admission-interval", interval),
-                fits,
-                "{millis} ms"
-            );
+            let args = ["serve".to_owned(), format!("--{flag}={value}")];
+            let accepted = serve_command().try_get_matches_from(args);
+            assert_eq!(accepted.is_ok(), fits, "--{flag} {value}");
+            let set = [format!("{field}={value}")];
+            let accepted = Scenario::load("onsale-short", &set);
+            assert_eq!(accepted.is_ok(), fits, "{field} {value}");
         }
     }
 }

@@ -20,8 +20,9 @@ use crate::domain::queue::QueueSnapshot;
 use crate::faults::Faults;
 use crate::http::ApiError;
 use crate::http::ops::SeedControl;
+use crate::secret::Secret;
 use crate::seeding::{self, Profile, Progress, SeedError};
-use crate::settings::{SecretUrl, ServeSettings};
+use crate::settings::ServeSettings;
 use crate::store::{Home, StoreError};
 use crate::telemetry::Metrics;
 
@@ -34,7 +35,7 @@ const LOCK_TTL: Duration = Duration::from_secs(10);
 /// The datasets of this server's home.
 pub(super) struct Datasets {
     home: Home,
-    redis: Option<SecretUrl>,
+    redis: Option<Secret>,
     redis_options: RedisOptions,
     clock: Clock,
     booking: Arc<Booking>,
