@@ -239,7 +239,7 @@ impl Inputs {
         let credentials = args.sources.credentials(|name| std::env::var(name).ok());
         let failed = |why| Failed(FAILED, why);
         Ok(Inputs {
-            token: token.as_deref().map(Secret::new),
+            token,
             dashboard: dashboard.map_err(wrong_use)?.map(Arc::new),
             credentials: credentials.map_err(wrong_use)?,
             replay: args.recordings.replay().map_err(failed)?,
@@ -284,8 +284,7 @@ impl Server {
         };
         let token = token.or_else(|| {
             let local = local.filter(|local| local.is_at(&ops_url))?;
-            let token = local.token().ok()?;
-            Some(Secret::new(&token))
+            local.token().ok()
         });
         Ok(Server::elsewhere(ops_url, token))
     }

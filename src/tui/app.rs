@@ -15,20 +15,21 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::tui::app::screen::Screen;
 use crate::tui::audit::AuditFile;
+use crate::tui::connection::{Link, Source};
 use crate::tui::effects::Effects;
 use crate::tui::event::{Effect, Event};
 use crate::tui::load_generator::LoadGenerator;
-use crate::tui::model::{Link, Model, Plan, Source};
+use crate::tui::model::Model;
 use crate::tui::recording::record::Recorder;
 use crate::tui::recording::replay;
-use crate::tui::recording::replay::{Player, Playing, TapeView};
+use crate::tui::recording::replay::Player;
 use crate::tui::recording::tape::Tape;
-use crate::tui::screens;
+use crate::tui::recording::view::TapeView;
+use crate::tui::sources::plan::Plan;
 use crate::tui::sources::{self, Clients, Refresh, now_ms};
-use crate::tui::terminal;
 use crate::tui::terminal::Session;
 use crate::tui::update::update;
-use crate::tui::{Exit, Failure, Options};
+use crate::tui::{Exit, Failure, Options, screens, terminal};
 
 /// The shortest interval between two frames that new data cause: ten a second.
 const FRAME: Duration = Duration::from_millis(100);
@@ -338,7 +339,7 @@ pub(crate) fn replayed(mut model: Model, tape: &Tape) -> String {
         let event = replay::fitted_event(entry, &model);
         update(&mut model, entry.t, event);
     }
-    model.tape = TapeView::Playing(Playing::at_end(tape));
+    model.tape = TapeView::Playing(replay::at_end(tape));
     model.notice = None;
     as_text(&model, model.size)
 }

@@ -14,10 +14,9 @@ use crate::clients::prometheus::RuleAlert;
 use crate::clients::tempo::{FoundTrace, Trace};
 use crate::load::{Command, PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
+use crate::tui::connection::Source;
 use crate::tui::dashboard::Query;
-use crate::tui::input::dialog::ProfileFile;
-use crate::tui::model::Source;
-use crate::tui::recording::replay::TapeView;
+use crate::tui::recording::view::TapeView;
 use crate::tui::screens::traces::{Asked, Coverage};
 use crate::tui::sources::answers::LogAnswer;
 use crate::tui::sources::evidence::Evidence;
@@ -172,4 +171,23 @@ pub(crate) enum Effect {
     StopLoad,
     /// Steer the rehearsal.
     Steer(Command),
+}
+
+/// A dataset profile of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProfileFile {
+    pub(crate) path: String,
+    pub(crate) yaml: String,
+}
+
+impl ProfileFile {
+    /// Seeds it.
+    pub(crate) fn seed(self, replace: bool) -> Effect {
+        let request = SeedRequest {
+            profile: None,
+            profile_yaml: Some(self.yaml),
+            replace,
+        };
+        Effect::Seed(request, format!("seeding {}", self.path))
+    }
 }

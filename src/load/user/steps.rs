@@ -8,7 +8,7 @@ use rand::RngExt as _;
 
 use super::{Outcome, User};
 use crate::api::ops::{ChargeFact, PlaceFact, ReservationFact};
-use crate::api::ticketing::{QueueEntry, Reserved, WaitStatus};
+use crate::api::ticketing::{QueueEntry, QueueStatus, Reserved};
 use crate::load::connection::{Answer, Want};
 use crate::load::model::Operation;
 use crate::load::scenario::{Step, TokenKind, Until};
@@ -201,7 +201,7 @@ fn gain(call: Operation, answer: &Answer) -> Option<Gain> {
             Some(Gain {
                 token: answer.token.clone().filter(|_| registers),
                 place: registers.then_some(entry.wait_id),
-                queue: Some((entry.status != WaitStatus::Wait, pause)),
+                queue: Some((entry.status != QueueStatus::Wait, pause)),
                 ..nothing
             })
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::clients::ClientError;
 use crate::clients::alertmanager::{Alert, AlertState, Alertmanager};
 use crate::clients::prometheus::Prometheus;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 use crate::tui::sources::follow::{Answer, Poll};
+use crate::tui::sources::plan::Plan;
 
 const EVERY: Duration = Duration::from_secs(2);
 

@@ -8,8 +8,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clients::{ClientError, HttpSource};
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
+use crate::tui::sources::plan::Plan;
 use crate::tui::sources::reason::reason;
 
 /// The events of an answer, and the interval until the next question.

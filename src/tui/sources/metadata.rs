@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clients::Heard;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 use crate::tui::sources::Clients;
 use crate::tui::sources::follow::{Answer, Poll};
+use crate::tui::sources::plan::Plan;
 
 const EVERY: Duration = Duration::from_secs(2);
 

@@ -9,13 +9,14 @@ use tokio::sync::watch;
 
 use crate::clients::ClientError;
 use crate::clients::prometheus::{Labels, Prometheus, Series};
+use crate::tui::connection::Source;
 use crate::tui::dashboard::{LabelQuery, Query};
 use crate::tui::event::Event;
-use crate::tui::model::Plan;
 use crate::tui::sources::follow::{Answer, Poll};
+use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::QueryAnswer;
 use crate::tui::sources::{Clients, EVERY, now_ms};
-use crate::tui::window::Zoom;
+use crate::tui::zoom::Zoom;
 
 /// Labels are sought in the last hour, the span of the longest chart.
 const LABELS_SPAN_MS: i64 = 3_600_000;

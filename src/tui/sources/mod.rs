@@ -7,6 +7,7 @@
 pub(crate) mod alerts;
 pub(crate) mod answers;
 pub(crate) mod board_logs;
+pub(crate) mod checks;
 pub(crate) mod crosscheck;
 pub(crate) mod evidence;
 pub(crate) mod follow;
@@ -14,6 +15,7 @@ pub(crate) mod log_tail;
 pub(crate) mod metadata;
 pub(crate) mod metrics;
 pub(crate) mod panels;
+pub(crate) mod plan;
 pub(crate) mod reason;
 pub(crate) mod series;
 pub(crate) mod server;
@@ -32,6 +34,7 @@ use self::follow::{Follow, Poll};
 use self::log_tail::LogTail;
 use self::metadata::Metadata;
 use self::metrics::Metrics;
+use self::plan::Plan;
 use self::server::ServerState;
 use self::traces::Traces;
 use crate::clients::HttpSource;
@@ -40,8 +43,8 @@ use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 
 /// The interval of metrics, log lines and the server's status.
 const EVERY: Duration = Duration::from_secs(1);

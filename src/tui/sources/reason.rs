@@ -1,7 +1,7 @@
 //! The reasons why a source does not answer, with what to do about it. Pure.
 
 use crate::clients::{Api, ClientError};
-use crate::tui::model::Source;
+use crate::tui::connection::Source;
 
 /// The reason for a failed call to `source`.
 pub(crate) fn reason(source: Source, error: &ClientError) -> String {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::clients::ops::Ops;
 use crate::tui::event::Event;
-use crate::tui::model::Plan;
 use crate::tui::sources::EVERY;
 use crate::tui::sources::follow::{Answer, Poll};
+use crate::tui::sources::plan::Plan;
 
 /// The interval while the server is seeding, so that the progress moves.
 const EVERY_SEEDING: Duration = Duration::from_millis(250);

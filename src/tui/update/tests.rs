@@ -17,7 +17,8 @@ use crate::api::ops::{
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::clients::prometheus::Labels;
 use crate::load::{PhaseName, Progress, ScenarioInfo};
-use crate::tui::input::dialog::{Dialog, ProfileFile, Stage};
+use crate::tui::event::ProfileFile;
+use crate::tui::input::dialog::{Dialog, Stage};
 use crate::tui::input::keys::{Key, Scope};
 use crate::tui::input::line::MAX_INPUT;
 use crate::tui::model::{RunState, RunView, Settings};

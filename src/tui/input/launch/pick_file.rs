@@ -4,9 +4,10 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::load::ScenarioInfo;
 use crate::tui::event::Effect;
-use crate::tui::input::dialog::{Dialog, PathField, ProfileFile, Stage};
+use crate::tui::event::ProfileFile;
+use crate::tui::format::one_line;
+use crate::tui::input::dialog::{Dialog, PathField, Stage};
 use crate::tui::model::Model;
-use crate::tui::screens::logs::one_line;
 
 /// Returns the path when it is to be read. One file is read at a time.
 pub(crate) fn on_key(field: &mut PathField, key: KeyEvent) -> Option<String> {

@@ -16,10 +16,11 @@ use crate::load::{
     Judged, Outcome, PhaseName, Progress, Relation, RunResult, SavedFiles, ScenarioInfo, Unit,
     Verdict,
 };
+use crate::tui::connection::Source;
 use crate::tui::dashboard::Query;
 use crate::tui::event::Event;
+use crate::tui::model::Screen;
 use crate::tui::model::{Model, RunState, RunView, Settings};
-use crate::tui::model::{Screen, Source};
 use crate::tui::screens::traces::Coverage;
 use crate::tui::sources::panels::PanelId;
 use crate::tui::sources::panels::panel;

@@ -4,10 +4,11 @@ pub(crate) mod list;
 
 use crate::clients::ClientError;
 use crate::clients::tempo::Tempo;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::Plan;
 use crate::tui::screens::traces::Asked;
 use crate::tui::sources::follow::{Answer, Poll};
+use crate::tui::sources::plan::Plan;
 use crate::tui::sources::traces::list::Lister;
 
 /// The interval of questions.
@@ -84,7 +85,7 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
-    use crate::tui::model::Source;
+    use crate::tui::connection::Source;
     use crate::tui::screens::traces::{Coverage, Order};
     use crate::tui::sources::follow::Follow;
 
