@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::load::{PhaseName, Progress, ScenarioInfo};
 use crate::tui::event::Effect;
-use crate::tui::input::dialog::keys::{After, chosen, is_no, is_yes};
+use crate::tui::input::dialog::answer::{After, chosen, is_no, is_yes};
 use crate::tui::input::dialog::{Dialog, LaunchDialog, PathField, Reseed, Stage, needs_typing};
 use crate::tui::input::launch::pick_file;
 use crate::tui::model::{Model, RunState, RunView, Screen};
