@@ -4,10 +4,10 @@
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use crate::tui::dashboard::DashboardError;
 use crate::tui::dashboard::adhoc;
 use crate::tui::dashboard::adhoc::Filter;
-use crate::tui::dashboard::read::{list, object, text};
+use crate::tui::dashboard::json::{list, object, text};
+use crate::tui::dashboard::panel::DashboardError;
 use crate::tui::dashboard::source::{Source, Sources};
 
 /// Most variables of a dashboard, and most values of one.

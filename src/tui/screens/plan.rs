@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::tui::dashboard::{Query, Times};
+use crate::tui::dashboard::Times;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::model::{Model, Screen};
 use crate::tui::recording::view::TapeView;
 use crate::tui::screens::table::view;

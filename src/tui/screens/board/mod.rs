@@ -9,9 +9,8 @@ pub(crate) mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::tui::dashboard::{
-    Dashboard, Kind, Panel, Query, Scope, Shelf, Times, repeated, shelves,
-};
+use crate::tui::dashboard::panel::{Kind, Panel, Query};
+use crate::tui::dashboard::{Dashboard, Scope, Shelf, Times, repeated, shelves};
 use crate::tui::sources::answers::{Answer, Answers, OneSeries};
 
 /// Lines above the panels: title and variables.

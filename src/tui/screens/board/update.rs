@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::tui::dashboard::Query;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::model::Model;
 use crate::tui::sources::series::QueryAnswer;
 

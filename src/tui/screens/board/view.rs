@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use std::collections::BTreeSet;
 
-use crate::tui::dashboard::Query;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::event::Effect;
 use crate::tui::input::keys::{Action, Binding};
 use crate::tui::model::{Model, NoticeKind};

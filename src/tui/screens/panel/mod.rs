@@ -13,7 +13,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use crate::cells;
-use crate::tui::dashboard::{Kind, Panel};
+use crate::tui::dashboard::panel::{Kind, Panel};
 use crate::tui::screens::layout::dim_if_stale;
 use crate::tui::screens::panel::known::MAX_LINES;
 use crate::tui::screens::panel::known::{Known, Wanted, known, name, reduced, sign, worst};

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use figures::{CHARTS, COLUMNS, Column};
 
-use crate::tui::dashboard::{Query, Scope};
+use crate::tui::dashboard::Scope;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::sources::answers::Answers;
 
 /// Most instances in the table.
