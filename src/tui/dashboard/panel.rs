@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use scope::Scope;
-use unit::Unit;
-
+use crate::tui::dashboard::scope::Scope;
+use crate::tui::dashboard::unit::Unit;
+use crate::tui::dashboard::vars;
 use crate::tui::theme::Severity;
 
 /// Most panels of a dashboard.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::tui::dashboard::json::{PATH, error, kind_of, list, number, object, text, tidy};
+use crate::tui::dashboard::json::{PATH, error, kind_of, list, object, text, tidy};
 use crate::tui::dashboard::mappings::{mappings, of_nothing};
 use crate::tui::dashboard::panel::{DashboardError, Kind, MAX_PANELS, Panel, Place, Repeat};
 use crate::tui::dashboard::source::Sources;

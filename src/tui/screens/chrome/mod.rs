@@ -21,7 +21,7 @@ use crate::tui::screens::chrome::troubles::{silent, warned};
 use crate::tui::sources::crosscheck;
 use crate::tui::widgets::frame::right;
 use crate::tui::widgets::gauge;
-use crate::tui::{format, navigation, theme, timeline};
+use crate::tui::{navigation, theme, timeline};
 
 pub(crate) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
     let crumbs = crumbs(model);

@@ -4,7 +4,6 @@ pub(crate) mod list;
 
 use crate::clients::ClientError;
 use crate::clients::tempo::Tempo;
-use crate::tui::connection::Source;
 use crate::tui::event::Event;
 use crate::tui::screens::traces::Asked;
 use crate::tui::sources::follow::{Answer, Poll};
@@ -85,7 +84,6 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
-    use crate::tui::connection::Source;
     use crate::tui::screens::traces::{Coverage, Order};
     use crate::tui::sources::follow::Follow;
 
