@@ -7,6 +7,7 @@ pub(crate) mod fixtures;
 pub(crate) mod sources;
 pub(crate) mod traces;
 
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
 use super::*;
