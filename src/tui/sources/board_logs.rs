@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::clients::ClientError;
 use crate::clients::loki::Loki;
-use crate::tui::connection::Source;
 use crate::tui::dashboard::Query;
 use crate::tui::event::Event;
 use crate::tui::sources::answers::MAX_LINES;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::clients::ClientError;
 use crate::clients::loki::{LogLine, Loki};
-use crate::tui::connection::Source;
 use crate::tui::event::Event;
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;

@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use crate::clients::ClientError;
 use crate::clients::prometheus::{Labels, Prometheus, Series};
-use crate::tui::connection::Source;
 use crate::tui::dashboard::{LabelQuery, Query};
 use crate::tui::event::Event;
 use crate::tui::sources::follow::{Answer, Poll};

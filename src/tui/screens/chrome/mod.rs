@@ -10,7 +10,6 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::connection::{Link, Source};
-use crate::tui::format;
 use crate::tui::format::{one_line, share, to_f64};
 use crate::tui::input::keymap;
 use crate::tui::input::keys::{Action, Binding, Scope};

@@ -4,7 +4,6 @@ pub(crate) mod list;
 
 use crate::clients::ClientError;
 use crate::clients::tempo::Tempo;
-use crate::tui::connection::Source;
 use crate::tui::event::Event;
 use crate::tui::screens::traces::Asked;
 use crate::tui::sources::follow::{Answer, Poll};
