@@ -1,4 +1,4 @@
-//! When people come: the instants of an open executor, which wait for nobody.
+//! Arrival schedules: the due times of an open executor.
 //!
 //! A shape is a rate over time. Its arrivals are where the integral of the rate passes the whole
 //! numbers; Poisson arrivals are where it passes the sums of exponential draws (time change of a unit
@@ -12,14 +12,14 @@ use rand_distr::{Distribution as _, Exp1};
 
 use super::scenario::{Arrival, RampStage, Shape};
 
-/// Arrivals are told apart from other draws of the same seed.
+/// Separates these draws from other draws of the same seed.
 const STREAM: u64 = 0x0a77_1fa1;
 
 /// The instants of arrivals since their beginning, ascending.
 #[derive(Debug)]
 pub(super) struct Arrivals {
     arrival: Arrival,
-    draws: SmallRng,
+    rng: SmallRng,
     /// The integral of the rate at the next arrival.
     next: f64,
 }
@@ -37,7 +37,7 @@ impl Arrivals {
         let shape = arrival.shape;
         let mut arrivals = Arrivals {
             arrival,
-            draws: SmallRng::seed_from_u64(seed ^ STREAM),
+            rng: SmallRng::seed_from_u64(seed ^ STREAM),
             next: 0.0,
         };
         if shape == Shape::Poisson {
@@ -48,7 +48,7 @@ impl Arrivals {
 
     fn gap(&mut self) -> f64 {
         match self.arrival.shape {
-            Shape::Poisson => Exp1.sample(&mut self.draws),
+            Shape::Poisson => Exp1.sample(&mut self.rng),
             _ => 1.0,
         }
     }

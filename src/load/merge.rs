@@ -1,16 +1,17 @@
 //! Parts of a run, carried by several processes, put together: as exactly as their histograms, which
-//! merge without loss. What cannot be made exact from parts is the worst of them, and said so here:
+//! merge without loss. Two figures cannot be exact, and take the worst part's value:
 //! percentiles of one second, and limits over windows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::export::Histograms;
-use super::judge::{self, Ending, Evidence, Judged, Relation, Watches, Worth};
+use super::audit::add;
+use super::histograms::Histograms;
+use super::judge::{self, Ending, Evidence, Judged, MeasurementQuality, Relation};
 use super::plan;
 use super::recorder::Frame;
 use super::summary::{
-    self, AuditsDuring, Fairness, Mark, NotedRequests, Second, Summary, Timeline,
+    self, AuditsDuring, ExemplarSummary, Fairness, Mark, Second, Summary, Timeline,
 };
 use super::unacknowledged::Unacknowledged;
 use crate::api::ops::LookupAnswer;
@@ -20,14 +21,16 @@ use crate::api::ops::LookupAnswer;
 /// # Errors
 /// When they are not the parts of one run, or one is missing or there twice; in one line.
 pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
-    let first = parts.first().ok_or("there is nothing to merge")?;
+    let first = parts
+        .first()
+        .ok_or("there is nothing to merge: name the summaries of the parts")?;
     if parts.len() == 1 && first.shards.is_empty() {
         return Ok(first.clone());
     }
     let shards = check(parts, first)?;
     let starts = starts(parts)?;
     let begun = Instant::now();
-    let mut frame = Frame::of(first.histograms.crowds.len() + 1);
+    let mut frame = Frame::of(first.histograms.traffic_groups.len() + 1);
     for (part, start) in parts.iter().zip(&starts) {
         let at = begun + Duration::from_secs_f64(*start);
         frame.add(&part.histograms.frame(at)?);
@@ -35,25 +38,25 @@ pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
         frame.inversions += part.fairness.inversions;
         frame.order_checks += part.fairness.checks;
     }
-    for (crowd, dropped) in parts.iter().flat_map(|part| &part.dropped) {
+    for (traffic, dropped) in parts.iter().flat_map(|part| &part.dropped) {
         let named = first
             .histograms
-            .crowds
+            .traffic_groups
             .iter()
-            .position(|known| known == crowd);
+            .position(|known| known == traffic);
         frame.dropped[named.map_or(0, |at| at + 1)] += dropped;
     }
     let mut whole = latest(parts, &starts).clone();
     whole.shards = shards;
     put_together(&mut whole, parts, &starts);
-    let crowds = first.histograms.crowds.clone();
-    whole.operations = summary::operations(&frame, &crowds);
+    let traffic_groups = first.histograms.traffic_groups.clone();
+    whole.operations = summary::operations(&frame, &traffic_groups);
     whole.statuses = frame.statuses;
     whole.fairness = Fairness::of(&frame);
     whole.estimate = plan::beside(&whole.settings, &frame, whole.audit.as_ref());
-    let noted = parts.iter().map(|part| &part.noted);
-    whole.noted = NotedRequests::merged(noted.zip(starts.iter().copied()));
-    whole.histograms = Histograms::of(&frame, &crowds, begun);
+    let exemplars = parts.iter().map(|part| &part.exemplars);
+    whole.exemplars = ExemplarSummary::merged(exemplars.zip(starts.iter().copied()));
+    whole.histograms = Histograms::of(&frame, &traffic_groups, begun);
     judge_again(&mut whole, parts, &frame);
     Ok(whole)
 }
@@ -65,7 +68,7 @@ fn check(parts: &[Summary], first: &Summary) -> Result<Vec<String>, String> {
             && part.settings == first.settings
             && part.phase == first.phase
             && part.dataset == first.dataset
-            && part.histograms.crowds == first.histograms.crowds;
+            && part.histograms.traffic_groups == first.histograms.traffic_groups;
         if !same {
             return Err(format!(
                 "these are parts of different runs: {} and {} differ in scenario, settings, phase or dataset",
@@ -81,20 +84,30 @@ fn check(parts: &[Summary], first: &Summary) -> Result<Vec<String>, String> {
     let mut seen = BTreeMap::new();
     let mut wanted = 0;
     for shard in parts.iter().flat_map(|part| &part.shards) {
-        let (index, count) = of(shard).ok_or_else(|| format!("`{shard}` is no part of a run"))?;
+        let (index, count) =
+            of(shard).ok_or_else(|| format!("`{shard}` is not a part of a run, such as 1/3"))?;
         wanted = wanted.max(count);
         if seen.insert(index, count).is_some() {
-            return Err(format!("the part {shard} is there twice"));
+            return Err(format!(
+                "the part {shard} is there twice: name each summary once"
+            ));
         }
     }
     if parts.iter().any(|part| part.shards.is_empty()) {
-        return Err("one of them is a whole run, not a part made with --shard".to_owned());
+        return Err(
+            "one of them is a whole run, not a part made with --shard: leave it out".to_owned(),
+        );
     }
     if seen.values().any(|count| *count != wanted) {
-        return Err("they are parts of runs that were divided differently".to_owned());
+        return Err(
+            "they are parts of runs that were divided differently: name the summaries of one run"
+                .to_owned(),
+        );
     }
     if let Some(missing) = (1..=wanted).find(|index| !seen.contains_key(index)) {
-        return Err(format!("the part {missing}/{wanted} is missing"));
+        return Err(format!(
+            "the part {missing}/{wanted} is missing: name its summary too"
+        ));
     }
     Ok(seen
         .iter()
@@ -180,12 +193,8 @@ fn sum<'a>(maps: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> BTreeMap<St
 fn lookups(parts: &[Summary]) -> Option<LookupAnswer> {
     let mut sum = LookupAnswer::default();
     for part in parts {
-        let lookup = part.lookup.as_ref()?;
-        sum.checked += lookup.checked;
-        sum.missing += lookup.missing;
-        sum.examples.extend(lookup.examples.iter().cloned());
+        add(&mut sum, part.lookup.clone()?);
     }
-    sum.examples.truncate(10);
     Some(sum)
 }
 
@@ -195,7 +204,7 @@ fn timeline(parts: &[Summary], starts: &[f64]) -> Timeline {
     let mut bins: BTreeMap<u64, Second> = BTreeMap::new();
     for (part, start) in parts.iter().zip(starts) {
         let share = part.timeline.interval.max(1.0) / interval;
-        // What a part has in a bin, before it is added to what the others have.
+        // This part's share of each bin, before the parts are added up.
         let mut own: BTreeMap<u64, Second> = BTreeMap::new();
         for point in &part.timeline.points {
             let second = start + point.second;
@@ -240,7 +249,7 @@ fn worst(into: &mut Second, of: &Second) {
     into.queue_p95 = worse(into.queue_p95, of.queue_p95);
 }
 
-/// What is true at an instant: the last word of a bin holds.
+/// Values of an instant: the last point of a bin holds.
 fn state(into: &mut Second, of: &Second) {
     into.waiting = of.waiting;
     into.admitted_mark = of.admitted_mark;
@@ -295,7 +304,7 @@ fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
     let unfinished = unfinished.map(|(_, count)| count).sum();
     let evidence = Evidence {
         frame,
-        only: whole.phase,
+        only_phase: whole.phase,
         audit: whole.audit.as_ref(),
         worst_audit: whole.audits.worst,
         lookup: whole.lookup.as_ref(),
@@ -303,15 +312,13 @@ fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
         unfinished,
         ending: whole.ending,
     };
-    let none = Watches::default();
-    let mut judged = judge::thresholds(&whole.settings, &evidence, &none);
-    judged.extend(windowed(parts));
-    let worth = Worth {
+    let quality = MeasurementQuality {
         limited: &whole.generator.limited,
         eased: whole.eased,
     };
-    let (verdict, reasons) = judge::verdict(&judged, whole.ending, unfinished, worth);
-    (whole.thresholds, whole.verdict, whole.reasons) = (judged, verdict, reasons);
+    let judgement = judge::judge(&whole.settings, &evidence, windowed(parts), quality);
+    (whole.verdict, whole.reasons) = (judgement.verdict, judgement.reasons);
+    whole.thresholds = judgement.thresholds;
 }
 
 /// Limits over windows: the worst that a part saw.

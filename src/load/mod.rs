@@ -24,32 +24,32 @@
 
 mod arrivals;
 mod audit;
-pub mod bare;
 pub mod baseline;
 mod connection;
 mod control;
-pub mod export;
-mod hall;
 mod health;
+pub mod histograms;
 mod judge;
 mod merge;
 pub mod model;
 mod ops;
+mod pacing;
 pub mod plan;
 mod prepare;
 pub mod progress;
 pub mod recorder;
 pub mod report;
+mod requests;
 mod result;
 mod run;
 pub mod scenario;
+mod seat_picker;
 pub mod self_check;
-mod settle;
+mod server_idle;
 pub mod summary;
-mod tempo;
+pub mod traffic_only;
 pub mod unacknowledged;
 mod user;
-mod wire;
 mod worker;
 
 use tokio::sync::watch;
@@ -66,7 +66,7 @@ pub use progress::Progress;
 pub use result::{RunResult, SavedFiles};
 pub use scenario::{Scenario, ScenarioError, ScenarioInfo, scenarios};
 pub use summary::Summary;
-pub use worker::ShardOf;
+pub use worker::ShardSpec;
 
 /// The server to rehearse on.
 #[derive(Clone)]
@@ -114,10 +114,10 @@ pub struct OwnProfile {
     pub users: u64,
 }
 
-/// What to run and how.
+/// The scenario of a run, and how to run it.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// What to run.
+    /// The scenario.
     pub scenario: Scenario,
     /// Measure this phase alone.
     pub phase: Option<PhaseName>,
@@ -128,7 +128,7 @@ pub struct RunOptions {
     /// The server runs in this process: it needs as many files for connections as the users do.
     pub embedded: bool,
     /// Which part of the users this process carries.
-    pub shard: ShardOf,
+    pub shard: ShardSpec,
     /// Told of every request.
     pub meter: Option<Meter>,
 }
@@ -143,7 +143,7 @@ impl RunOptions {
             profile: None,
             reseed: Reseed::WhenMissing,
             embedded: false,
-            shard: ShardOf::default(),
+            shard: ShardSpec::default(),
             meter: None,
         }
     }
@@ -155,14 +155,14 @@ pub enum LoadError {
     /// The target is not one: a mistake in what was typed.
     #[error("the target {0}")]
     Target(String),
-    /// Nobody listens there.
+    /// No server listens there.
     #[error(
         "no server at {target}: {reason}; start one with `concertctl serve`, or leave --target out to use an embedded one"
     )]
     Unreachable {
         /// Host and port.
         target: String,
-        /// What the system says.
+        /// The system's error.
         reason: String,
     },
     /// The operations listener does not do what a run needs.
@@ -172,18 +172,18 @@ pub enum LoadError {
     #[error("{0}")]
     Dataset(String),
     /// The dataset could not be loaded.
-    #[error("seeding failed: {0}")]
+    #[error("seeding failed: {0}; the log of the server says more")]
     Seeding(String),
     /// The generator could not start.
     #[error("the load generator could not start: {0}")]
     Generator(String),
     /// Stopped before the first registration.
-    #[error("stopped before the first request")]
+    #[error("stopped before the first request: nothing was measured")]
     Stopped,
 }
 
 impl LoadError {
-    /// What the process exits with: 2 for a mistake in what was typed, else 1.
+    /// The exit code: 2 for a usage error, else 1.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -193,12 +193,12 @@ impl LoadError {
     }
 }
 
-/// Is told of every request that ends while it is measured: from the workers' threads, so it must be
+/// Is called with every measured request, on the workers' threads: it must be
 /// quick.
 #[derive(Clone)]
 pub struct Meter(pub std::sync::Arc<Told>);
 
-/// Told whose request it was (a crowd's name, nothing for the buyers) and how it went.
+/// Takes the traffic group's name (empty for the buyers) and the request.
 type Told = dyn Fn(&str, &recorder::Sample) + Send + Sync;
 
 impl std::fmt::Debug for Meter {
@@ -245,10 +245,10 @@ pub fn start(target: Target, options: RunOptions) -> RunHandle {
         stop,
         commands,
     };
-    let conducting = Box::pin(run::conduct(target, options, steering));
+    let running = Box::pin(run::run(target, options, steering));
     RunHandle {
         progress,
         control,
-        task: tokio::spawn(conducting),
+        task: tokio::spawn(running),
     }
 }

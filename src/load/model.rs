@@ -29,7 +29,7 @@ macro_rules! named {
                 self as usize
             }
 
-            /// The one of that name.
+            /// The value with that name.
             #[must_use]
             pub fn named(name: &str) -> Option<$name> {
                 Self::ALL.iter().copied().find(|item| item.as_str() == name)
@@ -49,6 +49,8 @@ macro_rules! named {
         }
     };
 }
+
+pub(in crate::load) use named;
 
 named! {
     /// A call of the ticketing API, as scenarios and reports name it.
@@ -125,8 +127,8 @@ named! {
 }
 
 named! {
-    /// What kind of error it was.
-    Fault {
+    /// The kind of error.
+    ErrorKind {
         /// No connection could be made.
         Connect = "connect",
         /// The connection broke before the answer was complete.
@@ -144,11 +146,14 @@ named! {
     }
 }
 
-impl Fault {
+impl ErrorKind {
     /// Whether the server gave no answer at all.
     #[must_use]
     pub const fn is_silence(self) -> bool {
-        matches!(self, Fault::Connect | Fault::Broken | Fault::Timeout)
+        matches!(
+            self,
+            ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Timeout
+        )
     }
 }
 

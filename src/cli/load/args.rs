@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::cli::flags::{listen_address, whole};
-use crate::load::{PhaseName, ShardOf};
+use crate::load::{PhaseName, ShardSpec};
 
 /// Rehearse an on-sale: drive virtual users through a scenario, judge what happened.
 ///
@@ -13,7 +13,7 @@ use crate::load::{PhaseName, ShardOf};
 #[derive(Clone, Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct LoadArgs {
-    /// What else there is to do.
+    /// Another command.
     #[command(subcommand)]
     pub what: Option<LoadCommand>,
     /// A shipped scenario's name, or the path of a scenario file
@@ -46,7 +46,7 @@ pub struct LoadArgs {
     /// Carry only this part of the users; the other parts are carried by other processes, and
     /// `load merge` puts their summaries together
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
-    pub shard: Option<ShardOf>,
+    pub shard: Option<ShardSpec>,
     /// Serve the run's metrics, progress and commands here; commands need the operations token
     #[arg(long, value_name = "HOST:PORT", value_parser = listen_address)]
     pub metrics_addr: Option<SocketAddr>,
@@ -79,7 +79,7 @@ pub struct LoadArgs {
     /// for application data]
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub data_dir: Option<PathBuf>,
-    /// Start and seed a server of its own, although one runs
+    /// Start and seed an embedded server, even where one runs already
     #[arg(long, conflicts_with_all = ["target", "data_dir", "ops_token_file", "shard"], help_heading = "Target")]
     pub embedded: bool,
     /// Allow a target that is not on this machine
@@ -88,12 +88,12 @@ pub struct LoadArgs {
     /// Replace the target's dataset by the scenario's before the run
     #[arg(long, help_heading = "Target")]
     pub reseed: bool,
-    /// What is shown and written in the end.
+    /// The outputs of a run.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// What is shown and written in the end.
+/// The outputs of a run.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Report")]
 pub struct OutputArgs {
@@ -109,7 +109,7 @@ pub struct OutputArgs {
     /// Compare with an earlier run, whose summary this file holds
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// What differs from the baseline by fewer percent is the same
+    /// Count smaller differences from the baseline as noise, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = whole(0_u8, 100))]
     pub noise: u8,
     /// Fail when something is worse than the baseline
@@ -117,7 +117,7 @@ pub struct OutputArgs {
     pub fail_on_regression: bool,
 }
 
-/// What `load` does beside rehearsing.
+/// Commands beside a rehearsal.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum LoadCommand {
     /// Put the parts of a run together, which several processes carried with --shard, or show a run
@@ -132,11 +132,11 @@ pub enum LoadCommand {
     },
 }
 
-fn parse_shard(text: &str) -> Result<ShardOf, String> {
+fn parse_shard(text: &str) -> Result<ShardSpec, String> {
     let read = || {
         let (index, of) = text.split_once('/')?;
         let (index, of): (usize, usize) = (index.parse().ok()?, of.parse().ok()?);
-        (1..=of).contains(&index).then(|| ShardOf {
+        (1..=of).contains(&index).then(|| ShardSpec {
             index: index - 1,
             of,
         })
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_run_is_written_as_which_of_how_many() {
-        assert_eq!(parse_shard("2/3"), Ok(ShardOf { index: 1, of: 3 }));
+        assert_eq!(parse_shard("2/3"), Ok(ShardSpec { index: 1, of: 3 }));
         for wrong in ["", "1", "0/3", "4/3", "1/0", "a/b", "1/2/3", "1/1001"] {
             assert!(parse_shard(wrong).is_err(), "{wrong}");
         }

@@ -5,9 +5,9 @@ mod embedded;
 mod keys;
 mod listener;
 mod output;
+mod progress_output;
 mod target;
-mod telling;
-mod view;
+mod telemetry;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,7 +18,8 @@ pub use self::args::LoadArgs;
 use self::args::{LoadCommand, OutputArgs};
 use self::listener::Listener;
 use self::output::Outputs;
-use self::telling::Telling;
+use self::progress_output::ProgressOutput;
+use self::telemetry::RunTelemetry;
 use crate::cells;
 use crate::cli::{own_profile, stdout};
 use crate::load::scenario::{builtins, json_schema};
@@ -89,7 +90,7 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
     }
     let (scenario, profile) = scenario(args)?;
     let outputs = Outputs::check(&args.output)?;
-    let mut telling = Telling::begin(target::collector(args)?)?;
+    let mut telemetry = RunTelemetry::start(target::collector(args)?)?;
     let options = RunOptions {
         phase: args.phase,
         shard: args.shard.unwrap_or_default(),
@@ -99,16 +100,16 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
     let summary = match target::find(args).await? {
         Some(found) => {
             found.announce(args.quiet);
-            telling.push()?;
+            telemetry.push()?;
             let reseed = match args.reseed {
                 true => Reseed::Always,
                 false => Reseed::WhenMissing,
             };
             let options = RunOptions { reseed, ..options };
-            drive(args, found.target, options, &telling).await?
+            drive(args, found.target, options, &telemetry).await?
         }
         None => {
-            let server = embedded::start(&telling.logs, telling.collector.clone())
+            let server = embedded::start(&telemetry.logs, telemetry.collector.clone())
                 .await
                 .map_err(|error| Failure::could_not(format!("{error:#}")))?;
             let options = RunOptions {
@@ -116,12 +117,12 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
                 embedded: true,
                 ..options
             };
-            let summary = drive(args, server.target(), options, &telling).await;
+            let summary = drive(args, server.target(), options, &telemetry).await;
             server.stop().await;
             summary?
         }
     };
-    telling.end().await;
+    telemetry.end().await;
     outputs.finish(summary)
 }
 
@@ -137,7 +138,7 @@ fn scenario(args: &LoadArgs) -> Result<(Scenario, Option<OwnProfile>), Failure> 
     Ok((scenario, profile))
 }
 
-/// What is asked for and needs no run, as text.
+/// The text of the options that need no run.
 fn without_a_run(args: &LoadArgs) -> Result<Option<String>, Failure> {
     if args.list {
         let lines = scenarios()
@@ -178,7 +179,7 @@ fn merge_parts(parts: &[PathBuf], output: &OutputArgs) -> Result<u8, Failure> {
 
 async fn check_self() -> Result<u8, Failure> {
     let check = self_check().await?;
-    let faults = check.faults();
+    let problems = check.problems();
     let millis = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1e3);
     print(&format!(
         "self-check  a server stood still for {}; {} of {} planned requests answered\n\
@@ -191,15 +192,15 @@ async fn check_self() -> Result<u8, Failure> {
         millis(check.latency_p99),
         millis(check.latency_max),
         millis(check.service_p99),
-        if faults.is_empty() {
+        if problems.is_empty() {
             "passed: the stall shows"
         } else {
             "failed"
         },
     ))?;
-    match faults.is_empty() {
+    match problems.is_empty() {
         true => Ok(0),
-        false => Err(Failure::could_not(faults.join("; "))),
+        false => Err(Failure::could_not(problems.join("; "))),
     }
 }
 
@@ -207,12 +208,12 @@ async fn drive(
     args: &LoadArgs,
     target: Target,
     options: RunOptions,
-    telling: &Telling,
+    telemetry: &RunTelemetry,
 ) -> Result<Summary, Failure> {
     let scenario = &options.scenario;
     let title = format!("{} ({})", scenario.title, scenario.name);
-    let listener = Listener::bind(args.metrics_addr, telling).await?;
-    // Without one nobody can know it: what is open to an empty token is open to all.
+    let listener = Listener::bind(args.metrics_addr, telemetry).await?;
+    // A random token locks the commands: an empty one would open them to everyone.
     let token = target.ops_token.clone().filter(|token| !token.is_empty());
     let token = token.unwrap_or_else(crate::settings::new_secret);
     let meter = listener.meter();
@@ -222,21 +223,21 @@ async fn drive(
         true => None,
         false => keys::Keys::listen(handle.control.clone()),
     };
-    let view = view::View::new(args.quiet, &title, keys.is_some());
+    let view = ProgressOutput::new(args.quiet, &title, keys.is_some());
     let stopping = tokio::spawn(stop_on_signal(handle.control.clone()));
-    let summary = watched(handle, view).await;
+    let summary = show_until_end(handle, view).await;
     stopping.abort();
     drop(keys);
     if !serving.close().await {
         let _ = writeln!(
             std::io::stderr(),
-            "--otlp: metrics were lost: the collector did not take the last push"
+            "--otlp: metrics were lost: the collector did not take the last push; check that it runs and look at its log"
         );
     }
     Ok(summary?)
 }
 
-async fn watched(handle: RunHandle, mut view: view::View) -> Result<Summary, LoadError> {
+async fn show_until_end(handle: RunHandle, mut view: ProgressOutput) -> Result<Summary, LoadError> {
     let mut progress = handle.progress.clone();
     let mut joining = std::pin::pin!(handle.join());
     loop {
@@ -263,7 +264,7 @@ async fn stop_on_signal(control: crate::load::LoadControl) {
     wait_for_signal().await;
     let _ = writeln!(
         std::io::stderr(),
-        "stopping: requests under way are awaited; once more to end at once"
+        "stopping: waiting for the requests under way; press Ctrl-C again to end at once"
     );
     control.stop();
     wait_for_signal().await;

@@ -98,7 +98,7 @@ fn run(handle: RunHandle, summaries: PathBuf) -> Run {
     let control = handle.control.clone();
     Run {
         progress: handle.progress.clone(),
-        control: Box::new(move |command| control.tell(command)),
+        control: Box::new(move |command| control.send(command)),
         ended: Box::pin(async move {
             let summary = handle.join().await.map_err(|error| error.to_string())?;
             let written = tokio::task::spawn_blocking(move || {

@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::groups::Resolved;
-pub(super) use self::windows::Watches;
+pub(super) use self::windows::LiveThresholds;
 use super::model::PhaseName;
 use super::recorder::Frame;
 use super::scenario::Scenario;
 use super::unacknowledged::Unacknowledged;
 use crate::api::ops::{Audit, LookupAnswer};
 
-/// How a threshold came out.
+/// The outcome of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -22,11 +22,11 @@ pub enum Outcome {
     Passed,
     /// Not kept.
     Missed,
-    /// Nothing was measured that it could be held against: as good as missed.
+    /// Nothing was measured; counts as missed.
     NoData,
 }
 
-/// What a threshold is about, which decides its unit.
+/// The unit of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
@@ -53,7 +53,7 @@ impl Unit {
     }
 }
 
-/// How what was measured has to stand to the limit.
+/// The relation that the measured value must have to the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
@@ -83,15 +83,15 @@ impl Relation {
 pub struct Judged {
     /// Its path under `thresholds`, such as `buying.p95`.
     pub name: String,
-    /// What the numbers count.
+    /// The unit of the numbers.
     pub unit: Unit,
-    /// How what was measured has to stand to the limit.
+    /// The relation that the measured value must have to the limit.
     pub relation: Relation,
     /// The limit.
     pub limit: f64,
-    /// What was measured, the worst of all windows where there are some; absent without data.
+    /// The measured value, of the worst window where there are windows; absent without data.
     pub measured: Option<f64>,
-    /// How it came out.
+    /// The outcome.
     pub outcome: Outcome,
     /// It holds in every window of so many seconds.
     pub window: Option<u64>,
@@ -149,7 +149,7 @@ impl Judged {
     }
 }
 
-/// How the run came to its end.
+/// The reason why the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
@@ -165,7 +165,7 @@ pub enum Ending {
     Aborted,
 }
 
-/// The whole run in one word.
+/// The verdict on the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -178,7 +178,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What the process exits with.
+    /// The exit code.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -199,10 +199,10 @@ impl Verdict {
     }
 }
 
-/// What there is to judge by.
+/// The measurements and findings that the thresholds are held against.
 pub(super) struct Evidence<'a> {
     pub frame: &'a Frame,
-    pub only: Option<PhaseName>,
+    pub only_phase: Option<PhaseName>,
     pub audit: Option<&'a Audit>,
     /// The most violations that an audit found while the run was under way.
     pub worst_audit: u64,
@@ -212,25 +212,22 @@ pub(super) struct Evidence<'a> {
     pub ending: Ending,
 }
 
-/// Holds every threshold of the scenario against the evidence, and against what was watched.
-pub(super) fn thresholds(
+/// Judges every threshold of the scenario by the evidence.
+fn thresholds(
     scenario: &Scenario,
     evidence: &Evidence<'_>,
-    watches: &Watches<'_>,
+    windowed: impl IntoIterator<Item = Judged>,
 ) -> Vec<Judged> {
-    let mut judged = requests(scenario, evidence, watches);
+    let mut judged = requests(scenario, evidence);
+    judged.extend(windowed);
     judge_business(scenario, evidence, &mut judged);
     judged
 }
 
 /// The limits on requests alone.
-pub(super) fn requests(
-    scenario: &Scenario,
-    evidence: &Evidence<'_>,
-    watches: &Watches<'_>,
-) -> Vec<Judged> {
+pub(super) fn requests(scenario: &Scenario, evidence: &Evidence<'_>) -> Vec<Judged> {
     let mut judged = Vec::new();
-    for group in Resolved::all(scenario, evidence.only) {
+    for group in Resolved::all(scenario, evidence.only_phase) {
         if group.group.window.is_none() {
             let requests = group.requests(evidence.frame);
             for (metric, limit) in group.limits() {
@@ -238,7 +235,6 @@ pub(super) fn requests(
             }
         }
     }
-    judged.extend(watches.judged());
     judged
 }
 
@@ -277,12 +273,14 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
         let measured = evidence.unacknowledged.and_then(|it| it.measured(limit));
         count("unacknowledged", most, Some(limit), measured);
     }
-    let polled = evidence.only.is_none_or(|only| only == PhaseName::Open);
+    let polled = evidence
+        .only_phase
+        .is_none_or(|only_phase| only_phase == PhaseName::Open);
     if polled {
         let checked = (frame.order_checks > 0).then_some(frame.inversions);
         count("inversions", most, business.inversions, checked);
     }
-    // Who stops a run by hand knows that users are under way.
+    // An operator who stops a run expects unfinished users.
     if evidence.ending != Ending::Stopped {
         count(
             "unfinished",
@@ -291,7 +289,7 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
             Some(evidence.unfinished),
         );
     }
-    // What was not sent as planned fails the run, whether or not somebody thought of it.
+    // A dropped arrival fails the run even without a threshold: the run asked less than its scenario says.
     let dropped: u64 = frame.dropped.iter().sum();
     let limit = business.dropped.or((dropped > 0).then_some(0));
     count("dropped", most, limit, Some(dropped));
@@ -303,23 +301,46 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
     }
 }
 
-/// How much the run was worth as a measurement.
+/// Facts that limit what a run can prove.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Worth<'a> {
-    /// In what the generator was the limit; empty: in nothing.
+pub(super) struct MeasurementQuality<'a> {
+    /// The ways in which the generator was the limit; empty: in none.
     pub limited: &'a [String],
-    /// Somebody had less asked of the server than the scenario says.
+    /// An operator made the run ask less of the server than the scenario says.
     pub eased: bool,
 }
 
-/// The verdict and why.
-pub(super) fn verdict(
+/// The judged thresholds, the verdict, and its reasons.
+pub(super) struct Judgement {
+    pub thresholds: Vec<Judged>,
+    pub verdict: Verdict,
+    pub reasons: Vec<String>,
+}
+
+/// Judges a run by its evidence; `windowed` are the limits that were judged while it was under way.
+pub(super) fn judge(
+    scenario: &Scenario,
+    evidence: &Evidence<'_>,
+    windowed: impl IntoIterator<Item = Judged>,
+    quality: MeasurementQuality<'_>,
+) -> Judgement {
+    let thresholds = thresholds(scenario, evidence, windowed);
+    let (verdict, reasons) = verdict(&thresholds, evidence.ending, evidence.unfinished, quality);
+    Judgement {
+        thresholds,
+        verdict,
+        reasons,
+    }
+}
+
+/// The verdict and its reasons.
+fn verdict(
     judged: &[Judged],
     ending: Ending,
     unfinished: u64,
-    worth: Worth<'_>,
+    quality: MeasurementQuality<'_>,
 ) -> (Verdict, Vec<String>) {
-    let Worth { limited, eased } = worth;
+    let MeasurementQuality { limited, eased } = quality;
     let mut reasons: Vec<String> = Vec::new();
     if ending == Ending::ServerLost {
         reasons
@@ -336,7 +357,7 @@ pub(super) fn verdict(
             _ => format!("{} missed", threshold.name),
         });
     }
-    // A slow generator explains slowness; who stops a run takes the data away.
+    // A slow generator explains slowness; a stop explains missing data.
     let is_excused = |threshold: &Judged| match threshold.outcome {
         Outcome::NoData => ending == Ending::Stopped,
         _ => threshold.is_about_speed() && !limited.is_empty(),

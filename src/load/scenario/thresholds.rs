@@ -9,8 +9,8 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::durations::Time;
 use super::percentile::Percentile;
-use super::units::Time;
 use crate::load::model::{Operation, PhaseName};
 
 /// Everything under `thresholds:`.
@@ -19,7 +19,7 @@ pub struct Thresholds {
     /// Limits on requests, in the file's order. A group that names no operations is called after an
     /// operation, a phase, or `all`.
     pub groups: Vec<(String, Group)>,
-    /// Limits on what the business sees.
+    /// Business limits.
     pub business: Business,
 }
 
@@ -37,7 +37,7 @@ pub struct Group {
     pub operations: Option<Vec<Operation>>,
     /// Only those of this phase.
     pub phase: Option<PhaseName>,
-    /// Those of this crowd; left out: those of the buyers, or of the crowd the group is called after.
+    /// Those of this traffic group; left out: those of the buyers, or of the traffic group the group is called after.
     pub traffic: Option<String>,
     /// Mean latency of successes at most.
     pub avg: Option<Time>,
@@ -61,13 +61,13 @@ pub struct Group {
 }
 
 impl Group {
-    /// The operations it judges, given the name it stands under and those of the crowds.
+    /// The operations it judges, given the name it stands under and those of the traffic groups.
     #[must_use]
-    pub fn resolve(&self, name: &str, is_crowd: impl Fn(&str) -> bool) -> Option<Vec<Operation>> {
+    pub fn resolve(&self, name: &str, is_traffic: impl Fn(&str) -> bool) -> Option<Vec<Operation>> {
         let all = Operation::ALL.iter().copied();
         let named: Vec<Operation> = match &self.operations {
             Some(operations) => operations.clone(),
-            None if name == ALL || is_crowd(name) || self.traffic.is_some() => all.collect(),
+            None if name == ALL || is_traffic(name) || self.traffic.is_some() => all.collect(),
             None => match (Operation::named(name), PhaseName::named(name)) {
                 // `register` and `pay` are both; the operation is meant.
                 (Some(operation), _) => vec![operation],
@@ -84,10 +84,14 @@ impl Group {
         )
     }
 
-    /// The crowd it judges, given the name it stands under; `None`: the buyers.
+    /// The traffic group it judges, given the name it stands under; `None`: the buyers.
     #[must_use]
-    pub fn crowd<'a>(&'a self, name: &'a str, is_crowd: impl Fn(&str) -> bool) -> Option<&'a str> {
-        let own = || Some(name).filter(|name| is_crowd(name));
+    pub fn traffic<'a>(
+        &'a self,
+        name: &'a str,
+        is_traffic: impl Fn(&str) -> bool,
+    ) -> Option<&'a str> {
+        let own = || Some(name).filter(|name| is_traffic(name));
         self.traffic.as_deref().or_else(own)
     }
 
@@ -199,7 +203,7 @@ impl Serialize for Group {
 /// The name of the group that holds every operation.
 pub(crate) const ALL: &str = "all";
 
-/// Limits on what the business sees. What is left out is reported but not judged.
+/// Business limits. A figure without a limit is reported but not judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema)]
 pub struct Business {
     /// Seats with more than one live reservation at most.
@@ -214,11 +218,11 @@ pub struct Business {
     pub lost: Option<u64>,
     /// Writes that the database has although the client saw them fail at most.
     pub unacknowledged: Option<u64>,
-    /// Times that somebody waited while somebody behind was known to be let in at most.
+    /// Inversions at most: answers by which a user waited while a later place was already admitted.
     pub inversions: Option<u64>,
     /// Users who did not come to an end that the scenario intends at most.
     pub unfinished: Option<u64>,
-    /// Arrivals that could not be started on schedule at most; 0 unless it is said.
+    /// Arrivals that could not be started on schedule at most; 0 by default.
     pub dropped: Option<u64>,
     /// 95 % of the users were let in within this of the promised instant.
     pub eta_error: Option<Time>,
@@ -279,7 +283,7 @@ impl<'de> Visitor<'de> for ThresholdsVisitor {
                 let group = map.next_value::<Group>()?;
                 if read.groups.iter().any(|(known, _)| *known == name) {
                     return Err(de::Error::custom(format!(
-                        "the group `{name}` stands here twice"
+                        "the group `{name}` appears twice: write its limits in one group"
                     )));
                 }
                 read.groups.push((name, group));

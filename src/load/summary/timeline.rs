@@ -47,9 +47,9 @@ pub struct Second {
     pub p99: Option<f64>,
     /// 95 % of the queue's calls within this.
     pub queue_p95: Option<f64>,
-    /// Users behind the admitted mark, as the server said last.
+    /// Users beyond the watermark, by the server's last answer.
     pub waiting: Option<u64>,
-    /// The admitted mark.
+    /// The admitted-up-to watermark.
     pub admitted_mark: Option<u64>,
     /// Seats that buyers hold, and have not paid.
     pub held: u64,
@@ -64,19 +64,19 @@ pub struct Second {
 pub struct Mark {
     /// Since the first registration.
     pub second: f64,
-    /// What kind of thing.
+    /// The kind.
     pub kind: MarkKind,
     /// In a few words.
     pub text: String,
 }
 
-/// What kind of thing happened.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MarkKind {
     /// A phase began.
     Phase,
-    /// Somebody steered the run.
+    /// An operator steered the run.
     Control,
     /// Something broke, or was broken on purpose.
     Fault,
@@ -84,25 +84,25 @@ pub enum MarkKind {
     Alert,
 }
 
-/// What stands beside the measurements of a second.
-pub(in crate::load) struct Now<'a> {
+/// The state of users and queue at the end of a second.
+pub(in crate::load) struct Snapshot<'a> {
     pub second: f64,
     pub users: &'a [(UserState, u64)],
     pub queue: Option<QueueState>,
 }
 
-/// The timeline as it is written.
+/// The timeline while it is being recorded.
 #[derive(Debug, Default)]
-pub(in crate::load) struct Recording {
+pub(in crate::load) struct TimelineRecorder {
     pub timeline: Timeline,
     pub marks: Vec<Mark>,
     /// Seconds that wait to become a point.
     pending: Vec<Second>,
 }
 
-impl Recording {
+impl TimelineRecorder {
     /// Adds what ended within the `length` seconds before now.
-    pub(in crate::load) fn second(&mut self, frame: &Frame, length: f64, now: &Now<'_>) {
+    pub(in crate::load) fn second(&mut self, frame: &Frame, length: f64, now: &Snapshot<'_>) {
         self.pending.push(point(frame, length, now));
         let interval = self.timeline.interval.max(1.0);
         self.timeline.interval = interval;
@@ -123,17 +123,17 @@ impl Recording {
         }
     }
 
-    /// What is pending becomes a point.
+    /// Turns the pending seconds into a point.
     pub(in crate::load) fn finish(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         self.timeline.points.extend(joined(&pending));
     }
 }
 
-fn point(frame: &Frame, length: f64, now: &Now<'_>) -> Second {
+fn point(frame: &Frame, length: f64, now: &Snapshot<'_>) -> Second {
     let of = |class| -> u64 {
-        let crowds = 0..frame.crowds();
-        let counts = crowds.map(|crowd| frame.count(crowd, Operation::ALL, class));
+        let traffic_groups = 0..frame.traffic_groups();
+        let counts = traffic_groups.map(|traffic| frame.count(traffic, Operation::ALL, class));
         counts.sum()
     };
     let per_second = |count: u64| count as f64 / length.max(1e-3);
@@ -190,10 +190,10 @@ mod tests {
 
     #[test]
     fn a_long_run_has_longer_intervals_and_no_more_points() {
-        let mut recording = Recording::default();
+        let mut recording = TimelineRecorder::default();
         let frame = Frame::default();
         for second in 1..=10_000 {
-            let now = Now {
+            let now = Snapshot {
                 second: f64::from(second),
                 users: &[],
                 queue: None,

@@ -10,7 +10,6 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::connection::{Link, Source};
-use crate::tui::format;
 use crate::tui::format::{one_line, share, to_f64};
 use crate::tui::input::keymap;
 use crate::tui::input::keys::{Action, Binding, Scope};
@@ -21,7 +20,7 @@ use crate::tui::screens::chrome::troubles::{silent, warned};
 use crate::tui::sources::crosscheck;
 use crate::tui::widgets::frame::right;
 use crate::tui::widgets::gauge;
-use crate::tui::{navigation, theme, timeline};
+use crate::tui::{format, navigation, theme, timeline};
 
 pub(crate) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
     let crumbs = crumbs(model);
