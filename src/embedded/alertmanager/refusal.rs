@@ -138,14 +138,11 @@ pub(super) fn parse_body<T: DeserializeOwned>(what: &str, body: Body) -> Result<
     if bytes.is_empty() {
         return Err(BadRequest::required(what));
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let text = error.to_string();
-        // serde knows the field, but gives it in its text only.
-        let missing = text.strip_prefix("missing field `");
-        if let Some((name, _)) = missing.and_then(|rest| rest.split_once('`')) {
-            return BadRequest::required(name);
+    crate::yaml::from_json(&bytes).map_err(|error| match &error.missing {
+        Some(field) => BadRequest::required(field),
+        None => {
+            let message = format!("parsing {what} body failed, because at {error}");
+            BadRequest::with_status(StatusCode::BAD_REQUEST, message)
         }
-        let message = format!("parsing {what} body failed, because {text}");
-        BadRequest::with_status(StatusCode::BAD_REQUEST, message)
     })
 }
