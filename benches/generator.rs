@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use concertctl::load::bare::bare;
 use concertctl::load::model::{Class, Operation};
+use concertctl::load::traffic_only::measure_traffic;
 use concertctl::load::{RunOptions, Scenario};
 use tokio::net::TcpListener;
 
@@ -66,7 +66,7 @@ fn ours(port: u16) -> Option<f64> {
     let url = format!("http://127.0.0.1:{port}");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let measured = runtime
-        .block_on(bare(&url, &RunOptions::new(scenario)))
+        .block_on(measure_traffic(&url, &RunOptions::new(scenario)))
         .unwrap();
     let count = measured.frame.count(1, &[Operation::Concerts], Class::Ok);
     assert_eq!(measured.frame.statuses.none, 0);

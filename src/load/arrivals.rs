@@ -19,7 +19,7 @@ const STREAM: u64 = 0x0a77_1fa1;
 #[derive(Debug)]
 pub(super) struct Arrivals {
     arrival: Arrival,
-    draws: SmallRng,
+    rng: SmallRng,
     /// The integral of the rate at the next arrival.
     next: f64,
 }
@@ -37,7 +37,7 @@ impl Arrivals {
         let shape = arrival.shape;
         let mut arrivals = Arrivals {
             arrival,
-            draws: SmallRng::seed_from_u64(seed ^ STREAM),
+            rng: SmallRng::seed_from_u64(seed ^ STREAM),
             next: 0.0,
         };
         if shape == Shape::Poisson {
@@ -48,7 +48,7 @@ impl Arrivals {
 
     fn gap(&mut self) -> f64 {
         match self.arrival.shape {
-            Shape::Poisson => Exp1.sample(&mut self.draws),
+            Shape::Poisson => Exp1.sample(&mut self.rng),
             _ => 1.0,
         }
     }

@@ -29,7 +29,7 @@ pub enum Change {
 /// One number beside that of the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared {
-    /// The operation, with its crowd if it is none of the buyers', and what was measured: `reserve.p95`.
+    /// The operation, with its traffic group if it is none of the buyers', and what was measured: `reserve.p95`.
     pub name: String,
     /// Of the baseline: ms, requests a second, or a share.
     pub before: f64,
@@ -131,7 +131,7 @@ fn compare_rows(
     into: &mut Vec<Compared>,
 ) {
     let name = |metric: &str| match &now.traffic {
-        Some(crowd) => format!("{crowd}.{}.{metric}", now.operation),
+        Some(traffic) => format!("{traffic}.{}.{metric}", now.operation),
         None => format!("{}.{metric}", now.operation),
     };
     if let (Some(new), Some(old)) = (now.latency, before.latency) {
@@ -203,7 +203,7 @@ mod tests {
             ok,
             refused: 0,
             errors,
-            faults: Default::default(),
+            error_counts: Default::default(),
             latency: Some(latency),
             service: None,
             refusal_latency: None,

@@ -18,7 +18,8 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::model::Fault;
+use super::model::ErrorKind;
+use super::scenario::Http;
 
 /// An answer longer than this is not one of the API's.
 const MAX_BODY: usize = 8 * 1024 * 1024;
@@ -53,11 +54,11 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct Connector {
     /// One, or the servers of a service.
-    pub addrs: Box<[SocketAddr]>,
+    addrs: Box<[SocketAddr]>,
     /// Whose turn it is: connections are spread evenly.
-    pub next: AtomicUsize,
-    pub connect_timeout: Duration,
-    pub request_timeout: Duration,
+    next: AtomicUsize,
+    connect_timeout: Duration,
+    request_timeout: Duration,
 }
 
 /// One connection. The task that drives it ends with it.
@@ -74,6 +75,20 @@ impl Drop for Connection {
 }
 
 impl Connector {
+    pub(super) fn new(addrs: Box<[SocketAddr]>, http: &Http) -> Connector {
+        Connector {
+            addrs,
+            next: AtomicUsize::new(0),
+            connect_timeout: http.connect_timeout.0,
+            request_timeout: http.request_timeout.0,
+        }
+    }
+
+    /// An exchange over a new connection takes no longer.
+    pub(super) fn longest_exchange(&self) -> Duration {
+        self.connect_timeout + self.request_timeout
+    }
+
     /// Connects to the server whose turn it is, or to the next that accepts: one of several may be
     /// gone, which is what there are several for.
     async fn dial(&self) -> Option<TcpStream> {
@@ -87,14 +102,14 @@ impl Connector {
         None
     }
 
-    async fn connect(&self) -> Result<Connection, Fault> {
+    async fn connect(&self) -> Result<Connection, ErrorKind> {
         let connecting = async {
-            let stream = self.dial().await.ok_or(Fault::Connect)?;
+            let stream = self.dial().await.ok_or(ErrorKind::Connect)?;
             // Requests are small and answered one by one: waiting to fill a segment only adds delay.
-            stream.set_nodelay(true).map_err(|_| Fault::Connect)?;
+            stream.set_nodelay(true).map_err(|_| ErrorKind::Connect)?;
             let (sender, driver) = http1::handshake(TokioIo::new(stream))
                 .await
-                .map_err(|_| Fault::Connect)?;
+                .map_err(|_| ErrorKind::Connect)?;
             let driver = tokio::spawn(async move {
                 // An error reaches the request that it breaks.
                 let _ = driver.await;
@@ -106,7 +121,7 @@ impl Connector {
         };
         timeout(self.connect_timeout, connecting)
             .await
-            .unwrap_or(Err(Fault::Connect))
+            .unwrap_or(Err(ErrorKind::Connect))
     }
 
     /// Sends `request` over the connection in `slot`, made or made again as needed, and reads the
@@ -116,7 +131,7 @@ impl Connector {
         slot: &mut Option<Connection>,
         request: Outgoing,
         want: Want,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Answer, ErrorKind> {
         let was_idle = slot.is_some();
         // Taken out, so that a cancelled or failed exchange leaves no half-used connection behind.
         let mut connection = match slot.take() {
@@ -132,15 +147,15 @@ impl Connector {
                     connection = self.connect().await?;
                     send(&mut connection, *request)
                         .await
-                        .map_err(|_| Fault::Broken)?
+                        .map_err(|_| ErrorKind::Broken)?
                 }
-                Err(_) => return Err(Fault::Broken),
+                Err(_) => return Err(ErrorKind::Broken),
             };
             read(response, want).await
         };
         let answer = timeout(self.request_timeout, exchanging)
             .await
-            .unwrap_or(Err(Fault::Timeout))?;
+            .unwrap_or(Err(ErrorKind::Timeout))?;
         if !connection.sender.is_closed() {
             *slot = Some(connection);
         }
@@ -164,17 +179,17 @@ async fn send(
         .map_err(|mut error| Unsent(error.take_message().map(Box::new)))
 }
 
-async fn read(response: Response<Incoming>, want: Want) -> Result<Answer, Fault> {
+async fn read(response: Response<Incoming>, want: Want) -> Result<Answer, ErrorKind> {
     let (head, mut body) = response.into_parts();
     let keep = want == Want::Body || !head.status.is_success();
     let (mut first, mut rest, mut length) = (Bytes::new(), BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Fault::Broken)?.into_data() else {
+        let Ok(data) = frame.map_err(|_| ErrorKind::Broken)?.into_data() else {
             continue;
         };
         length += data.len();
         if length > MAX_BODY {
-            return Err(Fault::Protocol);
+            return Err(ErrorKind::Protocol);
         }
         // Nearly all answers come in one piece, which is kept as it is.
         match keep {
@@ -218,49 +233,49 @@ impl Pool {
     }
 }
 
-/// A user's way to a connection.
+/// The HTTP client of one user.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(super) enum HttpClient {
     /// Its own, kept alive between requests.
     Own(Option<Connection>),
     /// One of a pool, for a request at a time.
     Shared(Arc<Pool>),
 }
 
-/// Hands out lines.
+/// Gives each user a client.
 #[derive(Clone, Debug)]
-pub(super) struct Lines(Option<Arc<Pool>>);
+pub(super) struct ClientSource(Option<Arc<Pool>>);
 
-impl Lines {
+impl ClientSource {
     /// A connection for each who asks.
-    pub(super) fn own() -> Lines {
-        Lines(None)
+    pub(super) fn own() -> ClientSource {
+        ClientSource(None)
     }
 
     /// At most so many connections, for a request at a time.
-    pub(super) fn pool(connections: usize) -> Lines {
-        Lines(Some(Arc::new(Pool::new(connections.max(1)))))
+    pub(super) fn pool(connections: usize) -> ClientSource {
+        ClientSource(Some(Arc::new(Pool::new(connections.max(1)))))
     }
 
-    pub(super) fn line(&self) -> Line {
+    pub(super) fn client(&self) -> HttpClient {
         match &self.0 {
-            None => Line::Own(None),
-            Some(pool) => Line::Shared(Arc::clone(pool)),
+            None => HttpClient::Own(None),
+            Some(pool) => HttpClient::Shared(Arc::clone(pool)),
         }
     }
 }
 
-/// What an exchange over a line came to.
+/// The result of an exchange, with its times.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub result: Result<Answer, Fault>,
+    pub result: Result<Answer, ErrorKind>,
     /// When it was this request's turn.
     pub sent: Instant,
     /// How long it waited for a shared connection.
     pub waited: Option<Duration>,
 }
 
-impl Line {
+impl HttpClient {
     /// Sends `request` and reads the answer, waiting for a connection first where they are shared.
     pub(super) async fn exchange(
         &mut self,
@@ -269,7 +284,7 @@ impl Line {
         want: Want,
     ) -> Exchange {
         match self {
-            Line::Own(slot) => {
+            HttpClient::Own(slot) => {
                 let sent = Instant::now();
                 let result = connector.exchange(slot, request, want).await;
                 Exchange {
@@ -278,7 +293,7 @@ impl Line {
                     waited: None,
                 }
             }
-            Line::Shared(pool) => {
+            HttpClient::Shared(pool) => {
                 let asked = Instant::now();
                 let _permit = pool.permits.acquire().await;
                 let sent = Instant::now();

@@ -95,7 +95,7 @@ impl LoadControl {
     }
 
     /// Tells the run something. `false` when it is over, or has more to do than it can take.
-    pub fn tell(&self, command: Command) -> bool {
+    pub fn send(&self, command: Command) -> bool {
         if command == Command::Stop {
             self.stop();
             return true;

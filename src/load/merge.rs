@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::export::Histograms;
-use super::judge::{self, Ending, Evidence, Judged, Relation, Watches, Worth};
+use super::histograms::Histograms;
+use super::judge::{self, Ending, Evidence, Judged, MeasurementQuality, Relation};
 use super::plan;
 use super::recorder::Frame;
 use super::summary::{
-    self, AuditsDuring, Fairness, Mark, NotedRequests, Second, Summary, Timeline,
+    self, AuditsDuring, ExemplarSummary, Fairness, Mark, Second, Summary, Timeline,
 };
 use super::unacknowledged::Unacknowledged;
 use crate::api::ops::LookupAnswer;
@@ -27,7 +27,7 @@ pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
     let shards = check(parts, first)?;
     let starts = starts(parts)?;
     let begun = Instant::now();
-    let mut frame = Frame::of(first.histograms.crowds.len() + 1);
+    let mut frame = Frame::of(first.histograms.traffic_groups.len() + 1);
     for (part, start) in parts.iter().zip(&starts) {
         let at = begun + Duration::from_secs_f64(*start);
         frame.add(&part.histograms.frame(at)?);
@@ -35,25 +35,25 @@ pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
         frame.inversions += part.fairness.inversions;
         frame.order_checks += part.fairness.checks;
     }
-    for (crowd, dropped) in parts.iter().flat_map(|part| &part.dropped) {
+    for (traffic, dropped) in parts.iter().flat_map(|part| &part.dropped) {
         let named = first
             .histograms
-            .crowds
+            .traffic_groups
             .iter()
-            .position(|known| known == crowd);
+            .position(|known| known == traffic);
         frame.dropped[named.map_or(0, |at| at + 1)] += dropped;
     }
     let mut whole = latest(parts, &starts).clone();
     whole.shards = shards;
     put_together(&mut whole, parts, &starts);
-    let crowds = first.histograms.crowds.clone();
-    whole.operations = summary::operations(&frame, &crowds);
+    let traffic_groups = first.histograms.traffic_groups.clone();
+    whole.operations = summary::operations(&frame, &traffic_groups);
     whole.statuses = frame.statuses;
     whole.fairness = Fairness::of(&frame);
     whole.estimate = plan::beside(&whole.settings, &frame, whole.audit.as_ref());
-    let noted = parts.iter().map(|part| &part.noted);
-    whole.noted = NotedRequests::merged(noted.zip(starts.iter().copied()));
-    whole.histograms = Histograms::of(&frame, &crowds, begun);
+    let exemplars = parts.iter().map(|part| &part.exemplars);
+    whole.exemplars = ExemplarSummary::merged(exemplars.zip(starts.iter().copied()));
+    whole.histograms = Histograms::of(&frame, &traffic_groups, begun);
     judge_again(&mut whole, parts, &frame);
     Ok(whole)
 }
@@ -65,7 +65,7 @@ fn check(parts: &[Summary], first: &Summary) -> Result<Vec<String>, String> {
             && part.settings == first.settings
             && part.phase == first.phase
             && part.dataset == first.dataset
-            && part.histograms.crowds == first.histograms.crowds;
+            && part.histograms.traffic_groups == first.histograms.traffic_groups;
         if !same {
             return Err(format!(
                 "these are parts of different runs: {} and {} differ in scenario, settings, phase or dataset",
@@ -295,7 +295,7 @@ fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
     let unfinished = unfinished.map(|(_, count)| count).sum();
     let evidence = Evidence {
         frame,
-        only: whole.phase,
+        only_phase: whole.phase,
         audit: whole.audit.as_ref(),
         worst_audit: whole.audits.worst,
         lookup: whole.lookup.as_ref(),
@@ -303,15 +303,13 @@ fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
         unfinished,
         ending: whole.ending,
     };
-    let none = Watches::default();
-    let mut judged = judge::thresholds(&whole.settings, &evidence, &none);
-    judged.extend(windowed(parts));
-    let worth = Worth {
+    let quality = MeasurementQuality {
         limited: &whole.generator.limited,
         eased: whole.eased,
     };
-    let (verdict, reasons) = judge::verdict(&judged, whole.ending, unfinished, worth);
-    (whole.thresholds, whole.verdict, whole.reasons) = (judged, verdict, reasons);
+    let judgement = judge::judge(&whole.settings, &evidence, windowed(parts), quality);
+    (whole.verdict, whole.reasons) = (judgement.verdict, judgement.reasons);
+    whole.thresholds = judgement.thresholds;
 }
 
 /// Limits over windows: the worst that a part saw.

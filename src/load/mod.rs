@@ -24,32 +24,32 @@
 
 mod arrivals;
 mod audit;
-pub mod bare;
 pub mod baseline;
 mod connection;
 mod control;
-pub mod export;
-mod hall;
 mod health;
+pub mod histograms;
 mod judge;
 mod merge;
 pub mod model;
 mod ops;
+mod pacing;
 pub mod plan;
 mod prepare;
 pub mod progress;
 pub mod recorder;
 pub mod report;
+mod requests;
 mod result;
 mod run;
 pub mod scenario;
+mod seat_picker;
 pub mod self_check;
-mod settle;
+mod server_idle;
 pub mod summary;
-mod tempo;
+pub mod traffic_only;
 pub mod unacknowledged;
 mod user;
-mod wire;
 mod worker;
 
 use tokio::sync::watch;
@@ -66,7 +66,7 @@ pub use progress::Progress;
 pub use result::{RunResult, SavedFiles};
 pub use scenario::{Scenario, ScenarioError, ScenarioInfo, scenarios};
 pub use summary::Summary;
-pub use worker::ShardOf;
+pub use worker::ShardSpec;
 
 /// The server to rehearse on.
 #[derive(Clone)]
@@ -128,7 +128,7 @@ pub struct RunOptions {
     /// The server runs in this process: it needs as many files for connections as the users do.
     pub embedded: bool,
     /// Which part of the users this process carries.
-    pub shard: ShardOf,
+    pub shard: ShardSpec,
     /// Told of every request.
     pub meter: Option<Meter>,
 }
@@ -143,7 +143,7 @@ impl RunOptions {
             profile: None,
             reseed: Reseed::WhenMissing,
             embedded: false,
-            shard: ShardOf::default(),
+            shard: ShardSpec::default(),
             meter: None,
         }
     }
@@ -198,7 +198,7 @@ impl LoadError {
 #[derive(Clone)]
 pub struct Meter(pub std::sync::Arc<Told>);
 
-/// Told whose request it was (a crowd's name, nothing for the buyers) and how it went.
+/// Told whose request it was (a traffic group's name, nothing for the buyers) and how it went.
 type Told = dyn Fn(&str, &recorder::Sample) + Send + Sync;
 
 impl std::fmt::Debug for Meter {
@@ -245,10 +245,10 @@ pub fn start(target: Target, options: RunOptions) -> RunHandle {
         stop,
         commands,
     };
-    let conducting = Box::pin(run::conduct(target, options, steering));
+    let running = Box::pin(run::run(target, options, steering));
     RunHandle {
         progress,
         control,
-        task: tokio::spawn(conducting),
+        task: tokio::spawn(running),
     }
 }

@@ -50,6 +50,8 @@ macro_rules! named {
     };
 }
 
+pub(in crate::load) use named;
+
 named! {
     /// A call of the ticketing API, as scenarios and reports name it.
     Operation {
@@ -126,7 +128,7 @@ named! {
 
 named! {
     /// What kind of error it was.
-    Fault {
+    ErrorKind {
         /// No connection could be made.
         Connect = "connect",
         /// The connection broke before the answer was complete.
@@ -144,11 +146,14 @@ named! {
     }
 }
 
-impl Fault {
+impl ErrorKind {
     /// Whether the server gave no answer at all.
     #[must_use]
     pub const fn is_silence(self) -> bool {
-        matches!(self, Fault::Connect | Fault::Broken | Fault::Timeout)
+        matches!(
+            self,
+            ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Timeout
+        )
     }
 }
 

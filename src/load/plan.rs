@@ -8,7 +8,7 @@ use crate::api::ops::Audit;
 
 /// One line of the estimate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct EstimateLine {
     /// What is estimated.
     pub quantity: &'static str,
     /// The estimate, with how it came about.
@@ -17,7 +17,7 @@ pub struct Line {
 
 /// The estimate of `scenario`, line by line.
 #[must_use]
-pub fn estimate(scenario: &Scenario) -> Vec<Line> {
+pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
     let estimate = &scenario.estimate;
     let users = f64::from(scenario.users);
     let window = estimate.window.0.as_secs_f64();
@@ -33,7 +33,7 @@ pub fn estimate(scenario: &Scenario) -> Vec<Line> {
     let batches = u64::from(scenario.users).div_ceil(admission.batch);
     let admitted_after = (batches - 1) as f64 * every;
     let range = |low: f64, high: f64| format!("{}–{} TPS", number(low), number(high));
-    let line = |quantity, value| Line { quantity, value };
+    let line = |quantity, value| EstimateLine { quantity, value };
     vec![
         line("expected users", number(users)),
         line(

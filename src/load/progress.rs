@@ -167,7 +167,7 @@ impl Progress {
     }
 
     /// Takes over what was measured so far.
-    pub(super) fn take(&mut self, frame: &Frame) {
+    pub(super) fn measure(&mut self, frame: &Frame) {
         self.requests = frame.requests();
         self.statuses = frame.statuses;
         self.lag_p99 = Duration::from_micros(frame.lag.value_at_quantile(0.99));
@@ -186,7 +186,11 @@ impl Progress {
     }
 
     /// Takes over where the users are.
-    pub(super) fn place(&mut self, users: Vec<(UserState, u64)>, only: Option<PhaseName>) {
+    pub(super) fn count_users(
+        &mut self,
+        users: Vec<(UserState, u64)>,
+        only_phase: Option<PhaseName>,
+    ) {
         self.users = users;
         let of = |states: &[UserState]| {
             states
@@ -204,13 +208,13 @@ impl Progress {
             (PhaseName::Open, through + gave_up, all),
             (PhaseName::Pay, settled, settled + reserved),
         ];
-        let wanted = |phase: PhaseName| only.is_none_or(|only| phase <= only);
+        let wanted = |phase: PhaseName| only_phase.is_none_or(|only_phase| phase <= only_phase);
         let phases = phases.into_iter().filter(|(phase, ..)| wanted(*phase));
         self.phases = phases
             .map(|(phase, done, total)| PhaseProgress { phase, done, total })
             .collect();
         self.seats_paid = self.users_in(UserState::Paid);
-        let holding = if only == Some(PhaseName::Open) {
+        let holding = if only_phase == Some(PhaseName::Open) {
             UserState::PhaseDone
         } else {
             UserState::Reserved

@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::bare::bare;
 use super::model::{Class, Operation};
+use super::traffic_only::measure_traffic;
 use super::{LoadError, RunOptions, Scenario};
 
 /// How long the server stands still.
@@ -60,28 +60,28 @@ pub struct SelfCheck {
 impl SelfCheck {
     /// What is wrong with the clock; nothing, if it is honest.
     #[must_use]
-    pub fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if self.answered != self.planned {
             let (answered, planned) = (self.answered, self.planned);
-            faults.push(format!(
+            problems.push(format!(
                 "{answered} of {planned} planned requests were answered"
             ));
         }
         // 25 % of the arrivals fall into the stall, evenly: 1 % of all wait 96 % of it, or longer.
         if self.latency_p99 < self.stall.mul_f64(0.9) {
-            faults.push(format!(
+            problems.push(format!(
                 "the server stood still for {:?}, and p99 shows {:?}: those who had to wait are not seen",
                 self.stall, self.latency_p99
             ));
         }
         if self.latency_max > self.stall * 10 {
-            faults.push(format!(
+            problems.push(format!(
                 "the longest wait is {:?}, the machine is too busy to tell",
                 self.latency_max
             ));
         }
-        faults
+        problems
     }
 }
 
@@ -96,7 +96,7 @@ pub async fn self_check() -> Result<SelfCheck, LoadError> {
     let server = AbortOnDropHandle::new(tokio::spawn(serve(listener)));
     let scenario = Scenario::parse("self-check", SCENARIO, &[]);
     let scenario = scenario.map_err(|error| LoadError::Generator(error.to_string()))?;
-    let measured = bare(&url, &RunOptions::new(scenario)).await?;
+    let measured = measure_traffic(&url, &RunOptions::new(scenario)).await?;
     drop(server);
     let cell = measured.frame.cell(1, Operation::Concerts, Class::Ok);
     let at = |of: fn(&super::recorder::Cell) -> u64| Duration::from_micros(cell.map_or(0, of));
@@ -160,17 +160,17 @@ mod tests {
 
     #[test]
     fn a_clock_that_counts_from_sending_does_not_pass() {
-        assert!(HONEST.faults().is_empty());
+        assert!(HONEST.problems().is_empty());
         let uncorrected = SelfCheck {
             latency_p99: HONEST.service_p99,
             ..HONEST
         };
-        let faults = uncorrected.faults();
-        assert!(faults[0].contains("not seen"), "{faults:?}");
+        let problems = uncorrected.problems();
+        assert!(problems[0].contains("not seen"), "{problems:?}");
         let lazy = SelfCheck {
             answered: 1_500,
             ..HONEST
         };
-        assert!(lazy.faults()[0].contains("1500 of 2000"));
+        assert!(lazy.problems()[0].contains("1500 of 2000"));
     }
 }

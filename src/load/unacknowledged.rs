@@ -44,16 +44,16 @@ impl FailedWrites {
 }
 
 /// A write of which an attempt failed. Noted as failed when it is dropped, so also when the run ends
-/// between two attempts, unless [`Unsettled::settle`] was called before.
-pub(super) struct Unsettled {
+/// between two attempts, unless [`UnresolvedWrite::settle`] was called before.
+pub(super) struct UnresolvedWrite {
     worker: Arc<Worker>,
     write: Option<(Operation, KeyFact)>,
 }
 
-impl Unsettled {
-    pub(super) fn new(worker: Arc<Worker>, operation: Operation, key: KeyFact) -> Unsettled {
+impl UnresolvedWrite {
+    pub(super) fn new(worker: Arc<Worker>, operation: Operation, key: KeyFact) -> UnresolvedWrite {
         let write = Some((operation, key));
-        Unsettled { worker, write }
+        UnresolvedWrite { worker, write }
     }
 
     /// A later attempt succeeded.
@@ -62,11 +62,11 @@ impl Unsettled {
     }
 }
 
-impl Drop for Unsettled {
+impl Drop for UnresolvedWrite {
     fn drop(&mut self) {
         if let Some((operation, key)) = self.write.take() {
             let most = MOST_KEPT / self.worker.run.workers.max(1);
-            self.worker.failed.lock().note(operation, key, most);
+            self.worker.failed_writes.lock().note(operation, key, most);
         }
     }
 }

@@ -41,7 +41,11 @@ async fn a_server_that_never_answers_fails_the_run_within_its_time_outs() {
         (Verdict::Failed, Ending::ServerLost)
     );
     let register = &summary.operations[0];
-    assert!(register.faults["timeout"] > 0, "{:?}", register.faults);
+    assert!(
+        register.error_counts["timeout"] > 0,
+        "{:?}",
+        register.error_counts
+    );
     assert!(
         register.error_latency.unwrap().max < 1_500.0,
         "{:?}",
@@ -54,7 +58,7 @@ async fn a_server_that_closes_connections_fails_the_run() {
     let server = Mimic::start(Manner::Closes);
     let summary = run(&server, &["http.retries=0"]).await;
     assert_eq!(summary.verdict, Verdict::Failed);
-    assert_eq!(summary.operations[0].faults["broken"], 100);
+    assert_eq!(summary.operations[0].error_counts["broken"], 100);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn a_paused_run_sends_nothing_and_goes_on_without_counting_the_pause() {
     let server = Mimic::start(Manner::Good);
     let run = begin(&server, &SLOWLY);
     admitted(&run).await;
-    assert!(run.control.tell(Command::Pause));
+    assert!(run.control.send(Command::Pause));
     until("it is paused", || run.progress.borrow().paused).await;
     // What was under way is answered; then it is quiet for several snapshots.
     let mut seen = run.progress.clone();
@@ -47,7 +47,7 @@ async fn a_paused_run_sends_nothing_and_goes_on_without_counting_the_pause() {
         quiet = if now == before { quiet + 1 } else { 0 };
         before = now;
     }
-    assert!(run.control.tell(Command::Resume));
+    assert!(run.control.send(Command::Resume));
     until("it goes on", || requests(&run) > before).await;
     let summary = run.join().await.unwrap();
     assert_eq!(summary.ending, Ending::Complete);
@@ -77,7 +77,7 @@ async fn a_phase_that_is_ended_by_hand_sends_its_users_on() {
             && run.progress.borrow().seats_paid > 0
     })
     .await;
-    assert!(run.control.tell(Command::Next));
+    assert!(run.control.send(Command::Next));
     let summary = run.join().await.unwrap();
     assert_eq!(summary.ending, Ending::Complete);
     assert_eq!(users(&summary, UserState::Paid), 10);
@@ -92,11 +92,11 @@ async fn faster_and_slower_change_the_pauses() {
     let run = begin(&server, &SLOWLY);
     admitted(&run).await;
     for _ in 0..4 {
-        assert!(run.control.tell(Command::Slower));
+        assert!(run.control.send(Command::Slower));
     }
     until("it is slower", || run.progress.borrow().pace < 0.5).await;
     for _ in 0..12 {
-        assert!(run.control.tell(Command::Faster));
+        assert!(run.control.send(Command::Faster));
     }
     until("it is faster", || run.progress.borrow().pace > 5.0).await;
     let summary = run.join().await.unwrap();

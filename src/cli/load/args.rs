@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::cli::flags::{listen_address, whole};
-use crate::load::{PhaseName, ShardOf};
+use crate::load::{PhaseName, ShardSpec};
 
 /// Rehearse an on-sale: drive virtual users through a scenario, judge what happened.
 ///
@@ -46,7 +46,7 @@ pub struct LoadArgs {
     /// Carry only this part of the users; the other parts are carried by other processes, and
     /// `load merge` puts their summaries together
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
-    pub shard: Option<ShardOf>,
+    pub shard: Option<ShardSpec>,
     /// Serve the run's metrics, progress and commands here; commands need the operations token
     #[arg(long, value_name = "HOST:PORT", value_parser = listen_address)]
     pub metrics_addr: Option<SocketAddr>,
@@ -132,11 +132,11 @@ pub enum LoadCommand {
     },
 }
 
-fn parse_shard(text: &str) -> Result<ShardOf, String> {
+fn parse_shard(text: &str) -> Result<ShardSpec, String> {
     let read = || {
         let (index, of) = text.split_once('/')?;
         let (index, of): (usize, usize) = (index.parse().ok()?, of.parse().ok()?);
-        (1..=of).contains(&index).then(|| ShardOf {
+        (1..=of).contains(&index).then(|| ShardSpec {
             index: index - 1,
             of,
         })
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_run_is_written_as_which_of_how_many() {
-        assert_eq!(parse_shard("2/3"), Ok(ShardOf { index: 1, of: 3 }));
+        assert_eq!(parse_shard("2/3"), Ok(ShardSpec { index: 1, of: 3 }));
         for wrong in ["", "1", "0/3", "4/3", "1/0", "a/b", "1/2/3", "1/1001"] {
             assert!(parse_shard(wrong).is_err(), "{wrong}");
         }

@@ -30,7 +30,7 @@ impl Keys {
         let read = move || {
             for key in std::io::stdin().lock().bytes().map_while(Result::ok) {
                 if let Some(command) = command(key) {
-                    control.tell(command);
+                    control.send(command);
                 }
             }
         };

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Failure;
-use super::telling::{Telling, tell};
+use super::telemetry::{RunTelemetry, record_trace};
 use crate::api::load::LoadStatus;
 use crate::http::listener::{Bounds, serve};
 use crate::http::ops::{BearerToken, Hosts, RunControl, load_router};
@@ -38,10 +38,10 @@ impl Listener {
     /// Binds `addr`, if there is one, and pushes where `telling` does.
     pub(super) async fn bind(
         addr: Option<SocketAddr>,
-        telling: &Telling,
+        telemetry: &RunTelemetry,
     ) -> Result<Listener, Failure> {
-        let collector = telling.collector.as_ref();
-        let metrics = LoadgenMetrics::new(collector, &telling.deliveries)
+        let collector = telemetry.collector.as_ref();
+        let metrics = LoadgenMetrics::new(collector, &telemetry.deliveries)
             .map_err(|error| Failure::could_not(format!("metrics: {error:#}")))?;
         let socket = match addr {
             None => None,
@@ -56,7 +56,7 @@ impl Listener {
             addr,
             pushing: collector.is_some(),
             metrics,
-            traces: telling.logs.traces().clone(),
+            traces: telemetry.logs.traces().clone(),
         })
     }
 
@@ -73,9 +73,9 @@ impl Listener {
                 operation: sample.operation.as_str(),
                 status: sample.status,
             };
-            let due = sample.planned.min(sample.sent);
+            let due = sample.due.min(sample.sent);
             metrics.request(&kind, sample.done.saturating_duration_since(due));
-            tell(&traces, sample);
+            record_trace(&traces, sample);
         };
         Some(Meter(Arc::new(told)))
     }
@@ -149,7 +149,7 @@ impl RunControl for Run {
     }
 
     fn tell(&self, command: &str) -> Option<bool> {
-        Command::named(command).map(|command| self.control.tell(command))
+        Command::named(command).map(|command| self.control.send(command))
     }
 }
 

@@ -5,9 +5,9 @@ mod embedded;
 mod keys;
 mod listener;
 mod output;
+mod progress_output;
 mod target;
-mod telling;
-mod view;
+mod telemetry;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,7 +18,8 @@ pub use self::args::LoadArgs;
 use self::args::{LoadCommand, OutputArgs};
 use self::listener::Listener;
 use self::output::Outputs;
-use self::telling::Telling;
+use self::progress_output::ProgressOutput;
+use self::telemetry::RunTelemetry;
 use crate::cells;
 use crate::cli::{own_profile, stdout};
 use crate::load::scenario::{builtins, json_schema};
@@ -89,7 +90,7 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
     }
     let (scenario, profile) = scenario(args)?;
     let outputs = Outputs::check(&args.output)?;
-    let mut telling = Telling::begin(target::collector(args)?)?;
+    let mut telemetry = RunTelemetry::start(target::collector(args)?)?;
     let options = RunOptions {
         phase: args.phase,
         shard: args.shard.unwrap_or_default(),
@@ -99,16 +100,16 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
     let summary = match target::find(args).await? {
         Some(found) => {
             found.announce(args.quiet);
-            telling.push()?;
+            telemetry.push()?;
             let reseed = match args.reseed {
                 true => Reseed::Always,
                 false => Reseed::WhenMissing,
             };
             let options = RunOptions { reseed, ..options };
-            drive(args, found.target, options, &telling).await?
+            drive(args, found.target, options, &telemetry).await?
         }
         None => {
-            let server = embedded::start(&telling.logs, telling.collector.clone())
+            let server = embedded::start(&telemetry.logs, telemetry.collector.clone())
                 .await
                 .map_err(|error| Failure::could_not(format!("{error:#}")))?;
             let options = RunOptions {
@@ -116,12 +117,12 @@ async fn rehearse(args: &LoadArgs) -> Result<u8, Failure> {
                 embedded: true,
                 ..options
             };
-            let summary = drive(args, server.target(), options, &telling).await;
+            let summary = drive(args, server.target(), options, &telemetry).await;
             server.stop().await;
             summary?
         }
     };
-    telling.end().await;
+    telemetry.end().await;
     outputs.finish(summary)
 }
 
@@ -178,7 +179,7 @@ fn merge_parts(parts: &[PathBuf], output: &OutputArgs) -> Result<u8, Failure> {
 
 async fn check_self() -> Result<u8, Failure> {
     let check = self_check().await?;
-    let faults = check.faults();
+    let faults = check.problems();
     let millis = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1e3);
     print(&format!(
         "self-check  a server stood still for {}; {} of {} planned requests answered\n\
@@ -207,11 +208,11 @@ async fn drive(
     args: &LoadArgs,
     target: Target,
     options: RunOptions,
-    telling: &Telling,
+    telemetry: &RunTelemetry,
 ) -> Result<Summary, Failure> {
     let scenario = &options.scenario;
     let title = format!("{} ({})", scenario.title, scenario.name);
-    let listener = Listener::bind(args.metrics_addr, telling).await?;
+    let listener = Listener::bind(args.metrics_addr, telemetry).await?;
     // Without one nobody can know it: what is open to an empty token is open to all.
     let token = target.ops_token.clone().filter(|token| !token.is_empty());
     let token = token.unwrap_or_else(crate::settings::new_secret);
@@ -222,7 +223,7 @@ async fn drive(
         true => None,
         false => keys::Keys::listen(handle.control.clone()),
     };
-    let view = view::View::new(args.quiet, &title, keys.is_some());
+    let view = ProgressOutput::new(args.quiet, &title, keys.is_some());
     let stopping = tokio::spawn(stop_on_signal(handle.control.clone()));
     let summary = watched(handle, view).await;
     stopping.abort();
@@ -236,7 +237,7 @@ async fn drive(
     Ok(summary?)
 }
 
-async fn watched(handle: RunHandle, mut view: view::View) -> Result<Summary, LoadError> {
+async fn watched(handle: RunHandle, mut view: ProgressOutput) -> Result<Summary, LoadError> {
     let mut progress = handle.progress.clone();
     let mut joining = std::pin::pin!(handle.join());
     loop {

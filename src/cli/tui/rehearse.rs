@@ -134,7 +134,7 @@ fn run(handle: RunHandle, summaries: PathBuf) -> Run {
     Run {
         progress,
         stop: Box::new(move || control.stop()),
-        steer: Box::new(move |steer| steering.tell(command(steer))),
+        steer: Box::new(move |steer| steering.send(command(steer))),
         ended: Box::pin(async move {
             let summary = handle.join().await.map_err(|error| error.to_string())?;
             let written = tokio::task::spawn_blocking(move || {

@@ -55,16 +55,16 @@ impl Metric {
 pub(super) struct Resolved<'s> {
     pub name: &'s str,
     pub group: &'s Group,
-    crowd: usize,
+    traffic: usize,
     operations: Vec<Operation>,
 }
 
 impl<'s> Resolved<'s> {
     /// The groups of a scenario that have something to judge when `only` that phase is measured.
-    pub(super) fn all(scenario: &'s Scenario, only: Option<PhaseName>) -> Vec<Resolved<'s>> {
+    pub(super) fn all(scenario: &'s Scenario, only_phase: Option<PhaseName>) -> Vec<Resolved<'s>> {
         let groups = scenario.thresholds.groups.iter();
         groups
-            .filter_map(|(name, group)| Resolved::new(scenario, name, group, only))
+            .filter_map(|(name, group)| Resolved::new(scenario, name, group, only_phase))
             .collect()
     }
 
@@ -72,36 +72,37 @@ impl<'s> Resolved<'s> {
         scenario: &'s Scenario,
         name: &'s str,
         group: &'s Group,
-        only: Option<PhaseName>,
+        only_phase: Option<PhaseName>,
     ) -> Option<Resolved<'s>> {
-        let is_crowd = |name: &str| scenario.traffic.contains_key(name);
-        let mut operations = group.resolve(name, is_crowd)?;
-        let crowd = match group.crowd(name, is_crowd) {
+        let is_traffic = |name: &str| scenario.traffic.contains_key(name);
+        let mut operations = group.resolve(name, is_traffic)?;
+        let traffic = match group.traffic(name, is_traffic) {
             // Of a phase that was not asked for there is nothing to say.
             None => {
-                operations.retain(|it| only.is_none_or(|only| it.phase() == only));
+                operations
+                    .retain(|it| only_phase.is_none_or(|only_phase| it.phase() == only_phase));
                 BUYERS
             }
-            Some(crowd) => {
-                let phase = scenario.traffic.get(crowd)?.phase.phase();
-                if only.is_some_and(|only| only != phase) {
+            Some(traffic) => {
+                let phase = scenario.traffic.get(traffic)?.phase.phase();
+                if only_phase.is_some_and(|only_phase| only_phase != phase) {
                     return None;
                 }
-                scenario.traffic.keys().position(|known| known == crowd)? + 1
+                scenario.traffic.keys().position(|known| known == traffic)? + 1
             }
         };
         (!operations.is_empty()).then_some(Resolved {
             name,
             group,
-            crowd,
+            traffic,
             operations,
         })
     }
 
     /// Its requests in `frame`.
     pub(super) fn requests(&self, frame: &Frame) -> Requests {
-        let count = |class| frame.count(self.crowd, &self.operations, class);
-        let ok = frame.total(self.crowd, &self.operations, Class::Ok);
+        let count = |class| frame.count(self.traffic, &self.operations, class);
+        let ok = frame.total(self.traffic, &self.operations, Class::Ok);
         Requests {
             seconds: ok.as_ref().and_then(|cell| cell.span).map(span_seconds),
             latency: ok.map_or_else(histogram, |cell| cell.latency),

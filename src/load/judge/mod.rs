@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::groups::Resolved;
-pub(super) use self::windows::Watches;
+pub(super) use self::windows::LiveThresholds;
 use super::model::PhaseName;
 use super::recorder::Frame;
 use super::scenario::Scenario;
@@ -202,7 +202,7 @@ impl Verdict {
 /// What there is to judge by.
 pub(super) struct Evidence<'a> {
     pub frame: &'a Frame,
-    pub only: Option<PhaseName>,
+    pub only_phase: Option<PhaseName>,
     pub audit: Option<&'a Audit>,
     /// The most violations that an audit found while the run was under way.
     pub worst_audit: u64,
@@ -213,24 +213,21 @@ pub(super) struct Evidence<'a> {
 }
 
 /// Holds every threshold of the scenario against the evidence, and against what was watched.
-pub(super) fn thresholds(
+fn thresholds(
     scenario: &Scenario,
     evidence: &Evidence<'_>,
-    watches: &Watches<'_>,
+    windowed: impl IntoIterator<Item = Judged>,
 ) -> Vec<Judged> {
-    let mut judged = requests(scenario, evidence, watches);
+    let mut judged = requests(scenario, evidence);
+    judged.extend(windowed);
     judge_business(scenario, evidence, &mut judged);
     judged
 }
 
 /// The limits on requests alone.
-pub(super) fn requests(
-    scenario: &Scenario,
-    evidence: &Evidence<'_>,
-    watches: &Watches<'_>,
-) -> Vec<Judged> {
+pub(super) fn requests(scenario: &Scenario, evidence: &Evidence<'_>) -> Vec<Judged> {
     let mut judged = Vec::new();
-    for group in Resolved::all(scenario, evidence.only) {
+    for group in Resolved::all(scenario, evidence.only_phase) {
         if group.group.window.is_none() {
             let requests = group.requests(evidence.frame);
             for (metric, limit) in group.limits() {
@@ -238,7 +235,6 @@ pub(super) fn requests(
             }
         }
     }
-    judged.extend(watches.judged());
     judged
 }
 
@@ -277,7 +273,9 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
         let measured = evidence.unacknowledged.and_then(|it| it.measured(limit));
         count("unacknowledged", most, Some(limit), measured);
     }
-    let polled = evidence.only.is_none_or(|only| only == PhaseName::Open);
+    let polled = evidence
+        .only_phase
+        .is_none_or(|only_phase| only_phase == PhaseName::Open);
     if polled {
         let checked = (frame.order_checks > 0).then_some(frame.inversions);
         count("inversions", most, business.inversions, checked);
@@ -305,21 +303,44 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
 
 /// How much the run was worth as a measurement.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Worth<'a> {
+pub(super) struct MeasurementQuality<'a> {
     /// In what the generator was the limit; empty: in nothing.
     pub limited: &'a [String],
     /// Somebody had less asked of the server than the scenario says.
     pub eased: bool,
 }
 
-/// The verdict and why.
-pub(super) fn verdict(
+/// The judged thresholds, the verdict, and its reasons.
+pub(super) struct Judgement {
+    pub thresholds: Vec<Judged>,
+    pub verdict: Verdict,
+    pub reasons: Vec<String>,
+}
+
+/// Judges a run by its evidence; `windowed` are the limits that were judged while it was under way.
+pub(super) fn judge(
+    scenario: &Scenario,
+    evidence: &Evidence<'_>,
+    windowed: impl IntoIterator<Item = Judged>,
+    quality: MeasurementQuality<'_>,
+) -> Judgement {
+    let thresholds = thresholds(scenario, evidence, windowed);
+    let (verdict, reasons) = verdict(&thresholds, evidence.ending, evidence.unfinished, quality);
+    Judgement {
+        thresholds,
+        verdict,
+        reasons,
+    }
+}
+
+/// The verdict and its reasons.
+fn verdict(
     judged: &[Judged],
     ending: Ending,
     unfinished: u64,
-    worth: Worth<'_>,
+    quality: MeasurementQuality<'_>,
 ) -> (Verdict, Vec<String>) {
-    let Worth { limited, eased } = worth;
+    let MeasurementQuality { limited, eased } = quality;
     let mut reasons: Vec<String> = Vec::new();
     if ending == Ending::ServerLost {
         reasons

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::load::model::{Class, Fault, Operation, TraceIds};
+use crate::load::model::{Class, ErrorKind, Operation, TraceIds};
 use crate::load::recorder::{BUYERS, Sample};
 
 fn scenario(overrides: &[&str]) -> Scenario {
@@ -13,16 +13,16 @@ fn scenario(overrides: &[&str]) -> Scenario {
 
 fn frame(latencies_ms: &[u64], errors: usize) -> Frame {
     let (mut frame, now) = (Frame::default(), Instant::now());
-    let mut record = |millis: u64, class, fault, status| {
+    let mut record = |millis: u64, class, error_kind, status| {
         let done = now + Duration::from_millis(millis);
         frame.record(&Sample {
             trace: TraceIds::default(),
-            crowd: BUYERS,
+            traffic: BUYERS,
             operation: Operation::Pay,
             class,
-            fault,
+            error_kind,
             status,
-            planned: now,
+            due: now,
             sent: now,
             done,
         });
@@ -30,7 +30,7 @@ fn frame(latencies_ms: &[u64], errors: usize) -> Frame {
     latencies_ms
         .iter()
         .for_each(|millis| record(*millis, Class::Ok, None, 200));
-    (0..errors).for_each(|_| record(1, Class::Error, Some(Fault::Server), 500));
+    (0..errors).for_each(|_| record(1, Class::Error, Some(ErrorKind::Server), 500));
     frame
 }
 
@@ -38,7 +38,7 @@ fn judge(overrides: &[&str], frame: &Frame) -> Vec<(String, Outcome)> {
     let ending = Ending::Complete;
     let evidence = Evidence {
         frame,
-        only: None,
+        only_phase: None,
         audit: None,
         worst_audit: 0,
         lookup: None,
@@ -47,7 +47,11 @@ fn judge(overrides: &[&str], frame: &Frame) -> Vec<(String, Outcome)> {
         ending,
     };
     let scenario = scenario(overrides);
-    let judged = thresholds(&scenario, &evidence, &Watches::new(&scenario, None));
+    let judged = thresholds(
+        &scenario,
+        &evidence,
+        LiveThresholds::new(&scenario, None).judged(),
+    );
     judged
         .into_iter()
         .map(|judged| (judged.name, judged.outcome))
@@ -101,7 +105,12 @@ fn a_threshold_without_samples_has_no_data_and_fails() {
         one("oversold", Outcome::NoData)
     );
     let judged = at_most(Unit::Count, 0.0, None);
-    let (verdict, reasons) = verdict(&[judged], Ending::Complete, 0, Worth::default());
+    let (verdict, reasons) = verdict(
+        &[judged],
+        Ending::Complete,
+        0,
+        MeasurementQuality::default(),
+    );
     assert_eq!(
         (verdict, reasons),
         (Verdict::Failed, vec!["x: no data".to_owned()])
@@ -113,11 +122,11 @@ fn a_limited_generator_never_passes_and_excuses_only_slowness() {
     let judged = |unit, measured| at_most(unit, 1.0, Some(measured));
     let limited = ["the generator lagged".to_owned()];
     let of = |judged: &[Judged], limited: &[String]| {
-        let worth = Worth {
+        let quality = MeasurementQuality {
             limited,
             eased: false,
         };
-        verdict(judged, Ending::Complete, 0, worth).0
+        verdict(judged, Ending::Complete, 0, quality).0
     };
     assert_eq!(of(&[judged(Unit::Milliseconds, 0.5)], &[]), Verdict::Passed);
     assert_eq!(
@@ -134,12 +143,12 @@ fn a_limited_generator_never_passes_and_excuses_only_slowness() {
 
 #[test]
 fn a_run_that_was_cut_short_never_passes() {
-    let of = |ending| verdict(&[], ending, 3, Worth::default()).0;
+    let of = |ending| verdict(&[], ending, 3, MeasurementQuality::default()).0;
     assert_eq!(of(Ending::Complete), Verdict::Passed);
     assert_eq!(of(Ending::Stopped), Verdict::Inconclusive);
     assert_eq!(of(Ending::TimeOver), Verdict::Inconclusive);
     assert_eq!(of(Ending::ServerLost), Verdict::Failed);
-    let eased = Worth {
+    let eased = MeasurementQuality {
         limited: &[],
         eased: true,
     };
@@ -147,7 +156,8 @@ fn a_run_that_was_cut_short_never_passes() {
     assert_eq!(eased, Verdict::Inconclusive, "{reasons:?}");
     let no_data = [at_most(Unit::Count, 0.0, None)];
     let missed = [at_most(Unit::Count, 0.0, Some(1.0))];
-    let stopped = |judged: &[Judged]| verdict(judged, Ending::Stopped, 3, Worth::default()).0;
+    let stopped =
+        |judged: &[Judged]| verdict(judged, Ending::Stopped, 3, MeasurementQuality::default()).0;
     assert_eq!(
         stopped(&no_data),
         Verdict::Inconclusive,
@@ -164,7 +174,7 @@ fn a_run_that_was_cut_short_never_passes() {
 /// end, and the second in which it was ended.
 fn watched(overrides: &[&str], seconds: &[&[u64]]) -> (Vec<Judged>, Option<usize>) {
     let scenario = scenario(overrides);
-    let mut watches = Watches::new(&scenario, None);
+    let mut watches = LiveThresholds::new(&scenario, None);
     let (mut sum, begun, mut ended) = (Frame::default(), Instant::now(), None);
     for (at, latencies) in seconds.iter().enumerate() {
         let second = frame(latencies, 0);
@@ -224,7 +234,7 @@ fn a_limit_that_is_missed_for_as_long_as_it_says_ends_the_run_and_not_before() {
     assert_eq!(ended, None, "2 s, then it was well again");
     let (judged, ended) = watched(&limits, &[quiet, bad, bad, bad, bad, quiet]);
     assert_eq!(ended, Some(4));
-    let (verdict, reasons) = verdict(&judged, Ending::Aborted, 1, Worth::default());
+    let (verdict, reasons) = verdict(&judged, Ending::Aborted, 1, MeasurementQuality::default());
     assert_eq!(verdict, Verdict::Failed);
     assert!(
         reasons.contains(&"pay.p95 missed".to_owned()),
@@ -244,34 +254,37 @@ fn arrivals_that_were_dropped_fail_the_run_also_when_nobody_thought_of_it() {
 
 #[test]
 fn a_crowd_is_judged_by_its_own_requests() {
-    let crowd = [
+    let traffic = [
         "thresholds.strangers.successes=0",
         "thresholds.strangers.requests=1",
     ];
     let mut both = Frame::of(2);
     both.record(&Sample {
         trace: TraceIds::default(),
-        crowd: BUYERS,
+        traffic: BUYERS,
         operation: Operation::Pay,
         class: Class::Ok,
-        fault: None,
+        error_kind: None,
         status: 200,
-        planned: Instant::now(),
+        due: Instant::now(),
         sent: Instant::now(),
         done: Instant::now(),
     });
     let outcomes = |frame: &Frame| -> Vec<Outcome> {
-        judge(&crowd, frame).into_iter().map(|(_, it)| it).collect()
+        judge(&traffic, frame)
+            .into_iter()
+            .map(|(_, it)| it)
+            .collect()
     };
     assert_eq!(outcomes(&both), [Outcome::NoData, Outcome::NoData]);
     both.record(&Sample {
         trace: TraceIds::default(),
-        crowd: 1,
+        traffic: 1,
         operation: Operation::Pay,
         class: Class::Refused,
-        fault: None,
+        error_kind: None,
         status: 403,
-        planned: Instant::now(),
+        due: Instant::now(),
         sent: Instant::now(),
         done: Instant::now(),
     });

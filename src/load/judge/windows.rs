@@ -9,16 +9,16 @@ use super::{Judged, Outcome, Relation};
 use crate::load::recorder::Frame;
 
 /// A group that is watched second by second.
-pub(in crate::load) struct Watch<'s> {
+pub(in crate::load) struct LiveThreshold<'s> {
     group: Resolved<'s>,
     /// Seconds of a window; `None`: the limits are over the whole run.
     window: Option<usize>,
     slots: VecDeque<Requests>,
     sum: Requests,
-    limits: Vec<Watched>,
+    limits: Vec<LiveLimit>,
 }
 
-struct Watched {
+struct LiveLimit {
     metric: Metric,
     limit: f64,
     /// The worst window, and when it ended.
@@ -28,16 +28,16 @@ struct Watched {
 
 /// The groups of a scenario that are watched.
 #[derive(Default)]
-pub(in crate::load) struct Watches<'s>(Vec<Watch<'s>>);
+pub(in crate::load) struct LiveThresholds<'s>(Vec<LiveThreshold<'s>>);
 
-impl<'s> Watches<'s> {
+impl<'s> LiveThresholds<'s> {
     pub(in crate::load) fn new(
         scenario: &'s crate::load::Scenario,
-        only: Option<crate::load::PhaseName>,
-    ) -> Watches<'s> {
-        let groups = Resolved::all(scenario, only).into_iter();
+        only_phase: Option<crate::load::PhaseName>,
+    ) -> LiveThresholds<'s> {
+        let groups = Resolved::all(scenario, only_phase).into_iter();
         let watched = groups.filter(|it| it.group.window.is_some() || it.group.abort.is_some());
-        Watches(watched.map(Watch::new).collect())
+        LiveThresholds(watched.map(LiveThreshold::new).collect())
     }
 
     /// Takes the requests of one more second, the run being `at` seconds old; the limit that ends the
@@ -56,21 +56,21 @@ impl<'s> Watches<'s> {
     }
 
     /// The windowed limits, judged.
-    pub(super) fn judged(&self) -> impl Iterator<Item = Judged> + '_ {
-        self.0.iter().flat_map(Watch::judged)
+    pub(in crate::load) fn judged(&self) -> impl Iterator<Item = Judged> + '_ {
+        self.0.iter().flat_map(LiveThreshold::judged)
     }
 }
 
-impl<'s> Watch<'s> {
-    fn new(group: Resolved<'s>) -> Watch<'s> {
+impl<'s> LiveThreshold<'s> {
+    fn new(group: Resolved<'s>) -> LiveThreshold<'s> {
         let limits = group.limits().into_iter();
         let seconds = |window: Duration| usize::try_from(window.as_secs()).unwrap_or(1).max(1);
-        Watch {
+        LiveThreshold {
             window: group.group.window.map(|window| seconds(window.0)),
             slots: VecDeque::new(),
             sum: Requests::none(),
             limits: limits
-                .map(|(metric, limit)| Watched {
+                .map(|(metric, limit)| LiveLimit {
                     metric,
                     limit,
                     worst: None,
@@ -152,7 +152,7 @@ impl<'s> Watch<'s> {
     }
 }
 
-impl Watched {
+impl LiveLimit {
     fn take(&mut self, measured: Option<f64>, at: f64) {
         let Some(measured) = measured else { return };
         if self.worst.is_none_or(|(worst, _)| measured > worst) {

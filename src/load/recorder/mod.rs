@@ -5,7 +5,7 @@
 //! the kinds of requests, not on their number. Latencies are HdrHistograms of microseconds with
 //! three significant digits, 1 µs to [`LONGEST_US`]; longer ones count as that long.
 
-mod noted;
+mod exemplars;
 mod totals;
 
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::noted::{Noted, NotedRequest};
-pub use self::totals::{Shard, Totals};
-use super::model::{Class, Fault, Operation, TraceIds};
+pub use self::exemplars::{Exemplar, Exemplars};
+pub use self::totals::{Recorder, Totals};
+use super::model::{Class, ErrorKind, Operation, TraceIds};
 
 /// The longest latency that is told from longer ones, in microseconds: 2 minutes.
 pub const LONGEST_US: u64 = 120_000_000;
 
-/// The buyers' place among those whose requests are kept apart; the crowds follow.
+/// The buyers' place among those whose requests are kept apart; the traffic groups follow.
 pub const BUYERS: usize = 0;
 
 const CELLS: usize = Operation::ALL.len() * Class::ALL.len();
@@ -43,18 +43,18 @@ pub fn micros(duration: Duration) -> u64 {
 /// One finished request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Whose it was: [`BUYERS`], or a crowd's place after them.
-    pub crowd: usize,
+    /// Whose it was: [`BUYERS`], or a traffic group's place after them.
+    pub traffic: usize,
     /// What was called.
     pub operation: Operation,
     /// How it ended.
     pub class: Class,
     /// What kind of error it was, for errors.
-    pub fault: Option<Fault>,
+    pub error_kind: Option<ErrorKind>,
     /// The status, or 0 when there was no answer.
     pub status: u16,
     /// When it should have been sent.
-    pub planned: Instant,
+    pub due: Instant,
     /// When it was sent.
     pub sent: Instant,
     /// When the answer was complete.
@@ -151,7 +151,7 @@ impl Statuses {
 #[derive(Clone, Debug)]
 pub struct Frame {
     cells: Vec<Option<Box<Cell>>>,
-    faults: Vec<[u64; Fault::ALL.len()]>,
+    error_counts: Vec<[u64; ErrorKind::ALL.len()]>,
     /// By class of status.
     pub statuses: Statuses,
     /// How much later than planned the generator's own timers fired, µs.
@@ -164,10 +164,10 @@ pub struct Frame {
     pub inversions: u64,
     /// WAIT and ACTIVE answers from which inversions could be told.
     pub order_checks: u64,
-    /// Arrivals that could not be started on schedule, by crowd.
+    /// Arrivals that could not be started on schedule, by traffic group.
     pub dropped: Vec<u64>,
     /// Requests to be looked up.
-    pub noted: Noted,
+    pub exemplars: Exemplars,
 }
 
 impl Default for Frame {
@@ -176,44 +176,44 @@ impl Default for Frame {
     }
 }
 
-fn cell_index(crowd: usize, operation: Operation, class: Class) -> usize {
-    crowd * CELLS + operation.index() * Class::ALL.len() + class.index()
+fn cell_index(traffic: usize, operation: Operation, class: Class) -> usize {
+    traffic * CELLS + operation.index() * Class::ALL.len() + class.index()
 }
 
 impl Frame {
-    /// Empty, for the requests of so many: the buyers and the crowds.
+    /// Empty, for the requests of so many: the buyers and the traffic groups.
     #[must_use]
-    pub fn of(crowds: usize) -> Frame {
+    pub fn of(traffic_groups: usize) -> Frame {
         Frame {
-            cells: vec![None; crowds * CELLS],
-            faults: vec![Default::default(); crowds * Operation::ALL.len()],
-            dropped: vec![0; crowds],
+            cells: vec![None; traffic_groups * CELLS],
+            error_counts: vec![Default::default(); traffic_groups * Operation::ALL.len()],
+            dropped: vec![0; traffic_groups],
             statuses: Statuses::default(),
             lag: histogram(),
             connection_wait: histogram(),
             eta_error: histogram(),
             inversions: 0,
             order_checks: 0,
-            noted: Noted::default(),
+            exemplars: Exemplars::default(),
         }
     }
 
     /// Writes one request down.
     pub fn record(&mut self, sample: &Sample) {
-        self.noted.note(sample);
-        let index = cell_index(sample.crowd, sample.operation, sample.class);
+        self.exemplars.note(sample);
+        let index = cell_index(sample.traffic, sample.operation, sample.class);
         let cell = self.cells[index].get_or_insert_with(|| Box::new(Cell::new()));
         let since = |from: Instant| micros(sample.done.saturating_duration_since(from));
         cell.latency
-            .saturating_record(since(sample.planned.min(sample.sent)));
+            .saturating_record(since(sample.due.min(sample.sent)));
         cell.service.saturating_record(since(sample.sent));
         cell.span = Some(match cell.span {
             Some((first, last)) => (first.min(sample.done), last.max(sample.done)),
             None => (sample.done, sample.done),
         });
-        if let Some(fault) = sample.fault {
-            let row = sample.crowd * Operation::ALL.len() + sample.operation.index();
-            self.faults[row][fault.index()] += 1;
+        if let Some(error_kind) = sample.error_kind {
+            let row = sample.traffic * Operation::ALL.len() + sample.operation.index();
+            self.error_counts[row][error_kind.index()] += 1;
         }
         match sample.status {
             0 => self.statuses.none += 1,
@@ -231,10 +231,10 @@ impl Frame {
             }
         }
         for (into, from) in self
-            .faults
+            .error_counts
             .iter_mut()
             .flatten()
-            .zip(other.faults.iter().flatten())
+            .zip(other.error_counts.iter().flatten())
         {
             *into += from;
         }
@@ -242,7 +242,7 @@ impl Frame {
         merge(&mut self.lag, &other.lag);
         merge(&mut self.connection_wait, &other.connection_wait);
         merge(&mut self.eta_error, &other.eta_error);
-        self.noted.add(&other.noted);
+        self.exemplars.add(&other.exemplars);
         self.inversions += other.inversions;
         self.order_checks += other.order_checks;
         for (into, from) in self.dropped.iter_mut().zip(&other.dropped) {
@@ -252,9 +252,9 @@ impl Frame {
 
     /// The requests of one operation and class, if there were any.
     #[must_use]
-    pub fn cell(&self, crowd: usize, operation: Operation, class: Class) -> Option<&Cell> {
+    pub fn cell(&self, traffic: usize, operation: Operation, class: Class) -> Option<&Cell> {
         self.cells
-            .get(cell_index(crowd, operation, class))?
+            .get(cell_index(traffic, operation, class))?
             .as_deref()
     }
 
@@ -262,39 +262,39 @@ impl Frame {
     /// none.
     pub(super) fn put(
         &mut self,
-        crowd: usize,
+        traffic: usize,
         operation: Operation,
         class: Class,
         cell: Cell,
     ) -> Option<()> {
-        let known = crowd < self.crowds();
-        let place = known.then(|| &mut self.cells[cell_index(crowd, operation, class)])?;
+        let known = traffic < self.traffic_groups();
+        let place = known.then(|| &mut self.cells[cell_index(traffic, operation, class)])?;
         *place = Some(Box::new(cell));
         Some(())
     }
 
     /// The same with errors.
-    pub(super) fn put_fault(
+    pub(super) fn put_errors(
         &mut self,
-        crowd: usize,
+        traffic: usize,
         operation: Operation,
-        fault: Fault,
+        error_kind: ErrorKind,
         count: u64,
     ) -> Option<()> {
-        if crowd >= self.crowds() {
+        if traffic >= self.traffic_groups() {
             return None;
         }
-        let row = crowd * Operation::ALL.len() + operation.index();
-        self.faults[row][fault.index()] = count;
+        let row = traffic * Operation::ALL.len() + operation.index();
+        self.error_counts[row][error_kind.index()] = count;
         Some(())
     }
 
     /// The requests of these operations that ended so.
     #[must_use]
-    pub fn total(&self, crowd: usize, operations: &[Operation], class: Class) -> Option<Cell> {
+    pub fn total(&self, traffic: usize, operations: &[Operation], class: Class) -> Option<Cell> {
         let mut total: Option<Cell> = None;
         for operation in operations {
-            match (&mut total, self.cell(crowd, *operation, class)) {
+            match (&mut total, self.cell(traffic, *operation, class)) {
                 (Some(total), Some(cell)) => total.add(cell),
                 (None, Some(cell)) => total = Some(cell.clone()),
                 (_, None) => {}
@@ -305,27 +305,27 @@ impl Frame {
 
     /// How many requests ended so, without looking into their latencies.
     #[must_use]
-    pub fn count(&self, crowd: usize, operations: &[Operation], class: Class) -> u64 {
+    pub fn count(&self, traffic: usize, operations: &[Operation], class: Class) -> u64 {
         let cells = operations
             .iter()
-            .filter_map(|operation| self.cell(crowd, *operation, class));
+            .filter_map(|operation| self.cell(traffic, *operation, class));
         cells.map(|cell| cell.latency.len()).sum()
     }
 
-    /// How many crowds it holds, the buyers among them.
+    /// How many traffic groups it holds, the buyers among them.
     #[must_use]
-    pub fn crowds(&self) -> usize {
+    pub fn traffic_groups(&self) -> usize {
         self.dropped.len()
     }
 
     /// Errors of `operation` by kind, those that happened.
-    pub fn faults(
+    pub fn error_counts(
         &self,
-        crowd: usize,
+        traffic: usize,
         operation: Operation,
-    ) -> impl Iterator<Item = (Fault, u64)> + '_ {
-        let row = crowd * Operation::ALL.len() + operation.index();
-        let counts = Fault::ALL.iter().copied().zip(self.faults[row]);
+    ) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
+        let row = traffic * Operation::ALL.len() + operation.index();
+        let counts = ErrorKind::ALL.iter().copied().zip(self.error_counts[row]);
         counts.filter(|(_, count)| *count > 0)
     }
 
@@ -347,13 +347,13 @@ impl Frame {
             cell.service.reset();
             cell.span = None;
         }
-        self.faults.fill(Default::default());
+        self.error_counts.fill(Default::default());
         self.dropped.fill(0);
         self.statuses = Statuses::default();
         self.lag.reset();
         self.connection_wait.reset();
         self.eta_error.reset();
-        self.noted.clear();
+        self.exemplars.clear();
         self.inversions = 0;
         self.order_checks = 0;
     }
@@ -364,16 +364,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sample(at: Instant, planned: u64, sent: u64, done: u64, class: Class) -> Sample {
+    fn sample(at: Instant, due: u64, sent: u64, done: u64, class: Class) -> Sample {
         let after = |us| at + Duration::from_micros(us);
         Sample {
             trace: TraceIds::default(),
-            crowd: BUYERS,
+            traffic: BUYERS,
             operation: Operation::Reserve,
             class,
-            fault: (class == Class::Error).then_some(Fault::Server),
+            error_kind: (class == Class::Error).then_some(ErrorKind::Server),
             status: if class == Class::Error { 503 } else { 201 },
-            planned: after(planned),
+            due: after(due),
             sent: after(sent),
             done: after(done),
         }
@@ -399,8 +399,10 @@ mod tests {
             .unwrap();
         assert_eq!((ok.latency.len(), ok.latency.max() < 1_002), (1, true));
         assert_eq!(
-            frame.faults(BUYERS, Operation::Reserve).collect::<Vec<_>>(),
-            [(Fault::Server, 1)]
+            frame
+                .error_counts(BUYERS, Operation::Reserve)
+                .collect::<Vec<_>>(),
+            [(ErrorKind::Server, 1)]
         );
         assert_eq!((frame.statuses.success, frame.statuses.server), (2, 1));
     }
@@ -422,7 +424,7 @@ mod tests {
             percentile in 1_u32..=100,
         ) {
             // Over two shards and two swaps, so that merging is in it.
-            let (shards, mut totals, now) = ([Shard::of(1), Shard::of(1)], Totals::of(1), Instant::now());
+            let (shards, mut totals, now) = ([Recorder::of(1), Recorder::of(1)], Totals::of(1), Instant::now());
             for (at, value) in values.iter().enumerate() {
                 shards[at % 2].with(|frame| frame.record(&sample(now, 0, 0, *value, Class::Ok)));
                 if at == values.len() / 2 {

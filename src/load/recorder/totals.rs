@@ -6,13 +6,13 @@ use super::Frame;
 
 /// Where one worker records.
 #[derive(Debug)]
-pub struct Shard(Mutex<Box<Frame>>);
+pub struct Recorder(Mutex<Box<Frame>>);
 
-impl Shard {
-    /// For the requests of so many: the buyers and the crowds.
+impl Recorder {
+    /// For the requests of so many: the buyers and the traffic groups.
     #[must_use]
-    pub fn of(crowds: usize) -> Shard {
-        Shard(Mutex::new(Box::new(Frame::of(crowds))))
+    pub fn of(traffic_groups: usize) -> Recorder {
+        Recorder(Mutex::new(Box::new(Frame::of(traffic_groups))))
     }
 
     /// Lets the worker write; `write` must be short.
@@ -32,18 +32,18 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// For the requests of so many: the buyers and the crowds.
+    /// For the requests of so many: the buyers and the traffic groups.
     #[must_use]
-    pub fn of(crowds: usize) -> Totals {
+    pub fn of(traffic_groups: usize) -> Totals {
         Totals {
-            sum: Frame::of(crowds),
-            second: Frame::of(crowds),
-            spare: Box::new(Frame::of(crowds)),
+            sum: Frame::of(traffic_groups),
+            second: Frame::of(traffic_groups),
+            spare: Box::new(Frame::of(traffic_groups)),
         }
     }
 
     /// Takes what `shard` holds over into the sum.
-    pub fn collect(&mut self, shard: &Shard) {
+    pub fn collect(&mut self, shard: &Recorder) {
         std::mem::swap(&mut *shard.0.lock(), &mut self.spare);
         self.sum.add(&self.spare);
         self.second.add(&self.spare);

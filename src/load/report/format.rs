@@ -6,7 +6,7 @@ use crate::load::summary::{GeneratorSummary, Summary};
 use crate::load::unacknowledged::Unacknowledged;
 
 /// The same as [`millis`] for a column that is in ms anyway, in at most six characters.
-pub(super) fn bare_millis(value: f64) -> String {
+pub(super) fn millis_without_unit(value: f64) -> String {
     match value {
         value if value >= 100.0 => number(value),
         value if value >= 1.0 => format!("{value:.1}"),
@@ -149,7 +149,7 @@ mod tests {
             (99.94, "99.9"),
             (119_999.0, "119,999"),
         ] {
-            assert_eq!(bare_millis(value), text);
+            assert_eq!(millis_without_unit(value), text);
         }
     }
 

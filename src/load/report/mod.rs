@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-mod compared;
+mod comparison;
 mod format;
 mod html;
 
-use self::format::{bare_millis, busiest, connections, ending, gap, millis, name, value};
+use self::format::{busiest, connections, ending, gap, millis, millis_without_unit, name, value};
 pub use self::html::html;
 use super::judge::{Outcome, Verdict};
 use super::plan::number;
@@ -52,9 +52,9 @@ pub fn text(summary: &Summary, colours: Colours) -> String {
     traces(&mut out, summary);
     people(&mut out, summary);
     thresholds(&mut out, summary, colours);
-    truth(&mut out, summary, colours);
+    audit_section(&mut out, summary, colours);
     if let Some(baseline) = &summary.baseline {
-        compared::section(&mut out, baseline, colours);
+        comparison::section(&mut out, baseline, colours);
     }
     generator(&mut out, summary);
     verdict(&mut out, summary, colours);
@@ -77,14 +77,14 @@ fn table(out: &mut String, summary: &Summary, colours: Colours) {
         "ms", "count", "per s", "avg", "p50", "p95", "p99", "max", "service", "refused", "errors"
     );
     line!(out, "{}", colours.dim(&head));
-    let mut crowd = None;
+    let mut traffic = None;
     for row in &summary.operations {
-        if crowd != row.traffic.as_ref() {
-            crowd = row.traffic.as_ref();
+        if traffic != row.traffic.as_ref() {
+            traffic = row.traffic.as_ref();
             line!(
                 out,
                 "{}",
-                colours.dim(crowd.map_or("buyers", String::as_str))
+                colours.dim(traffic.map_or("buyers", String::as_str))
             );
         }
         table_row(out, row, colours);
@@ -102,7 +102,7 @@ fn table(out: &mut String, summary: &Summary, colours: Colours) {
 
 fn table_row(out: &mut String, row: &OperationSummary, colours: Colours) {
     let time = |of: Option<Latency>, part: fn(&Latency) -> f64| {
-        of.map_or_else(|| "–".to_owned(), |of| bare_millis(part(&of)))
+        of.map_or_else(|| "–".to_owned(), |of| millis_without_unit(part(&of)))
     };
     let latency = |part| time(row.latency, part);
     let errors = format!("{:>7}", number(row.errors as f64));
@@ -125,11 +125,12 @@ fn table_row(out: &mut String, row: &OperationSummary, colours: Colours) {
         time(row.service, |of| of.p95),
         number(row.refused as f64),
     );
-    let faults = row.faults.iter();
-    let faults = faults.map(|(fault, count)| format!("{fault} {}", number(*count as f64)));
-    let faults: Vec<String> = faults.collect();
-    if !faults.is_empty() {
-        paragraph(out, "", &[format!("errors: {}", faults.join(", "))]);
+    let error_counts = row.error_counts.iter();
+    let error_counts =
+        error_counts.map(|(error_kind, count)| format!("{error_kind} {}", number(*count as f64)));
+    let error_counts: Vec<String> = error_counts.collect();
+    if !error_counts.is_empty() {
+        paragraph(out, "", &[format!("errors: {}", error_counts.join(", "))]);
     }
 }
 
@@ -163,8 +164,8 @@ fn paragraph(out: &mut String, name: &str, parts: &[String]) {
 fn traces(out: &mut String, summary: &Summary) {
     const SHOWN: usize = 2;
     for (name, requests) in [
-        ("slowest", &summary.noted.slowest),
-        ("failed", &summary.noted.failed),
+        ("slowest", &summary.exemplars.slowest),
+        ("failed", &summary.exemplars.failed),
     ] {
         for (at, request) in requests.iter().take(SHOWN).enumerate() {
             let name = if at == 0 { name } else { "" };
@@ -172,7 +173,7 @@ fn traces(out: &mut String, summary: &Summary) {
                 "{} {} {} ms",
                 request.operation,
                 request.ending(),
-                bare_millis(request.latency_ms)
+                millis_without_unit(request.latency_ms)
             );
             line!(
                 out,
@@ -212,7 +213,7 @@ fn people(out: &mut String, summary: &Summary) {
     paragraph(out, "fairness", &[inversions, eta]);
     let dropped = summary.dropped.iter();
     let dropped: Vec<String> = dropped
-        .map(|(crowd, count)| format!("{} of {crowd}", number(*count as f64)))
+        .map(|(traffic, count)| format!("{} of {traffic}", number(*count as f64)))
         .collect();
     if !dropped.is_empty() {
         paragraph(out, "dropped", &dropped);
@@ -248,7 +249,7 @@ fn thresholds(out: &mut String, summary: &Summary, colours: Colours) {
     }
 }
 
-fn truth(out: &mut String, summary: &Summary, colours: Colours) {
+fn audit_section(out: &mut String, summary: &Summary, colours: Colours) {
     if let Some(audit) = &summary.audit {
         let violations = audit.violations();
         let word = match violations {

@@ -1,41 +1,37 @@
-//! One run from end to end: prepare, register, open, watch over it, audit, judge.
+//! One run from end to end: connect, prepare, start the workers, supervise them, audit, judge.
 
-mod closing;
-mod showing;
-pub(super) mod starting;
-mod watching;
+mod measurements;
+mod server_watch;
+mod summary;
+mod workers;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::watching::{Pace, Seen, Silence};
-use super::audit::audit;
+use self::measurements::Measurements;
+use self::server_watch::ServerWatch;
+pub(super) use self::summary::no_dataset;
+use self::workers::Silence;
+pub(super) use self::workers::Workers;
+use super::audit::{Findings, audit};
 use super::control::{Command, STEP};
-use super::judge::{Ending, Watches};
+use super::judge::Ending;
 use super::model::{PhaseName, UserState};
 use super::ops::Ops;
 use super::prepare::{
     Endpoint, Servers, await_opening, await_registered, open_sale, prepare, restore,
 };
 use super::progress::{Progress, Step};
-use super::recorder::Totals;
 use super::scenario::{Door, Shape};
-use super::settle::settle;
-use super::summary::{GeneratorSummary, MarkKind, Recording, Summary};
-use super::unacknowledged::FailedWrites;
-use super::worker::{Event, Run, Stage, Worker};
+use super::server_idle::wait_until_idle;
+use super::summary::{MarkKind, Summary};
+use super::worker::{Event, RunContext, Stage};
 use super::{LoadError, RunOptions, Target};
-use crate::api::ops::LookupRequest;
 
 const TICK: Duration = Duration::from_millis(250);
-/// Beyond the requests' own time-outs, for threads to end.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// The other side of a [`RunHandle`](super::RunHandle).
 pub(super) struct Steering {
@@ -44,108 +40,105 @@ pub(super) struct Steering {
     pub commands: mpsc::Receiver<Command>,
 }
 
-/// Conducts a run.
-pub(super) async fn conduct(
+/// Runs the scenario of `options` against `target`.
+pub(super) async fn run(
     target: Target,
     options: RunOptions,
-    steering: Steering,
+    mut steering: Steering,
 ) -> Result<Summary, LoadError> {
-    let Steering {
-        progress,
-        stop,
-        mut commands,
-    } = steering;
+    let progress = steering.progress.clone();
     progress.send_modify(|progress| progress.scenario.clone_from(&options.scenario.name));
-    let mut endpoints = Vec::new();
-    for url in &target.api_urls {
-        endpoints.push(Endpoint::parse(url)?);
-    }
-    Endpoint::parse(&target.ops_url)?;
-    let ops = Ops::new(&target.ops_url, target.ops_token.as_deref())?;
-    let servers = Servers::reach(&endpoints).await?;
-    let ready = prepare(&ops, &options, &progress, &stop).await?;
-    let mut rehearsal = Rehearsal::start(servers, &options, &ready, ops.clone(), &progress)?;
-    let ending = rehearsal.watch_over(&stop, &mut commands).await;
-    rehearsal.show(Step::Auditing);
-    if ending != Ending::ServerLost {
-        settle(&ops).await;
-    }
-    let findings = audit(&ops, &rehearsal.facts(), &rehearsal.failed_writes()).await;
+    let (servers, ops) = connect(&target).await?;
+    let ready = prepare(&ops, &options, &progress, &steering.stop).await?;
+    let dataset = ready.status.dataset.clone().unwrap_or_else(no_dataset);
+    let shown = servers.shown.clone();
+    let context = RunContext::new(&options, servers, &dataset)?;
+    let workers = Workers::start(context, &options, Stage::Register)?;
+    let mut rehearsal = Rehearsal::new(&options, workers, ops, shown, &progress);
+    let ending = rehearsal.supervise(&mut steering).await;
+    let findings = rehearsal.audit(ending).await;
     if ending != Ending::ServerLost && options.shard.index == 0 {
         // The run is over either way; a server that cannot take its settings back shows elsewhere.
-        let _ = restore(&ops, &ready.before).await;
+        let _ = restore(&rehearsal.ops, &ready.before).await;
     }
-    let summary = rehearsal.summary(&options, &ready.status, ending, findings);
-    rehearsal.show(Step::Finished);
-    Ok(summary)
+    rehearsal.publish(Step::Finished);
+    Ok(rehearsal.summary(ready.status, ending, findings))
 }
 
-struct Rehearsal<'p> {
-    run: Arc<Run>,
-    workers: Vec<Arc<Worker>>,
-    threads: Vec<JoinHandle<()>>,
-    stage: watch::Sender<Stage>,
-    events: mpsc::Receiver<Event>,
-    progress: &'p watch::Sender<Progress>,
+/// Checks the target's URLs, and that each server listens.
+async fn connect(target: &Target) -> Result<(Servers, Ops), LoadError> {
+    let endpoints = target.api_urls.iter().map(|url| Endpoint::parse(url));
+    let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+    Endpoint::parse(&target.ops_url)?;
+    let ops = Ops::new(&target.ops_url, target.ops_token.as_deref())?;
+    Ok((Servers::reach(&endpoints).await?, ops))
+}
+
+/// A run under way.
+struct Rehearsal<'r> {
+    options: &'r RunOptions,
+    progress: &'r watch::Sender<Progress>,
+    workers: Workers,
+    measured: Measurements<'r>,
+    server: ServerWatch,
     ops: Ops,
-    /// Where the requests go, as it was given.
+    /// The servers that take the load, as they were given.
     target: String,
-    totals: Totals,
-    watches: Watches<'p>,
-    /// The crowds beside the buyers.
-    crowds: Vec<String>,
     begun: Instant,
     started_at: jiff::Timestamp,
     ended: Option<Instant>,
-    generator: GeneratorSummary,
-    recording: Recording,
-    /// When the second that is being recorded began.
-    second_since: Instant,
-    pace: Pace,
     silence: Silence,
-    seen: Arc<Seen>,
-    /// Somebody had less asked of the server than the scenario says.
+    /// An operator made the run ask less of the server than the scenario says.
     eased: bool,
-    /// The threshold whose breach ends the run.
-    breach: Option<String>,
 }
 
-impl Rehearsal<'_> {
+impl<'r> Rehearsal<'r> {
+    fn new(
+        options: &'r RunOptions,
+        workers: Workers,
+        ops: Ops,
+        target: String,
+        progress: &'r watch::Sender<Progress>,
+    ) -> Rehearsal<'r> {
+        let begun = Instant::now();
+        Rehearsal {
+            options,
+            progress,
+            workers,
+            measured: Measurements::new(options, begun),
+            server: ServerWatch::start(&ops),
+            ops,
+            target,
+            begun,
+            started_at: jiff::Timestamp::now(),
+            ended: None,
+            silence: Silence::new(begun),
+            eased: false,
+        }
+    }
+
     /// Lets the users go through their stages until all are done or something ends the run.
-    async fn watch_over(
-        &mut self,
-        stop: &CancellationToken,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> Ending {
-        let watching = [
-            tokio::spawn(watching::queue(self.ops.clone(), Arc::clone(&self.seen))),
-            tokio::spawn(watching::truth(self.ops.clone(), Arc::clone(&self.seen))),
-        ];
+    async fn supervise(&mut self, steering: &mut Steering) -> Ending {
         self.mark(MarkKind::Phase, "register");
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let ending = self.until_the_end(stop, commands, &mut ticks).await;
-        self.run.end();
+        let ending = self.until_the_end(steering).await;
+        self.workers.run.end();
         self.ended = Some(Instant::now());
-        self.show(Step::Stopping);
-        watching.iter().for_each(tokio::task::JoinHandle::abort);
-        self.join_threads().await;
-        self.collect();
+        self.publish(Step::Stopping);
+        self.server.stop();
+        self.workers.join().await;
+        self.workers.collect(&mut self.measured.totals);
         self.next_second();
-        self.recording.finish();
+        self.measured.timeline.finish();
         ending
     }
 
-    async fn until_the_end(
-        &mut self,
-        stop: &CancellationToken,
-        commands: &mut mpsc::Receiver<Command>,
-        ticks: &mut Interval,
-    ) -> Ending {
+    async fn until_the_end(&mut self, steering: &mut Steering) -> Ending {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut registered, mut done) = (0, 0);
         loop {
             tokio::select! {
-                () = stop.cancelled() => {
+                () = steering.stop.cancelled() => {
                     self.mark(MarkKind::Control, "stop");
                     return Ending::Stopped;
                 }
@@ -154,21 +147,21 @@ impl Rehearsal<'_> {
                         return ending;
                     }
                 }
-                Some(command) = commands.recv() => {
-                    if let Some(ending) = self.steer(command) {
+                Some(command) = steering.commands.recv() => {
+                    if let Some(ending) = self.obey(command) {
                         return ending;
                     }
                 }
-                event = self.events.recv() => match event {
+                event = self.workers.events.recv() => match event {
                     Some(Event::Registered) => {
                         registered += 1;
-                        if registered == self.workers.len() && !self.all_registered().await {
+                        if registered == self.workers.count() && !self.all_registered().await {
                             return Ending::ServerLost;
                         }
                     }
                     Some(Event::Done) => {
                         done += 1;
-                        if done == self.workers.len() {
+                        if done == self.workers.count() {
                             return Ending::Complete;
                         }
                     }
@@ -181,49 +174,49 @@ impl Rehearsal<'_> {
 
     /// Opens the sale, unless the run ends before; `false` when the server does not answer.
     async fn all_registered(&mut self) -> bool {
-        if self.run.until != PhaseName::Register {
+        if self.workers.run.last_phase != PhaseName::Register {
             if !self.open().await {
                 return false;
             }
             self.mark(MarkKind::Phase, "open");
         }
-        self.stage.send_replace(Stage::Open);
+        self.workers.open();
         true
     }
 
     async fn open(&self) -> bool {
-        let scenario = &self.run.scenario;
-        let opened = if self.run.shard.index > 0 {
+        let scenario = &self.options.scenario;
+        let opened = if self.options.shard.index > 0 {
             await_opening(&self.ops).await
         } else {
             let arrive_before =
                 scenario.arrival.shape == Shape::Burst || scenario.arrival.phase == Door::Register;
-            if self.run.shard.of > 1 && arrive_before {
+            if self.options.shard.of > 1 && arrive_before {
                 await_registered(&self.ops, scenario.users.into()).await;
             }
             open_sale(&self.ops, scenario.limits.silence.0).await
         };
         if opened.is_ok() {
-            self.run.open();
+            self.workers.run.open();
         }
         opened.is_ok()
     }
 
-    /// Does what it is told; the end, if that is what it comes to.
-    fn steer(&mut self, command: Command) -> Option<Ending> {
-        let tempo = &self.run.tempo;
+    /// Carries out a command; gives the ending, if it ends the run.
+    fn obey(&mut self, command: Command) -> Option<Ending> {
+        let pacing = &self.workers.run.pacing;
         self.eased |= matches!(command, Command::Pause | Command::Slower | Command::Next);
         let text = match command {
             Command::Pause | Command::Resume => {
-                tempo.pause(command == Command::Pause);
+                pacing.pause(command == Command::Pause);
                 command.as_str().to_owned()
             }
-            Command::Faster => format!("faster: {:.2} ×", tempo.multiply(STEP)),
-            Command::Slower => format!("slower: {:.2} ×", tempo.multiply(1.0 / STEP)),
+            Command::Faster => format!("faster: {:.2} ×", pacing.scale(STEP)),
+            Command::Slower => format!("slower: {:.2} ×", pacing.scale(1.0 / STEP)),
             Command::Stop => return Some(Ending::Stopped),
             Command::Next => {
                 let phase = self.phase();
-                self.run.end_phase(phase);
+                self.workers.run.end_phase(phase);
                 if phase == PhaseName::Pay {
                     return Some(Ending::Stopped);
                 }
@@ -235,56 +228,101 @@ impl Rehearsal<'_> {
     }
 
     fn tick(&mut self) -> Option<Ending> {
-        self.collect();
+        self.workers.collect(&mut self.measured.totals);
         let phase = self.phase();
-        self.show(Step::Running(phase));
-        let limits = self.run.scenario.limits;
-        let sum = |count: fn(&Worker) -> u64| {
-            self.workers.iter().map(|worker| count(worker)).sum::<u64>()
-        };
-        let answered = sum(|worker| worker.answered.load(Relaxed));
-        let unanswered = sum(|worker| worker.unanswered.load(Relaxed));
-        if self.silence.lasts(answered, unanswered) > limits.silence.0 {
+        self.publish(Step::Running(phase));
+        let limits = self.options.scenario.limits;
+        if self.silence.lasts(self.workers.answers()) > limits.silence.0 {
             self.mark(MarkKind::Fault, "no answer any more");
             return Some(Ending::ServerLost);
         }
-        if self.second_since.elapsed() >= Duration::from_secs(1) {
+        if self.measured.is_second_over() {
             self.next_second();
         }
-        if self.breach.is_some() {
+        if self.measured.breach.is_some() {
             return Some(Ending::Aborted);
         }
         (self.begun.elapsed() > limits.duration.0).then_some(Ending::TimeOver)
     }
 
-    /// The phase that the run is in: that of most of the users who are under way.
+    /// The phase of the run: that of most of the users who are under way.
     fn phase(&self) -> PhaseName {
-        if self.run.has_opened().is_none() {
+        let run = &self.workers.run;
+        if run.has_opened().is_none() {
             return PhaseName::Register;
         }
-        let users = self.run.users();
+        let users = run.users();
         let of = |state: UserState| {
-            users
-                .iter()
-                .find(|(known, _)| *known == state)
-                .map_or(0, |(_, count)| *count)
+            let found = users.iter().find(|(known, _)| *known == state);
+            found.map_or(0, |(_, count)| *count)
         };
-        let arriving = match self.run.scenario.arrival.phase {
+        let arriving = match self.options.scenario.arrival.phase {
             Door::Open => of(UserState::Arriving),
             Door::Register => 0,
         };
         let open = arriving + of(UserState::Waiting) + of(UserState::Admitted);
-        if of(UserState::Reserved) > open && self.run.until == PhaseName::Pay {
+        if of(UserState::Reserved) > open && run.last_phase == PhaseName::Pay {
             PhaseName::Pay
         } else {
             PhaseName::Open
         }
     }
 
-    fn collect(&mut self) {
-        self.workers
-            .iter()
-            .for_each(|worker| self.totals.collect(&worker.shard));
+    /// Publishes the progress of the run.
+    fn publish(&mut self, step: Step) {
+        let elapsed = self.elapsed();
+        let tps = match step {
+            Step::Running(_) => self.measured.rate(),
+            _ => 0.0,
+        };
+        let run = &self.workers.run;
+        let (queue, violations) = (self.server.queue(), self.server.violations());
+        let users = run.users();
+        let expected_end = self.expected_end();
+        let thresholds = self.measured.thresholds_so_far();
+        self.progress.send_modify(|progress| {
+            progress.step = step;
+            progress.elapsed = elapsed;
+            progress.expected_end = expected_end;
+            progress.tps = tps;
+            progress.queue = queue;
+            progress.paused = run.pacing.is_paused();
+            progress.pace = run.pacing.factor();
+            progress.violations = violations;
+            progress.thresholds = thresholds;
+            progress.count_users(users, self.options.phase);
+            progress.measure(&self.measured.totals.sum);
+        });
+    }
+
+    /// When the last batch will have been let in and its users have thought as long as they may.
+    fn expected_end(&self) -> Option<Duration> {
+        let run = &self.workers.run;
+        let opened = run.has_opened()?;
+        let scenario = &self.options.scenario;
+        let batches = u64::from(scenario.users)
+            .div_ceil(scenario.admission.batch)
+            .saturating_sub(1);
+        let every = scenario.admission.every.0;
+        let mut admission = every.checked_mul(u32::try_from(batches).ok()?)?;
+        if scenario.arrival.shape != Shape::Burst {
+            admission = admission.max(run.arrivals.last().copied().unwrap_or_default());
+        }
+        let groups = scenario.traffic.values();
+        let groups = groups.map(|group| group.after.0 + group.lasts.0);
+        let longest = groups.fold(admission + scenario.think.nearly_longest(), Duration::max);
+        Some((opened - self.begun + longest).min(scenario.limits.duration.0))
+    }
+
+    fn mark(&mut self, kind: MarkKind, text: &str) {
+        let second = self.elapsed().as_secs_f64();
+        self.measured.timeline.mark(second, kind, text);
+    }
+
+    fn next_second(&mut self) {
+        let second = self.elapsed().as_secs_f64();
+        self.measured
+            .next_second(second, &self.workers.run, &self.server);
     }
 
     fn elapsed(&self) -> Duration {
@@ -292,46 +330,13 @@ impl Rehearsal<'_> {
             .map_or_else(|| self.begun.elapsed(), |ended| ended - self.begun)
     }
 
-    /// Waits for the threads, which end within the requests' time-outs once the run was ended.
-    async fn join_threads(&mut self) {
-        let connector = &self.run.connector;
-        let patience = connector.request_timeout + connector.connect_timeout + GRACE;
-        let threads = std::mem::take(&mut self.threads);
-        let joining = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                // A thread that panicked leaves its users unfinished, which the verdict sees.
-                let _ = thread.join();
-            }
-        });
-        let _ = tokio::time::timeout(patience, joining).await;
-    }
-
-    /// Everything the server acknowledged.
-    fn facts(&self) -> LookupRequest {
-        let mut all = LookupRequest::default();
-        for worker in &self.workers {
-            let facts = worker.facts.lock();
-            all.places.extend_from_slice(&facts.places);
-            all.reservations.extend_from_slice(&facts.reservations);
-            all.payments.extend_from_slice(&facts.payments);
-            all.charges.extend_from_slice(&facts.charges);
+    /// Compares what the users saw with the database, once the server has nothing under way.
+    async fn audit(&mut self, ending: Ending) -> Findings {
+        self.publish(Step::Auditing);
+        if ending != Ending::ServerLost {
+            wait_until_idle(&self.ops).await;
         }
-        all
-    }
-
-    /// Every write that the users saw fail.
-    fn failed_writes(&self) -> FailedWrites {
-        let mut all = FailedWrites::default();
-        self.workers
-            .iter()
-            .for_each(|worker| all.add(&worker.failed.lock()));
-        all
-    }
-}
-
-impl Drop for Rehearsal<'_> {
-    fn drop(&mut self) {
-        // Whoever stops waiting for the run stops the users, too.
-        self.run.end();
+        let (acknowledged, failed) = (self.workers.acknowledged(), self.workers.failed_writes());
+        audit(&self.ops, &acknowledged, &failed).await
     }
 }

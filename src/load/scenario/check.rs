@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::read::Finding;
 use super::thresholds::{ALL, Business, Group};
-use super::{Arrival, Executor, Operation, RampStage, Scenario, Shape, Step, Time, Traffic, Until};
+use super::{Arrival, Operation, RampStage, Scenario, Shape, Step, Time, Traffic, Until};
 use crate::load::model::PhaseName;
 
 const MAX_USERS: u32 = 1_000_000;
@@ -16,7 +16,7 @@ impl Scenario {
         let mut found = Findings(Vec::new());
         found.text("title", &self.title);
         found.text("dataset", &self.dataset);
-        // Crowds may come alone.
+        // Traffic groups may come alone.
         let least = u32::from(self.traffic.is_empty());
         found.within("users", &self.users, least..=MAX_USERS);
         found.within("admission.batch", &self.admission.batch, 1..=1_000_000);
@@ -125,21 +125,21 @@ impl Scenario {
         }
         for (name, group) in &self.thresholds.groups {
             let path = format!("thresholds.{name}");
-            let is_crowd = |name: &str| self.traffic.contains_key(name);
-            if let Some(crowd) = &group.traffic
-                && !is_crowd(crowd)
+            let is_traffic = |name: &str| self.traffic.contains_key(name);
+            if let Some(traffic) = &group.traffic
+                && !is_traffic(traffic)
             {
                 found.add(
                     &format!("{path}.traffic"),
-                    format!("there is no traffic called `{crowd}`"),
+                    format!("there is no traffic called `{traffic}`"),
                 );
             }
-            match group.resolve(name, is_crowd) {
+            match group.resolve(name, is_traffic) {
                 None => found.add(
                     &path,
                     format!(
                         "names no operations and is called after none: write `operations: […]` with some of {}; \
-                         or call it all, after an operation, after one of the phases {}, or after a crowd. Business limits are {}",
+                         or call it all, after an operation, after one of the phases {}, or after a traffic group. Business limits are {}",
                         Operation::names(),
                         PhaseName::names(),
                         Business::NAMES.join(", "),
@@ -157,16 +157,16 @@ impl Scenario {
     }
 }
 
-const MAX_CROWDS: usize = 16;
+const MAX_TRAFFIC_GROUPS: usize = 16;
 const MAX_STEPS: usize = 64;
 const MAX_RATE: f64 = 100_000.0;
 
 impl Scenario {
     fn check_traffic(&self, found: &mut Findings) {
-        if self.traffic.len() > MAX_CROWDS {
-            found.add("traffic", format!("more than {MAX_CROWDS} crowds"));
+        if self.traffic.len() > MAX_TRAFFIC_GROUPS {
+            found.add("traffic", format!("more than {MAX_TRAFFIC_GROUPS} crowds"));
         }
-        for (name, crowd) in &self.traffic {
+        for (name, traffic) in &self.traffic {
             let path = format!("traffic.{name}");
             let known = Operation::named(name).is_some()
                 || PhaseName::named(name).is_some()
@@ -179,55 +179,55 @@ impl Scenario {
                 );
             }
             found.text(&path, name);
-            found.within(&format!("{path}.users"), &crowd.users, 1..=MAX_USERS);
+            found.within(&format!("{path}.users"), &traffic.users, 1..=MAX_USERS);
             let lasts = Time::from_millis(1)..=Time::from_secs(24 * 3600);
-            found.within(&format!("{path}.lasts"), &crowd.lasts, lasts);
-            let mut steps = crowd.journeys.iter().flat_map(|journey| &journey.steps);
+            found.within(&format!("{path}.lasts"), &traffic.lasts, lasts);
+            let mut steps = traffic.journeys.iter().flat_map(|journey| &journey.steps);
             if self.pay.charge == 0 && steps.any(|step| step.call == Operation::Charge) {
                 let problem = format!("is 0, and the steps of `{path}` charge: write an amount");
                 found.add("pay.charge", problem);
             }
-            check_executor(found, &path, crowd);
-            check_journeys(found, &path, crowd);
+            check_executor(found, &path, traffic);
+            check_journeys(found, &path, traffic);
         }
     }
 }
 
-fn check_executor(found: &mut Findings, path: &str, crowd: &Traffic) {
-    match (crowd.executor, &crowd.arrival) {
-        (Executor::Open, Some(arrival)) => {
+fn check_executor(found: &mut Findings, path: &str, traffic: &Traffic) {
+    let executor = traffic.executor;
+    let belongs = || "belongs to an open executor".to_owned();
+    match (executor.has_arrivals(), &traffic.arrival) {
+        (true, Some(arrival)) => {
             check_arrival(found, &format!("{path}.arrival"), arrival, false);
         }
-        (Executor::Open, None) => {
-            let problem =
-                "an open executor needs an arrival, such as { shape: constant, rate: 100 }";
-            found.add(path, problem.to_owned());
+        (true, None) => {
+            let problem = format!(
+                "an {executor} executor needs an arrival, such as {{ shape: constant, rate: 100 }}"
+            );
+            found.add(path, problem);
         }
-        (Executor::Closed, Some(_)) => found.add(
-            &format!("{path}.arrival"),
-            "belongs to an open executor".to_owned(),
-        ),
-        (Executor::Closed, None) => {}
+        (false, Some(_)) => found.add(&format!("{path}.arrival"), belongs()),
+        (false, None) => {}
     }
-    if let Some(at_once) = crowd.at_once {
-        found.within(&format!("{path}.at_once"), &at_once, 1..=MAX_USERS);
-        if crowd.executor == Executor::Closed {
-            let problem = "belongs to an open executor".to_owned();
-            found.add(&format!("{path}.at_once"), problem);
+    if let Some(at_once) = traffic.at_once {
+        let path = format!("{path}.at_once");
+        found.within(&path, &at_once, 1..=MAX_USERS);
+        if !executor.has_arrivals() {
+            found.add(&path, belongs());
         }
     }
 }
 
-fn check_journeys(found: &mut Findings, path: &str, crowd: &Traffic) {
-    if crowd.journeys.is_empty() || crowd.journeys.len() > MAX_STEPS {
+fn check_journeys(found: &mut Findings, path: &str, traffic: &Traffic) {
+    if traffic.journeys.is_empty() || traffic.journeys.len() > MAX_STEPS {
         let problem = format!("must be 1 to {MAX_STEPS} journeys");
         found.add(&format!("{path}.journeys"), problem);
     }
-    if !crowd.journeys.is_empty() && crowd.journeys.iter().all(|journey| journey.weight == 0) {
+    if !traffic.journeys.is_empty() && traffic.journeys.iter().all(|journey| journey.weight == 0) {
         let problem = "none has a weight above 0".to_owned();
         found.add(&format!("{path}.journeys"), problem);
     }
-    for journey in &crowd.journeys {
+    for journey in &traffic.journeys {
         let path = format!("{path}.journeys");
         found.within(&format!("{path}.weight"), &journey.weight, 0..=1_000_000);
         if journey.buy != journey.steps.is_empty() {

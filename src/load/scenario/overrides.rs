@@ -72,15 +72,15 @@ impl Scenario {
 
 /// The place of `path` in the tree; a threshold group that is not there yet is made.
 fn find<'t>(tree: &'t mut Value, path: &str) -> Result<&'t mut Value, String> {
-    let crowds: Vec<String> = match tree.get("traffic") {
-        Some(Value::Object(crowds)) => crowds.keys().cloned().collect(),
+    let traffic_groups: Vec<String> = match tree.get("traffic") {
+        Some(Value::Object(traffic_groups)) => traffic_groups.keys().cloned().collect(),
         _ => Vec::new(),
     };
     let mut place = tree;
     let mut walked = String::new();
     for step in steps(path) {
         if walked == "thresholds" {
-            make_group(place, &step, &crowds);
+            make_group(place, &step, &traffic_groups);
         } else if walked.starts_with("thresholds.") && step.parse::<Percentile>().is_ok() {
             make_room(place, &step);
         }
@@ -126,11 +126,11 @@ fn make_room(group: &mut Value, name: &str) {
     }
 }
 
-fn make_group(thresholds: &mut Value, name: &str, crowds: &[String]) {
+fn make_group(thresholds: &mut Value, name: &str, traffic_groups: &[String]) {
     let known = name == ALL
         || Operation::named(name).is_some()
         || PhaseName::named(name).is_some()
-        || crowds.iter().any(|crowd| crowd == name);
+        || traffic_groups.iter().any(|traffic| traffic == name);
     if !known || Business::NAMES.contains(&name) {
         return;
     }

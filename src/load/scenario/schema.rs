@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::Scenario;
+use super::durations::{Pause, Time};
 use super::thresholds::{Business, Group, Thresholds};
-use super::units::{Pause, Time};
 
 impl JsonSchema for Time {
     fn schema_name() -> Cow<'static, str> {

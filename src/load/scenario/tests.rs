@@ -310,8 +310,8 @@ fn every_field_stands_in_the_documentation() {
         top.remove("refusals").unwrap(),
     );
     assert!(refusals.is_object() && text.contains("| `refusals` |"));
-    // What is of no use without a crowd is described by an example beside its table.
-    let crowd = serde_json::to_value(
+    // What is of no use without a traffic group is described by an example beside its table.
+    let traffic = serde_json::to_value(
         &builtins()
             .iter()
             .map(|it| Scenario::load(it.name, &[]).unwrap())
@@ -320,12 +320,12 @@ fn every_field_stands_in_the_documentation() {
             .traffic["replayers"],
     )
     .unwrap();
-    let step = &crowd["journeys"][0]["steps"][0];
-    for fields in [&crowd, &crowd["journeys"][0], step] {
+    let step = &traffic["journeys"][0]["steps"][0];
+    for fields in [&traffic, &traffic["journeys"][0], step] {
         for field in fields.as_object().unwrap().keys() {
             assert!(
                 text.contains(&format!("| `{field}` |")),
-                "{field} of a crowd"
+                "{field} of a traffic group"
             );
         }
     }

@@ -9,8 +9,8 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::durations::Time;
 use super::percentile::Percentile;
-use super::units::Time;
 use crate::load::model::{Operation, PhaseName};
 
 /// Everything under `thresholds:`.
@@ -37,7 +37,7 @@ pub struct Group {
     pub operations: Option<Vec<Operation>>,
     /// Only those of this phase.
     pub phase: Option<PhaseName>,
-    /// Those of this crowd; left out: those of the buyers, or of the crowd the group is called after.
+    /// Those of this traffic group; left out: those of the buyers, or of the traffic group the group is called after.
     pub traffic: Option<String>,
     /// Mean latency of successes at most.
     pub avg: Option<Time>,
@@ -61,13 +61,13 @@ pub struct Group {
 }
 
 impl Group {
-    /// The operations it judges, given the name it stands under and those of the crowds.
+    /// The operations it judges, given the name it stands under and those of the traffic groups.
     #[must_use]
-    pub fn resolve(&self, name: &str, is_crowd: impl Fn(&str) -> bool) -> Option<Vec<Operation>> {
+    pub fn resolve(&self, name: &str, is_traffic: impl Fn(&str) -> bool) -> Option<Vec<Operation>> {
         let all = Operation::ALL.iter().copied();
         let named: Vec<Operation> = match &self.operations {
             Some(operations) => operations.clone(),
-            None if name == ALL || is_crowd(name) || self.traffic.is_some() => all.collect(),
+            None if name == ALL || is_traffic(name) || self.traffic.is_some() => all.collect(),
             None => match (Operation::named(name), PhaseName::named(name)) {
                 // `register` and `pay` are both; the operation is meant.
                 (Some(operation), _) => vec![operation],
@@ -84,10 +84,14 @@ impl Group {
         )
     }
 
-    /// The crowd it judges, given the name it stands under; `None`: the buyers.
+    /// The traffic group it judges, given the name it stands under; `None`: the buyers.
     #[must_use]
-    pub fn crowd<'a>(&'a self, name: &'a str, is_crowd: impl Fn(&str) -> bool) -> Option<&'a str> {
-        let own = || Some(name).filter(|name| is_crowd(name));
+    pub fn traffic<'a>(
+        &'a self,
+        name: &'a str,
+        is_traffic: impl Fn(&str) -> bool,
+    ) -> Option<&'a str> {
+        let own = || Some(name).filter(|name| is_traffic(name));
         self.traffic.as_deref().or_else(own)
     }
 

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units::{Pause, Time};
-use crate::load::model::{Operation, PhaseName};
+use super::durations::{Pause, Time};
+use crate::load::model::{Operation, PhaseName, named};
 
 /// The shape of an arrival rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -75,24 +75,46 @@ impl Door {
     }
 }
 
-/// How virtual users are made to work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Executor {
-    /// `users` of them, each one journey after the other over a connection of their own.
-    Closed,
-    /// One journey an arrival, on schedule whatever the server does. What finds `at_once` under way is
-    /// dropped, counted, and fails the run.
-    Open,
+named! {
+    /// How virtual users are scheduled.
+    Executor {
+        /// `users` of them, each one journey after the other over a connection of their own.
+        Closed = "closed",
+        /// One journey an arrival, on schedule whatever the server does. An arrival that finds `at_once`
+        /// under way is dropped, counted, and fails the run.
+        Open = "open",
+    }
 }
 
-/// A crowd beside the buyers.
+impl Executor {
+    /// Whether it schedules journeys by `arrival`, up to `at_once` of them.
+    #[must_use]
+    pub const fn has_arrivals(self) -> bool {
+        matches!(self, Executor::Open)
+    }
+
+    /// Whether a user goes on with another journey. Such users keep a connection each, all others share.
+    #[must_use]
+    pub const fn reuses_users(self) -> bool {
+        matches!(self, Executor::Closed)
+    }
+}
+
+impl Traffic {
+    /// The most users under way at once.
+    #[must_use]
+    pub fn max_users(&self) -> u32 {
+        self.at_once.unwrap_or(self.users)
+    }
+}
+
+/// A traffic group beside the buyers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Traffic {
     /// How its users are made to work.
     pub executor: Executor,
-    /// Its users; their ids follow those of the buyers and of the crowds before.
+    /// Its users; their ids follow those of the buyers and of the traffic groups before.
     pub users: u32,
     /// For an open executor: how they arrive.
     #[serde(default)]
@@ -121,7 +143,7 @@ fn opening() -> Door {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Journey {
-    /// How often it is drawn, beside the other journeys of the crowd.
+    /// How often it is drawn, beside the other journeys of the traffic group.
     #[serde(default = "one")]
     pub weight: u32,
     /// Its steps, in order. `buy: true` in their place is the whole way of a buyer.

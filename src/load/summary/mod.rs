@@ -1,9 +1,9 @@
 //! What a run leaves behind: the summary, for people and for programs.
 
-mod noted;
-mod rows;
+mod exemplars;
+mod file;
+mod operations;
 mod timeline;
-mod write;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::noted::{NotedRequests, OneRequest};
-pub use self::rows::OperationSummary;
-pub(super) use self::rows::operations;
+pub use self::exemplars::{ExemplarRow, ExemplarSummary};
+pub use self::file::json_schema;
+pub use self::operations::OperationSummary;
+pub(super) use self::operations::operations;
 pub use self::timeline::{Mark, MarkKind, Second, Timeline};
-pub(super) use self::timeline::{Now, Recording};
-pub use self::write::json_schema;
+pub(super) use self::timeline::{Snapshot, TimelineRecorder};
 use super::health::ThreadShare;
 use super::judge::{Ending, Judged, Verdict};
 use super::model::{PhaseName, UserState};
@@ -71,7 +71,7 @@ pub struct Summary {
     pub operations: Vec<OperationSummary>,
     /// Requests by class of status.
     pub statuses: Statuses,
-    /// Arrivals that could not be started on schedule, by crowd.
+    /// Arrivals that could not be started on schedule, by traffic group.
     pub dropped: BTreeMap<String, u64>,
     /// What was expected, beside what came.
     pub estimate: Vec<Expected>,
@@ -95,12 +95,12 @@ pub struct Summary {
     /// What happened when.
     pub marks: Vec<Mark>,
     /// Single requests, to be looked up in the server's traces.
-    #[serde(default)]
-    pub noted: NotedRequests,
+    #[serde(default, rename = "noted")]
+    pub exemplars: ExemplarSummary,
     /// This run beside an earlier one, if there was one to compare with.
     pub baseline: Option<super::baseline::Baseline>,
     /// Every histogram, so that runs can be merged exactly.
-    pub histograms: super::export::Histograms,
+    pub histograms: super::histograms::Histograms,
 }
 
 /// Audits made while the run was under way.
@@ -239,13 +239,13 @@ impl GeneratorSummary {
     }
 }
 
-/// Arrivals that were dropped, of the crowds that dropped some.
-pub(super) fn dropped(frame: &Frame, crowds: &[String]) -> BTreeMap<String, u64> {
+/// Arrivals that were dropped, of the traffic groups that dropped some.
+pub(super) fn dropped(frame: &Frame, traffic_groups: &[String]) -> BTreeMap<String, u64> {
     let counts = frame.dropped.iter().enumerate();
     let some = counts.filter(|(_, count)| **count > 0);
-    some.map(|(crowd, count)| {
-        let name = crowds
-            .get(crowd.wrapping_sub(1))
+    some.map(|(traffic, count)| {
+        let name = traffic_groups
+            .get(traffic.wrapping_sub(1))
             .map_or("buyers", String::as_str);
         (name.to_owned(), *count)
     })

@@ -85,7 +85,7 @@ pub enum MarkKind {
 }
 
 /// What stands beside the measurements of a second.
-pub(in crate::load) struct Now<'a> {
+pub(in crate::load) struct Snapshot<'a> {
     pub second: f64,
     pub users: &'a [(UserState, u64)],
     pub queue: Option<QueueState>,
@@ -93,16 +93,16 @@ pub(in crate::load) struct Now<'a> {
 
 /// The timeline as it is written.
 #[derive(Debug, Default)]
-pub(in crate::load) struct Recording {
+pub(in crate::load) struct TimelineRecorder {
     pub timeline: Timeline,
     pub marks: Vec<Mark>,
     /// Seconds that wait to become a point.
     pending: Vec<Second>,
 }
 
-impl Recording {
+impl TimelineRecorder {
     /// Adds what ended within the `length` seconds before now.
-    pub(in crate::load) fn second(&mut self, frame: &Frame, length: f64, now: &Now<'_>) {
+    pub(in crate::load) fn second(&mut self, frame: &Frame, length: f64, now: &Snapshot<'_>) {
         self.pending.push(point(frame, length, now));
         let interval = self.timeline.interval.max(1.0);
         self.timeline.interval = interval;
@@ -130,10 +130,10 @@ impl Recording {
     }
 }
 
-fn point(frame: &Frame, length: f64, now: &Now<'_>) -> Second {
+fn point(frame: &Frame, length: f64, now: &Snapshot<'_>) -> Second {
     let of = |class| -> u64 {
-        let crowds = 0..frame.crowds();
-        let counts = crowds.map(|crowd| frame.count(crowd, Operation::ALL, class));
+        let traffic_groups = 0..frame.traffic_groups();
+        let counts = traffic_groups.map(|traffic| frame.count(traffic, Operation::ALL, class));
         counts.sum()
     };
     let per_second = |count: u64| count as f64 / length.max(1e-3);
@@ -190,10 +190,10 @@ mod tests {
 
     #[test]
     fn a_long_run_has_longer_intervals_and_no_more_points() {
-        let mut recording = Recording::default();
+        let mut recording = TimelineRecorder::default();
         let frame = Frame::default();
         for second in 1..=10_000 {
-            let now = Now {
+            let now = Snapshot {
                 second: f64::from(second),
                 users: &[],
                 queue: None,

@@ -3,9 +3,9 @@
 //! Each request has a planned instant: the end of the think time, the moment `pollAfterMs` named,
 //! the end of a retry pause. Where nothing is waited for, the plan is the end of the step before.
 
-mod buying;
-mod judging;
-mod queueing;
+mod classify;
+mod purchase;
+mod queue;
 mod steps;
 
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use tokio::time::sleep_until;
 
-use self::judging::judge;
-use self::queueing::MOST_POLL_PAUSE;
-use super::connection::{Answer, Line, Outgoing, Want};
-use super::model::{Class, Fault, Operation, PhaseName, UserState};
+use self::classify::classify;
+use self::queue::MOST_POLL_PAUSE;
+use super::connection::{Answer, HttpClient, Outgoing, Want};
+use super::model::{Class, ErrorKind, Operation, PhaseName, UserState};
 use super::recorder::{BUYERS, Frame, Sample, micros};
+use super::requests::{self, RequestBuilder};
 use super::scenario::{Pause, Step};
-use super::unacknowledged::Unsettled;
-use super::wire::{self, Wire};
+use super::unacknowledged::UnresolvedWrite;
 use super::worker::Worker;
 use crate::api::ops::KeyFact;
 
@@ -32,7 +32,7 @@ enum Outcome<T> {
     Ok(T),
     /// An intended no, with the server's wish when to come again.
     Refused(Option<Duration>),
-    Failed(Fault, Option<Duration>),
+    Failed(ErrorKind, Option<Duration>),
     /// The run is ending: nothing was sent.
     Stopped,
 }
@@ -40,27 +40,27 @@ enum Outcome<T> {
 /// The journey ends here, and why.
 struct End(UserState);
 
-pub(super) use queueing::Ticket;
+pub(super) use queue::QueuePlace;
 
 pub(super) struct User {
     worker: Arc<Worker>,
     id: i64,
     state: UserState,
-    line: Line,
-    /// Whose user this is: the buyers', or a crowd's.
-    crowd: usize,
-    /// The step of a crowd's journey that it is at.
+    client: HttpClient,
+    /// Whose user this is: the buyers', or a traffic group's.
+    traffic: usize,
+    /// The step of a traffic group's journey that it is at.
     step: Option<Arc<Step>>,
-    /// What a crowd's user has come by.
-    belongings: steps::Belongings,
+    /// What a traffic group's user has come by.
+    step_state: steps::StepState,
     /// What the scenario's seed decides: think times, wishes.
-    draws: SmallRng,
+    rng: SmallRng,
     /// What must differ from every other run: trace ids, idempotency keys.
     ids: SmallRng,
 }
 
 impl User {
-    pub(super) fn new(worker: Arc<Worker>, id: i64, state: UserState, line: Line) -> User {
+    pub(super) fn new(worker: Arc<Worker>, id: i64, state: UserState, client: HttpClient) -> User {
         let (seed, nonce) = (worker.run.scenario.seed, worker.run.nonce);
         // Different streams for a user's registration and journey would draw the same otherwise.
         let stream = (id as u64) << 8 | state.index() as u64;
@@ -68,18 +68,18 @@ impl User {
             worker,
             id,
             state,
-            line,
-            crowd: BUYERS,
+            client,
+            traffic: BUYERS,
             step: None,
-            belongings: steps::Belongings::default(),
-            draws: SmallRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stream),
+            step_state: steps::StepState::default(),
+            rng: SmallRng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stream),
             ids: SmallRng::seed_from_u64(nonce ^ stream),
         }
     }
 
-    /// The same as a user of a crowd.
-    pub(super) fn of_crowd(mut self, crowd: usize) -> User {
-        self.crowd = crowd;
+    /// The same as a user of a traffic group.
+    pub(super) fn of_traffic(mut self, traffic: usize) -> User {
+        self.traffic = traffic;
         self
     }
 
@@ -87,54 +87,54 @@ impl User {
         self.id
     }
 
-    /// Becomes the next user on the same line.
-    pub(super) fn into_line(self) -> Line {
-        self.line
+    /// Becomes the next user on the same client.
+    pub(super) fn into_client(self) -> HttpClient {
+        self.client
     }
 
     fn enter(&mut self, state: UserState) {
-        self.worker.run.moved(self.state, state);
+        self.worker.run.user_moved(self.state, state);
         self.state = state;
     }
 
     /// Waits for the planned instant, or for the end of a pause of the whole run; when the request
     /// was due then.
-    async fn wait_until(&self, planned: Instant, operation: Operation) -> Instant {
-        if planned > Instant::now() {
-            sleep_until(planned.into()).await;
+    async fn wait_until(&self, due: Instant, operation: Operation) -> Instant {
+        if due > Instant::now() {
+            sleep_until(due.into()).await;
             if self.records(operation) {
-                let lag = micros(planned.elapsed());
+                let lag = micros(due.elapsed());
                 let note = |frame: &mut Frame| frame.lag.saturating_record(lag);
-                self.worker.shard.with(note);
+                self.worker.recorder.with(note);
             }
         }
-        if !self.worker.run.tempo.is_paused() {
-            return planned;
+        if !self.worker.run.pacing.is_paused() {
+            return due;
         }
         tokio::select! {
-            () = self.worker.run.tempo.resumed() => {}
+            () = self.worker.run.pacing.resumed() => {}
             () = self.worker.run.stop.cancelled() => {}
         }
         Instant::now()
     }
 
     async fn think(&mut self, pause: Pause, operation: Operation) -> Instant {
-        let pause = pause.draw(&mut self.draws);
-        let planned = Instant::now() + self.worker.run.tempo.stretched(pause);
-        self.wait_until(planned, operation).await
+        let pause = pause.draw(&mut self.rng);
+        let due = Instant::now() + self.worker.run.pacing.scaled(pause);
+        self.wait_until(due, operation).await
     }
 
     fn records(&self, operation: Operation) -> bool {
-        self.worker.run.records_of(self.crowd, operation)
+        self.worker.run.records_of(self.traffic, operation)
     }
 
     /// Sends one request and writes down how it went. `read` makes sense of a success.
-    async fn attempt<T>(
+    async fn send_once<T>(
         &mut self,
         operation: Operation,
-        planned: Instant,
+        due: Instant,
         want: Want,
-        build: impl Fn(&Wire) -> Outgoing,
+        build: impl Fn(&RequestBuilder) -> Outgoing,
         read: impl FnOnce(&Answer) -> Option<T>,
     ) -> Outcome<T> {
         let worker = Arc::clone(&self.worker);
@@ -142,23 +142,30 @@ impl User {
         if run.is_stopping() {
             return Outcome::Stopped;
         }
-        let mut request = build(&run.wire);
-        let trace = wire::trace(&mut request, &mut self.ids);
+        let mut request = build(&run.requests);
+        let trace = requests::trace(&mut request, &mut self.ids);
         worker.in_flight.fetch_add(1, Relaxed);
-        let exchange = self.line.exchange(&run.connector, request, want).await;
+        let exchange = self.client.exchange(&run.connector, request, want).await;
         worker.in_flight.fetch_sub(1, Relaxed);
-        let (outcome, class, fault, status, done) = match exchange.result {
-            Err(fault) => (
-                Outcome::Failed(fault, None),
+        let (outcome, class, error_kind, status, done) = match exchange.result {
+            Err(error_kind) => (
+                Outcome::Failed(error_kind, None),
                 Class::Error,
-                Some(fault),
+                Some(error_kind),
                 0,
                 Instant::now(),
             ),
             Ok(answer) => {
                 let expected = self.step.as_ref().map(|step| &step.expect[..]);
-                let (outcome, class, fault) = judge(run, operation, expected, &answer, read);
-                (outcome, class, fault, answer.status.as_u16(), answer.done)
+                let (outcome, class, error_kind) =
+                    classify(run, operation, expected, &answer, read);
+                (
+                    outcome,
+                    class,
+                    error_kind,
+                    answer.status.as_u16(),
+                    answer.done,
+                )
             }
         };
         if status == 0 {
@@ -169,21 +176,21 @@ impl User {
         .fetch_add(1, Relaxed);
         if self.records(operation) {
             let sample = Sample {
-                crowd: self.crowd,
+                traffic: self.traffic,
                 operation,
                 class,
-                fault,
+                error_kind,
                 status,
-                planned,
+                due,
                 sent: exchange.sent,
                 done,
                 trace,
             };
             if let Some(meter) = &run.meter {
-                let crowd = run.crowds.get(self.crowd.wrapping_sub(1));
-                (meter.0)(crowd.map_or("", |crowd| &crowd.name), &sample);
+                let traffic = run.traffic_groups.get(self.traffic.wrapping_sub(1));
+                (meter.0)(traffic.map_or("", |traffic| &traffic.name), &sample);
             }
-            worker.shard.with(|frame| {
+            worker.recorder.with(|frame| {
                 frame.record(&sample);
                 if let Some(waited) = exchange.waited {
                     frame.connection_wait.saturating_record(micros(waited));
@@ -194,47 +201,53 @@ impl User {
     }
 
     /// Keeps in mind that an attempt of a write failed, until one succeeds.
-    fn note_failure<T>(
+    fn track_failed_write<T>(
         &self,
-        unsettled: Option<Unsettled>,
+        unresolved: Option<UnresolvedWrite>,
         operation: Operation,
         user_id: i64,
-        build: impl Fn(&Wire) -> Outgoing,
+        build: impl Fn(&RequestBuilder) -> Outgoing,
         outcome: &Outcome<T>,
-    ) -> Option<Unsettled> {
-        match (unsettled, outcome) {
-            (Some(unsettled), Outcome::Ok(_)) => {
-                unsettled.settle();
+    ) -> Option<UnresolvedWrite> {
+        match (unresolved, outcome) {
+            (Some(unresolved), Outcome::Ok(_)) => {
+                unresolved.settle();
                 None
             }
             // A success that the scenario did not expect is no failure of the write.
-            (None, Outcome::Failed(fault, _)) if *fault != Fault::Success => {
-                let key = wire::key_of(&build(&self.worker.run.wire))?;
+            (None, Outcome::Failed(error_kind, _)) if *error_kind != ErrorKind::Success => {
+                let key = requests::key_of(&build(&self.worker.run.requests))?;
                 let key = KeyFact { user_id, key };
-                Some(Unsettled::new(Arc::clone(&self.worker), operation, key))
+                Some(UnresolvedWrite::new(
+                    Arc::clone(&self.worker),
+                    operation,
+                    key,
+                ))
             }
-            (unsettled, _) => unsettled,
+            (unresolved, _) => unresolved,
         }
     }
 
     /// Sends a request again while there is hope: after no answer, a 5xx, or a 429.
-    async fn persist<T>(
+    async fn send_with_retries<T>(
         &mut self,
         operation: Operation,
-        mut planned: Instant,
+        mut due: Instant,
         want: Want,
-        build: impl Fn(&Wire) -> Outgoing,
+        build: impl Fn(&RequestBuilder) -> Outgoing,
         read: impl Fn(&Answer) -> Option<T>,
     ) -> Outcome<T> {
         let http = self.worker.run.scenario.http;
         let mut pause = http.retry_pause.0;
         let mut left = http.retries;
-        let mut unsettled = None;
+        let mut unresolved = None;
         loop {
-            let outcome = self.attempt(operation, planned, want, &build, &read).await;
-            unsettled = self.note_failure(unsettled, operation, self.id, &build, &outcome);
+            let outcome = self.send_once(operation, due, want, &build, &read).await;
+            unresolved = self.track_failed_write(unresolved, operation, self.id, &build, &outcome);
             let wish = match &outcome {
-                Outcome::Failed(fault, wish) if fault.is_silence() || *fault == Fault::Server => {
+                Outcome::Failed(error_kind, wish)
+                    if error_kind.is_silence() || *error_kind == ErrorKind::Server =>
+                {
                     *wish
                 }
                 Outcome::Refused(Some(wish)) => Some(*wish),
@@ -244,46 +257,46 @@ impl User {
                 return outcome;
             }
             left -= 1;
-            planned = Instant::now() + wish.unwrap_or(pause);
+            due = Instant::now() + wish.unwrap_or(pause);
             pause = (pause * 2).min(MOST_POLL_PAUSE);
-            planned = self.wait_until(planned, operation).await;
+            due = self.wait_until(due, operation).await;
         }
     }
 
     /// The whole way, begun at `due`.
     pub(super) async fn arrive(mut self, due: Instant) {
-        if self.crowd != BUYERS {
-            self.worker.run.came();
+        if self.traffic != BUYERS {
+            self.worker.run.user_arrived();
         }
-        if let Some(ticket) = self.register(due).await
-            && self.worker.run.until != PhaseName::Register
+        if let Some(place) = self.register(due).await
+            && self.worker.run.last_phase != PhaseName::Register
         {
-            self.journey(ticket).await;
+            self.journey(place).await;
         }
     }
 
     /// Everything after registration, to the end of the journey or of the run.
-    pub(super) async fn journey(mut self, ticket: Ticket) {
-        let End(state) = match self.steps(&ticket).await {
+    pub(super) async fn journey(mut self, place: QueuePlace) {
+        let End(state) = match self.steps(&place).await {
             Ok(state) => End(state),
             Err(end) => end,
         };
         self.enter(state);
     }
 
-    async fn steps(&mut self, ticket: &Ticket) -> Result<UserState, End> {
-        self.queue(ticket).await?;
+    async fn steps(&mut self, place: &QueuePlace) -> Result<UserState, End> {
+        self.queue(place).await?;
         self.enter(UserState::Admitted);
-        let held = self.find_seat(&ticket.token).await?;
+        let held = self.find_seat(&place.token).await?;
         self.enter(UserState::Reserved);
-        if self.worker.run.until == PhaseName::Open {
+        if self.worker.run.last_phase == PhaseName::Open {
             return Ok(UserState::PhaseDone);
         }
-        self.settle(&held, &ticket.token).await
+        self.settle(&held, &place.token).await
     }
 
     /// The value of a step without which the journey cannot go on.
-    fn must<T>(&self, outcome: Outcome<T>) -> Result<T, End> {
+    fn required<T>(&self, outcome: Outcome<T>) -> Result<T, End> {
         match outcome {
             Outcome::Ok(value) => Ok(value),
             Outcome::Stopped => Err(End(self.state)),

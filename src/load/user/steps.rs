@@ -11,15 +11,15 @@ use crate::api::ops::{ChargeFact, PlaceFact, ReservationFact};
 use crate::api::ticketing::{QueueEntry, Reserved, WaitStatus};
 use crate::load::connection::{Answer, Want};
 use crate::load::model::Operation;
+use crate::load::requests::{Call, idempotency_key};
 use crate::load::scenario::{Step, TokenKind, Until};
-use crate::load::wire::{Call, idempotency_key};
 
 /// Polls, or seats, after which a step is given up.
 const MOST_TRIES: usize = 100_000;
 
-/// What a user of a crowd has come by on the way.
+/// What a user of a traffic group has come by on the way.
 #[derive(Debug, Default)]
-pub(super) struct Belongings {
+pub(super) struct StepState {
     token: Option<HeaderValue>,
     reservation: Option<i64>,
     seat: Option<i64>,
@@ -27,7 +27,7 @@ pub(super) struct Belongings {
 
 /// What an answer gave.
 #[derive(Default)]
-struct Gain {
+struct StepResult {
     token: Option<HeaderValue>,
     place: Option<u64>,
     reservation: Option<i64>,
@@ -37,15 +37,15 @@ struct Gain {
 
 impl User {
     /// Walks through the steps; none is begun after `end`.
-    pub(in crate::load) async fn walk(&mut self, steps: &[Arc<Step>], end: Option<Instant>) {
+    pub(in crate::load) async fn run_steps(&mut self, steps: &[Arc<Step>], end: Option<Instant>) {
         for step in steps {
             for _ in 0..step.times {
                 let over = end.is_some_and(|end| Instant::now() >= end);
                 if over || self.worker.run.is_stopping() {
                     return;
                 }
-                let planned = self.think(step.think, step.call).await;
-                if !self.take(step, planned).await && !step.go_on {
+                let due = self.think(step.think, step.call).await;
+                if !self.run_step(step, due).await && !step.go_on {
                     return;
                 }
             }
@@ -53,41 +53,41 @@ impl User {
     }
 
     /// The same, the first step being due at `due`.
-    pub(in crate::load) async fn walk_from(&mut self, due: Instant, steps: &[Arc<Step>]) {
+    pub(in crate::load) async fn run_steps_from(&mut self, due: Instant, steps: &[Arc<Step>]) {
         let Some((first, rest)) = steps.split_first() else {
             return;
         };
-        if self.take(first, due).await || first.go_on {
+        if self.run_step(first, due).await || first.go_on {
             for _ in 1..first.times {
-                let planned = self.think(first.think, first.call).await;
-                if !self.take(first, planned).await && !first.go_on {
+                let due = self.think(first.think, first.call).await;
+                if !self.run_step(first, due).await && !first.go_on {
                     return;
                 }
             }
-            self.walk(rest, None).await;
+            self.run_steps(rest, None).await;
         }
     }
 
     /// Takes a step; whether it came out as it should.
-    async fn take(&mut self, step: &Arc<Step>, planned: Instant) -> bool {
+    async fn run_step(&mut self, step: &Arc<Step>, due: Instant) -> bool {
         self.step = Some(Arc::clone(step));
-        let mut planned = planned;
+        let mut due = due;
         for _ in 0..MOST_TRIES {
-            match self.send(step, planned).await {
-                Outcome::Ok(gain) => {
-                    let queue = gain.queue;
-                    self.keep(step, gain);
+            match self.send(step, due).await {
+                Outcome::Ok(step_result) => {
+                    let queue = step_result.queue;
+                    self.keep(step, step_result);
                     match (step.until, queue) {
                         (Some(Until::Active), Some((false, pause))) => {
-                            let next = self.worker.run.tempo.put_off(Instant::now() + pause);
-                            planned = self.wait_until(next, step.call).await;
+                            let next = self.worker.run.pacing.delayed(Instant::now() + pause);
+                            due = self.wait_until(next, step.call).await;
                         }
                         _ => return true,
                     }
                 }
                 Outcome::Refused(_) if step.until == Some(Until::Reserved) => {
-                    self.belongings.seat = None;
-                    planned = self.think(step.think, step.call).await;
+                    self.step_state.seat = None;
+                    due = self.think(step.think, step.call).await;
                 }
                 Outcome::Refused(_) => return true,
                 Outcome::Failed(..) | Outcome::Stopped => return false,
@@ -96,14 +96,14 @@ impl User {
         false
     }
 
-    async fn send(&mut self, step: &Step, planned: Instant) -> Outcome<Gain> {
+    async fn send(&mut self, step: &Step, due: Instant) -> Outcome<StepResult> {
         let run = Arc::clone(&self.worker.run);
         let wished = run
-            .hall
-            .wish(run.scenario.contention.popular_share, &mut self.draws);
-        let seat = step.seat.or(self.belongings.seat).unwrap_or(wished);
+            .seat_picker
+            .wish(run.scenario.contention.popular_share, &mut self.rng);
+        let seat = step.seat.or(self.step_state.seat).unwrap_or(wished);
         if step.call == Operation::Reserve {
-            self.belongings.seat = Some(seat);
+            self.step_state.seat = Some(seat);
         }
         let writes = matches!(
             step.call,
@@ -116,15 +116,15 @@ impl User {
             TokenKind::Foreign => self.id + 1,
             _ => self.id,
         };
-        let reservation = self.belongings.reservation.unwrap_or(1);
+        let reservation = self.step_state.reservation.unwrap_or(1);
         let call = step.call;
-        let build = |wire: &crate::load::wire::Wire| {
-            wire.errand(&Call {
+        let build = |requests: &crate::load::requests::RequestBuilder| {
+            requests.build(&Call {
                 operation: call,
                 user,
                 token: token.as_ref(),
                 key: key.as_ref(),
-                date: run.hall.date_of(seat),
+                date: run.seat_picker.date_of(seat),
                 seat,
                 reservation,
                 amount: run.scenario.pay.charge,
@@ -135,15 +135,15 @@ impl User {
             _ => Want::Reason,
         };
         let outcome = self
-            .attempt(call, planned, want, build, |answer| gain(call, answer))
+            .send_once(call, due, want, build, |answer| step_result(call, answer))
             .await;
         // A step is tried once with its key, so a failure is final.
-        drop(self.note_failure(None, call, user, build, &outcome));
+        drop(self.track_failed_write(None, call, user, build, &outcome));
         outcome
     }
 
     fn token(&mut self, kind: TokenKind) -> Option<HeaderValue> {
-        let own = self.belongings.token.clone();
+        let own = self.step_state.token.clone();
         match kind {
             TokenKind::Own | TokenKind::Foreign => own,
             TokenKind::None => None,
@@ -154,7 +154,7 @@ impl User {
                     .to_owned()
                     .into_bytes();
                 // A letter other than the one that is there, wherever.
-                let at = self.draws.random_range(0..bytes.len());
+                let at = self.rng.random_range(0..bytes.len());
                 bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
                 HeaderValue::from_bytes(&bytes).ok()
             }
@@ -162,43 +162,45 @@ impl User {
     }
 
     /// Keeps what was given, and notes what the server has to know of from now on.
-    fn keep(&mut self, step: &Step, gain: Gain) {
-        let mut facts = self.worker.facts.lock();
-        if let (Some(token), Some(place)) = (gain.token, gain.place) {
-            self.belongings.token = Some(token);
-            facts.places.push(PlaceFact {
+    fn keep(&mut self, step: &Step, step_result: StepResult) {
+        let mut acknowledged = self.worker.acknowledged.lock();
+        if let (Some(token), Some(place)) = (step_result.token, step_result.place) {
+            self.step_state.token = Some(token);
+            acknowledged.places.push(PlaceFact {
                 place,
                 user_id: self.id,
             });
         }
-        if let (Some(reservation_id), Some(seat_id)) = (gain.reservation, self.belongings.seat) {
-            self.belongings.reservation = Some(reservation_id);
-            facts.reservations.push(ReservationFact {
+        if let (Some(reservation_id), Some(seat_id)) =
+            (step_result.reservation, self.step_state.seat)
+        {
+            self.step_state.reservation = Some(reservation_id);
+            acknowledged.reservations.push(ReservationFact {
                 reservation_id,
                 user_id: self.id,
                 seat_id,
             });
         }
-        match (step.call, self.belongings.reservation) {
-            (Operation::Charge, _) => facts.charges.push(ChargeFact {
+        match (step.call, self.step_state.reservation) {
+            (Operation::Charge, _) => acknowledged.charges.push(ChargeFact {
                 user_id: self.id,
                 at_least: self.worker.run.scenario.pay.charge,
             }),
-            (Operation::Pay, Some(reservation)) => facts.payments.push(reservation),
+            (Operation::Pay, Some(reservation)) => acknowledged.payments.push(reservation),
             _ => {}
         }
     }
 }
 
 /// What a success of that call gives; `None` when it is not one of the API's.
-fn gain(call: Operation, answer: &Answer) -> Option<Gain> {
-    let nothing = Gain::default();
+fn step_result(call: Operation, answer: &Answer) -> Option<StepResult> {
+    let nothing = StepResult::default();
     match call {
         Operation::Register | Operation::Poll => {
             let entry: QueueEntry = serde_json::from_slice(&answer.body).ok()?;
-            let pause = super::queueing::poll_pause(&entry);
+            let pause = super::queue::poll_pause(&entry);
             let registers = call == Operation::Register;
-            Some(Gain {
+            Some(StepResult {
                 token: answer.token.clone().filter(|_| registers),
                 place: registers.then_some(entry.wait_id),
                 queue: Some((entry.status != WaitStatus::Wait, pause)),
@@ -207,7 +209,7 @@ fn gain(call: Operation, answer: &Answer) -> Option<Gain> {
         }
         Operation::Reserve => {
             let reserved: Reserved = serde_json::from_slice(&answer.body).ok()?;
-            Some(Gain {
+            Some(StepResult {
                 reservation: Some(reserved.reservation_id),
                 ..nothing
             })

@@ -1,14 +1,14 @@
 //! The summary as one HTML page: nothing is fetched, and nothing needs a script to be read.
 
-mod about;
 mod axis;
 mod chart;
-mod head;
+mod environment;
 mod markup;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod verdict;
 
 use self::markup::{esc, section};
 #[cfg(test)]
@@ -24,7 +24,7 @@ const POLICY: &str =
 /// The whole report as one HTML page.
 #[must_use]
 pub fn html(summary: &Summary) -> String {
-    let title = head::title(summary);
+    let title = verdict::title(summary);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
@@ -34,8 +34,8 @@ pub fn html(summary: &Summary) -> String {
          <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
         esc(&title)
     );
-    out += &head::verdict(summary);
-    out += &head::keys(summary);
+    out += &verdict::verdict(summary);
+    out += &verdict::keys(summary);
     section(
         &mut out,
         "thresholds",
@@ -65,7 +65,7 @@ pub fn html(summary: &Summary) -> String {
         &mut out,
         "audit",
         "Audit and look-up",
-        &tables::truth(summary),
+        &tables::audit_section(summary),
     );
     section(
         &mut out,
@@ -73,12 +73,12 @@ pub fn html(summary: &Summary) -> String {
         "Estimate and reality",
         &tables::estimate(summary),
     );
-    if !summary.noted.is_empty() {
+    if !summary.exemplars.is_empty() {
         section(
             &mut out,
             "traces",
             "Requests to look up",
-            &tables::noted(summary),
+            &tables::exemplars(summary),
         );
     }
     if let Some(baseline) = &summary.baseline {
@@ -89,13 +89,13 @@ pub fn html(summary: &Summary) -> String {
         &mut out,
         "generator",
         "Load generator",
-        &about::generator(summary),
+        &environment::generator(summary),
     );
     section(
         &mut out,
         "tested",
         "What was tested",
-        &about::tested(summary),
+        &environment::tested(summary),
     );
     out += "</main>\n<script>\n";
     out += SCRIPT;

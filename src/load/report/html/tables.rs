@@ -4,8 +4,8 @@ use super::markup::{NO_DATA, Table, facts, figures, remark, sentence, words};
 use crate::load::baseline::{Baseline, Change, Compared};
 use crate::load::judge::{Judged, Outcome};
 use crate::load::plan::number;
-use crate::load::report::compared;
-use crate::load::report::format::{self, bare_millis, gap, limit, value};
+use crate::load::report::comparison;
+use crate::load::report::format::{self, gap, limit, millis_without_unit, value};
 use crate::load::summary::{Latency, OperationSummary, Summary};
 use crate::load::unacknowledged::Unacknowledged;
 
@@ -53,7 +53,7 @@ fn window(judged: &Judged) -> String {
     }
 }
 
-/// Requests by operation: the buyers', then each crowd's.
+/// Requests by operation: the buyers', then each traffic group's.
 pub(super) fn operations(summary: &Summary) -> String {
     let columns = [
         words("operation"),
@@ -98,7 +98,7 @@ pub(super) fn operations(summary: &Summary) -> String {
 
 fn operation(table: &mut Table<'_>, row: &OperationSummary) {
     let time = |of: Option<Latency>, part: fn(&Latency) -> f64| {
-        of.map_or_else(|| "–".to_owned(), |of| bare_millis(part(&of)))
+        of.map_or_else(|| "–".to_owned(), |of| millis_without_unit(part(&of)))
     };
     let cells = [
         row.operation.to_string(),
@@ -117,16 +117,16 @@ fn operation(table: &mut Table<'_>, row: &OperationSummary) {
         time(row.error_latency, |it| it.p95),
     ];
     table.row_of(if row.errors > 0 { "bad" } else { "" }, &cells);
-    let faults = row.faults.iter();
-    let faults = faults.map(|(fault, of)| format!("{fault} {}", count(*of)));
-    let faults: Vec<String> = faults.collect();
-    if !faults.is_empty() {
-        table.note(&format!("✗ errors: {}", faults.join(", ")));
+    let error_counts = row.error_counts.iter();
+    let error_counts = error_counts.map(|(error_kind, of)| format!("{error_kind} {}", count(*of)));
+    let error_counts: Vec<String> = error_counts.collect();
+    if !error_counts.is_empty() {
+        table.note(&format!("✗ errors: {}", error_counts.join(", ")));
     }
 }
 
 /// Single requests, to be looked up by their trace.
-pub(super) fn noted(summary: &Summary) -> String {
+pub(super) fn exemplars(summary: &Summary) -> String {
     let columns = [
         words("request"),
         words("ended"),
@@ -136,8 +136,8 @@ pub(super) fn noted(summary: &Summary) -> String {
     ];
     let mut table = Table::new("Slowest and failed requests", &columns);
     for (group, requests) in [
-        ("slowest", &summary.noted.slowest),
-        ("failed, the last", &summary.noted.failed),
+        ("slowest", &summary.exemplars.slowest),
+        ("failed, the last", &summary.exemplars.failed),
     ] {
         if requests.is_empty() {
             continue;
@@ -190,7 +190,7 @@ pub(super) fn fairness(summary: &Summary) -> String {
     );
     let dropped = summary.dropped.iter();
     let dropped: Vec<String> = dropped
-        .map(|(crowd, of)| format!("{} of {crowd}", count(*of)))
+        .map(|(traffic, of)| format!("{} of {traffic}", count(*of)))
         .collect();
     let dropped = match dropped.is_empty() {
         true => "none".to_owned(),
@@ -204,7 +204,7 @@ pub(super) fn fairness(summary: &Summary) -> String {
 }
 
 /// The business truth after the run, and what clients saw beside it.
-pub(super) fn truth(summary: &Summary) -> String {
+pub(super) fn audit_section(summary: &Summary) -> String {
     let mut out = String::new();
     if let Some(problem) = &summary.audit_problem {
         out += &sentence(&format!("✗ could not be had: {problem}"));
@@ -300,11 +300,11 @@ pub(super) fn estimate(summary: &Summary) -> String {
 pub(super) fn baseline(baseline: &Baseline) -> String {
     let is_told = |it: &&Compared| matches!(it.change, Change::Better | Change::Worse);
     let (told, rest): (Vec<_>, Vec<_>) = baseline.compared.iter().partition(is_told);
-    let mut out = sentence(&compared::with(baseline));
+    let mut out = sentence(&comparison::with(baseline));
     if !told.is_empty() {
         out += &comparison(&told);
     }
-    out += &sentence(&format!("{}.", compared::rest(baseline)));
+    out += &sentence(&format!("{}.", comparison::rest(baseline)));
     if !rest.is_empty() {
         out += "<details><summary>What is the same, or too few to tell</summary>\n";
         out += &comparison(&rest);
@@ -334,9 +334,9 @@ fn comparison(lines: &[&Compared]) -> String {
             &[
                 it.name.clone(),
                 outcome.to_owned(),
-                compared::value(&it.name, it.before),
-                compared::value(&it.name, it.now),
-                compared::by(it),
+                comparison::value(&it.name, it.before),
+                comparison::value(&it.name, it.now),
+                comparison::by(it),
             ],
         );
     }

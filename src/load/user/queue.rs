@@ -10,9 +10,9 @@ use super::{End, Outcome, User};
 use crate::api::ops::PlaceFact;
 use crate::api::ticketing::{QueueEntry, WaitStatus};
 use crate::load::connection::{Answer, Want};
-use crate::load::model::{Fault, Operation, PhaseName, UserState};
+use crate::load::model::{ErrorKind, Operation, PhaseName, UserState};
 use crate::load::recorder::micros;
-use crate::load::wire::{Wire, idempotency_key};
+use crate::load::requests::{RequestBuilder, idempotency_key};
 
 /// A server that says "ask again at once" is asked at most this often.
 const LEAST_POLL_PAUSE: Duration = Duration::from_millis(20);
@@ -20,7 +20,7 @@ pub(super) const MOST_POLL_PAUSE: Duration = Duration::from_secs(300);
 
 /// A place in the queue, as its holder knows it.
 #[derive(Debug)]
-pub(in crate::load) struct Ticket {
+pub(in crate::load) struct QueuePlace {
     pub(in crate::load) user: i64,
     pub(super) token: HeaderValue,
     place: u64,
@@ -32,17 +32,17 @@ pub(in crate::load) struct Ticket {
 
 impl User {
     /// Takes a place in the queue. `None` when it could not be had.
-    pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<Ticket> {
+    pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<QueuePlace> {
         let due = self.wait_until(due, Operation::Register).await;
         // A repeat of a registration whose answer was lost gets the place that it made.
         let (id, key) = (self.id, idempotency_key(&mut self.ids));
-        let build = |wire: &Wire| wire.register(id, &key);
+        let build = |requests: &RequestBuilder| requests.register(id, &key);
         let read = |answer: &Answer| {
             let entry: QueueEntry = serde_json::from_slice(&answer.body).ok()?;
             Some((entry, answer.token.clone()?, answer.done))
         };
         match self
-            .persist(Operation::Register, due, Want::Body, build, read)
+            .send_with_retries(Operation::Register, due, Want::Body, build, read)
             .await
         {
             Outcome::Ok((entry, token, done)) => {
@@ -50,15 +50,15 @@ impl User {
                     place: entry.wait_id,
                     user_id: id,
                 };
-                self.worker.facts.lock().places.push(fact);
-                let last = self.worker.run.until == PhaseName::Register;
+                self.worker.acknowledged.lock().places.push(fact);
+                let last = self.worker.run.last_phase == PhaseName::Register;
                 self.enter(if last {
                     UserState::PhaseDone
                 } else {
                     UserState::Waiting
                 });
                 let poll_after = poll_pause(&entry);
-                Some(Ticket {
+                Some(QueuePlace {
                     user: id,
                     token,
                     place: entry.wait_id,
@@ -75,24 +75,24 @@ impl User {
     }
 
     /// Polls as told until admitted.
-    pub(super) async fn queue(&mut self, ticket: &Ticket) -> Result<(), End> {
+    pub(super) async fn queue(&mut self, place: &QueuePlace) -> Result<(), End> {
         let opened = self.worker.run.opened();
         // Had people polled before the opening, their turns would be spread over the interval that
         // the server named; those whose turn has passed are spread the same way after it.
-        let mut next = match ticket.poll_at > opened {
-            true => ticket.poll_at,
-            false => opened + ticket.poll_after.mul_f64(self.draws.random::<f64>()),
+        let mut next = match place.poll_at > opened {
+            true => place.poll_at,
+            false => opened + place.poll_after.mul_f64(self.rng.random::<f64>()),
         };
         let mut promised: Option<Instant> = None;
         let mut waited_until = opened;
         loop {
-            let planned = tokio::select! {
+            let due = tokio::select! {
                 due = self.wait_until(next, Operation::Poll) => due,
-                () = self.worker.run.over[1].cancelled() => return Err(End(UserState::PhaseDone)),
+                () = self.worker.run.ended_phases[1].cancelled() => return Err(End(UserState::PhaseDone)),
             };
-            let furthest = self.worker.run.furthest.load(Relaxed);
+            let highest_active = self.worker.run.highest_active.load(Relaxed);
             let sent = Instant::now();
-            let build = |wire: &Wire| wire.poll(&ticket.token);
+            let build = |requests: &RequestBuilder| requests.poll(&place.token);
             let read = |answer: &Answer| {
                 Some((
                     serde_json::from_slice::<QueueEntry>(&answer.body).ok()?,
@@ -101,25 +101,25 @@ impl User {
             };
             let pause = self.worker.run.scenario.http.retry_pause.0;
             match self
-                .attempt(Operation::Poll, planned, Want::Body, build, read)
+                .send_once(Operation::Poll, due, Want::Body, build, read)
                 .await
             {
                 Outcome::Ok((entry, done)) => match entry.status {
                     WaitStatus::Active => {
-                        self.note_order(false);
-                        self.admitted(ticket, promised, waited_until, done);
+                        self.record_order(false);
+                        self.admitted(place, promised, waited_until, done);
                         return Ok(());
                     }
                     WaitStatus::Expired => return Err(End(UserState::GaveUp)),
                     WaitStatus::Wait => {
-                        self.note_order(ticket.place < furthest);
+                        self.record_order(place.place < highest_active);
                         waited_until = sent;
                         promised = promised.or_else(|| promise(&entry, done));
-                        next = self.worker.run.tempo.put_off(done + poll_pause(&entry));
+                        next = self.worker.run.pacing.delayed(done + poll_pause(&entry));
                     }
                 },
                 Outcome::Stopped => return Err(End(self.state)),
-                Outcome::Failed(Fault::Client, _) => return Err(End(UserState::GaveUp)),
+                Outcome::Failed(ErrorKind::Client, _) => return Err(End(UserState::GaveUp)),
                 Outcome::Refused(wish) | Outcome::Failed(_, wish) => {
                     next = Instant::now() + wish.unwrap_or(pause).max(LEAST_POLL_PAUSE);
                 }
@@ -128,9 +128,9 @@ impl User {
     }
 
     /// A WAIT although somebody behind was seen ACTIVE before this was even asked is an inversion.
-    fn note_order(&self, inverted: bool) {
+    fn record_order(&self, inverted: bool) {
         if self.records(Operation::Poll) {
-            self.worker.shard.with(|frame| {
+            self.worker.recorder.with(|frame| {
                 frame.order_checks += 1;
                 frame.inversions += u64::from(inverted);
             });
@@ -141,18 +141,21 @@ impl User {
     /// interval was right.
     fn admitted(
         &self,
-        ticket: &Ticket,
+        place: &QueuePlace,
         promised: Option<Instant>,
         waited_until: Instant,
         seen: Instant,
     ) {
-        self.worker.run.furthest.fetch_max(ticket.place, Relaxed);
+        self.worker
+            .run
+            .highest_active
+            .fetch_max(place.place, Relaxed);
         let records = self.records(Operation::Poll);
         if let (Some(promised), true) = (promised, records) {
             let early = waited_until.saturating_duration_since(promised);
             let late = promised.saturating_duration_since(seen);
             self.worker
-                .shard
+                .recorder
                 .with(|frame| frame.eta_error.saturating_record(micros(early.max(late))));
         }
     }

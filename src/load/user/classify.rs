@@ -7,34 +7,34 @@ use http::StatusCode;
 use super::Outcome;
 use crate::api::{ErrorCode, Problem};
 use crate::load::connection::Answer;
-use crate::load::model::{Class, Fault, Operation};
-use crate::load::worker::Run;
+use crate::load::model::{Class, ErrorKind, Operation};
+use crate::load::worker::RunContext;
 
-/// `expected`: the statuses that a step of a crowd's journey names; `None` for buyers, who want a
+/// `expected`: the statuses that a step of a traffic group's journey names; `None` for buyers, who want a
 /// success or a no that the scenario lists.
-pub(super) fn judge<T>(
-    run: &Run,
+pub(super) fn classify<T>(
+    run: &RunContext,
     operation: Operation,
     expected: Option<&[u16]>,
     answer: &Answer,
     read: impl FnOnce(&Answer) -> Option<T>,
-) -> (Outcome<T>, Class, Option<Fault>) {
-    let failed = |fault| {
+) -> (Outcome<T>, Class, Option<ErrorKind>) {
+    let failed = |error_kind| {
         (
-            Outcome::Failed(fault, answer.retry_after),
+            Outcome::Failed(error_kind, answer.retry_after),
             Class::Error,
-            Some(fault),
+            Some(error_kind),
         )
     };
     let named = expected.filter(|statuses| !statuses.is_empty());
     let is_named = named.map(|statuses| statuses.contains(&answer.status.as_u16()));
     if answer.status.is_success() {
         if is_named == Some(false) {
-            return failed(Fault::Success);
+            return failed(ErrorKind::Success);
         }
         return match read(answer) {
             Some(value) => (Outcome::Ok(value), Class::Ok, None),
-            None => failed(Fault::Protocol),
+            None => failed(ErrorKind::Protocol),
         };
     }
     let refused = |wish| (Outcome::Refused(wish), Class::Refused, None);
@@ -43,15 +43,15 @@ pub(super) fn judge<T>(
         StatusCode::TOO_MANY_REQUESTS => {
             refused(Some(answer.retry_after.unwrap_or(Duration::from_secs(1))))
         }
-        status if status.is_server_error() => failed(Fault::Server),
+        status if status.is_server_error() => failed(ErrorKind::Server),
         status if status.is_client_error() => {
             let foreseen = expected.is_none() && run.expects(operation, status);
             match foreseen && !is_misuse(answer) {
                 true => refused(None),
-                false => failed(Fault::Client),
+                false => failed(ErrorKind::Client),
             }
         }
-        _ => failed(Fault::Protocol),
+        _ => failed(ErrorKind::Protocol),
     }
 }
 

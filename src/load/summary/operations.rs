@@ -13,7 +13,7 @@ use crate::load::recorder::{Cell, Frame, span_seconds};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationSummary {
-    /// Whose: a crowd's; absent for the buyers.
+    /// Whose: a traffic group's; absent for the buyers.
     pub traffic: Option<String>,
     /// Which operation.
     pub operation: Operation,
@@ -30,7 +30,8 @@ pub struct OperationSummary {
     /// Errors.
     pub errors: u64,
     /// Errors by kind.
-    pub faults: BTreeMap<String, u64>,
+    #[serde(rename = "faults")]
+    pub error_counts: BTreeMap<String, u64>,
     /// Successes, from the planned instant; absent without one.
     pub latency: Option<Latency>,
     /// Successes, from sending.
@@ -41,14 +42,18 @@ pub struct OperationSummary {
     pub error_latency: Option<Latency>,
 }
 
-/// Everything measured, row by row, for the operations that ran: the buyers first, then each crowd.
-pub(in crate::load) fn operations(frame: &Frame, crowds: &[String]) -> Vec<OperationSummary> {
-    let whose = (0..frame.crowds()).map(|crowd| (crowd, crowds.get(crowd.wrapping_sub(1))));
+/// Everything measured, row by row, for the operations that ran: the buyers first, then each traffic group.
+pub(in crate::load) fn operations(
+    frame: &Frame,
+    traffic_groups: &[String],
+) -> Vec<OperationSummary> {
+    let whose = (0..frame.traffic_groups())
+        .map(|traffic| (traffic, traffic_groups.get(traffic.wrapping_sub(1))));
     let mut order: Vec<Operation> = Operation::ALL.to_vec();
     order.sort_by_key(|operation| operation.phase());
     let mut rows = Vec::new();
-    for (crowd, name) in whose {
-        let of = |operation: &Operation| row(frame, crowd, name, *operation);
+    for (traffic, name) in whose {
+        let of = |operation: &Operation| row(frame, traffic, name, *operation);
         rows.extend(order.iter().filter_map(of));
     }
     rows
@@ -56,12 +61,12 @@ pub(in crate::load) fn operations(frame: &Frame, crowds: &[String]) -> Vec<Opera
 
 fn row(
     frame: &Frame,
-    crowd: usize,
+    traffic: usize,
     name: Option<&String>,
     operation: Operation,
 ) -> Option<OperationSummary> {
     let cell = |class| {
-        let cell = frame.cell(crowd, operation, class);
+        let cell = frame.cell(traffic, operation, class);
         cell.filter(|cell| !cell.latency.is_empty())
     };
     let count = |class| cell(class).map_or(0, |cell| cell.latency.len());
@@ -71,7 +76,7 @@ fn row(
     }
     let rates = Class::ALL.iter().filter_map(|class| cell(*class).map(rate));
     let latency = |class| cell(class).map(|cell: &Cell| Latency::of(&cell.latency));
-    let faults = frame.faults(crowd, operation);
+    let error_counts = frame.error_counts(traffic, operation);
     Some(OperationSummary {
         traffic: name.cloned(),
         operation,
@@ -81,8 +86,8 @@ fn row(
         ok,
         refused,
         errors,
-        faults: faults
-            .map(|(fault, count)| (fault.to_string(), count))
+        error_counts: error_counts
+            .map(|(error_kind, count)| (error_kind.to_string(), count))
             .collect(),
         latency: latency(Class::Ok),
         service: cell(Class::Ok).map(|cell| Latency::of(&cell.service)),

@@ -1,10 +1,10 @@
-//! Crowds beside the buyers: open and closed executors, and the shipped scenarios of abuse against the
+//! Traffic groups beside the buyers: open and closed executors, and the shipped scenarios of abuse against the
 //! real server.
 
 use std::time::Duration;
 
-use concertctl::load::bare::bare;
 use concertctl::load::model::{Class, Operation, UserState};
+use concertctl::load::traffic_only::measure_traffic;
 use concertctl::load::{Outcome, RunOptions, Scenario, Summary, Verdict};
 use serde_json::Value;
 
@@ -114,7 +114,7 @@ async fn an_open_executor_keeps_its_schedule_and_drops_what_it_cannot_begin() {
     let arrivals = "{ executor: open, users: 100, at_once: 10, lasts: 1s, \
         arrival: { shape: constant, rate: 100 }, journeys: [{ steps: [{ call: concerts }] }] }";
     let url = &server.target().api_urls[0];
-    let measured = bare(url, &crowd(arrivals)).await.unwrap();
+    let measured = measure_traffic(url, &crowd(arrivals)).await.unwrap();
     assert_eq!(measured.frame.dropped, [0, 90]);
     let errors = measured
         .frame
@@ -164,6 +164,6 @@ async fn buyers_who_arrive_on_schedule_go_the_whole_way() {
 #[tokio::test]
 async fn the_self_check_sees_the_stall() {
     let check = concertctl::load::self_check::self_check().await.unwrap();
-    assert!(check.faults().is_empty(), "{check:?}");
+    assert!(check.problems().is_empty(), "{check:?}");
     assert!(check.service_p99 < Duration::from_millis(500), "{check:?}");
 }

@@ -5,32 +5,33 @@ use std::time::Instant;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::load::recorder::{Frame, NotedRequest};
+use crate::load::recorder::{Exemplar, Frame};
 
 /// How many of each kind are listed.
 const EACH: usize = 10;
 
 /// Requests worth looking up in the server's traces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct NotedRequests {
+pub struct ExemplarSummary {
     /// The slowest that got an answer, slowest first.
-    pub slowest: Vec<OneRequest>,
+    pub slowest: Vec<ExemplarRow>,
     /// The last that failed, last first.
-    pub failed: Vec<OneRequest>,
+    pub failed: Vec<ExemplarRow>,
 }
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct OneRequest {
-    /// The crowd it is of; absent for the buyers.
+pub struct ExemplarRow {
+    /// The traffic group it is of; absent for the buyers.
     pub traffic: Option<String>,
     /// What was called.
     pub operation: String,
     /// The status; absent when there was no answer.
     pub status: Option<u16>,
     /// What kind of error it was, for errors.
-    pub fault: Option<String>,
+    #[serde(rename = "fault")]
+    pub error_kind: Option<String>,
     /// When it ended, in seconds since the run began.
     pub at_seconds: f64,
     /// From the instant it was due, in milliseconds.
@@ -39,31 +40,37 @@ pub struct OneRequest {
     pub trace_id: String,
 }
 
-impl NotedRequests {
-    /// What `frame` noted; `crowds` by their places after the buyers.
-    pub(in crate::load) fn of(frame: &Frame, crowds: &[String], begun: Instant) -> NotedRequests {
-        let one = |it: &NotedRequest| OneRequest {
-            traffic: crowds.get(it.crowd.wrapping_sub(1)).cloned(),
+impl ExemplarSummary {
+    /// What `frame` noted; `traffic groups` by their places after the buyers.
+    pub(in crate::load) fn of(
+        frame: &Frame,
+        traffic_groups: &[String],
+        begun: Instant,
+    ) -> ExemplarSummary {
+        let one = |it: &Exemplar| ExemplarRow {
+            traffic: traffic_groups.get(it.traffic.wrapping_sub(1)).cloned(),
             operation: it.operation.as_str().to_owned(),
             status: (it.status != 0).then_some(it.status),
-            fault: it.fault.map(|fault| fault.as_str().to_owned()),
+            error_kind: it
+                .error_kind
+                .map(|error_kind| error_kind.as_str().to_owned()),
             at_seconds: it.done.saturating_duration_since(begun).as_secs_f64(),
             latency_ms: it.latency_us as f64 / 1e3,
             trace_id: format!("{:032x}", it.trace_id),
         };
-        NotedRequests {
-            slowest: frame.noted.slowest.iter().map(one).collect(),
-            failed: frame.noted.failed.iter().map(one).collect(),
+        ExemplarSummary {
+            slowest: frame.exemplars.slowest.iter().map(one).collect(),
+            failed: frame.exemplars.failed.iter().map(one).collect(),
         }
     }
 
     /// Those of several parts; each with the seconds after which it began.
     pub(in crate::load) fn merged<'a>(
-        parts: impl Iterator<Item = (&'a NotedRequests, f64)>,
-    ) -> NotedRequests {
-        let mut all = NotedRequests::default();
+        parts: impl Iterator<Item = (&'a ExemplarSummary, f64)>,
+    ) -> ExemplarSummary {
+        let mut all = ExemplarSummary::default();
         for (part, start) in parts {
-            let moved = |it: &OneRequest| OneRequest {
+            let moved = |it: &ExemplarRow| ExemplarRow {
                 at_seconds: it.at_seconds + start,
                 ..it.clone()
             };
@@ -86,13 +93,13 @@ impl NotedRequests {
     }
 }
 
-impl OneRequest {
+impl ExemplarRow {
     /// How it ended, in a word or two.
     #[must_use]
     pub fn ending(&self) -> String {
-        match (&self.fault, self.status) {
-            (Some(fault), Some(status)) => format!("{fault} {status}"),
-            (Some(fault), None) => fault.clone(),
+        match (&self.error_kind, self.status) {
+            (Some(error_kind), Some(status)) => format!("{error_kind} {status}"),
+            (Some(error_kind), None) => error_kind.clone(),
             (None, Some(status)) => status.to_string(),
             (None, None) => "no answer".to_owned(),
         }

@@ -3,20 +3,20 @@
 use std::time::Instant;
 
 use super::{Sample, micros};
-use crate::load::model::{Fault, Operation};
+use crate::load::model::{ErrorKind, Operation};
 
 /// How many of each are kept.
 const EACH: usize = 10;
 
 /// A request that is kept by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotedRequest {
+pub struct Exemplar {
     /// Whose it was, as in [`Sample`].
-    pub crowd: usize,
+    pub traffic: usize,
     /// What was called.
     pub operation: Operation,
     /// What kind of error it was, for errors.
-    pub fault: Option<Fault>,
+    pub error_kind: Option<ErrorKind>,
     /// The status, or 0 when there was no answer.
     pub status: u16,
     /// When it ended.
@@ -29,42 +29,42 @@ pub struct NotedRequest {
 
 /// The requests that are kept by themselves.
 #[derive(Clone, Debug, Default)]
-pub struct Noted {
+pub struct Exemplars {
     /// The slowest that got an answer, slowest first.
-    pub slowest: Vec<NotedRequest>,
+    pub slowest: Vec<Exemplar>,
     /// The last that failed, last first.
-    pub failed: Vec<NotedRequest>,
+    pub failed: Vec<Exemplar>,
 }
 
-impl Noted {
+impl Exemplars {
     pub(super) fn note(&mut self, sample: &Sample) {
-        let due = sample.planned.min(sample.sent);
+        let due = sample.due.min(sample.sent);
         let latency_us = micros(sample.done.saturating_duration_since(due));
         let fast = self.slowest.len() >= EACH
             && self
                 .slowest
                 .last()
                 .is_some_and(|last| latency_us <= last.latency_us);
-        if fast && sample.fault.is_none() {
+        if fast && sample.error_kind.is_none() {
             return;
         }
-        let request = NotedRequest {
-            crowd: sample.crowd,
+        let request = Exemplar {
+            traffic: sample.traffic,
             operation: sample.operation,
-            fault: sample.fault,
+            error_kind: sample.error_kind,
             status: sample.status,
             done: sample.done,
             latency_us,
             trace_id: sample.trace.trace_id,
         };
-        if sample.fault.is_some() {
+        if sample.error_kind.is_some() {
             keep(&mut self.failed, request, |it| it.done);
         } else {
             keep(&mut self.slowest, request, |it| it.latency_us);
         }
     }
 
-    pub(super) fn add(&mut self, other: &Noted) {
+    pub(super) fn add(&mut self, other: &Exemplars) {
         for request in &other.slowest {
             keep(&mut self.slowest, *request, |it| it.latency_us);
         }
@@ -80,11 +80,7 @@ impl Noted {
 }
 
 /// Puts `request` in its place, the greatest first.
-fn keep<K: Ord>(
-    list: &mut Vec<NotedRequest>,
-    request: NotedRequest,
-    key: impl Fn(&NotedRequest) -> K,
-) {
+fn keep<K: Ord>(list: &mut Vec<Exemplar>, request: Exemplar, key: impl Fn(&Exemplar) -> K) {
     let at = list.partition_point(|it| key(it) >= key(&request));
     if at < EACH {
         list.insert(at, request);
@@ -102,16 +98,16 @@ mod tests {
     use crate::load::model::{Class, TraceIds};
 
     fn sample(from: Instant, latency: u64, at: usize, failed: bool) -> Sample {
-        let planned = from + Duration::from_millis(at as u64);
+        let due = from + Duration::from_millis(at as u64);
         Sample {
-            crowd: 0,
+            traffic: 0,
             operation: Operation::Pay,
             class: if failed { Class::Error } else { Class::Ok },
-            fault: failed.then_some(Fault::Server),
+            error_kind: failed.then_some(ErrorKind::Server),
             status: if failed { 500 } else { 200 },
-            planned,
-            sent: planned,
-            done: planned + Duration::from_micros(latency),
+            due,
+            sent: due,
+            done: due + Duration::from_micros(latency),
             trace: TraceIds {
                 trace_id: at as u128 + 1,
                 span_id: 1,
@@ -126,7 +122,7 @@ mod tests {
             cut in 0_usize..80,
         ) {
             let from = Instant::now();
-            let (mut first, mut second) = (Noted::default(), Noted::default());
+            let (mut first, mut second) = (Exemplars::default(), Exemplars::default());
             for (at, (latency, failed)) in latencies.iter().enumerate() {
                 let frame = if at < cut { &mut first } else { &mut second };
                 frame.note(&sample(from, *latency, at, *failed));

@@ -161,20 +161,20 @@ const PAUSE: &str = "a duration, a range such as 200ms..800ms, or exp MEAN, norm
 
 impl Pause {
     /// Draws one; at most a day.
-    pub(in crate::load) fn draw(&self, draws: &mut SmallRng) -> Duration {
+    pub(in crate::load) fn draw(&self, rng: &mut SmallRng) -> Duration {
         let seconds = match *self {
             Pause::Even { least, most } if least == most => return least.0,
-            Pause::Even { least, most } => return draws.random_range(least.0..=most.0),
+            Pause::Even { least, most } => return rng.random_range(least.0..=most.0),
             Pause::Exponential { mean } => {
-                let unit: f64 = Exp1.sample(draws);
+                let unit: f64 = Exp1.sample(rng);
                 unit * mean.0.as_secs_f64()
             }
             Pause::Normal { mean, deviation } => {
-                let unit: f64 = StandardNormal.sample(draws);
+                let unit: f64 = StandardNormal.sample(rng);
                 mean.0.as_secs_f64() + unit * deviation.0.as_secs_f64()
             }
             Pause::LogNormal { median, sigma } => {
-                let unit: f64 = StandardNormal.sample(draws);
+                let unit: f64 = StandardNormal.sample(rng);
                 median.0.as_secs_f64() * (unit * sigma).exp()
             }
         };
@@ -367,8 +367,8 @@ mod tests {
         let mean_of = |text: &str| {
             let pause: Pause = text.parse().expect(text);
             assert_eq!(pause.to_string(), text);
-            let mut draws = SmallRng::seed_from_u64(5);
-            let drawn = (0..20_000).map(|_| pause.draw(&mut draws).as_secs_f64());
+            let mut rng = SmallRng::seed_from_u64(5);
+            let drawn = (0..20_000).map(|_| pause.draw(&mut rng).as_secs_f64());
             drawn.sum::<f64>() / 20_000.0
         };
         for (text, mean) in [

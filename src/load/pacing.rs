@@ -13,29 +13,29 @@ const FACTORS: (f64, f64) = (1.0 / 16.0, 16.0);
 
 /// The pace of a run.
 #[derive(Debug)]
-pub(super) struct Tempo {
+pub(super) struct Pacing {
     /// Pauses are divided by this.
     factor: AtomicU64,
     /// Changes whenever something here does.
     paused: watch::Sender<bool>,
 }
 
-impl Default for Tempo {
-    fn default() -> Tempo {
-        Tempo {
+impl Default for Pacing {
+    fn default() -> Pacing {
+        Pacing {
             factor: AtomicU64::new(1.0_f64.to_bits()),
             paused: watch::Sender::new(false),
         }
     }
 }
 
-impl Tempo {
+impl Pacing {
     pub(super) fn factor(&self) -> f64 {
         f64::from_bits(self.factor.load(Relaxed))
     }
 
     /// Makes it `times` as fast as now, within bounds; the factor that holds then.
-    pub(super) fn multiply(&self, times: f64) -> f64 {
+    pub(super) fn scale(&self, times: f64) -> f64 {
         let factor = (self.factor() * times).clamp(FACTORS.0, FACTORS.1);
         self.factor.store(factor.to_bits(), Relaxed);
         // Whoever follows a schedule computes it anew.
@@ -58,7 +58,7 @@ impl Tempo {
     }
 
     /// A pause of the scenario as long as it is at this pace.
-    pub(super) fn stretched(&self, pause: Duration) -> Duration {
+    pub(super) fn scaled(&self, pause: Duration) -> Duration {
         let factor = self.factor();
         if factor == 1.0 {
             return pause;
@@ -67,17 +67,17 @@ impl Tempo {
     }
 
     /// An instant that somebody else named: put off when this goes slower, never brought forward.
-    pub(super) fn put_off(&self, planned: Instant) -> Instant {
+    pub(super) fn delayed(&self, due: Instant) -> Instant {
         let factor = self.factor();
         if factor >= 1.0 {
-            return planned;
+            return due;
         }
         let now = Instant::now();
-        now + planned.saturating_duration_since(now).div_f64(factor)
+        now + due.saturating_duration_since(now).div_f64(factor)
     }
 
     /// How long a loop without pauses rests after a round of `took`, to be as slow as this.
-    pub(super) fn rest_after(&self, took: Duration) -> Duration {
+    fn rest_after(&self, took: Duration) -> Duration {
         let factor = self.factor();
         if factor >= 1.0 {
             return Duration::ZERO;
@@ -85,10 +85,18 @@ impl Tempo {
         took.mul_f64(1.0 / factor - 1.0)
     }
 
+    /// Rests after a round of a loop without pauses, where this is slower than the scenario.
+    pub(super) async fn rest(&self, took: Duration) {
+        let rest = self.rest_after(took);
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
+    }
+
     /// A schedule that goes at this pace, from now on.
     pub(super) fn schedule(&self) -> Schedule<'_> {
         Schedule {
-            tempo: self,
+            pacing: self,
             changes: self.paused.subscribe(),
             anchor: (tokio::time::Instant::now(), Duration::ZERO),
             factor: self.factor(),
@@ -98,7 +106,7 @@ impl Tempo {
 
 /// Instants of a schedule, as the pace makes of them.
 pub(super) struct Schedule<'t> {
-    tempo: &'t Tempo,
+    pacing: &'t Pacing,
     changes: watch::Receiver<bool>,
     /// When the schedule stood where.
     anchor: (tokio::time::Instant, Duration),
@@ -111,12 +119,12 @@ impl Schedule<'_> {
         loop {
             if *self.changes.borrow_and_update() {
                 self.move_anchor();
-                self.tempo.resumed().await;
+                self.pacing.resumed().await;
                 self.anchor.0 = tokio::time::Instant::now();
             }
-            if self.factor != self.tempo.factor() {
+            if self.factor != self.pacing.factor() {
                 self.move_anchor();
-                self.factor = self.tempo.factor();
+                self.factor = self.pacing.factor();
             }
             let ahead = at.saturating_sub(self.anchor.1);
             let due = self.anchor.0 + ahead.div_f64(self.factor);
@@ -141,33 +149,33 @@ mod tests {
 
     #[test]
     fn the_pace_stays_within_its_bounds() {
-        let tempo = Tempo::default();
+        let pacing = Pacing::default();
         for _ in 0..100 {
-            tempo.multiply(2.0);
+            pacing.scale(2.0);
         }
-        assert_eq!(tempo.factor(), FACTORS.1);
+        assert_eq!(pacing.factor(), FACTORS.1);
         for _ in 0..100 {
-            tempo.multiply(0.5);
+            pacing.scale(0.5);
         }
-        assert_eq!(tempo.factor(), FACTORS.0);
+        assert_eq!(pacing.factor(), FACTORS.0);
         let second = Duration::from_secs(1);
-        assert_eq!(tempo.stretched(second), Duration::from_secs(16));
-        assert_eq!(tempo.rest_after(second), Duration::from_secs(15));
+        assert_eq!(pacing.scaled(second), Duration::from_secs(16));
+        assert_eq!(pacing.rest_after(second), Duration::from_secs(15));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_schedule_stands_still_while_paused_and_goes_on_at_the_new_pace() {
-        let tempo = Tempo::default();
-        let mut schedule = tempo.schedule();
+        let pacing = Pacing::default();
+        let mut schedule = pacing.schedule();
         let seconds = Duration::from_secs;
         let begun = tokio::time::Instant::now();
         schedule.reach(seconds(1)).await;
         let (_, ()) = tokio::join!(schedule.reach(seconds(3)), async {
             tokio::time::sleep(seconds(1)).await;
-            tempo.pause(true);
+            pacing.pause(true);
             tokio::time::sleep(seconds(5)).await;
-            tempo.multiply(0.5);
-            tempo.pause(false);
+            pacing.scale(0.5);
+            pacing.pause(false);
         });
         // 1 s to the first, 1 s of the 2 to the second, 5 s of pause, 1 s at half the pace.
         let took = begun.elapsed();

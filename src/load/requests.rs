@@ -19,7 +19,7 @@ const IDEMPOTENCY: HeaderName = HeaderName::from_static(IDEMPOTENCY_KEY);
 
 /// What all requests of a run share.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct RequestBuilder {
     host: HeaderValue,
     json: HeaderValue,
     queue: Uri,
@@ -28,7 +28,7 @@ pub(super) struct Wire {
     concert: i64,
 }
 
-impl Wire {
+impl RequestBuilder {
     /// For the API at `authority` (host and port) and the concert on sale.
     ///
     /// # Errors
@@ -36,8 +36,8 @@ impl Wire {
     pub(super) fn new(
         authority: &str,
         concert: i64,
-    ) -> Result<Wire, http::header::InvalidHeaderValue> {
-        Ok(Wire {
+    ) -> Result<RequestBuilder, http::header::InvalidHeaderValue> {
+        Ok(RequestBuilder {
             host: HeaderValue::from_str(authority)?,
             json: HeaderValue::from_static("application/json"),
             queue: Uri::from_static("/queue"),
@@ -61,7 +61,7 @@ impl Wire {
     }
 
     /// Any call of the API, with whichever token and in whoever's name.
-    pub(super) fn errand(&self, call: &Call<'_>) -> Outgoing {
+    pub(super) fn build(&self, call: &Call<'_>) -> Outgoing {
         let nothing = Bytes::new;
         let user = call.user;
         let mut request = match call.operation {
@@ -126,15 +126,15 @@ impl Wire {
             key: Some(key),
             ..Call::of(Operation::Register)
         };
-        self.errand(&call)
+        self.build(&call)
     }
 
     pub(super) fn poll(&self, token: &HeaderValue) -> Outgoing {
-        self.errand(&Call::with(Operation::Poll, token))
+        self.build(&Call::with(Operation::Poll, token))
     }
 
     pub(super) fn dates(&self, token: &HeaderValue) -> Outgoing {
-        self.errand(&Call::with(Operation::Dates, token))
+        self.build(&Call::with(Operation::Dates, token))
     }
 
     pub(super) fn seats(&self, date: i64, token: &HeaderValue) -> Outgoing {
@@ -142,35 +142,41 @@ impl Wire {
             date,
             ..Call::with(Operation::Seats, token)
         };
-        self.errand(&call)
+        self.build(&call)
     }
 
-    pub(super) fn reserve(&self, user: i64, date: i64, seat: i64, sign: &Sign<'_>) -> Outgoing {
+    pub(super) fn reserve(
+        &self,
+        user: i64,
+        date: i64,
+        seat: i64,
+        headers: &WriteHeaders<'_>,
+    ) -> Outgoing {
         let call = Call {
             user,
             date,
             seat,
-            ..Call::signed(Operation::Reserve, sign)
+            ..Call::signed(Operation::Reserve, headers)
         };
-        self.errand(&call)
+        self.build(&call)
     }
 
-    pub(super) fn charge(&self, user: i64, amount: i64, sign: &Sign<'_>) -> Outgoing {
+    pub(super) fn charge(&self, user: i64, amount: i64, headers: &WriteHeaders<'_>) -> Outgoing {
         let call = Call {
             user,
             amount,
-            ..Call::signed(Operation::Charge, sign)
+            ..Call::signed(Operation::Charge, headers)
         };
-        self.errand(&call)
+        self.build(&call)
     }
 
-    pub(super) fn pay(&self, user: i64, reservation: i64, sign: &Sign<'_>) -> Outgoing {
+    pub(super) fn pay(&self, user: i64, reservation: i64, headers: &WriteHeaders<'_>) -> Outgoing {
         let call = Call {
             user,
             reservation,
-            ..Call::signed(Operation::Pay, sign)
+            ..Call::signed(Operation::Pay, headers)
         };
-        self.errand(&call)
+        self.build(&call)
     }
 
     pub(super) fn cancel(&self, reservation: i64, token: &HeaderValue) -> Outgoing {
@@ -178,7 +184,7 @@ impl Wire {
             reservation,
             ..Call::with(Operation::Cancel, token)
         };
-        self.errand(&call)
+        self.build(&call)
     }
 }
 
@@ -216,10 +222,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn signed(operation: Operation, sign: &Sign<'a>) -> Call<'a> {
+    fn signed(operation: Operation, headers: &WriteHeaders<'a>) -> Call<'a> {
         Call {
-            key: Some(sign.key),
-            ..Call::with(operation, sign.token)
+            key: Some(headers.key),
+            ..Call::with(operation, headers.token)
         }
     }
 }
@@ -231,7 +237,7 @@ pub(super) fn key_of(request: &Outgoing) -> Option<String> {
 }
 
 /// What a write carries: who sends it, and what makes its repeat harmless.
-pub(super) struct Sign<'a> {
+pub(super) struct WriteHeaders<'a> {
     pub token: &'a HeaderValue,
     pub key: &'a HeaderValue,
 }
@@ -318,13 +324,13 @@ mod tests {
 
     #[test]
     fn a_reservation_is_the_request_that_the_api_describes() {
-        let wire = Wire::new("127.0.0.1:80", 1).unwrap();
+        let requests = RequestBuilder::new("127.0.0.1:80", 1).unwrap();
         let (token, key) = (HeaderValue::from_static("t"), HeaderValue::from_static("k"));
-        let sign = Sign {
+        let headers = WriteHeaders {
             token: &token,
             key: &key,
         };
-        let request = wire.reserve(7, 2, 501, &sign);
+        let request = requests.reserve(7, 2, 501, &headers);
         assert_eq!(
             (request.method(), request.uri().path()),
             (&Method::POST, "/reservations")
@@ -332,7 +338,7 @@ mod tests {
         assert_eq!(request.headers()["wait-token"], "t");
         assert_eq!(request.headers()["idempotency-key"], "k");
         assert_eq!(request.headers()["content-type"], "application/json");
-        let pay = wire.pay(7, 9, &sign);
+        let pay = requests.pay(7, 9, &headers);
         assert_eq!(pay.uri().path(), "/users/7/reservations/9/pay");
     }
 }

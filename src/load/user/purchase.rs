@@ -8,8 +8,8 @@ use crate::api::ops::{ChargeFact, ReservationFact};
 use crate::api::ticketing::{Reserved, SeatState, Seats};
 use crate::load::connection::{Answer, Want};
 use crate::load::model::{Operation, PhaseName, UserState};
+use crate::load::requests::{RequestBuilder, WriteHeaders, idempotency_key};
 use crate::load::scenario::{Choice, Otherwise};
-use crate::load::wire::{Sign, Wire, idempotency_key};
 
 /// A seat held.
 pub(super) struct Held {
@@ -21,23 +21,23 @@ impl User {
     pub(super) async fn find_seat(&mut self, token: &HeaderValue) -> Result<Held, End> {
         let think = self.worker.run.scenario.think;
         let contention = self.worker.run.scenario.contention;
-        let planned = self.think(think.dates, Operation::Dates).await;
-        let build = |wire: &Wire| wire.dates(token);
+        let due = self.think(think.dates, Operation::Dates).await;
+        let build = |requests: &RequestBuilder| requests.dates(token);
         let looked = self
-            .persist(Operation::Dates, planned, Want::Reason, build, |_| Some(()))
+            .send_with_retries(Operation::Dates, due, Want::Reason, build, |_| Some(()))
             .await;
-        self.must(looked)?;
+        self.required(looked)?;
         let mut on_screen = None;
         for _ in 0..contention.attempts {
-            if self.worker.run.is_over(PhaseName::Open) {
+            if self.worker.run.has_ended(PhaseName::Open) {
                 return Err(End(UserState::PhaseDone));
             }
             let wish = self
                 .worker
                 .run
-                .hall
-                .wish(contention.popular_share, &mut self.draws);
-            let date = self.worker.run.hall.date_of(wish);
+                .seat_picker
+                .wish(contention.popular_share, &mut self.rng);
+            let date = self.worker.run.seat_picker.date_of(wish);
             let mut seat = Some(wish);
             if on_screen != Some(date) || contention.choice == Choice::Map {
                 seat = self.look_at(date, wish, token).await?;
@@ -61,28 +61,32 @@ impl User {
     ) -> Result<Option<i64>, End> {
         let think = self.worker.run.scenario.think.seats;
         let choice = self.worker.run.scenario.contention.choice;
-        let planned = self.think(think, Operation::Seats).await;
-        let build = |wire: &Wire| wire.seats(date, token);
+        let due = self.think(think, Operation::Seats).await;
+        let build = |requests: &RequestBuilder| requests.seats(date, token);
         match choice {
             Choice::Wish => {
                 let looked = self
-                    .persist(Operation::Seats, planned, Want::Reason, build, |_| Some(()))
+                    .send_with_retries(Operation::Seats, due, Want::Reason, build, |_| Some(()))
                     .await;
-                self.must(looked)?;
+                self.required(looked)?;
                 Ok(Some(wish))
             }
             Choice::Map => {
                 let read = |answer: &Answer| serde_json::from_slice::<Seats>(&answer.body).ok();
                 let looked = self
-                    .persist(Operation::Seats, planned, Want::Body, build, read)
+                    .send_with_retries(Operation::Seats, due, Want::Body, build, read)
                     .await;
-                let map = self.must(looked)?;
+                let map = self.required(looked)?;
                 let free = map
                     .available_seats
                     .iter()
                     .filter(|seat| seat.status == SeatState::Available);
                 let free: Vec<i64> = free.map(|seat| seat.id).collect();
-                Ok(self.worker.run.hall.choose(&free, wish, &mut self.draws))
+                Ok(self
+                    .worker
+                    .run
+                    .seat_picker
+                    .choose(&free, wish, &mut self.rng))
             }
         }
     }
@@ -93,26 +97,26 @@ impl User {
         seat: i64,
         token: &HeaderValue,
     ) -> Result<Option<Held>, End> {
-        let planned = self
+        let due = self
             .think(self.worker.run.scenario.think.reserve, Operation::Reserve)
             .await;
         let (user, key) = (self.id, idempotency_key(&mut self.ids));
-        let sign = Sign { token, key: &key };
-        let build = |wire: &Wire| wire.reserve(user, date, seat, &sign);
+        let headers = WriteHeaders { token, key: &key };
+        let build = |requests: &RequestBuilder| requests.reserve(user, date, seat, &headers);
         let read = |answer: &Answer| serde_json::from_slice::<Reserved>(&answer.body).ok();
         match self
-            .persist(Operation::Reserve, planned, Want::Body, build, read)
+            .send_with_retries(Operation::Reserve, due, Want::Body, build, read)
             .await
         {
             Outcome::Refused(_) => Ok(None),
             outcome => {
-                let reservation = self.must(outcome)?.reservation_id;
+                let reservation = self.required(outcome)?.reservation_id;
                 let fact = ReservationFact {
                     reservation_id: reservation,
                     user_id: user,
                     seat_id: seat,
                 };
-                self.worker.facts.lock().reservations.push(fact);
+                self.worker.acknowledged.lock().reservations.push(fact);
                 Ok(Some(Held { reservation }))
             }
         }
@@ -126,20 +130,14 @@ impl User {
     ) -> Result<UserState, End> {
         let (pay, think) = (self.worker.run.scenario.pay, self.worker.run.scenario.think);
         let (user, reservation) = (self.id, held.reservation);
-        if !self.draws.random_bool(pay.share) {
+        if !self.rng.random_bool(pay.share) {
             if pay.otherwise == Otherwise::Cancel {
-                let planned = self.think(think.charge, Operation::Cancel).await;
-                let build = |wire: &Wire| wire.cancel(reservation, token);
+                let due = self.think(think.charge, Operation::Cancel).await;
+                let build = |requests: &RequestBuilder| requests.cancel(reservation, token);
                 let outcome = self
-                    .persist(
-                        Operation::Cancel,
-                        planned,
-                        Want::Reason,
-                        build,
-                        |_| Some(()),
-                    )
+                    .send_with_retries(Operation::Cancel, due, Want::Reason, build, |_| Some(()))
                     .await;
-                self.must(outcome)?;
+                self.required(outcome)?;
             }
             return Ok(UserState::Left);
         }
@@ -147,36 +145,30 @@ impl User {
             self.charge(pay.charge, token).await?;
         }
 
-        let planned = self.think(think.pay, Operation::Pay).await;
+        let due = self.think(think.pay, Operation::Pay).await;
         let key = idempotency_key(&mut self.ids);
-        let sign = Sign { token, key: &key };
-        let build = |wire: &Wire| wire.pay(user, reservation, &sign);
+        let headers = WriteHeaders { token, key: &key };
+        let build = |requests: &RequestBuilder| requests.pay(user, reservation, &headers);
         let outcome = self
-            .persist(Operation::Pay, planned, Want::Reason, build, |_| Some(()))
+            .send_with_retries(Operation::Pay, due, Want::Reason, build, |_| Some(()))
             .await;
-        self.must(outcome)?;
-        self.worker.facts.lock().payments.push(reservation);
+        self.required(outcome)?;
+        self.worker.acknowledged.lock().payments.push(reservation);
         Ok(UserState::Paid)
     }
 
     /// Puts `amount` into the account.
     async fn charge(&mut self, amount: i64, token: &HeaderValue) -> Result<(), End> {
         let (user, pause) = (self.id, self.worker.run.scenario.think.charge);
-        let planned = self.think(pause, Operation::Charge).await;
+        let due = self.think(pause, Operation::Charge).await;
         let key = idempotency_key(&mut self.ids);
-        let sign = Sign { token, key: &key };
-        let build = |wire: &Wire| wire.charge(user, amount, &sign);
+        let headers = WriteHeaders { token, key: &key };
+        let build = |requests: &RequestBuilder| requests.charge(user, amount, &headers);
         let outcome = self
-            .persist(
-                Operation::Charge,
-                planned,
-                Want::Reason,
-                build,
-                |_| Some(()),
-            )
+            .send_with_retries(Operation::Charge, due, Want::Reason, build, |_| Some(()))
             .await;
-        self.must(outcome)?;
-        self.worker.facts.lock().charges.push(ChargeFact {
+        self.required(outcome)?;
+        self.worker.acknowledged.lock().charges.push(ChargeFact {
             user_id: user,
             at_least: amount,
         });

@@ -14,7 +14,7 @@ use crate::load::progress::{Progress, Step};
 const PLAIN_EVERY: Duration = Duration::from_secs(3);
 
 /// Shows a run while it is under way.
-pub(super) enum View {
+pub(super) enum ProgressOutput {
     Quiet,
     Plain {
         last: Option<(Instant, &'static str)>,
@@ -30,15 +30,15 @@ pub(super) struct Bars {
     keys: bool,
 }
 
-impl View {
+impl ProgressOutput {
     /// `keys`: the run can be steered by key.
-    pub(super) fn new(quiet: bool, title: &str, keys: bool) -> View {
+    pub(super) fn new(quiet: bool, title: &str, keys: bool) -> ProgressOutput {
         if quiet {
-            return View::Quiet;
+            return ProgressOutput::Quiet;
         }
         let _ = writeln!(std::io::stderr(), "{title}");
         if !std::io::stderr().is_terminal() {
-            return View::Plain { last: None };
+            return ProgressOutput::Plain { last: None };
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         let note = all.add(ProgressBar::new_spinner());
@@ -46,7 +46,7 @@ impl View {
             ProgressStyle::with_template("{msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
-        View::Bars(Box::new(Bars {
+        ProgressOutput::Bars(Box::new(Bars {
             all,
             phases: BTreeMap::new(),
             seeding: None,
@@ -57,8 +57,8 @@ impl View {
 
     pub(super) fn show(&mut self, progress: &Progress) {
         match self {
-            View::Quiet => {}
-            View::Plain { last } => {
+            ProgressOutput::Quiet => {}
+            ProgressOutput::Plain { last } => {
                 let step = progress.step.name();
                 let due =
                     last.is_none_or(|(at, shown)| shown != step || at.elapsed() >= PLAIN_EVERY);
@@ -67,12 +67,12 @@ impl View {
                     let _ = writeln!(std::io::stderr(), "{}", plain(progress));
                 }
             }
-            View::Bars(bars) => bars.show(progress),
+            ProgressOutput::Bars(bars) => bars.show(progress),
         }
     }
 
     pub(super) fn close(&mut self) {
-        if let View::Bars(bars) = self {
+        if let ProgressOutput::Bars(bars) = self {
             let _ = bars.all.clear();
         }
     }

@@ -16,16 +16,16 @@ const SLOW: Duration = Duration::from_millis(500);
 const LAST_PUSH: Duration = Duration::from_secs(3);
 
 /// The process's logging, and where it is pushed.
-pub(super) struct Telling {
+pub(super) struct RunTelemetry {
     pub(super) logs: Logs,
     pub(super) collector: Option<Otlp>,
     pub(super) deliveries: Deliveries,
     pushing: Option<Pushing>,
 }
 
-impl Telling {
+impl RunTelemetry {
     /// Standard output belongs to the report: what is logged goes to a collector, if there is one.
-    pub(super) fn begin(collector: Option<Otlp>) -> Result<Telling, Failure> {
+    pub(super) fn start(collector: Option<Otlp>) -> Result<RunTelemetry, Failure> {
         let could_not = |error: anyhow::Error| Failure::could_not(format!("{error:#}"));
         let logs = logs::init(LogConfig {
             service_name: "concertctl-api",
@@ -43,7 +43,7 @@ impl Telling {
         for warning in collector.iter().flat_map(Otlp::warnings) {
             let _ = writeln!(std::io::stderr(), "concertctl load: {warning}");
         }
-        Ok(Telling {
+        Ok(RunTelemetry {
             logs,
             collector,
             deliveries: Deliveries::default(),
@@ -78,10 +78,10 @@ impl Telling {
 }
 
 /// Tells a request as a span of its own, the parent of the server's, if it is worth it.
-pub(super) fn tell(traces: &Traces, sample: &Sample) {
-    let due = sample.planned.min(sample.sent);
+pub(super) fn record_trace(traces: &Traces, sample: &Sample) {
+    let due = sample.due.min(sample.sent);
     let took = sample.done.saturating_duration_since(due);
-    let failed = sample.fault.is_some();
+    let failed = sample.error_kind.is_some();
     if !traces.wanted() || !traces.worth_keeping(sample.trace.trace_id, took, failed) {
         return;
     }
@@ -97,7 +97,9 @@ pub(super) fn tell(traces: &Traces, sample: &Sample) {
     if sample.status != 0 {
         attributes.push(("http.response.status_code", i64::from(sample.status).into()));
     }
-    let error = sample.fault.map(|fault| fault.as_str().into());
+    let error = sample
+        .error_kind
+        .map(|error_kind| error_kind.as_str().into());
     traces.publish(TraceRecord {
         trace_id: sample.trace.trace_id,
         service_name: "concertctl-load",

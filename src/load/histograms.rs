@@ -10,19 +10,21 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::model::{Class, Fault, Operation};
+use super::model::{Class, ErrorKind, Operation};
 use super::recorder::{Cell, Frame, histogram};
 
 /// All histograms and counts of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Histograms {
-    /// The crowds beside the buyers, in order.
-    pub crowds: Vec<String>,
+    /// The traffic groups beside the buyers, in order.
+    #[serde(rename = "crowds")]
+    pub traffic_groups: Vec<String>,
     /// Requests of one operation and class each.
     pub cells: Vec<CellText>,
     /// Errors by kind.
-    pub faults: Vec<FaultCount>,
+    #[serde(rename = "faults")]
+    pub error_counts: Vec<ErrorCount>,
     /// How late timed requests started, µs.
     pub lag: String,
     /// How long requests waited for a shared connection, µs.
@@ -34,8 +36,9 @@ pub struct Histograms {
 /// Requests of one operation and class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CellText {
-    /// 0: the buyers; then the crowds.
-    pub crowd: usize,
+    /// 0: the buyers; then the traffic groups.
+    #[serde(rename = "crowd")]
+    pub traffic: usize,
     /// Which operation.
     pub operation: Operation,
     /// How they ended.
@@ -50,30 +53,32 @@ pub struct CellText {
 
 /// Errors of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FaultCount {
-    /// 0: the buyers; then the crowds.
-    pub crowd: usize,
+pub struct ErrorCount {
+    /// 0: the buyers; then the traffic groups.
+    #[serde(rename = "crowd")]
+    pub traffic: usize,
     /// Which operation.
     pub operation: Operation,
     /// Which kind.
-    pub fault: Fault,
+    #[serde(rename = "fault")]
+    pub error_kind: ErrorKind,
     /// How many.
     pub count: u64,
 }
 
 impl Histograms {
     /// What `frame` holds of a run that began at `begun`.
-    pub(super) fn of(frame: &Frame, crowds: &[String], begun: Instant) -> Histograms {
+    pub(super) fn of(frame: &Frame, traffic_groups: &[String], begun: Instant) -> Histograms {
         let since = |at: Instant| at.saturating_duration_since(begun).as_secs_f64();
-        let (mut cells, mut faults) = (Vec::new(), Vec::new());
-        for crowd in 0..frame.crowds() {
+        let (mut cells, mut error_counts) = (Vec::new(), Vec::new());
+        for traffic in 0..frame.traffic_groups() {
             for operation in Operation::ALL.iter().copied() {
                 for class in Class::ALL.iter().copied() {
-                    let cell = frame.cell(crowd, operation, class);
+                    let cell = frame.cell(traffic, operation, class);
                     cells.extend(
                         cell.filter(|it| !it.latency.is_empty())
                             .map(|cell| CellText {
-                                crowd,
+                                traffic,
                                 operation,
                                 class,
                                 latency: encode(&cell.latency),
@@ -82,22 +87,20 @@ impl Histograms {
                             }),
                     );
                 }
-                faults.extend(
-                    frame
-                        .faults(crowd, operation)
-                        .map(|(fault, count)| FaultCount {
-                            crowd,
-                            operation,
-                            fault,
-                            count,
-                        }),
-                );
+                error_counts.extend(frame.error_counts(traffic, operation).map(
+                    |(error_kind, count)| ErrorCount {
+                        traffic,
+                        operation,
+                        error_kind,
+                        count,
+                    },
+                ));
             }
         }
         Histograms {
-            crowds: crowds.to_vec(),
+            traffic_groups: traffic_groups.to_vec(),
             cells,
-            faults,
+            error_counts,
             lag: encode(&frame.lag),
             connection_wait: encode(&frame.connection_wait),
             eta_error: encode(&frame.eta_error),
@@ -108,9 +111,9 @@ impl Histograms {
     /// `begun`.
     ///
     /// # Errors
-    /// When a text is no histogram of ours, or a crowd is none of the run's.
+    /// When a text is no histogram of ours, or a traffic group is none of the run's.
     pub(super) fn frame(&self, begun: Instant) -> Result<Frame, String> {
-        let mut frame = Frame::of(self.crowds.len() + 1);
+        let mut frame = Frame::of(self.traffic_groups.len() + 1);
         for text in &self.cells {
             let at = |seconds: f64| {
                 let since = Duration::try_from_secs_f64(seconds).ok();
@@ -126,12 +129,17 @@ impl Histograms {
                 service: decode(&text.service)?,
                 span,
             };
-            let put = frame.put(text.crowd, text.operation, text.class, cell);
-            put.ok_or_else(|| format!("there is no crowd {}", text.crowd))?;
+            let put = frame.put(text.traffic, text.operation, text.class, cell);
+            put.ok_or_else(|| format!("there is no traffic group {}", text.traffic))?;
         }
-        for fault in &self.faults {
-            let put = frame.put_fault(fault.crowd, fault.operation, fault.fault, fault.count);
-            put.ok_or_else(|| format!("there is no crowd {}", fault.crowd))?;
+        for error_kind in &self.error_counts {
+            let put = frame.put_errors(
+                error_kind.traffic,
+                error_kind.operation,
+                error_kind.error_kind,
+                error_kind.count,
+            );
+            put.ok_or_else(|| format!("there is no traffic group {}", error_kind.traffic))?;
         }
         frame.lag = decode(&self.lag)?;
         frame.connection_wait = decode(&self.connection_wait)?;
@@ -173,12 +181,12 @@ mod tests {
             let error = at % 3 == 2;
             frame.record(&Sample {
                 trace: TraceIds::default(),
-                crowd: at % 2,
+                traffic: at % 2,
                 operation: Operation::ALL[at % 4],
                 class: if error { Class::Error } else { Class::Ok },
-                fault: error.then_some(Fault::Timeout),
+                error_kind: error.then_some(ErrorKind::Timeout),
                 status: if error { 0 } else { 200 },
-                planned: begun,
+                due: begun,
                 sent: begun + Duration::from_micros(value / 2),
                 done: begun + Duration::from_micros(*value),
             });
@@ -193,18 +201,18 @@ mod tests {
         ) {
             let begun = Instant::now();
             let cut = cut.min(values.len()) / 12 * 12;
-            let crowds = ["crowd".to_owned()];
+            let traffic_groups = ["crowd".to_owned()];
             let whole = frame(begun, &values);
             let mut merged = Frame::of(2);
             for half in [&values[..cut], &values[cut..]] {
-                let text = Histograms::of(&frame(begun, half), &crowds, begun);
+                let text = Histograms::of(&frame(begun, half), &traffic_groups, begun);
                 let json = serde_json::to_string(&text).unwrap();
                 let read: Histograms = serde_json::from_str(&json).unwrap();
                 merged.add(&read.frame(begun).unwrap());
             }
-            let expected = Histograms::of(&whole, &crowds, begun);
-            let found = Histograms::of(&merged, &crowds, begun);
-            prop_assert_eq!(found.faults, expected.faults);
+            let expected = Histograms::of(&whole, &traffic_groups, begun);
+            let found = Histograms::of(&merged, &traffic_groups, begun);
+            prop_assert_eq!(found.error_counts, expected.error_counts);
             prop_assert_eq!(found.cells.len(), expected.cells.len());
             for (found, expected) in found.cells.iter().zip(&expected.cells) {
                 prop_assert_eq!(&found.latency, &expected.latency);
@@ -223,12 +231,12 @@ mod tests {
     fn a_crowd_that_is_not_there_is_an_error() {
         let begun = Instant::now();
         let mut text = Histograms::of(&frame(begun, &[1, 2, 3]), &["crowd".to_owned()], begun);
-        assert_eq!(text.cells[0].crowd, BUYERS);
-        for crowd in [9, usize::MAX] {
-            text.cells[0].crowd = crowd;
+        assert_eq!(text.cells[0].traffic, BUYERS);
+        for traffic in [9, usize::MAX] {
+            text.cells[0].traffic = traffic;
             assert!(text.frame(begun).is_err());
         }
-        text.cells[0].crowd = BUYERS;
+        text.cells[0].traffic = BUYERS;
         for second in [1e19, 1e300, -1.0] {
             text.cells[0].span = Some((0.0, second));
             assert!(text.frame(begun).is_err(), "{second}");

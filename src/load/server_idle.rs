@@ -20,7 +20,7 @@ const GAUGES: [&str; 2] = [
 ];
 
 /// Waits until the server has nothing under way, or for long enough.
-pub(super) async fn settle(ops: &Ops) {
+pub(super) async fn wait_until_idle(ops: &Ops) {
     wait(ops, MOST).await;
 }
 
@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn the_audit_waits_until_nothing_is_under_way() {
         let (ops, asked) = server(3).await;
-        settle(&ops).await;
+        wait_until_idle(&ops).await;
         assert_eq!(asked.load(Ordering::SeqCst), 3 + u64::from(QUIET));
     }
 

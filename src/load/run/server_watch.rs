@@ -1,0 +1,108 @@
+//! What the server reports of itself while a run is under way: its queue, and its audits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::api::ops::{Audit, QueueState};
+use crate::load::ops::Ops;
+use crate::load::summary::AuditsDuring;
+
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// Between the end of an audit and the next: an audit reads much, and must not be a load of its own.
+const AUDIT_EVERY: Duration = Duration::from_secs(5);
+/// News that wait for the next second; a flood of them says nothing more.
+const MAX_NEWS: usize = 16;
+
+/// Two tasks that ask the server until this is dropped.
+pub(super) struct ServerWatch {
+    seen: Arc<Seen>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+#[derive(Default)]
+struct Seen {
+    queue: Mutex<Option<QueueState>>,
+    audits: Mutex<Audits>,
+    news: Mutex<Vec<String>>,
+}
+
+#[derive(Default)]
+struct Audits {
+    during: AuditsDuring,
+    /// Violations that the last one found.
+    last: Option<u64>,
+}
+
+impl ServerWatch {
+    pub(super) fn start(ops: &Ops) -> ServerWatch {
+        let seen = Arc::<Seen>::default();
+        let tasks = [
+            tokio::spawn(follow_queue(ops.clone(), Arc::clone(&seen))),
+            tokio::spawn(audit_regularly(ops.clone(), Arc::clone(&seen))),
+        ];
+        ServerWatch { seen, tasks }
+    }
+
+    pub(super) fn stop(&self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+
+    /// The queue by the last answer.
+    pub(super) fn queue(&self) -> Option<QueueState> {
+        *self.seen.queue.lock()
+    }
+
+    /// The audits so far.
+    pub(super) fn audits(&self) -> AuditsDuring {
+        self.seen.audits.lock().during
+    }
+
+    /// Violations that the last audit found; absent before the first.
+    pub(super) fn violations(&self) -> Option<u64> {
+        self.seen.audits.lock().last
+    }
+
+    /// Takes the news since the last call.
+    pub(super) fn take_news(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.news.lock())
+    }
+}
+
+impl Drop for ServerWatch {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Asks for the queue once a second. While the server does not answer, the last answer stands.
+async fn follow_queue(ops: Ops, seen: Arc<Seen>) {
+    loop {
+        if let Ok(status) = ops.status().await {
+            *seen.queue.lock() = Some(status.queue);
+        }
+        tokio::time::sleep(STATUS_EVERY).await;
+    }
+}
+
+async fn audit_regularly(ops: Ops, seen: Arc<Seen>) {
+    loop {
+        tokio::time::sleep(AUDIT_EVERY).await;
+        let Ok(audit) = ops.audit().await else {
+            continue;
+        };
+        let violations = Audit::violations(&audit);
+        let mut audits = seen.audits.lock();
+        audits.during.count += 1;
+        audits.last = Some(violations);
+        if violations > audits.during.worst {
+            audits.during.worst = violations;
+            let mut news = seen.news.lock();
+            if news.len() < MAX_NEWS {
+                news.push(format!("the audit finds {violations} violations"));
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The state that all workers of a run share. Workers only read it or add to its atomics, so no lock is on a
+//! request's path.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
+
+use super::executors::TrafficGroup;
+use crate::api::ops::Dataset;
+use crate::load::arrivals::Arrivals;
+use crate::load::connection::Connector;
+use crate::load::model::{Operation, PhaseName, UserState};
+use crate::load::pacing::Pacing;
+use crate::load::prepare::Servers;
+use crate::load::requests::RequestBuilder;
+use crate::load::scenario::{Scenario, Shape};
+use crate::load::seat_picker::SeatPicker;
+use crate::load::{LoadError, Meter, RunOptions};
+
+/// Threads of a run, unless the scenario names a number.
+const MAX_WORKERS: usize = 8;
+
+/// The state that all workers of a run share.
+#[derive(Debug)]
+pub(in crate::load) struct RunContext {
+    pub scenario: Scenario,
+    pub requests: RequestBuilder,
+    pub connector: Connector,
+    pub seat_picker: SeatPicker,
+    /// The last phase of this run.
+    pub last_phase: PhaseName,
+    /// The only phase that is measured; `None`: all of them.
+    pub only_phase: Option<PhaseName>,
+    pub traffic_groups: Vec<Arc<TrafficGroup>>,
+    /// The part of the users that this process carries.
+    pub shard: ShardSpec,
+    /// Worker threads of this process.
+    pub workers: usize,
+    /// The due times of the buyers, by their number; empty: all at once.
+    pub arrivals: Vec<Duration>,
+    pub pacing: Pacing,
+    pub meter: Option<Meter>,
+    /// Cancelled when an operator ends the phase: `register`, then `open`.
+    pub ended_phases: [CancellationToken; 2],
+    /// Random per run, so that trace ids and idempotency keys differ between runs of one seed.
+    pub nonce: u64,
+    /// The highest place that was seen ACTIVE.
+    pub highest_active: AtomicU64,
+    pub stop: CancellationToken,
+    stopping: AtomicBool,
+    opened: OnceLock<Instant>,
+    users: [AtomicI64; UserState::ALL.len()],
+}
+
+impl RunContext {
+    /// The context of a run on `dataset`, whose requests go to `servers`.
+    pub(in crate::load) fn new(
+        options: &RunOptions,
+        servers: Servers,
+        dataset: &Dataset,
+    ) -> Result<Arc<RunContext>, LoadError> {
+        let scenario = options.scenario.clone();
+        let authority = &servers.authority;
+        let requests = RequestBuilder::new(authority, dataset.on_sale_concert)
+            .map_err(|error| LoadError::Target(format!("`{authority}`: {error}")))?;
+        let users: [AtomicI64; UserState::ALL.len()] = Default::default();
+        let buyers = options.shard.share(scenario.users as usize);
+        users[UserState::Arriving.index()].store(buyers as i64, Relaxed);
+        let arrivals = match scenario.arrival.shape {
+            Shape::Burst => Vec::new(),
+            _ => Arrivals::new(scenario.arrival.clone(), scenario.seed)
+                .take(scenario.users as usize)
+                .collect(),
+        };
+        Ok(Arc::new(RunContext {
+            requests,
+            connector: Connector::new(servers.addrs, &scenario.http),
+            seat_picker: SeatPicker::new(dataset, &scenario.contention),
+            last_phase: options.phase.unwrap_or(PhaseName::Pay),
+            only_phase: options.phase,
+            traffic_groups: TrafficGroup::all(&scenario),
+            shard: options.shard,
+            workers: workers(&scenario, cores()),
+            arrivals,
+            pacing: Pacing::default(),
+            ended_phases: Default::default(),
+            meter: options.meter.clone(),
+            nonce: rand::random(),
+            highest_active: AtomicU64::new(0),
+            stop: CancellationToken::new(),
+            stopping: AtomicBool::new(false),
+            opened: OnceLock::new(),
+            users,
+            scenario,
+        }))
+    }
+
+    /// The connections for which no user of this process ever waits.
+    pub(in crate::load) fn wanted_connections(&self) -> usize {
+        let groups = self.traffic_groups.iter();
+        let of_groups = groups.map(|group| self.shard.share(group.max_users()));
+        self.shard.share(self.scenario.users as usize) + of_groups.sum::<usize>()
+    }
+
+    /// Workers over all processes of the run: all users are divided among so many.
+    pub(super) fn all_workers(&self) -> usize {
+        self.workers * self.shard.of
+    }
+
+    /// Ends a phase on command: its users go on to the next one, or are done.
+    pub(in crate::load) fn end_phase(&self, phase: PhaseName) {
+        match phase {
+            PhaseName::Register => self.ended_phases[0].cancel(),
+            PhaseName::Open => self.ended_phases[1].cancel(),
+            PhaseName::Pay => self.end(),
+        }
+    }
+
+    /// Whether the phase was ended on command.
+    pub(in crate::load) fn has_ended(&self, phase: PhaseName) -> bool {
+        match phase {
+            PhaseName::Register => self.ended_phases[0].is_cancelled(),
+            PhaseName::Open => self.ended_phases[1].is_cancelled(),
+            PhaseName::Pay => self.is_stopping(),
+        }
+    }
+
+    /// No request is begun after this.
+    pub(in crate::load) fn end(&self) {
+        self.stopping.store(true, Relaxed);
+        self.stop.cancel();
+    }
+
+    pub(in crate::load) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
+    /// Records the opening of the sale.
+    pub(in crate::load) fn open(&self) {
+        // A second opening changes nothing: users waited for the first.
+        let _ = self.opened.set(Instant::now());
+    }
+
+    /// When the sale opened; now, if it has not.
+    pub(in crate::load) fn opened(&self) -> Instant {
+        self.has_opened().unwrap_or_else(Instant::now)
+    }
+
+    pub(in crate::load) fn has_opened(&self) -> Option<Instant> {
+        self.opened.get().copied()
+    }
+
+    /// Whether requests of this phase are measured.
+    fn records(&self, phase: PhaseName) -> bool {
+        self.only_phase.is_none_or(|only_phase| only_phase == phase)
+    }
+
+    /// Whether requests of `traffic` are measured. A traffic group belongs to the phase it begins with.
+    pub(in crate::load) fn records_of(&self, traffic: usize, operation: Operation) -> bool {
+        match self.traffic_groups.get(traffic.wrapping_sub(1)) {
+            None => self.records(operation.phase()),
+            Some(group) => self.records(group.phase()),
+        }
+    }
+
+    /// Counts a user of a traffic group who buys.
+    pub(in crate::load) fn user_arrived(&self) {
+        self.users[UserState::Arriving.index()].fetch_add(1, Relaxed);
+    }
+
+    /// Whether the scenario expects this refusal.
+    pub(in crate::load) fn expects(&self, operation: Operation, status: StatusCode) -> bool {
+        let statuses = self.scenario.refusals.get(&operation);
+        statuses.is_some_and(|statuses| statuses.contains(&status.as_u16()))
+    }
+
+    pub(in crate::load) fn user_moved(&self, from: UserState, to: UserState) {
+        self.users[from.index()].fetch_sub(1, Relaxed);
+        self.users[to.index()].fetch_add(1, Relaxed);
+    }
+
+    /// Users by state, in the order of [`UserState::ALL`].
+    pub(in crate::load) fn users(&self) -> Vec<(UserState, u64)> {
+        let count = |state: &UserState| {
+            let count = self.users[state.index()].load(Relaxed);
+            (*state, count.max(0).unsigned_abs())
+        };
+        UserState::ALL.iter().map(count).collect()
+    }
+}
+
+/// The cores of this machine.
+pub(in crate::load) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Worker threads: as many as the scenario says or the machine has cores, but no more than users.
+fn workers(scenario: &Scenario, cores: usize) -> usize {
+    let asked = scenario.generator.workers;
+    let count = asked.map_or(cores.min(MAX_WORKERS), |count| count as usize);
+    let users = usize::try_from(scenario.everybody()).unwrap_or(usize::MAX);
+    count.clamp(1, users.max(1))
+}
+
+/// The part of the users that a process carries, where several carry them together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardSpec {
+    /// Which part, from 0.
+    pub index: usize,
+    /// The number of parts.
+    pub of: usize,
+}
+
+impl Default for ShardSpec {
+    fn default() -> ShardSpec {
+        ShardSpec { index: 0, of: 1 }
+    }
+}
+
+impl ShardSpec {
+    /// How many of `total` this part gets.
+    pub(in crate::load) fn share(self, total: usize) -> usize {
+        share(total, self.index, self.of)
+    }
+}
+
+/// How many of `total` the part `index` of `parts` gets.
+pub(super) fn share(total: usize, index: usize, parts: usize) -> usize {
+    total / parts + usize::from(index < total % parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn shares_add_up_to_the_whole() {
+        for (total, parts) in [(10, 3), (2, 4), (0, 2), (20_000, 7)] {
+            assert_eq!(
+                (0..parts)
+                    .map(|index| share(total, index, parts))
+                    .sum::<usize>(),
+                total
+            );
+        }
+    }
+}

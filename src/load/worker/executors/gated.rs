@@ -1,0 +1,151 @@
+//! The gated executor, for the buyers: open until they are let in, then closed. They arrive all at once or on
+//! schedule, wait in the queue as the server says, and then go on one request after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::load::model::{PhaseName, UserState};
+use crate::load::pacing::Schedule;
+use crate::load::scenario::{Door, Shape};
+use crate::load::user::{QueuePlace, User};
+use crate::load::worker::{Event, Stage, Worker};
+
+/// Runs the worker's buyers from their arrival to the end of their journeys.
+pub(in crate::load::worker) async fn run(
+    worker: &Arc<Worker>,
+    mut stage: watch::Receiver<Stage>,
+    events: &mpsc::Sender<Event>,
+) {
+    let arrival = &worker.run.scenario.arrival;
+    let scheduled = arrival.shape != Shape::Burst;
+    let places = match (scheduled, arrival.phase) {
+        (false, _) => register_at_once(worker).await,
+        (true, Door::Register) => register_on_schedule(worker).await,
+        (true, Door::Open) => Vec::new(),
+    };
+    let registered = events.send(Event::Registered).await.is_ok();
+    let opened = tokio::select! {
+        opened = stage.wait_for(|stage| *stage == Stage::Open) => opened.is_ok(),
+        () = worker.run.stop.cancelled() => false,
+    };
+    if !registered || !opened || worker.run.last_phase == PhaseName::Register {
+        return;
+    }
+    let mut users = JoinSet::new();
+    for place in places {
+        let user = buyer(worker, place.user, UserState::Waiting);
+        users.spawn(user.journey(place));
+    }
+    if scheduled && arrival.phase == Door::Open {
+        let mut schedule = worker.run.pacing.schedule();
+        while let Some((id, due)) = next_arrival(worker, &mut schedule).await {
+            users.spawn(buyer(worker, id, UserState::Arriving).arrive(due));
+        }
+        dismiss_absent(worker);
+    }
+    worker.finish(&mut users).await;
+}
+
+fn buyer(worker: &Arc<Worker>, id: i64, state: UserState) -> User {
+    User::new(Arc::clone(worker), id, state, worker.clients.client())
+}
+
+/// Registers all users, as many at a time as the scenario says, each over a connection that the next one
+/// takes over.
+async fn register_at_once(worker: &Arc<Worker>) -> Vec<QueuePlace> {
+    let places = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = JoinSet::new();
+    for _ in 0..worker.registering {
+        let (worker, places) = (Arc::clone(worker), Arc::clone(&places));
+        tasks.spawn(async move {
+            let mut client = worker.clients.client();
+            while let Some(id) = next_buyer(&worker) {
+                let begun = Instant::now();
+                let mut user = User::new(Arc::clone(&worker), id, UserState::Arriving, client);
+                let place = user.register(begun).await;
+                places.lock().extend(place);
+                client = user.into_client();
+                worker.run.pacing.rest(begun.elapsed()).await;
+            }
+        });
+    }
+    worker.finish(&mut tasks).await;
+    dismiss_absent(worker);
+    std::mem::take(&mut *places.lock())
+}
+
+/// Registers each user at the due time of the schedule, whatever the server does.
+async fn register_on_schedule(worker: &Arc<Worker>) -> Vec<QueuePlace> {
+    let places = Arc::new(Mutex::new(Vec::new()));
+    let mut users = JoinSet::new();
+    let mut schedule = worker.run.pacing.schedule();
+    while let Some((id, due)) = next_arrival(worker, &mut schedule).await {
+        let mut user = buyer(worker, id, UserState::Arriving);
+        let places = Arc::clone(&places);
+        users.spawn(async move {
+            let place = user.register(due).await;
+            places.lock().extend(place);
+        });
+        while users.try_join_next().is_some() {}
+    }
+    worker.finish(&mut users).await;
+    dismiss_absent(worker);
+    std::mem::take(&mut *places.lock())
+}
+
+/// Waits for the next user's due time; gives both.
+async fn next_arrival(worker: &Worker, schedule: &mut Schedule<'_>) -> Option<(i64, Instant)> {
+    let id = next_buyer(worker)?;
+    let at = usize::try_from(id - 1).ok();
+    let at = at.and_then(|at| worker.run.arrivals.get(at));
+    let phase_ended = match worker.run.scenario.arrival.phase {
+        Door::Register => &worker.run.ended_phases[0],
+        Door::Open => &worker.run.ended_phases[1],
+    };
+    let due = match at {
+        Some(at) => tokio::select! {
+            due = schedule.reach(*at) => due,
+            () = worker.run.stop.cancelled() => return None,
+            () = phase_ended.cancelled() => {
+                worker.run.user_moved(UserState::Arriving, UserState::PhaseDone);
+                return None;
+            }
+        },
+        None => Instant::now(),
+    };
+    worker.record_lag(due);
+    Some((id, due))
+}
+
+fn next_buyer(worker: &Worker) -> Option<i64> {
+    let phase = worker.run.scenario.arrival.phase.phase();
+    if worker.run.is_stopping() || worker.run.has_ended(phase) {
+        return None;
+    }
+    take_buyer(worker)
+}
+
+fn take_buyer(worker: &Worker) -> Option<i64> {
+    let step = worker.run.all_workers() as i64;
+    let id = worker.next_buyer.fetch_add(step, Relaxed);
+    (id <= i64::from(worker.run.scenario.users)).then_some(id)
+}
+
+/// The users who have not arrived are done when an operator ended the phase of the arrivals.
+fn dismiss_absent(worker: &Worker) {
+    if worker
+        .run
+        .has_ended(worker.run.scenario.arrival.phase.phase())
+    {
+        while take_buyer(worker).is_some() {
+            worker
+                .run
+                .user_moved(UserState::Arriving, UserState::PhaseDone);
+        }
+    }
+}
