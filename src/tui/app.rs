@@ -15,22 +15,23 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::tui::app::screen::Screen;
 use crate::tui::audit::AuditFile;
+use crate::tui::connection::{Link, Source};
 use crate::tui::effects::Outside;
 use crate::tui::event::{Effect, Event};
 use crate::tui::load_port::LoadPort;
-use crate::tui::model::{Link, Model, Plan, Settings, Source};
+use crate::tui::model::{Model, Settings};
 use crate::tui::recording::record::Recorder;
 use crate::tui::recording::replay;
-use crate::tui::recording::replay::{Player, Playing, TapeView};
+use crate::tui::recording::replay::Player;
 use crate::tui::recording::tape::Tape;
-use crate::tui::screens;
+use crate::tui::recording::view::TapeView;
 use crate::tui::screens::board::Board;
 use crate::tui::sources::fetch;
 use crate::tui::sources::fetch::{Clients, Nudges, now_ms};
-use crate::tui::terminal;
+use crate::tui::sources::plan::Plan;
 use crate::tui::terminal::Session;
 use crate::tui::update::update;
-use crate::tui::{Exit, Failure, Options};
+use crate::tui::{Exit, Failure, Options, screens, terminal};
 
 /// Pause between two frames that new data cause: ten a second.
 const FRAME: Duration = Duration::from_millis(100);
@@ -393,7 +394,7 @@ pub(crate) fn replayed(
             update(&mut model, entry.t, event);
         }
     }
-    model.tape = TapeView::Playing(Playing::at_end(tape));
+    model.tape = TapeView::Playing(replay::at_end(tape));
     model.notice = None;
     as_text(&model, size)
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Limits, RotatingFile};
-use crate::tui::screens::logs::one_line;
+use crate::tui::format::one_line;
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "console-audit.log";

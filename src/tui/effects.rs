@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::clients::Secret;
 use crate::tui::audit::{AuditEntry, AuditFile};
+use crate::tui::event::ProfileFile;
 use crate::tui::event::{Effect, Event};
-use crate::tui::input::dialog::ProfileFile;
 use crate::tui::load_port::{LoadPort, Outcome, Run, StartRequest, Steer, Verdict};
 use crate::tui::model::Model;
 use crate::tui::sources::fetch::{Clients, Nudges, now_ms};

@@ -12,11 +12,10 @@ use crate::clients::loki::LogLine;
 use crate::clients::prometheus::RuleAlert;
 use crate::clients::tempo::{FoundTrace, Trace};
 use crate::tui::audit::AuditEntry;
+use crate::tui::connection::Source;
 use crate::tui::dashboard::Query;
-use crate::tui::input::dialog::ProfileFile;
 use crate::tui::load_port::{Outcome, Progress, Scenario, Steer};
-use crate::tui::model::Source;
-use crate::tui::recording::replay::TapeView;
+use crate::tui::recording::view::TapeView;
 use crate::tui::screens::traces::{Asked, Coverage};
 use crate::tui::sources::answers::LogAnswer;
 use crate::tui::sources::evidence::Evidence;
@@ -155,4 +154,23 @@ pub(crate) enum Effect {
     StopLoad,
     /// Steer the rehearsal.
     Steer(Steer),
+}
+
+/// A dataset profile of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProfileFile {
+    pub(crate) path: String,
+    pub(crate) yaml: String,
+}
+
+impl ProfileFile {
+    /// Seeds it.
+    pub(crate) fn seed(self, replace: bool) -> Effect {
+        let request = SeedRequest {
+            profile: None,
+            profile_yaml: Some(self.yaml),
+            replace,
+        };
+        Effect::Seed(request, format!("seeding {}", self.path))
+    }
 }

@@ -1,5 +1,7 @@
 //! Numbers and durations as people read them. Pure.
 
+use jiff::Timestamp;
+
 /// A whole number with thousands separators: `12,345`.
 pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -99,6 +101,37 @@ pub(crate) fn whole(value: f64) -> u64 {
     )]
     let whole = value.round() as u64;
     whole
+}
+
+/// Foreign text in one line without control characters, which would reach the terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// An RFC 3339 time as Unix milliseconds.
+pub(crate) fn unix_ms(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>()
+        .ok()
+        .map(Timestamp::as_millisecond)
+}
+
+pub(crate) fn to_f64(count: u64) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts for people, far below 2^53"
+    )]
+    let value = count as f64;
+    value
+}
+
+pub(crate) fn share(done: u64, of: u64) -> f64 {
+    if of == 0 {
+        0.0
+    } else {
+        to_f64(done) / to_f64(of)
+    }
 }
 
 #[cfg(test)]

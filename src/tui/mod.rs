@@ -8,6 +8,7 @@
 
 mod app;
 mod audit;
+mod connection;
 mod dashboard;
 pub(crate) mod effects;
 mod event;
@@ -23,11 +24,13 @@ mod screens;
 mod sources;
 mod terminal;
 mod theme;
+mod time_view;
 mod timeline;
 mod update;
 mod widgets;
 mod window;
 mod zone;
+mod zoom;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -37,8 +40,6 @@ use std::time::Duration;
 pub use audit::FILE_NAME as AUDIT_FILE_NAME;
 pub use dashboard::{Dashboard, DashboardError, MAX_BYTES as MAX_DASHBOARD_BYTES};
 pub use model::Screen;
-#[cfg(any(test, fuzzing))]
-pub(crate) use preview::Preview;
 pub use recording::record::Recording;
 pub use recording::tape::Tape;
 pub use zone::Zone;
@@ -52,6 +53,9 @@ use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret, without_passw
 use crate::tui::load_port::LoadPort;
 use crate::tui::model::Settings;
 use crate::tui::sources::fetch::Clients;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use preview::Preview;
 
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;

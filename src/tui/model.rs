@@ -3,127 +3,30 @@
 
 pub(crate) mod screen;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
+
+pub use screen::Screen;
 
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::tui::audit::AuditEntry;
-use crate::tui::dashboard::Query;
+use crate::tui::connection::{Source, SourceState};
 use crate::tui::input::dialog::Dialog;
 use crate::tui::load_port::{Outcome, Progress, Scenario};
 use crate::tui::navigation::Step;
-use crate::tui::recording::replay::TapeView;
+use crate::tui::recording::view::TapeView;
 use crate::tui::screens::alerts::Alerts;
 use crate::tui::screens::board::Board;
 use crate::tui::screens::logs::Logs;
 use crate::tui::screens::resources::Resources;
-use crate::tui::screens::traces::{Asked, Traces};
+use crate::tui::screens::traces::Traces;
 use crate::tui::sources::answers::Answers;
-use crate::tui::sources::crosscheck::Checks;
-use crate::tui::sources::evidence;
-use crate::tui::sources::panels::{PANELS, PanelId, panel};
+use crate::tui::sources::checks::Checks;
+use crate::tui::sources::panels::PanelId;
 use crate::tui::sources::series::{Metrics, Track};
-use crate::tui::timeline::TimeView;
-use crate::tui::window::Zoom;
+use crate::tui::time_view::TimeView;
 use crate::tui::zone::Zone;
-
-pub use screen::Screen;
-
-/// Where data come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Ops,
-    Prometheus,
-    Loki,
-    Alertmanager,
-    Tempo,
-}
-
-impl Source {
-    pub(crate) const ALL: &[Source] = &[
-        Source::Ops,
-        Source::Prometheus,
-        Source::Loki,
-        Source::Alertmanager,
-        Source::Tempo,
-    ];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Source::Ops => "server",
-            Source::Prometheus => "metrics",
-            Source::Loki => "logs",
-            Source::Alertmanager => "alerts",
-            Source::Tempo => "traces",
-        }
-    }
-}
-
-/// How it stands with a source.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum Link {
-    /// Not asked yet, or no answer yet.
-    #[default]
-    Waiting,
-    /// The last call was answered.
-    Up,
-    /// The last call failed.
-    Down { reason: String, retry_at: i64 },
-}
-
-/// A source as the console sees it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct SourceState {
-    pub(crate) link: Link,
-    /// When it last answered.
-    pub(crate) last_ok: Option<i64>,
-    /// What it calls wrong with its own answers.
-    pub(crate) warning: Option<String>,
-}
-
-impl SourceState {
-    /// Old data are shown: how old, and why.
-    pub(crate) fn stale(&self, now: i64) -> Option<(i64, &str)> {
-        match (&self.link, self.last_ok) {
-            (Link::Down { reason, .. }, Some(at)) => Some((now - at, reason)),
-            _ => None,
-        }
-    }
-
-    /// It never answered, and this is why.
-    pub(crate) fn never(&self) -> Option<&str> {
-        match (&self.link, self.last_ok) {
-            (Link::Down { reason, .. }, None) => Some(reason),
-            _ => None,
-        }
-    }
-}
-
-/// What is to be fetched at the moment. The tasks that fetch follow it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// Each query once, however many panels show it.
-    pub(crate) queries: BTreeSet<Query>,
-    pub(crate) zoom: Zoom,
-    /// Where the charts stand still; absent: they follow the time.
-    pub(crate) end: Option<i64>,
-    /// The alert whose evidence is looked at.
-    pub(crate) evidence: Option<evidence::Wanted>,
-    /// The LogQL to follow; absent: nobody looks.
-    pub(crate) logs: Option<String>,
-    /// Only of that time, in Unix milliseconds, instead of the tail.
-    pub(crate) log_window: Option<(i64, i64)>,
-    /// The list of traces to follow; absent: nobody looks.
-    pub(crate) traces: Option<Asked>,
-    /// The trace to fetch.
-    pub(crate) trace: Option<String>,
-    /// The LogQL of the log panels that are seen.
-    pub(crate) board_logs: BTreeSet<Query>,
-    /// A seeding is under way: look more often.
-    pub(crate) seeding: bool,
-    /// What the rules hold.
-    pub(crate) rules: bool,
-}
+use crate::tui::zoom::Zoom;
 
 /// How an action ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,88 +189,11 @@ impl Model {
         self.seed.phase == SeedPhase::Running
     }
 
-    /// What is to be fetched now.
-    pub(crate) fn plan(&self) -> Plan {
-        let shown: &[PanelId] = match self.screen {
-            Screen::Overview => &[],
-            Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
-            Screen::Resources | Screen::Logs | Screen::Traces | Screen::Alerts | Screen::Board => {
-                &[PanelId::Tps]
-            }
-        };
-        // A recording is for every screen.
-        let recording = matches!(self.tape, TapeView::Recording(_));
-        let all = self.screen == Screen::Overview || self.settings.once || recording;
-        let tail = self.screen == Screen::Logs && !self.logs.frozen;
-        let (traces, trace) = match self.screen {
-            Screen::Traces => self.traces.wanted(self.now),
-            _ => (recording.then(|| self.traces.asked()), None),
-        };
-        let mut queries: BTreeSet<Query> = if all {
-            PANELS.iter().map(|panel| panel.query.into()).collect()
-        } else {
-            shown.iter().map(|id| panel(*id).query.into()).collect()
-        };
-        queries.extend(self.board_queries());
-        Plan {
-            queries,
-            board_logs: self.board_logs(),
-            zoom: self.zoom,
-            end: self.time.end,
-            evidence: (self.screen == Screen::Alerts)
-                .then(|| self.evidence_wanted())
-                .flatten(),
-            logs: (tail || recording).then(|| self.logs.query()),
-            log_window: self.logs.window,
-            traces,
-            trace,
-            seeding: self.is_seeding(),
-            rules: self.screen == Screen::Alerts || self.settings.once || recording,
-        }
-    }
-
     pub(crate) fn tell(&mut self, kind: NoticeKind, text: impl Into<String>) {
         self.notice = Some(Notice {
             kind,
             text: text.into(),
             at: self.now,
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_is_followed_only_while_it_is_looked_at() {
-        let mut model = Model::default();
-        assert_eq!(model.plan().logs, None);
-        model.screen = Screen::Logs;
-        assert_eq!(
-            model.plan().logs.as_deref(),
-            Some(r#"{service_name=~".+"}"#)
-        );
-        model.logs.frozen = true;
-        assert_eq!(model.plan().logs, None);
-    }
-
-    #[test]
-    fn traces_are_asked_for_only_while_they_are_looked_at() {
-        let mut model = Model::default();
-        assert_eq!((model.plan().traces, model.plan().trace), (None, None));
-        model.screen = Screen::Traces;
-        assert_eq!(model.plan().traces, Some(Asked::default()));
-    }
-
-    #[test]
-    fn every_screen_asks_for_the_tps_so_that_the_header_knows_the_link() {
-        for screen in Screen::ALL {
-            let model = Model {
-                screen: *screen,
-                ..Model::default()
-            };
-            assert!(model.plan().queries.contains(panel(PanelId::Tps).query));
-        }
     }
 }

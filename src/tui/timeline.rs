@@ -1,45 +1,19 @@
 //! Time on the charts: the cursor that all of them share, the marks on them, and whether they stand
 //! still. Pure.
 
+use crate::tui::format::{one_line, unix_ms};
 use crate::tui::model::Model;
-use crate::tui::screens::alerts::unix_ms;
-use crate::tui::screens::logs::one_line;
+use crate::tui::screens::alerts::name;
 use crate::tui::sources::panels::{PanelId, panel};
-use crate::tui::sources::series::Track;
-use crate::tui::update::name;
+use crate::tui::sources::series::value_at;
+use crate::tui::time_view::{Mark, MarkKind};
 use crate::tui::window;
-use crate::tui::window::Window;
+use crate::tui::zoom::Window;
 
 /// Steps of the cursor across a chart.
 const STEPS: i64 = 60;
 /// Phases of rehearsals that are remembered.
 const MOST_PHASES: usize = 64;
-
-/// Where on the time axis the eye is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TimeView {
-    /// The charts end here and stand still (Unix milliseconds); absent: they follow the time.
-    pub(crate) end: Option<i64>,
-    /// The instant that is looked at, in Unix milliseconds.
-    pub(crate) cursor: Option<i64>,
-}
-
-/// What a mark stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MarkKind {
-    Phase,
-    Alert,
-    Action,
-}
-
-/// Something that happened at an instant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// Unix milliseconds.
-    pub(crate) at: i64,
-    pub(crate) kind: MarkKind,
-    pub(crate) text: String,
-}
 
 /// Everything worth a mark, oldest first.
 pub(crate) fn marks(model: &Model) -> Vec<Mark> {
@@ -112,12 +86,6 @@ pub(crate) fn put(model: &mut Model, at: i64) {
     model.time.cursor = Some(at.min(model.now));
 }
 
-/// The newest value not after `at`, and not older than `gap` milliseconds.
-pub(crate) fn value_at(track: &Track, at: i64, gap: i64) -> Option<f64> {
-    let (when, value) = *track.iter().rev().find(|(when, _)| *when <= at)?;
-    (at - when <= gap).then_some(value)
-}
-
 /// What was at the cursor, in a line: the figures and the nearest mark.
 pub(crate) fn at_cursor(model: &Model) -> Option<String> {
     let at = model.time.cursor?;
@@ -149,19 +117,10 @@ pub(crate) fn at_cursor(model: &Model) -> Option<String> {
     Some(parts.join("  "))
 }
 
-impl MarkKind {
-    pub(crate) const fn sign(self) -> &'static str {
-        match self {
-            MarkKind::Phase => "▶",
-            MarkKind::Alert => "▲",
-            MarkKind::Action => "◆",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::sources::series::Track;
 
     const NOW: i64 = 10_000_000;
 

@@ -2,71 +2,14 @@
 
 use crate::tui::model::{Model, RunView};
 use crate::tui::sources::panels::PanelId;
+use crate::tui::zoom::{FETCHED, Window, Zoom};
 
-/// How long the charts look back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Zoom {
-    /// As long as there is something to see, at most [`FETCHED`].
-    #[default]
-    Fit,
-    /// One of [`STEPS`].
-    Fixed(usize),
-}
-
-/// Seconds looked back and seconds between two fetched points.
-const STEPS: &[(i64, i64)] = &[(30, 1), (60, 1), (120, 1), (300, 2), (900, 6), (3600, 24)];
-/// The step that is fetched while nothing is zoomed.
-const FETCHED: (i64, i64) = STEPS[3];
 /// Spans that fit something, in seconds: few, so that a chart does not shrink with every second.
 const FITS: &[i64] = &[30, 60, 120, FETCHED.0];
 /// The least that a rehearsal's charts show, in milliseconds.
 const LEAST_OF_RUN: i64 = 15_000;
 /// After a rehearsal's end, so much of what follows is shown, in milliseconds.
 const AFTER_RUN: i64 = 3_000;
-
-impl Zoom {
-    const fn step(self) -> (i64, i64) {
-        match self {
-            Zoom::Fit => FETCHED,
-            Zoom::Fixed(at) => STEPS[at],
-        }
-    }
-
-    /// How far back is fetched, in milliseconds.
-    pub(crate) const fn span_ms(self) -> i64 {
-        self.step().0 * 1000
-    }
-
-    /// Between two fetched points, in milliseconds.
-    pub(crate) const fn step_ms(self) -> i64 {
-        self.step().1 * 1000
-    }
-
-    /// Points further apart than this have a gap between them.
-    pub(crate) const fn gap_ms(self) -> i64 {
-        let coarse = self.step_ms() * 5 / 2;
-        if coarse > 5_000 { coarse } else { 5_000 }
-    }
-
-    /// The next shorter span than `shown` milliseconds.
-    pub(crate) fn closer(shown: i64) -> Zoom {
-        let shorter = STEPS.iter().rposition(|(span, _)| span * 1000 < shown);
-        Zoom::Fixed(shorter.unwrap_or(0))
-    }
-
-    /// The next longer span than `shown` milliseconds.
-    pub(crate) fn wider(shown: i64) -> Zoom {
-        let longer = STEPS.iter().position(|(span, _)| span * 1000 > shown);
-        Zoom::Fixed(longer.unwrap_or(STEPS.len() - 1))
-    }
-}
-
-/// A stretch of time, in Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) end: i64,
-    pub(crate) span: i64,
-}
 
 /// Of the charts that show how things stand: from the first traffic of the last minutes until now, or
 /// until where they stand still.
@@ -115,6 +58,14 @@ pub(crate) fn shown(model: &Model) -> Window {
     match (&model.load.run, model.screen) {
         (Some(run), crate::tui::model::Screen::Load) => of_run(model, run),
         _ => live(model),
+    }
+}
+
+/// What the end of the charts is called: `now`, or when they stand still.
+pub(crate) fn end_name(model: &Model) -> String {
+    match model.time.end {
+        Some(end) => model.settings.zone.clock(end),
+        None => "now".into(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::tui::dashboard::{
     options, schema_v2, targets, text as words, vars,
 };
 use crate::tui::format;
-use crate::tui::screens::logs::one_line;
+use crate::tui::format::one_line;
 
 /// Longest title, legend or text kept, in characters.
 const MAX_TEXT: usize = 120;

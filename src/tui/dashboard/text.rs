@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::tui::dashboard::read::{text, tidy};
-use crate::tui::screens::logs::one_line;
+use crate::tui::format::one_line;
 
 /// Most bytes read of a text panel, and most lines kept.
 const MAX_BYTES: usize = 16 * 1024;

@@ -6,8 +6,8 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::audit::{AuditEntry, AuditOutcome};
+use crate::tui::format::one_line;
 use crate::tui::model::Model;
-use crate::tui::screens::logs::one_line;
 use crate::tui::theme;
 use crate::tui::widgets::popup;
 use crate::tui::zone::Zone;

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 
 use crate::files::{self, Access};
 use crate::tui::event::Event;
-use crate::tui::recording::replay::TapeView;
 use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT, Said};
+use crate::tui::recording::view::TapeView;
 
 /// Lines on their way to the file; a disk that is further behind has failed.
 const WAITING: usize = 256;
@@ -185,7 +185,7 @@ mod tests {
 
     fn down(second: i64) -> Event {
         Event::Down {
-            source: crate::tui::model::Source::Loki,
+            source: crate::tui::connection::Source::Loki,
             reason: "gone".into(),
             retry_ms: second,
         }

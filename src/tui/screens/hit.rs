@@ -5,9 +5,9 @@ use ratatui::layout::{Position, Rect};
 use crate::tui::model::{Model, Screen};
 use crate::tui::screens::alerts::draw as alerts;
 use crate::tui::screens::chrome::header;
+use crate::tui::screens::layout::{MIN, body};
 use crate::tui::screens::load::draw as load;
 use crate::tui::screens::overview::draw as overview;
-use crate::tui::screens::{MIN, body};
 
 /// Something that can be clicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,26 +4,26 @@ pub(crate) mod alerts;
 pub(crate) mod board;
 pub(crate) mod chrome;
 pub(crate) mod hit;
+pub(crate) mod layout;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod overview;
 pub(crate) mod panel;
+pub(crate) mod plan;
 pub(crate) mod resources;
 pub(crate) mod traces;
 
 use ratatui::buffer::{Buffer, Cell};
-use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
+
+pub(crate) use crate::tui::screens::hit::{Hit, hit};
 
 use crate::cells;
 use crate::tui::input::dialog;
-use crate::tui::model::{Link, Model, Screen, Source};
-pub(crate) use crate::tui::screens::hit::{Hit, hit};
+use crate::tui::model::{Model, Screen};
+use crate::tui::screens::layout::{MIN, body};
 use crate::tui::theme;
-use crate::tui::widgets::{Freshness, centred};
-
-/// The least that the screens need.
-pub(crate) const MIN: (u16, u16) = (80, 24);
+use crate::tui::widgets::centred;
 
 /// Draws all of the console.
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer) {
@@ -88,37 +88,6 @@ pub(crate) fn as_lines(buffer: &Buffer) -> Vec<String> {
         text
     };
     buffer.content.chunks(columns).map(line).collect()
-}
-
-/// Header, body and footer.
-fn body(area: Rect) -> [Rect; 3] {
-    Layout::vertical([
-        Constraint::Length(2),
-        Constraint::Min(0),
-        Constraint::Length(2),
-    ])
-    .areas(area)
-}
-
-/// How fresh a source's data are.
-fn freshness(model: &Model, source: Source) -> Freshness {
-    let state = model.source(source);
-    if let Some((age, reason)) = state.stale(model.now) {
-        Freshness::Stale(age, reason.to_owned())
-    } else if let Some(reason) = state.never() {
-        Freshness::Never(reason.to_owned())
-    } else if state.link == Link::Waiting {
-        Freshness::Waiting
-    } else {
-        Freshness::Fresh
-    }
-}
-
-/// Dims `area` if its data are old.
-fn dim_if_stale(buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
-    if matches!(fresh, Freshness::Stale(..)) {
-        theme::dim(buffer, area);
-    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use tokio::time::Instant;
 
 use crate::clients::ClientError;
 use crate::clients::loki::Loki;
+use crate::tui::connection::Source;
 use crate::tui::dashboard::Query;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 use crate::tui::sources::answers::MAX_LINES;
 use crate::tui::sources::fetch::{Backoff, EVERY, now_ms, pause};
+use crate::tui::sources::plan::Plan;
 
 /// How far back the lines go.
 const SPAN_NS: i64 = 3_600_000_000_000;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::Source;
 use crate::tui::sources::fetch::Clients;
 
 /// How often it is looked at; nobody is asked for it.

@@ -1,11 +1,13 @@
 //! Whether the sources agree: the server's own figures, Prometheus's and the load generator's, and
 //! the clocks. What they cannot both be right about for some seconds is told. Pure.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::api::ops::QueueState;
+use crate::tui::connection::{Link, Source};
 use crate::tui::format;
-use crate::tui::model::{Link, Model, Source};
+use crate::tui::model::Model;
+use crate::tui::sources::checks::Check;
 use crate::tui::sources::panels::{PanelId, SOLD, Unit};
 
 /// A figure of Prometheus may be as old as this: a scrape, and the time it took.
@@ -22,32 +24,6 @@ const RATE_LEAST: f64 = 20.0;
 const RATE_AFTER_MS: i64 = 15_000;
 /// Clocks that differ by less than this, in seconds, do no harm.
 const CLOCK_S: i64 = 5;
-
-/// What can be held against each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Check {
-    Waiting,
-    Mark,
-    Sold,
-    Tps,
-}
-
-impl Check {
-    const ALL: [Check; 4] = [Check::Waiting, Check::Mark, Check::Sold, Check::Tps];
-}
-
-/// What the checks remember.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Checks {
-    /// The server's answers of the last scrape interval.
-    told: VecDeque<(i64, QueueState)>,
-    /// What the rehearsal had sold, over the same time.
-    sold: VecDeque<(i64, u64)>,
-    /// Since when two figures disagree.
-    since: BTreeMap<Check, i64>,
-    /// By how many seconds each source's clock is ahead.
-    ahead: BTreeMap<&'static str, i64>,
-}
 
 /// A disagreement that lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +161,7 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
 }
 
 /// What this rehearsal sold is among the seats that are sold.
-fn sold(model: &Model) -> Option<Pair> {
+pub(crate) fn sold(model: &Model) -> Option<Pair> {
     let run = model.load.run.as_ref().filter(|run| run.is_under_way())?;
     let metrics = *model.metrics.get(PanelId::Seats).now.get(SOLD)?;
     let own = number(run.progress.sold);

@@ -17,11 +17,12 @@ use crate::clients::loki::Loki;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 use crate::tui::sources::board_logs;
 use crate::tui::sources::clocks;
 use crate::tui::sources::fetch_traces;
+use crate::tui::sources::plan::Plan;
 use crate::tui::sources::reason::reason;
 use crate::tui::sources::tail;
 

@@ -8,11 +8,12 @@ use tokio::time::Instant;
 
 use crate::clients::ClientError;
 use crate::clients::tempo::Tempo;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 use crate::tui::screens::traces::Asked;
 use crate::tui::sources::fetch::{Backoff, pause};
 use crate::tui::sources::fetch_traces::list::Lister;
+use crate::tui::sources::plan::Plan;
 
 /// Pause between two rounds.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(2);

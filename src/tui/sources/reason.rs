@@ -1,7 +1,7 @@
 //! Why a source is not answering, in words that say what to do. Pure.
 
 use crate::clients::{Api, ClientError};
-use crate::tui::model::Source;
+use crate::tui::connection::Source;
 
 /// What is said of a failed call to `source`.
 pub(crate) fn reason(source: Source, error: &ClientError) -> String {

@@ -181,6 +181,12 @@ fn push(track: &mut Track, at: i64, value: f64) {
     track.push_back((at, value));
 }
 
+/// The newest value not after `at`, and not older than `gap` milliseconds.
+pub(crate) fn value_at(track: &Track, at: i64, gap: i64) -> Option<f64> {
+    let (when, value) = *track.iter().rev().find(|(when, _)| *when <= at)?;
+    (at - when <= gap).then_some(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use crate::clients::ClientError;
 use crate::clients::loki::{LogLine, Loki};
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 use crate::tui::sources::fetch::{Backoff, EVERY, now_ms, pause};
+use crate::tui::sources::plan::Plan;
 
 /// How often a log source that nobody looks at is asked whether it is there.
 const EVERY_PROBE: Duration = Duration::from_secs(10);

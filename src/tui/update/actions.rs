@@ -5,13 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::ops::{AdmissionChange, Opening};
 use crate::clients::alertmanager::PostableAlert;
 use crate::clients::prometheus::Labels;
+use crate::tui::connection::{Link, Source};
 use crate::tui::event::Effect;
 use crate::tui::format::count;
 use crate::tui::input::dialog::{
     AlertForm, Dialog, LaunchDialog, Question, Reseed, SEVERITIES, SeedDialog, Stage,
 };
 use crate::tui::load_port::Scenario;
-use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
+use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::alerts::Stage as Come;
 use crate::tui::sources::panels::{PanelId, panel};
 
@@ -358,7 +359,7 @@ pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
         .labels
         .get("source")
         .is_some_and(|source| source == "operator");
-    let name = crate::tui::update::name(alert);
+    let name = crate::tui::screens::alerts::name(alert);
     let said = if by_hand {
         format!("alert {name} resolved")
     } else {

@@ -2,18 +2,18 @@
 
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, AlertState};
-use crate::tui::audit;
 use crate::tui::audit::AuditEntry;
+use crate::tui::connection::Source;
 use crate::tui::event::Effect;
-use crate::tui::format;
+use crate::tui::format::one_line;
 use crate::tui::load_port::{Outcome, Progress, Verdict};
-use crate::tui::model::{Model, Notice, NoticeKind, RunState, Source};
+use crate::tui::model::{Model, Notice, NoticeKind, RunState};
+use crate::tui::screens::alerts::name;
 use crate::tui::screens::alerts::urgency::Urgency;
-use crate::tui::screens::logs::one_line;
 use crate::tui::sources::crosscheck;
 use crate::tui::sources::series::Track;
-use crate::tui::timeline;
 use crate::tui::update::answered;
+use crate::tui::{audit, format, timeline};
 
 /// What was done within this time, in milliseconds, was done just now.
 const JUST_MS: i64 = 3_000;
@@ -113,16 +113,6 @@ pub(crate) fn on_audit_read(model: &mut Model, entries: Vec<AuditEntry>) {
             model.audit.push_front(entry);
         }
     }
-}
-
-/// An alert's name, for people.
-pub(crate) fn name(alert: &Alert) -> String {
-    one_line(
-        alert
-            .labels
-            .get("alertname")
-            .map_or("(no name)", String::as_str),
-    )
 }
 
 pub(crate) fn on_progress(model: &mut Model, progress: Progress) {

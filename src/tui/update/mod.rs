@@ -5,10 +5,12 @@ pub(crate) mod feeds;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use crate::tui::screens::alerts::name;
 pub(crate) use actions::reseed;
-pub(crate) use feeds::name;
 
+use crate::tui::connection::{Link, Source};
 use crate::tui::event::{Effect, Event};
+use crate::tui::format::one_line;
 use crate::tui::input::dialog::keys as dialogs;
 use crate::tui::input::forms::keys as forms;
 use crate::tui::input::keys;
@@ -16,17 +18,16 @@ use crate::tui::input::keys::{Action, Binding};
 use crate::tui::input::launch::pick_file;
 use crate::tui::input::{mouse, palette};
 use crate::tui::load_port::Steer;
-use crate::tui::model::{Link, Model, NoticeKind, Screen, Source};
-use crate::tui::recording::replay::TapeView;
+use crate::tui::model::{Model, NoticeKind, Screen};
+use crate::tui::recording::view::TapeView;
 use crate::tui::screens::board::update as boards;
 use crate::tui::screens::load::steering;
-use crate::tui::screens::logs::one_line;
 use crate::tui::screens::traces::update as traces;
 use crate::tui::sources::crosscheck;
 use crate::tui::sources::panels::{CHARTS, PanelId, panel};
-use crate::tui::timeline::TimeView;
+use crate::tui::time_view::TimeView;
 use crate::tui::window;
-use crate::tui::window::Zoom;
+use crate::tui::zoom::Zoom;
 use crate::tui::{navigation as trail, timeline};
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.

@@ -16,7 +16,8 @@ use crate::api::ops::{
 };
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::clients::prometheus::Labels;
-use crate::tui::input::dialog::{Dialog, ProfileFile, Stage};
+use crate::tui::event::ProfileFile;
+use crate::tui::input::dialog::{Dialog, Stage};
 use crate::tui::input::line::MAX_INPUT;
 use crate::tui::load_port::Progress;
 use crate::tui::load_port::Scenario;

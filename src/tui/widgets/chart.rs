@@ -10,7 +10,7 @@ use crate::tui::format;
 use crate::tui::sources::panels::Unit;
 use crate::tui::sources::series::Track;
 use crate::tui::theme;
-use crate::tui::timeline::{Mark, MarkKind};
+use crate::tui::time_view::{Mark, MarkKind};
 
 /// Width of the scale on the left.
 const SCALE: u16 = 7;

@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::screens::logs::one_line;
+use crate::tui::format::one_line;
 use crate::tui::theme;
 
 /// Columns that names take at most.

@@ -7,9 +7,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
 use crate::cells;
-use crate::tui::format;
-use crate::tui::theme;
 use crate::tui::theme::Severity;
+use crate::tui::{format, theme};
 
 /// How old what a panel shows is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,6 +172,14 @@ pub(crate) fn wrapped(buffer: &mut Buffer, area: Rect, text: &str, style: Style)
             style,
         );
     }
+}
+
+/// Writes a line at the right edge.
+pub(crate) fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
+    let width = u16::try_from(line.width())
+        .unwrap_or(area.width)
+        .min(area.width);
+    buffer.set_line(area.right() - width, y, line, width);
 }
 
 #[cfg(test)]

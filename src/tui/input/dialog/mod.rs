@@ -3,8 +3,7 @@
 pub(crate) mod draw;
 pub(crate) mod keys;
 
-use crate::api::ops::SeedRequest;
-use crate::tui::event::Effect;
+use crate::tui::event::{Effect, ProfileFile};
 use crate::tui::input::forms::Form;
 use crate::tui::input::line::Input;
 use crate::tui::input::palette::Palette;
@@ -88,25 +87,6 @@ pub(crate) struct PathField {
     pub(crate) reading: bool,
     /// Why the file cannot be used.
     pub(crate) wrong: Option<String>,
-}
-
-/// A dataset profile of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ProfileFile {
-    pub(crate) path: String,
-    pub(crate) yaml: String,
-}
-
-impl ProfileFile {
-    /// Seeds it.
-    pub(crate) fn seed(self, replace: bool) -> Effect {
-        let request = SeedRequest {
-            profile: None,
-            profile_yaml: Some(self.yaml),
-            replace,
-        };
-        Effect::Seed(request, format!("seeding {}", self.path))
-    }
 }
 
 /// Seeding.

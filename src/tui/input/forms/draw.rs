@@ -5,10 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::tui::format::one_line;
 use crate::tui::input::dialog::draw::{ROOM, message};
 use crate::tui::input::forms::{Field, Form};
 use crate::tui::input::line::draw as input;
-use crate::tui::screens::logs::one_line;
 use crate::tui::theme;
 
 /// Rows of what it means, whatever is in it: the form does not jump while one types.

@@ -4,13 +4,14 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::tui::event::Effect;
 use crate::tui::format;
+use crate::tui::format::one_line;
 use crate::tui::input::dialog::keys::After;
 use crate::tui::input::dialog::{Dialog, Question};
 use crate::tui::input::forms::{Form, Then};
 use crate::tui::model::{Model, NoticeKind};
 use crate::tui::screens::alerts::Stage;
-use crate::tui::screens::logs::one_line;
-use crate::tui::update::{actions, name};
+use crate::tui::screens::alerts::name;
+use crate::tui::update::actions;
 
 /// Batch and interval of admission.
 pub(crate) fn admission(model: &mut Model) {

@@ -13,7 +13,7 @@ use crate::tui::input::dialog::Question;
 use crate::tui::input::line::Input;
 use crate::tui::model::Model;
 use crate::tui::screens::alerts::ACKNOWLEDGED;
-use crate::tui::update::name;
+use crate::tui::screens::alerts::name;
 
 /// What the server takes (`AdmissionChange`): people at once, milliseconds between two batches.
 const BATCH: std::ops::RangeInclusive<u64> = 1..=1_000_000;

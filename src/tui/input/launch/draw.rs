@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::format;
+use crate::tui::format::one_line;
 use crate::tui::input::dialog::draw::{ROOM, message};
 use crate::tui::input::dialog::{
     LaunchDialog, PROFILES, PathField, Reseed, SeedDialog, Stage, needs_typing,
@@ -15,7 +16,6 @@ use crate::tui::input::line::draw as input;
 use crate::tui::load_port::Scenario;
 use crate::tui::model::Model;
 use crate::tui::screens::load::draw as load;
-use crate::tui::screens::logs::one_line;
 use crate::tui::theme;
 use crate::tui::update::reseed;
 

@@ -3,10 +3,11 @@
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::tui::event::Effect;
-use crate::tui::input::dialog::{Dialog, PathField, ProfileFile, Stage};
+use crate::tui::event::ProfileFile;
+use crate::tui::format::one_line;
+use crate::tui::input::dialog::{Dialog, PathField, Stage};
 use crate::tui::load_port::Scenario;
 use crate::tui::model::Model;
-use crate::tui::screens::logs::one_line;
 
 /// A key into the field; the path, once it is to be read. While it is read, no other is.
 pub(crate) fn on_key(field: &mut PathField, key: KeyEvent) -> Option<String> {

@@ -1,8 +1,8 @@
 //! When lines come, and which.
 
 use super::*;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::Source;
 use crate::tui::recording::tape::tests::{START, recorded};
 use crate::tui::update::update;
 

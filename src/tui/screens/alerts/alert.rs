@@ -6,19 +6,16 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::format;
-use crate::tui::model::{Model, Source};
-use crate::tui::screens::alerts::Row;
-use crate::tui::screens::alerts::list as alert_list;
-use crate::tui::screens::freshness;
-use crate::tui::screens::logs::one_line;
+use crate::tui::connection::Source;
+use crate::tui::format::one_line;
+use crate::tui::model::Model;
+use crate::tui::screens::alerts::{Row, list as alert_list, name};
+use crate::tui::screens::layout::freshness;
 use crate::tui::sources::evidence::{Evidence, LimitLine};
 use crate::tui::sources::panels::Unit;
-use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::timeline;
-use crate::tui::update;
 use crate::tui::widgets::{Chart, Freshness, Line as ChartLine, Overlay, centred, frame, more};
+use crate::tui::{format, theme, timeline};
 
 /// The alert alone, filling the screen.
 pub(crate) fn draw(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
@@ -70,7 +67,7 @@ pub(crate) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
         ..inside
     };
     let head = Line::from(vec![
-        Span::styled(format!("{sign} {}", update::name(alert)), style),
+        Span::styled(format!("{sign} {}", name(alert)), style),
         Span::styled(
             format!("  since {}", time(model, &alert.starts_at)),
             theme::quiet(),
@@ -177,7 +174,7 @@ fn figure(model: &Model, buffer: &mut Buffer, area: Rect) {
         let text = cells::cut(&text, usize::from(inside.width));
         centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
     }
-    crate::tui::screens::dim_if_stale(buffer, inside, &fresh);
+    crate::tui::screens::layout::dim_if_stale(buffer, inside, &fresh);
 }
 
 fn why_empty(found: Option<&Evidence>, fresh: &Freshness) -> String {
@@ -288,5 +285,5 @@ fn error_records(model: &Model, buffer: &mut Buffer, area: Rect) {
         let width = usize::from(inside.width);
         buffer.set_stringn(inside.x, y, cells::cut(&text, width), width, theme::text());
     }
-    crate::tui::screens::dim_if_stale(buffer, inside, &fresh);
+    crate::tui::screens::layout::dim_if_stale(buffer, inside, &fresh);
 }

@@ -5,13 +5,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::cells;
-use crate::tui::format;
+use crate::tui::format::one_line;
 use crate::tui::model::Model;
 use crate::tui::screens::alerts::draw::mark;
-use crate::tui::screens::alerts::{Row, Stage};
-use crate::tui::screens::logs::one_line;
-use crate::tui::theme;
-use crate::tui::update;
+use crate::tui::screens::alerts::{Row, Stage, name};
+use crate::tui::{format, theme};
 
 /// Sign and style of a line: by its severity while it fires, else by how far it has come.
 pub(crate) fn sign(row: &Row) -> (&'static str, Style) {
@@ -64,7 +62,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
             "{:<12} {} {} {:>10}  {}",
             row.stage.word(),
             cells::column(&one_line(severity), 8),
-            cells::column(&update::name(&row.alert), 24),
+            cells::column(&name(&row.alert), 24),
             age(row, model.now),
             said(row, model.now)
         );

@@ -9,10 +9,9 @@ pub(crate) mod urgency;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
-
 use crate::clients::alertmanager::{Alert, AlertState, Silence, SilenceState};
 use crate::clients::prometheus::{Labels, RuleAlert, RuleState};
+use crate::tui::format::{one_line, unix_ms};
 use crate::tui::screens::alerts::urgency::Urgency;
 use crate::tui::sources::evidence::Evidence;
 
@@ -229,11 +228,14 @@ pub(crate) fn is_acknowledgement(silence: &Silence) -> bool {
     head.eq_ignore_ascii_case(ACKNOWLEDGED)
 }
 
-/// An RFC 3339 time as Unix milliseconds.
-pub(crate) fn unix_ms(text: &str) -> Option<i64> {
-    text.parse::<Timestamp>()
-        .ok()
-        .map(Timestamp::as_millisecond)
+/// An alert's name, for people.
+pub(crate) fn name(alert: &Alert) -> String {
+    one_line(
+        alert
+            .labels
+            .get("alertname")
+            .map_or("(no name)", String::as_str),
+    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::cells;
 use crate::tui::dashboard::Scope;
 use crate::tui::model::Model;
 use crate::tui::screens::panel;
-use crate::tui::screens::panel::Wanted;
+use crate::tui::screens::panel::known::Wanted;
 use crate::tui::theme;
 use crate::tui::widgets::centred;
 

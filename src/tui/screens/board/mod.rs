@@ -10,8 +10,6 @@ use std::sync::Arc;
 use crate::tui::dashboard::{
     Dashboard, Kind, Panel, Query, Scope, Shelf, Times, repeated, shelves,
 };
-use crate::tui::model::{Model, Screen};
-use crate::tui::recording::replay::TapeView;
 use crate::tui::sources::answers::{Answer, Answers, OneSeries};
 
 /// Lines above the panels: title and variables.
@@ -367,49 +365,6 @@ fn texts(answer: &Answer) -> Vec<String> {
         Some(format!("{name}{{{}}} {value} {at}", labels.join(",")))
     };
     answer.series.iter().filter_map(text).collect()
-}
-
-impl Model {
-    /// The part of the terminal between header and footer.
-    pub(crate) fn body(&self) -> (u16, u16) {
-        let (width, height) = self.size;
-        (width.max(80), height.max(24) - 4)
-    }
-
-    /// The PromQL whose answers go into `answers`. A recording is for every screen.
-    pub(crate) fn board_queries(&self) -> BTreeSet<Query> {
-        let mut queries = BTreeSet::new();
-        if self.is_seen(Screen::Resources) {
-            queries.extend(self.resources.queries(&self.answers));
-        }
-        if self.is_seen(Screen::Board) {
-            let asked = self.board.queries(&self.answers, self.times(), self.body());
-            queries.extend(asked);
-        }
-        queries
-    }
-
-    /// The LogQL whose answers go into `answers`.
-    pub(crate) fn board_logs(&self) -> BTreeSet<Query> {
-        if !self.is_seen(Screen::Board) {
-            return BTreeSet::new();
-        }
-        self.board
-            .log_queries(&self.answers, self.times(), self.body())
-    }
-
-    /// The time that charts show, as queries know it.
-    pub(crate) fn times(&self) -> Times {
-        Times {
-            step_ms: self.zoom.step_ms(),
-            span_ms: self.zoom.span_ms(),
-            end_ms: self.time.end.unwrap_or(self.now),
-        }
-    }
-
-    fn is_seen(&self, screen: Screen) -> bool {
-        self.screen == screen || matches!(self.tape, TapeView::Recording(_))
-    }
 }
 
 #[cfg(test)]

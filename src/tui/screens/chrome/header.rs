@@ -6,13 +6,15 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::tui::connection::{Link, Source};
 use crate::tui::format;
-use crate::tui::model::{Link, Model, RunView, Screen, Source};
-use crate::tui::recording::replay::{Playing, TapeView};
+use crate::tui::format::one_line;
+use crate::tui::format::to_f64;
+use crate::tui::model::{Model, RunView, Screen};
+use crate::tui::recording::view::{Playing, TapeView};
 use crate::tui::screens::chrome::tabs;
-use crate::tui::screens::chrome::{right, to_f64};
-use crate::tui::screens::logs::one_line;
 use crate::tui::theme;
+use crate::tui::widgets::frame::right;
 
 /// From this width on the time is told to the second.
 const WIDE: u16 = 100;

@@ -9,28 +9,18 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::format;
+use crate::tui::connection::{Link, Source};
+use crate::tui::format::{one_line, share, to_f64};
 use crate::tui::input::keys;
 use crate::tui::input::keys::{Action, Binding, Scope};
-use crate::tui::input::line::Input;
-use crate::tui::input::line::draw as input;
-use crate::tui::model::{Link, Model, NoticeKind, RunState, Screen, Source};
-use crate::tui::navigation as trail;
-use crate::tui::recording::replay::{Playing, TapeView};
+use crate::tui::input::line::{Input, draw as input};
+use crate::tui::model::{Model, NoticeKind, RunState, Screen};
+use crate::tui::recording::view::{Playing, TapeView};
 use crate::tui::screens::chrome::troubles::{silent, warned};
-use crate::tui::screens::logs::one_line;
 use crate::tui::sources::crosscheck;
-use crate::tui::theme;
-use crate::tui::timeline;
+use crate::tui::widgets::frame::right;
 use crate::tui::widgets::gauge;
-
-/// Writes a line at the right edge.
-pub(crate) fn right(buffer: &mut Buffer, area: Rect, y: u16, line: &Line<'_>) {
-    let width = u16::try_from(line.width())
-        .unwrap_or(area.width)
-        .min(area.width);
-    buffer.set_line(area.right() - width, y, line, width);
-}
+use crate::tui::{format, navigation as trail, theme, timeline};
 
 pub(crate) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
     let crumbs = crumbs(model);
@@ -187,23 +177,6 @@ fn seeding(model: &Model, buffer: &mut Buffer, area: Rect) {
             theme::accent(),
         );
     }
-}
-
-pub(crate) fn share(done: u64, of: u64) -> f64 {
-    if of == 0 {
-        0.0
-    } else {
-        to_f64(done) / to_f64(of)
-    }
-}
-
-pub(crate) fn to_f64(count: u64) -> f64 {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts for people, far below 2^53"
-    )]
-    let value = count as f64;
-    value
 }
 
 fn under_way(model: &Model) -> Option<String> {

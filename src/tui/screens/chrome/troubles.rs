@@ -1,7 +1,8 @@
 //! What is wrong with the sources, in a line: a panel has not the room for all of it.
 
-use crate::tui::model::{Link, Model, Source};
-use crate::tui::screens::logs::one_line;
+use crate::tui::connection::{Link, Source};
+use crate::tui::format::one_line;
+use crate::tui::model::Model;
 
 /// Why the first source that is silent is so: a panel has not the room for all of it.
 pub(crate) fn silent(model: &Model) -> Option<String> {

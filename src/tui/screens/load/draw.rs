@@ -6,10 +6,10 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::format;
+use crate::tui::format::one_line;
 use crate::tui::load_port::Scenario;
 use crate::tui::model::{Load, Model};
 use crate::tui::screens::load::run;
-use crate::tui::screens::logs::one_line;
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame};

@@ -6,11 +6,11 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::format;
+use crate::tui::format::one_line;
+use crate::tui::format::to_f64;
 use crate::tui::load_port::Operation;
 use crate::tui::model::{Model, RunState, RunView};
-use crate::tui::screens::chrome::to_f64;
 use crate::tui::screens::load::{thresholds, verdict};
-use crate::tui::screens::logs::one_line;
 use crate::tui::sources::panels::{PanelId, Unit, panel};
 use crate::tui::theme;
 use crate::tui::theme::Severity;

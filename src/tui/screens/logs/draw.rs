@@ -6,10 +6,11 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::tui::connection::Source;
 use crate::tui::format;
-use crate::tui::model::{Model, Source};
+use crate::tui::model::Model;
+use crate::tui::screens::layout::{dim_if_stale, freshness};
 use crate::tui::screens::logs::Record;
-use crate::tui::screens::{dim_if_stale, freshness};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame};

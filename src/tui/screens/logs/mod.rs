@@ -6,9 +6,10 @@ pub(crate) mod record;
 
 use std::collections::VecDeque;
 
+pub(crate) use crate::tui::screens::logs::record::Record;
+
 use crate::clients::loki::LogLine;
 use crate::tui::input::line::Input;
-pub(crate) use crate::tui::screens::logs::record::Record;
 use crate::tui::zone::Zone;
 
 /// Most records kept; the oldest fall off.
@@ -124,13 +125,6 @@ fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
         }
     }
     query
-}
-
-/// Foreign text in one line without control characters, which would reach the terminal.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 /// The log as the console sees it.

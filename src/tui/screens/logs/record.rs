@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::Labels;
 use crate::tui::format;
-use crate::tui::screens::logs::one_line;
+use crate::tui::format::one_line;
 
 /// One record.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,24 +5,23 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::model::{Model, RunView, Source};
-use crate::tui::screens::chrome::share;
-use crate::tui::screens::logs::one_line;
+use crate::tui::connection::Source;
+use crate::tui::format::{one_line, share};
+use crate::tui::model::{Model, RunView};
+use crate::tui::screens::layout::{dim_if_stale, freshness};
 use crate::tui::screens::overview::sale;
-use crate::tui::screens::{dim_if_stale, freshness};
+use crate::tui::sources::checks::Check;
 use crate::tui::sources::crosscheck;
-use crate::tui::sources::crosscheck::Check;
 use crate::tui::sources::panels::{PanelId, panel};
 use crate::tui::sources::series::Track;
-use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::timeline;
 use crate::tui::widgets::{
     Chart, Freshness, Line as ChartLine, Overlay, big, centred, foot, frame, gauge, instant_on,
     wrapped,
 };
-use crate::tui::window;
-use crate::tui::window::Window;
+use crate::tui::window::end_name;
+use crate::tui::zoom::Window;
+use crate::tui::{theme, timeline, window};
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let [tiles, middle, bottom] = places(area);
@@ -269,14 +268,6 @@ fn chart_places(area: Rect) -> Vec<(PanelId, Rect)> {
 fn charts(model: &Model, buffer: &mut Buffer, area: Rect) {
     for (id, place) in chart_places(area) {
         chart(model, buffer, place, id);
-    }
-}
-
-/// What the end of the charts is called: `now`, or when they stand still.
-pub(crate) fn end_name(model: &Model) -> String {
-    match model.time.end {
-        Some(end) => model.settings.zone.clock(end),
-        None => "now".into(),
     }
 }
 

@@ -6,16 +6,15 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::clients::alertmanager::AlertState;
-use crate::tui::format;
-use crate::tui::model::{Model, Source};
-use crate::tui::screens::chrome::to_f64;
-use crate::tui::screens::logs::one_line;
-use crate::tui::screens::{dim_if_stale, freshness};
+use crate::tui::connection::Source;
+use crate::tui::format::{one_line, to_f64};
+use crate::tui::model::Model;
+use crate::tui::screens::alerts::name;
+use crate::tui::screens::layout::{dim_if_stale, freshness};
 use crate::tui::sources::panels::{FREE, HELD, PanelId, SOLD};
-use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::update;
 use crate::tui::widgets::{Freshness, Share, centred, frame, shares, wrapped};
+use crate::tui::{format, theme};
 
 /// A name in a column of its own, then the rest.
 fn row(buffer: &mut Buffer, area: Rect, y: u16, name: &str, rest: Vec<Span<'_>>) {
@@ -282,7 +281,7 @@ fn firing(model: &Model, buffer: &mut Buffer, area: Rect) {
         let (sign, style) = crate::tui::screens::alerts::draw::mark(alert);
         let age = crate::tui::screens::alerts::draw::age(alert, model.now);
         let width = usize::from(area.width).saturating_sub(12 + cells::width(&age) + 2);
-        let name = cells::cut(&update::name(alert), width);
+        let name = cells::cut(&name(alert), width);
         row(
             buffer,
             area,

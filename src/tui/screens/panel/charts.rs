@@ -7,18 +7,13 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::dashboard::Panel;
-use crate::tui::screens::overview::draw::end_name;
+use crate::tui::screens::panel::known::{Known, MAX_LINES, Named, Wanted, sign};
 use crate::tui::screens::panel::lists as panel_lists;
-use crate::tui::screens::panel::{Known, Named, Wanted, sign};
 use crate::tui::sources::series::Track;
-use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::timeline;
 use crate::tui::widgets::{Line as PlotLine, Overlay, Plot, heat};
-use crate::tui::window;
-
-/// Most lines of one chart; the rest is counted.
-pub(crate) const MAX_LINES: usize = 12;
+use crate::tui::window::end_name;
+use crate::tui::{theme, timeline, window};
 
 /// Styles of a chart's lines, in turn.
 fn line_style(index: usize) -> Style {

@@ -8,14 +8,15 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::model::Source;
+use crate::tui::connection::Source;
+use crate::tui::format::one_line;
+use crate::tui::screens::layout::{dim_if_stale, freshness};
+use crate::tui::screens::logs::Record;
 use crate::tui::screens::logs::draw as logs;
-use crate::tui::screens::logs::{Record, one_line};
-use crate::tui::screens::panel::{Known, Named, Wanted, reduced, sign};
-use crate::tui::screens::{dim_if_stale, freshness};
+use crate::tui::screens::panel::known::{Known, Named, Wanted, reduced, sign};
+use crate::tui::sources::series::value_at;
 use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::timeline::value_at;
 use crate::tui::widgets::{Freshness, centred, frame, gauge, wrapped};
 
 /// Widest column of a table, in cells.

@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 use crate::cells;
 use crate::tui::dashboard::Panel;
 use crate::tui::format;
+use crate::tui::screens::panel::known::{Known, Named, Wanted, reduced};
 use crate::tui::screens::panel::lists::more;
-use crate::tui::screens::panel::{Known, Named, Wanted, reduced};
 use crate::tui::theme;
 use crate::tui::widgets::gauge;
 

@@ -6,15 +6,15 @@ use ratatui::style::Style;
 
 use crate::cells;
 use crate::tui::dashboard::{Kind, Panel};
-use crate::tui::screens::overview::draw::end_name;
+use crate::tui::screens::panel::known::{Known, Wanted};
 use crate::tui::screens::panel::lists::more;
-use crate::tui::screens::panel::{Known, Wanted};
 use crate::tui::sources::series::Track;
+use crate::tui::sources::series::value_at;
 use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::timeline::value_at;
 use crate::tui::widgets::back;
 use crate::tui::window;
+use crate::tui::window::end_name;
 
 /// Columns in which a state can be told by a word.
 const LEAST_WORD: usize = 4;

@@ -5,11 +5,12 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::model::{Model, Source};
+use crate::tui::connection::Source;
+use crate::tui::model::Model;
+use crate::tui::screens::layout::{dim_if_stale, freshness};
 use crate::tui::screens::panel;
-use crate::tui::screens::panel::{Wanted, sign};
+use crate::tui::screens::panel::known::{Wanted, sign};
 use crate::tui::screens::resources::{CHARTS, COLUMNS, Resources, figures};
-use crate::tui::screens::{dim_if_stale, freshness};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame};

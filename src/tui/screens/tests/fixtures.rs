@@ -6,11 +6,12 @@ use crate::api::ops::{AdmissionState, Dataset, QueueState, SeedProgress, Status}
 use crate::clients::alertmanager::{Alert, AlertState, AlertStatus};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::{Labels, Series};
+use crate::tui::connection::Source;
 use crate::tui::dashboard::Query;
 use crate::tui::event::Event;
 use crate::tui::load_port::{Operation, Outcome, Phase, Progress, Scenario, Threshold, Verdict};
+use crate::tui::model::Screen;
 use crate::tui::model::{Model, RunState, RunView, Settings};
-use crate::tui::model::{Screen, Source};
 use crate::tui::screens::traces::Coverage;
 use crate::tui::sources::panels::PanelId;
 use crate::tui::sources::panels::panel;

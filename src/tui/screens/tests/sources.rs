@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::api::ops::SeedProgress;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::Source;
-use crate::tui::recording::replay::{Playing, TapeView};
+use crate::tui::recording::view::{Playing, TapeView};
 use crate::tui::update::update;
 
 fn playing(speed: u32, ended: bool) -> TapeView {

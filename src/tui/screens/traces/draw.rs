@@ -7,12 +7,13 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::clients::tempo::FoundTrace;
+use crate::tui::connection::Source;
 use crate::tui::format;
-use crate::tui::model::{Model, Source};
-use crate::tui::screens::logs::one_line;
+use crate::tui::format::one_line;
+use crate::tui::model::Model;
+use crate::tui::screens::layout::{dim_if_stale, freshness};
 use crate::tui::screens::traces::waterfall::draw as waterfall;
 use crate::tui::screens::traces::{Coverage, Order, SPAN_S, Traces};
-use crate::tui::screens::{dim_if_stale, freshness};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame};
@@ -130,7 +131,7 @@ impl Columns {
         let age = format::span(model.now.saturating_sub(start));
         let errors = match trace.errors {
             Some(0) => String::new(),
-            Some(errors) => format::short(crate::tui::screens::chrome::to_f64(errors)),
+            Some(errors) => format::short(crate::tui::format::to_f64(errors)),
             None => "–".into(),
         };
         let service = waterfall::short(&trace.service);

@@ -2,9 +2,10 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
 use crate::tui::input::dialog::Dialog;
-use crate::tui::model::{Model, NoticeKind, Screen, Source};
+use crate::tui::model::{Model, NoticeKind, Screen};
 use crate::tui::navigation as trail;
 use crate::tui::screens::logs::{Level, LogAim};
 use crate::tui::screens::traces::Open;

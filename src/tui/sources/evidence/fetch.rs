@@ -10,13 +10,13 @@ use crate::clients::loki::Loki;
 use crate::clients::prometheus::{Prometheus, Series};
 use crate::clients::rules::Rule;
 use crate::tui::event::Event;
-use crate::tui::model::Plan;
 use crate::tui::screens::logs;
 use crate::tui::screens::logs::{Level, Record};
 use crate::tui::sources::evidence::rule;
 use crate::tui::sources::evidence::rule::{Judged, Limit};
 use crate::tui::sources::evidence::{Evidence, LimitLine, RECORDS, RECORDS_BEFORE, Wanted};
 use crate::tui::sources::fetch::{now_ms, pause};
+use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::Track;
 
 /// Between two looks at the same alert.

@@ -9,8 +9,7 @@ pub(crate) use fetch::follow;
 use crate::clients::alertmanager::Alert;
 use crate::clients::prometheus::Labels;
 use crate::clients::rules::Rule;
-use crate::tui::model::Model;
-use crate::tui::screens::alerts::unix_ms;
+use crate::tui::format::unix_ms;
 use crate::tui::screens::logs::Record;
 use crate::tui::sources::series::Track;
 
@@ -91,21 +90,6 @@ impl Wanted {
         let told = series.iter().filter(|(name, _)| *name != "__name__");
         let mut known = told.filter_map(|(name, value)| Some((self.alert.get(name)?, value)));
         known.all(|(of_alert, value)| of_alert == value)
-    }
-}
-
-impl Model {
-    /// The alert whose evidence is looked at.
-    pub(crate) fn evidence_wanted(&self) -> Option<Wanted> {
-        let row = self.alerts.chosen()?;
-        Some(Wanted::of(&row.alert, self.now / 60_000 * 60_000))
-    }
-
-    /// What was found for the chosen alert.
-    pub(crate) fn evidence(&self) -> Option<&Evidence> {
-        let row = self.alerts.chosen()?;
-        let found = self.alerts.evidence.as_ref();
-        found.filter(|found| found.of.alert == row.alert.labels)
     }
 }
 

@@ -10,12 +10,13 @@ use tokio::time::Instant;
 
 use crate::clients::ClientError;
 use crate::clients::prometheus::{Labels, Prometheus, Series};
+use crate::tui::connection::Source;
 use crate::tui::dashboard::{LabelQuery, Query};
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 use crate::tui::sources::fetch::{Backoff, EVERY, now_ms, pause};
+use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::QueryAnswer;
-use crate::tui::window::Zoom;
+use crate::tui::zoom::Zoom;
 
 /// How far back labels are looked for: an hour, as the longest chart.
 const LABELS_SPAN_MS: i64 = 3_600_000;

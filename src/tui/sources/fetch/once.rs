@@ -1,10 +1,11 @@
 //! Every source asked once: what `--once` shows.
 
 use crate::clients::ClientError;
+use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::model::{Plan, Source};
 use crate::tui::sources::fetch::metrics::{Wanted, round};
 use crate::tui::sources::fetch::{Backoff, Clients, silences};
+use crate::tui::sources::plan::Plan;
 use crate::tui::sources::{board_logs, fetch_traces, tail};
 
 /// Asks every source once, all at the same time: what `--once` shows.

@@ -11,9 +11,9 @@ use ratatui::text::{Line, Span as Text};
 use crate::cells;
 use crate::clients::tempo::Span;
 use crate::tui::format;
+use crate::tui::format::one_line;
 use crate::tui::model::Model;
-use crate::tui::screens::dim_if_stale;
-use crate::tui::screens::logs::one_line;
+use crate::tui::screens::layout::dim_if_stale;
 use crate::tui::screens::traces::waterfall::draw::bar::{Bar, mark};
 use crate::tui::screens::traces::waterfall::draw::described::described;
 use crate::tui::screens::traces::waterfall::{Row, Waterfall, has_exception, is_failed};
@@ -164,7 +164,7 @@ fn took(ns: u64) -> String {
 }
 
 fn seconds(ns: u64) -> f64 {
-    crate::tui::screens::chrome::to_f64(ns) / 1e9
+    crate::tui::format::to_f64(ns) / 1e9
 }
 
 /// A service's name without what all of ours have in common.

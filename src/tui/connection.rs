@@ -1,0 +1,71 @@
+//! The sources of data, and how the connection to each stands.
+
+/// Where data come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Ops,
+    Prometheus,
+    Loki,
+    Alertmanager,
+    Tempo,
+}
+
+impl Source {
+    pub(crate) const ALL: &[Source] = &[
+        Source::Ops,
+        Source::Prometheus,
+        Source::Loki,
+        Source::Alertmanager,
+        Source::Tempo,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Source::Ops => "server",
+            Source::Prometheus => "metrics",
+            Source::Loki => "logs",
+            Source::Alertmanager => "alerts",
+            Source::Tempo => "traces",
+        }
+    }
+}
+
+/// How it stands with a source.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Link {
+    /// Not asked yet, or no answer yet.
+    #[default]
+    Waiting,
+    /// The last call was answered.
+    Up,
+    /// The last call failed.
+    Down { reason: String, retry_at: i64 },
+}
+
+/// A source as the console sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SourceState {
+    pub(crate) link: Link,
+    /// When it last answered.
+    pub(crate) last_ok: Option<i64>,
+    /// What it calls wrong with its own answers.
+    pub(crate) warning: Option<String>,
+}
+
+impl SourceState {
+    /// Old data are shown: how old, and why.
+    pub(crate) fn stale(&self, now: i64) -> Option<(i64, &str)> {
+        match (&self.link, self.last_ok) {
+            (Link::Down { reason, .. }, Some(at)) => Some((now - at, reason)),
+            _ => None,
+        }
+    }
+
+    /// It never answered, and this is why.
+    pub(crate) fn never(&self) -> Option<&str> {
+        match (&self.link, self.last_ok) {
+            (Link::Down { reason, .. }, None) => Some(reason),
+            _ => None,
+        }
+    }
+}
