@@ -24,6 +24,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod http_client;
 pub mod load;
+pub mod secret;
 pub mod seeding;
 pub mod serve;
 pub mod settings;

@@ -2,11 +2,9 @@
 //!
 //! Also owns the default data directory, and the files of a data directory that hold secrets.
 
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::alerting::Timing;
@@ -17,6 +15,7 @@ use crate::files::{self, Access};
 use crate::http::Limits;
 use crate::http::cors::Origin;
 use crate::http::listener::Bounds;
+use crate::secret::Secret;
 use crate::store::sqlite::Options;
 use crate::telemetry::Otlp;
 
@@ -50,11 +49,11 @@ pub struct ServeSettings {
     /// The embedded database.
     pub store: Options,
     /// PostgreSQL instead of the embedded database.
-    pub database_url: Option<SecretUrl>,
+    pub database_url: Option<Secret>,
     /// Connections to PostgreSQL.
     pub database_connections: usize,
     /// Redis, one node or several of a cluster, for coordination with other servers.
-    pub redis_url: Option<SecretUrl>,
+    pub redis_url: Option<Secret>,
     /// File with the key that signs tokens; `None`: the database or the data directory holds the key.
     pub token_key_file: Option<PathBuf>,
     /// A collector that telemetry is pushed to, besides the embedded stores.
@@ -77,11 +76,11 @@ pub struct AlertingSettings {
     /// Where people reach the operations API, for the links in notifications; `None`: its own address.
     pub external_url: Option<String>,
     /// Another Alertmanager that gets every alert.
-    pub alertmanager_url: Option<SecretUrl>,
+    pub alertmanager_url: Option<Secret>,
     /// Receivers of messages in the format of Alertmanager's webhook.
-    pub webhooks: Vec<SecretUrl>,
+    pub webhooks: Vec<Secret>,
     /// Receivers of messages for people, in Slack's format.
-    pub slack_webhooks: Vec<SecretUrl>,
+    pub slack_webhooks: Vec<Secret>,
     /// When notifications are sent, and repeated.
     pub timing: Timing,
 }
@@ -161,64 +160,6 @@ impl ServeSettings {
             ops_addr: free,
             ..ServeSettings::new(data_dir)
         }
-    }
-}
-
-/// An address that may hold a password. `Display` and `Debug` show `***` instead.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretUrl(String);
-
-impl SecretUrl {
-    /// The address with its password, for the connection only.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SecretUrl {
-    type Err = std::convert::Infallible;
-
-    /// Accepts every text; the connection reports what is wrong with it. A refusal by the command line would
-    /// quote the text, and that may be a password in the wrong place.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(SecretUrl(text.trim().to_owned()))
-    }
-}
-
-impl fmt::Display for SecretUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, url) in self.0.split(',').enumerate() {
-            f.write_str(if at > 0 { "," } else { "" })?;
-            // Parameters may hold a password too, and are not part of the place.
-            let url = url.split(['?', '#']).next().unwrap_or_default();
-            let Some((scheme, rest)) = url.split_once("://") else {
-                f.write_str("***")?;
-                continue;
-            };
-            if matches!(scheme, "http" | "https") {
-                // The path of a webhook is its password.
-                let host = rest.split('/').next().unwrap_or_default();
-                let host = host.rsplit('@').next().unwrap_or_default();
-                write!(f, "{scheme}://{host}")?;
-                continue;
-            }
-            // The last @, because a password may hold one that is not escaped.
-            match rest.rsplit_once('@') {
-                None => write!(f, "{scheme}://{rest}")?,
-                Some((who, host)) => match who.split_once(':') {
-                    None => write!(f, "{scheme}://{who}@{host}")?,
-                    Some((user, _)) => write!(f, "{scheme}://{user}:***@{host}")?,
-                },
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for SecretUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
     }
 }
 
@@ -312,39 +253,5 @@ fn secret(file: &Path) -> io::Result<String> {
             Ok(text)
         }
         Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_in_an_address_is_never_shown() {
-        for (given, shown) in [
-            (
-                "postgres://u:secret@h:5432/db",
-                "postgres://u:***@h:5432/db",
-            ),
-            ("postgres://u:se@cret@h/db", "postgres://u:***@h/db"),
-            ("postgres://u@h/db?password=secret", "postgres://u@h/db"),
-            (
-                "redis://:secret@a:1,redis://:secret@b:2",
-                "redis://:***@a:1,redis://:***@b:2",
-            ),
-            ("redis://h:6379/0", "redis://h:6379/0"),
-            (
-                "https://u:pw@hooks.example/services/secret",
-                "https://hooks.example",
-            ),
-            ("hunter2", "***"),
-        ] {
-            let url: SecretUrl = given.parse().expect(given);
-            assert_eq!(
-                (url.to_string(), format!("{url:?}")),
-                (shown.to_owned(), shown.to_owned())
-            );
-            assert_eq!(url.expose(), given);
-        }
     }
 }

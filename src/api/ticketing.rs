@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::integer;
+pub use crate::domain::{QueueStatus, ReservationStatus, SeatStatus};
 
 /// `POST /queue`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -12,18 +13,6 @@ pub struct RegisterRequest {
     /// Who wants to queue.
     #[serde(deserialize_with = "integer::whole")]
     pub user_id: i64,
-}
-
-/// Where a token stands in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum WaitStatus {
-    /// Behind the admitted mark.
-    Wait,
-    /// Admitted.
-    Active,
-    /// Over: time ran out, or paid.
-    Expired,
 }
 
 /// Answer of `POST /queue` and `GET /queue`.
@@ -37,7 +26,7 @@ pub struct QueueEntry {
     /// How many are to be admitted up to and including this one; 0 once admitted.
     pub position_in_queue: u64,
     /// WAIT, ACTIVE or EXPIRED.
-    pub status: WaitStatus,
+    pub status: QueueStatus,
     /// Seconds until admission by the current rate; 0 once admitted, absent while nobody can tell
     /// (admission paused, or the opening time is not set).
     pub eta_seconds: Option<f64>,
@@ -85,18 +74,6 @@ pub struct PerformanceDates {
     pub unavailable_performance_dates: Vec<PerformanceDate>,
 }
 
-/// What a seat is at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum SeatState {
-    /// Free.
-    Available,
-    /// Held, not paid.
-    Pending,
-    /// Sold.
-    Unavailable,
-}
-
 /// One seat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -108,7 +85,7 @@ pub struct Seat {
     /// In the currency's smallest unit (won).
     pub price: i64,
     /// AVAILABLE, PENDING or UNAVAILABLE.
-    pub status: SeatState,
+    pub status: SeatStatus,
 }
 
 /// Answer of `GET /concerts/{concertId}/performanceDates/{performanceDateId}/seats`.
@@ -192,20 +169,6 @@ pub struct Paid {
     pub reservation_id: i64,
 }
 
-/// Where a reservation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ReservationState {
-    /// Held until `expiresAt`.
-    Pending,
-    /// Paid: the seat is sold.
-    Paid,
-    /// The hold ran out.
-    Expired,
-    /// Given back.
-    Cancelled,
-}
-
 /// One reservation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -221,7 +184,7 @@ pub struct Reservation {
     /// In the currency's smallest unit (won).
     pub price: i64,
     /// PENDING, PAID, EXPIRED or CANCELLED.
-    pub status: ReservationState,
+    pub status: ReservationStatus,
     /// ISO 8601, UTC: until when a PENDING one must be paid.
     pub expires_at: String,
 }

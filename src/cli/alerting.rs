@@ -8,7 +8,8 @@ use clap::Args;
 use super::flags::between;
 use crate::alerting::Timing;
 use crate::duration::show;
-use crate::settings::{AlertingSettings, SecretUrl};
+use crate::secret::Secret;
+use crate::settings::AlertingSettings;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Alerts")]
@@ -31,7 +32,7 @@ pub(super) struct AlertingArgs {
         env = "CONCERTCTL_ALERTMANAGER_URL",
         hide_env_values = true
     )]
-    alertmanager_url: Option<SecretUrl>,
+    alertmanager_url: Option<Secret>,
     /// Post alerts there, in the shape of Alertmanager's webhook; may be given several times
     #[arg(
         long,
@@ -39,7 +40,7 @@ pub(super) struct AlertingArgs {
         env = "CONCERTCTL_WEBHOOK",
         hide_env_values = true
     )]
-    webhook: Vec<SecretUrl>,
+    webhook: Vec<Secret>,
     /// Post alerts there as Slack takes them; may be given several times
     #[arg(
         long,
@@ -47,7 +48,7 @@ pub(super) struct AlertingArgs {
         env = "CONCERTCTL_SLACK_WEBHOOK",
         hide_env_values = true
     )]
-    slack_webhook: Vec<SecretUrl>,
+    slack_webhook: Vec<Secret>,
     /// How long the first message of a group of alerts waits for others to join, at most 1h
     #[arg(long, value_name = "DURATION", default_value = show(Timing::default().group_wait), value_parser = between("0s", "1h"), env = "CONCERTCTL_GROUP_WAIT")]
     group_wait: Duration,

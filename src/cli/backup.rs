@@ -16,7 +16,7 @@ use crate::store::sqlite::backup;
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// Where to write the backup: a new or empty directory. `serve --data-dir` takes it as it is
+    /// Where to write the backup: a new or empty directory, which `serve --data-dir` can use directly
     dir: PathBuf,
     #[command(flatten)]
     data_dir: DataDirArg,
@@ -34,12 +34,12 @@ pub(super) async fn run(args: BackupArgs) -> ExitCode {
 fn back_up(from: &Path, to: &Path) -> anyhow::Result<()> {
     let file = current_file(from)?.with_context(|| {
         format!(
-            "no dataset in {}; name the data directory with --data-dir",
+            "{} has no dataset; name the data directory with --data-dir",
             from.display()
         )
     })?;
     let name = file.file_name().context("the dataset has no name")?;
-    // Held to the end, so that no server starts on a dataset while it is verified.
+    // Held to the end, so that no server starts on the dataset while it is verified.
     let _held = match DataDir::open(from) {
         Ok(held) => {
             backup::verify(&file)?;
@@ -57,14 +57,14 @@ fn back_up(from: &Path, to: &Path) -> anyhow::Result<()> {
         Ok(key) => {
             files::replace(&to.join("token-key"), &key, Access::Owner).with_context(cannot_write)?
         }
-        // A key given as a setting is not in the data directory.
+        // The key may be a file of --token-key-file instead.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).context("cannot read the token key"),
     }
     File::open(&datasets)
         .and_then(|folder| folder.sync_all())
         .with_context(cannot_write)?;
-    // Last: a directory without CURRENT is no complete backup.
+    // Last, because CURRENT marks the backup as complete.
     let epoch = file.file_stem().unwrap_or(name).to_string_lossy();
     let pointer = format!("{epoch}\n");
     files::replace(&to.join("CURRENT"), pointer.as_bytes(), Access::Owner)

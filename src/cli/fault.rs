@@ -12,7 +12,7 @@ use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::api::ops::{ActiveFault, FaultKind, FaultRequest, FaultSettings, LinkCut};
 use crate::clients::ops::Ops;
-use crate::clients::{ClientError, HttpSource, Secret};
+use crate::clients::{ClientError, HttpSource};
 
 /// Inject faults into a running server, to rehearse the response to them. Each ends by itself. Exit
 /// codes: 0 done, 1 not done, 2 usage.
@@ -93,7 +93,7 @@ enum Injection {
     /// Cut the link to Redis
     #[command(alias = "redis_cut")]
     RedisCut {
-        /// How that looks from the server
+        /// What the server sees
         #[arg(long, value_enum, default_value_t = How::Hang)]
         how: How,
         #[command(flatten)]
@@ -103,9 +103,9 @@ enum Injection {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum How {
-    /// What is sent gets lost
+    /// Requests to Redis get no answer
     Hang,
-    /// What is sent is refused at once
+    /// Connections to Redis are refused at once
     Refuse,
 }
 
@@ -238,7 +238,7 @@ impl Routes {
 }
 
 impl ServerArgs {
-    /// The server that is meant, with its token if that is known.
+    /// A client of the chosen server, with its token if that is known.
     fn ops(&self) -> anyhow::Result<Ops> {
         let dir = self.data_dir.path();
         let local = LocalServer::of(&dir);
@@ -246,7 +246,7 @@ impl ServerArgs {
             (Some(url), _) => url.clone(),
             (None, Some(local)) => local.ops_url(),
             (None, None) => anyhow::bail!(
-                "no server has listened on {}: name one with --target, or its directory with --data-dir",
+                "{} has no server.json of a server: name a server with --target, or its data directory with --data-dir",
                 dir.display()
             ),
         };
@@ -256,7 +256,7 @@ impl ServerArgs {
             (None, Some(local)) => Some(local.token()?),
             (given, _) => given,
         };
-        Ok(Ops::new(source, token.as_deref().map(Secret::new)))
+        Ok(Ops::new(source, token))
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::duration;
-use crate::settings::{self, SecretUrl};
+use crate::secret::Secret;
+use crate::settings;
 use crate::telemetry::Otlp;
 
 /// The data directory.
@@ -36,7 +37,7 @@ pub(super) struct DatabaseArg {
         env = "CONCERTCTL_DATABASE_URL",
         hide_env_values = true
     )]
-    pub(super) database_url: Option<SecretUrl>,
+    pub(super) database_url: Option<Secret>,
 }
 
 /// A duration with its unit.
@@ -94,12 +95,12 @@ const MAX_TOKEN_FILE: u64 = 4096;
 ///
 /// # Errors
 /// What is wrong with the file.
-pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<String>, String> {
+pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<Secret>, String> {
     use std::io::Read as _;
     let Some(path) = file else {
         let token = std::env::var("CONCERTCTL_OPS_TOKEN").ok();
-        let token = token.map(|token| token.trim().to_owned());
-        return Ok(token.filter(|token| !token.is_empty()));
+        let token = token.map(|token| Secret::new(&token));
+        return Ok(token.filter(|token| !token.expose().is_empty()));
     };
     let name = path.display();
     let mut text = String::new();
@@ -110,7 +111,7 @@ pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<String>, String> {
         "" => Err(format!(
             "the token file {name} is empty: write the operations token into it"
         )),
-        token => Ok(Some(token.to_owned())),
+        token => Ok(Some(Secret::new(token))),
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use crate::api::ops::Status;
 use crate::clients::HttpSource;
 use crate::clients::ops::Ops;
+use crate::secret::Secret;
 use crate::serve::ServerFile;
 use crate::settings;
 
@@ -59,12 +60,12 @@ impl LocalServer {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(super) fn token(&self) -> anyhow::Result<String> {
+    pub(super) fn token(&self) -> anyhow::Result<Secret> {
         let path = settings::ops_token_file(&self.dir);
         let text = std::fs::read_to_string(&path);
         let text =
             text.with_context(|| format!("cannot read the token file {}", path.display()))?;
-        Ok(text.trim().to_owned())
+        Ok(Secret::new(&text))
     }
 
     /// Whether it runs. A killed server leaves `server.json` behind and another server may listen at its

@@ -1,7 +1,7 @@
 //! `concertctl restore`: puts a backup in place of the dataset of a data directory.
 //!
-//! The backup is copied and verified beside what is there, so a backup that is damaged, or a disk that is
-//! full, changes nothing. Then renames exchange the two, `CURRENT` last. What was there is kept.
+//! The backup is copied beside the dataset and verified first, so a damaged backup or a full disk changes
+//! nothing. Then renames exchange the two, `CURRENT` last. The old dataset is kept.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ use crate::files::{self, Access};
 use crate::store::data_dir::{DataDir, current_file};
 use crate::store::sqlite::backup;
 
-/// What a backup consists of, `CURRENT` last: it makes the rest count.
+/// The parts of a backup. `CURRENT` is last, because it activates the others.
 const PARTS: [&str; 3] = ["datasets", "token-key", "CURRENT"];
 
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ fn restore(from: &Path, to: &Path, replace: bool) -> anyhow::Result<String> {
     let staged = to.join("restoring");
     let prepared = stage(from, &file, &staged);
     if prepared.is_err() {
-        // What cannot be removed now is removed at the next attempt.
+        // What cannot be removed now, the next restore removes.
         drop(fs::remove_dir_all(&staged));
     }
     prepared?;
@@ -90,7 +90,7 @@ fn stage(from: &Path, file: &Path, staged: &Path) -> anyhow::Result<()> {
     for part in ["token-key", "CURRENT"] {
         let content = match fs::read(from.join(part)) {
             Ok(content) => content,
-            // A key given as a setting is not in the data directory.
+            // The key may be a file of --token-key-file instead.
             Err(error) if error.kind() == io::ErrorKind::NotFound && part == "token-key" => {
                 continue;
             }
@@ -102,12 +102,12 @@ fn stage(from: &Path, file: &Path, staged: &Path) -> anyhow::Result<()> {
     sync(&staged.join("datasets")).with_context(cannot_write)
 }
 
-/// Moves what is there to `kept`, and what is staged to its place. Whatever interrupts it, both are still
-/// whole below the data directory, and a second `restore` completes it.
+/// Moves the old dataset to `kept` and the staged one into its place. After an interruption both are still
+/// complete below the data directory, and a second `restore` finishes the exchange.
 fn exchange(staged: &Path, to: &Path, kept: &Path) -> io::Result<()> {
     let there = |part: &&&str| to.join(part).exists();
     files::create_private_dir(kept)?;
-    // The pointer goes first: without it no server takes what is half exchanged for a dataset.
+    // CURRENT first: without it no server opens a half exchanged dataset.
     for part in PARTS.iter().rev().filter(there) {
         fs::rename(to.join(part), kept.join(part))?;
         sync(to)?;

@@ -1,4 +1,4 @@
-//! `concertctl seed`: directly into the data directory, or through the server that holds it.
+//! `concertctl seed`: loads a dataset directly, or through the server that holds the data directory.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -16,13 +16,13 @@ use super::stdout::print_and_exit;
 use super::stop_signals::StopSignals;
 use super::{FAILED, USAGE, fail};
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
+use crate::clients::HttpSource;
 use crate::clients::ops::Ops;
-use crate::clients::{HttpSource, Secret};
 use crate::clock::Clock;
 use crate::domain::Epoch;
+use crate::secret::Secret;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::serve::open_database;
-use crate::settings::SecretUrl;
 use crate::store::Home;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::sqlite::Options;
@@ -32,20 +32,20 @@ pub(super) struct SeedArgs {
     /// A built-in profile (demo, onsale) or a profile file
     #[arg(default_value = "demo")]
     profile: String,
-    /// Print a built-in profile, to begin a file of your own with
+    /// Print a built-in profile, as the beginning of your own file
     #[arg(long, value_name = "NAME", help_heading = "Without seeding")]
     print_profile: Option<String>,
     /// Print the JSON Schema of profile files, for editors
     #[arg(long, help_heading = "Without seeding")]
     profile_schema: bool,
-    /// Give up the dataset that is there, with everything sold in it
+    /// Replace the dataset that is there, and lose everything sold in it
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
     data_dir: DataDirArg,
     #[command(flatten)]
     database: DatabaseArg,
-    /// Say nothing but errors
+    /// Print nothing but errors
     #[arg(long, short)]
     quiet: bool,
 }
@@ -78,26 +78,26 @@ fn print_profile(name: &str) -> ExitCode {
             let known = Profile::built_in().collect::<Vec<_>>().join(", ");
             fail(
                 USAGE,
-                &format!("--print-profile {name}: built in are {known}"),
+                &format!("--print-profile {name}: there is no such profile; there are {known}"),
             )
         }
     }
 }
 
-/// Servers on that database turn to the new dataset by themselves.
-async fn into_database(url: &SecretUrl, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
-    directly(open_database(url).await?, profile, args).await
+/// Seeds a PostgreSQL database. Its servers switch to the new dataset by themselves.
+async fn into_database(url: &Secret, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+    seed_directly(open_database(url).await?, profile, args).await
 }
 
 async fn into_directory(dir: &Path, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
     match DataDir::open(dir) {
         Ok(held) => {
             if let Some(warning) = held.exposed().filter(|_| !args.quiet) {
-                say(&format!("warning: {warning}"));
+                print_line(&format!("warning: {warning}"));
             }
             let home = Home::Files(Arc::new(held), Options::default());
-            let seeded = directly(home, profile, args).await;
-            // What the database says does not name the place.
+            let seeded = seed_directly(home, profile, args).await;
+            // An error of the database does not name the directory.
             seeded.with_context(|| format!("the data directory {}", dir.display()))
         }
         Err(DataDirError::InUse(_)) => through_server(dir, args).await,
@@ -105,12 +105,12 @@ async fn into_directory(dir: &Path, profile: Profile, args: &SeedArgs) -> anyhow
     }
 }
 
-/// What is there, when it must not be replaced.
+/// The error when a dataset would be replaced without `--replace`.
 fn refusal(there: &str) -> anyhow::Error {
-    anyhow::anyhow!("{there}; --replace gives it up with everything sold in it")
+    anyhow::anyhow!("{there}; --replace seeds anew and loses everything sold in it")
 }
 
-async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+async fn seed_directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
     let mut stop = StopSignals::listen()?;
     home.sweep().await?;
     if let (Some(there), false) = (home.current().await?, args.replace) {
@@ -134,10 +134,10 @@ async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Resu
             seeding::load(&profile, bulk, epoch, Clock::default().now(), &progress)
         })
     };
-    let bar = Bar::new(args.quiet);
+    let output = ProgressOutput::new(args.quiet);
     let loaded = watch(&mut stop, loading, || {
         let at = progress.snapshot();
-        bar.show(at.done, at.total, at.rate(), at.left());
+        output.show(at.done, at.total, at.rate(), at.left());
         progress.as_ref()
     })
     .await?;
@@ -147,13 +147,13 @@ async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Resu
             drop(kept);
             let followed = home.await_followers(epoch).await;
             home.sweep().await?;
-            bar.done(
+            output.done(
                 &info.profile,
                 progress.snapshot().total,
                 progress.snapshot().elapsed,
             );
             if !followed {
-                say("a server of this database has not turned to the dataset yet");
+                print_line("a server of this database has not switched to the new dataset yet");
             }
             Ok(())
         }
@@ -164,7 +164,7 @@ async fn directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Resu
     }
 }
 
-/// Waits for the loading thread, showing progress; a signal cancels it.
+/// Waits for the loading thread and shows its progress; a signal cancels it.
 async fn watch<'a, T>(
     stop: &mut StopSignals,
     mut loading: tokio::task::JoinHandle<Result<T, SeedError>>,
@@ -187,14 +187,14 @@ async fn watch<'a, T>(
 async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
     let server = LocalServer::of(dir).with_context(|| {
         format!(
-            "{} is in use by another process that is no server, or not ready yet: wait for its end, or choose another directory with --data-dir",
+            "{} is in use by another process that is not a server, or by a server that is still starting: wait, or choose another directory with --data-dir",
             dir.display(),
         )
     })?;
     let source = HttpSource::new(&server.ops_url())?;
     let token = server.token();
     let token = token.with_context(|| format!("the server at {}", server.ops_addr()))?;
-    let ops = Ops::new(source, Some(Secret::new(&token)));
+    let ops = Ops::new(source, Some(token));
     let built_in = Profile::built_in().any(|known| known == args.profile);
     let request = SeedRequest {
         profile: built_in.then(|| args.profile.clone()),
@@ -209,10 +209,10 @@ async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
         .seed(&request)
         .await
         .with_context(|| format!("the server at {} refused", server.ops_addr()))?;
-    let bar = Bar::new(args.quiet);
+    let output = ProgressOutput::new(args.quiet);
     let mut stopping = false;
     while at.phase == SeedPhase::Running {
-        bar.progress(&at);
+        output.show_answer(&at);
         tokio::select! {
             () = stop.requested(), if !stopping => {
                 stopping = true;
@@ -223,7 +223,7 @@ async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
     }
     match at.phase {
         SeedPhase::Done => {
-            bar.done(
+            output.done(
                 &at.profile,
                 at.rows_total,
                 Duration::from_secs_f64(at.elapsed_seconds),
@@ -231,23 +231,22 @@ async fn through_server(dir: &Path, args: &SeedArgs) -> anyhow::Result<()> {
             Ok(())
         }
         SeedPhase::Cancelled => Err(SeedError::Cancelled.into()),
-        _ => Err(anyhow::anyhow!(
-            at.error
-                .unwrap_or_else(|| "the seeding was lost".to_owned())
-        )),
+        _ => Err(anyhow::anyhow!(at.error.unwrap_or_else(|| {
+            "the server lost the seeding: was it restarted?".to_owned()
+        }))),
     }
 }
 
-/// Progress on standard error: a bar on a terminal, a line now and then elsewhere.
-struct Bar {
+/// Progress on standard error: a bar on a terminal, else a line every two seconds.
+struct ProgressOutput {
     bar: ProgressBar,
     plain: bool,
     quiet: bool,
-    said: std::cell::Cell<Option<std::time::Instant>>,
+    last_line: std::cell::Cell<Option<std::time::Instant>>,
 }
 
-impl Bar {
-    fn new(quiet: bool) -> Bar {
+impl ProgressOutput {
+    fn new(quiet: bool) -> ProgressOutput {
         let bar = ProgressBar::new(0);
         let plain = !std::io::stderr().is_terminal();
         if quiet || plain {
@@ -255,15 +254,15 @@ impl Bar {
         }
         let style = ProgressStyle::with_template("{wide_bar} {percent:>3}%  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Bar {
+        ProgressOutput {
             bar,
             plain,
             quiet,
-            said: std::cell::Cell::new(None),
+            last_line: std::cell::Cell::new(None),
         }
     }
 
-    fn progress(&self, at: &SeedProgress) {
+    fn show_answer(&self, at: &SeedProgress) {
         let left = at.seconds_left.map(Duration::from_secs_f64);
         self.show(at.rows_done, at.rows_total, at.rows_per_second, left);
     }
@@ -281,12 +280,12 @@ impl Bar {
         self.bar.set_position(done);
         self.bar.set_message(line.clone());
         let due = self
-            .said
+            .last_line
             .get()
             .is_none_or(|at| at.elapsed() >= Duration::from_secs(2));
         if self.plain && !self.quiet && done > 0 && due {
-            self.said.set(Some(std::time::Instant::now()));
-            say(&line);
+            self.last_line.set(Some(std::time::Instant::now()));
+            print_line(&line);
         }
     }
 
@@ -295,15 +294,15 @@ impl Bar {
         if !self.quiet {
             let seconds = elapsed.as_secs_f64();
             let rate = rows as f64 / seconds.max(1e-6) / 1e6;
-            say(&format!(
+            print_line(&format!(
                 "{profile}: {rows} rows in {seconds:.1} s ({rate:.2} M rows/s)"
             ));
         }
     }
 }
 
-fn say(line: &str) {
+fn print_line(line: &str) {
     use std::io::Write as _;
-    // Progress that nobody can read is no reason to stop.
+    // A closed standard error is no reason to stop.
     drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -18,9 +18,8 @@ use crate::booking::{Admission, Rules};
 use crate::duration::show;
 use crate::http::TokenLimit;
 use crate::http::cors::Origin;
-use crate::settings::{
-    API_ADDR, DATABASE_CONNECTIONS, EmbeddedSettings, OPS_ADDR, SecretUrl, ServeSettings,
-};
+use crate::secret::Secret;
+use crate::settings::{API_ADDR, DATABASE_CONNECTIONS, EmbeddedSettings, OPS_ADDR, ServeSettings};
 use crate::store::sqlite::Options;
 use crate::telemetry::{Logs, Sampler, TraceConfig};
 
@@ -81,7 +80,7 @@ pub(super) struct ServeArgs {
         env = "CONCERTCTL_REDIS_URL",
         hide_env_values = true
     )]
-    redis_url: Option<SecretUrl>,
+    redis_url: Option<Secret>,
     /// File with the key that tokens are signed with [default: the database's own, or the data
     /// directory's]
     #[arg(long, value_name = "FILE", env = "CONCERTCTL_TOKEN_KEY_FILE")]
@@ -252,6 +251,9 @@ mod tests {
 
     use super::*;
     use crate::cli::Cli;
+    use crate::http::Limits;
+    use crate::http::listener::Bounds;
+    use crate::load::Scenario;
 
     const PAGE: &str = include_str!("../../docs/operations.md");
 
@@ -310,36 +312,66 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_of_admission_have_the_bounds_of_the_operations_api() {
-        let (batches, intervals) = Admission::BOUNDS;
-        let accepted = |flag: &str, value: String| {
-            let args = ["serve".to_owned(), format!("--{flag}={value}")];
-            serve_command().try_get_matches_from(args).is_ok()
-        };
-        for (batch, fits) in [
-            (*batches.start(), true),
-            (*batches.end(), true),
-            (batches.start() - 1, false),
-            (batches.end() + 1, false),
+    fn the_page_on_operations_states_the_limits_that_hold() {
+        let (limits, bounds) = (Limits::default(), Bounds::default());
+        let seconds = |time: Duration| format!("{} s", time.as_secs());
+        for (row, limit) in [
+            (
+                "connections to the ticketing API",
+                thousands(bounds.connections),
+            ),
+            (
+                "from a connection's last answer",
+                seconds(bounds.idle_timeout),
+            ),
+            ("header ", seconds(bounds.header_timeout)),
+            (
+                "unfinished headers",
+                format!("{} MiB", bounds.unfinished_headers >> 20),
+            ),
+            ("body ", format!("{} KiB", crate::http::BODY_LIMIT >> 10)),
+            ("body ", seconds(limits.body_timeout)),
+            ("an answer of which", seconds(bounds.write_timeout)),
+            ("requests under way", thousands(limits.in_flight)),
+            ("a request ", seconds(limits.request_timeout)),
         ] {
-            assert_eq!(
-                accepted("admission-batch", batch.to_string()),
-                fits,
-                "{batch}"
-            );
+            let found = PAGE
+                .lines()
+                .find(|line| line.starts_with(&format!("| {row}")));
+            let found = found.unwrap_or_else(|| panic!("docs/operations.md lacks {row:?}"));
+            assert!(found.contains(&limit), "{limit}: {found}");
         }
-        for (millis, fits) in [
-            (*intervals.start(), true),
-            (*intervals.end(), true),
-            (intervals.start() - 1, false),
-            (intervals.end() + 1, false),
+    }
+
+    /// `50,000`.
+    fn thousands(count: usize) -> String {
+        format!("{},{:03}", count / 1_000, count % 1_000)
+    }
+
+    #[test]
+    fn the_flags_of_admission_have_the_bounds_of_the_operations_api_and_of_scenarios() {
+        let (batches, intervals) = Admission::BOUNDS;
+        let batch = |batch: u64| ("admission-batch", "admission.batch", batch.to_string());
+        let interval = |millis: u64| {
+            let text = show(Duration::from_millis(millis));
+            ("admission-interval", "admission.every", text)
+        };
+        for ((flag, field, value), fits) in [
+            (batch(*batches.start()), true),
+            (batch(*batches.end()), true),
+            (batch(batches.start() - 1), false),
+            (batch(batches.end() + 1), false),
+            (interval(*intervals.start()), true),
+            (interval(*intervals.end()), true),
+            (interval(intervals.start() - 1), false),
+            (interval(intervals.end() + 1), false),
         ] {
-            let interval = show(Duration::from_millis(millis));
-            assert_eq!(
-                accepted("admission-interval", interval),
-                fits,
-                "{millis} ms"
-            );
+            let args = ["serve".to_owned(), format!("--{flag}={value}")];
+            let accepted = serve_command().try_get_matches_from(args);
+            assert_eq!(accepted.is_ok(), fits, "--{flag} {value}");
+            let set = [format!("{field}={value}")];
+            let accepted = Scenario::load("onsale-short", &set);
+            assert_eq!(accepted.is_ok(), fits, "{field} {value}");
         }
     }
 }

@@ -216,7 +216,7 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         return Ok(fail(USAGE, why));
     }
     let mut token = match ops_token(args.ops_token_file.as_deref()) {
-        Ok(token) => token.as_deref().map(Secret::new),
+        Ok(token) => token,
         Err(why) => return Ok(fail(USAGE, &why)),
     };
     let dashboard = match args.dashboard.as_deref().map(dashboard::read).transpose() {
@@ -251,8 +251,7 @@ async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
         token = Some(embedded.token.clone());
     } else if token.is_none() {
         let local = local.as_ref().filter(|local| local.is_at(&ops_url));
-        let known = local.and_then(|local| local.token().ok());
-        token = known.as_deref().map(Secret::new);
+        token = local.and_then(|local| local.token().ok());
     }
     let load = Arc::new(Rehearsals {
         embedded: embedded.is_some(),

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 pub use silences::{Matcher, PostableSilence, Silence, SilenceState, SilenceStatus};
 
-use super::http::{ClientError, HttpSource, Secret};
+use super::http::{ClientError, HttpSource};
 use super::prometheus::Labels;
+use crate::secret::Secret;
 
 /// Alertmanager at one address.
 #[derive(Clone, Debug)]

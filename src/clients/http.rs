@@ -1,6 +1,5 @@
 //! One way of asking an HTTP source: a base address, a time-out, a bound on the answer's size.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,30 +24,6 @@ pub(super) const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Longest part of a refusal that is shown to people, in characters.
 const MAX_MESSAGE: usize = 300;
-
-/// A text that is never shown: its `Debug` says only that it is there.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps `text`, without the white space around it (a token file usually ends in a newline).
-    #[must_use]
-    pub fn new(text: &str) -> Secret {
-        Secret(text.trim().to_owned())
-    }
-
-    /// The text itself, for the wire only.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// Why a call gave nothing usable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

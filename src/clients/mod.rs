@@ -17,8 +17,9 @@ pub mod rules;
 pub mod tempo;
 
 pub use crate::http_client::Trust;
+pub use crate::secret::Secret;
 pub use access::{Access, Api, Credentials};
 pub use heard::Heard;
-pub use http::{BadUrl, ClientError, HttpSource, Secret, TIMEOUT, without_password};
+pub use http::{BadUrl, ClientError, HttpSource, TIMEOUT, without_password};
 #[cfg(any(test, fuzzing))]
 pub(crate) use http::{decode, refusal};

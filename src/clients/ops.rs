@@ -2,11 +2,12 @@
 
 use reqwest::{Method, RequestBuilder};
 
-use super::http::{ClientError, HttpSource, Secret};
+use super::http::{ClientError, HttpSource};
 use crate::api::ops::{
     ActiveFault, AdmissionChange, AdmissionState, Audit, CONSOLE_HEADER, FaultKind, FaultList,
     FaultRequest, LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
 };
+use crate::secret::Secret;
 
 /// The operations listener at one address.
 #[derive(Clone, Debug)]

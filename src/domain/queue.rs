@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Timestamp, UserId};
 
@@ -11,9 +12,10 @@ use super::{Timestamp, UserId};
 #[serde(transparent)]
 pub struct Place(pub u64);
 
-/// What a token is worth at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where a token stands in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schema(as = WaitStatus)]
 pub enum QueueStatus {
     /// Still behind the admitted mark.
     Wait,

@@ -1,12 +1,14 @@
 //! The life of a reservation: PENDING, then exactly one of PAID, EXPIRED, CANCELLED.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{SeatStatus, Timestamp};
 
 /// Where a reservation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schema(as = ReservationState)]
 pub enum ReservationStatus {
     /// The seat is held until the reservation's expiry.
     Pending,

@@ -1,10 +1,12 @@
 //! The life of a seat.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a seat is at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
+#[schema(as = SeatState)]
 pub enum SeatStatus {
     /// Nobody holds it.
     Available,

@@ -8,7 +8,7 @@ use crate::coordination::read_replies;
 use crate::embedded::loki;
 use crate::embedded::prometheus::promql;
 use crate::load::scenario::{Pause, Time};
-use crate::settings::SecretUrl;
+use crate::secret::Secret;
 
 use super::inputs::text;
 
@@ -62,7 +62,7 @@ fn secrets(text: &str) {
         let url = format!("{scheme}://me:{PASSWORD}@{rest}");
         let shown = without_password(&url);
         assert!(!shown.contains(PASSWORD), "{shown}");
-        let Ok(secret) = url.parse::<SecretUrl>();
+        let Ok(secret) = url.parse::<Secret>();
         assert!(!secret.to_string().contains(PASSWORD), "{secret}");
         if let Err(error) = HttpSource::new(&url) {
             assert!(!error.to_string().contains(PASSWORD), "{error}");

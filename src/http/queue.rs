@@ -8,8 +8,8 @@ use super::extract::{Keyed, Poller, Write};
 use super::openapi::refusals;
 use super::{ApiError, AppState};
 use crate::api::WAIT_TOKEN;
-use crate::api::ticketing::{QueueEntry, RegisterRequest, WaitStatus};
-use crate::booking::{QueueStatus, QueueView, UserId};
+use crate::api::ticketing::{QueueEntry, RegisterRequest};
+use crate::booking::{QueueView, UserId};
 
 /// Register in the queue.
 ///
@@ -67,11 +67,7 @@ fn entry(view: &QueueView) -> QueueEntry {
         wait_id: view.place.0,
         user_id: view.user.0,
         position_in_queue: view.standing.position,
-        status: match view.standing.status {
-            QueueStatus::Wait => WaitStatus::Wait,
-            QueueStatus::Active => WaitStatus::Active,
-            QueueStatus::Expired => WaitStatus::Expired,
-        },
+        status: view.standing.status,
         eta_seconds: view.standing.eta.map(|eta| eta.as_secs_f64()),
         poll_after_ms: u64::try_from(view.poll_after.as_millis()).unwrap_or(u64::MAX),
     }

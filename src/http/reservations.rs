@@ -7,12 +7,10 @@ use super::extract::{Holder, Key, Keyed, Path, Query, Write};
 use super::openapi::refusals;
 use super::page::Page;
 use super::{ApiError, AppState};
-use crate::api::ticketing::{
-    Paid, Reservation, ReservationState, Reservations, ReserveRequest, Reserved,
-};
+use crate::api::ticketing::{Paid, Reservation, Reservations, ReserveRequest, Reserved};
 use crate::booking::{
-    ConcertId, PerformanceDateId, ReservationId, ReservationStatus, ReservationView, ReserveWish,
-    SeatId, Timestamp, UserId,
+    ConcertId, PerformanceDateId, ReservationId, ReservationView, ReserveWish, SeatId, Timestamp,
+    UserId,
 };
 
 /// Hold a seat.
@@ -159,12 +157,7 @@ fn wire(row: ReservationView) -> Reservation {
         performance_date_id: row.date.0,
         seat_id: row.seat.0,
         price: row.price.0,
-        status: match row.status {
-            ReservationStatus::Pending => ReservationState::Pending,
-            ReservationStatus::Paid => ReservationState::Paid,
-            ReservationStatus::Expired => ReservationState::Expired,
-            ReservationStatus::Cancelled => ReservationState::Cancelled,
-        },
+        status: row.status,
         expires_at: iso8601(row.expires_at),
     }
 }

@@ -13,7 +13,8 @@ use crate::alerting::{
 };
 use crate::embedded::alertmanager::AlertStore;
 use crate::embedded::prometheus::Tsdb;
-use crate::settings::{AlertingSettings, SecretUrl};
+use crate::secret::Secret;
+use crate::settings::AlertingSettings;
 use crate::telemetry::Metrics;
 
 /// Rules and receivers that were read and checked, and do not run yet.
@@ -92,7 +93,7 @@ fn slack_webhooks(settings: &AlertingSettings) -> anyhow::Result<Vec<Webhook>> {
 }
 
 /// The receivers of one flag, named after it: `webhook`, `webhook-2`, …
-fn webhooks(flag: &str, urls: &[SecretUrl], style: Style) -> anyhow::Result<Vec<Webhook>> {
+fn webhooks(flag: &str, urls: &[Secret], style: Style) -> anyhow::Result<Vec<Webhook>> {
     let named = urls.iter().enumerate().map(|(index, url)| {
         Ok(Webhook {
             name: match index {
@@ -106,6 +107,6 @@ fn webhooks(flag: &str, urls: &[SecretUrl], style: Style) -> anyhow::Result<Vec<
     named.collect()
 }
 
-fn address(flag: &str, url: &SecretUrl) -> anyhow::Result<Address> {
+fn address(flag: &str, url: &Secret) -> anyhow::Result<Address> {
     Address::parse(url.expose()).with_context(|| format!("--{flag}"))
 }

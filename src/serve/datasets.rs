@@ -20,8 +20,9 @@ use crate::domain::queue::QueueSnapshot;
 use crate::faults::Faults;
 use crate::http::ApiError;
 use crate::http::ops::SeedControl;
+use crate::secret::Secret;
 use crate::seeding::{self, Profile, Progress, SeedError};
-use crate::settings::{SecretUrl, ServeSettings};
+use crate::settings::ServeSettings;
 use crate::store::{Home, StoreError};
 use crate::telemetry::Metrics;
 
@@ -34,7 +35,7 @@ const LOCK_TTL: Duration = Duration::from_secs(10);
 /// The datasets of this server's home.
 pub(super) struct Datasets {
     home: Home,
-    redis: Option<SecretUrl>,
+    redis: Option<Secret>,
     redis_options: RedisOptions,
     clock: Clock,
     booking: Arc<Booking>,
@@ -102,6 +103,7 @@ impl Datasets {
         Ok(Arc::new(datasets))
     }
 
+    /// Opens a dataset. Its database writer is a critical task.
     async fn load(&self, epoch: Epoch) -> anyhow::Result<World> {
         let opened = self
             .home
@@ -179,7 +181,7 @@ impl Datasets {
             ticks.tick().await;
             if let Err(error) = self.switch_to_current().await {
                 tracing::warn!(
-                    "cannot read which dataset is active, and will ask again: {error:#}"
+                    "cannot switch to the active dataset, and will try again: {error:#}"
                 );
             }
         }
@@ -190,22 +192,22 @@ impl Datasets {
         let Some(epoch) = self.home.current().await? else {
             return Ok(());
         };
-        if self
-            .booking
-            .world()
-            .is_ok_and(|world| world.info().epoch == epoch)
-        {
+        let active = self.booking.world();
+        if active.is_ok_and(|active| active.info().epoch == epoch) {
             return Ok(());
         }
-        let world = Arc::new(self.load(epoch).await?);
-        tracing::info!(
-            profile = world.info().profile,
-            "another process activated this dataset"
-        );
-        if let Some(before) = self.booking.install(Some(world)) {
+        let dataset = self.load(epoch).await?;
+        let profile = &dataset.info().profile;
+        tracing::info!(profile, "another process activated this dataset");
+        self.switch_to(dataset).await;
+        Ok(())
+    }
+
+    /// Makes `dataset` the one that new requests use, and closes the one before.
+    async fn switch_to(&self, dataset: World) {
+        if let Some(before) = self.booking.install(Some(Arc::new(dataset))) {
             before.close().await;
         }
-        Ok(())
     }
 
     /// Cancels a running seeding and closes the active dataset.
@@ -213,14 +215,18 @@ impl Datasets {
         if let Some(seeding) = self.seeding.lock().as_ref() {
             seeding.progress.cancel();
         }
-        if let Some(world) = self.booking.install(None) {
-            world.close().await;
+        if let Some(active) = self.booking.install(None) {
+            active.close().await;
         }
     }
 
+    /// Runs a seeding and records how it ended.
     async fn seed(self: Arc<Self>, profile: Profile, progress: Arc<Progress>) {
         let epoch = Epoch(rand::random());
-        let ended = match self.write(profile, epoch, Arc::clone(&progress)).await {
+        let ended = match self
+            .write_and_activate(profile, epoch, Arc::clone(&progress))
+            .await
+        {
             Ok(()) => (SeedPhase::Done, None),
             Err(error) => {
                 self.home.discard(epoch).await;
@@ -239,7 +245,8 @@ impl Datasets {
         }
     }
 
-    async fn write(
+    /// Writes a dataset beside the active one, activates it and switches to it.
+    async fn write_and_activate(
         &self,
         profile: Profile,
         epoch: Epoch,
@@ -252,11 +259,10 @@ impl Datasets {
         });
         let (_, kept) = loaded.await??;
         let _changing = self.changing.lock().await;
-        let world = Arc::new(self.load(epoch).await?);
+        // Opened before it is activated: a dataset that cannot be opened must not become the active one.
+        let dataset = self.load(epoch).await?;
         self.home.put_in_force(epoch).await?;
-        if let Some(before) = self.booking.install(Some(world)) {
-            before.close().await;
-        }
+        self.switch_to(dataset).await;
         drop(kept);
         if !self.home.await_followers(epoch).await {
             tracing::warn!("another server has not switched to the new dataset yet");

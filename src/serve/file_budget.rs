@@ -1,16 +1,16 @@
-//! How many of the process's files each listener may use. Each connection is a file; those of the
-//! operations listener, the database and telemetry are kept back, so that a crowd at the ticketing API
+//! How many of the process's file descriptors each listener may use. Each connection takes one. Some are
+//! reserved for the operations listener, the database and telemetry, so that many clients of the ticketing API
 //! cannot take them.
 
-/// Connections of the operations listener.
+/// Descriptors for connections of the operations listener.
 const OPERATIONS: u64 = 256;
-/// Files for everything else: dataset, log, Redis, scrapes, notifications, collectors.
+/// Descriptors for everything else: dataset, log, Redis, scrapes, notifications, collectors.
 const OTHER: u64 = 256;
 
-/// Files by use.
+/// File descriptors by use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileBudget {
-    /// What the process may open.
+    /// The limit of the process.
     pub(super) limit: u64,
     /// Connections of the ticketing API, at most.
     pub(super) api: usize,
@@ -19,7 +19,7 @@ pub(super) struct FileBudget {
 }
 
 impl FileBudget {
-    /// By the limit that holds now.
+    /// The budget under the current limit.
     pub(super) fn now(wanted: usize, database: usize) -> FileBudget {
         use rustix::process::{Resource, getrlimit};
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -27,7 +27,7 @@ impl FileBudget {
     }
 
     fn of(limit: u64, wanted: usize, database: usize) -> FileBudget {
-        // Where files are few, everybody gets less, and operations still get theirs.
+        // Under a low limit every part gets less, but the operations listener always gets its share.
         let operations = OPERATIONS.min(limit / 4);
         let kept = (operations + OTHER + database as u64).min(limit / 4 * 3);
         let api = usize::try_from(limit - kept).unwrap_or(usize::MAX);
@@ -45,7 +45,7 @@ impl FileBudget {
                 limit,
                 api,
                 operations,
-                "few files may be open: raise the limit (ulimit -n) to serve more connections"
+                "the limit of open files allows few connections: raise it (ulimit -n)"
             );
         } else {
             tracing::info!(

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use crate::domain::token::TokenKey;
 use crate::files::{self, Access};
+use crate::secret::Secret;
 use crate::settings::{self, ServeSettings};
 use crate::store::data_dir::DataDir;
 use crate::store::postgres::{Database, InUse, PgOptions};
@@ -98,7 +99,7 @@ async fn shared_ops_token(database: &Database, own: String, dir: &Path) -> anyho
 }
 
 /// Opens a database for a command that only loads datasets.
-pub async fn open_database(url: &settings::SecretUrl) -> Result<Home, HomeError> {
+pub async fn open_database(url: &Secret) -> Result<Home, HomeError> {
     let options = PgOptions {
         connections: 1,
         ..PgOptions::default()

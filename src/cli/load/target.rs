@@ -69,7 +69,7 @@ pub(super) async fn find(args: &LoadArgs) -> Result<Option<Found>, Failure> {
     let target = Target {
         api_urls,
         ops_url,
-        ops_token,
+        ops_token: ops_token.map(|token| token.expose().to_owned()),
     };
     Ok(Some(Found { target, how }))
 }

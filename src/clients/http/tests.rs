@@ -1,6 +1,7 @@
 //! Addresses, refusals, and what is not shown.
 
 use super::*;
+use crate::secret::Secret;
 
 #[test]
 fn base_addresses_take_host_port_and_paths_and_name_what_is_wrong() {

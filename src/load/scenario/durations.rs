@@ -9,19 +9,15 @@ use rand::rngs::SmallRng;
 use rand_distr::{Distribution as _, Exp1, StandardNormal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::duration;
+
 /// A duration as scenarios write it: numbers with units, the larger first: `15s`, `250ms`, `1us`,
 /// `1.5s`, `1m30s`, `2h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);
 
-const UNITS: [(&str, u64); 6] = [
-    ("h", 3_600_000_000_000),
-    ("m", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("µs", 1_000),
-];
+/// Units below a minute, in nanoseconds.
+const UNITS: [(&str, u64); 3] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
 /// No scenario needs a longer one, and sums of bounded durations cannot overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const EXPECTED: &str = "a duration such as 15s, 1m30s, 250ms or 1us";
@@ -44,44 +40,17 @@ impl FromStr for Time {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Time, String> {
-        let wrong = || format!("`{text}` is not {EXPECTED}");
-        let too_long = || format!("`{text}` is longer than 24h");
-        let mut rest = text.trim();
-        if rest.parse() == Ok(0_u64) {
-            return Ok(Time::default());
-        }
-        let (mut sum, mut last) = (Duration::ZERO, u64::MAX);
-        while !rest.is_empty() {
-            let (number, unit, after) = part(rest);
-            let number = number.parse::<f64>().map_err(|_| wrong())?;
-            if unit.is_empty() {
-                return Err(format!("`{text}` has no unit: write {EXPECTED}"));
+        let trimmed = text.trim();
+        match duration::parse(trimmed) {
+            Some(length) if length > LONGEST => Err(format!("`{text}` is longer than 24h")),
+            Some(length) => Ok(Time(length)),
+            None if trimmed.parse() == Ok(0_u64) => Ok(Time::default()),
+            None if trimmed.ends_with(|c: char| c.is_ascii_digit()) => {
+                Err(format!("`{text}` has no unit: write {EXPECTED}"))
             }
-            let named = UNITS.iter().find(|(name, _)| *name == unit);
-            let (_, nanos) = named.copied().ok_or_else(wrong)?;
-            if nanos >= last {
-                return Err(wrong());
-            }
-            let part = Duration::try_from_secs_f64(number * nanos as f64 / 1e9);
-            let part = part.map_err(|_| too_long())?;
-            sum = sum.checked_add(part).ok_or_else(too_long)?;
-            (last, rest) = (nanos, after.trim_start());
-        }
-        match sum {
-            _ if last == u64::MAX => Err(wrong()),
-            sum if sum > LONGEST => Err(too_long()),
-            sum => Ok(Time(sum)),
+            None => Err(format!("`{text}` is not {EXPECTED}")),
         }
     }
-}
-
-/// The number and the unit that a text begins with, and the rest.
-fn part(text: &str) -> (&str, &str, &str) {
-    let is_digit = |c: char| c.is_ascii_digit() || c == '.';
-    let (number, rest) = text.split_at(text.find(|c| !is_digit(c)).unwrap_or(text.len()));
-    let rest = rest.trim_start();
-    let (unit, rest) = rest.split_at(rest.find(is_digit).unwrap_or(rest.len()));
-    (number, unit.trim(), rest)
 }
 
 impl fmt::Display for Time {
@@ -109,8 +78,6 @@ fn short(time: Duration) -> String {
     let nanos = time.as_nanos();
     let (name, unit) = UNITS
         .iter()
-        .skip(2)
-        .take(3)
         .find(|(_, unit)| nanos >= u128::from(*unit))
         .map_or(("s", 1_000_000_000), |(name, unit)| (*name, *unit));
     format!("{}{name}", nanos as f64 / unit as f64)

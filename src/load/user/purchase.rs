@@ -5,7 +5,7 @@ use rand::RngExt as _;
 
 use super::{End, Outcome, User};
 use crate::api::ops::{ChargeFact, ReservationFact};
-use crate::api::ticketing::{Reserved, SeatState, Seats};
+use crate::api::ticketing::{Reserved, SeatStatus, Seats};
 use crate::load::connection::{Answer, Want};
 use crate::load::model::{Operation, PhaseName, UserState};
 use crate::load::requests::{RequestBuilder, WriteHeaders, idempotency_key};
@@ -80,7 +80,7 @@ impl User {
                 let free = map
                     .available_seats
                     .iter()
-                    .filter(|seat| seat.status == SeatState::Available);
+                    .filter(|seat| seat.status == SeatStatus::Available);
                 let free: Vec<i64> = free.map(|seat| seat.id).collect();
                 Ok(self
                     .worker

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 
 use super::{End, Outcome, User};
 use crate::api::ops::PlaceFact;
-use crate::api::ticketing::{QueueEntry, WaitStatus};
+use crate::api::ticketing::{QueueEntry, QueueStatus};
 use crate::load::connection::{Answer, Want};
 use crate::load::model::{ErrorKind, Operation, PhaseName, UserState};
 use crate::load::recorder::micros;
@@ -105,13 +105,13 @@ impl User {
                 .await
             {
                 Outcome::Ok((entry, done)) => match entry.status {
-                    WaitStatus::Active => {
+                    QueueStatus::Active => {
                         self.record_order(false);
                         self.admitted(place, promised, waited_until, done);
                         return Ok(());
                     }
-                    WaitStatus::Expired => return Err(End(UserState::GaveUp)),
-                    WaitStatus::Wait => {
+                    QueueStatus::Expired => return Err(End(UserState::GaveUp)),
+                    QueueStatus::Wait => {
                         self.record_order(place.place < highest_active);
                         waited_until = sent;
                         promised = promised.or_else(|| promise(&entry, done));

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 
 use super::{Outcome, User};
 use crate::api::ops::{ChargeFact, PlaceFact, ReservationFact};
-use crate::api::ticketing::{QueueEntry, Reserved, WaitStatus};
+use crate::api::ticketing::{QueueEntry, QueueStatus, Reserved};
 use crate::load::connection::{Answer, Want};
 use crate::load::model::Operation;
 use crate::load::requests::{Call, idempotency_key};
@@ -203,7 +203,7 @@ fn step_result(call: Operation, answer: &Answer) -> Option<StepResult> {
             Some(StepResult {
                 token: answer.token.clone().filter(|_| registers),
                 place: registers.then_some(entry.wait_id),
-                queue: Some((entry.status != WaitStatus::Wait, pause)),
+                queue: Some((entry.status != QueueStatus::Wait, pause)),
                 ..nothing
             })
         }

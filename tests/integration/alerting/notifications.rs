@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use concertctl::alerting::{Address, NotifyConfig, Style, Timing, Webhook, spawn_notifications};
 use concertctl::embedded::alertmanager::{AlertConfig, AlertStore, PostableAlert};
-use concertctl::settings::SecretUrl;
+use concertctl::secret::Secret;
 use concertctl::telemetry::Metrics;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -347,7 +347,7 @@ async fn an_alert_raised_by_hand_notifies_and_no_secret_is_logged_or_shown() {
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}/services/hunter2", socket.local_addr().unwrap())
     };
-    let secret = |url: &str| url.parse::<SecretUrl>().unwrap();
+    let secret = |url: &str| url.parse::<Secret>().unwrap();
     let rules = tempfile::NamedTempFile::new().unwrap();
     let server = TestServer::with(|settings| {
         // None: no other alert than this one.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::response::IntoResponse as _;
 use concertctl::alerting::{Style, Timing};
 use concertctl::api::ops::{FaultKind, FaultRequest};
-use concertctl::settings::SecretUrl;
+use concertctl::secret::Secret;
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -103,7 +103,7 @@ async fn what_came_and_went_while_the_receiver_was_away_is_not_told() {
 async fn serve(rules: &str, listener: &Listener) -> TestServer {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), rules).unwrap();
-    let url: SecretUrl = listener.url.parse().unwrap();
+    let url: Secret = listener.url.parse().unwrap();
     TestServer::with(|settings| {
         settings.alerting.rules = vec![file.path().to_owned()];
         settings.alerting.webhooks = vec![url];

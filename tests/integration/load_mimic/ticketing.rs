@@ -10,8 +10,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use concertctl::api::ErrorCode;
 use concertctl::api::ticketing::{
-    ChargeRequest, Charged, Paid, PerformanceDates, QueueEntry, RegisterRequest, ReserveRequest,
-    Reserved, Seat, SeatState, Seats, WaitStatus,
+    ChargeRequest, Charged, Paid, PerformanceDates, QueueEntry, QueueStatus, RegisterRequest,
+    ReserveRequest, Reserved, Seat, SeatStatus, Seats,
 };
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
@@ -79,9 +79,9 @@ fn entry(app: &App, world: &World, place: u64, user: i64) -> QueueEntry {
         user_id: user,
         position_in_queue: place.saturating_sub(mark),
         status: if active {
-            WaitStatus::Active
+            QueueStatus::Active
         } else {
-            WaitStatus::Wait
+            QueueStatus::Wait
         },
         eta_seconds: world.opened.map(|opened| {
             let batch = (place - 1) / world.batch;
@@ -155,9 +155,9 @@ async fn seats(
     let first = (date - 1) * SEATS_PER_DATE + 1;
     let seat = |id: i64| {
         let status = if world.taken.contains_key(&id) {
-            SeatState::Pending
+            SeatStatus::Pending
         } else {
-            SeatState::Available
+            SeatStatus::Available
         };
         Seat {
             id,
@@ -168,7 +168,7 @@ async fn seats(
     };
     let all = (first..first + SEATS_PER_DATE).map(seat);
     let (available_seats, unavailable_seats) =
-        all.partition(|seat| seat.status == SeatState::Available);
+        all.partition(|seat| seat.status == SeatStatus::Available);
     Ok(Json(Seats {
         available_seats,
         unavailable_seats,

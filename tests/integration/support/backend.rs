@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use concertctl::settings::{SecretUrl, ServeSettings};
+use concertctl::secret::Secret;
+use concertctl::settings::ServeSettings;
 
 use super::postgres::ask;
 use super::{Postgres, Redis};
@@ -76,7 +77,7 @@ impl Parts {
 
     /// Has a server use the parts.
     pub fn point(&self, settings: &mut ServeSettings) {
-        let secret = |url: String| -> SecretUrl { url.parse().unwrap() };
+        let secret = |url: String| -> Secret { url.parse().unwrap() };
         settings.database_url = self.postgres.as_ref().map(Postgres::url).map(secret);
         settings.redis_url = self.redis.as_ref().map(Redis::url).map(secret);
     }

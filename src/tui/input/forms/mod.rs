@@ -334,34 +334,9 @@ fn interval(ms: u64) -> String {
     }
 }
 
-/// `250ms`, `30m`, `1h 30m`, `2d`, as milliseconds.
+/// Reads `250ms`, `30m`, `1h 30m` or `2d` as milliseconds.
 pub(crate) fn duration_ms(text: &str) -> Option<i64> {
-    let mut rest = text.trim();
-    let mut sum: i64 = 0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, tail) = rest.split_at(digits);
-        let tail = tail.trim_start();
-        let end = tail
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(end);
-        let unit = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" | "min" => MINUTE,
-            "h" => 60 * MINUTE,
-            "d" => 24 * 60 * MINUTE,
-            _ => return None,
-        };
-        let part = number.parse::<i64>().ok()?.checked_mul(unit)?;
-        sum = sum.checked_add(part)?;
-        rest = tail.trim_start();
-    }
-    Some(sum)
+    i64::try_from(crate::duration::parse(text)?.as_millis()).ok()
 }
 
 #[cfg(test)]
