@@ -86,7 +86,7 @@ impl Objective {
         current.requests += 1;
         match sample.class {
             Class::Ok => {
-                let latency = sample.done.saturating_duration_since(sample.planned);
+                let latency = sample.done.saturating_duration_since(sample.due);
                 let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST);
                 current.latency.saturating_record(micros.max(1));
             }
