@@ -8,6 +8,7 @@ mod pictures;
 pub(crate) mod sources;
 pub(crate) mod traces;
 
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
 use super::*;

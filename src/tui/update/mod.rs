@@ -5,7 +5,6 @@ pub(crate) mod feeds;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::tui::screens::alerts::name;
 pub(crate) use actions::reseed;
 
 use crate::tui::connection::{Link, Source};

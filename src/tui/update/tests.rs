@@ -22,6 +22,7 @@ use crate::tui::input::line::MAX_INPUT;
 use crate::tui::load_port::Progress;
 use crate::tui::load_port::Scenario;
 use crate::tui::model::{RunState, RunView, Settings};
+use crate::tui::screens::alerts::name;
 use crate::tui::update::feeds::TPS_WINDOW_MS;
 
 /// 2026-06-01 12:00:00 UTC.

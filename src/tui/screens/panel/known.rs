@@ -37,8 +37,8 @@ pub(crate) struct Named<'a> {
 pub(crate) struct Known<'a> {
     pub(crate) series: Vec<Named<'a>>,
     pub(crate) left_out: usize,
-    refused: Option<&'a str>,
-    answered: bool,
+    pub(crate) refused: Option<&'a str>,
+    pub(crate) answered: bool,
     pub(crate) fresh: Freshness,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn known<'a>(of: &Wanted<'a>) -> Known<'a> {
 
 impl Known<'_> {
     /// What to say where nothing can be drawn.
-    fn emptiness(&self, panel: &Panel) -> String {
+    pub(crate) fn emptiness(&self, panel: &Panel) -> String {
         match (self.refused, &self.fresh) {
             (Some(reason), _) => one_line(reason),
             (None, Freshness::Fresh) if !self.series.is_empty() => match panel.kind {
