@@ -3,9 +3,9 @@
 mod dashboard;
 mod environment;
 mod newest;
+mod recordings;
 mod rehearse;
 mod sources;
-mod tapes;
 
 use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,9 +14,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use self::environment::{size, utf8_locale};
+use self::recordings::RecordingArgs;
 use self::rehearse::Rehearsals;
 use self::sources::SourceArgs;
-use self::tapes::TapeArgs;
 use super::flags::{DataDirArg, listen_address, ops_token};
 use super::local_server::{self, LocalServer};
 use super::{FAILED, USAGE, fail, stdout};
@@ -24,8 +24,8 @@ use crate::clients::{Credentials, Secret, without_password};
 use crate::serve::Running;
 use crate::settings::{API_ADDR, OPS_ADDR, ServeSettings};
 use crate::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
-use crate::tui::load_port::LoadPort;
-use crate::tui::{Exit, Options, Screen, ServerEnded, Zone};
+use crate::tui::load_generator::{LoadGenerator, NoLoad};
+use crate::tui::{Dashboard, Exit, Options, Recording, Screen, ServerEnded, Tape, Zone};
 
 /// The console: see whether the sale is healthy, act, rehearse.
 ///
@@ -80,7 +80,7 @@ pub(super) struct TuiArgs {
     #[command(flatten)]
     sources: SourceArgs,
     #[command(flatten)]
-    tapes: TapeArgs,
+    recordings: RecordingArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
     /// Turn every action off
@@ -118,7 +118,6 @@ pub(super) struct TuiArgs {
     server_panic_after_start: bool,
 }
 
-/// Which colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Theme {
     #[default]
@@ -137,7 +136,7 @@ fn screen(text: &str) -> Result<Screen, String> {
     })
 }
 
-/// A name that can stand in a line.
+/// A name that fits into a line.
 fn operator(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.chars().any(char::is_control) || name.chars().count() > 64 {
@@ -146,142 +145,192 @@ fn operator(text: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// Who acts: as told, else as the system knows them.
+/// The operator: by flag, else the name of the user.
 fn who(args: &TuiArgs, var: impl Fn(&str) -> Option<String>) -> String {
     let known = || {
         let mut names = ["USER", "LOGNAME"].iter();
         names.find_map(|name| var(name).and_then(|text| operator(&text).ok()))
     };
-    let told = args.operator.clone().or_else(known);
-    told.unwrap_or_else(|| "unknown".into())
+    let name = args.operator.clone().or_else(known);
+    name.unwrap_or_else(|| "unknown".into())
 }
 
-/// A server that was started in this process.
-struct Embedded {
-    ops_url: String,
-    token: Secret,
-    running: Running,
+/// The exit code of a console that did not run, and the reason.
+struct Failed(u8, String);
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Failed {
+        Failed(FAILED, format!("{error:#}"))
+    }
 }
 
-/// Starts the server in this process: where it was asked for, else on the default addresses, where
-/// other commands find it, else where there is room.
-///
-/// # Errors
-/// Why it cannot start.
-async fn start_embedded(data_dir: &Path, args: &TuiArgs) -> anyhow::Result<Embedded> {
-    let place = |asked: Option<SocketAddr>, default: SocketAddr| {
-        let free = || std::net::TcpListener::bind(default).is_ok();
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        asked.unwrap_or_else(|| if free() { default } else { anywhere })
-    };
-    let settings = ServeSettings {
-        api_addr: place(args.api_addr, API_ADDR),
-        ops_addr: place(args.ops_addr, OPS_ADDR),
-        otlp: super::flags::collector(None)?,
-        ..ServeSettings::new(data_dir.to_owned())
-    };
-    // Standard output is the screen: the log goes to the embedded store only.
-    let logs = logs::init(LogConfig {
-        service_name: "concertctl-api",
-        output: LogOutput::None,
-        filter: std::env::var("CONCERTCTL_LOG").unwrap_or_else(|_| "info".to_owned()),
-        queue: 65_536,
-        limits: LogLimits::default(),
-        traces: TraceConfig::default(),
-    })?;
-    // Each user has a connection; refused, the old limit holds and connections wait.
-    let _ = crate::load::raise_file_limit();
-    let running = crate::serve::start(settings, &logs).await?;
-    Ok(Embedded {
-        ops_url: format!("http://{}/", running.ops_addr),
-        token: Secret::new(&running.ops_token),
-        running,
-    })
+fn wrong_use(why: String) -> Failed {
+    Failed(USAGE, why)
 }
 
 /// Runs the console. Exit code 0: left by the user; 1: could not run; 2: wrong use; 128 + n: ended
 /// by signal n.
 pub(super) async fn run(args: TuiArgs) -> ExitCode {
-    match console(args).await {
+    match Box::pin(console(&args)).await {
         Ok(code) => code,
-        Err(error) => fail(FAILED, &format!("{error:#}")),
+        Err(Failed(code, why)) => fail(code, &why),
     }
 }
 
-async fn console(args: TuiArgs) -> anyhow::Result<ExitCode> {
-    let attached_to_terminal = std::io::stdin().is_terminal() && stdout::is_terminal();
-    if !args.once && !attached_to_terminal {
-        let why = "tui needs a terminal; without one, `concertctl load` rehearses and \
-                   `concertctl tui --once` prints one screen as text";
-        return Ok(fail(USAGE, why));
-    }
-    let mut token = match ops_token(args.ops_token_file.as_deref()) {
-        Ok(token) => token,
-        Err(why) => return Ok(fail(USAGE, &why)),
-    };
-    let dashboard = match args.dashboard.as_deref().map(dashboard::read).transpose() {
-        Ok(dashboard) => dashboard.map(Arc::new),
-        Err(why) => return Ok(fail(USAGE, &why)),
-    };
-    let credentials = match args.sources.credentials(|name| std::env::var(name).ok()) {
-        Ok(credentials) => credentials,
-        Err(why) => return Ok(fail(USAGE, &why)),
-    };
-    let record = match (args.tapes.replay(), args.tapes.record()) {
-        (Err(why), _) | (_, Err(why)) => return Ok(fail(FAILED, &why)),
-        (Ok(Some(tape)), _) => return Box::pin(tapes::show(&args, tape, dashboard)).await,
-        (Ok(None), Ok(record)) => record,
-    };
+async fn console(args: &TuiArgs) -> Result<ExitCode, Failed> {
+    check_terminal(args)?;
+    let mut inputs = Inputs::read(args)?;
     let data_dir = args.data_dir.path();
-    let local = LocalServer::of(&data_dir);
-    let found = match &args.ops_url {
-        Some(url) => Some(url.clone()),
-        None => first_that_answers(args.ops_addr, local.as_ref()).await,
+    let replays = inputs.replay.is_some();
+    let server = match replays {
+        true => Server::elsewhere(OPS_ADDR.to_string(), None),
+        false => Server::find_or_start(args, &data_dir, inputs.token.take()).await?,
     };
-    let embedded = match &found {
-        None if !args.once => Some(start_embedded(&data_dir, &args).await?),
-        _ => None,
+    let load: Arc<dyn LoadGenerator> = match replays {
+        true => Arc::new(NoLoad),
+        false => Arc::new(Rehearsals {
+            embedded: server.embedded.is_some(),
+            summaries: data_dir.join("rehearsals"),
+        }),
     };
-    let ops_url = match (&embedded, found) {
-        (Some(embedded), _) => embedded.ops_url.clone(),
-        (None, Some(url)) => url,
-        (None, None) => args.ops_addr.unwrap_or(OPS_ADDR).to_string(),
-    };
-    if let Some(embedded) = &embedded {
-        token = Some(embedded.token.clone());
-    } else if token.is_none() {
-        let local = local.as_ref().filter(|local| local.is_at(&ops_url));
-        token = local.and_then(|local| local.token().ok());
-    }
-    let load = Arc::new(Rehearsals {
-        embedded: embedded.is_some(),
-        summaries: data_dir.join("rehearsals"),
-    });
-    let ended = embedded
-        .as_ref()
-        .map(|embedded| Box::pin(embedded.running.ended()) as ServerEnded);
-    let mut options = options(&args, &data_dir, ops_url, (token, credentials), ended);
-    options.record = record;
-    options.dashboard = dashboard;
+    let options = options(args, &data_dir, &server, inputs);
     if args.once {
         return once(&options, load.as_ref()).await;
     }
-    if let Some(embedded) = embedded.as_ref().filter(|_| args.server_panic_after_start) {
-        embedded.running.break_down();
+    if args.server_panic_after_start
+        && let Some(running) = &server.embedded
+    {
+        running.break_down();
     }
-    let result = crate::tui::run(options, load).await;
-    if let Some(embedded) = embedded {
-        embedded.running.stop().await;
+    let exit = crate::tui::run(options, load).await;
+    server.stop().await;
+    match exit.map_err(anyhow::Error::from)? {
+        Exit::Asked => Ok(ExitCode::SUCCESS),
+        Exit::Signal(number) => Ok(ExitCode::from(128 + number)),
+        Exit::ServerEnded(reason) => {
+            let why = format!("the embedded server ended: {reason}");
+            Err(Failed(FAILED, why))
+        }
     }
-    Ok(match result? {
-        Exit::Asked => ExitCode::SUCCESS,
-        Exit::Signal(number) => ExitCode::from(128 + number),
-        Exit::ServerEnded(reason) => anyhow::bail!("the embedded server ended: {reason}"),
-    })
 }
 
-/// A server to attach to: where it was asked for; else at the default address, or on this data
-/// directory.
+fn check_terminal(args: &TuiArgs) -> Result<(), Failed> {
+    if args.once || std::io::stdin().is_terminal() && stdout::is_terminal() {
+        return Ok(());
+    }
+    let why = "tui needs a terminal; without one, `concertctl load` rehearses and \
+               `concertctl tui --once` prints one screen as text";
+    Err(wrong_use(why.to_owned()))
+}
+
+/// What is read from files and the environment before anything starts.
+struct Inputs {
+    token: Option<Secret>,
+    credentials: Credentials,
+    dashboard: Option<Arc<Dashboard>>,
+    replay: Option<Tape>,
+    record: Option<Recording>,
+}
+
+impl Inputs {
+    fn read(args: &TuiArgs) -> Result<Inputs, Failed> {
+        let token = ops_token(args.ops_token_file.as_deref()).map_err(wrong_use)?;
+        let dashboard = args.dashboard.as_deref().map(dashboard::read).transpose();
+        let credentials = args.sources.credentials(|name| std::env::var(name).ok());
+        let failed = |why| Failed(FAILED, why);
+        Ok(Inputs {
+            token,
+            dashboard: dashboard.map_err(wrong_use)?.map(Arc::new),
+            credentials: credentials.map_err(wrong_use)?,
+            replay: args.recordings.replay().map_err(failed)?,
+            record: args.recordings.record().map_err(failed)?,
+        })
+    }
+}
+
+/// The server that the console shows.
+struct Server {
+    ops_url: String,
+    token: Option<Secret>,
+    /// Runs in this process; absent: elsewhere.
+    embedded: Option<Running>,
+}
+
+impl Server {
+    fn elsewhere(ops_url: String, token: Option<Secret>) -> Server {
+        Server {
+            ops_url,
+            token,
+            embedded: None,
+        }
+    }
+
+    /// The server that the flags name, else one that answers, else one that starts in this process. A server
+    /// of this user on this machine has left its token.
+    async fn find_or_start(
+        args: &TuiArgs,
+        data_dir: &Path,
+        token: Option<Secret>,
+    ) -> anyhow::Result<Server> {
+        let local = LocalServer::of(data_dir);
+        let found = match &args.ops_url {
+            Some(url) => Some(url.clone()),
+            None => first_that_answers(args.ops_addr, local.as_ref()).await,
+        };
+        let ops_url = match found {
+            Some(url) => url,
+            None if args.once => args.ops_addr.unwrap_or(OPS_ADDR).to_string(),
+            None => return Server::start(args, data_dir).await,
+        };
+        let token = token.or_else(|| {
+            let local = local.filter(|local| local.is_at(&ops_url))?;
+            local.token().ok()
+        });
+        Ok(Server::elsewhere(ops_url, token))
+    }
+
+    /// Starts the server in this process: where the flags say, else at the default addresses, where other
+    /// commands find it, else at free ports.
+    async fn start(args: &TuiArgs, data_dir: &Path) -> anyhow::Result<Server> {
+        let place = |asked: Option<SocketAddr>, default: SocketAddr| {
+            let free = || std::net::TcpListener::bind(default).is_ok();
+            let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            asked.unwrap_or_else(|| if free() { default } else { anywhere })
+        };
+        let settings = ServeSettings {
+            api_addr: place(args.api_addr, API_ADDR),
+            ops_addr: place(args.ops_addr, OPS_ADDR),
+            otlp: super::flags::collector(None)?,
+            ..ServeSettings::new(data_dir.to_owned())
+        };
+        // Standard output is the screen: the log goes to the embedded store only.
+        let logs = logs::init(LogConfig {
+            service_name: "concertctl-api",
+            output: LogOutput::None,
+            filter: std::env::var("CONCERTCTL_LOG").unwrap_or_else(|_| "info".to_owned()),
+            queue: 65_536,
+            limits: LogLimits::default(),
+            traces: TraceConfig::default(),
+        })?;
+        // Each user has a connection; refused, the old limit holds and connections wait.
+        let _ = crate::load::raise_file_limit();
+        let running = crate::serve::start(settings, &logs).await?;
+        Ok(Server {
+            ops_url: format!("http://{}/", running.ops_addr),
+            token: Some(Secret::new(&running.ops_token)),
+            embedded: Some(running),
+        })
+    }
+
+    async fn stop(self) {
+        if let Some(running) = self.embedded {
+            running.stop().await;
+        }
+    }
+}
+
+/// The address of a running server: the one of the flag, else the default one, else the one that this data
+/// directory names.
 async fn first_that_answers(
     asked: Option<SocketAddr>,
     local: Option<&LocalServer>,
@@ -298,56 +347,56 @@ async fn first_that_answers(
     None
 }
 
-fn options(
-    args: &TuiArgs,
-    data_dir: &Path,
-    ops_url: String,
-    (token, credentials): (Option<Secret>, Credentials),
-    server_ended: Option<ServerEnded>,
-) -> Options {
-    let or_ops = |url: &Option<String>| url.clone().unwrap_or_else(|| ops_url.clone());
+fn options(args: &TuiArgs, data_dir: &Path, server: &Server, inputs: Inputs) -> Options {
+    let var = |name: &str| std::env::var(name).ok();
+    let or_ops = |url: &Option<String>| url.clone().unwrap_or_else(|| server.ops_url.clone());
+    let ended = |running: &Running| Box::pin(running.ended()) as ServerEnded;
     // NO_COLOR counts when it is there and not empty (no-color.org).
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // Nothing is done to a recording.
+    let is_audited = inputs.replay.is_none();
     Options {
         prometheus_url: or_ops(&args.prometheus_url),
         loki_url: or_ops(&args.loki_url),
         tempo_url: or_ops(&args.tempo_url),
         alertmanager_url: or_ops(&args.alertmanager_url),
-        token,
-        credentials,
+        ops_url: server.ops_url.clone(),
+        token: server.token.clone(),
+        credentials: inputs.credentials,
         source_timeout: args.sources.timeout(),
         read_only: args.read_only,
         colour: colour && !args.once && args.theme != Theme::None,
         light: args.theme == Theme::Light,
         zone: args.timezone.clone().unwrap_or_else(Zone::system),
         mouse: !args.no_mouse,
-        who: who(args, |name| std::env::var(name).ok()),
-        audit_log: Some(data_dir.join(crate::tui::AUDIT_FILE_NAME)),
-        ascii: args.ascii || !utf8_locale(|name| std::env::var(name).ok()),
+        who: who(args, var),
+        audit_log: is_audited.then(|| data_dir.join(crate::tui::AUDIT_FILE_NAME)),
+        ascii: args.ascii || !utf8_locale(var),
         screen: args.screen.unwrap_or(match args.dashboard {
             Some(_) => Screen::Board,
             None => Screen::Overview,
         }),
-        dashboard: None,
-        server_ended,
-        record: None,
-        replay: None,
+        dashboard: inputs.dashboard,
+        server_ended: server.embedded.as_ref().map(ended),
+        record: inputs.record,
+        replay: inputs.replay,
         panic_after_start: args.panic_after_start,
-        ops_url,
     }
 }
 
-async fn once(options: &Options, load: &dyn LoadPort) -> anyhow::Result<ExitCode> {
-    let (text, answered) =
-        crate::tui::once(options, load, size(|name| std::env::var(name).ok())).await?;
-    stdout::print(&text).map_err(anyhow::Error::msg)?;
+async fn once(options: &Options, load: &dyn LoadGenerator) -> Result<ExitCode, Failed> {
+    let size = size(|name| std::env::var(name).ok());
+    let once = crate::tui::once(options, load, size).await;
+    let (text, answered) = once.map_err(anyhow::Error::from)?;
+    stdout::print(&text).map_err(|why| Failed(FAILED, why))?;
     if answered {
         return Ok(ExitCode::SUCCESS);
     }
-    anyhow::bail!(
+    let why = format!(
         "no source answered at {}; start a server with `concertctl serve`",
         without_password(&options.ops_url)
-    )
+    );
+    Err(Failed(FAILED, why))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The Loki HTTP API: log lines of a range.
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::http::{ClientError, HttpSource, decode};
@@ -12,7 +12,7 @@ use super::prometheus::Labels;
 pub struct Loki(HttpSource);
 
 /// One log line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// Unix nanoseconds.
     pub at_ns: i64,

@@ -7,8 +7,8 @@ mod rule_alerts;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use rule_alerts::read_alerts;
@@ -28,12 +28,49 @@ pub struct Prometheus(HttpSource);
 pub type Labels = BTreeMap<String, String>;
 
 /// One series: its labels and its points, oldest first.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// What tells it from its neighbours.
     pub labels: Labels,
     /// Unix milliseconds and value; the value may be NaN or infinite.
+    #[serde(with = "points")]
     pub points: Vec<(i64, f64)>,
+}
+
+/// JSON has no NaN and no infinity: such values are strings.
+mod points {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Value {
+        Number(f64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        points: &[(i64, f64)],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(points.iter().map(|(at, value)| match value.is_finite() {
+            true => (at, Value::Number(*value)),
+            false => (at, Value::Text(value.to_string())),
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(i64, f64)>, D::Error> {
+        let point = |(at, value)| match value {
+            Value::Number(value) => Ok((at, value)),
+            Value::Text(text) => match text.parse() {
+                Ok(value) => Ok((at, value)),
+                Err(_) => Err(D::Error::custom(format_args!("{text:?} is no value"))),
+            },
+        };
+        Vec::deserialize(from)?.into_iter().map(point).collect()
+    }
 }
 
 impl Prometheus {

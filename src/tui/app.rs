@@ -1,4 +1,4 @@
-//! The loop: keys first, then signals, then what the tasks learned; drawn when something changed.
+//! The loop of the console: takes keys first, then signals, then events of the tasks; draws after a change.
 
 pub(crate) mod screen;
 
@@ -16,102 +16,79 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::tui::app::screen::Screen;
 use crate::tui::audit::AuditFile;
 use crate::tui::connection::{Link, Source};
-use crate::tui::effects::Outside;
+use crate::tui::effects::Effects;
 use crate::tui::event::{Effect, Event};
-use crate::tui::load_port::LoadPort;
-use crate::tui::model::{Model, Settings};
+use crate::tui::load_generator::LoadGenerator;
+use crate::tui::model::Model;
 use crate::tui::recording::record::Recorder;
 use crate::tui::recording::replay;
 use crate::tui::recording::replay::Player;
 use crate::tui::recording::tape::Tape;
 use crate::tui::recording::view::TapeView;
-use crate::tui::screens::board::Board;
-use crate::tui::sources::fetch;
-use crate::tui::sources::fetch::{Clients, Nudges, now_ms};
 use crate::tui::sources::plan::Plan;
+use crate::tui::sources::{self, Clients, Refresh, now_ms};
 use crate::tui::terminal::Session;
 use crate::tui::update::update;
 use crate::tui::{Exit, Failure, Options, screens, terminal};
 
-/// Pause between two frames that new data cause: ten a second.
+/// The shortest interval between two frames that new data cause: ten a second.
 const FRAME: Duration = Duration::from_millis(100);
 /// The same for a frame that answers a key. A key that is held down repeats about every 33 ms.
 const KEY_FRAME: Duration = Duration::from_millis(30);
 /// Ages on the screen are in seconds.
 const TICK: Duration = Duration::from_secs(1);
-/// How often `--once` asks again for what the answers made known.
+/// The rounds in which `--once` asks for what earlier answers made known.
 const MORE_ROUNDS: usize = 3;
-/// Events on their way to the loop.
+/// Capacity of the channel of events.
 const EVENTS: usize = 256;
 
-/// What the loop itself is to do after an event.
+/// An effect on the loop itself.
 enum After {
     Quit,
     Suspend,
 }
 
-/// All between the terminal and the sources.
+/// A running console: the model, and the tasks between it and the sources.
 pub(crate) struct App {
     /// On the heap: it is large, and futures hold it.
     pub(super) model: Box<Model>,
     events: mpsc::Receiver<Event>,
     plan: watch::Sender<Plan>,
-    outside: Outside,
+    effects: Effects,
     tasks: tokio::task::JoinSet<()>,
     recorder: Option<Recorder>,
-    /// Plays a recording; then nobody is asked.
+    /// Plays a recording; then no source is asked.
     player: Option<Player>,
     panic_after_start: bool,
 }
 
 impl App {
-    /// A console that has begun to fetch, or to play a recording.
-    pub(crate) fn new(
-        settings: Settings,
-        clients: Clients,
-        load: Arc<dyn LoadPort>,
-        options: &mut Options,
-    ) -> App {
-        let mut model = Model {
-            settings,
-            now: now_ms(),
-            screen: options.screen,
-            ..Model::default()
-        };
+    /// Starts to ask the sources, or to play a recording.
+    pub(crate) fn start(options: Options, clients: Clients, load: Arc<dyn LoadGenerator>) -> App {
+        let mut model = Box::new(options.model(&clients));
         model.load.scenarios = load.scenarios();
-        model.board = Board::of(options.dashboard.as_ref());
         let (sender, events) = mpsc::channel(EVENTS);
-        let start = |file| Recorder::start(file, &model.settings.target, sender.clone());
-        let recorder = options.record.take().map(start);
-        if recorder.is_some() {
+        let recorder = options.record.map(|file| {
             model.tape = TapeView::Recording(0);
-        }
-        let player = options.replay.take().map(Player::new);
-        if let Some(player) = &player {
+            Recorder::start(file, &model.settings.target, sender.clone())
+        });
+        let player = options.replay.map(|recording| {
+            let player = Player::new(recording);
             model.tape = player.view();
-        }
+            player
+        });
         let (plan, follow) = watch::channel(model.plan());
-        let nudges = Nudges::default();
+        let refresh = Refresh::default();
         let tasks = match &player {
-            None => fetch::spawn(&clients, &follow, &nudges, &sender),
+            None => sources::spawn(&clients, &follow, &refresh, &sender),
             Some(_) => Default::default(),
         };
-        // Without a password: it is told to the load generator and to people.
-        let ops_url = clients.ops.source().base().to_owned();
-        let outside = Outside::new(
-            clients,
-            load,
-            nudges,
-            sender,
-            ops_url,
-            options.token.clone(),
-            AuditFile::new(options.audit_log.clone(), options.who.clone()),
-        );
+        let audit = AuditFile::new(options.audit_log, options.who);
         App {
-            model: Box::new(model),
+            model,
             events,
             plan,
-            outside,
+            effects: Effects::new(clients, load, refresh, sender, options.token, audit),
             tasks,
             recorder,
             player,
@@ -182,7 +159,7 @@ impl App {
             screens::draw(&self.model, buffer);
         });
         painted.map_err(Failure::Terminal)?;
-        // How much is seen decides what is asked.
+        // The size of the screen decides what is asked.
         if std::mem::replace(&mut self.model.size, size) != size {
             self.publish();
         }
@@ -193,7 +170,7 @@ impl App {
         Ok(())
     }
 
-    /// The time that is shown: of the recording while one is played.
+    /// The time that is shown: the recorded time while a recording plays.
     fn now(&self) -> i64 {
         self.player.as_ref().map_or_else(now_ms, Player::now)
     }
@@ -230,9 +207,9 @@ impl App {
                         player.set_speed(speed);
                     }
                 }
-                // Whatever a screen wants to ask: of a recording nobody is asked.
+                // A recording asks no source.
                 _ if self.player.is_some() => {}
-                effect => self.outside.carry_out(effect, &self.model),
+                effect => self.effects.carry_out(effect, &self.model),
             }
         }
         let again = self.player.as_mut().map(|player| player.again(&self.model));
@@ -252,7 +229,7 @@ impl App {
         });
     }
 
-    /// Stops what is under way.
+    /// Stops all tasks.
     pub(crate) async fn leave(mut self) {
         self.tasks.abort_all();
         if let Some(recorder) = self.recorder.take() {
@@ -260,13 +237,13 @@ impl App {
         }
         drop(self.events);
         let seeding = self.model.is_seeding() && self.model.settings.embedded;
-        self.outside.leave(seeding).await;
+        self.effects.leave(seeding).await;
     }
 }
 
-/// What the terminal said, as an event; nothing for what is of no interest.
-fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failure> {
-    match said {
+/// The event of a terminal event; `None`: the console ignores it.
+fn translate(event: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failure> {
+    match event {
         None => Err(Failure::Terminal(io::ErrorKind::UnexpectedEof.into())),
         Some(Err(error)) => Err(Failure::Terminal(error)),
         Some(Ok(TermEvent::Key(key))) if key.kind != KeyEventKind::Release => {
@@ -282,16 +259,15 @@ fn translate(said: Option<io::Result<TermEvent>>) -> Result<Option<Event>, Failu
 }
 
 /// Takes the terminal over, runs, gives it back.
-pub(crate) async fn attached(
-    settings: Settings,
-    clients: Clients,
-    load: Arc<dyn LoadPort>,
+pub(crate) async fn run(
     mut options: Options,
+    clients: Clients,
+    load: Arc<dyn LoadGenerator>,
 ) -> Result<Exit, Failure> {
-    let server = options.server_ended.take();
-    let mut app = App::new(settings, clients, load, &mut options);
-    let mut session = Session::start(options.mouse).map_err(Failure::Terminal)?;
-    let ended = Box::pin(ended(server));
+    let ended = Box::pin(ended(options.server_ended.take()));
+    let mouse = options.mouse;
+    let mut app = App::start(options, clients, load);
+    let mut session = Session::start(mouse).map_err(Failure::Terminal)?;
     let result = app.run(&mut session, EventStream::new(), ended).await;
     // The terminal first: what follows may take seconds.
     drop(session);
@@ -328,37 +304,24 @@ async fn ended(server: Option<crate::tui::ServerEnded>) -> Exit {
 
 /// One screen as text, and whether any source answered.
 pub(crate) async fn once(
-    settings: Settings,
-    clients: &Clients,
-    load: &dyn LoadPort,
     options: &Options,
+    clients: &Clients,
+    load: &dyn LoadGenerator,
     size: (u16, u16),
 ) -> (String, bool) {
-    let settings = Settings {
-        once: true,
-        colour: false,
-        ..settings
-    };
-    let mut model = Box::new(Model {
-        settings,
-        now: now_ms(),
-        screen: options.screen,
-        size,
-        ..Model::default()
-    });
+    let mut model = Box::new(options.model_of_once(clients, size));
     model.load.scenarios = load.scenarios();
-    model.board = Board::of(options.dashboard.as_ref());
     let mut plan = model.plan();
-    for event in fetch::once(clients, &plan).await {
+    for event in sources::once(clients, &plan).await {
         update(&mut model, now_ms(), event);
     }
-    // Which instances and values there are is known now: what they are asked may be new.
+    // The first answers name instances and label values, which other queries need.
     for _ in 0..MORE_ROUNDS {
         let next = model.plan();
         if next == plan {
             break;
         }
-        for event in fetch::again(clients, &next).await {
+        for event in sources::again(clients, &next).await {
             update(&mut model, now_ms(), event);
         }
         plan = next;
@@ -370,33 +333,15 @@ pub(crate) async fn once(
     (as_text(&model, size), answered)
 }
 
-/// The end of a recording, one screen of it as text.
-pub(crate) fn replayed(
-    settings: Settings,
-    tape: &Tape,
-    screen: crate::tui::model::Screen,
-    board: Board,
-    size: (u16, u16),
-) -> String {
-    let mut model = Model {
-        settings: Settings {
-            once: true,
-            colour: false,
-            ..settings
-        },
-        screen,
-        board,
-        size,
-        ..Model::default()
-    };
+/// One screen at the end of a recording, as text.
+pub(crate) fn replayed(mut model: Model, tape: &Tape) -> String {
     for entry in &tape.entries {
-        if let Some(event) = replay::fitted_event(entry, &model) {
-            update(&mut model, entry.t, event);
-        }
+        let event = replay::fitted_event(entry, &model);
+        update(&mut model, entry.t, event);
     }
     model.tape = TapeView::Playing(replay::at_end(tape));
     model.notice = None;
-    as_text(&model, size)
+    as_text(&model, model.size)
 }
 
 pub(crate) fn as_text(model: &Model, (width, height): (u16, u16)) -> String {

@@ -1,7 +1,10 @@
 //! The sources of data, and how the connection to each stands.
 
+use serde::{Deserialize, Serialize};
+
 /// Where data come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub(crate) enum Source {
     Ops,
     Prometheus,
@@ -27,6 +30,23 @@ impl Source {
             Source::Alertmanager => "alerts",
             Source::Tempo => "traces",
         }
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> String {
+        source.name().to_owned()
+    }
+}
+
+impl TryFrom<String> for Source {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Source, String> {
+        let found = Source::ALL.iter().find(|source| source.name() == name);
+        found
+            .copied()
+            .ok_or_else(|| format!("there is no source {name:?}"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Carries out effects: each in a task of its own that sends its outcome as an event.
+//! Carries out effects, each in a task of its own, which sends the outcome as an event.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,64 +8,62 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::clients::Secret;
+use crate::load::{Command, PhaseName, Progress, RunResult, Verdict};
 use crate::tui::audit::{AuditEntry, AuditFile};
 use crate::tui::event::ProfileFile;
 use crate::tui::event::{Effect, Event};
-use crate::tui::load_port::{LoadPort, Outcome, Run, StartRequest, Steer, Verdict};
+use crate::tui::load_generator::{Control, Ended, LoadGenerator, Run, StartRequest};
 use crate::tui::model::Model;
-use crate::tui::sources::fetch::{Clients, Nudges, now_ms};
 use crate::tui::sources::reason::Why;
+use crate::tui::sources::{Clients, Refresh, now_ms};
 
-/// The rehearsal's progress is taken over at most this often.
+/// The shortest interval between two events of a rehearsal's progress.
 const EVERY_PROGRESS: Duration = Duration::from_millis(250);
-/// How long a stopped rehearsal may take to end when the console leaves.
+/// The longest wait for a stopped rehearsal when the console quits.
 const LEAVE: Duration = Duration::from_secs(5);
 
-/// What effects are carried out with.
-pub(crate) struct Outside {
+/// Carries out effects.
+pub(crate) struct Effects {
     pub(crate) clients: Clients,
-    pub(crate) load: Arc<dyn LoadPort>,
-    pub(crate) nudges: Nudges,
+    pub(crate) load: Arc<dyn LoadGenerator>,
+    pub(crate) refresh: Refresh,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) ops_url: String,
     pub(crate) token: Option<Secret>,
     audit: Arc<AuditFile>,
     tasks: JoinSet<()>,
     run: JoinSet<()>,
-    stop: Option<Box<dyn Fn() + Send + Sync>>,
-    steer: Option<Box<dyn Fn(Steer) -> bool + Send + Sync>>,
+    control: Option<Control>,
 }
 
-impl Outside {
+impl Effects {
     pub(crate) fn new(
         clients: Clients,
-        load: Arc<dyn LoadPort>,
-        nudges: Nudges,
+        load: Arc<dyn LoadGenerator>,
+        refresh: Refresh,
         events: mpsc::Sender<Event>,
-        ops_url: String,
         token: Option<Secret>,
         audit: AuditFile,
-    ) -> Outside {
+    ) -> Effects {
         let (mut tasks, run) = (JoinSet::new(), JoinSet::new());
         let audit = Arc::new(audit);
         tasks.spawn(earlier(Arc::clone(&audit), events.clone()));
-        Outside {
+        Effects {
+            // Without a password: the load generator and the screen get it.
+            ops_url: clients.ops.source().base().to_owned(),
             clients,
             load,
-            nudges,
+            refresh,
             events,
-            ops_url,
             token,
             audit,
             tasks,
             run,
-            stop: None,
-            steer: None,
+            control: None,
         }
     }
 
-    /// Begins to carry out `effect`; never waits. The loop itself sees to what concerns the
-    /// terminal.
+    /// Starts `effect`; never waits. The loop itself handles the effects on the terminal.
     pub(crate) fn carry_out(&mut self, effect: Effect, model: &Model) {
         while self.tasks.try_join_next().is_some() {}
         let ops = self.clients.ops.clone();
@@ -89,35 +87,35 @@ impl Outside {
                     ops.cancel_seed().await.map(|_| "asked")
                 });
             }
-            Effect::Admission(change, said) => {
+            Effect::Admission(change, what) => {
                 self.act(
-                    said,
+                    what,
                     async move { ops.set_admission(&change).await.map(|_| "") },
                 );
             }
-            Effect::PostAlert(alert, said) => {
+            Effect::PostAlert(alert, what) => {
                 let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), said, async move {
+                self.act_on(alertmanager.authority(), what, async move {
                     alertmanager.post(&[alert]).await.map(|()| "")
                 });
             }
-            Effect::Silence(silence, said) => {
+            Effect::Silence(silence, what) => {
                 let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), said, async move {
+                self.act_on(alertmanager.authority(), what, async move {
                     alertmanager.silence(&silence).await.map(|_| "")
                 });
             }
-            Effect::EndSilence(id, said) => {
+            Effect::EndSilence(id, what) => {
                 let alertmanager = self.clients.alertmanager.clone();
-                self.act_on(alertmanager.authority(), said, async move {
+                self.act_on(alertmanager.authority(), what, async move {
                     alertmanager.expire(&id).await.map(|()| "")
                 });
             }
-            Effect::Steer(steer) => {
-                let taken = self.steer.as_ref().is_some_and(|run| run(steer));
+            Effect::Steer(command) => {
+                let taken = self.control.as_ref().is_some_and(|tell| tell(command));
                 let why = "the rehearsal is over, or has more to do than it can take";
                 let result = if taken { Ok("") } else { Err(why) };
-                self.act(steer.said().into(), std::future::ready(result));
+                self.act(command.effect().into(), std::future::ready(result));
             }
             Effect::StartLoad {
                 scenario,
@@ -126,15 +124,15 @@ impl Outside {
                 reseed,
             } => self.start((scenario, file), phase, reseed, model),
             Effect::StopLoad => {
-                if let Some(stop) = &self.stop {
-                    stop();
+                if let Some(tell) = &self.control {
+                    tell(Command::Stop);
                 }
                 self.note("stop of the rehearsal", Ok("asked"));
             }
         }
     }
 
-    /// Writes down what no answer is awaited for.
+    /// Writes down an action whose answer is not awaited.
     fn note(&mut self, action: &str, result: Result<&str, &str>) {
         let target = self.clients.ops.authority();
         let entry = AuditEntry::new(now_ms(), &self.audit.who, action, &target, result);
@@ -150,15 +148,15 @@ impl Outside {
         self.act_on(self.clients.ops.authority(), what, action);
     }
 
-    /// The outcome reads `what`, or `what: word` / `what: why not`.
-    /// Every action goes this way, so that every one is written down.
+    /// The outcome reads `what`, or `what: word` / `what: reason`. Every action on a source goes through here, so
+    /// that every one is written down.
     fn act_on<E: Why>(
         &mut self,
         target: String,
         what: String,
         action: impl Future<Output = Result<&'static str, E>> + Send + 'static,
     ) {
-        let (events, nudges) = (self.events.clone(), self.nudges.clone());
+        let (events, refresh) = (self.events.clone(), self.refresh.clone());
         let audit = Arc::clone(&self.audit);
         self.tasks.spawn(async move {
             let result = action.await.map_err(|error| error.why());
@@ -178,16 +176,15 @@ impl Outside {
                     result: Err(reason),
                 },
             };
-            nudges.ops.notify_one();
-            nudges.alerts.notify_one();
-            // The loop may have left meanwhile; then nobody wants to know.
+            refresh.after_action();
+            // The console may have quit meanwhile.
             let _ = events.send(event).await;
             record(audit, entry, events).await;
         });
     }
 
     /// Reads a file on a thread that may block.
-    fn read(&mut self, read: impl FnOnce(&dyn LoadPort) -> Event + Send + 'static) {
+    fn read(&mut self, read: impl FnOnce(&dyn LoadGenerator) -> Event + Send + 'static) {
         let (load, events) = (Arc::clone(&self.load), self.events.clone());
         self.tasks.spawn(async move {
             if let Ok(event) = tokio::task::spawn_blocking(move || read(load.as_ref())).await {
@@ -199,7 +196,7 @@ impl Outside {
     fn start(
         &mut self,
         (scenario, file): (String, Option<PathBuf>),
-        phase: Option<String>,
+        phase: Option<PhaseName>,
         reseed: bool,
         model: &Model,
     ) {
@@ -207,7 +204,7 @@ impl Outside {
             self.ended(Err("the server's address is not known".into()));
             return;
         };
-        let what = launch(&scenario, phase.as_deref(), reseed);
+        let what = launch(&scenario, phase, reseed);
         let request = StartRequest {
             scenario,
             file,
@@ -221,12 +218,10 @@ impl Outside {
             Ok(run) => {
                 let Run {
                     progress,
-                    stop,
-                    steer,
+                    control,
                     ended,
                 } = run;
-                self.stop = Some(stop);
-                self.steer = Some(steer);
+                self.control = Some(control);
                 self.note(&what, Ok("began"));
                 let written = Written {
                     what,
@@ -243,18 +238,18 @@ impl Outside {
         }
     }
 
-    fn ended(&mut self, result: Result<crate::tui::load_port::Outcome, String>) {
+    fn ended(&mut self, result: Result<RunResult, String>) {
         let events = self.events.clone();
         self.tasks.spawn(async move {
             let _ = events.send(Event::LoadEnded(result)).await;
         });
     }
 
-    /// Stops what is under way and waits for it, but not for long.
+    /// Stops rehearsal and seeding, and waits for their ends, at most [`LEAVE`].
     pub(crate) async fn leave(mut self, seeding: bool) {
         while self.run.try_join_next().is_some() {}
-        if let Some(stop) = self.stop.take().filter(|_| !self.run.is_empty()) {
-            stop();
+        if let Some(tell) = self.control.take().filter(|_| !self.run.is_empty()) {
+            tell(Command::Stop);
             self.note("stop of the rehearsal", Ok("the console was left"));
         }
         if seeding {
@@ -272,7 +267,7 @@ impl Outside {
     }
 }
 
-/// The path that was typed; `~/` is the home directory, as in a shell.
+/// The path of a typed text; `~/` is the home directory, as in a shell.
 fn at_home(path: &str) -> PathBuf {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
     match (path.strip_prefix("~/"), home) {
@@ -281,14 +276,14 @@ fn at_home(path: &str) -> PathBuf {
     }
 }
 
-/// What a launch is called where it is written down.
-fn launch(scenario: &str, phase: Option<&str>, reseed: bool) -> String {
+/// The name of a launch in the audit log.
+fn launch(scenario: &str, phase: Option<PhaseName>, reseed: bool) -> String {
     let phase = phase.map_or(String::new(), |phase| format!(", {phase} alone"));
     let data = if reseed { ", seeded first" } else { "" };
     format!("rehearsal {scenario}{phase}{data}")
 }
 
-/// Writes an action down and tells the loop.
+/// Writes an action down and reports that to the loop.
 async fn record(audit: Arc<AuditFile>, entry: AuditEntry, events: mpsc::Sender<Event>) {
     let written = entry.clone();
     let written = tokio::task::spawn_blocking(move || audit.append(&written)).await;
@@ -299,14 +294,14 @@ async fn record(audit: Arc<AuditFile>, entry: AuditEntry, events: mpsc::Sender<E
     let _ = events.send(Event::Audited { entry, failed }).await;
 }
 
-/// Reads what earlier sessions wrote down.
+/// Reads the actions of earlier sessions.
 async fn earlier(audit: Arc<AuditFile>, events: mpsc::Sender<Event>) {
     if let Ok(entries) = tokio::task::spawn_blocking(move || audit.last()).await {
         let _ = events.send(Event::AuditRead(entries)).await;
     }
 }
 
-/// How a run's end is written down.
+/// Writes the end of a run down.
 struct Written {
     what: String,
     target: String,
@@ -314,12 +309,12 @@ struct Written {
 }
 
 impl Written {
-    async fn end(self, result: &Result<Outcome, String>, events: mpsc::Sender<Event>) {
+    async fn end(self, result: &Result<RunResult, String>, events: mpsc::Sender<Event>) {
         let ended = match result {
             Ok(outcome) => {
                 let verdict = match outcome.verdict {
                     Verdict::Passed => "passed",
-                    Verdict::Missed => "thresholds missed",
+                    Verdict::Failed => "thresholds missed",
                     Verdict::Inconclusive => "inconclusive",
                 };
                 Ok(format!("ended: {verdict}"))
@@ -336,10 +331,10 @@ impl Written {
     }
 }
 
-/// Sends a run's progress, not too often, then its end.
+/// Sends the progress of a run at most every [`EVERY_PROGRESS`], then its end.
 async fn follow(
-    mut progress: tokio::sync::watch::Receiver<crate::tui::load_port::Progress>,
-    mut ended: crate::tui::load_port::Ended,
+    mut progress: tokio::sync::watch::Receiver<Progress>,
+    mut ended: Ended,
     events: mpsc::Sender<Event>,
     written: Written,
 ) {
@@ -358,7 +353,7 @@ async fn follow(
                 open = changed.is_ok();
                 let now = progress.borrow_and_update().clone();
                 if events.send(Event::LoadProgress(Box::new(now))).await.is_err() {
-                    // Nobody listens any more, but the run has to come to its end.
+                    // The console quit, but the end of the run is still written down.
                     let result = ended.await;
                     written.end(&result, events).await;
                     return;
@@ -369,8 +364,8 @@ async fn follow(
     }
 }
 
-/// The ticketing API's address as seen from here: a server that listens everywhere is asked where
-/// its operations listener was found.
+/// The address of the ticketing API as seen from here. A server that listens on all addresses has the host of its
+/// operations listener.
 fn api_url(api_addr: &str, ops_url: &str) -> String {
     let everywhere = ["0.0.0.0:", "[::]:"]
         .iter()

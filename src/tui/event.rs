@@ -1,85 +1,94 @@
-//! What happens to the console ([`Event`]) and what it wants done ([`Effect`]). The only words
-//! between the pure part and the tasks that do I/O.
+//! The messages between the pure part and the tasks that do I/O: tasks send an [`Event`], an update returns an
+//! [`Effect`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crossterm::event::{KeyEvent, MouseEvent};
+use serde::{Deserialize, Serialize};
 
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
 use crate::clients::alertmanager::{Alert, PostableAlert, PostableSilence, Silence};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::RuleAlert;
 use crate::clients::tempo::{FoundTrace, Trace};
+use crate::load::{Command, PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
 use crate::tui::connection::Source;
 use crate::tui::dashboard::Query;
-use crate::tui::load_port::{Outcome, Progress, Scenario, Steer};
 use crate::tui::recording::view::TapeView;
 use crate::tui::screens::traces::{Asked, Coverage};
 use crate::tui::sources::answers::LogAnswer;
 use crate::tui::sources::evidence::Evidence;
-use crate::tui::sources::series::QueryAnswer;
+use crate::tui::sources::series::{self, QueryAnswer};
 
-/// Something that happened.
-#[derive(Debug)]
+/// Something that happened. The variants that sources cause are serializable: a recording stores them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum Event {
-    /// A key was pressed.
+    #[serde(skip)]
     Key(KeyEvent),
-    /// The mouse did something.
+    #[serde(skip)]
     Mouse(MouseEvent),
-    /// Text was pasted.
+    #[serde(skip)]
     Paste(String),
     /// The terminal has another size; the frame is drawn anew.
+    #[serde(skip)]
     Resize,
     /// Time passed: ages change.
+    #[serde(skip)]
     Tick,
-    /// Values now, and the past if it was asked for, by query.
+    /// Current values, and the past if the plan asked for it, by query.
     Metrics {
         at: i64,
+        #[serde(with = "series::answers")]
         now: BTreeMap<Query, QueryAnswer>,
+        #[serde(default, with = "series::optional_answers")]
         past: Option<BTreeMap<Query, QueryAnswer>>,
     },
-    /// Lines of that query, as `logs::asked` writes it; `skipped`: there were more than one answer
-    /// holds.
+    /// Lines of that query, as `logs::asked` writes it; `skipped`: one answer could not hold all.
     Logs {
         query: String,
         lines: Vec<LogLine>,
         skipped: bool,
     },
-    /// What a source calls wrong with its own answers; absent: nothing any more.
+    /// The warning of a source about its own answers; absent: it ended.
+    #[serde(skip)]
     Warned {
         source: Source,
         warning: Option<String>,
     },
     /// The source refused that LogQL.
     LogsRefused { reason: String },
-    /// The traces that were asked for, and how much of them that is.
+    /// A list of traces, and its completeness.
     Traces {
+        /// A recording is for every order: replay fills in the one that is shown.
+        #[serde(skip)]
         asked: Asked,
         found: Vec<FoundTrace>,
+        #[serde(flatten)]
         coverage: Coverage,
     },
-    /// The trace of that id, if the source has it; or why it cannot be shown.
+    /// The trace of that id, if the source has it; or the reason why it cannot be shown.
     Trace {
         id: String,
         trace: Result<Option<Trace>, String>,
     },
-    /// The trace source answers, and nobody wants anything of it.
+    /// The trace source answers a probe.
     TracesThere,
     /// Newest lines of a board's log queries.
     BoardLogs(Vec<(Query, LogAnswer)>),
     /// All alerts there are.
     Alerts(Vec<Alert>),
-    /// What stands beside the chosen alert.
+    #[serde(skip)]
     Evidence(Box<Evidence>),
     /// All silences there are.
     Silences(Vec<Silence>),
-    /// What the rules hold, or why that is not known.
+    /// The alerts of Prometheus's rules, or the reason why they are not known.
     RuleAlerts(Result<Vec<RuleAlert>, String>),
     /// The server's state.
     Ops(Box<(Status, SeedProgress)>),
-    /// A source gave nothing usable and is asked again in `retry_ms`.
+    /// A source failed and is asked again in `retry_ms`.
     Down {
         source: Source,
         reason: String,
@@ -87,33 +96,41 @@ pub(crate) enum Event {
     },
     /// A source's clock is ahead of this machine's by so many seconds.
     Clock { source: Source, ahead_s: i64 },
-    /// How it stands with a recording.
+    /// The state of a recording.
+    #[serde(skip)]
     Tape(TapeView),
     /// An action ended.
+    #[serde(skip)]
     Done {
         what: String,
         result: Result<(), String>,
     },
-    /// An action was written down, or not, for that reason.
+    /// An action was written down, or `failed` is the reason why not.
+    #[serde(skip)]
     Audited {
         entry: AuditEntry,
         failed: Option<String>,
     },
-    /// What earlier sessions wrote down, oldest first.
+    /// The actions of earlier sessions, oldest first.
+    #[serde(skip)]
     AuditRead(Vec<AuditEntry>),
-    /// The scenario file that was asked for, or why it cannot be used.
-    ScenarioRead(Result<Scenario, String>),
-    /// The profile file that was asked for, or why it cannot be used.
+    /// A scenario file, or the reason why it cannot be used.
+    #[serde(skip)]
+    ScenarioRead(Result<ScenarioInfo, String>),
+    /// A profile file, or the reason why it cannot be used.
+    #[serde(skip)]
     ProfileRead(Result<ProfileFile, String>),
-    /// The rehearsal got on.
+    #[serde(skip)]
     LoadProgress(Box<Progress>),
     /// The rehearsal ended, or could not be carried out.
-    LoadEnded(Result<Outcome, String>),
-    /// A background part of this process broke; the console goes on.
+    #[serde(skip)]
+    LoadEnded(Result<RunResult, String>),
+    /// A background task of this process panicked; the console goes on.
+    #[serde(skip)]
     Broken(String),
 }
 
-/// Something to be done outside.
+/// Something to be done outside the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Leave.
@@ -124,7 +141,7 @@ pub(crate) enum Effect {
     Bell,
     /// Clear the terminal and draw all of it.
     Redraw,
-    /// Play the recording so many times faster than it was; 0 holds it.
+    /// Play the recording at that multiple of its pace; 0 pauses it.
     Play(u32),
     /// Begin seeding; the text says what was done.
     Seed(SeedRequest, String),
@@ -147,13 +164,13 @@ pub(crate) enum Effect {
         scenario: String,
         /// Of that file; absent: a shipped one.
         file: Option<PathBuf>,
-        phase: Option<String>,
+        phase: Option<PhaseName>,
         reseed: bool,
     },
     /// Ask the rehearsal to end.
     StopLoad,
     /// Steer the rehearsal.
-    Steer(Steer),
+    Steer(Command),
 }
 
 /// A dataset profile of a file.

@@ -4,7 +4,7 @@
 //! `event::Event`s over a bounded channel; `update` takes an event into the `model` and says what
 //! is to be done; `screens` draws the model. `update` and `screens` are pure, so that every screen
 //! and every key can be tested without a terminal. The console sees the system from outside only,
-//! over HTTP (`clients`); a rehearsal runs in this process (`load_port`), but against the listener.
+//! over HTTP (`clients`); a rehearsal runs in this process (`load_generator`), but against the listener.
 
 mod app;
 mod audit;
@@ -14,7 +14,7 @@ pub(crate) mod effects;
 mod event;
 mod format;
 mod input;
-pub mod load_port;
+pub mod load_generator;
 mod model;
 pub(crate) mod navigation;
 #[cfg(any(test, fuzzing))]
@@ -50,9 +50,10 @@ use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
 use crate::clients::tempo::Tempo;
 use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret, without_password};
-use crate::tui::load_port::LoadPort;
-use crate::tui::model::Settings;
-use crate::tui::sources::fetch::Clients;
+use crate::tui::load_generator::LoadGenerator;
+use crate::tui::model::{Model, Settings};
+use crate::tui::screens::board::Board;
+use crate::tui::sources::{Clients, now_ms};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use preview::Preview;
@@ -78,45 +79,35 @@ pub fn log_queries(trace: &str) -> impl Iterator<Item = (&'static str, String)> 
 pub struct Options {
     /// The operations listener, `http://HOST:PORT/`.
     pub ops_url: String,
-    /// The Prometheus API.
     pub prometheus_url: String,
-    /// The Loki API.
     pub loki_url: String,
-    /// The Tempo API.
     pub tempo_url: String,
-    /// The Alertmanager API.
     pub alertmanager_url: String,
-    /// For the operations listener's writes.
+    /// For writes to the operations listener.
     pub token: Option<Secret>,
-    /// What each source wants with its requests.
+    /// For the other sources.
     pub credentials: Credentials,
-    /// How long a source may take to answer.
     pub source_timeout: Duration,
-    /// No action at all.
+    /// Every action is off.
     pub read_only: bool,
-    /// Who acts, for the audit log and for what is acknowledged.
+    /// The operator's name, for the audit log and for acknowledgements.
     pub who: String,
-    /// Where actions are written down; absent: nowhere.
+    /// Absent: actions are not written down.
     pub audit_log: Option<PathBuf>,
-    /// Colours may be used.
     pub colour: bool,
-    /// Only ASCII may be used.
     pub ascii: bool,
     /// The terminal's background is light.
     pub light: bool,
-    /// The time zone that times are shown in.
     pub zone: Zone,
-    /// Clicks and the wheel are taken; the terminal's own selection then needs Shift.
+    /// Takes clicks and the wheel; the terminal's own selection then needs Shift.
     pub mouse: bool,
-    /// The first screen.
     pub screen: Screen,
-    /// What the Board shows; absent: the shipped on-sale dashboard.
+    /// The Board's dashboard; absent: the shipped on-sale dashboard.
     pub dashboard: Option<Arc<Dashboard>>,
     /// The server runs in this process; its end ends the console.
     pub server_ended: Option<ServerEnded>,
-    /// Record what the sources say.
     pub record: Option<Recording>,
-    /// Show a recording instead of asking anybody.
+    /// Shows this recording and asks no source.
     pub replay: Option<Tape>,
     /// Break after the first frame, to show that the terminal is restored.
     pub panic_after_start: bool,
@@ -193,40 +184,51 @@ impl Options {
             once: false,
         }
     }
+
+    /// The state of a console that has not heard of any source.
+    fn model(&self, clients: &Clients) -> Model {
+        Model {
+            settings: self.settings(clients),
+            now: now_ms(),
+            screen: self.screen,
+            board: Board::of(self.dashboard.as_ref()),
+            ..Model::default()
+        }
+    }
+
+    /// The same for one screen as text.
+    fn model_of_once(&self, clients: &Clients, size: (u16, u16)) -> Model {
+        let mut model = self.model(clients);
+        model.settings.once = true;
+        model.settings.colour = false;
+        model.size = size;
+        model
+    }
 }
 
 /// Runs the console on this process's terminal. To be polled on one thread (`block_on`): a panic
 /// there restores the terminal, one elsewhere is shown in the status line.
-///
-/// # Errors
-/// [`Failure`]; the terminal is restored.
-pub async fn run(options: Options, load: Arc<dyn LoadPort>) -> Result<Exit, Failure> {
+pub async fn run(options: Options, load: Arc<dyn LoadGenerator>) -> Result<Exit, Failure> {
     let mut clients = options.clients()?;
     clients.ops = clients.ops.as_console(uuid::Uuid::now_v7().to_string());
-    let settings = options.settings(&clients);
-    Box::pin(app::attached(settings, clients, load, options)).await
+    Box::pin(app::run(options, clients, load)).await
 }
 
 /// Asks every source once and gives one screen as text, `size` columns by rows; and whether any
 /// source answered.
-///
-/// # Errors
-/// [`Failure::BadUrl`].
 pub async fn once(
     options: &Options,
-    load: &dyn LoadPort,
+    load: &dyn LoadGenerator,
     size: (u16, u16),
 ) -> Result<(String, bool), Failure> {
     let clients = options.clients()?;
-    let settings = options.settings(&clients);
-    if let Some(tape) = &options.replay {
-        let board = screens::board::Board::of(options.dashboard.as_ref());
-        return Ok((
-            app::replayed(settings, tape, options.screen, board, size),
+    Ok(match &options.replay {
+        Some(tape) => (
+            app::replayed(options.model_of_once(&clients, size), tape),
             true,
-        ));
-    }
-    Ok(app::once(settings, &clients, load, options, size).await)
+        ),
+        None => app::once(options, &clients, load, size).await,
+    })
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 pub use screen::Screen;
 
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
+use crate::load::{PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
 use crate::tui::connection::{Source, SourceState};
 use crate::tui::input::dialog::Dialog;
-use crate::tui::load_port::{Outcome, Progress, Scenario};
 use crate::tui::navigation::Step;
 use crate::tui::recording::view::TapeView;
 use crate::tui::screens::alerts::Alerts;
@@ -49,7 +49,7 @@ pub(crate) struct Notice {
 pub(crate) enum RunState {
     Running,
     Stopping,
-    Ended(Outcome),
+    Ended(RunResult),
     Failed(String),
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum RunState {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RunView {
     pub(crate) scenario: String,
-    pub(crate) phase: Option<String>,
+    pub(crate) phase: Option<PhaseName>,
     pub(crate) state: RunState,
     pub(crate) progress: Progress,
     /// Requests answered so far, by time.
@@ -97,7 +97,7 @@ impl RunView {
 /// The Load screen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Load {
-    pub(crate) scenarios: Vec<Scenario>,
+    pub(crate) scenarios: Vec<ScenarioInfo>,
     /// Index into `scenarios`.
     pub(crate) chosen: usize,
     pub(crate) run: Option<RunView>,
@@ -107,7 +107,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// What is chosen.
-    pub(crate) fn scenario(&self) -> Option<&Scenario> {
+    pub(crate) fn scenario(&self) -> Option<&ScenarioInfo> {
         self.scenarios.get(self.chosen)
     }
 

@@ -52,7 +52,18 @@ impl Preview {
     pub(crate) fn draw(&self, size: (u16, u16)) {
         for screen in self.screens {
             let board = Board::of(self.dashboard.as_ref());
-            replayed(Settings::default(), &self.tape, *screen, board, size);
+            let settings = Settings {
+                once: true,
+                ..Settings::default()
+            };
+            let model = Model {
+                settings,
+                screen: *screen,
+                board,
+                size,
+                ..Model::default()
+            };
+            replayed(model, &self.tape);
         }
         if let Some(dashboard) = &self.dashboard {
             answered(dashboard, size);

@@ -1,4 +1,4 @@
-//! The terminal: taken over, and given back whatever happens.
+//! Takes the terminal over, and restores it whatever happens.
 //!
 //! A panic on the console's own thread restores it before the message is printed. A panic on
 //! another thread (a task of the embedded server, say) ends that task only: the console stays, and
@@ -23,14 +23,14 @@ use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, kill_current_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Whether the terminal is ours at the moment.
+/// Whether the console holds the terminal.
 static OURS: AtomicBool = AtomicBool::new(false);
-/// The thread that draws, while the terminal is ours.
+/// The thread that draws, while the console holds the terminal.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
-/// What broke on other threads since it was last asked.
+/// The newest panic of another thread since the last look.
 static BROKEN: Mutex<Option<String>> = Mutex::new(None);
 
-/// The terminal while it is ours; dropped, it is as it was.
+/// Holds the terminal; dropping it restores the terminal.
 pub(crate) struct Session {
     pub(crate) terminal: Terminal<CrosstermBackend<Stdout>>,
     mouse: bool,
@@ -38,8 +38,8 @@ pub(crate) struct Session {
     continued: tokio::signal::unix::Signal,
 }
 
-/// How long a process takes at most to stop after it was told to; it is waited for only where nothing
-/// stops it.
+/// The longest that a process takes to stop after SIGTSTP. The wait is over at SIGCONT; only a signal that the
+/// system ignores costs all of it.
 const STOPS_WITHIN: Duration = Duration::from_millis(200);
 
 /// Raw mode, alternate screen, cursor hidden; clicks, if they are wanted.
@@ -60,10 +60,7 @@ fn take_over(mouse: bool) -> io::Result<()> {
 }
 
 impl Session {
-    /// Takes the terminal over: raw mode, alternate screen, cursor hidden; clicks, if they are wanted.
-    ///
-    /// # Errors
-    /// When the terminal refuses; then it is as it was.
+    /// On an error the terminal is restored.
     pub(crate) fn start(mouse: bool) -> io::Result<Session> {
         install_hook();
         let session = take_over(mouse).and_then(|()| {
@@ -84,9 +81,6 @@ impl Session {
     /// The signal goes to the whole process group, so that what started the console stops too and
     /// the shell has the terminal. Without a shell that could continue it the system ignores the
     /// signal, and the console goes on at once.
-    ///
-    /// # Errors
-    /// When the terminal cannot be taken over again.
     pub(crate) async fn suspend(&mut self) -> io::Result<()> {
         restore();
         let sent = kill_current_process_group(Signal::TSTP);
@@ -103,31 +97,24 @@ impl Session {
         }
     }
 
-    /// Sets the terminal as the console needs it, whatever became of it meanwhile.
-    ///
-    /// # Errors
-    /// When the terminal refuses.
+    /// Takes the terminal over again, whatever state it is in.
     pub(crate) fn take_back(&mut self) -> io::Result<()> {
-        // The library takes raw mode for set once it has set it; the shell may have set another.
+        // crossterm believes that raw mode is still set, but the shell may have changed it.
         let _ = disable_raw_mode();
         take_over(self.mouse)?;
         self.clear()
     }
 
-    /// Forgets what is on the screen, so that all of it is drawn anew.
+    /// Clears the screen, so that the next frame draws all of it.
     ///
-    /// Not by `Terminal::clear`, which asks the terminal for its cursor and waits for the answer: it
-    /// comes among the keys, and not every terminal gives it.
-    ///
-    /// # Errors
-    /// When the terminal refuses.
+    /// `Terminal::clear` would ask the terminal for its cursor and wait for the answer, which comes among the
+    /// keys, and which some terminals never give.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         execute!(io::stdout(), Clear(ClearType::All))?;
         self.terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         Ok(())
     }
 
-    /// Rings the bell.
     pub(crate) fn bell(&mut self) -> io::Result<()> {
         let out = self.terminal.backend_mut();
         out.write_all(b"\x07")?;
@@ -141,7 +128,7 @@ impl Drop for Session {
     }
 }
 
-/// Gives the terminal back, once. Failures are of no use to anybody here: the terminal is gone.
+/// Restores the terminal, once. Failures are ignored: the terminal is gone.
 pub(crate) fn restore() {
     if OURS.swap(false, Ordering::SeqCst) {
         *OWNER.lock() = None;
@@ -156,12 +143,12 @@ pub(crate) fn restore() {
     }
 }
 
-/// Whether the terminal is still ours: a panic may have given it back.
+/// Whether the console still holds the terminal: a panic restores it.
 pub(crate) fn is_ours() -> bool {
     OURS.load(Ordering::SeqCst)
 }
 
-/// What broke in the background since the last call.
+/// The newest panic of another thread since the last call.
 pub(crate) fn take_broken() -> Option<String> {
     BROKEN.lock().take()
 }
@@ -176,8 +163,8 @@ fn install_hook() {
                 let place = info.location().map_or(String::new(), |at| {
                     format!(" ({}:{})", at.file(), at.line())
                 });
-                let said = info.payload_as_str().unwrap_or("no message");
-                *BROKEN.lock() = Some(format!("a background task broke: {said}{place}"));
+                let message = info.payload_as_str().unwrap_or("no message");
+                *BROKEN.lock() = Some(format!("a background task broke: {message}{place}"));
             } else {
                 restore();
                 earlier(info);

@@ -2,25 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use tokio::sync::watch;
-
 use super::newest;
 use crate::cli::own_profile;
 use crate::files::{self, Access};
-use crate::load::model::PhaseName;
-use crate::load::progress::OperationProgress;
 use crate::load::scenario::builtins;
-use crate::load::summary::Latency;
 use crate::load::{
-    Command, Judged, Outcome as Kept, OwnProfile, Reseed, RunHandle, RunOptions, RunResult,
-    SavedFiles, Scenario, ScenarioInfo, Summary, Target, Verdict as Judgement, report, scenarios,
-    start,
+    OwnProfile, Reseed, RunHandle, RunOptions, RunResult, SavedFiles, Scenario, ScenarioInfo,
+    Summary, Target, report, scenarios, start,
 };
 use crate::seeding::Profile;
-use crate::tui::load_port::{
-    LoadPort, Operation, Outcome, Phase, Progress, Run, Scenario as Choice, StartRequest, Steer,
-    Threshold, Verdict,
-};
+use crate::tui::load_generator::{LoadGenerator, Run, StartRequest};
 use crate::yaml;
 
 /// The real load generator.
@@ -32,15 +23,15 @@ pub(super) struct Rehearsals {
     pub(super) summaries: PathBuf,
 }
 
-impl LoadPort for Rehearsals {
-    fn scenarios(&self) -> Vec<Choice> {
-        scenarios().into_iter().map(choice).collect()
+impl LoadGenerator for Rehearsals {
+    fn scenarios(&self) -> Vec<ScenarioInfo> {
+        scenarios()
     }
 
-    fn read_scenario(&self, path: &Path) -> Result<Choice, String> {
-        Ok(Choice {
+    fn read_scenario(&self, path: &Path) -> Result<ScenarioInfo, String> {
+        Ok(ScenarioInfo {
             file: Some(path.to_owned()),
-            ..choice(scenario_of(path)?.0.into())
+            ..scenario_of(path)?.0.into()
         })
     }
 
@@ -63,12 +54,6 @@ impl LoadPort for Rehearsals {
                 (parsed.map_err(|error| error.to_string())?, None)
             }
         };
-        let phase = match &request.phase {
-            None => None,
-            Some(name) => {
-                Some(PhaseName::named(name).ok_or_else(|| format!("there is no phase {name}"))?)
-            }
-        };
         let target = Target {
             api_urls: vec![request.api_url],
             ops_url: request.ops_url.trim_end_matches('/').to_owned(),
@@ -80,24 +65,13 @@ impl LoadPort for Rehearsals {
             Reseed::WhenMissing
         };
         let options = RunOptions {
-            phase,
+            phase: request.phase,
             profile,
             reseed,
             embedded: self.embedded,
             ..RunOptions::new(scenario)
         };
         Ok(run(start(target, options), self.summaries.clone()))
-    }
-}
-
-fn choice(scenario: ScenarioInfo) -> Choice {
-    Choice {
-        name: scenario.name,
-        title: scenario.title,
-        dataset: scenario.dataset,
-        users: scenario.users,
-        phases: PhaseName::ALL.iter().map(ToString::to_string).collect(),
-        file: None,
     }
 }
 
@@ -121,39 +95,17 @@ fn scenario_of(path: &Path) -> Result<(Scenario, Option<OwnProfile>), String> {
 }
 
 fn run(handle: RunHandle, summaries: PathBuf) -> Run {
-    let (sender, progress) = watch::channel(shown(&handle.progress.borrow()));
-    let (control, steering) = (handle.control.clone(), handle.control.clone());
-    let mut seen = handle.progress.clone();
-    tokio::spawn(async move {
-        // Ends with the run, whose end drops the other side.
-        while seen.changed().await.is_ok() {
-            let now = shown(&seen.borrow_and_update());
-            sender.send_replace(now);
-        }
-    });
+    let control = handle.control.clone();
     Run {
-        progress,
-        stop: Box::new(move || control.stop()),
-        steer: Box::new(move |steer| steering.send(command(steer))),
+        progress: handle.progress.clone(),
+        control: Box::new(move |command| control.send(command)),
         ended: Box::pin(async move {
             let summary = handle.join().await.map_err(|error| error.to_string())?;
             let written = tokio::task::spawn_blocking(move || {
-                let path = write(&summary, &summaries);
-                (summary, path)
+                RunResult::new(&summary, write(&summary, &summaries))
             });
-            let (summary, path) = written.await.map_err(|error| error.to_string())?;
-            Ok(outcome(RunResult::new(&summary, path)))
+            written.await.map_err(|error| error.to_string())
         }),
-    }
-}
-
-fn command(steer: Steer) -> Command {
-    match steer {
-        Steer::Pause => Command::Pause,
-        Steer::Resume => Command::Resume,
-        Steer::Faster => Command::Faster,
-        Steer::Slower => Command::Slower,
-        Steer::NextPhase => Command::Next,
     }
 }
 
@@ -183,92 +135,22 @@ fn write(summary: &Summary, dir: &Path) -> Result<SavedFiles, String> {
     })
 }
 
-fn outcome(result: RunResult) -> Outcome {
-    let (summary, report) = result
-        .files
-        .map(|files| (files.summary, files.report))
-        .unzip();
-    Outcome {
-        verdict: match result.verdict {
-            Judgement::Passed => Verdict::Passed,
-            Judgement::Failed => Verdict::Missed,
-            Judgement::Inconclusive => Verdict::Inconclusive,
-        },
-        reason: result.reason,
-        thresholds: result.thresholds.iter().map(threshold).collect(),
-        summary,
-        report,
-    }
-}
-
-fn threshold(judged: &Judged) -> Threshold {
-    Threshold {
-        asked: judged.condition(),
-        measured: judged.measured_text(),
-        held: judged.outcome == Kept::Passed,
-        known: judged.outcome != Kept::NoData,
-    }
-}
-
-/// A run's progress in the console's words.
-fn shown(now: &crate::load::Progress) -> Progress {
-    let operation = |of: &OperationProgress| {
-        let seconds = |part: fn(&Latency) -> f64| of.latency.as_ref().map(|of| part(of) / 1e3);
-        Operation {
-            name: of.operation.to_string(),
-            ok: of.ok(),
-            refused: of.refused,
-            errors: of.errors,
-            p50: seconds(|it| it.p50),
-            p95: seconds(|it| it.p95),
-            p99: seconds(|it| it.p99),
-        }
-    };
-    let class = |(name, count)| match name {
-        "none" => ("no answer".to_owned(), count),
-        name => (name.to_owned(), count),
-    };
-    Progress {
-        doing: now.step.description(),
-        elapsed: now.elapsed.as_secs_f64(),
-        phases: now
-            .phases
-            .iter()
-            .map(|phase| Phase {
-                name: phase.phase.to_string(),
-                done: phase.share(),
-            })
-            .collect(),
-        users: now
-            .users
-            .iter()
-            .map(|(state, count)| (state.to_string(), *count))
-            .collect(),
-        requests: now.requests,
-        p95: now.p95.map(|p95| p95.as_secs_f64()),
-        operations: now.operations.iter().map(operation).collect(),
-        classes: now.statuses.by_class().map(class).to_vec(),
-        sold: now.seats_paid,
-        paused: now.paused,
-        pace: now.pace,
-        thresholds: now.thresholds.iter().map(threshold).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_shipped_scenario_can_be_chosen_with_its_phases() {
-        let port = Rehearsals {
+        let generator = Rehearsals {
             embedded: false,
             summaries: PathBuf::new(),
         };
-        let choices = port.scenarios();
+        let choices = generator.scenarios();
         assert_eq!(choices.len(), scenarios().len());
         assert_eq!(choices[0].name, "onsale-short");
         assert_eq!(choices[0].dataset, "demo");
-        assert_eq!(choices[0].phases, ["register", "open", "pay"]);
+        let phases = crate::load::PhaseName::ALL.iter();
+        let phases: Vec<_> = phases.map(|phase| phase.as_str()).collect();
+        assert_eq!(phases, ["register", "open", "pay"]);
     }
 }

@@ -181,7 +181,7 @@ mod tests {
     fn what_is_wrong_is_said_with_what_was_expected_and_without_secrets() {
         let wrong =
             |header: &[&str], token: &[&str]| args(header, token).credentials(no_var).unwrap_err();
-        for (said, expected) in [
+        for (error, expected) in [
             (wrong(&["hunter2"], &[]), "begins with a source"),
             (wrong(&["lokki:a: b"], &[]), "there is no source \"lokki\""),
             (wrong(&["loki:hunter2"], &[]), "'loki:X-Scope-OrgID: team'"),
@@ -194,17 +194,17 @@ mod tests {
             (wrong(&[], &["ops:/no/file"]), "--ops-token-file"),
             (wrong(&[], &["tempo:/no/file"]), "/no/file cannot be read"),
         ] {
-            assert!(said.contains(expected), "{said}");
+            assert!(error.contains(expected), "{error}");
             assert!(
-                said.starts_with("--source-") && !said.contains("hunter"),
-                "{said}"
+                error.starts_with("--source-") && !error.contains("hunter"),
+                "{error}"
             );
         }
         let var = |name: &str| (name == HEADERS).then(|| "loki:X-A: b\nloki:x-a: c".to_owned());
-        let said = args(&[], &[]).credentials(var).unwrap_err();
+        let error = args(&[], &[]).credentials(var).unwrap_err();
         assert!(
-            said.contains("line 2: the header x-a is given twice"),
-            "{said}"
+            error.contains("line 2: the header x-a is given twice"),
+            "{error}"
         );
     }
 }

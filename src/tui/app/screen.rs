@@ -1,4 +1,4 @@
-//! What the loop shows its frames on: the terminal, or a test.
+//! The screen that the loop draws on: the terminal, or a test.
 
 use std::io;
 
@@ -6,19 +6,17 @@ use ratatui::buffer::Buffer;
 
 use crate::tui::terminal::Session;
 
-/// What the loop shows its frames on.
+/// A screen that frames are drawn on.
 pub(crate) trait Screen {
-    /// Draws a frame.
     fn draw(&mut self, paint: impl FnOnce(&mut Buffer)) -> io::Result<()>;
-    /// Rings the bell.
     fn bell(&mut self) -> io::Result<()>;
-    /// Forgets what is on the screen, so that all of it is drawn anew.
+    /// Clears the screen, so that the next frame draws all of it.
     fn clear(&mut self) -> io::Result<()>;
     /// Gives the terminal back and stops the process; returns when it is continued.
     async fn suspend(&mut self) -> io::Result<()>;
     /// Resolves when the process was stopped from outside and is continued.
     async fn continued(&mut self);
-    /// Sets the terminal as it was before that.
+    /// Takes the terminal over again after that.
     fn take_back(&mut self) -> io::Result<()>;
 }
 

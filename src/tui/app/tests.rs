@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::tui::load_port::{NoLoad, Run, Scenario, StartRequest};
+use crate::load::{Command, ScenarioInfo};
+use crate::tui::load_generator::{NoLoad, Run, StartRequest};
 
 /// Frames kept in memory, the newest last.
 #[derive(Clone)]
@@ -87,11 +88,10 @@ fn options(url: &str) -> Options {
     }
 }
 
-fn app(url: &str, load: Arc<dyn LoadPort>) -> App {
-    let mut options = options(url);
+fn app(url: &str, load: Arc<dyn LoadGenerator>) -> App {
+    let options = options(url);
     let clients = options.clients().unwrap();
-    let settings = options.settings(&clients);
-    App::new(settings, clients, load, &mut options)
+    App::start(options, clients, load)
 }
 
 /// Takes every connection and never says a word.
@@ -166,8 +166,7 @@ async fn of_a_recording_nobody_is_asked_and_its_time_is_the_one_that_is_shown() 
     let mut options = options(&format!("http://{}", listener.local_addr().unwrap()));
     options.replay = Some(Tape::parse(&recorded(&[down])).unwrap());
     let clients = options.clients().unwrap();
-    let settings = options.settings(&clients);
-    let mut app = App::new(settings, clients, Arc::new(NoLoad), &mut options);
+    let mut app = App::start(options, clients, Arc::new(NoLoad));
     let (frames, mut drawn) = mpsc::unbounded_channel();
     let (keys, input) = keyboard();
     let never = Box::pin(std::future::pending());
@@ -218,15 +217,18 @@ async fn the_end_of_the_server_and_of_the_terminal_end_the_console() {
 /// A load generator that runs until it is told to stop.
 struct Puppet(CancellationToken);
 
-impl LoadPort for Puppet {
-    fn scenarios(&self) -> Vec<Scenario> {
-        vec![Scenario {
+impl LoadGenerator for Puppet {
+    fn scenarios(&self) -> Vec<ScenarioInfo> {
+        vec![ScenarioInfo {
             name: "puppet".into(),
-            ..Scenario::default()
+            title: String::new(),
+            dataset: String::new(),
+            users: 0,
+            file: None,
         }]
     }
 
-    fn read_scenario(&self, _: &Path) -> Result<Scenario, String> {
+    fn read_scenario(&self, _: &Path) -> Result<ScenarioInfo, String> {
         Err("a puppet reads nothing".into())
     }
 
@@ -236,14 +238,18 @@ impl LoadPort for Puppet {
 
     fn start(&self, request: StartRequest) -> Result<Run, String> {
         assert_eq!(request.scenario, "puppet");
-        let (progress, seen) = watch::channel(crate::tui::load_port::Progress::default());
+        let (progress, seen) = watch::channel(crate::load::Progress::default());
         let (stop, stopped) = (self.0.clone(), self.0.clone());
         Ok(Run {
             progress: seen,
-            stop: Box::new(move || stop.cancel()),
-            steer: Box::new(|_| true),
+            control: Box::new(move |command| {
+                if command == Command::Stop {
+                    stop.cancel();
+                }
+                true
+            }),
             ended: Box::pin(async move {
-                let running = crate::tui::load_port::Progress {
+                let running = crate::load::Progress {
                     requests: 77,
                     ..Default::default()
                 };
@@ -279,7 +285,7 @@ async fn a_rehearsal_is_followed_and_stopped_when_the_console_leaves() {
         phase: None,
         reseed: false,
     };
-    app.outside.carry_out(effect, &app.model);
+    app.effects.carry_out(effect, &app.model);
     let followed = async {
         loop {
             match app.events.recv().await {

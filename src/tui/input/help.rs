@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::tui::input::keys;
+use crate::tui::input::keymap;
 use crate::tui::input::keys::{Binding, Scope, shown};
 use crate::tui::model::Screen;
 use crate::tui::theme;
@@ -38,7 +38,7 @@ fn lines(read_only: bool) -> Vec<Line<'static>> {
             lines.push(Line::raw(""));
         }
         lines.push(Line::styled(title, theme::strong()));
-        for binding in keys::all().filter(|binding| wanted(binding)) {
+        for binding in keymap::all().filter(|binding| wanted(binding)) {
             let off = binding.writes && read_only;
             let text = if off {
                 format!("{} (off: read-only)", binding.text)

@@ -1,4 +1,4 @@
-//! What was done: the last actions, newest first.
+//! The audit log: the last actions, newest first.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -40,7 +40,7 @@ pub(crate) fn draw(model: &Model, scroll: u16, buffer: &mut Buffer, area: Rect) 
     }
 }
 
-/// An action, broken where it is too long; why it failed in a line of its own.
+/// The lines of an action; a failure's reason has a line of its own.
 fn told(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
     let time = zone.day_and_clock(entry.at);
     let (sign, style) = match entry.outcome {
@@ -56,7 +56,7 @@ fn told(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
         AuditOutcome::Done => (format!("{action}: {detail}"), ""),
         AuditOutcome::Failed => (action, detail.as_str()),
     };
-    // How it went stands last: it is not to be cut off.
+    // The outcome stands last and must not be cut off.
     let mut parts = cells::wrap(&what, room).into_iter();
     let first = parts.next().unwrap_or_default();
     let target = one_line(&entry.target);
@@ -80,7 +80,7 @@ fn told(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-/// Where it is written down, or why it is not.
+/// The path of the audit log, or the reason why it is not written.
 fn place(model: &Model, width: usize) -> Option<Line<'static>> {
     if let Some(reason) = &model.audit_failed {
         let text = format!("▲ {}", one_line(reason));

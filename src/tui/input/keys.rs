@@ -1,10 +1,5 @@
-//! The key map: the one table from which both the handler and the help are made.
-
-pub(crate) mod acting;
-pub(crate) mod alerts;
-pub(crate) mod boards;
-pub(crate) mod logs;
-pub(crate) mod traces;
+//! A binding of the key map: keys, where they hold, what they do. The tables are in [`super::keymap`] and in
+//! the folders of the screens.
 
 use std::fmt;
 
@@ -134,270 +129,27 @@ pub(crate) struct Binding {
 /// Suspends from everywhere, from dialogs too.
 pub(crate) const SUSPEND: Key = Key::Ctrl('z');
 
-const fn c(c: char) -> Key {
-    Key::Plain(KeyCode::Char(c))
-}
-
-const fn k(code: KeyCode) -> Key {
-    Key::Plain(code)
-}
-
-const fn anywhere(
-    keys: &'static [Key],
-    action: Action,
-    text: &'static str,
-    hint: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        scope: Scope::Everywhere,
-        action,
-        text,
-        hint,
-        writes: false,
-    }
-}
-
-const fn write(
-    keys: &'static [Key],
-    action: Action,
-    text: &'static str,
-    hint: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        scope: Scope::Everywhere,
-        action,
-        text,
-        hint,
-        writes: true,
-    }
-}
-
-const fn on(
-    screen: Screen,
-    keys: &'static [Key],
-    action: Action,
-    text: &'static str,
-    hint: &'static str,
-) -> Binding {
-    Binding {
-        keys,
-        scope: Scope::On(screen),
-        action,
-        text,
-        hint,
-        writes: false,
-    }
-}
-
-/// Letters mean the same on every screen unless a screen's own line says otherwise.
-const BINDINGS: &[Binding] = &[
-    write(
-        &[c('s')],
-        Action::Seed,
-        "seed a dataset, by name or from a profile file",
-        "seed",
-    ),
-    write(
-        &[c('l')],
-        Action::Launch,
-        "launch a rehearsal, one phase, or a scenario file",
-        "launch",
-    ),
-    write(
-        &[c('p')],
-        Action::PauseAdmission,
-        "pause or resume admission",
-        "pause",
-    ),
-    write(
-        &[c('o')],
-        Action::OpenSale,
-        "open or close the sale",
-        "open/close",
-    ),
-    write(
-        &[c('a')],
-        Action::RaiseAlert,
-        "raise an alert by hand",
-        "alert",
-    ),
-    write(
-        &[c('x')],
-        Action::StopWork,
-        "stop the rehearsal or cancel the seeding",
-        "",
-    ),
-    anywhere(&[c('1')], Action::Show(Screen::Overview), "Overview", ""),
-    anywhere(&[c('2')], Action::Show(Screen::Resources), "Resources", ""),
-    anywhere(&[c('3')], Action::Show(Screen::Logs), "Logs", ""),
-    anywhere(&[c('4')], Action::Show(Screen::Traces), "Traces", ""),
-    anywhere(&[c('5')], Action::Show(Screen::Load), "Load", ""),
-    anywhere(&[c('6')], Action::Show(Screen::Alerts), "Alerts", ""),
-    anywhere(&[c('7')], Action::Show(Screen::Board), "Board", ""),
-    anywhere(&[k(KeyCode::Tab)], Action::NextScreen, "next screen", ""),
-    anywhere(
-        &[k(KeyCode::BackTab)],
-        Action::PreviousScreen,
-        "previous screen",
-        "",
-    ),
-    anywhere(
-        &[c('/')],
-        Action::Filter,
-        "filter the log by what its lines show",
-        "",
-    ),
-    anywhere(
-        &[c(':')],
-        Action::Palette,
-        "find an action by its name",
-        "find",
-    ),
-    anywhere(
-        &[k(KeyCode::Left)],
-        Action::CursorBack,
-        "time cursor back",
-        "",
-    ),
-    anywhere(
-        &[k(KeyCode::Right)],
-        Action::CursorForth,
-        "time cursor forth",
-        "",
-    ),
-    anywhere(&[c('[')], Action::PanBack, "charts half a width back", ""),
-    anywhere(&[c(']')], Action::PanForth, "charts half a width forth", ""),
-    anywhere(
-        &[c('f')],
-        Action::Still,
-        "freeze the charts or follow the time",
-        "",
-    ),
-    anywhere(&[c('?')], Action::Help, "this help", "help"),
-    anywhere(
-        &[k(KeyCode::Esc)],
-        Action::Back,
-        "close what is open, clear the filter, else go back",
-        "",
-    ),
-    anywhere(
-        &[Key::Ctrl('l')],
-        Action::Redraw,
-        "draw the screen anew",
-        "",
-    ),
-    anywhere(&[c('}')], Action::PlayFaster, "play a recording faster", ""),
-    anywhere(
-        &[c('{')],
-        Action::PlaySlower,
-        "play it slower, at last hold it",
-        "",
-    ),
-    anywhere(&[c('q'), Key::Ctrl('c')], Action::Quit, "quit", "quit"),
-    anywhere(
-        &[SUSPEND],
-        Action::Suspend,
-        "suspend: the shell's fg brings the console back",
-        "",
-    ),
-    anywhere(
-        &[c('+'), c('=')],
-        Action::ZoomIn,
-        "shorter time on the charts",
-        "- zoom",
-    ),
-    anywhere(&[c('-')], Action::ZoomOut, "longer time on the charts", ""),
-    anywhere(
-        &[c('0')],
-        Action::Fit,
-        "live: follow the time, show what there is to see",
-        "",
-    ),
-    on(
-        Screen::Overview,
-        &[c('e'), k(KeyCode::Enter)],
-        Action::Enlarge,
-        "enlarge a chart, or back",
-        "enlarge",
-    ),
-    on(
-        Screen::Overview,
-        &[k(KeyCode::Up), c('k')],
-        Action::Up,
-        "enlarged: the chart before",
-        "",
-    ),
-    on(
-        Screen::Overview,
-        &[k(KeyCode::Down), c('j')],
-        Action::Down,
-        "enlarged: the next chart",
-        "",
-    ),
-    on(
-        Screen::Load,
-        &[k(KeyCode::Up), c('k')],
-        Action::Up,
-        "up the list",
-        "",
-    ),
-    on(
-        Screen::Load,
-        &[k(KeyCode::Down), c('j')],
-        Action::Down,
-        "down the list",
-        "",
-    ),
-    Binding {
-        writes: true,
-        ..on(
-            Screen::Load,
-            &[k(KeyCode::Enter)],
-            Action::Open,
-            "launch what is chosen",
-            "launch chosen",
-        )
-    },
-    on(
-        Screen::Load,
-        &[k(KeyCode::PageDown)],
-        Action::PageDown,
-        "further down the verdict and the table",
-        "",
-    ),
-    on(
-        Screen::Load,
-        &[k(KeyCode::PageUp)],
-        Action::PageUp,
-        "further up",
-        "",
-    ),
-];
-
-/// The whole key map: what is above, and what is in files of its own.
-pub(crate) fn all() -> impl Iterator<Item = &'static Binding> {
-    let own = [
-        BINDINGS,
-        alerts::BINDINGS,
-        logs::BINDINGS,
-        acting::BINDINGS,
-        traces::BINDINGS,
-        boards::BINDINGS,
-    ];
-    own.into_iter().flatten()
-}
-
-/// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.
-pub(crate) fn lookup(screen: Screen, event: KeyEvent) -> Option<&'static Binding> {
-    let find = |scope| {
-        all().find(|binding| {
-            binding.scope == scope && binding.keys.iter().any(|key| key.matches(event))
-        })
+/// Makes a table of bindings, one line a key:
+/// `reads|writes [KEYS] => ACTION "what it does", "hint for the bottom line";`
+/// The hint may be left out. A key that `writes` is off with `--read-only`.
+macro_rules! bindings {
+    ($scope:expr; $($mode:ident [$($key:tt)+] => $action:ident $(($argument:expr))? $text:literal $(, $hint:literal)?;)+) => {
+        &[$($crate::tui::input::keys::Binding {
+            keys: &[$(bindings!(@key $key)),+],
+            scope: $scope,
+            action: $crate::tui::input::keys::Action::$action $(($argument))?,
+            text: $text,
+            hint: concat!($($hint)?),
+            writes: bindings!(@$mode),
+        }),+]
     };
-    find(Scope::On(screen)).or_else(|| find(Scope::Everywhere))
+    (@key (Ctrl $c:literal)) => { $crate::tui::input::keys::Key::Ctrl($c) };
+    (@key $c:literal) => { $crate::tui::input::keys::Key::Plain(crossterm::event::KeyCode::Char($c)) };
+    (@key $code:ident) => { $crate::tui::input::keys::Key::Plain(crossterm::event::KeyCode::$code) };
+    (@reads) => { false };
+    (@writes) => { true };
 }
+pub(crate) use bindings;
 
 /// The keys of a binding as the help shows them.
 pub(crate) fn shown(binding: &Binding) -> String {
@@ -408,6 +160,3 @@ pub(crate) fn shown(binding: &Binding) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
-
-#[cfg(test)]
-mod tests;

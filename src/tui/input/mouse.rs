@@ -1,5 +1,5 @@
-//! The mouse: tabs, rows and charts can be clicked, the wheel scrolls. Pure: what is where follows
-//! from the size of the last frame, by the same layout that drew it.
+//! The mouse: tabs, rows and charts can be clicked, the wheel scrolls. Pure: the layout of the last frame says
+//! what a click hits.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
@@ -39,7 +39,7 @@ pub(crate) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
 
 fn wheel(model: &mut Model, action: Action) {
     for _ in 0..WHEEL {
-        // Moving in a list has no effect outside.
+        // Moving in a list has no effects.
         let _ = act(model, action);
     }
 }

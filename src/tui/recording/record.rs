@@ -1,5 +1,5 @@
-//! Writes what the sources say to a compressed file, line by line, by a thread of its own: a slow disk
-//! delays nothing else.
+//! Writes the events of the sources to a compressed file, line by line. A thread of its own writes: a slow
+//! disk delays nothing else.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,20 +8,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::files::{self, Access};
 use crate::tui::event::Event;
-use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT, Said};
+use crate::tui::recording::tape::{Entry, Head, MAX_BYTES, MAX_TEXT};
 use crate::tui::recording::view::TapeView;
 
-/// Lines on their way to the file; a disk that is further behind has failed.
+/// The most lines that wait for the file; a disk that is further behind has failed.
 const WAITING: usize = 256;
-/// How long the last lines may take when the console leaves.
+/// The longest wait for the last lines when the console quits.
 const LEAVE: Duration = Duration::from_secs(3);
-/// Log lines have random ids, which no level makes smaller; this one is cheap at their rate.
+/// Random ids in log lines limit every level; this one is cheap at their rate.
 const LEVEL: i32 = 9;
 /// Compression finds what was recorded in the last 4 MiB (2^22 bytes): the log is asked in windows that
 /// overlap, so most lines come twice.
@@ -35,10 +34,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Creates the file, for its owner alone: logs may hold personal data.
-    ///
-    /// # Errors
-    /// Why there is none; a file that is there is left alone.
+    /// Creates the file, for its owner alone: logs may hold personal data. An existing file is an error.
     pub fn create(path: &Path) -> Result<Recording, String> {
         let created = files::create_new(path, Access::Owner);
         let file = created.map_err(|error| format!("{}: {error}", path.display()))?;
@@ -62,7 +58,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Begins with the first line. A file that fails is told by an event.
+    /// Writes the head. An event reports a file that fails later.
     pub(crate) fn start(
         recording: Recording,
         target: &str,
@@ -79,7 +75,7 @@ impl Recorder {
         let writer = tokio::task::spawn_blocking(move || {
             if let Err(error) = write(counted, receiver) {
                 let why = format!("{shown}: {error}");
-                // The loop may have left meanwhile; then nobody wants to know.
+                // The console may have quit meanwhile.
                 let _ = events.blocking_send(Event::Tape(TapeView::Stopped(why)));
             }
         });
@@ -91,17 +87,16 @@ impl Recorder {
             written,
             most: MAX_BYTES,
         };
-        // A queue that was just made has room.
-        let _ = recorder.send(&Head::new(target));
+        // The new queue has room.
+        let _ = serde_json::to_vec(&Head::new(target)).map(|head| recorder.send(head));
         recorder
     }
 
-    /// Records what `event` says, if a source said it; gives what is to be shown of it.
+    /// Records `event` if a source caused it (no other event serializes); returns the new state to show.
     pub(crate) fn note(&mut self, now: i64, event: &Event) -> Option<TapeView> {
         self.lines.as_ref()?;
-        let said = Said::of(event)?;
-        let wrote = self.send(&Entry { t: now, said });
-        if let Err(why) = wrote.and_then(|()| self.room()) {
+        let line = serde_json::to_vec(&Entry { t: now, event }).ok()?;
+        if let Err(why) = self.send(line).and_then(|()| self.room()) {
             self.lines = None;
             return Some(TapeView::Stopped(format!("{}: {why}", self.path.display())));
         }
@@ -123,8 +118,7 @@ impl Recorder {
         Ok(())
     }
 
-    fn send(&mut self, line: &impl Serialize) -> Result<(), String> {
-        let mut bytes = serde_json::to_vec(line).map_err(|error| error.to_string())?;
+    fn send(&mut self, mut bytes: Vec<u8>) -> Result<(), String> {
         bytes.push(b'\n');
         let length = bytes.len() as u64;
         let Some(lines) = &self.lines else {
@@ -137,7 +131,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes what waits, not for long.
+    /// Writes the lines that wait, at most for [`LEAVE`].
     pub(crate) async fn leave(mut self) {
         self.lines = None;
         let _ = tokio::time::timeout(LEAVE, self.writer).await;
@@ -162,8 +156,8 @@ impl Write for Counted {
     }
 }
 
-/// Each line goes to the file at once, in a block that can be read without the next: what was recorded
-/// survives whatever ends the console.
+/// Flushes each line at once, as a block that can be read without the next: the recording survives a console
+/// that is killed.
 fn write(file: Counted, mut lines: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
     let mut encoder = zstd::Encoder::new(file, LEVEL)?;
     encoder.window_log(WINDOW_LOG)?;

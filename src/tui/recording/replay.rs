@@ -1,4 +1,4 @@
-//! Plays a recording: when which line is due, and what time it is meanwhile. No network, no writes.
+//! Plays a recording: the schedule of its lines, and the recorded time. No network, no writes.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use crate::clients::loki::LogLine;
 use crate::tui::event::Event;
 use crate::tui::model::Model;
-use crate::tui::recording::tape::{Entry, Said, Tape};
+use crate::tui::recording::tape::{Entry, Tape};
 use crate::tui::recording::view::{Playing, TapeView};
 use crate::tui::screens::logs::{Level, Logs, Record};
 
-/// A recording of which all was shown.
+/// A recording that was shown to its end.
 pub(crate) fn at_end(tape: &Tape) -> Playing {
     Playing {
         speed: 1,
@@ -20,7 +20,7 @@ pub(crate) fn at_end(tape: &Tape) -> Playing {
     }
 }
 
-/// Where the playing stands.
+/// The state of a replay.
 #[derive(Debug)]
 pub(crate) struct Player {
     tape: Tape,
@@ -29,9 +29,9 @@ pub(crate) struct Player {
     /// The recorded time at `since`.
     at: i64,
     since: Instant,
-    /// The log filter that the lines so far were shown by.
+    /// The log filter that the lines so far were filtered by.
     filter: String,
-    /// The trace that was looked for last.
+    /// The trace that was opened last.
     trace: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Player {
         self.speed = speed;
     }
 
-    /// Awaits that the next line is due; for ever if it is held or at its end.
+    /// Resolves when the next line is due; never while the replay is paused or at its end.
     pub(crate) async fn due(player: Option<&Player>) {
         let due = player.and_then(|player| {
             let left = player.tape.entries.get(player.next)?.t - player.at;
@@ -86,16 +86,16 @@ impl Player {
         }
     }
 
-    /// The next line, as the console with that model would have heard it.
+    /// The event of the next line, adapted to the model.
     pub(crate) fn next(&mut self, model: &Model) -> Option<Event> {
         let entry = self.tape.entries.get(self.next)?;
         self.next += 1;
         self.filter = model.logs.asked();
-        fitted_event(entry, model)
+        Some(fitted_event(entry, model))
     }
 
-    /// What a live source would be asked for now: the lines of the log so far after the filter was
-    /// changed, the trace that was opened.
+    /// Answers what a live source would be asked now: the log so far after a change of the filter, and the trace
+    /// that was opened.
     pub(crate) fn again(&mut self, model: &Model) -> Vec<Event> {
         let wanted = model.plan().trace;
         if wanted != self.trace {
@@ -109,49 +109,41 @@ impl Player {
         }
         self.filter = model.logs.asked();
         let shown = self.tape.entries.iter().take(self.next);
-        let logs = shown.filter(|entry| matches!(entry.said, Said::Logs { .. }));
-        logs.filter_map(|entry| fitted_event(entry, model))
-            .collect()
+        let logs = shown.filter(|entry| matches!(entry.event, Event::Logs { .. }));
+        logs.map(|entry| fitted_event(entry, model)).collect()
     }
-    /// As it was seen last; one that nobody opened is not there.
+
+    /// The newest recorded answer for that trace; missing if nobody opened it.
     fn recorded_trace(&self, wanted: String) -> Event {
-        let newest = self.tape.entries.iter().rev();
-        let mut found = newest.filter_map(|entry| match &entry.said {
-            Said::Trace { id, trace } if *id == wanted => Some(trace.clone()),
-            _ => None,
-        });
-        let trace = found.next().unwrap_or(Ok(None));
-        Event::Trace { id: wanted, trace }
+        let mut newest = self.tape.entries.iter().rev();
+        let recorded =
+            newest.find(|entry| matches!(&entry.event, Event::Trace { id, .. } if *id == wanted));
+        recorded.map_or(
+            Event::Trace {
+                id: wanted,
+                trace: Ok(None),
+            },
+            |entry| entry.event.clone(),
+        )
     }
 }
 
-/// A line as an event. The log is recorded as it was filtered; what is filtered now is filtered here.
-pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Option<Event> {
-    // Each line was checked when the file was read.
-    Some(match entry.said.event().ok()? {
-        Event::Logs {
-            mut lines, skipped, ..
-        } => {
+/// The event of a line, adapted to what the screen asks for: the log is recorded as it was filtered and is
+/// filtered again here; a list of traces is for every order.
+pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
+    let mut event = entry.event.clone();
+    match &mut event {
+        Event::Logs { query, lines, .. } => {
             lines.retain(|line| passes(line, &model.logs));
-            let query = model.logs.asked();
-            Event::Logs {
-                query,
-                lines,
-                skipped,
-            }
+            *query = model.logs.asked();
         }
-        Event::Traces {
-            found, coverage, ..
-        } => Event::Traces {
-            asked: model.traces.asked(),
-            found,
-            coverage,
-        },
-        event => event,
-    })
+        Event::Traces { asked, .. } => *asked = model.traces.asked(),
+        _ => {}
+    }
+    event
 }
 
-/// Whether the log as it is set shows that line.
+/// Whether the filter of the log shows that line.
 fn passes(line: &LogLine, logs: &Logs) -> bool {
     let at = line.at_ns / 1_000_000;
     let outside = |(from, to): (i64, i64)| !(from..=to).contains(&at);

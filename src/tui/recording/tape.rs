@@ -1,27 +1,27 @@
-//! A recording: what the sources said, as JSON lines, each with its time, compressed (zstd). The first
-//! line says what the file is. Written by `record`, read by `replay`; a file may come from anywhere. A
-//! file of plain JSON lines, as earlier versions wrote it, is read too.
+//! The format of a recording: JSON lines, compressed (zstd). The first line is the head, every other line is
+//! an event of a source with its time. `record` writes the file, `replay` plays it. The file may come from
+//! anywhere. Earlier versions wrote plain JSON lines: they are read too.
 
-pub(crate) mod said;
-
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use said::Said;
+use crate::tui::event::Event;
+use crate::tui::sources::series::QueryAnswer;
 
-/// What the first line calls the file.
+/// The `kind` in the head.
 const KIND: &str = "console recording";
-/// The version of the format that is written, and the only one that is read.
+/// The only version of the format.
 const VERSION: u32 = 1;
-/// No recording is longer than this, in bytes: hours of a sale.
+/// The most bytes of a file: hours of a sale.
 pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// Nor is its text, which `replay` holds in memory.
+/// The most bytes of its text, which `replay` holds in memory.
 pub(crate) const MAX_TEXT: u64 = 512 * 1024 * 1024;
 /// The last line may go over the bound.
 const MAX_READ: u64 = MAX_TEXT + 32 * 1024 * 1024;
-/// A compressed file begins so.
+/// The first bytes of a compressed file.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Times of a recording lie before the year 2200, in Unix milliseconds.
 const LAST_MS: i64 = 7_258_118_400_000;
@@ -31,7 +31,7 @@ const LAST_MS: i64 = 7_258_118_400_000;
 pub(crate) struct Head {
     kind: String,
     version: u32,
-    /// Who was asked: `127.0.0.1:8081`.
+    /// The address of the recorded server: `127.0.0.1:8081`.
     pub(crate) target: String,
     /// The version of the program.
     program: String,
@@ -48,12 +48,13 @@ impl Head {
     }
 }
 
-/// Any other line.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    /// When it was heard, Unix milliseconds.
+/// Any other line. The recorder borrows the event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Entry<E = Event> {
+    /// When the event came, Unix milliseconds.
     pub(crate) t: i64,
-    pub(crate) said: Said,
+    #[serde(rename = "said")]
+    pub(crate) event: E,
 }
 
 /// A recording, read and checked.
@@ -65,10 +66,7 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// Reads a recording.
-    ///
-    /// # Errors
-    /// What is wrong with the file and in which line.
+    /// The error names the file, the line and the problem.
     pub fn read(path: &Path) -> Result<Tape, String> {
         let shown = path.display();
         let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
@@ -78,10 +76,9 @@ impl Tape {
         Tape::parse(&bytes).map_err(|(line, why)| format!("{shown}, line {line}: {why}"))
     }
 
-    /// # Errors
-    /// The line, from 1, and what is wrong with it.
+    /// The error is the line, from 1, and the problem.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Tape, (usize, String)> {
-        // The last line of a recording that was cut off does not end: it is left out.
+        // A recording that was cut off ends within a line: that line is left out.
         let end = bytes.iter().rposition(|byte| *byte == b'\n');
         let whole = end.map_or(bytes, |newline| &bytes[..=newline]);
         let mut lines = whole.split_inclusive(|byte| *byte == b'\n').zip(1..);
@@ -90,7 +87,7 @@ impl Tape {
         let mut entries: Vec<Entry> = Vec::new();
         for (line, number) in lines {
             let entry = entry(line).map_err(|why| (number, why))?;
-            // A clock that was set back while it was recorded does not run back when it is shown.
+            // The recorded clock may have been set back: the replay keeps its time instead.
             let t = entries.last().map_or(entry.t, |last| last.t.max(entry.t));
             entries.push(Entry { t, ..entry });
         }
@@ -107,7 +104,7 @@ impl Tape {
     }
 }
 
-/// The text of a recording; `None` if it is longer than `most`. One that was cut off is read up to the
+/// The text of a recording; `None`: it is longer than `most`. A file that was cut off gives the text up to the
 /// cut.
 fn text(file: std::fs::File, most: u64) -> std::io::Result<Option<Vec<u8>>> {
     let mut file = BufReader::new(file);
@@ -133,37 +130,43 @@ fn head(line: &[u8]) -> Result<Head, String> {
         version: u32,
     }
     let no = || "this is not a recording of the console (--record FILE makes one)".to_owned();
-    let told: Versioned = serde_json::from_slice(line).map_err(|_| no())?;
-    if told.kind != KIND {
+    let head: Versioned = serde_json::from_slice(line).map_err(|_| no())?;
+    if head.kind != KIND {
         return Err(no());
     }
-    if told.version != VERSION {
+    if head.version != VERSION {
         return Err(format!(
             "a recording of version {}; this program reads version {VERSION}",
-            told.version
+            head.version
         ));
     }
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
 fn entry(line: &[u8]) -> Result<Entry, String> {
-    let said = |error: serde_json::Error| {
-        // Its own count of lines would be within this line.
+    let reason = |error: serde_json::Error| {
+        // The error counts lines within this line.
         let text = error.to_string();
         text.split(" at line").next().unwrap_or_default().to_owned()
     };
-    let entry: Entry = serde_json::from_slice(line).map_err(said)?;
+    let entry: Entry = serde_json::from_slice(line).map_err(reason)?;
     let sane = |at: i64| (0..LAST_MS).contains(&at);
-    let times = match &entry.said {
-        Said::Metrics { at, .. } => sane(*at),
-        Said::Down { retry_ms, .. } => sane(*retry_ms),
-        Said::Clock { ahead_s, .. } => sane(ahead_s.saturating_abs()),
+    let are_sane = |answers: &BTreeMap<_, QueryAnswer>| {
+        let series = answers.values().flatten().flatten();
+        series.flat_map(|one| &one.points).all(|(at, _)| sane(*at))
+    };
+    let times = match &entry.event {
+        Event::Metrics { at, now, past } => {
+            sane(*at) && are_sane(now) && past.as_ref().is_none_or(are_sane)
+        }
+        Event::Down { retry_ms, .. } => sane(*retry_ms),
+        Event::Clock { ahead_s, .. } => sane(ahead_s.saturating_abs()),
         _ => true,
     };
-    if !sane(entry.t) || !times {
-        return Err("a time is out of range".into());
+    match sane(entry.t) && times {
+        true => Ok(entry),
+        false => Err("a time is out of range".into()),
     }
-    entry.said.event().map(|_| entry)
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ use ratatui::style::{Color, Modifier};
 
 use super::*;
 use crate::api::ops::{SeedPhase, SeedProgress};
+use crate::load::Verdict;
 use crate::tui::input::dialog::{
     AlertForm, Dialog, LaunchDialog, PathField, Question, SeedDialog, Stage,
 };
-use crate::tui::load_port::Verdict;
 use crate::tui::model::{Model, NoticeKind, RunState};
 
 use crate::tui::screens::tests::fixtures::*;
@@ -63,7 +63,7 @@ fn every_screen_in_every_state_and_size_looks_as_it_did() {
 #[test]
 fn a_verdict_looks_as_it_did() {
     let mut model = ok(Screen::Load);
-    for (name, verdict) in [("missed", Verdict::Missed), ("passed", Verdict::Passed)] {
+    for (name, verdict) in [("missed", Verdict::Failed), ("passed", Verdict::Passed)] {
         model.load.run = Some(run(RunState::Ended(outcome(verdict))));
         for size in SIZES {
             shot(&format!("load_{name}"), &model, size);
@@ -312,10 +312,9 @@ fn full_verdict() -> Model {
     outcome.thresholds = (1..=8)
         .map(|n| threshold(&format!("threshold_{n} ≤ 500 ms"), "42 ms", true))
         .collect();
-    outcome.summary = Some(
-        "/home/somebody/.local/share/concertctl/rehearsals/onsale-short-2026-06-01T12-00-00.json"
-            .into(),
-    );
+    let path =
+        "/home/somebody/.local/share/concertctl/rehearsals/onsale-short-2026-06-01T12-00-00.json";
+    outcome.files.as_mut().unwrap().summary = path.into();
     model.load.run = Some(run(RunState::Ended(outcome)));
     model
 }

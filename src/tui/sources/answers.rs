@@ -1,5 +1,5 @@
-//! What the queries of dashboards and of the Resources screen were answered: several series each,
-//! told apart by their labels, over time and now. Bounded; pure.
+//! The answers to the queries of dashboards and of the Resources screen: per query several series with their
+//! labels, over time and now. Bounded; pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::clients::prometheus::{Labels, Series};
 use crate::tui::dashboard::Query;
 use crate::tui::sources::series::{QueryAnswer, Track};
 
-/// Most series kept of one query; what is beyond is counted.
+/// The most series kept of one query; the rest is counted.
 pub(crate) const MAX_SERIES: usize = 60;
 /// Most points kept of one series.
 const MAX_POINTS: usize = 1_000;
@@ -24,20 +24,20 @@ pub(crate) struct OneSeries {
     pub(crate) now: Option<f64>,
 }
 
-/// What a query was answered.
+/// The answer to a metric query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) series: Vec<OneSeries>,
     /// Series beyond [`MAX_SERIES`].
     pub(crate) left_out: usize,
-    /// Why the source refused it.
+    /// The reason why the source refused the query.
     pub(crate) refused: Option<String>,
 }
 
-/// What a log query was answered: its newest lines, oldest first.
+/// The answer to a log query: its newest lines, oldest first.
 pub(crate) type LogAnswer = Result<Vec<LogLine>, String>;
 
-/// All answers, by query; none: not answered yet.
+/// All answers by query; a query that is missing has no answer yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
     metrics: BTreeMap<Query, Answer>,
@@ -53,7 +53,7 @@ impl Answers {
         self.logs.get(query)
     }
 
-    /// Takes in log lines; answers to what is no longer `wanted` are dropped.
+    /// Stores log lines; answers to queries that are no longer `wanted` are dropped.
     pub(crate) fn apply_logs(
         &mut self,
         wanted: &BTreeSet<Query>,
@@ -67,8 +67,8 @@ impl Answers {
         }
     }
 
-    /// Drops answers to what is no longer `wanted`. Called while the source answers: when it is
-    /// silent, old answers are all there is.
+    /// Drops answers to queries that are no longer `wanted`. Called only while the source answers: the old
+    /// answers of a silent source are all there is.
     pub(crate) fn keep(&mut self, wanted: &BTreeSet<Query>) {
         self.metrics.retain(|query, _| wanted.contains(query));
     }
@@ -92,7 +92,7 @@ impl Answers {
         }
     }
 
-    /// Takes in the values of `at` (Unix milliseconds) for the `wanted`; points are kept `step`
+    /// Stores the values at `at` (Unix milliseconds) of the `wanted` queries; points are kept `step`
     /// milliseconds apart, from `since` on.
     pub(crate) fn apply_now(
         &mut self,

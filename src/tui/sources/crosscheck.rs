@@ -1,5 +1,5 @@
-//! Whether the sources agree: the server's own figures, Prometheus's and the load generator's, and
-//! the clocks. What they cannot both be right about for some seconds is told. Pure.
+//! Compares the sources: the figures of the server, of Prometheus and of the load generator, and the clocks. A
+//! disagreement that lasts for some seconds is reported. Pure.
 
 use std::collections::VecDeque;
 
@@ -12,13 +12,13 @@ use crate::tui::sources::panels::{PanelId, SOLD, Unit};
 
 /// A figure of Prometheus may be as old as this: a scrape, and the time it took.
 const SCRAPE_MS: i64 = 20_000;
-/// What is a disagreement for less than this may be a coincidence.
+/// A disagreement that is shorter may be a coincidence.
 const LASTS_MS: i64 = 5_000;
-/// Most of the server's answers remembered: four a second while it is seeding.
+/// The most answers of the server that are kept: four a second while it is seeding.
 const MAX_ANSWERS: usize = 100;
 /// Two rates over the same time that are measured at two ends differ by this much at most.
 const RATE_SHARE: f64 = 0.25;
-/// Rates that differ by less than this, per second, are as good as equal.
+/// Rates that differ by less, per second, count as equal.
 const RATE_LEAST: f64 = 20.0;
 /// The rates are over ten seconds: before that the younger one is still growing.
 const RATE_AFTER_MS: i64 = 15_000;
@@ -32,7 +32,7 @@ pub(crate) struct Disagreement {
     pub(crate) check: Option<Check>,
     /// For people, whole.
     pub(crate) text: String,
-    /// What the other source says, in a word or two: `server 500`.
+    /// The figure of the other source, in a word or two: `server 500`.
     pub(crate) short: String,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn clock(model: &mut Model, source: Source, seconds: i64) {
     model.checks.ahead.insert(source.name(), seconds);
 }
 
-/// Notes what the server told of its queue.
+/// Stores the server's queue figures.
 pub(crate) fn told(model: &mut Model) {
     let now = model.now;
     let Some(queue) = model.status.as_ref().map(|status| status.queue) else {
@@ -66,11 +66,11 @@ fn note<T>(list: &mut VecDeque<(i64, T)>, now: i64, what: T) {
     }
 }
 
-/// Compares what there is. To be called when figures came in.
+/// Compares all figures. To be called after new ones came.
 pub(crate) fn compare(model: &mut Model) {
     let now = model.now;
     let run = model.load.run.as_ref().filter(|run| run.is_under_way());
-    match run.map(|run| run.progress.sold) {
+    match run.map(|run| run.progress.seats_paid) {
         Some(sold) => note(&mut model.checks.sold, now, sold),
         None => model.checks.sold.clear(),
     }
@@ -84,7 +84,7 @@ pub(crate) fn compare(model: &mut Model) {
     }
 }
 
-/// What does not agree, the clocks last.
+/// The disagreements, the clocks last.
 pub(crate) fn disagreements(model: &Model) -> Vec<Disagreement> {
     let lasting = |check: &Check| {
         let since = *model.checks.since.get(check)?;
@@ -145,7 +145,7 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
         return None;
     }
     let metrics = model.metrics.get(id).value()?;
-    // A console that has just begun does not know what a scrape may still tell.
+    // After the start a scrape may still show figures from before it.
     let first = model.checks.told.front()?.0;
     let told = || model.checks.told.iter().map(|(_, queue)| number(of(queue)));
     let (least, most) = (told().reduce(f64::min)?, told().reduce(f64::max)?);
@@ -164,7 +164,7 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
 pub(crate) fn sold(model: &Model) -> Option<Pair> {
     let run = model.load.run.as_ref().filter(|run| run.is_under_way())?;
     let metrics = *model.metrics.get(PanelId::Seats).now.get(SOLD)?;
-    let own = number(run.progress.sold);
+    let own = number(run.progress.seats_paid);
     // What was sold within the last scrape interval may not be counted yet.
     let (at, counted) = *model.checks.sold.front()?;
     let known = at <= model.now - SCRAPE_MS;

@@ -1,15 +1,188 @@
-//! Fetching: tasks that ask the sources and what they answered.
+//! Everything that the console asks of its sources, and the answers.
+//!
+//! [`follow`] is the loop that every question shares. A [`follow::Poll`] is one question: what it asks under
+//! which plan, and which event its answer becomes. Each runs in a task of its own: a source that hangs delays
+//! nothing else.
 
+pub(crate) mod alerts;
 pub(crate) mod answers;
 pub(crate) mod board_logs;
 pub(crate) mod checks;
-pub(crate) mod clocks;
 pub(crate) mod crosscheck;
 pub(crate) mod evidence;
-pub(crate) mod fetch;
-pub(crate) mod fetch_traces;
+pub(crate) mod follow;
+pub(crate) mod log_tail;
+pub(crate) mod metadata;
+pub(crate) mod metrics;
 pub(crate) mod panels;
 pub(crate) mod plan;
 pub(crate) mod reason;
 pub(crate) mod series;
-pub(crate) mod tail;
+pub(crate) mod server;
+pub(crate) mod traces;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use self::alerts::{Alerts, RuleAlerts};
+use self::board_logs::BoardLogs;
+use self::evidence::EvidenceOfAlert;
+use self::follow::{Follow, Poll};
+use self::log_tail::LogTail;
+use self::metadata::Metadata;
+use self::metrics::Metrics;
+use self::plan::Plan;
+use self::server::ServerState;
+use self::traces::Traces;
+use crate::clients::HttpSource;
+use crate::clients::alertmanager::Alertmanager;
+use crate::clients::loki::Loki;
+use crate::clients::ops::Ops;
+use crate::clients::prometheus::Prometheus;
+use crate::clients::tempo::Tempo;
+use crate::tui::connection::Source;
+use crate::tui::event::Event;
+
+/// The interval of metrics, log lines and the server's status.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A client for each source.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    pub(crate) prometheus: Prometheus,
+    pub(crate) loki: Loki,
+    pub(crate) tempo: Tempo,
+    pub(crate) alertmanager: Alertmanager,
+    pub(crate) ops: Ops,
+}
+
+impl Clients {
+    fn http(&self, source: Source) -> &HttpSource {
+        match source {
+            Source::Ops => self.ops.source(),
+            Source::Prometheus => self.prometheus.source(),
+            Source::Loki => self.loki.source(),
+            Source::Alertmanager => self.alertmanager.source(),
+            Source::Tempo => self.tempo.source(),
+        }
+    }
+
+    fn poll<P: Poll>(&self, source: Source, poll: P) -> Follow<P> {
+        Follow::new(source, self.http(source).clone(), poll)
+    }
+}
+
+/// Asks at once what an action may have changed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refresh {
+    server: Arc<Notify>,
+    alerts: Arc<Notify>,
+}
+
+impl Refresh {
+    pub(crate) fn after_action(&self) {
+        self.server.notify_one();
+        self.alerts.notify_one();
+    }
+}
+
+/// Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Starts a task for each question.
+pub(crate) fn spawn(
+    clients: &Clients,
+    plan: &watch::Receiver<Plan>,
+    refresh: &Refresh,
+    events: &mpsc::Sender<Event>,
+) -> JoinSet<()> {
+    let mut start = Start {
+        clients,
+        plan,
+        events,
+        tasks: JoinSet::new(),
+    };
+    let never = Arc::default();
+    let c = clients.clone();
+    start.poll(Source::Ops, ServerState(c.ops), &refresh.server);
+    start.poll(
+        Source::Alertmanager,
+        Alerts(c.alertmanager),
+        &refresh.alerts,
+    );
+    start.poll(Source::Prometheus, Metrics::new(clients, plan), &never);
+    start.poll(Source::Prometheus, RuleAlerts(c.prometheus), &never);
+    start.poll(
+        Source::Prometheus,
+        EvidenceOfAlert::new(clients, plan),
+        &never,
+    );
+    start.poll(Source::Loki, LogTail::new(&c.loki), &never);
+    start.poll(Source::Loki, BoardLogs(c.loki), &never);
+    start.poll(Source::Tempo, Traces::new(c.tempo), &never);
+    start.poll(Source::Ops, Metadata::new(clients), &never);
+    start.tasks
+}
+
+/// The arguments of every task.
+struct Start<'a> {
+    clients: &'a Clients,
+    plan: &'a watch::Receiver<Plan>,
+    events: &'a mpsc::Sender<Event>,
+    tasks: JoinSet<()>,
+}
+
+impl Start<'_> {
+    fn poll(&mut self, source: Source, poll: impl Poll + 'static, refresh: &Arc<Notify>) {
+        let follow = self.clients.poll(source, poll);
+        let (plan, events) = (self.plan.clone(), self.events.clone());
+        self.tasks
+            .spawn(follow.run(plan, Arc::clone(refresh), events));
+    }
+}
+
+/// Asks every source once, all at the same time: what `--once` shows.
+pub(crate) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
+    let (_sender, receiver) = watch::channel(plan.clone());
+    let c = clients.clone();
+    let (server, metrics, logs, rules, traces, alerts, board) = tokio::join!(
+        clients.poll(Source::Ops, ServerState(c.ops)).once(plan),
+        clients
+            .poll(Source::Prometheus, Metrics::new(clients, &receiver))
+            .once(plan),
+        clients.poll(Source::Loki, LogTail::new(&c.loki)).once(plan),
+        clients
+            .poll(Source::Prometheus, RuleAlerts(c.prometheus))
+            .once(plan),
+        clients.poll(Source::Tempo, Traces::new(c.tempo)).once(plan),
+        clients
+            .poll(Source::Alertmanager, Alerts(c.alertmanager))
+            .once(plan),
+        clients.poll(Source::Loki, BoardLogs(c.loki)).once(plan),
+    );
+    let metadata = clients.poll(Source::Ops, Metadata::new(clients));
+    let metadata = metadata.once(plan).await;
+    [
+        server, metrics, logs, rules, traces, alerts, board, metadata,
+    ]
+    .concat()
+}
+
+/// Asks once more for what the screen shows: answers may have told what else there is to ask.
+pub(crate) async fn again(clients: &Clients, plan: &Plan) -> Vec<Event> {
+    let (_sender, receiver) = watch::channel(plan.clone());
+    let metrics = clients.poll(Source::Prometheus, Metrics::new(clients, &receiver));
+    let board = clients.poll(Source::Loki, BoardLogs(clients.loki.clone()));
+    let mut events = metrics.once(plan).await;
+    events.retain(|event| !matches!(event, Event::Down { .. }));
+    events.extend(board.once(plan).await);
+    events
+}

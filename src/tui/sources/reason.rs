@@ -1,9 +1,9 @@
-//! Why a source is not answering, in words that say what to do. Pure.
+//! The reasons why a source does not answer, with what to do about it. Pure.
 
 use crate::clients::{Api, ClientError};
 use crate::tui::connection::Source;
 
-/// What is said of a failed call to `source`.
+/// The reason for a failed call to `source`.
 pub(crate) fn reason(source: Source, error: &ClientError) -> String {
     match error {
         // The server's own stores: what they answer names users.
@@ -19,15 +19,15 @@ pub(crate) fn reason(source: Source, error: &ClientError) -> String {
             ..
         } => format!("not authorised ({status}): {}", give(source)),
         ClientError::Refused { status: 429, .. } => "asked too often (429)".into(),
-        ClientError::Unreachable(said) if said.contains("invalid peer certificate") => {
-            format!("its certificate is not trusted: --source-ca FILE ({said})")
+        ClientError::Unreachable(message) if message.contains("invalid peer certificate") => {
+            format!("its certificate is not trusted: --source-ca FILE ({message})")
         }
         page @ ClientError::WebPage(_) => format!("{page}: is this {}?", product(source)),
         error => error.to_string(),
     }
 }
 
-/// What should answer there.
+/// The product that should answer there.
 fn product(source: Source) -> &'static str {
     match source {
         Source::Ops => "the server's operations listener",
@@ -38,7 +38,7 @@ fn product(source: Source) -> &'static str {
     }
 }
 
-/// Why an action was not done, in words.
+/// The reason why an action failed.
 pub(crate) trait Why {
     fn why(&self) -> String;
 }
@@ -55,7 +55,7 @@ impl Why for ClientError {
     }
 }
 
-/// What is said of a write that the server refused.
+/// The reason for a write that the server refused.
 fn of_a_write(error: &ClientError) -> String {
     match error {
         ClientError::Refused {

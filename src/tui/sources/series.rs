@@ -1,12 +1,14 @@
-//! A panel's memory: what each of its series was over time, and what it is now. Pure.
+//! The figures of the panels: each series over time and now. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
 
 use crate::clients::prometheus::Series;
 use crate::tui::dashboard::Query;
 use crate::tui::sources::panels::{PANELS, Panel, PanelId};
 
-/// Most points kept of one series: an hour at one a second, with room.
+/// The most points kept of one series: an hour at one a second, with room.
 const MAX_POINTS: usize = 4_000;
 /// Most series kept of one panel.
 const MAX_SERIES: usize = 32;
@@ -14,7 +16,7 @@ const MAX_SERIES: usize = 32;
 /// Points of one series, oldest first: Unix milliseconds and a finite value.
 pub(crate) type Track = VecDeque<(i64, f64)>;
 
-/// What is known of one panel.
+/// The figures of one panel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PanelData {
     /// By the value of the panel's label; one entry under "" without a label.
@@ -23,7 +25,7 @@ pub(crate) struct PanelData {
     pub(crate) now: BTreeMap<String, f64>,
     /// Whether the source ever answered this panel's query.
     pub(crate) asked: bool,
-    /// Why the source refused the query.
+    /// The reason why the source refused the query.
     pub(crate) refused: Option<String>,
 }
 
@@ -34,22 +36,89 @@ impl PanelData {
     }
 }
 
-/// All panels' memories.
+/// The figures of all panels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics(BTreeMap<PanelId, PanelData>);
 
-/// One query's answer, or why it was refused.
+/// The series of a query, or the reason why the source refused it.
 pub(crate) type QueryAnswer = Result<Vec<Series>, String>;
 
+/// [`QueryAnswer`] as recordings store it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Recorded<S, R> {
+    Series(S),
+    Refused(R),
+}
+
+/// Answers by query, for `#[serde(with)]`.
+pub(crate) mod answers {
+    use super::{BTreeMap, Deserialize, Query, QueryAnswer, Recorded, Serialize};
+
+    pub(super) type Answers = BTreeMap<Query, QueryAnswer>;
+
+    pub(super) fn record(answers: &Answers) -> impl Serialize {
+        let record = |answer| match answer {
+            &Ok(ref series) => Recorded::Series(series),
+            &Err(ref reason) => Recorded::Refused(reason),
+        };
+        let answers = answers.iter();
+        answers
+            .map(|(query, answer)| (query, record(answer)))
+            .collect::<BTreeMap<_, _>>()
+    }
+
+    pub(crate) fn serialize<S: serde::Serializer>(
+        answers: &Answers,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        record(answers).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        from: D,
+    ) -> Result<Answers, D::Error> {
+        let recorded = BTreeMap::<Query, Recorded<_, _>>::deserialize(from)?.into_iter();
+        let answer = |recorded| match recorded {
+            Recorded::Series(series) => Ok(series),
+            Recorded::Refused(reason) => Err(reason),
+        };
+        Ok(recorded
+            .map(|(query, recorded)| (query, answer(recorded)))
+            .collect())
+    }
+}
+
+/// [`answers`] that may be absent.
+pub(crate) mod optional_answers {
+    use super::answers::{self, Answers};
+    use super::{Deserialize, Serialize};
+
+    #[derive(Deserialize)]
+    struct Present(#[serde(with = "answers")] Answers);
+
+    pub(crate) fn serialize<S: serde::Serializer>(
+        answers: &Option<Answers>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        answers.as_ref().map(answers::record).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Answers>, D::Error> {
+        Ok(Option::<Present>::deserialize(from)?.map(|present| present.0))
+    }
+}
+
 impl Metrics {
-    /// What is known of `id`.
     pub(crate) fn get(&self, id: PanelId) -> &PanelData {
         static NOTHING: std::sync::LazyLock<PanelData> =
             std::sync::LazyLock::new(PanelData::default);
         self.0.get(&id).unwrap_or(&NOTHING)
     }
 
-    /// Takes in the answers for now, at `at` (Unix milliseconds), by query.
+    /// Stores the current values, of `at` (Unix milliseconds), by query.
     pub(crate) fn apply_now(&mut self, at: i64, answers: &BTreeMap<Query, QueryAnswer>) {
         for panel in PANELS {
             let Some(answer) = answers.get(panel.query) else {

@@ -5,13 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::ops::{AdmissionChange, Opening};
 use crate::clients::alertmanager::PostableAlert;
 use crate::clients::prometheus::Labels;
+use crate::load::ScenarioInfo;
 use crate::tui::connection::{Link, Source};
 use crate::tui::event::Effect;
 use crate::tui::format::count;
 use crate::tui::input::dialog::{
     AlertForm, Dialog, LaunchDialog, Question, Reseed, SEVERITIES, SeedDialog, Stage,
 };
-use crate::tui::load_port::Scenario;
 use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::alerts::Stage as Come;
 use crate::tui::sources::panels::{PanelId, panel};
@@ -266,7 +266,7 @@ pub(crate) fn stop(model: &mut Model) {
 }
 
 /// What launching `scenario` means for the data that are there.
-pub(crate) fn reseed(model: &Model, scenario: &Scenario) -> Reseed {
+pub(crate) fn reseed(model: &Model, scenario: &ScenarioInfo) -> Reseed {
     match model
         .status
         .as_ref()

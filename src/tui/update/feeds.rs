@@ -2,11 +2,11 @@
 
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, AlertState};
+use crate::load::{Progress, RunResult, Verdict};
 use crate::tui::audit::AuditEntry;
 use crate::tui::connection::Source;
 use crate::tui::event::Effect;
 use crate::tui::format::one_line;
-use crate::tui::load_port::{Outcome, Progress, Verdict};
 use crate::tui::model::{Model, Notice, NoticeKind, RunState};
 use crate::tui::screens::alerts::name;
 use crate::tui::screens::alerts::urgency::Urgency;
@@ -121,8 +121,8 @@ pub(crate) fn on_progress(model: &mut Model, progress: Progress) {
     let Some(run) = run else {
         return;
     };
-    if run.progress.doing != progress.doing {
-        let text = format!("{}: {}", run.scenario, progress.doing);
+    if run.progress.step.description() != progress.step.description() {
+        let text = format!("{}: {}", run.scenario, progress.step.description());
         timeline::phase_begins(model, &text);
     }
     let Some(run) = model.load.run.as_mut() else {
@@ -157,19 +157,19 @@ pub(crate) fn on_progress(model: &mut Model, progress: Progress) {
     };
     note(&mut run.tps, tps);
     if let Some(p95) = progress.p95 {
-        note(&mut run.p95, p95);
+        note(&mut run.p95, p95.as_secs_f64());
     }
     run.progress = progress;
 }
 
-pub(crate) fn on_ended(model: &mut Model, result: Result<Outcome, String>) -> Vec<Effect> {
+pub(crate) fn on_ended(model: &mut Model, result: Result<RunResult, String>) -> Vec<Effect> {
     let Some(run) = model.load.run.as_mut() else {
         return Vec::new();
     };
     let (kind, text) = match &result {
         Ok(outcome) => match outcome.verdict {
             Verdict::Passed => (NoticeKind::Done, format!("{} passed", run.scenario)),
-            Verdict::Missed => (
+            Verdict::Failed => (
                 NoticeKind::Failed,
                 format!("{} missed its thresholds (5 shows which)", run.scenario),
             ),

@@ -7,16 +7,17 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 pub(crate) use actions::reseed;
 
+use crate::load::Command;
 use crate::tui::connection::{Link, Source};
 use crate::tui::event::{Effect, Event};
 use crate::tui::format::one_line;
 use crate::tui::input::dialog::keys as dialogs;
 use crate::tui::input::forms::keys as forms;
-use crate::tui::input::keys;
-use crate::tui::input::keys::{Action, Binding};
+use crate::tui::input::keymap;
+use crate::tui::input::keys::{Action, Binding, SUSPEND};
 use crate::tui::input::launch::pick_file;
-use crate::tui::input::{mouse, palette};
-use crate::tui::load_port::Steer;
+use crate::tui::input::mouse;
+use crate::tui::input::palette::keys as palette;
 use crate::tui::model::{Model, NoticeKind, Screen};
 use crate::tui::recording::view::TapeView;
 use crate::tui::screens::board::update as boards;
@@ -162,7 +163,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         return actions::quit(model);
     }
     // From anywhere, as a shell's own: a half-typed form is there again afterwards.
-    if keys::SUSPEND.matches(key) {
+    if SUSPEND.matches(key) {
         return vec![Effect::Suspend];
     }
     if model.dialog.is_some() {
@@ -172,7 +173,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         edit_filter(model, key);
         return Vec::new();
     }
-    let Some(binding) = keys::lookup(model.screen, key) else {
+    let Some(binding) = keymap::lookup(model.screen, key) else {
         return Vec::new();
     };
     run(model, binding)
@@ -283,8 +284,8 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Admission => forms::admission(model),
         Action::History => model.dialog = Some(crate::tui::input::dialog::Dialog::History(0)),
         Action::PauseLoad => return steering::pause(model),
-        Action::Slower => return steering::steer(model, Steer::Slower),
-        Action::Faster => return steering::steer(model, Steer::Faster),
+        Action::Slower => return steering::steer(model, Command::Slower),
+        Action::Faster => return steering::steer(model, Command::Faster),
         Action::NextPhase => steering::next_phase(model),
     }
     Vec::new()

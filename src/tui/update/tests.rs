@@ -16,11 +16,11 @@ use crate::api::ops::{
 };
 use crate::clients::alertmanager::{Alert, AlertState};
 use crate::clients::prometheus::Labels;
+use crate::load::{PhaseName, Progress, ScenarioInfo};
 use crate::tui::event::ProfileFile;
 use crate::tui::input::dialog::{Dialog, Stage};
+use crate::tui::input::keys::{Key, Scope};
 use crate::tui::input::line::MAX_INPUT;
-use crate::tui::load_port::Progress;
-use crate::tui::load_port::Scenario;
 use crate::tui::model::{RunState, RunView, Settings};
 use crate::tui::screens::alerts::name;
 use crate::tui::update::feeds::TPS_WINDOW_MS;
@@ -64,12 +64,11 @@ fn console(profile: Option<&str>, registered: u64) -> Model {
         now: NOW,
         ..Model::default()
     };
-    let scenario = |name: &str, dataset: &str| Scenario {
+    let scenario = |name: &str, dataset: &str| ScenarioInfo {
         name: name.into(),
         title: String::new(),
         dataset: dataset.into(),
         users: 1,
-        phases: vec!["register".into(), "open".into()],
         file: None,
     };
     model.load.scenarios = vec![
@@ -188,7 +187,7 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
         vec![Effect::StartLoad {
             scenario: scenario.into(),
             file: None,
-            phase: phase.map(str::to_owned),
+            phase: phase.and_then(PhaseName::named),
             reseed,
         }]
     };
@@ -300,11 +299,10 @@ fn files_are_read_by_their_path_and_a_wrong_one_is_told_in_the_dialog() {
     };
     assert_eq!(wrong.as_deref(), Some("my.yaml:3: wrong"));
     keys(&mut model, "\n");
-    let scenario = Scenario {
+    let scenario = ScenarioInfo {
         name: "my".into(),
-        dataset: "demo".into(),
         file: Some("my.yaml".into()),
-        ..Scenario::default()
+        ..model.load.scenarios[0].clone()
     };
     let before = model.load.scenarios.len();
     read(&mut model, Ok(scenario));
@@ -411,7 +409,7 @@ fn a_server_that_is_gone_is_not_operated_and_the_reason_is_said() {
 
 #[test]
 fn read_only_turns_every_writing_key_off_and_no_other() {
-    for binding in keys::all() {
+    for binding in keymap::all() {
         let mut model = console(Some("demo"), 0);
         model.settings = Settings {
             read_only: true,
@@ -420,10 +418,10 @@ fn read_only_turns_every_writing_key_off_and_no_other() {
         let list = vec![alert("X", "warning", AlertState::Active)];
         update(&mut model, NOW, Event::Alerts(list));
         model.load.run = Some(running());
-        if let keys::Scope::On(screen) = binding.scope {
+        if let Scope::On(screen) = binding.scope {
             model.screen = screen;
         }
-        let keys::Key::Plain(code) = binding.keys[0] else {
+        let Key::Plain(code) = binding.keys[0] else {
             continue;
         };
         let effects = press(&mut model, code);

@@ -1,4 +1,4 @@
-//! What stands in front of a screen.
+//! Draws the dialogs.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

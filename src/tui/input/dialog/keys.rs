@@ -1,4 +1,4 @@
-//! Keys while something stands in front of the screen.
+//! The keys of the dialogs.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -11,7 +11,7 @@ use crate::tui::input::dialog::{
 use crate::tui::input::forms::keys as forms;
 use crate::tui::input::launch::{keys as launch, pick_file};
 use crate::tui::input::line::Input;
-use crate::tui::input::palette;
+use crate::tui::input::palette::keys as palette;
 use crate::tui::model::{Model, RunState};
 use crate::tui::screens::traces::update as traces;
 use crate::tui::update::actions;
@@ -19,10 +19,10 @@ use crate::tui::update::actions;
 /// Lines that a page key scrolls.
 const PAGE: u16 = 10;
 
-/// What the keys did to the dialog.
+/// The dialog after a key.
 pub(crate) enum After {
     Keep(Dialog),
-    /// It stays while that is done.
+    /// Stays open while the effect is carried out.
     Ask(Dialog, Effect),
     Close(Vec<Effect>),
 }
@@ -68,7 +68,7 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Dialog::Help(at) => scrolled(key, at, KeyCode::Char('?'))
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::Help(at))),
         Dialog::Record(at) if key.code == KeyCode::Char('t') => {
-            // The record is open again when one comes back.
+            // On the way back the record is open again.
             model.dialog = Some(Dialog::Record(at));
             traces::of_record(model);
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What can stand in front of a screen and takes the keys: help, a question, a form, a record.
+//! The dialogs: they stand in front of a screen and take the keys.
 
 pub(crate) mod draw;
 pub(crate) mod keys;
@@ -8,14 +8,13 @@ use crate::tui::input::forms::Form;
 use crate::tui::input::line::Input;
 use crate::tui::input::palette::Palette;
 
-/// Something in front of the screen.
 #[derive(Clone, Debug)]
 pub(crate) enum Dialog {
-    /// The key map; how far it is scrolled.
+    /// The key map; the scroll position.
     Help(u16),
-    /// Which dataset, and is it meant?
+    /// Choose a dataset and confirm.
     Seed(SeedDialog),
-    /// Which rehearsal, and is it meant?
+    /// Choose a rehearsal and confirm.
     Launch(LaunchDialog),
     /// An alert raised by hand.
     Raise(AlertForm),
@@ -23,13 +22,13 @@ pub(crate) enum Dialog {
     Ask(Question),
     /// All actions by name.
     Palette(Palette),
-    /// A log record in full; how far it is scrolled.
+    /// A log record in full; the scroll position.
     Record(u16),
-    /// A span of a trace in full; how far it is scrolled.
+    /// A span of a trace in full; the scroll position.
     Span(u16),
     /// A few lines to fill in.
     Form(Form),
-    /// What was done; how far it is scrolled.
+    /// The audit log; the scroll position.
     History(u16),
 }
 
@@ -38,7 +37,7 @@ pub(crate) enum Dialog {
 pub(crate) struct Profile {
     pub(crate) name: &'static str,
     pub(crate) text: &'static str,
-    /// So large that its name has to be typed.
+    /// Large: its name has to be typed as a confirmation.
     pub(crate) typed: bool,
 }
 
@@ -63,7 +62,7 @@ pub(crate) fn needs_typing(profile: &str) -> bool {
         .any(|known| known.name == profile && known.typed)
 }
 
-/// How far a question has got.
+/// The step of a dialog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Choosing from the list, whose last line is a file.
@@ -85,7 +84,7 @@ pub(crate) struct PathField {
     pub(crate) path: Input,
     /// It is being read.
     pub(crate) reading: bool,
-    /// Why the file cannot be used.
+    /// The reason why the file cannot be used.
     pub(crate) wrong: Option<String>,
 }
 
@@ -140,7 +139,7 @@ pub(crate) struct AlertForm {
     pub(crate) summary: Input,
     /// 0 name, 1 severity, 2 summary.
     pub(crate) focus: usize,
-    /// What is wrong with it, said on the last try to send it.
+    /// The problem that the last try to send it found.
     pub(crate) wrong: Option<&'static str>,
 }
 

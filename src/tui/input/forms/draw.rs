@@ -11,7 +11,7 @@ use crate::tui::input::forms::{Field, Form};
 use crate::tui::input::line::draw as input;
 use crate::tui::theme;
 
-/// Rows of what it means, whatever is in it: the form does not jump while one types.
+/// Rows of the explanation, always the same: the form does not jump while one types.
 const ABOUT: usize = 4;
 /// Cells for what is typed.
 const TYPED: usize = 40;

@@ -1,4 +1,4 @@
-//! Forms: opened by keys, filled in, sent; and what is done to the chosen alert.
+//! The keys of forms, and the actions on the chosen alert.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -23,7 +23,7 @@ pub(crate) fn admission(model: &mut Model) {
     }
 }
 
-/// Somebody sees to the chosen alert.
+/// Acknowledges the chosen alert.
 pub(crate) fn acknowledge(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "acknowledge");
@@ -32,8 +32,8 @@ pub(crate) fn acknowledge(model: &mut Model) {
     if row.stage == Stage::Acknowledged {
         let by = row.silences.first();
         let by = by.map_or("somebody", |silence| silence.created_by.as_str());
-        let said = format!("{} is acknowledged by {by}: U ends that", name(&row.alert));
-        model.tell(NoticeKind::Info, one_line(&said));
+        let text = format!("{} is acknowledged by {by}: U ends that", name(&row.alert));
+        model.tell(NoticeKind::Info, one_line(&text));
     } else if row.stage == Stage::Resolved {
         over(model);
     } else {
@@ -42,7 +42,7 @@ pub(crate) fn acknowledge(model: &mut Model) {
     }
 }
 
-/// The chosen alert is hushed.
+/// Silences the chosen alert.
 pub(crate) fn silence(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "silence");
@@ -56,18 +56,18 @@ pub(crate) fn silence(model: &mut Model) {
     model.dialog = Some(Dialog::Form(form));
 }
 
-/// What hushes the chosen alert ends.
+/// Ends the silence of the chosen alert.
 pub(crate) fn end_silence(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         nothing_chosen(model, "hear again");
         return;
     };
     if row.silences.is_empty() {
-        let said = match row.stage {
+        let text = match row.stage {
             Stage::Silenced => "the silence that hushes it is not known yet, or another alert does",
             _ => "no silence and no acknowledgement hushes this alert",
         };
-        model.tell(NoticeKind::Info, said);
+        model.tell(NoticeKind::Info, text);
         return;
     }
     let mut lines = Vec::new();
@@ -80,12 +80,12 @@ pub(crate) fn end_silence(model: &mut Model) {
             silence.comment,
             matchers.join(", ")
         )));
-        let said = format!(
+        let text = format!(
             "silence of {} by {} ended",
             name(&row.alert),
             silence.created_by
         );
-        effects.push(Effect::EndSilence(silence.id.clone(), said));
+        effects.push(Effect::EndSilence(silence.id.clone(), text));
     }
     lines.push("All alerts that match are heard again, at once.".into());
     model.dialog = Some(Dialog::Ask(Question {
@@ -106,18 +106,18 @@ fn over(model: &mut Model) {
     model.tell(NoticeKind::Info, format!("this alert is over since {ago}"));
 }
 
-/// A key into a form: Enter sends it from any field, as most of it is filled in already.
+/// Enter sends the form from any field: most fields have a value already.
 pub(crate) fn on_key(model: &Model, mut form: Form, key: KeyEvent) -> After {
     let fields = form.fields.len().max(1);
     match key.code {
         KeyCode::Tab | KeyCode::Down => form.focus = (form.focus + 1) % fields,
         KeyCode::BackTab | KeyCode::Up => form.focus = (form.focus + fields - 1) % fields,
-        KeyCode::Enter => match form.finish(model) {
+        KeyCode::Enter => match form.finish(model.now, model.load.is_under_way()) {
             Ok(Then::Ask(question)) => return After::Keep(Dialog::Ask(question)),
             Ok(Then::Do(effects)) => return After::Close(effects),
-            Err((field, said)) => {
+            Err((field, text)) => {
                 form.focus = field;
-                form.wrong = Some(one_line(&said));
+                form.wrong = Some(one_line(&text));
             }
         },
         _ => {

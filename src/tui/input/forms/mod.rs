@@ -1,4 +1,4 @@
-//! Forms: a few lines of text that are checked and become something to do. Pure.
+//! Forms: a few lines of text that are checked and become effects. Pure.
 
 pub(crate) mod draw;
 pub(crate) mod keys;
@@ -11,26 +11,25 @@ use crate::tui::event::Effect;
 use crate::tui::format;
 use crate::tui::input::dialog::Question;
 use crate::tui::input::line::Input;
-use crate::tui::model::Model;
 use crate::tui::screens::alerts::ACKNOWLEDGED;
 use crate::tui::screens::alerts::name;
 
-/// What the server takes (`AdmissionChange`): people at once, milliseconds between two batches.
+/// The bounds of the server (`AdmissionChange`): people at once, milliseconds between two batches.
 const BATCH: std::ops::RangeInclusive<u64> = 1..=1_000_000;
 const EVERY_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
 const MINUTE: i64 = 60_000;
-/// The longest that an alert may be acknowledged or silenced: nothing is forgotten for good.
+/// The longest acknowledgement and silence: no alert is forgotten for good.
 const LONGEST_ACK_MS: i64 = 24 * 60 * MINUTE;
 const LONGEST_SILENCE_MS: i64 = 30 * 24 * 60 * MINUTE;
 
-/// What a form is for.
+/// The purpose of a form.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
-    /// Batch and interval; as they were when it was opened.
+    /// Batch and interval, with their values when the form was opened.
     Admission(AdmissionState),
-    /// Somebody sees to this alert.
+    /// Acknowledge this alert.
     Acknowledge(Box<Alert>),
-    /// This alert is hushed.
+    /// Silence this alert.
     Silence(Box<Alert>),
 }
 
@@ -38,10 +37,10 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    /// What holds now, where that is to be changed.
+    /// The current value, where the form changes one.
     pub(crate) now: Option<String>,
     pub(crate) text: Input,
-    /// What stands there while nothing is typed.
+    /// The placeholder of an empty field.
     pub(crate) empty: &'static str,
 }
 
@@ -51,18 +50,18 @@ pub(crate) struct Form {
     pub(crate) purpose: Purpose,
     pub(crate) fields: Vec<Field>,
     pub(crate) focus: usize,
-    /// What is wrong with it, said on the last try to send it.
+    /// The problem that the last try to send it found.
     pub(crate) wrong: Option<String>,
 }
 
-/// What a form that is filled in leads to.
+/// The outcome of a complete form.
 #[derive(Debug)]
 pub(crate) enum Then {
     Ask(Question),
     Do(Vec<Effect>),
 }
 
-/// Which field is wrong, and what to do about it.
+/// The field that is wrong, and what to do about it.
 pub(crate) type Wrong = (usize, String);
 
 fn field(name: &'static str, text: &str, empty: &'static str) -> Field {
@@ -84,7 +83,6 @@ impl Form {
         }
     }
 
-    /// How many are let in at once, and how often.
     pub(crate) fn admission(now: &AdmissionState) -> Form {
         let mut batch = field("batch", "", "as it is");
         batch.now = Some(format::count(now.batch));
@@ -93,7 +91,6 @@ impl Form {
         Form::new(Purpose::Admission(now.clone()), vec![batch, every])
     }
 
-    /// `who` sees to it.
     pub(crate) fn acknowledge(alert: &Alert, who: &str) -> Form {
         let fields = vec![
             field("name", who, "who sees to it?"),
@@ -103,7 +100,6 @@ impl Form {
         Form::new(Purpose::Acknowledge(Box::new(alert.clone())), fields)
     }
 
-    /// `who` hushes it.
     pub(crate) fn silence(alert: &Alert, who: &str) -> Form {
         let fields = vec![
             field("comment", "", "why is it silenced?"),
@@ -130,7 +126,7 @@ impl Form {
         }
     }
 
-    /// What it means, in lines for people.
+    /// The explanation under the fields.
     pub(crate) fn about(&self) -> Vec<String> {
         match &self.purpose {
             Purpose::Admission(now) => {
@@ -160,12 +156,12 @@ impl Form {
         }
     }
 
-    /// What it leads to, or which field is wrong.
-    pub(crate) fn finish(&self, model: &Model) -> Result<Then, Wrong> {
+    /// The outcome, or the field that is wrong.
+    pub(crate) fn finish(&self, now: i64, is_rehearsing: bool) -> Result<Then, Wrong> {
         match &self.purpose {
-            Purpose::Admission(now) => self.resize(now, model).map(Then::Ask),
-            Purpose::Acknowledge(alert) => self.acknowledged(alert, model.now).map(Then::Do),
-            Purpose::Silence(alert) => self.silenced(alert, model.now).map(Then::Do),
+            Purpose::Admission(state) => self.resize(state, is_rehearsing).map(Then::Ask),
+            Purpose::Acknowledge(alert) => self.acknowledged(alert, now).map(Then::Do),
+            Purpose::Silence(alert) => self.silenced(alert, now).map(Then::Do),
         }
     }
 
@@ -186,8 +182,8 @@ impl Form {
         }
         let batch = text.parse().ok().filter(|batch| BATCH.contains(batch));
         batch.ok_or_else(|| {
-            let said = format!("{:?} is not a number from 1 to 1,000,000", self.text(0));
-            (0, said)
+            let text = format!("{:?} is not a number from 1 to 1,000,000", self.text(0));
+            (0, text)
         })
     }
 
@@ -197,15 +193,15 @@ impl Form {
         }
         let every = duration_ms(self.text(1)).and_then(|ms| u64::try_from(ms).ok());
         every.filter(|ms| EVERY_MS.contains(ms)).ok_or_else(|| {
-            let said = format!(
+            let text = format!(
                 "{:?} is not a time from 100ms to 1h, such as 15s",
                 self.text(1)
             );
-            (1, said)
+            (1, text)
         })
     }
 
-    fn resize(&self, now: &AdmissionState, model: &Model) -> Result<Question, Wrong> {
+    fn resize(&self, now: &AdmissionState, is_rehearsing: bool) -> Result<Question, Wrong> {
         let (batch, every) = (self.batch(now)?, self.every(now)?);
         if (batch, every) == (now.batch, now.every_ms) {
             return Err((self.focus, "that is as it is: nothing would change".into()));
@@ -229,12 +225,12 @@ impl Form {
                 a_minute(batch, every)
             ),
         ];
-        if model.load.is_under_way() {
+        if is_rehearsing {
             lines.push(
                 "The rehearsal under way puts the earlier setting back at its end.".to_owned(),
             );
         }
-        let said = format!(
+        let text = format!(
             "admission set to {} every {}",
             format::count(batch),
             interval(every)
@@ -243,7 +239,7 @@ impl Form {
             title: "Change admission?",
             lines,
             yes: "change it",
-            effects: vec![Effect::Admission(change, said)],
+            effects: vec![Effect::Admission(change, text)],
         })
     }
 
@@ -254,18 +250,18 @@ impl Form {
             "" => format!("{ACKNOWLEDGED} in concertctl tui"),
             note => format!("{ACKNOWLEDGED}: {note}"),
         };
-        let said = format!("alert {} acknowledged by {who} for {long}", name(alert));
+        let text = format!("alert {} acknowledged by {who} for {long}", name(alert));
         let silence = silence(alert, now, until, who, comment)?;
-        Ok(vec![Effect::Silence(silence, said)])
+        Ok(vec![Effect::Silence(silence, text)])
     }
 
     fn silenced(&self, alert: &Alert, now: i64) -> Result<Vec<Effect>, Wrong> {
-        let comment = self.filled(0, "say why, for who finds it hushed")?;
+        let comment = self.filled(0, "say why: whoever finds the silence reads it")?;
         let (until, long) = self.until(1, now, LONGEST_SILENCE_MS, "30d")?;
         let who = self.filled(2, "say who silences it")?;
-        let said = format!("alert {} silenced by {who} for {long}", name(alert));
+        let text = format!("alert {} silenced by {who} for {long}", name(alert));
         let silence = silence(alert, now, until, who, comment.to_owned())?;
-        Ok(vec![Effect::Silence(silence, said)])
+        Ok(vec![Effect::Silence(silence, text)])
     }
 
     fn filled(&self, index: usize, what: &str) -> Result<&str, Wrong> {
@@ -287,9 +283,9 @@ impl Form {
         let text = self.text(index);
         let length = duration_ms(text).filter(|ms| (MINUTE..=longest).contains(ms));
         let wrong = || {
-            let said =
+            let text =
                 format!("{text:?} is not a time from 1m to {longest_text}, such as 30m or 2h");
-            (index, said)
+            (index, text)
         };
         let length = length.ok_or_else(wrong)?;
         Ok((now.saturating_add(length), format::span(length)))
@@ -317,7 +313,7 @@ fn silence(
     })
 }
 
-/// People let in in a minute.
+/// People admitted in a minute.
 fn a_minute(batch: u64, every_ms: u64) -> String {
     let people = u128::from(batch) * 60_000 / u128::from(every_ms.max(1));
     format::count(u64::try_from(people).unwrap_or(u64::MAX))

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::load::{PhaseName, ScenarioInfo};
 use crate::tui::format;
 use crate::tui::format::one_line;
 use crate::tui::input::dialog::draw::{ROOM, message};
@@ -13,7 +14,6 @@ use crate::tui::input::dialog::{
 };
 use crate::tui::input::line::Input;
 use crate::tui::input::line::draw as input;
-use crate::tui::load_port::Scenario;
 use crate::tui::model::Model;
 use crate::tui::screens::load::draw as load;
 use crate::tui::theme;
@@ -56,7 +56,7 @@ fn path(field: &PathField, about: &str, buffer: &mut Buffer, area: Rect, title: 
     message(buffer, area, title, "Enter reads it, Esc leaves", &lines);
 }
 
-/// What is there now and would be gone.
+/// The data that a seeding would delete.
 fn loss(model: &Model) -> Vec<Line<'static>> {
     let Some(status) = &model.status else {
         return Vec::new();
@@ -131,7 +131,7 @@ pub(crate) fn launch(model: &Model, dialog: &LaunchDialog, buffer: &mut Buffer, 
     }
 }
 
-/// One line a scenario, then the file; beneath them what the chosen one is.
+/// One line a scenario, then the file; beneath them the title of the chosen one.
 fn list(model: &Model, chosen: usize, buffer: &mut Buffer, area: Rect) {
     /// Rows of the popup that are not of the list: frame, blanks, title.
     const OTHERS: usize = 7;
@@ -158,9 +158,9 @@ fn list(model: &Model, chosen: usize, buffer: &mut Buffer, area: Rect) {
     message(buffer, area, "Launch", CHOOSE, &lines);
 }
 
-fn phases(scenario: &Scenario, chosen: usize, buffer: &mut Buffer, area: Rect) {
-    let alone = scenario.phases.iter();
-    let alone = alone.map(|phase| format!("{} alone", one_line(phase)));
+fn phases(scenario: &ScenarioInfo, chosen: usize, buffer: &mut Buffer, area: Rect) {
+    let alone = PhaseName::ALL.iter();
+    let alone = alone.map(|phase| format!("{phase} alone"));
     let all = ["all phases, one after the other".to_owned()].into_iter();
     let mut lines: Vec<Line<'static>> = all
         .chain(alone)
@@ -181,7 +181,7 @@ fn phases(scenario: &Scenario, chosen: usize, buffer: &mut Buffer, area: Rect) {
 fn confirm(
     model: &Model,
     dialog: &LaunchDialog,
-    scenario: &Scenario,
+    scenario: &ScenarioInfo,
     buffer: &mut Buffer,
     area: Rect,
 ) {
@@ -189,14 +189,14 @@ fn confirm(
         .status
         .as_ref()
         .map_or(String::new(), |status| one_line(&status.api_addr));
-    let phase = dialog.phase.and_then(|at| scenario.phases.get(at));
+    let phase = dialog.phase.and_then(|at| PhaseName::ALL.get(at));
     let what = phase.map_or(one_line(&scenario.name), |phase| {
-        format!("{}, only {}", one_line(&scenario.name), one_line(phase))
+        format!("{}, only {phase}", one_line(&scenario.name))
     });
     let users = format::count(scenario.users);
     let dataset = one_line(&scenario.dataset);
     let needed = reseed(model, scenario);
-    let (said, keys) = match (&dialog.stage, needed) {
+    let (about, keys) = match (&dialog.stage, needed) {
         (Stage::Type(_), _) => (String::new(), "Enter launches, Esc does not"),
         (_, Reseed::NotNeeded) => (
             format!("The {dataset} dataset is there and untouched."),
@@ -219,8 +219,8 @@ fn confirm(
     let mut lines = vec![Line::styled(cells::cut(&what, ROOM), theme::strong())];
     lines.extend(cells::wrap(&against, ROOM).into_iter().map(Line::raw));
     lines.push(Line::raw(""));
-    if !said.is_empty() {
-        lines.extend(cells::wrap(&said, ROOM).into_iter().map(Line::raw));
+    if !about.is_empty() {
+        lines.extend(cells::wrap(&about, ROOM).into_iter().map(Line::raw));
     }
     if needed != Reseed::NotNeeded {
         lines.extend(loss(model));

@@ -1,12 +1,12 @@
-//! The launch of a rehearsal: which scenario, which phases, and is it meant?
+//! The keys of the launch dialog: choose the scenario, choose the phases, confirm.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use crate::load::{PhaseName, Progress, ScenarioInfo};
 use crate::tui::event::Effect;
 use crate::tui::input::dialog::keys::{After, chosen, is_no, is_yes};
 use crate::tui::input::dialog::{Dialog, LaunchDialog, PathField, Reseed, Stage, needs_typing};
 use crate::tui::input::launch::pick_file;
-use crate::tui::load_port::{Progress, Scenario};
 use crate::tui::model::{Model, RunState, RunView, Screen};
 use crate::tui::navigation as trail;
 use crate::tui::update::actions;
@@ -32,8 +32,8 @@ pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent)
                 return After::Ask(Dialog::Launch(dialog), Effect::ReadScenario(path));
             }
         }
-        (Stage::Phase(at), Some(scenario)) => {
-            if let Some(to) = chosen(key, *at, scenario.phases.len() + 1) {
+        (Stage::Phase(at), Some(_)) => {
+            if let Some(to) = chosen(key, *at, PhaseName::ALL.len() + 1) {
                 *at = to;
             } else if key.code == KeyCode::Enter {
                 dialog.phase = at.checked_sub(1);
@@ -51,7 +51,7 @@ pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent)
             }
             _ => drop(typed.key(key)),
         },
-        // The scenario is gone.
+        // The list of scenarios became shorter.
         (_, None) => return After::Close(vec![]),
     }
     After::Keep(Dialog::Launch(dialog))
@@ -60,7 +60,7 @@ pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent)
 fn confirm(
     model: &mut Model,
     mut dialog: LaunchDialog,
-    scenario: &Scenario,
+    scenario: &ScenarioInfo,
     key: KeyEvent,
 ) -> After {
     let reseed = actions::reseed(model, scenario) != Reseed::NotNeeded;
@@ -74,16 +74,13 @@ fn confirm(
     After::Keep(Dialog::Launch(dialog))
 }
 
-fn start(model: &mut Model, scenario: &Scenario, phase: Option<usize>, reseed: bool) -> After {
-    let phase = phase.and_then(|at| scenario.phases.get(at)).cloned();
+fn start(model: &mut Model, scenario: &ScenarioInfo, phase: Option<usize>, reseed: bool) -> After {
+    let phase = phase.and_then(|at| PhaseName::ALL.get(at).copied());
     model.load.run = Some(RunView {
         scenario: scenario.name.clone(),
-        phase: phase.clone(),
+        phase,
         state: RunState::Running,
-        progress: Progress {
-            doing: "starting".into(),
-            ..Progress::default()
-        },
+        progress: Progress::default(),
         requests: Default::default(),
         tps: Default::default(),
         p95: Default::default(),

@@ -1,15 +1,15 @@
-//! A path that is typed in a dialog, and the file behind it: a scenario or a dataset profile.
+//! The path field of a dialog, and the file that it names: a scenario or a dataset profile.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+use crate::load::ScenarioInfo;
 use crate::tui::event::Effect;
 use crate::tui::event::ProfileFile;
 use crate::tui::format::one_line;
 use crate::tui::input::dialog::{Dialog, PathField, Stage};
-use crate::tui::load_port::Scenario;
 use crate::tui::model::Model;
 
-/// A key into the field; the path, once it is to be read. While it is read, no other is.
+/// Returns the path when it is to be read. One file is read at a time.
 pub(crate) fn on_key(field: &mut PathField, key: KeyEvent) -> Option<String> {
     let path = field.path.text().trim();
     match key.code {
@@ -28,9 +28,9 @@ pub(crate) fn on_key(field: &mut PathField, key: KeyEvent) -> Option<String> {
     None
 }
 
-/// A scenario file was read: it joins the list, and its phases come next. Without the dialog that
-/// asked for it, it is of no use any more.
-pub(crate) fn scenario(model: &mut Model, read: Result<Scenario, String>) {
+/// Adds a scenario file to the list; the choice of its phases is next. Without the dialog that asked for the file
+/// it is dropped.
+pub(crate) fn scenario(model: &mut Model, read: Result<ScenarioInfo, String>) {
     let Some(Dialog::Launch(dialog)) = &mut model.dialog else {
         return;
     };
@@ -54,7 +54,7 @@ pub(crate) fn scenario(model: &mut Model, read: Result<Scenario, String>) {
     }
 }
 
-/// A profile file was read; what to do next, as for the profiles that have names.
+/// Continues with a profile file as with a named profile.
 pub(crate) fn profile(model: &mut Model, read: Result<ProfileFile, String>) -> Vec<Effect> {
     let replace = crate::tui::input::dialog::keys::would_replace(model);
     let Some(Dialog::Seed(dialog)) = &mut model.dialog else {

@@ -1,7 +1,7 @@
-//! A line of text that is being typed, with a cursor. Pure.
+//! The line editor: text with a cursor, word keys and pasting. Pure.
 //!
-//! The cursor stands between whole characters as people see them (grapheme clusters): it never steps
-//! inside a Hangul syllable or a joined emoji, which the editors that count `char`s do.
+//! Our own (123 lines), because the cursor moves by grapheme clusters: tui-input and ratatui-textarea count
+//! `char`s and stop inside a joined emoji or a decomposed Hangul syllable.
 
 pub(crate) mod draw;
 
@@ -10,10 +10,10 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::cells;
 
-/// Longest text that is typed or pasted, in characters.
+/// The longest text, in characters.
 pub(crate) const MAX_INPUT: usize = 200;
 
-/// Text and where in it the next character goes.
+/// A text and the position of its cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Input {
     text: String,
@@ -21,7 +21,7 @@ pub(crate) struct Input {
     cursor: usize,
 }
 
-/// What of an input is seen: before the cursor, under it, behind it.
+/// The visible part of an input: before the cursor, under it, behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View<'a> {
     pub(crate) before: &'a str,
@@ -48,7 +48,7 @@ impl Input {
         self.text.is_empty()
     }
 
-    /// One key; false: it means nothing here.
+    /// Handles a key; false: the editor has no use for it.
     pub(crate) fn key(&mut self, key: KeyEvent) -> bool {
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
@@ -79,7 +79,7 @@ impl Input {
         true
     }
 
-    /// Pasted text, in one line: line ends and tabs become blanks, other control characters go.
+    /// Inserts text in one line: line ends and tabs become blanks, other control characters are dropped.
     pub(crate) fn paste(&mut self, text: &str) {
         let text = text.replace("\r\n", " ");
         for c in text.chars().take(MAX_INPUT) {
@@ -99,7 +99,7 @@ impl Input {
         }
     }
 
-    /// Behind the cluster that the cursor stands in: a mark may have joined what was before.
+    /// Moves the cursor to the end of its cluster: an inserted mark may have joined the one before.
     fn settle(&mut self) {
         let at = self.cursor;
         let mut ends = self
@@ -142,8 +142,8 @@ impl Input {
         self.settle();
     }
 
-    /// What is seen in `room` cells, of which the cursor is one: the beginning, or as much as is
-    /// needed for the cursor to be seen.
+    /// The part that fits into `room` cells, the cursor among them. It is scrolled so that the cursor is
+    /// visible.
     pub(crate) fn view(&self, room: usize) -> View<'_> {
         let (before, rest) = self.text.split_at(self.cursor);
         let under = rest.graphemes(true).next().unwrap_or_default();

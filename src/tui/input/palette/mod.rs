@@ -1,66 +1,33 @@
-//! The command palette: every action by its name. Made from the key map, as the help is. Pure.
+//! The command palette: every action of the key map by its name. Pure.
 
 pub(crate) mod draw;
+pub(crate) mod keys;
 
-use crossterm::event::{KeyCode, KeyEvent};
-
-use crate::tui::event::Effect;
-use crate::tui::input::dialog::Dialog;
-use crate::tui::input::keys;
+use crate::tui::input::keymap;
 use crate::tui::input::keys::{Binding, Scope};
 use crate::tui::input::line::Input;
-use crate::tui::model::{Model, Screen};
-use crate::tui::update::run;
+use crate::tui::model::Screen;
 
-/// What is typed, and which of the found ones is chosen.
+/// The typed text, and the index of the chosen action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Palette {
     pub(crate) text: Input,
     pub(crate) chosen: usize,
 }
 
-pub(crate) fn open(model: &mut Model) {
-    model.dialog = Some(Dialog::Palette(Palette::default()));
-}
-
-/// The actions that can be had on `screen` and whose words hold all that was typed: those of the
-/// screen first.
+/// The actions of `screen`, then those of every screen, whose text contains all typed words. Words instead of a
+/// fuzzy matcher: 95 short texts need no ranking, and nucleo is MPL-licensed, which deny.toml does not allow.
 pub(crate) fn found(screen: Screen, text: &str) -> Vec<&'static Binding> {
     let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
     let holds = |binding: &&Binding| {
         let name = binding.text.to_lowercase();
         words.iter().all(|word| name.contains(word.as_str()))
     };
-    let of = |scope: Scope| keys::all().filter(move |binding| binding.scope == scope);
+    let of = |scope: Scope| keymap::all().filter(move |binding| binding.scope == scope);
     of(Scope::On(screen))
         .chain(of(Scope::Everywhere))
         .filter(holds)
         .collect()
-}
-
-/// A key while the palette is open.
-pub(crate) fn on_key(model: &mut Model, mut palette: Palette, key: KeyEvent) -> Vec<Effect> {
-    let found = found(model.screen, palette.text.text());
-    match key.code {
-        KeyCode::Esc => return Vec::new(),
-        KeyCode::Enter => {
-            let Some(binding) = found.get(palette.chosen) else {
-                model.dialog = Some(Dialog::Palette(palette));
-                return Vec::new();
-            };
-            return run(model, binding);
-        }
-        KeyCode::Up => palette.chosen = palette.chosen.saturating_sub(1),
-        KeyCode::Down => {
-            palette.chosen = (palette.chosen + 1).min(found.len().saturating_sub(1));
-        }
-        _ => {
-            palette.text.key(key);
-            palette.chosen = 0;
-        }
-    }
-    model.dialog = Some(Dialog::Palette(palette));
-    Vec::new()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub(crate) mod alert;
 pub(crate) mod draw;
+pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod urgency;
 

@@ -2,6 +2,7 @@
 //! seen, and so what is asked. Pure.
 
 pub(crate) mod draw;
+pub(crate) mod keys;
 pub(crate) mod update;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use crate::cells;
 use crate::tui::connection::{Link, Source};
 use crate::tui::format::{one_line, share, to_f64};
-use crate::tui::input::keys;
+use crate::tui::input::keymap;
 use crate::tui::input::keys::{Action, Binding, Scope};
 use crate::tui::input::line::{Input, draw as input};
 use crate::tui::model::{Model, NoticeKind, RunState, Screen};
@@ -195,10 +195,10 @@ fn under_way(model: &Model) -> Option<String> {
     Some(format!(
         "{}: {}{stopping}  {}  {} requests/s  {} sold   5 shows it",
         run.scenario,
-        progress.doing,
-        format::stopwatch(progress.elapsed),
+        progress.step.description(),
+        format::stopwatch(progress.elapsed.as_secs_f64()),
         format::short(run.tps_now()),
-        format::count(progress.sold),
+        format::count(progress.seats_paid),
     ))
 }
 
@@ -241,7 +241,7 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
     };
     let last = |binding: &Binding| matches!(binding.action, Action::Help | Action::Quit);
     let of = |scope: Scope, at_end: bool| {
-        keys::all().filter(move |binding| {
+        keymap::all().filter(move |binding| {
             binding.scope == scope && last(binding) == at_end && !off(binding)
         })
     };

@@ -5,9 +5,9 @@ use ratatui::layout::{Constraint, Layout, Position, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::load::{PhaseName, ScenarioInfo};
 use crate::tui::format;
 use crate::tui::format::one_line;
-use crate::tui::load_port::Scenario;
 use crate::tui::model::{Load, Model};
 use crate::tui::screens::load::run;
 use crate::tui::theme;
@@ -60,7 +60,7 @@ fn scenarios(model: &Model, buffer: &mut Buffer, area: Rect) {
 }
 
 /// A scenario in a line of a list.
-pub(crate) fn line(scenario: &Scenario) -> String {
+pub(crate) fn line(scenario: &ScenarioInfo) -> String {
     let name = one_line(&scenario.name);
     match scenario.file {
         None => name,
@@ -127,7 +127,7 @@ fn about(model: &Model, buffer: &mut Buffer, area: Rect) {
         format::count(scenario.users),
         one_line(&scenario.dataset)
     );
-    let phases = format!("phases: {}", scenario.phases.join(", "));
+    let phases = format!("phases: {}", PhaseName::names());
     for text in [facts, phases] {
         lines.extend(cells::wrap(&text, width).into_iter().map(quiet));
     }

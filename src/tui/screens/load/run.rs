@@ -5,10 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
+use crate::load::progress::OperationProgress;
+use crate::load::summary::Latency;
 use crate::tui::format;
-use crate::tui::format::one_line;
-use crate::tui::format::to_f64;
-use crate::tui::load_port::Operation;
+use crate::tui::format::{one_line, to_f64};
 use crate::tui::model::{Model, RunState, RunView};
 use crate::tui::screens::load::{thresholds, verdict};
 use crate::tui::sources::panels::{PanelId, Unit, panel};
@@ -26,10 +26,11 @@ pub(crate) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect
         Some(phase) => format!("{}, {phase} alone", run.scenario),
         None => run.scenario.clone(),
     };
+    let step = run.progress.step.description();
     let (note, severity) = match &run.state {
         RunState::Running => match run.steered() {
-            Some(how) => (format!("{}, {how}", run.progress.doing), Severity::Warn),
-            None => (run.progress.doing.clone(), Severity::Plain),
+            Some(how) => (format!("{step}, {how}"), Severity::Warn),
+            None => (step, Severity::Plain),
         },
         RunState::Stopping => ("stopping".into(), Severity::Warn),
         RunState::Ended(outcome) => verdict::words(outcome.verdict),
@@ -118,7 +119,7 @@ fn phases(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
         buffer.set_stringn(
             area.x,
             y,
-            cells::cut(&one_line(&phase.name), 9),
+            cells::cut(phase.phase.as_str(), 9),
             9,
             theme::text(),
         );
@@ -128,16 +129,17 @@ fn phases(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
             width: area.width.saturating_sub(16),
             height: 1,
         };
-        let style = if phase.done >= 1.0 {
+        let share = phase.share();
+        let style = if share >= 1.0 {
             theme::good()
         } else {
             theme::accent()
         };
-        gauge(buffer, bar, phase.done, style);
+        gauge(buffer, bar, share, style);
         buffer.set_stringn(
             bar.right() + 1,
             y,
-            format!("{:>3.0} %", (phase.done * 100.0).floor()),
+            format!("{:>3.0} %", (share * 100.0).floor()),
             5,
             theme::text(),
         );
@@ -153,7 +155,7 @@ fn headline(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u1
     }
     let progress = &run.progress;
     let mut first = vec![Span::styled(
-        format!("{:<9}", format::stopwatch(progress.elapsed)),
+        format!("{:<9}", format::stopwatch(progress.elapsed.as_secs_f64())),
         theme::strong(),
     )];
     if run.is_under_way() {
@@ -163,11 +165,11 @@ fn headline(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u1
         let window = format!("over {}  ", panel(PanelId::Tps).window.replace('s', " s"));
         first.push(Span::styled(window, theme::quiet()));
     }
-    let p95 = progress
-        .p95
-        .map_or("no data".into(), |p95| Unit::Seconds.text(p95));
+    let p95 = progress.p95.map_or("no data".into(), |p95| {
+        Unit::Seconds.text(p95.as_secs_f64())
+    });
     let mut second = named("p95", p95);
-    second.extend(named("sold", format::count(progress.sold)));
+    second.extend(named("sold", format::count(progress.seats_paid)));
     let (mut first, second) = (Line::from(first), Line::from(second));
     let fits = first.width() + second.width() <= usize::from(area.width);
     if fits {
@@ -193,21 +195,33 @@ fn named(name: &str, value: String) -> Vec<Span<'static>> {
 }
 
 fn users(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
-    counts(buffer, area, "users", &run.progress.users)
+    let users = run.progress.users.iter();
+    let users = users.map(|(state, count)| (state.as_str(), *count));
+    counts(buffer, area, "users", users)
 }
 
 fn classes(_: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u16 {
-    counts(buffer, area, "answers", &run.progress.classes)
+    let class = |(class, count)| match class {
+        "none" => ("no answer", count),
+        class => (class, count),
+    };
+    let classes = run.progress.statuses.by_class().map(class);
+    counts(buffer, area, "answers", classes.into_iter())
 }
 
-fn counts(buffer: &mut Buffer, area: Rect, name: &str, counts: &[(String, u64)]) -> u16 {
-    let shown: Vec<_> = counts.iter().filter(|(_, count)| *count > 0).collect();
+fn counts(
+    buffer: &mut Buffer,
+    area: Rect,
+    name: &str,
+    counts: impl Iterator<Item = (&'static str, u64)>,
+) -> u16 {
+    let shown: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
     if shown.is_empty() || area.height < 3 {
         return 0;
     }
     let text = shown
         .iter()
-        .map(|(name, count)| format!("{} {}", one_line(name), format::short(to_f64(*count))))
+        .map(|(name, count)| format!("{name} {}", format::short(to_f64(*count))))
         .collect::<Vec<_>>()
         .join(", ");
     let width = usize::from(area.width).saturating_sub(9).max(1);
@@ -231,7 +245,7 @@ fn counts(buffer: &mut Buffer, area: Rect, name: &str, counts: &[(String, u64)])
 
 /// The table of operations.
 fn operations(run: &RunView) -> Vec<Line<'static>> {
-    let busy = |of: &&Operation| of.ok + of.refused + of.errors > 0;
+    let busy = |of: &&OperationProgress| of.count > 0;
     let rows = run.progress.operations.iter().filter(busy).map(operation);
     let head = format!(
         "{:<8}{:>6}{:>8}{:>7}{:>7}{:>7}{:>7}",
@@ -243,23 +257,30 @@ fn operations(run: &RunView) -> Vec<Line<'static>> {
     lines
 }
 
-fn operation(of: &Operation) -> Line<'static> {
+fn operation(of: &OperationProgress) -> Line<'static> {
     let count = |value: u64| format::short(to_f64(value));
-    let time = |value: Option<f64>| value.map_or("–".into(), |value| Unit::Seconds.text(value));
-    let name = cells::column(&one_line(&of.name), 8);
+    let time = |part: fn(&Latency) -> f64| match &of.latency {
+        None => "–".into(),
+        Some(latency) => Unit::Seconds.text(part(latency) / 1000.0),
+    };
+    let name = cells::column(of.operation.as_str(), 8);
     let bad = if of.errors > 0 {
         theme::bad()
     } else {
         theme::text()
     };
     Line::from(vec![
-        Span::raw(format!("{name}{:>6}{:>8}", count(of.ok), count(of.refused))),
+        Span::raw(format!(
+            "{name}{:>6}{:>8}",
+            count(of.ok()),
+            count(of.refused)
+        )),
         Span::styled(format!("{:>7}", count(of.errors)), bad),
         Span::raw(format!(
             "{:>7}{:>7}{:>7}",
-            time(of.p50),
-            time(of.p95),
-            time(of.p99)
+            time(|it| it.p50),
+            time(|it| it.p95),
+            time(|it| it.p99)
         )),
     ])
 }

@@ -1,8 +1,8 @@
 //! Steering the rehearsal that is under way.
 
+use crate::load::Command;
 use crate::tui::event::Effect;
 use crate::tui::input::dialog::{Dialog, Question};
-use crate::tui::load_port::Steer;
 use crate::tui::model::{Model, NoticeKind, RunState};
 
 /// Whether a rehearsal can be steered; if not, why is said.
@@ -17,9 +17,9 @@ fn can_steer(model: &mut Model) -> bool {
 }
 
 /// Slower or faster, at once: the launch was the question.
-pub(crate) fn steer(model: &mut Model, steer: Steer) -> Vec<Effect> {
+pub(crate) fn steer(model: &mut Model, command: Command) -> Vec<Effect> {
     if can_steer(model) {
-        vec![Effect::Steer(steer)]
+        vec![Effect::Steer(command)]
     } else {
         Vec::new()
     }
@@ -29,7 +29,14 @@ pub(crate) fn steer(model: &mut Model, steer: Steer) -> Vec<Effect> {
 pub(crate) fn pause(model: &mut Model) -> Vec<Effect> {
     let run = model.load.run.as_ref();
     let paused = run.is_some_and(|run| run.progress.paused);
-    steer(model, if paused { Steer::Resume } else { Steer::Pause })
+    steer(
+        model,
+        if paused {
+            Command::Resume
+        } else {
+            Command::Pause
+        },
+    )
 }
 
 /// Ends the phase under way, which nothing brings back.
@@ -45,6 +52,6 @@ pub(crate) fn next_phase(model: &mut Model) {
                 .into(),
         ],
         yes: "end it",
-        effects: vec![Effect::Steer(Steer::NextPhase)],
+        effects: vec![Effect::Steer(Command::Next)],
     }));
 }

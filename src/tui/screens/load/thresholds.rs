@@ -3,7 +3,7 @@
 use ratatui::text::Line;
 
 use crate::cells;
-use crate::tui::load_port::{Progress, Threshold};
+use crate::load::{Judged, Outcome, Progress};
 use crate::tui::screens::load::verdict::threshold;
 use crate::tui::theme;
 
@@ -14,15 +14,14 @@ pub(crate) fn lines(progress: &Progress, width: usize) -> (Vec<Line<'static>>, V
     if all.is_empty() {
         return (Vec::new(), Vec::new());
     }
-    let missed = |one: &&Threshold| one.known && !one.held;
+    let is = |outcome| move |one: &&Judged| one.outcome == outcome;
     let mut first: Vec<Line<'static>> = all
         .iter()
-        .filter(missed)
+        .filter(is(Outcome::Missed))
         .flat_map(|one| threshold(one, "✖", theme::bad(), width))
         .collect();
-    let (held, open) = all.iter().fold((0, 0), |(held, open), one| {
-        (held + usize::from(one.held), open + usize::from(!one.known))
-    });
+    let held = all.iter().filter(is(Outcome::Passed)).count();
+    let open = all.iter().filter(is(Outcome::NoData)).count();
     let open = if open > 0 {
         format!(", {open} without data")
     } else {
@@ -34,17 +33,17 @@ pub(crate) fn lines(progress: &Progress, width: usize) -> (Vec<Line<'static>>, V
     } else {
         let text = format!(
             "✖ thresholds so far: {} of {} missed{open}",
-            all.iter().filter(missed).count(),
+            all.iter().filter(is(Outcome::Missed)).count(),
             all.len()
         );
         Line::styled(cells::cut(&text, width), theme::bad())
     };
     first.insert(0, head);
     let mut rest = vec![Line::raw("")];
-    for one in all.iter().filter(|one| one.held) {
+    for one in all.iter().filter(is(Outcome::Passed)) {
         rest.extend(threshold(one, "✔", theme::good(), width));
     }
-    for one in all.iter().filter(|one| !one.known) {
+    for one in all.iter().filter(is(Outcome::NoData)) {
         rest.extend(threshold(one, "○", theme::quiet(), width));
     }
     if rest.len() == 1 {

@@ -4,7 +4,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::load_port::{Outcome, Threshold, Verdict};
+use crate::load::{Judged, Outcome, RunResult, Verdict};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 
@@ -12,19 +12,19 @@ use crate::tui::theme::Severity;
 pub(crate) fn words(verdict: Verdict) -> (String, Severity) {
     match verdict {
         Verdict::Passed => ("passed".into(), Severity::Good),
-        Verdict::Missed => ("thresholds missed".into(), Severity::Bad),
+        Verdict::Failed => ("thresholds missed".into(), Severity::Bad),
         Verdict::Inconclusive => ("inconclusive".into(), Severity::Warn),
     }
 }
 
 /// One threshold with its sign, over as many lines as it takes.
 pub(crate) fn threshold(
-    threshold: &Threshold,
+    threshold: &Judged,
     sign: &str,
     style: Style,
     width: usize,
 ) -> Vec<Line<'static>> {
-    let text = format!("{}: {}", threshold.asked, threshold.measured);
+    let text = format!("{}: {}", threshold.condition(), threshold.measured_text());
     let parts = cells::wrap(&text, width.saturating_sub(2)).into_iter();
     let line = |(index, part)| {
         let sign = if index == 0 { sign } else { " " };
@@ -37,39 +37,36 @@ pub(crate) fn threshold(
 }
 
 /// The verdict in lines of at most `width`: what was missed first, so that it is never out of sight.
-pub(crate) fn lines(outcome: &Outcome, width: usize) -> Vec<Line<'static>> {
-    let all = outcome.thresholds.len();
-    let held = outcome.thresholds.iter().filter(|one| one.held).count();
-    let (word, severity) = words(outcome.verdict);
+pub(crate) fn lines(result: &RunResult, width: usize) -> Vec<Line<'static>> {
+    let all = result.thresholds.len();
+    let held = |one: &Judged| one.outcome == Outcome::Passed;
+    let kept = result.thresholds.iter().filter(|one| held(one)).count();
+    let (word, severity) = words(result.verdict);
     let head = format!(
-        "{} {word}: {held} of {all} thresholds held",
+        "{} {word}: {kept} of {all} thresholds held",
         severity.sign()
     );
     let head = cells::wrap(&head, width).into_iter();
     let mut lines: Vec<Line<'static>> = head
         .map(|part| Line::styled(part, severity.style()))
         .collect();
-    if !outcome.reason.is_empty() {
-        let reason = cells::wrap(&outcome.reason, width);
+    if !result.reason.is_empty() {
+        let reason = cells::wrap(&result.reason, width);
         lines.extend(reason.into_iter().map(Line::raw));
     }
-    let mut thresholds: Vec<_> = outcome.thresholds.iter().collect();
-    thresholds.sort_by_key(|threshold| threshold.held);
+    let mut thresholds: Vec<_> = result.thresholds.iter().collect();
+    thresholds.sort_by_key(|threshold| held(threshold));
     for one in thresholds {
-        let (sign, style) = if one.held {
+        let (sign, style) = if held(one) {
             ("✔", theme::good())
         } else {
             ("✖", theme::bad())
         };
         lines.extend(threshold(one, sign, style, width));
     }
-    if let Some(path) = &outcome.summary {
-        let page = if outcome.report.is_some() {
-            " and .html"
-        } else {
-            ""
-        };
-        let path = cells::wrap(&format!("summary: {}{page}", path.display()), width);
+    if let Some(files) = &result.files {
+        let text = format!("summary: {} and .html", files.summary.display());
+        let path = cells::wrap(&text, width);
         let path = path.into_iter();
         lines.extend(path.map(|line| Line::styled(line, theme::quiet())));
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod draw;
 pub(crate) mod filter;
+pub(crate) mod keys;
 pub(crate) mod record;
 
 use std::collections::VecDeque;

@@ -3,6 +3,7 @@
 
 pub(crate) mod draw;
 pub(crate) mod figures;
+pub(crate) mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};
 

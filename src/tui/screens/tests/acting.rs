@@ -49,7 +49,9 @@ fn forms_look_as_they_did() {
     );
     let mut form = Form::admission(&status(true).admission);
     form.fields[0].text = "1000".into();
-    let Ok(crate::tui::input::forms::Then::Ask(question)) = form.finish(&model) else {
+    let Ok(crate::tui::input::forms::Then::Ask(question)) =
+        form.finish(model.now, model.load.is_under_way())
+    else {
         panic!("a question")
     };
     shot(

@@ -1,15 +1,24 @@
 //! A console in each state, fed as the sources feed it.
 
+use std::time::Duration;
+
 use std::collections::BTreeMap;
 
 use crate::api::ops::{AdmissionState, Dataset, QueueState, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, AlertState, AlertStatus};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::{Labels, Series};
+use crate::load::model::{Operation, UserState};
+use crate::load::progress::{OperationProgress, PhaseProgress, Step};
+use crate::load::recorder::Statuses;
+use crate::load::summary::Latency;
+use crate::load::{
+    Judged, Outcome, PhaseName, Progress, Relation, RunResult, SavedFiles, ScenarioInfo, Unit,
+    Verdict,
+};
 use crate::tui::connection::Source;
 use crate::tui::dashboard::Query;
 use crate::tui::event::Event;
-use crate::tui::load_port::{Operation, Outcome, Phase, Progress, Scenario, Threshold, Verdict};
 use crate::tui::model::Screen;
 use crate::tui::model::{Model, RunState, RunView, Settings};
 use crate::tui::screens::traces::Coverage;
@@ -65,13 +74,12 @@ pub(crate) fn status(dataset: bool) -> Status {
     }
 }
 
-pub(crate) fn scenario(name: &str, title: &str, dataset: &str, users: u64) -> Scenario {
-    Scenario {
+pub(crate) fn scenario(name: &str, title: &str, dataset: &str, users: u64) -> ScenarioInfo {
+    ScenarioInfo {
         name: name.into(),
         title: title.into(),
         dataset: dataset.into(),
         users,
-        phases: ["register", "open", "pay"].map(str::to_owned).to_vec(),
         file: None,
     }
 }
@@ -234,81 +242,115 @@ pub(crate) fn log_lines() -> Vec<LogLine> {
 }
 
 pub(crate) fn progress() -> Progress {
-    let operation = |name: &str, ok, refused, errors, p50: f64| Operation {
-        name: name.into(),
-        ok,
+    let operation = |operation, ok, refused, errors, p50: f64| OperationProgress {
+        operation,
+        count: ok + refused + errors,
         refused,
         errors,
-        p50: Some(p50),
-        p95: Some(p50 * 4.0),
-        p99: Some(p50 * 9.0),
+        latency: Some(Latency {
+            p50: p50 * 1e3,
+            p95: p50 * 4e3,
+            p99: p50 * 9e3,
+            ..Latency::default()
+        }),
     };
+    let phases = [
+        (PhaseName::Register, 100),
+        (PhaseName::Open, 63),
+        (PhaseName::Pay, 12),
+    ];
     Progress {
-        doing: "open".into(),
-        elapsed: 23.4,
-        phases: [("register", 1.0), ("open", 0.63), ("pay", 0.12)]
-            .map(|(name, done)| Phase {
-                name: name.into(),
+        step: Step::Running(PhaseName::Open),
+        elapsed: Duration::from_millis(23_400),
+        phases: phases
+            .map(|(phase, done)| PhaseProgress {
+                phase,
                 done,
+                total: 100,
             })
             .to_vec(),
-        users: [
-            ("waiting", 740u64),
-            ("admitted", 420),
-            ("reserved", 61),
-            ("paid", 230),
-        ]
-        .map(|(name, count)| (name.to_owned(), count))
-        .to_vec(),
-        requests: 13_905,
-        p95: Some(0.0421),
-        operations: vec![
-            operation("register", 2_000, 0, 0, 0.003),
-            operation("poll", 8_210, 0, 0, 0.001),
-            operation("dates", 1_260, 0, 0, 0.002),
-            operation("seats", 1_260, 0, 0, 0.008),
-            operation("reserve", 291, 412, 2, 0.012),
-            operation("charge", 240, 0, 0, 0.006),
-            operation("pay", 230, 0, 0, 0.031),
-            Operation {
-                name: "cancel".into(),
-                ..Operation::default()
-            },
+        users: vec![
+            (UserState::Waiting, 740),
+            (UserState::Admitted, 420),
+            (UserState::Reserved, 61),
+            (UserState::Paid, 230),
         ],
-        classes: [("2xx", 13_491u64), ("409", 412), ("5xx", 2)]
-            .map(|(name, count)| (name.to_owned(), count))
-            .to_vec(),
-        sold: 230,
-        paused: false,
+        requests: 13_905,
+        p95: Some(Duration::from_micros(42_100)),
+        operations: vec![
+            operation(Operation::Register, 2_000, 0, 0, 0.003),
+            operation(Operation::Poll, 8_210, 0, 0, 0.001),
+            operation(Operation::Dates, 1_260, 0, 0, 0.002),
+            operation(Operation::Seats, 1_260, 0, 0, 0.008),
+            operation(Operation::Reserve, 291, 412, 2, 0.012),
+            operation(Operation::Charge, 240, 0, 0, 0.006),
+            operation(Operation::Pay, 230, 0, 0, 0.031),
+            operation(Operation::Cancel, 0, 0, 0, 0.0),
+        ],
+        statuses: Statuses {
+            success: 13_491,
+            client: 412,
+            server: 2,
+            none: 0,
+        },
+        seats_paid: 230,
         pace: 1.0,
         thresholds: vec![
             threshold("buying.p95 ≤ 500 ms", "42 ms", true),
             threshold("buying.error_rate ≤ 0.10 %", "0.02 %", true),
             threshold("queue.error_rate ≤ 0.00 %", "0.00 %", true),
         ],
+        ..Progress::default()
     }
 }
 
-pub(crate) fn threshold(asked: &str, measured: &str, held: bool) -> Threshold {
-    Threshold {
-        asked: asked.into(),
-        measured: measured.into(),
-        held,
-        known: measured != "no data",
+/// A threshold by its text.
+pub(crate) fn threshold(condition: &str, measured: &str, held: bool) -> Judged {
+    let value = |text: &str| {
+        let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+        let number: f64 = number.parse().unwrap();
+        match unit {
+            "ms" => (number, Unit::Milliseconds),
+            "%" => (number / 100.0, Unit::Share),
+            _ => (number, Unit::Count),
+        }
+    };
+    let relations = [Relation::AtMost, Relation::Exactly];
+    let split = relations.iter().find_map(|relation| {
+        let (name, limit) = condition.split_once(&format!(" {} ", relation.sign()))?;
+        Some((name, *relation, value(limit)))
+    });
+    let (name, relation, (limit, unit)) = split.unwrap();
+    let measured = Some(measured).filter(|text| *text != "no data");
+    Judged {
+        name: name.into(),
+        unit,
+        relation,
+        limit,
+        measured: measured.map(|text| value(text).0),
+        outcome: match (measured, held) {
+            (None, _) => Outcome::NoData,
+            (_, true) => Outcome::Passed,
+            (_, false) => Outcome::Missed,
+        },
+        window: None,
+        worst_at: None,
     }
 }
 
-pub(crate) fn outcome(verdict: Verdict) -> Outcome {
-    Outcome {
+pub(crate) fn outcome(verdict: Verdict) -> RunResult {
+    RunResult {
         verdict,
         reason: String::new(),
         thresholds: vec![
-            threshold("p95 outside the queue <= 500 ms", "42 ms", true),
-            threshold("error_rate <= 0", "0.02 %", verdict != Verdict::Missed),
+            threshold("p95 outside the queue ≤ 500 ms", "42 ms", true),
+            threshold("error_rate ≤ 0 %", "0.02 %", verdict != Verdict::Failed),
             threshold("oversold = 0", "0", true),
         ],
-        summary: Some("/home/me/rehearsal.json".into()),
-        report: Some("/home/me/rehearsal.html".into()),
+        files: Some(SavedFiles {
+            summary: "/home/me/rehearsal.json".into(),
+            report: "/home/me/rehearsal.html".into(),
+        }),
     }
 }
 

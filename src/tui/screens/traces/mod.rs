@@ -2,10 +2,13 @@
 //! waterfall. Pure.
 
 pub(crate) mod draw;
+pub(crate) mod keys;
 pub(crate) mod update;
 pub(crate) mod waterfall;
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::clients::tempo::{FoundTrace, Trace};
 use crate::tui::input::line::Input;
@@ -73,8 +76,9 @@ pub(crate) struct Asked {
     pub(crate) min_ms: u64,
 }
 
-/// How much of what was asked for a list holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The completeness of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RecordedCoverage", into = "RecordedCoverage")]
 pub(crate) enum Coverage {
     /// All of it.
     #[default]
@@ -83,6 +87,36 @@ pub(crate) enum Coverage {
     From(u64),
     /// A part: others may be newer, or slower.
     Part,
+}
+
+/// [`Coverage`] as recordings store it.
+#[derive(Serialize, Deserialize)]
+struct RecordedCoverage {
+    cut: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from_ms: Option<u64>,
+}
+
+impl From<Coverage> for RecordedCoverage {
+    fn from(coverage: Coverage) -> RecordedCoverage {
+        RecordedCoverage {
+            cut: coverage != Coverage::All,
+            from_ms: match coverage {
+                Coverage::From(ms) => Some(ms),
+                Coverage::All | Coverage::Part => None,
+            },
+        }
+    }
+}
+
+impl From<RecordedCoverage> for Coverage {
+    fn from(recorded: RecordedCoverage) -> Coverage {
+        match (recorded.cut, recorded.from_ms) {
+            (false, _) => Coverage::All,
+            (true, Some(ms)) => Coverage::From(ms),
+            (true, None) => Coverage::Part,
+        }
+    }
 }
 
 /// How it stands with the trace that was opened.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::api::ops::{AdmissionState, SeedProgress, Status};
 use crate::clients::prometheus::{Labels, Series};
+use crate::load::Progress;
 use crate::tui::event::Event;
-use crate::tui::load_port::Progress;
 use crate::tui::model::{RunState, RunView};
 use crate::tui::sources::panels::panel;
 use crate::tui::update::update;
@@ -127,7 +127,7 @@ fn rehearsing(model: &mut Model, at: i64, second: u64, tps: u64) {
     run.state = RunState::Running;
     let progress = Progress {
         requests: tps * second,
-        sold: second,
+        seats_paid: second,
         ..Progress::default()
     };
     update(model, at, Event::LoadProgress(Box::new(progress)));

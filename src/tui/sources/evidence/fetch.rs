@@ -1,9 +1,8 @@
-//! Fetches the evidence of the alert that is looked at.
+//! Fetches the evidence of the chosen alert.
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 
 use crate::clients::ClientError;
 use crate::clients::loki::Loki;
@@ -15,47 +14,52 @@ use crate::tui::screens::logs::{Level, Record};
 use crate::tui::sources::evidence::rule;
 use crate::tui::sources::evidence::rule::{Judged, Limit};
 use crate::tui::sources::evidence::{Evidence, LimitLine, RECORDS, RECORDS_BEFORE, Wanted};
-use crate::tui::sources::fetch::{now_ms, pause};
+use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::Track;
+use crate::tui::sources::{Clients, now_ms};
 
-/// Between two looks at the same alert.
 const EVERY: Duration = Duration::from_secs(2);
 /// Series of one alert that are drawn.
 const MOST_SERIES: usize = 8;
 
-/// The task: follows the alert that is chosen.
-pub(crate) async fn follow(
+/// The evidence of the chosen alert.
+pub(crate) struct EvidenceOfAlert {
     prometheus: Prometheus,
     loki: Loki,
-    mut plan: watch::Receiver<Plan>,
-    events: mpsc::Sender<Event>,
-) {
-    loop {
-        let started = Instant::now();
-        let wanted = plan.borrow_and_update().evidence.clone();
-        if let Some(wanted) = &wanted {
-            let found = tokio::select! {
-                found = find(&prometheus, &loki, wanted) => found,
-                // The choice moved on: what is found for the old one is of no use.
-                _ = plan.wait_for(|plan| plan.evidence.as_ref() != Some(wanted)) => continue,
-            };
-            if events.send(Event::Evidence(Box::new(found))).await.is_err() {
-                return;
-            }
-        }
-        let until = match wanted {
-            Some(_) => started + EVERY,
-            None => started + Duration::from_secs(3600),
-        };
-        pause(until, &mut plan, &wanted, |plan| plan.evidence.clone()).await;
-        if events.is_closed() {
-            return;
+    plan: watch::Receiver<Plan>,
+}
+
+impl EvidenceOfAlert {
+    pub(crate) fn new(clients: &Clients, plan: &watch::Receiver<Plan>) -> EvidenceOfAlert {
+        EvidenceOfAlert {
+            prometheus: clients.prometheus.clone(),
+            loki: clients.loki.clone(),
+            plan: plan.clone(),
         }
     }
 }
 
-pub(crate) async fn find(prometheus: &Prometheus, loki: &Loki, wanted: &Wanted) -> Evidence {
+impl Poll for EvidenceOfAlert {
+    type Wanted = Wanted;
+
+    fn wanted(&self, plan: &Plan) -> Option<Wanted> {
+        plan.evidence.clone()
+    }
+
+    async fn ask(&mut self, wanted: &Wanted) -> Answer {
+        let is_other = |plan: &Plan| plan.evidence.as_ref() != Some(wanted);
+        tokio::select! {
+            found = find(&self.prometheus, &self.loki, wanted) => {
+                Ok((vec![Event::Evidence(Box::new(found))], EVERY))
+            }
+            // Another alert was chosen: this evidence is of no use.
+            _ = self.plan.wait_for(is_other) => Ok((Vec::new(), EVERY)),
+        }
+    }
+}
+
+async fn find(prometheus: &Prometheus, loki: &Loki, wanted: &Wanted) -> Evidence {
     let (from, to) = wanted.window(now_ms());
     let (figure, records) = tokio::join!(
         figure(prometheus, wanted, from, to),
@@ -97,9 +101,9 @@ async fn figure(
     from: i64,
     to: i64,
 ) -> Result<Figure, String> {
-    let said = |error: ClientError| error.to_string();
+    let message = |error: ClientError| error.to_string();
     let name = wanted.alert.get("alertname").map_or("", String::as_str);
-    let rules = source.alert_rules().await.map_err(said)?;
+    let rules = source.alert_rules().await.map_err(message)?;
     let Some(rule) = best(rules, wanted, name) else {
         return Ok((None, Vec::new(), None));
     };
@@ -112,12 +116,18 @@ async fn figure(
         from - from.rem_euclid(step),
         to - to.rem_euclid(step) + step,
     );
-    let series = source.range(&query, from, to, step).await.map_err(said)?;
+    let series = source
+        .range(&query, from, to, step)
+        .await
+        .map_err(message)?;
     let limit = match limit {
         None => None,
         Some(Limit::Number(number)) => Some(LimitLine::Number(number)),
         Some(Limit::Query(query)) => {
-            let series = source.range(&query, from, to, step).await.map_err(said)?;
+            let series = source
+                .range(&query, from, to, step)
+                .await
+                .map_err(message)?;
             tracks(series, wanted)
                 .into_iter()
                 .next()

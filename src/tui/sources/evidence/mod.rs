@@ -1,10 +1,10 @@
-//! What stands beside an alert: its rule, the figure that the rule judges with its limit, and the
-//! error records of those seconds. Pure; fetched by `fetch`.
+//! The evidence of an alert: its rule, the figure that the rule judges with its limit, and the error records of
+//! that time. Pure; `fetch` fetches it.
 
 pub(crate) mod fetch;
 pub(crate) mod rule;
 
-pub(crate) use fetch::follow;
+pub(crate) use fetch::EvidenceOfAlert;
 
 use crate::clients::alertmanager::Alert;
 use crate::clients::prometheus::Labels;
@@ -13,15 +13,15 @@ use crate::tui::format::unix_ms;
 use crate::tui::screens::logs::Record;
 use crate::tui::sources::series::Track;
 
-/// So much before an alert began is shown, in milliseconds.
+/// The time before the beginning of an alert that is shown, in milliseconds.
 const BEFORE: i64 = 120_000;
-/// The least and the most that is shown, in milliseconds.
+/// The shortest and the longest time that is shown, in milliseconds.
 const SPANS: (i64, i64) = (300_000, 1_800_000);
 /// Points of a chart.
 const POINTS: i64 = 150;
 /// Error records that are shown.
 const RECORDS: usize = 50;
-/// Error records are looked for from so long before the alert began, in milliseconds.
+/// The time before the beginning of an alert that is searched for error records, in milliseconds.
 const RECORDS_BEFORE: i64 = 30_000;
 
 /// What is to be fetched for the chosen alert.
@@ -32,7 +32,7 @@ pub(crate) struct Wanted {
     pub(crate) began: i64,
 }
 
-/// What was found. Each part may be missing for a reason of its own.
+/// Each part may be missing, for a reason of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Evidence {
     pub(crate) of: Wanted,
@@ -45,11 +45,11 @@ pub(crate) struct Evidence {
     pub(crate) limit: Option<LimitLine>,
     /// On which side of the limit the alert holds.
     pub(crate) side: Option<&'static str>,
-    /// Why there is no rule or no figure.
+    /// The reason why there is no rule or no figure.
     pub(crate) no_figure: Option<String>,
     /// Oldest first.
     pub(crate) records: Vec<Record>,
-    /// Why there are no records.
+    /// The reason why there are no records.
     pub(crate) no_records: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl Wanted {
         }
     }
 
-    /// From shortly before it began until now, or as far as can be seen at a glance.
+    /// From shortly before the alert began until now, at most [`SPANS`] long.
     fn window(&self, now: i64) -> (i64, i64) {
         let from = self.began.saturating_sub(BEFORE);
         let span = now.saturating_sub(from).clamp(SPANS.0, SPANS.1);
@@ -85,7 +85,7 @@ impl Wanted {
         ((to - from) / POINTS / 1000).max(1) * 1000
     }
 
-    /// Whether a series is one that the alert is about: what it is called does not contradict.
+    /// Whether the alert may be about a series: no label of the series contradicts the alert's.
     fn is_about(&self, series: &Labels) -> bool {
         let told = series.iter().filter(|(name, _)| *name != "__name__");
         let mut known = told.filter_map(|(name, value)| Some((self.alert.get(name)?, value)));

@@ -1,4 +1,4 @@
-//! What of an alert's rule can be drawn: the figure that is judged, and the limit. Pure.
+//! Takes an alert's rule apart for a chart: the figure that it judges, and the limit. Pure.
 
 use promql_parser::parser::token::{
     T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, TokenType,
@@ -10,11 +10,11 @@ use promql_parser::parser::{self, BinaryExpr, Expr};
 pub(crate) struct Judged {
     /// The figure that is judged.
     pub(crate) query: String,
-    /// What it is judged against; absent where the figure is there or not, as with `absent(…)`.
+    /// Absent where only the presence of the figure counts, as with `absent(…)`.
     pub(crate) limit: Option<Limit>,
 }
 
-/// What a figure is judged against.
+/// The limit of a figure.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Limit {
     /// A number.
@@ -23,8 +23,8 @@ pub(crate) enum Limit {
     Query(String),
 }
 
-/// Takes `expr` apart. Of several conditions it is the first that names the alert, the others say
-/// when not to raise it; so it is the first that is drawn. `None`: it cannot be read.
+/// Takes `expr` apart. Of several conditions the first is drawn: the others say when the alert is not raised.
+/// `None`: the expression cannot be parsed.
 pub(crate) fn judged(expr: &str) -> Option<Judged> {
     let expr = parser::parse(expr).ok()?;
     let first = first_condition(&expr);
@@ -74,8 +74,7 @@ fn number(expr: &Expr) -> Option<f64> {
     }
 }
 
-/// How the figure stands to the limit when the alert holds: `above`, `below`, or nothing for an
-/// equality.
+/// The side of the limit on which the alert fires: `above`, `below`, or nothing for an equality.
 pub(crate) fn side(expr: &str) -> Option<&'static str> {
     let expr = parser::parse(expr).ok()?;
     let Expr::Binary(BinaryExpr { op, lhs, .. }) = first_condition(&expr) else {

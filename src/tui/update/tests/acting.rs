@@ -1,7 +1,7 @@
 //! Steering a rehearsal, and resizing admission.
 
 use super::*;
-use crate::tui::load_port::Steer;
+use crate::load::Command;
 
 fn on_load() -> Model {
     let mut model = console(Some("demo"), 0);
@@ -13,7 +13,7 @@ fn on_load() -> Model {
 #[test]
 fn a_running_rehearsal_is_steered_at_once_and_the_same_key_pauses_and_resumes() {
     let mut model = on_load();
-    assert_eq!(keys(&mut model, " "), [Effect::Steer(Steer::Pause)]);
+    assert_eq!(keys(&mut model, " "), [Effect::Steer(Command::Pause)]);
     let paused = Progress {
         paused: true,
         pace: 0.8,
@@ -22,21 +22,21 @@ fn a_running_rehearsal_is_steered_at_once_and_the_same_key_pauses_and_resumes() 
     update(&mut model, NOW, Event::LoadProgress(Box::new(paused)));
     let run = model.load.run.as_ref().unwrap();
     assert_eq!(run.steered().as_deref(), Some("paused, ×0.8"));
-    assert_eq!(keys(&mut model, " "), [Effect::Steer(Steer::Resume)]);
-    for (pressed, steer) in [
-        ("<", Steer::Slower),
-        (",", Steer::Slower),
-        (">", Steer::Faster),
-        (".", Steer::Faster),
+    assert_eq!(keys(&mut model, " "), [Effect::Steer(Command::Resume)]);
+    for (pressed, command) in [
+        ("<", Command::Slower),
+        (",", Command::Slower),
+        (">", Command::Faster),
+        (".", Command::Faster),
     ] {
         assert_eq!(
             keys(&mut model, pressed),
-            [Effect::Steer(steer)],
+            [Effect::Steer(command)],
             "{pressed}"
         );
     }
     assert_eq!(keys(&mut model, "n"), [], "what nothing brings back asks");
-    assert_eq!(keys(&mut model, "y"), [Effect::Steer(Steer::NextPhase)]);
+    assert_eq!(keys(&mut model, "y"), [Effect::Steer(Command::Next)]);
 }
 
 #[test]

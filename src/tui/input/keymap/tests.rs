@@ -1,6 +1,9 @@
 //! The key map holds together, and the documentation has it.
 
+use crossterm::event::{KeyCode, KeyModifiers};
+
 use super::*;
+use crate::tui::input::keys::Key;
 
 #[test]
 fn no_key_means_two_things_in_one_scope() {

@@ -1,87 +1,80 @@
-//! Metrics: values now each second, and the past of what was not asked before.
+//! Metrics: the current values each second, and the past of queries that are new.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 
 use crate::clients::ClientError;
 use crate::clients::prometheus::{Labels, Prometheus, Series};
-use crate::tui::connection::Source;
 use crate::tui::dashboard::{LabelQuery, Query};
 use crate::tui::event::Event;
-use crate::tui::sources::fetch::{Backoff, EVERY, now_ms, pause};
+use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::QueryAnswer;
+use crate::tui::sources::{Clients, EVERY, now_ms};
 use crate::tui::zoom::Zoom;
 
-/// How far back labels are looked for: an hour, as the longest chart.
+/// Labels are sought in the last hour, the span of the longest chart.
 const LABELS_SPAN_MS: i64 = 3_600_000;
-/// Most names or values of labels taken from an answer.
+/// The most names or values of labels taken from an answer.
 const MAX_LABELS: usize = 1_000;
 /// Queries under way at once.
 const AT_ONCE: usize = 4;
 
-pub(crate) async fn follow(
+pub(crate) struct Metrics {
     source: Prometheus,
-    mut plan: watch::Receiver<Plan>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut backoff = Backoff::default();
-    // For which plan the past was fetched; the source may have gaps of ours after a failure.
-    let mut past_of: Option<Wanted> = None;
-    loop {
-        let started = Instant::now();
-        let wanted = Wanted::of(&plan.borrow_and_update());
-        match round(&source, &wanted, past_of.as_ref()).await {
-            Ok(event) => {
-                backoff = Backoff::default();
-                // What nobody wants any more by now is dropped: its past will be missing.
-                past_of = Some(wanted.still(&plan.borrow().queries));
-                if events.send(event).await.is_err() {
-                    return;
-                }
-                let every = every(wanted.0.len());
-                pause(started + every, &mut plan, &wanted, Wanted::of).await;
-            }
-            Err(error) => {
-                past_of = None;
-                let asked = source.source().heard().retry_after();
-                let (event, wait) = backoff.down_for(Source::Prometheus, &error, asked);
-                if events.send(event).await.is_err() {
-                    return;
-                }
-                tokio::time::sleep(wait).await;
-            }
+    plan: watch::Receiver<Plan>,
+    /// The plan that the past was fetched for; absent after a failure, which may have left a gap.
+    past_of: Option<Wanted>,
+}
+
+impl Metrics {
+    pub(crate) fn new(clients: &Clients, plan: &watch::Receiver<Plan>) -> Metrics {
+        Metrics {
+            source: clients.prometheus.clone(),
+            plan: plan.clone(),
+            past_of: None,
         }
     }
 }
 
-/// Screens that ask much ask less often, but often enough that the charts have no gaps.
+impl Poll for Metrics {
+    type Wanted = Wanted;
+
+    fn wanted(&self, plan: &Plan) -> Option<Wanted> {
+        Some(Wanted(plan.queries.clone(), plan.zoom, plan.end))
+    }
+
+    async fn ask(&mut self, wanted: &Wanted) -> Answer {
+        let past_of = self.past_of.take();
+        let event = round(&self.source, wanted, past_of.as_ref()).await?;
+        // The model drops answers that the plan no longer wants: their past will be missing.
+        self.past_of = Some(wanted.still(&self.plan.borrow().queries));
+        Ok((vec![event], every(wanted.0.len())))
+    }
+}
+
+/// A screen with many queries asks less often, but often enough that its charts have no gaps.
 fn every(queries: usize) -> Duration {
     let rounds = u32::try_from(1 + queries / 16).unwrap_or(u32::MAX);
     EVERY * rounds.min(4)
 }
 
-/// What of the plan the metrics follow.
+/// Queries, zoom, and where the charts stand still.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
 
 impl Wanted {
-    pub(crate) fn of(plan: &Plan) -> Wanted {
-        Wanted(plan.queries.clone(), plan.zoom, plan.end)
-    }
-
     /// Without what is no longer among `queries`.
     fn still(&self, queries: &BTreeSet<Query>) -> Wanted {
         let queries = self.0.intersection(queries).cloned().collect();
         Wanted(queries, self.1, self.2)
     }
 
-    /// Of which queries the past is missing, if it was fetched for those of `before`.
+    /// The queries whose past is missing, if the past was fetched for `before`.
     fn without_past(&self, before: Option<&Wanted>) -> Vec<Query> {
         let known = before.filter(|before| (before.1, before.2) == (self.1, self.2));
         let missing = |query: &&Query| known.is_none_or(|known| !known.0.contains(*query));
@@ -89,8 +82,8 @@ impl Wanted {
     }
 }
 
-/// Values now of all that is wanted, and the past where it is missing.
-pub(crate) async fn round(
+/// The current values of all wanted queries, and the past where it is missing.
+async fn round(
     source: &Prometheus,
     wanted: &Wanted,
     past_of: Option<&Wanted>,
@@ -105,7 +98,7 @@ pub(crate) async fn round(
         let end = end - end.rem_euclid(step);
         let range = |query: Query| async move {
             let answer = match LabelQuery::of(&query) {
-                // What labels there are has no past.
+                // The names of labels have no past.
                 Some(_) => Ok(Vec::new()),
                 None => source.range(&query, end - zoom.span_ms(), end, step).await,
             };
@@ -147,8 +140,8 @@ async fn labels(
     Ok(series.collect())
 }
 
-/// A few at once. A source that cannot be reached fails as a whole; one that refuses a query has
-/// answered, unless it refuses all of them.
+/// Runs [`AT_ONCE`] queries at a time. A source that cannot be reached fails the round. A refused query is an
+/// answer, unless the source refuses all of them.
 async fn asked<F>(queries: Vec<F>) -> Result<BTreeMap<Query, QueryAnswer>, ClientError>
 where
     F: Future<Output = (Query, Result<Vec<Series>, ClientError>)>,
@@ -159,7 +152,7 @@ where
     while let Some((query, answer)) = stream.next().await {
         let answer = match answer {
             Ok(series) => Ok(series),
-            // A wrong query; the other refusals are of who asks or how often.
+            // The query is wrong; the other refusals concern credentials or rates.
             Err(
                 error @ (ClientError::Refused {
                     status: 400 | 404..=428 | 430..=499,

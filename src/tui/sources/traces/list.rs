@@ -1,8 +1,8 @@
 //! Finds the traces of a list.
 //!
-//! A source gives no order to ask for: it gives about the newest, as many as are wanted. The slowest are
-//! found by their durations alone: where an answer is full, there may be slower ones, so the least
-//! duration is raised until an answer is not; what that one holds is all there is from there on.
+//! A source cannot sort: it gives about the newest traces, up to a limit. The slowest are found by the least
+//! duration: a full answer may leave slower ones out, so the least duration is raised until an answer is not
+//! full. That answer holds all traces from that duration on.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::clients::ClientError;
 use crate::clients::tempo::{FoundTrace, Tempo, TraceSearch};
 use crate::tui::event::Event;
 use crate::tui::screens::traces::{Asked, Coverage, LIMIT, Order, SPAN_S};
-use crate::tui::sources::fetch::now_ms;
-use crate::tui::sources::fetch_traces::CLOCK_SKEW_S;
+use crate::tui::sources::now_ms;
+use crate::tui::sources::traces::CLOCK_SKEW_S;
 
-/// Searches that one round takes at most to find the slowest.
+/// The most searches of one round for the slowest.
 const SEARCHES: usize = 10;
-/// So many traces that are known to be the slowest are enough.
+/// Enough traces that are known to be the slowest.
 const ENOUGH: usize = LIMIT / 4;
 /// By how much the least duration is raised and lowered while nothing bounds it.
 const STEP: u64 = 4;
@@ -124,7 +124,7 @@ impl Lister {
 }
 
 impl Bounds {
-    /// Takes in what a search from `floor` on gave; gives back the median of the durations.
+    /// Notes the answer of a search from `floor` on; returns the median of the durations.
     fn take(&mut self, floor: u64, found: &[FoundTrace]) -> u64 {
         if found.len() >= LIMIT {
             self.full = Some(floor);
@@ -173,7 +173,7 @@ async fn mark_failed(
     search.min_ms = Some(fastest).filter(|ms| *ms > 0);
     let failed = match source.search(&search).await {
         Ok(failed) => failed,
-        // The list is of use without its marks.
+        // The list is useful without its marks.
         Err(ClientError::Refused {
             status: 400..=499, ..
         }) => return Ok(()),

@@ -1,18 +1,15 @@
-//! Follows the log: asks for what is new, from a little before what was read last.
+//! The tail of the log: each question begins a little before the last line that was read.
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
-
 use crate::clients::ClientError;
 use crate::clients::loki::{LogLine, Loki};
-use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::sources::fetch::{Backoff, EVERY, now_ms, pause};
+use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
+use crate::tui::sources::{EVERY, now_ms};
 
-/// How often a log source that nobody looks at is asked whether it is there.
+/// The interval at which a log source that no screen shows is probed.
 const EVERY_PROBE: Duration = Duration::from_secs(10);
 /// Log lines that one answer holds at most.
 const LINES: usize = 1_000;
@@ -23,65 +20,49 @@ const OVERLAP_NS: i64 = 2_000_000_000;
 /// The source's clock may be this much ahead.
 const CLOCK_SKEW_NS: i64 = 5_000_000_000;
 
-/// The task of the log source.
-pub(crate) async fn follow(
+pub(crate) struct LogTail {
     source: Loki,
-    mut plan: watch::Receiver<Plan>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut backoff = Backoff::default();
-    let mut tail = Tail::default();
-    loop {
-        let started = Instant::now();
-        let wanted = wanted(&plan.borrow_and_update());
-        let asked = match &wanted {
-            (Some(query), Some(window)) => of_window(&source, query, *window).await,
-            (Some(query), None) => tail.next(&source, query).await,
-            (None, _) => probe(&source).await,
-        };
-        let (event, wait) = match asked {
-            Ok(event) => {
-                backoff = Backoff::default();
-                (event, every(&wanted))
-            }
-            // The source understood: it is there, and the filter is at fault.
-            Err(error @ ClientError::Refused { status: 400, .. }) => (
-                Event::LogsRefused {
-                    reason: error.to_string(),
-                },
-                Backoff::default().next().max(EVERY_PROBE),
-            ),
-            Err(error) => {
-                let asked = source.source().heard().retry_after();
-                backoff.down_for(Source::Loki, &error, asked)
-            }
-        };
-        let failed = matches!(event, Event::Down { .. });
-        if events.send(event).await.is_err() {
-            return;
-        }
-        if failed {
-            tokio::time::sleep(wait).await;
-        } else {
-            pause(
-                started + wait,
-                &mut plan,
-                &wanted,
-                crate::tui::sources::tail::wanted,
-            )
-            .await;
+    tail: Tail,
+}
+
+impl LogTail {
+    pub(crate) fn new(source: &Loki) -> LogTail {
+        LogTail {
+            source: source.clone(),
+            tail: Tail::default(),
         }
     }
 }
 
-/// What of the plan the log follows: a query, and for which time.
+/// A query, and the time that it is limited to.
 type Wanted = (Option<String>, Option<(i64, i64)>);
 
-fn wanted(plan: &Plan) -> Wanted {
-    (plan.logs.clone(), plan.log_window)
+impl Poll for LogTail {
+    type Wanted = Wanted;
+
+    fn wanted(&self, plan: &Plan) -> Option<Wanted> {
+        Some((plan.logs.clone(), plan.log_window))
+    }
+
+    async fn ask(&mut self, wanted: &Wanted) -> Answer {
+        let answer = match wanted {
+            (Some(query), Some(window)) => of_window(&self.source, query, *window).await,
+            (Some(query), None) => self.tail.next(&self.source, query).await,
+            (None, _) => probe(&self.source).await,
+        };
+        match answer {
+            Ok(event) => Ok((vec![event], every(wanted))),
+            // The source answers: the filter is wrong.
+            Err(error @ ClientError::Refused { status: 400, .. }) => {
+                let reason = error.to_string();
+                Ok((vec![Event::LogsRefused { reason }], EVERY_PROBE))
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
-/// A time that is over changes no more, but for records that are late.
+/// A time that is over gets late records only.
 fn every(wanted: &Wanted) -> Duration {
     let is_over = |(_, to): &(i64, i64)| to.saturating_add(CLOCK_SKEW_NS / 1_000_000) < now_ms();
     match wanted {
@@ -91,7 +72,7 @@ fn every(wanted: &Wanted) -> Duration {
 }
 
 /// The newest lines of a time, given in Unix milliseconds.
-pub(crate) async fn of_window(
+async fn of_window(
     source: &Loki,
     query: &str,
     (from, to): (i64, i64),
@@ -106,8 +87,8 @@ pub(crate) async fn of_window(
     })
 }
 
-/// Asks for next to nothing: is it there?
-pub(crate) async fn probe(source: &Loki) -> Result<Event, ClientError> {
+/// Asks for one line: does the source answer?
+async fn probe(source: &Loki) -> Result<Event, ClientError> {
     let end = now_ms().saturating_mul(1_000_000);
     let query = crate::tui::screens::logs::query("", crate::tui::screens::logs::Level::All);
     source.newest(&query, end - OVERLAP_NS, end, 1).await?;
@@ -118,15 +99,15 @@ pub(crate) async fn probe(source: &Loki) -> Result<Event, ClientError> {
     })
 }
 
-/// How far a query's lines were read.
+/// The position in the lines of a query.
 #[derive(Debug, Default)]
-pub(crate) struct Tail {
+struct Tail {
     query: String,
     newest: Option<i64>,
 }
 
 impl Tail {
-    pub(crate) async fn next(&mut self, source: &Loki, query: &str) -> Result<Event, ClientError> {
+    async fn next(&mut self, source: &Loki, query: &str) -> Result<Event, ClientError> {
         if self.query != query {
             *self = Tail {
                 query: query.to_owned(),
@@ -146,7 +127,7 @@ impl Tail {
         })
     }
 
-    /// Notes what was read; whether lines between the last reading and this one are missing.
+    /// Notes the lines; returns whether lines between the last answer and this one are missing.
     fn read(&mut self, lines: &[LogLine]) -> bool {
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else {
             return false;

@@ -1,91 +1,69 @@
-//! Asks for traces, but only while somebody looks at them, and once at the start to know whether
-//! the source is there.
+//! Traces, only while a screen shows them; one probe at the start tells whether the source answers.
 
 pub(crate) mod list;
 
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
-
 use crate::clients::ClientError;
 use crate::clients::tempo::Tempo;
-use crate::tui::connection::Source;
 use crate::tui::event::Event;
 use crate::tui::screens::traces::Asked;
-use crate::tui::sources::fetch::{Backoff, pause};
-use crate::tui::sources::fetch_traces::list::Lister;
+use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
+use crate::tui::sources::traces::list::Lister;
 
-/// Pause between two rounds.
+/// The interval of questions.
 const EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 /// The source's clock may be this much ahead, in seconds.
 const CLOCK_SKEW_S: i64 = 5;
 
-/// What of the plan the traces follow: the list, or one trace by its id.
+/// The list, or one trace by its id.
 type Wanted = (Option<Asked>, Option<String>);
 
-fn wanted(plan: &Plan) -> Wanted {
-    (plan.traces, plan.trace.clone())
+pub(crate) struct Traces {
+    source: Tempo,
+    lister: Lister,
+    /// The last question was answered: no need to probe.
+    is_known: bool,
 }
 
-/// The task of the trace source.
-pub(crate) async fn follow(
-    source: Tempo,
-    mut plan: watch::Receiver<Plan>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut backoff = Backoff::default();
-    let mut lister = Lister::default();
-    let mut is_known = false;
-    loop {
-        let started = Instant::now();
-        let now = wanted(&plan.borrow_and_update());
-        if is_known && now == (None, None) {
-            if plan.wait_for(|plan| wanted(plan) != now).await.is_err() {
-                return;
-            }
-            continue;
+impl Traces {
+    pub(crate) fn new(source: Tempo) -> Traces {
+        Traces {
+            source,
+            lister: Lister::default(),
+            is_known: false,
         }
-        let (event, wait) = match round(&source, &mut lister, &now).await {
-            Ok(event) => {
-                backoff = Backoff::default();
-                is_known = true;
-                (event, EVERY)
-            }
-            Err(error) => {
-                is_known = false;
-                let asked = source.source().heard().retry_after();
-                backoff.down_for(Source::Tempo, &error, asked)
-            }
-        };
-        if events.send(event).await.is_err() {
-            return;
-        }
-        pause(started + wait, &mut plan, &now, wanted).await;
     }
 }
 
-/// Asks once, and tells of a failure as it tells of anything.
-pub(crate) async fn once(source: &Tempo, plan: &Plan) -> Event {
-    let answer = round(source, &mut Lister::default(), &wanted(plan)).await;
-    answer.unwrap_or_else(|error| Backoff::default().down(Source::Tempo, &error).0)
-}
+impl Poll for Traces {
+    type Wanted = Wanted;
+    const RETRIES_ON_CHANGE: bool = true;
 
-/// Asks for what is wanted, for next to nothing if that is nothing.
-async fn round(source: &Tempo, lister: &mut Lister, wanted: &Wanted) -> Result<Event, ClientError> {
-    match wanted {
-        (_, Some(id)) => trace(source, id).await,
-        (Some(asked), None) => lister.list(source, *asked).await,
-        (None, None) => {
-            source.search(&list::search(Asked::default(), 1)).await?;
-            Ok(Event::TracesThere)
-        }
+    fn wanted(&self, plan: &Plan) -> Option<Wanted> {
+        let wanted = (plan.traces, plan.trace.clone());
+        (!self.is_known || wanted != (None, None)).then_some(wanted)
+    }
+
+    async fn ask(&mut self, wanted: &Wanted) -> Answer {
+        self.is_known = false;
+        let event = match wanted {
+            (_, Some(id)) => trace(&self.source, id).await?,
+            (Some(asked), None) => self.lister.list(&self.source, *asked).await?,
+            (None, None) => {
+                let probe = list::search(Asked::default(), 1);
+                self.source.search(&probe).await?;
+                Event::TracesThere
+            }
+        };
+        self.is_known = true;
+        Ok((vec![event], EVERY))
     }
 }
 
 async fn trace(source: &Tempo, id: &str) -> Result<Event, ClientError> {
     let trace = match source.trace(id).await {
         Ok(trace) => Ok(trace),
-        // The source, or its client, looked at this one: another one may be well.
+        // The source answered, and this trace is the problem: another one may be fine.
         Err(
             error @ (ClientError::Refused { status: 400, .. }
             | ClientError::Malformed(_)
@@ -101,8 +79,14 @@ async fn trace(source: &Tempo, id: &str) -> Result<Event, ClientError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{mpsc, watch};
+
     use super::*;
+    use crate::tui::connection::Source;
     use crate::tui::screens::traces::{Coverage, Order};
+    use crate::tui::sources::follow::Follow;
 
     /// A source without traces.
     async fn empty() -> Tempo {
@@ -116,7 +100,10 @@ mod tests {
     async fn the_plan_is_followed_from_nothing_to_the_list_to_a_trace() {
         let (plan, follow_plan) = watch::channel(Plan::default());
         let (sender, mut events) = mpsc::channel(1);
-        let task = tokio::spawn(follow(empty().await, follow_plan, sender));
+        let tempo = empty().await;
+        let (http, traces) = (tempo.source().clone(), Traces::new(tempo));
+        let follow = Follow::new(Source::Tempo, http, traces);
+        let task = tokio::spawn(follow.run(follow_plan, Arc::default(), sender));
         let mut next = async || {
             let event = tokio::time::timeout(std::time::Duration::from_secs(20), events.recv());
             event.await.expect("in time").expect("the task runs")

@@ -1,0 +1,30 @@
+//! Recordings: one to make, or one to show.
+
+use std::path::PathBuf;
+
+use crate::tui::{Recording, Tape};
+
+/// A recording to make or to show.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct RecordingArgs {
+    /// Record what the sources say into a new file, to be shown later
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["replay", "once"])]
+    record: Option<PathBuf>,
+    /// Show a recording, read-only and without asking anybody
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ops_url", "ops_addr", "api_addr"])]
+    replay: Option<PathBuf>,
+}
+
+impl RecordingArgs {
+    /// The recording to show, read and checked.
+    pub(super) fn replay(&self) -> Result<Option<Tape>, String> {
+        let read = self.replay.as_deref().map(Tape::read).transpose();
+        read.map_err(|why| format!("--replay: {why}"))
+    }
+
+    /// The file to record to, created.
+    pub(super) fn record(&self) -> Result<Option<Recording>, String> {
+        let created = self.record.as_deref().map(Recording::create).transpose();
+        created.map_err(|why| format!("--record: {why}"))
+    }
+}

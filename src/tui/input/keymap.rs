@@ -1,0 +1,77 @@
+//! The key map: the handler, the help, the palette, the hints and the table in docs/console.md read it. A
+//! screen's own keys are in its folder.
+
+use crossterm::event::KeyEvent;
+
+use crate::tui::input::keys::{Binding, Scope, bindings};
+use crate::tui::model::Screen;
+use crate::tui::screens;
+
+/// A letter means the same on every screen unless the screen's own table says otherwise.
+const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
+    writes ['s']            => Seed                    "seed a dataset, by name or from a profile file", "seed";
+    writes ['l']            => Launch                  "launch a rehearsal, one phase, or a scenario file", "launch";
+    writes ['p']            => PauseAdmission          "pause or resume admission", "pause";
+    writes ['o']            => OpenSale                "open or close the sale", "open/close";
+    writes ['a']            => RaiseAlert              "raise an alert by hand", "alert";
+    writes ['x']            => StopWork                "stop the rehearsal or cancel the seeding";
+    reads  ['1']            => Show(Screen::Overview)  "Overview";
+    reads  ['2']            => Show(Screen::Resources) "Resources";
+    reads  ['3']            => Show(Screen::Logs)      "Logs";
+    reads  ['4']            => Show(Screen::Traces)    "Traces";
+    reads  ['5']            => Show(Screen::Load)      "Load";
+    reads  ['6']            => Show(Screen::Alerts)    "Alerts";
+    reads  ['7']            => Show(Screen::Board)     "Board";
+    reads  [Tab]            => NextScreen              "next screen";
+    reads  [BackTab]        => PreviousScreen          "previous screen";
+    reads  ['/']            => Filter                  "filter the log by what its lines show";
+    reads  [':']            => Palette                 "find an action by its name", "find";
+    reads  [Left]           => CursorBack              "time cursor back";
+    reads  [Right]          => CursorForth             "time cursor forth";
+    reads  ['[']            => PanBack                 "charts half a width back";
+    reads  [']']            => PanForth                "charts half a width forth";
+    reads  ['f']            => Still                   "freeze the charts or follow the time";
+    reads  ['?']            => Help                    "this help", "help";
+    reads  [Esc]            => Back                    "close what is open, clear the filter, else go back";
+    reads  [(Ctrl 'l')]     => Redraw                  "draw the screen anew";
+    reads  ['}']            => PlayFaster              "play a recording faster";
+    reads  ['{']            => PlaySlower              "play it slower, at last hold it";
+    reads  ['q' (Ctrl 'c')] => Quit                    "quit", "quit";
+    reads  [(Ctrl 'z')]     => Suspend                 "suspend: the shell's fg brings the console back";
+    reads  ['+' '=']        => ZoomIn                  "shorter time on the charts", "- zoom";
+    reads  ['-']            => ZoomOut                 "longer time on the charts";
+    reads  ['0']            => Fit                     "live: follow the time, show what there is to see";
+    writes ['b']            => Admission               "admission: batch and interval", "batch";
+    reads  ['H']            => History                 "what was done: the audit log";
+};
+
+/// The whole key map.
+pub(crate) fn all() -> impl Iterator<Item = &'static Binding> {
+    let of_screens = Screen::ALL.iter().flat_map(|screen| of(*screen));
+    EVERYWHERE.iter().chain(of_screens)
+}
+
+fn of(screen: Screen) -> &'static [Binding] {
+    match screen {
+        Screen::Overview => screens::overview::keys::KEYS,
+        Screen::Resources => screens::resources::keys::KEYS,
+        Screen::Logs => screens::logs::keys::KEYS,
+        Screen::Traces => screens::traces::keys::KEYS,
+        Screen::Load => screens::load::keys::KEYS,
+        Screen::Alerts => screens::alerts::keys::KEYS,
+        Screen::Board => screens::board::keys::KEYS,
+    }
+}
+
+/// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.
+pub(crate) fn lookup(screen: Screen, event: KeyEvent) -> Option<&'static Binding> {
+    let find = |scope| {
+        all().find(|binding| {
+            binding.scope == scope && binding.keys.iter().any(|key| key.matches(event))
+        })
+    };
+    find(Scope::On(screen)).or_else(|| find(Scope::Everywhere))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! The metadata of responses: the source's clock, and its warnings. Asks nothing by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clients::Heard;
+use crate::tui::connection::Source;
+use crate::tui::event::Event;
+use crate::tui::sources::Clients;
+use crate::tui::sources::follow::{Answer, Poll};
+use crate::tui::sources::plan::Plan;
+
+const EVERY: Duration = Duration::from_secs(2);
+
+/// What was last reported of each source: a change is reported once.
+#[derive(Default)]
+pub(crate) struct Metadata(Vec<Reported>);
+
+struct Reported {
+    source: Source,
+    heard: Arc<Heard>,
+    ahead_s: i64,
+    warning: Option<String>,
+}
+
+impl Metadata {
+    pub(crate) fn new(clients: &Clients) -> Metadata {
+        let reported = |source: &Source| Reported {
+            source: *source,
+            heard: Arc::clone(clients.http(*source).heard()),
+            ahead_s: 0,
+            warning: None,
+        };
+        Metadata(Source::ALL.iter().map(reported).collect())
+    }
+}
+
+impl Poll for Metadata {
+    type Wanted = ();
+
+    fn wanted(&self, _: &Plan) -> Option<()> {
+        Some(())
+    }
+
+    async fn ask(&mut self, (): &()) -> Answer {
+        let mut events = Vec::new();
+        for reported in &mut self.0 {
+            let source = reported.source;
+            let warning = reported.heard.warning();
+            if warning != reported.warning {
+                reported.warning.clone_from(&warning);
+                events.push(Event::Warned { source, warning });
+            }
+            let ahead_s = reported.heard.ahead_ms().unwrap_or(0) / 1000;
+            if ahead_s != reported.ahead_s {
+                reported.ahead_s = ahead_s;
+                events.push(Event::Clock { source, ahead_s });
+            }
+        }
+        Ok((events, EVERY))
+    }
+}

@@ -1,0 +1,29 @@
+//! The server's state: status and seeding.
+
+use std::time::Duration;
+
+use crate::clients::ops::Ops;
+use crate::tui::event::Event;
+use crate::tui::sources::EVERY;
+use crate::tui::sources::follow::{Answer, Poll};
+use crate::tui::sources::plan::Plan;
+
+/// The interval while the server is seeding, so that the progress moves.
+const EVERY_SEEDING: Duration = Duration::from_millis(250);
+
+pub(crate) struct ServerState(pub(crate) Ops);
+
+impl Poll for ServerState {
+    /// Whether a seeding is under way.
+    type Wanted = bool;
+
+    fn wanted(&self, plan: &Plan) -> Option<bool> {
+        Some(plan.seeding)
+    }
+
+    async fn ask(&mut self, seeding: &bool) -> Answer {
+        let state = (self.0.status().await?, self.0.seed_progress().await?);
+        let every = if *seeding { EVERY_SEEDING } else { EVERY };
+        Ok((vec![Event::Ops(Box::new(state))], every))
+    }
+}
