@@ -12,7 +12,7 @@ use crate::tui::widgets::Freshness;
 
 /// What is to be drawn, and how.
 pub(crate) struct Wanted<'a> {
-    pub(super) model: &'a Model,
+    pub(crate) model: &'a Model,
     pub(crate) panel: &'a Panel,
     pub(crate) scope: &'a Scope,
     pub(crate) chosen: bool,

@@ -16,7 +16,7 @@ use crate::cells;
 use crate::tui::dashboard::{Kind, Panel};
 use crate::tui::screens::layout::dim_if_stale;
 use crate::tui::screens::panel::known::MAX_LINES;
-use crate::tui::screens::panel::known::{Known, Wanted, known, name, reduced, sign, worst};
+use crate::tui::screens::panel::known::{Known, Wanted, known, reduced, sign, worst};
 use crate::tui::screens::panel::{
     charts as panel_charts, lists as panel_lists, shares as panel_shares, states as panel_states,
 };
