@@ -1,4 +1,4 @@
-//! When people come: the instants of an open executor, which wait for nobody.
+//! Arrival schedules: the due times of an open executor.
 //!
 //! A shape is a rate over time. Its arrivals are where the integral of the rate passes the whole
 //! numbers; Poisson arrivals are where it passes the sums of exponential draws (time change of a unit
@@ -12,7 +12,7 @@ use rand_distr::{Distribution as _, Exp1};
 
 use super::scenario::{Arrival, RampStage, Shape};
 
-/// Arrivals are told apart from other draws of the same seed.
+/// Separates these draws from other draws of the same seed.
 const STREAM: u64 = 0x0a77_1fa1;
 
 /// The instants of arrivals since their beginning, ascending.

@@ -8,7 +8,7 @@ use crate::api::ops::{Audit, LOOKUP_MAX, LookupAnswer, LookupRequest};
 /// How many missing facts are named.
 const EXAMPLES: usize = 10;
 
-/// What audit and look-up found, as far as they could be had.
+/// The results of audit and look-up, as far as the server answered.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub audit: Option<Audit>,
@@ -37,12 +37,17 @@ async fn look_up(ops: &Ops, facts: &LookupRequest) -> Result<LookupAnswer, OpsEr
     let mut sum = LookupAnswer::default();
     for part in parts(facts) {
         let answer = ops.lookup(&part).await?;
-        sum.checked += answer.checked;
-        sum.missing += answer.missing;
-        sum.examples.extend(answer.examples);
-        sum.examples.truncate(EXAMPLES);
+        add(&mut sum, answer);
     }
     Ok(sum)
+}
+
+/// Adds an answer, with as many examples as a report names.
+pub(super) fn add(sum: &mut LookupAnswer, answer: LookupAnswer) {
+    sum.checked += answer.checked;
+    sum.missing += answer.missing;
+    sum.examples.extend(answer.examples);
+    sum.examples.truncate(EXAMPLES);
 }
 
 /// The facts in parts that one look-up takes.

@@ -1,4 +1,4 @@
-//! A run beside an earlier one: what became better or worse, beyond the noise.
+//! The comparison with a baseline: differences beyond the noise.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ const LEAST_SHARE: f64 = 0.001;
 /// A percentile with fewer requests above it says little of the next run.
 const ABOVE: f64 = 10.0;
 
-/// How a number compares with that of the baseline.
+/// The change of a figure since the baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
@@ -26,7 +26,7 @@ pub enum Change {
     TooFew,
 }
 
-/// One number beside that of the baseline.
+/// One figure beside the baseline's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared {
     /// The operation, with its traffic group if it is none of the buyers', and what was measured: `reserve.p95`.
@@ -39,7 +39,7 @@ pub struct Compared {
     pub change: Change,
 }
 
-/// A run beside an earlier one.
+/// The comparison of a run with an earlier one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Baseline {
@@ -47,7 +47,7 @@ pub struct Baseline {
     pub started_at: String,
     /// The server's version then.
     pub server_version: String,
-    /// What differs by a smaller share is the same.
+    /// A smaller relative difference counts as noise.
     pub noise: f64,
     /// Every number that both have.
     pub compared: Vec<Compared>,

@@ -55,7 +55,7 @@ pub(super) struct Answer {
 pub(super) struct Connector {
     /// One, or the servers of a service.
     addrs: Box<[SocketAddr]>,
-    /// Whose turn it is: connections are spread evenly.
+    /// Counts connections, so that they are spread evenly over the servers.
     next: AtomicUsize,
     connect_timeout: Duration,
     request_timeout: Duration,

@@ -11,11 +11,11 @@ pub(super) const WAITING: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Command {
-    /// Nothing new is sent.
+    /// No request is begun.
     Pause,
-    /// It goes on. What fell due meanwhile is due now.
+    /// It goes on. Requests that fell due meanwhile are due now.
     Resume,
-    /// A quarter faster: pauses and gaps between arrivals shrink. What the server asked for is never
+    /// A quarter faster: pauses and gaps between arrivals shrink. A poll is never
     /// asked sooner.
     Faster,
     /// A quarter slower: pauses and gaps grow, polls come later.
@@ -38,7 +38,7 @@ impl Command {
         Command::Stop,
     ];
 
-    /// Its name in URLs, keys' help and marks.
+    /// Its name in URLs, key help and marks.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl Command {
         }
     }
 
-    /// The one of that name.
+    /// The value with that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Command> {
         Command::ALL
@@ -76,7 +76,7 @@ impl Command {
 /// By how much [`Command::Faster`] is faster.
 pub(super) const STEP: f64 = 1.25;
 
-/// Steers a run from outside.
+/// Steers a run.
 #[derive(Clone, Debug)]
 pub struct LoadControl {
     stop: CancellationToken,
@@ -94,7 +94,7 @@ impl LoadControl {
         self.stop.cancel();
     }
 
-    /// Tells the run something. `false` when it is over, or has more to do than it can take.
+    /// Sends a command to the run. `false` when it is over, or too many commands wait.
     pub fn send(&self, command: Command) -> bool {
         if command == Command::Stop {
             self.stop();

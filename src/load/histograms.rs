@@ -67,7 +67,7 @@ pub struct ErrorCount {
 }
 
 impl Histograms {
-    /// What `frame` holds of a run that began at `begun`.
+    /// The histograms of `frame`, of a run that began at `begun`.
     pub(super) fn of(frame: &Frame, traffic_groups: &[String], begun: Instant) -> Histograms {
         let since = |at: Instant| at.saturating_duration_since(begun).as_secs_f64();
         let (mut cells, mut error_counts) = (Vec::new(), Vec::new());
@@ -111,7 +111,7 @@ impl Histograms {
     /// `begun`.
     ///
     /// # Errors
-    /// When a text is no histogram of ours, or a traffic group is none of the run's.
+    /// When a text is not one of these histograms, or names a traffic group that the run does not have.
     pub(super) fn frame(&self, begun: Instant) -> Result<Frame, String> {
         let mut frame = Frame::of(self.traffic_groups.len() + 1);
         for text in &self.cells {

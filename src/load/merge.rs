@@ -1,10 +1,11 @@
 //! Parts of a run, carried by several processes, put together: as exactly as their histograms, which
-//! merge without loss. What cannot be made exact from parts is the worst of them, and said so here:
+//! merge without loss. Two figures cannot be exact, and take the worst part's value:
 //! percentiles of one second, and limits over windows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::audit::add;
 use super::histograms::Histograms;
 use super::judge::{self, Ending, Evidence, Judged, MeasurementQuality, Relation};
 use super::plan;
@@ -20,7 +21,9 @@ use crate::api::ops::LookupAnswer;
 /// # Errors
 /// When they are not the parts of one run, or one is missing or there twice; in one line.
 pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
-    let first = parts.first().ok_or("there is nothing to merge")?;
+    let first = parts
+        .first()
+        .ok_or("there is nothing to merge: name the summaries of the parts")?;
     if parts.len() == 1 && first.shards.is_empty() {
         return Ok(first.clone());
     }
@@ -81,20 +84,30 @@ fn check(parts: &[Summary], first: &Summary) -> Result<Vec<String>, String> {
     let mut seen = BTreeMap::new();
     let mut wanted = 0;
     for shard in parts.iter().flat_map(|part| &part.shards) {
-        let (index, count) = of(shard).ok_or_else(|| format!("`{shard}` is no part of a run"))?;
+        let (index, count) =
+            of(shard).ok_or_else(|| format!("`{shard}` is not a part of a run, such as 1/3"))?;
         wanted = wanted.max(count);
         if seen.insert(index, count).is_some() {
-            return Err(format!("the part {shard} is there twice"));
+            return Err(format!(
+                "the part {shard} is there twice: name each summary once"
+            ));
         }
     }
     if parts.iter().any(|part| part.shards.is_empty()) {
-        return Err("one of them is a whole run, not a part made with --shard".to_owned());
+        return Err(
+            "one of them is a whole run, not a part made with --shard: leave it out".to_owned(),
+        );
     }
     if seen.values().any(|count| *count != wanted) {
-        return Err("they are parts of runs that were divided differently".to_owned());
+        return Err(
+            "they are parts of runs that were divided differently: name the summaries of one run"
+                .to_owned(),
+        );
     }
     if let Some(missing) = (1..=wanted).find(|index| !seen.contains_key(index)) {
-        return Err(format!("the part {missing}/{wanted} is missing"));
+        return Err(format!(
+            "the part {missing}/{wanted} is missing: name its summary too"
+        ));
     }
     Ok(seen
         .iter()
@@ -180,12 +193,8 @@ fn sum<'a>(maps: impl Iterator<Item = &'a BTreeMap<String, u64>>) -> BTreeMap<St
 fn lookups(parts: &[Summary]) -> Option<LookupAnswer> {
     let mut sum = LookupAnswer::default();
     for part in parts {
-        let lookup = part.lookup.as_ref()?;
-        sum.checked += lookup.checked;
-        sum.missing += lookup.missing;
-        sum.examples.extend(lookup.examples.iter().cloned());
+        add(&mut sum, part.lookup.clone()?);
     }
-    sum.examples.truncate(10);
     Some(sum)
 }
 
@@ -195,7 +204,7 @@ fn timeline(parts: &[Summary], starts: &[f64]) -> Timeline {
     let mut bins: BTreeMap<u64, Second> = BTreeMap::new();
     for (part, start) in parts.iter().zip(starts) {
         let share = part.timeline.interval.max(1.0) / interval;
-        // What a part has in a bin, before it is added to what the others have.
+        // This part's share of each bin, before the parts are added up.
         let mut own: BTreeMap<u64, Second> = BTreeMap::new();
         for point in &part.timeline.points {
             let second = start + point.second;
@@ -240,7 +249,7 @@ fn worst(into: &mut Second, of: &Second) {
     into.queue_p95 = worse(into.queue_p95, of.queue_p95);
 }
 
-/// What is true at an instant: the last word of a bin holds.
+/// Values of an instant: the last point of a bin holds.
 fn state(into: &mut Second, of: &Second) {
     into.waiting = of.waiting;
     into.admitted_mark = of.admitted_mark;

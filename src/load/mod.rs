@@ -114,10 +114,10 @@ pub struct OwnProfile {
     pub users: u64,
 }
 
-/// What to run and how.
+/// The scenario of a run, and how to run it.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// What to run.
+    /// The scenario.
     pub scenario: Scenario,
     /// Measure this phase alone.
     pub phase: Option<PhaseName>,
@@ -155,14 +155,14 @@ pub enum LoadError {
     /// The target is not one: a mistake in what was typed.
     #[error("the target {0}")]
     Target(String),
-    /// Nobody listens there.
+    /// No server listens there.
     #[error(
         "no server at {target}: {reason}; start one with `concertctl serve`, or leave --target out to use an embedded one"
     )]
     Unreachable {
         /// Host and port.
         target: String,
-        /// What the system says.
+        /// The system's error.
         reason: String,
     },
     /// The operations listener does not do what a run needs.
@@ -172,18 +172,18 @@ pub enum LoadError {
     #[error("{0}")]
     Dataset(String),
     /// The dataset could not be loaded.
-    #[error("seeding failed: {0}")]
+    #[error("seeding failed: {0}; the log of the server says more")]
     Seeding(String),
     /// The generator could not start.
     #[error("the load generator could not start: {0}")]
     Generator(String),
     /// Stopped before the first registration.
-    #[error("stopped before the first request")]
+    #[error("stopped before the first request: nothing was measured")]
     Stopped,
 }
 
 impl LoadError {
-    /// What the process exits with: 2 for a mistake in what was typed, else 1.
+    /// The exit code: 2 for a usage error, else 1.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -193,12 +193,12 @@ impl LoadError {
     }
 }
 
-/// Is told of every request that ends while it is measured: from the workers' threads, so it must be
+/// Is called with every measured request, on the workers' threads: it must be
 /// quick.
 #[derive(Clone)]
 pub struct Meter(pub std::sync::Arc<Told>);
 
-/// Told whose request it was (a traffic group's name, nothing for the buyers) and how it went.
+/// Takes the traffic group's name (empty for the buyers) and the request.
 type Told = dyn Fn(&str, &recorder::Sample) + Send + Sync;
 
 impl std::fmt::Debug for Meter {

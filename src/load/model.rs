@@ -29,7 +29,7 @@ macro_rules! named {
                 self as usize
             }
 
-            /// The one of that name.
+            /// The value with that name.
             #[must_use]
             pub fn named(name: &str) -> Option<$name> {
                 Self::ALL.iter().copied().find(|item| item.as_str() == name)
@@ -127,7 +127,7 @@ named! {
 }
 
 named! {
-    /// What kind of error it was.
+    /// The kind of error.
     ErrorKind {
         /// No connection could be made.
         Connect = "connect",

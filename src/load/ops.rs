@@ -33,7 +33,7 @@ pub enum OpsError {
     Failed {
         /// Host and port.
         authority: String,
-        /// What happened.
+        /// The outcome.
         source: ClientError,
     },
 }
@@ -125,7 +125,7 @@ impl Ops {
             .map_err(|error| self.failed(error))
     }
 
-    /// What the server exposes of itself.
+    /// The server's metrics.
     pub(super) async fn metrics(&self) -> Result<String, OpsError> {
         self.quick
             .metrics()

@@ -1,7 +1,7 @@
-//! How fast the users go: paused, slower or faster than the scenario says, changed while they are
+//! The pace of the users: paused, slower or faster than the scenario, changed while they are
 //! under way.
 //!
-//! What nobody waits for is not late: an instant that passed during a pause is due when it ends.
+//! A due time that passes during a pause of the run moves to the end of the pause: it is not late.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ impl Pacing {
     pub(super) fn scale(&self, times: f64) -> f64 {
         let factor = (self.factor() * times).clamp(FACTORS.0, FACTORS.1);
         self.factor.store(factor.to_bits(), Relaxed);
-        // Whoever follows a schedule computes it anew.
+        // Wakes every schedule, so that it computes its next due time anew.
         self.paused.send_modify(|_| {});
         factor
     }
@@ -57,7 +57,7 @@ impl Pacing {
         let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
     }
 
-    /// A pause of the scenario as long as it is at this pace.
+    /// The length of a pause of the scenario at this pace.
     pub(super) fn scaled(&self, pause: Duration) -> Duration {
         let factor = self.factor();
         if factor == 1.0 {
@@ -66,7 +66,7 @@ impl Pacing {
         pause.div_f64(factor)
     }
 
-    /// An instant that somebody else named: put off when this goes slower, never brought forward.
+    /// A due time that the server asked for: later when the run is slowed down, never earlier.
     pub(super) fn delayed(&self, due: Instant) -> Instant {
         let factor = self.factor();
         if factor >= 1.0 {

@@ -9,7 +9,7 @@ use crate::api::ops::Audit;
 /// One line of the estimate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EstimateLine {
-    /// What is estimated.
+    /// The estimated quantity.
     pub quantity: &'static str,
     /// The estimate, with how it came about.
     pub value: String,

@@ -1,4 +1,4 @@
-//! Before the first request: is the target there, does its dataset fit, is the door closed?
+//! Before the first request: the target listens, its dataset fits, admission is closed.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const SEED_LOOK: Duration = Duration::from_millis(100);
 const LEADER_WITHIN: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `http://host:port` taken apart.
+/// A parsed `http://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub authority: String,
@@ -74,7 +74,7 @@ impl Endpoint {
             .ok_or_else(|| unreachable("the name has no address".to_owned()))
     }
 
-    /// Whether somebody listens there.
+    /// Checks that a server listens there.
     pub(super) async fn probe(&self, addr: SocketAddr) -> Result<(), LoadError> {
         let unreachable = |reason: String| LoadError::Unreachable {
             target: self.authority.clone(),
@@ -125,10 +125,10 @@ impl Servers {
     }
 }
 
-/// A server ready for the first registration.
+/// A server that is ready for the first registration.
 pub(super) struct Ready {
     pub status: Status,
-    /// How admission was set before.
+    /// The admission settings before the run.
     pub before: AdmissionState,
 }
 
@@ -209,7 +209,7 @@ async fn follow(
     }
 }
 
-/// Why the scenario cannot run on what the server holds.
+/// The reason why the scenario cannot run on the server's dataset; `None` when it can.
 fn misfit(status: &Status, scenario: &Scenario, own: Option<&OwnProfile>) -> Option<String> {
     let wanted = &scenario.dataset;
     let Some(dataset) = &status.dataset else {
@@ -290,7 +290,7 @@ fn seed_failed(seen: &SeedProgress) -> LoadError {
     LoadError::Seeding(reason)
 }
 
-/// Waits until so many people have registered, over all parts of the run, at most for
+/// Waits until `people` users have registered, over all parts of the run, at most for
 /// [`LEADER_WITHIN`].
 pub(super) async fn await_registered(ops: &Ops, people: u64) {
     let deadline = Instant::now() + LEADER_WITHIN;
@@ -335,7 +335,7 @@ pub(super) async fn open_sale(ops: &Ops, patience: Duration) -> Result<(), OpsEr
     }
 }
 
-/// Gives the server its batch and interval back. The sale stays open.
+/// Restores the server's batch and interval. The sale stays open.
 pub(super) async fn restore(ops: &Ops, before: &AdmissionState) -> Result<(), OpsError> {
     let change = AdmissionChange {
         batch: Some(before.batch),

@@ -11,10 +11,10 @@ use super::recorder::{BUYERS, Frame, Statuses};
 use super::summary::Latency;
 use crate::api::ops::{QueueState, SeedProgress};
 
-/// Where a run is.
+/// The step of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Step {
-    /// Looking at the target.
+    /// The target is being checked.
     #[default]
     Connecting,
     /// Waiting for the dataset.
@@ -25,7 +25,7 @@ pub enum Step {
     Stopping,
     /// Comparing what clients saw with the database.
     Auditing,
-    /// Over: the summary is there.
+    /// The summary is complete.
     Finished,
 }
 
@@ -43,7 +43,7 @@ impl Step {
         }
     }
 
-    /// A few words for people.
+    /// A short description.
     #[must_use]
     pub fn description(&self) -> String {
         match self {
@@ -74,9 +74,9 @@ fn share(done: u64, total: u64) -> f64 {
 pub struct PhaseProgress {
     /// Which.
     pub phase: PhaseName,
-    /// Users through with it.
+    /// Users who have finished it.
     pub done: u64,
-    /// Users who have come to it or will.
+    /// Users who have reached it or will.
     pub total: u64,
 }
 
@@ -116,11 +116,11 @@ impl OperationProgress {
 pub struct Progress {
     /// The scenario's name.
     pub scenario: String,
-    /// Where it is.
+    /// Its step.
     pub step: Step,
     /// Since the first registration.
     pub elapsed: Duration,
-    /// When it should end, on the same clock; absent while nobody can tell.
+    /// The expected end, on the same clock; absent before the opening.
     pub expected_end: Option<Duration>,
     /// Phases of this run.
     pub phases: Vec<PhaseProgress>,
@@ -140,15 +140,15 @@ pub struct Progress {
     pub seats_reserved: u64,
     /// Seats that clients have paid.
     pub seats_paid: u64,
-    /// The server's queue, as it said last.
+    /// The server's queue by its last answer.
     pub queue: Option<QueueState>,
     /// 99 % of timed requests started within this after their planned instant.
     pub lag_p99: Duration,
     /// Arrivals that could not be started on schedule.
     pub dropped: u64,
-    /// It was told to pause.
+    /// An operator paused it.
     pub paused: bool,
-    /// It was told to go this much faster; 1 is as the scenario says.
+    /// The pace set by an operator; 1 is the scenario's own.
     pub pace: f64,
     /// Violations that the last audit found; absent before the first.
     pub violations: Option<u64>,
@@ -166,7 +166,7 @@ impl Progress {
             .map_or(0, |(_, count)| *count)
     }
 
-    /// Takes over what was measured so far.
+    /// Adds the measurements so far.
     pub(super) fn measure(&mut self, frame: &Frame) {
         self.requests = frame.requests();
         self.statuses = frame.statuses;
@@ -185,7 +185,7 @@ impl Progress {
         self.p95 = ok.map(|ok| Duration::from_micros(ok.latency.value_at_quantile(0.95)));
     }
 
-    /// Takes over where the users are.
+    /// Counts the users by phase.
     pub(super) fn count_users(
         &mut self,
         users: Vec<(UserState, u64)>,

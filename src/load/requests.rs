@@ -17,7 +17,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const WAIT: HeaderName = HeaderName::from_static(WAIT_TOKEN);
 const IDEMPOTENCY: HeaderName = HeaderName::from_static(IDEMPOTENCY_KEY);
 
-/// What all requests of a run share.
+/// Builds requests from the parts that all requests of a run share.
 #[derive(Debug)]
 pub(super) struct RequestBuilder {
     host: HeaderValue,
@@ -60,7 +60,7 @@ impl RequestBuilder {
         request
     }
 
-    /// Any call of the API, with whichever token and in whoever's name.
+    /// The request of any call, with any token and any user's id.
     pub(super) fn build(&self, call: &Call<'_>) -> Outgoing {
         let nothing = Bytes::new;
         let user = call.user;
@@ -188,10 +188,10 @@ impl RequestBuilder {
     }
 }
 
-/// A call of the API; what its operation has no use for is left as it is.
+/// A call of the API. An operation ignores the fields that it does not need.
 pub(super) struct Call<'a> {
     pub operation: Operation,
-    /// In whose name.
+    /// The user's id in path or body.
     pub user: i64,
     pub token: Option<&'a HeaderValue>,
     pub key: Option<&'a HeaderValue>,
@@ -236,7 +236,7 @@ pub(super) fn key_of(request: &Outgoing) -> Option<String> {
     Some(key.to_owned())
 }
 
-/// What a write carries: who sends it, and what makes its repeat harmless.
+/// The headers of a write: the Wait-Token, and the idempotency key that makes a repeat harmless.
 pub(super) struct WriteHeaders<'a> {
     pub token: &'a HeaderValue,
     pub key: &'a HeaderValue,

@@ -1,4 +1,4 @@
-//! The seats that people fight for, and which of them somebody wants.
+//! How a buyer chooses a seat.
 
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
@@ -15,7 +15,7 @@ pub(super) struct SeatPicker {
 }
 
 impl SeatPicker {
-    /// What the dataset offers, narrowed by the scenario.
+    /// The seats of the dataset, narrowed by the scenario.
     pub(super) fn new(dataset: &Dataset, contention: &Contention) -> SeatPicker {
         let id = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let on_sale = id(dataset.on_sale_seats).max(1);
@@ -36,7 +36,7 @@ impl SeatPicker {
         (seat - 1) / self.seats_per_date + 1
     }
 
-    /// A seat that somebody wants: a popular one with probability `share`.
+    /// The wished seat of an attempt: a popular one with probability `share`.
     pub(super) fn wish(&self, share: f64, rng: &mut SmallRng) -> i64 {
         let popular = rng.random_bool(share);
         match (popular && self.popular > 0) || self.popular == self.seats {
@@ -45,7 +45,7 @@ impl SeatPicker {
         }
     }
 
-    /// A free seat of the same kind as the wished one, or of the other kind when there is none.
+    /// A free seat of the wished kind, popular or not; of the other kind when none is free.
     pub(super) fn choose(&self, free: &[i64], wish: i64, rng: &mut SmallRng) -> Option<i64> {
         let within = |seat: &&i64| **seat >= 1 && **seat <= self.seats;
         let same = |seat: &&i64| (**seat <= self.popular) == (wish <= self.popular);

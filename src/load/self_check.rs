@@ -40,7 +40,7 @@ traffic:
     journeys: [{ steps: [{ call: concerts }] }]
 ";
 
-/// What the check found.
+/// The measurements of the check.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SelfCheck {
     /// How long the server stood still.
@@ -58,7 +58,7 @@ pub struct SelfCheck {
 }
 
 impl SelfCheck {
-    /// What is wrong with the clock; nothing, if it is honest.
+    /// The problems with the clock; none, if it is honest.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

@@ -13,7 +13,7 @@ const MOST: Duration = Duration::from_secs(15);
 const EVERY: Duration = Duration::from_millis(100);
 /// So many looks in a row must find nothing: a request may stand between two gauges.
 const QUIET: u32 = 2;
-/// What is under way, as the operations listener counts it.
+/// The operations listener's gauges of requests and connections in use.
 const GAUGES: [&str; 2] = [
     "http_server_active_requests",
     "db_client_connection_count{state=\"used\"}",
@@ -28,7 +28,7 @@ async fn wait(ops: &Ops, most: Duration) {
     let until = Instant::now() + most;
     let mut quiet = 0;
     while quiet < QUIET && Instant::now() < until {
-        // A server that does not tell is audited as it is.
+        // Without metrics there is nothing to wait for.
         let Ok(text) = ops.metrics().await else {
             return;
         };
@@ -43,7 +43,7 @@ async fn wait(ops: &Ops, most: Duration) {
     }
 }
 
-/// What is under way by an exposition; `None`: it does not tell.
+/// Requests and connections in use, by an exposition; `None`: it has neither gauge.
 fn under_way(exposition: &str) -> Option<u64> {
     let of_line = |line: &str| {
         let rest = GAUGES.iter().find_map(|gauge| line.strip_prefix(gauge))?;

@@ -83,7 +83,7 @@ pub struct Unacknowledged {
     pub checked: u64,
     /// Failed writes that were not looked up: too many, or the look-up failed.
     pub unchecked: u64,
-    /// The first that were done, for people.
+    /// The first ones that were done, in words.
     pub examples: Vec<String>,
     /// Why they could not be looked up.
     pub problem: Option<String>,

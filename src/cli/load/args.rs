@@ -13,7 +13,7 @@ use crate::load::{PhaseName, ShardSpec};
 #[derive(Clone, Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct LoadArgs {
-    /// What else there is to do.
+    /// Another command.
     #[command(subcommand)]
     pub what: Option<LoadCommand>,
     /// A shipped scenario's name, or the path of a scenario file
@@ -79,7 +79,7 @@ pub struct LoadArgs {
     /// for application data]
     #[arg(long, value_name = "DIR", help_heading = "Target")]
     pub data_dir: Option<PathBuf>,
-    /// Start and seed a server of its own, although one runs
+    /// Start and seed an embedded server, even where one runs already
     #[arg(long, conflicts_with_all = ["target", "data_dir", "ops_token_file", "shard"], help_heading = "Target")]
     pub embedded: bool,
     /// Allow a target that is not on this machine
@@ -88,12 +88,12 @@ pub struct LoadArgs {
     /// Replace the target's dataset by the scenario's before the run
     #[arg(long, help_heading = "Target")]
     pub reseed: bool,
-    /// What is shown and written in the end.
+    /// The outputs of a run.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// What is shown and written in the end.
+/// The outputs of a run.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Report")]
 pub struct OutputArgs {
@@ -109,7 +109,7 @@ pub struct OutputArgs {
     /// Compare with an earlier run, whose summary this file holds
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// What differs from the baseline by fewer percent is the same
+    /// Count smaller differences from the baseline as noise, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = whole(0_u8, 100))]
     pub noise: u8,
     /// Fail when something is worse than the baseline
@@ -117,7 +117,7 @@ pub struct OutputArgs {
     pub fail_on_regression: bool,
 }
 
-/// What `load` does beside rehearsing.
+/// Commands beside a rehearsal.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum LoadCommand {
     /// Put the parts of a run together, which several processes carried with --shard, or show a run

@@ -16,7 +16,7 @@ pub(super) struct Embedded {
     _data: Scratch,
 }
 
-/// Starts one on loopback ports of its own.
+/// Starts one on free loopback ports.
 pub(super) async fn start(logs: &Logs, collector: Option<Otlp>) -> anyhow::Result<Embedded> {
     let data = Scratch::new().map_err(|error| {
         let (dir, advice) = (std::env::temp_dir(), files::advice(&error));
@@ -52,7 +52,7 @@ impl Embedded {
     }
 }
 
-/// A directory of its own that is removed with its owner.
+/// A private temporary directory, removed when dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -76,7 +76,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed is left to the system's own cleaning of temporary files.
+        // The system cleans its temporary directory in the end.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

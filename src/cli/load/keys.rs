@@ -26,7 +26,7 @@ impl Keys {
         // Signals stay, and lines of output too: only what is typed comes at once and unseen.
         quiet.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
         tcsetattr(&stdin, OptionalActions::Now, &quiet).ok()?;
-        // It waits in a read that nothing ends but the process: a thread that nobody joins.
+        // Only the end of the process ends this read, so the thread is never joined.
         let read = move || {
             for key in std::io::stdin().lock().bytes().map_while(Result::ok) {
                 if let Some(command) = command(key) {

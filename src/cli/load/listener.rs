@@ -35,7 +35,7 @@ pub(super) struct Serving {
 }
 
 impl Listener {
-    /// Binds `addr`, if there is one, and pushes where `telling` does.
+    /// Binds `addr`, if there is one, and pushes to the collector of `telemetry`.
     pub(super) async fn bind(
         addr: Option<SocketAddr>,
         telemetry: &RunTelemetry,
@@ -60,7 +60,7 @@ impl Listener {
         })
     }
 
-    /// Tells the metrics of every request; nothing where nobody reads them.
+    /// Counts every request in the metrics; `None` where no one scrapes them and none are pushed.
     pub(super) fn meter(&self) -> Option<Meter> {
         if self.socket.is_none() && !self.pushing {
             return None;

@@ -138,7 +138,7 @@ fn scenario(args: &LoadArgs) -> Result<(Scenario, Option<OwnProfile>), Failure> 
     Ok((scenario, profile))
 }
 
-/// What is asked for and needs no run, as text.
+/// The text of the options that need no run.
 fn without_a_run(args: &LoadArgs) -> Result<Option<String>, Failure> {
     if args.list {
         let lines = scenarios()
@@ -179,7 +179,7 @@ fn merge_parts(parts: &[PathBuf], output: &OutputArgs) -> Result<u8, Failure> {
 
 async fn check_self() -> Result<u8, Failure> {
     let check = self_check().await?;
-    let faults = check.problems();
+    let problems = check.problems();
     let millis = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1e3);
     print(&format!(
         "self-check  a server stood still for {}; {} of {} planned requests answered\n\
@@ -192,15 +192,15 @@ async fn check_self() -> Result<u8, Failure> {
         millis(check.latency_p99),
         millis(check.latency_max),
         millis(check.service_p99),
-        if faults.is_empty() {
+        if problems.is_empty() {
             "passed: the stall shows"
         } else {
             "failed"
         },
     ))?;
-    match faults.is_empty() {
+    match problems.is_empty() {
         true => Ok(0),
-        false => Err(Failure::could_not(faults.join("; "))),
+        false => Err(Failure::could_not(problems.join("; "))),
     }
 }
 
@@ -213,7 +213,7 @@ async fn drive(
     let scenario = &options.scenario;
     let title = format!("{} ({})", scenario.title, scenario.name);
     let listener = Listener::bind(args.metrics_addr, telemetry).await?;
-    // Without one nobody can know it: what is open to an empty token is open to all.
+    // A random token locks the commands: an empty one would open them to everyone.
     let token = target.ops_token.clone().filter(|token| !token.is_empty());
     let token = token.unwrap_or_else(crate::settings::new_secret);
     let meter = listener.meter();
@@ -225,19 +225,19 @@ async fn drive(
     };
     let view = ProgressOutput::new(args.quiet, &title, keys.is_some());
     let stopping = tokio::spawn(stop_on_signal(handle.control.clone()));
-    let summary = watched(handle, view).await;
+    let summary = show_until_end(handle, view).await;
     stopping.abort();
     drop(keys);
     if !serving.close().await {
         let _ = writeln!(
             std::io::stderr(),
-            "--otlp: metrics were lost: the collector did not take the last push"
+            "--otlp: metrics were lost: the collector did not take the last push; check that it runs and look at its log"
         );
     }
     Ok(summary?)
 }
 
-async fn watched(handle: RunHandle, mut view: ProgressOutput) -> Result<Summary, LoadError> {
+async fn show_until_end(handle: RunHandle, mut view: ProgressOutput) -> Result<Summary, LoadError> {
     let mut progress = handle.progress.clone();
     let mut joining = std::pin::pin!(handle.join());
     loop {
@@ -264,7 +264,7 @@ async fn stop_on_signal(control: crate::load::LoadControl) {
     wait_for_signal().await;
     let _ = writeln!(
         std::io::stderr(),
-        "stopping: requests under way are awaited; once more to end at once"
+        "stopping: waiting for the requests under way; press Ctrl-C again to end at once"
     );
     control.stop();
     wait_for_signal().await;

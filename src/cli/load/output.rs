@@ -1,4 +1,4 @@
-//! What a run leaves behind: the report on standard output, JSON and a page in files, the comparison
+//! The outputs of a run: the report on standard output, JSON and a page in files, the comparison
 //! with an earlier run, the exit code.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::load::baseline::compare;
 use crate::load::report::{self, Colours};
 use crate::load::{Summary, Verdict};
 
-/// The document that standard output carries. It carries one: two would be readable by nothing.
+/// The document on standard output. There is room for one: a program cannot read two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Printed {
     Report,
@@ -19,7 +19,7 @@ enum Printed {
     Page,
 }
 
-/// Where a run's outcome goes. Checked before the run: a run whose report is lost was for nothing.
+/// The destinations of a run's outcome. They are checked before the run, so that no report is lost.
 pub(super) struct Outputs<'a> {
     args: &'a OutputArgs,
     printed: Printed,
@@ -45,7 +45,7 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    /// Shows and writes the summary; the exit code. What cannot be written makes it 1, and does not
+    /// Shows and writes the summary; gives the exit code. A failed write makes it 1, and does not
     /// keep the rest from being written.
     pub(super) fn finish(&self, mut summary: Summary) -> Result<u8, Failure> {
         let compared = self.compare(&mut summary);
@@ -99,7 +99,7 @@ impl<'a> Outputs<'a> {
         if self.args.fail_on_regression && !worse.is_empty() {
             let reason = format!("worse than the baseline: {}", worse.join(", "));
             summary.reasons.push(reason);
-            // What could not be told before cannot be told now.
+            // An inconclusive run stays inconclusive.
             if summary.verdict == Verdict::Passed {
                 summary.verdict = Verdict::Failed;
             }
@@ -109,7 +109,7 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// What standard output carries.
+/// The document for standard output.
 fn printed(args: &OutputArgs) -> Result<Printed, Failure> {
     let names_stdout = |path: &Option<std::path::PathBuf>| path.as_deref().is_some_and(is_stdout);
     let json = args.json || names_stdout(&args.out);

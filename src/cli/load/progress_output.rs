@@ -134,7 +134,7 @@ fn plain(progress: &Progress) -> String {
     }
 }
 
-/// What stands below the bars: two lines of less than 80 columns.
+/// The lines below the bars: two lines of less than 80 columns.
 fn note(progress: &Progress) -> String {
     format!("{}\n{}", pace(progress), outcome(progress))
 }

@@ -25,7 +25,7 @@ impl Found {
             let api = self.target.api_urls.join(",");
             let ops = &self.target.ops_url;
             let line = format!("target: {api}, operations API {ops} ({how})");
-            // Without standard error nobody reads it.
+            // Without standard error there is no reader.
             drop(writeln!(std::io::stderr(), "{line}"));
         }
     }

@@ -1,4 +1,4 @@
-//! What the generator says of itself to a collector: logs, and the requests that it would ask about.
+//! The generator's own telemetry for a collector: logs, and slow or failed requests as traces.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use crate::telemetry::{
     SpanRecord, TraceConfig, TraceRecord, Traces, Value, logs,
 };
 
-/// The objective of a request as its user sees it; slower ones are told.
+/// The objective of a request as its user sees it; slower ones become traces.
 const SLOW: Duration = Duration::from_millis(500);
 /// How long the end waits for the collector.
 const LAST_PUSH: Duration = Duration::from_secs(3);
@@ -24,7 +24,7 @@ pub(super) struct RunTelemetry {
 }
 
 impl RunTelemetry {
-    /// Standard output belongs to the report: what is logged goes to a collector, if there is one.
+    /// Standard output belongs to the report: logs go to a collector, if there is one.
     pub(super) fn start(collector: Option<Otlp>) -> Result<RunTelemetry, Failure> {
         let could_not = |error: anyhow::Error| Failure::could_not(format!("{error:#}"));
         let logs = logs::init(LogConfig {
@@ -77,7 +77,7 @@ impl RunTelemetry {
     }
 }
 
-/// Tells a request as a span of its own, the parent of the server's, if it is worth it.
+/// Publishes a request as a span, the parent of the server's, if it is slow, failed or sampled.
 pub(super) fn record_trace(traces: &Traces, sample: &Sample) {
     let due = sample.due.min(sample.sent);
     let took = sample.done.saturating_duration_since(due);

@@ -7,7 +7,7 @@ use crate::load::model::{Class, Operation, PhaseName};
 use crate::load::recorder::{BUYERS, Frame, histogram, span_seconds};
 use crate::load::scenario::{Group, Percentile, Scenario, Time};
 
-/// What a limit of a group is about.
+/// The metric of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Metric {
     Avg,
@@ -50,7 +50,7 @@ impl Metric {
     }
 }
 
-/// A group whose requests are known: whose, which, and what is asked of them.
+/// A group of thresholds with the requests that it judges.
 #[derive(Clone, Debug)]
 pub(super) struct Resolved<'s> {
     pub name: &'s str,
@@ -111,7 +111,7 @@ impl<'s> Resolved<'s> {
         }
     }
 
-    /// What it limits, in the order in which it is shown.
+    /// Its limits, in the order of the report.
     pub(super) fn limits(&self) -> Vec<(Metric, f64)> {
         let group = self.group;
         let millis = |time: Option<Time>| time.map(|time| time.0.as_secs_f64() * 1e3);
@@ -159,7 +159,7 @@ impl Requests {
         }
     }
 
-    /// What they come to; `None` without anything that it could be made of.
+    /// The value of a metric; `None` without requests.
     pub(super) fn measure(&self, metric: Metric) -> Option<f64> {
         let ok = self.latency.len();
         let all = ok + self.refused + self.errors;

@@ -14,7 +14,7 @@ use super::scenario::Scenario;
 use super::unacknowledged::Unacknowledged;
 use crate::api::ops::{Audit, LookupAnswer};
 
-/// How a threshold came out.
+/// The outcome of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -22,11 +22,11 @@ pub enum Outcome {
     Passed,
     /// Not kept.
     Missed,
-    /// Nothing was measured that it could be held against: as good as missed.
+    /// Nothing was measured; counts as missed.
     NoData,
 }
 
-/// What a threshold is about, which decides its unit.
+/// The unit of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
@@ -53,7 +53,7 @@ impl Unit {
     }
 }
 
-/// How what was measured has to stand to the limit.
+/// The relation that the measured value must have to the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
@@ -83,15 +83,15 @@ impl Relation {
 pub struct Judged {
     /// Its path under `thresholds`, such as `buying.p95`.
     pub name: String,
-    /// What the numbers count.
+    /// The unit of the numbers.
     pub unit: Unit,
-    /// How what was measured has to stand to the limit.
+    /// The relation that the measured value must have to the limit.
     pub relation: Relation,
     /// The limit.
     pub limit: f64,
-    /// What was measured, the worst of all windows where there are some; absent without data.
+    /// The measured value, of the worst window where there are windows; absent without data.
     pub measured: Option<f64>,
-    /// How it came out.
+    /// The outcome.
     pub outcome: Outcome,
     /// It holds in every window of so many seconds.
     pub window: Option<u64>,
@@ -149,7 +149,7 @@ impl Judged {
     }
 }
 
-/// How the run came to its end.
+/// The reason why the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
@@ -165,7 +165,7 @@ pub enum Ending {
     Aborted,
 }
 
-/// The whole run in one word.
+/// The verdict on the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -178,7 +178,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What the process exits with.
+    /// The exit code.
     #[must_use]
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -199,7 +199,7 @@ impl Verdict {
     }
 }
 
-/// What there is to judge by.
+/// The measurements and findings that the thresholds are held against.
 pub(super) struct Evidence<'a> {
     pub frame: &'a Frame,
     pub only_phase: Option<PhaseName>,
@@ -212,7 +212,7 @@ pub(super) struct Evidence<'a> {
     pub ending: Ending,
 }
 
-/// Holds every threshold of the scenario against the evidence, and against what was watched.
+/// Judges every threshold of the scenario by the evidence.
 fn thresholds(
     scenario: &Scenario,
     evidence: &Evidence<'_>,
@@ -280,7 +280,7 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
         let checked = (frame.order_checks > 0).then_some(frame.inversions);
         count("inversions", most, business.inversions, checked);
     }
-    // Who stops a run by hand knows that users are under way.
+    // An operator who stops a run expects unfinished users.
     if evidence.ending != Ending::Stopped {
         count(
             "unfinished",
@@ -289,7 +289,7 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
             Some(evidence.unfinished),
         );
     }
-    // What was not sent as planned fails the run, whether or not somebody thought of it.
+    // A dropped arrival fails the run even without a threshold: the run asked less than its scenario says.
     let dropped: u64 = frame.dropped.iter().sum();
     let limit = business.dropped.or((dropped > 0).then_some(0));
     count("dropped", most, limit, Some(dropped));
@@ -301,12 +301,12 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
     }
 }
 
-/// How much the run was worth as a measurement.
+/// Facts that limit what a run can prove.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MeasurementQuality<'a> {
-    /// In what the generator was the limit; empty: in nothing.
+    /// The ways in which the generator was the limit; empty: in none.
     pub limited: &'a [String],
-    /// Somebody had less asked of the server than the scenario says.
+    /// An operator made the run ask less of the server than the scenario says.
     pub eased: bool,
 }
 
@@ -357,7 +357,7 @@ fn verdict(
             _ => format!("{} missed", threshold.name),
         });
     }
-    // A slow generator explains slowness; who stops a run takes the data away.
+    // A slow generator explains slowness; a stop explains missing data.
     let is_excused = |threshold: &Judged| match threshold.outcome {
         Outcome::NoData => ending == Ending::Stopped,
         _ => threshold.is_about_speed() && !limited.is_empty(),

@@ -132,7 +132,7 @@ impl<'s> LiveThreshold<'s> {
         let Some(window) = self.window else {
             return Vec::new();
         };
-        // A run shorter than the window is judged by what there is.
+        // A run shorter than the window is judged by its requests so far.
         let short = self.slots.len() < window;
         let limits = self.limits.iter();
         limits

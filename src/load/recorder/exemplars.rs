@@ -11,11 +11,11 @@ const EACH: usize = 10;
 /// A request that is kept by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exemplar {
-    /// Whose it was, as in [`Sample`].
+    /// The traffic, as in [`Sample`].
     pub traffic: usize,
-    /// What was called.
+    /// The call.
     pub operation: Operation,
-    /// What kind of error it was, for errors.
+    /// The kind of error, for errors.
     pub error_kind: Option<ErrorKind>,
     /// The status, or 0 when there was no answer.
     pub status: u16,

@@ -18,10 +18,10 @@ pub use self::exemplars::{Exemplar, Exemplars};
 pub use self::totals::{Recorder, Totals};
 use super::model::{Class, ErrorKind, Operation, TraceIds};
 
-/// The longest latency that is told from longer ones, in microseconds: 2 minutes.
+/// The longest latency that histograms hold, in microseconds: 2 minutes.
 pub const LONGEST_US: u64 = 120_000_000;
 
-/// The buyers' place among those whose requests are kept apart; the traffic groups follow.
+/// The number of the buyers; the traffic groups are numbered from 1.
 pub const BUYERS: usize = 0;
 
 const CELLS: usize = Operation::ALL.len() * Class::ALL.len();
@@ -43,13 +43,13 @@ pub fn micros(duration: Duration) -> u64 {
 /// One finished request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Whose it was: [`BUYERS`], or a traffic group's place after them.
+    /// The traffic that it belongs to: [`BUYERS`], or the number of a traffic group.
     pub traffic: usize,
-    /// What was called.
+    /// The call.
     pub operation: Operation,
     /// How it ended.
     pub class: Class,
-    /// What kind of error it was, for errors.
+    /// The kind of error, for errors.
     pub error_kind: Option<ErrorKind>,
     /// The status, or 0 when there was no answer.
     pub status: u16,
@@ -160,9 +160,9 @@ pub struct Frame {
     pub connection_wait: Histogram<u64>,
     /// How far the promised admission was from the real one, µs.
     pub eta_error: Histogram<u64>,
-    /// Times that somebody waited while somebody behind was known to be let in.
+    /// Inversions: answers by which a user waited while a later place was already admitted.
     pub inversions: u64,
-    /// WAIT and ACTIVE answers from which inversions could be told.
+    /// WAIT and ACTIVE answers that were checked for inversions.
     pub order_checks: u64,
     /// Arrivals that could not be started on schedule, by traffic group.
     pub dropped: Vec<u64>,
@@ -258,7 +258,7 @@ impl Frame {
             .as_deref()
     }
 
-    /// Puts requests that were measured elsewhere in the place of those here; `None` where there is
+    /// Replaces the requests of a cell by those measured elsewhere; `None` where there is
     /// none.
     pub(super) fn put(
         &mut self,

@@ -26,7 +26,7 @@ impl Recorder {
 pub struct Totals {
     /// Everything since the beginning.
     pub sum: Frame,
-    /// What came since the last [`Totals::next_second`].
+    /// The requests since the last [`Totals::next_second`].
     pub second: Frame,
     spare: Box<Frame>,
 }

@@ -1,4 +1,4 @@
-//! A run beside an earlier one, for people.
+//! The comparison with a baseline, as text.
 
 use std::fmt::Write as _;
 
@@ -48,7 +48,7 @@ pub(super) fn rest(baseline: &Baseline) -> String {
     format!("{same} the same, {few} too few to tell")
 }
 
-/// What became better or worse since the baseline.
+/// The differences from the baseline.
 pub(super) fn section(out: &mut String, baseline: &Baseline, colours: Colours) {
     /// Columns that a name may take before its numbers stand beneath it.
     const NAME: usize = 38;

@@ -61,7 +61,7 @@ pub(super) fn limit(judged: &Judged) -> String {
     format!("{} {}", judged.relation.sign(), value(judged, judged.limit))
 }
 
-/// An instant of ISO 8601, to the second; what is none stays as it is.
+/// An ISO 8601 instant to the second; other text stays unchanged.
 pub(super) fn instant(text: &str) -> String {
     text.parse::<jiff::Timestamp>().map_or_else(
         |_| text.to_owned(),

@@ -52,7 +52,7 @@ pub fn text(summary: &Summary, colours: Colours) -> String {
     traces(&mut out, summary);
     people(&mut out, summary);
     thresholds(&mut out, summary, colours);
-    audit_section(&mut out, summary, colours);
+    audit(&mut out, summary, colours);
     if let Some(baseline) = &summary.baseline {
         comparison::section(&mut out, baseline, colours);
     }
@@ -249,7 +249,7 @@ fn thresholds(out: &mut String, summary: &Summary, colours: Colours) {
     }
 }
 
-fn audit_section(out: &mut String, summary: &Summary, colours: Colours) {
+fn audit(out: &mut String, summary: &Summary, colours: Colours) {
     if let Some(audit) = &summary.audit {
         let violations = audit.violations();
         let word = match violations {
@@ -290,7 +290,7 @@ fn audit_section(out: &mut String, summary: &Summary, colours: Colours) {
         line!(
             out,
             "audit       {}",
-            colours.bad(&format!("could not be had: {problem}"))
+            colours.bad(&format!("failed: {problem}"))
         );
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Measurements<'s> {
     pub(super) totals: Totals,
     pub(super) thresholds: LiveThresholds<'s>,
     pub(super) timeline: TimelineRecorder,
-    /// The threshold whose breach ends the run.
+    /// The missed threshold that ends the run.
     pub(super) breach: Option<String>,
     options: &'s RunOptions,
     rate: RequestRate,

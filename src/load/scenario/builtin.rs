@@ -9,7 +9,7 @@ use super::Scenario;
 /// A scenario that ships inside the binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Builtin {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
@@ -18,35 +18,23 @@ pub struct Builtin {
 /// The one that runs when none is named.
 pub const DEFAULT: &str = "onsale-short";
 
-const BUILTINS: &[Builtin] = &[
-    Builtin {
-        name: DEFAULT,
-        text: include_str!("../../../scenarios/onsale-short.yaml"),
-    },
-    Builtin {
-        name: "onsale",
-        text: include_str!("../../../scenarios/onsale.yaml"),
-    },
-    Builtin {
-        name: "hot-seat",
-        text: include_str!("../../../scenarios/hot-seat.yaml"),
-    },
-    Builtin {
-        name: "late-surge",
-        text: include_str!("../../../scenarios/late-surge.yaml"),
-    },
-    Builtin {
-        name: "refresh-storm",
-        text: include_str!("../../../scenarios/refresh-storm.yaml"),
-    },
-    Builtin {
-        name: "back-door",
-        text: include_str!("../../../scenarios/back-door.yaml"),
-    },
-    Builtin {
-        name: "token-replay",
-        text: include_str!("../../../scenarios/token-replay.yaml"),
-    },
+macro_rules! shipped {
+    ($($name:expr),* $(,)?) => {
+        &[$(Builtin {
+            name: $name,
+            text: include_str!(concat!("../../../scenarios/", $name, ".yaml")),
+        }),*]
+    };
+}
+
+const BUILTINS: &[Builtin] = shipped![
+    "onsale-short",
+    "onsale",
+    "hot-seat",
+    "late-surge",
+    "refresh-storm",
+    "back-door",
+    "token-replay",
 ];
 
 /// All scenarios that ship inside the binary, the default first.

@@ -1,4 +1,4 @@
-//! What a scenario must hold beyond being well-formed.
+//! The rules of a well-formed scenario.
 
 use std::ops::RangeInclusive;
 
@@ -131,7 +131,7 @@ impl Scenario {
             {
                 found.add(
                     &format!("{path}.traffic"),
-                    format!("there is no traffic called `{traffic}`"),
+                    format!("there is no traffic group called `{traffic}`"),
                 );
             }
             match group.resolve(name, is_traffic) {
@@ -164,7 +164,10 @@ const MAX_RATE: f64 = 100_000.0;
 impl Scenario {
     fn check_traffic(&self, found: &mut Findings) {
         if self.traffic.len() > MAX_TRAFFIC_GROUPS {
-            found.add("traffic", format!("more than {MAX_TRAFFIC_GROUPS} crowds"));
+            found.add(
+                "traffic",
+                format!("more than {MAX_TRAFFIC_GROUPS} traffic groups"),
+            );
         }
         for (name, traffic) in &self.traffic {
             let path = format!("traffic.{name}");
@@ -175,7 +178,8 @@ impl Scenario {
             if known {
                 found.add(
                     &path,
-                    "is called like something else: choose another name".to_owned(),
+                    "is the name of an operation, a phase or a business limit: choose another name"
+                        .to_owned(),
                 );
             }
             found.text(&path, name);
@@ -224,7 +228,7 @@ fn check_journeys(found: &mut Findings, path: &str, traffic: &Traffic) {
         found.add(&format!("{path}.journeys"), problem);
     }
     if !traffic.journeys.is_empty() && traffic.journeys.iter().all(|journey| journey.weight == 0) {
-        let problem = "none has a weight above 0".to_owned();
+        let problem = "none has a weight above 0: give one of them a weight".to_owned();
         found.add(&format!("{path}.journeys"), problem);
     }
     for journey in &traffic.journeys {

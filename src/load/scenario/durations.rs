@@ -83,7 +83,7 @@ fn short(time: Duration) -> String {
     format!("{}{name}", nanos as f64 / unit as f64)
 }
 
-/// How long somebody waits, as a distribution to draw from: one duration, a range of them
+/// A pause, as a distribution to draw from: one duration, a range of them
 /// (`200ms..800ms`, evenly), or `exp 500ms`, `normal 500ms 100ms`, `lognormal 500ms 0.5`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pause {

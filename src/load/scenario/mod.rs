@@ -53,7 +53,7 @@ pub struct Scenario {
     /// How they register when they arrive in a burst.
     #[serde(default)]
     pub register: Register,
-    /// Which seats people want.
+    /// Which seats the buyers want.
     #[serde(default)]
     pub contention: Contention,
     /// Pauses before the steps of the journey.
@@ -71,16 +71,16 @@ pub struct Scenario {
     /// When the generator, not the server, was the limit.
     #[serde(default)]
     pub generator: Generator,
-    /// Who else comes, by name.
+    /// The traffic beside the buyers: groups by name.
     #[serde(default)]
     pub traffic: BTreeMap<String, Traffic>,
-    /// What `--plan` computes the expected transactions from.
+    /// The assumptions of the capacity estimate (`--plan`).
     #[serde(default)]
     pub estimate: Estimate,
     /// Statuses that are an intended no, by operation. 429 is one everywhere.
     #[serde(default = "default_refusals")]
     pub refusals: BTreeMap<Operation, Vec<u16>>,
-    /// What counts as passing.
+    /// The limits that a run must keep to pass.
     #[serde(default)]
     pub thresholds: Thresholds,
 }
@@ -93,7 +93,7 @@ fn default_refusals() -> BTreeMap<Operation, Vec<u16>> {
     BTreeMap::from([(Operation::Reserve, vec![409])])
 }
 
-/// How fast people are let in.
+/// The admission rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admission {
@@ -129,7 +129,7 @@ pub enum Choice {
     Map,
 }
 
-/// Which seats people want.
+/// Which seats the buyers want.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Contention {
@@ -181,7 +181,7 @@ impl Think {
     }
 }
 
-/// What those do who were not drawn to pay.
+/// The behaviour of users who do not pay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Otherwise {
@@ -198,10 +198,10 @@ pub enum Otherwise {
 pub struct Pay {
     /// Share of those with a reservation who pay, 0 to 1.
     pub share: f64,
-    /// What a user charges before paying, in the currency's smallest unit; it must cover a seat. 0: users
+    /// The amount a user charges before paying, in the currency's smallest unit; it must cover a seat. 0: users
     /// do not charge, and the `balance` of the dataset's profile must cover a seat.
     pub charge: i64,
-    /// What the others do.
+    /// The behaviour of the others.
     pub otherwise: Otherwise,
 }
 
@@ -286,7 +286,7 @@ impl Default for Generator {
     }
 }
 
-/// What `--plan` computes the expected transactions from.
+/// The assumptions of the capacity estimate (`--plan`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Estimate {

@@ -30,7 +30,7 @@ impl Scenario {
             let path = text.split_once('=').map_or("", |(path, _)| path.trim());
             field.starts_with(path) || path.starts_with(&field)
         };
-        // A field that nobody set is at odds with one that somebody did.
+        // An override made another field invalid: the message names the override.
         let text = overrides.iter().rfind(about).or(overrides.last());
         let text = text.map_or("", String::as_str);
         Err(wrong(text, format!("{field}: {problem}")))

@@ -19,7 +19,7 @@ pub struct Thresholds {
     /// Limits on requests, in the file's order. A group that names no operations is called after an
     /// operation, a phase, or `all`.
     pub groups: Vec<(String, Group)>,
-    /// Limits on what the business sees.
+    /// Business limits.
     pub business: Business,
 }
 
@@ -203,7 +203,7 @@ impl Serialize for Group {
 /// The name of the group that holds every operation.
 pub(crate) const ALL: &str = "all";
 
-/// Limits on what the business sees. What is left out is reported but not judged.
+/// Business limits. A figure without a limit is reported but not judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, JsonSchema)]
 pub struct Business {
     /// Seats with more than one live reservation at most.
@@ -218,11 +218,11 @@ pub struct Business {
     pub lost: Option<u64>,
     /// Writes that the database has although the client saw them fail at most.
     pub unacknowledged: Option<u64>,
-    /// Times that somebody waited while somebody behind was known to be let in at most.
+    /// Inversions at most: answers by which a user waited while a later place was already admitted.
     pub inversions: Option<u64>,
     /// Users who did not come to an end that the scenario intends at most.
     pub unfinished: Option<u64>,
-    /// Arrivals that could not be started on schedule at most; 0 unless it is said.
+    /// Arrivals that could not be started on schedule at most; 0 by default.
     pub dropped: Option<u64>,
     /// 95 % of the users were let in within this of the promised instant.
     pub eta_error: Option<Time>,
@@ -283,7 +283,7 @@ impl<'de> Visitor<'de> for ThresholdsVisitor {
                 let group = map.next_value::<Group>()?;
                 if read.groups.iter().any(|(known, _)| *known == name) {
                     return Err(de::Error::custom(format!(
-                        "the group `{name}` stands here twice"
+                        "the group `{name}` appears twice: write its limits in one group"
                     )));
                 }
                 read.groups.push((name, group));

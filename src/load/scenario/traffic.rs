@@ -33,7 +33,7 @@ pub struct RampStage {
     pub over: Time,
 }
 
-/// How people arrive: on schedule, whatever the server does.
+/// The arrival schedule, independent of the server's answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Arrival {
@@ -131,7 +131,7 @@ pub struct Traffic {
     /// A closed executor begins no journey later than this after its beginning; an open one takes no
     /// arrival then.
     pub lasts: Time,
-    /// What its users do; each journey is drawn by weight.
+    /// The journeys of its users, each drawn by weight.
     pub journeys: Vec<Journey>,
 }
 
@@ -173,7 +173,7 @@ pub enum TokenKind {
     Foreign,
 }
 
-/// What a step waits for.
+/// The condition that ends a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Until {
@@ -187,7 +187,7 @@ pub enum Until {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// What is called.
+    /// The call.
     pub call: Operation,
     /// The token that it carries.
     #[serde(default)]

@@ -25,11 +25,11 @@ pub struct ExemplarSummary {
 pub struct ExemplarRow {
     /// The traffic group it is of; absent for the buyers.
     pub traffic: Option<String>,
-    /// What was called.
+    /// The call.
     pub operation: String,
     /// The status; absent when there was no answer.
     pub status: Option<u16>,
-    /// What kind of error it was, for errors.
+    /// The kind of error, for errors.
     #[serde(rename = "fault")]
     pub error_kind: Option<String>,
     /// When it ended, in seconds since the run began.
@@ -41,7 +41,7 @@ pub struct ExemplarRow {
 }
 
 impl ExemplarSummary {
-    /// What `frame` noted; `traffic groups` by their places after the buyers.
+    /// The exemplars of `frame`; traffic groups are numbered from 1.
     pub(in crate::load) fn of(
         frame: &Frame,
         traffic_groups: &[String],

@@ -37,11 +37,11 @@ impl Summary {
     /// # Errors
     /// When it cannot be read, is none, or is one of another version; in one line.
     pub fn read(path: &Path) -> Result<Summary, String> {
-        let said = |problem: String| format!("{}: {problem}", path.display());
+        let at_path = |problem: String| format!("{}: {problem}", path.display());
         let text = std::fs::File::open(path)
             .and_then(|file| std::io::read_to_string(file.take(MAX_BYTES)))
-            .map_err(|error| said(error.to_string()))?;
-        Summary::parse(&text).map_err(said)
+            .map_err(|error| at_path(error.to_string()))?;
+        Summary::parse(&text).map_err(at_path)
     }
 
     /// Reads a summary's text.
@@ -57,7 +57,7 @@ impl Summary {
         let version: Version = serde_json::from_str(text).map_err(is_none)?;
         if version.schema != SCHEMA {
             return Err(format!(
-                "is a summary of version {}, this program reads version {SCHEMA}",
+                "is a summary of version {}, this program reads version {SCHEMA}: run the scenario again",
                 version.schema
             ));
         }

@@ -1,4 +1,4 @@
-//! What a run leaves behind: the summary, for people and for programs.
+//! The summary of a run, for people and for programs.
 
 mod exemplars;
 mod file;
@@ -28,7 +28,7 @@ use crate::api::ops::{Audit, Dataset, LookupAnswer};
 /// The version of the summary's JSON; it grows when a reader would have to change.
 pub const SCHEMA: u32 = 2;
 
-/// Everything there is to say about a run. Times are milliseconds unless the name says otherwise.
+/// The summary of a run. Times are milliseconds unless the name says otherwise.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
@@ -54,14 +54,14 @@ pub struct Summary {
     pub started_at: String,
     /// From the first registration to the last answer.
     pub elapsed_seconds: f64,
-    /// Somebody paused it, made it slower or cut a phase short: less was asked of the server than the
+    /// An operator paused it, made it slower or cut a phase short: it asked less of the server than the
     /// scenario says.
     pub eased: bool,
     /// How it ended.
     pub ending: Ending,
     /// The verdict.
     pub verdict: Verdict,
-    /// What stands against "passed".
+    /// The reasons against "passed".
     pub reasons: Vec<String>,
     /// Thresholds, judged.
     pub thresholds: Vec<Judged>,
@@ -73,16 +73,16 @@ pub struct Summary {
     pub statuses: Statuses,
     /// Arrivals that could not be started on schedule, by traffic group.
     pub dropped: BTreeMap<String, u64>,
-    /// What was expected, beside what came.
+    /// The capacity estimate beside the measurements.
     pub estimate: Vec<Expected>,
-    /// The business truth after the run; absent when it could not be had.
+    /// The audit after the run; absent when it failed.
     pub audit: Option<Audit>,
-    /// Which of the successes that clients saw are in the database; absent when it could not be had.
+    /// Which of the successes that clients saw are in the database; absent when the look-up failed.
     pub lookup: Option<LookupAnswer>,
     /// Writes that were done, but answered as failed.
     #[serde(default)]
     pub unacknowledged: Unacknowledged,
-    /// Why audit or look-up could not be had.
+    /// The reason why audit or look-up failed.
     pub audit_problem: Option<String>,
     /// Audits made while the run was under way.
     pub audits: AuditsDuring,
@@ -92,7 +92,7 @@ pub struct Summary {
     pub generator: GeneratorSummary,
     /// The run over time.
     pub timeline: Timeline,
-    /// What happened when.
+    /// Events of the run, in order.
     pub marks: Vec<Mark>,
     /// Single requests, to be looked up in the server's traces.
     #[serde(default, rename = "noted")]
@@ -115,11 +115,11 @@ pub struct AuditsDuring {
 /// A line of the capacity estimate beside what came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
-    /// What is estimated.
+    /// The estimated quantity.
     pub quantity: String,
     /// The estimate.
     pub expected: String,
-    /// What was measured; absent where nothing was.
+    /// The measurement; absent without one.
     pub measured: Option<String>,
 }
 
@@ -160,9 +160,9 @@ impl Latency {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fairness {
-    /// Answers from which an inversion could have been told.
+    /// Answers that were checked for inversions.
     pub checks: u64,
-    /// Times that somebody waited while somebody behind was known to be let in.
+    /// Inversions: answers by which a user waited while a later place was already admitted.
     pub inversions: u64,
     /// How far promised admissions were from the real ones; absent when none was promised.
     pub eta_error: Option<Latency>,
@@ -203,12 +203,12 @@ pub struct GeneratorSummary {
     pub lag: Option<Latency>,
     /// How long requests waited for a shared connection; absent when each user had one.
     pub connection_wait: Option<Latency>,
-    /// In what the generator was the limit; empty: in nothing.
+    /// The ways in which the generator was the limit; empty: in none.
     pub limited: Vec<String>,
 }
 
 impl GeneratorSummary {
-    /// Takes over how late requests were and how long they waited for a connection.
+    /// Adds the lateness of requests and their waits for a connection.
     pub(super) fn measure(&mut self, frame: &Frame) {
         self.lag = Latency::if_any(&frame.lag);
         self.connection_wait = Latency::if_any(&frame.connection_wait);

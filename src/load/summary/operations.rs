@@ -1,4 +1,4 @@
-//! What was measured of each operation.
+//! Measurements by operation.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::load::recorder::{Cell, Frame, span_seconds};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationSummary {
-    /// Whose: a traffic group's; absent for the buyers.
+    /// The traffic group; absent for the buyers.
     pub traffic: Option<String>,
     /// Which operation.
     pub operation: Operation,

@@ -47,9 +47,9 @@ pub struct Second {
     pub p99: Option<f64>,
     /// 95 % of the queue's calls within this.
     pub queue_p95: Option<f64>,
-    /// Users behind the admitted mark, as the server said last.
+    /// Users beyond the watermark, by the server's last answer.
     pub waiting: Option<u64>,
-    /// The admitted mark.
+    /// The admitted-up-to watermark.
     pub admitted_mark: Option<u64>,
     /// Seats that buyers hold, and have not paid.
     pub held: u64,
@@ -64,19 +64,19 @@ pub struct Second {
 pub struct Mark {
     /// Since the first registration.
     pub second: f64,
-    /// What kind of thing.
+    /// The kind.
     pub kind: MarkKind,
     /// In a few words.
     pub text: String,
 }
 
-/// What kind of thing happened.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MarkKind {
     /// A phase began.
     Phase,
-    /// Somebody steered the run.
+    /// An operator steered the run.
     Control,
     /// Something broke, or was broken on purpose.
     Fault,
@@ -84,14 +84,14 @@ pub enum MarkKind {
     Alert,
 }
 
-/// What stands beside the measurements of a second.
+/// The state of users and queue at the end of a second.
 pub(in crate::load) struct Snapshot<'a> {
     pub second: f64,
     pub users: &'a [(UserState, u64)],
     pub queue: Option<QueueState>,
 }
 
-/// The timeline as it is written.
+/// The timeline while it is being recorded.
 #[derive(Debug, Default)]
 pub(in crate::load) struct TimelineRecorder {
     pub timeline: Timeline,
@@ -123,7 +123,7 @@ impl TimelineRecorder {
         }
     }
 
-    /// What is pending becomes a point.
+    /// Turns the pending seconds into a point.
     pub(in crate::load) fn finish(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         self.timeline.points.extend(joined(&pending));

@@ -1,4 +1,4 @@
-//! What an answer means: success, an intended no, or an error. No I/O.
+//! Classifies an answer: success, intended refusal, or error. No I/O.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(super) fn classify<T>(
     }
 }
 
-/// Conflicts that say that the client, not the seat, is the reason: no contention, an error.
+/// Conflicts whose reason is the client and not the seat: an error, no contention.
 fn is_misuse(answer: &Answer) -> bool {
     let code = serde_json::from_slice::<Problem>(&answer.body).map(|problem| problem.code);
     matches!(

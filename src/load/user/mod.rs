@@ -1,7 +1,8 @@
-//! A virtual user: registers, polls as the server tells, and once admitted looks, reserves, pays.
+//! A virtual user: registers, polls at the intervals that the server asks for, and once admitted looks,
+//! reserves, pays.
 //!
-//! Each request has a planned instant: the end of the think time, the moment `pollAfterMs` named,
-//! the end of a retry pause. Where nothing is waited for, the plan is the end of the step before.
+//! Each request has a due time: the end of the think time, the moment that `pollAfterMs` named,
+//! the end of a retry pause. A request without a pause is due at the end of the step before.
 
 mod classify;
 mod purchase;
@@ -27,17 +28,17 @@ use super::unacknowledged::UnresolvedWrite;
 use super::worker::Worker;
 use crate::api::ops::KeyFact;
 
-/// How a request ended, as the journey sees it.
+/// The outcome of a request.
 enum Outcome<T> {
     Ok(T),
-    /// An intended no, with the server's wish when to come again.
+    /// An intended refusal, with the server's `Retry-After`.
     Refused(Option<Duration>),
     Failed(ErrorKind, Option<Duration>),
     /// The run is ending: nothing was sent.
     Stopped,
 }
 
-/// The journey ends here, and why.
+/// The end of a journey, with its final state.
 struct End(UserState);
 
 pub(super) use queue::QueuePlace;
@@ -47,15 +48,15 @@ pub(super) struct User {
     id: i64,
     state: UserState,
     client: HttpClient,
-    /// Whose user this is: the buyers', or a traffic group's.
+    /// The traffic that it belongs to: [`BUYERS`], or a traffic group.
     traffic: usize,
     /// The step of a traffic group's journey that it is at.
     step: Option<Arc<Step>>,
-    /// What a traffic group's user has come by.
+    /// The results of earlier steps, for a user of a traffic group.
     step_state: steps::StepState,
-    /// What the scenario's seed decides: think times, wishes.
+    /// Draws that the scenario's seed repeats: think times, wished seats.
     rng: SmallRng,
-    /// What must differ from every other run: trace ids, idempotency keys.
+    /// Draws that differ between runs: trace ids, idempotency keys.
     ids: SmallRng,
 }
 
@@ -87,7 +88,7 @@ impl User {
         self.id
     }
 
-    /// Becomes the next user on the same client.
+    /// Gives its connection to the next user.
     pub(super) fn into_client(self) -> HttpClient {
         self.client
     }
@@ -97,8 +98,8 @@ impl User {
         self.state = state;
     }
 
-    /// Waits for the planned instant, or for the end of a pause of the whole run; when the request
-    /// was due then.
+    /// Waits for the due time, or for the end of a pause of the whole run; gives the instant at which the request
+    /// was due.
     async fn wait_until(&self, due: Instant, operation: Operation) -> Instant {
         if due > Instant::now() {
             sleep_until(due.into()).await;
@@ -128,7 +129,7 @@ impl User {
         self.worker.run.records_of(self.traffic, operation)
     }
 
-    /// Sends one request and writes down how it went. `read` makes sense of a success.
+    /// Sends one request and records its outcome. `read` parses a success.
     async fn send_once<T>(
         &mut self,
         operation: Operation,
@@ -200,7 +201,7 @@ impl User {
         outcome
     }
 
-    /// Keeps in mind that an attempt of a write failed, until one succeeds.
+    /// Remembers that an attempt of a write failed, until one succeeds.
     fn track_failed_write<T>(
         &self,
         unresolved: Option<UnresolvedWrite>,
@@ -228,7 +229,7 @@ impl User {
         }
     }
 
-    /// Sends a request again while there is hope: after no answer, a 5xx, or a 429.
+    /// Sends a request, and again after no answer, a 5xx or a 429, as often as the scenario says.
     async fn send_with_retries<T>(
         &mut self,
         operation: Operation,
@@ -263,7 +264,7 @@ impl User {
         }
     }
 
-    /// The whole way, begun at `due`.
+    /// The whole journey, begun at `due`.
     pub(super) async fn arrive(mut self, due: Instant) {
         if self.traffic != BUYERS {
             self.worker.run.user_arrived();

@@ -1,4 +1,4 @@
-//! What an admitted user does: look, reserve, charge, pay.
+//! The journey of an admitted user: look, reserve, charge, pay.
 
 use http::HeaderValue;
 use rand::RngExt as _;

@@ -1,4 +1,4 @@
-//! The queue as a user sees it: a place taken, then polls exactly when the server said.
+//! A user's time in the queue: registers, then polls exactly when the server asks for it.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl User {
     /// Takes a place in the queue. `None` when it could not be had.
     pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<QueuePlace> {
         let due = self.wait_until(due, Operation::Register).await;
-        // A repeat of a registration whose answer was lost gets the place that it made.
+        // With the key, a repeat after a lost answer gets the place that the first request took.
         let (id, key) = (self.id, idempotency_key(&mut self.ids));
         let build = |requests: &RequestBuilder| requests.register(id, &key);
         let read = |answer: &Answer| {
@@ -74,7 +74,7 @@ impl User {
         }
     }
 
-    /// Polls as told until admitted.
+    /// Polls at the intervals that the server asks for, until admitted.
     pub(super) async fn queue(&mut self, place: &QueuePlace) -> Result<(), End> {
         let opened = self.worker.run.opened();
         // Had people polled before the opening, their turns would be spread over the interval that
@@ -127,7 +127,7 @@ impl User {
         }
     }
 
-    /// A WAIT although somebody behind was seen ACTIVE before this was even asked is an inversion.
+    /// An inversion: WAIT, although a later place was seen ACTIVE before this request was sent.
     fn record_order(&self, inverted: bool) {
         if self.records(Operation::Poll) {
             self.worker.recorder.with(|frame| {

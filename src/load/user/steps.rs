@@ -17,7 +17,7 @@ use crate::load::scenario::{Step, TokenKind, Until};
 /// Polls, or seats, after which a step is given up.
 const MOST_TRIES: usize = 100_000;
 
-/// What a user of a traffic group has come by on the way.
+/// The results of earlier steps.
 #[derive(Debug, Default)]
 pub(super) struct StepState {
     token: Option<HeaderValue>,
@@ -25,7 +25,7 @@ pub(super) struct StepState {
     seat: Option<i64>,
 }
 
-/// What an answer gave.
+/// The values that an answer gave.
 #[derive(Default)]
 struct StepResult {
     token: Option<HeaderValue>,
@@ -68,7 +68,7 @@ impl User {
         }
     }
 
-    /// Takes a step; whether it came out as it should.
+    /// Does one step; gives whether its outcome was expected.
     async fn run_step(&mut self, step: &Arc<Step>, due: Instant) -> bool {
         self.step = Some(Arc::clone(step));
         let mut due = due;
@@ -161,7 +161,7 @@ impl User {
         }
     }
 
-    /// Keeps what was given, and notes what the server has to know of from now on.
+    /// Keeps the results for later steps, and records the success for the look-up after the run.
     fn keep(&mut self, step: &Step, step_result: StepResult) {
         let mut acknowledged = self.worker.acknowledged.lock();
         if let (Some(token), Some(place)) = (step_result.token, step_result.place) {
@@ -192,7 +192,7 @@ impl User {
     }
 }
 
-/// What a success of that call gives; `None` when it is not one of the API's.
+/// The values in a success of that call; `None` when the answer is not the API's.
 fn step_result(call: Operation, answer: &Answer) -> Option<StepResult> {
     let nothing = StepResult::default();
     match call {

@@ -7,7 +7,7 @@ const STEPS: [f64; 17] = [
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0,
     3_600.0, 7_200.0,
 ];
-/// Until then instants are told in seconds.
+/// Shorter runs show instants in seconds.
 const SECONDS: f64 = 120.0;
 
 /// The time axis that all charts share, from the first registration on.

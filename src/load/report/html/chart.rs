@@ -1,8 +1,12 @@
 //! One chart over time as SVG. Lines are stretched to the page's width, text is not: it is as large on
 //! a phone as on a screen.
 
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+
 use super::axis::{Scale, Time, clock, round_millis, short};
-use super::markup::{NO_DATA, esc, put};
+use super::markup::{NO_DATA, esc};
 use crate::load::plan::number;
 use crate::load::report::format::millis;
 
@@ -15,7 +19,7 @@ const ABOVE: f64 = 20.0;
 /// Pixels beneath it, where the instants stand.
 const BENEATH: f64 = 24.0;
 
-/// What is counted.
+/// The unit of a chart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     PerSecond,
@@ -72,7 +76,7 @@ pub(super) struct Chart {
     pub(super) id: &'static str,
     /// Its name for people.
     pub(super) title: &'static str,
-    /// What it shows, for those who do not see it.
+    /// Its text alternative.
     pub(super) description: &'static str,
     pub(super) unit: Unit,
     /// Each line stands on the one before it.
@@ -81,42 +85,58 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// The chart; `times` are the instants of its values, `behind` and `before` what stands behind and
-    /// before its lines.
-    pub(super) fn markup(&self, time: &Time, times: &[f64], behind: &str, before: &str) -> String {
-        let mut out = format!(
-            "<figure class=\"chart\" id=\"{0}\"><figcaption><h3>{1} <output></output></h3>\n{2}</figcaption>\n",
-            self.id,
-            esc(self.title),
-            self.legend()
-        );
-        let any = self.series.iter().any(|it| it.measured().next().is_some());
-        if !any {
-            put!(out, "<p class=\"remark\">{NO_DATA}</p></figure>\n");
-            return out;
+    /// The chart; `times` are the instants of its values. `behind` and `before` are drawn behind and in
+    /// front of its lines.
+    pub(super) fn markup(
+        &self,
+        time: &Time,
+        times: &[f64],
+        behind: &Markup,
+        before: &Markup,
+    ) -> Markup {
+        let has_data = self.series.iter().any(|it| it.measured().next().is_some());
+        html! {
+            figure class="chart" id=(self.id) {
+                figcaption {
+                    h3 { (esc(self.title)) " " output {} }
+                    "\n"
+                    (self.legend())
+                }
+                @if has_data {
+                    (self.plot(time, times, behind, before))
+                } @else {
+                    p class="remark" { (NO_DATA) }
+                }
+            }
+            "\n"
         }
-        let scale = self.scale();
-        put!(
-            out,
-            "<svg class=\"plot\" role=\"img\" aria-labelledby=\"{0}-t {0}-d\" width=\"100%\" height=\"{1:.0}\">\n\
-             <title id=\"{0}-t\">{2}</title><desc id=\"{0}-d\">{3}</desc>\n\
-             <g transform=\"translate(0 {ABOVE:.0})\">{behind}\n",
-            self.id,
-            ABOVE + HEIGHT + BENEATH,
-            esc(self.title),
-            esc(&self.told()),
-        );
-        self.grid(&mut out, time, &scale);
-        put!(
-            out,
-            "<svg width=\"100%\" height=\"{HEIGHT:.0}\" viewBox=\"0 0 {WIDTH:.0} {HEIGHT:.0}\" preserveAspectRatio=\"none\">\n"
-        );
-        self.lines(&mut out, time, times, &scale);
-        put!(
-            out,
-            "</svg>\n{before}<line class=\"cursor\" y1=\"0\" y2=\"{HEIGHT:.0}\" visibility=\"hidden\"/></g></svg></figure>\n"
-        );
-        out
+    }
+
+    fn plot(&self, time: &Time, times: &[f64], behind: &Markup, before: &Markup) -> Markup {
+        let (scale, id) = (self.scale(), self.id);
+        html! {
+            svg class="plot" role="img" aria-labelledby={ (id) "-t " (id) "-d" } width="100%"
+                height=(ABOVE + HEIGHT + BENEATH)
+            {
+                title id={ (id) "-t" } { (esc(self.title)) }
+                desc id={ (id) "-d" } { (esc(&self.text_alternative())) }
+                g transform={ "translate(0 " (ABOVE) ")" } {
+                    (behind)
+                    (grid(self.unit, time, &scale))
+                    svg width="100%" height=(HEIGHT) viewBox={ "0 0 " (WIDTH) " " (HEIGHT) }
+                        preserveAspectRatio="none"
+                    {
+                        @if self.stacked {
+                            (self.areas(time, times, &scale))
+                        } @else {
+                            (self.lines(time, times, &scale))
+                        }
+                    }
+                    (before)
+                    line class="cursor" y1="0" y2=(HEIGHT) visibility="hidden" {}
+                }
+            }
+        }
     }
 
     fn scale(&self) -> Scale {
@@ -143,87 +163,60 @@ impl Chart {
     }
 
     /// Names of the lines with their colours, dashes and highest values.
-    fn legend(&self) -> String {
-        let mut out = "<ul class=\"legend\">".to_owned();
-        for series in &self.series {
-            let most = series.measured().reduce(f64::max);
-            let most = most.map_or_else(
-                || NO_DATA.to_owned(),
-                |it| format!("max {}", self.unit.value(it)),
-            );
-            put!(
-                out,
-                "<li><svg width=\"28\" height=\"10\" aria-hidden=\"true\"><path class=\"line {0}\" d=\"M1 5H27\"/></svg> {1} \
-                 <span data-series=\"{0}\" data-unit=\"{2}\">{3}</span></li>",
-                series.key,
-                esc(series.name),
-                self.unit.as_str(),
-                esc(&most)
-            );
+    fn legend(&self) -> Markup {
+        html! {
+            ul class="legend" {
+                @for series in &self.series {
+                    li {
+                        svg width="28" height="10" aria-hidden="true" {
+                            path class={ "line " (series.key) } d="M1 5H27" {}
+                        }
+                        " " (esc(series.name)) " "
+                        span data-series=(series.key) data-unit=(self.unit.as_str()) {
+                            @match series.measured().reduce(f64::max) {
+                                Some(most) => { "max " (esc(&self.unit.value(most))) }
+                                None => (NO_DATA)
+                            }
+                        }
+                    }
+                }
+            }
         }
-        out + "</ul>"
     }
 
-    /// What it shows, with the highest value of each line.
-    fn told(&self) -> String {
-        let mut told = self.description.to_owned();
+    /// The text alternative, with the highest value of each line.
+    fn text_alternative(&self) -> String {
+        let mut text = self.description.to_owned();
         for series in &self.series {
             if let Some(most) = series.measured().reduce(f64::max) {
-                put!(
-                    told,
-                    " Highest of {}: {}.",
-                    series.name,
-                    self.unit.value(most)
-                );
+                let most = self.unit.value(most);
+                let _ = write!(text, " Highest of {}: {most}.", series.name);
             }
         }
-        told
+        text
     }
 
-    fn grid(&self, out: &mut String, time: &Time, scale: &Scale) {
-        for value in scale.ticks() {
-            let (y, name) = (height(scale.at(value)), self.unit.tick(value));
-            put!(
-                out,
-                "<line class=\"grid\" x2=\"100%\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"y\" x=\"-6\" y=\"{:.1}\">{name}</text>\n",
-                y + 4.0
-            );
-        }
-        for second in time.ticks() {
-            let (x, name) = (time.at(second) * 100.0, clock(second, time.end()));
-            let anchor = match x {
-                x if x > 96.0 => "end",
-                x if x < 1.0 => "start",
-                _ => "middle",
-            };
-            put!(
-                out,
-                "<line class=\"grid\" x1=\"{x:.2}%\" x2=\"{x:.2}%\" y2=\"{:.0}\"/><text class=\"x {anchor}\" x=\"{x:.2}%\" y=\"{:.0}\">{name}</text>\n",
-                HEIGHT + 4.0,
-                HEIGHT + 18.0
-            );
+    fn lines(&self, time: &Time, times: &[f64], scale: &Scale) -> Markup {
+        let line = |series: &Series| {
+            let values = times.iter().zip(&series.values);
+            path(values.map(|(second, value)| {
+                let value = value.filter(|it| it.is_finite())?;
+                Some(place(time, scale, *second, value))
+            }))
+        };
+        html! {
+            @for series in &self.series { path class={ "line " (series.key) } d=(line(series)) {} }
         }
     }
 
-    fn lines(&self, out: &mut String, time: &Time, times: &[f64], scale: &Scale) {
-        let place = |second: f64, value: f64| (time.at(second) * WIDTH, height(scale.at(value)));
-        if !self.stacked {
-            for series in &self.series {
-                let values = times.iter().zip(&series.values);
-                let points = values.map(|(second, value)| {
-                    let value = value.filter(|it| it.is_finite());
-                    value.map(|value| place(*second, value))
-                });
-                let path = path(points);
-                put!(out, "<path class=\"line {}\" d=\"{path}\"/>\n", series.key);
-            }
-            return;
-        }
+    /// Each series as an area between its upper edge and that of the one below it.
+    fn areas(&self, time: &Time, times: &[f64], scale: &Scale) -> Markup {
         let mut below: Vec<(f64, f64)> = Vec::new();
+        let mut drawn = Vec::new();
         for (series, upper) in self.series.iter().zip(self.stacks()) {
-            let begin = upper.first().map(|value| place(0.0, *value));
+            let begin = upper.first().map(|value| place(time, scale, 0.0, *value));
             let edge = times.iter().zip(upper);
-            let edge = edge.map(|(second, value)| place(*second, value));
+            let edge = edge.map(|(second, value)| place(time, scale, *second, value));
             let edge: Vec<(f64, f64)> = begin.into_iter().chain(edge).collect();
             if series.measured().any(|it| it > 0.0) {
                 let back = match below.is_empty() {
@@ -235,15 +228,45 @@ impl Chart {
                 };
                 let line = path(edge.iter().copied().map(Some));
                 let area = path(edge.iter().copied().chain(back).map(Some));
-                let key = series.key;
-                put!(
-                    out,
-                    "<path class=\"area {key}\" d=\"{area}Z\"/><path class=\"line {key}\" d=\"{line}\"/>\n"
-                );
+                drawn.push((series.key, area, line));
             }
             below = edge;
         }
+        html! {
+            @for (key, area, line) in drawn {
+                path class={ "area " (key) } d={ (area) "Z" } {}
+                path class={ "line " (key) } d=(line) {}
+            }
+        }
     }
+}
+
+fn grid(unit: Unit, time: &Time, scale: &Scale) -> Markup {
+    let anchor = |share: f64| match share {
+        share if share > 0.96 => "end",
+        share if share < 0.01 => "start",
+        _ => "middle",
+    };
+    html! {
+        @for value in scale.ticks() {
+            @let y = height(scale.at(value));
+            @let at = format!("{y:.1}");
+            line class="grid" x2="100%" y1=(at) y2=(at) {}
+            text class="y" x="-6" y=(format!("{:.1}", y + 4.0)) { (unit.tick(value)) }
+        }
+        @for second in time.ticks() {
+            @let share = time.at(second);
+            @let x = format!("{:.2}%", share * 100.0);
+            line class="grid" x1=(x) x2=(x) y2=(HEIGHT + 4.0) {}
+            text class={ "x " (anchor(share)) } x=(x) y=(HEIGHT + 18.0) {
+                (clock(second, time.end()))
+            }
+        }
+    }
+}
+
+fn place(time: &Time, scale: &Scale, second: f64, value: f64) -> (f64, f64) {
+    (time.at(second) * WIDTH, height(scale.at(value)))
 }
 
 fn height(share: f64) -> f64 {
@@ -257,7 +280,7 @@ fn path(points: impl Iterator<Item = Option<(f64, f64)>>) -> String {
         match point {
             Some((x, y)) => {
                 let command = if length == 0 { 'M' } else { 'L' };
-                put!(out, "{command}{x:.1} {y:.1}");
+                let _ = write!(out, "{command}{x:.1} {y:.1}");
                 length += 1;
             }
             None => {
@@ -303,7 +326,9 @@ mod tests {
         for values in [&[][..], &[None, None], &[Some(f64::NAN)]] {
             for unit in [Unit::Milliseconds, Unit::Things] {
                 let time = Time::until([].into_iter());
-                let page = chart(unit, false, &[values]).markup(&time, &[1.0, 2.0], "", "");
+                let page = chart(unit, false, &[values])
+                    .markup(&time, &[1.0, 2.0], &html! {}, &html! {})
+                    .into_string();
                 assert!(page.contains(NO_DATA) && !page.contains("<path class=\"line ok\" d=\"M0"));
                 assert!(!page.contains("NaN"), "{page}");
             }
@@ -314,13 +339,17 @@ mod tests {
     fn one_point_is_an_area_from_the_beginning_or_a_dot() {
         let time = Time::until([1.0].into_iter());
         let stacked = chart(Unit::PerSecond, true, &[&[Some(5.0)]]);
-        let page = stacked.markup(&time, &[1.0], "", "");
+        let page = stacked
+            .markup(&time, &[1.0], &html! {}, &html! {})
+            .into_string();
         assert!(
             page.contains("d=\"M0.0 25.0L1000.0 25.0L1000.0 150.0L0.0 150.0Z\""),
             "{page}"
         );
         let dot = chart(Unit::Milliseconds, false, &[&[Some(10.0)]]);
-        let page = dot.markup(&time, &[1.0], "", "");
+        let page = dot
+            .markup(&time, &[1.0], &html! {}, &html! {})
+            .into_string();
         assert!(page.contains("d=\"M1000.0 150.0h.1\""), "{page}");
     }
 
@@ -332,7 +361,14 @@ mod tests {
             &[&[Some(3.0), None], &[Some(4.0), Some(1.0)]],
         );
         assert_eq!(both.stacks(), [[3.0, 0.0], [7.0, 1.0]]);
-        let page = both.markup(&Time::until([2.0].into_iter()), &[1.0, 2.0], "", "");
+        let page = both
+            .markup(
+                &Time::until([2.0].into_iter()),
+                &[1.0, 2.0],
+                &html! {},
+                &html! {},
+            )
+            .into_string();
         assert!(
             page.contains("things") && page.contains("Highest of ok: 4."),
             "{page}"

@@ -1,20 +1,15 @@
 //! On what the run was made: the generator's health, machine, versions, dataset, settings.
 
-use super::markup::{esc, facts, put, sentence};
+use maud::{Markup, html};
+
+use super::markup::{esc, facts, sentence};
 use crate::load::plan::number;
 use crate::load::report::format::{busiest, connections, instant, millis};
 use crate::load::summary::{Latency, Summary};
 
 /// Whether the generator was the limit.
-pub(super) fn generator(summary: &Summary) -> String {
+pub(super) fn generator(summary: &Summary) -> Markup {
     let generator = &summary.generator;
-    let mut out = String::new();
-    for limit in &generator.limited {
-        out += &sentence(&format!("✗ {limit}"));
-    }
-    if generator.limited.is_empty() {
-        out += &sentence("✓ The generator was not the limit.");
-    }
     let latency = |of: Option<Latency>, absent: &str| {
         of.map_or_else(
             || absent.to_owned(),
@@ -24,7 +19,7 @@ pub(super) fn generator(summary: &Summary) -> String {
     let memory = generator.memory;
     let memory = memory.map(|it| format!("{} MB", number(it as f64 / 1e6)));
     let files = generator.file_limit.map(|it| number(it as f64));
-    out + &facts(&[
+    let facts = facts(&[
         (
             "Threads",
             format!("{} on {} cores", generator.workers, generator.cores),
@@ -47,11 +42,16 @@ pub(super) fn generator(summary: &Summary) -> String {
             "Files it may open",
             files.unwrap_or_else(|| "no limit known".to_owned()),
         ),
-    ])
+    ]);
+    html! {
+        @for limit in &generator.limited { (sentence(&format!("✗ {limit}"))) }
+        @if generator.limited.is_empty() { (sentence("✓ The generator was not the limit.")) }
+        (facts)
+    }
 }
 
-/// What was tested, with what and on what.
-pub(super) fn tested(summary: &Summary) -> String {
+/// The target, the dataset, the versions, the settings.
+pub(super) fn tested(summary: &Summary) -> Markup {
     let data = &summary.dataset;
     let of = |it: u64| number(it as f64);
     let dataset = format!(
@@ -64,7 +64,7 @@ pub(super) fn tested(summary: &Summary) -> String {
         of(data.on_sale_seats),
         of(data.popular_seats)
     );
-    let mut out = facts(&[
+    let facts = facts(&[
         ("Target", summary.target.clone()),
         ("Server", summary.server_version.clone()),
         ("Generator", format!("concertctl {}", summary.version)),
@@ -76,12 +76,13 @@ pub(super) fn tested(summary: &Summary) -> String {
         ("Seeded at", instant(&data.seeded_at)),
         ("Seed of the draws", summary.settings.seed.to_string()),
     ]);
-    put!(
-        out,
-        "<details><summary>Scenario with all its settings</summary>\n<pre>{}</pre>\n</details>\n",
-        esc(&settings(summary))
-    );
-    out
+    html! {
+        (facts)
+        details {
+            summary { "Scenario with all its settings" }
+            pre { (esc(&settings(summary))) }
+        }
+    }
 }
 
 /// The scenario as a file that can be run again; what was left out in it is left out here.

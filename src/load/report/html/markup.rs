@@ -1,19 +1,11 @@
-//! Pieces of a page. Whatever text goes in is escaped here, so that nobody else has to think of it.
+//! Pieces of a page. `maud` escapes `&<>"` in every text; [`esc`] escapes `'` too and replaces control
+//! characters, so texts from outside the program go through it.
 
-use std::fmt::{self, Display, Formatter, Write as _};
+use std::fmt::Write as _;
 
-/// Puts formatted markup behind a page; a `String` takes all text.
-macro_rules! put {
-    ($out:expr, $($text:tt)*) => {
-        {
-            use std::fmt::Write as _;
-            let _ = write!($out, $($text)*);
-        }
-    };
-}
-pub(super) use put;
+use maud::{Markup, PreEscaped, Render, html};
 
-/// What stands where nothing was measured.
+/// Shown where nothing was measured.
 pub(super) const NO_DATA: &str = "no data";
 
 /// Text that is text in HTML too, between tags and within quoted attributes.
@@ -24,51 +16,53 @@ pub(super) fn esc(text: &str) -> Escaped<'_> {
 /// See [`esc`].
 pub(super) struct Escaped<'a>(&'a str);
 
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+impl Render for Escaped<'_> {
+    fn render_to(&self, out: &mut String) {
         for c in self.0.chars() {
             match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                '\n' | '\t' => f.write_char(c)?,
+                '\'' => out.push_str("&#39;"),
+                '\n' | '\t' => out.push(c),
                 // No page may hold them.
-                c if c.is_control() => f.write_char('\u{fffd}')?,
-                c => f.write_char(c)?,
+                c if c.is_control() => out.push('\u{fffd}'),
+                c => {
+                    let _ = maud::Escaper::new(out).write_char(c);
+                }
             }
         }
-        Ok(())
     }
 }
 
-/// A part of the page under a heading of its own; `body` is markup.
-pub(super) fn section(out: &mut String, id: &str, title: &str, body: &str) {
-    let (id, title) = (esc(id), esc(title));
-    put!(
-        out,
-        "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n{body}</section>\n"
-    );
+/// A part of the page under its own heading.
+pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
+    html! {
+        section aria-labelledby=(esc(id)) {
+            h2 id=(esc(id)) { (esc(title)) }
+            (body)
+        }
+        "\n"
+    }
 }
 
-/// A sentence that stands by itself.
-pub(super) fn sentence(text: &str) -> String {
-    format!("<p>{}</p>\n", esc(text))
+/// A paragraph of one sentence.
+pub(super) fn sentence(text: &str) -> Markup {
+    html! { p { (esc(text)) } }
 }
 
 /// The same, in small print.
-pub(super) fn remark(text: &str) -> String {
-    format!("<p class=\"remark\">{}</p>\n", esc(text))
+pub(super) fn remark(text: &str) -> Markup {
+    html! { p class="remark" { (esc(text)) } }
 }
 
-/// Names, and what there is to say of each.
-pub(super) fn facts(pairs: &[(&str, String)]) -> String {
-    let mut out = "<dl class=\"facts\">\n".to_owned();
-    for (name, value) in pairs {
-        put!(out, "<dt>{}</dt><dd>{}</dd>\n", esc(name), esc(value));
+/// A definition list.
+pub(super) fn facts(pairs: &[(&str, String)]) -> Markup {
+    html! {
+        dl class="facts" {
+            @for (name, value) in pairs {
+                dt { (esc(name)) }
+                dd { (esc(value)) }
+            }
+        }
     }
-    out + "</dl>\n"
 }
 
 /// A column of a table.
@@ -90,7 +84,8 @@ pub(super) const fn figures(name: &'static str) -> Column {
 /// A table in a box that scrolls by itself where the page is narrow.
 pub(super) struct Table<'a> {
     columns: &'a [Column],
-    rows: String,
+    /// One body per group of rows.
+    bodies: Vec<String>,
     label: &'static str,
 }
 
@@ -98,7 +93,7 @@ impl<'a> Table<'a> {
     pub(super) fn new(label: &'static str, columns: &'a [Column]) -> Table<'a> {
         Table {
             columns,
-            rows: String::new(),
+            bodies: vec![String::new()],
             label,
         }
     }
@@ -110,55 +105,67 @@ impl<'a> Table<'a> {
 
     /// A row of a class.
     pub(super) fn row_of(&mut self, class: &str, cells: &[String]) {
-        put!(self.rows, "<tr class=\"{}\">", esc(class));
-        for (at, (cell, column)) in cells.iter().zip(self.columns).enumerate() {
-            let (cell, class) = (esc(cell), column.class);
-            if at == 0 {
-                put!(self.rows, "<th scope=\"row\" class=\"{class}\">{cell}</th>");
-            } else {
-                put!(self.rows, "<td class=\"{class}\">{cell}</td>");
+        self.push(&html! {
+            tr class=(esc(class)) {
+                @for (at, (cell, column)) in cells.iter().zip(self.columns).enumerate() {
+                    @if at == 0 {
+                        th scope="row" class=(column.class) { (esc(cell)) }
+                    } @else {
+                        td class=(column.class) { (esc(cell)) }
+                    }
+                }
             }
-        }
-        self.rows.push_str("</tr>\n");
+            "\n"
+        });
     }
 
-    /// What the rows beneath have in common.
+    /// A heading for the rows beneath.
     pub(super) fn group(&mut self, name: &str) {
-        let (span, name) = (self.columns.len(), esc(name));
-        put!(
-            self.rows,
-            "</tbody><tbody><tr class=\"group\"><th scope=\"rowgroup\" colspan=\"{span}\">{name}</th></tr>\n"
-        );
+        self.bodies.push(String::new());
+        self.push(&html! {
+            tr class="group" {
+                th scope="rowgroup" colspan=(self.columns.len()) { (esc(name)) }
+            }
+            "\n"
+        });
     }
 
     /// A remark on the row above.
     pub(super) fn note(&mut self, text: &str) {
-        let (span, text) = (self.columns.len(), esc(text));
-        put!(
-            self.rows,
-            "<tr class=\"note\"><td colspan=\"{span}\">{text}</td></tr>\n"
-        );
+        self.push(&html! {
+            tr class="note" { td colspan=(self.columns.len()) { (esc(text)) } }
+            "\n"
+        });
     }
 
-    /// The table, or that there is nothing in it.
-    pub(super) fn markup(self) -> String {
-        if self.rows.is_empty() {
+    fn push(&mut self, row: &Markup) {
+        if let Some(body) = self.bodies.last_mut() {
+            body.push_str(&row.0);
+        }
+    }
+
+    /// The table, or a remark that it is empty.
+    pub(super) fn markup(self) -> Markup {
+        if self.bodies.iter().all(String::is_empty) {
             return remark(NO_DATA);
         }
-        let mut out = format!(
-            "<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\"><table>\n<thead><tr>",
-            esc(self.label)
-        );
-        for column in self.columns {
-            let (name, class) = (esc(column.name), column.class);
-            put!(out, "<th scope=\"col\" class=\"{class}\">{name}</th>");
+        html! {
+            div class="scroll" role="region" aria-label=(esc(self.label)) tabindex="0" {
+                table {
+                    thead {
+                        tr {
+                            @for column in self.columns {
+                                th scope="col" class=(column.class) { (esc(column.name)) }
+                            }
+                        }
+                    }
+                    @for body in self.bodies {
+                        tbody { (PreEscaped(body)) }
+                    }
+                }
+            }
+            "\n"
         }
-        put!(
-            out,
-            "</tr></thead>\n<tbody>{}</tbody></table></div>\n",
-            self.rows
-        );
-        out
     }
 }
 
@@ -171,15 +178,20 @@ mod tests {
     #[test]
     fn text_never_becomes_markup() {
         let safe = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;\u{fffd}";
-        assert_eq!(esc(EVIL).to_string(), safe);
+        assert_eq!(esc(EVIL).render().into_string(), safe);
         let columns = [words("name"), figures("count")];
         let mut table = Table::new("things", &columns);
         table.group(EVIL);
         table.row_of(EVIL, &[EVIL.to_owned(), EVIL.to_owned()]);
         table.note(EVIL);
-        let mut page = table.markup() + &facts(&[(EVIL, EVIL.to_owned())]);
-        page += &(sentence(EVIL) + &remark(EVIL));
-        section(&mut page, EVIL, EVIL, "");
+        let page = html! {
+            (table.markup())
+            (facts(&[(EVIL, EVIL.to_owned())]))
+            (sentence(EVIL))
+            (remark(EVIL))
+            (section(EVIL, EVIL, &html! {}))
+        };
+        let page = page.into_string();
         assert_eq!(page.matches(safe).count(), 12, "{page}");
         assert!(!page.contains("<script"), "{page}");
     }
@@ -187,6 +199,7 @@ mod tests {
     #[test]
     fn an_empty_table_says_so() {
         let columns = [words("name")];
-        assert!(Table::new("x", &columns).markup().contains(NO_DATA));
+        let markup = Table::new("x", &columns).markup().into_string();
+        assert!(markup.contains(NO_DATA));
     }
 }

@@ -10,6 +10,8 @@ mod tests;
 mod timeline;
 mod verdict;
 
+use maud::{DOCTYPE, PreEscaped, html};
+
 use self::markup::{esc, section};
 #[cfg(test)]
 pub(super) use self::tests::sample;
@@ -24,80 +26,52 @@ const POLICY: &str =
 /// The whole report as one HTML page.
 #[must_use]
 pub fn html(summary: &Summary) -> String {
-    let title = verdict::title(summary);
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
-        esc(&title)
-    );
-    out += &verdict::verdict(summary);
-    out += &verdict::keys(summary);
-    section(
-        &mut out,
-        "thresholds",
-        "Thresholds",
-        &tables::thresholds(summary),
-    );
-    section(
-        &mut out,
-        "timeline",
-        "Over time",
-        &timeline::timeline(summary),
-    );
-    section(
-        &mut out,
-        "operations",
-        "Requests by operation",
-        &tables::operations(summary),
-    );
-    section(
-        &mut out,
-        "users",
-        "Users in the end",
-        &tables::users(summary),
-    );
-    section(&mut out, "fairness", "Fairness", &tables::fairness(summary));
-    section(
-        &mut out,
-        "audit",
-        "Audit and look-up",
-        &tables::audit_section(summary),
-    );
-    section(
-        &mut out,
-        "estimate",
-        "Estimate and reality",
-        &tables::estimate(summary),
-    );
-    if !summary.exemplars.is_empty() {
-        section(
-            &mut out,
-            "traces",
-            "Requests to look up",
-            &tables::exemplars(summary),
-        );
-    }
-    if let Some(baseline) = &summary.baseline {
-        let body = tables::baseline(baseline);
-        section(&mut out, "baseline", "Beside the baseline", &body);
-    }
-    section(
-        &mut out,
-        "generator",
-        "Load generator",
-        &environment::generator(summary),
-    );
-    section(
-        &mut out,
-        "tested",
-        "What was tested",
-        &environment::tested(summary),
-    );
-    out += "</main>\n<script>\n";
-    out += SCRIPT;
-    out + "</script>\n</body>\n</html>\n"
+    let sections = [
+        ("thresholds", "Thresholds", tables::thresholds(summary)),
+        ("timeline", "Over time", timeline::timeline(summary)),
+        (
+            "operations",
+            "Requests by operation",
+            tables::operations(summary),
+        ),
+        ("users", "Users in the end", tables::users(summary)),
+        ("fairness", "Fairness", tables::fairness(summary)),
+        ("audit", "Audit and look-up", tables::audit(summary)),
+        (
+            "estimate",
+            "Estimate and reality",
+            tables::estimate(summary),
+        ),
+    ];
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(PreEscaped(POLICY));
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                link rel="icon" href="data:,";
+                title { (esc(&verdict::title(summary))) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (verdict::verdict(summary))
+                    (verdict::key_figures(summary))
+                    @for (id, title, body) in &sections { (section(id, title, body)) }
+                    @if !summary.exemplars.is_empty() {
+                        (section("traces", "Requests to look up", &tables::exemplars(summary)))
+                    }
+                    @if let Some(baseline) = &summary.baseline {
+                        (section("baseline", "Beside the baseline", &tables::baseline(baseline)))
+                    }
+                    (section("generator", "Load generator", &environment::generator(summary)))
+                    (section("tested", "What was tested", &environment::tested(summary)))
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    page.into_string()
 }

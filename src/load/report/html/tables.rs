@@ -1,4 +1,6 @@
-//! What was measured, as tables.
+//! The measurements, as tables.
+
+use maud::{Markup, html};
 
 use super::markup::{NO_DATA, Table, facts, figures, remark, sentence, words};
 use crate::load::baseline::{Baseline, Change, Compared};
@@ -14,7 +16,7 @@ fn count(count: u64) -> String {
 }
 
 /// Limits, and what was held against them.
-pub(super) fn thresholds(summary: &Summary) -> String {
+pub(super) fn thresholds(summary: &Summary) -> Markup {
     let columns = [
         words("threshold"),
         words("outcome"),
@@ -54,7 +56,7 @@ fn window(judged: &Judged) -> String {
 }
 
 /// Requests by operation: the buyers', then each traffic group's.
-pub(super) fn operations(summary: &Summary) -> String {
+pub(super) fn operations(summary: &Summary) -> Markup {
     let columns = [
         words("operation"),
         figures("count"),
@@ -88,12 +90,14 @@ pub(super) fn operations(summary: &Summary) -> String {
         (statuses.none, "without an answer"),
     ];
     let statuses = statuses.map(|(of, name)| format!("{} {name}", count(of)));
-    table.markup()
-        + &sentence(&format!("Answers: {}.", statuses.join(", ")))
-        + &remark(
+    html! {
+        (table.markup())
+        (sentence(&format!("Answers: {}.", statuses.join(", "))))
+        (remark(
             "Times in ms, of successes, from the instant a request was due; service: from the instant it was \
-             sent. Refused: as intended, such as a seat that is taken.",
-        )
+             sent. Refused: as intended, such as a seat that is taken."
+        ))
+    }
 }
 
 fn operation(table: &mut Table<'_>, row: &OperationSummary) {
@@ -126,7 +130,7 @@ fn operation(table: &mut Table<'_>, row: &OperationSummary) {
 }
 
 /// Single requests, to be looked up by their trace.
-pub(super) fn exemplars(summary: &Summary) -> String {
+pub(super) fn exemplars(summary: &Summary) -> Markup {
     let columns = [
         words("request"),
         words("ended"),
@@ -158,7 +162,7 @@ pub(super) fn exemplars(summary: &Summary) -> String {
 }
 
 /// Users by the state in which the run left them.
-pub(super) fn users(summary: &Summary) -> String {
+pub(super) fn users(summary: &Summary) -> Markup {
     let all = summary.users.values().sum::<u64>().max(1) as f64;
     let columns = [words("state"), figures("users"), figures("share")];
     let mut table = Table::new("Users by state", &columns);
@@ -170,7 +174,7 @@ pub(super) fn users(summary: &Summary) -> String {
 }
 
 /// Whether the queue kept its order and its promises, and which arrivals were dropped.
-pub(super) fn fairness(summary: &Summary) -> String {
+pub(super) fn fairness(summary: &Summary) -> Markup {
     let fairness = &summary.fairness;
     let inversions = format!(
         "{} in {} answers",
@@ -204,11 +208,7 @@ pub(super) fn fairness(summary: &Summary) -> String {
 }
 
 /// The business truth after the run, and what clients saw beside it.
-pub(super) fn audit_section(summary: &Summary) -> String {
-    let mut out = String::new();
-    if let Some(problem) = &summary.audit_problem {
-        out += &sentence(&format!("✗ could not be had: {problem}"));
-    }
+pub(super) fn audit(summary: &Summary) -> Markup {
     let columns = [words("after the run"), figures("count")];
     let mut table = Table::new("Audit", &columns);
     if let Some(audit) = &summary.audit {
@@ -252,41 +252,53 @@ pub(super) fn audit_section(summary: &Summary) -> String {
             table.row_of(class, &[name.to_owned(), format!("{sign}{}", count(of))]);
         }
     }
-    out += &table.markup();
     let audits = &summary.audits;
-    if audits.count > 0 {
-        out += &sentence(&format!(
-            "Audits while it was under way: {}; violations in the worst: {}.",
-            count(audits.count),
-            count(audits.worst)
-        ));
+    html! {
+        @if let Some(problem) = &summary.audit_problem {
+            (sentence(&format!("✗ Audit or look-up failed: {problem}")))
+        }
+        (table.markup())
+        @if audits.count > 0 {
+            (sentence(&format!(
+                "Audits while it was under way: {}; violations in the worst: {}.",
+                count(audits.count),
+                count(audits.worst)
+            )))
+        }
+        (lookup(summary))
+        (unacknowledged(&summary.unacknowledged))
     }
-    out + &lookup(summary) + &unacknowledged(&summary.unacknowledged)
 }
 
-fn lookup(summary: &Summary) -> String {
+/// A finding, and examples beneath it.
+fn finding(text: &str, examples: &[String]) -> Markup {
+    html! {
+        (sentence(text))
+        @for example in examples { (sentence(example)) }
+    }
+}
+
+fn lookup(summary: &Summary) -> Markup {
     let Some(lookup) = &summary.lookup else {
         return sentence("Look-up: no data.");
     };
     let sign = if lookup.missing == 0 { "✓" } else { "✗" };
     let (missing, checked) = (count(lookup.missing), count(lookup.checked));
-    let told = format!("Look-up: {sign} {missing} lost of {checked} successes that clients saw.");
-    let examples = lookup.examples.iter().map(|it| sentence(it));
-    sentence(&told) + &examples.collect::<String>()
+    let text = format!("Look-up: {sign} {missing} lost of {checked} successes that clients saw.");
+    finding(&text, &lookup.examples)
 }
 
-fn unacknowledged(found: &Unacknowledged) -> String {
+fn unacknowledged(found: &Unacknowledged) -> Markup {
     let sign = match (found.total, found.unchecked) {
         (Some(0), 0) => "✓",
         _ => "✗",
     };
     let text = format!("Unacknowledged: {sign} {}.", format::unacknowledged(found));
-    let examples = found.examples.iter().map(|it| sentence(it));
-    sentence(&text) + &examples.collect::<String>()
+    finding(&text, &found.examples)
 }
 
 /// The capacity estimate beside what came.
-pub(super) fn estimate(summary: &Summary) -> String {
+pub(super) fn estimate(summary: &Summary) -> Markup {
     let columns = [words("quantity"), words("expected"), words("measured")];
     let mut table = Table::new("Estimate and reality", &columns);
     for line in &summary.estimate {
@@ -297,23 +309,23 @@ pub(super) fn estimate(summary: &Summary) -> String {
 }
 
 /// This run beside an earlier one: what changed, and behind it the rest.
-pub(super) fn baseline(baseline: &Baseline) -> String {
-    let is_told = |it: &&Compared| matches!(it.change, Change::Better | Change::Worse);
-    let (told, rest): (Vec<_>, Vec<_>) = baseline.compared.iter().partition(is_told);
-    let mut out = sentence(&comparison::with(baseline));
-    if !told.is_empty() {
-        out += &comparison(&told);
+pub(super) fn baseline(baseline: &Baseline) -> Markup {
+    let has_changed = |it: &&Compared| matches!(it.change, Change::Better | Change::Worse);
+    let (changed, rest): (Vec<_>, Vec<_>) = baseline.compared.iter().partition(has_changed);
+    html! {
+        (sentence(&comparison::with(baseline)))
+        @if !changed.is_empty() { (comparison_table(&changed)) }
+        (sentence(&format!("{}.", comparison::rest(baseline))))
+        @if !rest.is_empty() {
+            details {
+                summary { "What is the same, or too few to tell" }
+                (comparison_table(&rest))
+            }
+        }
     }
-    out += &sentence(&format!("{}.", comparison::rest(baseline)));
-    if !rest.is_empty() {
-        out += "<details><summary>What is the same, or too few to tell</summary>\n";
-        out += &comparison(&rest);
-        out += "</details>\n";
-    }
-    out
 }
 
-fn comparison(lines: &[&Compared]) -> String {
+fn comparison_table(lines: &[&Compared]) -> Markup {
     let columns = [
         words("number"),
         words("outcome"),

@@ -1,8 +1,10 @@
 //! The run over time: charts on one time axis, and what happened when.
 
+use maud::{Markup, PreEscaped, html};
+
 use super::axis::{Time, clock};
 use super::chart::{Chart, Series, Unit};
-use super::markup::{Table, esc, put, remark, words};
+use super::markup::{Table, esc, remark, words};
 use crate::load::report::format::trimmed;
 use crate::load::summary::{Mark, MarkKind, Second, Summary};
 
@@ -13,30 +15,29 @@ const NUMBER: f64 = 0.05;
 const NAME: f64 = 0.15;
 
 /// Charts and the table of marks.
-pub(super) fn timeline(summary: &Summary) -> String {
+pub(super) fn timeline(summary: &Summary) -> Markup {
     let points = &summary.timeline.points;
     let times: Vec<f64> = points.iter().map(|it| it.second).collect();
     let marks = summary.marks.iter().map(|it| it.second);
     let time = Time::until(times.iter().copied().chain(marks));
     let (bands, lines) = (bands(&summary.marks, &time), lines(&summary.marks, &time));
     let charts = charts(points);
-    let mut out = String::new();
-    for chart in &charts {
-        out += &chart.markup(&time, &times, &bands, &lines);
-    }
     let interval = summary.timeline.interval;
-    if interval > 1.0 {
-        let interval = trimmed(interval);
-        out += &remark(&format!(
-            "A point stands for {interval} s: rates are its average, latencies those of its worst second."
-        ));
+    html! {
+        @for chart in &charts { (chart.markup(&time, &times, &bands, &lines)) }
+        @if interval > 1.0 {
+            (remark(&format!(
+                "A point stands for {} s: rates are its average, latencies those of its worst second.",
+                trimmed(interval)
+            )))
+        }
+        (remark(
+            "Latencies are those of buyers' successes outside the queue, from the instant a request was due; \
+             queue: registering and polling."
+        ))
+        (table(&summary.marks, time.end()))
+        (readings(&charts, &times, time.end()))
     }
-    out += &remark(
-        "Latencies are those of buyers' successes outside the queue, from the instant a request was due; \
-         queue: registering and polling.",
-    );
-    out += &table(&summary.marks, time.end());
-    out + &readings(&charts, &times, time.end())
 }
 
 fn charts(points: &[Second]) -> [Chart; 4] {
@@ -99,56 +100,54 @@ fn charts(points: &[Second]) -> [Chart; 4] {
 }
 
 /// Phases as bands behind the lines of a chart.
-fn bands(marks: &[Mark], time: &Time) -> String {
+fn bands(marks: &[Mark], time: &Time) -> Markup {
     let phases = marks.iter().filter(|it| it.kind == MarkKind::Phase);
     let phases: Vec<(f64, &str)> = phases.map(|it| (time.at(it.second), &*it.text)).collect();
     let ends = phases.iter().skip(1).map(|(start, _)| *start).chain([1.0]);
-    let mut out = String::new();
-    for (at, ((start, name), end)) in phases.iter().zip(ends).enumerate().take(DRAWN) {
-        let (x, width) = (start * 100.0, (end - start).max(0.0));
-        let (class, percent) = (at % 2, width * 100.0);
-        put!(
-            out,
-            "<rect class=\"band b{class}\" x=\"{x:.2}%\" width=\"{percent:.2}%\" height=\"150\"/>"
-        );
-        if width >= NAME {
-            let name = esc(name);
-            put!(
-                out,
-                "<text class=\"phase\" x=\"{x:.2}%\" dx=\"5\" y=\"13\">{name}</text>"
-            );
+    let bands = phases.iter().zip(ends).enumerate().take(DRAWN);
+    html! {
+        @for (at, ((start, name), end)) in bands {
+            @let x = percent(*start);
+            @let width = (end - start).max(0.0);
+            rect class={ "band b" (at % 2) } x=(x) width=(percent(width)) height="150" {}
+            @if width >= NAME {
+                text class="phase" x=(x) dx="5" y="13" { (esc(name)) }
+            }
         }
     }
-    out
 }
 
-/// Marks as lines before those of a chart, with their numbers in the table where there is room.
-fn lines(marks: &[Mark], time: &Time) -> String {
-    let mut out = String::new();
+fn percent(share: f64) -> String {
+    format!("{:.2}%", share * 100.0)
+}
+
+/// Marks as lines in front of a chart, with their numbers in the table where there is room.
+fn lines(marks: &[Mark], time: &Time) -> Markup {
     let mut free = 0.0;
-    for (at, mark) in marks.iter().enumerate().take(DRAWN) {
-        let share = time.at(mark.second);
-        let (x, kind) = (share * 100.0, word(mark.kind));
-        let told = format!("{} {kind}: {}", clock(mark.second, time.end()), mark.text);
-        put!(
-            out,
-            "<g class=\"mark {kind}\"><title>{}</title><line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"-4\" y2=\"150\"/>",
-            esc(&told)
-        );
-        if share >= free {
-            let number = at + 1;
-            put!(
-                out,
-                "<text class=\"middle\" x=\"{x:.2}%\" y=\"-8\">{number}</text>"
-            );
+    let mut numbered = |share: f64| {
+        let has_room = share >= free;
+        if has_room {
             free = share + NUMBER;
         }
-        out.push_str("</g>\n");
+        has_room
+    };
+    html! {
+        @for (at, mark) in marks.iter().enumerate().take(DRAWN) {
+            @let share = time.at(mark.second);
+            @let (x, kind) = (percent(share), word(mark.kind));
+            g class={ "mark " (kind) } {
+                title { (esc(&format!("{} {kind}: {}", clock(mark.second, time.end()), mark.text))) }
+                line x1=(x) x2=(x) y1="-4" y2="150" {}
+                @if numbered(share) {
+                    text class="middle" x=(x) y="-8" { (at + 1) }
+                }
+            }
+            "\n"
+        }
     }
-    out
 }
 
-fn table(marks: &[Mark], end: f64) -> String {
+fn table(marks: &[Mark], end: f64) -> Markup {
     let columns = [words("#"), words("when"), words("what"), words("")];
     let mut table = Table::new("What happened when", &columns);
     for (at, mark) in marks.iter().enumerate() {
@@ -163,11 +162,13 @@ fn table(marks: &[Mark], end: f64) -> String {
             ],
         );
     }
-    let mut out = "<h3>What happened when</h3>\n".to_owned() + &table.markup();
-    if marks.len() > DRAWN {
-        out += &remark(&format!("The first {DRAWN} are in the charts."));
+    html! {
+        h3 { "What happened when" }
+        (table.markup())
+        @if marks.len() > DRAWN {
+            (remark(&format!("The first {DRAWN} are in the charts.")))
+        }
     }
-    out
 }
 
 const fn word(kind: MarkKind) -> &'static str {
@@ -180,7 +181,7 @@ const fn word(kind: MarkKind) -> &'static str {
 }
 
 /// All values for the script that reads them out: names of ours and numbers, nothing else.
-fn readings(charts: &[Chart], times: &[f64], end: f64) -> String {
+fn readings(charts: &[Chart], times: &[f64], end: f64) -> Markup {
     let short = |value: f64| (value * 1e3).round() / 1e3;
     let mut series = serde_json::Map::new();
     for line in charts.iter().flat_map(|chart| &chart.series) {
@@ -189,7 +190,9 @@ fn readings(charts: &[Chart], times: &[f64], end: f64) -> String {
     }
     let times: Vec<f64> = times.iter().copied().map(short).collect();
     let all = serde_json::json!({ "end": end, "times": times, "series": series });
-    format!("<script type=\"application/json\" id=\"readings\">{all}</script>\n")
+    html! {
+        script type="application/json" id="readings" { (PreEscaped(all.to_string())) }
+    }
 }
 
 #[cfg(test)]
@@ -214,14 +217,14 @@ mod tests {
             mark(99.0, MarkKind::Control, "stop"),
         ];
         let time = Time::until([100.0].into_iter());
-        let out = lines(&marks, &time);
+        let out = lines(&marks, &time).into_string();
         assert_eq!(out.matches("<line").count(), 5);
         for tag in [">1<", ">2<", ">4<", ">5<"] {
             assert!(out.contains(tag), "{tag} {out}");
         }
         assert!(!out.contains(">3<") && !out.contains("<b>"), "{out}");
-        assert!(!table(&marks, 100.0).contains("<b>"));
-        let bands = bands(&marks, &time);
+        assert!(!table(&marks, 100.0).into_string().contains("<b>"));
+        let bands = bands(&marks, &time).into_string();
         assert_eq!(bands.matches("<rect").count(), 2);
         assert!(
             bands.contains(">register<") && bands.contains(">open<"),
@@ -235,9 +238,13 @@ mod tests {
             .map(|at| mark(f64::from(at), MarkKind::Alert, "x"))
             .collect();
         let time = Time::until([1_000.0].into_iter());
-        assert_eq!(lines(&marks, &time).matches("<line").count(), DRAWN);
+        assert_eq!(
+            lines(&marks, &time).into_string().matches("<line").count(),
+            DRAWN
+        );
         assert_eq!(
             table(&marks, 1_000.0)
+                .into_string()
                 .matches("<tr class=\"alert\"")
                 .count(),
             1_000

@@ -1,8 +1,10 @@
-//! What a reader wants to know first: the verdict, and the numbers that it rests on.
+//! The top of the page: the verdict, and the key figures.
 
 use std::time::Instant;
 
-use super::markup::{NO_DATA, esc, put};
+use maud::{Markup, html};
+
+use super::markup::{NO_DATA, esc};
 use crate::load::judge::Verdict;
 use crate::load::model::{Class, Operation};
 use crate::load::plan::number;
@@ -16,18 +18,12 @@ pub(super) fn title(summary: &Summary) -> String {
 }
 
 /// The verdict, of what, when, and what stands against "passed".
-pub(super) fn verdict(summary: &Summary) -> String {
+pub(super) fn verdict(summary: &Summary) -> Markup {
     let (class, sign, word) = match summary.verdict {
         Verdict::Passed => ("good", "✓", "Passed"),
         Verdict::Failed => ("bad", "✗", "Failed"),
         Verdict::Inconclusive => ("unsure", "?", "Inconclusive"),
     };
-    let mut out = format!(
-        "<header class=\"verdict {class}\">\n<h1><span class=\"sign\" aria-hidden=\"true\">{sign}</span> <span id=\"verdict\">{word}</span></h1>\n\
-         <p class=\"scenario\"><strong>{}</strong> {}</p>\n",
-        esc(&summary.scenario),
-        esc(&summary.settings.title)
-    );
     let mut parts = vec![
         instant(&summary.started_at),
         format!("{:.1} s", summary.elapsed_seconds),
@@ -39,19 +35,30 @@ pub(super) fn verdict(summary: &Summary) -> String {
     if !summary.shards.is_empty() {
         parts.push(format!("parts {}", summary.shards.join(", ")));
     }
-    put!(out, "<p>{}</p>\n", esc(&parts.join(" · ")));
-    let eased = "Somebody paused it, slowed it down or cut a phase short: less was asked of the server than the \
+    let eased = "An operator paused it, slowed it down or cut a phase short: it asked less of the server than the \
                  scenario says.";
     let reasons = summary.reasons.iter().map(String::as_str);
     let reasons: Vec<&str> = reasons.chain(summary.eased.then_some(eased)).collect();
-    if !reasons.is_empty() {
-        out.push_str("<ul class=\"reasons\">\n");
-        for reason in reasons {
-            put!(out, "<li>{}</li>\n", esc(reason));
+    html! {
+        header class={ "verdict " (class) } {
+            h1 {
+                span class="sign" aria-hidden="true" { (sign) }
+                " "
+                span id="verdict" { (word) }
+            }
+            p class="scenario" {
+                strong { (esc(&summary.scenario)) }
+                " "
+                (esc(&summary.settings.title))
+            }
+            p { (esc(&parts.join(" · "))) }
+            @if !reasons.is_empty() {
+                ul class="reasons" {
+                    @for reason in reasons { li { (esc(reason)) } }
+                }
+            }
         }
-        out.push_str("</ul>\n");
     }
-    out + "</header>\n"
 }
 
 /// A number in a box, and whether it must be 0 to be good.
@@ -85,21 +92,22 @@ fn count_of(count: u64) -> String {
     number(count as f64)
 }
 
-/// The key numbers.
-pub(super) fn keys(summary: &Summary) -> String {
-    let mut out = "<dl class=\"keys\">\n".to_owned();
-    for key in all(summary) {
-        let (class, sign) = if key.bad { ("bad", "✗ ") } else { ("", "") };
-        let value = key.value.as_deref().unwrap_or(NO_DATA);
-        put!(
-            out,
-            "<div class=\"{class}\"><dt>{}</dt><dd class=\"value\">{sign}{}</dd><dd class=\"aside\">{}</dd></div>\n",
-            esc(key.name),
-            esc(value),
-            esc(&key.note)
-        );
+/// The key figures.
+pub(super) fn key_figures(summary: &Summary) -> Markup {
+    html! {
+        dl class="keys" {
+            @for key in all(summary) {
+                div class=(if key.bad { "bad" } else { "" }) {
+                    dt { (key.name) }
+                    dd class="value" {
+                        @if key.bad { "✗ " }
+                        (esc(key.value.as_deref().unwrap_or(NO_DATA)))
+                    }
+                    dd class="aside" { (esc(&key.note)) }
+                }
+            }
+        }
     }
-    out + "</dl>\n"
 }
 
 fn all(summary: &Summary) -> Vec<Key> {
