@@ -262,7 +262,11 @@ pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
         if allowed.contains(&alert.as_str()) {
             continue;
         }
-        let fired = spells.iter().filter_map(|spell| spell.firing);
+        // What was true of the machine before the fault is no alarm of this drill.
+        let new = spells
+            .iter()
+            .filter(|spell| spell.pending.is_none_or(|at| at >= begin));
+        let fired = new.filter_map(|spell| spell.firing);
         let fired = fired.filter(|at| (observed.began..=observed.ended).contains(at));
         all.extend(fired.map(|at| FalseAlarm {
             alert: alert.clone(),
@@ -457,6 +461,19 @@ mod tests {
         let names: Vec<&str> = alarms.iter().map(|it| it.alert.as_str()).collect();
         assert_eq!(names, ["ServerDown"]);
         assert_eq!(verdict(&expectations, &alarms).exit_code(), 99);
+    }
+
+    #[test]
+    fn what_was_true_before_the_fault_is_no_alarm_of_the_drill() {
+        let full = Spell {
+            pending: Some(-5_000),
+            ..spell(5_000, 6_000, 90_000)
+        };
+        let alerts = alerts(&[
+            ("SlowBuying", spell(9_000, 10_000, 50_000)),
+            ("HostDiskFull", full),
+        ]);
+        assert_eq!(judged(&alerts, &seconds(1..22)).1, []);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::{ApiError, AppState, BODY_LIMIT};
 use crate::api::{ErrorCode, IDEMPOTENCY_KEY, WAIT_TOKEN, integer};
 use crate::booking::{Caller, Idempotency, Refusal};
 use crate::telemetry::RequestSpan;
+use crate::yaml;
 
 /// What the access record needs to know about a request; the extractors fill it in.
 #[derive(Debug, Default)]
@@ -215,10 +216,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Query(value)),
-            Err(error) => Err(ApiError::new(
-                ErrorCode::RequestMalformed,
-                error.body_text(),
-            )),
+            Err(error) => {
+                // Without the library's introduction: the field, and what is wrong with it.
+                let problem = std::error::Error::source(&error).map(ToString::to_string);
+                let problem = problem.unwrap_or_else(|| error.body_text());
+                let detail = format!("query: {}", yaml::in_words(&problem));
+                Err(ApiError::new(ErrorCode::RequestMalformed, detail))
+            }
         }
     }
 }
@@ -273,9 +277,10 @@ pub(super) async fn read(request: Request, limit: usize) -> Result<(Parts, Bytes
     }
 }
 
+/// What a JSON body holds; the error says where in it, which field, and what to write there.
 pub(super) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| ApiError::new(ErrorCode::RequestMalformed, format!("body: {error}")))
+    yaml::from_json(bytes)
+        .map_err(|error| ApiError::new(ErrorCode::RequestMalformed, format!("body, {error}")))
 }
 
 /// `application/json`, with or without parameters.

@@ -11,10 +11,6 @@ use crate::api::Problem;
 use crate::api::ticketing::Health;
 use crate::booking::{Refusal, StoreError};
 
-/// The routes of probes. Load balancers and orchestrators are not traffic: their requests are in no metric
-/// and no trace, and their access records are DEBUG.
-pub(super) const PROBES: [&str; 2] = ["/health/live", "/health/ready"];
-
 /// The process answers.
 #[utoipa::path(
     get,

@@ -22,7 +22,6 @@ use tokio::sync::Semaphore;
 
 use super::error::ErrorFormat;
 use super::extract::RequestInfo;
-use super::health::PROBES;
 use super::request_guard::RequestGuard;
 use super::{ApiError, Limits, body, error, faulty, strictness};
 use crate::api::{ErrorCode, TRACE_ID};
@@ -33,6 +32,10 @@ use crate::telemetry::{AccessRecord, Metrics, RequestSpan, RouteMetrics, TraceCo
 const METHODS: [&str; 8] = [
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "_OTHER",
 ];
+
+/// Routes that are no traffic: load balancers and orchestrators ask the first two, tools fetch the
+/// description. Their requests are in no metric and no trace, and their access records are DEBUG.
+const NO_TRAFFIC: [&str; 3] = ["/health/live", "/health/ready", "/openapi.json"];
 
 /// The index of a method in [`METHODS`].
 fn method_index(method: &Method) -> usize {
@@ -110,7 +113,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let method = method_index(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let is_probe = PROBES.contains(&route);
+    let is_probe = NO_TRAFFIC.contains(&route);
     let meters = shared.meters.as_ref().filter(|_| !is_probe);
     let meters = meters.map(|meters| meters.of(method, route));
     let format = match shared.meters {

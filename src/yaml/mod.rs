@@ -1,8 +1,9 @@
 //! Files that people write in YAML: read within bounds, refused with file, line, column and field.
 //!
-//! Used by `load` for scenarios, by `seeding` for profiles and by `alerting` for rule files; uses no other
-//! room.
+//! Used by `load` for scenarios, by `seeding` for profiles and by `alerting` for rule files; `http` and
+//! `embedded` say in its words what is wrong with a body. Uses no other room.
 
+mod json;
 mod locate;
 pub mod near;
 mod wording;
@@ -12,8 +13,9 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use wording::Wording;
 
+pub use json::{JsonError, from_json};
 pub use locate::{Position, Positions};
-pub use wording::of_json;
+pub use wording::{in_words, of_json};
 
 /// How large a file of a kind may be.
 #[derive(Clone, Copy, Debug)]

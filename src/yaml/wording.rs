@@ -1,6 +1,7 @@
 //! What is wrong with a file, in words for the people who wrote it. The parsers' own words speak of
 //! Rust's types and of their options; none of them may reach a reader.
 
+use serde_json::error::Category;
 use serde_saphyr::Error;
 use serde_saphyr::budget::BudgetBreach;
 
@@ -36,18 +37,14 @@ pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
             len,
             expected: wanted,
             ..
-        } => {
-            format!("has {len} values: write {}", expected(wanted))
-        }
+        } => of_length(len, wanted),
         Error::SerdeUnknownVariant {
             variant, expected, ..
         } => unknown_value(variant, expected),
         Error::SerdeUnknownField {
             field, expected, ..
         } => unknown_field(field, expected),
-        Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("`{key}` stands here twice: remove one of them")
-        }
+        Error::DuplicateMappingKey { key: Some(key), .. } => twice(key),
         Error::DuplicateMappingKey { .. } => "stands here twice: remove one of them".to_owned(),
         Error::NullIntoString { .. } => "is empty: write a text".to_owned(),
         Error::Unexpected {
@@ -73,15 +70,42 @@ pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
 /// The problem of a value that was read as JSON.
 #[must_use]
 pub fn of_json(error: &serde_json::Error) -> String {
+    of_json_parts(error).0
+}
+
+/// The same, and the field that is missing, if that is it.
+pub(super) fn of_json_parts(error: &serde_json::Error) -> (String, Option<String>) {
     let text = error.to_string();
     let text = match text.rfind(" at line ") {
         Some(at) if error.line() > 0 => &text[..at],
         _ => &text,
     };
-    of_text(text).problem
+    match error.classify() {
+        Category::Eof => (
+            "the JSON ends here too early: is it complete?".to_owned(),
+            None,
+        ),
+        Category::Syntax if text.starts_with("recursion limit") => {
+            ("is nested too deep".to_owned(), None)
+        }
+        Category::Syntax => (format!("is not JSON: {text}"), None),
+        Category::Data | Category::Io => {
+            let Wording { problem, missing } = of_text(text);
+            let of_missing = missing
+                .as_ref()
+                .map(|field| format!("`{field}` is missing: add it"));
+            (of_missing.unwrap_or(problem), missing)
+        }
+    }
 }
 
 /// The problem that serde's own text tells; a text of ours stays as it is.
+#[must_use]
+pub fn in_words(text: &str) -> String {
+    of_text(text).problem
+}
+
+/// The same, and the field that is missing.
 fn of_text(text: &str) -> Wording {
     let between = |open: &str, close: &str| {
         let rest = text.split_once(open)?.1;
@@ -102,6 +126,13 @@ fn of_text(text: &str) -> Wording {
         unknown_field(&between("`", "`").unwrap_or_default(), &listed(text))
     } else if text.starts_with("unknown variant `") {
         unknown_value(&between("`", "`").unwrap_or_default(), &listed(text))
+    } else if let Some((length, wanted)) = text
+        .strip_prefix("invalid length ")
+        .and_then(|rest| rest.split_once(", expected "))
+    {
+        of_length(length, wanted)
+    } else if text.starts_with("duplicate field `") {
+        twice(&between("`", "`").unwrap_or_default())
     } else {
         text.to_owned()
     };
@@ -146,6 +177,14 @@ fn unknown_value(value: &str, known: &[&str]) -> String {
     )
 }
 
+fn of_length(length: impl std::fmt::Display, wanted: &str) -> String {
+    format!("has {length} values: write {}", expected(wanted))
+}
+
+fn twice(field: &str) -> String {
+    format!("`{field}` stands here twice: remove one of them")
+}
+
 fn several_documents() -> String {
     "holds a second document after `---`: keep one".to_owned()
 }
@@ -182,7 +221,7 @@ fn expected(wanted: &str) -> String {
     let whole = "a whole number such as 20";
     let text = match wanted {
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => whole,
-        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "integer" => whole,
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "integer" | "an integer" => whole,
         "f32" | "f64" | "floating point" | "float" => "a number such as 0.5",
         "bool" | "a boolean" | "boolean" => "true or false",
         "a string" | "str" | "string" | "string scalar" => "a text",
@@ -308,6 +347,15 @@ mod tests {
             "`-1` is not a whole number such as 20"
         );
         assert!(of(r#"{"seats":1,"saets":2}"#).contains("did you mean `seats`?"));
-        assert_eq!(of("{}"), "is missing: write `seats: …`");
+        assert_eq!(of("{}"), "`seats` is missing: add it");
+        assert_eq!(
+            of(r#"{"seats":1,"seats":2}"#),
+            "`seats` stands here twice: remove one of them"
+        );
+        assert_eq!(
+            of(r#"{"seats":1"#),
+            "the JSON ends here too early: is it complete?"
+        );
+        assert_eq!(of("seats: 1"), "is not JSON: expected value");
     }
 }

@@ -372,12 +372,12 @@ async fn what_is_not_valid_is_refused_with_its_reason() {
         ),
         (
             json!({"labels": labels, "startsAt": "yesterday"}),
-            "parsing alerts body failed, because \"yesterday\" is not an RFC 3339 time",
+            "parsing alerts body failed, because at line 1, column 52: [0].startsAt: \"yesterday\" is not an RFC 3339 time",
         ),
         (json!({"annotations": {}}), "labels in body is required"),
         (
             json!({"labels": {"a": 1}}),
-            "parsing alerts body failed, because invalid type",
+            "parsing alerts body failed, because at line 1, column 17: [0].labels.a: `1` is not a text",
         ),
     ] {
         let (status, body) = server.post("alerts", &json!([alert])).await;
@@ -445,7 +445,7 @@ async fn what_is_not_valid_is_refused_with_its_reason() {
         (
             silence("comment", json!(null)),
             400,
-            "parsing silence body failed, because invalid type",
+            "parsing silence body failed, because at line 1, column 15: comment: is not a text",
         ),
         (silence("id", json!("nothere")), 404, "silence not found"),
     ] {

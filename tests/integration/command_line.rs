@@ -1,7 +1,7 @@
 //! The command line around the commands: how a server is found, files of the user's own, the
 //! configuration file, what a directory that cannot be written leads to.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::eventually;
-use crate::support::process::{Ended, ServerProcess, concertctl, finish, run};
+use crate::support::process::{
+    Ended, Running, ServerProcess, concertctl, finish, run, small_rehearsal,
+};
 
 /// A hall of 40 seats, whose users have enough to pay with.
 const HALL: &str = "\
@@ -114,15 +116,75 @@ async fn a_target_alone_is_enough_where_its_directory_tells_the_operations_api()
     elsewhere.failed_with(2, &["--ops-url http://HOST:8081", "--data-dir"]);
 }
 
+/// Addresses of this machine that no other test uses: nothing else has their port 8081.
+const OURS: &str = "127.81.0.1";
+const STRANGERS: &str = "127.81.0.2";
+
+#[tokio::test]
+async fn a_target_alone_is_asked_at_port_8081_and_who_else_has_that_port_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = concertctl();
+    command.args(["serve", "--api-addr", &format!("{OURS}:0")]);
+    command.args(["--ops-addr", &format!("{OURS}:8081"), "--log", "error"]);
+    command.arg("--data-dir").arg(dir.path());
+    let _server = Running::start(command);
+    let addresses: Value = eventually("the server is up", || async {
+        let text = std::fs::read(dir.path().join("server.json")).ok()?;
+        serde_json::from_slice(&text).ok()
+    })
+    .await;
+    let target = format!("http://{}", addresses["api_addr"].as_str().unwrap());
+    let token = dir.path().join("ops-token").display().to_string();
+    let mut small = small_rehearsal();
+    small.args(["--target", &target, "--ops-token-file", &token]);
+    let found = finish(small).await;
+    assert_eq!(summary(&found)["target"], target, "{found:?}");
+    let told = run(&["load", "--target", &target, "--set", "users=20"]).await;
+    let how = format!("target: {target}, operations API http://{OURS}:8081 (asked on port 8081)");
+    assert!(told.stderr.contains(&how), "{told:?}");
+
+    let advice = ["--ops-url http://HOST:8081", "--data-dir"];
+    let other_api = format!("http://{OURS}:1");
+    let refused = run(&["load", "--target", &other_api]).await;
+    refused.failed_with(2, &advice);
+    let stranger = std::net::TcpListener::bind((STRANGERS, 8081)).unwrap();
+    let answering = std::thread::spawn(move || {
+        let (mut client, _) = stranger.accept().unwrap();
+        let page = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
+        // Read first: closed with its request unread, the connection would be reset.
+        drop(client.read(&mut [0; 4096]));
+        client.write_all(page.as_bytes()).unwrap();
+    });
+    let page = format!("http://{STRANGERS}:80");
+    let refused = run(&["load", "--target", &page]).await;
+    refused.failed_with(2, &advice);
+    answering.join().unwrap();
+
+    let holder = std::net::TcpListener::bind((STRANGERS, 0)).unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let args = ["load", "--embedded", "--quiet", "--metrics-addr", &taken];
+    let refused = run(&args).await;
+    refused.failed_with(1, &["--metrics-addr", &taken, "choose another one"]);
+}
+
 #[tokio::test]
 async fn a_directory_without_a_server_is_an_error_and_no_reason_to_rehearse_elsewhere() {
     let dir = tempfile::tempdir().unwrap();
     let nobody = load(dir.path(), &[]).await;
     nobody.failed_with(1, &["no server runs on", "concertctl serve --data-dir"]);
     let server = ServerProcess::start(dir.path(), &[]).await;
+    let left = std::fs::read_to_string(dir.path().join("server.json")).unwrap();
     server.signal_kill();
     let killed = load(dir.path(), &[]).await;
     killed.failed_with(1, &["no server runs on"]);
+    // Another server listens there now, with another API.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = ServerProcess::start(elsewhere.path(), &[]).await;
+    let mut left: Value = serde_json::from_str(&left).unwrap();
+    left["ops_addr"] = other.ops_url.strip_prefix("http://").unwrap().into();
+    std::fs::write(dir.path().join("server.json"), left.to_string()).unwrap();
+    let taken = load(dir.path(), &[]).await;
+    taken.failed_with(1, &["no server runs on"]);
 }
 
 #[tokio::test]

@@ -38,6 +38,15 @@ fn intact(console: &Console, what: &str) {
     });
 }
 
+/// The lines that show a part of the summary, and neither its end nor that it was cut.
+fn cut_in_silence(console: &Console) -> Vec<String> {
+    let text = console.screen.lock().screen().contents();
+    let silent = |line: &&str| {
+        line.contains("결제가") && !line.contains("그대로입니다") && !line.contains('…')
+    };
+    text.lines().filter(silent).map(str::to_owned).collect()
+}
+
 fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
     let profile = home.join("공연.yaml");
     std::fs::write(&profile, PROFILE).unwrap();
@@ -89,6 +98,9 @@ fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
         console.see(seen);
         intact(&console, seen);
     }
+    console.until("what is cut says so", |_| {
+        cut_in_silence(&console).is_empty()
+    });
     console.press("6\r");
     console.see("What is judged");
     intact(&console, "the alert in full");
@@ -158,5 +170,52 @@ async fn a_scenario_file_is_launched_by_its_path_and_a_wrong_one_says_where() {
     })
     .await
     .unwrap();
+    server.stop().await;
+}
+
+/// 40 seats; its users have enough to pay with.
+const HALL: &str = "name: hall\nconcerts: 1\ndates_per_concert: 2\nseats_per_date: 20\nusers: 60\nbalance: 500000\n\
+    on_sale: { concert: 1, popular_share: 0.5 }\nprices: [{ up_to: 20, price: 1000 }]\n";
+/// Sells the hall; its name is looked up beside the scenario.
+const EVENING: &str = "title: an evening\ndataset: hall.yaml\nusers: 30\nadmission: { batch: 30, every: 200ms }\n\
+    contention: { choice: map, attempts: 50 }\npay: { charge: 0 }\ngenerator: { lag_p99: 10s }\n\
+    thresholds: { pay: { requests: 20 }, oversold: 0, double_charges: 0, lost: 0 }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_ones_own_are_seeded_and_launched_by_typed_paths() {
+    let server = TestServer::empty().await;
+    let (url, token) = (server.ops_url.clone(), server.ops_token.clone());
+    let ops = server.ops.clone();
+    tokio::task::spawn_blocking(move || {
+        let home = tempfile::tempdir().unwrap();
+        let profile = home.path().join("hall.yaml");
+        std::fs::write(&profile, HALL).unwrap();
+        let scenario = home.path().join("evening.yaml");
+        std::fs::write(&scenario, EVENING).unwrap();
+        let dir = home.path().to_str().unwrap();
+        let mut console = Console::start_with(&url, &token, &["--data-dir", dir], (120, 40));
+        console.see("press s to seed demo data");
+        console.press("sjj\r");
+        console.see("A dataset profile in YAML");
+        console.press(&format!("{}\r", profile.display()));
+        console.see("hall");
+        console.see("sale open");
+        console.press("l\x1b[F\r");
+        console.see("A scenario in YAML");
+        console.press(&format!("{}\r", scenario.display()));
+        console.see("all phases, one after the other");
+        console.press("\r");
+        console.see("an evening");
+        console.press("y");
+        console.see("thresholds held");
+        console.press("q");
+        assert!(console.ended_with_the_terminal_restored().0.success());
+    })
+    .await
+    .unwrap();
+    let dataset = ops.status().await.unwrap().dataset.unwrap();
+    assert_eq!((dataset.profile.as_str(), dataset.seats), ("hall", 40));
+    let audit = ops.audit().await.unwrap();
+    assert_eq!(audit.violations(), 0, "{audit:?}");
     server.stop().await;
 }

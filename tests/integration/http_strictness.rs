@@ -210,3 +210,39 @@ async fn a_method_that_a_path_does_not_take_is_answered_with_those_it_takes() {
     assert_eq!((head.status, head.text.as_str()), (200, ""));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_said_with_its_place_and_its_field() {
+    let server = TestServer::empty().await;
+    let user = User::new(&server.api, 1);
+    let post = |body: &str| {
+        let call = user.call(Method::POST, "/queue").body(body.to_owned());
+        User::send(call.header("content-type", "application/json"))
+    };
+    for (body, said) in [
+        (
+            "{\"userId\": \"x\"}",
+            "body, line 1, column 14: userId: `x` is not a whole number such as 20",
+        ),
+        (
+            "{\n}",
+            "body, line 2, column 1: `userId` is missing: add it",
+        ),
+        (
+            "{\"userId\": 1",
+            "body, line 1, column 12: the JSON ends here too early: is it complete?",
+        ),
+        (
+            "userId=1",
+            "body, line 1, column 1: is not JSON: expected value",
+        ),
+    ] {
+        let answer = post(body).await;
+        assert_eq!(answer.status, 400, "{body}");
+        assert_eq!(answer.json()["detail"], said, "{body}");
+    }
+    let answer = user.get("/concerts?after=x").await;
+    let said = "query: after: \"x\" is not an integer that fits";
+    assert_eq!(answer.json()["detail"], said);
+    server.stop().await;
+}

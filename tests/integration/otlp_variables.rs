@@ -27,6 +27,7 @@ use crate::support::{User, eventually, profile, seed};
 struct Push {
     signal: String,
     encoding: String,
+    authorization: String,
     body: Bytes,
     at: Instant,
 }
@@ -82,10 +83,12 @@ async fn take(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let encoding = headers.get(header::CONTENT_ENCODING);
-    let encoding = encoding
-        .map_or("", |value| value.to_str().unwrap())
-        .to_owned();
+    let value = |name| {
+        let value = headers.get(name);
+        value.map_or("", |value| value.to_str().unwrap()).to_owned()
+    };
+    let encoding = value(header::CONTENT_ENCODING);
+    let authorization = value(header::AUTHORIZATION);
     let reply = match signal.as_str() {
         "logs" => kept.replies.lock().pop_front(),
         _ => None,
@@ -93,6 +96,7 @@ async fn take(
     kept.pushes.lock().push(Push {
         signal,
         encoding,
+        authorization,
         body,
         at: Instant::now(),
     });
@@ -220,6 +224,38 @@ async fn pushes_are_compressed_where_the_environment_says_so_for_one_signal_or_a
         assert_eq!(push.encoding, encoding, "{signal}");
         let gzip = push.body.starts_with(&[0x1f, 0x8b]);
         assert_eq!(gzip, encoding == "gzip", "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn headers_of_the_environment_are_decoded_and_sent_with_every_push() {
+    let collector = Scripted::start(&[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20a%2Cb"),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+            "x-other=1,authorization=Bearer%20logs",
+        ),
+    ];
+    let server = serve(
+        dir.path(),
+        &collector.url,
+        &environment,
+        &["--trace-ratio", "1"],
+    )
+    .await;
+    server.user(1).get("/concerts").await;
+    for (signal, sent) in [
+        ("logs", "Bearer logs"),
+        ("metrics", "Bearer a,b"),
+        ("traces", "Bearer a,b"),
+    ] {
+        let push = eventually("the signal is pushed", || async {
+            collector.pushes(signal).pop()
+        })
+        .await;
+        assert_eq!(push.authorization, sent, "{signal}");
     }
 }
 

@@ -156,7 +156,7 @@ async fn however_often_readiness_is_asked_it_writes_once_a_second() {
 }
 
 #[tokio::test]
-async fn probes_are_no_traffic_in_no_signal() {
+async fn probes_and_the_description_are_no_traffic_in_any_signal() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &["--trace-ratio", "1"]).await;
     let user = User::new(&server.api, 0);
@@ -167,6 +167,7 @@ async fn probes_are_no_traffic_in_no_signal() {
             "there is no dataset"
         );
         assert_eq!(user.get("/health/live").await.status, 200);
+        assert_eq!(user.get("/openapi.json").await.status, 200);
     }
     // What is not a probe is counted, and stands in the metrics after all that came before it.
     assert_eq!(user.get("/nowhere").await.status, 404);
@@ -175,7 +176,9 @@ async fn probes_are_no_traffic_in_no_signal() {
         text.contains("http_route=\"unmatched\"").then_some(text)
     })
     .await;
-    assert!(!metrics.contains("/health"), "{metrics}");
+    for path in ["/health", "/openapi.json"] {
+        assert!(!metrics.contains(path), "{path}: {metrics}");
+    }
     let tempo = Tempo::new(guarded_source(&server.ops_url, &server.ops_token));
     let all = TraceSearch {
         limit: 100,
@@ -186,8 +189,8 @@ async fn probes_are_no_traffic_in_no_signal() {
         (!found.traces.is_empty()).then_some(found.traces)
     })
     .await;
-    assert!(
-        traces.iter().all(|it| !it.name.contains("health")),
-        "{traces:?}"
-    );
+    for path in ["health", "openapi"] {
+        let traced = traces.iter().any(|it| it.name.contains(path));
+        assert!(!traced, "{path}: {traces:?}");
+    }
 }

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::hash::{Hash as _, Hasher as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::soak::disk::SmallDisk;
 use crate::support::process::{Ended, ServerProcess, run};
 use crate::support::{eventually, profile, seed};
 
@@ -90,6 +92,53 @@ async fn a_data_directory_that_cannot_be_used_is_named_with_the_way_out() {
         ended.failed_with(1, &[bad.to_str().unwrap(), "cannot be used", "--data-dir"]);
     }
     assert_eq!(files(dir.path()), before);
+}
+
+#[tokio::test]
+async fn a_server_warns_of_a_data_directory_that_is_open_to_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data").display().to_string();
+    std::fs::create_dir(&path).unwrap();
+    let log = dir.path().join("log");
+    let more = ["--log-file", log.to_str().unwrap()];
+    for (mode, warned) in [(0o750, true), (0o700, false)] {
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        let server = ServerProcess::start(Path::new(&path), &more).await;
+        server.terminate();
+        assert!(server.exited().await.success());
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let warning = format!("(mode 0750): close it with `chmod 700 {path}`");
+        assert_eq!(text.contains(&warning), warned, "{mode:o}: {text}");
+        assert_eq!(text.contains("\"WARN\""), warned, "{mode:o}: {text}");
+        std::fs::write(&log, "").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_mebibyte_is_enough_to_start_and_for_a_small_dataset_and_a_full_disk_is_named() {
+    let Some(disk) = SmallDisk::mount(1) else {
+        eprintln!("skipped: no right to mount");
+        return;
+    };
+    let data = disk.path().join("data");
+    let path = data.to_str().unwrap();
+    disk.fill();
+    let full = serve(&data, &[]).await;
+    full.failed_with(1, &[path, "the disk is full", "make room"]);
+    run(&["seed", "demo", "--data-dir", path])
+        .await
+        .failed_with(1, &[path, "the disk is full", "make room"]);
+
+    disk.free();
+    let server = ServerProcess::start(&data, &[]).await;
+    seed(&server.ops, &profile(2, 50, 20)).await;
+    let large = disk.path().join("large.yaml");
+    std::fs::write(&large, profile(20, 2_000, 20_000)).unwrap();
+    let args = ["seed", large.to_str().unwrap(), "--replace", "--quiet"];
+    let refused = run(&[&args[..], &["--data-dir", path]].concat()).await;
+    refused.failed_with(1, &["the disk is full", "nothing was changed"]);
+    let mut user = server.user(1);
+    assert_eq!(user.register().await.status, 201, "the dataset stays");
 }
 
 #[tokio::test]

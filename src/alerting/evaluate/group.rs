@@ -1,4 +1,4 @@
-//! One evaluation of a group, and what is known of its rules afterwards.
+//! One evaluation of a group, and the state of its rules.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ impl LiveGroup {
         }
     }
 
-    /// What is known of it now.
+    /// The state of its rules.
     pub(in crate::alerting) fn status(&self) -> GroupStatus {
         self.state.lock().clone()
     }
@@ -100,7 +100,7 @@ impl LiveGroup {
                 let rows = parsed.and_then(|query| query.rows(tsdb, &config.limits, asked_at));
                 rows.map_err(|error| error.to_string())
             };
-            // Queries are evaluated without the lock: whoever asks for the state does not wait.
+            // Queries are evaluated without the lock, so that readers of the state do not wait.
             let mut state = self.state.lock();
             let Some(status) = state.rules.get_mut(index) else {
                 continue;
@@ -116,12 +116,12 @@ impl LiveGroup {
             let samples = samples.and_then(|found| apply(status, rule, found, &now));
             match samples {
                 Ok(samples) => {
-                    status.set_outcome(None);
+                    status.set_outcome(rule, None);
                     to_send.extend(status.due(rule, config, self.interval, at));
-                    status.write(tsdb, samples, at);
+                    status.write(rule, tsdb, samples, at);
                 }
                 // What was written before stays until the rule works again.
-                Err(error) => status.set_outcome(Some(error)),
+                Err(error) => status.set_outcome(rule, Some(error)),
             }
             status.evaluation = Evaluation {
                 at: Some(at),
@@ -136,7 +136,7 @@ impl LiveGroup {
     }
 }
 
-/// What the rule makes of what its expression found.
+/// Applies the rule to the rows that its expression found.
 fn apply(
     status: &mut RuleStatus,
     rule: &Rule,
@@ -177,7 +177,7 @@ fn recorded(rule: &Rule, found: Vec<(Labels, f64)>, limit: usize) -> Result<Samp
 }
 
 impl RuleStatus {
-    fn set_outcome(&mut self, error: Option<String>) {
+    fn set_outcome(&mut self, rule: &Rule, error: Option<String>) {
         let before = self.health;
         self.health = if error.is_some() {
             Health::Bad
@@ -188,13 +188,13 @@ impl RuleStatus {
             && before != Health::Bad
         {
             // Once per change: a broken rule must not fill the log once a second.
-            tracing::warn!(%error, "a rule cannot be evaluated");
+            tracing::warn!(rule = %rule.name, %error, "a rule cannot be evaluated");
         }
         self.last_error = error;
     }
 
-    /// Writes what the rule yielded, and ends the series that it yields no longer.
-    fn write(&mut self, tsdb: &Tsdb, samples: Samples, at: i64) {
+    /// Writes the samples of the rule, and ends the series that it no longer yields.
+    fn write(&mut self, rule: &Rule, tsdb: &Tsdb, samples: Samples, at: i64) {
         let samples: Vec<_> = samples.into_iter().map(|(l, v)| (l, at, v)).collect();
         let mut written = HashSet::with_capacity(samples.len());
         for outcome in tsdb.append_all(&samples) {
@@ -202,7 +202,7 @@ impl RuleStatus {
                 Ok(id) => {
                     written.insert(id);
                 }
-                Err(error) => self.set_outcome(Some(error.to_string())),
+                Err(error) => self.set_outcome(rule, Some(error.to_string())),
             }
         }
         tsdb.mark_stale(self.series.difference(&written).copied(), at);
@@ -246,7 +246,7 @@ impl RuleStatus {
     }
 }
 
-/// Where the expression can be asked for.
+/// The link to the expression.
 fn link(url: &str, query: &str) -> String {
     let base = format!("{url}/api/v1/query");
     reqwest::Url::parse_with_params(&base, [("query", query)]).map_or(base, |url| url.to_string())

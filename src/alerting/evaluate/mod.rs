@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rules::RuleSet;
 use crate::embedded::alertmanager::PostableAlert;
-use crate::embedded::prometheus::scrape::now_ms;
+use crate::embedded::now_ms;
 use crate::embedded::prometheus::{QueryLimits, Tsdb};
 pub(super) use alert::{ActiveAlert, State};
 pub(super) use group::{LiveGroup, RuleStatus};
@@ -25,15 +25,15 @@ pub(super) use group::{LiveGroup, RuleStatus};
 /// How rules are evaluated.
 #[derive(Debug, Clone)]
 pub struct EvaluatorConfig {
-    /// Between two evaluations of a group that says nothing of its own.
+    /// The default interval between two evaluations of a group.
     pub interval: Duration,
     /// What one expression may cost.
     pub limits: QueryLimits,
     /// An alert that goes on is sent again after this.
     pub resend: Duration,
-    /// Added to alerts on their way out, where they have no such label; templates can ask for them.
+    /// Added to alerts when they are sent, where they have no such label; templates can read them.
     pub external_labels: BTreeMap<String, String>,
-    /// Where the metrics can be asked for, for the link from an alert to its expression.
+    /// The address of the metrics API, for the link from an alert to its expression.
     pub external_url: String,
 }
 
@@ -52,7 +52,7 @@ impl Default for EvaluatorConfig {
     }
 }
 
-/// The rules, what became of them, and the store they are evaluated over.
+/// The rules, their state, and the store over which they are evaluated.
 #[derive(Debug)]
 pub struct Evaluator {
     pub(super) groups: Vec<LiveGroup>,
@@ -117,9 +117,10 @@ impl Evaluator {
         send: Arc<impl Fn(Vec<PostableAlert>) + Send + Sync + 'static>,
         stop: CancellationToken,
     ) {
-        let Some(interval) = self.groups.get(index).map(|group| group.interval) else {
+        let Some(group) = self.groups.get(index) else {
             return;
         };
+        let interval = group.interval;
         let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(10)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -138,7 +139,7 @@ impl Evaluator {
                 }
             });
             if evaluated.await.is_err() && !stop.is_cancelled() {
-                tracing::error!(index, "the evaluation of a rule group ended unexpectedly");
+                tracing::error!(index, group = %group.spec.name, "the evaluation of a rule group ended unexpectedly");
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::yaml::{self, FileError};
 
 use super::template::Template;
 
-/// What Prometheus is told to evaluate too.
+/// The rules that the Prometheus of the stack evaluates too.
 pub const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
 
 /// Rule files that may be given.
@@ -36,11 +36,11 @@ pub struct RuleSet {
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) file: String,
-    /// `None`: as the evaluator's setting says.
+    /// `None`: the interval of the evaluator.
     pub(super) interval: Option<Duration>,
     /// Alerts or series that one rule may make; 0 for no limit.
     pub(super) limit: usize,
-    /// Rules ask for the past, so long ago.
+    /// Rules are evaluated this far in the past.
     pub(super) query_offset: Duration,
     pub(super) rules: Vec<Rule>,
 }
@@ -75,9 +75,6 @@ pub(super) struct Alerting {
 
 impl RuleSet {
     /// The rules of `files`, or the shipped ones if there are none.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, with its place.
     pub fn load(files: &[PathBuf]) -> Result<RuleSet, FileError> {
         if files.is_empty() {
             return RuleSet::parse("otel/prometheus/alerts.yml", SHIPPED);
@@ -104,9 +101,6 @@ impl RuleSet {
     }
 
     /// The rules that `text` describes. `origin` names the text in messages.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, with its place.
     pub fn parse(origin: &str, text: &str) -> Result<RuleSet, FileError> {
         let mut groups = check::groups(origin, text, &QueryLimits::default())?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));

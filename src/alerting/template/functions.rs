@@ -10,10 +10,12 @@ use jiff::Timestamp;
 use regex::Regex;
 
 use super::Data;
-use super::format::{go_g, humanize, humanize_1024, humanize_duration, humanize_percentage};
+use super::humanize::{humanize, humanize_1024, humanize_duration, humanize_percentage};
 use super::printf::sprintf;
 use super::value::Value;
+use crate::embedded::go_numbers::go_g;
 use crate::embedded::prometheus::promql::parse_duration;
+use crate::embedded::regex::compile;
 
 const NAMES: [&str; 46] = [
     "and",
@@ -72,9 +74,6 @@ pub(super) fn is_known(name: &str) -> bool {
 type Outcome = Result<Value, String>;
 
 /// What the function `name` makes of `arguments`.
-///
-/// # Errors
-/// Too few or too many arguments, or of the wrong type.
 pub(super) fn call(name: &str, arguments: &[Value], data: &Data<'_>) -> Outcome {
     match (name, arguments) {
         ("print", values) => Ok(Value::Text(print(values))),
@@ -338,9 +337,7 @@ fn sort_by_label(name: &str, list: &[Value]) -> Outcome {
 }
 
 fn pattern_of(pattern: &Value) -> Result<Regex, String> {
-    let text = pattern.to_text()?;
-    let built = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
-    built.map_err(|_| format!("error parsing regexp: {text:?}"))
+    compile(pattern.to_text()?)
 }
 
 /// The first letter of each word as a capital.

@@ -6,8 +6,8 @@
 
 mod ast;
 mod exec;
-mod format;
 mod functions;
+mod humanize;
 mod lexer;
 mod parser;
 mod printf;
@@ -16,7 +16,6 @@ mod value;
 use std::collections::BTreeMap;
 
 use crate::embedded::prometheus::labels::Labels;
-pub(super) use format::go_e_shortest;
 
 /// Most levels of nested blocks, and of nested parentheses.
 const MAX_DEPTH: usize = 16;
@@ -59,15 +58,12 @@ pub struct Data<'a> {
     pub external_url: &'a str,
     /// The value of the expression.
     pub value: f64,
-    /// What the function `query` asks.
+    /// Answers the function `query`.
     pub query: &'a Query<'a>,
 }
 
 impl Template {
     /// Reads a template.
-    ///
-    /// # Errors
-    /// What does not parse, and where.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
         let tree = parser::parse(text)?;
         Ok(Template { tree })

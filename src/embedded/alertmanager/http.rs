@@ -1,9 +1,9 @@
 //! Alertmanager's HTTP API, version 2. What its handlers refuse is a JSON string; what its request
-//! validation refuses is `{"code":…,"message":…}` ([`super::refusal`]).
+//! validation refuses is `{"code":…,"message":…}` ([`super::errors`]).
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -11,17 +11,18 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::errors::{BadRequest, Body, Refusal, parse_body};
 use super::labels::parse_filter;
-use super::refusal::{BadRequest, Body, Refusal, parse_body};
 use super::store::{AlertFilter, AlertStore, Rejected};
 use super::wire::{GettableAlert, PostableAlert, PostableSilence};
-use super::{GROUP_BY, MAX_BODY_BYTES, RECEIVER, groups};
-use crate::embedded::loki::params::Params;
-use crate::embedded::matcher::{Matcher, compile};
+use super::{GROUP_BY, MAX_BODY_BYTES, RECEIVER, groups, time};
+use crate::embedded::matcher::Matcher;
+use crate::embedded::regex::{Dialect, anchored};
+use crate::embedded::request;
 
 const MAX_FILTERS: usize = 64;
 
-/// What anybody may ask: alerts, alone and in groups, silences, status, receivers, and whether it runs.
+/// The routes without a guard: alerts, alone and in groups, silences, status, receivers, readiness.
 pub fn read_routes(store: Arc<AlertStore>) -> Router {
     Router::new()
         .route("/api/v2/alerts", get(list_alerts))
@@ -35,7 +36,7 @@ pub fn read_routes(store: Arc<AlertStore>) -> Router {
         .with_state(store)
 }
 
-/// What changes something, to be guarded by the caller: sending alerts, making and ending silences.
+/// The routes that change something, to be guarded by the caller: alerts are sent, silences made and ended.
 pub fn write_routes(store: Arc<AlertStore>) -> Router {
     Router::new()
         .route("/api/v2/alerts", post(post_alerts))
@@ -46,28 +47,28 @@ pub fn write_routes(store: Arc<AlertStore>) -> Router {
 }
 
 type Store = State<Arc<AlertStore>>;
+type Params = request::ApiParams<Refusal>;
 
-async fn list_alerts(State(store): Store, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
-    Ok(Json(listed(&store, query)?).into_response())
+async fn list_alerts(State(store): Store, params: Params) -> Result<Response, Refusal> {
+    Ok(Json(listed(&store, &params)?).into_response())
 }
 
-async fn list_groups(State(store): Store, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
-    Ok(Json(groups::of(listed(&store, query)?)).into_response())
+async fn list_groups(State(store): Store, params: Params) -> Result<Response, Refusal> {
+    Ok(Json(groups::of(listed(&store, &params)?)).into_response())
 }
 
-/// The alerts that `query` selects.
-fn listed(store: &AlertStore, query: Option<String>) -> Result<Vec<GettableAlert>, Refusal> {
-    let params = params(query)?;
+/// The alerts that the parameters select.
+fn listed(store: &AlertStore, params: &Params) -> Result<Vec<GettableAlert>, Refusal> {
     let filter = AlertFilter {
-        matchers: filters(&params)?,
-        active: flag(&params, "active")?,
-        silenced: flag(&params, "silenced")?,
+        matchers: filters(params)?,
+        active: flag(params, "active")?,
+        silenced: flag(params, "silenced")?,
     };
     // Nothing is inhibited or unprocessed here, but a wrong value is still wrong.
-    flag(&params, "inhibited")?;
-    flag(&params, "unprocessed")?;
+    flag(params, "inhibited")?;
+    flag(params, "unprocessed")?;
     if let Some(receiver) = params.get("receiver") {
-        let regex = compile(&format!("^(?:{receiver})$")).map_err(|reason| {
+        let regex = anchored(receiver, Dialect::Prometheus3).map_err(|reason| {
             Rejected::Invalid(format!("failed to parse receiver param: {reason}"))
         })?;
         if !regex.is_match(RECEIVER) {
@@ -79,14 +80,11 @@ fn listed(store: &AlertStore, query: Option<String>) -> Result<Vec<GettableAlert
 
 async fn post_alerts(State(store): Store, body: Body) -> Result<(), Refusal> {
     let alerts: Vec<PostableAlert> = parse_body("alerts", body)?;
-    Ok(store.put_from_outside(alerts, Timestamp::now())?)
+    Ok(store.put_from_api(alerts, Timestamp::now())?)
 }
 
-async fn list_silences(
-    State(store): Store,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    let matchers = filters(&params(query)?)?;
+async fn list_silences(State(store): Store, params: Params) -> Result<Response, Refusal> {
+    let matchers = filters(&params)?;
     Ok(Json(store.silences(&matchers, Timestamp::now())).into_response())
 }
 
@@ -121,7 +119,7 @@ async fn status(State(store): Store) -> Response {
     Json(json!({
         "cluster": { "peers": [], "status": "disabled" },
         "config": { "original": original },
-        "uptime": store.started.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        "uptime": time::text(store.started),
         "versionInfo": {
             "branch": "", "buildDate": "", "buildUser": "", "goVersion": "", "revision": "",
             "version": format!("concertctl {version}"),
@@ -132,10 +130,6 @@ async fn status(State(store): Store) -> Response {
 
 async fn receivers() -> Response {
     Json(json!([{ "name": RECEIVER }])).into_response()
-}
-
-fn params(query: Option<String>) -> Result<Params, Rejected> {
-    Params::parse(&query.unwrap_or_default()).map_err(|error| Rejected::Invalid(error.to_string()))
 }
 
 fn filters(params: &Params) -> Result<Vec<Matcher>, Rejected> {

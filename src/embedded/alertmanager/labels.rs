@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::embedded::matcher::{MatchOp, Matcher};
+use crate::embedded::regex::Dialect;
 
 /// The identity of a label set, as the Prometheus libraries compute it: FNV-1a, 64 bits, over names
 /// and values in the order of the names, each followed by a byte 255.
@@ -31,18 +32,10 @@ pub(super) fn parse_filter(text: &str) -> Result<Matcher, String> {
         return Err(bad());
     }
     let rest = rest.trim_start();
-    let operators = [
-        ("=~", MatchOp::Matches),
-        ("!~", MatchOp::NotMatches),
-        ("!=", MatchOp::NotEqual),
-        ("=", MatchOp::Equal),
-    ];
-    let (symbol, op) = *operators
-        .iter()
-        .find(|(symbol, _)| rest.starts_with(symbol))
-        .ok_or_else(bad)?;
-    let value = unquote(rest[symbol.len()..].trim()).ok_or_else(bad)?;
-    Matcher::new(name.to_owned(), op, value)
+    let operator = |length| Some((MatchOp::from_symbol(rest.get(..length)?)?, &rest[length..]));
+    let (op, value) = operator(2).or_else(|| operator(1)).ok_or_else(bad)?;
+    let value = unquote(value.trim()).ok_or_else(bad)?;
+    Matcher::new(name.to_owned(), op, value, Dialect::Prometheus3)
 }
 
 /// A value with or without quotes around it; `\"`, `\\` and `\n` are escapes, other backslashes are
@@ -71,13 +64,6 @@ fn unquote(text: &str) -> Option<String> {
         }
     }
     Some(value)
-}
-
-/// `[a-zA-Z_][a-zA-Z0-9_]*`
-pub(super) fn is_label_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
-//! What Grafana asks of Loki beside queries: is it ready, how much is there, which labels and fields.
+//! What Grafana's Explore needs beside queries: readiness, volumes, labels and fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::answer::success;
 use super::eval::{self, Budget, Direction, ResultStream, Window};
-use super::http::{Store, check_range, in_turn, label_sets, params, parse};
+use super::http::{Store, check_range, in_turn, label_sets, parse, selector};
 use super::logql::{self, LogExpr, Query};
 use super::params::Params;
-use super::store::{Labels, LokiStore, StreamSnapshot, now_ns};
-use super::{QueryError, live};
+use super::responses::success;
+use super::store::{Labels, LokiStore, StreamSnapshot};
+use super::{QueryError, tail_socket};
+use crate::embedded::now_ns;
+use crate::embedded::request::{build_info, get_or_post};
 
 /// Series of a volume, fields and values of a field unless a limit is given; Loki's own.
 const DEFAULT_SERIES: usize = 100;
@@ -26,74 +26,35 @@ const DEFAULT_FIELDS: usize = 1000;
 /// Lines looked at for fields unless a limit is given.
 const DEFAULT_LINES: usize = 1000;
 
-/// Whether Loki is there; asked without a token.
+/// Readiness, which needs no token.
 pub fn readiness_route() -> Router {
     Router::new().route("/ready", get(async || "ready\n"))
 }
 
-/// Routes for a store.
+/// Routes for a store, below `/loki/api/v1`.
 pub(super) fn routes() -> Router<Arc<LokiStore>> {
-    let api = "/loki/api/v1";
     Router::new()
-        .route(&format!("{api}/status/buildinfo"), get(buildinfo))
-        .route(&format!("{api}/index/stats"), get(stats).post(stats))
-        .route(&format!("{api}/index/volume"), get(volume).post(volume))
+        .route("/status/buildinfo", get(buildinfo))
+        .route("/index/stats", get_or_post(stats))
+        .route("/index/volume", get_or_post(volume))
+        .route("/index/volume_range", get_or_post(volume_range))
+        .route("/detected_labels", get_or_post(detected_labels))
+        .route("/detected_fields", get_or_post(detected_fields))
         .route(
-            &format!("{api}/index/volume_range"),
-            get(volume_range).post(volume_range),
+            "/detected_field/{name}/values",
+            get_or_post(detected_values),
         )
-        .route(
-            &format!("{api}/detected_labels"),
-            get(detected_labels).post(detected_labels),
-        )
-        .route(
-            &format!("{api}/detected_fields"),
-            get(detected_fields).post(detected_fields),
-        )
-        .route(
-            &format!("{api}/detected_field/{{name}}/values"),
-            get(detected_values).post(detected_values),
-        )
-        .route(&format!("{api}/patterns"), get(patterns).post(patterns))
-        .route(
-            &format!("{api}/format_query"),
-            get(format_query).post(format_query),
-        )
-        .route(&format!("{api}/tail"), get(live::tail))
+        .route("/patterns", get_or_post(patterns))
+        .route("/format_query", get_or_post(format_query))
+        .route("/tail", get(tail_socket::tail))
 }
 
-/// A request's parameters, wherever they stand.
-struct Asked(Params);
-
-impl axum::extract::FromRequest<Arc<LokiStore>> for Asked {
-    type Rejection = Response;
-
-    async fn from_request(
-        request: axum::extract::Request,
-        store: &Arc<LokiStore>,
-    ) -> Result<Asked, Response> {
-        let (method, headers): (Method, HeaderMap) =
-            (request.method().clone(), request.headers().clone());
-        let query = request.uri().query().map(str::to_owned);
-        let body = Bytes::from_request(request, store)
-            .await
-            .map_err(IntoResponse::into_response)?;
-        params(&method, query.as_deref(), &headers, &body)
-            .map(Asked)
-            .map_err(IntoResponse::into_response)
-    }
-}
-
+/// Grafana chooses its requests by this version.
 async fn buildinfo() -> Json<Value> {
-    Json(json!({
-        // Grafana derives from it what may be asked.
-        "version": "3.0.0",
-        "revision": concat!("concertctl ", env!("CARGO_PKG_VERSION")),
-        "branch": "", "buildUser": "", "buildDate": "", "goVersion": "",
-    }))
+    Json(build_info("3.0.0"))
 }
 
-/// The streams of a `query`'s selector in the time asked for, and that time.
+/// The streams of the parameter `query` in the range of the parameters, and that range.
 fn selected(
     store: &LokiStore,
     params: &Params,
@@ -102,10 +63,7 @@ fn selected(
     check_range(end_ns.saturating_sub(start_ns), &store.config.limits)?;
     let groups = match params.get("query") {
         None => Vec::new(),
-        Some(text) if text.len() > store.config.limits.max_query_length => {
-            return Err(QueryError::refused("the selector is too long"));
-        }
-        Some(text) => vec![logql::parse_selector(text)?],
+        Some(text) => vec![selector(text, &store.config.limits)?],
     };
     let groups: Vec<_> = groups.iter().map(Vec::as_slice).collect();
     Ok((
@@ -114,7 +72,7 @@ fn selected(
     ))
 }
 
-async fn stats(State(store): Store, Asked(params): Asked) -> Result<Json<Value>, QueryError> {
+async fn stats(State(store): Store, params: Params) -> Result<Json<Value>, QueryError> {
     let (streams, (start_ns, end_ns)) = selected(&store, &params)?;
     let chunks = streams.iter().flat_map(|stream| &stream.chunks);
     let (mut entries, mut bytes, mut count) = (0, 0, 0);
@@ -127,7 +85,7 @@ async fn stats(State(store): Store, Asked(params): Asked) -> Result<Json<Value>,
     })))
 }
 
-/// Under which labels a stream's bytes are counted.
+/// Chooses the labels under which the bytes of a stream are counted.
 fn volume_labels(params: &Params) -> Result<impl Fn(&StreamSnapshot) -> Vec<Labels>, QueryError> {
     let by_label = params.get("aggregateBy") == Some("labels");
     let targets: Vec<String> = match params.get("targetLabels") {
@@ -156,7 +114,7 @@ fn volume_labels(params: &Params) -> Result<impl Fn(&StreamSnapshot) -> Vec<Labe
     })
 }
 
-async fn volume(State(store): Store, Asked(params): Asked) -> Result<Response, QueryError> {
+async fn volume(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let (streams, window) = selected(&store, &params)?;
     let result: Vec<_> = volumes(&params, &streams, window)?
         .into_iter()
@@ -165,7 +123,7 @@ async fn volume(State(store): Store, Asked(params): Asked) -> Result<Response, Q
     Ok(success(&json!({"resultType": "vector", "result": result})))
 }
 
-async fn volume_range(State(store): Store, Asked(params): Asked) -> Result<Response, QueryError> {
+async fn volume_range(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let (streams, (start_ns, end_ns)) = selected(&store, &params)?;
     let mut series: BTreeMap<Labels, Vec<Value>> = BTreeMap::new();
     let steps = params.steps(start_ns, end_ns)?;
@@ -183,7 +141,7 @@ async fn volume_range(State(store): Store, Asked(params): Asked) -> Result<Respo
     Ok(success(&json!({"resultType": "matrix", "result": result})))
 }
 
-/// Bytes by labels, the most first, at most as many as asked for.
+/// Bytes by labels, the largest first, at most `limit` of them.
 fn volumes(
     params: &Params,
     streams: &[StreamSnapshot],
@@ -215,10 +173,7 @@ fn number(params: &Params, name: &str, default: usize) -> Result<usize, QueryErr
     }
 }
 
-async fn detected_labels(
-    State(store): Store,
-    Asked(params): Asked,
-) -> Result<Json<Value>, QueryError> {
+async fn detected_labels(State(store): Store, params: Params) -> Result<Json<Value>, QueryError> {
     let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for labels in label_sets(&store, &params, params.get("query").into_iter())? {
         for (name, value) in labels.iter() {
@@ -235,7 +190,7 @@ async fn detected_labels(
     Ok(Json(json!({"detectedLabels": labels})))
 }
 
-/// What is found of a field: its values, and the parser that gives it.
+/// The values of a field, and whether a parser finds it.
 #[derive(Default)]
 struct Field {
     values: BTreeSet<String>,
@@ -291,10 +246,7 @@ fn fields_of(streams: Vec<ResultStream>) -> BTreeMap<String, Field> {
     fields
 }
 
-async fn detected_fields(
-    State(store): Store,
-    Asked(params): Asked,
-) -> Result<Response, QueryError> {
+async fn detected_fields(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let limit = number(&params, "limit", DEFAULT_FIELDS)?;
     in_turn(store, Instant::now(), move |store, budget| {
         let fields = fields(store, &params, budget)?.into_iter().take(limit);
@@ -316,7 +268,7 @@ async fn detected_fields(
 async fn detected_values(
     State(store): Store,
     Path(name): Path<String>,
-    Asked(params): Asked,
+    params: Params,
 ) -> Result<Response, QueryError> {
     let limit = number(&params, "limit", DEFAULT_FIELDS)?;
     in_turn(store, Instant::now(), move |store, budget| {
@@ -353,7 +305,7 @@ async fn patterns() -> Response {
 }
 
 /// The query as it came, if it can be parsed.
-async fn format_query(State(store): Store, Asked(params): Asked) -> Result<Response, QueryError> {
+async fn format_query(State(store): Store, params: Params) -> Result<Response, QueryError> {
     parse(&params, &store.config.limits)?;
     Ok(success(&params.get("query").unwrap_or_default().trim()))
 }

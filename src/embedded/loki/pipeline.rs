@@ -1,5 +1,5 @@
-//! What happens to a line between the selector and the result: filters, parsers, label filters, what
-//! makes other labels or another line.
+//! The stages of a query, run over a line: line filters, parsers, label filters, and formats of labels and
+//! lines.
 //!
 //! As in Loki, labels come from three places: the stream, the line's structured metadata, and the
 //! line's text. A line that is no JSON, or a label that is no number, does not vanish: the line goes
@@ -15,11 +15,12 @@ use regex::Regex;
 use super::chunk::Metadata;
 use super::fields::Fields;
 use super::logql::{
-    CompareOp, Conversion, LabelFilter, LabelRef, LabelSource, Quantity, Stage, Unwrap,
-    parse_bytes, parse_go_duration,
+    Conversion, LabelFilter, LabelRef, LabelSource, Quantity, Stage, Unwrap, parse_bytes,
+    parse_go_duration,
 };
 use super::metadata;
 use super::store::Labels;
+use crate::embedded::compare::CompareOp;
 use crate::embedded::matcher::MatchOp;
 
 pub(super) const ERROR_LABEL: &str = "__error__";
@@ -105,7 +106,7 @@ impl<'q> Pipeline<'q> {
         })
     }
 
-    /// Runs the stages; true: the line stays. Its labels can be asked for until the next run.
+    /// Runs the stages; true: the line stays. Its labels can be read until the next run.
     pub(super) fn run(&mut self, line: &str, metadata: Metadata<'_>) -> bool {
         self.line.clear();
         for stage in self.stages {
@@ -157,7 +158,7 @@ impl<'q> Pipeline<'q> {
         self.line.formatted.as_deref().unwrap_or(line)
     }
 
-    /// Whether the line has the text that a later filter asks for.
+    /// Whether the line has the text that a later filter requires.
     fn can_pass(&self, line: &str, metadata: Metadata<'_>) -> bool {
         metadata != Metadata::OfRecord
             || line.contains('\\')
@@ -230,7 +231,7 @@ impl<'q> Pipeline<'q> {
         all.stream
     }
 
-    /// All labels of a line in a result, and, apart from those of the stream if asked for, its own.
+    /// All labels of a line in a result, and, where `categorize` separates them from those of the stream, its own.
     pub(super) fn result_labels(&self, categorize: bool) -> (Labels, Option<Categories>) {
         if !categorize {
             return (self.labels(), None);
@@ -248,7 +249,7 @@ impl<'q> Pipeline<'q> {
             Conversion::Bytes => parse_bytes(text).map(|bytes| bytes as f64),
         };
         if number.is_none() {
-            self.set_error("SampleExtractionErr", "the label's value is no number");
+            self.set_error("SampleExtractionErr", "the label's value is not a number");
         }
         let passes = unwrap.filters.iter().all(|filter| self.passes(filter));
         passes.then_some(number.unwrap_or_default())
@@ -268,9 +269,9 @@ impl<'q> Pipeline<'q> {
             return false;
         };
         let holds = match value {
-            Quantity::Number(number) => text.parse().ok().map(|n: f64| op.holds(n, number)),
-            Quantity::Duration(ns) => parse_go_duration(text).map(|n| op.holds(n, ns)),
-            Quantity::Bytes(bytes) => parse_bytes(text).map(|n| op.holds(n, bytes)),
+            Quantity::Number(number) => text.parse().ok().map(|n: f64| op.holds(&n, &number)),
+            Quantity::Duration(ns) => parse_go_duration(text).map(|n| op.holds(&n, &ns)),
+            Quantity::Bytes(bytes) => parse_bytes(text).map(|n| op.holds(&n, &bytes)),
         };
         holds.unwrap_or_else(|| {
             self.set_error("LabelFilterErr", "the label's value cannot be compared");

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::exposition::{self, Line, Sample};
 use super::labels::{Labels, METRIC_NAME};
 use super::tsdb::{SeriesId, Tsdb};
+use crate::embedded::now_ms;
 
 /// A larger answer fails its scrape.
 const MAX_BODY_BYTES: usize = 16 << 20;
@@ -71,9 +72,6 @@ struct Running {
 impl Scraper {
     /// A scraper without targets that stops when `shutdown` is cancelled. A `timeout` above
     /// `interval` is lowered to it.
-    ///
-    /// # Errors
-    /// If no HTTP client can be made on this system.
     pub fn new(
         tsdb: Arc<Tsdb>,
         interval: Duration,
@@ -136,9 +134,6 @@ impl Scraper {
 
 /// Scrapes `targets` until `shutdown`; the task ends when the last scrape has. For targets that
 /// change, make a [`Scraper`].
-///
-/// # Errors
-/// If no HTTP client can be made on this system.
 pub fn spawn_scraper(
     tsdb: Arc<Tsdb>,
     targets: Vec<ScrapeTarget>,
@@ -226,7 +221,7 @@ impl Target {
             }
         }
         let outcomes = self.tsdb.append_all(&samples);
-        // Samples that bring their own time are not tracked: their age is their exposer's matter.
+        // Samples that bring their own time are not tracked: the target decides about their age.
         let seen = outcomes
             .into_iter()
             .zip(timed)
@@ -283,7 +278,7 @@ impl Target {
                 value,
                 timestamp: None,
             });
-            // Refused only if the store is full; then its counters say so.
+            // The store refuses them only when it is full, and counts that.
             self.reports.extend(self.tsdb.append(&labels, at, value));
         }
     }
@@ -306,14 +301,6 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<String, ScrapeErro
         body.extend_from_slice(&chunk);
     }
     String::from_utf8(body).map_err(|_| ScrapeError::NotText)
-}
-
-/// Milliseconds since 1970 by the wall clock.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

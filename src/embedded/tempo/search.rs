@@ -1,4 +1,4 @@
-//! Searching: from the tables to the traces that may be meant, and from them to those that are,
+//! A search takes two steps: the index names the traces that may match, then each of them is checked,
 //! newest first.
 
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use super::TempoError;
 use super::index::{Index, Scope, intersect, merge};
 use super::store::TempoStore;
-use super::tags::{self, Tag};
 use super::trace::{SpanRef, Trace};
-use super::traceql::{Expr, Field, Op, Test};
+use super::traceql::{Expr, Field, Test};
+use crate::embedded::compare::CompareOp;
 
 /// Traces taken from the store at once.
-const HANDFUL: usize = 256;
+const BATCH: usize = 256;
 
-/// What is sought.
+/// A search.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) what: What,
@@ -28,31 +28,32 @@ pub(super) struct Search {
 
 #[derive(Debug)]
 pub(super) enum What {
-    Tags(Vec<Tag>),
+    /// Each passed by some span of the trace.
+    Tags(Vec<Expr>),
     Query(Expr),
 }
 
-/// When a search is given up.
+/// The time at which a search stops.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     started: Instant,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Deadline {
-    pub(super) fn new(started: Instant, patience: Duration) -> Deadline {
-        Deadline { started, patience }
+    pub(super) fn new(started: Instant, timeout: Duration) -> Deadline {
+        Deadline { started, timeout }
     }
 
     pub(super) fn check(self) -> Result<(), TempoError> {
-        if self.started.elapsed() > self.patience {
-            return Err(TempoError::TimedOut(self.patience.as_millis()));
+        if self.started.elapsed() > self.timeout {
+            return Err(TempoError::timed_out(self.timeout));
         }
         Ok(())
     }
 }
 
-/// What a search took.
+/// The cost of a search.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost {
     pub(super) traces: usize,
@@ -71,7 +72,7 @@ impl Search {
         }
     }
 
-    /// Calls `found` with each trace that is meant, newest first, until it says that it has enough.
+    /// Calls `found` with each matching trace, newest first, until `found` returns false.
     pub(super) fn run(
         &self,
         store: &TempoStore,
@@ -80,12 +81,12 @@ impl Search {
     ) -> Result<Cost, TempoError> {
         let mut cost = Cost::default();
         let numbers = self.numbers(store);
-        for handful in numbers.chunks(HANDFUL) {
+        for batch in numbers.chunks(BATCH) {
             deadline.check()?;
-            for trace in store.traces(handful) {
+            for trace in store.traces(batch) {
                 cost.traces += 1;
                 cost.bytes += trace.bytes;
-                if self.is_meant(&trace) && !found(&trace) {
+                if self.matches(&trace) && !found(&trace) {
                     return Ok(cost);
                 }
             }
@@ -93,11 +94,14 @@ impl Search {
         Ok(cost)
     }
 
-    /// The numbers of the traces that may be meant, those that began last first.
+    /// The numbers of the traces that may match, those that began last first.
     fn numbers(&self, store: &TempoStore) -> Vec<u64> {
         let inner = store.read();
         let candidates = match &self.what {
-            What::Tags(tags) => tags::candidates(tags, &inner.index),
+            What::Tags(tags) => {
+                let lists = tags.iter().filter_map(|tag| candidates(tag, &inner.index));
+                lists.reduce(|a, b| intersect(&a, &b))
+            }
             What::Query(expr) => candidates(expr, &inner.index),
         };
         let in_time = |start_ns: u64, end_ns: u64| {
@@ -126,16 +130,14 @@ impl Search {
         by_start.into_iter().rev().map(|(_, seq)| seq).collect()
     }
 
-    fn is_meant(&self, trace: &Trace) -> bool {
+    fn matches(&self, trace: &Trace) -> bool {
         match &self.what {
             What::Tags(tags) => tags.iter().all(|tag| tag.is_in(trace)),
-            What::Query(expr) => {
-                expr.may_pass(trace) && trace.spans().any(|span| expr.passes(trace, span))
-            }
+            What::Query(expr) => expr.is_in(trace),
         }
     }
 
-    /// The spans of a found trace that are meant; by tags, none is more than another.
+    /// The matching spans of a found trace; a search by tags matches traces, not spans.
     pub(super) fn spans<'a>(&'a self, trace: &'a Trace) -> impl Iterator<Item = SpanRef<'a>> {
         trace.spans().filter(|span| match &self.what {
             What::Tags(_) => false,
@@ -168,7 +170,7 @@ fn of_test(field: &Field, test: &Test, index: &Index) -> Option<Vec<u64>> {
             return Vec::new();
         };
         match test {
-            Test::Text(Op::Equal, text) => values.with_text(text),
+            Test::Text(CompareOp::Equal, text) => values.with_text(text),
             test => values.passing(|value| test.passes(Some(value))),
         }
     };

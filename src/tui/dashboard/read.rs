@@ -3,6 +3,7 @@
 //! the wrong kind is an error with its path; what only adorns is left out.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -34,6 +35,7 @@ pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     let variables = vars::read(&root, &path)?;
     let reader = Reader {
         sources: Sources::read(&root),
+        by_id: by_id(&root),
         root: &root,
     };
     let mut panels = Vec::new();
@@ -101,6 +103,31 @@ fn in_order(mut panels: Vec<(u32, Panel)>) -> Vec<Panel> {
 struct Reader<'a> {
     root: &'a Value,
     sources: Sources,
+    by_id: BTreeMap<u64, &'a Value>,
+}
+
+/// The panels of the file by their numbers, those of folded rows too.
+fn by_id(root: &Value) -> BTreeMap<u64, &Value> {
+    fn panels(of: &Value) -> impl Iterator<Item = &Value> {
+        of.get("panels")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    }
+    let all = panels(root).flat_map(|outer| std::iter::once(outer).chain(panels(outer)));
+    let numbered = all.filter_map(|panel| Some((panel.get("id")?.as_u64()?, panel)));
+    numbered.collect()
+}
+
+/// The panel whose answers `json` shows, by its number, where its source is "-- Dashboard --".
+fn reused(json: &Value) -> Option<u64> {
+    let uid = json
+        .pointer("/datasource/uid")
+        .or_else(|| json.get("datasource"));
+    if uid.and_then(Value::as_str) != Some("-- Dashboard --") {
+        return None;
+    }
+    json.pointer("/targets/0/panelId").and_then(Value::as_u64)
 }
 
 impl Reader<'_> {
@@ -143,8 +170,32 @@ impl Reader<'_> {
             .filter(|library| library.is_object())
         {
             Some(library) => self.of_library(library, json, path),
-            None => panel(json, path, &self.sources),
+            None => match reused(json) {
+                Some(id) => self.of_other(id, json, path),
+                None => panel(json, path, &self.sources),
+            },
         }
+    }
+
+    /// A panel that shows what panel `id` asks: it asks the same.
+    fn of_other(&self, id: u64, json: &Value, path: &str) -> Result<Panel, DashboardError> {
+        let there = self.by_id.get(&id);
+        let other = there.filter(|other| reused(other).is_none());
+        let mut own = json.clone();
+        if let Some(fields) = own.as_object_mut() {
+            for name in ["targets", "datasource", "interval"] {
+                let value = other.and_then(|other| other.get(name)).cloned();
+                fields.insert(name.into(), value.unwrap_or(Value::Null));
+            }
+        }
+        let mut read = panel(&own, path, &self.sources)?;
+        let why = match (there, other) {
+            (_, Some(_)) => return Ok(read),
+            (Some(_), None) => "shows another panel's answers itself",
+            (None, None) => "the file does not have",
+        };
+        read.why_not = format!("it shows the answers of panel {id}, which {why}");
+        Ok(read)
     }
 
     /// A library panel is drawn if the file brings it along (`__elements`).

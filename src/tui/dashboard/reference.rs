@@ -14,6 +14,12 @@ pub(crate) struct Reference<'a> {
 }
 
 impl Reference<'_> {
+    /// All references of `text`.
+    pub(super) fn all(text: &str) -> impl Iterator<Item = Reference<'_>> {
+        let places = text.match_indices(['$', '[']);
+        places.filter_map(|(at, _)| Reference::at(&text[at..]))
+    }
+
     /// The reference at the beginning of `text`.
     pub(crate) fn at(text: &str) -> Option<Reference<'_>> {
         let braced = |open: &str, close: &str| {

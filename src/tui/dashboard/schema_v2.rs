@@ -199,6 +199,7 @@ fn panel(element: &Value) -> Value {
     });
     json!({
         "type": type_name,
+        "id": at("/spec/id"),
         "title": at("/spec/title"),
         "fieldConfig": at("/spec/vizConfig/spec/fieldConfig"),
         "options": at("/spec/vizConfig/spec/options"),

@@ -76,7 +76,9 @@ impl Scope {
             times,
             ..Scope::default()
         };
-        for variable in variables {
+        let mut ranked: Vec<&Variable> = variables.iter().collect();
+        ranked.sort_by_key(|variable| variable.rank);
+        for variable in ranked {
             let mut known = Vec::new();
             let mut whole = true;
             if let Some(ask) = &variable.asks {
@@ -91,6 +93,9 @@ impl Scope {
             let filled = filled(variable, pick.map(String::as_str), known, whole, times);
             scope.filled.push(filled);
         }
+        // People see them as the file has them.
+        let place = |one: &Filled| variables.iter().position(|of| of.name == one.name);
+        scope.filled.sort_by_key(place);
         scope
     }
 

@@ -153,6 +153,10 @@ mod tests {
         );
         assert_eq!(of("markdown", "[a [b](c"), ["[a [b](c"]);
         assert!(of("html", &"<p>é".repeat(10_000)).len() <= MAX_LINES);
+        let long = of("code", &"é".repeat(MAX_BYTES));
+        assert_eq!((long.len(), long[0].len()), (1, MAX_BYTES));
+        let odd = of("code", &format!("a{}", "é".repeat(MAX_BYTES)));
+        assert_eq!(odd[0].len(), MAX_BYTES - 1, "cut between characters");
         assert_eq!(of("html", "<script>"), Vec::<String>::new());
     }
 }

@@ -8,10 +8,11 @@ use crate::tui::dashboard::adhoc;
 use crate::tui::dashboard::adhoc::Filter;
 use crate::tui::dashboard::json::{list, object, text};
 use crate::tui::dashboard::panel::DashboardError;
+use crate::tui::dashboard::reference::Reference;
 use crate::tui::dashboard::source::{Source, Sources};
 
 /// Most variables of a dashboard, and most values of one.
-pub(crate) const MAX_VARIABLES: usize = 32;
+pub(crate) const MAX_VARIABLES: usize = 64;
 pub(crate) const MAX_VALUES: usize = 100;
 /// Longest value kept, in bytes.
 const MAX_VALUE: usize = 1_024;
@@ -87,6 +88,8 @@ pub(crate) struct Variable {
     /// Ad hoc filters, which all queries get.
     pub(crate) filters: Vec<Filter>,
     pub(crate) hidden: bool,
+    /// When it is filled in: after those that its question names.
+    pub(crate) rank: usize,
 }
 
 pub(crate) fn read(root: &Value, path: &str) -> Result<Vec<Variable>, DashboardError> {
@@ -105,7 +108,33 @@ pub(crate) fn read(root: &Value, path: &str) -> Result<Vec<Variable>, DashboardE
             variables.push(variable(json, name, &sources));
         }
     }
+    rank(&mut variables);
     Ok(variables)
+}
+
+/// Ranks the variables so that each comes after those that its question names, whatever their order
+/// in the file. Of those that ask for one another in a circle the first in the file comes first.
+fn rank(variables: &mut [Variable]) {
+    let position = |name: &str| variables.iter().position(|one| one.name == name);
+    let needs: Vec<Vec<usize>> = variables
+        .iter()
+        .map(|variable| {
+            let texts = variable
+                .asks
+                .iter()
+                .flat_map(|ask| [&ask.query, &ask.label]);
+            let names = texts.flat_map(|text| Reference::all(text));
+            names.filter_map(|of| position(of.name)).collect()
+        })
+        .collect();
+    let mut left: Vec<usize> = (0..variables.len()).collect();
+    let mut rank = 0;
+    while !left.is_empty() {
+        let free = |at: &usize| needs[*at].iter().all(|need| !left.contains(need));
+        let next = left.iter().position(free).unwrap_or(0);
+        variables[left.remove(next)].rank = rank;
+        rank += 1;
+    }
 }
 
 /// Constants that an exported file wants filled in when it is imported.
@@ -144,6 +173,7 @@ fn variable(json: &Value, name: &str, sources: &Sources) -> Variable {
         all_value: kept(text(json, "allValue")),
         auto: (kind == "interval").then(|| auto(json)).flatten(),
         filters: Vec::new(),
+        rank: 0,
         hidden: matches!(kind, "constant" | "datasource" | "adhoc")
             || json.get("hide").and_then(Value::as_u64) == Some(2),
     };

@@ -4,6 +4,7 @@ pub(crate) mod acting;
 pub(crate) mod alert;
 pub(crate) mod boards;
 pub(crate) mod fixtures;
+mod pictures;
 pub(crate) mod sources;
 pub(crate) mod traces;
 

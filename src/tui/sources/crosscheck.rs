@@ -37,7 +37,7 @@ pub(crate) struct Disagreement {
 }
 
 /// Two figures of the same thing that are fresh.
-struct Pair {
+pub(crate) struct Pair {
     /// Whether no scrape interval explains the difference.
     differ: bool,
     text: String,

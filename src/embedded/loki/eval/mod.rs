@@ -41,7 +41,7 @@ pub(super) struct ResultStream {
 pub(super) struct ResultLine {
     pub(super) timestamp_ns: i64,
     pub(super) line: String,
-    /// Labels of its own, where they were asked for apart from those of the stream.
+    /// Its own labels, where the client wants them apart from those of the stream.
     pub(super) own: Option<Categories>,
 }
 
@@ -95,7 +95,7 @@ impl Budget {
             )));
         }
         if self.lines.is_multiple_of(LINES_PER_CHECK) && self.started.elapsed() > self.timeout {
-            return Err(QueryError::TimedOut(self.timeout.as_millis()));
+            return Err(QueryError::timed_out(self.timeout));
         }
         Ok(())
     }

@@ -1,5 +1,4 @@
-//! The part of LogQL that is answered: its syntax tree, and a parser of its own (no proven one
-//! exists as a crate). Grammar and meaning follow Loki's documentation
+//! The supported part of LogQL: its syntax tree, and our own parser (there is no proven crate). Grammar and meaning follow Loki's documentation
 //! (<https://grafana.com/docs/loki/latest/query/>).
 
 mod label_filters;
@@ -16,12 +15,10 @@ pub use units::parse_duration;
 pub(super) use units::{parse_bytes, parse_go_duration};
 
 use super::QueryError;
+use crate::embedded::compare::CompareOp;
 use crate::embedded::matcher::Matcher;
 
-/// Tells whether a query would be accepted, and if not, why.
-///
-/// # Errors
-/// What the HTTP API would answer.
+/// Checks a query; the error is that of the HTTP API.
 pub fn check(query: &str) -> Result<(), QueryError> {
     parse(query).map(drop)
 }
@@ -111,31 +108,7 @@ pub(super) enum LabelFilter {
     },
 }
 
-/// How a label's number is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CompareOp {
-    Equal,
-    NotEqual,
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-}
-
-impl CompareOp {
-    pub(super) fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
-        match self {
-            CompareOp::Equal => left == right,
-            CompareOp::NotEqual => left != right,
-            CompareOp::Greater => left > right,
-            CompareOp::GreaterOrEqual => left >= right,
-            CompareOp::Less => left < right,
-            CompareOp::LessOrEqual => left <= right,
-        }
-    }
-}
-
-/// What a label is compared with; its kind says how the label's text is read.
+/// What a label is compared with; its kind decides how the text of the label is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Quantity {
     Number(f64),

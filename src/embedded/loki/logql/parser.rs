@@ -3,7 +3,8 @@
 use super::lexer::{Kind, Position, Token, tokens};
 use super::{Grouping, LabelRef, LineFilter, LogExpr, Query, Stage};
 use crate::embedded::loki::QueryError;
-use crate::embedded::matcher::{MatchOp, Matcher, compile};
+use crate::embedded::matcher::{MatchOp, Matcher};
+use crate::embedded::regex::{Dialect, compile};
 
 /// Parses a query.
 pub(in crate::embedded::loki) fn parse(query: &str) -> Result<Query, QueryError> {
@@ -40,11 +41,10 @@ fn require_restriction(selector: &[Matcher]) -> Result<(), QueryError> {
     if selector.iter().any(restricts) {
         return Ok(());
     }
-    Err(QueryError::Meaning(
-        "queries require at least one regexp or equality matcher that does not have an \
+    Err(QueryError::refused(
+        "parse error : queries require at least one regexp or equality matcher that does not have an \
          empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but \
-         app=~\".+\" will"
-            .into(),
+         app=~\".+\" will",
     ))
 }
 
@@ -140,7 +140,7 @@ impl Parser {
         }
     }
 
-    /// `vector(1)+vector(1)`: how Grafana asks whether anybody is there.
+    /// `vector(1)+vector(1)`: by which Grafana tests the connection.
     fn constant(&mut self) -> Result<f64, QueryError> {
         let mut sum = 0.0;
         loop {
@@ -208,15 +208,13 @@ impl Parser {
         let name = self.label_name("IDENTIFIER or }")?;
         let at = self.at();
         let op = match self.peek() {
-            Kind::Symbol("=") => MatchOp::Equal,
-            Kind::Symbol("!=") => MatchOp::NotEqual,
-            Kind::Symbol("=~") => MatchOp::Matches,
-            Kind::Symbol("!~") => MatchOp::NotMatches,
-            _ => return Err(self.unexpected("=, !=, =~ or !~")),
+            Kind::Symbol(symbol) => MatchOp::from_symbol(symbol),
+            _ => None,
         };
+        let op = op.ok_or_else(|| self.unexpected("=, !=, =~ or !~"))?;
         self.advance();
         let value = self.text()?;
-        Matcher::new(name, op, value).map_err(|reason| at.error(reason))
+        Matcher::new(name, op, value, Dialect::Prometheus3).map_err(|reason| at.error(reason))
     }
 
     pub(super) fn stages(&mut self) -> Result<Vec<Stage>, QueryError> {

@@ -1,9 +1,9 @@
-//! The HTTP API of Prometheus under `/api/v1`, as dashboards and Grafana ask it.
+//! The HTTP API of Prometheus under `/api/v1`, for dashboards and Grafana.
 //!
 //! Answers and errors have the shapes of
 //! <https://prometheus.io/docs/prometheus/2.42/querying/api/>. Queries run on blocking threads, a
-//! bounded number at a time, so that a heavy one never stalls the service; one whose asker has gone
-//! away is abandoned.
+//! bounded number at a time, so that a heavy query never stalls the service. A query whose client closes
+//! the connection is cancelled.
 
 mod json;
 mod params;
@@ -12,16 +12,19 @@ mod series;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::sync::Semaphore;
+use axum::{Json, Router};
+use serde_json::json;
+
+pub(crate) use params::Params;
 
 use super::promql::{QueryError, QueryLimits};
 use super::tsdb::Tsdb;
+use crate::embedded::request::{BadParams, NoTurn, Turns, build_info, get_or_post};
 
 /// Bytes of a form that are read.
 const MAX_FORM_BYTES: usize = 64 << 10;
@@ -31,7 +34,7 @@ const MAX_FORM_BYTES: usize = 64 << 10;
 struct ApiState {
     tsdb: Arc<Tsdb>,
     limits: QueryLimits,
-    slots: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// The routes of the API over a store. Merge them into the router that is to answer as Prometheus.
@@ -39,13 +42,13 @@ pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
     let state = ApiState {
         tsdb,
         limits,
-        slots: Arc::new(Semaphore::new(limits.max_concurrency.max(1))),
+        turns: Turns::new(limits.max_concurrency),
     };
     Router::new()
-        .route("/api/v1/query", get(query::instant).post(query::instant))
-        .route("/api/v1/query_range", get(query::range).post(query::range))
-        .route("/api/v1/series", get(series::series).post(series::series))
-        .route("/api/v1/labels", get(series::labels).post(series::labels))
+        .route("/api/v1/query", get_or_post(query::instant))
+        .route("/api/v1/query_range", get_or_post(query::range))
+        .route("/api/v1/series", get_or_post(series::series))
+        .route("/api/v1/labels", get_or_post(series::labels))
         .route("/api/v1/label/{name}/values", get(series::label_values))
         .route("/api/v1/metadata", get(series::metadata))
         .route("/api/v1/status/buildinfo", get(buildinfo))
@@ -53,13 +56,9 @@ pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
         .with_state(state)
 }
 
-/// Grafana chooses what it asks by the version told here: that of the language evaluated.
+/// Grafana chooses its requests by this version: that of the evaluated language.
 async fn buildinfo() -> Response {
-    success(concat!(
-        r#"{"version":"2.42.0","revision":"concertctl-"#,
-        env!("CARGO_PKG_VERSION"),
-        r#"","branch":"embedded","buildUser":"","buildDate":"","goVersion":""}"#,
-    ))
+    success(&build_info("2.42.0").to_string())
 }
 
 /// A successful answer with `data`, which is JSON already.
@@ -72,9 +71,9 @@ fn success(data: &str) -> Response {
         .into_response()
 }
 
-/// An answer that says why there is none.
+/// An error response in the shape of Prometheus.
 #[derive(Debug)]
-struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     kind: &'static str,
     message: String,
@@ -90,15 +89,26 @@ impl ApiError {
     }
 
     /// A parameter that cannot be read.
-    fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+    pub(crate) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
     }
+}
 
-    fn internal(message: &str) -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            kind: "internal",
-            message: message.to_owned(),
+impl From<BadParams> for ApiError {
+    fn from(bad: BadParams) -> Self {
+        Self::bad_data(format!("error parsing form values: {bad}"))
+    }
+}
+
+impl From<NoTurn> for ApiError {
+    fn from(reason: NoTurn) -> Self {
+        match reason {
+            NoTurn::TimedOut(_) => QueryError::Timeout.into(),
+            NoTurn::Ended(_) => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                kind: "internal",
+                message: reason.to_string(),
+            },
         }
     }
 }
@@ -121,13 +131,8 @@ impl From<QueryError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
-            "status": "error",
-            "errorType": self.kind,
-            "error": self.message,
-        });
-        let json = [(header::CONTENT_TYPE, "application/json")];
-        (self.status, json, Body::from(body.to_string())).into_response()
+        let body = json!({"status": "error", "errorType": self.kind, "error": self.message});
+        (self.status, Json(body)).into_response()
     }
 }
 

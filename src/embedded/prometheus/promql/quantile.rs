@@ -13,7 +13,7 @@ use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 const BUCKET: &str = "le";
 
 /// The `q`-quantile of values, interpolated between the two nearest ranks.
-pub(super) fn of_values(q: f64, mut values: Vec<f64>) -> f64 {
+pub(crate) fn of_values(q: f64, mut values: Vec<f64>) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }
@@ -154,7 +154,8 @@ fn coalesce(buckets: &mut Vec<Bucket>) {
     });
 }
 
-/// Lifts a bucket that counts fewer than a smaller one: scrapes are not atomic, rates not exact.
+/// Raises the count of a bucket that is below the count of a smaller bucket: scrapes are not atomic, and
+/// rates are not exact.
 fn make_monotonic(buckets: &mut [Bucket]) {
     let mut max = buckets[0].count;
     for bucket in &mut buckets[1..] {

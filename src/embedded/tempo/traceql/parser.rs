@@ -2,8 +2,9 @@
 
 use super::super::TempoError;
 use super::lexer::{Token, tokens};
-use super::{Expr, Field, Op, Test};
-use crate::embedded::matcher::compile;
+use super::{Expr, Field, Test};
+use crate::embedded::compare::CompareOp;
+use crate::embedded::regex::{Dialect, anchored};
 
 /// Parentheses within parentheses.
 const MAX_DEPTH: usize = 64;
@@ -24,7 +25,7 @@ pub(in crate::embedded::tempo) fn parse(query: &str) -> Result<Expr, TempoError>
         Some(Token::Symbol(symbol)) => Err(parser.error(&format!(
             "{symbol} after the braces is not supported: give one pair of braces"
         ))),
-        Some(_) => Err(parser.error("the query goes on after the braces")),
+        Some(_) => Err(parser.error("unexpected text after the braces")),
     }
 }
 
@@ -34,14 +35,14 @@ pub(in crate::embedded::tempo) fn parse_field(name: &str) -> Result<Field, Tempo
     let field = parser.field()?;
     match parser.peek() {
         None => Ok(field),
-        Some(_) => Err(parser.error("more than the name of a field")),
+        Some(_) => Err(parser.error("unexpected text after the name of a field")),
     }
 }
 
 /// How a value is compared, before it is known with what.
 #[derive(Clone, Copy)]
 enum Comparison {
-    Op(Op),
+    Op(CompareOp),
     Matches,
     MatchesNot,
 }
@@ -75,7 +76,7 @@ impl Parser {
 
     fn term(&mut self, depth: usize) -> Result<Expr, TempoError> {
         if depth > MAX_DEPTH {
-            return Err(self.error("too many parentheses within one another"));
+            return Err(self.error("too many nested parentheses"));
         }
         if self.takes("(") {
             let expr = self.expr(depth + 1)?;
@@ -127,16 +128,13 @@ impl Parser {
 
     fn comparison(&mut self) -> Result<Comparison, TempoError> {
         let comparison = match self.peek() {
-            Some(Token::Symbol("=")) => Comparison::Op(Op::Equal),
-            Some(Token::Symbol("!=")) => Comparison::Op(Op::NotEqual),
-            Some(Token::Symbol("<")) => Comparison::Op(Op::Less),
-            Some(Token::Symbol("<=")) => Comparison::Op(Op::LessOrEqual),
-            Some(Token::Symbol(">")) => Comparison::Op(Op::Greater),
-            Some(Token::Symbol(">=")) => Comparison::Op(Op::GreaterOrEqual),
             Some(Token::Symbol("=~")) => Comparison::Matches,
             Some(Token::Symbol("!~")) => Comparison::MatchesNot,
             Some(Token::Symbol(symbol)) => {
-                return Err(self.error(&format!("{symbol} after a field is not supported")));
+                let op = CompareOp::from_symbol(symbol).ok_or_else(|| {
+                    self.error(&format!("{symbol} after a field is not supported"))
+                })?;
+                Comparison::Op(op)
             }
             _ => return Err(self.error("a comparison must follow the field")),
         };
@@ -176,13 +174,13 @@ impl Parser {
     }
 
     /// `true`, `nil`, `error`, `server`.
-    fn word(&self, field: &Field, op: Op, word: String) -> Result<Test, TempoError> {
-        let equality = matches!(op, Op::Equal | Op::NotEqual);
+    fn word(&self, field: &Field, op: CompareOp, word: String) -> Result<Test, TempoError> {
+        let equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
         let known = field.keywords().unwrap_or_default();
         match word.as_str() {
             _ if !equality => Err(self.error(&format!("{word} can only be equal or unequal"))),
             "true" | "false" => Ok(Test::Bool(op, word == "true")),
-            "nil" if op == Op::Equal => Ok(Test::Absent),
+            "nil" if op == CompareOp::Equal => Ok(Test::Absent),
             "nil" => Ok(Test::Present),
             _ if known.contains(&word.as_str()) => Ok(Test::Text(op, word)),
             _ => Err(self.error(&format!("{word} is not a value here"))),
@@ -216,10 +214,7 @@ impl Parser {
 
     /// Matches the whole value, as Tempo does since 2.7.
     fn regex(&self, pattern: &str) -> Result<regex::Regex, TempoError> {
-        // Compiled alone first: `a)(b` must not become valid by being wrapped.
-        compile(pattern)
-            .and_then(|_| compile(&format!("^(?:{pattern})$")))
-            .map_err(|why| self.error(&why))
+        anchored(pattern, Dialect::Prometheus3).map_err(|why| self.error(&why))
     }
 
     fn peek(&self) -> Option<&Token> {
@@ -240,9 +235,9 @@ impl Parser {
             None => "the end".to_owned(),
             Some(Token::Symbol(other)) => (*other).to_owned(),
             Some(Token::Word(word)) => word.clone(),
-            Some(_) => "something else".to_owned(),
+            Some(_) => "a value or an attribute".to_owned(),
         };
-        Err(self.error(&format!("{symbol} expected, but there is {there}")))
+        Err(self.error(&format!("expected {symbol}, found {there}")))
     }
 
     fn error(&self, what: &str) -> TempoError {

@@ -115,10 +115,10 @@ fn and_and_or_bind_alike_from_left_to_right() {
 #[test]
 fn what_is_not_supported_is_refused_where_it_stands() {
     for (query, why) in [
-        ("", "{ expected, but there is the end"),
+        ("", "expected {, found the end"),
         ("{", "a field is missing"),
         ("{ name = }", "a value is missing"),
-        ("{ name = \"a\" ", "} expected, but there is the end"),
+        ("{ name = \"a\" ", "expected }, found the end"),
         ("{ .a = 1 } | count() > 2", "col 12: | after the braces"),
         ("{ .a = 1 } && { .b = 2 }", "&& after the braces"),
         ("{ } >> { }", ">> after the braces"),
@@ -210,5 +210,18 @@ fn a_query_tells_how_long_its_traces_took_at_least() {
         ("{ traceDuration > -1 }", 0),
     ] {
         assert_eq!(parse(query).unwrap().shortest_ns(), ms * MS, "{query}");
+    }
+}
+
+#[test]
+fn parts_are_found_whatever_the_case() {
+    for (text, part, found) in [
+        ("POST /Queue", "/queue", true),
+        ("ÄPFEL", "äpf", true),
+        ("a", "ab", false),
+        ("abc", "", true),
+        ("", "a", false),
+    ] {
+        assert_eq!(contains(text, part), found, "{text} {part}");
     }
 }

@@ -79,7 +79,7 @@ fn variables_and_their_values_are_bounded() {
     let list: Vec<_> = (0..100).map(named).collect();
     let json = json!({ "title": "t", "panels": [], "templating": { "list": list } });
     let dashboard = Dashboard::read(&json.to_string()).unwrap();
-    assert_eq!(dashboard.variables.len(), 32);
+    assert_eq!(dashboard.variables.len(), 64);
 
     let many: Vec<String> = (0..1_000).map(|n| n.to_string()).collect();
     let options: Vec<_> = many.iter().map(|n| json!({ "value": n })).collect();

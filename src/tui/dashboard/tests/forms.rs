@@ -217,3 +217,53 @@ fn a_panel_asks_whom_its_file_means() {
         )
     );
 }
+
+#[test]
+fn a_panel_that_shows_another_panels_answers_asks_the_same() {
+    let shows = |id: u32| {
+        json!({ "type": "timeseries", "title": format!("of {id}"), "gridPos": { "y": 20 },
+            "datasource": { "type": "datasource", "uid": "-- Dashboard --" },
+            "targets": [{ "panelId": id, "refId": "A" }] })
+    };
+    let mut first = stat("first");
+    first["id"] = json!(1);
+    first["datasource"] = json!({ "type": "prometheus", "uid": "p" });
+    first["interval"] = json!("2m");
+    let mut inside = stat("inside");
+    inside["id"] = json!(2);
+    inside["targets"][0]["expr"] = json!("inside");
+    let mut old = shows(1);
+    old["datasource"] = json!("-- Dashboard --");
+    let mut chain = shows(9);
+    chain["id"] = json!(3);
+    let row = json!({ "type": "row", "collapsed": true, "panels": [inside] });
+    let panels = json!([
+        first,
+        row,
+        shows(1),
+        shows(2),
+        old,
+        shows(8),
+        chain,
+        shows(3)
+    ]);
+    let dashboard = read(&json!({ "panels": panels })).unwrap();
+    let asked: Vec<_> = dashboard.panels[3..]
+        .iter()
+        .map(|panel| match panel.targets.first() {
+            Some(target) => (panel.kind, target.expr.as_str(), target.interval.as_str()),
+            None => (panel.kind, panel.why_not.as_str(), ""),
+        })
+        .collect();
+    let drawn = |expr, interval| (Kind::TimeSeries, expr, interval);
+    let not = |why| (Kind::NotDrawn, why, "");
+    let wanted = [
+        drawn("up", "2m"),
+        drawn("inside", ""),
+        drawn("up", "2m"),
+        not("it shows the answers of panel 8, which the file does not have"),
+        not("it shows the answers of panel 9, which the file does not have"),
+        not("it shows the answers of panel 3, which shows another panel's answers itself"),
+    ];
+    assert_eq!(asked, wanted);
+}

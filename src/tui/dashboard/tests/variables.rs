@@ -263,3 +263,47 @@ fn panels_and_rows_are_repeated_for_each_value() {
     );
     assert!(panels.iter().all(|panel| panel.kind == Kind::Stat));
 }
+
+#[test]
+fn variables_are_filled_in_after_those_they_name_and_shown_as_the_file_has_them() {
+    let asks = |name: &str, query: &str| json!({ "name": name, "type": "query", "query": query });
+    let many = (0..40).map(|n| json!({ "name": format!("t{n}"), "type": "textbox", "query": "x" }));
+    let list: Vec<Value> = [
+        asks(
+            "pod",
+            "label_values(x{job=\"$job\", ns=~\"${ns:regex}\"}, pod)",
+        ),
+        asks("ns", "label_values(x{job=\"[[job]]\"}, ns)"),
+    ]
+    .into_iter()
+    .chain(many)
+    .chain([
+        asks("job", "label_values(up, job)"),
+        asks("a", "label_values(x{b=\"$b\"}, a)"),
+        asks("b", "label_values(x{a=\"$a\"}, b)"),
+    ])
+    .collect();
+    let file = json!({ "panels": [], "templating": { "list": list } });
+    let dashboard = Dashboard::read(&file.to_string()).unwrap();
+    let learned = |query: &str, _: &str| {
+        let found: &[&str] = match query {
+            "group by (job) (up)" => &["api"],
+            "group by (ns) (x{job=\"api\"})" => &["shop"],
+            "group by (pod) (x{job=\"api\", ns=~\"shop\"})" => &["pod-7"],
+            "group by (a) (x{b=\"$b\"})" => &["first of a circle"],
+            "group by (b) (x{a=\"first of a circle\"})" => &["second"],
+            _ => &[],
+        };
+        found.iter().map(|text| (*text).to_owned()).collect()
+    };
+    let scope = Scope::new(&dashboard.variables, &BTreeMap::new(), learned, TIMES);
+    assert_eq!(
+        scope.fill("$pod $t39 $a $b"),
+        "pod-7 x first of a circle second"
+    );
+    let shown: Vec<&str> = scope.shown().map(|(name, ..)| name).collect();
+    assert_eq!(
+        (shown[..3].to_vec(), shown.len()),
+        (vec!["pod", "ns", "t0"], 45)
+    );
+}

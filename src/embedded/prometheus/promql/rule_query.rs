@@ -1,4 +1,4 @@
-//! What rules ask of a query: that it can be one, its text, its rows.
+//! What rules need of a query: the check of its type, its text, its rows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,10 @@ use std::time::Instant;
 use promql_parser::parser::value::ValueType;
 
 use super::{Context, Query, QueryError, QueryLimits, QueryResult};
+use crate::embedded::go_numbers::go_g;
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::Tsdb;
+use crate::embedded::quoted::literal_length;
 
 impl Query {
     /// Refuses what yields no rows: texts and ranges.
@@ -58,14 +60,14 @@ fn with_go_numbers(text: &str) -> String {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length = match first {
-            '"' => quoted(rest),
+            '"' => literal_length(rest).unwrap_or(rest.len()),
             '0'..='9' => {
                 let digits = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
                 let length = rest.find(digits).unwrap_or(rest.len());
                 // A duration has a unit; a time after @ is written to the millisecond.
                 let number = rest[..length].parse::<f64>().ok();
                 if let Some(number) = number.filter(|_| !out.ends_with("@ ")) {
-                    out.push_str(&go_float(number));
+                    out.push_str(&go_g(number, None));
                     rest = &rest[length..];
                     continue;
                 }
@@ -85,30 +87,6 @@ fn with_go_numbers(text: &str) -> String {
         rest = &rest[length..];
     }
     out
-}
-
-/// How long the quoted text at the beginning is, quotes included.
-fn quoted(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            '"' if !escaped => return at + 1,
-            c => escaped = c == '\\' && !escaped,
-        }
-    }
-    text.len()
-}
-
-/// The verb %v of Go, <https://pkg.go.dev/fmt>.
-fn go_float(number: f64) -> String {
-    let exponential = format!("{number:e}");
-    let (mantissa, exponent) = exponential.split_once('e').unwrap_or((&exponential, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !number.is_finite() || number == 0.0 || (-4..6).contains(&exponent) {
-        return number.to_string();
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
 #[cfg(test)]

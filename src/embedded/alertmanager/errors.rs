@@ -1,8 +1,8 @@
 //! Refusals as Alertmanager's clients expect them, always `application/json`.
 //!
 //! Alertmanager checks a request in two steps, and each has a shape of its own. Its validation of
-//! requests (go-openapi) answers `{"code":…,"message":…}`, where the code is the status, or says more
-//! than the status does (601, 602, 612). Its handlers answer with a JSON string.
+//! requests (go-openapi) answers `{"code":…,"message":…}`, where the code is the status, or a more
+//! precise one (601, 602, 612). Its handlers answer with a JSON string.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::MAX_BODY_BYTES;
 use super::store::Rejected;
+use crate::embedded::request::BadParams;
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -32,6 +33,12 @@ impl From<BadRequest> for Refusal {
 impl From<Rejected> for Refusal {
     fn from(rejected: Rejected) -> Refusal {
         Refusal::Rejected(rejected)
+    }
+}
+
+impl From<BadParams> for Refusal {
+    fn from(bad: BadParams) -> Refusal {
+        Refusal::Rejected(Rejected::Invalid(bad.to_string()))
     }
 }
 
@@ -138,14 +145,11 @@ pub(super) fn parse_body<T: DeserializeOwned>(what: &str, body: Body) -> Result<
     if bytes.is_empty() {
         return Err(BadRequest::required(what));
     }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let text = error.to_string();
-        // serde knows the field, but gives it in its text only.
-        let missing = text.strip_prefix("missing field `");
-        if let Some((name, _)) = missing.and_then(|rest| rest.split_once('`')) {
-            return BadRequest::required(name);
+    crate::yaml::from_json(&bytes).map_err(|error| match &error.missing {
+        Some(field) => BadRequest::required(field),
+        None => {
+            let message = format!("parsing {what} body failed, because at {error}");
+            BadRequest::with_status(StatusCode::BAD_REQUEST, message)
         }
-        let message = format!("parsing {what} body failed, because {text}");
-        BadRequest::with_status(StatusCode::BAD_REQUEST, message)
     })
 }

@@ -1,42 +1,43 @@
 //! `/loki/api/v1/tail`: lines as they arrive, over a WebSocket.
 //!
-//! First come the latest lines since `start`, then each new one. A reader that is behind is told which
+//! First come the latest lines since `start`, then each new one. A reader that is behind learns which
 //! lines it missed (`dropped_entries`). The number of readers, the lines that wait for each, and the
 //! time of a write are bounded.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Method};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::QueryError;
-use super::answer::{CATEGORIZE_LABELS, StreamJson};
 use super::eval::{self, Budget, Direction, Window};
-use super::http::{Store, asks_to_categorize, params, parse};
+use super::http::{Store, asks_to_categorize, parse};
 use super::logql::{LogExpr, Query};
 use super::params::Params;
-use super::store::{LokiStore, StreamSnapshot, now_ns};
-use super::tail::{Frame, Tail};
+use super::responses::{CATEGORIZE_LABELS, StreamJson};
+use super::store::{LokiStore, StreamSnapshot};
+use super::tail_queue::{Frame, Tail};
+use crate::embedded::now_ns;
 
-/// How far back lines are sent unless `start` says otherwise.
+/// The default range of the lines that are sent first.
 const SINCE_NS: i64 = 3_600_000_000_000;
 /// The longest `delay_for`, in seconds; Loki's.
 const MAX_DELAY_SECONDS: u64 = 5;
 /// How long a reader may take for one write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two pings, which tell a reader that is gone from one that has nothing to read.
+/// Between two pings. A write to a reader that is gone fails.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// A reader sends nothing but pongs and the end.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// What is asked for.
-struct Asked {
+/// The parameters of a tail.
+struct TailRequest {
     expr: LogExpr,
     start_ns: i64,
     limit: usize,
@@ -58,13 +59,11 @@ impl Drop for Reader {
 
 pub(super) async fn tail(
     State(store): Store,
-    RawQuery(query): RawQuery,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    params: Params,
 ) -> Result<Response, Response> {
-    let params = params(&Method::GET, query.as_deref(), &headers, &[]);
-    let asked = params.and_then(|params| asked(&store, &params, &headers));
-    let asked = asked.map_err(IntoResponse::into_response)?;
+    let asked = asked(&store, &params, &headers).map_err(IntoResponse::into_response)?;
     let upgrade = upgrade.map_err(IntoResponse::into_response)?;
     let tail = Arc::new(Tail::new(asked.expr.selector.clone()));
     let most = store.config.limits.max_tails;
@@ -82,7 +81,11 @@ pub(super) async fn tail(
     Ok(upgrade.on_upgrade(move |socket| serve(socket, reader, asked, history)))
 }
 
-fn asked(store: &LokiStore, params: &Params, headers: &HeaderMap) -> Result<Asked, QueryError> {
+fn asked(
+    store: &LokiStore,
+    params: &Params,
+    headers: &HeaderMap,
+) -> Result<TailRequest, QueryError> {
     let limits = &store.config.limits;
     let Query::Log(expr) = parse(params, limits)? else {
         return Err(QueryError::refused(
@@ -104,7 +107,7 @@ fn asked(store: &LokiStore, params: &Params, headers: &HeaderMap) -> Result<Aske
         }
     };
     let start_ns = params.time("start")?;
-    Ok(Asked {
+    Ok(TailRequest {
         expr,
         start_ns: start_ns.unwrap_or_else(|| now_ns().saturating_sub(SINCE_NS)),
         limit: params.limit(limits.max_entries)?,
@@ -114,7 +117,12 @@ fn asked(store: &LokiStore, params: &Params, headers: &HeaderMap) -> Result<Aske
 }
 
 /// Sends lines until the reader or the server ends.
-async fn serve(mut socket: WebSocket, reader: Reader, asked: Asked, history: Vec<StreamSnapshot>) {
+async fn serve(
+    mut socket: WebSocket,
+    reader: Reader,
+    asked: TailRequest,
+    history: Vec<StreamSnapshot>,
+) {
     let stop = reader.store.stop.clone();
     tokio::select! {
         () = stop.cancelled() => end(&mut socket, close_code::AWAY, "the server stops").await,
@@ -137,7 +145,7 @@ enum Ended {
 async fn send_lines(
     socket: &mut WebSocket,
     reader: &Reader,
-    asked: Asked,
+    asked: TailRequest,
     history: Vec<StreamSnapshot>,
 ) -> Result<(), Ended> {
     let asked = Arc::new(asked);
@@ -163,7 +171,7 @@ async fn send_lines(
 /// The latest lines that were there at the start, the oldest of them first.
 async fn latest(
     store: &Arc<LokiStore>,
-    asked: &Arc<Asked>,
+    asked: &Arc<TailRequest>,
     history: Vec<StreamSnapshot>,
 ) -> Result<Frame, Ended> {
     let (limits, asked) = (store.config.limits.clone(), Arc::clone(asked));
@@ -224,5 +232,5 @@ async fn end(socket: &mut WebSocket, code: u16, reason: &str) {
         reason: reason.into(),
     };
     // The reader may be gone already.
-    let _told = write(socket, Message::Close(Some(frame))).await;
+    let _sent = write(socket, Message::Close(Some(frame))).await;
 }

@@ -1,0 +1,121 @@
+//! JSON that others send, read with the place and the field of what is wrong.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Deserializer, Track};
+
+use super::wording;
+
+/// Why a JSON text is refused: where in it, which field, what is wrong.
+#[derive(Debug)]
+pub struct JsonError {
+    line: usize,
+    column: usize,
+    /// As `thresholds[0].name`; empty: the text as a whole.
+    field: String,
+    problem: String,
+    /// The field that is missing, if that is it.
+    pub missing: Option<String>,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: ", self.line, self.column)?;
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// Reads a JSON text that holds one value.
+///
+/// # Errors
+/// [`JsonError`].
+pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let mut track = Track::new();
+    let read = T::deserialize(Deserializer::new(&mut json, &mut track));
+    let read = read.and_then(|value| json.end().map(|()| value));
+    read.map_err(|error| {
+        let (problem, missing) = wording::of_json_parts(&error);
+        // Where the text itself is broken, the field that was being read says nothing.
+        let field = Some(track.path().to_string()).filter(|path| error.is_data() && path != ".");
+        JsonError {
+            line: error.line(),
+            column: error.column(),
+            field: field.unwrap_or_default(),
+            problem,
+            missing,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only how it is refused matters")]
+    struct Order {
+        seat: u32,
+        guests: Vec<Guest>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only how it is refused matters")]
+    struct Guest {
+        name: String,
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place_and_its_field_and_in_no_word_of_a_library() {
+        for (text, said) in [
+            (
+                r#"{"seat": "x", "guests": []}"#,
+                "line 1, column 12: seat: `x` is not a whole number such as 20",
+            ),
+            (
+                "{\"seat\": 1,\n\"guests\": [{\"name\": 7}]}",
+                "line 2, column 21: guests[0].name: `7` is not a text",
+            ),
+            (
+                r#"{"seat": 1, "guests": [{}]}"#,
+                "line 1, column 25: guests[0]: `name` is missing: add it",
+            ),
+            (
+                r#"{"seat": 1}"#,
+                "line 1, column 11: `guests` is missing: add it",
+            ),
+            (
+                r#"{"seat": 1, "seat": 2}"#,
+                "line 1, column 18: `seat` stands here twice: remove one of them",
+            ),
+            ("[]", "line 1, column 2: has 0 values: write a map such as "),
+            (
+                r#"{"seat": 1"#,
+                "line 1, column 10: the JSON ends here too early: is it complete?",
+            ),
+            (
+                "",
+                "line 1, column 0: the JSON ends here too early: is it complete?",
+            ),
+            ("seat=1", "line 1, column 1: is not JSON: expected value"),
+            (
+                r#"{"seat": 1, "guests": []} x"#,
+                "line 1, column 27: is not JSON: trailing characters",
+            ),
+        ] {
+            let error = from_json::<Order>(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{text}: {error}");
+            for word in ["invalid type", "u32", "EOF", "struct", "missing field"] {
+                assert!(!error.contains(word), "{text} says {word:?}: {error}");
+            }
+        }
+    }
+}
