@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rules::RuleSet;
 use crate::embedded::alertmanager::PostableAlert;
-use crate::embedded::prometheus::scrape::now_ms;
+use crate::embedded::now_ms;
 use crate::embedded::prometheus::{QueryLimits, Tsdb};
 pub(super) use alert::{ActiveAlert, State};
 pub(super) use group::{LiveGroup, RuleStatus};

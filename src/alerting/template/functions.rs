@@ -14,6 +14,7 @@ use super::format::{go_g, humanize, humanize_1024, humanize_duration, humanize_p
 use super::printf::sprintf;
 use super::value::Value;
 use crate::embedded::prometheus::promql::parse_duration;
+use crate::embedded::regex::compile;
 
 const NAMES: [&str; 46] = [
     "and",
@@ -338,9 +339,7 @@ fn sort_by_label(name: &str, list: &[Value]) -> Outcome {
 }
 
 fn pattern_of(pattern: &Value) -> Result<Regex, String> {
-    let text = pattern.to_text()?;
-    let built = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
-    built.map_err(|_| format!("error parsing regexp: {text:?}"))
+    compile(pattern.to_text()?)
 }
 
 /// The first letter of each word as a capital.

@@ -1,6 +1,7 @@
 //! Cuts a template into text and actions, and an action into tokens.
 
 use super::TemplateError;
+use crate::embedded::quoted::{literal_length, unquote};
 
 /// A piece of a template: what stands as it is, or what stands between `{{` and `}}`.
 #[derive(Debug, PartialEq)]
@@ -94,27 +95,10 @@ fn action_end(text: &str, begin: usize) -> Result<usize, TemplateError> {
         at += match rest.as_bytes() {
             [b'}', b'}', ..] => return Ok(at),
             [b'/', b'*', ..] => rest.find("*/").ok_or_else(unclosed)? + 2,
-            [quote @ (b'"' | b'`'), ..] => quoted_length(rest, *quote).ok_or_else(unclosed)?,
+            [b'"' | b'`', ..] => literal_length(rest).ok_or_else(unclosed)?,
             _ => 1,
         };
     }
-}
-
-/// The bytes of the literal that `text` begins with, quotes included.
-fn quoted_length(text: &str, quote: u8) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        if escaped {
-            escaped = false;
-        } else if byte == quote {
-            return Some(at + 1);
-        } else if byte == b'\n' && quote == b'"' {
-            return None;
-        } else {
-            escaped = byte == b'\\' && quote == b'"';
-        }
-    }
-    None
 }
 
 /// The tokens of an action, each with its place in the template.
@@ -151,9 +135,13 @@ fn token(rest: &str, first: char) -> Result<(Token<'_>, usize), String> {
             (Token::Path(&rest[..length]), length)
         }
         '"' | '`' => {
-            let length = quoted_length(rest, first as u8);
-            let length = length.ok_or("a quote that is not closed")?;
-            (Token::Text(unquote(&rest[..length])?), length)
+            let length = literal_length(rest).ok_or("a quote that is not closed")?;
+            let literal = &rest[..length];
+            let text = unquote(literal).map_err(|at| {
+                let shown = literal[at + 1..].chars().next().unwrap_or_default();
+                format!("the escape `\\{shown}` is not one of Go's")
+            })?;
+            (Token::Text(text), length)
         }
         '\'' => character(rest)?,
         c if c.is_ascii_digit() || matches!(c, '.' | '-' | '+') => number(rest)?,
@@ -219,56 +207,4 @@ fn number(rest: &str) -> Result<(Token<'_>, usize), String> {
 
 fn is_of_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
-}
-
-/// The value of a Go literal.
-fn unquote(literal: &str) -> Result<String, String> {
-    let inner = &literal[1..literal.len() - 1];
-    if literal.starts_with('`') {
-        return Ok(inner.replace('\r', ""));
-    }
-    let mut value = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = rest.find('\\') {
-        value.push_str(&rest[..at]);
-        let (c, length) = escape(&rest[at + 1..])?;
-        value.push(c);
-        rest = &rest[at + 1 + length..];
-    }
-    value.push_str(rest);
-    Ok(value)
-}
-
-/// The character that an escape stands for, and the length of the escape without its backslash.
-fn escape(text: &str) -> Result<(char, usize), String> {
-    let first = text.chars().next();
-    let hex = |digits: usize| {
-        let code = text
-            .get(1..=digits)
-            .and_then(|hex| u32::from_str_radix(hex, 16).ok());
-        code.and_then(char::from_u32).map(|c| (c, digits + 1))
-    };
-    let simple = |c: char| Some((c, 1));
-    let found = match first {
-        Some('n') => simple('\n'),
-        Some('t') => simple('\t'),
-        Some('r') => simple('\r'),
-        Some('a') => simple('\u{7}'),
-        Some('b') => simple('\u{8}'),
-        Some('f') => simple('\u{c}'),
-        Some('v') => simple('\u{b}'),
-        Some(c @ ('"' | '\\')) => simple(c),
-        Some('x') => hex(2),
-        Some('u') => hex(4),
-        Some('U') => hex(8),
-        Some('0'..='7') => {
-            let code = text
-                .get(..3)
-                .and_then(|octal| u32::from_str_radix(octal, 8).ok());
-            code.and_then(char::from_u32).map(|c| (c, 3))
-        }
-        _ => None,
-    };
-    let shown = first.map(String::from).unwrap_or_default();
-    found.ok_or_else(|| format!("the escape `\\{shown}` is not one of Go's"))
 }

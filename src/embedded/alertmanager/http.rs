@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -16,8 +16,9 @@ use super::refusal::{BadRequest, Body, Refusal, parse_body};
 use super::store::{AlertFilter, AlertStore, Rejected};
 use super::wire::{GettableAlert, PostableAlert, PostableSilence};
 use super::{GROUP_BY, MAX_BODY_BYTES, RECEIVER, groups};
-use crate::embedded::loki::params::Params;
-use crate::embedded::matcher::{Matcher, compile};
+use crate::embedded::matcher::Matcher;
+use crate::embedded::regex::{Dialect, anchored};
+use crate::embedded::request;
 
 const MAX_FILTERS: usize = 64;
 
@@ -46,28 +47,28 @@ pub fn write_routes(store: Arc<AlertStore>) -> Router {
 }
 
 type Store = State<Arc<AlertStore>>;
+type Params = request::Asked<Refusal>;
 
-async fn list_alerts(State(store): Store, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
-    Ok(Json(listed(&store, query)?).into_response())
+async fn list_alerts(State(store): Store, params: Params) -> Result<Response, Refusal> {
+    Ok(Json(listed(&store, &params)?).into_response())
 }
 
-async fn list_groups(State(store): Store, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
-    Ok(Json(groups::of(listed(&store, query)?)).into_response())
+async fn list_groups(State(store): Store, params: Params) -> Result<Response, Refusal> {
+    Ok(Json(groups::of(listed(&store, &params)?)).into_response())
 }
 
-/// The alerts that `query` selects.
-fn listed(store: &AlertStore, query: Option<String>) -> Result<Vec<GettableAlert>, Refusal> {
-    let params = params(query)?;
+/// The alerts that the parameters select.
+fn listed(store: &AlertStore, params: &Params) -> Result<Vec<GettableAlert>, Refusal> {
     let filter = AlertFilter {
-        matchers: filters(&params)?,
-        active: flag(&params, "active")?,
-        silenced: flag(&params, "silenced")?,
+        matchers: filters(params)?,
+        active: flag(params, "active")?,
+        silenced: flag(params, "silenced")?,
     };
     // Nothing is inhibited or unprocessed here, but a wrong value is still wrong.
-    flag(&params, "inhibited")?;
-    flag(&params, "unprocessed")?;
+    flag(params, "inhibited")?;
+    flag(params, "unprocessed")?;
     if let Some(receiver) = params.get("receiver") {
-        let regex = compile(&format!("^(?:{receiver})$")).map_err(|reason| {
+        let regex = anchored(receiver, Dialect::Prometheus3).map_err(|reason| {
             Rejected::Invalid(format!("failed to parse receiver param: {reason}"))
         })?;
         if !regex.is_match(RECEIVER) {
@@ -82,11 +83,8 @@ async fn post_alerts(State(store): Store, body: Body) -> Result<(), Refusal> {
     Ok(store.put_from_outside(alerts, Timestamp::now())?)
 }
 
-async fn list_silences(
-    State(store): Store,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    let matchers = filters(&params(query)?)?;
+async fn list_silences(State(store): Store, params: Params) -> Result<Response, Refusal> {
+    let matchers = filters(&params)?;
     Ok(Json(store.silences(&matchers, Timestamp::now())).into_response())
 }
 
@@ -132,10 +130,6 @@ async fn status(State(store): Store) -> Response {
 
 async fn receivers() -> Response {
     Json(json!([{ "name": RECEIVER }])).into_response()
-}
-
-fn params(query: Option<String>) -> Result<Params, Rejected> {
-    Params::parse(&query.unwrap_or_default()).map_err(|error| Rejected::Invalid(error.to_string()))
 }
 
 fn filters(params: &Params) -> Result<Vec<Matcher>, Rejected> {

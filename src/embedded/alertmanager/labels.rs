@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::embedded::matcher::{MatchOp, Matcher};
+use crate::embedded::regex::Dialect;
 
 /// The identity of a label set, as the Prometheus libraries compute it: FNV-1a, 64 bits, over names
 /// and values in the order of the names, each followed by a byte 255.
@@ -42,7 +43,7 @@ pub(super) fn parse_filter(text: &str) -> Result<Matcher, String> {
         .find(|(symbol, _)| rest.starts_with(symbol))
         .ok_or_else(bad)?;
     let value = unquote(rest[symbol.len()..].trim()).ok_or_else(bad)?;
-    Matcher::new(name.to_owned(), op, value)
+    Matcher::new(name.to_owned(), op, value, Dialect::Prometheus3)
 }
 
 /// A value with or without quotes around it; `\"`, `\\` and `\n` are escapes, other backslashes are
@@ -71,13 +72,6 @@ fn unquote(text: &str) -> Option<String> {
         }
     }
     Some(value)
-}
-
-/// `[a-zA-Z_][a-zA-Z0-9_]*`
-pub(super) fn is_label_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 #[cfg(test)]

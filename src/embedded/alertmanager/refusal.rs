@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::MAX_BODY_BYTES;
 use super::store::Rejected;
+use crate::embedded::request::BadParams;
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -32,6 +33,12 @@ impl From<BadRequest> for Refusal {
 impl From<Rejected> for Refusal {
     fn from(rejected: Rejected) -> Refusal {
         Refusal::Rejected(rejected)
+    }
+}
+
+impl From<BadParams> for Refusal {
+    fn from(bad: BadParams) -> Refusal {
+        Refusal::Rejected(Rejected::Invalid(bad.to_string()))
     }
 }
 

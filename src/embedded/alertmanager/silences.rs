@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::AlertConfig;
 use super::store::Rejected;
 use super::wire::{GettableSilence, PostableSilence, SilenceMatcher, SilenceStatus};
-use super::{AlertConfig, labels};
 use crate::embedded::matcher::{MatchOp, Matcher};
+use crate::embedded::prometheus::exposition::is_name;
+use crate::embedded::regex::Dialect;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
@@ -45,9 +47,7 @@ impl Silence {
 
     fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         let value = |name: &str| labels.get(name).map_or("", String::as_str);
-        self.matchers
-            .iter()
-            .all(|matcher| matcher.matches(value(&matcher.name)))
+        Matcher::all(&self.matchers, value)
     }
 
     /// Whether the silence has a matcher equal to each of these.
@@ -256,7 +256,7 @@ fn compile(silence: &PostableSilence, config: &AlertConfig) -> Result<Vec<Matche
     }
     let mut matchers = Vec::with_capacity(silence.matchers.len());
     for matcher in &silence.matchers {
-        if !labels::is_label_name(&matcher.name) {
+        if !is_name(&matcher.name, false) {
             return Err(invalid(format!("invalid label name \"{}\"", matcher.name)));
         }
         let op = match (matcher.is_equal, matcher.is_regex) {
@@ -265,7 +265,12 @@ fn compile(silence: &PostableSilence, config: &AlertConfig) -> Result<Vec<Matche
             (true, true) => MatchOp::Matches,
             (false, true) => MatchOp::NotMatches,
         };
-        let compiled = Matcher::new(matcher.name.clone(), op, matcher.value.clone());
+        let compiled = Matcher::new(
+            matcher.name.clone(),
+            op,
+            matcher.value.clone(),
+            Dialect::Prometheus3,
+        );
         matchers.push(compiled.map_err(invalid)?);
     }
     // One that matches nothing but absent labels would silence everything.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::labels::{fingerprint, is_label_name};
+use super::labels::fingerprint;
 use super::origin::{Origin, Refused};
 use super::silences::Silences;
 use super::wire::{
@@ -17,6 +17,7 @@ use super::wire::{
 };
 use super::{AlertConfig, RECEIVER};
 use crate::embedded::matcher::Matcher;
+use crate::embedded::prometheus::exposition::is_name;
 
 /// Why something sent was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,7 +184,7 @@ impl AlertStore {
         let inner = self.inner.lock();
         let passes = |alert: &Alert| {
             let value = |name: &str| alert.labels.get(name).map_or("", String::as_str);
-            !alert.resolved(now) && filter.matchers.iter().all(|m| m.matches(value(&m.name)))
+            !alert.resolved(now) && Matcher::all(&filter.matchers, value)
         };
         inner
             .alerts
@@ -402,7 +403,7 @@ fn check_pairs(
                 config.max_text_bytes
             ));
         }
-        if !is_label_name(name) {
+        if !is_name(name, false) {
             return Err(format!("invalid {bare} set: invalid name {name:?}"));
         }
     }

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, SerializeTuple as _, Serializer};
 
-use super::QueryError;
 use super::eval::{Budget, ResultLine, ResultSeries, ResultStream};
 use super::store::Labels;
+use crate::embedded::request;
 
 /// The response encoding in which labels of lines stand apart from those of streams.
 pub(super) const CATEGORIZE_LABELS: &str = "categorize-labels";
@@ -26,14 +25,7 @@ pub(super) fn success<T: Serialize>(data: &T) -> Response {
         status: "success",
         data,
     };
-    match serde_json::to_vec(&envelope) {
-        Ok(body) => (
-            [(header::CONTENT_TYPE, "application/json; charset=UTF-8")],
-            body,
-        )
-            .into_response(),
-        Err(error) => QueryError::Internal(error.to_string()).into_response(),
-    }
+    request::json("application/json; charset=UTF-8", &envelope)
 }
 
 #[derive(Serialize)]

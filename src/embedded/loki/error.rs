@@ -1,7 +1,9 @@
 //! Why a query is not answered, in Loki's words and with its status codes.
 
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+
+use crate::embedded::request::{BadParams, NoTurn, refusal};
 
 /// A query that was refused or given up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,12 +49,23 @@ impl QueryError {
     }
 }
 
+impl From<BadParams> for QueryError {
+    fn from(bad: BadParams) -> QueryError {
+        QueryError::Refused(bad.to_string())
+    }
+}
+
+impl From<NoTurn> for QueryError {
+    fn from(reason: NoTurn) -> QueryError {
+        match reason {
+            NoTurn::TimedOut(after) => QueryError::TimedOut(after.as_millis()),
+            NoTurn::Ended(_) => QueryError::Internal(reason.to_string()),
+        }
+    }
+}
+
 impl IntoResponse for QueryError {
     fn into_response(self) -> Response {
-        let headers = [
-            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ];
-        (self.status(), headers, format!("{self}\n")).into_response()
+        refusal(self.status(), self)
     }
 }

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,11 +12,13 @@ use serde_json::{Value, json};
 
 use super::answer::success;
 use super::eval::{self, Budget, Direction, ResultStream, Window};
-use super::http::{Store, check_range, in_turn, label_sets, params, parse};
+use super::http::{Store, check_range, in_turn, label_sets, parse, selector};
 use super::logql::{self, LogExpr, Query};
 use super::params::Params;
-use super::store::{Labels, LokiStore, StreamSnapshot, now_ns};
+use super::store::{Labels, LokiStore, StreamSnapshot};
 use super::{QueryError, live};
+use crate::embedded::now_ns;
+use crate::embedded::request::build_info;
 
 /// Series of a volume, fields and values of a field unless a limit is given; Loki's own.
 const DEFAULT_SERIES: usize = 100;
@@ -62,35 +62,9 @@ pub(super) fn routes() -> Router<Arc<LokiStore>> {
         .route(&format!("{api}/tail"), get(live::tail))
 }
 
-/// A request's parameters, wherever they stand.
-struct Asked(Params);
-
-impl axum::extract::FromRequest<Arc<LokiStore>> for Asked {
-    type Rejection = Response;
-
-    async fn from_request(
-        request: axum::extract::Request,
-        store: &Arc<LokiStore>,
-    ) -> Result<Asked, Response> {
-        let (method, headers): (Method, HeaderMap) =
-            (request.method().clone(), request.headers().clone());
-        let query = request.uri().query().map(str::to_owned);
-        let body = Bytes::from_request(request, store)
-            .await
-            .map_err(IntoResponse::into_response)?;
-        params(&method, query.as_deref(), &headers, &body)
-            .map(Asked)
-            .map_err(IntoResponse::into_response)
-    }
-}
-
+/// Grafana derives from this version what it may ask.
 async fn buildinfo() -> Json<Value> {
-    Json(json!({
-        // Grafana derives from it what may be asked.
-        "version": "3.0.0",
-        "revision": concat!("concertctl ", env!("CARGO_PKG_VERSION")),
-        "branch": "", "buildUser": "", "buildDate": "", "goVersion": "",
-    }))
+    Json(build_info("3.0.0"))
 }
 
 /// The streams of a `query`'s selector in the time asked for, and that time.
@@ -102,10 +76,7 @@ fn selected(
     check_range(end_ns.saturating_sub(start_ns), &store.config.limits)?;
     let groups = match params.get("query") {
         None => Vec::new(),
-        Some(text) if text.len() > store.config.limits.max_query_length => {
-            return Err(QueryError::refused("the selector is too long"));
-        }
-        Some(text) => vec![logql::parse_selector(text)?],
+        Some(text) => vec![selector(text, &store.config.limits)?],
     };
     let groups: Vec<_> = groups.iter().map(Vec::as_slice).collect();
     Ok((
@@ -114,7 +85,7 @@ fn selected(
     ))
 }
 
-async fn stats(State(store): Store, Asked(params): Asked) -> Result<Json<Value>, QueryError> {
+async fn stats(State(store): Store, params: Params) -> Result<Json<Value>, QueryError> {
     let (streams, (start_ns, end_ns)) = selected(&store, &params)?;
     let chunks = streams.iter().flat_map(|stream| &stream.chunks);
     let (mut entries, mut bytes, mut count) = (0, 0, 0);
@@ -156,7 +127,7 @@ fn volume_labels(params: &Params) -> Result<impl Fn(&StreamSnapshot) -> Vec<Labe
     })
 }
 
-async fn volume(State(store): Store, Asked(params): Asked) -> Result<Response, QueryError> {
+async fn volume(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let (streams, window) = selected(&store, &params)?;
     let result: Vec<_> = volumes(&params, &streams, window)?
         .into_iter()
@@ -165,7 +136,7 @@ async fn volume(State(store): Store, Asked(params): Asked) -> Result<Response, Q
     Ok(success(&json!({"resultType": "vector", "result": result})))
 }
 
-async fn volume_range(State(store): Store, Asked(params): Asked) -> Result<Response, QueryError> {
+async fn volume_range(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let (streams, (start_ns, end_ns)) = selected(&store, &params)?;
     let mut series: BTreeMap<Labels, Vec<Value>> = BTreeMap::new();
     let steps = params.steps(start_ns, end_ns)?;
@@ -215,10 +186,7 @@ fn number(params: &Params, name: &str, default: usize) -> Result<usize, QueryErr
     }
 }
 
-async fn detected_labels(
-    State(store): Store,
-    Asked(params): Asked,
-) -> Result<Json<Value>, QueryError> {
+async fn detected_labels(State(store): Store, params: Params) -> Result<Json<Value>, QueryError> {
     let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for labels in label_sets(&store, &params, params.get("query").into_iter())? {
         for (name, value) in labels.iter() {
@@ -291,10 +259,7 @@ fn fields_of(streams: Vec<ResultStream>) -> BTreeMap<String, Field> {
     fields
 }
 
-async fn detected_fields(
-    State(store): Store,
-    Asked(params): Asked,
-) -> Result<Response, QueryError> {
+async fn detected_fields(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let limit = number(&params, "limit", DEFAULT_FIELDS)?;
     in_turn(store, Instant::now(), move |store, budget| {
         let fields = fields(store, &params, budget)?.into_iter().take(limit);
@@ -316,7 +281,7 @@ async fn detected_fields(
 async fn detected_values(
     State(store): Store,
     Path(name): Path<String>,
-    Asked(params): Asked,
+    params: Params,
 ) -> Result<Response, QueryError> {
     let limit = number(&params, "limit", DEFAULT_FIELDS)?;
     in_turn(store, Instant::now(), move |store, budget| {
@@ -353,7 +318,7 @@ async fn patterns() -> Response {
 }
 
 /// The query as it came, if it can be parsed.
-async fn format_query(State(store): Store, Asked(params): Asked) -> Result<Response, QueryError> {
+async fn format_query(State(store): Store, params: Params) -> Result<Response, QueryError> {
     parse(&params, &store.config.limits)?;
     Ok(success(&params.get("query").unwrap_or_default().trim()))
 }

@@ -6,21 +6,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::eval::{self, Budget, ResultSeries, Window};
-
 use super::answer::{Answer, CATEGORIZE_LABELS, Data, Stats, success};
+use super::eval::{self, Budget, ResultSeries, Window};
 use super::explore;
 use super::logql::{self, MetricExpr, Query};
 use super::params::Params;
-use super::store::{Labels, LokiStore, now_ns};
+use super::store::{Labels, LokiStore};
 use super::{QueryError, QueryLimits};
 use crate::embedded::matcher::Matcher;
+use crate::embedded::now_ns;
 
 /// A form with a query in it is far smaller.
 const MAX_FORM_BYTES: usize = 64 << 10;
@@ -47,13 +46,10 @@ pub(super) type Store = State<Arc<LokiStore>>;
 
 async fn query_range(
     State(store): Store,
-    method: Method,
-    RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Bytes,
+    params: Params,
 ) -> Result<Response, QueryError> {
     let started = Instant::now();
-    let params = params(&method, query.as_deref(), &headers, &body)?;
     let limits = &store.config.limits;
     if params.get("interval").is_some_and(|text| text != "0") {
         return Err(QueryError::refused(
@@ -91,15 +87,8 @@ async fn query_range(
     }
 }
 
-async fn query(
-    State(store): Store,
-    method: Method,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, QueryError> {
+async fn query(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let started = Instant::now();
-    let params = params(&method, query.as_deref(), &headers, &body)?;
     let at_ns = params.time("time")?.unwrap_or_else(now_ns);
     match parse(&params, &store.config.limits)? {
         Query::Log(_) => Err(QueryError::refused(
@@ -116,14 +105,7 @@ async fn query(
     }
 }
 
-async fn labels(
-    State(store): Store,
-    method: Method,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, QueryError> {
-    let params = params(&method, query.as_deref(), &headers, &body)?;
+async fn labels(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let found = label_sets(&store, &params, params.get("query").into_iter())?;
     let names: BTreeSet<_> = found
         .into_iter()
@@ -135,12 +117,8 @@ async fn labels(
 async fn values(
     State(store): Store,
     Path(name): Path<String>,
-    method: Method,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
+    params: Params,
 ) -> Result<Response, QueryError> {
-    let params = params(&method, query.as_deref(), &headers, &body)?;
     let found = label_sets(&store, &params, params.get("query").into_iter())?;
     let values: BTreeSet<_> = found
         .iter()
@@ -149,44 +127,11 @@ async fn values(
     Ok(success(&values))
 }
 
-async fn series(
-    State(store): Store,
-    method: Method,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, QueryError> {
-    let params = params(&method, query.as_deref(), &headers, &body)?;
+async fn series(State(store): Store, params: Params) -> Result<Response, QueryError> {
     let selectors = params.all("match[]").chain(params.all("match"));
     let mut found = label_sets(&store, &params, selectors)?;
     found.sort();
     Ok(success(&found))
-}
-
-/// The parameters of the URL and, for a POST, of the form; the form comes first.
-pub(super) fn params(
-    method: &Method,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Params, QueryError> {
-    let mut params = Params::default();
-    if method == Method::POST && !body.is_empty() {
-        let form = "application/x-www-form-urlencoded";
-        let content_type = headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok());
-        if !content_type.is_some_and(|value| value.starts_with(form)) {
-            return Err(QueryError::refused(format!(
-                "a POST must be a form ({form})"
-            )));
-        }
-        let body = std::str::from_utf8(body)
-            .map_err(|_| QueryError::refused("the form is not valid UTF-8"))?;
-        params.extend(Params::parse(body)?);
-    }
-    params.extend(Params::parse(query.unwrap_or_default())?);
-    Ok(params)
 }
 
 pub(super) fn parse(params: &Params, limits: &QueryLimits) -> Result<Query, QueryError> {
@@ -259,25 +204,19 @@ async fn evaluate(
     .await
 }
 
-/// Waits for a turn and computes off the async threads.
+/// Computes an answer when its turn has come.
 pub(super) async fn in_turn(
     store: Arc<LokiStore>,
     started: Instant,
     work: impl FnOnce(&LokiStore, &mut Budget) -> Result<Response, QueryError> + Send + 'static,
 ) -> Result<Response, QueryError> {
+    let turns = store.turns.clone();
     let timeout = store.config.limits.timeout;
-    let turn = tokio::time::timeout(timeout, Arc::clone(&store.turns).acquire_owned())
-        .await
-        .map_err(|_| QueryError::TimedOut(timeout.as_millis()))?
-        .map_err(|_| QueryError::Internal("the log store is closed".into()))?;
-    let evaluation = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+    let work = move || {
         let mut budget = Budget::new(&store.config.limits, started);
         work(&store, &mut budget)
-    });
-    evaluation.await.map_err(|error| {
-        QueryError::Internal(format!("the query could not be evaluated: {error}"))
-    })?
+    };
+    turns.compute(started, timeout, work).await
 }
 
 /// Labels of the streams that have lines in the time asked for.
@@ -289,16 +228,18 @@ pub(super) fn label_sets<'a>(
     let limits = &store.config.limits;
     let (start_ns, end_ns) = params.bounds(now_ns(), LABELS_SINCE_NS)?;
     let groups = selectors
-        .map(|text| {
-            if text.len() > limits.max_query_length {
-                return Err(QueryError::refused("the selector is too long"));
-            }
-            logql::parse_selector(text)
-        })
+        .map(|text| selector(text, limits))
         .collect::<Result<Vec<Vec<Matcher>>, _>>()?;
     let groups: Vec<&[Matcher]> = groups.iter().map(Vec::as_slice).collect();
     let streams = store.snapshot(&groups, start_ns, end_ns);
     Ok(streams.into_iter().map(|stream| stream.labels).collect())
+}
+
+pub(super) fn selector(text: &str, limits: &QueryLimits) -> Result<Vec<Matcher>, QueryError> {
+    if text.len() > limits.max_query_length {
+        return Err(QueryError::refused("the selector is too long"));
+    }
+    logql::parse_selector(text)
 }
 
 /// Whether labels of lines are wanted apart from those of streams.

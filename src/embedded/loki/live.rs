@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Method};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,11 +18,12 @@ use serde_json::{Value, json};
 use super::QueryError;
 use super::answer::{CATEGORIZE_LABELS, StreamJson};
 use super::eval::{self, Budget, Direction, Window};
-use super::http::{Store, asks_to_categorize, params, parse};
+use super::http::{Store, asks_to_categorize, parse};
 use super::logql::{LogExpr, Query};
 use super::params::Params;
-use super::store::{LokiStore, StreamSnapshot, now_ns};
+use super::store::{LokiStore, StreamSnapshot};
 use super::tail::{Frame, Tail};
+use crate::embedded::now_ns;
 
 /// How far back lines are sent unless `start` says otherwise.
 const SINCE_NS: i64 = 3_600_000_000_000;
@@ -58,13 +59,11 @@ impl Drop for Reader {
 
 pub(super) async fn tail(
     State(store): Store,
-    RawQuery(query): RawQuery,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    params: Params,
 ) -> Result<Response, Response> {
-    let params = params(&Method::GET, query.as_deref(), &headers, &[]);
-    let asked = params.and_then(|params| asked(&store, &params, &headers));
-    let asked = asked.map_err(IntoResponse::into_response)?;
+    let asked = asked(&store, &params, &headers).map_err(IntoResponse::into_response)?;
     let upgrade = upgrade.map_err(IntoResponse::into_response)?;
     let tail = Arc::new(Tail::new(asked.expr.selector.clone()));
     let most = store.config.limits.max_tails;

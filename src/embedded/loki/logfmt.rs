@@ -1,12 +1,11 @@
 //! `| logfmt`: `key=value key="a value" flag`. Keys without a value make no label, as in Loki.
 
-/// Calls `found(key, value)` for each pair.
-///
-/// # Errors
-/// What keeps the rest of the line from being logfmt.
+use crate::embedded::quoted::{literal_length, unescape};
+
+/// Calls `found(key, value)` for each pair. The error is what keeps the rest of the line from being
+/// logfmt.
 pub(super) fn pairs(line: &str, found: &mut dyn FnMut(&str, &str)) -> Result<(), &'static str> {
     let mut rest = line.trim_start();
-    let mut unescaped = String::new();
     while !rest.is_empty() {
         let end = rest.find(|c: char| c == '=' || c.is_whitespace() || c == '"');
         let (key, after) = rest.split_at(end.unwrap_or(rest.len()));
@@ -17,45 +16,38 @@ pub(super) fn pairs(line: &str, found: &mut dyn FnMut(&str, &str)) -> Result<(),
             rest = after.trim_start();
             continue;
         };
-        match value.strip_prefix('"') {
-            Some(quoted) => {
-                unescaped.clear();
-                rest = unquote(quoted, &mut unescaped)?.trim_start();
-                found(key, &unescaped);
+        let after = if value.starts_with('"') {
+            let length = literal_length(value).ok_or("unterminated quoted value")?;
+            let inner = &value[1..length - 1];
+            found(
+                key,
+                &unescape(inner, |c| Some(escaped(c))).unwrap_or_default(),
+            );
+            &value[length..]
+        } else {
+            let end = value.find(char::is_whitespace).unwrap_or(value.len());
+            let (value, after) = value.split_at(end);
+            if value.contains(['"', '=']) {
+                return Err("unexpected character in a value");
             }
-            None => {
-                let end = value.find(char::is_whitespace).unwrap_or(value.len());
-                let (value, after) = value.split_at(end);
-                if value.contains(['"', '=']) {
-                    return Err("unexpected character in a value");
-                }
-                if !value.is_empty() {
-                    found(key, value);
-                }
-                rest = after.trim_start();
+            if !value.is_empty() {
+                found(key, value);
             }
-        }
+            after
+        };
+        rest = after.trim_start();
     }
     Ok(())
 }
 
-/// Reads to the closing quote; what follows it.
-fn unquote<'a>(quoted: &'a str, value: &mut String) -> Result<&'a str, &'static str> {
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Ok(&quoted[at + 1..]),
-            '\\' => match chars.next() {
-                Some((_, 'n')) => value.push('\n'),
-                Some((_, 't')) => value.push('\t'),
-                Some((_, 'r')) => value.push('\r'),
-                Some((_, other)) => value.push(other),
-                None => break,
-            },
-            c => value.push(c),
-        }
+/// The character that one behind a backslash means: most mean themselves.
+fn escaped(c: char) -> char {
+    match c {
+        'n' => '\n',
+        't' => '\t',
+        'r' => '\r',
+        other => other,
     }
-    Err("unterminated quoted value")
 }
 
 /// A key as the name of a label.

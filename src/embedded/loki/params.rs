@@ -1,58 +1,17 @@
-//! Parameters of Loki's HTTP API: from the query string or a form, times in three spellings.
+//! Times, limits and steps among the parameters of a request.
 
 use super::QueryError;
 use super::eval::Direction;
 use super::logql::parse_duration;
+use crate::embedded::request;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 /// Steps in a range query.
 const MAX_STEPS: i64 = 11_000;
 
-/// Names and values as they came.
-#[derive(Debug, Default)]
-pub(in crate::embedded) struct Params(Vec<(String, String)>);
+pub(super) type Params = request::Asked<QueryError>;
 
 impl Params {
-    /// Reads `a=b&c=d`, percent- and plus-encoded (`application/x-www-form-urlencoded`).
-    pub(in crate::embedded) fn parse(query: &str) -> Result<Params, QueryError> {
-        let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        pairs
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                match (decode(name), decode(value)) {
-                    (Some(name), Some(value)) => Ok((name, value)),
-                    _ => Err(QueryError::refused(format!(
-                        "invalid URL escape in \"{pair}\""
-                    ))),
-                }
-            })
-            .collect::<Result<_, _>>()
-            .map(Params)
-    }
-
-    /// Adds further parameters, which yield to those already there.
-    pub(super) fn extend(&mut self, other: Params) {
-        self.0.extend(other.0);
-    }
-
-    pub(in crate::embedded) fn get(&self, name: &str) -> Option<&str> {
-        let found = self
-            .0
-            .iter()
-            .find(|(known, value)| known == name && !value.is_empty());
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// Every name that was given.
-    pub(in crate::embedded) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
-    }
-
-    pub(in crate::embedded) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let matching = self.0.iter().filter(move |(known, _)| known == name);
-        matching.map(|(_, value)| value.as_str())
-    }
-
     /// `start` and `end` in nanoseconds. Without an end: now; without a start: `since` before the
     /// end, by default `default_since_ns`.
     pub(super) fn bounds(
@@ -201,23 +160,6 @@ fn seconds_to_ns(seconds: f64) -> Option<i64> {
     (ns.abs() < 9e18).then_some(ns.round() as i64)
 }
 
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |b: Option<u8>| char::from(b?).to_digit(16);
-                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-                u8::try_from(high * 16 + low).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,20 +179,8 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_decoded() {
-        let params =
-            Params::parse("query=%7Ba%3D%22b+c%22%7D&x&=y&match[]=1&match%5B%5D=2").unwrap();
-        assert_eq!(params.get("query"), Some("{a=\"b c\"}"));
-        assert_eq!(params.get("x"), None);
-        assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["1", "2"]);
-        for bad in ["a=%", "a=%4", "a=%zz", "a=%ff"] {
-            assert!(Params::parse(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn extreme_times_do_not_overflow() {
-        let extreme = Params::parse(&format!("start={}&end={}", i64::MIN, i64::MAX)).unwrap();
+        let extreme = Params::of_query(&format!("start={}&end={}", i64::MIN, i64::MAX));
         let (start, end) = extreme.range(0).unwrap();
         assert_eq!((start, end), (i64::MIN, i64::MAX));
     }

@@ -6,16 +6,16 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::LokiConfig;
 use super::chunk::Chunk;
 use super::tail::Tail;
 use crate::embedded::matcher::Matcher;
+use crate::embedded::now_ns;
+use crate::embedded::request::Turns;
 use crate::telemetry::{LogRecord, LogSubscription};
 
 /// Room for text in a chunk; the next is begun when a sixteenth is left. Small enough to drop one at a
@@ -32,7 +32,7 @@ pub(super) type Labels = BTreeMap<String, String>;
 #[derive(Debug)]
 pub struct LokiStore {
     pub(super) config: LokiConfig,
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) turns: Turns,
     /// Ends the connections of those who tail.
     pub(super) stop: CancellationToken,
     chunk_text_bytes: usize,
@@ -88,7 +88,7 @@ impl LokiStore {
             // With a small budget, chunks are small too: what falls off the end is at most a
             // sixteenth of it.
             chunk_text_bytes: CHUNK_TEXT_BYTES.min(config.max_bytes / 16).max(1024),
-            turns: Arc::new(Semaphore::new(config.limits.max_concurrent.max(1))),
+            turns: Turns::new(config.limits.max_concurrent),
             config,
             stop: CancellationToken::new(),
             inner: RwLock::default(),
@@ -378,12 +378,7 @@ impl Inner {
 
 fn passes(labels: &Labels, groups: &[&[Matcher]]) -> bool {
     let value = |name: &str| labels.get(name).map_or("", String::as_str);
-    groups.is_empty()
-        || groups.iter().any(|group| {
-            group
-                .iter()
-                .all(|matcher| matcher.matches(value(&matcher.name)))
-        })
+    groups.is_empty() || groups.iter().any(|group| Matcher::all(group, value))
 }
 
 /// The labels that a record is kept under.
@@ -423,13 +418,4 @@ fn level_label(level: tracing::Level) -> &'static str {
         tracing::Level::DEBUG => "debug",
         tracing::Level::TRACE => "trace",
     }
-}
-
-/// Nanoseconds since the epoch.
-pub(super) fn now_ns() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_nanos()).ok())
-        .unwrap_or(0)
 }

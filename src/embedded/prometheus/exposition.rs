@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use super::tsdb::MetricType;
+use crate::embedded::quoted::literal_length;
 
 /// One meaningful line.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,29 +150,20 @@ fn parse_labels(mut rest: &str) -> Result<(LabelList<'_>, &str), String> {
         if labels.iter().any(|(n, _)| *n == name) {
             return Err(format!("label {name:?} twice"));
         }
-        let after = after
-            .trim_start_matches(BLANKS)
-            .strip_prefix('"')
-            .ok_or_else(|| format!("the value of label {name:?} is not quoted"))?;
-        let end = closing_quote(after)
+        let value = after.trim_start_matches(BLANKS);
+        if !value.starts_with('"') {
+            return Err(format!("the value of label {name:?} is not quoted"));
+        }
+        let length = literal_length(value)
             .ok_or_else(|| format!("the value of label {name:?} has no closing quote"))?;
-        labels.push((name, unescape(&after[..end], true)?));
-        rest = after[end + 1..].trim_start_matches(BLANKS);
+        labels.push((name, unescape(&value[1..length - 1], true)?));
+        rest = value[length..].trim_start_matches(BLANKS);
         match rest.strip_prefix(',') {
             Some(next) => rest = next,
             None if rest.starts_with('}') => {}
             None => return Err(format!("expected ',' or '}}' after label {name:?}")),
         }
     }
-}
-
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().position(|b| {
-        let closes = b == b'"' && !escaped;
-        escaped = b == b'\\' && !escaped;
-        closes
-    })
 }
 
 fn unescape(text: &str, quotes: bool) -> Result<Cow<'_, str>, String> {

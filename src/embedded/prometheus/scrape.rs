@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::exposition::{self, Line, Sample};
 use super::labels::{Labels, METRIC_NAME};
 use super::tsdb::{SeriesId, Tsdb};
+use crate::embedded::now_ms;
 
 /// A larger answer fails its scrape.
 const MAX_BODY_BYTES: usize = 16 << 20;
@@ -306,14 +307,6 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<String, ScrapeErro
         body.extend_from_slice(&chunk);
     }
     String::from_utf8(body).map_err(|_| ScrapeError::NotText)
-}
-
-/// Milliseconds since 1970 by the wall clock.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

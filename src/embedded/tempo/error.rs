@@ -1,7 +1,9 @@
 //! Why a question is not answered, with Tempo's status codes.
 
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+
+use crate::embedded::request::{BadParams, NoTurn, refusal};
 
 /// A question that was refused or given up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,12 +38,23 @@ impl TempoError {
     }
 }
 
+impl From<BadParams> for TempoError {
+    fn from(bad: BadParams) -> TempoError {
+        TempoError::Refused(bad.to_string())
+    }
+}
+
+impl From<NoTurn> for TempoError {
+    fn from(reason: NoTurn) -> TempoError {
+        match reason {
+            NoTurn::TimedOut(after) => TempoError::TimedOut(after.as_millis()),
+            NoTurn::Ended(_) => TempoError::Internal(reason.to_string()),
+        }
+    }
+}
+
 impl IntoResponse for TempoError {
     fn into_response(self) -> Response {
-        let headers = [
-            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ];
-        (self.status(), headers, format!("{self}\n")).into_response()
+        refusal(self.status(), self)
     }
 }

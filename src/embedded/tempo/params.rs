@@ -1,15 +1,29 @@
-//! Parameters of Tempo's HTTP API.
+//! What the parameters of a request ask for.
 
 use super::search::{Search, What};
 use super::traceql::{self, Expr};
 use super::{QueryLimits, TempoError, tags};
-use crate::embedded::loki::params::Params;
 use crate::embedded::loki::parse_duration;
+use crate::embedded::request;
 
 /// Traces in an answer unless told.
 const TRACES: usize = 20;
 /// Spans of a trace in an answer unless told.
 const SPANS: usize = 3;
+
+/// What a search may be asked with.
+const SEARCH: [&str; 8] = [
+    "q",
+    "tags",
+    "minDuration",
+    "maxDuration",
+    "limit",
+    "start",
+    "end",
+    "spss",
+];
+
+pub(super) type Params = request::Asked<TempoError>;
 
 /// What a search answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,67 +32,116 @@ pub(super) struct Bounds {
     pub(super) spans: usize,
 }
 
-pub(super) fn parse(query: Option<&str>) -> Result<Params, TempoError> {
-    Params::parse(query.unwrap_or_default()).map_err(|error| TempoError::refused(error.to_string()))
-}
-
-/// Refuses what would change the meaning if it were overlooked.
-pub(super) fn only(params: &Params, known: &[&str]) -> Result<(), TempoError> {
-    match params.names().find(|name| !known.contains(name)) {
-        None => Ok(()),
-        Some(name) => Err(TempoError::refused(format!(
-            "the parameter '{name}' is not supported"
-        ))),
+impl Params {
+    /// Refuses what would change the meaning if it were overlooked.
+    pub(super) fn only(&self, known: &[&str]) -> Result<(), TempoError> {
+        match self.names().find(|name| !known.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(TempoError::refused(format!(
+                "the parameter '{name}' is not supported"
+            ))),
+        }
     }
-}
 
-/// A search and how much of it is told.
-pub(super) fn search(
-    params: &Params,
-    limits: &QueryLimits,
-) -> Result<(Search, Bounds), TempoError> {
-    only(
-        params,
-        &[
-            "q",
-            "tags",
-            "minDuration",
-            "maxDuration",
-            "limit",
-            "start",
-            "end",
-            "spss",
-        ],
-    )?;
-    let what = match (params.get("q"), params.get("tags")) {
-        (Some(_), Some(_)) => return Err(TempoError::refused("give either q or tags, not both")),
-        (Some(query), None) => What::Query(expr(query, limits)?),
-        (None, tags) => What::Tags(tags::parse(short(tags.unwrap_or_default(), limits)?)?),
-    };
-    let (from_ns, to_ns) = window(params)?;
-    let of_query = match &what {
-        What::Query(expr) => expr.shortest_ns(),
-        What::Tags(_) => 0,
-    };
-    let shortest_ns = duration(params, "minDuration")?.unwrap_or(0);
-    let longest_ns = duration(params, "maxDuration")?.unwrap_or(u64::MAX);
-    if shortest_ns > longest_ns {
-        return Err(TempoError::refused(
-            "invalid maxDuration: must be greater than minDuration",
-        ));
+    /// A search and the bounds of its answer.
+    pub(super) fn search(&self, limits: &QueryLimits) -> Result<(Search, Bounds), TempoError> {
+        self.only(&SEARCH)?;
+        let what = match (self.get("q"), self.get("tags")) {
+            (Some(_), Some(_)) => {
+                return Err(TempoError::refused("give either q or tags, not both"));
+            }
+            (Some(query), None) => What::Query(expr(query, limits)?),
+            (None, tags) => What::Tags(tags::parse(short(tags.unwrap_or_default(), limits)?)?),
+        };
+        let (from_ns, to_ns) = self.window()?;
+        let of_query = match &what {
+            What::Query(expr) => expr.shortest_ns(),
+            What::Tags(_) => 0,
+        };
+        let shortest_ns = self.duration("minDuration")?.unwrap_or(0);
+        let longest_ns = self.duration("maxDuration")?.unwrap_or(u64::MAX);
+        if shortest_ns > longest_ns {
+            return Err(TempoError::refused(
+                "invalid maxDuration: must be greater than minDuration",
+            ));
+        }
+        let search = Search {
+            what,
+            from_ns,
+            to_ns,
+            shortest_ns: shortest_ns.max(of_query),
+            longest_ns,
+        };
+        let bounds = Bounds {
+            traces: self.count("limit", TRACES, limits.max_traces)?,
+            spans: self.count("spss", SPANS, limits.max_spans_per_set)?,
+        };
+        Ok((search, bounds))
     }
-    let search = Search {
-        what,
-        from_ns,
-        to_ns,
-        shortest_ns: shortest_ns.max(of_query),
-        longest_ns,
-    };
-    let bounds = Bounds {
-        traces: count(params, "limit", TRACES, limits.max_traces)?,
-        spans: count(params, "spss", SPANS, limits.max_spans_per_set)?,
-    };
-    Ok((search, bounds))
+
+    /// `start` and `end`, Unix seconds, in nanoseconds; the last second is in. Without one, that side is
+    /// open.
+    pub(super) fn window(&self) -> Result<(u64, u64), TempoError> {
+        const SECOND: u64 = 1_000_000_000;
+        let seconds = |name: &str| -> Result<Option<u64>, TempoError> {
+            let Some(text) = self.get(name) else {
+                return Ok(None);
+            };
+            let wrong = || {
+                TempoError::refused(format!(
+                    "invalid {name}: {text:?} is no Unix time in seconds"
+                ))
+            };
+            text.parse().map(Some).map_err(|_| wrong())
+        };
+        let (start, end) = (seconds("start")?, seconds("end")?);
+        if let (Some(start), Some(end)) = (start, end)
+            && start > end
+        {
+            return Err(TempoError::refused(format!(
+                "http parameter start must be before end. received start={start} end={end}"
+            )));
+        }
+        let from_ns = start.unwrap_or(0).saturating_mul(SECOND);
+        let to_ns = end.map_or(u64::MAX, |end| {
+            end.saturating_add(1)
+                .saturating_mul(SECOND)
+                .saturating_sub(1)
+        });
+        Ok((from_ns, to_ns))
+    }
+
+    fn duration(&self, name: &str) -> Result<Option<u64>, TempoError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        parse_duration(text)
+            .and_then(|ns| u64::try_from(ns).ok())
+            .map(Some)
+            .ok_or_else(|| {
+                TempoError::refused(format!("invalid {name}: {text:?} is not a duration"))
+            })
+    }
+
+    /// How many values a list may have.
+    pub(super) fn values(&self, limits: &QueryLimits) -> Result<usize, TempoError> {
+        self.count("limit", limits.max_values, limits.max_values)
+    }
+
+    fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, TempoError> {
+        let Some(text) = self.get(name) else {
+            return Ok(default.min(max));
+        };
+        match text.parse::<usize>() {
+            Ok(count) if count > max => Err(TempoError::refused(format!(
+                "invalid {name}: {count} exceeds the maximum of {max}"
+            ))),
+            Ok(count) if count > 0 => Ok(count),
+            _ => Err(TempoError::refused(format!(
+                "invalid {name}: must be a positive number"
+            ))),
+        }
+    }
 }
 
 /// A query in TraceQL.
@@ -95,68 +158,6 @@ pub(super) fn short<'a>(text: &'a str, limits: &QueryLimits) -> Result<&'a str, 
         )));
     }
     Ok(text)
-}
-
-/// `start` and `end`, Unix seconds, in nanoseconds; the last second is in. Without one, that side is
-/// open.
-pub(super) fn window(params: &Params) -> Result<(u64, u64), TempoError> {
-    const SECOND: u64 = 1_000_000_000;
-    let seconds = |name: &str| -> Result<Option<u64>, TempoError> {
-        let Some(text) = params.get(name) else {
-            return Ok(None);
-        };
-        let wrong = || {
-            TempoError::refused(format!(
-                "invalid {name}: {text:?} is no Unix time in seconds"
-            ))
-        };
-        text.parse().map(Some).map_err(|_| wrong())
-    };
-    let (start, end) = (seconds("start")?, seconds("end")?);
-    if let (Some(start), Some(end)) = (start, end)
-        && start > end
-    {
-        return Err(TempoError::refused(format!(
-            "http parameter start must be before end. received start={start} end={end}"
-        )));
-    }
-    let from_ns = start.unwrap_or(0).saturating_mul(SECOND);
-    let to_ns = end.map_or(u64::MAX, |end| {
-        end.saturating_add(1)
-            .saturating_mul(SECOND)
-            .saturating_sub(1)
-    });
-    Ok((from_ns, to_ns))
-}
-
-fn duration(params: &Params, name: &str) -> Result<Option<u64>, TempoError> {
-    let Some(text) = params.get(name) else {
-        return Ok(None);
-    };
-    parse_duration(text)
-        .and_then(|ns| u64::try_from(ns).ok())
-        .map(Some)
-        .ok_or_else(|| TempoError::refused(format!("invalid {name}: {text:?} is not a duration")))
-}
-
-pub(super) fn count(
-    params: &Params,
-    name: &str,
-    default: usize,
-    max: usize,
-) -> Result<usize, TempoError> {
-    let Some(text) = params.get(name) else {
-        return Ok(default.min(max));
-    };
-    match text.parse::<usize>() {
-        Ok(count) if count > max => Err(TempoError::refused(format!(
-            "invalid {name}: {count} exceeds the maximum of {max}"
-        ))),
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err(TempoError::refused(format!(
-            "invalid {name}: must be a positive number"
-        ))),
-    }
 }
 
 /// A trace's id: up to 32 hexadecimal digits, padded on the left.
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn windows_take_in_the_last_second_and_extreme_times_do_not_overflow() {
-        let read = |query: &str| window(&Params::parse(query).unwrap());
+        let read = |query: &str| Params::of_query(query).window();
         assert_eq!(read("start=2&end=3"), Ok((2_000_000_000, 3_999_999_999)));
         assert_eq!(read(""), Ok((0, u64::MAX)));
         let max = u64::MAX;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::{RwLock, RwLockReadGuard};
-use tokio::sync::Semaphore;
 
 use super::TempoConfig;
 use super::index::Index;
 use super::trace::Trace;
+use crate::embedded::request::Turns;
 use crate::telemetry::{TraceRecord, TraceSubscription};
 
 /// Records stored under one lock: a reader waits for no more.
@@ -26,7 +26,7 @@ const ROW_BYTES: usize = size_of::<Row>() + 64;
 #[derive(Debug)]
 pub struct TempoStore {
     pub(super) config: TempoConfig,
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) turns: Turns,
     inner: RwLock<Inner>,
 }
 
@@ -72,7 +72,7 @@ impl TempoStore {
     #[must_use]
     pub fn new(config: TempoConfig) -> TempoStore {
         TempoStore {
-            turns: Arc::new(Semaphore::new(config.limits.max_concurrent.max(1))),
+            turns: Turns::new(config.limits.max_concurrent),
             config,
             inner: RwLock::default(),
         }

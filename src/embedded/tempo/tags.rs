@@ -6,6 +6,7 @@
 use super::TempoError;
 use super::index::{Index, Scope, intersect, merge};
 use super::trace::{SpanRef, Trace, ValueRef};
+use crate::embedded::quoted::{literal_length, unquote};
 
 /// What must be found somewhere in the trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,29 +57,18 @@ fn invalid(why: &str) -> TempoError {
 
 /// A value at the beginning of `text`, and what follows it.
 fn value(text: &str) -> Result<(String, &str), TempoError> {
-    let Some(quoted) = text.strip_prefix('"') else {
+    if !text.starts_with('"') {
         let end = text.find(char::is_whitespace).unwrap_or(text.len());
         let (value, after) = text.split_at(end);
         if value.contains(['"', '=']) {
             return Err(invalid(&format!("{value:?} needs quotes around it")));
         }
         return Ok((value.to_owned(), after));
-    };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Ok((value, &quoted[at + 1..])),
-            '\\' => match chars.next().map(|it| it.1) {
-                Some(c @ ('"' | '\\')) => value.push(c),
-                Some('n') => value.push('\n'),
-                Some('t') => value.push('\t'),
-                _ => return Err(invalid("unknown escape in a value")),
-            },
-            c => value.push(c),
-        }
     }
-    Err(invalid("a value without its closing quote"))
+    let length = literal_length(text);
+    let length = length.ok_or_else(|| invalid("a value without its closing quote"))?;
+    let value = unquote(&text[..length]).map_err(|_| invalid("unknown escape in a value"))?;
+    Ok((value, &text[length..]))
 }
 
 fn tag(name: &str, value: &str) -> Result<Tag, TempoError> {

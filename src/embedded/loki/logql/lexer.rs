@@ -1,6 +1,7 @@
 //! LogQL's words.
 
 use crate::embedded::loki::QueryError;
+use crate::embedded::quoted::{literal_length, unquote};
 
 /// A word with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,10 +103,8 @@ impl<'a> Lexer<'a> {
                 self.take_while(|c| c.is_ascii_alphanumeric() || c == '_')
                     .to_owned(),
             )
-        } else if first == '`' {
-            Kind::Text(self.raw_string()?)
-        } else if first == '"' {
-            Kind::Text(self.quoted_string()?)
+        } else if matches!(first, '"' | '`') {
+            Kind::Text(self.string()?)
         } else {
             return Err(at.error(format!("syntax error: unexpected character {first:?}")));
         };
@@ -142,71 +141,15 @@ impl<'a> Lexer<'a> {
         taken
     }
 
-    fn raw_string(&mut self) -> Result<String, QueryError> {
+    fn string(&mut self) -> Result<String, QueryError> {
         let at = self.at;
-        match self.rest[1..].find('`') {
-            Some(end) => {
-                let text = self.advance(end + 2);
-                Ok(text[1..=end].to_owned())
-            }
-            None => Err(at.error("literal not terminated")),
-        }
-    }
-
-    /// A Go string literal (<https://go.dev/ref/spec#String_literals>).
-    fn quoted_string(&mut self) -> Result<String, QueryError> {
-        let at = self.at;
-        self.advance(1);
-        let mut text = String::new();
-        loop {
-            let Some(c) = self.rest.chars().next() else {
-                return Err(at.error("literal not terminated"));
-            };
-            let here = self.at;
-            self.advance(c.len_utf8());
-            match c {
-                '"' => return Ok(text),
-                '\n' => return Err(at.error("literal not terminated")),
-                '\\' => text.push(
-                    self.escape()
-                        .ok_or_else(|| here.error("invalid char escape"))?,
-                ),
-                c => text.push(c),
-            }
-        }
-    }
-
-    /// What follows a backslash. Escapes for bytes above 127 are refused: they need not form text.
-    fn escape(&mut self) -> Option<char> {
-        let c = self.rest.chars().next()?;
-        if c.is_digit(8) {
-            return self.code(3, 8).filter(char::is_ascii);
-        }
-        self.advance(c.len_utf8());
-        Some(match c {
-            'a' => '\u{7}',
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'v' => '\u{b}',
-            '\\' => '\\',
-            '"' => '"',
-            'x' => return self.code(2, 16).filter(char::is_ascii),
-            'u' => return self.code(4, 16),
-            'U' => return self.code(8, 16),
-            _ => return None,
-        })
-    }
-
-    fn code(&mut self, digits: usize, radix: u32) -> Option<char> {
-        let text = self.rest.get(..digits)?;
-        if !text.chars().all(|c| c.is_digit(radix)) {
-            return None;
-        }
-        let code = u32::from_str_radix(text, radix).ok()?;
-        self.advance(digits);
-        char::from_u32(code)
+        let length = literal_length(self.rest);
+        let length = length.ok_or_else(|| at.error("literal not terminated"))?;
+        let text = unquote(&self.rest[..length]).map_err(|escape| {
+            self.advance(escape);
+            self.at.error("invalid char escape")
+        })?;
+        self.advance(length);
+        Ok(text)
     }
 }

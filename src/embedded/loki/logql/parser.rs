@@ -3,7 +3,8 @@
 use super::lexer::{Kind, Position, Token, tokens};
 use super::{Grouping, LabelRef, LineFilter, LogExpr, Query, Stage};
 use crate::embedded::loki::QueryError;
-use crate::embedded::matcher::{MatchOp, Matcher, compile};
+use crate::embedded::matcher::{MatchOp, Matcher};
+use crate::embedded::regex::{Dialect, compile};
 
 /// Parses a query.
 pub(in crate::embedded::loki) fn parse(query: &str) -> Result<Query, QueryError> {
@@ -216,7 +217,7 @@ impl Parser {
         };
         self.advance();
         let value = self.text()?;
-        Matcher::new(name, op, value).map_err(|reason| at.error(reason))
+        Matcher::new(name, op, value, Dialect::Prometheus3).map_err(|reason| at.error(reason))
     }
 
     pub(super) fn stages(&mut self) -> Result<Vec<Stage>, QueryError> {

@@ -4,7 +4,7 @@ use super::lexer::Kind;
 use super::parser::Parser;
 use super::{JsonField, LabelSource, NewLabel, PathPart, Pattern, Stage, Template};
 use crate::embedded::loki::QueryError;
-use crate::embedded::matcher::compile;
+use crate::embedded::regex::compile;
 
 impl Parser {
     /// `label="path.to[0].field", other="name"`; a name alone is its own path.

@@ -12,16 +12,17 @@ mod series;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::sync::Semaphore;
+use axum::{Json, Router};
+use serde_json::json;
 
 use super::promql::{QueryError, QueryLimits};
 use super::tsdb::Tsdb;
+use crate::embedded::request::{BadParams, NoTurn, Turns, build_info};
 
 /// Bytes of a form that are read.
 const MAX_FORM_BYTES: usize = 64 << 10;
@@ -31,7 +32,7 @@ const MAX_FORM_BYTES: usize = 64 << 10;
 struct ApiState {
     tsdb: Arc<Tsdb>,
     limits: QueryLimits,
-    slots: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// The routes of the API over a store. Merge them into the router that is to answer as Prometheus.
@@ -39,7 +40,7 @@ pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
     let state = ApiState {
         tsdb,
         limits,
-        slots: Arc::new(Semaphore::new(limits.max_concurrency.max(1))),
+        turns: Turns::new(limits.max_concurrency),
     };
     Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
@@ -53,13 +54,9 @@ pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
         .with_state(state)
 }
 
-/// Grafana chooses what it asks by the version told here: that of the language evaluated.
+/// Grafana chooses by this version what it asks: that of the language evaluated.
 async fn buildinfo() -> Response {
-    success(concat!(
-        r#"{"version":"2.42.0","revision":"concertctl-"#,
-        env!("CARGO_PKG_VERSION"),
-        r#"","branch":"embedded","buildUser":"","buildDate":"","goVersion":""}"#,
-    ))
+    success(&build_info("2.42.0").to_string())
 }
 
 /// A successful answer with `data`, which is JSON already.
@@ -93,12 +90,23 @@ impl ApiError {
     fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
     }
+}
 
-    fn internal(message: &str) -> Self {
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            kind: "internal",
-            message: message.to_owned(),
+impl From<BadParams> for ApiError {
+    fn from(bad: BadParams) -> Self {
+        Self::bad_data(format!("error parsing form values: {bad}"))
+    }
+}
+
+impl From<NoTurn> for ApiError {
+    fn from(reason: NoTurn) -> Self {
+        match reason {
+            NoTurn::TimedOut(_) => QueryError::Timeout.into(),
+            NoTurn::Ended(_) => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                kind: "internal",
+                message: reason.to_string(),
+            },
         }
     }
 }
@@ -121,13 +129,8 @@ impl From<QueryError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
-            "status": "error",
-            "errorType": self.kind,
-            "error": self.message,
-        });
-        let json = [(header::CONTENT_TYPE, "application/json")];
-        (self.status, json, Body::from(body.to_string())).into_response()
+        let body = json!({"status": "error", "errorType": self.kind, "error": self.message});
+        (self.status, Json(body)).into_response()
     }
 }
 

@@ -1,62 +1,27 @@
-//! Parameters of requests: from the query string, and of a POST also from a form.
+//! Times and durations among the parameters of a request.
 
-use std::borrow::Cow;
 use std::time::Duration;
-
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
-use axum::http::{Method, header};
 
 use super::ApiError;
 use crate::embedded::prometheus::promql::parse_duration;
+use crate::embedded::request;
 
-/// The parameters of a request in order of appearance; those of a form come first.
-pub(super) struct Params(Vec<(String, String)>);
-
-impl<S: Send + Sync> FromRequest<S> for Params {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let in_url = request.uri().query().unwrap_or_default().to_owned();
-        let is_form = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .is_some_and(|v| v.starts_with("application/x-www-form-urlencoded"));
-        let mut pairs = vec![];
-        if request.method() == Method::POST && is_form {
-            let body = Bytes::from_request(request, state)
-                .await
-                .map_err(|e| ApiError::bad_data(format!("error parsing form values: {e}")))?;
-            decode_pairs(&body, &mut pairs)?;
-        }
-        decode_pairs(in_url.as_bytes(), &mut pairs)?;
-        Ok(Self(pairs))
-    }
-}
+pub(super) type Params = request::Asked<ApiError>;
 
 impl Params {
     /// The first value of a parameter, empty if there is none.
-    pub(super) fn get(&self, name: &str) -> &str {
-        self.all(name).next().unwrap_or_default()
-    }
-
-    /// All values of a parameter.
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(move |(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
     }
 
     /// A time in milliseconds since 1970, `None` if the parameter is missing.
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
-        match self.get(name) {
-            "" => Ok(None),
-            text => parse_time(text).map(Some).ok_or_else(|| {
-                ApiError::parameter(name, format!("cannot parse {text:?} to a valid timestamp"))
-            }),
-        }
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        parse_time(text).map(Some).ok_or_else(|| {
+            ApiError::parameter(name, format!("cannot parse {text:?} to a valid timestamp"))
+        })
     }
 
     /// A time that must be there.
@@ -67,7 +32,7 @@ impl Params {
 
     /// A duration in milliseconds: a number of seconds or `5m`.
     pub(super) fn duration(&self, name: &str) -> Result<f64, ApiError> {
-        let text = self.get(name);
+        let text = self.text(name);
         parse_step(text).ok_or_else(|| {
             ApiError::parameter(name, format!("cannot parse {text:?} to a valid duration"))
         })
@@ -75,7 +40,7 @@ impl Params {
 
     /// The time allowed: the parameter `timeout` if there is one, at most `max`.
     pub(super) fn timeout(&self, max: Duration) -> Result<Duration, ApiError> {
-        if self.get("timeout").is_empty() {
+        if self.get("timeout").is_none() {
             return Ok(max);
         }
         let ms = self.duration("timeout")?;
@@ -102,49 +67,6 @@ fn parse_step(text: &str) -> Option<f64> {
     parse_duration(text).map(|d| d.as_secs_f64() * 1000.0)
 }
 
-/// `application/x-www-form-urlencoded`: `a=1&b=%7B+%7D`.
-fn decode_pairs(text: &[u8], into: &mut Vec<(String, String)>) -> Result<(), ApiError> {
-    for pair in text.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
-        let (name, value) = match pair.iter().position(|b| *b == b'=') {
-            Some(i) => (&pair[..i], &pair[i + 1..]),
-            None => (pair, &[][..]),
-        };
-        into.push((decode(name)?, decode(value)?));
-    }
-    Ok(())
-}
-
-fn decode(text: &[u8]) -> Result<String, ApiError> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => {
-                let code = rest.get(..2).and_then(|hex| {
-                    let hex = std::str::from_utf8(hex).ok()?;
-                    u8::from_str_radix(hex, 16).ok()
-                });
-                let code = code.ok_or_else(|| {
-                    ApiError::bad_data(
-                        "error parsing form values: '%' without two hexadecimal digits".to_owned(),
-                    )
-                })?;
-                out.push(code);
-                rest = &rest[2..];
-            }
-            other => out.push(other),
-        }
-    }
-    match String::from_utf8_lossy(&out) {
-        Cow::Borrowed(_) => Ok(String::from_utf8(out).unwrap_or_default()),
-        Cow::Owned(_) => Err(ApiError::bad_data(
-            "error parsing form values: not UTF-8".to_owned(),
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,15 +88,5 @@ mod tests {
         for bad in ["", "x", "NaN", "inf", "1e300"] {
             assert_eq!(parse_step(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn forms_are_decoded() {
-        let mut pairs = vec![];
-        decode_pairs(b"query=a%7Bb%3D%22c%22%7D+%2B+1&x&=y", &mut pairs).unwrap();
-        let expected = [("query", "a{b=\"c\"} + 1"), ("x", ""), ("", "y")];
-        assert_eq!(pairs, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
-        assert!(decode_pairs(b"a=%f", &mut pairs).is_err());
-        assert!(decode_pairs(b"a=%ff", &mut pairs).is_err());
     }
 }

@@ -9,8 +9,8 @@ use axum::response::Response;
 
 use super::params::Params;
 use super::{ApiError, ApiState, json, success};
-use crate::embedded::prometheus::promql::{Context, Query, QueryError};
-use crate::embedded::prometheus::scrape::now_ms;
+use crate::embedded::now_ms;
+use crate::embedded::prometheus::promql::{Context, Query};
 
 pub(super) async fn instant(
     State(state): State<ApiState>,
@@ -18,7 +18,7 @@ pub(super) async fn instant(
 ) -> Result<Response, ApiError> {
     let at = params.time("time")?.unwrap_or_else(now_ms);
     let timeout = params.timeout(state.limits.timeout)?;
-    let text = params.get("query").to_owned();
+    let text = params.text("query").to_owned();
     evaluate(state, timeout, move |ctx| {
         let result = Query::parse(&text, ctx.limits)?.instant(ctx, at)?;
         Ok(json::result(&result))
@@ -55,7 +55,7 @@ pub(super) async fn range(
         )));
     }
     let timeout = params.timeout(state.limits.timeout)?;
-    let text = params.get("query").to_owned();
+    let text = params.text("query").to_owned();
     evaluate(state, timeout, move |ctx| {
         let result = Query::parse(&text, ctx.limits)?.range(ctx, start, end, step)?;
         Ok(json::result(&result))
@@ -70,32 +70,25 @@ fn with_thousands(n: usize) -> String {
     }
 }
 
-/// Computes an answer on a blocking thread as soon as one of the slots is free.
+/// Computes an answer when its turn has come.
 pub(super) async fn evaluate(
     state: ApiState,
     timeout: Duration,
     run: impl FnOnce(&Context<'_>) -> Result<String, ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let deadline = Instant::now() + timeout;
-    let slot = tokio::time::timeout(timeout, state.slots.clone().acquire_owned());
-    let Ok(Ok(slot)) = slot.await else {
-        return Err(QueryError::Timeout.into());
-    };
+    let started = Instant::now();
     let asker_gone = CancelOnDrop(Arc::default());
     let canceled = asker_gone.0.clone();
-    let task = tokio::task::spawn_blocking(move || {
-        let _slot = slot;
-        let ctx = Context {
+    let turns = state.turns.clone();
+    let work = move || {
+        run(&Context {
             tsdb: &state.tsdb,
             limits: &state.limits,
-            deadline,
+            deadline: started + timeout,
             canceled,
-        };
-        run(&ctx)
-    });
-    let data = task
-        .await
-        .map_err(|_| ApiError::internal("the evaluation failed unexpectedly"))??;
+        })
+    };
+    let data = turns.compute(started, timeout, work).await?;
     Ok(success(&data))
 }
 

@@ -59,12 +59,12 @@ pub(super) async fn metadata(
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = match params.get("limit") {
-        "" => usize::MAX,
-        text => text
+        None => usize::MAX,
+        Some(text) => text
             .parse()
             .map_err(|_| ApiError::bad_data("limit must be a number".to_owned()))?,
     };
-    let only = params.get("metric");
+    let only = params.text("metric");
     let all: serde_json::Map<_, _> = state
         .tsdb
         .metadata()

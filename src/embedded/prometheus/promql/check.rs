@@ -4,7 +4,7 @@ use promql_parser::parser::{
     AggregateExpr, BinaryExpr, Call, Expr, VectorSelector, token, value::ValueType,
 };
 
-use super::matcher::Selector;
+use super::selector::Selector;
 use super::{QueryError, aggregate, functions, invariant};
 
 pub(super) fn unsupported(what: &str) -> QueryError {

@@ -16,6 +16,7 @@ use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr, Function};
 
 use super::{QueryError, parse_duration};
+use crate::embedded::quoted::literal_length;
 
 /// Brackets within brackets.
 const MAX_DEPTH: usize = 100;
@@ -67,15 +68,11 @@ fn know_holt_winters() {
 fn parsed(text: &str) -> Result<Expr, QueryError> {
     std::panic::catch_unwind(|| parser::parse(text))
         .unwrap_or_else(|_| Err("the parser gave up on this query".to_owned()))
-        .map_err(parse_error)
+        .map_err(bad)
 }
 
 fn bad(reason: String) -> QueryError {
     QueryError::BadData(format!("parse error: {reason}"))
-}
-
-fn parse_error(reason: String) -> QueryError {
-    bad(reason)
 }
 
 /// The token before the one at hand, as far as it matters.
@@ -164,18 +161,13 @@ impl<'a> Walk<'a> {
         if (self.in_braces && !value) || (!self.in_braces && names) {
             return Err(bad("unexpected string, names are not quoted".to_owned()));
         }
-        let inner = &self.rest[1..];
-        let len = match quote {
-            '`' => inner.find('`'),
-            _ => closing_quote(inner, quote as u8),
-        };
-        let len = len.ok_or_else(|| bad("unterminated quoted string".to_owned()))?;
+        let length = literal_length(self.rest);
+        let length = length.ok_or_else(|| bad("unterminated quoted string".to_owned()))?;
         if quote == '`' {
-            let escaped = format!("{:?}", Escaped(&inner[..len]));
-            self.emit(&escaped);
-            self.take(len + 2);
+            let raw = self.take(length);
+            self.emit(&escaped(&raw[1..length - 1]));
         } else {
-            self.copy(len + 2);
+            self.copy(length);
         }
         self.last = Last::Operand;
         Ok(())
@@ -313,31 +305,17 @@ impl<'a> Walk<'a> {
 }
 
 /// A string as a PromQL literal in double quotes.
-struct Escaped<'a>(&'a str);
-
-impl std::fmt::Debug for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("\"")?;
-        for c in self.0.chars() {
-            match c {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '\n' => f.write_str("\\n")?,
-                '\r' => f.write_str("\\r")?,
-                c => write!(f, "{c}")?,
-            }
+fn escaped(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            c => out.push(c),
         }
-        f.write_str("\"")
     }
-}
-
-fn closing_quote(text: &str, quote: u8) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().position(|b| {
-        let closes = b == quote && !escaped;
-        escaped = b == b'\\' && !escaped;
-        closes
-    })
+    out + "\""
 }
 
 /// A number without zeros in front that would make the parser take it for an octal one: octal are only

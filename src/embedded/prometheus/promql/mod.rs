@@ -21,7 +21,6 @@ mod eval;
 mod functions;
 mod guard;
 mod invariant;
-mod matcher;
 mod matching;
 mod math;
 mod over_time;
@@ -31,6 +30,7 @@ mod rate;
 mod relabel;
 mod rule;
 mod select;
+mod selector;
 mod sets;
 mod trend;
 mod value;
@@ -43,7 +43,7 @@ use std::time::{Duration, Instant};
 use promql_parser::parser::Expr;
 
 pub(crate) use duration::parse_duration;
-pub(crate) use matcher::Selector;
+pub(crate) use selector::Selector;
 pub(crate) use value::{Point, QueryResult};
 
 /// The tree of a query, within the bounds that every query has.

@@ -8,8 +8,8 @@ use super::QueryError;
 use super::aggregate::group_key;
 use super::eval::{Evaluator, unwrap_parens};
 use super::quantile;
-use super::relabel::is_label_name;
 use super::value::{ABSENT, Column, is_absent};
+use crate::embedded::prometheus::exposition::is_name;
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
 /// The columns of each group, groups in order of appearance.
@@ -200,7 +200,7 @@ pub(super) fn count_values(
         Expr::StringLiteral(s) => s.val.as_str(),
         _ => "",
     };
-    if !is_label_name(label) {
+    if !is_name(label, false) {
         return Err(QueryError::Execution(format!(
             "invalid label name {label:?}"
         )));

@@ -5,8 +5,9 @@ use regex::{Captures, Regex};
 
 use super::QueryError;
 use super::eval::{Evaluator, unwrap_parens};
-use super::matcher::anchored;
 use super::value::{Column, merge_same_labels};
+use crate::embedded::prometheus::exposition::is_name;
+use crate::embedded::regex::{Dialect, anchored};
 
 /// Bytes of a label's value that is made here: replacements can repeat what they found.
 const MAX_VALUE_BYTES: usize = 64 << 10;
@@ -20,7 +21,7 @@ pub(super) fn replace(ev: &Evaluator<'_>, call: &Call) -> Result<Vec<Column>, Qu
     let (destination, replacement, source) = (destination?, replacement?, source?);
     let pattern = pattern?;
     let mut columns = ev.vector(first(call)?)?;
-    let pattern = anchored(pattern).map_err(|_| {
+    let pattern = anchored(pattern, Dialect::Prometheus2).map_err(|_| {
         let reason = format!("invalid regular expression in label_replace(): {pattern}");
         QueryError::Execution(reason)
     })?;
@@ -82,18 +83,13 @@ fn missing(call: &Call) -> QueryError {
 }
 
 fn check_name(name: &str, role: &str, call: &Call) -> Result<(), QueryError> {
-    if is_label_name(name) {
+    if is_name(name, false) {
         return Ok(());
     }
     let function = call.func.name;
     Err(QueryError::Execution(format!(
         "invalid {role} label name in {function}(): {name}"
     )))
-}
-
-pub(super) fn is_label_name(name: &str) -> bool {
-    let letter = |b: u8| b.is_ascii_alphabetic() || b == b'_';
-    name.bytes().next().is_some_and(letter) && name.bytes().all(|b| letter(b) || b.is_ascii_digit())
 }
 
 fn push(value: &mut String, more: &str) -> Result<(), QueryError> {
@@ -159,9 +155,13 @@ fn group<'h>(name: &str, pattern: &Regex, found: &Captures<'h>) -> &'h str {
 mod tests {
     use super::*;
 
+    fn compiled(pattern: &str) -> Regex {
+        anchored(pattern, Dialect::Prometheus2).unwrap()
+    }
+
     #[test]
     fn templates_are_read_as_go_reads_them() {
-        let pattern = anchored("(?P<word>[a-z]+)-([0-9]+)(x)?").unwrap();
+        let pattern = compiled("(?P<word>[a-z]+)-([0-9]+)(x)?");
         let found = pattern.captures("seat-42").unwrap();
         let with = |template: &str| expand(template, &pattern, &found).unwrap();
         assert_eq!(with("$2 of $1"), "42 of seat");
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn values_are_bounded() {
-        let pattern = anchored("(.*)").unwrap();
+        let pattern = compiled("(.*)");
         let long = "x".repeat(1000);
         let found = pattern.captures(&long).unwrap();
         assert!(expand(&"$1".repeat(60), &pattern, &found).is_ok());

@@ -9,6 +9,7 @@ use promql_parser::parser::value::ValueType;
 use super::{Context, Query, QueryError, QueryLimits, QueryResult};
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::Tsdb;
+use crate::embedded::quoted::literal_length;
 
 impl Query {
     /// Refuses what yields no rows: texts and ranges.
@@ -58,7 +59,7 @@ fn with_go_numbers(text: &str) -> String {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let length = match first {
-            '"' => quoted(rest),
+            '"' => literal_length(rest).unwrap_or(rest.len()),
             '0'..='9' => {
                 let digits = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
                 let length = rest.find(digits).unwrap_or(rest.len());
@@ -85,18 +86,6 @@ fn with_go_numbers(text: &str) -> String {
         rest = &rest[length..];
     }
     out
-}
-
-/// How long the quoted text at the beginning is, quotes included.
-fn quoted(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            '"' if !escaped => return at + 1,
-            c => escaped = c == '\\' && !escaped,
-        }
-    }
-    text.len()
 }
 
 /// The verb %v of Go, <https://pkg.go.dev/fmt>.

@@ -9,7 +9,7 @@ use promql_parser::parser::{
 use super::QueryError;
 use super::check::unsupported;
 use super::eval::{Evaluator, Steps, millis, unwrap_parens};
-use super::matcher::Selector;
+use super::selector::Selector;
 use super::value::{ABSENT, Column, is_absent, merge_same_labels};
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::{Selection, is_stale};

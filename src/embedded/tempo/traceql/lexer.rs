@@ -2,6 +2,7 @@
 
 use super::super::TempoError;
 use crate::embedded::loki::parse_duration;
+use crate::embedded::quoted::{literal_length, unquote};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
@@ -51,7 +52,7 @@ impl<'a> Lexer<'a> {
             return Ok(None);
         };
         let token = match first {
-            '"' | '`' => Token::Text(self.quoted(first)?),
+            '"' | '`' => Token::Text(self.quoted()?),
             '.' if !self.digit_follows() => {
                 self.take(1);
                 Token::Attribute(String::new(), self.attribute()?)
@@ -91,7 +92,7 @@ impl<'a> Lexer<'a> {
             if !self.rest.starts_with('"') {
                 break;
             }
-            name.push_str(&self.quoted('"')?);
+            name.push_str(&self.quoted()?);
         }
         if name.is_empty() {
             return Err(self.error("a name must follow the dot"));
@@ -112,28 +113,16 @@ impl<'a> Lexer<'a> {
         token.ok_or_else(|| self.error(&format!("{text:?} is neither a number nor a duration")))
     }
 
-    /// A text in quotes; in backticks nothing is escaped.
-    fn quoted(&mut self, quote: char) -> Result<String, TempoError> {
-        self.take(1);
-        let mut text = String::new();
-        let mut chars = self.rest.char_indices();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                c if c == quote => {
-                    self.take(at + 1);
-                    return Ok(text);
-                }
-                '\\' if quote == '"' => match chars.next().map(|it| it.1) {
-                    Some(c @ ('"' | '\\' | '\'')) => text.push(c),
-                    Some('n') => text.push('\n'),
-                    Some('t') => text.push('\t'),
-                    Some('r') => text.push('\r'),
-                    _ => return Err(self.error("unknown escape in a text")),
-                },
-                c => text.push(c),
-            }
-        }
-        Err(self.error("a text without its closing quote"))
+    /// A text in quotes; nothing is escaped in backticks.
+    fn quoted(&mut self) -> Result<String, TempoError> {
+        let length = literal_length(self.rest);
+        let length = length.ok_or_else(|| self.error("a text without its closing quote"))?;
+        let text = unquote(&self.rest[..length]).map_err(|escape| {
+            self.take(escape);
+            self.error("unknown escape in a text")
+        })?;
+        self.take(length);
+        Ok(text)
     }
 
     fn skip(&mut self, passes: impl Fn(char) -> bool) -> &'a str {

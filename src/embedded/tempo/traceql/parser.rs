@@ -3,7 +3,7 @@
 use super::super::TempoError;
 use super::lexer::{Token, tokens};
 use super::{Expr, Field, Op, Test};
-use crate::embedded::matcher::compile;
+use crate::embedded::regex::{Dialect, anchored};
 
 /// Parentheses within parentheses.
 const MAX_DEPTH: usize = 64;
@@ -216,10 +216,7 @@ impl Parser {
 
     /// Matches the whole value, as Tempo does since 2.7.
     fn regex(&self, pattern: &str) -> Result<regex::Regex, TempoError> {
-        // Compiled alone first: `a)(b` must not become valid by being wrapped.
-        compile(pattern)
-            .and_then(|_| compile(&format!("^(?:{pattern})$")))
-            .map_err(|why| self.error(&why))
+        anchored(pattern, Dialect::Prometheus3).map_err(|why| self.error(&why))
     }
 
     fn peek(&self) -> Option<&Token> {

@@ -1,109 +1,68 @@
-//! Label matchers and the series selectors made of them.
+//! Regular expressions with the meaning they have in Go, in bounded memory.
 
-use promql_parser::label::{MatchOp, Matcher as Parsed};
-use promql_parser::parser::VectorSelector;
 use regex::{Regex, RegexBuilder};
 
-use super::QueryError;
-use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
-use crate::embedded::prometheus::tsdb::{Selection, Tsdb};
-
-/// Bytes a compiled pattern may take.
+/// Bytes that a compiled pattern may take.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
-/// The largest repetition Go's regular expressions allow.
+/// The largest repetition that Go allows.
 const MAX_REPEAT: u32 = 1000;
 
-#[derive(Debug)]
-enum Test {
-    Equal(String),
-    NotEqual(String),
-    Match(Regex),
-    NoMatch(Regex),
+/// Whose label matchers a pattern is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::embedded) enum Dialect {
+    /// Prometheus 2.42, made with Go 1.19.
+    Prometheus2,
+    /// The library of Prometheus 3, which Loki and Tempo use: the dot matches a newline, and groups may
+    /// be named by `(?<name>…)`.
+    Prometheus3,
 }
 
-/// Which series are meant.
-#[derive(Debug)]
-pub(crate) struct Selector {
-    /// The one metric they are of, where the selector says so.
-    name: Option<String>,
-    tests: Vec<(String, Test)>,
+/// Compiles a pattern that may match anywhere; the error says in one line why it is refused.
+pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
+    build(
+        pattern,
+        &from_go(pattern, Dialect::Prometheus3).map_err(|why| refused(pattern, &why))?,
+    )
 }
 
-impl Selector {
-    /// The selector of a parsed expression; an error for patterns that are none or too large.
-    pub(super) fn new(vs: &VectorSelector) -> Result<Self, QueryError> {
-        let mut name = vs.name.clone();
-        let mut tests = Vec::with_capacity(vs.matchers.matchers.len());
-        for matcher in &vs.matchers.matchers {
-            let by_name = matcher.name == METRIC_NAME
-                && matcher.op == MatchOp::Equal
-                && !matcher.value.is_empty();
-            if by_name && name.is_none() {
-                name = Some(matcher.value.clone());
-            } else {
-                tests.push((matcher.name.clone(), test(matcher)?));
-            }
-        }
-        Ok(Self { name, tests })
-    }
-
-    /// Whether a series is meant. A label it lacks counts as empty.
-    fn accepts(&self, labels: &Labels) -> bool {
-        self.tests.iter().all(|(name, test)| {
-            let value = labels.get(name);
-            match test {
-                Test::Equal(v) => v == value,
-                Test::NotEqual(v) => v != value,
-                Test::Match(re) => re.is_match(value),
-                Test::NoMatch(re) => !re.is_match(value),
-            }
-        })
-    }
-
-    /// The label sets of the series meant that have samples in the window (milliseconds, inclusive).
-    pub(crate) fn label_sets(&self, tsdb: &Tsdb, min_t: i64, max_t: i64) -> Vec<Labels> {
-        tsdb.label_sets(self.name.as_deref(), |l| self.accepts(l), min_t, max_t)
-    }
-
-    /// The series meant that have samples in the window (milliseconds, inclusive), sorted.
-    pub(super) fn select(&self, tsdb: &Tsdb, min_t: i64, max_t: i64) -> Vec<Selection> {
-        tsdb.select(self.name.as_deref(), |l| self.accepts(l), min_t, max_t)
-    }
+/// Compiles a pattern that must match the whole text.
+pub(in crate::embedded) fn anchored(pattern: &str, dialect: Dialect) -> Result<Regex, String> {
+    let translated = from_go(pattern, dialect).map_err(|why| refused(pattern, &why))?;
+    // By itself first: "a)(b" is no pattern, though it is one within the anchors' parentheses.
+    build(pattern, &translated)?;
+    let flags = match dialect {
+        Dialect::Prometheus2 => "",
+        Dialect::Prometheus3 => "s",
+    };
+    build(pattern, &format!("^(?{flags}:{translated})$"))
 }
 
-fn test(matcher: &Parsed) -> Result<Test, QueryError> {
-    Ok(match matcher.op {
-        MatchOp::Equal => Test::Equal(matcher.value.clone()),
-        MatchOp::NotEqual => Test::NotEqual(matcher.value.clone()),
-        MatchOp::Re(_) => Test::Match(anchored(&matcher.value)?),
-        MatchOp::NotRe(_) => Test::NoMatch(anchored(&matcher.value)?),
+fn build(pattern: &str, translated: &str) -> Result<Regex, String> {
+    let built = RegexBuilder::new(translated)
+        .size_limit(MAX_REGEX_BYTES)
+        .build();
+    built.map_err(|error| {
+        // The library draws a picture over several lines; the last says what is wrong.
+        let text = error.to_string();
+        let reason = text.lines().last().unwrap_or_default();
+        refused(pattern, reason.trim_start_matches("error: "))
     })
 }
 
-/// A pattern that must match the whole value, with the meaning it has in Go.
-pub(super) fn anchored(pattern: &str) -> Result<Regex, QueryError> {
-    let refuse = |reason: String| QueryError::BadData(format!("parse error: {reason}"));
-    let translated = from_go(pattern).map_err(refuse)?;
-    let build = |p: &str| {
-        RegexBuilder::new(p)
-            .size_limit(MAX_REGEX_BYTES)
-            .build()
-            .map_err(|e| {
-                let text = e.to_string();
-                let reason = text.lines().last().unwrap_or_default();
-                refuse(format!("error parsing regexp {pattern:?}: {reason}"))
-            })
+fn refused(pattern: &str, reason: &str) -> String {
+    const SHOWN: usize = 80;
+    let shown = match pattern.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &pattern[..end]),
+        None => pattern.to_owned(),
     };
-    // By itself first: "a)(b" is no pattern, though it is one within the anchors' parentheses.
-    build(&translated)?;
-    build(&format!("^(?:{translated})$"))
+    format!("invalid regular expression `{shown}`: {reason}")
 }
 
 /// Rewrites the places in which Go (RE2) and the `regex` crate read a pattern differently: classes
 /// like `\d` are of ASCII in Go, a brace that begins no repetition and an opening bracket or an
 /// ampersand within a class stand for themselves.
-fn from_go(pattern: &str) -> Result<String, String> {
+fn from_go(pattern: &str, dialect: Dialect) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut in_class = false;
     let mut rest = pattern;
@@ -142,7 +101,7 @@ fn from_go(pattern: &str) -> Result<String, String> {
             },
             '}' if in_class => out.push_str("\\}"),
             '(' if !in_class => {
-                check_group(after)?;
+                check_group(after, dialect)?;
                 out.push('(');
             }
             c => out.push(c),
@@ -164,8 +123,8 @@ fn push_escape(out: &mut String, escaped: char) {
     }
 }
 
-/// Refuses what may follow an opening parenthesis in the `regex` crate but not in Go 1.19.
-fn check_group(after: &str) -> Result<(), String> {
+/// Refuses what may follow an opening parenthesis in the `regex` crate but not in Go.
+fn check_group(after: &str, dialect: Dialect) -> Result<(), String> {
     let Some(special) = after.strip_prefix('?') else {
         return Ok(());
     };
@@ -173,6 +132,7 @@ fn check_group(after: &str) -> Result<(), String> {
     match special.as_bytes().get(flags) {
         Some(b':' | b')') => Ok(()),
         Some(b'P') if flags == 0 => Ok(()),
+        Some(b'<') if flags == 0 && dialect == Dialect::Prometheus3 => Ok(()),
         _ => Err("invalid or unsupported Perl syntax: `(?`".to_owned()),
     }
 }
@@ -213,7 +173,7 @@ mod tests {
 
     #[test]
     fn patterns_match_whole_values_as_in_go() {
-        let matches = |p: &str, v: &str| anchored(p).unwrap().is_match(v);
+        let matches = |p: &str, v: &str| anchored(p, Dialect::Prometheus2).unwrap().is_match(v);
         assert!(matches("a|b", "b") && !matches("a|b", "ab"));
         assert!(
             matches(r"\d+", "42") && !matches(r"\d+", "٤٢"),
@@ -240,7 +200,21 @@ mod tests {
             "((a{1000}){1000}){100}",
             "\\",
         ] {
-            assert!(anchored(bad).is_err(), "{bad}");
+            assert!(anchored(bad, Dialect::Prometheus2).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_takes_too_much_memory_is_refused() {
+        assert!(compile("([a-z]{100}){10}").is_ok());
+        let error = compile("([a-z]{1000}){30}").unwrap_err();
+        assert!(error.contains("size limit"), "{error}");
+    }
+
+    #[test]
+    fn loki_3_takes_named_groups_in_both_notations() {
+        for pattern in ["(?P<n>a)", "(?<n>a)"] {
+            assert!(compile(pattern).unwrap().is_match("a"), "{pattern}");
         }
     }
 }

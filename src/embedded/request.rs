@@ -1,0 +1,245 @@
+//! What the HTTP APIs of the embedded stores share: the parameters of a request, the turns in which
+//! queries are computed, and plain answers.
+
+use std::fmt::Display;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Why the parameters of a request cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::embedded) enum BadParams {
+    #[error("invalid URL escape in \"{0}\"")]
+    Escape(String),
+    #[error("the form is not valid UTF-8")]
+    NotText,
+    #[error("a POST must be a form ({FORM})")]
+    NotForm,
+    #[error("{}", .0.body_text())]
+    Body(BytesRejection),
+}
+
+/// Parameters by name, in the order of the request.
+#[derive(Debug, Default)]
+pub(in crate::embedded) struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Reads `a=b&c=d`, percent- and plus-encoded.
+    pub(in crate::embedded) fn parse(query: &str) -> Result<Params, BadParams> {
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let decoded = decode(name).zip(decode(value));
+                decoded.ok_or_else(|| BadParams::Escape(pair.to_owned()))
+            })
+            .collect::<Result<_, _>>()
+            .map(Params)
+    }
+
+    /// The first value of a parameter that is not empty.
+    pub(in crate::embedded) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).find(|value| !value.is_empty())
+    }
+
+    /// The names of all parameters.
+    pub(in crate::embedded) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// All values of a parameter.
+    pub(in crate::embedded) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let matching = self.0.iter().filter(move |(known, _)| known == name);
+        matching.map(|(_, value)| value.as_str())
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digit = |b: Option<u8>| char::from(b?).to_digit(16);
+                let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+                u8::try_from(high * 16 + low).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The parameters of a request: those of a POST's form, then those of the URL. What cannot be read is
+/// answered as `E`, in the words of the API.
+#[derive(Debug)]
+pub(in crate::embedded) struct Asked<E>(Params, PhantomData<E>);
+
+#[cfg(test)]
+impl<E> Asked<E> {
+    pub(in crate::embedded) fn of_query(query: &str) -> Asked<E> {
+        Asked(Params::parse(query).unwrap(), PhantomData)
+    }
+}
+
+impl<E> Deref for Asked<E> {
+    type Target = Params;
+
+    fn deref(&self) -> &Params {
+        &self.0
+    }
+}
+
+impl<S: Send + Sync, E: From<BadParams> + IntoResponse> FromRequest<S> for Asked<E> {
+    type Rejection = E;
+
+    async fn from_request(request: Request, state: &S) -> Result<Asked<E>, E> {
+        let in_url = Params::parse(request.uri().query().unwrap_or_default());
+        let mut params = Params::default();
+        if request.method() == Method::POST {
+            let content_type = request.headers().get(header::CONTENT_TYPE);
+            let content_type = content_type.and_then(|value| value.to_str().ok());
+            let is_form = content_type.is_some_and(|value| value.starts_with(FORM));
+            let body = Bytes::from_request(request, state).await;
+            let body = body.map_err(BadParams::Body)?;
+            if !body.is_empty() && !is_form {
+                return Err(BadParams::NotForm.into());
+            }
+            let form = std::str::from_utf8(&body).map_err(|_| BadParams::NotText)?;
+            params = Params::parse(form)?;
+        }
+        params.0.extend(in_url?.0);
+        Ok(Asked(params, PhantomData))
+    }
+}
+
+/// A bounded number of queries is computed at once, each on a blocking thread; further ones wait.
+#[derive(Debug, Clone)]
+pub(in crate::embedded) struct Turns(Arc<Semaphore>);
+
+/// Why a query was not computed.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::embedded) enum NoTurn {
+    #[error("no turn within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    #[error("the evaluation ended unexpectedly: {0}")]
+    Ended(#[from] tokio::task::JoinError),
+}
+
+impl Turns {
+    pub(in crate::embedded) fn new(at_once: usize) -> Turns {
+        Turns(Arc::new(Semaphore::new(at_once.max(1))))
+    }
+
+    /// Waits for a turn until `timeout` after `started`, then computes.
+    pub(in crate::embedded) async fn compute<
+        T: Send + 'static,
+        E: From<NoTurn> + Send + 'static,
+    >(
+        &self,
+        started: Instant,
+        timeout: Duration,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let deadline = tokio::time::Instant::from_std(started + timeout);
+        let turn = Arc::clone(&self.0).acquire_owned();
+        // The semaphore is never closed.
+        let Ok(Ok(turn)) = tokio::time::timeout_at(deadline, turn).await else {
+            return Err(NoTurn::TimedOut(timeout).into());
+        };
+        let computed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        computed.await.map_err(NoTurn::from)?
+    }
+}
+
+/// An answer in JSON.
+pub(in crate::embedded) fn json<T: Serialize>(content_type: &'static str, data: &T) -> Response {
+    match serde_json::to_vec(data) {
+        Ok(body) => ([(header::CONTENT_TYPE, content_type)], body).into_response(),
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error),
+    }
+}
+
+/// A refusal as Loki and Tempo write it, in plain text.
+pub(in crate::embedded) fn refusal(status: StatusCode, reason: impl Display) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, format!("{reason}\n")).into_response()
+}
+
+/// What Grafana asks a store for, to find out what it may ask: the version of the product.
+pub(in crate::embedded) fn build_info(version: &str) -> serde_json::Value {
+    serde_json::json!({
+        "version": version,
+        "revision": concat!("concertctl-", env!("CARGO_PKG_VERSION")),
+        "branch": "embedded",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_decoded() {
+        let params =
+            Params::parse("query=%7Ba%3D%22b+c%22%7D&x&=y&match[]=1&match%5B%5D=2").unwrap();
+        assert_eq!(params.get("query"), Some("{a=\"b c\"}"));
+        assert_eq!(params.get("x"), None);
+        assert_eq!(params.names().collect::<Vec<_>>()[1..3], ["x", ""]);
+        assert_eq!(params.all("").collect::<Vec<_>>(), ["y"]);
+        assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["1", "2"]);
+        for bad in ["a=%", "a=%4", "a=%f", "a=%zz", "a=%ff"] {
+            assert!(Params::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_query_waits_for_its_turn_and_no_longer_than_it_may_take() {
+        let turns = Turns::new(1);
+        let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let timeout = Duration::from_millis(20);
+        let busy = turns.clone();
+        let first = tokio::spawn(async move {
+            let work = move || {
+                begun.send(()).unwrap();
+                // Until the other side has gone.
+                let _ = waits.recv();
+                Ok::<_, NoTurn>(1)
+            };
+            busy.compute(Instant::now(), timeout, work).await
+        });
+        has_begun.recv().await.unwrap();
+        let second = turns.compute(Instant::now(), timeout, || Ok::<_, NoTurn>(2));
+        let second = tokio::time::timeout(Duration::from_secs(20), second).await;
+        let refused = second.expect("it waits for ever").unwrap_err();
+        assert!(matches!(refused, NoTurn::TimedOut(after) if after == timeout));
+        drop(go_on);
+        assert_eq!(first.await.unwrap().unwrap(), 1);
+        let third = turns.compute(Instant::now(), Duration::from_secs(20), || {
+            Ok::<_, NoTurn>(3)
+        });
+        assert_eq!(third.await.unwrap(), 3);
+    }
+}
