@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
@@ -15,8 +13,9 @@ use serde_json::{Map, Value, json};
 
 use super::evaluate::{ActiveAlert, Evaluator, LiveGroup, RuleStatus, State as AlertState};
 use super::rules::{Alerting, Kind, Rule};
-use super::template::go_e_shortest;
+use crate::embedded::go_numbers::go_e_shortest;
 use crate::embedded::prometheus::labels::Labels;
+use crate::embedded::prometheus::{ApiError, Params};
 
 /// What anybody may ask: the rules and the alerts they raised.
 pub fn routes(evaluator: Arc<Evaluator>) -> Router {
@@ -36,24 +35,16 @@ struct Filter {
 }
 
 impl Filter {
-    fn parse(query: &str) -> Result<Filter, String> {
-        // The base only makes an address of it: what is wanted are the decoded pairs.
-        let url = reqwest::Url::parse(&format!("http://localhost/?{query}"))
-            .map_err(|error| format!("error parsing form values: {error}"))?;
-        let all = |wanted: &str| -> HashSet<String> {
-            let pairs = url.query_pairs().filter(|(name, _)| name == wanted);
-            pairs.map(|(_, value)| value.into_owned()).collect()
-        };
-        let kind = url.query_pairs().find(|(name, _)| name == "type");
-        let kind = kind.map(|(_, value)| value.to_lowercase());
+    fn of(params: &Params) -> Result<Filter, ApiError> {
+        let all = |wanted| params.all(wanted).map(str::to_owned).collect();
+        let kind = params.get("type").map(str::to_lowercase);
         let (alerting, recording) = match kind.as_deref() {
-            None | Some("") => (true, true),
+            None => (true, true),
             Some("alert") => (true, false),
             Some("record") => (false, true),
             Some(other) => {
-                return Err(format!(
-                    "invalid parameter \"type\": not supported value {other:?}"
-                ));
+                let reason = format!("not supported value {other:?}");
+                return Err(ApiError::parameter("type", reason));
             }
         };
         Ok(Filter {
@@ -79,32 +70,27 @@ impl Filter {
     }
 }
 
-fn bad_data(reason: &str) -> Response {
-    let body = json!({"status": "error", "errorType": "bad_data", "error": reason});
-    (StatusCode::BAD_REQUEST, Json(body)).into_response()
-}
-
 async fn rules(
     State(evaluator): State<Arc<Evaluator>>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let filter = Filter::parse(&query.unwrap_or_default()).map_err(|reason| bad_data(&reason))?;
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let filter = Filter::of(&params)?;
     let groups = evaluator.groups.iter();
     let groups: Vec<Value> = groups
         .filter(|group| filter.takes_group(group))
         .filter_map(|group| group_json(group, &filter))
         .collect();
-    Ok(Json(json!({"status": "success", "data": {"groups": groups}})).into_response())
+    Ok(Json(json!({"status": "success", "data": {"groups": groups}})))
 }
 
-async fn alerts(State(evaluator): State<Arc<Evaluator>>) -> Response {
+async fn alerts(State(evaluator): State<Arc<Evaluator>>) -> Json<Value> {
     let mut alerts = Vec::new();
     for group in &evaluator.groups {
         for status in group.status().rules {
             alerts.extend(listed(&status));
         }
     }
-    Json(json!({"status": "success", "data": {"alerts": alerts}})).into_response()
+    Json(json!({"status": "success", "data": {"alerts": alerts}}))
 }
 
 /// `None` when no rule of the group is listed.

@@ -14,6 +14,18 @@ pub(in crate::embedded) enum MatchOp {
     NotMatches,
 }
 
+impl MatchOp {
+    pub(in crate::embedded) fn from_symbol(symbol: &str) -> Option<MatchOp> {
+        Some(match symbol {
+            "=" => MatchOp::Equal,
+            "!=" => MatchOp::NotEqual,
+            "=~" => MatchOp::Matches,
+            "!~" => MatchOp::NotMatches,
+            _ => return None,
+        })
+    }
+}
+
 /// A condition on one label.
 #[derive(Debug, Clone)]
 pub(in crate::embedded) struct Matcher {

@@ -4,6 +4,8 @@
 //! and Grafana cannot tell the difference.
 
 pub mod alertmanager;
+mod compare;
+pub(crate) mod go_numbers;
 pub mod loki;
 mod matcher;
 pub mod prometheus;

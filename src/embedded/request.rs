@@ -32,7 +32,7 @@ pub(in crate::embedded) enum BadParams {
 
 /// Parameters by name, in the order of the request.
 #[derive(Debug, Default)]
-pub(in crate::embedded) struct Params(Vec<(String, String)>);
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads `a=b&c=d`, percent- and plus-encoded.
@@ -49,7 +49,7 @@ impl Params {
     }
 
     /// The first value of a parameter that is not empty.
-    pub(in crate::embedded) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).find(|value| !value.is_empty())
     }
 
@@ -59,7 +59,7 @@ impl Params {
     }
 
     /// All values of a parameter.
-    pub(in crate::embedded) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let matching = self.0.iter().filter(move |(known, _)| known == name);
         matching.map(|(_, value)| value.as_str())
     }
@@ -85,7 +85,7 @@ fn decode(text: &str) -> Option<String> {
 /// The parameters of a request: those of a POST's form, then those of the URL. What cannot be read is
 /// answered as `E`, in the words of the API.
 #[derive(Debug)]
-pub(in crate::embedded) struct Asked<E>(Params, PhantomData<E>);
+pub(crate) struct Asked<E>(Params, PhantomData<E>);
 
 #[cfg(test)]
 impl<E> Asked<E> {

@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::groups::News;
-use crate::embedded::alertmanager::GettableAlert;
+use crate::embedded::alertmanager::{GettableAlert, time_text as time};
 
 /// Alerts in one message for machines; how many more there are is told.
 const MOST_ALERTS: usize = 100;
@@ -182,8 +181,4 @@ fn shown_text(text: &str) -> String {
         }
     }
     shown
-}
-
-fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

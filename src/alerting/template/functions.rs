@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use regex::Regex;
 
 use super::Data;
-use super::format::{go_g, humanize, humanize_1024, humanize_duration, humanize_percentage};
+use super::humanize::{humanize, humanize_1024, humanize_duration, humanize_percentage};
 use super::printf::sprintf;
 use super::value::Value;
+use crate::embedded::go_numbers::go_g;
 use crate::embedded::prometheus::promql::parse_duration;
 use crate::embedded::regex::compile;
 

@@ -6,8 +6,8 @@
 
 mod ast;
 mod exec;
-mod format;
 mod functions;
+mod humanize;
 mod lexer;
 mod parser;
 mod printf;
@@ -16,7 +16,6 @@ mod value;
 use std::collections::BTreeMap;
 
 use crate::embedded::prometheus::labels::Labels;
-pub(super) use format::go_e_shortest;
 
 /// Most levels of nested blocks, and of nested parentheses.
 const MAX_DEPTH: usize = 16;

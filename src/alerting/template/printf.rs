@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::format::{go_e, go_g};
 use super::value::Value;
+use crate::embedded::go_numbers::{go_e, go_g};
 
 /// Widths and numbers of digits above this are cut: a template must not make megabytes.
 const MAX_DIGITS: usize = 64;

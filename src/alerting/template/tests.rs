@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::format::go_g;
 use super::*;
+use crate::embedded::go_numbers::go_g;
 
 /// Answers `query` with two series, whatever is asked; `none` with nothing, `bad` with an error.
 fn answer(expression: &str) -> Result<Vec<(Labels, f64)>, String> {

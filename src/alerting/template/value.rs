@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::format::go_g;
+use crate::embedded::go_numbers::go_g;
 
 /// A value of the template language.
 #[derive(Debug, Clone, PartialEq)]

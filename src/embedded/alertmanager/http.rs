@@ -15,7 +15,7 @@ use super::labels::parse_filter;
 use super::refusal::{BadRequest, Body, Refusal, parse_body};
 use super::store::{AlertFilter, AlertStore, Rejected};
 use super::wire::{GettableAlert, PostableAlert, PostableSilence};
-use super::{GROUP_BY, MAX_BODY_BYTES, RECEIVER, groups};
+use super::{GROUP_BY, MAX_BODY_BYTES, RECEIVER, groups, time};
 use crate::embedded::matcher::Matcher;
 use crate::embedded::regex::{Dialect, anchored};
 use crate::embedded::request;
@@ -119,7 +119,7 @@ async fn status(State(store): Store) -> Response {
     Json(json!({
         "cluster": { "peers": [], "status": "disabled" },
         "config": { "original": original },
-        "uptime": store.started.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        "uptime": time::text(store.started),
         "versionInfo": {
             "branch": "", "buildDate": "", "buildUser": "", "goVersion": "", "revision": "",
             "version": format!("concertctl {version}"),

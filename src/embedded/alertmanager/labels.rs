@@ -32,17 +32,9 @@ pub(super) fn parse_filter(text: &str) -> Result<Matcher, String> {
         return Err(bad());
     }
     let rest = rest.trim_start();
-    let operators = [
-        ("=~", MatchOp::Matches),
-        ("!~", MatchOp::NotMatches),
-        ("!=", MatchOp::NotEqual),
-        ("=", MatchOp::Equal),
-    ];
-    let (symbol, op) = *operators
-        .iter()
-        .find(|(symbol, _)| rest.starts_with(symbol))
-        .ok_or_else(bad)?;
-    let value = unquote(rest[symbol.len()..].trim()).ok_or_else(bad)?;
+    let operator = |length| Some((MatchOp::from_symbol(rest.get(..length)?)?, &rest[length..]));
+    let (op, value) = operator(2).or_else(|| operator(1)).ok_or_else(bad)?;
+    let value = unquote(value.trim()).ok_or_else(bad)?;
     Matcher::new(name.to_owned(), op, value, Dialect::Prometheus3)
 }
 

@@ -25,6 +25,7 @@ pub use http::{read_routes, write_routes};
 pub use labels::fingerprint;
 pub use origin::Refused;
 pub use store::{AlertStore, Rejected};
+pub(crate) use time::text as time_text;
 pub use wire::{
     AlertGroup, AlertStatus, GettableAlert, GettableSilence, PostableAlert, PostableSilence,
     SilenceMatcher,

@@ -15,11 +15,12 @@ use regex::Regex;
 use super::chunk::Metadata;
 use super::fields::Fields;
 use super::logql::{
-    CompareOp, Conversion, LabelFilter, LabelRef, LabelSource, Quantity, Stage, Unwrap,
-    parse_bytes, parse_go_duration,
+    Conversion, LabelFilter, LabelRef, LabelSource, Quantity, Stage, Unwrap, parse_bytes,
+    parse_go_duration,
 };
 use super::metadata;
 use super::store::Labels;
+use crate::embedded::compare::CompareOp;
 use crate::embedded::matcher::MatchOp;
 
 pub(super) const ERROR_LABEL: &str = "__error__";
@@ -268,9 +269,9 @@ impl<'q> Pipeline<'q> {
             return false;
         };
         let holds = match value {
-            Quantity::Number(number) => text.parse().ok().map(|n: f64| op.holds(n, number)),
-            Quantity::Duration(ns) => parse_go_duration(text).map(|n| op.holds(n, ns)),
-            Quantity::Bytes(bytes) => parse_bytes(text).map(|n| op.holds(n, bytes)),
+            Quantity::Number(number) => text.parse().ok().map(|n: f64| op.holds(&n, &number)),
+            Quantity::Duration(ns) => parse_go_duration(text).map(|n| op.holds(&n, &ns)),
+            Quantity::Bytes(bytes) => parse_bytes(text).map(|n| op.holds(&n, &bytes)),
         };
         holds.unwrap_or_else(|| {
             self.set_error("LabelFilterErr", "the label's value cannot be compared");

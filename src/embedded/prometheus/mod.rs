@@ -21,6 +21,7 @@ pub mod scrape;
 pub mod tsdb;
 
 pub use api::routes;
+pub(crate) use api::{ApiError, Params};
 pub use promql::{QueryError, QueryLimits, evaluate};
 pub use scrape::{ScrapeTarget, Scraper, spawn_scraper};
 pub use tsdb::{Tsdb, TsdbConfig, TsdbStats};

@@ -2,23 +2,22 @@
 //!
 //! Traces are numbered in the order of their arrival, and the oldest go first: a list of numbers
 //! grows at its end and shrinks at its beginning. What the index names is a superset of what is
-//! sought, since its unit is the trace and not the span; whoever searches looks at the spans too.
+//! sought, since its unit is the trace and not the span; a search checks the spans too.
 
-use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use super::trace::{ValueRef, kind, resource, status};
 use crate::telemetry::TraceRecord;
 
-/// Values told apart under one name. What comes beyond them (an id of something) shares one list.
+/// Values of one name that have a list of their own. Further values (ids, say) share one list.
 const MAX_VALUES: usize = 20_000;
 /// Memory of a trace's number in a list, with the room that a growing list keeps.
 const NUMBER_BYTES: usize = 12;
 /// Memory of a value beside its text: its list and its place in the table.
 const VALUE_BYTES: usize = 128;
 
-/// Whose a name is.
+/// What a name belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Span,
@@ -40,41 +39,94 @@ pub(super) struct Index {
 /// Numbers of traces, rising.
 type Numbers = VecDeque<u64>;
 
-/// The values of one name.
+/// The traces of each value of one name.
 #[derive(Debug, Default)]
 pub(super) struct Values {
-    texts: HashMap<Box<str>, Numbers>,
-    others: HashMap<Other, Numbers>,
+    lists: hashbrown::HashMap<Key, Numbers>,
     /// Traces with a value that has no list of its own.
     beyond: Numbers,
 }
 
+/// A value that is looked up; [`Key`] owns its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Other {
+enum KeyRef<'a> {
+    Text(&'a str),
     Int(i64),
     /// A float by its bits.
     Float(u64),
     Bool(bool),
 }
 
-impl From<&Other> for Other {
-    fn from(other: &Other) -> Other {
-        *other
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    Text(Box<str>),
+    /// Never a text.
+    Other(KeyRef<'static>),
+}
+
+impl Key {
+    fn as_ref(&self) -> KeyRef<'_> {
+        match self {
+            Key::Text(text) => KeyRef::Text(text),
+            Key::Other(other) => *other,
+        }
     }
 }
 
-impl Other {
-    fn value(self) -> ValueRef<'static> {
+/// As that of the [`KeyRef`]: the table is asked with one.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
+    }
+}
+
+impl hashbrown::Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self == key.as_ref()
+    }
+}
+
+impl<'a> From<ValueRef<'a>> for KeyRef<'a> {
+    fn from(value: ValueRef<'a>) -> KeyRef<'a> {
+        match value {
+            ValueRef::Text(text) => KeyRef::Text(text),
+            ValueRef::Int(number) => KeyRef::Int(number),
+            ValueRef::Float(number) => KeyRef::Float(number.to_bits()),
+            ValueRef::Bool(yes) => KeyRef::Bool(yes),
+        }
+    }
+}
+
+impl<'a> KeyRef<'a> {
+    fn value(self) -> ValueRef<'a> {
         match self {
-            Other::Int(number) => ValueRef::Int(number),
-            Other::Float(bits) => ValueRef::Float(f64::from_bits(bits)),
-            Other::Bool(yes) => ValueRef::Bool(yes),
+            KeyRef::Text(text) => ValueRef::Text(text),
+            KeyRef::Int(number) => ValueRef::Int(number),
+            KeyRef::Float(bits) => ValueRef::Float(f64::from_bits(bits)),
+            KeyRef::Bool(yes) => ValueRef::Bool(yes),
+        }
+    }
+
+    fn to_key(self) -> Key {
+        match self {
+            KeyRef::Text(text) => Key::Text(text.into()),
+            KeyRef::Int(number) => Key::Other(KeyRef::Int(number)),
+            KeyRef::Float(bits) => Key::Other(KeyRef::Float(bits)),
+            KeyRef::Bool(yes) => Key::Other(KeyRef::Bool(yes)),
+        }
+    }
+
+    /// Memory of the value with its list, without the numbers in the list.
+    fn bytes(self) -> usize {
+        match self {
+            KeyRef::Text(text) => VALUE_BYTES + text.len(),
+            _ => VALUE_BYTES,
         }
     }
 }
 
 impl Index {
-    /// Notes what `record` says of trace `seq`.
+    /// Adds the values of `record`, which belongs to trace `seq`.
     pub(super) fn add(&mut self, seq: u64, record: &TraceRecord) {
         each_value(record, |scope, name, value| {
             let values = self.table_mut(scope).entry(name).or_default();
@@ -83,7 +135,7 @@ impl Index {
         });
     }
 
-    /// Forgets what `record` said of trace `seq`.
+    /// Removes the values of `record`, which belonged to trace `seq`.
     pub(super) fn remove(&mut self, seq: u64, record: &TraceRecord) {
         each_value(record, |scope, name, value| {
             if let Some(values) = self.table_mut(scope).get_mut(name) {
@@ -127,132 +179,75 @@ impl Index {
 
 impl Values {
     fn is_empty(&self) -> bool {
-        self.texts.is_empty() && self.others.is_empty() && self.beyond.is_empty()
+        self.lists.is_empty() && self.beyond.is_empty()
     }
 
     /// Every value that has a list of its own.
     pub(super) fn iter(&self) -> impl Iterator<Item = ValueRef<'_>> {
-        let texts = self.texts.keys().map(|text| ValueRef::Text(text));
-        texts.chain(self.others.keys().map(|other| other.value()))
+        self.lists.keys().map(|key| key.as_ref().value())
     }
 
     /// Traces with exactly this text, and those that may have it.
     pub(super) fn with_text(&self, text: &str) -> Vec<u64> {
-        union(self.texts.get(text).into_iter().chain([&self.beyond]))
+        let list = self.lists.get(&KeyRef::Text(text));
+        union(list.into_iter().chain([&self.beyond]))
     }
 
     /// Traces with a value that passes, and those that may have one.
     pub(super) fn passing(&self, passes: impl Fn(ValueRef<'_>) -> bool) -> Vec<u64> {
-        let texts = self.texts.iter();
-        let texts = texts.filter(|(text, _)| passes(ValueRef::Text(text)));
-        let others = self.others.iter();
-        let others = others.filter(|(other, _)| passes(other.value()));
-        let lists = texts.map(|it| it.1).chain(others.map(|it| it.1));
-        union(lists.chain([&self.beyond]))
-    }
-
-    fn full(&self) -> bool {
-        self.texts.len() + self.others.len() >= MAX_VALUES
+        let lists = self.lists.iter();
+        let lists = lists.filter(|(key, _)| passes(key.as_ref().value()));
+        union(lists.map(|(_, list)| list).chain([&self.beyond]))
     }
 
     /// Returns how many bytes it took.
     fn add(&mut self, seq: u64, value: ValueRef<'_>) -> usize {
-        let full = self.full();
-        let added = match other(value) {
-            Err(text) => add_to(&mut self.texts, text, full, seq).map(|(bytes, new)| {
-                let value = if new { VALUE_BYTES + text.len() } else { 0 };
-                bytes + value
-            }),
-            Ok(other) => add_to(&mut self.others, &other, full, seq)
-                .map(|(bytes, new)| bytes + if new { VALUE_BYTES } else { 0 }),
-        };
-        added.unwrap_or_else(|| insert(&mut self.beyond, seq))
+        let key = KeyRef::from(value);
+        if let Some(list) = self.lists.get_mut(&key) {
+            return insert(list, seq);
+        }
+        if self.lists.len() >= MAX_VALUES {
+            return insert(&mut self.beyond, seq);
+        }
+        let list = self.lists.entry(key.to_key()).or_default();
+        insert(list, seq) + key.bytes()
     }
 
     /// Returns how many bytes came free.
     fn remove(&mut self, seq: u64, value: ValueRef<'_>) -> usize {
-        let freed = match other(value) {
-            Err(text) => {
-                let (bytes, gone) = take_from(&mut self.texts, text, seq);
-                bytes + if gone { VALUE_BYTES + text.len() } else { 0 }
+        let key = KeyRef::from(value);
+        let mut freed = 0;
+        if let Some(list) = self.lists.get_mut(&key) {
+            freed = take(list, seq);
+            if list.is_empty() {
+                self.lists.remove(&key);
+                freed += key.bytes();
             }
-            Ok(other) => {
-                let (bytes, gone) = take_from(&mut self.others, &other, seq);
-                bytes + if gone { VALUE_BYTES } else { 0 }
-            }
-        };
+        }
         // A value may have been among the many when it came and have a list of its own by now.
         freed + take(&mut self.beyond, seq)
     }
 }
 
-/// Adds to the list of `key`, which is new (and told so) unless there are lists enough: then `None`.
-fn add_to<K, Q>(
-    lists: &mut HashMap<K, Numbers>,
-    key: &Q,
-    full: bool,
-    seq: u64,
-) -> Option<(usize, bool)>
-where
-    K: Borrow<Q> + Hash + Eq + for<'a> From<&'a Q>,
-    Q: Hash + Eq + ?Sized,
-{
-    if let Some(numbers) = lists.get_mut(key) {
-        return Some((insert(numbers, seq), false));
-    }
-    if full {
-        return None;
-    }
-    let numbers = lists.entry(K::from(key)).or_default();
-    Some((insert(numbers, seq), true))
-}
-
-/// Takes from the list of `key`, and says whether it was the last.
-fn take_from<K, Q>(lists: &mut HashMap<K, Numbers>, key: &Q, seq: u64) -> (usize, bool)
-where
-    K: Borrow<Q> + Hash + Eq,
-    Q: Hash + Eq + ?Sized,
-{
-    let Some(numbers) = lists.get_mut(key) else {
-        return (0, false);
-    };
-    let bytes = take(numbers, seq);
-    let gone = numbers.is_empty();
-    if gone {
-        lists.remove(key);
-    }
-    (bytes, gone)
-}
-
-/// The value as a key, or its text.
-fn other(value: ValueRef<'_>) -> Result<Other, &str> {
-    match value {
-        ValueRef::Text(text) => Err(text),
-        ValueRef::Int(number) => Ok(Other::Int(number)),
-        ValueRef::Float(number) => Ok(Other::Float(number.to_bits())),
-        ValueRef::Bool(yes) => Ok(Other::Bool(yes)),
-    }
-}
-
-/// Calls `tell` with everything in the record that is searched by value.
+/// Calls `visit` with everything in the record that is searched by value.
 fn each_value<'a>(
     record: &'a TraceRecord,
-    mut tell: impl FnMut(Scope, &'static str, ValueRef<'a>),
+    mut visit: impl FnMut(Scope, &'static str, ValueRef<'a>),
 ) {
     for (name, value) in resource(record) {
-        tell(Scope::Resource, name, ValueRef::Text(value));
+        visit(Scope::Resource, name, ValueRef::Text(value));
     }
     for span in &record.spans {
-        tell(Scope::Intrinsic, "name", ValueRef::Text(&span.name));
-        tell(Scope::Intrinsic, "kind", ValueRef::Text(kind(span)));
-        tell(Scope::Intrinsic, "status", ValueRef::Text(status(span)));
+        visit(Scope::Intrinsic, "name", ValueRef::Text(&span.name));
+        visit(Scope::Intrinsic, "kind", ValueRef::Text(kind(span)));
+        visit(Scope::Intrinsic, "status", ValueRef::Text(status(span)));
         for (name, value) in &span.attributes {
-            tell(Scope::Span, name, ValueRef::from(value));
+            visit(Scope::Span, name, ValueRef::from(value));
         }
     }
 }
 
-/// A trace is told of once a value; one that was told of before younger ones finds its place.
+/// A trace is listed once a value; a trace older than the last one listed is put in its place.
 fn insert(numbers: &mut Numbers, seq: u64) -> usize {
     match numbers.back() {
         Some(last) if *last == seq => return 0,

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use super::TempoError;
 use super::index::{Index, Scope, intersect, merge};
 use super::store::TempoStore;
-use super::tags::{self, Tag};
 use super::trace::{SpanRef, Trace};
-use super::traceql::{Expr, Field, Op, Test};
+use super::traceql::{Expr, Field, Test};
+use crate::embedded::compare::CompareOp;
 
 /// Traces taken from the store at once.
-const HANDFUL: usize = 256;
+const BATCH: usize = 256;
 
 /// What is sought.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ pub(super) struct Search {
 
 #[derive(Debug)]
 pub(super) enum What {
-    Tags(Vec<Tag>),
+    /// Each passed by some span of the trace.
+    Tags(Vec<Expr>),
     Query(Expr),
 }
 
@@ -36,17 +37,17 @@ pub(super) enum What {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     started: Instant,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Deadline {
-    pub(super) fn new(started: Instant, patience: Duration) -> Deadline {
-        Deadline { started, patience }
+    pub(super) fn new(started: Instant, timeout: Duration) -> Deadline {
+        Deadline { started, timeout }
     }
 
     pub(super) fn check(self) -> Result<(), TempoError> {
-        if self.started.elapsed() > self.patience {
-            return Err(TempoError::TimedOut(self.patience.as_millis()));
+        if self.started.elapsed() > self.timeout {
+            return Err(TempoError::TimedOut(self.timeout.as_millis()));
         }
         Ok(())
     }
@@ -80,9 +81,9 @@ impl Search {
     ) -> Result<Cost, TempoError> {
         let mut cost = Cost::default();
         let numbers = self.numbers(store);
-        for handful in numbers.chunks(HANDFUL) {
+        for batch in numbers.chunks(BATCH) {
             deadline.check()?;
-            for trace in store.traces(handful) {
+            for trace in store.traces(batch) {
                 cost.traces += 1;
                 cost.bytes += trace.bytes;
                 if self.is_meant(&trace) && !found(&trace) {
@@ -97,7 +98,10 @@ impl Search {
     fn numbers(&self, store: &TempoStore) -> Vec<u64> {
         let inner = store.read();
         let candidates = match &self.what {
-            What::Tags(tags) => tags::candidates(tags, &inner.index),
+            What::Tags(tags) => {
+                let lists = tags.iter().filter_map(|tag| candidates(tag, &inner.index));
+                lists.reduce(|a, b| intersect(&a, &b))
+            }
             What::Query(expr) => candidates(expr, &inner.index),
         };
         let in_time = |start_ns: u64, end_ns: u64| {
@@ -129,9 +133,7 @@ impl Search {
     fn is_meant(&self, trace: &Trace) -> bool {
         match &self.what {
             What::Tags(tags) => tags.iter().all(|tag| tag.is_in(trace)),
-            What::Query(expr) => {
-                expr.may_pass(trace) && trace.spans().any(|span| expr.passes(trace, span))
-            }
+            What::Query(expr) => expr.is_in(trace),
         }
     }
 
@@ -168,7 +170,7 @@ fn of_test(field: &Field, test: &Test, index: &Index) -> Option<Vec<u64>> {
             return Vec::new();
         };
         match test {
-            Test::Text(Op::Equal, text) => values.with_text(text),
+            Test::Text(CompareOp::Equal, text) => values.with_text(text),
             test => values.passing(|value| test.passes(Some(value))),
         }
     };

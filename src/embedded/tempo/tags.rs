@@ -4,31 +4,13 @@
 //! them, whatever the case; numbers and truths as a whole.
 
 use super::TempoError;
-use super::index::{Index, Scope, intersect, merge};
-use super::trace::{SpanRef, Trace, ValueRef};
+use super::traceql::{Expr, Field, Test};
+use crate::embedded::compare::CompareOp;
 use crate::embedded::quoted::{literal_length, unquote};
 
-/// What must be found somewhere in the trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tag {
-    field: TagField,
-    /// In lower case.
-    wanted: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum TagField {
-    Name,
-    Status,
-    RootName,
-    RootService,
-    /// An attribute of a span or of its resource.
-    Attribute(String),
-}
-
 /// Reads logfmt: names and values, the latter in quotes where they hold blanks.
-pub(super) fn parse(text: &str) -> Result<Vec<Tag>, TempoError> {
-    let mut tags: Vec<Tag> = Vec::new();
+pub(super) fn parse(text: &str) -> Result<Vec<Expr>, TempoError> {
+    let mut tags: Vec<Expr> = Vec::new();
     let mut names: Vec<String> = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -71,99 +53,31 @@ fn value(text: &str) -> Result<(String, &str), TempoError> {
     Ok((value, &text[length..]))
 }
 
-fn tag(name: &str, value: &str) -> Result<Tag, TempoError> {
-    let field = match name {
-        "name" => TagField::Name,
-        // What OpenTracing called it.
-        "error" if value.eq_ignore_ascii_case("true") => {
-            return Ok(Tag {
-                field: TagField::Status,
-                wanted: "error".to_owned(),
-            });
-        }
-        "status" | "status.code" => {
-            if !["unset", "ok", "error"].contains(&value) {
-                return Err(invalid(&format!("{name} is unset, ok or error")));
-            }
-            TagField::Status
-        }
-        "root.name" => TagField::RootName,
-        "root.service.name" => TagField::RootService,
-        other => TagField::Attribute(other.to_owned()),
+/// What a span must pass to have the tag.
+fn tag(name: &str, value: &str) -> Result<Expr, TempoError> {
+    let contains = |field| Expr::Test(field, Test::Contains(value.to_lowercase()));
+    let status = |status: &str| {
+        Expr::Test(
+            Field::Status,
+            Test::Text(CompareOp::Equal, status.to_owned()),
+        )
     };
-    Ok(Tag {
-        field,
-        wanted: value.to_lowercase(),
+    Ok(match name {
+        "name" => contains(Field::Name),
+        // What OpenTracing called it.
+        "error" if value.eq_ignore_ascii_case("true") => status("error"),
+        "status" | "status.code" if ["unset", "ok", "error"].contains(&value) => status(value),
+        "status" | "status.code" => {
+            return Err(invalid(&format!("{name} is unset, ok or error")));
+        }
+        "root.name" => contains(Field::RootName),
+        "root.service.name" => contains(Field::RootService),
+        // An attribute of the span or of its resource.
+        other => Expr::Or(
+            Box::new(contains(Field::Span(other.to_owned()))),
+            Box::new(contains(Field::Resource(other.to_owned()))),
+        ),
     })
-}
-
-impl Tag {
-    /// Whether the trace has it.
-    pub(super) fn is_in(&self, trace: &Trace) -> bool {
-        let root = trace.root();
-        match &self.field {
-            TagField::RootName => self.is(ValueRef::Text(&root.span.name)),
-            TagField::RootService => self.is(ValueRef::Text(root.record.service_name)),
-            TagField::Name => trace
-                .spans()
-                .any(|it| self.is(ValueRef::Text(&it.span.name))),
-            TagField::Status => trace.spans().any(|it| it.status() == self.wanted),
-            TagField::Attribute(name) => trace.spans().any(|it| self.is_at(name, it)),
-        }
-    }
-
-    fn is_at(&self, name: &str, span: SpanRef<'_>) -> bool {
-        let is = |value: Option<ValueRef<'_>>| value.is_some_and(|value| self.is(value));
-        is(span.attribute(name)) || is(span.resource(name))
-    }
-
-    fn is(&self, value: ValueRef<'_>) -> bool {
-        match value {
-            ValueRef::Text(text) => contains(text, &self.wanted),
-            ValueRef::Int(number) => self.wanted.parse() == Ok(number),
-            ValueRef::Float(number) => self.wanted.parse() == Ok(number),
-            ValueRef::Bool(yes) => self.wanted.parse() == Ok(yes),
-        }
-    }
-
-    /// Numbers of the traces that may have it; `None`: any may.
-    fn candidates(&self, index: &Index) -> Option<Vec<u64>> {
-        let passing = |scope, name: &str| {
-            let values = index.values(scope, name);
-            values.map_or_else(Vec::new, |it| it.passing(|value| self.is(value)))
-        };
-        match &self.field {
-            TagField::RootName | TagField::RootService => None,
-            TagField::Name => Some(passing(Scope::Intrinsic, "name")),
-            TagField::Status => Some(
-                index
-                    .values(Scope::Intrinsic, "status")
-                    .map_or_else(Vec::new, |it| it.with_text(&self.wanted)),
-            ),
-            TagField::Attribute(name) => Some(merge(
-                passing(Scope::Span, name),
-                &passing(Scope::Resource, name),
-            )),
-        }
-    }
-}
-
-/// Numbers of the traces that may have all of them; `None`: any may.
-pub(super) fn candidates(tags: &[Tag], index: &Index) -> Option<Vec<u64>> {
-    let lists = tags.iter().filter_map(|tag| tag.candidates(index));
-    lists.reduce(|a, b| intersect(&a, &b))
-}
-
-/// Whether `text` contains `part`, which is in lower case.
-fn contains(text: &str, part: &str) -> bool {
-    if part.is_empty() {
-        return true;
-    }
-    if text.is_ascii() && part.is_ascii() {
-        let mut windows = text.as_bytes().windows(part.len());
-        return windows.any(|window| window.eq_ignore_ascii_case(part.as_bytes()));
-    }
-    text.to_lowercase().contains(part)
 }
 
 #[cfg(test)]
@@ -173,14 +87,17 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<(String, String)> {
-        let tags = parse(text).unwrap();
-        let name = |field: TagField| match field {
-            TagField::Attribute(name) => name,
-            other => format!("{other:?}"),
-        };
-        tags.into_iter()
-            .map(|tag| (name(tag.field), tag.wanted))
-            .collect()
+        fn pair(tag: Expr) -> (String, String) {
+            match tag {
+                Expr::Test(Field::Span(name), Test::Contains(wanted)) => (name, wanted),
+                Expr::Test(field, Test::Contains(wanted) | Test::Text(_, wanted)) => {
+                    (format!("{field:?}"), wanted)
+                }
+                Expr::Or(of_span, _) => pair(*of_span),
+                other => panic!("{other:?}"),
+            }
+        }
+        parse(text).unwrap().into_iter().map(pair).collect()
     }
 
     #[test]
@@ -222,19 +139,6 @@ mod tests {
                 error.starts_with("invalid tags: ") && error.contains(why),
                 "{wrong}: {error}"
             );
-        }
-    }
-
-    #[test]
-    fn parts_are_found_whatever_the_case() {
-        for (text, part, found) in [
-            ("POST /Queue", "/queue", true),
-            ("ÄPFEL", "äpf", true),
-            ("a", "ab", false),
-            ("abc", "", true),
-            ("", "a", false),
-        ] {
-            assert_eq!(contains(text, part), found, "{text} {part}");
         }
     }
 

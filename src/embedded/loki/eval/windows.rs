@@ -1,6 +1,7 @@
 //! Numbers of the lines in a window that slides over them.
 
 use crate::embedded::loki::logql::{MetricExpr, RangeOp};
+use crate::embedded::prometheus::promql::quantile_of_values;
 
 /// Time and number of a line: its size, or what was unwrapped of it.
 pub(super) type Sample = (i64, f64);
@@ -45,25 +46,6 @@ fn value(window: &[Sample], expr: &MetricExpr, sizes: f64) -> f64 {
         RangeOp::Max => numbers().fold(f64::NEG_INFINITY, f64::max),
         RangeOp::First => window.first().map_or(0.0, |sample| sample.1),
         RangeOp::Last => window.last().map_or(0.0, |sample| sample.1),
-        RangeOp::Quantile(quantile) => percentile(quantile, numbers().collect()),
+        RangeOp::Quantile(quantile) => quantile_of_values(quantile, numbers().collect()),
     }
-}
-
-/// As Prometheus computes it: between the two nearest values.
-fn percentile(quantile: f64, mut values: Vec<f64>) -> f64 {
-    if quantile < 0.0 {
-        return f64::NEG_INFINITY;
-    }
-    if quantile > 1.0 {
-        return f64::INFINITY;
-    }
-    if quantile.is_nan() {
-        return f64::NAN;
-    }
-    values.sort_by(f64::total_cmp);
-    let rank = quantile * (values.len() as f64 - 1.0);
-    let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(values.len() as f64 - 1.0);
-    let weight = rank - lower;
-    values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
 }

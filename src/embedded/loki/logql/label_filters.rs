@@ -2,7 +2,8 @@
 
 use super::lexer::Kind;
 use super::parser::Parser;
-use super::{CompareOp, LabelFilter, Quantity, parse_bytes, parse_duration};
+use super::{LabelFilter, Quantity, parse_bytes, parse_duration};
+use crate::embedded::compare::CompareOp;
 use crate::embedded::loki::QueryError;
 
 /// Parentheses within each other; the parser's stack is as deep.
@@ -71,14 +72,10 @@ impl Parser {
         }
         let name = self.label_name("a label or (")?;
         let op = match self.peek() {
-            Kind::Symbol("=" | "==") => CompareOp::Equal,
-            Kind::Symbol("!=") => CompareOp::NotEqual,
-            Kind::Symbol(">") => CompareOp::Greater,
-            Kind::Symbol(">=") => CompareOp::GreaterOrEqual,
-            Kind::Symbol("<") => CompareOp::Less,
-            Kind::Symbol("<=") => CompareOp::LessOrEqual,
-            _ => return Err(self.unexpected("a comparison")),
+            Kind::Symbol(symbol) => CompareOp::from_symbol(symbol),
+            _ => None,
         };
+        let op = op.ok_or_else(|| self.unexpected("a comparison"))?;
         self.advance();
         let value = self.quantity()?;
         Ok(LabelFilter::Compare { name, op, value })

@@ -16,6 +16,7 @@ pub use units::parse_duration;
 pub(super) use units::{parse_bytes, parse_go_duration};
 
 use super::QueryError;
+use crate::embedded::compare::CompareOp;
 use crate::embedded::matcher::Matcher;
 
 /// Tells whether a query would be accepted, and if not, why.
@@ -109,30 +110,6 @@ pub(super) enum LabelFilter {
         op: CompareOp,
         value: Quantity,
     },
-}
-
-/// How a label's number is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CompareOp {
-    Equal,
-    NotEqual,
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-}
-
-impl CompareOp {
-    pub(super) fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
-        match self {
-            CompareOp::Equal => left == right,
-            CompareOp::NotEqual => left != right,
-            CompareOp::Greater => left > right,
-            CompareOp::GreaterOrEqual => left >= right,
-            CompareOp::Less => left < right,
-            CompareOp::LessOrEqual => left <= right,
-        }
-    }
 }
 
 /// What a label is compared with; its kind says how the label's text is read.

@@ -209,12 +209,10 @@ impl Parser {
         let name = self.label_name("IDENTIFIER or }")?;
         let at = self.at();
         let op = match self.peek() {
-            Kind::Symbol("=") => MatchOp::Equal,
-            Kind::Symbol("!=") => MatchOp::NotEqual,
-            Kind::Symbol("=~") => MatchOp::Matches,
-            Kind::Symbol("!~") => MatchOp::NotMatches,
-            _ => return Err(self.unexpected("=, !=, =~ or !~")),
+            Kind::Symbol(symbol) => MatchOp::from_symbol(symbol),
+            _ => None,
         };
+        let op = op.ok_or_else(|| self.unexpected("=, !=, =~ or !~"))?;
         self.advance();
         let value = self.text()?;
         Matcher::new(name, op, value, Dialect::Prometheus3).map_err(|reason| at.error(reason))

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::embedded::go_numbers::go_e_shortest;
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::promql::{Point, QueryResult};
 
@@ -109,13 +110,7 @@ fn number(out: &mut String, v: f64) {
         // Most samples are whole numbers, which are faster to write as such.
         write!(out, "{}", v as i64)
     } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{v:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = match exponent.strip_prefix('-') {
-            Some(rest) => ('-', rest),
-            None => ('+', exponent),
-        };
-        write!(out, "{digits}e{sign}{exponent:0>2}")
+        write!(out, "{}", go_e_shortest(v))
     } else {
         write!(out, "{v}")
     };

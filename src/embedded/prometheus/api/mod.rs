@@ -20,6 +20,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
+pub(crate) use params::Params;
+
 use super::promql::{QueryError, QueryLimits};
 use super::tsdb::Tsdb;
 use crate::embedded::request::{BadParams, NoTurn, Turns, build_info};
@@ -71,7 +73,7 @@ fn success(data: &str) -> Response {
 
 /// An answer that says why there is none.
 #[derive(Debug)]
-struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     kind: &'static str,
     message: String,
@@ -87,7 +89,7 @@ impl ApiError {
     }
 
     /// A parameter that cannot be read.
-    fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
+    pub(crate) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
     }
 }

@@ -14,6 +14,7 @@ use promql_parser::parser::token::{T_BOTTOMK, T_TOPK};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{Expr, UnaryExpr};
 
+use super::functions::{Kind, lookup};
 use super::value::{Column, QueryResult, Value, is_absent, refuse_same_labels};
 use super::{Context, QueryError, aggregate, binary, calls, invariant};
 use crate::embedded::prometheus::labels::Labels;
@@ -303,7 +304,7 @@ impl<'a> Evaluator<'a> {
 /// Whether the order of the rows is part of an expression's answer.
 fn is_ordered(expr: &Expr) -> bool {
     match unwrap_parens(expr) {
-        Expr::Call(c) => matches!(c.func.name, "sort" | "sort_desc"),
+        Expr::Call(c) => matches!(lookup(c.func.name), Some(Kind::Sort { .. })),
         Expr::Aggregate(a) => matches!(a.op.id(), T_TOPK | T_BOTTOMK),
         _ => false,
     }

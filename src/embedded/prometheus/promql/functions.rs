@@ -1,4 +1,7 @@
 //! The functions, as a table. `calls` evaluates them.
+//!
+//! A new function is one row here, and its code: in `math`, `over_time`, `rate`, `trend` or `dates`; one of a
+//! new [`Kind`] has an arm in `calls`. Everything else that depends on functions asks this table.
 
 use super::dates::Date;
 use super::windows::{OverRange, RangeFn};
@@ -33,33 +36,51 @@ pub(super) enum Kind {
     Pi,
 }
 
-const fn range(name: &'static str, eval: RangeFn) -> (&'static str, Kind) {
-    let function = OverRange {
+const fn plain(eval: RangeFn) -> OverRange {
+    OverRange {
         eval,
         refuse: None,
         keeps_name: false,
-    };
-    (name, Kind::OverRange(function))
+        reads_step: false,
+    }
+}
+
+const fn range(name: &'static str, eval: RangeFn) -> (&'static str, Kind) {
+    (name, Kind::OverRange(plain(eval)))
 }
 
 /// Acts like an offset, and keeps the name as one does.
 const LAST: OverRange = OverRange {
-    eval: over_time::last,
-    refuse: None,
     keeps_name: true,
+    ..plain(over_time::last)
 };
 
-/// Tells where a series has samples, whatever it is called.
+/// Shows where a series has samples, whatever it is called.
 pub(super) const PRESENCE: OverRange = OverRange {
     eval: over_time::present,
     ..LAST
 };
 
 const HOLT_WINTERS: OverRange = OverRange {
-    eval: trend::holt_winters,
     refuse: Some(trend::refuse_factors),
-    keeps_name: false,
+    ..plain(trend::holt_winters)
 };
+
+const PREDICT_LINEAR: OverRange = OverRange {
+    reads_step: true,
+    ..plain(trend::predict_linear)
+};
+
+impl Kind {
+    /// Whether the value depends on the step, whatever the arguments are.
+    pub(super) fn reads_step(self) -> bool {
+        match self {
+            Kind::Date(_) | Kind::Time | Kind::Timestamp => true,
+            Kind::OverRange(function) => function.reads_step,
+            _ => false,
+        }
+    }
+}
 
 /// Every function evaluated here.
 static FUNCTIONS: &[(&str, Kind)] = &[
@@ -94,10 +115,13 @@ static FUNCTIONS: &[(&str, Kind)] = &[
     ("cos", Kind::Cell(f64::cos)),
     ("cosh", Kind::Cell(f64::cosh)),
     range("count_over_time", over_time::count),
-    ("day_of_month", Kind::Date(|d| d.day as f64)),
-    ("day_of_week", Kind::Date(|d| d.weekday as f64)),
-    ("day_of_year", Kind::Date(|d| d.day_of_year as f64)),
-    ("days_in_month", Kind::Date(|d| d.days_in_month as f64)),
+    ("day_of_month", Kind::Date(|d| d.time.day().into())),
+    ("day_of_week", Kind::Date(|d| d.weekday().into())),
+    ("day_of_year", Kind::Date(|d| d.time.day_of_year().into())),
+    (
+        "days_in_month",
+        Kind::Date(|d| d.time.days_in_month().into()),
+    ),
     ("deg", Kind::Cell(math::degrees)),
     range("delta", rate::delta),
     range("deriv", trend::deriv),
@@ -108,7 +132,7 @@ static FUNCTIONS: &[(&str, Kind)] = &[
     ("histogram_quantile", Kind::HistogramQuantile),
     ("histogram_sum", Kind::NativeHistogram),
     ("holt_winters", Kind::OverRange(HOLT_WINTERS)),
-    ("hour", Kind::Date(|d| d.hour as f64)),
+    ("hour", Kind::Date(|d| d.time.hour().into())),
     range("idelta", rate::idelta),
     range("increase", rate::increase),
     range("irate", rate::irate),
@@ -120,10 +144,10 @@ static FUNCTIONS: &[(&str, Kind)] = &[
     ("log2", Kind::Cell(f64::log2)),
     range("max_over_time", over_time::max),
     range("min_over_time", over_time::min),
-    ("minute", Kind::Date(|d| d.minute as f64)),
-    ("month", Kind::Date(|d| d.month as f64)),
+    ("minute", Kind::Date(|d| d.time.minute().into())),
+    ("month", Kind::Date(|d| d.time.month().into())),
     ("pi", Kind::Pi),
-    range("predict_linear", trend::predict_linear),
+    ("predict_linear", Kind::OverRange(PREDICT_LINEAR)),
     range("present_over_time", over_time::present),
     range("quantile_over_time", over_time::quantile),
     ("rad", Kind::Cell(math::radians)),
@@ -158,7 +182,7 @@ static FUNCTIONS: &[(&str, Kind)] = &[
     ("time", Kind::Time),
     ("timestamp", Kind::Timestamp),
     ("vector", Kind::Vector),
-    ("year", Kind::Date(|d| d.year as f64)),
+    ("year", Kind::Date(|d| d.year() as f64)),
 ];
 
 /// The function of that name, if it is evaluated here.

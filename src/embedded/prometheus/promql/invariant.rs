@@ -5,20 +5,7 @@
 
 use promql_parser::parser::Expr;
 
-/// Functions that depend on the step, whatever they are called with.
-const OF_THE_STEP: [&str; 11] = [
-    "day_of_month",
-    "day_of_week",
-    "day_of_year",
-    "days_in_month",
-    "hour",
-    "minute",
-    "month",
-    "predict_linear",
-    "time",
-    "timestamp",
-    "year",
-];
+use super::functions::{Kind, lookup};
 
 /// Whether an expression has the same value at each step: all it reads is fixed by `@`.
 pub(super) fn is_step_invariant(expr: &Expr) -> bool {
@@ -32,7 +19,8 @@ pub(super) fn is_step_invariant(expr: &Expr) -> bool {
         Expr::Binary(b) => is_step_invariant(&b.lhs) && is_step_invariant(&b.rhs),
         Expr::Aggregate(a) => is_step_invariant(&a.expr),
         Expr::Call(c) => {
-            !OF_THE_STEP.contains(&c.func.name) && c.args.args.iter().all(|a| is_step_invariant(a))
+            let reads_step = lookup(c.func.name).is_some_and(Kind::reads_step);
+            !reads_step && c.args.args.iter().all(|a| is_step_invariant(a))
         }
         Expr::Extension(_) => false,
     }

@@ -43,6 +43,7 @@ use std::time::{Duration, Instant};
 use promql_parser::parser::Expr;
 
 pub(crate) use duration::parse_duration;
+pub(crate) use quantile::of_values as quantile_of_values;
 pub(crate) use selector::Selector;
 pub(crate) use value::{Point, QueryResult};
 

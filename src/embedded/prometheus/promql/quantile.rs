@@ -13,7 +13,7 @@ use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 const BUCKET: &str = "le";
 
 /// The `q`-quantile of values, interpolated between the two nearest ranks.
-pub(super) fn of_values(q: f64, mut values: Vec<f64>) -> f64 {
+pub(crate) fn of_values(q: f64, mut values: Vec<f64>) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use promql_parser::parser::value::ValueType;
 
 use super::{Context, Query, QueryError, QueryLimits, QueryResult};
+use crate::embedded::go_numbers::go_g;
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::Tsdb;
 use crate::embedded::quoted::literal_length;
@@ -66,7 +67,7 @@ fn with_go_numbers(text: &str) -> String {
                 // A duration has a unit; a time after @ is written to the millisecond.
                 let number = rest[..length].parse::<f64>().ok();
                 if let Some(number) = number.filter(|_| !out.ends_with("@ ")) {
-                    out.push_str(&go_float(number));
+                    out.push_str(&go_g(number, None));
                     rest = &rest[length..];
                     continue;
                 }
@@ -86,18 +87,6 @@ fn with_go_numbers(text: &str) -> String {
         rest = &rest[length..];
     }
     out
-}
-
-/// The verb %v of Go, <https://pkg.go.dev/fmt>.
-fn go_float(number: f64) -> String {
-    let exponential = format!("{number:e}");
-    let (mantissa, exponent) = exponential.split_once('e').unwrap_or((&exponential, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !number.is_finite() || number == 0.0 || (-4..6).contains(&exponent) {
-        return number.to_string();
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
 #[cfg(test)]

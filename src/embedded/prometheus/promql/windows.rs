@@ -41,6 +41,8 @@ pub(super) struct OverRange {
     /// Refuses parameters; asked where there are samples.
     pub(super) refuse: Option<RefuseFn>,
     pub(super) keeps_name: bool,
+    /// Depends on the step itself, not on the samples alone.
+    pub(super) reads_step: bool,
 }
 
 /// Slides the range over each series' samples.

@@ -3,11 +3,10 @@
 mod lexer;
 mod parser;
 
-use std::cmp::Ordering;
-
 use regex::Regex;
 
 use super::trace::{SpanRef, Trace, ValueRef};
+use crate::embedded::compare::CompareOp;
 
 pub(super) use parser::{parse, parse_field};
 
@@ -46,35 +45,15 @@ pub(super) enum Field {
 pub(super) enum Test {
     Present,
     Absent,
-    Text(Op, String),
+    Text(CompareOp, String),
+    /// Of a search by tags: a text has this part, in lower case, whatever its own case; a number or a
+    /// truth is this.
+    Contains(String),
     Matches(Regex),
     MatchesNot(Regex),
-    Int(Op, i64),
-    Float(Op, f64),
-    Bool(Op, bool),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-impl Op {
-    fn holds(self, order: Ordering) -> bool {
-        match self {
-            Op::Equal => order.is_eq(),
-            Op::NotEqual => order.is_ne(),
-            Op::Less => order.is_lt(),
-            Op::LessOrEqual => order.is_le(),
-            Op::Greater => order.is_gt(),
-            Op::GreaterOrEqual => order.is_ge(),
-        }
-    }
+    Int(CompareOp, i64),
+    Float(CompareOp, f64),
+    Bool(CompareOp, bool),
 }
 
 impl Field {
@@ -131,25 +110,33 @@ impl Test {
         };
         match (self, value) {
             (Test::Present, _) => true,
-            (Test::Text(op, text), ValueRef::Text(value)) => op.holds(value.cmp(text)),
+            (Test::Contains(part), ValueRef::Text(value)) => contains(value, part),
+            (Test::Contains(text), ValueRef::Int(value)) => text.parse() == Ok(value),
+            (Test::Contains(text), ValueRef::Float(value)) => text.parse() == Ok(value),
+            (Test::Contains(text), ValueRef::Bool(value)) => text.parse() == Ok(value),
+            (Test::Text(op, text), ValueRef::Text(value)) => op.holds(value, text.as_str()),
             (Test::Matches(regex), ValueRef::Text(value)) => regex.is_match(value),
             (Test::MatchesNot(regex), ValueRef::Text(value)) => !regex.is_match(value),
-            (Test::Int(op, number), ValueRef::Int(value)) => op.holds(value.cmp(number)),
-            (Test::Int(op, number), ValueRef::Float(value)) => floats(*op, value, *number as f64),
-            (Test::Float(op, number), ValueRef::Int(value)) => floats(*op, value as f64, *number),
-            (Test::Float(op, number), ValueRef::Float(value)) => floats(*op, value, *number),
-            (Test::Bool(op, yes), ValueRef::Bool(value)) => op.holds(value.cmp(yes)),
+            (Test::Int(op, number), ValueRef::Int(value)) => op.holds(&value, number),
+            (Test::Int(op, number), ValueRef::Float(value)) => op.holds(&value, &(*number as f64)),
+            (Test::Float(op, number), ValueRef::Int(value)) => op.holds(&(value as f64), number),
+            (Test::Float(op, number), ValueRef::Float(value)) => op.holds(&value, number),
+            (Test::Bool(op, yes), ValueRef::Bool(value)) => op.holds(&value, yes),
             _ => false,
         }
     }
 }
 
-fn floats(op: Op, value: f64, number: f64) -> bool {
-    match value.partial_cmp(&number) {
-        Some(order) => op.holds(order),
-        // NaN is unequal to everything, and neither more nor less.
-        None => op == Op::NotEqual,
+/// Whether `text` contains `part`, which is in lower case, whatever the case of the text.
+fn contains(text: &str, part: &str) -> bool {
+    if part.is_empty() {
+        return true;
     }
+    if text.is_ascii() && part.is_ascii() {
+        let mut windows = text.as_bytes().windows(part.len());
+        return windows.any(|window| window.eq_ignore_ascii_case(part.as_bytes()));
+    }
+    text.to_lowercase().contains(part)
 }
 
 impl Expr {
@@ -163,15 +150,21 @@ impl Expr {
         }
     }
 
+    /// Whether a span of the trace passes.
+    pub(super) fn is_in(&self, trace: &Trace) -> bool {
+        self.may_pass(trace) && trace.spans().any(|span| self.passes(trace, span))
+    }
+
     /// Whether a span of the trace can pass, by what is known of the trace as a whole.
-    pub(super) fn may_pass(&self, trace: &Trace) -> bool {
+    fn may_pass(&self, trace: &Trace) -> bool {
         match self {
             Expr::Always(yes) => *yes,
             Expr::And(a, b) => a.may_pass(trace) && b.may_pass(trace),
             Expr::Or(a, b) => a.may_pass(trace) || b.may_pass(trace),
-            Expr::Test(Field::Duration, test @ Test::Int(Op::Greater | Op::GreaterOrEqual, _)) => {
-                test.passes(Some(nanoseconds(trace.longest_ns)))
-            }
+            Expr::Test(
+                Field::Duration,
+                test @ Test::Int(CompareOp::Greater | CompareOp::GreaterOrEqual, _),
+            ) => test.passes(Some(nanoseconds(trace.longest_ns))),
             Expr::Test(
                 field @ (Field::RootName | Field::RootService | Field::TraceDuration),
                 test,
@@ -188,7 +181,7 @@ impl Expr {
             Expr::Or(a, b) => a.shortest_ns().min(b.shortest_ns()),
             Expr::Test(
                 Field::TraceDuration,
-                Test::Int(Op::Equal | Op::Greater | Op::GreaterOrEqual, ns),
+                Test::Int(CompareOp::Equal | CompareOp::Greater | CompareOp::GreaterOrEqual, ns),
             ) => u64::try_from(*ns).unwrap_or(0),
             Expr::Always(_) | Expr::Test(..) => 0,
         }

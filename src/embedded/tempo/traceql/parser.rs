@@ -2,7 +2,8 @@
 
 use super::super::TempoError;
 use super::lexer::{Token, tokens};
-use super::{Expr, Field, Op, Test};
+use super::{Expr, Field, Test};
+use crate::embedded::compare::CompareOp;
 use crate::embedded::regex::{Dialect, anchored};
 
 /// Parentheses within parentheses.
@@ -41,7 +42,7 @@ pub(in crate::embedded::tempo) fn parse_field(name: &str) -> Result<Field, Tempo
 /// How a value is compared, before it is known with what.
 #[derive(Clone, Copy)]
 enum Comparison {
-    Op(Op),
+    Op(CompareOp),
     Matches,
     MatchesNot,
 }
@@ -127,16 +128,13 @@ impl Parser {
 
     fn comparison(&mut self) -> Result<Comparison, TempoError> {
         let comparison = match self.peek() {
-            Some(Token::Symbol("=")) => Comparison::Op(Op::Equal),
-            Some(Token::Symbol("!=")) => Comparison::Op(Op::NotEqual),
-            Some(Token::Symbol("<")) => Comparison::Op(Op::Less),
-            Some(Token::Symbol("<=")) => Comparison::Op(Op::LessOrEqual),
-            Some(Token::Symbol(">")) => Comparison::Op(Op::Greater),
-            Some(Token::Symbol(">=")) => Comparison::Op(Op::GreaterOrEqual),
             Some(Token::Symbol("=~")) => Comparison::Matches,
             Some(Token::Symbol("!~")) => Comparison::MatchesNot,
             Some(Token::Symbol(symbol)) => {
-                return Err(self.error(&format!("{symbol} after a field is not supported")));
+                let op = CompareOp::from_symbol(symbol).ok_or_else(|| {
+                    self.error(&format!("{symbol} after a field is not supported"))
+                })?;
+                Comparison::Op(op)
             }
             _ => return Err(self.error("a comparison must follow the field")),
         };
@@ -176,13 +174,13 @@ impl Parser {
     }
 
     /// `true`, `nil`, `error`, `server`.
-    fn word(&self, field: &Field, op: Op, word: String) -> Result<Test, TempoError> {
-        let equality = matches!(op, Op::Equal | Op::NotEqual);
+    fn word(&self, field: &Field, op: CompareOp, word: String) -> Result<Test, TempoError> {
+        let equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
         let known = field.keywords().unwrap_or_default();
         match word.as_str() {
             _ if !equality => Err(self.error(&format!("{word} can only be equal or unequal"))),
             "true" | "false" => Ok(Test::Bool(op, word == "true")),
-            "nil" if op == Op::Equal => Ok(Test::Absent),
+            "nil" if op == CompareOp::Equal => Ok(Test::Absent),
             "nil" => Ok(Test::Present),
             _ if known.contains(&word.as_str()) => Ok(Test::Text(op, word)),
             _ => Err(self.error(&format!("{word} is not a value here"))),

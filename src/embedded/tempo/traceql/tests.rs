@@ -212,3 +212,16 @@ fn a_query_tells_how_long_its_traces_took_at_least() {
         assert_eq!(parse(query).unwrap().shortest_ns(), ms * MS, "{query}");
     }
 }
+
+#[test]
+fn parts_are_found_whatever_the_case() {
+    for (text, part, found) in [
+        ("POST /Queue", "/queue", true),
+        ("ÄPFEL", "äpf", true),
+        ("a", "ab", false),
+        ("abc", "", true),
+        ("", "a", false),
+    ] {
+        assert_eq!(contains(text, part), found, "{text} {part}");
+    }
+}

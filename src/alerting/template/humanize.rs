@@ -1,0 +1,90 @@
+//! Prometheus's `humanize` functions
+//! (<https://prometheus.io/docs/prometheus/2.42/configuration/template_reference/#numbers>).
+
+use crate::embedded::go_numbers::go_g;
+
+const LARGE: [&str; 8] = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
+const SMALL: [&str; 8] = ["m", "u", "n", "p", "f", "a", "z", "y"];
+
+/// Four significant digits.
+fn four(v: f64) -> String {
+    go_g(v, Some(4))
+}
+
+/// With a metric prefix: `1.5k`, `20m`.
+pub(super) fn humanize(v: f64) -> String {
+    if v == 0.0 || !v.is_finite() {
+        four(v)
+    } else if v.abs() >= 1.0 {
+        prefixed(v, 1000.0, &LARGE)
+    } else {
+        small(v)
+    }
+}
+
+/// With a prefix of 1024s: `1.5ki`.
+pub(super) fn humanize_1024(v: f64) -> String {
+    if v.abs() <= 1.0 || !v.is_finite() {
+        return four(v);
+    }
+    let text = prefixed(v, 1024.0, &LARGE);
+    let is_prefixed = text.ends_with(|c: char| c.is_ascii_alphabetic());
+    if is_prefixed { text + "i" } else { text }
+}
+
+fn prefixed(mut v: f64, step: f64, prefixes: &[&str]) -> String {
+    let mut prefix = "";
+    for next in prefixes {
+        if v.abs() < step {
+            break;
+        }
+        prefix = next;
+        v /= step;
+    }
+    four(v) + prefix
+}
+
+fn small(mut v: f64) -> String {
+    let mut prefix = "";
+    for next in SMALL {
+        if v.abs() >= 1.0 {
+            break;
+        }
+        prefix = next;
+        v *= 1000.0;
+    }
+    four(v) + prefix
+}
+
+/// Seconds as `1d 2h 3m 4s`, `5.5s`, `20ms`.
+pub(super) fn humanize_duration(v: f64) -> String {
+    if !v.is_finite() {
+        return four(v);
+    }
+    if v == 0.0 {
+        return four(v) + "s";
+    }
+    if v.abs() < 1.0 {
+        return small(v) + "s";
+    }
+    let sign = if v < 0.0 { "-" } else { "" };
+    // What does not fit becomes the least number, as Prometheus has it on the machines it runs on.
+    let fits = v.abs() < 2_f64.powi(63);
+    let whole = if fits { v.abs() as i64 } else { i64::MIN };
+    let (days, hours) = (whole / 86_400, whole / 3600 % 24);
+    let (minutes, seconds) = (whole / 60 % 60, whole % 60);
+    if days != 0 {
+        format!("{sign}{days}d {hours}h {minutes}m {seconds}s")
+    } else if hours != 0 {
+        format!("{sign}{hours}h {minutes}m {seconds}s")
+    } else if minutes != 0 {
+        format!("{sign}{minutes}m {seconds}s")
+    } else {
+        format!("{sign}{}s", four(v.abs()))
+    }
+}
+
+/// A ratio as a percentage.
+pub(super) fn humanize_percentage(v: f64) -> String {
+    four(v * 100.0) + "%"
+}

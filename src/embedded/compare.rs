@@ -1,0 +1,37 @@
+//! Comparison operators, as LogQL and TraceQL write them.
+
+/// How two values are compared. NaN is unequal to everything, and neither more nor less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::embedded) enum CompareOp {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl CompareOp {
+    pub(in crate::embedded) fn from_symbol(symbol: &str) -> Option<CompareOp> {
+        Some(match symbol {
+            "=" | "==" => CompareOp::Equal,
+            "!=" => CompareOp::NotEqual,
+            "<" => CompareOp::Less,
+            "<=" => CompareOp::LessOrEqual,
+            ">" => CompareOp::Greater,
+            ">=" => CompareOp::GreaterOrEqual,
+            _ => return None,
+        })
+    }
+
+    pub(in crate::embedded) fn holds<T: PartialOrd + ?Sized>(self, left: &T, right: &T) -> bool {
+        match self {
+            CompareOp::Equal => left == right,
+            CompareOp::NotEqual => left != right,
+            CompareOp::Less => left < right,
+            CompareOp::LessOrEqual => left <= right,
+            CompareOp::Greater => left > right,
+            CompareOp::GreaterOrEqual => left >= right,
+        }
+    }
+}
