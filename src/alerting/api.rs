@@ -17,7 +17,7 @@ use crate::embedded::go_numbers::go_e_shortest;
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::{ApiError, Params};
 
-/// What anybody may ask: the rules and the alerts they raised.
+/// The routes without a guard: the rules, and the alerts that they raised.
 pub fn routes(evaluator: Arc<Evaluator>) -> Router {
     Router::new()
         .route("/api/v1/rules", get(rules))
@@ -80,7 +80,9 @@ async fn rules(
         .filter(|group| filter.takes_group(group))
         .filter_map(|group| group_json(group, &filter))
         .collect();
-    Ok(Json(json!({"status": "success", "data": {"groups": groups}})))
+    Ok(Json(
+        json!({"status": "success", "data": {"groups": groups}}),
+    ))
 }
 
 async fn alerts(State(evaluator): State<Arc<Evaluator>>) -> Json<Value> {

@@ -1,12 +1,12 @@
-//! Alerting where no stack stands behind the service: what Prometheus and Alertmanager do with rules
-//! and notifications, done over the embedded stores.
+//! Alerting without a telemetry stack: rules as in Prometheus and notifications as in Alertmanager, over
+//! the embedded stores.
 //!
 //! Parts, each using only those above it:
 //! - `template`: the templates of labels and annotations;
 //! - `rules`: rule files, read and checked;
 //! - `evaluate`: rules evaluated over the embedded metrics store, alerts with their states;
-//! - `api`: what the rules are and what they found, in Prometheus's shapes;
-//! - `notify`: who is told of the alerts in the embedded alert store, and how.
+//! - `api`: the rules and their alerts, in Prometheus's shapes;
+//! - `notify`: notifications about the alerts in the embedded alert store.
 
 mod api;
 mod evaluate;

@@ -1,7 +1,7 @@
-//! The telemetry stores that answer when no stack stands behind the service.
+//! The embedded stores: Prometheus, Loki, Tempo and Alertmanager for a service without a telemetry stack.
 //!
-//! Each speaks the HTTP API of the product it stands in for, from bounded memory, so that the console
-//! and Grafana cannot tell the difference.
+//! Each serves the HTTP API of its product from bounded memory, so that the console and Grafana work with
+//! it as with the product.
 
 pub mod alertmanager;
 mod compare;

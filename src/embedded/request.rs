@@ -1,5 +1,5 @@
 //! What the HTTP APIs of the embedded stores share: the parameters of a request, the turns in which
-//! queries are computed, and plain answers.
+//! queries are computed, and plain responses.
 
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -85,16 +85,16 @@ fn decode(text: &str) -> Option<String> {
 /// The parameters of a request: those of a POST's form, then those of the URL. What cannot be read is
 /// answered as `E`, in the words of the API.
 #[derive(Debug)]
-pub(crate) struct Asked<E>(Params, PhantomData<E>);
+pub(crate) struct ApiParams<E>(Params, PhantomData<E>);
 
 #[cfg(test)]
-impl<E> Asked<E> {
-    pub(in crate::embedded) fn of_query(query: &str) -> Asked<E> {
-        Asked(Params::parse(query).unwrap(), PhantomData)
+impl<E> ApiParams<E> {
+    pub(in crate::embedded) fn of_query(query: &str) -> ApiParams<E> {
+        ApiParams(Params::parse(query).unwrap(), PhantomData)
     }
 }
 
-impl<E> Deref for Asked<E> {
+impl<E> Deref for ApiParams<E> {
     type Target = Params;
 
     fn deref(&self) -> &Params {
@@ -102,10 +102,10 @@ impl<E> Deref for Asked<E> {
     }
 }
 
-impl<S: Send + Sync, E: From<BadParams> + IntoResponse> FromRequest<S> for Asked<E> {
+impl<S: Send + Sync, E: From<BadParams> + IntoResponse> FromRequest<S> for ApiParams<E> {
     type Rejection = E;
 
-    async fn from_request(request: Request, state: &S) -> Result<Asked<E>, E> {
+    async fn from_request(request: Request, state: &S) -> Result<ApiParams<E>, E> {
         let in_url = Params::parse(request.uri().query().unwrap_or_default());
         let mut params = Params::default();
         if request.method() == Method::POST {
@@ -121,7 +121,7 @@ impl<S: Send + Sync, E: From<BadParams> + IntoResponse> FromRequest<S> for Asked
             params = Params::parse(form)?;
         }
         params.0.extend(in_url?.0);
-        Ok(Asked(params, PhantomData))
+        Ok(ApiParams(params, PhantomData))
     }
 }
 
@@ -167,7 +167,7 @@ impl Turns {
     }
 }
 
-/// An answer in JSON.
+/// A response in JSON.
 pub(in crate::embedded) fn json<T: Serialize>(content_type: &'static str, data: &T) -> Response {
     match serde_json::to_vec(data) {
         Ok(body) => ([(header::CONTENT_TYPE, content_type)], body).into_response(),
@@ -184,7 +184,7 @@ pub(in crate::embedded) fn refusal(status: StatusCode, reason: impl Display) -> 
     (status, headers, format!("{reason}\n")).into_response()
 }
 
-/// What Grafana asks a store for, to find out what it may ask: the version of the product.
+/// The version of the product, by which Grafana chooses its requests.
 pub(in crate::embedded) fn build_info(version: &str) -> serde_json::Value {
     serde_json::json!({
         "version": version,

@@ -59,7 +59,7 @@ pub(super) struct Evaluating<'a> {
     pub(super) query: &'a Query<'a>,
 }
 
-/// Takes what the expression found, and says what is to be written.
+/// Updates the alerts with the rows that the expression found; returns the samples to write.
 pub(super) fn update(
     alerts: &mut Alerts,
     rule: &Rule,

@@ -1,4 +1,4 @@
-//! One evaluation of a group, and what is known of its rules afterwards.
+//! One evaluation of a group, and the state of its rules.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ impl LiveGroup {
         }
     }
 
-    /// What is known of it now.
+    /// The state of its rules.
     pub(in crate::alerting) fn status(&self) -> GroupStatus {
         self.state.lock().clone()
     }
@@ -100,7 +100,7 @@ impl LiveGroup {
                 let rows = parsed.and_then(|query| query.rows(tsdb, &config.limits, asked_at));
                 rows.map_err(|error| error.to_string())
             };
-            // Queries are evaluated without the lock: whoever asks for the state does not wait.
+            // Queries are evaluated without the lock, so that readers of the state do not wait.
             let mut state = self.state.lock();
             let Some(status) = state.rules.get_mut(index) else {
                 continue;
@@ -136,7 +136,7 @@ impl LiveGroup {
     }
 }
 
-/// What the rule makes of what its expression found.
+/// Applies the rule to the rows that its expression found.
 fn apply(
     status: &mut RuleStatus,
     rule: &Rule,
@@ -246,7 +246,7 @@ impl RuleStatus {
     }
 }
 
-/// Where the expression can be asked for.
+/// The link to the expression.
 fn link(url: &str, query: &str) -> String {
     let base = format!("{url}/api/v1/query");
     reqwest::Url::parse_with_params(&base, [("query", query)]).map_or(base, |url| url.to_string())

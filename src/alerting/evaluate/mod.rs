@@ -25,15 +25,15 @@ pub(super) use group::{LiveGroup, RuleStatus};
 /// How rules are evaluated.
 #[derive(Debug, Clone)]
 pub struct EvaluatorConfig {
-    /// Between two evaluations of a group that says nothing of its own.
+    /// The default interval between two evaluations of a group.
     pub interval: Duration,
     /// What one expression may cost.
     pub limits: QueryLimits,
     /// An alert that goes on is sent again after this.
     pub resend: Duration,
-    /// Added to alerts on their way out, where they have no such label; templates can ask for them.
+    /// Added to alerts when they are sent, where they have no such label; templates can read them.
     pub external_labels: BTreeMap<String, String>,
-    /// Where the metrics can be asked for, for the link from an alert to its expression.
+    /// The address of the metrics API, for the link from an alert to its expression.
     pub external_url: String,
 }
 
@@ -52,7 +52,7 @@ impl Default for EvaluatorConfig {
     }
 }
 
-/// The rules, what became of them, and the store they are evaluated over.
+/// The rules, their state, and the store over which they are evaluated.
 #[derive(Debug)]
 pub struct Evaluator {
     pub(super) groups: Vec<LiveGroup>,

@@ -1,5 +1,5 @@
-//! Every alert of the store sent on to another Alertmanager, as Prometheus would: when it begins, when
-//! it changes, again while it lasts, when it ends.
+//! Sends every alert of the store to another Alertmanager, as Prometheus would: when it begins, when it
+//! changes, again while it lasts, when it ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
 /// Alerts that may wait: all that the store holds, and as many that have ended.
-const MOST_WAITING: usize = 4000;
+const MAX_WAITING: usize = 4000;
 
 /// Alerts in one request.
 const BATCH: usize = 64;
@@ -106,7 +106,7 @@ impl Forward {
         inner.waiting.drain(..count).collect()
     }
 
-    /// Those that are not too old, and of which nothing newer came meanwhile.
+    /// Keeps the alerts that are not too old and have no newer state in the queue.
     fn put_back(&self, batch: Vec<(GettableAlert, Timestamp)>, health: &mut Health, reason: &str) {
         let now = Timestamp::now();
         let mut inner = self.inner.lock();
@@ -126,13 +126,13 @@ impl Inner {
         waiting.find(|waiting| waiting.fingerprint == alert.fingerprint)
     }
 
-    /// False when there is no room.
+    /// Returns false when the queue is full.
     fn keep(&mut self, alert: &GettableAlert, now: Timestamp) -> bool {
         if let Some(waiting) = self.waiting_place(alert) {
             *waiting = alert.clone();
             return true;
         }
-        if self.waiting.len() >= MOST_WAITING {
+        if self.waiting.len() >= MAX_WAITING {
             return false;
         }
         self.waiting.push_back((alert.clone(), now));

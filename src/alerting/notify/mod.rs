@@ -1,10 +1,10 @@
-//! Who is told of the alerts in the embedded alert store, and how.
+//! Notifications about the alerts in the embedded alert store.
 //!
-//! One task watches the store, whoever put an alert there, rules or a person. It groups alerts as
-//! Alertmanager does (`groups`) and offers what a group has become to every receiver. A receiver has a
-//! task, a bounded queue and a memory of what it was told (`receiver`), so that one which is slow or
-//! gone holds up no other and is told once of every change. Another Alertmanager gets the alerts
-//! themselves (`forward`). Messages for people are made in `payload`, sent in `post`.
+//! One task watches the store, into which rules and people put alerts. It groups alerts as Alertmanager
+//! does (`groups`) and offers each update of a group to every receiver. A receiver has a task, a bounded
+//! queue and a record of its notifications (`receiver`): a slow or failing receiver delays no other, and
+//! is notified once of every change. Another Alertmanager gets the alerts themselves (`forward`).
+//! `payload` makes the messages, `post` sends them.
 
 mod forward;
 mod groups;
@@ -31,7 +31,7 @@ use post::Poster;
 pub use post::{Address, BadAddress};
 use receiver::Receiver;
 
-/// Who is told, and when.
+/// The receivers of notifications, and their timing.
 #[derive(Debug, Clone)]
 pub struct NotifyConfig {
     /// Webhooks by name.
@@ -40,7 +40,7 @@ pub struct NotifyConfig {
     pub alertmanager: Option<Address>,
     /// Where the alerts can be looked at, for messages.
     pub external_url: String,
-    /// How soon alerts are told, and told again.
+    /// When receivers are notified, and notified again.
     pub timing: Timing,
 }
 
@@ -55,14 +55,14 @@ pub struct Webhook {
     pub style: Style,
 }
 
-/// How soon alerts are told, and told again.
+/// When receivers are notified, and notified again.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// From the first alert of a group to its message, for others to join.
     pub group_wait: Duration,
     /// Between two messages of a group that changes.
     pub group_interval: Duration,
-    /// Until a group that does not change is told again.
+    /// Until receivers are notified again of a group that does not change.
     pub repeat_interval: Duration,
     /// That a receiver may take to answer.
     pub attempt: Duration,
@@ -88,7 +88,7 @@ impl Default for Timing {
     }
 }
 
-/// Tells the receivers of what is in `store`, until `stop`.
+/// Notifies the receivers of the alerts in `store`, until `stop`.
 ///
 /// Must be called within a Tokio runtime.
 ///
@@ -137,7 +137,7 @@ pub fn spawn(
     Ok(tasks)
 }
 
-/// Offers what becomes of the alerts to those who are told; never ends.
+/// Offers the updates of the alerts to the receivers; never ends.
 async fn dispatch(
     store: &AlertStore,
     receivers: &[Arc<Receiver>],
@@ -154,10 +154,10 @@ async fn dispatch(
         if let Some(forward) = forward {
             forward.offer(&alerts, now, metrics);
         }
-        for news in groups.due(&alerts, now) {
-            let news = Arc::new(news);
+        for update in groups.due(&alerts, now) {
+            let update = Arc::new(update);
             for receiver in receivers {
-                receiver.offer(&news, metrics);
+                receiver.offer(&update, metrics);
             }
         }
         let due = groups.next_due().map(|due| due.duration_since(now));

@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::groups::News;
+use super::groups::GroupUpdate;
 use crate::embedded::alertmanager::{GettableAlert, time_text as time};
 
-/// Alerts in one message for machines; how many more there are is told.
-const MOST_ALERTS: usize = 100;
+/// Alerts in one message for machines; the message counts the rest.
+const MAX_ALERTS: usize = 100;
 
 /// Alerts in one message for people.
-const MOST_SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 
 /// Characters of one text in a message for people.
-const MOST_CHARACTERS: usize = 1000;
+const MAX_CHARACTERS: usize = 1000;
 
 /// What messages look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +27,13 @@ pub enum Style {
     Slack,
 }
 
-/// The news of a group for one receiver.
+/// A group for one receiver.
 #[derive(Debug)]
 pub(super) struct Message<'a> {
     pub(super) receiver: &'a str,
     pub(super) external_url: &'a str,
-    pub(super) news: &'a News,
-    /// Those that the receiver is to be told of: all that fire, and those whose end is news.
+    pub(super) update: &'a GroupUpdate,
+    /// The alerts of the message: all that fire, and those whose end is new to the receiver.
     pub(super) alerts: &'a [GettableAlert],
 }
 
@@ -46,7 +46,7 @@ impl Message<'_> {
     }
 
     fn ended(&self, alert: &GettableAlert) -> bool {
-        alert.ends_at <= self.news.at
+        alert.ends_at <= self.update.at
     }
 
     fn status(&self) -> &'static str {
@@ -57,15 +57,15 @@ impl Message<'_> {
     }
 
     fn json(&self) -> Value {
-        let shown = self.alerts.iter().take(MOST_ALERTS);
+        let shown = self.alerts.iter().take(MAX_ALERTS);
         let alerts: Vec<Value> = shown.map(|alert| self.alert(alert)).collect();
         json!({
             "version": "4",
-            "groupKey": self.news.key,
-            "truncatedAlerts": self.alerts.len().saturating_sub(MOST_ALERTS),
+            "groupKey": self.update.key,
+            "truncatedAlerts": self.alerts.len().saturating_sub(MAX_ALERTS),
             "status": self.status(),
             "receiver": self.receiver,
-            "groupLabels": self.news.labels,
+            "groupLabels": self.update.labels,
             "commonLabels": self.common(|alert| &alert.labels),
             "commonAnnotations": self.common(|alert| &alert.annotations),
             "externalURL": self.external_url,
@@ -76,7 +76,7 @@ impl Message<'_> {
     fn alert(&self, alert: &GettableAlert) -> Value {
         let (status, ends_at) = match self.ended(alert) {
             true => ("resolved", time(alert.ends_at)),
-            // That of one that fires is a guess, and not told.
+            // The end of a firing alert is a guess, and left out.
             false => ("firing", "0001-01-01T00:00:00Z".to_owned()),
         };
         json!({
@@ -116,10 +116,10 @@ impl Message<'_> {
             0 => "RESOLVED".to_owned(),
             n => format!("FIRING:{n}"),
         };
-        let group: Vec<&str> = self.news.labels.values().map(String::as_str).collect();
-        // What says that there are more is an attachment too.
-        let shown = match self.alerts.len() > MOST_SHOWN {
-            true => MOST_SHOWN - 1,
+        let group: Vec<&str> = self.update.labels.values().map(String::as_str).collect();
+        // The line with the number of the rest is an attachment too.
+        let shown = match self.alerts.len() > MAX_SHOWN {
+            true => MAX_SHOWN - 1,
             false => self.alerts.len(),
         };
         let alerts = self.alerts.iter().take(shown);
@@ -172,7 +172,7 @@ impl Message<'_> {
 /// A foreign text, within bounds, with the three characters escaped that Slack would act on.
 fn shown_text(text: &str) -> String {
     let mut shown = String::new();
-    for c in text.chars().take(MOST_CHARACTERS) {
+    for c in text.chars().take(MAX_CHARACTERS) {
         match c {
             '&' => shown.push_str("&amp;"),
             '<' => shown.push_str("&lt;"),

@@ -62,7 +62,7 @@ pub(super) struct GroupText {
     #[serde(default, rename = "partial_response_strategy")]
     #[allow(dead_code, reason = "known, without meaning here")]
     partial_response: Value,
-    /// Mimir and Cortex: whose series are asked. There is one tenant here.
+    /// Mimir and Cortex: the tenants whose series are read. There is one tenant here.
     #[serde(default)]
     #[allow(dead_code, reason = "known, without meaning here")]
     source_tenants: Value,

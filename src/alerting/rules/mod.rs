@@ -12,7 +12,7 @@ use crate::yaml::{self, FileError};
 
 use super::template::Template;
 
-/// What Prometheus is told to evaluate too.
+/// The rules that the Prometheus of the stack evaluates too.
 pub const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
 
 /// Rule files that may be given.
@@ -36,11 +36,11 @@ pub struct RuleSet {
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) file: String,
-    /// `None`: as the evaluator's setting says.
+    /// `None`: the interval of the evaluator.
     pub(super) interval: Option<Duration>,
     /// Alerts or series that one rule may make; 0 for no limit.
     pub(super) limit: usize,
-    /// Rules ask for the past, so long ago.
+    /// Rules are evaluated this far in the past.
     pub(super) query_offset: Duration,
     pub(super) rules: Vec<Rule>,
 }

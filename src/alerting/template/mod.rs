@@ -58,7 +58,7 @@ pub struct Data<'a> {
     pub external_url: &'a str,
     /// The value of the expression.
     pub value: f64,
-    /// What the function `query` asks.
+    /// Answers the function `query`.
     pub query: &'a Query<'a>,
 }
 

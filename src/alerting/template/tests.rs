@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::embedded::go_numbers::go_g;
+use crate::embedded::go_numbers::{go_e_shortest, go_g};
 
 /// Answers `query` with two series, whatever is asked; `none` with nothing, `bad` with an error.
 fn answer(expression: &str) -> Result<Vec<(Labels, f64)>, String> {

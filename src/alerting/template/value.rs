@@ -27,7 +27,7 @@ impl Value {
         Value::Map(pairs.map(entry).collect())
     }
 
-    /// What `if`, `with`, `and`, `or` and `not` ask: neither zero nor empty.
+    /// The truth of a value for `if`, `with`, `and`, `or` and `not`: neither zero nor empty.
     pub(super) fn is_true(&self) -> bool {
         match self {
             Value::Nil => false,

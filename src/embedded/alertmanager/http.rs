@@ -22,7 +22,7 @@ use crate::embedded::request;
 
 const MAX_FILTERS: usize = 64;
 
-/// What anybody may ask: alerts, alone and in groups, silences, status, receivers, and whether it runs.
+/// The routes without a guard: alerts, alone and in groups, silences, status, receivers, readiness.
 pub fn read_routes(store: Arc<AlertStore>) -> Router {
     Router::new()
         .route("/api/v2/alerts", get(list_alerts))
@@ -36,7 +36,7 @@ pub fn read_routes(store: Arc<AlertStore>) -> Router {
         .with_state(store)
 }
 
-/// What changes something, to be guarded by the caller: sending alerts, making and ending silences.
+/// The routes that change something, to be guarded by the caller: alerts are sent, silences made and ended.
 pub fn write_routes(store: Arc<AlertStore>) -> Router {
     Router::new()
         .route("/api/v2/alerts", post(post_alerts))
@@ -47,7 +47,7 @@ pub fn write_routes(store: Arc<AlertStore>) -> Router {
 }
 
 type Store = State<Arc<AlertStore>>;
-type Params = request::Asked<Refusal>;
+type Params = request::ApiParams<Refusal>;
 
 async fn list_alerts(State(store): Store, params: Params) -> Result<Response, Refusal> {
     Ok(Json(listed(&store, &params)?).into_response())
@@ -80,7 +80,7 @@ fn listed(store: &AlertStore, params: &Params) -> Result<Vec<GettableAlert>, Ref
 
 async fn post_alerts(State(store): Store, body: Body) -> Result<(), Refusal> {
     let alerts: Vec<PostableAlert> = parse_body("alerts", body)?;
-    Ok(store.put_from_outside(alerts, Timestamp::now())?)
+    Ok(store.put_from_api(alerts, Timestamp::now())?)
 }
 
 async fn list_silences(State(store): Store, params: Params) -> Result<Response, Refusal> {

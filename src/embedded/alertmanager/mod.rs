@@ -1,10 +1,10 @@
-//! Alertmanager's place when no stack is there: alerts and silences in bounded memory, behind
-//! Alertmanager's HTTP API, version 2.
+//! The embedded Alertmanager: alerts and silences in bounded memory, behind Alertmanager's HTTP API,
+//! version 2.
 //!
 //! Alerts come by POST, from a rule evaluator or from an operator by hand. As in Alertmanager, one
 //! that is not sent again resolves after a while, one that has resolved is no longer listed, and
-//! silenced ones are listed as suppressed. There is one receiver and nothing is inhibited. Who
-//! notifies others watches the store ([`AlertStore::changes`]) and reads it ([`AlertStore::all`]).
+//! silenced ones are listed as suppressed. There is one receiver and nothing is inhibited. The
+//! notifier watches the store ([`AlertStore::changes`]) and reads it ([`AlertStore::all`]).
 //!
 //! Reading and writing are two routers, so that the listener can guard the second.
 
@@ -45,7 +45,7 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 pub struct AlertConfig {
     /// An alert sent without an end resolves this long after it was last sent.
     pub resolve_timeout: Duration,
-    /// How long one that has resolved is kept for those who are notified; it is not listed.
+    /// How long one that has resolved is kept for the notifier; the API does not list it.
     pub resolved_retention: Duration,
     /// Alerts sent over the HTTP API that may fire at once.
     pub max_alerts: usize,

@@ -2,14 +2,14 @@
 
 use super::AlertConfig;
 
-/// Who sent an alert. Each origin has room of its own, so that alerts from outside cannot keep out
+/// The sender of an alert. Each origin has its own limit, so that alerts sent over the API cannot displace
 /// those of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The rule evaluator of this process.
     Rules,
     /// The HTTP API: an operator, or another program.
-    Outside,
+    Api,
 }
 
 /// What the store refuses, as counted in `concert_alert_store_refused_total`.
@@ -43,7 +43,7 @@ impl AlertConfig {
     pub(super) fn limit(&self, origin: Origin) -> usize {
         match origin {
             Origin::Rules => self.max_rule_alerts,
-            Origin::Outside => self.max_alerts,
+            Origin::Api => self.max_alerts,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Refusals as Alertmanager's clients expect them, always `application/json`.
 //!
 //! Alertmanager checks a request in two steps, and each has a shape of its own. Its validation of
-//! requests (go-openapi) answers `{"code":…,"message":…}`, where the code is the status, or says more
-//! than the status does (601, 602, 612). Its handlers answer with a JSON string.
+//! requests (go-openapi) answers `{"code":…,"message":…}`, where the code is the status, or a more
+//! precise one (601, 602, 612). Its handlers answer with a JSON string.
 
 use axum::Json;
 use axum::body::Bytes;

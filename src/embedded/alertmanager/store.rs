@@ -19,10 +19,10 @@ use super::{AlertConfig, RECEIVER};
 use crate::embedded::matcher::Matcher;
 use crate::embedded::prometheus::exposition::is_name;
 
-/// Why something sent was not taken.
+/// Why an alert or a silence was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// It is not valid; the text says why.
+    /// It is not valid, with the reason.
     #[error("{0}")]
     Invalid(String),
     /// What it refers to is not there.
@@ -62,7 +62,7 @@ struct Alert {
     ends_at: Timestamp,
     updated_at: Timestamp,
     origin: Origin,
-    /// The end is not the sender's word but the time-out's.
+    /// The sender gave no end: it is that of the time-out.
     timeout: bool,
 }
 
@@ -100,12 +100,8 @@ impl AlertStore {
     ///
     /// # Errors
     /// As [`AlertStore::put`].
-    pub fn put_from_outside(
-        &self,
-        alerts: Vec<PostableAlert>,
-        now: Timestamp,
-    ) -> Result<(), Rejected> {
-        self.put_from(Origin::Outside, alerts, now)
+    pub fn put_from_api(&self, alerts: Vec<PostableAlert>, now: Timestamp) -> Result<(), Rejected> {
+        self.put_from(Origin::Api, alerts, now)
     }
 
     fn put_from(
@@ -129,10 +125,10 @@ impl AlertStore {
         }
         let kind = match origin {
             Origin::Rules => Refused::RuleAlert,
-            Origin::Outside => Refused::Alert,
+            Origin::Api => Refused::Alert,
         };
         self.count_refused(kind, reasons.len());
-        // A thousand alerts are refused for the same reason, which is said once.
+        // A thousand alerts can be refused for one reason, which is reported once.
         reasons.dedup();
         Err(Rejected::Invalid(reasons.join("; ")))
     }
@@ -259,7 +255,7 @@ impl Inner {
         let fingerprint = fingerprint(&alert.labels);
         let (origin, limit) = (alert.origin, config.limit(alert.origin));
         let counts = |known: &Alert| !known.resolved(now) && known.origin == origin;
-        // An alert of the rules stays one, whoever prolongs or resolves it: it takes no other's room.
+        // An alert of the rules stays one when the API prolongs or resolves it: it does not count for the API.
         let of_rules = |known: &Alert| !known.resolved(now) && known.origin == Origin::Rules;
         let known = self.alerts.get(&fingerprint);
         let grows = !known.is_some_and(|known| counts(known) || of_rules(known));
@@ -316,7 +312,7 @@ impl Alert {
         }
         let texts = labels.iter().chain(&alert.annotations);
         let bytes: usize = texts.map(|(name, value)| name.len() + value.len()).sum();
-        if origin == Origin::Outside && bytes > config.max_bytes {
+        if origin == Origin::Api && bytes > config.max_bytes {
             return Err(format!(
                 "labels and annotations of an alert are {bytes} bytes (limit: {})",
                 config.max_bytes
@@ -339,7 +335,7 @@ impl Alert {
     }
 
     /// What is known after `next` was sent for the same labels. Where the two overlap, the earlier
-    /// beginning stays, and so does a later end that somebody stated, unless `next` says that the
+    /// beginning stays, and so does a later end that a sender gave, unless `next` says that the
     /// alert has ended.
     fn succeeded_by(&self, next: Alert, now: Timestamp) -> Alert {
         let within = |time: Timestamp| time > self.starts_at && time < self.ends_at;

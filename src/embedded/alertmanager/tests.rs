@@ -96,7 +96,7 @@ fn what_is_sent_is_bounded_in_every_part() {
 #[test]
 fn alerts_from_outside_never_keep_out_those_of_the_rules() {
     let store = AlertStore::new(small());
-    let from_outside = |name: &str| store.put_from_outside(vec![alert(name, 10)], at(0));
+    let from_outside = |name: &str| store.put_from_api(vec![alert(name, 10)], at(0));
     from_outside("a").unwrap();
     from_outside("b").unwrap();
     let refused = from_outside("c").unwrap_err().to_string();
@@ -107,12 +107,10 @@ fn alerts_from_outside_never_keep_out_those_of_the_rules() {
     assert!(store.put(vec![alert("rule 3", 10)], at(0)).is_err());
     // Neither prolonging nor resolving a rule's alert from outside needs room.
     store
-        .put_from_outside(vec![alert("rule 1", 20)], at(1))
+        .put_from_api(vec![alert("rule 1", 20)], at(1))
         .unwrap();
     assert_eq!(names(&store, 1), ["a", "b", "rule 1", "rule 2"]);
-    store
-        .put_from_outside(vec![alert("rule 1", 2)], at(2))
-        .unwrap();
+    store.put_from_api(vec![alert("rule 1", 2)], at(2)).unwrap();
     store.put(vec![alert("rule 3", 10)], at(2)).unwrap();
     assert_eq!(
         Refused::ALL.map(|kind| store.refused(kind)),
@@ -125,12 +123,10 @@ fn alerts_from_outside_never_keep_out_those_of_the_rules() {
 fn a_rule_takes_over_an_alert_that_came_from_outside_and_makes_room_there() {
     let store = AlertStore::new(small());
     for name in ["a", "b"] {
-        store
-            .put_from_outside(vec![alert(name, 10)], at(0))
-            .unwrap();
+        store.put_from_api(vec![alert(name, 10)], at(0)).unwrap();
     }
     store.put(vec![alert("a", 10)], at(1)).unwrap();
-    store.put_from_outside(vec![alert("c", 10)], at(1)).unwrap();
+    store.put_from_api(vec![alert("c", 10)], at(1)).unwrap();
     assert_eq!(names(&store, 1), ["a", "b", "c"]);
 }
 
@@ -147,7 +143,7 @@ fn an_alert_or_a_silence_of_many_long_texts_is_refused_and_counted() {
             .into(),
         ..alert("long", 10)
     };
-    let refused = store.put_from_outside(vec![long.clone()], at(0));
+    let refused = store.put_from_api(vec![long.clone()], at(0));
     assert!(refused.unwrap_err().to_string().contains("limit: 150"));
     store
         .put(vec![long], at(0))

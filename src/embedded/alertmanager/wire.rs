@@ -11,7 +11,7 @@ use super::time;
 /// An alert as it is sent.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct PostableAlert {
-    /// What identifies the alert, `alertname` among them.
+    /// The identity of the alert, `alertname` among them.
     pub labels: BTreeMap<String, String>,
     /// What explains it.
     #[serde(default)]
@@ -33,12 +33,12 @@ pub struct PostableAlert {
 pub struct GettableAlert {
     /// What explains it.
     pub annotations: BTreeMap<String, String>,
-    /// When it resolves if nothing more is heard.
+    /// When it resolves unless it is sent again.
     #[serde(with = "time")]
     pub ends_at: Timestamp,
     /// 16 hex digits made of the labels.
     pub fingerprint: String,
-    /// Who is told.
+    /// The receivers of its notifications.
     pub receivers: Vec<Receiver>,
     /// Since when.
     #[serde(with = "time")]
@@ -74,13 +74,13 @@ pub struct AlertStatus {
 pub struct AlertGroup {
     /// The alerts of the group.
     pub alerts: Vec<GettableAlert>,
-    /// What they have in common, by the configuration.
+    /// The labels by which they are grouped.
     pub labels: BTreeMap<String, String>,
-    /// Who is notified.
+    /// The receiver of its notifications.
     pub receiver: Receiver,
 }
 
-/// Who is told of an alert.
+/// A receiver of notifications.
 #[derive(Debug, Clone, Serialize)]
 pub struct Receiver {
     /// Its name.

@@ -1,4 +1,4 @@
-//! The shapes of Loki's answers: lines, series, and what a query cost.
+//! Loki's responses: lines, series, and the cost of a query.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -78,7 +78,7 @@ pub(super) struct StreamJson {
     values: Vec<LineJson>,
 }
 
-/// `["nanoseconds", "line"]`, and the line's own labels where they were asked for.
+/// `["nanoseconds", "line"]`, and the line's own labels where the client wants them apart.
 struct LineJson(ResultLine);
 
 impl Serialize for LineJson {

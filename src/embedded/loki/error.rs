@@ -1,11 +1,11 @@
-//! Why a query is not answered, in Loki's words and with its status codes.
+//! Errors of the API, in Loki's words and with its status codes.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::embedded::request::{BadParams, NoTurn, refusal};
 
-/// A query that was refused or given up.
+/// Why a query has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// The text is not (supported) LogQL.

@@ -1,4 +1,4 @@
-//! What Grafana asks of Loki beside queries: is it ready, how much is there, which labels and fields.
+//! What Grafana's Explore needs beside queries: readiness, volumes, labels and fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const DEFAULT_FIELDS: usize = 1000;
 /// Lines looked at for fields unless a limit is given.
 const DEFAULT_LINES: usize = 1000;
 
-/// Whether Loki is there; asked without a token.
+/// Readiness, which needs no token.
 pub fn readiness_route() -> Router {
     Router::new().route("/ready", get(async || "ready\n"))
 }
@@ -62,12 +62,12 @@ pub(super) fn routes() -> Router<Arc<LokiStore>> {
         .route(&format!("{api}/tail"), get(live::tail))
 }
 
-/// Grafana derives from this version what it may ask.
+/// Grafana chooses its requests by this version.
 async fn buildinfo() -> Json<Value> {
     Json(build_info("3.0.0"))
 }
 
-/// The streams of a `query`'s selector in the time asked for, and that time.
+/// The streams of the parameter `query` in the range of the parameters, and that range.
 fn selected(
     store: &LokiStore,
     params: &Params,
@@ -98,7 +98,7 @@ async fn stats(State(store): Store, params: Params) -> Result<Json<Value>, Query
     })))
 }
 
-/// Under which labels a stream's bytes are counted.
+/// Chooses the labels under which the bytes of a stream are counted.
 fn volume_labels(params: &Params) -> Result<impl Fn(&StreamSnapshot) -> Vec<Labels>, QueryError> {
     let by_label = params.get("aggregateBy") == Some("labels");
     let targets: Vec<String> = match params.get("targetLabels") {
@@ -154,7 +154,7 @@ async fn volume_range(State(store): Store, params: Params) -> Result<Response, Q
     Ok(success(&json!({"resultType": "matrix", "result": result})))
 }
 
-/// Bytes by labels, the most first, at most as many as asked for.
+/// Bytes by labels, the largest first, at most `limit` of them.
 fn volumes(
     params: &Params,
     streams: &[StreamSnapshot],
@@ -203,7 +203,7 @@ async fn detected_labels(State(store): Store, params: Params) -> Result<Json<Val
     Ok(Json(json!({"detectedLabels": labels})))
 }
 
-/// What is found of a field: its values, and the parser that gives it.
+/// The values of a field, and whether a parser finds it.
 #[derive(Default)]
 struct Field {
     values: BTreeSet<String>,

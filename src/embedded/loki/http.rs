@@ -23,7 +23,7 @@ use crate::embedded::now_ns;
 
 /// A form with a query in it is far smaller.
 const MAX_FORM_BYTES: usize = 64 << 10;
-/// Label and series look-ups go back this far unless told.
+/// The default range of label and series look-ups.
 const LABELS_SINCE_NS: i64 = 6 * 3_600_000_000_000;
 
 /// Loki's API over a store. Reading only: nothing can be pushed.
@@ -184,13 +184,13 @@ fn constant(points: Vec<(i64, f64)>) -> ResultSeries {
     }
 }
 
-/// Answers with what took no reading.
+/// The response to a query that reads nothing.
 fn answer(started: Instant, data: Data) -> Result<Response, QueryError> {
     let stats = Stats::new(&Budget::new(&QueryLimits::default(), started), started);
     Ok(success(&Answer { data, stats }))
 }
 
-/// Answers with what a query gives and what it cost.
+/// The response to a query: its result and its cost.
 async fn evaluate(
     store: Arc<LokiStore>,
     started: Instant,
@@ -219,7 +219,7 @@ pub(super) async fn in_turn(
     turns.compute(started, timeout, work).await
 }
 
-/// Labels of the streams that have lines in the time asked for.
+/// Labels of the streams that have lines in the range of the parameters.
 pub(super) fn label_sets<'a>(
     store: &LokiStore,
     params: &Params,
@@ -242,7 +242,7 @@ pub(super) fn selector(text: &str, limits: &QueryLimits) -> Result<Vec<Matcher>,
     logql::parse_selector(text)
 }
 
-/// Whether labels of lines are wanted apart from those of streams.
+/// Whether the client wants labels of lines apart from those of streams.
 pub(super) fn asks_to_categorize(headers: &HeaderMap) -> bool {
     let flags = headers.get_all("x-loki-response-encoding-flags").iter();
     flags

@@ -1,6 +1,6 @@
 //! `/loki/api/v1/tail`: lines as they arrive, over a WebSocket.
 //!
-//! First come the latest lines since `start`, then each new one. A reader that is behind is told which
+//! First come the latest lines since `start`, then each new one. A reader that is behind learns which
 //! lines it missed (`dropped_entries`). The number of readers, the lines that wait for each, and the
 //! time of a write are bounded.
 
@@ -25,19 +25,19 @@ use super::store::{LokiStore, StreamSnapshot};
 use super::tail::{Frame, Tail};
 use crate::embedded::now_ns;
 
-/// How far back lines are sent unless `start` says otherwise.
+/// The default range of the lines that are sent first.
 const SINCE_NS: i64 = 3_600_000_000_000;
 /// The longest `delay_for`, in seconds; Loki's.
 const MAX_DELAY_SECONDS: u64 = 5;
 /// How long a reader may take for one write.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two pings, which tell a reader that is gone from one that has nothing to read.
+/// Between two pings. A write to a reader that is gone fails.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// A reader sends nothing but pongs and the end.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// What is asked for.
-struct Asked {
+/// The parameters of a tail.
+struct TailRequest {
     expr: LogExpr,
     start_ns: i64,
     limit: usize,
@@ -81,7 +81,11 @@ pub(super) async fn tail(
     Ok(upgrade.on_upgrade(move |socket| serve(socket, reader, asked, history)))
 }
 
-fn asked(store: &LokiStore, params: &Params, headers: &HeaderMap) -> Result<Asked, QueryError> {
+fn asked(
+    store: &LokiStore,
+    params: &Params,
+    headers: &HeaderMap,
+) -> Result<TailRequest, QueryError> {
     let limits = &store.config.limits;
     let Query::Log(expr) = parse(params, limits)? else {
         return Err(QueryError::refused(
@@ -103,7 +107,7 @@ fn asked(store: &LokiStore, params: &Params, headers: &HeaderMap) -> Result<Aske
         }
     };
     let start_ns = params.time("start")?;
-    Ok(Asked {
+    Ok(TailRequest {
         expr,
         start_ns: start_ns.unwrap_or_else(|| now_ns().saturating_sub(SINCE_NS)),
         limit: params.limit(limits.max_entries)?,
@@ -113,7 +117,12 @@ fn asked(store: &LokiStore, params: &Params, headers: &HeaderMap) -> Result<Aske
 }
 
 /// Sends lines until the reader or the server ends.
-async fn serve(mut socket: WebSocket, reader: Reader, asked: Asked, history: Vec<StreamSnapshot>) {
+async fn serve(
+    mut socket: WebSocket,
+    reader: Reader,
+    asked: TailRequest,
+    history: Vec<StreamSnapshot>,
+) {
     let stop = reader.store.stop.clone();
     tokio::select! {
         () = stop.cancelled() => end(&mut socket, close_code::AWAY, "the server stops").await,
@@ -136,7 +145,7 @@ enum Ended {
 async fn send_lines(
     socket: &mut WebSocket,
     reader: &Reader,
-    asked: Asked,
+    asked: TailRequest,
     history: Vec<StreamSnapshot>,
 ) -> Result<(), Ended> {
     let asked = Arc::new(asked);
@@ -162,7 +171,7 @@ async fn send_lines(
 /// The latest lines that were there at the start, the oldest of them first.
 async fn latest(
     store: &Arc<LokiStore>,
-    asked: &Arc<Asked>,
+    asked: &Arc<TailRequest>,
     history: Vec<StreamSnapshot>,
 ) -> Result<Frame, Ended> {
     let (limits, asked) = (store.config.limits.clone(), Arc::clone(asked));
@@ -223,5 +232,5 @@ async fn end(socket: &mut WebSocket, code: u16, reason: &str) {
         reason: reason.into(),
     };
     // The reader may be gone already.
-    let _told = write(socket, Message::Close(Some(frame))).await;
+    let _sent = write(socket, Message::Close(Some(frame))).await;
 }

@@ -1,12 +1,12 @@
-//! Loki's place when no stack is there: the latest log records in bounded memory, asked through
-//! Loki's HTTP API in a part of LogQL.
+//! The embedded Loki: the latest log records in bounded memory, behind Loki's HTTP API, with a part of
+//! LogQL.
 //!
-//! Answered: stream selectors with all four matchers, line filters (`|=`, `!=`, `|~`, `!~`), `| json` (all
+//! Supported: stream selectors with all four matchers, line filters (`|=`, `!=`, `|~`, `!~`), `| json` (all
 //! fields or some), `| logfmt`, `| regexp`, `| pattern`, `| line_format`, `| label_format`, `| drop`, `| keep`,
 //! label filters on strings, numbers, durations and sizes (`and`, `or`, `,`, parentheses); over them `rate`, `count_over_time`, `bytes_rate`,
 //! `bytes_over_time` and, with `| unwrap`, `sum`, `avg`, `min`, `max`, `first`, `last` and
 //! `quantile_over_time`, with `offset`; over those `sum`, `avg`, `min`, `max`, `count`, `topk`, `bottomk`, by or
-//! without labels; and sums of `vector(…)`, by which Grafana asks whether anybody is there. Everything
+//! without labels; and sums of `vector(…)`, by which Grafana tests the connection. Everything
 //! else is refused as Loki refuses what it cannot parse.
 //!
 //! Records come from [`crate::telemetry::Logs::subscribe`] through [`LokiStore::ingest`].

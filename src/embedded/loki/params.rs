@@ -9,7 +9,7 @@ const HOUR_NS: i64 = 3_600_000_000_000;
 /// Steps in a range query.
 const MAX_STEPS: i64 = 11_000;
 
-pub(super) type Params = request::Asked<QueryError>;
+pub(super) type Params = request::ApiParams<QueryError>;
 
 impl Params {
     /// `start` and `end` in nanoseconds. Without an end: now; without a start: `since` before the
@@ -59,7 +59,7 @@ impl Params {
         })
     }
 
-    /// Lines wanted: 100 unless told, at least 1, at most `max`.
+    /// `limit`: lines in the result, by default 100, at least 1, at most `max`.
     pub(super) fn limit(&self, max: usize) -> Result<usize, QueryError> {
         let Some(text) = self.get("limit") else {
             return Ok(100.min(max));
@@ -80,7 +80,7 @@ impl Params {
         Ok(limit)
     }
 
-    /// `direction`: backward unless told.
+    /// `direction`: by default backward.
     pub(super) fn direction(&self) -> Result<Direction, QueryError> {
         match self
             .get("direction")
@@ -112,7 +112,7 @@ impl Params {
                 "zero or negative query resolution step widths are not accepted. Try a positive integer",
             ));
         }
-        // As Loki does: points stand at multiples of the step, around the time asked for.
+        // As Loki does: points stand at multiples of the step, around the given range.
         let start_ns = start_ns.saturating_sub(start_ns.rem_euclid(step_ns));
         let past = end_ns.rem_euclid(step_ns);
         let end_ns = if past == 0 {

@@ -1,5 +1,5 @@
-//! What happens to a line between the selector and the result: filters, parsers, label filters, what
-//! makes other labels or another line.
+//! The stages of a query, run over a line: line filters, parsers, label filters, and formats of labels and
+//! lines.
 //!
 //! As in Loki, labels come from three places: the stream, the line's structured metadata, and the
 //! line's text. A line that is no JSON, or a label that is no number, does not vanish: the line goes
@@ -106,7 +106,7 @@ impl<'q> Pipeline<'q> {
         })
     }
 
-    /// Runs the stages; true: the line stays. Its labels can be asked for until the next run.
+    /// Runs the stages; true: the line stays. Its labels can be read until the next run.
     pub(super) fn run(&mut self, line: &str, metadata: Metadata<'_>) -> bool {
         self.line.clear();
         for stage in self.stages {
@@ -158,7 +158,7 @@ impl<'q> Pipeline<'q> {
         self.line.formatted.as_deref().unwrap_or(line)
     }
 
-    /// Whether the line has the text that a later filter asks for.
+    /// Whether the line has the text that a later filter requires.
     fn can_pass(&self, line: &str, metadata: Metadata<'_>) -> bool {
         metadata != Metadata::OfRecord
             || line.contains('\\')
@@ -231,7 +231,7 @@ impl<'q> Pipeline<'q> {
         all.stream
     }
 
-    /// All labels of a line in a result, and, apart from those of the stream if asked for, its own.
+    /// All labels of a line in a result, and, where `categorize` separates them from those of the stream, its own.
     pub(super) fn result_labels(&self, categorize: bool) -> (Labels, Option<Categories>) {
         if !categorize {
             return (self.labels(), None);

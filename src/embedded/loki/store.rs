@@ -33,7 +33,7 @@ pub(super) type Labels = BTreeMap<String, String>;
 pub struct LokiStore {
     pub(super) config: LokiConfig,
     pub(super) turns: Turns,
-    /// Ends the connections of those who tail.
+    /// Ends the connections of live tails.
     pub(super) stop: CancellationToken,
     chunk_text_bytes: usize,
     inner: RwLock<Inner>,
@@ -57,7 +57,7 @@ pub struct StoreStats {
 #[derive(Debug, Default)]
 struct Inner {
     streams: HashMap<String, Stream>,
-    /// Those who are sent lines as they arrive.
+    /// The live tails, which get lines as they arrive.
     tails: Vec<Arc<Tail>>,
     bytes: usize,
     newest_ns: i64,

@@ -1,5 +1,5 @@
 //! The embedded Prometheus: a bounded store of samples, a scraper that fills it, and the part of
-//! PromQL and of the HTTP API that dashboards and alert rules ask.
+//! PromQL and of the HTTP API that dashboards and alert rules use.
 //!
 //! It stands in for Prometheus 2.42 where no telemetry stack runs: on the part of the language it
 //! evaluates it gives the same answers over the same samples (a differential test runs both), and

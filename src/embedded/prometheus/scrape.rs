@@ -227,7 +227,7 @@ impl Target {
             }
         }
         let outcomes = self.tsdb.append_all(&samples);
-        // Samples that bring their own time are not tracked: their age is their exposer's matter.
+        // Samples that bring their own time are not tracked: the target decides about their age.
         let seen = outcomes
             .into_iter()
             .zip(timed)
@@ -284,7 +284,7 @@ impl Target {
                 value,
                 timestamp: None,
             });
-            // Refused only if the store is full; then its counters say so.
+            // The store refuses them only when it is full, and counts that.
             self.reports.extend(self.tsdb.append(&labels, at, value));
         }
     }

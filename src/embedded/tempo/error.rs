@@ -1,11 +1,11 @@
-//! Why a question is not answered, with Tempo's status codes.
+//! Errors of the API, with Tempo's status codes.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::embedded::request::{BadParams, NoTurn, refusal};
 
-/// A question that was refused or given up.
+/// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TempoError {
     /// A parameter or a query is wrong, not supported, or exceeds a limit.

@@ -20,7 +20,7 @@ use super::traceql::{Field, parse_field};
 use super::{TempoError, shapes};
 use crate::embedded::request::{self, build_info};
 
-/// What Grafana takes the version for: whether there is TraceQL, and the second version of the API.
+/// Grafana derives from it that there is TraceQL, and the second version of the API.
 const VERSION: &str = "2.6.0";
 const PROTOBUF: &str = "application/protobuf";
 
@@ -79,7 +79,7 @@ async fn trace(
     .await
 }
 
-/// Whether protobuf is asked for. JSON is the answer to everything else.
+/// Whether the client accepts protobuf. Every other client gets JSON.
 fn wants_protobuf(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter();
     let mut kinds = accepted
@@ -130,8 +130,7 @@ async fn values_v2(State(store): Store, tag: Name, params: Params) -> Result<Res
     let limits = &store.config.limits;
     let field = parse_field(params::short(&name(tag)?, limits)?)?;
     let most = params.values(limits)?;
-    // As Tempo documents it, a query that is not finished yet narrows nothing: it comes from a person
-    // who is typing.
+    // As Tempo documents it, an incomplete query narrows nothing: somebody is still typing it.
     let query = params.get("q").and_then(|q| params::expr(q, limits).ok());
     evaluate(store, move |store, deadline| {
         let found = shapes::values(store, &field, query, most, deadline)?;

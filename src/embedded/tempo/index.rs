@@ -73,7 +73,7 @@ impl Key {
     }
 }
 
-/// As that of the [`KeyRef`]: the table is asked with one.
+/// The hash of the [`KeyRef`], by which the table is searched.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_ref().hash(state);

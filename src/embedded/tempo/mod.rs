@@ -1,13 +1,12 @@
-//! Tempo's place when no stack is there: the latest traces in bounded memory, asked through Tempo's
-//! HTTP API.
+//! The embedded Tempo: the latest traces in bounded memory, behind Tempo's HTTP API.
 //!
-//! Answered: traces by id, as JSON and as protobuf; searches by tags and durations, and by a part of
+//! Supported: traces by id, as JSON and as protobuf; searches by tags and durations, and by a part of
 //! TraceQL: one pair of braces with comparisons of attributes and intrinsics, joined by `&&`, `||`
 //! and parentheses; the names and values there are to search for. Everything else is refused with a
 //! reason.
 //!
-//! Records come from [`crate::telemetry::Traces::subscribe`] through [`TempoStore::ingest`]. Those of one trace, from several services or
-//! instances, are one trace to whoever reads.
+//! Records come from [`crate::telemetry::Traces::subscribe`] through [`TempoStore::ingest`]. Records of one
+//! trace id from several services or instances form one trace.
 
 mod error;
 mod http;

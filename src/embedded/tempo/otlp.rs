@@ -31,7 +31,7 @@ struct TraceByIdResponse {
     trace: Option<TracesData>,
 }
 
-/// The version of the API that is asked.
+/// The version of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     One,

@@ -1,4 +1,4 @@
-//! What the parameters of a request ask for.
+//! The parameters of Tempo's API.
 
 use super::search::{Search, What};
 use super::traceql::{self, Expr};
@@ -6,12 +6,12 @@ use super::{QueryLimits, TempoError, tags};
 use crate::embedded::loki::parse_duration;
 use crate::embedded::request;
 
-/// Traces in an answer unless told.
+/// The default number of traces in a response.
 const TRACES: usize = 20;
-/// Spans of a trace in an answer unless told.
+/// The default number of spans of a trace in a response.
 const SPANS: usize = 3;
 
-/// What a search may be asked with.
+/// The parameters of a search.
 const SEARCH: [&str; 8] = [
     "q",
     "tags",
@@ -23,9 +23,9 @@ const SEARCH: [&str; 8] = [
     "spss",
 ];
 
-pub(super) type Params = request::Asked<TempoError>;
+pub(super) type Params = request::ApiParams<TempoError>;
 
-/// What a search answers with.
+/// The bounds of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) traces: usize,

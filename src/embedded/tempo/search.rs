@@ -1,4 +1,4 @@
-//! Searching: from the tables to the traces that may be meant, and from them to those that are,
+//! A search takes two steps: the index names the traces that may match, then each of them is checked,
 //! newest first.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::embedded::compare::CompareOp;
 /// Traces taken from the store at once.
 const BATCH: usize = 256;
 
-/// What is sought.
+/// A search.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) what: What,
@@ -33,7 +33,7 @@ pub(super) enum What {
     Query(Expr),
 }
 
-/// When a search is given up.
+/// The time at which a search stops.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     started: Instant,
@@ -53,7 +53,7 @@ impl Deadline {
     }
 }
 
-/// What a search took.
+/// The cost of a search.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cost {
     pub(super) traces: usize,
@@ -72,7 +72,7 @@ impl Search {
         }
     }
 
-    /// Calls `found` with each trace that is meant, newest first, until it says that it has enough.
+    /// Calls `found` with each matching trace, newest first, until `found` returns false.
     pub(super) fn run(
         &self,
         store: &TempoStore,
@@ -86,7 +86,7 @@ impl Search {
             for trace in store.traces(batch) {
                 cost.traces += 1;
                 cost.bytes += trace.bytes;
-                if self.is_meant(&trace) && !found(&trace) {
+                if self.matches(&trace) && !found(&trace) {
                     return Ok(cost);
                 }
             }
@@ -94,7 +94,7 @@ impl Search {
         Ok(cost)
     }
 
-    /// The numbers of the traces that may be meant, those that began last first.
+    /// The numbers of the traces that may match, those that began last first.
     fn numbers(&self, store: &TempoStore) -> Vec<u64> {
         let inner = store.read();
         let candidates = match &self.what {
@@ -130,14 +130,14 @@ impl Search {
         by_start.into_iter().rev().map(|(_, seq)| seq).collect()
     }
 
-    fn is_meant(&self, trace: &Trace) -> bool {
+    fn matches(&self, trace: &Trace) -> bool {
         match &self.what {
             What::Tags(tags) => tags.iter().all(|tag| tag.is_in(trace)),
             What::Query(expr) => expr.is_in(trace),
         }
     }
 
-    /// The spans of a found trace that are meant; by tags, none is more than another.
+    /// The matching spans of a found trace; a search by tags matches traces, not spans.
     pub(super) fn spans<'a>(&'a self, trace: &'a Trace) -> impl Iterator<Item = SpanRef<'a>> {
         trace.spans().filter(|span| match &self.what {
             What::Tags(_) => false,

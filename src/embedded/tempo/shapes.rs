@@ -1,4 +1,4 @@
-//! What a search and the lists of names and values answer, as Tempo shapes it.
+//! The responses to searches and to lists of names and values, in Tempo's shapes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::store::TempoStore;
 use super::trace::{SpanRef, Trace, ValueRef};
 use super::traceql::{Expr, Field};
 
-/// What can be asked of a span beside its attributes.
+/// The intrinsic fields: what a span has beside its attributes.
 pub(super) const INTRINSICS: [&str; 16] = [
     "duration",
     "kind",
@@ -109,7 +109,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// Searches and tells what was found.
+/// Runs a search.
 pub(super) fn search(
     store: &TempoStore,
     search: &Search,
@@ -166,7 +166,7 @@ fn span_set(search: &Search, expr: &Expr, trace: &Trace, max_spans: usize) -> Sp
     set
 }
 
-/// A span with what the query spoke of and the answer does not tell elsewhere.
+/// A span, with the fields of the query that the response has no place for elsewhere.
 fn found_span(trace: &Trace, span: SpanRef<'_>, fields: &[&Field]) -> FoundSpan {
     let attributes = fields.iter().filter_map(|field| {
         let name = match field {
@@ -187,7 +187,7 @@ fn found_span(trace: &Trace, span: SpanRef<'_>, fields: &[&Field]) -> FoundSpan 
     }
 }
 
-/// Names by whose they are: resource, span, intrinsic. An empty scope: all of them.
+/// Names by scope: resource, span, intrinsic. An empty scope: all of them.
 pub(super) fn names(
     store: &TempoStore,
     scope: &str,
@@ -230,7 +230,7 @@ pub(super) fn values(
         Field::Name => &[(Scope::Intrinsic, "name")],
         Field::Status => &[(Scope::Intrinsic, "status")],
         Field::Kind => &[(Scope::Intrinsic, "kind")],
-        // Lists of durations help nobody, and Tempo gives none.
+        // Tempo lists no durations either: nearly every span has its own.
         Field::Duration | Field::TraceDuration => return Ok(found),
         Field::StatusMessage | Field::RootName | Field::RootService => &[],
     };

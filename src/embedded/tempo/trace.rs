@@ -51,7 +51,7 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
 }
 
 impl Trace {
-    /// A trace of which nothing but its first record is known. `record` has at least one span.
+    /// A trace with its first record, which has at least one span.
     pub(super) fn new(seq: u64, record: &Arc<TraceRecord>) -> Trace {
         let mut trace = Trace {
             id: record.trace_id,
@@ -68,7 +68,7 @@ impl Trace {
         trace
     }
 
-    /// Adds what another service or instance says of the same trace.
+    /// Adds the record of another service or instance to the trace.
     pub(super) fn add(&mut self, record: &Arc<TraceRecord>) {
         // A span without a parent comes before those that have one, the earlier before the later.
         let rank = |span: &SpanRecord| (span.parent_span_id.is_some(), span.start_ns);
@@ -133,14 +133,14 @@ impl<'a> SpanRef<'a> {
     }
 }
 
-/// What a record says of the process that it is from, by OpenTelemetry's names.
+/// The attributes of the process that sent a record, by OpenTelemetry's names.
 pub(super) fn resource(record: &TraceRecord) -> impl Iterator<Item = (&'static str, &str)> {
     let instance = record.instance.as_deref();
     std::iter::once(("service.name", record.service_name))
         .chain(instance.map(|instance| ("service.instance.id", instance)))
 }
 
-/// TraceQL's word for how a span ended. Nobody sets "ok": that is for a person who has looked.
+/// TraceQL's word for how a span ended. "ok" is not used: OpenTelemetry leaves it to people.
 pub(super) fn status(span: &SpanRecord) -> &'static str {
     match span.error {
         Some(_) => "error",

@@ -62,8 +62,8 @@ impl World {
     /// Offers what is due at that second.
     fn offer(&mut self, second: u64) {
         let now = self.at(second);
-        for news in self.groups.due(&self.store.all(now), now) {
-            self.receiver.offer(&Arc::new(news), &self.metrics);
+        for update in self.groups.due(&self.store.all(now), now) {
+            self.receiver.offer(&Arc::new(update), &self.metrics);
         }
     }
 
@@ -72,12 +72,12 @@ impl World {
         let now = self.at(second);
         self.offer(second);
         let mut messages = Vec::new();
-        while let Some((news, _)) = self.receiver.next() {
+        while let Some((update, _)) = self.receiver.next() {
             let mut inner = self.receiver.inner.lock();
-            let Some(alerts) = inner.to_tell(&news, &Timing::default()) else {
+            let Some(alerts) = inner.to_tell(&update, &Timing::default()) else {
                 continue;
             };
-            inner.note(&news);
+            inner.note(&update);
             let told = |alert: &GettableAlert| {
                 let label = |name| alert.labels.get(name).map_or("", String::as_str);
                 let name = ["alertname", "instance"].map(label).join(" ");
@@ -199,7 +199,7 @@ fn newer_news_replace_those_that_wait() {
 fn what_finds_no_room_is_counted_and_offered_again() {
     let mut world = World::new();
     let began = world.began;
-    let news = |n: usize| {
+    let update = |n: usize| {
         let labels = [("alertname".to_owned(), n.to_string())];
         let alert = PostableAlert {
             labels: labels.into(),
@@ -213,15 +213,15 @@ fn what_finds_no_room_is_counted_and_offered_again() {
         Arc::new(groups.due(&store.all(now), now).remove(0))
     };
     for n in 0..MOST_WAITING {
-        world.receiver.offer(&news(n), &world.metrics);
+        world.receiver.offer(&update(n), &world.metrics);
     }
-    world.receiver.offer(&news(MOST_WAITING), &world.metrics);
+    world.receiver.offer(&update(MOST_WAITING), &world.metrics);
     assert_eq!(world.receiver.inner.lock().waiting.len(), MOST_WAITING);
     let dropped = r#"concert_notifications_total{outcome="dropped",receiver="w"} 1"#;
     let text = world.metrics.render();
     assert!(text.contains(dropped), "{text}");
     world.delivered(2);
-    world.receiver.offer(&news(MOST_WAITING), &world.metrics);
+    world.receiver.offer(&update(MOST_WAITING), &world.metrics);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
 }
 
@@ -234,8 +234,8 @@ fn news_that_come_while_older_ones_are_tried_count_as_waiting_as_long_as_those()
     let (older, since) = world.receiver.next().unwrap();
     world.offer(6);
     world.receiver.put_back(older, since);
-    let (news, since) = world.receiver.next().unwrap();
-    assert_eq!((news.at, since), (world.at(6), world.at(1)));
+    let (update, since) = world.receiver.next().unwrap();
+    assert_eq!((update.at, since), (world.at(6), world.at(1)));
     assert!(world.receiver.next().is_none());
 }
 

@@ -41,7 +41,7 @@ pub(super) struct ResultStream {
 pub(super) struct ResultLine {
     pub(super) timestamp_ns: i64,
     pub(super) line: String,
-    /// Labels of its own, where they were asked for apart from those of the stream.
+    /// Its own labels, where the client wants them apart from those of the stream.
     pub(super) own: Option<Categories>,
 }
 

@@ -1,5 +1,4 @@
-//! The part of LogQL that is answered: its syntax tree, and a parser of its own (no proven one
-//! exists as a crate). Grammar and meaning follow Loki's documentation
+//! The supported part of LogQL: its syntax tree, and our own parser (there is no proven crate). Grammar and meaning follow Loki's documentation
 //! (<https://grafana.com/docs/loki/latest/query/>).
 
 mod label_filters;
@@ -19,10 +18,7 @@ use super::QueryError;
 use crate::embedded::compare::CompareOp;
 use crate::embedded::matcher::Matcher;
 
-/// Tells whether a query would be accepted, and if not, why.
-///
-/// # Errors
-/// What the HTTP API would answer.
+/// Checks a query; the error is that of the HTTP API.
 pub fn check(query: &str) -> Result<(), QueryError> {
     parse(query).map(drop)
 }
@@ -112,7 +108,7 @@ pub(super) enum LabelFilter {
     },
 }
 
-/// What a label is compared with; its kind says how the label's text is read.
+/// What a label is compared with; its kind decides how the text of the label is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Quantity {
     Number(f64),

@@ -141,7 +141,7 @@ impl Parser {
         }
     }
 
-    /// `vector(1)+vector(1)`: how Grafana asks whether anybody is there.
+    /// `vector(1)+vector(1)`: by which Grafana tests the connection.
     fn constant(&mut self) -> Result<f64, QueryError> {
         let mut sum = 0.0;
         loop {

@@ -1,9 +1,9 @@
-//! The HTTP API of Prometheus under `/api/v1`, as dashboards and Grafana ask it.
+//! The HTTP API of Prometheus under `/api/v1`, for dashboards and Grafana.
 //!
 //! Answers and errors have the shapes of
 //! <https://prometheus.io/docs/prometheus/2.42/querying/api/>. Queries run on blocking threads, a
-//! bounded number at a time, so that a heavy one never stalls the service; one whose asker has gone
-//! away is abandoned.
+//! bounded number at a time, so that a heavy query never stalls the service. A query whose client closes
+//! the connection is cancelled.
 
 mod json;
 mod params;
@@ -56,7 +56,7 @@ pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
         .with_state(state)
 }
 
-/// Grafana chooses by this version what it asks: that of the language evaluated.
+/// Grafana chooses its requests by this version: that of the evaluated language.
 async fn buildinfo() -> Response {
     success(&build_info("2.42.0").to_string())
 }
@@ -71,7 +71,7 @@ fn success(data: &str) -> Response {
         .into_response()
 }
 
-/// An answer that says why there is none.
+/// An error response in the shape of Prometheus.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,

@@ -6,7 +6,7 @@ use super::ApiError;
 use crate::embedded::prometheus::promql::parse_duration;
 use crate::embedded::request;
 
-pub(crate) type Params = request::Asked<ApiError>;
+pub(crate) type Params = request::ApiParams<ApiError>;
 
 impl Params {
     /// The first value of a parameter, empty if there is none.

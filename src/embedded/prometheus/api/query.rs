@@ -77,8 +77,8 @@ pub(super) async fn evaluate(
     run: impl FnOnce(&Context<'_>) -> Result<String, ApiError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let started = Instant::now();
-    let asker_gone = CancelOnDrop(Arc::default());
-    let canceled = asker_gone.0.clone();
+    let client = CancelOnDrop(Arc::default());
+    let canceled = client.0.clone();
     let turns = state.turns.clone();
     let work = move || {
         run(&Context {
@@ -92,7 +92,7 @@ pub(super) async fn evaluate(
     Ok(success(&data))
 }
 
-/// Set when the request's future is dropped: its connection is closed, nobody waits any more.
+/// Cancels the query when the future of the request is dropped: the client closed its connection.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {

@@ -285,7 +285,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// The samples themselves, which only an instant query may ask for.
+    /// The samples themselves. Only an instant query returns them.
     fn raw_samples(&self, ranged: &Expr) -> Result<QueryResult, QueryError> {
         let mut rows = self
             .ranged(ranged)?

@@ -173,7 +173,7 @@ impl<'a> Matching<'a> {
         Ok(partners.into_iter().collect())
     }
 
-    /// Refuses several results for one partner at the same step where they cannot be told apart.
+    /// Refuses several results for one partner at the same step where their labels do not differ.
     fn unique(&self, ev: &Evaluator<'_>, results: Vec<Column>) -> Result<Vec<Column>, QueryError> {
         if !matches!(self.cardinality, Cardinality::OneToOne) {
             return merge_or(results, NOT_UNIQUE);

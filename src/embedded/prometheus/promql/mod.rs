@@ -1,8 +1,8 @@
 //! PromQL over the embedded store: one call for a query at a time, one for a query over a range.
 //!
-//! A query passes four rooms: `guard` bounds and normalises the text and has it parsed,
-//! `check` refuses what is outside the evaluated part of the language, `eval` computes whole
-//! columns (one value a step) for each series, `value` is what comes out. `select` reads series, also
+//! A query takes four steps: `guard` bounds and normalises the text and parses it, `check` refuses what is
+//! outside the evaluated part of the language, `eval` computes whole columns (one value a step) for each
+//! series, `value` holds the result. `select` reads series, also
 //! those that a subquery makes; `windows` slides ranges over them. Functions are a table
 //! (`functions`, evaluated by `calls`), aggregations, matching and set operators have files of their own.
 //!
@@ -66,7 +66,7 @@ pub struct QueryLimits {
     pub max_points: usize,
     /// Series that one selector may find.
     pub max_series: usize,
-    /// Samples read and points computed, all told; a point of the answer counts ten times, since its
+    /// Samples read and points computed, together; a point of the answer counts ten times, since its
     /// text is that much larger.
     pub max_samples: usize,
     /// Time for parsing and evaluation.
@@ -108,7 +108,7 @@ pub enum QueryError {
     /// The time allowed was over.
     #[error("query timed out in expression evaluation")]
     Timeout,
-    /// Whoever asked has gone.
+    /// The client closed its connection.
     #[error("query was canceled in expression evaluation")]
     Canceled,
 }
@@ -170,7 +170,7 @@ impl Query {
     }
 }
 
-/// The value of a query at one time (milliseconds since 1970), as rules ask for it: the rows of an
+/// The value of a query at one time (milliseconds since 1970), as rules need it: the rows of an
 /// instant vector, or a scalar as the one row without labels.
 ///
 /// Blocks until the answer is there, at most [`QueryLimits::timeout`].

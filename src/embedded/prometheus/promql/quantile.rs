@@ -154,7 +154,8 @@ fn coalesce(buckets: &mut Vec<Bucket>) {
     });
 }
 
-/// Lifts a bucket that counts fewer than a smaller one: scrapes are not atomic, rates not exact.
+/// Raises the count of a bucket that is below the count of a smaller bucket: scrapes are not atomic, and
+/// rates are not exact.
 fn make_monotonic(buckets: &mut [Bucket]) {
     let mut max = buckets[0].count;
     for bucket in &mut buckets[1..] {

@@ -72,7 +72,7 @@ pub(super) fn extremes(
     Ok(columns)
 }
 
-/// How many series are asked for; more than there can be is as good as all.
+/// The number of series to keep. A number above that of all series keeps all.
 fn whole(k: f64) -> Result<usize, QueryError> {
     // The largest float below 2^63.
     let fits = (-9_223_372_036_854_775_808.0..=9_223_372_036_854_774_784.0).contains(&k);

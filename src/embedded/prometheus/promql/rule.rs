@@ -1,4 +1,4 @@
-//! What rules ask of a query: that it can be one, its text, its rows.
+//! What rules need of a query: the check of its type, its text, its rows.
 
 use std::fmt;
 use std::sync::Arc;

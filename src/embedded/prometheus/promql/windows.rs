@@ -38,7 +38,7 @@ pub(super) type RefuseFn = fn(&[f64; MAX_PARAMS]) -> Option<String>;
 #[derive(Clone, Copy)]
 pub(super) struct OverRange {
     pub(super) eval: RangeFn,
-    /// Refuses parameters; asked where there are samples.
+    /// Refuses parameters; called only where there are samples.
     pub(super) refuse: Option<RefuseFn>,
     pub(super) keeps_name: bool,
     /// Depends on the step itself, not on the samples alone.

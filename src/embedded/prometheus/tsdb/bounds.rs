@@ -1,4 +1,4 @@
-//! The limits of the store, what it refuses, and what it tells of itself.
+//! The limits of the store, its reasons to refuse a sample, and its figures.
 
 use std::time::Duration;
 

@@ -107,7 +107,7 @@ fn exact_integer(v: f64) -> Option<i64> {
     whole.then_some(v as i64)
 }
 
-/// The lowest bit of the tag says which of the two forms follows.
+/// The lowest bit of the tag selects one of the two forms.
 fn put_value(out: &mut Vec<u8>, last: f64, v: f64) {
     if let (Some(a), Some(b)) = (exact_integer(last), exact_integer(v)) {
         return put_varint(out, zigzag(b - a) << 1);

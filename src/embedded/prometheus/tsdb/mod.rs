@@ -2,7 +2,7 @@
 //!
 //! Bytes, age and number of series each have a limit ([`TsdbConfig`]). What is over in bytes or age
 //! falls off at the old end, chunk by chunk; series over the limit are refused and counted. Time is
-//! the time of the samples: the newest sample seen says what is old.
+//! the time of the samples: age is measured from the newest sample.
 //!
 //! Writers are the scraper (and tests), readers are queries; a reader takes references to finished
 //! chunks under a short lock and decodes them outside of it.
@@ -25,7 +25,7 @@ use super::labels::{Labels, METRIC_NAME};
 use metadata::MetadataStore;
 use series::Series;
 
-/// The value that says "this series ended here" (a NaN with a payload of its own).
+/// The staleness marker: this value ends a series (a NaN with its own payload).
 ///
 /// <https://github.com/prometheus/prometheus/blob/v2.42.0/model/value/value.go>
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -292,7 +292,7 @@ impl Inner {
         }
     }
 
-    /// Removes series whose last sample has aged away, and strings nobody uses any more.
+    /// Removes series whose last sample has aged away, and strings that no series uses.
     fn collect(&mut self, config: &TsdbConfig) {
         let Some(newest) = self.newest else { return };
         let horizon = horizon(config, newest);

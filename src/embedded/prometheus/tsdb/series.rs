@@ -111,7 +111,7 @@ impl Series {
         self.finished.front().map(|c| c.last_t)
     }
 
-    /// Drops the oldest finished chunk; tells its samples and bytes.
+    /// Drops the oldest finished chunk; returns its samples and bytes.
     pub(super) fn drop_oldest_chunk(&mut self) -> (usize, usize) {
         match self.finished.pop_front() {
             Some(chunk) => (chunk.count, chunk_bytes(&chunk)),

@@ -1,4 +1,4 @@
-//! The part of TraceQL that is answered: what a query says, and whether a span passes.
+//! The supported part of TraceQL: the conditions of a query, and whether a span passes them.
 
 mod lexer;
 mod parser;
@@ -39,8 +39,8 @@ pub(super) enum Field {
     TraceDuration,
 }
 
-/// With what it is compared, and how. What is not there, or of another type, passes no test but the
-/// one for being absent.
+/// The comparison of a field. A field that is absent passes only [`Test::Absent`]; one of another type
+/// passes no comparison.
 #[derive(Debug, Clone)]
 pub(super) enum Test {
     Present,
@@ -173,8 +173,8 @@ impl Expr {
         }
     }
 
-    /// What a trace must have taken at least for one of its spans to pass, in nanoseconds: the tables
-    /// tell that without a look at the trace.
+    /// The shortest duration of a trace with a span that passes, in nanoseconds: the index
+    /// knows that without reading the trace.
     pub(super) fn shortest_ns(&self) -> u64 {
         match self {
             Expr::And(a, b) => a.shortest_ns().max(b.shortest_ns()),
@@ -187,7 +187,7 @@ impl Expr {
         }
     }
 
-    /// The fields that are spoken of, each once.
+    /// The fields in the condition, each once.
     pub(super) fn fields(&self) -> Vec<&Field> {
         let mut found = Vec::new();
         self.collect(&mut found);
