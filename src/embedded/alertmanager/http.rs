@@ -1,5 +1,5 @@
 //! Alertmanager's HTTP API, version 2. What its handlers refuse is a JSON string; what its request
-//! validation refuses is `{"code":…,"message":…}` ([`super::refusal`]).
+//! validation refuses is `{"code":…,"message":…}` ([`super::errors`]).
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::errors::{BadRequest, Body, Refusal, parse_body};
 use super::labels::parse_filter;
-use super::refusal::{BadRequest, Body, Refusal, parse_body};
 use super::store::{AlertFilter, AlertStore, Rejected};
 use super::wire::{GettableAlert, PostableAlert, PostableSilence};
 use super::{GROUP_BY, MAX_BODY_BYTES, RECEIVER, groups, time};

@@ -8,11 +8,11 @@
 //!
 //! Reading and writing are two routers, so that the listener can guard the second.
 
+mod errors;
 mod groups;
 mod http;
 mod labels;
 mod origin;
-mod refusal;
 mod silences;
 mod store;
 mod time;

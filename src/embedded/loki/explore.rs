@@ -10,13 +10,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::answer::success;
 use super::eval::{self, Budget, Direction, ResultStream, Window};
 use super::http::{Store, check_range, in_turn, label_sets, parse, selector};
 use super::logql::{self, LogExpr, Query};
 use super::params::Params;
+use super::responses::success;
 use super::store::{Labels, LokiStore, StreamSnapshot};
-use super::{QueryError, live};
+use super::{QueryError, tail_socket};
 use crate::embedded::now_ns;
 use crate::embedded::request::build_info;
 
@@ -59,7 +59,7 @@ pub(super) fn routes() -> Router<Arc<LokiStore>> {
             &format!("{api}/format_query"),
             get(format_query).post(format_query),
         )
-        .route(&format!("{api}/tail"), get(live::tail))
+        .route(&format!("{api}/tail"), get(tail_socket::tail))
 }
 
 /// Grafana chooses its requests by this version.

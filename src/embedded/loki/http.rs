@@ -11,11 +11,11 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 
-use super::answer::{Answer, CATEGORIZE_LABELS, Data, Stats, success};
 use super::eval::{self, Budget, ResultSeries, Window};
 use super::explore;
 use super::logql::{self, MetricExpr, Query};
 use super::params::Params;
+use super::responses::{Answer, CATEGORIZE_LABELS, Data, Stats, success};
 use super::store::{Labels, LokiStore};
 use super::{QueryError, QueryLimits};
 use crate::embedded::matcher::Matcher;

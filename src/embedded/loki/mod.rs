@@ -11,7 +11,6 @@
 //!
 //! Records come from [`crate::telemetry::Logs::subscribe`] through [`LokiStore::ingest`].
 
-mod answer;
 mod chunk;
 mod error;
 mod eval;
@@ -19,14 +18,15 @@ mod explore;
 mod fields;
 mod http;
 mod json;
-mod live;
 mod logfmt;
 mod logql;
 mod metadata;
 pub(in crate::embedded) mod params;
 mod pipeline;
+mod responses;
 mod store;
-mod tail;
+mod tail_queue;
+mod tail_socket;
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LokiConfig;
 use super::chunk::Chunk;
-use super::tail::Tail;
+use super::tail_queue::Tail;
 use crate::embedded::matcher::Matcher;
 use crate::embedded::now_ns;
 use crate::embedded::request::Turns;

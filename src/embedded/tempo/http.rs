@@ -17,7 +17,7 @@ use super::params::{self, Params};
 use super::search::Deadline;
 use super::store::TempoStore;
 use super::traceql::{Field, parse_field};
-use super::{TempoError, shapes};
+use super::{TempoError, responses};
 use crate::embedded::request::{self, build_info};
 
 /// Grafana derives from it that there is TraceQL, and the second version of the API.
@@ -92,19 +92,19 @@ fn wants_protobuf(headers: &HeaderMap) -> bool {
 async fn search(State(store): Store, params: Params) -> Result<Response, TempoError> {
     let (search, bounds) = params.search(&store.config.limits)?;
     evaluate(store, move |store, deadline| {
-        shapes::search(store, &search, bounds, deadline).map(|answer| success(&answer))
+        responses::search(store, &search, bounds, deadline).map(|answer| success(&answer))
     })
     .await
 }
 
 async fn tags_v1(State(store): Store, params: Params) -> Result<Response, TempoError> {
-    let scopes = shapes::names(&store, params.get("scope").unwrap_or_default())?;
-    Ok(success(&shapes::names_v1(&scopes)))
+    let scopes = responses::names(&store, params.get("scope").unwrap_or_default())?;
+    Ok(success(&responses::names_v1(&scopes)))
 }
 
 async fn tags_v2(State(store): Store, params: Params) -> Result<Response, TempoError> {
-    let scopes = shapes::names(&store, params.get("scope").unwrap_or_default())?;
-    Ok(success(&shapes::names_v2(&scopes)))
+    let scopes = responses::names(&store, params.get("scope").unwrap_or_default())?;
+    Ok(success(&responses::names_v2(&scopes)))
 }
 
 /// Tags of the first version are names without a scope.
@@ -118,7 +118,7 @@ async fn values_v1(State(store): Store, tag: Name, params: Params) -> Result<Res
     };
     let most = params.values(&store.config.limits)?;
     evaluate(store, move |store, deadline| {
-        let found = shapes::values(store, &field, None, most, deadline)?;
+        let found = responses::values(store, &field, None, most, deadline)?;
         let texts: Vec<_> = found.into_iter().map(|(_, text)| text).collect();
         Ok(success(&json!({ "tagValues": texts, "metrics": {} })))
     })
@@ -133,7 +133,7 @@ async fn values_v2(State(store): Store, tag: Name, params: Params) -> Result<Res
     // As Tempo documents it, an incomplete query narrows nothing: somebody is still typing it.
     let query = params.get("q").and_then(|q| params::expr(q, limits).ok());
     evaluate(store, move |store, deadline| {
-        let found = shapes::values(store, &field, query, most, deadline)?;
+        let found = responses::values(store, &field, query, most, deadline)?;
         let values: Vec<_> = found
             .into_iter()
             .map(|(kind, value)| json!({ "type": kind, "value": value }))

@@ -1,5 +1,5 @@
 //! Aggregations across series: `sum`, `avg`, `min`, `max`, `count`, `group`, `stddev`, `stdvar`; those
-//! with a parameter are in `ranked`.
+//! with a parameter are in `topk_quantile`.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use promql_parser::parser::{AggregateExpr, LabelModifier};
 use super::eval::Evaluator;
 use super::over_time::keeps_infinite_mean;
 use super::value::{ABSENT, Column, is_absent};
-use super::{QueryError, ranked};
+use super::{QueryError, topk_quantile};
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
 /// An aggregation that makes one value of many, without a parameter.
@@ -47,9 +47,9 @@ impl Op {
 /// Evaluates an aggregation.
 pub(super) fn eval(ev: &Evaluator<'_>, expr: &AggregateExpr) -> Result<Vec<Column>, QueryError> {
     match expr.op.id() {
-        id @ (T_TOPK | T_BOTTOMK) => ranked::extremes(ev, expr, id == T_TOPK),
-        T_QUANTILE => ranked::quantiles(ev, expr),
-        T_COUNT_VALUES => ranked::count_values(ev, expr),
+        id @ (T_TOPK | T_BOTTOMK) => topk_quantile::extremes(ev, expr, id == T_TOPK),
+        T_QUANTILE => topk_quantile::quantiles(ev, expr),
+        T_COUNT_VALUES => topk_quantile::count_values(ev, expr),
         id => {
             let op = Op::from_token(id).ok_or_else(|| {
                 QueryError::BadData(format!("parse error: unknown aggregation {}", expr.op))

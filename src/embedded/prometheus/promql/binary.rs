@@ -1,5 +1,5 @@
 //! Arithmetic and comparison, between scalars and with a scalar; `matching` has those between vectors,
-//! `sets` the set operators.
+//! `set_operators` the set operators.
 
 use promql_parser::parser::BinaryExpr;
 use promql_parser::parser::token::{
@@ -11,7 +11,7 @@ use super::check::is_comparison;
 use super::eval::Evaluator;
 use super::matching::Matching;
 use super::value::{ABSENT, Column, Value, is_absent, merge_same_labels};
-use super::{QueryError, sets};
+use super::{QueryError, set_operators};
 
 /// Evaluates a binary operation.
 pub(super) fn eval(ev: &Evaluator<'_>, expr: &BinaryExpr) -> Result<Value, QueryError> {
@@ -36,7 +36,7 @@ pub(super) fn eval(ev: &Evaluator<'_>, expr: &BinaryExpr) -> Result<Value, Query
         (Value::Vector(lhs), Value::Vector(rhs)) => {
             let matching = Matching::new(expr);
             Value::Vector(match expr.op.is_set_operator() {
-                true => sets::eval(ev, &matching, op.id, lhs, rhs)?,
+                true => set_operators::eval(ev, &matching, op.id, lhs, rhs)?,
                 false => matching.combine(ev, op, &lhs, &rhs)?,
             })
         }

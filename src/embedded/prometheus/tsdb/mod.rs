@@ -7,8 +7,8 @@
 //! Writers are the scraper (and tests), readers are queries; a reader takes references to finished
 //! chunks under a short lock and decodes them outside of it.
 
-mod bounds;
 mod chunk;
+mod limits;
 mod metadata;
 mod series;
 
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-pub use bounds::{AppendError, TsdbConfig, TsdbStats};
+pub use limits::{AppendError, TsdbConfig, TsdbStats};
 pub use metadata::{Metadata, MetricType};
 pub(crate) use series::Selection;
 

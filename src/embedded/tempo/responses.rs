@@ -1,4 +1,4 @@
-//! The responses to searches and to lists of names and values, in Tempo's shapes.
+//! The responses to searches and to lists of names and values, as Tempo writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

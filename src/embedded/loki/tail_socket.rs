@@ -16,13 +16,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::QueryError;
-use super::answer::{CATEGORIZE_LABELS, StreamJson};
 use super::eval::{self, Budget, Direction, Window};
 use super::http::{Store, asks_to_categorize, parse};
 use super::logql::{LogExpr, Query};
 use super::params::Params;
+use super::responses::{CATEGORIZE_LABELS, StreamJson};
 use super::store::{LokiStore, StreamSnapshot};
-use super::tail::{Frame, Tail};
+use super::tail_queue::{Frame, Tail};
 use crate::embedded::now_ns;
 
 /// The default range of the lines that are sent first.
