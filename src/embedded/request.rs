@@ -1,7 +1,6 @@
 //! What the HTTP APIs of the embedded stores share: the parameters of a request, the turns in which
 //! queries are computed, and plain responses.
 
-use std::fmt::Display;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -167,21 +166,69 @@ impl Turns {
     }
 }
 
+/// Why a request has no response, in plain text, as Loki and Tempo write it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct PlainError {
+    status: StatusCode,
+    reason: String,
+}
+
+impl PlainError {
+    /// A parameter or a query is wrong, not supported, or exceeds a limit.
+    pub(in crate::embedded) fn refused(reason: impl Into<String>) -> PlainError {
+        PlainError::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    pub(in crate::embedded) fn timed_out(after: Duration) -> PlainError {
+        let reason = format!(
+            "query timed out after {} ms; narrow the time range or the query",
+            after.as_millis()
+        );
+        PlainError::new(StatusCode::GATEWAY_TIMEOUT, reason)
+    }
+
+    pub(in crate::embedded) fn new(status: StatusCode, reason: impl Into<String>) -> PlainError {
+        let reason = reason.into();
+        PlainError { status, reason }
+    }
+}
+
+impl From<BadParams> for PlainError {
+    fn from(bad: BadParams) -> PlainError {
+        PlainError::refused(bad.to_string())
+    }
+}
+
+impl From<NoTurn> for PlainError {
+    fn from(reason: NoTurn) -> PlainError {
+        match reason {
+            NoTurn::TimedOut(after) => PlainError::timed_out(after),
+            NoTurn::Ended(_) => {
+                PlainError::new(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string())
+            }
+        }
+    }
+}
+
+impl IntoResponse for PlainError {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        (self.status, headers, format!("{}\n", self.reason)).into_response()
+    }
+}
+
 /// A response in JSON.
 pub(in crate::embedded) fn json<T: Serialize>(content_type: &'static str, data: &T) -> Response {
     match serde_json::to_vec(data) {
         Ok(body) => ([(header::CONTENT_TYPE, content_type)], body).into_response(),
-        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, error),
+        Err(error) => {
+            PlainError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
+        }
     }
-}
-
-/// A refusal as Loki and Tempo write it, in plain text.
-pub(in crate::embedded) fn refusal(status: StatusCode, reason: impl Display) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (status, headers, format!("{reason}\n")).into_response()
 }
 
 /// The version of the product, by which Grafana chooses its requests.

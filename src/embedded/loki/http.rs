@@ -137,8 +137,8 @@ async fn series(State(store): Store, params: Params) -> Result<Response, QueryEr
 pub(super) fn parse(params: &Params, limits: &QueryLimits) -> Result<Query, QueryError> {
     let text = params.get("query").unwrap_or_default();
     if text.chars().count() > limits.max_query_length {
-        return Err(QueryError::Meaning(format!(
-            "input size too long ({} > {})",
+        return Err(QueryError::refused(format!(
+            "parse error : input size too long ({} > {})",
             text.chars().count(),
             limits.max_query_length
         )));

@@ -12,7 +12,6 @@
 //! Records come from [`crate::telemetry::Logs::subscribe`] through [`LokiStore::ingest`].
 
 mod chunk;
-mod error;
 mod eval;
 mod explore;
 mod fields;
@@ -30,7 +29,7 @@ mod tail_socket;
 
 use std::time::Duration;
 
-pub use error::QueryError;
+pub use super::request::PlainError as QueryError;
 pub use explore::readiness_route;
 pub use http::routes;
 pub use logql::{check as check_query, parse_duration};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -65,10 +65,10 @@ async fn trace(
     let (from_ns, to_ns) = params.window()?;
     let binary = wants_protobuf(&headers);
     evaluate(store, move |store, _| {
-        let trace = store.trace(id).ok_or(TempoError::NotFound)?;
-        if trace.start_ns > to_ns || trace.end_ns < from_ns {
-            return Err(TempoError::NotFound);
-        }
+        let trace = store.trace(id);
+        let trace = trace.filter(|trace| trace.start_ns <= to_ns && trace.end_ns >= from_ns);
+        let not_found = || TempoError::new(StatusCode::NOT_FOUND, "trace not found");
+        let trace = trace.ok_or_else(not_found)?;
         Ok(if binary {
             let body = otlp::protobuf(&trace, version);
             ([(header::CONTENT_TYPE, PROTOBUF)], body).into_response()

@@ -8,7 +8,6 @@
 //! Records come from [`crate::telemetry::Traces::subscribe`] through [`TempoStore::ingest`]. Records of one
 //! trace id from several services or instances form one trace.
 
-mod error;
 mod http;
 mod index;
 mod otlp;
@@ -22,7 +21,7 @@ mod traceql;
 
 use std::time::Duration;
 
-pub use error::TempoError;
+pub use super::request::PlainError as TempoError;
 pub use http::routes;
 pub use store::{StoreStats, TempoStore};
 

@@ -47,7 +47,7 @@ impl Deadline {
 
     pub(super) fn check(self) -> Result<(), TempoError> {
         if self.started.elapsed() > self.timeout {
-            return Err(TempoError::TimedOut(self.timeout.as_millis()));
+            return Err(TempoError::timed_out(self.timeout));
         }
         Ok(())
     }

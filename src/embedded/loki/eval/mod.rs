@@ -95,7 +95,7 @@ impl Budget {
             )));
         }
         if self.lines.is_multiple_of(LINES_PER_CHECK) && self.started.elapsed() > self.timeout {
-            return Err(QueryError::TimedOut(self.timeout.as_millis()));
+            return Err(QueryError::timed_out(self.timeout));
         }
         Ok(())
     }

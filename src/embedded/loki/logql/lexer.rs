@@ -19,11 +19,9 @@ pub(super) struct Position {
 
 impl Position {
     pub(super) fn error(self, message: impl Into<String>) -> QueryError {
-        QueryError::Parse {
-            line: self.line,
-            col: self.col,
-            message: message.into(),
-        }
+        let Position { line, col } = self;
+        let message = message.into();
+        QueryError::refused(format!("parse error at line {line}, col {col}: {message}"))
     }
 }
 

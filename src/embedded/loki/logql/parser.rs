@@ -41,11 +41,10 @@ fn require_restriction(selector: &[Matcher]) -> Result<(), QueryError> {
     if selector.iter().any(restricts) {
         return Ok(());
     }
-    Err(QueryError::Meaning(
-        "queries require at least one regexp or equality matcher that does not have an \
+    Err(QueryError::refused(
+        "parse error : queries require at least one regexp or equality matcher that does not have an \
          empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but \
-         app=~\".+\" will"
-            .into(),
+         app=~\".+\" will",
     ))
 }
 
