@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
+use axum::handler::Handler;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
@@ -122,6 +124,16 @@ impl<S: Send + Sync, E: From<BadParams> + IntoResponse> FromRequest<S> for ApiPa
         params.0.extend(in_url?.0);
         Ok(ApiParams(params, PhantomData))
     }
+}
+
+/// A route that takes its parameters from the URL of a GET or from the form of a POST.
+pub(in crate::embedded) fn get_or_post<H, T, S>(handler: H) -> MethodRouter<S>
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    get(handler.clone()).post(handler)
 }
 
 /// A bounded number of queries is computed at once, each on a blocking thread; further ones wait.

@@ -18,7 +18,7 @@ use super::responses::success;
 use super::store::{Labels, LokiStore, StreamSnapshot};
 use super::{QueryError, tail_socket};
 use crate::embedded::now_ns;
-use crate::embedded::request::build_info;
+use crate::embedded::request::{build_info, get_or_post};
 
 /// Series of a volume, fields and values of a field unless a limit is given; Loki's own.
 const DEFAULT_SERIES: usize = 100;
@@ -31,35 +31,22 @@ pub fn readiness_route() -> Router {
     Router::new().route("/ready", get(async || "ready\n"))
 }
 
-/// Routes for a store.
+/// Routes for a store, below `/loki/api/v1`.
 pub(super) fn routes() -> Router<Arc<LokiStore>> {
-    let api = "/loki/api/v1";
     Router::new()
-        .route(&format!("{api}/status/buildinfo"), get(buildinfo))
-        .route(&format!("{api}/index/stats"), get(stats).post(stats))
-        .route(&format!("{api}/index/volume"), get(volume).post(volume))
+        .route("/status/buildinfo", get(buildinfo))
+        .route("/index/stats", get_or_post(stats))
+        .route("/index/volume", get_or_post(volume))
+        .route("/index/volume_range", get_or_post(volume_range))
+        .route("/detected_labels", get_or_post(detected_labels))
+        .route("/detected_fields", get_or_post(detected_fields))
         .route(
-            &format!("{api}/index/volume_range"),
-            get(volume_range).post(volume_range),
+            "/detected_field/{name}/values",
+            get_or_post(detected_values),
         )
-        .route(
-            &format!("{api}/detected_labels"),
-            get(detected_labels).post(detected_labels),
-        )
-        .route(
-            &format!("{api}/detected_fields"),
-            get(detected_fields).post(detected_fields),
-        )
-        .route(
-            &format!("{api}/detected_field/{{name}}/values"),
-            get(detected_values).post(detected_values),
-        )
-        .route(&format!("{api}/patterns"), get(patterns).post(patterns))
-        .route(
-            &format!("{api}/format_query"),
-            get(format_query).post(format_query),
-        )
-        .route(&format!("{api}/tail"), get(tail_socket::tail))
+        .route("/patterns", get_or_post(patterns))
+        .route("/format_query", get_or_post(format_query))
+        .route("/tail", get(tail_socket::tail))
 }
 
 /// Grafana chooses its requests by this version.

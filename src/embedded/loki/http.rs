@@ -9,7 +9,6 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::get;
 
 use super::eval::{self, Budget, ResultSeries, Window};
 use super::explore;
@@ -20,6 +19,7 @@ use super::store::{Labels, LokiStore};
 use super::{QueryError, QueryLimits};
 use crate::embedded::matcher::Matcher;
 use crate::embedded::now_ns;
+use crate::embedded::request::get_or_post;
 
 /// A form with a query in it is far smaller.
 const MAX_FORM_BYTES: usize = 64 << 10;
@@ -28,18 +28,16 @@ const LABELS_SINCE_NS: i64 = 6 * 3_600_000_000_000;
 
 /// Loki's API over a store. Reading only: nothing can be pushed.
 pub fn routes(store: Arc<LokiStore>) -> Router {
-    Router::new()
-        .route(
-            "/loki/api/v1/query_range",
-            get(query_range).post(query_range),
-        )
-        .route("/loki/api/v1/query", get(query).post(query))
-        .route("/loki/api/v1/labels", get(labels).post(labels))
-        .route("/loki/api/v1/label/{name}/values", get(values).post(values))
-        .route("/loki/api/v1/series", get(series).post(series))
+    let api = Router::new()
+        .route("/query_range", get_or_post(query_range))
+        .route("/query", get_or_post(query))
+        .route("/labels", get_or_post(labels))
+        .route("/label/{name}/values", get_or_post(values))
+        .route("/series", get_or_post(series))
         .merge(explore::routes())
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
-        .with_state(store)
+        .with_state(store);
+    Router::new().nest("/loki/api/v1", api)
 }
 
 pub(super) type Store = State<Arc<LokiStore>>;

@@ -24,7 +24,7 @@ pub(crate) use params::Params;
 
 use super::promql::{QueryError, QueryLimits};
 use super::tsdb::Tsdb;
-use crate::embedded::request::{BadParams, NoTurn, Turns, build_info};
+use crate::embedded::request::{BadParams, NoTurn, Turns, build_info, get_or_post};
 
 /// Bytes of a form that are read.
 const MAX_FORM_BYTES: usize = 64 << 10;
@@ -45,10 +45,10 @@ pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
         turns: Turns::new(limits.max_concurrency),
     };
     Router::new()
-        .route("/api/v1/query", get(query::instant).post(query::instant))
-        .route("/api/v1/query_range", get(query::range).post(query::range))
-        .route("/api/v1/series", get(series::series).post(series::series))
-        .route("/api/v1/labels", get(series::labels).post(series::labels))
+        .route("/api/v1/query", get_or_post(query::instant))
+        .route("/api/v1/query_range", get_or_post(query::range))
+        .route("/api/v1/series", get_or_post(series::series))
+        .route("/api/v1/labels", get_or_post(series::labels))
         .route("/api/v1/label/{name}/values", get(series::label_values))
         .route("/api/v1/metadata", get(series::metadata))
         .route("/api/v1/status/buildinfo", get(buildinfo))
