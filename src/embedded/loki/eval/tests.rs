@@ -112,3 +112,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_two_json_fields_of_one_name_the_first_counts_and_nested_names_are_joined() {
+    let store = LokiStore::new(LokiConfig::default());
+    let line = r#"{"a":1,"b":{"c":"x"},"a":2,"b_c":"y","app":"z","list":[1],"none":null}"#;
+    store.push(&[("app", "s")], 1, line);
+    let Query::Log(expr) = parse(r#"{app="s"} | json"#).unwrap() else {
+        unreachable!()
+    };
+    let snapshot = store.snapshot(&[&expr.selector], 0, 10);
+    let window = Window {
+        limit: 1,
+        direction: Direction::Forward,
+        categorize: false,
+    };
+    let found = log_query(&snapshot, &expr, (0, 10), window, &mut budget()).unwrap();
+    let expected = [
+        ("a", "1"),
+        ("app", "s"),
+        ("app_extracted", "z"),
+        ("b_c", "x"),
+    ];
+    let labels = found[0].labels.iter();
+    let labels: Vec<_> = labels.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    assert_eq!(labels, expected);
+}
