@@ -116,12 +116,12 @@ impl LiveGroup {
             let samples = samples.and_then(|found| apply(status, rule, found, &now));
             match samples {
                 Ok(samples) => {
-                    status.set_outcome(None);
+                    status.set_outcome(rule, None);
                     to_send.extend(status.due(rule, config, self.interval, at));
-                    status.write(tsdb, samples, at);
+                    status.write(rule, tsdb, samples, at);
                 }
                 // What was written before stays until the rule works again.
-                Err(error) => status.set_outcome(Some(error)),
+                Err(error) => status.set_outcome(rule, Some(error)),
             }
             status.evaluation = Evaluation {
                 at: Some(at),
@@ -177,7 +177,7 @@ fn recorded(rule: &Rule, found: Vec<(Labels, f64)>, limit: usize) -> Result<Samp
 }
 
 impl RuleStatus {
-    fn set_outcome(&mut self, error: Option<String>) {
+    fn set_outcome(&mut self, rule: &Rule, error: Option<String>) {
         let before = self.health;
         self.health = if error.is_some() {
             Health::Bad
@@ -188,13 +188,13 @@ impl RuleStatus {
             && before != Health::Bad
         {
             // Once per change: a broken rule must not fill the log once a second.
-            tracing::warn!(%error, "a rule cannot be evaluated");
+            tracing::warn!(rule = %rule.name, %error, "a rule cannot be evaluated");
         }
         self.last_error = error;
     }
 
-    /// Writes what the rule yielded, and ends the series that it yields no longer.
-    fn write(&mut self, tsdb: &Tsdb, samples: Samples, at: i64) {
+    /// Writes the samples of the rule, and ends the series that it no longer yields.
+    fn write(&mut self, rule: &Rule, tsdb: &Tsdb, samples: Samples, at: i64) {
         let samples: Vec<_> = samples.into_iter().map(|(l, v)| (l, at, v)).collect();
         let mut written = HashSet::with_capacity(samples.len());
         for outcome in tsdb.append_all(&samples) {
@@ -202,7 +202,7 @@ impl RuleStatus {
                 Ok(id) => {
                     written.insert(id);
                 }
-                Err(error) => self.set_outcome(Some(error.to_string())),
+                Err(error) => self.set_outcome(rule, Some(error.to_string())),
             }
         }
         tsdb.mark_stale(self.series.difference(&written).copied(), at);

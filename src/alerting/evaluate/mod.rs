@@ -117,9 +117,10 @@ impl Evaluator {
         send: Arc<impl Fn(Vec<PostableAlert>) + Send + Sync + 'static>,
         stop: CancellationToken,
     ) {
-        let Some(interval) = self.groups.get(index).map(|group| group.interval) else {
+        let Some(group) = self.groups.get(index) else {
             return;
         };
+        let interval = group.interval;
         let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(10)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -138,7 +139,7 @@ impl Evaluator {
                 }
             });
             if evaluated.await.is_err() && !stop.is_cancelled() {
-                tracing::error!(index, "the evaluation of a rule group ended unexpectedly");
+                tracing::error!(index, group = %group.spec.name, "the evaluation of a rule group ended unexpectedly");
             }
         }
     }

@@ -53,8 +53,8 @@ impl Params {
         };
         parse_time(text).map(Some).ok_or_else(|| {
             QueryError::refused(format!(
-                "could not parse '{name}' parameter: \"{text}\" is no Unix time in seconds or \
-                 nanoseconds and no RFC 3339 time"
+                "could not parse '{name}' parameter: \"{text}\" is neither a Unix time in seconds or \
+                 nanoseconds nor an RFC 3339 time"
             ))
         })
     }

@@ -249,7 +249,7 @@ impl<'q> Pipeline<'q> {
             Conversion::Bytes => parse_bytes(text).map(|bytes| bytes as f64),
         };
         if number.is_none() {
-            self.set_error("SampleExtractionErr", "the label's value is no number");
+            self.set_error("SampleExtractionErr", "the label's value is not a number");
         }
         let passes = unwrap.filters.iter().all(|filter| self.passes(filter));
         passes.then_some(number.unwrap_or_default())

@@ -89,7 +89,7 @@ impl Params {
             };
             let wrong = || {
                 TempoError::refused(format!(
-                    "invalid {name}: {text:?} is no Unix time in seconds"
+                    "invalid {name}: {text:?} is not a Unix time in seconds"
                 ))
             };
             text.parse().map(Some).map_err(|_| wrong())

@@ -56,7 +56,7 @@ impl Parser {
     fn label_condition(&mut self, depth: usize) -> Result<LabelFilter, QueryError> {
         if self.is("(") {
             if depth >= MAX_DEPTH {
-                return Err(self.at().error("too many parentheses within each other"));
+                return Err(self.at().error("too many nested parentheses"));
             }
             self.advance();
             let filter = self.label_filter(depth + 1)?;

@@ -19,7 +19,7 @@ impl Parser {
     pub(super) fn metric_expr(&mut self, depth: usize) -> Result<MetricExpr, QueryError> {
         let at = self.at();
         if depth > MAX_DEPTH {
-            return Err(at.error("too many aggregations within each other"));
+            return Err(at.error("too many nested aggregations"));
         }
         let name = self.word("a function")?;
         let Some(op) = VectorOp::named(&name) else {

@@ -286,9 +286,7 @@ impl<'a> Walk<'a> {
             if GROUPING.iter().any(|g| w.eq_ignore_ascii_case(g)));
         self.parens.push(names);
         if self.parens.len() > MAX_DEPTH {
-            return Err(bad(format!(
-                "more than {MAX_DEPTH} brackets within another"
-            )));
+            return Err(bad(format!("more than {MAX_DEPTH} nested brackets")));
         }
         self.node()
     }

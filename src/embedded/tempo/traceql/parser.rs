@@ -25,7 +25,7 @@ pub(in crate::embedded::tempo) fn parse(query: &str) -> Result<Expr, TempoError>
         Some(Token::Symbol(symbol)) => Err(parser.error(&format!(
             "{symbol} after the braces is not supported: give one pair of braces"
         ))),
-        Some(_) => Err(parser.error("the query goes on after the braces")),
+        Some(_) => Err(parser.error("unexpected text after the braces")),
     }
 }
 
@@ -35,7 +35,7 @@ pub(in crate::embedded::tempo) fn parse_field(name: &str) -> Result<Field, Tempo
     let field = parser.field()?;
     match parser.peek() {
         None => Ok(field),
-        Some(_) => Err(parser.error("more than the name of a field")),
+        Some(_) => Err(parser.error("unexpected text after the name of a field")),
     }
 }
 
@@ -76,7 +76,7 @@ impl Parser {
 
     fn term(&mut self, depth: usize) -> Result<Expr, TempoError> {
         if depth > MAX_DEPTH {
-            return Err(self.error("too many parentheses within one another"));
+            return Err(self.error("too many nested parentheses"));
         }
         if self.takes("(") {
             let expr = self.expr(depth + 1)?;
@@ -235,9 +235,9 @@ impl Parser {
             None => "the end".to_owned(),
             Some(Token::Symbol(other)) => (*other).to_owned(),
             Some(Token::Word(word)) => word.clone(),
-            Some(_) => "something else".to_owned(),
+            Some(_) => "a value or an attribute".to_owned(),
         };
-        Err(self.error(&format!("{symbol} expected, but there is {there}")))
+        Err(self.error(&format!("expected {symbol}, found {there}")))
     }
 
     fn error(&self, what: &str) -> TempoError {

@@ -115,10 +115,10 @@ fn and_and_or_bind_alike_from_left_to_right() {
 #[test]
 fn what_is_not_supported_is_refused_where_it_stands() {
     for (query, why) in [
-        ("", "{ expected, but there is the end"),
+        ("", "expected {, found the end"),
         ("{", "a field is missing"),
         ("{ name = }", "a value is missing"),
-        ("{ name = \"a\" ", "} expected, but there is the end"),
+        ("{ name = \"a\" ", "expected }, found the end"),
         ("{ .a = 1 } | count() > 2", "col 12: | after the braces"),
         ("{ .a = 1 } && { .b = 2 }", "&& after the braces"),
         ("{ } >> { }", ">> after the braces"),
