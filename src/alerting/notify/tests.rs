@@ -7,7 +7,7 @@ use super::payload::Message;
 use super::*;
 use crate::embedded::alertmanager::{AlertConfig, GettableAlert, PostableAlert};
 
-fn alerts(ends: &[Option<&str>]) -> (Vec<GettableAlert>, groups::News) {
+fn alerts(ends: &[Option<&str>]) -> (Vec<GettableAlert>, groups::GroupUpdate) {
     let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
     let store = AlertStore::new(AlertConfig::default());
     let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {

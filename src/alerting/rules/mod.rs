@@ -75,9 +75,6 @@ pub(super) struct Alerting {
 
 impl RuleSet {
     /// The rules of `files`, or the shipped ones if there are none.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, with its place.
     pub fn load(files: &[PathBuf]) -> Result<RuleSet, FileError> {
         if files.is_empty() {
             return RuleSet::parse("otel/prometheus/alerts.yml", SHIPPED);
@@ -104,9 +101,6 @@ impl RuleSet {
     }
 
     /// The rules that `text` describes. `origin` names the text in messages.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, with its place.
     pub fn parse(origin: &str, text: &str) -> Result<RuleSet, FileError> {
         let mut groups = check::groups(origin, text, &QueryLimits::default())?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));

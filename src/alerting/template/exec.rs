@@ -31,9 +31,6 @@ impl From<String> for Stop {
 type Flow = ControlFlow<Stop>;
 
 /// The text that `tree` makes of `data`.
-///
-/// # Errors
-/// What could not be evaluated.
 pub(super) fn run(tree: &Tree, data: &Data<'_>) -> Result<String, String> {
     let root = root(data);
     let mut variables = vec![("$".to_owned(), root.clone())];

@@ -74,9 +74,6 @@ pub(super) fn is_known(name: &str) -> bool {
 type Outcome = Result<Value, String>;
 
 /// What the function `name` makes of `arguments`.
-///
-/// # Errors
-/// Too few or too many arguments, or of the wrong type.
 pub(super) fn call(name: &str, arguments: &[Value], data: &Data<'_>) -> Outcome {
     match (name, arguments) {
         ("print", values) => Ok(Value::Text(print(values))),
@@ -340,7 +337,7 @@ fn sort_by_label(name: &str, list: &[Value]) -> Outcome {
 }
 
 fn pattern_of(pattern: &Value) -> Result<Regex, String> {
-    compile(pattern.to_text()?)
+    compile(pattern.to_text()?).map_err(|reason| format!("error parsing regexp: {reason}"))
 }
 
 /// The first letter of each word as a capital.

@@ -64,9 +64,6 @@ pub struct Data<'a> {
 
 impl Template {
     /// Reads a template.
-    ///
-    /// # Errors
-    /// What does not parse, and where.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
         let tree = parser::parse(text)?;
         Ok(Template { tree })

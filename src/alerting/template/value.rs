@@ -56,9 +56,6 @@ impl Value {
     }
 
     /// The field, or the entry of a map.
-    ///
-    /// # Errors
-    /// The value has no fields, or not this one.
     pub(super) fn field(&self, name: &str) -> Result<Value, String> {
         let missing = || format!("can't evaluate field {name} in type {}", self.type_name());
         match self {
@@ -75,9 +72,6 @@ impl Value {
     }
 
     /// The number, as Prometheus's functions convert it: texts are parsed.
-    ///
-    /// # Errors
-    /// The value is no number.
     pub(super) fn to_float(&self) -> Result<f64, String> {
         match self {
             Value::Float(n) => Ok(*n),
@@ -90,9 +84,6 @@ impl Value {
     }
 
     /// The text that a function takes.
-    ///
-    /// # Errors
-    /// The value is no text.
     pub(super) fn to_text(&self) -> Result<&str, String> {
         match self {
             Value::Text(text) => Ok(text),

@@ -97,9 +97,6 @@ impl AlertStore {
     }
 
     /// The same for alerts that came over the HTTP API. They share a bound of their own.
-    ///
-    /// # Errors
-    /// As [`AlertStore::put`].
     pub fn put_from_api(&self, alerts: Vec<PostableAlert>, now: Timestamp) -> Result<(), Rejected> {
         self.put_from(Origin::Api, alerts, now)
     }
@@ -198,9 +195,6 @@ impl AlertStore {
     }
 
     /// Creates a silence, or changes the one named; returns its id.
-    ///
-    /// # Errors
-    /// Why it is not valid, or that the one named is not there.
     pub fn silence(&self, silence: PostableSilence, now: Timestamp) -> Result<Uuid, Rejected> {
         let set = self.inner.lock().silences.set(silence, &self.config, now);
         match set {
@@ -211,9 +205,6 @@ impl AlertStore {
     }
 
     /// Ends a silence.
-    ///
-    /// # Errors
-    /// It is not there.
     pub fn expire_silence(&self, id: Uuid, now: Timestamp) -> Result<(), Rejected> {
         let expired = self.inner.lock().silences.expire(id, now);
         self.changed.send_replace(());

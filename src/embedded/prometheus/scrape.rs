@@ -72,9 +72,6 @@ struct Running {
 impl Scraper {
     /// A scraper without targets that stops when `shutdown` is cancelled. A `timeout` above
     /// `interval` is lowered to it.
-    ///
-    /// # Errors
-    /// If no HTTP client can be made on this system.
     pub fn new(
         tsdb: Arc<Tsdb>,
         interval: Duration,
@@ -137,9 +134,6 @@ impl Scraper {
 
 /// Scrapes `targets` until `shutdown`; the task ends when the last scrape has. For targets that
 /// change, make a [`Scraper`].
-///
-/// # Errors
-/// If no HTTP client can be made on this system.
 pub fn spawn_scraper(
     tsdb: Arc<Tsdb>,
     targets: Vec<ScrapeTarget>,

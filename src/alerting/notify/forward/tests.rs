@@ -58,8 +58,8 @@ impl World {
 #[test]
 fn what_finds_no_room_is_counted_and_a_request_holds_a_bounded_number() {
     let mut world = World::new();
-    world.offer(0..MOST_WAITING + 3, "");
-    assert_eq!(world.waiting().len(), MOST_WAITING);
+    world.offer(0..MAX_WAITING + 3, "");
+    assert_eq!(world.waiting().len(), MAX_WAITING);
     assert!(world.counted("dropped"), "{}", world.metrics.render());
     assert_eq!(world.forward.batch().len(), BATCH);
 }

@@ -74,16 +74,16 @@ impl World {
         let mut messages = Vec::new();
         while let Some((update, _)) = self.receiver.next() {
             let mut inner = self.receiver.inner.lock();
-            let Some(alerts) = inner.to_tell(&update, &Timing::default()) else {
+            let Some(alerts) = inner.to_notify(&update, &Timing::default()) else {
                 continue;
             };
-            inner.note(&update);
-            let told = |alert: &GettableAlert| {
+            inner.record(&update);
+            let notified = |alert: &GettableAlert| {
                 let label = |name| alert.labels.get(name).map_or("", String::as_str);
                 let name = ["alertname", "instance"].map(label).join(" ");
                 (name.trim_end().to_owned(), alert.ends_at <= now)
             };
-            messages.push(alerts.iter().map(told).collect());
+            messages.push(alerts.iter().map(notified).collect());
         }
         messages
     }
@@ -94,7 +94,7 @@ fn one(name: &str, ended: bool) -> Vec<Vec<(String, bool)>> {
 }
 
 #[test]
-fn an_alert_is_told_once_after_the_group_has_waited_and_its_end_once() {
+fn an_alert_is_notified_once_after_the_group_has_waited_and_its_end_once() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     assert!(world.delivered(0).is_empty());
@@ -103,9 +103,9 @@ fn an_alert_is_told_once_after_the_group_has_waited_and_its_end_once() {
         assert!(world.delivered(second).is_empty());
     }
     world.put(20, "A", "i", 0, 20);
-    let told: Vec<_> = (20..120).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", true));
-    assert!(world.receiver.inner.lock().told.is_empty());
+    let notified: Vec<_> = (20..120).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", true));
+    assert!(world.receiver.inner.lock().notified.is_empty());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn an_alert_that_began_long_ago_does_not_wait() {
 }
 
 #[test]
-fn alerts_are_grouped_by_name_and_instance_and_told_when_one_joins() {
+fn alerts_are_grouped_by_name_and_instance_and_notified_when_one_joins() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.put(0, "A", "j", 0, 300);
@@ -126,7 +126,7 @@ fn alerts_are_grouped_by_name_and_instance_and_told_when_one_joins() {
 }
 
 #[test]
-fn what_does_not_change_is_told_again_after_the_repeat_interval() {
+fn what_does_not_change_is_notified_again_after_the_repeat_interval() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 100_000);
     world.delivered(0);
@@ -137,7 +137,7 @@ fn what_does_not_change_is_told_again_after_the_repeat_interval() {
 }
 
 #[test]
-fn what_ended_before_it_was_told_is_not_told() {
+fn what_ended_before_it_was_notified_is_not_notified() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.delivered(0);
@@ -146,17 +146,17 @@ fn what_ended_before_it_was_told_is_not_told() {
 }
 
 #[test]
-fn a_silenced_alert_is_told_of_neither_beginning_nor_end_until_the_silence_is_over() {
+fn a_silenced_alert_is_notified_of_neither_beginning_nor_end_until_the_silence_is_over() {
     let mut world = World::new();
     world.silence(0, "i", 100);
     world.put(1, "A", "i", 1, 300);
     assert!((1..100).all(|s| world.delivered(s).is_empty()));
-    let told: Vec<_> = (100..120).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", false));
+    let notified: Vec<_> = (100..120).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", false));
 }
 
 #[test]
-fn what_ends_while_it_is_silenced_is_told_when_it_begins_anew() {
+fn what_ends_while_it_is_silenced_is_notified_when_it_begins_anew() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.delivered(0);
@@ -165,12 +165,12 @@ fn what_ends_while_it_is_silenced_is_told_when_it_begins_anew() {
     world.put(10, "A", "i", 0, 10);
     assert!((10..60).all(|s| world.delivered(s).is_empty()));
     world.put(60, "A", "i", 60, 300);
-    let told: Vec<_> = (60..80).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", false));
+    let notified: Vec<_> = (60..80).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", false));
 }
 
 #[test]
-fn one_that_is_silenced_after_it_was_told_is_told_of_its_end_later() {
+fn one_that_is_silenced_after_it_was_notified_is_notified_of_its_end_later() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.delivered(0);
@@ -178,8 +178,8 @@ fn one_that_is_silenced_after_it_was_told_is_told_of_its_end_later() {
     world.silence(2, "i", 20);
     assert!((2..30).all(|s| world.delivered(s).is_empty()));
     world.put(30, "A", "i", 0, 30);
-    let told: Vec<_> = (30..50).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", true));
+    let notified: Vec<_> = (30..50).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", true));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn newer_news_replace_those_that_wait() {
     world.put(3, "A", "i", 0, 3);
     world.offer(6);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
-    // Nobody was told of the beginning while the receiver was away: nothing is left to tell.
+    // The receiver was away at the beginning: no notification is left to send.
     assert!(world.delivered(7).is_empty());
 }
 
@@ -212,16 +212,16 @@ fn what_finds_no_room_is_counted_and_offered_again() {
         let now = later(began, Duration::from_secs(1));
         Arc::new(groups.due(&store.all(now), now).remove(0))
     };
-    for n in 0..MOST_WAITING {
+    for n in 0..MAX_WAITING {
         world.receiver.offer(&update(n), &world.metrics);
     }
-    world.receiver.offer(&update(MOST_WAITING), &world.metrics);
-    assert_eq!(world.receiver.inner.lock().waiting.len(), MOST_WAITING);
+    world.receiver.offer(&update(MAX_WAITING), &world.metrics);
+    assert_eq!(world.receiver.inner.lock().waiting.len(), MAX_WAITING);
     let dropped = r#"concert_notifications_total{outcome="dropped",receiver="w"} 1"#;
     let text = world.metrics.render();
     assert!(text.contains(dropped), "{text}");
     world.delivered(2);
-    world.receiver.offer(&update(MOST_WAITING), &world.metrics);
+    world.receiver.offer(&update(MAX_WAITING), &world.metrics);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
 }
 
@@ -240,7 +240,7 @@ fn news_that_come_while_older_ones_are_tried_count_as_waiting_as_long_as_those()
 }
 
 #[test]
-fn changes_of_a_group_are_told_at_its_next_interval() {
+fn changes_of_a_group_are_notified_at_its_next_interval() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 300);
     world.delivered(0);
@@ -254,29 +254,29 @@ fn changes_of_a_group_are_told_at_its_next_interval() {
 fn a_group_that_comes_again_later_waits_for_others_anew() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 10);
-    let told: Vec<_> = (0..400).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    let notified: Vec<_> = (0..400).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified.len(), 2, "{notified:?}");
     world.put(1_000, "A", "i", 1_000, 2_000);
     assert!(world.delivered(1_000).is_empty());
     assert_eq!(world.delivered(1_001), one("A i", false));
 }
 
 #[test]
-fn one_that_is_silenced_while_another_of_its_group_is_told_is_told_of_its_end_later() {
+fn one_that_is_silenced_while_another_of_its_group_is_notified_is_notified_of_its_end_later() {
     let mut world = World::new();
     world.put_one_of(0, ["A", "i", "x"], (0, 300));
     world.delivered(0);
     assert_eq!(world.delivered(1), one("A i", false));
     world.silence_those(2, ("n", "x"), 30);
     world.put_one_of(10, ["A", "i", "y"], (10, 300));
-    let told: Vec<_> = (10..30).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", false));
-    let told: Vec<_> = (30..40).flat_map(|s| world.delivered(s)).collect();
-    assert!(told.is_empty(), "both were told of: {told:?}");
+    let notified: Vec<_> = (10..30).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", false));
+    let notified: Vec<_> = (30..40).flat_map(|s| world.delivered(s)).collect();
+    assert!(notified.is_empty(), "both were notified of: {notified:?}");
     world.put_one_of(40, ["A", "i", "x"], (0, 40));
-    let told: Vec<_> = (40..50).flat_map(|s| world.delivered(s)).collect();
+    let notified: Vec<_> = (40..50).flat_map(|s| world.delivered(s)).collect();
     let both = [("A i".to_owned(), false), ("A i".to_owned(), true)];
-    assert_eq!(told, [both]);
+    assert_eq!(notified, [both]);
 }
 
 #[test]

@@ -48,9 +48,6 @@ pub(crate) use selector::Selector;
 pub(crate) use value::{Point, QueryResult};
 
 /// The tree of a query, within the bounds that every query has.
-///
-/// # Errors
-/// The query is too long, or not PromQL.
 pub(crate) fn parse(text: &str) -> Result<Expr, QueryError> {
     guard::parse(text, QueryLimits::default().max_query_bytes)
 }
