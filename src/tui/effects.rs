@@ -14,8 +14,9 @@ use crate::tui::event::ProfileFile;
 use crate::tui::event::{Effect, Event};
 use crate::tui::load_generator::{Control, Ended, LoadGenerator, Run, StartRequest};
 use crate::tui::model::Model;
+use crate::tui::sources::Refresh;
+use crate::tui::sources::clients::{Clients, now_ms};
 use crate::tui::sources::reason::Why;
-use crate::tui::sources::{Clients, Refresh, now_ms};
 
 /// The shortest interval between two events of a rehearsal's progress.
 const EVERY_PROGRESS: Duration = Duration::from_millis(250);

@@ -15,7 +15,7 @@ use crate::clients::tempo::{FoundTrace, Trace};
 use crate::load::{Command, PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
 use crate::tui::connection::Source;
-use crate::tui::dashboard::Query;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::recording::view::TapeView;
 use crate::tui::screens::traces::{Asked, Coverage};
 use crate::tui::sources::answers::LogAnswer;

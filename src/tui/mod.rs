@@ -38,7 +38,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use audit::FILE_NAME as AUDIT_FILE_NAME;
-pub use dashboard::{Dashboard, DashboardError, MAX_BYTES as MAX_DASHBOARD_BYTES};
+pub use dashboard::panel::DashboardError;
+pub use dashboard::{Dashboard, MAX_BYTES as MAX_DASHBOARD_BYTES};
 pub use model::Screen;
 pub use recording::record::Recording;
 pub use recording::tape::Tape;
@@ -53,7 +54,7 @@ use crate::clients::{Api, BadUrl, Credentials, HttpSource, Secret, without_passw
 use crate::tui::load_generator::LoadGenerator;
 use crate::tui::model::{Model, Settings};
 use crate::tui::screens::board::Board;
-use crate::tui::sources::{Clients, now_ms};
+use crate::tui::sources::clients::{Clients, now_ms};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use preview::Preview;

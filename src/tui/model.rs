@@ -11,7 +11,7 @@ pub use screen::Screen;
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::load::{PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
-use crate::tui::connection::{Source, SourceState};
+use crate::tui::connection::{Link, Source, SourceState};
 use crate::tui::input::dialog::Dialog;
 use crate::tui::navigation::Step;
 use crate::tui::recording::view::TapeView;
@@ -183,6 +183,19 @@ impl Model {
 
     pub(crate) fn source_mut(&mut self, source: Source) -> &mut SourceState {
         &mut self.sources[source as usize]
+    }
+
+    /// `source` gave a usable answer.
+    pub(crate) fn answered(&mut self, source: Source) {
+        let now = self.now;
+        let state = self.source_mut(source);
+        state.link = Link::Up;
+        state.last_ok = Some(now);
+    }
+
+    /// The server's TPS now, to compare with the load generator's.
+    pub(crate) fn server_tps(&self) -> Option<f64> {
+        self.metrics.get(PanelId::Tps).value()
     }
 
     pub(crate) fn is_seeding(&self) -> bool {

@@ -4,7 +4,7 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{Expr, parse};
 use serde_json::Value;
 
-use crate::tui::dashboard::read::text;
+use crate::tui::dashboard::json::text;
 use crate::tui::dashboard::vars::{is_name, kept};
 
 /// Most filters of a dashboard.

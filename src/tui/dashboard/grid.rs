@@ -1,7 +1,7 @@
 //! Grafana's grid of 24 columns on a terminal: panels side by side while there is room for each to
 //! be read, beneath one another otherwise.
 
-use crate::tui::dashboard::{Kind, Panel};
+use crate::tui::dashboard::panel::{Kind, Panel};
 
 /// A panel's place on a shelf: which panel, and its columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::tui::dashboard::Mapping;
 use crate::tui::dashboard::colour::severity;
-use crate::tui::dashboard::read::{text, tidy};
+use crate::tui::dashboard::json::{text, tidy};
+use crate::tui::dashboard::panel::Mapping;
 
 /// Most mappings of a panel.
 const MAX_MAPPINGS: usize = 32;
@@ -115,7 +115,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tui::dashboard::{Kind, Panel};
+    use crate::tui::dashboard::panel::{Kind, Panel};
     use crate::tui::theme::Severity;
 
     fn panel(defaults: Value, json: Value) -> Panel {

@@ -6,9 +6,11 @@ pub(crate) mod colour;
 pub(crate) mod formats;
 pub(crate) mod grid;
 pub(crate) mod interval;
+pub(crate) mod json;
 pub(crate) mod mappings;
 pub(crate) mod old_rows;
 pub(crate) mod options;
+pub(crate) mod panel;
 pub(crate) mod read;
 pub(crate) mod reference;
 pub(crate) mod repeat;
@@ -21,39 +23,22 @@ pub(crate) mod thresholds;
 pub(crate) mod unit;
 pub(crate) mod vars;
 
-use std::sync::Arc;
-
-#[cfg(test)]
-pub(crate) use grid::Cell;
 pub(crate) use grid::{Shelf, shelves};
 pub(crate) use repeat::repeated;
 pub(crate) use scope::{Scope, Times};
 pub(crate) use unit::Unit;
 pub(crate) use vars::Variable;
 
-use crate::tui::theme::Severity;
+use crate::tui::dashboard::panel::{DashboardError, Panel};
+
+#[cfg(test)]
+pub(crate) use grid::Cell;
 
 /// Most bytes of a dashboard file.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Most panels of a dashboard.
-const MAX_PANELS: usize = 300;
-/// Most queries of a panel; what is beyond is told.
-const MAX_TARGETS: usize = 12;
 
 /// The on-sale dashboard: the very file that Grafana gets.
 const SHIPPED: &str = include_str!("../../../otel/grafana/dashboards/on-sale.json");
-
-/// A text that is asked of a source: PromQL or LogQL.
-pub(crate) type Query = Arc<str>;
-
-/// Why a file is not shown: where in it and what is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {what}")]
-pub struct DashboardError {
-    /// Line and column, or a path as in `$.panels[3].targets`.
-    place: String,
-    what: String,
-}
 
 /// A dashboard.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,266 +47,6 @@ pub struct Dashboard {
     pub(crate) variables: Vec<Variable>,
     /// As they are shown: a row comes before its panels.
     pub(crate) panels: Vec<Panel>,
-}
-
-/// How a panel is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A heading whose panels can be folded away.
-    Row,
-    TimeSeries,
-    Stat,
-    Gauge,
-    BarGauge,
-    /// Each series' share of their sum.
-    Pie,
-    /// How often which value occurred.
-    Histogram,
-    Table,
-    Logs,
-    Heatmap,
-    /// A row of states over time for each series.
-    StateTimeline,
-    /// The same, a sign for each sample.
-    StatusHistory,
-    /// What the file itself says, in words.
-    Text,
-    /// Named with the reason why it is not drawn.
-    NotDrawn,
-}
-
-/// What a stat shows of a series.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Calc {
-    #[default]
-    Last,
-    First,
-    Mean,
-    Min,
-    Max,
-    Sum,
-    Count,
-    /// Most less least.
-    Range,
-    /// Last less first.
-    Difference,
-}
-
-/// One of a panel's queries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) expr: String,
-    /// Grafana's legend format; empty: from the labels.
-    pub(crate) legend: String,
-    /// The least interval as the file has it, `2m` or `$interval`; empty: none.
-    pub(crate) interval: String,
-}
-
-/// One panel or row for each value of a variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Repeat {
-    pub(crate) variable: String,
-    /// Beneath one another, not side by side.
-    pub(crate) down: bool,
-    pub(crate) per_line: u16,
-}
-
-/// From `from` on (absent: from the bottom) a value stands like that.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Step {
-    pub(crate) from: Option<f64>,
-    pub(crate) severity: Severity,
-}
-
-/// A value across a chart at which something else begins to hold.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Limit {
-    pub(crate) at: f64,
-    /// Of the side that is worse.
-    pub(crate) severity: Severity,
-    /// The worse side is the one below.
-    pub(crate) below: bool,
-}
-
-/// A value that is shown as a text.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Mapping {
-    pub(crate) from: f64,
-    pub(crate) to: f64,
-    /// Empty: the value itself, in that colour.
-    pub(crate) text: String,
-    pub(crate) severity: Option<Severity>,
-}
-
-/// Where a panel stands in the grid of 24 columns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) x: u16,
-    pub(crate) y: u32,
-    pub(crate) w: u16,
-    pub(crate) h: u16,
-}
-
-/// A panel.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Panel {
-    pub(crate) title: String,
-    pub(crate) kind: Kind,
-    /// Grafana's name of its type.
-    pub(crate) type_name: String,
-    /// Why it is not drawn, or what of it is left out.
-    pub(crate) why_not: String,
-    pub(crate) place: Place,
-    pub(crate) targets: Vec<Target>,
-    pub(crate) unit: Unit,
-    pub(crate) low: Option<f64>,
-    pub(crate) high: Option<f64>,
-    /// Lowest first.
-    pub(crate) steps: Vec<Step>,
-    pub(crate) mappings: Vec<Mapping>,
-    pub(crate) calc: Calc,
-    /// What its series are called, as Grafana's `displayName`; empty: as the legend says.
-    pub(crate) display_name: String,
-    /// What to show when the source has nothing; empty: that it has nothing.
-    pub(crate) no_value: String,
-    /// The lines of a text panel.
-    pub(crate) words: Vec<String>,
-    pub(crate) repeat: Option<Repeat>,
-    /// Values of variables that hold in this panel: it is one of those that were repeated.
-    pub(crate) fixed: Vec<(String, String)>,
-    /// Which panel of the file it is.
-    pub(crate) origin: usize,
-    /// A row that is folded in the file.
-    pub(crate) folded: bool,
-    /// A panel that such a row holds.
-    pub(crate) nested: bool,
-}
-
-impl Panel {
-    /// A panel with nothing but that.
-    pub(crate) fn new(title: &str, kind: Kind, unit: &str) -> Panel {
-        Panel {
-            title: title.to_owned(),
-            kind,
-            type_name: String::new(),
-            why_not: String::new(),
-            place: Place::default(),
-            targets: Vec::new(),
-            unit: Unit::new(unit, None),
-            low: None,
-            high: None,
-            steps: Vec::new(),
-            mappings: Vec::new(),
-            calc: Calc::default(),
-            display_name: String::new(),
-            no_value: String::new(),
-            words: Vec::new(),
-            repeat: None,
-            fixed: Vec::new(),
-            origin: 0,
-            folded: false,
-            nested: false,
-        }
-    }
-
-    /// How `value` stands.
-    pub(crate) fn judge(&self, value: f64) -> Severity {
-        let mapped = self.mapped(value).and_then(|mapping| mapping.severity);
-        // A single step is a colour, not a threshold.
-        let step = || {
-            let reached = |step: &&Step| step.from.is_none_or(|from| value >= from);
-            let step = self.steps.iter().rev().find(reached);
-            let judged = self.steps.len() > 1;
-            step.filter(|_| judged).map(|step| step.severity)
-        };
-        mapped.or_else(step).unwrap_or(Severity::Plain)
-    }
-
-    fn mapped(&self, value: f64) -> Option<&Mapping> {
-        self.mappings
-            .iter()
-            .find(|mapping| value >= mapping.from && value <= mapping.to)
-    }
-
-    /// Number and unit apart, so that the number can be drawn big; a mapped text has no unit.
-    pub(crate) fn show(&self, value: f64) -> (String, String) {
-        match self.mapped(value).filter(|found| !found.text.is_empty()) {
-            Some(mapping) => (mapping.text.clone(), String::new()),
-            None => self.unit.show(value),
-        }
-    }
-
-    /// Number and unit together.
-    pub(crate) fn text(&self, value: f64) -> String {
-        let (number, unit) = self.show(value);
-        if unit.starts_with(['$', '€', '£', '¥']) {
-            format!("{unit}{number}")
-        } else if unit.is_empty() {
-            number
-        } else if unit == "%" {
-            format!("{number}{unit}")
-        } else {
-            format!("{number} {unit}")
-        }
-    }
-
-    /// The values at which something else begins to hold, for lines across a chart.
-    pub(crate) fn limits(&self) -> impl Iterator<Item = Limit> {
-        let before = |index: usize| {
-            let step = index
-                .checked_sub(1)
-                .and_then(|before| self.steps.get(before));
-            step.map_or(Severity::Plain, |step| step.severity)
-        };
-        let steps = self.steps.iter().enumerate();
-        steps.filter_map(move |(index, step)| {
-            let before = before(index);
-            Some(Limit {
-                at: step.from?,
-                severity: step.severity.max(before),
-                below: before > step.severity,
-            })
-        })
-    }
-
-    /// Asks Prometheus.
-    pub(crate) const fn asks_metrics(&self) -> bool {
-        !matches!(
-            self.kind,
-            Kind::Row | Kind::Logs | Kind::Text | Kind::NotDrawn
-        )
-    }
-
-    /// What `target` asks at the moment.
-    pub(crate) fn query(&self, target: &Target, scope: &Scope) -> String {
-        scope.fill_in(&target.expr, &self.fixed, &target.interval)
-    }
-
-    /// The title with its variables filled in.
-    pub(crate) fn heading(&self, scope: &Scope) -> String {
-        scope.words(&self.title, &self.fixed)
-    }
-}
-
-/// What of its labels a source is asked, by a query that is none of PromQL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LabelQuery<'a> {
-    Names,
-    /// All values of a label.
-    Values(&'a str),
-}
-
-impl LabelQuery<'_> {
-    pub(crate) fn of(query: &str) -> Option<LabelQuery<'_>> {
-        if query == "label_names()" {
-            return Some(LabelQuery::Names);
-        }
-        let label = query.strip_prefix("label_values(")?.strip_suffix(')')?;
-        label
-            .bytes()
-            .all(vars::is_name)
-            .then_some(LabelQuery::Values(label))
-    }
 }
 
 impl Dashboard {

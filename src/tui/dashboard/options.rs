@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::tui::dashboard::read::{number, text, tidy};
-use crate::tui::dashboard::{Calc, Unit};
+use crate::tui::dashboard::Unit;
+use crate::tui::dashboard::json::{number, text, tidy};
+use crate::tui::dashboard::panel::Calc;
 
 /// Which of a series' values a panel of single numbers shows.
 pub(crate) fn calc(json: &Value) -> Calc {

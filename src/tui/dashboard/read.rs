@@ -7,81 +7,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::cells;
+use crate::tui::dashboard::json::{PATH, error, kind_of, list, object, text, tidy};
 use crate::tui::dashboard::mappings::{mappings, of_nothing};
+use crate::tui::dashboard::panel::{DashboardError, Kind, MAX_PANELS, Panel, Place, Repeat};
 use crate::tui::dashboard::source::Sources;
 use crate::tui::dashboard::thresholds::{coloured, steps};
 use crate::tui::dashboard::{
-    Dashboard, DashboardError, Kind, MAX_BYTES, MAX_PANELS, Panel, Place, Repeat, old_rows,
-    options, schema_v2, targets, text as words, vars,
+    Dashboard, MAX_BYTES, old_rows, options, schema_v2, targets, text as words, vars,
 };
 use crate::tui::format;
-use crate::tui::format::one_line;
-
-/// Longest title, legend or text kept, in characters.
-const MAX_TEXT: usize = 120;
-/// Where in the file a panel stood that was brought into the classic form.
-pub(crate) const PATH: &str = "__path";
-
-pub(crate) fn error(place: &str, what: impl Into<String>) -> DashboardError {
-    DashboardError {
-        place: place.to_owned(),
-        what: what.into(),
-    }
-}
-
-/// A text on one line and not too long.
-pub(crate) fn tidy(text: &str) -> String {
-    cells::cut(one_line(text).trim(), MAX_TEXT)
-}
-
-pub(crate) fn text<'a>(of: &'a Value, name: &str) -> &'a str {
-    of.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A finite number; old files have some as texts.
-pub(crate) fn number(of: &Value, name: &str) -> Option<f64> {
-    let value = of.get(name)?;
-    let number = value
-        .as_f64()
-        .or_else(|| value.as_str()?.trim().parse().ok())?;
-    number.is_finite().then_some(number)
-}
-
-/// An array, or nothing where there is none.
-pub(crate) fn list<'a>(
-    of: &'a Value,
-    name: &str,
-    path: &str,
-) -> Result<&'a [Value], DashboardError> {
-    match of.get(name) {
-        None | Some(Value::Null) => Ok(&[]),
-        Some(Value::Array(list)) => Ok(list),
-        Some(other) => Err(error(
-            &format!("{path}.{name}"),
-            format!("expected a list, found {}", kind_of(other)),
-        )),
-    }
-}
-
-pub(crate) fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-pub(crate) fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Value, DashboardError> {
-    if value.is_object() {
-        return Ok(value);
-    }
-    let what = format!("expected an object, found {}", kind_of(value));
-    Err(error(path, what))
-}
 
 pub(crate) fn dashboard(source: &str) -> Result<Dashboard, DashboardError> {
     if source.len() > MAX_BYTES {

@@ -1,6 +1,7 @@
 //! Panels and rows that stand once for each value of a variable.
 
-use crate::tui::dashboard::{Kind, MAX_PANELS, Panel, Scope};
+use crate::tui::dashboard::Scope;
+use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel};
 
 /// Columns of Grafana's grid.
 const COLUMNS: u16 = 24;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::tui::dashboard::read::{PATH, error, list, number, text};
-use crate::tui::dashboard::{DashboardError, MAX_PANELS};
+use crate::tui::dashboard::json::{PATH, error, list, number, text};
+use crate::tui::dashboard::panel::{DashboardError, MAX_PANELS};
 use crate::tui::format;
 
 /// Layouts within layouts: tabs of rows of grids, and one more.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::tui::dashboard::Query;
 use crate::tui::dashboard::adhoc::{Filter, filtered};
 use crate::tui::dashboard::formats::{formatted, instant, words};
 use crate::tui::dashboard::interval;
-use crate::tui::dashboard::read::tidy;
+use crate::tui::dashboard::json::tidy;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::dashboard::reference::Reference;
 use crate::tui::dashboard::vars::{ALL, AUTO, Choice, MAX_VALUES, Variable, is_auto};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::tui::dashboard::read::{text, tidy};
+use crate::tui::dashboard::json::{text, tidy};
 
 /// Who is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::tui::dashboard::panel::{Kind, MAX_PANELS};
+use crate::tui::theme::Severity;
 
 const ALL_SHIPPED: [&str; 3] = [
     SHIPPED,

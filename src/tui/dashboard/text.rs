@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::tui::dashboard::read::{text, tidy};
+use crate::tui::dashboard::json::{text, tidy};
 use crate::tui::format::one_line;
 
 /// Most bytes read of a text panel, and most lines kept.

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::tui::dashboard::colour::severity;
-use crate::tui::dashboard::read::{number, text};
-use crate::tui::dashboard::{Kind, Step};
+use crate::tui::dashboard::json::{number, text};
+use crate::tui::dashboard::panel::{Kind, Step};
 use crate::tui::theme::Severity;
 
 /// Most thresholds of a panel.
@@ -151,7 +151,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tui::dashboard::Panel;
+    use crate::tui::dashboard::panel::Panel;
 
     fn judged(kind: Kind, defaults: Value, json: Value, values: &[f64]) -> Vec<Severity> {
         let mut panel = Panel::new("", kind, "");

@@ -4,7 +4,6 @@
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use crate::tui::dashboard::DashboardError;
 use crate::tui::dashboard::adhoc;
 use crate::tui::dashboard::adhoc::Filter;
 use crate::tui::dashboard::read::{list, object, text};

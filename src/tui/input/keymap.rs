@@ -5,7 +5,7 @@ use crossterm::event::KeyEvent;
 
 use crate::tui::input::keys::{Binding, Scope, bindings};
 use crate::tui::model::Screen;
-use crate::tui::screens;
+use crate::tui::screens::table::view;
 
 /// A letter means the same on every screen unless the screen's own table says otherwise.
 const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
@@ -47,20 +47,8 @@ const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
 
 /// The whole key map.
 pub(crate) fn all() -> impl Iterator<Item = &'static Binding> {
-    let of_screens = Screen::ALL.iter().flat_map(|screen| of(*screen));
+    let of_screens = Screen::ALL.iter().flat_map(|screen| view(*screen).keys());
     EVERYWHERE.iter().chain(of_screens)
-}
-
-fn of(screen: Screen) -> &'static [Binding] {
-    match screen {
-        Screen::Overview => screens::overview::keys::KEYS,
-        Screen::Resources => screens::resources::keys::KEYS,
-        Screen::Logs => screens::logs::keys::KEYS,
-        Screen::Traces => screens::traces::keys::KEYS,
-        Screen::Load => screens::load::keys::KEYS,
-        Screen::Alerts => screens::alerts::keys::KEYS,
-        Screen::Board => screens::board::keys::KEYS,
-    }
 }
 
 /// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.

@@ -6,10 +6,12 @@ use ratatui::layout::{Position, Rect};
 
 use crate::tui::event::Effect;
 use crate::tui::input::keys::Action;
-use crate::tui::model::{Model, Screen};
-use crate::tui::screens::{Hit, hit};
+use crate::tui::model::Model;
+use crate::tui::screens::act::act;
+use crate::tui::screens::hit::hit;
+use crate::tui::screens::table::view;
+use crate::tui::screens::view::Hit;
 use crate::tui::timeline;
-use crate::tui::update::act;
 
 /// Rows that a notch of the wheel moves.
 const WHEEL: usize = 3;
@@ -27,7 +29,7 @@ pub(crate) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
         MouseEventKind::Down(MouseButton::Left) | MouseEventKind::Drag(MouseButton::Left) => {
             match hit(model, area, at) {
                 Some(Hit::Tab(screen)) => return act(model, Action::Show(screen)),
-                Some(Hit::Row(row)) => choose(model, row),
+                Some(Hit::Row(row)) => view(model.screen).choose(model, row),
                 Some(Hit::Instant(at)) => timeline::put(model, at),
                 None => {}
             }
@@ -41,13 +43,5 @@ fn wheel(model: &mut Model, action: Action) {
     for _ in 0..WHEEL {
         // Moving in a list has no effects.
         let _ = act(model, action);
-    }
-}
-
-fn choose(model: &mut Model, row: usize) {
-    match model.screen {
-        Screen::Alerts => model.alerts.choose(row),
-        Screen::Load if row < model.load.scenarios.len() => model.load.chosen = row,
-        _ => {}
     }
 }

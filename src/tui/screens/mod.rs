@@ -1,5 +1,6 @@
-//! `draw`: the model as a frame. Pure: reads the model, writes cells. One file a screen.
+//! `draw`: the model as a frame. Pure: reads the model, writes cells. One folder a screen.
 
+pub(crate) mod act;
 pub(crate) mod alerts;
 pub(crate) mod board;
 pub(crate) mod chrome;
@@ -11,16 +12,16 @@ pub(crate) mod overview;
 pub(crate) mod panel;
 pub(crate) mod plan;
 pub(crate) mod resources;
+pub(crate) mod table;
 pub(crate) mod traces;
+pub(crate) mod view;
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::text::Line;
 
-pub(crate) use crate::tui::screens::hit::{Hit, hit};
-
 use crate::cells;
 use crate::tui::input::dialog;
-use crate::tui::model::{Model, Screen};
+use crate::tui::model::Model;
 use crate::tui::screens::layout::{MIN, body};
 use crate::tui::theme;
 use crate::tui::widgets::centred;
@@ -37,15 +38,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer) {
     } else {
         let [header, body, footer] = body(area);
         chrome::header::draw(model, buffer, header);
-        match model.screen {
-            Screen::Overview => overview::draw::draw(model, buffer, body),
-            Screen::Resources => resources::draw::draw(model, buffer, body),
-            Screen::Logs => logs::draw::draw(model, buffer, body),
-            Screen::Traces => traces::draw::draw(model, buffer, body),
-            Screen::Load => load::draw::draw(model, buffer, body),
-            Screen::Alerts => alerts::draw::draw(model, buffer, body),
-            Screen::Board => board::draw::draw(model, buffer, body),
-        }
+        table::view(model.screen).draw(model, buffer, body);
         chrome::footer(model, buffer, footer);
         dialog::draw::draw(model, buffer, body);
     }

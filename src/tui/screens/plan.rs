@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::tui::dashboard::{Query, Times};
+use crate::tui::dashboard::Times;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::model::{Model, Screen};
 use crate::tui::recording::view::TapeView;
+use crate::tui::screens::table::view;
+use crate::tui::screens::view::View;
 use crate::tui::sources::evidence::{Evidence, Wanted};
-use crate::tui::sources::panels::{PANELS, PanelId, panel};
+use crate::tui::sources::panels::{PanelId, panel};
 use crate::tui::sources::plan::Plan;
 
 impl Model {
@@ -16,26 +19,16 @@ impl Model {
         (width.max(80), height.max(24) - 4)
     }
 
-    /// The PromQL whose answers go into `answers`. A recording is for every screen.
+    /// The PromQL whose answers go into `answers`.
     pub(crate) fn board_queries(&self) -> BTreeSet<Query> {
-        let mut queries = BTreeSet::new();
-        if self.is_seen(Screen::Resources) {
-            queries.extend(self.resources.queries(&self.answers));
-        }
-        if self.is_seen(Screen::Board) {
-            let asked = self.board.queries(&self.answers, self.times(), self.body());
-            queries.extend(asked);
-        }
-        queries
+        self.seen().flat_map(|view| view.queries(self)).collect()
     }
 
     /// The LogQL whose answers go into `answers`.
     pub(crate) fn board_logs(&self) -> BTreeSet<Query> {
-        if !self.is_seen(Screen::Board) {
-            return BTreeSet::new();
-        }
-        self.board
-            .log_queries(&self.answers, self.times(), self.body())
+        self.seen()
+            .flat_map(|view| view.log_queries(self))
+            .collect()
     }
 
     /// The time that charts show, as queries know it.
@@ -47,8 +40,14 @@ impl Model {
         }
     }
 
-    fn is_seen(&self, screen: Screen) -> bool {
-        self.screen == screen || matches!(self.tape, TapeView::Recording(_))
+    /// The screens that are fetched for: the one that is shown; a recording is for every screen.
+    fn seen(&self) -> impl Iterator<Item = &'static dyn View> {
+        let recording = matches!(self.tape, TapeView::Recording(_));
+        let shown = self.screen;
+        let seen = Screen::ALL
+            .iter()
+            .filter(move |one| recording || **one == shown);
+        seen.map(|one| view(*one))
     }
 
     /// The alert whose evidence is looked at.
@@ -66,42 +65,25 @@ impl Model {
 
     /// What is to be fetched now.
     pub(crate) fn plan(&self) -> Plan {
-        let shown: &[PanelId] = match self.screen {
-            Screen::Overview => &[],
-            Screen::Load => &[PanelId::Tps, PanelId::P95, PanelId::Seats],
-            Screen::Resources | Screen::Logs | Screen::Traces | Screen::Alerts | Screen::Board => {
-                &[PanelId::Tps]
-            }
-        };
-        // A recording is for every screen.
-        let recording = matches!(self.tape, TapeView::Recording(_));
-        let all = self.screen == Screen::Overview || self.settings.once || recording;
-        let tail = self.screen == Screen::Logs && !self.logs.frozen;
-        let (traces, trace) = match self.screen {
-            Screen::Traces => self.traces.wanted(self.now),
-            _ => (recording.then(|| self.traces.asked()), None),
-        };
-        let mut queries: BTreeSet<Query> = if all {
-            PANELS.iter().map(|panel| panel.query.into()).collect()
-        } else {
-            shown.iter().map(|id| panel(*id).query.into()).collect()
-        };
-        queries.extend(self.board_queries());
-        Plan {
-            queries,
-            board_logs: self.board_logs(),
+        let mut plan = Plan {
+            // The header of every screen shows whether requests are answered.
+            queries: BTreeSet::from([panel(PanelId::Tps).query.into()]),
             zoom: self.zoom,
             end: self.time.end,
-            evidence: (self.screen == Screen::Alerts)
-                .then(|| self.evidence_wanted())
-                .flatten(),
-            logs: (tail || recording).then(|| self.logs.query()),
             log_window: self.logs.window,
-            traces,
-            trace,
             seeding: self.is_seeding(),
-            rules: self.screen == Screen::Alerts || self.settings.once || recording,
+            rules: self.settings.once,
+            ..Plan::default()
+        };
+        if self.settings.once {
+            view(Screen::Overview).plan(self, &mut plan);
         }
+        for view in self.seen() {
+            view.plan(self, &mut plan);
+        }
+        plan.queries.extend(self.board_queries());
+        plan.board_logs = self.board_logs();
+        plan
     }
 }
 

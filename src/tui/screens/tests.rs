@@ -17,8 +17,7 @@ use crate::load::Verdict;
 use crate::tui::input::dialog::{
     AlertForm, Dialog, LaunchDialog, PathField, Question, SeedDialog, Stage,
 };
-use crate::tui::model::{Model, NoticeKind, RunState};
-
+use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::tests::fixtures::*;
 
 /// A console in some state, on that screen.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::{Labels, Series};
-use crate::tui::dashboard::Query;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::sources::series::{QueryAnswer, Track};
 
 /// The most series kept of one query; the rest is counted.

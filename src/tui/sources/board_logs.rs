@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::clients::ClientError;
 use crate::clients::loki::Loki;
-use crate::tui::dashboard::Query;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::event::Event;
 use crate::tui::sources::answers::MAX_LINES;
+use crate::tui::sources::clients::{EVERY, now_ms};
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
-use crate::tui::sources::{EVERY, now_ms};
 
 /// How far back the lines go.
 const SPAN_NS: i64 = 3_600_000_000_000;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::clients::ClientError;
 use crate::clients::loki::{LogLine, Loki};
 use crate::tui::event::Event;
+use crate::tui::sources::clients::{EVERY, now_ms};
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
-use crate::tui::sources::{EVERY, now_ms};
 
 /// The interval at which a log source that no screen shows is probed.
 const EVERY_PROBE: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clients::Heard;
 use crate::tui::connection::Source;
 use crate::tui::event::Event;
-use crate::tui::sources::Clients;
+use crate::tui::sources::clients::Clients;
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 

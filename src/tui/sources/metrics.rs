@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use crate::clients::ClientError;
 use crate::clients::prometheus::{Labels, Prometheus, Series};
-use crate::tui::dashboard::{LabelQuery, Query};
+use crate::tui::dashboard::panel::{LabelQuery, Query};
 use crate::tui::event::Event;
+use crate::tui::sources::clients::{Clients, EVERY, now_ms};
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::QueryAnswer;
-use crate::tui::sources::{Clients, EVERY, now_ms};
 use crate::tui::zoom::Zoom;
 
 /// Labels are sought in the last hour, the span of the longest chart.

@@ -8,6 +8,7 @@ pub(crate) mod alerts;
 pub(crate) mod answers;
 pub(crate) mod board_logs;
 pub(crate) mod checks;
+pub(crate) mod clients;
 pub(crate) mod crosscheck;
 pub(crate) mod evidence;
 pub(crate) mod follow;
@@ -22,14 +23,13 @@ pub(crate) mod server;
 pub(crate) mod traces;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::alerts::{Alerts, RuleAlerts};
 use self::board_logs::BoardLogs;
-use self::evidence::EvidenceOfAlert;
+use self::evidence::fetch::EvidenceOfAlert;
 use self::follow::{Follow, Poll};
 use self::log_tail::LogTail;
 use self::metadata::Metadata;
@@ -38,26 +38,9 @@ use self::plan::Plan;
 use self::server::ServerState;
 use self::traces::Traces;
 use crate::clients::HttpSource;
-use crate::clients::alertmanager::Alertmanager;
-use crate::clients::loki::Loki;
-use crate::clients::ops::Ops;
-use crate::clients::prometheus::Prometheus;
-use crate::clients::tempo::Tempo;
 use crate::tui::connection::Source;
 use crate::tui::event::Event;
-
-/// The interval of metrics, log lines and the server's status.
-const EVERY: Duration = Duration::from_secs(1);
-
-/// A client for each source.
-#[derive(Clone, Debug)]
-pub(crate) struct Clients {
-    pub(crate) prometheus: Prometheus,
-    pub(crate) loki: Loki,
-    pub(crate) tempo: Tempo,
-    pub(crate) alertmanager: Alertmanager,
-    pub(crate) ops: Ops,
-}
+use crate::tui::sources::clients::Clients;
 
 impl Clients {
     fn http(&self, source: Source) -> &HttpSource {
@@ -87,14 +70,6 @@ impl Refresh {
         self.server.notify_one();
         self.alerts.notify_one();
     }
-}
-
-/// Unix milliseconds.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Starts a task for each question.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tui::dashboard::Query;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::screens::traces::Asked;
 use crate::tui::sources::evidence;
 use crate::tui::zoom::Zoom;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::clients::prometheus::Series;
-use crate::tui::dashboard::Query;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::sources::panels::{PANELS, Panel, PanelId};
 
 /// The most points kept of one series: an hour at one a second, with room.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clients::ops::Ops;
 use crate::tui::event::Event;
-use crate::tui::sources::EVERY;
+use crate::tui::sources::clients::EVERY;
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 

@@ -119,26 +119,15 @@ pub(crate) fn server_is_known(model: &mut Model) -> bool {
     false
 }
 
-/// Enter: what is chosen on the screen.
-pub(crate) fn open(model: &mut Model) {
-    match model.screen {
-        Screen::Logs if model.logs.chosen().is_some() => {
-            model.logs.frozen = true;
-            model.dialog = Some(Dialog::Record(0));
-        }
-        Screen::Alerts => model.alerts.open(),
-        Screen::Traces => crate::tui::screens::traces::update::open(model),
-        Screen::Load => {
-            let chosen = model.load.chosen;
-            if can_launch(model) {
-                model.dialog = Some(Dialog::Launch(LaunchDialog {
-                    chosen,
-                    stage: Stage::Phase(0),
-                    ..LaunchDialog::default()
-                }));
-            }
-        }
-        _ => {}
+/// Enter on the Load screen: the chosen scenario, phase by phase.
+pub(crate) fn launch_chosen(model: &mut Model) {
+    let chosen = model.load.chosen;
+    if can_launch(model) {
+        model.dialog = Some(Dialog::Launch(LaunchDialog {
+            chosen,
+            stage: Stage::Phase(0),
+            ..LaunchDialog::default()
+        }));
     }
 }
 

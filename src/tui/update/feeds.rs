@@ -12,7 +12,6 @@ use crate::tui::screens::alerts::name;
 use crate::tui::screens::alerts::urgency::Urgency;
 use crate::tui::sources::crosscheck;
 use crate::tui::sources::series::Track;
-use crate::tui::update::answered;
 use crate::tui::{audit, format, timeline};
 
 /// What was done within this time, in milliseconds, was done just now.
@@ -23,7 +22,7 @@ pub(crate) const TPS_WINDOW_MS: i64 = 10_000;
 const MAX_LOAD_POINTS: usize = 7_200;
 
 pub(crate) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
-    answered(model, Source::Ops);
+    model.answered(Source::Ops);
     let was = model.seed.phase;
     if was == SeedPhase::Running && seed.phase != SeedPhase::Running {
         let rows = format::count(seed.rows_done);
@@ -63,7 +62,7 @@ pub(crate) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
 
 pub(crate) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect> {
     let first = model.source(Source::Alertmanager).last_ok.is_none();
-    answered(model, Source::Alertmanager);
+    model.answered(Source::Alertmanager);
     alerts.sort_by(|a, b| {
         Urgency::of(a)
             .cmp(&Urgency::of(b))

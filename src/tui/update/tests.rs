@@ -21,7 +21,7 @@ use crate::tui::event::ProfileFile;
 use crate::tui::input::dialog::{Dialog, Stage};
 use crate::tui::input::keys::{Key, Scope};
 use crate::tui::input::line::MAX_INPUT;
-use crate::tui::model::{RunState, RunView, Settings};
+use crate::tui::model::{RunState, RunView, Screen, Settings};
 use crate::tui::screens::alerts::name;
 use crate::tui::update::feeds::TPS_WINDOW_MS;
 

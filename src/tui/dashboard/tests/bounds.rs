@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::tui::dashboard::panel::{MAX_PANELS, MAX_TARGETS, Panel};
 use crate::tui::dashboard::tests::TIMES;
-use crate::tui::dashboard::{Dashboard, MAX_BYTES, MAX_PANELS, MAX_TARGETS, Panel, Scope};
+use crate::tui::dashboard::{Dashboard, MAX_BYTES, Scope};
 
 fn panel(more: Value) -> Value {
     let mut panel = json!({

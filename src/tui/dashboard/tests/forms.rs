@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::tui::dashboard::{Dashboard, Kind, MAX_PANELS, Panel};
+use crate::tui::dashboard::Dashboard;
+use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel};
 
 fn read(json: &Value) -> Result<Dashboard, String> {
     Dashboard::read(&json.to_string()).map_err(|error| error.to_string())

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::tui::dashboard::panel::Kind;
 use crate::tui::dashboard::tests::TIMES;
-use crate::tui::dashboard::{Dashboard, Kind, Scope, Times, repeated};
+use crate::tui::dashboard::{Dashboard, Scope, Times, repeated};
 
 /// What a source answers in these tests.
 fn learned(query: &str, label: &str) -> Vec<String> {
@@ -252,7 +253,7 @@ fn panels_and_rows_are_repeated_for_each_value() {
     let four = vec![panel("p", json!({ "repeat": "a" })); 4];
     let (panels, _) = shown(json!(four), &many.join(","));
     let panels = panels.unwrap();
-    assert_eq!(panels.len(), crate::tui::dashboard::MAX_PANELS);
+    assert_eq!(panels.len(), crate::tui::dashboard::panel::MAX_PANELS);
     assert!(
         panels
             .last()

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::api::ops::SeedRequest;
 use crate::tui::event::Effect;
+use crate::tui::input::dialog::answer::{After, chosen, is_no, is_yes, would_replace};
 use crate::tui::input::dialog::{
     AlertForm, Dialog, FORM_FIELDS, LaunchDialog, PROFILES, PathField, SEVERITIES, SeedDialog,
     Stage,
@@ -18,14 +19,6 @@ use crate::tui::update::actions;
 
 /// Lines that a page key scrolls.
 const PAGE: u16 = 10;
-
-/// The dialog after a key.
-pub(crate) enum After {
-    Keep(Dialog),
-    /// Stays open while the effect is carried out.
-    Ask(Dialog, Effect),
-    Close(Vec<Effect>),
-}
 
 /// The field that pasted text goes to, if there is one.
 pub(crate) fn field(dialog: &mut Option<Dialog>) -> Option<&mut Input> {
@@ -122,31 +115,6 @@ fn scrolled(key: KeyEvent, at: u16, also_closes: KeyCode) -> Option<u16> {
         code if code == also_closes => None,
         _ => Some(at),
     }
-}
-
-pub(crate) fn chosen(key: KeyEvent, at: usize, rows: usize) -> Option<usize> {
-    let last = rows.saturating_sub(1);
-    match key.code {
-        KeyCode::Up | KeyCode::Char('k') => Some(at.saturating_sub(1)),
-        KeyCode::Down | KeyCode::Char('j') => Some((at + 1).min(last)),
-        KeyCode::Home => Some(0),
-        KeyCode::End => Some(last),
-        _ => None,
-    }
-}
-
-pub(crate) fn is_yes(key: KeyEvent) -> bool {
-    matches!(key.code, KeyCode::Char('y' | 'Y'))
-}
-
-pub(crate) fn is_no(key: KeyEvent) -> bool {
-    matches!(key.code, KeyCode::Char('n' | 'N' | 'q'))
-}
-
-/// Whether a seeding would replace a dataset.
-pub(crate) fn would_replace(model: &Model) -> bool {
-    let status = model.status.as_ref();
-    status.is_some_and(|status| status.dataset.is_some())
 }
 
 fn seed(model: &Model, mut dialog: SeedDialog, key: KeyEvent) -> After {

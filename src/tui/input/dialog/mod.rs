@@ -1,5 +1,6 @@
 //! The dialogs: they stand in front of a screen and take the keys.
 
+pub(crate) mod answer;
 pub(crate) mod draw;
 pub(crate) mod keys;
 

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use crate::tui::event::Effect;
 use crate::tui::format;
 use crate::tui::format::one_line;
-use crate::tui::input::dialog::keys::After;
+use crate::tui::input::dialog::answer::After;
 use crate::tui::input::dialog::{Dialog, Question};
 use crate::tui::input::forms::{Form, Then};
 use crate::tui::model::{Model, NoticeKind};

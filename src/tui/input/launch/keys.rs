@@ -4,11 +4,11 @@ use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::load::{PhaseName, Progress, ScenarioInfo};
 use crate::tui::event::Effect;
-use crate::tui::input::dialog::keys::{After, chosen, is_no, is_yes};
+use crate::tui::input::dialog::answer::{After, chosen, is_no, is_yes};
 use crate::tui::input::dialog::{Dialog, LaunchDialog, PathField, Reseed, Stage, needs_typing};
 use crate::tui::input::launch::pick_file;
 use crate::tui::model::{Model, RunState, RunView, Screen};
-use crate::tui::navigation as trail;
+use crate::tui::navigation;
 use crate::tui::update::actions;
 
 pub(crate) fn on_key(model: &mut Model, mut dialog: LaunchDialog, key: KeyEvent) -> After {
@@ -86,7 +86,7 @@ fn start(model: &mut Model, scenario: &ScenarioInfo, phase: Option<usize>, resee
         p95: Default::default(),
         scroll: 0,
     });
-    trail::clear(model);
+    navigation::clear(model);
     model.screen = Screen::Load;
     After::Close(vec![Effect::StartLoad {
         scenario: scenario.name.clone(),

@@ -6,7 +6,8 @@ use ratatui::text::{Line, Span};
 
 use crate::tui::input::keys::shown;
 use crate::tui::input::line::draw as input;
-use crate::tui::input::palette::{Palette, found};
+use crate::tui::input::palette::Palette;
+use crate::tui::input::palette::keys::found;
 use crate::tui::model::Model;
 use crate::tui::theme;
 use crate::tui::widgets::popup;

@@ -6,6 +6,7 @@ pub(crate) mod draw;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod urgency;
+pub(crate) mod view;
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;

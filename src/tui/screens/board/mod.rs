@@ -4,13 +4,13 @@
 pub(crate) mod draw;
 pub(crate) mod keys;
 pub(crate) mod update;
+pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::tui::dashboard::{
-    Dashboard, Kind, Panel, Query, Scope, Shelf, Times, repeated, shelves,
-};
+use crate::tui::dashboard::panel::{Kind, Panel, Query};
+use crate::tui::dashboard::{Dashboard, Scope, Shelf, Times, repeated, shelves};
 use crate::tui::sources::answers::{Answer, Answers, OneSeries};
 
 /// Lines above the panels: title and variables.

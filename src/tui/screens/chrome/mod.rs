@@ -20,7 +20,7 @@ use crate::tui::screens::chrome::troubles::{silent, warned};
 use crate::tui::sources::crosscheck;
 use crate::tui::widgets::frame::right;
 use crate::tui::widgets::gauge;
-use crate::tui::{format, navigation as trail, theme, timeline};
+use crate::tui::{format, navigation, theme, timeline};
 
 pub(crate) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
     let crumbs = crumbs(model);
@@ -48,7 +48,7 @@ pub(crate) fn footer(model: &Model, buffer: &mut Buffer, area: Rect) {
 /// The way one came by links, and that Esc leads back on it.
 fn crumbs(model: &Model) -> Line<'static> {
     let filtering = model.logs.editing.is_some() || model.traces.editing.is_some();
-    let way = trail::crumbs(model).filter(|_| !filtering);
+    let way = navigation::crumbs(model).filter(|_| !filtering);
     let Some(way) = way else {
         return Line::default();
     };

@@ -6,3 +6,4 @@ pub(crate) mod run;
 pub(crate) mod steering;
 pub(crate) mod thresholds;
 pub(crate) mod verdict;
+pub(crate) mod view;

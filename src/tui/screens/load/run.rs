@@ -7,19 +7,15 @@ use ratatui::text::{Line, Span};
 use crate::cells;
 use crate::load::progress::OperationProgress;
 use crate::load::summary::Latency;
-use crate::tui::format;
 use crate::tui::format::{one_line, to_f64};
 use crate::tui::model::{Model, RunState, RunView};
 use crate::tui::screens::load::{thresholds, verdict};
 use crate::tui::sources::panels::{PanelId, Unit, panel};
-use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::timeline;
-use crate::tui::update;
 use crate::tui::widgets::{
     Chart, Freshness, Line as ChartLine, Overlay, frame, gauge, more, wrapped,
 };
-use crate::tui::window;
+use crate::tui::{format, theme, timeline, window};
 
 pub(crate) fn draw(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) {
     let title = match &run.phase {
@@ -160,7 +156,7 @@ fn headline(model: &Model, run: &RunView, buffer: &mut Buffer, area: Rect) -> u1
     )];
     if run.is_under_way() {
         first.extend(named("TPS", format::short(run.tps_now())));
-        let server = update::server_tps(model).map_or("–".into(), format::short);
+        let server = model.server_tps().map_or("–".into(), format::short);
         first.extend(named("server", server));
         let window = format!("over {}  ", panel(PanelId::Tps).window.replace('s', " s"));
         first.push(Span::styled(window, theme::quiet()));

@@ -4,6 +4,7 @@ pub(crate) mod draw;
 pub(crate) mod filter;
 pub(crate) mod keys;
 pub(crate) mod record;
+pub(crate) mod view;
 
 use std::collections::VecDeque;
 

@@ -3,3 +3,4 @@
 pub(crate) mod draw;
 pub(crate) mod keys;
 pub(crate) mod sale;
+pub(crate) mod view;

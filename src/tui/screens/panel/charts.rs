@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::dashboard::Panel;
+use crate::tui::dashboard::panel::Panel;
 use crate::tui::screens::panel::known::{Known, MAX_LINES, Named, Wanted, sign};
 use crate::tui::screens::panel::lists as panel_lists;
 use crate::tui::sources::series::Track;

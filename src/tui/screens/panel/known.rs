@@ -2,7 +2,8 @@
 
 use crate::clients::prometheus::Labels;
 use crate::tui::connection::Source;
-use crate::tui::dashboard::{Calc, Kind, Panel, Scope, Target};
+use crate::tui::dashboard::Scope;
+use crate::tui::dashboard::panel::{Calc, Kind, Panel, Target};
 use crate::tui::format::one_line;
 use crate::tui::model::Model;
 use crate::tui::screens::layout::freshness;

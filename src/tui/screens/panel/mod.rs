@@ -13,10 +13,9 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use crate::cells;
-use crate::tui::dashboard::{Kind, Panel};
+use crate::tui::dashboard::panel::{Kind, Panel};
 use crate::tui::screens::layout::dim_if_stale;
-use crate::tui::screens::panel::known::MAX_LINES;
-use crate::tui::screens::panel::known::{Known, Wanted, known, reduced, sign, worst};
+use crate::tui::screens::panel::known::{Known, MAX_LINES, Wanted, known, reduced, sign, worst};
 use crate::tui::screens::panel::{
     charts as panel_charts, lists as panel_lists, shares as panel_shares, states as panel_states,
 };

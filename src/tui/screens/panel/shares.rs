@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::cells;
-use crate::tui::dashboard::Panel;
+use crate::tui::dashboard::panel::Panel;
 use crate::tui::format;
 use crate::tui::screens::panel::known::{Known, Named, Wanted, reduced};
 use crate::tui::screens::panel::lists::more;

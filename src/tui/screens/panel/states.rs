@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::cells;
-use crate::tui::dashboard::{Kind, Panel};
+use crate::tui::dashboard::panel::{Kind, Panel};
 use crate::tui::screens::panel::known::{Known, Wanted};
 use crate::tui::screens::panel::lists::more;
 use crate::tui::sources::series::Track;

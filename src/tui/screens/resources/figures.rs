@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use crate::tui::dashboard::{Kind, Mapping, Panel, Query, Step, Target, Unit};
+use crate::tui::dashboard::Unit;
+use crate::tui::dashboard::panel::{Kind, Mapping, Panel, Query, Step, Target};
 use crate::tui::theme::Severity;
 
 /// A column of the table: one figure of each instance.

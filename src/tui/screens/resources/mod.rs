@@ -4,12 +4,15 @@
 pub(crate) mod draw;
 pub(crate) mod figures;
 pub(crate) mod keys;
+pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::tui::dashboard::{Query, Scope};
-use crate::tui::sources::answers::Answers;
 pub(crate) use figures::{CHARTS, COLUMNS, Column};
+
+use crate::tui::dashboard::Scope;
+use crate::tui::dashboard::panel::Query;
+use crate::tui::sources::answers::Answers;
 
 /// Most instances in the table.
 const MAX_INSTANCES: usize = 100;

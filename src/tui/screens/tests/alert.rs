@@ -130,7 +130,8 @@ fn on_a_light_background_the_text_is_the_same_in_other_colours() {
 
 #[test]
 fn a_click_is_on_what_is_drawn_there() {
-    use crate::tui::screens::{Hit, hit};
+    use crate::tui::screens::hit::hit;
+    use crate::tui::screens::view::Hit;
     use ratatui::layout::Position;
     for size in [SIZES[0], SIZES[1]] {
         let area = Rect::new(0, 0, size.0, size.1);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clients::prometheus::{Labels, Series};
+use crate::tui::dashboard::Dashboard;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::dashboard::tests::every_kind;
-use crate::tui::dashboard::{Dashboard, Query};
 use crate::tui::event::Event;
 use crate::tui::model::{Model, Screen};
 use crate::tui::screens::board::Board;

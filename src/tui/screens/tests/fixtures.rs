@@ -17,7 +17,7 @@ use crate::load::{
     Verdict,
 };
 use crate::tui::connection::Source;
-use crate::tui::dashboard::Query;
+use crate::tui::dashboard::panel::Query;
 use crate::tui::event::Event;
 use crate::tui::model::Screen;
 use crate::tui::model::{Model, RunState, RunView, Settings};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::clients::tempo::{FoundTrace, Kind, Span, SpanEvent, Status, Trace};
 use crate::tui::event::Event;
-use crate::tui::navigation as trail;
+use crate::tui::navigation;
 use crate::tui::screens::traces::{Coverage, Open};
 use crate::tui::update::update;
 
@@ -107,7 +107,7 @@ pub(crate) fn found() -> Vec<FoundTrace> {
 fn opened(state: State, spans: Option<Vec<Span>>) -> Model {
     let mut model = state(Screen::Logs);
     model.logs.text = "seat".into();
-    trail::to_trace(&mut model, ID);
+    navigation::to_trace(&mut model, ID);
     if let Some(spans) = spans {
         let trace = Trace {
             id: ID.into(),

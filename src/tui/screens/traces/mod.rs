@@ -4,6 +4,7 @@
 pub(crate) mod draw;
 pub(crate) mod keys;
 pub(crate) mod update;
+pub(crate) mod view;
 pub(crate) mod waterfall;
 
 use std::sync::Arc;

@@ -5,12 +5,11 @@ use crossterm::event::{KeyCode, KeyEvent};
 use crate::tui::connection::Source;
 use crate::tui::event::Event;
 use crate::tui::input::dialog::Dialog;
-use crate::tui::model::{Model, NoticeKind, Screen};
-use crate::tui::navigation as trail;
+use crate::tui::model::{Model, NoticeKind};
+use crate::tui::navigation;
 use crate::tui::screens::logs::{Level, LogAim};
 use crate::tui::screens::traces::Open;
 use crate::tui::sources::evidence::Wanted;
-use crate::tui::update::answered;
 
 /// Records of a trace are sought from so much before its start, in milliseconds.
 const BEFORE_MS: i64 = 10_000;
@@ -34,7 +33,7 @@ pub(crate) fn on_event(model: &mut Model, event: Event) -> Option<Event> {
         Event::TracesThere => {}
         other => return Some(other),
     }
-    answered(model, Source::Tempo);
+    model.answered(Source::Tempo);
     None
 }
 
@@ -107,24 +106,17 @@ pub(crate) fn of_record(model: &mut Model) {
     };
     // Back at the record is back at this one, not at the newest.
     model.logs.frozen = true;
-    trail::to_trace(model, &id);
+    navigation::to_trace(model, &id);
 }
 
-/// From what is chosen to its records: of a trace all, of an alert's time the errors.
-pub(crate) fn records_of(model: &mut Model) {
-    match model.screen {
-        Screen::Alerts => records_of_alert(model),
-        _ => records_of_trace(model),
-    }
-}
-
-fn records_of_alert(model: &mut Model) {
+/// From an alert to the error records of its time.
+pub(crate) fn records_of_alert(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
         model.tell(NoticeKind::Info, "no alert is chosen");
         return;
     };
     let time = Wanted::of(&row.alert, model.now).of_records(model.now);
-    trail::to_logs(
+    navigation::to_logs(
         model,
         LogAim {
             level: Level::Error,
@@ -134,7 +126,8 @@ fn records_of_alert(model: &mut Model) {
     );
 }
 
-fn records_of_trace(model: &mut Model) {
+/// From a trace to its records.
+pub(crate) fn records_of_trace(model: &mut Model) {
     let Some((trace, time)) = model.traces.looked_at() else {
         model.tell(NoticeKind::Info, "no trace is chosen");
         return;
@@ -145,7 +138,7 @@ fn records_of_trace(model: &mut Model) {
             end.saturating_add(AFTER_MS),
         )
     };
-    trail::to_logs(
+    navigation::to_logs(
         model,
         LogAim {
             trace: Some(trace),

@@ -11,13 +11,13 @@ use crate::clients::rules::Rule;
 use crate::tui::event::Event;
 use crate::tui::screens::logs;
 use crate::tui::screens::logs::{Level, Record};
+use crate::tui::sources::clients::{Clients, now_ms};
 use crate::tui::sources::evidence::rule;
 use crate::tui::sources::evidence::rule::{Judged, Limit};
 use crate::tui::sources::evidence::{Evidence, LimitLine, RECORDS, RECORDS_BEFORE, Wanted};
 use crate::tui::sources::follow::{Answer, Poll};
 use crate::tui::sources::plan::Plan;
 use crate::tui::sources::series::Track;
-use crate::tui::sources::{Clients, now_ms};
 
 const EVERY: Duration = Duration::from_secs(2);
 /// Series of one alert that are drawn.

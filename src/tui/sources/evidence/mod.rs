@@ -4,8 +4,6 @@
 pub(crate) mod fetch;
 pub(crate) mod rule;
 
-pub(crate) use fetch::EvidenceOfAlert;
-
 use crate::clients::alertmanager::Alert;
 use crate::clients::prometheus::Labels;
 use crate::clients::rules::Rule;

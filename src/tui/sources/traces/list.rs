@@ -10,7 +10,7 @@ use crate::clients::ClientError;
 use crate::clients::tempo::{FoundTrace, Tempo, TraceSearch};
 use crate::tui::event::Event;
 use crate::tui::screens::traces::{Asked, Coverage, LIMIT, Order, SPAN_S};
-use crate::tui::sources::now_ms;
+use crate::tui::sources::clients::now_ms;
 use crate::tui::sources::traces::CLOCK_SKEW_S;
 
 /// The most searches of one round for the slowest.

@@ -1,6 +1,7 @@
 //! Alerts: raised, resolved, heard.
 
 use super::*;
+use crate::tui::sources::panels::{PanelId, panel};
 
 #[test]
 fn an_alert_is_raised_by_hand_only_when_it_says_what_is_wrong() {

@@ -4,6 +4,7 @@
 use super::*;
 use crate::clients::loki::LogLine;
 use crate::clients::tempo::{FoundTrace, Kind, Span, Status as SpanStatus, Trace};
+use crate::tui::navigation;
 use crate::tui::screens::logs::{Level, LogAim};
 use crate::tui::screens::traces::{Asked, Coverage, Order, State};
 
@@ -197,7 +198,7 @@ fn a_fixed_time_is_asked_for_instead_of_the_tail_until_0_or_esc() {
             window: Some((NOW - 5_000, NOW)),
             trace: None,
         };
-        trail::to_logs(&mut model, aim);
+        navigation::to_logs(&mut model, aim);
         assert_eq!(model.plan().log_window, Some((NOW - 5_000, NOW)));
         // A late answer of the tail is not of that time.
         let event = Event::Logs {
@@ -247,7 +248,7 @@ fn from_an_alert_to_the_errors_of_its_time_to_a_trace_and_back_to_the_alert() {
     take_logs(&mut model, vec![record]);
     keys(&mut model, "t");
     assert_eq!(
-        trail::crumbs(&model).as_deref(),
+        navigation::crumbs(&model).as_deref(),
         Some("Alerts › Logs › Traces")
     );
     press(&mut model, KeyCode::Esc);

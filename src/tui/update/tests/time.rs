@@ -4,6 +4,7 @@ use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
 use crate::tui::sources::panels::CHARTS;
+use crate::tui::time_view::TimeView;
 
 fn mouse(model: &mut Model, kind: MouseEventKind, column: u16, row: u16) -> Vec<Effect> {
     let modifiers = KeyModifiers::NONE;

@@ -1,6 +1,9 @@
 //! What is looked at and how: screens, filter, zoom, notices, the state of sources.
 
 use super::*;
+use crate::tui::screens::view::MAX_SCROLL;
+use crate::tui::sources::panels::{PanelId, panel};
+use crate::tui::window;
 
 #[test]
 fn the_charts_are_zoomed_from_what_they_show_and_fitted_again() {
