@@ -1,5 +1,5 @@
-//! Every alert of the store sent on to another Alertmanager, as Prometheus would: when it begins, when
-//! it changes, again while it lasts, when it ends.
+//! Sends every alert of the store to another Alertmanager, as Prometheus would: when it begins, when it
+//! changes, again while it lasts, when it ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::Timing;
 use super::groups::later;
 use super::health::Health;
-use super::post::{Failure, Pause, Poster};
+use super::poster::{Failure, Pause, Poster};
 use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
-/// Alerts that may wait: all that the store holds, and as many that have ended.
+/// Alerts that may wait: as many as the store holds, and as many that have ended.
 const MOST_WAITING: usize = 4000;
 
 /// Alerts in one request.
@@ -32,7 +32,7 @@ pub(super) struct Forward {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// When each alert of the store was last sent to it, of those that were offered here.
+    /// When each alert that was offered here was last updated in the store.
     offered: HashMap<String, Timestamp>,
     /// The latest state of each alert, and since when it waits.
     waiting: VecDeque<(GettableAlert, Timestamp)>,
@@ -47,7 +47,7 @@ impl Forward {
         }
     }
 
-    /// Keeps those alerts for delivery that were sent to the store since the last time.
+    /// Queues the alerts that changed in the store since the last call.
     pub(super) fn offer(&self, alerts: &[GettableAlert], now: Timestamp, metrics: &Metrics) {
         let mut inner = self.inner.lock();
         let offered = std::mem::take(&mut inner.offered);
@@ -106,7 +106,7 @@ impl Forward {
         inner.waiting.drain(..count).collect()
     }
 
-    /// Those that are not too old, and of which nothing newer came meanwhile.
+    /// Queues the alerts again, but for those that are too old or have a newer state in the queue.
     fn put_back(&self, batch: Vec<(GettableAlert, Timestamp)>, health: &mut Health, reason: &str) {
         let now = Timestamp::now();
         let mut inner = self.inner.lock();
@@ -126,7 +126,7 @@ impl Inner {
         waiting.find(|waiting| waiting.fingerprint == alert.fingerprint)
     }
 
-    /// False when there is no room.
+    /// Queues an alert. False when there is no room.
     fn keep(&mut self, alert: &GettableAlert, now: Timestamp) -> bool {
         if let Some(waiting) = self.waiting_place(alert) {
             *waiting = alert.clone();
@@ -140,7 +140,7 @@ impl Inner {
     }
 }
 
-/// An alert as Alertmanager takes it.
+/// An alert in Alertmanager's wire shape.
 fn postable(alert: &GettableAlert) -> Value {
     json!({
         "labels": alert.labels,

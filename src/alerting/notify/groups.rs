@@ -1,4 +1,4 @@
-//! Alerts that belong together, and when they are told. Time is passed in.
+//! Groups of alerts, and when each notifies. Time is passed in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,22 +7,22 @@ use jiff::{SignedDuration, Timestamp};
 use super::Timing;
 use crate::embedded::alertmanager::{GettableAlert, group_labels};
 
-/// What has become of a group.
+/// The state of a group at a moment.
 #[derive(Debug, Clone)]
-pub(super) struct News {
+pub(super) struct GroupUpdate {
     /// Alertmanager's notation: `{}:{alertname="x"}`.
     pub(super) key: String,
     pub(super) labels: BTreeMap<String, String>,
-    /// Those that fire and are not silenced.
+    /// Alerts that fire and are not silenced.
     pub(super) firing: Vec<GettableAlert>,
-    /// Those that have ended not long ago and are not silenced.
+    /// Alerts that ended recently and are not silenced.
     pub(super) resolved: Vec<GettableAlert>,
-    /// The fingerprints of all that fire, silenced or not.
+    /// The fingerprints of all alerts that fire, silenced or not.
     pub(super) alive: BTreeSet<String>,
     pub(super) at: Timestamp,
 }
 
-/// The groups there are, and when each is told next.
+/// The groups, and when each notifies next.
 #[derive(Debug)]
 pub(super) struct Groups {
     timing: Timing,
@@ -37,8 +37,8 @@ impl Groups {
         }
     }
 
-    /// The news of the groups whose time has come, given all alerts there are.
-    pub(super) fn due(&mut self, alerts: &[GettableAlert], now: Timestamp) -> Vec<News> {
+    /// The updates of the groups that are due, given all alerts.
+    pub(super) fn due(&mut self, alerts: &[GettableAlert], now: Timestamp) -> Vec<GroupUpdate> {
         let mut groups: BTreeMap<String, Vec<&GettableAlert>> = BTreeMap::new();
         for alert in alerts {
             groups.entry(key(alert)).or_default().push(alert);
@@ -50,7 +50,7 @@ impl Groups {
             let due = self.due.entry(key.clone()).or_insert_with(first);
             if *due <= now {
                 *due = later(now, self.timing.group_interval);
-                found.push(news(key, &alerts, now));
+                found.push(update(key, &alerts, now));
             }
         }
         found
@@ -61,7 +61,7 @@ impl Groups {
     }
 }
 
-/// An alert that began long ago has nobody to wait for.
+/// An alert that began long ago does not wait for others to join.
 fn first_due(alerts: &[&GettableAlert], timing: &Timing, now: Timestamp) -> Timestamp {
     let began = alerts.iter().map(|alert| alert.starts_at).min();
     match began {
@@ -75,14 +75,14 @@ pub(super) fn later(at: Timestamp, by: std::time::Duration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-fn news(key: String, alerts: &[&GettableAlert], now: Timestamp) -> News {
+fn update(key: String, alerts: &[&GettableAlert], now: Timestamp) -> GroupUpdate {
     let labels = alerts.first().map(|alert| group_labels(alert));
     let ended = |alert: &GettableAlert| alert.ends_at <= now;
     let alive = alerts.iter().filter(|alert| !ended(alert));
     let alive = alive.map(|alert| alert.fingerprint.clone()).collect();
-    let told = alerts.iter().filter(|a| a.status.silenced_by.is_empty());
-    let (resolved, firing) = told.map(|alert| (*alert).clone()).partition(ended);
-    News {
+    let notified = alerts.iter().filter(|a| a.status.silenced_by.is_empty());
+    let (resolved, firing) = notified.map(|alert| (*alert).clone()).partition(ended);
+    GroupUpdate {
         key,
         labels: labels.unwrap_or_default(),
         firing,

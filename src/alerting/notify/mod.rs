@@ -1,16 +1,21 @@
-//! Who is told of the alerts in the embedded alert store, and how.
+//! Notifications about the alerts in the embedded alert store.
 //!
-//! One task watches the store, whoever put an alert there, rules or a person. It groups alerts as
-//! Alertmanager does (`groups`) and offers what a group has become to every receiver. A receiver has a
-//! task, a bounded queue and a memory of what it was told (`receiver`), so that one which is slow or
-//! gone holds up no other and is told once of every change. Another Alertmanager gets the alerts
-//! themselves (`forward`). Messages for people are made in `payload`, sent in `post`.
+//! One task watches the store, for alerts of rules and alerts raised by hand. It groups alerts as
+//! Alertmanager does (`groups`) and offers each group's update to every receiver. A receiver has a task, a
+//! bounded queue and a record of what it was notified of (`receiver`), so that a slow receiver delays no
+//! other and gets each change once. Another Alertmanager gets the alerts themselves (`forward`). `payload`
+//! makes the messages, `poster` sends them.
+//!
+//! ```text
+//! store ── changes ──> dispatch ──> Groups ──> Receiver queue ──> Poster   (one task a receiver)
+//!                          └──────────────────> Forward queue ──> Poster
+//! ```
 
 mod forward;
 mod groups;
 mod health;
 mod payload;
-mod post;
+mod poster;
 mod receiver;
 
 use std::sync::Arc;
@@ -27,20 +32,20 @@ use forward::Forward;
 use groups::Groups;
 use health::Health;
 pub use payload::Style;
-use post::Poster;
-pub use post::{Address, BadAddress};
+use poster::Poster;
+pub use poster::{Address, BadAddress};
 use receiver::Receiver;
 
-/// Who is told, and when.
+/// The receivers, and the timing.
 #[derive(Debug, Clone)]
 pub struct NotifyConfig {
     /// Webhooks by name.
     pub webhooks: Vec<Webhook>,
     /// Another Alertmanager that gets every alert.
     pub alertmanager: Option<Address>,
-    /// Where the alerts can be looked at, for messages.
+    /// Where people can look at the alerts; messages link to it.
     pub external_url: String,
-    /// How soon alerts are told, and told again.
+    /// How soon notifications are sent, and sent again.
     pub timing: Timing,
 }
 
@@ -55,22 +60,22 @@ pub struct Webhook {
     pub style: Style,
 }
 
-/// How soon alerts are told, and told again.
+/// How soon notifications are sent, and sent again.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// From the first alert of a group to its message, for others to join.
     pub group_wait: Duration,
     /// Between two messages of a group that changes.
     pub group_interval: Duration,
-    /// Until a group that does not change is told again.
+    /// Until a group that does not change notifies again.
     pub repeat_interval: Duration,
-    /// That a receiver may take to answer.
+    /// Longest wait for a receiver's answer.
     pub attempt: Duration,
     /// The pause after a first failed attempt; it doubles each time.
     pub least_pause: Duration,
-    /// The longest pause; also of those that a receiver asks for.
+    /// The longest pause, also if a receiver asks for more.
     pub most_pause: Duration,
-    /// A message that could not be delivered for this long is given up.
+    /// After this time without success a message is given up.
     pub give_up: Duration,
 }
 
@@ -88,12 +93,12 @@ impl Default for Timing {
     }
 }
 
-/// Tells the receivers of what is in `store`, until `stop`.
+/// Starts to notify the receivers of what happens in `store`, until `stop`.
 ///
 /// Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// If messages cannot be sent on this system: says what is missing.
+/// Says what this system lacks to send messages.
 pub fn spawn(
     config: NotifyConfig,
     store: Arc<AlertStore>,
@@ -137,7 +142,7 @@ pub fn spawn(
     Ok(tasks)
 }
 
-/// Offers what becomes of the alerts to those who are told; never ends.
+/// Offers updates of groups to the receivers. Never ends.
 async fn dispatch(
     store: &AlertStore,
     receivers: &[Arc<Receiver>],
@@ -154,16 +159,15 @@ async fn dispatch(
         if let Some(forward) = forward {
             forward.offer(&alerts, now, metrics);
         }
-        for news in groups.due(&alerts, now) {
-            let news = Arc::new(news);
+        for update in groups.due(&alerts, now) {
+            let update = Arc::new(update);
             for receiver in receivers {
-                receiver.offer(&news, metrics);
+                receiver.offer(&update, metrics);
             }
         }
         let due = groups.next_due().map(|due| due.duration_since(now));
         let wait = due.and_then(|wait| Duration::try_from(wait).ok());
-        // Without a group there is nothing to come but by a change of the store, which lives as long as
-        // this does.
+        // Without a group nothing is due before the store changes, and the store lives as long as this.
         let wait = wait.unwrap_or(Duration::from_secs(3600));
         let _ = tokio::time::timeout(wait, changes.changed()).await;
     }

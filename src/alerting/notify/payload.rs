@@ -1,16 +1,15 @@
-//! What a message looks like: Alertmanager's webhook (version 4,
-//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), or what Slack's incoming
-//! webhooks and their likes take.
+//! The shape of messages: Alertmanager's webhook (version 4,
+//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), or Slack's incoming webhook.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::groups::News;
+use super::groups::GroupUpdate;
 use crate::embedded::alertmanager::GettableAlert;
 
-/// Alerts in one message for machines; how many more there are is told.
+/// Alerts in one message for machines. The message counts the rest.
 const MOST_ALERTS: usize = 100;
 
 /// Alerts in one message for people.
@@ -19,7 +18,7 @@ const MOST_SHOWN: usize = 10;
 /// Characters of one text in a message for people.
 const MOST_CHARACTERS: usize = 1000;
 
-/// What messages look like.
+/// The shape of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Alertmanager's webhook, version 4.
@@ -28,13 +27,13 @@ pub enum Style {
     Slack,
 }
 
-/// The news of a group for one receiver.
+/// The update of a group for one receiver.
 #[derive(Debug)]
 pub(super) struct Message<'a> {
     pub(super) receiver: &'a str,
     pub(super) external_url: &'a str,
-    pub(super) news: &'a News,
-    /// Those that the receiver is to be told of: all that fire, and those whose end is news.
+    pub(super) update: &'a GroupUpdate,
+    /// All alerts that fire, and those whose end the receiver does not know yet.
     pub(super) alerts: &'a [GettableAlert],
 }
 
@@ -47,7 +46,7 @@ impl Message<'_> {
     }
 
     fn ended(&self, alert: &GettableAlert) -> bool {
-        alert.ends_at <= self.news.at
+        alert.ends_at <= self.update.at
     }
 
     fn status(&self) -> &'static str {
@@ -62,11 +61,11 @@ impl Message<'_> {
         let alerts: Vec<Value> = shown.map(|alert| self.alert(alert)).collect();
         json!({
             "version": "4",
-            "groupKey": self.news.key,
+            "groupKey": self.update.key,
             "truncatedAlerts": self.alerts.len().saturating_sub(MOST_ALERTS),
             "status": self.status(),
             "receiver": self.receiver,
-            "groupLabels": self.news.labels,
+            "groupLabels": self.update.labels,
             "commonLabels": self.common(|alert| &alert.labels),
             "commonAnnotations": self.common(|alert| &alert.annotations),
             "externalURL": self.external_url,
@@ -77,7 +76,7 @@ impl Message<'_> {
     fn alert(&self, alert: &GettableAlert) -> Value {
         let (status, ends_at) = match self.ended(alert) {
             true => ("resolved", time(alert.ends_at)),
-            // That of one that fires is a guess, and not told.
+            // The end of a firing alert is a guess, so it is left out.
             false => ("firing", "0001-01-01T00:00:00Z".to_owned()),
         };
         json!({
@@ -91,7 +90,7 @@ impl Message<'_> {
         })
     }
 
-    /// What all alerts have.
+    /// The pairs that all alerts share.
     fn common<'a>(
         &'a self,
         of: impl Fn(&'a GettableAlert) -> &'a BTreeMap<String, String>,
@@ -117,8 +116,8 @@ impl Message<'_> {
             0 => "RESOLVED".to_owned(),
             n => format!("FIRING:{n}"),
         };
-        let group: Vec<&str> = self.news.labels.values().map(String::as_str).collect();
-        // What says that there are more is an attachment too.
+        let group: Vec<&str> = self.update.labels.values().map(String::as_str).collect();
+        // The count of the rest is an attachment too.
         let shown = match self.alerts.len() > MOST_SHOWN {
             true => MOST_SHOWN - 1,
             false => self.alerts.len(),
@@ -170,7 +169,7 @@ impl Message<'_> {
     }
 }
 
-/// A foreign text, within bounds, with the three characters escaped that Slack would act on.
+/// A foreign text, bounded, with the three characters escaped that Slack interprets.
 fn shown_text(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().take(MOST_CHARACTERS) {

@@ -1,4 +1,4 @@
-//! One who is told: what waits to be delivered, and the memory of what was.
+//! A receiver: its queue of updates, and the record of what it was notified of.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Timing;
-use super::groups::{News, later};
+use super::groups::{GroupUpdate, later};
 use super::health::Health;
 use super::payload::{Message, Style};
-use super::post::{Failure, Pause, Poster};
+use super::poster::{Failure, Pause, Poster};
 use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
-/// Groups whose news may wait. Alerts from outside can make 1,000 groups at most, so there is room
-/// for as many of the rules'.
+/// Groups that may wait. Alerts from outside make 1,000 groups at most, which leaves as much room for
+/// those of the rules.
 const MOST_WAITING: usize = 2000;
 
 #[derive(Debug)]
@@ -30,16 +30,18 @@ pub(super) struct Receiver {
     arrived: Notify,
 }
 
+/// Invariant: a group waits at most once, with its latest update. `notified` holds a group exactly while
+/// the receiver knows of a firing alert in it.
 #[derive(Debug, Default)]
 struct Inner {
-    /// The latest news of each group that has some, and since when it has.
-    waiting: VecDeque<(Arc<News>, Timestamp)>,
-    /// What was told of each group that fires.
-    told: BTreeMap<String, Told>,
+    /// The latest update of each group that waits, and since when it waits.
+    waiting: VecDeque<(Arc<GroupUpdate>, Timestamp)>,
+    /// What the receiver was notified of, by group.
+    notified: BTreeMap<String, Notified>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct Notified {
     firing: BTreeSet<String>,
     at: Timestamp,
 }
@@ -61,29 +63,29 @@ impl Receiver {
         }
     }
 
-    /// Keeps the news for delivery if they are any. Newer ones of a group replace those that wait: what
-    /// is delivered is how things are.
-    pub(super) fn offer(&self, news: &Arc<News>, metrics: &Metrics) {
+    /// Queues an update if the receiver does not know it yet. It replaces an older update of its group, so
+    /// that a delivery shows the present state.
+    pub(super) fn offer(&self, update: &Arc<GroupUpdate>, metrics: &Metrics) {
         let mut inner = self.inner.lock();
-        inner.forget_ended(news);
-        let waiting = inner.waiting.iter_mut().find(|(w, _)| w.key == news.key);
+        inner.forget_ended(update);
+        let waiting = inner.waiting.iter_mut().find(|(w, _)| w.key == update.key);
         if let Some((waiting, _)) = waiting {
-            *waiting = Arc::clone(news);
+            *waiting = Arc::clone(update);
             return;
         }
-        if inner.to_tell(news, &self.timing).is_none() {
+        if inner.alerts_to_send(update, &self.timing).is_none() {
             return;
         }
         if inner.waiting.len() >= MOST_WAITING {
-            // Offered again with the group's next news.
+            // The group's next update is offered again.
             metrics.notification(&self.name, NotificationOutcome::Dropped);
             return;
         }
-        inner.waiting.push_back((Arc::clone(news), news.at));
+        inner.waiting.push_back((Arc::clone(update), update.at));
         self.arrived.notify_one();
     }
 
-    /// Delivers what waits, one after the other, until `stop`.
+    /// Delivers the queued updates one by one, until `stop`.
     pub(super) async fn deliver(
         self: Arc<Self>,
         poster: Poster,
@@ -99,24 +101,24 @@ impl Receiver {
     async fn deliver_all(&self, poster: Poster, mut health: Health) {
         let mut pause = Pause::new(self.timing);
         loop {
-            let Some((news, since)) = self.next() else {
+            let Some((update, since)) = self.next() else {
                 self.arrived.notified().await;
                 continue;
             };
-            let Some(alerts) = self.inner.lock().to_tell(&news, &self.timing) else {
+            let Some(alerts) = self.inner.lock().alerts_to_send(&update, &self.timing) else {
                 continue;
             };
             let message = Message {
                 receiver: &self.name,
                 external_url: &self.external_url,
-                news: &news,
+                update: &update,
                 alerts: &alerts,
             };
             let failure = match poster.post(&message.body(self.style)).await {
                 Ok(()) => {
                     health.delivered();
                     pause.reset();
-                    self.inner.lock().note(&news);
+                    self.inner.lock().note(&update);
                     continue;
                 }
                 Err(failure) => failure,
@@ -124,29 +126,30 @@ impl Receiver {
             match failure {
                 Failure::Passing { reason, after } if !self.too_old(since) => {
                     health.retried(&reason);
-                    self.put_back(news, since);
+                    self.put_back(update, since);
                     pause.wait(after).await;
                 }
                 Failure::Passing { reason, .. } | Failure::Refused { reason } => {
                     health.failed(&reason);
-                    // Not offered again until something changes.
-                    self.inner.lock().note(&news);
+                    // It is not offered again until something changes.
+                    self.inner.lock().note(&update);
                 }
             }
         }
     }
 
-    fn next(&self) -> Option<(Arc<News>, Timestamp)> {
+    fn next(&self) -> Option<(Arc<GroupUpdate>, Timestamp)> {
         self.inner.lock().waiting.pop_front()
     }
 
-    /// Unless newer news of the group came meanwhile. They count as waiting since the older ones did.
-    fn put_back(&self, news: Arc<News>, since: Timestamp) {
+    /// Queues the update again, unless a newer one of the group waits. That one then counts as waiting
+    /// since this one did.
+    fn put_back(&self, update: Arc<GroupUpdate>, since: Timestamp) {
         let mut inner = self.inner.lock();
-        let newer = inner.waiting.iter_mut().find(|(w, _)| w.key == news.key);
+        let newer = inner.waiting.iter_mut().find(|(w, _)| w.key == update.key);
         match newer {
             Some((_, newer_since)) => *newer_since = since,
-            None => inner.waiting.push_front((news, since)),
+            None => inner.waiting.push_front((update, since)),
         }
     }
 
@@ -156,47 +159,49 @@ impl Receiver {
 }
 
 impl Inner {
-    /// The alerts that the receiver should be told of, `None` if there is nothing new: Alertmanager's
-    /// rule. An alert's end is told to those only who were told of its beginning.
-    fn to_tell(&self, news: &News, timing: &Timing) -> Option<Vec<GettableAlert>> {
-        let told = self.told.get(&news.key);
+    /// The alerts to send, `None` if there is nothing new, by Alertmanager's rule: a receiver gets the end
+    /// of an alert only if it got its beginning.
+    fn alerts_to_send(&self, update: &GroupUpdate, timing: &Timing) -> Option<Vec<GettableAlert>> {
+        let notified = self.notified.get(&update.key);
         let knows = |alert: &&GettableAlert| {
-            told.is_some_and(|told| told.firing.contains(&alert.fingerprint))
+            notified.is_some_and(|notified| notified.firing.contains(&alert.fingerprint))
         };
-        let ended: Vec<_> = news.resolved.iter().filter(knows).cloned().collect();
-        let began = news.firing.iter().any(|alert| !knows(&alert));
-        let repeat = told.is_some_and(|told| later(told.at, timing.repeat_interval) <= news.at);
-        let new = began || !ended.is_empty() || (repeat && !news.firing.is_empty());
-        new.then(|| news.firing.iter().cloned().chain(ended).collect())
+        let ended: Vec<_> = update.resolved.iter().filter(knows).cloned().collect();
+        let began = update.firing.iter().any(|alert| !knows(&alert));
+        let repeat = notified
+            .is_some_and(|notified| later(notified.at, timing.repeat_interval) <= update.at);
+        let new = began || !ended.is_empty() || (repeat && !update.firing.is_empty());
+        new.then(|| update.firing.iter().cloned().chain(ended).collect())
     }
 
-    /// Forgets alerts that ended while they were silenced: nobody is told of that end, but of the next
-    /// beginning.
-    fn forget_ended(&mut self, news: &News) {
-        let Some(told) = self.told.get_mut(&news.key) else {
+    /// Forgets alerts that ended while they were silenced. That end is not sent, the next beginning is.
+    fn forget_ended(&mut self, update: &GroupUpdate) {
+        let Some(notified) = self.notified.get_mut(&update.key) else {
             return;
         };
-        let ends = |known: &String| news.resolved.iter().any(|a| a.fingerprint == *known);
-        told.firing
-            .retain(|known| news.alive.contains(known) || ends(known));
-        if told.firing.is_empty() {
-            self.told.remove(&news.key);
+        let ends = |known: &String| update.resolved.iter().any(|a| a.fingerprint == *known);
+        notified
+            .firing
+            .retain(|known| update.alive.contains(known) || ends(known));
+        if notified.firing.is_empty() {
+            self.notified.remove(&update.key);
         }
     }
 
-    /// Notes that the receiver was told. One that is silenced by now stays noted: it was told of, and
-    /// its end is to be.
-    fn note(&mut self, news: &News) {
-        let before = self.told.remove(&news.key);
-        let before = before.map(|told| told.firing).unwrap_or_default();
-        let firing = news.firing.iter().map(|alert| alert.fingerprint.clone());
+    /// Records that the receiver was notified. An alert that is silenced by now stays recorded, because
+    /// its end must be sent.
+    fn note(&mut self, update: &GroupUpdate) {
+        let before = self.notified.remove(&update.key);
+        let before = before.map(|notified| notified.firing).unwrap_or_default();
+        let firing = update.firing.iter().map(|alert| alert.fingerprint.clone());
         let kept = before
             .into_iter()
-            .filter(|known| news.alive.contains(known));
+            .filter(|known| update.alive.contains(known));
         let firing: BTreeSet<_> = kept.chain(firing).collect();
         if !firing.is_empty() {
-            let at = news.at;
-            self.told.insert(news.key.clone(), Told { firing, at });
+            let at = update.at;
+            self.notified
+                .insert(update.key.clone(), Notified { firing, at });
         }
     }
 }

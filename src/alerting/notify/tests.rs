@@ -7,7 +7,7 @@ use super::payload::Message;
 use super::*;
 use crate::embedded::alertmanager::{AlertConfig, GettableAlert, PostableAlert};
 
-fn alerts(ends: &[Option<&str>]) -> (Vec<GettableAlert>, groups::News) {
+fn alerts(ends: &[Option<&str>]) -> (Vec<GettableAlert>, groups::GroupUpdate) {
     let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
     let store = AlertStore::new(AlertConfig::default());
     let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
@@ -34,20 +34,20 @@ fn alerts(ends: &[Option<&str>]) -> (Vec<GettableAlert>, groups::News) {
         store.put(vec![alert], now).unwrap();
     }
     let mut groups = Groups::new(Timing::default());
-    let mut news = groups.due(&store.all(now), now);
-    let news = news.remove(0);
-    let mut all = news.firing.clone();
-    all.extend(news.resolved.clone());
+    let mut update = groups.due(&store.all(now), now);
+    let update = update.remove(0);
+    let mut all = update.firing.clone();
+    all.extend(update.resolved.clone());
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
-    (all, news)
+    (all, update)
 }
 
 fn body(style: Style, ends: &[Option<&str>]) -> serde_json::Value {
-    let (alerts, news) = alerts(ends);
+    let (alerts, update) = alerts(ends);
     let message = Message {
         receiver: "webhook",
         external_url: "http://127.0.0.1:8081",
-        news: &news,
+        update: &update,
         alerts: &alerts,
     };
     message.body(style)
@@ -112,13 +112,13 @@ fn slack_gets_a_text_and_one_attachment_an_alert_and_nothing_it_would_act_on() {
 
 #[test]
 fn a_text_for_people_is_cut_where_it_gets_too_long() {
-    let (mut alerts, news) = alerts(&[None]);
+    let (mut alerts, update) = alerts(&[None]);
     let long = "x".repeat(5_000);
     alerts[0].annotations.insert("summary".to_owned(), long);
     let message = Message {
         receiver: "webhook",
         external_url: "",
-        news: &news,
+        update: &update,
         alerts: &alerts,
     };
     let title = message.body(Style::Slack)["attachments"][0]["title"].take();

@@ -15,11 +15,17 @@ const EVERY: Duration = Duration::from_secs(2);
 /// when it begins to warn, warns of something else, or no longer does.
 pub(crate) async fn watch(clients: Clients, events: mpsc::Sender<Event>) {
     let heard = [
-        (Source::Ops, clients.ops.source().heard()),
-        (Source::Prometheus, clients.prometheus.source().heard()),
-        (Source::Loki, clients.loki.source().heard()),
-        (Source::Tempo, clients.tempo.source().heard()),
-        (Source::Alertmanager, clients.alertmanager.source().heard()),
+        (Source::Ops, clients.ops.source().response_meta()),
+        (
+            Source::Prometheus,
+            clients.prometheus.source().response_meta(),
+        ),
+        (Source::Loki, clients.loki.source().response_meta()),
+        (Source::Tempo, clients.tempo.source().response_meta()),
+        (
+            Source::Alertmanager,
+            clients.alertmanager.source().response_meta(),
+        ),
     ];
     let mut told = [0; 5];
     let mut warned = [const { None }; 5];

@@ -186,7 +186,7 @@ async fn alerts(source: Alertmanager, nudge: Arc<Notify>, events: mpsc::Sender<E
                 (Event::Alerts(alerts), EVERY_ALERTS)
             }
             Err(error) => {
-                let asked = source.source().heard().retry_after();
+                let asked = source.source().response_meta().retry_after();
                 backoff.down_for(Source::Alertmanager, &error, asked)
             }
         };
@@ -248,7 +248,7 @@ async fn ops(
                 )
             }
             Err(error) => {
-                let asked = source.source().heard().retry_after();
+                let asked = source.source().response_meta().retry_after();
                 backoff.down_for(Source::Ops, &error, asked)
             }
         };

@@ -52,7 +52,7 @@ pub(crate) async fn follow(
             }
             Err(error) => {
                 is_known = false;
-                let asked = source.source().heard().retry_after();
+                let asked = source.source().response_meta().retry_after();
                 backoff.down_for(Source::Tempo, &error, asked)
             }
         };

@@ -51,7 +51,7 @@ pub(crate) async fn follow(
                 Backoff::default().next().max(EVERY_PROBE),
             ),
             Err(error) => {
-                let asked = source.source().heard().retry_after();
+                let asked = source.source().response_meta().retry_after();
                 backoff.down_for(Source::Loki, &error, asked)
             }
         };

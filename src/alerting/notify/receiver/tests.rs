@@ -62,8 +62,8 @@ impl World {
     /// Offers what is due at that second.
     fn offer(&mut self, second: u64) {
         let now = self.at(second);
-        for news in self.groups.due(&self.store.all(now), now) {
-            self.receiver.offer(&Arc::new(news), &self.metrics);
+        for update in self.groups.due(&self.store.all(now), now) {
+            self.receiver.offer(&Arc::new(update), &self.metrics);
         }
     }
 
@@ -72,18 +72,18 @@ impl World {
         let now = self.at(second);
         self.offer(second);
         let mut messages = Vec::new();
-        while let Some((news, _)) = self.receiver.next() {
+        while let Some((update, _)) = self.receiver.next() {
             let mut inner = self.receiver.inner.lock();
-            let Some(alerts) = inner.to_tell(&news, &Timing::default()) else {
+            let Some(alerts) = inner.alerts_to_send(&update, &Timing::default()) else {
                 continue;
             };
-            inner.note(&news);
-            let told = |alert: &GettableAlert| {
+            inner.note(&update);
+            let notified = |alert: &GettableAlert| {
                 let label = |name| alert.labels.get(name).map_or("", String::as_str);
                 let name = ["alertname", "instance"].map(label).join(" ");
                 (name.trim_end().to_owned(), alert.ends_at <= now)
             };
-            messages.push(alerts.iter().map(told).collect());
+            messages.push(alerts.iter().map(notified).collect());
         }
         messages
     }
@@ -103,9 +103,9 @@ fn an_alert_is_told_once_after_the_group_has_waited_and_its_end_once() {
         assert!(world.delivered(second).is_empty());
     }
     world.put(20, "A", "i", 0, 20);
-    let told: Vec<_> = (20..120).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", true));
-    assert!(world.receiver.inner.lock().told.is_empty());
+    let notified: Vec<_> = (20..120).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", true));
+    assert!(world.receiver.inner.lock().notified.is_empty());
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn a_silenced_alert_is_told_of_neither_beginning_nor_end_until_the_silence_is_ov
     world.silence(0, "i", 100);
     world.put(1, "A", "i", 1, 300);
     assert!((1..100).all(|s| world.delivered(s).is_empty()));
-    let told: Vec<_> = (100..120).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", false));
+    let notified: Vec<_> = (100..120).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", false));
 }
 
 #[test]
@@ -165,8 +165,8 @@ fn what_ends_while_it_is_silenced_is_told_when_it_begins_anew() {
     world.put(10, "A", "i", 0, 10);
     assert!((10..60).all(|s| world.delivered(s).is_empty()));
     world.put(60, "A", "i", 60, 300);
-    let told: Vec<_> = (60..80).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", false));
+    let notified: Vec<_> = (60..80).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", false));
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn one_that_is_silenced_after_it_was_told_is_told_of_its_end_later() {
     world.silence(2, "i", 20);
     assert!((2..30).all(|s| world.delivered(s).is_empty()));
     world.put(30, "A", "i", 0, 30);
-    let told: Vec<_> = (30..50).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", true));
+    let notified: Vec<_> = (30..50).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", true));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn newer_news_replace_those_that_wait() {
 fn what_finds_no_room_is_counted_and_offered_again() {
     let mut world = World::new();
     let began = world.began;
-    let news = |n: usize| {
+    let update = |n: usize| {
         let labels = [("alertname".to_owned(), n.to_string())];
         let alert = PostableAlert {
             labels: labels.into(),
@@ -213,15 +213,15 @@ fn what_finds_no_room_is_counted_and_offered_again() {
         Arc::new(groups.due(&store.all(now), now).remove(0))
     };
     for n in 0..MOST_WAITING {
-        world.receiver.offer(&news(n), &world.metrics);
+        world.receiver.offer(&update(n), &world.metrics);
     }
-    world.receiver.offer(&news(MOST_WAITING), &world.metrics);
+    world.receiver.offer(&update(MOST_WAITING), &world.metrics);
     assert_eq!(world.receiver.inner.lock().waiting.len(), MOST_WAITING);
     let dropped = r#"concert_notifications_total{outcome="dropped",receiver="w"} 1"#;
     let text = world.metrics.render();
     assert!(text.contains(dropped), "{text}");
     world.delivered(2);
-    world.receiver.offer(&news(MOST_WAITING), &world.metrics);
+    world.receiver.offer(&update(MOST_WAITING), &world.metrics);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
 }
 
@@ -234,8 +234,8 @@ fn news_that_come_while_older_ones_are_tried_count_as_waiting_as_long_as_those()
     let (older, since) = world.receiver.next().unwrap();
     world.offer(6);
     world.receiver.put_back(older, since);
-    let (news, since) = world.receiver.next().unwrap();
-    assert_eq!((news.at, since), (world.at(6), world.at(1)));
+    let (update, since) = world.receiver.next().unwrap();
+    assert_eq!((update.at, since), (world.at(6), world.at(1)));
     assert!(world.receiver.next().is_none());
 }
 
@@ -254,8 +254,8 @@ fn changes_of_a_group_are_told_at_its_next_interval() {
 fn a_group_that_comes_again_later_waits_for_others_anew() {
     let mut world = World::new();
     world.put(0, "A", "i", 0, 10);
-    let told: Vec<_> = (0..400).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    let notified: Vec<_> = (0..400).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified.len(), 2, "{notified:?}");
     world.put(1_000, "A", "i", 1_000, 2_000);
     assert!(world.delivered(1_000).is_empty());
     assert_eq!(world.delivered(1_001), one("A i", false));
@@ -269,14 +269,14 @@ fn one_that_is_silenced_while_another_of_its_group_is_told_is_told_of_its_end_la
     assert_eq!(world.delivered(1), one("A i", false));
     world.silence_those(2, ("n", "x"), 30);
     world.put_one_of(10, ["A", "i", "y"], (10, 300));
-    let told: Vec<_> = (10..30).flat_map(|s| world.delivered(s)).collect();
-    assert_eq!(told, one("A i", false));
-    let told: Vec<_> = (30..40).flat_map(|s| world.delivered(s)).collect();
-    assert!(told.is_empty(), "both were told of: {told:?}");
+    let notified: Vec<_> = (10..30).flat_map(|s| world.delivered(s)).collect();
+    assert_eq!(notified, one("A i", false));
+    let notified: Vec<_> = (30..40).flat_map(|s| world.delivered(s)).collect();
+    assert!(notified.is_empty(), "both were notified of: {notified:?}");
     world.put_one_of(40, ["A", "i", "x"], (0, 40));
-    let told: Vec<_> = (40..50).flat_map(|s| world.delivered(s)).collect();
+    let notified: Vec<_> = (40..50).flat_map(|s| world.delivered(s)).collect();
     let both = [("A i".to_owned(), false), ("A i".to_owned(), true)];
-    assert_eq!(told, [both]);
+    assert_eq!(notified, [both]);
 }
 
 #[test]

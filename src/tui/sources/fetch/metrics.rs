@@ -48,7 +48,7 @@ pub(crate) async fn follow(
             }
             Err(error) => {
                 past_of = None;
-                let asked = source.source().heard().retry_after();
+                let asked = source.source().response_meta().retry_after();
                 let (event, wait) = backoff.down_for(Source::Prometheus, &error, asked);
                 if events.send(event).await.is_err() {
                     return;

@@ -60,7 +60,7 @@ pub(crate) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
 
 /// What Prometheus calls wrong with its own answers.
 fn warned(clients: &Clients) -> Option<Event> {
-    let warning = clients.prometheus.source().heard().warning();
+    let warning = clients.prometheus.source().response_meta().warning();
     warning.is_some().then_some(Event::Warned {
         source: Source::Prometheus,
         warning,
