@@ -173,7 +173,7 @@ fn run(
         faults.slow_down_thread(job.name);
         (job.work)(connection);
         if job.name != HELD {
-            Statement::ended(job.name, SYSTEM, began).tell(Some(metrics), &job.trace, slow);
+            Statement::ended(job.name, SYSTEM, began).report(Some(metrics), &job.trace, slow);
         }
         let used = busy.fetch_sub(1, Ordering::Relaxed) - 1;
         metrics.set_db_connections(used, max.saturating_sub(used), max);

@@ -255,7 +255,7 @@ fn commit_group(
             continue;
         }
         let statement = Statement::ended(job.name, SYSTEM, began);
-        statement.tell(Some(metrics), &job.trace, options.slow);
+        statement.report(Some(metrics), &job.trace, options.slow);
         traces.push(job.trace);
     }
     let touched = std::mem::take(&mut tx.touched);
@@ -318,7 +318,7 @@ fn tell_commit(commit: Statement, traces: &[TraceHandle], metrics: &Metrics, slo
         for trace in others {
             drop(commit.step(trace));
         }
-        commit.tell(Some(metrics), first, slow);
+        commit.report(Some(metrics), first, slow);
     }
 }
 

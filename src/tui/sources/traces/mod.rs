@@ -84,6 +84,7 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
+    use crate::tui::connection::Source;
     use crate::tui::screens::traces::{Coverage, Order};
     use crate::tui::sources::follow::Follow;
 

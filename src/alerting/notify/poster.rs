@@ -1,4 +1,4 @@
-//! A message sent: one POST within a time-out, and the pauses between attempts.
+//! Sends messages: one POST within a time-out, and the pauses between attempts.
 //!
 //! The address may hold a secret (Slack's does, in its path), so nothing here shows more of it than
 //! scheme, host and port.
@@ -13,11 +13,11 @@ use serde_json::Value;
 use super::Timing;
 use crate::http_client::{self, AGENT, Trust, cause, retry_after};
 
-/// Where messages are posted.
+/// The address that messages are posted to.
 #[derive(Clone)]
 pub struct Address(Url);
 
-/// An address that cannot be used. It says why, and nothing of the address itself.
+/// An address that cannot be used. The message gives the reason without the address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an address that can be posted to: {0}")]
 pub struct BadAddress(String);
@@ -65,10 +65,10 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Why a message was not taken.
+/// Why a message was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// Another attempt may succeed, after the pause that the receiver asked for.
+    /// Another attempt may succeed, after the pause that the receiver asked for, if it did.
     Passing {
         reason: String,
         after: Option<Duration>,
@@ -85,8 +85,7 @@ pub(super) struct Poster {
 
 impl Poster {
     /// # Errors
-    /// If no HTTP client can be made on this system, or none that the other side's certificate can be
-    /// checked with.
+    /// Says what this system lacks: an HTTP client, or certificates to trust.
     pub(super) fn new(address: Address, trust: &Trust, timing: Timing) -> Result<Poster, String> {
         let builder = match address.0.scheme() {
             "https" => trust.builder()?,
@@ -103,7 +102,7 @@ impl Poster {
         Ok(Poster { client, address })
     }
 
-    /// One attempt. Of the answer only its head is read.
+    /// Makes one attempt. Only the head of the answer is read.
     pub(super) async fn post(&self, body: &Value) -> Result<(), Failure> {
         let request = self.client.post(self.address.0.clone()).json(body);
         let passing = |reason: String| Failure::Passing {
@@ -130,7 +129,7 @@ impl Poster {
     }
 }
 
-/// The pauses between attempts: they double, and no two servers keep the same ones.
+/// The pauses between attempts. They double, with jitter, so that servers do not retry together.
 #[derive(Debug)]
 pub(super) struct Pause {
     timing: Timing,
