@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::integer;
 
-pub use super::faults::{ActiveFault, FaultKind, FaultList, FaultRequest, FaultSettings, LinkCut};
+pub use super::faults::{ActiveFault, Fault, FaultKind, FaultList, FaultRequest, LinkCut};
 
 /// `GET /ops/v1/status`: what the console's header and the load generator need at a glance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]

@@ -7,6 +7,7 @@ pub mod money;
 pub mod queue;
 pub mod reservation;
 pub mod seat;
+pub mod statement;
 pub mod time;
 pub mod token;
 

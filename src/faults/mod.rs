@@ -4,13 +4,12 @@
 //! The rooms that a fault breaks ask their [`Faults`] on the way; while nothing is injected the answer
 //! costs one relaxed load.
 
-mod kind;
 mod points;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,8 +18,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use kind::{Cut, Fault, Kind, LONGEST, LONGEST_DELAY, STATEMENTS, STATUSES};
-
+pub use crate::api::faults::{Fault, FaultKind, LONGEST, LinkCut};
+use crate::api::faults::{Site, check_length};
 use crate::telemetry::Metrics;
 
 /// Why a fault was not injected.
@@ -29,7 +28,7 @@ pub enum Refused {
     /// A setting is out of bounds.
     #[error("{0}")]
     Setting(String),
-    /// There is nothing here that it could break.
+    /// This server has nothing that the fault could break.
     #[error("{0}")]
     NothingToBreak(&'static str),
 }
@@ -61,7 +60,7 @@ impl Injected {
     #[must_use]
     pub fn connections(&self) -> Option<usize> {
         match self.fault {
-            Fault::PoolExhaustion { connections } => connections,
+            Fault::PoolExhaustion { connections } => connections.map(|number| number as usize),
             _ => Some(0),
         }
     }
@@ -75,7 +74,7 @@ impl Injected {
     }
 }
 
-type Table = [Option<Arc<Injected>>; Kind::ALL.len()];
+type Table = [Option<Arc<Injected>>; FaultKind::NUMBER];
 
 /// The faults of one server. Cloning shares them.
 #[derive(Clone)]
@@ -83,7 +82,7 @@ pub struct Faults(Arc<Inner>);
 
 struct Inner {
     /// Which kinds may be on, a bit each: all that is read while nothing is injected.
-    on: AtomicU8,
+    on: AtomicU32,
     table: ArcSwap<Table>,
     /// One change at a time.
     changing: Mutex<()>,
@@ -110,15 +109,15 @@ impl Faults {
     /// None yet; `redis`: whether there is a link to Redis to be cut.
     #[must_use]
     pub fn new(metrics: Metrics, redis: bool) -> Faults {
-        for kind in Kind::ALL {
-            metrics.set_fault(kind.name(), false);
+        for kind in FaultKind::injectable() {
+            metrics.set_fault(kind.as_str(), false);
         }
         Faults::made(Some(metrics), redis)
     }
 
     fn made(metrics: Option<Metrics>, redis: bool) -> Faults {
         Faults(Arc::new(Inner {
-            on: AtomicU8::new(0),
+            on: AtomicU32::new(0),
             table: ArcSwap::from_pointee(Table::default()),
             changing: Mutex::default(),
             changes: watch::Sender::new(()),
@@ -139,14 +138,10 @@ impl Faults {
         length: Duration,
         by: &str,
     ) -> Result<Arc<Injected>, Refused> {
-        let checked = fault.check().and_then(|()| kind::check_length(length));
+        let checked = fault.check().and_then(|()| check_length(length));
         checked.map_err(Refused::Setting)?;
         let kind = fault.kind();
-        if kind == Kind::RedisCut && !self.0.redis {
-            let why =
-                "this server keeps the queue in its own process: there is no Redis to cut off";
-            return Err(Refused::NothingToBreak(why));
-        }
+        self.0.check_site(kind)?;
         let injected = Arc::new(Injected {
             fault,
             by: by.to_owned(),
@@ -161,12 +156,12 @@ impl Faults {
             told(&before, "it is replaced");
         }
         tracing::warn!(
-            fault = kind.name(),
+            fault = kind.as_str(),
             by,
             settings = ?injected.fault,
             for_seconds = length.as_secs_f64(),
             "a fault is injected: {}",
-            kind.name()
+            kind.as_str()
         );
         let (inner, timed) = (Arc::downgrade(&self.0), Arc::clone(&injected));
         tokio::spawn(async move { end_in_time(inner, timed).await });
@@ -182,7 +177,7 @@ impl Faults {
     }
 
     /// Ends the fault of that kind; whether there was one.
-    pub fn end(&self, kind: Kind, why: &str) -> bool {
+    pub fn end(&self, kind: FaultKind, why: &str) -> bool {
         let ended = self.0.put(kind, None);
         if let Some(ended) = &ended {
             told(ended, why);
@@ -192,15 +187,15 @@ impl Faults {
 
     /// Ends all of them.
     pub fn end_all(&self, why: &str) {
-        for kind in Kind::ALL {
-            self.end(kind, why);
+        for kind in FaultKind::ALL {
+            self.end(*kind, why);
         }
     }
 
     /// The fault of that kind, if it is on.
     #[inline]
-    fn on(&self, kind: Kind) -> Option<Arc<Injected>> {
-        match self.may_be_on(kind.bit()) {
+    fn on(&self, kind: FaultKind) -> Option<Arc<Injected>> {
+        match self.may_be_on(bit(kind)) {
             true => self.0.found(kind),
             false => None,
         }
@@ -208,7 +203,7 @@ impl Faults {
 
     /// Whether one of these kinds may be on, a bit each.
     #[inline]
-    fn may_be_on(&self, bits: u8) -> bool {
+    fn may_be_on(&self, bits: u32) -> bool {
         // What a bit announces is read from the table, which orders itself.
         self.0.on.load(Ordering::Relaxed) & bits != 0
     }
@@ -218,30 +213,45 @@ impl Faults {
     }
 }
 
+const fn bit(kind: FaultKind) -> u32 {
+    1 << kind as u32
+}
+
 impl Inner {
+    fn check_site(&self, kind: FaultKind) -> Result<(), Refused> {
+        let why = match kind.site() {
+            Site::Redis if !self.redis => {
+                "this server keeps the queue in its own process: there is no Redis to cut off"
+            }
+            Site::Outside => "a server cannot inject this into itself: it comes from outside",
+            _ => return Ok(()),
+        };
+        Err(Refused::NothingToBreak(why))
+    }
+
     #[cold]
-    fn found(&self, kind: Kind) -> Option<Arc<Injected>> {
+    fn found(&self, kind: FaultKind) -> Option<Arc<Injected>> {
         let found = self.table.load()[kind as usize].clone();
         found.filter(|injected| !injected.is_over())
     }
 
     /// Puts it in the place of the one of its kind, which is over with that.
-    fn put(&self, kind: Kind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
+    fn put(&self, kind: FaultKind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
         let _changing = self.changing.lock();
         self.replace(kind, injected)
     }
 
-    fn replace(&self, kind: Kind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
+    fn replace(&self, kind: FaultKind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
         let mut table = Table::clone(&self.table.load());
         let is_on = injected.is_some();
         let before = std::mem::replace(&mut table[kind as usize], injected);
         self.table.store(Arc::new(table));
         match is_on {
-            true => self.on.fetch_or(kind.bit(), Ordering::Relaxed),
-            false => self.on.fetch_and(!kind.bit(), Ordering::Relaxed),
+            true => self.on.fetch_or(bit(kind), Ordering::Relaxed),
+            false => self.on.fetch_and(!bit(kind), Ordering::Relaxed),
         };
         if let Some(metrics) = &self.metrics {
-            metrics.set_fault(kind.name(), is_on);
+            metrics.set_fault(kind.as_str(), is_on);
         }
         if let Some(before) = &before {
             before.ended.cancel();
@@ -270,7 +280,7 @@ async fn end_in_time(inner: Weak<Inner>, injected: Arc<Injected>) {
 }
 
 fn told(ended: &Injected, why: &str) {
-    let kind = ended.fault.kind().name();
+    let kind = ended.fault.kind().as_str();
     tracing::warn!(
         fault = kind,
         by = ended.by,

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Cut, Fault, Faults, Injected, Kind};
+use super::{Fault, FaultKind, Faults, Injected, LinkCut, bit};
 
 /// How soon a thread that is held up notices that the fault is over.
 const NOTICE: Duration = Duration::from_millis(20);
@@ -13,25 +13,25 @@ impl Faults {
     /// Whether requests may be hit at all.
     #[must_use]
     pub fn hit_requests(&self) -> bool {
-        self.may_be_on(Kind::Errors.bit() | Kind::Latency.bit())
+        self.may_be_on(bit(FaultKind::Errors) | bit(FaultKind::Latency))
     }
 
     /// The status that this request is to be answered with instead of being served.
     pub fn error_for(&self, method: &str, route: &str) -> Option<u16> {
-        let injected = self.on(Kind::Errors)?;
+        let injected = self.on(FaultKind::Errors)?;
         match &injected.fault {
             Fault::Errors {
                 share,
                 status,
                 routes,
-            } if hits(*share, routes, method, route) => Some(*status),
+            } if hits(*share, routes.as_deref(), method, route) => Some(*status),
             _ => None,
         }
     }
 
     /// Waits as long as this request is to be delayed.
     pub async fn delay_request(&self, method: &str, route: &str) {
-        let Some(injected) = self.on(Kind::Latency) else {
+        let Some(injected) = self.on(FaultKind::Latency) else {
             return;
         };
         if let Fault::Latency {
@@ -39,7 +39,7 @@ impl Faults {
             delay,
             routes,
         } = &injected.fault
-            && hits(*share, routes, method, route)
+            && hits(*share, routes.as_deref(), method, route)
         {
             tokio::select! {
                 () = tokio::time::sleep(*delay) => {}
@@ -68,7 +68,7 @@ impl Faults {
     }
 
     fn slow_statement(&self, name: &str) -> Option<(Arc<Injected>, Duration)> {
-        let injected = self.on(Kind::SlowStatement)?;
+        let injected = self.on(FaultKind::SlowStatement)?;
         match &injected.fault {
             Fault::SlowStatement { statement, delay }
                 if statement.as_deref().is_none_or(|it| it == name) =>
@@ -86,10 +86,10 @@ impl Faults {
     /// # Errors
     /// Those of a connection that is cut.
     pub async fn redis_link(&self) -> io::Result<()> {
-        let Some(injected) = self.on(Kind::RedisCut) else {
+        let Some(injected) = self.on(FaultKind::RedisCut) else {
             return Ok(());
         };
-        if matches!(injected.fault, Fault::RedisCut { how: Cut::Hang }) {
+        if matches!(injected.fault, Fault::RedisCut { how: LinkCut::Hang }) {
             injected.over().await;
         }
         let why = "an injected fault cuts the link";
@@ -101,7 +101,7 @@ impl Faults {
         let mut changes = self.changes();
         loop {
             changes.borrow_and_update();
-            if let Some(injected) = self.on(Kind::PoolExhaustion) {
+            if let Some(injected) = self.on(FaultKind::PoolExhaustion) {
                 return injected;
             }
             if changes.changed().await.is_err() {
@@ -114,11 +114,11 @@ impl Faults {
     /// Whether a fault is on that keeps the database from answering in time.
     #[must_use]
     pub fn hold_up_database(&self) -> bool {
-        self.on(Kind::SlowStatement).is_some() || self.on(Kind::PoolExhaustion).is_some()
+        self.on(FaultKind::SlowStatement).is_some() || self.on(FaultKind::PoolExhaustion).is_some()
     }
 }
 
-fn hits(share: f64, routes: &[String], method: &str, route: &str) -> bool {
+fn hits(share: f64, routes: Option<&[String]>, method: &str, route: &str) -> bool {
     let named = |one: &String| one.split_once(' ') == Some((method, route));
-    routes.iter().any(named) && rand::random::<f64>() < share
+    routes.is_some_and(|routes| routes.iter().any(named)) && rand::random::<f64>() < share
 }

@@ -1,7 +1,9 @@
 //! A write that was decided is answered with the decision, however slow: what the clients were told and
 //! what is in the database agree.
 
-use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use std::time::Duration;
+
+use concertctl::api::ops::Fault;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -71,18 +73,14 @@ fn is_unknown(answer: &Answer) -> bool {
 /// Takes away what makes payments slow in PostgreSQL itself.
 const UNDO: &str = "DROP TRIGGER slow_payment ON ledger; DROP FUNCTION slow_payment()";
 
-async fn slow_payments<B: Backend>(server: &Server<B>, delay_ms: i64) {
-    let settings = FaultSettings {
-        delay_ms: Some(delay_ms),
+async fn slow_payments<B: Backend>(server: &Server<B>, delay_ms: u64) {
+    let slow = Fault::SlowStatement {
+        delay: Duration::from_millis(delay_ms),
         statement: Some("reservation.pay".to_owned()),
-        ..FaultSettings::default()
     };
-    let request = FaultRequest {
-        for_ms: 120_000,
-        ..FaultRequest::from(settings)
-    };
-    let kind = FaultKind::SlowStatement;
-    server.ops.inject_fault(kind, &request).await.unwrap();
+    let length = Duration::from_secs(120);
+    let injected = server.ops.inject_fault(&slow, length, None);
+    injected.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

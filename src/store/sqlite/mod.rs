@@ -32,7 +32,9 @@ use super::{
     Keyed, Look, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow,
     Settled, StoreError,
 };
-use crate::domain::{Money, PerformanceDateId, ReservationId, SeatId, Timestamp, UserId};
+use crate::domain::{
+    Money, PerformanceDateId, ReservationId, SeatId, Timestamp, UserId, statement,
+};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 use commits::Commits;
@@ -152,7 +154,9 @@ impl SqliteStore {
     /// # Errors
     /// As every read: [`StoreError`].
     pub async fn catalog(&self) -> Result<Catalog, StoreError> {
-        self.readers.run("catalog.read", seats::catalog).await
+        self.readers
+            .run(statement::CATALOG_READ, seats::catalog)
+            .await
     }
 
     /// A seat at `now`, before it is locked, and the answer already given under `key` if there is one.
@@ -167,7 +171,7 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Look, StoreError> {
         self.readers
-            .run("seat.read", move |conn| {
+            .run(statement::SEAT_READ, move |conn| {
                 let replay = match &key {
                     Some(key) => idempotency::find(conn, user, key)?,
                     None => None,
@@ -188,7 +192,7 @@ impl SqliteStore {
         key: Idempotency,
     ) -> Result<Option<Keyed<T>>, StoreError> {
         self.readers
-            .run("idempotency.read", move |conn| {
+            .run(statement::IDEMPOTENCY_READ, move |conn| {
                 idempotency::find(conn, user, &key)
             })
             .await
@@ -200,7 +204,9 @@ impl SqliteStore {
     /// [`StoreError`].
     pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
         self.readers
-            .run("seats.read", move |conn| seats::of_date(conn, date))
+            .run(statement::SEATS_READ, move |conn| {
+                seats::of_date(conn, date)
+            })
             .await
     }
 
@@ -211,7 +217,9 @@ impl SqliteStore {
     pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
         let on_sale = self.info.on_sale_seats;
         self.readers
-            .run("seats.count", move |conn| seats::counts(conn, on_sale))
+            .run(statement::SEATS_COUNT, move |conn| {
+                seats::counts(conn, on_sale)
+            })
             .await
     }
 
@@ -225,7 +233,7 @@ impl SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<ReserveOutcome>>, StoreError> {
         self.writer
-            .run_atomic("reservation.create", move |tx| {
+            .run_atomic(statement::RESERVATION_CREATE, move |tx| {
                 let mut ended = Vec::new();
                 let outcome = idempotency::once(tx, reserve.user, key, reserve.now, |tx| {
                     reservations::reserve(tx, &reserve, &mut ended)
@@ -248,7 +256,7 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Keyed<ReserveOutcome>, StoreError> {
         self.writer
-            .run_atomic("reservation.refuse", move |tx| {
+            .run_atomic(statement::RESERVATION_REFUSE, move |tx| {
                 idempotency::once(tx, user, Some(key), now, |_| Ok(refusal))
             })
             .await
@@ -266,7 +274,7 @@ impl SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<CancelOutcome>>, StoreError> {
         self.writer
-            .run_atomic("reservation.cancel", move |tx| {
+            .run_atomic(statement::RESERVATION_CANCEL, move |tx| {
                 let mut ended = Vec::new();
                 let outcome = idempotency::once(tx, user, key, now, |tx| {
                     reservations::cancel(tx, reservation, user, now, &mut ended)
@@ -286,7 +294,7 @@ impl SqliteStore {
         most: u32,
     ) -> Result<Settled<u64>, StoreError> {
         self.writer
-            .run_atomic("reservation.expire", move |tx| {
+            .run_atomic(statement::RESERVATION_EXPIRE, move |tx| {
                 let (outcome, ended) = reservations::expire(tx, now, most)?;
                 Ok(Settled { outcome, ended })
             })
@@ -304,7 +312,7 @@ impl SqliteStore {
         most: u32,
     ) -> Result<Vec<ReservationRow>, StoreError> {
         self.readers
-            .run("reservations.read", move |conn| {
+            .run(statement::RESERVATIONS_READ, move |conn| {
                 reservations::of_user(conn, user, after, most)
             })
             .await
@@ -316,7 +324,7 @@ impl SqliteStore {
     /// [`StoreError`].
     pub async fn forget_answers(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         self.writer
-            .run("idempotency.forget", move |tx| {
+            .run(statement::IDEMPOTENCY_FORGET, move |tx| {
                 idempotency::forget(tx, before, most)
             })
             .await
@@ -328,7 +336,9 @@ impl SqliteStore {
     /// [`StoreError`].
     pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
         self.readers
-            .run("account.read", move |conn| accounts::balance(conn, user))
+            .run(statement::ACCOUNT_READ, move |conn| {
+                accounts::balance(conn, user)
+            })
             .await
     }
 
@@ -344,7 +354,7 @@ impl SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<Keyed<ChargeOutcome>, StoreError> {
         self.writer
-            .run_atomic("account.charge", move |tx| {
+            .run_atomic(statement::ACCOUNT_CHARGE, move |tx| {
                 idempotency::once(tx, user, key, now, |tx| {
                     accounts::charge(tx, user, amount, now)
                 })
@@ -362,7 +372,7 @@ impl SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<PayOutcome>>, StoreError> {
         self.writer
-            .run_atomic("reservation.pay", move |tx| {
+            .run_atomic(statement::RESERVATION_PAY, move |tx| {
                 let outcome =
                     idempotency::once(tx, pay.user, key, pay.now, |tx| accounts::pay(tx, &pay))?;
                 let is_paid = outcome == Keyed::Fresh(PayOutcome::Paid);
@@ -380,7 +390,9 @@ impl SqliteStore {
     pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
         let on_sale = self.info.on_sale_seats;
         self.readers
-            .run_unbounded("audit.count", move |conn| audit::count(conn, on_sale))
+            .run_unbounded(statement::AUDIT_COUNT, move |conn| {
+                audit::count(conn, on_sale)
+            })
             .await
     }
 
@@ -390,7 +402,9 @@ impl SqliteStore {
     /// [`StoreError`].
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
         self.readers
-            .run_unbounded("audit.lookup", move |conn| audit::missing(conn, facts))
+            .run_unbounded(statement::AUDIT_LOOKUP, move |conn| {
+                audit::missing(conn, facts)
+            })
             .await
     }
 
@@ -400,7 +414,9 @@ impl SqliteStore {
     /// [`StoreError`].
     pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
         self.readers
-            .run_unbounded("audit.lookup", move |conn| audit::done(conn, &keys))
+            .run_unbounded(statement::AUDIT_LOOKUP, move |conn| {
+                audit::done(conn, &keys)
+            })
             .await
     }
 
@@ -410,7 +426,7 @@ impl SqliteStore {
     /// [`StoreError`] with what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.writer
-            .run("ping", |tx| {
+            .run(statement::PING, |tx| {
                 let sql = "UPDATE commits SET number = number";
                 tx.conn.prepare_cached(sql)?.execute([])?;
                 Ok(())

@@ -6,7 +6,7 @@ use super::SqliteStore;
 use super::idempotency;
 use super::writer::Tx;
 use crate::domain::queue::Admission;
-use crate::domain::{Place, Timestamp, UserId};
+use crate::domain::{Place, Timestamp, UserId, statement};
 use crate::store::{
     Idempotency, Keyed, NewPlace, NextPlace, QueueSnapshot, RegisterOutcome, StoreError, Ticket,
 };
@@ -17,7 +17,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
-        self.readers.run_unbounded("queue.restore", snapshot).await
+        self.readers
+            .run_unbounded(statement::QUEUE_RESTORE, snapshot)
+            .await
     }
 
     /// As `Store::register`.
@@ -28,8 +30,12 @@ impl SqliteStore {
         let is_keyed = new.key.is_some();
         let register = move |tx: &mut Tx<'_>| register(tx, &new);
         match is_keyed {
-            true => self.writer.run_atomic("queue.register", register).await,
-            false => self.writer.run("queue.register", register).await,
+            true => {
+                self.writer
+                    .run_atomic(statement::QUEUE_REGISTER, register)
+                    .await
+            }
+            false => self.writer.run(statement::QUEUE_REGISTER, register).await,
         }
     }
 
@@ -43,7 +49,9 @@ impl SqliteStore {
         key: Idempotency,
     ) -> Result<Option<Keyed<Ticket>>, StoreError> {
         self.readers
-            .run("idempotency.read", move |conn| ticket(conn, user, &key))
+            .run(statement::IDEMPOTENCY_READ, move |conn| {
+                ticket(conn, user, &key)
+            })
             .await
     }
 
@@ -53,7 +61,7 @@ impl SqliteStore {
     /// [`StoreError`].
     pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
         self.readers
-            .run("queue.read", move |conn| standing(conn, user))
+            .run(statement::QUEUE_READ, move |conn| standing(conn, user))
             .await
     }
 
@@ -63,7 +71,7 @@ impl SqliteStore {
     /// [`StoreError`].
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         self.readers
-            .run("queue.read", move |conn| has_ended(conn, place))
+            .run(statement::QUEUE_READ, move |conn| has_ended(conn, place))
             .await
     }
 
@@ -81,7 +89,7 @@ impl SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<NextPlace, StoreError> {
         self.writer
-            .run_atomic("queue.register_next", move |tx| {
+            .run_atomic(statement::QUEUE_REGISTER_NEXT, move |tx| {
                 register_next(tx, user, now, above, expired_up_to, key.as_ref())
             })
             .await
@@ -93,7 +101,7 @@ impl SqliteStore {
     /// [`StoreError`]; then nobody was admitted.
     pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
         self.writer
-            .run("queue.admit", move |tx| admit(tx, mark, at))
+            .run(statement::QUEUE_ADMIT, move |tx| admit(tx, mark, at))
             .await
     }
 
@@ -103,7 +111,7 @@ impl SqliteStore {
     /// [`StoreError`].
     pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
         self.writer
-            .run("queue.save_admission", move |tx| {
+            .run(statement::QUEUE_SAVE_ADMISSION, move |tx| {
                 save_admission(tx, &admission)
             })
             .await

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::commits::Commits;
 use super::faulty::HELD;
 use super::{Options, SYSTEM};
-use crate::domain::PerformanceDateId;
+use crate::domain::{PerformanceDateId, statement};
 use crate::faults::Faults;
 use crate::store::StoreError;
 use crate::store::date_versions::DateVersions;
@@ -260,7 +260,7 @@ fn commit_group(
     }
     let touched = std::mem::take(&mut tx.touched);
     let began = Instant::now();
-    faults.slow_down_thread("commit");
+    faults.slow_down_thread(statement::COMMIT);
     if !options.commit_delay.is_zero() {
         std::thread::sleep(options.commit_delay);
     }
@@ -271,7 +271,7 @@ fn commit_group(
     });
     let commit = Statement {
         error: committed.as_ref().err().map(|why| why.to_string().into()),
-        ..Statement::ended("commit", SYSTEM, began)
+        ..Statement::ended(statement::COMMIT, SYSTEM, began)
     };
     tell_commit(commit, &traces, metrics, options.slow);
     drop(traces);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::{FaultKind, FaultRequest};
+use concertctl::api::ops::Fault;
 use concertctl::store::postgres::{Database, PgOptions};
 
 use crate::needs;
@@ -53,17 +53,13 @@ async fn the_gauge_tells_of_a_database_that_is_gone_although_a_fault_slows_it_do
     needs!(PgServer);
     let mut server = PgServer::seeded(1, 10, 10).await;
     turns(&server, 1).await;
-    let slow = FaultRequest {
-        for_ms: 120_000,
-        delay_ms: Some(1),
-        ..FaultRequest::default()
+    let slow = Fault::SlowStatement {
+        delay: Duration::from_millis(1),
+        statement: None,
     };
-    let slow_statement = FaultKind::SlowStatement;
-    server
-        .ops
-        .inject_fault(slow_statement, &slow)
-        .await
-        .unwrap();
+    let length = Duration::from_secs(120);
+    let injected = server.ops.inject_fault(&slow, length, None);
+    injected.await.unwrap();
     server.parts.postgres.as_mut().unwrap().kill();
     turns(&server, 0).await;
     server.stop().await;

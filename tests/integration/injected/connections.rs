@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::{FaultKind, FaultSettings};
+use concertctl::api::ops::Fault;
 
 use super::LONG;
 use crate::needs;
@@ -14,16 +14,11 @@ use crate::support::{eventually, profile, seed};
 /// Requests end within this, whatever is broken: the database's time-out, and slack for a busy machine.
 const BOUND: Duration = Duration::from_secs(9);
 
-async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<i64>) {
-    let settings = FaultSettings {
-        connections,
-        ..FaultSettings::default()
-    };
-    server
-        .inject(FaultKind::PoolExhaustion, LONG, settings)
-        .await;
+async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<u32>) {
+    let fault = Fault::PoolExhaustion { connections };
+    server.inject(LONG, fault).await;
     let all = server.metric("db_client_connection_max").await.unwrap();
-    let wanted = connections.map_or(all, |number| number as f64);
+    let wanted = connections.map_or(all, |number| f64::from(number));
     eventually("the connections are taken", || async {
         let used = server
             .metric("db_client_connection_count{state=\"used\"}")
