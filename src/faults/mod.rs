@@ -1,8 +1,9 @@
 //! Faults injected into a running server, to rehearse the response to them.
 //!
-//! Owns which fault is on and until when: each ends by itself, when it is ended, and with its server.
-//! The rooms that a fault breaks ask their [`Faults`] on the way; while nothing is injected the answer
-//! costs one relaxed load.
+//! Owns which faults are active and until when. A fault ends when its time is over, when somebody ends it,
+//! and when its server stops.
+//! The code that a fault breaks asks its [`Faults`] first. While no fault is injected, the answer costs one
+//! relaxed load.
 
 mod points;
 #[cfg(test)]
@@ -33,16 +34,14 @@ pub enum Refused {
     NothingToBreak(&'static str),
 }
 
-/// A fault that is on, or was.
+/// A fault that is active, or was.
 #[derive(Debug)]
 pub struct Injected {
-    /// What, and how.
     pub fault: Fault,
-    /// Who asked for it.
+    /// Who injected it.
     pub by: String,
-    /// Since when.
     pub started: SystemTime,
-    /// For how long, unless it is ended before.
+    /// It may be ended earlier.
     pub length: Duration,
     ends: Instant,
     id: u64,
@@ -50,13 +49,13 @@ pub struct Injected {
 }
 
 impl Injected {
-    /// Whether its time is over or it was ended.
+    /// Whether its time is over, or somebody ended it.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ended.is_cancelled() || Instant::now() >= self.ends
     }
 
-    /// How many connections it takes; `None`: all.
+    /// How many database connections it takes; `None`: all.
     #[must_use]
     pub fn connections(&self) -> Option<usize> {
         match self.fault {
@@ -81,10 +80,11 @@ type Table = [Option<Arc<Injected>>; FaultKind::NUMBER];
 pub struct Faults(Arc<Inner>);
 
 struct Inner {
-    /// Which kinds may be on, a bit each: all that is read while nothing is injected.
+    /// The kinds that may be active, one bit each. While no fault is injected, only this is read.
     on: AtomicU32,
     table: ArcSwap<Table>,
-    /// One change at a time.
+    /// Serializes changes of `on` and `table`: a bit of `on` is set after its fault is in `table` and cleared
+    /// after it is gone, so a reader may find a bit without a fault, but never a fault without its bit.
     changing: Mutex<()>,
     changes: watch::Sender<()>,
     ids: AtomicU64,
@@ -98,7 +98,7 @@ impl fmt::Debug for Faults {
     }
 }
 
-/// Of a server that nobody injects anything into.
+/// For a server without fault injection.
 impl Default for Faults {
     fn default() -> Self {
         Faults::made(None, false)
@@ -106,7 +106,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// None yet; `redis`: whether there is a link to Redis to be cut.
+    /// No fault yet. `redis`: whether this server has a link to Redis that can be cut.
     #[must_use]
     pub fn new(metrics: Metrics, redis: bool) -> Faults {
         for kind in FaultKind::injectable() {
@@ -127,11 +127,11 @@ impl Faults {
         }))
     }
 
-    /// Injects `fault` for `length`; one of the same kind is replaced. Needs a tokio runtime, which
-    /// keeps the time.
+    /// Injects `fault` for `length`. It replaces a fault of the same kind. Must be called in a tokio runtime,
+    /// whose timer ends the fault.
     ///
     /// # Errors
-    /// [`Refused`], and nothing changes.
+    /// [`Refused`]; then no fault changes.
     pub fn inject(
         &self,
         fault: Fault,
@@ -153,7 +153,7 @@ impl Faults {
         });
         let before = self.0.put(kind, Some(Arc::clone(&injected)));
         if let Some(before) = before {
-            told(&before, "it is replaced");
+            log_end(&before, "it is replaced");
         }
         tracing::warn!(
             fault = kind.as_str(),
@@ -168,7 +168,7 @@ impl Faults {
         Ok(injected)
     }
 
-    /// Those that are on, by kind.
+    /// The active faults, by kind.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Injected>> {
         let table = self.0.table.load();
@@ -176,23 +176,23 @@ impl Faults {
         on.cloned().collect()
     }
 
-    /// Ends the fault of that kind; whether there was one.
+    /// Ends the fault of that kind; `false`: none was active.
     pub fn end(&self, kind: FaultKind, why: &str) -> bool {
         let ended = self.0.put(kind, None);
         if let Some(ended) = &ended {
-            told(ended, why);
+            log_end(ended, why);
         }
         ended.is_some()
     }
 
-    /// Ends all of them.
+    /// Ends all faults.
     pub fn end_all(&self, why: &str) {
         for kind in FaultKind::ALL {
             self.end(*kind, why);
         }
     }
 
-    /// The fault of that kind, if it is on.
+    /// The active fault of that kind.
     #[inline]
     fn on(&self, kind: FaultKind) -> Option<Arc<Injected>> {
         match self.may_be_on(bit(kind)) {
@@ -201,10 +201,10 @@ impl Faults {
         }
     }
 
-    /// Whether one of these kinds may be on, a bit each.
+    /// Whether one of these kinds may be active; one bit each.
     #[inline]
     fn may_be_on(&self, bits: u32) -> bool {
-        // What a bit announces is read from the table, which orders itself.
+        // Relaxed: the bit only says that a look at `table`, which has its own ordering, is worth while.
         self.0.on.load(Ordering::Relaxed) & bits != 0
     }
 
@@ -235,7 +235,7 @@ impl Inner {
         found.filter(|injected| !injected.is_over())
     }
 
-    /// Puts it in the place of the one of its kind, which is over with that.
+    /// Replaces the fault of that kind, and ends the earlier one.
     fn put(&self, kind: FaultKind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
         let _changing = self.changing.lock();
         self.replace(kind, injected)
@@ -260,7 +260,7 @@ impl Inner {
         before
     }
 
-    /// Ends this one, unless another has its place by now.
+    /// Ends this fault, unless another has replaced it.
     fn end_this(&self, injected: &Injected) -> bool {
         let _changing = self.changing.lock();
         let kind = injected.fault.kind();
@@ -275,11 +275,11 @@ async fn end_in_time(inner: Weak<Inner>, injected: Arc<Injected>) {
     if let Some(inner) = inner.upgrade()
         && inner.end_this(&injected)
     {
-        told(&injected, "its time is over");
+        log_end(&injected, "its time is over");
     }
 }
 
-fn told(ended: &Injected, why: &str) {
+fn log_end(ended: &Injected, why: &str) {
     let kind = ended.fault.kind().as_str();
     tracing::warn!(
         fault = kind,

@@ -1,4 +1,4 @@
-//! The places at which faults bite: what the rooms ask on their way.
+//! Where faults take effect: what the code that a fault breaks asks.
 
 use std::io;
 use std::sync::Arc;
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::{Fault, FaultKind, Faults, Injected, LinkCut, bit};
 
-/// How soon a thread that is held up notices that the fault is over.
+/// How soon a blocked thread notices that the fault is over.
 const NOTICE: Duration = Duration::from_millis(20);
 
 impl Faults {
-    /// Whether requests may be hit at all.
+    /// Whether any fault may affect requests.
     #[must_use]
     pub fn hit_requests(&self) -> bool {
         self.may_be_on(bit(FaultKind::Errors) | bit(FaultKind::Latency))
     }
 
-    /// The status that this request is to be answered with instead of being served.
+    /// The status to answer instead of serving this request.
     pub fn error_for(&self, method: &str, route: &str) -> Option<u16> {
         let injected = self.on(FaultKind::Errors)?;
         match &injected.fault {
@@ -29,7 +29,7 @@ impl Faults {
         }
     }
 
-    /// Waits as long as this request is to be delayed.
+    /// Delays this request.
     pub async fn delay_request(&self, method: &str, route: &str) {
         let Some(injected) = self.on(FaultKind::Latency) else {
             return;
@@ -48,12 +48,12 @@ impl Faults {
         }
     }
 
-    /// How much longer the statement is to take.
+    /// The delay injected into the statement.
     pub fn statement_delay(&self, name: &str) -> Option<Duration> {
         self.slow_statement(name).map(|(_, delay)| delay)
     }
 
-    /// Holds the thread up as long as the statement is to take longer, or until the fault is over.
+    /// Blocks the thread for the delay injected into the statement, or until the fault is over.
     pub fn slow_down_thread(&self, name: &str) {
         let Some((injected, delay)) = self.slow_statement(name) else {
             return;
@@ -80,11 +80,11 @@ impl Faults {
         }
     }
 
-    /// Passes while the link to Redis is whole. Cut, it refuses, or says nothing until it is whole
-    /// again: the caller's time-out ends that.
+    /// Returns at once unless the link to Redis is cut. A cut link refuses, or hangs until the fault is over:
+    /// the caller needs a time-out.
     ///
     /// # Errors
-    /// Those of a connection that is cut.
+    /// The link is cut.
     pub async fn redis_link(&self) -> io::Result<()> {
         let Some(injected) = self.on(FaultKind::RedisCut) else {
             return Ok(());
@@ -96,7 +96,7 @@ impl Faults {
         Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
     }
 
-    /// Waits until connections to the database are to be taken.
+    /// Waits for a fault that takes connections to the database.
     pub async fn pool_exhaustion(&self) -> Arc<Injected> {
         let mut changes = self.changes();
         loop {
@@ -105,13 +105,13 @@ impl Faults {
                 return injected;
             }
             if changes.changed().await.is_err() {
-                // Nobody is left to inject anything.
+                // The server is gone: no fault can come any more.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Whether a fault is on that keeps the database from answering in time.
+    /// Whether an active fault keeps the database from answering in time.
     #[must_use]
     pub fn hold_up_database(&self) -> bool {
         self.on(FaultKind::SlowStatement).is_some() || self.on(FaultKind::PoolExhaustion).is_some()

@@ -31,7 +31,7 @@ fn errors(share: f64) -> Fault {
 }
 
 #[tokio::test]
-async fn a_fault_bites_only_what_it_names_and_only_until_it_is_ended() {
+async fn a_fault_breaks_only_what_it_names_and_only_until_it_ends() {
     let (faults, metrics) = faults();
     assert_eq!(faults.statement_delay("ping"), None);
     assert!(FaultKind::injectable().all(|kind| !active(&metrics, kind)));
@@ -72,7 +72,7 @@ async fn a_new_fault_replaces_the_old_one_of_its_kind_and_stays_its_own_time() {
 }
 
 #[tokio::test]
-async fn a_fault_ends_by_itself_and_whoever_it_holds_up_goes_on() {
+async fn a_fault_ends_by_itself_and_blocked_threads_continue() {
     let (faults, metrics) = faults();
     let short = Duration::from_millis(50);
     faults.inject(slow(None, 30_000), short, "a test").unwrap();
@@ -90,7 +90,7 @@ async fn a_fault_ends_by_itself_and_whoever_it_holds_up_goes_on() {
 
 /// Nothing else runs here until this test waits for something.
 #[tokio::test]
-async fn a_fault_whose_time_is_over_bites_nobody_although_nothing_ended_it_yet() {
+async fn a_fault_whose_time_is_over_has_no_effect_although_nothing_ended_it_yet() {
     let (faults, metrics) = faults();
     let short = Duration::from_millis(1);
     let injected = faults.inject(slow(None, 7), short, "a test").unwrap();
@@ -103,7 +103,7 @@ async fn a_fault_whose_time_is_over_bites_nobody_although_nothing_ended_it_yet()
 }
 
 #[tokio::test]
-async fn a_cut_link_hangs_or_refuses_and_is_whole_again_after_it() {
+async fn a_cut_link_hangs_or_refuses_and_works_again_after_the_fault() {
     let (faults, _) = faults();
     assert!(faults.redis_link().await.is_ok());
     let cut = |how| Fault::RedisCut { how };

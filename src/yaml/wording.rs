@@ -1,10 +1,10 @@
-//! What is wrong with a file, in words for the people who wrote it. The parsers' own words speak of
-//! Rust's types and of their options; none of them may reach a reader.
+//! Errors of a file, in words for the people who wrote it. The parsers' texts name Rust types and parser
+//! options; they must not reach a reader.
 
 use serde_saphyr::Error;
 use serde_saphyr::budget::BudgetBreach;
 
-use super::near;
+use super::suggestion;
 
 /// What is wrong, and the field that is missing, if that is it.
 pub(super) struct Wording {
@@ -81,7 +81,7 @@ pub fn of_json(error: &serde_json::Error) -> String {
     of_text(text).problem
 }
 
-/// The problem that serde's own text tells; a text of ours stays as it is.
+/// The problem in serde's text. A text that is not serde's stays unchanged.
 fn of_text(text: &str) -> Wording {
     let between = |open: &str, close: &str| {
         let rest = text.split_once(open)?.1;
@@ -135,14 +135,14 @@ fn unknown_field(field: &str, known: &[&str]) -> String {
     let known: Vec<&str> = known.to_vec();
     format!(
         "there is no field `{field}`{}",
-        near::suggestion(field, &known)
+        suggestion::among(field, &known)
     )
 }
 
 fn unknown_value(value: &str, known: &[&str]) -> String {
     format!(
         "`{value}` is not known here{}",
-        near::suggestion(value, known)
+        suggestion::among(value, known)
     )
 }
 

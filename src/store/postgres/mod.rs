@@ -15,8 +15,8 @@ mod fault;
 mod faulty;
 mod group;
 mod idempotency;
-mod in_use;
 mod pool;
+mod presence_lock;
 mod queue;
 mod registering;
 mod reservations;
@@ -30,13 +30,13 @@ use std::time::Duration;
 
 pub use bulk::{Loaded, PgBulk};
 pub use database::Database;
-pub use in_use::InUse;
+pub use presence_lock::PresenceLock;
 pub use reservations::RESERVE;
 
 use super::date_versions::DateVersions;
 use super::{
-    Answer, AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency,
-    Keyed, Look, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow,
+    Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
+    Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview, SeatRow,
     Settled, StoreError,
 };
 use crate::domain::queue::Admission;
@@ -89,11 +89,11 @@ pub struct PgStore {
     versions: DateVersions,
     registering: Group<Registering>,
     handing_out: Group<HandingOut>,
-    in_use: InUse,
+    in_use: PresenceLock,
 }
 
 impl PgStore {
-    fn new(pool: Arc<Pool>, info: DatasetInfo, in_use: InUse) -> PgStore {
+    fn new(pool: Arc<Pool>, info: DatasetInfo, in_use: PresenceLock) -> PgStore {
         let timeout = pool.options.timeout;
         PgStore {
             versions: DateVersions::new(info.dates),
@@ -139,12 +139,12 @@ impl PgStore {
         seats::catalog(&mut self.read(statement::CATALOG_READ)).await
     }
 
-    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    /// Makes an admission durable: everyone up to `watermark` is in since `at`.
     ///
     /// # Errors
     /// [`StoreError`]; then nobody was admitted, or it will turn out that they were.
-    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
-        queue::admit(&mut self.safe(statement::QUEUE_ADMIT), mark, at).await
+    pub async fn admit(&self, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
+        queue::admit(&mut self.safe(statement::QUEUE_ADMIT), watermark, at).await
     }
 
     /// Keeps the admission settings.
@@ -155,18 +155,18 @@ impl PgStore {
         queue::save_admission(&mut self.safe(statement::QUEUE_SAVE_ADMISSION), &admission).await
     }
 
-    /// Always [`Look::Later`]: [`PgStore::reserve`] looks in the statement that takes the seat.
+    /// Always [`SeatPreview::Deferred`]: [`PgStore::reserve`] looks in the statement that takes the seat.
     ///
     /// # Errors
     /// None.
-    pub async fn look(
+    pub async fn preview(
         &self,
         _seat: SeatId,
         _user: UserId,
         _key: Option<Idempotency>,
         _now: Timestamp,
-    ) -> Result<Look, StoreError> {
-        Ok(Look::Later)
+    ) -> Result<SeatPreview, StoreError> {
+        Ok(SeatPreview::Deferred)
     }
 
     /// The answer already given under `key`, if there is one.
@@ -329,7 +329,7 @@ impl PgStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
+    pub async fn audit(&self) -> Result<Audit, StoreError> {
         let mut attempts = self.long(statement::AUDIT_COUNT);
         loop {
             let count = audit::count(&self.pool, self.info.on_sale_seats);

@@ -136,10 +136,10 @@ pub(super) fn unsigned(value: i64) -> Place {
 
 pub(super) async fn admit(
     attempts: &mut Attempts<'_>,
-    mark: Place,
+    watermark: Place,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    attempts.rows(ADMIT, &[&signed(mark), &at.0]).await?;
+    attempts.rows(ADMIT, &[&signed(watermark), &at.0]).await?;
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 //!
 //! An acknowledged write is on disk: replies leave only after the `COMMIT` that carries them
 //! (`synchronous=FULL`). Group commit makes that cheap: whatever arrived while the last commit was
-//! on its way to the disk goes into the next one. `rusqlite` on threads of our own is used rather
-//! than an async pool, because a group commit needs the whole connection for the whole batch.
+//! on its way to the disk goes into the next one. `rusqlite` runs on dedicated threads rather than in an async
+//! pool, because a group commit needs the connection for the whole batch.
 
 mod accounts;
 mod audit;
@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use super::date_versions::DateVersions;
 use super::{
-    Answer, AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency,
-    Keyed, Look, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow,
+    Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
+    Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview, SeatRow,
     Settled, StoreError,
 };
 use crate::domain::{
@@ -53,9 +53,9 @@ pub struct Options {
     pub timeout: Duration,
     /// Statements slower than this are logged.
     pub slow: Duration,
-    /// Added to every commit: rehearses a slow disk.
+    /// Added to every commit, to rehearse a slow disk.
     pub commit_delay: Duration,
-    /// Open a dataset that lacks acknowledged writes all the same.
+    /// Open a dataset even if it lacks acknowledged writes.
     pub accept_data_loss: bool,
 }
 
@@ -72,9 +72,6 @@ impl Default for Options {
 }
 
 /// What the dataset in `file` consists of, without opening it for work.
-///
-/// # Errors
-/// [`StoreError`].
 pub fn describe(file: &Path) -> Result<DatasetInfo, StoreError> {
     schema::examine(file)?;
     schema::read_info(&schema::open_reader(file)?)
@@ -93,7 +90,7 @@ impl SqliteStore {
     /// Opens the dataset in `file`, running migrations that are due.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the file is not a database of ours, [`StoreError::Unavailable`]
+    /// [`StoreError::Damaged`] when the file is not a concertctl database, [`StoreError::Unavailable`]
     /// when it cannot be opened.
     pub fn open(
         file: &Path,
@@ -136,14 +133,13 @@ impl SqliteStore {
         self.versions.get(date)
     }
 
-    /// Resolves when the writer has ended: whether it broke. Without it nothing can be changed any
-    /// more.
+    /// Resolves when the writer has ended; `true`: it panicked. Without it no write is possible.
     pub fn writer_broke(&self) -> impl Future<Output = bool> + Send + 'static {
         self.writer.broke()
     }
 
-    /// Finishes what is under way and closes the file. The writer is last: only it can leave everything
-    /// in the file, and only when nothing reads.
+    /// Waits for the work under way and closes the file. The writer closes last: only it can move everything
+    /// into the file, and only while no reader is open.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -160,16 +156,13 @@ impl SqliteStore {
     }
 
     /// A seat at `now`, before it is locked, and the answer already given under `key` if there is one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn look(
+    pub async fn preview(
         &self,
         seat: SeatId,
         user: UserId,
         key: Option<Idempotency>,
         now: Timestamp,
-    ) -> Result<Look, StoreError> {
+    ) -> Result<SeatPreview, StoreError> {
         self.readers
             .run(statement::SEAT_READ, move |conn| {
                 let replay = match &key {
@@ -177,15 +170,12 @@ impl SqliteStore {
                     None => None,
                 };
                 let seat = seats::seat(conn, seat, now)?;
-                Ok(Look::Seen { seat, replay })
+                Ok(SeatPreview::Seen { seat, replay })
             })
             .await
     }
 
     /// The answer already given under `key`, if there is one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn replay<T: Answer>(
         &self,
         user: UserId,
@@ -199,9 +189,6 @@ impl SqliteStore {
     }
 
     /// All seats of a date, by number.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
         self.readers
             .run(statement::SEATS_READ, move |conn| {
@@ -211,9 +198,6 @@ impl SqliteStore {
     }
 
     /// Seats of the concert on sale by status.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
         let on_sale = self.info.on_sale_seats;
         self.readers
@@ -224,9 +208,6 @@ impl SqliteStore {
     }
 
     /// Tries to reserve: version check, unique index and limit in one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn reserve(
         &self,
         reserve: Reserve,
@@ -243,11 +224,8 @@ impl SqliteStore {
             .await
     }
 
-    /// Remembers a refusal that was decided before the store was asked, so that a repeat of the
-    /// keyed request is answered alike; gives back what was answered first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Stores a refusal that was decided without the store, so that a repeat of the keyed request gets the same
+    /// answer; returns the first answer.
     pub async fn remember_refusal(
         &self,
         user: UserId,
@@ -262,10 +240,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Gives a hold back.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Cancels a hold.
     pub async fn cancel(
         &self,
         reservation: ReservationId,
@@ -284,10 +259,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Ends up to `most` holds that ran out; gives the number ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Ends up to `most` holds that ran out; returns how many.
     pub async fn expire_holds(
         &self,
         now: Timestamp,
@@ -302,9 +274,6 @@ impl SqliteStore {
     }
 
     /// At most `most` reservations of `user` with ids above `after`, by id.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn reservations_of(
         &self,
         user: UserId,
@@ -318,10 +287,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Forgets answers to keyed requests that are older than `before`, at most `most`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Deletes at most `most` answers to keyed requests that are older than `before`.
     pub async fn forget_answers(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         self.writer
             .run(statement::IDEMPOTENCY_FORGET, move |tx| {
@@ -331,9 +297,6 @@ impl SqliteStore {
     }
 
     /// The balance of `user`, or `None` when there is no such user.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
         self.readers
             .run(statement::ACCOUNT_READ, move |conn| {
@@ -343,9 +306,6 @@ impl SqliteStore {
     }
 
     /// Adds `amount` to the balance of `user`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn charge(
         &self,
         user: UserId,
@@ -363,9 +323,6 @@ impl SqliteStore {
     }
 
     /// Pays a reservation, and ends the payer's place with the last hold made by it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn pay(
         &self,
         pay: Pay,
@@ -383,11 +340,8 @@ impl SqliteStore {
             .await
     }
 
-    /// Counts violations of the business truth over everything in the database.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
+    /// Counts violations of the rules of the sale in the whole database.
+    pub async fn audit(&self) -> Result<Audit, StoreError> {
         let on_sale = self.info.on_sale_seats;
         self.readers
             .run_unbounded(statement::AUDIT_COUNT, move |conn| {
@@ -397,9 +351,6 @@ impl SqliteStore {
     }
 
     /// Those of `facts` that are not in the database.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
         self.readers
             .run_unbounded(statement::AUDIT_LOOKUP, move |conn| {
@@ -409,9 +360,6 @@ impl SqliteStore {
     }
 
     /// For each idempotency key, whether its write was done.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
         self.readers
             .run_unbounded(statement::AUDIT_LOOKUP, move |conn| {

@@ -13,9 +13,6 @@ use crate::store::{
 
 impl SqliteStore {
     /// The queue as it was when the last process ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
         self.readers
             .run_unbounded(statement::QUEUE_RESTORE, snapshot)
@@ -40,9 +37,6 @@ impl SqliteStore {
     }
 
     /// The place given under `key`, while it lives.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn ticket(
         &self,
         user: UserId,
@@ -56,30 +50,21 @@ impl SqliteStore {
     }
 
     /// The place where `user` stands, as far as it is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
         self.readers
             .run(statement::QUEUE_READ, move |conn| standing(conn, user))
             .await
     }
 
-    /// Whether `place` has ended before its time, or never was.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Whether `place` ended early, or never existed.
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         self.readers
             .run(statement::QUEUE_READ, move |conn| has_ended(conn, place))
             .await
     }
 
-    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
-    /// live place of the user up to `expired_up_to` has had its time and is replaced.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Gives the next place above `above`, for when the shared queue does not answer. A live place of the user
+    /// up to `expired_up_to` has expired and is replaced.
     pub async fn register_next(
         &self,
         user: UserId,
@@ -95,20 +80,17 @@ impl SqliteStore {
             .await
     }
 
-    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    /// Makes an admission durable: everyone up to `watermark` is admitted from `at` on.
     ///
     /// # Errors
-    /// [`StoreError`]; then nobody was admitted.
-    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+    /// [`StoreError`]; then no user was admitted.
+    pub async fn admit(&self, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
         self.writer
-            .run(statement::QUEUE_ADMIT, move |tx| admit(tx, mark, at))
+            .run(statement::QUEUE_ADMIT, move |tx| admit(tx, watermark, at))
             .await
     }
 
-    /// Keeps the admission settings.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Stores the admission settings.
     pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
         self.writer
             .run(statement::QUEUE_SAVE_ADMISSION, move |tx| {
@@ -240,7 +222,7 @@ pub(super) fn standing(conn: &Connection, user: UserId) -> Result<Option<Place>,
         .optional()?)
 }
 
-/// Where the user stands, and whether that place was handed out from here.
+/// The user's place, and whether the store gave it.
 fn live(tx: &Tx<'_>, user: UserId) -> Result<Option<(Place, bool)>, StoreError> {
     Ok(tx
         .conn
@@ -299,7 +281,7 @@ pub(super) fn end_if_spent(tx: &Tx<'_>, place: Place, now: Timestamp) -> Result<
     Ok(ended > 0)
 }
 
-/// Ends a place that a new registration leaves behind.
+/// Ends a place that a new registration replaces.
 fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached(
@@ -309,10 +291,10 @@ fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), StoreError> 
     Ok(())
 }
 
-pub(super) fn admit(tx: &mut Tx<'_>, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+pub(super) fn admit(tx: &mut Tx<'_>, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached("INSERT OR IGNORE INTO admissions (mark, at) VALUES (?1, ?2)")?
-        .execute(params![signed(mark), at.0])?;
+        .execute(params![signed(watermark), at.0])?;
     Ok(())
 }
 

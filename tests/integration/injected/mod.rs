@@ -43,7 +43,7 @@ impl<B: Backend> Server<B> {
     }
 
     /// No fault is on, says everybody who knows of any.
-    async fn assert_whole(&self) {
+    async fn assert_no_faults(&self) {
         assert!(self.ops.faults().await.unwrap().faults.is_empty());
         for kind in FaultKind::injectable() {
             assert!(!self.is_active(kind).await, "{kind:?}");

@@ -28,7 +28,7 @@ fn latency(delay_ms: u64, route: &str) -> Fault {
 async fn errors_answer_the_steps_of_buying_before_anything_is_done_until_they_are_ended() {
     let server = TestServer::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.inject(LONG, errors(1.0)).await;
     assert!(server.is_active(FaultKind::Errors).await);
     assert_refused!(user.reserve(1).await, 500, "service.internal");
@@ -47,7 +47,7 @@ async fn errors_answer_the_steps_of_buying_before_anything_is_done_until_they_ar
         .end_faults(Some(FaultKind::Errors))
         .await
         .unwrap();
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     user.reserved(1).await;
     let ended = server
         .logged(&["an injected fault has ended: errors"])
@@ -77,7 +77,7 @@ async fn errors_of_another_status_replace_the_ones_before_on_the_routes_named() 
     server.logged(&["errors", "it is replaced"]).await;
     server.ops.end_faults(None).await.unwrap();
     assert_eq!(user.register().await.status, 201);
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 
@@ -112,7 +112,7 @@ async fn a_fault_ends_by_itself_when_its_time_is_over() {
     .await;
     assert!(begun.elapsed() >= Duration::from_millis(699));
     server.logged(&["errors", "its time is over"]).await;
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 
@@ -132,7 +132,7 @@ async fn latency_delays_the_routes_named_and_no_others() {
     let other = sum("/{concertId}/performanceDates\"}");
     assert!(server.metric(&other).await.unwrap() < 0.4);
     server.ops.end_faults(None).await.unwrap();
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 
@@ -152,7 +152,7 @@ async fn latency_stays_within_the_time_out_of_a_request() {
 }
 
 #[tokio::test]
-async fn whoever_is_delayed_goes_on_when_the_fault_is_ended_or_its_server_stops() {
+async fn a_delayed_request_continues_when_the_fault_ends_or_its_server_stops() {
     let mut server = TestServer::empty().await;
     for by_stopping in [false, true] {
         let slow = latency(9_000, "GET /openapi.json");
