@@ -1,11 +1,13 @@
 //! The operations API, `/ops/v1/…`: status, seeding, admission, audit.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder};
 
 use super::http::{ClientError, HttpSource};
 use crate::api::ops::{
-    ActiveFault, AdmissionChange, AdmissionState, Audit, CONSOLE_HEADER, FaultKind, FaultList,
-    FaultRequest, LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
+    ActiveFault, AdmissionChange, AdmissionState, Audit, CONSOLE_HEADER, Fault, FaultKind,
+    FaultList, FaultRequest, LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
 };
 use crate::secret::Secret;
 
@@ -124,13 +126,18 @@ impl Ops {
     /// [`ClientError`]; 400 says which setting is wrong, 409 that there is nothing to break.
     pub async fn inject_fault(
         &self,
-        kind: FaultKind,
-        fault: &FaultRequest,
+        fault: &Fault,
+        length: Duration,
+        by: Option<&str>,
     ) -> Result<ActiveFault, ClientError> {
-        let path = format!("ops/v1/faults/{}", kind.as_str());
-        self.source
-            .json(self.write(Method::PUT, &path).json(fault))
-            .await
+        let request = FaultRequest {
+            for_ms: i64::try_from(length.as_millis()).unwrap_or(i64::MAX),
+            by: by.map(str::to_owned),
+            settings: fault.settings(),
+        };
+        let path = format!("ops/v1/faults/{}", fault.kind().as_str());
+        let request = self.write(Method::PUT, &path).json(&request);
+        self.source.json(request).await
     }
 
     /// `DELETE /ops/v1/faults/{kind}`, or of all kinds; returns the faults that stay active.

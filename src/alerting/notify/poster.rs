@@ -11,6 +11,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
 use super::Timing;
+use crate::backoff::Backoff;
 use crate::http_client::{self, AGENT, Trust, cause, retry_after};
 
 /// The address that messages are posted to.
@@ -131,21 +132,15 @@ impl Poster {
 
 /// The pauses between attempts. They double, with jitter, so that servers do not retry together.
 #[derive(Debug)]
-pub(super) struct Pause {
-    timing: Timing,
-    failures: u32,
-}
+pub(super) struct Pause(Backoff);
 
 impl Pause {
     pub(super) fn new(timing: Timing) -> Pause {
-        Pause {
-            timing,
-            failures: 0,
-        }
+        Pause(Backoff::new(timing.least_pause, timing.most_pause))
     }
 
     pub(super) fn reset(&mut self) {
-        self.failures = 0;
+        self.0.reset();
     }
 
     /// Waits before the next attempt, not less than `asked`, and never longer than the longest pause.
@@ -155,14 +150,8 @@ impl Pause {
     }
 
     fn next(&mut self, asked: Option<Duration>, share: f64) -> Duration {
-        let doubled = 2u32.saturating_pow(self.failures.min(16));
-        self.failures = self.failures.saturating_add(1);
-        let longest = self.timing.most_pause;
-        let pause = self.timing.least_pause.saturating_mul(doubled).min(longest);
-        pause
-            .mul_f64(share)
-            .max(asked.unwrap_or_default())
-            .min(longest)
+        let pause = self.0.next(share).max(asked.unwrap_or_default());
+        pause.min(self.0.longest())
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use parking_lot::{Condvar, Mutex};
 
 use super::delivery::{Delivery, Retry};
+use crate::backoff::Backoff;
 use crate::telemetry::Subscription;
 
 /// Records sent together. A record is some 500 bytes, and collectors take 4 MiB.
@@ -18,6 +19,8 @@ const GATHER: Duration = Duration::from_secs(1);
 const CHECK_EVERY: Duration = Duration::from_millis(100);
 /// How often a batch is sent before it is given up.
 const TRIES: u32 = 4;
+/// Not reached within [`TRIES`].
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Sends a batch. `Err`: why it was not taken.
 pub(super) trait Send<T>: std::marker::Send + 'static {
@@ -128,7 +131,7 @@ impl<T, S: Send<T>> Work<T, S> {
 
     /// Sends a batch, several times if it fails. Then it is given up, so that later batches get their turn.
     fn deliver(&mut self, batch: &[T]) {
-        let mut pause = Duration::from_millis(500);
+        let mut backoff = Backoff::new(Duration::from_millis(500), LONGEST_PAUSE);
         for attempt in 1..=TRIES {
             let Err(error) = self.sender.send(batch) else {
                 self.delivery.pushed(None);
@@ -136,7 +139,7 @@ impl<T, S: Send<T>> Work<T, S> {
             };
             let refusal = self.delivery.refusal(&error);
             self.delivery.pushed(Some(&refusal.why));
-            let jittered = pause.mul_f64(0.5 + rand::random::<f64>());
+            let jittered = backoff.next(rand::random_range(0.5..1.5));
             let wait = match refusal.retry {
                 Retry::Soon => jittered,
                 Retry::After(asked) => asked.max(jittered),
@@ -145,7 +148,6 @@ impl<T, S: Send<T>> Work<T, S> {
             if attempt < TRIES && self.stop.wait(wait) {
                 break;
             }
-            pause *= 2;
         }
         self.delivery.lost(batch.len() as u64);
     }
