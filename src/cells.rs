@@ -8,7 +8,7 @@
 use ratatui::buffer::CellWidth as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-/// What is written where text was cut.
+/// Marks where text was cut.
 const ELLIPSIS: &str = "…";
 /// A word that is longer than a line is broken behind one of these, if there is one: paths and
 /// addresses.

@@ -1,10 +1,10 @@
-//! The time by which the service decides: opening, admission, the end of holds and admissions,
-//! promises to those who wait.
+//! The time by which the service decides: opening, admission, the end of holds and admissions, estimates for
+//! those who wait.
 //!
-//! A wall clock can be set while the server runs. Decisions by it would then stop admission for an
-//! hour, or end every hold at once. So the wall clock is read once, at the start, and the monotonic
-//! clock carries it on. The two may drift apart; [`Clock::check`] closes the gap at `SLEW` of the
-//! time that passes, and reports each step of the wall clock. A restart takes the wall clock over.
+//! Somebody may set a wall clock while the server runs. Decisions by it would then stop admission for an hour, or
+//! end every hold at once. So the server reads the wall clock once, at its start, and counts on with the
+//! monotonic clock. The two may drift apart; [`Clock::check`] closes the gap at `SLEW` of the time that
+//! passes, and reports each step of the wall clock. A restart adopts the wall clock.
 //!
 //! ```text
 //! wall     ───────┐              ┌──────────    set back by an hour, and forward again
@@ -118,8 +118,8 @@ impl Clock {
         self.0.source.wall().0.saturating_sub(self.now().0)
     }
 
-    /// Compares with the wall clock: closes a little of the gap, and says whether the wall clock was
-    /// set since the last check.
+    /// Compares with the wall clock: closes a little of the gap; `Some`: somebody set the wall clock since the last
+    /// check.
     pub fn check(&self) -> Option<Step> {
         let mut last = self.0.last.lock();
         let elapsed = millis(self.0.source.elapsed());
@@ -140,7 +140,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A source that moves only when told to.
+/// A source that moves only by [`Manual::advance`] and [`Manual::step`].
 #[derive(Clone, Debug, Default)]
 pub struct Manual(Arc<Mutex<(i64, Duration)>>);
 

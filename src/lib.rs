@@ -6,6 +6,7 @@
 
 pub mod alerting;
 pub mod api;
+pub mod backoff;
 pub mod booking;
 pub mod cells;
 pub mod cli;

@@ -1,166 +1,404 @@
-//! Bodies of `/ops/v1/faults`: faults injected into a running server, to rehearse the response to them.
+//! The faults, declared once: kinds, parameters, bounds, help texts.
+//!
+//! [`Fault`] is what `concertctl fault` parses (its doc comments are the command's help), what the
+//! operations API and scenario files read and write, and what a server injects. A kind has a variant
+//! here, the code that asks for it where it bites, and a row in docs/operations.md.
 
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use strum::{EnumCount as _, EnumDiscriminants, VariantArray as _};
 
 use super::integer;
+use crate::domain::statement;
+use crate::duration;
 
-/// A kind of fault; its name stands in the path and in `concert_fault_active{fault}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultKind {
-    /// A share of the buying requests, or of chosen routes, is answered 500 or 503.
-    Errors,
-    /// A share of the requests takes longer.
-    Latency,
-    /// A statement, or all of them, takes longer and holds its connection meanwhile.
-    SlowStatement,
-    /// Connections to the database are lent to nobody else.
-    PoolExhaustion,
-    /// Nothing gets through to Redis.
-    RedisCut,
-}
+/// The longest time for which a fault is injected.
+pub const LONGEST: Duration = Duration::from_secs(3600);
+/// The longest delay that is added to a request or a statement.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// Statuses of injected errors: those that the API documents for a service in trouble.
+pub const STATUSES: [u16; 2] = [500, 503];
+/// More connections than any pool has.
+const MOST_CONNECTIONS: u32 = 1_000;
 
-impl FaultKind {
-    /// All kinds.
-    pub const ALL: [FaultKind; 5] = [
-        FaultKind::Errors,
-        FaultKind::Latency,
-        FaultKind::SlowStatement,
-        FaultKind::PoolExhaustion,
-        FaultKind::RedisCut,
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            FaultKind::Errors => "errors",
-            FaultKind::Latency => "latency",
-            FaultKind::SlowStatement => "slow_statement",
-            FaultKind::PoolExhaustion => "pool_exhaustion",
-            FaultKind::RedisCut => "redis_cut",
-        }
-    }
-}
-
-/// How a cut link looks from the server.
+/// A fault with its parameters.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema,
+    Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, Subcommand, EnumDiscriminants,
+)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[strum_discriminants(
+    name(FaultKind),
+    doc = "A kind of fault. A server has one of each at most; its name stands in the path and in\n`concert_fault_active{fault}`.",
+    derive(
+        Hash,
+        PartialOrd,
+        Ord,
+        Serialize,
+        Deserialize,
+        JsonSchema,
+        strum::EnumCount,
+        strum::IntoStaticStr,
+        strum::VariantArray
+    ),
+    serde(rename_all = "snake_case"),
+    strum(serialize_all = "snake_case", const_into_str)
+)]
+pub enum Fault {
+    /// Answer a share of the requests with an error
+    Errors {
+        /// Which part of the requests, 0 to 1
+        #[arg(long, value_name = "SHARE", value_parser = share)]
+        share: f64,
+        /// 500 or 503
+        #[arg(long, default_value_t = STATUSES[0], value_parser = status)]
+        #[serde(default = "first_status", deserialize_with = "integer::whole")]
+        status: u16,
+        /// A route such as 'POST /reservations', several times if need be [default: the steps of
+        /// buying]
+        #[arg(long = "route", value_name = "ROUTE")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        routes: Option<Vec<String>>,
+    },
+    /// Delay requests
+    Latency {
+        /// How much longer they take, at most 30s
+        #[arg(long, value_name = "DURATION", value_parser = delay)]
+        #[serde(rename = "delayMs", with = "delay_ms")]
+        #[schemars(with = "u64", range(min = 1, max = 30_000))]
+        delay: Duration,
+        /// Which part of the requests, 0 to 1
+        #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
+        #[serde(default = "all_requests")]
+        share: f64,
+        /// A route such as 'POST /reservations', several times if need be [default: the steps of
+        /// buying and the queue]
+        #[arg(long = "route", value_name = "ROUTE")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        routes: Option<Vec<String>>,
+    },
+    /// Slow a statement down, or all of them
+    #[command(alias = "slow_statement")]
+    SlowStatement {
+        /// How much longer it takes, at most 30s
+        #[arg(long, value_name = "DURATION", value_parser = delay)]
+        #[serde(rename = "delayMs", with = "delay_ms")]
+        #[schemars(with = "u64", range(min = 1, max = 30_000))]
+        delay: Duration,
+        /// Its name, as in the metric label db_operation_name [default: all]
+        #[arg(long, value_name = "NAME")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        statement: Option<String>,
+    },
+    /// Take the connections to the database
+    #[command(alias = "pool_exhaustion")]
+    PoolExhaustion {
+        /// How many, 1 to 1000 [default: all]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_CONNECTIONS.into()))]
+        #[serde(
+            default,
+            deserialize_with = "connections",
+            skip_serializing_if = "Option::is_none"
+        )]
+        connections: Option<u32>,
+    },
+    /// Cut the link to Redis
+    #[command(alias = "redis_cut")]
+    RedisCut {
+        /// What the server sees
+        #[arg(long, value_enum, default_value_t)]
+        #[serde(default)]
+        how: LinkCut,
+    },
+    /// Kill the server's process (SIGKILL), and start it again at the end
+    #[command(skip)]
+    KillServer {},
+    /// Stop the server's process (SIGSTOP), and continue it at the end
+    #[command(skip)]
+    FreezeServer {},
+}
+
+/// What a link that is cut looks like from the server.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ValueEnum,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum LinkCut {
-    /// What is sent gets lost: nobody answers.
+    /// Requests to Redis get no answer
     #[default]
     Hang,
-    /// What is sent is refused at once.
+    /// Connections to Redis are refused at once
     Refuse,
 }
 
-macro_rules! with_settings {
-    ($(#[$doc:meta])* pub struct $name:ident { $($own:tt)* }) => {
-        $(#[$doc])*
-        #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        pub struct $name {
-            $($own)*
-            /// errors, latency: which part of the requests, 0 to 1. Latency: all of them by default.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub share: Option<f64>,
-            /// errors: 500 (default) or 503.
-            #[serde(
-                default,
-                deserialize_with = "integer::optional",
-                skip_serializing_if = "Option::is_none"
-            )]
-            pub status: Option<u16>,
-            /// errors, latency: `METHOD /path` as the route table has them. By default the steps of
-            /// buying; latency: the queue as well.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub routes: Option<Vec<String>>,
-            /// latency, slow_statement: how much longer it takes, 1 to 30,000 ms.
-            #[serde(
-                default,
-                deserialize_with = "integer::optional",
-                skip_serializing_if = "Option::is_none"
-            )]
-            pub delay_ms: Option<i64>,
-            /// slow_statement: the statement's name as in `db_operation_name`; all of them by default.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub statement: Option<String>,
-            /// pool_exhaustion: how many connections; all of them by default.
-            #[serde(
-                default,
-                deserialize_with = "integer::optional",
-                skip_serializing_if = "Option::is_none"
-            )]
-            pub connections: Option<i64>,
-            /// redis_cut: hang (default) or refuse.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub how: Option<LinkCut>,
-        }
-    };
+/// What a fault breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// Requests to the ticketing API.
+    Requests,
+    /// Statements and connections of the database.
+    Database,
+    /// The link to Redis.
+    Redis,
+    /// The server's process, its host, its files, what observes it. A server cannot inject this into itself;
+    /// drills do.
+    Outside,
 }
 
-with_settings! {
-    /// The settings of a fault; each kind has some of them.
-    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
-    pub struct FaultSettings {}
-}
+impl FaultKind {
+    /// All kinds; `ALL[kind as usize] == kind`.
+    pub const ALL: &'static [FaultKind] = FaultKind::VARIANTS;
+    /// How many kinds there are.
+    pub const NUMBER: usize = FaultKind::COUNT;
 
-with_settings! {
-    /// `PUT /ops/v1/faults/{kind}`: injects a fault; one of the same kind is replaced.
-    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
-    pub struct FaultRequest {
-        /// For how long, 1 to 3,600,000 ms; then it ends by itself.
-        #[serde(deserialize_with = "integer::whole")]
-        pub for_ms: i64,
-        /// Who injects it, for the log.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub by: Option<String>,
-    }
-}
-
-impl FaultRequest {
-    /// The settings alone.
+    /// The name in the operations API, metrics and logs.
     #[must_use]
-    pub fn settings(&self) -> FaultSettings {
-        FaultSettings {
-            share: self.share,
-            status: self.status,
-            routes: self.routes.clone(),
-            delay_ms: self.delay_ms,
-            statement: self.statement.clone(),
-            connections: self.connections,
-            how: self.how,
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+
+    /// The kinds that a server can inject into itself.
+    pub fn injectable() -> impl Iterator<Item = FaultKind> {
+        let all = FaultKind::ALL.iter().copied();
+        all.filter(|kind| kind.site() != Site::Outside)
+    }
+
+    /// The kind of that name that a server can inject into itself.
+    ///
+    /// # Errors
+    /// There is none; the message lists those that there are.
+    pub fn injectable_named(name: &str) -> Result<FaultKind, String> {
+        FaultKind::injectable()
+            .find(|kind| kind.as_str() == name)
+            .ok_or_else(|| {
+                let known: Vec<_> = FaultKind::injectable().map(FaultKind::as_str).collect();
+                format!("there is no fault {name:?}; there are {}", known.join(", "))
+            })
+    }
+
+    /// What a fault of this kind breaks.
+    #[must_use]
+    pub const fn site(self) -> Site {
+        match self {
+            FaultKind::Errors | FaultKind::Latency => Site::Requests,
+            FaultKind::SlowStatement | FaultKind::PoolExhaustion => Site::Database,
+            FaultKind::RedisCut => Site::Redis,
+            FaultKind::KillServer | FaultKind::FreezeServer => Site::Outside,
         }
     }
 }
 
-impl From<FaultSettings> for FaultRequest {
-    fn from(settings: FaultSettings) -> FaultRequest {
-        FaultRequest {
-            for_ms: 0,
-            by: None,
-            share: settings.share,
-            status: settings.status,
-            routes: settings.routes,
-            delay_ms: settings.delay_ms,
-            statement: settings.statement,
-            connections: settings.connections,
-            how: settings.how,
+impl Fault {
+    #[must_use]
+    pub fn kind(&self) -> FaultKind {
+        self.into()
+    }
+
+    /// The fault of that kind with those parameters, by their names on the wire.
+    ///
+    /// # Errors
+    /// A parameter is missing, is not one of this kind, or has a value of another type.
+    pub fn with_settings(
+        kind: FaultKind,
+        mut settings: Map<String, Value>,
+    ) -> Result<Fault, String> {
+        settings.retain(|_, value| !value.is_null());
+        settings.insert("kind".to_owned(), kind.as_str().into());
+        let fault: Result<Fault, _> = serde_json::from_value(settings.into());
+        fault.map_err(|error| reworded(&error.to_string()))
+    }
+
+    /// The parameters, by their names on the wire.
+    #[must_use]
+    pub fn settings(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(mut settings)) => {
+                settings.remove("kind");
+                settings
+            }
+            _ => Map::new(),
+        }
+    }
+
+    /// Checks the bounds of the parameters.
+    ///
+    /// # Errors
+    /// Which parameter is out of bounds, what it is, and what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Fault::Errors { share, status, .. } => {
+                if !STATUSES.contains(status) {
+                    return Err(format!("status is {status}: it can be 500 or 503"));
+                }
+                check_share(*share)
+            }
+            Fault::Latency { share, delay, .. } => {
+                check_share(*share)?;
+                check_millis("delay", *delay, LONGEST_DELAY)
+            }
+            Fault::SlowStatement { statement, delay } => {
+                check_statement(statement.as_deref())?;
+                check_millis("delay", *delay, LONGEST_DELAY)
+            }
+            Fault::PoolExhaustion { connections } => match connections {
+                Some(number) => check_connections((*number).into()).map(drop),
+                None => Ok(()),
+            },
+            Fault::RedisCut { .. } | Fault::KillServer {} | Fault::FreezeServer {} => Ok(()),
         }
     }
 }
 
-/// A fault that is on; the answer of PUT.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
+/// Checks the time for which a fault is to be injected.
+///
+/// # Errors
+/// It is zero, or longer than [`LONGEST`].
+pub fn check_length(length: Duration) -> Result<(), String> {
+    check_millis("for", length, LONGEST)
+}
+
+fn check_share(share: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(());
+    }
+    Err(format!("share is {share}: it can be 0 to 1"))
+}
+
+fn check_millis(name: &str, given: Duration, most: Duration) -> Result<(), String> {
+    if !given.is_zero() && given <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} is {} ms: it can be 1 to {} ms",
+        given.as_millis(),
+        most.as_millis()
+    ))
+}
+
+fn check_statement(name: Option<&str>) -> Result<(), String> {
+    match name {
+        Some(name) if !statement::ALL.contains(&name) => Err(format!(
+            "statement {name:?} is not known; there are {}; without one, all are slow",
+            statement::ALL.join(", ")
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_connections(number: i64) -> Result<u32, String> {
+    let number = u32::try_from(number).map_err(|_| number);
+    match number {
+        Ok(number) if (1..=MOST_CONNECTIONS).contains(&number) => Ok(number),
+        _ => Err(format!(
+            "connections is {}: it can be 1 to {MOST_CONNECTIONS}; without it, all are taken",
+            number.map_or_else(i64::from, i64::from)
+        )),
+    }
+}
+
+/// serde's text about the parameters, in the words of the operations API.
+fn reworded(text: &str) -> String {
+    let names: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
+    match names.split_first() {
+        Some((name, _)) if text.starts_with("missing field") => format!("{name} is missing"),
+        Some((name, known)) if text.starts_with("unknown field") => format!(
+            "{name} is no setting of this fault; it takes forMs, by, {}",
+            known.join(", ")
+        ),
+        _ => text.to_owned(),
+    }
+}
+
+/// `0.01`, `1`.
+///
+/// # Errors
+/// The text is not a number from 0 to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| format!("{text:?} is not a share from 0 to 1, such as 0.05"))
+}
+
+fn delay(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| format!("{text:?} is not a duration such as 250ms or 2s"))
+}
+
+fn status(text: &str) -> Result<u16, String> {
+    let status: Option<u16> = text.parse().ok();
+    status
+        .filter(|status| STATUSES.contains(status))
+        .ok_or_else(|| "must be 500 or 503".to_owned())
+}
+
+const fn first_status() -> u16 {
+    STATUSES[0]
+}
+
+const fn all_requests() -> f64 {
+    1.0
+}
+
+fn connections<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let given: Option<i64> = integer::optional(deserializer)?;
+    let given = given.map(check_connections).transpose();
+    given.map_err(D::Error::custom)
+}
+
+mod delay_ms {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        delay: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        let given: i64 = integer::whole(deserializer)?;
+        millis("delayMs", given).map_err(D::Error::custom)
+    }
+}
+
+/// The duration of a setting in milliseconds.
+///
+/// # Errors
+/// It is negative.
+pub fn millis(setting: &str, value: i64) -> Result<Duration, String> {
+    let millis =
+        u64::try_from(value).map_err(|_| format!("{setting} is {value}: it cannot be negative"))?;
+    Ok(Duration::from_millis(millis))
+}
+
+/// `PUT /ops/v1/faults/{kind}`: injects a fault; it replaces one of the same kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FaultRequest {
+    /// For how long, 1 to 3,600,000 ms; then it ends by itself.
+    #[serde(deserialize_with = "integer::whole")]
+    pub for_ms: i64,
+    /// Who injects it, for the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The parameters of the [`Fault`].
+    #[serde(flatten)]
+    pub settings: Map<String, Value>,
+}
+
+/// A fault that a server has now; the answer of PUT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveFault {
-    /// Its kind.
-    pub kind: FaultKind,
-    /// How it is set, defaults included.
-    pub settings: FaultSettings,
+    /// As `kind` and `settings`, defaults included.
+    #[serde(flatten, with = "kind_and_settings")]
+    pub fault: Fault,
     /// Who injected it.
     pub by: String,
     /// ISO 8601, UTC.
@@ -169,10 +407,111 @@ pub struct ActiveFault {
     pub ends_at: String,
 }
 
-/// `GET /ops/v1/faults`, and the answer of DELETE: those that are on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
+mod kind_and_settings {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Pair {
+        kind: FaultKind,
+        settings: Map<String, Value>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        fault: &Fault,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let (kind, settings) = (fault.kind(), fault.settings());
+        Pair { kind, settings }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Fault, D::Error> {
+        let Pair { kind, settings } = Pair::deserialize(deserializer)?;
+        Fault::with_settings(kind, settings).map_err(D::Error::custom)
+    }
+}
+
+/// `GET /ops/v1/faults`, and the answer of DELETE: the faults that a server has now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FaultList {
     /// One a kind at most.
     pub faults: Vec<ActiveFault>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        _fault: Fault,
+    }
+
+    /// The parameters of a kind on the wire, read off the refusal of one that no kind has.
+    fn parameters(kind: FaultKind) -> Vec<String> {
+        let settings = Map::from_iter([("none".to_owned(), Value::from(1))]);
+        let refusal = Fault::with_settings(kind, settings).unwrap_err();
+        let names = refusal.split_once("by, ").expect(&refusal).1;
+        names.split(", ").map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn command_line_wire_and_page_have_the_same_kinds_and_parameters() {
+        let page = include_str!("../../docs/operations.md");
+        let line = Line::command();
+        let injectable = FaultKind::injectable().count();
+        assert_eq!(line.get_subcommands().count(), injectable);
+        for kind in FaultKind::injectable() {
+            let name = kind.as_str();
+            let row = page
+                .lines()
+                .find(|row| row.starts_with(&format!("| `{name}` |")));
+            let row = row.unwrap_or_else(|| panic!("docs/operations.md has no row {name}"));
+            let command = line.find_subcommand(name.replace('_', "-")).unwrap();
+            let flags = command
+                .get_arguments()
+                .filter(|flag| flag.get_id() != "help");
+            let parameters = parameters(kind);
+            assert_eq!(flags.count(), parameters.len(), "{name}: {parameters:?}");
+            for parameter in parameters {
+                assert!(
+                    row.contains(&format!("`{parameter}`")),
+                    "{name}: {parameter}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_is_read_as_it_is_written() {
+        for text in [
+            r#"{"kind":"errors","share":0.3,"status":503,"routes":["GET /queue"]}"#,
+            r#"{"kind":"latency","delayMs":200,"share":1.0}"#,
+            r#"{"kind":"slow_statement","delayMs":50,"statement":"ping"}"#,
+            r#"{"kind":"pool_exhaustion","connections":3}"#,
+            r#"{"kind":"redis_cut","how":"refuse"}"#,
+        ] {
+            let fault: Fault = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&fault).unwrap(), text);
+            let again = Fault::with_settings(fault.kind(), fault.settings()).unwrap();
+            assert_eq!(again, fault);
+        }
+    }
+
+    #[test]
+    fn numbers_and_nulls_are_read_as_everywhere_in_the_api() {
+        let text = r#"{"delayMs":2e2,"share":null,"routes":null}"#;
+        let fault = Fault::with_settings(FaultKind::Latency, serde_json::from_str(text).unwrap());
+        let expected = Fault::Latency {
+            delay: Duration::from_millis(200),
+            share: 1.0,
+            routes: None,
+        };
+        assert_eq!(fault, Ok(expected));
+    }
 }

@@ -25,9 +25,6 @@ where
 }
 
 /// The same, or null.
-///
-/// # Errors
-/// As [`whole`].
 pub fn optional<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<i128>,
@@ -38,9 +35,6 @@ where
 }
 
 /// A list of them.
-///
-/// # Errors
-/// As [`whole`].
 pub fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: TryFrom<i128>,
@@ -61,9 +55,6 @@ pub fn from_text<T: TryFrom<i128> + std::str::FromStr>(text: &str) -> Option<T> 
 }
 
 /// An integer of a query that may be left out.
-///
-/// # Errors
-/// As [`whole`].
 pub fn optional_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<i128> + std::str::FromStr,

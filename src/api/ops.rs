@@ -6,7 +6,10 @@ use utoipa::ToSchema;
 
 use super::integer;
 
-pub use super::faults::{ActiveFault, FaultKind, FaultList, FaultRequest, FaultSettings, LinkCut};
+/// `GET /ops/v1/audit`.
+pub use crate::domain::audit::Audit;
+
+pub use super::faults::{ActiveFault, Fault, FaultKind, FaultList, FaultRequest, LinkCut};
 
 /// `GET /ops/v1/status`: what the console's header and the load generator need at a glance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
@@ -67,7 +70,7 @@ pub struct QueueState {
     pub registered: u64,
     /// Everyone up to this place is admitted.
     pub admitted_mark: u64,
-    /// Behind the mark.
+    /// Places beyond the watermark.
     pub waiting: u64,
     /// Admitted, and not ended.
     pub active: u64,
@@ -77,19 +80,19 @@ pub struct QueueState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdmissionState {
-    /// How many are let in at once.
+    /// How many places one batch admits.
     pub batch: u64,
     /// Milliseconds between two batches.
     pub every_ms: u64,
-    /// Nobody is let in while paused.
+    /// While paused, no batch is admitted.
     pub paused: bool,
-    /// Unix milliseconds before which nobody is let in; absent: closed until opened.
+    /// Unix milliseconds before which no batch is admitted; absent: closed until somebody opens the sale.
     pub opens_at_ms: Option<i64>,
     /// Whether the sale is open now.
     pub open: bool,
 }
 
-/// `PUT /ops/v1/admission`: what is left out stays as it is.
+/// `PUT /ops/v1/admission`: absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdmissionChange {
@@ -107,7 +110,7 @@ pub struct AdmissionChange {
         skip_serializing_if = "Option::is_none"
     )]
     pub every_ms: Option<u64>,
-    /// Stop or go on letting people in.
+    /// Pause or resume admission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
     /// Open now, close until opened by hand, or open at a time.
@@ -181,52 +184,6 @@ pub struct SeedProgress {
     pub seconds_left: Option<f64>,
     /// Why it failed.
     pub error: Option<String>,
-}
-
-/// `GET /ops/v1/audit`: the business truth, counted in the database, not from counters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Audit {
-    /// Seats with more than one live reservation.
-    pub oversold_seats: u64,
-    /// PENDING or UNAVAILABLE seats without exactly one live reservation of the matching status.
-    pub seats_without_reservation: u64,
-    /// Live reservations whose seat says otherwise.
-    pub reservations_without_seat: u64,
-    /// Paid reservations without exactly one ledger entry of the seat's price.
-    pub paid_without_ledger: u64,
-    /// Ledger payments without a paid reservation.
-    pub ledger_without_paid: u64,
-    /// Users for whom charged − paid differs from the balance.
-    pub wrong_balances: u64,
-    /// Places held twice, or users with two live places.
-    pub duplicate_places: u64,
-    /// AVAILABLE seats of the concert on sale.
-    pub seats_available: u64,
-    /// PENDING seats of the concert on sale.
-    pub seats_pending: u64,
-    /// UNAVAILABLE (sold) seats of the concert on sale.
-    pub seats_sold: u64,
-    /// All reservations ever made in this dataset.
-    pub reservations: u64,
-    /// Of those, paid.
-    pub reservations_paid: u64,
-    /// All places ever given in this dataset.
-    pub places: u64,
-}
-
-impl Audit {
-    /// Violations in all; 0 is a clean audit.
-    #[must_use]
-    pub fn violations(&self) -> u64 {
-        self.oversold_seats
-            + self.seats_without_reservation
-            + self.reservations_without_seat
-            + self.paid_without_ledger
-            + self.ledger_without_paid
-            + self.wrong_balances
-            + self.duplicate_places
-    }
 }
 
 /// Most facts that one look-up takes.

@@ -12,7 +12,7 @@ impl Booking {
     /// [`Refusal::UnknownAccount`], or the store's.
     pub async fn balance(&self, caller: &Caller, user: UserId) -> Result<Money, Refusal> {
         caller
-            .world
+            .dataset
             .store
             .balance(user)
             .await?
@@ -30,14 +30,14 @@ impl Booking {
         amount: Money,
         key: Option<Idempotency>,
     ) -> Result<(Timestamp, Money), Refusal> {
-        // What no balance allows is refused before the database is asked.
+        // An amount that no balance allows is refused without the database.
         Money(0).charged(amount)?;
         let charge = async {
             match caller.require_alive() {
                 Ok(()) => {
-                    let store = &caller.world.store;
+                    let store = &caller.dataset.store;
                     Ok(store
-                        .charge(user, amount, caller.world.now(), key.clone())
+                        .charge(user, amount, caller.dataset.now(), key.clone())
                         .await?)
                 }
                 Err(refusal) => replay_or(caller, key.as_ref(), refusal).await,
@@ -103,7 +103,7 @@ async fn pay_once(
 ) -> Result<Keyed<PayOutcome>, Refusal> {
     if let Err(refusal) = caller.require_admitted_once() {
         let answer = replay_or(caller, key.as_ref(), refusal).await;
-        // Who has paid is not sent back to the queue.
+        // A user who has paid is not sent back to the queue.
         return match is_paid(caller, reservation).await? {
             true => answer.or(Ok(Keyed::Fresh(PayOutcome::AlreadyPaid))),
             false => answer,
@@ -113,19 +113,19 @@ async fn pay_once(
         user: caller.user(),
         reservation,
         place: caller.place(),
-        now: caller.world.now(),
+        now: caller.dataset.now(),
     };
-    let world = &caller.world;
-    let settled = world.store.pay(pay, key).await?;
-    world.end(&settled.ended).await;
+    let dataset = &caller.dataset;
+    let settled = dataset.store.pay(pay, key).await?;
+    dataset.end(&settled.ended).await;
     let may_have_ended = match settled.outcome {
         Keyed::Fresh(PayOutcome::PlaceEnded) => true,
-        // Its server may have died before it told the queue. A newer place is untouched.
-        Keyed::Replayed(PayOutcome::Paid) => world.store.has_ended(caller.place()).await?,
+        // The server may have died before it ended the place in the queue. A newer place is untouched.
+        Keyed::Replayed(PayOutcome::Paid) => dataset.store.has_ended(caller.place()).await?,
         _ => false,
     };
     if may_have_ended {
-        world.end(&[caller.place()]).await;
+        dataset.end(&[caller.place()]).await;
     }
     Ok(settled.outcome)
 }
@@ -133,7 +133,7 @@ async fn pay_once(
 /// Whether the caller has paid the reservation.
 async fn is_paid(caller: &Caller, id: ReservationId) -> Result<bool, Refusal> {
     let before = ReservationId(id.0.saturating_sub(1));
-    let store = &caller.world.store;
+    let store = &caller.dataset.store;
     let found = store.reservations_of(caller.user(), before, 1).await?;
     Ok(found
         .first()

@@ -1,12 +1,13 @@
-//! What happens without being asked: admission, expiry of holds, gauges, forgetting old answers.
+//! Background work: admission, replication of the shared queue, expiry of holds, gauges, deletion of old
+//! answers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Booking, World};
-use crate::coordination::{Followed, Unavailable};
+use super::{ActiveDataset, Booking};
+use crate::coordination::{Replication, Unavailable};
 use crate::domain::Timestamp;
 use crate::telemetry::ReservationOutcome;
 
@@ -20,89 +21,93 @@ const ANSWERS_KEPT: i64 = 24 * 3600 * 1_000;
 pub async fn run(booking: Arc<Booking>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = async { tokio::join!(admit(&booking), sweep(&booking), follow(&booking)); } => {}
+        () = async { tokio::join!(admit(&booking), sweep(&booking), replicate(&booking)); } => {}
     }
 }
 
-/// Lets the next batch in whenever one is due: first on disk, then in force.
+/// Admits each batch when it is due. It is durable before anybody is let in.
 async fn admit(booking: &Booking) {
     loop {
-        let Ok(world) = booking.world() else {
+        let Ok(dataset) = booking.dataset() else {
             booking.admission_changed.notified().await;
             continue;
         };
-        admit_due(booking, &world).await;
-        // A short ceiling, since the clock may be set meanwhile.
-        let wait = world.queue().next_in(world.now()).unwrap_or(TICK).min(TICK);
-        drop(world);
+        admit_due(booking, &dataset).await;
+        // A short ceiling, since somebody may set the clock meanwhile.
+        let wait = dataset
+            .queue()
+            .next_in(dataset.now())
+            .unwrap_or(TICK)
+            .min(TICK);
+        drop(dataset);
         let changed = booking.admission_changed.notified();
-        // A wait that ends early or late by a change of settings is simply asked again.
+        // A wait that a change of settings ends early only leads to another check.
         drop(tokio::time::timeout(wait.max(Duration::from_millis(1)), changed).await);
     }
 }
 
-async fn admit_due(booking: &Booking, world: &World) {
-    let claim = match world.coordination.claim(world.now()).await {
+async fn admit_due(booking: &Booking, dataset: &ActiveDataset) {
+    let claim = match dataset.coordination.claim(dataset.now()).await {
         Ok(Some(claim)) => claim,
         Ok(None) | Err(Unavailable) => return,
     };
-    if let Err(error) = world.store.admit(claim.mark, claim.at).await {
-        world.coordination.put_back(claim, TICK).await;
+    if let Err(error) = dataset.store.admit(claim.watermark, claim.at).await {
+        dataset.coordination.put_back(claim, TICK).await;
         tracing::error!(%error, "a batch could not be admitted and is tried again");
         return;
     }
-    let admitted = claim.mark.0 - claim.from.0;
-    match world.coordination.publish(claim).await {
+    let admitted = claim.watermark.0 - claim.from.0;
+    match dataset.coordination.publish(claim).await {
         Ok(true) => {
             booking.metrics.admitted(admitted);
-            tracing::info!(mark = claim.mark.0, admitted, "a batch was admitted");
+            tracing::info!(mark = claim.watermark.0, admitted, "a batch was admitted");
         }
         Ok(false) => tracing::warn!(
-            mark = claim.mark.0,
+            mark = claim.watermark.0,
             "a batch took so long that another server admitted it"
         ),
-        // It is durable: whoever restores the queue lets it in, and nobody counts it again.
+        // It is durable: the next recovery of the queue lets it in, and does not count it again.
         Err(Unavailable) => {
             booking.metrics.admitted(admitted);
             tracing::warn!(
-                mark = claim.mark.0,
-                "a batch is durable, but the shared queue could not be told yet"
+                mark = claim.watermark.0,
+                "a batch is durable, but the shared queue did not take it yet; recovery will let it in"
             );
         }
     }
 }
 
-/// Keeps this server's view of the shared queue fresh, and gives the queue back what it lost.
-async fn follow(booking: &Booking) {
+/// Replicates the shared queue, and recovers it from the database after a loss.
+async fn replicate(booking: &Booking) {
     let mut away = false;
     loop {
         let mut pause = TICK;
-        if let Ok(world) = booking.world() {
-            pause = world.coordination.follow_every().unwrap_or(TICK);
-            follow_once(booking, &world, &mut away).await;
+        if let Ok(dataset) = booking.dataset() {
+            pause = dataset.coordination.replication_interval().unwrap_or(TICK);
+            replicate_once(booking, &dataset, &mut away).await;
         }
-        // A new dataset is followed from its first instant: its settings are elsewhere.
-        drop(tokio::time::timeout(pause, booking.installed.notified()).await);
+        // A new dataset is replicated at once: it has settings of its own.
+        drop(tokio::time::timeout(pause, booking.activated.notified()).await);
     }
 }
 
-async fn follow_once(booking: &Booking, world: &World, away: &mut bool) {
-    let found = world.coordination.follow().await;
+async fn replicate_once(booking: &Booking, dataset: &ActiveDataset, away: &mut bool) {
+    let found = dataset.coordination.replicate().await;
     let back = match found {
-        Followed::UpToDate => true,
-        Followed::Away => false,
-        Followed::NeedsRestore => restore(booking, world).await,
+        Replication::UpToDate => true,
+        Replication::Unreachable => false,
+        Replication::NeedsRecovery => recover(booking, dataset).await,
     };
     booking
         .metrics
-        .set_coordination(world.coordination.backend(), back);
+        .set_coordination(dataset.coordination.backend(), back);
     match (back, *away) {
         (false, false) => tracing::error!(
-            backend = world.coordination.backend(),
+            backend = dataset.coordination.backend(),
             "the shared queue does not answer: admission is paused, places and reservations go on"
         ),
         (true, true) => tracing::info!(
-            backend = world.coordination.backend(),
+            backend = dataset.coordination.backend(),
             "the shared queue is back: admission goes on"
         ),
         _ => {}
@@ -110,19 +115,19 @@ async fn follow_once(booking: &Booking, world: &World, away: &mut bool) {
     *away = !back;
 }
 
-async fn restore(booking: &Booking, world: &World) -> bool {
-    let snapshot = match booking.queue_snapshot(&world.store).await {
+async fn recover(booking: &Booking, dataset: &ActiveDataset) -> bool {
+    let snapshot = match booking.queue_snapshot(&dataset.store).await {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            tracing::error!(%error, "the shared queue waits to be restored from the database");
+            tracing::error!(%error, "the shared queue cannot be restored yet: the database did not give its snapshot; trying again");
             return false;
         }
     };
-    let restored = world.coordination.restore(&snapshot).await.is_ok();
+    let restored = dataset.coordination.recover(&snapshot).await.is_ok();
     if restored {
         tracing::info!(
             last = snapshot.last().0,
-            mark = snapshot.mark().0,
+            mark = snapshot.watermark().0,
             "the shared queue was restored from the database"
         );
     }
@@ -134,22 +139,22 @@ async fn sweep(booking: &Booking) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Ok(world) = booking.world() {
-            expire_holds(booking, &world).await;
-            let old = Timestamp(world.now().0 - ANSWERS_KEPT);
-            if let Err(error) = world.store.forget_answers(old, SWEEP).await {
+        if let Ok(dataset) = booking.dataset() {
+            expire_holds(booking, &dataset).await;
+            let old = Timestamp(dataset.now().0 - ANSWERS_KEPT);
+            if let Err(error) = dataset.store.forget_answers(old, SWEEP).await {
                 tracing::warn!(%error, "old answers could not be forgotten");
             }
-            set_gauges(booking, &world).await;
+            set_gauges(booking, &dataset).await;
         }
     }
 }
 
-async fn expire_holds(booking: &Booking, world: &World) {
+async fn expire_holds(booking: &Booking, dataset: &ActiveDataset) {
     loop {
-        match world.store.expire_holds(world.now(), SWEEP).await {
+        match dataset.store.expire_holds(dataset.now(), SWEEP).await {
             Ok(settled) => {
-                world.end(&settled.ended).await;
+                dataset.end(&settled.ended).await;
                 let expired = settled.outcome;
                 (0..expired).for_each(|_| booking.metrics.reservation(ReservationOutcome::Expired));
                 if expired < SWEEP.into() {
@@ -164,20 +169,20 @@ async fn expire_holds(booking: &Booking, world: &World) {
     }
 }
 
-async fn set_gauges(booking: &Booking, world: &World) {
-    let now = world.now();
-    let counts = world.queue().counts(now);
+async fn set_gauges(booking: &Booking, dataset: &ActiveDataset) {
+    let now = dataset.now();
+    let counts = dataset.queue().counts(now);
     booking
         .metrics
-        .set_queue(counts.waiting, counts.active, counts.mark);
-    let admission = world.queue().admission();
+        .set_queue(counts.waiting, counts.active, counts.watermark);
+    let admission = dataset.queue().admission();
     booking.metrics.set_admission(
         admission.batch,
         admission.every().as_secs_f64(),
         admission.paused,
         admission.opens_at.is_some_and(|opens| opens <= now),
     );
-    if let Ok(seats) = world.store.seat_counts().await {
+    if let Ok(seats) = dataset.store.seat_counts().await {
         booking
             .metrics
             .set_seats(seats.available, seats.pending, seats.unavailable);

@@ -1,8 +1,8 @@
-//! Who calls: a verified token, and what it opens.
+//! The caller: a verified token, and what it allows.
 
 use std::sync::Arc;
 
-use super::{Booking, Refusal, World};
+use super::{ActiveDataset, Booking, Refusal};
 use crate::domain::token::Token;
 use crate::domain::{Place, QueueStatus, UserId};
 use crate::telemetry::Step;
@@ -10,7 +10,7 @@ use crate::telemetry::Step;
 /// The holder of a verified token.
 #[derive(Clone)]
 pub struct Caller {
-    pub(super) world: Arc<World>,
+    pub(super) dataset: Arc<ActiveDataset>,
     pub(super) token: Token,
 }
 
@@ -20,35 +20,33 @@ impl Booking {
     /// # Errors
     /// [`Refusal::UnknownToken`] when it is forged, or of a dataset that is gone.
     pub fn caller(&self, token: &str) -> Result<Caller, Refusal> {
-        let world = self.world()?;
+        let dataset = self.dataset()?;
         let token = self.key.verify(token).map_err(|_| Refusal::UnknownToken)?;
-        if token.epoch != world.info().epoch {
+        if token.epoch != dataset.info().epoch {
             return Err(Refusal::UnknownToken);
         }
-        Ok(Caller { world, token })
+        Ok(Caller { dataset, token })
     }
 }
 
 impl Caller {
-    /// Whose token it is.
     #[must_use]
     pub fn user(&self) -> UserId {
         self.token.user
     }
 
-    /// The token's place.
     #[must_use]
     pub fn place(&self) -> Place {
         self.token.place
     }
 
-    /// What tells the token from all others: dataset and place.
+    /// Dataset and place: together they identify the token.
     #[must_use]
     pub fn key(&self) -> (u64, u64) {
         (self.token.epoch.0, self.token.place.0)
     }
 
-    /// Refuses to act for anybody but the token's user.
+    /// Refuses requests for another user than the token's.
     ///
     /// # Errors
     /// [`Refusal::ForeignToken`].
@@ -60,16 +58,16 @@ impl Caller {
         }
     }
 
-    /// Refuses whoever is not admitted at this moment.
+    /// Refuses a caller who is not admitted at this moment.
     ///
     /// # Errors
     /// [`Refusal::NotAdmitted`] or [`Refusal::AdmissionEnded`].
     pub fn require_active(&self) -> Result<(), Refusal> {
         let mut step = Step::begin("queue.check");
         let standing = self
-            .world
+            .dataset
             .queue()
-            .standing(self.token.place, self.world.now());
+            .standing(self.token.place, self.dataset.now());
         step.note("concert.queue.status", standing.status.label());
         match standing.status {
             QueueStatus::Active => Ok(()),
@@ -78,8 +76,8 @@ impl Caller {
         }
     }
 
-    /// Refuses whoever was never admitted. Admission may have ended: what is held can be paid and given
-    /// back until it runs out, and the store knows whether the place ended before its time.
+    /// Refuses a caller who was never admitted. The admission may have ended: a hold can be paid and cancelled
+    /// until it runs out, and the store knows whether the place ended early.
     ///
     /// # Errors
     /// [`Refusal::NotAdmitted`].
@@ -90,15 +88,15 @@ impl Caller {
         }
     }
 
-    /// Refuses whoever's token has ended: waiting will do.
+    /// Refuses a caller whose token has ended. A caller who waits passes.
     ///
     /// # Errors
     /// [`Refusal::AdmissionEnded`].
     pub fn require_alive(&self) -> Result<(), Refusal> {
         match self
-            .world
+            .dataset
             .queue()
-            .status(self.token.place, self.world.now())
+            .status(self.token.place, self.dataset.now())
         {
             QueueStatus::Expired => Err(Refusal::AdmissionEnded),
             QueueStatus::Wait | QueueStatus::Active => Ok(()),

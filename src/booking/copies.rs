@@ -1,4 +1,4 @@
-//! Copies of one keyed request: one at a time is decided, the others wait for its answer.
+//! Copies of one keyed request: the server decides one at a time, and the others wait for its answer.
 //!
 //! Within this server only; copies on other servers meet in the database, under the unique key.
 
@@ -13,7 +13,7 @@ use super::Refusal;
 use crate::domain::UserId;
 use crate::store::{Answer, Idempotency, Keyed};
 
-/// Longest wait for a copy that is under way; within it the store decides or gives up.
+/// Longest wait for a copy that is under way. The store decides or gives up within this time.
 const COPY_WITHIN: Duration = Duration::from_secs(10);
 
 type Name = (UserId, String);
@@ -38,7 +38,7 @@ impl Copies {
         let Some(key) = key else { return work.await };
         let name = (user, key.key.clone());
         let lock = Arc::clone(self.0.lock().entry(name.clone()).or_default());
-        // Made before the wait, so that a wait that is given up cleans up as well.
+        // Created before the wait, so that a cancelled wait cleans up as well.
         let mut copy = Waiting {
             copies: self,
             name,
@@ -59,7 +59,7 @@ impl Copies {
     }
 }
 
-/// A copy that waits, and then has its turn.
+/// A copy that waits, and then runs.
 struct Waiting<'c> {
     copies: &'c Copies,
     name: Name,

@@ -1,18 +1,18 @@
 //! Use cases: the only place that orders lock, store and metric.
 //!
-//! Owns the dataset in use (a [`World`]), which seeding replaces as a whole, and the background
+//! Owns the [`ActiveDataset`], which seeding replaces as a whole, and the background
 //! work: admission, expiry of holds, gauges. `http` calls it and turns [`Refusal`]s into answers.
 
 mod accounts;
+mod audit;
 mod background;
 mod caller;
 mod copies;
 mod probe;
-mod queueing;
-mod registering;
-mod reserving;
+mod queue;
+mod registration;
+mod reservations;
 mod seat_maps;
-mod truth;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use tokio::sync::Notify;
 
 pub use background::run as run_background;
 pub use caller::Caller;
-pub use queueing::{AdmissionChange, Opening, QueueView};
-pub use registering::Registered;
-pub use reserving::{Held, ReservationView, ReserveWish};
+pub use queue::{AdmissionChange, Opening, QueueView};
+pub use registration::Registered;
+pub use reservations::{Held, ReservationView, SeatRequest};
 pub use seat_maps::SeatMap;
 
-/// What the use cases take and give of the rooms below, so that their caller needs no other room.
+/// Types of the lower modules in the use cases' signatures, so that their caller imports no other module.
 pub use crate::domain::queue::Admission;
 pub use crate::domain::{
     ConcertId, Money, PerformanceDateId, Place, QueueStatus, ReservationId, ReservationStatus,
@@ -68,8 +68,8 @@ impl Default for Rules {
     }
 }
 
-/// A loaded dataset and everything that is kept in memory about it.
-pub struct World {
+/// The dataset that is served, and everything that is kept in memory about it.
+pub struct ActiveDataset {
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) coordination: Coordination,
@@ -79,22 +79,19 @@ pub struct World {
     pub(crate) maps: seat_maps::SeatMaps,
 }
 
-impl World {
-    /// Reads what is to be kept in memory from an open store, which goes with that coordination.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+impl ActiveDataset {
+    /// Reads from an open store what is kept in memory. `coordination` must hold the queue of the same dataset.
     pub async fn load(
         store: Store,
         coordination: Coordination,
         clock: Clock,
-    ) -> Result<World, StoreError> {
+    ) -> Result<ActiveDataset, StoreError> {
         let catalog = store.catalog().await?;
         let mut dates_of: HashMap<ConcertId, Vec<usize>> = HashMap::new();
         for (at, (_, concert, _)) in catalog.dates.iter().enumerate() {
             dates_of.entry(*concert).or_default().push(at);
         }
-        Ok(World {
+        Ok(ActiveDataset {
             clock,
             store,
             coordination,
@@ -110,49 +107,48 @@ impl World {
         self.clock.now()
     }
 
-    /// What this server knows of the queue.
+    /// This server's copy of the queue.
     pub(crate) fn queue(&self) -> &QueueState {
         self.coordination.state()
     }
 
-    /// What the dataset consists of.
     #[must_use]
     pub fn info(&self) -> &DatasetInfo {
         self.store.info()
     }
 
-    /// Takes `number` of the store's connections, all by default, until it is dropped. Never ends.
-    pub async fn occupied(&self, number: Option<usize>) {
-        self.store.occupy(number).await;
+    /// Takes `number` of the store's connections, all by default, until the future is dropped. Never ends.
+    pub async fn hold_connections(&self, number: Option<usize>) {
+        self.store.hold_connections(number).await;
     }
 
-    /// Tells the queue of places that ended in the database.
+    /// Ends in the queue the places that ended in the database.
     pub(crate) async fn end(&self, places: &[Place]) {
         for place in places {
             self.coordination.end(*place).await;
         }
     }
 
-    /// Finishes what is under way and closes the store.
+    /// Waits for the work under way and closes the store.
     pub async fn close(&self) {
         self.store.close().await;
     }
 }
 
-/// The ticketing service without its wire.
+/// The ticketing service, without HTTP.
 pub struct Booking {
     rules: Rules,
     key: TokenKey,
-    world: ArcSwapOption<World>,
+    dataset: ArcSwapOption<ActiveDataset>,
     metrics: Metrics,
     copies: copies::Copies,
     admission_changed: Notify,
-    /// Another dataset came into force.
-    installed: Notify,
+    /// Another dataset became active.
+    activated: Notify,
     probe: probe::Probe,
 }
 
-/// Why a use case was not carried out.
+/// Why a use case was refused, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No dataset is loaded.
@@ -244,30 +240,29 @@ impl Booking {
         Arc::new(Booking {
             rules,
             key,
-            world: ArcSwapOption::empty(),
+            dataset: ArcSwapOption::empty(),
             metrics,
             copies: copies::Copies::default(),
             admission_changed: Notify::new(),
-            installed: Notify::new(),
+            activated: Notify::new(),
             probe: probe::Probe::default(),
         })
     }
 
-    /// Puts a dataset in force, and gives back the one before. Requests under way on that one finish
-    /// on it.
-    pub fn install(&self, world: Option<Arc<World>>) -> Option<Arc<World>> {
-        let before = self.world.swap(world);
+    /// Activates a dataset, and gives back the earlier one. Requests under way on the earlier one finish on it.
+    pub fn activate(&self, dataset: Option<Arc<ActiveDataset>>) -> Option<Arc<ActiveDataset>> {
+        let before = self.dataset.swap(dataset);
         self.admission_changed.notify_one();
-        self.installed.notify_one();
+        self.activated.notify_one();
         before
     }
 
-    /// The dataset in force.
+    /// The active dataset.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`].
-    pub fn world(&self) -> Result<Arc<World>, Refusal> {
-        self.world.load_full().ok_or(Refusal::NoDataset)
+    pub fn dataset(&self) -> Result<Arc<ActiveDataset>, Refusal> {
+        self.dataset.load_full().ok_or(Refusal::NoDataset)
     }
 
     /// The rules of the sale.
@@ -277,9 +272,6 @@ impl Booking {
     }
 
     /// The durable state of the queue in `store`; the admission is that of the rules unless it was changed.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn queue_snapshot(&self, store: &Store) -> Result<QueueSnapshot, StoreError> {
         let mut snapshot = store.queue_snapshot().await?;
         snapshot.admission.get_or_insert(self.rules.admission);
@@ -287,7 +279,7 @@ impl Booking {
     }
 }
 
-/// The answer given before to a keyed request whose token does not open the call any more.
+/// The earlier answer to a keyed request whose token is no longer valid for it.
 async fn replay_or<T: Answer>(
     caller: &Caller,
     key: Option<&Idempotency>,
@@ -295,7 +287,7 @@ async fn replay_or<T: Answer>(
 ) -> Result<Keyed<T>, Refusal> {
     let Some(key) = key else { return Err(refusal) };
     caller
-        .world
+        .dataset
         .store
         .replay(caller.user(), key.clone())
         .await?

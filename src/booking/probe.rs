@@ -1,26 +1,26 @@
-//! Whether the dataset in force takes writes: asked by writing a row, at most once a second however often
-//! readiness is asked for.
+//! Readiness: whether the active dataset takes writes. The probe writes a row, at most once a second however
+//! many readiness requests arrive.
 
 use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Booking, Refusal, World};
+use super::{ActiveDataset, Booking, Refusal};
 use crate::store::StoreError;
 
-/// How long an answer holds.
+/// How long an answer is used again.
 const FRESH: Duration = Duration::from_secs(1);
 /// A database that takes longer to write a row is not ready.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// The last answer. Its lock is held while a row is written, so that one is at a time.
+/// The last answer. The lock is held during a write, so only one write runs at a time.
 #[derive(Default)]
 pub(super) struct Probe(tokio::sync::Mutex<Option<Answer>>);
 
 struct Answer {
     at: Instant,
-    dataset: Weak<World>,
+    dataset: Weak<ActiveDataset>,
     answer: Result<(), StoreError>,
 }
 
@@ -30,7 +30,7 @@ impl Booking {
     /// # Errors
     /// [`Refusal::NoDataset`], or the store's.
     pub async fn ping(&self) -> Result<(), Refusal> {
-        let dataset = self.world()?;
+        let dataset = self.dataset()?;
         let mut last = self.probe.0.lock().await;
         if let Some(last) = last.as_ref()
             && last.at.elapsed() < FRESH

@@ -1,4 +1,4 @@
-//! Seat maps, read once per change and shared by everyone who asks.
+//! Seat maps: read once per change, shared by all requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -46,7 +46,7 @@ impl SeatMap {
     }
 }
 
-/// What is known of a date.
+/// The cache entry of a date.
 #[derive(Debug, Default)]
 struct Slot {
     /// What the last reading came to.
@@ -85,9 +85,9 @@ impl Slot {
     }
 }
 
-/// The turn to read. It ends for those who wait as well when the reader went away.
+/// The turn to read. Dropping it, also on cancellation, wakes those who wait.
 struct Turn<'s> {
-    // In this order: whoever is told finds it free.
+    // Field order is drop order: the turn is free before those who wait wake up.
     _reader: tokio::sync::MutexGuard<'s, ()>,
     _ends: Ends<'s>,
 }
@@ -114,7 +114,7 @@ impl SeatMaps {
     ) -> Result<Arc<SeatMap>, StoreError> {
         let (slot, asked) = (self.slot(date), Instant::now());
         loop {
-            // Listening before looking: a reading that ends in between is not missed.
+            // Registered before the check, so that a reading that ends in between is not missed.
             let mut ended = std::pin::pin!(slot.ended.notified());
             ended.as_mut().enable();
             let version = store.date_version(date).unwrap_or(0);
@@ -122,7 +122,7 @@ impl SeatMaps {
                 return Ok(map);
             }
             let Ok(reader) = slot.reader.try_lock() else {
-                // All who wait go on at once; one after another they would queue for a turn each.
+                // All who wait continue together; with the lock they would continue one after the other.
                 ended.await;
                 continue;
             };

@@ -14,7 +14,7 @@ use clap::{ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::yaml::{self, FileError, near};
+use crate::yaml::{self, FileError, suggestion};
 
 /// The file in the working directory, used when none is named.
 const NAME: &str = "concertctl.toml";
@@ -171,7 +171,7 @@ impl File<'_> {
             [] => "no command has a flag".to_owned(),
             path => format!("`concertctl {}` has no flag", path.join(" ")),
         };
-        let problem = format!("{whose} `--{name}`{}", near::suggestion(name, &names));
+        let problem = format!("{whose} `--{name}`{}", suggestion::among(name, &names));
         Err(self.wrong(span.start, &field(path, name), problem))
     }
 

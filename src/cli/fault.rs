@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 
-use super::flags::{DataDirArg, duration, ops_token, share, whole};
+use super::flags::{DataDirArg, duration, ops_token};
 use super::local_server::LocalServer;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
-use crate::api::ops::{ActiveFault, FaultKind, FaultRequest, FaultSettings, LinkCut};
+use crate::api::ops::{ActiveFault, Fault, FaultKind};
 use crate::clients::ops::Ops;
 use crate::clients::{ClientError, HttpSource};
 
@@ -25,7 +26,7 @@ pub(super) struct FaultArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
-    Inject(Injection),
+    Inject(Inject),
     /// List the faults that are injected now
     List {
         #[command(flatten)]
@@ -33,7 +34,7 @@ enum Command {
     },
     /// End a fault, or all of them
     Clear {
-        /// errors, latency, slow-statement, pool-exhaustion or redis-cut [default: all]
+        /// Its kind, such as slow-statement [default: all]
         #[arg(value_parser = kind)]
         kind: Option<FaultKind>,
         #[command(flatten)]
@@ -41,80 +42,43 @@ enum Command {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum Injection {
-    /// Answer a share of the requests with an error
-    Errors {
-        /// Which part of the requests, 0 to 1
-        #[arg(long, value_name = "SHARE", value_parser = share)]
-        share: f64,
-        /// 500 or 503
-        #[arg(long, default_value_t = 500, value_parser = whole(500_u16, 599))]
-        status: u16,
-        #[command(flatten)]
-        routes: Routes,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Delay requests
-    Latency {
-        /// How much longer they take, at most 30s
-        #[arg(long, value_name = "DURATION", value_parser = duration)]
-        delay: Duration,
-        /// Which part of the requests, 0 to 1
-        #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
-        share: f64,
-        #[command(flatten)]
-        routes: Routes,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Slow a statement down, or all of them
-    #[command(alias = "slow_statement")]
-    SlowStatement {
-        /// How much longer it takes, at most 30s
-        #[arg(long, value_name = "DURATION", value_parser = duration)]
-        delay: Duration,
-        /// Its name, as in the metric label db_operation_name [default: all]
-        #[arg(long, value_name = "NAME")]
-        statement: Option<String>,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Take the connections to the database
-    #[command(alias = "pool_exhaustion")]
-    PoolExhaustion {
-        /// How many [default: all]
-        #[arg(long, value_name = "N", value_parser = whole(1_u32, 1_000))]
-        connections: Option<u32>,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Cut the link to Redis
-    #[command(alias = "redis_cut")]
-    RedisCut {
-        /// What the server sees
-        #[arg(long, value_enum, default_value_t = How::Hang)]
-        how: How,
-        #[command(flatten)]
-        common: Common,
-    },
+/// A fault as [`Fault`] declares it, with the flags that all kinds have in common.
+#[derive(Debug)]
+struct Inject {
+    fault: Fault,
+    common: Common,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum How {
-    /// Requests to Redis get no answer
-    Hang,
-    /// Connections to Redis are refused at once
-    Refuse,
+impl FromArgMatches for Inject {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (_, flags) = matches
+            .subcommand()
+            .ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+        Ok(Inject {
+            fault: Fault::from_arg_matches(matches)?,
+            common: Common::from_arg_matches(flags)?,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Inject::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
-#[derive(Debug, Args)]
-struct Routes {
-    /// A route such as 'POST /reservations', several times if need be [default: the steps of buying;
-    /// of latency, the queue as well]
-    #[arg(long = "route", value_name = "ROUTE")]
-    routes: Vec<String>,
+impl Subcommand for Inject {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        let kinds = Fault::augment_subcommands(clap::Command::new("kinds"));
+        command.subcommands(kinds.get_subcommands().cloned().map(Common::augment_args))
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Inject::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        Fault::has_subcommand(name)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -140,12 +104,7 @@ struct ServerArgs {
 }
 
 fn kind(text: &str) -> Result<FaultKind, String> {
-    let name = text.replace('-', "_");
-    let found = FaultKind::ALL.into_iter().find(|it| it.as_str() == name);
-    found.ok_or_else(|| {
-        let known = FaultKind::ALL.map(FaultKind::as_str).join(", ");
-        format!("there is no fault {text:?}; there are {known}")
-    })
+    FaultKind::injectable_named(&text.replace('-', "_"))
 }
 
 pub(super) async fn run(args: FaultArgs) -> ExitCode {
@@ -162,78 +121,13 @@ pub(super) async fn run(args: FaultArgs) -> ExitCode {
 /// Sends the command to the server, and gives what to print.
 async fn carry_out(command: Command) -> anyhow::Result<String> {
     match command {
-        Command::List { server } => Ok(table(&server.ops()?.faults().await?.faults)),
-        Command::Clear { kind, server } => Ok(table(&server.ops()?.end_faults(kind).await?.faults)),
-        Command::Inject(injection) => {
-            let (kind, settings, common) = injection.into_parts();
-            let request = FaultRequest {
-                for_ms: millis(common.length),
-                by: Some("concertctl fault".to_owned()),
-                ..FaultRequest::from(settings)
-            };
-            let injected = common.server.ops()?.inject_fault(kind, &request).await?;
-            Ok(line(&injected))
+        Command::List { server } => Ok(lines(&server.ops()?.faults().await?.faults)),
+        Command::Clear { kind, server } => Ok(lines(&server.ops()?.end_faults(kind).await?.faults)),
+        Command::Inject(Inject { fault, common }) => {
+            let ops = common.server.ops()?;
+            let by = Some("concertctl fault");
+            Ok(line(&ops.inject_fault(&fault, common.length, by).await?))
         }
-    }
-}
-
-impl Injection {
-    fn into_parts(self) -> (FaultKind, FaultSettings, Common) {
-        let mut settings = FaultSettings::default();
-        let (kind, common) = match self {
-            Injection::Errors {
-                share,
-                status,
-                routes,
-                common,
-            } => {
-                settings.share = Some(share);
-                settings.status = Some(status);
-                settings.routes = routes.named();
-                (FaultKind::Errors, common)
-            }
-            Injection::Latency {
-                delay,
-                share,
-                routes,
-                common,
-            } => {
-                settings.share = Some(share);
-                settings.delay_ms = Some(millis(delay));
-                settings.routes = routes.named();
-                (FaultKind::Latency, common)
-            }
-            Injection::SlowStatement {
-                delay,
-                statement,
-                common,
-            } => {
-                settings.delay_ms = Some(millis(delay));
-                settings.statement = statement;
-                (FaultKind::SlowStatement, common)
-            }
-            Injection::PoolExhaustion {
-                connections,
-                common,
-            } => {
-                settings.connections = connections.map(i64::from);
-                (FaultKind::PoolExhaustion, common)
-            }
-            Injection::RedisCut { how, common } => {
-                settings.how = Some(match how {
-                    How::Hang => LinkCut::Hang,
-                    How::Refuse => LinkCut::Refuse,
-                });
-                (FaultKind::RedisCut, common)
-            }
-        };
-        (kind, settings, common)
-    }
-}
-
-impl Routes {
-    fn named(self) -> Option<Vec<String>> {
-        (!self.routes.is_empty()).then_some(self.routes)
     }
 }
 
@@ -260,11 +154,7 @@ impl ServerArgs {
     }
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn table(faults: &[ActiveFault]) -> String {
+fn lines(faults: &[ActiveFault]) -> String {
     if faults.is_empty() {
         return "no fault is injected\n".to_owned();
     }
@@ -272,10 +162,10 @@ fn table(faults: &[ActiveFault]) -> String {
 }
 
 fn line(fault: &ActiveFault) -> String {
-    let settings = serde_json::to_string(&fault.settings).unwrap_or_default();
+    let settings = serde_json::to_string(&fault.fault.settings()).unwrap_or_default();
     format!(
         "{}: until {}, by {}, {settings}\n",
-        fault.kind.as_str(),
+        fault.fault.kind().as_str(),
         fault.ends_at,
         fault.by
     )

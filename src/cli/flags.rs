@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+pub(super) use crate::api::faults::share;
 use crate::duration;
 use crate::secret::Secret;
 use crate::settings;
@@ -113,14 +114,6 @@ pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<Secret>, String> {
         )),
         token => Ok(Some(Secret::new(token))),
     }
-}
-
-/// `0.01`, `1`.
-pub(super) fn share(text: &str) -> Result<f64, String> {
-    let share: Option<f64> = text.parse().ok();
-    share
-        .filter(|share| (0.0..=1.0).contains(share))
-        .ok_or_else(|| format!("{text:?} is not a share from 0 to 1, such as 0.05"))
 }
 
 /// The collector that `--otlp` or else the environment names; none if `OTEL_SDK_DISABLED` is true.

@@ -23,7 +23,7 @@ use crate::domain::Epoch;
 use crate::secret::Secret;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::serve::open_database;
-use crate::store::Home;
+use crate::store::DatasetStorage;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::sqlite::Options;
 
@@ -95,8 +95,8 @@ async fn into_directory(dir: &Path, profile: Profile, args: &SeedArgs) -> anyhow
             if let Some(warning) = held.exposed().filter(|_| !args.quiet) {
                 print_line(&format!("warning: {warning}"));
             }
-            let home = Home::Files(Arc::new(held), Options::default());
-            let seeded = seed_directly(home, profile, args).await;
+            let storage = DatasetStorage::Files(Arc::new(held), Options::default());
+            let seeded = seed_directly(storage, profile, args).await;
             // An error of the database does not name the directory.
             seeded.with_context(|| format!("the data directory {}", dir.display()))
         }
@@ -110,11 +110,15 @@ fn refusal(there: &str) -> anyhow::Error {
     anyhow::anyhow!("{there}; --replace seeds anew and loses everything sold in it")
 }
 
-async fn seed_directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow::Result<()> {
+async fn seed_directly(
+    storage: DatasetStorage,
+    profile: Profile,
+    args: &SeedArgs,
+) -> anyhow::Result<()> {
     let mut stop = StopSignals::listen()?;
-    home.sweep().await?;
-    if let (Some(there), false) = (home.current().await?, args.replace) {
-        let there = match home.describe(there).await {
+    storage.sweep().await?;
+    if let (Some(there), false) = (storage.current().await?, args.replace) {
+        let there = match storage.describe(there).await {
             Ok(info) => format!(
                 "the dataset {} with {} seats and {} users is there already",
                 info.profile,
@@ -127,7 +131,7 @@ async fn seed_directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow:
     }
     let progress = Arc::new(Progress::new(&profile));
     let epoch = Epoch(rand::random());
-    let bulk = home.begin(epoch).await?;
+    let bulk = storage.begin(epoch).await?;
     let loading = {
         let (profile, progress) = (profile.clone(), Arc::clone(&progress));
         tokio::task::spawn_blocking(move || {
@@ -143,10 +147,10 @@ async fn seed_directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow:
     .await?;
     match loaded {
         Ok((info, kept)) => {
-            home.put_in_force(epoch).await?;
+            storage.activate(epoch).await?;
             drop(kept);
-            let followed = home.await_followers(epoch).await;
-            home.sweep().await?;
+            let followed = storage.await_followers(epoch).await;
+            storage.sweep().await?;
             output.done(
                 &info.profile,
                 progress.snapshot().total,
@@ -158,7 +162,7 @@ async fn seed_directly(home: Home, profile: Profile, args: &SeedArgs) -> anyhow:
             Ok(())
         }
         Err(error) => {
-            home.discard(epoch).await;
+            storage.discard(epoch).await;
             Err(error.into())
         }
     }

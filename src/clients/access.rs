@@ -1,5 +1,5 @@
-//! What each source wants with a request: headers, credentials; and whose certificates are trusted.
-//! What is given for one source is sent to no other.
+//! What each source is sent with a request: headers, credentials; and the certificates it is trusted by.
+//! The credentials of one source are never sent to another.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,8 +55,8 @@ impl Api {
     }
 }
 
-/// Headers that say how a message is sent; set by hand they would break it.
-const OF_THE_MESSAGE: &[&str] = &[
+/// Headers that frame a message. The client sets them.
+const FRAMING_HEADERS: &[&str] = &[
     "host",
     "content-length",
     "transfer-encoding",
@@ -79,12 +79,16 @@ impl Access {
     /// What is wrong with it; never its value, which may be a secret.
     pub fn header(&mut self, name: &str, value: &str) -> Result<(), String> {
         let known = HeaderName::from_bytes(name.as_bytes());
-        let name = known.map_err(|_| format!("{name:?} is not a header's name"))?;
-        if OF_THE_MESSAGE.contains(&name.as_str()) {
-            return Err(format!("the header {name} cannot be chosen"));
+        let name = known
+            .map_err(|_| format!("{name:?} is not a header's name: use letters, digits and -"))?;
+        if FRAMING_HEADERS.contains(&name.as_str()) {
+            return Err(format!(
+                "the header {name} cannot be set: the client sets it"
+            ));
         }
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_| format!("the value of the header {name} holds what no header can"))?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            format!("the value of the header {name} holds characters that a header cannot carry")
+        })?;
         value.set_sensitive(true);
         if self.headers.contains_key(&name) {
             return Err(format!("the header {name} is given twice"));
@@ -113,7 +117,7 @@ impl Access {
         self.header("authorization", &value)
     }
 
-    /// Adds to a request what is not there yet.
+    /// Adds the headers that a request does not have yet.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {
             headers.entry(name).or_insert_with(|| value.clone());
@@ -128,7 +132,7 @@ impl fmt::Debug for Access {
     }
 }
 
-/// What is given for each source.
+/// The access to each source.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     by_api: BTreeMap<Api, Access>,
@@ -136,7 +140,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Nothing for nobody; certificates are trusted as `trust` says.
+    /// No credentials; `trust` checks certificates.
     #[must_use]
     pub fn trusting(trust: Trust) -> Credentials {
         Credentials {
@@ -145,7 +149,7 @@ impl Credentials {
         }
     }
 
-    /// What is given for `api`, to add to it.
+    /// The access to `api`, to change it.
     pub fn entry(&mut self, api: Api) -> &mut Access {
         let trust = self.trust.clone();
         self.by_api.entry(api).or_insert_with(|| Access {
@@ -154,7 +158,7 @@ impl Credentials {
         })
     }
 
-    /// What is given for `api`.
+    /// The access to `api`.
     #[must_use]
     pub fn of(&self, api: Api) -> Access {
         let none = || Access {
@@ -239,8 +243,11 @@ mod tests {
     fn a_token_and_a_user_name_are_not_sent_together() {
         let mut access = Access::default();
         access.bearer(&Secret::new("hunter2")).unwrap();
-        let told = access.basic("mona", "hunter3").unwrap_err();
-        assert_eq!(told, "it carries a user name, and a token is given as well");
+        let error = access.basic("mona", "hunter3").unwrap_err();
+        assert_eq!(
+            error,
+            "it carries a user name, and a token is given as well"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Alertmanager's API v2: the alerts there are, raising and resolving one, silences.
+//! Alertmanager's API v2: lists, raises and resolves alerts; silences.
 
 mod silences;
 
@@ -21,7 +21,7 @@ pub struct Alertmanager {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
-    /// Firing and heard.
+    /// Firing; it notifies.
     Active,
     /// Firing, silenced or inhibited.
     Suppressed,
@@ -31,15 +31,15 @@ pub enum AlertState {
     Unprocessed,
 }
 
-/// What Alertmanager makes of an alert.
+/// Alertmanager's decision about an alert.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AlertStatus {
     /// Whether it notifies.
     pub state: AlertState,
-    /// Ids of the silences that hush it.
+    /// Ids of the silences that match it.
     pub silenced_by: Vec<String>,
-    /// Fingerprints of the alerts that hush it.
+    /// Fingerprints of the alerts that inhibit it.
     pub inhibited_by: Vec<String>,
 }
 
@@ -47,9 +47,9 @@ pub struct AlertStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
-    /// What tells it from others; `alertname` is its name.
+    /// Identify it; `alertname` is its name.
     pub labels: Labels,
-    /// What is said about it.
+    /// Texts for people.
     #[serde(default)]
     pub annotations: Labels,
     /// Stable id over the labels.
@@ -72,7 +72,7 @@ pub struct Alert {
 pub struct PostableAlert {
     /// Must hold `alertname`; the same labels mean the same alert.
     pub labels: Labels,
-    /// What is said about it.
+    /// Texts for people.
     pub annotations: Labels,
     /// Since when; absent: since now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,9 +97,6 @@ impl Alertmanager {
     }
 
     /// `GET /api/v2/alerts`: all that are not resolved.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn alerts(&self) -> Result<Vec<Alert>, ClientError> {
         self.source.json(self.source.get("api/v2/alerts")).await
     }

@@ -14,7 +14,7 @@ pub async fn ask(source: &HttpSource, live: bool) -> Result<(bool, Health), Clie
     let (status, body) = source.send(source.get(path)).await?;
     match status {
         StatusCode::OK => Ok((true, decode(&body)?)),
-        // Not ready is told in the same shape; anything else on 503 is a proxy's.
+        // The server answers 503 in the same shape; another body is a proxy's.
         StatusCode::SERVICE_UNAVAILABLE => match decode(&body) {
             Ok(health) => Ok((false, health)),
             Err(_) => Err(refusal(status, &body)),

@@ -1,4 +1,4 @@
-//! One way of asking an HTTP source: a base address, a time-out, a bound on the answer's size.
+//! An HTTP source: a base address, a time-out, a bound on the size of answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::access::Access;
-use super::heard::{Heard, now_ms};
+use super::response_meta::{ResponseMeta, now_ms};
 use crate::http_client::{self, AGENT};
 
 /// How long a source may take to answer in all, unless it is set.
@@ -28,13 +28,13 @@ const MAX_MESSAGE: usize = 300;
 /// Why a call gave nothing usable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// No connection, or it broke.
+    /// The connection failed or broke.
     #[error("not reachable: {0}")]
     Unreachable(String),
     /// Connected (or trying to), but no full answer within the time-out.
     #[error("no answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
-    /// The source understood and said no.
+    /// The source refused the request.
     #[error("refused ({status}): {message}")]
     Refused {
         /// The HTTP status.
@@ -45,7 +45,7 @@ pub enum ClientError {
     /// The answer is not what this API answers.
     #[error("unusable answer: {0}")]
     Malformed(String),
-    /// It is a page for people: a proxy, a login or another program answers there.
+    /// A web page: a proxy, a login or another program answers at that address.
     #[error("the address answers with a web page{}", titled(.0))]
     WebPage(String),
     /// The answer is larger than this client reads.
@@ -53,7 +53,7 @@ pub enum ClientError {
     TooLarge,
 }
 
-/// A base address that cannot be used; a password in it is not told.
+/// A base address that cannot be used. The message leaves out a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is not an address to ask: {reason} (expected http://HOST:PORT or https://HOST)")]
 pub struct BadUrl {
@@ -68,7 +68,7 @@ pub struct HttpSource {
     base: Url,
     timeout: Duration,
     access: Arc<Access>,
-    heard: Arc<Heard>,
+    response_meta: Arc<ResponseMeta>,
 }
 
 impl HttpSource {
@@ -119,7 +119,7 @@ impl HttpSource {
             base: url,
             timeout: TIMEOUT,
             access: Arc::new(access),
-            heard: Arc::default(),
+            response_meta: Arc::default(),
         })
     }
 
@@ -137,10 +137,10 @@ impl HttpSource {
         format!("{host}:{}", self.base.port_or_known_default().unwrap_or(80))
     }
 
-    /// What its answers say beside their bodies.
+    /// The metadata of its latest answers.
     #[must_use]
-    pub fn heard(&self) -> &Arc<Heard> {
-        &self.heard
+    pub fn response_meta(&self) -> &Arc<ResponseMeta> {
+        &self.response_meta
     }
 
     /// Whether both are at the same scheme, host and port.
@@ -210,7 +210,7 @@ impl HttpSource {
         let asked = now_ms();
         let answer = self.client.execute(request).await;
         let response = answer.map_err(|error| failure(&error))?;
-        self.heard
+        self.response_meta
             .note(response.status(), response.headers(), asked, now_ms());
         Ok(response)
     }
@@ -266,7 +266,7 @@ pub fn without_password(url: &str) -> String {
     }
 }
 
-/// A source that sends on is not followed: its credentials are for the address that was given.
+/// A redirect is not followed: the credentials are for the address that was given.
 fn elsewhere(status: StatusCode, to: &HeaderValue) -> ClientError {
     let to = without_password(&String::from_utf8_lossy(to.as_bytes()));
     ClientError::Refused {
@@ -290,7 +290,7 @@ fn titled(title: &str) -> String {
     }
 }
 
-/// Where a page's title is sought, in bytes.
+/// The first bytes of a page, which are searched for its title.
 const HEAD: usize = 4_096;
 
 /// The title of a body that is HTML, empty if it has none; `None`: it is something else.
@@ -310,17 +310,17 @@ fn web_page(body: &[u8]) -> Option<String> {
     Some(clean(title.unwrap_or_default().trim()))
 }
 
-/// What a refusing source says: a problem's detail, Prometheus's `error`, or the first line.
+/// The source's own message: a problem's detail, Prometheus's `error`, or the first line.
 pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let said = json.as_ref().and_then(|value| match value {
+    let own = json.as_ref().and_then(|value| match value {
         serde_json::Value::String(text) => Some(text.clone()),
         _ => ["detail", "error", "message", "title"]
             .iter()
             .find_map(|key| value.get(key)?.as_str())
             .map(str::to_owned),
     });
-    let message = said.unwrap_or_else(|| {
+    let message = own.unwrap_or_else(|| {
         if let Some(title) = web_page(body) {
             return format!("a web page{}", titled(&title));
         }
@@ -341,7 +341,7 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-/// Control characters of a foreign text would reach the terminal: they become spaces.
+/// Replaces control characters, which would reach the terminal, and bounds the length.
 fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

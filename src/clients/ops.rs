@@ -1,11 +1,13 @@
 //! The operations API, `/ops/v1/…`: status, seeding, admission, audit.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder};
 
 use super::http::{ClientError, HttpSource};
 use crate::api::ops::{
-    ActiveFault, AdmissionChange, AdmissionState, Audit, CONSOLE_HEADER, FaultKind, FaultList,
-    FaultRequest, LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
+    ActiveFault, AdmissionChange, AdmissionState, Audit, CONSOLE_HEADER, Fault, FaultKind,
+    FaultList, FaultRequest, LookupAnswer, LookupRequest, SeedProgress, SeedRequest, Status,
 };
 use crate::secret::Secret;
 
@@ -14,7 +16,7 @@ use crate::secret::Secret;
 pub struct Ops {
     source: HttpSource,
     token: Option<Secret>,
-    /// What the server tells this console from others by.
+    /// Identifies this console to the server.
     console: Option<String>,
 }
 
@@ -29,7 +31,7 @@ impl Ops {
         }
     }
 
-    /// The same, known to the server as the console `id`.
+    /// Identifies itself to the server as the console `id`.
     #[must_use]
     pub fn as_console(self, id: String) -> Ops {
         Ops {
@@ -51,9 +53,6 @@ impl Ops {
     }
 
     /// `GET /ops/v1/status`.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn status(&self) -> Result<Status, ClientError> {
         let request = self.source.get("ops/v1/status");
         let request = match &self.console {
@@ -64,14 +63,11 @@ impl Ops {
     }
 
     /// `GET /ops/v1/seed`.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn seed_progress(&self) -> Result<SeedProgress, ClientError> {
         self.source.json(self.source.get("ops/v1/seed")).await
     }
 
-    /// `POST /ops/v1/seed`: begins; [`Ops::seed_progress`] tells how it goes on.
+    /// `POST /ops/v1/seed`: starts seeding; [`Ops::seed_progress`] reports it.
     ///
     /// # Errors
     /// [`ClientError`]; 409 when a dataset is there and `replace` is not set.
@@ -82,9 +78,6 @@ impl Ops {
     }
 
     /// `DELETE /ops/v1/seed`: cancels; the dataset that was there stays.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn cancel_seed(&self) -> Result<SeedProgress, ClientError> {
         self.source
             .json(self.write(Method::DELETE, "ops/v1/seed"))
@@ -92,9 +85,6 @@ impl Ops {
     }
 
     /// `PUT /ops/v1/admission`.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn set_admission(
         &self,
         change: &AdmissionChange,
@@ -105,26 +95,17 @@ impl Ops {
     }
 
     /// `GET /metrics`: the exposition, as text.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let body = self.source.accepted(self.source.get("metrics")).await?;
         String::from_utf8(body).map_err(|error| ClientError::Malformed(error.to_string()))
     }
 
     /// `GET /ops/v1/audit`.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn audit(&self) -> Result<Audit, ClientError> {
         self.source.json(self.source.get("ops/v1/audit")).await
     }
 
     /// `POST /ops/v1/audit/lookup`.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn lookup(&self, request: &LookupRequest) -> Result<LookupAnswer, ClientError> {
         self.source
             .json(
@@ -134,10 +115,7 @@ impl Ops {
             .await
     }
 
-    /// `GET /ops/v1/faults`: those that are on.
-    ///
-    /// # Errors
-    /// [`ClientError`].
+    /// `GET /ops/v1/faults`: the active faults.
     pub async fn faults(&self) -> Result<FaultList, ClientError> {
         self.source.json(self.source.get("ops/v1/faults")).await
     }
@@ -148,19 +126,21 @@ impl Ops {
     /// [`ClientError`]; 400 says which setting is wrong, 409 that there is nothing to break.
     pub async fn inject_fault(
         &self,
-        kind: FaultKind,
-        fault: &FaultRequest,
+        fault: &Fault,
+        length: Duration,
+        by: Option<&str>,
     ) -> Result<ActiveFault, ClientError> {
-        let path = format!("ops/v1/faults/{}", kind.as_str());
-        self.source
-            .json(self.write(Method::PUT, &path).json(fault))
-            .await
+        let request = FaultRequest {
+            for_ms: i64::try_from(length.as_millis()).unwrap_or(i64::MAX),
+            by: by.map(str::to_owned),
+            settings: fault.settings(),
+        };
+        let path = format!("ops/v1/faults/{}", fault.kind().as_str());
+        let request = self.write(Method::PUT, &path).json(&request);
+        self.source.json(request).await
     }
 
-    /// `DELETE /ops/v1/faults/{kind}`, or of all kinds; gives those that are left.
-    ///
-    /// # Errors
-    /// [`ClientError`].
+    /// `DELETE /ops/v1/faults/{kind}`, or of all kinds; returns the faults that stay active.
     pub async fn end_faults(&self, kind: Option<FaultKind>) -> Result<FaultList, ClientError> {
         let path = match kind {
             Some(kind) => format!("ops/v1/faults/{}", kind.as_str()),

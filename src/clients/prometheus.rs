@@ -16,8 +16,7 @@ pub use rule_alerts::{RuleAlert, RuleState};
 
 use super::http::{ClientError, HttpSource, decode};
 
-/// Bytes of a question that still go into an address; proxies refuse longer ones. A longer question
-/// is sent as a form.
+/// Longest query in a URL, in bytes; proxies refuse longer URLs. A longer query is sent as a form.
 const MAX_ADDRESS: usize = 2_000;
 
 /// The Prometheus API at one address.
@@ -30,7 +29,7 @@ pub type Labels = BTreeMap<String, String>;
 /// One series: its labels and its points, oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// What tells it from its neighbours.
+    /// Identify it.
     pub labels: Labels,
     /// Unix milliseconds and value; the value may be NaN or infinite.
     #[serde(with = "points")]
@@ -131,9 +130,6 @@ impl Prometheus {
     }
 
     /// `GET /api/v1/labels` of series between `start_ms` and `end_ms`.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn label_names(
         &self,
         start_ms: i64,
@@ -167,7 +163,7 @@ impl Prometheus {
         };
         let answer = decode(&self.0.accepted(request).await?)?;
         if let Some(warning) = warning(&answer) {
-            self.0.heard().warn(warning);
+            self.0.response_meta().warn(warning);
         }
         answered(answer)
     }
@@ -191,8 +187,8 @@ fn answered(answer: Answer) -> Result<Vec<Series>, ClientError> {
     }
 }
 
-/// What is wrong with an answer that is one: VictoriaMetrics says that parts of its cluster are away,
-/// Prometheus and those that are like it warn in words.
+/// The warning of an answer: VictoriaMetrics reports a partial answer, Prometheus and compatible servers
+/// list texts.
 fn warning(answer: &Answer) -> Option<String> {
     if answer.is_partial == Some(true) {
         return Some("its answers are partial: a part of its storage is away".to_owned());
@@ -248,7 +244,7 @@ struct Item {
     histograms: Option<IgnoredAny>,
 }
 
-/// What to ask instead of a native histogram.
+/// Names the functions that make numbers of a native histogram.
 const HISTOGRAM: &str = "the query gives native histograms, not numbers: \
                          take histogram_quantile(…), histogram_count(…) or histogram_sum(…) of it";
 
@@ -283,7 +279,7 @@ fn series(data: Data) -> Result<Vec<Series>, ClientError> {
             points: vec![point(&sample)?],
         }]),
         Data::String(_) => Err(ClientError::Malformed(
-            "the query gives a text, not numbers".into(),
+            "the query gives a text, not numbers: query a metric".into(),
         )),
     }
 }
@@ -368,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_and_partial_answers_are_told() {
+    fn warnings_and_partial_answers_are_reported() {
         let told = |more: &str| {
             let text = format!(
                 r#"{{"status":"success","data":{{"resultType":"vector","result":[]}}{more}}}"#

@@ -41,9 +41,6 @@ struct Group {
 
 impl Prometheus {
     /// `GET /api/v1/rules?type=alert`: all alerting rules, in the order of their files.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn alert_rules(&self) -> Result<Vec<Rule>, ClientError> {
         let request = self.source().get("api/v1/rules");
         let request = request.query(&[("type", "alert")]);

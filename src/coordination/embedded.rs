@@ -1,5 +1,4 @@
-//! The queue of one process: places are handed out in order of arrival from memory, and what must
-//! outlive the process is made durable by the store.
+//! The queue of one process: gives places in order of arrival, from memory. The store makes them durable.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,7 +15,8 @@ use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 pub struct Embedded {
     pub(super) state: QueueState,
     pub(super) locks: SeatLocks,
-    /// User → live place; also hands out places, so that order of arrival is order of place.
+    /// User → live place, and the last place. One lock for both, so that the order of arrival is the order of
+    /// places.
     order: Mutex<Order>,
 }
 
@@ -27,7 +27,7 @@ struct Order {
 }
 
 impl Embedded {
-    /// The queue as the store remembers it, with locks that run out after `lock_ttl`.
+    /// The queue as it is in the store, with locks that run out after `lock_ttl`.
     #[must_use]
     pub fn restore(snapshot: &QueueSnapshot, active_for: Duration, lock_ttl: Duration) -> Embedded {
         let live = snapshot.places.iter().filter(|place| !place.2);
@@ -41,7 +41,7 @@ impl Embedded {
         }
     }
 
-    /// Hands out the next place, or gives the place the user already stands in.
+    /// Gives the next place.
     ///
     /// # Errors
     /// The live place of a user who is in the queue already.
@@ -74,14 +74,14 @@ impl Embedded {
         }
     }
 
-    /// Makes sure that no place up to `place` is handed out any more.
+    /// Raises the last place to at least `place`.
     pub fn raise(&self, place: Place) {
         let mut order = self.order.lock();
         order.last = order.last.max(place.0);
         self.state.registered_up_to(place);
     }
 
-    /// Takes over a place that the database gave.
+    /// Records a place that the database gave.
     pub fn keep(&self, user: UserId, place: Place) {
         let mut order = self.order.lock();
         let known = order.live.entry(user).or_insert(place);
@@ -90,9 +90,9 @@ impl Embedded {
         self.state.registered_up_to(place);
     }
 
-    /// The batch that is due at `now`, if one is: the mark to be made durable and then
-    /// [`publish`](QueueState::publish)ed. Moves the due time on, so each due time is used once; batches
-    /// that nobody could claim while the process was away are not made up for.
+    /// Claims the batch that is due at `now`. The caller makes it durable, then
+    /// [publishes](QueueState::publish) it. Each due time is used once. Batches that were due while the process
+    /// was down are not caught up.
     pub fn take_due(&self, now: Timestamp) -> Option<Claim> {
         let admission = self.state.admission();
         let opens_at = admission.opens_at.filter(|opens| *opens <= now)?;
@@ -104,19 +104,19 @@ impl Embedded {
         if now < at {
             return None;
         }
-        let from = self.state.mark();
-        let mark = from.0.saturating_add(admission.batch);
-        let mark = Place(mark.min(self.state.registered().0));
-        self.state.set_coming(mark);
+        let from = self.state.watermark();
+        let watermark = from.0.saturating_add(admission.batch);
+        let watermark = Place(watermark.min(self.state.registered().0));
+        self.state.set_coming(watermark);
         let next = at.after(admission.every());
         *due = Some(if next <= now {
             now.after(admission.every())
         } else {
             next
         });
-        (mark > from).then_some(Claim {
+        (watermark > from).then_some(Claim {
             from,
-            mark,
+            watermark,
             at: now,
             id: 0,
         })
@@ -125,7 +125,7 @@ impl Embedded {
     /// Puts back a due batch that could not be made durable, to be tried again after `pause`.
     pub fn put_back(&self, now: Timestamp, pause: Duration) {
         *self.state.next_due.lock() = Some(now.after(pause));
-        self.state.nothing_comes();
+        self.state.clear_coming();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Seat locks within one process: they keep contention for a seat away from the database.
 //!
-//! A lock is tried, never waited for: whoever comes second is told that the seat is being reserved.
-//! Each carries a fencing value, and only its holder's value releases it, so that a holder whose
-//! lock ran out cannot free its successor's.
+//! A lock is tried, never awaited: the second request learns that the seat is being reserved. Each lock has a
+//! fencing value, and only the holder with that value releases it, so that a holder whose lock ran out
+//! cannot release its successor's.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,7 +51,7 @@ pub struct LockGuard<'a> {
 }
 
 impl SeatLocks {
-    /// Locks that run out after `ttl` even if their holder never comes back.
+    /// Locks that run out after `ttl` even if their holder never releases them.
     #[must_use]
     pub fn new(ttl: Duration) -> SeatLocks {
         SeatLocks {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_the_request_that_holds_a_lock_is_told_from_others() {
+    fn a_copy_of_the_request_that_holds_a_lock_is_distinguished_from_others() {
         let locks = SeatLocks::new(Duration::from_secs(60));
         let first = taken(locks.try_lock(SeatId(1), Some("7/a")));
         assert!(matches!(

@@ -1,7 +1,7 @@
 //! Short-lived shared state: the order of the queue, admission, seat locks.
 //!
-//! Owns who stands where and who is let in; what must outlive it is handed to the store by `booking`,
-//! and comes back from there at start. [`Embedded`] serves one process from memory;
+//! Owns the places and the admitted-up-to watermark. `booking` makes both durable in the store, from which
+//! they are recovered at the start. [`Embedded`] serves one process from memory;
 //! [`RedisCoordination`] is shared by any number of servers. Either way a poll is answered from
 //! [`QueueState`], which this process keeps.
 
@@ -23,16 +23,15 @@ pub use state::{QueueCounts, QueueState, Standing};
 use crate::domain::queue::{Admission, QueueSnapshot};
 use crate::domain::{Place, SeatId, Timestamp, UserId};
 
-/// A place handed out, to be made durable before it is told.
+/// A new place. It must be durable before the user learns of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// The new place.
     pub place: Place,
     /// The user's earlier place, which has ended.
     pub replaces: Option<Place>,
 }
 
-/// Why no place was handed out.
+/// Why no place was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegisterError {
     /// The user is in the queue already.
@@ -43,21 +42,22 @@ pub enum RegisterError {
     Unavailable(#[from] Unavailable),
 }
 
-/// The shared queue does not answer; what it would have said is not known.
+/// The shared queue does not answer; its state is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shared queue does not answer")]
 pub struct Unavailable;
 
-/// A batch that is due and that this server alone may let in: first made durable, then published.
+/// A batch that is due and that only this server may admit: first made durable, then published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Everyone up to here is in already.
+    /// The watermark before the batch.
     pub from: Place,
-    /// Everyone up to here will be.
-    pub mark: Place,
-    /// Since when: now by the clock that decides, or a moment later, when all servers know of it.
+    /// The watermark after it.
+    pub watermark: Place,
+    /// When the batch is admitted: now by the clock that decides, or a moment later, when all servers know of
+    /// it.
     pub at: Timestamp,
-    /// Tells this claim from the next.
+    /// Distinguishes this claim from later ones.
     pub id: u64,
 }
 
@@ -101,16 +101,16 @@ impl Held<'_> {
     }
 }
 
-/// What following the shared queue came to.
+/// The result of one replication of the shared queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Followed {
+pub enum Replication {
     /// This server's state is up to date.
     UpToDate,
-    /// The shared queue is there, but was away or is empty: it must be
-    /// [restored](Coordination::restore) from what is durable before it is used.
-    NeedsRestore,
+    /// The shared queue is reachable, but was unreachable or is empty: it must
+    /// [recover](Coordination::recover) from the durable state before it is used.
+    NeedsRecovery,
     /// It does not answer.
-    Away,
+    Unreachable,
 }
 
 /// Either kind of coordination.
@@ -122,7 +122,7 @@ pub enum Coordination {
 }
 
 impl Coordination {
-    /// What this server knows of the queue.
+    /// This server's copy of the queue.
     #[must_use]
     pub fn state(&self) -> &QueueState {
         match self {
@@ -140,7 +140,7 @@ impl Coordination {
         }
     }
 
-    /// Whether it can be asked at the moment.
+    /// Whether it answers at the moment.
     #[must_use]
     pub fn is_available(&self) -> bool {
         match self {
@@ -149,38 +149,32 @@ impl Coordination {
         }
     }
 
-    /// How often [`follow`](Coordination::follow) wants to be called; `None`: never.
+    /// How often to call [`replicate`](Coordination::replicate); `None`: never.
     #[must_use]
-    pub fn follow_every(&self) -> Option<Duration> {
+    pub fn replication_interval(&self) -> Option<Duration> {
         match self {
             Coordination::Embedded(_) => None,
-            Coordination::Redis(redis) => Some(redis.follow_every()),
+            Coordination::Redis(redis) => Some(redis.replication_interval()),
         }
     }
 
     /// Brings this server's state up to date with the shared one.
-    pub async fn follow(&self) -> Followed {
+    pub async fn replicate(&self) -> Replication {
         match self {
-            Coordination::Embedded(_) => Followed::UpToDate,
-            Coordination::Redis(redis) => redis.follow().await,
+            Coordination::Embedded(_) => Replication::UpToDate,
+            Coordination::Redis(redis) => redis.replicate().await,
         }
     }
 
-    /// Gives the shared queue what it lost: raises it to what is durable, never lowers it.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
-    pub async fn restore(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
+    /// Recovers the shared queue: raises it to the durable state, never lowers it.
+    pub async fn recover(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
         match self {
             Coordination::Embedded(_) => Ok(()),
-            Coordination::Redis(redis) => redis.restore(snapshot).await,
+            Coordination::Redis(redis) => redis.recover(snapshot).await,
         }
     }
 
-    /// Hands out the next place.
-    ///
-    /// # Errors
-    /// [`RegisterError`].
+    /// Gives the next place.
     pub async fn register(
         &self,
         user: UserId,
@@ -202,7 +196,7 @@ impl Coordination {
         }
     }
 
-    /// Makes sure that no place up to `place` is handed out any more: the database has it already.
+    /// Raises the last place to at least `place`, which the database has already.
     pub async fn raise(&self, place: Place) {
         match self {
             Coordination::Embedded(embedded) => embedded.raise(place),
@@ -210,8 +204,8 @@ impl Coordination {
         }
     }
 
-    /// Takes over a place that the database gave, being asked while the shared queue did not answer:
-    /// from now on it is the one where `user` stands.
+    /// Records a place that the database gave while the shared queue did not answer: from now on it is the
+    /// place of `user`.
     pub async fn keep(&self, user: UserId, place: Place) {
         match self {
             Coordination::Embedded(embedded) => embedded.keep(user, place),
@@ -227,10 +221,7 @@ impl Coordination {
         }
     }
 
-    /// The batch that is due, if one is; of all servers one gets it.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// Claims the batch that is due. Only one server gets it.
     pub async fn claim(&self, now: Timestamp) -> Result<Option<Claim>, Unavailable> {
         match self {
             Coordination::Embedded(embedded) => Ok(embedded.take_due(now)),
@@ -238,15 +229,12 @@ impl Coordination {
         }
     }
 
-    /// Lets a claimed batch in; it is durable by now. `false`: the claim had run out and the batch is
-    /// somebody else's.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// Admits a claimed batch, which must be durable. `false`: the claim had run out, and another server has
+    /// the batch.
     pub async fn publish(&self, claim: Claim) -> Result<bool, Unavailable> {
         match self {
             Coordination::Embedded(embedded) => {
-                embedded.state.publish(claim.mark, claim.at);
+                embedded.state.publish(claim.watermark, claim.at);
                 Ok(true)
             }
             Coordination::Redis(redis) => redis.publish(claim).await,
@@ -261,7 +249,7 @@ impl Coordination {
         }
     }
 
-    /// Puts admission settings in force on every server. They are durable by now.
+    /// Applies admission settings, which must be durable, on every server.
     pub async fn set_admission(&self, admission: Admission, now: Timestamp) {
         match self {
             Coordination::Embedded(embedded) => embedded.state.set_admission(admission, now),
@@ -270,7 +258,7 @@ impl Coordination {
     }
 
     /// Tries the lock of `seat`; never waits for its holder. `request` names a keyed request, alike on all
-    /// servers, so that its copies are told from other requests.
+    /// servers, so that its copies are distinguished from other requests.
     pub async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> SeatLock<'_> {
         match self {
             Coordination::Embedded(embedded) => match embedded.locks.try_lock(seat, request) {

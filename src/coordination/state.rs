@@ -1,7 +1,19 @@
-//! What one server knows of the queue: the mark, the batches, the settings. A poll reads two atomics
-//! and, once admitted, a short list; it takes no lock that a writer holds for long, and asks nobody.
+//! One server's copy of the queue: the watermark, the batches, the settings. A poll reads two atomics and, once
+//! admitted, a short list. It takes no lock that a writer holds for long, and makes no I/O.
 //!
-//! Alone, this is the truth; with the shared queue it follows it.
+//! Without Redis this is the only copy; with Redis it is a replica of the shared queue.
+//!
+//! Joint invariant, in places:
+//!
+//! ```text
+//! 0 ── in force ──── watermark ──── coming ──── registered
+//!      admitted      known batches  claimed,    last place
+//!      by the clock  (some begin    not yet     given
+//!                    in a moment)   durable
+//! ```
+//!
+//! `in_force ≤ watermark ≤ registered`, and none of the three ever decreases. `coming` is 0 when no batch is
+//! claimed. `watermark` is stored after its batch is in `batches`, so a reader that sees it finds the batch.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,11 +29,11 @@ use crate::domain::{Place, QueueStatus, Timestamp};
 /// The queue as this server sees it.
 pub struct QueueState {
     registered: AtomicU64,
-    /// Up to where batches are known, be they in force or announced.
-    mark: AtomicU64,
-    /// Up to where they were once seen in force.
+    /// The last place of the newest known batch, admitted or announced.
+    watermark: AtomicU64,
+    /// The highest place that was seen admitted.
     in_force: AtomicU64,
-    /// Up to where a batch that is due is being made durable.
+    /// The last place of a batch that is due and not durable yet.
     coming: AtomicU64,
     /// Every batch: up to which place, since when. Ascending.
     batches: ArcSwap<Vec<(Place, Timestamp)>>,
@@ -37,35 +49,34 @@ pub struct QueueState {
 pub struct Standing {
     /// WAIT, ACTIVE or EXPIRED.
     pub status: QueueStatus,
-    /// How many are to be admitted up to and including this one; 0 once admitted.
+    /// How many places from the watermark up to this one; 0 once admitted.
     pub position: u64,
-    /// Until admission by the current rate; `None` while nobody can tell.
+    /// Until admission by the current rate; `None` if it cannot be estimated.
     pub eta: Option<Duration>,
 }
 
 /// The queue in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounts {
-    /// Places handed out.
+    /// Places given.
     pub registered: u64,
-    /// Everyone up to here is in.
-    pub mark: u64,
-    /// Behind the mark.
+    pub watermark: u64,
+    /// Places beyond the watermark.
     pub waiting: u64,
-    /// In, and not ended.
+    /// Places that are admitted and have not ended.
     pub active: u64,
 }
 
 impl QueueState {
-    /// As the store remembers it.
+    /// The queue as it is in the store.
     #[must_use]
     pub fn restore(snapshot: &QueueSnapshot, active_for: Duration) -> QueueState {
         let ended = snapshot.places.iter().filter(|place| place.2);
         QueueState {
             registered: AtomicU64::new(snapshot.last().0),
-            mark: AtomicU64::new(snapshot.mark().0),
-            // Durable batches are in force, whatever the clock shows.
-            in_force: AtomicU64::new(snapshot.mark().0),
+            watermark: AtomicU64::new(snapshot.watermark().0),
+            // A durable batch is admitted, whatever the clock shows.
+            in_force: AtomicU64::new(snapshot.watermark().0),
             coming: AtomicU64::new(0),
             batches: ArcSwap::from_pointee(snapshot.admissions.clone()),
             ended: RwLock::new(ended.map(|&(place, ..)| place).collect()),
@@ -75,33 +86,33 @@ impl QueueState {
         }
     }
 
-    /// Notes that places up to `last` were handed out; never goes back.
+    /// Raises the last place given to `last`; never lowers it.
     pub fn registered_up_to(&self, last: Place) {
         self.registered.fetch_max(last.0, Ordering::AcqRel);
     }
 
-    /// The last place handed out, as far as this server knows.
+    /// The last place given, as far as this server knows.
     #[must_use]
     pub fn registered(&self) -> Place {
         Place(self.registered.load(Ordering::Acquire))
     }
 
-    /// Everyone up to here is in, or will be in a moment.
+    /// The watermark of the newest known batch, which may begin in a moment.
     #[must_use]
-    pub fn mark(&self) -> Place {
-        Place(self.mark.load(Ordering::Acquire))
+    pub fn watermark(&self) -> Place {
+        Place(self.watermark.load(Ordering::Acquire))
     }
 
-    /// Everyone up to here is in. Never goes back, whatever the clock does.
+    /// The admitted-up-to watermark at `now`. Never goes back, whatever the clock does.
     #[must_use]
-    pub fn mark_at(&self, now: Timestamp) -> Place {
-        let (seen, known) = (self.in_force.load(Ordering::Acquire), self.mark().0);
+    pub fn watermark_at(&self, now: Timestamp) -> Place {
+        let (seen, known) = (self.in_force.load(Ordering::Acquire), self.watermark().0);
         if seen == known {
             return Place(seen);
         }
         let batches = self.batches.load();
         let newest = batches.iter().rev().find(|(_, at)| *at <= now);
-        let newest = newest.map_or(0, |(mark, _)| mark.0);
+        let newest = newest.map_or(0, |(watermark, _)| watermark.0);
         Place(
             self.in_force
                 .fetch_max(newest, Ordering::AcqRel)
@@ -109,7 +120,7 @@ impl QueueState {
         )
     }
 
-    /// Everyone up to here was admitted so long ago that it has ended.
+    /// The last place whose admission has run out.
     #[must_use]
     pub fn expired_up_to(&self, now: Timestamp) -> Place {
         let batches = self.batches.load();
@@ -120,19 +131,19 @@ impl QueueState {
         }
     }
 
-    /// Ends a place before its time: with its last hold after a payment, or by a new registration.
+    /// Ends a place early: with its last hold after a payment, or by a new registration.
     pub fn end(&self, place: Place) {
         self.ended.write().insert(place);
     }
 
-    /// What a token of `place` is worth now.
+    /// The status of `place` at `now`.
     #[must_use]
     pub fn status(&self, place: Place, now: Timestamp) -> QueueStatus {
-        if place > self.mark_at(now) {
+        if place > self.watermark_at(now) {
             return QueueStatus::Wait;
         }
         let batches = self.batches.load();
-        let at = batches.partition_point(|(mark, _)| *mark < place);
+        let at = batches.partition_point(|(watermark, _)| *watermark < place);
         let admitted_at = batches.get(at).map_or(now, |(_, at)| *at);
         if now >= admitted_at.after(self.active_for) || self.ended.read().contains(&place) {
             QueueStatus::Expired
@@ -141,7 +152,7 @@ impl QueueState {
         }
     }
 
-    /// Status, position and promise for `place`.
+    /// Status, position and estimated time of admission of `place`.
     #[must_use]
     pub fn standing(&self, place: Place, now: Timestamp) -> Standing {
         let status = self.status(place, now);
@@ -152,7 +163,7 @@ impl QueueState {
                 eta: Some(Duration::ZERO),
             };
         }
-        let position = place.0.saturating_sub(self.mark_at(now).0).max(1);
+        let position = place.0.saturating_sub(self.watermark_at(now).0).max(1);
         Standing {
             status,
             position,
@@ -162,22 +173,22 @@ impl QueueState {
 
     fn eta(&self, place: Place, now: Timestamp) -> Option<Duration> {
         let next_in = self.next_in(now)?;
-        // In this order: whoever takes a batch notes it before the next one's time.
-        let coming = self.coming.load(Ordering::Acquire).max(self.mark().0);
+        // Read after `next_in`: the server that claims a batch sets `coming` before it moves the due time on.
+        let coming = self.coming.load(Ordering::Acquire).max(self.watermark().0);
         let Some(behind) = place.0.checked_sub(coming).filter(|behind| *behind > 0) else {
-            // Of a batch whose time has come: it is being made durable, or in force in a moment.
+            // The time of its batch has come: it is being made durable, or begins in a moment.
             return Some(Duration::ZERO);
         };
         self.admission.load().eta(behind, Some(next_in))
     }
 
-    /// Notes that everyone up to `mark` is let in as soon as that is durable.
-    pub(super) fn set_coming(&self, mark: Place) {
-        self.coming.store(mark.0, Ordering::Release);
+    /// Announces a batch up to `watermark` that is being made durable.
+    pub(super) fn set_coming(&self, watermark: Place) {
+        self.coming.store(watermark.0, Ordering::Release);
     }
 
-    /// Notes that what was coming is not, for now.
-    pub(super) fn nothing_comes(&self) {
+    /// Withdraws the announced batch.
+    pub(super) fn clear_coming(&self) {
         self.coming.store(0, Ordering::Release);
     }
 
@@ -189,25 +200,25 @@ impl QueueState {
         Some(due_at(*self.next_due.lock(), opens_at, &admission, now).since(now))
     }
 
-    /// How many wait.
+    /// Places beyond the watermark.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         let registered = self.registered.load(Ordering::Acquire);
-        registered.saturating_sub(self.mark.load(Ordering::Acquire))
+        registered.saturating_sub(self.watermark.load(Ordering::Acquire))
     }
 
-    /// The admission settings in force.
+    /// The admission settings.
     #[must_use]
     pub fn admission(&self) -> Admission {
         **self.admission.load()
     }
 
-    /// Takes settings over, as they are.
+    /// Replaces the settings without moving the due time: another server decided both.
     pub(super) fn store_admission(&self, admission: Admission) {
         self.admission.store(Arc::new(admission));
     }
 
-    /// Puts new settings in force. A sale that opens, or a shorter interval, takes effect at once.
+    /// Applies new settings. An opening or a shorter interval takes effect at once.
     pub fn set_admission(&self, admission: Admission, now: Timestamp) {
         let before = self.admission();
         self.admission.store(Arc::new(admission));
@@ -219,48 +230,47 @@ impl QueueState {
         }
     }
 
-    /// Lets everyone up to `mark` in from `at` on, which may be a moment ahead so that all servers
-    /// do it at once; never goes back. The batch is on disk by now.
-    pub fn publish(&self, mark: Place, at: Timestamp) {
-        if mark <= self.mark() {
+    /// Admits everyone up to `watermark` from `at` on. `at` may be a moment ahead, so that all servers begin
+    /// together. The watermark never goes back. The batch must be durable.
+    pub fn publish(&self, watermark: Place, at: Timestamp) {
+        if watermark <= self.watermark() {
             return;
         }
         let mut batches = Vec::clone(&self.batches.load());
-        // What expired long ago needs no entry of its own; the newest expired one stands for all.
+        // The newest expired batch stands for all expired ones.
         let expired = batches.partition_point(|(_, since)| at >= since.after(self.active_for));
         batches.drain(..expired.saturating_sub(1));
         if expired > 0 {
             let floor = batches[0].0;
             self.ended.write().retain(|place| *place > floor);
         }
-        batches.push((mark, at));
+        batches.push((watermark, at));
         self.batches.store(Arc::new(batches));
-        self.mark.store(mark.0, Ordering::Release);
+        self.watermark.store(watermark.0, Ordering::Release);
     }
 
-    /// The queue in numbers.
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> QueueCounts {
         let registered = self.registered.load(Ordering::Acquire);
-        let mark = self.mark_at(now).0;
+        let watermark = self.watermark_at(now).0;
         let floor = self.expired_up_to(now).0;
         let ended = self
             .ended
             .read()
             .iter()
-            .filter(|p| p.0 > floor && p.0 <= mark)
+            .filter(|p| p.0 > floor && p.0 <= watermark)
             .count();
         QueueCounts {
             registered,
-            mark,
-            waiting: registered.saturating_sub(mark),
-            active: mark.saturating_sub(floor).saturating_sub(ended as u64),
+            watermark,
+            waiting: registered.saturating_sub(watermark),
+            active: watermark.saturating_sub(floor).saturating_sub(ended as u64),
         }
     }
 }
 
-/// When the next batch is due. Never further off than one interval once the sale is open, so that a
-/// clock that was set back does not stop admission.
+/// When the next batch is due. Once the sale is open this is at most one interval away, so that a clock that
+/// was set back does not stop admission.
 pub(super) fn due_at(
     due: Option<Timestamp>,
     opens_at: Timestamp,

@@ -1,15 +1,18 @@
-//! What the business is made of, and which transitions are legal.
+//! The sale: its things, and which transitions are legal.
 //!
-//! No I/O, no async; time is passed in. Every other room may use this one, and it uses none.
+//! No I/O, no async; the caller passes the time. Every other module may use this one, and it uses none.
 
+pub mod audit;
 pub mod ids;
 pub mod money;
 pub mod queue;
 pub mod reservation;
 pub mod seat;
+pub mod statement;
 pub mod time;
 pub mod token;
 
+pub use audit::Audit;
 pub use ids::{ConcertId, Epoch, PerformanceDateId, ReservationId, SeatId, UserId};
 pub use money::Money;
 pub use queue::{Place, QueueStatus};

@@ -1,4 +1,4 @@
-//! The waiting queue as arithmetic: a place is a number, and everyone up to the admitted mark is in.
+//! The queue as arithmetic: a place is a number, and everyone up to the admitted-up-to watermark is admitted.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct Place(pub u64);
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = WaitStatus)]
 pub enum QueueStatus {
-    /// Still behind the admitted mark.
+    /// Beyond the watermark.
     Wait,
     /// Admitted: may look at seats, reserve and pay.
     Active,
@@ -37,17 +37,17 @@ impl QueueStatus {
     }
 }
 
-/// How admission is set at the moment.
+/// The admission settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Admission {
-    /// How many are let in at once.
+    /// How many places the watermark moves by.
     pub batch: u64,
     /// Milliseconds between two batches.
     pub every_ms: u64,
-    /// Nobody is let in while paused.
+    /// While paused, no batch is admitted.
     pub paused: bool,
-    /// Nobody is let in before; `None`: the sale stays closed until it is opened by hand.
+    /// No batch is admitted before this; `None`: the sale is closed until somebody opens it.
     pub opens_at: Option<Timestamp>,
 }
 
@@ -83,26 +83,28 @@ impl Admission {
     }
 }
 
-/// What is durable of the queue.
+/// The durable state of the queue.
 #[derive(Clone, Debug, Default)]
 pub struct QueueSnapshot {
     /// Place, user and whether it has ended, by ascending place.
     pub places: Vec<(Place, UserId, bool)>,
-    /// Mark and time of every batch, ascending.
+    /// Watermark and time of every batch, ascending.
     pub admissions: Vec<(Place, Timestamp)>,
     /// The settings last made, if any.
     pub admission: Option<Admission>,
 }
 
 impl QueueSnapshot {
-    /// Everyone up to here was let in.
+    /// The admitted-up-to watermark.
     #[must_use]
-    pub fn mark(&self) -> Place {
-        self.admissions.last().map_or(Place(0), |(mark, _)| *mark)
+    pub fn watermark(&self) -> Place {
+        self.admissions
+            .last()
+            .map_or(Place(0), |(watermark, _)| *watermark)
     }
 
     /// The same without times that lie ahead of `now`, which come from a clock that has since been
-    /// set back: a batch that is durable is in force, and a sale that let people in is open.
+    /// set back: a durable batch is admitted, and a sale that admitted a batch is open.
     #[must_use]
     pub fn not_ahead_of(&self, now: Timestamp) -> QueueSnapshot {
         let mut snapshot = self.clone();
@@ -119,18 +121,18 @@ impl QueueSnapshot {
         snapshot
     }
 
-    /// No place up to here may be handed out again. A place that was handed out but never made
-    /// durable is given again, unless a batch went past it.
+    /// No place up to here may be given again. A place that was given and never made durable is given again,
+    /// unless a batch went past it.
     #[must_use]
     pub fn last(&self) -> Place {
         let last = self.places.last().map_or(Place(0), |(place, ..)| *place);
-        last.max(self.mark())
+        last.max(self.watermark())
     }
 }
 
 /// Polls a second that all waiting users together should make.
 pub const POLL_BUDGET_PER_SECOND: u64 = 1_000;
-/// Nobody is asked to poll more often than this.
+/// The shortest poll interval that a client is asked to keep.
 pub const POLL_FLOOR: Duration = Duration::from_millis(250);
 
 /// When the client should ask again: spread so that `waiting` users together stay near

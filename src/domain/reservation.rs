@@ -16,11 +16,11 @@ pub enum ReservationStatus {
     Paid,
     /// The hold ran out; the seat is free again.
     Expired,
-    /// Given back by its holder; the seat is free again.
+    /// Cancelled by its holder; the seat is free again.
     Cancelled,
 }
 
-/// Why a reservation cannot go where it was asked to go.
+/// Why a transition of a reservation is not legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionError {
     /// It is paid already.
@@ -87,7 +87,7 @@ impl ReservationStatus {
         }
     }
 
-    /// Gives a hold back.
+    /// Cancels a hold.
     ///
     /// # Errors
     /// When it is paid already, or no longer held.

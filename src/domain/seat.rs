@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 #[serde(rename_all = "UPPERCASE")]
 #[schema(as = SeatState)]
 pub enum SeatStatus {
-    /// Nobody holds it.
+    /// Free.
     Available,
     /// Held by a reservation that is not paid yet.
     Pending,

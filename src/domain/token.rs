@@ -19,7 +19,7 @@ const MAC: usize = 32;
 /// Length of an encoded token in characters.
 pub const ENCODED_LEN: usize = (BODY + MAC).div_ceil(3) * 4 - 1;
 
-/// What a token says.
+/// The content of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     /// The dataset it was issued for.

@@ -223,11 +223,11 @@ impl Embedded {
 
     async fn inject_by_operations(&self, fault: &Fault, drill: &str) -> Result<Moment, String> {
         let by = format!("drill {drill}");
-        let (kind, request) = fault.request(&by).ok_or("no fault of the operations API")?;
+        let injected = fault.injected()?;
         let source =
             HttpSource::new(&url(self.file.ops_addr)).map_err(|error| error.to_string())?;
         let ops = Ops::new(source, Some(Secret::new(&self.token)));
-        let active = ops.inject_fault(kind, &request).await;
+        let active = ops.inject_fault(&injected, fault.length.0, Some(&by)).await;
         let active = active.map_err(|error| error.to_string())?;
         let began = active.started_at.parse::<jiff::Timestamp>();
         Ok(began.map_or_else(|_| now(), |began| began.as_millisecond()))

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::ops::{FaultKind, FaultRequest, FaultSettings, LinkCut};
+pub use crate::api::faults::FaultKind as Kind;
+use crate::api::faults::{self, LinkCut};
 use crate::load::scenario::{Scenario, Time};
 use crate::yaml::{self, FileError};
 
@@ -150,43 +151,6 @@ impl JsonSchema for Window {
     }
 }
 
-/// What a drill can break.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Requests are answered 500 or 503.
-    Errors,
-    /// Requests take longer.
-    Latency,
-    /// A database statement takes longer.
-    SlowStatement,
-    /// No database connection is free.
-    PoolExhaustion,
-    /// Nothing gets through to Redis.
-    RedisCut,
-    /// The server's process is killed (SIGKILL) and started again after `for`.
-    KillServer,
-    /// The server's process is stopped (SIGSTOP) and goes on after `for`.
-    FreezeServer,
-}
-
-impl Kind {
-    /// The kind of the operations API; `None` for what is done to the process.
-    #[must_use]
-    pub fn of_operations(self) -> Option<FaultKind> {
-        match self {
-            Kind::Errors => Some(FaultKind::Errors),
-            Kind::Latency => Some(FaultKind::Latency),
-            Kind::SlowStatement => Some(FaultKind::SlowStatement),
-            Kind::PoolExhaustion => Some(FaultKind::PoolExhaustion),
-            Kind::RedisCut => Some(FaultKind::RedisCut),
-            Kind::KillServer | Kind::FreezeServer => None,
-        }
-    }
-}
-
 /// A fault, its settings and how long it lasts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -220,26 +184,23 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The request to the operations API; `None` for what is done to the process.
-    #[must_use]
-    pub fn request(&self, by: &str) -> Option<(FaultKind, FaultRequest)> {
-        let kind = self.kind.of_operations()?;
-        let millis = |time: Time| i64::try_from(time.0.as_millis()).unwrap_or(i64::MAX);
-        let settings = FaultSettings {
-            share: self.share,
-            status: self.status,
-            routes: self.routes.clone(),
-            delay_ms: self.delay.map(millis),
-            statement: self.statement.clone(),
-            connections: self.connections.map(i64::from),
-            how: self.how,
-        };
-        let request = FaultRequest {
-            for_ms: millis(self.length),
-            by: Some(by.to_owned()),
-            ..FaultRequest::from(settings)
-        };
-        Some((kind, request))
+    /// The fault to inject.
+    ///
+    /// # Errors
+    /// A parameter is missing, or is not one of this kind.
+    pub fn injected(&self) -> Result<faults::Fault, String> {
+        let delay_ms = self.delay.map(|delay| delay.0.as_millis() as u64);
+        let settings = serde_json::json!({
+            "share": self.share,
+            "status": self.status,
+            "routes": self.routes,
+            "delayMs": delay_ms,
+            "statement": self.statement,
+            "connections": self.connections,
+            "how": self.how,
+        });
+        let settings = settings.as_object().cloned().unwrap_or_default();
+        faults::Fault::with_settings(self.kind, settings)
     }
 }
 
@@ -571,8 +532,10 @@ mod tests {
     #[test]
     fn a_fault_becomes_a_request_that_ends_by_itself() {
         let drill = Drill::parse("drill.yaml", SLOW).unwrap();
-        let (kind, request) = drill.injects[0].fault.request("drill Slow").unwrap();
-        assert_eq!(kind, FaultKind::Latency);
-        assert_eq!((request.delay_ms, request.for_ms), (Some(1_000), 20_000));
+        let fault = &drill.injects[0].fault;
+        let injected = fault.injected().unwrap();
+        assert_eq!(injected.kind(), Kind::Latency);
+        assert_eq!(injected.settings()["delayMs"], 1_000);
+        assert_eq!(fault.length, Time::from_secs(20));
     }
 }

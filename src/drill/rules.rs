@@ -118,7 +118,7 @@ pub(super) fn check_budgets(drill: &Drill, rules: &[Rule]) -> Result<(), FileErr
             let Some(worst) = worst_case(alert, inject, rules) else {
                 let known = rules.iter().filter(|rule| rule.is_alert);
                 let known: Vec<&str> = known.map(|rule| rule.name.as_str()).collect();
-                let near = yaml::near::suggestion(alert, &known);
+                let near = yaml::suggestion::among(alert, &known);
                 return Err(refused(format!("no rule raises this alert{near}")));
             };
             if budget.0 < worst.firing {

@@ -1,16 +1,16 @@
 //! Faults injected into a running server, to rehearse the response to them.
 //!
-//! Owns which fault is on and until when: each ends by itself, when it is ended, and with its server.
-//! The rooms that a fault breaks ask their [`Faults`] on the way; while nothing is injected the answer
-//! costs one relaxed load.
+//! Owns which faults are active and until when. A fault ends when its time is over, when somebody ends it,
+//! and when its server stops.
+//! The code that a fault breaks asks its [`Faults`] first. While no fault is injected, the answer costs one
+//! relaxed load.
 
-mod kind;
 mod points;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,8 +19,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use kind::{Cut, Fault, Kind, LONGEST, LONGEST_DELAY, STATEMENTS, STATUSES};
-
+pub use crate::api::faults::{Fault, FaultKind, LONGEST, LinkCut};
+use crate::api::faults::{Site, check_length};
 use crate::telemetry::Metrics;
 
 /// Why a fault was not injected.
@@ -29,21 +29,19 @@ pub enum Refused {
     /// A setting is out of bounds.
     #[error("{0}")]
     Setting(String),
-    /// There is nothing here that it could break.
+    /// This server has nothing that the fault could break.
     #[error("{0}")]
     NothingToBreak(&'static str),
 }
 
-/// A fault that is on, or was.
+/// A fault that is active, or was.
 #[derive(Debug)]
 pub struct Injected {
-    /// What, and how.
     pub fault: Fault,
-    /// Who asked for it.
+    /// Who injected it.
     pub by: String,
-    /// Since when.
     pub started: SystemTime,
-    /// For how long, unless it is ended before.
+    /// It may be ended earlier.
     pub length: Duration,
     ends: Instant,
     id: u64,
@@ -51,17 +49,17 @@ pub struct Injected {
 }
 
 impl Injected {
-    /// Whether its time is over or it was ended.
+    /// Whether its time is over, or somebody ended it.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ended.is_cancelled() || Instant::now() >= self.ends
     }
 
-    /// How many connections it takes; `None`: all.
+    /// How many database connections it takes; `None`: all.
     #[must_use]
     pub fn connections(&self) -> Option<usize> {
         match self.fault {
-            Fault::PoolExhaustion { connections } => connections,
+            Fault::PoolExhaustion { connections } => connections.map(|number| number as usize),
             _ => Some(0),
         }
     }
@@ -75,17 +73,18 @@ impl Injected {
     }
 }
 
-type Table = [Option<Arc<Injected>>; Kind::ALL.len()];
+type Table = [Option<Arc<Injected>>; FaultKind::NUMBER];
 
 /// The faults of one server. Cloning shares them.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
 
 struct Inner {
-    /// Which kinds may be on, a bit each: all that is read while nothing is injected.
-    on: AtomicU8,
+    /// The kinds that may be active, one bit each. While no fault is injected, only this is read.
+    on: AtomicU32,
     table: ArcSwap<Table>,
-    /// One change at a time.
+    /// Serializes changes of `on` and `table`: a bit of `on` is set after its fault is in `table` and cleared
+    /// after it is gone, so a reader may find a bit without a fault, but never a fault without its bit.
     changing: Mutex<()>,
     changes: watch::Sender<()>,
     ids: AtomicU64,
@@ -99,7 +98,7 @@ impl fmt::Debug for Faults {
     }
 }
 
-/// Of a server that nobody injects anything into.
+/// For a server without fault injection.
 impl Default for Faults {
     fn default() -> Self {
         Faults::made(None, false)
@@ -107,18 +106,18 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// None yet; `redis`: whether there is a link to Redis to be cut.
+    /// No fault yet. `redis`: whether this server has a link to Redis that can be cut.
     #[must_use]
     pub fn new(metrics: Metrics, redis: bool) -> Faults {
-        for kind in Kind::ALL {
-            metrics.set_fault(kind.name(), false);
+        for kind in FaultKind::injectable() {
+            metrics.set_fault(kind.as_str(), false);
         }
         Faults::made(Some(metrics), redis)
     }
 
     fn made(metrics: Option<Metrics>, redis: bool) -> Faults {
         Faults(Arc::new(Inner {
-            on: AtomicU8::new(0),
+            on: AtomicU32::new(0),
             table: ArcSwap::from_pointee(Table::default()),
             changing: Mutex::default(),
             changes: watch::Sender::new(()),
@@ -128,25 +127,21 @@ impl Faults {
         }))
     }
 
-    /// Injects `fault` for `length`; one of the same kind is replaced. Needs a tokio runtime, which
-    /// keeps the time.
+    /// Injects `fault` for `length`. It replaces a fault of the same kind. Must be called in a tokio runtime,
+    /// whose timer ends the fault.
     ///
     /// # Errors
-    /// [`Refused`], and nothing changes.
+    /// [`Refused`]; then no fault changes.
     pub fn inject(
         &self,
         fault: Fault,
         length: Duration,
         by: &str,
     ) -> Result<Arc<Injected>, Refused> {
-        let checked = fault.check().and_then(|()| kind::check_length(length));
+        let checked = fault.check().and_then(|()| check_length(length));
         checked.map_err(Refused::Setting)?;
         let kind = fault.kind();
-        if kind == Kind::RedisCut && !self.0.redis {
-            let why =
-                "this server keeps the queue in its own process: there is no Redis to cut off";
-            return Err(Refused::NothingToBreak(why));
-        }
+        self.0.check_site(kind)?;
         let injected = Arc::new(Injected {
             fault,
             by: by.to_owned(),
@@ -158,22 +153,22 @@ impl Faults {
         });
         let before = self.0.put(kind, Some(Arc::clone(&injected)));
         if let Some(before) = before {
-            told(&before, "it is replaced");
+            log_end(&before, "it is replaced");
         }
         tracing::warn!(
-            fault = kind.name(),
+            fault = kind.as_str(),
             by,
             settings = ?injected.fault,
             for_seconds = length.as_secs_f64(),
             "a fault is injected: {}",
-            kind.name()
+            kind.as_str()
         );
         let (inner, timed) = (Arc::downgrade(&self.0), Arc::clone(&injected));
         tokio::spawn(async move { end_in_time(inner, timed).await });
         Ok(injected)
     }
 
-    /// Those that are on, by kind.
+    /// The active faults, by kind.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<Injected>> {
         let table = self.0.table.load();
@@ -181,35 +176,35 @@ impl Faults {
         on.cloned().collect()
     }
 
-    /// Ends the fault of that kind; whether there was one.
-    pub fn end(&self, kind: Kind, why: &str) -> bool {
+    /// Ends the fault of that kind; `false`: none was active.
+    pub fn end(&self, kind: FaultKind, why: &str) -> bool {
         let ended = self.0.put(kind, None);
         if let Some(ended) = &ended {
-            told(ended, why);
+            log_end(ended, why);
         }
         ended.is_some()
     }
 
-    /// Ends all of them.
+    /// Ends all faults.
     pub fn end_all(&self, why: &str) {
-        for kind in Kind::ALL {
-            self.end(kind, why);
+        for kind in FaultKind::ALL {
+            self.end(*kind, why);
         }
     }
 
-    /// The fault of that kind, if it is on.
+    /// The active fault of that kind.
     #[inline]
-    fn on(&self, kind: Kind) -> Option<Arc<Injected>> {
-        match self.may_be_on(kind.bit()) {
+    fn on(&self, kind: FaultKind) -> Option<Arc<Injected>> {
+        match self.may_be_on(bit(kind)) {
             true => self.0.found(kind),
             false => None,
         }
     }
 
-    /// Whether one of these kinds may be on, a bit each.
+    /// Whether one of these kinds may be active; one bit each.
     #[inline]
-    fn may_be_on(&self, bits: u8) -> bool {
-        // What a bit announces is read from the table, which orders itself.
+    fn may_be_on(&self, bits: u32) -> bool {
+        // Relaxed: the bit only says that a look at `table`, which has its own ordering, is worth while.
         self.0.on.load(Ordering::Relaxed) & bits != 0
     }
 
@@ -218,30 +213,45 @@ impl Faults {
     }
 }
 
+const fn bit(kind: FaultKind) -> u32 {
+    1 << kind as u32
+}
+
 impl Inner {
+    fn check_site(&self, kind: FaultKind) -> Result<(), Refused> {
+        let why = match kind.site() {
+            Site::Redis if !self.redis => {
+                "this server keeps the queue in its own process: there is no Redis to cut off"
+            }
+            Site::Outside => "a server cannot inject this into itself: it comes from outside",
+            _ => return Ok(()),
+        };
+        Err(Refused::NothingToBreak(why))
+    }
+
     #[cold]
-    fn found(&self, kind: Kind) -> Option<Arc<Injected>> {
+    fn found(&self, kind: FaultKind) -> Option<Arc<Injected>> {
         let found = self.table.load()[kind as usize].clone();
         found.filter(|injected| !injected.is_over())
     }
 
-    /// Puts it in the place of the one of its kind, which is over with that.
-    fn put(&self, kind: Kind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
+    /// Replaces the fault of that kind, and ends the earlier one.
+    fn put(&self, kind: FaultKind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
         let _changing = self.changing.lock();
         self.replace(kind, injected)
     }
 
-    fn replace(&self, kind: Kind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
+    fn replace(&self, kind: FaultKind, injected: Option<Arc<Injected>>) -> Option<Arc<Injected>> {
         let mut table = Table::clone(&self.table.load());
         let is_on = injected.is_some();
         let before = std::mem::replace(&mut table[kind as usize], injected);
         self.table.store(Arc::new(table));
         match is_on {
-            true => self.on.fetch_or(kind.bit(), Ordering::Relaxed),
-            false => self.on.fetch_and(!kind.bit(), Ordering::Relaxed),
+            true => self.on.fetch_or(bit(kind), Ordering::Relaxed),
+            false => self.on.fetch_and(!bit(kind), Ordering::Relaxed),
         };
         if let Some(metrics) = &self.metrics {
-            metrics.set_fault(kind.name(), is_on);
+            metrics.set_fault(kind.as_str(), is_on);
         }
         if let Some(before) = &before {
             before.ended.cancel();
@@ -250,7 +260,7 @@ impl Inner {
         before
     }
 
-    /// Ends this one, unless another has its place by now.
+    /// Ends this fault, unless another has replaced it.
     fn end_this(&self, injected: &Injected) -> bool {
         let _changing = self.changing.lock();
         let kind = injected.fault.kind();
@@ -265,12 +275,12 @@ async fn end_in_time(inner: Weak<Inner>, injected: Arc<Injected>) {
     if let Some(inner) = inner.upgrade()
         && inner.end_this(&injected)
     {
-        told(&injected, "its time is over");
+        log_end(&injected, "its time is over");
     }
 }
 
-fn told(ended: &Injected, why: &str) {
-    let kind = ended.fault.kind().name();
+fn log_end(ended: &Injected, why: &str) {
+    let kind = ended.fault.kind().as_str();
     tracing::warn!(
         fault = kind,
         by = ended.by,

@@ -1,37 +1,37 @@
-//! The places at which faults bite: what the rooms ask on their way.
+//! Where faults take effect: what the code that a fault breaks asks.
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Cut, Fault, Faults, Injected, Kind};
+use super::{Fault, FaultKind, Faults, Injected, LinkCut, bit};
 
-/// How soon a thread that is held up notices that the fault is over.
+/// How soon a blocked thread notices that the fault is over.
 const NOTICE: Duration = Duration::from_millis(20);
 
 impl Faults {
-    /// Whether requests may be hit at all.
+    /// Whether any fault may affect requests.
     #[must_use]
     pub fn hit_requests(&self) -> bool {
-        self.may_be_on(Kind::Errors.bit() | Kind::Latency.bit())
+        self.may_be_on(bit(FaultKind::Errors) | bit(FaultKind::Latency))
     }
 
-    /// The status that this request is to be answered with instead of being served.
+    /// The status to answer instead of serving this request.
     pub fn error_for(&self, method: &str, route: &str) -> Option<u16> {
-        let injected = self.on(Kind::Errors)?;
+        let injected = self.on(FaultKind::Errors)?;
         match &injected.fault {
             Fault::Errors {
                 share,
                 status,
                 routes,
-            } if hits(*share, routes, method, route) => Some(*status),
+            } if hits(*share, routes.as_deref(), method, route) => Some(*status),
             _ => None,
         }
     }
 
-    /// Waits as long as this request is to be delayed.
+    /// Delays this request.
     pub async fn delay_request(&self, method: &str, route: &str) {
-        let Some(injected) = self.on(Kind::Latency) else {
+        let Some(injected) = self.on(FaultKind::Latency) else {
             return;
         };
         if let Fault::Latency {
@@ -39,7 +39,7 @@ impl Faults {
             delay,
             routes,
         } = &injected.fault
-            && hits(*share, routes, method, route)
+            && hits(*share, routes.as_deref(), method, route)
         {
             tokio::select! {
                 () = tokio::time::sleep(*delay) => {}
@@ -48,12 +48,12 @@ impl Faults {
         }
     }
 
-    /// How much longer the statement is to take.
+    /// The delay injected into the statement.
     pub fn statement_delay(&self, name: &str) -> Option<Duration> {
         self.slow_statement(name).map(|(_, delay)| delay)
     }
 
-    /// Holds the thread up as long as the statement is to take longer, or until the fault is over.
+    /// Blocks the thread for the delay injected into the statement, or until the fault is over.
     pub fn slow_down_thread(&self, name: &str) {
         let Some((injected, delay)) = self.slow_statement(name) else {
             return;
@@ -68,7 +68,7 @@ impl Faults {
     }
 
     fn slow_statement(&self, name: &str) -> Option<(Arc<Injected>, Duration)> {
-        let injected = self.on(Kind::SlowStatement)?;
+        let injected = self.on(FaultKind::SlowStatement)?;
         match &injected.fault {
             Fault::SlowStatement { statement, delay }
                 if statement.as_deref().is_none_or(|it| it == name) =>
@@ -80,45 +80,45 @@ impl Faults {
         }
     }
 
-    /// Passes while the link to Redis is whole. Cut, it refuses, or says nothing until it is whole
-    /// again: the caller's time-out ends that.
+    /// Returns at once unless the link to Redis is cut. A cut link refuses, or hangs until the fault is over:
+    /// the caller needs a time-out.
     ///
     /// # Errors
-    /// Those of a connection that is cut.
+    /// The link is cut.
     pub async fn redis_link(&self) -> io::Result<()> {
-        let Some(injected) = self.on(Kind::RedisCut) else {
+        let Some(injected) = self.on(FaultKind::RedisCut) else {
             return Ok(());
         };
-        if matches!(injected.fault, Fault::RedisCut { how: Cut::Hang }) {
+        if matches!(injected.fault, Fault::RedisCut { how: LinkCut::Hang }) {
             injected.over().await;
         }
         let why = "an injected fault cuts the link";
         Err(io::Error::new(io::ErrorKind::ConnectionReset, why))
     }
 
-    /// Waits until connections to the database are to be taken.
+    /// Waits for a fault that takes connections to the database.
     pub async fn pool_exhaustion(&self) -> Arc<Injected> {
         let mut changes = self.changes();
         loop {
             changes.borrow_and_update();
-            if let Some(injected) = self.on(Kind::PoolExhaustion) {
+            if let Some(injected) = self.on(FaultKind::PoolExhaustion) {
                 return injected;
             }
             if changes.changed().await.is_err() {
-                // Nobody is left to inject anything.
+                // The server is gone: no fault can come any more.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Whether a fault is on that keeps the database from answering in time.
+    /// Whether an active fault keeps the database from answering in time.
     #[must_use]
     pub fn hold_up_database(&self) -> bool {
-        self.on(Kind::SlowStatement).is_some() || self.on(Kind::PoolExhaustion).is_some()
+        self.on(FaultKind::SlowStatement).is_some() || self.on(FaultKind::PoolExhaustion).is_some()
     }
 }
 
-fn hits(share: f64, routes: &[String], method: &str, route: &str) -> bool {
+fn hits(share: f64, routes: Option<&[String]>, method: &str, route: &str) -> bool {
     let named = |one: &String| one.split_once(' ') == Some((method, route));
-    routes.iter().any(named) && rand::random::<f64>() < share
+    routes.is_some_and(|routes| routes.iter().any(named)) && rand::random::<f64>() < share
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::statement;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -7,9 +8,9 @@ fn faults() -> (Faults, Metrics) {
     (Faults::new(metrics.clone(), true), metrics)
 }
 
-fn active(metrics: &Metrics, kind: Kind) -> bool {
+fn active(metrics: &Metrics, kind: FaultKind) -> bool {
     let text = metrics.render();
-    let name = format!("concert_fault_active{{fault=\"{}\"}} ", kind.name());
+    let name = format!("concert_fault_active{{fault=\"{}\"}} ", kind.as_str());
     let value = text.lines().find_map(|line| line.strip_prefix(&name));
     value.expect("the gauge is there from the start") == "1"
 }
@@ -25,26 +26,29 @@ fn errors(share: f64) -> Fault {
     Fault::Errors {
         share,
         status: 500,
-        routes: vec!["POST /reservations".to_owned()],
+        routes: Some(vec!["POST /reservations".to_owned()]),
     }
 }
 
 #[tokio::test]
-async fn a_fault_bites_only_what_it_names_and_only_until_it_is_ended() {
+async fn a_fault_breaks_only_what_it_names_and_only_until_it_ends() {
     let (faults, metrics) = faults();
     assert_eq!(faults.statement_delay("ping"), None);
-    assert!(Kind::ALL.iter().all(|kind| !active(&metrics, *kind)));
+    assert!(FaultKind::injectable().all(|kind| !active(&metrics, kind)));
     faults
         .inject(slow(Some("ping"), 7), LONG, "a test")
         .unwrap();
     let seven = Some(Duration::from_millis(7));
     assert_eq!(faults.statement_delay("ping"), seven);
     assert_eq!(faults.statement_delay("commit"), None);
-    assert!(active(&metrics, Kind::SlowStatement));
-    assert!(faults.end(Kind::SlowStatement, "a test"));
+    assert!(active(&metrics, FaultKind::SlowStatement));
+    assert!(faults.end(FaultKind::SlowStatement, "a test"));
     assert_eq!(faults.statement_delay("ping"), None);
-    assert!(!active(&metrics, Kind::SlowStatement));
-    assert!(!faults.end(Kind::SlowStatement, "a test"), "it is over");
+    assert!(!active(&metrics, FaultKind::SlowStatement));
+    assert!(
+        !faults.end(FaultKind::SlowStatement, "a test"),
+        "it is over"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,18 +61,18 @@ async fn a_new_fault_replaces_the_old_one_of_its_kind_and_stays_its_own_time() {
     faults.inject(errors(1.0), LONG, "another kind").unwrap();
     tokio::time::sleep(2 * second).await;
     assert!(
-        active(&metrics, Kind::SlowStatement),
+        active(&metrics, FaultKind::SlowStatement),
         "the old one's end is not the new one's"
     );
     let by: Vec<_> = faults.list().iter().map(|it| it.by.clone()).collect();
     assert_eq!(by, ["another kind", "new"]);
     faults.end_all("a test");
     assert!(faults.list().is_empty());
-    assert!(Kind::ALL.iter().all(|kind| !active(&metrics, *kind)));
+    assert!(FaultKind::injectable().all(|kind| !active(&metrics, kind)));
 }
 
 #[tokio::test]
-async fn a_fault_ends_by_itself_and_whoever_it_holds_up_goes_on() {
+async fn a_fault_ends_by_itself_and_blocked_threads_continue() {
     let (faults, metrics) = faults();
     let short = Duration::from_millis(50);
     faults.inject(slow(None, 30_000), short, "a test").unwrap();
@@ -77,7 +81,7 @@ async fn a_fault_ends_by_itself_and_whoever_it_holds_up_goes_on() {
     let thread = tokio::task::spawn_blocking(move || held_up.slow_down_thread("ping"));
     thread.await.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(20));
-    while active(&metrics, Kind::SlowStatement) {
+    while active(&metrics, FaultKind::SlowStatement) {
         assert!(begun.elapsed() < Duration::from_secs(20), "it never ends");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -86,31 +90,31 @@ async fn a_fault_ends_by_itself_and_whoever_it_holds_up_goes_on() {
 
 /// Nothing else runs here until this test waits for something.
 #[tokio::test]
-async fn a_fault_whose_time_is_over_bites_nobody_although_nothing_ended_it_yet() {
+async fn a_fault_whose_time_is_over_has_no_effect_although_nothing_ended_it_yet() {
     let (faults, metrics) = faults();
     let short = Duration::from_millis(1);
     let injected = faults.inject(slow(None, 7), short, "a test").unwrap();
     while !injected.is_over() {
         std::thread::yield_now();
     }
-    assert!(active(&metrics, Kind::SlowStatement), "it was ended");
+    assert!(active(&metrics, FaultKind::SlowStatement), "it was ended");
     assert_eq!(faults.statement_delay("ping"), None);
     assert!(faults.list().is_empty());
 }
 
 #[tokio::test]
-async fn a_cut_link_hangs_or_refuses_and_is_whole_again_after_it() {
+async fn a_cut_link_hangs_or_refuses_and_works_again_after_the_fault() {
     let (faults, _) = faults();
     assert!(faults.redis_link().await.is_ok());
     let cut = |how| Fault::RedisCut { how };
-    faults.inject(cut(Cut::Refuse), LONG, "a test").unwrap();
+    faults.inject(cut(LinkCut::Refuse), LONG, "a test").unwrap();
     assert!(faults.redis_link().await.is_err());
-    faults.inject(cut(Cut::Hang), LONG, "a test").unwrap();
+    faults.inject(cut(LinkCut::Hang), LONG, "a test").unwrap();
     let short = Duration::from_millis(20);
     let hanging = tokio::time::timeout(short, faults.redis_link()).await;
     assert!(hanging.is_err(), "{hanging:?}");
     let (link, ()) = tokio::join!(faults.redis_link(), async {
-        faults.end(Kind::RedisCut, "a test");
+        faults.end(FaultKind::RedisCut, "a test");
     });
     assert!(link.is_err(), "what was sent meanwhile is lost");
     assert!(faults.redis_link().await.is_ok());
@@ -137,7 +141,7 @@ async fn settings_out_of_bounds_are_refused_by_name_and_change_nothing() {
     let bad_status = Fault::Errors {
         share: 1.0,
         status: 418,
-        routes: Vec::new(),
+        routes: None,
     };
     let none = Fault::PoolExhaustion {
         connections: Some(0),
@@ -158,9 +162,9 @@ async fn settings_out_of_bounds_are_refused_by_name_and_change_nothing() {
         assert!(refused.to_string().contains(named), "{refused}");
     }
     assert!(faults.list().is_empty());
-    assert!(Kind::ALL.iter().all(|kind| !active(&metrics, *kind)));
+    assert!(FaultKind::injectable().all(|kind| !active(&metrics, kind)));
     let alone = Faults::new(metrics, false);
-    let cut = Fault::RedisCut { how: Cut::Hang };
+    let cut = Fault::RedisCut { how: LinkCut::Hang };
     let refused = alone.inject(cut, LONG, "a test").unwrap_err();
     assert!(matches!(refused, Refused::NothingToBreak(_)), "{refused}");
 }
@@ -168,7 +172,7 @@ async fn settings_out_of_bounds_are_refused_by_name_and_change_nothing() {
 /// What the list of statements is worth: each is measured under that name, and none is left out.
 #[test]
 fn the_statements_that_can_be_slow_are_those_of_the_store() {
-    let calls = "\\.(run|run_atomic|run_unbounded|read|safe|long|keyed)\\(\\s*\"([a-z_.]+)\"";
+    let calls = r"\.(run|run_atomic|run_unbounded|read|safe|long|keyed)\(\s*statement::([A-Z_]+)";
     let calls = regex::Regex::new(calls).unwrap();
     let store = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     let files = [
@@ -178,14 +182,15 @@ fn the_statements_that_can_be_slow_are_those_of_the_store() {
         "postgres/queue.rs",
     ];
     let texts = files.map(|file| std::fs::read_to_string(store.join(file)).unwrap());
+    let name = |constant: &str| constant.to_lowercase().replacen('_', ".", 1);
     let mut named: Vec<_> = texts
         .iter()
-        .flat_map(|text| calls.captures_iter(text).map(|call| call[2].to_owned()))
+        .flat_map(|text| calls.captures_iter(text).map(|call| name(&call[2])))
         .chain(["commit".to_owned()])
         .collect();
     named.sort();
     named.dedup();
-    assert_eq!(named, STATEMENTS);
+    assert_eq!(named, statement::ALL);
 }
 
 /// `cargo test --release faults::tests::cost -- --ignored --nocapture`

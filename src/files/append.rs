@@ -1,12 +1,12 @@
-//! Files that are written bit by bit.
+//! Files that grow.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::place::Place;
-use super::{Access, PATIENCE, refused, special};
+use super::target::Target;
+use super::{Access, READER_TIMEOUT, refused, special};
 
 /// Opens what `path` leads to for appending, creating it if need be. A device or a named pipe is
 /// opened too; its writes wait for its reader.
@@ -15,9 +15,9 @@ use super::{Access, PATIENCE, refused, special};
 /// The path leads to nothing that can be written, nothing reads the named pipe, or the file system
 /// refuses.
 pub fn append(path: &Path, access: Access) -> io::Result<File> {
-    match Place::of(path)? {
-        Place::Regular(path, _) | Place::Missing(path) => append_regular(&path, access),
-        Place::Special(path) | Place::Descriptor(path) => open_special(&path),
+    match Target::of(path)? {
+        Target::Regular(path, _) | Target::Missing(path) => append_regular(&path, access),
+        Target::Special(path) | Target::Descriptor(path) => open_special(&path),
     }
 }
 
@@ -28,7 +28,7 @@ pub(super) fn append_regular(path: &Path, access: Access) -> io::Result<File> {
 }
 
 pub(super) fn open_special(path: &Path) -> io::Result<File> {
-    let file = special::open(path, PATIENCE)?;
+    let file = special::open(path, READER_TIMEOUT)?;
     special::blocking(&file)?;
     Ok(file)
 }
@@ -44,12 +44,12 @@ pub fn create_new(path: &Path, access: Access) -> io::Result<File> {
         options.write(true).create_new(true).mode(access.new_mode());
         options.open(path)
     };
-    match Place::of(path)? {
-        Place::Regular(..) => Err(refused(
+    match Target::of(path)? {
+        Target::Regular(..) => Err(refused(
             io::ErrorKind::AlreadyExists,
             "exists already: name another file, or remove it",
         )),
-        Place::Missing(path) => create(path),
-        Place::Special(path) | Place::Descriptor(path) => open_special(&path),
+        Target::Missing(path) => create(path),
+        Target::Special(path) | Target::Descriptor(path) => open_special(&path),
     }
 }

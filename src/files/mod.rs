@@ -3,14 +3,14 @@
 //! - A regular file is replaced whole or not at all ([`replace`]): written beside, synced, renamed.
 //! - A symbolic link stays; the file it points to is replaced, or created.
 //! - A device or a named pipe is written to and never replaced. A named pipe waits for its reader for
-//!   [`PATIENCE`] at most.
+//!   [`READER_TIMEOUT`] at most.
 //! - A socket, a disk (block device) and a directory are refused.
 
 mod append;
-mod place;
 mod replace;
-mod rotating;
+mod rotation;
 mod special;
+mod target;
 
 use std::fs;
 use std::io;
@@ -19,12 +19,12 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use append::{append, create_new};
-pub use place::check;
 pub use replace::replace;
-pub use rotating::{Limits, RotatingFile};
+pub use rotation::{Limits, RotatingFile};
+pub use target::check;
 
 /// How long a named pipe waits for a reader to come, and for one that takes nothing.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const READER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The path that stands for standard output.
 pub const STDOUT: &str = "-";
@@ -34,7 +34,7 @@ pub const STDOUT: &str = "-";
 pub enum Access {
     /// Its owner only (0600): secrets, and what may hold personal data. An existing file becomes so too.
     Owner,
-    /// Whoever the umask lets. An existing file keeps its mode.
+    /// As the umask allows. An existing file keeps its mode.
     Umask,
 }
 
@@ -50,7 +50,7 @@ impl Access {
 /// Whether `path` stands for standard output: `-`, `/dev/stdout` and the other names of descriptor 1.
 #[must_use]
 pub fn is_stdout(path: &Path) -> bool {
-    path == Path::new(STDOUT) || place::descriptor(path) == Some(1)
+    path == Path::new(STDOUT) || target::descriptor(path) == Some(1)
 }
 
 /// Creates a directory and its parents, those that are missing, for their owner only (0700).
@@ -80,7 +80,7 @@ pub fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// An error with a message of ours, of the same kind.
+/// An error of the same kind with another message.
 fn refused(kind: io::ErrorKind, why: impl Into<String>) -> io::Error {
     io::Error::new(kind, why.into())
 }

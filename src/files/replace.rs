@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use super::place::{Place, parent};
+use super::target::{Target, parent};
 use super::{Access, special};
 
 /// Replaces what `path` leads to by `content`: a crash leaves the old content or the new. An existing
@@ -17,11 +17,11 @@ use super::{Access, special};
 /// The path leads to nothing that can be written, or the file system refuses; then an existing file is
 /// as it was, unless it was overwritten in place.
 pub fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
-    let (path, existing) = match Place::of(path)? {
-        Place::Special(path) => return special::write_to(&path, content),
-        Place::Descriptor(path) => return special::write_to(&path, content),
-        Place::Regular(path, found) => (path, Some(found)),
-        Place::Missing(path) => (path, None),
+    let (path, existing) = match Target::of(path)? {
+        Target::Special(path) => return special::write_to(&path, content),
+        Target::Descriptor(path) => return special::write_to(&path, content),
+        Target::Regular(path, found) => (path, Some(found)),
+        Target::Missing(path) => (path, None),
     };
     let replaced = write_beside(&path, content, access, existing.as_deref());
     match (replaced, existing) {
@@ -50,7 +50,7 @@ fn write_beside(
     let mut file = &beside.file;
     file.write_all(content)?;
     if let Some(existing) = existing {
-        // Only root may give a file away; for anybody else the writer owns it.
+        // Only root may change the owner; otherwise the writer owns the file.
         let _ = fchown(file, Some(existing.uid()), Some(existing.gid()));
         let mode = match access {
             Access::Owner => access.new_mode(),
@@ -64,7 +64,7 @@ fn write_beside(
     File::open(parent(path))?.sync_all()
 }
 
-/// A file on its way to its name; removed when it does not get there.
+/// A temporary file; removed unless it is renamed.
 struct Beside {
     path: PathBuf,
     file: File,

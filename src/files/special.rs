@@ -1,4 +1,4 @@
-//! Devices and named pipes: opened and written without waiting for ever.
+//! Devices and named pipes: every wait is bounded.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -10,16 +10,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
-use super::{PATIENCE, refused};
+use super::{READER_TIMEOUT, refused};
 
-/// Between two looks whether a reader has come: the kernel does not announce one.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Pause between two checks for a reader: the kernel does not announce one.
+const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// Opens a special file for appending. Waits for the reader of a named pipe for `patience` at most.
+/// Opens a special file for appending. Waits for the reader of a named pipe for `timeout` at most.
 /// Its writes do not block; [`write`] waits for them, [`blocking`] makes them block.
-pub(super) fn open(path: &Path, patience: Duration) -> io::Result<File> {
+pub(super) fn open(path: &Path, timeout: Duration) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     loop {
         let opened = File::options()
             .append(true)
@@ -27,12 +27,12 @@ pub(super) fn open(path: &Path, patience: Duration) -> io::Result<File> {
             .open(path);
         match opened {
             Err(error) if no_reader(&error) && Instant::now() < deadline => {
-                std::thread::sleep(LOOK_AGAIN);
+                std::thread::sleep(POLL_EVERY);
             }
             Err(error) if no_reader(&error) => {
                 let why = format!(
                     "nothing reads this named pipe (waited {} s): start its reader first",
-                    patience.as_secs()
+                    timeout.as_secs()
                 );
                 return Err(refused(io::ErrorKind::TimedOut, why));
             }
@@ -51,9 +51,9 @@ pub(super) fn blocking(file: &File) -> io::Result<()> {
     Ok(fcntl_setfl(file, flags - OFlags::NONBLOCK)?)
 }
 
-/// Writes all of `content`; a reader that takes nothing for `patience` is an error.
-pub(super) fn write(file: &mut File, mut content: &[u8], patience: Duration) -> io::Result<()> {
-    let timeout = Timespec::try_from(patience).map_err(io::Error::other)?;
+/// Writes all of `content`; a reader that takes nothing for `timeout` is an error.
+pub(super) fn write(file: &mut File, mut content: &[u8], timeout: Duration) -> io::Result<()> {
+    let limit = Timespec::try_from(timeout).map_err(io::Error::other)?;
     while !content.is_empty() {
         match file.write(content) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -61,8 +61,8 @@ pub(super) fn write(file: &mut File, mut content: &[u8], patience: Duration) -> 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let mut ready = [PollFd::new(file, PollFlags::OUT)];
-                if poll(&mut ready, Some(&timeout))? == 0 {
-                    let why = format!("its reader took nothing for {} s", patience.as_secs());
+                if poll(&mut ready, Some(&limit))? == 0 {
+                    let why = format!("its reader took nothing for {} s", timeout.as_secs());
                     return Err(refused(io::ErrorKind::TimedOut, why));
                 }
             }
@@ -74,7 +74,7 @@ pub(super) fn write(file: &mut File, mut content: &[u8], patience: Duration) -> 
 
 /// Opens a special file and writes all of `content` to it.
 pub(super) fn write_to(path: &Path, content: &[u8]) -> io::Result<()> {
-    write(&mut open(path, PATIENCE)?, content, PATIENCE)
+    write(&mut open(path, READER_TIMEOUT)?, content, READER_TIMEOUT)
 }
 
 #[cfg(test)]

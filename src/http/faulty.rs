@@ -1,5 +1,7 @@
 //! Injected faults of requests. They take effect before anything is done for a request.
 
+use std::sync::LazyLock;
+
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -8,24 +10,39 @@ use super::ApiError;
 use crate::api::ErrorCode;
 use crate::faults::Faults;
 
-/// The steps of buying: where errors are injected unless routes are named.
-pub(super) const BUYING: [&str; 9] = [
-    "GET /concerts",
-    "GET /concerts/{concertId}/performanceDates",
-    "GET /concerts/{concertId}/performanceDates/{performanceDateId}/seats",
-    "POST /reservations",
-    "DELETE /reservations/{reservationId}",
-    "POST /users/{userId}/reservations/{reservationId}/pay",
-    "GET /users/{userId}/reservations",
-    "GET /accounts/{userId}",
-    "POST /accounts/{userId}/charge",
-];
+/// A route of the ticketing API that faults can name.
+pub(super) struct Route {
+    /// `METHOD /path`.
+    pub(super) name: String,
+    pub(super) part: Part,
+}
 
-/// The queue. Latency is injected here and in [`BUYING`] unless routes are named.
-pub(super) const QUEUE: [&str; 2] = ["POST /queue", "GET /queue"];
+/// What a route is for. Faults that name no routes break whole parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Queue,
+    Buying,
+    /// Probes and the description: broken only when they are named.
+    Other,
+}
 
-/// Probes and the API description: faults are injected here only when the route is named.
-pub(super) const OTHERS: [&str; 3] = ["GET /health/live", "GET /health/ready", "GET /openapi.json"];
+/// All routes, read off the route table.
+pub(super) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let document = serde_json::to_value(super::routes().into_openapi()).unwrap_or_default();
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let calls = paths.flat_map(|(path, calls)| {
+        let calls = calls.as_object().into_iter().flatten();
+        calls.map(move |(method, call)| Route {
+            name: format!("{} {path}", method.to_uppercase()),
+            part: match call["tags"][0].as_str() {
+                Some("queue") => Part::Queue,
+                Some("health" | "description") => Part::Other,
+                _ => Part::Buying,
+            },
+        })
+    });
+    calls.collect()
+});
 
 /// Runs the request, unless an injected fault answers it.
 pub(super) async fn serve(faults: &Faults, request: Request, next: Next) -> Response {

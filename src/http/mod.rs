@@ -79,14 +79,10 @@ pub struct AppState {
     rate_limit: Option<Arc<RateLimit>>,
 }
 
-/// The router of the ticketing API. This function is its route table, and the OpenAPI document is made from
-/// it.
-pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits, faults: Faults) -> Router {
-    let state = AppState {
-        booking,
-        rate_limit: limits.token.map(RateLimit::new),
-    };
-    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+/// The route table of the ticketing API. The OpenAPI document and the routes that faults can name are
+/// made from it.
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(queue::register, queue::poll))
         .routes(routes!(concerts::list))
         .routes(routes!(concerts::dates))
@@ -100,7 +96,15 @@ pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits, faults: 
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(openapi::document))
-        .split_for_parts();
+}
+
+/// The public ticketing API.
+pub fn public(booking: Arc<Booking>, metrics: &Metrics, limits: Limits, faults: Faults) -> Router {
+    let state = AppState {
+        booking,
+        rate_limit: limits.token.map(RateLimit::new),
+    };
+    let (router, document) = routes().split_for_parts();
     let router = router
         .layer(axum::Extension(openapi::Rendered::new(document)))
         .fallback(error::unknown_route)

@@ -9,7 +9,7 @@ use super::page::Page;
 use super::{ApiError, AppState};
 use crate::api::ticketing::{Paid, Reservation, Reservations, ReserveRequest, Reserved};
 use crate::booking::{
-    ConcertId, PerformanceDateId, ReservationId, ReservationView, ReserveWish, SeatId, Timestamp,
+    ConcertId, PerformanceDateId, ReservationId, ReservationView, SeatId, SeatRequest, Timestamp,
     UserId,
 };
 
@@ -42,7 +42,7 @@ pub(super) async fn reserve(
         user_id,
     } = request.body;
     caller.require_user(UserId(user_id))?;
-    let wish = ReserveWish {
+    let wanted = SeatRequest {
         concert: concert_id.map(ConcertId),
         date: performance_date_id.map(PerformanceDateId),
         seat: SeatId(seat_id),
@@ -50,7 +50,7 @@ pub(super) async fn reserve(
         key: request.key,
     };
     let held = write
-        .run(async move { state.booking.reserve(&caller, wish).await })
+        .run(async move { state.booking.reserve(&caller, wanted).await })
         .await?;
     let answer = Reserved {
         reservation_id: held.id.0,

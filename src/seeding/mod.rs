@@ -1,7 +1,7 @@
 //! A dataset profile becomes rows, loaded in bulk with progress.
 //!
 //! Owns the profile files and the order of loading; the SQL is the store's. A dataset is written
-//! beside the one in use and comes into force at the very end, so an interruption, a kill included,
+//! beside the active one and is activated at the very end, so an interruption, a kill included,
 //! leaves the previous dataset or none, never half of one.
 
 pub mod profile;
@@ -28,14 +28,14 @@ pub enum SeedError {
     Store(StoreError),
 }
 
-// By hand, since its text stands in ours: as a source it would be told twice.
+// Not `#[source]`: this text contains the cause, which would then be printed twice.
 impl From<StoreError> for SeedError {
     fn from(error: StoreError) -> Self {
         SeedError::Store(error)
     }
 }
 
-/// Where a seeding stands; read while another thread loads.
+/// The progress of a seeding, shared with the thread that loads.
 #[derive(Debug)]
 pub struct Progress {
     started: Instant,
@@ -56,7 +56,7 @@ pub struct Snapshot {
 }
 
 impl Progress {
-    /// Nothing done yet of what `profile` asks for.
+    /// No rows of `profile` are written yet.
     #[must_use]
     pub fn new(profile: &Profile) -> Progress {
         Progress {
@@ -99,7 +99,7 @@ impl Snapshot {
     }
 }
 
-/// Writes the dataset of `profile` into `bulk`, which nobody uses yet. Blocks.
+/// Writes the dataset of `profile` into `bulk`, which no server uses yet. Blocks.
 ///
 /// # Errors
 /// [`SeedError`]; then it is incomplete and must not be used (the caller removes it).

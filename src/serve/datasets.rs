@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::critical::CriticalTasks;
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedPhase, SeedProgress, SeedRequest};
-use crate::booking::{Booking, Refusal, World};
+use crate::booking::{ActiveDataset, Booking, Refusal};
 use crate::clock::Clock;
 use crate::coordination::{Coordination, Embedded, RedisCoordination, RedisOptions};
 use crate::domain::Epoch;
@@ -23,7 +23,7 @@ use crate::http::ops::SeedControl;
 use crate::secret::Secret;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::settings::ServeSettings;
-use crate::store::{Home, StoreError};
+use crate::store::{DatasetStorage, StoreError};
 use crate::telemetry::Metrics;
 
 /// Between two looks for a dataset that another process activated.
@@ -32,9 +32,9 @@ const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 /// A seat lock outlives every reservation, but not the death of its holder for long.
 const LOCK_TTL: Duration = Duration::from_secs(10);
 
-/// The datasets of this server's home.
+/// The datasets of this server's storage.
 pub(super) struct Datasets {
-    home: Home,
+    storage: DatasetStorage,
     redis: Option<Secret>,
     redis_options: RedisOptions,
     clock: Clock,
@@ -51,7 +51,7 @@ pub(super) struct Datasets {
 impl std::fmt::Debug for Datasets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Datasets")
-            .field("home", &self.home)
+            .field("storage", &self.storage)
             .finish_non_exhaustive()
     }
 }
@@ -64,18 +64,18 @@ struct Seeding {
 }
 
 impl Datasets {
-    /// Opens the active dataset of `home`, if there is one.
+    /// Opens the active dataset of `storage`, if there is one.
     pub(super) async fn open(
-        home: Home,
+        storage: DatasetStorage,
         settings: &ServeSettings,
         booking: &Arc<Booking>,
         metrics: &Metrics,
         faults: &Faults,
         critical: &CriticalTasks,
     ) -> anyhow::Result<Arc<Datasets>> {
-        let current = home.current().await?;
+        let current = storage.current().await?;
         let datasets = Datasets {
-            home,
+            storage,
             redis: settings.redis_url.clone(),
             redis_options: RedisOptions::new(settings.rules.active, LOCK_TTL),
             clock: settings.clock.clone(),
@@ -90,7 +90,7 @@ impl Datasets {
         match (current, &datasets.redis) {
             (Some(epoch), _) => {
                 let dataset = datasets.load(epoch).await?;
-                datasets.booking.install(Some(Arc::new(dataset)));
+                datasets.booking.activate(Some(Arc::new(dataset)));
             }
             // A wrong address fails the start, not the first seeding.
             (None, Some(urls)) => {
@@ -99,17 +99,17 @@ impl Datasets {
             (None, None) => {}
         }
         // Not before: when the active dataset cannot be opened, a leftover may be what saves it.
-        datasets.home.sweep().await?;
+        datasets.storage.sweep().await?;
         Ok(Arc::new(datasets))
     }
 
     /// Opens a dataset. Its database writer is a critical task.
-    async fn load(&self, epoch: Epoch) -> anyhow::Result<World> {
+    async fn load(&self, epoch: Epoch) -> anyhow::Result<ActiveDataset> {
         let opened = self
-            .home
+            .storage
             .open(epoch, self.metrics.clone(), self.faults.clone())
             .await;
-        let store = opened.with_context(|| self.home.advice(epoch))?;
+        let store = opened.with_context(|| self.storage.advice(epoch))?;
         let (broke, critical) = (store.writer_broke(), self.critical.clone());
         self.runtime.spawn(async move {
             if broke.await {
@@ -118,7 +118,7 @@ impl Datasets {
         });
         let snapshot = self.booking.queue_snapshot(&store).await?;
         let coordination = self.coordinate(epoch, &snapshot).await?;
-        let dataset = World::load(store, coordination, self.clock.clone()).await?;
+        let dataset = ActiveDataset::load(store, coordination, self.clock.clone()).await?;
         let (set, flags) = (dataset.admission(), self.booking.rules().admission);
         if (set.batch, set.every_ms) != (flags.batch, flags.every_ms) {
             tracing::info!(
@@ -156,23 +156,23 @@ impl Datasets {
     /// The database's name in metrics, and whether it answers and takes writes.
     pub(super) async fn database_answers(&self, within: Duration) -> (&'static str, bool) {
         let asked = tokio::time::timeout(within, self.booking.ping());
-        match &self.home {
-            Home::Postgres(database) => {
+        match &self.storage {
+            DatasetStorage::Postgres(database) => {
                 // A full pool is not an outage: only a refused write counts.
                 let (answers, asked) = tokio::join!(database.answers(within), asked);
                 let refuses = matches!(asked, Ok(Err(Refusal::Store(StoreError::Unwritable(_)))));
                 ("postgres", answers && !refuses)
             }
-            Home::Files(..) => {
+            DatasetStorage::Files(..) => {
                 let answers = matches!(asked.await, Ok(Ok(()) | Err(Refusal::NoDataset)));
                 ("sqlite", answers)
             }
         }
     }
 
-    /// Switches to each dataset that another process activates in a shared home.
+    /// Switches to each dataset that another process activates in a shared storage.
     pub(super) async fn follow(self: Arc<Self>) {
-        if !self.home.is_shared() {
+        if !self.storage.is_shared() {
             return;
         }
         let mut ticks = tokio::time::interval(FOLLOW_INTERVAL);
@@ -189,10 +189,10 @@ impl Datasets {
 
     async fn switch_to_current(&self) -> anyhow::Result<()> {
         let _changing = self.changing.lock().await;
-        let Some(epoch) = self.home.current().await? else {
+        let Some(epoch) = self.storage.current().await? else {
             return Ok(());
         };
-        let active = self.booking.world();
+        let active = self.booking.dataset();
         if active.is_ok_and(|active| active.info().epoch == epoch) {
             return Ok(());
         }
@@ -204,8 +204,8 @@ impl Datasets {
     }
 
     /// Makes `dataset` the one that new requests use, and closes the one before.
-    async fn switch_to(&self, dataset: World) {
-        if let Some(before) = self.booking.install(Some(Arc::new(dataset))) {
+    async fn switch_to(&self, dataset: ActiveDataset) {
+        if let Some(before) = self.booking.activate(Some(Arc::new(dataset))) {
             before.close().await;
         }
     }
@@ -215,7 +215,7 @@ impl Datasets {
         if let Some(seeding) = self.seeding.lock().as_ref() {
             seeding.progress.cancel();
         }
-        if let Some(active) = self.booking.install(None) {
+        if let Some(active) = self.booking.activate(None) {
             active.close().await;
         }
     }
@@ -229,7 +229,7 @@ impl Datasets {
         {
             Ok(()) => (SeedPhase::Done, None),
             Err(error) => {
-                self.home.discard(epoch).await;
+                self.storage.discard(epoch).await;
                 match error.downcast_ref::<SeedError>() {
                     Some(SeedError::Cancelled) => (SeedPhase::Cancelled, None),
                     _ => (SeedPhase::Failed, Some(format!("{error:#}"))),
@@ -252,7 +252,7 @@ impl Datasets {
         epoch: Epoch,
         progress: Arc<Progress>,
     ) -> anyhow::Result<()> {
-        let bulk = self.home.begin(epoch).await?;
+        let bulk = self.storage.begin(epoch).await?;
         let now = self.clock.now();
         let loaded = tokio::task::spawn_blocking(move || {
             seeding::load(&profile, bulk, epoch, now, &progress)
@@ -261,13 +261,13 @@ impl Datasets {
         let _changing = self.changing.lock().await;
         // Opened before it is activated: a dataset that cannot be opened must not become the active one.
         let dataset = self.load(epoch).await?;
-        self.home.put_in_force(epoch).await?;
+        self.storage.activate(epoch).await?;
         self.switch_to(dataset).await;
         drop(kept);
-        if !self.home.await_followers(epoch).await {
+        if !self.storage.await_followers(epoch).await {
             tracing::warn!("another server has not switched to the new dataset yet");
         }
-        self.home.sweep().await?;
+        self.storage.sweep().await?;
         Ok(())
     }
 }
@@ -275,7 +275,7 @@ impl Datasets {
 impl SeedControl for Arc<Datasets> {
     fn start(&self, request: SeedRequest) -> Result<SeedProgress, ApiError> {
         let profile = requested_profile(&request)?;
-        if let (Ok(dataset), false) = (self.booking.world(), request.replace) {
+        if let (Ok(dataset), false) = (self.booking.dataset(), request.replace) {
             let info = dataset.info();
             let detail = format!(
                 "the dataset {} with {} seats is loaded; ask with replace to give it up",

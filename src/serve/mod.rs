@@ -26,7 +26,7 @@ use crate::faults::Faults;
 use crate::http;
 use crate::http::ops::{BearerToken, Hosts, OpsState};
 use crate::settings::ServeSettings;
-use crate::store::Home;
+use crate::store::DatasetStorage;
 use crate::telemetry::{Deliveries, Logs, Metrics, Otlp, Pushing};
 use alerting::AlertingPlan;
 use critical::CriticalTasks;
@@ -71,7 +71,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     // Before anything is opened, so that a mistake in the rules leaves no trace.
     let alerting = AlertingPlan::read(&settings.alerting)?;
     let Storage {
-        home,
+        storage,
         token_key,
         ops_token,
         locks,
@@ -81,7 +81,7 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
     let telemetry = Telemetry::build(&settings, ops_addr, logs)?;
     let metrics = &telemetry.metrics;
     let critical = CriticalTasks::new();
-    let service = Service::open(&settings, home, token_key, metrics, &critical).await?;
+    let service = Service::open(&settings, storage, token_key, metrics, &critical).await?;
     ServerFile { api_addr, ops_addr }.write(&settings.data_dir)?;
 
     let (stop_api, stop_ops) = (CancellationToken::new(), CancellationToken::new());
@@ -209,14 +209,15 @@ struct Service {
 impl Service {
     async fn open(
         settings: &ServeSettings,
-        home: Home,
+        storage: DatasetStorage,
         token_key: TokenKey,
         metrics: &Metrics,
         critical: &CriticalTasks,
     ) -> anyhow::Result<Service> {
         let booking = Booking::new(settings.rules, token_key, metrics.clone());
         let faults = Faults::new(metrics.clone(), settings.redis_url.is_some());
-        let datasets = Datasets::open(home, settings, &booking, metrics, &faults, critical).await?;
+        let datasets =
+            Datasets::open(storage, settings, &booking, metrics, &faults, critical).await?;
         Ok(Service {
             booking,
             datasets,

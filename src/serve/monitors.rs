@@ -94,17 +94,20 @@ pub(super) async fn pool_exhaustion(booking: Arc<Booking>, faults: Faults) {
 /// Never ends.
 async fn take_connections(booking: &Booking, injected: &Injected) {
     loop {
-        let Ok(dataset) = booking.world() else {
+        let Ok(dataset) = booking.dataset() else {
             tokio::time::sleep(REPLACED_INTERVAL).await;
             continue;
         };
         let replaced = async {
-            while booking.world().is_ok_and(|now| Arc::ptr_eq(&now, &dataset)) {
+            while booking
+                .dataset()
+                .is_ok_and(|now| Arc::ptr_eq(&now, &dataset))
+            {
                 tokio::time::sleep(REPLACED_INTERVAL).await;
             }
         };
         tokio::select! {
-            () = dataset.occupied(injected.connections()) => {}
+            () = dataset.hold_connections(injected.connections()) => {}
             () = replaced => {}
         }
     }

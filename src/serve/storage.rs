@@ -10,8 +10,8 @@ use crate::files::{self, Access};
 use crate::secret::Secret;
 use crate::settings::{self, ServeSettings};
 use crate::store::data_dir::DataDir;
-use crate::store::postgres::{Database, InUse, PgOptions};
-use crate::store::{Home, HomeError};
+use crate::store::postgres::{Database, PgOptions, PresenceLock};
+use crate::store::{DatasetStorage, StorageError};
 
 /// The names of the shared secrets in the database.
 const TOKEN_KEY: &str = "token-key";
@@ -19,7 +19,7 @@ const OPS_TOKEN: &str = "ops-token";
 
 /// The open storage.
 pub(super) struct Storage {
-    pub(super) home: Home,
+    pub(super) storage: DatasetStorage,
     /// Signs Wait-Tokens. Servers that share a database share the key, so each accepts every token.
     pub(super) token_key: TokenKey,
     /// The operations token; also a file in the data directory, for other commands.
@@ -32,7 +32,7 @@ pub(super) struct Storage {
 pub(super) struct StorageLocks {
     /// Held also when the data are in PostgreSQL: the directory still holds this server's own files.
     _data_dir: Arc<DataDir>,
-    _presence: Option<InUse>,
+    _presence: Option<PresenceLock>,
 }
 
 /// Opens the storage that the settings name.
@@ -45,11 +45,11 @@ pub(super) async fn open(settings: &ServeSettings) -> anyhow::Result<Storage> {
     let given_key = given_key.map(settings::given_token_key).transpose();
     let given_key = given_key.context("the token key")?;
     let ops_token = settings::ops_token(&settings.data_dir).context("the operations token")?;
-    let (home, token_key, ops_token) = match &settings.database_url {
+    let (storage, token_key, ops_token) = match &settings.database_url {
         None => {
             let own_key = || settings::token_key(&settings.data_dir).context("the token key");
-            let home = Home::Files(Arc::clone(&data_dir), settings.store);
-            (home, given_key.map_or_else(own_key, Ok)?, ops_token)
+            let storage = DatasetStorage::Files(Arc::clone(&data_dir), settings.store);
+            (storage, given_key.map_or_else(own_key, Ok)?, ops_token)
         }
         Some(url) => {
             let options = PgOptions {
@@ -64,13 +64,13 @@ pub(super) async fn open(settings: &ServeSettings) -> anyhow::Result<Storage> {
                 None => shared_key(&database).await?,
             };
             let ops_token = shared_ops_token(&database, ops_token, &settings.data_dir).await?;
-            (Home::Postgres(Box::new(database)), key, ops_token)
+            (DatasetStorage::Postgres(Box::new(database)), key, ops_token)
         }
     };
     // Without Redis the queue is in this process, so no other server may use the database.
-    let presence = home.occupy(settings.redis_url.is_none()).await?;
+    let presence = storage.lock_presence(settings.redis_url.is_none()).await?;
     Ok(Storage {
-        home,
+        storage,
         token_key,
         ops_token,
         locks: StorageLocks {
@@ -99,11 +99,11 @@ async fn shared_ops_token(database: &Database, own: String, dir: &Path) -> anyho
 }
 
 /// Opens a database for a command that only loads datasets.
-pub async fn open_database(url: &Secret) -> Result<Home, HomeError> {
+pub async fn open_database(url: &Secret) -> Result<DatasetStorage, StorageError> {
     let options = PgOptions {
         connections: 1,
         ..PgOptions::default()
     };
     let database = Database::connect(url.expose(), options).await?;
-    Ok(Home::Postgres(Box::new(database)))
+    Ok(DatasetStorage::Postgres(Box::new(database)))
 }

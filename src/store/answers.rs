@@ -1,4 +1,4 @@
-//! What writes come to: outcomes, and which of them are stored as the answer to a keyed request.
+//! Outcomes of writes, and which of them are stored as the answer to a keyed request.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub enum Keyed<T> {
     Mismatch,
 }
 
-/// What became of an attempt to reserve. Stored for repeats, so names of variants are stable.
+/// The outcome of a reservation. Stored for repeats, so names of variants are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReserveOutcome {
     /// Held.
@@ -47,7 +47,7 @@ pub enum ReserveOutcome {
     PlaceEnded,
 }
 
-/// What became of a charge.
+/// The outcome of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChargeOutcome {
     /// Done.
@@ -63,7 +63,7 @@ pub enum ChargeOutcome {
     UnknownUser,
 }
 
-/// What became of a payment.
+/// The outcome of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PayOutcome {
     /// Paid.
@@ -82,7 +82,7 @@ pub enum PayOutcome {
     PlaceEnded,
 }
 
-/// What became of giving a reservation back.
+/// The outcome of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CancelOutcome {
     /// The seat is free again.

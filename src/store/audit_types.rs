@@ -1,4 +1,4 @@
-//! What the audit counts.
+//! What the audit counts and looks up.
 
 use crate::domain::{Money, Place, ReservationId, SeatId, UserId};
 
@@ -13,34 +13,7 @@ pub struct SeatCounts {
     pub unavailable: u64,
 }
 
-/// Violations of the business truth, and totals, counted in the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AuditCounts {
-    /// Seats with more than one live reservation.
-    pub oversold_seats: u64,
-    /// Held or sold seats without exactly one matching reservation.
-    pub seats_without_reservation: u64,
-    /// Live reservations whose seat says otherwise.
-    pub reservations_without_seat: u64,
-    /// Paid reservations without exactly one ledger entry of their price.
-    pub paid_without_ledger: u64,
-    /// Ledger payments without a paid reservation.
-    pub ledger_without_paid: u64,
-    /// Users whose charged − paid is not their balance.
-    pub wrong_balances: u64,
-    /// Users with more than one place that has not ended.
-    pub duplicate_places: u64,
-    /// Seats of the concert on sale.
-    pub seats: SeatCounts,
-    /// Reservations ever made.
-    pub reservations: u64,
-    /// Of those, paid.
-    pub reservations_paid: u64,
-    /// Places ever given.
-    pub places: u64,
-}
-
-/// Something that a client was told, to be looked up.
+/// Something that the server acknowledged, to be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// This user holds this place.

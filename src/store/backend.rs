@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use super::postgres::PgStore;
 use super::sqlite::SqliteStore;
 use super::{
-    Answer, AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency,
-    Keyed, Look, NewPlace, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome,
-    ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow, Settled, StoreError, Ticket,
+    Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
+    NewPlace, NextPlace, Pay, PayOutcome, QueueSnapshot, RegisterOutcome, ReservationRow, Reserve,
+    ReserveOutcome, SeatCounts, SeatPreview, SeatRow, Settled, StoreError, Ticket,
 };
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
@@ -55,10 +55,10 @@ impl Store {
         }
     }
 
-    /// Takes `number` connections, all of them by default, and lets nobody else have them until it is
+    /// Takes `number` connections, all of them by default, away from all other work until it is
     /// dropped. Never ends.
-    pub async fn occupy(&self, number: Option<usize>) {
-        each!(self, store => store.occupy(number).await)
+    pub async fn hold_connections(&self, number: Option<usize>) {
+        each!(self, store => store.hold_connections(number).await)
     }
 
     /// Resolves when the store cannot be used any more, whatever happens: whether it broke.
@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// How long what was read of seats may be shown although other servers may have changed them;
-    /// `None`: nobody else changes them, [`date_version`](Store::date_version) tells all.
+    /// `None`: no other server changes them, so [`date_version`](Store::date_version) is exact.
     #[must_use]
     pub fn shared_for(&self) -> Option<Duration> {
         match self {
@@ -94,9 +94,6 @@ impl Store {
     }
 
     /// The queue as it was when the last process ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
         each!(self, store => store.queue_snapshot().await)
     }
@@ -112,9 +109,6 @@ impl Store {
     }
 
     /// The place given under `key`, while it lives.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn ticket(
         &self,
         user: UserId,
@@ -124,26 +118,17 @@ impl Store {
     }
 
     /// The place where `user` stands, as far as it is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
         each!(self, store => store.standing(user).await)
     }
 
     /// Whether `place` has ended before its time, or never was.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         each!(self, store => store.has_ended(place).await)
     }
 
     /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
     /// live place of the user up to `expired_up_to` has had its time and is replaced.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn register_next(
         &self,
         user: UserId,
@@ -155,40 +140,31 @@ impl Store {
         each!(self, store => store.register_next(user, now, above, expired_up_to, key).await)
     }
 
-    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    /// Makes an admission durable: everyone up to `watermark` is admitted from `at` on.
     ///
     /// # Errors
-    /// [`StoreError`]; then nobody was admitted.
-    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
-        each!(self, store => store.admit(mark, at).await)
+    /// [`StoreError`]; then no user was admitted.
+    pub async fn admit(&self, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
+        each!(self, store => store.admit(watermark, at).await)
     }
 
-    /// Keeps the admission settings.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Stores the admission settings.
     pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
         each!(self, store => store.save_admission(admission).await)
     }
 
     /// A seat at `now`, before it is locked, and the answer already given under `key` if there is one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn look(
+    pub async fn preview(
         &self,
         seat: SeatId,
         user: UserId,
         key: Option<Idempotency>,
         now: Timestamp,
-    ) -> Result<Look, StoreError> {
-        each!(self, store => store.look(seat, user, key, now).await)
+    ) -> Result<SeatPreview, StoreError> {
+        each!(self, store => store.preview(seat, user, key, now).await)
     }
 
     /// The answer already given under `key`, if there is one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn replay<T: Answer>(
         &self,
         user: UserId,
@@ -198,26 +174,17 @@ impl Store {
     }
 
     /// All seats of a date, by number.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
         each!(self, store => store.seats_of(date).await)
     }
 
     /// Seats of the concert on sale by status.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
         each!(self, store => store.seat_counts().await)
     }
 
     /// Tries to reserve: version check, unique index and limit in one transaction. A hold on the seat
     /// that has run out ends first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn reserve(
         &self,
         reserve: Reserve,
@@ -226,11 +193,8 @@ impl Store {
         each!(self, store => store.reserve(reserve, key).await)
     }
 
-    /// Remembers a refusal that was decided before the store was asked, so that a repeat of the
-    /// keyed request is answered alike; gives back what was answered first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Stores a refusal that was decided without the store, so that a repeat of the keyed request gets the same
+    /// answer; returns the first answer.
     pub async fn remember_refusal(
         &self,
         user: UserId,
@@ -241,10 +205,7 @@ impl Store {
         each!(self, store => store.remember_refusal(user, key, refusal, now).await)
     }
 
-    /// Gives a hold back.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Cancels a hold.
     pub async fn cancel(
         &self,
         reservation: ReservationId,
@@ -256,9 +217,6 @@ impl Store {
     }
 
     /// Ends up to `most` holds that ran out; gives the number ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn expire_holds(
         &self,
         now: Timestamp,
@@ -268,9 +226,6 @@ impl Store {
     }
 
     /// At most `most` reservations of `user` with ids above `after`, by id.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn reservations_of(
         &self,
         user: UserId,
@@ -280,26 +235,17 @@ impl Store {
         each!(self, store => store.reservations_of(user, after, most).await)
     }
 
-    /// Forgets answers to keyed requests that are older than `before`, at most `most`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Deletes at most `most` answers to keyed requests that are older than `before`.
     pub async fn forget_answers(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         each!(self, store => store.forget_answers(before, most).await)
     }
 
     /// The balance of `user`, or `None` when there is no such user.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
         each!(self, store => store.balance(user).await)
     }
 
     /// Adds `amount` to the balance of `user`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn charge(
         &self,
         user: UserId,
@@ -311,9 +257,6 @@ impl Store {
     }
 
     /// Pays a reservation, and ends the payer's place with the last hold made by it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn pay(
         &self,
         pay: Pay,
@@ -322,26 +265,17 @@ impl Store {
         each!(self, store => store.pay(pay, key).await)
     }
 
-    /// Counts violations of the business truth over everything in the database.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
+    /// Counts violations of the rules of the sale in the whole database.
+    pub async fn audit(&self) -> Result<Audit, StoreError> {
         each!(self, store => store.audit().await)
     }
 
     /// Those of `facts` that are not in the database.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
         each!(self, store => store.missing(facts).await)
     }
 
     /// For each idempotency key, whether its write was done. A stored refusal is not done.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
         each!(self, store => store.done(keys).await)
     }

@@ -1,8 +1,8 @@
-//! A data directory: which dataset is in use, and who may use it.
+//! A data directory: which dataset is active, and which process may use it.
 //!
-//! `datasets/<epoch>.db` holds a dataset; `CURRENT` names the one in use and is replaced by an atomic
-//! rename, which is the moment a new dataset comes into force. Whatever `CURRENT` does not name is a
-//! leftover of an interruption. `lock` is held by the process that uses the directory.
+//! `datasets/<epoch>.db` holds a dataset; `CURRENT` names the active one and is replaced by an atomic
+//! rename, which activates a new dataset. A dataset that `CURRENT` does not name is a leftover of an
+//! interruption. `lock` is held by the process that uses the directory.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -23,7 +23,7 @@ pub enum DataDirError {
     Unusable {
         /// The directory.
         dir: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// Another process uses it.
@@ -31,7 +31,7 @@ pub enum DataDirError {
         "the data directory {0} is in use by another concertctl; stop it, or choose another with --data-dir"
     )]
     InUse(PathBuf),
-    /// `CURRENT` is not as we write it.
+    /// `CURRENT` does not hold an epoch.
     #[error(
         "{0} does not name a dataset: write the name of the file in datasets/ there (16 hex digits), or remove it and seed again with `concertctl seed`"
     )]
@@ -48,9 +48,6 @@ pub struct DataDir {
 
 impl DataDir {
     /// Makes the directory if need be, and takes hold of it.
-    ///
-    /// # Errors
-    /// [`DataDirError`].
     pub fn open(root: &Path) -> Result<DataDir, DataDirError> {
         let unusable = |error| DataDirError::Unusable {
             dir: root.to_owned(),
@@ -95,17 +92,11 @@ impl DataDir {
     }
 
     /// The file of the dataset in use, or `None` before the first seeding.
-    ///
-    /// # Errors
-    /// [`DataDirError`].
     pub fn current(&self) -> Result<Option<PathBuf>, DataDirError> {
         current_file(&self.root)
     }
 
     /// The dataset in use, or `None` before the first seeding.
-    ///
-    /// # Errors
-    /// [`DataDirError`].
     pub fn current_epoch(&self) -> Result<Option<Epoch>, DataDirError> {
         let file = self.current()?;
         let name = file.as_deref().and_then(Path::file_stem);
@@ -129,12 +120,12 @@ impl DataDir {
             .join(format!("{:016x}.db", epoch.0))
     }
 
-    /// Puts the finished dataset of `epoch` in force.
+    /// Activates the finished dataset of `epoch`.
     ///
     /// # Errors
-    /// [`DataDirError`]; then the one before is still in force.
-    pub fn put_in_force(&self, epoch: Epoch) -> Result<(), DataDirError> {
-        // Before the pointer: it must not reach the disk without what it points to.
+    /// [`DataDirError`]; then the earlier dataset is still active.
+    pub fn activate(&self, epoch: Epoch) -> Result<(), DataDirError> {
+        // Synced before the pointer, which must not reach the disk without its dataset.
         File::open(self.root.join("datasets"))
             .and_then(|folder| folder.sync_all())
             .map_err(|error| self.unusable(error))?;
@@ -143,11 +134,8 @@ impl DataDir {
             .map_err(|error| self.unusable(error))
     }
 
-    /// Removes every dataset but the one in force: leftovers of interruptions, and the one before.
-    /// Where the one in force is missing nothing is removed: it may be the pointer that is wrong.
-    ///
-    /// # Errors
-    /// [`DataDirError`].
+    /// Removes every dataset but the active one: leftovers of interruptions, and the earlier one. If the active
+    /// one is missing, nothing is removed: the pointer may be wrong.
     pub fn sweep(&self) -> Result<(), DataDirError> {
         let current = self.current()?;
         if current.as_ref().is_some_and(|file| !file.exists()) {
@@ -178,9 +166,6 @@ impl DataDir {
 
 /// The file of the dataset that `CURRENT` in `root` names, or `None` before the first seeding. The
 /// caller need not hold the directory.
-///
-/// # Errors
-/// [`DataDirError`].
 pub fn current_file(root: &Path) -> Result<Option<PathBuf>, DataDirError> {
     let pointer = root.join("CURRENT");
     let name = match fs::read_to_string(&pointer) {

@@ -1,4 +1,4 @@
-//! Durable data: what was acknowledged is here, on disk. SQL lives here and nowhere else.
+//! Durable data: every acknowledged write is on disk here. Only this module contains SQL.
 //!
 //! Owns the datasets, seats, reservations, accounts and queue places, and the audit over them. `booking`
 //! is the only caller; it decides the order of lock, store and metric. A new database is one more
@@ -8,8 +8,8 @@ mod answers;
 mod audit_types;
 mod backend;
 pub mod data_dir;
+mod dataset_storage;
 mod date_versions;
-mod home;
 mod identity;
 pub mod postgres;
 pub mod sqlite;
@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::domain::Audit;
 pub use crate::domain::queue::QueueSnapshot;
 use crate::domain::{
     ConcertId, Epoch, Money, PerformanceDateId, Place, ReservationId, ReservationStatus, SeatId,
@@ -28,9 +29,9 @@ pub use answers::{
     Answer, CancelOutcome, ChargeOutcome, Idempotency, Keyed, PayOutcome, ReserveOutcome, Settled,
     Ticket,
 };
-pub use audit_types::{AuditCounts, Fact, SeatCounts};
+pub use audit_types::{Fact, SeatCounts};
 pub use backend::Store;
-pub use home::{Bulk, Complete, Home, HomeError};
+pub use dataset_storage::{Bulk, Complete, DatasetStorage, StorageError};
 
 /// Why the store could not do what it was asked. Refusals of the business are not errors but
 /// outcomes ([`ReserveOutcome`] and its like).
@@ -132,9 +133,7 @@ pub struct SeatRow {
     pub id: SeatId,
     /// Its number on the date.
     pub number: i64,
-    /// Its price.
     pub price: Money,
-    /// Its status.
     pub status: SeatStatus,
     /// Moves with every change: a writer that saw another version loses.
     pub version: i64,
@@ -143,7 +142,6 @@ pub struct SeatRow {
 /// A reservation to be made.
 #[derive(Clone, Debug)]
 pub struct Reserve {
-    /// The seat.
     pub seat: SeatId,
     /// The version at which it was seen free; `None`: the store looks for itself, in the statement
     /// that takes the seat.
@@ -165,7 +163,6 @@ pub struct Reserve {
 pub struct ReservationRow {
     /// The reservation.
     pub id: ReservationId,
-    /// The seat.
     pub seat: SeatId,
     /// The seat's price when it was reserved.
     pub price: Money,
@@ -175,9 +172,9 @@ pub struct ReservationRow {
     pub expires_at: Timestamp,
 }
 
-/// What can be told of a seat before it is locked.
+/// A look at a seat before it is locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum SeatPreview {
     /// As last committed; and the answer already given under the request's key.
     Seen {
         /// The seat, if there is one; AVAILABLE if its hold has run out.
@@ -185,9 +182,8 @@ pub enum Look {
         /// The first answer to the same request.
         replay: Option<Keyed<ReserveOutcome>>,
     },
-    /// This store looks in the same statement that takes the seat: a look beforehand would cost a
-    /// round trip of its own.
-    Later,
+    /// This store looks in the statement that takes the seat: a look before would cost a round trip.
+    Deferred,
 }
 
 /// A place to be made durable.
@@ -207,7 +203,7 @@ pub struct NewPlace {
     pub key: Option<Idempotency>,
 }
 
-/// What became of making a place durable.
+/// The result of making a place durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterOutcome {
     /// It is durable.
@@ -224,7 +220,7 @@ pub enum RegisterOutcome {
     Standing(Place),
 }
 
-/// What became of asking the store itself for a place.
+/// The result of asking the store for a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextPlace {
     /// A new one, durable.

@@ -1,7 +1,12 @@
-//! Work that waits for its turn: its worker begins it, or its caller withdraws it, never both.
+//! Queued work: its worker begins it, or its caller withdraws it, never both.
 //!
-//! So a caller whose time is up knows: withdrawn work is certainly not done, and work that was begun has
-//! an outcome worth waiting for.
+//! So a caller whose time is up knows that withdrawn work is not done, and that begun work has an outcome worth
+//! waiting for.
+//!
+//! ```text
+//! waiting ──► begun      (worker)
+//!        └──► withdrawn  (caller)
+//! ```
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -1,8 +1,7 @@
-//! Logs, metrics and host figures: what the system says of itself.
+//! Logs, metrics, traces and host figures.
 //!
-//! Uses no other module of the crate. The rest of the house asks [`Metrics`] to count, logs through
-//! the `tracing` macros, and passes a request's [`TraceContext`] along; how any of it is written,
-//! rendered or kept is decided here and nowhere else.
+//! Other modules count with [`Metrics`], log with the `tracing` macros, and pass a request's
+//! [`TraceContext`] along. Only this module decides how records are written, rendered and kept.
 
 pub mod host;
 pub mod logs;

@@ -1,4 +1,4 @@
-//! A database operation is metered, is a step of its request's trace, and is reported when slow.
+//! Database operations in metrics and traces, and in the log when they are slow.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use super::{Metrics, Step, TraceHandle, slow_query};
 /// The wait for a connection, in traces.
 pub const ACQUIRE: &str = "db.acquire";
 
-/// The wait for a connection has ended, begun at `began`.
+/// Meters and traces the wait for a connection, which began at `began` and ends now.
 pub fn connection_acquired(metrics: Option<&Metrics>, trace: &TraceHandle, began: Instant) {
     let took = began.elapsed();
     if let Some(metrics) = metrics {
@@ -20,7 +20,7 @@ pub fn connection_acquired(metrics: Option<&Metrics>, trace: &TraceHandle, began
 /// A database operation that has ended.
 #[derive(Debug)]
 pub struct Statement {
-    /// By its name, never with its values.
+    /// The statement's name, never its values.
     pub name: &'static str,
     /// The database, by the semantic conventions: `sqlite`, `postgresql`.
     pub system: &'static str,
@@ -33,7 +33,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// One that ends now, well.
+    /// An operation that ends successfully now.
     #[must_use]
     pub fn ended(name: &'static str, system: &'static str, began: Instant) -> Statement {
         Statement {
@@ -45,8 +45,8 @@ impl Statement {
         }
     }
 
-    /// Metered, traced, and logged when it took `slow` or longer.
-    pub fn tell(self, metrics: Option<&Metrics>, trace: &TraceHandle, slow: Duration) {
+    /// Meters it, adds it to the trace, and logs it when it took `slow` or longer.
+    pub fn report(self, metrics: Option<&Metrics>, trace: &TraceHandle, slow: Duration) {
         if let Some(metrics) = metrics {
             metrics.db_operation(self.name, self.took);
         }
@@ -54,7 +54,7 @@ impl Statement {
         slow_query(self.name, self.took, slow, &step);
     }
 
-    /// It as a step of one trace. Several requests may share one commit.
+    /// Adds it to one trace. Requests that share a commit each call this.
     pub fn step(&self, trace: &TraceHandle) -> Step {
         let mut step = trace.step_since(self.name, self.began).asks(self.system);
         step.took(self.took);

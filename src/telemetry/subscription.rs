@@ -1,5 +1,9 @@
-//! Records handed to whoever reads them: bounded, and nobody waits for a slow reader. A record is cloned
-//! for each reader: let it be a pointer.
+//! Subscriptions to records: each has its own bound, and a slow reader delays no one else. Every reader gets a
+//! clone of each record, so a record should be a pointer.
+//!
+//! Not tokio's `broadcast`: its ring keeps each record until it is overwritten, so it would hold the text
+//! of the last 16,384 log lines (about 6 MB) after everybody read them, and it wakes the readers for each
+//! record instead of once for each batch of the log writer (every 10 ms).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,14 +12,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-/// Records that were handed over together: a reader is woken once for all of them.
-type Handful<T> = Vec<T>;
+/// Records that are handed over together, with one wake-up.
+type Batch<T> = Vec<T>;
 
 /// A reader's end.
 #[derive(Debug)]
 pub struct Subscription<T> {
-    handfuls: mpsc::UnboundedReceiver<Handful<T>>,
-    /// Of the handful that is being read.
+    batches: mpsc::UnboundedReceiver<Batch<T>>,
+    /// The batch that is being read.
     rest: VecDeque<T>,
     waiting: Arc<AtomicUsize>,
     missed: Arc<AtomicU64>,
@@ -25,7 +29,7 @@ impl<T> Subscription<T> {
     /// The next record; `None` once there will be no more.
     pub async fn recv(&mut self) -> Option<T> {
         while self.rest.is_empty() {
-            self.rest = self.handfuls.recv().await?.into();
+            self.rest = self.batches.recv().await?.into();
         }
         self.take()
     }
@@ -50,7 +54,7 @@ impl<T> Subscription<T> {
     /// The next record if there is one already.
     pub fn try_recv(&mut self) -> Option<T> {
         while self.rest.is_empty() {
-            self.rest = self.handfuls.try_recv().ok()?.into();
+            self.rest = self.batches.try_recv().ok()?.into();
         }
         self.take()
     }
@@ -73,7 +77,7 @@ impl<T> Subscription<T> {
         self.missed.load(Ordering::Relaxed)
     }
 
-    /// The same count, for whoever reports it.
+    /// The same count, shared.
     pub(super) fn missed_counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.missed)
     }
@@ -81,7 +85,7 @@ impl<T> Subscription<T> {
 
 #[derive(Debug)]
 struct Subscriber<T> {
-    handfuls: mpsc::UnboundedSender<Handful<T>>,
+    batches: mpsc::UnboundedSender<Batch<T>>,
     /// Records that wait: the bound that the channel does not have.
     waiting: Arc<AtomicUsize>,
     capacity: usize,
@@ -89,12 +93,12 @@ struct Subscriber<T> {
 }
 
 impl<T: Clone> Subscriber<T> {
-    /// False once the reader has gone.
+    /// False once the reader is gone.
     fn offer(&self, records: &[T]) -> bool {
-        if self.handfuls.is_closed() {
+        if self.batches.is_closed() {
             return false;
         }
-        // Only the reader takes away meanwhile, so that there is at least this much room.
+        // Only the reader can change the count now, so there is at least this much room.
         let room = self
             .capacity
             .saturating_sub(self.waiting.load(Ordering::Relaxed));
@@ -104,11 +108,11 @@ impl<T: Clone> Subscriber<T> {
             return true;
         }
         self.waiting.fetch_add(fits.len(), Ordering::Relaxed);
-        self.handfuls.send(fits.to_vec()).is_ok()
+        self.batches.send(fits.to_vec()).is_ok()
     }
 }
 
-/// Everybody who reads.
+/// All readers of one kind of record.
 #[derive(Debug)]
 pub(super) struct Subscribers<T> {
     list: Mutex<Vec<Subscriber<T>>>,
@@ -125,43 +129,43 @@ impl<T> Default for Subscribers<T> {
 }
 
 impl<T: Clone> Subscribers<T> {
-    /// A reader for whom at most `capacity` records wait.
+    /// Adds a reader. At most `capacity` records wait for it.
     pub(super) fn subscribe(&self, capacity: usize) -> Subscription<T> {
-        let (sender, handfuls) = mpsc::unbounded_channel();
+        let (sender, batches) = mpsc::unbounded_channel();
         let (missed, waiting) = (Arc::default(), Arc::default());
         let mut list = self.list.lock();
         list.push(Subscriber {
-            handfuls: sender,
+            batches: sender,
             waiting: Arc::clone(&waiting),
             capacity: capacity.max(1),
             missed: Arc::clone(&missed),
         });
         self.any.store(true, Ordering::Relaxed);
         Subscription {
-            handfuls,
+            batches,
             rest: VecDeque::new(),
             waiting,
             missed,
         }
     }
 
-    /// Whether anybody reads.
+    /// Whether there is a reader.
     pub(super) fn any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// Hands `records` to everybody.
+    /// Hands `records` to all readers.
     pub(super) fn offer(&self, records: impl IntoIterator<Item = T>) {
         let mut list = self.list.lock();
         if list.is_empty() {
             return;
         }
-        let records: Handful<T> = records.into_iter().collect();
+        let records: Batch<T> = records.into_iter().collect();
         list.retain(|subscriber| subscriber.offer(&records));
         self.any.store(!list.is_empty(), Ordering::Relaxed);
     }
 
-    /// Tells every reader that nothing more will come.
+    /// Ends all subscriptions.
     pub(super) fn close(&self) {
         self.list.lock().clear();
         self.any.store(false, Ordering::Relaxed);

@@ -1,11 +1,11 @@
-//! Files that people write in YAML: read within bounds, refused with file, line, column and field.
+//! YAML files that people write: read within bounds, refused with file, line, column and field.
 //!
 //! Used by `load` for scenarios, by `seeding` for profiles and by `alerting` for rule files; `http` and
-//! `embedded` say in its words what is wrong with a body. Uses no other room.
+//! `embedded` say in its words what is wrong with a body. Uses no other module.
 
 mod json;
 mod locate;
-pub mod near;
+pub mod suggestion;
 mod wording;
 
 use std::path::Path;
@@ -114,7 +114,7 @@ pub fn options(bounds: Bounds) -> serde_saphyr::Options {
 pub fn read_file(path: &Path, bounds: Bounds) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    // One byte more than allowed, so that a longer file is told from one that just fits.
+    // One byte more than allowed, so that a longer file is distinguished from one that just fits.
     std::fs::File::open(path)?
         .take(bounds.bytes as u64 + 1)
         .read_to_string(&mut text)?;

@@ -1,11 +1,11 @@
-//! What is wrong with a file, in words for the people who wrote it. The parsers' own words speak of
-//! Rust's types and of their options; none of them may reach a reader.
+//! Errors of a file, in words for the people who wrote it. The parsers' texts name Rust types and parser
+//! options; they must not reach a reader.
 
 use serde_json::error::Category;
 use serde_saphyr::Error;
 use serde_saphyr::budget::BudgetBreach;
 
-use super::near;
+use super::suggestion;
 
 /// What is wrong, and the field that is missing, if that is it.
 pub(super) struct Wording {
@@ -166,14 +166,14 @@ fn unknown_field(field: &str, known: &[&str]) -> String {
     let known: Vec<&str> = known.to_vec();
     format!(
         "there is no field `{field}`{}",
-        near::suggestion(field, &known)
+        suggestion::among(field, &known)
     )
 }
 
 fn unknown_value(value: &str, known: &[&str]) -> String {
     format!(
         "`{value}` is not known here{}",
-        near::suggestion(value, known)
+        suggestion::among(value, known)
     )
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use concertctl::api::ops::Fault;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::TestServer;
@@ -82,15 +82,13 @@ fn by_keys(url: &str, token: &str, size: (u16, u16)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_is_followed_to_the_span_of_a_failed_request_and_back() {
     let server = TestServer::seeded(1, 10, 10).await;
-    let burst = FaultRequest {
-        for_ms: 120_000,
-        by: Some("a test".to_owned()),
-        ..FaultRequest::from(FaultSettings {
-            share: Some(0.5),
-            ..FaultSettings::default()
-        })
+    let burst = Fault::Errors {
+        share: 0.5,
+        status: 500,
+        routes: None,
     };
-    let inject = server.ops.inject_fault(FaultKind::Errors, &burst);
+    let length = std::time::Duration::from_secs(120);
+    let inject = server.ops.inject_fault(&burst, length, Some("a test"));
     inject.await.unwrap();
     let _visitor = visitor(&server.api);
     let (url, token) = (server.ops_url.clone(), server.ops_token.clone());

@@ -1,7 +1,7 @@
 //! From a failed request's record to its trace and back, by keys alone, in a pseudo-terminal beside a
 //! real server that answers with injected errors.
 
-use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use concertctl::api::ops::Fault;
 
 use crate::support::TestServer;
 use crate::terminal::Console;
@@ -61,15 +61,13 @@ fn follow(url: &str, token: &str, size: (u16, u16)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_request_is_followed_from_its_record_to_its_trace_and_back() {
     let server = TestServer::seeded(1, 10, 10).await;
-    let burst = FaultRequest {
-        for_ms: 120_000,
-        by: Some("a test".to_owned()),
-        ..FaultRequest::from(FaultSettings {
-            share: Some(1.0),
-            ..FaultSettings::default()
-        })
+    let burst = Fault::Errors {
+        share: 1.0,
+        status: 500,
+        routes: None,
     };
-    let inject = server.ops.inject_fault(FaultKind::Errors, &burst);
+    let length = std::time::Duration::from_secs(120);
+    let inject = server.ops.inject_fault(&burst, length, Some("a test"));
     inject.await.unwrap();
     let user = server.admitted(1).await;
     for _ in 0..3 {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use concertctl::api::ops::Fault;
 use concertctl::embedded::loki::{LokiConfig, LokiStore, routes};
 use concertctl::telemetry::{LogConfig, LogLimits, LogOutput, TraceConfig, logs};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -176,38 +176,25 @@ async fn in_trouble(dir: &std::path::Path, collector: &Collector) -> (ServerProc
         user.until_active().await;
         user
     };
-    let slow = FaultSettings {
-        delay_ms: Some(600),
+    let slow = Fault::SlowStatement {
+        delay: std::time::Duration::from_millis(600),
         statement: Some("account.charge".to_owned()),
-        ..FaultSettings::default()
     };
-    let inject = async |kind, settings| {
-        let request = FaultRequest {
-            for_ms: 120_000,
-            ..FaultRequest::from(settings)
-        };
-        server.ops.inject_fault(kind, &request).await.unwrap();
+    let errors = |status| Fault::Errors {
+        share: 1.0,
+        status,
+        routes: None,
     };
-    inject(FaultKind::SlowStatement, slow).await;
+    let inject = async |fault| {
+        let length = std::time::Duration::from_secs(120);
+        let injected = server.ops.inject_fault(&fault, length, None);
+        injected.await.unwrap();
+    };
+    inject(slow).await;
     assert_eq!(user.charge(json!(100)).await.status, 200);
-    inject(
-        FaultKind::Errors,
-        FaultSettings {
-            share: Some(1.0),
-            ..FaultSettings::default()
-        },
-    )
-    .await;
+    inject(errors(500)).await;
     assert_eq!(user.reserve(1).await.status, 500);
-    inject(
-        FaultKind::Errors,
-        FaultSettings {
-            share: Some(1.0),
-            status: Some(503),
-            ..FaultSettings::default()
-        },
-    )
-    .await;
+    inject(errors(503)).await;
     assert_eq!(user.reserve(1).await.status, 503);
     (server, user)
 }

@@ -1,7 +1,9 @@
 //! A write that was decided is answered with the decision, however slow: what the clients were told and
 //! what is in the database agree.
 
-use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use std::time::Duration;
+
+use concertctl::api::ops::Fault;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -24,7 +26,10 @@ async fn payers<B: Backend>(server: &Server<B>, count: i64) -> Vec<(User, i64)> 
 }
 
 /// Sends each payment once, ends what makes them slow, and asks again for what is not known.
-async fn told_and_done<B: Backend>(server: &Server<B>, payers: &[(User, i64)]) -> (usize, usize) {
+async fn answered_and_done<B: Backend>(
+    server: &Server<B>,
+    payers: &[(User, i64)],
+) -> (usize, usize) {
     let paying = payers.iter().map(|(user, id)| pay_keyed(user, *id, "k"));
     let answers = join_all(paying).await;
     server.ops.end_faults(None).await.unwrap();
@@ -71,26 +76,22 @@ fn is_unknown(answer: &Answer) -> bool {
 /// Takes away what makes payments slow in PostgreSQL itself.
 const UNDO: &str = "DROP TRIGGER slow_payment ON ledger; DROP FUNCTION slow_payment()";
 
-async fn slow_payments<B: Backend>(server: &Server<B>, delay_ms: i64) {
-    let settings = FaultSettings {
-        delay_ms: Some(delay_ms),
+async fn slow_payments<B: Backend>(server: &Server<B>, delay_ms: u64) {
+    let slow = Fault::SlowStatement {
+        delay: Duration::from_millis(delay_ms),
         statement: Some("reservation.pay".to_owned()),
-        ..FaultSettings::default()
     };
-    let request = FaultRequest {
-        for_ms: 120_000,
-        ..FaultRequest::from(settings)
-    };
-    let kind = FaultKind::SlowStatement;
-    server.ops.inject_fault(kind, &request).await.unwrap();
+    let length = Duration::from_secs(120);
+    let injected = server.ops.inject_fault(&slow, length, None);
+    injected.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn payments_told_and_done_agree_when_the_embedded_database_is_slow() {
+async fn payments_answered_and_done_agree_when_the_embedded_database_is_slow() {
     let server = Server::<Embedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 12).await;
     slow_payments(&server, 1_500).await;
-    let (told, _) = told_and_done(&server, &payers).await;
+    let (told, _) = answered_and_done(&server, &payers).await;
     assert!((1..12).contains(&told), "some are done in time: {told}");
     server.stop().await;
 }
@@ -100,25 +101,25 @@ async fn a_payment_that_outlasts_every_time_out_is_unknown_and_its_repeat_resolv
     let server = Server::<Embedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 3).await;
     slow_payments(&server, 14_000).await;
-    let (told, unknown) = told_and_done(&server, &payers).await;
+    let (told, unknown) = answered_and_done(&server, &payers).await;
     assert_eq!((told, unknown), (1, 1), "the others were never begun");
     server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn payments_told_and_done_agree_when_postgres_is_slow() {
+async fn payments_answered_and_done_agree_when_postgres_is_slow() {
     needs!(Server<PostgresEmbedded>);
     let server = Server::<PostgresEmbedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 40).await;
     slow_payments(&server, 3_000).await;
-    let (told, _) = told_and_done(&server, &payers).await;
+    let (told, _) = answered_and_done(&server, &payers).await;
     assert!(told > 0, "some are done in time");
     server.stop().await;
 }
 
 /// The statement itself is slow, and its time-out ends it in the middle.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn payments_told_and_done_agree_when_postgres_cancels_them() {
+async fn payments_answered_and_done_agree_when_postgres_cancels_them() {
     needs!(Server<PostgresEmbedded>);
     let server = Server::<PostgresEmbedded>::seeded(1, 40, 50).await;
     let payers = payers(&server, 12).await;
@@ -127,6 +128,6 @@ async fn payments_told_and_done_agree_when_postgres_cancels_them() {
         CREATE TRIGGER slow_payment BEFORE INSERT ON ledger FOR EACH ROW
             WHEN (NEW.kind = 1) EXECUTE FUNCTION slow_payment()";
     server.tamper(slow).await.unwrap();
-    told_and_done(&server, &payers).await;
+    answered_and_done(&server, &payers).await;
     server.stop().await;
 }

@@ -121,7 +121,7 @@ async fn a_lost_token_is_given_again_by_another_server_and_after_the_queue_was_e
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_locked_out_by_an_answer_that_kill_9_took() {
+async fn an_answer_lost_to_kill_9_locks_no_user_out() {
     let dir = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(dir.path(), &[]).await;
     seed(&server.ops, &profile(1, 10, 200)).await;

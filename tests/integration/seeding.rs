@@ -129,7 +129,7 @@ fn large() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dataset_is_replaced_only_when_told_and_otherwise_described() {
+async fn a_dataset_is_replaced_only_on_request_and_otherwise_described() {
     let place = Place::new();
     let first = place.run(&["seed"]).await;
     assert_eq!(first.code, Some(0), "{first:?}");
@@ -373,7 +373,7 @@ async fn a_full_disk_ends_the_seeding_with_a_clear_error_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_holder_that_left_no_address_is_said_to_hold_the_directory() {
+async fn a_holder_without_an_address_is_reported_to_hold_the_directory() {
     let place = Place::new();
     std::fs::create_dir_all(&place.data).unwrap();
     let lock = std::fs::File::create(place.data.join("lock")).unwrap();

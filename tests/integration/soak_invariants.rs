@@ -77,8 +77,14 @@ fn rows() -> Snapshot {
     Snapshot {
         places: vec![place(1, 1), place(2, 2)],
         admissions: vec![
-            AdmissionRow { mark: 1, at: 10 },
-            AdmissionRow { mark: 2, at: 20 },
+            AdmissionRow {
+                watermark: 1,
+                at: 10,
+            },
+            AdmissionRow {
+                watermark: 2,
+                at: 20,
+            },
         ],
         reservations: [(1, paid)].into(),
         ledger: vec![entry(500, 0, None), entry(300, 1, Some(1))],
@@ -135,7 +141,7 @@ fn every_damage_to_the_rows_is_found() {
         ),
         (
             "a batch is too large",
-            |rows| rows.admissions[1].mark = 4,
+            |rows| rows.admissions[1].watermark = 4,
             |it| &it.wrong,
         ),
         (

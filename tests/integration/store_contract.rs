@@ -6,7 +6,7 @@ mod audit;
 mod holds;
 mod opened;
 mod places;
-mod reserving;
+mod reservations;
 mod trouble;
 
 pub use opened::{Opened, key};

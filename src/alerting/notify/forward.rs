@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Timing;
 use super::groups::later;
 use super::health::Health;
-use super::post::{Failure, Pause, Poster};
+use super::poster::{Failure, Pause, Poster};
 use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
@@ -32,7 +32,7 @@ pub(super) struct Forward {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// When each alert of the store was last sent to it, of those that were offered here.
+    /// When each alert that was offered here was last updated in the store.
     offered: HashMap<String, Timestamp>,
     /// The latest state of each alert, and since when it waits.
     waiting: VecDeque<(GettableAlert, Timestamp)>,
@@ -47,7 +47,7 @@ impl Forward {
         }
     }
 
-    /// Keeps those alerts for delivery that were sent to the store since the last time.
+    /// Queues the alerts that changed in the store since the last call.
     pub(super) fn offer(&self, alerts: &[GettableAlert], now: Timestamp, metrics: &Metrics) {
         let mut inner = self.inner.lock();
         let offered = std::mem::take(&mut inner.offered);
@@ -140,7 +140,7 @@ impl Inner {
     }
 }
 
-/// An alert as Alertmanager takes it.
+/// An alert in Alertmanager's wire shape.
 fn postable(alert: &GettableAlert) -> Value {
     json!({
         "labels": alert.labels,

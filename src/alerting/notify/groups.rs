@@ -13,11 +13,11 @@ pub(super) struct GroupUpdate {
     /// Alertmanager's notation: `{}:{alertname="x"}`.
     pub(super) key: String,
     pub(super) labels: BTreeMap<String, String>,
-    /// Those that fire and are not silenced.
+    /// Alerts that fire and are not silenced.
     pub(super) firing: Vec<GettableAlert>,
-    /// Those that have ended not long ago and are not silenced.
+    /// Alerts that ended recently and are not silenced.
     pub(super) resolved: Vec<GettableAlert>,
-    /// The fingerprints of all that fire, silenced or not.
+    /// The fingerprints of all alerts that fire, silenced or not.
     pub(super) alive: BTreeSet<String>,
     pub(super) at: Timestamp,
 }

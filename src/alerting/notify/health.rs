@@ -1,4 +1,4 @@
-//! Whether messages to a receiver get through: counted each time, logged when it changes.
+//! Whether a receiver takes messages: counted each time, logged when it changes.
 
 use crate::telemetry::{Metrics, NotificationOutcome};
 
@@ -27,12 +27,12 @@ impl Health {
         }
     }
 
-    /// An attempt failed and is made again.
+    /// An attempt failed; another follows.
     pub(super) fn retried(&mut self, reason: &str) {
         self.count(NotificationOutcome::Retried, reason);
     }
 
-    /// A message is given up.
+    /// A message was given up.
     pub(super) fn failed(&mut self, reason: &str) {
         self.count(NotificationOutcome::Failed, reason);
     }

@@ -10,7 +10,7 @@ mod forward;
 mod groups;
 mod health;
 mod payload;
-mod post;
+mod poster;
 mod receiver;
 
 use std::sync::Arc;
@@ -27,8 +27,8 @@ use forward::Forward;
 use groups::Groups;
 use health::Health;
 pub use payload::Style;
-use post::Poster;
-pub use post::{Address, BadAddress};
+use poster::Poster;
+pub use poster::{Address, BadAddress};
 use receiver::Receiver;
 
 /// The receivers of notifications, and their timing.
@@ -38,7 +38,7 @@ pub struct NotifyConfig {
     pub webhooks: Vec<Webhook>,
     /// Another Alertmanager that gets every alert.
     pub alertmanager: Option<Address>,
-    /// Where the alerts can be looked at, for messages.
+    /// Where people can look at the alerts; messages link to it.
     pub external_url: String,
     /// When receivers are notified, and notified again.
     pub timing: Timing,
@@ -64,13 +64,13 @@ pub struct Timing {
     pub group_interval: Duration,
     /// Until receivers are notified again of a group that does not change.
     pub repeat_interval: Duration,
-    /// That a receiver may take to answer.
+    /// Longest wait for a receiver's answer.
     pub attempt: Duration,
     /// The pause after a first failed attempt; it doubles each time.
     pub least_pause: Duration,
-    /// The longest pause; also of those that a receiver asks for.
+    /// The longest pause, also if a receiver asks for more.
     pub most_pause: Duration,
-    /// A message that could not be delivered for this long is given up.
+    /// After this time without success a message is given up.
     pub give_up: Duration,
 }
 
@@ -93,7 +93,7 @@ impl Default for Timing {
 /// Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// If messages cannot be sent on this system: says what is missing.
+/// Says what this system lacks to send messages.
 pub fn spawn(
     config: NotifyConfig,
     store: Arc<AlertStore>,
@@ -162,8 +162,7 @@ async fn dispatch(
         }
         let due = groups.next_due().map(|due| due.duration_since(now));
         let wait = due.and_then(|wait| Duration::try_from(wait).ok());
-        // Without a group there is nothing to come but by a change of the store, which lives as long as
-        // this does.
+        // Without a group nothing is due before the store changes, and the store lives as long as this.
         let wait = wait.unwrap_or(Duration::from_secs(3600));
         let _ = tokio::time::timeout(wait, changes.changed()).await;
     }

@@ -1,6 +1,5 @@
-//! What a message looks like: Alertmanager's webhook (version 4,
-//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), or what Slack's incoming
-//! webhooks and their likes take.
+//! The shape of messages: Alertmanager's webhook (version 4,
+//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), or Slack's incoming webhook.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ const MAX_SHOWN: usize = 10;
 /// Characters of one text in a message for people.
 const MAX_CHARACTERS: usize = 1000;
 
-/// What messages look like.
+/// The shape of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Alertmanager's webhook, version 4.
@@ -90,7 +89,7 @@ impl Message<'_> {
         })
     }
 
-    /// What all alerts have.
+    /// The pairs that all alerts share.
     fn common<'a>(
         &'a self,
         of: impl Fn(&'a GettableAlert) -> &'a BTreeMap<String, String>,
@@ -169,7 +168,7 @@ impl Message<'_> {
     }
 }
 
-/// A foreign text, within bounds, with the three characters escaped that Slack would act on.
+/// A foreign text, bounded, with the three characters escaped that Slack interprets.
 fn shown_text(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().take(MAX_CHARACTERS) {

@@ -12,7 +12,7 @@ use super::Timing;
 use super::groups::{GroupUpdate, later};
 use super::health::Health;
 use super::payload::{Message, Style};
-use super::post::{Failure, Pause, Poster};
+use super::poster::{Failure, Pause, Poster};
 use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
@@ -30,6 +30,8 @@ pub(super) struct Receiver {
     arrived: Notify,
 }
 
+/// Invariant: a group waits at most once, with its latest update. `notified` holds a group exactly while
+/// the receiver knows of a firing alert in it.
 #[derive(Debug, Default)]
 struct Inner {
     /// The latest update of each group that waits, and since when.
@@ -83,7 +85,7 @@ impl Receiver {
         self.arrived.notify_one();
     }
 
-    /// Delivers what waits, one after the other, until `stop`.
+    /// Delivers the queued updates one by one, until `stop`.
     pub(super) async fn deliver(
         self: Arc<Self>,
         poster: Poster,

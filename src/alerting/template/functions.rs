@@ -337,7 +337,7 @@ fn sort_by_label(name: &str, list: &[Value]) -> Outcome {
 }
 
 fn pattern_of(pattern: &Value) -> Result<Regex, String> {
-    compile(pattern.to_text()?)
+    compile(pattern.to_text()?).map_err(|reason| format!("error parsing regexp: {reason}"))
 }
 
 /// The first letter of each word as a capital.

@@ -1,4 +1,4 @@
-//! Silences: what hushes alerts, by whom, why and until when.
+//! Silences: which alerts, by whom, why, until when.
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ impl Matcher {
         format!("{}{sign}{:?}", self.name, self.value)
     }
 
-    /// Conditions that hold for exactly these labels.
+    /// Matches these labels exactly.
     #[must_use]
     pub fn exactly(labels: &Labels) -> Vec<Matcher> {
         let matcher = |(name, value): (&String, &String)| Matcher {
@@ -52,11 +52,11 @@ impl Matcher {
     }
 }
 
-/// A silence to make (`postableSilence`). Times are RFC 3339.
+/// A silence to create (`postableSilence`). Times are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PostableSilence {
-    /// All must hold for an alert to be hushed.
+    /// The alert is silenced if all match.
     pub matchers: Vec<Matcher>,
     /// From when.
     pub starts_at: String,
@@ -82,7 +82,7 @@ pub enum SilenceState {
     Expired,
 }
 
-/// What Alertmanager makes of a silence.
+/// Alertmanager's view of a silence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SilenceStatus {
     /// Whether it holds.
@@ -99,7 +99,7 @@ pub struct Silence {
     /// Whether it holds.
     #[serde(default)]
     pub status: SilenceStatus,
-    /// All must hold for an alert to be hushed.
+    /// The alert is silenced if all match.
     #[serde(default)]
     pub matchers: Vec<Matcher>,
     /// From when.
@@ -117,16 +117,13 @@ pub struct Silence {
 }
 
 #[derive(Deserialize)]
-struct Made {
+struct Created {
     #[serde(rename = "silenceID")]
     id: String,
 }
 
 impl Alertmanager {
     /// `GET /api/v2/silences`: all of them, those that are over too.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn silences(&self) -> Result<Vec<Silence>, ClientError> {
         self.source.json(self.source.get("api/v2/silences")).await
     }
@@ -137,8 +134,8 @@ impl Alertmanager {
     /// [`ClientError`]; a refused silence carries Alertmanager's own message.
     pub async fn silence(&self, silence: &PostableSilence) -> Result<String, ClientError> {
         let request = self.write(Method::POST, "api/v2/silences").json(silence);
-        let made: Made = self.source.json(request).await?;
-        Ok(made.id)
+        let created: Created = self.source.json(request).await?;
+        Ok(created.id)
     }
 
     /// `DELETE /api/v2/silence/{id}`: it ends now.

@@ -1,12 +1,11 @@
-//! What the rules hold at the moment: pending and firing alerts as Prometheus has them, before and
-//! beside Alertmanager.
+//! Pending and firing alerts as Prometheus lists them.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Labels, Prometheus};
 use crate::clients::http::{ClientError, decode};
 
-/// How far a rule's alert has come.
+/// The stage of a rule's alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleState {
@@ -24,11 +23,11 @@ pub enum RuleState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleAlert {
-    /// What tells it from others; external labels are not among them.
+    /// Identify it; external labels are not included.
     pub labels: Labels,
-    /// What is said about it.
+    /// Texts for people.
     pub annotations: Labels,
-    /// How far it has come.
+    /// Its stage.
     pub state: RuleState,
     /// Since when the condition holds, RFC 3339.
     pub active_at: String,
@@ -46,9 +45,6 @@ struct Data {
 
 impl Prometheus {
     /// `GET /api/v1/alerts`: the pending and the firing ones.
-    ///
-    /// # Errors
-    /// [`ClientError`].
     pub async fn alerts(&self) -> Result<Vec<RuleAlert>, ClientError> {
         read_alerts(&self.0.accepted(self.0.get("api/v1/alerts")).await?)
     }

@@ -88,9 +88,9 @@ fn found_trace(json: FoundJson, failed: bool) -> Result<FoundTrace, ClientError>
             .map(|it| it.matched)
             .fold(0, u64::saturating_add),
     };
-    // Not every version, and not for every trace, tells of the services that took part.
+    // Not every version, and not for every trace, names the services that took part.
     let stats = json.service_stats.filter(|stats| !stats.is_empty());
-    let told = stats.map(errors);
+    let counted = stats.map(errors);
     Ok(FoundTrace {
         id: id(&json.trace_id, 16)?,
         service: json.root_service_name,
@@ -98,8 +98,8 @@ fn found_trace(json: FoundJson, failed: bool) -> Result<FoundTrace, ClientError>
         start_ns: json.start_time_unix_nano,
         duration_ms: json.duration_ms,
         errors: match failed {
-            true => Some(told.unwrap_or(matched).max(1)),
-            false => told,
+            true => Some(counted.unwrap_or(matched).max(1)),
+            false => counted,
         },
     })
 }

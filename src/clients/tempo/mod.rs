@@ -16,7 +16,7 @@ use json::{found, trace};
 #[derive(Clone, Debug)]
 pub struct Tempo(HttpSource);
 
-/// What is sought.
+/// A search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceSearch {
     /// Names and values, all of which the trace must hold somewhere: `service.name`, `name`,
@@ -30,11 +30,11 @@ pub struct TraceSearch {
     pub max_ms: Option<u64>,
     /// Unix seconds, both included: from, to.
     pub window: Option<(u64, u64)>,
-    /// How many at most. Tempo gives those that it comes across first, which are about the newest.
+    /// The most traces. Tempo returns those that it finds first, which are about the newest.
     pub limit: usize,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Newest first.
@@ -57,7 +57,7 @@ pub struct FoundTrace {
     pub start_ns: u64,
     /// Milliseconds.
     pub duration_ms: u64,
-    /// Spans that failed, if the source tells.
+    /// Failed spans, if the source counts them.
     pub errors: Option<u64>,
 }
 
@@ -70,7 +70,7 @@ pub struct Trace {
     pub start_ns: u64,
     /// From its first span's start to its last one's end, in nanoseconds.
     pub duration_ns: u64,
-    /// Its spans, those that began first first.
+    /// Its spans, by start time.
     pub spans: Vec<Span>,
 }
 
@@ -95,7 +95,7 @@ pub struct Span {
     pub status: Status,
     /// Its own attributes, not those of its resource; values as text.
     pub attributes: BTreeMap<String, String>,
-    /// What happened meanwhile, exceptions above all.
+    /// Events within the span, such as exceptions.
     #[serde(default)]
     pub events: Vec<SpanEvent>,
     /// Events that are not here.
@@ -125,14 +125,14 @@ impl SpanEvent {
 /// What a span was to its parent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
-    /// Not told.
+    /// Unknown.
     #[default]
     Unspecified,
     /// Something within a process.
     Internal,
     /// Served a request.
     Server,
-    /// Asked somebody else.
+    /// Sent a request.
     Client,
     /// Sent a message.
     Producer,
@@ -143,12 +143,12 @@ pub enum Kind {
 /// How a span ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
-    /// Nobody said.
+    /// Not set.
     #[default]
     Unset,
-    /// Somebody looked and said that it was well.
+    /// Marked as successful.
     Ok,
-    /// It failed, for this reason if one is told.
+    /// Failed, with the reason or an empty text.
     Error(String),
 }
 
@@ -215,7 +215,7 @@ impl TraceSearch {
         params
     }
 
-    /// What is sought beside tags. With a query Tempo heeds no other parameter but times and bounds.
+    /// The conditions beside tags. With `q` Tempo ignores all other parameters but times and limits.
     fn traceql(&self) -> String {
         let failed = self.failed.then(|| "status = error".to_owned());
         let least = self.min_ms.map(|ms| format!("traceDuration >= {ms}ms"));
@@ -228,7 +228,7 @@ impl TraceSearch {
     }
 }
 
-/// The traces that an answer's body lists; `failed`: those with a failed span were sought.
+/// The traces in an answer's body; `failed`: the search was for traces with a failed span.
 pub(crate) fn read_found(body: &[u8], failed: bool) -> Result<Found, ClientError> {
     found(decode(body)?, failed)
 }

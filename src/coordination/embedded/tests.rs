@@ -29,12 +29,12 @@ fn restored(
 
 fn admit(queue: &Embedded, now: Timestamp) -> Option<Place> {
     let claim = queue.take_due(now)?;
-    queue.state.publish(claim.mark, claim.at);
-    Some(claim.mark)
+    queue.state.publish(claim.watermark, claim.at);
+    Some(claim.watermark)
 }
 
 #[test]
-fn places_follow_the_order_of_arrival_and_the_mark_lets_them_in() {
+fn places_follow_the_order_of_arrival_and_the_watermark_admits_them() {
     let queue = open(2);
     for user in 1..=5 {
         let registration = queue
@@ -56,7 +56,7 @@ fn places_follow_the_order_of_arrival_and_the_mark_lets_them_in() {
     assert_eq!(admit(&queue, Timestamp(11)), None, "not due yet");
     assert_eq!(admit(&queue, Timestamp(1_010)), Some(Place(4)));
     let counts = queue.state.counts(Timestamp(1_010));
-    assert_eq!((counts.waiting, counts.active, counts.mark), (1, 4, 4));
+    assert_eq!((counts.waiting, counts.active, counts.watermark), (1, 4, 4));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_batch_that_is_being_made_durable_is_promised_for_now_and_not_for_the_next_t
         "let in as soon as it is durable"
     );
     assert_eq!((eta(3, 0), eta(5, 0)), (Some(second), Some(2 * second)));
-    queue.state.publish(claim.mark, claim.at);
+    queue.state.publish(claim.watermark, claim.at);
     assert_eq!(eta(3, 0), Some(second));
     // It could not be made durable: it is tried again, and said so.
     let claim = queue.take_due(Timestamp(1_000)).unwrap();
@@ -93,7 +93,7 @@ fn a_batch_that_is_being_made_durable_is_promised_for_now_and_not_for_the_next_t
 }
 
 #[test]
-fn nobody_is_let_in_while_paused_or_before_the_opening() {
+fn no_batch_is_admitted_while_paused_or_before_the_opening() {
     let queue = open(10);
     assert!(queue.register(UserId(1), Timestamp(0)).is_ok());
     let shut = Admission {
@@ -118,7 +118,9 @@ fn nobody_is_let_in_while_paused_or_before_the_opening() {
         Timestamp(0),
     );
     assert_eq!(
-        queue.take_due(Timestamp(1_000)).map(|claim| claim.mark),
+        queue
+            .take_due(Timestamp(1_000))
+            .map(|claim| claim.watermark),
         Some(Place(1))
     );
 }
@@ -188,8 +190,8 @@ proptest! {
         let mut batches = Vec::new();
         for tick in 0..ticks {
             let now = Timestamp(tick * 1_000);
-            if let Some(mark) = admit(&queue, now) {
-                batches.push((mark, now));
+            if let Some(watermark) = admit(&queue, now) {
+                batches.push((watermark, now));
             }
         }
         let now = Timestamp(ticks * 1_000);
@@ -210,9 +212,9 @@ fn an_announced_batch_is_let_in_at_its_instant_and_never_sent_back() {
     queue.state.publish(Place(1), Timestamp(1_000));
     let standing = queue.state.standing(Place(1), Timestamp(999));
     assert_eq!((standing.status, standing.position), (QueueStatus::Wait, 1));
-    assert_eq!(queue.state.counts(Timestamp(999)).mark, 0);
+    assert_eq!(queue.state.counts(Timestamp(999)).watermark, 0);
     let status = |at| queue.state.status(Place(1), Timestamp(at));
     assert_eq!(status(1_000), QueueStatus::Active);
-    assert_eq!(queue.state.counts(Timestamp(1_000)).mark, 1);
+    assert_eq!(queue.state.counts(Timestamp(1_000)).watermark, 1);
     assert_eq!(status(0), QueueStatus::Active, "a clock set back");
 }

@@ -8,19 +8,16 @@ use crate::coordination::{Claim, Unavailable};
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp};
 
-/// Ended places are forgotten when they have expired for this long: servers' clocks may differ.
+/// Ended places are deleted when they expired this long ago: servers' clocks may differ.
 const CLOCKS_DIFFER_BY: i64 = 60_000;
 
 impl RedisCoordination {
-    /// The batch that is due, if one is; of all servers one gets it.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// Claims the batch that is due. Only one server gets it.
     pub async fn claim(&self) -> Result<Option<Claim>, Unavailable> {
         if !self.is_available() {
             return Err(Unavailable);
         }
-        // Redis said how long there is nothing to claim: whoever asks in a loop need not ask it.
+        // Redis has answered until when no batch is due: no call is needed before.
         if Instant::now() < *self.claim_after.lock() {
             return Ok(None);
         }
@@ -32,27 +29,27 @@ impl RedisCoordination {
             .arg(millis(self.options.claim_lease))
             .arg(self.deadline());
         type Answer = (String, u64, Option<u64>, i64, Option<i64>);
-        let (_, first, mark, now, due): Answer = self.ask(&claim).await?;
-        if let Some(mark) = mark {
-            self.state.set_coming(Place(mark));
+        let (_, first, watermark, now, due): Answer = self.ask(&claim).await?;
+        if let Some(watermark) = watermark {
+            self.state.set_coming(Place(watermark));
         }
         self.set_due(due);
-        let Some(mark) = mark else {
-            // Not longer than until this server hears of changed settings.
-            let wait = Duration::from_millis(first).min(self.options.follow_every);
+        let Some(watermark) = watermark else {
+            // At most until this server learns of changed settings.
+            let wait = Duration::from_millis(first).min(self.options.replication_interval);
             *self.claim_after.lock() = Instant::now() + wait;
             return Ok(None);
         };
         Ok(Some(Claim {
             from: Place(first),
-            mark: Place(mark),
+            watermark: Place(watermark),
             at: Timestamp(now).after(self.options.lead),
             id,
         }))
     }
 
-    /// Lets a claimed batch in; it is durable by now. `false`: the claim had run out and the batch is
-    /// somebody else's.
+    /// Admits a claimed batch, which must be durable. `false`: the claim had run out, and another server has
+    /// the batch.
     ///
     /// # Errors
     /// [`Unavailable`]; it is tried again in the background.
@@ -66,34 +63,34 @@ impl RedisCoordination {
         let long_ago = Timestamp(now.0.saturating_sub(CLOCKS_DIFFER_BY));
         publish
             .arg(claim.id)
-            .arg(claim.mark.0)
+            .arg(claim.watermark.0)
             .arg(claim.at.0)
             .arg(self.state.expired_up_to(long_ago).0);
-        let told: Result<(String,), Unavailable> = self.ask(&publish).await;
-        let Ok((outcome,)) = told else {
+        let answer: Result<(String,), Unavailable> = self.ask(&publish).await;
+        let Ok((outcome,)) = answer else {
             self.unsent.lock().batch = Some(claim);
             return Err(Unavailable);
         };
-        // Batches come in order that way, whoever published the one before.
+        // Replicated, since another server may have published the batch before: batches apply in order.
         let _: Result<(), Unavailable> = self.pull().await;
         Ok(outcome == "ok")
     }
 
     /// Puts back a claimed batch that could not be made durable, to be tried again after `pause`.
     pub async fn put_back(&self, claim: Claim, pause: Duration) {
-        self.state.nothing_comes();
+        self.state.clear_coming();
         let keys = &self.keys;
         let mut put_back = call(&scripts::PUT_BACK, &[&keys.ready, &keys.queue]);
         put_back.arg(claim.id).arg(millis(pause));
-        // Not told, the claim runs out by itself.
-        let told: Result<(String, Option<i64>), Unavailable> = self.ask(&put_back).await;
-        if let Ok((_, due @ Some(_))) = told {
+        // If this does not reach Redis, the claim runs out.
+        let answer: Result<(String, Option<i64>), Unavailable> = self.ask(&put_back).await;
+        if let Ok((_, due @ Some(_))) = answer {
             self.set_due(due);
             *self.claim_after.lock() = Instant::now() + pause;
         }
     }
 
-    /// Puts admission settings in force on every server. They are durable by now.
+    /// Applies admission settings, which must be durable, on every server.
     pub async fn set_admission(&self, admission: Admission, now: Timestamp) {
         self.state.set_admission(admission, now);
         let opens = admission.opens_at.map(|at| at.0.to_string());
@@ -104,16 +101,16 @@ impl RedisCoordination {
             .arg(u8::from(admission.paused))
             .arg(opens.unwrap_or_default())
             .arg(self.deadline());
-        let told: Result<(String, Option<u64>), Unavailable> = self.ask(&set).await;
-        match told {
-            Ok((_, Some(changes))) => self.follower.lock().knows_changes(changes),
-            // The restoration that this asks for reads them from the database.
-            _ => self.wish(),
+        let answer: Result<(String, Option<u64>), Unavailable> = self.ask(&set).await;
+        match answer {
+            Ok((_, Some(changes))) => self.replica.lock().knows_changes(changes),
+            // Recovery reads them from the database.
+            _ => self.request_recovery(),
         }
         *self.claim_after.lock() = Instant::now();
     }
 
-    /// Notes when the next batch is due, by the service's time.
+    /// Stores when the next batch is due, by the service's time.
     pub(super) fn set_due(&self, due: Option<i64>) {
         let ahead = self.clock.ahead(Instant::now(), self.service_clock.now());
         let due = due.map(|due| Timestamp(due.saturating_sub(ahead)));

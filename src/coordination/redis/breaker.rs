@@ -1,8 +1,10 @@
-//! A circuit breaker: after a few failures nobody asks any more, until a probe has gone well.
+//! A circuit breaker: after a few failures calls stop, until a probe succeeds.
 //!
-//! Owns the decision only; time and chance are passed in.
+//! Owns the decision only; the caller passes time and chance.
 
 use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
 
 /// When a breaker opens, and when it is probed.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,7 @@ impl Default for BreakerSettings {
             failures: 5,
             // Soon enough that a quick restart is hardly noticed.
             pause: Duration::from_millis(200),
-            // Somebody waits to be admitted; and a restoration may follow each probe, so not more often.
+            // Users wait to be admitted, so not longer; a recovery may follow each probe, so not shorter.
             longest_pause: Duration::from_secs(2),
             steady: Duration::from_secs(30),
         }
@@ -61,29 +63,28 @@ enum Phase {
 pub(super) struct Breaker {
     settings: BreakerSettings,
     phase: Phase,
-    /// Pauses in a row.
-    pauses: u32,
+    backoff: Backoff,
 }
 
 impl Breaker {
-    /// One that wants to be probed at once.
+    /// A breaker that is to be probed at once.
     pub(super) fn open(settings: BreakerSettings, now: Instant) -> Breaker {
         Breaker {
             settings,
             phase: Phase::Open { until: now },
-            pauses: 0,
+            backoff: Backoff::new(settings.pause, settings.longest_pause),
         }
     }
 
-    /// Notes an answer.
+    /// Records an answer.
     pub(super) fn succeeded(&mut self) {
         if let Phase::Closed { failures, .. } = &mut self.phase {
             *failures = 0;
         }
     }
 
-    /// Notes a failed call; `true` when it opens the breaker. `chance` in 0..1 spreads the probes of
-    /// several servers.
+    /// Records a failed call; `true`: it opened the breaker. `chance` in 0..1 spreads the probes of several
+    /// servers.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, chance: f64) -> bool {
         let Phase::Closed { failures, since } = &mut self.phase else {
             return false;
@@ -93,13 +94,13 @@ impl Breaker {
             return false;
         }
         if now.saturating_duration_since(*since) >= self.settings.steady {
-            self.pauses = 0;
+            self.backoff.reset();
         }
         self.pause(now, chance);
         true
     }
 
-    /// Whether a probe may be made now; the one who is told so makes it, within `longest`.
+    /// Whether to probe now. A caller that gets `true` must probe, within `longest`.
     pub(super) fn may_probe(&mut self, now: Instant, longest: Duration) -> bool {
         match self.phase {
             Phase::Open { until } | Phase::HalfOpen { until } if until <= now => {
@@ -125,11 +126,8 @@ impl Breaker {
     }
 
     fn pause(&mut self, now: Instant, chance: f64) {
-        let doubled = self.settings.pause.saturating_mul(1 << self.pauses.min(16));
-        self.pauses = self.pauses.saturating_add(1);
-        let longest = doubled.min(self.settings.longest_pause);
         self.phase = Phase::Open {
-            until: now + longest.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0)),
+            until: now + self.backoff.next(0.5 + 0.5 * chance.clamp(0.0, 1.0)),
         };
     }
 }
@@ -201,7 +199,7 @@ mod tests {
             let mut copy = Breaker {
                 settings: breaker.settings,
                 phase: breaker.phase,
-                pauses: breaker.pauses,
+                backoff: breaker.backoff,
             };
             copy.may_probe(from + Duration::from_millis(*ms), PROBE)
         });

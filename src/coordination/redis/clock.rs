@@ -1,7 +1,7 @@
-//! What Redis's clock says at the moment, as far as its answers tell.
+//! An estimate of Redis's clock, from the times in its answers.
 //!
-//! An answer tells what the clock showed before it travelled here, so each estimate is at most the
-//! truth, and the highest of the last few is the best. A deadline made of it is never too late.
+//! An answer shows the time before it travelled here, so an estimate is never ahead of the clock, and the highest
+//! of the last few is the best. A deadline made of it is never too late.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,27 +10,27 @@ use parking_lot::Mutex;
 
 use crate::domain::Timestamp;
 
-/// Answers remembered: at ten a second, a clock that was set back is believed within 1.6 s.
+/// Answers kept: at ten a second, the estimate follows a clock that was set back within 1.6 s.
 const SAMPLES: usize = 16;
 
 /// An estimate of another machine's clock.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct RemoteClock {
     start: Instant,
     /// Milliseconds from `start`'s count to the other clock's.
     offsets: Mutex<VecDeque<i64>>,
 }
 
-impl Clock {
-    pub(super) fn new(start: Instant) -> Clock {
-        Clock {
+impl RemoteClock {
+    pub(super) fn new(start: Instant) -> RemoteClock {
+        RemoteClock {
             start,
             offsets: Mutex::new(VecDeque::with_capacity(SAMPLES)),
         }
     }
 
-    /// Notes that an answer received at `received` says `time`.
-    pub(super) fn heard(&self, time: Timestamp, received: Instant) {
+    /// Takes the `time` of an answer that arrived at `received` into account.
+    pub(super) fn observe(&self, time: Timestamp, received: Instant) {
         let offset = time.0.saturating_sub(self.ticks(received));
         let mut offsets = self.offsets.lock();
         if offsets.len() == SAMPLES {
@@ -66,28 +66,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_that_travelled_least_is_believed_and_never_overtakes_the_truth() {
+    fn the_fastest_answer_counts_and_the_estimate_is_never_ahead_of_the_clock() {
         let start = Instant::now();
-        let clock = Clock::new(start);
+        let clock = RemoteClock::new(start);
         let after = |ms| start + Duration::from_millis(ms);
         // The other clock showed 5,000 at the start.
-        clock.heard(Timestamp(5_100), after(130));
+        clock.observe(Timestamp(5_100), after(130));
         assert_eq!(clock.at(after(200)), Timestamp(5_170));
-        clock.heard(Timestamp(5_300), after(302));
+        clock.observe(Timestamp(5_300), after(302));
         assert_eq!(clock.at(after(400)), Timestamp(5_398));
-        clock.heard(Timestamp(5_400), after(900));
+        clock.observe(Timestamp(5_400), after(900));
         assert_eq!(clock.at(after(1_000)), Timestamp(5_998));
         let deadline = clock.deadline(after(1_000), Duration::from_millis(500));
         assert_eq!(deadline, 6_498);
     }
 
     #[test]
-    fn a_clock_that_was_set_back_is_believed_after_a_while() {
+    fn the_estimate_follows_a_clock_that_was_set_back_after_a_while() {
         let start = Instant::now();
-        let clock = Clock::new(start);
-        clock.heard(Timestamp(1_000_000), start);
+        let clock = RemoteClock::new(start);
+        clock.observe(Timestamp(1_000_000), start);
         for _ in 0..SAMPLES {
-            clock.heard(Timestamp(5_000), start);
+            clock.observe(Timestamp(5_000), start);
         }
         assert_eq!(clock.at(start), Timestamp(5_000));
     }

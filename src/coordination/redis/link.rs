@@ -16,25 +16,25 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError, ScriptInvocation};
 
 use super::breaker::{Breaker, BreakerSettings, Failure};
-use super::clock::Clock;
-use super::nodes::{Connected, Nodes, RedisConnectError};
+use super::clock::RemoteClock;
+use super::discovery::{Connected, Nodes, RedisConnectError};
 use crate::coordination::Unavailable;
 use crate::domain::Timestamp;
 use crate::faults::Faults;
 use crate::telemetry::Step;
 
-/// A connection that comes and goes.
+/// A connection with a circuit breaker.
 pub(super) struct Link {
-    /// For the log: what is away with it.
+    /// For the log: what the connection is for.
     purpose: &'static str,
     nodes: Arc<Nodes>,
-    clock: Arc<Clock>,
-    /// There while the breaker is closed.
+    clock: Arc<RemoteClock>,
+    /// `Some` while the breaker is closed.
     connection: ArcSwapOption<MultiplexedConnection>,
     breaker: Mutex<Breaker>,
     breaks: AtomicU64,
     /// Why the last call failed.
-    trouble: Mutex<String>,
+    last_failure: Mutex<String>,
     /// A probe must be answered within this.
     probe_within: Duration,
     /// No probe takes longer, connecting included.
@@ -47,7 +47,7 @@ impl Link {
     pub(super) fn new(
         purpose: &'static str,
         nodes: Arc<Nodes>,
-        clock: Arc<Clock>,
+        clock: Arc<RemoteClock>,
         breaker: BreakerSettings,
         probe_within: Duration,
         faults: Faults,
@@ -59,7 +59,7 @@ impl Link {
             connection: ArcSwapOption::empty(),
             breaker: Mutex::new(Breaker::open(breaker, Instant::now())),
             breaks: AtomicU64::new(0),
-            trouble: Mutex::default(),
+            last_failure: Mutex::default(),
             probe_within,
             probe_longest: Duration::from_secs(10),
             faults,
@@ -71,17 +71,17 @@ impl Link {
         self.connection.load().is_some()
     }
 
-    /// How many connections were given up. While this stays, no data was lost.
+    /// How many connections were given up. While this number stays, no data was lost.
     pub(super) fn breaks(&self) -> u64 {
         self.breaks.load(Ordering::Acquire)
     }
 
     /// Why the last call that failed did so.
-    pub(super) fn trouble(&self) -> String {
-        self.trouble.lock().clone()
+    pub(super) fn last_failure(&self) -> String {
+        self.last_failure.lock().clone()
     }
 
-    /// Runs a script, once at most.
+    /// Runs a script at most once.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         call: &ScriptInvocation<'_>,
@@ -113,7 +113,7 @@ impl Link {
         }
     }
 
-    /// Connects if it is down and the time for another try has come; whether it is up now.
+    /// Connects if it is down and a probe is due; `true`: it is up now.
     pub(super) async fn revive(&self) -> bool {
         if self.is_up() {
             return true;
@@ -125,10 +125,10 @@ impl Link {
         may_probe && self.connect().await.is_ok()
     }
 
-    /// Connects now, and tells why if that fails.
+    /// Connects now.
     pub(super) async fn connect(&self) -> Result<Option<String>, RedisConnectError> {
         let probed = self.probe().await;
-        // The one lock orders the phase and the connection.
+        // Held over both changes, so that phase and connection change together.
         let mut breaker = self.breaker.lock();
         breaker.probed(probed.is_ok(), Instant::now(), rand::random());
         match probed {
@@ -144,7 +144,7 @@ impl Link {
     }
 
     async fn probe(&self) -> Result<Connected, RedisConnectError> {
-        self.link_is_whole().await?;
+        self.check_link().await?;
         let mut connected = self.nodes.connect().await?;
         let time = redis::cmd("TIME");
         let asking = time.query_async(&mut connected.connection);
@@ -157,7 +157,7 @@ impl Link {
         match asked {
             Ok(Ok((seconds, micros))) => {
                 let time = Timestamp(seconds * 1_000 + micros / 1_000);
-                self.clock.heard(time, Instant::now());
+                self.clock.observe(time, Instant::now());
                 Ok(connected)
             }
             Ok(Err(error)) => Err(refused(error.to_string())),
@@ -168,8 +168,8 @@ impl Link {
         }
     }
 
-    /// Whether an injected fault lets anything through.
-    async fn link_is_whole(&self) -> Result<(), RedisConnectError> {
+    /// Fails if an injected fault cuts the link.
+    async fn check_link(&self) -> Result<(), RedisConnectError> {
         let (at, within) = (self.nodes.name(), self.probe_within);
         match tokio::time::timeout(within, self.faults.redis_link()).await {
             Ok(Ok(())) => Ok(()),
@@ -182,13 +182,13 @@ impl Link {
     }
 
     fn failed(&self, connection: &Arc<MultiplexedConnection>, failure: Failure, why: &str) {
-        why.clone_into(&mut self.trouble.lock());
+        why.clone_into(&mut self.last_failure.lock());
         let mut breaker = self.breaker.lock();
         let current = self.connection.load();
         let is_current = current
             .as_ref()
             .is_some_and(|it| Arc::ptr_eq(it, connection));
-        // What comes late from a connection given up says nothing of the present one.
+        // A late failure of a connection that was given up says nothing about the present one.
         if is_current && breaker.failed(failure, Instant::now(), rand::random()) {
             self.breaks.fetch_add(1, Ordering::AcqRel);
             self.connection.store(None);

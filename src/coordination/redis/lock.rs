@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::clock::Clock;
+use super::clock::RemoteClock;
 use super::link::Link;
 use super::scripts::{self, Keys, call};
 use crate::domain::SeatId;
@@ -14,8 +14,8 @@ use crate::domain::SeatId;
 /// All seat locks, as one server sees them.
 pub(super) struct Locks {
     shared: Arc<Shared>,
-    clock: Arc<Clock>,
-    /// Tells this server's tokens from those of others.
+    clock: Arc<RemoteClock>,
+    /// Distinguishes this server's tokens from those of others.
     server: u64,
     tries: AtomicU64,
     ttl: Duration,
@@ -28,7 +28,7 @@ struct Shared {
     within: Duration,
 }
 
-/// What became of trying a lock.
+/// The result of an attempt to lock.
 pub(super) enum Tried {
     Held(RedisLock),
     Busy,
@@ -49,7 +49,7 @@ pub struct RedisLock {
 impl Locks {
     pub(super) fn new(
         link: Link,
-        clock: Arc<Clock>,
+        clock: Arc<RemoteClock>,
         keys: Arc<Keys>,
         ttl: Duration,
         within: Duration,
@@ -63,7 +63,7 @@ impl Locks {
         }
     }
 
-    /// Has the connection made anew if it is time, without waiting for it.
+    /// Reconnects in the background if a probe is due.
     pub(super) fn revive(&self) {
         if !self.shared.link.is_up() {
             let shared = Arc::clone(&self.shared);
@@ -97,19 +97,19 @@ impl Locks {
             .arg(request.unwrap_or(""));
         let answer: Result<(String, Option<u64>), _> = link.run(&trying, *within).await;
         match answer {
-            Ok((said, Some(fence))) if said == "held" => {
+            Ok((outcome, Some(fence))) if outcome == "held" => {
                 lock.fence = fence;
                 Tried::Held(lock)
             }
-            Ok((said, _)) => {
+            Ok((outcome, _)) => {
                 lock.forget();
-                match said.as_str() {
+                match outcome.as_str() {
                     "busy" => Tried::Busy,
                     "copy" => Tried::Copy,
                     _ => Tried::Unavailable,
                 }
             }
-            // It may have been taken all the same: dropping it here gives it back.
+            // Redis may have taken the lock: dropping it here releases it.
             Err(_) => Tried::Unavailable,
         }
     }
@@ -119,7 +119,7 @@ impl RedisLock {
     /// Releases it, and returns when others can have it, or when Redis does not answer.
     pub async fn release(mut self) {
         if let Some(releasing) = self.begin_release() {
-            // In a task of its own: a caller who goes away does not keep the seat locked.
+            // In its own task: a cancelled caller does not keep the seat locked.
             drop(releasing.await);
         }
     }

@@ -1,32 +1,32 @@
 //! The queue of several servers: order, admission and seat locks in Redis, 6.2 or later, alone or a
 //! cluster.
 //!
-//! Redis decides who comes next and who lets the next batch in; what must outlive it is made durable
-//! by the store, and comes back from there whenever Redis may have lost something. No poll asks
-//! Redis: each server [follows](RedisCoordination::follow) the queue at a fixed rate and answers polls
-//! from its own [`QueueState`].
+//! Redis decides the order of places and which server admits the next batch. The store makes both durable, and
+//! the queue recovers from there whenever Redis may have lost something. No poll asks Redis: each server
+//! [replicates](RedisCoordination::replicate) the queue at a fixed rate and answers polls from its own
+//! [`QueueState`].
 //!
 //! **Keys.** `{concertctl:<epoch>}:ready`, `queue`, `users`, `batches`, `ended`, `fence` and
 //! `lock:<seat>`; see [`Keys`]. Only locks run out by themselves. The queue needs about 70 bytes of
 //! Redis's memory a registered user, and 100 for each who paid within the time of an admission.
 //!
 //! **Loss.** `ready` is set last when the queue is restored; without it every script of the queue
-//! answers "empty". Whenever a connection was given up, and whenever Redis is found empty, this server
-//! uses the queue no more until it has restored it from the database, which only ever raises.
+//! answers "empty". After a connection is given up, and whenever Redis is empty, this server stops using the
+//! queue until it has recovered it from the database. Recovery only ever raises numbers.
 //!
-//! **Stalls.** A command that we gave up on may still run when Redis goes on. Those that could do harm
-//! then carry the latest time to run, by Redis's clock; the others only raise numbers or compare
-//! first. Each script says which, and why.
+//! **Stalls.** A command whose caller gave up may still run when Redis continues. A command that could do harm
+//! then carries the latest time at which it may run, by Redis's clock; the others only raise numbers or
+//! compare first. Each script says which, and why.
 
 mod admission;
 mod breaker;
 mod clock;
-mod following;
+mod discovery;
 mod link;
 mod lock;
-mod nodes;
 mod places;
-mod restoring;
+mod recovery;
+mod replication;
 mod scripts;
 
 use std::sync::Arc;
@@ -37,16 +37,16 @@ use parking_lot::Mutex;
 use redis::{FromRedisValue, ScriptInvocation};
 
 pub use breaker::BreakerSettings;
-pub use lock::RedisLock;
-pub use nodes::RedisConnectError;
+pub use discovery::RedisConnectError;
 #[cfg(any(test, fuzzing))]
-pub(crate) use nodes::read_replies;
+pub(crate) use discovery::read_replies;
+pub use lock::RedisLock;
 
-use self::clock::Clock;
-use self::following::Follower;
+use self::clock::RemoteClock;
+use self::discovery::Nodes;
 use self::link::Link;
 use self::lock::{Locks, Tried};
-use self::nodes::Nodes;
+use self::replication::Replica;
 use self::scripts::Keys;
 use super::state::QueueState;
 use super::{Claim, Held, SeatLock, Unavailable};
@@ -55,33 +55,32 @@ use crate::domain::queue::QueueSnapshot;
 use crate::domain::{Epoch, Place, SeatId};
 use crate::faults::Faults;
 
-/// How the shared queue is used.
+/// Intervals and time-outs of the shared queue.
 #[derive(Clone, Copy, Debug)]
 pub struct RedisOptions {
     /// How long an admission lasts.
     pub active_for: Duration,
     /// Seat locks run out after this.
     pub lock_ttl: Duration,
-    /// A claimed batch is somebody else's after this.
+    /// After this, another server may claim a claimed batch.
     pub claim_lease: Duration,
-    /// How often this server follows.
-    pub follow_every: Duration,
-    /// From the claim of a batch until its people are in.
+    pub replication_interval: Duration,
+    /// From the claim of a batch until it is admitted.
     pub lead: Duration,
     /// Longest wait for a connection.
-    pub connect_within: Duration,
+    pub connect_timeout: Duration,
     /// Longest wait for a seat lock.
-    pub lock_within: Duration,
+    pub lock_timeout: Duration,
     /// Longest wait for a place or a batch.
-    pub queue_within: Duration,
-    /// Longest wait for one page of what is new, or one part of a restoration.
-    pub follow_within: Duration,
-    /// When Redis is given up, and when it is tried again.
+    pub queue_timeout: Duration,
+    /// Longest wait for one page of changes, or one part of a recovery.
+    pub replication_timeout: Duration,
+    /// When calls stop, and when Redis is probed again.
     pub breaker: BreakerSettings,
 }
 
 impl RedisOptions {
-    /// Admissions of `active_for`, locks of `lock_ttl`; the rest as it proved good.
+    /// Admissions of `active_for`, locks of `lock_ttl`, and defaults for the rest.
     #[must_use]
     pub fn new(active_for: Duration, lock_ttl: Duration) -> RedisOptions {
         RedisOptions {
@@ -91,18 +90,18 @@ impl RedisOptions {
             // a claim that is still in use does not run out, and one whose server died delays
             // admission by half an interval at most.
             claim_lease: Duration::from_secs(7),
-            // Within a tenth of a second everybody knows of a batch; ten calls a second are nothing.
-            follow_every: Duration::from_millis(100),
-            // Made durable and followed everywhere by then, it is in force on all servers at once:
-            // nobody is told to wait by one while another lets in people behind them.
+            // All servers know of a batch within a tenth of a second, for ten calls a second.
+            replication_interval: Duration::from_millis(100),
+            // By then the batch is durable and all servers know it, so all admit it together: no server lets
+            // a user wait while another admits users behind.
             lead: Duration::from_millis(300),
-            connect_within: Duration::from_secs(1),
-            // The lock only spares the database: not worth more than a transaction takes.
-            lock_within: Duration::from_millis(100),
-            // A place can come from the database instead, in about this time.
-            queue_within: Duration::from_millis(500),
-            // Nobody waits for it, and a page takes longer than a place.
-            follow_within: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(1),
+            // The lock only spares the database: it must not cost more than a transaction.
+            lock_timeout: Duration::from_millis(100),
+            // The database can give a place instead, in about this time.
+            queue_timeout: Duration::from_millis(500),
+            // No request waits for it, and a page takes longer than a place.
+            replication_timeout: Duration::from_secs(1),
             breaker: BreakerSettings::default(),
         }
     }
@@ -114,31 +113,31 @@ pub struct RedisCoordination {
     options: RedisOptions,
     keys: Arc<Keys>,
     /// Redis's clock.
-    clock: Arc<Clock>,
+    clock: Arc<RemoteClock>,
     service_clock: service::Clock,
     queue: Link,
     locks: Locks,
-    /// Times that the queue was found empty.
+    /// How often the queue was found empty.
     losses: AtomicU64,
-    /// Times that something here could not be told to the queue.
-    wishes: AtomicU64,
-    /// As of when the queue was last restored by this server.
-    restored: Mutex<Option<Causes>>,
-    follower: Mutex<Follower>,
+    /// How often this server asked for a recovery, since a change did not reach the queue.
+    requests: AtomicU64,
+    /// The causes as of the last recovery by this server.
+    recovered: Mutex<Option<Causes>>,
+    replica: Mutex<Replica>,
     unsent: Mutex<Unsent>,
     /// No claim is tried before.
     claim_after: Mutex<Instant>,
 }
 
-/// What makes a restoration necessary, counted.
+/// Counters of what makes a recovery necessary. A recovery is due while they differ from those of the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Causes {
     breaks: u64,
     losses: u64,
-    wishes: u64,
+    requests: u64,
 }
 
-/// What Redis is still to be told.
+/// Changes that did not reach Redis yet.
 #[derive(Default)]
 struct Unsent {
     ended: Vec<Place>,
@@ -146,25 +145,19 @@ struct Unsent {
 }
 
 impl RedisCoordination {
-    /// Whether the Redis of `urls` could be used, for a server that has no queue to keep there yet.
-    ///
-    /// # Errors
-    /// [`RedisConnectError`].
+    /// Checks that the Redis of `urls` can be used, for a server that has no dataset yet.
     pub async fn check(urls: &str, options: RedisOptions) -> Result<(), RedisConnectError> {
         let any = Keys::of(Epoch(0));
-        let nodes = Nodes::parse(urls, any.ready, options.connect_within)?;
+        let nodes = Nodes::parse(urls, any.ready, options.connect_timeout)?;
         nodes.connect().await.map(drop)
     }
 
     /// Connects to the Redis of `urls`, one or several nodes of a cluster with commas between them,
-    /// and restores the queue of dataset `epoch` to at least `snapshot`. (A comma in a password is
+    /// and recovers the queue of dataset `epoch` to at least `snapshot`. (A comma in a password is
     /// written `%2C`.)
     ///
-    /// The first [`follow`](RedisCoordination::follow) asks for another restoration, since the
-    /// snapshot may be older than what other servers have done meanwhile.
-    ///
-    /// # Errors
-    /// [`RedisConnectError`].
+    /// The first [`replicate`](RedisCoordination::replicate) asks for another recovery, since other servers may
+    /// have changed the queue after `snapshot`.
     pub async fn connect(
         urls: &str,
         epoch: Epoch,
@@ -173,19 +166,19 @@ impl RedisCoordination {
         faults: Faults,
     ) -> Result<RedisCoordination, RedisConnectError> {
         let keys = Arc::new(Keys::of(epoch));
-        let nodes = Nodes::parse(urls, keys.ready.clone(), options.connect_within)?;
+        let nodes = Nodes::parse(urls, keys.ready.clone(), options.connect_timeout)?;
         let nodes = Arc::new(nodes);
-        let clock = Arc::new(Clock::new(Instant::now()));
+        let clock = Arc::new(RemoteClock::new(Instant::now()));
         let link = |purpose, within| {
             let (nodes, clock) = (Arc::clone(&nodes), Arc::clone(&clock));
             let faults = faults.clone();
             Link::new(purpose, nodes, clock, options.breaker, within, faults)
         };
-        let (ttl, within) = (options.lock_ttl, options.lock_within);
+        let (ttl, within) = (options.lock_ttl, options.lock_timeout);
         let coordination = RedisCoordination {
             state: QueueState::restore(snapshot, options.active_for),
             options,
-            queue: link("queue", options.queue_within),
+            queue: link("queue", options.queue_timeout),
             locks: Locks::new(
                 link("seat locks", within),
                 Arc::clone(&clock),
@@ -197,9 +190,9 @@ impl RedisCoordination {
             clock,
             service_clock,
             losses: AtomicU64::new(0),
-            wishes: AtomicU64::new(0),
-            restored: Mutex::new(None),
-            follower: Mutex::default(),
+            requests: AtomicU64::new(0),
+            recovered: Mutex::new(None),
+            replica: Mutex::default(),
             unsent: Mutex::default(),
             claim_after: Mutex::new(Instant::now()),
         };
@@ -209,12 +202,12 @@ impl RedisCoordination {
                 "Redis throws keys away when its memory runs out; set maxmemory-policy to noeviction"
             );
         }
-        // Without locks the database alone guards the seats.
+        // Without locks the database alone decides about seats.
         coordination.locks.connect().await;
-        let first = coordination.first_restoration(snapshot).await;
+        let first = coordination.first_recovery(snapshot).await;
         first.map_err(|Unavailable| RedisConnectError::Refused {
             at: nodes.name(),
-            error: coordination.queue.trouble(),
+            error: coordination.queue.last_failure(),
         })?;
         Ok(coordination)
     }
@@ -222,17 +215,17 @@ impl RedisCoordination {
     /// Whether places and batches come from the shared queue at the moment.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        let restored = *self.restored.lock();
+        let recovered = *self.recovered.lock();
         let now = self.causes();
         self.queue.is_up()
-            && restored
+            && recovered
                 .is_some_and(|as_of| (as_of.breaks, as_of.losses) == (now.breaks, now.losses))
     }
 
-    /// How often [`follow`](RedisCoordination::follow) wants to be called.
+    /// How often to call [`replicate`](RedisCoordination::replicate).
     #[must_use]
-    pub fn follow_every(&self) -> Duration {
-        self.options.follow_every
+    pub fn replication_interval(&self) -> Duration {
+        self.options.replication_interval
     }
 
     /// Tries the lock of `seat`; never waits for its holder.
@@ -249,11 +242,11 @@ impl RedisCoordination {
         Causes {
             breaks: self.queue.breaks(),
             losses: self.losses.load(Ordering::Acquire),
-            wishes: self.wishes.load(Ordering::Acquire),
+            requests: self.requests.load(Ordering::Acquire),
         }
     }
 
-    /// Runs a script of the queue while the queue may be used. What it says first is its outcome.
+    /// Runs a script of the queue if the queue may be used. The first value of the answer is its outcome.
     async fn ask<T: FromRedisValue + Answer>(
         &self,
         script: &ScriptInvocation<'_>,
@@ -262,7 +255,7 @@ impl RedisCoordination {
             return Err(Unavailable);
         }
         let losses = self.losses.load(Ordering::Acquire);
-        let answer: T = self.queue.run(script, self.options.queue_within).await?;
+        let answer: T = self.queue.run(script, self.options.queue_timeout).await?;
         match answer.outcome() {
             "empty" => {
                 self.lost(losses);
@@ -273,20 +266,20 @@ impl RedisCoordination {
         }
     }
 
-    /// Notes that the queue was found empty; once, however many found it so.
+    /// Counts a loss of the queue once, however many calls find it empty.
     fn lost(&self, losses_before: u64) {
         let (order, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
-        let noted = self
-            .losses
-            .compare_exchange(losses_before, losses_before + 1, order, relaxed);
-        if noted.is_ok() {
+        let counted =
+            self.losses
+                .compare_exchange(losses_before, losses_before + 1, order, relaxed);
+        if counted.is_ok() {
             tracing::warn!("the shared queue is empty and waits to be restored");
         }
     }
 
     /// The latest time at which a script may still run when it is sent now.
     fn deadline(&self) -> i64 {
-        let within = self.options.queue_within;
+        let within = self.options.queue_timeout;
         self.clock.deadline(Instant::now(), within)
     }
 }

@@ -1,18 +1,15 @@
-//! Places: handed out, taken back, ended.
+//! Places: given, taken back, ended.
 
 use super::scripts::{self, call};
 use super::{RedisCoordination, Unsent};
 use crate::coordination::{RegisterError, Registration, Unavailable};
 use crate::domain::{Place, Timestamp, UserId};
 
-/// Ended places that wait for Redis; beyond this, a restoration tells them all.
+/// Most ended places that wait for Redis; beyond this, a recovery sends them all.
 const UNSENT: usize = 10_000;
 
 impl RedisCoordination {
-    /// Hands out the next place, or gives the place the user already stands in.
-    ///
-    /// # Errors
-    /// [`RegisterError`].
+    /// Gives the next place.
     pub async fn register(
         &self,
         user: UserId,
@@ -48,34 +45,34 @@ impl RedisCoordination {
             .arg(user.0)
             .arg(registration.place.0)
             .arg(earlier.unwrap_or_default());
-        // Not told, the user has to wait for this place to expire, as anybody whose server died.
+        // If this does not reach Redis, the place expires, like that of a server that died.
         let _: Result<(String,), Unavailable> = self.ask(&abandon).await;
     }
 
-    /// Makes sure that no place up to `place` is handed out any more.
+    /// Raises the last place to at least `place`.
     pub async fn raise(&self, place: Place) {
         self.state.registered_up_to(place);
         let keys = &self.keys;
         let mut raise = call(&scripts::RAISE, &[&keys.ready, &keys.queue]);
         raise.arg(place.0);
-        // Not told now, it is with the next call of `follow`.
+        // If this does not reach Redis, the next replication sends it.
         let _: Result<(String,), Unavailable> = self.ask(&raise).await;
     }
 
-    /// Takes over a place that the database gave, being asked while this queue did not answer.
+    /// Records a place that the database gave while this queue did not answer.
     pub async fn keep(&self, user: UserId, place: Place) {
         self.state.registered_up_to(place);
         let keys = &self.keys;
         let mut keep = call(&scripts::KEEP, &[&keys.ready, &keys.queue, &keys.users]);
         keep.arg(user.0).arg(place.0);
-        // While the queue is away, the restoration that follows brings the place.
-        let told: Result<(String,), Unavailable> = self.ask(&keep).await;
-        if told.is_err() {
-            self.wish();
+        // If this does not reach Redis, recovery adds the place.
+        let answer: Result<(String,), Unavailable> = self.ask(&keep).await;
+        if answer.is_err() {
+            self.request_recovery();
         }
     }
 
-    /// Ends a place before its time, on every server.
+    /// Ends a place early, on every server.
     pub async fn end(&self, place: Place) {
         self.state.end(place);
         if self.send_ended(&[place]).await.is_err() {
@@ -85,7 +82,7 @@ impl RedisCoordination {
             } else {
                 unsent.ended.clear();
                 drop(unsent);
-                self.wish();
+                self.request_recovery();
             }
         }
     }
@@ -100,7 +97,7 @@ impl RedisCoordination {
         Ok(())
     }
 
-    /// Tells Redis what it could not be told before.
+    /// Sends the changes that did not reach Redis before.
     pub(super) async fn send_unsent(&self) {
         let Unsent { ended, batch } = std::mem::take(&mut *self.unsent.lock());
         for (at, places) in ended.chunks(1_000).enumerate() {
@@ -111,7 +108,7 @@ impl RedisCoordination {
             }
         }
         if let Some(claim) = batch {
-            // Refused, the batch is somebody else's by now; not answered, it comes here again.
+            // If Redis refuses, another server has the batch; if it does not answer, `publish` stores it again.
             let _: Result<bool, Unavailable> = self.publish(claim).await;
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn call<'a>(script: &'a Script, keys: &[&str]) -> ScriptInvocation<'a
 #[derive(Debug)]
 pub(super) struct Keys {
     tag: String,
-    /// There while the queue is complete; holds the generation.
+    /// Exists while the queue is complete; holds the generation.
     pub(super) ready: String,
     /// Hash: numbers and settings.
     pub(super) queue: String,

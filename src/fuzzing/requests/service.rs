@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::ErrorCode;
 use crate::api::ops::{SeedProgress, SeedRequest};
-use crate::booking::{self, AdmissionChange, Booking, Opening, Rules, World};
+use crate::booking::{self, ActiveDataset, AdmissionChange, Booking, Opening, Rules};
 use crate::clock::Clock;
 use crate::coordination::{Coordination, Embedded};
 use crate::domain::token::TokenKey;
@@ -21,7 +21,7 @@ use crate::fuzzing::inputs::runtime;
 use crate::http::ops::{BearerToken, Hosts, OpsState, SeedControl};
 use crate::http::{self, ApiError, Limits};
 use crate::seeding::{self, Profile, Progress};
-use crate::store::Home;
+use crate::store::DatasetStorage;
 use crate::store::data_dir::DataDir;
 use crate::store::sqlite::Options;
 use crate::telemetry::Metrics;
@@ -75,9 +75,9 @@ async fn start() -> anyhow::Result<Service> {
     let key = TokenKey::new(&[7; 32]).expect("32 bytes are enough");
     let booking = Booking::new(rules, key, metrics.clone());
     let faults = Faults::new(metrics.clone(), false);
-    let home = Home::Files(Arc::new(DataDir::open(&dir)?), Options::default());
-    let world = world(&home, &rules, &metrics, &faults).await?;
-    booking.install(Some(Arc::new(world)));
+    let storage = DatasetStorage::Files(Arc::new(DataDir::open(&dir)?), Options::default());
+    let dataset = dataset(&storage, &rules, &metrics, &faults).await?;
+    booking.activate(Some(Arc::new(dataset)));
     let tokens = queue(&booking).await?;
     let state = OpsState {
         booking: Arc::clone(&booking),
@@ -106,23 +106,23 @@ async fn start() -> anyhow::Result<Service> {
     })
 }
 
-async fn world(
-    home: &Home,
+async fn dataset(
+    storage: &DatasetStorage,
     rules: &Rules,
     metrics: &Metrics,
     faults: &Faults,
-) -> anyhow::Result<World> {
+) -> anyhow::Result<ActiveDataset> {
     let profile = Profile::parse("fuzz.yaml", PROFILE)?;
     let progress = Progress::new(&profile);
-    let bulk = home.begin(EPOCH).await?;
+    let bulk = storage.begin(EPOCH).await?;
     let clock = Clock::default();
     let now = clock.now();
     let loading = move || seeding::load(&profile, bulk, EPOCH, now, &progress);
     let (_, _complete) = tokio::task::spawn_blocking(loading).await??;
-    let store = home.open(EPOCH, metrics.clone(), faults.clone()).await?;
+    let store = storage.open(EPOCH, metrics.clone(), faults.clone()).await?;
     let snapshot = store.queue_snapshot().await?;
     let embedded = Embedded::restore(&snapshot, rules.active, Duration::from_secs(10));
-    Ok(World::load(store, Coordination::Embedded(Box::new(embedded)), clock).await?)
+    Ok(ActiveDataset::load(store, Coordination::Embedded(Box::new(embedded)), clock).await?)
 }
 
 /// Puts everybody in the queue, and waits until all are admitted.

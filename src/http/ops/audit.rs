@@ -15,22 +15,7 @@ const LIMIT: usize = 2 * 1024 * 1024;
 const EXAMPLES: usize = 10;
 
 pub(super) async fn count(State(state): State<OpsState>) -> Result<Json<Audit>, ApiError> {
-    let counts = state.booking.audit().await?;
-    Ok(Json(Audit {
-        oversold_seats: counts.oversold_seats,
-        seats_without_reservation: counts.seats_without_reservation,
-        reservations_without_seat: counts.reservations_without_seat,
-        paid_without_ledger: counts.paid_without_ledger,
-        ledger_without_paid: counts.ledger_without_paid,
-        wrong_balances: counts.wrong_balances,
-        duplicate_places: counts.duplicate_places,
-        seats_available: counts.seats.available,
-        seats_pending: counts.seats.pending,
-        seats_sold: counts.seats.unavailable,
-        reservations: counts.reservations,
-        reservations_paid: counts.reservations_paid,
-        places: counts.places,
-    }))
+    Ok(Json(state.booking.audit().await?))
 }
 
 pub(super) async fn lookup(

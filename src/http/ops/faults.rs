@@ -7,11 +7,11 @@ use axum::extract::{Path, Request, State};
 
 use super::{ApiError, OpsState, body, iso8601};
 use crate::api::ErrorCode;
-use crate::api::ops::{ActiveFault, FaultKind, FaultList, FaultRequest, FaultSettings, LinkCut};
+use crate::api::faults::{ActiveFault, Fault, FaultKind, FaultList, FaultRequest, millis};
 use crate::booking::Timestamp;
-use crate::faults::{Cut, Fault, Injected, Kind, Refused};
+use crate::faults::{Injected, Refused};
 use crate::http::BODY_LIMIT;
-use crate::http::faulty::{BUYING, OTHERS, QUEUE};
+use crate::http::faulty::{Part, ROUTES};
 
 /// Longest name of who injects a fault, in characters.
 const LONGEST_NAME: usize = 64;
@@ -30,19 +30,20 @@ pub(super) async fn inject(
     let refused = |why: String| {
         ApiError::new(
             ErrorCode::RequestMalformed,
-            format!("{}: {why}", kind.name()),
+            format!("{}: {why}", kind.as_str()),
         )
     };
     let by = name(wish.by.as_deref()).map_err(refused)?;
     let length = millis("forMs", wish.for_ms).map_err(refused)?;
-    let fault = fault(kind, wish.settings()).map_err(refused)?;
+    let mut fault = Fault::with_settings(kind, wish.settings).map_err(refused)?;
+    resolve_routes(&mut fault).map_err(refused)?;
     let injected = state.faults.inject(fault, length, by);
     match injected {
         Ok(injected) => Ok(Json(active(&injected))),
         Err(Refused::Setting(why)) => Err(refused(why)),
         Err(Refused::NothingToBreak(why)) => Err(ApiError::new(
             ErrorCode::OpsConflict,
-            format!("{}: {why}", kind.name()),
+            format!("{}: {why}", kind.as_str()),
         )),
     }
 }
@@ -69,14 +70,11 @@ fn all(state: &OpsState) -> FaultList {
     }
 }
 
-fn kind_named(name: &str) -> Result<Kind, ApiError> {
-    let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    found.ok_or_else(|| {
-        let known = Kind::ALL.map(Kind::name).join(", ");
-        let name: String = name.chars().take(LONGEST_NAME).collect();
-        let detail = format!("there is no fault {name:?}; there are {known}");
-        ApiError::new(ErrorCode::RouteUnknown, detail)
-    })
+fn kind_named(name: &str) -> Result<FaultKind, ApiError> {
+    // Longer than any kind, so that the answer does not repeat all of it.
+    let name: String = name.chars().take(LONGEST_NAME).collect();
+    let found = FaultKind::injectable_named(&name);
+    found.map_err(|detail| ApiError::new(ErrorCode::RouteUnknown, detail))
 }
 
 /// Who asked, as they call themselves; it goes into the log.
@@ -89,88 +87,32 @@ fn name(by: Option<&str>) -> Result<&str, String> {
     Err(format!("by has 1 to {LONGEST_NAME} printable characters"))
 }
 
-/// What is out of bounds is said by whoever knows them; here only what is no time at all.
-fn millis(setting: &str, value: i64) -> Result<Duration, String> {
-    let millis =
-        u64::try_from(value).map_err(|_| format!("{setting} is {value}: it cannot be negative"))?;
-    Ok(Duration::from_millis(millis))
-}
-
-/// The fault of that kind with those settings; each setting must be one that the kind has.
-fn fault(kind: Kind, mut wish: FaultSettings) -> Result<Fault, String> {
-    let mut delay = || {
-        let given = wish.delay_ms.take();
-        let given = given.ok_or("delayMs is missing: how much longer it takes")?;
-        millis("delayMs", given)
+/// Gives the fault the routes of its part of the sale where it names none; those that it names must
+/// exist.
+fn resolve_routes(fault: &mut Fault) -> Result<(), String> {
+    let (routes, parts): (_, &[Part]) = match fault {
+        Fault::Errors { routes, .. } => (routes, &[Part::Buying]),
+        Fault::Latency { routes, .. } => (routes, &[Part::Buying, Part::Queue]),
+        _ => return Ok(()),
     };
-    let (fault, takes) = match kind {
-        Kind::Errors => {
-            let fault = Fault::Errors {
-                share: wish.share.take().ok_or("share is missing: 0 to 1")?,
-                status: wish.status.take().unwrap_or(500),
-                routes: routes(wish.routes.take(), &[&BUYING])?,
-            };
-            (fault, "share, status, routes")
-        }
-        Kind::Latency => {
-            let fault = Fault::Latency {
-                delay: delay()?,
-                share: wish.share.take().unwrap_or(1.0),
-                routes: routes(wish.routes.take(), &[&BUYING, &QUEUE])?,
-            };
-            (fault, "delayMs, share, routes")
-        }
-        Kind::SlowStatement => {
-            let fault = Fault::SlowStatement {
-                delay: delay()?,
-                statement: wish.statement.take(),
-            };
-            (fault, "delayMs, statement")
-        }
-        Kind::PoolExhaustion => {
-            let given = wish.connections.take();
-            let number = |given| {
-                usize::try_from(given).map_err(|_| format!("connections is {given}: 1 or more"))
-            };
-            let connections = given.map(number).transpose()?;
-            (Fault::PoolExhaustion { connections }, "connections")
-        }
-        Kind::RedisCut => {
-            let how = match wish.how.take().unwrap_or_default() {
-                LinkCut::Hang => Cut::Hang,
-                LinkCut::Refuse => Cut::Refuse,
-            };
-            (Fault::RedisCut { how }, "how")
-        }
+    let Some(named) = routes else {
+        let usual = ROUTES.iter().filter(|route| parts.contains(&route.part));
+        *routes = Some(usual.map(|route| route.name.clone()).collect());
+        return Ok(());
     };
-    if wish == FaultSettings::default() {
-        return Ok(fault);
-    }
-    let left = serde_json::to_value(&wish).unwrap_or_default();
-    let left = left
-        .as_object()
-        .and_then(|left| left.keys().next().cloned());
-    let left = left.unwrap_or_default();
-    Err(format!(
-        "{left} is no setting of this fault; it takes forMs, by, {takes}"
-    ))
-}
-
-/// The routes named, all of which must exist; else the usual ones.
-fn routes(named: Option<Vec<String>>, usual: &[&[&str]]) -> Result<Vec<String>, String> {
-    let Some(named) = named else {
-        return Ok(usual.concat().into_iter().map(str::to_owned).collect());
-    };
-    let known = [&BUYING[..], &QUEUE, &OTHERS].concat();
     if named.is_empty() {
         return Err("routes is empty: leave it out, or name some".to_owned());
     }
-    match named.iter().find(|one| !known.contains(&one.as_str())) {
-        None => Ok(named),
-        Some(unknown) => Err(format!(
-            "routes: there is no {unknown:?}; there are {}",
-            known.join(", ")
-        )),
+    let exists = |name: &String| ROUTES.iter().any(|route| route.name == *name);
+    match named.iter().find(|name| !exists(name)) {
+        None => Ok(()),
+        Some(unknown) => {
+            let known: Vec<_> = ROUTES.iter().map(|route| route.name.as_str()).collect();
+            let known = known.join(", ");
+            Err(format!(
+                "routes: there is no {unknown:?}; there are {known}"
+            ))
+        }
     }
 }
 
@@ -183,63 +125,9 @@ fn active(injected: &Injected) -> ActiveFault {
         ))
     };
     ActiveFault {
-        kind: wire_kind(injected.fault.kind()),
-        settings: settings(&injected.fault),
+        fault: injected.fault.clone(),
         by: injected.by.clone(),
         started_at: at(started),
         ends_at: at(started.saturating_add(injected.length)),
-    }
-}
-
-fn settings(fault: &Fault) -> FaultSettings {
-    let millis = |delay: &Duration| i64::try_from(delay.as_millis()).ok();
-    let none = FaultSettings::default();
-    match fault {
-        Fault::Errors {
-            share,
-            status,
-            routes,
-        } => FaultSettings {
-            share: Some(*share),
-            status: Some(*status),
-            routes: Some(routes.clone()),
-            ..none
-        },
-        Fault::Latency {
-            share,
-            delay,
-            routes,
-        } => FaultSettings {
-            share: Some(*share),
-            delay_ms: millis(delay),
-            routes: Some(routes.clone()),
-            ..none
-        },
-        Fault::SlowStatement { statement, delay } => FaultSettings {
-            statement: statement.clone(),
-            delay_ms: millis(delay),
-            ..none
-        },
-        Fault::PoolExhaustion { connections } => FaultSettings {
-            connections: connections.and_then(|number| i64::try_from(number).ok()),
-            ..none
-        },
-        Fault::RedisCut { how } => FaultSettings {
-            how: Some(match how {
-                Cut::Hang => LinkCut::Hang,
-                Cut::Refuse => LinkCut::Refuse,
-            }),
-            ..none
-        },
-    }
-}
-
-fn wire_kind(kind: Kind) -> FaultKind {
-    match kind {
-        Kind::Errors => FaultKind::Errors,
-        Kind::Latency => FaultKind::Latency,
-        Kind::SlowStatement => FaultKind::SlowStatement,
-        Kind::PoolExhaustion => FaultKind::PoolExhaustion,
-        Kind::RedisCut => FaultKind::RedisCut,
     }
 }

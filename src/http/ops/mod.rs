@@ -141,15 +141,15 @@ async fn status(
     headers: HeaderMap,
 ) -> Result<axum::Json<Status>, ApiError> {
     let consoles = state.consoles.seen(&headers, Instant::now());
-    let dataset = match state.booking.world() {
-        Ok(world) => Some(dataset(world.info())),
+    let dataset = match state.booking.dataset() {
+        Ok(active) => Some(dataset(active.info())),
         Err(_) => None,
     };
     let (queue, admission) = match state.booking.queue_state() {
         Ok((counts, admission)) => (
             QueueState {
                 registered: counts.registered,
-                admitted_mark: counts.mark,
+                admitted_mark: counts.watermark,
                 waiting: counts.waiting,
                 active: counts.active,
             },

@@ -9,7 +9,7 @@ use super::read::ScenarioError;
 use super::thresholds::{ALL, Business, Group};
 use super::{Operation, Percentile, Scenario};
 use crate::load::model::PhaseName;
-use crate::yaml::{self, near};
+use crate::yaml::{self, suggestion};
 
 impl Scenario {
     /// This scenario with each of `overrides` (`path=value`) put over it, in order, and checked.
@@ -151,5 +151,5 @@ fn unknown(within: &str, step: &str, names: Vec<String>) -> String {
         return format!("{place} has no fields of its own: end the path there");
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    format!("{place} has no `{step}`{}", near::suggestion(step, &names))
+    format!("{place} has no `{step}`{}", suggestion::among(step, &names))
 }

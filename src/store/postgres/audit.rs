@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::pool::{Lease, Params, Pool};
 use super::queue::signed;
 use super::{seats, snapshot};
-use crate::store::{AuditCounts, Fact, answers};
+use crate::store::{Audit, Fact, answers};
 
 /// Held and sold seats join live reservations of the matching status: what finds no partner is wrong.
 const COUNT: &str = "SELECT
@@ -53,7 +53,7 @@ const STORED_ANSWERS: &str = "SELECT f.nth, i.answer FROM
     unnest($1::bigint[], $2::bigint[], $3::text[]) AS f (nth, user_id, key)
     JOIN idempotency i ON i.user_id = f.user_id AND i.key = f.key";
 
-pub(super) async fn count(pool: &Pool, on_sale: u64) -> Result<AuditCounts, Fault> {
+pub(super) async fn count(pool: &Pool, on_sale: u64) -> Result<Audit, Fault> {
     let mut lease = pool.lend().await?;
     snapshot::begin(&mut lease).await?;
     let rows = lease.rows(COUNT, &[]).await?;
@@ -64,7 +64,8 @@ pub(super) async fn count(pool: &Pool, on_sale: u64) -> Result<AuditCounts, Faul
         .first()
         .ok_or_else(|| Fault::unavailable("it counted nothing"))?;
     let at = |column: usize| u64::try_from(row.get::<_, i64>(column)).unwrap_or(0);
-    Ok(AuditCounts {
+    let seats = seats::tally(&by_status).map_err(Fault::Final)?;
+    Ok(Audit {
         oversold_seats: at(0),
         seats_without_reservation: at(1),
         reservations_without_seat: at(2),
@@ -72,7 +73,9 @@ pub(super) async fn count(pool: &Pool, on_sale: u64) -> Result<AuditCounts, Faul
         ledger_without_paid: at(4),
         wrong_balances: at(5),
         duplicate_places: at(6),
-        seats: seats::tally(&by_status).map_err(Fault::Final)?,
+        seats_available: seats.available,
+        seats_pending: seats.pending,
+        seats_sold: seats.unavailable,
         reservations: at(7),
         reservations_paid: at(8),
         places: at(9),

@@ -13,11 +13,11 @@ use tokio_postgres::types::ToSql;
 
 use super::PgOptions;
 use super::fault::Fault;
-use super::in_use;
+use super::presence_lock;
 use super::schema::{self, failed};
 use super::target::{Purpose, Session, Target};
 use crate::domain::{Epoch, Money, Timestamp};
-use crate::store::home::PriceTiers;
+use crate::store::dataset_storage::PriceTiers;
 use crate::store::{DatasetInfo, StoreError};
 
 /// Sent in one piece.
@@ -69,7 +69,7 @@ impl PgBulk {
         let schema = schema::name(epoch);
         let session = target.session(&schema, Purpose::Long, options).await?;
         // Before the schema is there for others to see.
-        if !in_use::share_dataset(&session, epoch).await? {
+        if !presence_lock::share_dataset(&session, epoch).await? {
             return Err(StoreError::Unavailable(format!(
                 "{schema} is being swept away"
             )));

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::attempts::{Attempts, Repeat};
 use super::bulk::PgBulk;
 use super::fault::Fault;
-use super::in_use::InUse;
 use super::pool::Pool;
+use super::presence_lock::PresenceLock;
 use super::schema::{self, IN_USE, LOCKS, failed};
 use super::target::{Purpose, Session, Target};
 use super::{PgOptions, PgStore};
@@ -40,7 +40,7 @@ const OFFER_SECRET: &str = "INSERT INTO concertctl.secrets (name, value) VALUES 
 
 const SECRET: &str = "SELECT value FROM concertctl.secrets WHERE name = $1";
 
-/// Advisory locks tell who is there ([`InUse`]): two halves of a pair of numbers, or of one number.
+/// Advisory locks tell who is there ([`PresenceLock`]): two halves of a pair of numbers, or of one number.
 const FOLLOWED: &str = "WITH held AS (
     SELECT classid::bigint AS high, objid::bigint AS low, objsubid FROM pg_locks
     WHERE locktype = 'advisory' AND granted
@@ -129,7 +129,7 @@ impl Database {
         faults: Faults,
     ) -> Result<PgStore, StoreError> {
         // Before anything else: what is in use is not swept.
-        let in_use = InUse::of_dataset(&self.target, &self.options, epoch).await?;
+        let in_use = PresenceLock::of_dataset(&self.target, &self.options, epoch).await?;
         let mut session = self.session_in(epoch).await?;
         let upgrading = schema::bring_up_to_date(&mut session.client).await;
         upgrading.map_err(|fault| self.about(epoch, fault))?;
@@ -187,7 +187,7 @@ impl Database {
     ///
     /// # Errors
     /// [`StoreError`]; then the one before may still be in force.
-    pub async fn put_in_force(&self, epoch: Epoch) -> Result<(), StoreError> {
+    pub async fn activate(&self, epoch: Epoch) -> Result<(), StoreError> {
         let mut attempts = self.attempts("dataset.put_in_force");
         let text = format!("{:016x}", epoch.0);
         attempts.rows(PUT_IN_FORCE, &[&text]).await?;
@@ -259,16 +259,16 @@ impl Database {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] while another server uses it.
-    pub async fn sole_use(&self) -> Result<InUse, StoreError> {
-        InUse::alone(&self.target, &self.options).await
+    pub async fn sole_use(&self) -> Result<PresenceLock, StoreError> {
+        PresenceLock::alone(&self.target, &self.options).await
     }
 
     /// For a server that shares its coordination with the others on the database.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] while a server uses it that coordinates by itself.
-    pub async fn shared_use(&self) -> Result<InUse, StoreError> {
-        InUse::shared(&self.target, &self.options).await
+    pub async fn shared_use(&self) -> Result<PresenceLock, StoreError> {
+        PresenceLock::shared(&self.target, &self.options).await
     }
 
     fn attempts(&self, name: &'static str) -> Attempts<'_> {

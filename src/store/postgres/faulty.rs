@@ -72,7 +72,7 @@ impl Lease<'_> {
 
 impl PgStore {
     /// Borrows `number` connections, all of them by default, and keeps them until it is dropped.
-    pub(in crate::store) async fn occupy(&self, number: Option<usize>) {
+    pub(in crate::store) async fn hold_connections(&self, number: Option<usize>) {
         let number = number.unwrap_or(usize::MAX).min(self.pool.most());
         let mut held = Vec::with_capacity(number);
         while held.len() < number {

@@ -15,8 +15,8 @@ mod fault;
 mod faulty;
 mod group;
 mod idempotency;
-mod in_use;
 mod pool;
+mod presence_lock;
 mod queue;
 mod registering;
 mod reservations;
@@ -30,17 +30,19 @@ use std::time::Duration;
 
 pub use bulk::{Loaded, PgBulk};
 pub use database::Database;
-pub use in_use::InUse;
+pub use presence_lock::PresenceLock;
 pub use reservations::RESERVE;
 
 use super::date_versions::DateVersions;
 use super::{
-    Answer, AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency,
-    Keyed, Look, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow,
+    Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
+    Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview, SeatRow,
     Settled, StoreError,
 };
 use crate::domain::queue::Admission;
-use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
+use crate::domain::{
+    Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId, statement,
+};
 use attempts::{Attempts, Repeat};
 use group::Group;
 use pool::Pool;
@@ -87,11 +89,11 @@ pub struct PgStore {
     versions: DateVersions,
     registering: Group<Registering>,
     handing_out: Group<HandingOut>,
-    in_use: InUse,
+    in_use: PresenceLock,
 }
 
 impl PgStore {
-    fn new(pool: Arc<Pool>, info: DatasetInfo, in_use: InUse) -> PgStore {
+    fn new(pool: Arc<Pool>, info: DatasetInfo, in_use: PresenceLock) -> PgStore {
         let timeout = pool.options.timeout;
         PgStore {
             versions: DateVersions::new(info.dates),
@@ -134,15 +136,15 @@ impl PgStore {
     /// # Errors
     /// As every read: [`StoreError`].
     pub async fn catalog(&self) -> Result<Catalog, StoreError> {
-        seats::catalog(&mut self.read("catalog.read")).await
+        seats::catalog(&mut self.read(statement::CATALOG_READ)).await
     }
 
-    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    /// Makes an admission durable: everyone up to `watermark` is in since `at`.
     ///
     /// # Errors
     /// [`StoreError`]; then nobody was admitted, or it will turn out that they were.
-    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
-        queue::admit(&mut self.safe("queue.admit"), mark, at).await
+    pub async fn admit(&self, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
+        queue::admit(&mut self.safe(statement::QUEUE_ADMIT), watermark, at).await
     }
 
     /// Keeps the admission settings.
@@ -150,21 +152,21 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
-        queue::save_admission(&mut self.safe("queue.save_admission"), &admission).await
+        queue::save_admission(&mut self.safe(statement::QUEUE_SAVE_ADMISSION), &admission).await
     }
 
-    /// Always [`Look::Later`]: [`PgStore::reserve`] looks in the statement that takes the seat.
+    /// Always [`SeatPreview::Deferred`]: [`PgStore::reserve`] looks in the statement that takes the seat.
     ///
     /// # Errors
     /// None.
-    pub async fn look(
+    pub async fn preview(
         &self,
         _seat: SeatId,
         _user: UserId,
         _key: Option<Idempotency>,
         _now: Timestamp,
-    ) -> Result<Look, StoreError> {
-        Ok(Look::Later)
+    ) -> Result<SeatPreview, StoreError> {
+        Ok(SeatPreview::Deferred)
     }
 
     /// The answer already given under `key`, if there is one.
@@ -176,7 +178,7 @@ impl PgStore {
         user: UserId,
         key: Idempotency,
     ) -> Result<Option<Keyed<T>>, StoreError> {
-        idempotency::find(&mut self.read("idempotency.read"), user, &key).await
+        idempotency::find(&mut self.read(statement::IDEMPOTENCY_READ), user, &key).await
     }
 
     /// All seats of a date, by number.
@@ -184,7 +186,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
-        seats::of_date(&mut self.read("seats.read"), date).await
+        seats::of_date(&mut self.read(statement::SEATS_READ), date).await
     }
 
     /// Seats of the concert on sale by status.
@@ -192,7 +194,11 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
-        seats::counts(&mut self.read("seats.count"), self.info.on_sale_seats).await
+        seats::counts(
+            &mut self.read(statement::SEATS_COUNT),
+            self.info.on_sale_seats,
+        )
+        .await
     }
 
     /// Tries to reserve: version, unique index and limit in one statement.
@@ -204,7 +210,7 @@ impl PgStore {
         reserve: Reserve,
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<ReserveOutcome>>, StoreError> {
-        let mut attempts = self.keyed("reservation.create", key.as_ref());
+        let mut attempts = self.keyed(statement::RESERVATION_CREATE, key.as_ref());
         let changed = reservations::reserve(&mut attempts, &reserve, key.as_ref()).await?;
         Ok(self.settled(changed))
     }
@@ -221,7 +227,7 @@ impl PgStore {
         refusal: ReserveOutcome,
         now: Timestamp,
     ) -> Result<Keyed<ReserveOutcome>, StoreError> {
-        let mut attempts = self.safe("reservation.refuse");
+        let mut attempts = self.safe(statement::RESERVATION_REFUSE);
         idempotency::remember(&mut attempts, user, &key, &refusal, now).await
     }
 
@@ -236,7 +242,7 @@ impl PgStore {
         now: Timestamp,
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<CancelOutcome>>, StoreError> {
-        let (mut attempts, key) = (self.safe("reservation.cancel"), key.as_ref());
+        let (mut attempts, key) = (self.safe(statement::RESERVATION_CANCEL), key.as_ref());
         let changed = reservations::cancel(&mut attempts, reservation, user, now, key).await?;
         Ok(self.settled(changed))
     }
@@ -251,7 +257,13 @@ impl PgStore {
         after: ReservationId,
         most: u32,
     ) -> Result<Vec<ReservationRow>, StoreError> {
-        reservations::of_user(&mut self.read("reservations.read"), user, after, most).await
+        reservations::of_user(
+            &mut self.read(statement::RESERVATIONS_READ),
+            user,
+            after,
+            most,
+        )
+        .await
     }
 
     /// Ends up to `most` holds that ran out; gives the number ended.
@@ -263,7 +275,7 @@ impl PgStore {
         now: Timestamp,
         most: u32,
     ) -> Result<Settled<u64>, StoreError> {
-        let mut attempts = self.safe("reservation.expire");
+        let mut attempts = self.safe(statement::RESERVATION_EXPIRE);
         let changed = reservations::expire(&mut attempts, now, most).await?;
         Ok(self.settled(changed))
     }
@@ -273,7 +285,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn forget_answers(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
-        idempotency::forget(&mut self.safe("idempotency.forget"), before, most).await
+        idempotency::forget(&mut self.safe(statement::IDEMPOTENCY_FORGET), before, most).await
     }
 
     /// The balance of `user`, or `None` when there is no such user.
@@ -281,7 +293,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
-        accounts::balance(&mut self.read("account.read"), user).await
+        accounts::balance(&mut self.read(statement::ACCOUNT_READ), user).await
     }
 
     /// Adds `amount` to the balance of `user`.
@@ -295,7 +307,7 @@ impl PgStore {
         now: Timestamp,
         key: Option<Idempotency>,
     ) -> Result<Keyed<ChargeOutcome>, StoreError> {
-        let mut attempts = self.keyed("account.charge", key.as_ref());
+        let mut attempts = self.keyed(statement::ACCOUNT_CHARGE, key.as_ref());
         accounts::charge(&mut attempts, user, amount, now, key.as_ref()).await
     }
 
@@ -308,7 +320,7 @@ impl PgStore {
         pay: Pay,
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<PayOutcome>>, StoreError> {
-        let mut attempts = self.keyed("reservation.pay", key.as_ref());
+        let mut attempts = self.keyed(statement::RESERVATION_PAY, key.as_ref());
         let changed = accounts::pay(&mut attempts, &pay, key.as_ref()).await?;
         Ok(self.settled(changed))
     }
@@ -317,8 +329,8 @@ impl PgStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
-        let mut attempts = self.long("audit.count");
+    pub async fn audit(&self) -> Result<Audit, StoreError> {
+        let mut attempts = self.long(statement::AUDIT_COUNT);
         loop {
             let count = audit::count(&self.pool, self.info.on_sale_seats);
             match attempts.bounded(count).await {
@@ -333,7 +345,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
-        let mut attempts = self.long("audit.lookup");
+        let mut attempts = self.long(statement::AUDIT_LOOKUP);
         loop {
             let looking = audit::missing(&self.pool, &facts);
             match attempts.bounded(looking).await {
@@ -350,7 +362,7 @@ impl PgStore {
     pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
         let (users, keys): (Vec<i64>, Vec<String>) =
             keys.into_iter().map(|(user, key)| (user.0, key)).unzip();
-        let mut attempts = self.long("audit.lookup");
+        let mut attempts = self.long(statement::AUDIT_LOOKUP);
         loop {
             let looking = audit::done(&self.pool, &users, &keys);
             match attempts.bounded(looking).await {
@@ -366,11 +378,16 @@ impl PgStore {
     /// [`StoreError`] with what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
         // First: a standby would only be asked again and again for the write.
-        let rows = self.read("ping").rows(faulty::TAKES_NO_WRITES, &[]).await?;
+        let rows = self
+            .read(statement::PING)
+            .rows(faulty::TAKES_NO_WRITES, &[])
+            .await?;
         if rows.first().is_none_or(|row| row.get::<_, bool>(0)) {
             return Err(StoreError::Unavailable(fault::READ_ONLY.to_owned()));
         }
-        self.safe("ping").rows(faulty::WRITE_A_ROW, &[]).await?;
+        self.safe(statement::PING)
+            .rows(faulty::WRITE_A_ROW, &[])
+            .await?;
         Ok(())
     }
 

@@ -145,7 +145,7 @@ impl Pool {
             .and_then(Fault::trouble)
             .map(Into::into);
         let trace = TraceHandle::current();
-        statement.tell(self.metrics.as_ref(), &trace, self.options.slow);
+        statement.report(self.metrics.as_ref(), &trace, self.options.slow);
     }
 
     /// Lends no more, and waits for what is lent.

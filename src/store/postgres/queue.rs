@@ -9,7 +9,7 @@ use super::pool::{Lease, Pool};
 use super::registering::{self, Wanted};
 use super::{PgStore, snapshot};
 use crate::domain::queue::Admission;
-use crate::domain::{Place, Timestamp, UserId};
+use crate::domain::{Place, Timestamp, UserId, statement};
 use crate::store::{
     Idempotency, Keyed, NewPlace, NextPlace, QueueSnapshot, RegisterOutcome, StoreError, Ticket,
 };
@@ -20,7 +20,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
-        let mut attempts = self.long("queue.restore");
+        let mut attempts = self.long(statement::QUEUE_RESTORE);
         loop {
             match attempts.bounded(snapshot(&self.pool)).await {
                 Ok(snapshot) => return Ok(snapshot),
@@ -37,7 +37,7 @@ impl PgStore {
         if new.replaces.is_none() && self.registering.ask(new.clone()).await? {
             return Ok(RegisterOutcome::Kept);
         }
-        registering::register(&mut self.safe("queue.register"), &new).await
+        registering::register(&mut self.safe(statement::QUEUE_REGISTER), &new).await
     }
 
     /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
@@ -83,7 +83,7 @@ impl PgStore {
         user: UserId,
         key: Idempotency,
     ) -> Result<Option<Keyed<Ticket>>, StoreError> {
-        ticket(&mut self.read("idempotency.read"), user, &key).await
+        ticket(&mut self.read(statement::IDEMPOTENCY_READ), user, &key).await
     }
 
     /// The place where `user` stands, as far as it is durable.
@@ -91,7 +91,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
-        standing(&mut self.read("queue.read"), user).await
+        standing(&mut self.read(statement::QUEUE_READ), user).await
     }
 
     /// Whether `place` has ended before its time, or never was.
@@ -99,7 +99,7 @@ impl PgStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
-        has_ended(&mut self.read("queue.read"), place).await
+        has_ended(&mut self.read(statement::QUEUE_READ), place).await
     }
 }
 
@@ -136,10 +136,10 @@ pub(super) fn unsigned(value: i64) -> Place {
 
 pub(super) async fn admit(
     attempts: &mut Attempts<'_>,
-    mark: Place,
+    watermark: Place,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    attempts.rows(ADMIT, &[&signed(mark), &at.0]).await?;
+    attempts.rows(ADMIT, &[&signed(watermark), &at.0]).await?;
     Ok(())
 }
 

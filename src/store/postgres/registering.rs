@@ -11,7 +11,7 @@ use super::group::Together;
 use super::pool::{Lease, Params, Pool};
 use super::queue::{self, signed, unsigned};
 use super::reservations::parts;
-use crate::domain::{Place, Timestamp, UserId};
+use crate::domain::{Place, Timestamp, UserId, statement};
 use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, StoreError};
 
 /// Sorted by user, so that two servers do not wait for each other crosswise.
@@ -125,7 +125,7 @@ impl Together for Registering {
         let places: Vec<i64> = sorted.iter().map(|new| signed(new.place)).collect();
         let users: Vec<i64> = sorted.iter().map(|new| new.user.0).collect();
         let times: Vec<i64> = sorted.iter().map(|new| new.now.0).collect();
-        let mut attempts = Attempts::new(&self.0, "queue.register", Repeat::Safe);
+        let mut attempts = Attempts::new(&self.0, statement::QUEUE_REGISTER, Repeat::Safe);
         let rows = if sorted.iter().all(|new| new.key.is_none()) {
             let params: Params<'_> = &[&places, &users, &times];
             attempts.rows(INSERT_MANY, params).await?
@@ -242,7 +242,7 @@ impl Together for HandingOut {
     type Answer = NextPlace;
 
     async fn run(&self, asks: &[Wanted]) -> Result<Vec<NextPlace>, StoreError> {
-        let mut attempts = Attempts::new(&self.0, "queue.register_next", Repeat::Safe);
+        let mut attempts = Attempts::new(&self.0, statement::QUEUE_REGISTER_NEXT, Repeat::Safe);
         loop {
             match attempts.bounded(self.hand_out(asks, &attempts)).await {
                 Ok(places) => return Ok(places),

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::seats;
 use crate::domain::UserId;
-use crate::store::{AuditCounts, Fact, StoreError, answers};
+use crate::store::{Audit, Fact, StoreError, answers};
 
 const OVERSOLD: &str = "SELECT count(*) FROM
     (SELECT 1 FROM reservations NOT INDEXED WHERE status IN (0, 1) GROUP BY seat_id HAVING count(*) > 1)";
@@ -32,14 +32,15 @@ const WRONG_BALANCES: &str = "SELECT count(*) FROM users u LEFT JOIN
 const DUPLICATE_PLACES: &str = "SELECT count(*) FROM
     (SELECT 1 FROM queue_places NOT INDEXED WHERE ended_at IS NULL GROUP BY user_id HAVING count(*) > 1)";
 
-pub(super) fn count(conn: &Connection, on_sale: u64) -> Result<AuditCounts, StoreError> {
+pub(super) fn count(conn: &Connection, on_sale: u64) -> Result<Audit, StoreError> {
     // One snapshot for all counts: the sale goes on meanwhile.
     let tx = conn.unchecked_transaction()?;
     let one = |sql: &str| -> Result<u64, StoreError> {
         let count: i64 = tx.prepare(sql)?.query_row([], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     };
-    Ok(AuditCounts {
+    let seats = seats::counts(&tx, on_sale)?;
+    Ok(Audit {
         oversold_seats: one(OVERSOLD)?,
         seats_without_reservation: one(SEATS_WITHOUT)?,
         reservations_without_seat: one(RESERVATIONS_WITHOUT)?,
@@ -47,7 +48,9 @@ pub(super) fn count(conn: &Connection, on_sale: u64) -> Result<AuditCounts, Stor
         ledger_without_paid: one(LEDGER_WITHOUT)?,
         wrong_balances: one(WRONG_BALANCES)?,
         duplicate_places: one(DUPLICATE_PLACES)?,
-        seats: seats::counts(&tx, on_sale)?,
+        seats_available: seats.available,
+        seats_pending: seats.pending,
+        seats_sold: seats.unavailable,
         reservations: one("SELECT count(*) FROM reservations")?,
         reservations_paid: one("SELECT count(*) FROM reservations WHERE status = 1")?,
         places: one("SELECT count(*) FROM queue_places")?,

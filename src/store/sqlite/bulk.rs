@@ -1,8 +1,8 @@
-//! Loading a dataset: into a file of its own that nobody reads yet, so that neither an interruption
-//! nor a crash can touch the dataset in use.
+//! Loads a dataset into a file of its own that no server reads yet, so that neither an interruption
+//! nor a crash can touch the active dataset.
 //!
-//! Rows are made inside SQLite by a recursive query, a chunk a statement: nothing is bound row by
-//! row, memory stays flat, and between two chunks there is time to report and to stop. Keys ascend,
+//! Rows are made inside SQLite by a recursive query, one statement per chunk: no row is bound singly,
+//! memory stays flat, and progress and cancellation are checked between two chunks. Keys ascend,
 //! so that every index grows at its end.
 
 use std::fs::File;
@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::schema;
 use crate::domain::{Money, Timestamp};
-use crate::store::home::PriceTiers;
+use crate::store::dataset_storage::PriceTiers;
 use crate::store::{DatasetInfo, StoreError};
 
 /// A dataset being written.
@@ -40,7 +40,7 @@ impl BulkLoad {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         // No journal and no fsync on the way: a file that is not finished is thrown away, and
-        // `finish` puts the finished one on disk before anybody is told.
+        // `finish` puts the finished one on disk before it is acknowledged.
         connection.execute_batch(
             "PRAGMA journal_mode = OFF;
              PRAGMA synchronous = OFF;
@@ -55,9 +55,6 @@ impl BulkLoad {
     }
 
     /// Concerts `from..=to`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn concerts(&mut self, from: u64, to: u64) -> Result<(), StoreError> {
         self.rows(
             "INSERT INTO concerts (id, performer)
@@ -69,9 +66,6 @@ impl BulkLoad {
 
     /// Performance dates `from..=to`, `per_concert` of them on each concert, on the days after
     /// `first_day` (`YYYY-MM-DD`).
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn dates(
         &mut self,
         from: u64,
@@ -88,9 +82,6 @@ impl BulkLoad {
     }
 
     /// Users `from..=to`, each with `balance` in its account.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn users(
         &mut self,
         from: u64,
@@ -107,9 +98,6 @@ impl BulkLoad {
     }
 
     /// Seats `from..=to`, `per_date` of them on each date.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn seats(
         &mut self,
         from: u64,

@@ -10,12 +10,12 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// What the last process was doing with the dataset.
+/// What the last process did with the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// It served. The write-ahead log may hold commits that the database file does not.
     Open,
-    /// It copied the log into the database file, which is whole only together with the log.
+    /// It copied the log into the database file, which is complete only together with the log.
     Checkpointing,
     /// It closed the dataset: the database file holds everything.
     Closed,
@@ -27,7 +27,7 @@ pub(super) struct Record {
     pub(super) state: State,
     /// The last acknowledged commit.
     pub(super) number: u64,
-    /// Up to this commit, at least, the database file is whole without the log.
+    /// Up to this commit, at least, the database file is complete without the log.
     pub(super) checkpointed: u64,
 }
 
@@ -73,7 +73,7 @@ impl Record {
     }
 }
 
-/// FNV-1a: tells a damaged record from a good one.
+/// FNV-1a: detects a damaged record.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -106,7 +106,7 @@ pub(super) fn read(file: &Path) -> io::Result<Option<Record>> {
 #[derive(Debug)]
 pub(super) struct CommitRecord {
     file: File,
-    /// The last write failed; said once.
+    /// The last write failed; logged once.
     failing: bool,
 }
 

@@ -40,7 +40,7 @@ impl Commits {
             StoreError::Unavailable(format!("its commit record cannot be written: {error}"))
         };
         let log_pages = Arc::new(AtomicI32::new(0));
-        // In place of SQLite's own checkpoints, which no record tells of.
+        // In place of SQLite's own checkpoints, which the commit record would not know.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.wal_hook(Some({
             let log_pages = Arc::clone(&log_pages);

@@ -1,5 +1,5 @@
-//! Whether a dataset still holds what was acknowledged when a server last wrote to it: looked at before
-//! anything is changed, so that what is missing can be put back.
+//! Checks that a dataset holds every acknowledged commit. The check runs before anything changes, so that missing
+//! files can be put back.
 //!
 //! Every commit that changes something counts one up in the table `commits`, and the commit record beside
 //! the file has the last number. A log that is missing, cut, damaged or older leaves a lower number. The
@@ -21,14 +21,14 @@ use crate::store::StoreError;
 /// Longest that the pages are checked at a start.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the table `commits` says.
+/// The row of the table `commits`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counted {
     number: u64,
     open: bool,
 }
 
-/// Compares the dataset in `file` with its commit record; gives the number of the last commit.
+/// Compares the dataset in `file` with its commit record; returns the number of the last commit.
 ///
 /// # Errors
 /// [`StoreError::Lost`] when acknowledged commits are missing, unless that is accepted.
@@ -68,7 +68,7 @@ pub(super) fn check(file: &Path, accept_loss: bool) -> Result<u64, StoreError> {
     Ok(last)
 }
 
-/// What is missing; `None` when all is there.
+/// What is missing; `None`: nothing.
 fn missing(record: Record, alone: Option<&Counted>, now: Counted, log: bool) -> Option<String> {
     let (number, have) = (record.number, now.number);
     if have < number {
@@ -120,7 +120,7 @@ fn open_alone(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A file of before there was such a table has no commits.
+/// A file of a version without that table has no commits.
 fn counted(connection: &Connection) -> Result<Counted, StoreError> {
     let sql = "SELECT 1 FROM sqlite_master WHERE name = 'commits'";
     if connection
@@ -152,7 +152,7 @@ fn reaches(file: &Path, log: &Log) -> Result<(), StoreError> {
     Err(StoreError::Damaged(why))
 }
 
-/// Looks for damaged pages, as far as that can be done in [`CHECK_WITHIN`].
+/// Looks for damaged pages, for at most [`CHECK_WITHIN`].
 fn check_pages(file: &Path) -> Result<(), StoreError> {
     let connection = schema::open_reader(file)?;
     let interrupt = connection.get_interrupt_handle();

@@ -9,16 +9,15 @@ use super::SqliteStore;
 use crate::faults::LONGEST;
 use crate::store::StoreError;
 
-/// The name of what holds a connection and does nothing: no statement, so it is not measured.
+/// The name of work that only holds a connection. It is no statement, so it is not measured.
 pub(super) const HELD: &str = "(held)";
 
 /// Between two attempts to take a connection whose queue is full.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl SqliteStore {
-    /// Has `number` connections do nothing else until it is dropped: the readers, then the writer. All
-    /// of them by default.
-    pub(in crate::store) async fn occupy(&self, number: Option<usize>) {
+    /// Holds `number` connections until it is dropped: the readers, then the writer. All by default.
+    pub(in crate::store) async fn hold_connections(&self, number: Option<usize>) {
         let all = self.reader_count + 1;
         let number = number.unwrap_or(all).min(all);
         join_all((0..number).map(|at| self.hold(at))).await;
@@ -30,7 +29,7 @@ impl SqliteStore {
             // The thread goes on when this side is dropped.
             let (_holding, held) = mpsc::channel::<()>();
             let hold = move || {
-                // Nobody sends anything: it waits for the other side's end.
+                // Nothing is sent: this waits for the other side to be dropped.
                 let _ = held.recv_timeout(LONGEST);
                 Ok(())
             };

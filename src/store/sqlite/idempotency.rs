@@ -52,7 +52,7 @@ pub(super) fn once<T: Answer>(
     Ok(Keyed::Fresh(answer))
 }
 
-/// Stores `answer` under `key`, in the place of what [`find`] ignored or its caller discarded.
+/// Stores `answer` under `key`. It replaces an answer that [`find`] ignored or its caller discarded.
 pub(super) fn store<T: Answer>(
     tx: &Tx<'_>,
     user: UserId,
@@ -71,7 +71,7 @@ pub(super) fn store<T: Answer>(
     Ok(())
 }
 
-/// Forgets at most `most` answers older than `before`.
+/// Deletes at most `most` answers older than `before`.
 pub(super) fn forget(tx: &mut Tx<'_>, before: Timestamp, most: u32) -> Result<u64, StoreError> {
     let forgotten = tx
         .conn

@@ -2,8 +2,8 @@
 //!
 //! An acknowledged write is on disk: replies leave only after the `COMMIT` that carries them
 //! (`synchronous=FULL`). Group commit makes that cheap: whatever arrived while the last commit was
-//! on its way to the disk goes into the next one. `rusqlite` on threads of our own is used rather
-//! than an async pool, because a group commit needs the whole connection for the whole batch.
+//! on its way to the disk goes into the next one. `rusqlite` runs on dedicated threads rather than in an async
+//! pool, because a group commit needs the connection for the whole batch.
 
 mod accounts;
 mod audit;
@@ -28,11 +28,13 @@ use std::time::Duration;
 
 use super::date_versions::DateVersions;
 use super::{
-    Answer, AuditCounts, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency,
-    Keyed, Look, Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatRow,
+    Answer, Audit, CancelOutcome, Catalog, ChargeOutcome, DatasetInfo, Fact, Idempotency, Keyed,
+    Pay, PayOutcome, ReservationRow, Reserve, ReserveOutcome, SeatCounts, SeatPreview, SeatRow,
     Settled, StoreError,
 };
-use crate::domain::{Money, PerformanceDateId, ReservationId, SeatId, Timestamp, UserId};
+use crate::domain::{
+    Money, PerformanceDateId, ReservationId, SeatId, Timestamp, UserId, statement,
+};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 use commits::Commits;
@@ -51,9 +53,9 @@ pub struct Options {
     pub timeout: Duration,
     /// Statements slower than this are logged.
     pub slow: Duration,
-    /// Added to every commit: rehearses a slow disk.
+    /// Added to every commit, to rehearse a slow disk.
     pub commit_delay: Duration,
-    /// Open a dataset that lacks acknowledged writes all the same.
+    /// Open a dataset even if it lacks acknowledged writes.
     pub accept_data_loss: bool,
 }
 
@@ -70,9 +72,6 @@ impl Default for Options {
 }
 
 /// What the dataset in `file` consists of, without opening it for work.
-///
-/// # Errors
-/// [`StoreError`].
 pub fn describe(file: &Path) -> Result<DatasetInfo, StoreError> {
     schema::examine(file)?;
     schema::read_info(&schema::open_reader(file)?)
@@ -91,7 +90,7 @@ impl SqliteStore {
     /// Opens the dataset in `file`, running migrations that are due.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the file is not a database of ours, [`StoreError::Unavailable`]
+    /// [`StoreError::Damaged`] when the file is not a concertctl database, [`StoreError::Unavailable`]
     /// when it cannot be opened.
     pub fn open(
         file: &Path,
@@ -134,14 +133,13 @@ impl SqliteStore {
         self.versions.get(date)
     }
 
-    /// Resolves when the writer has ended: whether it broke. Without it nothing can be changed any
-    /// more.
+    /// Resolves when the writer has ended; `true`: it panicked. Without it no write is possible.
     pub fn writer_broke(&self) -> impl Future<Output = bool> + Send + 'static {
         self.writer.broke()
     }
 
-    /// Finishes what is under way and closes the file. The writer is last: only it can leave everything
-    /// in the file, and only when nothing reads.
+    /// Waits for the work under way and closes the file. The writer closes last: only it can move everything
+    /// into the file, and only while no reader is open.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -152,80 +150,71 @@ impl SqliteStore {
     /// # Errors
     /// As every read: [`StoreError`].
     pub async fn catalog(&self) -> Result<Catalog, StoreError> {
-        self.readers.run("catalog.read", seats::catalog).await
+        self.readers
+            .run(statement::CATALOG_READ, seats::catalog)
+            .await
     }
 
     /// A seat at `now`, before it is locked, and the answer already given under `key` if there is one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn look(
+    pub async fn preview(
         &self,
         seat: SeatId,
         user: UserId,
         key: Option<Idempotency>,
         now: Timestamp,
-    ) -> Result<Look, StoreError> {
+    ) -> Result<SeatPreview, StoreError> {
         self.readers
-            .run("seat.read", move |conn| {
+            .run(statement::SEAT_READ, move |conn| {
                 let replay = match &key {
                     Some(key) => idempotency::find(conn, user, key)?,
                     None => None,
                 };
                 let seat = seats::seat(conn, seat, now)?;
-                Ok(Look::Seen { seat, replay })
+                Ok(SeatPreview::Seen { seat, replay })
             })
             .await
     }
 
     /// The answer already given under `key`, if there is one.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn replay<T: Answer>(
         &self,
         user: UserId,
         key: Idempotency,
     ) -> Result<Option<Keyed<T>>, StoreError> {
         self.readers
-            .run("idempotency.read", move |conn| {
+            .run(statement::IDEMPOTENCY_READ, move |conn| {
                 idempotency::find(conn, user, &key)
             })
             .await
     }
 
     /// All seats of a date, by number.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
         self.readers
-            .run("seats.read", move |conn| seats::of_date(conn, date))
+            .run(statement::SEATS_READ, move |conn| {
+                seats::of_date(conn, date)
+            })
             .await
     }
 
     /// Seats of the concert on sale by status.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn seat_counts(&self) -> Result<SeatCounts, StoreError> {
         let on_sale = self.info.on_sale_seats;
         self.readers
-            .run("seats.count", move |conn| seats::counts(conn, on_sale))
+            .run(statement::SEATS_COUNT, move |conn| {
+                seats::counts(conn, on_sale)
+            })
             .await
     }
 
     /// Tries to reserve: version check, unique index and limit in one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn reserve(
         &self,
         reserve: Reserve,
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<ReserveOutcome>>, StoreError> {
         self.writer
-            .run_atomic("reservation.create", move |tx| {
+            .run_atomic(statement::RESERVATION_CREATE, move |tx| {
                 let mut ended = Vec::new();
                 let outcome = idempotency::once(tx, reserve.user, key, reserve.now, |tx| {
                     reservations::reserve(tx, &reserve, &mut ended)
@@ -235,11 +224,8 @@ impl SqliteStore {
             .await
     }
 
-    /// Remembers a refusal that was decided before the store was asked, so that a repeat of the
-    /// keyed request is answered alike; gives back what was answered first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Stores a refusal that was decided without the store, so that a repeat of the keyed request gets the same
+    /// answer; returns the first answer.
     pub async fn remember_refusal(
         &self,
         user: UserId,
@@ -248,16 +234,13 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Keyed<ReserveOutcome>, StoreError> {
         self.writer
-            .run_atomic("reservation.refuse", move |tx| {
+            .run_atomic(statement::RESERVATION_REFUSE, move |tx| {
                 idempotency::once(tx, user, Some(key), now, |_| Ok(refusal))
             })
             .await
     }
 
-    /// Gives a hold back.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Cancels a hold.
     pub async fn cancel(
         &self,
         reservation: ReservationId,
@@ -266,7 +249,7 @@ impl SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<CancelOutcome>>, StoreError> {
         self.writer
-            .run_atomic("reservation.cancel", move |tx| {
+            .run_atomic(statement::RESERVATION_CANCEL, move |tx| {
                 let mut ended = Vec::new();
                 let outcome = idempotency::once(tx, user, key, now, |tx| {
                     reservations::cancel(tx, reservation, user, now, &mut ended)
@@ -276,17 +259,14 @@ impl SqliteStore {
             .await
     }
 
-    /// Ends up to `most` holds that ran out; gives the number ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Ends up to `most` holds that ran out; returns how many.
     pub async fn expire_holds(
         &self,
         now: Timestamp,
         most: u32,
     ) -> Result<Settled<u64>, StoreError> {
         self.writer
-            .run_atomic("reservation.expire", move |tx| {
+            .run_atomic(statement::RESERVATION_EXPIRE, move |tx| {
                 let (outcome, ended) = reservations::expire(tx, now, most)?;
                 Ok(Settled { outcome, ended })
             })
@@ -294,9 +274,6 @@ impl SqliteStore {
     }
 
     /// At most `most` reservations of `user` with ids above `after`, by id.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn reservations_of(
         &self,
         user: UserId,
@@ -304,38 +281,31 @@ impl SqliteStore {
         most: u32,
     ) -> Result<Vec<ReservationRow>, StoreError> {
         self.readers
-            .run("reservations.read", move |conn| {
+            .run(statement::RESERVATIONS_READ, move |conn| {
                 reservations::of_user(conn, user, after, most)
             })
             .await
     }
 
-    /// Forgets answers to keyed requests that are older than `before`, at most `most`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Deletes at most `most` answers to keyed requests that are older than `before`.
     pub async fn forget_answers(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         self.writer
-            .run("idempotency.forget", move |tx| {
+            .run(statement::IDEMPOTENCY_FORGET, move |tx| {
                 idempotency::forget(tx, before, most)
             })
             .await
     }
 
     /// The balance of `user`, or `None` when there is no such user.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn balance(&self, user: UserId) -> Result<Option<Money>, StoreError> {
         self.readers
-            .run("account.read", move |conn| accounts::balance(conn, user))
+            .run(statement::ACCOUNT_READ, move |conn| {
+                accounts::balance(conn, user)
+            })
             .await
     }
 
     /// Adds `amount` to the balance of `user`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn charge(
         &self,
         user: UserId,
@@ -344,7 +314,7 @@ impl SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<Keyed<ChargeOutcome>, StoreError> {
         self.writer
-            .run_atomic("account.charge", move |tx| {
+            .run_atomic(statement::ACCOUNT_CHARGE, move |tx| {
                 idempotency::once(tx, user, key, now, |tx| {
                     accounts::charge(tx, user, amount, now)
                 })
@@ -353,16 +323,13 @@ impl SqliteStore {
     }
 
     /// Pays a reservation, and ends the payer's place with the last hold made by it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn pay(
         &self,
         pay: Pay,
         key: Option<Idempotency>,
     ) -> Result<Settled<Keyed<PayOutcome>>, StoreError> {
         self.writer
-            .run_atomic("reservation.pay", move |tx| {
+            .run_atomic(statement::RESERVATION_PAY, move |tx| {
                 let outcome =
                     idempotency::once(tx, pay.user, key, pay.now, |tx| accounts::pay(tx, &pay))?;
                 let is_paid = outcome == Keyed::Fresh(PayOutcome::Paid);
@@ -373,34 +340,31 @@ impl SqliteStore {
             .await
     }
 
-    /// Counts violations of the business truth over everything in the database.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn audit(&self) -> Result<AuditCounts, StoreError> {
+    /// Counts violations of the rules of the sale in the whole database.
+    pub async fn audit(&self) -> Result<Audit, StoreError> {
         let on_sale = self.info.on_sale_seats;
         self.readers
-            .run_unbounded("audit.count", move |conn| audit::count(conn, on_sale))
+            .run_unbounded(statement::AUDIT_COUNT, move |conn| {
+                audit::count(conn, on_sale)
+            })
             .await
     }
 
     /// Those of `facts` that are not in the database.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
         self.readers
-            .run_unbounded("audit.lookup", move |conn| audit::missing(conn, facts))
+            .run_unbounded(statement::AUDIT_LOOKUP, move |conn| {
+                audit::missing(conn, facts)
+            })
             .await
     }
 
     /// For each idempotency key, whether its write was done.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
         self.readers
-            .run_unbounded("audit.lookup", move |conn| audit::done(conn, &keys))
+            .run_unbounded(statement::AUDIT_LOOKUP, move |conn| {
+                audit::done(conn, &keys)
+            })
             .await
     }
 
@@ -410,7 +374,7 @@ impl SqliteStore {
     /// [`StoreError`] with what is wrong.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.writer
-            .run("ping", |tx| {
+            .run(statement::PING, |tx| {
                 let sql = "UPDATE commits SET number = number";
                 tx.conn.prepare_cached(sql)?.execute([])?;
                 Ok(())

@@ -6,18 +6,17 @@ use super::SqliteStore;
 use super::idempotency;
 use super::writer::Tx;
 use crate::domain::queue::Admission;
-use crate::domain::{Place, Timestamp, UserId};
+use crate::domain::{Place, Timestamp, UserId, statement};
 use crate::store::{
     Idempotency, Keyed, NewPlace, NextPlace, QueueSnapshot, RegisterOutcome, StoreError, Ticket,
 };
 
 impl SqliteStore {
     /// The queue as it was when the last process ended.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
-        self.readers.run_unbounded("queue.restore", snapshot).await
+        self.readers
+            .run_unbounded(statement::QUEUE_RESTORE, snapshot)
+            .await
     }
 
     /// As `Store::register`.
@@ -28,50 +27,44 @@ impl SqliteStore {
         let is_keyed = new.key.is_some();
         let register = move |tx: &mut Tx<'_>| register(tx, &new);
         match is_keyed {
-            true => self.writer.run_atomic("queue.register", register).await,
-            false => self.writer.run("queue.register", register).await,
+            true => {
+                self.writer
+                    .run_atomic(statement::QUEUE_REGISTER, register)
+                    .await
+            }
+            false => self.writer.run(statement::QUEUE_REGISTER, register).await,
         }
     }
 
     /// The place given under `key`, while it lives.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn ticket(
         &self,
         user: UserId,
         key: Idempotency,
     ) -> Result<Option<Keyed<Ticket>>, StoreError> {
         self.readers
-            .run("idempotency.read", move |conn| ticket(conn, user, &key))
+            .run(statement::IDEMPOTENCY_READ, move |conn| {
+                ticket(conn, user, &key)
+            })
             .await
     }
 
     /// The place where `user` stands, as far as it is durable.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
         self.readers
-            .run("queue.read", move |conn| standing(conn, user))
+            .run(statement::QUEUE_READ, move |conn| standing(conn, user))
             .await
     }
 
-    /// Whether `place` has ended before its time, or never was.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Whether `place` ended early, or never existed.
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         self.readers
-            .run("queue.read", move |conn| has_ended(conn, place))
+            .run(statement::QUEUE_READ, move |conn| has_ended(conn, place))
             .await
     }
 
-    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
-    /// live place of the user up to `expired_up_to` has had its time and is replaced.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Gives the next place above `above`, for when the shared queue does not answer. A live place of the user
+    /// up to `expired_up_to` has expired and is replaced.
     pub async fn register_next(
         &self,
         user: UserId,
@@ -81,29 +74,26 @@ impl SqliteStore {
         key: Option<Idempotency>,
     ) -> Result<NextPlace, StoreError> {
         self.writer
-            .run_atomic("queue.register_next", move |tx| {
+            .run_atomic(statement::QUEUE_REGISTER_NEXT, move |tx| {
                 register_next(tx, user, now, above, expired_up_to, key.as_ref())
             })
             .await
     }
 
-    /// Makes an admission durable: everyone up to `mark` is in since `at`.
+    /// Makes an admission durable: everyone up to `watermark` is admitted from `at` on.
     ///
     /// # Errors
-    /// [`StoreError`]; then nobody was admitted.
-    pub async fn admit(&self, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+    /// [`StoreError`]; then no user was admitted.
+    pub async fn admit(&self, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
         self.writer
-            .run("queue.admit", move |tx| admit(tx, mark, at))
+            .run(statement::QUEUE_ADMIT, move |tx| admit(tx, watermark, at))
             .await
     }
 
-    /// Keeps the admission settings.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Stores the admission settings.
     pub async fn save_admission(&self, admission: Admission) -> Result<(), StoreError> {
         self.writer
-            .run("queue.save_admission", move |tx| {
+            .run(statement::QUEUE_SAVE_ADMISSION, move |tx| {
                 save_admission(tx, &admission)
             })
             .await
@@ -232,7 +222,7 @@ pub(super) fn standing(conn: &Connection, user: UserId) -> Result<Option<Place>,
         .optional()?)
 }
 
-/// Where the user stands, and whether that place was handed out from here.
+/// The user's place, and whether the store gave it.
 fn live(tx: &Tx<'_>, user: UserId) -> Result<Option<(Place, bool)>, StoreError> {
     Ok(tx
         .conn
@@ -291,7 +281,7 @@ pub(super) fn end_if_spent(tx: &Tx<'_>, place: Place, now: Timestamp) -> Result<
     Ok(ended > 0)
 }
 
-/// Ends a place that a new registration leaves behind.
+/// Ends a place that a new registration replaces.
 fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached(
@@ -301,10 +291,10 @@ fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), StoreError> 
     Ok(())
 }
 
-pub(super) fn admit(tx: &mut Tx<'_>, mark: Place, at: Timestamp) -> Result<(), StoreError> {
+pub(super) fn admit(tx: &mut Tx<'_>, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached("INSERT OR IGNORE INTO admissions (mark, at) VALUES (?1, ?2)")?
-        .execute(params![signed(mark), at.0])?;
+        .execute(params![signed(watermark), at.0])?;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ const QUEUE: usize = 16_384;
 /// Even an audit over a large dataset ends within this.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Longest that the end waits for a reader that was interrupted.
+/// Longest wait at the end for an interrupted reader.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
 struct Job {
@@ -94,7 +94,7 @@ impl Readers {
         self.run_within(self.timeout, name, work).await
     }
 
-    /// The same for work over the whole dataset, which takes as long as it takes (within reason).
+    /// The same for work over the whole dataset, with a long time-out.
     pub(super) async fn run_unbounded<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -114,7 +114,7 @@ impl Readers {
             name,
             queued: Instant::now(),
             trace: TraceHandle::current(),
-            // A caller that gave up is not told.
+            // The caller may have given up.
             work: Box::new(move |conn| drop(sender.send(work(conn)))),
         };
         match self.queue.lock().as_ref() {
@@ -133,14 +133,14 @@ impl Readers {
         }
     }
 
-    /// Takes no more work, breaks off the reads under way, and waits until the connections are closed.
+    /// Takes no more work, interrupts the reads under way, and waits until the connections are closed.
     pub(super) async fn close(&self) {
         self.queue.lock().take();
         let threads = std::mem::take(&mut *self.threads.lock());
         let until = Instant::now() + END_WITHIN;
         for (thread, interrupt) in threads {
             while !thread.is_finished() && Instant::now() < until {
-                // Again and again: queued reads begin after the one that was broken off.
+                // Repeatedly, since queued reads begin after the one that was interrupted.
                 interrupt.interrupt();
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -161,7 +161,7 @@ fn run(
     faults: &Faults,
 ) {
     loop {
-        // The lock is held while waiting: whoever holds it is the next to get work.
+        // Held while waiting: the thread that has the lock gets the next work.
         let job = match queue.lock().recv() {
             Ok(job) => job,
             Err(_) => return,
@@ -173,7 +173,7 @@ fn run(
         faults.slow_down_thread(job.name);
         (job.work)(connection);
         if job.name != HELD {
-            Statement::ended(job.name, SYSTEM, began).tell(Some(metrics), &job.trace, slow);
+            Statement::ended(job.name, SYSTEM, began).report(Some(metrics), &job.trace, slow);
         }
         let used = busy.fetch_sub(1, Ordering::Relaxed) - 1;
         metrics.set_db_connections(used, max.saturating_sub(used), max);

@@ -35,10 +35,10 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// What `PRAGMA application_id` says in a file of ours: "conc".
+/// `PRAGMA application_id` of a concertctl database: "conc".
 const APPLICATION_ID: u32 = 0x636f_6e63;
 
-/// Looks at a file from outside, before anything may change it: whether it is a database of ours and
+/// Looks at a file from outside, before anything may change it: whether it is a concertctl database and
 /// as long as it says. Offsets: the database header, <https://www.sqlite.org/fileformat2.html>.
 pub(super) fn examine(file: &Path) -> Result<(), StoreError> {
     let unreadable = |error: io::Error| StoreError::Unavailable(error.to_string());

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::commits::Commits;
 use super::faulty::HELD;
 use super::{Options, SYSTEM};
-use crate::domain::PerformanceDateId;
+use crate::domain::{PerformanceDateId, statement};
 use crate::faults::Faults;
 use crate::store::StoreError;
 use crate::store::date_versions::DateVersions;
@@ -28,7 +28,7 @@ const BATCH: usize = 1_024;
 /// A transaction takes no more requests after this: those in it wait for its commit.
 const GROUP_TIME: Duration = Duration::from_millis(100);
 
-/// What a piece of work sees of the transaction it runs in.
+/// The transaction, as the work in it sees it.
 pub(super) struct Tx<'a> {
     /// The connection, inside the transaction.
     pub(super) conn: &'a Connection,
@@ -36,13 +36,13 @@ pub(super) struct Tx<'a> {
 }
 
 impl Tx<'_> {
-    /// Notes that a seat of `date` changes with this transaction.
+    /// Records that this transaction changes a seat of `date`.
     pub(super) fn touch(&mut self, date: PerformanceDateId) {
         self.touched.push(date);
     }
 }
 
-/// Runs in the transaction; gives back what to call once its fate is known.
+/// Runs in the transaction; returns what to call after the commit, or its failure.
 type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Reply + Send>;
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
@@ -54,7 +54,7 @@ struct Job {
     work: Work,
 }
 
-/// What the writer's thread owns.
+/// The state of the writer thread.
 pub(super) struct Written {
     pub(super) connection: Connection,
     pub(super) commits: Commits,
@@ -62,7 +62,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Closes the file so that it is whole without its log.
+    /// Closes the file so that it is complete without its log.
     fn close(self) {
         let (connection, file) = (self.connection, self.file.display());
         let closed = self.commits.close(&connection);
@@ -83,7 +83,7 @@ pub(super) struct Writer {
     broke: watch::Receiver<bool>,
 }
 
-/// Tells, when the writer's thread ends, whether that was a panic.
+/// Reports at the end of the writer thread whether it panicked.
 struct Ending(watch::Sender<bool>);
 
 impl Drop for Ending {
@@ -121,7 +121,7 @@ impl Writer {
         })
     }
 
-    /// Resolves when the thread has ended: whether it broke.
+    /// Resolves when the thread has ended; `true`: it panicked.
     pub(super) fn broke(&self) -> impl Future<Output = bool> + Send + 'static {
         let mut broke = self.broke.clone();
         // The sender goes with the thread: an error is an end without a panic.
@@ -243,7 +243,7 @@ fn commit_group(
         }
         connection_acquired(Some(metrics), &job.trace, job.queued);
         if begun.is_ok() && tx.conn.is_autocommit() {
-            // A full disk or an I/O error ended the transaction under us: what was in it is lost.
+            // A full disk or an I/O error ended the transaction: its writes are lost.
             fail(&mut replies, &rolled_back());
             tx.touched.clear();
             begun = begin(tx.conn);
@@ -255,12 +255,12 @@ fn commit_group(
             continue;
         }
         let statement = Statement::ended(job.name, SYSTEM, began);
-        statement.tell(Some(metrics), &job.trace, options.slow);
+        statement.report(Some(metrics), &job.trace, options.slow);
         traces.push(job.trace);
     }
     let touched = std::mem::take(&mut tx.touched);
     let began = Instant::now();
-    faults.slow_down_thread("commit");
+    faults.slow_down_thread(statement::COMMIT);
     if !options.commit_delay.is_zero() {
         std::thread::sleep(options.commit_delay);
     }
@@ -271,9 +271,9 @@ fn commit_group(
     });
     let commit = Statement {
         error: committed.as_ref().err().map(|why| why.to_string().into()),
-        ..Statement::ended("commit", SYSTEM, began)
+        ..Statement::ended(statement::COMMIT, SYSTEM, began)
     };
-    tell_commit(commit, &traces, metrics, options.slow);
+    report_commit(commit, &traces, metrics, options.slow);
     drop(traces);
     match committed {
         Ok(()) => {
@@ -286,7 +286,7 @@ fn commit_group(
         Err(error) => {
             tracing::error!(%error, "a group of writes could not be committed");
             if !written.connection.is_autocommit() {
-                // The failed commit is answered below; there is nobody else to tell.
+                // The failed commit is answered below.
                 drop(written.connection.execute_batch("ROLLBACK"));
             }
             fail(&mut replies, &error);
@@ -302,8 +302,8 @@ fn rolled_back() -> StoreError {
     StoreError::Unwritable("the transaction was rolled back".to_owned())
 }
 
-/// Commits into the files that are at their paths. Only what changed something is numbered: nothing else
-/// needs the disk.
+/// Commits, if the files are still those at their paths. Only a transaction that changed something is numbered:
+/// no other needs the disk.
 fn commit(connection: &Connection, commits: &Commits, changed: bool) -> Result<(), StoreError> {
     if changed {
         commits.in_place()?;
@@ -312,13 +312,13 @@ fn commit(connection: &Connection, commits: &Commits, changed: bool) -> Result<(
     Ok(connection.execute_batch("COMMIT")?)
 }
 
-/// One commit, many requests: each has it in its trace, the meters and the log once.
-fn tell_commit(commit: Statement, traces: &[TraceHandle], metrics: &Metrics, slow: Duration) {
+/// Reports a commit once to the metrics and the log, and to the trace of each of its requests.
+fn report_commit(commit: Statement, traces: &[TraceHandle], metrics: &Metrics, slow: Duration) {
     if let Some((first, others)) = traces.split_first() {
         for trace in others {
             drop(commit.step(trace));
         }
-        commit.tell(Some(metrics), first, slow);
+        commit.report(Some(metrics), first, slow);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The same figures as OpenTelemetry's instruments, for what pushes.
+//! The same figures as OpenTelemetry instruments, to be pushed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use super::exposition::{Described, Kind};
 use super::{HostMetrics, Reader};
 
-/// What was read is told for as long: a reader of metrics asks for each name on its own.
+/// Figures are read anew after this time. A metrics reader asks for each name on its own, so one reading
+/// must serve them all.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The last figures that were read.
@@ -51,8 +52,8 @@ fn samples(family: Described) -> Vec<(Vec<KeyValue>, f64)> {
 }
 
 impl HostMetrics {
-    /// Gives `meter` an instrument for each family that there is now. Whoever reads the meter gets
-    /// the names without `_total`, which exporters add to what only rises.
+    /// Gives `meter` an instrument for each family that there is now. The names come without
+    /// `_total`, because exporters add it to counters.
     ///
     /// Not for a meter that `/metrics` is rendered from: the figures would stand there twice.
     pub(in crate::telemetry) fn observe(&self, meter: &Meter) {
@@ -64,11 +65,11 @@ impl HostMetrics {
             let latest = Arc::clone(&latest);
             let name = family.name.clone();
             let figures = move || latest.figures();
-            let told = name.strip_suffix("_total").unwrap_or(&name).to_owned();
+            let exported = name.strip_suffix("_total").unwrap_or(&name).to_owned();
             match family.kind {
                 Kind::Counter => {
                     meter
-                        .f64_observable_counter(told)
+                        .f64_observable_counter(exported)
                         .with_description(family.help)
                         .with_callback(move |observer| {
                             for (labels, value) in figures().get(&name).into_iter().flatten() {
@@ -79,7 +80,7 @@ impl HostMetrics {
                 }
                 Kind::Gauge => {
                     meter
-                        .f64_observable_gauge(told)
+                        .f64_observable_gauge(exported)
                         .with_description(family.help)
                         .with_callback(move |observer| {
                             for (labels, value) in figures().get(&name).into_iter().flatten() {

@@ -1,8 +1,8 @@
 //! Figures of the host and of this process, under the names the node exporter and the Prometheus
 //! client libraries use, so that one panel serves both.
 //!
-//! On Linux they are read from `/proc` at each scrape; elsewhere `sysinfo` tells what it can. What
-//! cannot be read is left out. `/metrics` shows them, and a meter that is pushed from observes them
+//! On Linux they are read from `/proc` at each scrape; elsewhere `sysinfo` reads what the system
+//! offers. What cannot be read is left out. `/metrics` shows them, and a meter that is pushed from observes them
 //! (`HostMetrics::observe`).
 
 mod exposition;
@@ -13,7 +13,7 @@ mod instruments;
 mod process;
 #[cfg(target_os = "linux")]
 mod procfs;
-// Compiled everywhere, so that it does not rot where nobody looks.
+// Compiled everywhere, so that it keeps compiling.
 #[cfg_attr(target_os = "linux", allow(dead_code))]
 mod portable;
 
@@ -25,7 +25,7 @@ use exposition::{Described, Exposition};
 #[derive(Debug, Clone)]
 pub(super) struct HostMetrics(Arc<Reader>);
 
-/// Describes and reads every family there is: the one place that does, whoever is told.
+/// Describes and reads every family: the only place that does, for text and instruments.
 #[derive(Debug)]
 struct Reader {
     #[cfg(not(target_os = "linux"))]

@@ -1,4 +1,4 @@
-//! What `sysinfo` tells on systems without `/proc`: no processor modes, no descriptors, no disk
+//! Figures from `sysinfo`, for systems without `/proc`: no processor modes, no descriptors, no disk
 //! traffic; memory, load, space, networks and this process.
 
 use std::fmt;

@@ -8,7 +8,7 @@ use tracing::Level;
 /// A buffer that grew beyond this is not filled again.
 const KEEP_BYTES: usize = 1 << 20;
 
-/// What is known of a line without parsing it.
+/// A line's properties that need no parsing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meta {
     pub(super) timestamp_us: i64,
@@ -78,7 +78,7 @@ impl LogRecord {
         self.meta().service_name
     }
 
-    /// The instance it is from, once the process has said its name
+    /// The instance it is from, once the process has named it
     /// ([`Logs::set_instance`](super::Logs::set_instance)).
     #[must_use]
     pub fn instance(&self) -> Option<&str> {
@@ -98,13 +98,13 @@ impl fmt::Debug for LogRecord {
     }
 }
 
-/// Batches that somebody may still read. Their buffers are filled again afterwards: one that is freed
-/// is given back to the system and asked for anew, a page fault for each 4 KiB.
+/// Batches that readers may still hold. A buffer is reused once it is free: to release it and allocate it
+/// anew costs a page fault for each 4 KiB.
 #[derive(Debug, Default)]
-pub(super) struct Lent(Vec<Arc<Batch>>);
+pub(super) struct BatchPool(Vec<Arc<Batch>>);
 
-impl Lent {
-    /// Batches that are remembered; who reads slowly keeps older ones for himself.
+impl BatchPool {
+    /// The most batches that are remembered. A slow reader keeps older ones alive by itself.
     const MOST: usize = 8;
 
     pub(super) fn remember(&mut self, batch: Arc<Batch>) {
@@ -114,7 +114,7 @@ impl Lent {
         self.0.push(batch);
     }
 
-    /// An empty batch: one that nobody reads any more, if there is one.
+    /// An empty batch, with the buffer of one that is no longer read, if there is one.
     pub(super) fn reuse(&mut self) -> Batch {
         let free = self.0.iter_mut().position(|it| Arc::get_mut(it).is_some());
         let batch = free.and_then(|index| Arc::into_inner(self.0.remove(index)));
@@ -162,26 +162,26 @@ mod tests {
 
     #[test]
     fn a_buffer_is_filled_again_only_when_nobody_reads_it() {
-        let mut lent = Lent::default();
+        let mut pool = BatchPool::default();
         let (read, free) = (batch("read\n", &[5]), batch("free\n", &[5]));
         let buffer = free.bytes.as_ptr();
         let record = read.records().next().unwrap();
-        lent.remember(read);
-        lent.remember(free);
-        let again = lent.reuse();
+        pool.remember(read);
+        pool.remember(free);
+        let again = pool.reuse();
         assert_eq!((again.bytes.as_ptr(), again.bytes.len()), (buffer, 0));
         assert!(again.records.is_empty());
-        assert_eq!(lent.reuse().bytes.capacity(), 0, "a new one");
+        assert_eq!(pool.reuse().bytes.capacity(), 0, "a new one");
         assert_eq!(record.line(), "read");
     }
 
     #[test]
     fn neither_many_batches_nor_a_huge_one_are_held() {
-        let mut lent = Lent::default();
-        (0..100).for_each(|_| lent.remember(batch("a\n", &[2])));
-        assert_eq!(lent.0.len(), Lent::MOST);
-        let mut lent = Lent::default();
-        lent.remember(batch(&"a".repeat(2 * KEEP_BYTES), &[]));
-        assert_eq!(lent.reuse().bytes.capacity(), 0);
+        let mut pool = BatchPool::default();
+        (0..100).for_each(|_| pool.remember(batch("a\n", &[2])));
+        assert_eq!(pool.0.len(), BatchPool::MOST);
+        let mut pool = BatchPool::default();
+        pool.remember(batch(&"a".repeat(2 * KEEP_BYTES), &[]));
+        assert_eq!(pool.reuse().bytes.capacity(), 0);
     }
 }

@@ -13,7 +13,7 @@ use super::output::{Output, push_head};
 use crate::telemetry::TraceContext;
 use crate::telemetry::trace::current_context;
 
-/// The load generator says of itself who it is; everything else is the configured service.
+/// Records of the load generator carry its own service name, all others the configured one.
 const LOAD_TARGET: &str = "concertctl::load";
 const LOAD_SERVICE: &str = "concertctl-load";
 
@@ -63,7 +63,7 @@ fn push_event(line: &mut Vec<u8>, event: &Event<'_>) {
     line.extend_from_slice(b"}}\n");
 }
 
-/// The ids that an event brings along, when it tells of a step.
+/// The ids of an event that reports a step.
 fn own_ids(event: &Event<'_>) -> Option<TraceContext> {
     event.metadata().fields().field("span_id")?;
     let mut ids = IdVisitor::default();

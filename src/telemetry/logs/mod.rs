@@ -1,5 +1,5 @@
 //! Logs: one JSON object a line, in the field order of `docs/telemetry.md`, written by a thread of
-//! their own and handed to whoever subscribes.
+//! their own and handed to subscribers.
 //!
 //! Logging never blocks: between the callers and the writer is a bounded queue, and what does not fit
 //! is dropped and counted ([`Logs::dropped`]).
@@ -35,8 +35,7 @@ pub use sampling::AccessSampling;
 use sampling::Sampler;
 use writer::{Shared, Writer};
 
-/// Libraries whose debug and info records help nobody here; a filter of the operator's that names
-/// them takes precedence.
+/// Keeps libraries' debug and info records out. The operator's filter takes precedence.
 const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,tower=warn,sqlx=warn,\
                      opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,\
                      opentelemetry-http=off,opentelemetry-prometheus=warn,tonic=warn,\
@@ -119,8 +118,8 @@ static INSTALLING: Mutex<()> = Mutex::new(());
 /// the first installed.
 ///
 /// # Errors
-/// A filter that cannot be parsed, a log file that cannot be opened, or a subscriber somebody else
-/// installed before.
+/// A filter that cannot be parsed, a log file that cannot be opened, or another subscriber that is
+/// installed already.
 pub fn init(config: LogConfig) -> anyhow::Result<Logs> {
     let _one_at_a_time = INSTALLING.lock();
     if let Some(logs) = INSTALLED.get() {
@@ -177,8 +176,8 @@ impl Logs {
         self.queue.dropped()
     }
 
-    /// Every record from now on, as it is written. At most `capacity` wait for the subscriber; if it
-    /// does not keep up it misses records ([`LogSubscription::missed`]), and nobody else does.
+    /// Subscribes to every record from now on. At most `capacity` records wait; a subscriber that does not
+    /// keep up misses records ([`LogSubscription::missed`]), the others do not.
     #[must_use]
     pub fn subscribe(&self, capacity: usize) -> LogSubscription {
         self.shared.subscribe(capacity)

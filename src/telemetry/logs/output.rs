@@ -27,7 +27,7 @@ pub(in crate::telemetry) struct Output {
 
 /// The output of the logging in force here; `None` where there is none.
 pub(in crate::telemetry) fn with_output<T>(look: impl FnOnce(&Output) -> T) -> Option<T> {
-    // It is called once, but the compiler is not told so.
+    // It is called once, which the compiler cannot know.
     let mut look = Some(look);
     tracing::dispatcher::get_default(|dispatch| {
         let JsonLayer(output) = dispatch.downcast_ref()?;
@@ -36,7 +36,7 @@ pub(in crate::telemetry) fn with_output<T>(look: impl FnOnce(&Output) -> T) -> O
 }
 
 impl Output {
-    /// Queues the line that `write` appends, its newline included; `write` is told the line's time, in
+    /// Queues the line that `write` appends, its newline included; `write` gets the line's time, in
     /// microseconds since the epoch.
     pub(super) fn line(
         &self,

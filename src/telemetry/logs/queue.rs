@@ -2,7 +2,7 @@
 //!
 //! One byte buffer that is swapped as a whole: a record costs its thread a short lock and a copy, no
 //! allocation and, while the writer is awake, no system call. When it is full the record is dropped
-//! and counted; nobody waits.
+//! and counted; no caller waits.
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -123,7 +123,7 @@ impl Queue {
         self.from_writer.notify_all();
     }
 
-    /// Writer: rests so that lines gather, unless somebody waits for them.
+    /// Writer: rests so that lines gather, unless a flush waits for them.
     pub(super) fn linger(&self, time: Duration) {
         let mut state = self.state.lock();
         if !state.flush_wanted && !state.closed {

@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use parking_lot::Mutex;
 
-use super::batch::{Batch, Lent};
+use super::batch::{Batch, BatchPool};
 use super::queue::{Queue, Task};
 use super::{LogOutput, LogRecord, LogSubscription};
 use crate::files::{Limits, RotatingFile};
 use crate::telemetry::subscription::Subscribers;
 
-/// How long the writer rests after a batch. Lines that come meanwhile cost their callers no wake-up
-/// and this thread one system call together.
+/// How long the writer rests after a batch. Lines that arrive in that time need no wake-up, and are
+/// written with one system call.
 const LINGER: Duration = Duration::from_millis(10);
 
 /// What the handle and the writer thread share.
@@ -117,7 +117,7 @@ impl Writer {
     }
 
     fn run(mut self) {
-        let mut lent = Lent::default();
+        let mut pool = BatchPool::default();
         let mut batch = Batch::default();
         loop {
             match self.queue.take(&mut batch) {
@@ -130,9 +130,9 @@ impl Writer {
             }
             let records = batch.records.len();
             self.write(&batch.bytes);
-            lent.remember(self.shared.publish(batch));
+            pool.remember(self.shared.publish(batch));
             self.queue.done(records);
-            batch = lent.reuse();
+            batch = pool.reuse();
             self.queue.linger(LINGER);
         }
         // Subscribers learn that nothing more will come.
@@ -169,8 +169,8 @@ impl Writer {
     }
 }
 
-/// Tells on standard error what the log cannot tell.
+/// Warns on standard error, because the log itself fails.
 fn warn(message: &str) {
-    // With standard error gone too, the counter alone tells.
+    // If standard error fails too, only the counter shows it.
     let _ = writeln!(io::stderr(), "concertctl: {message}");
 }

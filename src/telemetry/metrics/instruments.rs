@@ -202,7 +202,7 @@ instrument!("gauge", Level, |meter: &Meter, name, help| {
     Level(level)
 });
 
-/// A counter whose value somebody else keeps. It is not exported before it has a source.
+/// A counter that is kept elsewhere and read at each collection. Absent until it has a source.
 pub(super) struct CounterFrom(Arc<OnceLock<Source>>);
 
 type Source = Box<dyn Fn(&dyn Fn(u64, &[KeyValue])) + Send + Sync>;

@@ -110,8 +110,8 @@ impl LoadgenMetrics {
         exposition(&self.0.registry)
     }
 
-    /// Pushes what was not pushed yet, and nothing after that; whether the collector took it, for
-    /// whose answer it waits. Why not is not to be had from the SDK.
+    /// Pushes the rest and ends pushing. Waits for the collector's answer and returns whether it took the
+    /// metrics; the SDK does not give the reason if not.
     #[must_use]
     pub fn shutdown(&self) -> bool {
         self.0.provider.shutdown().is_ok()

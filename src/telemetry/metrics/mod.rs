@@ -115,7 +115,7 @@ impl Metrics {
     /// Pushes what was not pushed yet, and nothing after that. Blocks for as long as the collector
     /// takes, or its time-out.
     pub fn shutdown(&self) {
-        // Why not was told when it happened, and there is nobody left to tell.
+        // The exporter has logged the failures.
         std::thread::scope(|threads| {
             let host = self.0.host_provider.as_ref();
             let _pushing = host.map(|host| threads.spawn(|| drop(host.shutdown())));

@@ -41,9 +41,9 @@ labels! {
     ReservationOutcome("outcome") {
         /// The seat is now held for the user.
         Reserved => "reserved",
-        /// Somebody else holds or owns the seat.
+        /// Another user holds or owns the seat.
         Taken => "taken",
-        /// Somebody else was reserving the seat at the same moment.
+        /// Another request was reserving the seat at the same moment.
         Locked => "locked",
         /// The database refused the change: the seat moved on since it was read.
         Conflict => "conflict",
@@ -87,7 +87,7 @@ labels! {
     LockOutcome("outcome") {
         /// The lock was given.
         Acquired => "acquired",
-        /// Somebody else has it.
+        /// Another request has it.
         Busy => "busy",
         /// No answer within the time allowed.
         TimedOut => "timed_out",

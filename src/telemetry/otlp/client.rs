@@ -1,5 +1,5 @@
-//! The HTTP client of pushes, which looks at the answers: what the exporters of the SDK make of them is
-//! one error text.
+//! The HTTP client of pushes. It reads the answers, because the SDK's exporters reduce them to one error
+//! text.
 //!
 //! By <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>: a push is delivered if the answer
 //! is a success and OTLP; what a success rejects in part is lost; of failures 429, 502, 503 and 504 are
@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResp
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 
-use super::delivery::{Again, Delivery, Refusal, Signal};
+use super::delivery::{Delivery, Refusal, Retry, Signal};
 use crate::http_client::{blocking_builder, cause, retry_after};
 
 /// The longest pause that a collector may ask for.
@@ -35,7 +35,7 @@ impl Client {
         let build = move || {
             blocking_builder()
                 .timeout(timeout)
-                // A page that a redirect leads to is no collector.
+                // A redirect leads to a page, not to a collector.
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
         };
@@ -61,7 +61,7 @@ impl HttpClient for Client {
         let answer = self.http.send_bytes(request).await.map_err(|error| {
             self.refused(Refusal {
                 why: cause(error.as_ref()),
-                again: Again::Soon,
+                retry: Retry::Soon,
             })
         })?;
         match judge(self.delivery.signal(), &answer, Timestamp::now()) {
@@ -105,7 +105,7 @@ fn judge(
                 "it answers {} with {named}, which is no OTLP: is the address that of a collector?",
                 status.as_u16()
             ),
-            again: Again::Soon,
+            retry: Retry::Soon,
         });
     };
     let count = u64::try_from(count).unwrap_or(0);
@@ -129,13 +129,13 @@ fn partial_success(signal: Signal, body: &[u8]) -> Result<(i64, String), prost::
 
 fn failure(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Refusal {
     let after = retry_after(headers, now);
-    let again = match (status.as_u16(), after) {
-        (429 | 502 | 503 | 504, Some(after)) => Again::After(after.min(LONGEST_PAUSE)),
-        (429 | 502 | 503 | 504, None) => Again::Soon,
-        _ => Again::Never,
+    let retry = match (status.as_u16(), after) {
+        (429 | 502 | 503 | 504, Some(after)) => Retry::After(after.min(LONGEST_PAUSE)),
+        (429 | 502 | 503 | 504, None) => Retry::Soon,
+        _ => Retry::Never,
     };
     let why = format!("it answers {}", status.as_u16());
-    Refusal { why, again }
+    Refusal { why, retry }
 }
 
 #[cfg(test)]
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rejected_in_part_is_told() {
+    fn what_is_rejected_in_part_is_reported() {
         let partial = opentelemetry_proto::tonic::collector::logs::v1::ExportLogsPartialSuccess {
             rejected_log_records: 3,
             error_message: "too old".to_owned(),
@@ -198,19 +198,19 @@ mod tests {
                 let headers = answer.headers_mut();
                 headers.insert("retry-after", after.parse().unwrap());
             }
-            judged(&answer).unwrap_err().again
+            judged(&answer).unwrap_err().retry
         };
-        let seconds = |seconds| Again::After(Duration::from_secs(seconds));
-        assert_eq!(failed(503, None), Again::Soon);
+        let seconds = |seconds| Retry::After(Duration::from_secs(seconds));
+        assert_eq!(failed(503, None), Retry::Soon);
         assert_eq!(failed(503, Some("7")), seconds(7));
         assert_eq!(
             failed(429, Some("Thu, 01 Jan 1970 00:00:09 GMT")),
             seconds(9)
         );
-        assert_eq!(failed(429, Some("86400")), Again::After(LONGEST_PAUSE));
-        assert_eq!(failed(502, Some("soon")), Again::Soon);
+        assert_eq!(failed(429, Some("86400")), Retry::After(LONGEST_PAUSE));
+        assert_eq!(failed(502, Some("soon")), Retry::Soon);
         for never in [301, 400, 401, 404, 413, 500, 501] {
-            assert_eq!(failed(never, Some("1")), Again::Never, "{never}");
+            assert_eq!(failed(never, Some("1")), Retry::Never, "{never}");
         }
     }
 }

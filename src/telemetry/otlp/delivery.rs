@@ -1,4 +1,4 @@
-//! How the pushing goes: what was lost, and whether it fails at the moment.
+//! The state of pushing: how much was lost, and whether the last push failed.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,13 +42,13 @@ impl Signal {
     }
 }
 
-/// How the pushing of each signal goes. Cloning shares it.
+/// The state of pushing, by signal. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Deliveries([Arc<Delivery>; 3]);
 
 /// When a refused push may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Again {
+pub(super) enum Retry {
     Soon,
     After(Duration),
     Never,
@@ -58,22 +58,22 @@ pub(super) enum Again {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) why: String,
-    pub(super) again: Again,
+    pub(super) retry: Retry,
 }
 
 type Lost = Box<dyn Fn() -> u64 + Send + Sync>;
 
-/// How the pushing of one signal goes.
+/// The state of pushing one signal.
 pub(in crate::telemetry) struct Delivery {
     signal: Signal,
     dropped: AtomicU64,
     failing: AtomicBool,
     rejecting: AtomicBool,
-    /// Why the last push was refused, as far as it was not asked for.
+    /// Why the last push was refused, until it is read.
     refusal: Mutex<Option<Refusal>>,
     /// When the collector takes the next push, if it asked for a pause.
     not_before: Mutex<Option<Instant>>,
-    /// What is lost elsewhere: before it got to the pusher.
+    /// Records that were lost before they reached the pusher.
     also: OnceLock<Lost>,
     missed: OnceLock<Arc<AtomicU64>>,
 }
@@ -131,7 +131,7 @@ impl Delivery {
 
     /// A push was refused for this reason.
     pub(super) fn refused(&self, refusal: Refusal) {
-        if let Again::After(pause) = refusal.again {
+        if let Retry::After(pause) = refusal.retry {
             *self.not_before.lock() = Some(Instant::now() + pause);
         }
         *self.refusal.lock() = Some(refusal);
@@ -142,7 +142,7 @@ impl Delivery {
         let noted = self.refusal.lock().take();
         noted.unwrap_or_else(|| Refusal {
             why: error.to_owned(),
-            again: Again::Soon,
+            retry: Retry::Soon,
         })
     }
 
@@ -168,7 +168,7 @@ impl Delivery {
         }
     }
 
-    /// One push went well or, because of `trouble`, did not. Said when that changes, not every time.
+    /// Records that a push succeeded or, because of `trouble`, failed. Logs it when that changes.
     pub(super) fn pushed(&self, trouble: Option<&str>) {
         let failed = trouble.is_some();
         if self.failing.swap(failed, Ordering::Relaxed) == failed {

@@ -100,8 +100,8 @@ impl Otlp {
             .chain(Signal::ALL.into_iter().flat_map(unknown_values))
             .collect();
         // Several signals may share one variable.
-        let mut told = HashSet::new();
-        warnings.retain(|warning| told.insert(warning.clone()));
+        let mut seen = HashSet::new();
+        warnings.retain(|warning| seen.insert(warning.clone()));
         let ignored: Vec<&str> = IGNORED.iter().copied().filter(|it| is_set(it)).collect();
         if !ignored.is_empty() {
             warnings.push(format!(

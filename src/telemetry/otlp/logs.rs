@@ -1,6 +1,6 @@
 //! Log lines as OTLP log records.
 //!
-//! The lines are read back on the pusher's thread, so that whoever logs pays for one format only.
+//! The lines are read back on the pusher's thread, so that a caller pays for one format only.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use opentelemetry_sdk::logs::{
 use serde::Deserialize;
 use tracing::Level;
 
-use super::pump::{Send, by_service};
+use super::pusher::{Send, by_service};
 use super::resource::resource;
 use super::{Route, exporter};
 use crate::telemetry::LogRecord;
@@ -31,7 +31,7 @@ pub(super) struct Sender {
     exporters: HashMap<&'static str, LogExporter>,
 }
 
-/// What of a line is not in the record already.
+/// The parts of a line that the record does not hold.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]
@@ -72,7 +72,7 @@ impl Sender {
         out.set_severity_text(record.level().as_str());
         out.set_severity_number(severity(record.level()));
         let Ok(line) = serde_json::from_str::<Line<'_>>(record.line()) else {
-            // Better the line as it is than nothing.
+            // An unreadable line is sent whole.
             out.set_body(AnyValue::from(record.line().to_owned()));
             return out;
         };

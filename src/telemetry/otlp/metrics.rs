@@ -14,23 +14,23 @@ use super::delivery::{Deliveries, Delivery, Signal};
 use super::environment::push_interval;
 use super::{Otlp, exporter};
 
-/// What collects and pushes, on a thread of its own.
-pub(in crate::telemetry) type Reader = PeriodicReader<Watched>;
+/// Collects and pushes on a thread of its own.
+pub(in crate::telemetry) type Reader = PeriodicReader<CountedExporter>;
 
-/// Notes how each push went.
-pub(in crate::telemetry) struct Watched {
+/// Counts the pushes that fail.
+pub(in crate::telemetry) struct CountedExporter {
     exporter: MetricExporter,
     delivery: Arc<Delivery>,
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for CountedExporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").finish_non_exhaustive()
+        f.debug_struct("CountedExporter").finish_non_exhaustive()
     }
 }
 
 impl Otlp {
-    /// What pushes metrics, if they are pushed.
+    /// A reader that pushes metrics, if they are pushed.
     pub(in crate::telemetry) fn reader(
         &self,
         deliveries: &Deliveries,
@@ -39,7 +39,7 @@ impl Otlp {
             return Ok(None);
         };
         let exporter = exporter!(MetricExporter::builder(), &route)?;
-        let reader = PeriodicReader::builder(Watched {
+        let reader = PeriodicReader::builder(CountedExporter {
             exporter,
             delivery: deliveries.of(Signal::Metrics),
         });
@@ -47,7 +47,7 @@ impl Otlp {
     }
 }
 
-impl PushMetricExporter for Watched {
+impl PushMetricExporter for CountedExporter {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         if self.delivery.must_wait() {
             self.delivery.lost(1);

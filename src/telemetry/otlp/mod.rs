@@ -11,15 +11,15 @@
 //! A value there that cannot be used is reported, and the default applies; variables of the standard
 //! that have no effect here are named (`environment`).
 //!
-//! Nobody waits for the collector: between the program and the threads that push is a bounded buffer;
-//! what does not fit, or could not be delivered, is dropped and counted.
+//! The program never waits for the collector: a bounded buffer stands before the threads that push. What
+//! does not fit, or could not be delivered, is dropped and counted.
 
 mod client;
 mod delivery;
 mod environment;
 mod logs;
 mod metrics;
-mod pump;
+mod pusher;
 mod resource;
 mod sampler;
 mod spans;
@@ -30,7 +30,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use delivery::Delivery;
 pub use delivery::{Deliveries, Signal};
-use pump::Pump;
+use pusher::Pusher;
 pub(super) use resource::resource;
 pub use sampler::Sampler;
 
@@ -135,11 +135,11 @@ impl Otlp {
         instance: &str,
         deliveries: &Deliveries,
     ) -> anyhow::Result<Pushing> {
-        let mut pumps = Vec::new();
+        let mut pushers = Vec::new();
         if let Some(route) = self.route(Signal::Logs, deliveries) {
             let sender = logs::Sender::new(route, instance.to_owned());
             let records = logs.subscribe(LOGS_WAITING);
-            pumps.push(Pump::start(records, sender, deliveries.of(Signal::Logs))?);
+            pushers.push(Pusher::start(records, sender, deliveries.of(Signal::Logs))?);
         }
         if let Some(route) = self.route(Signal::Traces, deliveries) {
             let sender = spans::Sender::new(route, instance.to_owned());
@@ -148,16 +148,20 @@ impl Otlp {
                 let traces = logs.traces().clone();
                 move || traces.passed_over()
             });
-            pumps.push(Pump::start(traces, sender, deliveries.of(Signal::Traces))?);
+            pushers.push(Pusher::start(
+                traces,
+                sender,
+                deliveries.of(Signal::Traces),
+            )?);
         }
-        Ok(Pushing { pumps })
+        Ok(Pushing { pushers })
     }
 }
 
 /// Logs and traces that are being pushed.
 #[derive(Debug)]
 pub struct Pushing {
-    pumps: Vec<Pump>,
+    pushers: Vec<Pusher>,
 }
 
 impl Pushing {
@@ -165,9 +169,9 @@ impl Pushing {
     /// delivered by then is dropped and counted.
     pub fn end(self, within: Duration) {
         let until = std::time::Instant::now() + within;
-        self.pumps.iter().for_each(Pump::stop);
-        for pump in self.pumps {
-            pump.ended_by(until);
+        self.pushers.iter().for_each(Pusher::stop);
+        for pusher in self.pushers {
+            pusher.ended_by(until);
         }
     }
 }
@@ -178,7 +182,7 @@ fn check(url: &str) -> Result<(), String> {
     match uri.as_ref().and_then(http::Uri::scheme_str) {
         Some("http") => Ok(()),
         Some("https") => Err(
-            "TLS is not spoken: push to a collector on this machine, which can send it on"
+            "TLS is not supported: push to a collector on this machine, which can send it on"
                 .to_owned(),
         ),
         _ => Err("write http://host:4318, the collector's port for HTTP".to_owned()),
@@ -266,9 +270,9 @@ mod tests {
             "http://",
             "/v1",
         ] {
-            let told = Otlp::at(wrong).unwrap_err();
-            assert!(told.contains("http://host:4318"), "{wrong}: {told}");
-            assert!(!told.contains("secret"), "{told}");
+            let error = Otlp::at(wrong).unwrap_err();
+            assert!(error.contains("http://host:4318"), "{wrong}: {error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 

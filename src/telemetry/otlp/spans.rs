@@ -11,7 +11,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 
-use super::pump::{Send, by_service};
+use super::pusher::{Send, by_service};
 use super::resource::resource;
 use super::{Route, exporter};
 use crate::telemetry::trace::{SpanKind, SpanRecord, TraceRecord, Value};

@@ -8,9 +8,9 @@ pub struct TraceContext {
     pub trace_id: u128,
     /// This span's own id.
     pub span_id: u64,
-    /// The caller's span, when the caller told it.
+    /// The caller's span, if it sent one.
     pub parent_span_id: Option<u64>,
-    /// Whether the caller keeps its part of the trace, when it told it.
+    /// Whether the caller keeps its part of the trace, if it says so.
     pub sampled: Option<bool>,
 }
 

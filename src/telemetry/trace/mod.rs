@@ -2,7 +2,7 @@
 //!
 //! A [`RequestSpan`] is under way while its work is polled: log lines carry its ids, and what it waits for
 //! is a [`Step`] beneath it. When it ends ([`RequestSpan::end`]) its trace is kept if it failed, was slow, or
-//! is of the ratio that is kept anyway ([`Traces`]), and handed to whoever subscribed.
+//! is of the ratio that is kept anyway ([`Traces`]), and handed to the subscribers.
 
 mod collector;
 mod context;

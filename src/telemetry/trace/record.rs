@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub enum SpanKind {
     /// Serves a request from outside.
     Server,
-    /// Asks somebody outside: a database, Redis, the ticketing API.
+    /// Sends a request to another system: a database, Redis, the ticketing API.
     Client,
     /// Something within the process.
     Internal,
@@ -36,7 +36,7 @@ pub struct SpanRecord {
     pub kind: SpanKind,
     /// Its id, never zero.
     pub span_id: u64,
-    /// The span it was part of; of the first span, the caller's, if the caller told one.
+    /// The span it was part of; of the first span, the caller's, if it sent one.
     pub parent_span_id: Option<u64>,
     /// Nanoseconds since the Unix epoch.
     pub start_ns: u64,
@@ -55,7 +55,7 @@ pub struct TraceRecord {
     pub trace_id: u128,
     /// The service that the spans are from: `concertctl-api`, `concertctl-load`.
     pub service_name: &'static str,
-    /// The instance, once the process has said its name.
+    /// The instance, once the process has named it.
     pub instance: Option<Arc<str>>,
     /// The request's own span first; the others in the order of their ends. At least one.
     pub spans: Vec<SpanRecord>,

@@ -72,7 +72,7 @@ impl Step {
         TraceHandle::current().step(name)
     }
 
-    /// Asks somebody outside this process, `system` by the semantic conventions: `postgresql`.
+    /// Marks it as a request to another system, named by the semantic conventions: `postgresql`.
     pub fn asks(mut self, system: &'static str) -> Step {
         if let Some(open) = &mut self.0 {
             open.kind = SpanKind::Client;

@@ -1,4 +1,4 @@
-//! Which traces are kept, and for whom.
+//! Decides which traces are kept, and hands them to subscribers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ pub struct TraceConfig {
     pub ratio: f64,
     /// Of those, the caller's decision goes before the share.
     pub parent: bool,
-    /// None is kept, whatever else is said.
+    /// Keeps no trace, whatever the other fields say.
     pub off: bool,
 }
 
@@ -62,7 +62,7 @@ struct Shared {
 }
 
 impl Traces {
-    /// Keeps what `config` says, once somebody subscribes.
+    /// Keeps traces as `config` says, once there is a subscriber.
     #[must_use]
     pub fn new(config: TraceConfig) -> Traces {
         Traces(Arc::new(Shared {
@@ -79,7 +79,7 @@ impl Traces {
         }))
     }
 
-    /// Whether anybody wants traces.
+    /// Whether there is a subscriber.
     #[must_use]
     pub fn wanted(&self) -> bool {
         self.0.subscribers.any()

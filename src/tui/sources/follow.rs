@@ -80,7 +80,7 @@ impl<P: Poll> Follow<P> {
                     (answer, started + every, true)
                 }
                 Err(error) => {
-                    let retry_after = self.http.heard().retry_after();
+                    let retry_after = self.http.response_meta().retry_after();
                     let (event, pause) = self.failure(&error, retry_after);
                     (vec![event], Instant::now() + pause, P::RETRIES_ON_CHANGE)
                 }

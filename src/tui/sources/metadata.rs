@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clients::Heard;
+use crate::clients::ResponseMeta;
 use crate::tui::connection::Source;
 use crate::tui::event::Event;
 use crate::tui::sources::clients::Clients;
@@ -18,7 +18,7 @@ pub(crate) struct Metadata(Vec<Reported>);
 
 struct Reported {
     source: Source,
-    heard: Arc<Heard>,
+    meta: Arc<ResponseMeta>,
     ahead_s: i64,
     warning: Option<String>,
 }
@@ -27,7 +27,7 @@ impl Metadata {
     pub(crate) fn new(clients: &Clients) -> Metadata {
         let reported = |source: &Source| Reported {
             source: *source,
-            heard: Arc::clone(clients.http(*source).heard()),
+            meta: Arc::clone(clients.http(*source).response_meta()),
             ahead_s: 0,
             warning: None,
         };
@@ -46,12 +46,12 @@ impl Poll for Metadata {
         let mut events = Vec::new();
         for reported in &mut self.0 {
             let source = reported.source;
-            let warning = reported.heard.warning();
+            let warning = reported.meta.warning();
             if warning != reported.warning {
                 reported.warning.clone_from(&warning);
                 events.push(Event::Warned { source, warning });
             }
-            let ahead_s = reported.heard.ahead_ms().unwrap_or(0) / 1000;
+            let ahead_s = reported.meta.ahead_ms().unwrap_or(0) / 1000;
             if ahead_s != reported.ahead_s {
                 reported.ahead_s = ahead_s;
                 events.push(Event::Clock { source, ahead_s });

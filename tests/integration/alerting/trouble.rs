@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::response::IntoResponse as _;
 use concertctl::alerting::{Style, Timing};
-use concertctl::api::ops::{FaultKind, FaultRequest};
+use concertctl::api::ops::Fault;
 use concertctl::secret::Secret;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -115,16 +115,14 @@ async fn serve(rules: &str, listener: &Listener) -> TestServer {
 
 /// How many lines say that, once everything logged so far can be found.
 async fn times_logged(server: &TestServer, words: &str) -> usize {
-    let last = FaultRequest {
-        for_ms: 1_000,
-        share: Some(0.0),
-        ..FaultRequest::default()
+    let last = Fault::Errors {
+        share: 0.0,
+        status: 500,
+        routes: None,
     };
-    server
-        .ops
-        .inject_fault(FaultKind::Errors, &last)
-        .await
-        .unwrap();
+    let length = Duration::from_secs(1);
+    let injected = server.ops.inject_fault(&last, length, None);
+    injected.await.unwrap();
     let url = format!("{}/loki/api/v1/query_range", server.ops_url);
     let query = r#"{service_name="concertctl-api"}"#;
     let client = crate::support::client();

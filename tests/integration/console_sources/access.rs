@@ -218,7 +218,7 @@ async fn a_source_that_sends_on_is_not_followed_with_credentials() {
 }
 
 #[tokio::test]
-async fn what_a_busy_source_asks_for_and_what_time_it_is_there_are_heard() {
+async fn retry_after_and_the_clock_of_a_busy_source_are_read() {
     let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\n\
                 date: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 0\r\n\r\n";
     let (port, _) = source(busy.to_owned(), false).await;
@@ -228,8 +228,8 @@ async fn what_a_busy_source_asks_for_and_what_time_it_is_there_are_heard() {
         matches!(error, ClientError::Refused { status: 429, .. }),
         "{error}"
     );
-    let heard = prometheus.source().heard();
-    assert_eq!(heard.retry_after(), Some(Duration::from_secs(7)));
-    let years = heard.ahead_ms().unwrap() / 1000 / 3600 / 24 / 365;
+    let meta = prometheus.source().response_meta();
+    assert_eq!(meta.retry_after(), Some(Duration::from_secs(7)));
+    let years = meta.ahead_ms().unwrap() / 1000 / 3600 / 24 / 365;
     assert!(years < -20, "{years}");
 }

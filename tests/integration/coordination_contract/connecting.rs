@@ -9,14 +9,14 @@ use concertctl::faults::Faults;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::world::{ACTIVE, LOCK_TTL, NEVER_AGAIN, open, with};
+use super::setup::{ACTIVE, LOCK_TTL, NEVER_AGAIN, open, with};
 use crate::support::port::Port;
 use crate::support::proxy::Proxy;
 use crate::support::{Redis, RedisCluster};
 
 async fn connect(urls: &str) -> Result<RedisCoordination, RedisConnectError> {
     let mut options = RedisOptions::new(ACTIVE, LOCK_TTL);
-    options.connect_within = Duration::from_millis(500);
+    options.connect_timeout = Duration::from_millis(500);
     let snapshot = with(open(1, NEVER_AGAIN));
     RedisCoordination::connect(
         urls,
@@ -49,7 +49,7 @@ async fn refused(urls: &str, named: &[&str]) -> RedisConnectError {
 }
 
 #[tokio::test]
-async fn nobody_a_silent_one_and_a_stranger_are_told_apart() {
+async fn an_absent_a_silent_and_a_foreign_server_have_different_errors() {
     let nobody = Port::claim();
     let at = nobody.addr().to_string();
     let error = refused(&format!("redis://:hush@{at}"), &[&at, "cannot be reached"]).await;
@@ -74,7 +74,7 @@ async fn nobody_a_silent_one_and_a_stranger_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_missing_or_wrong_is_told() {
+async fn a_missing_or_wrong_password_is_reported() {
     let Some(redis) = Redis::with_password().await else {
         return;
     };
@@ -91,7 +91,7 @@ async fn a_password_that_is_missing_or_wrong_is_told() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_run_scripts_and_a_database_that_is_not_there_are_told() {
+async fn a_user_without_script_rights_and_a_missing_database_are_reported() {
     let Some(redis) = Redis::start().await else {
         return;
     };
@@ -105,7 +105,7 @@ async fn a_user_who_may_not_run_scripts_and_a_database_that_is_not_there_are_tol
 }
 
 #[tokio::test]
-async fn a_replica_and_several_servers_that_are_no_cluster_are_told() {
+async fn a_replica_and_servers_that_are_no_cluster_are_reported() {
     let (Some(master), Some(other)) = (Redis::start().await, Redis::start().await) else {
         return;
     };

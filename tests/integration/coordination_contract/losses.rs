@@ -1,4 +1,4 @@
-//! Redis killed, emptied, set back, stalled: no place is given twice, none is lost, the mark never goes
+//! Redis killed, emptied, set back, stalled: no place is given twice, none is lost, the watermark never goes
 //! back, and nobody waits for what does not answer.
 
 use std::collections::BTreeSet;
@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use super::now;
 use concertctl::clock::Clock;
 use concertctl::coordination::{
-    Followed, RedisCoordination, RedisOptions, RegisterError, SeatLock, Unavailable,
+    RedisCoordination, RedisOptions, RegisterError, Replication, SeatLock, Unavailable,
 };
 use concertctl::domain::{Epoch, Place, QueueStatus, SeatId, UserId};
 use concertctl::faults::Faults;
 
 use futures_util::future::join_all;
 
-use super::world::{Ledger, NEVER_AGAIN, Server, admit, open, options};
+use super::setup::{Ledger, NEVER_AGAIN, Server, admit, open, options};
 use crate::support::{Proxy, Redis, RedisCluster, eventually};
 
 /// Two servers on a queue where users 1 to 6 stand, the first two of them let in, the first of whom is
@@ -105,7 +105,11 @@ impl Loss {
                 (status(1) == QueueStatus::Expired).then_some(())
             })
             .await;
-            assert_eq!(queue.state().mark(), Place(2), "the mark never goes back");
+            assert_eq!(
+                queue.state().watermark(),
+                Place(2),
+                "the watermark never goes back"
+            );
         }
         let newcomers = [self.place(101).await, self.place(102).await];
         assert_eq!(newcomers.map(|it| it.0), [last + 1, last + 2]);
@@ -148,14 +152,14 @@ async fn a_queue_that_was_lost_and_restored_between_two_looks_is_seen_to_be_anot
         Faults::default(),
     );
     let looks_rarely = looks_rarely.await.unwrap();
-    assert_eq!(looks_rarely.follow().await, Followed::NeedsRestore);
-    looks_rarely.restore(&snapshot).await.unwrap();
-    assert_eq!(looks_rarely.follow().await, Followed::UpToDate);
+    assert_eq!(looks_rarely.replicate().await, Replication::NeedsRecovery);
+    looks_rarely.recover(&snapshot).await.unwrap();
+    assert_eq!(looks_rarely.replicate().await, Replication::UpToDate);
     assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
     let other = Server::start(&url, epoch, &ledger, options).await;
     other.place(&ledger, UserId(1)).await;
     // What it may have been told since its last restoration is not in this one.
-    assert_eq!(looks_rarely.follow().await, Followed::NeedsRestore);
+    assert_eq!(looks_rarely.replicate().await, Replication::NeedsRecovery);
 }
 
 #[tokio::test]
@@ -215,7 +219,7 @@ async fn a_queue_that_comes_back_as_it_was_long_ago_is_raised() {
 }
 
 #[tokio::test]
-async fn nobody_waits_long_for_a_queue_that_hangs_and_not_at_all_once_it_is_given_up() {
+async fn a_queue_that_hangs_delays_calls_briefly_and_not_at_all_once_it_is_given_up() {
     let mut options = options();
     options.breaker.longest_pause = Duration::from_millis(200);
     let Some(mut loss) = Loss::with(options).await else {

@@ -4,12 +4,12 @@ mod connecting;
 mod losses;
 mod random;
 mod servers;
+mod setup;
 mod suite;
-mod world;
 
 use concertctl::clock::Clock;
 use concertctl::domain::Timestamp;
-use world::World;
+use setup::Backend;
 
 fn now() -> Timestamp {
     Clock::default().now()
@@ -21,23 +21,23 @@ macro_rules! contract {
         mod embedded {
             $(#[tokio::test]
             async fn $promise() {
-                super::suite::$promise(&super::World::embedded()).await;
+                super::suite::$promise(&super::Backend::embedded()).await;
             })*
         }
 
         mod redis {
             $(#[tokio::test]
             async fn $promise() {
-                let Some(world) = super::World::redis().await else { return };
-                super::suite::$promise(&world).await;
+                let Some(backend) = super::Backend::redis().await else { return };
+                super::suite::$promise(&backend).await;
             })*
         }
 
         /// A cluster takes seconds to form, so one serves for all.
         #[tokio::test]
         async fn a_cluster_keeps_every_promise() {
-            let Some(world) = World::cluster().await else { return };
-            $(suite::$promise(&world).await;)*
+            let Some(backend) = Backend::cluster().await else { return };
+            $(suite::$promise(&backend).await;)*
         }
     };
 }
@@ -53,7 +53,7 @@ contract!(
     a_batch_is_claimed_once_and_lets_in_when_it_is_published,
     a_batch_reaches_no_further_than_the_last_place,
     batches_that_nobody_claimed_are_not_made_up_for,
-    nobody_is_let_in_while_paused_or_closed_or_before_the_opening,
+    no_batch_is_admitted_while_paused_or_closed_or_before_the_opening,
     a_batch_that_was_put_back_is_due_again_after_the_pause,
     a_shorter_interval_and_a_new_opening_take_effect_at_once,
     a_seat_is_locked_by_one_until_it_is_released,

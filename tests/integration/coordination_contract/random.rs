@@ -1,6 +1,6 @@
 //! Random walks: two servers, users who come, are let in, go through and come again, while Redis is
 //! killed, emptied and stalled. Whatever the order: no place twice, nobody loses theirs, nobody is let
-//! in out of turn, the mark never goes back.
+//! in out of turn, the watermark never goes back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use concertctl::store::RegisterOutcome;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::world::{Ledger, Server, open, options};
+use super::setup::{Ledger, Server, open, options};
 use crate::support::Redis;
 
 const STEPS: usize = 400;
@@ -27,7 +27,7 @@ struct Walk {
     /// Who stands where, and whether they are through.
     standing: BTreeMap<i64, (Place, bool)>,
     given: BTreeMap<Place, i64>,
-    mark: Place,
+    watermark: Place,
     stalled: bool,
 }
 
@@ -48,7 +48,7 @@ impl Walk {
             rng: SmallRng::seed_from_u64(seed),
             standing: BTreeMap::new(),
             given: BTreeMap::new(),
-            mark: Place(0),
+            watermark: Place(0),
             stalled: false,
         })
     }
@@ -135,9 +135,9 @@ impl Walk {
         let Ok(Some(claim)) = queue.claim(now()).await else {
             return;
         };
-        assert!(claim.mark.0 - claim.from.0 <= 3, "{claim:?}");
+        assert!(claim.watermark.0 - claim.from.0 <= 3, "{claim:?}");
         self.ledger.admit(claim);
-        self.mark = self.mark.max(claim.mark);
+        self.watermark = self.watermark.max(claim.watermark);
         // Not told, it is by whoever restores.
         let _ = queue.publish(claim).await;
     }
@@ -161,11 +161,11 @@ impl Walk {
 
     fn look(&self) {
         for server in &self.servers {
-            let mark = server.queue.state().mark();
+            let watermark = server.queue.state().watermark();
             assert!(
-                mark <= self.mark,
-                "{mark:?} is let in, durable {:?}",
-                self.mark
+                watermark <= self.watermark,
+                "{watermark:?} is let in, durable {:?}",
+                self.watermark
             );
         }
     }
@@ -184,7 +184,7 @@ impl Walk {
                     self.register_at(server, user).await;
                 }
                 let state = self.servers[server].queue.state();
-                if place > self.mark {
+                if place > self.watermark {
                     let status = state.status(place, now());
                     assert_eq!(status, QueueStatus::Wait, "user {user}");
                 }

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::world::{Ledger, NEVER_AGAIN, Server, admit, claimed, open, options};
+use super::setup::{Ledger, NEVER_AGAIN, Server, admit, claimed, open, options};
 use crate::support::{Redis, eventually};
 
 /// So many servers on one Redis and one ledger.
@@ -97,17 +97,20 @@ async fn of_three_servers_that_ask_all_the_time_one_gets_each_batch() {
         })
         .collect();
     eventually("everybody is let in", || async {
-        (group.servers[0].queue.state().mark() == Place(150)).then_some(())
+        (group.servers[0].queue.state().watermark() == Place(150)).then_some(())
     })
     .await;
     drop(askers);
     let mut batches = got.lock().clone();
-    batches.sort_by_key(|claim| claim.mark);
+    batches.sort_by_key(|claim| claim.watermark);
     assert_eq!(batches.len(), 30, "30 batches of 5: {batches:?}");
     let mut before = Place(0);
     for claim in &batches {
-        assert_eq!((claim.from, claim.mark.0 - claim.from.0), (before, BATCH));
-        before = claim.mark;
+        assert_eq!(
+            (claim.from, claim.watermark.0 - claim.from.0),
+            (before, BATCH)
+        );
+        before = claim.watermark;
     }
     let apart = batches.last().unwrap().at.since(batches[0].at);
     let least = Duration::from_millis(29 * EVERY);
@@ -152,7 +155,7 @@ async fn what_one_server_does_is_known_to_the_others() {
 }
 
 #[tokio::test]
-async fn a_batch_is_in_force_on_every_server_at_the_same_instant() {
+async fn every_server_admits_a_batch_at_the_same_instant() {
     let mut options = options();
     options.lead = Duration::from_millis(700);
     let Some(group) = Group::with(2, open(1, NEVER_AGAIN), options).await else {
@@ -165,7 +168,7 @@ async fn a_batch_is_in_force_on_every_server_at_the_same_instant() {
     let claim = admit(&one.queue).await;
     // Both have heard of it, and neither lets in before.
     eventually("the other has heard of it", || async {
-        (other.queue.state().mark() == Place(1)).then_some(())
+        (other.queue.state().watermark() == Place(1)).then_some(())
     })
     .await;
     for server in [one, other] {
@@ -192,7 +195,7 @@ async fn the_batch_of_a_server_that_died_is_anothers_and_its_late_word_is_refuse
     let lost = claimed(&dies.queue).await;
     assert_eq!(lives.queue.claim(now()).await.unwrap(), None, "claimed");
     let taken = claimed(&lives.queue).await;
-    assert_eq!((taken.from, taken.mark), (lost.from, lost.mark));
+    assert_eq!((taken.from, taken.watermark), (lost.from, lost.watermark));
     assert!(taken.at >= lost.at.after(Duration::from_millis(300)));
     assert!(!dies.queue.publish(lost).await.unwrap(), "too late");
     dies.queue.put_back(lost, Duration::ZERO).await;
@@ -202,7 +205,7 @@ async fn the_batch_of_a_server_that_died_is_anothers_and_its_late_word_is_refuse
         "nor can it be put back"
     );
     assert!(lives.queue.publish(taken).await.unwrap());
-    assert_eq!(lives.queue.state().mark(), Place(1));
+    assert_eq!(lives.queue.state().watermark(), Place(1));
 }
 
 #[tokio::test]

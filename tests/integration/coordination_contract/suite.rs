@@ -10,11 +10,11 @@ use concertctl::domain::queue::{Admission, QueueSnapshot};
 use concertctl::domain::{Place, QueueStatus, SeatId, Timestamp, UserId};
 use futures_util::future::join_all;
 
-use super::world::{NEVER_AGAIN, World, admit, claimed, none_due_for, open, options, register};
+use super::setup::{Backend, NEVER_AGAIN, admit, claimed, none_due_for, open, options, register};
 use crate::support::eventually;
 
-pub async fn places_follow_the_order_of_arrival_and_a_user_stands_in_one(world: &World) {
-    let queue = world.open(open(10, NEVER_AGAIN)).await;
+pub async fn places_follow_the_order_of_arrival_and_a_user_stands_in_one(backend: &Backend) {
+    let queue = backend.open(open(10, NEVER_AGAIN)).await;
     for user in 1..=5 {
         let registration = register(&queue, user).await;
         let expected = Registration {
@@ -29,15 +29,15 @@ pub async fn places_follow_the_order_of_arrival_and_a_user_stands_in_one(world: 
     assert_eq!(queue.state().standing(Place(3), now()).position, 3);
 }
 
-pub async fn many_at_once_get_places_without_gap_or_repetition(world: &World) {
-    let queue = world.open(open(10, NEVER_AGAIN)).await;
+pub async fn many_at_once_get_places_without_gap_or_repetition(backend: &Backend) {
+    let queue = backend.open(open(10, NEVER_AGAIN)).await;
     let all = join_all((1..=300).map(|user| register(&queue, user))).await;
     let places: BTreeSet<u64> = all.iter().map(|it| it.place.0).collect();
     assert_eq!(places, (1..=300).collect());
 }
 
-pub async fn after_its_end_a_place_is_left_behind_and_its_user_stands_last(world: &World) {
-    let queue = world.open(open(2, NEVER_AGAIN)).await;
+pub async fn after_its_end_a_place_is_left_behind_and_its_user_stands_last(backend: &Backend) {
+    let queue = backend.open(open(2, NEVER_AGAIN)).await;
     for user in 1..=3 {
         register(&queue, user).await;
     }
@@ -57,11 +57,11 @@ pub async fn after_its_end_a_place_is_left_behind_and_its_user_stands_last(world
     assert_eq!(waiting, Err(RegisterError::Already(Place(3))));
 }
 
-pub async fn after_its_time_a_place_is_left_behind_and_its_user_stands_last(world: &World) {
+pub async fn after_its_time_a_place_is_left_behind_and_its_user_stands_last(backend: &Backend) {
     let mut options = options();
     options.active_for = Duration::from_millis(300);
-    let snapshot = super::world::with(open(1, NEVER_AGAIN));
-    let queue = world.restored(&snapshot, options).await;
+    let snapshot = super::setup::with(open(1, NEVER_AGAIN));
+    let queue = backend.restored(&snapshot, options).await;
     register(&queue, 1).await;
     register(&queue, 2).await;
     admit(&queue).await;
@@ -81,8 +81,8 @@ pub async fn after_its_time_a_place_is_left_behind_and_its_user_stands_last(worl
     assert_eq!(waiting, Err(RegisterError::Already(Place(2))));
 }
 
-pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(world: &World) {
-    let queue = world.open(open(1, NEVER_AGAIN)).await;
+pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(backend: &Backend) {
+    let queue = backend.open(open(1, NEVER_AGAIN)).await;
     let lost = register(&queue, 1).await;
     queue.abandon(UserId(1), lost).await;
     assert_eq!(register(&queue, 1).await.place, Place(2));
@@ -92,13 +92,13 @@ pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(world:
     assert_eq!(there, Err(RegisterError::Already(Place(2))));
     // The earlier place is back, and as ended as it was.
     register(&queue, 2).await;
-    assert_eq!(admit(&queue).await.mark, Place(1));
+    assert_eq!(admit(&queue).await.watermark, Place(1));
     let reopened = Admission {
         opens_at: Some(Timestamp(1)),
         ..queue.state().admission()
     };
     queue.set_admission(reopened, now()).await;
-    assert_eq!(admit(&queue).await.mark, Place(2));
+    assert_eq!(admit(&queue).await.watermark, Place(2));
     queue.end(Place(2)).await;
     let next = register(&queue, 1).await;
     assert_eq!(next.replaces, Some(Place(2)));
@@ -106,8 +106,8 @@ pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(world:
     assert_eq!(register(&queue, 1).await.replaces, Some(Place(2)));
 }
 
-pub async fn a_raised_queue_hands_out_no_number_below(world: &World) {
-    let queue = world.open(open(1, NEVER_AGAIN)).await;
+pub async fn a_raised_queue_hands_out_no_number_below(backend: &Backend) {
+    let queue = backend.open(open(1, NEVER_AGAIN)).await;
     register(&queue, 1).await;
     queue.raise(Place(10)).await;
     queue.raise(Place(5)).await;
@@ -115,8 +115,8 @@ pub async fn a_raised_queue_hands_out_no_number_below(world: &World) {
     assert_eq!(register(&queue, 2).await.place, Place(11));
 }
 
-pub async fn a_place_that_the_database_gave_is_where_the_user_stands(world: &World) {
-    let queue = world.open(open(1, NEVER_AGAIN)).await;
+pub async fn a_place_that_the_database_gave_is_where_the_user_stands(backend: &Backend) {
+    let queue = backend.open(open(1, NEVER_AGAIN)).await;
     register(&queue, 1).await;
     queue.keep(UserId(2), Place(7)).await;
     let there = queue.register(UserId(2), now()).await;
@@ -124,42 +124,42 @@ pub async fn a_place_that_the_database_gave_is_where_the_user_stands(world: &Wor
     assert_eq!(register(&queue, 3).await.place, Place(8));
 }
 
-pub async fn a_batch_is_claimed_once_and_lets_in_when_it_is_published(world: &World) {
-    let queue = world.open(open(2, 400)).await;
+pub async fn a_batch_is_claimed_once_and_lets_in_when_it_is_published(backend: &Backend) {
+    let queue = backend.open(open(2, 400)).await;
     for user in 1..=5 {
         register(&queue, user).await;
     }
     let begun = Instant::now();
     let first = claimed(&queue).await;
-    assert_eq!((first.from, first.mark), (Place(0), Place(2)));
+    assert_eq!((first.from, first.watermark), (Place(0), Place(2)));
     assert!(now().since(first.at) < Duration::from_secs(10), "{first:?}");
-    assert_eq!(queue.state().mark(), Place(0), "claimed is not let in");
+    assert_eq!(queue.state().watermark(), Place(0), "claimed is not let in");
     assert_eq!(queue.claim(now()).await.unwrap(), None, "claimed already");
     assert!(queue.publish(first).await.unwrap());
-    assert_eq!(queue.state().mark(), Place(2));
+    assert_eq!(queue.state().watermark(), Place(2));
     assert_eq!(queue.state().status(Place(2), now()), QueueStatus::Active);
     assert_eq!(queue.state().status(Place(3), now()), QueueStatus::Wait);
     let second = admit(&queue).await;
     assert!(begun.elapsed() >= Duration::from_millis(390), "too soon");
-    assert_eq!((second.from, second.mark), (Place(2), Place(4)));
+    assert_eq!((second.from, second.watermark), (Place(2), Place(4)));
     assert!(second.at >= first.at.after(Duration::from_millis(400)));
 }
 
-pub async fn a_batch_reaches_no_further_than_the_last_place(world: &World) {
-    let queue = world.open(open(100, 200)).await;
+pub async fn a_batch_reaches_no_further_than_the_last_place(backend: &Backend) {
+    let queue = backend.open(open(100, 200)).await;
     // Nobody is there: the due time passes unused.
     assert_eq!(queue.claim(now()).await.unwrap(), None);
     register(&queue, 1).await;
     register(&queue, 2).await;
     let claim = admit(&queue).await;
-    assert_eq!((claim.from, claim.mark), (Place(0), Place(2)));
+    assert_eq!((claim.from, claim.watermark), (Place(0), Place(2)));
     none_due_for(&queue, Duration::from_millis(300)).await;
     register(&queue, 3).await;
-    assert_eq!(admit(&queue).await.mark, Place(3));
+    assert_eq!(admit(&queue).await.watermark, Place(3));
 }
 
-pub async fn batches_that_nobody_claimed_are_not_made_up_for(world: &World) {
-    let queue = world.open(open(1, 200)).await;
+pub async fn batches_that_nobody_claimed_are_not_made_up_for(backend: &Backend) {
+    let queue = backend.open(open(1, 200)).await;
     for user in 1..=5 {
         register(&queue, user).await;
     }
@@ -167,19 +167,19 @@ pub async fn batches_that_nobody_claimed_are_not_made_up_for(world: &World) {
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     let second = admit(&queue).await;
     let third = admit(&queue).await;
-    assert_eq!(third.mark, Place(3));
+    assert_eq!(third.watermark, Place(3));
     assert!(second.at.since(first.at) >= Duration::from_millis(1_000));
     let apart = third.at.since(second.at);
     assert!(apart >= Duration::from_millis(199), "{apart:?}");
 }
 
-pub async fn nobody_is_let_in_while_paused_or_closed_or_before_the_opening(world: &World) {
+pub async fn no_batch_is_admitted_while_paused_or_closed_or_before_the_opening(backend: &Backend) {
     let soon = Duration::from_millis(250);
     let closed = Admission {
         opens_at: None,
         ..open(1, 100)
     };
-    let queue = world.open(closed).await;
+    let queue = backend.open(closed).await;
     register(&queue, 1).await;
     register(&queue, 2).await;
     none_due_for(&queue, soon).await;
@@ -200,23 +200,23 @@ pub async fn nobody_is_let_in_while_paused_or_closed_or_before_the_opening(world
     none_due_for(&queue, soon).await;
     assert_eq!(queue.state().standing(Place(2), now()).eta, None);
     queue.set_admission(opening, now()).await;
-    assert_eq!(admit(&queue).await.mark, Place(2));
+    assert_eq!(admit(&queue).await.watermark, Place(2));
 }
 
-pub async fn a_batch_that_was_put_back_is_due_again_after_the_pause(world: &World) {
-    let queue = world.open(open(1, NEVER_AGAIN)).await;
+pub async fn a_batch_that_was_put_back_is_due_again_after_the_pause(backend: &Backend) {
+    let queue = backend.open(open(1, NEVER_AGAIN)).await;
     register(&queue, 1).await;
     let claim = claimed(&queue).await;
     let pause = Duration::from_millis(200);
     queue.put_back(claim, pause).await;
     assert_eq!(queue.claim(now()).await.unwrap(), None, "not at once");
     let again = admit(&queue).await;
-    assert_eq!((again.from, again.mark), (claim.from, claim.mark));
+    assert_eq!((again.from, again.watermark), (claim.from, claim.watermark));
     assert!(again.at >= claim.at.after(pause), "{again:?} {claim:?}");
 }
 
-pub async fn a_shorter_interval_and_a_new_opening_take_effect_at_once(world: &World) {
-    let queue = world.open(open(1, NEVER_AGAIN)).await;
+pub async fn a_shorter_interval_and_a_new_opening_take_effect_at_once(backend: &Backend) {
+    let queue = backend.open(open(1, NEVER_AGAIN)).await;
     for user in 1..=4 {
         register(&queue, user).await;
     }
@@ -236,7 +236,7 @@ pub async fn a_shorter_interval_and_a_new_opening_take_effect_at_once(world: &Wo
         ..open(1, NEVER_AGAIN)
     };
     queue.set_admission(opened, now()).await;
-    assert_eq!(admit(&queue).await.mark, Place(4));
+    assert_eq!(admit(&queue).await.watermark, Place(4));
 }
 
 async fn held(queue: &Coordination, seat: i64) -> Held<'_> {
@@ -254,8 +254,8 @@ async fn is_busy(queue: &Coordination, seat: i64) -> bool {
     matches!(queue.try_lock(SeatId(seat), None).await, SeatLock::Busy)
 }
 
-pub async fn a_seat_is_locked_by_one_until_it_is_released(world: &World) {
-    let queue = world.open(open(1, NEVER_AGAIN)).await;
+pub async fn a_seat_is_locked_by_one_until_it_is_released(backend: &Backend) {
+    let queue = backend.open(open(1, NEVER_AGAIN)).await;
     let first = held(&queue, 1).await;
     let other = held(&queue, 2).await;
     assert!(other.fence() > first.fence());
@@ -267,11 +267,13 @@ pub async fn a_seat_is_locked_by_one_until_it_is_released(world: &World) {
     assert!(held(&queue, 1).await.fence() > before);
 }
 
-pub async fn a_lock_runs_out_and_its_late_holder_does_not_release_its_successors(world: &World) {
+pub async fn a_lock_runs_out_and_its_late_holder_does_not_release_its_successors(
+    backend: &Backend,
+) {
     let mut options = options();
     options.lock_ttl = Duration::from_millis(200);
-    let snapshot = super::world::with(open(1, NEVER_AGAIN));
-    let queue = world.restored(&snapshot, options).await;
+    let snapshot = super::setup::with(open(1, NEVER_AGAIN));
+    let queue = backend.restored(&snapshot, options).await;
     let late = held(&queue, 1).await;
     // The successors hold it long enough to see whether it is taken from them.
     let successor = held(&queue, 1).await;
@@ -285,7 +287,7 @@ pub async fn a_lock_runs_out_and_its_late_holder_does_not_release_its_successors
     }
 }
 
-pub async fn a_restored_queue_stands_where_it_stood(world: &World) {
+pub async fn a_restored_queue_stands_where_it_stood(backend: &Backend) {
     let at = now();
     let ago = |ms: i64| Timestamp(at.0 - ms);
     let snapshot = QueueSnapshot {
@@ -301,13 +303,13 @@ pub async fn a_restored_queue_stands_where_it_stood(world: &World) {
             ..open(7, 1_234)
         }),
     };
-    let queue = world.restored(&snapshot, options()).await;
+    let queue = backend.restored(&snapshot, options()).await;
     let status = |place| queue.state().status(Place(place), now());
     assert_eq!(status(1), QueueStatus::Expired);
     assert_eq!(status(2), QueueStatus::Expired);
     assert_eq!(status(3), QueueStatus::Active);
     assert_eq!(status(5), QueueStatus::Wait);
-    assert_eq!(queue.state().mark(), Place(3));
+    assert_eq!(queue.state().watermark(), Place(3));
     assert_eq!(queue.state().registered(), Place(5));
     assert_eq!(Some(queue.state().admission()), snapshot.admission);
     let there = queue.register(UserId(15), now()).await;

@@ -48,7 +48,7 @@ async fn recovers(rehearsal: &Rehearsal) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_database_killed_for_10_s_is_said_at_once_and_survived_without_a_restart() {
+async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a_restart() {
     let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };
@@ -80,7 +80,7 @@ async fn the_database_killed_for_10_s_is_said_at_once_and_survived_without_a_res
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_hangs_is_said_within_the_time_out() {
+async fn a_database_that_hangs_is_reported_within_the_time_out() {
     let Some(mut rehearsal) = Rehearsal::begin().await else {
         return;
     };
@@ -97,7 +97,7 @@ async fn a_database_that_hangs_is_said_within_the_time_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_used_up_pool_slows_admission_down_and_is_said_clearly() {
+async fn an_exhausted_pool_slows_admission_down_and_is_reported() {
     let (Some(postgres), Some(redis)) = (Postgres::start().await, Redis::start().await) else {
         return;
     };
@@ -107,9 +107,13 @@ async fn a_used_up_pool_slows_admission_down_and_is_said_clearly() {
     // Whoever writes waits for this, and holds a connection meanwhile.
     let held = hold_tables(&rehearsal.postgres).await;
     refuses_clearly(&rehearsal).await;
-    let mark = rehearsal.mark_at_rest().await;
+    let watermark = rehearsal.watermark_at_rest().await;
     rehearsal.until(Step::Poll, 200, 20).await;
-    assert_eq!(rehearsal.mark().await, mark, "no batch that is not durable");
+    assert_eq!(
+        rehearsal.watermark().await,
+        watermark,
+        "no batch that is not durable"
+    );
     drop(held);
     let to = Instant::now();
     let recovered = recovers(&rehearsal).await;

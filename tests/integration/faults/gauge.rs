@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::{FaultKind, FaultRequest};
+use concertctl::api::ops::Fault;
 use concertctl::store::postgres::{Database, PgOptions};
 
 use crate::needs;
@@ -24,7 +24,7 @@ async fn turns(server: &PgServer, up: u8) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_gauge_of_the_database_follows_it_without_any_traffic() {
+async fn the_gauge_shows_the_state_of_the_database_without_any_traffic() {
     needs!(PgServer);
     let mut server = PgServer::seeded(1, 10, 10).await;
     turns(&server, 1).await;
@@ -49,28 +49,24 @@ async fn the_gauge_of_the_database_follows_it_without_any_traffic() {
 
 /// Only the embedded database has one writer, which a fault keeps busy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_gauge_tells_of_a_database_that_is_gone_although_a_fault_slows_it_down() {
+async fn the_gauge_shows_a_database_that_is_down_although_a_fault_slows_it_down() {
     needs!(PgServer);
     let mut server = PgServer::seeded(1, 10, 10).await;
     turns(&server, 1).await;
-    let slow = FaultRequest {
-        for_ms: 120_000,
-        delay_ms: Some(1),
-        ..FaultRequest::default()
+    let slow = Fault::SlowStatement {
+        delay: Duration::from_millis(1),
+        statement: None,
     };
-    let slow_statement = FaultKind::SlowStatement;
-    server
-        .ops
-        .inject_fault(slow_statement, &slow)
-        .await
-        .unwrap();
+    let length = Duration::from_secs(120);
+    let injected = server.ops.inject_fault(&slow, length, None);
+    injected.await.unwrap();
     server.parts.postgres.as_mut().unwrap().kill();
     turns(&server, 0).await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_database_that_hangs_is_asked_no_longer_than_is_said() {
+async fn a_check_of_a_database_that_hangs_ends_within_its_time_out() {
     let Some(mut postgres) = Postgres::start().await else {
         return;
     };

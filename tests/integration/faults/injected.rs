@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::{FaultKind, FaultRequest, LinkCut};
+use concertctl::api::ops::{Fault, FaultKind, LinkCut};
 
 use super::shared_queue::{goes_on_with_the_queue, goes_on_without_the_queue};
 use super::{BOUND, Rehearsal, Step};
@@ -13,13 +13,10 @@ async fn redis_is_cut(fault: &str, how: LinkCut) {
         return;
     };
     let from = Instant::now();
-    let cut = FaultRequest {
-        for_ms: 120_000,
-        how: Some(how),
-        ..FaultRequest::default()
-    };
+    let cut = Fault::RedisCut { how };
     let ops = &rehearsal.server.ops;
-    ops.inject_fault(FaultKind::RedisCut, &cut).await.unwrap();
+    let length = Duration::from_secs(120);
+    ops.inject_fault(&cut, length, None).await.unwrap();
     goes_on_without_the_queue(&rehearsal, Duration::from_secs(5)).await;
     ops.end_faults(Some(FaultKind::RedisCut)).await.unwrap();
     let to = Instant::now();

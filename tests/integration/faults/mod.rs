@@ -87,19 +87,19 @@ impl Rehearsal {
         }
     }
 
-    async fn mark(&self) -> u64 {
+    async fn watermark(&self) -> u64 {
         self.server.status().await.queue.admitted_mark
     }
 
-    /// The mark once no batch that was under way is to come into force any more.
-    async fn mark_at_rest(&self) -> u64 {
-        let mut seen = (self.mark().await, Instant::now());
+    /// The watermark once no batch that was under way is to come into force any more.
+    async fn watermark_at_rest(&self) -> u64 {
+        let mut seen = (self.watermark().await, Instant::now());
         let begun = Instant::now();
         while seen.1.elapsed() < AT_REST {
             assert!(begun.elapsed() < PATIENCE, "batches go on: {seen:?}");
-            let mark = self.mark().await;
-            if mark != seen.0 {
-                seen = (mark, Instant::now());
+            let watermark = self.watermark().await;
+            if watermark != seen.0 {
+                seen = (watermark, Instant::now());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

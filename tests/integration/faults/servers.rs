@@ -26,7 +26,7 @@ async fn batches_are_exact(fleet: &Fleet) {
     let batches: Vec<(u64, u64)> = rows
         .lines()
         .filter_map(|row| row.split_once(' '))
-        .map(|(mark, at)| (mark.parse().unwrap(), at.parse().unwrap()))
+        .map(|(watermark, at)| (watermark.parse().unwrap(), at.parse().unwrap()))
         .collect();
     for pair in batches.windows(2) {
         assert!(
@@ -88,9 +88,16 @@ async fn three_servers_rehearse_an_on_sale_as_one() {
     let audit = servers[1].ops.audit().await.unwrap();
     assert_eq!(audit.violations(), 0, "{audit:?}");
     let status = servers[2].ops.status().await.unwrap();
-    let mark = status.queue.admitted_mark;
-    assert_eq!(admitted(&fleet).await, mark, "each batch was admitted once");
-    assert_eq!(mark, audit.places, "everybody was let in, and nobody twice");
+    let watermark = status.queue.admitted_mark;
+    assert_eq!(
+        admitted(&fleet).await,
+        watermark,
+        "each batch was admitted once"
+    );
+    assert_eq!(
+        watermark, audit.places,
+        "everybody was let in, and nobody twice"
+    );
     for server in servers {
         let text = server.user(0).metrics(&server.ops_url).await;
         let served = text.lines().filter(|line| {
@@ -103,7 +110,7 @@ async fn three_servers_rehearse_an_on_sale_as_one() {
             "no 5xx: {text}"
         );
     }
-    println!("three servers: {mark} admitted in whole batches, audit {audit:?}");
+    println!("three servers: {watermark} admitted in whole batches, audit {audit:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,13 +149,13 @@ async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
     sold(50).await;
     let from = Instant::now();
     fleet.kill(1);
-    let mark = || async {
+    let watermark = || async {
         let status = servers[2].ops.status().await.unwrap();
         status.queue.admitted_mark
     };
-    let before = mark().await;
+    let before = watermark().await;
     eventually("ten more batches are admitted", || async {
-        (mark().await >= before + 10 * BATCH).then_some(())
+        (watermark().await >= before + 10 * BATCH).then_some(())
     })
     .await;
     let took = from.elapsed();

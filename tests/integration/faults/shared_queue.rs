@@ -27,18 +27,22 @@ pub(super) async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Dur
             .then_some(())
     })
     .await;
-    let mark = rehearsal.mark_at_rest().await;
+    let watermark = rehearsal.watermark_at_rest().await;
     let until = Instant::now() + outage;
     while Instant::now() < until {
         rehearsal.until(Step::Poll, 200, 10).await;
-        assert_eq!(rehearsal.mark().await, mark, "admission is paused");
+        assert_eq!(
+            rehearsal.watermark().await,
+            watermark,
+            "admission is paused"
+        );
     }
 }
 
 pub(super) async fn goes_on_with_the_queue(rehearsal: &Rehearsal) -> Duration {
-    let (back, mark) = (Instant::now(), rehearsal.mark().await);
+    let (back, watermark) = (Instant::now(), rehearsal.watermark().await);
     eventually("the next batch is admitted", || async {
-        (rehearsal.mark().await > mark).then_some(())
+        (rehearsal.watermark().await > watermark).then_some(())
     })
     .await;
     let took = back.elapsed();
@@ -68,7 +72,7 @@ async fn redis_is_lost(fault: &str, outage: Duration, empty: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_killed_for_20_s_and_back_with_its_data_costs_nobody_anything() {
+async fn redis_killed_for_20_s_and_back_with_its_data_loses_nothing() {
     let outage = Duration::from_secs(20);
     redis_is_lost("Redis killed, 20 s, back with data", outage, false).await;
 }
@@ -85,12 +89,15 @@ async fn redis_emptied_under_way_gets_its_queue_from_the_database() {
         return;
     };
     let from = Instant::now();
-    let mark = rehearsal.mark().await;
+    let watermark = rehearsal.watermark().await;
     assert_eq!(rehearsal.redis.cli(&["FLUSHALL"]), "OK");
     let to = Instant::now();
     rehearsal.until(Step::Register, 201, 20).await;
     goes_on_with_the_queue(&rehearsal).await;
-    assert!(rehearsal.mark().await > mark, "the mark never goes back");
+    assert!(
+        rehearsal.watermark().await > watermark,
+        "the watermark never goes back"
+    );
     let report = rehearsal.end("Redis emptied by a hand", from, to).await;
     assert_eq!(report.failed(&[Step::Poll, Step::Register]), 0);
     assert_eq!(report.failed(&Step::ADMITTED), 0);
@@ -126,9 +133,9 @@ async fn redis_that_is_200_ms_slow_stops_neither_admission_nor_buyers() {
     proxy.delay(Duration::from_millis(200));
     // More than one batch, so that the slow way is gone from end to end.
     for _ in 0..3 {
-        let mark = rehearsal.mark().await;
+        let watermark = rehearsal.watermark().await;
         eventually("the next batch is admitted", || async {
-            (rehearsal.mark().await > mark).then_some(())
+            (rehearsal.watermark().await > watermark).then_some(())
         })
         .await;
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use concertctl::api::ops::{FaultKind, FaultSettings};
+use concertctl::api::ops::Fault;
 use concertctl::clients::tempo::{Span, Tempo, Trace};
 use serde_json::{Value, json};
 
@@ -42,12 +42,11 @@ fn longest(trace: &Trace) -> &Span {
 async fn a_slow_statement_is_found_by_alert_log_line_and_trace() {
     let server = Server::<Embedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
-    let slow = FaultSettings {
-        delay_ms: Some(400),
+    let slow = Fault::SlowStatement {
+        delay: Duration::from_millis(400),
         statement: Some("account.charge".to_owned()),
-        ..FaultSettings::default()
     };
-    server.inject(FaultKind::SlowStatement, LONG, slow).await;
+    server.inject(LONG, slow).await;
     let alert = eventually("the alert fires", || async {
         assert_eq!(user.charge(json!(100)).await.status, 200);
         alert(&server, "SlowStatements").await
@@ -71,8 +70,8 @@ async fn an_exhausted_pool_is_found_by_alert_log_line_and_trace() {
     needs!(Server<PostgresEmbedded>);
     let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
-    let all = FaultSettings::default();
-    server.inject(FaultKind::PoolExhaustion, LONG, all).await;
+    let all = Fault::PoolExhaustion { connections: None };
+    server.inject(LONG, all).await;
     let most = server.metric("db_client_connection_max").await;
     eventually("the connections are taken", || async {
         let used = server.metric("db_client_connection_count{state=\"used\"}");

@@ -41,7 +41,7 @@ async fn faults_are_injected_listed_and_cleared_from_the_command_line() {
     let left = run(&["fault", "clear", "--data-dir", dir]).await;
     assert_eq!(left.stdout, "no fault is injected\n", "{}", left.stderr);
     assert_eq!(server.stranger(1).get("/concerts").await.status, 200);
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::{FaultKind, FaultSettings};
+use concertctl::api::ops::Fault;
 
 use super::LONG;
 use crate::needs;
@@ -14,16 +14,11 @@ use crate::support::{eventually, profile, seed};
 /// Requests end within this, whatever is broken: the database's time-out, and slack for a busy machine.
 const BOUND: Duration = Duration::from_secs(9);
 
-async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<i64>) {
-    let settings = FaultSettings {
-        connections,
-        ..FaultSettings::default()
-    };
-    server
-        .inject(FaultKind::PoolExhaustion, LONG, settings)
-        .await;
+async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<u32>) {
+    let fault = Fault::PoolExhaustion { connections };
+    server.inject(LONG, fault).await;
     let all = server.metric("db_client_connection_max").await.unwrap();
-    let wanted = connections.map_or(all, |number| number as f64);
+    let wanted = connections.map_or(all, |number| f64::from(number));
     eventually("the connections are taken", || async {
         let used = server
             .metric("db_client_connection_count{state=\"used\"}")
@@ -33,7 +28,7 @@ async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<i64>) {
     .await;
 }
 
-async fn an_exhausted_pool_is_said_and_recovers<B: Backend>() {
+async fn an_exhausted_pool_is_reported_and_recovers<B: Backend>() {
     let server = Server::<B>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
     exhausted(&server, None).await;
@@ -47,7 +42,7 @@ async fn an_exhausted_pool_is_said_and_recovers<B: Backend>() {
     assert_eq!(up, Some(1.0), "busy is not away");
 
     server.ops.end_faults(None).await.unwrap();
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     eventually("seats can be had again", || async {
         let answer = user.reserve(2).await;
         (answer.status == 201).then_some(())
@@ -65,18 +60,18 @@ async fn an_exhausted_pool_is_said_and_recovers<B: Backend>() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_exhausted_embedded_database_is_said_clearly_and_recovers() {
-    an_exhausted_pool_is_said_and_recovers::<Embedded>().await;
+async fn an_exhausted_embedded_database_is_reported_and_recovers() {
+    an_exhausted_pool_is_reported_and_recovers::<Embedded>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_exhausted_pool_of_postgres_is_said_clearly_and_recovers() {
+async fn an_exhausted_pool_of_postgres_is_reported_and_recovers() {
     needs!(Server<PostgresEmbedded>);
-    an_exhausted_pool_is_said_and_recovers::<PostgresEmbedded>().await;
+    an_exhausted_pool_is_reported_and_recovers::<PostgresEmbedded>().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_for_a_connection_in_vain_is_in_the_histogram_of_waits() {
+async fn a_wait_that_got_no_connection_is_in_the_histogram_of_waits() {
     needs!(Server<PostgresEmbedded>);
     let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;

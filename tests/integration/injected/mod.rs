@@ -8,7 +8,9 @@ mod requests;
 mod settings;
 mod statements;
 
-use concertctl::api::ops::{FaultKind, FaultRequest, FaultSettings};
+use std::time::Duration;
+
+use concertctl::api::ops::{Fault, FaultKind};
 use serde_json::Value;
 
 use crate::support::backend::Backend;
@@ -16,17 +18,13 @@ use crate::support::server::Server;
 use crate::support::{User, eventually};
 
 /// Longer than any test.
-const LONG: i64 = 120_000;
+const LONG: Duration = Duration::from_secs(120);
 
 /// What tests ask of a server about its faults.
 impl<B: Backend> Server<B> {
-    async fn inject(&self, kind: FaultKind, for_ms: i64, settings: FaultSettings) {
-        let request = FaultRequest {
-            for_ms,
-            by: Some("a test".to_owned()),
-            ..FaultRequest::from(settings)
-        };
-        self.ops.inject_fault(kind, &request).await.unwrap();
+    async fn inject(&self, length: Duration, fault: Fault) {
+        let injected = self.ops.inject_fault(&fault, length, Some("a test"));
+        injected.await.unwrap();
     }
 
     /// The value of the first sample whose name and labels begin like that.
@@ -45,9 +43,9 @@ impl<B: Backend> Server<B> {
     }
 
     /// No fault is on, says everybody who knows of any.
-    async fn assert_whole(&self) {
+    async fn assert_no_faults(&self) {
         assert!(self.ops.faults().await.unwrap().faults.is_empty());
-        for kind in FaultKind::ALL {
+        for kind in FaultKind::injectable() {
             assert!(!self.is_active(kind).await, "{kind:?}");
         }
     }

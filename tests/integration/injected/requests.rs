@@ -2,24 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::{FaultKind, FaultSettings};
+use concertctl::api::ops::{Fault, FaultKind};
 
 use super::LONG;
 use crate::assert_refused;
 use crate::support::{TestServer, User, eventually};
 
-fn errors(share: f64) -> FaultSettings {
-    FaultSettings {
-        share: Some(share),
-        ..FaultSettings::default()
+fn errors(share: f64) -> Fault {
+    Fault::Errors {
+        share,
+        status: 500,
+        routes: None,
     }
 }
 
-fn latency(delay_ms: i64, route: &str) -> FaultSettings {
-    FaultSettings {
-        delay_ms: Some(delay_ms),
+fn latency(delay_ms: u64, route: &str) -> Fault {
+    Fault::Latency {
+        share: 1.0,
+        delay: Duration::from_millis(delay_ms),
         routes: Some(vec![route.to_owned()]),
-        ..FaultSettings::default()
     }
 }
 
@@ -27,8 +28,8 @@ fn latency(delay_ms: i64, route: &str) -> FaultSettings {
 async fn errors_answer_the_steps_of_buying_before_anything_is_done_until_they_are_ended() {
     let server = TestServer::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
-    server.assert_whole().await;
-    server.inject(FaultKind::Errors, LONG, errors(1.0)).await;
+    server.assert_no_faults().await;
+    server.inject(LONG, errors(1.0)).await;
     assert!(server.is_active(FaultKind::Errors).await);
     assert_refused!(user.reserve(1).await, 500, "service.internal");
     assert_refused!(user.get("/concerts").await, 500, "service.internal");
@@ -46,7 +47,7 @@ async fn errors_answer_the_steps_of_buying_before_anything_is_done_until_they_ar
         .end_faults(Some(FaultKind::Errors))
         .await
         .unwrap();
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     user.reserved(1).await;
     let ended = server
         .logged(&["an injected fault has ended: errors"])
@@ -58,13 +59,13 @@ async fn errors_answer_the_steps_of_buying_before_anything_is_done_until_they_ar
 #[tokio::test]
 async fn errors_of_another_status_replace_the_ones_before_on_the_routes_named() {
     let server = TestServer::seeded(1, 10, 10).await;
-    server.inject(FaultKind::Errors, LONG, errors(1.0)).await;
-    let overloaded = FaultSettings {
-        status: Some(503),
+    server.inject(LONG, errors(1.0)).await;
+    let overloaded = Fault::Errors {
+        share: 1.0,
+        status: 503,
         routes: Some(vec!["POST /queue".to_owned()]),
-        ..errors(1.0)
     };
-    server.inject(FaultKind::Errors, LONG, overloaded).await;
+    server.inject(LONG, overloaded).await;
     let mut user = server.stranger(1);
     let refused = user.register().await;
     assert_refused!(&refused, 503, "service.overloaded");
@@ -72,18 +73,18 @@ async fn errors_of_another_status_replace_the_ones_before_on_the_routes_named() 
     assert_eq!(user.get("/concerts").await.status, 200, "it was replaced");
     let on = server.ops.faults().await.unwrap().faults;
     assert_eq!(on.len(), 1, "{on:?}");
-    assert_eq!(on[0].settings.status, Some(503));
+    assert_eq!(on[0].fault.settings()["status"], 503);
     server.logged(&["errors", "it is replaced"]).await;
     server.ops.end_faults(None).await.unwrap();
     assert_eq!(user.register().await.status, 201);
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_share_of_the_requests_fails_and_the_rest_is_served() {
     let server = TestServer::seeded(1, 10, 10).await;
-    server.inject(FaultKind::Errors, LONG, errors(0.5)).await;
+    server.inject(LONG, errors(0.5)).await;
     let user = server.stranger(1);
     let mut failed = 0;
     for _ in 0..200 {
@@ -99,7 +100,7 @@ async fn a_fault_ends_by_itself_when_its_time_is_over() {
     let server = TestServer::seeded(1, 10, 10).await;
     let user = server.stranger(1);
     let begun = Instant::now();
-    server.inject(FaultKind::Errors, 700, errors(1.0)).await;
+    server.inject(Duration::from_millis(700), errors(1.0)).await;
     let on = server.ops.faults().await.unwrap().faults;
     let time = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
     let length = time(&on[0].ends_at) - time(&on[0].started_at);
@@ -111,7 +112,7 @@ async fn a_fault_ends_by_itself_when_its_time_is_over() {
     .await;
     assert!(begun.elapsed() >= Duration::from_millis(699));
     server.logged(&["errors", "its time is over"]).await;
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 
@@ -120,7 +121,7 @@ async fn latency_delays_the_routes_named_and_no_others() {
     let server = TestServer::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
     let slow = latency(400, "GET /concerts");
-    server.inject(FaultKind::Latency, LONG, slow).await;
+    server.inject(LONG, slow).await;
     let asked = Instant::now();
     assert_eq!(user.get("/concerts").await.status, 200);
     assert!(asked.elapsed() >= Duration::from_millis(400));
@@ -131,7 +132,7 @@ async fn latency_delays_the_routes_named_and_no_others() {
     let other = sum("/{concertId}/performanceDates\"}");
     assert!(server.metric(&other).await.unwrap() < 0.4);
     server.ops.end_faults(None).await.unwrap();
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 
@@ -142,7 +143,7 @@ async fn latency_stays_within_the_time_out_of_a_request() {
     })
     .await;
     let slow = latency(30_000, "GET /health/live");
-    server.inject(FaultKind::Latency, LONG, slow).await;
+    server.inject(LONG, slow).await;
     let asked = Instant::now();
     let late = server.stranger(1).get("/health/live").await;
     assert_refused!(&late, 503, "service.timeout");
@@ -151,11 +152,11 @@ async fn latency_stays_within_the_time_out_of_a_request() {
 }
 
 #[tokio::test]
-async fn whoever_is_delayed_goes_on_when_the_fault_is_ended_or_its_server_stops() {
+async fn a_delayed_request_continues_when_the_fault_ends_or_its_server_stops() {
     let mut server = TestServer::empty().await;
     for by_stopping in [false, true] {
         let slow = latency(9_000, "GET /openapi.json");
-        server.inject(FaultKind::Latency, LONG, slow).await;
+        server.inject(LONG, slow).await;
         let waiting = User::new(&server.api, 1);
         let waiting = tokio::spawn(async move {
             let asked = Instant::now();

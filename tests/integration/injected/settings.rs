@@ -106,12 +106,12 @@ async fn settings_that_make_no_sense_are_refused_by_name_and_nothing_is_injected
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains(named), "{kind}: {named}: {detail}");
     }
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_kind_that_is_not_there_and_a_link_that_is_not_there_are_told() {
+async fn an_unknown_kind_and_a_missing_link_are_reported() {
     let server = TestServer::empty().await;
     let body = || Some(json!({"forMs": 1000}));
     for method in [Method::PUT, Method::DELETE] {
@@ -126,12 +126,12 @@ async fn a_kind_that_is_not_there_and_a_link_that_is_not_there_are_told() {
     let answer = call(&server, Method::PUT, "/redis_cut", body()).await;
     assert_refused!(&answer, 409, "ops.conflict");
     assert!(answer.text.contains("no Redis"), "{}", answer.text);
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn whoever_has_no_token_sees_faults_and_changes_none() {
+async fn without_a_token_faults_are_listed_and_not_changed() {
     let server = TestServer::empty().await;
     let url = format!("{}/ops/v1/faults", server.ops_url);
     let client = crate::support::client();
@@ -147,7 +147,7 @@ async fn whoever_has_no_token_sees_faults_and_changes_none() {
     }
     let seen = User::send(client.get(&url)).await;
     assert_eq!((seen.status, seen.json()), (200, json!({"faults": []})));
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     server.stop().await;
 }
 

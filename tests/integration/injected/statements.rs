@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use concertctl::api::ops::{FaultKind, FaultSettings};
+use concertctl::api::ops::Fault;
 use serde_json::json;
 
 use super::LONG;
@@ -11,11 +11,10 @@ use crate::support::backend::{Backend, Embedded, PostgresEmbedded};
 use crate::support::eventually;
 use crate::support::server::Server;
 
-fn slow(statement: Option<&str>, delay_ms: i64) -> FaultSettings {
-    FaultSettings {
-        delay_ms: Some(delay_ms),
+fn slow(statement: Option<&str>, delay_ms: u64) -> Fault {
+    Fault::SlowStatement {
+        delay: Duration::from_millis(delay_ms),
         statement: statement.map(str::to_owned),
-        ..FaultSettings::default()
     }
 }
 
@@ -30,7 +29,7 @@ async fn a_slow_statement_is_found<B: Backend>(reads: &str, writes: &str) {
     let delay = Duration::from_millis(400);
     for statement in [reads, writes] {
         let fault = slow(Some(statement), 400);
-        server.inject(FaultKind::SlowStatement, LONG, fault).await;
+        server.inject(LONG, fault).await;
         let asked = Instant::now();
         let balance = user.get("/accounts/1").await;
         assert_eq!(balance.status, 200, "{}", balance.text);
@@ -46,7 +45,7 @@ async fn a_slow_statement_is_found<B: Backend>(reads: &str, writes: &str) {
         assert!(data["duration_ms"].as_f64().unwrap() >= 400.0, "{line}");
     }
     server.ops.end_faults(None).await.unwrap();
-    server.assert_whole().await;
+    server.assert_no_faults().await;
     let before = server.metric(&took(writes)).await.unwrap();
     user.charge(json!(100)).await;
     let after = server.metric(&took(writes)).await.unwrap();
@@ -72,7 +71,7 @@ async fn a_slow_statement_holds_its_connection_to_postgres_and_its_time_out_ends
     let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
     let fault = slow(Some("account.read"), 30_000);
-    server.inject(FaultKind::SlowStatement, LONG, fault).await;
+    server.inject(LONG, fault).await;
     let asked = Instant::now();
     let postgres = server.parts.postgres.as_ref().unwrap();
     let (answer, ()) = tokio::join!(user.get("/accounts/1"), async {
@@ -99,7 +98,7 @@ async fn a_charge_whose_connection_is_lost_while_it_is_held_up_is_made_all_the_s
     let server = Server::<PostgresEmbedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
     let fault = slow(Some("account.charge"), 3_000);
-    server.inject(FaultKind::SlowStatement, LONG, fault).await;
+    server.inject(LONG, fault).await;
     let postgres = server.parts.postgres.as_ref().unwrap();
     let asleep =
         "FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep($1)' AND state = 'active'";
@@ -121,9 +120,7 @@ async fn a_charge_whose_connection_is_lost_while_it_is_held_up_is_made_all_the_s
 async fn all_statements_are_slow_when_none_is_named_and_the_embedded_database_is_still_up() {
     let server = Server::<Embedded>::seeded(1, 10, 10).await;
     let user = server.admitted(1).await;
-    server
-        .inject(FaultKind::SlowStatement, LONG, slow(None, 1_500))
-        .await;
+    server.inject(LONG, slow(None, 1_500)).await;
     let asked = Instant::now();
     user.get("/accounts/1").await;
     assert!(asked.elapsed() >= Duration::from_millis(1_500));

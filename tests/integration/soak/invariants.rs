@@ -139,27 +139,27 @@ fn acknowledged_before(fact: &super::journal::Placed, sent: Instant) -> bool {
 fn admission(facts: &Facts, rows: &Snapshot, largest_batch: u64, found: &mut Findings) {
     let mut before = (0, i64::MIN);
     for row in &rows.admissions {
-        let (mark, at) = before;
+        let (watermark, at) = before;
         if row.at < at {
             found.wrong.push(format!(
-                "watermark {} is older than watermark {mark}",
-                row.mark
+                "watermark {} is older than watermark {watermark}",
+                row.watermark
             ));
         }
-        if row.mark - mark > largest_batch {
+        if row.watermark - watermark > largest_batch {
             found.wrong.push(format!(
-                "a batch of {} after watermark {mark}",
-                row.mark - mark
+                "a batch of {} after watermark {watermark}",
+                row.watermark - watermark
             ));
         }
-        before = (row.mark, row.at);
+        before = (row.watermark, row.at);
     }
     let highest = rows.places.last().map_or(0, |row| row.place);
     let doubtful: u32 = facts.doubtful_places.values().map(|it| it.total()).sum();
-    if rows.mark() > highest + u64::from(doubtful) {
+    if rows.watermark() > highest + u64::from(doubtful) {
         found.wrong.push(format!(
             "watermark {} beyond the last place {highest}",
-            rows.mark()
+            rows.watermark()
         ));
     }
 }

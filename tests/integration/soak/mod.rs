@@ -177,12 +177,12 @@ impl Soak {
         let before: Vec<u64> = counts.iter().map(|it| it.load(Ordering::Relaxed)).collect();
         let begun = Instant::now();
         for server in 0..self.service.servers() {
-            let mark = self.admitted(server).await;
+            let watermark = self.admitted(server).await;
             loop {
                 let ready = Request::new(Method::GET, "/health/ready");
                 let ready = shared.client.send(server, &ready).await.status;
                 let writes = counts[server].load(Ordering::Relaxed) - before[server];
-                let admits = self.admitted(server).await > mark;
+                let admits = self.admitted(server).await > watermark;
                 if ready == 200 && writes >= WRITES && admits {
                     break;
                 }
@@ -225,14 +225,14 @@ impl Soak {
             for server in 0..self.service.servers() {
                 findings
                     .wrong
-                    .extend(self.token(server, placed, rows.mark()).await);
+                    .extend(self.token(server, placed, rows.watermark()).await);
             }
         }
         findings
     }
 
-    /// Whether a token stands where it stood. `mark` is durable, so the server must come to know it.
-    async fn token(&self, server: usize, placed: &Placed, mark: u64) -> Option<String> {
+    /// Whether a token stands where it stood. `watermark` is durable, so the server must come to know it.
+    async fn token(&self, server: usize, placed: &Placed, watermark: u64) -> Option<String> {
         let client = &self.traffic.shared.client;
         let begun = Instant::now();
         loop {
@@ -242,8 +242,8 @@ impl Soak {
             let position = reply.body["positionInQueue"].as_u64();
             let same = reply.body["waitId"].as_u64() == Some(placed.place)
                 && reply.body["userId"].as_i64() == Some(placed.user);
-            let near = position.is_some_and(|at| at <= placed.place.saturating_sub(mark));
-            let admitted = placed.place <= mark;
+            let near = position.is_some_and(|at| at <= placed.place.saturating_sub(watermark));
+            let admitted = placed.place <= watermark;
             if reply.status == 200 && same && near && !(admitted && waits) {
                 return None;
             }
@@ -251,7 +251,7 @@ impl Soak {
             if wrong_for_ever || begun.elapsed() > RECOVERY {
                 let (place, user) = (placed.place, placed.user);
                 return Some(format!(
-                    "token of user {user} at place {place}, watermark {mark}, at server {server}: {reply:?}"
+                    "token of user {user} at place {place}, watermark {watermark}, at server {server}: {reply:?}"
                 ));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -31,7 +31,7 @@ pub struct PlaceRow {
 
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionRow {
-    pub mark: u64,
+    pub watermark: u64,
     /// Unix milliseconds.
     pub at: i64,
 }
@@ -136,7 +136,7 @@ impl Snapshot {
             admissions: admissions
                 .iter()
                 .map(|row| AdmissionRow {
-                    mark: number(row[0]),
+                    watermark: number(row[0]),
                     at: int(row[1]),
                 })
                 .collect(),
@@ -168,7 +168,7 @@ impl Snapshot {
     }
 
     /// Everyone up to this place is admitted.
-    pub fn mark(&self) -> u64 {
-        self.admissions.last().map_or(0, |row| row.mark)
+    pub fn watermark(&self) -> u64 {
+        self.admissions.last().map_or(0, |row| row.watermark)
     }
 }

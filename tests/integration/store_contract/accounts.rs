@@ -174,7 +174,7 @@ async fn a_payment_sells_the_seat_and_the_last_one_ends_the_place(db: &Opened) {
     assert_eq!(db.try_reserve(1, 3).await, ReserveOutcome::PlaceEnded);
     let counts = db.store.audit().await.unwrap();
     assert_eq!((counts.reservations, counts.reservations_paid), (2, 2));
-    assert_eq!((counts.seats.unavailable, counts.seats.pending), (2, 0));
+    assert_eq!((counts.seats_sold, counts.seats_pending), (2, 0));
     db.assert_sound().await;
 }
 

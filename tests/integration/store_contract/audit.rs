@@ -1,9 +1,9 @@
 //! What the audit finds, and what it does not miss.
 
 use concertctl::domain::{Money, Place, ReservationId, SeatId, Timestamp, UserId};
-use concertctl::store::{AuditCounts, Fact, Keyed, Pay, PayOutcome};
+use concertctl::store::{Audit, Fact, Keyed, Pay, PayOutcome};
 
-use super::opened::{key, place, violations};
+use super::opened::{key, place};
 use super::{Opened, contract};
 
 contract![
@@ -14,7 +14,7 @@ contract![
 ];
 
 /// What is done to the database, how it is undone, and the count that must find it.
-type Wrong = (&'static str, &'static str, fn(&AuditCounts) -> u64);
+type Wrong = (&'static str, &'static str, fn(&Audit) -> u64);
 
 const WRONGS: [Wrong; 7] = [
     (
@@ -78,14 +78,17 @@ async fn some_trade(db: &Opened) -> (ReservationId, ReservationId) {
 async fn the_audit_finds_what_is_wrong_in_the_database_itself(db: &Opened) {
     some_trade(db).await;
     let counts = db.store.audit().await.unwrap();
-    assert_eq!(violations(&counts), 0, "{counts:?}");
+    assert_eq!(counts.violations(), 0, "{counts:?}");
     assert_eq!(
         (counts.reservations, counts.reservations_paid, counts.places),
         (2, 1, 2)
     );
-    let seats = counts.seats;
     assert_eq!(
-        (seats.available, seats.pending, seats.unavailable),
+        (
+            counts.seats_available,
+            counts.seats_pending,
+            counts.seats_sold
+        ),
         (18, 1, 1)
     );
     for (wrong, undo, count) in WRONGS {

@@ -9,7 +9,7 @@ use super::{Opened, contract, key};
 
 contract![
     a_transient_refusal_is_not_kept_under_its_key,
-    a_hold_that_has_run_out_keeps_nobody_from_its_seat,
+    a_hold_that_has_run_out_does_not_block_its_seat,
     a_reservation_is_listed_for_its_user_alone,
     a_hold_given_back_with_a_key_is_given_back_once,
 ];
@@ -45,7 +45,7 @@ async fn a_transient_refusal_is_not_kept_under_its_key(db: &Opened) {
 }
 
 /// At the moment it runs out, not when it is swept.
-async fn a_hold_that_has_run_out_keeps_nobody_from_its_seat(db: &Opened) {
+async fn a_hold_that_has_run_out_does_not_block_its_seat(db: &Opened) {
     db.standing(2).await;
     for seat in 1..=3 {
         db.reserved(1, seat).await;

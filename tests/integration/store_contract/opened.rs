@@ -210,7 +210,7 @@ impl Opened {
     /// Fails where the audit finds anything.
     pub async fn assert_sound(&self) {
         let counts = self.store.audit().await.unwrap();
-        assert_eq!(violations(&counts), 0, "{counts:?}");
+        assert_eq!(counts.violations(), 0, "{counts:?}");
     }
 }
 
@@ -226,7 +226,7 @@ pub async fn load(database: &Database, epoch: Epoch) {
         bulk.finish(&info).unwrap()
     });
     let _kept = loading.await.unwrap();
-    database.put_in_force(epoch).await.unwrap();
+    database.activate(epoch).await.unwrap();
 }
 
 pub fn place(user: i64) -> Place {
@@ -263,14 +263,4 @@ pub fn key(name: &str) -> Idempotency {
         key: name.to_owned(),
         fingerprint: 42,
     }
-}
-
-pub fn violations(counts: &concertctl::store::AuditCounts) -> u64 {
-    counts.oversold_seats
-        + counts.seats_without_reservation
-        + counts.reservations_without_seat
-        + counts.paid_without_ledger
-        + counts.ledger_without_paid
-        + counts.wrong_balances
-        + counts.duplicate_places
 }

@@ -14,7 +14,7 @@ contract![
     places_are_kept_as_they_were_given,
     a_number_that_is_given_is_not_given_again,
     an_earlier_place_ends_when_it_is_replaced,
-    a_registration_that_was_never_told_does_not_lock_its_user_out,
+    a_registration_without_an_answer_does_not_lock_its_user_out,
     the_database_itself_refuses_a_second_live_place,
     a_key_gives_the_same_place_while_it_lives,
     copies_of_a_registration_get_one_ticket,
@@ -24,7 +24,7 @@ contract![
     a_place_that_the_store_handed_out_is_not_lost_to_a_queue_that_forgot_it,
     places_handed_out_at_once_are_different_and_without_gaps,
     admissions_and_settings_are_kept,
-    the_catalog_tells_concerts_and_dates,
+    the_catalog_lists_concerts_and_dates,
     a_store_that_works_answers_a_ping,
 ];
 
@@ -79,7 +79,7 @@ async fn an_earlier_place_ends_when_it_is_replaced(db: &Opened) {
     db.assert_sound().await;
 }
 
-async fn a_registration_that_was_never_told_does_not_lock_its_user_out(db: &Opened) {
+async fn a_registration_without_an_answer_does_not_lock_its_user_out(db: &Opened) {
     // The first was committed, but its answer came too late; the user registers again.
     register(db, 1, 1, None).await;
     assert_eq!(register(db, 2, 1, None).await, RegisterOutcome::Kept);
@@ -298,11 +298,14 @@ async fn places_handed_out_at_once_are_different_and_without_gaps(db: &Opened) {
 async fn admissions_and_settings_are_kept(db: &Opened) {
     let empty = db.store.queue_snapshot().await.unwrap();
     assert_eq!(
-        (empty.mark(), empty.last(), empty.admission),
+        (empty.watermark(), empty.last(), empty.admission),
         (Place(0), Place(0), None)
     );
-    for (mark, at) in [(10, 1), (30, 2), (20, 3), (10, 4)] {
-        db.store.admit(Place(mark), Timestamp(at)).await.unwrap();
+    for (watermark, at) in [(10, 1), (30, 2), (20, 3), (10, 4)] {
+        db.store
+            .admit(Place(watermark), Timestamp(at))
+            .await
+            .unwrap();
     }
     for batch in [5, 7] {
         let admission = Admission {
@@ -314,14 +317,17 @@ async fn admissions_and_settings_are_kept(db: &Opened) {
     }
     let kept = db.store.queue_snapshot().await.unwrap();
     let expected = [(10, 1), (20, 3), (30, 2)];
-    let expected = expected.map(|(mark, at)| (Place(mark), Timestamp(at)));
-    assert_eq!(kept.admissions, expected, "the first time of a mark counts");
-    assert_eq!((kept.mark(), kept.last()), (Place(30), Place(30)));
+    let expected = expected.map(|(watermark, at)| (Place(watermark), Timestamp(at)));
+    assert_eq!(
+        kept.admissions, expected,
+        "the first time of a watermark counts"
+    );
+    assert_eq!((kept.watermark(), kept.last()), (Place(30), Place(30)));
     let admission = kept.admission.unwrap();
     assert_eq!((admission.batch, admission.paused), (7, true));
 }
 
-async fn the_catalog_tells_concerts_and_dates(db: &Opened) {
+async fn the_catalog_lists_concerts_and_dates(db: &Opened) {
     let catalog = db.store.catalog().await.unwrap();
     let concerts: Vec<_> = catalog
         .concerts

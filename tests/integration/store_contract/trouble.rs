@@ -147,7 +147,7 @@ async fn user_is_locked(db: &Opened) -> crate::support::postgres::Holding {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_finds_no_free_connection_is_told_within_the_acquire_time_out() {
+async fn a_call_that_finds_no_free_connection_fails_within_the_acquire_time_out() {
     let options = PgOptions {
         connections: 1,
         acquire_timeout: Duration::from_millis(200),

@@ -147,7 +147,7 @@ fn what_is_not_supported_is_refused_where_it_stands() {
         ("{ . = 1 }", "a name must follow the dot"),
         ("{ .a = - \"x\" }", "a number must follow"),
         ("{ .a = 1 ; }", "unexpected character"),
-        ("{ (.a = 1 }", ") expected"),
+        ("{ (.a = 1 }", "expected ), found }"),
     ] {
         let error = parse(query).expect_err(query).to_string();
         assert!(

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access as Permission, access};
 
 use super::append::{append_regular, open_special};
-use super::place::{Place, parent};
+use super::target::{Target, parent};
 use super::{Access, refused};
 
 /// How large a rotating file becomes.
@@ -40,9 +40,9 @@ impl RotatingFile {
     /// # Errors
     /// It cannot be written, or its directory cannot, so that it could not be rotated.
     pub fn open(path: &Path, limits: Limits) -> io::Result<RotatingFile> {
-        let (file, regular) = match Place::of(path)? {
-            Place::Special(path) | Place::Descriptor(path) => (open_special(&path)?, None),
-            Place::Regular(path, _) | Place::Missing(path) => {
+        let (file, regular) = match Target::of(path)? {
+            Target::Special(path) | Target::Descriptor(path) => (open_special(&path)?, None),
+            Target::Regular(path, _) | Target::Missing(path) => {
                 (append_regular(&path, Access::Owner)?, Some(path))
             }
         };

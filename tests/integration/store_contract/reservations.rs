@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use concertctl::domain::{ReservationId, SeatId, SeatStatus, Timestamp, UserId};
-use concertctl::store::{CancelOutcome, Idempotency, Keyed, Look, Reserve, ReserveOutcome};
+use concertctl::store::{CancelOutcome, Idempotency, Keyed, Reserve, ReserveOutcome, SeatPreview};
 use futures_util::future::join_all;
 
 use super::opened::{SEATS, place, wish};
@@ -66,12 +66,12 @@ async fn a_seat_that_changed_since_it_was_seen_is_in_conflict(db: &Opened) {
     db.standing(2).await;
     let seen = match db
         .store
-        .look(SeatId(1), UserId(1), None, Timestamp(10))
+        .preview(SeatId(1), UserId(1), None, Timestamp(10))
         .await
         .unwrap()
     {
-        Look::Seen { seat, .. } => seat.unwrap().version,
-        Look::Later => db.seat(1).await.version,
+        SeatPreview::Seen { seat, .. } => seat.unwrap().version,
+        SeatPreview::Deferred => db.seat(1).await.version,
     };
     let seen_by = |user| Reserve {
         seen_version: Some(seen),

@@ -26,7 +26,7 @@ struct Bench {
     deliveries: Deliveries,
     calls: Arc<AtomicUsize>,
     taken: Arc<Mutex<Vec<u32>>>,
-    pump: Pump,
+    pusher: Pusher,
 }
 
 fn bench(capacity: usize, failures: usize) -> Bench {
@@ -39,13 +39,13 @@ fn bench(capacity: usize, failures: usize) -> Bench {
         taken: Arc::clone(&taken),
     };
     let records = subscribers.subscribe(capacity);
-    let pump = Pump::start(records, sender, deliveries.of(Signal::Logs)).unwrap();
+    let pusher = Pusher::start(records, sender, deliveries.of(Signal::Logs)).unwrap();
     Bench {
         subscribers,
         deliveries,
         calls,
         taken,
-        pump,
+        pusher,
     }
 }
 
@@ -59,8 +59,9 @@ fn wait_for(what: impl Fn() -> bool) {
 
 impl Bench {
     fn end(self) -> (Vec<u32>, u64) {
-        self.pump.stop();
-        self.pump.ended_by(Instant::now() + Duration::from_secs(20));
+        self.pusher.stop();
+        self.pusher
+            .ended_by(Instant::now() + Duration::from_secs(20));
         let taken = self.taken.lock().clone();
         (taken, self.deliveries.dropped(Signal::Logs))
     }
@@ -114,9 +115,9 @@ fn what_waits_is_sent_in_batches_of_a_bounded_size() {
     subscribers.offer(0..3 * BATCH as u32);
     let sizes = Arc::new(Mutex::new(Vec::new()));
     let sender = Sizes(Arc::clone(&sizes));
-    let pump = Pump::start(records, sender, Deliveries::default().of(Signal::Logs)).unwrap();
-    pump.stop();
-    pump.ended_by(Instant::now() + Duration::from_secs(20));
+    let pusher = Pusher::start(records, sender, Deliveries::default().of(Signal::Logs)).unwrap();
+    pusher.stop();
+    pusher.ended_by(Instant::now() + Duration::from_secs(20));
     assert_eq!(*sizes.lock(), [BATCH; 3]);
 }
 
@@ -135,9 +136,9 @@ impl Send<u32> for Held {
     }
 }
 
-/// A pump in the middle of its first try: it, how its deliveries go, what tells of further tries, and
+/// A pusher in the middle of its first try: it, how its deliveries go, what tells of further tries, and
 /// what lets them fail.
-fn held_up() -> (Pump, Deliveries, mpsc::Receiver<()>, mpsc::Sender<()>) {
+fn held_up() -> (Pusher, Deliveries, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let subscribers = Subscribers::default();
     let deliveries = Deliveries::default();
     let (asked, is_asked) = mpsc::channel();
@@ -145,28 +146,28 @@ fn held_up() -> (Pump, Deliveries, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let records = subscribers.subscribe(10);
     subscribers.offer(0..7);
     let held = Held { asked, refuse };
-    let pump = Pump::start(records, held, deliveries.of(Signal::Logs)).unwrap();
+    let pusher = Pusher::start(records, held, deliveries.of(Signal::Logs)).unwrap();
     is_asked.recv_timeout(Duration::from_secs(20)).unwrap();
-    (pump, deliveries, is_asked, fail)
+    (pusher, deliveries, is_asked, fail)
 }
 
 #[test]
 fn a_try_that_fails_at_the_end_is_the_last_one() {
-    let (pump, deliveries, is_asked, fail) = held_up();
-    pump.stop();
+    let (pusher, deliveries, is_asked, fail) = held_up();
+    pusher.stop();
     drop(fail);
-    pump.ended_by(Instant::now() + Duration::from_secs(20));
+    pusher.ended_by(Instant::now() + Duration::from_secs(20));
     assert_eq!(is_asked.try_iter().count(), 0);
     assert_eq!(deliveries.dropped(Signal::Logs), 7);
 }
 
 #[test]
 fn the_end_is_awaited_no_longer_than_was_said_whatever_the_sender_does() {
-    let (pump, _, _, fail) = held_up();
+    let (pusher, _, _, fail) = held_up();
     let (over, is_over) = mpsc::channel();
-    pump.stop();
+    pusher.stop();
     thread::spawn(move || {
-        pump.ended_by(Instant::now() + Duration::from_millis(20));
+        pusher.ended_by(Instant::now() + Duration::from_millis(20));
         over.send(())
     });
     is_over.recv_timeout(Duration::from_secs(20)).unwrap();

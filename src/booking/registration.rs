@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::queueing::view;
-use super::{Booking, QueueView, Refusal, World};
+use super::queue::view;
+use super::{ActiveDataset, Booking, QueueView, Refusal};
 use crate::coordination::{RegisterError, Registration};
 use crate::domain::token::Token;
 use crate::domain::{Place, Timestamp, UserId};
 use crate::store::{Idempotency, Keyed, NewPlace, NextPlace, RegisterOutcome, Ticket};
 
-/// How often a place is asked for anew when the database has its number already.
+/// How many places are tried when the database has their numbers already.
 const NUMBERS_TRIED: usize = 3;
-/// How long another server may take to make a place durable that it was given.
+/// How long another server may take to make its place durable.
 const DURABLE_WITHIN: Duration = Duration::from_secs(2);
-/// Between two looks at the database meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Pause between two queries for that place.
+const QUERY_EVERY: Duration = Duration::from_millis(25);
 
 /// A place that is on disk, and the token that carries it.
 #[derive(Clone, Debug)]
@@ -41,14 +41,14 @@ impl Booking {
         user: UserId,
         key: Option<Idempotency>,
     ) -> Result<Registered, Refusal> {
-        let world = self.world()?;
-        if !world.info().has_user(user) {
+        let dataset = self.dataset()?;
+        if !dataset.info().has_user(user) {
             return Err(Refusal::UnknownUser);
         }
         let wanted = Wanted {
-            world: &world,
+            dataset: &dataset,
             user,
-            now: world.now(),
+            now: dataset.now(),
             key: key.clone(),
         };
         let place = wanted.place();
@@ -61,21 +61,21 @@ impl Booking {
             }
         };
         let token = Token {
-            epoch: world.info().epoch,
+            epoch: dataset.info().epoch,
             place: ticket.place(),
             user,
             issued_at: ticket.issued_at(),
         };
         Ok(Registered {
             token: self.key.sign(&token),
-            view: view(&world, ticket.place(), user),
+            view: view(&dataset, ticket.place(), user),
         })
     }
 }
 
 /// A registration under way.
-struct Wanted<'w> {
-    world: &'w World,
+struct Wanted<'d> {
+    dataset: &'d ActiveDataset,
     user: UserId,
     now: Timestamp,
     key: Option<Idempotency>,
@@ -84,7 +84,7 @@ struct Wanted<'w> {
 impl Wanted<'_> {
     /// A place that is durable: from the queue, or from the store while the shared queue is away.
     async fn place(&self) -> Result<Keyed<Ticket>, Refusal> {
-        let queue = &self.world.coordination;
+        let queue = &self.dataset.coordination;
         for _ in 0..NUMBERS_TRIED {
             let given = match queue.register(self.user, self.now).await {
                 Ok(given) => given,
@@ -92,7 +92,7 @@ impl Wanted<'_> {
                 Err(RegisterError::Unavailable(_)) => return self.store_place().await,
             };
             let Registration { place, replaces } = given;
-            let outcome = self.world.store.register(self.durable(place, replaces));
+            let outcome = self.dataset.store.register(self.durable(place, replaces));
             let outcome = outcome.await;
             if !matches!(outcome, Ok(RegisterOutcome::Kept)) {
                 queue.abandon(self.user, given).await;
@@ -120,21 +120,21 @@ impl Wanted<'_> {
         let Some(key) = &self.key else {
             return Err(Refusal::AlreadyRegistered(place));
         };
-        let store = &self.world.store;
+        let store = &self.dataset.store;
         let until = Instant::now() + DURABLE_WITHIN;
         loop {
             if let Some(found) = store.ticket(self.user, key.clone()).await? {
                 return Ok(found);
             }
             if let Some(standing) = store.standing(self.user).await? {
-                // Made durable between the two looks, it has its ticket by now.
+                // If the place became durable between the two queries, its ticket is there now.
                 let found = store.ticket(self.user, key.clone()).await?;
                 return found.ok_or(Refusal::AlreadyRegistered(standing));
             }
             if Instant::now() >= until {
                 break;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(QUERY_EVERY).await;
         }
         match store.register(self.durable(place, None)).await? {
             RegisterOutcome::Kept => Ok(Keyed::Fresh(self.ticket(place))),
@@ -147,16 +147,16 @@ impl Wanted<'_> {
     }
 
     async fn store_place(&self) -> Result<Keyed<Ticket>, Refusal> {
-        let queue = self.world.queue();
+        let queue = self.dataset.queue();
         let (above, expired) = (queue.registered(), queue.expired_up_to(self.now));
         let (user, key) = (self.user, self.key.clone());
         let asked = self
-            .world
+            .dataset
             .store
             .register_next(user, self.now, above, expired, key);
         match asked.await? {
             NextPlace::New(place) => {
-                self.world.coordination.keep(user, place).await;
+                self.dataset.coordination.keep(user, place).await;
                 Ok(Keyed::Fresh(self.ticket(place)))
             }
             NextPlace::Already(place) => Err(Refusal::AlreadyRegistered(place)),
@@ -171,7 +171,7 @@ impl Wanted<'_> {
             user: self.user,
             now: self.now,
             replaces,
-            expired_up_to: self.world.queue().expired_up_to(self.now),
+            expired_up_to: self.dataset.queue().expired_up_to(self.now),
             key: self.key.clone(),
         }
     }

@@ -1,25 +1,26 @@
-//! Looking at concerts and seats, reserving, giving back.
+//! Concerts, seats and reservations: list, reserve, cancel.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Booking, Caller, Refusal, SeatMap, World, replay_or};
+use super::{ActiveDataset, Booking, Caller, Refusal, SeatMap, replay_or};
 use crate::coordination::{Held as HeldLock, SeatLock};
 use crate::domain::{
     ConcertId, Money, PerformanceDateId, ReservationId, ReservationStatus, SeatId, SeatStatus,
     Timestamp, UserId,
 };
-use crate::store::{Answer as _, CancelOutcome, Idempotency, Keyed, Look, Reserve, ReserveOutcome};
+use crate::store::{
+    Answer as _, CancelOutcome, Idempotency, Keyed, Reserve, ReserveOutcome, SeatPreview,
+};
 use crate::telemetry::{LockOutcome, ReservationOutcome, Step};
 
-/// What a caller wants to reserve.
+/// A request to reserve a seat.
 #[derive(Clone, Debug)]
-pub struct ReserveWish {
-    /// Given, it must fit the seat.
+pub struct SeatRequest {
+    /// If given, the seat must belong to it.
     pub concert: Option<ConcertId>,
-    /// Given, it must fit the seat.
+    /// If given, the seat must belong to it.
     pub date: Option<PerformanceDateId>,
-    /// The seat.
     pub seat: SeatId,
     /// The token's user.
     pub user: UserId,
@@ -30,7 +31,6 @@ pub struct ReserveWish {
 /// A reservation made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Its id.
     pub id: ReservationId,
     /// Until when it must be paid.
     pub expires_at: Timestamp,
@@ -39,13 +39,9 @@ pub struct Held {
 /// A reservation as its user sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReservationView {
-    /// Its id.
     pub id: ReservationId,
-    /// The concert.
     pub concert: ConcertId,
-    /// The date.
     pub date: PerformanceDateId,
-    /// The seat.
     pub seat: SeatId,
     /// What it costs.
     pub price: Money,
@@ -65,8 +61,8 @@ impl Booking {
         after: ConcertId,
         limit: usize,
     ) -> Result<(Vec<(ConcertId, String)>, bool), Refusal> {
-        let world = self.world()?;
-        let concerts = &world.catalog.concerts;
+        let dataset = self.dataset()?;
+        let concerts = &dataset.catalog.concerts;
         let from = concerts.partition_point(|(id, _)| *id <= after);
         let page: Vec<_> = concerts[from..].iter().take(limit).cloned().collect();
         let more = from + page.len() < concerts.len();
@@ -82,12 +78,12 @@ impl Booking {
         caller: &Caller,
         concert: ConcertId,
     ) -> Result<Vec<(PerformanceDateId, String, bool)>, Refusal> {
-        let world = &caller.world;
-        require_concert(world, concert)?;
+        let dataset = &caller.dataset;
+        require_concert(dataset, concert)?;
         let mut dates = Vec::new();
-        for at in world.dates_of.get(&concert).into_iter().flatten() {
-            let (date, _, day) = &world.catalog.dates[*at];
-            let free = world.maps.any_free(&world.store, *date).await?;
+        for at in dataset.dates_of.get(&concert).into_iter().flatten() {
+            let (date, _, day) = &dataset.catalog.dates[*at];
+            let free = dataset.maps.any_free(&dataset.store, *date).await?;
             dates.push((*date, day.clone(), free));
         }
         Ok(dates)
@@ -103,21 +99,21 @@ impl Booking {
         concert: ConcertId,
         date: PerformanceDateId,
     ) -> Result<Arc<SeatMap>, Refusal> {
-        let world = &caller.world;
-        require_concert(world, concert)?;
-        if concert_of(world, date) != Some(concert) {
+        let dataset = &caller.dataset;
+        require_concert(dataset, concert)?;
+        if concert_of(dataset, date) != Some(concert) {
             return Err(Refusal::UnknownDate);
         }
-        Ok(world.maps.get(&world.store, date).await?)
+        Ok(dataset.maps.get(&dataset.store, date).await?)
     }
 
     /// Holds a seat. Lock, then version, then unique index; on disk when this returns.
     ///
     /// # Errors
     /// Every [`Refusal`] about seats, limits and keys, or the store's.
-    pub async fn reserve(&self, caller: &Caller, wish: ReserveWish) -> Result<Held, Refusal> {
-        let (user, key) = (wish.user, wish.key.clone());
-        let reserve = self.reserve_once(caller, wish);
+    pub async fn reserve(&self, caller: &Caller, request: SeatRequest) -> Result<Held, Refusal> {
+        let (user, key) = (request.user, request.key.clone());
+        let reserve = self.reserve_once(caller, request);
         let answer = self.copies.run(user, key.as_ref(), reserve).await;
         self.metrics.reservation(match &answer {
             Ok(Keyed::Fresh(ReserveOutcome::Reserved { .. })) => ReservationOutcome::Reserved,
@@ -148,87 +144,95 @@ impl Booking {
     async fn reserve_once(
         &self,
         caller: &Caller,
-        wish: ReserveWish,
+        request: SeatRequest,
     ) -> Result<Keyed<ReserveOutcome>, Refusal> {
-        let world = &caller.world;
+        let dataset = &caller.dataset;
         if let Err(refusal) = caller.require_active() {
-            return replay_or(caller, wish.key.as_ref(), refusal).await;
+            return replay_or(caller, request.key.as_ref(), refusal).await;
         }
-        let date = world
+        let date = dataset
             .info()
-            .date_of(wish.seat)
+            .date_of(request.seat)
             .ok_or(Refusal::UnknownSeat)?;
-        let (seat, user, key) = (wish.seat, wish.user, wish.key.clone());
-        let seen_version = match world.store.look(seat, user, key, world.now()).await? {
-            Look::Seen {
+        let (seat, user, key) = (request.seat, request.user, request.key.clone());
+        let seen_version = match dataset
+            .store
+            .preview(seat, user, key, dataset.now())
+            .await?
+        {
+            SeatPreview::Seen {
                 replay: Some(replay),
                 ..
             } => return Ok(replay),
-            Look::Seen { seat, .. } => Some(seat.ok_or(Refusal::UnknownSeat)?),
-            Look::Later => None,
+            SeatPreview::Seen { seat, .. } => Some(seat.ok_or(Refusal::UnknownSeat)?),
+            SeatPreview::Deferred => None,
         };
-        let fits = wish.date.is_none_or(|given| given == date)
-            && wish
+        let fits = request.date.is_none_or(|given| given == date)
+            && request
                 .concert
-                .is_none_or(|given| concert_of(world, date) == Some(given));
+                .is_none_or(|given| concert_of(dataset, date) == Some(given));
         if !fits {
             return Err(Refusal::SeatMismatch);
         }
         if seen_version.is_some_and(|seat| seat.status != SeatStatus::Available) {
-            return refuse(world, wish, ReserveOutcome::Taken).await;
+            return refuse(dataset, request, ReserveOutcome::Taken).await;
         }
-        let Some(lock) = self.lock(world, &wish).await else {
-            return refuse(world, wish, ReserveOutcome::Locked).await;
+        let Some(lock) = self.lock(dataset, &request).await else {
+            return refuse(dataset, request, ReserveOutcome::Locked).await;
         };
-        let now = world.now();
+        let now = dataset.now();
         let reserve = Reserve {
-            seat: wish.seat,
+            seat: request.seat,
             seen_version: seen_version.map(|seat| seat.version),
-            user: wish.user,
+            user: request.user,
             place: caller.place(),
             now,
             expires_at: now.after(self.rules().hold),
             limit: self.rules().max_live,
         };
-        let settled = world.store.reserve(reserve, wish.key).await;
-        // A caller that has its answer and comes again meets the seat, not this lock.
+        let settled = dataset.store.reserve(reserve, request.key).await;
+        // Released before the answer, so that the caller's next request does not find its own lock.
         if let Some(held) = lock {
             held.release().await;
         }
         let settled = settled?;
-        world.end(&settled.ended).await;
+        dataset.end(&settled.ended).await;
         if settled.outcome == Keyed::Fresh(ReserveOutcome::PlaceEnded) {
-            world.end(&[caller.place()]).await;
+            dataset.end(&[caller.place()]).await;
         }
         Ok(settled.outcome)
     }
 
-    /// The lock of the seat, or the leave to do without it; `None` while another request holds it.
-    async fn lock<'a>(&self, world: &'a World, wish: &ReserveWish) -> Option<Option<HeldLock<'a>>> {
-        let key = wish.key.as_ref();
-        let request = key.map(|key| format!("{}/{}", wish.user, key.key));
+    /// The lock of the seat; `Some(None)`: the database alone decides; `None`: another request holds the lock.
+    async fn lock<'a>(
+        &self,
+        dataset: &'a ActiveDataset,
+        request: &SeatRequest,
+    ) -> Option<Option<HeldLock<'a>>> {
+        let key = request.key.as_ref();
+        let name = key.map(|key| format!("{}/{}", request.user, key.key));
         let asked = Instant::now();
         let mut step = Step::begin("seat.lock");
-        let (outcome, lock) = match world
+        let (outcome, lock) = match dataset
             .coordination
-            .try_lock(wish.seat, request.as_deref())
+            .try_lock(request.seat, name.as_deref())
             .await
         {
             SeatLock::Held(held) => (LockOutcome::Acquired, Some(Some(held))),
             SeatLock::Busy => (LockOutcome::Busy, None),
-            // The unique key decides between copies, and the later finds the answer of the earlier.
+            // The unique key decides between copies: the later one finds the answer of the earlier one.
             SeatLock::Copy => (LockOutcome::Busy, Some(None)),
-            // Version and unique index hold alone; the lock only spares the database.
+            // Version and unique index suffice; the lock only spares the database contention.
             SeatLock::Unavailable => (LockOutcome::Failed, Some(None)),
         };
-        let backend = world.coordination.backend();
+        let backend = dataset.coordination.backend();
         step.note("concert.lock.backend", backend);
         step.note("concert.lock.outcome", outcome.label());
         self.metrics.seat_lock(backend, outcome, asked.elapsed());
         lock
     }
 
-    /// Gives a hold back; the seat is free when this returns. Also after the time of the admission.
+    /// Cancels a hold; the seat is free when this returns. Allowed after the admission has ended.
     ///
     /// # Errors
     /// [`Refusal::UnknownReservation`], [`Refusal::ForeignReservation`], [`Refusal::AlreadyPaid`],
@@ -260,38 +264,35 @@ impl Booking {
         if let Err(refusal) = caller.require_admitted_once() {
             return replay_or(caller, key.as_ref(), refusal).await;
         }
-        let store = &caller.world.store;
+        let store = &caller.dataset.store;
         let settled = store
-            .cancel(id, caller.user(), caller.world.now(), key)
+            .cancel(id, caller.user(), caller.dataset.now(), key)
             .await?;
         if settled.outcome == Keyed::Fresh(CancelOutcome::Cancelled) {
             self.metrics.reservation(ReservationOutcome::Cancelled);
         }
-        caller.world.end(&settled.ended).await;
+        caller.dataset.end(&settled.ended).await;
         Ok(settled.outcome)
     }
 
     /// At most `most` reservations of the caller with ids above `after`, by id, and whether more follow.
-    /// A token that has ended will do: what it bought is still its user's.
-    ///
-    /// # Errors
-    /// The store's.
+    /// A token that has ended is accepted: its reservations remain its user's.
     pub async fn reservations(
         &self,
         caller: &Caller,
         after: ReservationId,
         most: u32,
     ) -> Result<(Vec<ReservationView>, bool), Refusal> {
-        let world = &caller.world;
+        let dataset = &caller.dataset;
         let user = caller.user();
-        let rows = world.store.reservations_of(user, after, most + 1).await?;
-        let (now, more) = (world.now(), rows.len() > most as usize);
+        let rows = dataset.store.reservations_of(user, after, most + 1).await?;
+        let (now, more) = (dataset.now(), rows.len() > most as usize);
         let view = |row: crate::store::ReservationRow| {
-            let date = world.info().date_of(row.seat)?;
+            let date = dataset.info().date_of(row.seat)?;
             let has_run_out = row.status == ReservationStatus::Pending && now >= row.expires_at;
             Some(ReservationView {
                 id: row.id,
-                concert: concert_of(world, date)?,
+                concert: concert_of(dataset, date)?,
                 date,
                 seat: row.seat,
                 price: row.price,
@@ -307,31 +308,31 @@ impl Booking {
     }
 }
 
-/// A refusal before the store was asked: remembered only where a repeat could ask for it.
+/// A refusal before the store was asked. It is stored only if a repeat can ask for it.
 async fn refuse(
-    world: &World,
-    wish: ReserveWish,
+    dataset: &ActiveDataset,
+    request: SeatRequest,
     outcome: ReserveOutcome,
 ) -> Result<Keyed<ReserveOutcome>, Refusal> {
-    match wish.key.filter(|_| outcome.is_final()) {
+    match request.key.filter(|_| outcome.is_final()) {
         None => Ok(Keyed::Fresh(outcome)),
-        Some(key) => Ok(world
+        Some(key) => Ok(dataset
             .store
-            .remember_refusal(wish.user, key, outcome, world.now())
+            .remember_refusal(request.user, key, outcome, dataset.now())
             .await?),
     }
 }
 
-fn require_concert(world: &World, concert: ConcertId) -> Result<(), Refusal> {
-    let concerts = &world.catalog.concerts;
+fn require_concert(dataset: &ActiveDataset, concert: ConcertId) -> Result<(), Refusal> {
+    let concerts = &dataset.catalog.concerts;
     match concerts.binary_search_by_key(&concert, |(id, _)| *id) {
         Ok(_) => Ok(()),
         Err(_) => Err(Refusal::UnknownConcert),
     }
 }
 
-fn concert_of(world: &World, date: PerformanceDateId) -> Option<ConcertId> {
-    let dates = &world.catalog.dates;
+fn concert_of(dataset: &ActiveDataset, date: PerformanceDateId) -> Option<ConcertId> {
+    let dates = &dataset.catalog.dates;
     let at = dates.binary_search_by_key(&date, |(id, ..)| *id).ok()?;
     Some(dates[at].1)
 }

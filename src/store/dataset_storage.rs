@@ -1,11 +1,11 @@
-//! Where datasets are kept: files of a data directory, or schemas of a PostgreSQL database. Either
-//! way a new one is written beside the one in force, and comes into force by one atomic step.
+//! Where datasets are kept: files of a data directory, or schemas of a PostgreSQL database. In both, a new
+//! dataset is written beside the active one, and one atomic step activates it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::data_dir::{DataDir, DataDirError};
-use super::postgres::{Database, InUse, Loaded, PgBulk};
+use super::postgres::{Database, Loaded, PgBulk, PresenceLock};
 use super::sqlite::bulk::BulkLoad;
 use super::sqlite::{self, Options, SqliteStore};
 use super::{DatasetInfo, Store, StoreError};
@@ -13,21 +13,21 @@ use crate::domain::{Epoch, Money, Timestamp};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
-/// A home of datasets that this process may use.
+/// A place for datasets that this process may use.
 #[derive(Clone, Debug)]
-pub enum Home {
+pub enum DatasetStorage {
     /// A data directory that this process holds.
     Files(Arc<DataDir>, Options),
     /// A database that several processes may share.
     Postgres(Box<Database>),
 }
 
-/// Servers look for a new dataset every second, and load it in well under one.
+/// Servers look for a new dataset every second, and load it in well under a second.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Why a home cannot be used.
+/// Why the storage cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum HomeError {
+pub enum StorageError {
     /// The data directory.
     #[error(transparent)]
     Dir(#[from] DataDirError),
@@ -36,33 +36,24 @@ pub enum HomeError {
     Store(#[from] StoreError),
 }
 
-impl Home {
-    /// The dataset in force, or `None` before the first seeding.
-    ///
-    /// # Errors
-    /// [`HomeError`].
-    pub async fn current(&self) -> Result<Option<Epoch>, HomeError> {
+impl DatasetStorage {
+    /// The active dataset, or `None` before the first seeding.
+    pub async fn current(&self) -> Result<Option<Epoch>, StorageError> {
         match self {
-            Home::Files(dir, _) => Ok(dir.current_epoch()?),
-            Home::Postgres(database) => Ok(database.current().await?),
+            DatasetStorage::Files(dir, _) => Ok(dir.current_epoch()?),
+            DatasetStorage::Postgres(database) => Ok(database.current().await?),
         }
     }
 
     /// What the dataset consists of, without opening it for work.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn describe(&self, epoch: Epoch) -> Result<DatasetInfo, StoreError> {
         match self {
-            Home::Files(dir, _) => sqlite::describe(&dir.file_for(epoch)),
-            Home::Postgres(database) => database.describe(epoch).await,
+            DatasetStorage::Files(dir, _) => sqlite::describe(&dir.file_for(epoch)),
+            DatasetStorage::Postgres(database) => database.describe(epoch).await,
         }
     }
 
     /// Opens a dataset, running migrations that are due.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn open(
         &self,
         epoch: Epoch,
@@ -70,50 +61,48 @@ impl Home {
         faults: Faults,
     ) -> Result<Store, StoreError> {
         match self {
-            Home::Files(dir, options) => {
+            DatasetStorage::Files(dir, options) => {
                 let (file, options) = (dir.file_for(epoch), *options);
                 blocking(move || SqliteStore::open(&file, options, metrics, faults))
                     .await
                     .map(Store::Sqlite)
             }
-            Home::Postgres(database) => {
+            DatasetStorage::Postgres(database) => {
                 let store = database.open(epoch, metrics, faults).await?;
                 Ok(Store::Postgres(store))
             }
         }
     }
 
-    /// Begins a new dataset, which nobody sees yet.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Begins a new dataset, which no server sees yet.
     pub async fn begin(&self, epoch: Epoch) -> Result<Bulk, StoreError> {
         match self {
-            Home::Files(dir, _) => {
+            DatasetStorage::Files(dir, _) => {
                 let file = dir.file_for(epoch);
                 blocking(move || BulkLoad::create(&file))
                     .await
                     .map(Bulk::Sqlite)
             }
-            Home::Postgres(database) => database.begin_bulk(epoch).await.map(Bulk::Postgres),
+            DatasetStorage::Postgres(database) => {
+                database.begin_bulk(epoch).await.map(Bulk::Postgres)
+            }
         }
     }
 
-    /// Puts the finished dataset of `epoch` in force.
+    /// Activates the finished dataset of `epoch`.
     ///
     /// # Errors
-    /// [`HomeError`]; then the one before is still in force.
-    pub async fn put_in_force(&self, epoch: Epoch) -> Result<(), HomeError> {
+    /// [`StorageError`]; then the earlier dataset is still active.
+    pub async fn activate(&self, epoch: Epoch) -> Result<(), StorageError> {
         match self {
-            Home::Files(dir, _) => Ok(dir.put_in_force(epoch)?),
-            Home::Postgres(database) => Ok(database.put_in_force(epoch).await?),
+            DatasetStorage::Files(dir, _) => Ok(dir.activate(epoch)?),
+            DatasetStorage::Postgres(database) => Ok(database.activate(epoch).await?),
         }
     }
 
-    /// Waits until every server of this home has turned to the dataset; `false` when one has not in
-    /// good time.
+    /// Waits until every server of this storage has changed to the dataset; `false`: one has not in time.
     pub async fn await_followers(&self, epoch: Epoch) -> bool {
-        let Home::Postgres(database) = self else {
+        let DatasetStorage::Postgres(database) = self else {
             return true;
         };
         let until = Instant::now() + FOLLOWED_WITHIN;
@@ -126,60 +115,57 @@ impl Home {
         false
     }
 
-    /// Removes every dataset but the one in force and those being written.
-    ///
-    /// # Errors
-    /// [`HomeError`].
-    pub async fn sweep(&self) -> Result<(), HomeError> {
+    /// Removes every dataset but the active one and those being written.
+    pub async fn sweep(&self) -> Result<(), StorageError> {
         match self {
-            Home::Files(dir, _) => dir.sweep()?,
-            Home::Postgres(database) => drop(database.sweep().await?),
+            DatasetStorage::Files(dir, _) => dir.sweep()?,
+            DatasetStorage::Postgres(database) => drop(database.sweep().await?),
         }
         Ok(())
     }
 
-    /// Removes what was written of a dataset that came to nothing, as far as that can be done now;
-    /// [`sweep`](Home::sweep) does the rest.
+    /// Removes a dataset that was not finished, as far as that is possible now;
+    /// [`sweep`](DatasetStorage::sweep) removes the rest.
     pub async fn discard(&self, epoch: Epoch) {
         match self {
-            Home::Files(dir, _) => dir.discard(epoch),
-            Home::Postgres(database) => database.discard(epoch).await,
+            DatasetStorage::Files(dir, _) => dir.discard(epoch),
+            DatasetStorage::Postgres(database) => database.discard(epoch).await,
         }
     }
 
-    /// Tells other processes that this one serves from here, as long as the answer is kept. `alone`:
-    /// nobody else may.
+    /// Takes the presence lock, which shows other processes that this one serves from here. `alone`: no other
+    /// process may.
     ///
     /// # Errors
-    /// [`StoreError`], among them that somebody else is there.
-    pub async fn occupy(&self, alone: bool) -> Result<Option<InUse>, StoreError> {
+    /// [`StoreError`]; among others, another process has the lock.
+    pub async fn lock_presence(&self, alone: bool) -> Result<Option<PresenceLock>, StoreError> {
         match self {
-            // Who holds the directory is alone in any case.
-            Home::Files(..) => Ok(None),
-            Home::Postgres(database) if alone => database.sole_use().await.map(Some),
-            Home::Postgres(database) => database.shared_use().await.map(Some),
+            // A data directory has one holder in any case.
+            DatasetStorage::Files(..) => Ok(None),
+            DatasetStorage::Postgres(database) if alone => database.sole_use().await.map(Some),
+            DatasetStorage::Postgres(database) => database.shared_use().await.map(Some),
         }
     }
 
-    /// Whether other processes may put another dataset in force.
+    /// Whether other processes may activate another dataset.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self, Home::Postgres(_))
+        matches!(self, DatasetStorage::Postgres(_))
     }
 
-    /// What to do about a dataset in force that cannot be opened.
+    /// What to do about an active dataset that cannot be opened.
     #[must_use]
     pub fn advice(&self, epoch: Epoch) -> String {
         match self {
-            Home::Files(dir, _) => {
+            DatasetStorage::Files(dir, _) => {
                 let (file, root) = (dir.file_for(epoch), dir.root().display());
                 let file = file.display();
                 format!(
                     "{file} cannot be used; put a backup in its place, or load a new dataset with `concertctl seed --replace --data-dir {root}`"
                 )
             }
-            Home::Postgres(database) => format!(
-                "the dataset {:016x} in force in {} cannot be used; restore a backup, or load a new dataset with `concertctl seed --replace`",
+            DatasetStorage::Postgres(database) => format!(
+                "the active dataset {:016x} of {} cannot be used; restore a backup, or load a new dataset with `concertctl seed --replace`",
                 epoch.0,
                 database.name()
             ),
@@ -190,8 +176,8 @@ impl Home {
     #[must_use]
     pub fn place(&self) -> String {
         match self {
-            Home::Files(dir, _) => dir.root().display().to_string(),
-            Home::Postgres(database) => database.name().to_owned(),
+            DatasetStorage::Files(dir, _) => dir.root().display().to_string(),
+            DatasetStorage::Postgres(database) => database.name().to_owned(),
         }
     }
 }
@@ -207,7 +193,7 @@ pub enum Bulk {
 /// From which seat number on a price holds: `(up_to_number, price)`, ascending.
 pub(super) type PriceTiers<'a> = &'a [(u32, i64)];
 
-/// Calls the same function of whichever it is.
+/// Calls the function of the variant.
 macro_rules! each {
     ($self:ident, $bulk:ident => $call:expr) => {
         match $self {
@@ -219,18 +205,12 @@ macro_rules! each {
 
 impl Bulk {
     /// Concerts `from..=to`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn concerts(&mut self, from: u64, to: u64) -> Result<(), StoreError> {
         each!(self, bulk => bulk.concerts(from, to))
     }
 
     /// Performance dates `from..=to`, `per_concert` of them on each concert, on the days after
     /// `first_day` (`YYYY-MM-DD`).
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn dates(
         &mut self,
         from: u64,
@@ -242,9 +222,6 @@ impl Bulk {
     }
 
     /// Users `from..=to`, each with `balance` in its account.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn users(
         &mut self,
         from: u64,
@@ -256,9 +233,6 @@ impl Bulk {
     }
 
     /// Seats `from..=to`, `per_date` of them on each date.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub fn seats(
         &mut self,
         from: u64,
@@ -281,8 +255,8 @@ impl Bulk {
     }
 }
 
-/// A dataset that is complete and not in force yet: kept until it is, so that nobody sweeps it away.
-#[must_use = "once it is dropped, a dataset that is not in force may be swept away"]
+/// A dataset that is complete and not active yet. Kept until it is, so that no process sweeps it away.
+#[must_use = "once it is dropped, a dataset that is not active may be swept away"]
 pub enum Complete {
     /// A file of a directory that this process holds.
     Sqlite,

@@ -1,4 +1,4 @@
-//! Giving the shared queue what is durable: after a loss, and before this server first uses it.
+//! Recovery: raises the shared queue to the durable state, after a loss and before this server first uses it.
 
 use std::time::Instant;
 
@@ -8,40 +8,37 @@ use crate::coordination::Unavailable;
 use crate::domain::queue::QueueSnapshot;
 use crate::domain::{Place, Timestamp, UserId};
 
-/// Places, or batches, in one script: Redis answers nobody else meanwhile, for about a millisecond.
+/// Places, or batches, in one script. Redis answers no other client during a script: about a millisecond.
 const PART: usize = 1_000;
 
 /// No queue has seen so many changes of its settings.
 const NEVER: u64 = u64::MAX;
 
 impl RedisCoordination {
-    /// Raises the shared queue to what is durable, then takes over what is there.
+    /// Raises the shared queue to the snapshot, then replicates it.
     ///
     /// # Errors
-    /// [`Unavailable`]; what was restored so far stays.
-    pub async fn restore(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
-        let asked = self.follower.lock().asked();
+    /// [`Unavailable`]; the parts that were raised stay raised.
+    pub async fn recover(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
+        let asked = self.replica.lock().asked();
         let (causes, changes) = asked.ok_or(Unavailable)?;
-        self.restore_as_of(snapshot, causes, changes).await
+        self.recover_as_of(snapshot, causes, changes).await
     }
 
-    /// The restoration that comes before the first use.
-    pub(super) async fn first_restoration(
-        &self,
-        snapshot: &QueueSnapshot,
-    ) -> Result<(), Unavailable> {
+    /// The recovery before the first use.
+    pub(super) async fn first_recovery(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
         let causes = self.causes();
-        let complete = self.hear_before_restoration(causes).await?;
-        let (_, changes) = self.follower.lock().asked().ok_or(Unavailable)?;
-        // Of a queue in use the settings may be newer than the snapshot, which was read before.
+        let complete = self.inspect_before_recovery(causes).await?;
+        let (_, changes) = self.replica.lock().asked().ok_or(Unavailable)?;
+        // The settings of a queue in use may be newer than the snapshot.
         let changes = if complete { NEVER } else { changes };
-        self.restore_as_of(snapshot, causes, changes).await?;
-        // Or older, if Redis lost them: a snapshot read from now on decides.
-        self.wish();
+        self.recover_as_of(snapshot, causes, changes).await?;
+        // Or older, if Redis lost them: the next recovery, with a newer snapshot, decides.
+        self.request_recovery();
         Ok(())
     }
 
-    async fn restore_as_of(
+    async fn recover_as_of(
         &self,
         snapshot: &QueueSnapshot,
         causes: Causes,
@@ -51,17 +48,17 @@ impl RedisCoordination {
         self.restore_places(snapshot, floor).await?;
         self.restore_batches(snapshot, floor).await?;
         self.restore_queue(snapshot, changes).await?;
-        self.follower.lock().begin();
-        *self.restored.lock() = Some(causes);
+        self.replica.lock().begin();
+        *self.recovered.lock() = Some(causes);
         self.pull().await
     }
 
-    /// Everyone up to here has expired, by the snapshot.
+    /// The last place of the snapshot whose admission has run out.
     fn expired_in(&self, snapshot: &QueueSnapshot) -> Place {
         let now = self.clock.at(Instant::now());
         let expired = |(_, at): &&(Place, Timestamp)| now >= at.after(self.options.active_for);
         let expired = snapshot.admissions.iter().take_while(expired).last();
-        expired.map_or(Place(0), |(mark, _)| *mark)
+        expired.map_or(Place(0), |(watermark, _)| *watermark)
     }
 
     async fn restore_places(
@@ -84,7 +81,10 @@ impl RedisCoordination {
             for (place, ..) in ended {
                 restore.arg(place.0);
             }
-            let _: (String,) = self.queue.run(&restore, self.options.follow_within).await?;
+            let _: (String,) = self
+                .queue
+                .run(&restore, self.options.replication_timeout)
+                .await?;
         }
         Ok(())
     }
@@ -94,16 +94,19 @@ impl RedisCoordination {
         snapshot: &QueueSnapshot,
         floor: Place,
     ) -> Result<(), Unavailable> {
-        // The newest that expired stands for all before it.
+        // The newest expired batch stands for all before it.
         let from = snapshot
             .admissions
-            .partition_point(|(mark, _)| *mark < floor);
+            .partition_point(|(watermark, _)| *watermark < floor);
         for part in snapshot.admissions[from..].chunks(PART) {
             let mut restore = call(&scripts::RESTORE_BATCHES, &[&self.keys.batches]);
-            for (mark, at) in part {
-                restore.arg(mark.0).arg(at.0);
+            for (watermark, at) in part {
+                restore.arg(watermark.0).arg(at.0);
             }
-            let _: (String,) = self.queue.run(&restore, self.options.follow_within).await?;
+            let _: (String,) = self
+                .queue
+                .run(&restore, self.options.replication_timeout)
+                .await?;
         }
         Ok(())
     }
@@ -124,7 +127,7 @@ impl RedisCoordination {
         restore
             .arg(format!("{generation:016x}"))
             .arg(last.0)
-            .arg(snapshot.mark().0)
+            .arg(snapshot.watermark().0)
             .arg(changes)
             .arg(admission.batch)
             .arg(admission.every_ms)
@@ -132,7 +135,10 @@ impl RedisCoordination {
             .arg(opens.unwrap_or_default())
             .arg(due.unwrap_or_default())
             .arg(self.deadline());
-        let (outcome,): (String,) = self.queue.run(&restore, self.options.follow_within).await?;
+        let (outcome,): (String,) = self
+            .queue
+            .run(&restore, self.options.replication_timeout)
+            .await?;
         match outcome.as_str() {
             "ok" => Ok(()),
             _ => Err(Unavailable),

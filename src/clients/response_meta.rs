@@ -1,4 +1,4 @@
-//! What a source's answers say beside their bodies: when to ask again, and what time it is there.
+//! The metadata of a source's answers: when it may be asked again, what its clock shows, its warnings.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,51 +10,51 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue};
 
 use crate::http_client::retry_after;
 
-/// No time was told.
-const UNTOLD: i64 = i64::MIN;
-/// A longer pause is asked for by mistake.
+/// No answer had a `Date` yet.
+const UNKNOWN: i64 = i64::MIN;
+/// Longer pauses are taken for mistakes.
 const LONGEST_PAUSE_MS: u64 = 24 * 3_600_000;
 
-/// Answers that say nothing of it do not take a warning back, since they are to other questions; it ends
-/// when none repeats it for so long.
+/// A warning lasts this long after the last answer that repeats it. An answer without it does not end it,
+/// because it may belong to another query.
 const WARNING_MS: i64 = 10_000;
 
-/// The last that was heard of a source.
+/// The metadata of a source's latest answers.
 #[derive(Debug)]
-pub struct Heard {
+pub struct ResponseMeta {
     retry_ms: AtomicU64,
     ahead_ms: AtomicI64,
-    /// What the source itself called wrong with an answer, and when.
+    /// The source's warning about an answer, and its time in Unix milliseconds.
     warning: Mutex<Option<(String, i64)>>,
 }
 
-impl Default for Heard {
-    fn default() -> Heard {
-        Heard {
+impl Default for ResponseMeta {
+    fn default() -> ResponseMeta {
+        ResponseMeta {
             retry_ms: AtomicU64::new(0),
-            ahead_ms: AtomicI64::new(UNTOLD),
+            ahead_ms: AtomicI64::new(UNKNOWN),
             warning: Mutex::default(),
         }
     }
 }
 
-impl Heard {
-    /// How long its last answer, a 429 or 503, asked to be left alone.
+impl ResponseMeta {
+    /// The pause that its last answer asked for, if it was a 429 or 503.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let ms = self.retry_ms.load(Ordering::Relaxed);
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    /// How far its clock is ahead of this machine's, in milliseconds; within a second it cannot be
-    /// told and is 0.
+    /// How far its clock is ahead of this machine's, in milliseconds. A difference below a second is 0,
+    /// because `Date` has whole seconds.
     #[must_use]
     pub fn ahead_ms(&self) -> Option<i64> {
         let ahead = self.ahead_ms.load(Ordering::Relaxed);
-        (ahead != UNTOLD).then_some(ahead)
+        (ahead != UNKNOWN).then_some(ahead)
     }
 
-    /// What the source called wrong with one of its latest answers.
+    /// The source's warning about one of its latest answers.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         self.warning_at(now_ms())
@@ -67,12 +67,13 @@ impl Heard {
         lasts.map(|(text, _)| text.clone())
     }
 
-    /// Notes that the source called something wrong with an answer.
+    /// Records the source's warning about an answer.
     pub(super) fn warn(&self, text: String) {
         *self.warning.lock() = Some((text, now_ms()));
     }
 
-    /// Notes an answer's head; it was asked for at `asked` and came at `came` (Unix milliseconds).
+    /// Records the head of an answer. The request left at `asked`, the answer came at `came` (Unix
+    /// milliseconds).
     pub(super) fn note(&self, status: StatusCode, headers: &HeaderMap, asked: i64, came: i64) {
         let busy = matches!(
             status,
@@ -104,7 +105,7 @@ fn date_ms(value: &HeaderValue) -> Option<i64> {
     Some(zoned.timestamp().as_millisecond())
 }
 
-/// A date is whole seconds and was written between asking and answer.
+/// A `Date` has whole seconds, and was written between request and answer.
 fn ahead_ms(date: i64, asked: i64, came: i64) -> i64 {
     if date > came {
         date - came
@@ -130,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_lasts_until_nobody_repeats_it() {
-        let heard = Heard::default();
-        assert_eq!(heard.warning(), None);
-        heard.warn("partial".into());
-        assert_eq!(heard.warning().as_deref(), Some("partial"));
-        assert_eq!(heard.warning_at(now_ms() + WARNING_MS + 1), None);
+    fn a_warning_ends_when_it_is_not_repeated() {
+        let meta = ResponseMeta::default();
+        assert_eq!(meta.warning(), None);
+        meta.warn("partial".into());
+        assert_eq!(meta.warning().as_deref(), Some("partial"));
+        assert_eq!(meta.warning_at(now_ms() + WARNING_MS + 1), None);
     }
 
     #[test]
@@ -143,27 +144,27 @@ mod tests {
         // Sun, 06 Nov 1994 08:49:37 GMT
         let date = 784_111_777_000;
         let ahead = |asked, came| {
-            let heard = Heard::default();
+            let meta = ResponseMeta::default();
             let head = headers(&[("date", "Sun, 06 Nov 1994 08:49:37 GMT")]);
-            heard.note(StatusCode::OK, &head, asked, came);
-            heard.ahead_ms()
+            meta.note(StatusCode::OK, &head, asked, came);
+            meta.ahead_ms()
         };
         assert_eq!(ahead(date + 900, date + 990), Some(0));
         assert_eq!(ahead(date - 500, date + 10), Some(0));
         assert_eq!(ahead(date - 9_000, date - 8_000), Some(8_000));
         assert_eq!(ahead(date + 8_999, date + 9_100), Some(-8_000));
-        let heard = Heard::default();
-        heard.note(StatusCode::OK, &headers(&[("date", "soon")]), 0, 0);
-        assert_eq!(heard.ahead_ms(), None);
+        let meta = ResponseMeta::default();
+        meta.note(StatusCode::OK, &headers(&[("date", "soon")]), 0, 0);
+        assert_eq!(meta.ahead_ms(), None);
     }
 
     #[test]
     fn a_pause_is_asked_for_in_seconds_or_by_a_date_and_only_by_who_is_busy() {
         let now = 784_111_777_000;
         let asked = |status, value: &str| {
-            let heard = Heard::default();
-            heard.note(status, &headers(&[("retry-after", value)]), now, now);
-            heard.retry_after().map(|pause| pause.as_secs())
+            let meta = ResponseMeta::default();
+            meta.note(status, &headers(&[("retry-after", value)]), now, now);
+            meta.retry_after().map(|pause| pause.as_secs())
         };
         let busy = StatusCode::TOO_MANY_REQUESTS;
         assert_eq!(asked(busy, "7"), Some(7));
@@ -177,11 +178,11 @@ mod tests {
 
     #[test]
     fn the_next_answer_ends_the_pause() {
-        let heard = Heard::default();
+        let meta = ResponseMeta::default();
         let busy = headers(&[("retry-after", "7")]);
-        heard.note(StatusCode::TOO_MANY_REQUESTS, &busy, 0, 0);
-        assert!(heard.retry_after().is_some());
-        heard.note(StatusCode::OK, &HeaderMap::new(), 0, 0);
-        assert_eq!(heard.retry_after(), None);
+        meta.note(StatusCode::TOO_MANY_REQUESTS, &busy, 0, 0);
+        assert!(meta.retry_after().is_some());
+        meta.note(StatusCode::OK, &HeaderMap::new(), 0, 0);
+        assert_eq!(meta.retry_after(), None);
     }
 }

@@ -15,7 +15,7 @@ const MAX_LINKS: usize = 40;
 
 /// Where a path leads once its links are followed.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Target {
     /// A regular file that exists.
     Regular(PathBuf, Box<Metadata>),
     /// No file yet.
@@ -27,14 +27,14 @@ pub(super) enum Place {
     Descriptor(PathBuf),
 }
 
-impl Place {
+impl Target {
     /// Follows `path`.
     ///
     /// # Errors
     /// It is a directory, a socket or a block device, its links are a loop, or it cannot be examined.
-    pub(super) fn of(path: &Path) -> io::Result<Place> {
+    pub(super) fn of(path: &Path) -> io::Result<Target> {
         if descriptor(path).is_some() {
-            return Ok(Place::Descriptor(path.to_owned()));
+            return Ok(Target::Descriptor(path.to_owned()));
         }
         let path = follow(path)?;
         if path.file_name().is_none() {
@@ -46,7 +46,7 @@ impl Place {
         let found = match fs::symlink_metadata(&path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Place::Missing(path));
+                return Ok(Target::Missing(path));
             }
             Err(error) => return Err(error),
         };
@@ -58,9 +58,9 @@ impl Place {
         } else if kind.is_block_device() {
             "is a disk (block device), which would be overwritten: name a file"
         } else if kind.is_file() {
-            return Ok(Place::Regular(path, Box::new(found)));
+            return Ok(Target::Regular(path, Box::new(found)));
         } else {
-            return Ok(Place::Special(path));
+            return Ok(Target::Special(path));
         };
         Err(refused(io::ErrorKind::InvalidInput, unfit))
     }
@@ -111,12 +111,12 @@ pub(super) fn descriptor(path: &Path) -> Option<u32> {
 /// Why it cannot.
 pub fn check(path: &Path) -> io::Result<()> {
     let writable = |path: &Path| access(path, Permission::WRITE_OK).map_err(io::Error::from);
-    match Place::of(path)? {
-        Place::Descriptor(_) => Ok(()),
-        Place::Special(path) => writable(&path),
+    match Target::of(path)? {
+        Target::Descriptor(_) => Ok(()),
+        Target::Special(path) => writable(&path),
         // Where its directory cannot be written the file is overwritten in place.
-        Place::Regular(path, _) => writable(parent(&path)).or_else(|_| writable(&path)),
-        Place::Missing(path) => {
+        Target::Regular(path, _) => writable(parent(&path)).or_else(|_| writable(&path)),
+        Target::Missing(path) => {
             let dir = parent(&path);
             if !dir.is_dir() {
                 let why = format!("there is no directory {}: create it first", dir.display());

@@ -1,15 +1,15 @@
-//! The audit: business truth from the database.
+//! The audit: checks the database against the rules of the sale.
 
 use super::{Booking, Refusal, UserId};
-use crate::store::{AuditCounts, Fact};
+use crate::store::{Audit, Fact};
 
 impl Booking {
     /// Counts violations over everything in the database.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`], or the store's.
-    pub async fn audit(&self) -> Result<AuditCounts, Refusal> {
-        Ok(self.world()?.store.audit().await?)
+    pub async fn audit(&self) -> Result<Audit, Refusal> {
+        Ok(self.dataset()?.store.audit().await?)
     }
 
     /// Those of `facts` that are not in the database.
@@ -17,7 +17,7 @@ impl Booking {
     /// # Errors
     /// [`Refusal::NoDataset`], or the store's.
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, Refusal> {
-        Ok(self.world()?.store.missing(facts).await?)
+        Ok(self.dataset()?.store.missing(facts).await?)
     }
 
     /// For each idempotency key, whether its write was done. A stored refusal is not done.
@@ -25,13 +25,13 @@ impl Booking {
     /// # Errors
     /// [`Refusal::NoDataset`], or the store's.
     pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, Refusal> {
-        Ok(self.world()?.store.done(keys).await?)
+        Ok(self.dataset()?.store.done(keys).await?)
     }
 
     /// Whether what the servers share of the queue can be asked; without it admission is paused.
     #[must_use]
     pub fn coordination_answers(&self) -> bool {
-        self.world()
-            .map_or(true, |world| world.coordination.is_available())
+        self.dataset()
+            .map_or(true, |dataset| dataset.coordination.is_available())
     }
 }

@@ -1,4 +1,4 @@
-//! A thread that takes what waits, in batches, and sends it.
+//! A thread that takes the waiting records in batches and sends them.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -7,43 +7,46 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use parking_lot::{Condvar, Mutex};
 
-use super::delivery::{Again, Delivery};
+use super::delivery::{Delivery, Retry};
+use crate::backoff::Backoff;
 use crate::telemetry::Subscription;
 
 /// Records sent together. A record is some 500 bytes, and collectors take 4 MiB.
 const BATCH: usize = 1_024;
 /// How long records gather before they are sent.
 const GATHER: Duration = Duration::from_secs(1);
-/// How often it is looked whether a batch is there already.
-const LOOK: Duration = Duration::from_millis(100);
-/// How often a batch is sent that is not taken.
+/// How often the thread checks for a full batch.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
+/// How often a batch is sent before it is given up.
 const TRIES: u32 = 4;
+/// Not reached within [`TRIES`].
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What sends a batch. `Err`: why it was not taken.
+/// Sends a batch. `Err`: why it was not taken.
 pub(super) trait Send<T>: std::marker::Send + 'static {
     fn send(&mut self, batch: &[T]) -> Result<(), String>;
 }
 
 /// The handle to the thread.
 #[derive(Debug)]
-pub(super) struct Pump {
-    bell: Arc<Bell>,
+pub(super) struct Pusher {
+    stop: Arc<StopSignal>,
     ended: mpsc::Receiver<()>,
 }
 
 #[derive(Debug, Default)]
-struct Bell {
+struct StopSignal {
     stopping: Mutex<bool>,
-    rung: Condvar,
+    changed: Condvar,
 }
 
-impl Bell {
-    /// Waits for `time` or the bell; whether it has rung.
+impl StopSignal {
+    /// Waits for `time` or the signal; whether it was given.
     fn wait(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
         let mut stopping = self.stopping.lock();
         while !*stopping {
-            if self.rung.wait_until(&mut stopping, end).timed_out() {
+            if self.changed.wait_until(&mut stopping, end).timed_out() {
                 break;
             }
         }
@@ -51,36 +54,36 @@ impl Bell {
     }
 }
 
-impl Pump {
+impl Pusher {
     pub(super) fn start<T: Clone + std::marker::Send + Sync + 'static>(
         records: Subscription<T>,
         sender: impl Send<T>,
         delivery: Arc<Delivery>,
-    ) -> anyhow::Result<Pump> {
+    ) -> anyhow::Result<Pusher> {
         delivery.missed(records.missed_counter());
-        let bell = Arc::new(Bell::default());
+        let stop = Arc::new(StopSignal::default());
         let (over, ended) = mpsc::sync_channel(1);
         let work = Work {
             records,
             sender,
             delivery: Arc::clone(&delivery),
-            bell: Arc::clone(&bell),
+            stop: Arc::clone(&stop),
         };
         thread::Builder::new()
             .name(format!("otlp-{}", delivery.signal().label()))
             .spawn(move || {
                 work.run();
-                // Nobody need be waiting.
+                // Nothing may be waiting for it.
                 let _ = over.send(());
             })
             .context("cannot start the thread that pushes over OTLP")?;
-        Ok(Pump { bell, ended })
+        Ok(Pusher { stop, ended })
     }
 
     /// Asks the thread to send what waits, and end.
     pub(super) fn stop(&self) {
-        *self.bell.stopping.lock() = true;
-        self.bell.rung.notify_all();
+        *self.stop.stopping.lock() = true;
+        self.stop.changed.notify_all();
     }
 
     /// Waits for the end, at most until `until`.
@@ -95,7 +98,7 @@ struct Work<T, S> {
     records: Subscription<T>,
     sender: S,
     delivery: Arc<Delivery>,
-    bell: Arc<Bell>,
+    stop: Arc<StopSignal>,
 }
 
 impl<T, S: Send<T>> Work<T, S> {
@@ -105,7 +108,7 @@ impl<T, S: Send<T>> Work<T, S> {
             let since = Instant::now();
             let mut stopping = false;
             while !stopping && self.records.waiting() < BATCH && since.elapsed() < GATHER {
-                stopping = self.bell.wait(LOOK);
+                stopping = self.stop.wait(CHECK_EVERY);
             }
             while self.take(&mut batch) {
                 self.deliver(&batch);
@@ -126,9 +129,9 @@ impl<T, S: Send<T>> Work<T, S> {
         !batch.is_empty()
     }
 
-    /// Sends a batch, some times if need be; then it is given up, so that later ones get their turn.
+    /// Sends a batch, several times if it fails. Then it is given up, so that later batches get their turn.
     fn deliver(&mut self, batch: &[T]) {
-        let mut pause = Duration::from_millis(500);
+        let mut backoff = Backoff::new(Duration::from_millis(500), LONGEST_PAUSE);
         for attempt in 1..=TRIES {
             let Err(error) = self.sender.send(batch) else {
                 self.delivery.pushed(None);
@@ -136,16 +139,15 @@ impl<T, S: Send<T>> Work<T, S> {
             };
             let refusal = self.delivery.refusal(&error);
             self.delivery.pushed(Some(&refusal.why));
-            let jittered = pause.mul_f64(0.5 + rand::random::<f64>());
-            let wait = match refusal.again {
-                Again::Soon => jittered,
-                Again::After(asked) => asked.max(jittered),
-                Again::Never => break,
+            let jittered = backoff.next(rand::random_range(0.5..1.5));
+            let wait = match refusal.retry {
+                Retry::Soon => jittered,
+                Retry::After(asked) => asked.max(jittered),
+                Retry::Never => break,
             };
-            if attempt < TRIES && self.bell.wait(wait) {
+            if attempt < TRIES && self.stop.wait(wait) {
                 break;
             }
-            pause *= 2;
         }
         self.delivery.lost(batch.len() as u64);
     }

@@ -1,9 +1,9 @@
-//! Where Redis is: URLs, and a connection to the node that holds our keys.
+//! Discovery: URLs, and a connection to the node that holds the queue's keys.
 //!
 //! All keys of a queue share one hash tag, so one node of a cluster holds them all, and a plain
-//! connection to that node is all that is needed. When the node or the slot moves, the connection
-//! breaks or answers with an error; then the nodes are asked anew. Nothing is redirected or repeated
-//! behind our back, so every call is sent once at most, and every loss of a connection is seen.
+//! connection to that node is enough. When the node or the slot moves, the connection breaks or answers with an
+//! error, and discovery runs again. No library redirects or repeats calls, so every call is sent at most once,
+//! and every loss of a connection is noticed.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use redis::{
 /// and lines before this one get no fixes any more.
 const OLDEST: (u32, u32) = (6, 2);
 
-/// Calls that wait to be written; each caller gives up after its own time.
+/// Calls that may wait to be written. Each call has its own time-out.
 const WAITING_TO_BE_WRITTEN: usize = 1_024;
 
 /// Why there is no connection to Redis. No message contains a password.
@@ -29,7 +29,6 @@ pub enum RedisConnectError {
         "Redis URL number {which} cannot be used: {why}; it looks like redis://[[user]:password@]host[:port][/database]"
     )]
     Url {
-        /// Which one, from 1.
         which: usize,
         /// What is wrong with it.
         why: String,
@@ -38,96 +37,58 @@ pub enum RedisConnectError {
     #[error(
         "Redis URL number {which} asks for TLS, which this program is built without; use redis:// in a network you trust or through a TLS tunnel"
     )]
-    Tls {
-        /// Which one, from 1.
-        which: usize,
-    },
-    /// Nobody is there.
+    Tls { which: usize },
+    /// No server listens there.
     #[error("Redis at {at} cannot be reached: {why}")]
-    Unreachable {
-        /// Host and port.
-        at: String,
-        /// What the system says.
-        why: String,
-    },
-    /// Somebody is there and says nothing.
+    Unreachable { at: String, why: String },
+    /// A server listens and does not answer.
     #[error("Redis at {at} did not answer within {} ms", within.as_millis())]
-    TimedOut {
-        /// Host and port.
-        at: String,
-        /// How long was waited.
-        within: Duration,
-    },
+    TimedOut { at: String, within: Duration },
     /// No password was given.
     #[error("Redis at {at} asks for a password: give it in the URL, redis://:password@host")]
-    PasswordNeeded {
-        /// Host and port.
-        at: String,
-    },
+    PasswordNeeded { at: String },
     /// The password was given and is wrong.
     #[error("Redis at {at} refuses the user or the password of the URL")]
-    PasswordWrong {
-        /// Host and port.
-        at: String,
-    },
+    PasswordWrong { at: String },
     /// Several URLs, but no cluster.
     #[error(
         "Redis at {at} is not a node of a cluster, but several URLs were given; give one URL, or nodes of one cluster"
     )]
-    NotACluster {
-        /// Host and port.
-        at: String,
-    },
-    /// A node of a cluster that nobody runs as a whole.
+    NotACluster { at: String },
+    /// A node of a cluster in which no node serves the slot.
     #[error("the Redis cluster of {at} has no node in charge of hash slot {slot}")]
-    NobodyInCharge {
+    SlotUnserved {
         /// Host and port of the node asked.
         at: String,
-        /// The slot of our keys.
+        /// The slot of the queue's keys.
         slot: u16,
     },
     /// A Sentinel.
     #[error("{at} is a Redis Sentinel, which holds no data; give the address of Redis itself")]
-    Sentinel {
-        /// Host and port.
-        at: String,
-    },
+    Sentinel { at: String },
     /// A replica.
     #[error("Redis at {at} is a read-only replica; give the address of its master")]
-    Replica {
-        /// Host and port.
-        at: String,
-    },
+    Replica { at: String },
     /// An old version.
     #[error("Redis at {at} is version {found}; {}.{} or later is needed", OLDEST.0, OLDEST.1)]
-    TooOld {
-        /// Host and port.
-        at: String,
-        /// What it says it is.
-        found: String,
-    },
+    TooOld { at: String, found: String },
     /// It answers with an error.
     #[error("Redis at {at} answers: {error}")]
-    Refused {
-        /// Host and port.
-        at: String,
-        /// The answer.
-        error: String,
-    },
+    Refused { at: String, error: String },
 }
 
-/// A connection, and what is remarkable about its other end.
+/// A connection, and a setting of its server that the log warns of.
 pub(super) struct Connected {
     pub(super) connection: MultiplexedConnection,
-    /// The policy by which keys of any kind are thrown away when memory runs out, if one is set.
+    /// The eviction policy, if Redis evicts keys when its memory runs out.
     pub(super) evicts: Option<String>,
 }
 
-/// The nodes given, any of which leads to the one that holds our keys.
+/// The given nodes, any of which leads to the one that holds the queue's keys.
 #[derive(Debug)]
 pub(super) struct Nodes {
     given: Vec<ConnectionInfo>,
-    /// A key of ours: all are in one slot.
+    /// Any key of the queue: all are in one slot.
     key: String,
     within: Duration,
 }
@@ -154,14 +115,14 @@ impl Nodes {
         addrs.collect::<Vec<_>>().join(", ")
     }
 
-    /// Connects to the node that holds our keys.
+    /// Connects to the node that holds the queue's keys.
     pub(super) async fn connect(&self) -> Result<Connected, RedisConnectError> {
         let tries = self.given.iter().map(|node| Box::pin(self.reach(node)));
         let (reached, _) = select_ok(tries).await?;
         Ok(reached)
     }
 
-    /// Connects to the node that holds our keys, by way of `node`.
+    /// Connects through `node` to the node that holds the queue's keys.
     async fn reach(&self, node: &ConnectionInfo) -> Result<Connected, RedisConnectError> {
         let at = node.addr().to_string();
         let (mut connection, info) = self.open(node).await?;
@@ -187,7 +148,7 @@ impl Nodes {
         let at = node.addr().to_string();
         let opening = async {
             let client = Client::open(node.clone()).map_err(|error| explain(&at, &error))?;
-            // Each call brings its own time-out.
+            // Each call has its own time-out.
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
                 .set_response_timeout(None)
@@ -201,7 +162,7 @@ impl Nodes {
         self.within(&at, opening).await
     }
 
-    /// The address of the node in charge of our keys.
+    /// The address of the node that serves the queue's slot.
     async fn owner(
         &self,
         connection: &mut MultiplexedConnection,
@@ -221,12 +182,12 @@ impl Nodes {
             .map_err(|error| explain(&at, &error))?;
         let owner = ranges.iter().find_map(|range| owner_of(range, slot));
         match (owner, asked.addr()) {
-            // A node that does not know its own address says nothing: it is the one that was asked.
+            // A node that does not know its own address leaves it empty: it is the node that was asked.
             (Some((host, port)), ConnectionAddr::Tcp(own, _)) if host.is_empty() => {
                 Ok(ConnectionAddr::Tcp(own.clone(), port))
             }
             (Some((host, port)), _) => Ok(ConnectionAddr::Tcp(host, port)),
-            (None, _) => Err(RedisConnectError::NobodyInCharge { at, slot }),
+            (None, _) => Err(RedisConnectError::SlotUnserved { at, slot }),
         }
     }
 
@@ -264,7 +225,7 @@ fn number(value: &Value) -> Option<u16> {
     redis::from_redis_value_ref(value).ok()
 }
 
-/// No part of the URL itself is repeated: a slip of the pen may put the password anywhere.
+/// The message repeats no part of the URL: a typing error may put the password anywhere.
 fn parse_url(which: usize, url: &str) -> Result<ConnectionInfo, RedisConnectError> {
     let wrong = |why: &str| RedisConnectError::Url {
         which,
@@ -303,7 +264,7 @@ fn explain(at: &str, error: &RedisError) -> RedisConnectError {
     RedisConnectError::Refused { at, error: text }
 }
 
-/// What `INFO` says that matters here.
+/// The parts of `INFO` that matter here.
 #[derive(Debug)]
 struct Info {
     /// standalone, cluster or sentinel.
@@ -371,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_cannot_be_used_is_told_by_number_and_without_its_password() {
+    fn an_unusable_url_is_reported_by_number_and_without_its_password() {
         let wrong = [
             ("", "number 1"),
             ("localhost:6379", "redis://"),
@@ -399,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_version_is_refused_and_told() {
+    fn an_old_version_is_refused_by_number() {
         let text = |version: &str| format!("# Server\r\nredis_version:{version}\r\n");
         for old in ["6.0.16", "5.0.3", "2.8", "nonsense"] {
             let error = Info::parse("a:1", &text(old)).expect_err(old).to_string();
@@ -411,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_hold_the_queue_is_told() {
+    fn a_server_that_cannot_hold_the_queue_is_reported() {
         let sentinel = "redis_version:7.0.0\r\nredis_mode:sentinel\r\n";
         assert!(matches!(
             Info::parse("a:1", sentinel),

@@ -1,8 +1,8 @@
-//! Polling, and the admission settings.
+//! The queue: polling, and the admission settings.
 
 use std::time::Duration;
 
-use super::{Booking, Caller, Refusal, World};
+use super::{ActiveDataset, Booking, Caller, Refusal};
 use crate::coordination::{QueueCounts, Standing};
 use crate::domain::queue::{Admission, poll_after};
 use crate::domain::{Place, QueueStatus, Timestamp, UserId};
@@ -10,7 +10,6 @@ use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 /// Where a token stands, and when to ask again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QueueView {
-    /// The place.
     pub place: Place,
     /// Whose it is.
     pub user: UserId,
@@ -44,8 +43,7 @@ pub enum Opening {
     At(Timestamp),
 }
 
-impl World {
-    /// How admission is set.
+impl ActiveDataset {
     #[must_use]
     pub fn admission(&self) -> Admission {
         self.queue().admission()
@@ -53,29 +51,32 @@ impl World {
 }
 
 impl Booking {
-    /// Where the caller stands: arithmetic, no I/O.
+    /// Where the caller stands. Pure arithmetic, no I/O: polls are the bulk of all requests.
     #[must_use]
     pub fn poll(&self, caller: &Caller) -> QueueView {
-        view(&caller.world, caller.token.place, caller.token.user)
+        view(&caller.dataset, caller.token.place, caller.token.user)
     }
 
-    /// The queue in numbers, and the settings in force.
+    /// The queue's numbers and its admission settings.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`].
     pub fn queue_state(&self) -> Result<(QueueCounts, Admission), Refusal> {
-        let world = self.world()?;
-        Ok((world.queue().counts(world.now()), world.queue().admission()))
+        let dataset = self.dataset()?;
+        Ok((
+            dataset.queue().counts(dataset.now()),
+            dataset.queue().admission(),
+        ))
     }
 
     /// Whether the opening time has come.
     #[must_use]
     pub fn is_open(&self, admission: &Admission) -> bool {
-        let opened = |world: std::sync::Arc<World>| {
+        let opened = |dataset: std::sync::Arc<ActiveDataset>| {
             let opens_at = admission.opens_at;
-            opens_at.is_some_and(|at| at <= world.now())
+            opens_at.is_some_and(|at| at <= dataset.now())
         };
-        self.world().is_ok_and(opened)
+        self.dataset().is_ok_and(opened)
     }
 
     /// Changes the admission settings; on disk when this returns.
@@ -83,11 +84,11 @@ impl Booking {
     /// # Errors
     /// [`Refusal::BadSetting`] for a value out of bounds, or the store's.
     pub async fn change_admission(&self, change: AdmissionChange) -> Result<Admission, Refusal> {
-        let world = self.world()?;
-        let now = world.now();
-        let admission = applied(world.queue().admission(), change, now)?;
-        world.store.save_admission(admission).await?;
-        world.coordination.set_admission(admission, now).await;
+        let dataset = self.dataset()?;
+        let now = dataset.now();
+        let admission = applied(dataset.queue().admission(), change, now)?;
+        dataset.store.save_admission(admission).await?;
+        dataset.coordination.set_admission(admission, now).await;
         self.admission_changed.notify_one();
         tracing::info!(
             batch = admission.batch,
@@ -120,7 +121,7 @@ fn applied(
     }
     admission.paused = change.paused.unwrap_or(admission.paused);
     match change.opening {
-        // Opening what is open already must not start another batch at once.
+        // To open a sale that is open must not start another batch at once.
         Some(Opening::Now) if admission.opens_at.is_some_and(|at| at <= now) => {}
         Some(Opening::Now) => admission.opens_at = Some(now),
         Some(Opening::Closed) => admission.opens_at = None,
@@ -137,12 +138,12 @@ fn out_of_bounds(field: &str, value: u64, bounds: &std::ops::RangeInclusive<u64>
     ))
 }
 
-pub(super) fn view(world: &World, place: Place, user: UserId) -> QueueView {
-    let standing = world.queue().standing(place, world.now());
-    let every = world.queue().admission().every();
+pub(super) fn view(dataset: &ActiveDataset, place: Place, user: UserId) -> QueueView {
+    let standing = dataset.queue().standing(place, dataset.now());
+    let every = dataset.queue().admission().every();
     let poll_after = match standing.status {
         QueueStatus::Wait => poll_after(
-            world.queue().waiting(),
+            dataset.queue().waiting(),
             standing.eta,
             every,
             rand::random::<f64>(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::now;
 use concertctl::clock::Clock;
 use concertctl::coordination::{
-    Claim, Coordination, Embedded, Followed, RedisCoordination, RedisOptions, RegisterError,
-    Registration, Unavailable,
+    Claim, Coordination, Embedded, RedisCoordination, RedisOptions, RegisterError, Registration,
+    Replication, Unavailable,
 };
 use concertctl::domain::queue::{Admission, QueueSnapshot};
 use concertctl::domain::{Epoch, Place, Timestamp, UserId};
@@ -23,23 +23,23 @@ pub const ACTIVE: Duration = Duration::from_secs(600);
 pub const LOCK_TTL: Duration = Duration::from_secs(10);
 
 /// What queues of one kind need, for as long as they are used.
-pub enum World {
+pub enum Backend {
     Embedded,
     Redis(Box<Redis>),
     Cluster(Box<RedisCluster>),
 }
 
-impl World {
-    pub fn embedded() -> World {
-        World::Embedded
+impl Backend {
+    pub fn embedded() -> Backend {
+        Backend::Embedded
     }
 
-    pub async fn redis() -> Option<World> {
-        Some(World::Redis(Box::new(Redis::start().await?)))
+    pub async fn redis() -> Option<Backend> {
+        Some(Backend::Redis(Box::new(Redis::start().await?)))
     }
 
-    pub async fn cluster() -> Option<World> {
-        Some(World::Cluster(Box::new(RedisCluster::start().await?)))
+    pub async fn cluster() -> Option<Backend> {
+        Some(Backend::Cluster(Box::new(RedisCluster::start().await?)))
     }
 
     /// A new queue with these settings.
@@ -50,13 +50,13 @@ impl World {
     /// A new queue that stands where `snapshot` says.
     pub async fn restored(&self, snapshot: &QueueSnapshot, options: RedisOptions) -> Coordination {
         let urls = match self {
-            World::Embedded => {
+            Backend::Embedded => {
                 let (active, ttl) = (options.active_for, options.lock_ttl);
                 let embedded = Embedded::restore(snapshot, active, ttl);
                 return Coordination::Embedded(Box::new(embedded));
             }
-            World::Redis(redis) => redis.url(),
-            World::Cluster(cluster) => cluster.urls().join(","),
+            Backend::Redis(redis) => redis.url(),
+            Backend::Cluster(cluster) => cluster.urls().join(","),
         };
         let epoch = Epoch(rand::random());
         let redis = RedisCoordination::connect(
@@ -172,9 +172,9 @@ impl Ledger {
 
     pub fn admit(&self, claim: Claim) {
         let admissions = &mut self.0.lock().admissions;
-        let at = admissions.binary_search_by_key(&claim.mark, |(mark, _)| *mark);
+        let at = admissions.binary_search_by_key(&claim.watermark, |(watermark, _)| *watermark);
         if let Err(at) = at {
-            admissions.insert(at, (claim.mark, claim.at));
+            admissions.insert(at, (claim.watermark, claim.at));
         }
     }
 
@@ -255,11 +255,11 @@ impl Server {
 
 async fn follow(queue: Arc<Coordination>, ledger: Arc<Ledger>, restorations: Arc<AtomicU64>) {
     loop {
-        if queue.follow().await == Followed::NeedsRestore
-            && queue.restore(&ledger.snapshot()).await.is_ok()
+        if queue.replicate().await == Replication::NeedsRecovery
+            && queue.recover(&ledger.snapshot()).await.is_ok()
         {
             restorations.fetch_add(1, Ordering::Relaxed);
         }
-        tokio::time::sleep(queue.follow_every().unwrap()).await;
+        tokio::time::sleep(queue.replication_interval().unwrap()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A message sent: one POST within a time-out, and the pauses between attempts.
+//! Sends messages: one POST within a time-out, and the pauses between attempts.
 //!
 //! The address may hold a secret (Slack's does, in its path), so nothing here shows more of it than
 //! scheme, host and port.
@@ -11,13 +11,14 @@ use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
 use super::Timing;
+use crate::backoff::Backoff;
 use crate::http_client::{self, AGENT, Trust, cause, retry_after};
 
-/// Where messages are posted.
+/// The address that messages are posted to.
 #[derive(Clone)]
 pub struct Address(Url);
 
-/// An address that cannot be used. It says why, and nothing of the address itself.
+/// An address that cannot be used. The message gives the reason without the address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an address that can be posted to: {0}")]
 pub struct BadAddress(String);
@@ -65,10 +66,10 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Why a message was not taken.
+/// Why a message was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// Another attempt may succeed, after the pause that the receiver asked for.
+    /// Another attempt may succeed, after the pause that the receiver asked for, if it did.
     Passing {
         reason: String,
         after: Option<Duration>,
@@ -85,8 +86,7 @@ pub(super) struct Poster {
 
 impl Poster {
     /// # Errors
-    /// If no HTTP client can be made on this system, or none that the other side's certificate can be
-    /// checked with.
+    /// Says what this system lacks: an HTTP client, or certificates to trust.
     pub(super) fn new(address: Address, trust: &Trust, timing: Timing) -> Result<Poster, String> {
         let builder = match address.0.scheme() {
             "https" => trust.builder()?,
@@ -103,7 +103,7 @@ impl Poster {
         Ok(Poster { client, address })
     }
 
-    /// One attempt. Of the answer only its head is read.
+    /// Makes one attempt. Only the head of the answer is read.
     pub(super) async fn post(&self, body: &Value) -> Result<(), Failure> {
         let request = self.client.post(self.address.0.clone()).json(body);
         let passing = |reason: String| Failure::Passing {
@@ -130,23 +130,17 @@ impl Poster {
     }
 }
 
-/// The pauses between attempts: they double, and no two servers keep the same ones.
+/// The pauses between attempts. They double, with jitter, so that servers do not retry together.
 #[derive(Debug)]
-pub(super) struct Pause {
-    timing: Timing,
-    failures: u32,
-}
+pub(super) struct Pause(Backoff);
 
 impl Pause {
     pub(super) fn new(timing: Timing) -> Pause {
-        Pause {
-            timing,
-            failures: 0,
-        }
+        Pause(Backoff::new(timing.least_pause, timing.most_pause))
     }
 
     pub(super) fn reset(&mut self) {
-        self.failures = 0;
+        self.0.reset();
     }
 
     /// Waits before the next attempt, not less than `asked`, and never longer than the longest pause.
@@ -156,14 +150,8 @@ impl Pause {
     }
 
     fn next(&mut self, asked: Option<Duration>, share: f64) -> Duration {
-        let doubled = 2u32.saturating_pow(self.failures.min(16));
-        self.failures = self.failures.saturating_add(1);
-        let longest = self.timing.most_pause;
-        let pause = self.timing.least_pause.saturating_mul(doubled).min(longest);
-        pause
-            .mul_f64(share)
-            .max(asked.unwrap_or_default())
-            .min(longest)
+        let pause = self.0.next(share).max(asked.unwrap_or_default());
+        pause.min(self.0.longest())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Following the shared queue: what is new there becomes this server's state.
+//! Replication: applies the changes of the shared queue to this server's state.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -6,28 +6,28 @@ use std::time::Instant;
 use super::scripts::{self, call};
 use super::{Causes, RedisCoordination};
 use crate::clock as service;
-use crate::coordination::{Followed, Unavailable};
+use crate::coordination::{Replication, Unavailable};
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp};
 
-/// Longest list in one answer.
+/// Most entries of a list in one answer.
 const PAGE: usize = 1_000;
-/// Answers read in a row; what is left comes with the next call.
+/// Most answers in a row; the next call continues.
 const PAGES: usize = 1_000;
 
-/// What this server has heard.
+/// How far this server has replicated the queue.
 #[derive(Default)]
-pub(super) struct Follower {
+pub(super) struct Replica {
     generation: Option<String>,
-    /// Number of the ended place heard of last.
+    /// Number of the last ended place that was applied.
     ended: u64,
-    /// Changes of the settings known here.
+    /// How many changes of the settings were applied.
     changes: u64,
-    /// What a restoration was last asked for by, and the changes of the settings at that time.
+    /// The causes of the last recovery asked for, and the changes of the settings at that time.
     asked: Option<(Causes, u64)>,
 }
 
-impl Follower {
+impl Replica {
     /// An answer that is older than a change made here must not undo it.
     pub(super) fn knows_changes(&mut self, changes: u64) {
         self.changes = self.changes.max(changes);
@@ -37,14 +37,14 @@ impl Follower {
         self.asked
     }
 
-    /// Hears everything anew.
+    /// Replicates everything anew.
     pub(super) fn begin(&mut self) {
-        *self = Follower::default();
+        *self = Replica::default();
     }
 }
 
-/// One answer of the script.
-struct News {
+/// One answer of the script: what changed since the last.
+struct Changes {
     /// When it was given, by Redis's clock.
     at: Timestamp,
     generation: Option<String>,
@@ -53,7 +53,7 @@ struct News {
     ended: Vec<(u64, u64)>,
 }
 
-impl News {
+impl Changes {
     fn number(&self, at: usize) -> u64 {
         let number = self.numbers.get(at).copied().flatten();
         number.and_then(|it| u64::try_from(it).ok()).unwrap_or(0)
@@ -86,47 +86,47 @@ impl News {
 }
 
 impl RedisCoordination {
-    /// Brings this server's state up to date with the shared one, and connects anew when it is time.
-    pub async fn follow(&self) -> Followed {
+    /// Brings this server's state up to date with the shared queue, and reconnects when a probe is due.
+    pub async fn replicate(&self) -> Replication {
         self.locks.revive();
         if !self.queue.revive().await {
-            return Followed::Away;
+            return Replication::Unreachable;
         }
         if self.is_available() {
             match self.pull().await {
                 Ok(()) => self.send_unsent().await,
                 // A lone time-out.
-                Err(Unavailable) if self.is_available() => return Followed::Away,
+                Err(Unavailable) if self.is_available() => return Replication::Unreachable,
                 // Found empty, or given up.
                 Err(Unavailable) => {}
             }
         }
         let causes = self.causes();
-        if *self.restored.lock() == Some(causes) {
-            return Followed::UpToDate;
+        if *self.recovered.lock() == Some(causes) {
+            return Replication::UpToDate;
         }
-        match self.hear_before_restoration(causes).await {
-            Ok(_) => Followed::NeedsRestore,
-            Err(Unavailable) => Followed::Away,
+        match self.inspect_before_recovery(causes).await {
+            Ok(_) => Replication::NeedsRecovery,
+            Err(Unavailable) => Replication::Unreachable,
         }
     }
 
-    /// Hears how things are before a restoration that `causes` ask for; whether the queue is complete.
-    pub(super) async fn hear_before_restoration(
+    /// Reads the state of the queue before a recovery because of `causes`; `true`: the queue is complete.
+    pub(super) async fn inspect_before_recovery(
         &self,
         causes: Causes,
     ) -> Result<bool, Unavailable> {
-        // What is there may be old: only the clock and the count of changes are taken from it.
+        // The queue may be outdated: only its clock and its count of changes are used.
         let news = self.news(u64::MAX).await?;
-        self.follower.lock().asked = Some((causes, news.changes()));
+        self.replica.lock().asked = Some((causes, news.changes()));
         Ok(news.generation.is_some())
     }
 
-    /// Takes over all that is new.
+    /// Applies all changes.
     pub(super) async fn pull(&self) -> Result<(), Unavailable> {
         for _ in 0..PAGES {
             let losses = self.losses.load(Ordering::Acquire);
-            let cursor = self.follower.lock().ended;
+            let cursor = self.replica.lock().ended;
             let news = self.news(cursor).await?;
             if news.generation.is_none() {
                 self.lost(losses);
@@ -140,7 +140,7 @@ impl RedisCoordination {
         Ok(())
     }
 
-    async fn news(&self, ended: u64) -> Result<News, Unavailable> {
+    async fn news(&self, ended: u64) -> Result<Changes, Unavailable> {
         let keys = &self.keys;
         let mut follow = call(
             &scripts::FOLLOW,
@@ -148,10 +148,10 @@ impl RedisCoordination {
         );
         follow
             .arg(self.state.registered().0)
-            .arg(self.state.mark().0)
+            .arg(self.state.watermark().0)
             .arg(ended)
             .arg(PAGE);
-        let within = self.options.follow_within;
+        let within = self.options.replication_timeout;
         type Answer = (
             i64,
             Option<String>,
@@ -161,8 +161,8 @@ impl RedisCoordination {
         );
         let answer: Answer = self.queue.run(&follow, within).await?;
         let (now, generation, numbers, batches, ended) = answer;
-        self.clock.heard(Timestamp(now), Instant::now());
-        Ok(News {
+        self.clock.observe(Timestamp(now), Instant::now());
+        Ok(Changes {
             at: Timestamp(now),
             generation,
             numbers,
@@ -171,20 +171,20 @@ impl RedisCoordination {
         })
     }
 
-    /// `false` when there is nothing more to be read in order.
-    fn apply(&self, news: News, losses: u64) -> bool {
-        let mut follower = self.follower.lock();
-        if follower.generation.is_some() && follower.generation != news.generation {
-            // Emptied and restored by another server between two calls: here something may be known
-            // that is not known there.
-            drop(follower);
+    /// `false`: reading on would be out of order.
+    fn apply(&self, news: Changes, losses: u64) -> bool {
+        let mut replica = self.replica.lock();
+        if replica.generation.is_some() && replica.generation != news.generation {
+            // Another server recovered an emptied queue between two calls: this server may know changes that
+            // the queue has lost.
+            drop(replica);
             self.lost(losses);
             return false;
         }
-        follower.generation.clone_from(&news.generation);
+        replica.generation.clone_from(&news.generation);
         self.state.registered_up_to(news.seq());
-        // Clocks that agree show the same instant everywhere. One that was set does not: then the
-        // times of batches are translated, and a batch that is known is in force within the lead.
+        // Clocks that agree show the same instant on all servers. If one was set, the times of batches are
+        // translated, and a known batch begins within the lead.
         let now = self.service_clock.now();
         let ahead = news.at.0.saturating_sub(now.0);
         let ahead = if ahead.abs() < service::STEP_MS {
@@ -198,30 +198,31 @@ impl RedisCoordination {
             .saturating_add(service::STEP_MS);
         for batch in &news.batches {
             let parts = batch.split_once(':');
-            let parts = parts.and_then(|(mark, at)| Some((mark.parse().ok()?, at.parse().ok()?)));
-            if let Some((mark, at)) = parts {
+            let parts =
+                parts.and_then(|(watermark, at)| Some((watermark.parse().ok()?, at.parse().ok()?)));
+            if let Some((watermark, at)) = parts {
                 let at = Timestamp(i64::saturating_sub(at, ahead).min(latest));
-                self.state.publish(Place(mark), at);
+                self.state.publish(Place(watermark), at);
             }
         }
         for &(place, number) in &news.ended {
             self.state.end(Place(place));
-            follower.ended = follower.ended.max(number);
+            replica.ended = replica.ended.max(number);
         }
-        if news.ended_so_far() < follower.ended {
-            // The count went back, so new places may have numbers that were heard of before.
-            follower.ended = 0;
+        if news.ended_so_far() < replica.ended {
+            // The count went back, so new places may have numbers that were applied before.
+            replica.ended = 0;
         }
-        if news.changes() >= follower.changes {
-            follower.changes = news.changes();
+        if news.changes() >= replica.changes {
+            replica.changes = news.changes();
             self.state.store_admission(news.admission());
             self.set_due(news.due());
         }
         true
     }
 
-    /// Asks for a restoration, while the queue goes on being used.
-    pub(super) fn wish(&self) {
-        self.wishes.fetch_add(1, Ordering::AcqRel);
+    /// Asks for a recovery. The queue stays in use until then.
+    pub(super) fn request_recovery(&self) {
+        self.requests.fetch_add(1, Ordering::AcqRel);
     }
 }

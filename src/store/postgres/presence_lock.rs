@@ -24,7 +24,7 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A lock that other servers see; given up when released or dropped.
 #[derive(Debug)]
-pub struct InUse {
+pub struct PresenceLock {
     keeper: Mutex<Option<AbortOnDropHandle<()>>>,
     release: CancellationToken,
 }
@@ -75,31 +75,41 @@ pub(super) async fn share_dataset(session: &Session, epoch: Epoch) -> Result<boo
     Hold::Dataset(epoch).take(session).await
 }
 
-impl InUse {
-    pub(super) async fn alone(target: &Target, options: &PgOptions) -> Result<InUse, StoreError> {
-        InUse::hold(Hold::Database { alone: true }, target, options).await
+impl PresenceLock {
+    pub(super) async fn alone(
+        target: &Target,
+        options: &PgOptions,
+    ) -> Result<PresenceLock, StoreError> {
+        PresenceLock::hold(Hold::Database { alone: true }, target, options).await
     }
 
-    pub(super) async fn shared(target: &Target, options: &PgOptions) -> Result<InUse, StoreError> {
-        InUse::hold(Hold::Database { alone: false }, target, options).await
+    pub(super) async fn shared(
+        target: &Target,
+        options: &PgOptions,
+    ) -> Result<PresenceLock, StoreError> {
+        PresenceLock::hold(Hold::Database { alone: false }, target, options).await
     }
 
     pub(super) async fn of_dataset(
         target: &Target,
         options: &PgOptions,
         epoch: Epoch,
-    ) -> Result<InUse, StoreError> {
-        InUse::hold(Hold::Dataset(epoch), target, options).await
+    ) -> Result<PresenceLock, StoreError> {
+        PresenceLock::hold(Hold::Dataset(epoch), target, options).await
     }
 
-    async fn hold(hold: Hold, target: &Target, options: &PgOptions) -> Result<InUse, StoreError> {
+    async fn hold(
+        hold: Hold,
+        target: &Target,
+        options: &PgOptions,
+    ) -> Result<PresenceLock, StoreError> {
         let Some(session) = take(hold, target, options).await? else {
             return Err(hold.refused(target.name()));
         };
         let release = CancellationToken::new();
         let keeping = keep(hold, session, target.clone(), *options, release.clone());
         let keeper = AbortOnDropHandle::new(tokio::spawn(keeping));
-        Ok(InUse {
+        Ok(PresenceLock {
             keeper: Mutex::new(Some(keeper)),
             release,
         })
