@@ -1,10 +1,10 @@
 //! The console of the person on call.
 //!
-//! Built like a small machine with one belt. Tasks (`fetch`, `outside`) do all I/O and send
-//! `event::Event`s over a bounded channel; `update` takes an event into the `model` and says what
-//! is to be done; `screens` draws the model. `update` and `screens` are pure, so that every screen
-//! and every key can be tested without a terminal. The console sees the system from outside only,
-//! over HTTP (`clients`); a rehearsal runs in this process (`load_generator`), but against the listener.
+//! Tasks (`sources`, `effects`) do all I/O and send [`event::Event`]s over a bounded channel. `update` takes
+//! an event into the `model` and returns the effects that follow; `screens` draws the model. Both are pure, so
+//! that tests need no terminal. A screen is a folder of `screens` with one `View`: its keys, what it fetches,
+//! its actions, its drawing, its mouse areas. The console sees the system over HTTP only (`clients`); a
+//! rehearsal runs in this process (`load_generator`), but against the listener.
 
 mod app;
 mod audit;
@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use audit::FILE_NAME as AUDIT_FILE_NAME;
-pub use dashboard::panel::DashboardError;
+pub use dashboard::json::DashboardError;
 pub use dashboard::{Dashboard, MAX_BYTES as MAX_DASHBOARD_BYTES};
 pub use model::Screen;
 pub use recording::record::Recording;

@@ -144,8 +144,8 @@ pub(crate) struct Model {
     pub(crate) settings: Settings,
     pub(crate) now: i64,
     pub(crate) screen: Screen,
-    /// The places that links led away from, the last one last.
-    pub(crate) trail: Vec<Step>,
+    /// The navigation stack: the places that links led away from, the last one last.
+    pub(crate) navigation: Vec<Step>,
     pub(crate) zoom: Zoom,
     pub(crate) time: TimeView,
     /// The panel of the overview that fills the screen.

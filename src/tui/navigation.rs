@@ -1,5 +1,5 @@
-//! The way from symptom to cause and back: each step remembers the place one came from, so that
-//! Esc leads there again. Choosing a screen by its number is a fresh start. Pure.
+//! The navigation stack: each link from symptom to cause pushes the place it leads away from, and Esc
+//! pops it. Choosing a screen by its number is a fresh start. Pure.
 
 use crate::clients::prometheus::Labels;
 use crate::tui::input::dialog::Dialog;
@@ -67,10 +67,10 @@ pub(crate) fn follow(model: &mut Model, to: Screen) {
     model.logs.editing = None;
     model.traces.editing = None;
     let step = Step::of(model, to);
-    if model.trail.len() >= DEPTH {
-        model.trail.remove(0);
+    if model.navigation.len() >= DEPTH {
+        model.navigation.remove(0);
     }
-    model.trail.push(step);
+    model.navigation.push(step);
     model.dialog = None;
     model.screen = to;
 }
@@ -89,7 +89,7 @@ pub(crate) fn to_trace(model: &mut Model, id: &str) {
 
 /// Goes one step back, if there is one.
 pub(crate) fn back(model: &mut Model) -> bool {
-    let step = model.trail.pop();
+    let step = model.navigation.pop();
     let was = step.is_some();
     if let Some(step) = step {
         step.restore(model);
@@ -99,15 +99,15 @@ pub(crate) fn back(model: &mut Model) -> bool {
 
 /// Forgets the way: what was chosen now is where it begins.
 pub(crate) fn clear(model: &mut Model) {
-    model.trail.clear();
+    model.navigation.clear();
 }
 
 /// The way in words, `Alerts › Logs › Traces`; nothing where there is none.
 pub(crate) fn crumbs(model: &Model) -> Option<String> {
-    if model.trail.is_empty() {
+    if model.navigation.is_empty() {
         return None;
     }
-    let steps = model.trail.iter().map(|step| step.screen);
+    let steps = model.navigation.iter().map(|step| step.screen);
     let all: Vec<&str> = steps
         .chain([model.screen])
         .map(|screen| screen.title())
@@ -221,7 +221,7 @@ mod tests {
             follow(&mut model, Screen::Load);
             follow(&mut model, Screen::Logs);
         }
-        assert_eq!(model.trail.len(), DEPTH);
+        assert_eq!(model.navigation.len(), DEPTH);
         assert_eq!(
             crumbs(&model).as_deref(),
             Some("… › Load › Logs › Load › Logs")

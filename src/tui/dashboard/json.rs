@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::cells;
-use crate::tui::dashboard::panel::DashboardError;
 use crate::tui::format::one_line;
 
 /// Longest title, legend or text kept, in characters.
@@ -70,4 +69,13 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
+}
+
+/// Why a file is not shown: where in it and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct DashboardError {
+    /// Line and column, or a path as in `$.panels[3].targets`.
+    pub(crate) place: String,
+    pub(crate) what: String,
 }

@@ -29,7 +29,8 @@ pub(crate) use scope::{Scope, Times};
 pub(crate) use unit::Unit;
 pub(crate) use vars::Variable;
 
-use crate::tui::dashboard::panel::{DashboardError, Panel};
+use crate::tui::dashboard::json::DashboardError;
+use crate::tui::dashboard::panel::Panel;
 
 #[cfg(test)]
 pub(crate) use grid::Cell;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::{PATH, list, number, object, text};
-use crate::tui::dashboard::panel::DashboardError;
 
 /// Pixels of one line of the grid, its gap included.
 const PIXELS: f64 = 38.0;

@@ -16,15 +16,6 @@ pub(crate) const MAX_TARGETS: usize = 12;
 /// A text that is asked of a source: PromQL or LogQL.
 pub(crate) type Query = Arc<str>;
 
-/// Why a file is not shown: where in it and what is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {what}")]
-pub struct DashboardError {
-    /// Line and column, or a path as in `$.panels[3].targets`.
-    pub(crate) place: String,
-    pub(crate) what: String,
-}
-
 /// How a panel is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

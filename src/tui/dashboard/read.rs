@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::{PATH, error, kind_of, list, object, text, tidy};
 use crate::tui::dashboard::mappings::{mappings, of_nothing};
-use crate::tui::dashboard::panel::{DashboardError, Kind, MAX_PANELS, Panel, Place, Repeat};
+use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel, Place, Repeat};
 use crate::tui::dashboard::source::Sources;
 use crate::tui::dashboard::thresholds::{coloured, steps};
 use crate::tui::dashboard::{

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::{PATH, error, list, number, text};
-use crate::tui::dashboard::panel::{DashboardError, MAX_PANELS};
+use crate::tui::dashboard::panel::MAX_PANELS;
 use crate::tui::format;
 
 /// Layouts within layouts: tabs of rows of grids, and one more.

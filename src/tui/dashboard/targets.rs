@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::kind_of;
 use crate::tui::dashboard::json::{error, list, object, text, tidy};
-use crate::tui::dashboard::panel::{DashboardError, Kind, MAX_TARGETS, Panel, Target};
+use crate::tui::dashboard::panel::{Kind, MAX_TARGETS, Panel, Target};
 use crate::tui::dashboard::source::{Source, Sources};
 
 /// Longest query kept, in bytes.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::tui::dashboard::adhoc;
 use crate::tui::dashboard::adhoc::Filter;
+use crate::tui::dashboard::json::DashboardError;
 use crate::tui::dashboard::json::{list, object, text};
-use crate::tui::dashboard::panel::DashboardError;
 use crate::tui::dashboard::reference::Reference;
 use crate::tui::dashboard::source::{Source, Sources};
 

@@ -370,8 +370,7 @@ pub(crate) fn resolve(model: &mut Model) -> Vec<Effect> {
             format!(
                 "The rule of {name} holds at this moment: Prometheus sends it again soon, and it comes back."
             ),
-            "It ends by itself when its cause does. To say that you see to it: A. To hush it: S."
-                .into(),
+            "It ends by itself when its cause does. A acknowledges it, S silences it.".into(),
         ],
         yes: "resolve it all the same",
         effects,

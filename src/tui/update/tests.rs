@@ -4,8 +4,8 @@
 pub(crate) mod acting;
 pub(crate) mod alerts;
 pub(crate) mod audit;
-pub(crate) mod hushing;
 pub(crate) mod links;
+pub(crate) mod silencing;
 pub(crate) mod time;
 pub(crate) mod views;
 

@@ -59,13 +59,13 @@ pub(crate) fn silence(model: &mut Model) {
 /// Ends the silence of the chosen alert.
 pub(crate) fn end_silence(model: &mut Model) {
     let Some(row) = model.alerts.chosen() else {
-        nothing_chosen(model, "hear again");
+        nothing_chosen(model, "unsilence");
         return;
     };
     if row.silences.is_empty() {
         let text = match row.stage {
-            Stage::Silenced => "the silence that hushes it is not known yet, or another alert does",
-            _ => "no silence and no acknowledgement hushes this alert",
+            Stage::Silenced => "its silence is not known yet, or another alert inhibits it",
+            _ => "this alert is neither silenced nor acknowledged",
         };
         model.tell(NoticeKind::Info, text);
         return;
@@ -87,7 +87,7 @@ pub(crate) fn end_silence(model: &mut Model) {
         );
         effects.push(Effect::EndSilence(silence.id.clone(), text));
     }
-    lines.push("All alerts that match are heard again, at once.".into());
+    lines.push("All alerts that match notify again, at once.".into());
     model.dialog = Some(Dialog::Ask(Question {
         title: "End the silence?",
         lines,

@@ -20,7 +20,7 @@ use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, foot, frame};
 
-/// Sign and style of an alert: hushed, or by its severity.
+/// Sign and style of an alert: silenced, or by its severity.
 pub(crate) fn mark(alert: &Alert) -> (&'static str, Style) {
     if alert.status.state == AlertState::Suppressed {
         return ("○", theme::quiet());

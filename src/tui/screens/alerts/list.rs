@@ -33,7 +33,7 @@ fn said(row: &Row, now: i64) -> String {
     let text = |name: &str| row.alert.annotations.get(name);
     let summary = text("summary").or_else(|| text("description"));
     let summary = one_line(summary.map_or("", String::as_str));
-    let (Some(silence), Some(until)) = (row.silences.first(), row.hushed_until()) else {
+    let (Some(silence), Some(until)) = (row.silences.first(), row.silenced_until()) else {
         return summary;
     };
     let who = cells::cut(&one_line(&silence.created_by), 16);

@@ -1,4 +1,4 @@
-//! Alerts as one list: what the rules see coming, what Alertmanager has, who hushed it, and what was
+//! Alerts as one list: what the rules see coming, what Alertmanager has, who silenced it, and what was
 //! over a moment ago. Plain data, like the model that it is a part of.
 
 pub(crate) mod alert;
@@ -33,7 +33,7 @@ pub(crate) enum Stage {
     Pending,
     /// It fires and somebody sees to it.
     Acknowledged,
-    /// It fires and is hushed.
+    /// It fires and is silenced.
     Silenced,
     /// It is over.
     Resolved,
@@ -58,13 +58,13 @@ pub(crate) struct Row {
     pub(crate) stage: Stage,
     /// Since when it is at this stage, Unix milliseconds; absent: its time cannot be read.
     pub(crate) since: Option<i64>,
-    /// What hushes it, the acknowledgement first.
+    /// Its silences, the acknowledgement first.
     pub(crate) silences: Vec<Silence>,
 }
 
 impl Row {
     /// When the last of its silences ends.
-    pub(crate) fn hushed_until(&self) -> Option<i64> {
+    pub(crate) fn silenced_until(&self) -> Option<i64> {
         let ends = self.silences.iter().filter_map(|one| unix_ms(&one.ends_at));
         ends.max()
     }
@@ -75,7 +75,7 @@ impl Row {
 pub(crate) struct Alerts {
     /// What Alertmanager has; worst first, then newest.
     pub(crate) list: Vec<Alert>,
-    /// What hushes them.
+    /// All silences.
     pub(crate) silences: Vec<Silence>,
     /// What the rules hold; absent: not asked yet; an error: why that is not known.
     pub(crate) rules: Option<Result<Vec<RuleAlert>, String>>,
@@ -143,7 +143,7 @@ impl Alerts {
         let chosen = self.chosen().filter(|_| self.is_chosen);
         let chosen = chosen.map(|row| row.alert.labels.clone());
         self.resolved.retain(|(_, at)| now - at <= RESOLVED_MS);
-        let mut rows: Vec<Row> = self.list.iter().map(|alert| self.heard(alert)).collect();
+        let mut rows: Vec<Row> = self.list.iter().map(|alert| self.row_of(alert)).collect();
         rows.extend(self.of_rules(RuleState::Pending).map(pending));
         for (alert, at) in self.resolved.iter().rev() {
             if !rows.iter().any(|row| row.alert.labels == alert.labels) {
@@ -182,12 +182,13 @@ impl Alerts {
     }
 
     /// A line for what Alertmanager has.
-    fn heard(&self, alert: &Alert) -> Row {
-        let hushes = |silence: &&Silence| {
+    fn row_of(&self, alert: &Alert) -> Row {
+        let silences_it = |silence: &&Silence| {
             silence.status.state == SilenceState::Active
                 && alert.status.silenced_by.contains(&silence.id)
         };
-        let mut silences: Vec<Silence> = self.silences.iter().filter(hushes).cloned().collect();
+        let mut silences: Vec<Silence> =
+            self.silences.iter().filter(silences_it).cloned().collect();
         silences.sort_by_key(|silence| !is_acknowledgement(silence));
         let stage = match alert.status.state {
             AlertState::Suppressed if silences.first().is_some_and(is_acknowledgement) => {
@@ -196,14 +197,14 @@ impl Alerts {
             AlertState::Suppressed => Stage::Silenced,
             AlertState::Active | AlertState::Unprocessed => Stage::Firing,
         };
-        let hushed = silences
+        let silenced_since = silences
             .first()
             .filter(|_| stage != Stage::Firing)
             .and_then(|silence| unix_ms(&silence.starts_at));
         Row {
             alert: alert.clone(),
             stage,
-            since: hushed.or_else(|| unix_ms(&alert.starts_at)),
+            since: silenced_since.or_else(|| unix_ms(&alert.starts_at)),
             silences,
         }
     }

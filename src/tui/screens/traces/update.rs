@@ -51,7 +51,7 @@ pub(crate) fn open(model: &mut Model) {
 
 /// Esc: whether there was something to close.
 pub(crate) fn back(model: &mut Model) -> bool {
-    let from_here = model.trail.is_empty();
+    let from_here = model.navigation.is_empty();
     let traces = &mut model.traces;
     match &traces.open {
         Some(open) if open.linked && !from_here => false,

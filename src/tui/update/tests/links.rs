@@ -146,7 +146,7 @@ fn a_record_without_a_trace_says_so_and_leads_nowhere() {
     keys(&mut model, "t");
     assert_eq!(model.screen, Screen::Logs);
     assert!(notice(&model).contains("no trace"));
-    assert!(model.trail.is_empty());
+    assert!(model.navigation.is_empty());
     keys(&mut console(None, 0), "3t");
 }
 
@@ -267,12 +267,12 @@ fn a_screen_chosen_by_number_is_a_fresh_start() {
     for key in ["4", "\t", "1"] {
         let mut model = on_a_record();
         keys(&mut model, "t");
-        assert_eq!(model.trail.len(), 1);
+        assert_eq!(model.navigation.len(), 1);
         match key {
             "\t" => drop(press(&mut model, KeyCode::Tab)),
             key => drop(keys(&mut model, key)),
         }
-        assert!(model.trail.is_empty(), "{key:?}");
+        assert!(model.navigation.is_empty(), "{key:?}");
         let screen = model.screen;
         press(&mut model, KeyCode::Esc);
         assert_eq!(model.screen, screen);
