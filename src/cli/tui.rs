@@ -377,6 +377,7 @@ fn options(args: &TuiArgs, data_dir: &Path, server: &Server, inputs: Inputs) -> 
             None => Screen::Overview,
         }),
         dashboard: inputs.dashboard,
+        embedded: server.embedded.is_some(),
         server_ended: server.embedded.as_ref().map(ended),
         record: inputs.record,
         replay: inputs.replay,
