@@ -230,7 +230,7 @@ pub async fn once(
             app::replayed(options.model_of_once(&clients, size), tape),
             true,
         ),
-        None => app::once(options, &clients, load, size).await,
+        None => Box::pin(app::once(options, &clients, load, size)).await,
     })
 }
 
