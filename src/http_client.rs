@@ -25,7 +25,6 @@ pub(crate) const AGENT: &str = concat!("concertctl/", env!("CARGO_PKG_VERSION"))
 ///
 /// No client uses a proxy: one that is set for browsers must not stand between this program and the
 /// servers that it is told to ask.
-#[must_use]
 pub fn builder() -> reqwest::ClientBuilder {
     let tls = tls(RootCertStore::empty());
     reqwest::Client::builder()

@@ -1,8 +1,13 @@
 //! `concertctl` rehearses a concert ticket on-sale, and the response to what goes wrong in it.
 //!
 //! One binary, several faces: `serve` is the ticketing service, `seed` fills it, `load` drives and
-//! judges a rehearsal, `tui` is the console of the person on call. The rooms of the house and the
-//! arrows between them are described in `docs/architecture.md` and kept by a test.
+//! judges a rehearsal, `drill` rehearses the response, `tui` is the console of the person on call.
+//! `docs/architecture.md` says which module may use which, and a test reads its table.
+
+#[cfg(not(unix))]
+compile_error!(
+    "concertctl runs on Linux and macOS: it needs signals, file modes and terminals of Unix"
+);
 
 pub mod alerting;
 pub mod api;

@@ -195,7 +195,7 @@ async fn console(args: &TuiArgs) -> Result<ExitCode, Failed> {
     };
     let options = options(args, &data_dir, &server, inputs);
     if args.once {
-        return once(&options, load.as_ref()).await;
+        return Box::pin(once(&options, load.as_ref())).await;
     }
     if args.server_panic_after_start
         && let Some(running) = &server.embedded
@@ -377,6 +377,7 @@ fn options(args: &TuiArgs, data_dir: &Path, server: &Server, inputs: Inputs) -> 
             None => Screen::Overview,
         }),
         dashboard: inputs.dashboard,
+        embedded: server.embedded.is_some(),
         server_ended: server.embedded.as_ref().map(ended),
         record: inputs.record,
         replay: inputs.replay,
@@ -386,7 +387,7 @@ fn options(args: &TuiArgs, data_dir: &Path, server: &Server, inputs: Inputs) -> 
 
 async fn once(options: &Options, load: &dyn LoadGenerator) -> Result<ExitCode, Failed> {
     let size = size(|name| std::env::var(name).ok());
-    let once = crate::tui::once(options, load, size).await;
+    let once = Box::pin(crate::tui::once(options, load, size)).await;
     let (text, answered) = once.map_err(anyhow::Error::from)?;
     stdout::print(&text).map_err(|why| Failed(FAILED, why))?;
     if answered {

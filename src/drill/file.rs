@@ -231,22 +231,13 @@ pub struct Expect {
 }
 
 /// What ends a drill at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stop {
     /// Seats sold twice, more than this.
     pub oversold: u64,
     /// Acknowledged writes that the database lacks, more than this. Known after the run.
     pub lost: u64,
-}
-
-impl Default for Stop {
-    fn default() -> Stop {
-        Stop {
-            oversold: 0,
-            lost: 0,
-        }
-    }
 }
 
 impl Drill {

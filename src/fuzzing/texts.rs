@@ -52,12 +52,12 @@ where
 /// A password is shown by nothing, wherever the address goes wrong.
 fn secrets(text: &str) {
     const PASSWORD: &str = "hush5ecret";
-    // The fuzzer learns the word from the comparisons below.
-    if text.contains(PASSWORD) {
-        return;
-    }
     let user = |c: char| !c.is_whitespace() && !"@/?#,".contains(c);
     let rest: String = text.chars().filter(|c| user(*c)).collect();
+    // The fuzzer learns the word from the comparisons below, and writes it with a line end in it.
+    if rest.contains(PASSWORD) {
+        return;
+    }
     for scheme in ["http", "postgres", "redis"] {
         let url = format!("{scheme}://me:{PASSWORD}@{rest}");
         let shown = without_password(&url);

@@ -314,7 +314,7 @@ pub(crate) async fn once(
     let mut model = Box::new(options.model_of_once(clients, size));
     model.load.scenarios = load.scenarios();
     let mut plan = model.plan();
-    for event in sources::once(clients, &plan).await {
+    for event in Box::pin(sources::once(clients, &plan)).await {
         update(&mut model, now_ms(), event);
     }
     // The first answers name instances and label values, which other queries need.

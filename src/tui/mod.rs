@@ -105,6 +105,8 @@ pub struct Options {
     pub screen: Screen,
     /// The Board's dashboard; absent: the shipped on-sale dashboard.
     pub dashboard: Option<Arc<Dashboard>>,
+    /// The server runs in this process, and ends with the console.
+    pub embedded: bool,
     /// The server runs in this process; its end ends the console.
     pub server_ended: Option<ServerEnded>,
     pub record: Option<Recording>,
@@ -180,7 +182,7 @@ impl Options {
             ascii: self.ascii,
             light: self.light,
             target: replayed.unwrap_or_else(|| clients.ops.authority()),
-            embedded: self.server_ended.is_some(),
+            embedded: self.embedded,
             zone: self.zone.clone(),
             once: false,
         }
@@ -228,7 +230,7 @@ pub async fn once(
             app::replayed(options.model_of_once(&clients, size), tape),
             true,
         ),
-        None => app::once(options, &clients, load, size).await,
+        None => Box::pin(app::once(options, &clients, load, size)).await,
     })
 }
 

@@ -255,7 +255,7 @@ fn bad_addresses_screens_and_token_files_are_named() {
         (vec!["--once", "--screen", "9"], "there is no such screen"),
         (
             vec!["--once", "--ops-token-file", "/no/such/file"],
-            "/no/such/file cannot be read",
+            "cannot read the token file /no/such/file",
         ),
     ] {
         let output = run(&args);

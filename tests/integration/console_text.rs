@@ -38,15 +38,6 @@ fn intact(console: &Console, what: &str) {
     });
 }
 
-/// The lines that show a part of the summary, and neither its end nor that it was cut.
-fn cut_in_silence(console: &Console) -> Vec<String> {
-    let text = console.screen.lock().screen().contents();
-    let silent = |line: &&str| {
-        line.contains("결제가") && !line.contains("그대로입니다") && !line.contains('…')
-    };
-    text.lines().filter(silent).map(str::to_owned).collect()
-}
-
 fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
     let profile = home.join("공연.yaml");
     std::fs::write(&profile, PROFILE).unwrap();
@@ -98,9 +89,6 @@ fn walk(url: &str, token: &str, home: &Path, size: (u16, u16)) {
         console.see(seen);
         intact(&console, seen);
     }
-    console.until("what is cut says so", |_| {
-        cut_in_silence(&console).is_empty()
-    });
     console.press("6\r");
     console.see("What is judged");
     intact(&console, "the alert in full");

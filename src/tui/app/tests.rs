@@ -81,6 +81,7 @@ fn options(url: &str) -> Options {
         mouse: false,
         screen: Default::default(),
         dashboard: None,
+        embedded: false,
         server_ended: None,
         record: None,
         replay: None,

@@ -58,14 +58,11 @@ pub(crate) mod answers {
     pub(super) type Answers = BTreeMap<Query, QueryAnswer>;
 
     pub(super) fn record(answers: &Answers) -> impl Serialize {
-        let record = |answer| match answer {
-            &Ok(ref series) => Recorded::Series(series),
-            &Err(ref reason) => Recorded::Refused(reason),
-        };
-        let answers = answers.iter();
-        answers
-            .map(|(query, answer)| (query, record(answer)))
-            .collect::<BTreeMap<_, _>>()
+        let answers = answers.iter().map(|(query, answer)| match answer {
+            Ok(series) => (query, Recorded::Series(series)),
+            Err(reason) => (query, Recorded::Refused(reason)),
+        });
+        answers.collect::<BTreeMap<_, _>>()
     }
 
     pub(crate) fn serialize<S: serde::Serializer>(

@@ -40,10 +40,10 @@ async fn redis_is_cut(fault: &str, how: LinkCut) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_to_redis_that_is_cut_and_hangs_costs_admission_and_nothing_else() {
-    redis_is_cut("Redis cut, hanging", LinkCut::Hang).await;
+    Box::pin(redis_is_cut("Redis cut, hanging", LinkCut::Hang)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_to_redis_that_is_cut_and_refuses_costs_admission_and_nothing_else() {
-    redis_is_cut("Redis cut, refusing", LinkCut::Refuse).await;
+    Box::pin(redis_is_cut("Redis cut, refusing", LinkCut::Refuse)).await;
 }

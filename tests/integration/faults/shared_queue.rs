@@ -74,13 +74,18 @@ async fn redis_is_lost(fault: &str, outage: Duration, empty: bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_killed_for_20_s_and_back_with_its_data_loses_nothing() {
     let outage = Duration::from_secs(20);
-    redis_is_lost("Redis killed, 20 s, back with data", outage, false).await;
+    Box::pin(redis_is_lost(
+        "Redis killed, 20 s, back with data",
+        outage,
+        false,
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_killed_and_back_empty_gets_its_queue_from_the_database() {
     let outage = Duration::from_secs(5);
-    redis_is_lost("Redis killed, 5 s, back empty", outage, true).await;
+    Box::pin(redis_is_lost("Redis killed, 5 s, back empty", outage, true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

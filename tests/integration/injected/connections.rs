@@ -18,7 +18,7 @@ async fn exhausted<B: Backend>(server: &Server<B>, connections: Option<u32>) {
     let fault = Fault::PoolExhaustion { connections };
     server.inject(LONG, fault).await;
     let all = server.metric("db_client_connection_max").await.unwrap();
-    let wanted = connections.map_or(all, |number| f64::from(number));
+    let wanted = connections.map_or(all, f64::from);
     eventually("the connections are taken", || async {
         let used = server
             .metric("db_client_connection_count{state=\"used\"}")

@@ -6,7 +6,7 @@ use concertctl::api::ops::{Fault, FaultKind};
 
 use super::LONG;
 use crate::assert_refused;
-use crate::support::{TestServer, User, eventually};
+use crate::support::{TestServer, User, eventually, profile, seed};
 
 fn errors(share: f64) -> Fault {
     Fault::Errors {
@@ -154,13 +154,14 @@ async fn latency_stays_within_the_time_out_of_a_request() {
 #[tokio::test]
 async fn a_delayed_request_continues_when_the_fault_ends_or_its_server_stops() {
     let mut server = TestServer::empty().await;
+    seed(&server.ops, &profile(1, 10, 10)).await;
     for by_stopping in [false, true] {
-        let slow = latency(9_000, "GET /openapi.json");
+        let slow = latency(9_000, "GET /concerts");
         server.inject(LONG, slow).await;
         let waiting = User::new(&server.api, 1);
         let waiting = tokio::spawn(async move {
             let asked = Instant::now();
-            (waiting.get("/openapi.json").await.status, asked.elapsed())
+            (waiting.get("/concerts").await.status, asked.elapsed())
         });
         eventually("the request waits", || async {
             (server.active_requests().await == 1).then_some(())
