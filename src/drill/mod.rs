@@ -4,13 +4,13 @@
 //! A drill sees the system from outside, as `load` and the console do: users' requests, the operations
 //! API, Prometheus's and Alertmanager's APIs, and a webhook of its own.
 //!
-//! - [`file`]: drill files, read and checked;
-//! - [`prediction`]: how long each step can take at worst, by the rules and the settings;
+//! - `file`: drill files, read and checked;
+//! - `prediction`: how long each step can take at worst, by the rules and the settings;
 //! - `objective`: whether users are served within the objective, second by second;
 //! - `alerts`: what the alerts do, and when;
 //! - `faults`: injects faults and takes them back;
 //! - `guard`: the process that takes back what must not outlast a killed drill;
-//! - [`verdict`]: what was observed, judged;
+//! - `verdict`: what was observed, judged;
 //! - `run`: one drill from end to end.
 
 mod alerts;

@@ -1,6 +1,6 @@
 //! The console of the person on call.
 //!
-//! Tasks (`sources`, `effects`) do all I/O and send [`event::Event`]s over a bounded channel. `update` takes
+//! Tasks (`sources`, `effects`) do all I/O and send `event::Event`s over a bounded channel. `update` takes
 //! an event into the `model` and returns the effects that follow; `screens` draws the model. Both are pure, so
 //! that tests need no terminal. A screen is a folder of `screens` with one `View`: its keys, what it fetches,
 //! its actions, its drawing, its mouse areas. The console sees the system over HTTP only (`clients`); a
