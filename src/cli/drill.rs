@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
-use crate::drill::file::{Drill, shipped};
+use crate::drill::file::{Drill, names, shipped};
 use crate::drill::{guard, report, run};
 
 /// Rehearse the response: inject a fault under traffic, and measure each step from noticing to recovery
@@ -84,11 +84,6 @@ fn list() -> String {
         format!("{name:<28} {title}\n")
     });
     lines.collect()
-}
-
-fn names() -> String {
-    let names: Vec<&str> = shipped().iter().map(|(name, _)| *name).collect();
-    names.join(", ")
 }
 
 fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
@@ -179,13 +174,6 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
 
 /// The first Ctrl-C or SIGTERM ends the drill gracefully, with its fault taken back.
 async fn stop_on_signal(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else {
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
-    }
+    super::load::wait_for_signal().await;
     stop.cancel();
 }

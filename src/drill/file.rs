@@ -250,11 +250,10 @@ impl Drill {
             return Drill::parse(name, text);
         }
         let text = yaml::read_file(Path::new(name), yaml::SMALL).map_err(|error| {
-            let names: Vec<&str> = shipped().iter().map(|(name, _)| *name).collect();
             let problem = match error.kind() {
                 std::io::ErrorKind::NotFound => format!(
                     "there is no such drill; shipped ones are {}, or give a file's path",
-                    names.join(", ")
+                    names()
                 ),
                 _ => format!("cannot be read: {error}"),
             };
@@ -384,57 +383,37 @@ pub fn shipped() -> &'static [(&'static str, &'static str)] {
     SHIPPED
 }
 
-const SHIPPED: &[(&str, &str)] = &[
-    ("errors", include_str!("../../scenarios/drill-errors.yaml")),
-    (
-        "errors-few",
-        include_str!("../../scenarios/drill-errors-few.yaml"),
-    ),
-    (
-        "errors-pay",
-        include_str!("../../scenarios/drill-errors-pay.yaml"),
-    ),
-    (
-        "queue-errors",
-        include_str!("../../scenarios/drill-queue-errors.yaml"),
-    ),
-    (
-        "latency",
-        include_str!("../../scenarios/drill-latency.yaml"),
-    ),
-    (
-        "latency-some",
-        include_str!("../../scenarios/drill-latency-some.yaml"),
-    ),
-    (
-        "slow-charge",
-        include_str!("../../scenarios/drill-slow-charge.yaml"),
-    ),
-    (
-        "slow-seat-map",
-        include_str!("../../scenarios/drill-slow-seat-map.yaml"),
-    ),
-    (
-        "slow-commit",
-        include_str!("../../scenarios/drill-slow-commit.yaml"),
-    ),
-    ("pool", include_str!("../../scenarios/drill-pool.yaml")),
-    (
-        "pool-brief",
-        include_str!("../../scenarios/drill-pool-brief.yaml"),
-    ),
-    (
-        "nobody-let-in",
-        include_str!("../../scenarios/drill-nobody-let-in.yaml"),
-    ),
-    ("freeze", include_str!("../../scenarios/drill-freeze.yaml")),
-    ("kill", include_str!("../../scenarios/drill-kill.yaml")),
-    ("quiet", include_str!("../../scenarios/drill-quiet.yaml")),
-    (
-        "quiet-rush",
-        include_str!("../../scenarios/drill-quiet-rush.yaml"),
-    ),
+macro_rules! shipped {
+    ($($name:expr),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../scenarios/drill-", $name, ".yaml")))),*]
+    };
+}
+
+const SHIPPED: &[(&str, &str)] = shipped![
+    "errors",
+    "errors-few",
+    "errors-pay",
+    "queue-errors",
+    "latency",
+    "latency-some",
+    "slow-charge",
+    "slow-seat-map",
+    "slow-commit",
+    "pool",
+    "pool-brief",
+    "nobody-let-in",
+    "freeze",
+    "kill",
+    "quiet",
+    "quiet-rush",
 ];
+
+/// The names of the shipped drills, for messages.
+#[must_use]
+pub fn names() -> String {
+    let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
 
 /// The JSON Schema of drill files: editors complete by it.
 #[must_use]

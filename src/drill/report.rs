@@ -28,11 +28,7 @@ pub fn text(report: &Report) -> String {
             seconds(expectation.predicted),
         );
     }
-    let word = match &report.verdict {
-        Verdict::Passed => "passed",
-        Verdict::Failed(_) => "failed",
-        Verdict::Inconclusive(_) => "inconclusive",
-    };
+    let word = report.verdict.word();
     let _ = writeln!(text, "  verdict  {word}");
     if let Verdict::Failed(reasons) | Verdict::Inconclusive(reasons) = &report.verdict {
         for reason in reasons {
@@ -118,11 +114,7 @@ pub fn matrix(reports: &[Report]) -> String {
     let _ = writeln!(text, "all alerts   {sums}");
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
     for report in reports {
-        let word = match report.verdict {
-            Verdict::Passed => "passed",
-            Verdict::Failed(_) => "failed",
-            Verdict::Inconclusive(_) => "inconclusive",
-        };
+        let word = report.verdict.word();
         *verdicts.entry(word).or_default() += 1;
     }
     let verdicts: Vec<String> = verdicts

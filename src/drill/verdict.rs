@@ -67,6 +67,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// As reports show it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Verdict::Passed => "passed",
+            Verdict::Failed(_) => "failed",
+            Verdict::Inconclusive(_) => "inconclusive",
+        }
+    }
+
     /// The exit code of the program, as `load` has it.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {

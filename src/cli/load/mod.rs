@@ -271,7 +271,8 @@ async fn stop_on_signal(control: crate::load::LoadControl) {
     std::process::exit(130);
 }
 
-async fn wait_for_signal() {
+/// Ctrl-C, or SIGTERM.
+pub(super) async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut term) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
