@@ -3,11 +3,15 @@
 pub(crate) mod actions;
 pub(crate) mod feeds;
 
+use std::collections::BTreeMap;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 pub(crate) use actions::reseed;
 
+use crate::clients::loki::LogLine;
 use crate::tui::connection::{Link, Source};
+use crate::tui::dashboard::panel::Query;
 use crate::tui::event::{Effect, Event};
 use crate::tui::format::one_line;
 use crate::tui::input::dialog::keys as dialogs;
@@ -20,6 +24,7 @@ use crate::tui::screens::act;
 use crate::tui::screens::board::update as boards;
 use crate::tui::screens::traces::update as traces;
 use crate::tui::sources::crosscheck;
+use crate::tui::sources::series::QueryAnswer;
 
 /// A notice is shown for this long, in milliseconds; a failure twice as long.
 const NOTICE_MS: i64 = 8_000;
@@ -36,28 +41,12 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         Event::Paste(text) => paste(model, &text),
         Event::Resize => {}
         Event::Tick => tick(model),
-        Event::Metrics { at, now, past } => {
-            model.answered(Source::Prometheus);
-            if let Some(past) = &past {
-                model.metrics.apply_past(past);
-            }
-            model.metrics.apply_now(at, &now);
-            boards::on_metrics(model, at, &now, past.as_ref());
-            crosscheck::compare(model);
-        }
+        Event::Metrics { at, now, past } => on_metrics(model, at, &now, past.as_ref()),
         Event::Logs {
             query,
             lines,
             skipped,
-        } => {
-            model.answered(Source::Loki);
-            // An answer to an earlier filter is of no use any more.
-            if query == model.logs.asked() && !model.logs.frozen {
-                model.logs.skipped |= skipped;
-                let zone = model.settings.zone.clone();
-                model.logs.merge(lines, &zone);
-            }
-        }
+        } => on_logs(model, &query, lines, skipped),
         Event::LogsRefused { reason } => {
             model.answered(Source::Loki);
             model.tell(NoticeKind::Failed, format!("the log filter was {reason}"));
@@ -107,6 +96,31 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         Event::Broken(what) => model.tell(NoticeKind::Failed, one_line(&what)),
     }
     Vec::new()
+}
+
+fn on_metrics(
+    model: &mut Model,
+    at: i64,
+    now: &BTreeMap<Query, QueryAnswer>,
+    past: Option<&BTreeMap<Query, QueryAnswer>>,
+) {
+    model.answered(Source::Prometheus);
+    if let Some(past) = past {
+        model.metrics.apply_past(past);
+    }
+    model.metrics.apply_now(at, now);
+    boards::on_metrics(model, at, now, past);
+    crosscheck::compare(model);
+}
+
+fn on_logs(model: &mut Model, query: &str, lines: Vec<LogLine>, skipped: bool) {
+    model.answered(Source::Loki);
+    // The answer to an earlier filter is out of date.
+    if query == model.logs.asked() && !model.logs.frozen {
+        model.logs.skipped |= skipped;
+        let zone = model.settings.zone.clone();
+        model.logs.merge(lines, &zone);
+    }
 }
 
 fn tick(model: &mut Model) {

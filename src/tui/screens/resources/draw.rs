@@ -2,7 +2,8 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
+use ratatui::widgets::{Cell, Row, StatefulWidget, Table, TableState};
 
 use crate::cells;
 use crate::tui::connection::Source;
@@ -10,10 +11,10 @@ use crate::tui::model::Model;
 use crate::tui::screens::layout::{dim_if_stale, freshness};
 use crate::tui::screens::panel;
 use crate::tui::screens::panel::known::{Wanted, sign};
-use crate::tui::screens::resources::{CHARTS, COLUMNS, Resources, figures};
+use crate::tui::screens::resources::{CHARTS, COLUMNS, Column, Resources, figures};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::widgets::{Freshness, centred, frame};
+use crate::tui::widgets::{Freshness, centred, foot, frame};
 
 /// The least width and height of a chart, frame included.
 const CHART: (u16, u16) = (26, 7);
@@ -67,90 +68,92 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
 
 fn table(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Prometheus);
-    let chosen = model.resources.chosen(instances);
-    let note = match instances.len() {
-        0 => String::new(),
-        _ => "rates over 30s".to_owned(),
+    let (note, title) = match instances.len() {
+        0 => ("", "Instances".to_owned()),
+        1 => ("rates over 30s", "Instances".to_owned()),
+        count => ("rates over 30s", format!("Instances: {count}")),
     };
-    let title = match instances.len() {
-        0 | 1 => "Instances".to_owned(),
-        count => format!("Instances: {count}"),
-    };
-    let inside = frame(buffer, area, &title, &note, Severity::Plain, &fresh);
+    let inside = frame(buffer, area, &title, note, Severity::Plain, &fresh);
     if instances.is_empty() {
-        let asked = COLUMNS
-            .iter()
-            .any(|column| model.answers.get(&column.query).is_some());
-        let refused = COLUMNS
-            .iter()
-            .find_map(|column| model.answers.get(&column.query)?.refused.clone());
-        let text = match (&fresh, asked, refused) {
-            (_, _, Some(reason)) => reason,
-            (Freshness::Fresh, true, _) => {
-                "nobody tells of resources: are the servers' /metrics scraped?".to_owned()
-            }
-            (Freshness::Fresh, false, _) => "asking …".to_owned(),
-            (other, ..) => other.emptiness(),
-        };
-        let text = cells::cut(&text, usize::from(inside.width));
+        let text = cells::cut(&why_empty(model, &fresh), usize::from(inside.width));
         centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
         return;
     }
+    let (name_width, widths) = widths(inside.width);
     let figures: Vec<_> = COLUMNS
         .iter()
         .map(|column| figures(&model.answers, column))
         .collect();
-    let taken: u16 = COLUMNS.iter().map(|column| column.width).sum();
-    // What is left over goes to the columns evenly, after the names have enough.
-    let spare = inside.width.saturating_sub(taken + 30) / u16::try_from(COLUMNS.len()).unwrap_or(1);
-    let spare = spare.min(6);
-    let names = inside
-        .width
-        .saturating_sub(taken + spare * u16::try_from(COLUMNS.len()).unwrap_or(0));
-    let room = usize::from(names).saturating_sub(1);
-    let mut head = vec![Span::raw(cells::column("INSTANCE", room) + " ")];
-    for column in COLUMNS.iter() {
-        let width = usize::from(column.width + spare);
-        head.push(Span::raw(format!("{:>width$}", column.head)));
+    let rows = instances.iter().map(|name| {
+        let name_cell = cells::cut_middle(name, usize::from(name_width).saturating_sub(1));
+        let columns = COLUMNS.iter().zip(&figures);
+        let values =
+            columns.map(|(column, figures)| value_cell(column, figures.get(name).copied()));
+        Row::new(std::iter::once(Cell::from(name_cell)).chain(values))
+    });
+    let heads = COLUMNS
+        .iter()
+        .map(|column| Cell::from(Line::raw(column.head).right_aligned()));
+    let head = Row::new(std::iter::once(Cell::from("INSTANCE")).chain(heads));
+    let mut table = Table::new(rows, std::iter::once(name_width).chain(widths))
+        .header(head.style(theme::quiet()))
+        .column_spacing(0);
+    if instances.len() > 1 && !model.settings.once {
+        table = table.row_highlight_style(theme::selected());
     }
-    let head = Line::from(head).style(theme::quiet());
-    buffer.set_line(inside.x, inside.y, &head, inside.width);
-    let rows = usize::from(inside.height.saturating_sub(1));
+    let chosen = model.resources.chosen(instances);
     let at = instances
         .iter()
-        .position(|name| Some(name) == chosen.as_ref())
-        .unwrap_or(0);
-    let skip = (at + 1).saturating_sub(rows);
-    for (name, y) in instances
-        .iter()
-        .skip(skip)
-        .zip(inside.y + 1..inside.bottom())
-    {
-        let name_cell = cells::left(&cells::cut_middle(name, room), room + 1);
-        let mut spans = vec![Span::raw(name_cell)];
-        for (column, figures) in COLUMNS.iter().zip(&figures) {
-            let width = usize::from(column.width + spare);
-            let value = figures.get(name).copied();
-            let judged = value.map_or(Severity::Plain, |value| column.panel.judge(value));
-            let text = value.map_or("–".to_owned(), |value| {
-                column.panel.text(value).replace(' ', "")
-            });
-            let text = format!("{text}{}", sign(judged).trim_start());
-            spans.push(Span::styled(cells::right(&text, width), judged.style()));
-        }
-        buffer.set_line(inside.x, y, &Line::from(spans), inside.width);
-        if Some(name) == chosen.as_ref() && instances.len() > 1 && !model.settings.once {
-            let row = Rect {
-                y,
-                height: 1,
-                ..inside
-            };
-            buffer.set_style(row, theme::selected());
-        }
-    }
-    let hidden = instances.len().saturating_sub(rows);
+        .position(|name| Some(name) == chosen.as_ref());
+    let mut state = TableState::new().with_selected(Some(at.unwrap_or(0)));
+    StatefulWidget::render(table, inside, buffer, &mut state);
+    let hidden = instances
+        .len()
+        .saturating_sub(usize::from(inside.height.saturating_sub(1)));
     if hidden > 0 {
-        crate::tui::widgets::foot(buffer, area, &format!("{hidden} more"), theme::quiet());
+        foot(buffer, area, &format!("{hidden} more"), theme::quiet());
     }
     dim_if_stale(buffer, inside, &fresh);
+}
+
+/// Why there is no instance to show.
+fn why_empty(model: &Model, fresh: &Freshness) -> String {
+    let mut answers = COLUMNS
+        .iter()
+        .filter_map(|column| model.answers.get(&column.query))
+        .peekable();
+    let answered = answers.peek().is_some();
+    if let Some(reason) = answers.find_map(|answer| answer.refused.clone()) {
+        return reason;
+    }
+    match fresh {
+        Freshness::Fresh if answered => {
+            "no instance reports resources: are the servers' /metrics scraped?".to_owned()
+        }
+        Freshness::Fresh => "asking …".to_owned(),
+        other => other.emptiness(),
+    }
+}
+
+/// The widths of the names' column and of the others, out of `width`.
+fn widths(width: u16) -> (u16, impl Iterator<Item = u16>) {
+    let count = u16::try_from(COLUMNS.len()).unwrap_or(u16::MAX).max(1);
+    let taken: u16 = COLUMNS.iter().map(|column| column.width).sum();
+    // Once the names have enough, the rest is shared out evenly.
+    let spare = (width.saturating_sub(taken + 30) / count).min(6);
+    let names = width.saturating_sub(taken + spare * count);
+    (
+        names,
+        COLUMNS.iter().map(move |column| column.width + spare),
+    )
+}
+
+/// A figure of an instance with the sign and colour of its severity; a dash where there is none.
+fn value_cell(column: &Column, value: Option<f64>) -> Cell<'static> {
+    let severity = value.map_or(Severity::Plain, |value| column.panel.judge(value));
+    let text = value.map_or("–".to_owned(), |value| {
+        column.panel.text(value).replace(' ', "")
+    });
+    let text = format!("{text}{}", sign(severity).trim_start());
+    Cell::from(Line::styled(text, severity.style()).right_aligned())
 }
