@@ -8,6 +8,7 @@ pub(crate) mod frame;
 pub(crate) mod heat;
 pub(crate) mod plot;
 pub(crate) mod shares;
+pub(crate) mod table;
 
 pub(crate) use big::big;
 pub(crate) use chart::{Chart, Line, Overlay, instant_on};
@@ -16,3 +17,4 @@ pub(crate) use frame::{Freshness, centred, foot, frame, more, popup, wrapped};
 pub(crate) use heat::heat;
 pub(crate) use plot::{Plot, back};
 pub(crate) use shares::{Share, gauge, shares};
+pub(crate) use table::table;

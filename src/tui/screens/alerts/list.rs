@@ -1,15 +1,28 @@
 //! The list of alerts: how far each has come, since when, who sees to it.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Rect};
 use ratatui::style::Style;
+use ratatui::text::Line;
+use ratatui::widgets::{self, Cell, Table};
 
 use crate::cells;
 use crate::tui::format::one_line;
 use crate::tui::model::Model;
 use crate::tui::screens::alerts::draw::mark;
 use crate::tui::screens::alerts::{Row, Stage, name};
+use crate::tui::widgets::table;
 use crate::tui::{format, theme};
+
+/// Sign, state, severity, alert, age, summary.
+const WIDTHS: [Constraint; 6] = [
+    Constraint::Length(2),
+    Constraint::Length(12),
+    Constraint::Length(8),
+    Constraint::Length(24),
+    Constraint::Length(10),
+    Constraint::Fill(1),
+];
 
 /// Sign and style of a line: by its severity while it fires, else by how far it has come.
 pub(crate) fn sign(row: &Row) -> (&'static str, Style) {
@@ -42,45 +55,42 @@ fn said(row: &Row, now: i64) -> String {
 }
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let width = usize::from(area.width);
-    let head = format!(
-        "   {:<12} {:<8} {:<24} {:>10}  {}",
-        "STATE", "SEVERITY", "ALERT", "FOR", "SUMMARY"
-    );
-    buffer.set_stringn(area.x, area.y, head, width, theme::quiet());
-    let rows = usize::from(area.height.saturating_sub(1));
-    let first = (model.alerts.row + 1).saturating_sub(rows);
-    let lines = model.alerts.rows.iter().enumerate().skip(first);
-    for (y, (index, row)) in (area.y + 1..area.bottom()).zip(lines) {
-        let (sign, style) = sign(row);
-        let severity = row
-            .alert
-            .labels
-            .get("severity")
-            .map_or("none", String::as_str);
-        let rest = format!(
-            "{:<12} {} {} {:>10}  {}",
-            row.stage.word(),
-            cells::column(&one_line(severity), 8),
-            cells::column(&name(&row.alert), 24),
-            age(row, model.now),
-            said(row, model.now)
-        );
-        let text = if row.stage == Stage::Resolved {
-            theme::quiet()
-        } else {
-            theme::text()
-        };
-        let room = width.saturating_sub(3);
-        buffer.set_stringn(area.x + 1, y, sign, 1, style);
-        buffer.set_stringn(area.x + 3, y, cells::cut(&rest, room), room, text);
-        if index == model.alerts.row && !model.settings.once {
-            let line = Rect {
-                y,
-                height: 1,
-                ..area
-            };
-            buffer.set_style(line, theme::selected());
-        }
-    }
+    let head = Line::raw("FOR").right_aligned();
+    let head = ["", "STATE", "SEVERITY", "ALERT"]
+        .map(Cell::from)
+        .into_iter()
+        .chain([Cell::from(head), Cell::from(" SUMMARY")]);
+    // What the other columns and the gaps between them leave.
+    let summary = area.width.saturating_sub(2 + 12 + 8 + 24 + 10 + 5);
+    let rows = model
+        .alerts
+        .rows
+        .iter()
+        .map(|row| line(row, model.now, usize::from(summary)));
+    let listed = Table::new(rows, WIDTHS).header(widgets::Row::new(head).style(theme::quiet()));
+    table(listed, model.alerts.row, !model.settings.once, buffer, area);
+}
+
+/// The row of an alert; `summary` is how many columns its summary may take.
+fn line(row: &Row, now: i64, summary: usize) -> widgets::Row<'static> {
+    let (sign, style) = sign(row);
+    let severity = row
+        .alert
+        .labels
+        .get("severity")
+        .map_or("none", String::as_str);
+    let text = if row.stage == Stage::Resolved {
+        theme::quiet()
+    } else {
+        theme::text()
+    };
+    widgets::Row::new([
+        Cell::from(format!(" {sign}")).style(style),
+        Cell::from(row.stage.word()),
+        Cell::from(cells::cut(&one_line(severity), 8)),
+        Cell::from(cells::cut(&name(&row.alert), 24)),
+        Cell::from(Line::raw(age(row, now)).right_aligned()),
+        Cell::from(cells::cut(&format!(" {}", said(row, now)), summary)),
+    ])
+    .style(text)
 }

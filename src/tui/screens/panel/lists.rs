@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use ratatui::widgets::{Row, Table, Widget};
 
 use crate::cells;
 use crate::tui::connection::Source;
@@ -136,33 +137,30 @@ pub(crate) fn table(of: &Wanted<'_>, known: &Known<'_>, buffer: &mut Buffer, are
         let of_rows = rows
             .iter()
             .map(|(named, _)| cells::width(&text(named, label)));
-        of_rows
+        let widest = of_rows
             .chain([cells::width(label)])
             .max()
             .unwrap_or(0)
-            .min(MAX_COLUMN)
+            .min(MAX_COLUMN);
+        u16::try_from(widest).unwrap_or(u16::MAX)
     };
-    let widths: Vec<usize> = shown.iter().map(width).collect();
-    let line = |values: &mut dyn Iterator<Item = String>, value: String, style: Style| {
-        let value = cells::right(&value, 12) + "  ";
-        let mut spans = vec![Span::styled(value, style)];
-        for (cell, width) in values.zip(&widths) {
-            spans.push(Span::raw(cells::column(&cell, *width) + "  "));
-        }
-        Line::from(spans)
-    };
-    let head = line(
-        &mut shown.iter().map(|label| (*label).to_owned()),
-        "value".into(),
-        theme::quiet(),
-    );
-    buffer.set_line(area.x, area.y, &head.style(theme::quiet()), area.width);
-    for ((named, value), y) in rows.iter().zip(area.y + 1..area.bottom()) {
-        let judged = of.panel.judge(*value);
-        let value = format!("{}{}", of.panel.text(*value), sign(judged));
-        let values = &mut shown.iter().map(|label| text(named, label));
-        buffer.set_line(area.x, y, &line(values, value, judged.style()), area.width);
-    }
+    let value_width = Constraint::Length(12);
+    let widths = shown.iter().map(|label| Constraint::Length(width(label)));
+    let head = std::iter::once(Line::raw("value").right_aligned())
+        .chain(shown.iter().map(|label| Line::raw(*label)));
+    let lines = rows.iter().map(|(named, value)| {
+        let severity = of.panel.judge(*value);
+        let value = format!("{}{}", of.panel.text(*value), sign(severity));
+        let value = Line::styled(value, severity.style()).right_aligned();
+        let labels = shown
+            .iter()
+            .map(|label| Line::raw(cells::cut(&text(named, label), MAX_COLUMN)));
+        Row::new(std::iter::once(value).chain(labels))
+    });
+    let table = Table::new(lines, std::iter::once(value_width).chain(widths))
+        .header(Row::new(head).style(theme::quiet()))
+        .column_spacing(2);
+    Widget::render(table, area, buffer);
     more(
         buffer,
         area,

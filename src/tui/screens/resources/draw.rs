@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
-use ratatui::widgets::{Cell, Row, StatefulWidget, Table, TableState};
+use ratatui::widgets::{Cell, Row, Table};
 
 use crate::cells;
 use crate::tui::connection::Source;
@@ -14,7 +14,7 @@ use crate::tui::screens::panel::known::{Wanted, sign};
 use crate::tui::screens::resources::{CHARTS, COLUMNS, Column, Resources, figures};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::widgets::{Freshness, centred, foot, frame};
+use crate::tui::widgets::{Freshness, centred, foot, frame, table};
 
 /// The least width and height of a chart, frame included.
 const CHART: (u16, u16) = (26, 7);
@@ -35,7 +35,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let most = (area.height / 3).saturating_sub(3).max(2);
     let [above, beneath] =
         Layout::vertical([Constraint::Length(rows.min(most) + 3), Constraint::Min(0)]).areas(area);
-    table(model, &instances, buffer, above);
+    list(model, &instances, buffer, above);
     if instances.is_empty() {
         return;
     }
@@ -66,7 +66,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-fn table(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
+fn list(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Prometheus);
     let (note, title) = match instances.len() {
         0 => ("", "Instances".to_owned()),
@@ -95,18 +95,15 @@ fn table(model: &Model, instances: &[String], buffer: &mut Buffer, area: Rect) {
         .iter()
         .map(|column| Cell::from(Line::raw(column.head).right_aligned()));
     let head = Row::new(std::iter::once(Cell::from("INSTANCE")).chain(heads));
-    let mut table = Table::new(rows, std::iter::once(name_width).chain(widths))
+    let listed = Table::new(rows, std::iter::once(name_width).chain(widths))
         .header(head.style(theme::quiet()))
         .column_spacing(0);
-    if instances.len() > 1 && !model.settings.once {
-        table = table.row_highlight_style(theme::selected());
-    }
+    let marked = instances.len() > 1 && !model.settings.once;
     let chosen = model.resources.chosen(instances);
     let at = instances
         .iter()
         .position(|name| Some(name) == chosen.as_ref());
-    let mut state = TableState::new().with_selected(Some(at.unwrap_or(0)));
-    StatefulWidget::render(table, inside, buffer, &mut state);
+    table(listed, at.unwrap_or(0), marked, buffer, inside);
     let hidden = instances
         .len()
         .saturating_sub(usize::from(inside.height.saturating_sub(1)));

@@ -2,8 +2,9 @@
 //! waterfall.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Span};
+use ratatui::widgets::{Cell, Row, Table};
 
 use crate::cells;
 use crate::clients::tempo::FoundTrace;
@@ -16,14 +17,14 @@ use crate::tui::screens::traces::waterfall::draw as waterfall;
 use crate::tui::screens::traces::{Coverage, Order, SPAN_S, Traces};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
-use crate::tui::widgets::{Freshness, centred, frame};
+use crate::tui::widgets::{Freshness, centred, frame, table};
 
 /// Columns of an id, where there is room for all of it and where not.
-const IDS: [usize; 2] = [8, 32];
+const IDS: [u16; 2] = [8, 32];
 /// From this width on there is room.
 const WIDE: u16 = 116;
 /// Columns of a service's name.
-const SERVICE: usize = 10;
+const SERVICE: u16 = 10;
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     let fresh = freshness(model, Source::Tempo);
@@ -86,71 +87,73 @@ fn milliseconds(ms: u64) -> String {
 
 fn rows(model: &Model, shown: &[&FoundTrace], buffer: &mut Buffer, area: Rect) {
     let id = IDS[usize::from(area.width >= WIDE)];
-    let fixed = 3 + 7 + 9 + 6 + SERVICE + 2 + id + 1;
-    let name = usize::from(area.width).saturating_sub(fixed);
-    let head = format!(
-        "   {:>6} {:>8} {:>4}  {:<name$} {:<SERVICE$} {:<id$}",
-        "AGE", "TOOK", "ERR", "REQUEST", "SERVICE", "TRACE"
+    let widths = [2, 6, 8, 4].map(Constraint::Length).into_iter().chain([
+        Constraint::Fill(1),
+        Constraint::Length(SERVICE),
+        Constraint::Length(id + 1),
+    ]);
+    // What the other columns and the gaps between them leave.
+    let request = area
+        .width
+        .saturating_sub(2 + 6 + 8 + 4 + SERVICE + id + 1 + 6);
+    let right = |text: &'static str| Cell::from(Line::raw(text).right_aligned());
+    let head = Row::new([
+        Cell::from(""),
+        right("AGE"),
+        right("TOOK"),
+        right("ERR"),
+        Cell::from(" REQUEST"),
+        Cell::from("SERVICE"),
+        Cell::from("TRACE"),
+    ]);
+    let rows = shown
+        .iter()
+        .map(|trace| line(model, trace, usize::from(request), usize::from(id)));
+    let listed = Table::new(rows, widths).header(head.style(theme::quiet()));
+    table(
+        listed,
+        model.traces.chosen,
+        !model.settings.once,
+        buffer,
+        area,
     );
-    let width = usize::from(area.width);
-    buffer.set_stringn(area.x, area.y, head, width, theme::quiet());
-    let rows = usize::from(area.height.saturating_sub(1));
-    let first = (model.traces.chosen + 1).saturating_sub(rows);
-    for (y, (index, trace)) in (area.y + 1..area.bottom()).zip(shown.iter().enumerate().skip(first))
-    {
-        let row = Rect {
-            y,
-            height: 1,
-            ..area
-        };
-        let columns = Columns { name, id };
-        buffer.set_line(row.x, y, &columns.line(model, trace), row.width);
-        if index == model.traces.chosen && !model.settings.once {
-            buffer.set_style(row, theme::selected());
-        }
-    }
 }
 
-/// Widths that depend on the screen's.
-struct Columns {
-    name: usize,
-    id: usize,
-}
-
-impl Columns {
-    fn line(&self, model: &Model, trace: &FoundTrace) -> Line<'static> {
-        let Columns { name, id } = *self;
-        let failed =
-            trace.errors.is_some_and(|errors| errors > 0) || model.traces.order == Order::Failed;
-        let (sign, style) = if failed {
-            ("✖", theme::bad())
-        } else {
-            (" ", theme::text())
-        };
-        let start = i64::try_from(trace.start_ns / 1_000_000).unwrap_or(i64::MAX);
-        let age = format::span(model.now.saturating_sub(start));
-        let errors = match trace.errors {
-            Some(0) => String::new(),
-            Some(errors) => format::short(crate::tui::format::to_f64(errors)),
-            None => "–".into(),
-        };
-        let service = waterfall::short(&trace.service);
-        let request = if trace.name.is_empty() {
-            "(its root is not here)".into()
-        } else {
-            one_line(&trace.name)
-        };
-        let request = cells::cut_middle(&request, name);
-        Line::from(vec![
-            Span::styled(format!(" {sign} "), style),
-            Span::styled(format!("{age:>6} "), theme::quiet()),
-            Span::raw(format!("{:>8} ", milliseconds(trace.duration_ms))),
-            Span::styled(format!("{errors:>4}  "), style),
-            Span::raw(cells::left(&request, name + 1)),
-            Span::styled(cells::column(&service, SERVICE) + " ", theme::quiet()),
-            Span::styled(cells::head(&trace.id, id).to_owned(), theme::quiet()),
-        ])
-    }
+/// The row of a trace; `request` and `id` are the columns that its request and its id may take.
+fn line(model: &Model, trace: &FoundTrace, request: usize, id: usize) -> Row<'static> {
+    let failed =
+        trace.errors.is_some_and(|errors| errors > 0) || model.traces.order == Order::Failed;
+    let (sign, style) = if failed {
+        (" ✖", theme::bad())
+    } else {
+        ("", theme::text())
+    };
+    let start = i64::try_from(trace.start_ns / 1_000_000).unwrap_or(i64::MAX);
+    let age = format::span(model.now.saturating_sub(start));
+    let errors = match trace.errors {
+        Some(0) => String::new(),
+        Some(errors) => format::short(crate::tui::format::to_f64(errors)),
+        None => "–".into(),
+    };
+    let name = if trace.name.is_empty() {
+        "(its root is not here)".into()
+    } else {
+        one_line(&trace.name)
+    };
+    let service = cells::cut(&waterfall::short(&trace.service), usize::from(SERVICE));
+    let right = |text: String| Line::raw(text).right_aligned();
+    Row::new([
+        Cell::from(sign).style(style),
+        Cell::from(right(age)).style(theme::quiet()),
+        Cell::from(right(milliseconds(trace.duration_ms))),
+        Cell::from(right(errors)).style(style),
+        Cell::from(format!(
+            " {}",
+            cells::cut_middle(&name, request.saturating_sub(1))
+        )),
+        Cell::from(service).style(theme::quiet()),
+        Cell::from(cells::head(&trace.id, id).to_owned()).style(theme::quiet()),
+    ])
 }
 
 fn empty(model: &Model, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
