@@ -23,7 +23,7 @@ use crate::http::ops::SeedControl;
 use crate::secret::Secret;
 use crate::seeding::{self, Profile, Progress, SeedError};
 use crate::settings::ServeSettings;
-use crate::store::{DatasetStorage, StoreError};
+use crate::store::{DatasetStorage, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// Between two looks for a dataset that another process activated.
@@ -89,7 +89,10 @@ impl Datasets {
         };
         match (current, &datasets.redis) {
             (Some(epoch), _) => {
-                let dataset = datasets.load(epoch).await?;
+                let store = datasets.open_store(epoch).await;
+                // A fresh dataset that cannot be opened has no backup: the advice is for the start alone.
+                let store = store.with_context(|| datasets.storage.advice(epoch))?;
+                let dataset = datasets.load(epoch, store).await?;
                 datasets.booking.activate(Some(Arc::new(dataset)));
             }
             // A wrong address fails the start, not the first seeding.
@@ -103,13 +106,13 @@ impl Datasets {
         Ok(Arc::new(datasets))
     }
 
-    /// Opens a dataset. Its database writer is a critical task.
-    async fn load(&self, epoch: Epoch) -> anyhow::Result<ActiveDataset> {
-        let opened = self
-            .storage
-            .open(epoch, self.metrics.clone(), self.faults.clone())
-            .await;
-        let store = opened.with_context(|| self.storage.advice(epoch))?;
+    async fn open_store(&self, epoch: Epoch) -> Result<Store, StoreError> {
+        let (metrics, faults) = (self.metrics.clone(), self.faults.clone());
+        self.storage.open(epoch, metrics, faults).await
+    }
+
+    /// Loads a dataset from its open store. Its database writer is a critical task.
+    async fn load(&self, epoch: Epoch, store: Store) -> anyhow::Result<ActiveDataset> {
         let (broke, critical) = (store.writer_broke(), self.critical.clone());
         self.runtime.spawn(async move {
             if broke.await {
@@ -196,7 +199,7 @@ impl Datasets {
         if active.is_ok_and(|active| active.info().epoch == epoch) {
             return Ok(());
         }
-        let dataset = self.load(epoch).await?;
+        let dataset = self.load(epoch, self.open_store(epoch).await?).await?;
         let profile = &dataset.info().profile;
         tracing::info!(profile, "another process activated this dataset");
         self.switch_to(dataset).await;
@@ -260,7 +263,7 @@ impl Datasets {
         let (_, kept) = loaded.await??;
         let _changing = self.changing.lock().await;
         // Opened before it is activated: a dataset that cannot be opened must not become the active one.
-        let dataset = self.load(epoch).await?;
+        let dataset = self.load(epoch, self.open_store(epoch).await?).await?;
         self.storage.activate(epoch).await?;
         self.switch_to(dataset).await;
         drop(kept);
