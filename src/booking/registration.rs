@@ -107,7 +107,7 @@ impl Wanted<'_> {
                 RegisterOutcome::NumberTaken(last) => queue.raise(last).await,
                 RegisterOutcome::Standing(standing) => {
                     queue.keep(self.user, standing).await;
-                    return Err(Refusal::AlreadyRegistered(standing));
+                    return self.already(standing).await;
                 }
             }
         }
@@ -127,9 +127,7 @@ impl Wanted<'_> {
                 return Ok(found);
             }
             if let Some(standing) = store.standing(self.user).await? {
-                // If the place became durable between the two queries, its ticket is there now.
-                let found = store.ticket(self.user, key.clone()).await?;
-                return found.ok_or(Refusal::AlreadyRegistered(standing));
+                return self.already(standing).await;
             }
             if Instant::now() >= until {
                 break;
@@ -140,9 +138,24 @@ impl Wanted<'_> {
             RegisterOutcome::Kept => Ok(Keyed::Fresh(self.ticket(place))),
             RegisterOutcome::Replayed(ticket) => Ok(Keyed::Replayed(ticket)),
             RegisterOutcome::Mismatch => Ok(Keyed::Mismatch),
-            RegisterOutcome::NumberTaken(_) | RegisterOutcome::Standing(_) => {
-                Err(Refusal::AlreadyRegistered(place))
+            RegisterOutcome::NumberTaken(_) => Err(Refusal::AlreadyRegistered(place)),
+            RegisterOutcome::Standing(standing) => self.already(standing).await,
+        }
+    }
+
+    /// The answer to a user who stands at `standing`. A copy of this request at another server may have
+    /// given that place after this one looked for its ticket. Place and ticket commit together, so a
+    /// look after the place was seen decides.
+    async fn already(&self, standing: Place) -> Result<Keyed<Ticket>, Refusal> {
+        let Some(key) = &self.key else {
+            return Err(Refusal::AlreadyRegistered(standing));
+        };
+        match self.dataset.store.ticket(self.user, key.clone()).await? {
+            Some(Keyed::Mismatch) => Ok(Keyed::Mismatch),
+            Some(Keyed::Replayed(ticket) | Keyed::Fresh(ticket)) if ticket.place() == standing => {
+                Ok(Keyed::Replayed(ticket))
             }
+            _ => Err(Refusal::AlreadyRegistered(standing)),
         }
     }
 
@@ -159,7 +172,7 @@ impl Wanted<'_> {
                 self.dataset.coordination.keep(user, place).await;
                 Ok(Keyed::Fresh(self.ticket(place)))
             }
-            NextPlace::Already(place) => Err(Refusal::AlreadyRegistered(place)),
+            NextPlace::Already(place) => self.already(place).await,
             NextPlace::Replayed(ticket) => Ok(Keyed::Replayed(ticket)),
             NextPlace::Mismatch => Ok(Keyed::Mismatch),
         }

@@ -62,6 +62,41 @@ async fn copies_on_two_servers_get_one_answer() {
     );
 }
 
+/// Without Redis the database gives the places: one copy waits for the other's commit there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_on_two_servers_get_one_answer_while_redis_is_down() {
+    if Fleet::skipped() {
+        return;
+    }
+    let mut fleet = Fleet::seeded(2, 1, 10, 10).await;
+    fleet.parts.redis.as_mut().unwrap().kill();
+    let postgres = fleet.parts.postgres.as_ref().unwrap();
+    let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
+    let row = format!("SELECT 1 FROM concertctl_{epoch}.meta WHERE key = 'places' FOR UPDATE");
+    let held = postgres.hold(&row).await;
+    let user = fleet.servers()[0].user(1);
+    let copies: Vec<_> = fleet
+        .servers()
+        .iter()
+        .map(|server| user.at(&server.api))
+        .collect();
+    let copies = join_all(copies.iter().map(|copy| register_keyed(copy, "k")));
+    let release = async {
+        eventually("both servers wait for the row", || async {
+            let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+            (postgres.sql(waiting).await == "2").then_some(())
+        })
+        .await;
+        drop(held);
+    };
+    let (answers, ()) = tokio::join!(copies, release);
+    assert_eq!(token(&answers[0]), token(&answers[1]));
+    let other = user
+        .post_keyed("/queue", "other-key", json!({ "userId": 1 }))
+        .await;
+    assert_refused!(other, 409, "queue.already-registered");
+}
+
 /// A lock that its server left behind when it died, and the requests that meet it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_of_a_dead_server_refuses_others_for_its_lease_and_no_copy() {
