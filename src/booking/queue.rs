@@ -7,26 +7,26 @@ use crate::coordination::{QueueCounts, Standing};
 use crate::domain::queue::{Admission, poll_after};
 use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 
-/// Where a token stands, and when to ask again.
+/// The queue status of a token, and the pause until its next poll.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QueueView {
     pub place: Place,
-    /// Whose it is.
+    /// The token's user.
     pub user: UserId,
-    /// Status, position, promise.
+    /// Status, position, estimated time until admission.
     pub standing: Standing,
-    /// When to ask again.
+    /// How long to wait before the next poll.
     pub poll_after: Duration,
 }
 
-/// A change of the admission settings; what is `None` stays.
+/// A change of the admission settings; `None` leaves a setting unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdmissionChange {
     /// Batch size.
     pub batch: Option<u64>,
-    /// Interval in milliseconds.
+    /// Milliseconds between two batches.
     pub every_ms: Option<u64>,
-    /// Pause or resume.
+    /// `true` pauses, `false` resumes.
     pub paused: Option<bool>,
     /// When the sale opens.
     pub opening: Option<Opening>,
@@ -37,7 +37,7 @@ pub struct AdmissionChange {
 pub enum Opening {
     /// At once.
     Now,
-    /// When somebody opens it.
+    /// Closed until an operator opens it.
     Closed,
     /// At this time.
     At(Timestamp),
@@ -51,7 +51,7 @@ impl ActiveDataset {
 }
 
 impl Booking {
-    /// Where the caller stands. Pure arithmetic, no I/O: polls are the bulk of all requests.
+    /// The caller's queue status. No I/O, because polls are the bulk of all requests.
     #[must_use]
     pub fn poll(&self, caller: &Caller) -> QueueView {
         view(&caller.dataset, caller.token.place, caller.token.user)
@@ -69,7 +69,7 @@ impl Booking {
         ))
     }
 
-    /// Whether the opening time has come.
+    /// Whether the sale is open under these settings; `false` without a dataset.
     #[must_use]
     pub fn is_open(&self, admission: &Admission) -> bool {
         let opened = |dataset: std::sync::Arc<ActiveDataset>| {
@@ -79,14 +79,14 @@ impl Booking {
         self.dataset().is_ok_and(opened)
     }
 
-    /// Changes the admission settings; on disk when this returns.
+    /// Changes the admission settings; durable when this returns.
     ///
     /// # Errors
-    /// [`Refusal::BadSetting`] for a value out of bounds, or the store's.
+    /// [`Refusal::NoDataset`]; [`Refusal::BadSetting`] for a value out of bounds; [`Refusal::Store`].
     pub async fn change_admission(&self, change: AdmissionChange) -> Result<Admission, Refusal> {
         let dataset = self.dataset()?;
         let now = dataset.now();
-        let admission = applied(dataset.queue().admission(), change, now)?;
+        let admission = with_change(dataset.queue().admission(), change, now)?;
         dataset.store.save_admission(admission).await?;
         dataset.coordination.set_admission(admission, now).await;
         self.admission_changed.notify_one();
@@ -101,27 +101,27 @@ impl Booking {
     }
 }
 
-fn applied(
+fn with_change(
     mut admission: Admission,
     change: AdmissionChange,
     now: Timestamp,
 ) -> Result<Admission, Refusal> {
-    let (batches, intervals) = Admission::BOUNDS;
+    let (batch_bounds, interval_bounds) = Admission::BOUNDS;
     if let Some(batch) = change.batch {
-        if !batches.contains(&batch) {
-            return Err(out_of_bounds("batch", batch, &batches));
+        if !batch_bounds.contains(&batch) {
+            return Err(out_of_bounds("batch", batch, &batch_bounds));
         }
         admission.batch = batch;
     }
     if let Some(every_ms) = change.every_ms {
-        if !intervals.contains(&every_ms) {
-            return Err(out_of_bounds("everyMs", every_ms, &intervals));
+        if !interval_bounds.contains(&every_ms) {
+            return Err(out_of_bounds("everyMs", every_ms, &interval_bounds));
         }
         admission.every_ms = every_ms;
     }
     admission.paused = change.paused.unwrap_or(admission.paused);
     match change.opening {
-        // To open a sale that is open must not start another batch at once.
+        // A sale that is open keeps its opening time: a new one would admit a batch at once.
         Some(Opening::Now) if admission.opens_at.is_some_and(|at| at <= now) => {}
         Some(Opening::Now) => admission.opens_at = Some(now),
         Some(Opening::Closed) => admission.opens_at = None,

@@ -17,18 +17,18 @@ use crate::telemetry::{LockOutcome, ReservationOutcome, Step};
 /// A request to reserve a seat.
 #[derive(Clone, Debug)]
 pub struct SeatRequest {
-    /// If given, the seat must belong to it.
+    /// The concert that the client named, which must be the seat's.
     pub concert: Option<ConcertId>,
-    /// If given, the seat must belong to it.
+    /// The date that the client named, which must be the seat's.
     pub date: Option<PerformanceDateId>,
     pub seat: SeatId,
     /// The token's user.
     pub user: UserId,
-    /// Makes a repeat harmless.
+    /// The idempotency key.
     pub key: Option<Idempotency>,
 }
 
-/// A reservation made.
+/// A new hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     pub id: ReservationId,
@@ -45,7 +45,7 @@ pub struct ReservationView {
     pub seat: SeatId,
     /// What it costs.
     pub price: Money,
-    /// Where it stands now.
+    /// Its status at the time of reading.
     pub status: ReservationStatus,
     /// Until when a PENDING one can be paid.
     pub expires_at: Timestamp,
@@ -69,10 +69,10 @@ impl Booking {
         Ok((page, more))
     }
 
-    /// The dates of a concert, each with whether a seat of it is free.
+    /// The dates of a concert, each with whether a seat of it is free. `http` checks the caller's admission.
     ///
     /// # Errors
-    /// [`Refusal::UnknownConcert`], or the store's.
+    /// [`Refusal::UnknownConcert`], [`Refusal::Store`].
     pub async fn dates(
         &self,
         caller: &Caller,
@@ -89,10 +89,11 @@ impl Booking {
         Ok(dates)
     }
 
-    /// The seats of a date as of the last commit.
+    /// The seats of a date: as of the last commit, or at most `Store::shared_for` old where servers share the
+    /// database. `http` checks the caller's admission.
     ///
     /// # Errors
-    /// [`Refusal::UnknownConcert`], [`Refusal::UnknownDate`], or the store's.
+    /// [`Refusal::UnknownConcert`], [`Refusal::UnknownDate`], [`Refusal::Store`].
     pub async fn seat_map(
         &self,
         caller: &Caller,
@@ -107,10 +108,12 @@ impl Booking {
         Ok(dataset.maps.get(&dataset.store, date).await?)
     }
 
-    /// Holds a seat. Lock, then version, then unique index; on disk when this returns.
+    /// Reserves a seat. Three guards in this order: seat lock, seat version, unique index of live reservations.
+    /// Durable when this returns.
     ///
     /// # Errors
-    /// Every [`Refusal`] about seats, limits and keys, or the store's.
+    /// Every [`Refusal`] about seats, limits and keys; [`Refusal::NotAdmitted`], [`Refusal::AdmissionEnded`],
+    /// [`Refusal::OutcomeUnknown`], [`Refusal::Store`].
     pub async fn reserve(&self, caller: &Caller, request: SeatRequest) -> Result<Held, Refusal> {
         let (user, key) = (request.user, request.key.clone());
         let reserve = self.reserve_once(caller, request);
@@ -155,7 +158,7 @@ impl Booking {
             .date_of(request.seat)
             .ok_or(Refusal::UnknownSeat)?;
         let (seat, user, key) = (request.seat, request.user, request.key.clone());
-        let seen_version = match dataset
+        let seen = match dataset
             .store
             .preview(seat, user, key, dataset.now())
             .await?
@@ -174,7 +177,7 @@ impl Booking {
         if !fits {
             return Err(Refusal::SeatMismatch);
         }
-        if seen_version.is_some_and(|seat| seat.status != SeatStatus::Available) {
+        if seen.is_some_and(|seat| seat.status != SeatStatus::Available) {
             return refuse(dataset, request, ReserveOutcome::Taken).await;
         }
         let Some(lock) = self.lock(dataset, &request).await else {
@@ -183,7 +186,7 @@ impl Booking {
         let now = dataset.now();
         let reserve = Reserve {
             seat: request.seat,
-            seen_version: seen_version.map(|seat| seat.version),
+            seen_version: seen.map(|seat| seat.version),
             user: request.user,
             place: caller.place(),
             now,
@@ -220,7 +223,7 @@ impl Booking {
         {
             SeatLock::Held(held) => (LockOutcome::Acquired, Some(Some(held))),
             SeatLock::Busy => (LockOutcome::Busy, None),
-            // The unique key decides between copies: the later one finds the answer of the earlier one.
+            // Two requests with the same key: the database lets one win, the other finds its answer.
             SeatLock::Copy => (LockOutcome::Busy, Some(None)),
             // Version and unique index suffice; the lock only spares the database contention.
             SeatLock::Unavailable => (LockOutcome::Failed, Some(None)),
@@ -232,11 +235,11 @@ impl Booking {
         lock
     }
 
-    /// Cancels a hold; the seat is free when this returns. Allowed after the admission has ended.
+    /// Cancels a hold, also after the admission has ended. The seat is free when this returns.
     ///
     /// # Errors
     /// [`Refusal::UnknownReservation`], [`Refusal::ForeignReservation`], [`Refusal::AlreadyPaid`],
-    /// [`Refusal::KeyReused`], or the store's.
+    /// [`Refusal::KeyReused`], [`Refusal::NotAdmitted`], [`Refusal::OutcomeUnknown`], [`Refusal::Store`].
     pub async fn cancel(
         &self,
         caller: &Caller,
@@ -275,18 +278,24 @@ impl Booking {
         Ok(settled.outcome)
     }
 
-    /// At most `most` reservations of the caller with ids above `after`, by id, and whether more follow.
-    /// A token that has ended is accepted: its reservations remain its user's.
+    /// At most `limit` reservations of the caller with ids above `after`, by id, and whether more follow. Also
+    /// with a token whose admission has ended.
+    ///
+    /// # Errors
+    /// [`Refusal::Store`].
     pub async fn reservations(
         &self,
         caller: &Caller,
         after: ReservationId,
-        most: u32,
+        limit: u32,
     ) -> Result<(Vec<ReservationView>, bool), Refusal> {
         let dataset = &caller.dataset;
         let user = caller.user();
-        let rows = dataset.store.reservations_of(user, after, most + 1).await?;
-        let (now, more) = (dataset.now(), rows.len() > most as usize);
+        let rows = dataset
+            .store
+            .reservations_of(user, after, limit + 1)
+            .await?;
+        let (now, more) = (dataset.now(), rows.len() > limit as usize);
         let view = |row: crate::store::ReservationRow| {
             let date = dataset.info().date_of(row.seat)?;
             let has_run_out = row.status == ReservationStatus::Pending && now >= row.expires_at;
@@ -303,12 +312,13 @@ impl Booking {
                 expires_at: row.expires_at,
             })
         };
-        let page = rows.into_iter().take(most as usize).filter_map(view);
+        let page = rows.into_iter().take(limit as usize).filter_map(view);
         Ok((page.collect(), more))
     }
 }
 
-/// A refusal before the store was asked. It is stored only if a repeat can ask for it.
+/// A refusal decided without a write of the store. It is stored when it is final and the request has a key:
+/// a repeat then gets it again.
 async fn refuse(
     dataset: &ActiveDataset,
     request: SeatRequest,

@@ -5,8 +5,8 @@
 
 mod alerting;
 mod backup;
+mod completions_and_man;
 mod config_file;
-mod describe;
 mod drill;
 mod fault;
 mod flags;
@@ -62,9 +62,9 @@ enum Command {
     /// The console: see whether the sale is healthy, act, rehearse
     Tui(tui::TuiArgs),
     /// Print completions for a shell, to be sourced or put where it looks for them
-    Completions(describe::CompletionsArgs),
+    Completions(completions_and_man::CompletionsArgs),
     /// Print a manual page (roff), of this program or of one of its commands
-    Man(describe::ManArgs),
+    Man(completions_and_man::ManArgs),
 }
 
 /// Exit code of a command that failed.
@@ -103,8 +103,8 @@ pub fn main() -> ExitCode {
             Command::Drill(args) => Box::pin(drill::run(args)).await,
             Command::Tui(args) => Box::pin(tui::run(args)).await,
             Command::Load(args) => load::run(args).await,
-            Command::Completions(args) => describe::completions(&args),
-            Command::Man(args) => describe::man(&args),
+            Command::Completions(args) => completions_and_man::completions(&args),
+            Command::Man(args) => completions_and_man::man(&args),
         }
     });
     // A blocking task that hangs must not keep the process alive.

@@ -1,4 +1,5 @@
-//! The capacity estimate: what a scenario should lead to, computed before anything is sent.
+//! The capacity estimate: the load that a scenario should produce, computed before the run, and the measured
+//! values beside it.
 
 use super::model::{Class, Operation};
 use super::recorder::{BUYERS, Frame, span_seconds};
@@ -11,7 +12,7 @@ use crate::api::ops::Audit;
 pub struct EstimateLine {
     /// The estimated quantity.
     pub quantity: &'static str,
-    /// The estimate, with how it came about.
+    /// The estimate, with its calculation.
     pub value: String,
 }
 
@@ -22,11 +23,11 @@ pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
     let users = f64::from(scenario.users);
     let window = estimate.window.0.as_secs_f64();
     let tps = users * f64::from(estimate.transactions) / window;
-    let (past_low, past_high) = (tps * estimate.share_low, tps * estimate.share_high);
-    // Of the lower of these, again this share of the users reserves.
+    let (admitted_low, admitted_high) = (tps * estimate.share_low, tps * estimate.share_high);
+    // Of the lower rate, the same share gets as far as a reservation.
     let (seat_low, seat_high) = (
-        past_low * estimate.share_low,
-        past_low * estimate.share_high,
+        admitted_low * estimate.share_low,
+        admitted_low * estimate.share_high,
     );
     let admission = &scenario.admission;
     let every = admission.every.0.as_secs_f64();
@@ -61,14 +62,14 @@ pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
             "queue (register, status)",
             format!(
                 "every user; what passes the queue is limited to {}",
-                range(past_low, past_high)
+                range(admitted_low, admitted_high)
             ),
         ),
-        line("date / seat selection", range(past_low, past_high)),
+        line("date / seat selection", range(admitted_low, admitted_high)),
         line(
             "reserve, charge, pay",
             format!(
-                "{} each ({} of the users succeed)",
+                "{} each ({} of those past the queue succeed)",
                 range(seat_low, seat_high),
                 shares(scenario)
             ),
@@ -86,7 +87,8 @@ pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
     ]
 }
 
-/// The estimate beside what came. Rates are those from the first request to the last.
+/// The estimate with the measured values. A rate is the number of requests of an operation divided by the
+/// time from its first answer to its last.
 pub(super) fn beside(scenario: &Scenario, frame: &Frame, audit: Option<&Audit>) -> Vec<Expected> {
     let count = |operation: Operation| -> u64 {
         let classes = Class::ALL.iter();
@@ -113,7 +115,7 @@ pub(super) fn beside(scenario: &Scenario, frame: &Frame, audit: Option<&Audit>) 
             "{} registered",
             number(count(Operation::Register) as f64)
         )),
-        "expected TPS" => per_second(&[Operation::Register, Operation::Poll]),
+        "queue (register, status)" => per_second(&[Operation::Register, Operation::Poll]),
         "date / seat selection" => per_second(&[Operation::Dates, Operation::Seats]),
         "reserve, charge, pay" => {
             let sold = audit.map(|it| format!("; {} seats sold", number(it.seats_sold as f64)));
@@ -149,7 +151,7 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// A number with thousands separated, and a decimal where it would say too little without.
+/// A number with thousands separated, and one decimal below 10 unless it is whole.
 pub(crate) fn number(value: f64) -> String {
     let whole = value.abs() >= 10.0 || value.fract().abs() < 1e-9;
     let text = if whole {
@@ -195,7 +197,7 @@ mod tests {
         assert_eq!(value("date / seat selection"), "1,000–2,000 TPS");
         assert_eq!(
             value("reserve, charge, pay"),
-            "100–200 TPS each (10–20 % of the users succeed)"
+            "100–200 TPS each (10–20 % of those past the queue succeed)"
         );
         assert!(
             value("admission").ends_with("the last after 9.8 min"),

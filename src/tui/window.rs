@@ -1,24 +1,24 @@
-//! Which stretch of time the charts show: what there is to see, or what was zoomed to. Pure.
+//! The time range of the charts: fitted to the data, or as zoomed. Pure.
 
 use crate::tui::model::{Model, RunView};
 use crate::tui::sources::panels::PanelId;
 use crate::tui::zoom::{FETCHED, Window, Zoom};
 
-/// Spans that fit something, in seconds: few, so that a chart does not shrink with every second.
+/// Spans to fit the data into, in seconds. Only a few, so that the scale does not change every second.
 const FITS: &[i64] = &[30, 60, 120, FETCHED.0];
-/// The least that a rehearsal's charts show, in milliseconds.
-const LEAST_OF_RUN: i64 = 15_000;
-/// After a rehearsal's end, so much of what follows is shown, in milliseconds.
-const AFTER_RUN: i64 = 3_000;
+/// The shortest span of a rehearsal's chart, in milliseconds.
+const MIN_RUN_SPAN_MS: i64 = 15_000;
+/// How long a chart goes on after the end of its rehearsal, in milliseconds.
+const AFTER_RUN_MS: i64 = 3_000;
 
-/// Of the charts that show how things stand: from the first traffic of the last minutes until now, or
-/// until where they stand still.
+/// The window of the live charts: from the first traffic within [`FETCHED`] to now, or to where they are
+/// frozen.
 pub(crate) fn live(model: &Model) -> Window {
     let end = model.time.end.unwrap_or(model.now);
     let span = match model.zoom {
         Zoom::Fixed(_) => model.zoom.span_ms(),
         Zoom::Fit => {
-            let age = begun(model, end - FETCHED.0 * 1000).map_or(0, |at| end - at);
+            let age = first_traffic(model, end - FETCHED.0 * 1000).map_or(0, |at| end - at);
             let fits = FITS.iter().find(|span| **span * 1000 >= age);
             fits.unwrap_or(&FETCHED.0) * 1000
         }
@@ -26,8 +26,8 @@ pub(crate) fn live(model: &Model) -> Window {
     Window { end, span }
 }
 
-/// When the first request since `since` was answered.
-fn begun(model: &Model, since: i64) -> Option<i64> {
+/// The first point since `since` with traffic.
+fn first_traffic(model: &Model, since: i64) -> Option<i64> {
     let tracks = model.metrics.get(PanelId::Tps).tracks.values();
     let points = tracks.filter_map(|track| {
         track
@@ -38,22 +38,22 @@ fn begun(model: &Model, since: i64) -> Option<i64> {
     points.min()
 }
 
-/// Of a rehearsal's own chart: all of it, and it stands still when the rehearsal is over.
+/// The window of a rehearsal's chart: all of the rehearsal. It stops shortly after its end.
 pub(crate) fn of_run(model: &Model, run: &RunView) -> Window {
     let first = run.tps.front().map_or(model.now, |(at, _)| *at);
     let end = match run.tps.back() {
-        Some((last, _)) if !run.is_under_way() => model.now.min(last + AFTER_RUN),
+        Some((last, _)) if !run.is_under_way() => model.now.min(last + AFTER_RUN_MS),
         _ => model.now,
     };
     let end = model.time.end.map_or(end, |still| end.min(still));
     let span = match model.zoom {
         Zoom::Fixed(_) => model.zoom.span_ms(),
-        Zoom::Fit => (end - first).max(LEAST_OF_RUN),
+        Zoom::Fit => (end - first).max(MIN_RUN_SPAN_MS),
     };
     Window { end, span }
 }
 
-/// What the screen that is looked at shows.
+/// The window that cursor, pan and zoom work on. Drawing calls [`live`] or [`of_run`] itself.
 pub(crate) fn shown(model: &Model) -> Window {
     match (&model.load.run, model.screen) {
         (Some(run), crate::tui::model::Screen::Load) => of_run(model, run),
@@ -61,7 +61,7 @@ pub(crate) fn shown(model: &Model) -> Window {
     }
 }
 
-/// What the end of the charts is called: `now`, or when they stand still.
+/// The label at the right edge of the live charts: `now`, or the time at which they are frozen.
 pub(crate) fn end_name(model: &Model) -> String {
     match model.time.end {
         Some(end) => model.settings.zone.clock(end),
@@ -79,7 +79,7 @@ mod tests {
 
     const NOW: i64 = 10_000_000;
 
-    /// A console whose server answered requests from so many seconds ago on, and was idle before.
+    /// A model with traffic during the last `seconds` only.
     fn busy_since(seconds: i64) -> Model {
         let mut model = Model {
             now: NOW,

@@ -26,12 +26,12 @@ pub(super) struct Bars {
     all: MultiProgress,
     phases: BTreeMap<PhaseName, ProgressBar>,
     seeding: Option<ProgressBar>,
-    note: ProgressBar,
+    footer: ProgressBar,
     keys: bool,
 }
 
 impl ProgressOutput {
-    /// `keys`: the run can be steered by key.
+    /// `keys`: show the help for the keys below the bars.
     pub(super) fn new(quiet: bool, title: &str, keys: bool) -> ProgressOutput {
         if quiet {
             return ProgressOutput::Quiet;
@@ -41,8 +41,8 @@ impl ProgressOutput {
             return ProgressOutput::Plain { last: None };
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        let note = all.add(ProgressBar::new_spinner());
-        note.set_style(
+        let footer = all.add(ProgressBar::new_spinner());
+        footer.set_style(
             ProgressStyle::with_template("{msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
@@ -50,7 +50,7 @@ impl ProgressOutput {
             all,
             phases: BTreeMap::new(),
             seeding: None,
-            note,
+            footer,
             keys,
         }))
     }
@@ -83,10 +83,10 @@ impl Bars {
         if let Step::Seeding(seeding) = &progress.step {
             let bar = self
                 .seeding
-                .get_or_insert_with(|| bar(&self.all, &self.note, "seeding"));
+                .get_or_insert_with(|| bar(&self.all, &self.footer, "seeding"));
             bar.set_length(seeding.rows_total);
             bar.set_position(seeding.rows_done);
-            self.note
+            self.footer
                 .set_message(format!("{:.0} rows/s", seeding.rows_per_second));
             return;
         }
@@ -94,16 +94,17 @@ impl Bars {
             seeding.finish_and_clear();
         }
         for phase in &progress.phases {
-            let (all, note) = (&self.all, &self.note);
+            let (all, last) = (&self.all, &self.footer);
             let bar = self
                 .phases
                 .entry(phase.phase)
-                .or_insert_with(|| bar(all, note, phase.phase.as_str()));
+                .or_insert_with(|| bar(all, last, phase.phase.as_str()));
             bar.set_length(phase.total.max(1));
             bar.set_position(phase.done);
         }
         let keys = if self.keys { keys::HELP } else { "" };
-        self.note.set_message(format!("{}\n{keys}", note(progress)));
+        self.footer
+            .set_message(format!("{}\n{keys}", footer_text(progress)));
     }
 }
 
@@ -115,7 +116,7 @@ fn bar(all: &MultiProgress, before: &ProgressBar, name: &'static str) -> Progres
     bar
 }
 
-/// One line that says where the run is.
+/// The progress as one line.
 fn plain(progress: &Progress) -> String {
     let step = progress.step.name();
     match &progress.step {
@@ -129,17 +130,22 @@ fn plain(progress: &Progress) -> String {
             let phases =
                 phases.map(|phase| format!("{} {}/{}", phase.phase, phase.done, phase.total));
             let phases = phases.collect::<Vec<_>>().join(" · ");
-            format!("{} · {phases} · {}", pace(progress), outcome(progress))
+            format!(
+                "{} · {phases} · {}",
+                rate_line(progress),
+                counts_line(progress)
+            )
         }
     }
 }
 
-/// The lines below the bars: two lines of less than 80 columns.
-fn note(progress: &Progress) -> String {
-    format!("{}\n{}", pace(progress), outcome(progress))
+/// The lines below the bars: two, each of less than 80 columns unless something went wrong.
+fn footer_text(progress: &Progress) -> String {
+    format!("{}\n{}", rate_line(progress), counts_line(progress))
 }
 
-fn pace(progress: &Progress) -> String {
+/// Elapsed time, step, rate, and the p95 of the successful requests outside the queue.
+fn rate_line(progress: &Progress) -> String {
     let step = progress.step.name();
     let seconds = progress.elapsed.as_secs_f64();
     let end = progress
@@ -160,15 +166,16 @@ fn pace(progress: &Progress) -> String {
     )
 }
 
-fn outcome(progress: &Progress) -> String {
+fn counts_line(progress: &Progress) -> String {
     let statuses = &progress.statuses;
-    let wrong = match (progress.dropped, progress.violations.unwrap_or(0)) {
-        (0, 0) => String::new(),
-        (dropped, 0) => format!(" · {dropped} dropped"),
-        (_, violations) => format!(" · {violations} violations"),
+    let problem = |count: u64, name: &str| match count {
+        0 => String::new(),
+        count => format!(" · {count} {name}"),
     };
+    let problems = problem(progress.violations.unwrap_or(0), "violations")
+        + &problem(progress.dropped, "dropped");
     format!(
-        "2xx {} 4xx {} 5xx {} none {} · {} reserved, {} paid{wrong}",
+        "2xx {} 4xx {} 5xx {} no answer {} · {} reserved, {} paid{problems}",
         statuses.success,
         statuses.client,
         statuses.server,
@@ -201,13 +208,13 @@ mod tests {
             none: many,
         };
         (progress.seats_reserved, progress.seats_paid) = (20_000, 20_000);
-        for line in note(&progress).lines().chain([keys::HELP]) {
+        for line in footer_text(&progress).lines().chain([keys::HELP]) {
             assert!(line.chars().count() < 80, "{line}");
         }
         assert!(
-            note(&progress).starts_with("3599/~3600 s register · 12346 TPS"),
+            footer_text(&progress).starts_with("3599/~3600 s register · 12346 TPS"),
             "{}",
-            note(&progress)
+            footer_text(&progress)
         );
     }
 }

@@ -1,21 +1,21 @@
-//! Names and values of one line, in memory that is used again for the next.
+//! The labels of one log line, in buffers that are reused for the next line.
 
 use super::store::Labels;
 
-/// A short list of labels. Texts are kept from line to line.
+/// A list of labels, searched linearly. [`clear`](Self::clear) keeps the allocations, not the contents.
 #[derive(Default)]
 pub(super) struct Fields {
     labels: Vec<(String, String)>,
-    used: usize,
+    len: usize,
 }
 
 impl Fields {
     pub(super) fn clear(&mut self) {
-        self.used = 0;
+        self.len = 0;
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let used = &self.labels[..self.used];
+        let used = &self.labels[..self.len];
         used.iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -32,27 +32,28 @@ impl Fields {
             .map(|(_, value)| value)
     }
 
-    /// The emptied value of a label, to be written.
+    /// Adds the label if it is new, and gives its emptied value to write to.
     pub(super) fn set(&mut self, name: &str) -> &mut String {
         let known = self.position(name);
-        let index = known.unwrap_or(self.used);
+        let index = known.unwrap_or(self.len);
         if known.is_none() {
             if index == self.labels.len() {
                 self.labels.push(Default::default());
             }
             self.labels[index].0.clear();
             self.labels[index].0.push_str(name);
-            self.used += 1;
+            self.len += 1;
         }
         let value = &mut self.labels[index].1;
         value.clear();
         value
     }
 
+    /// Removes a label; the order of the others may change.
     pub(super) fn remove(&mut self, name: &str) {
         if let Some(index) = self.position(name) {
-            self.used -= 1;
-            self.labels.swap(index, self.used);
+            self.len -= 1;
+            self.labels.swap(index, self.len);
         }
     }
 

@@ -1,11 +1,11 @@
-//! Space on the mounted file systems.
+//! Space on the mounted file systems, on Linux; `portable` has it elsewhere.
 
 use std::collections::HashSet;
 use std::fs;
 
 use super::exposition::Exposition;
 
-/// File systems without space of their own.
+/// File systems left out: virtual ones, read-only images (always full), those backed by another mount.
 const WITHOUT_SPACE: [&str; 25] = [
     "autofs",
     "binfmt_misc",
@@ -33,7 +33,7 @@ const WITHOUT_SPACE: [&str; 25] = [
     "sysfs",
     "tracefs",
 ];
-/// A server that does not answer would hold up the scrape for minutes.
+/// Left out, except as `/`: statvfs blocks for minutes when their server does not answer.
 const REMOTE: [&str; 10] = [
     "nfs",
     "nfs4",
@@ -116,8 +116,8 @@ pub(super) fn render(out: &mut Exposition<'_>) {
     }
 }
 
-/// The mounts that are worth a look, each mount point once (the last mounted is the one seen). The
-/// root is shown whatever it is: in a container it is an overlay, or comes from a remote host.
+/// The mounts to report, each mount point once: the last mount hides earlier ones. The root is always
+/// reported: in a container it is an overlay, or comes from a remote host.
 fn shown(mounts: &str) -> Vec<Mount> {
     let mut seen = HashSet::new();
     let mut shown: Vec<Mount> = mounts
@@ -149,11 +149,13 @@ fn is_shown(mount: &Mount) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });
     let kind = mount.kind.as_str();
-    let remote = REMOTE.contains(&kind) || kind.starts_with("fuse");
-    !(hidden || remote || WITHOUT_SPACE.contains(&kind))
+    // `fuseblk` is a local disk (NTFS, exFAT); the other FUSE file systems may wait for a network.
+    let may_block = REMOTE.contains(&kind) || kind.starts_with("fuse") && kind != "fuseblk";
+    !(hidden || may_block || WITHOUT_SPACE.contains(&kind))
 }
 
-/// Blanks, tabs, newlines and backslashes are written as a backslash and three octal digits.
+/// Decodes a field of `/proc/self/mounts`, where space, tab, newline and backslash are written as a
+/// backslash and three octal digits.
 fn unescape(field: &str) -> String {
     let mut parts = field.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();

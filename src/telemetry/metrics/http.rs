@@ -1,4 +1,5 @@
-//! HTTP server metrics of one route, with every attribute set resolved before it is needed.
+//! HTTP server metrics of one method and route. The attributes of a common status are bound once, at its
+//! first request.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,10 +11,10 @@ use opentelemetry::metrics::{BoundHistogram, Histogram};
 
 use super::openmetrics::Exemplars;
 
-/// Statuses that get a slot of their own; any other is recorded with attributes built on the spot.
-const STATUSES: [u16; 28] = [
+/// Statuses whose histogram is bound once. For any other the attributes are built at each request.
+const STATUSES: [u16; 29] = [
     200, 201, 202, 204, 206, 301, 302, 304, 400, 401, 402, 403, 404, 405, 408, 409, 410, 412, 413,
-    415, 417, 421, 422, 429, 500, 502, 503, 504,
+    415, 417, 421, 422, 429, 499, 500, 502, 503, 504,
 ];
 const NO_SLOT: u8 = u8::MAX;
 
@@ -59,13 +60,13 @@ impl RouteMetrics {
         }))
     }
 
-    /// The method it is of.
+    /// The request method.
     #[must_use]
     pub fn method(&self) -> &'static str {
         self.0.method
     }
 
-    /// The route it is of, as the route table writes it.
+    /// The route template, as in the route table.
     #[must_use]
     pub fn route(&self) -> &'static str {
         self.0.route
@@ -95,8 +96,8 @@ impl RouteMetrics {
         }
     }
 
-    /// Where to look for a request as slow as this one, counted by [`finish`](Self::finish) and traced
-    /// as `trace_id`.
+    /// Keeps `trace_id` as the exemplar of the bucket in which [`finish`](Self::finish) counted this
+    /// request.
     pub fn exemplar(&self, status: u16, took: Duration, trace_id: u128) {
         let inner = &*self.0;
         let route = (inner.method, inner.route);

@@ -51,7 +51,7 @@ instruments! {
 }
 
 impl Metrics {
-    /// The meters of one route, to be asked for once, when the route table is built.
+    /// The metrics of one method and route. `http` keeps them from the first request on.
     #[must_use]
     pub fn route(&self, method: &'static str, route: &'static str) -> RouteMetrics {
         let service = &self.0.service;

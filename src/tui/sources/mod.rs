@@ -1,8 +1,7 @@
-//! Everything that the console asks of its sources, and the answers.
+//! The console's polls of its sources, each in a task of its own.
 //!
-//! [`follow`] is the loop that every question shares. A [`follow::Poll`] is one question: what it asks under
-//! which plan, and which event its answer becomes. Each runs in a task of its own: a source that hangs delays
-//! nothing else.
+//! [`follow`] is the polling loop. A [`follow::Poll`] decides from the plan what to request, and turns the
+//! answer into events. A source that hangs delays only its own polls.
 
 pub(crate) mod alerts;
 pub(crate) mod answers;
@@ -58,7 +57,7 @@ impl Clients {
     }
 }
 
-/// Asks at once what an action may have changed.
+/// Wakes the polls whose data an action may have changed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refresh {
     server: Arc<Notify>,
@@ -72,7 +71,7 @@ impl Refresh {
     }
 }
 
-/// Starts a task for each question.
+/// Starts a task for each poll.
 pub(crate) fn spawn(
     clients: &Clients,
     plan: &watch::Receiver<Plan>,
@@ -85,7 +84,7 @@ pub(crate) fn spawn(
         events,
         tasks: JoinSet::new(),
     };
-    let never = Arc::default();
+    let no_refresh = Arc::default();
     let c = clients.clone();
     start.poll(Source::Ops, ServerState(c.ops), &refresh.server);
     start.poll(
@@ -93,21 +92,22 @@ pub(crate) fn spawn(
         Alerts(c.alertmanager),
         &refresh.alerts,
     );
-    start.poll(Source::Prometheus, Metrics::new(clients, plan), &never);
-    start.poll(Source::Prometheus, RuleAlerts(c.prometheus), &never);
+    start.poll(Source::Prometheus, Metrics::new(clients, plan), &no_refresh);
+    start.poll(Source::Prometheus, RuleAlerts(c.prometheus), &no_refresh);
     start.poll(
         Source::Prometheus,
         EvidenceOfAlert::new(clients, plan),
-        &never,
+        &no_refresh,
     );
-    start.poll(Source::Loki, LogTail::new(&c.loki), &never);
-    start.poll(Source::Loki, BoardLogs(c.loki), &never);
-    start.poll(Source::Tempo, Traces::new(c.tempo), &never);
-    start.poll(Source::Ops, Metadata::new(clients), &never);
+    start.poll(Source::Loki, LogTail::new(&c.loki), &no_refresh);
+    start.poll(Source::Loki, BoardLogs(c.loki), &no_refresh);
+    start.poll(Source::Tempo, Traces::new(c.tempo), &no_refresh);
+    // It sends no request: it reads what the clients noted of earlier answers.
+    start.poll(Source::Ops, Metadata::new(clients), &no_refresh);
     start.tasks
 }
 
-/// The arguments of every task.
+/// What each task gets, and the tasks started so far.
 struct Start<'a> {
     clients: &'a Clients,
     plan: &'a watch::Receiver<Plan>,
@@ -124,7 +124,7 @@ impl Start<'_> {
     }
 }
 
-/// Asks every source once, all at the same time: what `--once` shows.
+/// Runs each poll once, concurrently, for `--once`.
 pub(crate) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
     let (_sender, receiver) = watch::channel(plan.clone());
     let c = clients.clone();
@@ -143,6 +143,7 @@ pub(crate) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
             .once(plan),
         clients.poll(Source::Loki, BoardLogs(c.loki)).once(plan),
     );
+    // Last: it reads what the requests above left.
     let metadata = clients.poll(Source::Ops, Metadata::new(clients));
     let metadata = metadata.once(plan).await;
     [
@@ -151,7 +152,8 @@ pub(crate) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
     .concat()
 }
 
-/// Asks once more for what the screen shows: answers may have told what else there is to ask.
+/// Polls metrics and board logs again, for queries that the first answers brought up. A metrics source that
+/// is down was reported by the first round.
 pub(crate) async fn again(clients: &Clients, plan: &Plan) -> Vec<Event> {
     let (_sender, receiver) = watch::channel(plan.clone());
     let metrics = clients.poll(Source::Prometheus, Metrics::new(clients, &receiver));

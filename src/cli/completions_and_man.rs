@@ -1,4 +1,4 @@
-//! `concertctl completions` and `concertctl man`: generated from the command line's own definition.
+//! `concertctl completions` and `concertctl man`: generated from the clap definition.
 
 use std::process::ExitCode;
 
@@ -10,14 +10,14 @@ use super::{Cli, FAILED, USAGE, fail};
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
-    /// The shell
+    /// The shell to print completions for
     #[arg(value_enum)]
     shell: Shell,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {
-    /// The command whose page is wanted, such as `load` or `fault errors` [default: the overview]
+    /// The command, such as `load` or `fault errors` [default: concertctl itself]
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -45,7 +45,7 @@ pub(super) fn man(args: &ManArgs) -> ExitCode {
     }
 }
 
-/// The command at `path`, named like its page: `concertctl-fault-errors`.
+/// The subcommand at `path`, renamed to the name of its page, such as `concertctl-fault-errors`.
 fn find(root: Command, path: &[String]) -> Option<Command> {
     let start = (root, "concertctl".to_owned());
     let (command, name) = path.iter().try_fold(start, |(at, name), step| {
