@@ -1,11 +1,11 @@
-//! The Loki HTTP API: log lines of a range.
+//! The Loki HTTP API: log lines of a range, and metric queries.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::http::{ClientError, HttpSource, decode};
-use super::prometheus::Labels;
+use super::prometheus::{self, Labels, Series};
 
 /// The Loki API at one address.
 #[derive(Clone, Debug)]
@@ -58,6 +58,29 @@ impl Loki {
         // Else Loki makes a stream of each set of metadata.
         let request = request.header("X-Loki-Response-Encoding-Flags", "categorize-labels");
         read_lines(&self.0.accepted(request).await?)
+    }
+}
+
+impl Loki {
+    /// `GET /loki/api/v1/query` of a metric query at `at_ms` (Unix milliseconds); each series has one point.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refused query carries Loki's own message.
+    pub async fn instant(&self, query: &str, at_ms: i64) -> Result<Vec<Series>, ClientError> {
+        prometheus::instant(&self.0, "loki/api/v1/query", query, at_ms).await
+    }
+
+    /// `GET /loki/api/v1/query_range` of a metric query from the first to the second time, a point every
+    /// third (all in milliseconds).
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refused query carries Loki's own message.
+    pub async fn range(
+        &self,
+        query: &str,
+        times: (i64, i64, i64),
+    ) -> Result<Vec<Series>, ClientError> {
+        prometheus::range(&self.0, "loki/api/v1/query_range", query, times).await
     }
 }
 

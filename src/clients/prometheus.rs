@@ -91,8 +91,7 @@ impl Prometheus {
     /// # Errors
     /// [`ClientError`]; a refused query carries Prometheus's own message.
     pub async fn instant(&self, query: &str, at_ms: i64) -> Result<Vec<Series>, ClientError> {
-        let parameters = [("query", query), ("time", &seconds(at_ms))];
-        self.ask("api/v1/query", &parameters).await
+        instant(&self.0, "api/v1/query", query, at_ms).await
     }
 
     /// `GET /api/v1/query_range` from `start_ms` to `end_ms`, a point every `step_ms`.
@@ -106,13 +105,8 @@ impl Prometheus {
         end_ms: i64,
         step_ms: i64,
     ) -> Result<Vec<Series>, ClientError> {
-        let parameters = [
-            ("query", query),
-            ("start", &seconds(start_ms)),
-            ("end", &seconds(end_ms)),
-            ("step", &seconds(step_ms)),
-        ];
-        self.ask("api/v1/query_range", &parameters).await
+        let times = (start_ms, end_ms, step_ms);
+        range(&self.0, "api/v1/query_range", query, times).await
     }
 
     /// `GET /api/v1/label/LABEL/values` of series between `start_ms` and `end_ms`.
@@ -149,24 +143,51 @@ impl Prometheus {
         let answer: Texts = decode(&self.0.accepted(request).await?)?;
         Ok(answer.data)
     }
+}
 
-    async fn ask(
-        &self,
-        path: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<Vec<Series>, ClientError> {
-        let bytes: usize = parameters.iter().map(|(_, value)| value.len()).sum();
-        let request = if bytes > MAX_ADDRESS {
-            self.0.request(reqwest::Method::POST, path).form(parameters)
-        } else {
-            self.0.get(path).query(parameters)
-        };
-        let answer = decode(&self.0.accepted(request).await?)?;
-        if let Some(warning) = warning(&answer) {
-            self.0.response_meta().warn(warning);
-        }
-        answered(answer)
+/// The series that `query` has at `at_ms` (Unix milliseconds), by the API at `path`, which may be Loki's:
+/// its metric queries are answered in the same form.
+pub(super) async fn instant(
+    source: &HttpSource,
+    path: &str,
+    query: &str,
+    at_ms: i64,
+) -> Result<Vec<Series>, ClientError> {
+    ask(source, path, &[("query", query), ("time", &seconds(at_ms))]).await
+}
+
+/// The same from `start_ms` to `end_ms`, a point every `step_ms`.
+pub(super) async fn range(
+    source: &HttpSource,
+    path: &str,
+    query: &str,
+    (start_ms, end_ms, step_ms): (i64, i64, i64),
+) -> Result<Vec<Series>, ClientError> {
+    let parameters = [
+        ("query", query),
+        ("start", &seconds(start_ms)),
+        ("end", &seconds(end_ms)),
+        ("step", &seconds(step_ms)),
+    ];
+    ask(source, path, &parameters).await
+}
+
+async fn ask(
+    source: &HttpSource,
+    path: &str,
+    parameters: &[(&str, &str)],
+) -> Result<Vec<Series>, ClientError> {
+    let bytes: usize = parameters.iter().map(|(_, value)| value.len()).sum();
+    let request = if bytes > MAX_ADDRESS {
+        source.request(reqwest::Method::POST, path).form(parameters)
+    } else {
+        source.get(path).query(parameters)
+    };
+    let answer = decode(&source.accepted(request).await?)?;
+    if let Some(warning) = warning(&answer) {
+        source.response_meta().warn(warning);
     }
+    answered(answer)
 }
 
 /// The series of an answer's body.

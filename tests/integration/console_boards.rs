@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::TestServer;
+use crate::support::process::ServerProcess;
 use crate::terminal::Console;
 
 /// One screen as text, printed by the real binary.
@@ -85,6 +86,35 @@ async fn a_dashboard_file_shows_the_numbers_of_a_running_server() {
         "the value that there is: {text}"
     );
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panel_shows_the_numbers_of_a_log_query() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(dir.path(), &["--log", "info"]).await;
+    let lines = "sum(count_over_time({service_name=~\".+\"} | json [1h]))";
+    let mut panels = vec![
+        panel("stat", "Lines", 0, &format!("count({lines})")),
+        panel("stat", "Wrong", 5, "sum(rate({service_name=~\".+\"}"),
+        panel("stat", "Metrics go on", 10, "23 + 0 * count(up)"),
+    ];
+    for panel in &mut panels[..2] {
+        panel["datasource"] = json!({ "type": "loki", "uid": "loki" });
+    }
+    let dashboard = json!({ "title": "Logs", "schemaVersion": 41, "panels": panels });
+    let path = file(dir.path(), &dashboard);
+    let wanted = ["1 people", "Loki: ", "23 people"];
+    let token = dir.path().join("ops-token");
+    let token = token.to_str().unwrap();
+    let args = [
+        "--screen",
+        "board",
+        "--dashboard",
+        &path,
+        "--ops-token-file",
+        token,
+    ];
+    until(&server.ops_url, &args, "40", &wanted).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -175,7 +175,7 @@ fn counts_line(progress: &Progress) -> String {
     let problems = problem(progress.violations.unwrap_or(0), "violations")
         + &problem(progress.dropped, "dropped");
     format!(
-        "2xx {} 4xx {} 5xx {} no answer {} · {} reserved, {} paid{problems}",
+        "2xx {} 4xx {} 5xx {} none {} · {} reserved, {} paid{problems}",
         statuses.success,
         statuses.client,
         statuses.server,

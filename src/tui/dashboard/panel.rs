@@ -63,6 +63,8 @@ pub(crate) enum Calc {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) expr: String,
+    /// A metric query for Loki.
+    pub(crate) counts_lines: bool,
     /// Grafana's legend format; empty: from the labels.
     pub(crate) legend: String,
     /// The least interval as the file has it, `2m` or `$interval`; empty: none.
@@ -246,13 +248,26 @@ impl Panel {
 
     /// What `target` asks at the moment.
     pub(crate) fn query(&self, target: &Target, scope: &Scope) -> String {
-        scope.fill_in(&target.expr, &self.fixed, &target.interval)
+        let query = scope.fill_in(&target.expr, &self.fixed, &target.interval);
+        if target.counts_lines {
+            LINE_COUNT.to_owned() + &query
+        } else {
+            query
+        }
     }
 
     /// The title with its variables filled in.
     pub(crate) fn heading(&self, scope: &Scope) -> String {
         scope.words(&self.title, &self.fixed)
     }
+}
+
+/// Precedes a metric query that is for Loki, so that it is not taken for PromQL.
+const LINE_COUNT: &str = "loki: ";
+
+/// The LogQL of a query that Loki answers with numbers.
+pub(crate) fn line_count(query: &str) -> Option<&str> {
+    query.strip_prefix(LINE_COUNT)
 }
 
 /// What of its labels a source is asked, by a query that is none of PromQL.

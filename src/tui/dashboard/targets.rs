@@ -47,6 +47,8 @@ pub(crate) fn read(
             known => known,
         };
         let expr = expr(target, &path)?;
+        let source = with_language(source, expr);
+        let counts_lines = panel.kind != Kind::Logs && source == Source::Logs;
         if let Some(other) = not_asked(panel.kind, source, expr) {
             left.others.push(other);
         } else if expr.is_empty() {
@@ -56,6 +58,7 @@ pub(crate) fn read(
         } else {
             panel.targets.push(Target {
                 expr: expr.to_owned(),
+                counts_lines,
                 legend: match text(target, "legendFormat") {
                     "__auto" => String::new(),
                     legend => tidy(legend),
@@ -98,31 +101,32 @@ fn interval(target: &Value, panel: &Value) -> String {
     tidy(least.trim_start_matches('>'))
 }
 
-/// Whose query it is, if it is not for the program that the panel's kind asks.
-fn not_asked(kind: Kind, source: Source, expr: &str) -> Option<String> {
+/// `source`, or where the file does not tell, the source whose language `expr` is in.
+fn with_language(source: Source, expr: &str) -> Source {
     let is_log_query = ["|=", "|~", "| json", "| logfmt", "|json", "|logfmt"]
         .iter()
         .any(|mark| expr.contains(mark));
-    let source = match source {
+    match source {
         Source::Unknown if is_log_query => Source::Logs,
         known => known,
-    };
+    }
+}
+
+/// The program that is to answer the query, if the console does not ask it for a panel of that kind.
+fn not_asked(kind: Kind, source: Source, expr: &str) -> Option<String> {
     match (kind, source) {
         (Kind::Logs, Source::Metrics) => Some("prometheus".into()),
         (Kind::Logs, _) if expr.is_empty() => None,
         (Kind::Logs, Source::Logs | Source::Unknown) => None,
-        (_, Source::Logs) => Some("loki".into()),
         (_, Source::Other(name)) => Some(name),
-        (_, Source::Metrics | Source::Unknown) => None,
+        (_, Source::Metrics | Source::Logs | Source::Unknown) => None,
     }
 }
 
 fn conclude(panel: &mut Panel, left: &Left) {
     let others = left.others.join(", ");
     if panel.targets.is_empty() {
-        panel.why_not = if !left.others.is_empty() && others == "loki" {
-            "it asks loki for numbers; the console's boards ask it for lines only".into()
-        } else if !left.others.is_empty() {
+        panel.why_not = if !left.others.is_empty() {
             format!("it asks {others}, which the console's boards do not")
         } else if left.computed > 0 {
             "Grafana computes it from other queries, which the console does not".into()

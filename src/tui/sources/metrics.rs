@@ -8,8 +8,9 @@ use futures_util::stream;
 use tokio::sync::watch;
 
 use crate::clients::ClientError;
+use crate::clients::loki::Loki;
 use crate::clients::prometheus::{Labels, Prometheus, Series};
-use crate::tui::dashboard::panel::{LabelQuery, Query};
+use crate::tui::dashboard::panel::{LabelQuery, Query, line_count};
 use crate::tui::event::Event;
 use crate::tui::sources::clients::{Clients, EVERY, now_ms};
 use crate::tui::sources::follow::{Answer, Poll};
@@ -25,7 +26,9 @@ const MAX_LABELS: usize = 1_000;
 const AT_ONCE: usize = 4;
 
 pub(crate) struct Metrics {
-    source: Prometheus,
+    prometheus: Prometheus,
+    /// Answers the metric queries of boards that are LogQL.
+    loki: Loki,
     plan: watch::Receiver<Plan>,
     /// The plan that the past was fetched for; absent after a failure, which may have left a gap.
     past_of: Option<Wanted>,
@@ -34,7 +37,8 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(clients: &Clients, plan: &watch::Receiver<Plan>) -> Metrics {
         Metrics {
-            source: clients.prometheus.clone(),
+            prometheus: clients.prometheus.clone(),
+            loki: clients.loki.clone(),
             plan: plan.clone(),
             past_of: None,
         }
@@ -50,7 +54,7 @@ impl Poll for Metrics {
 
     async fn ask(&mut self, wanted: &Wanted) -> Answer {
         let past_of = self.past_of.take();
-        let event = round(&self.source, wanted, past_of.as_ref()).await?;
+        let event = self.round(wanted, past_of.as_ref()).await?;
         // The model drops answers that the plan no longer wants: their past will be missing.
         self.past_of = Some(wanted.still(&self.plan.borrow().queries));
         Ok((vec![event], every(wanted.0.len())))
@@ -82,44 +86,65 @@ impl Wanted {
     }
 }
 
-/// The current values of all wanted queries, and the past where it is missing.
-async fn round(
-    source: &Prometheus,
-    wanted: &Wanted,
-    past_of: Option<&Wanted>,
-) -> Result<Event, ClientError> {
-    let Wanted(queries, zoom, still) = wanted;
-    let at = now_ms();
-    let new = wanted.without_past(past_of);
-    let past = if !new.is_empty() {
-        let step = zoom.step_ms();
-        // Whole steps: the points of two fetches fall on the same times.
-        let end = still.map_or(at, |end| end.min(at).saturating_add(step));
-        let end = end - end.rem_euclid(step);
-        let range = |query: Query| async move {
-            let answer = match LabelQuery::of(&query) {
-                // The names of labels have no past.
-                Some(_) => Ok(Vec::new()),
-                None => source.range(&query, end - zoom.span_ms(), end, step).await,
+impl Metrics {
+    /// The current values of all wanted queries, and the past where it is missing.
+    async fn round(&self, wanted: &Wanted, past_of: Option<&Wanted>) -> Result<Event, ClientError> {
+        let Wanted(queries, zoom, still) = wanted;
+        let at = now_ms();
+        let new = wanted.without_past(past_of);
+        let past = if !new.is_empty() {
+            let step = zoom.step_ms();
+            // Whole steps: the points of two fetches fall on the same times.
+            let end = still.map_or(at, |end| end.min(at).saturating_add(step));
+            let end = end - end.rem_euclid(step);
+            let times = (end - zoom.span_ms(), end, step);
+            let range = |query: Query| async move {
+                let answer = self.range(&query, times).await;
+                (query, answer)
             };
-            (query, answer)
+            Some(asked(new.into_iter().map(range).collect()).await?)
+        } else {
+            None
         };
-        Some(asked(new.into_iter().map(range).collect()).await?)
-    } else {
-        None
-    };
-    let instant = |query: &Query| {
-        let query = Query::clone(query);
-        async move {
-            let answer = match LabelQuery::of(&query) {
-                Some(asked) => labels(source, asked, at).await,
-                None => source.instant(&query, at).await,
-            };
-            (query, answer)
+        let instant = |query: &Query| {
+            let query = Query::clone(query);
+            async move {
+                let answer = self.instant(&query, at).await;
+                (query, answer)
+            }
+        };
+        let now = asked(queries.iter().map(instant).collect()).await?;
+        Ok(Event::Metrics { at, now, past })
+    }
+
+    async fn range(
+        &self,
+        query: &str,
+        (start, end, step): (i64, i64, i64),
+    ) -> Result<QueryAnswer, ClientError> {
+        if LabelQuery::of(query).is_some() {
+            return Ok(Ok(Vec::new())); // The names of labels have no past.
         }
-    };
-    let now = asked(queries.iter().map(instant).collect()).await?;
-    Ok(Event::Metrics { at, now, past })
+        match line_count(query) {
+            Some(logql) => of_loki(self.loki.range(logql, (start, end, step)).await),
+            None => self.prometheus.range(query, start, end, step).await.map(Ok),
+        }
+    }
+
+    async fn instant(&self, query: &str, at: i64) -> Result<QueryAnswer, ClientError> {
+        if let Some(asked) = LabelQuery::of(query) {
+            return labels(&self.prometheus, asked, at).await.map(Ok);
+        }
+        match line_count(query) {
+            Some(logql) => of_loki(self.loki.instant(logql, at).await),
+            None => self.prometheus.instant(query, at).await.map(Ok),
+        }
+    }
+}
+
+/// Whatever Loki says concerns its panels alone: it must not fail the round of Prometheus.
+fn of_loki(answer: Result<Vec<Series>, ClientError>) -> Result<QueryAnswer, ClientError> {
+    Ok(answer.map_err(|error| format!("Loki: {error}")))
 }
 
 /// Names or values of labels, as series that have them.
@@ -144,14 +169,14 @@ async fn labels(
 /// answer, unless the source refuses all of them.
 async fn asked<F>(queries: Vec<F>) -> Result<BTreeMap<Query, QueryAnswer>, ClientError>
 where
-    F: Future<Output = (Query, Result<Vec<Series>, ClientError>)>,
+    F: Future<Output = (Query, Result<QueryAnswer, ClientError>)>,
 {
     let mut answers = BTreeMap::new();
     let mut refused = None;
     let mut stream = stream::iter(queries).buffer_unordered(AT_ONCE);
     while let Some((query, answer)) = stream.next().await {
         let answer = match answer {
-            Ok(series) => Ok(series),
+            Ok(answer) => answer,
             // The query is wrong; the other refusals concern credentials or rates.
             Err(
                 error @ (ClientError::Refused {
@@ -210,7 +235,7 @@ mod tests {
                 );
                 tokio::task::yield_now().await;
                 under_way.fetch_sub(1, Ordering::SeqCst);
-                (Query::from(n.to_string()), Ok(Vec::new()))
+                (Query::from(n.to_string()), Ok(Ok(Vec::new())))
             }
         };
         let answers = asked((0..50).map(one).collect()).await.unwrap();

@@ -204,10 +204,9 @@ fn a_panel_asks_whom_its_file_means() {
     assert_eq!(with(json!("$ds"), "up"), drawn);
     assert_eq!(with(json!({ "uid": "${ds}" }), "up"), drawn);
     assert_eq!(with(json!("a name"), "up"), drawn);
-    let lines = "it asks loki for numbers; the console's boards ask it for lines only";
-    assert_eq!(with(json!("$logs"), "up"), (Kind::NotDrawn, lines.into()));
     let query = "sum(rate({job=\"a\"} |= \"error\" [1m]))";
-    assert_eq!(with(json!("a name"), query), (Kind::NotDrawn, lines.into()));
+    assert_eq!(with(json!("$logs"), query), drawn);
+    assert_eq!(with(json!("a name"), query), drawn);
     let (kind, why) = with(json!({ "type": "influxdb" }), "up");
     assert_eq!(
         (kind, why.as_str()),
