@@ -1,8 +1,8 @@
-//! Names and values of one line, in memory that is used again for the next.
+//! Names and values of one line, in memory that the next line reuses.
 
 use super::store::Labels;
 
-/// A short list of labels. Texts are kept from line to line.
+/// A short list of labels. Its strings are reused from line to line.
 #[derive(Default)]
 pub(super) struct Fields {
     labels: Vec<(String, String)>,
@@ -32,7 +32,7 @@ impl Fields {
             .map(|(_, value)| value)
     }
 
-    /// The emptied value of a label, to be written.
+    /// Empties the value of a label and returns it for writing.
     pub(super) fn set(&mut self, name: &str) -> &mut String {
         let known = self.position(name);
         let index = known.unwrap_or(self.used);
