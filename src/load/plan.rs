@@ -1,4 +1,4 @@
-//! The capacity estimate: what a scenario should lead to, computed before anything is sent.
+//! The capacity estimate: the expected figures of a scenario, computed before the run.
 
 use super::model::{Class, Operation};
 use super::recorder::{BUYERS, Frame, span_seconds};
@@ -11,7 +11,7 @@ use crate::api::ops::Audit;
 pub struct EstimateLine {
     /// The estimated quantity.
     pub quantity: &'static str,
-    /// The estimate, with how it came about.
+    /// The estimate with its derivation.
     pub value: String,
 }
 
@@ -23,7 +23,7 @@ pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
     let window = estimate.window.0.as_secs_f64();
     let tps = users * f64::from(estimate.transactions) / window;
     let (past_low, past_high) = (tps * estimate.share_low, tps * estimate.share_high);
-    // Of the lower of these, again this share of the users reserves.
+    // The same share applies again to the smaller of these numbers to give the users who reserve.
     let (seat_low, seat_high) = (
         past_low * estimate.share_low,
         past_low * estimate.share_high,
@@ -86,7 +86,7 @@ pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
     ]
 }
 
-/// The estimate beside what came. Rates are those from the first request to the last.
+/// The estimate beside the measurements. Rates count from the first request to the last.
 pub(super) fn beside(scenario: &Scenario, frame: &Frame, audit: Option<&Audit>) -> Vec<Expected> {
     let count = |operation: Operation| -> u64 {
         let classes = Class::ALL.iter();
@@ -149,7 +149,7 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// A number with thousands separated, and a decimal where it would say too little without.
+/// A number with separated thousands, and with a decimal if it is small.
 pub(crate) fn number(value: f64) -> String {
     let whole = value.abs() >= 10.0 || value.fract().abs() < 1e-9;
     let text = if whole {
