@@ -39,9 +39,9 @@ struct Stat {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ThreadShare {
-    /// The share of time on a core, 0 to 1.
+    /// Spent on a core, 0 to 1.
     pub running: f64,
-    /// The share of time that it was ready to run but waited for a core, 0 to 1.
+    /// Spent ready to run while others had the cores, 0 to 1.
     pub queued: f64,
 }
 

@@ -1,5 +1,4 @@
 //! The format of a rule file (<https://prometheus.io/docs/prometheus/2.42/configuration/recording_rules/>).
-
 //!
 //! It also covers a `PrometheusRule`, the Kubernetes resource that contains a rule file
 //! (<https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.PrometheusRule>).
