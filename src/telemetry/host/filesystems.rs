@@ -1,4 +1,4 @@
-//! Space on the mounted file systems.
+//! The space on the mounted file systems.
 
 use std::collections::HashSet;
 use std::fs;
@@ -33,7 +33,7 @@ const WITHOUT_SPACE: [&str; 25] = [
     "sysfs",
     "tracefs",
 ];
-/// A server that does not answer would hold up the scrape for minutes.
+/// Remote file systems. A server that does not answer would delay the scrape for minutes.
 const REMOTE: [&str; 10] = [
     "nfs",
     "nfs4",
@@ -116,8 +116,8 @@ pub(super) fn render(out: &mut Exposition<'_>) {
     }
 }
 
-/// The mounts that are worth a look, each mount point once (the last mounted is the one seen). The
-/// root is shown whatever it is: in a container it is an overlay, or comes from a remote host.
+/// The relevant mounts. Each mount point is listed once, with the last mount, which is the visible one. The root is
+/// always listed, because in a container it is an overlay or comes from a remote host.
 fn shown(mounts: &str) -> Vec<Mount> {
     let mut seen = HashSet::new();
     let mut shown: Vec<Mount> = mounts
@@ -153,7 +153,7 @@ fn is_shown(mount: &Mount) -> bool {
     !(hidden || remote || WITHOUT_SPACE.contains(&kind))
 }
 
-/// Blanks, tabs, newlines and backslashes are written as a backslash and three octal digits.
+/// Decodes blanks, tabs, newlines and backslashes, which are written as a backslash and three octal digits.
 fn unescape(field: &str) -> String {
     let mut parts = field.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();

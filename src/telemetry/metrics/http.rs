@@ -1,4 +1,4 @@
-//! HTTP server metrics of one route, with every attribute set resolved before it is needed.
+//! HTTP server metrics of one route. Each set of attributes is resolved before it is used.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,14 +10,14 @@ use opentelemetry::metrics::{BoundHistogram, Histogram};
 
 use super::openmetrics::Exemplars;
 
-/// Statuses that get a slot of their own; any other is recorded with attributes built on the spot.
+/// Statuses with their own slot. Attributes for other statuses are built when they occur.
 const STATUSES: [u16; 28] = [
     200, 201, 202, 204, 206, 301, 302, 304, 400, 401, 402, 403, 404, 405, 408, 409, 410, 412, 413,
     415, 417, 421, 422, 429, 500, 502, 503, 504,
 ];
 const NO_SLOT: u8 = u8::MAX;
 
-/// Status to slot, computed by the compiler so that a request does one load.
+/// The slot of each status. The compiler computes the table, so that a request needs only one load.
 const SLOTS: [u8; 600] = {
     let mut slots = [NO_SLOT; 600];
     let mut i = 0;
@@ -28,7 +28,7 @@ const SLOTS: [u8; 600] = {
     slots
 };
 
-/// Counts and times the requests of one method and route. Cloning shares the counts.
+/// Counts and measures the requests of one method and route. Clones share the counts.
 #[derive(Clone)]
 pub struct RouteMetrics(Arc<Inner>);
 
@@ -59,28 +59,27 @@ impl RouteMetrics {
         }))
     }
 
-    /// The method it is of.
+    /// The method.
     #[must_use]
     pub fn method(&self) -> &'static str {
         self.0.method
     }
 
-    /// The route it is of, as the route table writes it.
+    /// The route as written in the route table.
     #[must_use]
     pub fn route(&self) -> &'static str {
         self.0.route
     }
 
-    /// A request came in: `http_server_active_requests` rises by one.
+    /// Records that a request arrived: `http_server_active_requests` rises by one.
     ///
-    /// Each call must be followed by exactly one [`finish`](Self::finish), also when the request is
-    /// abandoned.
+    /// Each call must be followed by exactly one [`finish`](Self::finish), even if the request is abandoned.
     pub fn start(&self) {
         self.0.active.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The request ended with `status` after `took`: one observation in
-    /// `http_server_request_duration_seconds`, one active request less.
+    /// Records that the request ended with `status` after `took`: one observation in
+    /// `http_server_request_duration_seconds`, and one active request less.
     pub fn finish(&self, status: u16, took: Duration) {
         let inner = &*self.0;
         inner.active.fetch_sub(1, Ordering::Relaxed);
@@ -95,8 +94,7 @@ impl RouteMetrics {
         }
     }
 
-    /// Where to look for a request as slow as this one, counted by [`finish`](Self::finish) and traced
-    /// as `trace_id`.
+    /// Stores the trace `trace_id` as the exemplar of the request that [`finish`](Self::finish) counted.
     pub fn exemplar(&self, status: u16, took: Duration, trace_id: u128) {
         let inner = &*self.0;
         let route = (inner.method, inner.route);
