@@ -1,5 +1,5 @@
-//! The live view: bars on a terminal, a plain line every few seconds elsewhere. On standard error,
-//! so that the report alone is on standard output.
+//! The progress output: bars on a terminal, otherwise a plain line every few seconds. It goes to standard error, so
+//! that standard output has only the report.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -13,7 +13,7 @@ use crate::load::progress::{Progress, Step};
 
 const PLAIN_EVERY: Duration = Duration::from_secs(3);
 
-/// Shows a run while it is under way.
+/// Shows the progress of a run.
 pub(super) enum ProgressOutput {
     Quiet,
     Plain {
@@ -31,7 +31,7 @@ pub(super) struct Bars {
 }
 
 impl ProgressOutput {
-    /// `keys`: the run can be steered by key.
+    /// `keys` says whether keys can steer the run.
     pub(super) fn new(quiet: bool, title: &str, keys: bool) -> ProgressOutput {
         if quiet {
             return ProgressOutput::Quiet;
@@ -115,7 +115,7 @@ fn bar(all: &MultiProgress, before: &ProgressBar, name: &'static str) -> Progres
     bar
 }
 
-/// One line that says where the run is.
+/// The progress in one line.
 fn plain(progress: &Progress) -> String {
     let step = progress.step.name();
     match &progress.step {
