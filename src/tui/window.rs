@@ -1,4 +1,4 @@
-//! Which stretch of time the charts show: what there is to see, or what was zoomed to. Pure.
+//! The time window of the charts: either the time with data, or the zoomed window. Pure.
 
 use crate::tui::model::{Model, RunView};
 use crate::tui::sources::panels::PanelId;
@@ -11,8 +11,8 @@ const LEAST_OF_RUN: i64 = 15_000;
 /// After a rehearsal's end, so much of what follows is shown, in milliseconds.
 const AFTER_RUN: i64 = 3_000;
 
-/// Of the charts that show how things stand: from the first traffic of the last minutes until now, or
-/// until where they stand still.
+/// The window of the live charts: from the first traffic of the last minutes until now, or until the time at which
+/// they are frozen.
 pub(crate) fn live(model: &Model) -> Window {
     let end = model.time.end.unwrap_or(model.now);
     let span = match model.zoom {
@@ -26,7 +26,7 @@ pub(crate) fn live(model: &Model) -> Window {
     Window { end, span }
 }
 
-/// When the first request since `since` was answered.
+/// The time of the first answered request after `since`.
 fn begun(model: &Model, since: i64) -> Option<i64> {
     let tracks = model.metrics.get(PanelId::Tps).tracks.values();
     let points = tracks.filter_map(|track| {
@@ -38,7 +38,7 @@ fn begun(model: &Model, since: i64) -> Option<i64> {
     points.min()
 }
 
-/// Of a rehearsal's own chart: all of it, and it stands still when the rehearsal is over.
+/// The window of a rehearsal's own chart: the whole run. It stops when the rehearsal is over.
 pub(crate) fn of_run(model: &Model, run: &RunView) -> Window {
     let first = run.tps.front().map_or(model.now, |(at, _)| *at);
     let end = match run.tps.back() {
@@ -53,7 +53,7 @@ pub(crate) fn of_run(model: &Model, run: &RunView) -> Window {
     Window { end, span }
 }
 
-/// What the screen that is looked at shows.
+/// The window of the visible screen.
 pub(crate) fn shown(model: &Model) -> Window {
     match (&model.load.run, model.screen) {
         (Some(run), crate::tui::model::Screen::Load) => of_run(model, run),
@@ -61,7 +61,7 @@ pub(crate) fn shown(model: &Model) -> Window {
     }
 }
 
-/// What the end of the charts is called: `now`, or when they stand still.
+/// The label of the end of the charts: `now`, or the time at which they are frozen.
 pub(crate) fn end_name(model: &Model) -> String {
     match model.time.end {
         Some(end) => model.settings.zone.clock(end),
@@ -79,7 +79,7 @@ mod tests {
 
     const NOW: i64 = 10_000_000;
 
-    /// A console whose server answered requests from so many seconds ago on, and was idle before.
+    /// A console with a server that was idle, and has answered requests for this many seconds.
     fn busy_since(seconds: i64) -> Model {
         let mut model = Model {
             now: NOW,

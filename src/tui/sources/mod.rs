@@ -1,7 +1,7 @@
-//! Everything that the console asks of its sources, and the answers.
+//! All requests of the console to its sources, and the answers.
 //!
-//! [`follow`] is the loop that every question shares. A [`follow::Poll`] is one question: what it asks under
-//! which plan, and which event its answer becomes. Each runs in a task of its own: a source that hangs delays
+//! [`follow`] is the loop that all requests share. A [`follow::Poll`] is one kind of request: it determines the
+//! request from the plan, and the event from the answer. Each runs in its own task, so a source that hangs delays
 //! nothing else.
 
 pub(crate) mod alerts;
@@ -58,7 +58,7 @@ impl Clients {
     }
 }
 
-/// Asks at once what an action may have changed.
+/// Requests data at once that an action may have changed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refresh {
     server: Arc<Notify>,
@@ -151,7 +151,7 @@ pub(crate) async fn once(clients: &Clients, plan: &Plan) -> Vec<Event> {
     .concat()
 }
 
-/// Asks once more for what the screen shows: answers may have told what else there is to ask.
+/// Requests the data of the screen once more, because answers may have led to further requests.
 pub(crate) async fn again(clients: &Clients, plan: &Plan) -> Vec<Event> {
     let (_sender, receiver) = watch::channel(plan.clone());
     let metrics = clients.poll(Source::Prometheus, Metrics::new(clients, &receiver));
