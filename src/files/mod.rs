@@ -1,10 +1,10 @@
 //! All files of the program are written here, with the same guarantees:
 //!
 //! - A regular file is replaced completely or not at all ([`replace`]): a new file is written beside it, synced, and
-//! renamed.
+//!   renamed.
 //! - A symbolic link stays. Its target is replaced or created.
 //! - A device or a named pipe is written to and never replaced. A named pipe waits at most [`READER_TIMEOUT`] for its
-//! reader.
+//!   reader.
 //! - A socket, a block device and a directory are refused.
 
 mod append;

@@ -3,12 +3,12 @@
 //! promql-parser 0.11 follows a newer Prometheus than 2.42 and trusts its input. This pass reads the text once before
 //! the parser does, and
 //! - bounds length, nesting and number of operators, because recursion walks (and drops) the tree, and the stack is
-//! limited;
+//!   limited;
 //! - refuses what 2.42 refuses but the parser accepts: numbers as durations (`[60]`; some even make it panic),
-//! durations as numbers, `offset +5m`, times that do not fit, quoted metric and label names, and operands of a unary
-//! plus that are not numbers;
+//!   durations as numbers, `offset +5m`, times that do not fit, quoted metric and label names, and operands of a unary
+//!   plus that are not numbers;
 //! - rewrites raw strings (`` `\d` ``) as quoted ones, because the parser reads escapes in both, and numbers like
-//! `08` without the zero, because the parser reads them as octal.
+//!   `08` without the zero, because the parser reads them as octal.
 
 use std::sync::Once;
 
