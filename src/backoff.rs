@@ -1,5 +1,5 @@
-//! Pauses between attempts: they double up to a longest one, and chance spreads them, so that several servers do
-//! not repeat in step.
+//! Pauses between attempts. They double up to a longest pause, and random parts keep several servers from retrying in
+//! step.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl Backoff {
         }
     }
 
-    /// `share` of the next pause: drawn at random by the caller, it keeps several servers out of step.
+    /// The next pause. `share` is a random number from the caller that keeps several servers out of step.
     pub fn next(&mut self, share: f64) -> Duration {
         let doubled = self.first.saturating_mul(1 << self.pauses.min(16));
         self.pauses = self.pauses.saturating_add(1);
@@ -34,7 +34,7 @@ impl Backoff {
         self.longest
     }
 
-    /// The next pause is the first again.
+    /// Restarts with the first pause.
     pub fn reset(&mut self) {
         self.pauses = 0;
     }

@@ -1,17 +1,16 @@
-//! Text in the cells of a terminal: how wide it is, and how it is cut, padded and wrapped.
+//! Measures, cuts, pads and wraps text for the cells of a terminal.
 //!
-//! A character of Korean or Japanese and most emoji take two cells, a combining mark takes none. So
-//! everything that stands in columns is measured here and never by counting characters or bytes.
-//! Text is cut between whole characters as people see them (grapheme clusters), and the widths are
-//! those that ratatui draws with: each cluster by itself.
+//! Korean and Japanese characters and most emoji take two cells, a combining mark takes none. So all text in columns
+//! is measured here, and never by its characters or bytes. Text is cut between grapheme clusters, and the widths are
+//! those with which ratatui draws each cluster.
 
 use ratatui::buffer::CellWidth as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Marks where text was cut.
 const ELLIPSIS: &str = "…";
-/// A word that is longer than a line is broken behind one of these, if there is one: paths and
-/// addresses.
+/// A word that is longer than a line is broken after one of these, if possible, because paths and addresses contain
+/// them.
 const JOINTS: &[char] = &['/', '-', '_', '.', ',', '=', '&', '?', ':', ';'];
 
 /// The cells that `text` takes. Control characters take none: they are never drawn.
@@ -66,7 +65,7 @@ pub fn cut(text: &str, room: usize) -> String {
     }
 }
 
-/// The same, cut in the middle: where the end says as much as the beginning.
+/// Like [`cut`], but cuts in the middle, for texts whose end is as important as the beginning.
 #[must_use]
 pub fn cut_middle(text: &str, room: usize) -> String {
     if width(text) <= room || room < 3 {
@@ -74,7 +73,7 @@ pub fn cut_middle(text: &str, room: usize) -> String {
     }
     let before = head(text, (room - 1).div_ceil(2));
     let after = tail(text, room - 1 - width(before));
-    // A wide character that did not fit before the ellipsis leaves its cell to the end.
+    // If a wide character did not fit before the ellipsis, the end gets its cell.
     format!("{before}{ELLIPSIS}{after}")
 }
 
@@ -98,8 +97,8 @@ pub fn column(text: &str, room: usize) -> String {
     left(&cut(text, room), room)
 }
 
-/// Text in lines of at most `room` cells, broken at blanks. A word that is longer than a line goes on
-/// in the next, broken behind a joint such as `/` where it has one. There is at least one line.
+/// Wraps text at blanks into lines of at most `room` cells. A word that is longer than a line continues on the next,
+/// after a joint such as `/` if it has one. There is at least one line.
 #[must_use]
 pub fn wrap(text: &str, room: usize) -> Vec<String> {
     let room = room.max(1);
@@ -131,8 +130,8 @@ pub fn wrap(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// Where a line is to be broken that is longer than `room` cells: behind its last blank that fits, else
-/// behind a joint, else anywhere. Its whole length if it fits; never 0 unless it is empty.
+/// The position at which to break a line longer than `room` cells: after its last blank that fits, otherwise after a
+/// joint, otherwise anywhere. It is the whole length if the line fits, and 0 only if it is empty.
 #[must_use]
 pub fn break_at(line: &str, room: usize) -> usize {
     if width(line) <= room {
@@ -153,7 +152,7 @@ fn push(lines: &mut [String], text: &str) {
 /// Where a word that is longer than a line is broken; never at its beginning.
 fn break_of(word: &str, room: usize) -> usize {
     let fits = head(word, room);
-    // A joint in the first half leaves more of the line empty than it helps.
+    // A joint in the first half would leave too much of the line empty.
     let joint = fits.rfind(JOINTS).map(|at| at + 1);
     let joint = joint.filter(|at| width(&fits[..*at]) * 2 >= room);
     let first = || word.graphemes(true).next().map_or(word.len(), str::len);

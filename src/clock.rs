@@ -1,10 +1,10 @@
-//! The time by which the service decides: opening, admission, the end of holds and admissions, estimates for
-//! those who wait.
+//! The time by which the service decides about the opening, admission, the end of holds and admissions, and
+//! estimates.
 //!
-//! Somebody may set a wall clock while the server runs. Decisions by it would then stop admission for an hour, or
-//! end every hold at once. So the server reads the wall clock once, at its start, and counts on with the
-//! monotonic clock. The two may drift apart; [`Clock::check`] closes the gap at `SLEW` of the time that
-//! passes, and reports each step of the wall clock. A restart adopts the wall clock.
+//! An operator may set a wall clock while the server runs. Decisions by it would then stop admission for an hour, or
+//! end every hold at once. So the server reads the wall clock once at its start, and then uses the monotonic clock.
+//! The two may drift apart. [`Clock::check`] closes the gap at a rate of `SLEW`, and reports each step of the wall
+//! clock. A restart adopts the wall clock.
 //!
 //! ```text
 //! wall     ───────┐              ┌──────────    set back by an hour, and forward again
@@ -21,19 +21,18 @@ use parking_lot::Mutex;
 
 use crate::domain::Timestamp;
 
-/// How often [`Clock::check`] is to be called.
+/// The pause between two calls of [`Clock::check`].
 pub const CHECK_EVERY: Duration = Duration::from_millis(100);
-/// A gap closes by one part in so many of the time that passes: a second in 100 s.
+/// A gap closes by one part in this many of the elapsed time: a second in 100 s.
 const SLEW: i64 = 100;
-/// A wall clock that moves so much against the monotonic one between two checks was set, in
-/// milliseconds.
+/// A wall clock was set if it moves by this much against the monotonic clock between two checks, in milliseconds.
 pub const STEP_MS: i64 = 1_000;
 
 /// A wall clock and a monotonic clock, which tests replace.
 pub trait Source: Send + Sync {
-    /// What the system's clock shows.
+    /// The time of the system's clock.
     fn wall(&self) -> Timestamp;
-    /// Time since a fixed moment; never goes back.
+    /// The time since a fixed moment. It never goes back.
     fn elapsed(&self) -> Duration;
 }
 
@@ -50,30 +49,30 @@ impl Source for System {
     }
 }
 
-/// The service's time. Cloning shares it.
+/// The service's time. Clones share it.
 #[derive(Clone)]
 pub struct Clock(Arc<Inner>);
 
 struct Inner {
     source: Box<dyn Source>,
-    /// Milliseconds to add to the monotonic time.
+    /// The difference between the service's time and the monotonic time, in milliseconds.
     offset: AtomicI64,
     last: Mutex<Check>,
 }
 
-/// What the last check saw, in milliseconds.
+/// The result of the last check, in milliseconds.
 struct Check {
     elapsed: i64,
-    /// From the monotonic clock to the wall clock.
+    /// The difference between the wall clock and the monotonic clock.
     wall_offset: i64,
-    /// Time that has passed and was not yet used to close the gap.
+    /// Elapsed time that has not been used to close the gap yet.
     unused: i64,
 }
 
 /// The wall clock was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// By so many milliseconds; negative: set back.
+    /// The size of the step in milliseconds. It is negative if the clock was set back.
     pub by_ms: i64,
 }
 
@@ -90,7 +89,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// A clock that begins at what the wall clock of `source` shows.
+    /// A clock that begins at the wall clock of `source`.
     pub fn new(source: impl Source + 'static) -> Clock {
         let elapsed = millis(source.elapsed());
         let offset = source.wall().0.saturating_sub(elapsed);
@@ -112,13 +111,13 @@ impl Clock {
         Timestamp(elapsed.saturating_add(self.0.offset.load(Ordering::Relaxed)))
     }
 
-    /// How many milliseconds the wall clock is ahead of the service's time.
+    /// The milliseconds by which the wall clock is ahead of the service's time.
     #[must_use]
     pub fn wall_ahead_ms(&self) -> i64 {
         self.0.source.wall().0.saturating_sub(self.now().0)
     }
 
-    /// Compares with the wall clock: closes a little of the gap; `Some`: somebody set the wall clock since the last
+    /// Compares with the wall clock and closes a part of the gap. `Some` when the wall clock was set since the last
     /// check.
     pub fn check(&self) -> Option<Step> {
         let mut last = self.0.last.lock();

@@ -1,12 +1,12 @@
-//! Durations as people write them, read and shown in one way everywhere: flags, files, forms.
+//! Durations as text, in one format for flags, files and forms.
 
 use std::time::Duration;
 
 use jiff::fmt::friendly::{Spacing, SpanPrinter};
 use jiff::{Span, SpanRelativeTo};
 
-/// Reads `15s`, `1m30s`, `250ms`, `1h 30m`, `2 min`, `1d` (24 hours). `None` for anything else, such as a
-/// number without a unit or a negative duration.
+/// Parses `15s`, `1m30s`, `250ms`, `1h 30m`, `2 min`, `1d` (24 hours). `None` for all other texts, such as a number
+/// without a unit or a negative duration.
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     let span: Span = text.trim().parse().ok()?;
@@ -14,7 +14,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     Duration::try_from(length).ok()
 }
 
-/// Writes a duration as [`parse`] reads it: `5m`, `1m30s`, `100ms`.
+/// Writes a duration in the format of [`parse`]: `5m`, `1m30s`, `100ms`.
 #[must_use]
 pub fn show(duration: Duration) -> String {
     let printer = SpanPrinter::new().spacing(Spacing::None);

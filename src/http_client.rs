@@ -1,8 +1,8 @@
-//! What all HTTP clients of this program share: TLS, `Retry-After`, the cause of a failure.
+//! Code that all HTTP clients of this program share: TLS, `Retry-After`, the cause of a failure.
 //!
-//! TLS is reqwest's, with rustls and ring. Only the configuration is made here: reqwest's default one reads
-//! the system's certificates for each client, also for those that speak http alone. For the console's
-//! five clients that took 17 ms and 0.7 MB; these take 0.5 ms and 0.05 MB, or 6 ms and 0.4 MB with https.
+//! TLS is reqwest's, with rustls and ring. Only the configuration is made here, because reqwest's default reads the
+//! system's certificates for each client, even for http alone. For the console's five clients the default takes 17 ms
+//! and 0.7 MB. These clients take 0.5 ms and 0.05 MB, or 6 ms and 0.4 MB with https.
 
 use std::error::Error;
 use std::fmt;
@@ -23,8 +23,7 @@ pub(crate) const AGENT: &str = concat!("concertctl/", env!("CARGO_PKG_VERSION"))
 
 /// Builds a client for http. It trusts no certificate, so https fails.
 ///
-/// No client uses a proxy: one that is set for browsers must not stand between this program and the
-/// servers that it is told to ask.
+/// No client uses a proxy, because a proxy for browsers must not stand between this program and its servers.
 pub fn builder() -> reqwest::ClientBuilder {
     let tls = tls(RootCertStore::empty());
     reqwest::Client::builder()
@@ -32,7 +31,7 @@ pub fn builder() -> reqwest::ClientBuilder {
         .tls_backend_preconfigured(tls)
 }
 
-/// The same for threads without an async runtime.
+/// Like [`builder`], for threads without an async runtime.
 pub(crate) fn blocking_builder() -> reqwest::blocking::ClientBuilder {
     let tls = tls(RootCertStore::empty());
     reqwest::blocking::Client::builder()
@@ -40,20 +39,19 @@ pub(crate) fn blocking_builder() -> reqwest::blocking::ClientBuilder {
         .tls_backend_preconfigured(tls)
 }
 
-/// The certificates that https trusts: the system's (or those of `SSL_CERT_FILE`), and those of a file.
+/// The certificates that https trusts: those of the system (or of `SSL_CERT_FILE`), and those of a file.
 #[derive(Clone, Default)]
 pub struct Trust {
     extra: Arc<[CertificateDer<'static>]>,
-    /// Clones share it. Reading the system's certificates takes some 10 ms, so it is done at the first
-    /// https address.
+    /// Clones share it. Reading the system's certificates takes some 10 ms, so it happens at the first https address.
     config: Arc<OnceLock<Result<ClientConfig, String>>>,
 }
 
 impl Trust {
-    /// Trusts the certificates of that PEM file as well.
+    /// Also trusts the certificates in that PEM file.
     ///
     /// # Errors
-    /// Says what is wrong with the file.
+    /// The reason why the file cannot be used.
     pub fn with_file(path: &Path) -> Result<Trust, String> {
         let shown = path.display();
         let pem =
@@ -80,7 +78,7 @@ impl Trust {
     /// Builds a client for http and https.
     ///
     /// # Errors
-    /// Says that there is no certificate to trust.
+    /// There is no certificate to trust.
     pub(crate) fn builder(&self) -> Result<reqwest::ClientBuilder, String> {
         let tls = self.config.get_or_init(|| tls_trusting(&self.extra));
         Ok(builder().tls_backend_preconfigured(tls.clone()?))
@@ -117,7 +115,7 @@ fn tls(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// The pause that a server asks for, in seconds or until a date. A date that is over asks for none.
+/// The pause that a server asks for, in seconds or until a date. A date in the past means no pause.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
@@ -127,8 +125,8 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
 }
 
-/// The innermost cause. It says what happened ("connection refused"); the outer errors only say where,
-/// and name the address, which may hold a password.
+/// The innermost cause, which says what happened ("connection refused"). The outer errors only name the address,
+/// which may contain a password.
 pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

@@ -1,4 +1,4 @@
-//! `/api/v1/rules` and `/api/v1/alerts` in the shapes of
+//! `/api/v1/rules` and `/api/v1/alerts` in the format of
 //! <https://prometheus.io/docs/prometheus/2.42/querying/api/#rules>.
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,7 +17,7 @@ use crate::embedded::go_numbers::go_e_shortest;
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::{ApiError, Params};
 
-/// The routes without a guard: the rules, and the alerts that they raised.
+/// The routes, which need no guard: the rules and their alerts.
 pub fn routes(evaluator: Arc<Evaluator>) -> Router {
     Router::new()
         .route("/api/v1/rules", get(rules))
@@ -25,7 +25,7 @@ pub fn routes(evaluator: Arc<Evaluator>) -> Router {
         .with_state(evaluator)
 }
 
-/// Which rules are listed.
+/// Selects the rules to list.
 struct Filter {
     alerting: bool,
     recording: bool,
@@ -95,7 +95,7 @@ async fn alerts(State(evaluator): State<Arc<Evaluator>>) -> Json<Value> {
     Json(json!({"status": "success", "data": {"alerts": alerts}}))
 }
 
-/// `None` when no rule of the group is listed.
+/// The JSON of a group. `None` when no rule of the group is listed.
 fn group_json(group: &LiveGroup, filter: &Filter) -> Option<Value> {
     let status = group.status();
     let rules = group.spec.rules.iter().zip(&status.rules);
@@ -103,7 +103,7 @@ fn group_json(group: &LiveGroup, filter: &Filter) -> Option<Value> {
         .filter(|(rule, _)| filter.takes(rule))
         .map(|(rule, status)| rule_json(rule, status))
         .collect();
-    // Left without rules by their kind, a group is listed all the same; by their names, it is not.
+    // A group without rules of the wanted kind is still listed. A group without rules of the wanted names is not.
     let listed = filter.names.is_empty() || !rules.is_empty();
     listed.then(|| {
         json!({
@@ -184,7 +184,7 @@ fn alert_json(labels: &Labels, alert: &ActiveAlert) -> Value {
     listed
 }
 
-/// A duration as Go writes its seconds: whole ones without a fraction.
+/// Writes seconds like Go, without a fraction if they are whole.
 fn seconds(duration: Duration) -> Value {
     match duration.subsec_nanos() {
         0 => json!(duration.as_secs()),
@@ -192,7 +192,7 @@ fn seconds(duration: Duration) -> Value {
     }
 }
 
-/// RFC 3339; what never happened was in the year 1, as Go has it.
+/// RFC 3339. A missing time is written as Go's zero time, in the year 1.
 fn time(ms: Option<i64>) -> String {
     ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())
         .map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |at| at.to_string())

@@ -1,12 +1,12 @@
-//! Alerting without a telemetry stack: rules as in Prometheus and notifications as in Alertmanager, over
-//! the embedded stores.
+//! Alerting without a telemetry stack, over the embedded stores: rules as in Prometheus, and notifications as in
+//! Alertmanager.
 //!
-//! Parts, each using only those above it:
+//! Each part uses only the parts above it:
 //! - `template`: the templates of labels and annotations;
-//! - `rules`: rule files, read and checked;
-//! - `evaluate`: rules evaluated over the embedded metrics store, alerts with their states;
-//! - `api`: the rules and their alerts, in Prometheus's shapes;
-//! - `notify`: notifications about the alerts in the embedded alert store.
+//! - `rules`: reads and checks rule files;
+//! - `evaluate`: evaluates rules over the embedded metrics store, and keeps the states of alerts;
+//! - `api`: lists the rules and their alerts in Prometheus's format;
+//! - `notify`: notifies of the alerts in the embedded alert store.
 
 mod api;
 mod evaluate;

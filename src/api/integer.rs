@@ -1,21 +1,20 @@
-//! Integers as JSON Schema has them: 216, 216.0 and 2.16e2 are the same integer, in a body, a path and
-//! a query.
+//! Integers as in JSON Schema: 216, 216.0 and 2.16e2 are the same integer in a body, a path and a query.
 //!
-//! For `#[serde(deserialize_with = …)]`. A fraction or exponent is read as a floating-point number, so
-//! it is taken only where that number is exact: up to 2^53 − 1.
+//! Use it with `#[serde(deserialize_with = …)]`. A number with a fraction or an exponent is parsed as a
+//! floating-point number, so it is accepted only where these are exact: up to 2^53 − 1.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// The largest integer below which every integer is a floating-point number of its own.
+/// The largest number up to which every integer has its own floating-point number.
 const EXACT: f64 = 9_007_199_254_740_991.0;
 
-/// An integer, however it is written.
+/// An integer in any notation.
 ///
 /// # Errors
-/// It is not a whole number, or does not fit.
+/// It is not a whole number, or it does not fit.
 pub fn whole<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: TryFrom<i128>,
@@ -24,7 +23,7 @@ where
     Ok(Whole::deserialize(deserializer)?.0)
 }
 
-/// The same, or null.
+/// An integer or null.
 pub fn optional<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<i128>,
@@ -34,7 +33,7 @@ where
     Ok(value.map(|whole| whole.0))
 }
 
-/// A list of them.
+/// A list of integers.
 pub fn list<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: TryFrom<i128>,
@@ -44,7 +43,7 @@ where
     Ok(values.into_iter().map(|whole| whole.0).collect())
 }
 
-/// The integer that a path or query parameter stands for.
+/// The integer in a path or query parameter.
 #[must_use]
 pub fn from_text<T: TryFrom<i128> + std::str::FromStr>(text: &str) -> Option<T> {
     let number = |text: &str| serde_json::from_str::<Whole<T>>(text).ok();
@@ -54,7 +53,7 @@ pub fn from_text<T: TryFrom<i128> + std::str::FromStr>(text: &str) -> Option<T> 
         .or_else(|| number(text).filter(|_| bare).map(|whole| whole.0))
 }
 
-/// An integer of a query that may be left out.
+/// An optional integer in a query.
 pub fn optional_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<i128> + std::str::FromStr,

@@ -1,5 +1,5 @@
-//! Wire shapes, error codes and problem documents: shared by the server side (`http`) and by what
-//! talks to it from outside (`clients`, `load`, `tui`).
+//! Wire formats, error codes and problem documents. The server side (`http`) and the clients of the server
+//! (`clients`, `load`, `tui`) share them.
 
 pub mod faults;
 pub mod integer;
@@ -10,9 +10,9 @@ pub mod ticketing;
 
 pub use problem::{ErrorCode, Problem};
 
-/// Header that carries the signed place in the queue.
+/// The header with the signed place in the queue.
 pub const WAIT_TOKEN: &str = "wait-token";
-/// Header that makes a repeated write harmless.
+/// The header that allows a write to be retried.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Response header that repeats the request's trace id.
 pub const TRACE_ID: &str = "x-trace-id";

@@ -39,7 +39,7 @@ fn back_up(from: &Path, to: &Path) -> anyhow::Result<()> {
         )
     })?;
     let name = file.file_name().context("the dataset has no name")?;
-    // Held to the end, so that no server starts on the dataset while it is verified.
+    // The lock is held to the end, so that no server starts on the dataset during the check.
     let _held = match DataDir::open(from) {
         Ok(held) => {
             backup::verify(&file)?;
@@ -57,14 +57,14 @@ fn back_up(from: &Path, to: &Path) -> anyhow::Result<()> {
         Ok(key) => {
             files::replace(&to.join("token-key"), &key, Access::Owner).with_context(cannot_write)?
         }
-        // The key may be a file of --token-key-file instead.
+        // The key may instead be in a file of --token-key-file.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).context("cannot read the token key"),
     }
     File::open(&datasets)
         .and_then(|folder| folder.sync_all())
         .with_context(cannot_write)?;
-    // Last, because CURRENT marks the backup as complete.
+    // This comes last, because CURRENT marks the backup as complete.
     let epoch = file.file_stem().unwrap_or(name).to_string_lossy();
     let pointer = format!("{epoch}\n");
     files::replace(&to.join("CURRENT"), pointer.as_bytes(), Access::Owner)

@@ -1,4 +1,4 @@
-//! `concertctl health`: asks a server whether it serves, for people and for container health checks.
+//! `concertctl health` asks whether a server can serve, for people and for container health checks.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::serve::ServerFile;
 use crate::settings;
 
-/// The server that wrote `server.json` into a data directory. It runs, or was killed.
+/// The server that wrote `server.json` into a data directory. It runs, or it was killed.
 #[derive(Debug)]
 pub(super) struct LocalServer {
     dir: PathBuf,
@@ -48,7 +48,7 @@ impl LocalServer {
         format!("http://{}", self.ops_addr())
     }
 
-    /// Whether `ops_url` is its operations API. Its token must not be sent anywhere else.
+    /// Whether `ops_url` is its operations API. Its token must be sent nowhere else.
     pub(super) fn is_at(&self, ops_url: &str) -> bool {
         let authority = HttpSource::new(ops_url).map(|source| source.authority());
         authority.is_ok_and(|authority| {
@@ -68,8 +68,8 @@ impl LocalServer {
         Ok(Secret::new(&text))
     }
 
-    /// Whether it runs. A killed server leaves `server.json` behind and another server may listen at its
-    /// operations address now, so the answer must name the same ticketing API.
+    /// Whether it runs. A killed server leaves `server.json` behind, and another server may now use its operations
+    /// address. So the answer must name the same ticketing API.
     pub(super) async fn runs(&self) -> bool {
         let status = status(&self.ops_url()).await;
         status.is_some_and(|status| status.api_addr == self.file.api_addr.to_string())
@@ -82,7 +82,7 @@ pub(super) async fn status(ops_url: &str) -> Option<Status> {
     Ops::new(source, None).status().await.ok()
 }
 
-/// The address to connect to: a listener on all addresses is reached over loopback.
+/// The address to connect to. A listener on all addresses is reached over loopback.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

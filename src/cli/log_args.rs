@@ -1,4 +1,4 @@
-//! The flags of the log: what is logged, where to, and within which bounds.
+//! The flags of the log: the filter, the destination and the limits.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(super) struct LogArgs {
     access_log_rate: AccessRate,
 }
 
-/// Records a second; `None`: all.
+/// Records per second. `None` means all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct AccessRate(Option<NonZeroU32>);
 

@@ -1,7 +1,7 @@
-//! `concertctl restore`: puts a backup in place of the dataset of a data directory.
+//! `concertctl restore` replaces the dataset of a data directory by a backup.
 //!
-//! The backup is copied beside the dataset and verified first, so a damaged backup or a full disk changes
-//! nothing. Then renames exchange the two, `CURRENT` last. The old dataset is kept.
+//! The backup is first copied beside the dataset and verified, so a damaged backup or a full disk changes nothing.
+//! Then renames exchange the two, with `CURRENT` last. The old dataset is kept.
 
 use std::fs;
 use std::io;
@@ -40,7 +40,7 @@ pub(super) async fn run(args: RestoreArgs) -> ExitCode {
     }
 }
 
-/// Restores, and gives the line to print.
+/// Restores, and returns the line to print.
 fn restore(from: &Path, to: &Path, replace: bool) -> anyhow::Result<String> {
     let file = current_file(from)?;
     let file = file.filter(|file| file.is_file()).with_context(|| {
@@ -56,7 +56,7 @@ fn restore(from: &Path, to: &Path, replace: bool) -> anyhow::Result<String> {
     let staged = to.join("restoring");
     let prepared = stage(from, &file, &staged);
     if prepared.is_err() {
-        // What cannot be removed now, the next restore removes.
+        // The next restore removes what cannot be removed now.
         drop(fs::remove_dir_all(&staged));
     }
     prepared?;

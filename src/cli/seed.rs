@@ -1,4 +1,4 @@
-//! `concertctl seed`: loads a dataset directly, or through the server that holds the data directory.
+//! `concertctl seed` loads a dataset directly, or through the server that holds the data directory.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -307,6 +307,6 @@ impl ProgressOutput {
 
 fn print_line(line: &str) {
     use std::io::Write as _;
-    // A closed standard error is no reason to stop.
+    // A closed standard error must not stop the seeding.
     drop(writeln!(std::io::stderr(), "{line}"));
 }

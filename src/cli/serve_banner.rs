@@ -10,7 +10,7 @@ use crate::settings::{OPS_ADDR, ops_token_file};
 pub(super) fn show(running: &Running, data_dir: &Path) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        // A terminal that was closed is no reason to stop.
+        // A closed terminal must not stop the server.
         drop(stderr.write_all(text(running, data_dir).as_bytes()));
     }
 }
@@ -21,7 +21,7 @@ fn text(running: &Running, data_dir: &Path) -> String {
     let dir = data_dir.display();
     let token = ops_token_file(data_dir);
     let token = token.display();
-    // Commands find the server by its data directory; the console tries the default address first.
+    // Commands find the server by its data directory. The console tries the default address first.
     let on = match *data_dir == crate::settings::data_dir() {
         true => String::new(),
         false => format!(" --data-dir {dir}"),

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use super::{FAILED, fail};
 
-/// Writes all of `text`. A reader that closed the pipe is not an error.
+/// Writes all of `text`. A closed pipe is not an error.
 ///
 /// # Errors
-/// The text cannot be written; the message is for people.
+/// A message for people that the text cannot be written.
 pub(super) fn print(text: &str) -> Result<(), String> {
     let mut out = io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,5 +1,5 @@
-//! What each source is sent with a request: headers, credentials; and the certificates it is trusted by.
-//! The credentials of one source are never sent to another.
+//! The headers, the credentials and the trusted certificates for each source. The credentials of one source are never
+//! sent to another.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use crate::http_client::Trust;
 use crate::secret::Secret;
 
-/// An API that is asked, by the name that flags have for it.
+/// A source, under its name in flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Api {
     /// The operations listener.
@@ -27,7 +27,7 @@ pub enum Api {
 }
 
 impl Api {
-    /// All of them.
+    /// All sources.
     pub const ALL: [Api; 5] = [
         Api::Ops,
         Api::Prometheus,
@@ -36,7 +36,7 @@ impl Api {
         Api::Alertmanager,
     ];
 
-    /// As it is typed: `prometheus`.
+    /// The name in flags: `prometheus`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,14 +48,14 @@ impl Api {
         }
     }
 
-    /// The one of that name.
+    /// The source with that name.
     #[must_use]
     pub fn named(text: &str) -> Option<Api> {
         Api::ALL.into_iter().find(|api| api.name() == text)
     }
 }
 
-/// Headers that frame a message. The client sets them.
+/// Headers that frame a message. Only the client sets them.
 const FRAMING_HEADERS: &[&str] = &[
     "host",
     "content-length",
@@ -65,7 +65,7 @@ const FRAMING_HEADERS: &[&str] = &[
     "te",
 ];
 
-/// What one source wants with each request.
+/// The headers and certificates for one source.
 #[derive(Clone, Default)]
 pub struct Access {
     headers: HeaderMap,
@@ -73,10 +73,10 @@ pub struct Access {
 }
 
 impl Access {
-    /// Sends this header too.
+    /// Adds this header to all requests.
     ///
     /// # Errors
-    /// What is wrong with it; never its value, which may be a secret.
+    /// The mistake in the header. It never contains the value, which may be a secret.
     pub fn header(&mut self, name: &str, value: &str) -> Result<(), String> {
         let known = HeaderName::from_bytes(name.as_bytes());
         let name = known
@@ -100,12 +100,12 @@ impl Access {
     /// Sends `token` as bearer token.
     ///
     /// # Errors
-    /// The token cannot be sent, or other credentials are there already.
+    /// The token cannot be sent, or there are already other credentials.
     pub fn bearer(&mut self, token: &Secret) -> Result<(), String> {
         self.header("authorization", &format!("Bearer {}", token.expose()))
     }
 
-    /// Sends a name and a password, as they stand in an address (percent-encoded).
+    /// Sends a name and a password from an address (percent-encoded).
     pub(super) fn basic(&mut self, name: &str, password: &str) -> Result<(), String> {
         let mut pair = decoded(name);
         pair.push(b':');
@@ -169,7 +169,7 @@ impl Credentials {
     }
 }
 
-/// The bytes that percent signs stand for.
+/// Decodes percent-encoded bytes.
 fn decoded(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

@@ -1,4 +1,4 @@
-//! Alertmanager's API v2: lists, raises and resolves alerts; silences.
+//! Alertmanager's API v2. It lists, raises and resolves alerts, and manages silences.
 
 mod silences;
 
@@ -21,11 +21,11 @@ pub struct Alertmanager {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
-    /// Firing; it notifies.
+    /// The alert fires and notifies.
     Active,
-    /// Firing, silenced or inhibited.
+    /// The alert fires, but is silenced or inhibited.
     Suppressed,
-    /// Just arrived, or a state that this client does not know.
+    /// The alert has just arrived, or this client does not know the state.
     #[default]
     #[serde(other)]
     Unprocessed,
@@ -43,21 +43,21 @@ pub struct AlertStatus {
     pub inhibited_by: Vec<String>,
 }
 
-/// An alert as Alertmanager lists it (`gettableAlert`). Times are RFC 3339.
+/// An alert in Alertmanager's list (`gettableAlert`). Times are RFC 3339.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
-    /// Identify it; `alertname` is its name.
+    /// The labels that identify the alert. `alertname` is its name.
     pub labels: Labels,
     /// Texts for people.
     #[serde(default)]
     pub annotations: Labels,
-    /// Stable id over the labels.
+    /// A stable id that is computed from the labels.
     #[serde(default)]
     pub fingerprint: String,
-    /// Since when it fires.
+    /// The start of the alert.
     pub starts_at: String,
-    /// When it ends, or ended.
+    /// The end of the alert.
     #[serde(default)]
     pub ends_at: String,
     /// Whether it notifies.
@@ -65,38 +65,37 @@ pub struct Alert {
     pub status: AlertStatus,
 }
 
-/// An alert to raise, repeat or, with an end that is not in the future, resolve
-/// (`postableAlert`). Times are RFC 3339.
+/// An alert to raise or repeat (`postableAlert`). An end that is not in the future resolves it. Times are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PostableAlert {
-    /// Must hold `alertname`; the same labels mean the same alert.
+    /// The labels, which must include `alertname`. The same labels mean the same alert.
     pub labels: Labels,
     /// Texts for people.
     pub annotations: Labels,
-    /// Since when; absent: since now.
+    /// The start. Without it the alert starts now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<String>,
-    /// Until when; absent: until Alertmanager's resolve time-out.
+    /// The end. Without it Alertmanager's resolve time-out applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<String>,
 }
 
 impl Alertmanager {
-    /// Asks `source`; posts carry `token`, if there is one, as bearer token: the embedded
-    /// Alertmanager wants it, another one usually has none.
+    /// A client of `source`. Posts carry `token` as bearer token if there is one. The embedded Alertmanager requires
+    /// it, and others usually do not.
     #[must_use]
     pub fn new(source: HttpSource, token: Option<Secret>) -> Alertmanager {
         Alertmanager { source, token }
     }
 
-    /// Where it is.
+    /// The address.
     #[must_use]
     pub fn source(&self) -> &HttpSource {
         &self.source
     }
 
-    /// `GET /api/v2/alerts`: all that are not resolved.
+    /// `GET /api/v2/alerts`: all alerts that are not resolved.
     pub async fn alerts(&self) -> Result<Vec<Alert>, ClientError> {
         self.source.json(self.source.get("api/v2/alerts")).await
     }
@@ -104,7 +103,7 @@ impl Alertmanager {
     /// `POST /api/v2/alerts`.
     ///
     /// # Errors
-    /// [`ClientError`]; a refused alert carries Alertmanager's own message.
+    /// [`ClientError`]. After a refusal it contains Alertmanager's own message.
     pub async fn post(&self, alerts: &[PostableAlert]) -> Result<(), ClientError> {
         let request = self
             .write(reqwest::Method::POST, "api/v2/alerts")

@@ -12,26 +12,25 @@ use super::access::Access;
 use super::response_meta::{ResponseMeta, now_ms};
 use crate::http_client::{self, AGENT};
 
-/// How long a source may take to answer in all, unless it is set.
+/// The default time-out of a request.
 pub const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Bounds a connection that is still being made when its request has been given up. No source is given
-/// more time than this.
+/// Bounds a connection attempt whose request has already been given up. No source has a longer time-out.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest answer that is read, in bytes.
 pub(super) const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Longest part of a refusal that is shown to people, in characters.
+/// The longest part of a refusal that is shown, in characters.
 const MAX_MESSAGE: usize = 300;
 
-/// Why a call gave nothing usable.
+/// The reason why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     /// The connection failed or broke.
     #[error("not reachable: {0}")]
     Unreachable(String),
-    /// Connected (or trying to), but no full answer within the time-out.
+    /// There was no complete answer within the time-out.
     #[error("no answer within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
     /// The source refused the request.
@@ -39,13 +38,13 @@ pub enum ClientError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The source's own words.
+        /// The source's own message.
         message: String,
     },
-    /// The answer is not what this API answers.
+    /// The answer does not have the format of this API.
     #[error("unusable answer: {0}")]
     Malformed(String),
-    /// A web page: a proxy, a login or another program answers at that address.
+    /// The answer is a web page: a proxy, a login page or another program uses that address.
     #[error("the address answers with a web page{}", titled(.0))]
     WebPage(String),
     /// The answer is larger than this client reads.
@@ -53,7 +52,7 @@ pub enum ClientError {
     TooLarge,
 }
 
-/// A base address that cannot be used. The message leaves out a password.
+/// An unusable base address. The message leaves out a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is not an address to ask: {reason} (expected http://HOST:PORT or https://HOST)")]
 pub struct BadUrl {
@@ -72,9 +71,8 @@ pub struct HttpSource {
 }
 
 impl HttpSource {
-    /// An API at `base`: `http://HOST:PORT` or `https://HOST`, with or without a path, or plain
-    /// `HOST:PORT`. A name and a password in it (`http://NAME:PASSWORD@HOST`) are sent as basic
-    /// authentication and shown nowhere.
+    /// An API at `base`: `http://HOST:PORT` or `https://HOST`, with or without a path, or only `HOST:PORT`. A name
+    /// and a password in it (`http://NAME:PASSWORD@HOST`) are sent as basic authentication and never shown.
     ///
     /// # Errors
     /// [`BadUrl`] if it cannot be parsed or is neither http nor https.
@@ -82,10 +80,10 @@ impl HttpSource {
         HttpSource::with_access(base, Access::default())
     }
 
-    /// The same; each request carries what `access` holds.
+    /// Like [`HttpSource::new`]. Each request carries the headers of `access`.
     ///
     /// # Errors
-    /// [`BadUrl`], also for https when there is no certificate to trust.
+    /// [`BadUrl`], also for https without trusted certificates.
     pub fn with_access(base: &str, mut access: Access) -> Result<HttpSource, BadUrl> {
         let bad = |reason: String| BadUrl {
             given: without_password(base),
@@ -106,7 +104,7 @@ impl HttpSource {
             }
             _ => http_client::builder(),
         };
-        // A redirect to another host must not carry the credentials there.
+        // A redirect to another host must not carry the credentials to it.
         let client = builder
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -123,7 +121,7 @@ impl HttpSource {
         })
     }
 
-    /// The same with another time-out.
+    /// Changes the time-out.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> HttpSource {
         self.timeout = timeout;
@@ -137,13 +135,13 @@ impl HttpSource {
         format!("{host}:{}", self.base.port_or_known_default().unwrap_or(80))
     }
 
-    /// The metadata of its latest answers.
+    /// The metadata of the latest answers.
     #[must_use]
     pub fn response_meta(&self) -> &Arc<ResponseMeta> {
         &self.response_meta
     }
 
-    /// Whether both are at the same scheme, host and port.
+    /// Whether both have the same scheme, host and port.
     #[must_use]
     pub fn same_place(&self, other: &HttpSource) -> bool {
         self.base.origin() == other.base.origin()
@@ -169,7 +167,7 @@ impl HttpSource {
         url
     }
 
-    /// Sends, and reads the whole answer within the time-out and the size bound.
+    /// Sends a request and reads the whole answer within the time-out and the size limit.
     pub(super) async fn send(
         &self,
         request: RequestBuilder,
@@ -203,7 +201,7 @@ impl HttpSource {
         }
     }
 
-    /// Sends, with what the source wants, and awaits the head of the answer.
+    /// Sends a request with the source's headers and waits for the head of the answer.
     async fn execute(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let mut request = request.build().map_err(|error| failure(&error))?;
         self.access.apply(request.headers_mut());
@@ -215,8 +213,8 @@ impl HttpSource {
         Ok(response)
     }
 
-    /// Sends and gives the answer's body; a status other than 2xx is a refusal in the source's own
-    /// words.
+    /// Sends a request and returns the body of the answer. A status other than 2xx is a refusal with the source's own
+    /// message.
     pub(super) async fn accepted(&self, request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
         let (status, body) = self.send(request).await?;
         if status.is_success() {
@@ -226,7 +224,7 @@ impl HttpSource {
         }
     }
 
-    /// The same, read as JSON.
+    /// Sends a request and parses the answer as JSON.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
@@ -256,7 +254,7 @@ fn parse(base: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// An address for people. One that cannot be parsed may hold a password anywhere before an `@`.
+/// An address without its password. If it cannot be parsed, everything before an `@` may contain one.
 #[must_use]
 pub fn without_password(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
@@ -266,7 +264,7 @@ pub fn without_password(url: &str) -> String {
     }
 }
 
-/// A redirect is not followed: the credentials are for the address that was given.
+/// A redirect is not followed, because the credentials belong to the given address.
 fn elsewhere(status: StatusCode, to: &HeaderValue) -> ClientError {
     let to = without_password(&String::from_utf8_lossy(to.as_bytes()));
     ClientError::Refused {
@@ -290,13 +288,13 @@ fn titled(title: &str) -> String {
     }
 }
 
-/// The first bytes of a page, which are searched for its title.
+/// The number of bytes of a page that are searched for its title.
 const HEAD: usize = 4_096;
 
-/// The title of a body that is HTML, empty if it has none; `None`: it is something else.
+/// The title of an HTML body, empty if it has none. `None` if the body is not HTML.
 fn web_page(body: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(&body[..body.len().min(HEAD)]);
-    // Of ASCII letters alone, so that places are the same in both.
+    // Only ASCII letters are changed, so positions are the same in both texts.
     let lower = head.to_ascii_lowercase();
     let begin = lower.trim_start_matches('\u{feff}').trim_start();
     if !begin.starts_with("<!doctype html") && !begin.starts_with("<html") {
@@ -310,7 +308,7 @@ fn web_page(body: &[u8]) -> Option<String> {
     Some(clean(title.unwrap_or_default().trim()))
 }
 
-/// The source's own message: a problem's detail, Prometheus's `error`, or the first line.
+/// The source's own message: the detail of a problem document, Prometheus's `error`, or the first line.
 pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let own = json.as_ref().and_then(|value| match value {
@@ -341,7 +339,7 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-/// Replaces control characters, which would reach the terminal, and bounds the length.
+/// Replaces control characters, which could change the terminal, and limits the length.
 fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -357,7 +355,7 @@ fn failure(error: &reqwest::Error) -> ClientError {
     }
 }
 
-/// The cause of a failure without the operating system's number for it.
+/// The cause of a failure without the error number of the operating system.
 fn reason(error: &reqwest::Error) -> String {
     let text = http_client::cause(error);
     match text.find(" (os error") {

@@ -16,10 +16,10 @@ pub struct Loki(HttpSource);
 pub struct LogLine {
     /// Unix nanoseconds.
     pub at_ns: i64,
-    /// Labels of its stream, its structured metadata, and what the query's stages took from it: in
-    /// this order the later wins.
+    /// The labels of its stream, its structured metadata, and the labels from the query's stages. In this order, the
+    /// later one wins.
     pub labels: Labels,
-    /// The line as it was logged; of a record that came by OTLP, its message.
+    /// The line as it was logged. For a record from OTLP, this is its message.
     pub line: String,
 }
 
@@ -36,11 +36,11 @@ impl Loki {
         &self.0
     }
 
-    /// `GET /loki/api/v1/query_range`: the newest `limit` lines that match `query` from `start_ns`
-    /// (inclusive) to `end_ns` (exclusive), oldest first.
+    /// `GET /loki/api/v1/query_range`: the newest `limit` lines that match `query` from `start_ns` (inclusive) to
+    /// `end_ns` (exclusive), the oldest first.
     ///
     /// # Errors
-    /// [`ClientError`]; a refused query carries Loki's own message.
+    /// [`ClientError`]. After a refusal it contains Loki's own message.
     pub async fn newest(
         &self,
         query: &str,
@@ -55,7 +55,7 @@ impl Loki {
             ("limit", &limit.to_string()),
             ("direction", "backward"),
         ]);
-        // Else Loki makes a stream of each set of metadata.
+        // Without this header Loki returns a stream for each set of metadata.
         let request = request.header("X-Loki-Response-Encoding-Flags", "categorize-labels");
         read_lines(&self.0.accepted(request).await?)
     }
@@ -97,7 +97,7 @@ struct Answer {
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data {
-    /// Some servers have `null` for none.
+    /// Some servers send `null` for no streams.
     Streams(Option<Vec<Stream>>),
     Matrix(IgnoredAny),
     Vector(IgnoredAny),
@@ -106,7 +106,7 @@ enum Data {
 #[derive(Deserialize)]
 struct Stream {
     stream: Labels,
-    /// Nanoseconds as text, the line, and the line's own labels where it has some.
+    /// Nanoseconds as text, the line, and the line's own labels if it has any.
     values: Vec<Vec<Value>>,
 }
 
@@ -142,8 +142,8 @@ fn lines(answer: Answer) -> Result<Vec<LogLine>, ClientError> {
     Ok(lines)
 }
 
-/// Adds a line's own labels: in one object, or by where they come from
-/// (`{"structuredMetadata": {…}, "parsed": {…}}`).
+/// Adds a line's own labels: from one object, or from one object per origin (`{"structuredMetadata": {…}, "parsed":
+/// {…}}`).
 fn add_own(labels: &mut Labels, own: &Value) {
     let Value::Object(own) = own else {
         return;

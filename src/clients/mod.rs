@@ -1,9 +1,9 @@
-//! Clients of the HTTP APIs that the console and the load generator read: Prometheus, Loki, Tempo,
-//! Alertmanager and the operations listener.
+//! Clients of the HTTP APIs that the console and the load generator use: Prometheus, Loki, Tempo, Alertmanager and
+//! the operations listener.
 //!
-//! Owns the wire shapes of the first four (the operations shapes are in `api`) and one way of
-//! asking: every call has a time-out, every answer a size bound, every failure a [`ClientError`]. Knows
-//! nothing of screens.
+//! This module owns the wire formats of the first four (`api` has those of the operations API). Every call has a
+//! time-out, every answer a size limit, and every failure is a [`ClientError`]. The module does not depend on
+//! screens.
 
 mod access;
 pub mod alertmanager;

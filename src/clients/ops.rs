@@ -21,7 +21,7 @@ pub struct Ops {
 }
 
 impl Ops {
-    /// Asks `source`; writes carry `token` as bearer token.
+    /// A client of `source`. Writes carry `token` as bearer token.
     #[must_use]
     pub fn new(source: HttpSource, token: Option<Secret>) -> Ops {
         Ops {
@@ -40,7 +40,7 @@ impl Ops {
         }
     }
 
-    /// Where it is.
+    /// The address.
     #[must_use]
     pub fn source(&self) -> &HttpSource {
         &self.source
@@ -67,17 +67,17 @@ impl Ops {
         self.source.json(self.source.get("ops/v1/seed")).await
     }
 
-    /// `POST /ops/v1/seed`: starts seeding; [`Ops::seed_progress`] reports it.
+    /// `POST /ops/v1/seed`: starts seeding. [`Ops::seed_progress`] reports its progress.
     ///
     /// # Errors
-    /// [`ClientError`]; 409 when a dataset is there and `replace` is not set.
+    /// [`ClientError`], with 409 when there is a dataset and `replace` is not set.
     pub async fn seed(&self, request: &SeedRequest) -> Result<SeedProgress, ClientError> {
         self.source
             .json(self.write(Method::POST, "ops/v1/seed").json(request))
             .await
     }
 
-    /// `DELETE /ops/v1/seed`: cancels; the dataset that was there stays.
+    /// `DELETE /ops/v1/seed`: cancels the seeding. The existing dataset stays active.
     pub async fn cancel_seed(&self) -> Result<SeedProgress, ClientError> {
         self.source
             .json(self.write(Method::DELETE, "ops/v1/seed"))
@@ -120,10 +120,10 @@ impl Ops {
         self.source.json(self.source.get("ops/v1/faults")).await
     }
 
-    /// `PUT /ops/v1/faults/{kind}`: injects it; one of the same kind is replaced.
+    /// `PUT /ops/v1/faults/{kind}`: injects the fault and replaces one of the same kind.
     ///
     /// # Errors
-    /// [`ClientError`]; 400 says which setting is wrong, 409 that there is nothing to break.
+    /// [`ClientError`], with 400 for a wrong setting and 409 when there is nothing to break.
     pub async fn inject_fault(
         &self,
         fault: &Fault,
@@ -140,7 +140,7 @@ impl Ops {
         self.source.json(request).await
     }
 
-    /// `DELETE /ops/v1/faults/{kind}`, or of all kinds; returns the faults that stay active.
+    /// `DELETE /ops/v1/faults/{kind}`, or of all kinds. Returns the faults that are still active.
     pub async fn end_faults(&self, kind: Option<FaultKind>) -> Result<FaultList, ClientError> {
         let path = match kind {
             Some(kind) => format!("ops/v1/faults/{}", kind.as_str()),

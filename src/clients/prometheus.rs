@@ -1,7 +1,7 @@
-//! The Prometheus HTTP API: instant and range queries, alerts of the rules.
+//! The Prometheus HTTP API: instant and range queries, and alerts of rules.
 //!
-//! Shapes as in the "HTTP API" chapter of Prometheus's documentation; samples are
-//! `[unix seconds, "value"]`.
+//! The formats are those of the chapter "HTTP API" in Prometheus's documentation. Samples are `[unix seconds,
+//! "value"]`.
 
 mod rule_alerts;
 
@@ -16,7 +16,7 @@ pub use rule_alerts::{RuleAlert, RuleState};
 
 use super::http::{ClientError, HttpSource, decode};
 
-/// Longest query in a URL, in bytes; proxies refuse longer URLs. A longer query is sent as a form.
+/// The longest query in a URL, in bytes. Proxies refuse longer URLs, so a longer query is sent as a form.
 const MAX_ADDRESS: usize = 2_000;
 
 /// The Prometheus API at one address.
@@ -29,9 +29,9 @@ pub type Labels = BTreeMap<String, String>;
 /// One series: its labels and its points, oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
-    /// Identify it.
+    /// The labels that identify the series.
     pub labels: Labels,
-    /// Unix milliseconds and value; the value may be NaN or infinite.
+    /// Unix milliseconds and value. The value may be NaN or infinite.
     #[serde(with = "points")]
     pub points: Vec<(i64, f64)>,
 }
@@ -85,19 +85,19 @@ impl Prometheus {
         &self.0
     }
 
-    /// `GET /api/v1/query` at `at_ms` (Unix milliseconds). A scalar comes as one series without
-    /// labels; each series has one point.
+    /// `GET /api/v1/query` at `at_ms` (Unix milliseconds). A scalar becomes one series without labels. Each series
+    /// has one point.
     ///
     /// # Errors
-    /// [`ClientError`]; a refused query carries Prometheus's own message.
+    /// [`ClientError`]. After a refusal it contains Prometheus's own message.
     pub async fn instant(&self, query: &str, at_ms: i64) -> Result<Vec<Series>, ClientError> {
         instant(&self.0, "api/v1/query", query, at_ms).await
     }
 
-    /// `GET /api/v1/query_range` from `start_ms` to `end_ms`, a point every `step_ms`.
+    /// `GET /api/v1/query_range` from `start_ms` to `end_ms`, with a point every `step_ms`.
     ///
     /// # Errors
-    /// [`ClientError`]; a refused query carries Prometheus's own message.
+    /// [`ClientError`]. After a refusal it contains Prometheus's own message.
     pub async fn range(
         &self,
         query: &str,
@@ -112,7 +112,7 @@ impl Prometheus {
     /// `GET /api/v1/label/LABEL/values` of series between `start_ms` and `end_ms`.
     ///
     /// # Errors
-    /// [`ClientError`]; a refused label carries Prometheus's own message.
+    /// [`ClientError`]. After a refusal it contains Prometheus's own message.
     pub async fn label_values(
         &self,
         label: &str,
@@ -208,8 +208,7 @@ fn answered(answer: Answer) -> Result<Vec<Series>, ClientError> {
     }
 }
 
-/// The warning of an answer: VictoriaMetrics reports a partial answer, Prometheus and compatible servers
-/// list texts.
+/// The warning in an answer. VictoriaMetrics reports a partial answer, Prometheus and compatible servers list texts.
 fn warning(answer: &Answer) -> Option<String> {
     if answer.is_partial == Some(true) {
         return Some("its answers are partial: a part of its storage is away".to_owned());
@@ -237,11 +236,11 @@ struct Answer {
     data: Option<Data>,
     error: Option<String>,
     warnings: Option<Vec<String>>,
-    /// VictoriaMetrics.
+    /// Sent by VictoriaMetrics.
     is_partial: Option<bool>,
 }
 
-/// Some servers have `null` for no series.
+/// Some servers send `null` for no series.
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data {
@@ -254,7 +253,7 @@ enum Data {
 /// Unix seconds and the value as text.
 type Sample = (f64, String);
 
-/// One series. Where it is a native histogram, in full or at times, those samples stand apart.
+/// A series. The samples of a native histogram have their own fields.
 #[derive(Deserialize)]
 struct Item {
     #[serde(default)]
@@ -265,7 +264,7 @@ struct Item {
     histograms: Option<IgnoredAny>,
 }
 
-/// Names the functions that make numbers of a native histogram.
+/// Names the functions that compute numbers from a native histogram.
 const HISTOGRAM: &str = "the query gives native histograms, not numbers: \
                          take histogram_quantile(…), histogram_count(…) or histogram_sum(…) of it";
 

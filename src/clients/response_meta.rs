@@ -1,4 +1,4 @@
-//! The metadata of a source's answers: when it may be asked again, what its clock shows, its warnings.
+//! The metadata of a source's answers: the earliest time of the next request, the source's clock, its warnings.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,13 +10,13 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue};
 
 use crate::http_client::retry_after;
 
-/// No answer had a `Date` yet.
+/// No answer has had a `Date` yet.
 const UNKNOWN: i64 = i64::MIN;
-/// Longer pauses are taken for mistakes.
+/// Longer pauses are treated as mistakes, in milliseconds.
 const LONGEST_PAUSE_MS: u64 = 24 * 3_600_000;
 
-/// A warning lasts this long after the last answer that repeats it. An answer without it does not end it,
-/// because it may belong to another query.
+/// A warning stays this long after the last answer that repeats it, in milliseconds. An answer without it may belong
+/// to another query, so it does not remove the warning.
 const WARNING_MS: i64 = 10_000;
 
 /// The metadata of a source's latest answers.
@@ -46,8 +46,8 @@ impl ResponseMeta {
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    /// How far its clock is ahead of this machine's, in milliseconds. A difference below a second is 0,
-    /// because `Date` has whole seconds.
+    /// The time by which the source's clock is ahead of this machine's, in milliseconds. A difference below a second
+    /// counts as 0, because `Date` has whole seconds.
     #[must_use]
     pub fn ahead_ms(&self) -> Option<i64> {
         let ahead = self.ahead_ms.load(Ordering::Relaxed);
@@ -72,8 +72,7 @@ impl ResponseMeta {
         *self.warning.lock() = Some((text, now_ms()));
     }
 
-    /// Records the head of an answer. The request left at `asked`, the answer came at `came` (Unix
-    /// milliseconds).
+    /// Records the head of an answer. The request was sent at `asked`, the answer came at `came` (Unix milliseconds).
     pub(super) fn note(&self, status: StatusCode, headers: &HeaderMap, asked: i64, came: i64) {
         let busy = matches!(
             status,
@@ -105,7 +104,7 @@ fn date_ms(value: &HeaderValue) -> Option<i64> {
     Some(zoned.timestamp().as_millisecond())
 }
 
-/// A `Date` has whole seconds, and was written between request and answer.
+/// A `Date` has whole seconds and lies between request and answer.
 fn ahead_ms(date: i64, asked: i64, came: i64) -> i64 {
     if date > came {
         date - came

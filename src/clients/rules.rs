@@ -1,4 +1,4 @@
-//! The rules of the Prometheus HTTP API: what an alert is judged by.
+//! The rules of the Prometheus HTTP API, which decide about alerts.
 
 use serde::Deserialize;
 
@@ -9,17 +9,17 @@ use super::prometheus::{Labels, Prometheus};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Rule {
-    /// The alert that it raises.
+    /// The name of the alert.
     pub name: String,
     /// Its expression.
     pub query: String,
-    /// For how many seconds it must hold before the alert fires.
+    /// The time in seconds for which the expression must hold before the alert fires.
     pub duration: f64,
-    /// What it adds to the labels of its alerts.
+    /// The labels that it adds to its alerts.
     pub labels: Labels,
     /// `ok`, `unknown` or `err`.
     pub health: String,
-    /// Why it could not be evaluated, if so.
+    /// The error of the last evaluation, if it failed.
     #[serde(rename = "lastError")]
     pub last_error: String,
 }

@@ -1,4 +1,4 @@
-//! The queue of one process: gives places in order of arrival, from memory. The store makes them durable.
+//! The queue of one process. It gives places from memory in order of arrival. The store makes them durable.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 pub struct Embedded {
     pub(super) state: QueueState,
     pub(super) locks: SeatLocks,
-    /// User → live place, and the last place. One lock for both, so that the order of arrival is the order of
-    /// places.
+    /// The live place of each user, and the last place. One lock covers both, so that the order of arrival is the
+    /// order of places.
     order: Mutex<Order>,
 }
 
@@ -27,7 +27,7 @@ struct Order {
 }
 
 impl Embedded {
-    /// The queue as it is in the store, with locks that run out after `lock_ttl`.
+    /// Restores the queue from the store's snapshot. Locks expire after `lock_ttl`.
     #[must_use]
     pub fn restore(snapshot: &QueueSnapshot, active_for: Duration, lock_ttl: Duration) -> Embedded {
         let live = snapshot.places.iter().filter(|place| !place.2);
@@ -44,7 +44,7 @@ impl Embedded {
     /// Gives the next place.
     ///
     /// # Errors
-    /// The live place of a user who is in the queue already.
+    /// The live place of a user who is already in the queue.
     pub fn register(&self, user: UserId, now: Timestamp) -> Result<Registration, Place> {
         let mut order = self.order.lock();
         let earlier = order.live.get(&user).copied();
@@ -63,7 +63,7 @@ impl Embedded {
         })
     }
 
-    /// Takes back a place that could not be made durable. The number stays unused.
+    /// Takes back a place that could not be made durable. Its number stays unused.
     pub fn abandon(&self, user: UserId, registration: Registration) {
         let mut order = self.order.lock();
         if order.live.get(&user) == Some(&registration.place) {
@@ -90,9 +90,8 @@ impl Embedded {
         self.state.registered_up_to(place);
     }
 
-    /// Claims the batch that is due at `now`. The caller makes it durable, then
-    /// [publishes](QueueState::publish) it. Each due time is used once. Batches that were due while the process
-    /// was down are not caught up.
+    /// Claims the batch that is due at `now`. The caller makes it durable and then [publishes](QueueState::publish)
+    /// it. Each due time is used once. Batches that were due while the process was down are not made up for.
     pub fn take_due(&self, now: Timestamp) -> Option<Claim> {
         let admission = self.state.admission();
         let opens_at = admission.opens_at.filter(|opens| *opens <= now)?;
@@ -122,7 +121,7 @@ impl Embedded {
         })
     }
 
-    /// Puts back a due batch that could not be made durable, to be tried again after `pause`.
+    /// Returns a due batch that could not be made durable. It is retried after `pause`.
     pub fn put_back(&self, now: Timestamp, pause: Duration) {
         *self.state.next_due.lock() = Some(now.after(pause));
         self.state.clear_coming();

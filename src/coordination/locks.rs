@@ -1,8 +1,8 @@
-//! Seat locks within one process: they keep contention for a seat away from the database.
+//! Seat locks within one process. They keep contention for a seat away from the database.
 //!
-//! A lock is tried, never awaited: the second request learns that the seat is being reserved. Each lock has a
-//! fencing value, and only the holder with that value releases it, so that a holder whose lock ran out
-//! cannot release its successor's.
+//! A request tries a lock and never waits for it: the second request learns that another one is reserving the seat.
+//! Each lock has a fencing value. Only the holder with that value releases it, so that a holder whose lock expired
+//! cannot release its successor's lock.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,10 +30,10 @@ struct Held {
     request: Option<Box<str>>,
 }
 
-/// The result of an attempt to take a lock.
+/// The result of an attempt to lock.
 #[derive(Debug)]
 pub enum Tried<'a> {
-    /// Taken.
+    /// The lock was taken.
     Held(LockGuard<'a>),
     /// Another request holds it.
     Busy,
@@ -41,17 +41,17 @@ pub enum Tried<'a> {
     Copy,
 }
 
-/// A held lock; released when dropped.
+/// A held lock. Dropping it releases it.
 #[derive(Debug)]
 pub struct LockGuard<'a> {
     locks: &'a SeatLocks,
     seat: SeatId,
-    /// Grows with every lock taken: a later holder has a higher one.
+    /// Rises with every lock that is taken, so a later holder has a higher value.
     pub fence: u64,
 }
 
 impl SeatLocks {
-    /// Locks that run out after `ttl` even if their holder never releases them.
+    /// Locks that expire after `ttl` even if their holder never releases them.
     #[must_use]
     pub fn new(ttl: Duration) -> SeatLocks {
         SeatLocks {
@@ -61,7 +61,7 @@ impl SeatLocks {
         }
     }
 
-    /// Takes the lock of `seat` for a keyed request, if it is one, unless another request holds it.
+    /// Tries to lock `seat`, unless another request holds the lock. `request` names the keyed request, if it is one.
     pub fn try_lock(&self, seat: SeatId, request: Option<&str>) -> Tried<'_> {
         let now = Instant::now();
         let mut stripe = self.stripe(seat).lock();
@@ -148,7 +148,7 @@ mod tests {
     fn a_holder_whose_lock_ran_out_does_not_release_its_successors() {
         let locks = SeatLocks::new(Duration::ZERO);
         let late = taken(locks.try_lock(SeatId(1), None));
-        // The first ran out at once.
+        // The first lock expired at once.
         let successor = taken(locks.try_lock(SeatId(1), None));
         assert!(successor.fence > late.fence);
         drop(late);

@@ -1,9 +1,8 @@
 //! Short-lived shared state: the order of the queue, admission, seat locks.
 //!
-//! Owns the places and the admitted-up-to watermark. `booking` makes both durable in the store, from which
-//! they are recovered at the start. [`Embedded`] serves one process from memory;
-//! [`RedisCoordination`] is shared by any number of servers. Either way a poll is answered from
-//! [`QueueState`], which this process keeps.
+//! This module owns the places and the admitted-up-to watermark. `booking` makes both durable in the store, and they
+//! are recovered from the store at the start. [`Embedded`] serves one process from memory. Any number of servers can
+//! share [`RedisCoordination`]. In both cases this process answers polls from its own [`QueueState`].
 
 mod embedded;
 pub mod locks;
@@ -27,35 +26,34 @@ use crate::domain::{Place, SeatId, Timestamp, UserId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration {
     pub place: Place,
-    /// The user's earlier place, which has ended.
+    /// The user's earlier place, whose admission has ended.
     pub replaces: Option<Place>,
 }
 
-/// Why no place was given.
+/// The reason why no place was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegisterError {
-    /// The user is in the queue already.
+    /// The user is already in the queue.
     #[error("in the queue already at place {}", .0.0)]
     Already(Place),
-    /// The shared queue cannot be asked.
+    /// The shared queue does not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// The shared queue does not answer; its state is unknown.
+/// The shared queue does not answer, so its state is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shared queue does not answer")]
 pub struct Unavailable;
 
-/// A batch that is due and that only this server may admit: first made durable, then published.
+/// A due batch that only this server may admit. It must be made durable first and then published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The watermark before the batch.
     pub from: Place,
     /// The watermark after it.
     pub watermark: Place,
-    /// When the batch is admitted: now by the clock that decides, or a moment later, when all servers know of
-    /// it.
+    /// The time of the admission: now by the deciding clock, or a moment later, when all servers know of the batch.
     pub at: Timestamp,
     /// Distinguishes this claim from later ones.
     pub id: u64,
@@ -63,18 +61,18 @@ pub struct Claim {
 
 /// An attempt to lock a seat.
 pub enum SeatLock<'a> {
-    /// Held until dropped.
+    /// The seat is locked until this is dropped.
     Held(Held<'a>),
     /// Another request holds it.
     Busy,
-    /// A copy of the same keyed request holds it, or did on a server that died. The database decides
-    /// between copies.
+    /// A copy of the same keyed request holds the lock, perhaps on a crashed server. The database decides between
+    /// copies.
     Copy,
-    /// The lock service does not answer: the database alone guards the seat.
+    /// The lock service does not answer. Only the database guards the seat.
     Unavailable,
 }
 
-/// A held lock; released when dropped.
+/// A held lock. Dropping it releases it.
 pub enum Held<'a> {
     /// In this process.
     Embedded(LockGuard<'a>),
@@ -83,7 +81,7 @@ pub enum Held<'a> {
 }
 
 impl Held<'_> {
-    /// Releases it; when this returns, others can have it.
+    /// Releases the lock. Other requests can take it when this returns.
     pub async fn release(self) {
         match self {
             Held::Embedded(guard) => drop(guard),
@@ -91,7 +89,7 @@ impl Held<'_> {
         }
     }
 
-    /// Grows with every lock taken: a later holder has a higher one.
+    /// Rises with every lock that is taken, so a later holder has a higher value.
     #[must_use]
     pub fn fence(&self) -> u64 {
         match self {
@@ -106,10 +104,10 @@ impl Held<'_> {
 pub enum Replication {
     /// This server's state is up to date.
     UpToDate,
-    /// The shared queue is reachable, but was unreachable or is empty: it must
-    /// [recover](Coordination::recover) from the durable state before it is used.
+    /// The shared queue answers again or is empty. It must [recover](Coordination::recover) from the durable state
+    /// before it is used.
     NeedsRecovery,
-    /// It does not answer.
+    /// The shared queue does not answer.
     Unreachable,
 }
 
@@ -131,7 +129,7 @@ impl Coordination {
         }
     }
 
-    /// The name under which metrics count it.
+    /// The label value of this coordination in metrics.
     #[must_use]
     pub fn backend(&self) -> &'static str {
         match self {
@@ -140,7 +138,7 @@ impl Coordination {
         }
     }
 
-    /// Whether it answers at the moment.
+    /// Whether it answers now.
     #[must_use]
     pub fn is_available(&self) -> bool {
         match self {
@@ -149,7 +147,7 @@ impl Coordination {
         }
     }
 
-    /// How often to call [`replicate`](Coordination::replicate); `None`: never.
+    /// The pause between two calls of [`replicate`](Coordination::replicate). `None` means never.
     #[must_use]
     pub fn replication_interval(&self) -> Option<Duration> {
         match self {
@@ -166,7 +164,7 @@ impl Coordination {
         }
     }
 
-    /// Recovers the shared queue: raises it to the durable state, never lowers it.
+    /// Recovers the shared queue: raises it to the durable state, and never lowers it.
     pub async fn recover(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
         match self {
             Coordination::Embedded(_) => Ok(()),
@@ -188,7 +186,7 @@ impl Coordination {
         }
     }
 
-    /// Takes back a place that could not be made durable. The number stays unused.
+    /// Takes back a place that could not be made durable. Its number stays unused.
     pub async fn abandon(&self, user: UserId, registration: Registration) {
         match self {
             Coordination::Embedded(embedded) => embedded.abandon(user, registration),
@@ -196,7 +194,7 @@ impl Coordination {
         }
     }
 
-    /// Raises the last place to at least `place`, which the database has already.
+    /// Raises the last place to at least `place`, which the database already has.
     pub async fn raise(&self, place: Place) {
         match self {
             Coordination::Embedded(embedded) => embedded.raise(place),
@@ -204,8 +202,8 @@ impl Coordination {
         }
     }
 
-    /// Records a place that the database gave while the shared queue did not answer: from now on it is the
-    /// place of `user`.
+    /// Records a place that the database gave while the shared queue did not answer. It is the place of `user` from
+    /// now on.
     pub async fn keep(&self, user: UserId, place: Place) {
         match self {
             Coordination::Embedded(embedded) => embedded.keep(user, place),
@@ -213,7 +211,7 @@ impl Coordination {
         }
     }
 
-    /// Ends a place before its time, on every server.
+    /// Ends the admission of a place early, on every server.
     pub async fn end(&self, place: Place) {
         match self {
             Coordination::Embedded(embedded) => embedded.state.end(place),
@@ -229,8 +227,8 @@ impl Coordination {
         }
     }
 
-    /// Admits a claimed batch, which must be durable. `false`: the claim had run out, and another server has
-    /// the batch.
+    /// Admits a claimed batch, which must be durable. `false` when the claim had expired and another server has the
+    /// batch.
     pub async fn publish(&self, claim: Claim) -> Result<bool, Unavailable> {
         match self {
             Coordination::Embedded(embedded) => {
@@ -241,7 +239,7 @@ impl Coordination {
         }
     }
 
-    /// Puts back a claimed batch that could not be made durable, to be tried again after `pause`.
+    /// Returns a claimed batch that could not be made durable. It is retried after `pause`.
     pub async fn put_back(&self, claim: Claim, pause: Duration) {
         match self {
             Coordination::Embedded(embedded) => embedded.put_back(claim.at, pause),
@@ -257,7 +255,7 @@ impl Coordination {
         }
     }
 
-    /// Tries the lock of `seat`; never waits for its holder. `request` names a keyed request, alike on all
+    /// Tries to lock `seat`. It never waits for the holder. `request` names a keyed request in the same way on all
     /// servers, so that its copies are distinguished from other requests.
     pub async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> SeatLock<'_> {
         match self {

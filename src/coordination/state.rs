@@ -31,44 +31,44 @@ pub struct QueueState {
     registered: AtomicU64,
     /// The last place of the newest known batch, admitted or announced.
     watermark: AtomicU64,
-    /// The highest place that was seen admitted.
+    /// The highest place that has been admitted so far.
     in_force: AtomicU64,
-    /// The last place of a batch that is due and not durable yet.
+    /// The last place of a due batch that is not durable yet.
     coming: AtomicU64,
-    /// Every batch: up to which place, since when. Ascending.
+    /// The last place and the start of every batch, in ascending order.
     batches: ArcSwap<Vec<(Place, Timestamp)>>,
-    /// Places that ended before their time.
+    /// Places whose admission ended early.
     ended: RwLock<HashSet<Place>>,
     admission: ArcSwap<Admission>,
     pub(super) next_due: Mutex<Option<Timestamp>>,
     active_for: Duration,
 }
 
-/// Where a place stands.
+/// The standing of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// WAIT, ACTIVE or EXPIRED.
     pub status: QueueStatus,
-    /// How many places from the watermark up to this one; 0 once admitted.
+    /// The number of places from the watermark up to this one. 0 after admission.
     pub position: u64,
-    /// Until admission by the current rate; `None` if it cannot be estimated.
+    /// The time until admission at the current rate. `None` if it cannot be estimated.
     pub eta: Option<Duration>,
 }
 
 /// The queue in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounts {
-    /// Places given.
+    /// The number of given places.
     pub registered: u64,
     pub watermark: u64,
-    /// Places beyond the watermark.
+    /// The number of places beyond the watermark.
     pub waiting: u64,
-    /// Places that are admitted and have not ended.
+    /// The number of places that are admitted and have not ended.
     pub active: u64,
 }
 
 impl QueueState {
-    /// The queue as it is in the store.
+    /// Restores the queue from the store's snapshot.
     #[must_use]
     pub fn restore(snapshot: &QueueSnapshot, active_for: Duration) -> QueueState {
         let ended = snapshot.places.iter().filter(|place| place.2);
@@ -91,7 +91,7 @@ impl QueueState {
         self.registered.fetch_max(last.0, Ordering::AcqRel);
     }
 
-    /// The last place given, as far as this server knows.
+    /// The last given place that this server knows of.
     #[must_use]
     pub fn registered(&self) -> Place {
         Place(self.registered.load(Ordering::Acquire))
@@ -103,7 +103,7 @@ impl QueueState {
         Place(self.watermark.load(Ordering::Acquire))
     }
 
-    /// The admitted-up-to watermark at `now`. Never goes back, whatever the clock does.
+    /// The admitted-up-to watermark at `now`. It never goes back, even if the clock does.
     #[must_use]
     pub fn watermark_at(&self, now: Timestamp) -> Place {
         let (seen, known) = (self.in_force.load(Ordering::Acquire), self.watermark().0);
@@ -120,7 +120,7 @@ impl QueueState {
         )
     }
 
-    /// The last place whose admission has run out.
+    /// The last place whose admission has expired.
     #[must_use]
     pub fn expired_up_to(&self, now: Timestamp) -> Place {
         let batches = self.batches.load();
@@ -173,10 +173,11 @@ impl QueueState {
 
     fn eta(&self, place: Place, now: Timestamp) -> Option<Duration> {
         let next_in = self.next_in(now)?;
-        // Read after `next_in`: the server that claims a batch sets `coming` before it moves the due time on.
+        // It is read after `next_in`, because the server that claims a batch sets `coming` before it moves the due
+        // time.
         let coming = self.coming.load(Ordering::Acquire).max(self.watermark().0);
         let Some(behind) = place.0.checked_sub(coming).filter(|behind| *behind > 0) else {
-            // The time of its batch has come: it is being made durable, or begins in a moment.
+            // The batch is due. It is being made durable, or begins in a moment.
             return Some(Duration::ZERO);
         };
         self.admission.load().eta(behind, Some(next_in))
@@ -192,7 +193,7 @@ impl QueueState {
         self.coming.store(0, Ordering::Release);
     }
 
-    /// Time until the next batch is due; `None` while paused or without an opening time.
+    /// The time until the next batch is due. `None` while admission is paused or has no opening time.
     #[must_use]
     pub fn next_in(&self, now: Timestamp) -> Option<Duration> {
         let admission = self.admission.load();
@@ -200,7 +201,7 @@ impl QueueState {
         Some(due_at(*self.next_due.lock(), opens_at, &admission, now).since(now))
     }
 
-    /// Places beyond the watermark.
+    /// The number of places beyond the watermark.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         let registered = self.registered.load(Ordering::Acquire);
@@ -213,7 +214,7 @@ impl QueueState {
         **self.admission.load()
     }
 
-    /// Replaces the settings without moving the due time: another server decided both.
+    /// Replaces the settings but not the due time, because another server decided both.
     pub(super) fn store_admission(&self, admission: Admission) {
         self.admission.store(Arc::new(admission));
     }
@@ -230,14 +231,14 @@ impl QueueState {
         }
     }
 
-    /// Admits everyone up to `watermark` from `at` on. `at` may be a moment ahead, so that all servers begin
+    /// Admits all places up to `watermark` from `at` on. `at` may be in the near future, so that all servers begin
     /// together. The watermark never goes back. The batch must be durable.
     pub fn publish(&self, watermark: Place, at: Timestamp) {
         if watermark <= self.watermark() {
             return;
         }
         let mut batches = Vec::clone(&self.batches.load());
-        // The newest expired batch stands for all expired ones.
+        // The newest expired batch represents all expired ones.
         let expired = batches.partition_point(|(_, since)| at >= since.after(self.active_for));
         batches.drain(..expired.saturating_sub(1));
         if expired > 0 {
@@ -269,8 +270,8 @@ impl QueueState {
     }
 }
 
-/// When the next batch is due. Once the sale is open this is at most one interval away, so that a clock that
-/// was set back does not stop admission.
+/// The due time of the next batch. After the opening it is at most one interval away, so that a clock that was set
+/// back does not stop admission.
 pub(super) fn due_at(
     due: Option<Timestamp>,
     opens_at: Timestamp,

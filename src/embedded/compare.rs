@@ -1,6 +1,6 @@
-//! Comparison operators, as LogQL and TraceQL write them.
+//! The comparison operators of LogQL and TraceQL.
 
-/// How two values are compared. NaN is unequal to everything, and neither more nor less.
+/// A comparison operator. NaN is unequal to every value, and neither less nor greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::embedded) enum CompareOp {
     Equal,

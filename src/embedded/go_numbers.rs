@@ -1,7 +1,7 @@
-//! Numbers as Go prints them (<https://pkg.go.dev/fmt>).
+//! Formats numbers like Go (<https://pkg.go.dev/fmt>).
 
-/// Go's `%g`: the shortest text that reads back, or so many significant digits; with an exponent for
-/// the very large and the very small.
+/// Go's `%g`: the shortest text that parses back, or the given number of significant digits. Very large and very
+/// small values have an exponent.
 pub(crate) fn go_g(v: f64, precision: Option<usize>) -> String {
     if v.is_nan() {
         return "NaN".to_owned();
@@ -30,12 +30,12 @@ pub(crate) fn go_g(v: f64, precision: Option<usize>) -> String {
     match precision {
         None => format!("{v}"),
         Some(_) if decimals > 0 => format!("{v:.decimals$}"),
-        // Digits beyond the significant ones are zeros.
+        // Digits after the significant ones are zeros.
         Some(_) => whole(mantissa, exponent),
     }
 }
 
-/// A whole number from its significant digits.
+/// Writes a whole number from its significant digits.
 fn whole(mantissa: &str, exponent: i32) -> String {
     let (sign, digits) = match mantissa.strip_prefix('-') {
         Some(digits) => ("-", digits),
@@ -46,7 +46,7 @@ fn whole(mantissa: &str, exponent: i32) -> String {
     format!("{sign}{digits:0<width$}")
 }
 
-/// Go's `%e` with the digits that it takes to read the value back.
+/// Go's `%e` with the shortest number of digits that parses back.
 pub(crate) fn go_e_shortest(v: f64) -> String {
     if !v.is_finite() {
         return go_g(v, None);

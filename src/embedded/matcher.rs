@@ -1,11 +1,11 @@
-//! Label matchers, as Prometheus, Loki and Alertmanager share them: regular expressions match the
-//! whole value, and a label that is not there has the empty value.
+//! Label matchers for Prometheus, Loki and Alertmanager. A regular expression must match the whole value, and a
+//! missing label has the empty value.
 
 use regex::Regex;
 
 use super::regex::{Dialect, anchored};
 
-/// How a label is compared.
+/// The comparison operator of a matcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::embedded) enum MatchOp {
     Equal,
@@ -36,7 +36,7 @@ pub(in crate::embedded) struct Matcher {
 }
 
 impl Matcher {
-    /// Builds a matcher; the error says in one line why the regular expression is refused.
+    /// Builds a matcher. The error says in one line why the regular expression is refused.
     pub(in crate::embedded) fn new(
         name: String,
         op: MatchOp,
@@ -55,7 +55,7 @@ impl Matcher {
         })
     }
 
-    /// Whether a label with this value (empty: no such label) passes.
+    /// Whether a label with this value passes. A missing label has the empty value.
     pub(in crate::embedded) fn matches(&self, value: &str) -> bool {
         match (self.op, &self.regex) {
             (MatchOp::Matches, Some(regex)) => regex.is_match(value),

@@ -1,7 +1,7 @@
 //! The embedded stores: Prometheus, Loki, Tempo and Alertmanager for a service without a telemetry stack.
 //!
-//! Each serves the HTTP API of its product from bounded memory, so that the console and Grafana work with
-//! it as with the product.
+//! Each store serves the HTTP API of its product from bounded memory, so that the console and Grafana can use it like
+//! the product.
 
 pub mod alertmanager;
 mod compare;

@@ -1,10 +1,9 @@
-//! Texts in quotes as programs in Go read them: where one ends, and what its escapes mean
-//! (<https://go.dev/ref/spec#String_literals>).
+//! String literals of Go: their end and their escapes (<https://go.dev/ref/spec#String_literals>).
 
 use std::borrow::Cow;
 
-/// The bytes of the literal that `text` begins with, both quotes included; `None`: it does not end.
-/// Nothing is escaped within backticks, and only they hold several lines.
+/// The length in bytes of the literal at the beginning of `text`, including both quotes. `None` when it does not end.
+/// Literals in backticks have no escapes, and only they may span lines.
 pub(crate) fn literal_length(text: &str) -> Option<usize> {
     let (&quote, inner) = text.as_bytes().split_first()?;
     let raw = quote == b'`';
@@ -17,8 +16,8 @@ pub(crate) fn literal_length(text: &str) -> Option<usize> {
     (inner[end] == quote).then_some(end + 2)
 }
 
-/// The text of a literal, quotes included; the error is the byte at which an escape of the literal
-/// begins that Go does not know. Escapes of bytes above 127 are refused: they need not form text.
+/// The text of a literal, which includes its quotes. The error is the byte at which an escape begins that Go does not
+/// know. Escapes of bytes above 127 are refused, because they need not form valid text.
 pub(crate) fn unquote(literal: &str) -> Result<String, usize> {
     let inner = literal.get(1..literal.len() - 1).unwrap_or_default();
     if literal.starts_with('`') {
@@ -37,7 +36,7 @@ pub(crate) fn unquote(literal: &str) -> Result<String, usize> {
     Ok(text)
 }
 
-/// The character that an escape means, and the length of the escape without its backslash.
+/// The character of an escape, and the length of the escape without its backslash.
 fn escaped(escape: &str) -> Option<(char, usize)> {
     let code = |from: usize, digits: usize, radix: u32| {
         let text = escape.get(from..from + digits)?;
@@ -71,8 +70,8 @@ fn simple_escape(c: char) -> Option<char> {
     })
 }
 
-/// Puts what `meaning` gives for the character behind each backslash in place of the two; `None`: it
-/// gives nothing for one, or a backslash ends the text.
+/// Replaces each backslash and its next character with the result of `meaning`. `None` when `meaning` returns none,
+/// or when a backslash ends the text.
 pub(crate) fn unescape(text: &str, meaning: impl Fn(char) -> Option<char>) -> Option<Cow<'_, str>> {
     if !text.contains('\\') {
         return Some(Cow::Borrowed(text));

@@ -1,24 +1,24 @@
-//! Regular expressions with the meaning they have in Go, in bounded memory.
+//! Regular expressions with the semantics of Go and with bounded memory.
 
 use regex::{Regex, RegexBuilder};
 
-/// Bytes that a compiled pattern may take.
+/// The largest size of a compiled pattern, in bytes.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// The largest repetition that Go allows.
 const MAX_REPEAT: u32 = 1000;
 
-/// Whose label matchers a pattern is for.
+/// The product whose label matchers use the pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::embedded) enum Dialect {
-    /// Prometheus 2.42, made with Go 1.19.
+    /// Prometheus 2.42, built with Go 1.19.
     Prometheus2,
-    /// The library of Prometheus 3, which Loki and Tempo use: the dot matches a newline, and groups may
-    /// be named by `(?<name>…)`.
+    /// The library of Prometheus 3, which Loki and Tempo use. The dot matches a newline, and groups may be named by
+    /// `(?<name>…)`.
     Prometheus3,
 }
 
-/// Compiles a pattern that may match anywhere; the error says in one line why it is refused.
+/// Compiles a pattern that may match anywhere. The error says in one line why the pattern is refused.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     build(
         pattern,
@@ -29,7 +29,7 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
 /// Compiles a pattern that must match the whole text.
 pub(in crate::embedded) fn anchored(pattern: &str, dialect: Dialect) -> Result<Regex, String> {
     let translated = from_go(pattern, dialect).map_err(|why| refused(pattern, &why))?;
-    // By itself first: "a)(b" is no pattern, though it is one within the anchors' parentheses.
+    // The pattern is compiled alone first. "a)(b" is invalid alone, but valid within the parentheses of the anchors.
     build(pattern, &translated)?;
     let flags = match dialect {
         Dialect::Prometheus2 => "",
@@ -43,7 +43,7 @@ fn build(pattern: &str, translated: &str) -> Result<Regex, String> {
         .size_limit(MAX_REGEX_BYTES)
         .build();
     built.map_err(|error| {
-        // The library draws a picture over several lines; the last says what is wrong.
+        // The library's message has several lines with a drawing. The last line names the mistake.
         let text = error.to_string();
         let reason = text.lines().last().unwrap_or_default();
         refused(pattern, reason.trim_start_matches("error: "))
@@ -59,9 +59,8 @@ fn refused(pattern: &str, reason: &str) -> String {
     format!("invalid regular expression `{shown}`: {reason}")
 }
 
-/// Rewrites the places in which Go (RE2) and the `regex` crate read a pattern differently: classes
-/// like `\d` are of ASCII in Go, a brace that begins no repetition and an opening bracket or an
-/// ampersand within a class stand for themselves.
+/// Rewrites the parts that Go (RE2) and the `regex` crate read differently. In Go, classes like `\d` are ASCII only.
+/// A brace that begins no repetition stands for itself, and so do an opening bracket and an ampersand within a class.
 fn from_go(pattern: &str, dialect: Dialect) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut in_class = false;
@@ -84,7 +83,7 @@ fn from_go(pattern: &str, dialect: Dialect) -> Result<String, String> {
                 rest = push_class_start(&mut out, after);
             }
             '[' => {
-                // A named class like [:alpha:] goes through whole.
+                // A named class like [:alpha:] is copied unchanged.
                 let end = after.find(":]").map_or(0, |i| i + 2);
                 out.push('[');
                 out.push_str(&after[..end]);
@@ -123,7 +122,7 @@ fn push_escape(out: &mut String, escaped: char) {
     }
 }
 
-/// Refuses what may follow an opening parenthesis in the `regex` crate but not in Go.
+/// Refuses a group syntax that the `regex` crate accepts but Go does not.
 fn check_group(after: &str, dialect: Dialect) -> Result<(), String> {
     let Some(special) = after.strip_prefix('?') else {
         return Ok(());
@@ -137,7 +136,7 @@ fn check_group(after: &str, dialect: Dialect) -> Result<(), String> {
     }
 }
 
-/// A negation and a bracket that stands first in a class belong to its beginning.
+/// Copies the beginning of a class, which includes a negation and a bracket in first position.
 fn push_class_start<'a>(out: &mut String, mut rest: &'a str) -> &'a str {
     if let Some(after) = rest.strip_prefix('^') {
         out.push('^');
@@ -150,7 +149,7 @@ fn push_class_start<'a>(out: &mut String, mut rest: &'a str) -> &'a str {
     rest
 }
 
-/// Whether `{` begins a repetition, given what follows it.
+/// Whether `{` begins a repetition, judged by the text after it.
 fn repetition(after: &str) -> Result<Option<()>, String> {
     let Some((inside, _)) = after.split_once('}') else {
         return Ok(None);

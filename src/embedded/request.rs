@@ -1,5 +1,5 @@
-//! What the HTTP APIs of the embedded stores share: the parameters of a request, the turns in which
-//! queries are computed, and plain responses.
+//! Code that the HTTP APIs of the embedded stores share: the parameters of a request, turns for queries, and plain
+//! responses.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Why the parameters of a request cannot be read.
+/// The reason why the parameters of a request are invalid.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::embedded) enum BadParams {
     #[error("invalid URL escape in \"{0}\"")]
@@ -36,7 +36,7 @@ pub(in crate::embedded) enum BadParams {
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// Reads `a=b&c=d`, percent- and plus-encoded.
+    /// Parses `a=b&c=d` with percent and plus encoding.
     pub(in crate::embedded) fn parse(query: &str) -> Result<Params, BadParams> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         pairs
@@ -49,7 +49,7 @@ impl Params {
             .map(Params)
     }
 
-    /// The first value of a parameter that is not empty.
+    /// The first non-empty value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).find(|value| !value.is_empty())
     }
@@ -83,8 +83,8 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The parameters of a request: those of a POST's form, then those of the URL. What cannot be read is
-/// answered as `E`, in the words of the API.
+/// The parameters of a request: those of a POST's form, then those of the URL. Invalid parameters are answered with
+/// `E`, in the format of the API.
 #[derive(Debug)]
 pub(crate) struct ApiParams<E>(Params, PhantomData<E>);
 
@@ -136,11 +136,11 @@ where
     get(handler.clone()).post(handler)
 }
 
-/// A bounded number of queries is computed at once, each on a blocking thread; further ones wait.
+/// Limits the number of concurrent queries. Each runs on a blocking thread, and further ones wait.
 #[derive(Debug, Clone)]
 pub(in crate::embedded) struct Turns(Arc<Semaphore>);
 
-/// Why a query was not computed.
+/// The reason why a query was not computed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::embedded) enum NoTurn {
     #[error("no turn within {} ms", .0.as_millis())]
@@ -154,7 +154,7 @@ impl Turns {
         Turns(Arc::new(Semaphore::new(at_once.max(1))))
     }
 
-    /// Waits for a turn until `timeout` after `started`, then computes.
+    /// Waits for a turn until `timeout` after `started`, and then computes.
     pub(in crate::embedded) async fn compute<
         T: Send + 'static,
         E: From<NoTurn> + Send + 'static,
@@ -178,7 +178,7 @@ impl Turns {
     }
 }
 
-/// Why a request has no response, in plain text, as Loki and Tempo write it.
+/// The reason for a failed request in plain text, in the format of Loki and Tempo.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct PlainError {
@@ -187,7 +187,7 @@ pub struct PlainError {
 }
 
 impl PlainError {
-    /// A parameter or a query is wrong, not supported, or exceeds a limit.
+    /// The error for a parameter or a query that is wrong, not supported, or over a limit.
     pub(in crate::embedded) fn refused(reason: impl Into<String>) -> PlainError {
         PlainError::new(StatusCode::BAD_REQUEST, reason)
     }
@@ -243,7 +243,7 @@ pub(in crate::embedded) fn json<T: Serialize>(content_type: &'static str, data: 
     }
 }
 
-/// The version of the product, by which Grafana chooses its requests.
+/// The version of the product. Grafana chooses its requests by it.
 pub(in crate::embedded) fn build_info(version: &str) -> serde_json::Value {
     serde_json::json!({
         "version": version,
@@ -283,7 +283,7 @@ mod tests {
         let first = tokio::spawn(async move {
             let work = move || {
                 begun.send(()).unwrap();
-                // Until the other side has gone.
+                // This waits until the other side is dropped.
                 let _ = waits.recv();
                 Ok::<_, NoTurn>(1)
             };

@@ -1,9 +1,8 @@
-//! Faults injected into a running server, to rehearse the response to them.
+//! Faults that are injected into a running server to rehearse the response.
 //!
-//! Owns which faults are active and until when. A fault ends when its time is over, when somebody ends it,
-//! and when its server stops.
-//! The code that a fault breaks asks its [`Faults`] first. While no fault is injected, the answer costs one
-//! relaxed load.
+//! This module knows which faults are active and until when. A fault ends when its time is over, when an operator
+//! ends it, and when its server stops. The code that a fault breaks first asks its [`Faults`]. While no fault is
+//! injected, this costs one relaxed load.
 
 mod points;
 #[cfg(test)]
@@ -23,25 +22,25 @@ pub use crate::api::faults::{Fault, FaultKind, LONGEST, LinkCut};
 use crate::api::faults::{Site, check_length};
 use crate::telemetry::Metrics;
 
-/// Why a fault was not injected.
+/// The reason why a fault was not injected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A setting is out of bounds.
+    /// A parameter is out of bounds.
     #[error("{0}")]
     Setting(String),
-    /// This server has nothing that the fault could break.
+    /// This server has no part that the fault could break.
     #[error("{0}")]
     NothingToBreak(&'static str),
 }
 
-/// A fault that is active, or was.
+/// An active or ended fault.
 #[derive(Debug)]
 pub struct Injected {
     pub fault: Fault,
-    /// Who injected it.
+    /// The person who injected it.
     pub by: String,
     pub started: SystemTime,
-    /// It may be ended earlier.
+    /// The planned duration. The fault may be ended earlier.
     pub length: Duration,
     ends: Instant,
     id: u64,
@@ -49,13 +48,13 @@ pub struct Injected {
 }
 
 impl Injected {
-    /// Whether its time is over, or somebody ended it.
+    /// Whether its time is over or an operator has ended it.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.ended.is_cancelled() || Instant::now() >= self.ends
     }
 
-    /// How many database connections it takes; `None`: all.
+    /// The number of database connections that it takes. `None` means all.
     #[must_use]
     pub fn connections(&self) -> Option<usize> {
         match self.fault {
@@ -64,7 +63,7 @@ impl Injected {
         }
     }
 
-    /// Waits until it is over.
+    /// Waits for its end.
     pub async fn over(&self) {
         tokio::select! {
             () = self.ended.cancelled() => {}
@@ -75,7 +74,7 @@ impl Injected {
 
 type Table = [Option<Arc<Injected>>; FaultKind::NUMBER];
 
-/// The faults of one server. Cloning shares them.
+/// The faults of one server. Clones share them.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
 
@@ -83,8 +82,8 @@ struct Inner {
     /// The kinds that may be active, one bit each. While no fault is injected, only this is read.
     on: AtomicU32,
     table: ArcSwap<Table>,
-    /// Serializes changes of `on` and `table`: a bit of `on` is set after its fault is in `table` and cleared
-    /// after it is gone, so a reader may find a bit without a fault, but never a fault without its bit.
+    /// Serialises changes of `on` and `table`. A bit of `on` is set after its fault is in `table`, and cleared after
+    /// the fault is removed. So a reader may find a bit without a fault, but never a fault without its bit.
     changing: Mutex<()>,
     changes: watch::Sender<()>,
     ids: AtomicU64,
@@ -106,7 +105,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// No fault yet. `redis`: whether this server has a link to Redis that can be cut.
+    /// No faults. `redis` says whether this server has a link to Redis that can be cut.
     #[must_use]
     pub fn new(metrics: Metrics, redis: bool) -> Faults {
         for kind in FaultKind::injectable() {
@@ -127,11 +126,11 @@ impl Faults {
         }))
     }
 
-    /// Injects `fault` for `length`. It replaces a fault of the same kind. Must be called in a tokio runtime,
-    /// whose timer ends the fault.
+    /// Injects `fault` for `length`. It replaces a fault of the same kind. Must be called in a tokio runtime, whose
+    /// timer ends the fault.
     ///
     /// # Errors
-    /// [`Refused`]; then no fault changes.
+    /// [`Refused`]. No fault changes then.
     pub fn inject(
         &self,
         fault: Fault,
@@ -176,7 +175,7 @@ impl Faults {
         on.cloned().collect()
     }
 
-    /// Ends the fault of that kind; `false`: none was active.
+    /// Ends the fault of that kind. `false` when none was active.
     pub fn end(&self, kind: FaultKind, why: &str) -> bool {
         let ended = self.0.put(kind, None);
         if let Some(ended) = &ended {
@@ -201,10 +200,10 @@ impl Faults {
         }
     }
 
-    /// Whether one of these kinds may be active; one bit each.
+    /// Whether one of these kinds may be active. `bits` has one bit per kind.
     #[inline]
     fn may_be_on(&self, bits: u32) -> bool {
-        // Relaxed: the bit only says that a look at `table`, which has its own ordering, is worth while.
+        // Relaxed is enough: the bit only says that `table` must be read, and `table` has its own ordering.
         self.0.on.load(Ordering::Relaxed) & bits != 0
     }
 

@@ -1,4 +1,4 @@
-//! Where faults take effect: what the code that a fault breaks asks.
+//! The points at which faults take effect. The code that a fault breaks calls these functions.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Fault, FaultKind, Faults, Injected, LinkCut, bit};
 
-/// How soon a blocked thread notices that the fault is over.
+/// The time within which a blocked thread notices the end of the fault.
 const NOTICE: Duration = Duration::from_millis(20);
 
 impl Faults {
@@ -80,7 +80,7 @@ impl Faults {
         }
     }
 
-    /// Returns at once unless the link to Redis is cut. A cut link refuses, or hangs until the fault is over:
+    /// Returns at once unless the link to Redis is cut. A cut link refuses, or hangs until the end of the fault, so
     /// the caller needs a time-out.
     ///
     /// # Errors
@@ -105,13 +105,13 @@ impl Faults {
                 return injected;
             }
             if changes.changed().await.is_err() {
-                // The server is gone: no fault can come any more.
+                // The server is gone, so no fault can come.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Whether an active fault keeps the database from answering in time.
+    /// Whether an active fault delays the answers of the database.
     #[must_use]
     pub fn hold_up_database(&self) -> bool {
         self.on(FaultKind::SlowStatement).is_some() || self.on(FaultKind::PoolExhaustion).is_some()

@@ -88,7 +88,7 @@ async fn a_fault_ends_by_itself_and_blocked_threads_continue() {
     assert!(faults.list().is_empty());
 }
 
-/// Nothing else runs here until this test waits for something.
+/// No other task runs until this test waits for something.
 #[tokio::test]
 async fn a_fault_whose_time_is_over_has_no_effect_although_nothing_ended_it_yet() {
     let (faults, metrics) = faults();
@@ -169,7 +169,7 @@ async fn settings_out_of_bounds_are_refused_by_name_and_change_nothing() {
     assert!(matches!(refused, Refused::NothingToBreak(_)), "{refused}");
 }
 
-/// What the list of statements is worth: each is measured under that name, and none is left out.
+/// The metrics use the names in the list of statements, and the list is complete.
 #[test]
 fn the_statements_that_can_be_slow_are_those_of_the_store() {
     let calls = r"\.(run|run_atomic|run_unbounded|read|safe|long|keyed)\(\s*statement::([A-Z_]+)";

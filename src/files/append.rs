@@ -1,4 +1,4 @@
-//! Files that grow.
+//! Opens files for appending.
 
 use std::fs::File;
 use std::io;
@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use super::target::Target;
 use super::{Access, READER_TIMEOUT, refused, special};
 
-/// Opens what `path` leads to for appending, creating it if need be. A device or a named pipe is
-/// opened too; its writes wait for its reader.
+/// Opens the file at `path` (links are followed) for appending, and creates it if it is missing. A device or a named
+/// pipe is also opened. Writes to it wait for its reader.
 ///
 /// # Errors
-/// The path leads to nothing that can be written, nothing reads the named pipe, or the file system
-/// refuses.
+/// The path cannot be written, the named pipe has no reader, or the file system refuses.
 pub fn append(path: &Path, access: Access) -> io::Result<File> {
     match Target::of(path)? {
         Target::Regular(path, _) | Target::Missing(path) => append_regular(&path, access),
@@ -33,11 +32,10 @@ pub(super) fn open_special(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Creates a file that must not exist yet. A dangling link creates its target; a device or a named
-/// pipe is opened.
+/// Creates a file that must not exist yet. A dangling link creates its target. A device or a named pipe is opened.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`] for a regular file that exists; else as [`append`].
+/// [`io::ErrorKind::AlreadyExists`] for an existing regular file, otherwise like [`append`].
 pub fn create_new(path: &Path, access: Access) -> io::Result<File> {
     let create = |path: PathBuf| {
         let mut options = File::options();

@@ -1,10 +1,11 @@
-//! Every file that the program writes goes through here, so that each keeps the same promises:
+//! All files of the program are written here, with the same guarantees:
 //!
-//! - A regular file is replaced whole or not at all ([`replace`]): written beside, synced, renamed.
-//! - A symbolic link stays; the file it points to is replaced, or created.
-//! - A device or a named pipe is written to and never replaced. A named pipe waits for its reader for
-//!   [`READER_TIMEOUT`] at most.
-//! - A socket, a disk (block device) and a directory are refused.
+//! - A regular file is replaced completely or not at all ([`replace`]): a new file is written beside it, synced, and
+//!   renamed.
+//! - A symbolic link stays. Its target is replaced or created.
+//! - A device or a named pipe is written to and never replaced. A named pipe waits at most [`READER_TIMEOUT`] for its
+//!   reader.
+//! - A socket, a block device and a directory are refused.
 
 mod append;
 mod replace;
@@ -23,16 +24,16 @@ pub use replace::replace;
 pub use rotation::{Limits, RotatingFile};
 pub use target::check;
 
-/// How long a named pipe waits for a reader to come, and for one that takes nothing.
+/// The time-out for the reader of a named pipe, to open it and to read.
 pub const READER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The path that stands for standard output.
 pub const STDOUT: &str = "-";
 
-/// Who may read a new file.
+/// The users who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Its owner only (0600): secrets, and what may hold personal data. An existing file becomes so too.
+    /// Only the owner (0600), for secrets and personal data. An existing file also gets this mode.
     Owner,
     /// As the umask allows. An existing file keeps its mode.
     Umask,
@@ -53,7 +54,7 @@ pub fn is_stdout(path: &Path) -> bool {
     path == Path::new(STDOUT) || target::descriptor(path) == Some(1)
 }
 
-/// Creates a directory and its parents, those that are missing, for their owner only (0700).
+/// Creates the missing directories of a path for only their owner (0700).
 ///
 /// # Errors
 /// The file system refuses.
@@ -64,7 +65,7 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
         .create(dir)
 }
 
-/// What to do about an error of the file system, for the end of a message.
+/// The advice for an error of the file system, at the end of a message.
 #[must_use]
 pub fn advice(error: &io::Error) -> &'static str {
     match error.kind() {

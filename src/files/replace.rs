@@ -1,4 +1,4 @@
-//! Replaces a file whole or not at all.
+//! Replaces a file completely or not at all.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write as _};
@@ -8,14 +8,13 @@ use std::path::{Path, PathBuf};
 use super::target::{Target, parent};
 use super::{Access, special};
 
-/// Replaces what `path` leads to by `content`: a crash leaves the old content or the new. An existing
-/// file keeps its mode and, where the system allows it, its owner. A device or a named pipe is written
-/// to. Where the directory cannot be written, or the file is a mount point, the file is overwritten in
-/// place.
+/// Replaces the file at `path` (links are followed) by `content`. After a crash it has the old or the new content. An
+/// existing file keeps its mode and, if the system allows it, its owner. A device or a named pipe is written to. If
+/// the directory cannot be written, or the file is a mount point, the file is overwritten in place.
 ///
 /// # Errors
-/// The path leads to nothing that can be written, or the file system refuses; then an existing file is
-/// as it was, unless it was overwritten in place.
+/// The path cannot be written, or the file system refuses. An existing file is then unchanged, unless it was
+/// overwritten in place.
 pub fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     let (path, existing) = match Target::of(path)? {
         Target::Special(path) => return special::write_to(&path, content),
@@ -30,7 +29,7 @@ pub fn replace(path: &Path, content: &[u8], access: Access) -> io::Result<()> {
     }
 }
 
-/// Whether the directory, and not the file, is in the way.
+/// Whether the directory and not the file prevents the write.
 fn cannot_rename(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -60,7 +59,7 @@ fn write_beside(
     }
     file.sync_all()?;
     beside.rename_to(path)?;
-    // The name must reach the disk too.
+    // The new name must also reach the disk.
     File::open(parent(path))?.sync_all()
 }
 
@@ -73,7 +72,7 @@ struct Beside {
 
 impl Beside {
     fn create(path: &Path, access: Access) -> io::Result<Beside> {
-        // Of a fixed length, so that the longest name can be replaced; new, so that no link is followed.
+        // The fixed length allows the longest names. The file is new, so that no link is followed.
         let name = format!(".concertctl-{:016x}.part", rand::random::<u64>());
         let path = path.with_file_name(name);
         let file = File::options()
@@ -98,7 +97,7 @@ impl Beside {
 impl Drop for Beside {
     fn drop(&mut self) {
         if !self.in_place {
-            // The error that is returned matters more than a left-over.
+            // The returned error matters more than a file that is left behind.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -1,7 +1,7 @@
-//! A file of lines that grows to a bound, is set aside under a number, and begun again.
+//! A file of lines that is rotated when it reaches a bound.
 //!
-//! `log` is the newest, `log.1` the one before, and so on. Together they hold at most
-//! `(keep + 1) × max_bytes`. A device, a named pipe and a descriptor are written to and not rotated.
+//! `log` is the newest file, `log.1` the previous one, and so on. Together they have at most `(keep + 1) × max_bytes`
+//! bytes. A device, a named pipe and a descriptor are written to and not rotated.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -14,12 +14,12 @@ use super::append::{append_regular, open_special};
 use super::target::{Target, parent};
 use super::{Access, refused};
 
-/// How large a rotating file becomes.
+/// The limits of a rotating file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one file; 0: no bound, something else rotates it.
+    /// The largest size of one file in bytes. 0 means no limit, because another program rotates it.
     pub max_bytes: u64,
-    /// Older files that are kept.
+    /// The number of older files to keep.
     pub keep: u32,
 }
 
@@ -27,7 +27,7 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct RotatingFile {
     given: PathBuf,
-    /// Where the links of `given` lead; `None` for what is not a regular file.
+    /// The path after its links are followed. `None` if it is not a regular file.
     path: Option<PathBuf>,
     file: File,
     size: u64,
@@ -35,10 +35,10 @@ pub struct RotatingFile {
 }
 
 impl RotatingFile {
-    /// Opens `path` for appending; a new file is for its owner only, an existing one keeps its mode.
+    /// Opens `path` for appending. A new file is only for its owner, an existing one keeps its mode.
     ///
     /// # Errors
-    /// It cannot be written, or its directory cannot, so that it could not be rotated.
+    /// The file cannot be written, or its directory cannot, which prevents rotation.
     pub fn open(path: &Path, limits: Limits) -> io::Result<RotatingFile> {
         let (file, regular) = match Target::of(path)? {
             Target::Special(path) | Target::Descriptor(path) => (open_special(&path)?, None),
@@ -65,21 +65,21 @@ impl RotatingFile {
         })
     }
 
-    /// Opens the path anew: after something else renamed or removed the file. If that fails the file
-    /// that is open stays in use.
+    /// Reopens the path, after another program has renamed or removed the file. If this fails, the open file stays in
+    /// use.
     ///
     /// # Errors
-    /// As [`RotatingFile::open`].
+    /// See [`RotatingFile::open`].
     pub fn reopen(&mut self) -> io::Result<()> {
         *self = RotatingFile::open(&self.given, self.limits)?;
         Ok(())
     }
 
-    /// Appends whole lines, rotating between two lines where the bound is reached. On an error the
-    /// bytes that were not written, and no part of a line is left in a regular file.
+    /// Appends whole lines, and rotates between two lines when the bound is reached. After an error, a regular file
+    /// has no part of a line.
     ///
     /// # Errors
-    /// The error, and how much of the end of `lines` is lost.
+    /// The error, and the number of bytes at the end of `lines` that were lost.
     pub fn write_lines(&mut self, lines: &[u8]) -> Result<(), (io::Error, usize)> {
         let mut rest = lines;
         while !rest.is_empty() {
@@ -96,7 +96,7 @@ impl RotatingFile {
         Ok(())
     }
 
-    /// How many bytes of whole lines fit. A line longer than a file may be has a file for itself.
+    /// The number of bytes of whole lines that fit. A line longer than the bound gets its own file.
     fn fitting(&self, lines: &[u8]) -> usize {
         if self.path.is_none() || self.limits.max_bytes == 0 {
             return lines.len();
@@ -117,7 +117,7 @@ impl RotatingFile {
         }
     }
 
-    /// Appends `lines`; an error comes with the bytes of whole lines that are written all the same.
+    /// Appends `lines`. An error has the number of bytes of whole lines that were still written.
     fn append(&mut self, lines: &[u8]) -> Result<(), (io::Error, usize)> {
         let mut written = 0;
         while written < lines.len() {
@@ -134,20 +134,20 @@ impl RotatingFile {
         Ok(())
     }
 
-    /// Cuts off the part of a line at the end, so that the next line begins a line of its own.
+    /// Cuts off a partial line at the end, so that the next line starts correctly.
     fn mend(&mut self, lines: &[u8], written: usize) -> usize {
         let last = lines[..written].iter().rposition(|byte| *byte == b'\n');
         let whole = last.map_or(0, |newline| newline + 1);
         let part = (written - whole) as u64;
-        // What cannot be cut off stays: one torn line.
+        // A part that cannot be cut off stays as one torn line.
         if part > 0 && self.path.is_some() && self.file.set_len(self.size - part).is_ok() {
             self.size -= part;
         }
         whole
     }
 
-    /// Sets the file aside and begins a new one. Of several processes that write the same file one
-    /// does so, and the others follow.
+    /// Renames the file and begins a new one. If several processes write the same file, one of them rotates and the
+    /// others follow.
     fn rotate(&mut self) -> io::Result<()> {
         if let Some(path) = &self.path {
             let holds_lock = self.file.try_lock().is_ok();
@@ -158,7 +158,7 @@ impl RotatingFile {
         self.reopen()
     }
 
-    /// Whether the open file still is the one at `path`.
+    /// Whether the open file is still the one at `path`.
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         let own = self.file.metadata()?;
         Ok(fs::metadata(path)
@@ -166,8 +166,8 @@ impl RotatingFile {
     }
 }
 
-/// `path` becomes `path.1`, that `path.2` and so on. Begins at the first free number, so that after an
-/// interruption nothing more is lost than the file beyond the last number.
+/// Renames `path` to `path.1`, that to `path.2` and so on. It begins at the first free number, so that an
+/// interruption loses only the file beyond the last number.
 fn set_aside(path: &Path, keep: u32) -> io::Result<()> {
     if keep == 0 {
         return fs::remove_file(path);
@@ -212,7 +212,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut file = RotatingFile::open(&path, limits(50, 3)).unwrap();
-        // A batch that is larger than a file, then single lines.
+        // A batch larger than a file, and then single lines.
         file.write_lines(lines(0, 20).as_bytes()).unwrap();
         for n in 20..40 {
             file.write_lines(lines(n, n + 1).as_bytes()).unwrap();
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_rotation_loses_nothing_more() {
-        // Whichever of the numbers is free when the process ended in the middle.
+        // Any of the numbers may be free when the process ended halfway.
         for gap in 1..=3 {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("log");

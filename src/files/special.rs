@@ -1,4 +1,4 @@
-//! Devices and named pipes: every wait is bounded.
+//! Devices and named pipes. Every wait is bounded.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -51,7 +51,7 @@ pub(super) fn blocking(file: &File) -> io::Result<()> {
     Ok(fcntl_setfl(file, flags - OFlags::NONBLOCK)?)
 }
 
-/// Writes all of `content`; a reader that takes nothing for `timeout` is an error.
+/// Writes all of `content`. It is an error if the reader reads nothing for `timeout`.
 pub(super) fn write(file: &mut File, mut content: &[u8], timeout: Duration) -> io::Result<()> {
     let limit = Timespec::try_from(timeout).map_err(io::Error::other)?;
     while !content.is_empty() {
@@ -100,7 +100,7 @@ mod tests {
     fn a_reader_that_takes_nothing_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = pipe(dir.path());
-        // Opened for both, so that there is a reader.
+        // The pipe is opened for reading and writing, so that it has a reader.
         let _reader = File::options().read(true).write(true).open(&path).unwrap();
         let mut file = open(&path, Duration::from_secs(10)).unwrap();
         let more_than_a_pipe_holds = vec![b'x'; 2 << 20];

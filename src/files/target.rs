@@ -1,4 +1,4 @@
-//! What a path leads to.
+//! The kinds of files to which a path can lead.
 
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -10,20 +10,20 @@ use rustix::fs::{Access as Permission, access};
 
 use super::refused;
 
-/// As many links as the kernel follows.
+/// The kernel follows the same number of links.
 const MAX_LINKS: usize = 40;
 
-/// Where a path leads once its links are followed.
+/// The target of a path after its links are followed.
 #[derive(Debug)]
 pub(super) enum Target {
     /// A regular file that exists.
     Regular(PathBuf, Box<Metadata>),
-    /// No file yet.
+    /// There is no file yet.
     Missing(PathBuf),
     /// A character device or a named pipe: written to, never replaced.
     Special(PathBuf),
-    /// An open descriptor of a process, such as /dev/stderr. Whatever it is, others hold it open: it is
-    /// written to, never replaced.
+    /// An open descriptor of a process, such as /dev/stderr. Other processes may also hold it open, so it is written
+    /// to and never replaced.
     Descriptor(PathBuf),
 }
 
@@ -66,7 +66,8 @@ impl Target {
     }
 }
 
-/// Follows the links at the end of `path`, also when nothing is there; the kernel follows those before.
+/// Follows the links at the end of `path`, even if the target is missing. The kernel follows the links in its
+/// directories.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -105,16 +106,16 @@ pub(super) fn descriptor(path: &Path) -> Option<u32> {
     None
 }
 
-/// Whether `path` can be written to, as far as that shows without writing.
+/// Checks as far as possible without a write whether `path` can be written.
 ///
 /// # Errors
-/// Why it cannot.
+/// The reason why it cannot.
 pub fn check(path: &Path) -> io::Result<()> {
     let writable = |path: &Path| access(path, Permission::WRITE_OK).map_err(io::Error::from);
     match Target::of(path)? {
         Target::Descriptor(_) => Ok(()),
         Target::Special(path) => writable(&path),
-        // Where its directory cannot be written the file is overwritten in place.
+        // If its directory cannot be written, the file is overwritten in place.
         Target::Regular(path, _) => writable(parent(&path)).or_else(|_| writable(&path)),
         Target::Missing(path) => {
             let dir = parent(&path);

@@ -1,4 +1,4 @@
-//! What is posted to the embedded Alertmanager, and how its alerts and silences are filtered.
+//! Posts to the embedded Alertmanager, and filters its alerts and silences.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::embedded::alertmanager::{AlertConfig, AlertStore, read_routes, write_
 
 use super::inputs::{ask, encode, first_line, get, text};
 
-/// The first line says what is posted: `silences`, or else alerts; the second is a filter, the rest is
-/// the body. What was taken is listed in a shape that can be read.
+/// The first line selects the body's kind: `silences`, or otherwise alerts. The second is a filter, and the rest is
+/// the body. Accepted entries must be listed in a format that can be parsed.
 pub(super) fn run(data: &[u8]) {
     let (kind, rest) = first_line(text(data));
     let (filter, body) = first_line(rest);

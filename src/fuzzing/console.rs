@@ -7,7 +7,7 @@ use super::inputs::text;
 /// Columns and rows: usual, narrow, wide.
 const SIZES: [(u16, u16); 3] = [(100, 30), (20, 5), (220, 60)];
 
-/// A dashboard that is taken can be drawn.
+/// A valid dashboard can be drawn.
 pub(super) fn dashboard(data: &[u8]) {
     let Ok(preview) = Preview::of_dashboard(text(data)) else {
         return;
@@ -17,7 +17,7 @@ pub(super) fn dashboard(data: &[u8]) {
     }
 }
 
-/// A recording that is taken can be shown to its end on each screen.
+/// A valid recording can be played to its end on each screen.
 pub(super) fn recording(data: &[u8]) {
     let Ok(preview) = Preview::of_recording(data) else {
         return;

@@ -1,4 +1,4 @@
-//! What the targets share: reading an input, asking an in-process HTTP API.
+//! Code that the targets share: it reads an input and calls an in-process HTTP API.
 
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 /// The largest answer of an in-process API to one small request, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// The input as text; inputs that are not UTF-8 end where they stop being it.
+/// The input as text. It ends at the first byte that is not UTF-8.
 pub(super) fn text(data: &[u8]) -> &str {
     match std::str::from_utf8(data) {
         Ok(text) => text,
@@ -25,7 +25,7 @@ pub(super) fn first_line(text: &str) -> (&str, &str) {
     text.split_once('\n').unwrap_or((text, ""))
 }
 
-/// Where the asynchronous parts run.
+/// The runtime of the asynchronous parts.
 pub(super) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! LogQL through the embedded Loki's HTTP API, and its stages against a plain reading of them.
+//! LogQL through the embedded Loki's HTTP API, and its stages compared with a simple model.
 
 use std::sync::{Arc, LazyLock};
 
@@ -80,7 +80,7 @@ pub(super) fn query(data: &[u8]) {
     );
 }
 
-/// A stage of a pipeline, as its grammar means it.
+/// A stage of a pipeline in the model.
 #[derive(Debug)]
 enum Stage {
     /// `| json`.
@@ -96,7 +96,7 @@ enum Stage {
 }
 
 const TEXTS: [&str; 6] = ["x", "info", "json", "taken", "", "|"];
-/// Labels. `json` is none: behind a `|` it is the stage, whatever follows.
+/// The names of labels. `json` is not one, because after a `|` it is always the stage.
 const NAMES: [&str; 9] = [
     "level", "msg", "took", "app", "or", "user_id", "missing", "and", "by",
 ];
@@ -134,8 +134,8 @@ impl Stage {
         }
     }
 
-    /// Whether the line goes on. A label of the line has `_extracted` to its name where the stream has
-    /// one of that name.
+    /// Whether the line passes. A label of the line gets the suffix `_extracted` if the stream has a label with its
+    /// name.
     fn keeps(&self, line: &str, labels: &mut Vec<(String, String)>) -> bool {
         match self {
             Stage::Json => {
@@ -176,8 +176,8 @@ fn flatten(
     }
 }
 
-/// A pipeline built from its grammar is refused, or keeps the lines that it means. Two bytes a stage;
-/// the last bit of a stage's first byte chooses the white space.
+/// A pipeline built from its grammar is either refused or keeps the lines of the model. Two bytes make a stage. The
+/// last bit of a stage's first byte chooses the white space.
 pub(super) fn stages(data: &[u8]) {
     let (pairs, _) = data.as_chunks::<2>();
     let stages: Vec<Stage> = pairs.iter().take(6).map(|pair| Stage::of(*pair)).collect();

@@ -1,9 +1,9 @@
 //! Fuzz targets: every parser of outside input behind a `fn(&[u8])`.
 //!
-//! Compiled for tests and for cargo-fuzz only. `scripts/fuzz` runs a target under libFuzzer; the test
-//! suite replays `fuzz/corpus` and a fixed number of mutated inputs (`tests`). A target panics when the
-//! program breaks a promise: that no input makes it panic, that what it printed it reads back, that two
-//! ways to the same answer agree, that its answer is bounded. Bounds are counts, never times.
+//! They are compiled only for tests and for cargo-fuzz. `scripts/fuzz` runs a target under libFuzzer. The test suite
+//! replays `fuzz/corpus` and a fixed number of mutated inputs (`tests`). A target panics when the program breaks a
+//! promise: no input makes it panic, it can read its own output, two ways to the same answer agree, and its answer is
+//! bounded. Bounds are counts and never times.
 
 mod alerts;
 mod answers;

@@ -69,7 +69,7 @@ fn store() -> Tsdb {
 
 static STORE: LazyLock<Tsdb> = LazyLock::new(store);
 
-/// A query that is taken gives the same values asked for one step at a time and over a range.
+/// A valid query gives the same values step by step and over a range.
 pub(super) fn query(data: &[u8]) {
     let text = text(data);
     let Ok(query) = Query::parse(text, &LIMITS) else {

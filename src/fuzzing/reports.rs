@@ -8,7 +8,7 @@ use super::inputs::text;
 /// Bytes of a page beside what it takes from the summary.
 const PAGE: usize = 2 << 20;
 
-/// A summary that is taken can be reported, compared, merged with itself, written and read again.
+/// A valid summary can be reported, compared, merged with itself, written and read again.
 pub(super) fn summary(data: &[u8]) {
     let text = text(data);
     let Ok(summary) = Summary::parse(text) else {

@@ -26,9 +26,8 @@ pub(super) fn ops(data: &[u8]) {
     send(&service().ops, text(data));
 }
 
-/// Requests as they travel, but with bare line feeds and without `Content-Length`; `---` on a line stands
-/// between two. `{token}` and `{user}` stand for somebody who was admitted, `{ops}` for the operations
-/// token.
+/// Requests in HTTP's format, but with bare line feeds and without `Content-Length`. A line `---` separates two
+/// requests. `{token}` and `{user}` are replaced by those of an admitted user, `{ops}` by the operations token.
 fn send(router: &Router, text: &str) {
     let (token, user) = service().somebody();
     let text = text
@@ -40,7 +39,7 @@ fn send(router: &Router, text: &str) {
         let keyed = request.headers().contains_key(IDEMPOTENCY_KEY);
         let (status, body) = ask(router, request);
         check(one, status, &body);
-        // A keyed request that is sent again gets the answer it got.
+        // A keyed request that is sent again must get the same answer.
         if keyed && let Some(request) = read(one) {
             let (again, body) = ask(router, request);
             check(one, again, &body);
@@ -54,13 +53,13 @@ fn check(request: &str, status: StatusCode, body: &[u8]) {
     assert!(!status.is_server_error(), "{status} {answer} to {request}");
     if status.is_client_error() && !body.is_empty() {
         let problem = serde_json::from_slice::<Problem>(body).is_ok();
-        // The embedded stores refuse in the words of what they stand in for.
+        // The embedded stores refuse in the format of the product that they replace.
         let other = serde_json::from_slice::<Value>(body).is_ok() || answer.is_ascii();
         assert!(problem || other, "not a problem: {answer} to {request}");
     }
 }
 
-/// A request, if the text is one that an HTTP parser would hand on.
+/// A request, if an HTTP parser would accept the text.
 fn read(text: &str) -> Option<Request<Body>> {
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
     let (line, headers) = first_line(head);

@@ -8,7 +8,7 @@ use crate::yaml::FileError;
 
 use super::inputs::text;
 
-/// A rule file is taken, or refused at a place that it has.
+/// A rule file is accepted, or refused with a position that exists in it.
 pub(super) fn file(data: &[u8]) {
     let text = text(data);
     match RuleSet::parse("rules.yml", text) {
@@ -17,7 +17,7 @@ pub(super) fn file(data: &[u8]) {
     }
 }
 
-/// An error in a file stands in one of its lines, and is one line itself.
+/// The error of a file names one of its lines, and is one line itself.
 #[track_caller]
 pub(super) fn placed(text: &str, error: &FileError) {
     let shown = error.to_string();
@@ -35,7 +35,7 @@ pub(super) fn placed(text: &str, error: &FileError) {
     }
 }
 
-/// A template that is taken expands with any value, within a bound.
+/// A valid template expands with any value, within a bound.
 pub(super) fn template(data: &[u8]) {
     let text = text(data);
     let template = match Template::parse(text) {

@@ -9,7 +9,7 @@ use super::rules::placed;
 /// Begins a line that is an override and no part of the file.
 const SET: &str = "--set ";
 
-/// A scenario that is taken can be planned, and is the same once written and read again.
+/// A valid scenario can be planned, and is the same after it is written and read again.
 pub(super) fn scenario(data: &[u8]) {
     let text = text(data);
     let overrides: Vec<String> = text
@@ -34,7 +34,7 @@ pub(super) fn scenario(data: &[u8]) {
     assert_eq!(read, scenario, "written {written}");
 }
 
-/// A profile that is taken has a bounded number of rows, and is the same once written and read again.
+/// A valid profile has a bounded number of rows, and is the same after it is written and read again.
 pub(super) fn profile(data: &[u8]) {
     let text = text(data);
     let profile = match Profile::parse("a.yaml", text) {

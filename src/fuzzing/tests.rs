@@ -1,4 +1,4 @@
-//! The bounded pass: the whole corpus, then mutated inputs, the same ones each time.
+//! The bounded pass: the whole corpus, and then mutated inputs, which are the same each time.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Says which input it was when a target panics. Removes the files of the service in any case.
+/// Prints the input when a target panics, and removes the files of the service in any case.
 struct Guard(String, Vec<u8>);
 
 impl Drop for Guard {

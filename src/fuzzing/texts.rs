@@ -37,7 +37,7 @@ pub(super) fn run(data: &[u8]) {
     secrets(text);
 }
 
-/// What is written is read back as the same.
+/// A value that is written must be the same after it is read back.
 #[track_caller]
 fn again<T>(value: &T)
 where
@@ -49,7 +49,7 @@ where
     assert_eq!(*value, read, "written {written}");
 }
 
-/// A password is shown by nothing, wherever the address goes wrong.
+/// No message may show a password, wherever the address is wrong.
 fn secrets(text: &str) {
     const PASSWORD: &str = "hush5ecret";
     let user = |c: char| !c.is_whitespace() && !"@/?#,".contains(c);

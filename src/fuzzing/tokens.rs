@@ -6,8 +6,8 @@ use crate::telemetry::TraceContext;
 
 use super::inputs::{first_line, text};
 
-/// The input is read as a `traceparent` and as a token, and laid over a valid token: only what is left
-/// unchanged may verify.
+/// Parses the input as a `traceparent` and as a token, and overlays it on a valid token. Only an unchanged token may
+/// verify.
 pub(super) fn run(data: &[u8]) {
     let key = TokenKey::new(&[7; 32]).expect("32 bytes are enough");
     let header = text(data);
@@ -40,7 +40,7 @@ pub(super) fn run(data: &[u8]) {
     assert!(other.verify(&signed).is_err(), "another key opens a token");
 }
 
-/// What verifies is exactly what the key signs: one text a token.
+/// A text verifies only if it is exactly the text that the key signs, so each token has one text.
 fn check(key: &TokenKey, text: &str) {
     if let Ok(token) = key.verify(text) {
         assert_eq!(key.sign(&token), text, "two texts are one token");

@@ -1,9 +1,8 @@
-//! Receives the body of a request before anything is done for the request, on every route. A body that
-//! breaks its limit of size or time is refused, and the answer says which limit it was.
+//! Receives the whole body of a request on every route before anything else is done. A body that exceeds its limit of
+//! size or time is refused, and the answer names the limit.
 //!
-//! A connection that is closed with bytes unread is reset, and the reset may overtake the answer
-//! (RFC 9112, section 9.6). So a body that is too large is drained: read to its end, within bounds, and
-//! discarded.
+//! A connection that is closed with unread bytes is reset, and the reset may overtake the answer (RFC 9112, section
+//! 9.6). So a body that is too large is drained: the server reads it to its end, within bounds, and discards it.
 
 use std::time::Duration;
 
@@ -17,17 +16,17 @@ use hyper::body::Body as _;
 use super::ApiError;
 use crate::api::ErrorCode;
 
-/// Bytes beyond the limit that are drained to keep the connection.
+/// The largest number of bytes beyond the limit that are drained to keep the connection.
 const DRAIN_BYTES: u64 = 256 * 1024;
 
-/// Why a body is refused, and whether its connection must end with the answer.
+/// The reason why a body is refused, and whether its connection must end with the answer.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) error: ApiError,
     pub(super) close: bool,
 }
 
-/// Waits for the body of `request`: at most `limit` bytes, at most `within`.
+/// Receives the body of `request`: at most `limit` bytes in at most `within`.
 pub(super) async fn receive(
     request: Request,
     limit: usize,
@@ -38,8 +37,8 @@ pub(super) async fn receive(
     }
     let announced = request.body().size_hint().lower();
     let most = limit as u64 + DRAIN_BYTES;
-    // A client that sent Expect: 100-continue gets the refusal before it sends; a body beyond the drain is
-    // not read at all.
+    // A client that sent Expect: 100-continue gets the refusal before it sends the body. A body larger than the drain
+    // is not read at all.
     let asks = request.headers().contains_key(EXPECT) && announced > limit as u64;
     if asks || announced > most {
         return Err(too_large(limit, true));

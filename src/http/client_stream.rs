@@ -1,6 +1,5 @@
-//! A client's connection as the HTTP parser sees it, with the bounds that the parser does not have: a
-//! time-out for headers, a time-out for writes, and a body drain when the connection closes while the client
-//! is still sending.
+//! The stream of a client's connection below the HTTP parser. It adds bounds that the parser lacks: a time-out for
+//! headers, a time-out for writes, and a body drain when the connection closes while the client still sends.
 
 use std::io;
 use std::pin::Pin;
@@ -18,9 +17,8 @@ use super::framing::Framing;
 const HEADER_TIMEOUT_ANSWER: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// How long, and for how many bytes, the server reads on after its last answer when the client is still
-/// sending. A connection closed at once would be reset, and the reset may overtake the answer (RFC 9112,
-/// section 9.6).
+/// The longest drain after the last answer, in time and bytes, while the client still sends. A connection that is
+/// closed at once would be reset, and the reset may overtake the answer (RFC 9112, section 9.6).
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 const DRAIN_BYTES: usize = 256 * 1024;
 
@@ -29,7 +27,7 @@ const DRAIN_BYTES: usize = 256 * 1024;
 pub(super) struct StreamTimeouts {
     /// From the first byte of a header to its end.
     pub(super) header: Duration,
-    /// A write of which the client reads nothing. Every byte that leaves starts the time again.
+    /// The longest time for which a write makes no progress. Each byte that is sent restarts the time.
     pub(super) write: Duration,
 }
 
@@ -45,7 +43,7 @@ pub(super) struct ClientStream<S> {
     writing: Option<Pin<Box<Sleep>>>,
     /// The number of the unfinished header, and its time-out.
     header: Option<(u64, Pin<Box<Sleep>>)>,
-    /// Bytes that the drain may still read, and its time-out.
+    /// The number of bytes that the drain may still read, and its time-out.
     draining: Option<(usize, Pin<Box<Sleep>>)>,
 }
 
@@ -111,8 +109,8 @@ impl<S> ClientStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
-    /// Whether the time of an unfinished header is up. Waits until the answer to the request before it has
-    /// left.
+    /// Whether the time-out of an unfinished header has passed. It first waits until the answer to the previous
+    /// request is sent.
     fn header_timed_out(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((_, end)) = &mut self.header else {
             return false;
@@ -120,12 +118,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
         if self.connection.is_busy() || end.as_mut().poll(cx).is_pending() {
             return false;
         }
-        // What the client does not read of it is lost: the connection ends anyway.
+        // A part that the client does not read is lost, because the connection ends anyway.
         let _ = Pin::new(&mut self.stream).poll_write(cx, HEADER_TIMEOUT_ANSWER);
         true
     }
 
-    /// Reads and discards what a client still sends, within bounds.
+    /// Reads and discards the bytes that a client still sends, within bounds.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (left, end) = self
             .draining

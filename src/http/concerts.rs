@@ -100,7 +100,7 @@ pub(super) async fn seats(
     Ok((json, map.body(render)).into_response())
 }
 
-/// Rendered once per change of the date and shared by everyone who asks.
+/// Rendered once per change of the date. All requests share the bytes.
 fn render(rows: &[SeatRow]) -> Bytes {
     let wire = |free: bool| {
         let of_kind = rows

@@ -1,8 +1,8 @@
-//! The open connections of a listener: how many, from which addresses, and which one is evicted when the
-//! limit is reached.
+//! The open connections of a listener. This module counts them, also per address, and chooses the one to evict at the
+//! limit.
 //!
-//! A connection is idle, busy, upgraded or evicted. Eviction is one atomic step that succeeds only from idle,
-//! so a request that has begun always gets its answer:
+//! A connection is idle, busy, upgraded or evicted. Eviction is one atomic step that succeeds only from idle, so a
+//! request that has begun always gets its answer:
 //!
 //! ```text
 //!            begin                    evict
@@ -27,17 +27,17 @@ const BUSY: u8 = 1;
 const EVICTED: u8 = 2;
 const UPGRADED: u8 = 3;
 
-/// Between two attempts of a new connection to evict an idle one while all are busy.
+/// While all connections are busy, a new one tries again to evict an idle one after this pause.
 const EVICT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Limits on the open connections of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
-    /// In all.
+    /// The largest number of connections of the listener.
     pub(super) connections: usize,
-    /// From one address.
+    /// The largest number of connections from one address.
     pub(super) per_address: usize,
-    /// Bytes of unfinished headers in all.
+    /// The largest number of bytes of unfinished headers over all connections.
     pub(super) unfinished: usize,
 }
 
@@ -47,13 +47,13 @@ pub(super) struct Connection {
     id: u64,
     peer: IpAddr,
     state: AtomicU8,
-    /// Milliseconds after the start of the listener at which it became idle.
+    /// The time at which the connection became idle, in milliseconds after the start of the listener.
     idle_since: AtomicU64,
-    /// Requests whose answer is not written yet.
+    /// The number of requests whose answer is not yet written.
     in_flight: AtomicUsize,
-    /// Requests that began.
+    /// The number of requests that began.
     begun: AtomicU64,
-    /// Bytes of an unfinished header.
+    /// The bytes of an unfinished header.
     unfinished: AtomicUsize,
     refused: OnceLock<(u64, &'static str)>,
     evicted: Notify,
@@ -61,7 +61,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Begins a request, with the reason if it must be refused. `None`: the connection is evicted.
+    /// Begins a request. Returns also the reason if the request must be refused. `None` when the connection is
+    /// evicted.
     pub(super) fn begin(self: &Arc<Self>) -> Option<(InFlight, Option<&'static str>)> {
         let begins = self.state.compare_exchange(IDLE, BUSY, SeqCst, SeqCst);
         if begins == Err(EVICTED) {
@@ -73,9 +74,9 @@ impl Connection {
         Some((InFlight(Arc::clone(self)), refused.map(|(_, why)| *why)))
     }
 
-    /// Marks a request, by its number counted from 0, as one to refuse.
+    /// Marks the request with this number, counted from 0, as one to refuse.
     pub(super) fn refuse(&self, refused: (u64, &'static str)) {
-        // The first mark stays, because nothing after it is served.
+        // The first mark stays, because no later request is served.
         let _ = self.refused.set(refused);
     }
 
@@ -83,12 +84,12 @@ impl Connection {
         self.in_flight.load(SeqCst) > 0
     }
 
-    /// Whether the connection speaks another protocol than HTTP.
+    /// Whether the connection was upgraded to a protocol other than HTTP.
     pub(super) fn is_upgraded(&self) -> bool {
         self.state.load(SeqCst) == UPGRADED
     }
 
-    /// To be called when everything that was written has left.
+    /// The stream calls this when everything that was written has been sent.
     pub(super) fn flushed(&self) {
         if self.state.load(SeqCst) == BUSY && !self.is_busy() {
             self.idle_since.store(self.all.now(), SeqCst);
@@ -118,12 +119,12 @@ impl Connection {
     }
 }
 
-/// A request in flight, until its answer is written or given up.
+/// A request that counts as in flight until its answer is written or given up.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Connection>);
 
 impl InFlight {
-    /// From now on the connection speaks another protocol.
+    /// Marks the connection as upgraded to another protocol.
     pub(super) fn upgrade(&self) {
         self.0.state.store(UPGRADED, SeqCst);
     }
@@ -135,7 +136,7 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection's slot among the open ones, given back when dropped.
+/// The slot of an open connection. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) connection: Arc<Connection>,
@@ -155,8 +156,8 @@ struct Open {
     next: u64,
     by_id: HashMap<u64, Arc<Connection>>,
     by_address: HashMap<IpAddr, usize>,
-    /// The idle connections at the last refresh, oldest first. An entry whose `idle_since` has not changed
-    /// is still older than every connection that is not in here.
+    /// The idle connections at the last refresh, oldest first. An entry with an unchanged `idle_since` is still older
+    /// than every connection that is not listed.
     oldest: VecDeque<(u64, Arc<Connection>)>,
 }
 
@@ -234,7 +235,7 @@ impl Connections {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Replaces the unfinished bytes of `connection`, and gives the new sum over all.
+    /// Replaces the unfinished bytes of `connection`, and returns the new sum over all connections.
     fn count(&self, connection: &Connection, unfinished: usize) -> usize {
         let before = connection.unfinished.swap(unfinished, SeqCst);
         let sum = self.unfinished.fetch_add(unfinished, SeqCst) + unfinished;
@@ -242,8 +243,8 @@ impl Connections {
         sum - before.min(sum)
     }
 
-    /// Finds a slot for a connection from `peer`, evicting the connection that has been idle longest if need
-    /// be. Waits while all are busy. `None`: all connections that the address may have are busy.
+    /// Gives a slot to a connection from `peer`. At the limit it evicts the connection that has been idle longest, or
+    /// waits while all are busy. `None` when the address is at its own limit and all its connections are busy.
     pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
         {
             let mut open = self.open.lock();
@@ -284,7 +285,7 @@ impl Connections {
         })
     }
 
-    /// Evicts the connection that has been idle longest. `false`: none is idle.
+    /// Evicts the connection that has been idle longest. `false` when no connection is idle.
     pub(super) fn evict_oldest(&self) -> bool {
         self.open.lock().evict_oldest()
     }

@@ -1,5 +1,5 @@
-//! Cross-origin requests (CORS): pages of the origins that the operator named may call the ticketing API.
-//! Never used on the operations listener.
+//! Cross-origin requests (CORS): pages of the origins that the operator named may call the ticketing API. The
+//! operations listener never uses it.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl FromStr for Origin {
             let uri: http::Uri = text.parse().map_err(|_| wrong())?;
             let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
             let host = uri.authority().map_or("", |authority| authority.as_str());
-            // Browsers send scheme and host alone, in lower case.
+            // Browsers send only scheme and host, in lower case.
             let bare = uri.scheme_str().map(|scheme| format!("{scheme}://{host}"));
             let plain = !host.is_empty() && !host.contains('@') && text == text.to_lowercase();
             if !scheme || !plain || bare.as_deref() != Some(text) {
@@ -38,10 +38,10 @@ impl FromStr for Origin {
     }
 }
 
-/// Opens `router` to pages of these origins.
+/// Allows pages of these origins to call `router`.
 ///
-/// The layer is outermost: pages can read every refusal, and the preflight of a browser, which carries no
-/// token, is answered before anything requires one.
+/// The layer is outermost. So pages can read every refusal, and a browser's preflight, which carries no token, is
+/// answered before a token is required.
 pub fn allow(router: Router, origins: &[Origin]) -> Router {
     if origins.is_empty() {
         return router;

@@ -1,8 +1,7 @@
 //! Error answers.
 //!
-//! Handlers return [`ApiError`]; `?` converts a [`Refusal`] into one. The middleware writes the document,
-//! because it knows the trace id and the format that the client reads. SQL, paths and panic messages go to
-//! the log only.
+//! Handlers return [`ApiError`], and `?` converts a [`Refusal`] into one. The middleware writes the document, because
+//! it knows the trace id and the format that the client reads. SQL, paths and panic messages go only to the log.
 
 use std::time::Duration;
 
@@ -13,18 +12,18 @@ use serde_json::json;
 use crate::api::{ErrorCode, Problem};
 use crate::booking::{Refusal, StoreError};
 
-/// A refusal or a failure, to be answered as a problem document.
+/// A refusal or a failure that is answered with a problem document.
 #[derive(Clone, Debug)]
 pub struct ApiError {
-    /// The stable code; it decides the status.
+    /// The stable code. It decides the status.
     pub code: ErrorCode,
-    /// What happened, for people.
+    /// A text for people that says what happened.
     pub detail: String,
-    /// Seconds after which the client may try again, sent with 429 and 503.
+    /// The client may try again after this many seconds. It is sent with 429 and 503.
     retry_after: u64,
 }
 
-/// `Retry-After` in seconds where no better value is known.
+/// `Retry-After` in seconds when no better value is known.
 pub(super) const RETRY_AFTER: u64 = 1;
 
 /// The header that asks the client to wait.
@@ -33,7 +32,7 @@ pub(super) fn retry_after(seconds: u64) -> (HeaderName, HeaderValue) {
 }
 
 impl ApiError {
-    /// An error of `code` that says `detail`.
+    /// An error of `code` with the text `detail`.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> ApiError {
         ApiError {
             code,
@@ -83,7 +82,7 @@ impl ApiError {
 pub(super) enum ErrorFormat {
     /// A problem document.
     Problem,
-    /// Alertmanager's `{"code":…,"message":…}`: its clients read `application/json` only.
+    /// Alertmanager's `{"code":…,"message":…}`. Its clients read only `application/json`.
     Alertmanager,
 }
 
@@ -102,7 +101,7 @@ fn status(code: ErrorCode) -> StatusCode {
     StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Attaches the error to an empty response; the middleware writes the document.
+/// Attaches the error to an empty response. The middleware writes the document.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = status(self.code).into_response();
@@ -167,7 +166,7 @@ fn store_failed(error: &StoreError) -> ApiError {
     }
 }
 
-/// The answer to a write whose outcome is not known yet.
+/// The answer to a write with an unknown outcome.
 pub(super) fn outcome_unknown() -> ApiError {
     ApiError::new(
         ErrorCode::OutcomeUnknown,
@@ -184,7 +183,7 @@ pub(super) async fn unknown_route(uri: http::Uri) -> ApiError {
     )
 }
 
-/// The fallback for a known path with another method.
+/// The fallback for a known path with an unsupported method.
 pub(super) async fn method_not_allowed(method: http::Method) -> ApiError {
     let method: String = method.as_str().chars().take(20).collect();
     ApiError::new(

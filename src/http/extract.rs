@@ -1,4 +1,5 @@
-//! Extractors: what handlers take from a request. Each refuses what it cannot read, and says where and why.
+//! Extractors: the parts of a request that handlers take. Each extractor refuses what it cannot read, and says where
+//! and why.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,7 +19,7 @@ use crate::booking::{Caller, Idempotency, Refusal};
 use crate::telemetry::RequestSpan;
 use crate::yaml;
 
-/// What the access record needs to know about a request; the extractors fill it in.
+/// The facts about a request that the access record needs. The extractors fill them in.
 #[derive(Debug, Default)]
 pub(super) struct RequestInfo {
     user: AtomicI64,
@@ -61,8 +62,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Write {
 }
 
 impl Write {
-    /// Runs `work` to its end, even when the client disconnects or the request times out: a commit has
-    /// consequences that must happen too (an admission that ends, a counter).
+    /// Runs `work` to its end, even when the client disconnects or the request times out. The consequences of a
+    /// commit must follow in any case (an admission that ends, a counter).
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -78,7 +79,7 @@ impl Write {
             Ok(done) => done,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // Cancelled only when the whole process ends.
+                // The task is cancelled only when the whole process ends.
                 Err(_) => std::future::pending().await,
             },
         }
@@ -118,7 +119,7 @@ fn token(parts: &Parts) -> Result<&str, ApiError> {
     Ok(value.to_str().unwrap_or_default())
 }
 
-/// The holder of a verified token. An unknown token is refused with 403.
+/// The caller with a verified token. An unknown token is refused with 403.
 pub(super) struct Holder(pub(super) Caller);
 
 impl FromRequestParts<AppState> for Holder {
@@ -131,7 +132,7 @@ impl FromRequestParts<AppState> for Holder {
             let under_way = limit.request(caller.key());
             let under_way = under_way.map_err(|wait| rate_limited(wait, limit.limit()))?;
             if let (Some(under_way), Some(info)) = (under_way, info(parts)) {
-                // Set once: a request has one token.
+                // It is set once, because a request has one token.
                 let _ = info.under_way.set(under_way);
             }
         }
@@ -139,7 +140,7 @@ impl FromRequestParts<AppState> for Holder {
     }
 }
 
-/// The holder of a verified token that polls `GET /queue`. An unknown token is refused with 404.
+/// The caller with a verified token on `GET /queue`. An unknown token is refused with 404.
 pub(super) struct Poller(pub(super) Caller);
 
 impl FromRequestParts<AppState> for Poller {
@@ -169,7 +170,7 @@ pub(super) struct Path<T>(pub(super) T);
 
 /// The parameters of a path: one integer or two.
 pub(super) trait Integers: Sized {
-    /// Reads them in the order of the path.
+    /// Reads the integers in the order of the path.
     fn take(next: impl FnMut() -> Result<i64, ApiError>) -> Result<Self, ApiError>;
 }
 
@@ -204,7 +205,7 @@ impl<T: Integers, S: Send + Sync> FromRequestParts<S> for Path<T> {
     }
 }
 
-/// Longest part of a wrong path parameter that a message quotes, in characters.
+/// The longest part of a wrong path parameter that a message quotes, in characters.
 const PARAMETER_SHOWN: usize = 100;
 
 /// Query parameters.
@@ -217,7 +218,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Query(value)),
             Err(error) => {
-                // Without the library's introduction: the field, and what is wrong with it.
+                // The message leaves out the library's introduction. It names the field and the mistake.
                 let problem = std::error::Error::source(&error).map(ToString::to_string);
                 let problem = problem.unwrap_or_else(|| error.body_text());
                 let detail = format!("query: {}", yaml::in_words(&problem));
@@ -227,8 +228,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A JSON body within [`BODY_LIMIT`] that arrived in time, and the `Idempotency-Key` that came with it: its
-/// fingerprint covers path and body.
+/// A JSON body within [`BODY_LIMIT`] that arrived in time, with its `Idempotency-Key`. The fingerprint of the key
+/// covers path and body.
 pub(super) struct Keyed<T> {
     pub(super) body: T,
     pub(super) key: Option<Idempotency>,
@@ -265,7 +266,7 @@ async fn read_json(request: Request) -> Result<(Parts, Bytes), ApiError> {
     read(request, BODY_LIMIT).await
 }
 
-/// The body, which has arrived, if it has at most `limit` bytes.
+/// The body if it has at most `limit` bytes. It has already arrived.
 pub(super) async fn read(request: Request, limit: usize) -> Result<(Parts, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
     match axum::body::to_bytes(body, limit).await {
@@ -277,13 +278,13 @@ pub(super) async fn read(request: Request, limit: usize) -> Result<(Parts, Bytes
     }
 }
 
-/// What a JSON body holds; the error says where in it, which field, and what to write there.
+/// Parses a JSON body. The error names the position, the field, and the expected value.
 pub(super) fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     yaml::from_json(bytes)
         .map_err(|error| ApiError::new(ErrorCode::RequestMalformed, format!("body, {error}")))
 }
 
-/// `application/json`, with or without parameters.
+/// Whether the type is `application/json`, with or without parameters.
 fn is_json(value: &str) -> bool {
     value
         .split(';')
@@ -291,7 +292,7 @@ fn is_json(value: &str) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// The key of a call without a body.
+/// The key of a request without a body.
 pub(super) struct Key(pub(super) Option<Idempotency>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Key {
@@ -302,10 +303,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
-/// Longest idempotency key.
+/// The longest idempotency key, in bytes.
 pub(super) const KEY_MAX: usize = 128;
 
-/// Whether `key` can stand in an `Idempotency-Key` header of this API.
+/// Whether `key` is valid in an `Idempotency-Key` header of this API.
 pub(super) fn is_idempotency_key(key: &str) -> bool {
     let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
     (1..=KEY_MAX).contains(&key.len()) && plain

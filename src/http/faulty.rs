@@ -1,4 +1,4 @@
-//! Injected faults of requests. They take effect before anything is done for a request.
+//! Injected faults of requests. They act before the server does anything for a request.
 
 use std::sync::LazyLock;
 
@@ -17,16 +17,16 @@ pub(super) struct Route {
     pub(super) part: Part,
 }
 
-/// What a route is for. Faults that name no routes break whole parts.
+/// The purpose of a route. A fault that names no routes breaks a whole part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Queue,
     Buying,
-    /// Probes and the description: broken only when they are named.
+    /// Probes and the OpenAPI document. A fault breaks them only when it names them.
     Other,
 }
 
-/// All routes, read off the route table.
+/// All routes of the route table.
 pub(super) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let document = serde_json::to_value(super::routes().into_openapi()).unwrap_or_default();
     let paths = document["paths"].as_object().into_iter().flatten();
@@ -54,7 +54,7 @@ pub(super) async fn serve(faults: &Faults, request: Request, next: Next) -> Resp
     next.run(request).await
 }
 
-/// Waits for the injected latency, then gives the injected error.
+/// Waits for the injected latency, then returns the injected error.
 fn refusal(faults: &Faults, request: &Request) -> impl Future<Output = Option<ApiError>> + use<> {
     let (faults, method) = (faults.clone(), request.method().clone());
     let route = request.extensions().get::<MatchedPath>().cloned();

@@ -1,23 +1,24 @@
 //! Tracks the bytes of a connection from request to request, beside the HTTP parser.
 //!
-//! The parser repairs headers that disagree about the length of a body and does not report it. A proxy
-//! in front of the server may repair them differently, and then one client's bytes become another client's
-//! request (request smuggling). So such a request is marked here and refused later. The tracking also counts
-//! the bytes of an unfinished header.
+//! The parser repairs headers that disagree about the length of a body and does not report it. A proxy in front of
+//! the server may repair them differently. Then the bytes of one client become the request of another client (request
+//! smuggling). So this module marks such a request, and the server refuses it later. It also counts the bytes of an
+//! unfinished header.
 
 use memchr::memchr;
 
-/// Longest part of a line that is buffered when it arrives in pieces. No length or coding needs more.
+/// The longest part of a line that is buffered when the line arrives in pieces. Every valid length or coding is
+/// shorter.
 const LINE_MAX: usize = 512;
 
-/// Where the next byte belongs.
+/// The part of a request to which the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     /// The request line, or empty lines before it.
     Start,
     /// A header line.
     Header,
-    /// The body: this many bytes are still to come.
+    /// The body, of which this many bytes are still missing.
     Body(u64),
     /// The line with the size of a chunk.
     ChunkSize,
@@ -25,11 +26,11 @@ enum At {
     Chunk(u64),
     /// The lines after the last chunk.
     Trailer,
-    /// Nothing is tracked any more: the parser refuses what comes, or the connection ends after this request.
+    /// Tracking has ended: the parser refuses the rest, or the connection ends after this request.
     Lost,
 }
 
-/// What the headers of a request say about the length of its body.
+/// The statements of the headers about the length of the body.
 #[derive(Debug, Default)]
 struct Lengths {
     content_lengths: u32,
@@ -61,22 +62,22 @@ impl Framing {
         }
     }
 
-    /// Bytes of a header whose end has not arrived.
+    /// The bytes of a header that has not ended.
     pub(super) fn unfinished(&self) -> usize {
         self.unfinished
     }
 
-    /// Headers that have arrived completely.
+    /// The number of headers that have arrived completely.
     pub(super) fn heads(&self) -> u64 {
         self.heads
     }
 
-    /// The number of the request that must be refused, counted from 0, and the reason.
+    /// The number of the request to refuse, counted from 0, and the reason.
     pub(super) fn refused(&self) -> Option<(u64, &'static str)> {
         self.refused
     }
 
-    /// Whether everything that arrived belongs to finished requests.
+    /// Whether all bytes that arrived belong to finished requests.
     pub(super) fn is_between_requests(&self) -> bool {
         self.at == At::Start && self.unfinished == 0
     }
@@ -103,7 +104,7 @@ impl Framing {
         }
     }
 
-    /// Takes one line, or the part of it that has arrived.
+    /// Takes one line, or the part of a line that has arrived.
     fn line(&mut self, bytes: &mut &[u8]) {
         let all = *bytes;
         let end = memchr(b'\n', all);
@@ -190,7 +191,7 @@ impl Framing {
     }
 }
 
-/// Skips up to `left` bytes, and gives how many remain to skip.
+/// Skips up to `left` bytes. Returns the number of bytes that remain.
 fn skip(bytes: &mut &[u8], left: u64) -> u64 {
     let step = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
     *bytes = &bytes[step..];
@@ -210,7 +211,7 @@ mod tests {
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    /// Feeds the bytes in pieces of every size; each way must end alike.
+    /// Feeds the bytes in pieces of every size. The result must always be the same.
     fn fed(text: &str) -> Framing {
         let mut whole = Framing::new();
         whole.feed(text.as_bytes());

@@ -50,7 +50,7 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
         }
     };
     let ready = dataset == "ok" && database == "ok";
-    // Not a reason to take the server out of service: tokens, seats and payments go on without it.
+    // The server stays in service without Redis: tokens, seats and payments work without it.
     let coordination = match state.booking.coordination_answers() {
         true => "ok",
         false => "does not answer: admission is paused",
@@ -74,7 +74,8 @@ pub(super) async fn ready(State(state): State<AppState>) -> Response {
     }
 }
 
-/// Why the database is not ready, without paths and the database's own words: the route needs no token.
+/// The reason why the database is not ready. It hides paths and the database's own words, because the route needs no
+/// token.
 fn why_not(error: &Refusal) -> &'static str {
     match error {
         Refusal::Store(StoreError::Unwritable(_)) => {

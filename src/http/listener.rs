@@ -1,5 +1,4 @@
-//! A listener: accepts connections within bounds on their number, headers and times, and drains them at the
-//! end.
+//! A listener. It bounds the number, the headers and the times of its connections, and drains them at the end.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,44 +22,44 @@ use super::client_stream::{ClientStream, StreamTimeouts};
 use super::connections::{Connection, ConnectionLimits, Connections, InFlight, Slot};
 use super::error::RETRY_AFTER;
 
-/// Connections that the system queues until they are accepted, unless it allows fewer
-/// (`net.core.somaxconn`). A client that finds the queue full tries again after a whole second, and at an
-/// opening all clients connect at once.
+/// The number of connections that the system queues before they are accepted. `net.core.somaxconn` may lower it. A
+/// client that finds the queue full retries after a whole second, and at an opening all clients connect at once.
 const BACKLOG: u32 = 4096;
 
 /// Listens at `addr`.
 ///
 /// # Errors
-/// When the address is taken, or none of this machine's.
+/// The address is taken, or it does not belong to this machine.
 pub fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match addr {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Connections of the last process that are still in TIME_WAIT must not delay a restart.
+    // Connections of the last process may still be in TIME_WAIT. They must not delay a restart.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(BACKLOG)
 }
 
-/// Bounds of a listener.
+/// The bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Open connections. One more closes the connection that has been idle longest.
+    /// The largest number of open connections. One more evicts the connection that has been idle longest.
     pub connections: usize,
-    /// Open connections from one address, with the same rule.
+    /// The largest number of open connections from one address. One more evicts the one of them that has been
+    /// idle longest.
     pub per_address: usize,
-    /// From a connection's last answer to the end of its next request's header. Longer than any
+    /// From the last answer on a connection to the end of its next request's header. It is longer than any
     /// `pollAfterMs` of the reference rehearsal, so that waiting users keep their connection.
     pub idle_timeout: Duration,
     /// From the first byte of a header to its end.
     pub header_timeout: Duration,
-    /// Bytes of unfinished headers over all connections. Beyond it, the connections that hold the most
-    /// are closed.
+    /// The largest number of bytes of unfinished headers over all connections. Beyond it, the connections with the
+    /// longest unfinished headers are closed.
     pub unfinished_headers: usize,
     /// A connection is closed when its client reads nothing of an answer for this long.
     pub write_timeout: Duration,
-    /// How long a stop waits for the requests in flight.
+    /// The longest time for which a stop waits for the requests in flight.
     pub drain: Duration,
 }
 
@@ -90,8 +89,8 @@ fn address_full() -> String {
     )
 }
 
-/// Serves `router` on `listener` until `stop`, then finishes what is under way. Gives whether all
-/// connections ended in time.
+/// Serves `router` on `listener` until `stop`, then drains the connections. Returns whether all of them ended in
+/// time.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -133,7 +132,7 @@ pub async fn serve(
             let mut connection = std::pin::pin!(connection);
             let finished = async {
                 tokio::select! {
-                    // A client may end its connection in any way: not an error of the server.
+                    // A client may end its connection in any way. This is not an error of the server.
                     _ = connection.as_mut() => return,
                     () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
                 }
@@ -152,7 +151,7 @@ pub async fn serve(
         .is_ok()
 }
 
-/// Accepts the next connection once there is a slot for it. `None`: this one could not be accepted.
+/// Accepts the next connection when a slot is free. `None` when the connection could not be accepted.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
@@ -160,7 +159,7 @@ async fn accept(
     let (stream, peer) = match listener.accept().await {
         Ok(accepted) => accepted,
         Err(error) => {
-            // Most likely the process is out of file descriptors: evicting an idle connection frees one.
+            // The process has probably no file descriptors left. Evicting an idle connection frees one.
             tracing::warn!(%error, "a connection could not be accepted");
             connections.evict_oldest();
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -172,12 +171,12 @@ async fn accept(
         let _ = stream.try_write(address_full().as_bytes());
         return None;
     };
-    // Without Nagle's algorithm: a small answer must not wait for the client's acknowledgement.
+    // This turns off Nagle's algorithm, so that a small answer does not wait for the client's acknowledgement.
     drop(stream.set_nodelay(true));
     Some((stream, slot))
 }
 
-/// The service of one connection: the router, with each request in flight until its answer is written.
+/// The service of one connection: the router, with each request counted as in flight until its answer is written.
 fn answering(
     router: Router,
     connection: Arc<Connection>,
@@ -192,7 +191,7 @@ fn answering(
         let router = router.clone();
         async move {
             let Some((in_flight, refused)) = begun else {
-                // The connection is closed before anything is done for this request.
+                // The connection was evicted before this request began, so the request is never served.
                 return std::future::pending().await;
             };
             let mut request = request.map(Body::new);
@@ -211,7 +210,7 @@ fn answering(
     })
 }
 
-/// The body of an answer. Its request is in flight until the body is written.
+/// The body of an answer. Its request counts as in flight until the body is written.
 struct CountedBody {
     body: Body,
     _in_flight: InFlight,

@@ -1,8 +1,8 @@
-//! The HTTP server, on axum: route tables, middleware, extractors, one file per resource, listeners.
+//! The HTTP server on axum: route tables, middleware, extractors, one file per resource, and listeners.
 //!
-//! Handlers call the use cases of `booking` and answer each [`Refusal`](crate::booking::Refusal) with a
-//! problem document. There are two routers, the ticketing API ([`public`]) and the operations API
-//! ([`ops::router`]), each behind a listener of its own ([`listener`]).
+//! Handlers call the use cases of `booking` and answer each [`Refusal`](crate::booking::Refusal) with a problem
+//! document. The ticketing API ([`public`]) and the operations API ([`ops::router`]) each have their own router and
+//! their own listener ([`listener`]).
 
 mod accounts;
 mod body;
@@ -45,15 +45,15 @@ use crate::telemetry::Metrics;
 /// Limits on requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// For an answer.
+    /// The time-out for an answer.
     pub request_timeout: Duration,
-    /// How much longer a write that has begun by then may take.
+    /// The additional time for a write that has begun by then.
     pub outcome_timeout: Duration,
-    /// For a body to arrive.
+    /// The time-out for a body to arrive.
     pub body_timeout: Duration,
-    /// Requests in flight; more are answered 503.
+    /// The largest number of requests in flight. Further requests are answered with 503.
     pub in_flight: usize,
-    /// The limits of one token; `None`: no limits.
+    /// The limits of one token. `None` means no limits.
     pub token: Option<TokenLimit>,
 }
 
@@ -69,7 +69,7 @@ impl Default for Limits {
     }
 }
 
-/// Largest request body, in bytes.
+/// The largest request body, in bytes.
 pub const BODY_LIMIT: usize = 16 * 1024;
 
 /// The state that the public handlers share.
@@ -79,8 +79,7 @@ pub struct AppState {
     rate_limit: Option<Arc<RateLimit>>,
 }
 
-/// The route table of the ticketing API. The OpenAPI document and the routes that faults can name are
-/// made from it.
+/// The route table of the ticketing API. The OpenAPI document and the routes that faults can name come from it.
 fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(queue::register, queue::poll))

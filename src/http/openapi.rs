@@ -1,7 +1,7 @@
-//! The OpenAPI document of the public API, made from the handlers.
+//! Generates the OpenAPI document of the public API from the handlers.
 //!
-//! Each operation declares its own refusals ([`refusals`]) by error codes, which imply the statuses. What all
-//! operations have in common is added at the end. A fuzzer checks the server against the document.
+//! Each operation declares its own refusals ([`refusals`]) as error codes, which imply the statuses. The parts that
+//! all operations share are added at the end. A fuzzer checks the server against the document.
 
 use std::collections::BTreeMap;
 
@@ -34,12 +34,12 @@ use crate::api::{ErrorCode, IDEMPOTENCY_KEY, Problem};
 )]
 struct Base;
 
-/// The document before any route.
+/// The document without any route.
 pub(super) fn base() -> OpenApi {
     Base::openapi()
 }
 
-/// What each call may refuse, by code. A type a call, to stand in its `responses(…)`.
+/// The refusals of each operation, by code. Each has a type that stands in the operation's `responses(…)`.
 pub(super) mod refusals {
     use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub(super) mod refusals {
 
     use crate::api::ErrorCode::{self, *};
 
-    /// What HTTP and the bounds on a body refuse on every call.
+    /// The refusals by HTTP and by the bounds on a body that every operation shares.
     const WIRE: &[ErrorCode] = &[
         RequestMalformed,
         RequestTimeout,
@@ -111,7 +111,7 @@ pub(super) mod refusals {
     }
 }
 
-/// One response a status, described by its codes.
+/// One response per status, described by its codes.
 fn problems(mut codes: Vec<ErrorCode>) -> BTreeMap<String, RefOr<OpenApiResponse>> {
     codes.sort_by_key(|code| code.as_str());
     codes.dedup();
@@ -136,7 +136,7 @@ fn problems(mut codes: Vec<ErrorCode>) -> BTreeMap<String, RefOr<OpenApiResponse
         .collect()
 }
 
-/// Adds what all calls have in common: the headers of every answer, and what an idempotency key is.
+/// Adds the parts that all operations share: the headers of every answer, and the description of idempotency keys.
 fn complete(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else {
@@ -177,7 +177,7 @@ fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// The document as it is sent.
+/// The document in the form that is sent.
 #[derive(Clone)]
 pub(super) struct Rendered(Bytes);
 

@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 use super::ApiError;
 use crate::api::{ErrorCode, integer};
 
-/// Largest page.
+/// The largest page, in entries.
 const LIMIT_MAX: u32 = 1_000;
 const LIMIT_DEFAULT: u32 = 100;
 
@@ -24,7 +24,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The id after which the page begins, and the most entries of it.
+    /// The id after which the page begins, and the largest number of its entries.
     ///
     /// # Errors
     /// [`ErrorCode::RequestMalformed`] when the limit is out of bounds.

@@ -1,9 +1,9 @@
-//! Limits of one token: its rate of requests, and its requests in flight. One client must not slow the
-//! others down.
+//! The limits of one token: its rate of requests and its requests in flight. One client must not slow down the
+//! others.
 //!
-//! Each token has a bucket that fills at a steady rate. A request takes from it, and an empty bucket
-//! refuses. A full bucket without requests in flight is the initial state, so it is dropped: memory follows
-//! the tokens that were active in the last seconds.
+//! Each token has a bucket that fills at a steady rate. A request takes from the bucket, and an empty bucket refuses
+//! the request. A full bucket without requests in flight equals the initial state, so it is dropped. The memory
+//! depends only on the tokens of the last seconds.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,9 +15,9 @@ use parking_lot::Mutex;
 /// The limits of one token.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenLimit {
-    /// Requests per second in the long run.
+    /// Requests per second on average.
     pub per_second: f64,
-    /// Requests at once after a pause, at least 1.
+    /// Requests at once after a pause. At least 1.
     pub burst: f64,
     /// Requests in flight.
     pub at_once: u32,
@@ -35,20 +35,20 @@ impl Default for TokenLimit {
 
 /// The cost of a request.
 pub(super) const REQUEST: f64 = 1.0;
-/// The cost of a poll: it does no I/O, and the server itself tells the client when to poll again.
+/// The cost of a poll. It does no I/O, and the server sets the time of the next poll.
 pub(super) const POLL: f64 = 0.05;
 
-/// Maps of buckets, each behind its own lock.
+/// The number of maps with buckets. Each map has its own lock.
 const SHARDS: usize = 64;
-/// Most tokens of a map. Beyond that, a million tokens within two seconds in all, a token without a
-/// bucket is not limited.
+/// The largest number of tokens in one map. Beyond it (a million tokens within two seconds in total), a token without
+/// a bucket is not limited.
 const PER_SHARD: usize = 16_384;
 /// A map with fewer tokens is not swept.
 const SWEEP_FROM: usize = 256;
-/// Between two sweeps of a map that is full.
+/// The pause between two sweeps of a full map.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
-/// Dataset and place, which a token stands for.
+/// The dataset and the place of a token.
 pub(super) type Key = (u64, u64);
 
 #[derive(Debug)]
@@ -89,12 +89,12 @@ impl Drop for UnderWay {
     }
 }
 
-/// Why a token must wait.
+/// The reason why a token must wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Wait {
-    /// Its bucket holds enough after this long.
+    /// The bucket has enough after this time.
     Rate(Duration),
-    /// One of its requests under way must end first.
+    /// One of the token's requests in flight must end first.
     AtOnce,
 }
 
@@ -125,11 +125,11 @@ impl RateLimit {
     }
 
     fn shard(&self, key: &Key) -> &Mutex<Shard> {
-        // Places are numbered one after the other, so they spread evenly.
+        // Places are consecutive numbers, so they spread evenly.
         &self.shards[key.1 as usize % SHARDS]
     }
 
-    /// Takes `cost` from the bucket, and gives whether the request is counted as in flight.
+    /// Takes `cost` from the bucket. Returns whether the request counts as in flight.
     fn take(&self, key: Key, cost: f64, counted: bool, now: Duration) -> Result<bool, Wait> {
         let limit = self.limit;
         let shard = &mut *self.shard(&key).lock();
@@ -169,7 +169,7 @@ impl Bucket {
 }
 
 impl Shard {
-    /// Drops full buckets from time to time, and gives whether there is room for one more.
+    /// Drops full buckets from time to time. Returns whether there is room for one more.
     fn has_room(&mut self, limit: TokenLimit, now: Duration) -> bool {
         let rested = self.swept.is_none_or(|at| now >= at + SWEEP_EVERY);
         let many = self.buckets.len() >= self.sweep_at.max(SWEEP_FROM);
@@ -219,7 +219,7 @@ mod tests {
         all.take(KEY, REQUEST, false, at(100)).unwrap();
         assert!(all.take(KEY, REQUEST, false, at(100)).is_err());
         all.take((1, 2), REQUEST, false, at(100)).unwrap();
-        // A long pause fills it to the brim and no further.
+        // A long pause fills the bucket completely, but not beyond.
         for _ in 0..5 {
             all.take(KEY, REQUEST, false, at(100_000)).unwrap();
         }
@@ -241,7 +241,7 @@ mod tests {
     fn tokens_that_went_quiet_are_forgotten() {
         let all = limit();
         for place in 0..100_000 {
-            // A new token each millisecond; each is full again after a tenth of a second.
+            // Each millisecond has a new token. Its bucket is full again after a tenth of a second.
             all.take((1, place), REQUEST, false, at(place)).unwrap();
         }
         let kept: usize = all.shards.iter().map(|one| one.lock().buckets.len()).sum();

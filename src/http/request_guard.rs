@@ -7,13 +7,13 @@ use super::extract::RequestInfo;
 use crate::api::ErrorCode;
 use crate::telemetry::{RequestSpan, RootSpan, RouteMetrics, SpanKind, Value};
 
-/// The status in the meters when a client disconnected before its answer, as nginx logs it.
+/// The status in the metrics of a request whose client disconnected before the answer. nginx logs the same number.
 const CLIENT_CLOSED: u16 = 499;
 
-/// Meters a request from its begin to its end. A drop before [`finish`](RequestGuard::finish) means that the
-/// client disconnected; it is metered too, so that the gauge of active requests comes down again.
+/// Meters a request from its beginning to its end. A drop before [`finish`](RequestGuard::finish) means that the
+/// client disconnected. This is metered too, so that the gauge of active requests falls again.
 pub(super) struct RequestGuard {
-    /// `None`: not metered, or finished already.
+    /// `None` when the request is not metered or is already finished.
     meters: Option<RouteMetrics>,
     span: RequestSpan,
     info: Arc<RequestInfo>,
@@ -39,7 +39,7 @@ impl RequestGuard {
         }
     }
 
-    /// Meters the answer, and gives whether the request is metered at all.
+    /// Meters the answer. Returns whether the request is metered at all.
     pub(super) fn finish(&mut self, status: u16, error: Option<ErrorCode>, took: Duration) -> bool {
         let Some(meters) = self.meters.take() else {
             return false;
@@ -61,7 +61,7 @@ impl Drop for RequestGuard {
     }
 }
 
-/// The root span by the semantic conventions for HTTP servers, where only 5xx is an error.
+/// Describes the root span by the semantic conventions for HTTP servers, in which only 5xx is an error.
 fn describe(
     meters: &RouteMetrics,
     info: &RequestInfo,

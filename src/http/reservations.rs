@@ -162,7 +162,7 @@ fn wire(row: ReservationView) -> Reservation {
     }
 }
 
-/// ISO 8601, UTC, milliseconds.
+/// ISO 8601 in UTC with milliseconds.
 pub(super) fn iso8601(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0)
         .map(|at| at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())

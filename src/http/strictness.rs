@@ -1,5 +1,5 @@
-//! Checks on a request that HTTP leaves to the server. A request that two servers could read in two ways is
-//! refused, and its connection is closed (RFC 9112, sections 3.2, 6.3 and 11.2).
+//! Checks that HTTP leaves to the server. A request that two servers could read differently is refused, and its
+//! connection is closed (RFC 9112, sections 3.2, 6.3 and 11.2).
 
 use axum::extract::Request;
 use http::header::{EXPECT, HOST};
@@ -10,7 +10,7 @@ use super::ApiError;
 use super::listener::BadFraming;
 use crate::api::ErrorCode;
 
-/// The reason to refuse `request` before it reaches a route.
+/// The reason to refuse `request` before a route handles it.
 pub(super) fn refusal(request: &Request) -> Option<ApiError> {
     let malformed = |detail: &str| Some(ApiError::new(ErrorCode::RequestMalformed, detail));
     if let Some(BadFraming(why)) = request.extensions().get() {
@@ -28,7 +28,7 @@ pub(super) fn refusal(request: &Request) -> Option<ApiError> {
     None
 }
 
-/// The host that a request names; `None` for HTTP/1.0 without a `Host`.
+/// The host that a request names. `None` for HTTP/1.0 without a `Host`.
 fn host(headers: &HeaderMap, version: Version) -> Result<Option<Authority>, &'static str> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
@@ -42,7 +42,7 @@ fn host(headers: &HeaderMap, version: Version) -> Result<Option<Authority>, &'st
         .ok_or("the Host header is not HOST or HOST:PORT")
 }
 
-/// `HOST` or `HOST:PORT`, without a user.
+/// Parses `HOST` or `HOST:PORT`. A user part is not allowed.
 pub(super) fn authority(value: &HeaderValue) -> Option<Authority> {
     let authority: Authority = value.to_str().ok()?.parse().ok()?;
     let rest = authority.as_str().strip_prefix(authority.host())?;
@@ -51,7 +51,7 @@ pub(super) fn authority(value: &HeaderValue) -> Option<Authority> {
         Some("") => true,
         Some(port) => port.parse::<u16>().is_ok() && !port.starts_with('+'),
     };
-    // Narrower than RFC 3986: with a comma or a percent sign, two servers could read two different hosts.
+    // This is narrower than RFC 3986: two servers could read a comma or a percent sign as different hosts.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let name = authority.host();
     let name_fits = name.starts_with('[') || (!name.is_empty() && name.bytes().all(plain));

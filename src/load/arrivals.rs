@@ -1,7 +1,7 @@
 //! Arrival schedules: the due times of an open executor.
 //!
-//! A shape is a rate over time. Its arrivals are where the integral of the rate passes the whole
-//! numbers; Poisson arrivals are where it passes the sums of exponential draws (time change of a unit
+//! A shape is a rate over time. Arrivals are at the times at which the integral of the rate passes the whole numbers.
+//! Poisson arrivals are at the times at which it passes the sums of exponential random numbers (time change of a unit
 //! Poisson process, Çınlar, *Introduction to Stochastic Processes*, 1975, ch. 4).
 
 use std::time::Duration;
@@ -12,10 +12,10 @@ use rand_distr::{Distribution as _, Exp1};
 
 use super::scenario::{Arrival, RampStage, Shape};
 
-/// Separates these draws from other draws of the same seed.
+/// Separates these random numbers from others of the same seed.
 const STREAM: u64 = 0x0a77_1fa1;
 
-/// The instants of arrivals since their beginning, ascending.
+/// The arrival times since the start, in ascending order.
 #[derive(Debug)]
 pub(super) struct Arrivals {
     arrival: Arrival,
@@ -25,9 +25,9 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    /// The same `seed` gives the same instants.
+    /// The same `seed` gives the same times.
     pub(super) fn new(mut arrival: Arrival, seed: u64) -> Arrivals {
-        // A ramp of one stage may be written without the list.
+        // A ramp with one stage may be written without the list of stages.
         if let (Shape::Ramp, true, Some(to)) =
             (arrival.shape, arrival.stages.is_empty(), arrival.to)
         {
@@ -57,7 +57,7 @@ impl Arrivals {
 impl Iterator for Arrivals {
     type Item = Duration;
 
-    /// `None` once no further arrival comes within a day.
+    /// `None` when no further arrival comes within a day.
     fn next(&mut self) -> Option<Duration> {
         let at = self.arrival.instant(self.next)?;
         self.next += self.gap();
@@ -66,7 +66,7 @@ impl Iterator for Arrivals {
 }
 
 impl Arrival {
-    /// When so many have come, in seconds of the schedule.
+    /// The time of arrival number `count`, in seconds of the schedule.
     fn instant(&self, count: f64) -> Option<Duration> {
         let (rate, to) = (self.rate, self.to.unwrap_or(self.rate));
         let over = self.over.map_or(0.0, |over| over.0.as_secs_f64());
@@ -92,7 +92,7 @@ impl Arrival {
 }
 
 impl Arrival {
-    /// When so many have come through the stages of a ramp; it goes on at the last rate.
+    /// The time of arrival number `count` in a ramp of stages. After the last stage, the last rate continues.
     fn staged(&self, count: f64) -> f64 {
         let (mut begun, mut rate, mut left) = (0.0, self.rate, count);
         for stage in &self.stages {
@@ -105,7 +105,7 @@ impl Arrival {
             begun += over;
             rate = stage.to;
         }
-        // Infinite where it ends at 0.
+        // The time is infinite when the ramp ends at 0.
         match left > 0.0 {
             true => begun + left / rate,
             false => begun,
@@ -113,7 +113,7 @@ impl Arrival {
     }
 }
 
-/// Where the integral of a rate that goes from `from` to `to` in `over` seconds reaches `count`.
+/// The time at which the integral of a rate that goes from `from` to `to` in `over` seconds reaches `count`.
 fn ramp(count: f64, from: f64, to: f64, over: f64) -> f64 {
     let slope = (to - from) / over;
     if count <= 0.0 {
@@ -122,7 +122,7 @@ fn ramp(count: f64, from: f64, to: f64, over: f64) -> f64 {
     if slope.abs() < 1e-9 {
         return count / from;
     }
-    // from·t + slope·t²/2 = count, in the form that does not lose digits where `from` is large.
+    // from·t + slope·t²/2 = count, in the form that loses no digits when `from` is large.
     let root = (from * from + 2.0 * slope * count).max(0.0).sqrt();
     2.0 * count / (from + root)
 }
@@ -179,7 +179,7 @@ mod tests {
             ],
             ..Arrival::default()
         };
-        // Up, on, down, nobody, up again, on at the last rate.
+        // The rate goes up, stays, goes down to zero, stays, goes up again, and continues at the last rate.
         for (seconds, came) in [
             (10, 500),
             (15, 1_000),

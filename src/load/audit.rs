@@ -1,11 +1,10 @@
-//! After the run: the audit, and a look-up in the database of every success that a client saw and of
-//! every write that it saw fail.
+//! Audits after the run, and looks up in the database every success and every failed write that a client saw.
 
 use super::ops::{Ops, OpsError};
 use super::unacknowledged::{self, FailedWrites, Unacknowledged};
 use crate::api::ops::{Audit, LOOKUP_MAX, LookupAnswer, LookupRequest};
 
-/// How many missing facts are named.
+/// The largest number of missing facts that are named.
 const EXAMPLES: usize = 10;
 
 /// The results of audit and look-up, as far as the server answered.
@@ -42,7 +41,7 @@ async fn look_up(ops: &Ops, facts: &LookupRequest) -> Result<LookupAnswer, OpsEr
     Ok(sum)
 }
 
-/// Adds an answer, with as many examples as a report names.
+/// Adds an answer. The examples are limited to the number in a report.
 pub(super) fn add(sum: &mut LookupAnswer, answer: LookupAnswer) {
     sum.checked += answer.checked;
     sum.missing += answer.missing;
@@ -50,7 +49,7 @@ pub(super) fn add(sum: &mut LookupAnswer, answer: LookupAnswer) {
     sum.examples.truncate(EXAMPLES);
 }
 
-/// The facts in parts that one look-up takes.
+/// Splits the facts into the parts that one look-up accepts.
 fn parts(facts: &LookupRequest) -> Vec<LookupRequest> {
     let empty = LookupRequest::default;
     let places = facts.places.chunks(LOOKUP_MAX).map(|part| LookupRequest {

@@ -1,15 +1,15 @@
-//! The comparison with a baseline: differences beyond the noise.
+//! Compares a run with a baseline and reports differences beyond the noise.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::summary::{OperationSummary, Summary};
 
-/// Latencies that differ by less are the same, whatever the share: timers and schedulers do that.
+/// Smaller differences of latencies, in ms, count as noise whatever their share. Timers and schedulers cause them.
 const LEAST_MS: f64 = 1.0;
-/// Error rates that differ by less are the same.
+/// Smaller differences of error rates count as noise.
 const LEAST_SHARE: f64 = 0.001;
-/// A percentile with fewer requests above it says little of the next run.
+/// A percentile with fewer requests above it does not predict the next run.
 const ABOVE: f64 = 10.0;
 
 /// The change of a figure since the baseline.
@@ -54,7 +54,7 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// The names of what became worse.
+    /// The names of the figures that became worse.
     #[must_use]
     pub fn worse(&self) -> Vec<&str> {
         let compared = self.compared.iter();
@@ -63,10 +63,10 @@ impl Baseline {
     }
 }
 
-/// Compares `now` with `before`; what differs by less than the share `noise` is the same.
+/// Compares `now` with `before`. A relative difference below `noise` counts as equal.
 ///
 /// # Errors
-/// When the two did not do the same thing, and what differs; in one line.
+/// The difference in one line, when the two runs did not do the same.
 pub fn compare(now: &Summary, before: &Summary, noise: f64) -> Result<Baseline, String> {
     alike(now, before)?;
     let mut compared = Vec::new();
@@ -87,9 +87,9 @@ pub fn compare(now: &Summary, before: &Summary, noise: f64) -> Result<Baseline, 
 
 fn alike(now: &Summary, before: &Summary) -> Result<(), String> {
     let mut settings = (now.settings.clone(), before.settings.clone());
-    // What counts as passing changes nothing in what was done.
+    // Thresholds do not change what a run does.
     settings.0.thresholds.clone_from(&settings.1.thresholds);
-    // It is compared by itself, and not written with the settings.
+    // It is compared separately and not written with the settings.
     settings.0.name.clone_from(&settings.1.name);
     let data = |of: &Summary| {
         (

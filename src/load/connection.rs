@@ -1,4 +1,4 @@
-//! Real TCP connections, one request at a time each, and what can go wrong on them.
+//! Real TCP connections with one request at a time, and the errors on them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,18 +21,18 @@ use tokio::time::timeout;
 use super::model::ErrorKind;
 use super::scenario::Http;
 
-/// An answer longer than this is not one of the API's.
+/// The largest answer in bytes. The API has no larger ones.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 
-/// A request as the connections take it.
+/// The type of requests that connections send.
 pub(super) type Outgoing = Request<Full<Bytes>>;
 
 /// Whether the caller reads the body of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
-    /// Always.
+    /// The caller always reads the body.
     Body,
-    /// Only when it is not a success: the reason is in there.
+    /// The caller reads the body only if the request failed, because it contains the reason.
     Reason,
 }
 
@@ -44,16 +44,16 @@ pub(super) struct Answer {
     pub token: Option<HeaderValue>,
     /// The `Retry-After` header, in seconds.
     pub retry_after: Option<Duration>,
-    /// Empty unless it was wanted.
+    /// Empty unless the caller wanted it.
     pub body: Bytes,
-    /// When it was complete.
+    /// The time at which the answer was complete.
     pub done: Instant,
 }
 
 /// How and where to connect.
 #[derive(Debug)]
 pub(super) struct Connector {
-    /// One, or the servers of a service.
+    /// The addresses of the server, or of all servers of a service.
     addrs: Box<[SocketAddr]>,
     /// Counts connections, so that they are spread evenly over the servers.
     next: AtomicUsize,
@@ -61,7 +61,7 @@ pub(super) struct Connector {
     request_timeout: Duration,
 }
 
-/// One connection. The task that drives it ends with it.
+/// One connection. Its driver task ends with it.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -84,13 +84,13 @@ impl Connector {
         }
     }
 
-    /// An exchange over a new connection takes no longer.
+    /// The longest time that an exchange over a new connection can take.
     pub(super) fn longest_exchange(&self) -> Duration {
         self.connect_timeout + self.request_timeout
     }
 
-    /// Connects to the server whose turn it is, or to the next that accepts: one of several may be
-    /// gone, which is what there are several for.
+    /// Connects to the next server in turn, or to the first after it that accepts. One of several servers may be
+    /// down.
     async fn dial(&self) -> Option<TcpStream> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         for step in 0..self.addrs.len() {
@@ -105,13 +105,13 @@ impl Connector {
     async fn connect(&self) -> Result<Connection, ErrorKind> {
         let connecting = async {
             let stream = self.dial().await.ok_or(ErrorKind::Connect)?;
-            // Requests are small and answered one by one: waiting to fill a segment only adds delay.
+            // Requests are small and answered one by one, so waiting for a full segment would only add delay.
             stream.set_nodelay(true).map_err(|_| ErrorKind::Connect)?;
             let (sender, driver) = http1::handshake(TokioIo::new(stream))
                 .await
                 .map_err(|_| ErrorKind::Connect)?;
             let driver = tokio::spawn(async move {
-                // An error reaches the request that it breaks.
+                // The request that an error interrupts gets it.
                 let _ = driver.await;
             });
             Ok(Connection {
@@ -124,8 +124,8 @@ impl Connector {
             .unwrap_or(Err(ErrorKind::Connect))
     }
 
-    /// Sends `request` over the connection in `slot`, made or made again as needed, and reads the
-    /// answer to its end. A connection that cannot be used any more is dropped from the slot.
+    /// Sends `request` over the connection in `slot` and reads the whole answer. Connects or reconnects if needed. A
+    /// connection that cannot be used any more is removed from the slot.
     pub(super) async fn exchange(
         &self,
         slot: &mut Option<Connection>,
@@ -133,7 +133,7 @@ impl Connector {
         want: Want,
     ) -> Result<Answer, ErrorKind> {
         let was_idle = slot.is_some();
-        // Taken out, so that a cancelled or failed exchange leaves no half-used connection behind.
+        // The connection is taken out, so that a cancelled or failed exchange leaves no half-used connection behind.
         let mut connection = match slot.take() {
             Some(connection) if !connection.sender.is_closed() => connection,
             _ => self.connect().await?,
@@ -141,8 +141,8 @@ impl Connector {
         let exchanging = async {
             let response = match send(&mut connection, request).await {
                 Ok(response) => response,
-                // The server closed the idle connection before it saw the request: that is its good
-                // right, and what was not sent can be sent again, once, over a new one.
+                // The server may close an idle connection at any time. The request was not sent, so it is sent again
+                // once over a new connection.
                 Err(Unsent(Some(request))) if was_idle => {
                     connection = self.connect().await?;
                     send(&mut connection, *request)
@@ -163,7 +163,7 @@ impl Connector {
     }
 }
 
-/// A request that got no answer; it is inside when not a byte of it was sent.
+/// A request without an answer. It is included if no byte of it was sent.
 struct Unsent(Option<Box<Outgoing>>);
 
 async fn send(
@@ -191,7 +191,7 @@ async fn read(response: Response<Incoming>, want: Want) -> Result<Answer, ErrorK
         if length > MAX_BODY {
             return Err(ErrorKind::Protocol);
         }
-        // Nearly all answers come in one piece, which is kept as it is.
+        // Almost all answers come in one piece, which is used without a copy.
         match keep {
             false => {}
             true if first.is_empty() => first = data,
@@ -216,11 +216,11 @@ async fn read(response: Response<Incoming>, want: Want) -> Result<Answer, ErrorK
     })
 }
 
-/// Connections that users share when there are fewer than users.
+/// Connections that users share when there are fewer connections than users.
 #[derive(Debug)]
 pub(super) struct Pool {
     permits: Semaphore,
-    /// The one used last is used next, so that the others may be closed by the server.
+    /// The connection that was used last is used next, so that the server may close the others.
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -236,9 +236,9 @@ impl Pool {
 /// The HTTP client of one user.
 #[derive(Debug)]
 pub(super) enum HttpClient {
-    /// Its own, kept alive between requests.
+    /// The user's own connection, kept alive between requests.
     Own(Option<Connection>),
-    /// One of a pool, for a request at a time.
+    /// A pool, from which each request takes a connection.
     Shared(Arc<Pool>),
 }
 
@@ -247,12 +247,12 @@ pub(super) enum HttpClient {
 pub(super) struct ClientSource(Option<Arc<Pool>>);
 
 impl ClientSource {
-    /// A connection for each who asks.
+    /// Gives each user a new connection.
     pub(super) fn own() -> ClientSource {
         ClientSource(None)
     }
 
-    /// At most so many connections, for a request at a time.
+    /// Gives all users a pool with at most this many connections.
     pub(super) fn pool(connections: usize) -> ClientSource {
         ClientSource(Some(Arc::new(Pool::new(connections.max(1)))))
     }
@@ -269,14 +269,14 @@ impl ClientSource {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub result: Result<Answer, ErrorKind>,
-    /// When it was this request's turn.
+    /// The time at which the request was sent.
     pub sent: Instant,
-    /// How long it waited for a shared connection.
+    /// The wait for a shared connection.
     pub waited: Option<Duration>,
 }
 
 impl HttpClient {
-    /// Sends `request` and reads the answer, waiting for a connection first where they are shared.
+    /// Sends `request` and reads the answer. If connections are shared, it waits for one first.
     pub(super) async fn exchange(
         &mut self,
         connector: &Connector,

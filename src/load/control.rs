@@ -1,34 +1,33 @@
-//! Steering a run while it is under way.
+//! Commands that steer a run.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Commands that may wait to be carried out.
+/// The largest number of waiting commands.
 pub(super) const WAITING: usize = 64;
 
-/// A command to a run under way.
+/// A command to a running rehearsal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Command {
-    /// No request is begun.
+    /// Begins no further requests.
     Pause,
-    /// It goes on. Requests that fell due meanwhile are due now.
+    /// Continues the run. Requests whose due time passed meanwhile are due now.
     Resume,
-    /// A quarter faster: pauses and gaps between arrivals shrink. A poll is never
-    /// asked sooner.
+    /// Speeds up by a quarter: pauses and gaps between arrivals become shorter. No poll is sent earlier than the
+    /// server asked for.
     Faster,
-    /// A quarter slower: pauses and gaps grow, polls come later.
+    /// Slows down by a quarter: pauses and gaps become longer, polls come later.
     Slower,
-    /// Ends the phase that most users are in; they go on to the next, or home.
+    /// Ends the phase of most users. They go on to the next phase or are done.
     Next,
-    /// Ends the run gracefully: requests under way are awaited, the audit is made, the summary is
-    /// there as ever.
+    /// Ends the run gracefully: it waits for requests in flight, audits, and writes the summary as usual.
     Stop,
 }
 
 impl Command {
-    /// All of them.
+    /// All commands.
     pub const ALL: [Command; 6] = [
         Command::Pause,
         Command::Resume,
@@ -38,7 +37,7 @@ impl Command {
         Command::Stop,
     ];
 
-    /// Its name in URLs, key help and marks.
+    /// The name in URLs, key help and marks.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,7 +50,7 @@ impl Command {
         }
     }
 
-    /// The effect in words, once a run has taken the command.
+    /// The effect of the command in words, after a run has accepted it.
     #[must_use]
     pub const fn effect(self) -> &'static str {
         match self {
@@ -73,7 +72,7 @@ impl Command {
     }
 }
 
-/// By how much [`Command::Faster`] is faster.
+/// The factor of [`Command::Faster`].
 pub(super) const STEP: f64 = 1.25;
 
 /// Steers a run.
@@ -94,7 +93,7 @@ impl LoadControl {
         self.stop.cancel();
     }
 
-    /// Sends a command to the run. `false` when it is over, or too many commands wait.
+    /// Sends a command to the run. `false` when the run is over or too many commands wait.
     pub fn send(&self, command: Command) -> bool {
         if command == Command::Stop {
             self.stop();

@@ -1,5 +1,5 @@
-//! The generator's own health: how much of a core each worker used, how long it waited for one, and
-//! how many files it may open.
+//! The generator's own health: the processor time and the waiting time of each worker, and the number of files that
+//! the process may open.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Files that a process needs beside its connections: logs, libraries, the database and its reports.
+/// The files that a process needs besides its connections: logs, libraries, the database and the reports.
 const RESERVED_FILES: u64 = 200;
 
 /// Processor time of one thread, read by the thread itself.
@@ -46,7 +46,7 @@ pub struct ThreadShare {
 }
 
 impl ThreadClock {
-    /// Reads the clock every quarter of a second, on the thread that it belongs to.
+    /// Reads the clock every quarter of a second. It must run on the clock's own thread.
     pub(super) async fn keep(&self) {
         let mut ticks = tokio::time::interval(Duration::from_millis(250));
         loop {
@@ -68,7 +68,7 @@ impl ThreadClock {
             .store(stat.queued.saturating_sub(first.queued), Relaxed);
     }
 
-    /// Its shares so far; `None` where the system does not tell.
+    /// The shares since the start. `None` when the system does not report them.
     pub(super) fn share(&self) -> Option<ThreadShare> {
         let wall = self.wall.load(Relaxed);
         (wall > 0).then(|| ThreadShare {
@@ -78,8 +78,8 @@ impl ThreadClock {
     }
 }
 
-/// <https://docs.kernel.org/scheduler/sched-stats.html>, "/proc/<pid>/schedstat": nanoseconds on a
-/// core, nanoseconds on a run queue. Linux only.
+/// Nanoseconds on a core, and nanoseconds on a run queue: <https://docs.kernel.org/scheduler/sched-stats.html>,
+/// "/proc/<pid>/schedstat". Linux only.
 fn thread_stat() -> Option<Stat> {
     parse_stat(&std::fs::read_to_string("/proc/thread-self/schedstat").ok()?)
 }
@@ -92,7 +92,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
-/// The most memory that this process took so far, bytes; Linux only.
+/// The peak memory of this process, in bytes. Linux only:
 /// <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>, `VmHWM`.
 pub(super) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -103,8 +103,8 @@ pub(super) fn peak_memory() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Raises the soft limit of open files to the hard one and gives the soft limit that holds then;
-/// `None`: without limit.
+/// Raises the soft limit of open files to the hard limit. Returns the resulting soft limit, or `None` when there is
+/// no limit.
 #[must_use]
 pub fn raise_file_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -116,13 +116,13 @@ pub fn raise_file_limit() -> Option<u64> {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Refused, the soft limit stays, and the budget below follows it.
+    // If the system refuses, the soft limit stays, and the connection budget follows it.
     let _ = setrlimit(Resource::Nofile, raised);
     getrlimit(Resource::Nofile).current
 }
 
-/// How many connections the run may hold: one per user as far as files go. With the server in the
-/// same process each connection takes two files.
+/// The number of connections that the run may hold: one per user as far as the file limit allows. With the server in
+/// the same process each connection takes two files.
 pub(super) fn connection_budget(
     users: usize,
     wanted: Option<u32>,

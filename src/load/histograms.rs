@@ -67,7 +67,7 @@ pub struct ErrorCount {
 }
 
 impl Histograms {
-    /// The histograms of `frame`, of a run that began at `begun`.
+    /// The histograms of `frame` in a run that began at `begun`.
     pub(super) fn of(frame: &Frame, traffic_groups: &[String], begun: Instant) -> Histograms {
         let since = |at: Instant| at.saturating_duration_since(begun).as_secs_f64();
         let (mut cells, mut error_counts) = (Vec::new(), Vec::new());
@@ -107,11 +107,10 @@ impl Histograms {
         }
     }
 
-    /// The frame that this was made of, as far as histograms and errors go, of a run that begins at
-    /// `begun`.
+    /// The frame from which this was made, with histograms and errors only, in a run that begins at `begun`.
     ///
     /// # Errors
-    /// When a text is not one of these histograms, or names a traffic group that the run does not have.
+    /// A text is not a valid histogram, or it names a traffic group that the run does not have.
     pub(super) fn frame(&self, begun: Instant) -> Result<Frame, String> {
         let mut frame = Frame::of(self.traffic_groups.len() + 1);
         for text in &self.cells {
@@ -161,7 +160,7 @@ fn decode(text: &str) -> Result<Histogram<u64>, String> {
     let read: Histogram<u64> = Deserializer::new()
         .deserialize(&mut bytes.as_slice())
         .map_err(|error| format!("no histogram: {error}"))?;
-    // Of the same bounds as all others here, whatever the text says.
+    // The copy has the same bounds as all other histograms, whatever the text says.
     let mut ours = histogram();
     ours.add(&read)
         .map_err(|error| format!("no histogram of ours: {error}"))?;

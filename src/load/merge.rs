@@ -1,6 +1,6 @@
-//! Parts of a run, carried by several processes, put together: as exactly as their histograms, which
-//! merge without loss. Two figures cannot be exact, and take the worst part's value:
-//! percentiles of one second, and limits over windows.
+//! Merges the parts of a run that several processes ran. Histograms merge without loss, so the result is exact. Two
+//! kinds of figures cannot be exact and take the value of the worst part: percentiles of one second, and limits over
+//! windows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use super::summary::{
 use super::unacknowledged::Unacknowledged;
 use crate::api::ops::LookupAnswer;
 
-/// The whole of `parts`; a run that one process carried is whole already.
+/// Merges `parts` into the whole run. The run of a single process is already whole.
 ///
 /// # Errors
-/// When they are not the parts of one run, or one is missing or there twice; in one line.
+/// One line that says that these are not the parts of one run, or that one is missing or duplicated.
 pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
     let first = parts
         .first()
@@ -61,7 +61,7 @@ pub fn merge(parts: &[Summary]) -> Result<Summary, String> {
     Ok(whole)
 }
 
-/// Whether they are all parts of one run; their names, in order.
+/// Checks that all are parts of one run. Returns their names in order.
 fn check(parts: &[Summary], first: &Summary) -> Result<Vec<String>, String> {
     for part in parts {
         let same = part.scenario == first.scenario
@@ -119,7 +119,7 @@ fn name(part: &Summary) -> String {
     format!("{} {}", part.scenario, part.shards.join(","))
 }
 
-/// When each began, in seconds since the first did.
+/// The start of each part, in seconds after the first one.
 fn starts(parts: &[Summary]) -> Result<Vec<f64>, String> {
     let at = |part: &Summary| -> Result<f64, String> {
         let at: jiff::Timestamp = part
@@ -130,11 +130,11 @@ fn starts(parts: &[Summary]) -> Result<Vec<f64>, String> {
     };
     let all = parts.iter().map(at).collect::<Result<Vec<f64>, String>>()?;
     let first = all.iter().copied().fold(f64::INFINITY, f64::min);
-    // Parts of one run begin within minutes; a clock that is off must not make an hour of nothing.
+    // Parts of one run begin within minutes. A wrong clock must not create an hour without requests.
     Ok(all.iter().map(|at| (at - first).min(3_600.0)).collect())
 }
 
-/// The one that ended last: its audit saw everything.
+/// The part that ended last. Its audit covers all writes.
 fn latest<'a>(parts: &'a [Summary], starts: &[f64]) -> &'a Summary {
     let ends = parts.iter().zip(starts);
     let ends = ends.map(|(part, start)| (part, start + part.elapsed_seconds));
@@ -171,7 +171,7 @@ fn put_together(whole: &mut Summary, parts: &[Summary], starts: &[f64]) {
     generator(whole, parts);
 }
 
-/// The worse ending of the two is that of the whole.
+/// The whole has the worst of the endings.
 fn severity(ending: Ending) -> u8 {
     match ending {
         Ending::Complete => 0,
@@ -204,7 +204,7 @@ fn timeline(parts: &[Summary], starts: &[f64]) -> Timeline {
     let mut bins: BTreeMap<u64, Second> = BTreeMap::new();
     for (part, start) in parts.iter().zip(starts) {
         let share = part.timeline.interval.max(1.0) / interval;
-        // This part's share of each bin, before the parts are added up.
+        // The share of this part in each bin, before the parts are added up.
         let mut own: BTreeMap<u64, Second> = BTreeMap::new();
         for point in &part.timeline.points {
             let second = start + point.second;
@@ -249,7 +249,7 @@ fn worst(into: &mut Second, of: &Second) {
     into.queue_p95 = worse(into.queue_p95, of.queue_p95);
 }
 
-/// Values of an instant: the last point of a bin holds.
+/// Values at an instant: the last point of a bin counts.
 fn state(into: &mut Second, of: &Second) {
     into.waiting = of.waiting;
     into.admitted_mark = of.admitted_mark;
@@ -321,7 +321,7 @@ fn judge_again(whole: &mut Summary, parts: &[Summary], frame: &Frame) {
     whole.thresholds = judgement.thresholds;
 }
 
-/// Limits over windows: the worst that a part saw.
+/// Limits over windows: the worst value of any part.
 fn windowed(parts: &[Summary]) -> Vec<Judged> {
     let mut worst: Vec<Judged> = Vec::new();
     let all = parts.iter().flat_map(|part| &part.thresholds);

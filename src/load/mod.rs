@@ -1,26 +1,25 @@
-//! `concertctl load`: drives virtual users through a scenario over real connections, measures and
-//! judges. It sees the server from outside only: the ticketing API as its users do, the operations
-//! listener for dataset, admission and audit.
+//! `concertctl load` runs virtual users through a scenario over real connections, measures and judges. It uses only
+//! the server's interfaces: the ticketing API like the users do, and the operations listener for dataset, admission
+//! and audit.
 //!
 //! # Phases
 //!
-//! `register`: admission is closed, as many lanes as the scenario says take one user after the other
-//! (a closed executor). `open`: the sale opens and every user polls exactly when the server said,
-//! looks and reserves once admitted. `pay`: who holds a seat charges and pays. The phases overlap as
-//! users flow from one to the next. A run of one phase alone starts from an unused dataset all the
-//! same: what comes before the phase happens without being measured, what comes after does not
-//! happen. Thresholds on operations of other phases are not judged then.
+//! In `register`, admission is closed, and the users register, as many at a time as the scenario says. In `open`, the
+//! sale opens. Every user polls exactly when the server asks for it, and looks and reserves after admission. In
+//! `pay`, users with a seat charge and pay. The phases overlap, because users move from one to the next at different
+//! times. A run of a single phase also starts from an unused dataset. The phases before it are not measured, and the
+//! phases after it do not happen. Thresholds on operations of other phases are then not judged.
 //!
 //! # Measurement
 //!
-//! Latency counts from the instant at which a request was due (end of a think time, of the pause
-//! that `pollAfterMs` named, of a retry pause), so that waiting for a connection or for the
-//! generator itself is in it; service time counts from sending. Every attempt counts, repeats too.
+//! Latency counts from the due time of a request (the end of a think time, of the pause that `pollAfterMs` named, or
+//! of a retry pause). So it includes the wait for a connection and for the generator itself. Service time counts from
+//! the sending. Every attempt counts, including repeats.
 //!
 //! # Threads
 //!
-//! Workers are threads with a runtime each (`worker`); `run` conducts them from the caller's
-//! runtime and merges what they record ([`recorder`]).
+//! Workers are threads with their own runtime (`worker`). `run` supervises them from the caller's runtime and merges
+//! their records ([`recorder`]).
 
 mod arrivals;
 mod audit;
@@ -71,7 +70,7 @@ pub use worker::ShardSpec;
 /// The server to rehearse on.
 #[derive(Clone)]
 pub struct Target {
-    /// The ticketing API, `http://host:port`; of several servers of one service all of them, and the
+    /// The URLs of the ticketing API, `http://host:port`. If a service has several servers, list all of them, and the
     /// connections are spread evenly.
     pub api_urls: Vec<String>,
     /// The operations listener, `http://host:port`.
@@ -91,50 +90,50 @@ impl std::fmt::Debug for Target {
     }
 }
 
-/// When the dataset is replaced before a run.
+/// Decides whether the dataset is replaced before a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reseed {
-    /// When there is none. One that does not fit is an error that says what to do.
+    /// Only if there is no dataset. A dataset that does not fit is an error that says what to do.
     #[default]
     WhenMissing,
-    /// When it is missing, another than the scenario's, or used.
+    /// If the dataset is missing, is not the scenario's, or is used.
     WhenUnfit,
     /// Always.
     Always,
 }
 
-/// A dataset profile that the server does not ship: what the file says, and what it comes to.
+/// A dataset profile that the server does not ship, with its text and its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnProfile {
     /// The file's text.
     pub text: String,
-    /// Seats in all.
+    /// Number of seats.
     pub seats: u64,
-    /// Users.
+    /// Number of users.
     pub users: u64,
 }
 
-/// The scenario of a run, and how to run it.
+/// The scenario of a run, and its options.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// The scenario.
     pub scenario: Scenario,
-    /// Measure this phase alone.
+    /// The only phase to measure.
     pub phase: Option<PhaseName>,
-    /// The profile of the scenario's dataset, where the server does not ship it.
+    /// The profile of the scenario's dataset, if the server does not ship it.
     pub profile: Option<OwnProfile>,
-    /// When to replace the dataset.
+    /// Whether to replace the dataset.
     pub reseed: Reseed,
-    /// The server runs in this process: it needs as many files for connections as the users do.
+    /// The server runs in this process, so it needs as many files for connections as the users do.
     pub embedded: bool,
-    /// Which part of the users this process carries.
+    /// The part of the users that this process runs.
     pub shard: ShardSpec,
-    /// Told of every request.
+    /// Called with every measured request.
     pub meter: Option<Meter>,
 }
 
 impl RunOptions {
-    /// The whole of a scenario against a server in another process.
+    /// The options to run a whole scenario against a server in another process.
     #[must_use]
     pub fn new(scenario: Scenario) -> RunOptions {
         RunOptions {
@@ -149,23 +148,23 @@ impl RunOptions {
     }
 }
 
-/// Why a run could not take place. Nothing was judged then.
+/// The reason why a run could not take place. Nothing was judged then.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The target is not one: a mistake in what was typed.
+    /// The target is invalid, because of a mistake in the command line.
     #[error("the target {0}")]
     Target(String),
-    /// No server listens there.
+    /// No server listens at the target.
     #[error(
         "no server at {target}: {reason}; start one with `concertctl serve`, or leave --target out to use an embedded one"
     )]
     Unreachable {
         /// Host and port.
         target: String,
-        /// The system's error.
+        /// The error of the operating system.
         reason: String,
     },
-    /// The operations listener does not do what a run needs.
+    /// The operations listener refuses a request that a run needs.
     #[error("the operations listener: {0}")]
     Ops(#[from] OpsError),
     /// The dataset does not fit.
@@ -177,7 +176,7 @@ pub enum LoadError {
     /// The generator could not start.
     #[error("the load generator could not start: {0}")]
     Generator(String),
-    /// Stopped before the first registration.
+    /// The run was stopped before the first registration.
     #[error("stopped before the first request: nothing was measured")]
     Stopped,
 }
@@ -193,8 +192,7 @@ impl LoadError {
     }
 }
 
-/// Is called with every measured request, on the workers' threads: it must be
-/// quick.
+/// A function that is called with every measured request on the workers' threads. It must be fast.
 #[derive(Clone)]
 pub struct Meter(pub std::sync::Arc<Told>);
 
@@ -207,21 +205,21 @@ impl std::fmt::Debug for Meter {
     }
 }
 
-/// A run under way. Dropped, it stops the run.
+/// A running rehearsal. Dropping the handle stops the run.
 #[derive(Debug)]
 pub struct RunHandle {
-    /// Snapshots, about four a second.
+    /// Snapshots of the progress, about four per second.
     pub progress: watch::Receiver<Progress>,
-    /// Steers it.
+    /// Steers the run.
     pub control: LoadControl,
     task: JoinHandle<Result<Summary, LoadError>>,
 }
 
 impl RunHandle {
-    /// Waits for the end. Bounded by the scenario's limits, its time-outs and the audit's.
+    /// Waits for the end. The scenario's limits, its time-outs and that of the audit bound the wait.
     ///
     /// # Errors
-    /// When the run could not take place.
+    /// The run could not take place.
     pub async fn join(mut self) -> Result<Summary, LoadError> {
         let ended = (&mut self.task).await;
         ended.unwrap_or_else(|error| Err(LoadError::Generator(error.to_string())))
@@ -234,7 +232,7 @@ impl Drop for RunHandle {
     }
 }
 
-/// Starts a run. Must be called within a Tokio runtime; the users have threads of their own.
+/// Starts a run. Must be called within a Tokio runtime. The users run on their own threads.
 #[must_use]
 pub fn start(target: Target, options: RunOptions) -> RunHandle {
     let (sender, progress) = watch::channel(Progress::default());

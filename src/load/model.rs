@@ -1,4 +1,4 @@
-//! The vocabulary of a rehearsal: operations, phases, how a request can end.
+//! The terms of a rehearsal: operations, phases, and the outcomes of requests.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,16 @@ macro_rules! named {
         }
 
         impl $name {
-            /// All of them, in the order in which they are shown.
+            /// All values in the order in which they are shown.
             pub const ALL: &[$name] = &[$($name::$item),*];
 
-            /// Its name in scenario files and reports.
+            /// The name in scenario files and reports.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $($name::$item => $text),* }
             }
 
-            /// Its index in [`Self::ALL`].
+            /// The index in [`Self::ALL`].
             #[must_use]
             pub const fn index(self) -> usize {
                 self as usize
@@ -79,7 +79,7 @@ named! {
 }
 
 impl Operation {
-    /// The phase it belongs to.
+    /// The phase to which it belongs.
     #[must_use]
     pub const fn phase(self) -> PhaseName {
         match self {
@@ -95,7 +95,7 @@ impl Operation {
         }
     }
 
-    /// Whether it is one of the queue's calls, which everyone makes, admitted or not.
+    /// Whether it is a request to the queue. All users make these, admitted or not.
     #[must_use]
     pub const fn is_queue(self) -> bool {
         matches!(self, Operation::Register | Operation::Poll)
@@ -147,7 +147,7 @@ named! {
 }
 
 impl ErrorKind {
-    /// Whether the server gave no answer at all.
+    /// Whether the server gave no answer.
     #[must_use]
     pub const fn is_silence(self) -> bool {
         matches!(
@@ -182,7 +182,7 @@ named! {
 }
 
 impl UserState {
-    /// Whether the user came to an end that the scenario intends.
+    /// Whether the user reached an end that the scenario intends.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         matches!(
@@ -192,12 +192,12 @@ impl UserState {
     }
 }
 
-/// The ids that a request is sent with.
+/// The trace ids that are sent with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TraceIds {
-    /// The trace that it begins.
+    /// The id of the trace that the request begins.
     pub trace_id: u128,
-    /// The client's own span in it.
+    /// The id of the client's own span.
     pub span_id: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The operations listener, as a run needs it: dataset, admission, audit. Off the measured path, so
-//! the client that the console uses will do.
+//! The requests of a run to the operations listener: dataset, admission, audit. They are not measured, so they use
+//! the same client as the console.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::api::ops::{
 };
 use crate::clients::{self, ClientError, HttpSource, Secret};
 
-/// The server may be under the very load of the run.
+/// This is long, because the server may be under the load of the run.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// The audit reads every seat and reservation.
 const AUDIT_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Why a call to the operations listener came to nothing.
+/// The reason why a request to the operations listener failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpsError {
-    /// The address cannot be used.
+    /// The address is invalid.
     #[error("{0}")]
     Address(#[from] clients::BadUrl),
     /// The bearer token is missing or wrong.
@@ -28,7 +28,7 @@ pub enum OpsError {
         /// Host and port.
         authority: String,
     },
-    /// No answer, a refusal, or an answer that is none of the operations API's.
+    /// There was no answer, a refusal, or an answer that does not come from the operations API.
     #[error("{authority}: {source}")]
     Failed {
         /// Host and port.
@@ -39,7 +39,7 @@ pub enum OpsError {
 }
 
 impl OpsError {
-    /// Whether the same call may succeed a moment later.
+    /// Whether the same request may succeed a moment later.
     pub(super) fn is_silence(&self) -> bool {
         let silence = |source: &ClientError| {
             matches!(
@@ -125,7 +125,7 @@ impl Ops {
             .map_err(|error| self.failed(error))
     }
 
-    /// The server's metrics.
+    /// The metrics of the server.
     pub(super) async fn metrics(&self) -> Result<String, OpsError> {
         self.quick
             .metrics()

@@ -1,22 +1,21 @@
-//! The pace of the users: paused, slower or faster than the scenario, changed while they are
-//! under way.
+//! The pace of the users. An operator can pause a run, or make it slower or faster than the scenario.
 //!
-//! A due time that passes during a pause of the run moves to the end of the pause: it is not late.
+//! A due time within a pause of the run moves to the end of the pause, and the request is not late.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// The slowest and the fastest that pauses are stretched to.
+/// The bounds of the factor.
 const FACTORS: (f64, f64) = (1.0 / 16.0, 16.0);
 
 /// The pace of a run.
 #[derive(Debug)]
 pub(super) struct Pacing {
-    /// Pauses are divided by this.
+    /// All pauses are divided by this factor.
     factor: AtomicU64,
-    /// Changes whenever something here does.
+    /// Notifies of every change of the pace.
     paused: watch::Sender<bool>,
 }
 
@@ -34,11 +33,11 @@ impl Pacing {
         f64::from_bits(self.factor.load(Relaxed))
     }
 
-    /// Makes it `times` as fast as now, within bounds; the factor that holds then.
+    /// Multiplies the pace by `times`, within the bounds. Returns the new factor.
     pub(super) fn scale(&self, times: f64) -> f64 {
         let factor = (self.factor() * times).clamp(FACTORS.0, FACTORS.1);
         self.factor.store(factor.to_bits(), Relaxed);
-        // Wakes every schedule, so that it computes its next due time anew.
+        // This wakes every schedule, so that it computes its next due time again.
         self.paused.send_modify(|_| {});
         factor
     }
@@ -51,13 +50,13 @@ impl Pacing {
         *self.paused.borrow()
     }
 
-    /// Returns when it is not paused.
+    /// Waits until the run is not paused.
     pub(super) async fn resumed(&self) {
-        // The sender is here: it does not go away meanwhile.
+        // The sender lives as long as `self`, so the wait cannot fail.
         let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
     }
 
-    /// The length of a pause of the scenario at this pace.
+    /// The length of a pause of the scenario at the current pace.
     pub(super) fn scaled(&self, pause: Duration) -> Duration {
         let factor = self.factor();
         if factor == 1.0 {
@@ -66,7 +65,7 @@ impl Pacing {
         pause.div_f64(factor)
     }
 
-    /// A due time that the server asked for: later when the run is slowed down, never earlier.
+    /// A due time that the server asked for. A slower pace delays it, a faster one does not change it.
     pub(super) fn delayed(&self, due: Instant) -> Instant {
         let factor = self.factor();
         if factor >= 1.0 {
@@ -76,7 +75,7 @@ impl Pacing {
         now + due.saturating_duration_since(now).div_f64(factor)
     }
 
-    /// How long a loop without pauses rests after a round of `took`, to be as slow as this.
+    /// The rest after a round of `took` in a loop without pauses, so that the loop follows a slower pace.
     fn rest_after(&self, took: Duration) -> Duration {
         let factor = self.factor();
         if factor >= 1.0 {
@@ -85,7 +84,7 @@ impl Pacing {
         took.mul_f64(1.0 / factor - 1.0)
     }
 
-    /// Rests after a round of a loop without pauses, where this is slower than the scenario.
+    /// Rests after a round of a loop without pauses, if the pace is slower than the scenario.
     pub(super) async fn rest(&self, took: Duration) {
         let rest = self.rest_after(took);
         if !rest.is_zero() {
@@ -93,7 +92,7 @@ impl Pacing {
         }
     }
 
-    /// A schedule that goes at this pace, from now on.
+    /// A schedule that starts now and follows the pace.
     pub(super) fn schedule(&self) -> Schedule<'_> {
         Schedule {
             pacing: self,
@@ -104,17 +103,17 @@ impl Pacing {
     }
 }
 
-/// Instants of a schedule, as the pace makes of them.
+/// A schedule whose instants follow the pace.
 pub(super) struct Schedule<'t> {
     pacing: &'t Pacing,
     changes: watch::Receiver<bool>,
-    /// When the schedule stood where.
+    /// An instant, and the position of the schedule at that instant.
     anchor: (tokio::time::Instant, Duration),
     factor: f64,
 }
 
 impl Schedule<'_> {
-    /// Waits until the schedule stands at `at`; the instant at which that was due.
+    /// Waits until the schedule reaches the position `at`. Returns the instant at which it was due.
     pub(super) async fn reach(&mut self, at: Duration) -> Instant {
         loop {
             if *self.changes.borrow_and_update() {
@@ -177,7 +176,7 @@ mod tests {
             pacing.scale(0.5);
             pacing.pause(false);
         });
-        // 1 s to the first, 1 s of the 2 to the second, 5 s of pause, 1 s at half the pace.
+        // 1 s to the first, 1 s of 2 s to the second, 5 s of pause, 1 s at half the pace.
         let took = begun.elapsed();
         assert!(took >= seconds(9) && took < seconds(10), "{took:?}");
     }

@@ -1,4 +1,4 @@
-//! Before the first request: the target listens, its dataset fits, admission is closed.
+//! Prepares a run: checks that the target listens and that its dataset fits, and closes admission.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::api::ops::{
 /// A seeding that writes no row for this long has stalled.
 const SEED_STALL: Duration = Duration::from_secs(120);
 const SEED_LOOK: Duration = Duration::from_millis(100);
-/// The parts of a run wait for each other at most this long.
+/// The longest time for which the parts of a run wait for each other.
 const LEADER_WITHIN: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,7 +32,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// # Errors
-    /// When it is not the URL of an HTTP server.
+    /// The text is not the URL of an HTTP server.
     pub(super) fn parse(url: &str) -> Result<Endpoint, LoadError> {
         let wrong =
             |reason: &str| LoadError::Target(format!("`{url}` {reason}: write http://host:port"));
@@ -74,7 +74,7 @@ impl Endpoint {
             .ok_or_else(|| unreachable("the name has no address".to_owned()))
     }
 
-    /// Checks that a server listens there.
+    /// Checks that a server listens at this address.
     pub(super) async fn probe(&self, addr: SocketAddr) -> Result<(), LoadError> {
         let unreachable = |reason: String| LoadError::Unreachable {
             target: self.authority.clone(),
@@ -91,19 +91,19 @@ impl Endpoint {
     }
 }
 
-/// The servers that take the load, each of which answered.
+/// The servers under load. Each of them has answered.
 pub(super) struct Servers {
-    /// The first one's name: goes into every request's `Host`.
+    /// The name of the first server, used as the `Host` of every request.
     pub authority: String,
-    /// Where they listen.
+    /// The addresses of the servers.
     pub addrs: Box<[SocketAddr]>,
-    /// As they were given.
+    /// The URLs as the user gave them.
     pub shown: String,
 }
 
 impl Servers {
     /// # Errors
-    /// When one of them does not listen: load that was meant for it would go to the others.
+    /// One of the servers does not listen. The others would get its share of the load.
     pub(super) async fn reach(endpoints: &[Endpoint]) -> Result<Servers, LoadError> {
         let first = endpoints
             .first()
@@ -173,8 +173,8 @@ pub(super) async fn prepare(
     Ok(Ready { status, before })
 }
 
-/// Waits until the first part of the run has set the server up, at most for [`LEADER_WITHIN`]: the
-/// dataset is there, the door is closed, and admission is set as the scenario says.
+/// Waits until the first part of the run has prepared the server, at most [`LEADER_WITHIN`]: the dataset is loaded,
+/// admission is closed, and its settings are those of the scenario.
 async fn follow(
     ops: &Ops,
     scenario: &Scenario,
@@ -223,7 +223,7 @@ fn misfit(status: &Status, scenario: &Scenario, own: Option<&OwnProfile>) -> Opt
             dataset.profile
         ));
     }
-    // A shipped profile is always the same; a file may have changed since.
+    // A shipped profile never changes, but a file may have changed since.
     if let Some(own) = own.filter(|own| (own.seats, own.users) != (dataset.seats, dataset.users)) {
         return Some(format!(
             "the server holds `{wanted}` with {} seats and {} users, its profile file now says {} and {}",
@@ -290,8 +290,7 @@ fn seed_failed(seen: &SeedProgress) -> LoadError {
     LoadError::Seeding(reason)
 }
 
-/// Waits until `people` users have registered, over all parts of the run, at most for
-/// [`LEADER_WITHIN`].
+/// Waits until `people` users have registered over all parts of the run, at most [`LEADER_WITHIN`].
 pub(super) async fn await_registered(ops: &Ops, people: u64) {
     let deadline = Instant::now() + LEADER_WITHIN;
     while Instant::now() < deadline {
@@ -317,7 +316,7 @@ pub(super) async fn await_opening(ops: &Ops) -> Result<(), OpsError> {
     }
 }
 
-/// Opens the sale; tries again while the server is silent, at most for `patience`.
+/// Opens the sale. Retries while the server does not answer, for at most `patience`.
 pub(super) async fn open_sale(ops: &Ops, patience: Duration) -> Result<(), OpsError> {
     let change = AdmissionChange {
         opening: Some(Opening::Now),

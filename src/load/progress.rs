@@ -1,5 +1,5 @@
-//! The progress of a run: a snapshot, published about four times a second. Every view of a run reads this
-//! type: the command line's bars, the listener, the console and its recordings.
+//! The progress of a run: a snapshot that is published about four times a second. Every view of a run reads it: the
+//! progress output of the command line, the listener, the console and its recordings.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use crate::api::ops::{QueueState, SeedProgress};
 /// The step of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Step {
-    /// The target is being checked.
+    /// The target is checked.
     #[default]
     Connecting,
-    /// Waiting for the dataset.
+    /// The run waits for the dataset.
     Seeding(SeedProgress),
-    /// Users are under way; the phase that most of them are in.
+    /// Users are active. The value is the phase of most of them.
     Running(PhaseName),
-    /// Ended by hand, by its limits, or because the server was lost: last answers are awaited.
+    /// The run was ended by an operator, a limit, or the loss of the server, and waits for the last answers.
     Stopping,
-    /// Comparing what clients saw with the database.
+    /// The results that clients saw are compared with the database.
     Auditing,
     /// The summary is complete.
     Finished,
 }
 
 impl Step {
-    /// One word, as the API and plain progress lines name it.
+    /// The name of the step in the API and in plain progress lines.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl Step {
     }
 }
 
-/// 0 of nothing: a phase that no user has reached has not begun.
+/// A phase that no user has reached yet counts as 0.
 fn share(done: u64, total: u64) -> f64 {
     match total {
         0 => 0.0,
@@ -69,14 +69,14 @@ fn share(done: u64, total: u64) -> f64 {
     }
 }
 
-/// How far one phase has come.
+/// The progress of one phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseProgress {
-    /// Which.
+    /// The phase.
     pub phase: PhaseName,
-    /// Users who have finished it.
+    /// The number of users who have finished it.
     pub done: u64,
-    /// Users who have reached it or will.
+    /// The number of users who have reached it or will reach it.
     pub total: u64,
 }
 
@@ -88,23 +88,23 @@ impl PhaseProgress {
     }
 }
 
-/// One operation so far.
+/// The requests of one operation so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationProgress {
-    /// Which.
+    /// The operation.
     pub operation: Operation,
-    /// Requests that ended.
+    /// The number of finished requests.
     pub count: u64,
-    /// Of those, intended refusals.
+    /// The number of intended refusals among them.
     pub refused: u64,
-    /// Of those, errors.
+    /// The number of errors among them.
     pub errors: u64,
-    /// Latency of the successes from their due times; absent without a success.
+    /// The latency of the successes from their due times. Absent without a success.
     pub latency: Option<Latency>,
 }
 
 impl OperationProgress {
-    /// Successes.
+    /// The number of successes.
     #[must_use]
     pub const fn ok(&self) -> u64 {
         self.count.saturating_sub(self.refused + self.errors)
@@ -116,48 +116,48 @@ impl OperationProgress {
 pub struct Progress {
     /// The scenario's name.
     pub scenario: String,
-    /// Its step.
+    /// The current step.
     pub step: Step,
-    /// Since the first registration.
+    /// The time since the first registration.
     pub elapsed: Duration,
-    /// The expected end, on the same clock; absent before the opening.
+    /// The expected end on the same clock. Absent before the opening.
     pub expected_end: Option<Duration>,
-    /// Phases of this run.
+    /// The phases of this run.
     pub phases: Vec<PhaseProgress>,
-    /// Users by state.
+    /// The number of users by state.
     pub users: Vec<(UserState, u64)>,
-    /// Requests that ended per second, over the last second.
+    /// Finished requests per second, over the last second.
     pub tps: f64,
-    /// Requests that ended so far.
+    /// The number of finished requests.
     pub requests: u64,
-    /// By class of status.
+    /// The number of requests by class of status.
     pub statuses: Statuses,
-    /// Operations that ran.
+    /// The operations with requests.
     pub operations: Vec<OperationProgress>,
-    /// 95 % of the successes outside the queue within this, from the planned instant.
+    /// The p95 latency of the successes outside the queue, from their due times.
     pub p95: Option<Duration>,
-    /// Seats that clients hold or have paid.
+    /// The number of seats that clients hold or have paid.
     pub seats_reserved: u64,
-    /// Seats that clients have paid.
+    /// The number of seats that clients have paid.
     pub seats_paid: u64,
-    /// The server's queue by its last answer.
+    /// The server's queue in its last answer.
     pub queue: Option<QueueState>,
-    /// 99 % of timed requests started within this after their planned instant.
+    /// The p99 of the time by which timed requests started late.
     pub lag_p99: Duration,
-    /// Arrivals that could not be started on schedule.
+    /// The number of arrivals that could not start on schedule.
     pub dropped: u64,
-    /// An operator paused it.
+    /// Whether an operator paused the run.
     pub paused: bool,
-    /// The pace set by an operator; 1 is the scenario's own.
+    /// The pace that an operator set. 1 is the scenario's own pace.
     pub pace: f64,
-    /// Violations that the last audit found; absent before the first.
+    /// The number of violations that the last audit found. Absent before the first audit.
     pub violations: Option<u64>,
-    /// Thresholds as they stand.
+    /// The current state of the thresholds.
     pub thresholds: Vec<Judged>,
 }
 
 impl Progress {
-    /// Users in that state.
+    /// The number of users in that state.
     #[must_use]
     pub fn users_in(&self, state: UserState) -> u64 {
         self.users

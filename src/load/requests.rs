@@ -1,5 +1,5 @@
-//! Requests of the ticketing API, put together with as little work per request as can be: constant
-//! parts are made once, the rest is written into one buffer each.
+//! Builds the requests of the ticketing API with little work per request: constant parts are made once, and each
+//! request writes the rest into one buffer.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST};
@@ -29,10 +29,10 @@ pub(super) struct RequestBuilder {
 }
 
 impl RequestBuilder {
-    /// For the API at `authority` (host and port) and the concert on sale.
+    /// A builder for the API at `authority` (host and port) and the concert on sale.
     ///
     /// # Errors
-    /// When the authority cannot stand in a `Host` header.
+    /// The authority is not valid in a `Host` header.
     pub(super) fn new(
         authority: &str,
         concert: i64,
@@ -236,7 +236,7 @@ pub(super) fn key_of(request: &Outgoing) -> Option<String> {
     Some(key.to_owned())
 }
 
-/// The headers of a write: the Wait-Token, and the idempotency key that makes a repeat harmless.
+/// The headers of a write: the Wait-Token, and the idempotency key that allows a retry.
 pub(super) struct WriteHeaders<'a> {
     pub token: &'a HeaderValue,
     pub key: &'a HeaderValue,
@@ -257,7 +257,7 @@ fn uri(what: std::fmt::Arguments<'_>) -> Uri {
     Uri::from(path)
 }
 
-/// Gives `request` a fresh sampled trace, <https://www.w3.org/TR/trace-context/#traceparent-header>.
+/// Gives `request` a new sampled trace, <https://www.w3.org/TR/trace-context/#traceparent-header>.
 pub(super) fn trace(request: &mut Outgoing, rng: &mut SmallRng) -> TraceIds {
     let ids = TraceIds {
         trace_id: rng.random::<u128>() | 1,

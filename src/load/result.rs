@@ -1,4 +1,4 @@
-//! The result of a run as the console shows it: the verdict, its reasons, and where the files are.
+//! The result of a run in the console: the verdict, its reasons, and the paths of the files.
 
 use std::path::PathBuf;
 
@@ -21,16 +21,16 @@ pub struct SavedFiles {
 pub struct RunResult {
     /// The verdict.
     pub verdict: Verdict,
-    /// The reasons that the thresholds do not show by themselves; may be empty.
+    /// The reasons that the thresholds do not show. It may be empty.
     pub reason: String,
     /// The judged thresholds.
     pub thresholds: Vec<Judged>,
-    /// Where summary and report are; absent when they could not be written.
+    /// The paths of summary and report. Absent when they could not be written.
     pub files: Option<SavedFiles>,
 }
 
 impl RunResult {
-    /// The result of a run whose files were written, or the reason why not.
+    /// The result of a run with its written files, or with the reason why they could not be written.
     #[must_use]
     pub fn new(summary: &Summary, files: Result<SavedFiles, String>) -> RunResult {
         let is_shown_by_threshold = |reason: &String| {

@@ -1,4 +1,4 @@
-//! How a buyer chooses a seat.
+//! Chooses the seats of buyers.
 
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use super::scenario::Contention;
 use crate::api::ops::Dataset;
 
-/// The concert on sale: seats 1 to `seats`, of which 1 to `popular` are popular.
+/// The concert on sale has the seats 1 to `seats`, of which 1 to `popular` are popular.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SeatPicker {
     pub seats: i64,
@@ -15,7 +15,7 @@ pub(super) struct SeatPicker {
 }
 
 impl SeatPicker {
-    /// The seats of the dataset, narrowed by the scenario.
+    /// The seats of the dataset, limited by the scenario.
     pub(super) fn new(dataset: &Dataset, contention: &Contention) -> SeatPicker {
         let id = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let on_sale = id(dataset.on_sale_seats).max(1);
@@ -31,12 +31,12 @@ impl SeatPicker {
         }
     }
 
-    /// The date of a seat: dates hold `seats_per_date` seats each, in order.
+    /// The date of a seat. Each date has `seats_per_date` consecutive seats.
     pub(super) fn date_of(&self, seat: i64) -> i64 {
         (seat - 1) / self.seats_per_date + 1
     }
 
-    /// The wished seat of an attempt: a popular one with probability `share`.
+    /// The wished seat of an attempt. It is popular with probability `share`.
     pub(super) fn wish(&self, share: f64, rng: &mut SmallRng) -> i64 {
         let popular = rng.random_bool(share);
         match (popular && self.popular > 0) || self.popular == self.seats {
@@ -45,7 +45,7 @@ impl SeatPicker {
         }
     }
 
-    /// A free seat of the wished kind, popular or not; of the other kind when none is free.
+    /// A free seat of the wished kind (popular or not), or of the other kind if there is none.
     pub(super) fn choose(&self, free: &[i64], wish: i64, rng: &mut SmallRng) -> Option<i64> {
         let within = |seat: &&i64| **seat >= 1 && **seat <= self.seats;
         let same = |seat: &&i64| (**seat <= self.popular) == (wish <= self.popular);

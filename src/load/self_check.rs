@@ -1,10 +1,9 @@
-//! Whether our own clock is honest: a server that stands still for a known time, and the question
-//! whether everybody who had to wait because of it is seen to have waited.
+//! Checks the generator's clock with a server that stalls for a known time. All requests that had to wait for the
+//! stall must show that wait.
 //!
-//! One connection and 500 arrivals a second: during the stall one request is under way, the others
-//! wait for their turn. Counted from sending, one request of 2,000 was slow. Counted from when each was
-//! due, as here, a quarter of them were (Gil Tene, "How NOT to Measure Latency", on coordinated
-//! omission).
+//! The check uses one connection and 500 arrivals a second. During the stall one request is in flight and the others
+//! wait for the connection. Measured from the sending, only one of 2,000 requests is slow. Measured from the due
+//! time, as here, a quarter of them are (Gil Tene, "How NOT to Measure Latency", on coordinated omission).
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +15,9 @@ use super::model::{Class, Operation};
 use super::traffic_only::measure_traffic;
 use super::{LoadError, RunOptions, Scenario};
 
-/// How long the server stands still.
+/// The duration of the stall.
 const STALL: Duration = Duration::from_secs(1);
-/// When it begins to.
+/// The time before the stall.
 const AFTER: Duration = Duration::from_millis(1_500);
 const RATE: u32 = 500;
 const SECONDS: u32 = 4;
@@ -43,22 +42,22 @@ traffic:
 /// The measurements of the check.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SelfCheck {
-    /// How long the server stood still.
+    /// The duration of the stall.
     pub stall: Duration,
-    /// Arrivals that were planned.
+    /// The number of planned arrivals.
     pub planned: u64,
-    /// Requests that were answered.
+    /// The number of answered requests.
     pub answered: u64,
-    /// 99 % within this, from the instant each was due.
+    /// The p99 latency from the due time.
     pub latency_p99: Duration,
-    /// The longest.
+    /// The largest latency.
     pub latency_max: Duration,
-    /// 99 % within this, from sending: what a tool shows that waits for answers before it goes on.
+    /// The p99 from the sending. A tool that waits for each answer before the next request shows this value.
     pub service_p99: Duration,
 }
 
 impl SelfCheck {
-    /// The problems with the clock; none, if it is honest.
+    /// The problems of the clock. The list is empty if the clock is correct.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -68,7 +67,7 @@ impl SelfCheck {
                 "{answered} of {planned} planned requests were answered"
             ));
         }
-        // 25 % of the arrivals fall into the stall, evenly: 1 % of all wait 96 % of it, or longer.
+        // 25 % of the arrivals fall evenly into the stall, so 1 % of all arrivals wait for at least 96 % of it.
         if self.latency_p99 < self.stall.mul_f64(0.9) {
             problems.push(format!(
                 "the server stood still for {:?}, and p99 shows {:?}: those who had to wait are not seen",
@@ -85,10 +84,10 @@ impl SelfCheck {
     }
 }
 
-/// Carries the check out; takes four seconds.
+/// Runs the check, which takes four seconds.
 ///
 /// # Errors
-/// When it cannot be carried out at all.
+/// The check cannot run at all.
 pub async fn self_check() -> Result<SelfCheck, LoadError> {
     let could_not = |error: std::io::Error| LoadError::Generator(error.to_string());
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(could_not)?;
@@ -110,7 +109,7 @@ pub async fn self_check() -> Result<SelfCheck, LoadError> {
     })
 }
 
-/// Answers every request alike, but for the time in which it stands still.
+/// Answers every request in the same way, except during the stall.
 async fn serve(listener: TcpListener) {
     // The clock of the stall begins with the first connection.
     let mut begun: Option<Instant> = None;

@@ -1,5 +1,5 @@
-//! The time between the last request and the last audit: requests that clients have given up may be under
-//! way at the server, and what they still write belongs to the run.
+//! Waits between the last request and the final audit. Requests that clients gave up may still run in the server, and
+//! their writes belong to the run.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use tokio::time::{Instant, sleep};
 
 use super::ops::Ops;
 
-/// How long is waited at most: other traffic may never end.
+/// The longest wait. Other traffic may never end.
 const MOST: Duration = Duration::from_secs(15);
-/// Between two looks.
+/// The pause between two checks.
 const EVERY: Duration = Duration::from_millis(100);
-/// So many looks in a row must find nothing: a request may stand between two gauges.
+/// The number of consecutive checks that must find nothing, because a request may be between two gauges.
 const QUIET: u32 = 2;
-/// The operations listener's gauges of requests and connections in use.
+/// The gauges of the operations listener for active requests and for connections in use.
 const GAUGES: [&str; 2] = [
     "http_server_active_requests",
     "db_client_connection_count{state=\"used\"}",
 ];
 
-/// Waits until the server has nothing under way, or for long enough.
+/// Waits until the server has no active requests, or until the longest wait is over.
 pub(super) async fn wait_until_idle(ops: &Ops) {
     wait(ops, MOST).await;
 }
@@ -43,11 +43,11 @@ async fn wait(ops: &Ops, most: Duration) {
     }
 }
 
-/// Requests and connections in use, by an exposition; `None`: it has neither gauge.
+/// The number of requests and connections in use in an exposition. `None` when it has neither gauge.
 fn under_way(exposition: &str) -> Option<u64> {
     let of_line = |line: &str| {
         let rest = GAUGES.iter().find_map(|gauge| line.strip_prefix(gauge))?;
-        // Other labels may follow the name, no other letters.
+        // A label or a blank may follow the name, but no other letter.
         let is_gauge = rest.starts_with([' ', '{']);
         let value: f64 = rest.rsplit(' ').next()?.parse().ok()?;
         #[expect(
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(under_way("up 1\n"), None);
     }
 
-    /// An operations listener that has one request less under way each time it is asked.
+    /// An operations listener with one active request less at each call.
     async fn server(requests: u64) -> (Ops, Arc<AtomicU64>) {
         let asked = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&asked);

@@ -1,5 +1,5 @@
-//! The traffic groups of a scenario alone, against anything that speaks HTTP: no dataset, no admission, no
-//! audit. For the check of the generator's own clock, and for benchmarks beside other tools.
+//! Runs only the traffic groups of a scenario against any HTTP server, without dataset, admission and audit. The
+//! check of the generator's own clock uses it, and so do benchmarks that compare other tools.
 
 use std::time::{Duration, Instant};
 
@@ -9,22 +9,22 @@ use super::run::{Workers, no_dataset};
 use super::worker::{Event, RunContext, Stage};
 use super::{LoadError, RunOptions};
 
-/// Beyond what the scenario takes, for threads to end.
+/// The time in which threads must end after the scenario.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// The measurements of a run without buyers.
 #[derive(Debug)]
 pub struct TrafficMeasurement {
-    /// Everything measured; traffic groups count from 1.
+    /// All measurements. Traffic groups are numbered from 1.
     pub frame: Frame,
-    /// From the first request to the last.
+    /// The time from the first request to the last.
     pub elapsed: Duration,
 }
 
 /// Runs the traffic groups of a scenario against `url`.
 ///
 /// # Errors
-/// When no server listens there, or a thread cannot be started.
+/// No server listens there, or a thread cannot be started.
 pub async fn measure_traffic(
     url: &str,
     options: &RunOptions,

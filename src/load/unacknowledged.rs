@@ -1,8 +1,8 @@
-//! Writes that the server did although the client saw them fail: the answer was lost on the way, came
-//! too late or was an error. Users of a real service repeat such a write, or give up and have paid.
+//! Writes that the server did although the client saw them fail, because the answer was lost, came too late, or was
+//! an error. Users of a real service repeat such a write, or give up although they have paid.
 //!
-//! A write counts as failed when one of its attempts failed and no later attempt succeeded. After the
-//! run its idempotency key is looked up: a stored success means that the write was done.
+//! A write counts as failed when one of its attempts failed and no later attempt succeeded. After the run its
+//! idempotency key is looked up. A stored success means that the write was done.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use super::ops::Ops;
 use super::worker::Worker;
 use crate::api::ops::{KeyFact, LOOKUP_MAX, LookupRequest};
 
-/// Failed writes that one process keeps for the look-up; more are only counted.
+/// The largest number of failed writes that one process keeps for the look-up. Further ones are only counted.
 pub(super) const MOST_KEPT: usize = 100_000;
-/// Writes that are named.
+/// The largest number of writes that are named.
 const EXAMPLES: usize = 10;
 
-/// Failed writes, at most a given number of them.
+/// Failed writes, up to a given number.
 #[derive(Debug, Default)]
 pub(super) struct FailedWrites {
     writes: Vec<(Operation, KeyFact)>,
-    /// Failed writes beyond the bound.
+    /// The number of failed writes beyond the bound.
     beyond: u64,
 }
 
@@ -36,15 +36,15 @@ impl FailedWrites {
         }
     }
 
-    /// Adds those of `other`.
+    /// Adds the failed writes of `other`.
     pub(super) fn add(&mut self, other: &FailedWrites) {
         self.writes.extend_from_slice(&other.writes);
         self.beyond += other.beyond;
     }
 }
 
-/// A write of which an attempt failed. Noted as failed when it is dropped, so also when the run ends
-/// between two attempts, unless [`UnresolvedWrite::settle`] was called before.
+/// A write with a failed attempt. Dropping it records the failure, also when the run ends between two attempts,
+/// unless [`UnresolvedWrite::settle`] was called.
 pub(super) struct UnresolvedWrite {
     worker: Arc<Worker>,
     write: Option<(Operation, KeyFact)>,
@@ -56,7 +56,7 @@ impl UnresolvedWrite {
         UnresolvedWrite { worker, write }
     }
 
-    /// A later attempt succeeded.
+    /// Records that a later attempt succeeded.
     pub(super) fn settle(mut self) {
         self.write = None;
     }
@@ -90,14 +90,14 @@ pub struct Unacknowledged {
 }
 
 impl Unacknowledged {
-    /// The count to hold against `limit`; `None` when it is within the limit only because some
-    /// failed writes were not looked up.
+    /// The count to compare with `limit`. `None` when the count is within the limit but some failed writes were not
+    /// looked up.
     pub(super) fn measured(&self, limit: u64) -> Option<u64> {
         self.total
             .filter(|total| self.unchecked == 0 || *total > limit)
     }
 
-    /// The sum over the parts of a run; unknown when it is unknown for one of them.
+    /// The sum over the parts of a run. It is unknown when it is unknown for one of them.
     pub(super) fn merged<'a>(parts: impl Iterator<Item = &'a Unacknowledged>) -> Unacknowledged {
         let mut sum = Unacknowledged {
             total: Some(0),
@@ -118,8 +118,8 @@ impl Unacknowledged {
     }
 }
 
-/// Looks up which of the failed writes were done. An older server, which knows no keys, leaves the
-/// count unknown.
+/// Looks up which of the failed writes were done. The count stays unknown with an older server, which does not know
+/// the keys.
 pub(super) async fn look_up(ops: &Ops, failed: &FailedWrites) -> Unacknowledged {
     match counted(ops, failed).await {
         Ok(counted) => counted,

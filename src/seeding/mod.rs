@@ -1,8 +1,8 @@
-//! A dataset profile becomes rows, loaded in bulk with progress.
+//! Turns a dataset profile into rows and loads them in bulk with progress.
 //!
-//! Owns the profile files and the order of loading; the SQL is the store's. A dataset is written
-//! beside the active one and is activated at the very end, so an interruption, a kill included,
-//! leaves the previous dataset or none, never half of one.
+//! This module owns the profile files and the order of loading. The store owns the SQL. A dataset is written beside
+//! the active one and activated at the very end. So an interruption or a kill leaves the previous dataset or none,
+//! never a part of one.
 
 pub mod profile;
 
@@ -14,13 +14,13 @@ pub use profile::{Profile, ProfileError};
 use crate::domain::{ConcertId, Epoch, Money, Timestamp};
 use crate::store::{Bulk, Complete, DatasetInfo, StoreError};
 
-/// Rows made by one statement: a moment's work, so that progress moves and a stop is prompt.
+/// The number of rows per statement. A statement takes a moment, so that progress is smooth and a stop is fast.
 const CHUNK: u64 = 50_000;
 
-/// Why a seeding ended without a dataset.
+/// The reason why a seeding ended without a dataset.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// It was asked to stop.
+    /// The seeding was cancelled.
     #[error("cancelled; nothing was changed")]
     Cancelled,
     /// The store failed.
@@ -28,7 +28,7 @@ pub enum SeedError {
     Store(StoreError),
 }
 
-// Not `#[source]`: this text contains the cause, which would then be printed twice.
+// This is not a `#[source]`, because the text contains the cause, which would then be printed twice.
 impl From<StoreError> for SeedError {
     fn from(error: StoreError) -> Self {
         SeedError::Store(error)
@@ -44,19 +44,19 @@ pub struct Progress {
     cancelled: AtomicBool,
 }
 
-/// A moment of a [`Progress`].
+/// A snapshot of a [`Progress`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Snapshot {
     /// Rows written so far.
     pub done: u64,
-    /// Rows in all.
+    /// The number of all rows.
     pub total: u64,
-    /// Time since it began.
+    /// The time since the start.
     pub elapsed: Duration,
 }
 
 impl Progress {
-    /// No rows of `profile` are written yet.
+    /// The progress of a seeding that has not yet written rows of `profile`.
     #[must_use]
     pub fn new(profile: &Profile) -> Progress {
         Progress {
@@ -67,12 +67,12 @@ impl Progress {
         }
     }
 
-    /// Asks the loading thread to stop; it does so within a chunk.
+    /// Asks the loading thread to stop, which it does within a chunk.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Where it stands now.
+    /// The current state.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -84,13 +84,13 @@ impl Progress {
 }
 
 impl Snapshot {
-    /// Rows a second so far.
+    /// Average rows per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.done as f64 / self.elapsed.as_secs_f64().max(1e-6)
     }
 
-    /// Time left at the rate so far; `None` before there is one.
+    /// The remaining time at this rate. `None` before there is a rate.
     #[must_use]
     pub fn left(&self) -> Option<Duration> {
         let rate = self.rate();
@@ -99,10 +99,10 @@ impl Snapshot {
     }
 }
 
-/// Writes the dataset of `profile` into `bulk`, which no server uses yet. Blocks.
+/// Writes the dataset of `profile` into `bulk`, which no server uses yet. It blocks.
 ///
 /// # Errors
-/// [`SeedError`]; then it is incomplete and must not be used (the caller removes it).
+/// [`SeedError`]. The dataset is then incomplete and must not be used. The caller removes it.
 pub fn load(
     profile: &Profile,
     mut bulk: Bulk,
@@ -151,7 +151,7 @@ fn chunks(
 }
 
 impl Profile {
-    /// What the dataset of this profile consists of.
+    /// The description of the dataset of this profile.
     #[must_use]
     pub fn info(&self, epoch: Epoch, now: Timestamp) -> DatasetInfo {
         let on_sale_seats = u64::from(self.dates_per_concert) * u64::from(self.seats_per_date);

@@ -1,4 +1,4 @@
-//! Profile files: what a dataset consists of.
+//! Profile files, which describe the contents of a dataset.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::domain::{Money, Timestamp};
 use crate::yaml;
 pub use crate::yaml::FileError as ProfileError;
 
-/// Most seats that a dataset may have.
+/// The largest number of seats in a dataset.
 const MAX_SEATS: u64 = 100_000_000;
 
 const BUILT_IN: &[(&str, &str)] = &[
@@ -71,15 +71,15 @@ pub struct PriceTier {
 }
 
 impl Profile {
-    /// The names that need no file.
+    /// The names of the profiles in the binary.
     pub fn built_in() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// A built-in profile by name, or one from a file.
+    /// A built-in profile by its name, or one from a file.
     ///
     /// # Errors
-    /// [`ProfileError`] naming file, line and field.
+    /// [`ProfileError`] with file, line and field.
     pub fn find(name_or_path: &str) -> Result<Profile, ProfileError> {
         if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
             return Profile::parse(&format!("seed/{name}.yaml"), text);
@@ -90,7 +90,7 @@ impl Profile {
     /// The text of a profile file, and the profile.
     ///
     /// # Errors
-    /// [`ProfileError`] naming file, line and field.
+    /// [`ProfileError`] with file, line and field.
     pub fn read(path: &str) -> Result<(String, Profile), ProfileError> {
         let text = yaml::read_file(Path::new(path), yaml::SMALL).map_err(|error| {
             let known = Profile::built_in().collect::<Vec<_>>().join(", ");
@@ -106,7 +106,7 @@ impl Profile {
         Ok((text, profile))
     }
 
-    /// The text of a built-in profile, to begin a file with.
+    /// The text of a built-in profile, as a start for a new file.
     #[must_use]
     pub fn text_of(name: &str) -> Option<&'static str> {
         let found = BUILT_IN.iter().find(|(known, _)| *known == name);
@@ -119,14 +119,14 @@ impl Profile {
         let mut schema = schemars::schema_for!(Profile);
         schema.insert("title".to_owned(), "A concertctl dataset profile".into());
         let text = serde_json::to_string_pretty(&schema);
-        // A schema has text keys only, so it can always be written.
+        // A schema has only text keys, so it can always be written.
         text.unwrap_or_default() + "\n"
     }
 
-    /// Reads and checks the text of a profile; `file` stands in messages.
+    /// Parses and checks the text of a profile. Messages name it `file`.
     ///
     /// # Errors
-    /// [`ProfileError`] naming file, line and field.
+    /// [`ProfileError`] with file, line and field.
     pub fn parse(file: &str, text: &str) -> Result<Profile, ProfileError> {
         let (profile, positions) =
             yaml::parse::<Profile>(file, text, yaml::SMALL, |near, missing| {
@@ -215,7 +215,7 @@ impl Profile {
         Ok(())
     }
 
-    /// Seats in all.
+    /// The number of seats.
     #[must_use]
     pub fn seats(&self) -> u64 {
         u64::from(self.concerts)
@@ -223,7 +223,7 @@ impl Profile {
             * u64::from(self.seats_per_date)
     }
 
-    /// Rows in all.
+    /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         let concerts = u64::from(self.concerts);
@@ -232,7 +232,7 @@ impl Profile {
     }
 }
 
-/// The first performance: a week after `now`, `YYYY-MM-DD` in UTC.
+/// The date of the first performance: a week after `now`, `YYYY-MM-DD` in UTC.
 #[must_use]
 pub fn first_day(now: Timestamp) -> String {
     let week = now.after(std::time::Duration::from_secs(7 * 24 * 3600));

@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use crate::settings::AlertingSettings;
 use crate::telemetry::Metrics;
 
-/// Rules and receivers that were read and checked, and do not run yet.
+/// Rules and receivers that were read and checked but do not run yet.
 pub(super) struct AlertingPlan {
     rules: RuleSet,
     notify: NotifyConfig,
@@ -92,7 +92,7 @@ fn slack_webhooks(settings: &AlertingSettings) -> anyhow::Result<Vec<Webhook>> {
     Ok(slack)
 }
 
-/// The receivers of one flag, named after it: `webhook`, `webhook-2`, …
+/// The receivers of one flag. They are named after it: `webhook`, `webhook-2`, …
 fn webhooks(flag: &str, urls: &[Secret], style: Style) -> anyhow::Result<Vec<Webhook>> {
     let named = urls.iter().enumerate().map(|(index, url)| {
         Ok(Webhook {

@@ -1,9 +1,9 @@
-//! The critical tasks of a server: a listener, the admission clock, the database writer. When one of them
-//! ends although nothing asked it to, the server has failed, and [`CriticalTasks::failed`] gives the reason.
+//! The critical tasks of a server: a listener, the admission clock, the database writer. When one of them ends
+//! unasked, the server has failed, and [`CriticalTasks::failed`] gives the reason.
 //!
-//! Ours instead of a `TaskTracker` or a `JoinSet`: a tracker does not know which task ended or how, and a
-//! set needs an owner that polls it while tasks join later (each dataset brings its writer). A guard that
-//! drops with its task notices return, panic and abort alike, in ten lines.
+//! `TaskTracker` and `JoinSet` do not fit. A tracker does not know which task ended or how. A set needs an owner that
+//! polls it, but tasks join later (each dataset brings its writer). A guard that drops with its task notices return,
+//! panic and abort in the same way, in ten lines.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl CriticalTasks {
         CriticalTasks(Arc::new(watch::Sender::new(None)))
     }
 
-    /// Records why the server has failed. The first reason stays, because the later ones follow from it.
+    /// Records why the server has failed. The first reason stays, because later failures follow from it.
     pub(super) fn fail(&self, reason: &str) {
         self.0.send_if_modified(|known| {
             let first = known.is_none();
@@ -29,14 +29,14 @@ impl CriticalTasks {
         });
     }
 
-    /// Resolves with the reason of the first failure; never while all critical tasks run.
+    /// Resolves with the reason of the first failure. It never resolves while all critical tasks run.
     pub(super) fn failed(&self) -> impl Future<Output = String> + Send + 'static {
         let mut reason = self.0.subscribe();
         async move {
             let reason = reason.wait_for(Option::is_some).await.ok();
             match reason.and_then(|reason| reason.clone()) {
                 Some(reason) => reason,
-                // The server was stopped and dropped, so there can be no failure any more.
+                // The server was stopped and dropped, so no failure can follow.
                 None => std::future::pending().await,
             }
         }
@@ -61,7 +61,7 @@ impl CriticalTasks {
     }
 }
 
-/// Reports the end of a critical task when it is dropped: at its return, its panic, its abort.
+/// Reports the end of a critical task when it is dropped: after a return, a panic or an abort.
 struct EndGuard {
     name: &'static str,
     stop: CancellationToken,

@@ -1,7 +1,7 @@
 //! The active dataset, and its replacement while the server runs.
 //!
-//! A seeding writes a new dataset beside the active one. Once that is complete and durable, it is activated
-//! and the service switches to it. Requests under way on the old one finish there.
+//! A seeding writes a new dataset beside the active one. When the new dataset is complete and durable, it is
+//! activated and the service switches to it. Requests in progress on the old dataset finish there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +26,11 @@ use crate::settings::ServeSettings;
 use crate::store::{DatasetStorage, Store, StoreError};
 use crate::telemetry::Metrics;
 
-/// Between two looks for a dataset that another process activated.
+/// The pause between two checks for a dataset that another process activated.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A seat lock outlives every reservation, but not the death of its holder for long.
+/// It is longer than any reservation takes. It is short, because the lock of a crashed server blocks its seat for this
+/// long.
 const LOCK_TTL: Duration = Duration::from_secs(10);
 
 /// The datasets of this server's storage.
@@ -43,7 +44,7 @@ pub(super) struct Datasets {
     faults: Faults,
     critical: CriticalTasks,
     seeding: Mutex<Option<Seeding>>,
-    /// Held while the active dataset changes: one change at a time.
+    /// Held while the active dataset changes, so that only one change happens at a time.
     changing: tokio::sync::Mutex<()>,
     runtime: tokio::runtime::Handle,
 }
@@ -56,7 +57,7 @@ impl std::fmt::Debug for Datasets {
     }
 }
 
-/// The seeding that was started last.
+/// The latest seeding.
 struct Seeding {
     profile: String,
     progress: Arc<Progress>,
@@ -95,13 +96,13 @@ impl Datasets {
                 let dataset = datasets.load(epoch, store).await?;
                 datasets.booking.activate(Some(Arc::new(dataset)));
             }
-            // A wrong address fails the start, not the first seeding.
+            // A wrong address fails at the start, not at the first seeding.
             (None, Some(urls)) => {
                 RedisCoordination::check(urls.expose(), datasets.redis_options).await?;
             }
             (None, None) => {}
         }
-        // Not before: when the active dataset cannot be opened, a leftover may be what saves it.
+        // The sweep comes last: when the active dataset cannot be opened, an old file may still save the data.
         datasets.storage.sweep().await?;
         Ok(Arc::new(datasets))
     }
@@ -156,12 +157,12 @@ impl Datasets {
         Ok(Coordination::Redis(Box::new(redis)))
     }
 
-    /// The database's name in metrics, and whether it answers and takes writes.
+    /// The database's name in metrics, and whether the database answers and accepts writes.
     pub(super) async fn database_answers(&self, within: Duration) -> (&'static str, bool) {
         let asked = tokio::time::timeout(within, self.booking.ping());
         match &self.storage {
             DatasetStorage::Postgres(database) => {
-                // A full pool is not an outage: only a refused write counts.
+                // A full pool is not an outage. Only a refused write counts.
                 let (answers, asked) = tokio::join!(database.answers(within), asked);
                 let refuses = matches!(asked, Ok(Err(Refusal::Store(StoreError::Unwritable(_)))));
                 ("postgres", answers && !refuses)
@@ -206,7 +207,7 @@ impl Datasets {
         Ok(())
     }
 
-    /// Makes `dataset` the one that new requests use, and closes the one before.
+    /// Makes `dataset` the active dataset for new requests, and closes the previous one.
     async fn switch_to(&self, dataset: ActiveDataset) {
         if let Some(before) = self.booking.activate(Some(Arc::new(dataset))) {
             before.close().await;
@@ -344,7 +345,7 @@ impl SeedControl for Arc<Datasets> {
 fn requested_profile(request: &SeedRequest) -> Result<Profile, ApiError> {
     let malformed = |detail: String| ApiError::new(ErrorCode::RequestMalformed, detail);
     let profile = match (&request.profile, &request.profile_yaml) {
-        // Names only: a path would read files of the server's machine.
+        // Only names are allowed, because a path would read files of the server's machine.
         (Some(name), None) if Profile::built_in().any(|known| known == name) => Profile::find(name),
         (Some(name), None) => {
             let known = Profile::built_in().collect::<Vec<_>>().join(", ");

@@ -1,6 +1,5 @@
-//! How many of the process's file descriptors each listener may use. Each connection takes one. Some are
-//! reserved for the operations listener, the database and telemetry, so that many clients of the ticketing API
-//! cannot take them.
+//! The number of file descriptors that each listener may use. Each connection takes one. Some are reserved for the
+//! operations listener, the database and telemetry, so that many clients of the ticketing API cannot take them.
 
 /// Descriptors for connections of the operations listener.
 const OPERATIONS: u64 = 256;
@@ -12,9 +11,9 @@ const OTHER: u64 = 256;
 pub(super) struct FileBudget {
     /// The limit of the process.
     pub(super) limit: u64,
-    /// Connections of the ticketing API, at most.
+    /// The largest number of connections of the ticketing API.
     pub(super) api: usize,
-    /// Connections of the operations listener, at most.
+    /// The largest number of connections of the operations listener.
     pub(super) operations: usize,
 }
 

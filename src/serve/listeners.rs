@@ -12,20 +12,19 @@ use crate::files::{self, Access};
 use crate::http::listener::{Bounds, listen};
 use crate::settings::ServeSettings;
 
-/// Connections to the operations listener from one address.
+/// The largest number of connections to the operations listener from one address.
 const OPS_PER_ADDRESS: usize = 64;
-/// Bytes of unfinished headers over all connections to the operations listener.
+/// The largest number of bytes of unfinished headers over all connections to the operations listener.
 const OPS_UNFINISHED_HEADERS: usize = 4 * 1024 * 1024;
-/// How long the operations listener finishes what is under way.
+/// The longest time for which the operations listener drains at a stop.
 const OPS_DRAIN: Duration = Duration::from_secs(2);
 
-/// Where a running server can be reached, for other commands on the same data directory
-/// (`server.json`).
+/// The addresses of a running server, for other commands on the same data directory (`server.json`).
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ServerFile {
-    /// The ticketing API.
+    /// The address of the ticketing API.
     pub api_addr: SocketAddr,
-    /// The operations API.
+    /// The address of the operations API.
     pub ops_addr: SocketAddr,
 }
 
@@ -42,10 +41,10 @@ impl ServerFile {
     }
 }
 
-/// A bound socket, before anything is accepted from it.
+/// A bound socket that does not accept connections yet.
 pub(super) struct Listener {
     pub(super) socket: TcpListener,
-    /// The address with the port that the system chose where the setting was 0.
+    /// The address. If the setting has port 0, this holds the port that the system chose.
     pub(super) addr: SocketAddr,
 }
 
@@ -76,7 +75,7 @@ fn bind(addr: SocketAddr, flag: &str) -> anyhow::Result<Listener> {
     Ok(Listener { socket, addr })
 }
 
-/// The bounds of both listeners, ticketing first, by the limit of open files that holds now.
+/// The bounds of both listeners under the current limit of open files, the ticketing API first.
 pub(super) fn bounds(settings: &ServeSettings) -> (Bounds, Bounds) {
     let files = FileBudget::now(settings.bounds.connections, settings.database_connections);
     files.report();

@@ -1,8 +1,7 @@
-//! Builds the server, runs it, drains it.
+//! Builds, runs and drains the server.
 //!
-//! [`start`] returns a [`Running`] server whose listeners are bound; [`Running::stop`] drains it. Tests, the
-//! console and the load generator start servers like this and reach them through their listeners, as every
-//! other client does.
+//! [`start`] returns a [`Running`] server with bound listeners, and [`Running::stop`] drains it. Tests, the console
+//! and the load generator start servers in this way and reach them through their listeners, like every other client.
 
 mod alerting;
 mod critical;
@@ -37,15 +36,15 @@ use storage::{Storage, StorageLocks};
 pub use listeners::ServerFile;
 pub use storage::open_database;
 
-/// How long a stop waits for a collector to take the last logs and traces.
+/// The longest time for which a stop waits for a collector to accept the last logs and traces.
 const LAST_PUSH: Duration = Duration::from_secs(3);
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
 pub struct Running {
-    /// Where the ticketing API listens.
+    /// The address of the ticketing API.
     pub api_addr: SocketAddr,
-    /// Where the operations API listens.
+    /// The address of the operations API.
     pub ops_addr: SocketAddr,
     /// The bearer token of the operations API.
     pub ops_token: String,
@@ -65,10 +64,9 @@ pub struct Running {
 /// Starts a server.
 ///
 /// # Errors
-/// A data directory that cannot be used, a damaged database, a port that is taken: each says what to
-/// do.
+/// The data directory cannot be used, the database is damaged, or a port is taken. Each error says what to do.
 pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Running> {
-    // Before anything is opened, so that a mistake in the rules leaves no trace.
+    // Rules are read before anything is opened, so that a mistake in them changes nothing.
     let alerting = AlertingPlan::read(&settings.alerting)?;
     let Storage {
         storage,
@@ -120,32 +118,32 @@ pub async fn start(settings: ServeSettings, logs: &Logs) -> anyhow::Result<Runni
 }
 
 impl Running {
-    /// Resolves with the reason when a critical task ends although nothing asked it to: a listener, the
-    /// admission clock, the database writer. The rest of the server runs on and can still be stopped.
+    /// Resolves with the reason when a critical task ends unasked: a listener, the admission clock, the database
+    /// writer. The rest of the server still runs and can be stopped.
     pub fn ended(&self) -> impl Future<Output = String> + Send + 'static {
         self.critical.failed()
     }
 
-    /// Aborts the operations listener as a defect would, for tests of what [`Running::ended`] leads to.
+    /// Aborts the operations listener like a defect would, for tests of [`Running::ended`].
     pub fn break_down(&self) {
         self.ops.abort();
     }
 
-    /// Accepts no more connections, finishes the requests under way (10 s), closes the database.
+    /// Accepts no more connections, finishes the requests in flight (10 s), and closes the database.
     pub async fn stop(self) {
-        // A request that a fault delays could not finish.
+        // A request that an injected fault delays could not finish.
         self.faults.end_all("the server stops");
         self.stop_api.cancel();
         if !self.api.await.unwrap_or(false) {
             tracing::warn!("some connections did not end in time and were cut");
         }
         self.datasets.close().await;
-        // Last, so that consoles and scrapers see the end.
+        // The operations listener stops last, so that consoles and scrapers see the end.
         self.stop_ops.cancel();
         drop(self.ops.await);
         for task in self.background {
             task.abort();
-            // The task gives back what it holds, such as the data directory, before this returns.
+            // The task releases its resources, such as the data directory, before this returns.
             drop(task.await);
         }
         if let Some(pushing) = self.pushing {
@@ -154,17 +152,17 @@ impl Running {
                 metrics.shutdown();
                 pushing.end(LAST_PUSH);
             });
-            // A panic there was reported where it happened.
+            // A panic in the task has already been reported.
             drop(last.await);
         }
     }
 }
 
-/// Metrics of a server, and under which name they, its logs and its traces are pushed.
+/// The metrics of a server, and the name under which its metrics, logs and traces are pushed.
 struct Telemetry {
     metrics: Metrics,
     deliveries: Deliveries,
-    /// One name for all three: the address that is scraped.
+    /// One name for all three: the address that Prometheus scrapes.
     instance: String,
 }
 
@@ -191,7 +189,7 @@ impl Telemetry {
         })
     }
 
-    /// Begins to push logs and traces to the collector, if there is one.
+    /// Starts to push logs and traces to the collector, if there is one.
     fn push(&self, collector: Option<&Otlp>, logs: &Logs) -> anyhow::Result<Option<Pushing>> {
         logs.set_instance(&self.instance);
         let pushing = collector.map(|otlp| otlp.push(logs, &self.instance, &self.deliveries));
@@ -199,7 +197,7 @@ impl Telemetry {
     }
 }
 
-/// The ticketing service, its datasets and the faults injected into it.
+/// The ticketing service, its datasets and the injected faults.
 struct Service {
     booking: Arc<Booking>,
     datasets: Arc<Datasets>,
@@ -242,8 +240,7 @@ impl Service {
         }
     }
 
-    /// Starts what runs beside the requests. The admission clock is critical: without it nobody is let in
-    /// and no hold ends.
+    /// Starts the background tasks. The admission clock is critical: without it no user is admitted and no hold ends.
     fn spawn_background(
         &self,
         settings: &ServeSettings,

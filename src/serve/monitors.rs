@@ -1,5 +1,5 @@
-//! Background tasks that observe what the server depends on: its database and the system's clock. Also the
-//! task that holds database connections while the fault `pool_exhaustion` is injected.
+//! Background tasks that observe the database and the system's clock. One more task holds database connections while
+//! the fault `pool_exhaustion` is injected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::clock::{CHECK_EVERY, Clock};
 use crate::faults::{Faults, Injected};
 use crate::telemetry::{ClockStep, Metrics};
 
-/// Between two checks of PostgreSQL.
+/// The pause between two checks of PostgreSQL.
 const POSTGRES_INTERVAL: Duration = Duration::from_millis(250);
-/// The embedded database does not come and go, and a check costs its one writer a commit.
+/// The pause for the embedded database. It does not come and go, and a check costs its one writer a commit.
 const SQLITE_INTERVAL: Duration = Duration::from_secs(1);
-/// A database that takes longer counts as down.
+/// A database that takes longer to answer counts as down.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// Between two looks whether the active dataset was replaced.
+/// The pause between two checks whether the active dataset was replaced.
 const REPLACED_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Keeps the gauge `concert_database_up` true.
+/// Keeps the gauge `concert_database_up` up to date.
 pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: Faults) {
     let mut was_up = true;
     loop {
         let held_up_before = faults.hold_up_database();
         let (backend, up) = datasets.database_answers(ANSWER_TIMEOUT).await;
-        // The fault keeps the one writer busy: the database is not down.
+        // The fault keeps the one writer busy. This does not mean that the database is down.
         let held_up = backend == "sqlite" && (held_up_before || faults.hold_up_database());
         let up = counts_as_up(up, held_up, was_up);
         match (was_up, up) {
@@ -43,7 +43,7 @@ pub(super) async fn database(datasets: Arc<Datasets>, metrics: Metrics, faults: 
     }
 }
 
-/// Compares the service's time with the system's clock, and reports each time that the clock is set.
+/// Compares the service's time with the system's clock, and reports each change of the clock.
 pub(super) async fn clock(clock: Clock, metrics: Metrics) {
     let mut ticks = tokio::time::interval(CHECK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -75,12 +75,12 @@ fn seconds(millis: i64) -> f64 {
     millis as f64 / 1e3
 }
 
-/// A database that an injected fault keeps busy cannot answer: its last state stays.
+/// A database that an injected fault keeps busy cannot answer, so its last state stays.
 fn counts_as_up(answers: bool, held_up: bool, was_up: bool) -> bool {
     answers || (held_up && was_up)
 }
 
-/// Takes connections while the fault is injected, from the new dataset once the active one is replaced.
+/// Takes connections while the fault is injected. After a switch it takes those of the new dataset.
 pub(super) async fn pool_exhaustion(booking: Arc<Booking>, faults: Faults) {
     loop {
         let injected = faults.pool_exhaustion().await;
@@ -91,7 +91,7 @@ pub(super) async fn pool_exhaustion(booking: Arc<Booking>, faults: Faults) {
     }
 }
 
-/// Never ends.
+/// Takes the connections. It never returns.
 async fn take_connections(booking: &Booking, injected: &Injected) {
     loop {
         let Ok(dataset) = booking.dataset() else {

@@ -1,4 +1,4 @@
-//! Opening the storage of a server: its datasets, and the secrets that all servers of one database share.
+//! Opens the storage of a server: its datasets, and the secrets that all servers of one database share.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ const OPS_TOKEN: &str = "ops-token";
 /// The open storage.
 pub(super) struct Storage {
     pub(super) storage: DatasetStorage,
-    /// Signs Wait-Tokens. Servers that share a database share the key, so each accepts every token.
+    /// Signs Wait-Tokens. Servers that share a database share the key, so each server accepts every token.
     pub(super) token_key: TokenKey,
-    /// The operations token; also a file in the data directory, for other commands.
+    /// The operations token. A file in the data directory also holds it, for other commands.
     pub(super) ops_token: String,
     pub(super) locks: StorageLocks,
 }
@@ -30,7 +30,7 @@ pub(super) struct Storage {
 /// Keeps other processes out of the storage until it is dropped.
 #[derive(Debug)]
 pub(super) struct StorageLocks {
-    /// Held also when the data are in PostgreSQL: the directory still holds this server's own files.
+    /// It is locked even when the data are in PostgreSQL, because the directory still holds this server's own files.
     _data_dir: Arc<DataDir>,
     _presence: Option<PresenceLock>,
 }
@@ -88,7 +88,7 @@ async fn shared_key(database: &Database) -> anyhow::Result<TokenKey> {
     })
 }
 
-/// The token that the first server of the database stored. The copy in the data directory follows it.
+/// The token that the first server of the database stored. The file in the data directory gets the same token.
 async fn shared_ops_token(database: &Database, own: String, dir: &Path) -> anyhow::Result<String> {
     let shared = database.secret(OPS_TOKEN, &own).await?;
     if shared != own {
@@ -98,7 +98,7 @@ async fn shared_ops_token(database: &Database, own: String, dir: &Path) -> anyho
     Ok(shared)
 }
 
-/// Opens a database for a command that only loads datasets.
+/// Opens a database for a command that only seeds.
 pub async fn open_database(url: &Secret) -> Result<DatasetStorage, StorageError> {
     let options = PgOptions {
         connections: 1,

@@ -1,4 +1,4 @@
-//! The embedded telemetry stores of a server: Prometheus, Loki, Tempo and Alertmanager in small.
+//! The embedded telemetry stores of a server. They answer like Prometheus, Loki, Tempo and Alertmanager.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,11 +17,12 @@ use crate::embedded::tempo::{self, TempoConfig, TempoStore};
 use crate::settings::ServeSettings;
 use crate::telemetry::{Logs, Metrics};
 
-/// Log records that may wait for the embedded log store.
+/// The largest number of log records that wait for the embedded log store.
 const LOG_BUFFER: usize = 65_536;
-/// Traces that may wait for the embedded trace store: at least eight seconds of all that are kept.
+/// The largest number of traces that wait for the embedded trace store. They cover at least eight seconds of all kept
+/// traces.
 const TRACE_BUFFER: usize = 4_096;
-/// A scrape that takes longer has failed, however long the pause between two scrapes is.
+/// A scrape that takes longer has failed, even if the scrape interval is longer.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The running stores.
@@ -33,7 +34,7 @@ pub(super) struct TelemetryStores {
     pub(super) tasks: Vec<JoinHandle<()>>,
 }
 
-/// Starts the stores and what fills them: scrapes, log records, traces, alert rules.
+/// Starts the stores and the tasks that fill them: scrapes, log records, traces, alert rules.
 pub(super) fn start(
     settings: &ServeSettings,
     alerting: AlertingPlan,
@@ -89,7 +90,7 @@ pub(super) fn start(
     })
 }
 
-/// Scrapes this server's own metrics over its operations listener, like a Prometheus outside.
+/// Scrapes this server's own metrics over its operations listener, like an external Prometheus.
 fn scrape(
     tsdb: &Arc<Tsdb>,
     ops_addr: SocketAddr,

@@ -8,56 +8,56 @@ use crate::domain::{Money, Place, ReservationId, Timestamp};
 /// Key and fingerprint of a repeatable request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
-    /// The client's key.
+    /// The key that the client sent.
     pub key: String,
-    /// Of route and body: a repeat must have the same.
+    /// Hash of route and body. A repeat must have the same one.
     pub fingerprint: i64,
 }
 
-/// An answer, and whether it is the first or a repeat of one given before.
+/// An outcome, with the information whether it is the first one or a repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keyed<T> {
-    /// Decided now.
+    /// The request was decided now.
     Fresh(T),
-    /// Decided before, for the same key and request; nothing was changed.
+    /// The same request with the same key was decided before. Nothing was changed.
     Replayed(T),
     /// The key was used for another request.
     Mismatch,
 }
 
-/// The outcome of a reservation. Stored for repeats, so names of variants are stable.
+/// The outcome of a reservation. It is stored for repeats, so the names of its variants must stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReserveOutcome {
-    /// Held.
+    /// The seat is held for the user.
     Reserved {
         /// The new reservation.
         id: ReservationId,
-        /// Until when it must be paid.
+        /// The time at which the hold ends unless it is paid.
         expires_at: Timestamp,
     },
-    /// The seat was held or sold when it was looked at.
+    /// The seat was already held or sold when the server read it.
     Taken,
-    /// The seat's lock was somebody else's.
+    /// Another request has the seat lock.
     Locked,
-    /// The seat changed between look and write.
+    /// The seat changed between the read and the write.
     Conflict,
-    /// The user holds as many as one may.
+    /// The user already holds the largest number of seats that a user may hold.
     LimitReached,
-    /// The place has ended, perhaps on another server.
+    /// The admission of the place has ended, perhaps on another server.
     PlaceEnded,
 }
 
 /// The outcome of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChargeOutcome {
-    /// Done.
+    /// The account was charged.
     Charged {
-        /// The balance after it.
+        /// The balance after the charge.
         balance: Money,
-        /// When.
+        /// The time of the charge.
         at: Timestamp,
     },
-    /// The balance would exceed what an account can hold.
+    /// The balance would exceed the largest amount that an account can hold.
     Overflow,
     /// There is no such user.
     UnknownUser,
@@ -66,19 +66,19 @@ pub enum ChargeOutcome {
 /// The outcome of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PayOutcome {
-    /// Paid.
+    /// The reservation is paid.
     Paid,
     /// There is no such reservation.
     Unknown,
-    /// It is another user's.
+    /// The reservation belongs to another user.
     Foreign,
-    /// The hold ran out or was given back.
+    /// The hold expired or was cancelled.
     Expired,
-    /// It is paid already.
+    /// The reservation is already paid.
     AlreadyPaid,
     /// The balance does not cover the price.
     BalanceTooLow,
-    /// The place had ended before.
+    /// The admission of the place had ended before the payment.
     PlaceEnded,
 }
 
@@ -87,22 +87,22 @@ pub enum PayOutcome {
 pub enum CancelOutcome {
     /// The seat is free again.
     Cancelled,
-    /// There is no such live reservation.
+    /// No live reservation has this id.
     Unknown,
-    /// It is another user's.
+    /// The reservation belongs to another user.
     Foreign,
-    /// It is paid already.
+    /// The reservation is already paid.
     AlreadyPaid,
 }
 
-/// A place and the time of its registration: with dataset and user, all that its token says.
+/// A place and the time of its registration. With the dataset and the user, this is the content of a Wait-Token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ticket {
-    /// The user stands there.
+    /// The user is registered at this place.
     Registered {
         /// The place.
         place: Place,
-        /// When it was given.
+        /// The time of the registration.
         issued_at: Timestamp,
     },
 }
@@ -115,7 +115,7 @@ impl Ticket {
         place
     }
 
-    /// When it was given.
+    /// The time of the registration.
     #[must_use]
     pub fn issued_at(self) -> Timestamp {
         let Ticket::Registered { issued_at, .. } = self;
@@ -123,20 +123,20 @@ impl Ticket {
     }
 }
 
-/// An outcome, and the places that ended with it.
+/// An outcome, and the places whose admission ended with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled<T> {
-    /// What became of the request.
+    /// The outcome of the request.
     pub outcome: T,
-    /// Places whose admission ended: paid, and without a hold that could still be paid.
+    /// Places whose admission ended: they have paid, and no hold of theirs can still be paid.
     pub ended: Vec<Place>,
 }
 
 /// An outcome that can be stored as the answer to a keyed request.
 pub trait Answer: Serialize + DeserializeOwned + Send + 'static {
-    /// Whether a repeat gets it again. A transient one (another request was in the way, the token no
-    /// longer opens the call) is never stored, and ignored where an older version stored it: the repeat
-    /// is decided afresh.
+    /// Whether a repeat gets this answer again. A transient answer (another request had the lock, or the token no
+    /// longer admits) is never stored. Where an older version stored one, it is ignored, and the repeat is decided
+    /// afresh.
     fn is_final(&self) -> bool {
         true
     }
@@ -163,7 +163,7 @@ impl Answer for ChargeOutcome {}
 impl Answer for CancelOutcome {}
 impl Answer for Ticket {}
 
-/// Whether a stored answer, of whichever kind of request, says that the request was done.
+/// Whether a stored answer of any kind of request says that the request was done.
 pub(super) fn is_done(stored: &str) -> bool {
     fn read<T: DeserializeOwned>(stored: &str) -> Option<T> {
         serde_json::from_str(stored).ok()

@@ -1,4 +1,4 @@
-//! What the audit counts and looks up.
+//! The counts of the audit, and the facts that it looks up.
 
 use crate::domain::{Money, Place, ReservationId, SeatId, UserId};
 
@@ -13,7 +13,7 @@ pub struct SeatCounts {
     pub unavailable: u64,
 }
 
-/// Something that the server acknowledged, to be looked up.
+/// A write that the server acknowledged and that the audit looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// This user holds this place.
@@ -22,7 +22,7 @@ pub enum Fact {
     Reservation(ReservationId, UserId, SeatId),
     /// This reservation was paid.
     Payment(ReservationId),
-    /// This user's charges add up to at least this.
+    /// The sum of this user's charges is at least this amount.
     Charges(UserId, Money),
 }
 

@@ -1,4 +1,4 @@
-//! Which database stands behind: chosen once, by the URL given at start.
+//! The database behind the store. The URL at the start selects it once.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use super::{
 use crate::domain::queue::Admission;
 use crate::domain::{Money, PerformanceDateId, Place, ReservationId, SeatId, Timestamp, UserId};
 
-/// An open dataset, wherever it is kept.
+/// An open dataset of either database.
 pub enum Store {
-    /// A file of this process.
+    /// A file that only this process uses.
     Sqlite(SqliteStore),
-    /// A schema of a PostgreSQL database, which other servers may use as well.
+    /// A schema in a PostgreSQL database that other servers may also use.
     Postgres(PgStore),
 }
 
-/// Calls the same function of whichever store it is.
+/// Calls the same function on either variant.
 macro_rules! each {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
@@ -33,20 +33,20 @@ macro_rules! each {
 }
 
 impl Store {
-    /// What the dataset consists of.
+    /// The description of the dataset.
     #[must_use]
     pub fn info(&self) -> &DatasetInfo {
         each!(self, store => store.info())
     }
 
-    /// Moves with every change of a seat of `date` that this server committed; `None` when there is no
-    /// such date.
+    /// A number that changes with every change of a seat of `date` that this server committed. `None` when there is
+    /// no such date.
     #[must_use]
     pub fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
         each!(self, store => store.date_version(date))
     }
 
-    /// The name under which metrics count it.
+    /// The label value of this database in metrics.
     #[must_use]
     pub fn backend(&self) -> &'static str {
         match self {
@@ -55,23 +55,23 @@ impl Store {
         }
     }
 
-    /// Takes `number` connections, all of them by default, away from all other work until it is
-    /// dropped. Never ends.
+    /// Takes `number` connections (by default all) away from other work until the future is dropped. It never
+    /// resolves.
     pub async fn hold_connections(&self, number: Option<usize>) {
         each!(self, store => store.hold_connections(number).await)
     }
 
-    /// Resolves when the store cannot be used any more, whatever happens: whether it broke.
+    /// Resolves when the store cannot be used any more, with whether it panicked.
     pub fn writer_broke(&self) -> BoxFuture<'static, bool> {
         match self {
             Store::Sqlite(store) => Box::pin(store.writer_broke()),
-            // It recovers when the database does.
+            // The store recovers when the database does.
             Store::Postgres(_) => Box::pin(std::future::pending()),
         }
     }
 
-    /// How long what was read of seats may be shown although other servers may have changed them;
-    /// `None`: no other server changes them, so [`date_version`](Store::date_version) is exact.
+    /// How long a read of seats may be shown although other servers may have changed them. `None` when no other
+    /// server changes them, so that [`date_version`](Store::date_version) is exact.
     #[must_use]
     pub fn shared_for(&self) -> Option<Duration> {
         match self {
@@ -80,7 +80,7 @@ impl Store {
         }
     }
 
-    /// Finishes what is under way and closes the database.
+    /// Finishes the work in progress and closes the database.
     pub async fn close(&self) {
         each!(self, store => store.close().await)
     }
@@ -88,27 +88,27 @@ impl Store {
     /// Concerts and dates.
     ///
     /// # Errors
-    /// As every read: [`StoreError`].
+    /// [`StoreError`], like every read.
     pub async fn catalog(&self) -> Result<Catalog, StoreError> {
         each!(self, store => store.catalog().await)
     }
 
-    /// The queue as it was when the last process ended.
+    /// The queue in the state in which the last process left it.
     pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
         each!(self, store => store.queue_snapshot().await)
     }
 
-    /// Makes a place durable, and its ticket under its key. A live place of the user that the queue does
-    /// not know of ends, since the answer to its registration was lost; with the key of that
-    /// registration it is given again instead.
+    /// Makes a place durable, together with its ticket under its key. If the user has a live place that the queue
+    /// does not know, the answer to that registration was lost. That place ends, or is given again if the key is the
+    /// same.
     ///
     /// # Errors
-    /// [`StoreError`]; then the place must not be used.
+    /// [`StoreError`]. The place must not be used then.
     pub async fn register(&self, new: NewPlace) -> Result<RegisterOutcome, StoreError> {
         each!(self, store => store.register(new).await)
     }
 
-    /// The place given under `key`, while it lives.
+    /// The live place that was given under `key`.
     pub async fn ticket(
         &self,
         user: UserId,
@@ -117,18 +117,18 @@ impl Store {
         each!(self, store => store.ticket(user, key).await)
     }
 
-    /// The place where `user` stands, as far as it is durable.
+    /// The place that `user` holds in the database.
     pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
         each!(self, store => store.standing(user).await)
     }
 
-    /// Whether `place` has ended before its time, or never was.
+    /// Whether the admission of `place` ended early, or the place never existed.
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         each!(self, store => store.has_ended(place).await)
     }
 
-    /// Hands out the next place above `above` by itself, for when the shared queue cannot be asked. A
-    /// live place of the user up to `expired_up_to` has had its time and is replaced.
+    /// Gives the next place above `above` when the shared queue does not answer. If the user has a live place up to
+    /// `expired_up_to`, that place has expired and is replaced.
     pub async fn register_next(
         &self,
         user: UserId,
@@ -140,10 +140,10 @@ impl Store {
         each!(self, store => store.register_next(user, now, above, expired_up_to, key).await)
     }
 
-    /// Makes an admission durable: everyone up to `watermark` is admitted from `at` on.
+    /// Makes an admission durable: all places up to `watermark` are admitted from `at` on.
     ///
     /// # Errors
-    /// [`StoreError`]; then no user was admitted.
+    /// [`StoreError`]. No user was admitted then.
     pub async fn admit(&self, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
         each!(self, store => store.admit(watermark, at).await)
     }
@@ -153,7 +153,7 @@ impl Store {
         each!(self, store => store.save_admission(admission).await)
     }
 
-    /// A seat at `now`, before it is locked, and the answer already given under `key` if there is one.
+    /// Reads a seat at `now` before it is locked, and the answer that was already given under `key`.
     pub async fn preview(
         &self,
         seat: SeatId,
@@ -164,7 +164,7 @@ impl Store {
         each!(self, store => store.preview(seat, user, key, now).await)
     }
 
-    /// The answer already given under `key`, if there is one.
+    /// The answer that was already given under `key`, if there is one.
     pub async fn replay<T: Answer>(
         &self,
         user: UserId,
@@ -173,7 +173,7 @@ impl Store {
         each!(self, store => store.replay(user, key).await)
     }
 
-    /// All seats of a date, by number.
+    /// All seats of a date in the order of their numbers.
     pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
         each!(self, store => store.seats_of(date).await)
     }
@@ -183,8 +183,8 @@ impl Store {
         each!(self, store => store.seat_counts().await)
     }
 
-    /// Tries to reserve: version check, unique index and limit in one transaction. A hold on the seat
-    /// that has run out ends first.
+    /// Tries to reserve. Version check, unique index and limit apply in one transaction. An expired hold on the seat
+    /// ends first.
     pub async fn reserve(
         &self,
         reserve: Reserve,
@@ -193,8 +193,8 @@ impl Store {
         each!(self, store => store.reserve(reserve, key).await)
     }
 
-    /// Stores a refusal that was decided without the store, so that a repeat of the keyed request gets the same
-    /// answer; returns the first answer.
+    /// Stores a refusal that the caller decided without the store, so that a repeat of the keyed request gets the
+    /// same answer. Returns the first answer.
     pub async fn remember_refusal(
         &self,
         user: UserId,
@@ -216,7 +216,7 @@ impl Store {
         each!(self, store => store.cancel(reservation, user, now, key).await)
     }
 
-    /// Ends up to `most` holds that ran out; gives the number ended.
+    /// Ends up to `most` expired holds. Returns their number.
     pub async fn expire_holds(
         &self,
         now: Timestamp,
@@ -225,7 +225,7 @@ impl Store {
         each!(self, store => store.expire_holds(now, most).await)
     }
 
-    /// At most `most` reservations of `user` with ids above `after`, by id.
+    /// At most `most` reservations of `user` with ids above `after`, in ascending order.
     pub async fn reservations_of(
         &self,
         user: UserId,
@@ -256,7 +256,7 @@ impl Store {
         each!(self, store => store.charge(user, amount, now, key).await)
     }
 
-    /// Pays a reservation, and ends the payer's place with the last hold made by it.
+    /// Pays a reservation. The payer's admission ends when it has no hold left.
     pub async fn pay(
         &self,
         pay: Pay,
@@ -270,20 +270,20 @@ impl Store {
         each!(self, store => store.audit().await)
     }
 
-    /// Those of `facts` that are not in the database.
+    /// Returns those of `facts` that are not in the database.
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
         each!(self, store => store.missing(facts).await)
     }
 
-    /// For each idempotency key, whether its write was done. A stored refusal is not done.
+    /// Returns for each idempotency key whether its write was done. A stored refusal counts as not done.
     pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
         each!(self, store => store.done(keys).await)
     }
 
-    /// Whether the database takes writes.
+    /// Checks that the database accepts writes.
     ///
     /// # Errors
-    /// [`StoreError`] with what is wrong.
+    /// [`StoreError`] with the reason.
     pub async fn ping(&self) -> Result<(), StoreError> {
         each!(self, store => store.ping().await)
     }

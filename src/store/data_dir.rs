@@ -1,8 +1,8 @@
-//! A data directory: which dataset is active, and which process may use it.
+//! A data directory: it names the active dataset and allows one process at a time.
 //!
-//! `datasets/<epoch>.db` holds a dataset; `CURRENT` names the active one and is replaced by an atomic
-//! rename, which activates a new dataset. A dataset that `CURRENT` does not name is a leftover of an
-//! interruption. `lock` is held by the process that uses the directory.
+//! `datasets/<epoch>.db` holds a dataset. `CURRENT` names the active one. An atomic rename replaces `CURRENT` and so
+//! activates a new dataset. A dataset that `CURRENT` does not name was left by an interruption. The process that uses
+//! the directory holds `lock`.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -15,7 +15,7 @@ use crate::files::{self, Access};
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// It cannot be made or written.
+    /// The directory cannot be created or written.
     #[error(
         "the data directory {dir} cannot be used: {error}; {advice}, or choose another with --data-dir",
         advice = files::advice(error)
@@ -23,10 +23,10 @@ pub enum DataDirError {
     Unusable {
         /// The directory.
         dir: PathBuf,
-        /// The error of the system.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// Another process uses it.
+    /// Another process uses the directory.
     #[error(
         "the data directory {0} is in use by another concertctl; stop it, or choose another with --data-dir"
     )]
@@ -38,16 +38,16 @@ pub enum DataDirError {
     BadPointer(PathBuf),
 }
 
-/// A data directory that this process holds.
+/// A data directory that this process has locked.
 #[derive(Debug)]
 pub struct DataDir {
     root: PathBuf,
-    // Held for as long as the value lives; the system frees it when the process ends, however.
+    // The lock lasts as long as this value. The system frees it however the process ends.
     _lock: File,
 }
 
 impl DataDir {
-    /// Makes the directory if need be, and takes hold of it.
+    /// Creates the directory if it is missing, and locks it.
     pub fn open(root: &Path) -> Result<DataDir, DataDirError> {
         let unusable = |error| DataDirError::Unusable {
             dir: root.to_owned(),
@@ -71,14 +71,13 @@ impl DataDir {
         }
     }
 
-    /// The directory itself.
+    /// The path of the directory.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A warning for people when others than its owner may enter the directory: it holds users' data and
-    /// the keys of the service.
+    /// A warning when other users may enter the directory, because it holds users' data and the keys of the service.
     #[must_use]
     pub fn exposed(&self) -> Option<String> {
         use std::os::unix::fs::PermissionsExt as _;
@@ -91,12 +90,12 @@ impl DataDir {
         })
     }
 
-    /// The file of the dataset in use, or `None` before the first seeding.
+    /// The file of the active dataset, or `None` before the first seeding.
     pub fn current(&self) -> Result<Option<PathBuf>, DataDirError> {
         current_file(&self.root)
     }
 
-    /// The dataset in use, or `None` before the first seeding.
+    /// The active dataset, or `None` before the first seeding.
     pub fn current_epoch(&self) -> Result<Option<Epoch>, DataDirError> {
         let file = self.current()?;
         let name = file.as_deref().and_then(Path::file_stem);
@@ -106,13 +105,13 @@ impl DataDir {
             .map(Epoch))
     }
 
-    /// Removes what was written of a dataset that came to nothing.
+    /// Removes the file of a dataset that was not finished.
     pub fn discard(&self, epoch: Epoch) {
-        // What cannot be removed now is swept at the next start.
+        // The sweep of the next start removes what cannot be removed now.
         drop(fs::remove_file(self.file_for(epoch)));
     }
 
-    /// Where a new dataset of that epoch is to be written.
+    /// The path for a new dataset of this epoch.
     #[must_use]
     pub fn file_for(&self, epoch: Epoch) -> PathBuf {
         self.root
@@ -123,9 +122,9 @@ impl DataDir {
     /// Activates the finished dataset of `epoch`.
     ///
     /// # Errors
-    /// [`DataDirError`]; then the earlier dataset is still active.
+    /// [`DataDirError`]. The earlier dataset is still active then.
     pub fn activate(&self, epoch: Epoch) -> Result<(), DataDirError> {
-        // Synced before the pointer, which must not reach the disk without its dataset.
+        // The dataset is synced before `CURRENT`, which must not reach the disk without its dataset.
         File::open(self.root.join("datasets"))
             .and_then(|folder| folder.sync_all())
             .map_err(|error| self.unusable(error))?;
@@ -134,8 +133,8 @@ impl DataDir {
             .map_err(|error| self.unusable(error))
     }
 
-    /// Removes every dataset but the active one: leftovers of interruptions, and the earlier one. If the active
-    /// one is missing, nothing is removed: the pointer may be wrong.
+    /// Removes every dataset except the active one: the earlier one and those that interruptions left. If the active
+    /// one is missing, nothing is removed, because `CURRENT` may be wrong.
     pub fn sweep(&self) -> Result<(), DataDirError> {
         let current = self.current()?;
         if current.as_ref().is_some_and(|file| !file.exists()) {
@@ -149,7 +148,7 @@ impl DataDir {
         for entry in entries.flatten() {
             let path = entry.path();
             if path.file_stem() != kept.as_deref() {
-                // A leftover that cannot be removed now is tried again at the next start.
+                // The next start tries again to remove a file that cannot be removed now.
                 drop(fs::remove_file(path));
             }
         }
@@ -164,8 +163,8 @@ impl DataDir {
     }
 }
 
-/// The file of the dataset that `CURRENT` in `root` names, or `None` before the first seeding. The
-/// caller need not hold the directory.
+/// The file of the dataset that `CURRENT` in `root` names, or `None` before the first seeding. The caller need not
+/// lock the directory.
 pub fn current_file(root: &Path) -> Result<Option<PathBuf>, DataDirError> {
     let pointer = root.join("CURRENT");
     let name = match fs::read_to_string(&pointer) {

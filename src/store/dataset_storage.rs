@@ -1,5 +1,5 @@
-//! Where datasets are kept: files of a data directory, or schemas of a PostgreSQL database. In both, a new
-//! dataset is written beside the active one, and one atomic step activates it.
+//! The storage of datasets: files in a data directory, or schemas in a PostgreSQL database. In both, a new dataset is
+//! written beside the active one, and one atomic step activates it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,25 +13,25 @@ use crate::domain::{Epoch, Money, Timestamp};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
-/// A place for datasets that this process may use.
+/// A storage of datasets that this process may use.
 #[derive(Clone, Debug)]
 pub enum DatasetStorage {
-    /// A data directory that this process holds.
+    /// A data directory that this process has locked.
     Files(Arc<DataDir>, Options),
     /// A database that several processes may share.
     Postgres(Box<Database>),
 }
 
-/// Servers look for a new dataset every second, and load it in well under a second.
+/// The longest wait for the other servers. They check for a new dataset every second and load it in much less.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the storage cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The data directory.
+    /// The data directory cannot be used.
     #[error(transparent)]
     Dir(#[from] DataDirError),
-    /// The database.
+    /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -45,7 +45,7 @@ impl DatasetStorage {
         }
     }
 
-    /// What the dataset consists of, without opening it for work.
+    /// Describes a dataset without opening it for work.
     pub async fn describe(&self, epoch: Epoch) -> Result<DatasetInfo, StoreError> {
         match self {
             DatasetStorage::Files(dir, _) => sqlite::describe(&dir.file_for(epoch)),
@@ -53,7 +53,7 @@ impl DatasetStorage {
         }
     }
 
-    /// Opens a dataset, running migrations that are due.
+    /// Opens a dataset and runs the migrations that are due.
     pub async fn open(
         &self,
         epoch: Epoch,
@@ -92,7 +92,7 @@ impl DatasetStorage {
     /// Activates the finished dataset of `epoch`.
     ///
     /// # Errors
-    /// [`StorageError`]; then the earlier dataset is still active.
+    /// [`StorageError`]. The earlier dataset is still active then.
     pub async fn activate(&self, epoch: Epoch) -> Result<(), StorageError> {
         match self {
             DatasetStorage::Files(dir, _) => Ok(dir.activate(epoch)?),
@@ -100,7 +100,7 @@ impl DatasetStorage {
         }
     }
 
-    /// Waits until every server of this storage has changed to the dataset; `false`: one has not in time.
+    /// Waits until every server of this storage uses the dataset. `false` when one of them did not switch in time.
     pub async fn await_followers(&self, epoch: Epoch) -> bool {
         let DatasetStorage::Postgres(database) = self else {
             return true;
@@ -115,7 +115,7 @@ impl DatasetStorage {
         false
     }
 
-    /// Removes every dataset but the active one and those being written.
+    /// Removes every dataset except the active one and those that are being written.
     pub async fn sweep(&self) -> Result<(), StorageError> {
         match self {
             DatasetStorage::Files(dir, _) => dir.sweep()?,
@@ -124,8 +124,7 @@ impl DatasetStorage {
         Ok(())
     }
 
-    /// Removes a dataset that was not finished, as far as that is possible now;
-    /// [`sweep`](DatasetStorage::sweep) removes the rest.
+    /// Removes an unfinished dataset as far as possible now. [`sweep`](DatasetStorage::sweep) removes the rest later.
     pub async fn discard(&self, epoch: Epoch) {
         match self {
             DatasetStorage::Files(dir, _) => dir.discard(epoch),
@@ -133,14 +132,14 @@ impl DatasetStorage {
         }
     }
 
-    /// Takes the presence lock, which shows other processes that this one serves from here. `alone`: no other
-    /// process may.
+    /// Takes the presence lock, which shows other processes that this process uses the storage. With `alone`, no
+    /// other process may use it.
     ///
     /// # Errors
-    /// [`StoreError`]; among others, another process has the lock.
+    /// [`StoreError`], for example when another process has the lock.
     pub async fn lock_presence(&self, alone: bool) -> Result<Option<PresenceLock>, StoreError> {
         match self {
-            // A data directory has one holder in any case.
+            // Only one process can lock a data directory anyway.
             DatasetStorage::Files(..) => Ok(None),
             DatasetStorage::Postgres(database) if alone => database.sole_use().await.map(Some),
             DatasetStorage::Postgres(database) => database.shared_use().await.map(Some),
@@ -153,7 +152,7 @@ impl DatasetStorage {
         matches!(self, DatasetStorage::Postgres(_))
     }
 
-    /// What to do about an active dataset that cannot be opened.
+    /// The next step for an operator whose active dataset cannot be opened.
     #[must_use]
     pub fn advice(&self, epoch: Epoch) -> String {
         match self {
@@ -172,7 +171,7 @@ impl DatasetStorage {
         }
     }
 
-    /// Where it is, for people.
+    /// The location of the storage, as messages show it.
     #[must_use]
     pub fn place(&self) -> String {
         match self {
@@ -182,15 +181,15 @@ impl DatasetStorage {
     }
 }
 
-/// A dataset being written. Its functions block: call them from a thread that may.
+/// A dataset that is being written. Its functions block, so only a blocking thread may call them.
 pub enum Bulk {
-    /// Into a file.
+    /// Written into a SQLite file.
     Sqlite(BulkLoad),
-    /// By COPY into a schema.
+    /// Written by COPY into a PostgreSQL schema.
     Postgres(PgBulk),
 }
 
-/// From which seat number on a price holds: `(up_to_number, price)`, ascending.
+/// Prices by seat number: `(up_to_number, price)`, ascending. Each price holds up to and including its number.
 pub(super) type PriceTiers<'a> = &'a [(u32, i64)];
 
 /// Calls the function of the variant.
@@ -243,10 +242,10 @@ impl Bulk {
         each!(self, bulk => bulk.seats(from, to, per_date, prices))
     }
 
-    /// Describes the dataset and makes it durable. After this it is complete.
+    /// Writes the description of the dataset and makes the dataset durable. It is complete after this.
     ///
     /// # Errors
-    /// [`StoreError`]; then it is of no use.
+    /// [`StoreError`]. The dataset is useless then.
     pub fn finish(self, info: &DatasetInfo) -> Result<Complete, StoreError> {
         match self {
             Bulk::Sqlite(bulk) => bulk.finish(info).map(|()| Complete::Sqlite),
@@ -255,12 +254,12 @@ impl Bulk {
     }
 }
 
-/// A dataset that is complete and not active yet. Kept until it is, so that no process sweeps it away.
+/// A complete dataset that is not active yet. This value keeps other processes from sweeping it away.
 #[must_use = "once it is dropped, a dataset that is not active may be swept away"]
 pub enum Complete {
-    /// A file of a directory that this process holds.
+    /// A file in a directory that this process has locked.
     Sqlite,
-    /// A schema of a database that others may sweep.
+    /// A schema in a database that other processes may sweep.
     Postgres(Loaded),
 }
 

@@ -1,11 +1,11 @@
-//! A number for each performance date that moves after every commit that changed a seat of it, so
-//! that a seat map is read again only when something changed.
+//! A version number for each performance date. It changes after every commit that changed a seat of the date, so a
+//! seat map is read again only after a change.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::PerformanceDateId;
 
-/// The numbers of one dataset, as far as this server's own commits go.
+/// The versions of one dataset. They count only this server's own commits.
 pub(super) struct DateVersions(Box<[AtomicU64]>);
 
 impl DateVersions {
@@ -13,7 +13,7 @@ impl DateVersions {
         DateVersions((0..=dates).map(|_| AtomicU64::new(1)).collect())
     }
 
-    /// The number of `date`; `None` when there is no such date.
+    /// The version of `date`. `None` when there is no such date.
     pub(super) fn get(&self, date: PerformanceDateId) -> Option<u64> {
         if date.0 < 1 {
             return None;
@@ -21,7 +21,7 @@ impl DateVersions {
         self.at(date).map(|version| version.load(Ordering::Acquire))
     }
 
-    /// A seat of `date` changed.
+    /// Records that a seat of `date` changed.
     pub(super) fn bump(&self, date: PerformanceDateId) {
         if let Some(version) = self.at(date) {
             version.fetch_add(1, Ordering::Release);

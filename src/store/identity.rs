@@ -1,23 +1,23 @@
-//! Notices that the files a server writes to are no longer the ones at their paths.
+//! Detects that a file which the server writes to is no longer the file at its path.
 //!
-//! A file that was removed or replaced while it is open takes writes as before, and loses them when the
-//! server ends. So writes are acknowledged only while each path leads to the file that was opened.
+//! A file that is removed or replaced while it is open still accepts writes, and loses them when the server ends. So
+//! writes are acknowledged only while each path still leads to the file that was opened.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Paths, and the device and inode that each led to when the dataset was opened.
+/// Each path with the device and inode that it had when the dataset was opened.
 #[derive(Debug, Default)]
 pub(super) struct FileIdentity(Vec<(PathBuf, (u64, u64))>);
 
 impl FileIdentity {
-    /// Remembers what is at `paths` now; a path with nothing there is not watched.
+    /// Records the files at `paths`. A path without a file is not checked.
     pub(super) fn of(paths: impl IntoIterator<Item = PathBuf>) -> FileIdentity {
         let known = |path: PathBuf| at(&path).map(|identity| (path, identity));
         FileIdentity(paths.into_iter().filter_map(known).collect())
     }
 
-    /// The first path that no longer leads to the same file, and what is there instead.
+    /// Describes the first path that no longer leads to the same file, and what is there instead.
     pub(super) fn changed(&self) -> Option<String> {
         let (path, now) = self.0.iter().find_map(|(path, before)| {
             let now = at(path);

@@ -1,8 +1,8 @@
 //! Durable data: every acknowledged write is on disk here. Only this module contains SQL.
 //!
-//! Owns the datasets, seats, reservations, accounts and queue places, and the audit over them. `booking`
-//! is the only caller; it decides the order of lock, store and metric. A new database is one more
-//! module beside [`sqlite`], with its migrations.
+//! It owns the datasets, seats, reservations, accounts and queue places, and audits them. `booking` is the only
+//! caller and decides the order of lock, store and metric. Another database needs one more module beside [`sqlite`],
+//! with its migrations.
 
 mod answers;
 mod audit_types;
@@ -33,72 +33,72 @@ pub use audit_types::{Fact, SeatCounts};
 pub use backend::Store;
 pub use dataset_storage::{Bulk, Complete, DatasetStorage, StorageError};
 
-/// Why the store could not do what it was asked. Refusals of the business are not errors but
-/// outcomes ([`ReserveOutcome`] and its like).
+/// The reason why the store failed. A refusal by the rules of the sale is an outcome ([`ReserveOutcome`] and the
+/// like), not an error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// More work is under way than the bound allows.
+    /// The limit of queued work is reached.
     #[error("the database has more work than it can queue")]
     Overloaded,
-    /// The work was not begun or not finished within the time-out, and was cancelled: nothing was done.
+    /// The work was cancelled at the time-out, before it was begun or finished. Nothing was done.
     #[error("the database did not answer within {0:?}")]
     Timeout(Duration),
-    /// A write was under way when its time ran out or its connection was lost: it may have been done.
+    /// The time-out or a lost connection interrupted a write. It may have been done.
     #[error("the outcome of the write is not known: {0}")]
     Unknown(String),
-    /// The database is closed, cannot be reached or refused the work.
+    /// The database is closed, does not answer, or refused the work.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// The disk does not take what is written.
+    /// The disk does not accept writes.
     #[error("the database cannot be written: {0}")]
     Unwritable(String),
-    /// The files that are open are not those at their paths any more.
+    /// The open files are no longer the files at their paths.
     #[error("the database takes no writes: {0}; put it back, or restart the server")]
     Displaced(String),
-    /// Writes that were acknowledged are not there.
+    /// Acknowledged writes are missing.
     #[error("{0}")]
     Lost(String),
-    /// The file is not a database, or is damaged.
+    /// The file is damaged or is not a database.
     #[error("the database is damaged: {0}")]
     Damaged(String),
 }
 
-/// What a dataset consists of; stands in the database beside it.
+/// The description of a dataset. The database stores it with the data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetInfo {
-    /// Drawn at random when it was loaded.
+    /// Identifies the dataset. It is drawn at random when the dataset is loaded.
     pub epoch: Epoch,
-    /// The profile it was made from.
+    /// The profile from which the dataset was made.
     pub profile: String,
-    /// Concerts, ids from 1.
+    /// Number of concerts. Their ids begin at 1.
     pub concerts: u64,
-    /// Performance dates in all, ids from 1.
+    /// Number of performance dates of all concerts. Their ids begin at 1.
     pub dates: u64,
-    /// Seats on each date; the ids of a date's seats follow each other.
+    /// Number of seats per date. The seat ids of a date are consecutive.
     pub seats_per_date: u64,
-    /// Users, ids 1 to this.
+    /// Number of users. Their ids begin at 1.
     pub users: u64,
-    /// The concert people fight for.
+    /// The concert on sale.
     pub on_sale: ConcertId,
-    /// Its seats are ids 1 to this.
+    /// Number of seats of the concert on sale. Their ids begin at 1.
     pub on_sale_seats: u64,
-    /// Of those, ids 1 to this are the popular ones.
+    /// Number of popular seats. They have the lowest ids of the concert on sale.
     pub popular_seats: u64,
-    /// What each account held in the beginning; missing where older versions loaded it.
+    /// The balance of each account after seeding. Datasets that an older version loaded lack it.
     #[serde(default)]
     pub initial_balance: Money,
-    /// When it was loaded.
+    /// The time at which the dataset was loaded.
     pub seeded_at: Timestamp,
 }
 
 impl DatasetInfo {
-    /// Seats in all.
+    /// Number of seats of all dates.
     #[must_use]
     pub fn seats(&self) -> u64 {
         self.dates * self.seats_per_date
     }
 
-    /// The date that `seat` is on, or `None` when there is no such seat.
+    /// The date of `seat`. `None` when there is no such seat.
     #[must_use]
     pub fn date_of(&self, seat: SeatId) -> Option<PerformanceDateId> {
         let at = u64::try_from(seat.0).ok()?.checked_sub(1)?;
@@ -110,55 +110,55 @@ impl DatasetInfo {
             .map(PerformanceDateId)
     }
 
-    /// Whether `user` exists: users are made by seeding only, with ids from 1.
+    /// Whether `user` exists. Only seeding creates users, with ids from 1 on.
     #[must_use]
     pub fn has_user(&self, user: UserId) -> bool {
         u64::try_from(user.0).is_ok_and(|id| (1..=self.users).contains(&id))
     }
 }
 
-/// Concerts and their dates: small, and unchanged while the dataset stands.
+/// The concerts and their dates. This is small and never changes within a dataset.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
-    /// By ascending id.
+    /// In ascending order of the ids.
     pub concerts: Vec<(ConcertId, String)>,
-    /// By ascending id: date id, concert, `YYYY-MM-DD`.
+    /// Date id, concert and `YYYY-MM-DD`, in ascending order of the date ids.
     pub dates: Vec<(PerformanceDateId, ConcertId, String)>,
 }
 
-/// A seat as last committed.
+/// A seat in its last committed state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatRow {
     /// The seat.
     pub id: SeatId,
-    /// Its number on the date.
+    /// The number of the seat on its date.
     pub number: i64,
     pub price: Money,
     pub status: SeatStatus,
-    /// Moves with every change: a writer that saw another version loses.
+    /// Changes with every change of the seat. A write that gives an older version fails.
     pub version: i64,
 }
 
-/// A reservation to be made.
+/// The input of a reservation.
 #[derive(Clone, Debug)]
 pub struct Reserve {
     pub seat: SeatId,
-    /// The version at which it was seen free; `None`: the store looks for itself, in the statement
-    /// that takes the seat.
+    /// The version in which the caller saw the free seat. `None` when the store checks it in the statement that takes
+    /// the seat.
     pub seen_version: Option<i64>,
-    /// For whom.
+    /// The user who gets the seat.
     pub user: UserId,
-    /// The place in the queue by which the user is here; once ended it cannot reserve.
+    /// The place by which the user was admitted. A place whose admission has ended cannot reserve.
     pub place: Place,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
-    /// Until when it is held.
+    /// The time at which the hold ends.
     pub expires_at: Timestamp,
-    /// Most live reservations that a user may hold.
+    /// The largest number of live reservations that a user may have.
     pub limit: u32,
 }
 
-/// A reservation as its user sees it.
+/// A reservation as the user sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReservationRow {
     /// The reservation.
@@ -166,82 +166,81 @@ pub struct ReservationRow {
     pub seat: SeatId,
     /// The seat's price when it was reserved.
     pub price: Money,
-    /// As of the last sweep: a PENDING one may have run out since.
+    /// The status at the last sweep. A PENDING reservation may have expired since.
     pub status: ReservationStatus,
-    /// Until when a PENDING one can be paid.
+    /// The time until which a PENDING reservation can be paid.
     pub expires_at: Timestamp,
 }
 
-/// A look at a seat before it is locked.
+/// The state of a seat before it is locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeatPreview {
-    /// As last committed; and the answer already given under the request's key.
+    /// The last committed state, and the answer that was already given under the request's key.
     Seen {
-        /// The seat, if there is one; AVAILABLE if its hold has run out.
+        /// The seat, if it exists. It is AVAILABLE if its hold has expired.
         seat: Option<SeatRow>,
         /// The first answer to the same request.
         replay: Option<Keyed<ReserveOutcome>>,
     },
-    /// This store looks in the statement that takes the seat: a look before would cost a round trip.
+    /// This store reads the seat in the statement that takes it, because a separate read would cost a round trip.
     Deferred,
 }
 
-/// A place to be made durable.
+/// The input of a registration.
 #[derive(Clone, Debug)]
 pub struct NewPlace {
-    /// Its number.
+    /// The number of the place.
     pub place: Place,
-    /// Whose it is.
+    /// The user who holds the place.
     pub user: UserId,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
-    /// The user's earlier place, which has ended.
+    /// The user's earlier place, whose admission has ended.
     pub replaces: Option<Place>,
-    /// The admissions of places up to this one have run out.
+    /// The admissions of all places up to this one have expired.
     pub expired_up_to: Place,
-    /// A repeat with the same key gets the same place while that lives.
+    /// A repeat with the same key gets the same place while the place is live.
     pub key: Option<Idempotency>,
 }
 
-/// The result of making a place durable.
+/// The outcome of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegisterOutcome {
-    /// It is durable.
+    /// The place is durable.
     Kept,
-    /// The key has a place that lives: nothing was changed.
+    /// The key already has a live place. Nothing was changed.
     Replayed(Ticket),
-    /// The key was used for another request: nothing was changed.
+    /// The key was used for another request. Nothing was changed.
     Mismatch,
-    /// The number is somebody else's already: the queue forgot places that are durable. Places up to
-    /// this one are given.
+    /// Another user has this place: the queue lost places that are durable. All places up to this one are given.
     NumberTaken(Place),
-    /// The user stands here already: the store handed this place out while the queue was away, and the
-    /// queue has not heard of it.
+    /// The user already has this place. The store gave it while the queue did not answer, so the queue does not know
+    /// it.
     Standing(Place),
 }
 
-/// The result of asking the store for a place.
+/// The outcome of a registration without the shared queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextPlace {
-    /// A new one, durable.
+    /// A new place, which is durable.
     New(Place),
-    /// The user stands here already.
+    /// The user already has this place.
     Already(Place),
-    /// The key has a place that lives.
+    /// The key already has a live place.
     Replayed(Ticket),
     /// The key was used for another request.
     Mismatch,
 }
 
-/// A payment to be made.
+/// The input of a payment.
 #[derive(Clone, Copy, Debug)]
 pub struct Pay {
-    /// Who pays.
+    /// The user who pays.
     pub user: UserId,
-    /// For what.
+    /// The reservation to pay.
     pub reservation: ReservationId,
-    /// The payer's place in the queue; it ends with the last hold that was made by it.
+    /// The payer's place. Its admission ends with the last hold that was made by it.
     pub place: Place,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }

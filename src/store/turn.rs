@@ -1,7 +1,7 @@
-//! Queued work: its worker begins it, or its caller withdraws it, never both.
+//! Queued work that either its worker begins or its caller withdraws, never both.
 //!
-//! So a caller whose time is up knows that withdrawn work is not done, and that begun work has an outcome worth
-//! waiting for.
+//! When the time-out of the caller ends, withdrawn work is certainly not done. Begun work will have an outcome, so
+//! the caller waits for it.
 //!
 //! ```text
 //! waiting ──► begun      (worker)
@@ -16,24 +16,24 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 
-/// How long the outcome of begun work is awaited after the caller's time is up.
+/// How long a caller waits for the outcome of begun work after its own time-out.
 pub(super) const OUTCOME_WITHIN: Duration = Duration::from_secs(5);
 
 const WAITING: u8 = 0;
 const BEGUN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
-/// Shared by the worker and the caller of one piece of work.
+/// The state of one piece of work. Worker and caller share it.
 #[derive(Clone, Default)]
 pub(super) struct Turn(Arc<AtomicU8>);
 
 impl Turn {
-    /// Called by the worker; `false`: the work was withdrawn and must not be done.
+    /// The worker calls this. `false` means that the caller withdrew the work, so it must not be done.
     pub(super) fn begin(&self) -> bool {
         self.leave_waiting(BEGUN)
     }
 
-    /// Called by the caller; `false`: the work was begun.
+    /// The caller calls this. `false` means that the worker has begun.
     fn withdraw(&self) -> bool {
         self.leave_waiting(WITHDRAWN)
     }
@@ -43,10 +43,11 @@ impl Turn {
         self.0.compare_exchange(WAITING, to, order, relaxed).is_ok()
     }
 
-    /// Waits for the answer: `within`, and if the work was begun by then, for [`OUTCOME_WITHIN`] more.
+    /// Waits `within` for the answer, and [`OUTCOME_WITHIN`] longer if the work has begun by then.
     ///
     /// # Errors
-    /// [`StoreError::Timeout`]: withdrawn in time. [`StoreError::Unknown`]: begun, and no outcome yet.
+    /// [`StoreError::Timeout`] when the work was withdrawn in time, [`StoreError::Unknown`] when it was begun and has
+    /// no outcome yet.
     pub(super) async fn outcome<T>(
         &self,
         mut answer: oneshot::Receiver<Result<T, StoreError>>,
@@ -66,7 +67,7 @@ impl Turn {
     }
 }
 
-/// A write that was begun and has no outcome after `waited`.
+/// The error of a write that was begun and has no outcome after `waited`.
 pub(super) fn unknown_after(waited: Duration) -> StoreError {
     StoreError::Unknown(format!("it is still under way after {waited:?}"))
 }

@@ -1,7 +1,7 @@
-//! Logs, metrics, traces and host figures.
+//! Logs, metrics, traces and host metrics.
 //!
-//! Other modules count with [`Metrics`], log with the `tracing` macros, and pass a request's
-//! [`TraceContext`] along. Only this module decides how records are written, rendered and kept.
+//! Other modules count with [`Metrics`], log with the `tracing` macros, and pass on a request's [`TraceContext`].
+//! Only this module decides how records are written, rendered and kept.
 
 pub mod host;
 pub mod logs;

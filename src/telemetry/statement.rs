@@ -1,14 +1,14 @@
-//! Database operations in metrics and traces, and in the log when they are slow.
+//! Records database operations in metrics and traces, and logs slow ones.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use super::{Metrics, Step, TraceHandle, slow_query};
 
-/// The wait for a connection, in traces.
+/// The name of the wait for a connection in traces.
 pub const ACQUIRE: &str = "db.acquire";
 
-/// Meters and traces the wait for a connection, which began at `began` and ends now.
+/// Records the wait for a connection that began at `began` and ends now.
 pub fn connection_acquired(metrics: Option<&Metrics>, trace: &TraceHandle, began: Instant) {
     let took = began.elapsed();
     if let Some(metrics) = metrics {
@@ -17,23 +17,23 @@ pub fn connection_acquired(metrics: Option<&Metrics>, trace: &TraceHandle, began
     trace.step_since(ACQUIRE, began).end_after(took);
 }
 
-/// A database operation that has ended.
+/// A finished database operation.
 #[derive(Debug)]
 pub struct Statement {
-    /// The statement's name, never its values.
+    /// The name of the statement. It never contains values.
     pub name: &'static str,
-    /// The database, by the semantic conventions: `sqlite`, `postgresql`.
+    /// The database, named by the semantic conventions: `sqlite`, `postgresql`.
     pub system: &'static str,
-    /// When it began.
+    /// The time at which it began.
     pub began: Instant,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
-    /// Why it failed, if it did.
+    /// The reason of the failure, if it failed.
     pub error: Option<Cow<'static, str>>,
 }
 
 impl Statement {
-    /// An operation that ends successfully now.
+    /// An operation that ends now with success.
     #[must_use]
     pub fn ended(name: &'static str, system: &'static str, began: Instant) -> Statement {
         Statement {
@@ -45,7 +45,7 @@ impl Statement {
         }
     }
 
-    /// Meters it, adds it to the trace, and logs it when it took `slow` or longer.
+    /// Records it in metrics and trace, and logs it if it took at least `slow`.
     pub fn report(self, metrics: Option<&Metrics>, trace: &TraceHandle, slow: Duration) {
         if let Some(metrics) = metrics {
             metrics.db_operation(self.name, self.took);
@@ -54,7 +54,7 @@ impl Statement {
         slow_query(self.name, self.took, slow, &step);
     }
 
-    /// Adds it to one trace. Requests that share a commit each call this.
+    /// Adds it to one trace. Each of the requests that share a commit calls this.
     pub fn step(&self, trace: &TraceHandle) -> Step {
         let mut step = trace.step_since(self.name, self.began).asks(self.system);
         step.took(self.took);

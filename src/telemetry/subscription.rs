@@ -1,9 +1,9 @@
-//! Subscriptions to records: each has its own bound, and a slow reader delays no one else. Every reader gets a
-//! clone of each record, so a record should be a pointer.
+//! Subscriptions to records. Each has its own bound, and a slow reader delays no other. Every reader gets a clone of
+//! each record, so a record should be a pointer.
 //!
-//! Not tokio's `broadcast`: its ring keeps each record until it is overwritten, so it would hold the text
-//! of the last 16,384 log lines (about 6 MB) after everybody read them, and it wakes the readers for each
-//! record instead of once for each batch of the log writer (every 10 ms).
+//! tokio's `broadcast` does not fit. Its ring keeps each record until it is overwritten, so it would hold the text of
+//! the last 16,384 log lines (about 6 MB) after all readers have read them. It also wakes the readers for each record
+//! and not once per batch of the log writer (every 10 ms).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-/// Records that are handed over together, with one wake-up.
+/// Records that are sent together with one wake-up.
 type Batch<T> = Vec<T>;
 
 /// A reader's end.
 #[derive(Debug)]
 pub struct Subscription<T> {
     batches: mpsc::UnboundedReceiver<Batch<T>>,
-    /// The batch that is being read.
+    /// The rest of the current batch.
     rest: VecDeque<T>,
     waiting: Arc<AtomicUsize>,
     missed: Arc<AtomicU64>,
 }
 
 impl<T> Subscription<T> {
-    /// The next record; `None` once there will be no more.
+    /// The next record. `None` when the subscription has ended.
     pub async fn recv(&mut self) -> Option<T> {
         while self.rest.is_empty() {
             self.rest = self.batches.recv().await?.into();
@@ -34,8 +34,8 @@ impl<T> Subscription<T> {
         self.take()
     }
 
-    /// Waits for at least one record, then appends up to `limit` to `into`. Returns how many; 0 once
-    /// there will be no more.
+    /// Waits for at least one record, then appends up to `limit` records to `into`. Returns their number, or 0 when
+    /// the subscription has ended.
     pub async fn recv_many(&mut self, into: &mut Vec<T>, limit: usize) -> usize {
         let Some(first) = self.recv().await else {
             return 0;
@@ -51,7 +51,7 @@ impl<T> Subscription<T> {
         number
     }
 
-    /// The next record if there is one already.
+    /// The next record if one is already waiting.
     pub fn try_recv(&mut self) -> Option<T> {
         while self.rest.is_empty() {
             self.rest = self.batches.try_recv().ok()?.into();
@@ -65,19 +65,19 @@ impl<T> Subscription<T> {
         Some(record)
     }
 
-    /// Records that wait here.
+    /// The number of waiting records.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Records that came while `capacity` others were waiting here.
+    /// The number of records that were missed because `capacity` others were waiting.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
 
-    /// The same count, shared.
+    /// A shared counter of the missed records.
     pub(super) fn missed_counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.missed)
     }
@@ -86,19 +86,19 @@ impl<T> Subscription<T> {
 #[derive(Debug)]
 struct Subscriber<T> {
     batches: mpsc::UnboundedSender<Batch<T>>,
-    /// Records that wait: the bound that the channel does not have.
+    /// The number of waiting records. It bounds the channel, which has no bound itself.
     waiting: Arc<AtomicUsize>,
     capacity: usize,
     missed: Arc<AtomicU64>,
 }
 
 impl<T: Clone> Subscriber<T> {
-    /// False once the reader is gone.
+    /// Sends the records. `false` when the reader is gone.
     fn offer(&self, records: &[T]) -> bool {
         if self.batches.is_closed() {
             return false;
         }
-        // Only the reader can change the count now, so there is at least this much room.
+        // Only the reader can change the count now, so there is at least this much space.
         let room = self
             .capacity
             .saturating_sub(self.waiting.load(Ordering::Relaxed));
@@ -154,7 +154,7 @@ impl<T: Clone> Subscribers<T> {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// Hands `records` to all readers.
+    /// Sends `records` to all readers.
     pub(super) fn offer(&self, records: impl IntoIterator<Item = T>) {
         let mut list = self.list.lock();
         if list.is_empty() {

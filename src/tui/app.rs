@@ -35,7 +35,7 @@ use crate::tui::{Exit, Failure, Options, screens, terminal};
 
 /// The shortest interval between two frames that new data cause: ten a second.
 const FRAME: Duration = Duration::from_millis(100);
-/// The same for a frame that answers a key. A key that is held down repeats about every 33 ms.
+/// The shortest time between frames that answer a key. A key that is held down repeats about every 33 ms.
 const KEY_FRAME: Duration = Duration::from_millis(30);
 /// Ages on the screen are in seconds.
 const TICK: Duration = Duration::from_secs(1);
@@ -161,7 +161,7 @@ impl App {
             screens::draw(&self.model, buffer);
         });
         painted.map_err(Failure::Terminal)?;
-        // The size of the screen decides what is asked.
+        // The size of the screen decides what to fetch.
         if std::mem::replace(&mut self.model.size, size) != size {
             self.publish();
         }

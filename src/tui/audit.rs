@@ -1,5 +1,5 @@
-//! The audit log: who did what, when, on which target, and how it ended. One JSON object a line in
-//! a file of its owner only, which is bounded: a full one is kept once, as `.1`.
+//! The audit log: the user, the action, the time, the target and the outcome, as one JSON object per line. The file
+//! is only for its owner and bounded. A full file is kept once, as `.1`.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -17,12 +17,12 @@ pub const FILE_NAME: &str = "console-audit.log";
 const FULL: u64 = 8 * 1024 * 1024;
 /// Entries that the console keeps.
 pub(crate) const KEPT: usize = 200;
-/// What is read of an earlier session's file, from its end, in bytes.
+/// The number of bytes that are read from the end of an earlier session's file.
 const TAIL: u64 = 64 * 1024;
 /// Longest text of an entry, in characters.
 const MAX_TEXT: usize = 500;
 
-/// How an action ended.
+/// The outcome of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AuditOutcome {
@@ -33,7 +33,7 @@ pub(crate) enum AuditOutcome {
 /// One action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AuditEntry {
-    /// When it ended, Unix milliseconds; RFC 3339 in the file.
+    /// The end of the action, in Unix milliseconds. The file has RFC 3339.
     #[serde(rename = "time", with = "time")]
     pub(crate) at: i64,
     pub(crate) who: String,
@@ -41,7 +41,7 @@ pub(crate) struct AuditEntry {
     /// `host:port` that was acted on.
     pub(crate) target: String,
     pub(crate) outcome: AuditOutcome,
-    /// What is to be said beside it; why it failed.
+    /// Further details, such as the reason of a failure.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) detail: String,
 }
@@ -71,7 +71,7 @@ impl AuditEntry {
     }
 }
 
-/// Where entries are written.
+/// The file for the entries.
 #[derive(Debug)]
 pub(crate) struct AuditFile {
     /// Absent: nowhere.

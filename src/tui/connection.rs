@@ -1,8 +1,8 @@
-//! The sources of data, and how the connection to each stands.
+//! The sources of data, and the state of the connection to each.
 
 use serde::{Deserialize, Serialize};
 
-/// Where data come from.
+/// A source of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub(crate) enum Source {
@@ -50,7 +50,7 @@ impl TryFrom<String> for Source {
     }
 }
 
-/// How it stands with a source.
+/// The state of the connection to a source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Link {
     /// Not asked yet, or no answer yet.
@@ -66,9 +66,9 @@ pub(crate) enum Link {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SourceState {
     pub(crate) link: Link,
-    /// When it last answered.
+    /// The time of its last answer.
     pub(crate) last_ok: Option<i64>,
-    /// What it calls wrong with its own answers.
+    /// Its own warning about its answers.
     pub(crate) warning: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Carries out effects, each in a task of its own, which sends the outcome as an event.
+//! Runs each effect in its own task and sends the outcome as an event.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ impl Effects {
         }
     }
 
-    /// Writes down an action whose answer is not awaited.
+    /// Logs an action whose answer nothing waits for.
     fn note(&mut self, action: &str, result: Result<&str, &str>) {
         let target = self.clients.ops.authority();
         let entry = AuditEntry::new(now_ms(), &self.audit.who, action, &target, result);

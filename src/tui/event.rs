@@ -143,7 +143,7 @@ pub(crate) enum Effect {
     Redraw,
     /// Play the recording at that multiple of its pace; 0 pauses it.
     Play(u32),
-    /// Begin seeding; the text says what was done.
+    /// Begin seeding. The text describes the action in the audit log.
     Seed(SeedRequest, String),
     /// Read the scenario of that path.
     ReadScenario(String),
@@ -151,18 +151,18 @@ pub(crate) enum Effect {
     ReadProfile(String),
     /// Cancel the seeding.
     CancelSeed,
-    /// Change admission; the text says what was done.
+    /// Change admission. The text describes the action in the audit log.
     Admission(AdmissionChange, String),
-    /// Raise or resolve an alert; the text says what was done.
+    /// Raise or resolve an alert. The text describes the action in the audit log.
     PostAlert(PostableAlert, String),
-    /// Acknowledge or silence an alert; the text says what was done.
+    /// Acknowledge or silence an alert. The text describes the action in the audit log.
     Silence(PostableSilence, String),
-    /// End the silence of that id; the text says what was done.
+    /// End the silence with that id. The text describes the action in the audit log.
     EndSilence(String, String),
     /// Start a rehearsal.
     StartLoad {
         scenario: String,
-        /// Of that file; absent: a shipped one.
+        /// The file of the scenario. `None` for a shipped scenario.
         file: Option<PathBuf>,
         phase: Option<PhaseName>,
         reseed: bool,

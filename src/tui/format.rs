@@ -68,7 +68,7 @@ pub(crate) fn percent(value: f64) -> String {
     }
 }
 
-/// How long ago or how long still, in milliseconds: `3 s`, `2 min`, `1 h 5 min`, `3 d`.
+/// A past or remaining time from milliseconds: `3 s`, `2 min`, `1 h 5 min`, `3 d`.
 pub(crate) fn span(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {

@@ -1,5 +1,5 @@
-//! The load generator that the console starts rehearsals with: a trait, so that tests start a puppet. What it
-//! says of a run are the types of `load` themselves.
+//! The load generator with which the console starts rehearsals. It is a trait, so that tests can replace it. The
+//! progress of a run has the types of `load`.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -44,7 +44,7 @@ pub struct Run {
     pub ended: Ended,
 }
 
-/// A load generator. Every error is one line for people: what is wrong, where, and what to do.
+/// A load generator. Every error is one line for people with the mistake, its place, and the correction.
 pub trait LoadGenerator: Send + Sync {
     /// The shipped scenarios, the default first.
     fn scenarios(&self) -> Vec<ScenarioInfo>;

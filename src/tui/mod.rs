@@ -1,10 +1,10 @@
 //! The console of the person on call.
 //!
-//! Tasks (`sources`, `effects`) do all I/O and send `event::Event`s over a bounded channel. `update` takes
-//! an event into the `model` and returns the effects that follow; `screens` draws the model. Both are pure, so
-//! that tests need no terminal. A screen is a folder of `screens` with one `View`: its keys, what it fetches,
-//! its actions, its drawing, its mouse areas. The console sees the system over HTTP only (`clients`); a
-//! rehearsal runs in this process (`load_generator`), but against the listener.
+//! Tasks (`sources`, `effects`) do all I/O and send `event::Event`s over a bounded channel. `update` applies an event
+//! to the `model` and returns effects. `screens` draws the model. Both are pure, so tests need no terminal. A screen
+//! is a folder in `screens` with one `View`: its keys, its data, its actions, its drawing, its mouse areas. The
+//! console reads the system only over HTTP (`clients`). A rehearsal runs in this process (`load_generator`), but
+//! against the listener.
 
 mod app;
 mod audit;
@@ -62,7 +62,7 @@ pub(crate) use preview::Preview;
 /// Resolves with the reason when the embedded server ends on its own.
 pub type ServerEnded = Pin<Box<dyn Future<Output = String> + Send>>;
 
-/// Every PromQL that the console asks, so that it can be held against what is exported.
+/// All PromQL of the console. A test compares it with the exported metrics.
 pub fn queries() -> impl Iterator<Item = String> {
     let panels = sources::panels::PANELS
         .iter()
@@ -70,13 +70,13 @@ pub fn queries() -> impl Iterator<Item = String> {
     panels.chain(screens::resources::all_queries())
 }
 
-/// Every LogQL of the Logs screen, of an alert's error records and of the ways that lead to the log, with
-/// what it is for: records that are as stores have them must be found. `trace` is the id of one.
+/// All LogQL of the Logs screen, of an alert's error records and of the links into the log, with its purpose. A test
+/// checks that each finds the records in a store. `trace` is the id of one.
 pub fn log_queries(trace: &str) -> impl Iterator<Item = (&'static str, String)> {
     screens::logs::all_queries(trace)
 }
 
-/// What the console is started with.
+/// The options of the console.
 pub struct Options {
     /// The operations listener, `http://HOST:PORT/`.
     pub ops_url: String,
@@ -116,7 +116,7 @@ pub struct Options {
     pub panic_after_start: bool,
 }
 
-/// Why the console ended.
+/// The reason why the console ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// The user asked for it.
@@ -127,7 +127,7 @@ pub enum Exit {
     ServerEnded(String),
 }
 
-/// Why the console could not go on.
+/// The failure that ended the console.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// An address cannot be used.
@@ -199,7 +199,7 @@ impl Options {
         }
     }
 
-    /// The same for one screen as text.
+    /// One screen as text.
     fn model_of_once(&self, clients: &Clients, size: (u16, u16)) -> Model {
         let mut model = self.model(clients);
         model.settings.once = true;

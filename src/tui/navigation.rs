@@ -97,7 +97,7 @@ pub(crate) fn back(model: &mut Model) -> bool {
     was
 }
 
-/// Forgets the way: what was chosen now is where it begins.
+/// Clears the stack. The current view becomes its beginning.
 pub(crate) fn clear(model: &mut Model) {
     model.navigation.clear();
 }
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Somebody who looks at the second of two alerts, with a filter of their own in Logs.
+    /// A user who looks at the second of two alerts, with an own filter in Logs.
     fn on_alerts() -> Model {
         let mut model = Model {
             screen: Screen::Alerts,
@@ -204,7 +204,7 @@ mod tests {
         follow(&mut model, Screen::Logs);
         model.alerts = Default::default();
         model.alerts.take(vec![alert("other")], 0);
-        // What is over stays in the list for some minutes.
+        // A resolved alert stays in the list for some minutes.
         model.alerts.arrange(3_600_000);
         model.alerts.row = 0;
         back(&mut model);

@@ -71,9 +71,9 @@ impl Preview {
     }
 }
 
-/// When the answers are from, Unix milliseconds.
+/// The time of the answers, in Unix milliseconds.
 const NOW: i64 = 1_780_315_200_000;
-/// How often what is asked may depend on what was answered: variables of variables.
+/// The number of rounds of questions. A question may depend on an earlier answer: variables of variables.
 const ROUNDS: i64 = 4;
 
 /// Some series for any query: two of each label that dashboards group by, one of them odd.

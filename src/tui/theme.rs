@@ -1,19 +1,18 @@
-//! Colours and signs. Meaning is never in colour alone: every severity has a sign, every part of
-//! a bar its own fill, every selection is reversed. The colours are the Okabe-Ito set (M. Okabe
-//! and K. Ito, "Color Universal Design", 2008), which people with any kind of colour vision tell
-//! apart, in their nearest of the 256 terminal colours.
+//! Colours and signs. Colour alone never has a meaning: every severity has a sign, every part of a bar its own fill,
+//! and every selection is reversed. The colours are the Okabe-Ito set (M. Okabe and K. Ito, "Color Universal Design",
+//! 2008), which people with any kind of colour vision can distinguish, in the nearest of the 256 terminal colours.
 //!
-//! Terminals without colour or without Unicode are served by two passes over the finished frame,
-//! [`monochrome`] and [`ascii`], so that no screen has to think of them.
+//! For terminals without colour or without Unicode, two passes change the finished frame ([`monochrome`] and
+//! [`ascii`]), so that no screen must handle them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-/// How a number stands against its thresholds.
+/// The severity of a number by its thresholds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// Nothing to judge by.
+    /// There is no threshold.
     Plain,
     /// Within bounds.
     Good,
@@ -96,7 +95,7 @@ pub(crate) fn selected() -> Style {
     Style::new().add_modifier(Modifier::REVERSED)
 }
 
-/// Dims what is drawn in `area`: its data are old.
+/// Dims the content of `area`, because its data are old.
 pub(crate) fn dim(buffer: &mut Buffer, area: Rect) {
     buffer.set_style(
         area,

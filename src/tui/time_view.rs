@@ -1,15 +1,15 @@
 //! The time cursor and the marks that all charts share, as data.
 
-/// Where on the time axis the eye is.
+/// The visible part of the time axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TimeView {
-    /// The charts end here and stand still (Unix milliseconds); absent: they follow the time.
+    /// The end at which the charts are frozen (Unix milliseconds). `None` when they follow the time.
     pub(crate) end: Option<i64>,
     /// The instant that is looked at, in Unix milliseconds.
     pub(crate) cursor: Option<i64>,
 }
 
-/// What a mark stands for.
+/// The kind of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MarkKind {
     Phase,

@@ -1,5 +1,4 @@
-//! Time on the charts: the cursor that all of them share, the marks on them, and whether they stand
-//! still. Pure.
+//! The time axis of the charts: the shared cursor, the marks, and freezing. Pure.
 
 use crate::tui::format::{one_line, unix_ms};
 use crate::tui::model::Model;
@@ -56,7 +55,7 @@ pub(crate) fn pan(model: &mut Model, forth: bool) {
     model.time.end = (end < model.now).then_some(end);
 }
 
-/// The charts stand still, or follow the time again.
+/// Freezes the charts, or lets them follow the time again.
 pub(crate) fn freeze(model: &mut Model) {
     model.time.end = match model.time.end {
         Some(_) => None,
@@ -86,7 +85,7 @@ pub(crate) fn put(model: &mut Model, at: i64) {
     model.time.cursor = Some(at.min(model.now));
 }
 
-/// What was at the cursor, in a line: the figures and the nearest mark.
+/// The figures at the cursor and the nearest mark, in one line.
 pub(crate) fn at_cursor(model: &Model) -> Option<String> {
     let at = model.time.cursor?;
     let gap = model.zoom.gap_ms();

@@ -20,10 +20,10 @@ impl Zone {
         TimeZone::try_system().map_or_else(|_| Zone::default(), Zone)
     }
 
-    /// The zone of that IANA name, such as `Asia/Seoul`, in any case.
+    /// The zone with that IANA name, such as `Asia/Seoul`, in any case.
     ///
     /// # Errors
-    /// What is wrong with the name, and what to give instead.
+    /// The mistake in the name, and a valid example.
     pub fn named(name: &str) -> Result<Zone, String> {
         TimeZone::get(name.trim()).map(Zone).map_err(|_| {
             "there is no such time zone; give a name of the IANA database, such as Asia/Seoul or UTC"
@@ -47,7 +47,7 @@ impl Zone {
         self.at(at_ms).strftime("%H:%M:%S").to_string()
     }
 
-    /// The same with milliseconds, from nanoseconds: `12:03:11.045`.
+    /// The time with milliseconds, from nanoseconds: `12:03:11.045`.
     pub(crate) fn clock_ns(&self, at_ns: i64) -> String {
         let at_ms = at_ns.div_euclid(1_000_000);
         self.at(at_ms).strftime("%H:%M:%S.%3f").to_string()
@@ -63,7 +63,7 @@ impl Zone {
         self.at(at_ms).strftime("%Y-%m-%d").to_string()
     }
 
-    /// What is to stand beside times of that moment: `UTC`, `+09`, `-03:30`.
+    /// The suffix of times at that moment: `UTC`, `+09`, `-03:30`.
     pub(crate) fn offset(&self, at_ms: i64) -> String {
         match self.at(at_ms).offset() {
             Offset::UTC => "UTC".to_owned(),

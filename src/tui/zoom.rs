@@ -1,4 +1,4 @@
-//! How long the charts look back, and the stretch of time that this gives. Pure.
+//! The zoom levels, and the time window of each. Pure.
 
 /// Seconds looked back and seconds between two fetched points.
 pub(crate) const STEPS: &[(i64, i64)] =
@@ -7,7 +7,7 @@ pub(crate) const STEPS: &[(i64, i64)] =
 /// The step that is fetched while nothing is zoomed.
 pub(crate) const FETCHED: (i64, i64) = STEPS[3];
 
-/// How long the charts look back.
+/// The zoom level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Zoom {
     /// As long as there is something to see, at most [`FETCHED`].
@@ -25,7 +25,7 @@ impl Zoom {
         }
     }
 
-    /// How far back is fetched, in milliseconds.
+    /// The length of the window that is fetched, in milliseconds.
     pub(crate) const fn span_ms(self) -> i64 {
         self.step().0 * 1000
     }

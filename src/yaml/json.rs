@@ -1,4 +1,4 @@
-//! JSON that others send, read with the place and the field of what is wrong.
+//! Parses JSON from outside. Errors name the position and the field.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde_path_to_error::{Deserializer, Track};
 
 use super::wording;
 
-/// Why a JSON text is refused: where in it, which field, what is wrong.
+/// The reason why a JSON text is refused: its position, its field, and the mistake.
 #[derive(Debug)]
 pub struct JsonError {
     line: usize,
     column: usize,
-    /// As `thresholds[0].name`; empty: the text as a whole.
+    /// For example `thresholds[0].name`. It is empty for the text as a whole.
     field: String,
     problem: String,
-    /// The field that is missing, if that is it.
+    /// The name of the missing field, if a field is missing.
     pub missing: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-/// Reads a JSON text that holds one value.
+/// Parses a JSON text with a single value.
 ///
 /// # Errors
 /// [`JsonError`].
@@ -42,7 +42,7 @@ pub fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
     let read = read.and_then(|value| json.end().map(|()| value));
     read.map_err(|error| {
         let (problem, missing) = wording::of_json_parts(&error);
-        // Where the text itself is broken, the field that was being read says nothing.
+        // If the text itself is malformed, the current field is meaningless.
         let field = Some(track.path().to_string()).filter(|path| error.is_data() && path != ".");
         JsonError {
             line: error.line(),

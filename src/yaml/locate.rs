@@ -1,5 +1,5 @@
-//! Where in the text a field stands, so that a message can name line and column of a value that
-//! parses well but cannot be.
+//! Finds the position of a field in the text, so that a message can give line and column of a well-formed but invalid
+//! value.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub type Position = (u64, u64);
 pub struct Positions(Vec<(String, Position)>);
 
 impl Positions {
-    /// The positions in `text`; none when it is not YAML.
+    /// The positions in `text`. There are none when it is not YAML.
     pub(super) fn of(text: &str, bounds: super::Bounds) -> Positions {
         let mut positions = Positions::default();
         if let Ok(tree) =
@@ -52,7 +52,7 @@ impl Positions {
         }
     }
 
-    /// Where the field `path` stands, or the nearest field around it.
+    /// The position of the field `path`, or of the nearest field around it.
     #[must_use]
     pub fn position(&self, path: &str) -> Option<Position> {
         let mut path = path;
@@ -64,7 +64,7 @@ impl Positions {
         }
     }
 
-    /// The field that stands at `position`: the last that begins there or before, on that line.
+    /// The field at `position`: the last one on that line that begins at or before it.
     #[must_use]
     pub fn field(&self, position: Position) -> Option<&str> {
         let before = |(_, at): &&(String, Position)| at.0 == position.0 && *at <= position;

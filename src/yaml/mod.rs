@@ -1,7 +1,7 @@
-//! YAML files that people write: read within bounds, refused with file, line, column and field.
+//! Parses YAML files that people write, within bounds. Errors name file, line, column and field.
 //!
-//! Used by `load` for scenarios, by `seeding` for profiles and by `alerting` for rule files; `http` and
-//! `embedded` say in its words what is wrong with a body. Uses no other module.
+//! `load` uses it for scenarios, `seeding` for profiles and `alerting` for rule files. `http` and `embedded` use its
+//! wording for mistakes in a body. It uses no other module.
 
 mod json;
 mod locate;
@@ -17,34 +17,34 @@ pub use json::{JsonError, from_json};
 pub use locate::{Position, Positions};
 pub use wording::{in_words, of_json};
 
-/// How large a file of a kind may be.
+/// The bounds on a kind of file.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Bytes.
     pub bytes: usize,
-    /// What the parser may come across: keys, values, beginnings and ends.
+    /// The number of parser events: keys, values, beginnings and ends.
     pub events: usize,
-    /// `&name` and `*name`.
+    /// The number of `&name` and `*name`.
     pub aliases: usize,
 }
 
-/// Scenarios and profiles, which people write by hand.
+/// Bounds for scenarios and profiles, which people write by hand.
 pub const SMALL: Bounds = Bounds {
     bytes: 64 * 1024,
     events: 10_000,
     aliases: 0,
 };
 
-/// Why a file cannot be used. Its `Display` is one line.
+/// The reason why a file is refused. Its `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
     /// The file, the shipped text, or the option that is wrong.
     pub origin: String,
-    /// Line and column, from 1, where there is one.
+    /// Line and column, counted from 1, if known.
     pub at: Option<Position>,
     /// The field, as a dotted path.
     pub field: Option<String>,
-    /// What is wrong and what to do.
+    /// The mistake, and how to correct it.
     pub problem: String,
 }
 
@@ -61,8 +61,8 @@ impl std::fmt::Display for FileError {
     }
 }
 
-/// Text that may repeat what the file says, whose keys may have line ends, or other characters that
-/// steer a terminal, and be as long as the file: in one line, its middle left out when it is long.
+/// Makes one line of a text that may quote the file. Keys may contain line ends or characters that control a
+/// terminal, and may be as long as the file, so the middle of a long text is left out.
 fn one_line(text: &str) -> String {
     const MOST: usize = 600;
     let plain = text.split(char::is_control).filter(|part| !part.is_empty());
@@ -79,7 +79,7 @@ fn one_line(text: &str) -> String {
 impl std::error::Error for FileError {}
 
 impl FileError {
-    /// A problem of `origin` as a whole.
+    /// An error about `origin` as a whole.
     pub fn new(origin: impl Into<String>, problem: impl Into<String>) -> FileError {
         FileError {
             origin: origin.into(),
@@ -90,7 +90,7 @@ impl FileError {
     }
 }
 
-/// Bounds for the parser: such a file is flat.
+/// The bounds for the parser. These files have little nesting.
 #[must_use]
 pub fn options(bounds: Bounds) -> serde_saphyr::Options {
     serde_saphyr::options! {
@@ -107,25 +107,25 @@ pub fn options(bounds: Bounds) -> serde_saphyr::Options {
     }
 }
 
-/// The text of the file at `path`, or of as much of it as shows that it is too long.
+/// Reads the file at `path`. It stops as soon as the file exceeds the bounds.
 ///
 /// # Errors
-/// What the file system says.
+/// The error of the file system.
 pub fn read_file(path: &Path, bounds: Bounds) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    // One byte more than allowed, so that a longer file is distinguished from one that just fits.
+    // One byte more than allowed shows that the file is too long.
     std::fs::File::open(path)?
         .take(bounds.bytes as u64 + 1)
         .read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Reads `text` as a `T`, and where its fields stand. `origin` names the text in messages; `lacking`
-/// gives the path of a missing field from the path of a field near it and its name.
+/// Parses `text` as a `T`, and returns the positions of its fields. `origin` names the text in messages. `lacking`
+/// gives the path of a missing field from its name and the path of a field near it.
 ///
 /// # Errors
-/// [`FileError`] when the text is too long, or not a `T`.
+/// [`FileError`] when the text is too long or is not a valid `T`.
 pub fn parse<T: DeserializeOwned>(
     origin: &str,
     text: &str,
@@ -157,7 +157,7 @@ fn of_parser(
     let field = at.and_then(|at| positions.field(at)).map(str::to_owned);
     let given = at.and_then(|at| standing_at(text, at));
     let Wording { problem, missing } = wording::of_yaml(error, given);
-    // The parser stands somewhere in the map that lacks the field, not at the field.
+    // The parser's position is somewhere in the map that lacks the field.
     let field = match missing {
         Some(missing) => Some(lacking(field.as_deref().unwrap_or_default(), &missing)),
         None => field,
@@ -169,7 +169,7 @@ fn of_parser(
     }
 }
 
-/// The plain value that stands at a position; `None` where a list, a map or nothing begins.
+/// The plain value at a position. `None` if a list, a map or nothing begins there.
 fn standing_at(text: &str, (line, column): Position) -> Option<&str> {
     let line = text
         .lines()
@@ -185,7 +185,7 @@ fn standing_at(text: &str, (line, column): Position) -> Option<&str> {
         Some(quote) => rest[1..].split(quote).next()?,
         None => rest.split([',', ']', '}', '#']).next()?.trim(),
     };
-    // A key stands there where the value is a map.
+    // If the value is a map, there is a key at this position.
     let plain = !value.is_empty()
         && !value.starts_with(['[', '{', '&', '*', '|', '>', '-'].as_slice())
         || value.starts_with('-') && value.len() > 1 && !value.starts_with("- ");

@@ -1,5 +1,5 @@
-//! Errors of a file, in words for the people who wrote it. The parsers' texts name Rust types and parser
-//! options; they must not reach a reader.
+//! Words the errors of a file for the people who wrote it. The parsers' texts name Rust types and parser options and
+//! must not reach a reader.
 
 use serde_json::error::Category;
 use serde_saphyr::Error;
@@ -7,13 +7,13 @@ use serde_saphyr::budget::BudgetBreach;
 
 use super::suggestion;
 
-/// What is wrong, and the field that is missing, if that is it.
+/// The mistake, and the name of the missing field if a field is missing.
 pub(super) struct Wording {
     pub problem: String,
     pub missing: Option<String>,
 }
 
-/// The problem of a YAML text. `given` is what stands at the place of the error.
+/// Words the error of a YAML text. `given` is the value at the position of the error.
 pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
     let problem = match error {
         Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => {
@@ -67,13 +67,13 @@ pub(super) fn of_yaml(error: &Error, given: Option<&str>) -> Wording {
     Wording { problem, missing }
 }
 
-/// The problem of a value that was read as JSON.
+/// Words the error of a value that was parsed as JSON.
 #[must_use]
 pub fn of_json(error: &serde_json::Error) -> String {
     of_json_parts(error).0
 }
 
-/// The same, and the field that is missing, if that is it.
+/// Words the error and names the missing field, if a field is missing.
 pub(super) fn of_json_parts(error: &serde_json::Error) -> (String, Option<String>) {
     let text = error.to_string();
     let text = match text.rfind(" at line ") {
@@ -99,13 +99,13 @@ pub(super) fn of_json_parts(error: &serde_json::Error) -> (String, Option<String
     }
 }
 
-/// The problem that serde's own text tells; a text of ours stays as it is.
+/// Rewords serde's own text. A text from this program stays unchanged.
 #[must_use]
 pub fn in_words(text: &str) -> String {
     of_text(text).problem
 }
 
-/// The same, and the field that is missing.
+/// Rewords a text and names the missing field.
 fn of_text(text: &str) -> Wording {
     let between = |open: &str, close: &str| {
         let rest = text.split_once(open)?.1;
@@ -201,7 +201,7 @@ fn over_budget(breach: &BudgetBreach) -> String {
     }
 }
 
-/// What serde found, as it would stand in the file.
+/// Names the value that serde found in the notation of the file.
 fn found(unexpected: &str) -> String {
     let quoted = |open: char, close: char| {
         let rest = unexpected.split_once(open)?.1;
@@ -216,7 +216,7 @@ fn found(unexpected: &str) -> String {
     }
 }
 
-/// What was expected, with an example.
+/// Names the expected value with an example.
 fn expected(wanted: &str) -> String {
     let whole = "a whole number such as 20";
     let text = match wanted {

@@ -28,7 +28,7 @@ async fn flags_hold_until_the_admission_is_changed(more: &[&str]) {
     seed(&server.ops, &profile(2, 50, 20)).await;
     admits(&server, (7, 90_000)).await;
 
-    // Nothing was changed, so other flags are other settings.
+    // The settings were not changed, so other flags change them.
     drop(server);
     let server = serve(dir.path(), more, &["--admission-batch", "8"]).await;
     admits(&server, (8, 15_000)).await;

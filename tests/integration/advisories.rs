@@ -1,6 +1,6 @@
-//! `scripts/advisories`: which database of advisories is used, and when the check is skipped or fails.
+//! `scripts/advisories`: the choice of the advisory database, and the cases in which the check is skipped or fails.
 //!
-//! A script stands in for cargo-deny: what is tested is the choice, not the check.
+//! A script replaces cargo-deny, because the test is about the choice and not about the check.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::process::{Ended, finish};
 
-/// Runs git in `dir`, apart from the settings of whoever runs the test.
+/// Runs git in `dir`, without the settings of the user who runs the test.
 fn git(dir: &Path, arguments: &[&str], date: &str) {
     let mut git = Command::new("git");
     git.arg("-C").arg(dir).args(arguments);

@@ -18,10 +18,10 @@ async fn back_up(from: &Path, to: &Path) -> Ended {
     run(&["backup", to, "--data-dir", from]).await
 }
 
-/// What the clients of a sale were answered.
+/// The answers that the clients of a sale got.
 struct Sale {
     facts: LookupRequest,
-    /// Who registered last.
+    /// The user who registered last.
     last: User,
 }
 
@@ -173,7 +173,7 @@ async fn a_backup_is_restored_over_a_later_state_which_is_kept() {
     assert_eq!(restored.code, Some(0), "{restored:?}");
     serves_the_sale(&data, &sale).await;
 
-    // What was replaced is whole: it knows the later place.
+    // The replaced dataset is complete: it has the later place.
     let kept = kept_in(&data);
     assert_eq!(kept.len(), 1, "{kept:?}");
     let server = ServerProcess::start(&kept[0], &[]).await;

@@ -1,4 +1,4 @@
-//! The typed clients against real sockets: what is asked, what is understood, how they fail.
+//! The typed clients with real sockets: their requests, the answers that they read, and their errors.
 
 use std::time::{Duration, Instant};
 

@@ -19,7 +19,7 @@ fn panel(kind: &str, title: &str, expr: &str, more: Value) -> Value {
     panel
 }
 
-/// Panels beneath one another.
+/// Panels one below the other.
 fn stacked(mut panels: Vec<Value>) -> Value {
     for (at, panel) in panels.iter_mut().enumerate() {
         panel["gridPos"]["y"] = json!(at * 6);

@@ -69,7 +69,7 @@ fn a_console_that_was_stopped_from_outside_draws_all_of_its_screen_when_it_goes_
     let mut console = Console::run(&args, &[], (80, 24));
     console.see("press s to seed demo data");
     console.signal(Signal::STOP);
-    // What others wrote meanwhile: nothing of the console's is left.
+    // Other programs wrote on the screen, so nothing of the console is left.
     *console.screen.lock() = vt100::Parser::new(cells(24), cells(80), 0);
     console.signal(Signal::CONT);
     console.see("press s to seed demo data");
@@ -79,7 +79,7 @@ fn a_console_that_was_stopped_from_outside_draws_all_of_its_screen_when_it_goes_
     assert!(console.ended_with_the_terminal_restored().0.success());
 }
 
-/// Nothing would continue it: the system ignores the signal, and the console goes on.
+/// No shell would continue the console, so the system ignores the signal, and the console goes on.
 #[test]
 fn ctrl_z_without_a_shell_does_not_hang() {
     let dir = tempfile::tempdir().unwrap();

@@ -173,7 +173,7 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
         let mut raw = Raw::sending(&server.api, request.as_bytes()).await;
         let rest = raw.rest(Duration::from_secs(10)).await;
         let rest = rest.expect("the connection is closed");
-        // The answer may be overtaken by the reset of what was sent beyond the bound.
+        // The reset for the bytes beyond the bound may overtake the answer.
         assert!(
             rest.is_empty() || [414, 431].contains(&status(&rest)),
             "{rest}"
@@ -293,7 +293,7 @@ async fn old_pipelining_and_half_closed_clients_are_served() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_goes_away_in_the_middle_leaves_nothing_under_way() {
     let server = with_bounds(|settings| {
-        // What ends the requests here must not be a time-out.
+        // No time-out may end the requests here.
         settings.limits.body_timeout = Duration::from_secs(600);
         settings.limits.request_timeout = Duration::from_secs(600);
     })

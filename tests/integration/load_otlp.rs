@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::support::port::Port;
 use crate::support::process::{Ended, finish, small_rehearsal};
 
-/// What the last push said.
+/// The contents of the last push.
 #[derive(Clone, Debug, Default)]
 struct Received {
     service: String,

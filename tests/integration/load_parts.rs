@@ -40,7 +40,7 @@ impl Place {
         place
     }
 
-    /// A dataset that nobody used.
+    /// An unused dataset.
     async fn fresh(&self) {
         seed(&self.server.ops, &profile(4, 100, 400)).await;
     }
@@ -83,7 +83,7 @@ async fn three_processes_carry_one_run_and_their_parts_make_the_whole() {
     let place = Place::new().await;
     let names = ["1.json", "2.json", "3.json"];
     let mut running = Vec::new();
-    // The last first: they wait for each other, whoever comes when.
+    // The last part starts first, because the parts wait for each other in any order.
     for (at, name) in names.iter().enumerate().rev() {
         let shard = format!("{}/3", at + 1);
         running.push(place.begin(&["--shard", &shard, "--out", &place.path(name)]));

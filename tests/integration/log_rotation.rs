@@ -151,7 +151,7 @@ fn lines_so_far(path: &Path) -> String {
 async fn fast_reads_are_sampled_with_weights_that_add_up_and_failures_and_writes_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("server.log");
-    // Nothing is slow, however busy the machine is.
+    // With this flag no request counts as slow, however busy the machine is.
     let flags = [
         "--access-log-rate",
         "1",

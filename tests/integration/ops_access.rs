@@ -1,4 +1,4 @@
-//! Who may use the operations listener.
+//! Access to the operations listener.
 
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -109,7 +109,7 @@ async fn a_page_of_another_site_changes_nothing() {
         user.call(Method::PUT, "/ops/v1/admission")
             .body("{\"paused\":true}")
     };
-    // What a form can send: no token, a content type of its own.
+    // An HTML form can send this: no token, and the content type of forms.
     let form = write().header("content-type", "text/plain");
     assert_refused!(User::send(form).await, 401, "ops.unauthorized");
     let port = server.ops_url.rsplit(':').next().unwrap();

@@ -132,7 +132,7 @@ fn log_of(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("log")).unwrap_or_default()
 }
 
-/// What `/metrics` says was dropped of a signal.
+/// The number of dropped records of a signal in `/metrics`.
 async fn dropped(server: &ServerProcess, signal: &str) -> f64 {
     let text = User::new(&server.ops_url, 0).get("/metrics").await.text;
     let of = format!("signal=\"{signal}\"");
@@ -320,7 +320,7 @@ async fn a_collector_that_asks_for_a_pause_gets_it() {
     .await;
     let pause = pushes[1].at - pushes[0].at;
     assert!(pause >= Duration::from_secs(4), "{pause:?}");
-    // What is refused for good is not sent again.
+    // A batch that is refused for good is not sent again.
     eventually("the batch is given up", || async {
         (dropped(&server, "logs").await > 0.0).then_some(())
     })

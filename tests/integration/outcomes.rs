@@ -1,5 +1,5 @@
-//! A write that was decided is answered with the decision, however slow: what the clients were told and
-//! what is in the database agree.
+//! A decided write is answered with its decision, however slow it is. The answers of the clients and the contents of
+//! the database agree.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn payers<B: Backend>(server: &Server<B>, count: i64) -> Vec<(User, i64)> 
     payers
 }
 
-/// Sends each payment once, ends what makes them slow, and asks again for what is not known.
+/// Sends each payment once, ends the fault that makes them slow, and repeats those with an unknown outcome.
 async fn answered_and_done<B: Backend>(
     server: &Server<B>,
     payers: &[(User, i64)],
@@ -53,7 +53,7 @@ async fn answered_and_done<B: Backend>(
         };
         told += usize::from(paid);
     }
-    // What was under way has ended when a later write has.
+    // The writes in progress have ended when a later write has ended.
     let other = server.registered(50).await;
     eventually("writes go on", || async {
         (other.charge(json!(1)).await.status == 200).then_some(())

@@ -89,7 +89,7 @@ async fn a_user_cannot_be_given_two_live_places() {
     crate::needs!(TestServer);
     let server = TestServer::seeded(1, 5, 5).await;
     let user = server.registered(1).await;
-    // A second place for the user; the user's place for somebody else.
+    // A second place for the user, and the user's place for another user.
     for (place, user_id) in [(user.place + 1, 1), (user.place, 2)] {
         let twice = format!(
             "INSERT INTO queue_places (place, user_id, issued_at) VALUES ({place}, {user_id}, 0)"
@@ -177,7 +177,7 @@ async fn the_audit_finds_what_is_wrong_in_the_database_itself() {
     server.stop().await;
 }
 
-/// What is done to the database, how it is undone, and the count that must find it.
+/// A change of the database, its reversal, and the count that must find it.
 type Wrong = (
     &'static str,
     &'static str,

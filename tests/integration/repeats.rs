@@ -77,7 +77,7 @@ async fn a_registration_sent_again_with_its_key_gets_its_token_again() {
         "the standing is the current one"
     );
 
-    // The place ends, and with it what the key stands for.
+    // The place ends, and with it the answer that the key stands for.
     user.charge(json!(1_000)).await;
     let reservation = user.reserved(1).await;
     assert_eq!(user.pay(reservation).await.status, 200);
@@ -160,7 +160,7 @@ async fn a_payment_sent_again_leaves_a_newer_admission_alone() {
     assert_eq!(pay_keyed(&user, reservation, "k").await.status, 200);
     assert_eq!(user.queue_status().await, "ACTIVE");
     for token in [&user, &ended] {
-        // Whatever became of the admission, who has paid is not sent back to the queue.
+        // The state of the admission does not matter here: a user who has paid is not sent back to the queue.
         assert_refused!(token.pay(reservation).await, 409, "reservation.paid");
     }
     assert_eq!(user.queue_status().await, "ACTIVE");
@@ -190,7 +190,7 @@ async fn one_admission_pays_several_seats_and_ends_with_the_last() {
     assert_eq!(user.queue_status().await, "EXPIRED");
     assert_refused!(user.reserve(5).await, 403, "queue.expired");
 
-    // What is given back last ends it as well.
+    // The last cancelled hold also ends the admission.
     let other = server.admitted(2).await;
     other.charge(json!(9_000)).await;
     let (paid, given_back) = (other.reserved(6).await, other.reserved(7).await);

@@ -16,7 +16,7 @@ const WIDTH: u64 = 380;
 /// Text that would run, were it taken for markup.
 const EVIL: &str = "title='<script>throw new Error(\"from the title\")</script><img src=x>'";
 
-/// Sends what is seen to the page around it.
+/// Sends the visible state to the enclosing page.
 const PROBE: &str = r#"<script>
 addEventListener("load", () => {
   const plot = document.querySelector("svg.plot");
@@ -32,7 +32,7 @@ addEventListener("load", () => {
 });
 </script></body>"#;
 
-/// A page of a phone's width around another one; it becomes what it is told.
+/// A page with the width of a phone around another page. It gets the given width.
 const FRAME: &str = r#"<!DOCTYPE html><body><script>
 addEventListener("message", (told) => (document.body.textContent = told.data));
 </script><iframe src="probed.html" style="width: 380px; height: 900px; border: 0"></iframe></body>"#;
@@ -48,13 +48,13 @@ impl Drop for Group {
     }
 }
 
-/// A browser with a folder of its own.
+/// A browser with its own profile directory.
 struct Browser {
     program: PathBuf,
     dir: tempfile::TempDir,
 }
 
-/// What a page did in the browser.
+/// The behaviour of a page in the browser.
 #[derive(Debug)]
 struct Looked {
     seen: Value,
@@ -90,7 +90,7 @@ impl Browser {
         command.args(
             "--disable-background-networking --disable-component-update --disable-sync".split(' '),
         );
-        // What it would like to know of its makers stays its secret.
+        // The browser must not contact its vendor.
         command.arg("--host-resolver-rules=MAP * ~NOTFOUND");
         command.args(["--enable-logging=stderr", "--v=0", "--window-size=800,1000"]);
         command.arg(format!(
@@ -148,7 +148,7 @@ impl Browser {
         asked.map(str::to_owned).collect()
     }
 
-    /// The page as it is printed.
+    /// The page in its printed form.
     async fn print(&self, page: &str) -> Vec<u8> {
         std::fs::write(self.path("page.html"), page).unwrap();
         let pdf = self.path("page.pdf");

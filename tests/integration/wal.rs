@@ -1,5 +1,5 @@
-//! The write-ahead log of the embedded database: a clean stop leaves nothing in it, and one that is
-//! missing, cut, damaged or older than what was acknowledged is noticed at the next start.
+//! The write-ahead log of the embedded database. A clean stop leaves it empty. The next start notices a log that is
+//! missing, cut, damaged, or older than the acknowledged writes.
 
 use std::path::{Path, PathBuf};
 
@@ -142,7 +142,7 @@ async fn a_log_that_lacks_acknowledged_commits_is_noticed_and_left_alone() {
         left.is_refused(&format!("byte {at} of {length} flipped"))
             .await;
     }
-    // Made anew from the log by whoever opens the database first.
+    // The first process that opens the database builds this file again from the log.
     std::fs::write(left.log(), &whole).unwrap();
     let shared = PathBuf::from(format!("{}-shm", left.dataset().display()));
     std::fs::remove_file(shared).unwrap();

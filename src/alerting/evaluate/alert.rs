@@ -1,4 +1,4 @@
-//! The life of the alerts of one rule: pending, firing, resolved, forgotten. Time is passed in, in
+//! The states of the alerts of one rule: pending, firing, resolved, forgotten. The caller passes the time in, in
 //! milliseconds since 1970.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use crate::alerting::rules::{Alerting, Rule};
 use crate::alerting::template::{Data, Query};
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
-/// How long an alert that has resolved is kept and sent again, in case the first message was lost.
+/// How long a resolved alert is kept and sent again, because the first message may be lost. In milliseconds.
 const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1000;
 
 const ALERT_NAME: &str = "alertname";
@@ -45,21 +45,21 @@ pub(in crate::alerting) struct ActiveAlert {
 /// The alerts of one rule by their labels.
 pub(in crate::alerting) type Alerts = BTreeMap<Labels, ActiveAlert>;
 
-/// What an evaluation adds to the store.
+/// The samples that an evaluation adds to the store.
 pub(super) type Samples = Vec<(Labels, f64)>;
 
-/// An evaluation of a rule: when, and what its templates can refer to.
+/// The time of an evaluation, and the data for its templates.
 pub(super) struct Evaluating<'a> {
     /// Milliseconds since 1970.
     pub(super) at: i64,
-    /// Most alerts; 0 for no limit.
+    /// The largest number of alerts. 0 means no limit.
     pub(super) limit: usize,
     pub(super) external_labels: &'a BTreeMap<String, String>,
     pub(super) external_url: &'a str,
     pub(super) query: &'a Query<'a>,
 }
 
-/// Updates the alerts with the rows that the expression found; returns the samples to write.
+/// Updates the alerts with the rows of the expression. Returns the samples to write.
 pub(super) fn update(
     alerts: &mut Alerts,
     rule: &Rule,
@@ -89,7 +89,7 @@ pub(super) fn update(
             .collect();
         seen.insert(labels, (value, annotations));
     }
-    // One that has resolved begins anew; of one that goes on, value and annotations change.
+    // A resolved alert starts anew. An alert that continues gets a new value and new annotations.
     let mut present = std::collections::BTreeSet::new();
     for (labels, (value, annotations)) in seen {
         present.insert(labels.clone());
@@ -131,7 +131,7 @@ pub(super) fn update(
     Ok(samples)
 }
 
-/// The labels of an alert: those of the series without its name, under those of the rule.
+/// The labels of an alert: those of the series without its name, overridden by those of the rule.
 fn labels_of(rule: &Rule, alerting: &Alerting, data: &Data<'_>) -> Labels {
     let series = data.labels.iter().filter(|(name, _)| *name != METRIC_NAME);
     let series = series.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -161,7 +161,7 @@ impl ActiveAlert {
         }
     }
 
-    /// Its condition does not hold.
+    /// Handles an alert whose condition no longer holds.
     fn gone(&mut self, alerting: &Alerting, at: i64) -> Gone {
         if self.state == State::Firing && !alerting.keep_firing.is_zero() {
             let since = *self.keep_firing_since.get_or_insert(at);
@@ -187,8 +187,8 @@ impl ActiveAlert {
         }
     }
 
-    /// `ALERTS` and `ALERTS_FOR_STATE`. The labels of the rule stand below those of the alert, so that
-    /// one whose template came out empty is there as it stands in the file: as in Prometheus.
+    /// `ALERTS` and `ALERTS_FOR_STATE`. The alert's labels override the rule's, so a label whose template is empty
+    /// keeps the text of the file, like in Prometheus.
     fn samples(&self, rule: &Rule, labels: &Labels) -> [(Labels, f64); 2] {
         let series = |name: &str, state: Option<&str>| {
             let own = rule.labels.iter().map(|(n, v)| (n.as_str(), v.as_str()));
@@ -203,7 +203,7 @@ impl ActiveAlert {
         ]
     }
 
-    /// Whether it is time to send it; if so, notes that it was.
+    /// Whether the alert must be sent now. If so, this records that it was sent.
     pub(super) fn take_for_sending(&mut self, at: i64, resend: Duration) -> bool {
         let due = match (self.state, self.last_sent) {
             (State::Pending, _) => false,

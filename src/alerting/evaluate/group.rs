@@ -1,4 +1,4 @@
-//! One evaluation of a group, and the state of its rules.
+//! Evaluates a group once, and keeps the state of its rules.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -26,11 +26,11 @@ pub(in crate::alerting) struct LiveGroup {
 #[derive(Debug, Clone, Default)]
 pub(in crate::alerting) struct GroupStatus {
     pub(in crate::alerting) evaluation: Evaluation,
-    /// One for each rule.
+    /// The status of each rule.
     pub(in crate::alerting) rules: Vec<RuleStatus>,
 }
 
-/// When something was last evaluated, and how long it took.
+/// The time and the duration of the last evaluation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::alerting) struct Evaluation {
     pub(in crate::alerting) at: Option<i64>,
@@ -43,7 +43,7 @@ pub(in crate::alerting) struct RuleStatus {
     pub(in crate::alerting) last_error: Option<String>,
     pub(in crate::alerting) evaluation: Evaluation,
     pub(in crate::alerting) alerts: Alerts,
-    /// What the last evaluation wrote.
+    /// The series that the last evaluation wrote.
     series: HashSet<SeriesId>,
 }
 
@@ -78,7 +78,7 @@ impl LiveGroup {
         }
     }
 
-    /// The state of its rules.
+    /// The status of the group.
     pub(in crate::alerting) fn status(&self) -> GroupStatus {
         self.state.lock().clone()
     }
@@ -120,7 +120,7 @@ impl LiveGroup {
                     to_send.extend(status.due(rule, config, self.interval, at));
                     status.write(rule, tsdb, samples, at);
                 }
-                // What was written before stays until the rule works again.
+                // The earlier samples stay until the rule can be evaluated again.
                 Err(error) => status.set_outcome(rule, Some(error)),
             }
             status.evaluation = Evaluation {
@@ -136,7 +136,7 @@ impl LiveGroup {
     }
 }
 
-/// Applies the rule to the rows that its expression found.
+/// Applies the rule to the rows that its expression returned.
 fn apply(
     status: &mut RuleStatus,
     rule: &Rule,
@@ -149,7 +149,7 @@ fn apply(
     }
 }
 
-/// The series of a recording rule: renamed, the rule's labels over those found.
+/// The series of a recording rule. It has the rule's name, and the rule's labels override the others.
 fn recorded(rule: &Rule, found: Vec<(Labels, f64)>, limit: usize) -> Result<Samples, String> {
     let renamed: Samples = found
         .into_iter()
@@ -187,13 +187,13 @@ impl RuleStatus {
         if let Some(error) = &error
             && before != Health::Bad
         {
-            // Once per change: a broken rule must not fill the log once a second.
+            // The error is logged once per change, because a broken rule must not fill the log every second.
             tracing::warn!(rule = %rule.name, %error, "a rule cannot be evaluated");
         }
         self.last_error = error;
     }
 
-    /// Writes the samples of the rule, and ends the series that it no longer yields.
+    /// Writes the samples of the rule, and ends the series that the rule no longer returns.
     fn write(&mut self, rule: &Rule, tsdb: &Tsdb, samples: Samples, at: i64) {
         let samples: Vec<_> = samples.into_iter().map(|(l, v)| (l, at, v)).collect();
         let mut written = HashSet::with_capacity(samples.len());
@@ -209,7 +209,7 @@ impl RuleStatus {
         self.series = written;
     }
 
-    /// The alerts that are to be sent now.
+    /// The alerts to send now.
     fn due(
         &mut self,
         rule: &Rule,
@@ -217,7 +217,7 @@ impl RuleStatus {
         interval: Duration,
         at: i64,
     ) -> Vec<PostableAlert> {
-        // Two evaluations or messages may be lost before the receiver thinks that it is over.
+        // The receiver treats the alert as resolved only after two lost evaluations or messages.
         let valid = config.resend.max(interval).saturating_mul(4);
         let generator_url = match config.external_url.as_str() {
             "" => String::new(),

@@ -1,8 +1,8 @@
-//! Rules evaluated over the embedded metrics store, with the meaning they have in Prometheus 2.42.
+//! Evaluates rules over the embedded metrics store, with the semantics of Prometheus 2.42.
 //!
-//! Each group has a task and an instant at which its rules are evaluated one after the other, so that
-//! one may use what another recorded. What a rule yields is written into the store, a series that it
-//! no longer yields is marked as ended, and alerts that fire or have resolved are handed on.
+//! Each group has its own task. At each interval it evaluates its rules in order, so that a rule may use the series
+//! that an earlier rule recorded. The results are written into the store, and a series without a new value is marked
+//! as ended. Firing and resolved alerts are passed on.
 
 mod alert;
 mod group;
@@ -22,16 +22,16 @@ use crate::embedded::prometheus::{QueryLimits, Tsdb};
 pub(super) use alert::{ActiveAlert, State};
 pub(super) use group::{LiveGroup, RuleStatus};
 
-/// How rules are evaluated.
+/// The settings of the evaluation.
 #[derive(Debug, Clone)]
 pub struct EvaluatorConfig {
     /// The default interval between two evaluations of a group.
     pub interval: Duration,
-    /// What one expression may cost.
+    /// The limits of one expression.
     pub limits: QueryLimits,
-    /// An alert that goes on is sent again after this.
+    /// A firing alert is sent again after this time.
     pub resend: Duration,
-    /// Added to alerts when they are sent, where they have no such label; templates can read them.
+    /// Labels that are added to alerts that lack them when they are sent. Templates can read them.
     pub external_labels: BTreeMap<String, String>,
     /// The address of the metrics API, for the link from an alert to its expression.
     pub external_url: String,
@@ -52,7 +52,7 @@ impl Default for EvaluatorConfig {
     }
 }
 
-/// The rules, their state, and the store over which they are evaluated.
+/// The rules, their state, and the store.
 #[derive(Debug)]
 pub struct Evaluator {
     pub(super) groups: Vec<LiveGroup>,
@@ -61,7 +61,7 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Rules that were never evaluated so far.
+    /// Creates an evaluator. It has evaluated no rule yet.
     #[must_use]
     pub fn new(rules: RuleSet, mut config: EvaluatorConfig, tsdb: Arc<Tsdb>) -> Evaluator {
         config.limits.subquery_step = config.interval;
@@ -74,8 +74,8 @@ impl Evaluator {
         }
     }
 
-    /// Evaluates all groups once, as of `at` (milliseconds since 1970). What comes back is to be sent:
-    /// alerts that fire, have changed or have resolved.
+    /// Evaluates all groups once at the time `at` (milliseconds since 1970). Returns the alerts to send: those that
+    /// fire, have changed or have resolved.
     pub fn evaluate(&self, at: i64) -> Vec<PostableAlert> {
         let groups = self.groups.iter();
         groups
@@ -83,7 +83,7 @@ impl Evaluator {
             .collect()
     }
 
-    /// Evaluates the group of that name once, as of `at`.
+    /// Evaluates the group of that name once at the time `at`.
     pub fn evaluate_only(&self, name: &str, at: i64) -> Vec<PostableAlert> {
         let groups = self.groups.iter().filter(|group| group.spec.name == name);
         groups
@@ -95,7 +95,7 @@ impl Evaluator {
         group.evaluate(&self.tsdb, &self.config, at)
     }
 
-    /// Evaluates every group at its interval until `stop`; `send` gets what is to be sent.
+    /// Evaluates every group at its interval until `stop`, and passes the alerts to `send`.
     ///
     /// Must be called within a Tokio runtime.
     pub fn spawn(
@@ -129,7 +129,7 @@ impl Evaluator {
                 _ = ticks.tick() => {}
             }
             let (evaluator, send) = (Arc::clone(&self), Arc::clone(&send));
-            // Expressions are computed, not awaited.
+            // Expressions take processor time, so they run on a blocking thread.
             let evaluated = tokio::task::spawn_blocking(move || {
                 if let Some(group) = evaluator.groups.get(index) {
                     let alerts = evaluator.evaluate_group(group, now_ms());

@@ -3,7 +3,7 @@ use crate::embedded::prometheus::evaluate;
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::{STALE_NAN_BITS, TsdbConfig};
 
-/// A store, rules over it, and a clock in seconds.
+/// A store, rules that are evaluated over it, and a clock in seconds.
 struct World {
     tsdb: Arc<Tsdb>,
     evaluator: Evaluator,
@@ -40,7 +40,7 @@ impl World {
         self.evaluator.evaluate((START + second) * 1000)
     }
 
-    /// What a query finds, in words.
+    /// The result of a query as text.
     fn ask(&self, second: i64, query: &str) -> Vec<String> {
         let at = (START + second) * 1000;
         let rows = evaluate(&self.tsdb, &QueryLimits::default(), query, at).unwrap();
@@ -134,7 +134,7 @@ fn a_condition_that_comes_and_goes_starts_anew() {
     assert_eq!(world.states(), [("a".to_owned(), "pending")]);
     world.evaluate(9);
     assert_eq!(world.states(), [("a".to_owned(), "firing")]);
-    // Resolved and back: another alert, with a beginning of its own.
+    // The alert resolved and came back, so it is a new alert with its own start.
     world.set(10, &[("a", 0.0)]);
     world.evaluate(10);
     world.set(11, &[("a", 2.0)]);
@@ -187,7 +187,7 @@ fn labels_of_the_rule_stand_over_those_of_the_series_and_the_name_over_all() {
         sent[0].generator_url,
         "http://127.0.0.1:8081/api/v1/query?query=m+%3E+1"
     );
-    // As Prometheus has it: what a template left empty is written as it stands in the file.
+    // Like in Prometheus, a label whose template is empty has the text of the file.
     assert_eq!(
         world.ask(0, "ALERTS"),
         [
@@ -240,7 +240,7 @@ fn what_is_recorded_is_renamed_labelled_and_ends_with_its_source() {
         world.ask(0, "twice"),
         [r#"twice{instance="{{ $value }}", kind="x"} 10"#]
     );
-    // The second rule sees what the first wrote at the same instant.
+    // The second rule reads the value that the first one wrote at the same instant.
     assert_eq!(world.ask(0, "all"), ["all 1"]);
     world.set(1, &[("b", 1.0)]);
     world.evaluate(1);
@@ -285,7 +285,7 @@ fn an_expression_that_costs_more_than_is_allowed_is_an_error() {
     assert_eq!(world.rule(0).health.as_str(), "err");
 }
 
-/// Each evaluation has an alert of its own to send.
+/// Each evaluation sends its own alert.
 #[tokio::test(start_paused = true)]
 async fn evaluations_that_were_missed_are_not_made_up_for() {
     let rules = "groups:\n- name: g\n  rules:\n  - alert: Now\n    expr: vector(time())\n    labels: { at: '{{ $value }}' }\n";
@@ -297,7 +297,7 @@ async fn evaluations_that_were_missed_are_not_made_up_for() {
     let (sender, mut sent) = tokio::sync::mpsc::unbounded_channel();
     let stop = CancellationToken::new();
     let send = move |_| {
-        // Nobody need be listening when it ends.
+        // The receiver may already be gone when this ends.
         let _ = sender.send(tokio::time::Instant::now());
     };
     let tasks = Arc::new(world.evaluator).spawn(send, &stop);

@@ -1,5 +1,5 @@
-//! Sends every alert of the store to another Alertmanager, as Prometheus would: when it begins, when it
-//! changes, again while it lasts, when it ends.
+//! Sends every alert of the store to another Alertmanager, like Prometheus: when it starts, when it changes,
+//! repeatedly while it fires, and when it ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::poster::{Failure, Pause, Poster};
 use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
-/// Alerts that may wait: all that the store holds, and as many that have ended.
+/// The largest number of waiting alerts: all that the store holds, and as many that have ended.
 const MAX_WAITING: usize = 4000;
 
-/// Alerts in one request.
+/// The largest number of alerts in one request.
 const BATCH: usize = 64;
 
 #[derive(Debug)]
@@ -32,9 +32,9 @@ pub(super) struct Forward {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// When each alert that was offered here was last updated in the store.
+    /// The last update in the store of each alert that was queued.
     offered: HashMap<String, Timestamp>,
-    /// The latest state of each alert, and since when it waits.
+    /// The latest state of each alert, and the time from which it waits.
     waiting: VecDeque<(GettableAlert, Timestamp)>,
 }
 
@@ -126,7 +126,7 @@ impl Inner {
         waiting.find(|waiting| waiting.fingerprint == alert.fingerprint)
     }
 
-    /// Returns false when the queue is full.
+    /// Queues an alert. Returns false when the queue is full.
     fn keep(&mut self, alert: &GettableAlert, now: Timestamp) -> bool {
         if let Some(waiting) = self.waiting_place(alert) {
             *waiting = alert.clone();
@@ -140,7 +140,7 @@ impl Inner {
     }
 }
 
-/// An alert in Alertmanager's wire shape.
+/// Writes an alert in Alertmanager's format.
 fn postable(alert: &GettableAlert) -> Value {
     json!({
         "labels": alert.labels,

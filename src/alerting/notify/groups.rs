@@ -1,4 +1,4 @@
-//! Groups of alerts, and when receivers are notified of them. Time is passed in.
+//! Groups alerts, and decides when receivers are notified of a group. The caller passes the time in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,22 +7,22 @@ use jiff::{SignedDuration, Timestamp};
 use super::Timing;
 use crate::embedded::alertmanager::{GettableAlert, group_labels};
 
-/// The state of a group, for its notification.
+/// The state of a group for its notification.
 #[derive(Debug, Clone)]
 pub(super) struct GroupUpdate {
     /// Alertmanager's notation: `{}:{alertname="x"}`.
     pub(super) key: String,
     pub(super) labels: BTreeMap<String, String>,
-    /// Alerts that fire and are not silenced.
+    /// The firing alerts that are not silenced.
     pub(super) firing: Vec<GettableAlert>,
-    /// Alerts that ended recently and are not silenced.
+    /// The recently resolved alerts that are not silenced.
     pub(super) resolved: Vec<GettableAlert>,
-    /// The fingerprints of all alerts that fire, silenced or not.
+    /// The fingerprints of all firing alerts, including silenced ones.
     pub(super) alive: BTreeSet<String>,
     pub(super) at: Timestamp,
 }
 
-/// The groups, and when receivers are notified of each next.
+/// The groups, and the time of the next notification of each.
 #[derive(Debug)]
 pub(super) struct Groups {
     timing: Timing,
@@ -37,7 +37,7 @@ impl Groups {
         }
     }
 
-    /// The updates of the groups that are due, given all alerts.
+    /// The updates of the groups that are due. `alerts` has all alerts.
     pub(super) fn due(&mut self, alerts: &[GettableAlert], now: Timestamp) -> Vec<GroupUpdate> {
         let mut groups: BTreeMap<String, Vec<&GettableAlert>> = BTreeMap::new();
         for alert in alerts {
@@ -61,7 +61,7 @@ impl Groups {
     }
 }
 
-/// A group whose first alert began long ago does not wait for others.
+/// A group whose first alert started long ago is notified at once.
 fn first_due(alerts: &[&GettableAlert], timing: &Timing, now: Timestamp) -> Timestamp {
     let began = alerts.iter().map(|alert| alert.starts_at).min();
     match began {

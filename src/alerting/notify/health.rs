@@ -1,4 +1,4 @@
-//! Whether a receiver takes messages: counted each time, logged when it changes.
+//! Whether a receiver accepts messages. Every failure is counted, and each change is logged.
 
 use crate::telemetry::{Metrics, NotificationOutcome};
 
@@ -27,12 +27,12 @@ impl Health {
         }
     }
 
-    /// An attempt failed; another follows.
+    /// Records a failed attempt that is followed by another one.
     pub(super) fn retried(&mut self, reason: &str) {
         self.count(NotificationOutcome::Retried, reason);
     }
 
-    /// A message was given up.
+    /// Records a message that was given up.
     pub(super) fn failed(&mut self, reason: &str) {
         self.count(NotificationOutcome::Failed, reason);
     }

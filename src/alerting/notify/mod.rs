@@ -1,10 +1,10 @@
 //! Notifications about the alerts in the embedded alert store.
 //!
-//! One task watches the store, into which rules and people put alerts. It groups alerts as Alertmanager
-//! does (`groups`) and offers each update of a group to every receiver. A receiver has a task, a bounded
-//! queue and a record of its notifications (`receiver`): a slow or failing receiver delays no other, and
-//! is notified once of every change. Another Alertmanager gets the alerts themselves (`forward`).
-//! `payload` makes the messages, `post` sends them.
+//! One task watches the store, to which rules and operators add alerts. It groups alerts like Alertmanager (`groups`)
+//! and offers each update of a group to every receiver. A receiver has its own task, a bounded queue and a record of
+//! its notifications (`receiver`). So a slow or failing receiver delays no other, and each receiver is notified once
+//! of every change. Another Alertmanager gets the alerts themselves (`forward`). `payload` makes the messages, and
+//! `poster` sends them.
 
 mod forward;
 mod groups;
@@ -38,39 +38,39 @@ pub struct NotifyConfig {
     pub webhooks: Vec<Webhook>,
     /// Another Alertmanager that gets every alert.
     pub alertmanager: Option<Address>,
-    /// Where people can look at the alerts; messages link to it.
+    /// The address at which people can see the alerts. Messages link to it.
     pub external_url: String,
-    /// When receivers are notified, and notified again.
+    /// The times of notifications.
     pub timing: Timing,
 }
 
 /// A webhook.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    /// What metrics and log lines call it.
+    /// The name in metrics and log lines.
     pub name: String,
-    /// Where messages are posted.
+    /// The address to which messages are posted.
     pub address: Address,
-    /// What messages look like.
+    /// The format of the messages.
     pub style: Style,
 }
 
-/// When receivers are notified, and notified again.
+/// The times of notifications.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// From the first alert of a group to its message, for others to join.
+    /// The wait after the first alert of a group, so that further alerts can join its message.
     pub group_wait: Duration,
-    /// Between two messages of a group that changes.
+    /// The pause between two messages of a group that changes.
     pub group_interval: Duration,
-    /// Until receivers are notified again of a group that does not change.
+    /// The pause until receivers are notified again of a group that does not change.
     pub repeat_interval: Duration,
-    /// Longest wait for a receiver's answer.
+    /// The time-out of one attempt.
     pub attempt: Duration,
-    /// The pause after a first failed attempt; it doubles each time.
+    /// The pause after the first failed attempt. It doubles each time.
     pub least_pause: Duration,
-    /// The longest pause, also if a receiver asks for more.
+    /// The longest pause, even if a receiver asks for more.
     pub most_pause: Duration,
-    /// After this time without success a message is given up.
+    /// A message is given up after this time without success.
     pub give_up: Duration,
 }
 
@@ -88,12 +88,12 @@ impl Default for Timing {
     }
 }
 
-/// Notifies the receivers of the alerts in `store`, until `stop`.
+/// Notifies the receivers of the alerts in `store` until `stop`.
 ///
 /// Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// Says what this system lacks to send messages.
+/// The reason why messages cannot be sent.
 pub fn spawn(
     config: NotifyConfig,
     store: Arc<AlertStore>,
@@ -137,7 +137,7 @@ pub fn spawn(
     Ok(tasks)
 }
 
-/// Offers the updates of the alerts to the receivers; never ends.
+/// Offers the updates of the alerts to the receivers. It never ends.
 async fn dispatch(
     store: &AlertStore,
     receivers: &[Arc<Receiver>],
@@ -162,7 +162,7 @@ async fn dispatch(
         }
         let due = groups.next_due().map(|due| due.duration_since(now));
         let wait = due.and_then(|wait| Duration::try_from(wait).ok());
-        // Without a group nothing is due before the store changes, and the store lives as long as this.
+        // Without groups nothing is due before the store changes, and the store lives as long as this task.
         let wait = wait.unwrap_or(Duration::from_secs(3600));
         let _ = tokio::time::timeout(wait, changes.changed()).await;
     }

@@ -1,5 +1,5 @@
-//! The shape of messages: Alertmanager's webhook (version 4,
-//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), or Slack's incoming webhook.
+//! The formats of messages: Alertmanager's webhook (version 4,
+//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), and Slack's incoming webhook.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use super::groups::GroupUpdate;
 use crate::embedded::alertmanager::{GettableAlert, time_text as time};
 
-/// Alerts in one message for machines; the message counts the rest.
+/// The largest number of alerts in one webhook message. The message gives the number of the rest.
 const MAX_ALERTS: usize = 100;
 
-/// Alerts in one message for people.
+/// The largest number of alerts in one Slack message.
 const MAX_SHOWN: usize = 10;
 
-/// Characters of one text in a message for people.
+/// The largest length of one text in a Slack message, in characters.
 const MAX_CHARACTERS: usize = 1000;
 
-/// The shape of messages.
+/// The format of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Alertmanager's webhook, version 4.
@@ -26,13 +26,13 @@ pub enum Style {
     Slack,
 }
 
-/// A group for one receiver.
+/// The alerts of one group for one receiver.
 #[derive(Debug)]
 pub(super) struct Message<'a> {
     pub(super) receiver: &'a str,
     pub(super) external_url: &'a str,
     pub(super) update: &'a GroupUpdate,
-    /// The alerts of the message: all that fire, and those whose end is new to the receiver.
+    /// The alerts of the message: all firing ones, and those that ended since the last message.
     pub(super) alerts: &'a [GettableAlert],
 }
 
@@ -75,7 +75,7 @@ impl Message<'_> {
     fn alert(&self, alert: &GettableAlert) -> Value {
         let (status, ends_at) = match self.ended(alert) {
             true => ("resolved", time(alert.ends_at)),
-            // The end of a firing alert is a guess, and left out.
+            // The end of a firing alert is only an estimate, so it is left out.
             false => ("firing", "0001-01-01T00:00:00Z".to_owned()),
         };
         json!({
@@ -89,7 +89,7 @@ impl Message<'_> {
         })
     }
 
-    /// The pairs that all alerts share.
+    /// The pairs that all alerts have in common.
     fn common<'a>(
         &'a self,
         of: impl Fn(&'a GettableAlert) -> &'a BTreeMap<String, String>,
@@ -116,7 +116,7 @@ impl Message<'_> {
             n => format!("FIRING:{n}"),
         };
         let group: Vec<&str> = self.update.labels.values().map(String::as_str).collect();
-        // The line with the number of the rest is an attachment too.
+        // The line with the number of the remaining alerts is also an attachment.
         let shown = match self.alerts.len() > MAX_SHOWN {
             true => MAX_SHOWN - 1,
             false => self.alerts.len(),
@@ -168,7 +168,7 @@ impl Message<'_> {
     }
 }
 
-/// A foreign text, bounded, with the three characters escaped that Slack interprets.
+/// Limits the length of a text from outside, and escapes the three characters that Slack interprets.
 fn shown_text(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().take(MAX_CHARACTERS) {

@@ -1,7 +1,6 @@
-//! Sends messages: one POST within a time-out, and the pauses between attempts.
+//! Sends messages: one POST with a time-out, and pauses between attempts.
 //!
-//! The address may hold a secret (Slack's does, in its path), so nothing here shows more of it than
-//! scheme, host and port.
+//! The address may contain a secret (Slack's does, in its path). So this module shows only its scheme, host and port.
 
 use std::fmt;
 use std::time::Duration;
@@ -74,7 +73,7 @@ pub(super) enum Failure {
         reason: String,
         after: Option<Duration>,
     },
-    /// The message itself is refused.
+    /// The receiver refuses the message itself.
     Refused { reason: String },
 }
 
@@ -86,7 +85,7 @@ pub(super) struct Poster {
 
 impl Poster {
     /// # Errors
-    /// Says what this system lacks: an HTTP client, or certificates to trust.
+    /// The reason why messages cannot be sent: no HTTP client, or no trusted certificates.
     pub(super) fn new(address: Address, trust: &Trust, timing: Timing) -> Result<Poster, String> {
         let builder = match address.0.scheme() {
             "https" => trust.builder()?,
@@ -103,7 +102,7 @@ impl Poster {
         Ok(Poster { client, address })
     }
 
-    /// Makes one attempt. Only the head of the answer is read.
+    /// Makes one attempt. It reads only the head of the answer.
     pub(super) async fn post(&self, body: &Value) -> Result<(), Failure> {
         let request = self.client.post(self.address.0.clone()).json(body);
         let passing = |reason: String| Failure::Passing {
@@ -143,7 +142,7 @@ impl Pause {
         self.0.reset();
     }
 
-    /// Waits before the next attempt, not less than `asked`, and never longer than the longest pause.
+    /// Waits before the next attempt: at least `asked`, and at most the longest pause.
     pub(super) async fn wait(&mut self, asked: Option<Duration>) {
         let pause = self.next(asked, rand::random_range(0.5..1.0));
         tokio::time::sleep(pause).await;

@@ -16,8 +16,8 @@ use super::poster::{Failure, Pause, Poster};
 use crate::embedded::alertmanager::GettableAlert;
 use crate::telemetry::{Metrics, NotificationOutcome};
 
-/// Groups whose updates may wait. Alerts from outside can make 1,000 groups at most, so there is room
-/// for as many of the rules'.
+/// The largest number of groups with waiting updates. Alerts from the API can make at most 1,000 groups, so the
+/// rules' alerts have the same number.
 const MAX_WAITING: usize = 2000;
 
 #[derive(Debug)]
@@ -30,13 +30,13 @@ pub(super) struct Receiver {
     arrived: Notify,
 }
 
-/// Invariant: a group waits at most once, with its latest update. `notified` holds a group exactly while
-/// the receiver knows of a firing alert in it.
+/// Invariant: a group waits at most once, with its latest update. `notified` contains a group exactly while the
+/// receiver knows of a firing alert in it.
 #[derive(Debug, Default)]
 struct Inner {
-    /// The latest update of each group that waits, and since when.
+    /// The latest update of each waiting group, and the time from which it waits.
     waiting: VecDeque<(Arc<GroupUpdate>, Timestamp)>,
-    /// The last notification of each group that fires.
+    /// The last notification of each firing group.
     notified: BTreeMap<String, Notified>,
 }
 
@@ -63,8 +63,8 @@ impl Receiver {
         }
     }
 
-    /// Queues the update of a group if it is new. It replaces an older one that waits: only the latest state
-    /// is delivered.
+    /// Queues the update of a group if it is new. It replaces a waiting older one, because only the latest state is
+    /// delivered.
     pub(super) fn offer(&self, update: &Arc<GroupUpdate>, metrics: &Metrics) {
         let mut inner = self.inner.lock();
         inner.forget_ended(update);
@@ -77,7 +77,7 @@ impl Receiver {
             return;
         }
         if inner.waiting.len() >= MAX_WAITING {
-            // Offered again with the next update of the group.
+            // The next update of the group is offered again.
             metrics.notification(&self.name, NotificationOutcome::Dropped);
             return;
         }
@@ -131,7 +131,7 @@ impl Receiver {
                 }
                 Failure::Passing { reason, .. } | Failure::Refused { reason } => {
                     health.failed(&reason);
-                    // Not offered again until something changes.
+                    // This update is not offered again until something changes.
                     self.inner.lock().record(&update);
                 }
             }
@@ -142,8 +142,8 @@ impl Receiver {
         self.inner.lock().waiting.pop_front()
     }
 
-    /// Queues the update again, unless a newer one of the group waits. That counts as waiting since the older
-    /// one did.
+    /// Queues the update again, unless a newer one of the group waits. A newer one inherits the waiting time of the
+    /// older one.
     fn put_back(&self, update: Arc<GroupUpdate>, since: Timestamp) {
         let mut inner = self.inner.lock();
         let newer = inner.waiting.iter_mut().find(|(w, _)| w.key == update.key);
@@ -159,8 +159,8 @@ impl Receiver {
 }
 
 impl Inner {
-    /// The alerts of the next notification, `None` if there is nothing new: Alertmanager's rule. A receiver
-    /// is notified of the end of an alert only if it was notified of its beginning.
+    /// The alerts of the next notification. `None` if there is nothing new by Alertmanager's rule: a receiver is
+    /// notified of the end of an alert only if it was notified of its start.
     fn to_notify(&self, update: &GroupUpdate, timing: &Timing) -> Option<Vec<GettableAlert>> {
         let notified = self.notified.get(&update.key);
         let knows = |alert: &&GettableAlert| {
@@ -174,8 +174,8 @@ impl Inner {
         new.then(|| update.firing.iter().cloned().chain(ended).collect())
     }
 
-    /// Forgets alerts that ended while they were silenced: receivers are not notified of that end, but of the
-    /// next beginning.
+    /// Forgets alerts that ended while they were silenced. Receivers are not notified of that end, but of the next
+    /// start.
     fn forget_ended(&mut self, update: &GroupUpdate) {
         let Some(notified) = self.notified.get_mut(&update.key) else {
             return;
@@ -189,8 +189,8 @@ impl Inner {
         }
     }
 
-    /// Records that the receiver was notified. An alert that is silenced by now stays recorded: the receiver
-    /// will be notified of its end.
+    /// Records that the receiver was notified. An alert that is silenced now stays recorded, so the receiver will be
+    /// notified of its end.
     fn record(&mut self, update: &GroupUpdate) {
         let before = self.notified.remove(&update.key);
         let before = before.map(|notified| notified.firing).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a rule file must hold beyond being well-formed, and its rules made ready.
+//! Checks the contents of a well-formed rule file and prepares its rules.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::embedded::prometheus::labels::METRIC_NAME;
 use crate::embedded::prometheus::promql::{Query, parse_duration};
 use crate::yaml::{self, FileError, Positions};
 
-/// A field that cannot be what it is: its path within what is looked at, and what is wrong.
+/// An invalid field: its path, and the mistake.
 type Finding = (String, String);
 
 pub(super) fn groups(
@@ -21,7 +21,7 @@ pub(super) fn groups(
     limits: &QueryLimits,
 ) -> Result<Vec<Group>, FileError> {
     if text.len() > BOUNDS.bytes {
-        // Refused with the words of every other file.
+        // Invalid YAML is refused with the same words as in every other file.
         yaml::parse::<RuleFile>(origin, text, BOUNDS, lacking)?;
     }
     let mut groups: Vec<Group> = Vec::new();
@@ -43,8 +43,8 @@ pub(super) fn groups(
     Ok(groups)
 }
 
-/// The documents of a file, each with as many empty lines before it as keep its line numbers true.
-/// Those without content are left out.
+/// The documents of a file. Each begins with enough empty lines to keep its line numbers correct. Documents without
+/// content are left out.
 fn documents(text: &str) -> Vec<String> {
     let mut documents = vec![String::new()];
     for (number, line) in text.lines().enumerate() {
@@ -65,7 +65,7 @@ fn documents(text: &str) -> Vec<String> {
     documents
 }
 
-/// A rule file, or what a `PrometheusRule` carries; with the path below which its groups stand.
+/// Reads a rule file or the one in a `PrometheusRule`, and returns the path to its groups.
 fn read(origin: &str, text: &str) -> Result<(RuleFile, Positions, &'static str), FileError> {
     let is_resource = text.lines().any(|line| line.starts_with("kind:"));
     if !is_resource {
@@ -228,7 +228,7 @@ fn templates(
     pairs.iter().map(read).collect()
 }
 
-/// Line and column of a byte, from 1, the column in characters.
+/// Line and column of a byte. Both count from 1, and the column counts characters.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);

@@ -1,8 +1,6 @@
-//! The shape of a rule file
-//! (<https://prometheus.io/docs/prometheus/2.42/configuration/recording_rules/>).
-
+//! The format of a rule file (<https://prometheus.io/docs/prometheus/2.42/configuration/recording_rules/>).
 //!
-//! Also that of a `PrometheusRule`, the Kubernetes resource that carries one
+//! It also covers a `PrometheusRule`, the Kubernetes resource that contains a rule file
 //! (<https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.PrometheusRule>).
 
 use std::collections::BTreeMap;
@@ -10,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// A field that is there without a value is as if it were not there.
+/// A field without a value counts as missing.
 fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -26,7 +24,7 @@ pub(super) struct RuleFile {
     pub(super) groups: Vec<GroupText>,
 }
 
-/// A `PrometheusRule` resource; its rule file stands below `spec`.
+/// A `PrometheusRule` resource. Its `spec` is the rule file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Resource {
@@ -53,16 +51,16 @@ pub(super) struct GroupText {
     pub(super) limit: usize,
     #[serde(default)]
     pub(super) query_offset: Option<String>,
-    /// Of every rule of the group that has no such label itself.
+    /// Labels of every rule of the group that does not set them itself.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) labels: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) rules: Vec<RuleText>,
-    /// Thanos: how it answers where a store is away. There is one store here.
+    /// A Thanos field for the case that a store does not answer. There is only one store here.
     #[serde(default, rename = "partial_response_strategy")]
     #[allow(dead_code, reason = "known, without meaning here")]
     partial_response: Value,
-    /// Mimir and Cortex: the tenants whose series are read. There is one tenant here.
+    /// A Mimir and Cortex field with the tenants to read. There is only one tenant here.
     #[serde(default)]
     #[allow(dead_code, reason = "known, without meaning here")]
     source_tenants: Value,
@@ -87,7 +85,7 @@ pub(super) struct RuleText {
     pub(super) annotations: BTreeMap<String, String>,
 }
 
-/// The path of the field `missing`, given a field near it: only a group's name can be missing.
+/// The path of the field `missing`, given a field near it. Only a group's name can be missing.
 pub(super) fn lacking(near: &str, missing: &str) -> String {
     let near = near.strip_prefix("spec.").unwrap_or(near);
     let mut parts = near.split('.');

@@ -1,4 +1,4 @@
-//! Rule files: read, checked, ready to be evaluated.
+//! Reads and checks rule files and prepares them for evaluation.
 
 mod check;
 mod file;
@@ -12,45 +12,45 @@ use crate::yaml::{self, FileError};
 
 use super::template::Template;
 
-/// The rules that the Prometheus of the stack evaluates too.
+/// The rules that ship with the program. The Prometheus of the telemetry stack evaluates them too.
 pub const SHIPPED: &str = include_str!("../../../otel/prometheus/alerts.yml");
 
-/// Rule files that may be given.
+/// The largest number of rule files.
 const MAX_FILES: usize = 32;
 
-/// Rule packs are long, and generated ones repeat themselves by aliases.
+/// Rule packs are long, and generated ones use many aliases.
 const BOUNDS: yaml::Bounds = yaml::Bounds {
     bytes: 4 * 1024 * 1024,
     events: 1_000_000,
     aliases: 10_000,
 };
 
-/// The groups of all rule files, in the order in which Prometheus lists them.
+/// The groups of all rule files in Prometheus's order.
 #[derive(Debug)]
 pub struct RuleSet {
     pub(super) groups: Vec<Group>,
 }
 
-/// Rules that are evaluated one after the other at the same instant.
+/// Rules that are evaluated in order at the same instant.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) file: String,
-    /// `None`: the interval of the evaluator.
+    /// `None` means the interval of the evaluator.
     pub(super) interval: Option<Duration>,
-    /// Alerts or series that one rule may make; 0 for no limit.
+    /// The largest number of alerts or series per rule. 0 means no limit.
     pub(super) limit: usize,
-    /// Rules are evaluated this far in the past.
+    /// Rules are evaluated this long in the past.
     pub(super) query_offset: Duration,
     pub(super) rules: Vec<Rule>,
 }
 
 #[derive(Debug)]
 pub(super) struct Rule {
-    /// Of the alert, or of the series that is recorded.
+    /// The name of the alert, or of the recorded series.
     pub(super) name: String,
     pub(super) query: Query,
-    /// As they stand in the file, sorted by name.
+    /// The labels as written in the file, sorted by name.
     pub(super) labels: Vec<(String, String)>,
     pub(super) kind: Kind,
 }
@@ -61,20 +61,20 @@ pub(super) enum Kind {
     Alerting(Box<Alerting>),
 }
 
-/// What only an alerting rule has.
+/// The fields of an alerting rule.
 #[derive(Debug)]
 pub(super) struct Alerting {
     /// How long the condition must hold.
     pub(super) hold: Duration,
-    /// How long an alert goes on firing when its condition no longer holds.
+    /// How long an alert continues to fire after its condition no longer holds.
     pub(super) keep_firing: Duration,
     pub(super) labels: Vec<(String, Template)>,
-    /// Sorted by name: as they stand in the file, and understood.
+    /// The annotations sorted by name, with their text and the parsed template.
     pub(super) annotations: Vec<(String, String, Template)>,
 }
 
 impl RuleSet {
-    /// The rules of `files`, or the shipped ones if there are none.
+    /// The rules of `files`, or the shipped ones if there are no files.
     pub fn load(files: &[PathBuf]) -> Result<RuleSet, FileError> {
         if files.is_empty() {
             return RuleSet::parse("otel/prometheus/alerts.yml", SHIPPED);
@@ -100,20 +100,20 @@ impl RuleSet {
         Ok(RuleSet { groups })
     }
 
-    /// The rules that `text` describes. `origin` names the text in messages.
+    /// Parses the rules in `text`. `origin` names the text in messages.
     pub fn parse(origin: &str, text: &str) -> Result<RuleSet, FileError> {
         let mut groups = check::groups(origin, text, &QueryLimits::default())?;
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(RuleSet { groups })
     }
 
-    /// How many rules there are.
+    /// The number of rules.
     #[must_use]
     pub fn len(&self) -> usize {
         self.groups.iter().map(|group| group.rules.len()).sum()
     }
 
-    /// Whether there is no rule.
+    /// Whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

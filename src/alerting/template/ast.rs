@@ -1,10 +1,10 @@
-//! What a template consists of once it is parsed.
+//! The syntax tree of a template.
 
 use std::collections::BTreeMap;
 
 use super::value::Value;
 
-/// A parsed template: its own body, and those that `define` names.
+/// A parsed template: its own body, and the bodies that `define` names.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Tree {
     pub(super) body: Vec<Node>,
@@ -41,27 +41,27 @@ pub(super) struct Branch {
     pub(super) otherwise: Vec<Node>,
 }
 
-/// Commands whose results are passed on, each as the last argument of the next.
+/// Commands. The result of each becomes the last argument of the next.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pipeline {
     pub(super) variables: Vec<String>,
-    /// `=` instead of `:=`.
+    /// The pipeline uses `=` and not `:=`.
     pub(super) assigns: bool,
-    /// At least one.
+    /// The list is never empty.
     pub(super) commands: Vec<Command>,
 }
 
 /// A value, or a function and its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Command {
-    /// At least one.
+    /// The list is never empty.
     pub(super) operands: Vec<Operand>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Operand {
     pub(super) base: Base,
-    /// `.a.b` after it.
+    /// The fields after it: `.a.b`.
     pub(super) fields: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Runs a template, within bounds: steps, depth, and the length of the text.
+//! Expands a template. Steps, depth, and the length of the text are bounded.
 
 use std::ops::ControlFlow;
 
@@ -8,14 +8,14 @@ use super::functions::call;
 use super::parser::DECLARED;
 use super::value::Value;
 
-/// Nodes that one expansion may visit.
+/// The largest number of nodes that one expansion may visit.
 const MAX_STEPS: usize = 100_000;
-/// Bytes that one expansion may make.
+/// The largest text that one expansion may make, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
-/// `template` calls within another.
+/// The largest nesting of `template` calls.
 const MAX_CALLS: usize = 32;
 
-/// Why a block ended early.
+/// The reason why a block ended early.
 enum Stop {
     Break,
     Continue,
@@ -30,7 +30,7 @@ impl From<String> for Stop {
 
 type Flow = ControlFlow<Stop>;
 
-/// The text that `tree` makes of `data`.
+/// Expands `tree` with `data`.
 pub(super) fn run(tree: &Tree, data: &Data<'_>) -> Result<String, String> {
     let root = root(data);
     let mut variables = vec![("$".to_owned(), root.clone())];
@@ -54,7 +54,7 @@ pub(super) fn run(tree: &Tree, data: &Data<'_>) -> Result<String, String> {
     }
 }
 
-/// What `.` is at the top.
+/// The value of `.` at the top level.
 fn root(data: &Data<'_>) -> Value {
     let external = data.external_labels.iter();
     let external = external.map(|(name, value)| (name.as_str(), value.as_str()));
@@ -69,7 +69,7 @@ fn root(data: &Data<'_>) -> Value {
 struct Run<'a> {
     tree: &'a Tree,
     data: &'a Data<'a>,
-    /// Those in scope, innermost last.
+    /// The variables in scope, the innermost last.
     variables: Vec<(String, Value)>,
     out: String,
     steps: usize,
@@ -130,7 +130,7 @@ impl Run<'_> {
     }
 
     fn branch(&mut self, branch: &Branch, dot: &Value) -> Flow {
-        // `range` binds its variables itself, to each item.
+        // `range` binds its variables itself, for each item.
         let value = match branch.keyword {
             Keyword::Range => self.value(&branch.condition, dot),
             Keyword::If | Keyword::With => self.pipeline(&branch.condition, dot),
@@ -213,7 +213,7 @@ impl Run<'_> {
         }
     }
 
-    /// The value of a pipeline, which its variable takes.
+    /// Evaluates a pipeline and assigns its variable.
     fn pipeline(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<Value, String> {
         let value = self.value(pipeline, dot)?;
         if let Some(name) = pipeline.variables.first() {
@@ -263,7 +263,7 @@ impl Run<'_> {
         }
     }
 
-    /// `and` and `or` evaluate no more than they need.
+    /// `and` and `or` stop at the first argument that decides.
     fn first_that_decides(
         &mut self,
         decides: bool,

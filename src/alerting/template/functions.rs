@@ -66,14 +66,14 @@ const NAMES: [&str; 46] = [
     "toDuration",
 ];
 
-/// Whether Go or Prometheus knows a function of that name.
+/// Whether Go or Prometheus has a function of that name.
 pub(super) fn is_known(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
 type Outcome = Result<Value, String>;
 
-/// What the function `name` makes of `arguments`.
+/// Calls the function `name` with `arguments`.
 pub(super) fn call(name: &str, arguments: &[Value], data: &Data<'_>) -> Outcome {
     match (name, arguments) {
         ("print", values) => Ok(Value::Text(print(values))),
@@ -109,7 +109,7 @@ pub(super) fn call(name: &str, arguments: &[Value], data: &Data<'_>) -> Outcome 
     }
 }
 
-/// Functions over texts and numbers alone.
+/// Functions that need only texts and numbers.
 fn texts(name: &str, arguments: &[Value]) -> Outcome {
     let text = |made: String| Ok(Value::Text(made));
     match (name, arguments) {
@@ -145,7 +145,7 @@ fn texts(name: &str, arguments: &[Value]) -> Outcome {
     }
 }
 
-/// A blank between two values of which neither is a text, as Go's `fmt.Sprint`.
+/// Like Go's `fmt.Sprint`: a blank separates two values if neither is a text.
 fn print(values: &[Value]) -> String {
     let mut out = String::new();
     let mut before: Option<&Value> = None;
@@ -200,7 +200,7 @@ fn escape_js(text: &str) -> String {
     out
 }
 
-/// As Go's `url.QueryEscape`.
+/// Like Go's `url.QueryEscape`.
 fn escape_query(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -231,12 +231,12 @@ fn is_at_most(a: &Value, b: &Value) -> Result<bool, String> {
     Ok(order != Ordering::Greater && !is_nan(a) && !is_nan(b))
 }
 
-/// Compares as Go does: both of one basic kind. `equality` admits kinds that have no order.
+/// Compares like Go: both values must have the same basic kind. `equality` also allows kinds without an order.
 fn compare(a: &Value, b: &Value, equality: bool) -> Result<Ordering, String> {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Ok(a.cmp(b)),
         (Value::Text(a), Value::Text(b)) => Ok(a.cmp(b)),
-        // What is not a number is equal to nothing; `is_at_most` looks for it itself.
+        // NaN equals no value. `is_at_most` handles it separately.
         (Value::Float(a), Value::Float(b)) => Ok(match a.partial_cmp(b) {
             Some(order) => order,
             None if equality => Ordering::Greater,
@@ -306,7 +306,7 @@ fn slice(value: &Value, bounds: &[Value]) -> Outcome {
     }
 }
 
-/// `arg0`, `arg1` and so on, for `template`.
+/// The map with `arg0`, `arg1` and so on, for `template`.
 fn args(values: &[Value]) -> Value {
     let named = values.iter().enumerate();
     let named = named.map(|(at, value)| (format!("arg{at}"), value.clone()));
@@ -340,7 +340,7 @@ fn pattern_of(pattern: &Value) -> Result<Regex, String> {
     compile(pattern.to_text()?).map_err(|reason| format!("error parsing regexp: {reason}"))
 }
 
-/// The first letter of each word as a capital.
+/// Capitalises the first letter of each word.
 fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut inside = false;
@@ -396,7 +396,7 @@ fn path_of(url: &str) -> String {
     path.trim_end_matches('/').to_owned()
 }
 
-/// Seconds since 1970 as Go prints a time in UTC.
+/// Writes seconds since 1970 like Go prints a time in UTC.
 fn timestamp(seconds: f64) -> String {
     let at = (seconds.is_finite()).then_some(seconds * 1e9);
     let at = at.and_then(|nanos| Timestamp::from_nanosecond(nanos as i128).ok());

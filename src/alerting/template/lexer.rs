@@ -1,13 +1,13 @@
-//! Cuts a template into text and actions, and an action into tokens.
+//! Splits a template into text and actions, and an action into tokens.
 
 use super::TemplateError;
 use crate::embedded::quoted::{literal_length, unquote};
 
-/// A piece of a template: what stands as it is, or what stands between `{{` and `}}`.
+/// A piece of a template: literal text, or the content between `{{` and `}}`.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece<'a> {
     Text(&'a str),
-    /// The inner text and the byte at which it begins.
+    /// The content, and the byte at which it begins.
     Action(&'a str, usize),
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Token<'a> {
     Assign,
 }
 
-/// Cuts at the braces, and takes white space away where a trim mark says so.
+/// Splits at the braces, and removes white space at trim marks.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -63,7 +63,7 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
     }
 }
 
-/// White space as Go's templates know it.
+/// The white space of Go's templates.
 const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
 
 fn push_text<'a>(found: &mut Vec<Piece<'a>>, text: &'a str) {
@@ -83,7 +83,7 @@ fn is_comment(inner: &str, at: usize) -> Result<bool, TemplateError> {
     }
 }
 
-/// Where the `}}` of the action that begins at `begin` stands; braces within quotes do not count.
+/// The position of the `}}` that ends the action at `begin`. Braces within quotes do not count.
 fn action_end(text: &str, begin: usize) -> Result<usize, TemplateError> {
     let unclosed = || TemplateError::new(begin, "`{{` without its `}}`");
     let mut at = begin;
@@ -101,7 +101,7 @@ fn action_end(text: &str, begin: usize) -> Result<usize, TemplateError> {
     }
 }
 
-/// The tokens of an action, each with its place in the template.
+/// The tokens of an action, each with its position in the template.
 pub(super) fn tokens(text: &str, begin: usize) -> Result<Vec<(usize, Token<'_>)>, TemplateError> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -118,7 +118,7 @@ pub(super) fn tokens(text: &str, begin: usize) -> Result<Vec<(usize, Token<'_>)>
     Ok(found)
 }
 
-/// The token that `rest` begins with, and its length in bytes.
+/// The first token of `rest`, and its length in bytes.
 fn token(rest: &str, first: char) -> Result<(Token<'_>, usize), String> {
     let second = rest[first.len_utf8()..].chars().next();
     let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());

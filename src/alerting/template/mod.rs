@@ -1,8 +1,8 @@
-//! The templates of labels and annotations: Go's `text/template` with Prometheus's functions, so that
-//! the rule files of the field expand to the same text here.
+//! The templates of labels and annotations: Go's `text/template` with Prometheus's functions, so that existing rule
+//! files expand to the same text.
 //!
-//! A template that does not parse is refused with its place, as Prometheus refuses its file. One that
-//! cannot be evaluated never stops its rule: the problem stands in the text of the alert.
+//! A template that does not parse is refused with its position, like Prometheus refuses its file. A template that
+//! cannot be evaluated never stops its rule: the text of the alert shows the problem.
 
 mod ast;
 mod exec;
@@ -17,21 +17,21 @@ use std::collections::BTreeMap;
 
 use crate::embedded::prometheus::labels::Labels;
 
-/// Most levels of nested blocks, and of nested parentheses.
+/// The largest nesting of blocks, and of parentheses.
 const MAX_DEPTH: usize = 16;
 
-/// A template that was parsed.
+/// A parsed template.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     tree: ast::Tree,
 }
 
-/// Why a text is no template.
+/// The reason why a template is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
-    /// The byte of the text at which it was found.
+    /// The byte of the text at which the mistake was found.
     pub at: usize,
-    /// What is wrong.
+    /// The mistake.
     pub problem: String,
 }
 
@@ -44,32 +44,32 @@ impl TemplateError {
     }
 }
 
-/// Answers a PromQL expression at the instant of the evaluation.
+/// Evaluates a PromQL expression at the instant of the evaluation.
 pub(super) type Query<'a> = dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + 'a;
 
-/// What a template can refer to.
+/// The data that a template can use.
 #[derive(Clone, Copy)]
 pub struct Data<'a> {
-    /// The labels of the series that the expression found, its name included.
+    /// The labels of the series that the expression returned, including its name.
     pub labels: &'a Labels,
-    /// What is added to alerts on their way out.
+    /// The labels that are added to alerts when they are sent.
     pub external_labels: &'a BTreeMap<String, String>,
-    /// Where people reach this server.
+    /// The address at which people reach this server.
     pub external_url: &'a str,
     /// The value of the expression.
     pub value: f64,
-    /// Answers the function `query`.
+    /// Evaluates the function `query`.
     pub query: &'a Query<'a>,
 }
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
         let tree = parser::parse(text)?;
         Ok(Template { tree })
     }
 
-    /// The text that the template makes of `data`; the problem, where it cannot be evaluated.
+    /// Expands the template with `data`. If it cannot be evaluated, returns the problem as text.
     #[must_use]
     pub fn expand(&self, data: &Data<'_>) -> String {
         exec::run(&self.tree, data)

@@ -1,4 +1,4 @@
-//! From pieces to a tree. Refuses what Go's `text/template` refuses when it parses.
+//! Parses pieces into a tree. It refuses the same templates as Go's `text/template`.
 
 use super::ast::{Base, Branch, Command, Keyword, Node, Operand, Pipeline, Tree};
 use super::functions;
@@ -6,7 +6,7 @@ use super::lexer::{Piece, Token, pieces, tokens};
 use super::value::Value;
 use super::{MAX_DEPTH, TemplateError};
 
-/// Variables that Prometheus declares before every template.
+/// The variables that Prometheus declares before every template.
 pub(super) const DECLARED: [&str; 4] = ["$labels", "$externalLabels", "$externalURL", "$value"];
 
 pub(super) fn parse(text: &str) -> Result<Tree, TemplateError> {
@@ -27,17 +27,17 @@ pub(super) fn parse(text: &str) -> Result<Tree, TemplateError> {
 
 struct Parser<'a> {
     pieces: std::vec::IntoIter<Piece<'a>>,
-    /// Those in scope, innermost last.
+    /// The variables in scope, the innermost last.
     variables: Vec<String>,
-    /// How many `range`s are open.
+    /// The number of open `range` blocks.
     loops: usize,
     tree: Tree,
 }
 
-/// What ended a block.
+/// The action that ended a block.
 enum End<'a> {
     Text,
-    /// The words after it make another `if` or `with`.
+    /// An `else`. The tokens after it make another `if` or `with`.
     Else(usize, Words<'a>),
     Closed(usize),
 }
@@ -86,7 +86,7 @@ impl<'a> Parser<'a> {
         Ok((nodes, End::Text))
     }
 
-    /// An action's pipeline, and nothing after it.
+    /// Parses an action that is a single pipeline.
     fn pipeline_of(&mut self, words: &mut Words<'a>, at: usize) -> Parsed<Pipeline> {
         let pipeline = self.pipeline(words, at, 0)?;
         finished(words)?;
@@ -155,7 +155,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `define "name"`, or `block "name" value`, which also prints it there.
+    /// `define "name"`, or `block "name" value`, which also prints the body there.
     fn define(
         &mut self,
         keyword: &str,
@@ -180,7 +180,7 @@ impl<'a> Parser<'a> {
                 None
             }
         };
-        // A definition sees none of the variables around it.
+        // A definition cannot use the variables around it.
         let around = std::mem::take(&mut self.variables);
         let loops = std::mem::take(&mut self.loops);
         let (nodes, end) = self.block(depth + 1)?;
@@ -236,7 +236,7 @@ impl<'a> Parser<'a> {
         self.pipeline_of(words, at)
     }
 
-    /// Notes that variables are declared, or that those assigned to exist.
+    /// Declares variables, or checks that the assigned ones exist.
     fn bind(&mut self, names: &[String], assigns: bool, at: usize) -> Parsed<()> {
         for name in names {
             if !name.starts_with('$') || name.contains('.') {
@@ -359,7 +359,7 @@ impl<'a> Parser<'a> {
         let Some((closed, Token::Close)) = words.next() else {
             return fail(at, "unclosed left parenthesis");
         };
-        // A field directly behind the parenthesis belongs to it.
+        // A field directly after the parenthesis belongs to it.
         let behind = words.next_if(|(at, token)| {
             *at == closed + 1 && matches!(token, Token::Path(path) if path.starts_with('.'))
         });
@@ -393,7 +393,7 @@ fn shown(token: &Token<'_>) -> &'static str {
     }
 }
 
-/// The words without the first, which is a keyword.
+/// The tokens after the first one, which is a keyword.
 fn rest(mut words: Words<'_>) -> Words<'_> {
     words.next();
     words

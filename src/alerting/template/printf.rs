@@ -1,12 +1,12 @@
-//! Go's `fmt.Sprintf` over the values of templates, mistakes included: `%!d(float64=0.5)`.
-//! Source: <https://pkg.go.dev/fmt>.
+//! Go's `fmt.Sprintf` over the values of templates, including its texts for mistakes: `%!d(float64=0.5)`. Source:
+//! <https://pkg.go.dev/fmt>.
 
 use std::fmt::Write as _;
 
 use super::value::Value;
 use crate::embedded::go_numbers::{go_e, go_g};
 
-/// Widths and numbers of digits above this are cut: a template must not make megabytes.
+/// Larger widths and numbers of digits are cut, because a template must not make megabytes.
 const MAX_DIGITS: usize = 64;
 
 #[derive(Default)]
@@ -20,7 +20,7 @@ struct Verb {
     digits: Option<usize>,
 }
 
-/// `format` with its verbs filled from `values`.
+/// Fills the verbs of `format` from `values`.
 pub(super) fn sprintf(format: &str, values: &[Value]) -> String {
     let mut out = String::new();
     let mut left = values.iter();
@@ -61,7 +61,7 @@ fn typed(value: &Value) -> String {
 }
 
 impl Verb {
-    /// Flags, width and precision after a `%`, and what follows them. `*` takes its number from
+    /// The flags, the width and the precision after a `%`, and the rest of the text. `*` takes its number from
     /// `values`.
     fn parse<'a>(text: &'a str, values: &mut std::slice::Iter<'_, Value>) -> (Verb, &'a str) {
         let mut verb = Verb::default();
@@ -193,7 +193,7 @@ impl Verb {
     }
 }
 
-/// The number that `text` begins with, or the next value for `*`, and what follows.
+/// The number at the beginning of `text`, or the next value for `*`, and the rest of the text.
 fn number<'a>(text: &'a str, values: &mut std::slice::Iter<'_, Value>) -> Option<(usize, &'a str)> {
     if let Some(after) = text.strip_prefix('*') {
         let width = match values.next() {

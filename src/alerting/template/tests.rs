@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::embedded::go_numbers::{go_e_shortest, go_g};
 
-/// Answers `query` with two series, whatever is asked; `none` with nothing, `bad` with an error.
+/// Answers every `query` with two series, `none` with nothing, and `bad` with an error.
 fn answer(expression: &str) -> Result<Vec<(Labels, f64)>, String> {
     match expression {
         "none" => Ok(Vec::new()),
@@ -117,7 +117,7 @@ fn numbers_are_those_of_go() {
 
 #[test]
 fn humanized_numbers_are_those_of_prometheus() {
-    // Partly from template_test.go of Prometheus.
+    // Some cases come from Prometheus's template_test.go.
     for (function, v, expected) in [
         ("humanize", 0.0, "0"),
         ("humanize", 1_234_567.0, "1.235M"),
@@ -323,7 +323,7 @@ fn what_cannot_be_evaluated_stands_in_the_text() {
         );
         assert!(text_made.contains(part), "{text}: {text_made}");
     }
-    // Go writes what is wrong with a format into its text.
+    // Go writes a mistake in a format into the text.
     for (text, expected) in [
         (r#"{{ printf "%d" $value }}"#, "%!d(float64=0.25)"),
         (r#"{{ printf "%s" $value }}"#, "%!s(float64=0.25)"),

@@ -1,4 +1,4 @@
-//! The values of a template: what they are, when they count as true, and how Go prints them.
+//! The values of a template: their kinds, their truth, and their text in Go.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ pub(super) enum Value {
     Int(i64),
     Float(f64),
     Text(String),
-    /// Labels, or the arguments of `args`. A key that is missing reads as empty text.
+    /// Labels, or the arguments of `args`. A missing key reads as empty text.
     Map(BTreeMap<String, Value>),
     List(Vec<Value>),
     /// A structure with fixed fields, in the order in which Go prints them.
@@ -27,7 +27,7 @@ impl Value {
         Value::Map(pairs.map(entry).collect())
     }
 
-    /// The truth of a value for `if`, `with`, `and`, `or` and `not`: neither zero nor empty.
+    /// The truth of a value for `if`, `with`, `and`, `or` and `not`. A value is true if it is neither zero nor empty.
     pub(super) fn is_true(&self) -> bool {
         match self {
             Value::Nil => false,
@@ -41,7 +41,7 @@ impl Value {
         }
     }
 
-    /// The name of its type in Go's messages.
+    /// The name of the type in Go's messages.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             Value::Nil => "nil",
@@ -71,7 +71,7 @@ impl Value {
         }
     }
 
-    /// The number, as Prometheus's functions convert it: texts are parsed.
+    /// Converts to a number like Prometheus's functions, which parse texts.
     pub(super) fn to_float(&self) -> Result<f64, String> {
         match self {
             Value::Float(n) => Ok(*n),
@@ -83,7 +83,7 @@ impl Value {
         }
     }
 
-    /// The text that a function takes.
+    /// The text of a value. Other kinds are an error.
     pub(super) fn to_text(&self) -> Result<&str, String> {
         match self {
             Value::Text(text) => Ok(text),
@@ -95,7 +95,7 @@ impl Value {
     }
 }
 
-/// As Go's `fmt.Print` writes it.
+/// Writes the value like Go's `fmt.Print`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

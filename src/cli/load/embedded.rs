@@ -1,5 +1,5 @@
-//! The server that `load` starts for itself when no target is named: on a fresh data directory that
-//! goes away with the run.
+//! The server that `load` starts itself when there is no target. Its data directory is new and is removed after the
+//! run.
 
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ impl Scratch {
             rand::random::<u64>()
         );
         let path = std::env::temp_dir().join(name);
-        // Not for others to read: the database is in there, and the tokens' key.
+        // Other users must not read it, because it contains the database and the key of the tokens.
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Scratch(path))
     }
@@ -76,7 +76,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The system cleans its temporary directory in the end.
+        // The system cleans its temporary directory eventually.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

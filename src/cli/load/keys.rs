@@ -1,4 +1,4 @@
-//! Steering a run by key, from the terminal that shows it.
+//! Steers a run with keys on its terminal.
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -6,16 +6,16 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 
 use crate::load::{Command, LoadControl};
 
-/// The keys, as the line below the bars names them.
+/// The keys in the line below the bars.
 pub(super) const HELP: &str = "p pause  r resume  + faster  - slower  n next phase  q stop";
 
-/// The terminal with keys that need no Enter and are not echoed; as it was before when dropped.
+/// Switches the terminal to keys without Enter and without echo. Dropping it restores the terminal.
 pub(super) struct Keys {
     before: Termios,
 }
 
 impl Keys {
-    /// Listens, where standard input is a terminal.
+    /// Listens if standard input is a terminal.
     pub(super) fn listen(control: LoadControl) -> Option<Keys> {
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {
@@ -23,7 +23,7 @@ impl Keys {
         }
         let before = tcgetattr(&stdin).ok()?;
         let mut quiet = before.clone();
-        // Signals stay, and lines of output too: only what is typed comes at once and unseen.
+        // Signals and output stay unchanged. Only typed keys arrive at once and without echo.
         quiet.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
         tcsetattr(&stdin, OptionalActions::Now, &quiet).ok()?;
         // Only the end of the process ends this read, so the thread is never joined.
@@ -44,7 +44,7 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        // A terminal that is gone needs no restoring.
+        // A closed terminal needs no restoring.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
     }
 }

@@ -1,4 +1,4 @@
-//! The load generator's own listener: its metrics, where its run is, and the commands that steer it.
+//! The load generator's own listener: its metrics, the progress of the run, and commands that steer it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Listener {
     traces: Traces,
 }
 
-/// Serves until dropped.
+/// Serves until it is dropped.
 pub(super) struct Serving {
     _listening: Option<AbortOnDropHandle<bool>>,
     _counting: AbortOnDropHandle<()>,
@@ -60,7 +60,7 @@ impl Listener {
         })
     }
 
-    /// Counts every request in the metrics; `None` where no one scrapes them and none are pushed.
+    /// Counts every request in the metrics. `None` if they are neither scraped nor pushed.
     pub(super) fn meter(&self) -> Option<Meter> {
         if self.socket.is_none() && !self.pushing {
             return None;
@@ -114,7 +114,7 @@ impl Listener {
 }
 
 impl Serving {
-    /// Pushes what is left; whether it was taken.
+    /// Pushes the remaining metrics. Returns whether they were accepted.
     pub(super) async fn close(mut self) -> bool {
         let Some(metrics) = self.pushed.take() else {
             return true;

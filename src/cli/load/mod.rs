@@ -1,4 +1,4 @@
-//! `concertctl load`: flags to a run, a live view of it, the report and the exit code.
+//! `concertctl load` turns flags into a run, shows its progress and its report, and sets the exit code.
 
 mod args;
 mod embedded;
@@ -32,7 +32,7 @@ use crate::load::{
 const COULD_NOT_RUN: u8 = 1;
 const USAGE: u8 = 2;
 
-/// A message for people and the exit code that goes with it.
+/// A message for people, and its exit code.
 #[derive(Debug)]
 struct Failure {
     message: String,
@@ -69,7 +69,7 @@ pub async fn run(args: LoadArgs) -> ExitCode {
     match Box::pin(rehearse(&args)).await {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            // One line, whatever the cause says.
+            // The message is one line, whatever the cause contains.
             let message = failure.message.replace('\n', " ");
             let _ = writeln!(std::io::stderr(), "concertctl load: {message}");
             ExitCode::from(failure.code)
@@ -130,7 +130,7 @@ fn print(text: &str) -> Result<(), Failure> {
     stdout::print(text).map_err(Failure::could_not)
 }
 
-/// The scenario, and the profile of its dataset where that is a file.
+/// The scenario, and the profile of its dataset if that is a file.
 fn scenario(args: &LoadArgs) -> Result<(Scenario, Option<OwnProfile>), Failure> {
     let scenario = Scenario::load(&args.scenario, &args.set);
     let mut scenario = scenario.map_err(|error| Failure::usage(error.to_string()))?;
@@ -138,7 +138,7 @@ fn scenario(args: &LoadArgs) -> Result<(Scenario, Option<OwnProfile>), Failure> 
     Ok((scenario, profile))
 }
 
-/// The text of the options that need no run.
+/// The output of the options that need no run.
 fn without_a_run(args: &LoadArgs) -> Result<Option<String>, Failure> {
     if args.list {
         let lines = scenarios()
@@ -213,7 +213,7 @@ async fn drive(
     let scenario = &options.scenario;
     let title = format!("{} ({})", scenario.title, scenario.name);
     let listener = Listener::bind(args.metrics_addr, telemetry).await?;
-    // A random token locks the commands: an empty one would open them to everyone.
+    // Without a token, a random one locks the commands. An empty one would open them to every client.
     let token = target.ops_token.clone().filter(|token| !token.is_empty());
     let token = token.unwrap_or_else(crate::settings::new_secret);
     let meter = listener.meter();
@@ -248,7 +248,7 @@ async fn show_until_end(handle: RunHandle, mut view: ProgressOutput) -> Result<S
             }
             changed = progress.changed() => match changed {
                 Ok(()) => view.show(&progress.borrow_and_update().clone()),
-                // The run is about to end: only the join is left to wait for.
+                // The run is about to end, so only the join remains.
                 Err(_) => {
                     let ended = joining.await;
                     view.close();

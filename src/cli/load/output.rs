@@ -1,5 +1,5 @@
-//! The outputs of a run: the report on standard output, JSON and a page in files, the comparison
-//! with an earlier run, the exit code.
+//! The outputs of a run: the report on standard output, JSON and a page in files, the comparison with a baseline, and
+//! the exit code.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::load::baseline::compare;
 use crate::load::report::{self, Colours};
 use crate::load::{Summary, Verdict};
 
-/// The document on standard output. There is room for one: a program cannot read two.
+/// The document on standard output. There can be only one, because a program cannot read two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Printed {
     Report,
@@ -45,8 +45,8 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    /// Shows and writes the summary; gives the exit code. A failed write makes it 1, and does not
-    /// keep the rest from being written.
+    /// Shows and writes the summary. Returns the exit code. A failed write makes it 1, but the other files are still
+    /// written.
     pub(super) fn finish(&self, mut summary: Summary) -> Result<u8, Failure> {
         let compared = self.compare(&mut summary);
         let mut failed: Vec<String> = Vec::new();
@@ -59,7 +59,7 @@ impl<'a> Outputs<'a> {
             failed.push(verdict);
             return Err(Failure::could_not(failed.join("; ")));
         }
-        // Last: the measurements are written either way.
+        // This comes last, because the measurements are written in any case.
         compared?;
         Ok(summary.verdict.exit_code())
     }
@@ -78,7 +78,7 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Writes a document to its file, if it has one; why that failed.
+    /// Writes a document to its file, if it has one. Returns the reason for a failure.
     fn write(&self, path: Option<&Path>, text: impl FnOnce() -> String) -> Option<String> {
         let path = path.filter(|path| !is_stdout(path))?;
         let written = files::replace(path, text().as_bytes(), Access::Umask);

@@ -1,5 +1,5 @@
-//! The live view: bars on a terminal, a plain line every few seconds elsewhere. On standard error,
-//! so that the report alone is on standard output.
+//! The progress output: bars on a terminal, otherwise a plain line every few seconds. It goes to standard error, so
+//! that standard output has only the report.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -13,7 +13,7 @@ use crate::load::progress::{Progress, Step};
 
 const PLAIN_EVERY: Duration = Duration::from_secs(3);
 
-/// Shows a run while it is under way.
+/// Shows the progress of a run.
 pub(super) enum ProgressOutput {
     Quiet,
     Plain {

@@ -1,4 +1,4 @@
-//! Where the load goes: URLs, the operations token, and the leave to go there.
+//! The target of the load: URLs, the operations token, and the permission to use the target.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -10,16 +10,16 @@ use crate::load::Target;
 use crate::settings::{self, OPS_ADDR};
 use crate::telemetry::Otlp;
 
-/// A running server, and how it was found.
+/// A running server, and the way in which it was found.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) target: Target,
-    /// Nothing when everything about it was given.
+    /// `None` when the user gave everything about it.
     how: Option<String>,
 }
 
 impl Found {
-    /// Says on standard error which server that is, unless its user named it.
+    /// Names the server on standard error unless the user named it.
     pub(super) fn announce(&self, quiet: bool) {
         if let Some(how) = self.how.as_ref().filter(|_| !quiet) {
             let api = self.target.api_urls.join(",");
@@ -31,8 +31,8 @@ impl Found {
     }
 }
 
-/// The server to rehearse on: the one that was named, else the one that runs on the data directory;
-/// `None`: an embedded one is to be started.
+/// The server to rehearse on: the named one, otherwise the one that runs on the data directory. `None` when an
+/// embedded one must be started.
 pub(super) async fn find(args: &LoadArgs) -> Result<Option<Found>, Failure> {
     if args.embedded {
         return Ok(None);
@@ -79,7 +79,7 @@ fn on_directory(local: &LocalServer) -> String {
     format!("it runs on the data directory {dir}; --embedded starts a fresh one instead")
 }
 
-/// The server of the data directory, if it runs. One that was asked for by its directory must.
+/// The server of the data directory if it runs. If the user named the directory, its server must run.
 async fn running<'l>(
     args: &LoadArgs,
     local: Option<&'l LocalServer>,
@@ -103,7 +103,7 @@ async fn running<'l>(
     Ok(None)
 }
 
-/// The operations API of the named target, and how it was found if it was not given.
+/// The operations API of the named target, and the way in which it was found.
 async fn ops_of(
     args: &LoadArgs,
     local: Option<&LocalServer>,
@@ -164,7 +164,7 @@ pub(super) fn collector(args: &LoadArgs) -> Result<Option<Otlp>, Failure> {
         .map_err(|problem| Failure::usage(problem.to_string()))
 }
 
-/// Load goes to this machine, or to a host that was named on purpose.
+/// The target must be this machine, or a host that the user allowed explicitly.
 fn check_allowed(url: &str, allowed: &[String]) -> Result<(), Failure> {
     let uri: http::Uri = url
         .parse()

@@ -10,12 +10,12 @@ use crate::telemetry::{
     SpanRecord, TraceConfig, TraceRecord, Traces, Value, logs,
 };
 
-/// The objective of a request as its user sees it; slower ones become traces.
+/// The objective of a request for its user. Slower requests become traces.
 const SLOW: Duration = Duration::from_millis(500);
-/// How long the end waits for the collector.
+/// The longest wait for the collector at the end.
 const LAST_PUSH: Duration = Duration::from_secs(3);
 
-/// The process's logging, and where it is pushed.
+/// The logging of the process, and its collector.
 pub(super) struct RunTelemetry {
     pub(super) logs: Logs,
     pub(super) collector: Option<Otlp>,
@@ -24,7 +24,7 @@ pub(super) struct RunTelemetry {
 }
 
 impl RunTelemetry {
-    /// Standard output belongs to the report: logs go to a collector, if there is one.
+    /// Standard output belongs to the report, so logs go only to a collector.
     pub(super) fn start(collector: Option<Otlp>) -> Result<RunTelemetry, Failure> {
         let could_not = |error: anyhow::Error| Failure::could_not(format!("{error:#}"));
         let logs = logs::init(LogConfig {
@@ -51,7 +51,7 @@ impl RunTelemetry {
         })
     }
 
-    /// Pushes for itself: where the server is another process.
+    /// Starts its own pushes, for a server in another process.
     pub(super) fn push(&mut self) -> Result<(), Failure> {
         if let Some(collector) = &self.collector {
             let instance = format!("load-{}", std::process::id());
@@ -63,7 +63,7 @@ impl RunTelemetry {
         Ok(())
     }
 
-    /// Pushes what is left.
+    /// Pushes the remaining records.
     pub(super) async fn end(self) {
         if let Some(pushing) = self.pushing {
             let logs = self.logs;
@@ -71,7 +71,7 @@ impl RunTelemetry {
                 logs.flush(Duration::from_secs(1));
                 pushing.end(LAST_PUSH);
             });
-            // A panic there was reported where it happened.
+            // A panic in the task has already been reported.
             drop(last.await);
         }
     }

@@ -1,11 +1,11 @@
-//! `--dashboard FILE`: a Grafana dashboard, read before the terminal is taken.
+//! `--dashboard FILE` reads a Grafana dashboard before the console uses the terminal.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use crate::tui::{Dashboard, MAX_DASHBOARD_BYTES};
 
-/// The dashboard of a file; or what is wrong, where, and what to do.
+/// Reads the dashboard of a file. The error names the mistake, its place, and the correction.
 pub(super) fn read(path: &Path) -> Result<Dashboard, String> {
     let name = path.display();
     let unreadable = |why: String| format!("the dashboard {name} cannot be read: {why}");
@@ -15,7 +15,7 @@ pub(super) fn read(path: &Path) -> Result<Dashboard, String> {
     }
     let file = std::fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let mut bytes = Vec::new();
-    // One more than is allowed, so that too much is seen.
+    // One byte more than allowed shows that the file is too long.
     let most = u64::try_from(MAX_DASHBOARD_BYTES).unwrap_or(u64::MAX);
     file.take(most + 1)
         .read_to_end(&mut bytes)

@@ -1,4 +1,4 @@
-//! What the environment says of the terminal.
+//! Reads the properties of the terminal from the environment.
 
 /// The locale's character set, by the variables' order of precedence in POSIX.
 pub(super) fn utf8_locale(var: impl Fn(&str) -> Option<String>) -> bool {
@@ -8,12 +8,12 @@ pub(super) fn utf8_locale(var: impl Fn(&str) -> Option<String>) -> bool {
             let locale = locale.to_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         }
-        // Containers often have no locale at all, and a terminal that shows UTF-8.
+        // Containers often have no locale although their terminal shows UTF-8.
         None => true,
     }
 }
 
-/// COLUMNS × LINES, by default 80×24; at most what a page can be.
+/// COLUMNS × LINES, 80×24 by default, at most the largest page.
 pub(super) fn size(var: impl Fn(&str) -> Option<String>) -> (u16, u16) {
     let of = |name, least: u16| {
         var(name)

@@ -1,13 +1,13 @@
-//! The directory of rehearsals keeps the newest ones, so that it cannot fill the disk.
+//! Keeps the newest rehearsals in the directory, so that they cannot fill the disk.
 
 use std::path::Path;
 use std::{fs, io};
 
-/// Removes the files of all rehearsals in `dir` but the `keep` newest. A file whose name is not one that
-/// the console gives stays.
+/// Removes the files of all rehearsals in `dir` except the `keep` newest. Files with other names than the console's
+/// stay.
 ///
 /// # Errors
-/// The directory cannot be read, or a file in it not be removed.
+/// The directory cannot be read, or a file in it cannot be removed.
 pub(super) fn keep_newest(dir: &Path, keep: usize) -> io::Result<()> {
     let mut summaries = Vec::new();
     for entry in fs::read_dir(dir)? {

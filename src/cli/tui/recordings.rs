@@ -1,4 +1,4 @@
-//! Recordings: one to make, or one to show.
+//! The flags to make or to play a recording.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The console's load generator: `load`, in this process, against the listener that it is shown.
+//! The console's load generator: `load` in this process, against the server that the console shows.
 
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ impl LoadGenerator for Rehearsals {
     }
 }
 
-/// The path as text, if a file is there: a device or a pipe is never read, it might never end.
+/// The path as text if it is a file. A device or a pipe is never read, because it might never end.
 fn is_file(path: &Path) -> Result<String, String> {
     let name = path.display().to_string();
     let about = std::fs::metadata(path);
@@ -86,7 +86,7 @@ fn is_file(path: &Path) -> Result<String, String> {
     }
 }
 
-/// The scenario, and the profile of its dataset where that is a file.
+/// The scenario, and the profile of its dataset if that is a file.
 fn scenario_of(path: &Path) -> Result<(Scenario, Option<OwnProfile>), String> {
     let name = is_file(path)?;
     let mut scenario = Scenario::load(&name, &[]).map_err(|error| error.to_string())?;
@@ -109,10 +109,10 @@ fn run(handle: RunHandle, summaries: PathBuf) -> Run {
     }
 }
 
-/// Rehearsals whose files are kept.
+/// The number of rehearsals whose files are kept.
 const KEPT: usize = 100;
 
-/// Writes the summary and, beside it, the page for people; where, or why not.
+/// Writes the summary and the report beside it. Returns their paths, or the reason for the failure.
 fn write(summary: &Summary, dir: &Path) -> Result<SavedFiles, String> {
     let stamp: String = summary
         .started_at

@@ -1,4 +1,4 @@
-//! What each source of the console wants with a request: from flags, files and the environment.
+//! The settings of the console's sources, from flags, files and the environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct SourceArgs {
     source_timeout: Option<Duration>,
 }
 
-/// The variable of more headers.
+/// The environment variable with further headers.
 const HEADERS: &str = "CONCERTCTL_SOURCE_HEADERS";
 
 impl SourceArgs {
@@ -41,10 +41,10 @@ impl SourceArgs {
         self.source_timeout.unwrap_or(TIMEOUT)
     }
 
-    /// What is given for each source.
+    /// The credentials of each source.
     ///
     /// # Errors
-    /// What is wrong, where, and what was expected; never a secret.
+    /// The mistake, its place, and the expected value. It never contains a secret.
     pub(super) fn credentials(
         &self,
         var: impl Fn(&str) -> Option<String>,
@@ -70,7 +70,7 @@ impl SourceArgs {
             let name = format!("CONCERTCTL_{}_TOKEN", api.name().to_uppercase());
             let given = var(&name).filter(|token| !token.trim().is_empty());
             let from_file = |text: &String| text.starts_with(&format!("{}:", api.name()));
-            // As with the operations token: a file comes before the environment.
+            // Like for the operations token, a file takes precedence over the environment.
             let given = given.filter(|_| !self.source_token_file.iter().any(from_file));
             if let Some(token) = given {
                 let set = all.entry(api).bearer(&Secret::new(&token));
@@ -84,7 +84,7 @@ impl SourceArgs {
 /// `loki:rest`.
 fn source(text: &str) -> Result<(Api, &str), String> {
     let known = Api::ALL.map(Api::name).join(", ");
-    // What follows may be a secret: only what could be a name is shown.
+    // The rest may be a secret, so a message shows only a possible name.
     let (name, rest) = text
         .split_once(':')
         .ok_or_else(|| format!("begins with a source and a colon: one of {known}"))?;

@@ -1,4 +1,4 @@
-//! Silences: which alerts, by whom, why, until when.
+//! Silences: their alerts, author, reason and end.
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ use crate::clients::prometheus::Labels;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Matcher {
-    /// Of the label.
+    /// The name of the label.
     pub name: String,
-    /// What its value is compared with.
+    /// The value to compare with.
     pub value: String,
-    /// The value is a regular expression.
+    /// Whether the value is a regular expression.
     pub is_regex: bool,
-    /// The label must match; false: it must not.
+    /// Whether the label must match. If false, it must not match.
     #[serde(default = "yes")]
     pub is_equal: bool,
 }
@@ -27,7 +27,7 @@ fn yes() -> bool {
 }
 
 impl Matcher {
-    /// As Alertmanager writes it: `severity="warning"`.
+    /// The matcher in Alertmanager's notation: `severity="warning"`.
     #[must_use]
     pub fn text(&self) -> String {
         let sign = match (self.is_equal, self.is_regex) {
@@ -39,7 +39,7 @@ impl Matcher {
         format!("{}{sign}{:?}", self.name, self.value)
     }
 
-    /// Matches these labels exactly.
+    /// Matchers for exactly these labels.
     #[must_use]
     pub fn exactly(labels: &Labels) -> Vec<Matcher> {
         let matcher = |(name, value): (&String, &String)| Matcher {
@@ -56,62 +56,62 @@ impl Matcher {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PostableSilence {
-    /// The alert is silenced if all match.
+    /// The matchers. An alert is silenced if it matches all of them.
     pub matchers: Vec<Matcher>,
-    /// From when.
+    /// The start.
     pub starts_at: String,
-    /// Until when.
+    /// The end.
     pub ends_at: String,
-    /// By whom.
+    /// The author.
     pub created_by: String,
-    /// Why.
+    /// The reason.
     pub comment: String,
 }
 
-/// Whether a silence holds.
+/// The state of a silence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SilenceState {
-    /// It will.
+    /// It has not begun.
     Pending,
-    /// It does.
+    /// It is active.
     Active,
-    /// It is over, or of a state that this client does not know.
+    /// It has ended, or this client does not know the state.
     #[default]
     #[serde(other)]
     Expired,
 }
 
-/// Alertmanager's view of a silence.
+/// The status of a silence in Alertmanager.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SilenceStatus {
-    /// Whether it holds.
+    /// The state.
     #[serde(default)]
     pub state: SilenceState,
 }
 
-/// A silence as it is listed (`gettableSilence`). Times are RFC 3339.
+/// A silence in a list (`gettableSilence`). Times are RFC 3339.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Silence {
     /// A UUID.
     pub id: String,
-    /// Whether it holds.
+    /// The status.
     #[serde(default)]
     pub status: SilenceStatus,
-    /// The alert is silenced if all match.
+    /// The matchers. An alert is silenced if it matches all of them.
     #[serde(default)]
     pub matchers: Vec<Matcher>,
-    /// From when.
+    /// The start.
     #[serde(default)]
     pub starts_at: String,
-    /// Until when.
+    /// The end.
     #[serde(default)]
     pub ends_at: String,
-    /// By whom.
+    /// The author.
     #[serde(default)]
     pub created_by: String,
-    /// Why.
+    /// The reason.
     #[serde(default)]
     pub comment: String,
 }
@@ -123,27 +123,27 @@ struct Created {
 }
 
 impl Alertmanager {
-    /// `GET /api/v2/silences`: all of them, those that are over too.
+    /// `GET /api/v2/silences`: all silences, including expired ones.
     pub async fn silences(&self) -> Result<Vec<Silence>, ClientError> {
         self.source.json(self.source.get("api/v2/silences")).await
     }
 
-    /// `POST /api/v2/silences`; gives the new one's id.
+    /// `POST /api/v2/silences`. Returns the id of the new silence.
     ///
     /// # Errors
-    /// [`ClientError`]; a refused silence carries Alertmanager's own message.
+    /// [`ClientError`]. After a refusal it contains Alertmanager's own message.
     pub async fn silence(&self, silence: &PostableSilence) -> Result<String, ClientError> {
         let request = self.write(Method::POST, "api/v2/silences").json(silence);
         let created: Created = self.source.json(request).await?;
         Ok(created.id)
     }
 
-    /// `DELETE /api/v2/silence/{id}`: it ends now.
+    /// `DELETE /api/v2/silence/{id}`: expires the silence now.
     ///
     /// # Errors
-    /// [`ClientError`]; 404 when there is none of that id.
+    /// [`ClientError`], with 404 when there is no silence with that id.
     pub async fn expire(&self, id: &str) -> Result<(), ClientError> {
-        // An id is part of a path: nothing but a UUID's characters may be in it.
+        // The id becomes part of a path, so only the characters of a UUID are allowed.
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             return Err(ClientError::Malformed(format!(
                 "{id:?} is not a silence's id"

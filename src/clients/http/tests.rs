@@ -1,4 +1,4 @@
-//! Addresses, refusals, and what is not shown.
+//! Tests of addresses, of refusals, and of secrets that must not be shown.
 
 use super::*;
 use crate::secret::Secret;

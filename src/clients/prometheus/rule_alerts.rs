@@ -1,4 +1,4 @@
-//! Pending and firing alerts as Prometheus lists them.
+//! Pending and firing alerts in Prometheus's list.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::clients::http::{ClientError, decode};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleState {
-    /// The condition holds, but not for long enough.
+    /// The condition holds, but not yet for long enough.
     Pending,
     /// It fires.
     Firing,
@@ -23,13 +23,13 @@ pub enum RuleState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RuleAlert {
-    /// Identify it; external labels are not included.
+    /// The labels that identify the alert, without external labels.
     pub labels: Labels,
     /// Texts for people.
     pub annotations: Labels,
     /// Its stage.
     pub state: RuleState,
-    /// Since when the condition holds, RFC 3339.
+    /// The start of the condition, RFC 3339.
     pub active_at: String,
 }
 
@@ -44,7 +44,7 @@ struct Data {
 }
 
 impl Prometheus {
-    /// `GET /api/v1/alerts`: the pending and the firing ones.
+    /// `GET /api/v1/alerts`: the pending and firing alerts.
     pub async fn alerts(&self) -> Result<Vec<RuleAlert>, ClientError> {
         read_alerts(&self.0.accepted(self.0.get("api/v1/alerts")).await?)
     }

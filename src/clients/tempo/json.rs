@@ -1,4 +1,4 @@
-//! Tempo's answers as they come: JSON in either version's spelling.
+//! Parses Tempo's JSON in the spelling of either version.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use serde_json::Value as Json;
 use super::{Found, FoundTrace, Kind, Span, SpanEvent, Status, Trace};
 use crate::clients::http::ClientError;
 
-/// Spans read of one trace.
+/// The largest number of spans that are read of one trace.
 const MAX_SPANS: usize = 20_000;
-/// Events read of one span; the others are counted.
+/// The largest number of events that are read of one span. Further events are counted.
 const MAX_EVENTS: usize = 100;
 
 #[derive(Deserialize)]
 pub(super) struct SearchAnswer {
-    /// Left out by Tempo when there are none, `null` elsewhere.
+    /// Tempo leaves this out when there are no traces. Other servers send `null`.
     traces: Option<Vec<FoundJson>>,
     #[serde(default)]
     metrics: MetricsJson,
 }
 
-/// How much of the store a search has been through.
+/// The part of the store that a search has read.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct MetricsJson {
@@ -47,11 +47,11 @@ pub(super) struct FoundJson {
     duration_ms: u64,
     service_stats: Option<BTreeMap<String, StatsJson>>,
     span_sets: Vec<SpanSetJson>,
-    /// The only one that older versions have.
+    /// Older versions have only this one.
     span_set: Option<SpanSetJson>,
 }
 
-/// Spans that passed the query.
+/// Spans that match the query.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct SpanSetJson {
@@ -66,7 +66,7 @@ struct StatsJson {
     error_count: u64,
 }
 
-/// What a search found, newest first. `failed`: failed spans were sought, so each that passed is one.
+/// The found traces, the newest first. With `failed`, the search was for failed spans, so each match is one.
 pub(super) fn found(answer: SearchAnswer, failed: bool) -> Result<Found, ClientError> {
     let is_whole = answer.metrics.completed_jobs >= answer.metrics.total_jobs;
     let traces = answer.traces.unwrap_or_default().into_iter();
@@ -88,7 +88,7 @@ fn found_trace(json: FoundJson, failed: bool) -> Result<FoundTrace, ClientError>
             .map(|it| it.matched)
             .fold(0, u64::saturating_add),
     };
-    // Not every version, and not for every trace, names the services that took part.
+    // Not every version names the participating services, and not for every trace.
     let stats = json.service_stats.filter(|stats| !stats.is_empty());
     let counted = stats.map(errors);
     Ok(FoundTrace {
@@ -191,7 +191,7 @@ struct Pair {
     value: Json,
 }
 
-/// 64-bit numbers are texts in the JSON of protobuf; some write them as numbers all the same.
+/// In protobuf's JSON, 64-bit numbers are texts, but some servers write numbers.
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let json = Json::deserialize(from)?;
     let number = match &json {
@@ -219,7 +219,7 @@ pub(super) fn trace(id: &str, json: TraceJson) -> Result<Trace, ClientError> {
     for span in &mut spans {
         span.offset_ns -= start_ns;
         for event in &mut span.events {
-            // An event before its span is the clock's fault.
+            // An event before its span results from clock differences.
             event.offset_ns = event.offset_ns.saturating_sub(start_ns);
         }
     }
@@ -235,7 +235,7 @@ pub(super) fn trace(id: &str, json: TraceJson) -> Result<Trace, ClientError> {
     })
 }
 
-/// The offset is the start itself, until that of the trace is known.
+/// The offset is the absolute start until the start of the trace is known.
 fn span(service: &str, json: SpanJson) -> Result<Span, ClientError> {
     let parent = match json.parent_span_id.as_str() {
         "" => None,
@@ -259,7 +259,7 @@ fn span(service: &str, json: SpanJson) -> Result<Span, ClientError> {
     })
 }
 
-/// As with spans, the offset is the time itself until the trace's start is known.
+/// The offset is the absolute time until the start of the trace is known.
 fn event(json: EventJson) -> SpanEvent {
     SpanEvent {
         offset_ns: json.time_unix_nano,
@@ -273,11 +273,11 @@ fn texts(pairs: Vec<Pair>) -> BTreeMap<String, String> {
     pairs.map(|it| (it.key, text(&it.value))).collect()
 }
 
-/// An id of so many bytes, in hexadecimal digits (without leading zeros, as Tempo's search has it)
-/// or in base64, as hexadecimal digits.
+/// Converts an id of `bytes` bytes to hexadecimal digits. The input is hexadecimal (without leading zeros in Tempo's
+/// search) or base64.
 fn id(text: &str, bytes: usize) -> Result<String, ClientError> {
     let digits = bytes * 2;
-    // In base64 the same bytes are 24 or 12 characters that end in a padding.
+    // In base64 these ids have 24 or 12 characters and end with padding.
     let padded = text.ends_with('=');
     if !text.is_empty()
         && text.len() <= digits
@@ -319,7 +319,7 @@ fn status(json: &StatusJson) -> Status {
     }
 }
 
-/// A value of OTLP's as text: `{"intValue": "7"}` → 7.
+/// An OTLP value as text: `{"intValue": "7"}` → 7.
 fn text(value: &Json) -> String {
     let inner = match value {
         Json::Object(fields) if fields.len() == 1 => fields.values().next(),

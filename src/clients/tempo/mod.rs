@@ -1,7 +1,7 @@
-//! The Tempo HTTP API: searching traces, and one trace whole.
+//! The Tempo HTTP API: searches traces, and reads a whole trace.
 //!
-//! Understands both versions of Tempo's answers and plain OTLP JSON: `batches` or `resourceSpans`,
-//! ids in base64 or in hexadecimal digits, kinds and statuses as names or as numbers.
+//! It reads both versions of Tempo's answers and plain OTLP JSON: `batches` or `resourceSpans`, ids in base64 or
+//! hexadecimal digits, kinds and statuses as names or numbers.
 
 mod json;
 
@@ -19,18 +19,17 @@ pub struct Tempo(HttpSource);
 /// A search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceSearch {
-    /// Names and values, all of which the trace must hold somewhere: `service.name`, `name`,
-    /// `http.route`.
+    /// Names and values. The trace must contain all of them, in any span: `service.name`, `name`, `http.route`.
     pub tags: Vec<(String, String)>,
     /// Only traces with a failed span.
     pub failed: bool,
-    /// Of the whole trace, in milliseconds.
+    /// The shortest duration of the whole trace, in milliseconds.
     pub min_ms: Option<u64>,
-    /// Of the whole trace, in milliseconds.
+    /// The longest duration of the whole trace, in milliseconds.
     pub max_ms: Option<u64>,
-    /// Unix seconds, both included: from, to.
+    /// The first and the last second, as Unix seconds.
     pub window: Option<(u64, u64)>,
-    /// The most traces. Tempo returns those that it finds first, which are about the newest.
+    /// The largest number of traces. Tempo returns those that it finds first, roughly the newest.
     pub limit: usize,
 }
 
@@ -39,8 +38,8 @@ pub struct TraceSearch {
 pub struct Found {
     /// Newest first.
     pub traces: Vec<FoundTrace>,
-    /// The source went through all it has; if not, there may be more even where fewer were found
-    /// than were asked for.
+    /// Whether the source searched all its data. If not, there may be more traces even if fewer than the limit were
+    /// found.
     pub is_whole: bool,
 }
 
@@ -61,14 +60,14 @@ pub struct FoundTrace {
     pub errors: Option<u64>,
 }
 
-/// A trace whole.
+/// A whole trace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// 32 hexadecimal digits.
     pub id: String,
-    /// Unix nanoseconds of its first span's start.
+    /// The start of its first span, in Unix nanoseconds.
     pub start_ns: u64,
-    /// From its first span's start to its last one's end, in nanoseconds.
+    /// The time from the start of its first span to the end of its last one, in nanoseconds.
     pub duration_ns: u64,
     /// Its spans, by start time.
     pub spans: Vec<Span>,
@@ -79,31 +78,31 @@ pub struct Trace {
 pub struct Span {
     /// 16 hexadecimal digits.
     pub id: String,
-    /// The span that it was part of; of the first span, the caller's, which may be unknown here.
+    /// The parent span. For the first span, this is the caller's span, which may be unknown here.
     pub parent: Option<String>,
     /// The service that it is from.
     pub service: String,
     /// Its name.
     pub name: String,
-    /// What it was to its parent.
+    /// The kind of the span.
     pub kind: Kind,
-    /// From the trace's start to its own, in nanoseconds.
+    /// The time from the start of the trace to the start of the span, in nanoseconds.
     pub offset_ns: u64,
     /// In nanoseconds.
     pub duration_ns: u64,
-    /// How it ended.
+    /// The status of the span.
     pub status: Status,
-    /// Its own attributes, not those of its resource; values as text.
+    /// The attributes of the span, without those of its resource. Values are texts.
     pub attributes: BTreeMap<String, String>,
     /// Events within the span, such as exceptions.
     #[serde(default)]
     pub events: Vec<SpanEvent>,
-    /// Events that are not here.
+    /// The number of events that were not read.
     #[serde(default)]
     pub more_events: u64,
 }
 
-/// Something that happened while a span ran.
+/// An event during a span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpanEvent {
     /// From the trace's start, in nanoseconds.
@@ -122,25 +121,25 @@ impl SpanEvent {
     }
 }
 
-/// What a span was to its parent.
+/// The kind of a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// Unknown.
     #[default]
     Unspecified,
-    /// Something within a process.
+    /// Work within a process.
     Internal,
-    /// Served a request.
+    /// A request that was served.
     Server,
-    /// Sent a request.
+    /// A request that was sent.
     Client,
-    /// Sent a message.
+    /// A message that was sent.
     Producer,
-    /// Took a message.
+    /// A message that was received.
     Consumer,
 }
 
-/// How a span ended.
+/// The status of a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// Not set.
@@ -168,16 +167,16 @@ impl Tempo {
     /// `GET /api/search`.
     ///
     /// # Errors
-    /// [`ClientError`]; a refused search carries Tempo's own message.
+    /// [`ClientError`]. After a refusal it contains Tempo's own message.
     pub async fn search(&self, search: &TraceSearch) -> Result<Found, ClientError> {
         let request = self.0.get("api/search").query(&search.params());
         read_found(&self.0.accepted(request).await?, search.failed)
     }
 
-    /// `GET /api/traces/<id>`; `None`: there is no such trace (any more).
+    /// `GET /api/traces/<id>`. `None` when the trace does not exist (any more).
     ///
     /// # Errors
-    /// [`ClientError`]; an id that is none is refused by Tempo.
+    /// [`ClientError`]. Tempo refuses an invalid id.
     pub async fn trace(&self, id: &str) -> Result<Option<Trace>, ClientError> {
         // The id becomes part of a path.
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_hexdigit()) {
@@ -199,7 +198,7 @@ impl TraceSearch {
             params.push(("q", self.traceql()));
             params.push(("spss", "1".to_owned()));
         } else {
-            // Values of any type are compared as text, which no TraceQL does.
+            // Tags compare values of any type as text, which TraceQL cannot do.
             let mut tags = self.tags.clone();
             tags.extend(self.failed.then(|| ("error".to_owned(), "true".to_owned())));
             params.push(("tags", logfmt(&tags)));
@@ -215,7 +214,7 @@ impl TraceSearch {
         params
     }
 
-    /// The conditions beside tags. With `q` Tempo ignores all other parameters but times and limits.
+    /// The conditions besides tags. With `q`, Tempo ignores all other parameters except times and limits.
     fn traceql(&self) -> String {
         let failed = self.failed.then(|| "status = error".to_owned());
         let least = self.min_ms.map(|ms| format!("traceDuration >= {ms}ms"));
@@ -233,12 +232,12 @@ pub(crate) fn read_found(body: &[u8], failed: bool) -> Result<Found, ClientError
     found(decode(body)?, failed)
 }
 
-/// The trace of that id in an answer's body.
+/// The trace with that id in the body of an answer.
 pub(crate) fn read_trace(id: &str, body: &[u8]) -> Result<Trace, ClientError> {
     trace(id, decode(body)?)
 }
 
-/// Values in quotes, in which anything may stand.
+/// Writes values in quotes, so that they may contain any character.
 fn logfmt(tags: &[(String, String)]) -> String {
     let tags = tags.iter().map(|(name, value)| {
         let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");

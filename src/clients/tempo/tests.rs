@@ -113,7 +113,7 @@ fn what_was_found_is_read_with_and_without_what_tempo_leaves_out() {
 
 #[test]
 fn failed_spans_are_counted_where_tempo_says_nothing_of_services() {
-    // As Tempo answers `{ status = error }`: no statistics, or empty ones.
+    // Tempo answers `{ status = error }` like this, without statistics or with empty ones.
     let text = br#"{"traces":[
         {"traceID":"1","spanSet":{"spans":[{"spanID":"a"}],"matched":3},
          "spanSets":[{"spans":[{"spanID":"a"}],"matched":3},{"matched":1}]},

@@ -83,7 +83,7 @@ fn a_batch_that_is_being_made_durable_is_promised_for_now_and_not_for_the_next_t
     assert_eq!((eta(3, 0), eta(5, 0)), (Some(second), Some(2 * second)));
     queue.state.publish(claim.watermark, claim.at);
     assert_eq!(eta(3, 0), Some(second));
-    // It could not be made durable: it is tried again, and said so.
+    // The batch could not be made durable, so it is retried.
     let claim = queue.take_due(Timestamp(1_000)).unwrap();
     queue.put_back(claim.at, second);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Admission: which server lets the next batch in, and when.
+//! Admission: which server admits the next batch, and when.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::coordination::{Claim, Unavailable};
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp};
 
-/// Ended places are deleted when they expired this long ago: servers' clocks may differ.
+/// Ended places are deleted this long after they expired, because the servers' clocks may differ. In milliseconds.
 const CLOCKS_DIFFER_BY: i64 = 60_000;
 
 impl RedisCoordination {
@@ -17,7 +17,7 @@ impl RedisCoordination {
         if !self.is_available() {
             return Err(Unavailable);
         }
-        // Redis has answered until when no batch is due: no call is needed before.
+        // Redis has answered until when no batch is due, so no call is needed before then.
         if Instant::now() < *self.claim_after.lock() {
             return Ok(None);
         }
@@ -35,7 +35,7 @@ impl RedisCoordination {
         }
         self.set_due(due);
         let Some(watermark) = watermark else {
-            // At most until this server learns of changed settings.
+            // The wait is at most the time until this server learns of changed settings.
             let wait = Duration::from_millis(first).min(self.options.replication_interval);
             *self.claim_after.lock() = Instant::now() + wait;
             return Ok(None);
@@ -48,11 +48,11 @@ impl RedisCoordination {
         }))
     }
 
-    /// Admits a claimed batch, which must be durable. `false`: the claim had run out, and another server has
-    /// the batch.
+    /// Admits a claimed batch, which must be durable. `false` when the claim had expired and another server has the
+    /// batch.
     ///
     /// # Errors
-    /// [`Unavailable`]; it is tried again in the background.
+    /// [`Unavailable`]. It is retried in the background.
     pub async fn publish(&self, claim: Claim) -> Result<bool, Unavailable> {
         let keys = &self.keys;
         let mut publish = call(
@@ -71,18 +71,19 @@ impl RedisCoordination {
             self.unsent.lock().batch = Some(claim);
             return Err(Unavailable);
         };
-        // Replicated, since another server may have published the batch before: batches apply in order.
+        // The batch is replicated, because another server may have published the previous batch, and batches apply in
+        // order.
         let _: Result<(), Unavailable> = self.pull().await;
         Ok(outcome == "ok")
     }
 
-    /// Puts back a claimed batch that could not be made durable, to be tried again after `pause`.
+    /// Returns a claimed batch that could not be made durable. It is retried after `pause`.
     pub async fn put_back(&self, claim: Claim, pause: Duration) {
         self.state.clear_coming();
         let keys = &self.keys;
         let mut put_back = call(&scripts::PUT_BACK, &[&keys.ready, &keys.queue]);
         put_back.arg(claim.id).arg(millis(pause));
-        // If this does not reach Redis, the claim runs out.
+        // If this does not reach Redis, the claim expires.
         let answer: Result<(String, Option<i64>), Unavailable> = self.ask(&put_back).await;
         if let Ok((_, due @ Some(_))) = answer {
             self.set_due(due);
@@ -110,7 +111,7 @@ impl RedisCoordination {
         *self.claim_after.lock() = Instant::now();
     }
 
-    /// Stores when the next batch is due, by the service's time.
+    /// Stores the due time of the next batch by the service's time.
     pub(super) fn set_due(&self, due: Option<i64>) {
         let ahead = self.clock.ahead(Instant::now(), self.service_clock.now());
         let due = due.map(|due| Timestamp(due.saturating_sub(ahead)));

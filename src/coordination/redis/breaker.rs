@@ -1,6 +1,6 @@
-//! A circuit breaker: after a few failures calls stop, until a probe succeeds.
+//! A circuit breaker: after a few failures calls stop until a probe succeeds.
 //!
-//! Owns the decision only; the caller passes time and chance.
+//! It only decides. The caller passes in the time and the random numbers.
 
 use std::time::{Duration, Instant};
 
@@ -9,37 +9,38 @@ use crate::backoff::Backoff;
 /// When a breaker opens, and when it is probed.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerSettings {
-    /// Time-outs in a row that open it.
+    /// The number of consecutive time-outs that open it.
     pub failures: u32,
-    /// Until the first probe; doubles with every probe that fails.
+    /// The pause before the first probe. It doubles with every failed probe.
     pub pause: Duration,
-    /// The pause grows no further.
+    /// The longest pause.
     pub longest_pause: Duration,
-    /// A breaker that opens again sooner than this after it closed goes on with its longer pauses.
+    /// A breaker that opens again within this time after it closed continues with its longer pauses.
     pub steady: Duration,
 }
 
 impl Default for BreakerSettings {
     fn default() -> Self {
         BreakerSettings {
-            // A lone time-out is a hiccup; five in a row are not, and come within one time-out under
-            // load.
+            // A single time-out can happen. Five in a row are a failure, and under load they come within one
+            // time-out.
             failures: 5,
-            // Soon enough that a quick restart is hardly noticed.
+            // This is short enough to hide a fast restart.
             pause: Duration::from_millis(200),
-            // Users wait to be admitted, so not longer; a recovery may follow each probe, so not shorter.
+            // It is not longer, because users wait to be admitted. It is not shorter, because a recovery may follow
+            // each probe.
             longest_pause: Duration::from_secs(2),
             steady: Duration::from_secs(30),
         }
     }
 }
 
-/// How a call failed.
+/// The kind of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// No answer in time: it may be a hiccup.
+    /// There was no answer in time, perhaps only once.
     TimedOut,
-    /// The connection broke, or the answer is an error: the next call would fare no better.
+    /// The connection broke, or the answer is an error. The next call would fail too.
     Broken,
 }
 
@@ -52,7 +53,7 @@ enum Phase {
     Open {
         until: Instant,
     },
-    /// A probe is under way; should it never come back, another may go at `until`.
+    /// A probe is running. If it never returns, another one may start at `until`.
     HalfOpen {
         until: Instant,
     },
@@ -67,7 +68,7 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// A breaker that is to be probed at once.
+    /// A breaker that must be probed at once.
     pub(super) fn open(settings: BreakerSettings, now: Instant) -> Breaker {
         Breaker {
             settings,
@@ -83,7 +84,7 @@ impl Breaker {
         }
     }
 
-    /// Records a failed call; `true`: it opened the breaker. `chance` in 0..1 spreads the probes of several
+    /// Records a failed call. `true` when it opened the breaker. `chance` (0 to 1) spreads the probes of several
     /// servers.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant, chance: f64) -> bool {
         let Phase::Closed { failures, since } = &mut self.phase else {
@@ -100,7 +101,7 @@ impl Breaker {
         true
     }
 
-    /// Whether to probe now. A caller that gets `true` must probe, within `longest`.
+    /// Whether to probe now. A caller that gets `true` must finish its probe within `longest`.
     pub(super) fn may_probe(&mut self, now: Instant, longest: Duration) -> bool {
         match self.phase {
             Phase::Open { until } | Phase::HalfOpen { until } if until <= now => {

@@ -1,7 +1,7 @@
-//! An estimate of Redis's clock, from the times in its answers.
+//! Estimates Redis's clock from the times in its answers.
 //!
-//! An answer shows the time before it travelled here, so an estimate is never ahead of the clock, and the highest
-//! of the last few is the best. A deadline made of it is never too late.
+//! An answer shows a time before its transmission. So an estimate is never ahead of the clock, and the highest of the
+//! last few is the best. A deadline from it is never too late.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,14 +10,15 @@ use parking_lot::Mutex;
 
 use crate::domain::Timestamp;
 
-/// Answers kept: at ten a second, the estimate follows a clock that was set back within 1.6 s.
+/// The number of kept answers. At ten answers per second, the estimate follows a clock that was set back within 1.6
+/// s.
 const SAMPLES: usize = 16;
 
 /// An estimate of another machine's clock.
 #[derive(Debug)]
 pub(super) struct RemoteClock {
     start: Instant,
-    /// Milliseconds from `start`'s count to the other clock's.
+    /// The differences between the other clock and the time since `start`, in milliseconds.
     offsets: Mutex<VecDeque<i64>>,
 }
 
@@ -29,7 +30,7 @@ impl RemoteClock {
         }
     }
 
-    /// Takes the `time` of an answer that arrived at `received` into account.
+    /// Adds the `time` of an answer that arrived at `received`.
     pub(super) fn observe(&self, time: Timestamp, received: Instant) {
         let offset = time.0.saturating_sub(self.ticks(received));
         let mut offsets = self.offsets.lock();
@@ -39,18 +40,18 @@ impl RemoteClock {
         offsets.push_back(offset);
     }
 
-    /// Its time at `now`.
+    /// The other clock's time at `now`.
     pub(super) fn at(&self, now: Instant) -> Timestamp {
         let best = self.offsets.lock().iter().max().copied();
         Timestamp(self.ticks(now).saturating_add(best.unwrap_or(0)))
     }
 
-    /// Its time when a wait of `within` that begins at `now` is over.
+    /// The other clock's time at the end of a wait of `within` that begins at `now`.
     pub(super) fn deadline(&self, now: Instant, within: Duration) -> i64 {
         self.at(now).after(within).0
     }
 
-    /// How many milliseconds it is ahead of a clock that shows `wall` at `now`.
+    /// The milliseconds by which it is ahead of a clock that shows `wall` at `now`.
     pub(super) fn ahead(&self, now: Instant, wall: Timestamp) -> i64 {
         self.at(now).0.saturating_sub(wall.0)
     }

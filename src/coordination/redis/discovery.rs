@@ -1,9 +1,9 @@
-//! Discovery: URLs, and a connection to the node that holds the queue's keys.
+//! Discovery: parses URLs, and connects to the node that holds the queue's keys.
 //!
-//! All keys of a queue share one hash tag, so one node of a cluster holds them all, and a plain
-//! connection to that node is enough. When the node or the slot moves, the connection breaks or answers with an
-//! error, and discovery runs again. No library redirects or repeats calls, so every call is sent at most once,
-//! and every loss of a connection is noticed.
+//! All keys of a queue have the same hash tag, so one node of a cluster holds them all, and a plain connection to it
+//! is enough. When the node or the slot moves, the connection breaks or answers with an error, and discovery runs
+//! again. No library redirects or repeats calls. So every call is sent at most once, and every loss of a connection
+//! is noticed.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, Value,
 };
 
-/// Oldest version that is known to work; the scripts need what it is told of their effects since 5,
-/// and lines before this one get no fixes any more.
+/// The oldest supported version. The scripts need effects replication, which exists since 5, and earlier lines than
+/// this one get no fixes any more.
 const OLDEST: (u32, u32) = (6, 2);
 
-/// Calls that may wait to be written. Each call has its own time-out.
+/// The largest number of calls that wait to be written. Each call has its own time-out.
 const WAITING_TO_BE_WRITTEN: usize = 1_024;
 
-/// Why there is no connection to Redis. No message contains a password.
+/// The reason why there is no connection to Redis. No message contains a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisConnectError {
-    /// A URL cannot be used.
+    /// A URL is invalid.
     #[error(
         "Redis URL number {which} cannot be used: {why}; it looks like redis://[[user]:password@]host[:port][/database]"
     )]
     Url {
         which: usize,
-        /// What is wrong with it.
+        /// The mistake in the URL.
         why: String,
     },
     /// A URL asks for TLS.
@@ -41,60 +41,60 @@ pub enum RedisConnectError {
     /// No server listens there.
     #[error("Redis at {at} cannot be reached: {why}")]
     Unreachable { at: String, why: String },
-    /// A server listens and does not answer.
+    /// A server listens but does not answer.
     #[error("Redis at {at} did not answer within {} ms", within.as_millis())]
     TimedOut { at: String, within: Duration },
-    /// No password was given.
+    /// The server requires a password, and none was given.
     #[error("Redis at {at} asks for a password: give it in the URL, redis://:password@host")]
     PasswordNeeded { at: String },
-    /// The password was given and is wrong.
+    /// The given password is wrong.
     #[error("Redis at {at} refuses the user or the password of the URL")]
     PasswordWrong { at: String },
-    /// Several URLs, but no cluster.
+    /// Several URLs were given, but the server is not part of a cluster.
     #[error(
         "Redis at {at} is not a node of a cluster, but several URLs were given; give one URL, or nodes of one cluster"
     )]
     NotACluster { at: String },
-    /// A node of a cluster in which no node serves the slot.
+    /// No node of the cluster serves the slot.
     #[error("the Redis cluster of {at} has no node in charge of hash slot {slot}")]
     SlotUnserved {
-        /// Host and port of the node asked.
+        /// Host and port of the node that answered.
         at: String,
         /// The slot of the queue's keys.
         slot: u16,
     },
-    /// A Sentinel.
+    /// The server is a Sentinel.
     #[error("{at} is a Redis Sentinel, which holds no data; give the address of Redis itself")]
     Sentinel { at: String },
-    /// A replica.
+    /// The server is a replica.
     #[error("Redis at {at} is a read-only replica; give the address of its master")]
     Replica { at: String },
-    /// An old version.
+    /// The version is too old.
     #[error("Redis at {at} is version {found}; {}.{} or later is needed", OLDEST.0, OLDEST.1)]
     TooOld { at: String, found: String },
-    /// It answers with an error.
+    /// The server answers with an error.
     #[error("Redis at {at} answers: {error}")]
     Refused { at: String, error: String },
 }
 
-/// A connection, and a setting of its server that the log warns of.
+/// A connection, and a setting of its server that deserves a warning.
 pub(super) struct Connected {
     pub(super) connection: MultiplexedConnection,
     /// The eviction policy, if Redis evicts keys when its memory runs out.
     pub(super) evicts: Option<String>,
 }
 
-/// The given nodes, any of which leads to the one that holds the queue's keys.
+/// The given nodes. Each of them leads to the node that holds the queue's keys.
 #[derive(Debug)]
 pub(super) struct Nodes {
     given: Vec<ConnectionInfo>,
-    /// Any key of the queue: all are in one slot.
+    /// Any key of the queue, because all are in the same slot.
     key: String,
     within: Duration,
 }
 
 impl Nodes {
-    /// Reads URLs with commas between them.
+    /// Parses URLs that are separated by commas.
     pub(super) fn parse(
         urls: &str,
         key: String,
@@ -182,7 +182,7 @@ impl Nodes {
             .map_err(|error| explain(&at, &error))?;
         let owner = ranges.iter().find_map(|range| owner_of(range, slot));
         match (owner, asked.addr()) {
-            // A node that does not know its own address leaves it empty: it is the node that was asked.
+            // A node that does not know its own address leaves it empty. It is then the node that was asked.
             (Some((host, port)), ConnectionAddr::Tcp(own, _)) if host.is_empty() => {
                 Ok(ConnectionAddr::Tcp(own.clone(), port))
             }
@@ -225,7 +225,7 @@ fn number(value: &Value) -> Option<u16> {
     redis::from_redis_value_ref(value).ok()
 }
 
-/// The message repeats no part of the URL: a typing error may put the password anywhere.
+/// The message repeats no part of the URL, because a typing error may put the password anywhere.
 fn parse_url(which: usize, url: &str) -> Result<ConnectionInfo, RedisConnectError> {
     let wrong = |why: &str| RedisConnectError::Url {
         which,
@@ -264,7 +264,7 @@ fn explain(at: &str, error: &RedisError) -> RedisConnectError {
     RedisConnectError::Refused { at, error: text }
 }
 
-/// The parts of `INFO` that matter here.
+/// The relevant parts of `INFO`.
 #[derive(Debug)]
 struct Info {
     /// standalone, cluster or sentinel.
@@ -308,8 +308,8 @@ impl Info {
     }
 }
 
-/// What is read of Redis's answers and addresses, for the fuzz targets: `text` as `INFO` and as addresses,
-/// `bytes` as the answer to `CLUSTER SLOTS`.
+/// Parses Redis's answers and addresses for the fuzz targets: `text` as `INFO` and as addresses, `bytes` as the
+/// answer to `CLUSTER SLOTS`.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_replies(text: &str, bytes: &[u8]) {
     let _ = Info::parse("a:1", text);

@@ -1,10 +1,9 @@
-//! A connection to Redis behind a circuit breaker.
+//! A connection to Redis with a circuit breaker.
 //!
-//! Owns the connection: whoever calls gets an answer within the time given or learns that there is
-//! none. A call never connects; [`Link::revive`] does, asked from the background. So a Redis that
-//! hangs costs the callers nothing once the breaker is open. A connection that failed is thrown away,
-//! never mended: a new one means that data may have been lost meanwhile, which
-//! [`breaks`](Link::breaks) tells.
+//! Every caller gets an answer or an error within the given time. A call never connects. [`Link::revive`] connects,
+//! and a background task calls it. So after the breaker has opened, a Redis that hangs costs the callers nothing. A
+//! failed connection is never repaired but replaced. A new connection means that data may have been lost meanwhile,
+//! and [`breaks`](Link::breaks) counts these.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +24,7 @@ use crate::telemetry::Step;
 
 /// A connection with a circuit breaker.
 pub(super) struct Link {
-    /// For the log: what the connection is for.
+    /// The purpose of the connection, for the log.
     purpose: &'static str,
     nodes: Arc<Nodes>,
     clock: Arc<RemoteClock>,
@@ -33,17 +32,17 @@ pub(super) struct Link {
     connection: ArcSwapOption<MultiplexedConnection>,
     breaker: Mutex<Breaker>,
     breaks: AtomicU64,
-    /// Why the last call failed.
+    /// The reason why the last call failed.
     last_failure: Mutex<String>,
-    /// A probe must be answered within this.
+    /// The time-out of a probe's answer.
     probe_within: Duration,
-    /// No probe takes longer, connecting included.
+    /// The longest duration of a probe, including the connection attempt.
     probe_longest: Duration,
     faults: Faults,
 }
 
 impl Link {
-    /// A link that is down until it is [revived](Link::revive).
+    /// A link that is down until [`revive`](Link::revive) is called.
     pub(super) fn new(
         purpose: &'static str,
         nodes: Arc<Nodes>,
@@ -66,17 +65,17 @@ impl Link {
         }
     }
 
-    /// Whether calls are made.
+    /// Whether the link accepts calls.
     pub(super) fn is_up(&self) -> bool {
         self.connection.load().is_some()
     }
 
-    /// How many connections were given up. While this number stays, no data was lost.
+    /// The number of connections that were given up. While it stays the same, no data was lost.
     pub(super) fn breaks(&self) -> u64 {
         self.breaks.load(Ordering::Acquire)
     }
 
-    /// Why the last call that failed did so.
+    /// The reason of the last failed call.
     pub(super) fn last_failure(&self) -> String {
         self.last_failure.lock().clone()
     }
@@ -113,7 +112,7 @@ impl Link {
         }
     }
 
-    /// Connects if it is down and a probe is due; `true`: it is up now.
+    /// Connects if the link is down and a probe is due. `true` when it is up now.
     pub(super) async fn revive(&self) -> bool {
         if self.is_up() {
             return true;
@@ -128,7 +127,7 @@ impl Link {
     /// Connects now.
     pub(super) async fn connect(&self) -> Result<Option<String>, RedisConnectError> {
         let probed = self.probe().await;
-        // Held over both changes, so that phase and connection change together.
+        // The lock covers both changes, so that phase and connection change together.
         let mut breaker = self.breaker.lock();
         breaker.probed(probed.is_ok(), Instant::now(), rand::random());
         match probed {
@@ -188,7 +187,7 @@ impl Link {
         let is_current = current
             .as_ref()
             .is_some_and(|it| Arc::ptr_eq(it, connection));
-        // A late failure of a connection that was given up says nothing about the present one.
+        // A late failure of an old connection says nothing about the current one.
         if is_current && breaker.failed(failure, Instant::now(), rand::random()) {
             self.breaks.fetch_add(1, Ordering::AcqRel);
             self.connection.store(None);

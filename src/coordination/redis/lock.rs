@@ -11,17 +11,17 @@ use super::link::Link;
 use super::scripts::{self, Keys, call};
 use crate::domain::SeatId;
 
-/// All seat locks, as one server sees them.
+/// The seat locks from the view of one server.
 pub(super) struct Locks {
     shared: Arc<Shared>,
     clock: Arc<RemoteClock>,
-    /// Distinguishes this server's tokens from those of others.
+    /// Distinguishes the tokens of this server from those of others.
     server: u64,
     tries: AtomicU64,
     ttl: Duration,
 }
 
-/// What a lock needs when it is released.
+/// The data for releasing a lock.
 struct Shared {
     link: Link,
     keys: Arc<Keys>,
@@ -37,12 +37,12 @@ pub(super) enum Tried {
     Unavailable,
 }
 
-/// A held lock; released in the background when dropped, and sooner by [`RedisLock::release`].
+/// A held lock. Dropping it releases it in the background, and [`RedisLock::release`] releases it sooner.
 pub struct RedisLock {
     shared: Arc<Shared>,
     key: String,
     token: String,
-    /// Grows with every lock taken: a later holder has a higher one.
+    /// Rises with every lock that is taken, so a later holder has a higher value.
     pub fence: u64,
 }
 
@@ -76,7 +76,7 @@ impl Locks {
         self.shared.link.connect().await.is_ok()
     }
 
-    /// Tries the lock of `seat` for a keyed request, if it is one, in one round trip.
+    /// Tries to lock `seat` in one round trip. `request` names the keyed request, if it is one.
     pub(super) async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> Tried {
         if !self.shared.link.is_up() {
             return Tried::Unavailable;
@@ -109,29 +109,29 @@ impl Locks {
                     _ => Tried::Unavailable,
                 }
             }
-            // Redis may have taken the lock: dropping it here releases it.
+            // Redis may have taken the lock. Dropping it here releases it.
             Err(_) => Tried::Unavailable,
         }
     }
 }
 
 impl RedisLock {
-    /// Releases it, and returns when others can have it, or when Redis does not answer.
+    /// Releases the lock. Returns when other requests can take it, or when Redis does not answer.
     pub async fn release(mut self) {
         if let Some(releasing) = self.begin_release() {
-            // In its own task: a cancelled caller does not keep the seat locked.
+            // It runs in its own task, so that a cancelled caller does not keep the seat locked.
             drop(releasing.await);
         }
     }
 
-    /// There is nothing to release.
+    /// Drops the lock without a release, because there is nothing to release.
     fn forget(mut self) {
         self.token.clear();
     }
 
     fn begin_release(&mut self) -> Option<JoinHandle<()>> {
         let token = std::mem::take(&mut self.token);
-        // Without a runtime, or without Redis, it runs out by itself.
+        // Without a runtime or without Redis, the lock expires by itself.
         let runtime = tokio::runtime::Handle::try_current().ok()?;
         if token.is_empty() || !self.shared.link.is_up() {
             return None;
@@ -140,7 +140,7 @@ impl RedisLock {
         Some(runtime.spawn(async move {
             let mut release = call(&scripts::UNLOCK, &[&key]);
             release.arg(token);
-            // What is not released now runs out by itself.
+            // A lock that is not released now expires by itself.
             let _: Result<(String,), _> = shared.link.run(&release, shared.within).await;
         }))
     }

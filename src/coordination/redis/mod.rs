@@ -1,22 +1,22 @@
-//! The queue of several servers: order, admission and seat locks in Redis, 6.2 or later, alone or a
+//! The shared queue of several servers: order, admission and seat locks in Redis (6.2 or later), on one node or in a
 //! cluster.
 //!
-//! Redis decides the order of places and which server admits the next batch. The store makes both durable, and
-//! the queue recovers from there whenever Redis may have lost something. No poll asks Redis: each server
+//! Redis decides the order of places and which server admits the next batch. The store makes both durable, and the
+//! queue recovers from the store whenever Redis may have lost data. No poll asks Redis: each server
 //! [replicates](RedisCoordination::replicate) the queue at a fixed rate and answers polls from its own
 //! [`QueueState`].
 //!
-//! **Keys.** `{concertctl:<epoch>}:ready`, `queue`, `users`, `batches`, `ended`, `fence` and
-//! `lock:<seat>`; see [`Keys`]. Only locks run out by themselves. The queue needs about 70 bytes of
-//! Redis's memory a registered user, and 100 for each who paid within the time of an admission.
+//! **Keys.** `{concertctl:<epoch>}:ready`, `queue`, `users`, `batches`, `ended`, `fence` and `lock:<seat>`; see
+//! [`Keys`]. Only locks expire by themselves. The queue needs about 70 bytes of Redis's memory per registered user,
+//! and 100 for each user who paid within the time of an admission.
 //!
-//! **Loss.** `ready` is set last when the queue is restored; without it every script of the queue
-//! answers "empty". After a connection is given up, and whenever Redis is empty, this server stops using the
-//! queue until it has recovered it from the database. Recovery only ever raises numbers.
+//! **Loss.** Recovery sets `ready` last. Without it every script of the queue answers "empty". After a connection is
+//! given up, and whenever Redis is empty, this server stops using the queue until it has recovered it from the
+//! database. Recovery only raises numbers.
 //!
-//! **Stalls.** A command whose caller gave up may still run when Redis continues. A command that could do harm
-//! then carries the latest time at which it may run, by Redis's clock; the others only raise numbers or
-//! compare first. Each script says which, and why.
+//! **Stalls.** A command whose caller gave up may still run when Redis continues. A command that could then do harm
+//! carries a deadline by Redis's clock. The others only raise numbers or compare first. Each script says which kind
+//! it is, and why.
 
 mod admission;
 mod breaker;
@@ -58,56 +58,55 @@ use crate::faults::Faults;
 /// Intervals and time-outs of the shared queue.
 #[derive(Clone, Copy, Debug)]
 pub struct RedisOptions {
-    /// How long an admission lasts.
+    /// The duration of an admission.
     pub active_for: Duration,
-    /// Seat locks run out after this.
+    /// The time after which a seat lock expires.
     pub lock_ttl: Duration,
-    /// After this, another server may claim a claimed batch.
+    /// The time after which another server may claim a claimed batch.
     pub claim_lease: Duration,
     pub replication_interval: Duration,
-    /// From the claim of a batch until it is admitted.
+    /// The time from the claim of a batch to its admission.
     pub lead: Duration,
-    /// Longest wait for a connection.
+    /// The time-out of a connection attempt.
     pub connect_timeout: Duration,
-    /// Longest wait for a seat lock.
+    /// The time-out for a seat lock.
     pub lock_timeout: Duration,
-    /// Longest wait for a place or a batch.
+    /// The time-out for a place or a batch.
     pub queue_timeout: Duration,
-    /// Longest wait for one page of changes, or one part of a recovery.
+    /// The time-out for one page of changes, or for one part of a recovery.
     pub replication_timeout: Duration,
-    /// When calls stop, and when Redis is probed again.
+    /// When calls stop, and when Redis is probed.
     pub breaker: BreakerSettings,
 }
 
 impl RedisOptions {
-    /// Admissions of `active_for`, locks of `lock_ttl`, and defaults for the rest.
+    /// Options with admissions of `active_for`, locks of `lock_ttl`, and defaults for the rest.
     #[must_use]
     pub fn new(active_for: Duration, lock_ttl: Duration) -> RedisOptions {
         RedisOptions {
             active_for,
             lock_ttl,
-            // The store answers within 5 s or not at all, and publishing takes half a second more:
-            // a claim that is still in use does not run out, and one whose server died delays
-            // admission by half an interval at most.
+            // The store answers within 5 s or not at all, and publishing takes half a second more. So a claim in use
+            // does not expire, and the claim of a crashed server delays admission by at most half an interval.
             claim_lease: Duration::from_secs(7),
-            // All servers know of a batch within a tenth of a second, for ten calls a second.
+            // All servers learn of a batch within a tenth of a second, which costs ten calls a second.
             replication_interval: Duration::from_millis(100),
-            // By then the batch is durable and all servers know it, so all admit it together: no server lets
-            // a user wait while another admits users behind.
+            // By then the batch is durable and all servers know it, so all admit it together. Otherwise one server
+            // could admit users while another lets earlier users wait.
             lead: Duration::from_millis(300),
             connect_timeout: Duration::from_secs(1),
-            // The lock only spares the database: it must not cost more than a transaction.
+            // The lock only relieves the database, so it must not cost more than a transaction.
             lock_timeout: Duration::from_millis(100),
-            // The database can give a place instead, in about this time.
+            // The database can give a place in about this time instead.
             queue_timeout: Duration::from_millis(500),
-            // No request waits for it, and a page takes longer than a place.
+            // No request waits for this, and a page takes longer than a place.
             replication_timeout: Duration::from_secs(1),
             breaker: BreakerSettings::default(),
         }
     }
 }
 
-/// Order, admission and seat locks in Redis, as one server sees them.
+/// Order, admission and seat locks in Redis from the view of one server.
 pub struct RedisCoordination {
     pub(super) state: QueueState,
     options: RedisOptions,
@@ -117,19 +116,19 @@ pub struct RedisCoordination {
     service_clock: service::Clock,
     queue: Link,
     locks: Locks,
-    /// How often the queue was found empty.
+    /// The number of times that the queue was found empty.
     losses: AtomicU64,
-    /// How often this server asked for a recovery, since a change did not reach the queue.
+    /// The number of recoveries that this server requested because a change did not reach the queue.
     requests: AtomicU64,
-    /// The causes as of the last recovery by this server.
+    /// The causes at the time of this server's last recovery.
     recovered: Mutex<Option<Causes>>,
     replica: Mutex<Replica>,
     unsent: Mutex<Unsent>,
-    /// No claim is tried before.
+    /// The time before which no claim is tried.
     claim_after: Mutex<Instant>,
 }
 
-/// Counters of what makes a recovery necessary. A recovery is due while they differ from those of the last.
+/// Counters of the causes of recovery. A recovery is due while they differ from those at the last recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Causes {
     breaks: u64,
@@ -137,7 +136,7 @@ struct Causes {
     requests: u64,
 }
 
-/// Changes that did not reach Redis yet.
+/// Changes that have not reached Redis yet.
 #[derive(Default)]
 struct Unsent {
     ended: Vec<Place>,
@@ -152,11 +151,10 @@ impl RedisCoordination {
         nodes.connect().await.map(drop)
     }
 
-    /// Connects to the Redis of `urls`, one or several nodes of a cluster with commas between them,
-    /// and recovers the queue of dataset `epoch` to at least `snapshot`. (A comma in a password is
-    /// written `%2C`.)
+    /// Connects to the Redis of `urls` (one or several nodes of a cluster, separated by commas; a comma in a password
+    /// is written `%2C`). Recovers the queue of dataset `epoch` to at least `snapshot`.
     ///
-    /// The first [`replicate`](RedisCoordination::replicate) asks for another recovery, since other servers may
+    /// The first [`replicate`](RedisCoordination::replicate) requests another recovery, because other servers may
     /// have changed the queue after `snapshot`.
     pub async fn connect(
         urls: &str,
@@ -202,7 +200,7 @@ impl RedisCoordination {
                 "Redis throws keys away when its memory runs out; set maxmemory-policy to noeviction"
             );
         }
-        // Without locks the database alone decides about seats.
+        // Without locks only the database decides about seats.
         coordination.locks.connect().await;
         let first = coordination.first_recovery(snapshot).await;
         first.map_err(|Unavailable| RedisConnectError::Refused {
@@ -222,13 +220,13 @@ impl RedisCoordination {
                 .is_some_and(|as_of| (as_of.breaks, as_of.losses) == (now.breaks, now.losses))
     }
 
-    /// How often to call [`replicate`](RedisCoordination::replicate).
+    /// The pause between two calls of [`replicate`](RedisCoordination::replicate).
     #[must_use]
     pub fn replication_interval(&self) -> Duration {
         self.options.replication_interval
     }
 
-    /// Tries the lock of `seat`; never waits for its holder.
+    /// Tries to lock `seat`. It never waits for the holder.
     pub async fn try_lock(&self, seat: SeatId, request: Option<&str>) -> SeatLock<'_> {
         match self.locks.try_lock(seat, request).await {
             Tried::Held(lock) => SeatLock::Held(Held::Redis(lock)),
@@ -266,7 +264,7 @@ impl RedisCoordination {
         }
     }
 
-    /// Counts a loss of the queue once, however many calls find it empty.
+    /// Counts a loss of the queue once, even if several calls find it empty.
     fn lost(&self, losses_before: u64) {
         let (order, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
         let counted =
@@ -277,7 +275,7 @@ impl RedisCoordination {
         }
     }
 
-    /// The latest time at which a script may still run when it is sent now.
+    /// The latest time at which a script that is sent now may run.
     fn deadline(&self) -> i64 {
         let within = self.options.queue_timeout;
         self.clock.deadline(Instant::now(), within)

@@ -1,11 +1,11 @@
-//! Places: given, taken back, ended.
+//! Gives, takes back and ends places.
 
 use super::scripts::{self, call};
 use super::{RedisCoordination, Unsent};
 use crate::coordination::{RegisterError, Registration, Unavailable};
 use crate::domain::{Place, Timestamp, UserId};
 
-/// Most ended places that wait for Redis; beyond this, a recovery sends them all.
+/// The largest number of ended places that wait for Redis. Beyond it, a recovery sends them all.
 const UNSENT: usize = 10_000;
 
 impl RedisCoordination {
@@ -36,7 +36,7 @@ impl RedisCoordination {
         })
     }
 
-    /// Takes back a place that could not be made durable. The number stays unused.
+    /// Takes back a place that could not be made durable. Its number stays unused.
     pub async fn abandon(&self, user: UserId, registration: Registration) {
         let keys = &self.keys;
         let earlier = registration.replaces.map(|place| place.0.to_string());
@@ -45,7 +45,7 @@ impl RedisCoordination {
             .arg(user.0)
             .arg(registration.place.0)
             .arg(earlier.unwrap_or_default());
-        // If this does not reach Redis, the place expires, like that of a server that died.
+        // If this does not reach Redis, the place expires, like a place of a crashed server.
         let _: Result<(String,), Unavailable> = self.ask(&abandon).await;
     }
 

@@ -8,17 +8,18 @@ use crate::coordination::Unavailable;
 use crate::domain::queue::QueueSnapshot;
 use crate::domain::{Place, Timestamp, UserId};
 
-/// Places, or batches, in one script. Redis answers no other client during a script: about a millisecond.
+/// The largest number of places or batches in one script. Redis answers no other client during a script, which takes
+/// about a millisecond.
 const PART: usize = 1_000;
 
-/// No queue has seen so many changes of its settings.
+/// A number of changes that no queue reaches.
 const NEVER: u64 = u64::MAX;
 
 impl RedisCoordination {
     /// Raises the shared queue to the snapshot, then replicates it.
     ///
     /// # Errors
-    /// [`Unavailable`]; the parts that were raised stay raised.
+    /// [`Unavailable`]. The parts that were already raised stay raised.
     pub async fn recover(&self, snapshot: &QueueSnapshot) -> Result<(), Unavailable> {
         let asked = self.replica.lock().asked();
         let (causes, changes) = asked.ok_or(Unavailable)?;
@@ -33,7 +34,7 @@ impl RedisCoordination {
         // The settings of a queue in use may be newer than the snapshot.
         let changes = if complete { NEVER } else { changes };
         self.recover_as_of(snapshot, causes, changes).await?;
-        // Or older, if Redis lost them: the next recovery, with a newer snapshot, decides.
+        // The settings may also be older, if Redis lost them. The next recovery with a newer snapshot decides.
         self.request_recovery();
         Ok(())
     }
@@ -53,7 +54,7 @@ impl RedisCoordination {
         self.pull().await
     }
 
-    /// The last place of the snapshot whose admission has run out.
+    /// The last place in the snapshot whose admission has expired.
     fn expired_in(&self, snapshot: &QueueSnapshot) -> Place {
         let now = self.clock.at(Instant::now());
         let expired = |(_, at): &&(Place, Timestamp)| now >= at.after(self.options.active_for);
@@ -94,7 +95,7 @@ impl RedisCoordination {
         snapshot: &QueueSnapshot,
         floor: Place,
     ) -> Result<(), Unavailable> {
-        // The newest expired batch stands for all before it.
+        // The newest expired batch represents all earlier ones.
         let from = snapshot
             .admissions
             .partition_point(|(watermark, _)| *watermark < floor);

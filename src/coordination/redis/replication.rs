@@ -10,25 +10,25 @@ use crate::coordination::{Replication, Unavailable};
 use crate::domain::queue::Admission;
 use crate::domain::{Place, Timestamp};
 
-/// Most entries of a list in one answer.
+/// The largest number of list entries in one answer.
 const PAGE: usize = 1_000;
-/// Most answers in a row; the next call continues.
+/// The largest number of consecutive answers. The next call continues.
 const PAGES: usize = 1_000;
 
-/// How far this server has replicated the queue.
+/// The progress of this server's replication.
 #[derive(Default)]
 pub(super) struct Replica {
     generation: Option<String>,
-    /// Number of the last ended place that was applied.
+    /// The number of the last ended place that was applied.
     ended: u64,
-    /// How many changes of the settings were applied.
+    /// The number of applied changes of the settings.
     changes: u64,
-    /// The causes of the last recovery asked for, and the changes of the settings at that time.
+    /// The causes of the last requested recovery, and the number of changes of the settings at that time.
     asked: Option<(Causes, u64)>,
 }
 
 impl Replica {
-    /// An answer that is older than a change made here must not undo it.
+    /// Records changes made here. An older answer must not undo them.
     pub(super) fn knows_changes(&mut self, changes: u64) {
         self.changes = self.changes.max(changes);
     }
@@ -37,15 +37,15 @@ impl Replica {
         self.asked
     }
 
-    /// Replicates everything anew.
+    /// Restarts the replication from the beginning.
     pub(super) fn begin(&mut self) {
         *self = Replica::default();
     }
 }
 
-/// One answer of the script: what changed since the last.
+/// An answer of the script with the changes since the last one.
 struct Changes {
-    /// When it was given, by Redis's clock.
+    /// The time of the answer by Redis's clock.
     at: Timestamp,
     generation: Option<String>,
     numbers: Vec<Option<i64>>,
@@ -95,9 +95,9 @@ impl RedisCoordination {
         if self.is_available() {
             match self.pull().await {
                 Ok(()) => self.send_unsent().await,
-                // A lone time-out.
+                // A single time-out.
                 Err(Unavailable) if self.is_available() => return Replication::Unreachable,
-                // Found empty, or given up.
+                // The queue was empty, or the connection was given up.
                 Err(Unavailable) => {}
             }
         }
@@ -116,7 +116,7 @@ impl RedisCoordination {
         &self,
         causes: Causes,
     ) -> Result<bool, Unavailable> {
-        // The queue may be outdated: only its clock and its count of changes are used.
+        // The queue may be outdated, so only its clock and its number of changes are used.
         let news = self.news(u64::MAX).await?;
         self.replica.lock().asked = Some((causes, news.changes()));
         Ok(news.generation.is_some())
@@ -171,19 +171,19 @@ impl RedisCoordination {
         })
     }
 
-    /// `false`: reading on would be out of order.
+    /// Applies an answer. `false` when further answers would be out of order.
     fn apply(&self, news: Changes, losses: u64) -> bool {
         let mut replica = self.replica.lock();
         if replica.generation.is_some() && replica.generation != news.generation {
-            // Another server recovered an emptied queue between two calls: this server may know changes that
-            // the queue has lost.
+            // Another server recovered an emptied queue between two calls. This server may know changes that the
+            // queue has lost.
             drop(replica);
             self.lost(losses);
             return false;
         }
         replica.generation.clone_from(&news.generation);
         self.state.registered_up_to(news.seq());
-        // Clocks that agree show the same instant on all servers. If one was set, the times of batches are
+        // Synchronised clocks show the same instant on all servers. If a clock was set, the times of batches are
         // translated, and a known batch begins within the lead.
         let now = self.service_clock.now();
         let ahead = news.at.0.saturating_sub(now.0);
@@ -210,7 +210,7 @@ impl RedisCoordination {
             replica.ended = replica.ended.max(number);
         }
         if news.ended_so_far() < replica.ended {
-            // The count went back, so new places may have numbers that were applied before.
+            // The number went back, so new places may have numbers that were applied before.
             replica.ended = 0;
         }
         if news.changes() >= replica.changes {
@@ -221,7 +221,7 @@ impl RedisCoordination {
         true
     }
 
-    /// Asks for a recovery. The queue stays in use until then.
+    /// Requests a recovery. The queue stays in use until then.
     pub(super) fn request_recovery(&self) {
         self.requests.fetch_add(1, Ordering::AcqRel);
     }

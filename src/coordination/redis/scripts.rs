@@ -1,4 +1,4 @@
-//! The Lua scripts, and the names of the keys they work on.
+//! The Lua scripts and the names of their keys.
 
 use std::sync::LazyLock;
 
@@ -40,8 +40,8 @@ pub(super) fn call<'a>(script: &'a Script, keys: &[&str]) -> ScriptInvocation<'a
     call
 }
 
-/// The keys of one dataset's queue. What stands in braces decides on the cluster's node, so one node
-/// has them all, and a script may use any of them.
+/// The keys of one dataset's queue. The part in braces selects the node of the cluster, so one node holds all keys,
+/// and a script may use any of them.
 #[derive(Debug)]
 pub(super) struct Keys {
     tag: String,

@@ -1,8 +1,8 @@
-//! Refusals as Alertmanager's clients expect them, always `application/json`.
+//! Refusals in the format that Alertmanager's clients expect, always `application/json`.
 //!
-//! Alertmanager checks a request in two steps, and each has a shape of its own. Its validation of
-//! requests (go-openapi) answers `{"code":…,"message":…}`, where the code is the status, or a more
-//! precise one (601, 602, 612). Its handlers answer with a JSON string.
+//! Alertmanager checks a request in two steps with different formats. The request validation (go-openapi) answers
+//! `{"code":…,"message":…}` with the status, or with a more precise code (601, 602, 612). The handlers answer with a
+//! JSON string.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -17,7 +17,7 @@ use super::MAX_BODY_BYTES;
 use super::store::Rejected;
 use crate::embedded::request::BadParams;
 
-/// Why a request is refused.
+/// The reason why a request is refused.
 #[derive(Debug)]
 pub(super) enum Refusal {
     Request(BadRequest),
@@ -57,7 +57,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// What the validation of requests refuses.
+/// A refusal of the request validation.
 #[derive(Debug)]
 pub(super) struct BadRequest {
     status: StatusCode,
@@ -82,13 +82,13 @@ impl BadRequest {
         }
     }
 
-    /// A parameter in the `place` query or path is not of its type.
+    /// The error for a parameter with a wrong type. `place` is `query` or `path`.
     pub(super) fn wrong_type(place: &str, name: &str, kind: &str, value: &str) -> BadRequest {
         let message = format!("{name} in {place} must be of type {kind}: {value:?}");
         BadRequest::invalid(601, message)
     }
 
-    /// A list of the body is empty.
+    /// The error for an empty list in the body.
     pub(super) fn too_few_items(name: &str) -> BadRequest {
         BadRequest::invalid(612, format!("{name} in body should have at least 1 items"))
     }
@@ -105,7 +105,7 @@ impl IntoResponse for BadRequest {
     }
 }
 
-/// The bytes of a body whose content type is JSON.
+/// The bytes of a body with a JSON content type.
 #[derive(Debug)]
 pub(super) struct Body(Result<Bytes, BadRequest>);
 
@@ -114,7 +114,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Body, Self::Rejection> {
         let kind = request.headers().get(header::CONTENT_TYPE);
-        // What a body without a type is, by RFC 9110.
+        // RFC 9110 gives this type to a body without a content type.
         let kind = kind.map_or(Ok("application/octet-stream"), |kind| kind.to_str());
         let kind = kind.unwrap_or_default().to_ascii_lowercase();
         let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -139,7 +139,7 @@ fn unread(rejection: &BytesRejection) -> BadRequest {
     BadRequest::with_status(rejection.status(), message)
 }
 
-/// Reads a body that holds `what`.
+/// Parses a body. Messages call its content `what`.
 pub(super) fn parse_body<T: DeserializeOwned>(what: &str, body: Body) -> Result<T, BadRequest> {
     let bytes = body.0?;
     if bytes.is_empty() {

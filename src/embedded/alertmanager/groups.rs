@@ -1,4 +1,4 @@
-//! Alerts in the groups in which they are notified.
+//! Groups alerts for notifications.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ pub fn group_labels(alert: &GettableAlert) -> BTreeMap<String, String> {
     GROUP_BY.iter().filter_map(of).collect()
 }
 
-/// The groups of these alerts in the order of their labels; within a group alerts are in Alertmanager's
-/// order too: those with a job first, then by job, instance and all labels.
+/// The groups of these alerts in the order of their labels. Within a group, alerts are in Alertmanager's order: those
+/// with a job first, then by job, instance and all labels.
 pub(super) fn of(alerts: Vec<GettableAlert>) -> Vec<AlertGroup> {
     let mut groups: BTreeMap<BTreeMap<String, String>, Vec<GettableAlert>> = BTreeMap::new();
     for alert in alerts {
@@ -36,7 +36,7 @@ pub(super) fn of(alerts: Vec<GettableAlert>) -> Vec<AlertGroup> {
     groups
 }
 
-/// What is missing sorts last.
+/// A missing label sorts last.
 fn job_and_instance(alert: &GettableAlert) -> [(bool, Option<&String>); 2] {
     ["job", "instance"].map(|name| {
         let value = alert.labels.get(name);
@@ -44,8 +44,8 @@ fn job_and_instance(alert: &GettableAlert) -> [(bool, Option<&String>); 2] {
     })
 }
 
-/// The order of label sets in the Prometheus libraries: fewer labels first, then, name by name, the set
-/// that lacks it, then the smaller value.
+/// The order of label sets in the Prometheus libraries: fewer labels first, then, name by name, the set that lacks
+/// the name, then the smaller value.
 fn order(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Ordering {
     let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     let by_values = || {

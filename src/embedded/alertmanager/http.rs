@@ -1,5 +1,5 @@
-//! Alertmanager's HTTP API, version 2. What its handlers refuse is a JSON string; what its request
-//! validation refuses is `{"code":…,"message":…}` ([`super::errors`]).
+//! Alertmanager's HTTP API, version 2. A refusal of a handler is a JSON string, a refusal of the request validation
+//! is `{"code":…,"message":…}` ([`super::errors`]).
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::embedded::request;
 
 const MAX_FILTERS: usize = 64;
 
-/// The routes without a guard: alerts, alone and in groups, silences, status, receivers, readiness.
+/// The reading routes, which need no guard: alerts, also in groups, silences, status, receivers, readiness.
 pub fn read_routes(store: Arc<AlertStore>) -> Router {
     Router::new()
         .route("/api/v2/alerts", get(list_alerts))
@@ -36,7 +36,7 @@ pub fn read_routes(store: Arc<AlertStore>) -> Router {
         .with_state(store)
 }
 
-/// The routes that change something, to be guarded by the caller: alerts are sent, silences made and ended.
+/// The writing routes, which the caller must guard: they accept alerts and create and expire silences.
 pub fn write_routes(store: Arc<AlertStore>) -> Router {
     Router::new()
         .route("/api/v2/alerts", post(post_alerts))
@@ -64,7 +64,7 @@ fn listed(store: &AlertStore, params: &Params) -> Result<Vec<GettableAlert>, Ref
         active: flag(params, "active")?,
         silenced: flag(params, "silenced")?,
     };
-    // Nothing is inhibited or unprocessed here, but a wrong value is still wrong.
+    // These states never occur here, but an invalid value is still refused.
     flag(params, "inhibited")?;
     flag(params, "unprocessed")?;
     if let Some(receiver) = params.get("receiver") {
@@ -145,7 +145,7 @@ fn filters(params: &Params) -> Result<Vec<Matcher>, Rejected> {
         .collect()
 }
 
-/// True unless the query has another value.
+/// The value of a boolean parameter. It is true by default.
 fn flag(params: &Params, name: &str) -> Result<bool, BadRequest> {
     match params.get(name) {
         None | Some("true" | "1") => Ok(true),

@@ -1,12 +1,12 @@
-//! What identifies an alert, and the filters that select by it.
+//! Fingerprints of alerts, and filters that select alerts.
 
 use std::collections::BTreeMap;
 
 use crate::embedded::matcher::{MatchOp, Matcher};
 use crate::embedded::regex::Dialect;
 
-/// The identity of a label set, as the Prometheus libraries compute it: FNV-1a, 64 bits, over names
-/// and values in the order of the names, each followed by a byte 255.
+/// The fingerprint of a label set, computed like in the Prometheus libraries: 64-bit FNV-1a over names and values in
+/// the order of the names, each followed by a byte 255.
 #[must_use]
 pub fn fingerprint(labels: &BTreeMap<String, String>) -> u64 {
     const OFFSET: u64 = 14_695_981_039_346_656_037;
@@ -20,7 +20,7 @@ pub fn fingerprint(labels: &BTreeMap<String, String>) -> u64 {
         })
 }
 
-/// Reads a filter as `amtool` and the API take it: `alertname="x"`, `job=~"a|b"`, `team!=core`.
+/// Parses a filter of `amtool` or of the API: `alertname="x"`, `job=~"a|b"`, `team!=core`.
 pub(super) fn parse_filter(text: &str) -> Result<Matcher, String> {
     let bad = || format!("bad matcher format: {text}");
     let trimmed = text.trim();
@@ -38,8 +38,7 @@ pub(super) fn parse_filter(text: &str) -> Result<Matcher, String> {
     Matcher::new(name.to_owned(), op, value, Dialect::Prometheus3)
 }
 
-/// A value with or without quotes around it; `\"`, `\\` and `\n` are escapes, other backslashes are
-/// themselves.
+/// A value with or without quotes. `\"`, `\\` and `\n` are escapes, other backslashes stand for themselves.
 fn unquote(text: &str) -> Option<String> {
     let inner = match text.strip_prefix('"') {
         Some(inner) => inner.strip_suffix('"')?,
@@ -57,7 +56,7 @@ fn unquote(text: &str) -> Option<String> {
                 value.push(*escaped);
                 chars.next();
             }
-            // A quote in the middle, or a backslash that eats the closing quote.
+            // This is a quote in the middle, or a backslash that escapes the closing quote.
             ('"', _) => return None,
             ('\\', None) if text.starts_with('"') => return None,
             (c, _) => value.push(c),
@@ -79,7 +78,7 @@ mod tests {
 
     #[test]
     fn fingerprints_are_those_of_the_prometheus_libraries() {
-        // From the tests of prometheus/common, model/signature_test.go.
+        // The values come from the tests of prometheus/common, model/signature_test.go.
         assert_eq!(fingerprint(&labels(&[])), 14_695_981_039_346_656_037);
         assert_eq!(
             fingerprint(&labels(&[

@@ -1,12 +1,10 @@
-//! The embedded Alertmanager: alerts and silences in bounded memory, behind Alertmanager's HTTP API,
-//! version 2.
+//! The embedded Alertmanager: alerts and silences in bounded memory, with version 2 of Alertmanager's HTTP API.
 //!
-//! Alerts come by POST, from a rule evaluator or from an operator by hand. As in Alertmanager, one
-//! that is not sent again resolves after a while, one that has resolved is no longer listed, and
-//! silenced ones are listed as suppressed. There is one receiver and nothing is inhibited. The
-//! notifier watches the store ([`AlertStore::changes`]) and reads it ([`AlertStore::all`]).
+//! A rule evaluator or an operator sends alerts by POST. As in Alertmanager, an alert that is not sent again resolves
+//! after a while, resolved alerts are not listed, and silenced ones are listed as suppressed. There is one receiver
+//! and no inhibition. The notifier watches the store ([`AlertStore::changes`]) and reads it ([`AlertStore::all`]).
 //!
-//! Reading and writing are two routers, so that the listener can guard the second.
+//! Reading and writing have separate routers, so that the listener can guard the writing one.
 
 mod errors;
 mod groups;
@@ -34,33 +32,33 @@ pub use wire::{
 /// The name of the one receiver.
 pub const RECEIVER: &str = "embedded";
 
-/// The labels by which alerts are grouped when they are notified.
+/// The labels by which alerts are grouped for notifications.
 pub const GROUP_BY: [&str; 2] = ["alertname", "instance"];
 
-/// Bytes of a request's body.
+/// The largest request body, in bytes.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// How much is kept, and for how long.
+/// The limits of the store.
 #[derive(Debug, Clone)]
 pub struct AlertConfig {
-    /// An alert sent without an end resolves this long after it was last sent.
+    /// An alert that is sent without an end resolves this long after it was last sent.
     pub resolve_timeout: Duration,
-    /// How long one that has resolved is kept for the notifier; the API does not list it.
+    /// How long a resolved alert is kept for the notifier. The API does not list it.
     pub resolved_retention: Duration,
-    /// Alerts sent over the HTTP API that may fire at once.
+    /// The largest number of firing alerts that were sent over the HTTP API.
     pub max_alerts: usize,
-    /// Alerts of this process's rules that may fire at once.
+    /// The largest number of firing alerts of this process's rules.
     pub max_rule_alerts: usize,
-    /// Silences kept, expired ones included; expired ones make room first.
+    /// The largest number of silences, including expired ones. Expired silences are dropped first.
     pub max_silences: usize,
     /// How long an expired silence is listed.
     pub silence_retention: Duration,
-    /// Labels and annotations of one alert, matchers of one silence.
+    /// The largest number of labels and annotations of an alert, and of matchers of a silence.
     pub max_pairs: usize,
-    /// Bytes of one name or value.
+    /// The largest name or value, in bytes.
     pub max_text_bytes: usize,
-    /// Bytes of all labels and annotations of an alert sent over the HTTP API, or of all texts of a
-    /// silence.
+    /// The largest size in bytes of all labels and annotations of an alert that is sent over the HTTP API, and of all
+    /// texts of a silence.
     pub max_bytes: usize,
 }
 

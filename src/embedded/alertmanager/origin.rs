@@ -1,9 +1,9 @@
-//! Where alerts come from, and how many of each origin may fire.
+//! The origins of alerts, and the number of firing alerts per origin.
 
 use super::AlertConfig;
 
-/// The sender of an alert. Each origin has its own limit, so that alerts sent over the API cannot displace
-/// those of the rules.
+/// The sender of an alert. Each origin has its own limit, so that alerts from the API cannot displace those of the
+/// rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The rule evaluator of this process.
@@ -12,7 +12,7 @@ pub(super) enum Origin {
     Api,
 }
 
-/// What the store refuses, as counted in `concert_alert_store_refused_total`.
+/// The kinds of refusals that `concert_alert_store_refused_total` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// An alert sent over the HTTP API.
@@ -24,7 +24,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Refused; 3] = [Refused::Alert, Refused::RuleAlert, Refused::Silence];
 
     /// The value of the metric label `kind`.
@@ -39,7 +39,7 @@ impl Refused {
 }
 
 impl AlertConfig {
-    /// Alerts of that origin that may fire at once.
+    /// The largest number of firing alerts of that origin.
     pub(super) fn limit(&self, origin: Origin) -> usize {
         match origin {
             Origin::Rules => self.max_rule_alerts,

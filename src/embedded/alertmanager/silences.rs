@@ -1,4 +1,4 @@
-//! Silences: when they apply, and how they may be changed. Time is passed in.
+//! Silences: their state and their changes. The caller passes the time in.
 
 use std::collections::BTreeMap;
 
@@ -59,12 +59,12 @@ impl Silence {
         })
     }
 
-    /// Alertmanager's rule: what has begun keeps its beginning, what has ended stays ended, and what
-    /// is silenced never changes under one id.
+    /// Alertmanager's rule for changes: an active silence keeps its start, an expired one stays expired, and the
+    /// matchers never change under one id.
     fn may_become(&self, next: &PostableSilence, now: Timestamp) -> bool {
         self.wire == next.matchers
             && match self.state(now) {
-                // To the second: listed times have lost their fractions.
+                // Compared by the second, because listed times have no fractions.
                 State::Active => self.starts_at.as_second() == next.starts_at.as_second(),
                 State::Pending => next.starts_at >= now,
                 State::Expired => false,
@@ -91,7 +91,7 @@ impl Silence {
 }
 
 impl Silences {
-    /// Ids of the active silences that apply to an alert with these labels.
+    /// The ids of the active silences that match an alert with these labels.
     pub(super) fn silencing(
         &self,
         labels: &BTreeMap<String, String>,
@@ -104,8 +104,7 @@ impl Silences {
             .collect()
     }
 
-    /// Active ones first, the next to end before others; then pending, the next to begin first; then
-    /// expired, the latest first.
+    /// Lists active silences by their end, then pending ones by their start, then expired ones with the latest first.
     pub(super) fn list(&self, filter: &[Matcher], now: Timestamp) -> Vec<GettableSilence> {
         let mut found: Vec<&Silence> = self
             .0
@@ -132,8 +131,7 @@ impl Silences {
         found.map(|silence| silence.to_wire(now))
     }
 
-    /// Creates or changes a silence; returns its id, which is a new one if the change amounts to
-    /// another silence.
+    /// Creates or changes a silence. Returns its id, which is new if the change amounts to another silence.
     pub(super) fn set(
         &mut self,
         next: PostableSilence,
@@ -185,7 +183,7 @@ impl Silences {
     pub(super) fn expire(&mut self, id: Uuid, now: Timestamp) -> Result<(), Rejected> {
         let silence = self.0.iter_mut().find(|silence| silence.id == id);
         let silence = silence.ok_or(Rejected::NotFound("silence not found"))?;
-        // Ended twice is ended, as for Alertmanager; the first end stays.
+        // Expiring twice is allowed, as in Alertmanager. The first end stays.
         if silence.state(now) != State::Expired {
             expire(silence, now);
         }
@@ -273,7 +271,7 @@ fn compile(silence: &PostableSilence, config: &AlertConfig) -> Result<Vec<Matche
         );
         matchers.push(compiled.map_err(invalid)?);
     }
-    // One that matches nothing but absent labels would silence everything.
+    // A silence whose matchers all accept missing labels would silence everything.
     if matchers.iter().all(|matcher| matcher.matches("")) {
         return Err(invalid(
             "at least one matcher must not match the empty string".into(),

@@ -1,4 +1,4 @@
-//! The alerts that fire, and what happens to them over time. Time is passed in.
+//! The stored alerts and their changes over time. The caller passes the time in.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,13 +19,13 @@ use super::{AlertConfig, RECEIVER};
 use crate::embedded::matcher::Matcher;
 use crate::embedded::prometheus::exposition::is_name;
 
-/// Why an alert or a silence was refused.
+/// The reason why an alert or a silence was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// It is not valid, with the reason.
+    /// The value is invalid, for this reason.
     #[error("{0}")]
     Invalid(String),
-    /// What it refers to is not there.
+    /// The value refers to something that does not exist.
     #[error("{0}")]
     NotFound(&'static str),
 }
@@ -36,7 +36,7 @@ impl Rejected {
     }
 }
 
-/// Alerts and silences. Share it in an [`std::sync::Arc`].
+/// Alerts and silences. Share the store in an [`std::sync::Arc`].
 #[derive(Debug)]
 pub struct AlertStore {
     pub(super) config: AlertConfig,
@@ -48,7 +48,7 @@ pub struct AlertStore {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// By fingerprint, which is also the order of the list.
+    /// Alerts by fingerprint, which is also the order of the list.
     alerts: BTreeMap<u64, Alert>,
     silences: Silences,
 }
@@ -62,11 +62,11 @@ struct Alert {
     ends_at: Timestamp,
     updated_at: Timestamp,
     origin: Origin,
-    /// The sender gave no end: it is that of the time-out.
+    /// The sender gave no end, so the time-out set it.
     timeout: bool,
 }
 
-/// Which alerts are listed.
+/// Selects the alerts to list.
 #[derive(Debug)]
 pub(super) struct AlertFilter {
     pub(super) matchers: Vec<Matcher>,
@@ -87,16 +87,16 @@ impl AlertStore {
         }
     }
 
-    /// Takes every valid alert of this process's rules: a new one fires, a known one is prolonged,
-    /// changed or resolved.
+    /// Stores every valid alert of this process's rules. A new alert fires, a known one is extended, changed or
+    /// resolved.
     ///
     /// # Errors
-    /// Why the others are not valid; the valid ones are taken nevertheless, as Alertmanager does.
+    /// The reasons why the other alerts are invalid. The valid ones are stored anyway, as in Alertmanager.
     pub fn put(&self, alerts: Vec<PostableAlert>, now: Timestamp) -> Result<(), Rejected> {
         self.put_from(Origin::Rules, alerts, now)
     }
 
-    /// The same for alerts that came over the HTTP API. They share a bound of their own.
+    /// Like `put`, for alerts from the HTTP API. They have their own limit.
     pub fn put_from_api(&self, alerts: Vec<PostableAlert>, now: Timestamp) -> Result<(), Rejected> {
         self.put_from(Origin::Api, alerts, now)
     }
@@ -125,7 +125,7 @@ impl AlertStore {
             Origin::Api => Refused::Alert,
         };
         self.count_refused(kind, reasons.len());
-        // A thousand alerts can be refused for one reason, which is reported once.
+        // A thousand alerts can be refused for the same reason, which is reported once.
         reasons.dedup();
         Err(Rejected::Invalid(reasons.join("; ")))
     }
@@ -135,13 +135,13 @@ impl AlertStore {
         self.refused[kind as usize].fetch_add(count, Ordering::Relaxed);
     }
 
-    /// How many alerts or silences of that kind were refused since the start.
+    /// The number of refused alerts or silences of that kind since the start.
     #[must_use]
     pub fn refused(&self, kind: Refused) -> u64 {
         self.refused[kind as usize].load(Ordering::Relaxed)
     }
 
-    /// Every alert that fires, silenced or not.
+    /// All firing alerts, also silenced ones.
     #[must_use]
     pub fn firing(&self, now: Timestamp) -> Vec<GettableAlert> {
         self.list(
@@ -154,7 +154,7 @@ impl AlertStore {
         )
     }
 
-    /// Every alert that fires or has resolved not long ago.
+    /// All firing alerts, and those that resolved recently.
     #[must_use]
     pub fn all(&self, now: Timestamp) -> Vec<GettableAlert> {
         let mut inner = self.inner.lock();
@@ -167,7 +167,7 @@ impl AlertStore {
         listed.collect()
     }
 
-    /// Sees a change whenever alerts or silences were sent.
+    /// Notifies of each change of alerts or silences.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
@@ -194,7 +194,7 @@ impl AlertStore {
             .collect()
     }
 
-    /// Creates a silence, or changes the one named; returns its id.
+    /// Creates a silence or changes an existing one. Returns its id.
     pub fn silence(&self, silence: PostableSilence, now: Timestamp) -> Result<Uuid, Rejected> {
         let set = self.inner.lock().silences.set(silence, &self.config, now);
         match set {
@@ -227,8 +227,8 @@ impl Inner {
             .retain(|_, alert| until(alert).map_or(true, |until| until > now));
     }
 
-    /// Whether another alert of `origin` may fire. Only alerts of the same origin count, and of those
-    /// only the firing ones; as many resolved ones are kept, the latest.
+    /// Whether another alert of `origin` may fire. Only firing alerts of the same origin count. The latest resolved
+    /// ones are kept, up to the same number.
     fn has_room(&mut self, origin: Origin, limit: usize, now: Timestamp) -> bool {
         let alike = self.alerts.iter().filter(|(_, it)| it.origin == origin);
         let (resolved, firing): (Vec<_>, Vec<_>) = alike.partition(|(_, it)| it.resolved(now));
@@ -246,7 +246,7 @@ impl Inner {
         let fingerprint = fingerprint(&alert.labels);
         let (origin, limit) = (alert.origin, config.limit(alert.origin));
         let counts = |known: &Alert| !known.resolved(now) && known.origin == origin;
-        // An alert of the rules stays one when the API prolongs or resolves it: it does not count for the API.
+        // An alert of a rule stays one when the API extends or resolves it, so it does not count for the API.
         let of_rules = |known: &Alert| !known.resolved(now) && known.origin == Origin::Rules;
         let known = self.alerts.get(&fingerprint);
         let grows = !known.is_some_and(|known| counts(known) || of_rules(known));
@@ -275,8 +275,8 @@ impl Alert {
         now: Timestamp,
     ) -> Result<Alert, String> {
         let timeout = alert.ends_at.is_none();
-        // Of an alert that is sent with its end only, Alertmanager makes one that begins at its end, be
-        // it next year. It fires since it was sent.
+        // For an alert with only an end, Alertmanager sets the start to the end, even if it lies in the future. Here
+        // the alert starts when it was sent.
         let latest = alert.ends_at.map_or(now, |end| end.min(now));
         let starts_at = alert.starts_at.unwrap_or(latest);
         let ends_at = match alert.ends_at {
@@ -325,9 +325,8 @@ impl Alert {
         self.ends_at <= now
     }
 
-    /// What is known after `next` was sent for the same labels. Where the two overlap, the earlier
-    /// beginning stays, and so does a later end that a sender gave, unless `next` says that the
-    /// alert has ended.
+    /// The state after `next` was sent for the same labels. If the two overlap, the earlier start stays, and so does
+    /// a later end that a sender gave, unless `next` resolves the alert.
     fn succeeded_by(&self, next: Alert, now: Timestamp) -> Alert {
         let within = |time: Timestamp| time > self.starts_at && time < self.ends_at;
         let mut merged = next;
@@ -373,7 +372,7 @@ impl Alert {
     }
 }
 
-/// `kind` with its article: `a label`.
+/// Checks the names and values. `kind` includes its article: `a label`.
 fn check_pairs(
     kind: &str,
     pairs: &BTreeMap<String, String>,

@@ -105,7 +105,7 @@ fn alerts_from_outside_never_keep_out_those_of_the_rules() {
         store.put(vec![alert(name, 10)], at(0)).unwrap();
     }
     assert!(store.put(vec![alert("rule 3", 10)], at(0)).is_err());
-    // Neither prolonging nor resolving a rule's alert from outside needs room.
+    // Extending or resolving a rule's alert over the API needs no free room.
     store
         .put_from_api(vec![alert("rule 1", 20)], at(1))
         .unwrap();

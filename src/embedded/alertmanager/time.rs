@@ -1,7 +1,7 @@
-//! Times of the API: RFC 3339, written in UTC with milliseconds.
+//! Times of the API: RFC 3339 in UTC with milliseconds.
 //!
-//! Go's clients send a time that is not set as the zero time of Go, in whatever notation their library
-//! has: `0001-01-01T00:00:00Z`, or with a fraction. It is therefore known by its value, not by its text.
+//! Go's clients send an unset time as Go's zero time, in the notation of their library: `0001-01-01T00:00:00Z`, or
+//! with a fraction. So it is recognised by its value and not by its text.
 
 use jiff::Timestamp;
 use jiff::civil::{DateTime, date};
@@ -21,7 +21,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestam
     checked::<D>(&String::deserialize(from)?)
 }
 
-/// `None`: absent, null, empty, or Go's zero time.
+/// `None` when the time is missing, null, empty, or Go's zero time.
 pub(super) fn optional<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     let text = Option::<String>::deserialize(from)?.filter(|text| !text.is_empty());
     let time = text.map(|text| checked::<D>(&text)).transpose()?;
@@ -32,7 +32,7 @@ fn checked<'de, D: Deserializer<'de>>(text: &str) -> Result<Timestamp, D::Error>
     parse(text).ok_or_else(|| D::Error::custom(format!("{text:?} is not an RFC 3339 time")))
 }
 
-/// Alertmanager takes a time without a zone too, as one in UTC.
+/// Like Alertmanager, this reads a time without a zone as UTC.
 fn parse(text: &str) -> Option<Timestamp> {
     let without_zone = || {
         let time: DateTime = text.contains(':').then(|| text.parse().ok())??;

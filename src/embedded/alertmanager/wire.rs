@@ -8,62 +8,62 @@ use serde::{Deserialize, Serialize};
 
 use super::time;
 
-/// An alert as it is sent.
+/// An alert in a request.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct PostableAlert {
-    /// The identity of the alert, `alertname` among them.
+    /// The labels that identify the alert, including `alertname`.
     pub labels: BTreeMap<String, String>,
-    /// What explains it.
+    /// The texts that explain the alert.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Since when; absent: since it arrived, or since its end if that was earlier.
+    /// The start of the alert. If it is missing, the alert starts at its arrival, or at its end if that is earlier.
     #[serde(default, rename = "startsAt", deserialize_with = "time::optional")]
     pub starts_at: Option<Timestamp>,
-    /// Until when; a time in the past resolves the alert.
+    /// The end of the alert. A time in the past resolves it.
     #[serde(default, rename = "endsAt", deserialize_with = "time::optional")]
     pub ends_at: Option<Timestamp>,
-    /// Where it comes from.
+    /// A link to the source of the alert.
     #[serde(default, rename = "generatorURL")]
     pub generator_url: String,
 }
 
-/// An alert as it is listed.
+/// An alert in a response.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GettableAlert {
-    /// What explains it.
+    /// The texts that explain the alert.
     pub annotations: BTreeMap<String, String>,
-    /// When it resolves unless it is sent again.
+    /// The time at which the alert resolves unless it is sent again.
     #[serde(with = "time")]
     pub ends_at: Timestamp,
-    /// 16 hex digits made of the labels.
+    /// 16 hexadecimal digits that are computed from the labels.
     pub fingerprint: String,
     /// The receivers of its notifications.
     pub receivers: Vec<Receiver>,
-    /// Since when.
+    /// The start of the alert.
     #[serde(with = "time")]
     pub starts_at: Timestamp,
     /// Whether it is silenced.
     pub status: AlertStatus,
-    /// When it was last sent.
+    /// The time at which the alert was last sent.
     #[serde(with = "time")]
     pub updated_at: Timestamp,
-    /// Where it comes from.
+    /// A link to the source of the alert.
     #[serde(rename = "generatorURL", skip_serializing_if = "String::is_empty")]
     pub generator_url: String,
-    /// What identifies it.
+    /// The labels that identify the alert.
     pub labels: BTreeMap<String, String>,
 }
 
-/// Whether an alert is silenced, and by what.
+/// Whether an alert is silenced, and by which silences.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertStatus {
-    /// Always empty here.
+    /// Always empty in this implementation.
     pub inhibited_by: Vec<String>,
-    /// Always empty here.
+    /// Always empty in this implementation.
     pub muted_by: Vec<String>,
-    /// Ids of the active silences that match.
+    /// The ids of the matching active silences.
     pub silenced_by: Vec<String>,
     /// `active` or `suppressed`.
     pub state: &'static str,
@@ -91,14 +91,14 @@ pub struct Receiver {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SilenceMatcher {
-    /// Must the label match (or must it not)?
+    /// Whether the label must match. Otherwise it must not match.
     #[serde(default = "yes")]
     pub is_equal: bool,
-    /// Is the value a regular expression?
+    /// Whether the value is a regular expression.
     pub is_regex: bool,
-    /// Of the label.
+    /// The name of the label.
     pub name: String,
-    /// To compare with.
+    /// The value to compare with.
     pub value: String,
 }
 
@@ -106,53 +106,53 @@ fn yes() -> bool {
     true
 }
 
-/// A silence as it is sent.
+/// A silence in a request.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PostableSilence {
-    /// The silence to change; none: a new one.
+    /// The silence to change. Without an id a new one is created.
     #[serde(default)]
     pub id: Option<String>,
-    /// All must hold for an alert to be silenced.
+    /// The conditions. An alert must meet all of them to be silenced.
     pub matchers: Vec<SilenceMatcher>,
-    /// From when; a time in the past means now.
+    /// The start. A time in the past means now.
     #[serde(with = "time")]
     pub starts_at: Timestamp,
-    /// Until when.
+    /// The end.
     #[serde(with = "time")]
     pub ends_at: Timestamp,
-    /// By whom.
+    /// The author.
     pub created_by: String,
-    /// Why.
+    /// The reason.
     pub comment: String,
 }
 
-/// A silence as it is listed.
+/// A silence in a response.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GettableSilence {
     /// A UUID.
     pub id: String,
-    /// Whether it has begun or ended.
+    /// The state of the silence.
     pub status: SilenceStatus,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(with = "time")]
     pub updated_at: Timestamp,
-    /// Why.
+    /// The reason.
     pub comment: String,
-    /// By whom.
+    /// The author.
     pub created_by: String,
-    /// Until when.
+    /// The end.
     #[serde(with = "time")]
     pub ends_at: Timestamp,
-    /// All must hold for an alert to be silenced.
+    /// The conditions. An alert must meet all of them to be silenced.
     pub matchers: Vec<SilenceMatcher>,
-    /// From when.
+    /// The start.
     #[serde(with = "time")]
     pub starts_at: Timestamp,
 }
 
-/// Whether a silence has begun or ended.
+/// The state of a silence.
 #[derive(Debug, Clone, Serialize)]
 pub struct SilenceStatus {
     /// `pending`, `active` or `expired`.

@@ -1,15 +1,15 @@
-//! A run of lines of one stream: one text, one index.
+//! A run of lines of one stream, in one text with one index.
 
 use std::mem::size_of;
 
-/// Lines of one stream in time order, in one piece of memory.
+/// Lines of one stream in the order of time, in one piece of memory.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Chunk {
-    /// Distinguishes chunks and orders lines of one timestamp by arrival.
+    /// Identifies the chunk. It also orders lines with the same timestamp by arrival.
     pub(super) id: u64,
     text: String,
     entries: Vec<Entry>,
-    /// Whether the lines are log records, whose metadata stands in the line itself.
+    /// Whether the lines are log records, which contain their own metadata.
     records: bool,
 }
 
@@ -18,16 +18,16 @@ struct Entry {
     timestamp_ns: i64,
     start: u32,
     len: u32,
-    /// Length of the structured metadata, which follow the line.
+    /// The length of the structured metadata, which follows the line.
     metadata_len: u32,
 }
 
-/// What a line has beside its text: names and values of its own.
+/// The metadata of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Metadata<'a> {
-    /// The fields of the record that the line is.
+    /// The line is a record, and its fields are the metadata.
     OfRecord,
-    /// A JSON object; empty: nothing.
+    /// A JSON object. It is empty when there is no metadata.
     Stored(&'a str),
 }
 
@@ -40,19 +40,19 @@ impl Chunk {
         }
     }
 
-    /// An empty chunk for what comes after this one: growing copies.
+    /// An empty chunk with enough capacity for the following lines, because growing would copy them.
     pub(super) fn next(&self, id: u64, text_bytes: usize) -> Chunk {
         let lines = self.entries.len();
         Chunk {
             id,
             records: self.records,
             text: String::with_capacity(text_bytes),
-            // Its lines may be somewhat shorter.
+            // The lines may be a little shorter than those of this chunk.
             entries: Vec::with_capacity(lines + lines / 16),
         }
     }
 
-    /// Adds a line; one that comes late is put where its time belongs.
+    /// Adds a line. A late line is inserted by its time.
     pub(super) fn push(&mut self, timestamp_ns: i64, line: &str, metadata: &str) {
         let entry = Entry {
             timestamp_ns,
@@ -75,7 +75,7 @@ impl Chunk {
         }
     }
 
-    /// Gives back what is not used; a little is kept, since giving back copies.
+    /// Frees unused capacity. A little is kept, because freeing copies the text.
     pub(super) fn seal(&mut self) {
         if self.text.capacity() - self.text.len() > self.text.len() / 8 {
             self.text.shrink_to_fit();
@@ -89,7 +89,7 @@ impl Chunk {
         self.text.len()
     }
 
-    /// Memory taken, in bytes.
+    /// The memory of the chunk, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.text.capacity() + self.entries.capacity() * size_of::<Entry>() + size_of::<Chunk>()
     }
@@ -98,7 +98,7 @@ impl Chunk {
         self.entries.len()
     }
 
-    /// First and last timestamp; `None` while there is no line.
+    /// The first and the last timestamp. `None` while the chunk is empty.
     pub(super) fn span(&self) -> Option<(i64, i64)> {
         Some((
             self.entries.first()?.timestamp_ns,
@@ -106,19 +106,19 @@ impl Chunk {
         ))
     }
 
-    /// Index of the first line at `timestamp_ns` or later.
+    /// The index of the first line at `timestamp_ns` or later.
     pub(super) fn first_at(&self, timestamp_ns: i64) -> usize {
         self.entries
             .partition_point(|entry| entry.timestamp_ns < timestamp_ns)
     }
 
-    /// Index of the first line later than `timestamp_ns`.
+    /// The index of the first line later than `timestamp_ns`.
     pub(super) fn first_after(&self, timestamp_ns: i64) -> usize {
         self.entries
             .partition_point(|entry| entry.timestamp_ns <= timestamp_ns)
     }
 
-    /// Timestamp and text of the line at `index`.
+    /// The timestamp and the text of the line at `index`.
     pub(super) fn line(&self, index: usize) -> (i64, &str) {
         let entry = self.entries[index];
         let start = entry.start as usize;
@@ -128,7 +128,7 @@ impl Chunk {
         )
     }
 
-    /// Lines and their bytes from `start_ns` up to but not including `end_ns`.
+    /// The number of lines and of their bytes from `start_ns` up to but not including `end_ns`.
     pub(super) fn volume(&self, start_ns: i64, end_ns: i64) -> (u64, u64) {
         let (from, to) = (self.first_at(start_ns), self.first_at(end_ns));
         let entries = self.entries.get(from..to).unwrap_or_default();
@@ -136,7 +136,7 @@ impl Chunk {
         (entries.len() as u64, bytes)
     }
 
-    /// What `stored` with a line of this chunk is.
+    /// Interprets the metadata that is stored with a line of this chunk.
     pub(super) fn kind_of<'a>(&self, stored: &'a str) -> Metadata<'a> {
         match self.records {
             true => Metadata::OfRecord,

@@ -1,4 +1,4 @@
-//! What Grafana's Explore needs beside queries: readiness, volumes, labels and fields.
+//! The routes that Grafana's Explore needs besides queries: readiness, volumes, labels and fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use super::{QueryError, tail_socket};
 use crate::embedded::now_ns;
 use crate::embedded::request::{build_info, get_or_post};
 
-/// Series of a volume, fields and values of a field unless a limit is given; Loki's own.
+/// The default limit on series of a volume, on fields, and on values of a field. Loki has the same.
 const DEFAULT_SERIES: usize = 100;
 const DEFAULT_FIELDS: usize = 1000;
-/// Lines looked at for fields unless a limit is given.
+/// The default number of lines that are searched for fields.
 const DEFAULT_LINES: usize = 1000;
 
 /// Readiness, which needs no token.
@@ -54,7 +54,7 @@ async fn buildinfo() -> Json<Value> {
     Json(build_info("3.0.0"))
 }
 
-/// The streams of the parameter `query` in the range of the parameters, and that range.
+/// The streams that the parameter `query` selects in the range of the parameters, and that range.
 fn selected(
     store: &LokiStore,
     params: &Params,
@@ -141,7 +141,7 @@ async fn volume_range(State(store): Store, params: Params) -> Result<Response, Q
     Ok(success(&json!({"resultType": "matrix", "result": result})))
 }
 
-/// Bytes by labels, the largest first, at most `limit` of them.
+/// The number of bytes by labels, the largest first, at most `limit` entries.
 fn volumes(
     params: &Params,
     streams: &[StreamSnapshot],
@@ -162,7 +162,7 @@ fn volumes(
     Ok(volumes)
 }
 
-/// A positive number, at most as large as the largest that Loki takes by default.
+/// A positive number, at most the largest one that Loki accepts by default.
 fn number(params: &Params, name: &str, default: usize) -> Result<usize, QueryError> {
     match params.get(name).map(str::parse) {
         None => Ok(default),
@@ -197,7 +197,7 @@ struct Field {
     parsed: bool,
 }
 
-/// The fields of the newest lines: structured metadata, and what `| json` would give.
+/// The fields of the newest lines: structured metadata, and the labels that `| json` would give.
 fn fields(
     store: &LokiStore,
     params: &Params,
@@ -281,7 +281,7 @@ async fn detected_values(
     .await
 }
 
-/// The narrowest of Loki's types that all values have.
+/// The narrowest of Loki's types that fits all values.
 fn kind(values: &BTreeSet<String>) -> &'static str {
     let all = |is: &dyn Fn(&str) -> bool| !values.is_empty() && values.iter().all(|it| is(it));
     if all(&|text| text.parse::<i64>().is_ok()) {
@@ -299,12 +299,12 @@ fn kind(values: &BTreeSet<String>) -> &'static str {
     }
 }
 
-/// No patterns are made of lines: the list is empty.
+/// Patterns are not supported, so the list is always empty.
 async fn patterns() -> Response {
     success(&json!([]))
 }
 
-/// The query as it came, if it can be parsed.
+/// The query unchanged, if it can be parsed.
 async fn format_query(State(store): Store, params: Params) -> Result<Response, QueryError> {
     parse(&params, &store.config.limits)?;
     Ok(success(&params.get("query").unwrap_or_default().trim()))

@@ -1,5 +1,4 @@
-//! Loki's HTTP API (<https://grafana.com/docs/loki/latest/reference/loki-http-api/>), the reading
-//! half of it.
+//! The reading part of Loki's HTTP API (<https://grafana.com/docs/loki/latest/reference/loki-http-api/>).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,12 +20,12 @@ use crate::embedded::matcher::Matcher;
 use crate::embedded::now_ns;
 use crate::embedded::request::get_or_post;
 
-/// A form with a query in it is far smaller.
+/// The largest form body, in bytes. A form with a query is far smaller.
 const MAX_FORM_BYTES: usize = 64 << 10;
-/// The default range of label and series look-ups.
+/// The default range of label and series look-ups, in nanoseconds.
 const LABELS_SINCE_NS: i64 = 6 * 3_600_000_000_000;
 
-/// Loki's API over a store. Reading only: nothing can be pushed.
+/// Loki's API over a store. It only reads; clients cannot push lines.
 pub fn routes(store: Arc<LokiStore>) -> Router {
     let api = Router::new()
         .route("/query_range", get_or_post(query_range))
@@ -182,7 +181,7 @@ fn constant(points: Vec<(i64, f64)>) -> ResultSeries {
     }
 }
 
-/// The response to a query that reads nothing.
+/// The response to a query that reads no lines.
 fn answer(started: Instant, data: Data) -> Result<Response, QueryError> {
     let stats = Stats::new(&Budget::new(&QueryLimits::default(), started), started);
     Ok(success(&Answer { data, stats }))
@@ -202,7 +201,7 @@ async fn evaluate(
     .await
 }
 
-/// Computes an answer when its turn has come.
+/// Waits for its turn and computes a response.
 pub(super) async fn in_turn(
     store: Arc<LokiStore>,
     started: Instant,
@@ -217,7 +216,7 @@ pub(super) async fn in_turn(
     turns.compute(started, timeout, work).await
 }
 
-/// Labels of the streams that have lines in the range of the parameters.
+/// The labels of the streams that have lines in the range of the parameters.
 pub(super) fn label_sets<'a>(
     store: &LokiStore,
     params: &Params,
@@ -240,7 +239,7 @@ pub(super) fn selector(text: &str, limits: &QueryLimits) -> Result<Vec<Matcher>,
     logql::parse_selector(text)
 }
 
-/// Whether the client wants labels of lines apart from those of streams.
+/// Whether the client wants the labels of lines apart from those of streams.
 pub(super) fn asks_to_categorize(headers: &HeaderMap) -> bool {
     let flags = headers.get_all("x-loki-response-encoding-flags").iter();
     flags

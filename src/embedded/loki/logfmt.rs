@@ -1,9 +1,8 @@
-//! `| logfmt`: `key=value key="a value" flag`. Keys without a value make no label, as in Loki.
+//! `| logfmt`: `key=value key="a value" flag`. As in Loki, a key without a value makes no label.
 
 use crate::embedded::quoted::{literal_length, unescape};
 
-/// Calls `found(key, value)` for each pair. The error is what keeps the rest of the line from being
-/// logfmt.
+/// Calls `found(key, value)` for each pair. The error is the reason why the rest of the line is not logfmt.
 pub(super) fn pairs(line: &str, found: &mut dyn FnMut(&str, &str)) -> Result<(), &'static str> {
     let mut rest = line.trim_start();
     while !rest.is_empty() {
@@ -40,7 +39,7 @@ pub(super) fn pairs(line: &str, found: &mut dyn FnMut(&str, &str)) -> Result<(),
     Ok(())
 }
 
-/// The character that one behind a backslash means: most mean themselves.
+/// The character that an escape stands for. Most characters stand for themselves.
 fn escaped(c: char) -> char {
     match c {
         'n' => '\n',
@@ -50,7 +49,7 @@ fn escaped(c: char) -> char {
     }
 }
 
-/// A key as the name of a label.
+/// Writes a key as the name of a label.
 pub(super) fn label_name(key: &str, name: &mut String) {
     name.clear();
     if key.starts_with(|c: char| c.is_ascii_digit()) {

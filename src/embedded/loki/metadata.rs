@@ -1,13 +1,13 @@
-//! Structured metadata: what a line has beside its text, under the names that Loki's OTLP mapping
-//! gives them. So one query finds a record here and in a Loki that was sent it by OTLP.
+//! Structured metadata of a line, under the names of Loki's OTLP mapping. So the same query finds a record here and
+//! in a Loki that received it by OTLP.
 
 use super::chunk::Metadata;
 use super::json::{self, Value};
 
-/// Metadata whose values do not stand in a record as they are.
+/// Metadata whose values are computed and do not appear in the record.
 pub(super) const DERIVED: &[&str] = &["detected_level", "severity_number"];
 
-/// Level as the log writes it, as Loki detects it, and OpenTelemetry's number of it.
+/// The log's name of a level, Loki's name, and OpenTelemetry's number.
 const LEVELS: &[(&str, &str, &str)] = &[
     ("TRACE", "trace", "1"),
     ("DEBUG", "debug", "5"),
@@ -16,13 +16,13 @@ const LEVELS: &[(&str, &str, &str)] = &[
     ("ERROR", "error", "17"),
 ];
 
-/// Where the log keeps a record's own fields; as attributes they have no prefix.
+/// The prefix of a record's own fields in the log. OTLP attributes do not have it.
 const ATTRIBUTES: &str = "additional_data_";
 
-/// Calls `found(name, value)` for each. A record's level becomes `severity_text`, `severity_number` and
-/// `detected_level`; `trace_id`, `span_id` and what stands in `additional_data` keep their names.
+/// Calls `found(name, value)` for each item. A record's level becomes `severity_text`, `severity_number` and
+/// `detected_level`. `trace_id`, `span_id` and the fields of `additional_data` keep their names.
 pub(super) fn read(line: &str, metadata: Metadata<'_>, found: &mut dyn FnMut(&str, Value<'_>)) {
-    // What is no JSON has no metadata: the line is still found by its text.
+    // A line that is not JSON has no metadata. Queries still find it by its text.
     let _no_metadata = match metadata {
         Metadata::Stored("") => Ok(()),
         Metadata::Stored(object) => json::flatten(object, &mut |name, value| found(name, value)),

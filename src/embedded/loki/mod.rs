@@ -1,13 +1,15 @@
-//! The embedded Loki: the latest log records in bounded memory, behind Loki's HTTP API, with a part of
-//! LogQL.
+//! The embedded Loki: the latest log records in bounded memory, with Loki's HTTP API and a part of LogQL.
 //!
-//! Supported: stream selectors with all four matchers, line filters (`|=`, `!=`, `|~`, `!~`), `| json` (all
-//! fields or some), `| logfmt`, `| regexp`, `| pattern`, `| line_format`, `| label_format`, `| drop`, `| keep`,
-//! label filters on strings, numbers, durations and sizes (`and`, `or`, `,`, parentheses); over them `rate`, `count_over_time`, `bytes_rate`,
-//! `bytes_over_time` and, with `| unwrap`, `sum`, `avg`, `min`, `max`, `first`, `last` and
-//! `quantile_over_time`, with `offset`; over those `sum`, `avg`, `min`, `max`, `count`, `topk`, `bottomk`, by or
-//! without labels; and sums of `vector(…)`, by which Grafana tests the connection. Everything
-//! else is refused as Loki refuses what it cannot parse.
+//! Supported log queries have a stream selector with all four matchers and these stages: line filters (`|=`, `!=`,
+//! `|~`, `!~`), `| json` (all fields or some), `| logfmt`, `| regexp`, `| pattern`, `| line_format`, `|
+//! label_format`, `| drop`, `| keep`, and label filters on strings, numbers, durations and sizes (`and`, `or`, `,`,
+//! parentheses).
+//!
+//! Supported metric queries apply `rate`, `count_over_time`, `bytes_rate`, `bytes_over_time` and, with `| unwrap`,
+//! `sum`, `avg`, `min`, `max`, `first`, `last` and `quantile_over_time` to them, with `offset`. `sum`, `avg`, `min`,
+//! `max`, `count`, `topk` and `bottomk` aggregate these, by or without labels. Sums of `vector(…)` are supported,
+//! because Grafana tests the connection with them. Everything else is refused like Loki refuses a query that it
+//! cannot parse.
 //!
 //! Records come from [`crate::telemetry::Logs::subscribe`] through [`LokiStore::ingest`].
 
@@ -35,16 +37,16 @@ pub use http::routes;
 pub use logql::{check as check_query, parse_duration};
 pub use store::{LokiStore, StoreStats};
 
-/// How much is kept and how much one query may cost.
+/// The limits of the store and of its queries.
 #[derive(Debug, Clone)]
 pub struct LokiConfig {
-    /// Memory for records, in bytes, indexes included. The oldest fall off the end.
+    /// The memory of records and indexes, in bytes. Beyond it the oldest records are dropped.
     pub max_bytes: usize,
-    /// Records older than this are dropped even where there is room.
+    /// Records older than this are dropped even if there is memory for them.
     pub retention: Duration,
-    /// Label sets there may be at once; records of further ones are refused and counted.
+    /// The largest number of label sets. Records of further ones are refused and counted.
     pub max_streams: usize,
-    /// What one query may cost.
+    /// The limits of one query.
     pub limits: QueryLimits,
 }
 
@@ -59,24 +61,24 @@ impl Default for LokiConfig {
     }
 }
 
-/// Bounds of one query. The defaults are Loki's own where it has them.
+/// The limits of one query. The defaults are Loki's own where it has them.
 #[derive(Debug, Clone)]
 pub struct QueryLimits {
-    /// Characters of a query.
+    /// The largest length of a query, in characters.
     pub max_query_length: usize,
-    /// Between `start` and `end`, and of a range in brackets.
+    /// The longest time between `start` and `end`, and the longest range in brackets.
     pub max_range: Duration,
-    /// Bytes of log lines looked at.
+    /// The largest number of bytes of log lines that are read.
     pub max_bytes_scanned: usize,
-    /// Series in a result.
+    /// The largest number of series in a result.
     pub max_series: usize,
-    /// Log lines in a result.
+    /// The largest number of log lines in a result.
     pub max_entries: usize,
-    /// Time, waiting for a turn included.
+    /// The time-out, including the wait for a turn.
     pub timeout: Duration,
-    /// Queries evaluated at once; further ones wait.
+    /// The largest number of concurrent queries. Further ones wait.
     pub max_concurrent: usize,
-    /// Readers that tail at once; further ones are refused.
+    /// The largest number of concurrent live tails. Further ones are refused.
     pub max_tails: usize,
 }
 

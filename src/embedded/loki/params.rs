@@ -1,4 +1,4 @@
-//! Times, limits and steps among the parameters of a request.
+//! Parses the times, limits and steps of a request's parameters.
 
 use super::QueryError;
 use super::eval::Direction;
@@ -6,14 +6,14 @@ use super::logql::parse_duration;
 use crate::embedded::request;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
-/// Steps in a range query.
+/// The largest number of steps in a range query.
 const MAX_STEPS: i64 = 11_000;
 
 pub(super) type Params = request::ApiParams<QueryError>;
 
 impl Params {
-    /// `start` and `end` in nanoseconds. Without an end: now; without a start: `since` before the
-    /// end, by default `default_since_ns`.
+    /// `start` and `end` in nanoseconds. The default end is now. The default start is `since` before the end, where
+    /// `since` defaults to `default_since_ns`.
     pub(super) fn bounds(
         &self,
         now_ns: i64,
@@ -34,7 +34,7 @@ impl Params {
         Ok((start_ns, end_ns))
     }
 
-    /// As [`bounds`](Self::bounds) over the last hour, with the start before the end.
+    /// Like [`bounds`](Self::bounds) over the last hour. The start must be before the end.
     pub(super) fn range(&self, now_ns: i64) -> Result<(i64, i64), QueryError> {
         let (start_ns, end_ns) = self.bounds(now_ns, HOUR_NS)?;
         if end_ns <= start_ns {
@@ -45,8 +45,8 @@ impl Params {
         Ok((start_ns, end_ns))
     }
 
-    /// A time: digits are seconds up to ten of them and nanoseconds beyond, a decimal number is
-    /// seconds, anything else must be RFC 3339.
+    /// A time. A number of up to ten digits is in seconds, a longer one in nanoseconds, and a decimal number in
+    /// seconds. All other texts must be RFC 3339.
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, QueryError> {
         let Some(text) = self.get(name) else {
             return Ok(None);
@@ -59,7 +59,7 @@ impl Params {
         })
     }
 
-    /// `limit`: lines in the result, by default 100, at least 1, at most `max`.
+    /// `limit`: the number of lines in the result, by default 100, at least 1, at most `max`.
     pub(super) fn limit(&self, max: usize) -> Result<usize, QueryError> {
         let Some(text) = self.get("limit") else {
             return Ok(100.min(max));
@@ -80,7 +80,7 @@ impl Params {
         Ok(limit)
     }
 
-    /// `direction`: by default backward.
+    /// `direction`, by default backward.
     pub(super) fn direction(&self) -> Result<Direction, QueryError> {
         match self
             .get("direction")
@@ -95,9 +95,9 @@ impl Params {
         }
     }
 
-    /// The times at which a range query is evaluated: the multiples of `step` (seconds or a duration;
-    /// by default a 250th of the range, at least a second) from the last at or before the start to the
-    /// first at or after the end.
+    /// The times at which a range query is evaluated: the multiples of `step` from the last one at or before the
+    /// start to the first one at or after the end. `step` is in seconds or a duration. Its default is a 250th of the
+    /// range, at least a second.
     pub(super) fn steps(&self, start_ns: i64, end_ns: i64) -> Result<Vec<i64>, QueryError> {
         let step_ns = match self.get("step") {
             None => (((end_ns - start_ns) / 250) / 1_000_000_000).max(1) * 1_000_000_000,
@@ -112,7 +112,7 @@ impl Params {
                 "zero or negative query resolution step widths are not accepted. Try a positive integer",
             ));
         }
-        // As Loki does: points stand at multiples of the step, around the given range.
+        // Like in Loki, points are at multiples of the step around the given range.
         let start_ns = start_ns.saturating_sub(start_ns.rem_euclid(step_ns));
         let past = end_ns.rem_euclid(step_ns);
         let end_ns = if past == 0 {
@@ -156,7 +156,7 @@ fn parse_time(text: &str) -> Option<i64> {
 
 fn seconds_to_ns(seconds: f64) -> Option<i64> {
     let ns = seconds * 1e9;
-    // Far dates would only make later sums overflow.
+    // Dates further away would make later sums overflow.
     (ns.abs() < 9e18).then_some(ns.round() as i64)
 }
 
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(parse_time("1568404331324000000"), Some(ns));
         assert_eq!(parse_time("2019-09-13T19:52:11.324Z"), Some(ns));
         assert_eq!(parse_time("2019-09-13T21:52:11.324+02:00"), Some(ns));
-        // A float has no more than some hundred nanoseconds' precision here.
+        // A float has a precision of only some hundred nanoseconds here.
         assert!((parse_time("1568404331.324").unwrap() - ns).abs() < 1000);
         for bad in ["", "soon", "1e300.0", "99999999999999999999"] {
             assert_eq!(parse_time(bad), None, "{bad}");

@@ -1,10 +1,8 @@
-//! The stages of a query, run over a line: line filters, parsers, label filters, and formats of labels and
-//! lines.
+//! Runs the stages of a query over a line: line filters, parsers, label filters, and formats of labels and lines.
 //!
-//! As in Loki, labels come from three places: the stream, the line's structured metadata, and the
-//! line's text. A line that is no JSON, or a label that is no number, does not vanish: the line goes
-//! on with a label `__error__`, which only a string filter or `drop` takes away. Of several errors the
-//! first is kept, and a comparison is decided by its label alone, error or not.
+//! As in Loki, labels come from the stream, from the line's structured metadata, and from the line's text. If a line
+//! is not JSON or a label is not a number, the line stays and gets a label `__error__`, which only a string filter or
+//! `drop` removes. The first of several errors is kept. A comparison depends only on its label, even after an error.
 
 mod parsers;
 
@@ -31,28 +29,28 @@ const CLASH_SUFFIX: &str = "_extracted";
 pub(super) struct Pipeline<'q> {
     stages: &'q [Stage],
     base: &'q Labels,
-    /// The labels needed of the line and its metadata; `None`: all.
+    /// The labels that are needed from the line and its metadata. `None` means all of them.
     wanted: Option<Vec<&'q str>>,
-    /// Text a record must contain (unless it contains escapes) to pass the label filters.
+    /// Texts that a record must contain to pass the label filters, unless it contains escapes.
     required: Vec<Regex>,
     line: LineLabels,
 }
 
-/// What the stages have made of one line's labels.
+/// The labels of one line after the stages.
 #[derive(Default)]
 struct LineLabels {
     metadata: Fields,
     parsed: Fields,
-    /// Labels of the stream that a stage removed.
+    /// The labels of the stream that a stage removed.
     removed: Vec<String>,
     error: Option<&'static str>,
     error_details: Option<&'static str>,
     metadata_read: bool,
-    /// What `line_format` made of the line.
+    /// The line after `line_format`.
     formatted: Option<String>,
 }
 
-/// A line's labels by where they come from.
+/// The labels of a line by their origin.
 #[derive(Debug, Default)]
 pub(super) struct Categories {
     pub(super) stream: Labels,
@@ -61,7 +59,7 @@ pub(super) struct Categories {
 }
 
 impl<'q> Pipeline<'q> {
-    /// `wanted`: labels needed of the result; `None` for all. What the stages need comes on top.
+    /// `wanted` has the labels that the result needs, or is `None` for all. The needs of the stages are added.
     pub(super) fn new(
         stages: &'q [Stage],
         base: &'q Labels,
@@ -72,7 +70,7 @@ impl<'q> Pipeline<'q> {
             for stage in stages {
                 stage_labels(stage, &mut names);
             }
-            // Whether a field is called `x_extracted` depends on whether there is an `x`.
+            // A field is renamed to `x_extracted` only if there is an `x`, so both are needed.
             let stripped: Vec<_> = names
                 .iter()
                 .filter_map(|name| name.strip_suffix(CLASH_SUFFIX))
@@ -89,7 +87,7 @@ impl<'q> Pipeline<'q> {
         }
     }
 
-    /// Whether every line of the stream keeps the stream's own labels, as far as they are needed.
+    /// Whether the stages leave the needed labels of the stream unchanged on every line.
     pub(super) fn changes_labels(&self) -> bool {
         self.needs_metadata()
             || self
@@ -106,11 +104,11 @@ impl<'q> Pipeline<'q> {
         })
     }
 
-    /// Runs the stages; true: the line stays. Its labels can be read until the next run.
+    /// Runs the stages. Returns whether the line passes. Its labels stay readable until the next run.
     pub(super) fn run(&mut self, line: &str, metadata: Metadata<'_>) -> bool {
         self.line.clear();
         for stage in self.stages {
-            // The line as it came has the metadata; what follows `line_format` reads the new one.
+            // The original line has the metadata. Stages after `line_format` read the new line.
             let formatted = self.line.formatted.take();
             let now = formatted.as_deref().unwrap_or(line);
             if let Stage::LineFormat(template) = stage {
@@ -128,7 +126,7 @@ impl<'q> Pipeline<'q> {
         true
     }
 
-    /// Runs one stage over the line as it is `now`; `came`: as it came, with its metadata.
+    /// Runs one stage. `now` is the current line, `came` is the original line with its metadata.
     fn stage(&mut self, stage: &Stage, now: &str, came: (&str, Metadata<'_>)) -> bool {
         let (line, metadata) = came;
         if let Stage::Line(filter) = stage {
@@ -153,12 +151,12 @@ impl<'q> Pipeline<'q> {
         true
     }
 
-    /// The line after the last run, which came as `line`.
+    /// The line after the last run. `line` is the original.
     pub(super) fn line<'l>(&'l self, line: &'l str) -> &'l str {
         self.line.formatted.as_deref().unwrap_or(line)
     }
 
-    /// Whether the line has the text that a later filter requires.
+    /// Whether the line contains the text that a later filter requires.
     fn can_pass(&self, line: &str, metadata: Metadata<'_>) -> bool {
         metadata != Metadata::OfRecord
             || line.contains('\\')
@@ -180,12 +178,12 @@ impl<'q> Pipeline<'q> {
         });
     }
 
-    /// The error the line carries, if any.
+    /// The value of the line's `__error__` label, if it has one.
     pub(super) fn error(&self) -> Option<&'static str> {
         self.line.error
     }
 
-    /// A label's value after the last run; empty: no such label.
+    /// The value of a label after the last run. It is empty when the label is missing.
     pub(super) fn label(&self, name: &str) -> &str {
         match name {
             ERROR_LABEL => self.line.error.unwrap_or(""),
@@ -202,7 +200,7 @@ impl<'q> Pipeline<'q> {
         })
     }
 
-    /// All labels after the last run, by where they come from.
+    /// All labels after the last run, by their origin.
     pub(super) fn categories(&self) -> Categories {
         let mut stream = self.base.clone();
         for name in &self.line.removed {
@@ -231,7 +229,8 @@ impl<'q> Pipeline<'q> {
         all.stream
     }
 
-    /// All labels of a line in a result, and, where `categorize` separates them from those of the stream, its own.
+    /// All labels of a line in a result. With `categorize` its own labels are also given apart from those of the
+    /// stream.
     pub(super) fn result_labels(&self, categorize: bool) -> (Labels, Option<Categories>) {
         if !categorize {
             return (self.labels(), None);
@@ -240,7 +239,7 @@ impl<'q> Pipeline<'q> {
         (std::mem::take(&mut own.stream), Some(own))
     }
 
-    /// The number of the line that the stages let through; `None`: it has none.
+    /// The number of a line that passed the stages. `None` when it has none.
     pub(super) fn number(&mut self, unwrap: &Unwrap) -> Option<f64> {
         let text = self.get(&unwrap.label).filter(|text| !text.is_empty())?;
         let number = match unwrap.conversion {
@@ -332,7 +331,7 @@ impl LineLabels {
     }
 }
 
-/// The name that a field gets where a label before it has its own.
+/// The name of a field whose own name is already taken by an earlier label.
 fn clash_name(name: &str, taken: bool) -> Cow<'_, str> {
     if taken {
         Cow::Owned(format!("{name}{CLASH_SUFFIX}"))
@@ -379,9 +378,9 @@ pub(super) fn filter_labels<'q>(filter: &'q LabelFilter, names: &mut Vec<&'q str
     }
 }
 
-/// A label that must equal some text and can only come from the line: then the line has the text in
-/// it, and most lines can be passed over without reading their JSON. (Escapes could hide the text;
-/// the caller looks for them.)
+/// The texts of labels that must equal a given text and can come only from the line. Such a line contains the text,
+/// so most lines are skipped without a parse of their JSON. (Escapes could hide the text, and the caller checks for
+/// them.)
 fn required_text(stages: &[Stage], base: &Labels) -> Vec<Regex> {
     let mut required = Vec::new();
     let makes_text = |stage: &Stage| matches!(stage, Stage::LineFormat(_) | Stage::LabelFormat(_));

@@ -11,7 +11,7 @@ use super::eval::{Budget, ResultLine, ResultSeries, ResultStream};
 use super::store::Labels;
 use crate::embedded::request;
 
-/// The response encoding in which labels of lines stand apart from those of streams.
+/// The response encoding that gives the labels of lines apart from those of streams.
 pub(super) const CATEGORIZE_LABELS: &str = "categorize-labels";
 
 #[derive(Serialize)]
@@ -78,7 +78,7 @@ pub(super) struct StreamJson {
     values: Vec<LineJson>,
 }
 
-/// `["nanoseconds", "line"]`, and the line's own labels where the client wants them apart.
+/// `["nanoseconds", "line"]`, with the line's own labels if the client wants them apart.
 struct LineJson(ResultLine);
 
 impl Serialize for LineJson {
@@ -140,7 +140,7 @@ fn instant(series: ResultSeries) -> Option<InstantJson> {
     })
 }
 
-/// `[seconds, "value"]`, seconds with at most three decimals.
+/// `[seconds, "value"]`, with at most three decimals in the seconds.
 struct Point {
     timestamp_ms: i64,
     value: f64,

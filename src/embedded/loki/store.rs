@@ -1,8 +1,7 @@
-//! The records: streams of chunks within a budget of memory.
+//! The stored records: streams of chunks within a memory budget.
 //!
-//! Queries work on a snapshot of shared chunks, so that neither they nor the writers wait for each
-//! other longer than it takes to clone a few pointers. A chunk that falls off the end while a query
-//! reads it lives until the query is done.
+//! Queries work on a snapshot of shared chunks, so that queries and writers block each other only while a few
+//! pointers are cloned. A chunk that is dropped during a query stays in memory until the query has finished.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,46 +17,46 @@ use crate::embedded::now_ns;
 use crate::embedded::request::Turns;
 use crate::telemetry::{LogRecord, LogSubscription};
 
-/// Room for text in a chunk; the next is begun when a sixteenth is left. Small enough to drop one at a
-/// time, large enough that a search runs through long stretches of memory.
+/// The text capacity of a chunk in bytes. The next chunk begins when a sixteenth is left. The size is small enough to
+/// drop single chunks, and large enough for a search to read long stretches of memory.
 const CHUNK_TEXT_BYTES: usize = 256 << 10;
-/// Longer lines are cut.
+/// Longer lines are cut, in bytes.
 const MAX_LINE_BYTES: usize = 64 << 10;
 const INGEST_BATCH: usize = 512;
 
 /// A stream's labels, by name.
 pub(super) type Labels = BTreeMap<String, String>;
 
-/// The latest log records. Share it in an [`Arc`].
+/// The latest log records. Share the store in an [`Arc`].
 #[derive(Debug)]
 pub struct LokiStore {
     pub(super) config: LokiConfig,
     pub(super) turns: Turns,
-    /// Ends the connections of live tails.
+    /// Cancelling this ends the connections of live tails.
     pub(super) stop: CancellationToken,
     chunk_text_bytes: usize,
     inner: RwLock<Inner>,
 }
 
-/// What the store holds.
+/// The figures of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Label sets.
+    /// Number of label sets.
     pub streams: usize,
-    /// Lines.
+    /// Number of lines.
     pub lines: usize,
-    /// Memory in bytes, indexes included.
+    /// Memory in bytes, including indexes.
     pub bytes: usize,
-    /// Lines that have fallen off the end.
+    /// Number of dropped lines.
     pub evicted: u64,
-    /// Lines refused because there were too many streams.
+    /// Number of lines that were refused because there were too many streams.
     pub refused: u64,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     streams: HashMap<String, Stream>,
-    /// The live tails, which get lines as they arrive.
+    /// The live tails, which get lines when they arrive.
     tails: Vec<Arc<Tail>>,
     bytes: usize,
     newest_ns: i64,
@@ -73,7 +72,7 @@ struct Stream {
     head: Arc<Chunk>,
 }
 
-/// A stream as a query sees it.
+/// A stream in the snapshot of a query.
 #[derive(Debug)]
 pub(super) struct StreamSnapshot {
     pub(super) labels: Arc<Labels>,
@@ -85,8 +84,8 @@ impl LokiStore {
     #[must_use]
     pub fn new(config: LokiConfig) -> LokiStore {
         LokiStore {
-            // With a small budget, chunks are small too: what falls off the end is at most a
-            // sixteenth of it.
+            // With a small budget, chunks are small too, so that at most a sixteenth of the budget is dropped at
+            // once.
             chunk_text_bytes: CHUNK_TEXT_BYTES.min(config.max_bytes / 16).max(1024),
             turns: Turns::new(config.limits.max_concurrent),
             config,
@@ -95,19 +94,19 @@ impl LokiStore {
         }
     }
 
-    /// The store of a server that ends with `stop`.
+    /// Ends the live tails when `stop` is cancelled.
     #[must_use]
     pub fn until(self, stop: CancellationToken) -> LokiStore {
         LokiStore { stop, ..self }
     }
 
-    /// Adds a line to the stream with these labels (names and values; empty values are dropped).
-    /// Lines beyond 64 KiB are cut.
+    /// Adds a line to the stream with these labels (names and values, without empty values). A line longer than 64
+    /// KiB is cut.
     pub fn push(&self, labels: &[(&str, &str)], timestamp_ns: i64, line: &str) {
         self.push_with_metadata(labels, timestamp_ns, line, &[]);
     }
 
-    /// As [`push`](Self::push), with the structured metadata of the line: names and values.
+    /// Like [`push`](Self::push), with the structured metadata of the line as names and values.
     pub fn push_with_metadata(
         &self,
         labels: &[(&str, &str)],
@@ -127,7 +126,7 @@ impl LokiStore {
         self.push_locked(&mut self.inner.write(), (labels, false), lines);
     }
 
-    /// Stores records until logging ends. Runs as a task of its own.
+    /// Stores records until logging ends. It runs as its own task.
     pub async fn ingest(self: Arc<Self>, mut records: LogSubscription) {
         let mut batch = Vec::with_capacity(INGEST_BATCH);
         while records.recv_many(&mut batch, INGEST_BATCH).await > 0 {
@@ -138,7 +137,7 @@ impl LokiStore {
 
     fn push_records(&self, records: &[LogRecord]) {
         let mut inner = self.inner.write();
-        // Most records follow one of the same labels.
+        // Consecutive records mostly have the same labels.
         for run in records.chunk_by(|one, next| labels_of(one) == labels_of(next)) {
             let lines = run.iter().map(|record| {
                 let timestamp_ns = record.timestamp_us().saturating_mul(1000);
@@ -165,12 +164,12 @@ impl LokiStore {
                 continue;
             }
             let filled = self.fill(inner, &key, &mut lines);
-            // This may take away the stream itself.
+            // This may remove the stream itself.
             inner.evict(&self.config, filled);
         }
     }
 
-    /// Adds lines to the stream, at least one, until a chunk or the store is full. Whether the chunk is.
+    /// Adds lines to the stream, at least one, until a chunk or the store is full. Returns whether the chunk is full.
     fn fill<'a>(
         &self,
         inner: &mut Inner,
@@ -186,7 +185,7 @@ impl LokiStore {
             .filter(|tail| passes(&stream.labels, &[&tail.selector]))
             .collect();
         let before = stream.head.memory();
-        // Copies the head only if a query is reading it at this moment.
+        // This copies the head only if a query is reading it now.
         let head = Arc::make_mut(&mut stream.head);
         let mut full = false;
         for (timestamp_ns, line, metadata) in lines {
@@ -220,8 +219,8 @@ impl LokiStore {
         full
     }
 
-    /// The chunks of streams that pass any of the matcher groups (none: all streams), as far as they
-    /// have lines from `start_ns` to `end_ns`, both included.
+    /// The chunks of the streams that match any of the matcher groups (all streams if there are none) and that have
+    /// lines from `start_ns` to `end_ns`, both included.
     pub(super) fn snapshot(
         &self,
         groups: &[&[Matcher]],
@@ -231,25 +230,25 @@ impl LokiStore {
         snapshot(&self.inner.read(), groups, start_ns, end_ns)
     }
 
-    /// What is there from `start_ns` for the tail's selector, and from now on, in the tail, each line
-    /// that arrives. `None`: as many tail already as may.
+    /// The lines from `start_ns` on for the tail's selector. From now on, each new line goes to the tail. `None` when
+    /// there are already as many tails as allowed.
     pub(super) fn open_tail(&self, tail: &Arc<Tail>, start_ns: i64) -> Option<Vec<StreamSnapshot>> {
         let mut inner = self.inner.write();
         if inner.tails.len() >= self.config.limits.max_tails {
             return None;
         }
         inner.tails.push(Arc::clone(tail));
-        // Under one lock: no line is in both, and none in neither.
+        // Both happen under one lock, so that no line is missing and none is duplicated.
         Some(snapshot(&inner, &[&tail.selector], start_ns, i64::MAX))
     }
 
-    /// Ends what [`open_tail`](Self::open_tail) began.
+    /// Removes a tail that [`open_tail`](Self::open_tail) added.
     pub(super) fn close_tail(&self, tail: &Arc<Tail>) {
         let mut inner = self.inner.write();
         inner.tails.retain(|open| !Arc::ptr_eq(open, tail));
     }
 
-    /// What the store holds now.
+    /// The current figures of the store.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let inner = self.inner.read();
@@ -323,7 +322,7 @@ impl Inner {
         true
     }
 
-    /// Drops what does not fit and, when a chunk was filled, what is too old.
+    /// Drops the chunks that exceed the memory budget and, when a chunk was filled, those that exceed the retention.
     fn evict(&mut self, config: &LokiConfig, check_age: bool) {
         while self.bytes > config.max_bytes {
             match self.oldest() {
@@ -335,7 +334,7 @@ impl Inner {
             return;
         }
         let retention = i64::try_from(config.retention.as_nanos()).unwrap_or(i64::MAX);
-        // One record from the future must not age all others.
+        // One record from the future must not make all others too old.
         let horizon = self.newest_ns.min(now_ns()).saturating_sub(retention);
         while let Some((last, key)) = self.oldest() {
             if last >= horizon {
@@ -345,7 +344,7 @@ impl Inner {
         }
     }
 
-    /// The stream whose oldest chunk ends first, and when.
+    /// The stream with the oldest end of a chunk, and that end.
     fn oldest(&self) -> Option<(i64, String)> {
         self.streams
             .iter()
@@ -381,19 +380,19 @@ fn passes(labels: &Labels, groups: &[&[Matcher]]) -> bool {
     groups.is_empty() || groups.iter().any(|group| Matcher::all(group, value))
 }
 
-/// The labels that a record is kept under.
+/// The labels of the stream that holds a record.
 fn labels_of(record: &LogRecord) -> [(&'static str, &str); 4] {
     let instance = record.instance().unwrap_or("");
     [
         ("instance", instance),
         ("level", level_label(record.level())),
-        // As Loki names the resource attribute service.instance.id.
+        // Loki gives this name to the resource attribute service.instance.id.
         ("service_instance_id", instance),
         ("service_name", record.service_name()),
     ]
 }
 
-/// An unambiguous key for a label set; the caller gives labels of one kind in one order.
+/// A unique key for a label set. The caller must give labels of the same kind in the same order.
 fn stream_key(labels: &[(&str, &str)], records: bool) -> String {
     let mut key = String::from(if records { "records\0" } else { "lines\0" });
     for (name, value) in labels {

@@ -1,10 +1,10 @@
-//! Lines that wait for a reader of a live tail: bounded, so that a slow reader loses only its own lines.
+//! The lines that wait for a reader of a live tail. The queue is bounded, so a slow reader loses only its own lines.
 //!
-//! The writer of the store puts lines in and never waits: a line that does not fit is reported as dropped,
-//! by its stream and time. The connection of the reader takes the lines out and runs the query's stages.
+//! The writer of the store adds lines and never waits. A line that does not fit is reported as dropped, with its
+//! stream and time. The connection of the reader takes the lines out and runs the stages of the query.
 //!
-//! Not tokio's broadcast channel: it bounds lines but not bytes (10,000 lines of 64 KiB are 640 MB, here
-//! they are 4 MiB), and reports how many lines were dropped but not which ones, as Loki's clients expect.
+//! tokio's broadcast channel does not fit. It bounds lines but not bytes (10,000 lines of 64 KiB are 640 MB, here
+//! they are 4 MiB). It reports the number of dropped lines, but Loki's clients expect to learn which ones.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use super::pipeline::Pipeline;
 use super::store::Labels;
 use crate::embedded::matcher::Matcher;
 
-/// Text that may wait for a reader, in bytes.
+/// The largest amount of text that waits for a reader, in bytes.
 const WAITING_BYTES: usize = 4 << 20;
-/// Lines that may wait for a reader, and dropped ones that are named to it.
+/// The largest number of lines that wait for a reader, and of dropped lines that are reported.
 const WAITING_LINES: usize = 10_000;
 const NAMED_DROPPED: usize = 1_000;
-/// Lines that are sent together, and their text.
+/// The largest number of lines in one frame, and the largest size of their text.
 const FRAME_LINES: usize = 500;
 const FRAME_BYTES: usize = 1 << 20;
 
-/// A reader's lines.
+/// The queue of a reader.
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) selector: Vec<Matcher>,
@@ -50,7 +50,7 @@ struct Line {
     labels: Arc<Labels>,
     timestamp_ns: i64,
     line: String,
-    /// `None`: the line is a record.
+    /// The stored metadata of the line. `None` when the line is a record.
     stored: Option<String>,
     arrived: Instant,
 }
@@ -68,7 +68,7 @@ pub(super) struct Dropped {
     pub(super) timestamp_ns: i64,
 }
 
-/// What is sent at once.
+/// The lines that are sent together.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
     pub(super) streams: Vec<ResultStream>,
@@ -90,7 +90,7 @@ impl Tail {
         }
     }
 
-    /// Puts in a line, or notes that it was dropped.
+    /// Adds a line, or records that it was dropped.
     pub(super) fn offer(
         &self,
         labels: &Arc<Labels>,
@@ -126,8 +126,8 @@ impl Tail {
         self.arrived.notify_one();
     }
 
-    /// The next lines that pass the stages of `expr`, each `delay` after it arrived. May be given up
-    /// while it waits: nothing is lost by that.
+    /// The next lines that pass the stages of `expr`, each at least `delay` after it arrived. It is safe to cancel
+    /// this while it waits: no line is lost.
     pub(super) async fn next(&self, expr: &LogExpr, categorize: bool, delay: Duration) -> Frame {
         loop {
             let first = self.waiting.lock().lines.front().map(|line| line.arrived);
@@ -140,7 +140,7 @@ impl Tail {
             if !frame.is_empty() {
                 return frame;
             }
-            // Lines that do not pass may come without end.
+            // A long sequence of lines may not pass, so the loop must yield.
             tokio::task::yield_now().await;
         }
     }
@@ -175,7 +175,7 @@ impl Tail {
         }
     }
 
-    /// Takes out lines that have waited for `delay`, as many as are sent at once.
+    /// Takes out the lines that have waited for `delay`, at most one frame.
     fn take_waiting(&self, delay: Duration) -> (Vec<Line>, Vec<Dropped>) {
         let now = Instant::now();
         let mut waiting = self.waiting.lock();
@@ -226,7 +226,7 @@ mod tests {
         }
         let fitting = fitting as i64;
         assert_eq!(dropped, [fitting, fitting + 1, fitting + 2]);
-        // There is room again.
+        // The queue has room again.
         tail.offer(&labels, 99, "short", Metadata::Stored(""));
         let frame = tail.next(&expr, false, Duration::ZERO).await;
         assert!(frame.dropped.is_empty());

@@ -1,7 +1,7 @@
-//! `/loki/api/v1/tail`: lines as they arrive, over a WebSocket.
+//! `/loki/api/v1/tail`: sends lines over a WebSocket when they arrive.
 //!
-//! First come the latest lines since `start`, then each new one. A reader that is behind learns which
-//! lines it missed (`dropped_entries`). The number of readers, the lines that wait for each, and the
+//! The latest lines since `start` come first, then each new line. A reader that is too slow gets the list of the
+//! lines that it missed (`dropped_entries`). The number of readers, the number of lines that wait for each, and the
 //! time of a write are bounded.
 
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use super::store::{LokiStore, StreamSnapshot};
 use super::tail_queue::{Frame, Tail};
 use crate::embedded::now_ns;
 
-/// The default range of the lines that are sent first.
+/// The default range of the lines that are sent first, in nanoseconds.
 const SINCE_NS: i64 = 3_600_000_000_000;
-/// The longest `delay_for`, in seconds; Loki's.
+/// The largest `delay_for` in seconds, the same as in Loki.
 const MAX_DELAY_SECONDS: u64 = 5;
-/// How long a reader may take for one write.
+/// The time-out of one write to a reader.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two pings. A write to a reader that is gone fails.
+/// The pause between two pings. A write to a closed connection fails.
 const PING_EVERY: Duration = Duration::from_secs(10);
-/// A reader sends nothing but pongs and the end.
+/// The largest message from a reader, which sends only pongs and the close.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// The parameters of a tail.
@@ -45,7 +45,7 @@ struct TailRequest {
     categorize: bool,
 }
 
-/// A reader among those of the store, until dropped.
+/// One of the store's readers, until this value is dropped.
 struct Reader {
     store: Arc<LokiStore>,
     tail: Arc<Tail>,
@@ -116,7 +116,7 @@ fn asked(
     })
 }
 
-/// Sends lines until the reader or the server ends.
+/// Sends lines until the reader disconnects or the server stops.
 async fn serve(
     mut socket: WebSocket,
     reader: Reader,
@@ -134,9 +134,9 @@ async fn serve(
     }
 }
 
-/// Why no more lines are sent.
+/// The reason why no more lines are sent.
 enum Ended {
-    /// The reader is gone, or takes nothing.
+    /// The reader disconnected or does not read.
     Gone,
     /// The query could not be evaluated.
     Failed(String),
@@ -168,7 +168,7 @@ async fn send_lines(
     }
 }
 
-/// The latest lines that were there at the start, the oldest of them first.
+/// The latest lines from before the start of the tail, the oldest first.
 async fn latest(
     store: &Arc<LokiStore>,
     asked: &Arc<TailRequest>,
@@ -225,12 +225,12 @@ async fn write(socket: &mut WebSocket, message: Message) -> Result<(), Ended> {
 }
 
 async fn end(socket: &mut WebSocket, code: u16, reason: &str) {
-    // A control frame holds 125 bytes, two of them the code.
+    // A control frame holds 125 bytes, of which the code takes two.
     let reason = &reason[..reason.floor_char_boundary(120)];
     let frame = CloseFrame {
         code,
         reason: reason.into(),
     };
-    // The reader may be gone already.
+    // The reader may have disconnected already.
     let _sent = write(socket, Message::Close(Some(frame))).await;
 }

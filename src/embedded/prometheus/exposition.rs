@@ -1,7 +1,7 @@
-//! The Prometheus text format (version 0.0.4), read.
+//! Parses the Prometheus text format (version 0.0.4).
 //!
-//! Grammar: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>.
-//! Strings are borrowed from the input where nothing was escaped in them.
+//! Grammar: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>. Strings without escapes
+//! are borrowed from the input.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::tsdb::MetricType;
 use crate::embedded::quoted::literal_length;
 
-/// One meaningful line.
+/// A line with content.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Line<'a> {
     /// A sample.
@@ -20,30 +20,30 @@ pub enum Line<'a> {
     Help(&'a str, Cow<'a, str>),
 }
 
-/// One sample as exposed.
+/// A sample of an exposition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample<'a> {
     /// The metric's name.
     pub name: &'a str,
-    /// Labels in the order in which they stand, without the name.
+    /// The labels in their original order, without the name.
     pub labels: Vec<(&'a str, Cow<'a, str>)>,
-    /// The value; NaN and infinities are possible.
+    /// The value. It can be NaN or infinite.
     pub value: f64,
-    /// Milliseconds since 1970, where the exposition gives a time.
+    /// Milliseconds since 1970, if the exposition gives a time.
     pub timestamp: Option<i64>,
 }
 
-/// A line that is not of the format.
+/// A line that does not have the format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct ParseError {
-    /// Counted from one.
+    /// The number of the line, from one.
     pub line: usize,
-    /// What is wrong with it.
+    /// The reason why the line is invalid.
     pub reason: String,
 }
 
-/// All samples, types and help texts of an exposition, in order, one `Err` ending the sequence.
+/// All samples, types and help texts of an exposition in order. An `Err` ends the sequence.
 pub fn parse(text: &str) -> impl Iterator<Item = Result<Line<'_>, ParseError>> {
     let mut failed = false;
     text.split('\n').enumerate().filter_map(move |(i, line)| {
@@ -79,7 +79,7 @@ fn word(text: &str) -> (&str, &str) {
     text.split_once(BLANKS).unwrap_or((text, ""))
 }
 
-/// `HELP` and `TYPE` carry meaning, any other comment is skipped.
+/// `HELP` and `TYPE` carry data. All other comments are skipped.
 fn parse_comment(comment: &str) -> Result<Option<Line<'_>>, String> {
     let (keyword, rest) = word(comment);
     if keyword != "HELP" && keyword != "TYPE" {
@@ -134,7 +134,7 @@ fn parse_sample(line: &str) -> Result<Sample<'_>, String> {
 
 type LabelList<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
-/// Labels up to the closing brace, and what follows it.
+/// The labels up to the closing brace, and the rest of the line.
 fn parse_labels(mut rest: &str) -> Result<(LabelList<'_>, &str), String> {
     let mut labels: LabelList<'_> = vec![];
     loop {
@@ -181,7 +181,7 @@ fn unescape(text: &str, quotes: bool) -> Result<Cow<'_, str>, String> {
             Some('\\') => out.push('\\'),
             Some('n') => out.push('\n'),
             Some('"') if quotes => out.push('"'),
-            // An escape the format does not know stands for itself, as in Prometheus's own reader.
+            // An unknown escape stands for itself, as in Prometheus's own parser.
             Some(other) => out.extend(['\\', other]),
             None => return Err("a backslash at the end".to_owned()),
         }
@@ -190,14 +190,14 @@ fn unescape(text: &str, quotes: bool) -> Result<Cow<'_, str>, String> {
 }
 
 fn parse_value(text: &str) -> Result<f64, String> {
-    // Rust reads a superset that differs only in words; those of the format are all among them.
+    // Rust accepts a superset of the format that differs only in words, and includes all words of the format.
     f64::from_str(text).map_err(|_| match text {
         "" => "the value is missing".to_owned(),
         _ => format!("invalid value {text:?}"),
     })
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`, with colons for metrics.
+/// `[a-zA-Z_][a-zA-Z0-9_]*`, also with colons for metrics.
 pub(crate) fn is_name(name: &str, colons: bool) -> bool {
     let plain = |b: u8| b.is_ascii_alphabetic() || b == b'_' || (colons && b == b':');
     let mut bytes = name.bytes();

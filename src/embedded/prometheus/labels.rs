@@ -1,4 +1,4 @@
-//! Label sets: the identity of a series, sorted by label name and free of empty values.
+//! Label sets: the identity of a series, sorted by label name and without empty values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,22 +7,22 @@ use std::sync::Arc;
 /// The label that holds the metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
-/// One label: its name and its value, shared because the same strings recur in most series.
+/// A label: its name and its value. The strings are shared, because most of them occur in many series.
 pub type Label = (Arc<str>, Arc<str>);
 
-/// A sorted set of labels without empty values (an empty value means "no such label").
+/// A sorted set of labels without empty values. An empty value means that the label is missing.
 ///
-/// The order between sets is Prometheus's: label by label, name before value, shorter first.
+/// Sets sort like in Prometheus: label by label, name before value, shorter first.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(Arc<[Label]>);
 
 impl Labels {
-    /// The set without any label.
+    /// The empty set.
     pub fn empty() -> Self {
         Self(Arc::from([]))
     }
 
-    /// A set from pairs in any order. Of several values for one name the last one counts.
+    /// Builds a set from pairs in any order. If a name occurs several times, its last value counts.
     pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<Arc<str>>,
@@ -35,7 +35,7 @@ impl Labels {
         Self(map.into_iter().filter(|(_, v)| !v.is_empty()).collect())
     }
 
-    /// The value of a label, empty when the set has no such label.
+    /// The value of a label. It is empty when the label is missing.
     pub fn get(&self, name: &str) -> &str {
         self.0
             .iter()
@@ -43,32 +43,32 @@ impl Labels {
             .map_or("", |(_, v)| v.as_ref())
     }
 
-    /// The metric's name, empty when there is none.
+    /// The metric's name. It is empty when there is none.
     pub fn metric_name(&self) -> &str {
         self.get(METRIC_NAME)
     }
 
-    /// All labels in order of their names.
+    /// All labels in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_ref(), v.as_ref()))
     }
 
-    /// The shared strings behind the set.
+    /// The shared strings of the set.
     pub(super) fn pairs(&self) -> &[Label] {
         &self.0
     }
 
-    /// How many labels the set has.
+    /// The number of labels.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the set has no label.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Only the labels that `keep` accepts by name.
+    /// The set with only the labels whose name `keep` accepts.
     pub fn filter(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
         if self.0.iter().all(|(n, _)| keep(n)) {
             return self.clone();
@@ -76,7 +76,7 @@ impl Labels {
         Self(self.0.iter().filter(|(n, _)| keep(n)).cloned().collect())
     }
 
-    /// The set with a label of that value, or without it if the value is empty.
+    /// The set with this label. An empty value removes the label.
     pub fn with(&self, name: &str, value: &str) -> Self {
         if self.get(name) == value {
             return self.clone();
@@ -96,7 +96,7 @@ impl Labels {
 }
 
 impl fmt::Display for Labels {
-    /// Prometheus's notation: `name{a="b"}`.
+    /// Writes Prometheus's notation: `name{a="b"}`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.metric_name())?;
         let mut rest = self.iter().filter(|(n, _)| *n != METRIC_NAME).peekable();

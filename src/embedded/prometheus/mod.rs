@@ -1,16 +1,16 @@
-//! The embedded Prometheus: a bounded store of samples, a scraper that fills it, and the part of
-//! PromQL and of the HTTP API that dashboards and alert rules use.
+//! The embedded Prometheus: a bounded store of samples, a scraper that fills it, and the parts of PromQL and of the
+//! HTTP API that dashboards and alert rules use.
 //!
-//! It stands in for Prometheus 2.42 where no telemetry stack runs: on the part of the language it
-//! evaluates it gives the same answers over the same samples (a differential test runs both), and
-//! everything outside is refused in Prometheus's own error form.
+//! It replaces Prometheus 2.42 when no telemetry stack runs. Within the supported language it gives the same answers
+//! over the same samples (a differential test runs both). It refuses everything else with Prometheus's own error
+//! format.
 //!
-//! Parts, each using only those above it:
+//! Each part uses only the parts above it:
 //! - [`labels`]: label sets, the identity of a series;
 //! - [`tsdb`]: samples in compressed chunks, bounded in bytes, age and series;
-//! - [`exposition`]: the Prometheus text format, read;
-//! - [`scrape`]: targets polled over HTTP into the store, with staleness;
-//! - [`promql`]: queries parsed, limited and evaluated over the store;
+//! - [`exposition`]: the parser of the Prometheus text format;
+//! - [`scrape`]: polls targets over HTTP into the store, with staleness;
+//! - [`promql`]: parses, limits and evaluates queries over the store;
 //! - [`api`]: the HTTP API under `/api/v1`.
 
 pub mod api;

@@ -1,9 +1,8 @@
-//! The scraper: targets polled over HTTP, their samples stored with Prometheus's bookkeeping.
+//! The scraper. It polls targets over HTTP and stores their samples with Prometheus's bookkeeping.
 //!
-//! Every target has a task of its own, so a slow one delays no other. A scrape that fails, and a
-//! series that is missing from one that succeeds, end in staleness markers; `up`,
-//! `scrape_duration_seconds` and `scrape_samples_scraped` are written either way
-//! (<https://prometheus.io/docs/concepts/jobs_instances/>).
+//! Every target has its own task, so a slow target delays no other. A failed scrape writes staleness markers for its
+//! series, and so does a series that is missing from a successful scrape. `up`, `scrape_duration_seconds` and
+//! `scrape_samples_scraped` are written either way (<https://prometheus.io/docs/concepts/jobs_instances/>).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,17 +18,17 @@ use super::labels::{Labels, METRIC_NAME};
 use super::tsdb::{SeriesId, Tsdb};
 use crate::embedded::now_ms;
 
-/// A larger answer fails its scrape.
+/// The largest answer, in bytes. A larger one fails its scrape.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
-/// Something that exposes metrics.
+/// A target that exposes metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ScrapeTarget {
-    /// The `job` label of everything scraped from it.
+    /// The `job` label of all its series.
     pub job: String,
     /// The `instance` label, usually `host:port`.
     pub instance: String,
-    /// Where the metrics are, for example `http://127.0.0.1:8081/metrics`.
+    /// The URL of the metrics, for example `http://127.0.0.1:8081/metrics`.
     pub url: String,
 }
 
@@ -48,7 +47,7 @@ enum ScrapeError {
     Format(#[from] exposition::ParseError),
 }
 
-/// Polls targets, which may come and go while it runs. Clones share the same targets.
+/// Polls targets. Targets can be added and removed while it runs, and clones share them.
 #[derive(Debug, Clone)]
 pub struct Scraper {
     shared: Arc<Shared>,
@@ -70,8 +69,8 @@ struct Running {
 }
 
 impl Scraper {
-    /// A scraper without targets that stops when `shutdown` is cancelled. A `timeout` above
-    /// `interval` is lowered to it.
+    /// A scraper without targets that stops when `shutdown` is cancelled. A `timeout` longer than `interval` is
+    /// lowered to it.
     pub fn new(
         tsdb: Arc<Tsdb>,
         interval: Duration,
@@ -92,7 +91,7 @@ impl Scraper {
         })
     }
 
-    /// Begins to scrape a target, at once and then each interval. One already there stays as it is.
+    /// Scrapes a target now and then at each interval. A target that is already there stays unchanged.
     ///
     /// Must be called within a Tokio runtime.
     pub fn add_target(&self, target: ScrapeTarget) {
@@ -110,30 +109,30 @@ impl Scraper {
         running.insert(target, Running { stop, task });
     }
 
-    /// Stops scraping a target; its series end with staleness markers. Says whether it was there.
+    /// Stops scraping a target. Its series end with staleness markers. Returns whether the target was there.
     pub fn remove_target(&self, target: &ScrapeTarget) -> bool {
         let removed = self.shared.running.lock().remove(target);
         removed.inspect(|r| r.stop.cancel()).is_some()
     }
 
-    /// The targets at present, in no particular order.
+    /// The current targets in no particular order.
     pub fn targets(&self) -> Vec<ScrapeTarget> {
         self.shared.running.lock().keys().cloned().collect()
     }
 
-    /// Waits for the shutdown and then for the scrapes under way (each bounded by the time-out).
+    /// Waits for the shutdown and then for the running scrapes, each of which its time-out bounds.
     pub async fn wait(&self) {
         self.shared.shutdown.cancelled().await;
         let running = std::mem::take(&mut *self.shared.running.lock());
         for (_, target) in running {
-            // A panic of a scrape task is already reported by the panic hook.
+            // The panic hook has already reported a panic of a scrape task.
             let _ = target.task.await;
         }
     }
 }
 
-/// Scrapes `targets` until `shutdown`; the task ends when the last scrape has. For targets that
-/// change, make a [`Scraper`].
+/// Scrapes `targets` until `shutdown`. The task ends when the last scrape has ended. For targets that change, use a
+/// [`Scraper`].
 pub fn spawn_scraper(
     tsdb: Arc<Tsdb>,
     targets: Vec<ScrapeTarget>,
@@ -148,13 +147,13 @@ pub fn spawn_scraper(
     Ok(tokio::spawn(async move { scraper.wait().await }))
 }
 
-/// One target with what it exposed last.
+/// A target, and the series of its last scrape.
 struct Target {
     tsdb: Arc<Tsdb>,
     client: reqwest::Client,
     target: ScrapeTarget,
     current: HashSet<SeriesId>,
-    /// `up` and its like.
+    /// The series of `up` and the other report metrics.
     reports: HashSet<SeriesId>,
 }
 
@@ -195,7 +194,7 @@ impl Target {
         self.tsdb.mark_stale(self.reports.drain(), at);
     }
 
-    /// Stores a scrape's samples; nothing of an exposition with an error in it is kept.
+    /// Stores the samples of a scrape. If the exposition has an error, none are stored.
     fn store(&mut self, body: &str, at: i64) -> Result<usize, ScrapeError> {
         let mut samples = Vec::new();
         let mut meta = Vec::new();
@@ -221,7 +220,7 @@ impl Target {
             }
         }
         let outcomes = self.tsdb.append_all(&samples);
-        // Samples that bring their own time are not tracked: the target decides about their age.
+        // Samples with their own time are not tracked, because the target decides about their age.
         let seen = outcomes
             .into_iter()
             .zip(timed)
@@ -231,7 +230,7 @@ impl Target {
         Ok(samples.len())
     }
 
-    /// Marks as stale what was there and no longer is.
+    /// Marks series as stale that were in the last scrape but not in this one.
     fn end_series(&mut self, seen: HashSet<SeriesId>, at: i64) {
         let gone = self.current.difference(&seen).copied();
         self.tsdb.mark_stale(gone, at);
@@ -250,7 +249,7 @@ impl Target {
             if !own.iter().any(|(n, _)| n == name) {
                 return ((*name).to_owned(), value.to_string());
             }
-            // The target's own label wins; the exposed one is kept under another name.
+            // The target's own label wins. The exposed label is renamed.
             let mut renamed = format!("exported_{name}");
             while taken(&renamed) {
                 renamed.insert_str(0, "exported_");
@@ -278,7 +277,7 @@ impl Target {
                 value,
                 timestamp: None,
             });
-            // The store refuses them only when it is full, and counts that.
+            // The store refuses these samples only when it is full, and counts the refusals.
             self.reports.extend(self.tsdb.append(&labels, at, value));
         }
     }

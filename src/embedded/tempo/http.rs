@@ -1,4 +1,4 @@
-//! Tempo's HTTP API (<https://grafana.com/docs/tempo/latest/api_docs/>), the reading half of it.
+//! The reading part of Tempo's HTTP API (<https://grafana.com/docs/tempo/latest/api_docs/>).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,11 +20,11 @@ use super::traceql::{Field, parse_field};
 use super::{TempoError, responses};
 use crate::embedded::request::{self, build_info};
 
-/// Grafana derives from it that there is TraceQL, and the second version of the API.
+/// Grafana concludes from this version that TraceQL and the second version of the API are supported.
 const VERSION: &str = "2.6.0";
 const PROTOBUF: &str = "application/protobuf";
 
-/// Tempo's API over a store. Reading only: nothing can be pushed.
+/// Tempo's API over a store. It only reads; clients cannot push traces.
 pub fn routes(store: Arc<TempoStore>) -> Router {
     Router::new()
         .route(
@@ -52,7 +52,7 @@ pub fn routes(store: Arc<TempoStore>) -> Router {
 type Store = State<Arc<TempoStore>>;
 type Name = Result<Path<String>, PathRejection>;
 
-/// A trace in the shape of that version of the API.
+/// Answers with a trace in the given version of the API.
 async fn trace(
     store: Arc<TempoStore>,
     id: Name,
@@ -107,7 +107,7 @@ async fn tags_v2(State(store): Store, params: Params) -> Result<Response, TempoE
     Ok(success(&responses::names_v2(&scopes)))
 }
 
-/// Tags of the first version are names without a scope.
+/// In the first version, tags are names without a scope.
 async fn values_v1(State(store): Store, tag: Name, params: Params) -> Result<Response, TempoError> {
     let field = match name(tag)?.as_str() {
         "name" => Field::Name,
@@ -125,12 +125,12 @@ async fn values_v1(State(store): Store, tag: Name, params: Params) -> Result<Res
     .await
 }
 
-/// Tags of the second version are fields of TraceQL.
+/// In the second version, tags are fields of TraceQL.
 async fn values_v2(State(store): Store, tag: Name, params: Params) -> Result<Response, TempoError> {
     let limits = &store.config.limits;
     let field = parse_field(params::short(&name(tag)?, limits)?)?;
     let most = params.values(limits)?;
-    // As Tempo documents it, an incomplete query narrows nothing: somebody is still typing it.
+    // Tempo documents that an incomplete query filters nothing, because the user is still typing it.
     let query = params.get("q").and_then(|q| params::expr(q, limits).ok());
     evaluate(store, move |store, deadline| {
         let found = responses::values(store, &field, query, most, deadline)?;
@@ -152,7 +152,7 @@ fn name(path: Name) -> Result<String, TempoError> {
         .map_err(|error| TempoError::refused(error.body_text()))
 }
 
-/// Computes an answer when its turn has come.
+/// Waits for its turn and computes a response.
 async fn evaluate(
     store: Arc<TempoStore>,
     work: impl FnOnce(&TempoStore, Deadline) -> Result<Response, TempoError> + Send + 'static,

@@ -1,8 +1,8 @@
-//! Which traces hold which value under which name, so that a search looks at few of them.
+//! Maps names and values to the traces that contain them, so that a search reads few traces.
 //!
-//! Traces are numbered in the order of their arrival, and the oldest go first: a list of numbers
-//! grows at its end and shrinks at its beginning. What the index names is a superset of what is
-//! sought, since its unit is the trace and not the span; a search checks the spans too.
+//! Traces are numbered in the order of their arrival, and the oldest are dropped first. So a list of numbers grows at
+//! its end and shrinks at its beginning. The index gives a superset of the matches, because its unit is the trace and
+//! not the span. A search also checks the spans.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -10,19 +10,19 @@ use std::hash::{Hash, Hasher};
 use super::trace::{ValueRef, kind, resource, status};
 use crate::telemetry::TraceRecord;
 
-/// Values of one name that have a list of their own. Further values (ids, say) share one list.
+/// The largest number of values per name that have their own list. Further values (for example ids) share one list.
 const MAX_VALUES: usize = 20_000;
-/// Memory of a trace's number in a list, with the room that a growing list keeps.
+/// The memory of a trace's number in a list, including the spare capacity of a growing list.
 const NUMBER_BYTES: usize = 12;
-/// Memory of a value beside its text: its list and its place in the table.
+/// The memory of a value without its text: its list and its entry in the table.
 const VALUE_BYTES: usize = 128;
 
-/// What a name belongs to.
+/// The owner of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Span,
     Resource,
-    /// `name`, `kind` and `status` of a span, which are no attributes.
+    /// `name`, `kind` and `status` of a span. They are not attributes.
     Intrinsic,
 }
 
@@ -36,23 +36,23 @@ pub(super) struct Index {
     pub(super) bytes: usize,
 }
 
-/// Numbers of traces, rising.
+/// Numbers of traces in rising order.
 type Numbers = VecDeque<u64>;
 
 /// The traces of each value of one name.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     lists: hashbrown::HashMap<Key, Numbers>,
-    /// Traces with a value that has no list of its own.
+    /// Traces with a value that does not have its own list.
     beyond: Numbers,
 }
 
-/// A value that is looked up; [`Key`] owns its text.
+/// The key for a look-up. [`Key`] owns its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum KeyRef<'a> {
     Text(&'a str),
     Int(i64),
-    /// A float by its bits.
+    /// The bits of a float.
     Float(u64),
     Bool(bool),
 }
@@ -73,7 +73,7 @@ impl Key {
     }
 }
 
-/// The hash of the [`KeyRef`], by which the table is searched.
+/// Equal to the hash of the [`KeyRef`] that searches the table.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_ref().hash(state);
@@ -116,7 +116,7 @@ impl<'a> KeyRef<'a> {
         }
     }
 
-    /// Memory of the value with its list, without the numbers in the list.
+    /// The memory of the value and its list, without the numbers in the list.
     fn bytes(self) -> usize {
         match self {
             KeyRef::Text(text) => VALUE_BYTES + text.len(),
@@ -161,7 +161,7 @@ impl Index {
         }
     }
 
-    /// Names that have a value, in order.
+    /// The names that have a value, in order.
     pub(super) fn names(&self, scope: Scope) -> Vec<&'static str> {
         let table = self.table(scope).iter();
         let mut names: Vec<_> = table
@@ -182,25 +182,25 @@ impl Values {
         self.lists.is_empty() && self.beyond.is_empty()
     }
 
-    /// Every value that has a list of its own.
+    /// All values that have their own list.
     pub(super) fn iter(&self) -> impl Iterator<Item = ValueRef<'_>> {
         self.lists.keys().map(|key| key.as_ref().value())
     }
 
-    /// Traces with exactly this text, and those that may have it.
+    /// Traces with exactly this text, and traces that may have it.
     pub(super) fn with_text(&self, text: &str) -> Vec<u64> {
         let list = self.lists.get(&KeyRef::Text(text));
         union(list.into_iter().chain([&self.beyond]))
     }
 
-    /// Traces with a value that passes, and those that may have one.
+    /// Traces with a value that passes, and traces that may have one.
     pub(super) fn passing(&self, passes: impl Fn(ValueRef<'_>) -> bool) -> Vec<u64> {
         let lists = self.lists.iter();
         let lists = lists.filter(|(key, _)| passes(key.as_ref().value()));
         union(lists.map(|(_, list)| list).chain([&self.beyond]))
     }
 
-    /// Returns how many bytes it took.
+    /// Adds a value. Returns the number of bytes that it took.
     fn add(&mut self, seq: u64, value: ValueRef<'_>) -> usize {
         let key = KeyRef::from(value);
         if let Some(list) = self.lists.get_mut(&key) {
@@ -213,7 +213,7 @@ impl Values {
         insert(list, seq) + key.bytes()
     }
 
-    /// Returns how many bytes came free.
+    /// Removes a value. Returns the number of bytes that it freed.
     fn remove(&mut self, seq: u64, value: ValueRef<'_>) -> usize {
         let key = KeyRef::from(value);
         let mut freed = 0;
@@ -224,12 +224,12 @@ impl Values {
                 freed += key.bytes();
             }
         }
-        // A value may have been among the many when it came and have a list of its own by now.
+        // The value may have been in the shared list at first and have its own list now.
         freed + take(&mut self.beyond, seq)
     }
 }
 
-/// Calls `visit` with everything in the record that is searched by value.
+/// Calls `visit` with each indexed value of the record.
 fn each_value<'a>(
     record: &'a TraceRecord,
     mut visit: impl FnMut(Scope, &'static str, ValueRef<'a>),
@@ -247,7 +247,7 @@ fn each_value<'a>(
     }
 }
 
-/// A trace is listed once a value; a trace older than the last one listed is put in its place.
+/// Adds a trace to a list, once per value. A trace that is older than the last one goes to its place in the order.
 fn insert(numbers: &mut Numbers, seq: u64) -> usize {
     match numbers.back() {
         Some(last) if *last == seq => return 0,
@@ -277,7 +277,7 @@ fn take(numbers: &mut Numbers, seq: u64) -> usize {
     }
 }
 
-/// The numbers of all lists, rising, each once.
+/// The numbers of all lists in rising order without duplicates.
 fn union<'a>(lists: impl Iterator<Item = &'a Numbers>) -> Vec<u64> {
     let mut lists = lists.filter(|list| !list.is_empty());
     let mut all: Vec<u64> = lists.next().into_iter().flatten().copied().collect();
@@ -287,14 +287,14 @@ fn union<'a>(lists: impl Iterator<Item = &'a Numbers>) -> Vec<u64> {
         one_list = false;
     }
     if !one_list {
-        // Lists that rise are merged rather than sorted by this kind of sort.
+        // The sort merges lists that are already sorted.
         all.sort();
         all.dedup();
     }
     all
 }
 
-/// Numbers in both; both rise.
+/// The numbers that are in both lists. Both must be sorted.
 pub(super) fn intersect(a: &[u64], b: &[u64]) -> Vec<u64> {
     let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     let mut rest = many;
@@ -308,7 +308,7 @@ pub(super) fn intersect(a: &[u64], b: &[u64]) -> Vec<u64> {
         .collect()
 }
 
-/// Numbers in either; both rise.
+/// The numbers that are in either list. Both must be sorted.
 pub(super) fn merge(mut a: Vec<u64>, b: &[u64]) -> Vec<u64> {
     a.extend_from_slice(b);
     a.sort();

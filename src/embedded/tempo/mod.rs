@@ -1,12 +1,11 @@
-//! The embedded Tempo: the latest traces in bounded memory, behind Tempo's HTTP API.
+//! The embedded Tempo: the latest traces in bounded memory, with Tempo's HTTP API.
 //!
-//! Supported: traces by id, as JSON and as protobuf; searches by tags and durations, and by a part of
-//! TraceQL: one pair of braces with comparisons of attributes and intrinsics, joined by `&&`, `||`
-//! and parentheses; the names and values there are to search for. Everything else is refused with a
-//! reason.
+//! It supports traces by id, as JSON and as protobuf; searches by tags, by durations and by a part of TraceQL (one
+//! pair of braces with comparisons of attributes and intrinsics, joined by `&&`, `||` and parentheses); and lists of
+//! names and values. It refuses everything else with a reason.
 //!
-//! Records come from [`crate::telemetry::Traces::subscribe`] through [`TempoStore::ingest`]. Records of one
-//! trace id from several services or instances form one trace.
+//! Records come from [`crate::telemetry::Traces::subscribe`] through [`TempoStore::ingest`]. Records of one trace id
+//! from several services or instances form one trace.
 
 mod http;
 mod index;
@@ -25,16 +24,16 @@ pub use super::request::PlainError as TempoError;
 pub use http::routes;
 pub use store::{StoreStats, TempoStore};
 
-/// How much is kept and how much one query may cost.
+/// The limits of the store and of its queries.
 #[derive(Debug, Clone)]
 pub struct TempoConfig {
-    /// Memory for traces, in bytes, indexes included. The oldest fall off the end.
+    /// The memory of traces and indexes, in bytes. Beyond it the oldest traces are dropped.
     pub max_bytes: usize,
-    /// Traces older than this are dropped even where there is room.
+    /// Traces older than this are dropped even if there is memory for them.
     pub retention: Duration,
-    /// Spans of one trace; records that would exceed it are refused and counted.
+    /// The largest number of spans in one trace. Records beyond it are refused and counted.
     pub max_spans_per_trace: usize,
-    /// What one query may cost.
+    /// The limits of one query.
     pub limits: QueryLimits,
 }
 
@@ -49,20 +48,20 @@ impl Default for TempoConfig {
     }
 }
 
-/// Bounds of one query.
+/// The limits of one query.
 #[derive(Debug, Clone)]
 pub struct QueryLimits {
-    /// Bytes of a query, or of the tags.
+    /// The largest length of a query or of the tags, in bytes.
     pub max_query_length: usize,
-    /// Traces in a result.
+    /// The largest number of traces in a response.
     pub max_traces: usize,
-    /// Spans of a trace in a result.
+    /// The largest number of spans per trace in a response.
     pub max_spans_per_set: usize,
-    /// Values in a list of values.
+    /// The largest number of values in a list of values.
     pub max_values: usize,
-    /// Time, waiting for a turn included.
+    /// The time-out, including the wait for a turn.
     pub timeout: Duration,
-    /// Queries evaluated at once; further ones wait.
+    /// The largest number of concurrent queries. Further ones wait.
     pub max_concurrent: usize,
 }
 

@@ -1,9 +1,8 @@
-//! A trace as OpenTelemetry writes it: protobuf, and JSON as Tempo writes it.
+//! Writes a trace in OpenTelemetry's protobuf, and in Tempo's JSON.
 //!
-//! Tempo's JSON is that of Go's `jsonpb`: ids in base64, 64-bit numbers as texts, enumerations by
-//! their names, and nothing that has its default value. The list of resources is called `batches` in
-//! the first version of its API and `resourceSpans` in the second
-//! (<https://grafana.com/docs/tempo/latest/api_docs/#query-v2>).
+//! Tempo's JSON is that of Go's `jsonpb`: ids are in base64, 64-bit numbers are texts, enumerations are names, and
+//! default values are left out. The list of resources is `batches` in the first version of the API and
+//! `resourceSpans` in the second (<https://grafana.com/docs/tempo/latest/api_docs/#query-v2>).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,13 +19,13 @@ use serde_json::{Map, Value as Json, json};
 use super::trace::{Trace, ValueRef, end_of, resource};
 use crate::telemetry::{SpanKind, SpanRecord, TraceRecord};
 
-/// What made the spans, in OpenTelemetry's terms.
+/// The instrumentation scope of all spans.
 const SCOPE: &str = "concertctl";
 
-/// Tempo's answer to the second version of the question.
+/// Tempo's response in the second version of the API.
 #[derive(Clone, PartialEq, Message)]
 struct TraceByIdResponse {
-    /// On the wire the same as Tempo's own `Trace`.
+    /// It has the same wire format as Tempo's own `Trace`.
     #[prost(message, optional, tag = "1")]
     trace: Option<TracesData>,
 }
@@ -66,7 +65,7 @@ fn traces_data(trace: &Trace) -> TracesData {
             ..Resource::default()
         }),
         scope_spans: vec![ScopeSpans {
-            // Grafana reads scope and status without asking whether they are there.
+            // Grafana reads scope and status without a check that they exist.
             scope: Some(InstrumentationScope {
                 name: SCOPE.to_owned(),
                 ..InstrumentationScope::default()
@@ -138,7 +137,7 @@ pub(super) fn json_pair(name: &str, value: ValueRef<'_>) -> Json {
     let value = match value {
         ValueRef::Text(text) => json!({ "stringValue": text }),
         ValueRef::Int(number) => json!({ "intValue": number.to_string() }),
-        // JSON has no word for these.
+        // JSON cannot express these numbers.
         ValueRef::Float(number) if !number.is_finite() => {
             let word = match number {
                 f64::INFINITY => "Infinity",

@@ -33,7 +33,7 @@ pub(super) struct Bounds {
 }
 
 impl Params {
-    /// Refuses what would change the meaning if it were overlooked.
+    /// Refuses unknown parameters that would change the result if they were ignored.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), TempoError> {
         match self.names().find(|name| !known.contains(name)) {
             None => Ok(()),
@@ -43,7 +43,7 @@ impl Params {
         }
     }
 
-    /// A search and the bounds of its answer.
+    /// A search, and the bounds of its response.
     pub(super) fn search(&self, limits: &QueryLimits) -> Result<(Search, Bounds), TempoError> {
         self.only(&SEARCH)?;
         let what = match (self.get("q"), self.get("tags")) {
@@ -79,8 +79,8 @@ impl Params {
         Ok((search, bounds))
     }
 
-    /// `start` and `end`, Unix seconds, in nanoseconds; the last second is in. Without one, that side is
-    /// open.
+    /// `start` and `end` in nanoseconds, from Unix seconds. The last second is included. If one is missing, that side
+    /// is open.
     pub(super) fn window(&self) -> Result<(u64, u64), TempoError> {
         const SECOND: u64 = 1_000_000_000;
         let seconds = |name: &str| -> Result<Option<u64>, TempoError> {
@@ -123,7 +123,7 @@ impl Params {
             })
     }
 
-    /// How many values a list may have.
+    /// The largest number of values in a list.
     pub(super) fn values(&self, limits: &QueryLimits) -> Result<usize, TempoError> {
         self.count("limit", limits.max_values, limits.max_values)
     }
@@ -160,7 +160,7 @@ pub(super) fn short<'a>(text: &'a str, limits: &QueryLimits) -> Result<&'a str, 
     Ok(text)
 }
 
-/// A trace's id: up to 32 hexadecimal digits, padded on the left.
+/// A trace id: up to 32 hexadecimal digits, padded on the left.
 pub(super) fn trace_id(text: &str) -> Result<u128, TempoError> {
     let odd = text
         .chars()

@@ -1,4 +1,4 @@
-//! The responses to searches and to lists of names and values, as Tempo writes them.
+//! The responses to searches and to lists of names and values, in Tempo's format.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::store::TempoStore;
 use super::trace::{SpanRef, Trace, ValueRef};
 use super::traceql::{Expr, Field};
 
-/// The intrinsic fields: what a span has beside its attributes.
+/// The intrinsic fields of a span, which are not attributes.
 pub(super) const INTRINSICS: [&str; 16] = [
     "duration",
     "kind",
@@ -70,7 +70,7 @@ struct Found {
     root_trace_name: String,
     start_time_unix_nano: String,
     duration_ms: u64,
-    /// The first of the sets, for clients that know of one only.
+    /// The first of the sets, for clients that read only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     span_set: Option<SpanSet>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -166,7 +166,7 @@ fn span_set(search: &Search, expr: &Expr, trace: &Trace, max_spans: usize) -> Sp
     set
 }
 
-/// A span, with the fields of the query that the response has no place for elsewhere.
+/// A span, and those fields of the query that have no other place in the response.
 fn found_span(trace: &Trace, span: SpanRef<'_>, fields: &[&Field]) -> FoundSpan {
     let attributes = fields.iter().filter_map(|field| {
         let name = match field {
@@ -187,7 +187,7 @@ fn found_span(trace: &Trace, span: SpanRef<'_>, fields: &[&Field]) -> FoundSpan 
     }
 }
 
-/// Names by scope: resource, span, intrinsic. An empty scope: all of them.
+/// Names by scope: resource, span, intrinsic. An empty scope selects all of them.
 pub(super) fn names(
     store: &TempoStore,
     scope: &str,
@@ -201,14 +201,14 @@ pub(super) fn names(
         "resource" => vec![resource()],
         "span" => vec![span()],
         "intrinsic" => vec![intrinsic()],
-        // Of the language, and nothing has them here.
+        // These scopes belong to the language, but no span has them here.
         "event" | "link" | "instrumentation" => Vec::new(),
         other => return Err(TempoError::refused(format!("invalid scope: {other}"))),
     })
 }
 
-/// The values of a field: their type in TraceQL's terms and their text, in order. With a query, of
-/// the spans that pass it.
+/// The values of a field, sorted, with their text and their type in TraceQL. With a query, only the values of
+/// matching spans.
 pub(super) fn values(
     store: &TempoStore,
     field: &Field,
@@ -230,7 +230,7 @@ pub(super) fn values(
         Field::Name => &[(Scope::Intrinsic, "name")],
         Field::Status => &[(Scope::Intrinsic, "status")],
         Field::Kind => &[(Scope::Intrinsic, "kind")],
-        // Tempo lists no durations either: nearly every span has its own.
+        // Tempo does not list durations either, because nearly every span has a different one.
         Field::Duration | Field::TraceDuration => return Ok(found),
         Field::StatusMessage | Field::RootName | Field::RootService => &[],
     };
@@ -262,13 +262,13 @@ fn typed(field: &Field, value: ValueRef<'_>) -> (&'static str, String) {
     }
 }
 
-/// The answer with names of the first version.
+/// The response with names in the first version of the API.
 pub(super) fn names_v1(scopes: &[(&'static str, Vec<&'static str>)]) -> Json {
     let names: BTreeSet<_> = scopes.iter().flat_map(|(_, names)| names).collect();
     json!({ "tagNames": names, "metrics": {} })
 }
 
-/// The answer with names of the second version.
+/// The response with names in the second version of the API.
 pub(super) fn names_v2(scopes: &[(&'static str, Vec<&'static str>)]) -> Json {
     let scopes: Json = scopes
         .iter()

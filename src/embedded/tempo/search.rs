@@ -1,5 +1,4 @@
-//! A search takes two steps: the index names the traces that may match, then each of them is checked,
-//! newest first.
+//! A search. The index first names the traces that may match. Then the search checks each of them, the newest first.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,24 +10,24 @@ use super::trace::{SpanRef, Trace};
 use super::traceql::{Expr, Field, Test};
 use crate::embedded::compare::CompareOp;
 
-/// Traces taken from the store at once.
+/// The number of traces that are taken from the store at once.
 const BATCH: usize = 256;
 
 /// A search.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) what: What,
-    /// Nanoseconds; a trace that was under way within them is in.
+    /// Nanoseconds. A trace matches if any part of it lies within the window.
     pub(super) from_ns: u64,
     pub(super) to_ns: u64,
-    /// Of the trace, in nanoseconds.
+    /// The shortest duration of the trace, in nanoseconds.
     pub(super) shortest_ns: u64,
     pub(super) longest_ns: u64,
 }
 
 #[derive(Debug)]
 pub(super) enum What {
-    /// Each passed by some span of the trace.
+    /// Some span of the trace must match each condition.
     Tags(Vec<Expr>),
     Query(Expr),
 }
@@ -61,7 +60,7 @@ pub(super) struct Cost {
 }
 
 impl Search {
-    /// Everything that passes a query, whenever it was.
+    /// Searches with a query and without limits on the time.
     pub(super) fn of_query(expr: Expr) -> Search {
         Search {
             what: What::Query(expr),
@@ -72,7 +71,7 @@ impl Search {
         }
     }
 
-    /// Calls `found` with each matching trace, newest first, until `found` returns false.
+    /// Calls `found` with each matching trace, the newest first, until `found` returns false.
     pub(super) fn run(
         &self,
         store: &TempoStore,
@@ -94,7 +93,7 @@ impl Search {
         Ok(cost)
     }
 
-    /// The numbers of the traces that may match, those that began last first.
+    /// The numbers of the traces that may match, the latest start first.
     fn numbers(&self, store: &TempoStore) -> Vec<u64> {
         let inner = store.read();
         let candidates = match &self.what {
@@ -125,7 +124,7 @@ impl Search {
                 .collect(),
         };
         drop(inner);
-        // Traces arrive nearly in the order of their beginnings.
+        // Traces arrive almost in the order of their start.
         by_start.sort();
         by_start.into_iter().rev().map(|(_, seq)| seq).collect()
     }
@@ -137,7 +136,7 @@ impl Search {
         }
     }
 
-    /// The matching spans of a found trace; a search by tags matches traces, not spans.
+    /// The matching spans of a found trace. A search by tags matches traces and not spans.
     pub(super) fn spans<'a>(&'a self, trace: &'a Trace) -> impl Iterator<Item = SpanRef<'a>> {
         trace.spans().filter(|span| match &self.what {
             What::Tags(_) => false,
@@ -146,7 +145,7 @@ impl Search {
     }
 }
 
-/// Numbers of the traces that may have a span that passes; `None`: any may.
+/// The numbers of the traces that may contain a matching span. `None` when any trace may.
 fn candidates(expr: &Expr, index: &Index) -> Option<Vec<u64>> {
     match expr {
         Expr::Always(true) => None,
@@ -161,7 +160,7 @@ fn candidates(expr: &Expr, index: &Index) -> Option<Vec<u64>> {
 }
 
 fn of_test(field: &Field, test: &Test, index: &Index) -> Option<Vec<u64>> {
-    // A span may do without what another span of its trace has.
+    // A span can lack an attribute that another span of its trace has.
     if matches!(test, Test::Absent) {
         return None;
     }
@@ -181,7 +180,7 @@ fn of_test(field: &Field, test: &Test, index: &Index) -> Option<Vec<u64>> {
         Field::Name => within(Scope::Intrinsic, "name"),
         Field::Kind => within(Scope::Intrinsic, "kind"),
         Field::Status => within(Scope::Intrinsic, "status"),
-        // Only of a span that failed.
+        // Only a failed span has a status message.
         Field::StatusMessage => index.values(Scope::Intrinsic, "status")?.with_text("error"),
         Field::Duration | Field::RootName | Field::RootService | Field::TraceDuration => {
             return None;

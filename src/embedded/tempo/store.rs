@@ -1,8 +1,7 @@
-//! The traces, in the order of their arrival, within a budget of memory.
+//! The traces in the order of their arrival, within a memory budget.
 //!
-//! A search takes what it looks at in small handfuls, so that neither it nor the writer waits for the
-//! other longer than it takes to clone some pointers. A trace that falls off the end while somebody
-//! reads it lives until the reader is done.
+//! A search takes traces in small batches, so that search and writer block each other only while some pointers are
+//! cloned. A trace that is dropped during a read stays in memory until the reader has finished.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem::size_of;
@@ -17,12 +16,12 @@ use super::trace::Trace;
 use crate::embedded::request::Turns;
 use crate::telemetry::{TraceRecord, TraceSubscription};
 
-/// Records stored under one lock: a reader waits for no more.
+/// The number of records that are stored under one lock. A reader waits for at most one batch.
 const INGEST_BATCH: usize = 64;
-/// Memory of a trace beside the trace: its row and its places in the tables.
+/// The memory of a trace's row and of its table entries, in bytes.
 const ROW_BYTES: usize = size_of::<Row>() + 64;
 
-/// The latest traces. Share it in an [`Arc`].
+/// The latest traces. Share the store in an [`Arc`].
 #[derive(Debug)]
 pub struct TempoStore {
     pub(super) config: TempoConfig,
@@ -30,22 +29,22 @@ pub struct TempoStore {
     inner: RwLock<Inner>,
 }
 
-/// What the store holds.
+/// The figures of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Traces.
+    /// Number of traces.
     pub traces: usize,
-    /// Their spans.
+    /// Number of spans.
     pub spans: usize,
-    /// Memory in bytes, indexes included.
+    /// Memory in bytes, including indexes.
     pub bytes: usize,
-    /// Traces that have fallen off the end.
+    /// Number of dropped traces.
     pub evicted: u64,
-    /// Records refused: without a span, or with too many for one trace.
+    /// Number of refused records: those without a span, or with too many spans for one trace.
     pub refused: u64,
 }
 
-/// What a search looks at before it looks at a trace, side by side in memory.
+/// The facts that a search checks before the trace itself. They are side by side in memory.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) start_ns: u64,
@@ -55,7 +54,7 @@ pub(super) struct Row {
 
 #[derive(Debug, Default)]
 pub(super) struct Inner {
-    /// The number of the oldest trace; the others follow without a gap.
+    /// The number of the oldest trace. The numbers of the others follow without a gap.
     first: u64,
     rows: VecDeque<Row>,
     by_id: HashMap<u128, u64>,
@@ -78,12 +77,12 @@ impl TempoStore {
         }
     }
 
-    /// Keeps a record.
+    /// Stores a record.
     pub fn push(&self, record: &Arc<TraceRecord>) {
         self.inner.write().push(&self.config, record);
     }
 
-    /// Keeps records, in order.
+    /// Stores records in order.
     pub fn push_all(&self, records: &[Arc<TraceRecord>]) {
         for records in records.chunks(INGEST_BATCH) {
             let mut inner = self.inner.write();
@@ -93,7 +92,7 @@ impl TempoStore {
         }
     }
 
-    /// Keeps what comes until there will be no more. Runs as a task of its own.
+    /// Stores records until the subscription ends. It runs as its own task.
     pub async fn ingest(self: Arc<Self>, mut records: TraceSubscription) {
         let mut batch = Vec::with_capacity(INGEST_BATCH);
         while records.recv_many(&mut batch, INGEST_BATCH).await > 0 {
@@ -102,7 +101,7 @@ impl TempoStore {
         }
     }
 
-    /// What the store holds now.
+    /// The current figures of the store.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let inner = self.inner.read();
@@ -115,21 +114,21 @@ impl TempoStore {
         }
     }
 
-    /// The trace of this id.
+    /// The trace with this id.
     pub(super) fn trace(&self, id: u128) -> Option<Arc<Trace>> {
         let inner = self.inner.read();
         let seq = *inner.by_id.get(&id)?;
         Some(Arc::clone(&inner.row(seq)?.trace))
     }
 
-    /// Those of these traces that are still here, in this order.
+    /// Those of the given traces that the store still holds, in the same order.
     pub(super) fn traces(&self, numbers: &[u64]) -> Vec<Arc<Trace>> {
         let inner = self.inner.read();
         let rows = numbers.iter().filter_map(|seq| inner.row(*seq));
         rows.map(|row| Arc::clone(&row.trace)).collect()
     }
 
-    /// For a look at the tables; keep it short.
+    /// Locks the tables for reading. Keep the lock for a short time only.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Inner> {
         self.inner.read()
     }
@@ -149,7 +148,7 @@ impl Inner {
             Some(place) => {
                 let row = &mut self.rows[place];
                 let before = row.trace.bytes;
-                // Copies the pointers only while somebody reads this trace.
+                // This copies the pointers only if a reader holds this trace.
                 let trace = Arc::make_mut(&mut row.trace);
                 trace.add(record);
                 self.bytes += trace.bytes - before;
@@ -174,10 +173,10 @@ impl Inner {
         self.evict(config);
     }
 
-    /// Drops what does not fit and what is too old.
+    /// Drops the traces that exceed the memory budget or the retention.
     fn evict(&mut self, config: &TempoConfig) {
         let retention = u64::try_from(config.retention.as_nanos()).unwrap_or(u64::MAX);
-        // One record from the future must not age all others.
+        // One record from the future must not make all others too old.
         let horizon = self.newest_ns.min(now_ns()).saturating_sub(retention);
         while let Some(oldest) = self.rows.front() {
             if self.total_bytes() <= config.max_bytes && oldest.end_ns >= horizon {

@@ -1,14 +1,14 @@
-//! A search by tags: `service.name=concertctl-api http.route="/queue" error=true`, in logfmt.
+//! A search by tags in logfmt: `service.name=concertctl-api http.route="/queue" error=true`.
 //!
-//! As in Tempo, each tag may be found at another span of the trace. Texts are found by a part of
-//! them, whatever the case; numbers and truths as a whole.
+//! As in Tempo, different spans of a trace may have the tags. A text matches if it contains the value in any case.
+//! Numbers and booleans must be equal.
 
 use super::TempoError;
 use super::traceql::{Expr, Field, Test};
 use crate::embedded::compare::CompareOp;
 use crate::embedded::quoted::{literal_length, unquote};
 
-/// Reads logfmt: names and values, the latter in quotes where they hold blanks.
+/// Parses logfmt: names and values. Values with blanks are quoted.
 pub(super) fn parse(text: &str) -> Result<Vec<Expr>, TempoError> {
     let mut tags: Vec<Expr> = Vec::new();
     let mut names: Vec<String> = Vec::new();
@@ -37,7 +37,7 @@ fn invalid(why: &str) -> TempoError {
     TempoError::refused(format!("invalid tags: {why}"))
 }
 
-/// A value at the beginning of `text`, and what follows it.
+/// The value at the beginning of `text`, and the rest of the text.
 fn value(text: &str) -> Result<(String, &str), TempoError> {
     if !text.starts_with('"') {
         let end = text.find(char::is_whitespace).unwrap_or(text.len());
@@ -53,7 +53,7 @@ fn value(text: &str) -> Result<(String, &str), TempoError> {
     Ok((value, &text[length..]))
 }
 
-/// What a span must pass to have the tag.
+/// The condition for a span to have the tag.
 fn tag(name: &str, value: &str) -> Result<Expr, TempoError> {
     let contains = |field| Expr::Test(field, Test::Contains(value.to_lowercase()));
     let status = |status: &str| {
@@ -64,7 +64,7 @@ fn tag(name: &str, value: &str) -> Result<Expr, TempoError> {
     };
     Ok(match name {
         "name" => contains(Field::Name),
-        // What OpenTracing called it.
+        // OpenTracing's name for a failed span.
         "error" if value.eq_ignore_ascii_case("true") => status("error"),
         "status" | "status.code" if ["unset", "ok", "error"].contains(&value) => status(value),
         "status" | "status.code" => {

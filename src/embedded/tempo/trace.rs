@@ -1,4 +1,4 @@
-//! A trace as it is kept: the records of one id, and what is known of them together.
+//! A stored trace: the records of one id, and facts about all of them.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -9,28 +9,28 @@ use crate::telemetry::{SpanKind, SpanRecord, TraceRecord, Value};
 #[derive(Debug, Clone)]
 pub(super) struct Trace {
     pub(super) id: u128,
-    /// Its place in the order of arrival.
+    /// Its number in the order of arrival.
     pub(super) seq: u64,
     records: Vec<Arc<TraceRecord>>,
-    /// Where the root span stands: record, span.
+    /// The indices of the record and the span that is the root.
     root: (usize, usize),
     pub(super) start_ns: u64,
     pub(super) end_ns: u64,
-    /// The longest of its spans, in nanoseconds.
+    /// The duration of its longest span, in nanoseconds.
     pub(super) longest_ns: u64,
     pub(super) span_count: usize,
     /// Memory of the records, in bytes.
     pub(super) bytes: usize,
 }
 
-/// A span, and the record that it is from.
+/// A span and its record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SpanRef<'a> {
     pub(super) record: &'a TraceRecord,
     pub(super) span: &'a SpanRecord,
 }
 
-/// What a field of a span holds.
+/// The value of a field of a span.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum ValueRef<'a> {
     Text(&'a str),
@@ -70,7 +70,7 @@ impl Trace {
 
     /// Adds the record of another service or instance to the trace.
     pub(super) fn add(&mut self, record: &Arc<TraceRecord>) {
-        // A span without a parent comes before those that have one, the earlier before the later.
+        // A span without a parent ranks before spans with one, and an earlier span before a later one.
         let rank = |span: &SpanRecord| (span.parent_span_id.is_some(), span.start_ns);
         let mut best = self.records.first().map(|_| rank(self.root().span));
         for (n, span) in record.spans.iter().enumerate() {
@@ -98,8 +98,8 @@ impl Trace {
         })
     }
 
-    /// The span without a parent; if none is known here, because the caller's service does not
-    /// report to this store, the first.
+    /// The span without a parent. If there is none, because the caller's service does not report to this store, the
+    /// first span.
     pub(super) fn root(&self) -> SpanRef<'_> {
         let record = &self.records[self.root.0];
         SpanRef {
@@ -133,14 +133,14 @@ impl<'a> SpanRef<'a> {
     }
 }
 
-/// The attributes of the process that sent a record, by OpenTelemetry's names.
+/// The attributes of the process that sent a record, under OpenTelemetry's names.
 pub(super) fn resource(record: &TraceRecord) -> impl Iterator<Item = (&'static str, &str)> {
     let instance = record.instance.as_deref();
     std::iter::once(("service.name", record.service_name))
         .chain(instance.map(|instance| ("service.instance.id", instance)))
 }
 
-/// TraceQL's word for how a span ended. "ok" is not used: OpenTelemetry leaves it to people.
+/// TraceQL's keyword for the status of a span. "ok" is never used, because OpenTelemetry reserves it for people.
 pub(super) fn status(span: &SpanRecord) -> &'static str {
     match span.error {
         Some(_) => "error",
@@ -148,7 +148,7 @@ pub(super) fn status(span: &SpanRecord) -> &'static str {
     }
 }
 
-/// TraceQL's word for what a span was to its parent.
+/// TraceQL's keyword for the kind of a span.
 pub(super) fn kind(span: &SpanRecord) -> &'static str {
     match span.kind {
         SpanKind::Server => "server",
@@ -157,7 +157,7 @@ pub(super) fn kind(span: &SpanRecord) -> &'static str {
     }
 }
 
-/// When a span ended, in nanoseconds since the epoch.
+/// The end of a span, in nanoseconds since the epoch.
 pub(super) fn end_of(span: &SpanRecord) -> u64 {
     span.start_ns.saturating_add(span.duration_ns)
 }
@@ -179,6 +179,6 @@ fn memory_of(record: &TraceRecord) -> usize {
             + span.attributes.capacity() * size_of::<(&str, Value)>()
     };
     let spans: usize = record.spans.iter().map(of_span).sum();
-    // The instance's name is shared by all records of a process.
+    // All records of a process share the instance's name.
     size_of::<TraceRecord>() + record.spans.capacity() * size_of::<SpanRecord>() + spans
 }

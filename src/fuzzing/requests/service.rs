@@ -1,4 +1,4 @@
-//! The service that answers: a small dataset in a folder of its own, everybody admitted.
+//! The service that answers: a small dataset in its own directory, with all users admitted.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub fn remove_files() {
 }
 
 impl Service {
-    /// A token and its user, another one each time.
+    /// The token and the id of a user, a different one at each call.
     pub(super) fn somebody(&self) -> (&str, i64) {
         let nth = self.next.fetch_add(1, Ordering::Relaxed);
         let (token, user) = &self.tokens[nth % self.tokens.len()];
@@ -83,7 +83,7 @@ async fn start() -> anyhow::Result<Service> {
         booking: Arc::clone(&booking),
         metrics: metrics.clone(),
         seeding: Arc::new(NoSeeding),
-        // Faults that are injected must not reach the ticketing API: they are there to break it.
+        // Injected faults must not reach the ticketing API, because they would break it on purpose.
         faults: Faults::new(metrics.clone(), false),
         api_addr: ([127, 0, 0, 1], 1).into(),
         consoles: Default::default(),
@@ -125,7 +125,7 @@ async fn dataset(
     Ok(ActiveDataset::load(store, Coordination::Embedded(Box::new(embedded)), clock).await?)
 }
 
-/// Puts everybody in the queue, and waits until all are admitted.
+/// Registers all users, and waits until all are admitted.
 async fn queue(booking: &Arc<Booking>) -> anyhow::Result<Vec<(String, i64)>> {
     let work = booking::run_background(Arc::clone(booking), CancellationToken::new());
     tokio::spawn(work);

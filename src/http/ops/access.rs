@@ -1,5 +1,5 @@
-//! Access to the operations listener. Every request must name the listener by a name that belongs to it;
-//! requests that change something or read about users need the token.
+//! Access to the operations listener. Every request must use one of the listener's names. A request that changes
+//! something or reads about users needs the token.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,19 +16,18 @@ use crate::api::ErrorCode;
 use crate::http::ApiError;
 use crate::http::strictness::authority;
 
-/// The token of the operations API. Only its hash is kept.
+/// The token of the operations API. Only its hash is kept in memory.
 #[derive(Clone)]
 pub struct BearerToken([u8; 32]);
 
 impl BearerToken {
-    /// From the token's text.
+    /// Hashes the token's text.
     #[must_use]
     pub fn new(token: &str) -> BearerToken {
         BearerToken(Sha256::digest(token.as_bytes()).into())
     }
 
-    /// Compares hashes over their whole length, so that neither the time nor the length of a wrong guess
-    /// reveals anything.
+    /// Compares the whole hashes, so that the time of a wrong guess reveals neither its length nor its correct part.
     fn matches(&self, presented: &str) -> bool {
         let presented: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
         let difference = self
@@ -49,7 +48,7 @@ impl BearerToken {
     }
 }
 
-/// Lets requests with the token through.
+/// Passes on requests that carry the token, and refuses all others.
 pub(super) async fn authorize(
     State(token): State<BearerToken>,
     request: Request,
@@ -81,8 +80,8 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 
 /// The host names that the listener answers to.
 ///
-/// A listener on loopback answers to loopback names only. So a web page whose host name was made to resolve
-/// to 127.0.0.1 (DNS rebinding) is refused: the browser still sends the page's own host name.
+/// A listener on loopback answers to loopback names only. This stops a web page that makes its own host name resolve
+/// to 127.0.0.1 (DNS rebinding), because the browser still sends that host name.
 #[derive(Clone, Debug)]
 pub struct Hosts {
     loopback: bool,
@@ -90,7 +89,7 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// For a listener at `addr` that also answers to the names in `more`.
+    /// The names of a listener at `addr`, and the names in `more`.
     #[must_use]
     pub fn new(addr: SocketAddr, more: &[String]) -> Hosts {
         Hosts {
@@ -100,7 +99,7 @@ impl Hosts {
     }
 
     fn allow(&self, host: Option<&HeaderValue>) -> bool {
-        // A request without a Host does not come from a browser.
+        // A browser always sends a Host, so a request without one does not come from a browser.
         let Some(host) = host.filter(|_| self.loopback) else {
             return true;
         };
@@ -122,7 +121,7 @@ fn is_loopback(host: &Authority) -> bool {
     }
 }
 
-/// Lets requests through that name this listener by one of its names.
+/// Passes on requests that use one of the listener's names, and refuses all others.
 pub(super) async fn check_host(
     State(hosts): State<Hosts>,
     request: Request,

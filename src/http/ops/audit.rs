@@ -9,9 +9,9 @@ use crate::api::ErrorCode;
 use crate::api::ops::{Audit, KeyFact, LOOKUP_MAX, LookupAnswer, LookupRequest};
 use crate::booking::{Fact, Money, Place, ReservationId, SeatId, UserId};
 
-/// Largest body: ten thousand facts of some eighty bytes.
+/// The largest body, in bytes: ten thousand facts of some eighty bytes.
 const LIMIT: usize = 2 * 1024 * 1024;
-/// Most missing facts that the answer names.
+/// The largest number of missing facts that the answer names.
 const EXAMPLES: usize = 10;
 
 pub(super) async fn count(State(state): State<OpsState>) -> Result<Json<Audit>, ApiError> {
@@ -68,7 +68,7 @@ pub(super) async fn lookup(
     }))
 }
 
-/// The keys whose write was done; `None` when `keys` is empty.
+/// The keys whose write was done. `None` when `keys` is empty.
 async fn done(state: &OpsState, keys: Vec<KeyFact>) -> Result<Option<Vec<KeyFact>>, ApiError> {
     if keys.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Counts the consoles that observe this server. Each sends a value of its own with its requests.
+//! Counts the consoles that observe this server. Each console sends its own value with its requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use parking_lot::Mutex;
 
 use crate::api::ops::CONSOLE_HEADER;
 
-/// A console without requests for this long has ended: consoles ask every second or two.
+/// A console without requests for this long has ended. Consoles ask every second or two.
 const GONE_AFTER: Duration = Duration::from_secs(10);
-/// Longest value of a console.
+/// The largest length of a console's value, in bytes.
 const LONGEST: usize = 64;
-/// Most consoles that are counted, so that memory is bounded.
+/// The largest number of consoles that are counted, which bounds the memory.
 const MOST: usize = 256;
 
-/// When each console sent its last request.
+/// The time of the last request of each console.
 #[derive(Clone, Debug, Default)]
 pub struct Consoles(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl Consoles {
-    /// Records the console that sent these headers, and gives how many consoles there are.
+    /// Records the console that sent these headers, and returns the number of consoles.
     pub(super) fn seen(&self, headers: &HeaderMap, now: Instant) -> u64 {
         let who = headers
             .get(CONSOLE_HEADER)

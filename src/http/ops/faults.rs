@@ -1,4 +1,4 @@
-//! Injecting faults, seeing them, ending them.
+//! Routes to inject, list and end faults.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use crate::faults::{Injected, Refused};
 use crate::http::BODY_LIMIT;
 use crate::http::faulty::{Part, ROUTES};
 
-/// Longest name of who injects a fault, in characters.
+/// The longest name of the person who injects a fault, in characters.
 const LONGEST_NAME: usize = 64;
 
 pub(super) async fn list(State(state): State<OpsState>) -> Json<FaultList> {
@@ -71,13 +71,13 @@ fn all(state: &OpsState) -> FaultList {
 }
 
 fn kind_named(name: &str) -> Result<FaultKind, ApiError> {
-    // Longer than any kind, so that the answer does not repeat all of it.
+    // The name is cut, so that the answer does not repeat a long one.
     let name: String = name.chars().take(LONGEST_NAME).collect();
     let found = FaultKind::injectable_named(&name);
     found.map_err(|detail| ApiError::new(ErrorCode::RouteUnknown, detail))
 }
 
-/// Who asked, as they call themselves; it goes into the log.
+/// Checks the name that the caller gives. It goes into the log.
 fn name(by: Option<&str>) -> Result<&str, String> {
     let by = by.unwrap_or("the operations API");
     let short = (1..=LONGEST_NAME).contains(&by.chars().count());
@@ -87,8 +87,7 @@ fn name(by: Option<&str>) -> Result<&str, String> {
     Err(format!("by has 1 to {LONGEST_NAME} printable characters"))
 }
 
-/// Gives the fault the routes of its part of the sale where it names none; those that it names must
-/// exist.
+/// Fills in the routes of the fault's part of the sale when the fault names none. Routes that it names must exist.
 fn resolve_routes(fault: &mut Fault) -> Result<(), String> {
     let (routes, parts): (_, &[Part]) = match fault {
         Fault::Errors { routes, .. } => (routes, &[Part::Buying]),

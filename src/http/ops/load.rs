@@ -1,4 +1,4 @@
-//! The operations API of a load generator: metrics, progress of the run, commands that steer it.
+//! The operations API of a load generator: metrics, progress, and commands that steer the run.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::http::error::{self, ApiError};
 
 /// A run that can be steered over HTTP.
 pub trait RunControl: Send + Sync + 'static {
-    /// Its metrics, in the Prometheus text exposition format.
+    /// The metrics of the run in the Prometheus text exposition format.
     fn metrics(&self) -> String;
     /// The progress of the run.
     fn status(&self) -> LoadStatus;
-    /// Passes a command on: `None` when there is none of that name, `false` when the run is over.
+    /// Passes a command on. `None` when the command is unknown, `false` when the run is over.
     fn tell(&self, command: &str) -> Option<bool>;
 }
 

@@ -1,7 +1,7 @@
 //! The operations API: metrics, admission, seeding, audit, faults, and the embedded telemetry stores.
 //!
-//! The listener is bound to loopback by default. Requests that change something, or read about users, need
-//! the bearer token.
+//! The listener is bound to loopback by default. A request that changes something or reads about users needs the
+//! bearer token.
 
 mod access;
 mod admission;
@@ -35,25 +35,25 @@ use crate::booking::{Booking, DatasetInfo, Refusal};
 use crate::faults::Faults;
 use crate::telemetry::Metrics;
 
-/// What the operations handlers share.
+/// The state that the operations handlers share.
 #[derive(Clone)]
 pub struct OpsState {
     /// The service.
     pub booking: Arc<Booking>,
-    /// Its meters.
+    /// The metrics of the service.
     pub metrics: Metrics,
-    /// Seeds a dataset, in `serve`.
+    /// Seeds a dataset. `serve` provides it.
     pub seeding: Arc<dyn SeedControl>,
     /// The injected faults.
     pub faults: Faults,
-    /// Where the ticketing API listens.
+    /// The address of the ticketing API.
     pub api_addr: std::net::SocketAddr,
     /// The consoles that observe this server.
     pub consoles: Consoles,
 }
 
-/// The router of the operations API. `open` and `guarded` are routes of the embedded stores, without and
-/// with the token.
+/// The router of the operations API. The embedded stores add the routes in `open`, which need no token, and in
+/// `guarded`, which need it.
 pub fn router(
     state: OpsState,
     (token, hosts): (BearerToken, Hosts),
@@ -85,7 +85,7 @@ pub fn router(
         .merge(open)
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed);
-    // An audit over ten million seats takes longer than a ticketing request may.
+    // An audit over ten million seats takes longer than a ticketing request may take.
     let limits = Limits {
         request_timeout: Duration::from_secs(130),
         ..Limits::default()
@@ -98,9 +98,9 @@ pub fn router(
     })
 }
 
-/// Largest body of a request with the token: a look-up of ten thousand facts.
+/// The largest body of a request with the token, in bytes: a look-up of ten thousand facts.
 const GUARDED_BODY: usize = 2 * 1024 * 1024;
-/// Largest body of any other request: a query as a form.
+/// The largest body of any other request, in bytes: a query as a form.
 const OPEN_BODY: usize = 64 * 1024;
 
 /// Adds the checks and limits that all routes of an operations listener need.
@@ -114,8 +114,8 @@ fn protected(
     middleware::stack(router, None, limits, Faults::default(), body_limit)
 }
 
-/// `GET /metrics`: OpenMetrics for a client that accepts it, as Prometheus does, else the Prometheus text
-/// format.
+/// `GET /metrics`. A client that accepts OpenMetrics, as Prometheus does, gets it. Any other client gets the
+/// Prometheus text format.
 async fn meters(State(state): State<OpsState>, headers: HeaderMap) -> Response {
     let mut accepted = headers.get_all(header::ACCEPT).iter();
     let named = |value: &HeaderValue| {
@@ -193,7 +193,7 @@ fn dataset(info: &DatasetInfo) -> Dataset {
     }
 }
 
-/// A JSON body of an operations call.
+/// Parses the JSON body of an operations request.
 async fn body<T: serde::de::DeserializeOwned>(
     request: Request,
     limit: usize,

@@ -9,12 +9,12 @@ use crate::api::ops::{SeedProgress, SeedRequest};
 
 /// Seeds datasets in the server.
 pub trait SeedControl: Send + Sync {
-    /// Begins a seeding, and gives its first progress.
+    /// Begins a seeding and returns its first progress.
     ///
     /// # Errors
-    /// A bad profile, a seeding that runs already, or a dataset that must not be replaced.
+    /// A bad profile, a seeding that already runs, or a dataset that must not be replaced.
     fn start(&self, request: SeedRequest) -> Result<SeedProgress, ApiError>;
-    /// The progress of the seeding that was started last.
+    /// The progress of the latest seeding.
     fn progress(&self) -> SeedProgress;
     /// Cancels the running seeding.
     fn cancel(&self) -> SeedProgress;

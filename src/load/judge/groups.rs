@@ -1,4 +1,4 @@
-//! Limits on requests: what a group measures, over the run or over a part of it.
+//! Limits on requests: the measurements of a group over the run or over a part of it.
 
 use hdrhistogram::Histogram;
 
@@ -60,7 +60,7 @@ pub(super) struct Resolved<'s> {
 }
 
 impl<'s> Resolved<'s> {
-    /// The groups of a scenario that have something to judge when `only` that phase is measured.
+    /// The groups of a scenario that have something to judge when only `only_phase` is measured.
     pub(super) fn all(scenario: &'s Scenario, only_phase: Option<PhaseName>) -> Vec<Resolved<'s>> {
         let groups = scenario.thresholds.groups.iter();
         groups
@@ -77,7 +77,7 @@ impl<'s> Resolved<'s> {
         let is_traffic = |name: &str| scenario.traffic.contains_key(name);
         let mut operations = group.resolve(name, is_traffic)?;
         let traffic = match group.traffic(name, is_traffic) {
-            // Of a phase that was not asked for there is nothing to say.
+            // A phase that was not requested is not judged.
             None => {
                 operations
                     .retain(|it| only_phase.is_none_or(|only_phase| it.phase() == only_phase));
@@ -111,7 +111,7 @@ impl<'s> Resolved<'s> {
         }
     }
 
-    /// Its limits, in the order of the report.
+    /// Its limits in the order of the report.
     pub(super) fn limits(&self) -> Vec<(Metric, f64)> {
         let group = self.group;
         let millis = |time: Option<Time>| time.map(|time| time.0.as_secs_f64() * 1e3);
@@ -141,11 +141,11 @@ impl<'s> Resolved<'s> {
 /// Requests of a group.
 #[derive(Clone, Debug)]
 pub(super) struct Requests {
-    /// Of the successes, µs.
+    /// The latency of the successes, in µs.
     pub latency: Histogram<u64>,
     pub refused: u64,
     pub errors: u64,
-    /// From the first success to the last.
+    /// The time from the first success to the last, in seconds.
     pub seconds: Option<f64>,
 }
 
@@ -159,7 +159,7 @@ impl Requests {
         }
     }
 
-    /// The value of a metric; `None` without requests.
+    /// The value of a metric. `None` without requests.
     pub(super) fn measure(&self, metric: Metric) -> Option<f64> {
         let ok = self.latency.len();
         let all = ok + self.refused + self.errors;
@@ -170,7 +170,7 @@ impl Requests {
             Metric::Percentile(percentile) => at(percentile.quantile()),
             Metric::Max => at(1.0),
             Metric::ErrorRate => (all > 0).then(|| self.errors as f64 / all as f64),
-            // Over less than a second, per second all the same.
+            // A shorter time than a second counts as a second.
             Metric::Rate => self.seconds.map(|seconds| ok as f64 / seconds.max(1.0)),
             Metric::Successes => (all > 0).then_some(ok as f64),
             Metric::Requests => (all > 0).then_some(all as f64),

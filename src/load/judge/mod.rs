@@ -1,4 +1,4 @@
-//! Thresholds against what was measured, and the verdict that follows. No I/O.
+//! Judges thresholds by the measurements and derives the verdict. No I/O.
 
 mod groups;
 mod windows;
@@ -41,7 +41,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// A value in few characters.
+    /// Formats a value in few characters.
     fn format(self, value: f64) -> String {
         match self {
             Unit::Milliseconds if value < 10.0 => format!("{value:.1} ms"),
@@ -66,7 +66,7 @@ pub enum Relation {
 }
 
 impl Relation {
-    /// Its sign.
+    /// The sign of the relation.
     #[must_use]
     pub const fn sign(self) -> &'static str {
         match self {
@@ -129,7 +129,7 @@ impl Judged {
         }
     }
 
-    /// The condition in words: `buying.p95 ≤ 500 ms`.
+    /// The condition as text: `buying.p95 ≤ 500 ms`.
     #[must_use]
     pub fn condition(&self) -> String {
         let (sign, limit) = (self.relation.sign(), self.unit.format(self.limit));
@@ -143,7 +143,7 @@ impl Judged {
             .map_or_else(|| "no data".to_owned(), |value| self.unit.format(value))
     }
 
-    /// Whether a slow generator alone could explain it.
+    /// Whether a slow generator alone could explain a miss.
     fn is_about_speed(&self) -> bool {
         self.outcome == Outcome::Missed && matches!(self.unit, Unit::Milliseconds | Unit::PerSecond)
     }
@@ -188,7 +188,7 @@ impl Verdict {
         }
     }
 
-    /// The word.
+    /// The word for the verdict.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -199,12 +199,12 @@ impl Verdict {
     }
 }
 
-/// The measurements and findings that the thresholds are held against.
+/// The measurements and findings by which thresholds are judged.
 pub(super) struct Evidence<'a> {
     pub frame: &'a Frame,
     pub only_phase: Option<PhaseName>,
     pub audit: Option<&'a Audit>,
-    /// The most violations that an audit found while the run was under way.
+    /// The largest number of violations that an audit during the run found.
     pub worst_audit: u64,
     pub lookup: Option<&'a LookupAnswer>,
     pub unacknowledged: Option<&'a Unacknowledged>,
@@ -289,7 +289,7 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
             Some(evidence.unfinished),
         );
     }
-    // A dropped arrival fails the run even without a threshold: the run asked less than its scenario says.
+    // A dropped arrival fails the run even without a threshold, because the run asked less than its scenario says.
     let dropped: u64 = frame.dropped.iter().sum();
     let limit = business.dropped.or((dropped > 0).then_some(0));
     count("dropped", most, limit, Some(dropped));
@@ -301,12 +301,12 @@ fn judge_business(scenario: &Scenario, evidence: &Evidence<'_>, judged: &mut Vec
     }
 }
 
-/// Facts that limit what a run can prove.
+/// Facts that limit the conclusions from a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MeasurementQuality<'a> {
-    /// The ways in which the generator was the limit; empty: in none.
+    /// The ways in which the generator was the limit. The list is empty if there are none.
     pub limited: &'a [String],
-    /// An operator made the run ask less of the server than the scenario says.
+    /// Whether an operator made the run ask less of the server than the scenario says.
     pub eased: bool,
 }
 
@@ -317,7 +317,7 @@ pub(super) struct Judgement {
     pub reasons: Vec<String>,
 }
 
-/// Judges a run by its evidence; `windowed` are the limits that were judged while it was under way.
+/// Judges a run by its evidence. `windowed` are the limits that were judged during the run.
 pub(super) fn judge(
     scenario: &Scenario,
     evidence: &Evidence<'_>,
@@ -357,7 +357,7 @@ fn verdict(
             _ => format!("{} missed", threshold.name),
         });
     }
-    // A slow generator explains slowness; a stop explains missing data.
+    // A slow generator explains slowness. A stop explains missing data.
     let is_excused = |threshold: &Judged| match threshold.outcome {
         Outcome::NoData => ending == Ending::Stopped,
         _ => threshold.is_about_speed() && !limited.is_empty(),

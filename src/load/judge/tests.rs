@@ -170,8 +170,8 @@ fn a_run_that_was_cut_short_never_passes() {
     );
 }
 
-/// A run of seconds with so many successes of these latencies each, watched; what is judged in the
-/// end, and the second in which it was ended.
+/// Runs live thresholds over seconds with successes of these latencies. Returns the final judgements, and the second
+/// in which the run was ended.
 fn watched(overrides: &[&str], seconds: &[&[u64]]) -> (Vec<Judged>, Option<usize>) {
     let scenario = scenario(overrides);
     let mut watches = LiveThresholds::new(&scenario, None);
@@ -202,10 +202,10 @@ fn a_window_sees_what_the_whole_run_hides() {
     assert_eq!(judged.len(), 1);
     let (outcome, window) = (judged[0].outcome, judged[0].window);
     assert_eq!((outcome, window), (Outcome::Missed, Some(2)));
-    // Second 31 of seconds 30 to 32 has the bad ones, first in the window that ends with it.
+    // Second 31 of the seconds 30 to 32 has the slow requests, and the first window with them ends there.
     assert_eq!(judged[0].worst_at, Some(31.0));
     assert!(judged[0].measured > Some(890.0), "{judged:?}");
-    // Over the whole run 50 of 5,950 are slow.
+    // Over the whole run, 50 of 5,950 are slow.
     let whole = frame(&run.concat(), 0);
     let limit = ["thresholds.pay.p95=500ms"];
     assert_eq!(judge(&limit, &whole), one("pay.p95", Outcome::Passed));

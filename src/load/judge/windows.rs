@@ -1,5 +1,4 @@
-//! Limits that are watched while the run is under way: in every window of some seconds, and those
-//! whose breach ends the run.
+//! Live thresholds: limits in every window of some seconds, and limits that end the run.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,10 +7,10 @@ use super::groups::{Metric, Requests, Resolved};
 use super::{Judged, Outcome, Relation};
 use crate::load::recorder::Frame;
 
-/// A group that is watched second by second.
+/// A group that is judged every second.
 pub(in crate::load) struct LiveThreshold<'s> {
     group: Resolved<'s>,
-    /// Seconds of a window; `None`: the limits are over the whole run.
+    /// The length of a window in seconds. `None` means the whole run.
     window: Option<usize>,
     slots: VecDeque<Requests>,
     sum: Requests,
@@ -21,7 +20,7 @@ pub(in crate::load) struct LiveThreshold<'s> {
 struct LiveLimit {
     metric: Metric,
     limit: f64,
-    /// The worst window, and when it ended.
+    /// The worst window, and the time at which it ended.
     worst: Option<(f64, f64)>,
     missed_since: Option<Instant>,
 }
@@ -40,8 +39,8 @@ impl<'s> LiveThresholds<'s> {
         LiveThresholds(watched.map(LiveThreshold::new).collect())
     }
 
-    /// Takes the requests of one more second, the run being `at` seconds old; the limit that ends the
-    /// run, if one does.
+    /// Adds the requests of one more second. `at` is the age of the run in seconds. Returns the limit that ends the
+    /// run, if there is one.
     pub(in crate::load) fn second(
         &mut self,
         second: &Frame,
@@ -55,7 +54,7 @@ impl<'s> LiveThresholds<'s> {
             .next()
     }
 
-    /// The windowed limits, judged.
+    /// The judged limits over windows.
     pub(in crate::load) fn judged(&self) -> impl Iterator<Item = Judged> + '_ {
         self.0.iter().flat_map(LiveThreshold::judged)
     }
@@ -132,7 +131,7 @@ impl<'s> LiveThreshold<'s> {
         let Some(window) = self.window else {
             return Vec::new();
         };
-        // A run shorter than the window is judged by its requests so far.
+        // A run that is shorter than the window is judged by its requests so far.
         let short = self.slots.len() < window;
         let limits = self.limits.iter();
         limits

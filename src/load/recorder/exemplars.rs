@@ -1,17 +1,17 @@
-//! Requests worth looking up in the server's traces: the slowest, and the last that failed.
+//! Requests to look up in the server's traces: the slowest ones, and the latest failed ones.
 
 use std::time::Instant;
 
 use super::{Sample, micros};
 use crate::load::model::{ErrorKind, Operation};
 
-/// How many of each are kept.
+/// The number of requests of each kind.
 const EACH: usize = 10;
 
 /// A request that is kept by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exemplar {
-    /// The traffic, as in [`Sample`].
+    /// The traffic of the request, as in [`Sample`].
     pub traffic: usize,
     /// The call.
     pub operation: Operation,
@@ -19,20 +19,20 @@ pub struct Exemplar {
     pub error_kind: Option<ErrorKind>,
     /// The status, or 0 when there was no answer.
     pub status: u16,
-    /// When it ended.
+    /// The time at which it ended.
     pub done: Instant,
-    /// From the planned instant to the end of the answer, µs.
+    /// The latency from the due time to the end of the answer, in µs.
     pub latency_us: u64,
-    /// The trace that it was part of.
+    /// The trace of the request.
     pub trace_id: u128,
 }
 
-/// The requests that are kept by themselves.
+/// The recorded single requests.
 #[derive(Clone, Debug, Default)]
 pub struct Exemplars {
-    /// The slowest that got an answer, slowest first.
+    /// The slowest requests with an answer, the slowest first.
     pub slowest: Vec<Exemplar>,
-    /// The last that failed, last first.
+    /// The latest failed requests, the latest first.
     pub failed: Vec<Exemplar>,
 }
 
@@ -79,7 +79,7 @@ impl Exemplars {
     }
 }
 
-/// Puts `request` in its place, the greatest first.
+/// Inserts `request` in descending order.
 fn keep<K: Ord>(list: &mut Vec<Exemplar>, request: Exemplar, key: impl Fn(&Exemplar) -> K) {
     let at = list.partition_point(|it| key(it) >= key(&request));
     if at < EACH {

@@ -1,9 +1,9 @@
-//! Measurements: what one worker thread writes down, and what all of them add up to.
+//! Measurements: the records of each worker thread, and their sum.
 //!
-//! A worker records into a [`Frame`] behind a lock that is free except for the instant in which the
-//! reader swaps the frame for an empty one; merging happens on the reader's side. Memory depends on
-//! the kinds of requests, not on their number. Latencies are HdrHistograms of microseconds with
-//! three significant digits, 1 µs to [`LONGEST_US`]; longer ones count as that long.
+//! A worker records into a [`Frame`] behind a lock. The lock is taken only while the reader swaps the frame for an
+//! empty one, and the reader does the merging. The memory depends on the kinds of requests, not on their number.
+//! Latencies are HdrHistograms of microseconds with three significant digits, from 1 µs to [`LONGEST_US`]. Longer
+//! latencies count as that long.
 
 mod exemplars;
 mod totals;
@@ -21,7 +21,7 @@ use super::model::{Class, ErrorKind, Operation, TraceIds};
 /// The longest latency that histograms hold, in microseconds: 2 minutes.
 pub const LONGEST_US: u64 = 120_000_000;
 
-/// The number of the buyers; the traffic groups are numbered from 1.
+/// The index of the buyers. The traffic groups are numbered from 1.
 pub const BUYERS: usize = 0;
 
 const CELLS: usize = Operation::ALL.len() * Class::ALL.len();
@@ -32,7 +32,7 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds are constant and valid")
 }
 
-/// A duration in whole microseconds, at least 1, so that it has a place in a histogram.
+/// A duration in whole microseconds, at least 1, because a histogram has no 0.
 #[must_use]
 pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros())
@@ -43,34 +43,34 @@ pub fn micros(duration: Duration) -> u64 {
 /// One finished request.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// The traffic that it belongs to: [`BUYERS`], or the number of a traffic group.
+    /// The traffic of the request: [`BUYERS`], or the index of a traffic group.
     pub traffic: usize,
     /// The call.
     pub operation: Operation,
-    /// How it ended.
+    /// The outcome.
     pub class: Class,
     /// The kind of error, for errors.
     pub error_kind: Option<ErrorKind>,
     /// The status, or 0 when there was no answer.
     pub status: u16,
-    /// When it should have been sent.
+    /// The due time.
     pub due: Instant,
-    /// When it was sent.
+    /// The time of sending.
     pub sent: Instant,
-    /// When the answer was complete.
+    /// The time at which the answer was complete.
     pub done: Instant,
-    /// The ids that it was sent with.
+    /// The ids that were sent with it.
     pub trace: TraceIds,
 }
 
-/// The requests of one operation and class. (An operation belongs to one phase.)
+/// The requests of one operation and class. Each operation belongs to one phase.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// From the planned instant to the end of the answer, µs.
+    /// The latency from the due time to the end of the answer, in µs.
     pub latency: Histogram<u64>,
-    /// From sending to the end of the answer, µs.
+    /// The time from the sending to the end of the answer, in µs.
     pub service: Histogram<u64>,
-    /// When the first and the last of them ended.
+    /// The times at which the first and the last of them ended.
     pub span: Option<(Instant, Instant)>,
 }
 
@@ -147,26 +147,26 @@ impl Statuses {
     }
 }
 
-/// Everything measured, of one worker since the last swap or of all over the run.
+/// All measurements, either of one worker since the last swap or of all workers over the run.
 #[derive(Clone, Debug)]
 pub struct Frame {
     cells: Vec<Option<Box<Cell>>>,
     error_counts: Vec<[u64; ErrorKind::ALL.len()]>,
-    /// By class of status.
+    /// The number of requests by class of status.
     pub statuses: Statuses,
-    /// How much later than planned the generator's own timers fired, µs.
+    /// The delay of the generator's own timers, in µs.
     pub lag: Histogram<u64>,
-    /// How long requests waited for one of the shared connections, µs.
+    /// The wait of requests for a shared connection, in µs.
     pub connection_wait: Histogram<u64>,
-    /// How far the promised admission was from the real one, µs.
+    /// The difference between the promised and the real admission, in µs.
     pub eta_error: Histogram<u64>,
-    /// Inversions: answers by which a user waited while a later place was already admitted.
+    /// The number of inversions: a user waited although a later place was already admitted.
     pub inversions: u64,
-    /// WAIT and ACTIVE answers that were checked for inversions.
+    /// The number of WAIT and ACTIVE answers that were checked for inversions.
     pub order_checks: u64,
-    /// Arrivals that could not be started on schedule, by traffic group.
+    /// The number of arrivals that could not start on schedule, by traffic group.
     pub dropped: Vec<u64>,
-    /// Requests to be looked up.
+    /// Requests to look up in traces.
     pub exemplars: Exemplars,
 }
 
@@ -181,7 +181,7 @@ fn cell_index(traffic: usize, operation: Operation, class: Class) -> usize {
 }
 
 impl Frame {
-    /// Empty, for the requests of so many: the buyers and the traffic groups.
+    /// An empty frame for this number of groups: the buyers and the traffic groups.
     #[must_use]
     pub fn of(traffic_groups: usize) -> Frame {
         Frame {
@@ -198,7 +198,7 @@ impl Frame {
         }
     }
 
-    /// Writes one request down.
+    /// Records one request.
     pub fn record(&mut self, sample: &Sample) {
         self.exemplars.note(sample);
         let index = cell_index(sample.traffic, sample.operation, sample.class);
@@ -223,7 +223,7 @@ impl Frame {
         }
     }
 
-    /// Adds what `other` holds.
+    /// Adds the measurements of `other`.
     pub fn add(&mut self, other: &Frame) {
         for (into, from) in self.cells.iter_mut().zip(&other.cells) {
             if let Some(from) = from {
@@ -250,7 +250,7 @@ impl Frame {
         }
     }
 
-    /// The requests of one operation and class, if there were any.
+    /// The requests of one operation and class, if there are any.
     #[must_use]
     pub fn cell(&self, traffic: usize, operation: Operation, class: Class) -> Option<&Cell> {
         self.cells
@@ -258,8 +258,7 @@ impl Frame {
             .as_deref()
     }
 
-    /// Replaces the requests of a cell by those measured elsewhere; `None` where there is
-    /// none.
+    /// Replaces the requests of a cell by those measured elsewhere. `None` when there is no such cell.
     pub(super) fn put(
         &mut self,
         traffic: usize,
@@ -273,7 +272,7 @@ impl Frame {
         Some(())
     }
 
-    /// The same with errors.
+    /// Replaces the number of errors of a kind in the same way.
     pub(super) fn put_errors(
         &mut self,
         traffic: usize,
@@ -289,7 +288,7 @@ impl Frame {
         Some(())
     }
 
-    /// The requests of these operations that ended so.
+    /// The requests of these operations with this outcome.
     #[must_use]
     pub fn total(&self, traffic: usize, operations: &[Operation], class: Class) -> Option<Cell> {
         let mut total: Option<Cell> = None;
@@ -303,7 +302,7 @@ impl Frame {
         total
     }
 
-    /// How many requests ended so, without looking into their latencies.
+    /// The number of requests with this outcome, without their latencies.
     #[must_use]
     pub fn count(&self, traffic: usize, operations: &[Operation], class: Class) -> u64 {
         let cells = operations
@@ -312,13 +311,13 @@ impl Frame {
         cells.map(|cell| cell.latency.len()).sum()
     }
 
-    /// How many traffic groups it holds, the buyers among them.
+    /// The number of groups, including the buyers.
     #[must_use]
     pub fn traffic_groups(&self) -> usize {
         self.dropped.len()
     }
 
-    /// Errors of `operation` by kind, those that happened.
+    /// The errors of `operation` by kind, without kinds that did not occur.
     pub fn error_counts(
         &self,
         traffic: usize,
@@ -335,7 +334,7 @@ impl Frame {
         self.statuses.total()
     }
 
-    /// Requests that got an answer, whichever.
+    /// The number of requests with any answer.
     #[must_use]
     pub fn answers(&self) -> u64 {
         self.requests() - self.statuses.none
@@ -423,7 +422,7 @@ mod tests {
             mut values in proptest::collection::vec(1_u64..LONGEST_US, 1..400),
             percentile in 1_u32..=100,
         ) {
-            // Over two shards and two swaps, so that merging is in it.
+            // Two shards and two swaps, so that the test covers merging.
             let (shards, mut totals, now) = ([Recorder::of(1), Recorder::of(1)], Totals::of(1), Instant::now());
             for (at, value) in values.iter().enumerate() {
                 shards[at % 2].with(|frame| frame.record(&sample(now, 0, 0, *value, Class::Ok)));
@@ -434,7 +433,7 @@ mod tests {
             shards.iter().for_each(|shard| totals.collect(shard));
             values.sort_unstable();
             let rank = (values.len() * percentile as usize).div_ceil(100).max(1);
-            // 0.55 × 100 is 55.00000000000001: a rank that is met exactly may come out one higher.
+            // 0.55 × 100 is 55.00000000000001, so a rank that is met exactly may be one higher.
             let ranks = [rank - 1, rank.min(values.len() - 1)];
             let cell = totals.sum.total(BUYERS, &[Operation::Reserve], Class::Ok).unwrap();
             prop_assert_eq!(cell.latency.len(), values.len() as u64);

@@ -1,30 +1,30 @@
-//! Where workers record, and what all of them add up to.
+//! The recorders of the workers, and the sum of all of them.
 
 use parking_lot::Mutex;
 
 use super::Frame;
 
-/// Where one worker records.
+/// The recorder of one worker.
 #[derive(Debug)]
 pub struct Recorder(Mutex<Box<Frame>>);
 
 impl Recorder {
-    /// For the requests of so many: the buyers and the traffic groups.
+    /// A recorder for this number of groups: the buyers and the traffic groups.
     #[must_use]
     pub fn of(traffic_groups: usize) -> Recorder {
         Recorder(Mutex::new(Box::new(Frame::of(traffic_groups))))
     }
 
-    /// Lets the worker write; `write` must be short.
+    /// Lets the worker write. `write` must be short.
     pub fn with(&self, write: impl FnOnce(&mut Frame)) {
         write(&mut self.0.lock());
     }
 }
 
-/// The reader's side: what all shards add up to.
+/// The sum of all recorders, on the reader's side.
 #[derive(Debug)]
 pub struct Totals {
-    /// Everything since the beginning.
+    /// All measurements since the beginning.
     pub sum: Frame,
     /// The requests since the last [`Totals::next_second`].
     pub second: Frame,
@@ -32,7 +32,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// For the requests of so many: the buyers and the traffic groups.
+    /// Totals for this number of groups: the buyers and the traffic groups.
     #[must_use]
     pub fn of(traffic_groups: usize) -> Totals {
         Totals {
@@ -42,7 +42,7 @@ impl Totals {
         }
     }
 
-    /// Takes what `shard` holds over into the sum.
+    /// Moves the measurements of `shard` into the sum.
     pub fn collect(&mut self, shard: &Recorder) {
         std::mem::swap(&mut *shard.0.lock(), &mut self.spare);
         self.sum.add(&self.spare);
@@ -50,7 +50,7 @@ impl Totals {
         self.spare.clear();
     }
 
-    /// Begins another second.
+    /// Begins the next second.
     pub fn next_second(&mut self) {
         self.second.clear();
     }

@@ -1,4 +1,4 @@
-//! The comparison with a baseline, as text.
+//! The comparison with a baseline as text.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::cells;
 use crate::load::baseline::{Baseline, Change, Compared};
 use crate::load::plan::number;
 
-/// A number of a comparison; its name tells the unit.
+/// Formats a number of a comparison. Its name determines the unit.
 pub(super) fn value(name: &str, value: f64) -> String {
     match name.rsplit('.').next() {
         Some("rate") => format!("{}/s", number(value)),
@@ -17,7 +17,7 @@ pub(super) fn value(name: &str, value: f64) -> String {
     }
 }
 
-/// By how much a number differs from that of the baseline.
+/// The difference of a number from that of the baseline.
 pub(super) fn by(compared: &Compared) -> String {
     let times = compared.now / compared.before;
     match times {
@@ -27,7 +27,7 @@ pub(super) fn by(compared: &Compared) -> String {
     }
 }
 
-/// Which run the baseline is.
+/// Describes the run of the baseline.
 pub(super) fn with(baseline: &Baseline) -> String {
     format!(
         "beside the run of {}, server {}; what differs by less than {} % is the same",
@@ -37,7 +37,7 @@ pub(super) fn with(baseline: &Baseline) -> String {
     )
 }
 
-/// How many numbers are neither better nor worse.
+/// Describes the number of figures that are neither better nor worse.
 pub(super) fn rest(baseline: &Baseline) -> String {
     let count = |change| {
         let compared = baseline.compared.iter();
@@ -50,7 +50,7 @@ pub(super) fn rest(baseline: &Baseline) -> String {
 
 /// The differences from the baseline.
 pub(super) fn section(out: &mut String, baseline: &Baseline, colours: Colours) {
-    /// Columns that a name may take before its numbers stand beneath it.
+    /// The width of a name. A longer name puts its numbers on the next line.
     const NAME: usize = 38;
     out.push('\n');
     paragraph(out, "baseline", &[with(baseline)]);

@@ -1,11 +1,11 @@
-//! Numbers, times and limits as reports write them.
+//! Formats numbers, times and limits for reports.
 
 use crate::load::judge::{Ending, Judged, Unit};
 use crate::load::plan::number;
 use crate::load::summary::{GeneratorSummary, Summary};
 use crate::load::unacknowledged::Unacknowledged;
 
-/// The same as [`millis`] for a column that is in ms anyway, in at most six characters.
+/// Like [`millis`] without the unit, for a column in ms. At most six characters.
 pub(super) fn millis_without_unit(value: f64) -> String {
     match value {
         value if value >= 100.0 => number(value),
@@ -14,7 +14,7 @@ pub(super) fn millis_without_unit(value: f64) -> String {
     }
 }
 
-/// Milliseconds with as many digits as say something.
+/// Milliseconds with as many digits as are significant.
 pub(super) fn millis(value: f64) -> String {
     match value {
         value if value >= 60_000.0 => format!("{} s", trimmed(value / 1e3)),
@@ -29,7 +29,7 @@ pub(super) fn trimmed(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A difference: 1 µs is the least that a histogram holds, and stands for none.
+/// Formats a difference. 1 µs is the smallest value of a histogram and means no difference.
 pub(super) fn gap(value: f64) -> String {
     if value <= 0.001 {
         "0".to_owned()
@@ -38,7 +38,7 @@ pub(super) fn gap(value: f64) -> String {
     }
 }
 
-/// A number of a threshold, in its unit.
+/// Formats a value of a threshold in its unit.
 pub(super) fn value(judged: &Judged, value: f64) -> String {
     match judged.unit {
         Unit::Milliseconds => millis(value),
@@ -48,7 +48,7 @@ pub(super) fn value(judged: &Judged, value: f64) -> String {
     }
 }
 
-/// A threshold's name, with the window it holds in.
+/// The name of a threshold with its window.
 pub(super) fn name(judged: &Judged) -> String {
     match judged.window {
         None => judged.name.clone(),
@@ -56,12 +56,12 @@ pub(super) fn name(judged: &Judged) -> String {
     }
 }
 
-/// A threshold's limit, with its sign.
+/// The limit of a threshold with its sign.
 pub(super) fn limit(judged: &Judged) -> String {
     format!("{} {}", judged.relation.sign(), value(judged, judged.limit))
 }
 
-/// An ISO 8601 instant to the second; other text stays unchanged.
+/// Formats an ISO 8601 instant to the second. Other text stays unchanged.
 pub(super) fn instant(text: &str) -> String {
     text.parse::<jiff::Timestamp>().map_or_else(
         |_| text.to_owned(),
@@ -69,7 +69,7 @@ pub(super) fn instant(text: &str) -> String {
     )
 }
 
-/// How a run ended, in words.
+/// Describes how a run ended.
 pub(super) const fn ending(ending: Ending) -> &'static str {
     match ending {
         Ending::Complete => "complete",
@@ -80,7 +80,7 @@ pub(super) const fn ending(ending: Ending) -> &'static str {
     }
 }
 
-/// How busy the generator's busiest thread was.
+/// Describes how busy the generator's busiest thread was.
 pub(super) fn busiest(generator: &GeneratorSummary) -> String {
     generator.busiest.map_or_else(
         || "not known".to_owned(),
@@ -94,7 +94,7 @@ pub(super) fn busiest(generator: &GeneratorSummary) -> String {
     )
 }
 
-/// How many connections there were, and why not more.
+/// Describes the number of connections, and the reason why there were not more.
 pub(super) fn connections(summary: &Summary) -> String {
     let generator = &summary.generator;
     let count = number(generator.connections as f64);
@@ -110,7 +110,7 @@ pub(super) fn connections(summary: &Summary) -> String {
     format!("{count} connections shared by {wanted} users ({why})")
 }
 
-/// How many failed writes were done, by operation, and what is not known of them.
+/// Describes the number of failed writes that were done, by operation, and what is unknown about them.
 pub(super) fn unacknowledged(found: &Unacknowledged) -> String {
     let count = |count: u64| number(count as f64);
     let mut text = match found.total {

@@ -1,4 +1,4 @@
-//! The summary as text for a terminal, and as a page for a browser (`html`).
+//! The summary as text for a terminal and as a page for a browser (`html`).
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ use crate::cells;
 pub enum Colours {
     /// ANSI colours.
     Ansi,
-    /// Text alone.
+    /// Plain text.
     None,
 }
 
@@ -61,14 +61,14 @@ pub fn text(summary: &Summary, colours: Colours) -> String {
     out
 }
 
-/// Writes a line; a `String` takes all text.
+/// Writes a line. Writing to a `String` cannot fail.
 macro_rules! line {
     ($out:expr, $($text:tt)*) => {
         let _ = writeln!($out, $($text)*);
     };
 }
 
-/// A terminal's least width: no line of the report is longer.
+/// The largest width of a line. Every terminal is at least this wide.
 const WIDTH: usize = 80;
 
 fn table(out: &mut String, summary: &Summary, colours: Colours) {
@@ -134,7 +134,7 @@ fn table_row(out: &mut String, row: &OperationSummary, colours: Colours) {
     }
 }
 
-/// A name, and behind it its parts, over as many lines as they take.
+/// Writes a name and its parts, over as many lines as needed.
 fn paragraph(out: &mut String, name: &str, parts: &[String]) {
     const INDENT: usize = 12;
     let mut line = cells::left(name, INDENT);
@@ -160,7 +160,7 @@ fn paragraph(out: &mut String, name: &str, parts: &[String]) {
     line!(out, "{}", line.trim_end());
 }
 
-/// Where to look further: single requests by their trace, a few of each.
+/// Lists single requests with their traces, a few of each kind.
 fn traces(out: &mut String, summary: &Summary) {
     const SHOWN: usize = 2;
     for (name, requests) in [

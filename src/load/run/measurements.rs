@@ -1,5 +1,4 @@
-//! The measurements of a run while it is under way: the totals, second by second the timeline and the limits
-//! that are watched, and the progress made of them.
+//! The measurements during a run: the totals, the timeline second by second, the live thresholds, and the progress.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use crate::load::recorder::Totals;
 use crate::load::summary::{MarkKind, Snapshot, TimelineRecorder};
 use crate::load::worker::RunContext;
 
-/// Everything measured so far.
+/// All measurements so far.
 pub(super) struct Measurements<'s> {
     pub(super) totals: Totals,
     pub(super) thresholds: LiveThresholds<'s>,
@@ -44,7 +43,7 @@ impl<'s> Measurements<'s> {
         self.second_since.elapsed() >= Duration::from_secs(1)
     }
 
-    /// Ends the second that is being recorded, `second` seconds after the beginning.
+    /// Ends the current second. `second` is the time since the beginning, in seconds.
     pub(super) fn next_second(&mut self, second: f64, run: &RunContext, server: &ServerWatch) {
         let now = Instant::now();
         let length = now.duration_since(self.second_since).as_secs_f64();
@@ -69,7 +68,7 @@ impl<'s> Measurements<'s> {
         }
     }
 
-    /// The limits on requests as they stand. Business limits are judged at the end only.
+    /// The current state of the limits on requests. Business limits are judged only at the end.
     pub(super) fn thresholds_so_far(&self) -> Vec<Judged> {
         let evidence = Evidence {
             frame: &self.totals.sum,

@@ -58,7 +58,7 @@ pub(super) async fn run(
     let ending = rehearsal.supervise(&mut steering).await;
     let findings = rehearsal.audit(ending).await;
     if ending != Ending::ServerLost && options.shard.index == 0 {
-        // The run is over either way; a server that cannot take its settings back shows elsewhere.
+        // The run is over in any case. A server that refuses its old settings shows in other checks.
         let _ = restore(&rehearsal.ops, &ready.before).await;
     }
     rehearsal.publish(Step::Finished);
@@ -74,7 +74,7 @@ async fn connect(target: &Target) -> Result<(Servers, Ops), LoadError> {
     Ok((Servers::reach(&endpoints).await?, ops))
 }
 
-/// A run under way.
+/// A running rehearsal.
 struct Rehearsal<'r> {
     options: &'r RunOptions,
     progress: &'r watch::Sender<Progress>,
@@ -82,13 +82,13 @@ struct Rehearsal<'r> {
     measured: Measurements<'r>,
     server: ServerWatch,
     ops: Ops,
-    /// The servers that take the load, as they were given.
+    /// The servers under load as the user gave them.
     target: String,
     begun: Instant,
     started_at: jiff::Timestamp,
     ended: Option<Instant>,
     silence: Silence,
-    /// An operator made the run ask less of the server than the scenario says.
+    /// Whether an operator made the run ask less of the server than the scenario says.
     eased: bool,
 }
 
@@ -117,7 +117,7 @@ impl<'r> Rehearsal<'r> {
         }
     }
 
-    /// Lets the users go through their stages until all are done or something ends the run.
+    /// Runs the users through their stages until all are done or something ends the run.
     async fn supervise(&mut self, steering: &mut Steering) -> Ending {
         self.mark(MarkKind::Phase, "register");
         let ending = self.until_the_end(steering).await;
@@ -165,14 +165,14 @@ impl<'r> Rehearsal<'r> {
                             return Ending::Complete;
                         }
                     }
-                    // All threads are gone.
+                    // All threads have ended.
                     None => return Ending::Complete,
                 },
             }
         }
     }
 
-    /// Opens the sale, unless the run ends before; `false` when the server does not answer.
+    /// Opens the sale unless the run ends first. `false` when the server does not answer.
     async fn all_registered(&mut self) -> bool {
         if self.workers.run.last_phase != PhaseName::Register {
             if !self.open().await {
@@ -202,7 +202,7 @@ impl<'r> Rehearsal<'r> {
         opened.is_ok()
     }
 
-    /// Carries out a command; gives the ending, if it ends the run.
+    /// Executes a command. Returns the ending if the command ends the run.
     fn obey(&mut self, command: Command) -> Option<Ending> {
         let pacing = &self.workers.run.pacing;
         self.eased |= matches!(command, Command::Pause | Command::Slower | Command::Next);
@@ -245,7 +245,7 @@ impl<'r> Rehearsal<'r> {
         (self.begun.elapsed() > limits.duration.0).then_some(Ending::TimeOver)
     }
 
-    /// The phase of the run: that of most of the users who are under way.
+    /// The phase of the run, which is that of most active users.
     fn phase(&self) -> PhaseName {
         let run = &self.workers.run;
         if run.has_opened().is_none() {
@@ -295,7 +295,7 @@ impl<'r> Rehearsal<'r> {
         });
     }
 
-    /// When the last batch will have been let in and its users have thought as long as they may.
+    /// The time at which the last batch is admitted and its users have had their longest think times.
     fn expected_end(&self) -> Option<Duration> {
         let run = &self.workers.run;
         let opened = run.has_opened()?;
@@ -330,7 +330,7 @@ impl<'r> Rehearsal<'r> {
             .map_or_else(|| self.begun.elapsed(), |ended| ended - self.begun)
     }
 
-    /// Compares what the users saw with the database, once the server has nothing under way.
+    /// Compares what the users saw with the database after the server has become idle.
     async fn audit(&mut self, ending: Ending) -> Findings {
         self.publish(Step::Auditing);
         if ending != Ending::ServerLost {

@@ -1,4 +1,4 @@
-//! What the server reports of itself while a run is under way: its queue, and its audits.
+//! Follows the server's own reports during a run: its queue and its audits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::load::ops::Ops;
 use crate::load::summary::AuditsDuring;
 
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// Between the end of an audit and the next: an audit reads much, and must not be a load of its own.
+/// The pause between two audits. An audit reads much data and must not be a load itself.
 const AUDIT_EVERY: Duration = Duration::from_secs(5);
-/// News that wait for the next second; a flood of them says nothing more.
+/// The largest number of news items that wait for the next second. More of them give no further information.
 const MAX_NEWS: usize = 16;
 
-/// Two tasks that ask the server until this is dropped.
+/// Two tasks that poll the server until this value is dropped.
 pub(super) struct ServerWatch {
     seen: Arc<Seen>,
     tasks: [JoinHandle<()>; 2],
@@ -32,7 +32,7 @@ struct Seen {
 #[derive(Default)]
 struct Audits {
     during: AuditsDuring,
-    /// Violations that the last one found.
+    /// The number of violations that the last audit found.
     last: Option<u64>,
 }
 
@@ -50,7 +50,7 @@ impl ServerWatch {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 
-    /// The queue by the last answer.
+    /// The queue in the last answer.
     pub(super) fn queue(&self) -> Option<QueueState> {
         *self.seen.queue.lock()
     }
@@ -60,7 +60,7 @@ impl ServerWatch {
         self.seen.audits.lock().during
     }
 
-    /// Violations that the last audit found; absent before the first.
+    /// The number of violations that the last audit found. Absent before the first audit.
     pub(super) fn violations(&self) -> Option<u64> {
         self.seen.audits.lock().last
     }
@@ -77,7 +77,7 @@ impl Drop for ServerWatch {
     }
 }
 
-/// Asks for the queue once a second. While the server does not answer, the last answer stands.
+/// Polls the queue once a second. Without an answer, the last one stays.
 async fn follow_queue(ops: Ops, seen: Arc<Seen>) {
     loop {
         if let Ok(status) = ops.status().await {

@@ -1,4 +1,4 @@
-//! The summary of a run: everything measured, audited and judged.
+//! Builds the summary of a run from its measurements, audits and verdict.
 
 use super::Rehearsal;
 use crate::api::ops::{Dataset, Status};
@@ -94,7 +94,7 @@ impl Rehearsal<'_> {
     }
 }
 
-/// Stands for the dataset of a server that has none, and of a target that is no server of ours.
+/// The dataset of a server that has none, or of a target that is not a concertctl server.
 pub(in crate::load) fn no_dataset() -> Dataset {
     Dataset {
         profile: String::new(),

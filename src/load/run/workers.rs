@@ -1,4 +1,4 @@
-//! The worker threads of a run: started together, read together, joined together.
+//! The worker threads of a run. They start, are read, and are joined together.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,14 +15,14 @@ use crate::load::unacknowledged::FailedWrites;
 use crate::load::worker::{self, Event, RunContext, Stage, Worker, cores};
 use crate::load::{LoadError, RunOptions};
 
-/// Beyond the requests' own time-outs, for threads to end.
+/// The time in which threads must end, in addition to the time-outs of requests.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The workers of this process. Dropped, they stop.
+/// The workers of this process. Dropping this stops them.
 pub(in crate::load) struct Workers {
     pub run: Arc<RunContext>,
     pub events: mpsc::Receiver<Event>,
-    /// The generator by what is known at its start.
+    /// The facts about the generator that are known at its start.
     pub generator: GeneratorSummary,
     all: Vec<Arc<Worker>>,
     threads: Vec<JoinHandle<()>>,
@@ -30,7 +30,7 @@ pub(in crate::load) struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads, which begin at `stage`.
+    /// Starts the threads at the given `stage`.
     pub(in crate::load) fn start(
         run: Arc<RunContext>,
         options: &RunOptions,
@@ -64,32 +64,32 @@ impl Workers {
         self.all.len()
     }
 
-    /// Lets the users go on to the open sale.
+    /// Lets the users continue after the opening.
     pub(super) fn open(&self) {
         self.stage.send_replace(Stage::Open);
     }
 
-    /// Moves what the workers recorded into `totals`.
+    /// Moves the records of the workers into `totals`.
     pub(in crate::load) fn collect(&self, totals: &mut Totals) {
         for worker in &self.all {
             totals.collect(&worker.recorder);
         }
     }
 
-    /// Requests with an answer and without one, measured or not.
+    /// The numbers of requests with and without an answer, measured or not.
     pub(super) fn answers(&self) -> (u64, u64) {
         let sum = |count: fn(&Worker) -> u64| self.all.iter().map(|it| count(it)).sum();
         let answered = sum(|worker| worker.answered.load(Relaxed));
         (answered, sum(|worker| worker.unanswered.load(Relaxed)))
     }
 
-    /// Waits for the threads, which end within the requests' time-outs once the run was ended.
+    /// Waits for the threads. After the end of the run they end within the time-outs of requests.
     pub(super) async fn join(&mut self) {
         let timeout = self.run.connector.longest_exchange() + GRACE;
         let threads = std::mem::take(&mut self.threads);
         let joining = tokio::task::spawn_blocking(move || {
             for thread in threads {
-                // A thread that panicked leaves its users unfinished, which the verdict shows.
+                // A thread that panicked leaves its users unfinished, and the verdict shows this.
                 let _ = thread.join();
             }
         });
@@ -109,7 +109,7 @@ impl Workers {
         all
     }
 
-    /// Every write that a user saw fail.
+    /// Every failed write that a user saw.
     pub(super) fn failed_writes(&self) -> FailedWrites {
         let mut all = FailedWrites::default();
         for worker in &self.all {
@@ -118,7 +118,7 @@ impl Workers {
         all
     }
 
-    /// The busiest thread; absent where the system does not know.
+    /// The busiest thread. `None` when the system does not report this.
     pub(super) fn busiest(&self) -> Option<ThreadShare> {
         let shares = self.all.iter().filter_map(|worker| worker.clock.share());
         shares.max_by(|one, other| one.running.total_cmp(&other.running))
@@ -150,7 +150,7 @@ fn generator(run: &RunContext, options: &RunOptions) -> GeneratorSummary {
     }
 }
 
-/// How long requests have been failing without any answer in between.
+/// Measures for how long requests have failed without any answer.
 pub(super) struct Silence {
     answered: u64,
     unanswered: u64,
@@ -167,7 +167,7 @@ impl Silence {
     }
 
     pub(super) fn lasts(&mut self, (answered, unanswered): (u64, u64)) -> Duration {
-        // An answer came, or no request failed: no silence.
+        // There was an answer, or no request failed, so the server is not silent.
         if answered != self.answered || unanswered == self.unanswered {
             (self.answered, self.unanswered, self.since) = (answered, unanswered, Instant::now());
             return Duration::ZERO;

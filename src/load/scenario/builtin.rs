@@ -9,13 +9,13 @@ use super::Scenario;
 /// A scenario that ships inside the binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Builtin {
-    /// Its name on the command line.
+    /// The name on the command line.
     pub name: &'static str,
     /// The file's text.
     pub text: &'static str,
 }
 
-/// The one that runs when none is named.
+/// The scenario that runs by default.
 pub const DEFAULT: &str = "onsale-short";
 
 macro_rules! shipped {
@@ -37,7 +37,7 @@ const BUILTINS: &[Builtin] = shipped![
     "token-replay",
 ];
 
-/// All scenarios that ship inside the binary, the default first.
+/// All scenarios in the binary, the default first.
 #[must_use]
 pub fn builtins() -> &'static [Builtin] {
     BUILTINS
@@ -73,7 +73,7 @@ impl From<Scenario> for ScenarioInfo {
 /// The shipped scenarios, the default first.
 ///
 /// # Panics
-/// Never: a test parses each of them.
+/// Never, because a test parses each of them.
 #[must_use]
 pub fn scenarios() -> Vec<ScenarioInfo> {
     let info = |builtin: &Builtin| {

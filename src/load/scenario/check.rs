@@ -1,4 +1,4 @@
-//! The rules of a well-formed scenario.
+//! Checks the values of a well-formed scenario.
 
 use std::ops::RangeInclusive;
 
@@ -11,12 +11,12 @@ const MAX_USERS: u32 = 1_000_000;
 const MAX_GROUPS: usize = 64;
 
 impl Scenario {
-    /// Everything that cannot be, in the file's order; empty for a valid scenario.
+    /// All invalid fields in the file's order. The list is empty for a valid scenario.
     pub(super) fn check(&self) -> Vec<Finding> {
         let mut found = Findings(Vec::new());
         found.text("title", &self.title);
         found.text("dataset", &self.dataset);
-        // Traffic groups may come alone.
+        // A scenario may have only traffic groups and no buyers.
         let least = u32::from(self.traffic.is_empty());
         found.within("users", &self.users, least..=MAX_USERS);
         found.within("admission.batch", &self.admission.batch, 1..=1_000_000);
@@ -315,7 +315,7 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
         "at",
         "belongs to a spike",
     );
-    // Buyers who come all the time would never be all there.
+    // Buyers with endless arrivals would never all be there.
     if buyers {
         let to = arrival.stages.last().map(|stage| stage.to).or(arrival.to);
         let last = to.filter(|_| arrival.shape == Shape::Ramp);
@@ -327,7 +327,7 @@ fn check_arrival(found: &mut Findings, path: &str, arrival: &Arrival, buyers: bo
     }
 }
 
-/// Stages belong to a ramp, in place of its one end.
+/// Stages belong to a ramp and replace its single end.
 fn check_stages(
     must: &mut impl FnMut(bool, &str, &str),
     arrival: &Arrival,
@@ -408,7 +408,7 @@ impl Findings {
     }
 
     fn share(&mut self, field: &str, value: f64) {
-        // Not `within`: NaN is outside every range, and the message is about shares.
+        // `within` does not fit here: NaN is outside every range, and the message is about shares.
         if !(0.0..=1.0).contains(&value) {
             self.add(field, format!("is {value}, must be a share from 0 to 1"));
         }

@@ -1,4 +1,4 @@
-//! Values of scenario files that are written as text: durations and ranges of durations.
+//! Values of scenario files that are written as text: durations and distributions of durations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,18 +18,18 @@ pub struct Time(pub Duration);
 
 /// Units below a minute, in nanoseconds.
 const UNITS: [(&str, u64); 3] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
-/// No scenario needs a longer one, and sums of bounded durations cannot overflow.
+/// The longest duration. The bound also keeps sums of durations from overflowing.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const EXPECTED: &str = "a duration such as 15s, 1m30s, 250ms or 1us";
 
 impl Time {
-    /// So many milliseconds.
+    /// A duration in milliseconds.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Time {
         Time(Duration::from_millis(millis))
     }
 
-    /// So many seconds.
+    /// A duration in seconds.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Time {
         Time(Duration::from_secs(secs))
@@ -73,7 +73,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// Less than a minute, in its largest unit.
+/// Writes a duration below a minute in its largest unit.
 fn short(time: Duration) -> String {
     let nanos = time.as_nanos();
     let (name, unit) = UNITS
@@ -127,7 +127,7 @@ impl Default for Pause {
 const PAUSE: &str = "a duration, a range such as 200ms..800ms, or exp MEAN, normal MEAN DEVIATION, lognormal MEDIAN SIGMA";
 
 impl Pause {
-    /// Draws one; at most a day.
+    /// Draws a pause, at most a day.
     pub(in crate::load) fn draw(&self, rng: &mut SmallRng) -> Duration {
         let seconds = match *self {
             Pause::Even { least, most } if least == most => return least.0,
@@ -148,7 +148,7 @@ impl Pause {
         Duration::try_from_secs_f64(seconds.max(0.0)).map_or(LONGEST, |pause| pause.min(LONGEST))
     }
 
-    /// 99 of 100 are shorter than about this.
+    /// About 99 of 100 drawn pauses are shorter.
     pub(in crate::load) fn nearly_longest(&self) -> Duration {
         let factor = |time: Time, factor: f64| time.0.mul_f64(factor);
         match *self {
@@ -215,7 +215,7 @@ impl fmt::Display for Pause {
     }
 }
 
-/// Reads a text value, and says what was expected when it is something else.
+/// Reads a text value. The error names the expected format.
 struct TextVisitor<T>(&'static str, std::marker::PhantomData<T>);
 
 impl<T: FromStr<Err = String>> de::Visitor<'_> for TextVisitor<T> {

@@ -1,5 +1,5 @@
-//! Scenario files: what is rehearsed, as data. Read (`read`), overridden (`overrides`), checked
-//! (`check`) here; nothing else in `load` looks at YAML.
+//! Scenario files describe a rehearsal as data. This module parses (`read`), overrides (`overrides`) and checks them
+//! (`check`). No other part of `load` reads YAML.
 
 mod builtin;
 mod check;
@@ -174,7 +174,7 @@ pub struct Think {
 }
 
 impl Think {
-    /// The pauses of a whole journey: 99 of 100 users take less.
+    /// The pauses of a whole journey. 99 of 100 users need less.
     pub(in crate::load) fn nearly_longest(&self) -> Duration {
         let steps = [self.dates, self.seats, self.reserve, self.charge, self.pay];
         steps.iter().map(Pause::nearly_longest).sum()
@@ -312,7 +312,7 @@ impl Default for Estimate {
 }
 
 impl Scenario {
-    /// Users in all: the buyers, then the traffic groups.
+    /// The number of all users: the buyers and the traffic groups.
     #[must_use]
     pub fn everybody(&self) -> u64 {
         let traffic_groups = self

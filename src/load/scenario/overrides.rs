@@ -1,7 +1,7 @@
-//! `--set path=value`: one field of a scenario replaced from the command line.
+//! `--set path=value` replaces one field of a scenario from the command line.
 //!
-//! The scenario is turned into a tree of all its fields, so that every path that exists can be set
-//! and every other is refused with the nearest names.
+//! The scenario is turned into a tree of all its fields. So every existing path can be set, and every other path is
+//! refused with the most similar names.
 
 use serde_json::{Map, Value};
 
@@ -12,17 +12,17 @@ use crate::load::model::PhaseName;
 use crate::yaml::{self, suggestion};
 
 impl Scenario {
-    /// This scenario with each of `overrides` (`path=value`) put over it, in order, and checked.
+    /// Applies `overrides` (`path=value`) in order and checks the result.
     ///
     /// # Errors
-    /// When a path does not exist or a value does not fit.
+    /// A path does not exist, or a value does not fit.
     pub fn with_overrides(self, overrides: &[String]) -> Result<Scenario, ScenarioError> {
         let wrong = |text: &str, problem| ScenarioError::new(format!("--set {text}"), problem);
         let all = overrides.iter().try_fold(self, |scenario, text| {
             let set = scenario.with_override(text);
             set.map_err(|problem| wrong(text, problem))
         })?;
-        // Only now: one of them may need another.
+        // The check comes last, because one override may need another.
         let Some((field, problem)) = all.check().into_iter().next() else {
             return Ok(all);
         };
@@ -30,7 +30,7 @@ impl Scenario {
             let path = text.split_once('=').map_or("", |(path, _)| path.trim());
             field.starts_with(path) || path.starts_with(&field)
         };
-        // An override made another field invalid: the message names the override.
+        // An override made another field invalid, so the message names the override.
         let text = overrides.iter().rfind(about).or(overrides.last());
         let text = text.map_or("", String::as_str);
         Err(wrong(text, format!("{field}: {problem}")))
@@ -53,11 +53,11 @@ impl Scenario {
             serde_saphyr::from_str_with_options::<Value>(value, yaml::options(yaml::SMALL))
                 .unwrap_or_else(|_| Value::String(value.to_owned()));
         let is_text = literal.is_string();
-        // A text field takes what looks like a number, too; the error of whichever reading fits the
-        // field's type is the one that helps.
+        // A text field also accepts a value that looks like a number. Of the two readings, the error of the one that
+        // fits the field's type is useful.
         let mut scenario = set(literal).or_else(|error| match is_text {
             true => Err(error),
-            // A text field says what it expects; every other field refuses any text alike.
+            // A text field names the expected value in its error. All other fields refuse any text in the same way.
             false => set(Value::String(value.to_owned())).map_err(|as_text| {
                 match as_text.starts_with(&format!("`{value}` is not a")) {
                     true => error,
@@ -70,7 +70,7 @@ impl Scenario {
     }
 }
 
-/// The place of `path` in the tree; a threshold group that is not there yet is made.
+/// The field of `path` in the tree. A missing threshold group is created.
 fn find<'t>(tree: &'t mut Value, path: &str) -> Result<&'t mut Value, String> {
     let traffic_groups: Vec<String> = match tree.get("traffic") {
         Some(Value::Object(traffic_groups)) => traffic_groups.keys().cloned().collect(),
@@ -104,7 +104,7 @@ fn find<'t>(tree: &'t mut Value, path: &str) -> Result<&'t mut Value, String> {
     Ok(place)
 }
 
-/// The steps of a path. The point of `p99.9` separates nothing.
+/// The steps of a path. The point in `p99.9` does not separate steps.
 fn steps(path: &str) -> Vec<String> {
     let mut steps: Vec<String> = Vec::new();
     for step in path.split('.') {
@@ -119,7 +119,7 @@ fn steps(path: &str) -> Vec<String> {
     steps
 }
 
-/// A place for a percentile that the group does not limit yet.
+/// Adds a percentile that the group does not limit yet.
 fn make_room(group: &mut Value, name: &str) {
     if let Value::Object(limits) = group {
         limits.entry(name).or_insert(Value::Null);

@@ -1,9 +1,9 @@
-//! Percentiles by their name: `p50`, `p99.9`.
+//! Percentiles by name: `p50`, `p99.9`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A percentile above 0 and below 100, to a thousandth.
+/// A percentile between 0 and 100 (both exclusive), to a thousandth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percentile {
     /// Thousandths of a percent.
@@ -11,13 +11,13 @@ pub struct Percentile {
 }
 
 impl Percentile {
-    /// The share of the values that are no larger, 0 to 1.
+    /// The share of values up to the percentile, 0 to 1.
     #[must_use]
     pub fn quantile(self) -> f64 {
         f64::from(self.thousandths) / 100_000.0
     }
 
-    /// Whether `name` is meant to be one: `p` and a digit.
+    /// Whether `name` looks like a percentile: `p` and a digit.
     #[must_use]
     pub fn is_meant(name: &str) -> bool {
         let digits = name.strip_prefix('p');

@@ -1,4 +1,4 @@
-//! From text to a checked [`Scenario`], with errors that name file, line, column and field.
+//! Parses text into a checked [`Scenario`]. Errors name file, line, column and field.
 
 use std::path::Path;
 
@@ -6,18 +6,17 @@ use super::{Scenario, builtins};
 use crate::yaml;
 pub use crate::yaml::FileError as ScenarioError;
 
-/// The longest scenario that is read, in bytes.
+/// The longest scenario, in bytes.
 pub const MAX_BYTES: usize = yaml::SMALL.bytes;
 
-/// A field that cannot be what it is: its dotted path and what is wrong.
+/// An invalid field: its dotted path, and the mistake.
 pub(super) type Finding = (String, String);
 
 impl Scenario {
-    /// The scenario called `name` among the shipped ones, or the file of that path, with
-    /// `overrides` (`path=value`) put over it.
+    /// Loads the shipped scenario called `name`, or the file with that path, and applies `overrides` (`path=value`).
     ///
     /// # Errors
-    /// When there is neither, it cannot be read, or it is not a valid scenario.
+    /// There is no such scenario, it cannot be read, or it is invalid.
     pub fn load(name: &str, overrides: &[String]) -> Result<Scenario, ScenarioError> {
         if let Some(builtin) = builtins().iter().find(|builtin| builtin.name == name) {
             return Scenario::parse(builtin.name, builtin.text, overrides);
@@ -44,11 +43,10 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// The scenario that `text` describes, with `overrides` (`path=value`) put over it. `origin`
-    /// names the text in messages.
+    /// Parses the scenario in `text` and applies `overrides` (`path=value`). `origin` names the text in messages.
     ///
     /// # Errors
-    /// When it is not a valid scenario.
+    /// The scenario is invalid.
     pub fn parse(
         origin: &str,
         text: &str,
@@ -74,8 +72,8 @@ impl Scenario {
     }
 }
 
-/// The path of the field `missing`, given a field in the map that lacks it or that map itself: the
-/// innermost map around that may hold it.
+/// The path of the missing field. `near` is the map that lacks it, or a field in that map. The result is in the
+/// innermost map around `near` that may have the field.
 fn lacking(near: &str, missing: &str) -> String {
     let complete = serde_saphyr::from_str::<Scenario>(builtins()[0].text).ok();
     let complete = complete

@@ -1,4 +1,4 @@
-//! The JSON Schema of scenario files, made from the types that read them: editors complete by it.
+//! The JSON Schema of scenario files, generated from the types that parse them. Editors use it for completion.
 
 use std::borrow::Cow;
 
@@ -40,7 +40,7 @@ impl JsonSchema for Pause {
     }
 }
 
-/// Business limits by name; every other name is a group.
+/// Business limits have fixed names. Every other name is a group.
 impl JsonSchema for Thresholds {
     fn schema_name() -> Cow<'static, str> {
         "Thresholds".into()
@@ -61,7 +61,7 @@ impl JsonSchema for Thresholds {
 /// The JSON Schema (draft 2020-12) of a scenario file.
 ///
 /// # Panics
-/// Never: it is made of constant types.
+/// Never, because the schema is made from constant types.
 #[must_use]
 pub fn json_schema() -> String {
     let mut schema = schemars::schema_for!(Scenario);

@@ -310,7 +310,7 @@ fn every_field_stands_in_the_documentation() {
         top.remove("refusals").unwrap(),
     );
     assert!(refusals.is_object() && text.contains("| `refusals` |"));
-    // What is of no use without a traffic group is described by an example beside its table.
+    // A field that is useful only in a traffic group is described by an example beside its table.
     let traffic = serde_json::to_value(
         &builtins()
             .iter()

@@ -1,5 +1,4 @@
-//! Thresholds as scenarios write them: named groups of requests with limits, and business limits
-//! beside them in the same map.
+//! Thresholds in scenarios: named groups of requests with limits, and business limits in the same map.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,7 +60,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// The operations it judges, given the name it stands under and those of the traffic groups.
+    /// The operations of the group. `name` is the group's name, `is_traffic` knows the traffic groups.
     #[must_use]
     pub fn resolve(&self, name: &str, is_traffic: impl Fn(&str) -> bool) -> Option<Vec<Operation>> {
         let all = Operation::ALL.iter().copied();
@@ -69,7 +68,7 @@ impl Group {
             Some(operations) => operations.clone(),
             None if name == ALL || is_traffic(name) || self.traffic.is_some() => all.collect(),
             None => match (Operation::named(name), PhaseName::named(name)) {
-                // `register` and `pay` are both; the operation is meant.
+                // `register` and `pay` are both phases and operations. The operation is meant.
                 (Some(operation), _) => vec![operation],
                 (None, Some(phase)) => all.filter(|operation| operation.phase() == phase).collect(),
                 (None, None) => return None,
@@ -84,7 +83,7 @@ impl Group {
         )
     }
 
-    /// The traffic group it judges, given the name it stands under; `None`: the buyers.
+    /// The traffic group that it judges, or `None` for the buyers. `name` is its own name.
     #[must_use]
     pub fn traffic<'a>(
         &'a self,
@@ -95,7 +94,7 @@ impl Group {
         self.traffic.as_deref().or_else(own)
     }
 
-    /// Whether it limits anything.
+    /// Whether it has no limits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let times = [self.avg, self.max];
@@ -108,7 +107,7 @@ impl Group {
     }
 }
 
-/// The fields of a group; beside them stands any percentile.
+/// The fields of a group, besides the percentiles.
 const GROUP_FIELDS: &[&str] = &[
     "operations",
     "phase",
@@ -126,8 +125,7 @@ const GROUP_FIELDS: &[&str] = &[
     "abort",
 ];
 
-/// Percentiles that a group shows although it does not limit them, so that `--set` and editors offer
-/// them.
+/// Percentiles that a group offers without a limit, so that `--set` and editors suggest them.
 const USUAL: [&str; 3] = ["p50", "p95", "p99"];
 
 struct GroupVisitor;
@@ -200,7 +198,7 @@ impl Serialize for Group {
     }
 }
 
-/// The name of the group that holds every operation.
+/// The name of the group with all operations.
 pub(crate) const ALL: &str = "all";
 
 /// Business limits. A figure without a limit is reported but not judged.
@@ -229,7 +227,7 @@ pub struct Business {
 }
 
 impl Business {
-    /// Their names in scenario files.
+    /// The names in scenario files.
     pub const NAMES: [&str; 10] = [
         "oversold",
         "sold",

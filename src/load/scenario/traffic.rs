@@ -65,7 +65,7 @@ pub enum Door {
 }
 
 impl Door {
-    /// The phase it stands for.
+    /// The phase of this value.
     #[must_use]
     pub const fn phase(self) -> PhaseName {
         match self {
@@ -87,13 +87,14 @@ named! {
 }
 
 impl Executor {
-    /// Whether it schedules journeys by `arrival`, up to `at_once` of them.
+    /// Whether it schedules journeys by `arrival`, at most `at_once` at the same time.
     #[must_use]
     pub const fn has_arrivals(self) -> bool {
         matches!(self, Executor::Open)
     }
 
-    /// Whether a user goes on with another journey. Such users keep a connection each, all others share.
+    /// Whether a user continues with another journey. Such users keep their own connection, all others share
+    /// connections.
     #[must_use]
     pub const fn reuses_users(self) -> bool {
         matches!(self, Executor::Closed)
@@ -101,7 +102,7 @@ impl Executor {
 }
 
 impl Traffic {
-    /// The most users under way at once.
+    /// The largest number of active users.
     #[must_use]
     pub fn max_users(&self) -> u32 {
         self.at_once.unwrap_or(self.users)

@@ -1,4 +1,4 @@
-//! Single requests in the summary, with the trace that tells where their time went.
+//! Single requests in the summary. Their traces show where the time went.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::recorder::{Exemplar, Frame};
 
-/// How many of each kind are listed.
+/// The number of requests of each kind.
 const EACH: usize = 10;
 
 /// Requests worth looking up in the server's traces.
@@ -41,7 +41,7 @@ pub struct ExemplarRow {
 }
 
 impl ExemplarSummary {
-    /// The exemplars of `frame`; traffic groups are numbered from 1.
+    /// The exemplars of `frame`. Traffic groups are numbered from 1.
     pub(in crate::load) fn of(
         frame: &Frame,
         traffic_groups: &[String],
@@ -64,7 +64,7 @@ impl ExemplarSummary {
         }
     }
 
-    /// Those of several parts; each with the seconds after which it began.
+    /// The exemplars of several parts. Each part has the time in seconds after which it began.
     pub(in crate::load) fn merged<'a>(
         parts: impl Iterator<Item = (&'a ExemplarSummary, f64)>,
     ) -> ExemplarSummary {
@@ -86,7 +86,7 @@ impl ExemplarSummary {
         all
     }
 
-    /// Nothing was noted.
+    /// Whether there are no exemplars.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slowest.is_empty() && self.failed.is_empty()
@@ -94,7 +94,7 @@ impl ExemplarSummary {
 }
 
 impl ExemplarRow {
-    /// How it ended, in a word or two.
+    /// Describes the outcome of the request in a word or two.
     #[must_use]
     pub fn ending(&self) -> String {
         match (&self.error_kind, self.status) {

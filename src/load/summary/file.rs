@@ -1,4 +1,4 @@
-//! A summary as a file.
+//! Reads and writes summaries as files.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{SCHEMA, Summary};
 use crate::files::{self, Access};
 
-/// No summary is longer.
+/// The largest summary, in bytes.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 #[derive(Deserialize)]
@@ -24,18 +24,18 @@ impl Summary {
             .expect("the summary has only text keys and finite numbers")
     }
 
-    /// Writes the summary as JSON, whole or not at all.
+    /// Writes the summary as JSON, completely or not at all.
     ///
     /// # Errors
-    /// As [`files::replace`].
+    /// See [`files::replace`].
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         files::replace(path, (self.to_json() + "\n").as_bytes(), Access::Umask)
     }
 
-    /// Reads a summary that was written.
+    /// Reads a summary.
     ///
     /// # Errors
-    /// When it cannot be read, is none, or is one of another version; in one line.
+    /// One line that says that the file cannot be read, is not a summary, or has another version.
     pub fn read(path: &Path) -> Result<Summary, String> {
         let at_path = |problem: String| format!("{}: {problem}", path.display());
         let text = std::fs::File::open(path)
@@ -44,10 +44,10 @@ impl Summary {
         Summary::parse(&text).map_err(at_path)
     }
 
-    /// Reads a summary's text.
+    /// Parses a summary.
     ///
     /// # Errors
-    /// When it is none, or one of another version; in one line that goes on from the file's name.
+    /// One line that says that the text is not a summary or has another version. It continues the file's name.
     pub(crate) fn parse(text: &str) -> Result<Summary, String> {
         let is_none = |error: serde_json::Error| {
             let (line, column) = (error.line(), error.column());
@@ -68,7 +68,7 @@ impl Summary {
 /// The JSON Schema (draft 2020-12) of a summary.
 ///
 /// # Panics
-/// Never: it is made of constant types.
+/// Never, because the schema is made from constant types.
 #[must_use]
 pub fn json_schema() -> String {
     let mut schema = schemars::schema_for!(Summary);

@@ -25,7 +25,7 @@ use super::scenario::Scenario;
 use super::unacknowledged::Unacknowledged;
 use crate::api::ops::{Audit, Dataset, LookupAnswer};
 
-/// The version of the summary's JSON; it grows when a reader would have to change.
+/// The version of the summary's JSON. It increases when readers must change.
 pub const SCHEMA: u32 = 2;
 
 /// The summary of a run. Times are milliseconds unless the name says otherwise.
@@ -150,7 +150,7 @@ impl Latency {
         }
     }
 
-    /// The same; `None` of no values.
+    /// The latencies of `histogram`. `None` without values.
     pub(super) fn if_any(histogram: &hdrhistogram::Histogram<u64>) -> Option<Latency> {
         (!histogram.is_empty()).then(|| Latency::of(histogram))
     }
@@ -214,7 +214,7 @@ impl GeneratorSummary {
         self.connection_wait = Latency::if_any(&frame.connection_wait);
     }
 
-    /// The same, and whether the generator was the limit.
+    /// Adds the measurements, and decides whether the generator was the limit.
     pub(super) fn measured(mut self, frame: &Frame, scenario: &Scenario) -> GeneratorSummary {
         self.measure(frame);
         let limit = scenario.generator.lag_p99.0;
@@ -239,7 +239,7 @@ impl GeneratorSummary {
     }
 }
 
-/// Arrivals that were dropped, of the traffic groups that dropped some.
+/// The number of dropped arrivals of each traffic group with any.
 pub(super) fn dropped(frame: &Frame, traffic_groups: &[String]) -> BTreeMap<String, u64> {
     let counts = frame.dropped.iter().enumerate();
     let some = counts.filter(|(_, count)| **count > 0);

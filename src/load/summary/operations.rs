@@ -42,7 +42,7 @@ pub struct OperationSummary {
     pub error_latency: Option<Latency>,
 }
 
-/// Everything measured, row by row, for the operations that ran: the buyers first, then each traffic group.
+/// All measurements of the operations with requests, row by row: first the buyers, then each traffic group.
 pub(in crate::load) fn operations(
     frame: &Frame,
     traffic_groups: &[String],
@@ -96,7 +96,7 @@ fn row(
     })
 }
 
-/// Requests per second from the first to the last; over less than a second, per second all the same.
+/// Requests per second from the first to the last. A shorter time than a second counts as a second.
 fn rate(cell: &Cell) -> f64 {
     let seconds = cell.span.map_or(0.0, span_seconds);
     cell.latency.len() as f64 / seconds.max(1.0)

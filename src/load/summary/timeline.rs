@@ -1,4 +1,4 @@
-//! The run over time, in a bounded number of points.
+//! The run over time, with a bounded number of points.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::api::ops::QueueState;
 use crate::load::model::{Class, Operation, UserState};
 use crate::load::recorder::{BUYERS, Frame};
 
-/// Points that are kept; a longer run has longer intervals.
+/// The largest number of points. A longer run has longer intervals.
 const POINTS: usize = 1_200;
-/// Marks that are kept.
+/// The largest number of marks.
 const MARKS: usize = 1_000;
 
 /// The run over time.
@@ -91,17 +91,17 @@ pub(in crate::load) struct Snapshot<'a> {
     pub queue: Option<QueueState>,
 }
 
-/// The timeline while it is being recorded.
+/// Records the timeline during the run.
 #[derive(Debug, Default)]
 pub(in crate::load) struct TimelineRecorder {
     pub timeline: Timeline,
     pub marks: Vec<Mark>,
-    /// Seconds that wait to become a point.
+    /// The seconds that are not yet part of a point.
     pending: Vec<Second>,
 }
 
 impl TimelineRecorder {
-    /// Adds what ended within the `length` seconds before now.
+    /// Adds the requests that ended within the last `length` seconds.
     pub(in crate::load) fn second(&mut self, frame: &Frame, length: f64, now: &Snapshot<'_>) {
         self.pending.push(point(frame, length, now));
         let interval = self.timeline.interval.max(1.0);
@@ -168,7 +168,7 @@ fn point(frame: &Frame, length: f64, now: &Snapshot<'_>) -> Second {
     }
 }
 
-/// Several points as one; `None` of none.
+/// Joins several points into one. `None` if there are none.
 fn joined(points: &[Second]) -> Option<Second> {
     let mut last = points.last()?.clone();
     let mean = |of: fn(&Second) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;

@@ -10,8 +10,8 @@ use crate::load::connection::Answer;
 use crate::load::model::{Class, ErrorKind, Operation};
 use crate::load::worker::RunContext;
 
-/// `expected`: the statuses that a step of a traffic group's journey names; `None` for buyers, who want a
-/// success or a no that the scenario lists.
+/// Classifies an answer. `expected` has the statuses that a step of a traffic group's journey names. It is `None` for
+/// buyers, who expect a success or a refusal that the scenario lists.
 pub(super) fn classify<T>(
     run: &RunContext,
     operation: Operation,
@@ -55,7 +55,7 @@ pub(super) fn classify<T>(
     }
 }
 
-/// Conflicts whose reason is the client and not the seat: an error, no contention.
+/// A conflict that the client caused, not another user. It counts as an error and not as contention.
 fn is_misuse(answer: &Answer) -> bool {
     let code = serde_json::from_slice::<Problem>(&answer.body).map(|problem| problem.code);
     matches!(

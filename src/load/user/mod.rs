@@ -1,8 +1,8 @@
-//! A virtual user: registers, polls at the intervals that the server asks for, and once admitted looks,
-//! reserves, pays.
+//! A virtual user. The user registers, polls at the intervals that the server asks for, and after admission looks at
+//! seats, reserves, and pays.
 //!
-//! Each request has a due time: the end of the think time, the moment that `pollAfterMs` named,
-//! the end of a retry pause. A request without a pause is due at the end of the step before.
+//! Each request has a due time: the end of the think time, the moment that `pollAfterMs` named, or the end of a retry
+//! pause. A request without a pause is due at the end of the previous step.
 
 mod classify;
 mod purchase;
@@ -31,10 +31,10 @@ use crate::api::ops::KeyFact;
 /// The outcome of a request.
 enum Outcome<T> {
     Ok(T),
-    /// An intended refusal, with the server's `Retry-After`.
+    /// An intended refusal with the server's `Retry-After`.
     Refused(Option<Duration>),
     Failed(ErrorKind, Option<Duration>),
-    /// The run is ending: nothing was sent.
+    /// The run ends. Nothing was sent.
     Stopped,
 }
 
@@ -48,22 +48,22 @@ pub(super) struct User {
     id: i64,
     state: UserState,
     client: HttpClient,
-    /// The traffic that it belongs to: [`BUYERS`], or a traffic group.
+    /// The traffic of the user: [`BUYERS`] or a traffic group.
     traffic: usize,
-    /// The step of a traffic group's journey that it is at.
+    /// The current step of a traffic group's journey.
     step: Option<Arc<Step>>,
     /// The results of earlier steps, for a user of a traffic group.
     step_state: steps::StepState,
-    /// Draws that the scenario's seed repeats: think times, wished seats.
+    /// Random numbers that the scenario's seed repeats: think times, wished seats.
     rng: SmallRng,
-    /// Draws that differ between runs: trace ids, idempotency keys.
+    /// Random numbers that differ between runs: trace ids, idempotency keys.
     ids: SmallRng,
 }
 
 impl User {
     pub(super) fn new(worker: Arc<Worker>, id: i64, state: UserState, client: HttpClient) -> User {
         let (seed, nonce) = (worker.run.scenario.seed, worker.run.nonce);
-        // Different streams for a user's registration and journey would draw the same otherwise.
+        // Without the state, the registration and the journey of a user would draw the same numbers.
         let stream = (id as u64) << 8 | state.index() as u64;
         User {
             worker,
@@ -78,7 +78,7 @@ impl User {
         }
     }
 
-    /// The same as a user of a traffic group.
+    /// Makes the user one of a traffic group.
     pub(super) fn of_traffic(mut self, traffic: usize) -> User {
         self.traffic = traffic;
         self
@@ -88,7 +88,7 @@ impl User {
         self.id
     }
 
-    /// Gives its connection to the next user.
+    /// Passes its connection on to the next user.
     pub(super) fn into_client(self) -> HttpClient {
         self.client
     }
@@ -98,7 +98,7 @@ impl User {
         self.state = state;
     }
 
-    /// Waits for the due time, or for the end of a pause of the whole run; gives the instant at which the request
+    /// Waits for the due time, or for the end of a pause of the whole run. Returns the instant at which the request
     /// was due.
     async fn wait_until(&self, due: Instant, operation: Operation) -> Instant {
         if due > Instant::now() {
@@ -201,7 +201,7 @@ impl User {
         outcome
     }
 
-    /// Remembers that an attempt of a write failed, until one succeeds.
+    /// Remembers that an attempt of a write failed until an attempt succeeds.
     fn track_failed_write<T>(
         &self,
         unresolved: Option<UnresolvedWrite>,
@@ -215,7 +215,7 @@ impl User {
                 unresolved.settle();
                 None
             }
-            // A success that the scenario did not expect is no failure of the write.
+            // An unexpected success is not a failure of the write.
             (None, Outcome::Failed(error_kind, _)) if *error_kind != ErrorKind::Success => {
                 let key = requests::key_of(&build(&self.worker.run.requests))?;
                 let key = KeyFact { user_id, key };
@@ -229,7 +229,7 @@ impl User {
         }
     }
 
-    /// Sends a request, and again after no answer, a 5xx or a 429, as often as the scenario says.
+    /// Sends a request. Repeats it after no answer, a 5xx or a 429, as often as the scenario allows.
     async fn send_with_retries<T>(
         &mut self,
         operation: Operation,
@@ -264,7 +264,7 @@ impl User {
         }
     }
 
-    /// The whole journey, begun at `due`.
+    /// The whole journey from its due time on.
     pub(super) async fn arrive(mut self, due: Instant) {
         if self.traffic != BUYERS {
             self.worker.run.user_arrived();
@@ -276,7 +276,7 @@ impl User {
         }
     }
 
-    /// Everything after registration, to the end of the journey or of the run.
+    /// The journey after the registration, up to its end or to the end of the run.
     pub(super) async fn journey(mut self, place: QueuePlace) {
         let End(state) = match self.steps(&place).await {
             Ok(state) => End(state),
@@ -296,7 +296,7 @@ impl User {
         self.settle(&held, &place.token).await
     }
 
-    /// The value of a step without which the journey cannot go on.
+    /// The value of a step that the journey needs to continue.
     fn required<T>(&self, outcome: Outcome<T>) -> Result<T, End> {
         match outcome {
             Outcome::Ok(value) => Ok(value),

@@ -1,4 +1,4 @@
-//! The journey of an admitted user: look, reserve, charge, pay.
+//! The journey of an admitted user: looks at seats, reserves, charges, pays.
 
 use http::HeaderValue;
 use rand::RngExt as _;
@@ -11,13 +11,13 @@ use crate::load::model::{Operation, PhaseName, UserState};
 use crate::load::requests::{RequestBuilder, WriteHeaders, idempotency_key};
 use crate::load::scenario::{Choice, Otherwise};
 
-/// A seat held.
+/// A held seat.
 pub(super) struct Held {
     reservation: i64,
 }
 
 impl User {
-    /// Looks at dates and seats and tries to reserve, another seat each time.
+    /// Looks at dates and seats and tries to reserve, with another seat each time.
     pub(super) async fn find_seat(&mut self, token: &HeaderValue) -> Result<Held, End> {
         let think = self.worker.run.scenario.think;
         let contention = self.worker.run.scenario.contention;
@@ -51,8 +51,8 @@ impl User {
         Err(End(UserState::WithoutSeat))
     }
 
-    /// Fetches a date's seat map and gives the seat to try: the wished one, or, choosing from the
-    /// map, a free one of the same kind.
+    /// Fetches a date's seat map and returns the seat to try. This is the wished seat or, with the choice `map`, a
+    /// free seat of the same kind.
     async fn look_at(
         &mut self,
         date: i64,
@@ -122,7 +122,7 @@ impl User {
         }
     }
 
-    /// Charges and pays, or does what those do who were not drawn to.
+    /// Charges and pays, or does what the scenario says for users who do not pay.
     pub(super) async fn settle(
         &mut self,
         held: &Held,
@@ -157,7 +157,7 @@ impl User {
         Ok(UserState::Paid)
     }
 
-    /// Puts `amount` into the account.
+    /// Adds `amount` to the account.
     async fn charge(&mut self, amount: i64, token: &HeaderValue) -> Result<(), End> {
         let (user, pause) = (self.id, self.worker.run.scenario.think.charge);
         let due = self.think(pause, Operation::Charge).await;

@@ -1,4 +1,4 @@
-//! A user's time in the queue: registers, then polls exactly when the server asks for it.
+//! A user's time in the queue. The user registers, and then polls exactly when the server asks for it.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -14,27 +14,27 @@ use crate::load::model::{ErrorKind, Operation, PhaseName, UserState};
 use crate::load::recorder::micros;
 use crate::load::requests::{RequestBuilder, idempotency_key};
 
-/// A server that says "ask again at once" is asked at most this often.
+/// The shortest pause between two polls, even if the server asks for a shorter one.
 const LEAST_POLL_PAUSE: Duration = Duration::from_millis(20);
 pub(super) const MOST_POLL_PAUSE: Duration = Duration::from_secs(300);
 
-/// A place in the queue, as its holder knows it.
+/// A place in the queue with the data that its user has.
 #[derive(Debug)]
 pub(in crate::load) struct QueuePlace {
     pub(in crate::load) user: i64,
     pub(super) token: HeaderValue,
     place: u64,
-    /// When the server wants to be asked again …
+    /// The time at which the server wants the next poll.
     poll_at: Instant,
-    /// … and how long that was from the answer.
+    /// The time between the last answer and `poll_at`.
     poll_after: Duration,
 }
 
 impl User {
-    /// Takes a place in the queue. `None` when it could not be had.
+    /// Registers in the queue. `None` when the registration failed.
     pub(in crate::load) async fn register(&mut self, due: Instant) -> Option<QueuePlace> {
         let due = self.wait_until(due, Operation::Register).await;
-        // With the key, a repeat after a lost answer gets the place that the first request took.
+        // The key gives a repeat after a lost answer the place that the first request took.
         let (id, key) = (self.id, idempotency_key(&mut self.ids));
         let build = |requests: &RequestBuilder| requests.register(id, &key);
         let read = |answer: &Answer| {
@@ -74,11 +74,11 @@ impl User {
         }
     }
 
-    /// Polls at the intervals that the server asks for, until admitted.
+    /// Polls at the intervals that the server asks for until the user is admitted.
     pub(super) async fn queue(&mut self, place: &QueuePlace) -> Result<(), End> {
         let opened = self.worker.run.opened();
-        // Had people polled before the opening, their turns would be spread over the interval that
-        // the server named; those whose turn has passed are spread the same way after it.
+        // Polls before the opening would have been spread over the interval that the server named. Polls whose time
+        // has passed are spread in the same way after the opening.
         let mut next = match place.poll_at > opened {
             true => place.poll_at,
             false => opened + place.poll_after.mul_f64(self.rng.random::<f64>()),
@@ -127,7 +127,7 @@ impl User {
         }
     }
 
-    /// An inversion: WAIT, although a later place was seen ACTIVE before this request was sent.
+    /// Records an inversion: a WAIT although a later place was ACTIVE before this request was sent.
     fn record_order(&self, inverted: bool) {
         if self.records(Operation::Poll) {
             self.worker.recorder.with(|frame| {
@@ -137,8 +137,8 @@ impl User {
         }
     }
 
-    /// The real admission lies between the last WAIT and the first ACTIVE; a promise inside that
-    /// interval was right.
+    /// The real admission lies between the last WAIT and the first ACTIVE. A promise inside that interval counts as
+    /// exact.
     fn admitted(
         &self,
         place: &QueuePlace,

@@ -1,4 +1,4 @@
-//! Journeys that a scenario writes out step by step: abuse, mostly.
+//! Journeys whose steps a scenario lists, mostly to describe abuse.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::load::model::Operation;
 use crate::load::requests::{Call, idempotency_key};
 use crate::load::scenario::{Step, TokenKind, Until};
 
-/// Polls, or seats, after which a step is given up.
+/// The largest number of polls, or of seats, before a step is given up.
 const MOST_TRIES: usize = 100_000;
 
 /// The results of earlier steps.
@@ -25,18 +25,18 @@ pub(super) struct StepState {
     seat: Option<i64>,
 }
 
-/// The values that an answer gave.
+/// The values of an answer.
 #[derive(Default)]
 struct StepResult {
     token: Option<HeaderValue>,
     place: Option<u64>,
     reservation: Option<i64>,
-    /// For a poll: whether the user is in, and when to ask again.
+    /// The result of a poll: whether the user is admitted, and when to poll again.
     queue: Option<(bool, Duration)>,
 }
 
 impl User {
-    /// Walks through the steps; none is begun after `end`.
+    /// Runs the steps. No step begins after `end`.
     pub(in crate::load) async fn run_steps(&mut self, steps: &[Arc<Step>], end: Option<Instant>) {
         for step in steps {
             for _ in 0..step.times {
@@ -52,7 +52,7 @@ impl User {
         }
     }
 
-    /// The same, the first step being due at `due`.
+    /// Like `run_steps`, with the due time of the first step.
     pub(in crate::load) async fn run_steps_from(&mut self, due: Instant, steps: &[Arc<Step>]) {
         let Some((first, rest)) = steps.split_first() else {
             return;
@@ -68,7 +68,7 @@ impl User {
         }
     }
 
-    /// Does one step; gives whether its outcome was expected.
+    /// Runs one step. Returns whether its outcome was expected.
     async fn run_step(&mut self, step: &Arc<Step>, due: Instant) -> bool {
         self.step = Some(Arc::clone(step));
         let mut due = due;
@@ -137,7 +137,7 @@ impl User {
         let outcome = self
             .send_once(call, due, want, build, |answer| step_result(call, answer))
             .await;
-        // A step is tried once with its key, so a failure is final.
+        // A step tries its key only once, so a failure is final.
         drop(self.track_failed_write(None, call, user, build, &outcome));
         outcome
     }
@@ -153,7 +153,7 @@ impl User {
                     .unwrap_or("AAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAA")
                     .to_owned()
                     .into_bytes();
-                // A letter other than the one that is there, wherever.
+                // Replaces the letter at any position with a different one.
                 let at = self.rng.random_range(0..bytes.len());
                 bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
                 HeaderValue::from_bytes(&bytes).ok()
@@ -192,7 +192,7 @@ impl User {
     }
 }
 
-/// The values in a success of that call; `None` when the answer is not the API's.
+/// The values in a successful answer to that call. `None` when the answer does not have the API's format.
 fn step_result(call: Operation, answer: &Answer) -> Option<StepResult> {
     let nothing = StepResult::default();
     match call {

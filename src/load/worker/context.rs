@@ -1,5 +1,5 @@
-//! The state that all workers of a run share. Workers only read it or add to its atomics, so no lock is on a
-//! request's path.
+//! The state that all workers of a run share. Workers only read it or add to its atomics, so no request waits for a
+//! lock.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
@@ -21,7 +21,7 @@ use crate::load::scenario::{Scenario, Shape};
 use crate::load::seat_picker::SeatPicker;
 use crate::load::{LoadError, Meter, RunOptions};
 
-/// Threads of a run, unless the scenario names a number.
+/// The largest number of threads of a run, unless the scenario names a number.
 const MAX_WORKERS: usize = 8;
 
 /// The state that all workers of a run share.
@@ -33,22 +33,22 @@ pub(in crate::load) struct RunContext {
     pub seat_picker: SeatPicker,
     /// The last phase of this run.
     pub last_phase: PhaseName,
-    /// The only phase that is measured; `None`: all of them.
+    /// The only phase that is measured. `None` means all of them.
     pub only_phase: Option<PhaseName>,
     pub traffic_groups: Vec<Arc<TrafficGroup>>,
-    /// The part of the users that this process carries.
+    /// The part of the users that this process runs.
     pub shard: ShardSpec,
     /// Worker threads of this process.
     pub workers: usize,
-    /// The due times of the buyers, by their number; empty: all at once.
+    /// The due times of the buyers in order. It is empty when all arrive at once.
     pub arrivals: Vec<Duration>,
     pub pacing: Pacing,
     pub meter: Option<Meter>,
     /// Cancelled when an operator ends the phase: `register`, then `open`.
     pub ended_phases: [CancellationToken; 2],
-    /// Random per run, so that trace ids and idempotency keys differ between runs of one seed.
+    /// Random for each run, so that trace ids and idempotency keys differ between runs with the same seed.
     pub nonce: u64,
-    /// The highest place that was seen ACTIVE.
+    /// The highest place that was ACTIVE in an answer.
     pub highest_active: AtomicU64,
     pub stop: CancellationToken,
     stopping: AtomicBool,
@@ -99,19 +99,19 @@ impl RunContext {
         }))
     }
 
-    /// The connections for which no user of this process ever waits.
+    /// The number of connections with which no user of this process ever waits.
     pub(in crate::load) fn wanted_connections(&self) -> usize {
         let groups = self.traffic_groups.iter();
         let of_groups = groups.map(|group| self.shard.share(group.max_users()));
         self.shard.share(self.scenario.users as usize) + of_groups.sum::<usize>()
     }
 
-    /// Workers over all processes of the run: all users are divided among so many.
+    /// The number of workers over all processes of the run, among which the users are divided.
     pub(super) fn all_workers(&self) -> usize {
         self.workers * self.shard.of
     }
 
-    /// Ends a phase on command: its users go on to the next one, or are done.
+    /// Ends a phase on command. Its users go on to the next phase or are done.
     pub(in crate::load) fn end_phase(&self, phase: PhaseName) {
         match phase {
             PhaseName::Register => self.ended_phases[0].cancel(),
@@ -120,7 +120,7 @@ impl RunContext {
         }
     }
 
-    /// Whether the phase was ended on command.
+    /// Whether a command ended the phase.
     pub(in crate::load) fn has_ended(&self, phase: PhaseName) -> bool {
         match phase {
             PhaseName::Register => self.ended_phases[0].is_cancelled(),
@@ -129,7 +129,7 @@ impl RunContext {
         }
     }
 
-    /// No request is begun after this.
+    /// Ends the run. No request begins after this.
     pub(in crate::load) fn end(&self) {
         self.stopping.store(true, Relaxed);
         self.stop.cancel();
@@ -141,11 +141,11 @@ impl RunContext {
 
     /// Records the opening of the sale.
     pub(in crate::load) fn open(&self) {
-        // A second opening changes nothing: users waited for the first.
+        // A second opening changes nothing, because users waited for the first.
         let _ = self.opened.set(Instant::now());
     }
 
-    /// When the sale opened; now, if it has not.
+    /// The time at which the sale opened, or now if it has not opened yet.
     pub(in crate::load) fn opened(&self) -> Instant {
         self.has_opened().unwrap_or_else(Instant::now)
     }
@@ -159,7 +159,7 @@ impl RunContext {
         self.only_phase.is_none_or(|only_phase| only_phase == phase)
     }
 
-    /// Whether requests of `traffic` are measured. A traffic group belongs to the phase it begins with.
+    /// Whether requests of `traffic` are measured. A traffic group belongs to the phase in which it begins.
     pub(in crate::load) fn records_of(&self, traffic: usize, operation: Operation) -> bool {
         match self.traffic_groups.get(traffic.wrapping_sub(1)) {
             None => self.records(operation.phase()),
@@ -198,7 +198,7 @@ pub(in crate::load) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Worker threads: as many as the scenario says or the machine has cores, but no more than users.
+/// The number of worker threads: the scenario's number or the number of cores, but at most one per user.
 fn workers(scenario: &Scenario, cores: usize) -> usize {
     let asked = scenario.generator.workers;
     let count = asked.map_or(cores.min(MAX_WORKERS), |count| count as usize);
@@ -222,13 +222,13 @@ impl Default for ShardSpec {
 }
 
 impl ShardSpec {
-    /// How many of `total` this part gets.
+    /// The share of this part in `total`.
     pub(in crate::load) fn share(self, total: usize) -> usize {
         share(total, self.index, self.of)
     }
 }
 
-/// How many of `total` the part `index` of `parts` gets.
+/// The share of the part `index` of `parts` in `total`.
 pub(super) fn share(total: usize, index: usize, parts: usize) -> usize {
     total / parts + usize::from(index < total % parts)
 }

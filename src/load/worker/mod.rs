@@ -1,5 +1,5 @@
-//! A worker: one thread with a runtime of its own that carries a share of the users. Their tasks, timers and
-//! connections never change threads, and nothing on a request's path is contended.
+//! A worker: one thread with its own runtime that runs a share of the users. Their tasks, timers and connections
+//! never change threads, and requests do not compete for anything.
 
 mod context;
 mod executors;
@@ -24,7 +24,7 @@ use super::recorder::{Recorder, micros};
 use super::unacknowledged::FailedWrites;
 use crate::api::ops::LookupRequest;
 
-/// The stage of the run, as the workers need to know it.
+/// The stage of the run from the workers' view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Users register.
@@ -36,39 +36,39 @@ pub(super) enum Stage {
 /// A report of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Each of its buyers has registered or given up.
+    /// All its buyers have registered or given up.
     Registered,
-    /// Each of its users is done.
+    /// All its users are done.
     Done,
 }
 
-/// One worker's own state.
+/// The state of one worker.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub run: Arc<RunContext>,
     pub recorder: Recorder,
-    /// The successes that its users saw: each must be in the database after the run.
+    /// The successes that its users saw. Each of them must be in the database after the run.
     pub acknowledged: Mutex<LookupRequest>,
-    /// The writes that its users saw fail.
+    /// The writes that failed for its users.
     pub failed_writes: Mutex<FailedWrites>,
     pub in_flight: AtomicUsize,
-    /// Requests that got an answer, measured or not.
+    /// The number of requests with an answer, measured or not.
     pub answered: AtomicU64,
-    /// Requests that got none.
+    /// The number of requests without an answer.
     pub unanswered: AtomicU64,
     pub clock: ThreadClock,
     clients: ClientSource,
     traffic: Vec<TrafficShare>,
-    /// The id of its next buyer. Its buyers are `number + 1`, `number + 1 + all workers`, … up to the
-    /// scenario's number.
+    /// The id of its next buyer. Its buyers are `number + 1`, `number + 1 + all workers`, … up to the scenario's
+    /// number.
     next_buyer: AtomicI64,
     index: usize,
-    /// Registrations under way at once.
+    /// The largest number of concurrent registrations.
     registering: usize,
 }
 
 impl Worker {
-    /// Worker `index` of this process, with its share of the process's `connections`.
+    /// Worker `index` of this process with its share of the process's `connections`.
     pub(super) fn new(run: Arc<RunContext>, index: usize, connections: usize) -> Arc<Worker> {
         let of_worker = |total: usize| share(run.shard.share(total), index, run.workers);
         let buyers = of_worker(run.scenario.users as usize);
@@ -76,7 +76,7 @@ impl Worker {
         let others = groups.map(|group| of_worker(group.max_users()));
         let wanted = buyers + others.sum::<usize>();
         let connections = share(connections, index, run.workers).max(1);
-        // Too few for all: all users of the worker share them.
+        // There are too few connections, so all users of the worker share them.
         let shared = (connections < wanted).then(|| ClientSource::pool(connections));
         let groups = run.traffic_groups.iter();
         let traffic = groups.map(|group| {
@@ -107,7 +107,7 @@ impl Worker {
         self.run.shard.index + self.index * self.run.shard.of
     }
 
-    /// Carries its users through the stages. Returns when all are done or the run was ended.
+    /// Runs its users through the stages. Returns when all are done or the run was ended.
     async fn carry_users(
         self: &Arc<Worker>,
         stage: watch::Receiver<Stage>,
@@ -121,7 +121,7 @@ impl Worker {
         );
         ticking.abort();
         self.clock.read();
-        // A closed channel means that the run is over: there is no reader left.
+        // A closed channel means that the run is over and has no reader left.
         let _ = events.send(Event::Done).await;
     }
 
@@ -145,8 +145,8 @@ impl Worker {
         futures_util::future::join_all(groups).await;
     }
 
-    /// Waits for all tasks. When the run is ended, requests under way may still be answered within
-    /// their time-outs; tasks that only wait end at once.
+    /// Waits for all tasks. After the end of the run, requests in flight may still be answered within their
+    /// time-outs. Tasks that only wait end at once.
     async fn finish(&self, tasks: &mut JoinSet<()>) {
         let all = async { while tasks.join_next().await.is_some() {} };
         tokio::select! {
@@ -160,17 +160,17 @@ impl Worker {
         tasks.shutdown().await;
     }
 
-    /// Records how much later than `due` a journey was begun.
+    /// Records how much later than `due` a journey began.
     fn record_lag(&self, due: Instant) {
         let lag = micros(due.elapsed());
         self.recorder.with(|frame| frame.lag.saturating_record(lag));
     }
 }
 
-/// Starts the worker's thread. It ends by itself once its users are done or the run was ended.
+/// Starts the worker's thread. It ends when its users are done or the run was ended.
 ///
 /// # Errors
-/// When the system has no thread or timer left.
+/// The system has no thread or timer left.
 pub(super) fn spawn(
     worker: &Arc<Worker>,
     stage: watch::Receiver<Stage>,

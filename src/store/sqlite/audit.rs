@@ -1,4 +1,4 @@
-//! The business truth, counted over the rows themselves.
+//! The audit of the sale. It counts the rows themselves, not the counters of the server.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -9,7 +9,7 @@ use crate::store::{Audit, Fact, StoreError, answers};
 const OVERSOLD: &str = "SELECT count(*) FROM
     (SELECT 1 FROM reservations NOT INDEXED WHERE status IN (0, 1) GROUP BY seat_id HAVING count(*) > 1)";
 
-/// Held and sold seats join live reservations of the matching status: what finds no partner is wrong.
+/// Each held or sold seat has a live reservation with the matching status. A seat without one is a violation.
 const SEATS_WITHOUT: &str = "SELECT count(*) FROM seats s WHERE s.status <> 0 AND 1 <>
     (SELECT count(*) FROM reservations r WHERE r.seat_id = s.id AND r.status IN (0, 1) AND r.status = s.status - 1)";
 
@@ -33,7 +33,7 @@ const DUPLICATE_PLACES: &str = "SELECT count(*) FROM
     (SELECT 1 FROM queue_places NOT INDEXED WHERE ended_at IS NULL GROUP BY user_id HAVING count(*) > 1)";
 
 pub(super) fn count(conn: &Connection, on_sale: u64) -> Result<Audit, StoreError> {
-    // One snapshot for all counts: the sale goes on meanwhile.
+    // All counts read one snapshot, because the sale goes on meanwhile.
     let tx = conn.unchecked_transaction()?;
     let one = |sql: &str| -> Result<u64, StoreError> {
         let count: i64 = tx.prepare(sql)?.query_row([], |row| row.get(0))?;
@@ -91,7 +91,7 @@ fn holds(conn: &Connection, fact: Fact) -> Result<bool, StoreError> {
     Ok(found.is_some())
 }
 
-/// For each key, whether its write was done, as of one moment.
+/// Whether the write of each key was done. All keys are looked up in one snapshot.
 pub(super) fn done(conn: &Connection, keys: &[(UserId, String)]) -> Result<Vec<bool>, StoreError> {
     let tx = conn.unchecked_transaction()?;
     let mut find = tx.prepare("SELECT answer FROM idempotency WHERE user_id = ?1 AND key = ?2")?;

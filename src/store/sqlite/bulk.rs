@@ -1,9 +1,9 @@
-//! Loads a dataset into a file of its own that no server reads yet, so that neither an interruption
-//! nor a crash can touch the active dataset.
+//! Loads a dataset into its own file, which no server reads yet. So an interruption or a crash cannot touch the
+//! active dataset.
 //!
-//! Rows are made inside SQLite by a recursive query, one statement per chunk: no row is bound singly,
-//! memory stays flat, and progress and cancellation are checked between two chunks. Keys ascend,
-//! so that every index grows at its end.
+//! SQLite makes the rows itself with a recursive query, one statement per chunk. So rows are not bound one by one,
+//! memory stays flat, and progress and cancellation are checked between chunks. Keys ascend, so every index grows at
+//! its end.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -23,12 +23,12 @@ pub struct BulkLoad {
 }
 
 impl BulkLoad {
-    /// Begins a dataset in `file`, which must not exist.
+    /// Creates a dataset in `file`, which must not exist.
     ///
     /// # Errors
-    /// [`StoreError`] when the file cannot be made.
+    /// [`StoreError`] when the file cannot be created.
     pub fn create(file: &Path) -> Result<BulkLoad, StoreError> {
-        // Log and shared memory get the mode of the database.
+        // SQLite gives the log and the shared memory the mode of the database file.
         let made = File::options()
             .write(true)
             .create_new(true)
@@ -39,8 +39,8 @@ impl BulkLoad {
             file,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        // No journal and no fsync on the way: a file that is not finished is thrown away, and
-        // `finish` puts the finished one on disk before it is acknowledged.
+        // The load uses no journal and no fsync: an unfinished file is thrown away, and `finish` syncs a finished
+        // file before it is acknowledged.
         connection.execute_batch(
             "PRAGMA journal_mode = OFF;
              PRAGMA synchronous = OFF;
@@ -118,10 +118,10 @@ impl BulkLoad {
         self.rows(&sql, params![from, to, per_date])
     }
 
-    /// Describes the dataset and puts it on disk. After this the file is complete.
+    /// Writes the description of the dataset and syncs the file. The file is complete after this.
     ///
     /// # Errors
-    /// [`StoreError`]; then the file is of no use.
+    /// [`StoreError`]. The file is useless then.
     pub fn finish(self, info: &DatasetInfo) -> Result<(), StoreError> {
         schema::write_info(&self.connection, info)?;
         self.connection.execute_batch("PRAGMA optimize;")?;

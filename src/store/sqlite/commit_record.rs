@@ -1,9 +1,9 @@
-//! The number of the last acknowledged commit, in a small file beside the dataset (`<epoch>.commit`).
+//! The commit record: a small file beside the dataset (`<epoch>.commit`) with the number of the last acknowledged
+//! commit.
 //!
-//! It is written after each commit and before the replies leave, without fsync: a write that the system
-//! accepted survives the end of the process. After a power cut the file may hold an older number, which
-//! is still a lower bound. [`super::continuity`] compares it with what the database holds at the next
-//! start.
+//! The writer updates it after each commit and before the replies, without fsync. A write that the system accepted
+//! survives the end of the process. After a power cut the file may hold an older number, which is still a lower
+//! bound. At the next start, [`super::continuity`] compares it with the database.
 
 use std::fs::File;
 use std::io;
@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 /// What the last process did with the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// It served. The write-ahead log may hold commits that the database file does not.
+    /// The process served. The write-ahead log may hold commits that the database file lacks.
     Open,
-    /// It copied the log into the database file, which is complete only together with the log.
+    /// The process copied the log into the database file, which is complete only together with the log.
     Checkpointing,
-    /// It closed the dataset: the database file holds everything.
+    /// The process closed the dataset. The database file holds all commits.
     Closed,
 }
 
@@ -27,11 +27,11 @@ pub(super) struct Record {
     pub(super) state: State,
     /// The last acknowledged commit.
     pub(super) number: u64,
-    /// Up to this commit, at least, the database file is complete without the log.
+    /// The database file is complete without the log at least up to this commit.
     pub(super) checkpointed: u64,
 }
 
-/// A record is always this long, so that writing it never needs more room on the disk.
+/// Every record has this length, so a write never needs more space on the disk.
 const LENGTH: usize = 96;
 
 impl Record {
@@ -73,19 +73,19 @@ impl Record {
     }
 }
 
-/// FNV-1a: detects a damaged record.
+/// FNV-1a. It detects a damaged record.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// Where the record of the dataset in `file` is.
+/// The path of the record of the dataset in `file`.
 pub(super) fn path_of(file: &Path) -> PathBuf {
     file.with_extension("commit")
 }
 
-/// The record of the dataset in `file`; `None` when there is none, or none that can be read.
+/// Reads the record of the dataset in `file`. `None` when there is none or it cannot be read.
 pub(super) fn read(file: &Path) -> io::Result<Option<Record>> {
     let path = path_of(file);
     let mut line = [0; LENGTH];
@@ -102,16 +102,16 @@ pub(super) fn read(file: &Path) -> io::Result<Option<Record>> {
     Ok(record)
 }
 
-/// The open file of a dataset that is served.
+/// The open commit record of a dataset that a server uses.
 #[derive(Debug)]
 pub(super) struct CommitRecord {
     file: File,
-    /// The last write failed; logged once.
+    /// The last write failed. The failure is logged once.
     failing: bool,
 }
 
 impl CommitRecord {
-    /// Opens the record of the dataset in `file`, or makes it.
+    /// Opens the record of the dataset in `file`, and creates it if it is missing.
     pub(super) fn open(file: &Path) -> io::Result<CommitRecord> {
         let mut options = File::options();
         options.create(true).truncate(false).write(true).mode(0o600);
@@ -122,7 +122,7 @@ impl CommitRecord {
         })
     }
 
-    /// Replaces the record. It survives the end of the process.
+    /// Replaces the record. The new record survives the end of the process.
     pub(super) fn write(&mut self, record: Record) {
         let written = self.file.write_all_at(&record.to_line(), 0);
         if let Err(error) = &written
@@ -133,7 +133,7 @@ impl CommitRecord {
         self.failing = written.is_err();
     }
 
-    /// Replaces the record. It survives a power cut.
+    /// Replaces the record. The new record survives a power cut.
     pub(super) fn write_durably(&mut self, record: Record) -> io::Result<()> {
         self.file.write_all_at(&record.to_line(), 0)?;
         self.file.sync_all()

@@ -1,7 +1,7 @@
-//! Numbers the commits, keeps the commit record, and copies the log into the database file (a checkpoint).
+//! Numbers the commits, maintains the commit record, and copies the log into the database file (checkpoint).
 //!
-//! The order that [`super::continuity`] relies on: a commit is on disk, then recorded, then acknowledged; a
-//! checkpoint is recorded as under way before it begins and as done after it ended, each with an fsync.
+//! [`super::continuity`] relies on this order. A commit is first on disk, then recorded, then acknowledged. A
+//! checkpoint is recorded as in progress before it begins and as done after it ended, each time with an fsync.
 
 use std::io;
 use std::path::Path;
@@ -16,16 +16,16 @@ use super::wal_scan;
 use crate::store::StoreError;
 use crate::store::identity::FileIdentity;
 
-/// Pages in the log from which on it is copied: 16 MiB.
+/// A checkpoint is due from this number of pages in the log on: 16 MiB.
 const DUE: i32 = 4_000;
 
-/// Of the one writing connection.
+/// The commit state of the one writing connection.
 pub(super) struct Commits {
     file: CommitRecord,
     record: Record,
     identity: FileIdentity,
     log_pages: Arc<AtomicI32>,
-    /// Pages in the log at the last attempt: readers may have kept it from being copied whole.
+    /// The pages in the log at the last attempt. Readers may have prevented a complete copy.
     tried_at: i32,
 }
 
@@ -40,7 +40,7 @@ impl Commits {
             StoreError::Unavailable(format!("its commit record cannot be written: {error}"))
         };
         let log_pages = Arc::new(AtomicI32::new(0));
-        // In place of SQLite's own checkpoints, which the commit record would not know.
+        // This replaces SQLite's own checkpoints, which would not update the commit record.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.wal_hook(Some({
             let log_pages = Arc::clone(&log_pages);
@@ -60,7 +60,7 @@ impl Commits {
             log_pages,
             tried_at: 0,
         };
-        // From the last process. First, because it makes room where the disk is full.
+        // The log of the last process is copied first, because this frees space on a full disk.
         commits.checkpoint(connection);
         connection.execute(
             "UPDATE commits SET number = ?1, open = 1",
@@ -73,10 +73,10 @@ impl Commits {
         Ok(commits)
     }
 
-    /// Whether the files are still where they were.
+    /// Checks that the files are still at their paths.
     ///
     /// # Errors
-    /// [`StoreError::Displaced`]; then nothing may be acknowledged.
+    /// [`StoreError::Displaced`]. No write may be acknowledged then.
     pub(super) fn in_place(&self) -> Result<(), StoreError> {
         match self.identity.changed() {
             None => Ok(()),
@@ -84,7 +84,7 @@ impl Commits {
         }
     }
 
-    /// Numbers the transaction under way, as its last statement.
+    /// Numbers the current transaction, as its last statement.
     pub(super) fn number(&self, connection: &Connection) -> Result<(), StoreError> {
         let next = self.record.number + 1;
         let sql = "UPDATE commits SET number = ?1";
@@ -116,7 +116,7 @@ impl Commits {
         }
     }
 
-    /// Whether all of the log was copied.
+    /// Returns whether the whole log was copied.
     fn try_checkpoint(&mut self, connection: &Connection, how: &str) -> Result<bool, StoreError> {
         let failed = |error: io::Error| {
             StoreError::Unavailable(format!("the commit record cannot be written: {error}"))
@@ -129,7 +129,7 @@ impl Commits {
                 .query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             Ok(busy == 0 && log == copied)
         });
-        // A checkpoint that failed in its middle left the file mixed.
+        // A checkpoint that failed halfway left the file mixed.
         let all = copied?;
         self.record.state = State::Open;
         if all {
@@ -139,10 +139,10 @@ impl Commits {
         Ok(all)
     }
 
-    /// Leaves everything in the database file, and marks it as closed. No reader may be left.
+    /// Moves everything into the database file and marks the file as closed. No reader may be open.
     ///
     /// # Errors
-    /// [`StoreError`]; then the database file is whole only together with its log.
+    /// [`StoreError`]. The database file is then complete only together with its log.
     pub(super) fn close(mut self, connection: &Connection) -> Result<(), StoreError> {
         self.in_place()?;
         let next = self.record.number + 1;
@@ -156,13 +156,13 @@ impl Commits {
         self.record.state = State::Closed;
         let closed = self.file.write_durably(self.record);
         closed.map_err(|error| StoreError::Unavailable(format!("the commit record: {error}")))?;
-        // Has SQLite remove the log, which is empty now.
+        // This makes SQLite remove the log, which is empty now.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(())
     }
 }
 
-/// What must stay where it is: the data directory, its lock, the database, its log and its record.
+/// The paths that must not change: the data directory, its lock, the database, its log and its commit record.
 fn watched(path: &Path) -> Vec<std::path::PathBuf> {
     let root = path.parent().and_then(Path::parent);
     let mut watched = vec![

@@ -1,11 +1,12 @@
-//! Checks that a dataset holds every acknowledged commit. The check runs before anything changes, so that missing
-//! files can be put back.
+//! Checks that a dataset holds every acknowledged commit. The check changes nothing, so an operator can still restore
+//! missing files.
 //!
-//! Every commit that changes something counts one up in the table `commits`, and the commit record beside
-//! the file has the last number. A log that is missing, cut, damaged or older leaves a lower number. The
-//! database file alone must hold at least what was last copied into it; it is mixed while that copying
-//! (a checkpoint) is under way, and then needs the log. So neither needs a check of every page, which
-//! takes long on a large dataset: that is done, within a bound, only when there is no record.
+//! Each commit that changes something increments a number in the table `commits`. The commit record beside the file
+//! holds the last number. A log that is missing, cut, damaged or older leads to a lower number.
+//!
+//! The database file alone must hold at least the commits of its last complete checkpoint. While a checkpoint copies
+//! the log into it, the file is mixed and needs the log. Neither case needs a check of every page, which takes long
+//! on a large dataset. That check runs only without a record, for a bounded time.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -18,7 +19,7 @@ use super::schema;
 use super::wal_scan::{self, Log};
 use crate::store::StoreError;
 
-/// Longest that the pages are checked at a start.
+/// The longest time for which a start checks the pages.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
 
 /// The row of the table `commits`.
@@ -28,10 +29,10 @@ struct Counted {
     open: bool,
 }
 
-/// Compares the dataset in `file` with its commit record; returns the number of the last commit.
+/// Compares the dataset in `file` with its commit record. Returns the number of the last commit.
 ///
 /// # Errors
-/// [`StoreError::Lost`] when acknowledged commits are missing, unless that is accepted.
+/// [`StoreError::Lost`] when acknowledged commits are missing and `accept_loss` is not set.
 pub(super) fn check(file: &Path, accept_loss: bool) -> Result<u64, StoreError> {
     let read = |error: std::io::Error| StoreError::Unavailable(error.to_string());
     let record = commit_record::read(file).map_err(read)?;
@@ -44,7 +45,7 @@ pub(super) fn check(file: &Path, accept_loss: bool) -> Result<u64, StoreError> {
             counted(&schema::open_reader(file)?)?
         }
         None => match (&alone, record) {
-            // Mixed by a checkpoint that was not finished.
+            // An unfinished checkpoint left the file mixed.
             (Err(_), Some(record)) if record.state == State::Checkpointing => Counted::default(),
             (Err(error), _) => return Err(error.clone()),
             (Ok(counted), _) => *counted,
@@ -68,7 +69,7 @@ pub(super) fn check(file: &Path, accept_loss: bool) -> Result<u64, StoreError> {
     Ok(last)
 }
 
-/// What is missing; `None`: nothing.
+/// Describes the missing commits. `None` means that none are missing.
 fn missing(record: Record, alone: Option<&Counted>, now: Counted, log: bool) -> Option<String> {
     let (number, have) = (record.number, now.number);
     if have < number {
@@ -104,7 +105,7 @@ fn report(file: &Path, why: &str) -> String {
     )
 }
 
-/// The database file without its log, and without a trace that it was read.
+/// Opens the database file without its log, and leaves no file behind.
 fn open_alone(file: &Path) -> Result<Connection, StoreError> {
     let path = file.to_string_lossy();
     let path = path
@@ -120,7 +121,7 @@ fn open_alone(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A file of a version without that table has no commits.
+/// The file of an older version has no such table, so it has no commits.
 fn counted(connection: &Connection) -> Result<Counted, StoreError> {
     let sql = "SELECT 1 FROM sqlite_master WHERE name = 'commits'";
     if connection
@@ -140,7 +141,7 @@ fn counted(connection: &Connection) -> Result<Counted, StoreError> {
     Ok(counted)
 }
 
-/// Whether every page beyond the end of the file is in the log.
+/// Checks that the log holds every page beyond the end of the file.
 fn reaches(file: &Path, log: &Log) -> Result<(), StoreError> {
     let (length, page) = schema::length_and_page(file)?;
     let there = u32::try_from(length / page).unwrap_or(u32::MAX);
@@ -152,7 +153,7 @@ fn reaches(file: &Path, log: &Log) -> Result<(), StoreError> {
     Err(StoreError::Damaged(why))
 }
 
-/// Looks for damaged pages, for at most [`CHECK_WITHIN`].
+/// Looks for damaged pages for at most [`CHECK_WITHIN`].
 fn check_pages(file: &Path) -> Result<(), StoreError> {
     let connection = schema::open_reader(file)?;
     let interrupt = connection.get_interrupt_handle();

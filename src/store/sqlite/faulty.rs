@@ -1,4 +1,4 @@
-//! What injected faults do to the connections of the embedded database.
+//! Injected faults that act on the connections of the embedded database.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -9,14 +9,15 @@ use super::SqliteStore;
 use crate::faults::LONGEST;
 use crate::store::StoreError;
 
-/// The name of work that only holds a connection. It is no statement, so it is not measured.
+/// The name of work that only holds a connection. It is not a statement, so it is not measured.
 pub(super) const HELD: &str = "(held)";
 
-/// Between two attempts to take a connection whose queue is full.
+/// The pause between two attempts to take a connection with a full queue.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl SqliteStore {
-    /// Holds `number` connections until it is dropped: the readers, then the writer. All by default.
+    /// Holds `number` connections until the future is dropped: first the readers, then the writer. Without a number
+    /// it holds all.
     pub(in crate::store) async fn hold_connections(&self, number: Option<usize>) {
         let all = self.reader_count + 1;
         let number = number.unwrap_or(all).min(all);
@@ -26,10 +27,10 @@ impl SqliteStore {
 
     async fn hold(&self, at: usize) {
         loop {
-            // The thread goes on when this side is dropped.
+            // The thread continues when the caller drops this side.
             let (_holding, held) = mpsc::channel::<()>();
             let hold = move || {
-                // Nothing is sent: this waits for the other side to be dropped.
+                // No message is ever sent. This waits until the other side is dropped.
                 let _ = held.recv_timeout(LONGEST);
                 Ok(())
             };
@@ -37,7 +38,7 @@ impl SqliteStore {
                 true => self.readers.run(HELD, move |_| hold()).await,
                 false => self.writer.run(HELD, move |_| hold()).await,
             };
-            // A reader holds when its turn comes; the writer has begun to, or is asked again.
+            // A reader holds its connection when its turn comes. The writer has either begun or is asked again.
             let holds = match at < self.reader_count {
                 true => matches!(given, Err(StoreError::Timeout(_))),
                 false => matches!(given, Err(StoreError::Unknown(_))),

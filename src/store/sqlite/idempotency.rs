@@ -1,11 +1,11 @@
-//! The first answer to a keyed request, given again to its repeats.
+//! Stores the first answer to a keyed request and returns it to repeats.
 
 use super::writer::Tx;
 use crate::domain::{Timestamp, UserId};
 use crate::store::{Answer, Idempotency, Keyed, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// The final answer under `key`, if there is one.
+/// The final answer that is stored under `key`, if there is one.
 pub(super) fn find<T: Answer>(
     conn: &Connection,
     user: UserId,
@@ -30,8 +30,7 @@ pub(super) fn find<T: Answer>(
     Ok(answer.is_final().then_some(Keyed::Replayed(answer)))
 }
 
-/// Decides once per key: gives the stored answer, or decides and stores a final answer in the same
-/// transaction.
+/// Decides once per key. Returns the stored answer, or decides and stores a final answer in the same transaction.
 pub(super) fn once<T: Answer>(
     tx: &mut Tx<'_>,
     user: UserId,
@@ -52,7 +51,7 @@ pub(super) fn once<T: Answer>(
     Ok(Keyed::Fresh(answer))
 }
 
-/// Stores `answer` under `key`. It replaces an answer that [`find`] ignored or its caller discarded.
+/// Stores `answer` under `key`. It replaces an answer that [`find`] ignored or that its caller discarded.
 pub(super) fn store<T: Answer>(
     tx: &Tx<'_>,
     user: UserId,

@@ -1,9 +1,9 @@
-//! SQLite: one file a dataset, one writer thread that commits in groups, a few reader threads.
+//! SQLite: one file per dataset, one writer thread that commits in groups, and a few reader threads.
 //!
-//! An acknowledged write is on disk: replies leave only after the `COMMIT` that carries them
-//! (`synchronous=FULL`). Group commit makes that cheap: whatever arrived while the last commit was
-//! on its way to the disk goes into the next one. `rusqlite` runs on dedicated threads rather than in an async
-//! pool, because a group commit needs the connection for the whole batch.
+//! An acknowledged write is on disk: the writer replies after the `COMMIT` that contains the write
+//! (`synchronous=FULL`). Group commit makes this cheap: requests that arrive during one commit share the next one.
+//! `rusqlite` runs on dedicated threads instead of an async pool, because a group commit needs the connection for the
+//! whole batch.
 
 mod accounts;
 mod audit;
@@ -44,18 +44,18 @@ use writer::{Writer, Written};
 /// The database's name in traces.
 const SYSTEM: &str = "sqlite";
 
-/// How a dataset is opened.
+/// The options for opening a dataset.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Reader threads.
+    /// Number of reader threads.
     pub readers: usize,
-    /// How long a caller waits for an answer.
+    /// The longest time for which a caller waits for an answer.
     pub timeout: Duration,
     /// Statements slower than this are logged.
     pub slow: Duration,
-    /// Added to every commit, to rehearse a slow disk.
+    /// A delay that is added to every commit, to rehearse a slow disk.
     pub commit_delay: Duration,
-    /// Open a dataset even if it lacks acknowledged writes.
+    /// Opens a dataset even if it lacks acknowledged writes.
     pub accept_data_loss: bool,
 }
 
@@ -71,7 +71,7 @@ impl Default for Options {
     }
 }
 
-/// What the dataset in `file` consists of, without opening it for work.
+/// Describes the dataset in `file` without opening it for work.
 pub fn describe(file: &Path) -> Result<DatasetInfo, StoreError> {
     schema::examine(file)?;
     schema::read_info(&schema::open_reader(file)?)
@@ -87,11 +87,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the dataset in `file`, running migrations that are due.
+    /// Opens the dataset in `file` and runs the migrations that are due.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the file is not a concertctl database, [`StoreError::Unavailable`]
-    /// when it cannot be opened.
+    /// [`StoreError::Damaged`] when the file is not a concertctl database, [`StoreError::Unavailable`] when it cannot
+    /// be opened.
     pub fn open(
         file: &Path,
         options: Options,
@@ -121,25 +121,25 @@ impl SqliteStore {
         })
     }
 
-    /// What the dataset consists of.
+    /// The description of the dataset.
     #[must_use]
     pub fn info(&self) -> &DatasetInfo {
         &self.info
     }
 
-    /// Moves with every committed change of a seat of `date`; `None` when there is no such date.
+    /// A number that changes with every committed change of a seat of `date`. `None` when there is no such date.
     #[must_use]
     pub fn date_version(&self, date: PerformanceDateId) -> Option<u64> {
         self.versions.get(date)
     }
 
-    /// Resolves when the writer has ended; `true`: it panicked. Without it no write is possible.
+    /// Resolves when the writer thread has ended, with `true` if it panicked. No write is possible after that.
     pub fn writer_broke(&self) -> impl Future<Output = bool> + Send + 'static {
         self.writer.broke()
     }
 
-    /// Waits for the work under way and closes the file. The writer closes last: only it can move everything
-    /// into the file, and only while no reader is open.
+    /// Waits for the work in progress and closes the file. The writer closes last: only the writer can move the log
+    /// into the file, and only when no reader is open.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -148,14 +148,14 @@ impl SqliteStore {
     /// Concerts and dates.
     ///
     /// # Errors
-    /// As every read: [`StoreError`].
+    /// [`StoreError`], like every read.
     pub async fn catalog(&self) -> Result<Catalog, StoreError> {
         self.readers
             .run(statement::CATALOG_READ, seats::catalog)
             .await
     }
 
-    /// A seat at `now`, before it is locked, and the answer already given under `key` if there is one.
+    /// Reads a seat at `now` before it is locked, and the answer that was already given under `key`.
     pub async fn preview(
         &self,
         seat: SeatId,
@@ -175,7 +175,7 @@ impl SqliteStore {
             .await
     }
 
-    /// The answer already given under `key`, if there is one.
+    /// The answer that was already given under `key`, if there is one.
     pub async fn replay<T: Answer>(
         &self,
         user: UserId,
@@ -188,7 +188,7 @@ impl SqliteStore {
             .await
     }
 
-    /// All seats of a date, by number.
+    /// All seats of a date in the order of their numbers.
     pub async fn seats_of(&self, date: PerformanceDateId) -> Result<Vec<SeatRow>, StoreError> {
         self.readers
             .run(statement::SEATS_READ, move |conn| {
@@ -207,7 +207,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Tries to reserve: version check, unique index and limit in one transaction.
+    /// Tries to reserve. Version check, unique index and limit apply in one transaction.
     pub async fn reserve(
         &self,
         reserve: Reserve,
@@ -224,8 +224,8 @@ impl SqliteStore {
             .await
     }
 
-    /// Stores a refusal that was decided without the store, so that a repeat of the keyed request gets the same
-    /// answer; returns the first answer.
+    /// Stores a refusal that the caller decided without the store, so that a repeat of the keyed request gets the
+    /// same answer. Returns the first answer.
     pub async fn remember_refusal(
         &self,
         user: UserId,
@@ -259,7 +259,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Ends up to `most` holds that ran out; returns how many.
+    /// Ends up to `most` expired holds. Returns their number.
     pub async fn expire_holds(
         &self,
         now: Timestamp,
@@ -273,7 +273,7 @@ impl SqliteStore {
             .await
     }
 
-    /// At most `most` reservations of `user` with ids above `after`, by id.
+    /// At most `most` reservations of `user` with ids above `after`, in ascending order.
     pub async fn reservations_of(
         &self,
         user: UserId,
@@ -322,7 +322,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Pays a reservation, and ends the payer's place with the last hold made by it.
+    /// Pays a reservation. The payer's admission ends when it has no hold left.
     pub async fn pay(
         &self,
         pay: Pay,
@@ -350,7 +350,7 @@ impl SqliteStore {
             .await
     }
 
-    /// Those of `facts` that are not in the database.
+    /// Returns those of `facts` that are not in the database.
     pub async fn missing(&self, facts: Vec<Fact>) -> Result<Vec<Fact>, StoreError> {
         self.readers
             .run_unbounded(statement::AUDIT_LOOKUP, move |conn| {
@@ -359,7 +359,7 @@ impl SqliteStore {
             .await
     }
 
-    /// For each idempotency key, whether its write was done.
+    /// Returns for each idempotency key whether its write was done.
     pub async fn done(&self, keys: Vec<(UserId, String)>) -> Result<Vec<bool>, StoreError> {
         self.readers
             .run_unbounded(statement::AUDIT_LOOKUP, move |conn| {
@@ -371,7 +371,7 @@ impl SqliteStore {
     /// Writes a row and waits for its commit.
     ///
     /// # Errors
-    /// [`StoreError`] with what is wrong.
+    /// [`StoreError`] with the reason.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.writer
             .run(statement::PING, |tx| {

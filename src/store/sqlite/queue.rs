@@ -12,17 +12,17 @@ use crate::store::{
 };
 
 impl SqliteStore {
-    /// The queue as it was when the last process ended.
+    /// The queue in the state in which the last process left it.
     pub async fn queue_snapshot(&self) -> Result<QueueSnapshot, StoreError> {
         self.readers
             .run_unbounded(statement::QUEUE_RESTORE, snapshot)
             .await
     }
 
-    /// As `Store::register`.
+    /// See `Store::register`.
     ///
     /// # Errors
-    /// [`StoreError`]; then the place must not be used.
+    /// [`StoreError`]. The place must not be used then.
     pub async fn register(&self, new: NewPlace) -> Result<RegisterOutcome, StoreError> {
         let is_keyed = new.key.is_some();
         let register = move |tx: &mut Tx<'_>| register(tx, &new);
@@ -36,7 +36,7 @@ impl SqliteStore {
         }
     }
 
-    /// The place given under `key`, while it lives.
+    /// The live place that was given under `key`.
     pub async fn ticket(
         &self,
         user: UserId,
@@ -49,22 +49,22 @@ impl SqliteStore {
             .await
     }
 
-    /// The place where `user` stands, as far as it is durable.
+    /// The place that `user` holds in the database.
     pub async fn standing(&self, user: UserId) -> Result<Option<Place>, StoreError> {
         self.readers
             .run(statement::QUEUE_READ, move |conn| standing(conn, user))
             .await
     }
 
-    /// Whether `place` ended early, or never existed.
+    /// Whether the admission of `place` ended early, or the place never existed.
     pub async fn has_ended(&self, place: Place) -> Result<bool, StoreError> {
         self.readers
             .run(statement::QUEUE_READ, move |conn| has_ended(conn, place))
             .await
     }
 
-    /// Gives the next place above `above`, for when the shared queue does not answer. A live place of the user
-    /// up to `expired_up_to` has expired and is replaced.
+    /// Gives the next place above `above` when the shared queue does not answer. If the user has a live place up to
+    /// `expired_up_to`, that place has expired and is replaced.
     pub async fn register_next(
         &self,
         user: UserId,
@@ -80,10 +80,10 @@ impl SqliteStore {
             .await
     }
 
-    /// Makes an admission durable: everyone up to `watermark` is admitted from `at` on.
+    /// Makes an admission durable: all places up to `watermark` are admitted from `at` on.
     ///
     /// # Errors
-    /// [`StoreError`]; then no user was admitted.
+    /// [`StoreError`]. No user was admitted then.
     pub async fn admit(&self, watermark: Place, at: Timestamp) -> Result<(), StoreError> {
         self.writer
             .run(statement::QUEUE_ADMIT, move |tx| admit(tx, watermark, at))
@@ -100,7 +100,7 @@ impl SqliteStore {
     }
 }
 
-/// SQLite integers are signed; places count from 1 and never get there.
+/// SQLite integers are signed. Places count from 1 and never exceed the signed range.
 pub(super) fn signed(place: Place) -> i64 {
     i64::try_from(place.0).unwrap_or(i64::MAX)
 }
@@ -109,7 +109,7 @@ pub(super) fn unsigned(value: i64) -> Place {
     Place(u64::try_from(value).unwrap_or(0))
 }
 
-/// The place given under `key` while it lives; another request's answer is a mismatch.
+/// The live place that was given under `key`. An answer to another request under this key is a mismatch.
 pub(super) fn ticket(
     conn: &Connection,
     user: UserId,
@@ -169,7 +169,7 @@ fn insert_or_look(tx: &mut Tx<'_>, new: &NewPlace) -> Result<RegisterOutcome, St
     if let Some((standing, true)) = live(tx, user)? {
         return Ok(RegisterOutcome::Standing(standing));
     }
-    // The answer to an earlier registration was lost: the user registers again, at the end.
+    // The answer to the earlier registration was lost, so the user registers again at the end of the queue.
     tx.conn
         .prepare_cached(
             "UPDATE queue_places SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL",
@@ -214,7 +214,7 @@ pub(super) fn register_next(
     Ok(NextPlace::New(place))
 }
 
-/// The place where the user stands, if there is one.
+/// The live place of the user, if there is one.
 pub(super) fn standing(conn: &Connection, user: UserId) -> Result<Option<Place>, StoreError> {
     Ok(conn
         .prepare_cached("SELECT place FROM queue_places WHERE user_id = ?1 AND ended_at IS NULL")?
@@ -222,7 +222,7 @@ pub(super) fn standing(conn: &Connection, user: UserId) -> Result<Option<Place>,
         .optional()?)
 }
 
-/// The user's place, and whether the store gave it.
+/// The live place of the user, and whether the store gave it out.
 fn live(tx: &Tx<'_>, user: UserId) -> Result<Option<(Place, bool)>, StoreError> {
     Ok(tx
         .conn
@@ -247,7 +247,7 @@ fn last_place(tx: &Tx<'_>) -> Result<Place, StoreError> {
         .query_row([], |row| row.get(0).map(unsigned))?)
 }
 
-/// Whether the place ended by a payment or by a new registration, or never was.
+/// Whether the admission of the place ended with a payment or a new registration, or the place never existed.
 pub(super) fn has_ended(conn: &Connection, place: Place) -> Result<bool, StoreError> {
     let ended = conn
         .prepare_cached("SELECT ended_at IS NOT NULL FROM queue_places WHERE place = ?1")?
@@ -263,7 +263,7 @@ fn insert(tx: &Tx<'_>, place: Place, user: UserId, now: Timestamp) -> rusqlite::
         .map(drop)
 }
 
-/// Ends a place by which something was paid and by which nothing is held that could still be paid.
+/// Ends the admission of a place that has a payment and no hold that can still be paid.
 const END_IF_SPENT: &str = "UPDATE queue_places SET ended_at = ?2
      WHERE place = ?1 AND ended_at IS NULL
        AND EXISTS (SELECT 1 FROM reservations r
@@ -272,7 +272,7 @@ const END_IF_SPENT: &str = "UPDATE queue_places SET ended_at = ?2
                        WHERE r.user_id = queue_places.user_id AND (r.place = ?1 OR r.place IS NULL)
                          AND r.status = 0 AND r.expires_at > ?2)";
 
-/// An admission ends with its last hold; whether this one did.
+/// Ends the admission if it has a payment and no hold that can still be paid. Returns whether it ended.
 pub(super) fn end_if_spent(tx: &Tx<'_>, place: Place, now: Timestamp) -> Result<bool, StoreError> {
     let ended = tx
         .conn
@@ -281,7 +281,7 @@ pub(super) fn end_if_spent(tx: &Tx<'_>, place: Place, now: Timestamp) -> Result<
     Ok(ended > 0)
 }
 
-/// Ends a place that a new registration replaces.
+/// Ends the admission of a place that a new registration replaces.
 fn end(tx: &mut Tx<'_>, place: Place, now: Timestamp) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached(

@@ -1,5 +1,4 @@
-//! A few threads with a read-only connection each. Readers see the last commit and never wait for
-//! the writer (WAL).
+//! A few threads with one read-only connection each. Readers see the last commit and never wait for the writer (WAL).
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,12 +16,12 @@ use crate::faults::Faults;
 use crate::store::StoreError;
 use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 
-/// Reads that may wait for a connection.
+/// The largest number of reads that wait for a connection.
 const QUEUE: usize = 16_384;
-/// Even an audit over a large dataset ends within this.
+/// The time-out of long reads. An audit over a large dataset takes less.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Longest wait at the end for an interrupted reader.
+/// The longest wait for an interrupted reader when the store closes.
 const END_WITHIN: Duration = Duration::from_secs(5);
 
 struct Job {
@@ -94,7 +93,7 @@ impl Readers {
         self.run_within(self.timeout, name, work).await
     }
 
-    /// The same for work over the whole dataset, with a long time-out.
+    /// Like [`Readers::run`], for work over the whole dataset, with a long time-out.
     pub(super) async fn run_unbounded<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -133,14 +132,14 @@ impl Readers {
         }
     }
 
-    /// Takes no more work, interrupts the reads under way, and waits until the connections are closed.
+    /// Refuses new work, interrupts the running reads, and waits until the connections are closed.
     pub(super) async fn close(&self) {
         self.queue.lock().take();
         let threads = std::mem::take(&mut *self.threads.lock());
         let until = Instant::now() + END_WITHIN;
         for (thread, interrupt) in threads {
             while !thread.is_finished() && Instant::now() < until {
-                // Repeatedly, since queued reads begin after the one that was interrupted.
+                // The interrupt is repeated, because a queued read begins after the interrupted one.
                 interrupt.interrupt();
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -161,7 +160,7 @@ fn run(
     faults: &Faults,
 ) {
     loop {
-        // Held while waiting: the thread that has the lock gets the next work.
+        // The lock is held during the wait: the thread that has the lock gets the next work.
         let job = match queue.lock().recv() {
             Ok(job) => job,
             Err(_) => return,

@@ -10,7 +10,7 @@ use crate::domain::{
 };
 use crate::store::{CancelOutcome, ReservationRow, Reserve, ReserveOutcome, StoreError};
 
-/// With the version it was seen at; without one, whatever it is now.
+/// Takes the seat in the version that was read. Without a version, takes it in any version.
 const TAKE_SEAT: &str = "UPDATE seats SET status = 1, version = version + 1
      WHERE id = ?1 AND version = coalesce(?2, version) AND status = 0
      RETURNING performance_date_id, price";
@@ -19,23 +19,23 @@ const INSERT: &str =
     "INSERT INTO reservations (seat_id, user_id, price, status, created_at, expires_at, place)
      VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)";
 
-/// Puts a seat's row back in agreement with the live reservation that holds it.
+/// Sets a seat's row to agree with the live reservation that holds it.
 const FOLLOW_RESERVATION: &str = "UPDATE seats SET status =
      (SELECT status + 1 FROM reservations WHERE seat_id = ?1 AND status IN (0, 1)) WHERE id = ?1";
 
 const FREE_SEAT: &str = "UPDATE seats SET status = 0, version = version + 1
      WHERE id = ?1 AND status = 1 RETURNING performance_date_id";
 
-/// A hold keeps a seat, and counts against the limit, until it runs out, whether or not it was swept.
+/// A hold keeps its seat and counts against the limit until it expires, even before the sweep removes it.
 const LIVE: &str = "SELECT count(*) FROM reservations
      WHERE user_id = ?1 AND (status = 1 OR (status = 0 AND expires_at > ?2))";
 
-/// A hold that has run out, of a seat that has not changed since it was seen.
+/// The expired hold of a seat that has not changed since it was read.
 const RUN_OUT: &str = "SELECT r.id, r.seat_id, r.place FROM reservations r JOIN seats s ON s.id = r.seat_id
      WHERE r.seat_id = ?1 AND r.status = 0 AND r.expires_at <= ?2 AND s.version = coalesce(?3, s.version)";
 
-/// Tries to take the seat for its user, and first frees it from a hold that has run out. Gives with it
-/// the places that ended with such a hold.
+/// Tries to take the seat for its user, after it frees the seat from an expired hold. Returns also the places whose
+/// admission ended with that hold.
 pub(super) fn reserve(
     tx: &mut Tx<'_>,
     wish: &Reserve,
@@ -82,7 +82,8 @@ pub(super) fn reserve(
                 expires_at: wish.expires_at,
             })
         }
-        // The unique index: another live reservation holds the seat, whatever its row says.
+        // The unique index refuses the row: another live reservation holds the seat, although the seat's row says
+        // otherwise.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             tx.conn
                 .prepare_cached(FOLLOW_RESERVATION)?
@@ -93,7 +94,8 @@ pub(super) fn reserve(
     }
 }
 
-/// The seat's date and price, if it was free. The version makes the loser of a race visible: no row.
+/// Returns the seat's date and price if the seat was free. The statement compares the version, so the loser of a race
+/// updates no row.
 fn take_seat(
     tx: &Tx<'_>,
     seat: SeatId,
@@ -139,7 +141,7 @@ pub(super) fn cancel(
 const DUE: &str =
     "SELECT id, seat_id, place FROM reservations WHERE status = 0 AND expires_at <= ?1 LIMIT ?2";
 
-/// Ends holds that have run out: how many, and the places that ended with them.
+/// Ends expired holds. Returns their number and the places whose admission ended with them.
 pub(super) fn expire(
     tx: &mut Tx<'_>,
     now: Timestamp,
@@ -148,7 +150,7 @@ pub(super) fn expire(
     end_holds(tx, DUE, params![now.0, most], now)
 }
 
-/// Ends the holds that `select` finds: how many, and the places that ended with them.
+/// Ends the holds that `select` finds. Returns their number and the places whose admission ended with them.
 fn end_holds(
     tx: &mut Tx<'_>,
     select: &str,
@@ -203,7 +205,7 @@ fn release(
     Ok(())
 }
 
-/// A reservation as it stands.
+/// A reservation in its current state.
 pub(super) struct Found {
     pub(super) seat: SeatId,
     pub(super) user: UserId,

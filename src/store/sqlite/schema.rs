@@ -1,4 +1,4 @@
-//! Opening a file: settings of a connection, migrations, the dataset's description.
+//! Opens a file: connection settings, migrations, and the description of the dataset.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use super::wal_scan::log_of;
 use crate::store::{DatasetInfo, StoreError};
 
-/// In order; `PRAGMA user_version` counts those that ran.
+/// The migrations in order. `PRAGMA user_version` holds the number of those that ran.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_init.sql"),
     include_str!("../../../migrations/sqlite/0002_handed_out.sql"),
@@ -38,8 +38,8 @@ impl From<rusqlite::Error> for StoreError {
 /// `PRAGMA application_id` of a concertctl database: "conc".
 const APPLICATION_ID: u32 = 0x636f_6e63;
 
-/// Looks at a file from outside, before anything may change it: whether it is a concertctl database and
-/// as long as it says. Offsets: the database header, <https://www.sqlite.org/fileformat2.html>.
+/// Checks from outside whether a file is a concertctl database and has the length that its header gives. This runs
+/// before anything may change the file. Offsets: the database header, <https://www.sqlite.org/fileformat2.html>.
 pub(super) fn examine(file: &Path) -> Result<(), StoreError> {
     let unreadable = |error: io::Error| StoreError::Unavailable(error.to_string());
     let mut opened = File::open(file).map_err(unreadable)?;
@@ -57,7 +57,7 @@ pub(super) fn examine(file: &Path) -> Result<(), StoreError> {
         ));
     }
     known(word(60))?;
-    // Pages that are missing here may stand in the log until the next checkpoint.
+    // Pages that are missing in the file may still be in the log until the next checkpoint.
     if log_of(file).metadata().is_ok_and(|log| log.len() > 0) {
         return Ok(());
     }
@@ -71,7 +71,7 @@ pub(super) fn examine(file: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The length of the file, and of a page of it.
+/// The length of the file and the size of a page, in bytes.
 pub(super) fn length_and_page(file: &Path) -> Result<(u64, u64), StoreError> {
     let unreadable = |error: io::Error| StoreError::Unavailable(error.to_string());
     let mut opened = File::open(file).map_err(unreadable)?;
@@ -88,13 +88,13 @@ fn page_size(header: &[u8]) -> u64 {
     }
 }
 
-/// The connection of the one writer.
+/// Opens the connection of the single writer.
 pub(super) fn open_writer(file: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
         file,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    // FULL: a commit returns after the fsync of the log, so what is acknowledged survives a crash.
+    // FULL: a commit returns after the fsync of the log, so acknowledged writes survive a crash.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
@@ -106,20 +106,20 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A connection that cannot write.
+/// Opens a connection that cannot write.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
         file,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    // A reader changes nothing, even when it is the last to close.
+    // A reader must not change the file, even if it closes last.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.execute_batch("PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16384;")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
-/// The number of migrations that ran, of those there are.
+/// The number of migrations that ran, checked against the number of known ones.
 fn known(version: u32) -> Result<usize, StoreError> {
     let newest = MIGRATIONS.len();
     usize::try_from(version)
@@ -132,7 +132,7 @@ fn known(version: u32) -> Result<usize, StoreError> {
         })
 }
 
-/// Runs the migrations that this file has not seen.
+/// Runs the migrations that this file does not have yet.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let done: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for (at, sql) in MIGRATIONS.iter().enumerate().skip(known(done)?) {
@@ -144,7 +144,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What the dataset consists of.
+/// Reads the description of the dataset.
 pub(super) fn read_info(connection: &Connection) -> Result<DatasetInfo, StoreError> {
     let text: Option<String> = connection
         .query_row("SELECT value FROM meta WHERE key = 'dataset'", [], |row| {
@@ -156,7 +156,7 @@ pub(super) fn read_info(connection: &Connection) -> Result<DatasetInfo, StoreErr
         .map_err(|error| StoreError::Damaged(format!("its description cannot be read: {error}")))
 }
 
-/// Writes what the dataset consists of.
+/// Writes the description of the dataset.
 pub(super) fn write_info(connection: &Connection, info: &DatasetInfo) -> Result<(), StoreError> {
     let text = serde_json::to_string(info)
         .map_err(|error| StoreError::Unavailable(format!("description: {error}")))?;

@@ -1,4 +1,4 @@
-//! Concerts, dates and seats, as read.
+//! Reads concerts, dates and seats.
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
@@ -36,7 +36,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<SeatRow> {
     })
 }
 
-/// A seat whose hold has run out is free.
+/// A seat whose hold has expired counts as free.
 const SEAT: &str = "SELECT id, number, price, CASE WHEN status = 1 AND EXISTS (
          SELECT 1 FROM reservations WHERE seat_id = ?1 AND status = 0 AND expires_at <= ?2
      ) THEN 0 ELSE status END, version FROM seats WHERE id = ?1";
@@ -65,7 +65,7 @@ pub(super) fn of_date(
         .collect::<Result<_, _>>()?)
 }
 
-/// The seats of the concert on sale are ids 1 to `on_sale`.
+/// The concert on sale has the seats with ids 1 to `on_sale`.
 pub(super) fn counts(conn: &Connection, on_sale: u64) -> Result<SeatCounts, StoreError> {
     let mut counts = SeatCounts::default();
     let mut statement = conn.prepare_cached(

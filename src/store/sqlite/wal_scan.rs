@@ -1,23 +1,23 @@
-//! Reads a write-ahead log as SQLite's recovery does, without changing anything: which commits are in it.
-//! Format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
+//! Finds the commits in a write-ahead log. It reads the log like SQLite's recovery does and changes nothing. Format:
+//! <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// What recovery would find in a log.
+/// The part of a log that recovery would use.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Log {
-    /// Commits that are whole.
+    /// The number of complete commits.
     pub(super) commits: u64,
-    /// Pages of the database after the last of them.
+    /// The size of the database in pages after the last commit.
     pub(super) pages: u32,
     /// The pages that these commits wrote.
     pub(super) written: HashSet<u32>,
 }
 
-/// The log of the database in `file`.
+/// The path of the log of the database in `file`.
 pub(super) fn log_of(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push("-wal");
@@ -61,7 +61,7 @@ fn read(mut from: impl Read) -> io::Result<Log> {
         return Ok(log);
     }
     let mut frame = vec![0; 24 + page_size as usize];
-    // Written since the last commit: counts only if another commit follows.
+    // Pages that were written after the last commit. They count only if another commit follows.
     let mut pending = Vec::new();
     while fill(&mut from, &mut frame)? && frame[8..16] == header[16..24] {
         sum.add(&frame[..8]);
@@ -80,7 +80,7 @@ fn read(mut from: impl Read) -> io::Result<Log> {
     Ok(log)
 }
 
-/// Reads a whole buffer; `false` at the end, also in the middle of one.
+/// Fills the buffer. Returns `false` at the end of the input, also when the buffer is only partly filled.
 fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -93,7 +93,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// Runs on over the header and all frames.
+/// The checksum that runs on over the header and all frames.
 struct Checksum {
     big_endian: bool,
     sum: (u32, u32),
@@ -121,7 +121,7 @@ impl Checksum {
 mod tests {
     use super::*;
 
-    /// A database with three commits in its log.
+    /// Creates a database with three commits in its log.
     fn written() -> (tempfile::TempDir, PathBuf, rusqlite::Connection) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.db");

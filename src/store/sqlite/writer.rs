@@ -1,6 +1,6 @@
-//! Group commit: one thread, one connection, as many requests in a transaction as have arrived.
+//! Group commit: one thread with one connection puts all requests that have arrived into one transaction.
 //!
-//! A request's reply is sent after the commit that carries it, never before.
+//! The reply to a request is sent after the commit that contains its write, never before.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,28 +21,28 @@ use crate::store::date_versions::DateVersions;
 use crate::store::turn::Turn;
 use crate::telemetry::{Metrics, Statement, TraceHandle, connection_acquired};
 
-/// Requests that may wait for the writer.
+/// The largest number of requests that wait for the writer.
 const QUEUE: usize = 32_768;
-/// Most requests in one transaction.
+/// The largest number of requests in one transaction.
 const BATCH: usize = 1_024;
-/// A transaction takes no more requests after this: those in it wait for its commit.
+/// A transaction that is this old takes no more requests, because its requests already wait for the commit.
 const GROUP_TIME: Duration = Duration::from_millis(100);
 
-/// The transaction, as the work in it sees it.
+/// The view of the transaction that the work inside it gets.
 pub(super) struct Tx<'a> {
-    /// The connection, inside the transaction.
+    /// The connection inside the transaction.
     pub(super) conn: &'a Connection,
     touched: Vec<PerformanceDateId>,
 }
 
 impl Tx<'_> {
-    /// Records that this transaction changes a seat of `date`.
+    /// Records that this transaction changed a seat of `date`.
     pub(super) fn touch(&mut self, date: PerformanceDateId) {
         self.touched.push(date);
     }
 }
 
-/// Runs in the transaction; returns what to call after the commit, or its failure.
+/// Runs in the transaction. Returns the function to call after the commit or its failure.
 type Work = Box<dyn FnOnce(&mut Tx<'_>) -> Reply + Send>;
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
@@ -54,7 +54,7 @@ struct Job {
     work: Work,
 }
 
-/// The state of the writer thread.
+/// The data that the writer thread owns.
 pub(super) struct Written {
     pub(super) connection: Connection,
     pub(super) commits: Commits,
@@ -83,7 +83,7 @@ pub(super) struct Writer {
     broke: watch::Receiver<bool>,
 }
 
-/// Reports at the end of the writer thread whether it panicked.
+/// Reports whether the writer thread panicked when it ends.
 struct Ending(watch::Sender<bool>);
 
 impl Drop for Ending {
@@ -121,15 +121,15 @@ impl Writer {
         })
     }
 
-    /// Resolves when the thread has ended; `true`: it panicked.
+    /// Resolves when the thread has ended, with `true` if it panicked.
     pub(super) fn broke(&self) -> impl Future<Output = bool> + Send + 'static {
         let mut broke = self.broke.clone();
-        // The sender goes with the thread: an error is an end without a panic.
+        // The thread drops the sender when it ends without a panic, so an error means no panic.
         async move { broke.wait_for(|broke| *broke).await.is_ok() }
     }
 
-    /// Runs `work`, which changes the database in at most one statement, and waits for its commit. Work
-    /// that the writer has not begun when the time is up is not done.
+    /// Runs `work`, which must change the database in at most one statement, and waits for its commit. Work that the
+    /// writer has not begun before the time-out is not done.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -140,7 +140,7 @@ impl Writer {
             let result = work(tx);
             Box::new(move |committed| {
                 let answer = result.and_then(|value| committed.map(|()| value));
-                // The caller may have given up; what was done stays done.
+                // The caller may have given up. The write stays done.
                 drop(sender.send(answer));
             })
         });
@@ -155,7 +155,7 @@ impl Writer {
         turn.outcome(receiver, self.timeout).await
     }
 
-    /// Like [`Writer::run`], for work of several statements: all of it happens, or none.
+    /// Like [`Writer::run`], for work of several statements. Either all of them take effect or none.
     pub(super) async fn run_atomic<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -188,12 +188,12 @@ impl Writer {
         })
     }
 
-    /// Takes no more work, finishes what is queued, closes the connection.
+    /// Refuses new work, finishes the queued work, and closes the connection.
     pub(super) async fn close(&self) {
         self.queue.lock().take();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread {
-            // A panic of the writer was reported when it happened.
+            // The panic of the writer thread has already been reported.
             drop(tokio::task::spawn_blocking(move || thread.join()).await);
         }
     }
@@ -243,7 +243,7 @@ fn commit_group(
         }
         connection_acquired(Some(metrics), &job.trace, job.queued);
         if begun.is_ok() && tx.conn.is_autocommit() {
-            // A full disk or an I/O error ended the transaction: its writes are lost.
+            // A full disk or an I/O error ended the transaction, so its writes are lost.
             fail(&mut replies, &rolled_back());
             tx.touched.clear();
             begun = begin(tx.conn);
@@ -302,8 +302,8 @@ fn rolled_back() -> StoreError {
     StoreError::Unwritable("the transaction was rolled back".to_owned())
 }
 
-/// Commits, if the files are still those at their paths. Only a transaction that changed something is numbered:
-/// no other needs the disk.
+/// Commits if the files are still at their paths. Only a transaction that changed something is numbered, because only
+/// such a transaction needs the disk.
 fn commit(connection: &Connection, commits: &Commits, changed: bool) -> Result<(), StoreError> {
     if changed {
         commits.in_place()?;

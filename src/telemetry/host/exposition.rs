@@ -1,17 +1,17 @@
-//! Where the figures go: into the Prometheus text format
-//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>), or into a list of what was read.
+//! The destination of the host metrics: the Prometheus text format
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>) or a list.
 
 use std::fmt::{self, Display, Write as _};
 
-/// Takes families of samples.
+/// Accepts families of samples.
 pub(super) enum Exposition<'a> {
-    /// Appended to a text.
+    /// Appends to a text.
     Text(&'a mut String),
-    /// Appended to a list.
+    /// Appends to a list.
     List(&'a mut Vec<Described>),
 }
 
-/// A family as a list has it.
+/// A family in the list.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Described {
     pub(super) name: String,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Gauge,
 }
 
-/// A figure, as it was read.
+/// A value as it was read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Number {
     Whole(u64),
@@ -53,7 +53,7 @@ impl From<f64> for Number {
 impl From<Number> for f64 {
     fn from(number: Number) -> f64 {
         match number {
-            // Exact up to 2^53, nine million gigabytes.
+            // Exact up to 2^53, which is nine million gigabytes.
             Number::Whole(number) => number as f64,
             Number::Real(number) => number,
         }
@@ -70,12 +70,12 @@ impl Display for Number {
 }
 
 impl Exposition<'_> {
-    /// Begins a family that only rises.
+    /// Begins a family of a counter.
     pub(super) fn counter(&mut self, name: &str, help: &str) -> Family<'_> {
         self.family(name, help, Kind::Counter)
     }
 
-    /// Begins a family that goes up and down.
+    /// Begins a family of a gauge.
     pub(super) fn gauge(&mut self, name: &str, help: &str) -> Family<'_> {
         self.family(name, help, Kind::Gauge)
     }
@@ -107,7 +107,7 @@ impl Exposition<'_> {
     }
 }
 
-/// The samples of one name.
+/// The samples with one name.
 pub(super) enum Family<'a> {
     Text { out: &'a mut String, name: String },
     List(&'a mut Vec<(Labels, Number)>),

@@ -1,4 +1,4 @@
-//! The same figures as OpenTelemetry instruments, to be pushed.
+//! The host metrics as OpenTelemetry instruments, for pushing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use parking_lot::Mutex;
 use super::exposition::{Described, Kind};
 use super::{HostMetrics, Reader};
 
-/// Figures are read anew after this time. A metrics reader asks for each name on its own, so one reading
-/// must serve them all.
+/// The values are read again after this time. A metrics reader asks for each name separately, so one reading must
+/// serve all names.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The last figures that were read.
+/// The values of the last reading.
 struct Latest {
     reader: Arc<Reader>,
     read: Mutex<Option<(Instant, Arc<Figures>)>>,
 }
 
-/// By the family's name.
+/// Values by the family's name.
 type Figures = HashMap<String, Vec<(Vec<KeyValue>, f64)>>;
 
 impl Latest {
@@ -52,10 +52,10 @@ fn samples(family: Described) -> Vec<(Vec<KeyValue>, f64)> {
 }
 
 impl HostMetrics {
-    /// Gives `meter` an instrument for each family that there is now. The names come without
-    /// `_total`, because exporters add it to counters.
+    /// Creates an instrument of `meter` for each current family. The names have no `_total`, because exporters add it
+    /// to counters.
     ///
-    /// Not for a meter that `/metrics` is rendered from: the figures would stand there twice.
+    /// Do not use it with a meter that `/metrics` is rendered from, because the values would appear twice.
     pub(in crate::telemetry) fn observe(&self, meter: &Meter) {
         let latest = Arc::new(Latest {
             reader: Arc::clone(&self.0),

@@ -1,8 +1,8 @@
-//! Figures of the host and of this process, under the names the node exporter and the Prometheus
-//! client libraries use, so that one panel serves both.
+//! Metrics of the host and of this process, under the names of the node exporter and of the Prometheus client
+//! libraries, so that the same panel shows both.
 //!
-//! On Linux they are read from `/proc` at each scrape; elsewhere `sysinfo` reads what the system
-//! offers. What cannot be read is left out. `/metrics` shows them, and a meter that is pushed from observes them
+//! On Linux they are read from `/proc` at each scrape. Elsewhere `sysinfo` reads those that the system offers. Values
+//! that cannot be read are left out. `/metrics` shows them, and a meter that pushes observes them
 //! (`HostMetrics::observe`).
 
 mod exposition;
@@ -13,7 +13,7 @@ mod instruments;
 mod process;
 #[cfg(target_os = "linux")]
 mod procfs;
-// Compiled everywhere, so that it keeps compiling.
+// It is compiled on every system, so that errors in it are found everywhere.
 #[cfg_attr(target_os = "linux", allow(dead_code))]
 mod portable;
 
@@ -21,11 +21,11 @@ use std::sync::Arc;
 
 use exposition::{Described, Exposition};
 
-/// Figures of host and process. Cloning shares the readers.
+/// The metrics of host and process. Clones share the readers.
 #[derive(Debug, Clone)]
 pub(super) struct HostMetrics(Arc<Reader>);
 
-/// Describes and reads every family: the only place that does, for text and instruments.
+/// Describes and reads every family, for the text and for the instruments.
 #[derive(Debug)]
 struct Reader {
     #[cfg(not(target_os = "linux"))]
@@ -40,7 +40,7 @@ impl HostMetrics {
         }))
     }
 
-    /// Appends the current figures in the Prometheus text exposition format.
+    /// Appends the current values in the Prometheus text exposition format.
     pub(super) fn render(&self, text: &mut String) {
         self.0.read(&mut Exposition::Text(text));
     }
@@ -58,7 +58,7 @@ impl Reader {
         self.portable.render(out);
     }
 
-    /// The current figures as a list.
+    /// The current values as a list.
     fn families(&self) -> Vec<Described> {
         let mut families = Vec::new();
         self.read(&mut Exposition::List(&mut families));
@@ -156,7 +156,7 @@ mod tests {
         assert!(seen.len() > 5, "{text}");
     }
 
-    /// Names with their labels; memory fields and devices come and go with the machine, not within a
+    /// The names with their labels. Memory fields and devices depend on the machine, but do not change within a
     /// moment.
     fn series(text: &str) -> HashSet<(String, Vec<String>)> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -208,7 +208,7 @@ mod tests {
             let lines = text.lines().filter(|line| line.starts_with("# TYPE "));
             lines.map(str::to_owned).collect()
         };
-        // A family without a sample is described in the text only.
+        // A family without a sample is described only in the text.
         let unknown: Vec<_> = types(&observed)
             .difference(&types(&shown))
             .cloned()

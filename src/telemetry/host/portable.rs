@@ -1,5 +1,5 @@
-//! Figures from `sysinfo`, for systems without `/proc`: no processor modes, no descriptors, no disk
-//! traffic; memory, load, space, networks and this process.
+//! Host metrics from `sysinfo`, for systems without `/proc`: memory, load, disk space, networks and this process.
+//! Processor modes, descriptors and disk traffic are missing.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use sysinfo::{Disks, Networks, Pid, ProcessRefreshKind, ProcessesToUpdate, Syste
 
 use super::exposition::Exposition;
 
-/// Keeps the readers between scrapes. One that this system does not support stays out.
+/// Keeps the readers between scrapes. A reader that the system does not support is left out.
 pub(super) struct Portable {
     readers: Mutex<Readers>,
 }

@@ -1,4 +1,4 @@
-//! This process, with the names of the Prometheus client libraries
+//! Metrics of this process, under the names of the Prometheus client libraries
 //! (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>).
 
 use std::fs;
@@ -51,9 +51,9 @@ pub(super) fn render(out: &mut Exposition<'_>) {
     }
 }
 
-/// Field `number` of `/proc/self/stat`, counted from 1 as in proc(5).
+/// The field `number` of `/proc/self/stat`, counted from 1 as in proc(5).
 fn stat_field(stat: &str, number: usize) -> Option<f64> {
-    // The name of the program, the second field, may contain anything, parentheses too.
+    // The second field, the name of the program, may contain any character, including parentheses.
     let (_, after_name) = stat.rsplit_once(") ")?;
     after_name
         .split(' ')
@@ -80,11 +80,12 @@ fn status_bytes(status: &str, name: &str) -> Option<u64> {
 }
 
 fn open_fds() -> Option<u64> {
-    // Since Linux 6.2 the directory's size is their number: no need to list thousands of sockets.
+    // Since Linux 6.2 the size of the directory is the number of descriptors, so thousands of sockets need not be
+    // listed.
     match fs::metadata("/proc/self/fd").ok()?.len() {
         0 => {
             let listed = fs::read_dir("/proc/self/fd").ok()?.count() as u64;
-            // The listing itself holds one.
+            // The listing itself uses one descriptor.
             Some(listed.saturating_sub(1))
         }
         size => Some(size),

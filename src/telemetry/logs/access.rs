@@ -1,7 +1,7 @@
-//! The record of a request that was answered.
+//! The access record of an answered request.
 //!
-//! There is one for each request, so it is written straight into the line: through an event of
-//! `tracing` its fields are walked twice and formatted one by one.
+//! There is one per request, so it is written directly into the line. An event of `tracing` would walk its fields
+//! twice and format them one by one.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use super::json::{self, JsonString};
 use super::output::{push_head, with_output};
 use crate::telemetry::TraceContext;
 
-/// What filters call these records.
+/// The target of these records in filters.
 const TARGET: &str = "concertctl::http";
 
-/// How a request was answered: ERROR if it failed, WARN if it is a probe that failed, DEBUG if it is of
-/// no interest, INFO otherwise.
+/// The answer to a request. Its level is ERROR if the request failed, WARN for a failed probe, DEBUG if it is of no
+/// interest, and INFO otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessRecord<'a> {
     /// `GET`.
     pub method: &'a str,
-    /// As the route table writes it: `/accounts/{userId}`.
+    /// The route as written in the route table: `/accounts/{userId}`.
     pub route: &'a str,
-    /// The answer's status; from 500 on the request failed.
+    /// The status of the answer. From 500 on the request failed.
     pub status: u16,
-    /// From the request's head to the answer's.
+    /// The time from the head of the request to the head of the answer.
     pub took: Duration,
-    /// On whose behalf, where that is known.
+    /// The user on whose behalf the request was made, if known.
     pub user: Option<i64>,
-    /// Scrapes and the console's own questions are of no interest unless they fail.
+    /// Scrapes and the console's own requests are of no interest unless they fail.
     pub of_interest: bool,
-    /// A probe asks how the server is: a bad answer is news of the server, no failed request.
+    /// A probe checks the state of the server. A negative answer does not mean that the request failed.
     pub is_probe: bool,
 }
 
@@ -48,8 +48,7 @@ impl AccessRecord<'_> {
         }
     }
 
-    /// Whether the log's filter lets it through. Each level is asked for at a place of its own, where
-    /// the answer is remembered.
+    /// Whether the log's filter accepts the record. Each level has its own call site, which caches the result.
     fn is_wanted(&self) -> bool {
         match (self.failed(), self.of_interest) {
             (true, _) if self.is_probe => tracing::event_enabled!(target: TARGET, Level::WARN),
@@ -59,7 +58,7 @@ impl AccessRecord<'_> {
         }
     }
 
-    /// Logs it as of the request that is `context`.
+    /// Logs the record with the ids of `context`.
     pub(in crate::telemetry) fn log(&self, context: TraceContext) {
         if self.is_wanted() {
             with_output(|output| {
@@ -75,7 +74,7 @@ impl AccessRecord<'_> {
         }
     }
 
-    /// Message and fields.
+    /// Writes message and fields.
     fn write(&self, line: &mut Vec<u8>, weight: u64) {
         let mut message = JsonString::message(line);
         message.push(self.method);
@@ -124,7 +123,7 @@ mod tests {
         is_probe: false,
     };
 
-    /// What is logged of `record` with this filter.
+    /// The lines that `record` logs with this filter.
     fn lines(filter: &str, record: AccessRecord<'_>) -> Vec<String> {
         let (subscriber, logs) = build(LogConfig {
             service_name: "concertctl-api",

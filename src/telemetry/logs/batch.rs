@@ -1,20 +1,20 @@
-//! Lines that are written together, and the records in them: a reader shares the batch's text.
+//! Lines that are written together, with their records. A reader shares the text of the batch.
 
 use std::fmt;
 use std::sync::Arc;
 
 use tracing::Level;
 
-/// A buffer that grew beyond this is not filled again.
+/// A buffer larger than this is not reused, in bytes.
 const KEEP_BYTES: usize = 1 << 20;
 
-/// A line's properties that need no parsing.
+/// The properties of a line that need no parsing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meta {
     pub(super) timestamp_us: i64,
     pub(super) level: Level,
     pub(super) service_name: &'static str,
-    /// Where the line ends in the batch's bytes, newline included.
+    /// The end of the line in the batch's bytes, including the newline.
     pub(super) end: usize,
 }
 
@@ -23,12 +23,12 @@ pub(super) struct Meta {
 pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
     pub(super) records: Vec<Meta>,
-    /// The instance they are all from.
+    /// The instance of all lines.
     pub(super) instance: Option<Arc<str>>,
 }
 
 impl Batch {
-    /// Each record, which keeps the batch alive.
+    /// The records. Each of them keeps the batch alive.
     pub(super) fn records(self: &Arc<Self>) -> impl Iterator<Item = LogRecord> {
         (0..self.records.len()).map(|index| LogRecord {
             batch: Arc::clone(self),
@@ -36,7 +36,7 @@ impl Batch {
         })
     }
 
-    /// The line of a record. What layers write is UTF-8; were it not, its line would be empty.
+    /// The line of a record. Layers write UTF-8. An invalid line would be empty.
     fn line(&self, index: usize) -> &str {
         let start = match index.checked_sub(1) {
             Some(before) => self.records[before].end,
@@ -48,7 +48,7 @@ impl Batch {
     }
 }
 
-/// A record, as subscribers get it.
+/// A record in the form that subscribers get.
 #[derive(Clone)]
 pub struct LogRecord {
     batch: Arc<Batch>,
@@ -66,19 +66,19 @@ impl LogRecord {
         self.meta().timestamp_us
     }
 
-    /// Its severity.
+    /// The severity.
     #[must_use]
     pub fn level(&self) -> Level {
         self.meta().level
     }
 
-    /// The service it is from.
+    /// The service of the record.
     #[must_use]
     pub fn service_name(&self) -> &'static str {
         self.meta().service_name
     }
 
-    /// The instance it is from, once the process has named it
+    /// The instance of the record, after the process has set its name
     /// ([`Logs::set_instance`](super::Logs::set_instance)).
     #[must_use]
     pub fn instance(&self) -> Option<&str> {
@@ -98,13 +98,13 @@ impl fmt::Debug for LogRecord {
     }
 }
 
-/// Batches that readers may still hold. A buffer is reused once it is free: to release it and allocate it
-/// anew costs a page fault for each 4 KiB.
+/// Batches that readers may still use. A free buffer is reused, because releasing and allocating it costs a page
+/// fault per 4 KiB.
 #[derive(Debug, Default)]
 pub(super) struct BatchPool(Vec<Arc<Batch>>);
 
 impl BatchPool {
-    /// The most batches that are remembered. A slow reader keeps older ones alive by itself.
+    /// The largest number of remembered batches. A slow reader keeps older ones alive itself.
     const MOST: usize = 8;
 
     pub(super) fn remember(&mut self, batch: Arc<Batch>) {
@@ -114,7 +114,7 @@ impl BatchPool {
         self.0.push(batch);
     }
 
-    /// An empty batch, with the buffer of one that is no longer read, if there is one.
+    /// An empty batch. It reuses the buffer of a batch without readers, if there is one.
     pub(super) fn reuse(&mut self) -> Batch {
         let free = self.0.iter_mut().position(|it| Arc::get_mut(it).is_some());
         let batch = free.and_then(|index| Arc::into_inner(self.0.remove(index)));

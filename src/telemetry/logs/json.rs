@@ -1,19 +1,19 @@
-//! Writes one log line: JSON text of bounded length, straight into a byte buffer.
+//! Writes a log line as JSON text of bounded length into a byte buffer.
 
 use std::cell::Cell;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// No line is longer than this, its newline included.
+/// The largest line in bytes, including its newline.
 pub(super) const MAX_LINE_BYTES: usize = 16 * 1024;
-/// No message is longer than this (before escaping), so that the fields always have room.
+/// The largest message in bytes before escaping. The fields always have space after it.
 const MAX_MESSAGE_BYTES: usize = 6 * 1024;
-/// Strings stop here: what is left is for closing what is open.
+/// Strings end here. The rest is reserved for closing the open parts.
 const SOFT_LIMIT: usize = MAX_LINE_BYTES - 512;
-/// Stands where text was cut off.
+/// Marks the position at which text was cut.
 pub(super) const TRUNCATION_MARK: &str = "…(truncated)";
 
-/// A JSON string being written: escapes as it goes and stops at its limit, at a character boundary.
+/// Writes a JSON string. It escapes the text and stops at its limit at a character boundary.
 pub(super) struct JsonString<'a> {
     out: &'a mut Vec<u8>,
     limit: usize,
@@ -21,7 +21,7 @@ pub(super) struct JsonString<'a> {
 }
 
 impl<'a> JsonString<'a> {
-    /// Opens a string that may fill the line up to its soft limit.
+    /// Opens a string that may use the line up to its soft limit.
     pub(super) fn open(out: &'a mut Vec<u8>) -> Self {
         Self::with_limit(out, SOFT_LIMIT)
     }
@@ -46,9 +46,9 @@ impl<'a> JsonString<'a> {
         if self.cut {
             return;
         }
-        // The common case: short, and nothing to escape.
+        // The common case is a short text without characters to escape.
         let short = self.out.len() + text.len() < self.limit;
-        // Every byte is looked at: without an early end the compiler takes many at once.
+        // All bytes are checked without an early end, so that the compiler can vectorise the loop.
         let plain = !text
             .bytes()
             .fold(false, |any, byte| any | needs_escape(byte));
@@ -57,7 +57,7 @@ impl<'a> JsonString<'a> {
             return;
         }
         for c in text.chars() {
-            // The longest escape is six bytes, the longest character four.
+            // The longest escape has six bytes, the longest character four.
             if self.out.len() + 6 > self.limit {
                 self.cut = true;
                 return;
@@ -78,12 +78,12 @@ impl<'a> JsonString<'a> {
 impl fmt::Write for JsonString<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.push(text);
-        // An error stops a long `Debug` early instead of formatting what is thrown away.
+        // The error ends a long `Debug` early, because its further output would be thrown away.
         if self.cut { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
-/// Whether the line has no room for another field with a name of `name_bytes`.
+/// Whether the line has no space for another field with a name of `name_bytes` bytes.
 pub(super) fn is_full(out: &[u8], name_bytes: usize) -> bool {
     out.len() + name_bytes + 64 > SOFT_LIMIT
 }
@@ -109,7 +109,7 @@ fn push_escaped(out: &mut Vec<u8>, c: char) {
     }
 }
 
-/// Writes a whole, already known string as JSON.
+/// Writes a whole string as JSON.
 pub(super) fn push_str(out: &mut Vec<u8>, text: &str) {
     let mut string = JsonString::open(out);
     string.push(text);
@@ -141,7 +141,7 @@ pub(super) fn push_id(out: &mut Vec<u8>, id: Option<u128>, digits: usize) {
     out.extend_from_slice(&text[33_usize.saturating_sub(digits)..]);
 }
 
-/// Writes a finite number as JSON, anything else as `null`.
+/// Writes a finite number as JSON, and other numbers as `null`.
 pub(super) fn push_f64(out: &mut Vec<u8>, value: f64) {
     use std::io::Write as _;
     if value.is_finite() {
@@ -180,7 +180,7 @@ pub(super) fn now_us() -> i64 {
 /// Writes `2026-11-23T05:49:40.123456Z`.
 pub(super) fn push_timestamp(out: &mut Vec<u8>, timestamp_us: i64) {
     thread_local! {
-        // Only the microseconds differ between most lines of one thread.
+        // Most consecutive lines of a thread differ only in the microseconds.
         static SECOND: Cell<(i64, [u8; 19])> = const { Cell::new((i64::MIN, [0; 19])) };
     }
     let second = timestamp_us.div_euclid(1_000_000);
@@ -207,7 +207,7 @@ pub(super) fn push_timestamp(out: &mut Vec<u8>, timestamp_us: i64) {
     out.push(b'Z');
 }
 
-/// `YYYY-MM-DDTHH:MM:SS` of a second since the epoch; the epoch itself where there is no such date.
+/// `YYYY-MM-DDTHH:MM:SS` of a second since the epoch. Without such a date it is the epoch.
 fn civil(second: i64) -> [u8; 19] {
     let timestamp = jiff::Timestamp::from_second(second).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let text = timestamp.strftime("%Y-%m-%dT%H:%M:%S").to_string();

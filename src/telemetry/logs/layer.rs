@@ -1,4 +1,4 @@
-//! The `tracing` layer of events: each becomes a line.
+//! The `tracing` layer that turns each event into a line.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
@@ -13,7 +13,7 @@ use super::output::{Output, push_head};
 use crate::telemetry::TraceContext;
 use crate::telemetry::trace::current_context;
 
-/// Records of the load generator carry its own service name, all others the configured one.
+/// Records of this target have the load generator's service name. All others have the configured one.
 const LOAD_TARGET: &str = "concertctl::load";
 const LOAD_SERVICE: &str = "concertctl-load";
 
@@ -63,7 +63,7 @@ fn push_event(line: &mut Vec<u8>, event: &Event<'_>) {
     line.extend_from_slice(b"}}\n");
 }
 
-/// The ids of an event that reports a step.
+/// The ids in an event that reports a step.
 fn own_ids(event: &Event<'_>) -> Option<TraceContext> {
     event.metadata().fields().field("span_id")?;
     let mut ids = IdVisitor::default();
@@ -101,7 +101,7 @@ impl Visit for IdVisitor {
     }
 }
 
-/// Writes the field `message` and nothing else.
+/// Writes only the field `message`.
 struct MessageVisitor<'a> {
     line: &'a mut Vec<u8>,
     found: bool,
@@ -127,7 +127,7 @@ impl Visit for MessageVisitor<'_> {
     }
 }
 
-/// Writes every field but the message into the line.
+/// Writes every field except the message.
 struct FieldVisitor<'a> {
     line: &'a mut Vec<u8>,
     left_out: bool,

@@ -1,8 +1,8 @@
-//! Logs: one JSON object a line, in the field order of `docs/telemetry.md`, written by a thread of
-//! their own and handed to subscribers.
+//! Logs: one JSON object per line, in the field order of `docs/telemetry.md`. A separate thread writes the lines and
+//! sends them to subscribers.
 //!
-//! Logging never blocks: between the callers and the writer is a bounded queue, and what does not fit
-//! is dropped and counted ([`Logs::dropped`]).
+//! Logging never blocks, because a bounded queue is between the callers and the writer. Records that do not fit are
+//! dropped and counted ([`Logs::dropped`]).
 
 mod access;
 mod batch;
@@ -35,38 +35,38 @@ pub use sampling::AccessSampling;
 use sampling::Sampler;
 use writer::{Shared, Writer};
 
-/// Keeps libraries' debug and info records out. The operator's filter takes precedence.
+/// Leaves out debug and info records of libraries. The operator's filter takes precedence.
 const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,tower=warn,sqlx=warn,\
                      opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,\
                      opentelemetry-http=off,opentelemetry-prometheus=warn,tonic=warn,\
                      mio=warn,rustls=warn";
 
-/// Where log lines go.
+/// The destination of log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogOutput {
     /// Standard output.
     Stdout,
     /// Standard error.
     Stderr,
-    /// Appended to a file, which is created if need be, rotated, and reopened on request.
+    /// A file. It is created if it is missing, appended to, rotated, and reopened on request.
     File(PathBuf),
-    /// Nowhere; subscribers still get every record.
+    /// No output. Subscribers still get every record.
     None,
 }
 
-/// What keeps a log from filling a disk.
+/// The limits that keep a log from filling a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
-    /// How large a log file becomes, and how many older ones are kept.
+    /// The largest size of a log file, and the number of older files that are kept.
     pub file: files::Limits,
-    /// Which access records are kept.
+    /// The sampling of access records.
     pub access: AccessSampling,
 }
 
 impl LogLimits {
-    /// Bytes of one log file, unless something else is asked for.
+    /// The default size of a log file, in bytes.
     pub const DEFAULT_MAX_BYTES: u64 = 100_000_000;
-    /// Older log files that are kept, unless something else is asked for.
+    /// The default number of older log files.
     pub const DEFAULT_KEEP: u32 = 5;
 }
 
@@ -82,28 +82,27 @@ impl Default for LogLimits {
     }
 }
 
-/// How to log.
+/// The settings of logging.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
-    /// `service_name` of every record that is not the load generator's.
+    /// The `service_name` of all records except the load generator's.
     pub service_name: &'static str,
-    /// Where lines go.
+    /// The destination of lines.
     pub output: LogOutput,
-    /// What is recorded, in the syntax of `tracing_subscriber::EnvFilter`: `info`,
-    /// `info,concertctl::store=debug`.
+    /// The filter in the syntax of `tracing_subscriber::EnvFilter`: `info`, `info,concertctl::store=debug`.
     pub filter: String,
-    /// How many records (and kibibytes) may wait for the writer before more are dropped.
+    /// The largest number of records (and of kibibytes) that wait for the writer. Further ones are dropped.
     pub queue: usize,
-    /// Bounds of what is written.
+    /// The limits of the output.
     pub limits: LogLimits,
-    /// Which traces are kept.
+    /// The rules for keeping traces.
     pub traces: TraceConfig,
 }
 
 /// A subscriber's end of the records.
 pub type LogSubscription = Subscription<LogRecord>;
 
-/// A handle on the process's logging. Cloning shares it.
+/// A handle to the logging of the process. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Logs {
     queue: Arc<Queue>,
@@ -114,12 +113,11 @@ pub struct Logs {
 static INSTALLED: OnceLock<Logs> = OnceLock::new();
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// Makes `config` the process's logging. Only the first call has an effect; later ones return what
-/// the first installed.
+/// Makes `config` the logging of the process. Only the first call has an effect. Later calls return the result of the
+/// first.
 ///
 /// # Errors
-/// A filter that cannot be parsed, a log file that cannot be opened, or another subscriber that is
-/// installed already.
+/// The filter cannot be parsed, the log file cannot be opened, or another subscriber is already installed.
 pub fn init(config: LogConfig) -> anyhow::Result<Logs> {
     let _one_at_a_time = INSTALLING.lock();
     if let Some(logs) = INSTALLED.get() {
@@ -131,10 +129,10 @@ pub fn init(config: LogConfig) -> anyhow::Result<Logs> {
     Ok(INSTALLED.get_or_init(|| logs).clone())
 }
 
-/// Logging that is not (yet) the process's: for tests, with `tracing::subscriber::with_default`.
+/// Builds logging without installing it for the process, for tests with `tracing::subscriber::with_default`.
 ///
 /// # Errors
-/// As [`init`].
+/// See [`init`].
 pub fn build(config: LogConfig) -> anyhow::Result<(impl Subscriber + Send + Sync, Logs)> {
     let filter = filter(&config.filter)?;
     let queue = Arc::new(Queue::new(config.queue));
@@ -160,7 +158,7 @@ pub fn build(config: LogConfig) -> anyhow::Result<(impl Subscriber + Send + Sync
 fn filter(text: &str) -> anyhow::Result<EnvFilter> {
     let text = text.trim();
     let wanted = if text.is_empty() { "info" } else { text };
-    // Parsed alone first, so that a mistake is reported in the operator's own words.
+    // The operator's filter is parsed alone first, so that an error quotes the operator's own text.
     wanted.parse::<EnvFilter>().with_context(|| {
         format!("log filter \"{wanted}\" is not valid; try \"info\" or \"debug\"")
     })?;
@@ -170,44 +168,43 @@ fn filter(text: &str) -> anyhow::Result<EnvFilter> {
 }
 
 impl Logs {
-    /// Records lost so far: the queue was full or the output failed.
+    /// The number of records lost because the queue was full or the output failed.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
     }
 
-    /// Subscribes to every record from now on. At most `capacity` records wait; a subscriber that does not
-    /// keep up misses records ([`LogSubscription::missed`]), the others do not.
+    /// Subscribes to all records from now on. At most `capacity` records wait. A slow subscriber misses records
+    /// ([`LogSubscription::missed`]), and the others do not.
     #[must_use]
     pub fn subscribe(&self, capacity: usize) -> LogSubscription {
         self.shared.subscribe(capacity)
     }
 
-    /// Names this process's instance (its listen address, say) in records and traces from now on.
+    /// Sets the instance name (for example the listen address) of later records and traces.
     pub fn set_instance(&self, instance: &str) {
         self.shared.set_instance(instance);
         self.traces.set_instance(instance);
     }
 
-    /// The traces of the requests that are logged here.
+    /// The traces of the requests in this logging.
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
     }
 
-    /// Opens the log file anew, soon: after something else renamed or removed it.
+    /// Reopens the log file soon, after another program has renamed or removed it.
     pub fn reopen(&self) {
         self.queue.reopen();
     }
 
-    /// Waits, blocking the thread, until every record made before the call is written. False if that
-    /// took longer than `timeout`.
+    /// Blocks the thread until all earlier records are written. `false` if this takes longer than `timeout`.
     pub fn flush(&self, timeout: Duration) -> bool {
         self.queue.flush(timeout)
     }
 
-    /// Writes what is there and ends the writer thread; later records are dropped and counted. For
-    /// logging that was only [`build`]t.
+    /// Writes the waiting records and ends the writer thread. Later records are dropped and counted. Only for logging
+    /// from [`build`].
     pub fn close(&self, timeout: Duration) -> bool {
         let written = self.flush(timeout);
         self.queue.close();
@@ -215,8 +212,8 @@ impl Logs {
     }
 }
 
-/// Reports a statement that took `threshold` or longer, by its name and never its values. `step` is
-/// what it was in its request's trace.
+/// Logs a statement that took at least `threshold`, by its name and never by its values. `step` is its step in the
+/// request's trace.
 pub fn slow_query(name: &'static str, took: Duration, threshold: Duration, step: &Step) {
     if took < threshold {
         return;

@@ -1,7 +1,7 @@
-//! Where everything that is logged goes: the line is written on the thread that logs, and queued.
+//! The output of all log records. The thread that logs writes the line and queues it.
 //!
-//! The fields are borrowed, so the writer's thread could write them only after each was copied, and
-//! copying an access record costs the caller more than writing it out.
+//! The fields are borrowed, so the writer's thread could write them only from copies. For an access record, a copy
+//! costs the caller more than the line.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::queue::Queue;
 use super::sampling::Sampler;
 use crate::telemetry::{TraceContext, Traces};
 
-/// A buffer that grew for one long line is not kept for the short ones.
+/// The largest buffer that is kept after a long line, in bytes.
 const KEEP_SCRATCH_BYTES: usize = 4 * 1024;
 
-/// What the process's logging consists of, as those see it who log.
+/// The parts of the logging that the threads that log use.
 pub(in crate::telemetry) struct Output {
     pub(in crate::telemetry) service_name: &'static str,
     pub(in crate::telemetry) traces: Traces,
@@ -25,9 +25,9 @@ pub(in crate::telemetry) struct Output {
     pub(super) sampler: Sampler,
 }
 
-/// The output of the logging in force here; `None` where there is none.
+/// Calls `look` with the current output. `None` where there is none.
 pub(in crate::telemetry) fn with_output<T>(look: impl FnOnce(&Output) -> T) -> Option<T> {
-    // It is called once, which the compiler cannot know.
+    // `look` is called once, but the compiler cannot know this.
     let mut look = Some(look);
     tracing::dispatcher::get_default(|dispatch| {
         let JsonLayer(output) = dispatch.downcast_ref()?;
@@ -36,8 +36,8 @@ pub(in crate::telemetry) fn with_output<T>(look: impl FnOnce(&Output) -> T) -> O
 }
 
 impl Output {
-    /// Queues the line that `write` appends, its newline included; `write` gets the line's time, in
-    /// microseconds since the epoch.
+    /// Queues the line that `write` appends, including its newline. `write` gets the time of the line in microseconds
+    /// since the epoch.
     pub(super) fn line(
         &self,
         level: Level,
@@ -47,7 +47,7 @@ impl Output {
         thread_local! {
             static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
         }
-        // Taken, not borrowed: a `Debug` that itself logs must find something.
+        // The buffer is taken and not borrowed, because a `Debug` that logs itself must find one.
         let mut line = SCRATCH.try_with(Cell::take).unwrap_or_default();
         line.clear();
         let timestamp_us = json::now_us();
@@ -59,7 +59,7 @@ impl Output {
     }
 }
 
-/// Writes the line up to its message. Field order is part of the format.
+/// Writes the line up to its message. The field order is part of the format.
 pub(super) fn push_head(
     line: &mut Vec<u8>,
     timestamp_us: i64,

@@ -1,8 +1,8 @@
-//! The bounded buffer between the threads that log and the one that writes.
+//! The bounded buffer between the threads that log and the thread that writes.
 //!
-//! One byte buffer that is swapped as a whole: a record costs its thread a short lock and a copy, no
-//! allocation and, while the writer is awake, no system call. When it is full the record is dropped
-//! and counted; no caller waits.
+//! It is one byte buffer that is swapped as a whole. A record costs its thread a short lock and a copy, but no
+//! allocation and, while the writer is awake, no system call. When the buffer is full, the record is dropped and
+//! counted. No caller waits.
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use tracing::Level;
 
 use super::batch::{Batch, Meta};
 
-/// Bytes allowed per record of queue length: the average line is a third of this.
+/// Bytes per record of queue length. The average line has a third of this.
 const BYTES_PER_RECORD: usize = 1024;
 
 #[derive(Debug, Default)]
@@ -27,18 +27,18 @@ struct State {
     closed: bool,
 }
 
-/// What the writer is to do.
+/// The next task of the writer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// Write the batch that was taken.
     Write,
-    /// Open the file anew.
+    /// Reopen the file.
     Reopen,
-    /// End: the queue is closed and everything has been taken.
+    /// End, because the queue is closed and empty.
     End,
 }
 
-/// The queue itself.
+/// The queue.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -50,7 +50,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// A queue of at most `max_records` records (at least one) and a kibibyte for each.
+    /// A queue for at most `max_records` records (at least one), with a kibibyte for each.
     pub(super) fn new(max_records: usize) -> Queue {
         let max_records = max_records.max(1);
         Queue {
@@ -58,7 +58,7 @@ impl Queue {
             to_writer: Condvar::new(),
             from_writer: Condvar::new(),
             max_records,
-            // Room for one line of the greatest length, however short the queue.
+            // The queue always has space for one line of the largest length.
             max_bytes: max_records
                 .saturating_mul(BYTES_PER_RECORD)
                 .max(super::json::MAX_LINE_BYTES),
@@ -66,7 +66,7 @@ impl Queue {
         }
     }
 
-    /// Takes a line (ending in a newline) or drops and counts it.
+    /// Queues a line, which must end with a newline, or drops and counts it.
     pub(super) fn push(&self, timestamp_us: i64, level: Level, service: &'static str, line: &[u8]) {
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -86,7 +86,7 @@ impl Queue {
             end: batch.bytes.len(),
         });
         state.accepted += 1;
-        // A writer that rests is left alone until it is needed.
+        // A resting writer is not woken before it is needed.
         let half_full = batch.records.len() == self.max_records.div_ceil(2);
         let wake = mem::take(&mut state.writer_sleeps) || half_full;
         drop(guard);
@@ -95,8 +95,7 @@ impl Queue {
         }
     }
 
-    /// Writer: waits for something to do, and swaps the lines that wait into `batch`, which must be
-    /// empty.
+    /// Called by the writer. Waits for a task, and swaps the waiting lines into `batch`, which must be empty.
     pub(super) fn take(&self, batch: &mut Batch) -> Task {
         let mut state = self.state.lock();
         loop {
@@ -117,13 +116,13 @@ impl Queue {
         Task::Write
     }
 
-    /// Writer: `records` more are where they belong.
+    /// Called by the writer. Records that it has written `records` more records.
     pub(super) fn done(&self, records: usize) {
         self.state.lock().done += records as u64;
         self.from_writer.notify_all();
     }
 
-    /// Writer: rests so that lines gather, unless a flush waits for them.
+    /// Called by the writer. Rests so that lines gather, unless a flush waits for them.
     pub(super) fn linger(&self, time: Duration) {
         let mut state = self.state.lock();
         if !state.flush_wanted && !state.closed {
@@ -132,7 +131,7 @@ impl Queue {
         state.flush_wanted = false;
     }
 
-    /// Waits until everything accepted before the call is written. False: not within `timeout`.
+    /// Waits until all earlier records are written. `false` if this takes longer than `timeout`.
     pub(super) fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
@@ -151,13 +150,13 @@ impl Queue {
         true
     }
 
-    /// Has the writer open its file anew before it writes what comes.
+    /// Tells the writer to reopen its file before it writes further lines.
     pub(super) fn reopen(&self) {
         self.state.lock().reopen_wanted = true;
         self.to_writer.notify_one();
     }
 
-    /// Lets the writer end once it has written what is there.
+    /// Tells the writer to end after it has written the waiting lines.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.to_writer.notify_one();

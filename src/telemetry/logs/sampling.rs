@@ -1,8 +1,8 @@
-//! Which access records are kept when there are many.
+//! Samples access records when there are many.
 //!
-//! Of successful, fast reads of a route every record is kept up to a rate; above it one in N, with N
-//! chosen anew each second. A record carries its weight: how many requests of its route it stands for,
-//! itself included. Weights therefore add up to the number of requests.
+//! For successful, fast reads of a route, all records are kept up to a rate. Above it, one in N is kept, and N is set
+//! again each second. A record has a weight: the number of requests of its route that it represents, including
+//! itself. So the weights add up to the number of requests.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -12,17 +12,17 @@ use parking_lot::{Mutex, RwLock};
 
 use super::AccessRecord;
 
-/// When access records are sampled.
+/// The limits for sampling access records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessSampling {
-    /// Records a second of each route; `None`: all are kept.
+    /// Kept records per second of each route. `None` keeps all.
     pub rate: Option<NonZeroU32>,
     /// Requests that took at least this long are always kept.
     pub slow: Duration,
 }
 
 impl AccessSampling {
-    /// Records a second of each route, unless something else is asked for.
+    /// The default number of records per second of each route.
     pub const DEFAULT_RATE: NonZeroU32 = NonZeroU32::new(100).expect("100 is not 0");
 }
 
@@ -35,7 +35,7 @@ impl Default for AccessSampling {
     }
 }
 
-/// Counts the requests of each route. Routes are those of the route table, so there are few.
+/// Counts the requests of each route. The route table bounds their number.
 pub(super) struct Sampler {
     config: AccessSampling,
     began: Instant,
@@ -51,7 +51,7 @@ impl Sampler {
         }
     }
 
-    /// The weight of a record; `None`: it is left out, and the next one of its route counts for it.
+    /// The weight of a record. `None` when it is left out, and the next kept one of its route counts for it.
     pub(super) fn weight(&self, record: &AccessRecord<'_>) -> Option<u64> {
         let read = matches!(record.method, "GET" | "HEAD") && record.status < 400;
         let rate = self.config.rate.filter(|_| read);
@@ -70,21 +70,21 @@ impl Sampler {
 
 #[derive(Debug, Default)]
 struct Route {
-    /// The second that is counted, since the sampler began.
+    /// The current second since the sampler began.
     second: u64,
-    /// Requests and kept records in it.
+    /// The number of requests and of kept records in this second.
     seen: u32,
     kept: u32,
     /// One record in this many is kept.
     every: u32,
-    /// Requests since the last record that was kept.
+    /// The number of requests since the last kept record.
     waiting: u64,
 }
 
 impl Route {
     fn weight(&mut self, second: u64, rate: u32) -> Option<u64> {
         if second != self.second || self.every == 0 {
-            // As many as in the second before are expected.
+            // The sampler expects as many requests as in the previous second.
             let expected = if second == self.second + 1 {
                 self.seen
             } else {
@@ -100,7 +100,7 @@ impl Route {
         }
         self.kept += 1;
         if self.kept.is_multiple_of(rate) {
-            // More came than expected: a sudden surge does not have its first second to itself.
+            // More requests came than expected. A sudden surge must not use up its first second.
             self.every = self.every.saturating_mul(2);
         }
         Some(std::mem::take(&mut self.waiting))
@@ -113,7 +113,7 @@ mod tests {
 
     const RATE: u32 = 100;
 
-    /// Kept records and the sum of their weights, of `requests` in each of these seconds.
+    /// The kept records and the sum of their weights, for `requests` in each of these seconds.
     fn seconds(requests: &[u32]) -> Vec<(usize, u64)> {
         let mut route = Route::default();
         let second = |(second, requests): (u64, &u32)| {

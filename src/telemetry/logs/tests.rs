@@ -24,7 +24,7 @@ fn config(output: LogOutput) -> LogConfig {
     }
 }
 
-/// The lines `work` logs.
+/// The lines that `work` logs.
 fn lines_of(config: LogConfig, work: impl FnOnce()) -> Vec<String> {
     let (subscriber, logs) = build(config).unwrap();
     let mut records = logs.subscribe(10_000);
@@ -35,7 +35,7 @@ fn lines_of(config: LogConfig, work: impl FnOnce()) -> Vec<String> {
         .collect()
 }
 
-/// Does `work` as part of a request.
+/// Runs `work` as part of a request.
 fn request(context: TraceContext, work: impl FnOnce()) {
     RequestSpan::begin(context, Instant::now(), false).run(work);
 }
@@ -83,7 +83,7 @@ fn a_line_has_exactly_the_fields_of_the_format_in_order() {
         let at = rest
             .find(key)
             .unwrap_or_else(|| panic!("no {key} in {rest} of {line}"));
-        // Only the timestamp stands between two keys.
+        // Only the timestamp may be between these two keys.
         assert!(
             at == 0 || at == "2026-11-23T05:49:40.123456Z".len(),
             "{line}"

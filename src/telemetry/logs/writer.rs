@@ -1,4 +1,4 @@
-//! The thread that writes: batches to the output, records to the subscribers.
+//! The writer thread. It writes batches to the output and sends records to the subscribers.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use super::{LogOutput, LogRecord, LogSubscription};
 use crate::files::{Limits, RotatingFile};
 use crate::telemetry::subscription::Subscribers;
 
-/// How long the writer rests after a batch. Lines that arrive in that time need no wake-up, and are
-/// written with one system call.
+/// The rest of the writer after a batch. Lines that arrive meanwhile need no wake-up and are written with one system
+/// call.
 const LINGER: Duration = Duration::from_millis(10);
 
-/// What the handle and the writer thread share.
+/// The state that the handle and the writer thread share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     subscribers: Subscribers<LogRecord>,
@@ -52,7 +52,7 @@ enum Sink {
 }
 
 impl Sink {
-    /// Writes whole lines; an error comes with how many of them are lost.
+    /// Writes whole lines. The error has the number of lost lines.
     fn write(&mut self, lines: &[u8]) -> Result<(), (io::Error, u64)> {
         let count = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         let all_lost = |error| (error, count(lines));
@@ -73,9 +73,9 @@ impl Sink {
 
 pub(super) struct Writer {
     sink: Sink,
-    /// The sink, for messages.
+    /// The name of the output in messages.
     name: String,
-    /// The last batch could not be written.
+    /// Whether the last batch could not be written.
     failing: bool,
     queue: Arc<Queue>,
     shared: Arc<Shared>,
@@ -135,12 +135,12 @@ impl Writer {
             batch = pool.reuse();
             self.queue.linger(LINGER);
         }
-        // Subscribers learn that nothing more will come.
+        // This ends the subscriptions.
         self.shared.subscribers.close();
     }
 
-    /// A failing output (disk full, reader gone) must not end logging: the next batch may succeed, and
-    /// subscribers still get their records.
+    /// A failing output (disk full, reader gone) must not end logging. The next batch may succeed, and subscribers
+    /// still get their records.
     fn write(&mut self, lines: &[u8]) {
         let written = self.sink.write(lines);
         if let Err((error, lost)) = &written {
@@ -169,8 +169,8 @@ impl Writer {
     }
 }
 
-/// Warns on standard error, because the log itself fails.
+/// Writes a warning to standard error, because the log itself fails.
 fn warn(message: &str) {
-    // If standard error fails too, only the counter shows it.
+    // If standard error also fails, only the counter shows it.
     let _ = writeln!(io::stderr(), "concertctl: {message}");
 }

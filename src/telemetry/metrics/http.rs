@@ -18,7 +18,7 @@ const STATUSES: [u16; 29] = [
 ];
 const NO_SLOT: u8 = u8::MAX;
 
-/// Status to slot, computed by the compiler so that a request does one load.
+/// The slot of each status. The compiler computes the table, so that a request needs only one load.
 const SLOTS: [u8; 600] = {
     let mut slots = [NO_SLOT; 600];
     let mut i = 0;
@@ -29,7 +29,7 @@ const SLOTS: [u8; 600] = {
     slots
 };
 
-/// Counts and times the requests of one method and route. Cloning shares the counts.
+/// Counts and measures the requests of one method and route. Clones share the counts.
 #[derive(Clone)]
 pub struct RouteMetrics(Arc<Inner>);
 
@@ -72,16 +72,15 @@ impl RouteMetrics {
         self.0.route
     }
 
-    /// A request came in: `http_server_active_requests` rises by one.
+    /// Records that a request arrived: `http_server_active_requests` rises by one.
     ///
-    /// Each call must be followed by exactly one [`finish`](Self::finish), also when the request is
-    /// abandoned.
+    /// Each call must be followed by exactly one [`finish`](Self::finish), even if the request is abandoned.
     pub fn start(&self) {
         self.0.active.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The request ended with `status` after `took`: one observation in
-    /// `http_server_request_duration_seconds`, one active request less.
+    /// Records that the request ended with `status` after `took`: one observation in
+    /// `http_server_request_duration_seconds`, and one active request less.
     pub fn finish(&self, status: u16, took: Duration) {
         let inner = &*self.0;
         inner.active.fetch_sub(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! The kinds of instruments, and the table in which a set of them is declared, one line each.
+//! The kinds of instruments, and the macro that declares a set of them, one per line.
 //!
-//! A set of labels is bound once where it is known: a bound counter costs a few nanoseconds, one whose
-//! labels are built for each call some ninety.
+//! A set of labels is bound once where it is known. A bound counter costs a few nanoseconds, and a counter with
+//! labels per call some ninety.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,16 +14,14 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Gauge, Histogram, Meter};
 use parking_lot::RwLock;
 
-/// Upper bounds of the latency buckets, in seconds. 0.05, 0.15 and 0.5 are the objectives for p95,
-/// p99 and the service as a whole: with a bound exactly there, the share of requests within an
-/// objective is a count and no estimate.
+/// The upper bounds of the latency buckets, in seconds. 0.05, 0.15 and 0.5 are the objectives for p95, p99 and the
+/// whole service. With these exact bounds, the share of requests within an objective is a count and not an estimate.
 pub(super) const LATENCY_BOUNDS: [f64; 17] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 2.5,
     5.0, 10.0,
 ];
 
-/// Declares a set of instruments: `field: kind = name, help;`. The exporter adds `_total` to the name
-/// of a counter.
+/// Declares a set of instruments: `field: kind = name, help;`. The exporter adds `_total` to the name of a counter.
 macro_rules! instruments {
     ($(#[$meta:meta])* $Set:ident { $($field:ident: $kind:ty = $name:expr, $help:literal;)+ }) => {
         $(#[$meta])*
@@ -35,7 +33,7 @@ macro_rules! instruments {
                 $Set { $($field: <$kind>::declare(meter, $name, $help)),+ }
             }
 
-            /// Names as they are exported, and kinds.
+            /// The exported names and kinds.
             #[cfg(test)]
             pub(super) fn declared() -> Vec<(String, &'static str)> {
                 use $crate::telemetry::metrics::instruments::exported;
@@ -48,7 +46,7 @@ pub(super) use instruments;
 
 /// A kind of instrument.
 pub(super) trait Instrument {
-    /// As the exposition names it: counter, gauge, histogram.
+    /// The kind in the exposition: counter, gauge, histogram.
     #[cfg(test)]
     const KIND: &'static str;
 
@@ -83,8 +81,8 @@ instrument!("gauge", Gauge<f64>, |meter: &Meter, name, help| {
 });
 instrument!("histogram", Histogram<f64>, latency);
 
-// A counter without labels is exported at zero from the start: `increase()` over a counter that appears
-// at 1 misses the first event.
+// A counter without labels is exported as zero from the start, because `increase()` over a counter that appears with
+// 1 misses the first event.
 instrument!("counter", BoundCounter<u64>, |meter: &Meter, name, help| {
     let bound = counter(meter, name, help).bind(&[]);
     bound.add(0);
@@ -108,7 +106,7 @@ fn latency(meter: &Meter, name: &'static str, help: &'static str) -> Histogram<f
         .build()
 }
 
-/// A label with few values, known when the program is written.
+/// A label with a few values that are known at compile time.
 pub(super) trait Label: Copy + 'static {
     /// The name of the label.
     const NAME: &'static str;
@@ -119,7 +117,7 @@ pub(super) trait Label: Copy + 'static {
     fn value(self) -> &'static str;
 }
 
-/// A counter by one label; each value is exported at zero from the start.
+/// A counter by one label. Each value is exported as zero from the start.
 pub(super) struct CounterBy<L> {
     bound: Vec<BoundCounter<u64>>,
     label: PhantomData<L>,
@@ -149,8 +147,8 @@ impl<L: Label> Instrument for CounterBy<L> {
     }
 }
 
-/// A latency histogram, bound for a key when the key is first used. Keys are names from the program
-/// text, so the table stays small.
+/// A latency histogram that is bound at the first use of a key. Keys are names in the program text, so the table
+/// stays small.
 pub(super) struct LatencyBy<K> {
     histogram: Histogram<f64>,
     bound: RwLock<HashMap<K, BoundHistogram<f64>>>,
@@ -188,7 +186,7 @@ impl<K: Hash + Eq + Copy> LatencyBy<K> {
     }
 }
 
-/// How many there are at the moment, read when metrics are collected.
+/// The current number of something, which is read when metrics are collected.
 pub(super) struct Level(pub(super) Arc<AtomicI64>);
 
 instrument!("gauge", Level, |meter: &Meter, name, help| {
@@ -202,7 +200,7 @@ instrument!("gauge", Level, |meter: &Meter, name, help| {
     Level(level)
 });
 
-/// A counter that is kept elsewhere and read at each collection. Absent until it has a source.
+/// A counter that another module keeps. It is read at each collection, and absent without a source.
 pub(super) struct CounterFrom(Arc<OnceLock<Source>>);
 
 type Source = Box<dyn Fn(&dyn Fn(u64, &[KeyValue])) + Send + Sync>;
@@ -223,7 +221,7 @@ instrument!("counter", CounterFrom, |meter: &Meter, name, help| {
 });
 
 impl CounterFrom {
-    /// `source` calls its argument with each count and its labels. The first source stays.
+    /// Sets the source, which calls its argument with each count and its labels. The first source stays.
     pub(super) fn read(&self, source: impl Fn(&dyn Fn(u64, &[KeyValue])) + Send + Sync + 'static) {
         let _already_set = self.0.set(Box::new(source));
     }

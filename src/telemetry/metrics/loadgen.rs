@@ -15,7 +15,7 @@ use super::instruments::instruments;
 use super::{exposition, provider};
 use crate::telemetry::otlp::{Deliveries, Otlp, resource};
 
-/// What the load generator measures, as `/metrics` shows it. Cloning shares it.
+/// The metrics of the load generator in `/metrics`. Clones share them.
 #[derive(Clone)]
 pub struct LoadgenMetrics(Arc<Inner>);
 
@@ -37,25 +37,24 @@ struct Inner {
 /// The instruments of one kind.
 type Bound = (BoundHistogram<f64>, BoundCounter<u64>);
 
-/// What kind of request.
+/// The kind of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind {
-    /// A crowd beside the buyers; nothing for the buyers.
+    /// The traffic group. It is empty for the buyers.
     pub traffic: String,
     /// `register`, `open`, `pay`.
     pub phase: &'static str,
-    /// What was called.
+    /// The operation.
     pub operation: &'static str,
     /// The status, or 0 when there was no answer.
     pub status: u16,
 }
 
 impl LoadgenMetrics {
-    /// Builds the instruments on a registry of their own; what they measure is also pushed to
-    /// `collector`, if there is one.
+    /// Creates the instruments in a new registry. With a `collector`, their values are also pushed.
     ///
     /// # Errors
-    /// When a reader cannot be made or attached.
+    /// A reader cannot be created or attached.
     pub fn new(
         collector: Option<&Otlp>,
         deliveries: &Deliveries,
@@ -76,7 +75,7 @@ impl LoadgenMetrics {
         })))
     }
 
-    /// Counts a request that ended `latency` after it was due. Quick: called from the workers.
+    /// Counts a request that ended `latency` after its due time. It is fast, because the workers call it.
     pub fn request(&self, kind: &Kind, latency: Duration) {
         let seconds = latency.as_secs_f64();
         if let Some((duration, requests)) = self.0.bound.read().get(kind) {
@@ -96,7 +95,7 @@ impl LoadgenMetrics {
         requests.add(1);
     }
 
-    /// How many users are in that state.
+    /// Sets the number of users in that state.
     pub fn users(&self, state: &'static str, count: u64) {
         self.0
             .instruments
@@ -104,14 +103,14 @@ impl LoadgenMetrics {
             .record(count, &[KeyValue::new("state", state)]);
     }
 
-    /// Everything in the Prometheus text exposition format 0.0.4.
+    /// All metrics in the Prometheus text exposition format 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
         exposition(&self.0.registry)
     }
 
-    /// Pushes the rest and ends pushing. Waits for the collector's answer and returns whether it took the
-    /// metrics; the SDK does not give the reason if not.
+    /// Pushes the remaining values and ends pushing. Waits for the collector's answer and returns whether it accepted
+    /// the metrics. The SDK does not give the reason for a failure.
     #[must_use]
     pub fn shutdown(&self) -> bool {
         self.0.provider.shutdown().is_ok()

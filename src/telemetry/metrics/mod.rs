@@ -1,9 +1,9 @@
-//! Metrics: OpenTelemetry instruments with a Prometheus reader behind them, so that another reader can be
-//! added without touching a caller.
+//! Metrics: OpenTelemetry instruments with a Prometheus reader. Another reader can be added without changes to the
+//! callers.
 //!
-//! `service` declares what the service measures, `loadgen` what the load generator does; `instruments`
-//! has the kinds. Each [`Metrics`] has a registry of its own: two servers in one process do not see each
-//! other. A gauge that was never set is not exported: absent is true, zero would be a claim.
+//! `service` declares the metrics of the service, `loadgen` those of the load generator, and `instruments` the kinds.
+//! Each [`Metrics`] has its own registry, so two servers in one process are separate. A gauge that was never set is
+//! not exported, because zero would be a false statement.
 
 mod http;
 mod instruments;
@@ -30,14 +30,14 @@ use super::host::HostMetrics;
 use super::otlp::{Deliveries, Otlp, Signal, resource};
 use service::Service;
 
-/// The service's metrics. Cloning shares them.
+/// The metrics of the service. Clones share them.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
 
 struct Inner {
-    // Instruments work only while the provider lives.
+    // The instruments work only while the provider exists.
     provider: SdkMeterProvider,
-    /// Pushes the figures of host and process, which `/metrics` shows without it.
+    /// Pushes the metrics of host and process. `/metrics` shows them without it.
     host_provider: Option<SdkMeterProvider>,
     registry: prometheus::Registry,
     host: HostMetrics,
@@ -46,18 +46,18 @@ struct Inner {
 }
 
 impl Metrics {
-    /// Builds all instruments on a registry of their own. Touches no global state.
+    /// Creates all instruments in a new registry. Changes no global state.
     ///
     /// # Errors
-    /// When the Prometheus reader cannot be attached to the registry.
+    /// The Prometheus reader cannot be attached to the registry.
     pub fn new() -> anyhow::Result<Metrics> {
         Metrics::pushed(None, &Deliveries::default(), "")
     }
 
-    /// The same, pushed to `collector` as well, if there is one: as `instance`.
+    /// Creates all instruments. With a `collector`, their values are also pushed as `instance`.
     ///
     /// # Errors
-    /// When a reader cannot be made or attached.
+    /// A reader cannot be created or attached.
     pub fn pushed(
         collector: Option<&Otlp>,
         deliveries: &Deliveries,
@@ -97,8 +97,8 @@ impl Metrics {
         })))
     }
 
-    /// Everything in the Prometheus text exposition format 0.0.4, the figures of host and process
-    /// included. Reads `/proc`: a few hundred microseconds.
+    /// All metrics in the Prometheus text exposition format 0.0.4, including those of host and process. It reads
+    /// `/proc`, which takes a few hundred microseconds.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = exposition(&self.0.registry);
@@ -106,16 +106,15 @@ impl Metrics {
         text
     }
 
-    /// The same in OpenMetrics 1.0.0, which carries exemplars: traces that were kept.
+    /// All metrics in OpenMetrics 1.0.0, which includes exemplars with kept traces.
     #[must_use]
     pub fn render_openmetrics(&self) -> String {
         openmetrics::of_text(&self.render(), &self.0.exemplars)
     }
 
-    /// Pushes what was not pushed yet, and nothing after that. Blocks for as long as the collector
-    /// takes, or its time-out.
+    /// Pushes the remaining values and ends pushing. Blocks until the collector answers or the time-out ends.
     pub fn shutdown(&self) {
-        // The exporter has logged the failures.
+        // The exporter has already logged failures.
         std::thread::scope(|threads| {
             let host = self.0.host_provider.as_ref();
             let _pushing = host.map(|host| threads.spawn(|| drop(host.shutdown())));
@@ -130,7 +129,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// A provider whose metrics are also in `registry`.
+/// A provider whose metrics also appear in `registry`.
 fn provider(registry: &prometheus::Registry) -> anyhow::Result<MeterProviderBuilder> {
     let reader = opentelemetry_prometheus::exporter()
         .with_registry(registry.clone())
@@ -142,10 +141,10 @@ fn provider(registry: &prometheus::Registry) -> anyhow::Result<MeterProviderBuil
     Ok(SdkMeterProvider::builder().with_reader(reader))
 }
 
-/// What is in `registry`, in the Prometheus text exposition format 0.0.4.
+/// The metrics of `registry` in the Prometheus text exposition format 0.0.4.
 fn exposition(registry: &prometheus::Registry) -> String {
     let mut text = String::with_capacity(32 * 1024);
-    // Writing to a string cannot fail; an unencodable family is left out, the rest is served.
+    // Writing to a string cannot fail. A family that cannot be encoded is left out, and the rest is served.
     let encoder = prometheus::TextEncoder::new();
     for family in registry.gather() {
         let before = text.len();

@@ -1,9 +1,9 @@
-//! OpenMetrics with exemplars: from a bucket of the latency histogram to a trace that was kept.
+//! OpenMetrics with exemplars, which link a bucket of the latency histogram to a kept trace.
 //!
-//! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>. The exposition
-//! is the one of the text format, rewritten line by line: OpenMetrics has the family of a counter
-//! without `_total`, quotes in help texts escaped, and an end mark. Bounds of buckets stay as they are
-//! (`le="1"`, not `le="1.0"`), so that a series is the same whichever format it was scraped in.
+//! <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>. The text format is rewritten
+//! line by line: OpenMetrics names the family of a counter without `_total`, escapes quotes in help texts, and has an
+//! end mark. The bounds of buckets do not change (`le="1"`, not `le="1.0"`), so that a series is the same in both
+//! formats.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 use super::instruments::LATENCY_BOUNDS;
 use super::service::REQUEST_DURATION;
 
-/// Where a request was counted: method, route, status, index of the bucket.
+/// The bucket of a request: method, route, status, index of the bucket.
 type Bucket = (&'static str, &'static str, u16, usize);
 
-/// The latest kept trace of each bucket that has one: bounded by the buckets there are.
+/// The latest kept trace of each bucket. The number of buckets bounds it.
 #[derive(Debug, Default)]
 pub(super) struct Exemplars(Mutex<HashMap<Bucket, Exemplar>>);
 
@@ -29,7 +29,7 @@ struct Exemplar {
 }
 
 impl Exemplars {
-    /// A request whose trace was kept.
+    /// Stores a request whose trace was kept.
     pub(super) fn put(
         &self,
         (method, route): (&'static str, &'static str),
@@ -48,7 +48,7 @@ impl Exemplars {
         exemplars.insert((method, route, status, bucket), exemplar);
     }
 
-    /// What is appended to a sample, by the sample's name and labels as the text format has them.
+    /// The suffixes of samples, by the sample's name and labels in the text format.
     fn by_sample(&self) -> HashMap<String, String> {
         let exemplars = self.0.lock();
         let all = exemplars.iter().map(|(bucket, exemplar)| {
@@ -78,7 +78,7 @@ impl std::fmt::Display for Exemplar {
     }
 }
 
-/// `text`, an exposition in the text format, as OpenMetrics 1.0.0.
+/// Rewrites `text`, an exposition in the text format, as OpenMetrics 1.0.0.
 pub(super) fn of_text(text: &str, exemplars: &Exemplars) -> String {
     let exemplars = exemplars.by_sample();
     let counters = counters(text);
@@ -98,14 +98,14 @@ pub(super) fn of_text(text: &str, exemplars: &Exemplars) -> String {
     out
 }
 
-/// Families that are counters and whose samples are called as OpenMetrics wants them.
+/// The names of the counter families whose samples have the names that OpenMetrics requires.
 fn counters(text: &str) -> Vec<&str> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let counters = types.filter_map(|rest| rest.strip_suffix(" counter"));
     counters.filter(|name| name.ends_with("_total")).collect()
 }
 
-/// A line of help or of type.
+/// Writes a line of help or of type.
 fn describe(out: &mut String, comment: &str, counters: &[&str]) -> std::fmt::Result {
     let mut words = comment.splitn(3, ' ');
     let (Some(keyword), Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else {

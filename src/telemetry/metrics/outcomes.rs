@@ -1,9 +1,9 @@
-//! Labels with few values, above all the outcomes of operations. Dashboards and alert rules name these
-//! values: renaming one breaks them.
+//! Labels with a few fixed values, mainly the outcomes of operations. Dashboards and alert rules use these values, so
+//! a new name would break them.
 
 use super::instruments::Label;
 
-/// Declares an enum as the label of that name.
+/// Declares an enum with the values of the label.
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident($label_name:literal) { $($(#[$vdoc:meta])* $variant:ident => $label:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -37,7 +37,7 @@ macro_rules! labels {
 }
 
 labels! {
-    /// What became of a request to hold a seat (`concert_reservations_total{outcome}`).
+    /// The outcome of a request to hold a seat (`concert_reservations_total{outcome}`).
     ReservationOutcome("outcome") {
         /// The seat is now held for the user.
         Reserved => "reserved",
@@ -45,25 +45,25 @@ labels! {
         Taken => "taken",
         /// Another request was reserving the seat at the same moment.
         Locked => "locked",
-        /// The database refused the change: the seat moved on since it was read.
+        /// The database refused the change, because the seat has changed since it was read.
         Conflict => "conflict",
         /// The user already has as many seats as allowed.
         LimitReached => "limit_reached",
-        /// Refused before any seat was looked at (token, input).
+        /// The request was refused before any seat was read (token, input).
         Rejected => "rejected",
-        /// Answered from the record of an earlier request with the same idempotency key.
+        /// The answer is that of an earlier request with the same idempotency key.
         Replayed => "replayed",
         /// The service failed.
         Failed => "failed",
-        /// A hold ran out and the seat is free again.
+        /// A hold expired, and the seat is free again.
         Expired => "expired",
-        /// The user gave the hold back.
+        /// The user cancelled the hold.
         Cancelled => "cancelled",
     }
 }
 
 labels! {
-    /// What became of a payment (`concert_payments_total{outcome}`).
+    /// The outcome of a payment (`concert_payments_total{outcome}`).
     PaymentOutcome("outcome") {
         /// The seat is sold.
         Paid => "paid",
@@ -71,11 +71,11 @@ labels! {
         InsufficientBalance => "insufficient_balance",
         /// The reservation was paid before.
         AlreadyPaid => "already_paid",
-        /// The hold had run out.
+        /// The hold had expired.
         Expired => "expired",
-        /// Refused before any money was looked at (token, input, not the owner).
+        /// The request was refused before any balance was read (token, input, not the owner).
         Rejected => "rejected",
-        /// Answered from the record of an earlier request with the same idempotency key.
+        /// The answer is that of an earlier request with the same idempotency key.
         Replayed => "replayed",
         /// The service failed.
         Failed => "failed",
@@ -83,13 +83,13 @@ labels! {
 }
 
 labels! {
-    /// What became of an attempt to lock a seat (`concert_seat_lock_wait_seconds{outcome}`).
+    /// The outcome of an attempt to lock a seat (`concert_seat_lock_wait_seconds{outcome}`).
     LockOutcome("outcome") {
-        /// The lock was given.
+        /// The lock was taken.
         Acquired => "acquired",
-        /// Another request has it.
+        /// Another request holds the lock.
         Busy => "busy",
-        /// No answer within the time allowed.
+        /// There was no answer within the time-out.
         TimedOut => "timed_out",
         /// The lock service failed.
         Failed => "failed",
@@ -97,25 +97,25 @@ labels! {
 }
 
 labels! {
-    /// What became of a notification (`concert_notifications_total{outcome}`).
+    /// The outcome of a notification (`concert_notifications_total{outcome}`).
     NotificationOutcome("outcome") {
-        /// The receiver has it.
+        /// The receiver accepted it.
         Delivered => "delivered",
-        /// An attempt failed, another follows.
+        /// An attempt failed, and another one follows.
         Retried => "retried",
-        /// Given up: refused, or undeliverable for too long.
+        /// It was given up because it was refused, or because it could not be delivered for too long.
         Failed => "failed",
-        /// There was no room for it.
+        /// The queue was full.
         Dropped => "dropped",
     }
 }
 
 labels! {
-    /// Which way the system's clock was set (`concert_clock_steps_total{direction}`).
+    /// The direction in which the system's clock was set (`concert_clock_steps_total{direction}`).
     ClockStep("direction") {
-        /// To an earlier time.
+        /// It was set to an earlier time.
         Back => "back",
-        /// To a later time.
+        /// It was set to a later time.
         Forward => "forward",
     }
 }

@@ -1,4 +1,4 @@
-//! The metrics of the service: each is a line of the table, a method that records it, and a row in
+//! The metrics of the service. Each has a line in the table, a method that records it, and a row in
 //! docs/telemetry.md.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{
     RouteMetrics,
 };
 
-/// The one whose buckets carry exemplars.
+/// The metric whose buckets have exemplars.
 pub(super) const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 
 instruments! {
@@ -64,7 +64,7 @@ impl Metrics {
         )
     }
 
-    /// Requests being served at this moment.
+    /// The number of requests in flight.
     #[must_use]
     pub fn active_requests(&self) -> u64 {
         let active = self.0.service.active_requests.0.load(Ordering::Relaxed);
@@ -86,19 +86,19 @@ impl Metrics {
         self.0.service.registered.add(n);
     }
 
-    /// Counts `n` users let in from the queue.
+    /// Counts `n` users who were admitted.
     pub fn admitted(&self, n: u64) {
         self.0.service.admitted.add(n);
     }
 
-    /// The queue now: users who wait, users who are active, and the highest place that was let in.
+    /// Sets the state of the queue: waiting users, active users, and the admitted-up-to watermark.
     pub fn set_queue(&self, waiting: u64, active: u64, watermark: u64) {
         self.0.service.queue_waiting.record(waiting, &[]);
         self.0.service.queue_active.record(active, &[]);
         self.0.service.queue_watermark.record(watermark, &[]);
     }
 
-    /// Seats of the concert on sale by status.
+    /// Sets the number of seats of the concert on sale by status.
     pub fn set_seats(&self, available: u64, pending: u64, unavailable: u64) {
         for (status, count) in [
             ("AVAILABLE", available),
@@ -110,7 +110,7 @@ impl Metrics {
         }
     }
 
-    /// How users are let in: `batch` users every `interval_seconds` once `open`, unless paused.
+    /// Sets the admission: `batch` users every `interval_seconds` when it is `open`, unless it is paused.
     pub fn set_admission(&self, batch: u64, interval_seconds: f64, paused: bool, open: bool) {
         let service = &self.0.service;
         service.admission_batch.record(batch, &[]);
@@ -119,7 +119,7 @@ impl Metrics {
         service.admission_open.record(u64::from(open), &[]);
     }
 
-    /// Whether the coordination that the servers share answers.
+    /// Sets whether the shared coordination answers.
     pub fn set_coordination(&self, backend: &'static str, up: bool) {
         let backend = [KeyValue::new("backend", backend)];
         self.0
@@ -128,13 +128,13 @@ impl Metrics {
             .record(u64::from(up), &backend);
     }
 
-    /// Whether the database (`sqlite`, `postgres`) answers and takes writes.
+    /// Sets whether the database (`sqlite`, `postgres`) answers and accepts writes.
     pub fn set_database(&self, backend: &'static str, up: bool) {
         let backend = [KeyValue::new("backend", backend)];
         self.0.service.database_up.record(u64::from(up), &backend);
     }
 
-    /// Whether a fault of that kind is injected.
+    /// Sets whether a fault of that kind is injected.
     pub fn set_fault(&self, fault: &'static str, active: bool) {
         let fault = [KeyValue::new("fault", fault)];
         self.0
@@ -143,17 +143,17 @@ impl Metrics {
             .record(u64::from(active), &fault);
     }
 
-    /// Counts that the system's clock was set.
+    /// Counts a change of the system's clock.
     pub fn clock_step(&self, direction: ClockStep) {
         self.0.service.clock_steps.add(direction, 1);
     }
 
-    /// How many seconds the system's clock is ahead of the service's time.
+    /// Sets the number of seconds by which the system's clock is ahead of the service's time.
     pub fn set_clock_offset(&self, seconds: f64) {
         self.0.service.clock_offset.record(seconds, &[]);
     }
 
-    /// One attempt to lock a seat at `backend` (`embedded`, `redis`), which took `wait`.
+    /// Records an attempt to lock a seat at `backend` (`embedded`, `redis`) that took `wait`.
     pub fn seat_lock(&self, backend: &'static str, outcome: LockOutcome, wait: Duration) {
         let labels = || {
             vec![
@@ -165,18 +165,18 @@ impl Metrics {
         self.0.service.lock_wait.record(key, wait, labels);
     }
 
-    /// Time spent waiting for a database connection.
+    /// Records the wait for a database connection.
     pub fn db_wait(&self, wait: Duration) {
         self.0.service.db_wait.record(wait.as_secs_f64());
     }
 
-    /// One database operation, by the name of its statement.
+    /// Records a database operation by the name of its statement.
     pub fn db_operation(&self, name: &'static str, took: Duration) {
         let labels = || vec![KeyValue::new("db_operation_name", name)];
         self.0.service.db_operation.record(name, took, labels);
     }
 
-    /// Database connections in use and idle, and how many there may be.
+    /// Sets the number of used and idle database connections, and the largest allowed number.
     pub fn set_db_connections(&self, used: u64, idle: u64, max: u64) {
         let connections = &self.0.service.db_connections;
         connections.record(used, &[KeyValue::new("state", "used")]);
@@ -184,14 +184,14 @@ impl Metrics {
         self.0.service.db_connections_max.record(max, &[]);
     }
 
-    /// Where the number of dropped log records is read from.
+    /// Sets the source of the number of dropped log records.
     pub fn log_dropped_source(&self, source: impl Fn() -> u64 + Send + Sync + 'static) {
         let dropped = move |observe: &dyn Fn(u64, &[KeyValue])| observe(source(), &[]);
         self.0.service.log_dropped.read(dropped);
     }
 
-    /// Where the numbers of refused alerts and silences are read from: a count for each value of the
-    /// label `kind`.
+    /// Sets the source of the numbers of refused alerts and silences, with one count for each value of the label
+    /// `kind`.
     pub fn alerts_refused_source<const N: usize>(
         &self,
         source: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
@@ -204,13 +204,13 @@ impl Metrics {
         self.0.service.alerts_refused.read(refused);
     }
 
-    /// Counts what became of a notification to `receiver`. Receivers are few: the settings name them.
+    /// Counts the outcome of a notification to `receiver`. The settings bound the number of receivers.
     pub fn notification(&self, receiver: &str, outcome: NotificationOutcome) {
         self.count_notifications(receiver, outcome, 1);
     }
 
-    /// Exports every outcome of a receiver at zero: `increase()` over a counter that appears at 1
-    /// misses the first event.
+    /// Exports every outcome of a receiver as zero, because `increase()` over a counter that appears with 1 misses
+    /// the first event.
     pub fn notification_receiver(&self, receiver: &str) {
         for outcome in NotificationOutcome::ALL {
             self.count_notifications(receiver, *outcome, 0);

@@ -138,7 +138,7 @@ fn two_services_in_one_process_count_apart() {
     assert_has(&two, "concert_queue_registered_total 0");
 }
 
-/// The rows of the table in docs/telemetry.md: names, and the first word of what is said of them.
+/// The rows of the table in docs/telemetry.md: names, and the first word of each description.
 fn documented() -> BTreeMap<&'static str, &'static str> {
     let page = include_str!("../../../docs/telemetry.md");
     let rows = page

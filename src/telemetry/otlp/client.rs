@@ -1,9 +1,8 @@
-//! The HTTP client of pushes. It reads the answers, because the SDK's exporters reduce them to one error
-//! text.
+//! The HTTP client of pushes. It reads the answers itself, because the SDK's exporters reduce them to one error text.
 //!
-//! By <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>: a push is delivered if the answer
-//! is a success and OTLP; what a success rejects in part is lost; of failures 429, 502, 503 and 504 are
-//! tried again, not before `Retry-After`.
+//! It follows <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>. A push is delivered if the answer is a
+//! success and OTLP. Records that a success rejects are lost. The statuses 429, 502, 503 and 504 are retried, not
+//! before `Retry-After`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +34,7 @@ impl Client {
         let build = move || {
             blocking_builder()
                 .timeout(timeout)
-                // A redirect leads to a page, not to a collector.
+                // A redirect leads to a web page and not to a collector.
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
         };
@@ -73,14 +72,14 @@ impl HttpClient for Client {
     }
 }
 
-/// What a collector did not take of a push that it took.
+/// The part of an accepted push that the collector rejected.
 #[derive(Debug, PartialEq, Eq)]
 struct Rejected {
     count: u64,
     why: String,
 }
 
-/// Whether a push was delivered, and what of it was rejected.
+/// Whether a push was delivered, and which part was rejected.
 fn judge(
     signal: Signal,
     answer: &Response<Bytes>,
@@ -93,7 +92,7 @@ fn judge(
     let kind = answer.headers().get(header::CONTENT_TYPE);
     let kind = kind.map(|kind| String::from_utf8_lossy(kind.as_bytes()));
     let named = kind.as_deref().unwrap_or("no content type").to_owned();
-    // An empty message has no bytes, and may have no type.
+    // An empty message has no bytes and may have no content type.
     let is_protobuf = kind.map_or(answer.body().is_empty(), |kind| {
         kind.starts_with("application/x-protobuf")
     });
@@ -160,7 +159,7 @@ mod tests {
         for delivered in [
             answer(200, protobuf, b""),
             answer(200, None, b""),
-            // As Loki answers at its OTLP endpoint.
+            // Loki's OTLP endpoint answers like this.
             answer(204, None, b""),
         ] {
             assert_eq!(judged(&delivered).unwrap(), None, "{delivered:?}");

@@ -1,4 +1,4 @@
-//! The state of pushing: how much was lost, and whether the last push failed.
+//! The state of the pushes: the number of losses, and whether the last push failed.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// What is pushed.
+/// A signal that is pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Log records.
     Logs,
     /// Kept traces.
     Traces,
-    /// Metrics; what is not delivered of them is one push, and the next has all of it.
+    /// Metrics. An undelivered push counts as one loss, and the next push contains all values.
     Metrics,
 }
 
 impl Signal {
-    /// All of them.
+    /// All signals.
     pub const ALL: [Signal; 3] = [Signal::Logs, Signal::Traces, Signal::Metrics];
 
-    /// As it is written in metrics and in OTLP's paths.
+    /// The name in metrics and in OTLP's paths.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -36,17 +36,17 @@ impl Signal {
         self.label().to_ascii_uppercase()
     }
 
-    /// The name of an environment variable of this signal alone.
+    /// The name of an environment variable for only this signal.
     pub(super) fn variable(self, what: &str) -> String {
         format!("OTEL_EXPORTER_OTLP_{}_{what}", self.upper())
     }
 }
 
-/// The state of pushing, by signal. Cloning shares it.
+/// The state of the pushes by signal. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Deliveries([Arc<Delivery>; 3]);
 
-/// When a refused push may be tried again.
+/// The time at which a refused push may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retry {
     Soon,
@@ -54,7 +54,7 @@ pub(super) enum Retry {
     Never,
 }
 
-/// Why a push was not taken.
+/// The reason why a push was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) why: String,
@@ -63,17 +63,17 @@ pub(super) struct Refusal {
 
 type Lost = Box<dyn Fn() -> u64 + Send + Sync>;
 
-/// The state of pushing one signal.
+/// The state of the pushes of one signal.
 pub(in crate::telemetry) struct Delivery {
     signal: Signal,
     dropped: AtomicU64,
     failing: AtomicBool,
     rejecting: AtomicBool,
-    /// Why the last push was refused, until it is read.
+    /// The reason of the last refusal, until it is read.
     refusal: Mutex<Option<Refusal>>,
-    /// When the collector takes the next push, if it asked for a pause.
+    /// The end of the pause that the collector asked for.
     not_before: Mutex<Option<Instant>>,
-    /// Records that were lost before they reached the pusher.
+    /// The number of records that were lost before they reached the pusher.
     also: OnceLock<Lost>,
     missed: OnceLock<Arc<AtomicU64>>,
 }
@@ -100,7 +100,7 @@ impl Deliveries {
         Arc::clone(&self.0[signal as usize])
     }
 
-    /// What was lost of `signal`, in records, traces or pushes.
+    /// The number of lost records, traces or pushes of `signal`.
     #[must_use]
     pub fn dropped(&self, signal: Signal) -> u64 {
         let delivery = &self.0[signal as usize];
@@ -124,12 +124,12 @@ impl Delivery {
         self.signal
     }
 
-    /// `records` are given up.
+    /// Counts `records` that were given up.
     pub(super) fn lost(&self, records: u64) {
         self.dropped.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// A push was refused for this reason.
+    /// Records that a push was refused for this reason.
     pub(super) fn refused(&self, refusal: Refusal) {
         if let Retry::After(pause) = refusal.retry {
             *self.not_before.lock() = Some(Instant::now() + pause);
@@ -137,7 +137,7 @@ impl Delivery {
         *self.refusal.lock() = Some(refusal);
     }
 
-    /// Why the push was refused of which the exporter says `error`.
+    /// The reason why a push was refused. `error` is the exporter's text.
     pub(super) fn refusal(&self, error: &str) -> Refusal {
         let noted = self.refusal.lock().take();
         noted.unwrap_or_else(|| Refusal {
@@ -146,14 +146,14 @@ impl Delivery {
         })
     }
 
-    /// Whether the collector asked for a pause that is not over.
+    /// Whether the pause that the collector asked for is not over.
     pub(super) fn must_wait(&self) -> bool {
         let not_before = *self.not_before.lock();
         not_before.is_some_and(|at| Instant::now() < at)
     }
 
-    /// Of a push that was taken, `count` records, spans or data points were not. Counted as lost, and
-    /// logged until a push is taken whole.
+    /// Records that the collector rejected `count` records, spans or data points of an accepted push. They count as
+    /// lost. This is logged until a push is accepted completely.
     pub(super) fn rejected(&self, count: u64, why: &str) {
         self.lost(count);
         if !self.rejecting.swap(true, Ordering::Relaxed) {
@@ -168,7 +168,7 @@ impl Delivery {
         }
     }
 
-    /// Records that a push succeeded or, because of `trouble`, failed. Logs it when that changes.
+    /// Records that a push succeeded, or that it failed because of `trouble`. Logs each change.
     pub(super) fn pushed(&self, trouble: Option<&str>) {
         let failed = trouble.is_some();
         if self.failing.swap(failed, Ordering::Relaxed) == failed {

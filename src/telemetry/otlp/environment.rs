@@ -1,6 +1,6 @@
-//! Values in OpenTelemetry's environment variables, and those that have no effect.
+//! The values of OpenTelemetry's environment variables, and warnings about values without effect.
 //!
-//! As the specification asks, a value that cannot be used is reported and the default applies:
+//! As the specification requires, an unusable value is reported and the default applies:
 //! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>.
 
 use std::collections::HashSet;
@@ -9,28 +9,27 @@ use std::time::Duration;
 
 use super::{Otlp, Signal, set};
 
-/// Milliseconds between two pushes of metrics. A shorter interval would keep the process busy with
-/// pushing.
+/// The allowed pauses between two pushes of metrics, in milliseconds. A shorter one would keep the process busy.
 const INTERVALS: RangeInclusive<u64> = 100..=3_600_000;
-/// Milliseconds that a collector may take to answer.
+/// The allowed time-outs for a collector's answer, in milliseconds.
 const TIMEOUTS: RangeInclusive<u64> = 1..=3_600_000;
 
-/// The specification's default, one minute, is longer than many rehearsals.
+/// The specification's default of one minute is longer than many rehearsals.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Shorter than the specification's 10 s, so that the last push does not hold up the end.
+/// Shorter than the specification's 10 s, so that the last push does not delay the end of the process.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 const INTERVAL_VARIABLE: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 const TIMEOUT_VARIABLE: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
 
-/// A duration that applies, and why the environment's value does not.
+/// The duration that applies, and the reason why the environment's value does not.
 #[derive(Debug, PartialEq, Eq)]
 struct Setting {
     value: Duration,
     warning: Option<String>,
 }
 
-/// Reads `variable`, of which `given` is the value, in whole milliseconds.
+/// Reads `variable` with the value `given` in whole milliseconds.
 fn milliseconds(
     variable: &str,
     given: Option<&str>,
@@ -68,7 +67,7 @@ fn interval() -> Setting {
     milliseconds(INTERVAL_VARIABLE, given.as_deref(), &INTERVALS, INTERVAL)
 }
 
-/// The signal's own variable, else the one of all signals.
+/// The value of the signal's own variable, or of the variable for all signals.
 fn timeout(signal: Signal) -> Setting {
     let own = signal.variable("TIMEOUT");
     let (variable, given) = match set(&own) {
@@ -78,18 +77,18 @@ fn timeout(signal: Signal) -> Setting {
     milliseconds(variable, given.as_deref(), &TIMEOUTS, TIMEOUT)
 }
 
-/// Time between two pushes of metrics.
+/// The pause between two pushes of metrics.
 pub(super) fn push_interval() -> Duration {
     interval().value
 }
 
-/// Longest time to wait for the collector's answer to a push of `signal`.
+/// The time-out for the collector's answer to a push of `signal`.
 pub(super) fn push_timeout(signal: Signal) -> Duration {
     timeout(signal).value
 }
 
 impl Otlp {
-    /// A warning for each environment variable whose value is not used.
+    /// A warning for each environment variable with an unusable value.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let timeouts = Signal::ALL.map(timeout);
@@ -117,7 +116,7 @@ fn is_set(name: &str) -> bool {
     set(name).is_some()
 }
 
-/// Warnings of variables whose value is a name that is not known.
+/// Warnings about variables with an unknown name as their value.
 fn unknown_values(signal: Signal) -> Vec<String> {
     let exporter = format!("OTEL_{}_EXPORTER", signal.upper());
     let compression = match set(&signal.variable("COMPRESSION")) {
@@ -140,8 +139,8 @@ fn unknown_values(signal: Signal) -> Vec<String> {
     warnings.collect()
 }
 
-/// Variables of the specification that nothing here reads. `OTEL_PROPAGATORS` is not among them:
-/// without it, as here, W3C Trace Context is spoken.
+/// Variables of the specification that have no effect here. `OTEL_PROPAGATORS` is not listed, because its default is
+/// W3C Trace Context, which this program uses.
 const IGNORED: &[&str] = &[
     "OTEL_ATTRIBUTE_COUNT_LIMIT",
     "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",

@@ -1,6 +1,6 @@
-//! Log lines as OTLP log records.
+//! Writes log lines as OTLP log records.
 //!
-//! The lines are read back on the pusher's thread, so that a caller pays for one format only.
+//! The pusher's thread parses the lines, so that a caller writes only one format.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,12 +21,12 @@ use super::resource::resource;
 use super::{Route, exporter};
 use crate::telemetry::LogRecord;
 
-/// Sends records. Each service has an exporter of its own, since the resource is the exporter's.
+/// Sends records. Each service has its own exporter, because an exporter has one resource.
 pub(super) struct Sender {
     route: Route,
     instance: String,
     scope: InstrumentationScope,
-    /// Makes empty records; nothing goes through it.
+    /// It creates empty records. Nothing is logged through it.
     logger: SdkLogger,
     exporters: HashMap<&'static str, LogExporter>,
 }
@@ -72,7 +72,7 @@ impl Sender {
         out.set_severity_text(record.level().as_str());
         out.set_severity_number(severity(record.level()));
         let Ok(line) = serde_json::from_str::<Line<'_>>(record.line()) else {
-            // An unreadable line is sent whole.
+            // A line that cannot be parsed is sent unchanged.
             out.set_body(AnyValue::from(record.line().to_owned()));
             return out;
         };
@@ -105,7 +105,7 @@ impl Send<LogRecord> for Sender {
     }
 }
 
-/// By <https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber>.
+/// The mapping of <https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber>.
 fn severity(level: Level) -> Severity {
     match level {
         Level::TRACE => Severity::Trace,

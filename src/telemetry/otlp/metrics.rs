@@ -14,10 +14,10 @@ use super::delivery::{Deliveries, Delivery, Signal};
 use super::environment::push_interval;
 use super::{Otlp, exporter};
 
-/// Collects and pushes on a thread of its own.
+/// Collects and pushes on its own thread.
 pub(in crate::telemetry) type Reader = PeriodicReader<CountedExporter>;
 
-/// Counts the pushes that fail.
+/// Counts failed pushes.
 pub(in crate::telemetry) struct CountedExporter {
     exporter: MetricExporter,
     delivery: Arc<Delivery>,
@@ -30,7 +30,7 @@ impl fmt::Debug for CountedExporter {
 }
 
 impl Otlp {
-    /// A reader that pushes metrics, if they are pushed.
+    /// A reader that pushes metrics, if pushing is enabled for them.
     pub(in crate::telemetry) fn reader(
         &self,
         deliveries: &Deliveries,

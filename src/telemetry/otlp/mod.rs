@@ -1,18 +1,17 @@
-//! Metrics, traces and logs pushed over OTLP, to a collector.
+//! Pushes metrics, traces and logs to a collector over OTLP.
 //!
-//! OTLP as in <https://opentelemetry.io/docs/specs/otlp/>, over HTTP with protobuf bodies or over gRPC.
-//! Its variables are those of every program that speaks OpenTelemetry
-//! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>): `OTEL_EXPORTER_OTLP_ENDPOINT`,
-//! `…_PROTOCOL`, `…_HEADERS`, `…_TIMEOUT`, `…_COMPRESSION`, each also for one signal
+//! The protocol is <https://opentelemetry.io/docs/specs/otlp/>, over HTTP with protobuf bodies or over gRPC. The
+//! environment variables are those of the standard (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>):
+//! `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_PROTOCOL`, `…_HEADERS`, `…_TIMEOUT`, `…_COMPRESSION`, each also for one signal
 //! (`OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`); `OTEL_LOGS_EXPORTER=none` and the like; `OTEL_SDK_DISABLED`;
-//! `OTEL_METRIC_EXPORT_INTERVAL`; `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (`resource`);
-//! `OTEL_TRACES_SAMPLER` (`sampler`).
+//! `OTEL_METRIC_EXPORT_INTERVAL`; `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` (`resource`); `OTEL_TRACES_SAMPLER`
+//! (`sampler`).
 //!
-//! A value there that cannot be used is reported, and the default applies; variables of the standard
-//! that have no effect here are named (`environment`).
+//! An unusable value is reported and the default applies. Variables of the standard without effect are named
+//! (`environment`).
 //!
-//! The program never waits for the collector: a bounded buffer stands before the threads that push. What
-//! does not fit, or could not be delivered, is dropped and counted.
+//! The program never waits for the collector, because a bounded buffer is before the threads that push. Records that
+//! do not fit or that cannot be delivered are dropped and counted.
 
 mod client;
 mod delivery;
@@ -36,23 +35,23 @@ pub use sampler::Sampler;
 
 use super::Logs;
 
-/// Log records, and traces, that wait to be pushed.
+/// The largest number of log records, and of traces, that wait for a push.
 const LOGS_WAITING: usize = 16_384;
 const TRACES_WAITING: usize = 2_048;
 
-/// A collector, and how it is spoken to.
+/// A collector and the protocol to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Otlp {
-    /// Without the signal's path; `None` where only single signals have an address.
+    /// The URL without the signal's path. `None` if only single signals have an address.
     base: Option<String>,
 }
 
-/// How one signal is pushed.
+/// The settings for one signal.
 #[derive(Debug)]
 struct Route {
     endpoint: String,
     grpc: bool,
-    /// Longest wait for an answer.
+    /// The time-out for an answer.
     timeout: Duration,
     delivery: Arc<Delivery>,
 }
@@ -61,8 +60,8 @@ impl Otlp {
     /// The collector at `url`: `http://host:4318`, or `http://host:4317` with the protocol `grpc`.
     ///
     /// # Errors
-    /// When it is no such URL, or the environment asks for another protocol; in one line, without the
-    /// URL, which may hold a password.
+    /// One line that says that the URL is invalid or that the environment asks for another protocol. It leaves out
+    /// the URL, which may contain a password.
     pub fn at(url: &str) -> Result<Otlp, String> {
         check(url)?;
         let otlp = Otlp {
@@ -71,7 +70,7 @@ impl Otlp {
         otlp.checked()
     }
 
-    /// Whether the environment turns all pushing off, whatever else it or a flag says.
+    /// Whether the environment disables all pushes, whatever other settings say.
     #[must_use]
     pub fn is_disabled() -> bool {
         set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
@@ -80,7 +79,7 @@ impl Otlp {
     /// The collector that the environment names, if it names one.
     ///
     /// # Errors
-    /// As [`Otlp::at`].
+    /// See [`Otlp::at`].
     pub fn from_environment() -> Result<Option<Otlp>, String> {
         match set("OTEL_EXPORTER_OTLP_ENDPOINT") {
             Some(url) => Otlp::at(&url).map(Some),
@@ -104,7 +103,7 @@ impl Otlp {
         Ok(self)
     }
 
-    /// How `signal` is pushed, if it is.
+    /// The settings for `signal`, if it is pushed.
     fn route(&self, signal: Signal, deliveries: &Deliveries) -> Option<Route> {
         let none = set(&format!("OTEL_{}_EXPORTER", signal.upper()));
         if none.is_some_and(|exporter| exporter == "none") {
@@ -125,10 +124,10 @@ impl Otlp {
         })
     }
 
-    /// Pushes the records and kept traces of `logs` from now on, as `instance`.
+    /// Starts to push the records and kept traces of `logs` as `instance`.
     ///
     /// # Errors
-    /// When an exporter cannot be built, or a thread cannot be started.
+    /// An exporter cannot be built, or a thread cannot be started.
     pub fn push(
         &self,
         logs: &Logs,
@@ -158,15 +157,15 @@ impl Otlp {
     }
 }
 
-/// Logs and traces that are being pushed.
+/// The running pushes of logs and traces.
 #[derive(Debug)]
 pub struct Pushing {
     pushers: Vec<Pusher>,
 }
 
 impl Pushing {
-    /// Pushes what waits and ends, blocking the thread for at most `within`; what could not be
-    /// delivered by then is dropped and counted.
+    /// Pushes the waiting records and ends. It blocks the thread for at most `within`. Records that are not delivered
+    /// by then are dropped and counted.
     pub fn end(self, within: Duration) {
         let until = std::time::Instant::now() + within;
         self.pushers.iter().for_each(Pusher::stop);
@@ -189,7 +188,7 @@ fn check(url: &str) -> Result<(), String> {
     }
 }
 
-/// Whether it is gRPC.
+/// Whether the protocol is gRPC.
 fn protocol(signal: Signal) -> Result<bool, String> {
     let own = signal.variable("PROTOCOL");
     match set(&own)
@@ -204,7 +203,7 @@ fn protocol(signal: Signal) -> Result<bool, String> {
     }
 }
 
-/// What carries gRPC: one thread, made when it is first needed.
+/// The runtime for gRPC, with one thread. It is created at the first use.
 fn grpc_runtime() -> anyhow::Result<&'static tokio::runtime::Runtime> {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
@@ -219,7 +218,7 @@ fn grpc_runtime() -> anyhow::Result<&'static tokio::runtime::Runtime> {
     Ok(RUNTIME.get_or_init(|| runtime))
 }
 
-/// Builds an exporter of one of the three kinds, which have the same builder but no trait for it.
+/// Builds an exporter of one of three kinds. Their builders have the same functions but no common trait.
 macro_rules! exporter {
     ($builder:expr, $route:expr) => {{
         use opentelemetry_otlp::{
@@ -227,7 +226,7 @@ macro_rules! exporter {
         };
         let route: &$crate::telemetry::otlp::Route = $route;
         if route.grpc {
-            // Its connection is a task of the runtime it is built in.
+            // The connection is a task of the runtime in which it is built.
             let _inside = $crate::telemetry::otlp::grpc_runtime()?.enter();
             let builder = $builder.with_tonic().with_endpoint(&route.endpoint);
             builder.with_timeout(route.timeout).build()
@@ -236,7 +235,7 @@ macro_rules! exporter {
             let client = $crate::telemetry::otlp::client::Client::new(route.timeout, delivery)?;
             let builder = $builder.with_http().with_endpoint(&route.endpoint);
             let builder = builder.with_protocol(Protocol::HttpBinary);
-            // Who pushes tries again, and knows when the collector wants it.
+            // The pusher retries itself, because it knows the pause that the collector asked for.
             let builder = builder.with_retry_policy(RetryPolicy::disabled());
             let builder = builder.with_http_client(client);
             builder.with_timeout(route.timeout).build()

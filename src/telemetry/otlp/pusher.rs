@@ -11,18 +11,18 @@ use super::delivery::{Delivery, Retry};
 use crate::backoff::Backoff;
 use crate::telemetry::Subscription;
 
-/// Records sent together. A record is some 500 bytes, and collectors take 4 MiB.
+/// The largest number of records per batch. A record has some 500 bytes, and collectors accept 4 MiB.
 const BATCH: usize = 1_024;
-/// How long records gather before they are sent.
+/// The time in which records gather before they are sent.
 const GATHER: Duration = Duration::from_secs(1);
-/// How often the thread checks for a full batch.
+/// The pause between two checks for a full batch.
 const CHECK_EVERY: Duration = Duration::from_millis(100);
-/// How often a batch is sent before it is given up.
+/// The number of attempts before a batch is given up.
 const TRIES: u32 = 4;
-/// Not reached within [`TRIES`].
+/// A bound that [`TRIES`] attempts do not reach.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Sends a batch. `Err`: why it was not taken.
+/// Sends a batch. The error is the reason why it was not accepted.
 pub(super) trait Send<T>: std::marker::Send + 'static {
     fn send(&mut self, batch: &[T]) -> Result<(), String>;
 }
@@ -41,7 +41,7 @@ struct StopSignal {
 }
 
 impl StopSignal {
-    /// Waits for `time` or the signal; whether it was given.
+    /// Waits for `time` or for the signal. Returns whether the signal came.
     fn wait(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
         let mut stopping = self.stopping.lock();
@@ -73,20 +73,20 @@ impl Pusher {
             .name(format!("otlp-{}", delivery.signal().label()))
             .spawn(move || {
                 work.run();
-                // Nothing may be waiting for it.
+                // No caller may be waiting for it.
                 let _ = over.send(());
             })
             .context("cannot start the thread that pushes over OTLP")?;
         Ok(Pusher { stop, ended })
     }
 
-    /// Asks the thread to send what waits, and end.
+    /// Tells the thread to send the waiting records and to end.
     pub(super) fn stop(&self) {
         *self.stop.stopping.lock() = true;
         self.stop.changed.notify_all();
     }
 
-    /// Waits for the end, at most until `until`.
+    /// Waits for the end, until `until` at the latest.
     pub(super) fn ended_by(self, until: Instant) {
         let _in_time = self
             .ended
@@ -129,7 +129,7 @@ impl<T, S: Send<T>> Work<T, S> {
         !batch.is_empty()
     }
 
-    /// Sends a batch, several times if it fails. Then it is given up, so that later batches get their turn.
+    /// Sends a batch, with several attempts. After that it is given up, so that later batches can be sent.
     fn deliver(&mut self, batch: &[T]) {
         let mut backoff = Backoff::new(Duration::from_millis(500), LONGEST_PAUSE);
         for attempt in 1..=TRIES {
@@ -153,7 +153,7 @@ impl<T, S: Send<T>> Work<T, S> {
     }
 }
 
-/// Batches by the service that they are of.
+/// Splits batches by service.
 pub(super) fn by_service<T>(
     batch: &[T],
     service: impl Fn(&T) -> &'static str,

@@ -1,9 +1,9 @@
-//! The resource: which service pushes, where it runs.
+//! The resource: the service that pushes, and its instance.
 //!
-//! As in
+//! It follows
 //! <https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable>:
-//! values of `OTEL_RESOURCE_ATTRIBUTES` are percent-encoded, a value that cannot be decoded voids the
-//! variable, and `OTEL_SERVICE_NAME` goes before its `service.name`.
+//! values of `OTEL_RESOURCE_ATTRIBUTES` are percent-encoded, a value that cannot be decoded voids the variable, and
+//! `OTEL_SERVICE_NAME` takes precedence over its `service.name`.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
@@ -14,7 +14,7 @@ use super::set;
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 
-/// Who says it: `service` at `instance`, unless the environment names it otherwise.
+/// The resource of `service` at `instance`. The environment may override both names.
 pub(in crate::telemetry) fn resource(service: &'static str, instance: Option<&str>) -> Resource {
     let given = set(ATTRIBUTES).and_then(|text| parse(&text).ok());
     let named = set(SERVICE_NAME);
@@ -45,7 +45,7 @@ fn known(service: &'static str, instance: Option<&str>) -> Vec<KeyValue> {
     attributes
 }
 
-/// Why the environment's attributes do not apply.
+/// The reason why the environment's attributes do not apply.
 pub(super) fn warning() -> Option<String> {
     let text = set(ATTRIBUTES)?;
     let entry = parse(&text).err()?;
@@ -56,7 +56,7 @@ pub(super) fn warning() -> Option<String> {
     ))
 }
 
-/// `name=value,name=value`; the error is the entry that is not.
+/// Parses `name=value,name=value`. The error is the invalid entry.
 fn parse(text: &str) -> Result<Vec<KeyValue>, &str> {
     let entries = text.split(',').map(str::trim);
     let pair = |entry| {
@@ -71,7 +71,7 @@ fn parse(text: &str) -> Result<Vec<KeyValue>, &str> {
         .collect()
 }
 
-/// Percent-decoded; `None` where it is not encoded well.
+/// Decodes percent-encoding. `None` if it is invalid.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

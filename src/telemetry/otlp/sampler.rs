@@ -1,27 +1,27 @@
 //! `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`, by
 //! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>.
 //!
-//! A trace is decided about at its end here. So the sampler says which of the ordinary traces are kept;
-//! slow and failed ones are kept beside them, except under `always_off`.
+//! The decision about a trace is made at its end. So the sampler selects only among ordinary traces. Slow and failed
+//! ones are kept too, except under `always_off`.
 
 use super::set;
 
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-/// Which traces the environment wants.
+/// The sampler that the environment names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampler {
-    /// The share of ordinary traces that is kept.
+    /// The share of ordinary traces that are kept, 0 to 1.
     pub ratio: f64,
-    /// The caller's decision, where it made one, goes before the share.
+    /// The caller's decision takes precedence over the share.
     pub parent: bool,
     /// No trace is kept, not even a slow one.
     pub off: bool,
 }
 
 impl Sampler {
-    /// The sampler that the environment names, if it names one; and why a value is not used.
+    /// The sampler that the environment names, if it names one, and the warnings about unusable values.
     #[must_use]
     pub fn from_environment() -> (Option<Sampler>, Vec<String>) {
         match set(SAMPLER) {

@@ -16,7 +16,7 @@ use super::resource::resource;
 use super::{Route, exporter};
 use crate::telemetry::trace::{SpanKind, SpanRecord, TraceRecord, Value};
 
-/// Sends traces. Each service has an exporter of its own, since the resource is the exporter's.
+/// Sends traces. Each service has its own exporter, because an exporter has one resource.
 pub(super) struct Sender {
     route: Route,
     instance: String,

@@ -1,8 +1,7 @@
-//! The spans of one request, gathered until its fate is known.
+//! Collects the spans of one request until its end.
 //!
-//! Whether a trace is worth keeping is known when its root ends (tail sampling), so every span up to
-//! there is gathered, as cheaply as can be: most are thrown away. What belongs to a trace that is not
-//! kept is dropped with it.
+//! The decision to keep a trace is made when its root ends (tail sampling). So all spans up to then are collected, at
+//! low cost, because most of them are thrown away. Spans of a trace that is not kept are dropped with it.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,11 +12,11 @@ use super::record::{SpanKind, SpanRecord, TraceRecord, Value};
 use super::{RootSpan, TraceContext, Traces};
 use crate::telemetry::logs;
 
-/// Spans of one trace; more are counted on its root and left out.
+/// The largest number of spans in one trace. Further spans are counted on its root and left out.
 const MOST_SPANS: usize = 128;
 
-/// Gathers a request's spans. The last who holds it hands the trace over, so that a step that goes
-/// on after the answer is still part of it.
+/// Collects the spans of a request. The last owner hands the trace over, so that a step that continues after the
+/// answer is still part of it.
 #[derive(Debug)]
 pub(super) struct Collector {
     context: TraceContext,
@@ -32,7 +31,7 @@ struct State {
     fate: Fate,
 }
 
-/// A step that has ended; when that was by the calendar is looked up once the trace is kept.
+/// A finished step. Its calendar time is computed only if the trace is kept.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) name: &'static str,
@@ -61,7 +60,7 @@ struct Kept {
 }
 
 impl Collector {
-    /// For a request that began at `began`; unless it `gathers`, nothing is kept.
+    /// A collector for a request that began at `began`. Unless it `gathers`, it keeps nothing.
     pub(super) fn new(context: TraceContext, began: Instant, gathers: bool) -> Collector {
         let fate = if gathers { Fate::Open } else { Fate::Dropped };
         let state = State {
@@ -80,7 +79,7 @@ impl Collector {
         self.context
     }
 
-    /// A step that has ended.
+    /// Adds a finished step.
     pub(super) fn add(&self, step: Ended) {
         let mut state = self.state.lock();
         match state.fate {
@@ -90,13 +89,13 @@ impl Collector {
         }
     }
 
-    /// Whether steps are of use still: also after the end, of a trace that is kept.
+    /// Whether steps are still needed. After the end this is so for a kept trace.
     pub(super) fn takes_steps(&self) -> bool {
         !matches!(self.state.lock().fate, Fate::Dropped)
     }
 
-    /// The root ended `took` after it began: decides. `describe` is asked only when the trace is kept:
-    /// then its id.
+    /// Decides about the trace when the root ended, `took` after it began. Calls `describe` only if the trace is
+    /// kept, and then returns the trace's id.
     pub(super) fn end(
         &self,
         took: Duration,
@@ -141,7 +140,7 @@ impl Collector {
         }
     }
 
-    /// The step of a request that began at `root_ns` of the calendar.
+    /// The span of a step in a request that began at `root_ns` of the calendar.
     fn span(&self, step: Ended, root_ns: u64) -> SpanRecord {
         let start_ns = match step.began.checked_duration_since(self.began) {
             Some(after) => root_ns.saturating_add(nanoseconds(after)),

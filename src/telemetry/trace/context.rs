@@ -1,16 +1,16 @@
-//! A request's place in a trace, as it travels in the `traceparent` header
-//! (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
+//! The position of a request in a trace, as the `traceparent` header transports it (W3C Trace Context,
+//! <https://www.w3.org/TR/trace-context/>).
 
-/// The identity of one span and the trace it belongs to. Ids are never zero.
+/// The ids of a span and of its trace. Ids are never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
-    /// One a request, the same in every service the request passes.
+    /// The id of the trace. All services that the request passes use the same one.
     pub trace_id: u128,
-    /// This span's own id.
+    /// The id of this span.
     pub span_id: u64,
-    /// The caller's span, if it sent one.
+    /// The caller's span, if the caller sent one.
     pub parent_span_id: Option<u64>,
-    /// Whether the caller keeps its part of the trace, if it says so.
+    /// Whether the caller keeps its part of the trace, if the caller sent this.
     pub sampled: Option<bool>,
 }
 
@@ -26,8 +26,7 @@ impl TraceContext {
         }
     }
 
-    /// Continues the caller's trace; a missing or invalid header starts a fresh one, as the standard
-    /// demands.
+    /// Continues the caller's trace. A missing or invalid header starts a new trace, as the standard requires.
     #[must_use]
     pub fn from_traceparent(header: Option<&str>) -> TraceContext {
         match header.and_then(parse_traceparent) {
@@ -41,13 +40,13 @@ impl TraceContext {
         }
     }
 
-    /// The trace id as 32 lower-case hex digits.
+    /// The trace id as 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn trace_id_hex(&self) -> String {
         format!("{:032x}", self.trace_id)
     }
 
-    /// The header to send on, naming this span as the parent.
+    /// The header for requests to other services. It names this span as the parent.
     #[must_use]
     pub fn traceparent(&self) -> String {
         format!("00-{:032x}-{:016x}-01", self.trace_id, self.span_id)
@@ -68,8 +67,8 @@ fn nonzero<T: Default + PartialEq>(draw: impl Fn() -> T) -> T {
     }
 }
 
-/// `version "-" trace-id "-" parent-id "-" trace-flags`, lower-case hex only. Versions after 00 may
-/// append fields after another dash; ff is forbidden.
+/// Parses `version "-" trace-id "-" parent-id "-" trace-flags` in lower-case hexadecimal digits. Versions after 00
+/// may append fields after another dash. The version ff is forbidden.
 fn parse_traceparent(header: &str) -> Option<(u128, u64, bool)> {
     const LENGTH_OF_VERSION_00: usize = 55;
     let bytes = header.trim_matches([' ', '\t']).as_bytes();
@@ -86,7 +85,7 @@ fn parse_traceparent(header: &str) -> Option<(u128, u64, bool)> {
     (trace_id != 0 && parent != 0).then_some((trace_id, parent, sampled))
 }
 
-/// At most 32 lower-case hex digits.
+/// Parses at most 32 lower-case hexadecimal digits.
 fn hex(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0u128, |value, digit| {
         let digit = match digit {

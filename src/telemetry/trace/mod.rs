@@ -1,8 +1,8 @@
-//! Traces: where a request stands in one, what it waited for, and which of them are kept.
+//! Traces: the ids of a request, the steps that it waits for, and the decision which traces are kept.
 //!
-//! A [`RequestSpan`] is under way while its work is polled: log lines carry its ids, and what it waits for
-//! is a [`Step`] beneath it. When it ends ([`RequestSpan::end`]) its trace is kept if it failed, was slow, or
-//! is of the ratio that is kept anyway ([`Traces`]), and handed to the subscribers.
+//! A [`RequestSpan`] is active while its work is polled. Log lines then carry its ids, and each wait is a [`Step`]
+//! below it. When it ends ([`RequestSpan::end`]), its trace is kept if it failed, was slow, or belongs to the share
+//! that is always kept ([`Traces`]). A kept trace is sent to the subscribers.
 
 mod collector;
 mod context;
@@ -21,16 +21,16 @@ pub(super) use request::current_context;
 pub use step::{Step, TraceHandle};
 pub use traces::{TraceConfig, TraceSubscription, Traces};
 
-/// What a request's own span says of it.
+/// The description of a request's own span.
 #[derive(Debug)]
 pub struct RootSpan {
-    /// `GET /queue`.
+    /// The name, for example `GET /queue`.
     pub name: Cow<'static, str>,
     /// Server or client.
     pub kind: SpanKind,
-    /// By the names of OpenTelemetry's semantic conventions.
+    /// The attributes, named by OpenTelemetry's semantic conventions.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Why it failed, if it did.
+    /// The reason of the failure, if it failed.
     pub error: Option<Cow<'static, str>>,
 }
 

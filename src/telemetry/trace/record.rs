@@ -1,16 +1,16 @@
-//! A trace that is kept, as its readers get it: the exporter and the embedded trace store.
+//! A kept trace in the form that the exporter and the embedded trace store read.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// What a span was to its parent, in OpenTelemetry's terms.
+/// The kind of a span in OpenTelemetry's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpanKind {
-    /// Serves a request from outside.
+    /// Serves a request from another process.
     Server,
     /// Sends a request to another system: a database, Redis, the ticketing API.
     Client,
-    /// Something within the process.
+    /// Work within the process.
     Internal,
 }
 
@@ -23,28 +23,28 @@ pub enum Value {
     Int(i64),
     /// A number.
     Float(f64),
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
 }
 
-/// A span that has ended.
+/// A finished span.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpanRecord {
-    /// `GET /queue`, `db.acquire`, `reservation.create`.
+    /// The name, for example `GET /queue`, `db.acquire` or `reservation.create`.
     pub name: Cow<'static, str>,
-    /// What it was to its parent.
+    /// The kind of the span.
     pub kind: SpanKind,
     /// Its id, never zero.
     pub span_id: u64,
-    /// The span it was part of; of the first span, the caller's, if it sent one.
+    /// The parent span. For the first span, this is the caller's span if the caller sent one.
     pub parent_span_id: Option<u64>,
     /// Nanoseconds since the Unix epoch.
     pub start_ns: u64,
-    /// How long it took, in nanoseconds.
+    /// The duration in nanoseconds.
     pub duration_ns: u64,
-    /// By the names of OpenTelemetry's semantic conventions.
+    /// The attributes, named by OpenTelemetry's semantic conventions.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Why it failed, if it did.
+    /// The reason of the failure, if it failed.
     pub error: Option<Cow<'static, str>>,
 }
 
@@ -53,11 +53,11 @@ pub struct SpanRecord {
 pub struct TraceRecord {
     /// The trace's id, never zero.
     pub trace_id: u128,
-    /// The service that the spans are from: `concertctl-api`, `concertctl-load`.
+    /// The service of the spans: `concertctl-api`, `concertctl-load`.
     pub service_name: &'static str,
-    /// The instance, once the process has named it.
+    /// The instance, after the process has set its name.
     pub instance: Option<Arc<str>>,
-    /// The request's own span first; the others in the order of their ends. At least one.
+    /// The spans, at least one. The request's own span comes first, then the others in the order of their ends.
     pub spans: Vec<SpanRecord>,
 }
 

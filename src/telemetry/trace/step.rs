@@ -1,4 +1,4 @@
-//! What a request waits for, as spans beneath its own: a lock, a connection, a statement, a commit.
+//! The waits of a request as spans below its own: a lock, a connection, a statement, a commit.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,24 +9,23 @@ use super::context::random_span_id;
 use super::record::{SpanKind, Value};
 use super::request::RequestSpan;
 
-/// Where a step belongs: a span of a trace that is being collected, or nowhere. To be taken along by
-/// work that is done elsewhere, on another thread say.
+/// The trace to which steps belong, or none. Work that runs elsewhere, for example on another thread, takes it along.
 #[derive(Clone, Debug, Default)]
 pub struct TraceHandle(Option<Arc<Collector>>);
 
 impl TraceHandle {
-    /// The request that this code runs in.
+    /// The trace of the current request.
     #[must_use]
     pub fn current() -> TraceHandle {
         TraceHandle(RequestSpan::gathering())
     }
 
-    /// A step that begins now.
+    /// Begins a step now.
     pub fn step(&self, name: &'static str) -> Step {
         self.step_since(name, Instant::now())
     }
 
-    /// A step that began at `began`.
+    /// Begins a step at `began`.
     pub fn step_since(&self, name: &'static str, began: Instant) -> Step {
         Step(self.0.clone().map(|trace| Open {
             trace,
@@ -41,7 +40,7 @@ impl TraceHandle {
     }
 }
 
-/// A step that is under way; it ends when dropped. One that belongs nowhere costs nothing.
+/// A running step. It ends when it is dropped. Without a trace it costs nothing.
 #[derive(Debug)]
 #[must_use = "a step ends when it is dropped"]
 pub struct Step(Option<Open>);
@@ -58,7 +57,7 @@ struct Open {
     error: Option<Cow<'static, str>>,
 }
 
-/// The ids that a log record of a step carries.
+/// The ids in a log record of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry) struct StepIds {
     pub(in crate::telemetry) trace_id: u128,
@@ -67,12 +66,12 @@ pub(in crate::telemetry) struct StepIds {
 }
 
 impl Step {
-    /// A step of the request that this code runs in.
+    /// Begins a step of the current request.
     pub fn begin(name: &'static str) -> Step {
         TraceHandle::current().step(name)
     }
 
-    /// Marks it as a request to another system, named by the semantic conventions: `postgresql`.
+    /// Marks the step as a request to another system, named by the semantic conventions: `postgresql`.
     pub fn asks(mut self, system: &'static str) -> Step {
         if let Some(open) = &mut self.0 {
             open.kind = SpanKind::Client;
@@ -81,21 +80,21 @@ impl Step {
         self
     }
 
-    /// Says more about it.
+    /// Adds an attribute.
     pub fn note(&mut self, name: &'static str, value: impl Into<Value>) {
         if let Some(open) = &mut self.0 {
             open.attributes.push((name, value.into()));
         }
     }
 
-    /// It failed, because of `why`; asked only where it is recorded.
+    /// Marks the step as failed. `why` is called only if the step is recorded.
     pub fn failed(&mut self, why: impl FnOnce() -> Cow<'static, str>) {
         if let Some(open) = &mut self.0 {
             open.error = Some(why());
         }
     }
 
-    /// It ended `took` after it began.
+    /// Ends the step `took` after it began.
     pub fn end_after(mut self, took: Duration) {
         self.took(took);
     }

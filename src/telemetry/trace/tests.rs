@@ -23,7 +23,7 @@ fn config(slow: Duration, ratio: f64) -> LogConfig {
     }
 }
 
-/// Runs `work` with logging of its own; gives the traces that were kept.
+/// Runs `work` with its own logging. Returns the traces that were kept.
 fn traces_of(config: LogConfig, work: impl FnOnce(&Logs)) -> Vec<Arc<TraceRecord>> {
     let (subscriber, logs) = logs::build(config).unwrap();
     let mut kept = logs.traces().subscribe(2_000);
@@ -40,7 +40,7 @@ fn described() -> RootSpan {
     }
 }
 
-/// A request that does `work`.
+/// A request that runs `work`.
 fn request(failed: bool, work: impl FnOnce()) -> TraceContext {
     let context = TraceContext::fresh();
     let began = Instant::now();
@@ -168,7 +168,7 @@ fn when_everything_is_slow_some_of_it_is_kept_and_the_rest_is_counted() {
     });
     let worth = |_: &u64| traces.worth_keeping(1, Duration::from_secs(1), true);
     let kept = (0..5_000_u64).filter(worth).count() as u64;
-    // The calls may fall into two seconds or three.
+    // The calls may spread over two or three seconds.
     assert!((500..=1_500).contains(&kept), "{kept}");
     assert_eq!(kept + traces.passed_over(), 5_000);
 }
@@ -180,7 +180,7 @@ fn the_record_of_a_slow_statement_carries_the_ids_of_its_span() {
     tracing::subscriber::with_default(subscriber, || {
         let mut handle = TraceHandle::default();
         request(false, || handle = TraceHandle::current());
-        // As the database's thread does, outside of the request's span.
+        // The database's thread records a step like this, outside of the request's span.
         let step = handle.step("reservation.create");
         crate::telemetry::slow_query("reservation.create", NEVER, NEVER, &step);
     });
@@ -273,12 +273,12 @@ fn the_caller_decides_where_it_is_asked_to_and_nothing_is_kept_where_all_is_off(
         let context = TraceContext::from_traceparent(Some(&header));
         traces.keeps(&context, Duration::ZERO, failed)
     };
-    // The ratio would decide the other way.
+    // Without the caller's decision, the ratio would decide otherwise.
     assert!(keeps(true, false, "01", false));
     assert!(!keeps(true, false, "00", false));
     assert!(!keeps(false, false, "01", false));
     assert!(keeps(false, false, "00", false));
-    // What failed is kept, whatever the caller does; and never where all is off.
+    // A failed trace is kept whatever the caller decides, except when tracing is off.
     assert!(keeps(true, false, "00", true));
     assert!(!keeps(true, true, "01", true));
     assert!(!keeps(true, true, "01", false));

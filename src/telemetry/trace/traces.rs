@@ -1,4 +1,4 @@
-//! Decides which traces are kept, and hands them to subscribers.
+//! Decides which traces are kept, and sends them to subscribers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,24 +10,24 @@ use super::TraceContext;
 use super::record::TraceRecord;
 use crate::telemetry::subscription::{Subscribers, Subscription};
 
-/// A subscriber's end of the traces that are kept.
+/// A subscriber's end of the kept traces.
 pub type TraceSubscription = Subscription<Arc<TraceRecord>>;
 
-/// Slow and failed traces kept in a second. When everything is slow, some of it tells as much as all
-/// of it, and costs less.
+/// The largest number of slow and failed traces per second. When all requests are slow, a part of them shows the same
+/// as all, at a lower cost.
 const MOST_PER_SECOND: u64 = 500;
 
-/// Which traces are kept.
+/// The rules for keeping traces.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TraceConfig {
-    /// Requests that took at least this long.
+    /// Traces of requests that took at least this long are kept.
     pub slow: Duration,
-    /// Of the others, this share: 0 none, 1 all. By the trace id, so that every service that keeps
-    /// the same share keeps the same traces.
+    /// The share of the other traces that is kept, 0 to 1. The trace id decides, so that all services with the same
+    /// share keep the same traces.
     pub ratio: f64,
-    /// Of those, the caller's decision goes before the share.
+    /// For those traces, the caller's decision takes precedence over the share.
     pub parent: bool,
-    /// Keeps no trace, whatever the other fields say.
+    /// No trace is kept, whatever the other fields say.
     pub off: bool,
 }
 
@@ -42,19 +42,19 @@ impl Default for TraceConfig {
     }
 }
 
-/// A handle on the process's traces. Cloning shares it.
+/// A handle to the traces of the process. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Traces(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     slow: Duration,
-    /// Trace ids whose lower 63 bits are below this are kept.
+    /// Traces are kept whose id has lower 63 bits below this number.
     below: u64,
     parent: bool,
     off: bool,
     began: Instant,
-    /// The second that is counted, and how many were kept in it.
+    /// The current second, and the number of traces kept in it.
     pace: Mutex<(u64, u64)>,
     passed_over: AtomicU64,
     subscribers: Subscribers<Arc<TraceRecord>>,
@@ -62,12 +62,12 @@ struct Shared {
 }
 
 impl Traces {
-    /// Keeps traces as `config` says, once there is a subscriber.
+    /// Keeps traces by `config` when there is a subscriber.
     #[must_use]
     pub fn new(config: TraceConfig) -> Traces {
         Traces(Arc::new(Shared {
             slow: config.slow,
-            // Saturates: a ratio of 1 keeps every id, one below 0 (or none) keeps none.
+            // The conversion saturates: a ratio of 1 keeps every id, and a negative one or NaN keeps none.
             below: (config.ratio * (1_u64 << 63) as f64) as u64,
             parent: config.parent,
             off: config.off,
@@ -85,24 +85,24 @@ impl Traces {
         self.0.subscribers.any()
     }
 
-    /// Every trace that is kept from now on. At most `capacity` wait for the subscriber.
+    /// Subscribes to the traces that are kept from now on. At most `capacity` of them wait for the subscriber.
     #[must_use]
     pub fn subscribe(&self, capacity: usize) -> TraceSubscription {
         self.0.subscribers.subscribe(capacity)
     }
 
-    /// Names this process's instance in traces from now on.
+    /// Sets the instance name of later traces.
     pub fn set_instance(&self, instance: &str) {
         *self.0.instance.lock() = Some(Arc::from(instance));
     }
 
-    /// Traces worth keeping that were not kept, because too many came in one second.
+    /// The number of traces that were dropped because too many came in one second.
     #[must_use]
     pub fn passed_over(&self) -> u64 {
         self.0.passed_over.load(Ordering::Relaxed)
     }
 
-    /// Whether the trace of a request is kept that took `took`.
+    /// Whether the trace of a request that took `took` is kept.
     #[must_use]
     pub fn keeps(&self, request: &TraceContext, took: Duration, failed: bool) -> bool {
         let ordinary = !failed && took < self.0.slow;
@@ -112,7 +112,7 @@ impl Traces {
         }
     }
 
-    /// Whether a trace is kept whose root took `took`, and whose caller has no say.
+    /// Whether a trace is kept whose root took `took`, without regard to the caller's decision.
     #[must_use]
     pub fn worth_keeping(&self, trace_id: u128, took: Duration, failed: bool) -> bool {
         if self.0.off {
@@ -135,7 +135,7 @@ impl Traces {
         true
     }
 
-    /// Hands a trace to the subscribers.
+    /// Sends a trace to the subscribers.
     pub fn publish(&self, mut trace: TraceRecord) {
         if trace.instance.is_none() {
             trace.instance.clone_from(&self.0.instance.lock());

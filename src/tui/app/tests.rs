@@ -185,7 +185,7 @@ async fn of_a_recording_nobody_is_asked_and_its_time_is_the_one_that_is_shown() 
     };
     let shown = tokio::time::timeout(Duration::from_secs(10), shown).await;
     shown.expect("the end of the recording, at its time");
-    // What would change something is off; what asks something stays unasked.
+    // Actions that would change something are off, and dialogs do not open.
     for key in ['s', 'p', 'o', '3', '6', 'q'] {
         keys.send(KeyCode::Char(key)).unwrap();
     }
@@ -215,7 +215,7 @@ async fn the_end_of_the_server_and_of_the_terminal_end_the_console() {
     assert!(matches!(exit, Err(Failure::Terminal(_))), "{exit:?}");
 }
 
-/// A load generator that runs until it is told to stop.
+/// A load generator that runs until it is stopped.
 struct Puppet(CancellationToken);
 
 impl LoadGenerator for Puppet {

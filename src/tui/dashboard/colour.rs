@@ -1,12 +1,12 @@
-//! Colours of a dashboard file as what they say: red is bad, yellow and orange are worth a look,
-//! green is good, anything else says nothing.
+//! The meaning of colours in a dashboard file: red is bad, yellow and orange are warnings, green is good. Other
+//! colours have no meaning.
 
 use crate::tui::theme::Severity;
 
-/// What a colour says, in any of the ways that Grafana writes colours.
+/// The severity of a colour in any of Grafana's notations.
 pub(crate) fn severity(colour: &str) -> Severity {
     let colour = colour.trim().to_ascii_lowercase();
-    // `dark-`, `semi-dark-`, `light-` and `super-light-` stand before Grafana's names.
+    // Grafana's colour names may have the prefixes `dark-`, `semi-dark-`, `light-` and `super-light-`.
     match colour.rsplit('-').next().unwrap_or_default() {
         "green" | "darkgreen" | "lime" | "limegreen" | "seagreen" | "forestgreen" => Severity::Good,
         "yellow" | "orange" | "gold" | "amber" | "darkorange" => Severity::Warn,

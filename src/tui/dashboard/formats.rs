@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::tui::dashboard::vars::Choice;
 
-/// What stands for a variable's values in a query. Without a format, several values become
-/// alternatives of a regular expression; `escape`: so may one, since the query expects a pattern.
+/// The text that replaces a variable in a query. Without a format, several values become the alternatives of a
+/// regular expression. With `escape`, a single value does too, because the query expects a pattern.
 pub(crate) fn formatted(name: &str, values: &[Choice], format: &str, escape: bool) -> String {
     let each = |one: &dyn Fn(&str) -> String, between: &str| {
         let texts: Vec<String> = values.iter().map(|choice| one(&choice.value)).collect();
@@ -52,8 +52,8 @@ fn alternatives(values: &[Choice]) -> String {
     text
 }
 
-/// Whether a regular expression would read the value as more than itself. A dot and a dash may
-/// stay: the value matches itself all the same, and `=` needs it as it is.
+/// Whether the value has a special meaning in a regular expression. A dot and a dash are allowed: the value still
+/// matches itself, and `=` needs it unescaped.
 fn is_pattern(value: &str) -> bool {
     value.contains([
         '\\', '^', '$', '*', '+', '?', '(', ')', '|', '[', ']', '{', '}',

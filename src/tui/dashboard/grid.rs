@@ -1,5 +1,5 @@
-//! Grafana's grid of 24 columns on a terminal: panels side by side while there is room for each to
-//! be read, beneath one another otherwise.
+//! Grafana's grid of 24 columns on a terminal. Panels are side by side if each has enough space, and otherwise one
+//! below the other.
 
 use crate::tui::dashboard::panel::{Kind, Panel};
 

@@ -84,7 +84,7 @@ fn loose(of: &Value, name: &str) -> Option<f64> {
     (!number.is_nan()).then_some(number)
 }
 
-/// What is shown where there is nothing: a mapping of `null`, or the panel's own text.
+/// The text for missing data: a mapping of `null`, or the panel's own text.
 pub(crate) fn of_nothing(defaults: &Value, json: &Value) -> String {
     let own = text(defaults, "noValue");
     if !own.is_empty() {

@@ -1,5 +1,5 @@
-//! Grafana dashboards as data: what a dashboard file says that the console can draw, read without
-//! trust, and the reason for each panel that it cannot. Pure; knows neither widgets nor I/O.
+//! Grafana dashboards as data: the parts of an untrusted file that the console can draw, and the reason for each
+//! panel that it cannot draw. Pure, without widgets and I/O.
 
 pub(crate) mod adhoc;
 pub(crate) mod colour;
@@ -51,10 +51,10 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Reads a dashboard file's text.
+    /// Parses the text of a dashboard file.
     ///
     /// # Errors
-    /// [`DashboardError`]: where, and what is wrong.
+    /// [`DashboardError`] with the position and the mistake.
     pub fn read(text: &str) -> Result<Dashboard, DashboardError> {
         read::dashboard(text)
     }

@@ -1,4 +1,4 @@
-//! What else a panel's file says of its numbers: which of them counts, its unit and its scale.
+//! Further options of a panel: the value that counts, its unit and its scale.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::tui::dashboard::Unit;
 use crate::tui::dashboard::json::{number, text, tidy};
 use crate::tui::dashboard::panel::Calc;
 
-/// Which of a series' values a panel of single numbers shows.
+/// The value of a series that a panel of single numbers shows.
 pub(crate) fn calc(json: &Value) -> Calc {
     let places = [
         "/options/reduceOptions/calcs/0",
@@ -55,7 +55,7 @@ pub(crate) fn unit(defaults: &Value, json: &Value) -> Unit {
     Unit::new(&tidy(unit.unwrap_or_default()), decimals)
 }
 
-/// Where the scale begins and ends, if the file says so.
+/// The ends of the scale, if the file gives them.
 pub(crate) fn scale(defaults: &Value, json: &Value) -> (Option<f64>, Option<f64>) {
     let nothing = Value::Null;
     let axis = json.pointer("/yaxes/0").unwrap_or(&nothing);
@@ -77,7 +77,7 @@ pub(crate) fn scale(defaults: &Value, json: &Value) -> (Option<f64>, Option<f64>
     (first(low), first(high))
 }
 
-/// What the console does not do with what is asked: named, so that a number is not read wrongly.
+/// The options that the console does not apply. They are named, so that a number is not misread.
 pub(crate) fn not_applied(json: &Value) -> Option<String> {
     let list = json.get("transformations").and_then(Value::as_array)?;
     let on = |of: &&Value| of.get("disabled") != Some(&Value::Bool(true));

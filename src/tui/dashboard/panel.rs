@@ -1,4 +1,4 @@
-//! What of a dashboard the console can draw, as data: panels, their queries, thresholds and texts.
+//! The parts of a dashboard that the console can draw, as data: panels with queries, thresholds and texts.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::tui::theme::Severity;
 /// Most panels of a dashboard.
 pub(crate) const MAX_PANELS: usize = 300;
 
-/// Most queries of a panel; what is beyond is told.
+/// The largest number of queries of a panel. A note gives the number of the others.
 pub(crate) const MAX_TARGETS: usize = 12;
 
 /// A text that is asked of a source: PromQL or LogQL.
 pub(crate) type Query = Arc<str>;
 
-/// How a panel is drawn.
+/// The kind of a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A heading whose panels can be folded away.
@@ -36,13 +36,13 @@ pub(crate) enum Kind {
     StateTimeline,
     /// The same, a sign for each sample.
     StatusHistory,
-    /// What the file itself says, in words.
+    /// The file's own text.
     Text,
     /// Named with the reason why it is not drawn.
     NotDrawn,
 }
 
-/// What a stat shows of a series.
+/// The value of a series that a stat shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Calc {
     #[default]
@@ -80,7 +80,7 @@ pub(crate) struct Repeat {
     pub(crate) per_line: u16,
 }
 
-/// From `from` on (absent: from the bottom) a value stands like that.
+/// The severity of values from `from` on (`None` for the lowest values).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Step {
     pub(crate) from: Option<f64>,
@@ -91,7 +91,7 @@ pub(crate) struct Step {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Limit {
     pub(crate) at: f64,
-    /// Of the side that is worse.
+    /// The severity beyond the limit.
     pub(crate) severity: Severity,
     /// The worse side is the one below.
     pub(crate) below: bool,
@@ -107,7 +107,7 @@ pub(crate) struct Mapping {
     pub(crate) severity: Option<Severity>,
 }
 
-/// Where a panel stands in the grid of 24 columns.
+/// The position of a panel in the grid of 24 columns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) x: u16,
@@ -123,7 +123,7 @@ pub(crate) struct Panel {
     pub(crate) kind: Kind,
     /// Grafana's name of its type.
     pub(crate) type_name: String,
-    /// Why it is not drawn, or what of it is left out.
+    /// The reason why it is not drawn, or the parts that are left out.
     pub(crate) why_not: String,
     pub(crate) place: Place,
     pub(crate) targets: Vec<Target>,
@@ -134,16 +134,16 @@ pub(crate) struct Panel {
     pub(crate) steps: Vec<Step>,
     pub(crate) mappings: Vec<Mapping>,
     pub(crate) calc: Calc,
-    /// What its series are called, as Grafana's `displayName`; empty: as the legend says.
+    /// The name of its series, from Grafana's `displayName`. If it is empty, the legend gives the name.
     pub(crate) display_name: String,
-    /// What to show when the source has nothing; empty: that it has nothing.
+    /// The text for missing data. If it is empty, a default is shown.
     pub(crate) no_value: String,
     /// The lines of a text panel.
     pub(crate) words: Vec<String>,
     pub(crate) repeat: Option<Repeat>,
     /// Values of variables that hold in this panel: it is one of those that were repeated.
     pub(crate) fixed: Vec<(String, String)>,
-    /// Which panel of the file it is.
+    /// The index of the panel in the file.
     pub(crate) origin: usize,
     /// A row that is folded in the file.
     pub(crate) folded: bool,
@@ -178,7 +178,7 @@ impl Panel {
         }
     }
 
-    /// How `value` stands.
+    /// The severity of `value`.
     pub(crate) fn judge(&self, value: f64) -> Severity {
         let mapped = self.mapped(value).and_then(|mapping| mapping.severity);
         // A single step is a colour, not a threshold.
@@ -246,7 +246,7 @@ impl Panel {
         )
     }
 
-    /// What `target` asks at the moment.
+    /// The current query of `target`.
     pub(crate) fn query(&self, target: &Target, scope: &Scope) -> String {
         let query = scope.fill_in(&target.expr, &self.fixed, &target.interval);
         if target.counts_lines {

@@ -1,6 +1,6 @@
-//! A dashboard file as Grafana exports it into a [`Dashboard`]: classic JSON with its panels in a
-//! grid; older and newer schemas are brought into that form first. Untrusted: what is needed and of
-//! the wrong kind is an error with its path; what only adorns is left out.
+//! Reads a dashboard file that Grafana exported into a [`Dashboard`]. The form is classic JSON with panels in a grid,
+//! and older and newer schemas are converted to it first. The file is untrusted: a required field with a wrong type
+//! is an error with its path, and decorative fields are ignored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ fn unwrapped(json: &Value) -> (&Value, String) {
     (root, path)
 }
 
-/// The same dashboard with its panels in `panels`.
+/// The dashboard with its panels in `panels`.
 fn classic<'a>(root: &'a Value, path: &str) -> Result<Cow<'a, Value>, DashboardError> {
     if root.get("elements").is_some() {
         return schema_v2::classic(root, path).map(Cow::Owned);
@@ -100,7 +100,7 @@ fn in_order(mut panels: Vec<(u32, Panel)>) -> Vec<Panel> {
     panels.collect()
 }
 
-/// What of the file a panel's reading needs.
+/// The parts of the file that are needed to read a panel.
 struct Reader<'a> {
     root: &'a Value,
     sources: Sources,
@@ -120,7 +120,7 @@ fn by_id(root: &Value) -> BTreeMap<u64, &Value> {
     numbered.collect()
 }
 
-/// The panel whose answers `json` shows, by its number, where its source is "-- Dashboard --".
+/// The number of the panel whose answers `json` shows, if its source is "-- Dashboard --".
 fn reused(json: &Value) -> Option<u64> {
     let uid = json
         .pointer("/datasource/uid")
@@ -301,7 +301,7 @@ fn panel(json: &Value, path: &str, sources: &Sources) -> Result<Panel, Dashboard
     Ok(panel)
 }
 
-/// Why a panel of that type is not drawn.
+/// The reason why panels of that type are not drawn.
 fn why_not(type_name: &str) -> String {
     match type_name {
         "" => "it has no type".into(),

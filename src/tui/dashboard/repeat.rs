@@ -1,4 +1,4 @@
-//! Panels and rows that stand once for each value of a variable.
+//! Repeats panels and rows for each value of a variable.
 
 use crate::tui::dashboard::Scope;
 use crate::tui::dashboard::panel::{Kind, MAX_PANELS, Panel};

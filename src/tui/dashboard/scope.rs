@@ -1,4 +1,4 @@
-//! What a dashboard's variables are at the moment, and texts with them filled in.
+//! The current values of a dashboard's variables, and texts filled with them.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::tui::dashboard::vars::{ALL, AUTO, Choice, MAX_VALUES, Variable, is_au
 const MAX_FILLED: usize = 64 * 1024;
 /// Values learned are all there are as long as they are fewer: answers are cut at so many series.
 const MAX_LEARNED: usize = 60;
-/// How far apart Grafana expects scrapes to be.
+/// The scrape interval that Grafana assumes, in milliseconds.
 const SCRAPE_MS: i64 = 15_000;
 /// Queries that hold the time shown change with it no more often than this.
 const TIME_STEP_MS: i64 = 60_000;
@@ -35,7 +35,7 @@ struct Filled {
     values: Vec<Choice>,
     /// All values are chosen.
     is_all: bool,
-    /// What stands for all values where they are not listed.
+    /// The text for all values, if they are not listed.
     stand_in: Option<String>,
     choices: Vec<Choice>,
     several: bool,
@@ -43,7 +43,7 @@ struct Filled {
     hidden: bool,
 }
 
-/// What the variables are at the moment.
+/// The current values of the variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scope {
     filled: Vec<Filled>,
@@ -52,7 +52,7 @@ pub(crate) struct Scope {
     filters: Vec<Filter>,
 }
 
-/// What holds for one text only.
+/// The values for a single text.
 #[derive(Clone, Copy)]
 struct Local<'a> {
     /// Variables of a repeated panel.
@@ -113,7 +113,7 @@ impl Scope {
         }
     }
 
-    /// What is asked to learn the variables' values.
+    /// The queries for the variables' values.
     pub(crate) fn queries(&self) -> &[Query] {
         &self.queries
     }
@@ -153,7 +153,7 @@ impl Scope {
         single.map(|choice| choice.value.clone()).collect()
     }
 
-    /// How many values the variable at `index` may have.
+    /// The number of values that the variable at `index` may have.
     #[cfg(test)]
     pub(crate) fn choices(&self, index: usize) -> usize {
         self.filled[index].choices.len()
@@ -255,7 +255,7 @@ impl Scope {
         let end = end_ms.saturating_add(TIME_STEP_MS - 1);
         let end = end - end.rem_euclid(TIME_STEP_MS);
         let text = match of.name {
-            // Four scrapes: what a rate needs to see two samples for certain.
+            // A rate needs four scrapes to see two samples for certain.
             "__rate_interval" => {
                 let scrape = local.least_ms.max(SCRAPE_MS);
                 interval::text(scrape.saturating_mul(4).max(step.saturating_add(scrape)))
@@ -294,7 +294,7 @@ fn auto_name<'a>(of: &Reference<'a>) -> &'a str {
     }
 }
 
-/// What the learned texts are worth as values of the variable: its pattern, its order.
+/// Turns the received texts into values of the variable by its pattern and its order.
 fn kept(variable: &Variable, texts: &[String]) -> Vec<Choice> {
     let mut known: Vec<Choice> = Vec::new();
     for text in texts {

@@ -1,5 +1,5 @@
-//! Which kind of program a panel, a query or a variable asks: by the type that the file names, or
-//! by the variable or input that stands for it.
+//! The kind of program that a panel, a query or a variable asks. The file names its type, or a variable or an input
+//! that stands for it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::tui::dashboard::json::{text, tidy};
 
-/// Who is asked.
+/// The kind of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// Prometheus, or what answers as Prometheus does.
@@ -15,19 +15,19 @@ pub(crate) enum Source {
     Logs,
     /// By the name that a reader knows.
     Other(String),
-    /// The file does not tell: a name, or nothing at all.
+    /// Unknown: the file has only a name, or nothing.
     Unknown,
 }
 
-/// What the file's names for sources stand for.
+/// The sources behind the file's names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    /// By the name of the variable or input: the type of what it stands for.
+    /// The types by the name of the variable or input.
     types: BTreeMap<String, String>,
 }
 
 impl Sources {
-    /// Of the variables of type `datasource` and of the inputs (`__inputs`) of an exported file.
+    /// Reads the variables of type `datasource` and the inputs (`__inputs`) of an exported file.
     pub(crate) fn read(root: &Value) -> Sources {
         let mut types = BTreeMap::new();
         let listed = |value: Option<&Value>| value.and_then(Value::as_array).cloned();
@@ -46,7 +46,7 @@ impl Sources {
         Sources { types }
     }
 
-    /// What the `datasource` of `json` is, if it has one.
+    /// The kind of the `datasource` of `json`, if it has one.
     pub(crate) fn of(&self, json: &Value) -> Source {
         match json.get("datasource") {
             Some(Value::String(name)) => self.named(name),
@@ -64,8 +64,8 @@ impl Sources {
         }
     }
 
-    /// By a name or an identifier: a variable stands for a type, Grafana's own names are known, and
-    /// any other name is the user's own and tells nothing.
+    /// The kind by a name or an identifier. A variable stands for a type, Grafana's own names are known, and any
+    /// other name belongs to the user and does not determine the kind.
     fn named(&self, name: &str) -> Source {
         let bare = name
             .strip_prefix("${")

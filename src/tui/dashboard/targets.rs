@@ -11,7 +11,7 @@ use crate::tui::dashboard::source::{Source, Sources};
 /// Longest query kept, in bytes.
 const MAX_QUERY: usize = 16 * 1024;
 
-/// What became of the queries that are not asked.
+/// The queries that are not asked, and the reasons.
 #[derive(Default)]
 struct Left {
     /// Programs that the console does not ask.

@@ -26,7 +26,7 @@ pub(crate) const TIMES: Times = Times {
     end_ms: 1_780_315_200_000,
 };
 
-/// A dashboard with every kind of panel and some that nobody knows.
+/// A dashboard with every known kind of panel and some unknown ones.
 pub(crate) fn every_kind() -> Value {
     let asks = |expr: &str| json!([{ "expr": expr, "legendFormat": "{{instance}}" }]);
     let panel = |kind: &str, y: u32, targets: Value| {
@@ -302,7 +302,7 @@ fn shelves_hold_every_panel_within_the_width() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever stands in a file, it is read or refused.
+    /// Any file is either read or refused.
     #[test]
     fn no_file_breaks_the_reader(
         which in 0..3_usize,
@@ -319,7 +319,7 @@ proptest! {
         let _ = Dashboard::read(&String::from_utf8_lossy(&bytes));
     }
 
-    /// Values of any kind in any place are read or refused, and what is read can be laid out.
+    /// Any values in any place are read or refused, and a read dashboard can be laid out.
     #[test]
     fn no_value_breaks_the_reader(
         panel in 0..9_usize,
@@ -343,8 +343,7 @@ proptest! {
     }
 }
 
-/// A query without what a dashboard adds to it: choice of servers, another window, zero for
-/// nothing.
+/// A query without the dashboard's additions: the choice of servers, another window, zero instead of no value.
 fn bare(query: &str) -> String {
     let mut bare = query
         .replace("job=~\"$job\",instance=~\"$instance\",", "")
@@ -358,7 +357,7 @@ fn bare(query: &str) -> String {
         .into_owned()
 }
 
-/// The Overview and the dashboard that Grafana gets must not tell two stories.
+/// The Overview and the dashboard for Grafana must show the same figures.
 #[test]
 fn the_overview_and_the_on_sale_dashboard_ask_and_judge_alike() {
     use crate::tui::sources::panels::{PanelId, panel};

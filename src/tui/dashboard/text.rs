@@ -26,7 +26,7 @@ pub(crate) fn lines(json: &Value) -> Vec<String> {
         end -= 1;
     }
     let content = content.get(..end).unwrap_or_default();
-    // Markdown may hold HTML too; a listing is shown as it is.
+    // Markdown may contain HTML too. A listing is shown unchanged.
     let plain = match mode.as_str() {
         "code" => content.to_owned(),
         _ => without_tags(content),
@@ -48,7 +48,7 @@ pub(crate) fn lines(json: &Value) -> Vec<String> {
     lines
 }
 
-/// What is between the tags; what ends a paragraph ends a line; styles and scripts are no words.
+/// The text between the tags. The end of a paragraph ends a line. Styles and scripts are left out.
 fn without_tags(html: &str) -> String {
     let mut words = String::with_capacity(html.len());
     let mut rest = html;

@@ -1,4 +1,4 @@
-//! From which value on a panel's numbers stand how: the thresholds that Grafana would use too.
+//! The thresholds of a panel's numbers, chosen like in Grafana.
 
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ fn absolute(list: &[Value], defaults: &Value) -> Vec<Step> {
     let of_scale = |value: f64| match (percentage, scale) {
         (false, _) => Some(value),
         (true, (Some(low), Some(high))) => Some(low + (high - low) * value / 100.0),
-        // Of a scale that only the data would tell.
+        // A scale that only the data would determine.
         (true, _) => None,
     };
     let mut steps: Vec<Step> = list
@@ -76,7 +76,7 @@ fn sort(steps: &mut [Step]) {
     steps.sort_by(|a, b| from(a).total_cmp(&from(b)));
 }
 
-/// Of the old graph: each line is a limit of its own, `gt` or `lt`.
+/// The thresholds of the old graph. Each line is its own limit, `gt` or `lt`.
 fn of_graph(json: &Value) -> Vec<Step> {
     let listed = json.get("thresholds").and_then(Value::as_array);
     let limits: Vec<(f64, bool, Severity)> = listed
@@ -122,7 +122,7 @@ fn of_graph(json: &Value) -> Vec<Step> {
     .collect()
 }
 
-/// Of the old single number: `"50,80"` and three colours, if it colours anything.
+/// The thresholds of the old single number: `"50,80"` and three colours, if it has colours.
 fn of_singlestat(json: &Value) -> Vec<Step> {
     let on = |name: &str| json.get(name) == Some(&Value::Bool(true));
     let gauge = json.pointer("/gauge/show") == Some(&Value::Bool(true));

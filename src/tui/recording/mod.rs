@@ -1,4 +1,4 @@
-//! Recording what the sources answered, and playing a recording.
+//! Records the answers of the sources, and plays recordings.
 
 pub(crate) mod record;
 pub(crate) mod replay;

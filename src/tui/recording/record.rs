@@ -1,5 +1,5 @@
-//! Writes the events of the sources to a compressed file, line by line. A thread of its own writes: a slow
-//! disk delays nothing else.
+//! Writes the events of the sources line by line to a compressed file. It runs on its own thread, so that a slow disk
+//! delays nothing else.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,8 +22,8 @@ const WAITING: usize = 256;
 const LEAVE: Duration = Duration::from_secs(3);
 /// Random ids in log lines limit every level; this one is cheap at their rate.
 const LEVEL: i32 = 9;
-/// Compression finds what was recorded in the last 4 MiB (2^22 bytes): the log is asked in windows that
-/// overlap, so most lines come twice.
+/// Compression searches the last 4 MiB (2^22 bytes). The windows of log requests overlap, so most lines are recorded
+/// twice.
 const WINDOW_LOG: u32 = 22;
 
 /// A file to record to.
@@ -226,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_does_not_keep_up_ends_the_recording_and_not_the_console() {
         let (reader, mut stuck) = std::io::pipe().unwrap();
-        // All that a pipe takes while nobody reads.
+        // This fills the pipe, which has no reader.
         stuck.write_all(&[0; 64 * 1024]).unwrap();
         let recording = Recording {
             path: "stuck".into(),
@@ -234,7 +234,7 @@ mod tests {
         };
         let (events, _told) = mpsc::channel(8);
         let mut recorder = Recorder::start(recording, "here:1", events);
-        // Random text, which compression leaves as long as it is.
+        // Random text does not become shorter by compression.
         let random = || Event::LogsRefused {
             reason: (0..200).map(|_| rand::random::<char>()).collect(),
         };

@@ -58,7 +58,7 @@ impl Player {
         })
     }
 
-    /// The recorded time; at the end it stands still.
+    /// The recorded time. It stops at the end.
     pub(crate) fn now(&self) -> i64 {
         let passed = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
         let passed = passed.saturating_mul(i64::from(self.speed));
@@ -94,8 +94,8 @@ impl Player {
         Some(fitted_event(entry, model))
     }
 
-    /// Answers what a live source would be asked now: the log so far after a change of the filter, and the trace
-    /// that was opened.
+    /// Answers requests that go to a live source: the log up to now after a change of the filter, and an opened
+    /// trace.
     pub(crate) fn again(&mut self, model: &Model) -> Vec<Event> {
         let wanted = model.plan().trace;
         if wanted != self.trace {
@@ -113,7 +113,7 @@ impl Player {
         logs.map(|entry| fitted_event(entry, model)).collect()
     }
 
-    /// The newest recorded answer for that trace; missing if nobody opened it.
+    /// The newest recorded answer for that trace. It is "missing" if the trace was never opened during the recording.
     fn recorded_trace(&self, wanted: String) -> Event {
         let mut newest = self.tape.entries.iter().rev();
         let recorded =
@@ -128,8 +128,8 @@ impl Player {
     }
 }
 
-/// The event of a line, adapted to what the screen asks for: the log is recorded as it was filtered and is
-/// filtered again here; a list of traces is for every order.
+/// The event of a line, adapted to the screen's request. The log was recorded with its filter and is filtered again
+/// here. A list of traces fits every order.
 pub(crate) fn fitted_event(entry: &Entry, model: &Model) -> Event {
     let mut event = entry.event.clone();
     match &mut event {

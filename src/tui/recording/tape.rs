@@ -51,7 +51,7 @@ impl Head {
 /// Any other line. The recorder borrows the event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry<E = Event> {
-    /// When the event came, Unix milliseconds.
+    /// The time of the event, in Unix milliseconds.
     pub(crate) t: i64,
     #[serde(rename = "said")]
     pub(crate) event: E,
@@ -97,7 +97,7 @@ impl Tape {
         Ok(Tape { head, entries })
     }
 
-    /// When it begins and ends, Unix milliseconds.
+    /// The beginning and the end, in Unix milliseconds.
     pub(crate) fn span(&self) -> (i64, i64) {
         let at = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.t);
         (at(self.entries.first()), at(self.entries.last()))

@@ -1,9 +1,9 @@
-//! What the screens show of a recording that is made or played.
+//! The state of a recording on the screens while it is made or played.
 
-/// How many times faster than it was; 0: held.
+/// The playing speeds. 0 means paused.
 pub(crate) const SPEEDS: &[u32] = &[0, 1, 2, 5, 10, 30, 60];
 
-/// What the screen tells of a recording.
+/// The state of a recording on the screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum TapeView {
     /// There is none.
@@ -11,7 +11,7 @@ pub(crate) enum TapeView {
     None,
     /// So many bytes are recorded.
     Recording(u64),
-    /// Nothing is recorded any more, and why.
+    /// The recording has stopped, for this reason.
     Stopped(String),
     /// One is played.
     Playing(Playing),
@@ -24,7 +24,7 @@ pub(crate) struct Playing {
     pub(crate) speed: u32,
     /// The last line was shown.
     pub(crate) ended: bool,
-    /// When it begins and ends, Unix milliseconds.
+    /// The beginning and the end, in Unix milliseconds.
     pub(crate) span: (i64, i64),
 }
 

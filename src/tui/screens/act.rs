@@ -1,5 +1,5 @@
-//! Does what a key, a choice from the palette or a click asks for: the screen's own actions first, then
-//! those that every screen has.
+//! Runs the action of a key, a command in the palette or a click: first the screen's own actions, then the common
+//! ones.
 
 use crate::tui::event::Effect;
 use crate::tui::input::dialog::Dialog;
@@ -14,7 +14,7 @@ use crate::tui::update::actions;
 use crate::tui::zoom::Zoom;
 use crate::tui::{navigation, timeline, window};
 
-/// Does what a line of the key map says, unless it is off.
+/// Runs the action of a line of the key map, unless it is off.
 pub(crate) fn run(model: &mut Model, binding: &Binding) -> Vec<Effect> {
     if binding.writes && model.settings.read_only {
         model.tell(
@@ -80,7 +80,7 @@ fn time(model: &mut Model, action: Action) -> bool {
     true
 }
 
-/// What changes the server, from any screen. Another screen's own actions do nothing here.
+/// Actions that change the server, from any screen. Another screen's own actions do nothing here.
 fn operate(model: &mut Model, action: Action) {
     match action {
         Action::Seed => actions::seed(model),
@@ -118,7 +118,7 @@ fn speed(model: &mut Model, faster: bool) -> Vec<Effect> {
     vec![Effect::Play(playing.speed)]
 }
 
-/// Closes what the screen has open; else goes back the way of links; else to the present.
+/// Closes the open part of the screen, or else goes back through the navigation stack, or else to the present.
 fn back(model: &mut Model) {
     model.notice = None;
     if view(model.screen).back(model) || navigation::back(model) {

@@ -1,4 +1,4 @@
-//! What is where on the screen, for the mouse: found by the same layout that draws it.
+//! Finds the element at a mouse position, by the layout that draws it.
 
 use ratatui::layout::{Position, Rect};
 

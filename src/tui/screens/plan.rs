@@ -1,4 +1,4 @@
-//! What the screens want fetched: the plan that the tasks of `sources` follow.
+//! The data that the screens need: the plan that the tasks of `sources` follow.
 
 use std::collections::BTreeSet;
 
@@ -50,20 +50,20 @@ impl Model {
         seen.map(|one| view(*one))
     }
 
-    /// The alert whose evidence is looked at.
+    /// The visible alert, whose evidence is needed.
     pub(crate) fn evidence_wanted(&self) -> Option<Wanted> {
         let row = self.alerts.chosen()?;
         Some(Wanted::of(&row.alert, self.now / 60_000 * 60_000))
     }
 
-    /// What was found for the chosen alert.
+    /// The evidence for the chosen alert.
     pub(crate) fn evidence(&self) -> Option<&Evidence> {
         let row = self.alerts.chosen()?;
         let found = self.alerts.evidence.as_ref();
         found.filter(|found| found.of.alert == row.alert.labels)
     }
 
-    /// What is to be fetched now.
+    /// The data to fetch now.
     pub(crate) fn plan(&self) -> Plan {
         let mut plan = Plan {
             // The header of every screen shows whether requests are answered.

@@ -222,7 +222,7 @@ fn without_colour_the_text_is_the_same_and_no_cell_is_coloured() {
                 coloured.content.iter().any(|cell| cell.fg != Color::Reset),
                 "the test sees colours"
             );
-            // The chosen tab must still be told apart.
+            // The chosen tab must still be distinguishable.
             assert!(
                 plain
                     .content
@@ -386,7 +386,7 @@ fn wide_characters_leave_every_border_where_it_is() {
     }
 }
 
-/// A dialog whose border stands on the second half of a wide character takes the character away.
+/// If the border of a dialog covers the second half of a wide character, the character is removed.
 #[test]
 fn half_a_wide_character_is_a_blank() {
     let mut buffer = Buffer::with_lines(["가나다"]);

@@ -1,5 +1,5 @@
-//! What every screen is to the console. A screen is a folder with its state, keys, drawing and its
-//! [`View`]; `table` lists them.
+//! The interface of every screen. A screen is a folder with its state, keys, drawing and its [`View`]. `table` lists
+//! the screens.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,8 @@ pub(crate) trait View: Sync {
     /// Its key table, with the help text of each key.
     fn keys(&self) -> &'static [Binding];
 
-    /// Adds what it shows to what is fetched. Called while the screen is shown, and for every screen
-    /// while the console records.
+    /// Adds the screen's data to the plan. It is called while the screen is shown, and for every screen while the
+    /// console records.
     fn plan(&self, _model: &Model, _plan: &mut Plan) {}
 
     /// The PromQL whose answers go into `Model::answers`.
@@ -50,19 +50,19 @@ pub(crate) trait View: Sync {
         self.move_by(model, if down { PAGE } else { -PAGE });
     }
 
-    /// Does what one of its own keys asks for; `None`: that action is not its own.
+    /// Runs one of the screen's own actions. `None` when the action belongs elsewhere.
     fn act(&self, _model: &mut Model, _action: Action) -> Option<Vec<Effect>> {
         None
     }
 
-    /// Esc: closes what is open; whether anything was.
+    /// Esc: closes the open part. Returns whether there was one.
     fn back(&self, _model: &mut Model) -> bool {
         false
     }
 
     fn draw(&self, model: &Model, buffer: &mut Buffer, area: Rect);
 
-    /// What of it is at `at`, by the layout that drew it in `area`.
+    /// The part of the screen at `at`, by the layout that drew it in `area`.
     fn hit(&self, _model: &Model, _area: Rect, _at: Position) -> Option<Hit> {
         None
     }

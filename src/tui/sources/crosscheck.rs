@@ -28,7 +28,7 @@ const CLOCK_S: i64 = 5;
 /// A disagreement that lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disagreement {
-    /// Which figures; none: the clocks.
+    /// The compared figures. `None` for the clocks.
     pub(crate) check: Option<Check>,
     /// For people, whole.
     pub(crate) text: String,
@@ -138,8 +138,7 @@ fn pair(model: &Model, check: Check) -> Option<Pair> {
     }
 }
 
-/// Prometheus's figure is one that the server itself told within a scrape interval, or lies between
-/// two of them.
+/// Prometheus's figure must equal one that the server reported within a scrape interval, or lie between two of them.
 fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> Option<Pair> {
     if !is_up(model, Source::Ops) {
         return None;
@@ -160,12 +159,12 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
     })
 }
 
-/// What this rehearsal sold is among the seats that are sold.
+/// The seats that this rehearsal sold must be among the sold seats.
 pub(crate) fn sold(model: &Model) -> Option<Pair> {
     let run = model.load.run.as_ref().filter(|run| run.is_under_way())?;
     let metrics = *model.metrics.get(PanelId::Seats).now.get(SOLD)?;
     let own = number(run.progress.seats_paid);
-    // What was sold within the last scrape interval may not be counted yet.
+    // Sales within the last scrape interval may not be counted yet.
     let (at, counted) = *model.checks.sold.front()?;
     let known = at <= model.now - SCRAPE_MS;
     let (seen, own) = (Unit::Count.text(metrics), Unit::Count.text(own));

@@ -18,7 +18,7 @@ pub(crate) type Answer = Result<(Vec<Event>, Duration), ClientError>;
 
 /// One question to a source.
 pub(crate) trait Poll: Send + Sync {
-    /// The part of the plan that decides what to ask.
+    /// The part of the plan that determines the request.
     type Wanted: PartialEq + Send + Sync;
 
     /// Whether a changed plan ends a back-off. Only for a source that is asked at the user's pace.
@@ -57,7 +57,7 @@ impl<P: Poll> Follow<P> {
         }
     }
 
-    /// Runs until nobody receives the events or publishes plans.
+    /// Runs until the receiver of events or the publisher of plans is gone.
     pub(crate) async fn run(
         mut self,
         mut plan: watch::Receiver<Plan>,

@@ -12,7 +12,7 @@ use crate::tui::sources::plan::Plan;
 
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What was last reported of each source: a change is reported once.
+/// The last report about each source. Each change is reported once.
 #[derive(Default)]
 pub(crate) struct Metadata(Vec<Reported>);
 

@@ -67,18 +67,18 @@ fn every(queries: usize) -> Duration {
     EVERY * rounds.min(4)
 }
 
-/// Queries, zoom, and where the charts stand still.
+/// The queries, the zoom, and the time at which the charts are frozen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted(BTreeSet<Query>, Zoom, Option<i64>);
 
 impl Wanted {
-    /// Without what is no longer among `queries`.
+    /// Removes what is not among `queries` any more.
     fn still(&self, queries: &BTreeSet<Query>) -> Wanted {
         let queries = self.0.intersection(queries).cloned().collect();
         Wanted(queries, self.1, self.2)
     }
 
-    /// The queries whose past is missing, if the past was fetched for `before`.
+    /// The queries without fetched history, if the history was fetched for `before`.
     fn without_past(&self, before: Option<&Wanted>) -> Vec<Query> {
         let known = before.filter(|before| (before.1, before.2) == (self.1, self.2));
         let missing = |query: &&Query| known.is_none_or(|known| !known.0.contains(*query));

@@ -1,10 +1,10 @@
-//! The panels as data: name, PromQL, unit, thresholds. One table is the whole definition; what is
-//! asked and how it is judged is decided here, where it stands on the screen in `screens`.
+//! The panels as data: name, PromQL, unit, thresholds. This table defines the questions and the judgement. `screens`
+//! defines the positions.
 
 use crate::tui::format;
 use crate::tui::theme::Severity;
 
-/// Which panel.
+/// The id of a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum PanelId {
     Tps,
@@ -20,7 +20,7 @@ pub(crate) enum PanelId {
     Reservations,
 }
 
-/// What a panel's numbers are.
+/// The unit of a panel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Things a second.
@@ -72,7 +72,7 @@ pub(crate) struct Panel {
     pub(crate) query: &'static str,
     pub(crate) unit: Unit,
     pub(crate) thresholds: Option<Thresholds>,
-    /// The label that tells its series apart; without one there is one series.
+    /// The label that distinguishes its series. Without a label there is one series.
     pub(crate) label: Option<&'static str>,
     /// No series here while that panel has traffic means zero, truly: a status code that never
     /// occurred has no series, and the other panel proves that the server is being watched.
@@ -93,7 +93,7 @@ impl Panel {
         }
     }
 
-    /// How `value` stands.
+    /// The severity of `value`.
     pub(crate) fn judge(&self, value: f64) -> Severity {
         match self.thresholds {
             None => Severity::Plain,
@@ -112,7 +112,7 @@ pub(crate) fn panel(id: PanelId) -> &'static Panel {
         .expect("a test finds every id in the table")
 }
 
-/// What probes and scrapers ask is not traffic. Our server does not count it; others may.
+/// Requests of probes and scrapers are not traffic. This project's server does not count them, but others may.
 macro_rules! traffic {
     () => {
         "http_route!~\"/(health|healthz|livez|readyz|metrics|actuator)(/.*)?\""
@@ -127,7 +127,8 @@ pub(crate) const CHARTS: &[PanelId] = &[
     PanelId::Errors,
 ];
 
-/// All panels. What every server tells of the whole (the queue, the seats) is not summed over servers.
+/// All panels. Values that every server reports for the whole sale (the queue, the seats) are not summed over
+/// servers.
 pub(crate) const PANELS: &[Panel] = &[
     Panel {
         window: "10s",

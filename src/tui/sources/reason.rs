@@ -1,4 +1,4 @@
-//! The reasons why a source does not answer, with what to do about it. Pure.
+//! The reasons why a source does not answer, with advice. Pure.
 
 use crate::clients::{Api, ClientError};
 use crate::tui::connection::Source;
@@ -6,7 +6,7 @@ use crate::tui::connection::Source;
 /// The reason for a failed call to `source`.
 pub(crate) fn reason(source: Source, error: &ClientError) -> String {
     match error {
-        // The server's own stores: what they answer names users.
+        // These are the server's own stores, and their answers contain user ids.
         ClientError::Refused {
             status: 401,
             message,

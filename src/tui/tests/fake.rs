@@ -1,4 +1,4 @@
-//! Sources for tests: what answers on a port of its own, until the test's runtime ends.
+//! Fake sources for tests. Each answers on its own port until the end of the test's runtime.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! What the action keys begin. What destroys data, loads a system or is felt by customers asks first.
+//! Starts the actions of keys. An action that destroys data, loads a system or affects customers first asks for
+//! confirmation.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -35,7 +36,7 @@ pub(crate) fn quit(model: &mut Model) -> Vec<Effect> {
     Vec::new()
 }
 
-/// What ends with this console, for those who would not expect it.
+/// The parts that end with this console, for users who may not expect it.
 fn leaves_behind(model: &Model) -> Vec<String> {
     let mut lines = Vec::new();
     if model.load.is_under_way() {
@@ -254,7 +255,7 @@ pub(crate) fn stop(model: &mut Model) {
     }));
 }
 
-/// What launching `scenario` means for the data that are there.
+/// The effect of launching `scenario` on the existing data.
 pub(crate) fn reseed(model: &Model, scenario: &ScenarioInfo) -> Reseed {
     match model
         .status
@@ -275,7 +276,7 @@ pub(crate) fn reseed(model: &Model, scenario: &ScenarioInfo) -> Reseed {
     }
 }
 
-/// How things stood, for who reads the alert later: `TPS 1,284 /s, p95 buy 612 ms, queue 12.3k`.
+/// The state of the system for a later reader of the alert: `TPS 1,284 /s, p95 buy 612 ms, queue 12.3k`.
 fn seen(model: &Model) -> Option<String> {
     let shown = [
         PanelId::Tps,
@@ -293,7 +294,7 @@ fn seen(model: &Model) -> Option<String> {
     (fresh && !told.is_empty()).then_some(told)
 }
 
-/// The form as an alert, or what is wrong with it.
+/// The alert of the form, or the mistake in it.
 pub(crate) fn alert(model: &Model, form: &AlertForm) -> Result<Effect, &'static str> {
     let (name, summary) = (form.name.text().trim(), form.summary.text().trim());
     if name.is_empty() {

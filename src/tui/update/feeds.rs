@@ -1,4 +1,4 @@
-//! What the server, Alertmanager and the rehearsal say, taken into the model.
+//! Takes the answers of the server, of Alertmanager and of the rehearsal into the model.
 
 use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::clients::alertmanager::{Alert, AlertState};
@@ -14,7 +14,7 @@ use crate::tui::sources::crosscheck;
 use crate::tui::sources::series::Track;
 use crate::tui::{audit, format, timeline};
 
-/// What was done within this time, in milliseconds, was done just now.
+/// An action within this time counts as recent, in milliseconds.
 const JUST_MS: i64 = 3_000;
 /// The window of the server's TPS (a test holds the two together), in milliseconds.
 pub(crate) const TPS_WINDOW_MS: i64 = 10_000;
@@ -82,7 +82,7 @@ pub(crate) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect
     if first || new.is_empty() {
         return Vec::new();
     }
-    // The outcome of one's own action a moment ago says more than what it caused.
+    // The outcome of the user's own recent action is more useful than the events that it caused.
     let just_done = model
         .notice
         .as_ref()
@@ -93,7 +93,7 @@ pub(crate) fn on_alerts(model: &mut Model, mut alerts: Vec<Alert>) -> Vec<Effect
     vec![Effect::Bell]
 }
 
-/// The last actions are kept; a log that cannot be written is told of once.
+/// Keeps the last actions. A log that cannot be written is reported once.
 pub(crate) fn on_audited(model: &mut Model, entry: AuditEntry, failed: Option<String>) {
     model.audit.push_back(entry);
     while model.audit.len() > audit::KEPT {
@@ -106,7 +106,7 @@ pub(crate) fn on_audited(model: &mut Model, entry: AuditEntry, failed: Option<St
 }
 
 pub(crate) fn on_audit_read(model: &mut Model, entries: Vec<AuditEntry>) {
-    // What was done in this session meanwhile comes after it.
+    // The actions of this session come after the entries of the log.
     for entry in entries.into_iter().rev() {
         if model.audit.len() < audit::KEPT && !model.audit.contains(&entry) {
             model.audit.push_front(entry);

@@ -1,4 +1,4 @@
-//! `update`: what an event makes of the model, and what is to be done about it. Pure.
+//! `update` changes the model by an event and returns the effects. It is pure.
 
 pub(crate) mod actions;
 pub(crate) mod feeds;
@@ -59,7 +59,7 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             model.answers.apply_logs(&wanted, answers);
         }
         Event::Alerts(alerts) => return feeds::on_alerts(model, alerts),
-        // Of a choice that has moved on meanwhile it is of no use.
+        // The evidence is useless if another alert has been chosen since.
         Event::Evidence(found) => model.alerts.evidence = Some(*found),
         Event::Silences(silences) => {
             model.alerts.silences = silences;
@@ -169,7 +169,7 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     act::run(model, binding)
 }
 
-/// A recording that ends without having been asked to is told, and stays told at the top.
+/// Reports a recording that ends unasked, and keeps the report at the top.
 fn on_tape(model: &mut Model, view: TapeView) {
     if let TapeView::Stopped(why) = &view {
         let text = format!("nothing more is recorded: {}", one_line(why));

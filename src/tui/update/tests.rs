@@ -1,5 +1,4 @@
-//! Keys and events as they come, and what the console makes of them: actions here, the rest in
-//! files of their own.
+//! Keys and events, and their effects in the console. Actions are tested here, other parts in their own files.
 
 pub(crate) mod acting;
 pub(crate) mod alerts;
@@ -191,7 +190,7 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
             reseed,
         }]
     };
-    // Nothing there, or another dataset: it is seeded first.
+    // Without a dataset, or with another one, the rehearsal seeds first.
     assert_eq!(
         keys(&mut console(None, 0), "l\n\ny"),
         start("onsale-short", None, true)
@@ -200,7 +199,7 @@ fn a_launch_asks_and_says_what_becomes_of_the_data() {
         keys(&mut console(Some("other"), 0), "l\n\ny"),
         start("onsale-short", None, true)
     );
-    // The right one, untouched: it is used as it is.
+    // The right, unused dataset is kept.
     assert_eq!(
         keys(&mut console(Some("demo"), 0), "l\n\ny"),
         start("onsale-short", None, false)

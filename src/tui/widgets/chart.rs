@@ -22,7 +22,7 @@ pub(crate) struct Line<'a> {
     pub(crate) style: Style,
 }
 
-/// What lies over every chart alike.
+/// The elements that all charts share.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Overlay<'a> {
     /// The instant that is looked at.
@@ -78,7 +78,7 @@ pub(crate) struct Chart<'a> {
     pub(crate) lines: Vec<Line<'a>>,
     pub(crate) end: i64,
     pub(crate) span: i64,
-    /// What the end is called: `now`.
+    /// The label of the end: `now`.
     pub(crate) end_name: &'a str,
     /// Points further apart than this are not joined.
     pub(crate) gap: i64,
@@ -89,7 +89,7 @@ pub(crate) struct Chart<'a> {
 }
 
 impl Chart<'_> {
-    /// Draws into `area`; tells whether there was anything to draw.
+    /// Draws into `area`. Returns whether there was anything to draw.
     pub(crate) fn draw(&self, buffer: &mut Buffer, area: Rect) -> bool {
         if area.width < SCALE + 4 || area.height < 2 {
             return false;

@@ -10,7 +10,7 @@ use crate::cells;
 use crate::tui::theme::Severity;
 use crate::tui::{format, theme};
 
-/// How old what a panel shows is.
+/// The age of a panel's data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Freshness {
     /// As new as it gets.
@@ -34,7 +34,7 @@ impl Freshness {
         }
     }
 
-    /// What to say where there are no data.
+    /// The text for missing data.
     pub(crate) fn emptiness(&self) -> String {
         match self {
             Freshness::Fresh | Freshness::Stale(..) => "no data yet".into(),

@@ -12,8 +12,8 @@ use crate::tui::theme;
 /// From nearly nothing to the most.
 const SHADES: [char; 4] = ['░', '▒', '▓', '█'];
 
-/// Draws rows, the first at the bottom, from `end - span` to `end` (Unix milliseconds); tells
-/// whether there was anything to draw.
+/// Draws rows, the first at the bottom, from `end - span` to `end` (Unix milliseconds). Returns whether there was
+/// anything to draw.
 pub(crate) fn heat(
     buffer: &mut Buffer,
     area: Rect,

@@ -1,5 +1,5 @@
-//! A chart with a scale of its own unit, thresholds as lines across, and room below zero: what
-//! dashboards need beyond [`super::Chart`]. The same dots.
+//! A chart with its own unit and scale, thresholds as lines, and negative values. Dashboards need these beyond
+//! [`super::Chart`]. It draws the same dots.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,7 +16,7 @@ pub(crate) struct Plot<'a> {
     pub(crate) lines: Vec<Line<'a>>,
     pub(crate) end: i64,
     pub(crate) span: i64,
-    /// What the end is called: `now`.
+    /// The label of the end: `now`.
     pub(crate) end_name: &'a str,
     pub(crate) overlay: Overlay<'a>,
     /// Points further apart than this are not joined.
@@ -25,12 +25,12 @@ pub(crate) struct Plot<'a> {
     pub(crate) tick: &'a dyn Fn(f64) -> String,
     /// Lines across, once the data come near them.
     pub(crate) limits: &'a [(f64, Style)],
-    /// Where the scale begins and ends, if that is given.
+    /// The ends of the scale, if they are given.
     pub(crate) low: Option<f64>,
     pub(crate) high: Option<f64>,
 }
 
-/// What the left end of a time axis is called.
+/// The label of the left end of a time axis.
 pub(crate) fn back(span: i64) -> String {
     match span {
         60_000.. if span % 60_000 != 0 => format!("-{} min", format::stopwatch(seconds(span))),
@@ -39,7 +39,7 @@ pub(crate) fn back(span: i64) -> String {
 }
 
 impl Plot<'_> {
-    /// Draws into `area`; tells whether there was anything to draw.
+    /// Draws into `area`. Returns whether there was anything to draw.
     pub(crate) fn draw(&self, buffer: &mut Buffer, area: Rect) -> bool {
         let Some((low, high)) = self.range() else {
             return false;

@@ -1,4 +1,4 @@
-//! Tables whose chosen row is always in sight.
+//! Tables that keep the chosen row visible.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

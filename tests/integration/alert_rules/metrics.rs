@@ -1,4 +1,4 @@
-//! The rules against a server that runs: what they name must be there.
+//! Checks the rules with a running server, which must have all metrics that they name.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{alerts, rules, text};
 use crate::support::{TestServer, User, eventually};
 
-/// What a rule may name although no server tells it, and why.
+/// Names in rules that no server exports, with the reason.
 const NOT_TOLD: [(&str, &str); 1] = [("up", "made by whoever scrapes")];
 
 /// The selectors of an expression.
@@ -59,7 +59,7 @@ fn to_paste(language: &str) -> Vec<String> {
     queries
 }
 
-/// What the rules record under names of their own.
+/// The series that the rules record.
 fn recorded() -> BTreeSet<String> {
     let name = |rule: serde_json::Value| Some(rule["record"].as_str()?.to_owned());
     rules().into_iter().filter_map(name).collect()
@@ -73,7 +73,7 @@ async fn told(server: &TestServer) -> BTreeSet<String> {
     names.map(ToOwned::to_owned).collect()
 }
 
-/// Somebody buys a seat.
+/// Buys a seat.
 async fn buy(server: &TestServer) {
     let user = server.admitted(1).await;
     let reservation = user.reserved(1).await;

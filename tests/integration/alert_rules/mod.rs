@@ -1,4 +1,4 @@
-//! The alert rules, what tests them, and what a person finds who is woken up by one.
+//! The alert rules, their tests, and the runbooks for the person who is woken up.
 
 mod metrics;
 mod structure;
@@ -75,7 +75,7 @@ fn the_configuration_is_one_of_alertmanager() {
     assert!(is_content("amtool", &["check-config"], file));
 }
 
-/// A test of its own for each file of rule tests, so that they run beside each other.
+/// One test for each file of rule tests, so that they run in parallel.
 macro_rules! rule_tests {
     ($($file:ident),*) => {
         $(#[test]

@@ -1,4 +1,4 @@
-//! What every alert must have, read from the files.
+//! The parts that every alert must have, read from the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ const HEADINGS: [&str; 5] = [
     "Actions",
     "Over when",
 ];
-/// What may stand behind a `|` in a template: what both evaluators know.
+/// The functions that may follow a `|` in a template, because both evaluators have them.
 const FUNCTIONS: [&str; 4] = [
     "humanizePercentage",
     "humanizeDuration",

@@ -143,7 +143,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_with_what_to_do() {
         "--prometheus-url",
         &format!("https://me:hunter2@localhost:{port}"),
     ];
-    // A system that trusts somebody, but not this one.
+    // A system that trusts other certificates than this one.
     let other = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/integration/console_sources/other.pem"

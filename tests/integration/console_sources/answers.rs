@@ -3,7 +3,7 @@
 use super::access::{ok, once, source, texts};
 use crate::fake_sources::Fake;
 
-/// What the console prints with that as its Prometheus.
+/// The output of the console with this Prometheus.
 async fn printed(prometheus: &str, more: &[&str]) -> String {
     let fake = Fake::start().await;
     let mut args = texts(&["--ops-url", &fake.url(), "--prometheus-url", prometheus]);

@@ -10,7 +10,7 @@ use crate::fake_sources::{Fake, demo};
 use crate::support::proxy::Proxy;
 use crate::terminal::Console;
 
-/// What a person takes for at once.
+/// A delay that a person does not notice.
 const AT_ONCE: Duration = Duration::from_millis(50);
 /// A source is waited for twice as long: no key may ever wait for one.
 const NEVER: Duration = Duration::from_secs(1);

@@ -1,5 +1,4 @@
-//! The console's sources: how they are reached, what they are given, what happens while they hang;
-//! and recordings of what they said.
+//! The console's sources: their connections, their credentials, hanging sources, and recordings of their answers.
 
 mod access;
 mod answers;

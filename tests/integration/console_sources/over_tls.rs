@@ -1,5 +1,5 @@
-//! What holds of a source by http holds of one by https: one connection for many requests, time-outs,
-//! the bound on an answer, no redirects. And no proxy stands between, whatever the environment names.
+//! Sources over https behave like those over http: one connection for many requests, time-outs, the size limit of an
+//! answer, no redirects. No proxy is used, whatever the environment names.
 
 use std::path::Path;
 use std::sync::Arc;

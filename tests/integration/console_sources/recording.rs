@@ -1,4 +1,4 @@
-//! A session is recorded, and shown later without anybody being there.
+//! Records a session, and plays it later without any source.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -43,7 +43,7 @@ fn recorded(fake: Fake) {
     console.press("q");
     console.ended_with_the_terminal_restored();
     let target = fake.addr.to_string();
-    // Nobody is asked: nobody is there.
+    // No source is asked, because none is there.
     drop(fake);
 
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();

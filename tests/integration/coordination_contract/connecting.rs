@@ -1,4 +1,4 @@
-//! What is wrong with a Redis is told in one line, with what to do, and without its password.
+//! An unusable Redis is reported in one line with advice and without its password.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn connect(urls: &str) -> Result<RedisCoordination, RedisConnectError> {
     .await
 }
 
-/// The line that tells why it cannot be used; every one of `named` stands in it, no password does.
+/// The line with the reason. It contains all of `named` and no password.
 async fn refused(urls: &str, named: &[&str]) -> RedisConnectError {
     let Err(error) = connect(urls).await else {
         panic!("{urls} is used");

@@ -1,5 +1,5 @@
-//! Redis killed, emptied, set back, stalled: no place is given twice, none is lost, the watermark never goes
-//! back, and nobody waits for what does not answer.
+//! Redis is killed, emptied, set back, or stalled. No place is given twice or lost, the watermark never goes back,
+//! and no caller waits for a Redis that does not answer.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,8 +21,7 @@ use futures_util::future::join_all;
 use super::setup::{Ledger, NEVER_AGAIN, Server, admit, open, options};
 use crate::support::{Proxy, Redis, RedisCluster, eventually};
 
-/// Two servers on a queue where users 1 to 6 stand, the first two of them let in, the first of whom is
-/// through.
+/// Two servers with a queue of the users 1 to 6. The first two are admitted, and the first one is done.
 struct Loss {
     redis: Redis,
     ledger: Arc<Ledger>,
@@ -89,7 +88,7 @@ impl Loss {
         }
     }
 
-    /// Everybody stands where they stood, on either server; newcomers stand behind.
+    /// All users have their earlier standing on both servers, and new users are behind them.
     async fn nothing_is_lost(&self, last: u64) {
         for server in &self.servers {
             let queue = &server.queue;
@@ -130,7 +129,7 @@ async fn an_emptied_queue_comes_back_from_what_is_durable() {
     };
     let before = loss.restorations();
     assert_eq!(loss.redis.cli(&["FLUSHALL"]), "OK");
-    // Whoever asks first finds it out; from then on nobody is answered from an empty queue.
+    // The first call detects the loss. After that, no call is answered from an empty queue.
     loss.restored_more_often_than(before).await;
     loss.until_available(true).await;
     loss.nothing_is_lost(6).await;
@@ -158,7 +157,7 @@ async fn a_queue_that_was_lost_and_restored_between_two_looks_is_seen_to_be_anot
     assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
     let other = Server::start(&url, epoch, &ledger, options).await;
     other.place(&ledger, UserId(1)).await;
-    // What it may have been told since its last restoration is not in this one.
+    // Changes since its last recovery may be missing here.
     assert_eq!(looks_rarely.replicate().await, Replication::NeedsRecovery);
 }
 
@@ -298,17 +297,17 @@ async fn settings_that_were_given_up_do_not_undo_later_ones() {
     let through = redis.url_at(proxy.addr());
     let slow = Server::start(&through, epoch, &ledger, options()).await;
     let quick = Server::start(&redis.url(), epoch, &ledger, options()).await;
-    // Redis knows the script from now on: what is sent is all it takes.
+    // Redis knows the script now, so one message is enough.
     slow.queue.set_admission(open(2, NEVER_AGAIN), now()).await;
     proxy.blackhole().await;
     slow.queue.set_admission(open(999, 100), now()).await;
-    // Somebody else asked for these later, by way of the other server.
+    // Another caller requested these later through the other server.
     let last = open(5, NEVER_AGAIN);
     ledger.set(last);
     quick.queue.set_admission(last, now()).await;
     let queue = redis.cli(&["--scan", "--pattern", "*:queue"]);
     let changes = redis.cli(&["HGET", &queue, "changes"]);
-    // What was swallowed arrives after all.
+    // The delayed messages arrive now.
     proxy.open().await;
     slow.until_available(true).await;
     eventually("the slow one knows the settings", || async {
@@ -325,10 +324,10 @@ async fn a_lock_that_was_given_up_is_not_taken_when_redis_goes_on() {
     let Some(mut loss) = Loss::begin().await else {
         return;
     };
-    // Redis knows the script from now on: what is sent is all it takes.
+    // Redis knows the script now, so one message is enough.
     drop(loss.servers[0].queue.try_lock(SeatId(99), None).await);
     loss.redis.stall();
-    // As many as it takes to give Redis up: nobody is left to release what they took.
+    // These calls are enough to open the breaker, so no call releases the locks that were taken.
     let queue = &loss.servers[0].queue;
     let tries = (1..=SEATS).map(|seat| queue.try_lock(SeatId(seat), None));
     for lock in join_all(tries).await {

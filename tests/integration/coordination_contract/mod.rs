@@ -1,4 +1,4 @@
-//! What either kind of coordination promises its caller, and what the shared one promises besides.
+//! The contract of both kinds of coordination, and the further contract of the shared one.
 
 mod connecting;
 mod losses;

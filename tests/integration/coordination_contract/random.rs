@@ -1,6 +1,6 @@
-//! Random walks: two servers, users who come, are let in, go through and come again, while Redis is
-//! killed, emptied and stalled. Whatever the order: no place twice, nobody loses theirs, nobody is let
-//! in out of turn, the watermark never goes back.
+//! Random walks: two servers, and users who arrive, are admitted, finish and return, while Redis is killed, emptied
+//! and stalled. In any order, no place is given twice, no user loses a place, no user is admitted out of turn, and
+//! the watermark never goes back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ struct Walk {
     ledger: Arc<Ledger>,
     servers: [Server; 2],
     rng: SmallRng,
-    /// Who stands where, and whether they are through.
+    /// The place of each user, and whether it has ended.
     standing: BTreeMap<i64, (Place, bool)>,
     given: BTreeMap<Place, i64>,
     watermark: Place,
@@ -87,7 +87,7 @@ impl Walk {
         self.register_at(server, user).await;
     }
 
-    /// As `booking` does it: what the queue gives is made durable, or the database gives.
+    /// Like `booking`: a place from the queue is made durable, or the database gives one.
     async fn register_at(&mut self, server: usize, user: i64) {
         let queue = &self.servers[server].queue;
         let place = match queue.register(UserId(user), now()).await {
@@ -106,7 +106,7 @@ impl Walk {
                 }
             },
             Err(RegisterError::Already(place)) => return self.stands_at(user, place),
-            // The database knows who stands there.
+            // The database knows the user's place.
             Err(RegisterError::Unavailable(Unavailable)) => {
                 let standing = self.standing.get(&user);
                 if standing.is_some_and(|(_, through)| !through) {
@@ -138,7 +138,7 @@ impl Walk {
         assert!(claim.watermark.0 - claim.from.0 <= 3, "{claim:?}");
         self.ledger.admit(claim);
         self.watermark = self.watermark.max(claim.watermark);
-        // Not told, it is by whoever restores.
+        // If this fails, the next recovery sends it.
         let _ = queue.publish(claim).await;
     }
 

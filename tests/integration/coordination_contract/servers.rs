@@ -85,7 +85,7 @@ async fn of_three_servers_that_ask_all_the_time_one_gets_each_batch() {
             let (queue, got) = (Arc::clone(&server.queue), Arc::clone(&got));
             AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
-                    // What comes late on a busy machine is asked for again.
+                    // On a busy machine the batch may come late, so it is claimed again.
                     if let Ok(Some(claim)) = queue.claim(now()).await {
                         got.lock().push(claim);
                         let published = queue.publish(claim).await;
@@ -174,7 +174,7 @@ async fn every_server_admits_a_batch_at_the_same_instant() {
     for server in [one, other] {
         let state = server.queue.state();
         let status = |at: i64| state.status(Place(1), Timestamp(at));
-        // The status at an instant, not the instant, is what is asked: no wait.
+        // The check asks for the status at an instant, so it need not wait for the instant.
         assert_eq!(status(claim.at.0 - 1), QueueStatus::Wait);
         assert_eq!(status(claim.at.0), QueueStatus::Active);
     }

@@ -22,7 +22,7 @@ use crate::support::{Redis, RedisCluster, eventually};
 pub const ACTIVE: Duration = Duration::from_secs(600);
 pub const LOCK_TTL: Duration = Duration::from_secs(10);
 
-/// What queues of one kind need, for as long as they are used.
+/// The parts that queues of one kind need while they are used.
 pub enum Backend {
     Embedded,
     Redis(Box<Redis>),
@@ -47,7 +47,7 @@ impl Backend {
         self.restored(&with(admission), options()).await
     }
 
-    /// A new queue that stands where `snapshot` says.
+    /// A new queue in the state of `snapshot`.
     pub async fn restored(&self, snapshot: &QueueSnapshot, options: RedisOptions) -> Coordination {
         let urls = match self {
             Backend::Embedded => {
@@ -73,7 +73,7 @@ impl Backend {
 
 pub fn options() -> RedisOptions {
     RedisOptions {
-        // What is published is looked at at once.
+        // Tests look at a published batch at once.
         lead: Duration::ZERO,
         ..RedisOptions::new(ACTIVE, LOCK_TTL)
     }
@@ -127,7 +127,7 @@ pub async fn none_due_for(queue: &Coordination, time: Duration) {
     }
 }
 
-/// What is durable of a queue, as several servers' database keeps it.
+/// The durable state of a queue, as in the database that several servers share.
 #[derive(Default)]
 pub struct Ledger(Mutex<QueueSnapshot>);
 
@@ -140,7 +140,7 @@ impl Ledger {
         self.0.lock().clone()
     }
 
-    /// Makes a place durable, unless the number is somebody's or the user stands elsewhere.
+    /// Makes a place durable, unless another user has the number or the user has another place.
     pub fn keep(&self, place: Place, user: UserId) -> RegisterOutcome {
         let places = &mut self.0.lock().places;
         let live = places.iter().find(|(_, by, ended)| *by == user && !ended);
@@ -183,7 +183,7 @@ impl Ledger {
     }
 }
 
-/// A server as far as the queue is concerned: it follows, and restores when it is told to.
+/// A server without its other parts. It replicates, and recovers on request.
 pub struct Server {
     pub queue: Arc<Coordination>,
     pub restorations: Arc<AtomicU64>,

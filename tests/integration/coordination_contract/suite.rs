@@ -51,7 +51,7 @@ pub async fn after_its_end_a_place_is_left_behind_and_its_user_stands_last(backe
     assert_eq!(register(&queue, 1).await, expected);
     let again = queue.register(UserId(1), now()).await;
     assert_eq!(again, Err(RegisterError::Already(Place(4))));
-    // Who waits still waits, whatever is said of the place.
+    // A waiting user still waits after the place has ended.
     queue.end(Place(3)).await;
     let waiting = queue.register(UserId(3), now()).await;
     assert_eq!(waiting, Err(RegisterError::Already(Place(3))));
@@ -86,7 +86,7 @@ pub async fn an_abandoned_place_is_given_back_and_its_number_stays_unused(backen
     let lost = register(&queue, 1).await;
     queue.abandon(UserId(1), lost).await;
     assert_eq!(register(&queue, 1).await.place, Place(2));
-    // What was abandoned once cannot be abandoned again under the feet of the next place.
+    // A place that was abandoned once cannot be abandoned again, because its user may have a new place.
     queue.abandon(UserId(1), lost).await;
     let there = queue.register(UserId(1), now()).await;
     assert_eq!(there, Err(RegisterError::Already(Place(2))));
@@ -147,7 +147,7 @@ pub async fn a_batch_is_claimed_once_and_lets_in_when_it_is_published(backend: &
 
 pub async fn a_batch_reaches_no_further_than_the_last_place(backend: &Backend) {
     let queue = backend.open(open(100, 200)).await;
-    // Nobody is there: the due time passes unused.
+    // The queue is empty, so the due time passes unused.
     assert_eq!(queue.claim(now()).await.unwrap(), None);
     register(&queue, 1).await;
     register(&queue, 2).await;

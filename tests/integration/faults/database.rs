@@ -25,7 +25,7 @@ async fn refuses_clearly(rehearsal: &Rehearsal) {
 /// A user who is not among the buyers.
 const USER: i64 = super::USERS;
 
-/// Has nobody else write places, batches or reservations until the answer is dropped.
+/// Blocks all other writes of places, batches or reservations until the returned value is dropped.
 async fn hold_tables(postgres: &Postgres) -> Holding {
     let epoch = postgres.sql("SELECT epoch FROM concertctl.current").await;
     let tables = ["admissions", "reservations", "queue_places"];
@@ -58,7 +58,7 @@ async fn the_database_killed_for_10_s_is_reported_at_once_and_survived_without_a
     let down = Duration::from_secs(10).saturating_sub(from.elapsed());
     let until = Instant::now() + down;
     while Instant::now() < until {
-        // Who waits in the queue is told so without the database.
+        // Users in the queue get their answers without the database.
         rehearsal.until(Step::Poll, 200, 5).await;
     }
     rehearsal.postgres.restart().await;
@@ -104,7 +104,7 @@ async fn an_exhausted_pool_slows_admission_down_and_is_reported() {
     let few = |settings: &mut ServeSettings| settings.database_connections = 2;
     let rehearsal = Rehearsal::with(postgres, redis, few).await;
     let from = Instant::now();
-    // Whoever writes waits for this, and holds a connection meanwhile.
+    // A write waits for this and holds a connection.
     let held = hold_tables(&rehearsal.postgres).await;
     refuses_clearly(&rehearsal).await;
     let watermark = rehearsal.watermark_at_rest().await;

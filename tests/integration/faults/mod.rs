@@ -106,7 +106,7 @@ impl Rehearsal {
         seen.0
     }
 
-    /// What the server says of its parts.
+    /// The server's report about its parts.
     async fn readiness(&self) -> (u16, serde_json::Value) {
         let answer = User::new(&self.server.api, 0).get("/health/ready").await;
         let said = answer.json();
@@ -122,7 +122,7 @@ impl Rehearsal {
         .await;
     }
 
-    /// Ends the sale: the books are right, and nothing that somebody was told is missing.
+    /// Ends the sale. The audit finds no violation, and no acknowledged write is missing.
     async fn end(self, fault: &str, from: Instant, to: Instant) -> Report {
         let report = self.traffic.stop().await;
         books_are_right(&self.server.ops, &report.facts).await;

@@ -167,7 +167,7 @@ async fn one_of_three_servers_killed_leaves_the_sale_to_the_others() {
     print_figures("one of three servers killed", &report, (begun, from, to));
     println!("  ten batches after the kill took {took:.1?}");
 
-    // Whatever was under way at the killed server had no answer; nobody saw an error from the others.
+    // Requests in progress at the killed server got no answer. The other servers returned no error.
     let answers = report.by_status(begun, Instant::now());
     assert!(
         !answers.keys().any(|(_, status)| *status >= 500),

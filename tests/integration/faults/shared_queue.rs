@@ -10,7 +10,7 @@ use super::{BOUND, Rehearsal, Step};
 use crate::support::proxy::Proxy;
 use crate::support::{Postgres, Redis, TestServer, User, eventually, profile, seed};
 
-/// Nobody is refused, nobody waits long, nobody is let in; and the server says so.
+/// No user is refused, waits long, or is admitted, and the server reports its state.
 pub(super) async fn goes_on_without_the_queue(rehearsal: &Rehearsal, outage: Duration) {
     eventually("the server says that admission is paused", || async {
         let (status, parts) = rehearsal.readiness().await;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What somebody asked for.
+/// The step of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     Register,
@@ -53,7 +53,7 @@ pub struct Traffic {
 /// Where they go and what is there.
 #[derive(Clone, Debug)]
 pub struct Sale {
-    /// The servers of the service; whoever gets no answer turns to the next.
+    /// The servers of the service. A user without an answer uses the next one.
     pub apis: Vec<String>,
     /// Users 1 to this.
     pub users: i64,
@@ -81,7 +81,7 @@ impl Traffic {
         let width = sale.width;
         let shared = Arc::new(Shared {
             sale,
-            // Longer than any time-out of the server: that it does not hang is what is measured.
+            // Longer than any time-out of the server, because the test measures that it does not hang.
             client: concertctl::http_client::builder()
                 .timeout(Duration::from_secs(15))
                 .build()
@@ -114,7 +114,7 @@ impl Traffic {
         samples.iter().filter(wanted).count()
     }
 
-    /// Lets everybody finish the step they are at, and gives what was answered.
+    /// Lets all users finish their current step, and returns the report.
     pub async fn stop(self) -> Report {
         self.stop.cancel();
         for person in self.people {
@@ -127,7 +127,7 @@ impl Traffic {
     }
 }
 
-/// What was answered, and what was acknowledged.
+/// The answers, and the acknowledged writes.
 pub struct Report {
     samples: Vec<Sample>,
     pub facts: LookupRequest,
@@ -153,7 +153,7 @@ impl Report {
         asked.filter(failed).count()
     }
 
-    /// The longest that anybody waited for an answer.
+    /// The longest wait for an answer.
     pub fn longest(&self) -> Duration {
         self.slowest().map(|sample| sample.took).unwrap_or_default()
     }
@@ -228,7 +228,7 @@ impl Person<'_> {
                     self.shared.told.facts.lock().places.push(fact);
                     return true;
                 }
-                // Registered by an attempt whose answer was lost: its token is, too.
+                // The answer of the attempt that registered was lost, and so was its token.
                 409 => return false,
                 _ => pause().await,
             }
@@ -324,7 +324,7 @@ impl Person<'_> {
             call = call.json(body);
         }
         if matches!(step, Step::Charge | Step::Pay) {
-            // One of each a user, so the user's number tells them apart.
+            // Each user sends one of each, so the user's number makes the keys unique.
             call = call.header("idempotency-key", format!("{step:?}-{}", self.user));
         }
         let asked = Instant::now();

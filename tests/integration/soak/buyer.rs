@@ -215,7 +215,7 @@ impl Buyer {
         let shared = Arc::clone(&self.shared);
         let (mut sent, mut doubt) = (None, None);
         for _ in 0..attempts {
-            // Held until the answer is recorded: whoever has the gate sees no half of a fact.
+            // The gate is held until the answer is recorded, so that a comparison never sees a half-recorded fact.
             let gate = shared.gate.read().await;
             let first = *sent.get_or_insert_with(|| {
                 shared.facts.lock().begin(&intent);

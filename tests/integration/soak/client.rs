@@ -68,7 +68,7 @@ pub enum Doubt {
     NoAnswer,
 }
 
-/// What a response says about a write.
+/// The result of a write by its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Done,

@@ -29,7 +29,7 @@ pub enum Kind {
     StallDatabase,
 }
 
-/// What a fault hits. Two faults at a time hit different targets.
+/// The target of a fault. Two simultaneous faults have different targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Server,

@@ -8,7 +8,7 @@ use super::client::{Doubt, Verdict};
 use super::journal::{Doubts, Facts, unix_ms};
 use super::snapshot::{Snapshot, status};
 
-/// What the comparison found.
+/// The result of the comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// Acknowledged and not in the database, or there with another content.
@@ -19,7 +19,7 @@ pub struct Findings {
     pub duplicates: Vec<String>,
     /// Broken order, balances and everything else.
     pub wrong: Vec<String>,
-    /// Writes in the database whose client knows no outcome.
+    /// Writes in the database with an outcome that is unknown to the client.
     pub unacknowledged: Doubts,
     /// Writes of which the client knows no outcome, done or not.
     pub unknown: u32,
@@ -110,7 +110,7 @@ fn explain(doubts: Doubts, there: Option<u32>, found: &mut Findings, what: impl 
     found.unacknowledged.server_error += (there - lost_answers).min(doubts.server_error);
 }
 
-/// Whoever registers after another registration was acknowledged stands behind it.
+/// A user who registers after another registration was acknowledged has a later place.
 fn order(facts: &Facts, found: &mut Findings) {
     let mut by_sent: Vec<_> = facts.places.iter().collect();
     by_sent.sort_by_key(|fact| fact.sent);
@@ -196,7 +196,7 @@ fn reservations(facts: &Facts, rows: &Snapshot, found: &mut Findings) {
     }
 }
 
-/// The status agrees with what the client asked for and was answered.
+/// The status agrees with the client's requests and answers.
 fn reservation_status(
     facts: &Facts,
     id: i64,

@@ -1,5 +1,5 @@
-//! What the clients asked for and were answered: the facts that the database is compared with. It
-//! grows with the run, by about 100 bytes a write.
+//! The requests and answers of the clients: the facts with which the database is compared. The journal grows by about
+//! 100 bytes per write.
 
 use std::collections::HashMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -97,7 +97,7 @@ pub struct Facts {
     pub payments: HashMap<i64, Verdict>,
     /// By reservation.
     pub cancels: HashMap<i64, Verdict>,
-    /// What the clients themselves saw go wrong.
+    /// The errors that the clients saw.
     pub violations: Vec<String>,
     /// The acknowledged reservation that was the last on each seat.
     last_on_seat: HashMap<i64, i64>,
@@ -136,7 +136,7 @@ impl Facts {
         }
     }
 
-    /// Records what is known of an intent after its last attempt. `sent` is when the first was sent.
+    /// Records the knowledge about an intent after its last attempt. `sent` is the time of the first attempt.
     pub fn settle(&mut self, intent: &Intent, verdict: Verdict, sent: Instant, reply: &Reply) {
         match *intent {
             Intent::Register { user } => {

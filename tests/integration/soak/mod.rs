@@ -29,7 +29,7 @@ use self::report::Tally;
 use self::service::{Backend, Service};
 use self::traffic::{Sale, Traffic};
 
-/// Longest that the service may take to work again after a fault; far above what it needs.
+/// The longest time for the service to recover after a fault, far above the time that it needs.
 const RECOVERY: Duration = Duration::from_secs(60);
 /// Acknowledged writes that show that a server works again.
 const WRITES: u64 = 5;
@@ -43,7 +43,7 @@ pub enum Length {
     Time(Duration),
 }
 
-/// What to run.
+/// The plan of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub backend: Backend,
@@ -231,7 +231,7 @@ impl Soak {
         findings
     }
 
-    /// Whether a token stands where it stood. `watermark` is durable, so the server must come to know it.
+    /// Whether a token has its earlier standing. `watermark` is durable, so the server must learn of it.
     async fn token(&self, server: usize, placed: &Placed, watermark: u64) -> Option<String> {
         let client = &self.traffic.shared.client;
         let begun = Instant::now();

@@ -13,7 +13,7 @@ use crate::support::backend::Parts;
 use crate::support::process::{ServerProcess, after, concertctl};
 use crate::support::{Postgres, PostgresRedis, Redis, eventually, postgres, seed};
 
-/// Which servers, and what they keep their data in.
+/// The kinds of servers, and their storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// One server on the embedded database.
@@ -63,7 +63,7 @@ struct Slot {
     starts: u32,
 }
 
-/// Fields are dropped in this order: servers before what they use, the disk last.
+/// Fields are dropped in this order: servers before the parts that they use, the disk last.
 pub struct Service {
     pub backend: Backend,
     slots: Vec<Slot>,
@@ -228,7 +228,7 @@ impl Service {
         .await
     }
 
-    /// Keeps what the servers leave on disk for a post-mortem.
+    /// Keeps the servers' files for an investigation.
     pub fn keep_data(&self) {
         if self.backend == Backend::Sqlite {
             let kept = self.run_dir.join("data");

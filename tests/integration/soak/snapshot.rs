@@ -1,5 +1,5 @@
-//! The rows of the dataset in force, read in one transaction by SQL of this test's own. Both databases
-//! take the same statements.
+//! The rows of the active dataset, read in one transaction with the test's own SQL. Both databases accept the same
+//! statements.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -12,7 +12,7 @@ use super::buyer::Buyer;
 use super::client::Client;
 use super::journal::Facts;
 
-/// What is on sale, and to how many.
+/// The seats on sale and the number of users.
 #[derive(Clone, Copy, Debug)]
 pub struct Sale {
     /// Dates 1 to this belong to concert 1.
@@ -23,7 +23,7 @@ pub struct Sale {
     pub buyers: usize,
 }
 
-/// What all buyers share.
+/// The state that all buyers share.
 pub struct Shared {
     pub sale: Sale,
     pub client: Client,

@@ -1,5 +1,4 @@
-//! Backends: a server is pointed at what was started for it, and one that does not use it is found
-//! out.
+//! Backends: a server uses the parts that were started for it, and a server that does not use one is detected.
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use crate::support::backend::{Backend, Parts};
 use crate::support::postgres::ask;
 use crate::support::{Embedded, PostgresEmbedded, PostgresRedis, Server, SqliteRedis};
 
-/// What the settings name answers, and an unused part is noticed.
+/// The named parts answer, and an unused part is detected.
 async fn check<B: Backend>() {
     if Server::<B>::skipped() {
         return;

@@ -1,4 +1,5 @@
-//! The support where it could lie: what is said to be gone is gone, what is said to be kept is kept.
+//! Tests of the support code where it could mislead: processes that it reports as gone are gone, and files that it
+//! keeps are kept.
 
 mod backend;
 mod fleet;

@@ -1,4 +1,4 @@
-//! Nothing that a test started outlives it, even when the test itself is killed.
+//! Processes that a test started end with it, even when the test itself is killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -11,8 +11,8 @@ use crate::support::postgres::ask;
 use crate::support::process::Guard;
 use crate::support::{PATIENCE, Postgres, Redis, eventually, skipped};
 
-/// Not a test by itself: starts servers, says which processes they are, and lives until it is killed
-/// or nobody listens.
+/// This is not a test by itself. It starts servers, prints their processes, and lives until it is killed or its
+/// reader is gone.
 #[tokio::test]
 #[ignore = "is run by the test below"]
 #[allow(clippy::print_stdout, reason = "how it tells its parent")]

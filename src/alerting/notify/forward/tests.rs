@@ -24,7 +24,7 @@ impl World {
         }
     }
 
-    /// Sends alerts to the store, and what is there now to the other one.
+    /// Sends alerts to the store, and forwards the store's alerts to the other Alertmanager.
     fn offer(&mut self, names: std::ops::Range<usize>, summary: &str) {
         self.now = later(self.now, Duration::from_secs(1));
         let pair = |name: &str, value: String| [(name.to_owned(), value)].into();

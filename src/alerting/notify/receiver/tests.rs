@@ -33,7 +33,7 @@ impl World {
         self.put_one_of(second, [name, instance, name], (starts, ends));
     }
 
-    /// One of several of the same name and instance.
+    /// Sends one of several alerts with the same name and instance.
     fn put_one_of(&self, second: u64, [name, instance, n]: [&str; 3], (starts, ends): (u64, u64)) {
         let labels = [("alertname", name), ("instance", instance), ("n", n)];
         let alert = PostableAlert {
@@ -59,7 +59,7 @@ impl World {
         self.store.silence(silence, self.at(second)).unwrap();
     }
 
-    /// Offers what is due at that second.
+    /// Offers the updates that are due at that second.
     fn offer(&mut self, second: u64) {
         let now = self.at(second);
         for update in self.groups.due(&self.store.all(now), now) {
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// What is delivered at that second: of each message the alerts and whether they have ended.
+    /// The messages that are delivered at that second: the alerts of each, and whether they have ended.
     fn delivered(&mut self, second: u64) -> Vec<Vec<(String, bool)>> {
         let now = self.at(second);
         self.offer(second);
@@ -191,7 +191,7 @@ fn newer_news_replace_those_that_wait() {
     world.put(3, "A", "i", 0, 3);
     world.offer(6);
     assert_eq!(world.receiver.inner.lock().waiting.len(), 1);
-    // The receiver was away at the beginning: no notification is left to send.
+    // The receiver did not answer at the start of the alert, so nothing is left to send.
     assert!(world.delivered(7).is_empty());
 }
 

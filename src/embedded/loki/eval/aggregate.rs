@@ -1,4 +1,4 @@
-//! Aggregations of series: at each time, fewer of them.
+//! Aggregates series at each time.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::ResultSeries;
 use crate::embedded::loki::logql::{Aggregation, Grouping, VectorOp};
 use crate::embedded::loki::store::Labels;
 
-/// The series after `aggregation`.
+/// Applies `aggregation` to the series.
 pub(super) fn aggregate(series: Vec<ResultSeries>, aggregation: &Aggregation) -> Vec<ResultSeries> {
     let mut groups: BTreeMap<Labels, Vec<ResultSeries>> = BTreeMap::new();
     for one in series {
@@ -37,7 +37,7 @@ fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
     labels.map(|(n, v)| (n.clone(), v.clone())).collect()
 }
 
-/// One value a time of all series.
+/// Combines all series into one value per time.
 fn folded(series: &[ResultSeries], op: VectorOp) -> Vec<(i64, f64)> {
     let mut at: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
     for (time, value) in series.iter().flat_map(|one| &one.points) {

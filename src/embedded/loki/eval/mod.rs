@@ -1,4 +1,4 @@
-//! Evaluates a parsed query over a snapshot. Runs on a thread that may be kept busy.
+//! Evaluates a parsed query over a snapshot. It must run on a blocking thread.
 
 mod aggregate;
 mod windows;
@@ -15,12 +15,12 @@ use super::{QueryError, QueryLimits};
 
 use windows::Sample;
 
-/// Points in a result, all series together.
+/// The largest number of points in a result, over all series.
 const MAX_POINTS: usize = 1_000_000;
-/// Lines between two looks at the clock.
+/// The number of lines between two checks of the time-out.
 const LINES_PER_CHECK: usize = 512;
 
-/// Which lines come first, and which are left out when there are too many.
+/// The order of the lines, which also decides which lines a limit drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     /// Oldest first.
@@ -29,7 +29,7 @@ pub(super) enum Direction {
     Backward,
 }
 
-/// Lines that share their labels.
+/// Lines with the same labels.
 #[derive(Debug)]
 pub(super) struct ResultStream {
     pub(super) labels: Labels,
@@ -41,27 +41,27 @@ pub(super) struct ResultStream {
 pub(super) struct ResultLine {
     pub(super) timestamp_ns: i64,
     pub(super) line: String,
-    /// Its own labels, where the client wants them apart from those of the stream.
+    /// The line's own labels, if the client wants them apart from those of the stream.
     pub(super) own: Option<Categories>,
 }
 
-/// How many lines a log query gives, in which order, and how it gives their labels.
+/// The number and order of the lines of a log query, and the form of their labels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub(super) limit: usize,
     pub(super) direction: Direction,
-    /// Labels of lines apart from those of the stream.
+    /// Whether the labels of lines are given apart from those of the stream.
     pub(super) categorize: bool,
 }
 
-/// Numbers that share their labels: time in nanoseconds, value.
+/// Values with the same labels. Each has a time in nanoseconds and a value.
 #[derive(Debug)]
 pub(super) struct ResultSeries {
     pub(super) labels: Labels,
     pub(super) points: Vec<(i64, f64)>,
 }
 
-/// Cost of a query so far, and when it must stop.
+/// The cost of a query so far, and the time at which it must stop.
 #[derive(Debug)]
 pub(super) struct Budget {
     pub(super) bytes: usize,
@@ -149,8 +149,8 @@ pub(super) fn log_query(
         .collect())
 }
 
-/// A line and its rank: the higher, the earlier it is in the result. Chunk ids and indexes keep lines
-/// of one timestamp in the order of their arrival.
+/// A line and its rank. A higher rank comes earlier in the result. Chunk ids and indices keep lines with the same
+/// timestamp in the order of arrival.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Ranked {
     rank: (i64, u64, u64),
@@ -222,12 +222,12 @@ fn best_lines(
             }
         }
     }
-    // Ascending order of the reversed: the best first.
+    // The order is reversed, so ascending order has the best first.
     Ok(best.into_sorted_vec().into_iter().map(|r| r.0).collect())
 }
 
-/// The value at each of `steps` (ascending): what was counted in the window that ends there, its
-/// beginning excluded. Steps without a line in their window have no point.
+/// The value at each of `steps` (ascending) for the window that ends there and excludes its beginning. A step without
+/// a line in its window has no point.
 pub(super) fn metric_query(
     snapshot: &[StreamSnapshot],
     expr: &MetricExpr,
@@ -258,7 +258,7 @@ pub(super) fn metric_query(
     Ok(aggregations.fold(series.collect(), aggregate::aggregate))
 }
 
-/// Time and number of each line, by the labels it counts under.
+/// The time and the number of each line, by the labels of its result.
 type Groups = BTreeMap<Labels, Vec<Sample>>;
 
 fn group_lines(
@@ -281,7 +281,7 @@ fn group_lines(
     let mut grouper = Grouper::default();
     for stream in snapshot {
         let mut pipeline = Pipeline::new(&expr.log.stages, &stream.labels, wanted.as_deref());
-        // Most queries group by labels of the stream: one look-up for all its lines.
+        // Most queries group by labels of the stream, so one look-up serves all its lines.
         let labels_vary = pipeline.changes_labels() || expr.unwrap.is_some();
         let mut known_group = None;
         for chunk in &stream.chunks {
@@ -308,7 +308,7 @@ fn group_lines(
     Ok(grouper.samples.into_iter().collect())
 }
 
-/// Finds a line's group by a key written into a reused buffer.
+/// Finds the group of a line by a key in a reused buffer.
 #[derive(Default)]
 struct Grouper {
     by_key: HashMap<String, usize>,
@@ -336,7 +336,7 @@ impl Grouper {
             Grouping::By(names) => {
                 self.key.clear();
                 for name in names {
-                    // With its length before it, no value can run into the next.
+                    // The length before each value keeps adjacent values apart.
                     let value = pipeline.label(name);
                     let _into_a_string_cannot_fail = write!(self.key, "{}:{value}", value.len());
                 }
@@ -367,7 +367,7 @@ impl Grouper {
     }
 }
 
-/// A metric has no empty labels, and not the one that is its number.
+/// The labels of a metric, without empty ones and without the unwrapped one.
 fn metric_labels(pipeline: &Pipeline<'_>, without: &[String], unwrapped: Option<&str>) -> Labels {
     let mut labels = pipeline.labels();
     labels.retain(|name, value| {

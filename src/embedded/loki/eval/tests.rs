@@ -6,10 +6,10 @@ use super::*;
 use crate::embedded::loki::logql::{Query, parse};
 use crate::embedded::loki::{LokiConfig, LokiStore};
 
-/// A line as the model knows it: time, stream, text.
+/// A line in the model: time, stream, text.
 type Line = (i64, usize, String);
 
-/// Small chunks, so that a few lines make many of them, and nothing falls off the end.
+/// A store with small chunks, so that a few lines fill many of them. It drops no line.
 fn store_of(lines: &[Line]) -> LokiStore {
     let store = LokiStore::new(LokiConfig {
         max_bytes: 16 * 1024,
@@ -60,7 +60,7 @@ proptest! {
         if !forward {
             expected.reverse();
         }
-        // Which of several streams' lines of one time are left out is not said.
+        // If lines of several streams have the same time, the order is undefined, so only the times are compared.
         let times = |time: &i64| *time;
         let mut found_times: Vec<i64> = found.iter().flat_map(|s| s.entries.iter().map(|line| times(&line.timestamp_ns))).collect();
         found_times.sort_unstable();

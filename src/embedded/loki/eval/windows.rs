@@ -1,15 +1,15 @@
-//! Numbers of the lines in a window that slides over them.
+//! Computes values over a window that slides over lines.
 
 use crate::embedded::loki::logql::{MetricExpr, RangeOp};
 use crate::embedded::prometheus::promql::quantile_of_values;
 
-/// Time and number of a line: its size, or what was unwrapped of it.
+/// The time of a line, and its size or unwrapped number.
 pub(super) type Sample = (i64, f64);
 
-/// A point at each step whose window has a line; both ends of the window move forward only.
+/// A point at each step whose window has a line. Both ends of the window only move forward.
 pub(super) fn points(samples: &[Sample], expr: &MetricExpr, steps: &[i64]) -> Vec<(i64, f64)> {
     let (mut from, mut to) = (0, 0);
-    // Sizes are whole numbers: what is added and taken away again leaves nothing behind.
+    // Sizes are whole numbers, so adding and subtracting them leaves no rounding error.
     let mut sum = 0.0;
     let mut points = Vec::new();
     for step in steps {

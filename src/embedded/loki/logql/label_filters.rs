@@ -6,12 +6,12 @@ use super::{LabelFilter, Quantity, parse_bytes, parse_duration};
 use crate::embedded::compare::CompareOp;
 use crate::embedded::loki::QueryError;
 
-/// Parentheses within each other; the parser's stack is as deep.
+/// The largest nesting of parentheses, because the parser is recursive.
 const MAX_DEPTH: usize = 32;
 
 impl Parser {
-    /// `and` binds tighter than `or`. A comma means `and`, but how Loki ranks it against `or` is an
-    /// accident of its grammar, so the two together need parentheses.
+    /// `and` binds tighter than `or`. A comma means `and`, but its rank against `or` in Loki is an accident of its
+    /// grammar, so the two together need parentheses.
     pub(super) fn label_filter(&mut self, depth: usize) -> Result<LabelFilter, QueryError> {
         let mut comma_seen = false;
         let mut left = self.conjunction(depth, &mut comma_seen)?;
@@ -63,7 +63,7 @@ impl Parser {
             self.expect(")")?;
             return Ok(filter);
         }
-        // A string on the right makes it a matcher, anything else a comparison.
+        // A string on the right side makes it a matcher, all other values make it a comparison.
         if matches!(
             self.tokens.get(self.next + 2).map(|token| &token.kind),
             Some(Kind::Text(_))

@@ -1,16 +1,16 @@
-//! LogQL's words.
+//! Splits LogQL into tokens.
 
 use crate::embedded::loki::QueryError;
 use crate::embedded::quoted::{literal_length, unquote};
 
-/// A word with its place.
+/// A token with its position.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
     pub(super) kind: Kind,
     pub(super) at: Position,
 }
 
-/// Line and column in characters, both from 1.
+/// Line and column in characters, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
     line: usize,
@@ -32,13 +32,13 @@ pub(super) enum Kind {
     Word(String),
     /// A quoted string, unescaped.
     Text(String),
-    /// A number with whatever unit follows it.
+    /// A number with its unit, if it has one.
     Number(String),
     End,
 }
 
 impl Kind {
-    /// As an error message names it.
+    /// The name of the token in an error message.
     pub(super) fn describe(&self) -> String {
         match self {
             Kind::Symbol(symbol) => (*symbol).to_owned(),
@@ -50,13 +50,13 @@ impl Kind {
     }
 }
 
-/// Longest first: the first that fits is the one.
+/// The longest first, because the first one that fits is taken.
 const SYMBOLS: [&str; 23] = [
     "|=", "|~", "|>", "!=", "!~", "!>", "=~", "==", ">=", "<=", "{", "}", "(", ")", "[", "]", ",",
     "|", "=", ">", "<", "-", "+",
 ];
 
-/// Splits a query into words; the last is [`Kind::End`].
+/// Splits a query into tokens. The last one is [`Kind::End`].
 pub(super) fn tokens(query: &str) -> Result<Vec<Token>, QueryError> {
     let mut lexer = Lexer {
         rest: query,

@@ -1,4 +1,4 @@
-//! Numbers over time: functions over the lines of a window, and aggregations over series.
+//! Parses metric queries: functions over the lines of a window, and aggregations over series.
 
 use super::lexer::{Kind, Position};
 use super::parser::Parser;
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::embedded::loki::QueryError;
 
-/// Aggregations within each other.
+/// The largest nesting of aggregations.
 const MAX_DEPTH: usize = 16;
 
 const KNOWN: &str = "use rate, count_over_time, bytes_rate, bytes_over_time or, with unwrap, sum, avg, min, max, first, \
@@ -42,7 +42,7 @@ impl Parser {
             None => self.grouping()?,
         };
         let grouping = grouping.unwrap_or(Grouping::By(Vec::new()));
-        // Sums of what is counted are counted at once.
+        // A sum of counts is computed in one step with the counts.
         if op == VectorOp::Sum && metric.can_be_merged() {
             metric.grouping = grouping;
         } else {
@@ -71,7 +71,7 @@ impl Parser {
             self.expect(",")?;
         }
         let selector = self.selector()?;
-        // The range may stand before or after the pipeline.
+        // The range may come before or after the pipeline.
         let early = self.is("[").then(|| self.range_and_offset()).transpose()?;
         let stages = self.stages()?;
         let unwrap = self.unwrapped_label()?;

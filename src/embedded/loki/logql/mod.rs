@@ -1,5 +1,5 @@
-//! The supported part of LogQL: its syntax tree, and our own parser (there is no proven crate). Grammar and meaning follow Loki's documentation
-//! (<https://grafana.com/docs/loki/latest/query/>).
+//! The supported part of LogQL: the syntax tree and the parser. No proven crate parses LogQL. Grammar and meaning
+//! follow Loki's documentation (<https://grafana.com/docs/loki/latest/query/>).
 
 mod label_filters;
 mod lexer;
@@ -18,7 +18,7 @@ use super::QueryError;
 use crate::embedded::compare::CompareOp;
 use crate::embedded::matcher::Matcher;
 
-/// Checks a query; the error is that of the HTTP API.
+/// Checks a query. The error is that of the HTTP API.
 pub fn check(query: &str) -> Result<(), QueryError> {
     parse(query).map(drop)
 }
@@ -28,42 +28,42 @@ pub fn check(query: &str) -> Result<(), QueryError> {
 pub(super) enum Query {
     Log(LogExpr),
     Metric(MetricExpr),
-    /// The same number at any time.
+    /// The same number at all times.
     Constant(f64),
 }
 
-/// Which lines: a stream selector and what follows it.
+/// Selects lines: a stream selector and its stages.
 #[derive(Debug)]
 pub(super) struct LogExpr {
     pub(super) selector: Vec<Matcher>,
     pub(super) stages: Vec<Stage>,
 }
 
-/// One step of the pipeline.
+/// A stage of the pipeline.
 #[derive(Debug)]
 pub(super) enum Stage {
     Line(LineFilter),
-    /// All fields of a JSON object.
+    /// Adds all fields of a JSON object as labels.
     Json,
-    /// Some fields of a JSON object, by their paths.
+    /// Adds some fields of a JSON object as labels, by their paths.
     JsonFields(Vec<JsonField>),
     /// `key=value key="a value"`
     Logfmt,
-    /// The named groups of a regular expression.
+    /// Adds the named groups of a regular expression as labels.
     Regexp(regex::Regex),
     Pattern(Pattern),
-    /// Another text in place of the line.
+    /// Replaces the line with another text.
     LineFormat(Template),
-    /// Labels that are renamed or made.
+    /// Renames labels or makes new ones.
     LabelFormat(Vec<NewLabel>),
     Label(LabelFilter),
-    /// Removes the labels named.
+    /// Removes the named labels.
     Drop(Vec<LabelRef>),
-    /// Removes all labels but those named.
+    /// Removes all labels except the named ones.
     Keep(Vec<LabelRef>),
 }
 
-/// A label that `drop` or `keep` names, with any value or with one that matches.
+/// A label that `drop` or `keep` names, with any value or with a matching one.
 #[derive(Debug)]
 pub(super) enum LabelRef {
     Name(String),
@@ -78,7 +78,7 @@ impl LabelRef {
         }
     }
 
-    /// Whether a label of that name with this value is meant.
+    /// Whether the reference includes a label with this value.
     pub(super) fn takes(&self, value: &str) -> bool {
         match self {
             LabelRef::Name(_) => true,
@@ -87,11 +87,11 @@ impl LabelRef {
     }
 }
 
-/// Keeps lines that match, or that do not.
+/// Keeps lines that match, or those that do not.
 #[derive(Debug)]
 pub(super) struct LineFilter {
     pub(super) keep_matching: bool,
-    /// Plain text is compiled too: the regex engine's literal search is the fastest at hand.
+    /// Plain text is compiled too, because the literal search of the regex engine is the fastest.
     pub(super) regex: regex::Regex,
 }
 
@@ -108,7 +108,7 @@ pub(super) enum LabelFilter {
     },
 }
 
-/// What a label is compared with; its kind decides how the text of the label is read.
+/// The value to compare with. Its kind decides how the text of the label is parsed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Quantity {
     Number(f64),
@@ -124,29 +124,29 @@ pub(super) struct NewLabel {
     pub(super) of: LabelSource,
 }
 
-/// What a label is made of.
+/// The source of a label's value.
 #[derive(Debug)]
 pub(super) enum LabelSource {
-    /// Another label, which goes.
+    /// Another label, which is removed.
     Renamed(String),
     Template(Template),
 }
 
-/// A field of a JSON object, and the label that it becomes.
+/// A field of a JSON object, and the name of its label.
 #[derive(Debug)]
 pub(super) struct JsonField {
     pub(super) label: String,
     pub(super) path: Vec<PathPart>,
 }
 
-/// A step into a JSON value.
+/// A step of a path into a JSON value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PathPart {
     Name(String),
     Index(usize),
 }
 
-/// What is computed from the lines of a window.
+/// A function over the lines of a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum RangeOp {
     Rate,
@@ -175,7 +175,7 @@ impl RangeOp {
             "max_over_time" => RangeOp::Max,
             "first_over_time" => RangeOp::First,
             "last_over_time" => RangeOp::Last,
-            // The number is read after it.
+            // The parser reads the number later.
             "quantile_over_time" => RangeOp::Quantile(0.0),
             _ => return None,
         })
@@ -190,7 +190,7 @@ impl RangeOp {
         !self.counts()
     }
 
-    /// Whether series may be grouped before it is computed; Loki refuses what amounts to a sum.
+    /// Whether the function accepts a grouping. Loki refuses it for functions that amount to a sum.
     fn takes_grouping(self) -> bool {
         self.needs_unwrap() && self != RangeOp::Sum
     }
@@ -201,11 +201,11 @@ impl RangeOp {
 pub(super) struct Unwrap {
     pub(super) label: String,
     pub(super) conversion: Conversion,
-    /// What the line's labels must be after it was read.
+    /// Filters on the labels of the line after its number is read.
     pub(super) filters: Vec<LabelFilter>,
 }
 
-/// How a label's text is made a number.
+/// The conversion of a label's text to a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Conversion {
     Number,
@@ -213,7 +213,7 @@ pub(super) enum Conversion {
     Bytes,
 }
 
-/// How series become fewer.
+/// An operator that combines series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum VectorOp {
     Sum,
@@ -244,37 +244,37 @@ impl VectorOp {
 #[derive(Debug)]
 pub(super) struct Aggregation {
     pub(super) op: VectorOp,
-    /// Of `topk` and `bottomk`: how many.
+    /// The number of series that `topk` and `bottomk` keep.
     pub(super) take: Option<usize>,
     pub(super) grouping: Grouping,
 }
 
-/// Which lines count together.
+/// The labels by which lines are grouped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Grouping {
-    /// No `sum`: a series for each set of labels.
+    /// Without `sum`, each set of labels makes its own series.
     All,
     By(Vec<String>),
     Without(Vec<String>),
 }
 
-/// A number over time.
+/// A metric query.
 #[derive(Debug)]
 pub(super) struct MetricExpr {
     pub(super) op: RangeOp,
     pub(super) log: LogExpr,
     pub(super) unwrap: Option<Unwrap>,
-    /// Length of the window, in nanoseconds, above zero.
+    /// The length of the window in nanoseconds, greater than zero.
     pub(super) range_ns: i64,
-    /// How long before a point's time its window ends, in nanoseconds.
+    /// The time from the window's end to the point's time, in nanoseconds.
     pub(super) offset_ns: i64,
     pub(super) grouping: Grouping,
-    /// From the inside out.
+    /// The aggregations, the innermost first.
     pub(super) aggregations: Vec<Aggregation>,
 }
 
 impl MetricExpr {
-    /// Whether a sum over the series is what all their lines together give.
+    /// Whether the sum over the series equals the value over all their lines together.
     fn can_be_merged(&self) -> bool {
         (self.op.counts() || self.op == RangeOp::Sum)
             && self.grouping == Grouping::All

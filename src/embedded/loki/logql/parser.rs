@@ -1,4 +1,4 @@
-//! From words to a query, by recursive descent.
+//! Parses tokens into a query by recursive descent.
 
 use super::lexer::{Kind, Position, Token, tokens};
 use super::{Grouping, LabelRef, LineFilter, LogExpr, Query, Stage};
@@ -25,7 +25,7 @@ pub(in crate::embedded::loki) fn parse(query: &str) -> Result<Query, QueryError>
     Ok(query)
 }
 
-/// Parses a stream selector alone, which for this purpose may be empty.
+/// Parses a single stream selector, which may be empty here.
 pub(in crate::embedded::loki) fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
     let mut parser = Parser::new(text)?;
     let selector = parser.selector()?;
@@ -33,7 +33,7 @@ pub(in crate::embedded::loki) fn parse_selector(text: &str) -> Result<Vec<Matche
     Ok(selector)
 }
 
-/// Loki refuses selectors that could select everything, and so the two must agree.
+/// Like Loki, this refuses selectors that could select everything.
 fn require_restriction(selector: &[Matcher]) -> Result<(), QueryError> {
     let restricts = |matcher: &Matcher| {
         matches!(matcher.op, MatchOp::Equal | MatchOp::Matches) && !matcher.matches("")
@@ -62,7 +62,7 @@ impl Parser {
     }
 
     fn token(&self) -> &Token {
-        // The last token is the end and is never passed.
+        // The last token is the end, and the parser never passes it.
         &self.tokens[self.next]
     }
 
@@ -140,7 +140,7 @@ impl Parser {
         }
     }
 
-    /// `vector(1)+vector(1)`: by which Grafana tests the connection.
+    /// `vector(1)+vector(1)`. Grafana tests the connection with it.
     fn constant(&mut self) -> Result<f64, QueryError> {
         let mut sum = 0.0;
         loop {
@@ -225,7 +225,7 @@ impl Parser {
                 Kind::Symbol("!=") => self.line_filter(false, false)?,
                 Kind::Symbol("|~") => self.line_filter(true, true)?,
                 Kind::Symbol("!~") => self.line_filter(false, true)?,
-                // It ends the stages, and gives the number of a line.
+                // `unwrap` ends the stages and gives the number of a line.
                 Kind::Symbol("|") if self.is_word_after("unwrap") => return Ok(stages),
                 Kind::Symbol("|") => {
                     self.advance();
@@ -245,7 +245,7 @@ impl Parser {
             let at = self.at();
             let text = self.text()?;
             let pattern = if is_regex { text } else { regex::escape(&text) };
-            // Each alone first: `a)(b` must not become valid beside another.
+            // Each pattern is compiled alone first, because `a)(b` must not become valid beside another one.
             compile(&pattern).map_err(|reason| at.error(reason))?;
             patterns.push(pattern);
             if !self.is_word("or") {
@@ -262,8 +262,8 @@ impl Parser {
         }
     }
 
-    /// What follows a `|`. The names of stages are keywords, whatever follows them: `| json != "x"` is
-    /// the stage `json` and then a line filter.
+    /// Parses the part after a `|`. The names of stages are always keywords: `| json != "x"` is the stage `json` and
+    /// then a line filter.
     fn stage(&mut self) -> Result<Stage, QueryError> {
         let Some(keyword) = self.keyword() else {
             return self.label_filter(0).map(Stage::Label);
@@ -320,7 +320,7 @@ impl Parser {
         }
     }
 
-    /// The keyword at hand, in lower case; none if it is a name or anything else.
+    /// The current keyword in lower case. `None` for all other tokens.
     fn keyword(&self) -> Option<&'static str> {
         let Kind::Word(word) = self.peek() else {
             return None;
@@ -329,7 +329,7 @@ impl Parser {
         STAGES.iter().chain(KEYWORDS).find(|it| known(it)).copied()
     }
 
-    /// The name of a label, which no keyword can be.
+    /// The name of a label. A keyword cannot be one.
     pub(super) fn label_name(&mut self, expected: &str) -> Result<String, QueryError> {
         match self.keyword() {
             Some(_) => Err(self.unexpected(expected)),
@@ -338,7 +338,7 @@ impl Parser {
     }
 }
 
-/// The stages of LogQL, those that are not supported included.
+/// All stages of LogQL, including unsupported ones.
 const STAGES: &[&str] = &[
     "json",
     "logfmt",
@@ -353,7 +353,7 @@ const STAGES: &[&str] = &[
     "unwrap",
 ];
 
-/// Words besides that are never names of labels.
+/// Further words that cannot be names of labels.
 const KEYWORDS: &[&str] = &[
     "or",
     "and",

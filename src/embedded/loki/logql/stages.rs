@@ -1,4 +1,4 @@
-//! What follows the names of stages: paths, patterns, templates.
+//! Parses the arguments of stages: paths, patterns, templates.
 
 use super::lexer::Kind;
 use super::parser::Parser;
@@ -7,7 +7,7 @@ use crate::embedded::loki::QueryError;
 use crate::embedded::regex::compile;
 
 impl Parser {
-    /// `label="path.to[0].field", other="name"`; a name alone is its own path.
+    /// `label="path.to[0].field", other="name"`. A name without a path is its own path.
     pub(super) fn json_fields(&mut self) -> Result<Vec<JsonField>, QueryError> {
         let mut fields = Vec::new();
         loop {

@@ -1,6 +1,6 @@
-//! Texts with labels in them, and patterns with captures: of `line_format`, `label_format`, `pattern`.
+//! Templates with labels (`line_format`, `label_format`) and patterns with captures (`pattern`).
 
-/// A part of a text that is made of labels.
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::embedded::loki) enum TextPart {
     Text(String),
@@ -10,12 +10,12 @@ pub(in crate::embedded::loki) enum TextPart {
     Line,
 }
 
-/// A text that is made of labels.
+/// A template that is filled with labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::embedded::loki) struct Template(pub(in crate::embedded::loki) Vec<TextPart>);
 
 impl Template {
-    /// The error is the part that is not supported.
+    /// Parses a template. The error is the unsupported part.
     pub(super) fn parse(text: &str) -> Result<Template, String> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -38,7 +38,7 @@ impl Template {
         Ok(Template(parts))
     }
 
-    /// The labels in it.
+    /// The labels that the template uses.
     pub(in crate::embedded::loki) fn labels(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
             TextPart::Label(name) => Some(name.as_str()),
@@ -52,12 +52,12 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(allowed)
 }
 
-/// Texts and what stands between them: `<ip> - - <_> "<method> `.
+/// Literals with captures between them: `<ip> - - <_> "<method> `.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::embedded::loki) struct Pattern {
-    /// What a line begins with.
+    /// The literal at the beginning of the line.
     first: String,
-    /// Captures (`None`: `<_>`), each with the text that ends it; nothing: the end of the line.
+    /// The captures (`None` for `<_>`), each with the literal that ends it. An empty literal is the end of the line.
     captures: Vec<(Option<String>, String)>,
 }
 
@@ -107,7 +107,7 @@ impl Pattern {
             return;
         };
         for (name, end) in &self.captures {
-            // Where the text that ends it is missing, the rest is the capture.
+            // If the literal that ends a capture is missing, the capture extends to the end of the line.
             let ended = (!end.is_empty()).then(|| rest.split_once(end.as_str()));
             let (value, after) = ended
                 .flatten()

@@ -1,7 +1,7 @@
-//! Durations and sizes as LogQL writes them.
+//! Durations and sizes in LogQL's notation.
 
-/// Reads `1h30m`, `250ms`, `1.5h`, `7d`: numbers with the units ns, us, µs, ms, s, m, h, d, w, y.
-/// Returns nanoseconds; `None` for anything else, negative values and overflow.
+/// Parses `1h30m`, `250ms`, `1.5h`, `7d`: numbers with the units ns, us, µs, ms, s, m, h, d, w, y. Returns
+/// nanoseconds. `None` for other texts, for negative values, and for an overflow.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<i64> {
     parse_units(text, |unit| {
@@ -14,7 +14,7 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     })
 }
 
-/// Reads a label's value as Go's `time.ParseDuration` does: units up to hours, a sign, a bare 0.
+/// Parses a label's value like Go's `time.ParseDuration`: units up to hours, a sign, a bare 0. Returns nanoseconds.
 pub(in crate::embedded::loki) fn parse_go_duration(text: &str) -> Option<i64> {
     let (sign, rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -57,7 +57,7 @@ fn parse_units(text: &str, unit_ns: impl Fn(&str) -> Option<f64>) -> Option<i64>
     (total < i64::MAX as f64).then_some(total.round() as i64)
 }
 
-/// A leading decimal number without sign or exponent, and what follows it.
+/// A leading decimal number without sign or exponent, and the rest of the text.
 fn split_number(text: &str) -> Option<(f64, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -66,8 +66,8 @@ fn split_number(text: &str) -> Option<(f64, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
-/// Reads a size: `512`, `10KB`, `1.5 MiB`. Powers of 1000 without an i, of 1024 with one; case does
-/// not matter. `None` for anything else and overflow.
+/// Parses a size in bytes: `512`, `10KB`, `1.5 MiB`. Units without an i are powers of 1000, those with an i are
+/// powers of 1024. Case does not matter. `None` for other texts and for an overflow.
 pub(in crate::embedded::loki) fn parse_bytes(text: &str) -> Option<u64> {
     let (number, unit) = split_number(text)?;
     let unit = unit.trim().to_ascii_lowercase();

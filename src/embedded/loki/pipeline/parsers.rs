@@ -1,4 +1,4 @@
-//! The parsers: what they find in a line becomes its labels.
+//! The parsers, which turn parts of a line into labels.
 
 use regex::Regex;
 
@@ -12,7 +12,7 @@ use crate::embedded::loki::{json, logfmt};
 
 impl Pipeline<'_> {
     pub(super) fn json(&mut self, line: &str) {
-        // Nothing of the line is needed: as in Loki it is not read, and is no error either.
+        // No label of the line is needed. As in Loki the line is not parsed, and it causes no error.
         if self.wanted.as_ref().is_some_and(Vec::is_empty) {
             return;
         }
@@ -88,7 +88,7 @@ impl Pipeline<'_> {
         });
     }
 
-    /// The template with the labels as they are, for the line as it is.
+    /// Fills the template with the current labels and the current line.
     pub(super) fn render(&self, template: &Template, line: &str) -> String {
         let parts = template.0.iter().map(|part| match part {
             TextPart::Text(text) => text.as_str(),
@@ -113,7 +113,7 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Where parsers write what they find.
+    /// The labels to which parsers add.
     fn parsed(&mut self) -> Parsed<'_> {
         let LineLabels {
             metadata, parsed, ..
@@ -136,8 +136,8 @@ struct Parsed<'p> {
 }
 
 impl Parsed<'_> {
-    /// The place for the value of a field; `None` where it is not needed, or is there already: of two
-    /// fields of one name the first counts.
+    /// The place for the value of a field. `None` when the field is not needed or already has a value: the first of
+    /// two fields with the same name counts.
     fn set(&mut self, name: &str) -> Option<&mut String> {
         let taken = self.base.contains_key(name) || self.metadata.get(name).is_some();
         let name = clash_name(name, taken);

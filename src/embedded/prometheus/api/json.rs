@@ -1,4 +1,4 @@
-//! Results as JSON, written directly: a range over many series is mostly numbers.
+//! Writes results as JSON directly, because a range over many series consists mostly of numbers.
 
 use std::fmt::Write;
 
@@ -88,7 +88,7 @@ fn point(out: &mut String, (t, v): Point) {
     out.push_str("\"]");
 }
 
-/// Seconds, with milliseconds only where there are some.
+/// Writes seconds, with milliseconds only if they are not zero.
 fn time(out: &mut String, t: i64) {
     let sign = if t < 0 { "-" } else { "" };
     let (seconds, ms) = (t.unsigned_abs() / 1000, t.unsigned_abs() % 1000);
@@ -98,8 +98,7 @@ fn time(out: &mut String, t: i64) {
     };
 }
 
-/// A value as Go writes it: the shortest form that reads back, with an exponent for the very large
-/// and the very small.
+/// Writes a value like Go: the shortest form that parses back, with an exponent for very large and very small values.
 fn number(out: &mut String, v: f64) {
     let size = v.abs();
     let _ = if v.is_nan() {
@@ -107,7 +106,7 @@ fn number(out: &mut String, v: f64) {
     } else if v.is_infinite() {
         write!(out, "{}", if v > 0.0 { "+Inf" } else { "-Inf" })
     } else if size < 1e15 && v.trunc() == v && v != 0.0 {
-        // Most samples are whole numbers, which are faster to write as such.
+        // Most samples are whole numbers, which are faster to write as integers.
         write!(out, "{}", v as i64)
     } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
         write!(out, "{}", go_e_shortest(v))

@@ -1,9 +1,8 @@
 //! The HTTP API of Prometheus under `/api/v1`, for dashboards and Grafana.
 //!
-//! Answers and errors have the shapes of
-//! <https://prometheus.io/docs/prometheus/2.42/querying/api/>. Queries run on blocking threads, a
-//! bounded number at a time, so that a heavy query never stalls the service. A query whose client closes
-//! the connection is cancelled.
+//! Answers and errors have the shapes of <https://prometheus.io/docs/prometheus/2.42/querying/api/>. Queries run on
+//! blocking threads, a bounded number at a time, so that a heavy query never stalls the service. A query is cancelled
+//! when its client closes the connection.
 
 mod json;
 mod params;
@@ -26,10 +25,10 @@ use super::promql::{QueryError, QueryLimits};
 use super::tsdb::Tsdb;
 use crate::embedded::request::{BadParams, NoTurn, Turns, build_info, get_or_post};
 
-/// Bytes of a form that are read.
+/// The largest form body, in bytes.
 const MAX_FORM_BYTES: usize = 64 << 10;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 struct ApiState {
     tsdb: Arc<Tsdb>,
@@ -37,7 +36,7 @@ struct ApiState {
     turns: Turns,
 }
 
-/// The routes of the API over a store. Merge them into the router that is to answer as Prometheus.
+/// The routes of the API over a store. Merge them into the router that answers as Prometheus.
 pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
     let state = ApiState {
         tsdb,
@@ -56,12 +55,12 @@ pub fn routes(tsdb: Arc<Tsdb>, limits: QueryLimits) -> Router {
         .with_state(state)
 }
 
-/// Grafana chooses its requests by this version: that of the evaluated language.
+/// Grafana chooses its requests by this version, which is that of the supported language.
 async fn buildinfo() -> Response {
     success(&build_info("2.42.0").to_string())
 }
 
-/// A successful answer with `data`, which is JSON already.
+/// A successful answer. `data` must be JSON.
 fn success(data: &str) -> Response {
     let body = format!(r#"{{"status":"success","data":{data}}}"#);
     (
@@ -88,7 +87,7 @@ impl ApiError {
         }
     }
 
-    /// A parameter that cannot be read.
+    /// The error for an invalid parameter.
     pub(crate) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter {name:?}: {reason}"))
     }

@@ -1,4 +1,4 @@
-//! Times and durations among the parameters of a request.
+//! Parses the times and durations of a request's parameters.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::embedded::request;
 pub(crate) type Params = request::ApiParams<ApiError>;
 
 impl Params {
-    /// The first value of a parameter, empty if there is none.
+    /// The first value of a parameter, or an empty text.
     pub(super) fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }
 
-    /// A time in milliseconds since 1970, `None` if the parameter is missing.
+    /// A time in milliseconds since 1970. `None` if the parameter is missing.
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.get(name) else {
             return Ok(None);
@@ -24,13 +24,13 @@ impl Params {
         })
     }
 
-    /// A time that must be there.
+    /// A required time.
     pub(super) fn required_time(&self, name: &str) -> Result<i64, ApiError> {
         self.time(name)?
             .ok_or_else(|| ApiError::parameter(name, "cannot parse \"\" to a valid timestamp"))
     }
 
-    /// A duration in milliseconds: a number of seconds or `5m`.
+    /// A duration in milliseconds, given as a number of seconds or as `5m`.
     pub(super) fn duration(&self, name: &str) -> Result<f64, ApiError> {
         let text = self.text(name);
         parse_step(text).ok_or_else(|| {
@@ -38,7 +38,7 @@ impl Params {
         })
     }
 
-    /// The time allowed: the parameter `timeout` if there is one, at most `max`.
+    /// The time-out: the parameter `timeout` if it is given, at most `max`.
     pub(super) fn timeout(&self, max: Duration) -> Result<Duration, ApiError> {
         if self.get("timeout").is_none() {
             return Ok(max);
@@ -52,7 +52,7 @@ impl Params {
 fn parse_time(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<f64>() {
         let ms = (seconds * 1000.0).round();
-        // 2^53: beyond, milliseconds are no longer exact.
+        // Beyond 2^53, milliseconds are no longer exact.
         return (ms.abs() < 9.0e15).then_some(ms as i64);
     }
     let time: jiff::Timestamp = text.parse().ok()?;
@@ -61,7 +61,7 @@ fn parse_time(text: &str) -> Option<i64> {
 
 fn parse_step(text: &str) -> Option<f64> {
     if let Ok(seconds) = text.parse::<f64>() {
-        // What fits into 63 bits of nanoseconds.
+        // The limit is 63 bits of nanoseconds.
         return (seconds.abs() < 9.2e9).then_some(seconds * 1000.0);
     }
     parse_duration(text).map(|d| d.as_secs_f64() * 1000.0)

@@ -45,7 +45,7 @@ pub(super) async fn range(
             "zero or negative query resolution step widths are not accepted. Try a positive integer",
         ));
     }
-    // Time stamps have milliseconds: a finer step would stand still.
+    // Time stamps are in milliseconds, so a finer step would not advance.
     let step = (step as i64).max(1);
     if (end - start) / step > state.limits.max_points as i64 {
         return Err(ApiError::bad_data(format!(
@@ -70,7 +70,7 @@ fn with_thousands(n: usize) -> String {
     }
 }
 
-/// Computes an answer when its turn has come.
+/// Waits for its turn and computes an answer.
 pub(super) async fn evaluate(
     state: ApiState,
     timeout: Duration,
@@ -92,7 +92,7 @@ pub(super) async fn evaluate(
     Ok(success(&data))
 }
 
-/// Cancels the query when the future of the request is dropped: the client closed its connection.
+/// Cancels the query when the future of the request is dropped, because the client closed its connection.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {

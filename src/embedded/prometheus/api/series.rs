@@ -1,4 +1,4 @@
-//! What there is: `series`, `labels`, `label/<name>/values`, `metadata`.
+//! Lists the stored series: `series`, `labels`, `label/<name>/values`, `metadata`.
 
 use std::collections::BTreeSet;
 
@@ -81,8 +81,7 @@ pub(super) async fn metadata(
     Ok(success(&serde_json::Value::Object(all).to_string()))
 }
 
-/// What `render` makes of the label sets that any `match[]` selects (all, if there is none) between
-/// `start` and `end`.
+/// Renders the label sets between `start` and `end` that any `match[]` selects. Without `match[]` it renders all.
 async fn listing(
     state: ApiState,
     params: &Params,

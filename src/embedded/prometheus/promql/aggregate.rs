@@ -1,5 +1,5 @@
-//! Aggregations across series: `sum`, `avg`, `min`, `max`, `count`, `group`, `stddev`, `stdvar`; those
-//! with a parameter are in `topk_quantile`.
+//! Aggregations across series: `sum`, `avg`, `min`, `max`, `count`, `group`, `stddev`, `stdvar`. `topk_quantile` has
+//! the aggregations with a parameter.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use super::value::{ABSENT, Column, is_absent};
 use super::{QueryError, topk_quantile};
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
-/// An aggregation that makes one value of many, without a parameter.
+/// An aggregation of many values into one, without a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
     Sum,
@@ -59,7 +59,7 @@ pub(super) fn eval(ev: &Evaluator<'_>, expr: &AggregateExpr) -> Result<Vec<Colum
     }
 }
 
-/// Whether the aggregation is evaluated here.
+/// Whether the aggregation is supported.
 pub(super) fn is_known(id: TokenId) -> bool {
     let ranked = [T_TOPK, T_BOTTOMK, T_QUANTILE, T_COUNT_VALUES].contains(&id);
     ranked || Op::from_token(id).is_some()
@@ -85,7 +85,7 @@ fn grouped(ev: &Evaluator<'_>, expr: &AggregateExpr, op: Op) -> Result<Vec<Colum
     Ok(groups.into_iter().map(|g| g.finish(op)).collect())
 }
 
-/// The labels that a series' group has.
+/// The labels of the group to which a series belongs.
 pub(super) fn group_key(labels: &Labels, modifier: Option<&LabelModifier>) -> Labels {
     match modifier {
         None => Labels::empty(),
@@ -96,7 +96,7 @@ pub(super) fn group_key(labels: &Labels, modifier: Option<&LabelModifier>) -> La
     }
 }
 
-/// What has been gathered of a group, step by step; `means` and `counts` only where needed.
+/// The state of a group at each step. `means` and `counts` are used only by the operators that need them.
 struct Group {
     labels: Labels,
     values: Vec<f64>,
@@ -134,7 +134,7 @@ impl Group {
         }
     }
 
-    /// The running mean, careful with sums that would overflow.
+    /// Updates the running mean without overflow of the sum.
     fn add_to_mean(&mut self, i: usize, v: f64, first: bool) {
         let (mean, count) = (&mut self.values[i], &mut self.counts[i]);
         *count += 1.0;
@@ -145,7 +145,7 @@ impl Group {
         }
     }
 
-    /// Welford's running sum of squared distances from the mean.
+    /// Updates the sum of squared distances from the mean (Welford's algorithm).
     fn add_to_variance(&mut self, i: usize, v: f64, first: bool) {
         let (squares, mean, count) = (&mut self.values[i], &mut self.means[i], &mut self.counts[i]);
         *count += 1.0;

@@ -1,5 +1,5 @@
-//! Arithmetic and comparison, between scalars and with a scalar; `matching` has those between vectors,
-//! `set_operators` the set operators.
+//! Arithmetic and comparison with scalars. `matching` has the operations between vectors, `set_operators` has the set
+//! operators.
 
 use promql_parser::parser::BinaryExpr;
 use promql_parser::parser::token::{
@@ -51,7 +51,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// The value of an arithmetic operation.
+    /// Computes an arithmetic operation.
     fn arithmetic(self, a: f64, b: f64) -> f64 {
         match self.id {
             T_ADD => a + b,
@@ -84,7 +84,7 @@ impl Operation {
         }
     }
 
-    /// The cell for two values: a comparison without `bool` keeps `kept` or leaves a gap.
+    /// The cell for two values. A comparison without `bool` keeps `kept` or leaves a gap.
     pub(super) fn cell(self, a: f64, b: f64, kept: f64) -> f64 {
         if is_absent(a) || is_absent(b) {
             ABSENT
@@ -97,7 +97,7 @@ impl Operation {
         }
     }
 
-    /// Whether a result is another thing than the metric it comes from (in 2.42, `atan2` forgets so).
+    /// Whether the result loses the metric's name. Comparisons keep it, and in 2.42 so does `atan2`.
     pub(super) fn is_no_longer_the_metric(self) -> bool {
         !(self.compares || self.id == T_ATAN2)
     }

@@ -1,4 +1,4 @@
-//! Calls of functions: what each kind does with its arguments.
+//! Evaluates calls of functions by their kind.
 
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::value::ValueType;
@@ -60,7 +60,7 @@ pub(super) fn eval(ev: &Evaluator<'_>, call: &Call) -> Result<Value, QueryError>
     Ok(Value::Vector(columns))
 }
 
-/// An argument, without parentheses.
+/// An argument without its parentheses.
 fn arg(call: &Call, i: usize) -> Result<&Expr, QueryError> {
     let found = call.args.args.get(i).map(|e| unwrap_parens(e));
     found.ok_or_else(|| {
@@ -71,7 +71,7 @@ fn arg(call: &Call, i: usize) -> Result<&Expr, QueryError> {
     })
 }
 
-/// The scalar arguments, in order, each with a value a step.
+/// The scalar arguments in order, each with one value per step.
 fn params(ev: &Evaluator<'_>, call: &Call) -> Result<Vec<Vec<f64>>, QueryError> {
     let scalars = call.args.args.iter();
     scalars
@@ -90,7 +90,7 @@ fn of_type_scalar(ev: &Evaluator<'_>, kind: Kind, call: &Call) -> Result<Value, 
     Ok(Value::Scalar(values))
 }
 
-/// The value at each step that has exactly one, NaN at the others.
+/// The value at each step that has exactly one value. The other steps have NaN.
 fn the_only_value(ev: &Evaluator<'_>, columns: &[Column]) -> Vec<f64> {
     let at = |step: usize| {
         let cells = columns.iter().map(|c| c.values[step]);
@@ -115,7 +115,7 @@ fn over_range(
     over_windows(ev, ev.ranged(ranged)?, &params(ev, call)?, function)
 }
 
-/// Computes each value, which then is no longer the metric's, at its step.
+/// Computes each value at its step. The result loses the metric's name.
 fn map_cells(
     mut columns: Vec<Column>,
     mut function: impl FnMut(usize, f64) -> f64,
@@ -162,7 +162,7 @@ fn dates(
     map_cells(columns, |_, v| function(&Date::of(math::to_integer(v))))
 }
 
-/// By value, NaN last. Only an instant query shows the order: that of the first step counts.
+/// Sorts by value with NaN last. Only an instant query shows the order, so the first step decides.
 fn sorted(mut columns: Vec<Column>, largest_first: bool) -> Vec<Column> {
     let value = |c: &Column| c.values.first().copied().unwrap_or(f64::NAN);
     columns.sort_by(|a, b| {
@@ -176,7 +176,7 @@ fn sorted(mut columns: Vec<Column>, largest_first: bool) -> Vec<Column> {
     columns
 }
 
-/// When the samples of a selector were taken; anything else is as new as its step.
+/// The times of a selector's samples. Any other expression has the time of its step.
 fn timestamps(ev: &Evaluator<'_>, of: &Expr) -> Result<Vec<Column>, QueryError> {
     if let Expr::VectorSelector(vs) = of {
         return ev.sample_times(vs);
@@ -187,7 +187,7 @@ fn timestamps(ev: &Evaluator<'_>, of: &Expr) -> Result<Vec<Column>, QueryError> 
     })
 }
 
-/// One where no column has a value.
+/// One at each step at which no column has a value.
 fn absence(
     ev: &Evaluator<'_>,
     labels: Labels,
@@ -205,7 +205,7 @@ fn absence(
     Ok(vec![Column { labels, values }])
 }
 
-/// What an absent series would be called: the labels its selector names with `=`, each once.
+/// The labels of the result of `absent`: those that the selector names with `=` exactly once.
 fn labels_of_absence(matchers: &[Matcher]) -> Labels {
     let of_label = |name: &str| matchers.iter().filter(|m| m.name == name).count();
     Labels::from_pairs(

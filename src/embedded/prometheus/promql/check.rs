@@ -1,4 +1,4 @@
-//! What of PromQL is evaluated: everything else is refused here, before any work is done.
+//! Refuses the unsupported parts of PromQL before any work is done.
 
 use promql_parser::parser::{
     AggregateExpr, BinaryExpr, Call, Expr, VectorSelector, token, value::ValueType,
@@ -13,7 +13,7 @@ pub(super) fn unsupported(what: &str) -> QueryError {
     ))
 }
 
-/// Walks the whole expression; the guard has bounded its depth.
+/// Walks the whole expression. The guard has bounded its depth.
 pub(super) fn check(expr: &Expr) -> Result<(), QueryError> {
     match expr {
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(()),
@@ -67,7 +67,7 @@ fn check_call(c: &Call) -> Result<(), QueryError> {
     if functions::lookup(c.func.name).is_none() {
         return Err(unsupported(&format!("function \"{}\" is", c.func.name)));
     }
-    // The parser takes some numbers for vectors, like that of `ln(0)`.
+    // The parser takes some numbers for vectors, for example that of `ln(0)`.
     let types = &c.func.arg_types;
     for (i, arg) in c.args.args.iter().enumerate() {
         let expected = types.get(i).or(types.last());
@@ -83,7 +83,7 @@ fn check_call(c: &Call) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// A range query yields one value a step, which only these types have.
+/// A range query returns one value per step, which only these types have.
 pub(super) fn check_range_type(expr: &Expr) -> Result<(), QueryError> {
     let name = match expr.value_type() {
         ValueType::Vector | ValueType::Scalar => return Ok(()),

@@ -1,8 +1,7 @@
-//! Days and hours of a time in UTC.
+//! Dates and hours in UTC.
 //!
-//! The calendar goes as far as 64 bits of seconds do, as Go's: a value that is no time is the smallest
-//! one (292 billion years ago), and has a weekday like any other. jiff knows 20,000 years of it, and the
-//! calendar repeats itself every 400.
+//! The calendar covers 64 bits of seconds, like Go's. A value that is not a time becomes the smallest time (292
+//! billion years ago), which also has a weekday. jiff covers 20,000 years, and the calendar repeats every 400.
 
 use jiff::civil::{DateTime, date};
 
@@ -12,7 +11,7 @@ const TO_1970: i64 = 9_223_371_966_579_724_800 + 62_135_596_800;
 const FIRST_YEAR: i64 = -292_277_022_399;
 const SECONDS_IN_400_YEARS: u64 = 146_097 * 86_400;
 
-/// A time, taken apart.
+/// The parts of a time.
 pub(super) struct Date {
     /// The same time in the 400 years from 2001 on.
     pub(super) time: DateTime,
@@ -36,7 +35,7 @@ impl Date {
         i64::from(self.time.year()) - 2001 + 400 * self.cycles as i64 + FIRST_YEAR
     }
 
-    /// From 0, a Sunday, on.
+    /// The weekday. Sunday is 0.
     pub(super) fn weekday(&self) -> i8 {
         self.time.weekday().to_sunday_zero_offset()
     }
@@ -78,7 +77,7 @@ mod tests {
 
     #[test]
     fn years_go_as_far_as_go_s() {
-        // The sum to the calendar's first day wraps for the smallest number, as in Go.
+        // The sum to the calendar's first day overflows for the smallest number and wraps, like in Go.
         for (seconds, year) in [
             (i64::MIN, 292_277_026_596),
             (i64::MAX, 292_277_026_596),

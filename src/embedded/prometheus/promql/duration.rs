@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Units from the largest on, in milliseconds; a duration names each at most once, in this order.
+/// Units in milliseconds, the largest first. A duration uses each unit at most once, in this order.
 const UNITS: [(&str, u64); 7] = [
     ("y", 365 * 86_400_000),
     ("w", 7 * 86_400_000),
@@ -13,11 +13,10 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// Durations beyond this do not fit Prometheus's nanoseconds in 63 bits.
+/// Longer durations exceed Prometheus's 63 bits of nanoseconds.
 const MAX_MS: u64 = (i64::MAX / 1_000_000) as u64;
 
-/// Reads a duration; `None` for anything that Prometheus would not read, among it one that is
-/// longer than 292 years.
+/// Parses a duration. `None` for any text that Prometheus refuses, including durations longer than 292 years.
 ///
 /// <https://prometheus.io/docs/prometheus/2.42/querying/basics/#time-durations>
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {

@@ -1,8 +1,7 @@
-//! The evaluator: each expression becomes, for each series, one column with a value a step.
+//! The evaluator. It computes each expression as one column per series, with one value per step.
 //!
-//! Prometheus walks the steps and evaluates the expression at each; computing columns instead reads
-//! every sample once and groups labels once for all steps. Where the outcome depends on what is
-//! present at one step (matching, equal label sets), that is decided cell by cell.
+//! Prometheus evaluates the expression at each step in turn. Columns read every sample once and group labels once for
+//! all steps. Matching and equal label sets depend on the values at one step, so they are decided cell by cell.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -19,10 +18,10 @@ use super::value::{Column, QueryResult, Value, is_absent, refuse_same_labels};
 use super::{Context, QueryError, aggregate, binary, calls, invariant};
 use crate::embedded::prometheus::labels::Labels;
 
-/// What a point of the answer costs, in samples: as text it takes that much more room.
+/// The cost of a point of the answer, in samples. Its text needs that much more memory.
 const ANSWER_COST: usize = 10;
 
-/// The times of evaluation, milliseconds since 1970.
+/// The times of evaluation in milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Steps {
     pub(super) start: i64,
@@ -32,7 +31,8 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// From `start` to at most `end`, `interval` (at least 1) apart; none if `end` is before `start`.
+    /// The steps from `start` to at most `end`, every `interval` (at least 1). There are none if `end` is before
+    /// `start`.
     pub(super) fn new(start: i64, end: i64, interval: i64) -> Self {
         let interval = interval.max(1);
         let span = end.saturating_sub(start);
@@ -58,7 +58,7 @@ impl Steps {
     }
 }
 
-/// What the query may still cost.
+/// The remaining cost that a query may cause.
 pub(super) struct Budget {
     deadline: Instant,
     canceled: Arc<AtomicBool>,
@@ -87,7 +87,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes samples or cells from the budget, and looks at the clock.
+    /// Takes samples or cells from the budget, and checks the time-out.
     pub(super) fn spend(&self, samples: usize) -> Result<(), QueryError> {
         let left = self.samples.get().checked_sub(samples).ok_or_else(|| {
             QueryError::Execution(
@@ -106,11 +106,11 @@ impl Budget {
     }
 }
 
-/// Evaluates at certain steps: those of the query, or those of a subquery within it.
+/// Evaluates at given steps: those of the query, or those of a subquery.
 pub(super) struct Evaluator<'a> {
     pub(super) ctx: &'a Context<'a>,
     pub(super) steps: Steps,
-    /// What the whole query may still cost, subqueries included.
+    /// The remaining cost of the whole query, including subqueries.
     pub(super) budget: Rc<Budget>,
     /// Start and end of the query, for `@ start()` and `@ end()`.
     pub(super) bounds: (i64, i64),
@@ -136,7 +136,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The answer of an instant query; the steps are one.
+    /// The result of an instant query, which has one step.
     pub(super) fn instant(&self, expr: &Expr) -> Result<QueryResult, QueryError> {
         let at = self.steps.start;
         match unwrap_parens(expr) {
@@ -163,7 +163,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// The answer of a range query.
+    /// The result of a range query.
     pub(super) fn range(&self, expr: &Expr) -> Result<QueryResult, QueryError> {
         let columns = match self.eval(expr)? {
             Value::Scalar(values) => vec![Column {
@@ -189,7 +189,7 @@ impl<'a> Evaluator<'a> {
         self.budget.spend(points.saturating_mul(ANSWER_COST))
     }
 
-    /// An expression of type scalar or instant vector.
+    /// Evaluates an expression of type scalar or instant vector.
     pub(super) fn eval(&self, expr: &Expr) -> Result<Value, QueryError> {
         match self.steps.count {
             0 if expr.value_type() == ValueType::Scalar => Ok(Value::Scalar(vec![])),
@@ -200,7 +200,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The same at all steps: computed at the first one.
+    /// Evaluates at the first step and repeats the value for all steps.
     fn at_first_step(&self, expr: &Expr) -> Result<Value, QueryError> {
         let Steps {
             start,
@@ -249,7 +249,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// An expression known to be an instant vector.
+    /// Evaluates an expression that is an instant vector.
     pub(super) fn vector(&self, expr: &Expr) -> Result<Vec<Column>, QueryError> {
         match self.eval(expr)? {
             Value::Vector(columns) => Ok(columns),
@@ -259,7 +259,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// An expression known to be a scalar: its value at each step.
+    /// Evaluates an expression that is a scalar: its value at each step.
     pub(super) fn scalar(&self, expr: &Expr) -> Result<Vec<f64>, QueryError> {
         match self.eval(expr)? {
             Value::Scalar(values) => Ok(values),
@@ -285,7 +285,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// The samples themselves. Only an instant query returns them.
+    /// The raw samples. Only an instant query returns them.
     fn raw_samples(&self, ranged: &Expr) -> Result<QueryResult, QueryError> {
         let mut rows = self
             .ranged(ranged)?
@@ -301,7 +301,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// Whether the order of the rows is part of an expression's answer.
+/// Whether the order of the rows belongs to the result.
 fn is_ordered(expr: &Expr) -> bool {
     match unwrap_parens(expr) {
         Expr::Call(c) => matches!(lookup(c.func.name), Some(Kind::Sort { .. })),
@@ -310,7 +310,7 @@ fn is_ordered(expr: &Expr) -> bool {
     }
 }
 
-/// An expression without the parentheses around it.
+/// The expression inside any parentheses.
 pub(super) fn unwrap_parens(mut expr: &Expr) -> &Expr {
     while let Expr::Paren(p) = expr {
         expr = &p.expr;

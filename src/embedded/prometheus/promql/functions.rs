@@ -1,25 +1,25 @@
-//! The functions, as a table. `calls` evaluates them.
+//! The table of functions. `calls` evaluates them.
 //!
-//! A new function is one row here, and its code: in `math`, `over_time`, `rate`, `trend` or `dates`; one of a
-//! new [`Kind`] has an arm in `calls`. Everything else that depends on functions asks this table.
+//! A new function needs one row here and its code in `math`, `over_time`, `rate`, `trend` or `dates`. A new [`Kind`]
+//! also needs an arm in `calls`. All other code asks this table.
 
 use super::dates::Date;
 use super::windows::{OverRange, RangeFn};
 use super::{math, over_time, rate, trend};
 
-/// What a function does with its arguments.
+/// How a function uses its arguments.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// Of a range vector, series by series, and of scalars.
+    /// Computes a value from the window of each series of a range vector, with scalar parameters.
     OverRange(OverRange),
-    /// Of each value of an instant vector.
+    /// Computes a value from each value of an instant vector.
     Cell(fn(f64) -> f64),
-    /// Of each value and the scalar arguments; `None` leaves a gap.
+    /// Computes a value from each value and the scalar arguments. `None` leaves a gap.
     Params(fn(f64, &[f64]) -> Option<f64>),
-    /// Of a date: each value's, or that of the step.
+    /// Computes a part of a date: of each value, or of the step's time.
     Date(fn(&Date) -> f64),
     HistogramQuantile,
-    /// Of native histograms, which the store does not hold.
+    /// Needs native histograms, which the store does not hold.
     NativeHistogram,
     Absent,
     AbsentOverTime,
@@ -49,13 +49,13 @@ const fn range(name: &'static str, eval: RangeFn) -> (&'static str, Kind) {
     (name, Kind::OverRange(plain(eval)))
 }
 
-/// Acts like an offset, and keeps the name as one does.
+/// Acts like an offset, and keeps the metric's name like an offset does.
 const LAST: OverRange = OverRange {
     keeps_name: true,
     ..plain(over_time::last)
 };
 
-/// Shows where a series has samples, whatever it is called.
+/// Shows at which steps a series has samples, and keeps its name.
 pub(super) const PRESENCE: OverRange = OverRange {
     eval: over_time::present,
     ..LAST
@@ -72,7 +72,7 @@ const PREDICT_LINEAR: OverRange = OverRange {
 };
 
 impl Kind {
-    /// Whether the value depends on the step, whatever the arguments are.
+    /// Whether the value depends on the step even if the arguments do not.
     pub(super) fn reads_step(self) -> bool {
         match self {
             Kind::Date(_) | Kind::Time | Kind::Timestamp => true,
@@ -82,7 +82,7 @@ impl Kind {
     }
 }
 
-/// Every function evaluated here.
+/// All supported functions.
 static FUNCTIONS: &[(&str, Kind)] = &[
     ("abs", Kind::Cell(f64::abs)),
     ("absent", Kind::Absent),
@@ -185,7 +185,7 @@ static FUNCTIONS: &[(&str, Kind)] = &[
     ("year", Kind::Date(|d| d.year() as f64)),
 ];
 
-/// The function of that name, if it is evaluated here.
+/// The supported function of that name, if there is one.
 pub(super) fn lookup(name: &str) -> Option<Kind> {
     FUNCTIONS
         .iter()

@@ -1,14 +1,14 @@
-//! The way into the parser.
+//! Checks the text of a query before the parser.
 //!
-//! promql-parser 0.11 follows a newer Prometheus than 2.42 and trusts its input. Before it sees a
-//! query, this pass walks the text once and
-//! - bounds length, nesting and number of operators: the tree is walked by recursion (also when it is
-//!   dropped), and the stack must hold;
-//! - refuses what 2.42 refuses and the parser would take: numbers as durations (`[60]`; some even make
-//!   it panic), durations as numbers, `offset +5m`, times that do not fit, quoted metric and label
-//!   names, operands of a unary plus that are no numbers;
-//! - writes raw strings (`` `\d` ``) as quoted ones, since the parser reads escapes in both, and numbers
-//!   like `08` without the zero, since it takes them for octal ones.
+//! promql-parser 0.11 follows a newer Prometheus than 2.42 and trusts its input. This pass reads the text once before
+//! the parser does, and
+//! - bounds length, nesting and number of operators, because recursion walks (and drops) the tree, and the stack is
+//!   limited;
+//! - refuses what 2.42 refuses but the parser accepts: numbers as durations (`[60]`; some even make it panic),
+//!   durations as numbers, `offset +5m`, times that do not fit, quoted metric and label names, and operands of a unary
+//!   plus that are not numbers;
+//! - rewrites raw strings (`` `\d` ``) as quoted ones, because the parser reads escapes in both, and numbers like
+//!   `08` without the zero, because the parser reads them as octal.
 
 use std::sync::Once;
 
@@ -18,13 +18,13 @@ use promql_parser::parser::{self, Expr, Function};
 use super::{QueryError, parse_duration};
 use crate::embedded::quoted::literal_length;
 
-/// Brackets within brackets.
+/// The largest nesting of brackets.
 const MAX_DEPTH: usize = 100;
 
-/// Operators, calls and brackets altogether: each makes the tree one level deeper at most.
+/// The largest number of operators, calls and brackets. Each makes the tree at most one level deeper.
 const MAX_NODES: usize = 500;
 
-/// Words before a parenthesis with label names in it.
+/// Keywords before a parenthesis that contains label names.
 const GROUPING: [&str; 6] = [
     "by",
     "without",
@@ -34,7 +34,7 @@ const GROUPING: [&str; 6] = [
     "group_right",
 ];
 
-/// Parses a query of at most `max_bytes`.
+/// Parses a query of at most `max_bytes` bytes.
 pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Expr, QueryError> {
     if text.len() > max_bytes {
         return Err(bad(format!(
@@ -46,25 +46,24 @@ pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Expr, QueryError> {
     let mut walk = Walk::new(text);
     walk.run()?;
     if walk.unary_plus {
-        // The parser does not look at what a unary plus stands before; it does for a minus.
+        // The parser does not check the operand of a unary plus. It does check the operand of a minus.
         parsed(&walk.probe)?;
     }
     parsed(&walk.out)
 }
 
-/// Teaches the parser a function that it only knows by its later name.
+/// Registers a function that the parser knows only by its later name.
 fn know_holt_winters() {
     static KNOWN: Once = Once::new();
     KNOWN.call_once(|| {
         let arguments = vec![ValueType::Matrix, ValueType::Scalar, ValueType::Scalar];
         let function = Function::new("holt_winters", arguments, 0, ValueType::Vector, false);
-        // Refused only if it were built in.
+        // The parser refuses it only if it is built in.
         let _ = parser::register_extra_functions(vec![function]);
     });
 }
 
-/// The parser behind a net: an input that makes it panic in a way not known yet is refused like any
-/// other that it does not take.
+/// Runs the parser and catches panics. An input that makes it panic is refused like any other invalid input.
 fn parsed(text: &str) -> Result<Expr, QueryError> {
     std::panic::catch_unwind(|| parser::parse(text))
         .unwrap_or_else(|_| Err("the parser gave up on this query".to_owned()))
@@ -75,7 +74,7 @@ fn bad(reason: String) -> QueryError {
     QueryError::BadData(format!("parse error: {reason}"))
 }
 
-/// The token before the one at hand, as far as it matters.
+/// The previous token, as far as it matters.
 #[derive(Clone, Copy, PartialEq)]
 enum Last<'a> {
     Nothing,
@@ -87,17 +86,17 @@ enum Last<'a> {
 struct Walk<'a> {
     rest: &'a str,
     out: String,
-    /// `out` with each unary plus as a minus.
+    /// The query with each unary plus replaced by a minus.
     probe: String,
     unary_plus: bool,
     last: Last<'a>,
-    /// The word before the sign before the number, for `offset -5m`.
+    /// The word before the sign of a number was `offset`, as in `offset -5m`.
     after_offset: bool,
-    /// The same for `@ -5`.
+    /// The word before the sign of a number was `@`, as in `@ -5`.
     after_at: bool,
     in_braces: bool,
     in_brackets: bool,
-    /// Open parentheses; true for those with label names.
+    /// The open parentheses. True for those that contain label names.
     parens: Vec<bool>,
     nodes: usize,
 }
@@ -186,7 +185,7 @@ impl<'a> Walk<'a> {
         } else if text != "0" && parse_duration(text).is_some() {
             return Err(bad(format!("unexpected duration {text:?}")));
         }
-        // Seconds that do not fit 63 bits; the parser takes any.
+        // The seconds do not fit 63 bits. The parser accepts them.
         if self.after_at && text.parse().is_ok_and(|at: f64| at >= i64::MAX as f64) {
             return Err(bad(format!(
                 "timestamp out of bounds for @ modifier: {text}"
@@ -302,7 +301,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A string as a PromQL literal in double quotes.
+/// Writes a string as a PromQL literal in double quotes.
 fn escaped(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -316,8 +315,8 @@ fn escaped(text: &str) -> String {
     out + "\""
 }
 
-/// A number without zeros in front that would make the parser take it for an octal one: octal are only
-/// those that have nothing but octal digits.
+/// Removes leading zeros that would make the parser read the number as octal. A number is octal only if all its
+/// digits are octal.
 fn without_zeros(text: &str) -> &str {
     let octal = text.bytes().all(|b| matches!(b, b'0'..=b'7'));
     if octal || text.parse::<f64>().is_err() {

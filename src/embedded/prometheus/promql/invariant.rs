@@ -1,13 +1,13 @@
-//! Which expressions have the same value at each step: they are evaluated at the first one only.
+//! Finds expressions with the same value at each step. They are evaluated only at the first step.
 //!
-//! That is more than a saving. 2.42 evaluates such an expression at the first step, so that for
-//! example the parameter of an aggregation over `@` counts as it is there.
+//! This is required for correct results, not only for speed. 2.42 evaluates such an expression at the first step, so
+//! the parameter of an aggregation over `@`, for example, has its value there.
 
 use promql_parser::parser::Expr;
 
 use super::functions::{Kind, lookup};
 
-/// Whether an expression has the same value at each step: all it reads is fixed by `@`.
+/// Whether an expression has the same value at each step, because `@` fixes everything that it reads.
 pub(super) fn is_step_invariant(expr: &Expr) -> bool {
     match expr {
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) => true,
@@ -26,7 +26,7 @@ pub(super) fn is_step_invariant(expr: &Expr) -> bool {
     }
 }
 
-/// Whether an `@` stands anywhere within an expression.
+/// Whether an expression contains `@`.
 pub(super) fn names_a_time(expr: &Expr) -> bool {
     match expr {
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => false,

@@ -1,5 +1,4 @@
-//! Which series of two vectors belong together: one to one, or many to one with `group_left` and
-//! `group_right`.
+//! Vector matching: pairs the series of two vectors one to one, or many to one with `group_left` and `group_right`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -16,21 +15,21 @@ const MANY_TO_ONE_IS_EXPLICIT: &str =
     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
 const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensure unique matches";
 
-/// Which labels must agree for two series to belong together.
+/// The labels that must be equal for two series to match.
 pub(super) struct Matching<'a> {
     on: bool,
     labels: &'a [String],
     cardinality: Cardinality<'a>,
 }
 
-/// Which side may have several series for one of the other, and the labels it takes over from that.
+/// The side that may have several series per match, and the labels that it takes over from the other side.
 enum Cardinality<'a> {
     OneToOne,
     ManyLeft(&'a [String]),
     ManyRight(&'a [String]),
 }
 
-/// The labels taken over from the one side, and its value at each step.
+/// The labels that are taken over from the one side, and its value at each step.
 type Partner<'c> = (Labels, Cow<'c, [f64]>);
 
 impl<'a> Matching<'a> {
@@ -57,7 +56,7 @@ impl<'a> Matching<'a> {
         self.labels.iter().any(|l| l == label)
     }
 
-    /// The labels by which partners find each other.
+    /// The labels by which series match.
     pub(super) fn signature(&self, labels: &Labels) -> Labels {
         labels.filter(|n| match self.on {
             true => self.names(n),
@@ -65,7 +64,7 @@ impl<'a> Matching<'a> {
         })
     }
 
-    /// The labels taken over from the one side.
+    /// The labels that are taken over from the one side.
     fn included(&self) -> &'a [String] {
         match self.cardinality {
             Cardinality::OneToOne => &[],
@@ -73,7 +72,7 @@ impl<'a> Matching<'a> {
         }
     }
 
-    /// The labels of a result, made from those of the many side and those taken over.
+    /// The labels of a result: those of the many side and those taken over.
     fn result(&self, op: Operation, many: &Labels, taken_over: &Labels) -> Labels {
         let mut labels = match op.is_no_longer_the_metric() {
             true => many.without_name(),
@@ -102,8 +101,8 @@ impl<'a> Matching<'a> {
         let swapped = matches!(self.cardinality, Cardinality::ManyRight(_));
         let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
         let side = if swapped { "left" } else { "right" };
-        // Unmatched series on the many side count as well: duplicates on the other one are refused
-        // at each step that has anything there.
+        // Series on the many side count even without a match: duplicates on the one side are refused at each step at
+        // which this side has a value.
         let occupied = (0..ev.steps.count)
             .map(|step| many.iter().any(|c| !is_absent(c.values[step])))
             .collect::<Vec<_>>();
@@ -132,7 +131,7 @@ impl<'a> Matching<'a> {
         merge_same_labels(results)
     }
 
-    /// The series of both sides by signature, in the order of signatures.
+    /// The series of both sides by signature, in the order of the signatures.
     fn groups(&self, many: &[Column], one: &[Column]) -> Vec<(Labels, Group)> {
         let mut groups: HashMap<Labels, Group> = HashMap::new();
         for (i, column) in one.iter().enumerate() {
@@ -149,7 +148,7 @@ impl<'a> Matching<'a> {
         groups
     }
 
-    /// The one side's value at each step; several columns where the labels taken over change.
+    /// The one side's value at each step. There are several columns when the labels that are taken over change.
     fn partners<'c>(
         &self,
         ev: &Evaluator<'_>,
@@ -173,7 +172,7 @@ impl<'a> Matching<'a> {
         Ok(partners.into_iter().collect())
     }
 
-    /// Refuses several results for one partner at the same step where their labels do not differ.
+    /// Refuses several results for one match at the same step if their labels are equal.
     fn unique(&self, ev: &Evaluator<'_>, results: Vec<Column>) -> Result<Vec<Column>, QueryError> {
         if !matches!(self.cardinality, Cardinality::OneToOne) {
             return merge_or(results, NOT_UNIQUE);
@@ -192,7 +191,7 @@ impl<'a> Matching<'a> {
     }
 }
 
-/// Places of series that belong together.
+/// The indices of series that match.
 #[derive(Default)]
 struct Group {
     many: Vec<usize>,

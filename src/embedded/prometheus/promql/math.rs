@@ -1,6 +1,6 @@
-//! Functions of one value, with Go's answers for infinities and NaN.
+//! Functions of one value. Infinities and NaN give the same results as in Go.
 
-/// The larger one; an infinity wins even over NaN.
+/// The larger value. Infinity wins even over NaN.
 pub(super) fn max(a: f64, b: f64) -> f64 {
     if a == f64::INFINITY || b == f64::INFINITY {
         f64::INFINITY
@@ -11,7 +11,7 @@ pub(super) fn max(a: f64, b: f64) -> f64 {
     }
 }
 
-/// The smaller one; a negative infinity wins even over NaN.
+/// The smaller value. Negative infinity wins even over NaN.
 pub(super) fn min(a: f64, b: f64) -> f64 {
     -max(-a, -b)
 }
@@ -40,8 +40,7 @@ pub(super) fn radians(v: f64) -> f64 {
     v * std::f64::consts::PI / 180.0
 }
 
-/// As an integer, the way the hardware under Prometheus converts: what does not fit becomes the
-/// smallest one.
+/// Converts to an integer like the hardware under Prometheus: a value that does not fit becomes the smallest integer.
 pub(super) fn to_integer(v: f64) -> i64 {
     // 2^63 is exact as a float, the largest integer is not.
     let limit = 9_223_372_036_854_775_808.0;

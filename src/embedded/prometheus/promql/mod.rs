@@ -1,15 +1,13 @@
-//! PromQL over the embedded store: one call for a query at a time, one for a query over a range.
+//! PromQL over the embedded store: instant queries and range queries.
 //!
-//! A query takes four steps: `guard` bounds and normalises the text and parses it, `check` refuses what is
-//! outside the evaluated part of the language, `eval` computes whole columns (one value a step) for each
-//! series, `value` holds the result. `select` reads series, also
-//! those that a subquery makes; `windows` slides ranges over them. Functions are a table
-//! (`functions`, evaluated by `calls`), aggregations, matching and set operators have files of their own.
+//! A query takes four steps. `guard` bounds, normalises and parses the text. `check` refuses unsupported parts of the
+//! language. `eval` computes a column for each series, with one value per step. `value` holds the result. `select`
+//! reads series, also those of subqueries, and `windows` slides ranges over them. The table `functions` lists the
+//! functions, and `calls` evaluates them. Aggregations, matching and set operators have their own files.
 //!
-//! Evaluated is the language of 2.42, except what belongs to native histograms, and two uses of `@`
-//! that 2.42 reads at times that move with the steps: over a range under a function that depends on the
-//! step itself (`predict_linear`, or one with such a parameter), and within the parameter of an
-//! aggregation. Both are refused.
+//! The supported language is that of Prometheus 2.42 without native histograms. Two uses of `@` are also refused,
+//! because 2.42 reads them at times that move with the steps: over a range under a function that depends on the step
+//! (`predict_linear`, or one with such a parameter), and within the parameter of an aggregation.
 
 mod aggregate;
 mod binary;
@@ -47,7 +45,7 @@ pub(crate) use quantile::of_values as quantile_of_values;
 pub(crate) use selector::Selector;
 pub(crate) use value::{Point, QueryResult};
 
-/// The tree of a query, within the bounds that every query has.
+/// Parses a query within the bounds that every query has.
 pub(crate) fn parse(text: &str) -> Result<Expr, QueryError> {
     guard::parse(text, QueryLimits::default().max_query_bytes)
 }
@@ -56,25 +54,25 @@ use super::labels::Labels;
 use super::tsdb::Tsdb;
 use eval::{Evaluator, Steps};
 
-/// What a query may cost.
+/// The limits on the cost of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryLimits {
-    /// Steps of a range query; Prometheus has 11,000.
+    /// The largest number of steps of a range query. Prometheus allows 11,000.
     pub max_points: usize,
-    /// Series that one selector may find.
+    /// The largest number of series that one selector may find.
     pub max_series: usize,
-    /// Samples read and points computed, together; a point of the answer counts ten times, since its
+    /// The largest number of samples read plus points computed. A point of the answer counts ten times, because its
     /// text is that much larger.
     pub max_samples: usize,
-    /// Time for parsing and evaluation.
+    /// The time-out of parsing and evaluation.
     pub timeout: Duration,
-    /// Bytes of the query text.
+    /// The largest length of the query text, in bytes.
     pub max_query_bytes: usize,
-    /// Queries evaluated at the same time; others wait, within their time-out.
+    /// The largest number of concurrent queries. Further ones wait within their time-out.
     pub max_concurrency: usize,
-    /// How far an instant selector looks back for a sample.
+    /// The look-back period of an instant selector.
     pub lookback: Duration,
-    /// The resolution of a subquery that names none; Prometheus takes its evaluation interval.
+    /// The resolution of a subquery that names none. Prometheus uses its evaluation interval.
     pub subquery_step: Duration,
 }
 
@@ -93,16 +91,16 @@ impl Default for QueryLimits {
     }
 }
 
-/// Why a query has no answer. The texts are those of Prometheus where it has one.
+/// The reason why a query fails. The texts are those of Prometheus where it has one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// Not a query, or not one that is evaluated here.
+    /// The query is invalid or not supported.
     #[error("{0}")]
     BadData(String),
-    /// The samples at hand do not allow an answer, or it would cost too much.
+    /// The samples do not allow an answer, or the query would cost too much.
     #[error("{0}")]
     Execution(String),
-    /// The time allowed was over.
+    /// The query exceeded its time-out.
     #[error("query timed out in expression evaluation")]
     Timeout,
     /// The client closed its connection.
@@ -110,13 +108,13 @@ pub enum QueryError {
     Canceled,
 }
 
-/// A query ready to be evaluated: parsed, and known to be of the evaluated part of the language.
+/// A parsed query that uses only the supported language.
 #[derive(Debug)]
 pub struct Query {
     expr: Expr,
 }
 
-/// What surrounds an evaluation.
+/// The environment of an evaluation.
 pub(crate) struct Context<'a> {
     pub(crate) tsdb: &'a Tsdb,
     pub(crate) limits: &'a QueryLimits,
@@ -125,17 +123,17 @@ pub(crate) struct Context<'a> {
 }
 
 impl Query {
-    /// Reads a query.
+    /// Parses a query.
     ///
     /// # Errors
-    /// [`QueryError::BadData`] if it is too long, malformed, or outside the evaluated language.
+    /// [`QueryError::BadData`] if the query is too long, malformed, or not supported.
     pub fn parse(text: &str, limits: &QueryLimits) -> Result<Self, QueryError> {
         let expr = guard::parse(text, limits.max_query_bytes)?;
         check::check(&expr)?;
         Ok(Self { expr })
     }
 
-    /// Reads a lone series selector, as `match[]` parameters hold.
+    /// Parses a single series selector, as used in `match[]` parameters.
     pub(crate) fn parse_selector(text: &str, limits: &QueryLimits) -> Result<Selector, QueryError> {
         match Self::parse(text, limits)?.expr {
             Expr::VectorSelector(vs) if vs.offset.is_none() && vs.at.is_none() => {
@@ -147,13 +145,13 @@ impl Query {
         }
     }
 
-    /// The value at one time (milliseconds since 1970).
+    /// Evaluates at one time, in milliseconds since 1970.
     pub(crate) fn instant(&self, ctx: &Context<'_>, at: i64) -> Result<QueryResult, QueryError> {
         let steps = Steps::new(at, at, 1);
         Evaluator::new(ctx, steps, (at, at)).instant(&self.expr)
     }
 
-    /// The values from `start` to `end` (milliseconds since 1970, both inclusive), `step` apart.
+    /// Evaluates from `start` to `end` (milliseconds since 1970, both inclusive), every `step`.
     pub(crate) fn range(
         &self,
         ctx: &Context<'_>,
@@ -167,14 +165,13 @@ impl Query {
     }
 }
 
-/// The value of a query at one time (milliseconds since 1970), as rules need it: the rows of an
-/// instant vector, or a scalar as the one row without labels.
+/// Evaluates a query at one time (milliseconds since 1970) for a rule. Returns the rows of an instant vector, or a
+/// scalar as one row without labels.
 ///
-/// Blocks until the answer is there, at most [`QueryLimits::timeout`].
+/// Blocks until the result is there, at most [`QueryLimits::timeout`].
 ///
 /// # Errors
-/// Those of parsing and evaluation; [`QueryError::BadData`] for a query that yields a string or a
-/// range vector.
+/// Those of parsing and evaluation. [`QueryError::BadData`] for a query that returns a string or a range vector.
 pub fn evaluate(
     tsdb: &Tsdb,
     limits: &QueryLimits,

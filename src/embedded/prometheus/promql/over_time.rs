@@ -1,12 +1,12 @@
-//! Aggregations of one series' samples within a window: the `*_over_time` functions.
+//! The `*_over_time` functions, which aggregate the samples of one series within a window.
 //!
-//! Sums are compensated as in Prometheus 2.42 (Neumaier's variant of Kahan summation), so that the
-//! last digits agree too.
+//! Sums are compensated like in Prometheus 2.42 (Neumaier's variant of Kahan summation), so that the last digits are
+//! equal too.
 
 use super::quantile;
 use super::windows::Window;
 
-/// Adds `increment` to `sum` and what was lost by that to `lost`.
+/// Adds `increment` to `sum`, and adds the rounding error to `lost`.
 pub(super) fn add(increment: f64, sum: f64, lost: f64) -> (f64, f64) {
     let total = sum + increment;
     let lost = if sum.abs() >= increment.abs() {
@@ -44,8 +44,7 @@ pub(super) fn avg(w: &Window<'_>) -> Option<f64> {
     })
 }
 
-/// Whether an infinite mean stays what it is when `v` is added: unless `v` is NaN or the other
-/// infinity.
+/// Whether an infinite mean stays infinite when `v` is added. It does unless `v` is NaN or the opposite infinity.
 pub(super) fn keeps_infinite_mean(mean: f64, v: f64) -> bool {
     mean.is_infinite() && (v.is_finite() || v == mean)
 }

@@ -1,6 +1,6 @@
-//! Quantiles: of values, and of histograms with cumulative buckets.
+//! Quantiles of values, and of histograms with cumulative buckets.
 //!
-//! Both follow Prometheus 2.42, corner cases included:
+//! Both follow Prometheus 2.42, including its corner cases:
 //! <https://github.com/prometheus/prometheus/blob/v2.42.0/promql/quantile.go>.
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub(crate) fn of_values(q: f64, mut values: Vec<f64>) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    // NaN sorts before everything else.
+    // NaN sorts before all other values.
     values.sort_by(|a, b| match (a.is_nan(), b.is_nan()) {
         (false, false) => a.total_cmp(b),
         (a_nan, b_nan) => b_nan.cmp(&a_nan),
@@ -36,20 +36,20 @@ pub(crate) fn of_values(q: f64, mut values: Vec<f64>) -> f64 {
     values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
 }
 
-/// A bucket: its upper bound and how many observations lie at or below it.
+/// A bucket: its upper bound, and the number of observations at or below it.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     bound: f64,
     count: f64,
 }
 
-/// The buckets of one histogram, as places in the list of columns, by rising bound.
+/// The buckets of one histogram, as indices into the list of columns, by rising bound.
 struct Histogram {
     labels: Labels,
     buckets: Vec<(f64, usize)>,
 }
 
-/// `histogram_quantile`: the columns of buckets become one column a histogram.
+/// `histogram_quantile`: turns the columns of buckets into one column per histogram.
 pub(super) fn histogram_quantile(
     ev: &Evaluator<'_>,
     q: &[f64],
@@ -77,7 +77,7 @@ pub(super) fn histogram_quantile(
     merge_same_labels(results)
 }
 
-/// Puts the buckets of each histogram together; what has no readable bound is left out.
+/// Groups the buckets by histogram. A column without a readable bound is left out.
 fn group(columns: &[Column]) -> Vec<Histogram> {
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut histograms: Vec<Histogram> = Vec::new();
@@ -102,7 +102,7 @@ fn group(columns: &[Column]) -> Vec<Histogram> {
     histograms
 }
 
-/// The `q`-quantile of a histogram whose buckets are sorted; `None` if there is no bucket.
+/// The `q`-quantile of a histogram with sorted buckets. `None` if there is no bucket.
 fn of_buckets(q: f64, buckets: &mut Vec<Bucket>) -> Option<f64> {
     let highest = buckets.last()?.bound;
     if q.is_nan() {
@@ -143,7 +143,7 @@ fn of_buckets(q: f64, buckets: &mut Vec<Bucket>) -> Option<f64> {
     Some(start + (bound - start) * (rank / count))
 }
 
-/// Adds up buckets with the same bound, which `0.1` and `0.10` for example make.
+/// Adds up buckets with the same bound, for example `0.1` and `0.10`.
 fn coalesce(buckets: &mut Vec<Bucket>) {
     buckets.dedup_by(|next, kept| {
         let same = next.bound == kept.bound;
@@ -154,8 +154,8 @@ fn coalesce(buckets: &mut Vec<Bucket>) {
     });
 }
 
-/// Raises the count of a bucket that is below the count of a smaller bucket: scrapes are not atomic, and
-/// rates are not exact.
+/// Raises the count of a bucket that is below the count of a smaller bucket, because scrapes are not atomic and rates
+/// are not exact.
 fn make_monotonic(buckets: &mut [Bucket]) {
     let mut max = buckets[0].count;
     for bucket in &mut buckets[1..] {
@@ -167,8 +167,8 @@ fn make_monotonic(buckets: &mut [Bucket]) {
     }
 }
 
-/// The smallest index below `n` at which `holds`, or `n`, by halving. Counts that are NaN make the
-/// outcome depend on the places looked at, which are therefore those of Go's `sort.Search`.
+/// Finds the smallest index below `n` at which `holds`, or `n`, by binary search. With NaN counts the result depends
+/// on the indices that are checked, so these are the ones of Go's `sort.Search`.
 fn search(n: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, n);
     while low < high {

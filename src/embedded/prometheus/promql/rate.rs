@@ -1,6 +1,6 @@
-//! How counters and gauges change: `rate`, `increase`, `delta`, and their two-sample kin.
+//! The change of counters and gauges: `rate`, `increase`, `delta`, and the variants that use two samples.
 //!
-//! The extrapolation to the window's ends is that of Prometheus 2.42:
+//! The extrapolation to the ends of the window is that of Prometheus 2.42:
 //! <https://github.com/prometheus/prometheus/blob/v2.42.0/promql/functions.go> (`extrapolatedRate`).
 
 use super::windows::Window;
@@ -28,7 +28,7 @@ pub(super) fn idelta(w: &Window<'_>) -> Option<f64> {
     Some(last - before)
 }
 
-/// The last two values and the milliseconds between them.
+/// The last two values, and the milliseconds between them.
 fn last_two(w: &Window<'_>) -> Option<(f64, f64, i64)> {
     let n = w.vs.len();
     let before = n.checked_sub(2)?;
@@ -44,7 +44,7 @@ fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> 
     let (first_t, last_t) = (w.ts[0], w.ts[n - 1]);
     let mut change = w.vs[n - 1] - w.vs[0];
     if counter {
-        // A smaller value means a restart from zero: what was reached before it counts too.
+        // A smaller value means that the counter restarted from zero, so the value before it is added.
         for before in w.drops {
             change += before;
         }
@@ -54,14 +54,14 @@ fn extrapolated(w: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> 
     let sampled = (last_t - first_t) as f64 / 1000.0;
     let between = sampled / (n - 1) as f64;
     if counter && change > 0.0 && w.vs[0] >= 0.0 {
-        // A counter was never below zero: do not extrapolate to before it was.
+        // A counter was never below zero, so the extrapolation stops where it would be zero.
         let to_zero = sampled * (w.vs[0] / change);
         if to_zero < to_start {
             to_start = to_zero;
         }
     }
-    // The series is taken to reach the window's end if that is little further than its samples are
-    // apart, and to begin or end half a distance outside of them if not.
+    // If an end of the window is little further away than the distance of two samples, the series extends to it.
+    // Otherwise the series extends by half of that distance.
     let threshold = between * 1.1;
     let reach = |gap: f64| if gap < threshold { gap } else { between / 2.0 };
     let mut interval = sampled;

@@ -1,4 +1,4 @@
-//! `label_replace` and `label_join`: the same values under other labels.
+//! `label_replace` and `label_join`, which change the labels of values.
 
 use promql_parser::parser::{Call, Expr};
 use regex::{Captures, Regex};
@@ -9,10 +9,10 @@ use super::value::{Column, merge_same_labels};
 use crate::embedded::prometheus::exposition::is_name;
 use crate::embedded::regex::{Dialect, anchored};
 
-/// Bytes of a label's value that is made here: replacements can repeat what they found.
+/// The largest label value that these functions make, in bytes. Replacements can repeat their input.
 const MAX_VALUE_BYTES: usize = 64 << 10;
 
-/// Bytes that count as one sample.
+/// This many bytes count as one sample of the budget.
 const BYTES_PER_SAMPLE: usize = 8;
 
 /// `label_replace(vector, destination, replacement, source, pattern)`.
@@ -67,7 +67,7 @@ fn first(call: &Call) -> Result<&Expr, QueryError> {
     found.map(|a| &**a).ok_or_else(|| missing(call))
 }
 
-/// An argument that is known to be a string.
+/// Evaluates an argument that is a string.
 fn text(call: &Call, i: usize) -> Result<&str, QueryError> {
     match call.args.args.get(i).map(|a| unwrap_parens(a)) {
         Some(Expr::StringLiteral(s)) => Ok(&s.val),
@@ -102,8 +102,8 @@ fn push(value: &mut String, more: &str) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// Puts what the groups of a pattern found into a template, by Go's rules: `$name` goes as far as
-/// letters, digits and underscores do, a dollar sign that begins no name stands for itself.
+/// Fills the groups of a pattern into a template by Go's rules: `$name` extends over letters, digits and underscores,
+/// and a dollar sign without a name stands for itself.
 fn expand(template: &str, pattern: &Regex, found: &Captures<'_>) -> Result<String, QueryError> {
     let mut value = String::new();
     let mut rest = template;
@@ -124,7 +124,7 @@ fn expand(template: &str, pattern: &Regex, found: &Captures<'_>) -> Result<Strin
     Ok(value)
 }
 
-/// The name after a dollar sign, bare or in braces, and what follows it.
+/// The name after a dollar sign, with or without braces, and the rest of the text.
 fn reference(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix('{');
     let name_on = inside.unwrap_or(text);
@@ -139,7 +139,7 @@ fn reference(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then_some((name, rest))
 }
 
-/// What a group found, nothing if there is no such group.
+/// The text of a group, empty if there is no such group.
 fn group<'h>(name: &str, pattern: &Regex, found: &Captures<'h>) -> &'h str {
     let numeric =
         name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));

@@ -1,4 +1,4 @@
-//! What rules need of a query: the check of its type, its text, its rows.
+//! Queries of rules: the check of the type, the text, and the rows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::embedded::prometheus::tsdb::Tsdb;
 use crate::embedded::quoted::literal_length;
 
 impl Query {
-    /// Refuses what yields no rows: texts and ranges.
+    /// Refuses a query that returns a string or a range vector.
     pub(crate) fn check_rule(&self) -> Result<(), QueryError> {
         match self.expr.value_type() {
             ValueType::Vector | ValueType::Scalar => Ok(()),
@@ -23,8 +23,8 @@ impl Query {
         }
     }
 
-    /// The rows at one time (milliseconds since 1970); a scalar is the one row without labels.
-    /// Blocks until the answer is there, at most [`QueryLimits::timeout`].
+    /// The rows at one time (milliseconds since 1970). A scalar is one row without labels. Blocks until the result is
+    /// there, at most [`QueryLimits::timeout`].
     pub(crate) fn rows(
         &self,
         tsdb: &Tsdb,
@@ -53,8 +53,7 @@ impl fmt::Display for Query {
     }
 }
 
-/// Prometheus writes numbers as Go does: from a million on, and below a ten-thousandth, with an
-/// exponent.
+/// Writes numbers like Go: with an exponent from a million on and below a ten-thousandth.
 fn with_go_numbers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -64,7 +63,7 @@ fn with_go_numbers(text: &str) -> String {
             '0'..='9' => {
                 let digits = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
                 let length = rest.find(digits).unwrap_or(rest.len());
-                // A duration has a unit; a time after @ is written to the millisecond.
+                // A duration has a unit. A time after @ is written to the millisecond.
                 let number = rest[..length].parse::<f64>().ok();
                 if let Some(number) = number.filter(|_| !out.ends_with("@ ")) {
                     out.push_str(&go_g(number, None));

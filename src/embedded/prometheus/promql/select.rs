@@ -1,4 +1,4 @@
-//! What expressions read: series as selectors find them, and those that subqueries make.
+//! Reads the series for selectors and for subqueries.
 
 use std::time::SystemTime;
 
@@ -14,17 +14,17 @@ use super::value::{ABSENT, Column, is_absent, merge_same_labels};
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::{Selection, is_stale};
 
-/// Times that `@` names lie within this many milliseconds around 1970: no sample is outside.
+/// The largest time that `@` may name, in milliseconds before or after 1970. All samples lie within it.
 const MAX_AT_MS: i64 = 1 << 53;
 
-/// A series' samples within a range's reach, without staleness markers.
+/// The samples of a series within the reach of a range, without staleness markers.
 pub(super) struct Samples {
     pub(super) labels: Labels,
     pub(super) ts: Vec<i64>,
     pub(super) vs: Vec<f64>,
 }
 
-/// What a function over ranges looks at: a window that ends `shift` before each step.
+/// The input of a function over ranges: a window that ends `shift` before each step.
 pub(super) struct Ranged {
     pub(super) range: i64,
     pub(super) shift: i64,
@@ -32,17 +32,17 @@ pub(super) struct Ranged {
 }
 
 impl Evaluator<'_> {
-    /// The newest sample within the look-back, at each step.
+    /// The newest sample within the look-back period at each step.
     pub(super) fn instant_selector(&self, vs: &VectorSelector) -> Result<Vec<Column>, QueryError> {
         let shift = self.shift(vs.offset.as_ref(), vs.at.as_ref());
         let first = self.steps.start - shift - self.lookback();
         self.pick(vs, (first, self.steps.end - shift), shift, |_, v| v)
     }
 
-    /// The time of the sample that the selector finds at each step, in seconds.
+    /// The time in seconds of the sample that the selector finds at each step.
     ///
-    /// With `@`, 2.42 reads the samples around the time less the offset, and then looks for the one of
-    /// the time itself.
+    /// With `@`, 2.42 reads the samples around the time minus the offset, and then takes the sample of the time
+    /// itself.
     pub(super) fn sample_times(&self, vs: &VectorSelector) -> Result<Vec<Column>, QueryError> {
         let seconds = |t: i64, _| t as f64 / 1000.0;
         let Some(at) = vs.at.as_ref().map(|at| self.at_ms(at)) else {
@@ -71,7 +71,7 @@ impl Evaluator<'_> {
         millis(self.ctx.limits.lookback)
     }
 
-    /// Of the samples within `window`, what `cell` makes of the newest one at `shift` before each step.
+    /// Applies `cell` to the newest sample within `window` that is at least `shift` older than each step.
     fn pick(
         &self,
         vs: &VectorSelector,
@@ -108,7 +108,7 @@ impl Evaluator<'_> {
         Ok(columns)
     }
 
-    /// An expression known to be a range vector.
+    /// Evaluates an expression that is a range vector.
     pub(super) fn ranged(&self, expr: &Expr) -> Result<Ranged, QueryError> {
         match unwrap_parens(expr) {
             Expr::MatrixSelector(ms) => self.range_selector(ms),
@@ -143,8 +143,8 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Evaluates a subquery once for all windows: its steps are the multiples of its resolution from
-    /// the first window's start to the last one's end.
+    /// Evaluates a subquery once for all windows. Its steps are the multiples of its resolution from the start of the
+    /// first window to the end of the last one.
     fn subquery(&self, sq: &SubqueryExpr) -> Result<Ranged, QueryError> {
         self.refuse_moving(sq.at.as_ref())?;
         let shift = self.shift(sq.offset.as_ref(), sq.at.as_ref());
@@ -170,8 +170,8 @@ impl Evaluator<'_> {
         })
     }
 
-    /// A function that depends on the step (`predict_linear`, or one with such a parameter) is evaluated
-    /// at each with `@` too; 2.42 then moves the window that should stand still.
+    /// 2.42 evaluates a function that depends on the step (`predict_linear`, or one with such a parameter) at each
+    /// step even with `@`. It then moves the window, which should be fixed. Such a query is refused.
     fn refuse_moving(&self, at: Option<&AtModifier>) -> Result<(), QueryError> {
         if at.is_some() && self.steps.count > 1 {
             return Err(unsupported(
@@ -181,7 +181,8 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// How far before a step a selector looks. One with `@` is evaluated at a single step.
+    /// The distance from a step back to the time at which a selector looks. A selector with `@` is evaluated at a
+    /// single step.
     fn shift(&self, offset: Option<&Offset>, at: Option<&AtModifier>) -> i64 {
         let from_step = at.map_or(0, |at| self.steps.start - self.at_ms(at));
         offset_ms(offset) + from_step
@@ -219,7 +220,7 @@ fn without_names(mut columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
     merge_same_labels(columns)
 }
 
-/// How far back an offset looks, in milliseconds; negative for the future.
+/// The offset in milliseconds. It is negative for the future.
 fn offset_ms(offset: Option<&Offset>) -> i64 {
     match offset {
         None => 0,

@@ -9,16 +9,16 @@ use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 use crate::embedded::prometheus::tsdb::{Selection, Tsdb};
 use crate::embedded::regex::Dialect;
 
-/// Which series are meant.
+/// Selects series by their labels.
 #[derive(Debug)]
 pub(crate) struct Selector {
-    /// The one metric they are of, where the selector says so.
+    /// The name of the metric, if the selector gives exactly one.
     name: Option<String>,
     matchers: Vec<Matcher>,
 }
 
 impl Selector {
-    /// The selector of a parsed expression; an error for patterns that are none or too large.
+    /// Builds the selector of a parsed expression. Invalid or too large patterns are an error.
     pub(super) fn new(vs: &VectorSelector) -> Result<Self, QueryError> {
         let mut name = vs.name.clone();
         let mut matchers = Vec::with_capacity(vs.matchers.matchers.len());
@@ -35,17 +35,17 @@ impl Selector {
         Ok(Self { name, matchers })
     }
 
-    /// Whether a series is meant. A label it lacks counts as empty.
+    /// Whether a series is selected. A missing label counts as empty.
     fn accepts(&self, labels: &Labels) -> bool {
         Matcher::all(&self.matchers, |name| labels.get(name))
     }
 
-    /// The label sets of the series meant that have samples in the window (milliseconds, inclusive).
+    /// The label sets of the selected series that have samples in the window (milliseconds, inclusive).
     pub(crate) fn label_sets(&self, tsdb: &Tsdb, min_t: i64, max_t: i64) -> Vec<Labels> {
         tsdb.label_sets(self.name.as_deref(), |l| self.accepts(l), min_t, max_t)
     }
 
-    /// The series meant that have samples in the window (milliseconds, inclusive), sorted.
+    /// The selected series that have samples in the window (milliseconds, inclusive), sorted.
     pub(super) fn select(&self, tsdb: &Tsdb, min_t: i64, max_t: i64) -> Vec<Selection> {
         tsdb.select(self.name.as_deref(), |l| self.accepts(l), min_t, max_t)
     }

@@ -10,7 +10,7 @@ use super::matching::Matching;
 use super::value::{ABSENT, Column, is_absent, merge_same_labels};
 use crate::embedded::prometheus::labels::Labels;
 
-/// At which steps a vector has a series of that signature.
+/// The steps at which a vector has a series, by signature.
 struct Presence(HashMap<Labels, Vec<bool>>);
 
 impl Presence {
@@ -32,7 +32,7 @@ impl Presence {
         Ok(Self(at))
     }
 
-    /// Leaves of a column what lies at steps with (or without) a series of its signature.
+    /// Keeps the cells of a column at the steps that have (or lack) a series of its signature.
     fn keep(&self, matching: &Matching<'_>, column: &mut Column, where_present: bool) {
         let steps = self.0.get(&matching.signature(&column.labels));
         for (step, v) in column.values.iter_mut().enumerate() {
@@ -43,7 +43,7 @@ impl Presence {
     }
 }
 
-/// Evaluates a set operator: whole series are kept or left out, step by step.
+/// Evaluates a set operator. It keeps or removes the value of a series step by step.
 pub(super) fn eval(
     ev: &Evaluator<'_>,
     matching: &Matching<'_>,

@@ -2,7 +2,7 @@ use super::*;
 use crate::embedded::prometheus::labels::Labels;
 use crate::embedded::prometheus::tsdb::TsdbConfig;
 
-/// Ten minutes of a counter and a gauge in two series each, a sample every 10 s.
+/// A store with ten minutes of a counter and a gauge, each with two series and a sample every 10 s.
 fn store() -> Tsdb {
     let db = Tsdb::new(TsdbConfig::default());
     for i in 0..60 {
@@ -57,7 +57,7 @@ fn a_rate_over_a_steady_counter_is_its_slope() {
     assert!((at_five_minutes.1 - 0.1).abs() < 1e-12);
 }
 
-/// Rows as text, for small expectations: `labels value@seconds …`.
+/// Formats rows as text for short expectations: `labels value@seconds …`.
 fn rows(db: &Tsdb, query: &str, start_s: i64, end_s: i64) -> Vec<String> {
     let limits = QueryLimits::default();
     let ctx = Context {
@@ -83,7 +83,7 @@ fn rows(db: &Tsdb, query: &str, start_s: i64, end_s: i64) -> Vec<String> {
 /// A metric's name, its labels and its values.
 type Given<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [f64]);
 
-/// A store with samples 10 s apart, from second 0 on; NaN stands for a missing sample.
+/// A store with samples 10 s apart from second 0 on. NaN stands for a missing sample.
 fn store_of(series: &[Given<'_>]) -> Tsdb {
     let db = Tsdb::new(TsdbConfig::default());
     for (name, labels, values) in series {
@@ -103,7 +103,8 @@ fn a_counter_s_restart_counts_from_zero_and_nothing_is_extrapolated_below_zero()
         ("begins", &[], &[f64::NAN, f64::NAN, 1.0, 21.0]),
     ]);
     assert_eq!(rows(&db, "increase(restarts[30s])", 30, 30), ["{} 25@30"]);
-    // 20 in 10 s, from 1: zero was half a second before the first sample, not ten.
+    // The counter rises by 20 in 10 s and starts at 1, so it was zero half a second before the first sample, not ten
+    // seconds.
     assert_eq!(rows(&db, "increase(begins[10s])", 30, 30), ["{} 20@30"]);
     assert_eq!(rows(&db, "increase(begins[25s])", 30, 30), ["{} 21@30"]);
     assert_eq!(rows(&db, "delta(begins[25s])", 30, 30), ["{} 30@30"]);
@@ -270,7 +271,7 @@ fn costs_are_bounded() {
     };
     let execution = |e| matches!(e, QueryError::Execution(_));
     assert!(execution(limits(|l| l.max_samples = 100)));
-    // 120 samples read, 42 points computed, and 40 of them answered.
+    // The query reads 120 samples and computes 42 points, of which it returns 40.
     assert!(execution(limits(|l| l.max_samples = 500)));
     assert!(execution(limits(|l| l.max_series = 1)));
     assert_eq!(limits(|l| l.timeout = Duration::ZERO), QueryError::Timeout);
@@ -336,7 +337,7 @@ fn set_operators_decide_step_by_step() {
 #[test]
 fn subqueries_are_evaluated_at_multiples_of_their_resolution() {
     let db = store_of(&[("m", &[], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])]);
-    // At 40 s, the last 25 s hold 20, 30 and 40.
+    // At 40 s, the last 25 s contain 20, 30 and 40.
     assert_eq!(rows(&db, "sum_over_time(m[25s:10s])", 40, 40), ["{} 9@40"]);
     assert_eq!(
         rows(&db, "count_over_time(m[25s:20s])", 40, 50),

@@ -12,7 +12,7 @@ use super::value::{ABSENT, Column, is_absent};
 use crate::embedded::prometheus::exposition::is_name;
 use crate::embedded::prometheus::labels::{Labels, METRIC_NAME};
 
-/// The columns of each group, groups in order of appearance.
+/// The columns of each group. Groups are in order of appearance.
 fn groups(columns: &[Column], modifier: Option<&LabelModifier>) -> Vec<(Labels, Vec<usize>)> {
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<(Labels, Vec<usize>)> = Vec::new();
@@ -33,7 +33,7 @@ fn param(expr: &AggregateExpr) -> Result<&Expr, QueryError> {
         .ok_or_else(|| QueryError::BadData(format!("parse error: {} takes a parameter", expr.op)))
 }
 
-/// `topk` and `bottomk`: of each group's series those with the largest or smallest values, step by step.
+/// `topk` and `bottomk`: the series of each group with the largest or smallest values, step by step.
 pub(super) fn extremes(
     ev: &Evaluator<'_>,
     expr: &AggregateExpr,
@@ -64,7 +64,7 @@ pub(super) fn extremes(
         }
     }
     if ev.steps.count == 1 {
-        // The answer of an instant query is in order.
+        // The result of an instant query is sorted.
         let mut columns: Vec<_> = columns.into_iter().map(Some).collect();
         return Ok(order.iter().filter_map(|i| columns[*i].take()).collect());
     }
@@ -72,9 +72,9 @@ pub(super) fn extremes(
     Ok(columns)
 }
 
-/// The number of series to keep. A number above that of all series keeps all.
+/// The number of series to keep. A number larger than the number of series keeps all.
 fn whole(k: f64) -> Result<usize, QueryError> {
-    // The largest float below 2^63.
+    // The upper bound is the largest float below 2^63.
     let fits = (-9_223_372_036_854_775_808.0..=9_223_372_036_854_774_784.0).contains(&k);
     if !fits {
         return Err(QueryError::Execution(format!(
@@ -84,8 +84,8 @@ fn whole(k: f64) -> Result<usize, QueryError> {
     Ok(k.max(0.0) as usize)
 }
 
-/// The best values so far, the worst of them in front: a heap, whose moves decide which of equal
-/// values stay, as they do in Prometheus.
+/// The best values so far, in a heap with the worst one at the front. Prometheus uses the same heap moves, so the
+/// same of several equal values stay.
 struct Best {
     largest: bool,
     k: usize,
@@ -152,7 +152,7 @@ impl Best {
         }
     }
 
-    /// Values and places, the best one first, NaN last.
+    /// Values and indices, the best one first and NaN last.
     fn ranked(mut self) -> Vec<(f64, usize)> {
         let largest = self.largest;
         self.heap.sort_by(|(a, _), (b, _)| {
@@ -167,7 +167,7 @@ impl Best {
     }
 }
 
-/// `quantile`: of each group's values at each step.
+/// `quantile` of each group's values at each step.
 pub(super) fn quantiles(
     ev: &Evaluator<'_>,
     expr: &AggregateExpr,
@@ -191,7 +191,7 @@ pub(super) fn quantiles(
     Ok(results)
 }
 
-/// `count_values`: how many series have the same value, which becomes a label.
+/// `count_values`: the number of series with the same value. The value becomes a label.
 pub(super) fn count_values(
     ev: &Evaluator<'_>,
     expr: &AggregateExpr,
@@ -208,7 +208,7 @@ pub(super) fn count_values(
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut results: Vec<Column> = Vec::new();
     for column in ev.vector(&expr.expr)? {
-        // A column's values recur, and making labels is what costs.
+        // The values of a column repeat, and making labels is expensive, so they are cached.
         let mut known: HashMap<u64, usize> = HashMap::new();
         let cells = column.values.iter().enumerate();
         for (step, v) in cells.filter(|(_, v)| !is_absent(**v)) {
@@ -236,7 +236,7 @@ pub(super) fn count_values(
     Ok(results)
 }
 
-/// The labels of a group of equal values: those grouped by, and the value.
+/// The labels of a group of equal values: the grouping labels and the value.
 fn count_key(labels: &Labels, label: &str, modifier: Option<&LabelModifier>) -> Labels {
     match modifier {
         None => labels.filter(|n| n == label),
@@ -249,7 +249,7 @@ fn count_key(labels: &Labels, label: &str, modifier: Option<&LabelModifier>) -> 
     }
 }
 
-/// A value as a label: all digits, no exponent.
+/// Writes a value as a label, with all digits and without an exponent.
 fn as_label(v: f64) -> String {
     match v {
         v if v.is_nan() => "NaN".to_owned(),

@@ -1,4 +1,4 @@
-//! How a series goes on: slopes and predictions, changes and resets.
+//! Trends of a series: slopes, predictions, changes and resets.
 
 use super::over_time::add;
 use super::windows::{MAX_PARAMS, Window};
@@ -13,7 +13,7 @@ pub(super) fn resets(w: &Window<'_>) -> Option<f64> {
 }
 
 pub(super) fn deriv(w: &Window<'_>) -> Option<f64> {
-    // Seen from a time near the samples, or the squares of times lose digits.
+    // Times count from one near the samples, because the squares of large times would lose digits.
     line(w, w.ts[0]).map(|l| l.slope)
 }
 
@@ -27,7 +27,7 @@ struct Line {
     intercept: f64,
 }
 
-/// A sum that keeps what additions lose.
+/// A sum that also keeps the rounding errors of its additions.
 #[derive(Default)]
 struct Sum {
     total: f64,
@@ -44,8 +44,8 @@ impl Sum {
     }
 }
 
-/// The line through the samples by least squares, its intercept at the time `at`; `None` for fewer
-/// than two samples.
+/// Fits a line through the samples by least squares, with its intercept at the time `at`. `None` for fewer than two
+/// samples.
 fn line(w: &Window<'_>, at: i64) -> Option<Line> {
     let first = w.vs[0];
     if w.vs.len() < 2 {
@@ -77,7 +77,7 @@ fn line(w: &Window<'_>, at: i64) -> Option<Line> {
     Some(Line { slope, intercept })
 }
 
-/// Why the factors of `holt_winters` are none, if so.
+/// The reason why the factors of `holt_winters` are invalid, if they are.
 pub(super) fn refuse_factors(factors: &[f64; MAX_PARAMS]) -> Option<String> {
     let names = [("smoothing", "sf"), ("trend", "tf")];
     let mut bad = names
@@ -89,7 +89,7 @@ pub(super) fn refuse_factors(factors: &[f64; MAX_PARAMS]) -> Option<String> {
     })
 }
 
-/// Double exponential smoothing: of the level and of the trend.
+/// Double exponential smoothing of level and trend.
 pub(super) fn holt_winters(w: &Window<'_>) -> Option<f64> {
     let [smoothing, trending] = w.params;
     let mut trend = w.vs.get(1)? - w.vs[0];

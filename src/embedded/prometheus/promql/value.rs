@@ -1,4 +1,4 @@
-//! What queries compute with and what they yield.
+//! The values that queries compute and return.
 
 use std::collections::HashMap;
 
@@ -8,17 +8,17 @@ use crate::embedded::prometheus::tsdb::STALE_NAN_BITS;
 
 const SAME_LABELSET: &str = "vector cannot contain metrics with the same labelset";
 
-/// The cell of a column that holds no value. No sample and no operation yields these bits: samples
-/// with them are staleness markers and never enter a column, and operations make quiet NaNs.
+/// The cell of a column without a value. No sample and no operation produces these bits: samples with these bits are
+/// staleness markers and never enter a column, and operations make quiet NaNs.
 pub(super) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
 
-/// Whether a cell holds no value.
+/// Whether a cell has no value.
 #[inline]
 pub(super) fn is_absent(v: f64) -> bool {
     v.to_bits() == STALE_NAN_BITS
 }
 
-/// A series of results: one cell for each step of the query.
+/// A series of results, with one cell per step of the query.
 #[derive(Debug, Clone)]
 pub(super) struct Column {
     pub(super) labels: Labels,
@@ -31,7 +31,7 @@ impl Column {
     }
 }
 
-/// The value of an expression over all steps.
+/// The value of an expression at all steps.
 #[derive(Debug)]
 pub(super) enum Value {
     Scalar(Vec<f64>),
@@ -41,7 +41,7 @@ pub(super) enum Value {
 /// A time (milliseconds since 1970) and a value.
 pub(crate) type Point = (i64, f64);
 
-/// The answer to a query.
+/// The result of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum QueryResult {
     Scalar(Point),
@@ -50,7 +50,8 @@ pub(crate) enum QueryResult {
     Matrix(Vec<(Labels, Vec<Point>)>),
 }
 
-/// Joins columns that came to have the same labels; an error if two have a value at the same step.
+/// Joins columns that have the same labels after an operation. Two columns with a value at the same step are an
+/// error.
 pub(super) fn merge_same_labels(columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
     merge_or(columns, SAME_LABELSET)
 }
@@ -76,8 +77,8 @@ pub(super) fn merge_or(columns: Vec<Column>, refusal: &str) -> Result<Vec<Column
     Ok(merged)
 }
 
-/// Refuses two columns with the same labels even if their values never meet, as Prometheus does for
-/// functions over ranges.
+/// Refuses two columns with the same labels even if no step has both values. Prometheus does this for functions over
+/// ranges.
 pub(super) fn refuse_same_labels(columns: Vec<Column>) -> Result<Vec<Column>, QueryError> {
     let mut seen = std::collections::HashSet::with_capacity(columns.len());
     if columns.iter().all(|c| seen.insert(&c.labels)) {

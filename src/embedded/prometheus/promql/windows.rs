@@ -1,51 +1,51 @@
-//! Functions over ranges: a window slides over each series' samples.
+//! Evaluates functions over ranges: a window slides over the samples of each series.
 
 use super::QueryError;
 use super::eval::Evaluator;
 use super::select::{Ranged, Samples};
 use super::value::{ABSENT, Column, refuse_same_labels};
 
-/// Samples looked at before the clock is.
+/// The number of samples between two checks of the time-out.
 const WORK_BETWEEN_CHECKS: usize = 1 << 20;
 
-/// Scalar arguments a function over ranges may have.
+/// The largest number of scalar arguments of a function over ranges.
 pub(super) const MAX_PARAMS: usize = 2;
 
-/// The samples of one series that a range finds at one step.
+/// The samples of one series within the range at one step.
 pub(super) struct Window<'a> {
-    /// Time stamps in milliseconds; never empty.
+    /// Time stamps in milliseconds. The slice is never empty.
     pub(super) ts: &'a [i64],
     pub(super) vs: &'a [f64],
-    /// For each sample smaller than its forerunner in the window, the forerunner.
+    /// For each sample that is smaller than the previous one in the window, the previous value.
     pub(super) drops: &'a [f64],
-    /// The ends of the window and its length, in milliseconds.
+    /// The ends and the length of the window, in milliseconds.
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) range: i64,
-    /// The step itself, which an offset sets apart from the window's end.
+    /// The time of the step. With an offset it differs from the window's end.
     pub(super) at: i64,
-    /// The scalar arguments of the function at this step, NaN where it has none.
+    /// The scalar arguments of the function at this step. Unused ones are NaN.
     pub(super) params: [f64; MAX_PARAMS],
 }
 
-/// A function from a window to a value, or to none.
+/// Computes a value from a window, or none.
 pub(super) type RangeFn = fn(&Window<'_>) -> Option<f64>;
 
-/// Why parameters are refused, if they are.
+/// The reason to refuse the parameters, if there is one.
 pub(super) type RefuseFn = fn(&[f64; MAX_PARAMS]) -> Option<String>;
 
-/// A function over ranges, as the table has it.
+/// A function over ranges in the table of functions.
 #[derive(Clone, Copy)]
 pub(super) struct OverRange {
     pub(super) eval: RangeFn,
-    /// Refuses parameters; called only where there are samples.
+    /// Checks the parameters. It is called only for windows with samples.
     pub(super) refuse: Option<RefuseFn>,
     pub(super) keeps_name: bool,
-    /// Depends on the step itself, not on the samples alone.
+    /// Whether the result depends on the step and not only on the samples.
     pub(super) reads_step: bool,
 }
 
-/// Slides the range over each series' samples.
+/// Slides the range over the samples of each series.
 pub(super) fn over_windows(
     ev: &Evaluator<'_>,
     mut ranged: Ranged,
@@ -76,7 +76,7 @@ fn slide(
     params: &[Vec<f64>],
     function: OverRange,
 ) -> Result<Vec<f64>, QueryError> {
-    // Where a sample is smaller than the one before it: rare, so windows need not be walked through.
+    // The samples that are smaller than the previous one. They are rare, so this avoids a walk through each window.
     let (drop_at, dropped): (Vec<usize>, Vec<f64>) = (1..vs.len())
         .filter(|&i| vs[i] < vs[i - 1])
         .map(|i| (i, vs[i - 1]))

@@ -8,7 +8,7 @@ use crate::embedded::prometheus::tsdb::{MetricType, TsdbConfig, is_stale};
 const INTERVAL: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An exposer whose answer the test changes.
+/// A target whose answer the test changes.
 #[derive(Clone)]
 struct Exposer {
     answer: Arc<Mutex<(StatusCode, String)>>,
@@ -57,7 +57,7 @@ fn start() -> Running {
 }
 
 impl Running {
-    /// All values of the series of a metric, one list a series in label order.
+    /// All values of the series of a metric, one list per series in label order.
     fn values(&self, name: &str) -> Vec<Vec<f64>> {
         let found = self.tsdb.select(Some(name), |_| true, i64::MIN, i64::MAX);
         let values = found.iter().map(|s| s.decode(i64::MIN, i64::MAX).1);

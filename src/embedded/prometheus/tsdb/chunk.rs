@@ -1,12 +1,11 @@
 //! Compressed runs of samples.
 //!
-//! Time stamps are stored as the change of their distance, values as the change since the last one:
-//! whole numbers (counters, buckets) as integers, others as the exclusive or of their bits, of which
-//! only the bytes that differ are kept. The scheme follows Gorilla (Pelkonen et al., VLDB 2015, §4.1)
-//! but is aligned to bytes: a little larger, several times faster to read. A regular counter takes
-//! two to three bytes a sample.
+//! A time stamp is stored as the change of the distance to the previous one. A value is stored as its change: whole
+//! numbers (counters, buckets) as integers, other values as the exclusive or of their bits, of which only the bytes
+//! that differ are kept. The scheme follows Gorilla (Pelkonen et al., VLDB 2015, §4.1), but aligns to bytes. This is
+//! a little larger and several times faster to read. A regular counter takes two to three bytes per sample.
 
-/// Whole numbers up to this size survive the way through `i64` and back.
+/// Whole numbers up to this size convert to `i64` and back without loss.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// A finished run of samples.
@@ -42,7 +41,7 @@ impl Encoder {
         self.data.capacity()
     }
 
-    /// Adds a sample; the caller keeps time stamps rising.
+    /// Adds a sample. The caller must pass rising time stamps.
     pub(super) fn push(&mut self, t: i64, v: f64) {
         if self.count == 0 {
             self.first_t = t;
@@ -57,7 +56,7 @@ impl Encoder {
         self.count += 1;
     }
 
-    /// The samples so far as a finished run; the encoder stays as it is.
+    /// A finished run with the samples so far. The encoder is unchanged.
     pub(super) fn snapshot(&self) -> Chunk {
         Chunk {
             first_t: self.first_t,
@@ -69,7 +68,7 @@ impl Encoder {
 }
 
 impl Chunk {
-    /// Bytes of the samples themselves.
+    /// The size of the samples in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.data.len()
     }

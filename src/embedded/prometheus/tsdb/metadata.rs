@@ -1,29 +1,29 @@
-//! What metrics are: type and help text, as their exposition declares them.
+//! The type and the help text that the exposition declares for a metric.
 
 use std::collections::BTreeMap;
 
-/// More metrics than this are not noted; longer help texts are cut.
+/// The largest number of metrics with metadata. Longer help texts are cut.
 const MAX_METRICS: usize = 10_000;
 const MAX_HELP_BYTES: usize = 1024;
 
 /// The declared kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MetricType {
-    /// Only rises, but for restarts.
+    /// A counter. It only rises, except at restarts.
     Counter,
-    /// Rises and falls.
+    /// A gauge. It rises and falls.
     Gauge,
-    /// Counts in buckets, with `_bucket`, `_sum` and `_count`.
+    /// A histogram with the series `_bucket`, `_sum` and `_count`.
     Histogram,
-    /// Quantiles computed by the exposing process.
+    /// A summary with quantiles that the exposing process computes.
     Summary,
-    /// Declared as untyped, or not declared.
+    /// The type is declared as untyped, or not declared.
     #[default]
     Unknown,
 }
 
 impl MetricType {
-    /// The name in answers of the API.
+    /// The name of the type in answers of the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -34,7 +34,7 @@ impl MetricType {
         }
     }
 
-    /// The type a `# TYPE` line names; `None` for a word that is no type.
+    /// The type that a `# TYPE` line names. `None` for an unknown word.
     pub fn from_exposition(word: &str) -> Option<Self> {
         Some(match word {
             "counter" => Self::Counter,
@@ -47,7 +47,7 @@ impl MetricType {
     }
 }
 
-/// What is known of one metric.
+/// The metadata of one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metadata {
     /// Its kind.

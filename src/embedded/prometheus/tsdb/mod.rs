@@ -1,11 +1,11 @@
-//! The store of samples: series found by label set, samples in compressed chunks, bounded three ways.
+//! The store of samples. It finds series by label set, keeps samples in compressed chunks, and has three bounds.
 //!
-//! Bytes, age and number of series each have a limit ([`TsdbConfig`]). What is over in bytes or age
-//! falls off at the old end, chunk by chunk; series over the limit are refused and counted. Time is
-//! the time of the samples: age is measured from the newest sample.
+//! [`TsdbConfig`] limits the bytes, the age and the number of series. Beyond the limit of bytes or age, the oldest
+//! chunks are dropped. Series over the limit are refused and counted. The age is measured from the time of the newest
+//! sample.
 //!
-//! Writers are the scraper (and tests), readers are queries; a reader takes references to finished
-//! chunks under a short lock and decodes them outside of it.
+//! The scraper writes (and so do tests), queries read. A reader takes references to finished chunks under a short
+//! lock and decodes them without the lock.
 
 mod chunk;
 mod limits;
@@ -25,7 +25,7 @@ use super::labels::{Labels, METRIC_NAME};
 use metadata::MetadataStore;
 use series::Series;
 
-/// The staleness marker: this value ends a series (a NaN with its own payload).
+/// The staleness marker, which ends a series: a NaN with its own payload.
 ///
 /// <https://github.com/prometheus/prometheus/blob/v2.42.0/model/value/value.go>
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -35,20 +35,20 @@ pub fn is_stale(v: f64) -> bool {
     v.to_bits() == STALE_NAN_BITS
 }
 
-/// Time stamps outside of ± this many milliseconds (some 140,000 years) are refused.
+/// Time stamps beyond this many milliseconds before or after 1970 (some 140,000 years) are refused.
 const MAX_TIMESTAMP: i64 = 1 << 52;
 
-/// How many samples a chunk holds before the next one is begun.
+/// The number of samples in a finished chunk.
 const SAMPLES_PER_CHUNK: usize = 240;
 
-/// Samples between two looks for series that have aged away.
+/// The number of samples between two checks for series that are too old.
 const COLLECT_EVERY: u64 = 50_000;
 
-/// A series for as long as it lives; never used again for another one.
+/// Identifies a series while it exists. An id is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesId(u64);
 
-/// The store. Shared as `Arc<Tsdb>`; all methods take `&self`.
+/// The store. It is shared as `Arc<Tsdb>`, and all methods take `&self`.
 #[derive(Debug)]
 pub struct Tsdb {
     config: TsdbConfig,
@@ -62,7 +62,7 @@ struct Inner {
     by_labels: HashMap<Labels, SeriesId>,
     by_name: HashMap<Arc<str>, Vec<SeriesId>>,
     symbols: HashSet<Arc<str>>,
-    /// Finished chunks in the order in which they were finished: the front is dropped first.
+    /// The series of the finished chunks, in the order in which these were finished. The front is dropped first.
     finished: VecDeque<SeriesId>,
     next_id: u64,
     since_collect: u64,
@@ -84,12 +84,12 @@ impl Tsdb {
     /// Adds one sample. `t` is in milliseconds since 1970.
     ///
     /// # Errors
-    /// See [`AppendError`]; the store is unchanged but for its counts.
+    /// See [`AppendError`]. Only the store's counts change then.
     pub fn append(&self, labels: &Labels, t: i64, v: f64) -> Result<SeriesId, AppendError> {
         self.inner.write().append(&self.config, labels, t, v)
     }
 
-    /// Adds a scrape's samples under one lock. Each outcome stands at its sample's place.
+    /// Adds the samples of a scrape under one lock. Returns the outcomes in the order of the samples.
     pub fn append_all(&self, samples: &[(Labels, i64, f64)]) -> Vec<Result<SeriesId, AppendError>> {
         let mut inner = self.inner.write();
         samples
@@ -98,16 +98,16 @@ impl Tsdb {
             .collect()
     }
 
-    /// Marks series as ended at `t`; those gone or newer are left alone.
+    /// Marks series as ended at `t`. Series that are gone or have newer samples are left unchanged.
     pub fn mark_stale(&self, ids: impl IntoIterator<Item = SeriesId>, t: i64) {
         let mut inner = self.inner.write();
         for id in ids {
-            // A refusal means that the series has a newer sample: then it has not ended.
+            // A refusal means that the series has a newer sample, so it has not ended.
             let _ = inner.append_to(&self.config, id, t, f64::from_bits(STALE_NAN_BITS));
         }
     }
 
-    /// What the store holds and refused.
+    /// The figures of the store.
     pub fn stats(&self) -> TsdbStats {
         let inner = self.inner.read();
         TsdbStats {
@@ -120,13 +120,13 @@ impl Tsdb {
         }
     }
 
-    /// The bounds the store was made with.
+    /// The bounds of the store.
     pub fn config(&self) -> &TsdbConfig {
         &self.config
     }
 
-    /// The series that `accept` takes and that have chunks between `min_t` and `max_t` (inclusive),
-    /// sorted by labels. `name` narrows the search to one metric.
+    /// The series that `accept` accepts and that have chunks between `min_t` and `max_t` (inclusive), sorted by
+    /// labels. `name` restricts the search to one metric.
     pub(crate) fn select(
         &self,
         name: Option<&str>,
@@ -145,7 +145,7 @@ impl Tsdb {
         found
     }
 
-    /// The label sets that [`Tsdb::select`] would find, without their samples and in no order.
+    /// The label sets that [`Tsdb::select`] would find, without samples and in no particular order.
     pub(crate) fn label_sets(
         &self,
         name: Option<&str>,
@@ -161,19 +161,19 @@ impl Tsdb {
             .collect()
     }
 
-    /// Notes what a metric is; the number of metrics noted is bounded, later ones are ignored.
+    /// Updates the metadata of a metric. The number of metrics is bounded, and later ones are ignored.
     pub fn set_metadata(&self, metric: &str, update: impl FnOnce(&mut Metadata)) {
         self.metadata.write().update(metric, update);
     }
 
-    /// What is known of the metrics, sorted by name.
+    /// The metadata of all metrics, sorted by name.
     pub fn metadata(&self) -> Vec<(String, Metadata)> {
         self.metadata.read().all()
     }
 }
 
 impl Inner {
-    /// The series of one metric, or all.
+    /// The series of one metric, or all series.
     fn candidates(&self, name: Option<&str>) -> impl Iterator<Item = &Series> {
         let of_name = name.map(|n| self.by_name.get(n).map_or(&[][..], Vec::as_slice));
         let all = of_name.is_none().then(|| self.series.values());
@@ -252,7 +252,7 @@ impl Inner {
             .is_some_and(|newest| t < horizon(config, newest))
     }
 
-    /// Drops finished chunks from the old end until bytes and age are within bounds.
+    /// Drops the oldest finished chunks until bytes and age are within their bounds.
     fn evict(&mut self, config: &TsdbConfig) {
         let Some(newest) = self.newest else { return };
         let horizon = horizon(config, newest);
@@ -275,8 +275,8 @@ impl Inner {
         }
     }
 
-    /// Only growing chunks are left and they are too many: the series silent for longest go, a tenth
-    /// of the room at a time, so that not every sample looks for them again.
+    /// Only growing chunks are left, and there are too many. Removes the series that have been idle longest, a tenth
+    /// of the memory at a time, so that not every sample starts this search again.
     fn remove_idlest(&mut self, config: &TsdbConfig) {
         let mut by_age: Vec<_> = self
             .series
@@ -292,7 +292,7 @@ impl Inner {
         }
     }
 
-    /// Removes series whose last sample has aged away, and strings that no series uses.
+    /// Removes series whose last sample is too old, and strings that no series uses.
     fn collect(&mut self, config: &TsdbConfig) {
         let Some(newest) = self.newest else { return };
         let horizon = horizon(config, newest);

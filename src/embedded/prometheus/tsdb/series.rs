@@ -1,4 +1,4 @@
-//! One series: its labels, its finished chunks and the one that grows.
+//! One series: its labels, its finished chunks, and the chunk that grows.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::chunk::{Chunk, Encoder};
 use super::{AppendError, SAMPLES_PER_CHUNK};
 use crate::embedded::prometheus::labels::Labels;
 
-/// What a series costs besides its samples: map entries, headers, the label set's own array.
+/// The memory of a series without its samples, in bytes: map entries, headers, and the array of the label set.
 const SERIES_OVERHEAD: usize = 320;
 const LABEL_OVERHEAD: usize = 64;
 const CHUNK_OVERHEAD: usize = 72;
@@ -20,7 +20,7 @@ pub(super) struct Series {
     last: Option<(i64, f64)>,
 }
 
-/// What an append changed in the series' size.
+/// The change of the series' size by an append.
 pub(super) struct Appended {
     pub(super) grown: usize,
     pub(super) shrunk: usize,
@@ -111,7 +111,7 @@ impl Series {
         self.finished.front().map(|c| c.last_t)
     }
 
-    /// Drops the oldest finished chunk; returns its samples and bytes.
+    /// Drops the oldest finished chunk. Returns its number of samples and bytes.
     pub(super) fn drop_oldest_chunk(&mut self) -> (usize, usize) {
         match self.finished.pop_front() {
             Some(chunk) => (chunk.count, chunk_bytes(&chunk)),
@@ -119,7 +119,7 @@ impl Series {
         }
     }
 
-    /// Whether there may be samples in the window.
+    /// Whether the series may have samples in the window.
     pub(super) fn touches(&self, min_t: i64, max_t: i64) -> bool {
         let growing = self.growing_touches(min_t, max_t);
         growing || self.finished.iter().any(|c| touches(c, min_t, max_t))
@@ -131,7 +131,7 @@ impl Series {
             && self.last_t().is_some_and(|t| t >= min_t)
     }
 
-    /// References to the chunks that touch the window, `None` when there are none.
+    /// References to the chunks that overlap the window. `None` when there are none.
     pub(super) fn select(&self, min_t: i64, max_t: i64) -> Option<Selection> {
         let mut chunks: Vec<Arc<Chunk>> = self
             .finished
@@ -157,7 +157,7 @@ fn chunk_bytes(chunk: &Chunk) -> usize {
     chunk.bytes() + CHUNK_OVERHEAD
 }
 
-/// A series as a query holds it: samples still packed.
+/// A series that a query has selected. Its samples are still compressed.
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) labels: Labels,
@@ -165,12 +165,12 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// How many samples decoding may yield at most.
+    /// The largest number of samples that decoding may return.
     pub(crate) fn sample_count(&self) -> usize {
         self.chunks.iter().map(|c| c.count).sum()
     }
 
-    /// Time stamps and values between `min_t` and `max_t`, both inclusive, staleness markers among them.
+    /// Time stamps and values between `min_t` and `max_t`, both inclusive, including staleness markers.
     pub(crate) fn decode(&self, min_t: i64, max_t: i64) -> (Vec<i64>, Vec<f64>) {
         let n = self.sample_count();
         let (mut ts, mut vs) = (Vec::with_capacity(n), Vec::with_capacity(n));

@@ -82,7 +82,7 @@ fn what_the_index_takes_is_part_of_the_budget() {
         }
         store.stats().bytes
     };
-    // The records are as large either way.
+    // The records have the same size in both cases.
     let (same, different) = (bytes_with(|_| 1), bytes_with(|id| id));
     assert!(different >= same + 99 * 100, "{same} {different}");
 }
@@ -97,7 +97,7 @@ fn an_emptied_store_counts_no_bytes() {
             ("c", Value::Bool(true)),
         ];
         store.push(&record(id, now_ns(), attributes.clone()));
-        // A second record of a trace that is not the last.
+        // A second record of a trace that is not the last one.
         store.push(&record(id / 2 + 1, now_ns(), attributes));
     }
     assert!(store.stats().bytes > 500 * 200);
@@ -111,7 +111,7 @@ fn an_emptied_store_counts_no_bytes() {
     );
 }
 
-/// Values beyond those that have lists of their own share one, and are found nevertheless.
+/// Values beyond the limit share one list, and searches still find them.
 #[test]
 fn more_values_than_the_index_tells_apart_are_found_all_the_same() {
     let store = TempoStore::new(TempoConfig::default());
@@ -203,7 +203,7 @@ async fn what_is_published_is_kept() {
     for id in 1..=100 {
         traces.publish((*record(id, now_ns(), vec![])).clone());
     }
-    // Nobody publishes any more.
+    // This ends the subscription, because no sender is left.
     drop(traces);
     tokio::time::timeout(Duration::from_secs(20), ingest)
         .await
@@ -212,7 +212,7 @@ async fn what_is_published_is_kept() {
     assert_eq!(store.stats().traces, 100);
 }
 
-/// An attribute's value, few enough that they meet.
+/// The value of an attribute. The range is small, so that values repeat.
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         (0i64..4).prop_map(Value::Int),
@@ -257,7 +257,7 @@ fn condition() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// The index may name too many traces and never too few.
+    /// The index may name too many traces, but never too few.
     #[test]
     fn a_search_finds_what_a_look_at_every_span_finds(
         spans in proptest::collection::vec((1u128..20, proptest::option::of(value()), proptest::option::of(value())), 0..40),

@@ -1,4 +1,4 @@
-//! From characters to words.
+//! Splits a query into tokens.
 
 use super::super::TempoError;
 use crate::embedded::loki::parse_duration;
@@ -10,23 +10,23 @@ pub(super) enum Token {
     Symbol(&'static str),
     /// `duration`, `span:duration`, `error`, `true`.
     Word(String),
-    /// `.name`, `span.name`: the scope (empty: none) and the name.
+    /// `.name`, `span.name`: the scope (empty if there is none) and the name.
     Attribute(String, String),
     Text(String),
     Int(i64),
     Float(f64),
-    /// In nanoseconds.
+    /// A duration in nanoseconds.
     Duration(i64),
 }
 
-/// Longest first. All of the language, so that what is not supported is named whole.
+/// All symbols of the language, the longest first, so that a message about an unsupported one quotes it whole.
 const SYMBOLS: [&str; 36] = [
     "!>>", "!<<", "&>>", "&<<", "&&", "||", "!=", "!~", "=~", ">=", "<=", ">>", "<<", "!>", "!<",
     "&~", "&>", "&<", "{", "}", "(", ")", "=", ">", "<", "~", "!", "|", ",", "+", "-", "*", "/",
     "%", "^", "&",
 ];
 
-/// The words of a query, each with the number of the character at which it begins.
+/// The tokens of a query, each with the index of its first character.
 pub(super) fn tokens(query: &str) -> Result<Vec<(usize, Token)>, TempoError> {
     let mut lexer = Lexer { rest: query, at: 0 };
     let mut found = Vec::new();
@@ -42,7 +42,7 @@ pub(super) fn tokens(query: &str) -> Result<Vec<(usize, Token)>, TempoError> {
 
 struct Lexer<'a> {
     rest: &'a str,
-    /// Characters read, from 0.
+    /// The number of characters read.
     at: usize,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Lexer<'a> {
         Ok(Token::Attribute(word.to_owned(), self.attribute()?))
     }
 
-    /// A name runs up to a blank or an operator; parts in quotes may hold anything.
+    /// Reads a name up to a blank or an operator. Quoted parts may contain any character.
     fn attribute(&mut self) -> Result<String, TempoError> {
         let mut name = String::new();
         loop {
@@ -113,7 +113,7 @@ impl<'a> Lexer<'a> {
         token.ok_or_else(|| self.error(&format!("{text:?} is neither a number nor a duration")))
     }
 
-    /// A text in quotes; nothing is escaped in backticks.
+    /// Reads a quoted text. Backticks have no escapes.
     fn quoted(&mut self) -> Result<String, TempoError> {
         let length = literal_length(self.rest);
         let length = length.ok_or_else(|| self.error("a text without its closing quote"))?;

@@ -1,4 +1,4 @@
-//! The supported part of TraceQL: the conditions of a query, and whether a span passes them.
+//! The supported part of TraceQL: parses the conditions of a query and checks whether a span matches.
 
 mod lexer;
 mod parser;
@@ -20,10 +20,10 @@ pub(super) enum Expr {
     Test(Field, Test),
 }
 
-/// What is compared.
+/// The field that a condition compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Field {
-    /// `.name`: of the span, else of its resource.
+    /// `.name`: an attribute of the span, or of its resource if the span lacks it.
     Either(String),
     /// `span.name`.
     Span(String),
@@ -39,15 +39,15 @@ pub(super) enum Field {
     TraceDuration,
 }
 
-/// The comparison of a field. A field that is absent passes only [`Test::Absent`]; one of another type
-/// passes no comparison.
+/// The comparison of a field. A missing field passes only [`Test::Absent`], and a field of another type passes no
+/// comparison.
 #[derive(Debug, Clone)]
 pub(super) enum Test {
     Present,
     Absent,
     Text(CompareOp, String),
-    /// Of a search by tags: a text has this part, in lower case, whatever its own case; a number or a
-    /// truth is this.
+    /// Used by a search by tags. A text must contain this part, which is in lower case, in any case. A number or a
+    /// boolean must equal it.
     Contains(String),
     Matches(Regex),
     MatchesNot(Regex),
@@ -57,7 +57,7 @@ pub(super) enum Test {
 }
 
 impl Field {
-    /// What this is of a span of `trace`.
+    /// The value of this field in a span of `trace`.
     pub(super) fn of<'a>(&self, trace: &'a Trace, span: SpanRef<'a>) -> Option<ValueRef<'a>> {
         match self {
             Field::Either(name) => span.attribute(name).or_else(|| span.resource(name)),
@@ -72,7 +72,7 @@ impl Field {
         }
     }
 
-    /// The same where all spans of a trace agree.
+    /// The value of this field if all spans of a trace have the same one.
     fn of_trace<'a>(&self, trace: &'a Trace) -> Option<ValueRef<'a>> {
         match self {
             Field::RootName => Some(ValueRef::Text(&trace.root().span.name)),
@@ -82,7 +82,7 @@ impl Field {
         }
     }
 
-    /// Whether the values are words of the language: `error`, `server`.
+    /// The keywords that are the values of this field: `error`, `server`. `None` for other fields.
     pub(super) fn keywords(&self) -> Option<&'static [&'static str]> {
         match self {
             Field::Status => Some(&["error", "ok", "unset"]),
@@ -127,7 +127,7 @@ impl Test {
     }
 }
 
-/// Whether `text` contains `part`, which is in lower case, whatever the case of the text.
+/// Whether `text` contains `part` in any case. `part` must be in lower case.
 fn contains(text: &str, part: &str) -> bool {
     if part.is_empty() {
         return true;
@@ -140,7 +140,7 @@ fn contains(text: &str, part: &str) -> bool {
 }
 
 impl Expr {
-    /// Whether a span passes.
+    /// Whether a span matches.
     pub(super) fn passes(&self, trace: &Trace, span: SpanRef<'_>) -> bool {
         match self {
             Expr::Always(yes) => *yes,
@@ -150,12 +150,12 @@ impl Expr {
         }
     }
 
-    /// Whether a span of the trace passes.
+    /// Whether any span of the trace matches.
     pub(super) fn is_in(&self, trace: &Trace) -> bool {
         self.may_pass(trace) && trace.spans().any(|span| self.passes(trace, span))
     }
 
-    /// Whether a span of the trace can pass, by what is known of the trace as a whole.
+    /// Whether any span of the trace can match, judged by facts about the whole trace.
     fn may_pass(&self, trace: &Trace) -> bool {
         match self {
             Expr::Always(yes) => *yes,
@@ -173,8 +173,8 @@ impl Expr {
         }
     }
 
-    /// The shortest duration of a trace with a span that passes, in nanoseconds: the index
-    /// knows that without reading the trace.
+    /// The shortest duration in nanoseconds of a trace with a matching span. The index knows it without a read of the
+    /// trace.
     pub(super) fn shortest_ns(&self) -> u64 {
         match self {
             Expr::And(a, b) => a.shortest_ns().max(b.shortest_ns()),
@@ -187,7 +187,7 @@ impl Expr {
         }
     }
 
-    /// The fields in the condition, each once.
+    /// The fields in the condition without duplicates.
     pub(super) fn fields(&self) -> Vec<&Field> {
         let mut found = Vec::new();
         self.collect(&mut found);

@@ -1,4 +1,4 @@
-//! From words to a condition, by recursive descent.
+//! Parses tokens into a condition by recursive descent.
 
 use super::super::TempoError;
 use super::lexer::{Token, tokens};
@@ -6,7 +6,7 @@ use super::{Expr, Field, Test};
 use crate::embedded::compare::CompareOp;
 use crate::embedded::regex::{Dialect, anchored};
 
-/// Parentheses within parentheses.
+/// The largest nesting of parentheses.
 const MAX_DEPTH: usize = 64;
 
 /// Parses a query: one pair of braces.
@@ -29,7 +29,7 @@ pub(in crate::embedded::tempo) fn parse(query: &str) -> Result<Expr, TempoError>
     }
 }
 
-/// Parses the name of a field alone: `resource.service.name`, `.http.route`, `span:name`.
+/// Parses a single field name: `resource.service.name`, `.http.route`, `span:name`.
 pub(in crate::embedded::tempo) fn parse_field(name: &str) -> Result<Field, TempoError> {
     let mut parser = Parser::new(name)?;
     let field = parser.field()?;
@@ -39,7 +39,7 @@ pub(in crate::embedded::tempo) fn parse_field(name: &str) -> Result<Field, Tempo
     }
 }
 
-/// How a value is compared, before it is known with what.
+/// A comparison before its value is known.
 #[derive(Clone, Copy)]
 enum Comparison {
     Op(CompareOp),
@@ -60,7 +60,7 @@ impl Parser {
         })
     }
 
-    /// `&&` and `||` bind alike, from left to right, as in Tempo's grammar.
+    /// `&&` and `||` have the same precedence and group from left to right, as in Tempo's grammar.
     fn expr(&mut self, depth: usize) -> Result<Expr, TempoError> {
         let mut left = self.term(depth)?;
         loop {
@@ -187,7 +187,7 @@ impl Parser {
         }
     }
 
-    /// Refuses what can never be compared, as Tempo does.
+    /// Refuses comparisons that can never match, like Tempo.
     fn check(&self, field: &Field, test: &Test) -> Result<(), TempoError> {
         let fits = match field {
             Field::Either(_) | Field::Span(_) | Field::Resource(_) => true,
@@ -200,7 +200,7 @@ impl Parser {
             Field::Duration | Field::TraceDuration => {
                 matches!(test, Test::Int(..) | Test::Float(..))
             }
-            // A text in quotes is no such word.
+            // A quoted text cannot be such a keyword.
             Field::Status | Field::Kind => {
                 matches!(test, Test::Text(..)) && matches!(self.peek(), Some(Token::Word(_)))
             }
@@ -212,7 +212,7 @@ impl Parser {
         }
     }
 
-    /// Matches the whole value, as Tempo does since 2.7.
+    /// The expression must match the whole value, like in Tempo since 2.7.
     fn regex(&self, pattern: &str) -> Result<regex::Regex, TempoError> {
         anchored(pattern, Dialect::Prometheus3).map_err(|why| self.error(&why))
     }

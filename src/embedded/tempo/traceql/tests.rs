@@ -104,7 +104,7 @@ fn every_field_is_compared_with_values_of_its_type() {
     }
 }
 
-/// As in Tempo's grammar, where neither binds more tightly.
+/// In Tempo's grammar neither operator binds more tightly.
 #[test]
 fn and_and_or_bind_alike_from_left_to_right() {
     assert!(!passes("{ true || true && false }"));

@@ -1,22 +1,22 @@
-//! Axes: where a value stands, and which round values are named.
+//! Axes: the positions of values, and the round values that get a label.
 
 use crate::load::plan::number;
 
-/// Steps between the named instants, in seconds.
+/// The distances between labels, in seconds.
 const STEPS: [f64; 17] = [
     0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0,
     3_600.0, 7_200.0,
 ];
-/// Shorter runs show instants in seconds.
+/// Runs shorter than this show seconds.
 const SECONDS: f64 = 120.0;
 
-/// The time axis that all charts share, from the first registration on.
+/// The time axis that all charts share. It begins at the first registration.
 pub(super) struct Time {
     end: f64,
 }
 
 impl Time {
-    /// Up to the latest of `seconds`.
+    /// An axis up to the latest of `seconds`.
     pub(super) fn until(seconds: impl Iterator<Item = f64>) -> Time {
         let finite = seconds.filter(|it| it.is_finite());
         let end = finite.fold(0.0, f64::max).min(1e9);
@@ -29,14 +29,14 @@ impl Time {
         self.end
     }
 
-    /// Where an instant stands, 0 to 1.
+    /// The position of an instant, 0 to 1.
     pub(super) fn at(&self, second: f64) -> f64 {
         within(second / self.end)
     }
 
-    /// The instants that are named.
+    /// The instants with a label.
     pub(super) fn ticks(&self) -> Vec<f64> {
-        // A narrow page has room for no more names.
+        // A narrow page has no space for more labels.
         let most = if self.end < SECONDS { 7.0 } else { 5.0 };
         let least = self.end / most;
         let step = STEPS.into_iter().find(|step| *step >= least);
@@ -48,24 +48,24 @@ impl Time {
 /// An axis of values.
 #[derive(Debug, PartialEq)]
 pub(super) enum Scale {
-    /// From 0 on.
+    /// Begins at 0.
     Linear {
-        /// The value on top.
+        /// The value at the top.
         top: f64,
-        /// Between two names.
+        /// The distance between two labels.
         step: f64,
     },
-    /// Between two powers of ten.
+    /// Powers of ten.
     Log {
         /// The exponent at the bottom.
         low: i32,
-        /// The exponent on top.
+        /// The exponent at the top.
         high: i32,
     },
 }
 
 impl Scale {
-    /// From 0 to a round number that is not below any of `values`.
+    /// An axis from 0 to a round number that is at least as large as all `values`.
     pub(super) fn linear(values: impl Iterator<Item = f64>) -> Scale {
         let finite = values.filter(|it| it.is_finite());
         let most = finite.fold(1.0, f64::max).min(1e15);
@@ -74,7 +74,7 @@ impl Scale {
         Scale::Linear { top, step }
     }
 
-    /// The powers of ten around `values`; what is not above 0 has no place there.
+    /// An axis over the powers of ten around `values`. Values of 0 or less are left out.
     pub(super) fn log(values: impl Iterator<Item = f64>) -> Scale {
         let logs = values.filter(|it| it.is_finite() && *it > 0.0);
         let logs = logs.map(|it| it.log10().clamp(-3.0, 12.0));
@@ -84,7 +84,7 @@ impl Scale {
         if low > high {
             return Scale::Log { low: 0, high: 1 };
         }
-        // Between -3 and 13.
+        // The exponents lie between -3 and 13.
         let low = (low + 1e-9).floor() as i32;
         let high = (high - 1e-9).ceil() as i32;
         Scale::Log {
@@ -93,7 +93,7 @@ impl Scale {
         }
     }
 
-    /// Where a value stands, 0 at the bottom to 1 on top.
+    /// The position of a value, from 0 at the bottom to 1 at the top.
     pub(super) fn at(&self, value: f64) -> f64 {
         match self {
             Scale::Linear { top, .. } => within(value / top),
@@ -104,7 +104,7 @@ impl Scale {
         }
     }
 
-    /// The values that are named.
+    /// The values with a label.
     pub(super) fn ticks(&self) -> Vec<f64> {
         match self {
             Scale::Linear { top, step } => multiples(*step, *top),
@@ -121,7 +121,7 @@ impl Scale {
     }
 }
 
-/// 0 to 1, whatever comes.
+/// Limits the share to 0 to 1.
 fn within(share: f64) -> f64 {
     if share.is_finite() {
         share.clamp(0.0, 1.0)
@@ -130,7 +130,7 @@ fn within(share: f64) -> f64 {
     }
 }
 
-/// The least of 1, 2, 5, 10, 20, … that is not below `least`.
+/// The smallest of 1, 2, 5, 10, 20, … that is at least `least`.
 fn nice(least: f64) -> f64 {
     let power = 10_f64.powf(least.max(1e-9).log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|it| it * power);
@@ -143,7 +143,7 @@ fn multiples(step: f64, end: f64) -> Vec<f64> {
     (0..=count).map(|it| f64::from(it) * step).collect()
 }
 
-/// An instant of the run: seconds, then minutes and hours when it is late.
+/// Formats an instant of the run: in seconds, or in minutes and hours if the run is long.
 pub(super) fn clock(second: f64, end: f64) -> String {
     let second = if second.is_finite() {
         second.clamp(0.0, 1e9)
@@ -162,7 +162,7 @@ pub(super) fn clock(second: f64, end: f64) -> String {
     }
 }
 
-/// A round time in ms, as an axis names it.
+/// Formats a round time in ms for an axis.
 pub(super) fn round_millis(value: f64) -> String {
     match value {
         value if value >= 1e3 => format!("{} s", number(value / 1e3)),
@@ -171,7 +171,7 @@ pub(super) fn round_millis(value: f64) -> String {
     }
 }
 
-/// A count with few characters.
+/// Formats a count with few characters.
 pub(super) fn short(value: f64) -> String {
     let tenths = |value: f64| {
         let text = format!("{value:.1}");

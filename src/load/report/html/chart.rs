@@ -1,5 +1,5 @@
-//! One chart over time as SVG. Lines are stretched to the page's width, text is not: it is as large on
-//! a phone as on a screen.
+//! A chart over time as SVG. Lines are stretched to the width of the page. Text is not stretched, so it has the same
+//! size on a phone as on a screen.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ use super::markup::{NO_DATA, esc};
 use crate::load::plan::number;
 use crate::load::report::format::millis;
 
-/// Pixels from the bottom of a chart to its top.
+/// The height of a chart in pixels.
 const HEIGHT: f64 = 150.0;
-/// Units from its left to its right, whatever its width.
+/// The width of a chart in its own units.
 const WIDTH: f64 = 1_000.0;
-/// Pixels above it, where the marks have their numbers.
+/// The space above a chart for the numbers of the marks, in pixels.
 const ABOVE: f64 = 20.0;
-/// Pixels beneath it, where the instants stand.
+/// The space below a chart for the labels of the time axis, in pixels.
 const BENEATH: f64 = 24.0;
 
 /// The unit of a chart.
@@ -43,7 +43,7 @@ impl Unit {
         }
     }
 
-    /// As the script knows it.
+    /// The name of the unit in the script.
     fn as_str(self) -> &'static str {
         match self {
             Unit::Milliseconds => "ms",
@@ -55,11 +55,11 @@ impl Unit {
 
 /// A line of a chart.
 pub(super) struct Series {
-    /// Its name in the page; also that of its colour and dashes.
+    /// Its name in the page, which also selects its colour and dashes.
     pub(super) key: &'static str,
-    /// Its name for people.
+    /// Its name for the reader.
     pub(super) name: &'static str,
-    /// One for each instant.
+    /// One value per instant.
     pub(super) values: Vec<Option<f64>>,
 }
 
@@ -74,19 +74,19 @@ impl Series {
 pub(super) struct Chart {
     /// Its name in the page.
     pub(super) id: &'static str,
-    /// Its name for people.
+    /// Its name for the reader.
     pub(super) title: &'static str,
     /// Its text alternative.
     pub(super) description: &'static str,
     pub(super) unit: Unit,
-    /// Each line stands on the one before it.
+    /// Each line is stacked on the previous one.
     pub(super) stacked: bool,
     pub(super) series: Vec<Series>,
 }
 
 impl Chart {
-    /// The chart; `times` are the instants of its values. `behind` and `before` are drawn behind and in
-    /// front of its lines.
+    /// The chart. `times` are the instants of its values. `behind` and `before` are drawn behind and in front of its
+    /// lines.
     pub(super) fn markup(
         &self,
         time: &Time,
@@ -162,7 +162,7 @@ impl Chart {
         stacks
     }
 
-    /// Names of the lines with their colours, dashes and highest values.
+    /// The names of the lines with their colours, dashes and highest values.
     fn legend(&self) -> Markup {
         html! {
             ul class="legend" {
@@ -209,7 +209,7 @@ impl Chart {
         }
     }
 
-    /// Each series as an area between its upper edge and that of the one below it.
+    /// Draws each series as an area between its upper edge and that of the series below.
     fn areas(&self, time: &Time, times: &[f64], scale: &Scale) -> Markup {
         let mut below: Vec<(f64, f64)> = Vec::new();
         let mut drawn = Vec::new();
@@ -273,7 +273,7 @@ fn height(share: f64) -> f64 {
     HEIGHT * (1.0 - share)
 }
 
-/// A line through `points`, broken where one is missing; a point between two gaps is a dot.
+/// A line through `points`. It has a gap at each missing point, and a point between two gaps is a dot.
 fn path(points: impl Iterator<Item = Option<(f64, f64)>>) -> String {
     let (mut out, mut length) = (String::new(), 0);
     for point in points.chain([None]) {

@@ -1,4 +1,4 @@
-//! On what the run was made: the generator's health, machine, versions, dataset, settings.
+//! The environment of the run: the generator's health, machine, versions, dataset, settings.
 
 use maud::{Markup, html};
 
@@ -85,7 +85,7 @@ pub(super) fn tested(summary: &Summary) -> Markup {
     }
 }
 
-/// The scenario as a file that can be run again; what was left out in it is left out here.
+/// The scenario as a file that can be run again. It leaves out the fields that the original left out.
 fn settings(summary: &Summary) -> String {
     let text = serde_saphyr::to_string(&summary.settings)
         .or_else(|_| serde_json::to_string_pretty(&summary.settings))

@@ -1,14 +1,14 @@
-//! Pieces of a page. `maud` escapes `&<>"` in every text; [`esc`] escapes `'` too and replaces control
-//! characters, so texts from outside the program go through it.
+//! Elements of a page. `maud` escapes `&<>"` in every text. [`esc`] also escapes `'` and replaces control characters,
+//! so all texts from outside the program must go through it.
 
 use std::fmt::Write as _;
 
 use maud::{Markup, PreEscaped, Render, html};
 
-/// Shown where nothing was measured.
+/// The text for a missing measurement.
 pub(super) const NO_DATA: &str = "no data";
 
-/// Text that is text in HTML too, between tags and within quoted attributes.
+/// Escapes a text for HTML, between tags and within quoted attributes.
 pub(super) fn esc(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
@@ -22,7 +22,7 @@ impl Render for Escaped<'_> {
             match c {
                 '\'' => out.push_str("&#39;"),
                 '\n' | '\t' => out.push(c),
-                // No page may hold them.
+                // HTML pages may not contain them.
                 c if c.is_control() => out.push('\u{fffd}'),
                 c => {
                     let _ = maud::Escaper::new(out).write_char(c);
@@ -32,7 +32,7 @@ impl Render for Escaped<'_> {
     }
 }
 
-/// A part of the page under its own heading.
+/// A section of the page with its own heading.
 pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
     html! {
         section aria-labelledby=(esc(id)) {
@@ -48,7 +48,7 @@ pub(super) fn sentence(text: &str) -> Markup {
     html! { p { (esc(text)) } }
 }
 
-/// The same, in small print.
+/// A sentence in small print.
 pub(super) fn remark(text: &str) -> Markup {
     html! { p class="remark" { (esc(text)) } }
 }
@@ -81,10 +81,10 @@ pub(super) const fn figures(name: &'static str) -> Column {
     Column { name, class: "n" }
 }
 
-/// A table in a box that scrolls by itself where the page is narrow.
+/// A table in a box that scrolls on narrow pages.
 pub(super) struct Table<'a> {
     columns: &'a [Column],
-    /// One body per group of rows.
+    /// One table body per group of rows.
     bodies: Vec<String>,
     label: &'static str,
 }
@@ -98,12 +98,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A row; the first cell names it.
+    /// Adds a row. Its first cell is its heading.
     pub(super) fn row(&mut self, cells: &[String]) {
         self.row_of("", cells);
     }
 
-    /// A row of a class.
+    /// Adds a row with a class.
     pub(super) fn row_of(&mut self, class: &str, cells: &[String]) {
         self.push(&html! {
             tr class=(esc(class)) {
@@ -119,7 +119,7 @@ impl<'a> Table<'a> {
         });
     }
 
-    /// A heading for the rows beneath.
+    /// Adds a heading for the following rows.
     pub(super) fn group(&mut self, name: &str) {
         self.bodies.push(String::new());
         self.push(&html! {
@@ -130,7 +130,7 @@ impl<'a> Table<'a> {
         });
     }
 
-    /// A remark on the row above.
+    /// Adds a remark on the previous row.
     pub(super) fn note(&mut self, text: &str) {
         self.push(&html! {
             tr class="note" { td colspan=(self.columns.len()) { (esc(text)) } }

@@ -1,4 +1,4 @@
-//! The summary as one HTML page: nothing is fetched, and nothing needs a script to be read.
+//! The summary as one HTML page. It loads nothing from elsewhere, and it is readable without scripts.
 
 mod axis;
 mod chart;
@@ -19,7 +19,7 @@ use crate::load::summary::Summary;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
-/// Allows what is in the page, and nothing from anywhere else.
+/// The content security policy. It allows only the page's own content.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 

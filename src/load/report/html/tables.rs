@@ -1,4 +1,4 @@
-//! The measurements, as tables.
+//! The measurements as tables.
 
 use maud::{Markup, html};
 
@@ -15,7 +15,7 @@ fn count(count: u64) -> String {
     number(count as f64)
 }
 
-/// Limits, and what was held against them.
+/// The thresholds with their measured values.
 pub(super) fn thresholds(summary: &Summary) -> Markup {
     let columns = [
         words("threshold"),
@@ -55,7 +55,7 @@ fn window(judged: &Judged) -> String {
     }
 }
 
-/// Requests by operation: the buyers', then each traffic group's.
+/// Requests by operation: first the buyers', then each traffic group's.
 pub(super) fn operations(summary: &Summary) -> Markup {
     let columns = [
         words("operation"),
@@ -129,7 +129,7 @@ fn operation(table: &mut Table<'_>, row: &OperationSummary) {
     }
 }
 
-/// Single requests, to be looked up by their trace.
+/// Single requests that can be found by their trace.
 pub(super) fn exemplars(summary: &Summary) -> Markup {
     let columns = [
         words("request"),
@@ -161,7 +161,7 @@ pub(super) fn exemplars(summary: &Summary) -> Markup {
     table.markup()
 }
 
-/// Users by the state in which the run left them.
+/// Users by their final state.
 pub(super) fn users(summary: &Summary) -> Markup {
     let all = summary.users.values().sum::<u64>().max(1) as f64;
     let columns = [words("state"), figures("users"), figures("share")];
@@ -173,7 +173,7 @@ pub(super) fn users(summary: &Summary) -> Markup {
     table.markup()
 }
 
-/// Whether the queue kept its order and its promises, and which arrivals were dropped.
+/// Whether the queue kept its order and its promises, and the number of dropped arrivals.
 pub(super) fn fairness(summary: &Summary) -> Markup {
     let fairness = &summary.fairness;
     let inversions = format!(
@@ -207,7 +207,7 @@ pub(super) fn fairness(summary: &Summary) -> Markup {
     ])
 }
 
-/// The business truth after the run, and what clients saw beside it.
+/// The audit after the run, and its comparison with what clients saw.
 pub(super) fn audit(summary: &Summary) -> Markup {
     let columns = [words("after the run"), figures("count")];
     let mut table = Table::new("Audit", &columns);
@@ -270,7 +270,7 @@ pub(super) fn audit(summary: &Summary) -> Markup {
     }
 }
 
-/// A finding, and examples beneath it.
+/// A finding with examples below it.
 fn finding(text: &str, examples: &[String]) -> Markup {
     html! {
         (sentence(text))
@@ -297,7 +297,7 @@ fn unacknowledged(found: &Unacknowledged) -> Markup {
     finding(&text, &found.examples)
 }
 
-/// The capacity estimate beside what came.
+/// The capacity estimate beside the measurements.
 pub(super) fn estimate(summary: &Summary) -> Markup {
     let columns = [words("quantity"), words("expected"), words("measured")];
     let mut table = Table::new("Estimate and reality", &columns);
@@ -308,7 +308,7 @@ pub(super) fn estimate(summary: &Summary) -> Markup {
     table.markup()
 }
 
-/// This run beside an earlier one: what changed, and behind it the rest.
+/// The comparison with an earlier run: first the changes, then the rest.
 pub(super) fn baseline(baseline: &Baseline) -> Markup {
     let has_changed = |it: &&Compared| matches!(it.change, Change::Better | Change::Worse);
     let (changed, rest): (Vec<_>, Vec<_>) = baseline.compared.iter().partition(has_changed);

@@ -1,4 +1,4 @@
-//! Pages of summaries as no run would leave them.
+//! Tests of pages for unusual summaries that no real run produces.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::load::baseline::{Baseline, Change, Compared};
 use crate::load::scenario::Scenario;
 use crate::load::summary::{Expected, Mark, MarkKind, Second};
 
-/// A summary in which nothing was measured.
+/// A summary without measurements.
 pub(in crate::load::report) fn sample() -> Summary {
     let text = "{ title: t, dataset: demo, users: 1, admission: { batch: 1, every: 1s } }";
     let settings = Scenario::parse("test", text, &[]).unwrap();
@@ -144,7 +144,7 @@ fn no_text_from_outside_becomes_markup() {
         !page.contains("<script>alert") && !page.contains("<img"),
         "{page}"
     );
-    // The readings and the script.
+    // One script has the readings, the other is the code.
     assert_eq!(page.matches("</script>").count(), 2);
     assert_eq!(page.matches("</pre>").count(), 1);
     let shown = page.matches("&lt;script&gt;alert(&#39;x&#39;)").count();

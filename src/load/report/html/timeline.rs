@@ -1,4 +1,4 @@
-//! The run over time: charts on one time axis, and what happened when.
+//! The run over time: charts with one time axis, and a table of events.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -8,13 +8,13 @@ use super::markup::{Table, esc, remark, words};
 use crate::load::report::format::trimmed;
 use crate::load::summary::{Mark, MarkKind, Second, Summary};
 
-/// Marks that are drawn; all of them are in the table.
+/// The largest number of marks that are drawn. The table has all of them.
 const DRAWN: usize = 200;
-/// Shares of the width that a mark's number takes, and a phase's name.
+/// The share of the width that the number of a mark takes, and the name of a phase.
 const NUMBER: f64 = 0.05;
 const NAME: f64 = 0.15;
 
-/// Charts and the table of marks.
+/// The charts and the table of marks.
 pub(super) fn timeline(summary: &Summary) -> Markup {
     let points = &summary.timeline.points;
     let times: Vec<f64> = points.iter().map(|it| it.second).collect();
@@ -121,7 +121,7 @@ fn percent(share: f64) -> String {
     format!("{:.2}%", share * 100.0)
 }
 
-/// Marks as lines in front of a chart, with their numbers in the table where there is room.
+/// Draws marks as lines in front of a chart. They have their number in the table if there is space.
 fn lines(marks: &[Mark], time: &Time) -> Markup {
     let mut free = 0.0;
     let mut numbered = |share: f64| {
@@ -180,7 +180,7 @@ const fn word(kind: MarkKind) -> &'static str {
     }
 }
 
-/// All values for the script that reads them out: names of ours and numbers, nothing else.
+/// All values, for the script that shows them. They consist only of the program's own names and of numbers.
 fn readings(charts: &[Chart], times: &[f64], end: f64) -> Markup {
     let short = |value: f64| (value * 1e3).round() / 1e3;
     let mut series = serde_json::Map::new();

@@ -17,7 +17,7 @@ pub(super) fn title(summary: &Summary) -> String {
     format!("{}: {}", summary.scenario, summary.verdict.as_str())
 }
 
-/// The verdict, of what, when, and what stands against "passed".
+/// The verdict, the scenario, the time, and the reasons against "passed".
 pub(super) fn verdict(summary: &Summary) -> Markup {
     let (class, sign, word) = match summary.verdict {
         Verdict::Passed => ("good", "✓", "Passed"),
@@ -61,7 +61,7 @@ pub(super) fn verdict(summary: &Summary) -> Markup {
     }
 }
 
-/// A number in a box, and whether it must be 0 to be good.
+/// A number in a box, and whether it is good only if it is 0.
 struct Key {
     name: &'static str,
     value: Option<String>,
@@ -79,7 +79,7 @@ impl Key {
         }
     }
 
-    /// A count of what must not be.
+    /// A count that should be 0.
     fn none(name: &'static str, count: Option<u64>, note: impl Into<String>) -> Key {
         Key {
             bad: count.is_some_and(|count| count > 0),

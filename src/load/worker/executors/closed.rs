@@ -1,4 +1,4 @@
-//! The closed executor: a number of users, each one journey after the other.
+//! The closed executor: a fixed number of users, each with one journey after the other.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,18 +21,18 @@ pub(super) async fn run(worker: &Arc<Worker>, share: &TrafficShare) {
     worker.finish(&mut users).await;
 }
 
-/// One journey after the other until `end`.
+/// Runs one journey after the other until `end`.
 async fn repeat_journeys(worker: &Worker, mut user: User, group: &TrafficGroup, end: Instant) {
     let mut rng = seeded(worker, user.id() as u64);
     while Instant::now() < end && !worker.run.is_stopping() {
         let begun = Instant::now();
         match group.draw_journey(&mut rng).clone() {
-            // A buyer buys once: the dataset grants each user one registration.
+            // A buyer buys only once, because the dataset allows each user one registration.
             Journey::Buy => return user.arrive(begun).await,
             Journey::Steps(steps) => user.run_steps(&steps, Some(end)).await,
         }
         worker.run.pacing.rest(begun.elapsed()).await;
-        // A journey that sends nothing must not keep the thread to itself.
+        // A journey that sends nothing must not block the thread.
         tokio::task::yield_now().await;
     }
 }

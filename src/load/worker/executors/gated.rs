@@ -1,5 +1,5 @@
-//! The gated executor, for the buyers: open until they are let in, then closed. They arrive all at once or on
-//! schedule, wait in the queue as the server says, and then go on one request after the other.
+//! The gated executor of the buyers: open until they are admitted, then closed. They arrive all at once or on
+//! schedule, wait in the queue as the server says, and then send one request after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -55,7 +55,7 @@ fn buyer(worker: &Arc<Worker>, id: i64, state: UserState) -> User {
     User::new(Arc::clone(worker), id, state, worker.clients.client())
 }
 
-/// Registers all users, as many at a time as the scenario says, each over a connection that the next one
+/// Registers all users, as many at a time as the scenario says. Each registration uses a connection that the next one
 /// takes over.
 async fn register_at_once(worker: &Arc<Worker>) -> Vec<QueuePlace> {
     let places = Arc::new(Mutex::new(Vec::new()));
@@ -98,7 +98,7 @@ async fn register_on_schedule(worker: &Arc<Worker>) -> Vec<QueuePlace> {
     std::mem::take(&mut *places.lock())
 }
 
-/// Waits for the next user's due time; gives both.
+/// Waits for the due time of the next user. Returns both.
 async fn next_arrival(worker: &Worker, schedule: &mut Schedule<'_>) -> Option<(i64, Instant)> {
     let id = next_buyer(worker)?;
     let at = usize::try_from(id - 1).ok();
@@ -136,7 +136,7 @@ fn take_buyer(worker: &Worker) -> Option<i64> {
     (id <= i64::from(worker.run.scenario.users)).then_some(id)
 }
 
-/// The users who have not arrived are done when an operator ended the phase of the arrivals.
+/// Marks the absent users as done when an operator ended the phase of the arrivals.
 fn dismiss_absent(worker: &Worker) {
     if worker
         .run

@@ -1,8 +1,8 @@
-//! Executors: how virtual users are scheduled. The scenario names the executor of each traffic group; the
-//! buyers' executor is `gated`.
+//! Executors schedule the virtual users. The scenario names the executor of each traffic group. The buyers' executor
+//! is `gated`.
 //!
-//! To add one: its variant and its rules in `scenario/traffic.rs`, its schedule in a file here, and its line
-//! in [`TrafficShare::run`].
+//! A new executor needs a variant and rules in `scenario/traffic.rs`, a file with its schedule here, and a line in
+//! [`TrafficShare::run`].
 
 mod closed;
 pub(super) mod gated;
@@ -21,11 +21,11 @@ use crate::load::model::{PhaseName, UserState};
 use crate::load::scenario::{Executor, Scenario, Step, Traffic};
 use crate::load::user::User;
 
-/// A traffic group, as the workers run it.
+/// A traffic group in the form that the workers run.
 #[derive(Debug)]
 pub(in crate::load) struct TrafficGroup {
     pub name: String,
-    /// Its number among those whose requests are kept apart. The buyers are 0.
+    /// Its index among the groups that are measured separately. The buyers have 0.
     index: usize,
     plan: Traffic,
     /// The id of its first user.
@@ -39,7 +39,7 @@ pub(in crate::load) struct TrafficGroup {
 enum Journey {
     /// The whole journey of a buyer.
     Buy,
-    /// Steps, in order.
+    /// The steps in order.
     Steps(Arc<[Arc<Step>]>),
 }
 
@@ -67,12 +67,12 @@ impl TrafficGroup {
         groups
     }
 
-    /// The most users under way at once, over all processes.
+    /// The largest number of active users over all processes.
     pub(super) fn max_users(&self) -> usize {
         self.plan.max_users() as usize
     }
 
-    /// The phase that it begins with.
+    /// The phase in which it begins.
     pub(super) fn phase(&self) -> PhaseName {
         self.plan.phase.phase()
     }
@@ -87,12 +87,12 @@ impl TrafficGroup {
 pub(super) struct TrafficShare {
     group: Arc<TrafficGroup>,
     clients: ClientSource,
-    /// The most users under way at once.
+    /// The largest number of active users.
     max_users: usize,
 }
 
 impl TrafficShare {
-    /// `shared`: the connections that all users of the worker share, where there are too few.
+    /// `shared` has the connections that all users of the worker share when there are too few.
     pub(super) fn new(
         group: &Arc<TrafficGroup>,
         max_users: usize,
@@ -110,7 +110,7 @@ impl TrafficShare {
         }
     }
 
-    /// The phase that it begins with.
+    /// The phase in which it begins.
     pub(super) fn phase(&self) -> PhaseName {
         self.group.phase()
     }
@@ -125,7 +125,7 @@ impl TrafficShare {
         }
     }
 
-    /// The group's user `number`, from 0.
+    /// The user with this number in the group, counted from 0.
     fn user(&self, worker: &Arc<Worker>, number: i64) -> User {
         let id = self.group.first_user + number;
         let client = self.clients.client();
@@ -133,7 +133,7 @@ impl TrafficShare {
     }
 }
 
-/// The draws that belong to `stream` of the run's seed.
+/// The random numbers of `stream` of the run's seed.
 fn seeded(worker: &Worker, stream: u64) -> SmallRng {
     SmallRng::seed_from_u64(worker.run.scenario.seed ^ stream)
 }

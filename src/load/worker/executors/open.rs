@@ -1,5 +1,5 @@
-//! The open executor: one journey an arrival, on schedule whatever the server does. An arrival that finds the
-//! most users under way is dropped and counted.
+//! The open executor. It starts one journey per arrival on schedule, whatever the server does. An arrival that finds
+//! the largest number of users active is dropped and counted.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) async fn run(worker: &Arc<Worker>, share: &TrafficShare) {
     let mut under_way = JoinSet::new();
     let arrivals = arrivals.take_while(|at| *at < group.plan.lasts.0);
     for (number, at) in arrivals.enumerate() {
-        // Every worker draws for every arrival, so that the journeys do not depend on their number.
+        // Every worker draws for every arrival, so that the journeys do not depend on the number of workers.
         let journey = group.draw_journey(&mut rng).clone();
         if number % run.all_workers() != worker.number() {
             continue;

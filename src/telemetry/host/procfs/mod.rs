@@ -1,15 +1,15 @@
-//! Processors, memory, load, disks and networks from `/proc`, with the node exporter's names, modes
-//! and exclusions (<https://github.com/prometheus/node_exporter>). Formats: proc(5).
+//! Processors, memory, load, disks and networks from `/proc`, with the node exporter's names, modes and exclusions
+//! (<https://github.com/prometheus/node_exporter>). Formats: proc(5).
 //!
-//! Parsed here, in some 60 lines, not with the crate procfs: it reads a file into a struct, all or nothing. One
-//! missing field loses all of `meminfo`, and a field that the crate does not know is lost, while the node
-//! exporter shows every field under the kernel's name.
+//! The crate procfs does not fit. It reads a file into a struct completely or not at all: one missing field loses all
+//! of `meminfo`, and fields that the crate does not know are lost. The node exporter shows every field under the
+//! kernel's name. The parser here has some 60 lines.
 
 use std::fs;
 
 use super::exposition::Exposition;
 
-/// Ticks a second in `/proc`, which the kernel keeps at 100 for user space on every architecture.
+/// Ticks per second in `/proc`. The kernel keeps it at 100 for user space on every architecture.
 pub(super) const USER_HZ: f64 = 100.0;
 const SECTOR_BYTES: u64 = 512;
 
@@ -33,7 +33,7 @@ fn cpu(stat: &str, out: &mut Exposition<'_>) {
     for line in stat.lines() {
         let mut fields = line.split_ascii_whitespace();
         let cpu = fields.next().and_then(|name| name.strip_prefix("cpu"));
-        // The line "cpu" is the sum of the others.
+        // The line "cpu" is the sum of the other lines.
         let Some(cpu) = cpu.filter(|cpu| !cpu.is_empty()) else {
             continue;
         };
@@ -104,7 +104,7 @@ fn load(loadavg: &str, out: &mut Exposition<'_>) {
     }
 }
 
-/// A column of a table in `/proc`, and what becomes of its numbers.
+/// A column of a table in `/proc`, and the conversion of its numbers.
 struct Column {
     index: usize,
     name: &'static str,
@@ -129,7 +129,7 @@ const fn column(index: usize, name: &'static str, unit: Unit, help: &'static str
     }
 }
 
-/// Writes one family a column, with a sample for each row.
+/// Writes one family per column, with a sample for each row.
 fn table(rows: &[(&str, Vec<u64>)], columns: &[Column], out: &mut Exposition<'_>) {
     for column in columns {
         let mut family = match column.unit {
@@ -223,7 +223,8 @@ fn disks(diskstats: &str, out: &mut Exposition<'_>) {
     table(&rows, &COLUMNS, out);
 }
 
-/// Leaves out RAM disks, loop devices, floppies and partitions, whose I/O is their disk's too.
+/// Leaves out RAM disks, loop devices, floppies and partitions. The I/O of a partition is already in that of its
+/// disk.
 fn is_whole_disk(device: &str) -> bool {
     let stem = device.trim_end_matches(|c: char| c.is_ascii_digit());
     if stem.len() == device.len() {

@@ -4,7 +4,7 @@ use super::*;
 use crate::telemetry::otlp::{Deliveries, Signal};
 use crate::telemetry::subscription::Subscribers;
 
-/// Fails so many times, then takes everything.
+/// Fails a number of times, and then accepts everything.
 struct Flaky {
     failures: usize,
     calls: Arc<AtomicUsize>,
@@ -93,12 +93,12 @@ fn what_nobody_takes_is_given_up_and_counted_and_the_end_does_not_wait_for_more_
 #[test]
 fn what_does_not_fit_the_buffer_is_counted() {
     let bench = bench(4, usize::MAX);
-    // The thread takes some out while they come; whatever it takes is lost too.
+    // The thread takes out some records meanwhile. These are lost too.
     bench.subscribers.offer(0..1_000);
     assert_eq!(bench.end(), (vec![], 1_000));
 }
 
-/// Notes how many records come at once.
+/// Records the number of records in each batch.
 struct Sizes(Arc<Mutex<Vec<usize>>>);
 
 impl Send<u32> for Sizes {
@@ -121,7 +121,7 @@ fn what_waits_is_sent_in_batches_of_a_bounded_size() {
     assert_eq!(*sizes.lock(), [BATCH; 3]);
 }
 
-/// Says when it is asked, and refuses when it is told to.
+/// Reports each attempt, and refuses when the test says so.
 struct Held {
     asked: mpsc::Sender<()>,
     refuse: mpsc::Receiver<()>,
@@ -129,15 +129,15 @@ struct Held {
 
 impl Send<u32> for Held {
     fn send(&mut self, _batch: &[u32]) -> Result<(), String> {
-        // Nobody need listen any more.
+        // The receiver may already be gone.
         let _ = self.asked.send(());
         let _ = self.refuse.recv();
         Err("not now".to_owned())
     }
 }
 
-/// A pusher in the middle of its first try: it, how its deliveries go, what tells of further tries, and
-/// what lets them fail.
+/// A pusher during its first attempt. Returns it with its deliveries, the channel that reports further attempts, and
+/// the channel that makes them fail.
 fn held_up() -> (Pusher, Deliveries, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let subscribers = Subscribers::default();
     let deliveries = Deliveries::default();

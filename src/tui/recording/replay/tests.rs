@@ -1,4 +1,4 @@
-//! When lines come, and which.
+//! Tests of the time and the choice of the played lines.
 
 use super::*;
 use crate::tui::connection::Source;

@@ -1,4 +1,4 @@
-//! What is recorded is what is read, and nothing else is.
+//! Only recorded lines are read back, and all of them.
 
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
@@ -296,7 +296,7 @@ fn a_recording_that_was_cut_off_is_read_up_to_the_cut() {
     let plain = recorded(&said());
     let all = Tape::parse(&plain).unwrap().entries.len();
     for whole in [plain.clone(), compressed(&plain)] {
-        // How much is read of each length, the whole first.
+        // The number of entries that are read from each length, the whole file first.
         let read = (0..=whole.len()).rev().map(|length| {
             std::fs::write(&path, &whole[..length]).unwrap();
             Tape::read(&path).map_or(0, |tape| tape.entries.len())

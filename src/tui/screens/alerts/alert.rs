@@ -49,7 +49,7 @@ pub(crate) fn beside(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) 
     error_records(model, buffer, below);
 }
 
-/// What is said of it, in words.
+/// The text about an alert.
 pub(crate) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     let alert = &row.alert;
     let (sign, style) = alert_list::sign(row);
@@ -86,7 +86,7 @@ pub(crate) fn about(model: &Model, row: &Row, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// What is said of it beneath its name, in lines of that width.
+/// The text about an alert below its name, in lines of that width.
 fn said(model: &Model, row: &Row, width: usize) -> Vec<Line<'static>> {
     let texts = texts(model, row).into_iter();
     let lines = texts.flat_map(|(text, style)| {

@@ -39,7 +39,7 @@ pub(crate) fn age(alert: &Alert, now: i64) -> String {
     since.map_or("?".into(), |since| format::span(now - since))
 }
 
-/// Where the list and what is said of the chosen one stand.
+/// The areas of the list and of the text about the chosen alert.
 fn places(area: Rect) -> [Rect; 2] {
     let detail = if roomy(area) { 4 } else { 2 };
     Layout::vertical([Constraint::Fill(3), Constraint::Fill(detail)]).areas(area)

@@ -41,7 +41,7 @@ fn age(row: &Row, now: i64) -> String {
         .map_or("?".into(), |since| format::span(now - since))
 }
 
-/// Who sees to it and for how long, before what is said of it.
+/// The user who acknowledged it and the remaining time, before its summary.
 fn said(row: &Row, now: i64) -> String {
     let text = |name: &str| row.alert.annotations.get(name);
     let summary = text("summary").or_else(|| text("description"));

@@ -1,5 +1,5 @@
-//! Alerts as one list: what the rules see coming, what Alertmanager has, who silenced it, and what was
-//! over a moment ago. Plain data, like the model that it is a part of.
+//! All alerts in one list: pending ones of the rules, those in Alertmanager with their silences, and recently
+//! resolved ones. Plain data, as a part of the model.
 
 pub(crate) mod alert;
 pub(crate) mod draw;
@@ -17,21 +17,21 @@ use crate::tui::format::{one_line, unix_ms};
 use crate::tui::screens::alerts::urgency::Urgency;
 use crate::tui::sources::evidence::Evidence;
 
-/// How long an alert that is over stays in the list, in milliseconds.
+/// How long a resolved alert stays in the list, in milliseconds.
 const RESOLVED_MS: i64 = 5 * 60_000;
 /// Alerts that are over and kept at most.
 const MAX_RESOLVED: usize = 50;
-/// How the comment of a silence begins that says: somebody sees to it.
+/// The beginning of a silence's comment that acknowledges an alert.
 pub(crate) const ACKNOWLEDGED: &str = "acknowledged";
 
-/// How far an alert has come; in the order of the list.
+/// The stage of an alert, in the order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
-    /// It fires and nobody sees to it.
+    /// It fires and is not acknowledged.
     Firing,
     /// Its condition holds, but not for long enough.
     Pending,
-    /// It fires and somebody sees to it.
+    /// It fires and is acknowledged.
     Acknowledged,
     /// It fires and is silenced.
     Silenced,
@@ -56,7 +56,7 @@ impl Stage {
 pub(crate) struct Row {
     pub(crate) alert: Alert,
     pub(crate) stage: Stage,
-    /// Since when it is at this stage, Unix milliseconds; absent: its time cannot be read.
+    /// The time from which it is at this stage, in Unix milliseconds. `None` if it cannot be read.
     pub(crate) since: Option<i64>,
     /// Its silences, the acknowledgement first.
     pub(crate) silences: Vec<Silence>,
@@ -73,11 +73,11 @@ impl Row {
 /// All the console knows of alerts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alerts {
-    /// What Alertmanager has; worst first, then newest.
+    /// The alerts in Alertmanager, the worst first, then the newest.
     pub(crate) list: Vec<Alert>,
     /// All silences.
     pub(crate) silences: Vec<Silence>,
-    /// What the rules hold; absent: not asked yet; an error: why that is not known.
+    /// The alerts of the rules. `None` before the first answer. The error says why they are unknown.
     pub(crate) rules: Option<Result<Vec<RuleAlert>, String>>,
     /// Those that are over, and since when, oldest first.
     resolved: VecDeque<(Alert, i64)>,
@@ -90,9 +90,9 @@ pub(crate) struct Alerts {
     is_chosen: bool,
     /// The chosen one fills the screen.
     pub(crate) open: bool,
-    /// Lines that what is said of it is scrolled by.
+    /// The scroll position of the text about the alert, in lines.
     pub(crate) scroll: usize,
-    /// What was found for the one that was chosen last.
+    /// The evidence for the alert that was chosen last.
     pub(crate) evidence: Option<Evidence>,
 }
 
@@ -175,7 +175,7 @@ impl Alerts {
         })
     }
 
-    /// How many the rules see coming.
+    /// The number of alerts of the rules in that state.
     pub(crate) fn of_rules(&self, state: RuleState) -> impl Iterator<Item = &RuleAlert> {
         let known = self.rules.iter().flatten().flatten();
         known.filter(move |alert| alert.state == state)
@@ -225,7 +225,7 @@ fn pending(of_rule: &RuleAlert) -> Row {
     }
 }
 
-/// Whether it says that somebody sees to the alert.
+/// Whether the silence acknowledges the alert.
 pub(crate) fn is_acknowledgement(silence: &Silence) -> bool {
     let head: String = silence.comment.chars().take(ACKNOWLEDGED.len()).collect();
     head.eq_ignore_ascii_case(ACKNOWLEDGED)

@@ -1,9 +1,9 @@
-//! How urgent an alert is, in whatever words its rule says so. Pure.
+//! The urgency of an alert, from the various words in rules. Pure.
 
 use crate::clients::alertmanager::Alert;
 
-/// How urgent an alert is; the worst first, in the order of lists. What nobody here understands may be
-/// anything: it stands behind what is known to be critical and before all else.
+/// The urgency of an alert, the worst first, in the order of lists. An unknown word could mean anything, so it comes
+/// after critical and before all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
     Critical,

@@ -76,7 +76,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// The title, the variables' values, and what is out of sight.
+/// The title, the values of the variables, and the number of hidden panels.
 fn heading(model: &Model, scope: &Scope, position: &str, buffer: &mut Buffer, area: Rect) {
     let board = &model.board;
     let title = format!(" {}  ", cells::cut(&board.dashboard.title, 40));

@@ -1,5 +1,5 @@
-//! A dashboard on the screen: which panel is chosen, which sections are folded, what of it is
-//! seen, and so what is asked. Pure.
+//! The state of a dashboard on the screen: the chosen panel, the folded sections, the visible part, and the resulting
+//! queries. Pure.
 
 pub(crate) mod draw;
 pub(crate) mod keys;
@@ -23,7 +23,7 @@ const LEAST: u16 = 5;
 pub(crate) struct Board {
     /// As the file has it.
     file: Arc<Dashboard>,
-    /// As it is shown: repeated panels stand once for each value of their variable.
+    /// The shown dashboard. Repeated panels appear once for each value of their variable.
     pub(crate) dashboard: Arc<Dashboard>,
     /// Index of the chosen panel.
     pub(crate) chosen: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Board {
     pub(crate) folded: BTreeSet<usize>,
     /// Values of variables that were picked, by name.
     pub(crate) picks: BTreeMap<String, String>,
-    /// Which variable the next pick is of, among those that are shown.
+    /// The index of the variable of the next choice, among the visible ones.
     pub(crate) variable: usize,
 }
 
@@ -45,12 +45,12 @@ impl Default for Board {
     }
 }
 
-/// What is seen: shelves with their place from the top of the body, and how far the whole goes.
+/// The visible part: shelves with their position from the top of the body, and the height of the whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct View {
     /// `y` is from the top of the panels' area; the height is what is left of it there.
     pub(crate) shelves: Vec<Shelf>,
-    /// Panels above and below what is seen.
+    /// The number of panels above and below the visible part.
     pub(crate) above: usize,
     pub(crate) below: usize,
 }
@@ -187,7 +187,7 @@ impl Board {
         Scope::new(&self.file.variables, &self.picks, learned, times)
     }
 
-    /// Repeats panels for what their variables hold by now. What is chosen and folded stays so.
+    /// Repeats panels for the current values of their variables. The choice and the folded rows stay.
     pub(crate) fn repeat(&mut self, answers: &Answers, times: Times) {
         let Some(panels) = repeated(&self.file.panels, &self.scope(answers, times)) else {
             return;
@@ -254,8 +254,8 @@ impl Board {
         self.variable = next.or(several.first()).copied().unwrap_or(0);
     }
 
-    /// What is seen on a body of that size: from the top, so far that the chosen panel and what
-    /// follows it are whole.
+    /// The visible part in a body of that size. It is scrolled so far that the chosen panel and its details are
+    /// complete.
     pub(crate) fn view(&self, (width, height): (u16, u16)) -> View {
         let height = height.saturating_sub(HEAD);
         let all = shelves(&self.dashboard.panels, &self.listed(), width);
@@ -316,7 +316,7 @@ impl Board {
             .collect()
     }
 
-    /// The PromQL that what is seen asks, and its variables.
+    /// The PromQL of the visible panels and of their variables.
     pub(crate) fn queries(
         &self,
         answers: &Answers,
@@ -329,7 +329,7 @@ impl Board {
         queries
     }
 
-    /// The LogQL that what is seen asks.
+    /// The LogQL of the visible panels.
     pub(crate) fn log_queries(
         &self,
         answers: &Answers,

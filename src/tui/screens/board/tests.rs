@@ -1,4 +1,4 @@
-//! Which panels are seen, chosen, folded and asked for.
+//! Tests which panels are visible, chosen, folded and requested.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ pub(crate) fn on_metrics(
     past: Option<&BTreeMap<Query, QueryAnswer>>,
 ) {
     let wanted = model.board_queries();
-    // What the charts show: charts that stand still do not lose their past.
+    // The time window of the charts. Frozen charts keep their past.
     let end = model.time.end.map_or(at, |end| end.min(at));
     let since = end.saturating_sub(model.zoom.span_ms());
     let times = (model.zoom.step_ms(), since);

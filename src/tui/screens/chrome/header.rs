@@ -1,4 +1,4 @@
-//! What is above every screen: tabs and the time, sources, dataset and sale.
+//! The header of every screen: tabs and time, sources, dataset and sale.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -79,7 +79,7 @@ fn second_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     right(buffer, area, area.y + 1, &line);
 }
 
-/// Who this is; that it is recorded or not live must be seen on every screen, in the same room.
+/// The name of the console. A recording or a replay must be visible on every screen, in the same space.
 fn name(model: &Model) -> Span<'static> {
     let (text, style) = match &model.tape {
         TapeView::None => (tabs::NAME.to_owned(), theme::accent()),
@@ -105,7 +105,7 @@ fn name(model: &Model) -> Span<'static> {
 /// Cells for the dataset's name: it gives way to the sale.
 const DATASET: usize = 16;
 
-/// How much is said of the sources.
+/// The level of detail about the sources.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Detail {
     /// Their names in three letters.

@@ -1,4 +1,4 @@
-//! What is beneath every screen: the status line and the keys.
+//! The footer of every screen: the status line and the keys.
 
 pub(crate) mod header;
 pub(crate) mod tabs;
@@ -202,7 +202,7 @@ fn under_way(model: &Model) -> Option<String> {
     ))
 }
 
-/// What somebody who sees this for the first time would press next.
+/// The most useful next key for a new user.
 pub(crate) fn next_step(model: &Model) -> Option<String> {
     if model.settings.once || model.settings.read_only || model.load.is_under_way() {
         return None;

@@ -8,8 +8,8 @@ pub(crate) const NAME: &str = " concertctl ";
 /// Fewer letters of a name say nothing.
 const LEAST: usize = 2;
 
-/// The columns before the tabs, and each tab as it is written, the chosen one whole. The name before
-/// them gives way, unless it says what must be seen.
+/// The columns before the tabs, and the text of each tab with the chosen one in full. The name before the tabs is
+/// shortened first, unless it has a notice that must be visible.
 pub(crate) fn tabs(chosen: Screen, room: usize, named: bool) -> (usize, Vec<(Screen, String)>) {
     let before = NAME.len() + 1;
     let cut_to = |longest: usize| -> Vec<(Screen, String)> {

@@ -1,10 +1,10 @@
-//! What is wrong with the sources, in a line: a panel has not the room for all of it.
+//! The problems of the sources in one line, because a panel has no space for them.
 
 use crate::tui::connection::{Link, Source};
 use crate::tui::format::one_line;
 use crate::tui::model::Model;
 
-/// Why the first source that is silent is so: a panel has not the room for all of it.
+/// The reason why the first silent source does not answer.
 pub(crate) fn silent(model: &Model) -> Option<String> {
     let all = Source::ALL.iter();
     let mut reasons = all.filter_map(|source| match &model.source(*source).link {
@@ -19,7 +19,7 @@ pub(crate) fn silent(model: &Model) -> Option<String> {
     Some(format!(" ✖ {}: {reason}{more}", source.name()))
 }
 
-/// What a source calls wrong with its own answers: numbers that are shown may lack something.
+/// A source's own warning about its answers. The shown numbers may be incomplete then.
 pub(crate) fn warned(model: &Model) -> Option<String> {
     let mut all = Source::ALL.iter();
     let warned = all.find_map(|source| {

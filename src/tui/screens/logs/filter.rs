@@ -1,9 +1,8 @@
-//! The filter by text: a record passes when its line on the screen shows the text.
+//! The text filter. A record passes if its line on the screen contains the text.
 //!
-//! What is shown is made of the record here: time of day in the zone of who looks, rounded durations,
-//! `name=value` of JSON fields. The source knows only the line as it was logged. So it is asked for
-//! lines that may show the text, which keeps most others away, and what it answers is looked through
-//! here.
+//! The shown line is made here: the time in the user's zone, rounded durations, and `name=value` for JSON fields. The
+//! source knows only the logged line. So it is asked for lines that may contain the text, which leaves out most
+//! others, and its answer is filtered again here.
 
 use crate::tui::screens::logs::Record;
 use crate::tui::zone::Zone;

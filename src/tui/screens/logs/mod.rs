@@ -69,7 +69,7 @@ impl Level {
     }
 }
 
-/// What a link into the log wants to see there.
+/// The selection of a link into the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogAim {
     pub(crate) level: Level,
@@ -79,7 +79,7 @@ pub(crate) struct LogAim {
     pub(crate) window: Option<(i64, i64)>,
 }
 
-/// What is asked, in one text: answers to something else are told by it.
+/// The request as one text, by which answers to other requests are recognised.
 pub(crate) fn asked(query: &str, window: Option<(i64, i64)>) -> String {
     match window {
         Some((from, to)) => format!("{query} from {from} to {to}"),
@@ -117,8 +117,8 @@ fn query_of(text: &str, level: Level, trace: Option<&str>) -> String {
         query.push('"');
     }
     if let Some(pattern) = level.pattern() {
-        // Records that came as lines have a `level`. Of those that came by OTLP Loki detects the level,
-        // unless it is told not to; then the sender's own word is there.
+        // Records from lines have a `level`. For records from OTLP, Loki detects the level, unless this is disabled.
+        // Then only the sender's own word exists.
         for begin in [" | detected_level", " or level", " or severity_text"] {
             query.push_str(begin);
             query.push_str("=~\"(?i)(");
@@ -194,8 +194,7 @@ impl Logs {
         self.cursor = 0;
     }
 
-    /// Takes in what the source answered, as far as it shows the filter's text; what is there already
-    /// is left out.
+    /// Adds the lines of an answer that contain the filter's text and are not already there.
     pub(crate) fn merge(&mut self, lines: Vec<LogLine>, zone: &Zone) {
         self.answered = true;
         let wanted = filter::Wanted::new(&self.text);

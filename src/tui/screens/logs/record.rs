@@ -1,5 +1,5 @@
-//! One log record, in whichever form a store has it: a JSON line, or the bare message with its fields
-//! as labels beside it, as Loki leaves what came by OTLP. Pure.
+//! A log record in the form of any store: a JSON line, or the bare message with its fields as labels, which is Loki's
+//! form for records from OTLP. Pure.
 
 use serde_json::{Map, Value};
 
@@ -140,9 +140,9 @@ fn label_name(field: &str) -> String {
     field.chars().map(allowed).collect()
 }
 
-/// What the message of an access record says already.
+/// Fields that the message of an access record already contains.
 const TOLD: &[&str] = &["method", "route", "status"];
-/// What has a place of its own, or says where a record was made and not what happened.
+/// Fields with their own place, or about the origin of a record and not about what happened.
 const ORIGIN: &[&str] = &[
     "app",
     "cluster",

@@ -1,4 +1,4 @@
-//! Overview: is the sale healthy? Big numbers, charts beneath, seats and admission at the bottom.
+//! The Overview screen: the health of the sale. Big numbers come first, then charts, then seats and admission.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Position, Rect};
@@ -64,7 +64,7 @@ fn draw_tiles(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// The value of a panel now. A rate of the last half minute says nothing once nobody asks anything.
+/// The current value of a panel. A rate of the last half minute is meaningless when there are no requests any more.
 fn value(model: &Model, id: PanelId) -> Option<f64> {
     let value = model.metrics.get(id).value()?;
     let idle = model.metrics.get(PanelId::Tps).value() == Some(0.0);
@@ -72,7 +72,7 @@ fn value(model: &Model, id: PanelId) -> Option<f64> {
     (!idle || !of_traffic).then_some(value)
 }
 
-/// What to say where a panel has no value.
+/// The text for a panel without a value.
 fn emptiness(model: &Model, id: PanelId, fresh: &Freshness) -> String {
     let answered = *fresh == Freshness::Fresh && model.metrics.get(id).asked;
     if answered && !panel(id).window.is_empty() {
@@ -139,7 +139,7 @@ fn tile(model: &Model, buffer: &mut Buffer, area: Rect, id: PanelId) {
     }
 }
 
-/// What another source says of the same thing, if they disagree.
+/// The other source's figure, if the two disagree.
 fn disagreement(model: &Model, id: PanelId) -> Option<String> {
     let check = match id {
         PanelId::Tps => Check::Tps,
@@ -215,7 +215,7 @@ fn welcome(model: &Model, buffer: &mut Buffer, area: Rect) {
     centred(buffer, inside, &lines);
 }
 
-/// Where tiles, charts and what is beneath them stand.
+/// The areas of the tiles, of the charts, and of the part below them.
 fn places(area: Rect) -> [Rect; 3] {
     let bottom = if area.height >= 30 { 10 } else { 8 };
     Layout::vertical([

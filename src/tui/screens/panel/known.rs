@@ -1,4 +1,4 @@
-//! What the model knows of a panel: the answers to its queries, with the names of the legend.
+//! The answers to a panel's queries, with the names for the legend.
 
 use crate::clients::prometheus::Labels;
 use crate::tui::connection::Source;
@@ -11,7 +11,7 @@ use crate::tui::sources::answers::OneSeries;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::Freshness;
 
-/// What is to be drawn, and how.
+/// The panel to draw, and its form.
 pub(crate) struct Wanted<'a> {
     pub(crate) model: &'a Model,
     pub(crate) panel: &'a Panel,
@@ -43,7 +43,7 @@ pub(crate) struct Known<'a> {
     pub(crate) fresh: Freshness,
 }
 
-/// What is known of the panel's queries.
+/// The answers to the panel's queries.
 pub(crate) fn known<'a>(of: &Wanted<'a>) -> Known<'a> {
     let mut known = Known {
         series: Vec::new(),
@@ -68,7 +68,7 @@ pub(crate) fn known<'a>(of: &Wanted<'a>) -> Known<'a> {
 }
 
 impl Known<'_> {
-    /// What to say where nothing can be drawn.
+    /// The text for a panel that cannot be drawn.
     pub(crate) fn emptiness(&self, panel: &Panel) -> String {
         match (self.refused, &self.fresh) {
             (Some(reason), _) => one_line(reason),
@@ -140,7 +140,7 @@ pub(crate) fn display_name(of: &str, labels: &Labels) -> Option<String> {
     (!name.contains("${__") && !name.trim().is_empty()).then(|| one_line(name.trim()))
 }
 
-/// What a panel of single numbers shows of a series.
+/// The value of a series that a panel of single numbers shows.
 pub(crate) fn reduced(panel: &Panel, one: &OneSeries) -> Option<f64> {
     let values = || one.track.iter().map(|(_, value)| *value);
     let count = f64::from(u32::try_from(one.track.len()).unwrap_or(u32::MAX));
@@ -158,7 +158,7 @@ pub(crate) fn reduced(panel: &Panel, one: &OneSeries) -> Option<f64> {
     }
 }
 
-/// The worst of what the series are at the moment.
+/// The worst current severity of the series.
 pub(crate) fn worst(panel: &Panel, series: &[Named<'_>]) -> Severity {
     let values = series.iter().filter_map(|named| reduced(panel, named.one));
     let judged = values.map(|value| panel.judge(value));

@@ -1,4 +1,4 @@
-//! What panels have in rows: bars, tables, log lines, and the legend of an enlarged chart.
+//! Panels with rows: bars, tables, log lines, and the legend of an enlarged chart.
 
 use std::collections::BTreeSet;
 

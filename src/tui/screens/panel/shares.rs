@@ -1,4 +1,4 @@
-//! How a sum or many values are made up: shares of a whole, and how often which value occurred.
+//! Panels of shares: the parts of a whole, and histograms of values.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,7 +11,7 @@ use crate::tui::screens::panel::lists::more;
 use crate::tui::theme;
 use crate::tui::widgets::gauge;
 
-/// A row: its name, how long its bar is from 0 to 1, and what stands behind it.
+/// A row: its name, the length of its bar from 0 to 1, and the text after it.
 type Row = (String, f64, String);
 
 /// A bar for each series, as long as its share of their sum.

@@ -16,7 +16,7 @@ use crate::tui::widgets::back;
 use crate::tui::window;
 use crate::tui::window::end_name;
 
-/// Columns in which a state can be told by a word.
+/// The smallest number of columns for the name of a state.
 const LEAST_WORD: usize = 4;
 
 /// A state that held for some columns.
@@ -101,7 +101,7 @@ fn style(severity: Severity) -> Style {
     }
 }
 
-/// `┃up━━━━━━┃down ✖━━┃up━━`: told apart without colour too.
+/// `┃up━━━━━━┃down ✖━━┃up━━`: distinguishable without colour.
 fn words(stretches: &[Stretch], buffer: &mut Buffer, area: Rect) {
     let mut x = area.x;
     for stretch in stretches {

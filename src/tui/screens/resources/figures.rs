@@ -1,4 +1,4 @@
-//! What each instance is asked: the table's columns, and the charts of the chosen one.
+//! The queries for each instance: the columns of the table, and the charts of the chosen instance.
 
 use std::sync::LazyLock;
 

@@ -62,7 +62,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     dim_if_stale(buffer, inside, &fresh);
 }
 
-/// What the list may lack.
+/// The traces that the list may lack.
 fn coverage(traces: &Traces) -> String {
     match (traces.coverage, traces.order) {
         (Coverage::All, _) => String::new(),
@@ -92,7 +92,7 @@ fn rows(model: &Model, shown: &[&FoundTrace], buffer: &mut Buffer, area: Rect) {
         Constraint::Length(SERVICE),
         Constraint::Length(id + 1),
     ]);
-    // What the other columns and the gaps between them leave.
+    // The width that the other columns and the gaps leave.
     let request = area
         .width
         .saturating_sub(2 + 6 + 8 + 4 + SERVICE + id + 1 + 6);

@@ -25,7 +25,7 @@ const SETTLES_MS: i64 = 20_000;
 /// The least durations to choose from, in milliseconds.
 const LEAST: &[u64] = &[0, 10, 100, 500, 1_000];
 
-/// Which traces, in which order.
+/// The selection and the order of traces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Those that took longest.
@@ -69,7 +69,7 @@ impl Order {
     }
 }
 
-/// What the list is asked for.
+/// The request for the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) order: Order,
@@ -120,14 +120,14 @@ impl From<RecordedCoverage> for Coverage {
     }
 }
 
-/// How it stands with the trace that was opened.
+/// The state of the opened trace.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum State {
     /// No answer yet.
     Asking,
     /// The source does not have it.
     Missing,
-    /// The source does not take this for an id, or what it said cannot be read.
+    /// The source refuses the id, or its answer cannot be read.
     Refused(String),
     Here(Arc<Waterfall>),
 }
@@ -175,7 +175,7 @@ impl Open {
 pub(crate) struct Traces {
     /// In the order that is asked for.
     pub(crate) list: Vec<FoundTrace>,
-    /// Whether what is asked for was ever answered.
+    /// Whether the current request has been answered.
     pub(crate) answered: bool,
     pub(crate) coverage: Coverage,
     pub(crate) order: Order,
@@ -198,7 +198,7 @@ impl Traces {
         }
     }
 
-    /// What of the list to fetch, and which trace.
+    /// The list and the trace to fetch.
     pub(crate) fn wanted(&self, now: i64) -> (Option<Asked>, Option<String>) {
         match &self.open {
             None => (Some(self.asked()), None),
@@ -252,14 +252,14 @@ impl Traces {
         }
     }
 
-    /// Takes in what the source said of a trace.
+    /// Takes the source's answer about a trace.
     pub(crate) fn take_trace(&mut self, id: &str, answer: Result<Option<Trace>, String>) {
         let Some(open) = self.open.as_mut().filter(|open| open.id == id) else {
             return;
         };
         let waterfall = match answer {
             Ok(Some(trace)) => Arc::new(Waterfall::of(trace)),
-            // What was seen once is not taken away again: the source forgets the oldest.
+            // A trace that was shown once stays, because the source forgets the oldest ones.
             Ok(None) if open.waterfall().is_some() => return,
             Ok(None) => {
                 open.state = State::Missing;

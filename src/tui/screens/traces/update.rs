@@ -16,7 +16,7 @@ const BEFORE_MS: i64 = 10_000;
 /// And to so much after its end.
 const AFTER_MS: i64 = 60_000;
 
-/// What the source said; gives back what is none of its events.
+/// Handles the source's answer. Returns events that do not belong here.
 pub(crate) fn on_event(model: &mut Model, event: Event) -> Option<Event> {
     match event {
         Event::Traces {

@@ -1,4 +1,4 @@
-//! Which differences are told, and which are only late.
+//! Tests which differences are reported, and which ones only result from delays.
 
 use std::collections::BTreeMap;
 

@@ -137,7 +137,7 @@ async fn figure(
     Ok((Some(rule), tracks(series, wanted), limit))
 }
 
-/// Of several rules of that name the one whose labels the alert has.
+/// Selects the rule with the labels of the alert among rules with the same name.
 fn best(rules: Vec<Rule>, wanted: &Wanted, name: &str) -> Option<Rule> {
     let of_name = rules.into_iter().filter(|rule| rule.name == name);
     let alike = |rule: &Rule| {

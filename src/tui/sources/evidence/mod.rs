@@ -22,7 +22,7 @@ const RECORDS: usize = 50;
 /// The time before the beginning of an alert that is searched for error records, in milliseconds.
 const RECORDS_BEFORE: i64 = 30_000;
 
-/// What is to be fetched for the chosen alert.
+/// The data to fetch for the chosen alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) alert: Labels,
@@ -51,7 +51,7 @@ pub(crate) struct Evidence {
     pub(crate) no_records: Option<String>,
 }
 
-/// The limit as it is drawn.
+/// The limit line in the chart.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum LimitLine {
     Number(f64),
@@ -73,7 +73,7 @@ impl Wanted {
         (from, from.saturating_add(span).min(now.max(self.began)))
     }
 
-    /// The time whose error records belong to it, in Unix milliseconds.
+    /// The time window of its error records, in Unix milliseconds.
     pub(crate) fn of_records(&self, now: i64) -> (i64, i64) {
         let from = self.began.saturating_sub(RECORDS_BEFORE);
         (from, self.window(now).1.max(from))

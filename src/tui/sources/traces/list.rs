@@ -136,7 +136,7 @@ impl Bounds {
         durations.get(durations.len() / 2).copied().unwrap_or(floor)
     }
 
-    /// Where to search next, if more is to be gained. `was_full`: what gave a full answer the last time.
+    /// The next search, if it can give more. `was_full` is the search that gave a full answer last time.
     fn next(self, min_ms: u64, median: u64, was_full: Option<u64>) -> Option<u64> {
         match (self.full, self.fits) {
             (_, Some((fits, count))) if fits <= min_ms || count >= ENOUGH => None,
@@ -159,7 +159,7 @@ impl Bounds {
     }
 }
 
-/// Marks the traces with failed spans where the source does not tell of them by itself.
+/// Marks the traces with failed spans if the source does not report them itself.
 async fn mark_failed(
     source: &Tempo,
     mut search: TraceSearch,

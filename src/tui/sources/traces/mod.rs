@@ -1,4 +1,4 @@
-//! Traces, only while a screen shows them; one probe at the start tells whether the source answers.
+//! Fetches traces only while a screen shows them. One request at the start checks whether the source answers.
 
 pub(crate) mod list;
 
@@ -119,7 +119,7 @@ mod tests {
         );
         for (id, is_missing) in [("ab", true), ("no id", false)] {
             plan.send_modify(|plan| plan.trace = Some(id.to_owned()));
-            // What was wanted before may have been asked for once more.
+            // The previous trace may have been requested once more.
             let trace = loop {
                 match next().await {
                     Event::Trace { id: of, trace } if of == id => break trace,

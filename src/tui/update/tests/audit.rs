@@ -1,4 +1,4 @@
-//! What was done, as the console keeps it.
+//! Tests of the list of actions in the console.
 
 use super::*;
 use crate::tui::audit::{AuditEntry, KEPT};

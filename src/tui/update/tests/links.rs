@@ -210,7 +210,7 @@ fn a_fixed_time_is_asked_for_instead_of_the_tail_until_0_or_esc() {
         assert!(model.logs.records.is_empty());
         take_logs(&mut model, vec![line(1, None)]);
         assert_eq!(model.logs.records.len(), 1);
-        // Where one chose the screen oneself there is no way back but to the tail.
+        // A screen that the user chose directly has no way back except to the tail.
         if end == KeyCode::Esc {
             keys(&mut model, "13");
         }

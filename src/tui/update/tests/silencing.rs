@@ -228,7 +228,7 @@ fn a_silence_that_is_over_does_not_make_an_alert_acknowledged() {
 #[test]
 fn resolving_what_a_rule_holds_firing_says_first_that_it_comes_back() {
     let mut a = alert("A", "warning", AlertState::Active);
-    // What Prometheus adds on the way to Alertmanager.
+    // Prometheus adds this label before it sends the alert to Alertmanager.
     a.labels.insert("cluster".into(), "eu".into());
     let mut model = on_alerts(vec![a]);
     let rules = Ok(vec![of_rule("A", RuleState::Firing)]);

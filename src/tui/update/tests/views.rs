@@ -1,4 +1,4 @@
-//! What is looked at and how: screens, filter, zoom, notices, the state of sources.
+//! Tests of the views: screens, filter, zoom, notices, the state of sources.
 
 use super::*;
 use crate::tui::screens::view::MAX_SCROLL;

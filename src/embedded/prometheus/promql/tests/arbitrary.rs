@@ -1,11 +1,11 @@
-//! No query, whatever it is, makes the evaluator panic or cost more than it may.
+//! Checks that no query makes the evaluator panic or exceed its cost limits.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::embedded::prometheus::tsdb::is_stale;
 
-/// Pieces of queries, so that many of the random texts are queries.
+/// Pieces of queries, so that many random texts are valid queries.
 const PIECES: [&str; 52] = [
     "c_total",
     "g",
@@ -61,7 +61,7 @@ const PIECES: [&str; 52] = [
     "time()",
 ];
 
-/// Well-formed queries with extreme numbers, times and durations in them.
+/// Well-formed queries with extreme numbers, times and durations.
 fn any_query() -> impl Strategy<Value = String> {
     let number = prop::sample::select(&["0", "-1", "1e300", "-Inf", "NaN", "0.5", "9e18", "3"][..]);
     let time = prop::sample::select(

@@ -23,9 +23,9 @@ use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, foot, frame, popup};
 use crate::tui::zone::Zone;
 
-/// From this height on the chosen span always stands beneath the waterfall.
+/// From this height on, the chosen span is always shown below the waterfall.
 const TALL: u16 = 28;
-/// The least it needs, and what it takes at most where there is more room.
+/// The smallest and the largest height of the chosen span.
 const LEAST_BENEATH: u16 = 9;
 const MOST_BENEATH: u16 = 16;
 /// From this width on its start is told to the millisecond.
@@ -83,7 +83,7 @@ pub(crate) fn draw(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, 
     }
 }
 
-/// How high the chosen span stands beneath so many rows, if there is room for it.
+/// The height of the chosen span below this number of rows, if there is space for it.
 fn beneath(height: u16, rows: usize) -> Option<u16> {
     let left = usize::from(height).saturating_sub(rows + 3);
     let least = if height >= TALL {
@@ -120,7 +120,7 @@ fn note(waterfall: &Waterfall, failed: usize, zone: &Zone, wide: bool) -> String
     )
 }
 
-/// Why there is nothing to see.
+/// The reason why there is nothing to show.
 fn missing(model: &Model, open: &Open, buffer: &mut Buffer, area: Rect, fresh: &Freshness) {
     let width = usize::from(area.width);
     let quiet = |text: &str| Line::styled(cells::cut(text, width), theme::quiet());
@@ -167,7 +167,7 @@ fn seconds(ns: u64) -> f64 {
     crate::tui::format::to_f64(ns) / 1e9
 }
 
-/// A service's name without what all of ours have in common.
+/// A service's name without the prefix that this project's services share.
 pub(crate) fn short(service: &str) -> String {
     one_line(service.strip_prefix("concertctl-").unwrap_or(service))
 }
@@ -296,7 +296,7 @@ fn text(
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
 }
 
-/// Of another service than the first one: told apart by fill and colour.
+/// Whether the span belongs to another service than the first one. It then has another fill and colour.
 fn is_other(waterfall: &Waterfall, span: &Span) -> bool {
     let first = waterfall.services.first();
     first.is_some_and(|first| *first != span.service)

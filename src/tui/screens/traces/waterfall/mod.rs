@@ -1,5 +1,5 @@
-//! A trace as a tree of spans in time: what was part of what, and where the time went. Pure, and
-//! made once for each trace that arrives, whatever nonsense its parents are.
+//! A trace as a tree of spans over time. It shows parents and children, and where the time went. Pure. It is computed
+//! once per trace, and accepts any inconsistent parents.
 
 pub(crate) mod draw;
 
@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) span: usize,
     /// Its place in the tree, drawn: `│ ├ `.
     pub(crate) stem: String,
-    /// Time of its own, which none of its parts covers, in nanoseconds.
+    /// The span's own time, without that of its children, in nanoseconds.
     pub(crate) own_ns: u64,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Waterfall {
     pub(crate) trace: Trace,
     /// Parents before their parts, those that began first first.
     pub(crate) rows: Vec<Row>,
-    /// The row with the most time of its own: where the time went.
+    /// The row with the most own time.
     pub(crate) waited: Option<usize>,
     /// The services that took part, in the order of their first spans.
     pub(crate) services: Vec<String>,
@@ -146,7 +146,7 @@ fn rows(spans: &[Span], roots: &[usize], parts: &[Vec<usize>]) -> Vec<Row> {
     rows
 }
 
-/// Deep places lose what stands furthest left.
+/// Deep levels lose the leftmost part.
 fn grown(stem: &str, by: &str) -> String {
     let all: Vec<char> = stem.chars().chain(by.chars()).collect();
     all[all.len().saturating_sub(MAX_STEM)..].iter().collect()

@@ -1,4 +1,4 @@
-//! Lists from sources that have many traces, and from those that tell little.
+//! Tests with sources that have many traces, and with sources that report little.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const SLOWEST: Asked = Asked {
 struct Fake {
     /// Duration in milliseconds and how many spans failed, the newest first.
     traces: Arc<Vec<(u64, u64)>>,
-    /// Tells of services and their errors.
+    /// Whether it reports services and their errors.
     has_stats: bool,
     /// Jobs that are still to be done when it answers.
     jobs_left: u64,
@@ -109,7 +109,7 @@ async fn the_slowest_are_found_behind_any_number_of_trivial_ones() {
     assert_eq!(found.len(), LIMIT, "the rest are others");
     assert_eq!(coverage, Coverage::From(1));
     assert!(fake.asked() <= SEARCHES);
-    // It is known where they begin: nothing more is to be gained by another search.
+    // Their beginning is known, so another search would give nothing new.
     let (again, _) = listed(&mut lister, &source, SLOWEST).await;
     assert_eq!(again[0].duration_ms, 9_500);
     assert!(fake.asked() <= 3);
@@ -222,7 +222,7 @@ async fn failed_traces_are_marked_where_the_source_says_nothing_of_services() {
 
 #[tokio::test]
 async fn what_may_or_may_not_have_failed_is_not_called_well() {
-    // More failed than one answer tells.
+    // More traces failed than one answer contains.
     let fake = Fake::of((0..LIMIT as u64 * 2).map(|n| (LIMIT as u64 * 2 - n, 1)));
     let source = fake.start().await;
     let (found, _) = listed(&mut Lister::default(), &source, SLOWEST).await;
