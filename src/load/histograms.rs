@@ -163,7 +163,7 @@ fn decode(text: &str) -> Result<Histogram<u64>, String> {
     // The copy has the same bounds as all other histograms, whatever the text says.
     let mut ours = histogram();
     ours.add(&read)
-        .map_err(|error| format!("no histogram of ours: {error}"))?;
+        .map_err(|error| format!("not a histogram of this format: {error}"))?;
     Ok(ours)
 }
 

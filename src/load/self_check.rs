@@ -76,7 +76,7 @@ impl SelfCheck {
         }
         if self.latency_max > self.stall * 10 {
             problems.push(format!(
-                "the longest wait is {:?}, the machine is too busy to tell",
+                "the longest wait is {:?}: the machine is too busy for this check",
                 self.latency_max
             ));
         }

@@ -216,7 +216,7 @@ mod tests {
         let held = || trace.state.lock().steps.capacity();
         trace.add(step());
         assert!(held() > 0);
-        let kept = trace.end(Duration::ZERO, false, || unreachable!("nobody keeps it"));
+        let kept = trace.end(Duration::ZERO, false, || unreachable!("no trace is kept"));
         assert_eq!((kept, held()), (None, 0));
         trace.add(step());
         assert_eq!(held(), 0);

@@ -193,7 +193,11 @@ mod tests {
         assert!(Recording::create(&path).unwrap_err().contains("remove it"));
         let (events, _told) = mpsc::channel(8);
         let mut recorder = Recorder::start(recording, "here:1", events);
-        assert_eq!(recorder.note(1, &Event::Tick), None, "nobody said that");
+        assert_eq!(
+            recorder.note(1, &Event::Tick),
+            None,
+            "a tick is not recorded"
+        );
         let shown = recorder.note(1_000, &down(1));
         assert!(matches!(shown, Some(TapeView::Recording(_))));
         recorder.text = MAX_TEXT;
