@@ -2,7 +2,6 @@
 
 mod dashboard;
 mod environment;
-mod newest;
 mod recordings;
 mod rehearse;
 mod sources;

@@ -7,6 +7,7 @@
 //! - A socket, a disk (block device) and a directory are refused.
 
 mod append;
+pub mod newest;
 mod replace;
 mod rotation;
 mod special;

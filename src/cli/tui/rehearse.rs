@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::newest;
 use crate::cli::own_profile;
-use crate::files::{self, Access};
+use crate::files::{self, Access, newest};
 use crate::load::scenario::builtins;
 use crate::load::{
     OwnProfile, Reseed, RunHandle, RunOptions, RunResult, SavedFiles, Scenario, ScenarioInfo,
@@ -114,13 +113,7 @@ const KEPT: usize = 100;
 
 /// Writes the summary and, beside it, the page for people; where, or why not.
 fn write(summary: &Summary, dir: &Path) -> Result<SavedFiles, String> {
-    let stamp: String = summary
-        .started_at
-        .chars()
-        .take(19)
-        .map(|c| if c == ':' { '-' } else { c })
-        .collect();
-    let path = dir.join(format!("{}-{stamp}.json", summary.scenario));
+    let path = dir.join(newest::result_name(&summary.scenario, &summary.started_at));
     let page = path.with_extension("html");
     files::create_private_dir(dir)
         .and_then(|()| summary.write(&path))
