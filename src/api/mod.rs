@@ -1,6 +1,7 @@
 //! Wire shapes, error codes and problem documents: shared by the server side (`http`) and by what
 //! talks to it from outside (`clients`, `load`, `tui`).
 
+pub mod fault_fields;
 pub mod faults;
 pub mod integer;
 pub mod load;

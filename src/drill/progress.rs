@@ -265,7 +265,10 @@ fn clock(
     rows.push(Row {
         from,
         budget: inject.expect.recovered.map(|it| it.0.as_secs_f64()),
-        ..row(Stage::Mitigated, from.zip(took).map(|(from, took)| from + took))
+        ..row(
+            Stage::Mitigated,
+            from.zip(took).map(|(from, took)| from + took),
+        )
     });
     rows
 }
@@ -386,7 +389,12 @@ mod tests {
         assert_eq!((progress.since_fault, progress.injected), (None, 0));
         let firing = found(&progress, Stage::Firing);
         assert_eq!((firing.budget, firing.predicted), (Some(18.0), Some(12.0)));
-        assert!(progress.clock.iter().all(|row| row.at.is_none() && row.from.is_none()));
+        assert!(
+            progress
+                .clock
+                .iter()
+                .all(|row| row.at.is_none() && row.from.is_none())
+        );
     }
 
     #[test]

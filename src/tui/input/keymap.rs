@@ -15,7 +15,7 @@ const ACTIONS: &[Binding] = bindings! { Scope::Everywhere;
     writes ['p']            => PauseAdmission          "pause or resume admission", "pause";
     writes ['o']            => OpenSale                "open or close the sale", "open/close";
     writes ['a']            => RaiseAlert              "raise an alert by hand", "alert";
-    writes ['x']            => StopWork                "stop the rehearsal or cancel the seeding";
+    writes ['x']            => StopWork                "stop the rehearsal or the drill, cancel the seeding";
 };
 
 macro_rules! numbers {
@@ -54,6 +54,7 @@ const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
     reads  ['-']            => ZoomOut                 "longer time on the charts";
     reads  ['0']            => Fit                     "live: follow the time, show what there is to see";
     writes ['b']            => Admission               "admission: batch and interval", "batch";
+    writes ['!']            => Faults                  "inject a fault, or end one", "fault";
     reads  ['H']            => History                 "what was done: the audit log";
 };
 

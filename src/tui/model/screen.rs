@@ -11,6 +11,7 @@ macro_rules! screens {
             Traces traces "Traces" "Where did the time go?";
             Load load "Load" "Rehearse.";
             Alerts alerts "Alerts" "What is wrong?";
+            Drills drills "Drills" "Does the response work?";
             Board board "Board" "A Grafana dashboard.";
         }
     };
@@ -72,13 +73,13 @@ mod tests {
     fn screens_are_found_by_number_and_name() {
         assert_eq!(Screen::named("3"), Some(Screen::Logs));
         assert_eq!(Screen::named("alerts"), Some(Screen::Alerts));
-        assert_eq!(Screen::named("7"), Some(Screen::Board));
-        assert_eq!(Screen::named("8"), None);
+        assert_eq!(Screen::named("7"), Some(Screen::Drills));
+        assert_eq!(Screen::named("9"), None);
     }
 
     #[test]
     fn every_number_is_one_key() {
         let numbers = Screen::ALL.iter().map(|screen| screen.number());
-        assert!(numbers.eq(1..=7));
+        assert!(numbers.eq(1..=8));
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod act;
 pub(crate) mod alerts;
 pub(crate) mod board;
 pub(crate) mod chrome;
+pub(crate) mod drills;
 pub(crate) mod hit;
 pub(crate) mod layout;
 pub(crate) mod load;
