@@ -99,7 +99,7 @@ impl Stage {
             Stage::Shown => "shown",
             Stage::Mitigated => "mitigated",
             Stage::Resolved => "resolved",
-            Stage::Told => "told of it",
+            Stage::Told => "told",
             Stage::Watch => "quiet",
         }
     }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::stdout;
 use crate::drill::progress::{Line, Progress};
 use crate::drill::run::Report;
 use crate::files;
@@ -35,7 +36,7 @@ impl Told {
     /// The file cannot be written, for people.
     pub(super) fn to(path: &Path) -> Result<Told, String> {
         let out: Box<dyn Write + Send> = match files::is_stdout(path) {
-            true => Box::new(io::stdout()),
+            true => Box::new(stdout::stream()),
             false => Box::new(File::create(path).map_err(|error| {
                 format!("--progress {} cannot be written: {error}", path.display())
             })?),

@@ -85,4 +85,4 @@ pub(crate) fn as_lines(buffer: &Buffer) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -43,7 +43,7 @@ pub(crate) fn draw(model: &Model, dialog: FaultsDialog, buffer: &mut Buffer, are
     let chosen = fault_fields::forms().get(dialog.chosen);
     let of_chosen = chosen.and_then(|form| model.faults.of(form.kind));
     let told = match of_chosen {
-        None => "Each has an end of its own. The charts show when it begins and ends.".to_owned(),
+        None => "Each ends by itself. The charts show when it begins and ends.".to_owned(),
         Some(fault) => format!("Injected by {}. Enter replaces it.", one_line(&fault.by)),
     };
     lines.push(Line::styled(cells::cut(&told, ROOM), theme::quiet()));

@@ -221,6 +221,7 @@ fn faulty(model: &Model) -> Vec<Line<'static>> {
     [
         format!("▼ {name}{more}, {left} left  "),
         format!("▼ fault {left}  "),
+        format!("▼ {left} "),
         "▼ ".to_owned(),
     ]
     .map(|text| Line::styled(text, theme::bad()))

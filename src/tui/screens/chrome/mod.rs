@@ -283,7 +283,12 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
     let zoom = |binding: &&Binding| binding.action == Action::ZoomIn;
     let own = || of(Scope::On(model.screen), false);
     let shown_first = own().filter(|binding| !zoom(binding));
-    let everywhere = of(Scope::Everywhere, false);
+    // A screen's own key goes before one that holds everywhere.
+    let is_taken = |binding: &&Binding| {
+        let mut own = keymap::all().filter(|own| own.scope == Scope::On(model.screen));
+        own.any(|own| own.keys.contains(&binding.keys[0]))
+    };
+    let everywhere = of(Scope::Everywhere, false).filter(|binding| !is_taken(binding));
     for binding in shown_first.chain(everywhere).chain(own().filter(zoom)) {
         let spans = shown(binding);
         if line.width() + spans.iter().map(Span::width).sum::<usize>() > room {

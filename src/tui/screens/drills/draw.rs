@@ -208,6 +208,7 @@ fn beside(model: &Model, drill: &DrillInfo, width: usize) -> Beside {
 /// What it is, and how it came out last.
 fn about(model: &Model, drill: &DrillInfo, width: usize) -> Vec<Line<'static>> {
     let mut lines: Vec<Line<'static>> = wrap(&drill.title, width, theme::strong());
+    lines.retain(|line| line.width() > 0);
     if let Some(file) = &drill.file {
         let text = format!("read from {}", file.display());
         lines.extend(wrap(&text, width, theme::quiet()));
