@@ -8,8 +8,8 @@ use crate::terminal::Console;
 
 /// A drill that is over soon.
 const SHORT: &str = "title: Half of the requests fail\nload: onsale-short\n\
-    set: { admission.batch: 10, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }\n\
-    hypothesis: { buying.p95: 500ms, buying.error_rate: 0.001, for: 2s }\n\
+    set: { users: 300, admission.batch: 5, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }\n\
+    hypothesis: { buying.p95: 30s, buying.error_rate: 0.001, for: 2s }\n\
     injects:\n  - at: 1s\n    fault: { kind: errors, share: 0.5, for: 8s }\n\
     \x20   cause: { component: c, mechanism: m }\n\
     \x20   expect: { fires: { HighErrorRate: 10s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], recovered: 20s }\n";

@@ -210,7 +210,7 @@ fn drilling(model: &Model) -> Option<String> {
         "drill {}: {}  {}   {} shows it",
         one_line(&run.started_by),
         progress.step.description(),
-        format::stopwatch(progress.elapsed),
+        format::stopwatch(run.elapsed(model.now)),
         Screen::Drills.number(),
     ))
 }

@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 use crate::cells;
 use crate::drill::progress::{Progress, Row, Stage};
 use crate::tui::format::{one_line, short, stopwatch, to_f64};
+use crate::tui::screens::drills::DrillView;
 use crate::tui::screens::drills::draw::{bar, wrap};
 use crate::tui::theme;
 
@@ -16,8 +17,14 @@ const FIGURES: usize = 19;
 /// Columns of worst cases, where there is room for them.
 const WORST: usize = 19;
 
-pub(crate) fn lines(progress: &Progress, width: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![headline(progress), traffic(progress), Line::raw("")];
+pub(crate) fn lines(run: &DrillView, now: i64, width: usize) -> Vec<Line<'static>> {
+    let progress = &run.progress;
+    let elapsed = run.elapsed(now);
+    let mut lines = vec![
+        headline(progress, elapsed),
+        traffic(progress),
+        Line::raw(""),
+    ];
     let mut about: Option<&str> = None;
     for row in &progress.clock {
         if let Some(alert) = row.alert.as_deref()
@@ -41,9 +48,9 @@ pub(crate) fn lines(progress: &Progress, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn headline(progress: &Progress) -> Line<'static> {
+fn headline(progress: &Progress, elapsed: f64) -> Line<'static> {
     let mut spans = vec![Span::styled(
-        format!("{:<8}", stopwatch(progress.elapsed)),
+        format!("{:<8}", stopwatch(elapsed)),
         theme::strong(),
     )];
     if progress.injects > 1 {

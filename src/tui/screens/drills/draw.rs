@@ -58,7 +58,12 @@ fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
     );
     let drills = &model.drills;
     if drills.list.is_empty() {
-        centred(buffer, inside, &[Line::styled("none here", theme::quiet())]);
+        let text = if drills.known {
+            "none here"
+        } else {
+            "reading …"
+        };
+        centred(buffer, inside, &[Line::styled(text, theme::quiet())]);
         return;
     }
     let width = usize::from(inside.width);
@@ -181,11 +186,11 @@ fn beside(model: &Model, drill: &DrillInfo, width: usize) -> Beside {
     match &run.state {
         DrillState::Running => plain(
             run.progress.step.description(),
-            clock::lines(&run.progress, width),
+            clock::lines(run, model.now, width),
         ),
         DrillState::Stopping => Beside {
             severity: Severity::Warn,
-            ..plain("stopping", clock::lines(&run.progress, width))
+            ..plain("stopping", clock::lines(run, model.now, width))
         },
         DrillState::Ended(report) => {
             let kept = drill.last.as_ref().map(|(path, _)| path.as_path());

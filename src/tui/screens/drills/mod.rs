@@ -34,12 +34,27 @@ impl DrillView {
     pub(crate) const fn is_under_way(&self) -> bool {
         matches!(self.state, DrillState::Running | DrillState::Stopping)
     }
+
+    /// Seconds since it began: between two lines of progress, and while its server starts, time goes on.
+    pub(crate) fn elapsed(&self, now: i64) -> f64 {
+        let started = self.progress.started;
+        let millis = if started == 0 {
+            0
+        } else {
+            (now - started).max(0)
+        };
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of minutes")]
+        let seconds = millis as f64 / 1e3;
+        seconds
+    }
 }
 
 /// The screen's state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drills {
     pub(crate) list: Vec<DrillInfo>,
+    /// They have been read.
+    pub(crate) known: bool,
     /// Index into `list`.
     pub(crate) chosen: usize,
     /// The plan of the chosen one is shown.
@@ -84,6 +99,7 @@ impl Drills {
         let same = |drill: &DrillInfo| Some(started_by(drill)) == chosen;
         self.chosen = list.iter().position(same).unwrap_or_default();
         self.list = list;
+        self.known = true;
     }
 
     pub(crate) fn choose(&mut self, row: usize) {
