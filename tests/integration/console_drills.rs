@@ -6,10 +6,10 @@ use crate::fake_sources::{Fake, TOKEN};
 use crate::support::TestServer;
 use crate::terminal::Console;
 
-/// A drill that is over soon.
+/// A drill that is over soon, and whose hypothesis holds on a busy machine too.
 const SHORT: &str = "title: Half of the requests fail\nload: onsale-short\n\
     set: { users: 300, admission.batch: 5, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }\n\
-    hypothesis: { buying.p95: 30s, buying.error_rate: 0.001, for: 2s }\n\
+    hypothesis: { buying.p95: 60s, buying.error_rate: 0.001, for: 1s }\n\
     injects:\n  - at: 1s\n    fault: { kind: errors, share: 0.5, for: 8s }\n\
     \x20   cause: { component: c, mechanism: m }\n\
     \x20   expect: { fires: { HighErrorRate: 10s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], recovered: 20s }\n";
@@ -58,7 +58,7 @@ async fn a_drill_file_runs_to_its_verdict_and_another_is_stopped_by_keys_alone()
         console.see("the fault is over");
         // Whether the alert was in time is not for this test: the machine may be busy with others.
         console.until("a verdict", |text| {
-            ["passed", "failed"]
+            ["passed", "failed", "is inconclusive"]
                 .iter()
                 .any(|word| text.contains(&format!("drill scenarios/drill-short.yaml {word}")))
         });
