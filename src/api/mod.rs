@@ -1,6 +1,7 @@
 //! Wire formats, error codes and problem documents. The server side (`http`) and the clients of the server
 //! (`clients`, `load`, `tui`) share them.
 
+pub mod fault_fields;
 pub mod faults;
 pub mod integer;
 pub mod load;

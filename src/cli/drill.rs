@@ -1,16 +1,21 @@
 //! `concertctl drill`: rehearses the response to a fault, and judges it.
 
+mod told;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::told::Told;
+use super::flags::DataDirArg;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::drill::file::{Drill, names, shipped};
-use crate::drill::{guard, report, run};
+use crate::drill::{guard, kept, report, run};
 
 /// Rehearse the response: inject a fault under traffic, and measure each step from noticing to recovery
 /// against a budget. Starts a server of its own. Exit codes: 0 passed, 99 an expectation missed or a
@@ -44,6 +49,13 @@ pub(super) struct DrillArgs {
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the progress as JSON lines, a line each quarter of a second and the report at last; `-` is
+    /// standard output. A reader that is gone ends the drill
+    #[arg(long, value_name = "FILE")]
+    progress: Option<PathBuf>,
+    /// Reports are kept in its directory `drills`, the newest hundred
+    #[command(flatten)]
+    data_dir: DataDirArg,
     /// For the process that guards a drill's server
     #[arg(long, hide = true)]
     guard: bool,
@@ -129,9 +141,20 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
         seed: args.seed,
         program,
         rules: args.rules.clone(),
+        progress: watch::Sender::default(),
     };
     let stop = CancellationToken::new();
     let stopping = tokio::spawn(stop_on_signal(stop.clone()));
+    let told = args.progress.as_deref().map(Told::to).transpose();
+    let told = match told {
+        Ok(told) => told,
+        Err(problem) => return fail(USAGE, &problem),
+    };
+    let telling = told.clone().map(|told| {
+        let progress = options.progress.subscribe();
+        tokio::spawn(told.follow(progress, stop.clone()))
+    });
+    let kept_in = args.data_dir.path().join(kept::DIR_NAME);
     let mut reports = Vec::new();
     for drill in drills {
         // With standard error gone nobody watches.
@@ -148,12 +171,25 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
         }
         if let Some(report) = reports.last() {
             drop(write!(std::io::stderr(), "{}", report::text(report)));
+            if let Err(error) = kept::keep(&kept_in, report) {
+                let dir = kept_in.display();
+                drop(writeln!(
+                    std::io::stderr(),
+                    "the report is not kept in {dir}: {error}"
+                ));
+            }
+            if let Some(told) = &told {
+                told.report(report);
+            }
         }
         if stop.is_cancelled() {
             break;
         }
     }
     stopping.abort();
+    if let Some(telling) = telling {
+        telling.abort();
+    }
     if let Some(path) = &args.json {
         let written = serde_json::to_vec_pretty(&reports)
             .map_err(std::io::Error::from)

@@ -20,6 +20,11 @@ pub(super) fn print(text: &str) -> Result<(), String> {
     }
 }
 
+/// Standard output for a stream of lines. A reader that closed the pipe is an error to whoever writes.
+pub(super) fn stream() -> impl io::Write + Send {
+    io::stdout()
+}
+
 /// Prints `text` and ends with `code`, or with 1 if it cannot be written.
 pub(super) fn print_and_exit(text: &str, code: u8) -> ExitCode {
     match print(text) {

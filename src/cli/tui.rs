@@ -1,8 +1,8 @@
 //! `concertctl tui`: flags to options, attach or start the embedded server, run the console.
 
 mod dashboard;
+mod drills;
 mod environment;
-mod newest;
 mod recordings;
 mod rehearse;
 mod sources;
@@ -101,7 +101,7 @@ pub(super) struct TuiArgs {
     /// Leave the mouse to the terminal; with it, tabs, rows and charts can be clicked, and text is selected with Shift
     #[arg(long)]
     no_mouse: bool,
-    /// First screen, by number or name [default: 1, with --dashboard 7]
+    /// First screen, by number or name [default: 1, with --dashboard 8]
     #[arg(long, value_name = "SCREEN", value_parser = screen)]
     screen: Option<Screen>,
     /// Grafana dashboard (JSON) that the Board shows [default: the shipped on-sale dashboard]
@@ -190,7 +190,7 @@ async fn console(args: &TuiArgs) -> Result<ExitCode, Failed> {
         true => Arc::new(NoLoad),
         false => Arc::new(Rehearsals {
             embedded: server.embedded.is_some(),
-            summaries: data_dir.join("rehearsals"),
+            data_dir: data_dir.clone(),
         }),
     };
     let options = options(args, &data_dir, &server, inputs);

@@ -11,14 +11,18 @@
 //! - `faults`: injects faults and takes them back;
 //! - `guard`: the process that takes back what must not outlast a killed drill;
 //! - `verdict`: what was observed, judged;
+//! - `progress`: the clock of a drill under way, for whoever watches it;
+//! - `kept`: the reports of earlier drills;
 //! - `run`: one drill from end to end.
 
 mod alerts;
 mod embedded;
 pub mod file;
 pub mod guard;
+pub mod kept;
 mod objective;
 pub mod prediction;
+pub mod progress;
 pub mod report;
 mod rules;
 pub mod run;

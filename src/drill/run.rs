@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::{Alerts, Receiver, Watcher};
@@ -15,6 +16,7 @@ use super::embedded::Embedded;
 use super::file::{Drill, Fault, Inject};
 use super::objective::{Objective, Second};
 use super::prediction::{Effect, Prediction, Rule, Settings, predict};
+use super::progress::{self, Progress};
 use super::verdict::{
     Expectation, FalseAlarm, Injected, Observed, Verdict, already_firing, false_alarms, judge,
     verdict,
@@ -39,6 +41,8 @@ pub struct Options {
     pub program: PathBuf,
     /// Rule files; none: the shipped ones.
     pub rules: Vec<PathBuf>,
+    /// Where the progress is published.
+    pub progress: watch::Sender<Progress>,
 }
 
 /// Why a drill could not run. Nothing was judged then.
@@ -96,6 +100,7 @@ pub async fn run(
 ) -> Result<Report, DrillError> {
     let rules = super::rules::read(&options.rules)?;
     super::rules::check_budgets(drill, &rules)?;
+    options.progress.send_replace(Progress::of(drill, now()));
     let receiver = Receiver::start(([127, 0, 0, 1], 0).into())
         .await
         .map_err(|error| DrillError::Server(format!("no place for notifications: {error}")))?;
@@ -114,8 +119,10 @@ pub async fn run(
         stop,
         injected: Vec::new(),
         began: now(),
+        rules: &rules,
     };
     let outcome = running.watch_over().await;
+    running.enter(progress::Step::Ending);
     running.report(outcome, &rules).await
 }
 
@@ -146,6 +153,7 @@ struct Running<'d> {
     stop: &'d CancellationToken,
     injected: Vec<Injected>,
     began: Moment,
+    rules: &'d [Rule],
 }
 
 /// Why a drill says nothing about the response.
@@ -153,13 +161,17 @@ type Inconclusive = String;
 
 impl<'d> Running<'d> {
     async fn watch_over(&mut self) -> Result<(), Inconclusive> {
+        self.enter(progress::Step::Opening);
         let opened = self.opened().await?;
+        self.enter(progress::Step::Steady);
         self.steady().await?;
         self.began = now();
         if self.drill.is_quiet() {
+            self.enter(progress::Step::Watching);
             return self.wait_until(now() + millis(self.drill.watch.0)).await;
         }
         for (moment, inject) in self.plan(opened) {
+            self.enter(progress::Step::Waiting);
             self.wait_until(moment).await?;
             let firing = already_firing(self.drill, &self.watcher.alerts(), now());
             if self.injected.is_empty() && !firing.is_empty() {
@@ -170,8 +182,27 @@ impl<'d> Running<'d> {
             }
             let injected = self.inject(&inject.fault).await?;
             self.injected.push(injected);
+            self.enter(progress::Step::Fault);
+            self.wait_until(injected.ended).await?;
         }
+        self.enter(progress::Step::Following);
         self.follow_up().await
+    }
+
+    fn enter(&self, step: progress::Step) {
+        let enter = |progress: &mut Progress| progress.step = step;
+        self.options.progress.send_modify(enter);
+    }
+
+    /// Publishes what there is to see.
+    fn tell(&self) {
+        let (alerts, seconds) = (self.watcher.alerts(), self.objective.seconds(now()));
+        let observed = self.observed(&alerts, &seconds);
+        self.options.progress.send_modify(|progress| {
+            progress.observe(self.drill, &observed, |alert, inject| {
+                worst_case(alert, inject, self.rules)
+            });
+        });
     }
 
     /// When each fault begins, in that order. The draws are the seed's alone.
@@ -227,7 +258,6 @@ impl<'d> Running<'d> {
         let began =
             began.map_err(|problem| format!("the fault could not be injected: {problem}"))?;
         let ended = began + millis(fault.length.0);
-        self.wait_until(ended).await?;
         Ok(Injected { began, ended })
     }
 
@@ -289,9 +319,18 @@ impl<'d> Running<'d> {
                 }
             }
         };
-        let pause = u64::try_from(moment - now()).unwrap_or(0);
+        let due = async {
+            loop {
+                self.tell();
+                let left = moment - now();
+                let Ok(left @ 1..) = u64::try_from(left) else {
+                    return;
+                };
+                tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await;
+            }
+        };
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(pause)) => Ok(()),
+            () = due => Ok(()),
             () = ended => Err("the traffic ended before the drill: give it more users, or let in fewer at once".to_owned()),
             () = self.stop.cancelled() => Err("stopped".to_owned()),
         }
@@ -367,27 +406,74 @@ impl<'d> Running<'d> {
 /// # Errors
 /// A rule file is wrong, or a budget is below the worst case.
 pub fn plan(drill: &Drill, rule_files: &[PathBuf]) -> Result<String, crate::yaml::FileError> {
-    let rules = super::rules::read(rule_files)?;
-    super::rules::check_budgets(drill, &rules)?;
+    let planned = outline(drill, rule_files)?;
     let mut lines = vec![format!("{}: {}", drill.name, drill.title)];
     lines.push(format!("  traffic  {}", drill.load));
-    for inject in &drill.injects {
-        let Inject { at, fault, .. } = inject;
-        let settings = serde_json::to_string(fault).unwrap_or_default();
-        lines.push(format!("  at {at}  {settings}"));
-        for (alert, budget) in &inject.expect.fires {
-            let worst = worst_case(alert, inject, &rules);
-            let worst = worst.map_or(0.0, |it| it.firing.as_secs_f64());
-            let rule = rules
-                .iter()
-                .find(|rule| rule.is_alert && rule.name == *alert);
-            let place = rule.map_or(String::new(), |rule| format!("{}:{}", rule.file, rule.line));
+    for inject in planned {
+        lines.push(format!("  at {}  {}", inject.at, inject.fault));
+        for Planned {
+            alert,
+            budget,
+            predicted,
+            rule,
+        } in inject.alerts
+        {
             lines.push(format!(
-                "    {alert} fires: budget {budget}, worst case {worst:.1} s  ({place})"
+                "    {alert} fires: budget {budget}, worst case {predicted:.1} s  ({rule})"
             ));
         }
     }
     Ok(lines.join("\n") + "\n")
+}
+
+/// A fault of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedInject {
+    /// From the opening of the sale: `6s..10s`.
+    pub at: String,
+    /// Its kind and settings as JSON, as in the file.
+    pub fault: String,
+    /// The alerts that are expected.
+    pub alerts: Vec<Planned>,
+}
+
+/// An alert of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// Its name.
+    pub alert: String,
+    /// From the fault's beginning, as in the file: `18s`.
+    pub budget: String,
+    /// The worst case by rule and settings, in seconds.
+    pub predicted: f64,
+    /// Where its rule stands: `otel/prometheus/alerts.yml:93`.
+    pub rule: String,
+}
+
+/// The plan as data: the faults of a drill, with the worst case of each alert. Sends nothing.
+///
+/// # Errors
+/// A rule file is wrong, or a budget is below the worst case.
+pub fn outline(
+    drill: &Drill,
+    rule_files: &[PathBuf],
+) -> Result<Vec<PlannedInject>, crate::yaml::FileError> {
+    let rules = super::rules::read(rule_files)?;
+    super::rules::check_budgets(drill, &rules)?;
+    let planned = |inject: &Inject| {
+        let alerts = inject.expect.fires.iter().map(|(alert, budget)| Planned {
+            alert: alert.clone(),
+            budget: budget.to_string(),
+            predicted: worst_case(alert, inject, &rules).map_or(0.0, |it| it.firing.as_secs_f64()),
+            rule: place_of(alert, &rules).unwrap_or_default(),
+        });
+        PlannedInject {
+            at: inject.at.to_string(),
+            fault: serde_json::to_string(&inject.fault).unwrap_or_default(),
+            alerts: alerts.collect(),
+        }
+    };
+    Ok(drill.injects.iter().map(planned).collect())
 }
 
 /// Where the rule of an alert stands.

@@ -8,6 +8,7 @@
 //! - A socket, a block device and a directory are refused.
 
 mod append;
+pub mod newest;
 mod replace;
 mod rotation;
 mod special;

@@ -313,6 +313,7 @@ pub(crate) async fn once(
 ) -> (String, bool) {
     let mut model = Box::new(options.model_of_once(clients, size));
     model.load.scenarios = load.scenarios();
+    model.drills.take(load.drills());
     let mut plan = model.plan();
     for event in Box::pin(sources::once(clients, &plan)).await {
         update(&mut model, now_ms(), event);

@@ -1,5 +1,7 @@
 //! Runs each effect in its own task and sends the outcome as an event.
 
+mod drilling;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,7 @@ pub(crate) struct Effects {
     tasks: JoinSet<()>,
     run: JoinSet<()>,
     control: Option<Control>,
+    stop_drill: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Effects {
@@ -49,6 +52,7 @@ impl Effects {
         let (mut tasks, run) = (JoinSet::new(), JoinSet::new());
         let audit = Arc::new(audit);
         tasks.spawn(earlier(Arc::clone(&audit), events.clone()));
+        tasks.spawn(drilling::list(Arc::clone(&load), events.clone()));
         Effects {
             // Without a password: the load generator and the screen get it.
             ops_url: clients.ops.source().base().to_owned(),
@@ -61,6 +65,7 @@ impl Effects {
             tasks,
             run,
             control: None,
+            stop_drill: None,
         }
     }
 
@@ -94,6 +99,16 @@ impl Effects {
                     async move { ops.set_admission(&change).await.map(|_| "") },
                 );
             }
+            Effect::InjectFault(fault, length, what) => {
+                let by = self.audit.who.clone();
+                self.act(what, async move {
+                    let injected = ops.inject_fault(&fault, length, Some(&by)).await;
+                    injected.map(|_| "injected")
+                });
+            }
+            Effect::EndFaults(kind, what) => {
+                self.act(what, async move { ops.end_faults(kind).await.map(|_| "") });
+            }
             Effect::PostAlert(alert, what) => {
                 let alertmanager = self.clients.alertmanager.clone();
                 self.act_on(alertmanager.authority(), what, async move {
@@ -124,6 +139,13 @@ impl Effects {
                 phase,
                 reseed,
             } => self.start((scenario, file), phase, reseed, model),
+            Effect::StartDrill(drill) => self.start_drill(drill),
+            Effect::StopDrill => {
+                if let Some(stop) = &self.stop_drill {
+                    stop();
+                }
+                self.note("stop of the drill", Ok("asked"));
+            }
             Effect::StopLoad => {
                 if let Some(tell) = &self.control {
                     tell(Command::Stop);
@@ -252,6 +274,10 @@ impl Effects {
         if let Some(tell) = self.control.take().filter(|_| !self.run.is_empty()) {
             tell(Command::Stop);
             self.note("stop of the rehearsal", Ok("the console was left"));
+        }
+        if let Some(stop) = self.stop_drill.take().filter(|_| !self.run.is_empty()) {
+            stop();
+            self.note("stop of the drill", Ok("the console was left"));
         }
         if seeding {
             let cancelled = self.clients.ops.cancel_seed().await;

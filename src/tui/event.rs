@@ -3,19 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 use serde::{Deserialize, Serialize};
 
+use crate::api::faults::{ActiveFault, Fault, FaultKind};
 use crate::api::ops::{AdmissionChange, SeedProgress, SeedRequest, Status};
 use crate::clients::alertmanager::{Alert, PostableAlert, PostableSilence, Silence};
 use crate::clients::loki::LogLine;
 use crate::clients::prometheus::RuleAlert;
 use crate::clients::tempo::{FoundTrace, Trace};
+use crate::drill;
 use crate::load::{Command, PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
 use crate::tui::connection::Source;
 use crate::tui::dashboard::panel::Query;
+use crate::tui::drill_runner::DrillInfo;
 use crate::tui::recording::view::TapeView;
 use crate::tui::screens::traces::{Asked, Coverage};
 use crate::tui::sources::answers::LogAnswer;
@@ -88,6 +92,8 @@ pub(crate) enum Event {
     RuleAlerts(Result<Vec<RuleAlert>, String>),
     /// The server's state.
     Ops(Box<(Status, SeedProgress)>),
+    /// The faults that the server has.
+    Faults(Vec<ActiveFault>),
     /// A source failed and is asked again in `retry_ms`.
     Down {
         source: Source,
@@ -125,6 +131,14 @@ pub(crate) enum Event {
     /// The rehearsal ended, or could not be carried out.
     #[serde(skip)]
     LoadEnded(Result<RunResult, String>),
+    /// The drills that there are.
+    #[serde(skip)]
+    Drills(Vec<DrillInfo>),
+    #[serde(skip)]
+    DrillProgress(Box<drill::progress::Progress>),
+    /// The drill ended, or could not be carried out.
+    #[serde(skip)]
+    DrillEnded(Result<Box<drill::run::Report>, String>),
     /// A background task of this process panicked; the console goes on.
     #[serde(skip)]
     Broken(String),
@@ -153,6 +167,10 @@ pub(crate) enum Effect {
     CancelSeed,
     /// Change admission. The text describes the action in the audit log.
     Admission(AdmissionChange, String),
+    /// Inject a fault for the duration. The text describes the action in the audit log.
+    InjectFault(Fault, Duration, String),
+    /// End the fault of that kind, or all. The text describes the action in the audit log.
+    EndFaults(Option<FaultKind>, String),
     /// Raise or resolve an alert. The text describes the action in the audit log.
     PostAlert(PostableAlert, String),
     /// Acknowledge or silence an alert. The text describes the action in the audit log.
@@ -171,6 +189,10 @@ pub(crate) enum Effect {
     StopLoad,
     /// Steer the rehearsal.
     Steer(Command),
+    /// Start the drill of that name or file.
+    StartDrill(String),
+    /// Ask the drill to end.
+    StopDrill,
 }
 
 /// A dataset profile of a file.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::clients::Secret;
 use crate::load::{Command, PhaseName, Progress, RunResult, ScenarioInfo};
+use crate::tui::drill_runner::{DrillInfo, DrillRun};
 
 /// A rehearsal to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,16 @@ pub trait LoadGenerator: Send + Sync {
 
     /// Starts a run in the background.
     fn start(&self, request: StartRequest) -> Result<Run, String>;
+
+    /// The drills that can be started, with their last reports. Blocks while files are read.
+    fn drills(&self) -> Vec<DrillInfo> {
+        Vec::new()
+    }
+
+    /// Starts the drill of that name or file in the background.
+    fn start_drill(&self, _drill: &str) -> Result<DrillRun, String> {
+        Err(NO_LOAD.into())
+    }
 }
 
 /// No load generator: a recording is shown.

@@ -12,11 +12,13 @@ use crate::api::ops::{SeedPhase, SeedProgress, Status};
 use crate::load::{PhaseName, Progress, RunResult, ScenarioInfo};
 use crate::tui::audit::AuditEntry;
 use crate::tui::connection::{Link, Source, SourceState};
+use crate::tui::faults::Faults;
 use crate::tui::input::dialog::Dialog;
 use crate::tui::navigation::Step;
 use crate::tui::recording::view::TapeView;
 use crate::tui::screens::alerts::Alerts;
 use crate::tui::screens::board::Board;
+use crate::tui::screens::drills::Drills;
 use crate::tui::screens::logs::Logs;
 use crate::tui::screens::resources::Resources;
 use crate::tui::screens::traces::Traces;
@@ -166,6 +168,9 @@ pub(crate) struct Model {
     pub(crate) traces: Traces,
     pub(crate) load: Load,
     pub(crate) alerts: Alerts,
+    pub(crate) drills: Drills,
+    /// What is broken on purpose in the server.
+    pub(crate) faults: Faults,
     /// What was done, oldest first, this session and before; at most `audit::KEPT`.
     pub(crate) audit: VecDeque<AuditEntry>,
     /// Why the audit log is not written.

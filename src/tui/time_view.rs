@@ -15,6 +15,7 @@ pub(crate) enum MarkKind {
     Phase,
     Alert,
     Action,
+    Fault,
 }
 
 /// Something that happened at an instant.
@@ -32,6 +33,7 @@ impl MarkKind {
             MarkKind::Phase => "▶",
             MarkKind::Alert => "▲",
             MarkKind::Action => "◆",
+            MarkKind::Fault => "▼",
         }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn marks(model: &Model) -> Vec<Mark> {
         text: format!("{}: {}", entry.who, entry.action),
     });
     let mut marks: Vec<_> = phases.chain(alerts).chain(actions).collect();
+    marks.extend(model.faults.marks.iter().cloned());
     marks.sort_by_key(|mark| mark.at);
     marks
 }

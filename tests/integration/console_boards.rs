@@ -79,7 +79,7 @@ async fn a_dashboard_file_shows_the_numbers_of_a_running_server() {
         "parse error",
         "no panels of type geomap",
     ];
-    let args = ["--screen", "7", "--dashboard", &path];
+    let args = ["--screen", "8", "--dashboard", &path];
     let text = until(&server.ops_url, &args, "40", &wanted).await;
     assert!(
         text.contains("job=concertctl"),
@@ -172,7 +172,7 @@ async fn panels_are_chosen_enlarged_and_left_by_keys() {
     let server = TestServer::empty().await;
     let url = server.ops_url.clone();
     let looked = tokio::task::spawn_blocking(move || {
-        let mut console = Console::start_sized(&url, &["--screen", "7"], (120, 40));
+        let mut console = Console::start_sized(&url, &["--screen", "8"], (120, 40));
         console.see("Error budget left");
         console.press("jjj\r");
         console.see("Esc: all panels");

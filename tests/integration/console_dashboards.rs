@@ -30,7 +30,7 @@ fn stacked(mut panels: Vec<Value>) -> Value {
 /// Draws a file until all of `wanted` is on the screen.
 async fn drawn(server: &TestServer, json: &Value, wanted: &[&str]) -> String {
     let path = file(server.dir.path(), json);
-    let args = ["--screen", "7", "--dashboard", &path];
+    let args = ["--screen", "8", "--dashboard", &path];
     until(&server.ops_url, &args, "150", wanted).await
 }
 

@@ -21,6 +21,7 @@ fn drill(fault: &str, expect: &str) -> String {
 fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = concertctl();
     command.arg("drill").args(args).env("TMPDIR", dir);
+    command.env("CONCERTCTL_DATA_DIR", dir.join("data"));
     command
 }
 
@@ -55,7 +56,9 @@ fn a_fault_is_noticed_told_and_over_and_the_report_says_when() {
         "{ kind: errors, share: 0.5, for: 10s }",
         "{ fires: { HighErrorRate: 10s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], notified: 5s, recovered: 20s }",
     );
-    let (output, reports) = run(dir.path(), &text, &[]);
+    let progress = dir.path().join("progress");
+    let progress = ["--progress", progress.to_str().unwrap()];
+    let (output, reports) = run(dir.path(), &text, &progress);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     let report = &reports[0];
     assert_eq!(report["verdict"], "passed");
@@ -72,6 +75,64 @@ fn a_fault_is_noticed_told_and_over_and_the_report_says_when() {
         0,
         "the server's data goes with the drill"
     );
+    let kept: Vec<_> = std::fs::read_dir(dir.path().join("data/drills"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let kept: Value = serde_json::from_slice(&std::fs::read(&kept[0]).unwrap()).unwrap();
+    assert_eq!(&kept, report, "the report is kept");
+    let told = std::fs::read_to_string(dir.path().join("progress")).unwrap();
+    let lines: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let steps = lines
+        .iter()
+        .filter_map(|line| line["progress"]["step"].as_str());
+    let mut steps: Vec<&str> = steps.collect();
+    steps.dedup();
+    let all = [
+        "starting",
+        "opening",
+        "steady",
+        "waiting",
+        "fault",
+        "following",
+        "ending",
+    ];
+    // A step that is shorter than the time between two lines is not told.
+    let places = steps
+        .iter()
+        .map(|step| all.iter().position(|one| one == step));
+    assert!(
+        places.is_sorted_by_key(|place| place.expect("a step")),
+        "{steps:?}"
+    );
+    assert!(steps.contains(&"fault"), "{steps:?}");
+    assert_eq!(&lines.last().unwrap()["report"], report);
+}
+
+#[test]
+fn a_drill_that_nobody_watches_any_more_ends_with_its_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("drill.yaml");
+    let text = drill(
+        "{ kind: errors, share: 0.5, for: 5m }",
+        "{ recovered: 30s }",
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut running = command(dir.path(), &["--progress", "-", file.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines =
+        std::io::BufRead::lines(std::io::BufReader::new(running.stdout.take().unwrap()));
+    let is_fault = |line: std::io::Result<String>| line.unwrap().contains(r#""step":"fault""#);
+    assert!(lines.any(is_fault));
+    drop(lines);
+    // Ended by itself, long before its fault would.
+    assert_eq!(running.wait().unwrap().code(), Some(3));
+    assert_eq!(left_behind(dir.path()), 0);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod console;
 mod console_boards;
 mod console_causes;
 mod console_dashboards;
+mod console_drills;
 mod console_embedded;
 mod console_links;
 mod console_rehearsal;

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::newest;
+use super::drills;
 use crate::cli::own_profile;
-use crate::files::{self, Access};
+use crate::drill::kept;
+use crate::files::{self, Access, newest};
 use crate::load::scenario::builtins;
 use crate::load::{
     OwnProfile, Reseed, RunHandle, RunOptions, RunResult, SavedFiles, Scenario, ScenarioInfo,
     Summary, Target, report, scenarios, start,
 };
 use crate::seeding::Profile;
+use crate::tui::drill_runner::{DrillInfo, DrillRun};
 use crate::tui::load_generator::{LoadGenerator, Run, StartRequest};
 use crate::yaml;
 
@@ -19,8 +21,8 @@ use crate::yaml;
 pub(super) struct Rehearsals {
     /// The server runs in this process.
     pub(super) embedded: bool,
-    /// Where summaries are written.
-    pub(super) summaries: PathBuf,
+    /// Where summaries and the reports of drills are written.
+    pub(super) data_dir: PathBuf,
 }
 
 impl LoadGenerator for Rehearsals {
@@ -71,7 +73,16 @@ impl LoadGenerator for Rehearsals {
             embedded: self.embedded,
             ..RunOptions::new(scenario)
         };
-        Ok(run(start(target, options), self.summaries.clone()))
+        let summaries = self.data_dir.join("rehearsals");
+        Ok(run(start(target, options), summaries))
+    }
+
+    fn drills(&self) -> Vec<DrillInfo> {
+        drills::list(&self.data_dir.join(kept::DIR_NAME))
+    }
+
+    fn start_drill(&self, drill: &str) -> Result<DrillRun, String> {
+        drills::start(drill, &self.data_dir)
     }
 }
 
@@ -114,13 +125,7 @@ const KEPT: usize = 100;
 
 /// Writes the summary and the report beside it. Returns their paths, or the reason for the failure.
 fn write(summary: &Summary, dir: &Path) -> Result<SavedFiles, String> {
-    let stamp: String = summary
-        .started_at
-        .chars()
-        .take(19)
-        .map(|c| if c == ':' { '-' } else { c })
-        .collect();
-    let path = dir.join(format!("{}-{stamp}.json", summary.scenario));
+    let path = dir.join(newest::result_name(&summary.scenario, &summary.started_at));
     let page = path.with_extension("html");
     files::create_private_dir(dir)
         .and_then(|()| summary.write(&path))
@@ -143,7 +148,7 @@ mod tests {
     fn every_shipped_scenario_can_be_chosen_with_its_phases() {
         let generator = Rehearsals {
             embedded: false,
-            summaries: PathBuf::new(),
+            data_dir: PathBuf::new(),
         };
         let choices = generator.scenarios();
         assert_eq!(choices.len(), scenarios().len());

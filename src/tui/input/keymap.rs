@@ -1,27 +1,39 @@
 //! The key map: the handler, the help, the palette, the hints and the table in docs/console.md read it. A
 //! screen's own keys are in its folder.
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::tui::input::keys::{Binding, Scope, bindings};
+use crate::tui::input::keys::{Action, Binding, Key, Scope, bindings};
 use crate::tui::model::Screen;
+use crate::tui::model::screen::screens;
 use crate::tui::screens::table::view;
 
 /// A letter means the same on every screen unless the screen's own table says otherwise.
-const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
+const ACTIONS: &[Binding] = bindings! { Scope::Everywhere;
     writes ['s']            => Seed                    "seed a dataset, by name or from a profile file", "seed";
     writes ['l']            => Launch                  "launch a rehearsal, one phase, or a scenario file", "launch";
     writes ['p']            => PauseAdmission          "pause or resume admission", "pause";
     writes ['o']            => OpenSale                "open or close the sale", "open/close";
     writes ['a']            => RaiseAlert              "raise an alert by hand", "alert";
-    writes ['x']            => StopWork                "stop the rehearsal or cancel the seeding";
-    reads  ['1']            => Show(Screen::Overview)  "Overview";
-    reads  ['2']            => Show(Screen::Resources) "Resources";
-    reads  ['3']            => Show(Screen::Logs)      "Logs";
-    reads  ['4']            => Show(Screen::Traces)    "Traces";
-    reads  ['5']            => Show(Screen::Load)      "Load";
-    reads  ['6']            => Show(Screen::Alerts)    "Alerts";
-    reads  ['7']            => Show(Screen::Board)     "Board";
+    writes ['x']            => StopWork                "stop the rehearsal or the drill, cancel the seeding";
+};
+
+macro_rules! numbers {
+    ($($screen:ident $folder:ident $title:literal $answers:literal;)+) => {
+        /// The number of each screen.
+        const NUMBERS: &[Binding] = &[$(Binding {
+            keys: &[Key::Plain(KeyCode::Char((b'0' + Screen::$screen.number()) as char))],
+            scope: Scope::Everywhere,
+            action: Action::Show(Screen::$screen),
+            text: $title,
+            hint: "",
+            writes: false,
+        }),+];
+    };
+}
+screens!(numbers);
+
+const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
     reads  [Tab]            => NextScreen              "next screen";
     reads  [BackTab]        => PreviousScreen          "previous screen";
     reads  ['/']            => Filter                  "filter the log by what its lines show";
@@ -42,13 +54,15 @@ const EVERYWHERE: &[Binding] = bindings! { Scope::Everywhere;
     reads  ['-']            => ZoomOut                 "longer time on the charts";
     reads  ['0']            => Fit                     "live: follow the time, show what there is to see";
     writes ['b']            => Admission               "admission: batch and interval", "batch";
+    writes ['!']            => Faults                  "inject a fault, or end one", "fault";
     reads  ['H']            => History                 "what was done: the audit log";
 };
 
 /// The whole key map.
 pub(crate) fn all() -> impl Iterator<Item = &'static Binding> {
     let of_screens = Screen::ALL.iter().flat_map(|screen| view(*screen).keys());
-    EVERYWHERE.iter().chain(of_screens)
+    let everywhere = ACTIONS.iter().chain(NUMBERS).chain(EVERYWHERE);
+    everywhere.chain(of_screens)
 }
 
 /// What `event` means on `screen`; a screen's own line comes before one that holds everywhere.

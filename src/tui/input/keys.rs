@@ -63,6 +63,8 @@ pub(crate) enum Action {
     NextPhase,
     Pick,
     NextVariable,
+    StartDrill,
+    Faults,
     /// The next chart, or the one before.
     Chart(bool),
 }

@@ -1,6 +1,7 @@
 //! Input: the key map, the mouse, the line editor, and the dialogs with palette and forms.
 
 pub(crate) mod dialog;
+pub(crate) mod faults;
 pub(crate) mod forms;
 pub(crate) mod help;
 pub(crate) mod history;

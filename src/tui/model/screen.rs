@@ -1,63 +1,58 @@
-//! The screens that there are.
+//! The screens that there are, in one table.
 
-/// A screen. Its number is its key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Screen {
-    /// Is the sale healthy?
-    #[default]
-    Overview,
-    /// What runs short?
-    Resources,
-    /// What does the server say?
-    Logs,
-    /// Where did the time go?
-    Traces,
-    /// Rehearse.
-    Load,
-    /// What is wrong?
-    Alerts,
-    /// A Grafana dashboard.
-    Board,
+/// Hands the table to the macro `$then`: each screen with its folder in `screens`, its title, and what it
+/// answers. Its place is its number, and its number is its key. The enum, the views and the keys are made of it.
+macro_rules! screens {
+    ($then:ident) => {
+        $then! {
+            Overview overview "Overview" "Is the sale healthy?";
+            Resources resources "Resources" "What runs short?";
+            Logs logs "Logs" "What does the server say?";
+            Traces traces "Traces" "Where did the time go?";
+            Load load "Load" "Rehearse.";
+            Alerts alerts "Alerts" "What is wrong?";
+            Drills drills "Drills" "Does the response work?";
+            Board board "Board" "A Grafana dashboard.";
+        }
+    };
+}
+pub(crate) use screens;
+
+macro_rules! declare {
+    ($($screen:ident $folder:ident $title:literal $answers:literal;)+) => {
+        /// A screen. Its number is its key.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Screen {
+            $(#[doc = $answers] $screen,)+
+        }
+
+        impl Screen {
+            /// All screens, in the order of their numbers.
+            pub const ALL: &[Screen] = &[$(Screen::$screen,)+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Screen::$screen => $title,)+
+                }
+            }
+        }
+    };
+}
+screens!(declare);
+
+impl Default for Screen {
+    fn default() -> Screen {
+        Screen::ALL[0]
+    }
 }
 
 impl Screen {
-    /// All screens, in the order of their numbers.
-    pub const ALL: &[Screen] = &[
-        Screen::Overview,
-        Screen::Resources,
-        Screen::Logs,
-        Screen::Traces,
-        Screen::Load,
-        Screen::Alerts,
-        Screen::Board,
-    ];
-
-    /// Its number.
+    /// Its number, from 1.
     #[must_use]
     pub const fn number(self) -> u8 {
-        match self {
-            Screen::Overview => 1,
-            Screen::Resources => 2,
-            Screen::Logs => 3,
-            Screen::Traces => 4,
-            Screen::Load => 5,
-            Screen::Alerts => 6,
-            Screen::Board => 7,
-        }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Screen::Overview => "Overview",
-            Screen::Resources => "Resources",
-            Screen::Logs => "Logs",
-            Screen::Traces => "Traces",
-            Screen::Load => "Load",
-            Screen::Alerts => "Alerts",
-            Screen::Board => "Board",
-        }
+        self as u8 + 1
     }
 
     /// The screen of that number or name, in any case.
@@ -78,13 +73,13 @@ mod tests {
     fn screens_are_found_by_number_and_name() {
         assert_eq!(Screen::named("3"), Some(Screen::Logs));
         assert_eq!(Screen::named("alerts"), Some(Screen::Alerts));
-        assert_eq!(Screen::named("7"), Some(Screen::Board));
-        assert_eq!(Screen::named("8"), None);
+        assert_eq!(Screen::named("7"), Some(Screen::Drills));
+        assert_eq!(Screen::named("9"), None);
     }
 
     #[test]
-    fn the_numbers_have_no_hole() {
+    fn every_number_is_one_key() {
         let numbers = Screen::ALL.iter().map(|screen| screen.number());
-        assert!(numbers.eq(1..=7));
+        assert!(numbers.eq(1..=8));
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::tui::event::Effect;
 use crate::tui::input::dialog::Dialog;
+use crate::tui::input::faults::keys as faults;
 use crate::tui::input::forms::keys as forms;
 use crate::tui::input::keys::{Action, Binding};
 use crate::tui::input::palette::Palette;
@@ -90,6 +91,7 @@ fn operate(model: &mut Model, action: Action) {
         Action::OpenSale => actions::open_sale(model),
         Action::StopWork => actions::stop(model),
         Action::Admission => forms::admission(model),
+        Action::Faults => faults::open(model),
         _ => {}
     }
 }

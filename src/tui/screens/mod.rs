@@ -4,6 +4,7 @@ pub(crate) mod act;
 pub(crate) mod alerts;
 pub(crate) mod board;
 pub(crate) mod chrome;
+pub(crate) mod drills;
 pub(crate) mod hit;
 pub(crate) mod layout;
 pub(crate) mod load;
@@ -84,4 +85,4 @@ pub(crate) fn as_lines(buffer: &Buffer) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,17 +1,17 @@
-//! The screens that there are: one line for each.
+//! The view of each screen. A view has its screen's name, and stands in its folder.
 
 use crate::tui::model::Screen;
+use crate::tui::model::screen::screens;
+use crate::tui::screens;
 use crate::tui::screens::view::View;
-use crate::tui::screens::{alerts, board, load, logs, overview, resources, traces};
 
-pub(crate) fn view(screen: Screen) -> &'static dyn View {
-    match screen {
-        Screen::Overview => &overview::view::Overview,
-        Screen::Resources => &resources::view::Resources,
-        Screen::Logs => &logs::view::Logs,
-        Screen::Traces => &traces::view::Traces,
-        Screen::Load => &load::view::Load,
-        Screen::Alerts => &alerts::view::Alerts,
-        Screen::Board => &board::view::Board,
-    }
+macro_rules! views {
+    ($($screen:ident $folder:ident $title:literal $answers:literal;)+) => {
+        pub(crate) fn view(screen: Screen) -> &'static dyn View {
+            match screen {
+                $(Screen::$screen => &screens::$folder::view::$screen,)+
+            }
+        }
+    };
 }
+screens!(views);

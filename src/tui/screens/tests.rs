@@ -3,6 +3,8 @@
 pub(crate) mod acting;
 pub(crate) mod alert;
 pub(crate) mod boards;
+pub(crate) mod drills;
+pub(crate) mod faults;
 pub(crate) mod fixtures;
 mod pictures;
 pub(crate) mod sources;

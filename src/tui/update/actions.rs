@@ -44,6 +44,8 @@ fn leaves_behind(model: &Model) -> Vec<String> {
             "A rehearsal is under way. It is stopped, and what it left in the queue stays there."
                 .to_owned(),
         );
+    } else if model.drills.is_under_way() {
+        lines.push("A drill is under way. It is stopped, with its fault taken back.".to_owned());
     } else if model.is_seeding() && model.settings.embedded {
         lines.push(
             "A seeding is under way. It is cancelled; the dataset that was there stays.".to_owned(),
@@ -94,6 +96,11 @@ fn can_launch(model: &mut Model) -> bool {
         model.tell(
             NoticeKind::Failed,
             "a rehearsal is under way: stop it first (x)",
+        );
+    } else if model.drills.is_under_way() {
+        model.tell(
+            NoticeKind::Failed,
+            "a drill is under way, and two loads on one machine tell nothing: wait for it, or stop it (x)",
         );
     } else if model.is_seeding() {
         model.tell(
@@ -233,6 +240,17 @@ pub(crate) fn stop(model: &mut Model) {
             "stop it",
             Effect::StopLoad,
         )
+    } else if model.drills.is_under_way() {
+        if model.drills.is_stopping() {
+            model.tell(NoticeKind::Info, "the drill is stopping");
+            return;
+        }
+        (
+            "Stop the drill?",
+            "Its fault is taken back, and its server ends. The verdict will be inconclusive.",
+            "stop it",
+            Effect::StopDrill,
+        )
     } else if model.is_seeding() {
         (
             "Cancel the seeding?",
@@ -243,7 +261,7 @@ pub(crate) fn stop(model: &mut Model) {
     } else {
         model.tell(
             NoticeKind::Info,
-            "nothing to stop: no rehearsal and no seeding is under way",
+            "nothing to stop: no rehearsal, no drill and no seeding is under way",
         );
         return;
     };

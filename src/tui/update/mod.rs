@@ -22,6 +22,7 @@ use crate::tui::model::{Model, NoticeKind};
 use crate::tui::recording::view::TapeView;
 use crate::tui::screens::act;
 use crate::tui::screens::board::update as boards;
+use crate::tui::screens::drills::update as drills;
 use crate::tui::screens::traces::update as traces;
 use crate::tui::sources::crosscheck;
 use crate::tui::sources::series::QueryAnswer;
@@ -70,6 +71,7 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
             model.alerts.arrange(now);
         }
         Event::Ops(answer) => feeds::on_ops(model, answer.0, answer.1),
+        Event::Faults(active) => model.faults.take(active, now),
         Event::Down {
             source,
             reason,
@@ -93,6 +95,9 @@ pub(crate) fn update(model: &mut Model, now: i64, event: Event) -> Vec<Effect> {
         Event::ProfileRead(read) => return pick_file::profile(model, read),
         Event::LoadProgress(progress) => feeds::on_progress(model, *progress),
         Event::LoadEnded(result) => return feeds::on_ended(model, result),
+        Event::Drills(list) => model.drills.take(list),
+        Event::DrillProgress(progress) => drills::on_progress(model, *progress),
+        Event::DrillEnded(result) => return drills::on_ended(model, result),
         Event::Broken(what) => model.tell(NoticeKind::Failed, one_line(&what)),
     }
     Vec::new()

@@ -3,6 +3,8 @@
 pub(crate) mod acting;
 pub(crate) mod alerts;
 pub(crate) mod audit;
+pub(crate) mod drills;
+pub(crate) mod faults;
 pub(crate) mod links;
 pub(crate) mod silencing;
 pub(crate) mod time;

@@ -58,6 +58,7 @@ impl Overlay<'_> {
             let style = match mark.kind {
                 MarkKind::Alert => theme::warn(),
                 MarkKind::Action => theme::accent(),
+                MarkKind::Fault => theme::bad(),
                 MarkKind::Phase => theme::quiet(),
             };
             upright(buffer, x, '┊', theme::quiet());

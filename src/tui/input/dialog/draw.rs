@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::input::dialog::{AlertForm, Dialog, Question, SEVERITIES};
+use crate::tui::input::faults::draw as faults;
 use crate::tui::input::forms::draw as forms;
 use crate::tui::input::launch::draw as launch;
 use crate::tui::input::line::Input;
@@ -33,6 +34,7 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
         Some(Dialog::Raise(form)) => raise(form, buffer, area),
         Some(Dialog::Ask(question)) => ask(question, buffer, area),
         Some(Dialog::Form(form)) => forms::draw(form, buffer, area),
+        Some(Dialog::Faults(dialog)) => faults::draw(model, *dialog, buffer, area),
         Some(Dialog::History(scroll)) => history::draw(model, *scroll, buffer, area),
         Some(Dialog::Record(scroll)) => {
             if let Some(chosen) = model.logs.chosen() {

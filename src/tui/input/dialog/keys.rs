@@ -9,6 +9,7 @@ use crate::tui::input::dialog::{
     AlertForm, Dialog, FORM_FIELDS, LaunchDialog, PROFILES, PathField, SEVERITIES, SeedDialog,
     Stage,
 };
+use crate::tui::input::faults::keys as faults;
 use crate::tui::input::forms::keys as forms;
 use crate::tui::input::launch::{keys as launch, pick_file};
 use crate::tui::input::line::Input;
@@ -77,6 +78,12 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 {
                     run.state = RunState::Stopping;
                 }
+                if question.effects == [Effect::StopDrill] {
+                    model.drills.stopping();
+                }
+                if let [Effect::StartDrill(drill)] = question.effects.as_slice() {
+                    model.drills.starting(drill);
+                }
                 After::Close(question.effects)
             }
             KeyCode::Char('n' | 'N' | 'q') => After::Close(vec![]),
@@ -87,6 +94,7 @@ pub(crate) fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Dialog::Launch(dialog) => launch::on_key(model, dialog, key),
         Dialog::Raise(form) => raise(model, form, key),
         Dialog::Form(form) => forms::on_key(model, form, key),
+        Dialog::Faults(dialog) => faults::on_key(model, dialog, key),
         Dialog::History(at) => scrolled(key, at, KeyCode::Char('H'))
             .map_or(After::Close(vec![]), |at| After::Keep(Dialog::History(at))),
     };

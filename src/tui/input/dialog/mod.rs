@@ -5,6 +5,7 @@ pub(crate) mod draw;
 pub(crate) mod keys;
 
 use crate::tui::event::{Effect, ProfileFile};
+use crate::tui::input::faults::FaultsDialog;
 use crate::tui::input::forms::Form;
 use crate::tui::input::line::Input;
 use crate::tui::input::palette::Palette;
@@ -29,6 +30,8 @@ pub(crate) enum Dialog {
     Span(u16),
     /// A few lines to fill in.
     Form(Form),
+    /// The faults of the server.
+    Faults(FaultsDialog),
     /// The audit log; the scroll position.
     History(u16),
 }

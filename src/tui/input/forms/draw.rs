@@ -55,7 +55,10 @@ fn field(field: &Field, focused: bool) -> Line<'static> {
     } else {
         ("  ", theme::quiet())
     };
-    let mut spans = vec![Span::styled(format!("{marker}{:<10}", field.name), style)];
+    // A long name has a blank behind it all the same.
+    let blank = if field.name.len() < 10 { "" } else { " " };
+    let name = format!("{marker}{:<10}{blank}", field.name);
+    let mut spans = vec![Span::styled(name, style)];
     if let Some(now) = &field.now {
         spans.push(Span::raw(format!("{now} → ")));
     }

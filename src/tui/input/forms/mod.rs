@@ -5,14 +5,16 @@ pub(crate) mod keys;
 
 use jiff::Timestamp;
 
+use crate::api::fault_fields::FaultForm;
 use crate::api::ops::{AdmissionChange, AdmissionState};
 use crate::clients::alertmanager::{Alert, Matcher, PostableSilence};
 use crate::tui::event::Effect;
-use crate::tui::format;
 use crate::tui::input::dialog::Question;
+use crate::tui::input::faults::keys::question;
 use crate::tui::input::line::Input;
 use crate::tui::screens::alerts::ACKNOWLEDGED;
 use crate::tui::screens::alerts::name;
+use crate::tui::{faults, format};
 
 /// The bounds of the server (`AdmissionChange`): people at once, milliseconds between two batches.
 const BATCH: std::ops::RangeInclusive<u64> = 1..=1_000_000;
@@ -31,6 +33,8 @@ pub(crate) enum Purpose {
     Acknowledge(Box<Alert>),
     /// Silence this alert.
     Silence(Box<Alert>),
+    /// Inject a fault of this kind into the server at that address.
+    Fault(&'static FaultForm, String),
 }
 
 /// One line of a form.
@@ -109,18 +113,26 @@ impl Form {
         Form::new(Purpose::Silence(Box::new(alert.clone())), fields)
     }
 
+    pub(crate) fn fault(form: &'static FaultForm, target: &str) -> Form {
+        let parameters = form.fields.iter();
+        let mut fields: Vec<Field> = parameters.map(|it| field(&it.name, "", &it.help)).collect();
+        fields.push(field("for", "30s", "30s, 5m; it ends by itself then"));
+        Form::new(Purpose::Fault(form, target.to_owned()), fields)
+    }
+
     pub(crate) fn title(&self) -> String {
         match &self.purpose {
             Purpose::Admission(_) => "Admission: batch and interval".into(),
             Purpose::Acknowledge(alert) => format!("Acknowledge {}", name(alert)),
             Purpose::Silence(alert) => format!("Silence {}", name(alert)),
+            Purpose::Fault(form, _) => format!("Inject {}", faults::name(form.kind)),
         }
     }
 
     /// What Enter does.
     pub(crate) const fn verb(&self) -> &'static str {
         match self.purpose {
-            Purpose::Admission(_) => "goes on",
+            Purpose::Admission(_) | Purpose::Fault(..) => "goes on",
             Purpose::Acknowledge(_) => "acknowledges",
             Purpose::Silence(_) => "silences",
         }
@@ -143,6 +155,11 @@ impl Form {
                     "batch 1 to 1,000,000; every 100ms to 1h, such as 15s".into(),
                 ]
             }
+            Purpose::Fault(form, _) => {
+                let field = form.fields.get(self.focus);
+                let help = field.map_or(form.about.as_str(), |field| &field.help);
+                vec![help.to_owned()]
+            }
             Purpose::Acknowledge(alert) | Purpose::Silence(alert) => {
                 let matchers: Vec<String> = Matcher::exactly(&alert.labels)
                     .iter()
@@ -162,6 +179,12 @@ impl Form {
             Purpose::Admission(state) => self.resize(state, is_rehearsing).map(Then::Ask),
             Purpose::Acknowledge(alert) => self.acknowledged(alert, now).map(Then::Do),
             Purpose::Silence(alert) => self.silenced(alert, now).map(Then::Do),
+            Purpose::Fault(form, target) => {
+                let texts: Vec<&str> = (0..self.fields.len())
+                    .map(|index| self.text(index))
+                    .collect();
+                question(form, &texts, target).map(Then::Ask)
+            }
         }
     }
 

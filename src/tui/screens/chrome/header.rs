@@ -13,8 +13,8 @@ use crate::tui::format::to_f64;
 use crate::tui::model::{Model, RunView, Screen};
 use crate::tui::recording::view::{Playing, TapeView};
 use crate::tui::screens::chrome::tabs;
-use crate::tui::theme;
 use crate::tui::widgets::frame::right;
+use crate::tui::{faults, theme};
 
 /// From this width on the time is told to the second.
 const WIDE: u16 = 100;
@@ -73,8 +73,12 @@ fn second_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     let sources = told.iter().find(fits).unwrap_or(&told[told.len() - 1]);
     buffer.set_line(area.x, area.y + 1, sources, area.width);
     let room = room.saturating_sub(sources.width());
-    let fits = |line: &Line<'_>| line.width() + sale.width() <= room;
-    let mut line = steered(model).into_iter().find(fits).unwrap_or_default();
+    let mut line = Line::default();
+    for told in [faulty(model), steered(model)] {
+        let fits = |more: &Line<'_>| line.width() + more.width() + sale.width() <= room;
+        let more = told.into_iter().find(fits).unwrap_or_default();
+        line.spans.extend(more.spans);
+    }
     line.spans.extend(sale.spans);
     right(buffer, area, area.y + 1, &line);
 }
@@ -199,6 +203,29 @@ fn sale(model: &Model) -> Line<'static> {
         spans.extend(status.dataset.is_some().then_some(state));
     }
     Line::from(spans)
+}
+
+/// That something is broken on purpose, in full and in a word.
+fn faulty(model: &Model) -> Vec<Line<'static>> {
+    let active = model.faults.active.iter();
+    let left = |fault| faults::left(fault, model.now);
+    let Some(last) = active.max_by_key(|fault| left(fault)) else {
+        return Vec::new();
+    };
+    let (more, left) = (model.faults.active.len() - 1, format::span(left(last)));
+    let name = faults::name(last.fault.kind());
+    let more = match more {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    [
+        format!("▼ {name}{more}, {left} left  "),
+        format!("▼ fault {left}  "),
+        format!("▼ {left} "),
+        "▼ ".to_owned(),
+    ]
+    .map(|text| Line::styled(text, theme::bad()))
+    .into()
 }
 
 /// That the rehearsal does not go as its scenario says, in full and in a word.

@@ -93,7 +93,7 @@ fn status_line(model: &Model, buffer: &mut Buffer, area: Rect) {
     } else if let Some(text) = warned(model) {
         let text = cells::cut(&text, width);
         buffer.set_stringn(area.x, area.y, text, width, theme::warn());
-    } else if let Some(text) = under_way(model) {
+    } else if let Some(text) = under_way(model).or_else(|| drilling(model)) {
         let text = cells::cut(&format!(" ▶ {text}"), width);
         buffer.set_stringn(area.x, area.y, text, width, theme::accent());
     } else if let Some(hint) = next_step(model) {
@@ -202,9 +202,23 @@ fn under_way(model: &Model) -> Option<String> {
     ))
 }
 
+fn drilling(model: &Model) -> Option<String> {
+    let run = model.drills.run.as_ref();
+    let run = run.filter(|run| run.is_under_way() && model.screen != Screen::Drills)?;
+    let progress = &run.progress;
+    Some(format!(
+        "drill {}: {}  {}   {} shows it",
+        one_line(&run.started_by),
+        progress.step.description(),
+        format::stopwatch(run.elapsed(model.now)),
+        Screen::Drills.number(),
+    ))
+}
+
 /// The most useful next key for a new user.
 pub(crate) fn next_step(model: &Model) -> Option<String> {
-    if model.settings.once || model.settings.read_only || model.load.is_under_way() {
+    let busy = model.load.is_under_way() || model.drills.is_under_way();
+    if model.settings.once || model.settings.read_only || busy {
         return None;
     }
     let status = model.status.as_ref()?;
@@ -234,6 +248,8 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
         // Of launching and steering, what can be done now.
         let idle = match (binding.scope, binding.action) {
             (Scope::On(Screen::Load), Action::Open) => model.load.is_under_way(),
+            (_, Action::StartDrill) => model.drills.is_under_way(),
+            (Scope::On(Screen::Drills), Action::StopWork) => !model.drills.is_under_way(),
             (_, Action::PauseLoad | Action::Slower) => !model.load.is_under_way(),
             _ => false,
         };
@@ -267,7 +283,12 @@ fn hints(model: &Model, buffer: &mut Buffer, area: Rect) {
     let zoom = |binding: &&Binding| binding.action == Action::ZoomIn;
     let own = || of(Scope::On(model.screen), false);
     let shown_first = own().filter(|binding| !zoom(binding));
-    let everywhere = of(Scope::Everywhere, false);
+    // A screen's own key goes before one that holds everywhere.
+    let is_taken = |binding: &&Binding| {
+        let mut own = keymap::all().filter(|own| own.scope == Scope::On(model.screen));
+        own.any(|own| own.keys.contains(&binding.keys[0]))
+    };
+    let everywhere = of(Scope::Everywhere, false).filter(|binding| !is_taken(binding));
     for binding in shown_first.chain(everywhere).chain(own().filter(zoom)) {
         let spans = shown(binding);
         if line.width() + spans.iter().map(Span::width).sum::<usize>() > room {

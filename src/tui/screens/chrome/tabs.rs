@@ -12,7 +12,7 @@ const LEAST: usize = 2;
 /// shortened first, unless it has a notice that must be visible.
 pub(crate) fn tabs(chosen: Screen, room: usize, named: bool) -> (usize, Vec<(Screen, String)>) {
     let before = NAME.len() + 1;
-    let cut_to = |longest: usize| -> Vec<(Screen, String)> {
+    let cut_to = |longest: usize, before: &str| -> Vec<(Screen, String)> {
         let tab = |screen: &Screen| {
             let longest = if *screen == chosen {
                 usize::MAX
@@ -20,21 +20,22 @@ pub(crate) fn tabs(chosen: Screen, room: usize, named: bool) -> (usize, Vec<(Scr
                 longest
             };
             let title = cells::head(screen.title(), longest);
-            (*screen, format!(" {} {title} ", screen.number()))
+            (*screen, format!("{before}{} {title} ", screen.number()))
         };
         Screen::ALL.iter().map(tab).collect()
     };
     let width = |tabs: &[(Screen, String)]| tabs.iter().map(|(_, tab)| tab.len()).sum::<usize>();
-    let whole = cut_to(usize::MAX);
+    let whole = cut_to(usize::MAX, " ");
     if width(&whole) + before <= room {
         return (before, whole);
     }
     let before = if named { before } else { 0 };
+    // A name is worth more than a blank.
     let mut longest = 12;
     let mut tabs = whole;
     while width(&tabs) + before > room && longest > LEAST {
         longest -= 1;
-        tabs = cut_to(longest);
+        tabs = cut_to(longest, "");
     }
     (before, tabs)
 }

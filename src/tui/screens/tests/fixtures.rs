@@ -21,6 +21,7 @@ use crate::tui::dashboard::panel::Query;
 use crate::tui::event::Event;
 use crate::tui::model::Screen;
 use crate::tui::model::{Model, RunState, RunView, Settings};
+use crate::tui::screens::tests::drills;
 use crate::tui::screens::traces::Coverage;
 use crate::tui::sources::panels::PanelId;
 use crate::tui::sources::panels::panel;
@@ -117,6 +118,7 @@ pub(crate) fn started(screen: Screen) -> Model {
             300,
         ),
     ];
+    model.drills.take(drills::list(false));
     model
 }
 
@@ -491,7 +493,12 @@ pub(crate) fn fail(model: &mut Model, at: i64) {
 pub(crate) fn ok(screen: Screen) -> Model {
     let mut model = started(screen);
     feed(&mut model, NOW, true);
-    model.load.run = Some(run(RunState::Running));
+    model.drills.take(drills::list(true));
+    model.drills.choose(1);
+    match screen {
+        Screen::Drills => model.drills.run = Some(drills::under_way()),
+        _ => model.load.run = Some(run(RunState::Running)),
+    }
     model.notice = None;
     model
 }

@@ -189,7 +189,8 @@ fn screens_are_reached_by_number_and_tab() {
         ("4", Screen::Traces),
         ("5", Screen::Load),
         ("6", Screen::Alerts),
-        ("7", Screen::Board),
+        ("7", Screen::Drills),
+        ("8", Screen::Board),
         ("1", Screen::Overview),
     ] {
         keys(&mut model, key);
@@ -200,7 +201,7 @@ fn screens_are_reached_by_number_and_tab() {
     press(&mut model, KeyCode::BackTab);
     press(&mut model, KeyCode::BackTab);
     assert_eq!(model.screen, Screen::Board);
-    keys(&mut model, "7");
+    keys(&mut model, "8");
     assert_eq!(model.screen, Screen::Board);
 }
 

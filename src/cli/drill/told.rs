@@ -1,0 +1,81 @@
+//! `drill --progress`: a drill told as JSON lines, for the console and for scripts.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::stdout;
+use crate::drill::progress::{Line, Progress};
+use crate::drill::run::Report;
+use crate::files;
+
+/// The shortest time between two lines of progress.
+const EVERY: Duration = Duration::from_millis(250);
+/// No more progress is written to a file beyond this, in bytes: a suite takes a quarter of it.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Where a drill is told.
+#[derive(Clone)]
+pub(super) struct Told(Arc<Mutex<Lines>>);
+
+struct Lines {
+    out: Box<dyn Write + Send>,
+    written: u64,
+}
+
+impl Told {
+    /// To that file, or to standard output.
+    ///
+    /// # Errors
+    /// The file cannot be written, for people.
+    pub(super) fn to(path: &Path) -> Result<Told, String> {
+        let out: Box<dyn Write + Send> = match files::is_stdout(path) {
+            true => Box::new(stdout::stream()),
+            false => Box::new(File::create(path).map_err(|error| {
+                format!("--progress {} cannot be written: {error}", path.display())
+            })?),
+        };
+        Ok(Told(Arc::new(Mutex::new(Lines { out, written: 0 }))))
+    }
+
+    /// Writes the progress until nobody reads it; then `stop` ends the drill: whoever started it is gone.
+    pub(super) async fn follow(
+        self,
+        mut progress: watch::Receiver<Progress>,
+        stop: CancellationToken,
+    ) {
+        while progress.changed().await.is_ok() {
+            let now = progress.borrow_and_update().clone();
+            if self.line(&Line::Progress(Box::new(now))).is_err() {
+                stop.cancel();
+                return;
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Writes the report, if anybody still reads.
+    pub(super) fn report(&self, report: &Report) {
+        let mut lines = self.0.lock();
+        lines.written = 0;
+        drop(lines);
+        drop(self.line(&Line::Report(Box::new(report.clone()))));
+    }
+
+    fn line(&self, line: &Line) -> io::Result<()> {
+        let text = serde_json::to_string(line)? + "\n";
+        let mut lines = self.0.lock();
+        if lines.written > LARGEST {
+            return Ok(());
+        }
+        lines.written += text.len() as u64;
+        lines.out.write_all(text.as_bytes())?;
+        lines.out.flush()
+    }
+}

@@ -1,0 +1,463 @@
+//! The progress of a drill: its clock so far, published some times a second. The console draws it, and
+//! `concertctl drill --progress` writes it as JSON lines.
+
+use serde::{Deserialize, Serialize};
+
+use super::Moment;
+use super::alerts::Spell;
+use super::file::{Drill, Inject};
+use super::prediction::Prediction;
+use super::run::Report;
+use super::verdict::{FalseAlarm, Injected, Observed, false_alarms, judge};
+
+/// One line of the stream: the progress some times a second, then the report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Line {
+    /// How far it is.
+    Progress(Box<Progress>),
+    /// How it ended.
+    Report(Box<Report>),
+}
+
+/// The step of a drill.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Its server starts.
+    #[default]
+    Starting,
+    /// Users register, and the sale is to open.
+    Opening,
+    /// The hypothesis must hold first.
+    Steady,
+    /// The moment of the fault is awaited.
+    Waiting,
+    /// The fault is there.
+    Fault,
+    /// The fault is over; what is still expected is awaited.
+    Following,
+    /// A quiet drill: nothing may fire.
+    Watching,
+    /// Its server ends, and the report is made.
+    Ending,
+}
+
+impl Step {
+    /// In a few words.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Step::Starting => "its server starts",
+            Step::Opening => "the sale is to open",
+            Step::Steady => "the hypothesis must hold",
+            Step::Waiting => "before the fault",
+            Step::Fault => "the fault is there",
+            Step::Following => "after the fault",
+            Step::Watching => "nothing may fire",
+            Step::Ending => "it ends",
+        }
+    }
+}
+
+/// A moment on the clock of a drill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It begins.
+    Fault,
+    /// The first second outside of the objective.
+    Symptom,
+    /// The alert's condition holds.
+    Pending,
+    /// The alert fires.
+    Firing,
+    /// The receiver was notified.
+    Notified,
+    /// The API that the console asks lists it.
+    Shown,
+    /// Users are served again.
+    Mitigated,
+    /// The rule no longer fires.
+    Resolved,
+    /// The receiver was notified of the end.
+    Told,
+    /// A quiet drill watches.
+    Watch,
+}
+
+impl Stage {
+    /// The name on the clock.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Stage::Fault => "fault",
+            Stage::Symptom => "symptom",
+            Stage::Pending => "pending",
+            Stage::Firing => "firing",
+            Stage::Notified => "notified",
+            Stage::Shown => "shown",
+            Stage::Mitigated => "mitigated",
+            Stage::Resolved => "resolved",
+            Stage::Told => "told",
+            Stage::Watch => "quiet",
+        }
+    }
+}
+
+/// One moment of the clock. Times are seconds from the fault's beginning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Which moment.
+    pub stage: Stage,
+    /// The alert that it is about.
+    pub alert: Option<String>,
+    /// When it came; absent: not yet.
+    pub at: Option<f64>,
+    /// Where its budget begins; absent: what it counts from has not come.
+    pub from: Option<f64>,
+    /// Its budget, if it has one.
+    pub budget: Option<f64>,
+    /// The worst case by rule and settings, counted as the budget is.
+    pub predicted: Option<f64>,
+}
+
+/// What users saw of the last second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// Requests outside of the queue that ended.
+    pub requests: u64,
+    /// Of those, errors.
+    pub errors: u64,
+    /// 95 % of the successes within this.
+    pub p95_ms: Option<f64>,
+    /// The objective was met.
+    pub met: bool,
+}
+
+/// A drill as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The drill's name.
+    pub drill: String,
+    /// One line for people.
+    pub title: String,
+    /// Its step.
+    pub step: Step,
+    /// Its beginning.
+    pub started: Moment,
+    /// Seconds since then.
+    pub elapsed: f64,
+    /// Seconds since the last fault began, or since the watch began; absent before that.
+    pub since_fault: Option<f64>,
+    /// Seconds until the last fault ends; absent when none is there.
+    pub fault_ends_in: Option<f64>,
+    /// Faults that have begun.
+    pub injected: usize,
+    /// Faults that there will be.
+    pub injects: usize,
+    /// The clock of the last fault; of the first before it begins.
+    pub clock: Vec<Row>,
+    /// Alerts that nothing in the drill allows.
+    pub false_alarms: Vec<FalseAlarm>,
+    /// What users see; absent before there is traffic.
+    pub traffic: Option<Traffic>,
+}
+
+impl Progress {
+    /// Of a drill that begins.
+    pub(super) fn of(drill: &Drill, now: Moment) -> Progress {
+        Progress {
+            drill: drill.name.clone(),
+            title: drill.title.clone(),
+            started: now,
+            injects: drill.injects.len(),
+            ..Progress::default()
+        }
+    }
+
+    /// Takes in what is observed.
+    pub(super) fn observe(
+        &mut self,
+        drill: &Drill,
+        observed: &Observed<'_>,
+        predict: impl Fn(&str, &Inject) -> Option<Prediction>,
+    ) {
+        let now = observed.ended;
+        self.elapsed = seconds(self.started, now);
+        self.injected = observed.injected.len();
+        self.traffic = observed.seconds.last().map(|second| Traffic {
+            requests: second.requests,
+            errors: second.errors,
+            p95_ms: second.p95_ms,
+            met: second.met,
+        });
+        let last = observed.injected.last();
+        let began = last.map(|it| it.began).or_else(|| {
+            let watching = self.step == Step::Watching;
+            watching.then_some(observed.began)
+        });
+        self.since_fault = began.map(|began| seconds(began, now));
+        self.fault_ends_in = last
+            .map(|it| seconds(now, it.ended))
+            .filter(|left| *left > 0.0);
+        if began.is_some() {
+            self.false_alarms = false_alarms(drill, observed);
+        }
+        let index = self.injected.saturating_sub(1);
+        self.clock = match drill.injects.get(index) {
+            Some(inject) => clock(drill, index, inject, observed, predict),
+            None => vec![Row {
+                budget: Some(drill.watch.0.as_secs_f64()),
+                from: began.map(|_| 0.0),
+                ..row(Stage::Watch, None)
+            }],
+        };
+    }
+}
+
+const fn row(stage: Stage, at: Option<f64>) -> Row {
+    Row {
+        stage,
+        alert: None,
+        at,
+        from: None,
+        budget: None,
+        predicted: None,
+    }
+}
+
+/// The moments of one fault, in the order in which they are to come.
+fn clock(
+    drill: &Drill,
+    index: usize,
+    inject: &Inject,
+    observed: &Observed<'_>,
+    predict: impl Fn(&str, &Inject) -> Option<Prediction>,
+) -> Vec<Row> {
+    let injected = observed.injected.get(index).copied();
+    let t0 = injected.map(|it| it.began);
+    let since = |moment: Moment| t0.map(|t0| seconds(t0, moment));
+    let symptom = observed
+        .seconds
+        .iter()
+        .find(|second| !second.met && t0.is_some_and(|t0| second.at + 1_000 > t0));
+    let symptom = symptom.and_then(|second| since(second.at)).map(at_least_0);
+    let mut rows = vec![
+        row(Stage::Fault, t0.map(|_| 0.0)),
+        row(Stage::Symptom, symptom),
+    ];
+    for (alert, budget) in &inject.expect.fires {
+        let spell = injected.and_then(|it| spell(observed.alerts.of(alert), it.began));
+        let spell = spell.unwrap_or_default();
+        let fires = (budget.0.as_secs_f64(), predict(alert, inject));
+        rows.extend(of_alert(alert, inject, injected, spell, fires));
+    }
+    let judged = judge(drill, observed, |_, _| None);
+    let recovered = judged
+        .iter()
+        .find(|it| it.inject == index && it.alert.is_none());
+    let over = injected.filter(|it| it.ended <= observed.ended);
+    let from = over.and_then(|it| since(it.ended));
+    let took = recovered.and_then(|it| it.measured);
+    rows.push(Row {
+        from,
+        budget: inject.expect.recovered.map(|it| it.0.as_secs_f64()),
+        ..row(
+            Stage::Mitigated,
+            from.zip(took).map(|(from, took)| from + took),
+        )
+    });
+    rows
+}
+
+fn of_alert(
+    alert: &str,
+    inject: &Inject,
+    injected: Option<Injected>,
+    spell: Spell,
+    (budget, prediction): (f64, Option<Prediction>),
+) -> Vec<Row> {
+    let since = |moment: Moment| injected.map(|it| seconds(it.began, moment));
+    let at = |moment: Option<Moment>| moment.and_then(since);
+    let expect = &inject.expect;
+    let end = injected
+        .filter(|_| spell.notified.is_some())
+        .and_then(|it| since(it.ended));
+    let mut rows = vec![
+        row(Stage::Pending, at(spell.pending).map(at_least_0)),
+        Row {
+            from: injected.map(|_| 0.0),
+            budget: Some(budget),
+            predicted: prediction.map(|it| it.firing.as_secs_f64()),
+            ..row(Stage::Firing, at(spell.firing))
+        },
+        Row {
+            from: at(spell.firing),
+            budget: expect.notified.map(|it| it.0.as_secs_f64()),
+            predicted: prediction.map(|it| it.notified.as_secs_f64()),
+            ..row(Stage::Notified, at(spell.notified))
+        },
+        row(Stage::Shown, at(spell.shown)),
+        row(Stage::Resolved, at(spell.resolved)),
+        Row {
+            from: end,
+            budget: expect.resolved.map(|it| it.0.as_secs_f64()),
+            ..row(Stage::Told, at(spell.told_resolved))
+        },
+    ];
+    for row in &mut rows {
+        row.alert = Some(alert.to_owned());
+    }
+    rows
+}
+
+/// The spell that a fault at `began` began: one that fired before it is no detection.
+fn spell(spells: &[Spell], began: Moment) -> Option<Spell> {
+    let of_this = |spell: &&Spell| match spell.firing {
+        Some(at) => at >= began,
+        None => true,
+    };
+    spells.iter().find(of_this).copied()
+}
+
+/// What began in the same second as the fault, or was true already, counts from it.
+fn at_least_0(at: f64) -> f64 {
+    at.max(0.0)
+}
+
+fn seconds(from: Moment, to: Moment) -> f64 {
+    (to - from) as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::drill::alerts::Alerts;
+    use crate::drill::objective::Second;
+
+    const DRILL: &str = "title: Slow\nload: onsale-short\ninjects:\n  - at: 6s\n    fault: { kind: latency, delay: 1s, for: 20s }\n    cause: { component: server, mechanism: latency }\n    expect:\n      fires: { SlowBuying: 18s }\n      notified: 3s\n      recovered: 10s\n      resolved: 60s\n";
+    const FAULT: Injected = Injected {
+        began: 100_000,
+        ended: 120_000,
+    };
+
+    /// Seconds around the fault, of which those in `bad` (from its beginning) are outside of the objective.
+    fn seconds_with(bad: std::ops::Range<i64>, until: i64) -> Vec<Second> {
+        let second = |at: i64| Second {
+            at: FAULT.began + at * 1_000,
+            requests: 100,
+            errors: 0,
+            p95_ms: Some(1.0),
+            met: !bad.contains(&at),
+        };
+        (-10..until).map(second).collect()
+    }
+
+    fn observe(spell: Spell, injected: &[Injected], at: i64) -> Progress {
+        let drill = Drill::parse("slow", DRILL).unwrap();
+        let mut alerts = Alerts::default();
+        alerts.spells.insert("SlowBuying".into(), vec![spell]);
+        let observed = Observed {
+            began: 90_000,
+            ended: FAULT.began + at * 1_000,
+            injected,
+            alerts: &alerts,
+            seconds: &seconds_with(1..22, at),
+        };
+        let mut progress = Progress::of(&drill, 80_000);
+        let predicted = Prediction {
+            firing: Duration::from_secs(12),
+            notified: Duration::from_secs(2),
+        };
+        progress.observe(&drill, &observed, |_, _| Some(predicted));
+        progress
+    }
+
+    fn found(progress: &Progress, stage: Stage) -> &Row {
+        let mut rows = progress.clock.iter();
+        rows.find(|row| row.stage == stage).expect("a row")
+    }
+
+    #[test]
+    fn before_the_fault_the_clock_has_its_budgets_and_no_time() {
+        let progress = observe(Spell::default(), &[], -3);
+        assert_eq!((progress.since_fault, progress.injected), (None, 0));
+        let firing = found(&progress, Stage::Firing);
+        assert_eq!((firing.budget, firing.predicted), (Some(18.0), Some(12.0)));
+        assert!(
+            progress
+                .clock
+                .iter()
+                .all(|row| row.at.is_none() && row.from.is_none())
+        );
+    }
+
+    #[test]
+    fn while_the_fault_lasts_the_clock_counts_from_its_beginning() {
+        let pending = Spell {
+            pending: Some(107_000),
+            ..Spell::default()
+        };
+        let progress = observe(pending, &[FAULT], 8);
+        assert_eq!(progress.since_fault, Some(8.0));
+        assert_eq!(progress.fault_ends_in, Some(12.0));
+        assert_eq!(found(&progress, Stage::Symptom).at, Some(1.0));
+        assert_eq!(found(&progress, Stage::Pending).at, Some(7.0));
+        let firing = found(&progress, Stage::Firing);
+        assert_eq!((firing.from, firing.at), (Some(0.0), None));
+        assert_eq!(found(&progress, Stage::Notified).from, None);
+    }
+
+    #[test]
+    fn at_the_end_the_clock_says_what_the_verdict_measures() {
+        let spell = Spell {
+            pending: Some(107_000),
+            firing: Some(109_000),
+            notified: Some(110_000),
+            shown: Some(109_500),
+            resolved: Some(140_000),
+            told_resolved: Some(150_000),
+        };
+        let progress = observe(spell, &[FAULT], 60);
+        let took = |stage| {
+            let row = found(&progress, stage);
+            row.at.zip(row.from).map(|(at, from)| at - from)
+        };
+        let stages = [
+            Stage::Firing,
+            Stage::Notified,
+            Stage::Told,
+            Stage::Mitigated,
+        ];
+        // The same as `verdict::tests::everything_in_time_passes`.
+        assert_eq!(stages.map(took), [9.0, 1.0, 30.0, 2.0].map(Some));
+        assert_eq!(progress.fault_ends_in, None);
+    }
+
+    #[test]
+    fn an_alert_that_fired_before_the_fault_is_on_nobodys_clock() {
+        let before = Spell {
+            firing: Some(99_000),
+            ..Spell::default()
+        };
+        let progress = observe(before, &[FAULT], 8);
+        assert_eq!(found(&progress, Stage::Firing).at, None);
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_is_written() {
+        let progress = observe(Spell::default(), &[FAULT], 8);
+        let line = Line::Progress(Box::new(progress.clone()));
+        let text = serde_json::to_string(&line).unwrap();
+        assert!(text.starts_with(r#"{"progress":{"#), "{text}");
+        let Line::Progress(read) = serde_json::from_str(&text).unwrap() else {
+            panic!("{text}")
+        };
+        assert_eq!(*read, progress);
+    }
+}

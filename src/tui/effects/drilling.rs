@@ -1,0 +1,86 @@
+//! Starts drills, follows them, and reads which there are.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{EVERY_PROGRESS, Effects, record};
+use crate::tui::audit::{AuditEntry, AuditFile};
+use crate::tui::drill_runner::{DrillEnded, DrillRun};
+use crate::tui::event::Event;
+use crate::tui::load_generator::LoadGenerator;
+use crate::tui::sources::clients::now_ms;
+
+/// Where a drill happens, for the audit log: it starts a server of its own.
+const TARGET: &str = "a server of its own";
+
+impl Effects {
+    pub(super) fn start_drill(&mut self, drill: String) {
+        let started = self.load.start_drill(&drill);
+        let what = format!("drill {drill}");
+        let (audit, events) = (Arc::clone(&self.audit), self.events.clone());
+        let noted = started.as_ref().map(|_| "began").map_err(String::as_str);
+        let entry = AuditEntry::new(now_ms(), &audit.who, &what, TARGET, noted);
+        self.tasks
+            .spawn(record(Arc::clone(&audit), entry, events.clone()));
+        match started {
+            Ok(run) => {
+                let DrillRun {
+                    progress,
+                    stop,
+                    ended,
+                } = run;
+                self.stop_drill = Some(stop);
+                let load = Arc::clone(&self.load);
+                self.run.spawn(async move {
+                    follow(progress, ended, (what, audit), &events).await;
+                    // Its report is the last result now.
+                    list(load, events).await;
+                });
+            }
+            Err(reason) => {
+                self.tasks.spawn(async move {
+                    let _ = events.send(Event::DrillEnded(Err(reason))).await;
+                });
+            }
+        }
+    }
+}
+
+/// Reads the drills on a thread that may block.
+pub(super) async fn list(load: Arc<dyn LoadGenerator>, events: mpsc::Sender<Event>) {
+    if let Ok(drills) = tokio::task::spawn_blocking(move || load.drills()).await {
+        let _ = events.send(Event::Drills(drills)).await;
+    }
+}
+
+/// Sends the progress of a drill at most every [`EVERY_PROGRESS`], then its end, which is written down.
+async fn follow(
+    mut progress: tokio::sync::watch::Receiver<crate::drill::progress::Progress>,
+    mut ended: DrillEnded,
+    (what, audit): (String, Arc<AuditFile>),
+    events: &mpsc::Sender<Event>,
+) {
+    let mut open = true;
+    let result = loop {
+        tokio::select! {
+            biased;
+            result = &mut ended => break result,
+            changed = progress.changed(), if open => {
+                open = changed.is_ok();
+                let now = progress.borrow_and_update().clone();
+                // The console may have quit; the end of the drill is still written down.
+                let _ = events.send(Event::DrillProgress(Box::new(now))).await;
+                tokio::time::sleep(EVERY_PROGRESS).await;
+            }
+        }
+    };
+    let word = match &result {
+        Ok(report) => Ok(format!("ended: {}", report.verdict.word())),
+        Err(reason) => Err(reason.clone()),
+    };
+    let word = word.as_deref().map_err(String::as_str);
+    let entry = AuditEntry::new(now_ms(), &audit.who, &what, TARGET, word);
+    record(audit, entry, events.clone()).await;
+    let _ = events.send(Event::DrillEnded(result)).await;
+}

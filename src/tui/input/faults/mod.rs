@@ -1,0 +1,11 @@
+//! The dialog of faults: the kinds, which of them the server has now, and the form that injects one.
+
+pub(crate) mod draw;
+pub(crate) mod keys;
+
+/// The dialog, on a kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FaultsDialog {
+    /// Index into `fault_fields::forms()`.
+    pub(crate) chosen: usize,
+}

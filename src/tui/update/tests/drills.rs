@@ -1,0 +1,148 @@
+//! Starting, stopping and following drills by key.
+
+use super::*;
+use crate::drill::progress::Step;
+use crate::drill::verdict::Verdict;
+use crate::tui::screens::drills::DrillState;
+use crate::tui::screens::tests::drills::{list, report, under_way};
+
+fn on_drills() -> Model {
+    let mut model = console(Some("demo"), 0);
+    model.drills.take(list(true));
+    model.screen = Screen::Drills;
+    model
+}
+
+#[test]
+fn a_drill_is_started_after_a_question_and_followed_to_its_verdict() {
+    let mut model = on_drills();
+    assert_eq!(keys(&mut model, "js"), []);
+    assert!(matches!(&model.dialog, Some(Dialog::Ask(question))
+            if question.lines[1].contains("Nothing is sent to")));
+    assert_eq!(keys(&mut model, "n"), [], "no is no");
+    assert!(!model.drills.is_under_way());
+    let started = Effect::StartDrill("slow-charge".into());
+    assert_eq!(keys(&mut model, "sy"), [started]);
+    assert!(
+        model.drills.is_under_way(),
+        "at once: a second s is refused"
+    );
+    let progress = under_way().progress;
+    update(&mut model, NOW, Event::DrillProgress(Box::new(progress)));
+    let run = model.drills.run_of_chosen().unwrap();
+    assert_eq!(run.progress.step, Step::Fault);
+    let ended = Event::DrillEnded(Ok(Box::new(report(Verdict::Passed))));
+    assert_eq!(update(&mut model, NOW, ended), [Effect::Bell]);
+    assert_eq!(notice(&model), "drill slow-charge passed");
+    let run = model.drills.run_of_chosen().unwrap();
+    assert!(matches!(run.state, DrillState::Ended(_)));
+    // What comes late from a drill that is over changes nothing.
+    let late = Event::DrillProgress(Box::default());
+    update(&mut model, NOW, late);
+    assert_eq!(model.drills.run.unwrap().progress.step, Step::Fault);
+}
+
+#[test]
+fn a_drill_is_stopped_from_any_screen_after_a_question() {
+    for screen in ["7", "1"] {
+        let mut model = on_drills();
+        model.drills.run = Some(under_way());
+        keys(&mut model, screen);
+        assert_eq!(keys(&mut model, "x"), []);
+        assert_eq!(keys(&mut model, "y"), [Effect::StopDrill]);
+        assert!(model.drills.is_stopping());
+        keys(&mut model, "x");
+        assert!(model.dialog.is_none());
+        assert_eq!(notice(&model), "the drill is stopping");
+    }
+}
+
+#[test]
+fn two_loads_are_never_on_one_machine() {
+    let mut model = on_drills();
+    model.drills.run = Some(under_way());
+    keys(&mut model, "s");
+    assert!(notice(&model).contains("a drill is under way"));
+    keys(&mut model, "1l");
+    assert!(model.dialog.is_none() && notice(&model).contains("a drill is under way"));
+    let mut model = on_drills();
+    model.load.run = Some(running());
+    keys(&mut model, "s");
+    assert!(model.dialog.is_none() && notice(&model).contains("a rehearsal is under way"));
+}
+
+#[test]
+fn a_drill_file_with_a_mistake_is_not_started_and_says_why() {
+    let mut model = on_drills();
+    keys(&mut model, "jjjjjjs");
+    assert!(model.dialog.is_none());
+    assert!(
+        notice(&model).contains("no such scenario"),
+        "{}",
+        notice(&model)
+    );
+    let mut none = on_drills();
+    none.drills.take(vec![]);
+    keys(&mut none, "jks\n\n");
+    assert_eq!(notice(&none), "there is no drill to start");
+}
+
+#[test]
+fn the_plan_is_opened_by_enter_and_left_by_enter_escape_or_another_choice() {
+    let mut model = on_drills();
+    for leave in [KeyCode::Enter, KeyCode::Esc, KeyCode::Down] {
+        press(&mut model, KeyCode::Enter);
+        assert!(model.drills.plan);
+        press(&mut model, leave);
+        assert!(!model.drills.plan, "{leave:?}");
+    }
+}
+
+#[test]
+fn after_a_drill_the_list_is_read_anew_and_the_choice_stays() {
+    let mut model = on_drills();
+    keys(&mut model, "jj");
+    let mut other = list(true);
+    other.remove(0);
+    update(&mut model, NOW, Event::Drills(other));
+    assert_eq!(model.drills.drill().unwrap().name, "quiet");
+}
+
+#[test]
+fn one_who_leaves_is_told_that_the_drill_ends() {
+    let mut model = on_drills();
+    model.drills.run = Some(under_way());
+    assert_eq!(keys(&mut model, "q"), []);
+    assert!(matches!(&model.dialog, Some(Dialog::Ask(question))
+            if question.lines[0].contains("A drill is under way")));
+    assert_eq!(keys(&mut model, "y"), [Effect::Quit]);
+}
+
+#[test]
+fn a_drill_that_could_not_run_says_why_in_a_line() {
+    let mut model = on_drills();
+    keys(&mut model, "sy");
+    let why = "the drill's server:\nno place for its data".to_owned();
+    update(&mut model, NOW, Event::DrillEnded(Err(why)));
+    let said = notice(&model);
+    assert!(
+        said.starts_with("drill errors could not run: the drill's server:"),
+        "{said}"
+    );
+    assert!(!said.contains('\n'));
+}
+
+#[test]
+fn read_only_neither_starts_nor_stops_a_drill_but_shows_its_plan() {
+    let mut model = on_drills();
+    model.settings.read_only = true;
+    for key in ["s", "x", "!"] {
+        assert_eq!(keys(&mut model, key), []);
+        assert!(
+            model.dialog.is_none() && notice(&model).starts_with("read-only"),
+            "{key}"
+        );
+    }
+    press(&mut model, KeyCode::Enter);
+    assert!(model.drills.plan);
+}
