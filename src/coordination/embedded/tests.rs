@@ -10,6 +10,7 @@ fn open(batch: u64) -> Embedded {
         every_ms: 1_000,
         paused: false,
         opens_at: Some(Timestamp(0)),
+        ..Admission::default()
     };
     restored(Vec::new(), Vec::new(), admission)
 }

@@ -6,7 +6,7 @@
 //! [replicates](RedisCoordination::replicate) the queue at a fixed rate and answers polls from its own
 //! [`QueueState`].
 //!
-//! **Keys.** `{concertctl:<epoch>}:ready`, `queue`, `users`, `batches`, `ended`, `fence` and
+//! **Keys.** `{concertctl:<epoch>}:ready`, `queue`, `users`, `batches`, `ended`, `figures`, `fence` and
 //! `lock:<seat>`; see [`Keys`]. Only locks run out by themselves. The queue needs about 70 bytes of
 //! Redis's memory a registered user, and 100 for each who paid within the time of an admission.
 //!
@@ -21,6 +21,7 @@
 mod admission;
 mod breaker;
 mod clock;
+mod control;
 mod discovery;
 mod link;
 mod lock;
@@ -112,6 +113,8 @@ pub struct RedisCoordination {
     pub(super) state: QueueState,
     options: RedisOptions,
     keys: Arc<Keys>,
+    /// Distinguishes the figures of this server from others'.
+    server: u64,
     /// Redis's clock.
     clock: Arc<RemoteClock>,
     service_clock: service::Clock,
@@ -189,6 +192,7 @@ impl RedisCoordination {
             keys,
             clock,
             service_clock,
+            server: rand::random(),
             losses: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             recovered: Mutex::new(None),
@@ -302,6 +306,12 @@ impl<T> Answer for (String, T) {
 }
 
 impl<A, B> Answer for (String, A, B) {
+    fn outcome(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<A, B, C> Answer for (String, A, B, C) {
     fn outcome(&self) -> &str {
         &self.0
     }

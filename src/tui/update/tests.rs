@@ -54,6 +54,8 @@ fn status(profile: Option<&str>, registered: u64) -> Status {
             paused: false,
             opens_at_ms: None,
             open: true,
+            follow: Default::default(),
+            rate: 0.0,
         },
         consoles: 1,
     }
@@ -349,6 +351,7 @@ fn pausing_and_resuming_ask_as_customers_feel_it() {
                     batch: None,
                     every_ms: None,
                     opening: None,
+                    follow: None,
                 },
                 _,
             ),
