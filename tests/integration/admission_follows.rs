@@ -173,7 +173,12 @@ async fn decisions(server_ops: &str, reason: Reason) -> f64 {
 /// How often the rate was cut, for whatever reason.
 async fn cuts(server_ops: &str) -> f64 {
     let mut counted = 0.0;
-    for reason in [Reason::Errors, Reason::Slow, Reason::Oldest, Reason::Connections] {
+    for reason in [
+        Reason::Errors,
+        Reason::Slow,
+        Reason::Oldest,
+        Reason::Connections,
+    ] {
         counted += decisions(server_ops, reason).await;
     }
     counted
@@ -266,7 +271,8 @@ async fn figures_of_admission_with_the_objective_and_without() {
     let latency: Fault =
         serde_json::from_value(json!({ "kind": "latency", "delayMs": 600 })).unwrap();
     for (name, fault) in [("slow_statement", slow), ("latency", latency)] {
-        let runs = [Follow::Settings, Follow::Objective].map(|follow| figures(name, &fault, follow));
+        let runs =
+            [Follow::Settings, Follow::Objective].map(|follow| figures(name, &fault, follow));
         futures_util::future::join_all(runs).await;
     }
 }

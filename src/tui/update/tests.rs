@@ -11,7 +11,7 @@ pub(crate) mod views;
 
 use super::*;
 use crate::api::ops::{
-    AdmissionChange, AdmissionState, Dataset, Opening, QueueState, SeedPhase, SeedProgress,
+    AdmissionChange, AdmissionState, Dataset, Follow, Opening, QueueState, SeedPhase, SeedProgress,
     SeedRequest, Status,
 };
 use crate::clients::alertmanager::{Alert, AlertState};
