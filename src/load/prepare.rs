@@ -340,8 +340,10 @@ pub(super) async fn open_sale(ops: &Ops, patience: Duration) -> Result<(), OpsEr
 
 /// Restores the server's batch and interval. The sale stays open.
 pub(super) async fn restore(ops: &Ops, before: &AdmissionState) -> Result<(), OpsError> {
-    let now = ops.status().await?.admission.follow;
-    let follow = Some(before.follow).filter(|follow| *follow != now);
+    // A server that does not know the field refuses it, and batch and interval with it.
+    let now = ops.status().await.map(|status| status.admission.follow);
+    let follow = now.ok().filter(|now| *now != before.follow);
+    let follow = follow.map(|_| before.follow);
     let change = AdmissionChange {
         batch: Some(before.batch),
         every_ms: Some(before.every_ms),

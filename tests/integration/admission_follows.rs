@@ -240,22 +240,20 @@ async fn one_slow_server_of_two_lowers_the_rate_of_both() {
     (fleet.ready(0).await, fleet.ready(1).await);
     let apis = [one.api.clone(), slow.api.clone()];
     let buyers = Buyers::start(&one.ops, &apis, Follow::Objective).await;
-    until_rate(&one.ops, "the rate reaches the cap", |rate| rate >= CAP).await;
+    until_rate(&one.ops, "the rate has grown", |rate| rate > 0.5 * CAP).await;
 
     // Each of its connections is slow, so no server is at its capacity: only its answers are late.
     slow_down(&slow.ops, 2 * OBJECTIVE).await;
     for server in [one, slow] {
-        until_rate(&server.ops, "the rate falls", |rate| rate <= 0.7 * CAP).await;
-    }
-    slow.ops
-        .end_faults(Some(FaultKind::SlowStatement))
-        .await
-        .unwrap();
-    for server in [one, slow] {
-        until_rate(&server.ops, "the rate is back", |rate| rate >= 0.8 * CAP).await;
+        until_rate(&server.ops, "the rate falls", |rate| rate <= 0.5 * CAP).await;
     }
     let counted = cuts(&one.ops_url).await + cuts(&slow.ops_url).await;
     assert!(counted >= 1.0, "the one that decides counts the cut");
+    let ended = slow.ops.end_faults(Some(FaultKind::SlowStatement));
+    ended.await.unwrap();
+    for server in [one, slow] {
+        until_rate(&server.ops, "the rate is back", |rate| rate > 0.4 * CAP).await;
+    }
     buyers.stop().await;
     assert_eq!(one.ops.audit().await.unwrap().violations(), 0);
 }
