@@ -188,7 +188,12 @@ async fn cuts(server_ops: &str) -> f64 {
 async fn a_slow_statement_lowers_the_rate_of_admission_and_its_end_brings_the_rate_back() {
     let server = TestServer::empty().await;
     seed(&server.ops, &sale()).await;
-    let buyers = Buyers::start(&server.ops, &[server.api.clone()], Follow::Objective).await;
+    let buyers = Buyers::start(
+        &server.ops,
+        std::slice::from_ref(&server.api),
+        Follow::Objective,
+    )
+    .await;
     until_rate(&server.ops, "the rate reaches the cap", |rate| rate >= CAP).await;
 
     slow_down(&server.ops, HALF).await;
@@ -213,7 +218,12 @@ async fn a_slow_statement_lowers_the_rate_of_admission_and_its_end_brings_the_ra
 async fn without_the_setting_a_slow_statement_does_not_change_the_rate() {
     let server = TestServer::empty().await;
     seed(&server.ops, &sale()).await;
-    let buyers = Buyers::start(&server.ops, &[server.api.clone()], Follow::Settings).await;
+    let buyers = Buyers::start(
+        &server.ops,
+        std::slice::from_ref(&server.api),
+        Follow::Settings,
+    )
+    .await;
     slow_down(&server.ops, HALF).await;
     eventually("buying is slow", || async {
         (buyers.slow() >= 50).then_some(())
@@ -237,7 +247,9 @@ async fn one_slow_server_of_two_lowers_the_rate_of_both() {
         panic!("two servers")
     };
     seed(&one.ops, &sale()).await;
-    (fleet.ready(0).await, fleet.ready(1).await);
+    for server in [0, 1] {
+        fleet.ready(server).await;
+    }
     let apis = [one.api.clone(), slow.api.clone()];
     let buyers = Buyers::start(&one.ops, &apis, Follow::Objective).await;
     until_rate(&one.ops, "the rate has grown", |rate| rate > 0.5 * CAP).await;
@@ -279,7 +291,7 @@ async fn figures_of_admission_with_the_objective_and_without() {
 async fn figures(name: &str, fault: &Fault, follow: Follow) {
     let server = TestServer::empty().await;
     seed(&server.ops, &sale()).await;
-    let buyers = Buyers::start(&server.ops, &[server.api.clone()], follow).await;
+    let buyers = Buyers::start(&server.ops, std::slice::from_ref(&server.api), follow).await;
     let begun = Instant::now();
     let (mut rates, minute) = (Vec::new(), Duration::from_secs(60));
     for second in 0..150 {

@@ -105,9 +105,9 @@ impl Plant {
             self.queue.pop_front();
             self.answers.last_mut().unwrap().1 += 1;
         }
-        let (ended, busy) = self.busy.drain(..).partition(|busy| busy.0 <= now);
+        let (ended, busy): (Vec<_>, _) = self.busy.drain(..).partition(|busy| busy.0 <= now);
         self.busy = busy;
-        for (_, since, left) in Vec::<(Ms, Ms, u32)>::from(ended) {
+        for (_, since, left) in ended {
             self.answers.last_mut().unwrap().0.push(now - since);
             if left > 0 {
                 let think = 1_000.0 + 2_000.0 * self.chance.next();
