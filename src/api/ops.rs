@@ -8,6 +8,8 @@ use super::integer;
 
 /// `GET /ops/v1/audit`.
 pub use crate::domain::audit::Audit;
+/// What decides how many are admitted.
+pub use crate::domain::queue::Follow;
 
 pub use super::faults::{ActiveFault, Fault, FaultKind, FaultList, FaultRequest, LinkCut};
 
@@ -77,7 +79,7 @@ pub struct QueueState {
 }
 
 /// How admission is set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdmissionState {
     /// How many places one batch admits.
@@ -90,6 +92,12 @@ pub struct AdmissionState {
     pub opens_at_ms: Option<i64>,
     /// Whether the sale is open now.
     pub open: bool,
+    /// What decides how many are admitted; batch and interval are the most.
+    #[serde(default)]
+    pub follow: Follow,
+    /// People admitted a second, as decided now.
+    #[serde(default)]
+    pub rate: f64,
 }
 
 /// `PUT /ops/v1/admission`: absent fields stay unchanged.
@@ -116,6 +124,9 @@ pub struct AdmissionChange {
     /// Open now, close until opened by hand, or open at a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening: Option<Opening>,
+    /// What decides how many are admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
 }
 
 /// When the sale opens.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ActiveDataset, Booking};
+use super::{ActiveDataset, Booking, follow};
 use crate::coordination::{Replication, Unavailable};
 use crate::domain::Timestamp;
 use crate::telemetry::ReservationOutcome;
@@ -21,7 +21,7 @@ const ANSWERS_KEPT: i64 = 24 * 3600 * 1_000;
 pub async fn run(booking: Arc<Booking>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = async { tokio::join!(admit(&booking), sweep(&booking), replicate(&booking)); } => {}
+        () = async { tokio::join!(admit(&booking), follow::run(&booking), sweep(&booking), replicate(&booking)); } => {}
     }
 }
 

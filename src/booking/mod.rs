@@ -8,6 +8,7 @@ mod audit;
 mod background;
 mod caller;
 mod copies;
+mod follow;
 mod probe;
 mod queue;
 mod registration;
@@ -29,7 +30,7 @@ pub use reservations::{Held, ReservationView, SeatRequest};
 pub use seat_maps::SeatMap;
 
 /// Types of the lower modules in the use cases' signatures, so that their caller imports no other module.
-pub use crate::domain::queue::Admission;
+pub use crate::domain::queue::{Admission, Follow};
 pub use crate::domain::{
     ConcertId, Money, PerformanceDateId, Place, QueueStatus, ReservationId, ReservationStatus,
     SeatId, SeatStatus, Timestamp, UserId,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{ActiveDataset, Booking, Caller, Refusal};
 use crate::coordination::{QueueCounts, Standing};
-use crate::domain::queue::{Admission, poll_after};
+use crate::domain::queue::{Admission, Follow, poll_after};
 use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 
 /// The queue status of a token, and the pause until its next poll.
@@ -30,6 +30,8 @@ pub struct AdmissionChange {
     pub paused: Option<bool>,
     /// When the sale opens.
     pub opening: Option<Opening>,
+    /// What decides how many are admitted.
+    pub follow: Option<Follow>,
 }
 
 /// When the sale opens.
@@ -94,6 +96,7 @@ impl Booking {
             batch = admission.batch,
             every_ms = admission.every_ms,
             paused = admission.paused,
+            follow = admission.follow.label(),
             opens_at_ms = admission.opens_at.map(|at| at.0),
             "admission was changed"
         );
@@ -120,6 +123,7 @@ fn with_change(
         admission.every_ms = every_ms;
     }
     admission.paused = change.paused.unwrap_or(admission.paused);
+    admission.follow = change.follow.unwrap_or(admission.follow);
     match change.opening {
         // A sale that is open keeps its opening time: a new one would admit a batch at once.
         Some(Opening::Now) if admission.opens_at.is_some_and(|at| at <= now) => {}
@@ -140,12 +144,13 @@ fn out_of_bounds(field: &str, value: u64, bounds: &std::ops::RangeInclusive<u64>
 
 pub(super) fn view(dataset: &ActiveDataset, place: Place, user: UserId) -> QueueView {
     let standing = dataset.queue().standing(place, dataset.now());
-    let every = dataset.queue().admission().every();
+    let admission = dataset.queue().admission();
+    let every = admission.every();
     let poll_after = match standing.status {
         QueueStatus::Wait => poll_after(
             dataset.queue().waiting(),
             standing.eta,
-            every,
+            admission.entry_every(),
             rand::random::<f64>(),
         ),
         QueueStatus::Active | QueueStatus::Expired => every,

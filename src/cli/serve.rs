@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -14,7 +15,7 @@ use super::flags::{DataDirArg, DatabaseArg, between, listen_address, share, whol
 use super::log_args::LogArgs;
 use super::stop_signals::StopSignals;
 use super::{FAILED, fail, serve_banner};
-use crate::booking::{Admission, Rules};
+use crate::booking::{Admission, Follow, Rules};
 use crate::duration::show;
 use crate::http::TokenLimit;
 use crate::http::cors::Origin;
@@ -97,6 +98,10 @@ pub(super) struct ServeArgs {
     /// Time between two batches, from 100ms to 1h, until the admission of the dataset is changed
     #[arg(long, value_name = "DURATION", default_value = show(Admission::default().every()), value_parser = between("100ms", "1h"))]
     admission_interval: Duration,
+    /// What decides how many are let in. objective: batch and interval are the most, and fewer are let in while
+    /// the steps of buying come near 500 ms; until the admission of the dataset is changed
+    #[arg(long, value_name = "WHAT", default_value_t = Admission::default().follow, value_parser = follow())]
+    admission_follow: Follow,
     /// Live reservations that a user may hold
     #[arg(long, value_name = "N", default_value_t = Rules::default().max_live, value_parser = whole(1_u32, 1000))]
     max_reservations: u32,
@@ -143,6 +148,7 @@ impl ServeArgs {
         settings.token_key_file = self.token_key_file.clone();
         settings.rules.hold = self.hold;
         settings.rules.active = self.active;
+        settings.rules.admission.follow = self.admission_follow;
         settings.rules.max_live = self.max_reservations;
         settings.rules.admission.batch = self.admission_batch;
         settings.rules.admission.every_ms = whole_millis(self.admission_interval);
@@ -177,6 +183,15 @@ impl ServeArgs {
         }
         (traces, warnings)
     }
+}
+
+/// `settings` or `objective`.
+fn follow() -> impl TypedValueParser<Value = Follow> {
+    let names = PossibleValuesParser::new(Follow::ALL.map(Follow::label));
+    names.try_map(|name| {
+        let mut all = Follow::ALL.into_iter();
+        all.find(|it| it.label() == name).ok_or("unknown")
+    })
 }
 
 fn whole_millis(duration: Duration) -> u64 {

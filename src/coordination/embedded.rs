@@ -6,8 +6,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::locks::SeatLocks;
-use super::state::{QueueState, due_at};
-use super::{Claim, Registration};
+use super::state::{Flow, QueueState, due_at};
+use super::{Claim, Registration, Turn};
+use crate::domain::admission_control::{Decision, Measurement, State};
 use crate::domain::queue::QueueSnapshot;
 use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 
@@ -18,6 +19,8 @@ pub struct Embedded {
     /// The live place of each user, and the last place. One lock covers both, so that the order of arrival is the
     /// order of places.
     order: Mutex<Order>,
+    /// What the law of admission remembers.
+    law: Mutex<Option<State>>,
 }
 
 #[derive(Default)]
@@ -38,6 +41,7 @@ impl Embedded {
                 live: live.map(|&(place, user, _)| (user, place)).collect(),
                 last: snapshot.last().0,
             }),
+            law: Mutex::new(None),
         }
     }
 
@@ -104,12 +108,13 @@ impl Embedded {
             return None;
         }
         let from = self.state.watermark();
-        let watermark = from.0.saturating_add(admission.batch);
+        let batch = self.state.batch_due(&admission);
+        let watermark = from.0.saturating_add(batch);
         let watermark = Place(watermark.min(self.state.registered().0));
         self.state.set_coming(watermark);
-        let next = at.after(admission.every());
+        let next = at.after(admission.entry_every());
         *due = Some(if next <= now {
-            now.after(admission.every())
+            now.after(admission.entry_every())
         } else {
             next
         });
@@ -119,6 +124,22 @@ impl Embedded {
             at: now,
             id: 0,
         })
+    }
+
+    /// The turn to decide, which one process always has.
+    pub(super) fn turn(&self, own: &Measurement) -> Turn {
+        Turn {
+            state: *self.law.lock(),
+            worst: *own,
+            id: 0,
+        }
+    }
+
+    /// Applies a decision.
+    pub(super) fn decided(&self, next: State, decision: &Decision) {
+        *self.law.lock() = Some(next);
+        self.state
+            .set_flow(Flow::new(decision.rate, decision.admits));
     }
 
     /// Returns a due batch that could not be made durable. It is retried after `pause`.

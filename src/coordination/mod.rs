@@ -17,8 +17,9 @@ use locks::Tried;
 #[cfg(any(test, fuzzing))]
 pub(crate) use redis::read_replies;
 pub use redis::{BreakerSettings, RedisConnectError, RedisCoordination, RedisLock, RedisOptions};
-pub use state::{QueueCounts, QueueState, Standing};
+pub use state::{Flow, QueueCounts, QueueState, Standing};
 
+use crate::domain::admission_control::{Decision, Measurement, State};
 use crate::domain::queue::{Admission, QueueSnapshot};
 use crate::domain::{Place, SeatId, Timestamp, UserId};
 
@@ -56,6 +57,17 @@ pub struct Claim {
     /// The time of the admission: now by the deciding clock, or a moment later, when all servers know of the batch.
     pub at: Timestamp,
     /// Distinguishes this claim from later ones.
+    pub id: u64,
+}
+
+/// The turn to decide how many are admitted until the next step. Only one server gets it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Turn {
+    /// What the law remembers; `None` before the first decision.
+    pub state: Option<State>,
+    /// The worst figures of all servers.
+    pub worst: Measurement,
+    /// Distinguishes this turn from later ones.
     pub id: u64,
 }
 
@@ -252,6 +264,30 @@ impl Coordination {
         match self {
             Coordination::Embedded(embedded) => embedded.state.set_admission(admission, now),
             Coordination::Redis(redis) => redis.set_admission(admission, now).await,
+        }
+    }
+
+    /// Shares what this server measured, and claims the turn to decide. `None`: another server has it.
+    pub async fn turn(&self, own: &Measurement) -> Result<Option<Turn>, Unavailable> {
+        match self {
+            Coordination::Embedded(embedded) => Ok(Some(embedded.turn(own))),
+            Coordination::Redis(redis) => redis.turn(own).await,
+        }
+    }
+
+    /// Applies the decision of `turn` on every server. `false`: another server has decided since.
+    pub async fn decided(
+        &self,
+        turn: &Turn,
+        next: State,
+        decision: &Decision,
+    ) -> Result<bool, Unavailable> {
+        match self {
+            Coordination::Embedded(embedded) => {
+                embedded.decided(next, decision);
+                Ok(true)
+            }
+            Coordination::Redis(redis) => redis.decided(turn, next, decision).await,
         }
     }
 

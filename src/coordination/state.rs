@@ -23,7 +23,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 
-use crate::domain::queue::{Admission, QueueSnapshot};
+use crate::domain::queue::{Admission, Follow, QueueSnapshot};
 use crate::domain::{Place, QueueStatus, Timestamp};
 
 /// The queue as this server sees it.
@@ -41,7 +41,49 @@ pub struct QueueState {
     ended: RwLock<HashSet<Place>>,
     admission: ArcSwap<Admission>,
     pub(super) next_due: Mutex<Option<Timestamp>>,
+    /// The rate while admission follows the objective.
+    flow: Mutex<Flow>,
     active_for: Duration,
+}
+
+/// How many people are let in a second while admission follows the objective.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Flow {
+    /// As last decided; 0 before the first decision.
+    pub rate: f64,
+    /// `false`: nobody until the next decision.
+    pub admits: bool,
+    /// The part of a person that was due and could not be let in.
+    credit: f64,
+}
+
+impl Flow {
+    /// As decided.
+    #[must_use]
+    pub fn new(rate: f64, admits: bool) -> Flow {
+        Flow {
+            rate,
+            admits,
+            credit: 0.0,
+        }
+    }
+
+    /// How many are due after `time`.
+    fn due(&mut self, time: Duration) -> u64 {
+        if !self.admits {
+            return 0;
+        }
+        self.credit += self.rate.max(0.0) * time.as_secs_f64();
+        let whole = self.credit.floor();
+        self.credit -= whole;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number that is not negative; the cast saturates"
+        )]
+        let people = whole as u64;
+        people
+    }
 }
 
 /// The standing of a place.
@@ -82,6 +124,7 @@ impl QueueState {
             ended: RwLock::new(ended.map(|&(place, ..)| place).collect()),
             admission: ArcSwap::from_pointee(snapshot.admission.unwrap_or_default()),
             next_due: Mutex::new(None),
+            flow: Mutex::default(),
             active_for,
         }
     }
@@ -180,7 +223,48 @@ impl QueueState {
             // The batch is due. It is being made durable, or begins in a moment.
             return Some(Duration::ZERO);
         };
-        self.admission.load().eta(behind, Some(next_in))
+        let admission = self.admission();
+        match admission.follow {
+            Follow::Settings => admission.eta(behind, Some(next_in)),
+            Follow::Objective => self.eta_at_rate(behind, next_in, &admission),
+        }
+    }
+
+    /// By the rate of the last decision, or at least the floor.
+    fn eta_at_rate(
+        &self,
+        behind: u64,
+        next_in: Duration,
+        admission: &Admission,
+    ) -> Option<Duration> {
+        let rate = self.flow().rate.max(admission.cap().floor());
+        #[expect(clippy::cast_precision_loss, reason = "places are fewer than 2^53")]
+        let seconds = behind.saturating_sub(1) as f64 / rate;
+        let further = Duration::try_from_secs_f64(seconds).ok()?;
+        Some(next_in.saturating_add(further))
+    }
+
+    /// The rate while admission follows the objective.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        *self.flow.lock()
+    }
+
+    /// Sets the rate until the next decision. The part of a person that is due stays due.
+    pub fn set_flow(&self, flow: Flow) {
+        let mut now = self.flow.lock();
+        *now = Flow {
+            credit: now.credit,
+            ..flow
+        };
+    }
+
+    /// How many people the batch that is due lets in.
+    pub(super) fn batch_due(&self, admission: &Admission) -> u64 {
+        match admission.follow {
+            Follow::Settings => admission.batch,
+            Follow::Objective => self.flow.lock().due(admission.entry_every()),
+        }
     }
 
     /// Announces a batch up to `watermark` that is being made durable.
@@ -227,7 +311,7 @@ impl QueueState {
         if admission.opens_at != before.opens_at {
             *due = None;
         } else if let Some(at) = *due {
-            *due = Some(at.min(now.after(admission.every())));
+            *due = Some(at.min(now.after(admission.entry_every())));
         }
     }
 
@@ -280,7 +364,7 @@ pub(super) fn due_at(
 ) -> Timestamp {
     let at = due.unwrap_or(opens_at).max(opens_at);
     if opens_at <= now {
-        at.min(now.after(admission.every()))
+        at.min(now.after(admission.entry_every()))
     } else {
         at
     }

@@ -2,6 +2,7 @@
 //!
 //! No I/O, no async; the caller passes the time. Every other module may use this one, and it uses none.
 
+pub mod admission_control;
 pub mod audit;
 pub mod ids;
 pub mod money;

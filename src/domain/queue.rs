@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::admission_control::Cap;
 use super::{Timestamp, UserId};
 
 /// The n-th to register holds place n, from 1.
@@ -37,6 +39,44 @@ impl QueueStatus {
     }
 }
 
+/// What decides how many are admitted.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Follow {
+    /// Batch and interval alone.
+    #[default]
+    Settings,
+    /// Batch and interval are the most; fewer are admitted while the service is near its objective.
+    Objective,
+}
+
+impl Follow {
+    /// Both.
+    pub const ALL: [Follow; 2] = [Follow::Settings, Follow::Objective];
+
+    #[must_use]
+    pub fn is_settings(&self) -> bool {
+        *self == Follow::Settings
+    }
+
+    /// As settings, scenario files and the operations API write it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Follow::Settings => "settings",
+            Follow::Objective => "objective",
+        }
+    }
+}
+
+impl std::fmt::Display for Follow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
 /// The admission settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +89,9 @@ pub struct Admission {
     pub paused: bool,
     /// No batch is admitted before this; `None`: the sale is closed until somebody opens it.
     pub opens_at: Option<Timestamp>,
+    /// Absent in settings that were saved before it was there.
+    #[serde(default)]
+    pub follow: Follow,
 }
 
 impl Default for Admission {
@@ -58,9 +101,15 @@ impl Default for Admission {
             every_ms: 15_000,
             paused: false,
             opens_at: Some(Timestamp(0)),
+            follow: Follow::Settings,
         }
     }
 }
+
+/// Parts of an interval in which people are let in while admission follows the objective.
+const ENTRIES: u32 = 10;
+/// The shortest time between two parts: each is a durable row.
+const ENTRY_FLOOR: Duration = Duration::from_millis(100);
 
 impl Admission {
     /// The bounds within which admission can be set: batch, then interval in milliseconds.
@@ -71,6 +120,22 @@ impl Admission {
     #[must_use]
     pub const fn every(&self) -> Duration {
         Duration::from_millis(self.every_ms)
+    }
+
+    /// The most that is admitted, and the least while admission follows the objective.
+    #[must_use]
+    pub fn cap(&self) -> Cap {
+        Cap::of(self.batch, self.every())
+    }
+
+    /// Time between two moments at which people are let in. While admission follows the objective they come
+    /// in [`ENTRIES`] parts of an interval, since a burst is what makes a service slow.
+    #[must_use]
+    pub fn entry_every(&self) -> Duration {
+        match self.follow {
+            Follow::Settings => self.every(),
+            Follow::Objective => (self.every() / ENTRIES).max(ENTRY_FLOOR).min(self.every()),
+        }
     }
 
     /// How long someone at `position` (1 = next in line) waits, when the next batch is due in

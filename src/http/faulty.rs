@@ -44,6 +44,13 @@ pub(super) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     calls.collect()
 });
 
+/// Whether `METHOD /path` is a step of buying.
+pub(super) fn is_buying(method: &str, path: &str) -> bool {
+    let mut routes = ROUTES.iter();
+    let named = |route: &&Route| route.name.split_once(' ') == Some((method, path));
+    routes.find(named).is_some_and(|it| it.part == Part::Buying)
+}
+
 /// Runs the request, unless an injected fault answers it.
 pub(super) async fn serve(faults: &Faults, request: Request, next: Next) -> Response {
     if faults.hit_requests()

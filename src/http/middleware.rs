@@ -63,7 +63,10 @@ impl Meters {
             None => Box::leak(route.to_owned().into_boxed_str()),
         };
         bound.entry(route).or_default()[method]
-            .get_or_insert_with(|| self.metrics.route(METHODS[method], route))
+            .get_or_insert_with(|| match faulty::is_buying(METHODS[method], route) {
+                true => self.metrics.buying_route(METHODS[method], route),
+                false => self.metrics.route(METHODS[method], route),
+            })
             .clone()
     }
 }
@@ -117,6 +120,7 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
     let is_probe = NO_TRAFFIC.contains(&route);
     let meters = shared.meters.as_ref().filter(|_| !is_probe);
     let meters = meters.map(|meters| meters.of(method, route));
+    let step = meters.clone();
     let format = match shared.meters {
         Some(_) => ErrorFormat::Problem,
         None => ErrorFormat::of_path(request.uri().path()),
@@ -129,7 +133,10 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
 
     let (mut response, close) = match strictness::refusal(&request) {
         Some(error) => (error.into_response(), true),
-        None => span.within(bounded(&shared, &info, request, next)).await,
+        None => {
+            span.within(bounded(&shared, &info, step, request, next))
+                .await
+        }
     };
 
     let trace_id = trace.trace_id_hex();
@@ -171,10 +178,14 @@ async fn observe(State(shared): State<Arc<Shared>>, mut request: Request, next: 
 async fn bounded(
     shared: &Shared,
     info: &RequestInfo,
+    meters: Option<RouteMetrics>,
     request: Request,
     next: Next,
 ) -> (Response, bool) {
     let Ok(_permit) = shared.in_flight.try_acquire() else {
+        if let Some(step) = meters.and_then(|meters| meters.step_of_buying()) {
+            step.answered(503);
+        }
         let unread = !request.body().is_end_stream();
         let detail = "the server has reached its limit of requests in flight";
         return (
@@ -184,7 +195,14 @@ async fn bounded(
     };
     let limit = (shared.body_limit)(&request);
     match body::receive(request, limit, shared.limits.body_timeout).await {
-        Ok(request) => (answer(shared, info, request, next).await, false),
+        Ok(request) => {
+            let step = meters.and_then(|meters| meters.step_of_buying());
+            let response = answer(shared, info, request, next).await;
+            if let Some(step) = step {
+                step.answered(response.status().as_u16());
+            }
+            (response, false)
+        }
         Err(refused) => (refused.error.into_response(), refused.close),
     }
 }

@@ -5,7 +5,7 @@ use super::model::{Class, Operation};
 use super::recorder::{BUYERS, Frame, span_seconds};
 use super::scenario::Scenario;
 use super::summary::Expected;
-use crate::api::ops::Audit;
+use crate::api::ops::{Audit, Follow};
 
 /// One line of the estimate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +77,13 @@ pub fn estimate(scenario: &Scenario) -> Vec<EstimateLine> {
         line(
             "admission",
             format!(
-                "{} every {}: {} a second, the last after {}",
+                "{} every {}{}: {} a second, the last after {}",
                 number(admission.batch as f64),
                 admission.every,
+                match admission.follow {
+                    Follow::Settings => "",
+                    Follow::Objective => " at most, following the objective",
+                },
                 number(admission.batch as f64 / every),
                 time(admitted_after)
             ),

@@ -168,6 +168,8 @@ pub(super) async fn prepare(
         every_ms: Some(u64::try_from(scenario.admission.every.0.as_millis()).unwrap_or(u64::MAX)),
         paused: Some(false),
         opening: Some(Opening::Closed),
+        // A server that does not know the field refuses it.
+        follow: Some(scenario.admission.follow).filter(|it| *it != before.follow),
     };
     ops.admission(&change).await?;
     Ok(Ready { status, before })
@@ -187,6 +189,7 @@ async fn follow(
         let admission = &status.admission;
         let set = admission.batch == scenario.admission.batch
             && u128::from(admission.every_ms) == scenario.admission.every.0.as_millis()
+            && admission.follow == scenario.admission.follow
             && admission.opens_at_ms.is_none();
         let fits =
             |it: &Dataset| it.profile == scenario.dataset && it.users >= scenario.everybody();
@@ -336,11 +339,16 @@ pub(super) async fn open_sale(ops: &Ops, patience: Duration) -> Result<(), OpsEr
 
 /// Restores the server's batch and interval. The sale stays open.
 pub(super) async fn restore(ops: &Ops, before: &AdmissionState) -> Result<(), OpsError> {
+    // A server that does not know the field refuses it, and batch and interval with it.
+    let now = ops.status().await.map(|status| status.admission.follow);
+    let follow = now.ok().filter(|now| *now != before.follow);
+    let follow = follow.map(|_| before.follow);
     let change = AdmissionChange {
         batch: Some(before.batch),
         every_ms: Some(before.every_ms),
         paused: Some(before.paused),
         opening: None,
+        follow,
     };
     ops.admission(&change).await.map(drop)
 }

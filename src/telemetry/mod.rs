@@ -16,8 +16,8 @@ pub use logs::{
     Logs, slow_query,
 };
 pub use metrics::{
-    ClockStep, LoadgenKind, LoadgenMetrics, LockOutcome, Metrics, NotificationOutcome,
-    PaymentOutcome, ReservationOutcome, RouteMetrics,
+    Buying, BuyingCounts, ClockStep, Latencies, LoadgenKind, LoadgenMetrics, LockOutcome, Metrics,
+    NotificationOutcome, PaymentOutcome, ReservationOutcome, RouteMetrics, UnderWay,
 };
 pub use otlp::{Deliveries, Otlp, Pushing, Sampler, Signal};
 pub use statement::{ACQUIRE, Statement, connection_acquired};

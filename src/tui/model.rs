@@ -150,6 +150,8 @@ pub(crate) struct Model {
     pub(crate) navigation: Vec<Step>,
     pub(crate) zoom: Zoom,
     pub(crate) time: TimeView,
+    /// When the server cut the rate of admission, and how: oldest first.
+    pub(crate) cuts: std::collections::VecDeque<(i64, String)>,
     /// The panel of the overview that fills the screen.
     pub(crate) enlarged: Option<PanelId>,
     /// Columns and rows of the last frame.

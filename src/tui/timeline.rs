@@ -1,6 +1,7 @@
 //! The time axis of the charts: the shared cursor, the marks, and freezing. Pure.
 
-use crate::tui::format::{one_line, unix_ms};
+use crate::api::ops::{AdmissionState, Follow};
+use crate::tui::format::{one_line, short, unix_ms};
 use crate::tui::model::Model;
 use crate::tui::screens::alerts::name;
 use crate::tui::sources::panels::{PanelId, panel};
@@ -13,6 +14,8 @@ use crate::tui::zoom::Window;
 const STEPS: i64 = 60;
 /// Phases of rehearsals that are remembered.
 const MOST_PHASES: usize = 64;
+/// Cuts of the rate of admission that are remembered: at most six a minute.
+const MOST_CUTS: usize = 256;
 
 /// Everything worth a mark, oldest first.
 pub(crate) fn marks(model: &Model) -> Vec<Mark> {
@@ -33,7 +36,12 @@ pub(crate) fn marks(model: &Model) -> Vec<Mark> {
         kind: MarkKind::Action,
         text: format!("{}: {}", entry.who, entry.action),
     });
-    let mut marks: Vec<_> = phases.chain(alerts).chain(actions).collect();
+    let cuts = model.cuts.iter().map(|(at, text)| Mark {
+        at: *at,
+        kind: MarkKind::Action,
+        text: text.clone(),
+    });
+    let mut marks: Vec<_> = phases.chain(alerts).chain(actions).chain(cuts).collect();
     marks.extend(model.faults.marks.iter().cloned());
     marks.sort_by_key(|mark| mark.at);
     marks
@@ -46,6 +54,26 @@ pub(crate) fn phase_begins(model: &mut Model, text: &str) {
         begun.pop_front();
     }
     begun.push_back((model.now, one_line(text)));
+}
+
+/// Marks that the server cut the rate of admission to follow the objective. Growth goes in small steps, which the
+/// rate itself shows.
+pub(crate) fn rate_decided(model: &mut Model, now: &AdmissionState) {
+    let follows = |of: &AdmissionState| of.follow == Follow::Objective;
+    let before = model.status.as_ref().map(|status| &status.admission);
+    let Some(before) = before.filter(|before| follows(before) && follows(now)) else {
+        return;
+    };
+    let is_setting = (before.batch, before.every_ms) != (now.batch, now.every_ms);
+    if is_setting || now.rate >= before.rate {
+        return;
+    }
+    let (from, to) = (short(before.rate), short(now.rate));
+    let text = format!("admission follows the objective: {from} → {to} a second");
+    if model.cuts.len() >= MOST_CUTS {
+        model.cuts.pop_front();
+    }
+    model.cuts.push_back((model.now, text));
 }
 
 /// Half a chart back, or forth; at the present the charts follow it again.

@@ -214,6 +214,8 @@ fn admission_of(facts: &Facts) -> AdmissionState {
         paused: facts.paused,
         opens_at_ms: None,
         open: true,
+        follow: Default::default(),
+        rate: 0.0,
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod admission_flags;
+mod admission_follows;
 mod advisories;
 mod alert_rules;
 mod alerting;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::queue::Admission;
+use crate::domain::queue::{Admission, Follow};
 use proptest::prelude::*;
 
 const ACTIVE: Duration = Duration::from_secs(600);
@@ -10,6 +10,7 @@ fn open(batch: u64) -> Embedded {
         every_ms: 1_000,
         paused: false,
         opens_at: Some(Timestamp(0)),
+        ..Admission::default()
     };
     restored(Vec::new(), Vec::new(), admission)
 }
@@ -217,4 +218,69 @@ fn an_announced_batch_is_let_in_at_its_instant_and_never_sent_back() {
     assert_eq!(status(1_000), QueueStatus::Active);
     assert_eq!(queue.state.counts(Timestamp(1_000)).watermark, 1);
     assert_eq!(status(0), QueueStatus::Active, "a clock set back");
+}
+
+/// A sale of 100 a second at most, with 1,000 people waiting, that follows the objective.
+fn following() -> Embedded {
+    let admission = Admission {
+        batch: 1_000,
+        every_ms: 10_000,
+        follow: Follow::Objective,
+        ..Admission::default()
+    };
+    let queue = restored(Vec::new(), Vec::new(), admission);
+    queue.raise(Place(1_000));
+    queue
+}
+
+#[test]
+fn who_follows_the_objective_lets_in_parts_of_an_interval_at_the_decided_rate() {
+    let queue = following();
+    assert_eq!(admit(&queue, Timestamp(1)), None, "nothing is decided yet");
+    queue.state.set_flow(Flow::new(2.5, true));
+    let marks: Vec<_> = (1..=4)
+        .map(|second| admit(&queue, Timestamp(second * 1_000 + 1)))
+        .collect();
+    // Half a person is let in with the next part.
+    assert_eq!(marks, [2, 5, 7, 10].map(|place| Some(Place(place))));
+    assert_eq!(admit(&queue, Timestamp(4_500)), None, "a tenth of 10 s");
+    queue.state.set_flow(Flow::new(2.5, false));
+    assert_eq!(admit(&queue, Timestamp(5_001)), None, "nobody is let in");
+    queue.state.set_flow(Flow::new(2.5, true));
+    let caught_up = admit(&queue, Timestamp(6_001));
+    assert_eq!(caught_up, Some(Place(12)), "a pause saves nobody up");
+}
+
+#[test]
+fn the_promised_wait_follows_the_decided_rate() {
+    let queue = following();
+    queue.state.set_flow(Flow::new(50.0, true));
+    assert_eq!(admit(&queue, Timestamp(0)), Some(Place(50)));
+    let promise = |place| queue.state.standing(Place(place), Timestamp(0)).eta;
+    assert_eq!(promise(51), Some(Duration::from_secs(1)));
+    assert_eq!(promise(151), Some(Duration::from_secs(3)));
+    queue.state.set_flow(Flow::new(10.0, true));
+    assert_eq!(promise(151), Some(Duration::from_secs(11)));
+    // As long as nothing is decided, by the least that is let in: 1 a second.
+    queue.state.set_flow(Flow::default());
+    assert_eq!(promise(151), Some(Duration::from_secs(101)));
+}
+
+proptest! {
+    #[test]
+    fn no_interval_lets_in_more_than_the_batch(rate in 0.0_f64..200.0, every_ms in 100_u64..20_000, batch in 1_u64..1_000) {
+        let admission = Admission { batch, every_ms, follow: Follow::Objective, ..Admission::default() };
+        let queue = restored(Vec::new(), Vec::new(), admission);
+        queue.raise(Place(1_000_000));
+        let rate = rate.min(admission.cap().rate());
+        queue.state.set_flow(Flow::new(rate, true));
+        let end = 10 * every_ms;
+        let mut last = Place(0);
+        for at in (0..end).step_by(50) {
+            last = admit(&queue, Timestamp(i64::try_from(at).unwrap())).unwrap_or(last);
+        }
+        // The first part is due at the start of the first interval.
+        let parts = admission.entry_every().as_secs_f64() * rate;
+        prop_assert!(last.0 as f64 <= 10.0 * batch as f64 + parts + 1.0, "{:?}", last);
+    }
 }

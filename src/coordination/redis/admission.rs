@@ -101,7 +101,8 @@ impl RedisCoordination {
             .arg(admission.every_ms)
             .arg(u8::from(admission.paused))
             .arg(opens.unwrap_or_default())
-            .arg(self.deadline());
+            .arg(self.deadline())
+            .arg(admission.follow.label());
         let answer: Result<(String, Option<u64>), Unavailable> = self.ask(&set).await;
         match answer {
             Ok((_, Some(changes))) => self.replica.lock().knows_changes(changes),

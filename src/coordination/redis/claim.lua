@@ -16,7 +16,8 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty', false, false, now, false}
 end
 local asked =
-  {'opens', 'paused', 'every', 'batch', 'due', 'mark', 'seq', 'claim', 'claim_until', 'opened'}
+  {'opens', 'paused', 'every', 'batch', 'due', 'mark', 'seq', 'claim', 'claim_until', 'opened',
+  'follow', 'rate', 'admits', 'credit', 'lot'}
 local queue = redis.call('HMGET', KEYS[2], unpack(asked))
 local opens, due = tonumber(queue[1]), tonumber(queue[5])
 -- A sale that was seen open stays open when the clock is set back.
@@ -28,6 +29,11 @@ if queue[10] ~= queue[1] then
   redis.call('HSET', KEYS[2], 'opened', queue[1])
 end
 local every, lease = tonumber(queue[3]), tonumber(ARGV[2])
+local follows, batch = queue[11] == 'objective', tonumber(queue[4])
+if follows then
+  -- Ten parts of an interval, a tenth of a second at least: as in `Admission::entry_every`.
+  every = math.min(math.max(math.floor(every / 10), 100), every)
+end
 if queue[8] then
   local left = tonumber(queue[9]) - now
   -- More than a lease is left only when the clock was set back.
@@ -38,6 +44,7 @@ if queue[8] then
   if not due or due <= now then
     due = now + every
   end
+  batch = tonumber(queue[15]) or batch
 else
   -- Never further off than one interval, so that a clock set back does not stop admission: kept,
   -- since it would move on with each call otherwise.
@@ -52,13 +59,22 @@ else
   if due <= now then
     due = now + every
   end
+  if follows then
+    -- The part of a person that is due stays due. Nobody before the first decision.
+    local credit = tonumber(queue[14]) or 0
+    if queue[13] == '1' then
+      credit = credit + (tonumber(queue[12]) or 0) * every / 1000
+    end
+    batch = math.floor(credit)
+    redis.call('HSET', KEYS[2], 'credit', tostring(credit - batch))
+  end
 end
 redis.call('HSET', KEYS[2], 'due', due)
 local from = tonumber(queue[6]) or 0
-local mark = math.min(from + tonumber(queue[4]), tonumber(queue[7]) or 0)
+local mark = math.min(from + batch, tonumber(queue[7]) or 0)
 if mark <= from then
   redis.call('HDEL', KEYS[2], 'claim', 'claim_until')
   return {'wait', due - now, false, now, due}
 end
-redis.call('HSET', KEYS[2], 'claim', ARGV[1], 'claim_until', now + lease)
+redis.call('HSET', KEYS[2], 'claim', ARGV[1], 'claim_until', now + lease, 'lot', batch)
 return {'claim', from, mark, now, due}

@@ -4,6 +4,7 @@
 -- ARGV    the last place it knows, which is raised to here; its mark; number of the ended place it
 --         heard of last; longest list
 -- Answer  {now, generation or nil, {seq, mark, ended, changes, batch, every, paused, opens, due},
+--         {what admission follows, rate, whether anybody is let in},
 --         {"mark:since", ...}, {ended place, its number, ...}}; what is not set is nil
 --
 -- Run late or twice: only ever raises.
@@ -11,7 +12,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local generation = redis.call('GET', KEYS[1])
 if not generation then
-  return {now, false, {}, {}, {}}
+  return {now, false, {}, {}, {}, {}}
 end
 local seq = tonumber(redis.call('HGET', KEYS[2], 'seq')) or 0
 if seq < tonumber(ARGV[1]) then
@@ -22,6 +23,7 @@ return {
   now,
   generation,
   redis.call('HMGET', KEYS[2], unpack(asked)),
+  redis.call('HMGET', KEYS[2], 'follow', 'rate', 'admits'),
   redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. ARGV[2], '+inf', 'LIMIT', 0, ARGV[4]),
   redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4]),
 }

@@ -6,9 +6,9 @@
 //! [replicates](RedisCoordination::replicate) the queue at a fixed rate and answers polls from its own
 //! [`QueueState`].
 //!
-//! **Keys.** `{concertctl:<epoch>}:ready`, `queue`, `users`, `batches`, `ended`, `fence` and `lock:<seat>`; see
-//! [`Keys`]. Only locks expire by themselves. The queue needs about 70 bytes of Redis's memory per registered user,
-//! and 100 for each user who paid within the time of an admission.
+//! **Keys.** `{concertctl:<epoch>}:ready`, `queue`, `users`, `batches`, `ended`, `figures`, `fence` and
+//! `lock:<seat>`; see [`Keys`]. Only locks expire by themselves. The queue needs about 70 bytes of Redis's memory per
+//! registered user, and 100 for each user who paid within the time of an admission.
 //!
 //! **Loss.** Recovery sets `ready` last. Without it every script of the queue answers "empty". After a connection is
 //! given up, and whenever Redis is empty, this server stops using the queue until it has recovered it from the
@@ -21,6 +21,7 @@
 mod admission;
 mod breaker;
 mod clock;
+mod control;
 mod discovery;
 mod link;
 mod lock;
@@ -111,6 +112,8 @@ pub struct RedisCoordination {
     pub(super) state: QueueState,
     options: RedisOptions,
     keys: Arc<Keys>,
+    /// Distinguishes the figures of this server from others'.
+    server: u64,
     /// Redis's clock.
     clock: Arc<RemoteClock>,
     service_clock: service::Clock,
@@ -187,6 +190,7 @@ impl RedisCoordination {
             keys,
             clock,
             service_clock,
+            server: rand::random(),
             losses: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             recovered: Mutex::new(None),
@@ -300,6 +304,12 @@ impl<T> Answer for (String, T) {
 }
 
 impl<A, B> Answer for (String, A, B) {
+    fn outcome(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<A, B, C> Answer for (String, A, B, C) {
     fn outcome(&self) -> &str {
         &self.0
     }

@@ -135,7 +135,8 @@ impl RedisCoordination {
             .arg(u8::from(admission.paused))
             .arg(opens.unwrap_or_default())
             .arg(due.unwrap_or_default())
-            .arg(self.deadline());
+            .arg(self.deadline())
+            .arg(admission.follow.label());
         let (outcome,): (String,) = self
             .queue
             .run(&restore, self.options.replication_timeout)

@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::scripts::{self, call};
 use super::{Causes, RedisCoordination};
 use crate::clock as service;
-use crate::coordination::{Replication, Unavailable};
-use crate::domain::queue::Admission;
+use crate::coordination::{Flow, Replication, Unavailable};
+use crate::domain::queue::{Admission, Follow};
 use crate::domain::{Place, Timestamp};
 
 /// The largest number of list entries in one answer.
@@ -49,6 +49,8 @@ struct Changes {
     at: Timestamp,
     generation: Option<String>,
     numbers: Vec<Option<i64>>,
+    /// What admission follows, the rate, whether anybody is let in.
+    flow: Vec<Option<String>>,
     batches: Vec<String>,
     ended: Vec<(u64, u64)>,
 }
@@ -77,7 +79,20 @@ impl Changes {
             every_ms: self.number(5),
             paused: self.number(6) != 0,
             opens_at: self.numbers.get(7).copied().flatten().map(Timestamp),
+            follow: match self.text(0) {
+                Some("objective") => Follow::Objective,
+                _ => Follow::Settings,
+            },
         }
+    }
+
+    fn text(&self, at: usize) -> Option<&str> {
+        self.flow.get(at)?.as_deref()
+    }
+
+    fn flow(&self) -> Flow {
+        let rate = self.text(1).and_then(|text| text.parse().ok());
+        Flow::new(rate.unwrap_or(0.0), self.text(2) == Some("1"))
     }
 
     fn due(&self) -> Option<i64> {
@@ -156,16 +171,18 @@ impl RedisCoordination {
             i64,
             Option<String>,
             Vec<Option<i64>>,
+            Vec<Option<String>>,
             Vec<String>,
             Vec<(u64, u64)>,
         );
         let answer: Answer = self.queue.run(&follow, within).await?;
-        let (now, generation, numbers, batches, ended) = answer;
+        let (now, generation, numbers, flow, batches, ended) = answer;
         self.clock.observe(Timestamp(now), Instant::now());
         Ok(Changes {
             at: Timestamp(now),
             generation,
             numbers,
+            flow,
             batches,
             ended,
         })
@@ -218,6 +235,7 @@ impl RedisCoordination {
             self.state.store_admission(news.admission());
             self.set_due(news.due());
         }
+        self.state.set_flow(news.flow());
         true
     }
 

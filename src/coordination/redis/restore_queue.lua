@@ -3,7 +3,7 @@
 -- KEYS    ready, queue
 -- ARGV    a new generation; last place; mark; changes of settings when the restoration began; batch;
 --         every (ms); paused; opens at (ms) or ""; when a batch is due if nobody knows, or "";
---         the latest time to run
+--         the latest time to run; what admission follows
 -- Answer  {"ok"}, {"late"}
 --
 -- The settings of the database win, unless somebody changed them while they were on their way. Run
@@ -13,7 +13,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now > tonumber(ARGV[10]) then
   return {'late'}
 end
-local fields = {'seq', 'mark', 'changes', 'batch', 'every', 'paused', 'opens', 'due'}
+local fields = {'seq', 'mark', 'changes', 'batch', 'every', 'paused', 'opens', 'due', 'follow'}
 local queue = redis.call('HMGET', KEYS[2], unpack(fields))
 local mark, last = tonumber(ARGV[3]), tonumber(ARGV[2])
 if (tonumber(queue[1]) or 0) < last then
@@ -25,9 +25,10 @@ end
 local before = (queue[4] or '') .. ' ' .. (queue[5] or '') .. ' ' .. (queue[6] or '')
 local opens_before, due = queue[7] or '', queue[8]
 local after = ARGV[5] .. ' ' .. ARGV[6] .. ' ' .. ARGV[7]
-local differ = before ~= after or opens_before ~= ARGV[8]
+local differ = before ~= after or opens_before ~= ARGV[8] or (queue[9] or 'settings') ~= ARGV[11]
 if differ and (tonumber(queue[3]) or 0) == tonumber(ARGV[4]) then
-  redis.call('HSET', KEYS[2], 'batch', ARGV[5], 'every', ARGV[6], 'paused', ARGV[7])
+  redis.call('HSET', KEYS[2], 'batch', ARGV[5], 'every', ARGV[6], 'paused', ARGV[7],
+    'follow', ARGV[11])
   redis.call('HINCRBY', KEYS[2], 'changes', 1)
   if ARGV[8] == '' then
     redis.call('HDEL', KEYS[2], 'opens')

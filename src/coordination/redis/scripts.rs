@@ -23,6 +23,8 @@ scripts! {
     PUBLISH = "publish.lua",
     PUT_BACK = "put_back.lua",
     SET_ADMISSION = "set_admission.lua",
+    TURN = "turn.lua",
+    DECIDE = "decide.lua",
     FOLLOW = "follow.lua",
     RESTORE_PLACES = "restore_places.lua",
     RESTORE_BATCHES = "restore_batches.lua",
@@ -55,6 +57,8 @@ pub(super) struct Keys {
     pub(super) batches: String,
     /// Sorted set: ended place by running number.
     pub(super) ended: String,
+    /// Hash: server → when it measured, and what.
+    pub(super) figures: String,
     /// Counter: the last fencing value.
     pub(super) fence: String,
 }
@@ -69,6 +73,7 @@ impl Keys {
             users: key("users"),
             batches: key("batches"),
             ended: key("ended"),
+            figures: key("figures"),
             fence: key("fence"),
             tag,
         }

@@ -1,7 +1,8 @@
 -- Puts admission settings in force. A sale that opens, or a shorter interval, takes effect at once.
 --
 -- KEYS    ready, queue
--- ARGV    batch; every (ms); paused, 1 or 0; opens at (ms) or "" while closed; the latest time to run
+-- ARGV    batch; every (ms); paused, 1 or 0; opens at (ms) or "" while closed; the latest time to run;
+--         what it follows, 'settings' or 'objective'
 -- Answer  {"ok", number of this change}, {"empty", nil}, {"late", nil}
 --
 -- Run late it would undo a change made since: so it is not run late.
@@ -14,7 +15,8 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'empty', false}
 end
 local before = redis.call('HMGET', KEYS[2], 'opens', 'due')
-redis.call('HSET', KEYS[2], 'batch', ARGV[1], 'every', ARGV[2], 'paused', ARGV[3])
+redis.call('HSET', KEYS[2], 'batch', ARGV[1], 'every', ARGV[2], 'paused', ARGV[3],
+  'follow', ARGV[6])
 if ARGV[4] == '' then
   redis.call('HDEL', KEYS[2], 'opens')
 else

@@ -134,6 +134,7 @@ async fn queue(booking: &Arc<Booking>) -> anyhow::Result<Vec<(String, i64)>> {
         every_ms: Some(1_000),
         paused: Some(false),
         opening: Some(Opening::Now),
+        follow: None,
     };
     booking.change_admission(change).await?;
     let mut tokens = Vec::new();

@@ -22,6 +22,7 @@ pub(super) async fn change(
         batch: wish.batch,
         every_ms: wish.every_ms,
         paused: wish.paused,
+        follow: wish.follow,
         opening: wish.opening.map(|opening| match opening {
             ops::Opening::Now => Opening::Now,
             ops::Opening::Closed => Opening::Closed,

@@ -172,6 +172,8 @@ fn admission_state(booking: &Booking, admission: &crate::booking::Admission) -> 
     AdmissionState {
         batch: admission.batch,
         every_ms: admission.every_ms,
+        follow: admission.follow,
+        rate: booking.admission_rate(admission),
         paused: admission.paused,
         opens_at_ms: admission.opens_at.map(|at| at.0),
         open: booking.is_open(admission),

@@ -28,6 +28,7 @@ pub use traffic::{
 };
 
 use super::model::Operation;
+use crate::api::ops::Follow;
 
 /// A rehearsal, read and checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -101,6 +102,9 @@ pub struct Admission {
     pub batch: u64,
     /// The pause between two batches, 100 ms to 1 h.
     pub every: Time,
+    /// What decides how many are admitted. With `objective`, batch and interval are the most.
+    #[serde(default, skip_serializing_if = "Follow::is_settings")]
+    pub follow: Follow,
 }
 
 /// Buyers who arrive in a burst: a closed executor.

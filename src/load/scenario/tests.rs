@@ -292,7 +292,7 @@ proptest! {
     #[test]
     fn a_scenario_survives_being_written_and_read(batch in 1_u64..1_000_000, every in 100_u64..3_600_000) {
         let mut scenario = set(&[]).unwrap();
-        scenario.admission = Admission { batch, every: Time::from_millis(every) };
+        scenario.admission = Admission { batch, every: Time::from_millis(every), follow: Default::default() };
         let text = serde_json::to_string(&scenario).unwrap();
         let read: Scenario = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(read.admission.batch, batch);

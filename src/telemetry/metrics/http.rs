@@ -4,11 +4,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundHistogram, Histogram};
 
+use super::buying::{Buying, UnderWay};
 use super::openmetrics::Exemplars;
 
 /// Statuses whose histogram is bound once. For any other the attributes are built at each request.
@@ -39,6 +40,8 @@ struct Inner {
     active: Arc<AtomicI64>,
     duration: Histogram<f64>,
     exemplars: Arc<Exemplars>,
+    /// Of a step of buying.
+    buying: Option<Arc<Buying>>,
     by_status: [OnceLock<BoundHistogram<f64>>; STATUSES.len()],
 }
 
@@ -49,6 +52,7 @@ impl RouteMetrics {
         active: Arc<AtomicI64>,
         duration: Histogram<f64>,
         exemplars: Arc<Exemplars>,
+        buying: Option<Arc<Buying>>,
     ) -> Self {
         RouteMetrics(Arc::new(Inner {
             method,
@@ -56,6 +60,7 @@ impl RouteMetrics {
             active,
             duration,
             exemplars,
+            buying,
             by_status: [const { OnceLock::new() }; STATUSES.len()],
         }))
     }
@@ -77,6 +82,13 @@ impl RouteMetrics {
     /// Each call must be followed by exactly one [`finish`](Self::finish), even if the request is abandoned.
     pub fn start(&self) {
         self.0.active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Begins a step of buying, whose request is complete; `None` for another route.
+    #[must_use]
+    pub fn step_of_buying(&self) -> Option<UnderWay> {
+        let buying = self.0.buying.as_ref();
+        buying.map(|buying| buying.begin(Instant::now()))
     }
 
     /// Records that the request ended with `status` after `took`: one observation in

@@ -5,6 +5,7 @@
 //! Each [`Metrics`] has its own registry, so two servers in one process are separate. A gauge that was never set is
 //! not exported, because zero would be a false statement.
 
+mod buying;
 mod http;
 mod instruments;
 mod loadgen;
@@ -20,6 +21,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 
+pub use buying::{Buying, BuyingCounts, Latencies, UnderWay};
 pub use http::RouteMetrics;
 pub use loadgen::{Kind as LoadgenKind, LoadgenMetrics};
 pub use outcomes::{
@@ -43,6 +45,7 @@ struct Inner {
     host: HostMetrics,
     exemplars: Arc<openmetrics::Exemplars>,
     service: Service,
+    buying: Arc<Buying>,
 }
 
 impl Metrics {
@@ -94,6 +97,7 @@ impl Metrics {
             host,
             exemplars: Arc::default(),
             service,
+            buying: Arc::default(),
         })))
     }
 

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Gauge, Histogram};
 
 use super::instruments::{CounterBy, CounterFrom, LatencyBy, Level, instruments};
 use super::{
-    ClockStep, LockOutcome, Metrics, NotificationOutcome, PaymentOutcome, ReservationOutcome,
-    RouteMetrics,
+    Buying, BuyingCounts, ClockStep, LockOutcome, Metrics, NotificationOutcome, PaymentOutcome,
+    ReservationOutcome, RouteMetrics,
 };
 
 /// The metric whose buckets have exemplars.
@@ -33,6 +33,9 @@ instruments! {
         admission_interval: Gauge<f64> = "concert_admission_interval_seconds", "Time between admissions.";
         admission_paused: Gauge<u64> = "concert_admission_paused", "1 while admission is paused.";
         admission_open: Gauge<u64> = "concert_admission_open", "1 once the opening time of the sale has come.";
+        admission_rate: Gauge<f64> = "concert_admission_rate", "Users let in a second, as decided: that of the settings, or less while admission follows the objective.";
+        admission_cap: Gauge<f64> = "concert_admission_cap", "Users let in a second at most, by the settings.";
+        admission_decisions: Counter<u64> = "concert_admission_decisions", "Decisions on the rate of admission that follows the objective, by reason.";
         coordination_up: Gauge<u64> = "concert_coordination_up", "1 while the queue that the servers share answers; at 0 admission is paused.";
         database_up: Gauge<u64> = "concert_database_up", "1 while the database answers and takes writes.";
         fault_active: Gauge<u64> = "concert_fault_active", "1 while a fault of that kind is injected on purpose.";
@@ -54,6 +57,27 @@ impl Metrics {
     /// The metrics of one method and route. `http` keeps them from the first request on.
     #[must_use]
     pub fn route(&self, method: &'static str, route: &'static str) -> RouteMetrics {
+        self.meters(method, route, None)
+    }
+
+    /// The same for a step of buying, which admission follows.
+    #[must_use]
+    pub fn buying_route(&self, method: &'static str, route: &'static str) -> RouteMetrics {
+        self.meters(method, route, Some(Arc::clone(&self.0.buying)))
+    }
+
+    /// The steps of buying so far.
+    #[must_use]
+    pub fn buying(&self) -> BuyingCounts {
+        self.0.buying.read(Instant::now())
+    }
+
+    fn meters(
+        &self,
+        method: &'static str,
+        route: &'static str,
+        buying: Option<Arc<Buying>>,
+    ) -> RouteMetrics {
         let service = &self.0.service;
         RouteMetrics::new(
             method,
@@ -61,6 +85,7 @@ impl Metrics {
             Arc::clone(&service.active_requests.0),
             service.request_duration.clone(),
             Arc::clone(&self.0.exemplars),
+            buying,
         )
     }
 
@@ -119,6 +144,19 @@ impl Metrics {
         service.admission_open.record(u64::from(open), &[]);
     }
 
+    /// Users let in a second: as decided, and at most.
+    pub fn set_admission_rate(&self, rate: f64, cap: f64) {
+        self.0.service.admission_rate.record(rate, &[]);
+        self.0.service.admission_cap.record(cap, &[]);
+    }
+
+    /// Counts `n` decisions on the rate of admission. With `n` 0 the reason is exported at zero: `increase()` over
+    /// a counter that appears at 1 misses the first.
+    pub fn admission_decision(&self, reason: &'static str, n: u64) {
+        let reason = [KeyValue::new("reason", reason)];
+        self.0.service.admission_decisions.add(n, &reason);
+    }
+
     /// Sets whether the shared coordination answers.
     pub fn set_coordination(&self, backend: &'static str, up: bool) {
         let backend = [KeyValue::new("backend", backend)];
@@ -168,6 +206,7 @@ impl Metrics {
     /// Records the wait for a database connection.
     pub fn db_wait(&self, wait: Duration) {
         self.0.service.db_wait.record(wait.as_secs_f64());
+        self.0.buying.waited(wait);
     }
 
     /// Records a database operation by the name of its statement.

@@ -277,6 +277,8 @@ async fn a_rehearsal_is_followed_and_stopped_when_the_console_leaves() {
             paused: false,
             opens_at_ms: None,
             open: true,
+            follow: Default::default(),
+            rate: 0.0,
         },
         consoles: 1,
     });

@@ -55,6 +55,7 @@ pub(crate) fn on_ops(model: &mut Model, status: Status, seed: SeedProgress) {
         model.notice.take_if(is_done);
     }
     model.seed = seed;
+    timeline::rate_decided(model, &status.admission);
     model.status = Some(status);
     crosscheck::told(model);
     crosscheck::compare(model);

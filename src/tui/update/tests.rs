@@ -12,7 +12,7 @@ pub(crate) mod views;
 
 use super::*;
 use crate::api::ops::{
-    AdmissionChange, AdmissionState, Dataset, Opening, QueueState, SeedPhase, SeedProgress,
+    AdmissionChange, AdmissionState, Dataset, Follow, Opening, QueueState, SeedPhase, SeedProgress,
     SeedRequest, Status,
 };
 use crate::clients::alertmanager::{Alert, AlertState};
@@ -55,6 +55,8 @@ fn status(profile: Option<&str>, registered: u64) -> Status {
             paused: false,
             opens_at_ms: None,
             open: true,
+            follow: Default::default(),
+            rate: 0.0,
         },
         consoles: 1,
     }
@@ -350,6 +352,7 @@ fn pausing_and_resuming_ask_as_customers_feel_it() {
                     batch: None,
                     every_ms: None,
                     opening: None,
+                    follow: None,
                 },
                 _,
             ),

@@ -93,6 +93,7 @@ pub fn open(batch: u64, every_ms: u64) -> Admission {
         every_ms,
         paused: false,
         opens_at: Some(Timestamp(0)),
+        ..Admission::default()
     }
 }
 

@@ -43,6 +43,8 @@ fn admission_state(world: &World) -> AdmissionState {
         paused: false,
         opens_at_ms: None,
         open: world.opened.is_some(),
+        follow: Default::default(),
+        rate: 0.0,
     }
 }
 

@@ -169,6 +169,7 @@ fn usual(random: &mut StdRng) -> AdmissionChange {
         every_ms: Some(random.random_range(100..600)),
         paused: Some(false),
         opening: Some(Opening::Now),
+        follow: None,
     }
 }
 

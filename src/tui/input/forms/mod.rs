@@ -6,7 +6,7 @@ pub(crate) mod keys;
 use jiff::Timestamp;
 
 use crate::api::fault_fields::FaultForm;
-use crate::api::ops::{AdmissionChange, AdmissionState};
+use crate::api::ops::{AdmissionChange, AdmissionState, Follow};
 use crate::clients::alertmanager::{Alert, Matcher, PostableSilence};
 use crate::tui::event::Effect;
 use crate::tui::input::dialog::Question;
@@ -92,7 +92,9 @@ impl Form {
         batch.now = Some(format::count(now.batch));
         let mut every = field("every", "", "as it is");
         every.now = Some(interval(now.every_ms));
-        Form::new(Purpose::Admission(now.clone()), vec![batch, every])
+        let mut follow = field("follow", "", "as it is");
+        follow.now = Some(now.follow.label().to_owned());
+        Form::new(Purpose::Admission(now.clone()), vec![batch, every, follow])
     }
 
     pub(crate) fn acknowledge(alert: &Alert, who: &str) -> Form {
@@ -153,6 +155,7 @@ impl Form {
                         a_minute(now.batch, now.every_ms)
                     ),
                     "batch 1 to 1,000,000; every 100ms to 1h, such as 15s".into(),
+                    "follow settings, or objective: fewer while buying is slow".into(),
                 ]
             }
             Purpose::Fault(form, _) => {
@@ -224,14 +227,28 @@ impl Form {
         })
     }
 
+    fn follow(&self, now: &AdmissionState) -> Result<Follow, Wrong> {
+        let text = self.text(2);
+        if text.is_empty() {
+            return Ok(now.follow);
+        }
+        let named = |it: &Follow| it.label().eq_ignore_ascii_case(text);
+        Follow::ALL.into_iter().find(named).ok_or_else(|| {
+            let text = format!("{text:?} is neither settings nor objective");
+            (2, text)
+        })
+    }
+
     fn resize(&self, now: &AdmissionState, is_rehearsing: bool) -> Result<Question, Wrong> {
         let (batch, every) = (self.batch(now)?, self.every(now)?);
-        if (batch, every) == (now.batch, now.every_ms) {
+        let follow = self.follow(now)?;
+        if (batch, every, follow) == (now.batch, now.every_ms, now.follow) {
             return Err((self.focus, "that is as it is: nothing would change".into()));
         }
         let change = AdmissionChange {
             batch: Some(batch).filter(|batch| *batch != now.batch),
             every_ms: Some(every).filter(|every| *every != now.every_ms),
+            follow: Some(follow).filter(|follow| *follow != now.follow),
             ..AdmissionChange::default()
         };
         let mut lines = vec![
@@ -248,15 +265,22 @@ impl Form {
                 a_minute(batch, every)
             ),
         ];
+        if follow != now.follow {
+            lines.push(format!("It follows the {} → the {follow}.", now.follow));
+        }
         if is_rehearsing {
             lines.push(
                 "The rehearsal under way puts the earlier setting back at its end.".to_owned(),
             );
         }
         let text = format!(
-            "admission set to {} every {}",
+            "admission set to {} every {}{}",
             format::count(batch),
-            interval(every)
+            interval(every),
+            match follow {
+                Follow::Settings => "",
+                Follow::Objective => " at most, following the objective",
+            }
         );
         Ok(Question {
             title: "Change admission?",

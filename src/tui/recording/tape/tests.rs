@@ -43,6 +43,8 @@ fn status() -> Status {
             paused: false,
             opens_at_ms: Some(START),
             open: true,
+            follow: Default::default(),
+            rate: 0.0,
         },
         consoles: 1,
     }

@@ -70,6 +70,8 @@ pub(crate) fn status(dataset: bool) -> Status {
             paused: false,
             opens_at_ms: None,
             open: true,
+            follow: Default::default(),
+            rate: 0.0,
         },
         consoles: 1,
     }

@@ -31,6 +31,8 @@ fn server(model: &mut Model, at: i64, waiting: u64) {
             paused: false,
             opens_at_ms: None,
             open: true,
+            follow: Default::default(),
+            rate: 0.0,
         },
         consoles: 1,
     };

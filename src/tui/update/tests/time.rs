@@ -132,3 +132,22 @@ fn of_a_pasted_book_the_first_line_is_taken() {
         matches!(&model.dialog, Some(Dialog::Palette(open)) if open.text.text().len() == MAX_INPUT)
     );
 }
+
+#[test]
+fn a_cut_of_the_rate_is_marked_while_admission_follows_the_objective() {
+    let mut model = console(Some("demo"), 0);
+    let mut see = |rate, follow| {
+        let mut now = status(Some("demo"), 0);
+        (now.admission.rate, now.admission.follow) = (rate, follow);
+        let event = Event::Ops(Box::new((now, SeedProgress::default())));
+        update(&mut model, NOW, event);
+        let marks = crate::tui::timeline::marks(&model);
+        marks.into_iter().map(|mark| mark.text).collect::<Vec<_>>()
+    };
+    assert!(see(33.3, Follow::Settings).is_empty());
+    let another_setting = see(8.0, Follow::Objective);
+    assert!(another_setting.is_empty(), "{another_setting:?}");
+    assert!(see(20.0, Follow::Objective).is_empty(), "growth is no mark");
+    let cut = "admission follows the objective: 20 → 14 a second";
+    assert_eq!(see(14.0, Follow::Objective), [cut]);
+}

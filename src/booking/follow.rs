@@ -1,0 +1,175 @@
+//! Admission that follows the objective: measures the steps of buying, runs the law once a second, reports
+//! what it decided. The law itself is `domain::admission_control`; how servers share figures is `coordination`.
+
+use std::collections::VecDeque;
+
+use tokio::time::MissedTickBehavior;
+
+use super::{ActiveDataset, Booking};
+use crate::coordination::Unavailable;
+use crate::domain::admission_control::{
+    Decision, Measurement, OBJECTIVE, RECENT, Reason, STEP, State, WINDOW, step,
+};
+use crate::domain::queue::{Admission, Follow};
+use crate::telemetry::{BuyingCounts, Latencies};
+
+/// The counts of the last steps, oldest first: one more than the window has, since a window lies between two.
+#[derive(Default)]
+struct Window(VecDeque<(BuyingCounts, u64)>);
+
+impl Window {
+    /// Adds the counts of now and the watermark of now.
+    fn push(&mut self, now: BuyingCounts, watermark: u64) {
+        self.0.push_back((now, watermark));
+        while self.0.len() > WINDOW as usize + 1 {
+            self.0.pop_front();
+        }
+    }
+
+    fn measure(&self) -> Measurement {
+        let (Some((now, watermark)), Some((first, before))) = (self.0.back(), self.0.front())
+        else {
+            return Measurement::default();
+        };
+        let recent = self.0.len().saturating_sub(RECENT as usize + 1);
+        let recent = self.0.get(recent).map_or(first, |(counts, _)| counts);
+        let errors = now.errors.saturating_sub(first.errors);
+        let answered = now.answered.since(&first.answered);
+        Measurement {
+            samples: answered.count() + errors,
+            p95: answered.p95(),
+            recent_p95: now.answered.since(&recent.answered).p95(),
+            errors,
+            oldest: now.oldest,
+            saturated: is_saturated(&now.waits.since(&recent.waits)),
+            admitted: watermark.saturating_sub(*before),
+        }
+    }
+}
+
+/// Half of the objective is gone before the database begins to work, as in the alert rule
+/// `ConnectionWaitHigh`.
+fn is_saturated(waits: &Latencies) -> bool {
+    waits.p95() > OBJECTIVE / 2
+}
+
+/// Runs the law while the active dataset's admission follows the objective. Never ends.
+pub(super) async fn run(booking: &Booking) {
+    for reason in Reason::ALL {
+        booking.metrics.admission_decision(reason.label(), 0);
+    }
+    let mut ticks = tokio::time::interval(STEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut window = Window::default();
+    loop {
+        ticks.tick().await;
+        // Watermarks of two datasets, or figures with a gap between them, are no window.
+        let Ok(dataset) = booking.dataset() else {
+            window = Window::default();
+            continue;
+        };
+        if dataset.admission().follow == Follow::Objective {
+            let watermark = dataset.queue().watermark().0;
+            window.push(booking.metrics.buying(), watermark);
+            decide(booking, &dataset, window.measure()).await;
+        } else {
+            window = Window::default();
+        }
+        let rate = dataset.admission_rate();
+        let cap = dataset.admission().cap().rate();
+        booking.metrics.set_admission_rate(rate, cap);
+    }
+}
+
+/// One step, if it is this server's turn.
+async fn decide(booking: &Booking, dataset: &ActiveDataset, own: Measurement) {
+    // Without the shared queue nobody is admitted.
+    let Ok(Some(turn)) = dataset.coordination.turn(&own).await else {
+        return;
+    };
+    let cap = dataset.admission().cap();
+    let before = turn.state.unwrap_or_else(|| State::start(cap));
+    let (next, decision) = step(before, &turn.worst, dataset.queue().waiting(), cap);
+    let applied = dataset.coordination.decided(&turn, next, &decision).await;
+    if let Ok(false) | Err(Unavailable) = applied {
+        return;
+    }
+    booking
+        .metrics
+        .admission_decision(decision.reason.label(), 1);
+    let is_changed = turn.state.is_none_or(|state| state.rate != decision.rate);
+    if is_changed || !decision.admits {
+        report(&before, &decision, &turn.worst, cap.rate());
+    }
+}
+
+fn report(before: &State, decision: &Decision, worst: &Measurement, cap: f64) {
+    tracing::info!(
+        rate = decision.rate,
+        before = before.rate,
+        cap,
+        admits = decision.admits,
+        reason = decision.reason.label(),
+        p95_ms = millis(worst.p95),
+        oldest_ms = millis(worst.oldest),
+        errors = worst.errors,
+        samples = worst.samples,
+        "the rate of admission was decided"
+    );
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl ActiveDataset {
+    /// People admitted a second, as decided now.
+    fn admission_rate(&self) -> f64 {
+        rate_of(&self.admission(), self.queue().flow().rate)
+    }
+}
+
+fn rate_of(admission: &Admission, decided: f64) -> f64 {
+    match admission.follow {
+        Follow::Settings => admission.cap().rate(),
+        Follow::Objective => decided,
+    }
+}
+
+impl Booking {
+    /// People admitted a second, as decided now: by the settings, or less while admission follows the
+    /// objective.
+    #[must_use]
+    pub fn admission_rate(&self, admission: &Admission) -> f64 {
+        let decided = self.dataset().map_or(0.0, |it| it.queue().flow().rate);
+        rate_of(admission, decided)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_measurement_is_of_the_window_and_its_last_steps() {
+        let mut window = Window::default();
+        assert_eq!(window.measure(), Measurement::default());
+        for second in 0..20_u64 {
+            let counts = BuyingCounts {
+                errors: second.min(5),
+                oldest: Duration::from_secs(second),
+                ..BuyingCounts::default()
+            };
+            window.push(counts, 100 * second);
+        }
+        let measured = window.measure();
+        assert_eq!(
+            (measured.errors, measured.samples),
+            (0, 0),
+            "5xx left the window"
+        );
+        assert_eq!(measured.admitted, 1_000);
+        assert_eq!(measured.oldest, Duration::from_secs(19));
+    }
+}
