@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{ActiveDataset, Booking, Refusal};
 use crate::store::StoreError;
 
-/// How long an answer is used again.
+/// How long an answer is reused.
 const FRESH: Duration = Duration::from_secs(1);
 /// A database that takes longer to write a row is not ready.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -25,10 +25,10 @@ struct Answer {
 }
 
 impl Booking {
-    /// Whether the database took a write in the last second.
+    /// Whether the database takes writes. Reuses an answer of the last second, else writes a row.
     ///
     /// # Errors
-    /// [`Refusal::NoDataset`], or the store's.
+    /// [`Refusal::NoDataset`]; [`Refusal::Store`].
     pub async fn ping(&self) -> Result<(), Refusal> {
         let dataset = self.dataset()?;
         let mut last = self.probe.0.lock().await;

@@ -7,7 +7,7 @@ use crate::coordination::{QueueCounts, Standing};
 use crate::domain::queue::{Admission, Follow, poll_after};
 use crate::domain::{Place, QueueStatus, Timestamp, UserId};
 
-/// The queue status of a token, and the pause until its next poll.
+/// The queue status of a token, and the wait until its next poll.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QueueView {
     pub place: Place,
@@ -59,7 +59,7 @@ impl Booking {
         view(&caller.dataset, caller.token.place, caller.token.user)
     }
 
-    /// The queue's numbers and its admission settings.
+    /// The queue's counts and its admission settings.
     ///
     /// # Errors
     /// [`Refusal::NoDataset`].
@@ -71,7 +71,7 @@ impl Booking {
         ))
     }
 
-    /// Whether the sale is open under these settings; `false` without a dataset.
+    /// Whether the opening has passed, paused or not; `false` without a dataset.
     #[must_use]
     pub fn is_open(&self, admission: &Admission) -> bool {
         let opened = |dataset: std::sync::Arc<ActiveDataset>| {
@@ -124,9 +124,11 @@ fn with_change(
     }
     admission.paused = change.paused.unwrap_or(admission.paused);
     admission.follow = change.follow.unwrap_or(admission.follow);
+    let is_open = admission.opens_at.is_some_and(|at| at <= now);
     match change.opening {
         // A sale that is open keeps its opening time: a new one would admit a batch at once.
-        Some(Opening::Now) if admission.opens_at.is_some_and(|at| at <= now) => {}
+        Some(Opening::Now) if is_open => {}
+        Some(Opening::At(at)) if is_open && at <= now => {}
         Some(Opening::Now) => admission.opens_at = Some(now),
         Some(Opening::Closed) => admission.opens_at = None,
         Some(Opening::At(at)) => admission.opens_at = Some(at),

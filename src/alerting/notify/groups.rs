@@ -1,4 +1,5 @@
-//! Groups alerts, and decides when receivers are notified of a group. The caller passes the time in.
+//! Groups alerts, and decides when each group is offered to the receivers. A receiver decides whether it notifies
+//! (`receiver`). The caller passes the current time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Timing;
 use crate::embedded::alertmanager::{GettableAlert, group_labels};
 
-/// The state of a group for its notification.
+/// The state of a group at one time, offered to every receiver.
 #[derive(Debug, Clone)]
 pub(super) struct GroupUpdate {
     /// Alertmanager's notation: `{}:{alertname="x"}`.
@@ -22,7 +23,7 @@ pub(super) struct GroupUpdate {
     pub(super) at: Timestamp,
 }
 
-/// The groups, and the time of the next notification of each.
+/// The time at which each group is offered next.
 #[derive(Debug)]
 pub(super) struct Groups {
     timing: Timing,
@@ -37,7 +38,7 @@ impl Groups {
         }
     }
 
-    /// The updates of the groups that are due. `alerts` has all alerts.
+    /// Returns an update of each group that is due, and sets its next time. `alerts` must be all alerts.
     pub(super) fn due(&mut self, alerts: &[GettableAlert], now: Timestamp) -> Vec<GroupUpdate> {
         let mut groups: BTreeMap<String, Vec<&GettableAlert>> = BTreeMap::new();
         for alert in alerts {
@@ -61,7 +62,7 @@ impl Groups {
     }
 }
 
-/// A group whose first alert started long ago is notified at once.
+/// When a new group is due: at once if its first alert started longer than `group_wait` ago, else after it.
 fn first_due(alerts: &[&GettableAlert], timing: &Timing, now: Timestamp) -> Timestamp {
     let began = alerts.iter().map(|alert| alert.starts_at).min();
     match began {

@@ -109,7 +109,7 @@ pub(super) fn call(name: &str, arguments: &[Value], data: &Data<'_>) -> Outcome 
     }
 }
 
-/// Functions that need only texts and numbers.
+/// The functions of strings and numbers. Refuses every call that neither it nor `call` knows.
 fn texts(name: &str, arguments: &[Value]) -> Outcome {
     let text = |made: String| Ok(Value::Text(made));
     match (name, arguments) {
@@ -145,7 +145,7 @@ fn texts(name: &str, arguments: &[Value]) -> Outcome {
     }
 }
 
-/// Like Go's `fmt.Sprint`: a blank separates two values if neither is a text.
+/// Like Go's `fmt.Sprint`: a space separates two values if neither is a string.
 fn print(values: &[Value]) -> String {
     let mut out = String::new();
     let mut before: Option<&Value> = None;
@@ -396,7 +396,7 @@ fn path_of(url: &str) -> String {
     path.trim_end_matches('/').to_owned()
 }
 
-/// Writes seconds since 1970 like Go prints a time in UTC.
+/// Formats a Unix time in seconds like Go prints a UTC time.
 fn timestamp(seconds: f64) -> String {
     let at = (seconds.is_finite()).then_some(seconds * 1e9);
     let at = at.and_then(|nanos| Timestamp::from_nanosecond(nanos as i128).ok());

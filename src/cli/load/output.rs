@@ -45,8 +45,11 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    /// Shows and writes the summary. Returns the exit code. A failed write makes it 1, but the other files are still
-    /// written.
+    /// Prints and writes the summary. Returns the exit code of the verdict.
+    ///
+    /// # Errors
+    /// An output that cannot be written (exit code 1; the others are still written), or a baseline of a different run
+    /// (exit code 2).
     pub(super) fn finish(&self, mut summary: Summary) -> Result<u8, Failure> {
         let compared = self.compare(&mut summary);
         let mut failed: Vec<String> = Vec::new();
@@ -84,9 +87,7 @@ impl<'a> Outputs<'a> {
         let written = files::replace(path, text().as_bytes(), Access::Umask);
         let error = written.err()?;
         let path = path.display();
-        Some(format!(
-            "the report could not be written to {path}: {error}"
-        ))
+        Some(format!("{path} could not be written: {error}"))
     }
 
     fn compare(&self, summary: &mut Summary) -> Result<(), Failure> {

@@ -1,5 +1,5 @@
 //! Metrics of the host and of this process, under the names of the node exporter and of the Prometheus client
-//! libraries, so that the same panel shows both.
+//! libraries, so that dashboards made for those show these metrics too.
 //!
 //! On Linux they are read from `/proc` at each scrape. Elsewhere `sysinfo` reads those that the system offers. Values
 //! that cannot be read are left out. `/metrics` shows them, and a meter that pushes observes them
@@ -25,7 +25,7 @@ use exposition::{Described, Exposition};
 #[derive(Debug, Clone)]
 pub(super) struct HostMetrics(Arc<Reader>);
 
-/// Describes and reads every family, for the text and for the instruments.
+/// Reads every metric family, for `/metrics` and for the OpenTelemetry instruments.
 #[derive(Debug)]
 struct Reader {
     #[cfg(not(target_os = "linux"))]

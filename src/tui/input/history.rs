@@ -56,7 +56,7 @@ fn told(zone: &Zone, entry: &AuditEntry, width: usize) -> Vec<Line<'static>> {
         AuditOutcome::Done => (format!("{action}: {detail}"), ""),
         AuditOutcome::Failed => (action, detail.as_str()),
     };
-    // The outcome stands last and must not be cut off.
+    // The detail comes last and must not be cut off, so the text is wrapped.
     let mut parts = cells::wrap(&what, room).into_iter();
     let first = parts.next().unwrap_or_default();
     let target = one_line(&entry.target);

@@ -1,5 +1,5 @@
-//! The mouse: tabs, rows and charts can be clicked, the wheel scrolls. Pure: the layout of the last frame says
-//! what a click hits.
+//! The mouse: tabs, rows and charts can be clicked, the wheel moves like the arrow keys.
+//! No I/O: the layout is computed again from the model to find what a click hits.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
@@ -41,7 +41,7 @@ pub(crate) fn on_mouse(model: &mut Model, mouse: MouseEvent) -> Vec<Effect> {
 
 fn wheel(model: &mut Model, action: Action) {
     for _ in 0..WHEEL {
-        // Moving in a list has no effects.
+        // `act` returns no effects for Up and Down.
         let _ = act(model, action);
     }
 }
