@@ -1,5 +1,7 @@
 //! `concertctl drill`: rehearses the response to a fault, and judges it.
 
+mod target;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,13 +9,16 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use self::target::TargetArgs;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::drill::file::{Drill, names, shipped};
+use crate::drill::system::Basis;
+use crate::drill::verdict::Verdict;
 use crate::drill::{guard, report, run};
 
 /// Rehearse the response: inject a fault under traffic, and measure each step from noticing to recovery
-/// against a budget. Starts a server of its own. Exit codes: 0 passed, 99 an expectation missed or a
+/// against a budget, on a server of its own or on a running system. Exit codes: 0 passed, 99 an expectation missed or a
 /// false alarm, 3 inconclusive, 2 usage or file, 1 could not run.
 #[derive(Debug, Args)]
 pub(super) struct DrillArgs {
@@ -41,12 +46,17 @@ pub(super) struct DrillArgs {
     /// Rule file in Prometheus's format; may be given several times [default: the shipped rules]
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    /// Allow drills to run commands that their file names (`kind: command`)
+    #[arg(long)]
+    allow_commands: bool,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// For the process that guards a drill's server
     #[arg(long, hide = true)]
     guard: bool,
+    #[command(flatten)]
+    system: TargetArgs,
 }
 
 pub(super) async fn run(args: DrillArgs) -> ExitCode {
@@ -72,10 +82,26 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         Ok(drills) => drills,
         Err(problem) => return fail(USAGE, &problem),
     };
-    if args.plan {
-        return plan(&args, &drills);
+    let options = match options(&args, &drills) {
+        Ok(options) => options,
+        Err(problem) => return fail(USAGE, &problem),
+    };
+    let basis = match Basis::of(&options).await {
+        Ok(basis) => basis,
+        Err(error) => return fail_of(&error),
+    };
+    // Before the first of them runs: a suite takes a quarter of an hour.
+    let mut plans = String::new();
+    for drill in &drills {
+        match run::plan(drill, &basis) {
+            Ok(plan) => plans.push_str(&plan),
+            Err(error) => return fail(USAGE, &error.to_string()),
+        }
     }
-    conduct(&args, &drills).await
+    if args.plan {
+        return print_and_exit(&plans, 0);
+    }
+    conduct(&args, &drills, &options).await
 }
 
 fn list() -> String {
@@ -103,51 +129,41 @@ fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
     Ok(vec![drill])
 }
 
-fn plan(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
-    let mut text = String::new();
-    for drill in drills {
-        match run::plan(drill, &args.rules) {
-            Ok(plan) => text.push_str(&plan),
-            Err(error) => return fail(USAGE, &error.to_string()),
-        }
+fn options(args: &DrillArgs, drills: &[Drill]) -> Result<run::Options, String> {
+    if let Some(drill) = drills.iter().find(|drill| drill.runs_commands())
+        && !args.allow_commands
+    {
+        return Err(format!(
+            "{} runs commands of its file: read them, and add --allow-commands",
+            drill.name
+        ));
     }
-    print_and_exit(&text, 0)
+    let program = std::env::current_exe();
+    Ok(run::Options {
+        seed: args.seed,
+        program: program.map_err(|error| format!("this program's own file: {error}"))?,
+        rules: args.rules.clone(),
+        given: args.system.given()?,
+        allow_commands: args.allow_commands,
+    })
 }
 
-async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
-    // Before the first of them runs: a suite takes a quarter of an hour.
-    for drill in drills {
-        if let Err(error) = run::plan(drill, &args.rules) {
-            return fail(USAGE, &error.to_string());
-        }
-    }
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => return fail(FAILED, &format!("this program's own file: {error}")),
+fn fail_of(error: &run::DrillError) -> ExitCode {
+    let code = match error {
+        run::DrillError::File(_) => USAGE,
+        _ => FAILED,
     };
-    let options = run::Options {
-        seed: args.seed,
-        program,
-        rules: args.rules.clone(),
-    };
+    fail(code, &error.to_string())
+}
+
+async fn conduct(args: &DrillArgs, drills: &[Drill], options: &run::Options) -> ExitCode {
     let stop = CancellationToken::new();
     let stopping = tokio::spawn(stop_on_signal(stop.clone()));
     let mut reports = Vec::new();
     for drill in drills {
-        // With standard error gone nobody watches.
-        drop(writeln!(
-            std::io::stderr(),
-            "{}: {}",
-            drill.name,
-            drill.title
-        ));
-        match Box::pin(run::run(drill, &options, &stop)).await {
+        match Box::pin(hold(drill, options, &stop, args.suite)).await {
             Ok(report) => reports.push(report),
-            Err(run::DrillError::File(error)) => return fail(USAGE, &error.to_string()),
-            Err(error) => return fail(FAILED, &error.to_string()),
-        }
-        if let Some(report) = reports.last() {
-            drop(write!(std::io::stderr(), "{}", report::text(report)));
+            Err(error) => return fail_of(&error),
         }
         if stop.is_cancelled() {
             break;
@@ -169,6 +185,28 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
     match drills.len() {
         1 => ExitCode::from(code),
         _ => print_and_exit(&report::matrix(&reports), code),
+    }
+}
+
+/// Holds a drill, and tells how it went. One that says nothing is held once `again`: whatever kept the machine
+/// busy may be over.
+async fn hold(
+    drill: &Drill,
+    options: &run::Options,
+    stop: &CancellationToken,
+    mut again: bool,
+) -> Result<run::Report, run::DrillError> {
+    loop {
+        // With standard error gone nobody watches.
+        let mut stderr = std::io::stderr();
+        drop(writeln!(stderr, "{}: {}", drill.name, drill.title));
+        let report = Box::pin(run::run(drill, options, stop)).await?;
+        drop(write!(stderr, "{}", report::text(&report)));
+        let says_nothing = matches!(report.verdict, Verdict::Inconclusive(_));
+        if !(says_nothing && again) || stop.is_cancelled() {
+            return Ok(report);
+        }
+        again = false;
     }
 }
 

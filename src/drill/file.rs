@@ -45,9 +45,17 @@ pub struct Drill {
     /// How long a quiet drill watches.
     #[serde(default = "default_watch")]
     pub watch: Time,
+    /// Other programs may hold the processors in this share of the seconds, 0 to 1. In more, a failure says
+    /// nothing about the response, and the drill is inconclusive.
+    #[serde(default = "default_host_busy")]
+    pub host_busy: f64,
     /// What ends the drill at once.
     #[serde(default)]
     pub stop: Stop,
+}
+
+const fn default_host_busy() -> f64 {
+    0.1
 }
 
 fn default_watch() -> Time {
@@ -181,6 +189,15 @@ pub struct Fault {
     /// redis_cut: whether what is sent is lost (`hang`) or refused (`refuse`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub how: Option<LinkCut>,
+    /// cpu_hog: how many processors; left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
+    /// command: begins the fault, by `sh -c`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// command: ends the fault, by `sh -c`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
 }
 
 impl Fault {
@@ -198,6 +215,9 @@ impl Fault {
             "statement": self.statement,
             "connections": self.connections,
             "how": self.how,
+            "cores": self.cores,
+            "run": self.run,
+            "undo": self.undo,
         });
         let settings = settings.as_object().cloned().unwrap_or_default();
         faults::Fault::with_settings(self.kind, settings)
@@ -304,6 +324,13 @@ impl Drill {
         self.injects.is_empty()
     }
 
+    /// Whether it runs commands of its user's own.
+    #[must_use]
+    pub fn runs_commands(&self) -> bool {
+        let mut injects = self.injects.iter();
+        injects.any(|inject| inject.fault.kind == Kind::Command)
+    }
+
     /// Every alert that may fire without being a false alarm.
     #[must_use]
     pub fn allowed(&self) -> Vec<&str> {
@@ -331,6 +358,9 @@ impl Drill {
                 "is not a share: write 0 to 1".to_owned(),
             );
         }
+        if !(0.0..=1.0).contains(&self.host_busy) {
+            add("host_busy", "is not a share: write 0 to 1".to_owned());
+        }
         if self.injects.len() > MAX_INJECTS {
             add("injects", format!("more than {MAX_INJECTS}"));
         }
@@ -345,6 +375,10 @@ impl Drill {
                     &format!("{path}.fault.for"),
                     "must be from 1s to 10m".to_owned(),
                 );
+            }
+            let fault = inject.fault.injected().and_then(|fault| fault.check());
+            if let Err(problem) = fault {
+                add(&format!("{path}.fault"), problem);
             }
             if inject.expect.fires.is_empty() && inject.expect.recovered.is_none() {
                 add(

@@ -77,8 +77,11 @@ impl Effect {
         let delay = fault.delay.map_or(Duration::ZERO, |delay| delay.0);
         let share = match fault.kind {
             Kind::Errors | Kind::Latency => fault.share.unwrap_or(1.0).max(0.001),
-            Kind::SlowStatement | Kind::PoolExhaustion | Kind::RedisCut => SOME,
-            Kind::KillServer | Kind::FreezeServer => 1.0,
+            Kind::SlowStatement
+            | Kind::PoolExhaustion
+            | Kind::RedisCut
+            | Kind::CpuHog => SOME,
+            Kind::KillServer | Kind::FreezeServer | Kind::Command => 1.0,
         };
         let share = if fault.routes.is_some() {
             share * SOME

@@ -1,5 +1,6 @@
 //! The rules that a drill is judged by, and whether its budgets can be met at all.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use serde::Deserialize;
 use super::file::Drill;
 use super::prediction::{Rule, Settings};
 use super::run::worst_case;
+use super::system::Basis;
 use crate::alerting::SHIPPED_RULES;
+use crate::clients::rules::RuleGroup;
 use crate::yaml::{self, FileError};
 
 /// Rule packs are long, and generated ones repeat themselves by aliases.
@@ -103,11 +106,76 @@ fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
     Ok(all)
 }
 
+/// The rules that a Prometheus has. Where their files can be read from here, the lines are known too.
+pub(super) fn of_groups(groups: Vec<RuleGroup>) -> Vec<Rule> {
+    let mut lines: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for group in groups {
+        let here = lines.entry(group.file.clone()).or_insert_with(|| {
+            // A file that is elsewhere, or unreadable, has no lines that could be told.
+            read(&[PathBuf::from(&group.file)]).unwrap_or_default()
+        });
+        for rule in group.rules {
+            let found = here.iter().find(|it| it.name == rule.name);
+            all.push(Rule {
+                line: found.map_or(0, |it| it.line),
+                name: rule.name,
+                expr: rule.query,
+                is_alert: rule.kind == "alerting",
+                hold: seconds(rule.duration),
+                interval: seconds(group.interval),
+                file: group.file.clone(),
+            });
+        }
+    }
+    all
+}
+
+/// Seconds as an API tells them; what is no time counts as none.
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or_default()
+}
+
+/// Alertmanager's settings, as far as they matter here.
+#[derive(Deserialize)]
+struct AlertmanagerConfig {
+    route: Route,
+}
+
+#[derive(Deserialize)]
+struct Route {
+    #[serde(default)]
+    group_wait: Option<String>,
+    #[serde(default)]
+    routes: Vec<Route>,
+}
+
+impl Route {
+    fn longest_wait(&self, inherited: Duration) -> Duration {
+        let own = self.group_wait.as_deref();
+        let own = own.and_then(crate::embedded::prometheus::promql::parse_duration);
+        let own = own.unwrap_or(inherited);
+        let routes = self.routes.iter().map(|route| route.longest_wait(own));
+        routes.max().unwrap_or(own).max(own)
+    }
+}
+
+/// The longest `group_wait` of the routes; `None` when these are no settings of an Alertmanager.
+pub(super) fn group_wait(config: &str) -> Option<Duration> {
+    /// What Alertmanager takes where nothing is said.
+    const DEFAULT: Duration = Duration::from_secs(30);
+    let lacking = |near: &str, missing: &str| format!("{near}.{missing}");
+    let parsed = yaml::parse::<AlertmanagerConfig>("alertmanager.yml", config, BOUNDS, lacking);
+    let (config, _) = parsed.ok()?;
+    Some(config.route.longest_wait(DEFAULT))
+}
+
 /// Refuses a drill whose alerts no rule raises, or whose budgets are below the worst case.
 ///
 /// # Errors
 /// The first of them, with its field.
-pub(super) fn check_budgets(drill: &Drill, rules: &[Rule]) -> Result<(), FileError> {
+pub(super) fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileError> {
+    let Basis { rules, settings } = basis;
     for (index, inject) in drill.injects.iter().enumerate() {
         for (alert, budget) in &inject.expect.fires {
             let field = format!("injects.{index}.expect.fires.{alert}");
@@ -115,7 +183,7 @@ pub(super) fn check_budgets(drill: &Drill, rules: &[Rule]) -> Result<(), FileErr
                 field: Some(field.clone()),
                 ..FileError::new(&drill.name, problem)
             };
-            let Some(worst) = worst_case(alert, inject, rules) else {
+            let Some(worst) = worst_case(alert, inject, rules, *settings) else {
                 let known = rules.iter().filter(|rule| rule.is_alert);
                 let known: Vec<&str> = known.map(|rule| rule.name.as_str()).collect();
                 let near = yaml::suggestion::among(alert, &known);
@@ -130,4 +198,19 @@ pub(super) fn check_budgets(drill: &Drill, rules: &[Rule]) -> Result<(), FileErr
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_group_wait_of_all_routes_counts() {
+        let shipped = include_str!("../../otel/alertmanager/alertmanager.yml");
+        assert_eq!(group_wait(shipped), Some(Duration::from_secs(5)));
+        let nested = "route: { receiver: a, group_wait: 1s, routes: [{ receiver: b, group_wait: 7s }] }\n";
+        assert_eq!(group_wait(nested), Some(Duration::from_secs(7)));
+        assert_eq!(group_wait("route: { receiver: a }\n"), Some(Duration::from_secs(30)));
+        assert_eq!(group_wait("nonsense"), None);
+    }
 }

@@ -11,17 +11,18 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::{Alerts, Receiver, Watcher};
-use super::embedded::Embedded;
-use super::file::{Drill, Fault, Inject};
+use super::file::{Drill, Fault, Inject, Kind};
+use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
 use super::prediction::{Effect, Prediction, Rule, Settings, predict};
+use super::system::{Basis, Given, System};
 use super::verdict::{
-    Expectation, FalseAlarm, Injected, Observed, Verdict, already_firing, false_alarms, judge,
+    Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms, judge,
     verdict,
 };
 use super::{Moment, now};
 use crate::load::progress::Step;
-use crate::load::{self, Ending, Meter, PhaseName, Reseed, RunHandle, RunOptions, Summary};
+use crate::load::{self, Ending, Meter, PhaseName, RunHandle, RunOptions, Summary};
 
 /// How long the sale may take to open, seeding included.
 const OPENING: Duration = Duration::from_secs(120);
@@ -39,6 +40,10 @@ pub struct Options {
     pub program: PathBuf,
     /// Rule files; none: the shipped ones.
     pub rules: Vec<PathBuf>,
+    /// A running system; none: the drill starts a server of its own.
+    pub given: Option<Given>,
+    /// Whether drills may run commands of their author's.
+    pub allow_commands: bool,
 }
 
 /// Why a drill could not run. Nothing was judged then.
@@ -85,7 +90,7 @@ pub struct Report {
     pub seconds: Vec<(f64, u64, u64, Option<f64>)>,
 }
 
-/// Runs a drill on a server of its own.
+/// Runs a drill.
 ///
 /// # Errors
 /// The server or the traffic could not be started, or a rule file is wrong.
@@ -94,20 +99,23 @@ pub async fn run(
     options: &Options,
     stop: &CancellationToken,
 ) -> Result<Report, DrillError> {
-    let rules = super::rules::read(&options.rules)?;
-    super::rules::check_budgets(drill, &rules)?;
-    let receiver = Receiver::start(([127, 0, 0, 1], 0).into())
+    let basis = Basis::of(options).await?;
+    basis.check(drill)?;
+    let notified_at = options.given.as_ref().map(|given| given.notified_at);
+    let receiver = Receiver::start(notified_at.unwrap_or(([127, 0, 0, 1], 0).into()))
         .await
         .map_err(|error| DrillError::Server(format!("no place for notifications: {error}")))?;
-    let embedded = Embedded::start(options, &receiver.url).await?;
-    let (prometheus, alertmanager) = embedded.alert_sources()?;
+    let system = System::start(options, &receiver.url).await?;
+    let (prometheus, alertmanager) = system.alert_sources()?;
     let watcher = receiver.watch(prometheus, alertmanager);
     let objective = Arc::new(Objective::new(drill.hypothesis, now()));
-    let handle = traffic(drill, &embedded, &objective)?;
+    let handle = traffic(drill, &system, &objective)?;
     let mut running = Running {
         drill,
         options,
-        embedded,
+        // What a running system does is not ours to tell from other programs.
+        host: options.given.is_none().then(Host::watch),
+        system,
         watcher,
         objective,
         handle,
@@ -116,12 +124,12 @@ pub async fn run(
         began: now(),
     };
     let outcome = running.watch_over().await;
-    running.report(outcome, &rules).await
+    running.report(outcome, &basis).await
 }
 
 fn traffic(
     drill: &Drill,
-    embedded: &Embedded,
+    system: &System,
     objective: &Arc<Objective>,
 ) -> Result<RunHandle, DrillError> {
     let objective = Arc::clone(objective);
@@ -129,17 +137,18 @@ fn traffic(
         objective.count(sample, now());
     }));
     let options = RunOptions {
-        reseed: Reseed::WhenUnfit,
+        reseed: system.reseed(),
         meter: Some(meter),
         ..RunOptions::new(drill.scenario()?)
     };
-    Ok(load::start(embedded.target(), options))
+    Ok(load::start(system.target(), options))
 }
 
 struct Running<'d> {
     drill: &'d Drill,
     options: &'d Options,
-    embedded: Embedded,
+    host: Option<Host>,
+    system: System,
     watcher: Watcher,
     objective: Arc<Objective>,
     handle: RunHandle,
@@ -223,7 +232,10 @@ impl<'d> Running<'d> {
     }
 
     async fn inject(&self, fault: &Fault) -> Result<Injected, Inconclusive> {
-        let began = self.embedded.inject(fault, &self.drill.name).await;
+        if fault.kind == Kind::Command && !self.options.allow_commands {
+            return Err("the fault is a command, and commands were not allowed".to_owned());
+        }
+        let began = self.system.inject(fault, &self.drill.name).await;
         let began =
             began.map_err(|problem| format!("the fault could not be injected: {problem}"))?;
         let ended = began + millis(fault.length.0);
@@ -297,31 +309,53 @@ impl<'d> Running<'d> {
         }
     }
 
+    /// Whether other programs held the processors for too much of the time.
+    fn crowded(&self, ended: Moment) -> Option<String> {
+        /// A few seconds in a short watch are chance.
+        const SOME: usize = 3;
+        let Crowded { seconds, of } = self.host.as_ref()?.crowded(self.began, ended);
+        let crowded = seconds >= SOME && seconds as f64 > of as f64 * self.drill.host_busy;
+        crowded.then(|| format!("other programs held the processors in {seconds} of {of} s"))
+    }
+
     async fn report(
         self,
         outcome: Result<(), Inconclusive>,
-        rules: &[Rule],
+        basis: &Basis,
     ) -> Result<Report, DrillError> {
+        let Basis { rules, settings } = basis;
         let alerts = self.watcher.alerts();
         let seconds = self.objective.seconds(now());
         let observed = self.observed(&alerts, &seconds);
         let mut expectations = judge(self.drill, &observed, |alert, inject| {
-            worst_case(alert, inject, rules)
+            worst_case(alert, inject, rules, *settings)
         });
         for expectation in &mut expectations {
             let alert = expectation.alert.as_deref().unwrap_or_default();
             expectation.rule = place_of(alert, rules);
         }
-        let alarms = false_alarms(self.drill, &observed);
+        let mut alarms = false_alarms(self.drill, &observed);
+        for alarm in &mut alarms {
+            alarm.rule = place_of(&alarm.alert, rules);
+        }
         let begin = self.injected.first().map_or(self.began, |it| it.began);
         let ended = now();
+        let host = self.crowded(ended);
         self.handle.control.stop();
         let summary = self.handle.join().await;
-        self.embedded.end().await;
+        let limits = Limits {
+            generator: summary.as_ref().map_or_else(|_| Vec::new(), |it| it.generator.limited.clone()),
+            host,
+        };
+        self.system.end().await;
         let verdict = match (outcome, broken(self.drill, &summary)) {
             (_, Some(reason)) => Verdict::Failed(vec![reason]),
-            (Err(reason), None) => Verdict::Inconclusive(vec![reason]),
-            (Ok(()), None) => verdict(&expectations, &alarms),
+            (outcome, None) => match (lost(&summary), outcome) {
+                (Some(reason), _) => Verdict::Failed(vec![reason]),
+                (None, Err(reason)) => Verdict::Inconclusive(vec![reason]),
+                (None, Ok(())) => verdict(&expectations, &alarms),
+            }
+            .weighed(&limits),
         };
         let relative = |moment: Moment| (moment - begin) as f64 / 1e3;
         let fired = alerts.spells.iter().filter_map(|(name, spells)| {
@@ -365,18 +399,18 @@ impl<'d> Running<'d> {
 /// What a drill will do, and the worst case of each alert. Sends nothing.
 ///
 /// # Errors
-/// A rule file is wrong, or a budget is below the worst case.
-pub fn plan(drill: &Drill, rule_files: &[PathBuf]) -> Result<String, crate::yaml::FileError> {
-    let rules = super::rules::read(rule_files)?;
-    super::rules::check_budgets(drill, &rules)?;
+/// No rule raises an alert, or a budget is below the worst case.
+pub fn plan(drill: &Drill, basis: &Basis) -> Result<String, crate::yaml::FileError> {
+    basis.check(drill)?;
+    let Basis { rules, settings } = basis;
     let mut lines = vec![format!("{}: {}", drill.name, drill.title)];
     lines.push(format!("  traffic  {}", drill.load));
     for inject in &drill.injects {
         let Inject { at, fault, .. } = inject;
-        let settings = serde_json::to_string(fault).unwrap_or_default();
-        lines.push(format!("  at {at}  {settings}"));
+        let parameters = serde_json::to_string(fault).unwrap_or_default();
+        lines.push(format!("  at {at}  {parameters}"));
         for (alert, budget) in &inject.expect.fires {
-            let worst = worst_case(alert, inject, &rules);
+            let worst = worst_case(alert, inject, rules, *settings);
             let worst = worst.map_or(0.0, |it| it.firing.as_secs_f64());
             let rule = rules
                 .iter()
@@ -398,17 +432,19 @@ fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
     Some(format!("{}:{}", rule.file, rule.line))
 }
 
-/// What the settings of an embedded server make of the rules.
-pub(super) fn worst_case(alert: &str, inject: &Inject, rules: &[Rule]) -> Option<Prediction> {
-    predict(alert, rules, Settings::EMBEDDED, Effect::of(&inject.fault))
+/// What the settings make of the rules.
+pub(super) fn worst_case(
+    alert: &str,
+    inject: &Inject,
+    rules: &[Rule],
+    settings: Settings,
+) -> Option<Prediction> {
+    predict(alert, rules, settings, Effect::of(&inject.fault))
 }
 
 /// What must never happen, whatever is broken.
 fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<String> {
-    let summary = match summary {
-        Ok(summary) => summary,
-        Err(error) => return Some(format!("the traffic: {error}")),
-    };
+    let summary = summary.as_ref().ok()?;
     if let Some(audit) = &summary.audit
         && audit.oversold_seats > drill.stop.oversold
     {
@@ -420,7 +456,18 @@ fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<S
             "{lost} acknowledged writes are not in the database"
         ));
     }
-    (summary.ending == Ending::ServerLost).then(|| "the server was lost".to_owned())
+    None
+}
+
+/// How the traffic failed as a whole.
+fn lost(summary: &Result<Summary, load::LoadError>) -> Option<String> {
+    match summary {
+        Ok(summary) if summary.ending == Ending::ServerLost => {
+            Some("the server was lost: nothing was answered any more".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(format!("the traffic: {error}")),
+    }
 }
 
 fn millis(duration: Duration) -> i64 {

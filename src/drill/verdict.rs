@@ -52,6 +52,9 @@ pub struct FalseAlarm {
     pub alert: String,
     /// Seconds from the beginning of the first fault, or of the watch.
     pub at: f64,
+    /// Where the alert's rule stands.
+    #[serde(default)]
+    pub rule: Option<String>,
 }
 
 /// How a drill ended.
@@ -84,6 +87,33 @@ impl Verdict {
             Verdict::Passed => 0,
             Verdict::Failed(_) => 99,
             Verdict::Inconclusive(_) => 3,
+        }
+    }
+}
+
+/// What was the limit other than the service and its alerts. Empty: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// The generator: too little was asked of the service, or too late.
+    pub(super) generator: Vec<String>,
+    /// Other programs on the host: whatever was late may be late because of them.
+    pub(super) host: Option<String>,
+}
+
+impl Verdict {
+    /// The verdict in view of the limits. A generator that was the limit shows nothing either way. A busy
+    /// host makes things late, which explains a failure; what came in time nevertheless, came in time.
+    pub(super) fn weighed(self, limits: &Limits) -> Verdict {
+        let told = limits.generator.iter().chain(&limits.host).cloned();
+        match self {
+            Verdict::Passed if limits.generator.is_empty() => Verdict::Passed,
+            Verdict::Failed(reasons) if limits.generator.is_empty() && limits.host.is_none() => {
+                Verdict::Failed(reasons)
+            }
+            Verdict::Passed => Verdict::Inconclusive(told.collect()),
+            Verdict::Failed(reasons) | Verdict::Inconclusive(reasons) => {
+                Verdict::Inconclusive(told.chain(reasons).collect())
+            }
         }
     }
 }
@@ -281,6 +311,7 @@ pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
         all.extend(fired.map(|at| FalseAlarm {
             alert: alert.clone(),
             at: seconds(begin, at),
+            rule: None,
         }));
     }
     all
@@ -335,9 +366,12 @@ pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Ver
         }
     }
     for alarm in false_alarms {
-        let FalseAlarm { alert, at } = alarm;
+        let FalseAlarm { alert, at, rule } = alarm;
+        let place = rule
+            .as_ref()
+            .map_or(String::new(), |rule| format!(" ({rule})"));
         reasons.push(format!(
-            "{alert} fired at {at:.1} s although nothing expects it"
+            "{alert} fired at {at:.1} s although nothing expects it{place}"
         ));
     }
     match reasons.is_empty() {
@@ -484,6 +518,27 @@ mod tests {
             ("HostDiskFull", full),
         ]);
         assert_eq!(judged(&alerts, &seconds(1..22)).1, []);
+    }
+
+    #[test]
+    fn a_limit_outside_of_the_service_makes_a_drill_inconclusive() {
+        let failed = || Verdict::Failed(vec!["late".to_owned()]);
+        let none = Limits::default();
+        assert_eq!(Verdict::Passed.weighed(&none), Verdict::Passed);
+        assert_eq!(failed().weighed(&none), failed());
+        let host = Limits {
+            host: Some("busy".to_owned()),
+            ..Limits::default()
+        };
+        let reasons = vec!["busy".to_owned(), "late".to_owned()];
+        assert_eq!(failed().weighed(&host), Verdict::Inconclusive(reasons));
+        assert_eq!(Verdict::Passed.weighed(&host), Verdict::Passed);
+        let generator = Limits {
+            generator: vec!["slow".to_owned()],
+            ..Limits::default()
+        };
+        assert_eq!(failed().weighed(&generator).exit_code(), 3);
+        assert_eq!(Verdict::Passed.weighed(&generator).exit_code(), 3);
     }
 
     #[test]

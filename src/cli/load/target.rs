@@ -1,10 +1,9 @@
 //! Where the load goes: URLs, the operations token, and the leave to go there.
 
 use std::io::Write as _;
-use std::net::IpAddr;
 
 use super::{Failure, LoadArgs};
-use crate::cli::flags::ops_token;
+use crate::cli::flags::{is_loopback, may_be_loaded, ops_token};
 use crate::cli::local_server::{self, LocalServer};
 use crate::load::Target;
 use crate::settings::{self, OPS_ADDR};
@@ -153,10 +152,6 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let address = host.parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
 
 /// The collector that telemetry is pushed to, if one was named.
 pub(super) fn collector(args: &LoadArgs) -> Result<Option<Otlp>, Failure> {
@@ -166,20 +161,7 @@ pub(super) fn collector(args: &LoadArgs) -> Result<Option<Otlp>, Failure> {
 
 /// Load goes to this machine, or to a host that was named on purpose.
 fn check_allowed(url: &str, allowed: &[String]) -> Result<(), Failure> {
-    let uri: http::Uri = url
-        .parse()
-        .map_err(|_| Failure::usage(format!("`{url}` is not a URL: write http://host:port")))?;
-    let host = uri
-        .host()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned();
-    if is_loopback(&host) || host.is_empty() || allowed.contains(&host) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "{host} is not this machine: add --allow-target {host} if it may be put under load"
-    )))
+    may_be_loaded(url, allowed).map_err(Failure::usage)
 }
 
 #[cfg(test)]
