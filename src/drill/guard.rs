@@ -201,7 +201,9 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
             match &done {
                 Ok(()) => {
                     let past = u64::try_from(now() - began).unwrap_or(0);
-                    later(guarded, for_ms.saturating_sub(past), move |held| held.undo(began));
+                    later(guarded, for_ms.saturating_sub(past), move |held| {
+                        held.undo(began)
+                    });
                 }
                 Err(_) => report_end(guarded.lock().undo(began)),
             }

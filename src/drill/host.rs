@@ -199,7 +199,9 @@ mod tests {
         };
         let before = times(1_000, 500, &[(1, 100), (2, 50)]);
         // The second process ended, a third began.
-        let share = times(1_200, 510, &[(1, 130), (3, 20)]).since(&before).unwrap();
+        let share = times(1_200, 510, &[(1, 130), (3, 20)])
+            .since(&before)
+            .unwrap();
         assert_eq!((share.others, share.idle), (0.7, 0.05));
         assert!(share.is_crowded());
         // As busy, by our own work.

@@ -137,4 +137,3 @@ impl Guard {
             .unwrap_or_else(|_| late())
     }
 }
-

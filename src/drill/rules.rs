@@ -208,9 +208,13 @@ mod tests {
     fn the_longest_group_wait_of_all_routes_counts() {
         let shipped = include_str!("../../otel/alertmanager/alertmanager.yml");
         assert_eq!(group_wait(shipped), Some(Duration::from_secs(5)));
-        let nested = "route: { receiver: a, group_wait: 1s, routes: [{ receiver: b, group_wait: 7s }] }\n";
+        let nested =
+            "route: { receiver: a, group_wait: 1s, routes: [{ receiver: b, group_wait: 7s }] }\n";
         assert_eq!(group_wait(nested), Some(Duration::from_secs(7)));
-        assert_eq!(group_wait("route: { receiver: a }\n"), Some(Duration::from_secs(30)));
+        assert_eq!(
+            group_wait("route: { receiver: a }\n"),
+            Some(Duration::from_secs(30))
+        );
         assert_eq!(group_wait("nonsense"), None);
     }
 }

@@ -17,8 +17,8 @@ use super::objective::{Objective, Second};
 use super::prediction::{Effect, Prediction, Rule, Settings, predict};
 use super::system::{Basis, Given, System};
 use super::verdict::{
-    Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms, judge,
-    verdict,
+    Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms,
+    judge, verdict,
 };
 use super::{Moment, now};
 use crate::load::progress::Step;
@@ -252,12 +252,24 @@ impl<'d> Running<'d> {
             let observed = self.observed(&alerts, &seconds);
             let judged = judge(self.drill, &observed, |_, _| None);
             let happened = judged.iter().all(|it| it.measured.is_some());
-            if happened {
+            if happened && self.is_steady(&seconds) {
                 return Ok(());
             }
             self.wait_until(now() + millis(LOOK)).await?;
         }
         Ok(())
+    }
+
+    /// Whether users have been served within the objective for the hypothesis's time since the last fault. What
+    /// looks well for a moment may relapse.
+    fn is_steady(&self, seconds: &[Second]) -> bool {
+        let wanted = usize::try_from(self.drill.hypothesis.lasts.0.as_secs()).unwrap_or(usize::MAX);
+        let ended = self.injected.last().map_or(self.began, |it| it.ended);
+        let after = seconds.iter().rev().take_while(|it| it.at >= ended);
+        let last: Vec<&Second> = after.take(wanted).collect();
+        last.len() == wanted
+            && last.iter().all(|it| it.met)
+            && last.iter().any(|it| it.requests > 0)
     }
 
     /// The end of the last budget.
@@ -344,7 +356,9 @@ impl<'d> Running<'d> {
         self.handle.control.stop();
         let summary = self.handle.join().await;
         let limits = Limits {
-            generator: summary.as_ref().map_or_else(|_| Vec::new(), |it| it.generator.limited.clone()),
+            generator: summary
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |it| it.generator.limited.clone()),
             host,
         };
         self.system.end().await;

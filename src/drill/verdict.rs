@@ -223,8 +223,8 @@ impl Judge<'_> {
         after.next()
     }
 
-    /// From the fault's end to the first second from which the objective is met and stays so until the
-    /// next fault, or the end.
+    /// From the fault's end to the first second in which users are served, with none outside of the
+    /// objective from there to the next fault, or the end. A second without requests shows neither.
     fn recovery(&self) -> Option<Expectation> {
         let budget = self.inject.expect.recovered?.0.as_secs_f64();
         let next = self.observed.injected.get(self.index + 1);
@@ -232,13 +232,10 @@ impl Judge<'_> {
         let after = |second: &&Second| second.at + 1_000 > self.injected.ended && second.at < until;
         let seconds_after: Vec<&Second> = self.observed.seconds.iter().filter(after).collect();
         let last_bad = seconds_after.iter().rposition(|second| !second.met);
-        let took = match last_bad {
-            None => Some(0.0),
-            Some(at) if at + 1 == seconds_after.len() => None,
-            Some(at) => Some(seconds(self.injected.ended, seconds_after[at].at + 1_000)),
-        };
+        let mut good = seconds_after[last_bad.map_or(0, |at| at + 1)..].iter();
+        let served = good.find(|second| second.requests > 0);
+        let took = served.map(|second| seconds(self.injected.ended, second.at).max(0.0));
         let exercised = !seconds_after.is_empty();
-        let took = took.filter(|_| exercised);
         Some(self.expectation(
             "users are served again".to_owned(),
             None,
@@ -549,6 +546,11 @@ mod tests {
         relapse[28].met = false;
         let (expectations, _) = judged(&alerts, &relapse);
         assert_eq!(expectations[3].measured, Some(9.0));
+        // Nobody is served, nor refused, until 31 s.
+        let mut silence = seconds(1..22);
+        silence[22..31].iter_mut().for_each(|it| it.requests = 0);
+        let (expectations, _) = judged(&alerts, &silence);
+        assert_eq!(expectations[3].measured, Some(11.0));
         // Never again.
         assert_eq!(outcomes(&alerts, &seconds(1..40))[3], Outcome::Missed);
     }

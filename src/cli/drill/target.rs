@@ -31,7 +31,12 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "FILE", requires = "target")]
     ops_token_file: Option<PathBuf>,
     /// Prometheus with the rules [default: that server]
-    #[arg(long, value_name = "URL", requires = "target", conflicts_with = "rules")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "target",
+        conflicts_with = "rules"
+    )]
     prometheus_url: Option<String>,
     /// Alertmanager [default: that server]
     #[arg(long, value_name = "URL", requires = "target")]

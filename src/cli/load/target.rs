@@ -152,7 +152,6 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-
 /// The collector that telemetry is pushed to, if one was named.
 pub(super) fn collector(args: &LoadArgs) -> Result<Option<Otlp>, Failure> {
     crate::cli::flags::collector(args.otlp.as_deref())
