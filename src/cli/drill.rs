@@ -91,12 +91,15 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         Err(error) => return fail_of(&error),
     };
     // Before the first of them runs: a suite takes a quarter of an hour.
-    let mut plans = String::new();
+    let (mut plans, mut problems) = (String::new(), Vec::new());
     for drill in &drills {
         match run::plan(drill, &basis) {
             Ok(plan) => plans.push_str(&plan),
-            Err(error) => return fail(USAGE, &error.to_string()),
+            Err(error) => problems.push(error.to_string()),
         }
+    }
+    if !problems.is_empty() {
+        return fail(USAGE, &problems.join("\n"));
     }
     if args.plan {
         return print_and_exit(&plans, 0);

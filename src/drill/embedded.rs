@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::file::{Fault, Kind};
+use super::file::{Drill, Fault, Kind};
 use super::guard::{Order, Server};
 use super::orders::{Orders, millis, order_for};
 use super::run::{DrillError, Options};
 use super::{Moment, now};
+use crate::api::faults::Site;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
@@ -154,9 +155,30 @@ impl Embedded {
         self.guard.begin(&order).await
     }
 
+    /// Ends what was injected, before its time.
+    pub(super) async fn release(&self, drill: &Drill) {
+        // What cannot be ended now ends in its time.
+        drop(self.guard.give(&Order::Release).await);
+        end_by_operations(&self.target(), drill).await;
+    }
+
     /// Ends the server, with its data.
     pub(super) async fn end(self) {
         self.guard.end().await;
+    }
+}
+
+/// Ends the faults of this drill that the server injects into itself.
+pub(super) async fn end_by_operations(target: &Target, drill: &Drill) {
+    let Ok(source) = HttpSource::new(&target.ops_url) else {
+        return;
+    };
+    let token = target.ops_token.as_deref().map(Secret::new);
+    let ops = Ops::new(source, token);
+    let kinds = drill.injects.iter().map(|inject| inject.fault.kind);
+    for kind in kinds.filter(|kind| kind.site() != Site::Outside) {
+        // A server that does not answer ends it by itself, in its time.
+        drop(ops.end_faults(Some(kind)).await);
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) enum Order {
         /// For how long, ms.
         for_ms: u64,
     },
+    /// Ends what was done to the server's process and by commands, before its time.
+    Release,
     /// Runs a command, and later the one that undoes it.
     Command {
         /// For `sh -c`.
@@ -80,6 +82,8 @@ pub(super) enum Event {
     Began(Moment),
     /// The fault ended.
     Ended(Moment),
+    /// Every fault was ended, or at least tried to.
+    Released,
     /// The fault could not be ended.
     NotEnded(String),
     /// An order could not be carried out.
@@ -126,6 +130,14 @@ impl Guarded {
         undo.map_or(Ok(()), |(_, undo)| shell(&undo))
     }
 
+    fn release(&mut self) {
+        for (_, undo) in std::mem::take(&mut self.undo) {
+            report_end(shell(&undo));
+        }
+        // It goes on if it stood still, whoever stopped it; without a server there is nothing to do.
+        drop(self.signal(Signal::CONT));
+    }
+
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself; then there is nothing left to kill.
@@ -147,9 +159,7 @@ pub fn run() -> ExitCode {
         }
     }
     let mut guarded = guarded.lock();
-    for (_, undo) in std::mem::take(&mut guarded.undo) {
-        report_end(shell(&undo));
-    }
+    guarded.release();
     guarded.kill();
     // Taken, so that a restart whose time comes now starts nothing any more.
     if let Some(server) = guarded.server.take() {
@@ -192,6 +202,10 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
                 });
             }
             Ok(Event::Began(now()))
+        }
+        Order::Release => {
+            guarded.lock().release();
+            Ok(Event::Released)
         }
         Order::Command { run, undo, for_ms } => {
             let began = now();

@@ -1,6 +1,6 @@
 //! The rules that a drill is judged by, and whether its budgets can be met at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -170,6 +170,14 @@ pub(super) fn group_wait(config: &str) -> Option<Duration> {
     Some(config.route.longest_wait(DEFAULT))
 }
 
+/// Where the rule of an alert stands.
+pub(super) fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
+    let rule = rules
+        .iter()
+        .find(|rule| rule.is_alert && rule.name == alert)?;
+    Some(format!("{}:{}", rule.file, rule.line))
+}
+
 /// Refuses a drill whose alerts no rule raises, or whose budgets are below the worst case.
 ///
 /// # Errors
@@ -187,12 +195,18 @@ pub(super) fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileErro
                 let known = rules.iter().filter(|rule| rule.is_alert);
                 let known: Vec<&str> = known.map(|rule| rule.name.as_str()).collect();
                 let near = yaml::suggestion::among(alert, &known);
-                return Err(refused(format!("no rule raises this alert{near}")));
+                let files: BTreeSet<&str> = rules.iter().map(|rule| rule.file.as_str()).collect();
+                let files: Vec<&str> = files.into_iter().collect();
+                let files = files.join(", ");
+                return Err(refused(format!(
+                    "no rule raises this alert in {files}{near}"
+                )));
             };
             if budget.0 < worst.firing {
                 return Err(refused(format!(
-                    "the budget of {budget} is below the worst case of {:.1} s by the rule and the settings",
-                    worst.firing.as_secs_f64()
+                    "the budget of {budget} is below the worst case of {:.1} s by the rule ({}) and the settings",
+                    worst.firing.as_secs_f64(),
+                    place_of(alert, rules).unwrap_or_default()
                 )));
             }
         }
@@ -203,6 +217,62 @@ pub(super) fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::file::Inject;
+
+    /// The shipped drills that `rules` cannot pass, with the reason.
+    fn refused(rules: &str) -> BTreeMap<&'static str, String> {
+        let basis = Basis {
+            rules: parse("alerts.yml", rules).unwrap(),
+            settings: Settings::EMBEDDED,
+        };
+        let drills = crate::drill::file::shipped().iter().copied();
+        let refusal = |(name, text)| {
+            let drill = Drill::parse(name, text).unwrap();
+            let error = basis.check(&drill).err()?;
+            Some((name, error.to_string()))
+        };
+        drills.filter_map(refusal).collect()
+    }
+
+    fn expecting(alert: &str) -> Vec<&'static str> {
+        let drills = crate::drill::file::shipped().iter().copied();
+        let expects = |(name, text): &(&'static str, &str)| {
+            let drill = Drill::parse(name, text).unwrap();
+            let expects = |inject: &Inject| inject.expect.fires.contains_key(alert);
+            drill.injects.iter().any(expects)
+        };
+        drills.filter(expects).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_rule_that_waits_longer_is_refused_by_exactly_its_drills_with_its_place() {
+        let head = "      - alert: SlowBuying\n";
+        let (before, rule) = SHIPPED_RULES.split_once(head).unwrap();
+        let slower = format!("{before}{head}{}", rule.replacen("for: 5s", "for: 2m", 1));
+        let found = refused(&slower);
+        let names: Vec<&str> = found.keys().copied().collect();
+        let mut expected = expecting("SlowBuying");
+        expected.sort_unstable();
+        assert!(!expected.is_empty() && names == expected, "{found:#?}");
+        let line = before.lines().count() + 1;
+        let place = format!("alerts.yml:{line}");
+        assert!(found.values().all(|it| it.contains(&place)), "{found:#?}");
+    }
+
+    #[test]
+    fn a_rule_that_is_gone_is_missed_by_exactly_its_drills() {
+        let gone = SHIPPED_RULES.replace("- alert: SlowBuying\n", "- alert: SlowSelling\n");
+        let found = refused(&gone);
+        let names: Vec<&str> = found.keys().copied().collect();
+        let mut expected = expecting("SlowBuying");
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        assert!(
+            found.values().all(|it| it.contains("in alerts.yml")),
+            "{found:#?}"
+        );
+        assert_eq!(refused(SHIPPED_RULES), BTreeMap::new());
+    }
 
     #[test]
     fn the_longest_group_wait_of_all_routes_counts() {

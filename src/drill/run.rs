@@ -15,6 +15,7 @@ use super::file::{Drill, Fault, Inject, Kind};
 use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
 use super::prediction::{Effect, Prediction, Rule, Settings, predict};
+use super::rules::place_of;
 use super::system::{Basis, Given, System};
 use super::verdict::{
     Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms,
@@ -353,6 +354,8 @@ impl<'d> Running<'d> {
         let begin = self.injected.first().map_or(self.began, |it| it.began);
         let ended = now();
         let host = self.crowded(ended);
+        // The audit at the traffic's end needs a server that answers.
+        self.system.release(self.drill).await;
         self.handle.control.stop();
         let summary = self.handle.join().await;
         let limits = Limits {
@@ -436,14 +439,6 @@ pub fn plan(drill: &Drill, basis: &Basis) -> Result<String, crate::yaml::FileErr
         }
     }
     Ok(lines.join("\n") + "\n")
-}
-
-/// Where the rule of an alert stands.
-fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
-    let rule = rules
-        .iter()
-        .find(|rule| rule.is_alert && rule.name == alert)?;
-    Some(format!("{}:{}", rule.file, rule.line))
 }
 
 /// What the settings make of the rules.

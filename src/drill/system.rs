@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use super::Moment;
-use super::embedded::{Embedded, inject_by_operations};
+use super::embedded::{Embedded, end_by_operations, inject_by_operations};
 use super::file::{Drill, Fault, Kind};
+use super::guard::Order;
 use super::orders::{Orders, order_for};
 use super::prediction::{Rule, Settings};
 use super::rules;
@@ -145,6 +146,17 @@ impl System {
                 "the server is not this drill's own: use `kind: command` with what kills or stops it where it runs".to_owned(),
             ),
             (_, None) => inject_by_operations(&given.target, fault, drill).await,
+        }
+    }
+
+    /// Ends what was injected, before its time: the drill is over, or was stopped.
+    pub(super) async fn release(&self, drill: &Drill) {
+        match self {
+            System::Own(embedded) => embedded.release(drill).await,
+            System::Given(given, guard) => {
+                drop(guard.give(&Order::Release).await);
+                end_by_operations(&given.target, drill).await;
+            }
         }
     }
 
