@@ -25,7 +25,7 @@ fn drill_file(redis: &[rustix::process::Pid]) -> String {
          injects:\n  - at: 1s\n    fault: {{ kind: command, run: 'kill -STOP {ids}', undo: 'kill -CONT {ids}', for: 12s }}\n\
          \x20   cause: {{ component: redis, mechanism: frozen }}\n\
          \x20   expect:\n      fires: {{ RedisUnreachable: 12s }}\n      notified: 10s\n      resolved: 60s\n\
-         may_fire: [HighErrorRate, QueueErrors, SlowBuying, ErrorBudgetBurnFast, ErrorBudgetBurnSlow, SeatLockFailures, QueueStalled]\n"
+         may_fire: [HighErrorRate, QueueErrors, SlowBuying, ErrorBudgetBurnFast, ErrorBudgetBurnSlow, SeatLockFailures, QueueStalled, SlowStatements, ConnectionWaitHigh, ServerDown, HostCpuBusy, HostLoadHigh]\n"
     )
 }
 
