@@ -61,7 +61,12 @@ pub(super) struct DrillArgs {
 
 pub(super) async fn run(args: DrillArgs) -> ExitCode {
     if args.guard {
-        return guard::run();
+        // When the drill dies while the server stands still, the kernel sends SIGHUP to the guard's process group,
+        // as it does to every orphaned group with a stopped process. With a handler the guard outlives it.
+        let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+        let code = guard::run();
+        drop(hangup);
+        return code;
     }
     if args.list {
         return print_and_exit(&list(), 0);
