@@ -25,6 +25,8 @@ pub const LONGEST_DELAY: Duration = Duration::from_secs(30);
 pub const STATUSES: [u16; 2] = [500, 503];
 /// More connections than any pool has.
 const MOST_CONNECTIONS: u32 = 1_000;
+/// More processors than a host of this service has.
+const MOST_CORES: u32 = 1_024;
 
 /// A fault with its parameters.
 #[derive(
@@ -120,6 +122,21 @@ pub enum Fault {
     /// Stop the server's process (SIGSTOP), and continue it at the end
     #[command(skip)]
     FreezeServer {},
+    /// Keep the processors busy with other work
+    #[command(skip)]
+    CpuHog {
+        /// How many of them, 1 to 1024 [default: all]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cores: Option<u32>,
+    },
+    /// Run a command of the user's own, and at the end one that undoes it
+    #[command(skip)]
+    Command {
+        /// For `sh -c`; it begins the fault
+        run: String,
+        /// For `sh -c`; it ends the fault
+        undo: String,
+    },
 }
 
 /// What a link that is cut looks like from the server.
@@ -187,7 +204,10 @@ impl FaultKind {
             FaultKind::Errors | FaultKind::Latency => Site::Requests,
             FaultKind::SlowStatement | FaultKind::PoolExhaustion => Site::Database,
             FaultKind::RedisCut => Site::Redis,
-            FaultKind::KillServer | FaultKind::FreezeServer => Site::Outside,
+            FaultKind::KillServer
+            | FaultKind::FreezeServer
+            | FaultKind::CpuHog
+            | FaultKind::Command => Site::Outside,
         }
     }
 }
@@ -248,7 +268,15 @@ impl Fault {
                 Some(number) => check_connections((*number).into()).map(drop),
                 None => Ok(()),
             },
-            Fault::RedisCut { .. } | Fault::KillServer {} | Fault::FreezeServer {} => Ok(()),
+            Fault::CpuHog { cores: Some(cores) } => match cores {
+                1..=MOST_CORES => Ok(()),
+                _ => Err(format!("cores is {cores}: it can be 1 to {MOST_CORES}")),
+            },
+            Fault::RedisCut { .. }
+            | Fault::KillServer {}
+            | Fault::FreezeServer {}
+            | Fault::CpuHog { cores: None }
+            | Fault::Command { .. } => Ok(()),
         }
     }
 }

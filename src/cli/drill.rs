@@ -1,5 +1,6 @@
 //! `concertctl drill`: rehearses the response to a fault, and judges it.
 
+mod target;
 mod told;
 
 use std::io::Write as _;
@@ -10,15 +11,18 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::target::TargetArgs;
 use self::told::Told;
 use super::flags::DataDirArg;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::drill::file::{Drill, names, shipped};
+use crate::drill::system::Basis;
+use crate::drill::verdict::Verdict;
 use crate::drill::{guard, kept, report, run};
 
 /// Rehearse the response: inject a fault under traffic, and measure each step from noticing to recovery
-/// against a budget. Starts a server of its own. Exit codes: 0 passed, 99 an expectation missed or a
+/// against a budget, on a server of its own or on a running system. Exit codes: 0 passed, 99 an expectation missed or a
 /// false alarm, 3 inconclusive, 2 usage or file, 1 could not run.
 #[derive(Debug, Args)]
 pub(super) struct DrillArgs {
@@ -46,6 +50,9 @@ pub(super) struct DrillArgs {
     /// Rule file in Prometheus's format; may be given several times [default: the shipped rules]
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    /// Allow drills to run commands that their file names (`kind: command`)
+    #[arg(long)]
+    allow_commands: bool,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -59,11 +66,18 @@ pub(super) struct DrillArgs {
     /// For the process that guards a drill's server
     #[arg(long, hide = true)]
     guard: bool,
+    #[command(flatten)]
+    system: TargetArgs,
 }
 
 pub(super) async fn run(args: DrillArgs) -> ExitCode {
     if args.guard {
-        return guard::run();
+        // When the drill dies while the server stands still, the kernel sends SIGHUP to the guard's process group,
+        // as it does to every orphaned group with a stopped process. With a handler the guard outlives it.
+        let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+        let code = guard::run();
+        drop(hangup);
+        return code;
     }
     if args.list {
         return print_and_exit(&list(), 0);
@@ -84,10 +98,29 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
         Ok(drills) => drills,
         Err(problem) => return fail(USAGE, &problem),
     };
-    if args.plan {
-        return plan(&args, &drills);
+    let options = match options(&args, &drills) {
+        Ok(options) => options,
+        Err(problem) => return fail(USAGE, &problem),
+    };
+    let basis = match Basis::of(&options).await {
+        Ok(basis) => basis,
+        Err(error) => return fail_of(&error),
+    };
+    // Before the first of them runs: a suite takes a quarter of an hour.
+    let (mut plans, mut problems) = (String::new(), Vec::new());
+    for drill in &drills {
+        match run::plan(drill, &basis) {
+            Ok(plan) => plans.push_str(&plan),
+            Err(error) => problems.push(error.to_string()),
+        }
     }
-    conduct(&args, &drills).await
+    if !problems.is_empty() {
+        return fail(USAGE, &problems.join("\n"));
+    }
+    if args.plan {
+        return print_and_exit(&plans, 0);
+    }
+    conduct(&args, &drills, &options).await
 }
 
 fn list() -> String {
@@ -115,34 +148,35 @@ fn chosen(args: &DrillArgs) -> Result<Vec<Drill>, String> {
     Ok(vec![drill])
 }
 
-fn plan(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
-    let mut text = String::new();
-    for drill in drills {
-        match run::plan(drill, &args.rules) {
-            Ok(plan) => text.push_str(&plan),
-            Err(error) => return fail(USAGE, &error.to_string()),
-        }
+fn options(args: &DrillArgs, drills: &[Drill]) -> Result<run::Options, String> {
+    if let Some(drill) = drills.iter().find(|drill| drill.runs_commands())
+        && !args.allow_commands
+    {
+        return Err(format!(
+            "{} runs commands of its file: read them, and add --allow-commands",
+            drill.name
+        ));
     }
-    print_and_exit(&text, 0)
+    let program = std::env::current_exe();
+    Ok(run::Options {
+        seed: args.seed,
+        program: program.map_err(|error| format!("this program's own file: {error}"))?,
+        rules: args.rules.clone(),
+        given: args.system.given()?,
+        allow_commands: args.allow_commands,
+        progress: watch::Sender::default(),
+    })
 }
 
-async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
-    // Before the first of them runs: a suite takes a quarter of an hour.
-    for drill in drills {
-        if let Err(error) = run::plan(drill, &args.rules) {
-            return fail(USAGE, &error.to_string());
-        }
-    }
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => return fail(FAILED, &format!("this program's own file: {error}")),
+fn fail_of(error: &run::DrillError) -> ExitCode {
+    let code = match error {
+        run::DrillError::File(_) => USAGE,
+        _ => FAILED,
     };
-    let options = run::Options {
-        seed: args.seed,
-        program,
-        rules: args.rules.clone(),
-        progress: watch::Sender::default(),
-    };
+    fail(code, &error.to_string())
+}
+
+async fn conduct(args: &DrillArgs, drills: &[Drill], options: &run::Options) -> ExitCode {
     let stop = CancellationToken::new();
     let stopping = tokio::spawn(stop_on_signal(stop.clone()));
     let told = args.progress.as_deref().map(Told::to).transpose();
@@ -157,20 +191,11 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
     let kept_in = args.data_dir.path().join(kept::DIR_NAME);
     let mut reports = Vec::new();
     for drill in drills {
-        // With standard error gone nobody watches.
-        drop(writeln!(
-            std::io::stderr(),
-            "{}: {}",
-            drill.name,
-            drill.title
-        ));
-        match Box::pin(run::run(drill, &options, &stop)).await {
+        match Box::pin(hold(drill, options, &stop, args.suite)).await {
             Ok(report) => reports.push(report),
-            Err(run::DrillError::File(error)) => return fail(USAGE, &error.to_string()),
-            Err(error) => return fail(FAILED, &error.to_string()),
+            Err(error) => return fail_of(&error),
         }
         if let Some(report) = reports.last() {
-            drop(write!(std::io::stderr(), "{}", report::text(report)));
             if let Err(error) = kept::keep(&kept_in, report) {
                 let dir = kept_in.display();
                 drop(writeln!(
@@ -205,6 +230,28 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
     match drills.len() {
         1 => ExitCode::from(code),
         _ => print_and_exit(&report::matrix(&reports), code),
+    }
+}
+
+/// Holds a drill, and tells how it went. One that says nothing is held once `again`: whatever kept the machine
+/// busy may be over.
+async fn hold(
+    drill: &Drill,
+    options: &run::Options,
+    stop: &CancellationToken,
+    mut again: bool,
+) -> Result<run::Report, run::DrillError> {
+    loop {
+        // With standard error gone nobody watches.
+        let mut stderr = std::io::stderr();
+        drop(writeln!(stderr, "{}: {}", drill.name, drill.title));
+        let report = Box::pin(run::run(drill, options, stop)).await?;
+        drop(write!(stderr, "{}", report::text(&report)));
+        let says_nothing = matches!(report.verdict, Verdict::Inconclusive(_));
+        if !(says_nothing && again) || stop.is_cancelled() {
+            return Ok(report);
+        }
+        again = false;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Flags and values that several subcommands share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -114,6 +114,28 @@ pub(super) fn ops_token(file: Option<&Path>) -> Result<Option<Secret>, String> {
         )),
         token => Ok(Some(Secret::new(token))),
     }
+}
+
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether load may go there: to this machine, or to a host of `allowed`, which was named on purpose.
+///
+/// # Errors
+/// Why not.
+pub(super) fn may_be_loaded(url: &str, allowed: &[String]) -> Result<(), String> {
+    let uri: http::Uri = url
+        .parse()
+        .map_err(|_| format!("`{url}` is not a URL: write http://host:port"))?;
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    if is_loopback(host) || host.is_empty() || allowed.iter().any(|it| it == host) {
+        return Ok(());
+    }
+    Err(format!(
+        "{host} is not this machine: add --allow-target {host} if it may be put under load"
+    ))
 }
 
 /// The collector that `--otlp` or else the environment names; none if `OTEL_SDK_DISABLED` is true.

@@ -14,6 +14,7 @@ pub mod ops;
 pub mod prometheus;
 mod response_meta;
 pub mod rules;
+pub mod settings;
 pub mod tempo;
 
 pub use crate::http_client::Trust;

@@ -5,14 +5,17 @@ use serde::Deserialize;
 use super::http::{ClientError, decode};
 use super::prometheus::{Labels, Prometheus};
 
-/// An alerting rule.
+/// A rule.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Rule {
-    /// The name of the alert.
+    /// The alert that it raises, or the series that it records.
     pub name: String,
     /// Its expression.
     pub query: String,
+    /// `alerting` or `recording`.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// The time in seconds for which the expression must hold before the alert fires.
     pub duration: f64,
     /// The labels that it adds to its alerts.
@@ -31,12 +34,19 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Data {
-    groups: Vec<Group>,
+    groups: Vec<RuleGroup>,
 }
 
-#[derive(Deserialize)]
-struct Group {
-    rules: Vec<Rule>,
+/// Rules that are evaluated together.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct RuleGroup {
+    /// Where it stands, as Prometheus names it.
+    pub file: String,
+    /// Seconds between two evaluations.
+    pub interval: f64,
+    /// Its rules.
+    pub rules: Vec<Rule>,
 }
 
 impl Prometheus {
@@ -45,6 +55,16 @@ impl Prometheus {
         let request = self.source().get("api/v1/rules");
         let request = request.query(&[("type", "alert")]);
         read(&self.source().accepted(request).await?)
+    }
+
+    /// `GET /api/v1/rules`: all rules in their groups.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rule_groups(&self) -> Result<Vec<RuleGroup>, ClientError> {
+        let request = self.source().get("api/v1/rules");
+        let answer: Answer = self.source().json(request).await?;
+        Ok(answer.data.groups)
     }
 }
 

@@ -1,18 +1,16 @@
 //! The server that a drill starts for itself: a process of its own, so that it can be killed, on a data
 //! directory that goes with the drill.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc};
-
-use super::file::{Fault, Kind};
-use super::guard::{Event, Order, Server};
+use super::file::{Drill, Fault, Kind};
+use super::guard::{Order, Server};
+use super::orders::{Orders, millis, order_for};
 use super::run::{DrillError, Options};
 use super::{Moment, now};
+use crate::api::faults::Site;
 use crate::clients::alertmanager::Alertmanager;
 use crate::clients::ops::Ops;
 use crate::clients::prometheus::Prometheus;
@@ -23,80 +21,16 @@ use crate::settings;
 
 /// How long a start may take.
 const START: Duration = Duration::from_secs(30);
-/// How long the guard may take to carry an order out.
-const ORDER: Duration = Duration::from_secs(10);
-/// How long the guard may take to end.
-const END: Duration = Duration::from_secs(10);
 
 /// A server with the process that guards it.
 #[derive(Debug)]
 pub(super) struct Embedded {
-    guard: Mutex<Guard>,
+    guard: Orders,
     dir: PathBuf,
     file: ServerFile,
     token: String,
     webhook: String,
     rules: Vec<PathBuf>,
-}
-
-#[derive(Debug)]
-struct Guard {
-    child: Child,
-    orders: ChildStdin,
-    /// Lines that the guard wrote.
-    events: mpsc::Receiver<String>,
-}
-
-impl Guard {
-    fn start(options: &Options) -> std::io::Result<Guard> {
-        let mut child = Command::new(&options.program)
-            .args(["drill", "--guard"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let missing = || std::io::Error::other("the guard has no pipes");
-        let orders = child.stdin.take().ok_or_else(missing)?;
-        let written = child.stdout.take().ok_or_else(missing)?;
-        let (sender, events) = mpsc::channel(16);
-        // It ends with the guard's output, or when nobody listens any more.
-        std::thread::spawn(move || {
-            let lines = BufReader::new(written).lines();
-            for line in lines.map_while(Result::ok) {
-                if sender.blocking_send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Guard {
-            child,
-            orders,
-            events,
-        })
-    }
-
-    /// Has an order carried out, and gives what came of it.
-    async fn order(&mut self, order: &Order) -> Result<Event, String> {
-        let carried_out = async {
-            let line = serde_json::to_string(order).map_err(|error| error.to_string())?;
-            // A short line, which the pipe always has room for.
-            let sent = self.orders.write_all(format!("{line}\n").as_bytes());
-            sent.map_err(|error| format!("the guard is gone: {error}"))?;
-            loop {
-                let line = self.events.recv().await.ok_or("the guard is gone")?;
-                match serde_json::from_str(&line) {
-                    // Of an earlier fault.
-                    Ok(Event::Ended(_)) => {}
-                    Ok(Event::Failed(why)) => return Err(why),
-                    Ok(event) => return Ok(event),
-                    Err(error) => return Err(format!("the guard wrote {line:?}: {error}")),
-                }
-            }
-        };
-        let late = || Err("the guard does not answer".to_owned());
-        tokio::time::timeout(ORDER, carried_out)
-            .await
-            .unwrap_or_else(|_| late())
-    }
 }
 
 impl Embedded {
@@ -109,9 +43,9 @@ impl Embedded {
             ))
         })?;
         let server = |problem: String| DrillError::Server(problem);
-        let guard = Guard::start(options).map_err(|error| server(error.to_string()))?;
+        let guard = Orders::start(&options.program).map_err(|error| server(error.to_string()))?;
         let mut embedded = Embedded {
-            guard: Mutex::new(guard),
+            guard,
             file: ServerFile {
                 api_addr: ([127, 0, 0, 1], 0).into(),
                 ops_addr: ([127, 0, 0, 1], 0).into(),
@@ -126,7 +60,7 @@ impl Embedded {
             args: embedded.args(),
             dir: embedded.dir.clone(),
         });
-        let started = embedded.guard.get_mut().order(&order).await;
+        let started = embedded.guard.give(&order).await;
         started.map_err(server)?;
         embedded.find().await.map_err(server)?;
         Ok(embedded)
@@ -206,44 +140,63 @@ impl Embedded {
 
     /// Injects a fault; its beginning, by whoever carried it out. It ends by itself.
     pub(super) async fn inject(&self, fault: &Fault, drill: &str) -> Result<Moment, String> {
-        let for_ms = u64::try_from(fault.length.0.as_millis()).unwrap_or(u64::MAX);
+        let for_ms = millis(fault);
         let order = match fault.kind {
             Kind::KillServer => Order::Kill {
                 for_ms,
                 args: self.args(),
             },
             Kind::FreezeServer => Order::Freeze { for_ms },
-            _ => return self.inject_by_operations(fault, drill).await,
+            _ => match order_for(fault) {
+                Some(order) => order,
+                None => return inject_by_operations(&self.target(), fault, drill).await,
+            },
         };
-        match self.guard.lock().await.order(&order).await? {
-            Event::Began(at) => Ok(at),
-            other => Err(format!("the guard reported {other:?}")),
-        }
+        self.guard.begin(&order).await
     }
 
-    async fn inject_by_operations(&self, fault: &Fault, drill: &str) -> Result<Moment, String> {
-        let by = format!("drill {drill}");
-        let injected = fault.injected()?;
-        let source =
-            HttpSource::new(&url(self.file.ops_addr)).map_err(|error| error.to_string())?;
-        let ops = Ops::new(source, Some(Secret::new(&self.token)));
-        let active = ops.inject_fault(&injected, fault.length.0, Some(&by)).await;
-        let active = active.map_err(|error| error.to_string())?;
-        let began = active.started_at.parse::<jiff::Timestamp>();
-        Ok(began.map_or_else(|_| now(), |began| began.as_millisecond()))
+    /// Ends what was injected, before its time.
+    pub(super) async fn release(&self, drill: &Drill) {
+        // What cannot be ended now ends in its time.
+        drop(self.guard.give(&Order::Release).await);
+        end_by_operations(&self.target(), drill).await;
     }
 
     /// Ends the server, with its data.
     pub(super) async fn end(self) {
-        let Guard {
-            mut child, orders, ..
-        } = self.guard.into_inner();
-        // The end of the guard's input is the order to end.
-        drop(orders);
-        let waiting = tokio::task::spawn_blocking(move || child.wait());
-        // A guard that hangs is left alone: it ends when its server does.
-        drop(tokio::time::timeout(END, waiting).await);
+        self.guard.end().await;
     }
+}
+
+/// Ends the faults of this drill that the server injects into itself.
+pub(super) async fn end_by_operations(target: &Target, drill: &Drill) {
+    let Ok(source) = HttpSource::new(&target.ops_url) else {
+        return;
+    };
+    let token = target.ops_token.as_deref().map(Secret::new);
+    let ops = Ops::new(source, token);
+    let kinds = drill.injects.iter().map(|inject| inject.fault.kind);
+    for kind in kinds.filter(|kind| kind.site() != Site::Outside) {
+        // A server that does not answer ends it by itself, in its time.
+        drop(ops.end_faults(Some(kind)).await);
+    }
+}
+
+/// Injects a fault by the operations API; its beginning by the server's own record.
+pub(super) async fn inject_by_operations(
+    target: &Target,
+    fault: &Fault,
+    drill: &str,
+) -> Result<Moment, String> {
+    let by = format!("drill {drill}");
+    let injected = fault.injected()?;
+    let source = HttpSource::new(&target.ops_url).map_err(|error| error.to_string())?;
+    let token = target.ops_token.as_deref().map(Secret::new);
+    let ops = Ops::new(source, token);
+    let active = ops.inject_fault(&injected, fault.length.0, Some(&by)).await;
+    let active = active.map_err(|error| error.to_string())?;
+    let began = active.started_at.parse::<jiff::Timestamp>();
+    Ok(began.map_or_else(|_| now(), |began| began.as_millisecond()))
 }
 
 fn url(addr: SocketAddr) -> String {

@@ -2,22 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use crate::api::faults::FaultKind as Kind;
-use crate::api::faults::{self, LinkCut};
-use crate::load::scenario::{Scenario, Time};
+pub use crate::load::scenario::{Fault, Window};
+use crate::load::scenario::{MOST_FAULTS, Scenario, Time, check_fault};
 use crate::yaml::{self, FileError};
-
-/// How long one fault may last. A drill is minutes, not hours.
-const LONGEST_FAULT: Duration = Duration::from_secs(600);
-/// How late after the opening a fault may begin.
-const LATEST: Duration = Duration::from_secs(600);
-const MAX_INJECTS: usize = 8;
 
 /// A drill, read and checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,9 +38,17 @@ pub struct Drill {
     /// How long a quiet drill watches.
     #[serde(default = "default_watch")]
     pub watch: Time,
+    /// Other programs may hold the processors in this share of the seconds, 0 to 1. In more, a failure says
+    /// nothing about the response, and the drill is inconclusive.
+    #[serde(default = "default_host_busy")]
+    pub host_busy: f64,
     /// What ends the drill at once.
     #[serde(default)]
     pub stop: Stop,
+}
+
+const fn default_host_busy() -> f64 {
+    0.1
 }
 
 fn default_watch() -> Time {
@@ -92,116 +93,6 @@ pub struct Inject {
     /// What is expected.
     #[serde(default)]
     pub expect: Expect,
-}
-
-/// A moment, or a span that it is drawn from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// At the earliest.
-    pub from: Time,
-    /// At the latest.
-    pub to: Time,
-}
-
-impl std::str::FromStr for Window {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Window, String> {
-        let (from, to) = text.split_once("..").unwrap_or((text, text));
-        let (from, to): (Time, Time) = (from.parse()?, to.parse()?);
-        match from <= to {
-            true => Ok(Window { from, to }),
-            false => Err(format!("`{text}` ends before it begins")),
-        }
-    }
-}
-
-impl std::fmt::Display for Window {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.from == self.to {
-            true => self.from.fmt(f),
-            false => write!(f, "{}..{}", self.from, self.to),
-        }
-    }
-}
-
-impl Serialize for Window {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Window {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Window, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl JsonSchema for Window {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Window".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "description": "A duration such as 6s, or a span of durations such as 6s..10s.",
-        })
-    }
-}
-
-/// A fault, its settings and how long it lasts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// What is broken.
-    pub kind: Kind,
-    /// For how long; then it ends by itself.
-    #[serde(rename = "for")]
-    pub length: Time,
-    /// errors, latency: which part of the requests, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share: Option<f64>,
-    /// errors: 500 or 503.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// errors, latency: `METHOD /path` of the routes that are hit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub routes: Option<Vec<String>>,
-    /// latency, slow_statement: how much longer it takes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay: Option<Time>,
-    /// slow_statement: its name; left out: all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub statement: Option<String>,
-    /// pool_exhaustion: how many connections; left out: all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connections: Option<u32>,
-    /// redis_cut: whether what is sent is lost (`hang`) or refused (`refuse`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub how: Option<LinkCut>,
-}
-
-impl Fault {
-    /// The fault to inject.
-    ///
-    /// # Errors
-    /// A parameter is missing, or is not one of this kind.
-    pub fn injected(&self) -> Result<faults::Fault, String> {
-        let delay_ms = self.delay.map(|delay| delay.0.as_millis() as u64);
-        let settings = serde_json::json!({
-            "share": self.share,
-            "status": self.status,
-            "routes": self.routes,
-            "delayMs": delay_ms,
-            "statement": self.statement,
-            "connections": self.connections,
-            "how": self.how,
-        });
-        let settings = settings.as_object().cloned().unwrap_or_default();
-        faults::Fault::with_settings(self.kind, settings)
-    }
 }
 
 /// Where the fault is and how it works, in the words that a player answers with.
@@ -304,6 +195,13 @@ impl Drill {
         self.injects.is_empty()
     }
 
+    /// Whether it runs commands of its user's own.
+    #[must_use]
+    pub fn runs_commands(&self) -> bool {
+        let mut injects = self.injects.iter();
+        injects.any(|inject| inject.fault.kind == Kind::Command)
+    }
+
     /// Every alert that may fire without being a false alarm.
     #[must_use]
     pub fn allowed(&self) -> Vec<&str> {
@@ -331,20 +229,16 @@ impl Drill {
                 "is not a share: write 0 to 1".to_owned(),
             );
         }
-        if self.injects.len() > MAX_INJECTS {
-            add("injects", format!("more than {MAX_INJECTS}"));
+        if !(0.0..=1.0).contains(&self.host_busy) {
+            add("host_busy", "is not a share: write 0 to 1".to_owned());
+        }
+        if self.injects.len() > MOST_FAULTS {
+            add("injects", format!("more than {MOST_FAULTS}"));
         }
         for (index, inject) in self.injects.iter().enumerate() {
             let path = format!("injects.{index}");
-            if inject.at.to.0 > LATEST {
-                add(&format!("{path}.at"), "later than 10m".to_owned());
-            }
-            let length = inject.fault.length.0;
-            if length < Duration::from_secs(1) || length > LONGEST_FAULT {
-                add(
-                    &format!("{path}.fault.for"),
-                    "must be from 1s to 10m".to_owned(),
-                );
+            if let Some((field, problem)) = check_fault(inject.at, &inject.fault) {
+                add(&format!("{path}{field}"), problem);
             }
             if inject.expect.fires.is_empty() && inject.expect.recovered.is_none() {
                 add(
@@ -404,6 +298,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "nobody-let-in",
     "freeze",
     "kill",
+    "cpu",
     "quiet",
     "quiet-rush",
 ];

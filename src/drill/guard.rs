@@ -3,20 +3,25 @@
 //!
 //! The drill starts it as a child, gives orders over its standard input and reads events from its
 //! standard output, a JSON object a line. When the input ends, because the drill is over or was killed,
-//! the guard lets a frozen server go on, kills it, and removes its data directory.
+//! the guard undoes what a command did, kills the server, frozen or not, and removes its data directory. It
+//! is no part of the drill's process group: a Ctrl-C that reaches everybody on the terminal must not end
+//! it before it has tidied up.
 
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::{Moment, now};
+
+/// How long a command may take. Less than the drill waits for an answer.
+const COMMAND: Duration = Duration::from_secs(8);
 
 /// What the drill asks for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +39,24 @@ pub(super) enum Order {
     /// Stops the server's process (SIGSTOP), and lets it go on later (SIGCONT).
     Freeze {
         /// How long it stands still, ms.
+        for_ms: u64,
+    },
+    /// Keeps processors busy.
+    Hog {
+        /// How many.
+        cores: usize,
+        /// For how long, ms.
+        for_ms: u64,
+    },
+    /// Ends what was done to the server's process and by commands, before its time.
+    Release,
+    /// Runs a command, and later the one that undoes it.
+    Command {
+        /// For `sh -c`.
+        run: String,
+        /// For `sh -c`.
+        undo: String,
+        /// How long after the beginning it is undone, ms.
         for_ms: u64,
     },
 }
@@ -59,6 +82,10 @@ pub(super) enum Event {
     Began(Moment),
     /// The fault ended.
     Ended(Moment),
+    /// Every fault was ended, or at least tried to.
+    Released,
+    /// The fault could not be ended.
+    NotEnded(String),
     /// An order could not be carried out.
     Failed(String),
 }
@@ -67,6 +94,8 @@ pub(super) enum Event {
 struct Guarded {
     server: Option<Server>,
     child: Option<Child>,
+    /// The commands that undo what others have done since.
+    undo: Vec<(Moment, String)>,
 }
 
 impl Guarded {
@@ -94,6 +123,21 @@ impl Guarded {
         Ok(kill_process(Pid::from_child(child), signal)?)
     }
 
+    /// Undoes, once, what was done at that time.
+    fn undo(&mut self, began: Moment) -> std::io::Result<()> {
+        let place = self.undo.iter().position(|(at, _)| *at == began);
+        let undo = place.map(|place| self.undo.remove(place));
+        undo.map_or(Ok(()), |(_, undo)| shell(&undo))
+    }
+
+    fn release(&mut self) {
+        for (_, undo) in std::mem::take(&mut self.undo) {
+            report_end(shell(&undo));
+        }
+        // It goes on if it stood still, whoever stopped it; without a server there is nothing to do.
+        drop(self.signal(Signal::CONT));
+    }
+
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself; then there is nothing left to kill.
@@ -115,8 +159,10 @@ pub fn run() -> ExitCode {
         }
     }
     let mut guarded = guarded.lock();
+    guarded.release();
     guarded.kill();
-    if let Some(server) = &guarded.server {
+    // Taken, so that a restart whose time comes now starts nothing any more.
+    if let Some(server) = guarded.server.take() {
         // What cannot be removed is left to the system's own cleaning of temporary files.
         drop(std::fs::remove_dir_all(&server.dir));
     }
@@ -146,8 +192,63 @@ fn carry_out(guarded: &Arc<Mutex<Guarded>>, order: Order) {
                 Event::Began(now())
             })
         }
+        Order::Hog { cores, for_ms } => {
+            let until = Instant::now() + Duration::from_millis(for_ms);
+            for _ in 0..cores {
+                std::thread::spawn(move || {
+                    while Instant::now() < until {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            Ok(Event::Began(now()))
+        }
+        Order::Release => {
+            guarded.lock().release();
+            Ok(Event::Released)
+        }
+        Order::Command { run, undo, for_ms } => {
+            let began = now();
+            // Before it runs: what fails half-way is undone too.
+            guarded.lock().undo.push((began, undo));
+            let done = shell(&run);
+            match &done {
+                Ok(()) => {
+                    let past = u64::try_from(now() - began).unwrap_or(0);
+                    later(guarded, for_ms.saturating_sub(past), move |held| {
+                        held.undo(began)
+                    });
+                }
+                Err(_) => report_end(guarded.lock().undo(began)),
+            }
+            done.map(|()| Event::Began(began))
+        }
     };
     report(&done.unwrap_or_else(|error| Event::Failed(error.to_string())));
+}
+
+/// Runs a command to its end, or kills it when it takes too long.
+fn shell(command: &str) -> std::io::Result<()> {
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let latest = Instant::now() + COMMAND;
+    while Instant::now() < latest {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => {
+                let problem = format!("`{command}` ended with {status}");
+                return Err(std::io::Error::other(problem));
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    child.kill()?;
+    child.wait()?;
+    let problem = format!("`{command}` did not end within {} s", COMMAND.as_secs());
+    Err(std::io::Error::other(problem))
 }
 
 /// Ends a fault in time, whatever the drill does meanwhile.
@@ -159,11 +260,19 @@ fn later(
     let guarded = Arc::clone(guarded);
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(for_ms));
-        let ended = end(&mut guarded.lock());
-        report(&match ended {
-            Ok(()) => Event::Ended(now()),
-            Err(error) => Event::Failed(error.to_string()),
-        });
+        report_end(end(&mut guarded.lock()));
+    });
+}
+
+fn report_end(ended: std::io::Result<()>) {
+    report(&match ended {
+        Ok(()) => Event::Ended(now()),
+        Err(error) => {
+            let problem = format!("a fault could not be ended: {error}");
+            // Whoever is at the terminal has to do it by hand, also when the drill is gone.
+            drop(writeln!(std::io::stderr(), "concertctl drill: {problem}"));
+            Event::NotEnded(problem)
+        }
     });
 }
 

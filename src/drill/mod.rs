@@ -8,8 +8,11 @@
 //! - `prediction`: how long each step can take at worst, by the rules and the settings;
 //! - `objective`: whether users are served within the objective, second by second;
 //! - `alerts`: what the alerts do, and when;
-//! - `faults`: injects faults and takes them back;
+//! - `host`: whether other programs held the processors meanwhile;
 //! - `guard`: the process that takes back what must not outlast a killed drill;
+//! - `orders`: the drill's side of it;
+//! - `embedded`: the server that a drill starts for itself;
+//! - `system`: what a drill is held on, that server or a running system;
 //! - `verdict`: what was observed, judged;
 //! - `progress`: the clock of a drill under way, for whoever watches it;
 //! - `kept`: the reports of earlier drills;
@@ -19,13 +22,16 @@ mod alerts;
 mod embedded;
 pub mod file;
 pub mod guard;
+mod host;
 pub mod kept;
 mod objective;
+mod orders;
 pub mod prediction;
 pub mod progress;
 pub mod report;
 mod rules;
 pub mod run;
+pub mod system;
 pub mod verdict;
 
 /// Milliseconds since the Unix epoch: the one clock of a drill.

@@ -77,8 +77,8 @@ impl Effect {
         let delay = fault.delay.map_or(Duration::ZERO, |delay| delay.0);
         let share = match fault.kind {
             Kind::Errors | Kind::Latency => fault.share.unwrap_or(1.0).max(0.001),
-            Kind::SlowStatement | Kind::PoolExhaustion | Kind::RedisCut => SOME,
-            Kind::KillServer | Kind::FreezeServer => 1.0,
+            Kind::SlowStatement | Kind::PoolExhaustion | Kind::RedisCut | Kind::CpuHog => SOME,
+            Kind::KillServer | Kind::FreezeServer | Kind::Command => 1.0,
         };
         let share = if fault.routes.is_some() {
             share * SOME
@@ -88,6 +88,8 @@ impl Effect {
         let delay = match fault.kind {
             // A request gives up waiting for a connection after 5 s.
             Kind::PoolExhaustion => Duration::from_secs(5),
+            // A server asks what it depends on every second, and gives it as long to answer.
+            Kind::RedisCut | Kind::Command => Duration::from_secs(2),
             _ => delay,
         };
         Effect { share, delay }

@@ -1,5 +1,6 @@
 //! The rules that a drill is judged by, and whether its budgets can be met at all.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use serde::Deserialize;
 use super::file::Drill;
 use super::prediction::{Rule, Settings};
 use super::run::worst_case;
+use super::system::Basis;
 use crate::alerting::SHIPPED_RULES;
+use crate::clients::rules::RuleGroup;
 use crate::yaml::{self, FileError};
 
 /// Rule packs are long, and generated ones repeat themselves by aliases.
@@ -103,11 +106,84 @@ fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {
     Ok(all)
 }
 
+/// The rules that a Prometheus has. Where their files can be read from here, the lines are known too.
+pub(super) fn of_groups(groups: Vec<RuleGroup>) -> Vec<Rule> {
+    let mut lines: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for group in groups {
+        let here = lines.entry(group.file.clone()).or_insert_with(|| {
+            // A file that is elsewhere, or unreadable, has no lines that could be told.
+            read(&[PathBuf::from(&group.file)]).unwrap_or_default()
+        });
+        for rule in group.rules {
+            let found = here.iter().find(|it| it.name == rule.name);
+            all.push(Rule {
+                line: found.map_or(0, |it| it.line),
+                name: rule.name,
+                expr: rule.query,
+                is_alert: rule.kind == "alerting",
+                hold: seconds(rule.duration),
+                interval: seconds(group.interval),
+                file: group.file.clone(),
+            });
+        }
+    }
+    all
+}
+
+/// Seconds as an API tells them; what is no time counts as none.
+fn seconds(value: f64) -> Duration {
+    Duration::try_from_secs_f64(value).unwrap_or_default()
+}
+
+/// Alertmanager's settings, as far as they matter here.
+#[derive(Deserialize)]
+struct AlertmanagerConfig {
+    route: Route,
+}
+
+#[derive(Deserialize)]
+struct Route {
+    #[serde(default)]
+    group_wait: Option<String>,
+    #[serde(default)]
+    routes: Vec<Route>,
+}
+
+impl Route {
+    fn longest_wait(&self, inherited: Duration) -> Duration {
+        let own = self.group_wait.as_deref();
+        let own = own.and_then(crate::embedded::prometheus::promql::parse_duration);
+        let own = own.unwrap_or(inherited);
+        let routes = self.routes.iter().map(|route| route.longest_wait(own));
+        routes.max().unwrap_or(own).max(own)
+    }
+}
+
+/// The longest `group_wait` of the routes; `None` when these are no settings of an Alertmanager.
+pub(super) fn group_wait(config: &str) -> Option<Duration> {
+    /// What Alertmanager takes where nothing is said.
+    const DEFAULT: Duration = Duration::from_secs(30);
+    let lacking = |near: &str, missing: &str| format!("{near}.{missing}");
+    let parsed = yaml::parse::<AlertmanagerConfig>("alertmanager.yml", config, BOUNDS, lacking);
+    let (config, _) = parsed.ok()?;
+    Some(config.route.longest_wait(DEFAULT))
+}
+
+/// Where the rule of an alert stands.
+pub(super) fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
+    let rule = rules
+        .iter()
+        .find(|rule| rule.is_alert && rule.name == alert)?;
+    Some(format!("{}:{}", rule.file, rule.line))
+}
+
 /// Refuses a drill whose alerts no rule raises, or whose budgets are below the worst case.
 ///
 /// # Errors
 /// The first of them, with its field.
-pub(super) fn check_budgets(drill: &Drill, rules: &[Rule]) -> Result<(), FileError> {
+pub(super) fn check_budgets(drill: &Drill, basis: &Basis) -> Result<(), FileError> {
+    let Basis { rules, settings } = basis;
     for (index, inject) in drill.injects.iter().enumerate() {
         for (alert, budget) in &inject.expect.fires {
             let field = format!("injects.{index}.expect.fires.{alert}");
@@ -115,19 +191,100 @@ pub(super) fn check_budgets(drill: &Drill, rules: &[Rule]) -> Result<(), FileErr
                 field: Some(field.clone()),
                 ..FileError::new(&drill.name, problem)
             };
-            let Some(worst) = worst_case(alert, inject, rules) else {
+            let Some(worst) = worst_case(alert, inject, rules, *settings) else {
                 let known = rules.iter().filter(|rule| rule.is_alert);
                 let known: Vec<&str> = known.map(|rule| rule.name.as_str()).collect();
                 let near = yaml::suggestion::among(alert, &known);
-                return Err(refused(format!("no rule raises this alert{near}")));
+                let files: BTreeSet<&str> = rules.iter().map(|rule| rule.file.as_str()).collect();
+                let files: Vec<&str> = files.into_iter().collect();
+                let files = files.join(", ");
+                return Err(refused(format!(
+                    "no rule raises this alert in {files}{near}"
+                )));
             };
             if budget.0 < worst.firing {
                 return Err(refused(format!(
-                    "the budget of {budget} is below the worst case of {:.1} s by the rule and the settings",
-                    worst.firing.as_secs_f64()
+                    "the budget of {budget} is below the worst case of {:.1} s by the rule ({}) and the settings",
+                    worst.firing.as_secs_f64(),
+                    place_of(alert, rules).unwrap_or_default()
                 )));
             }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::file::Inject;
+
+    /// The shipped drills that `rules` cannot pass, with the reason.
+    fn refused(rules: &str) -> BTreeMap<&'static str, String> {
+        let basis = Basis {
+            rules: parse("alerts.yml", rules).unwrap(),
+            settings: Settings::EMBEDDED,
+        };
+        let drills = crate::drill::file::shipped().iter().copied();
+        let refusal = |(name, text)| {
+            let drill = Drill::parse(name, text).unwrap();
+            let error = basis.check(&drill).err()?;
+            Some((name, error.to_string()))
+        };
+        drills.filter_map(refusal).collect()
+    }
+
+    fn expecting(alert: &str) -> Vec<&'static str> {
+        let drills = crate::drill::file::shipped().iter().copied();
+        let expects = |(name, text): &(&'static str, &str)| {
+            let drill = Drill::parse(name, text).unwrap();
+            let expects = |inject: &Inject| inject.expect.fires.contains_key(alert);
+            drill.injects.iter().any(expects)
+        };
+        drills.filter(expects).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_rule_that_waits_longer_is_refused_by_exactly_its_drills_with_its_place() {
+        let head = "      - alert: SlowBuying\n";
+        let (before, rule) = SHIPPED_RULES.split_once(head).unwrap();
+        let slower = format!("{before}{head}{}", rule.replacen("for: 5s", "for: 2m", 1));
+        let found = refused(&slower);
+        let names: Vec<&str> = found.keys().copied().collect();
+        let mut expected = expecting("SlowBuying");
+        expected.sort_unstable();
+        assert!(!expected.is_empty() && names == expected, "{found:#?}");
+        let line = before.lines().count() + 1;
+        let place = format!("alerts.yml:{line}");
+        assert!(found.values().all(|it| it.contains(&place)), "{found:#?}");
+    }
+
+    #[test]
+    fn a_rule_that_is_gone_is_missed_by_exactly_its_drills() {
+        let gone = SHIPPED_RULES.replace("- alert: SlowBuying\n", "- alert: SlowSelling\n");
+        let found = refused(&gone);
+        let names: Vec<&str> = found.keys().copied().collect();
+        let mut expected = expecting("SlowBuying");
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        assert!(
+            found.values().all(|it| it.contains("in alerts.yml")),
+            "{found:#?}"
+        );
+        assert_eq!(refused(SHIPPED_RULES), BTreeMap::new());
+    }
+
+    #[test]
+    fn the_longest_group_wait_of_all_routes_counts() {
+        let shipped = include_str!("../../otel/alertmanager/alertmanager.yml");
+        assert_eq!(group_wait(shipped), Some(Duration::from_secs(5)));
+        let nested =
+            "route: { receiver: a, group_wait: 1s, routes: [{ receiver: b, group_wait: 7s }] }\n";
+        assert_eq!(group_wait(nested), Some(Duration::from_secs(7)));
+        assert_eq!(
+            group_wait("route: { receiver: a }\n"),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(group_wait("nonsense"), None);
+    }
 }

@@ -12,18 +12,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::{Alerts, Receiver, Watcher};
-use super::embedded::Embedded;
-use super::file::{Drill, Fault, Inject};
+use super::file::{Drill, Fault, Inject, Kind};
+use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
 use super::prediction::{Effect, Prediction, Rule, Settings, predict};
 use super::progress::{self, Progress};
+use super::rules::place_of;
+use super::system::{Basis, Given, System};
 use super::verdict::{
-    Expectation, FalseAlarm, Injected, Observed, Verdict, already_firing, false_alarms, judge,
-    verdict,
+    Expectation, FalseAlarm, Injected, Limits, Observed, Verdict, already_firing, false_alarms,
+    judge, verdict,
 };
 use super::{Moment, now};
 use crate::load::progress::Step;
-use crate::load::{self, Ending, Meter, PhaseName, Reseed, RunHandle, RunOptions, Summary};
+use crate::load::{self, Ending, Meter, PhaseName, RunHandle, RunOptions, Summary};
 
 /// How long the sale may take to open, seeding included.
 const OPENING: Duration = Duration::from_secs(120);
@@ -41,6 +43,10 @@ pub struct Options {
     pub program: PathBuf,
     /// Rule files; none: the shipped ones.
     pub rules: Vec<PathBuf>,
+    /// A running system; none: the drill starts a server of its own.
+    pub given: Option<Given>,
+    /// Whether drills may run commands that their file names.
+    pub allow_commands: bool,
     /// Where the progress is published.
     pub progress: watch::Sender<Progress>,
 }
@@ -89,7 +95,7 @@ pub struct Report {
     pub seconds: Vec<(f64, u64, u64, Option<f64>)>,
 }
 
-/// Runs a drill on a server of its own.
+/// Runs a drill.
 ///
 /// # Errors
 /// The server or the traffic could not be started, or a rule file is wrong.
@@ -98,37 +104,40 @@ pub async fn run(
     options: &Options,
     stop: &CancellationToken,
 ) -> Result<Report, DrillError> {
-    let rules = super::rules::read(&options.rules)?;
-    super::rules::check_budgets(drill, &rules)?;
+    let basis = Basis::of(options).await?;
+    basis.check(drill)?;
     options.progress.send_replace(Progress::of(drill, now()));
-    let receiver = Receiver::start(([127, 0, 0, 1], 0).into())
+    let notified_at = options.given.as_ref().map(|given| given.notified_at);
+    let receiver = Receiver::start(notified_at.unwrap_or(([127, 0, 0, 1], 0).into()))
         .await
         .map_err(|error| DrillError::Server(format!("no place for notifications: {error}")))?;
-    let embedded = Embedded::start(options, &receiver.url).await?;
-    let (prometheus, alertmanager) = embedded.alert_sources()?;
+    let system = System::start(options, &receiver.url).await?;
+    let (prometheus, alertmanager) = system.alert_sources()?;
     let watcher = receiver.watch(prometheus, alertmanager);
     let objective = Arc::new(Objective::new(drill.hypothesis, now()));
-    let handle = traffic(drill, &embedded, &objective)?;
+    let handle = traffic(drill, &system, &objective)?;
     let mut running = Running {
         drill,
         options,
-        embedded,
+        // What a running system does is not ours to tell from other programs.
+        host: options.given.is_none().then(Host::watch),
+        system,
         watcher,
         objective,
         handle,
         stop,
         injected: Vec::new(),
         began: now(),
-        rules: &rules,
+        basis: &basis,
     };
     let outcome = running.watch_over().await;
     running.enter(progress::Step::Ending);
-    running.report(outcome, &rules).await
+    running.report(outcome, &basis).await
 }
 
 fn traffic(
     drill: &Drill,
-    embedded: &Embedded,
+    system: &System,
     objective: &Arc<Objective>,
 ) -> Result<RunHandle, DrillError> {
     let objective = Arc::clone(objective);
@@ -136,24 +145,25 @@ fn traffic(
         objective.count(sample, now());
     }));
     let options = RunOptions {
-        reseed: Reseed::WhenUnfit,
+        reseed: system.reseed(),
         meter: Some(meter),
         ..RunOptions::new(drill.scenario()?)
     };
-    Ok(load::start(embedded.target(), options))
+    Ok(load::start(system.target(), options))
 }
 
 struct Running<'d> {
     drill: &'d Drill,
     options: &'d Options,
-    embedded: Embedded,
+    host: Option<Host>,
+    system: System,
     watcher: Watcher,
     objective: Arc<Objective>,
     handle: RunHandle,
     stop: &'d CancellationToken,
     injected: Vec<Injected>,
     began: Moment,
-    rules: &'d [Rule],
+    basis: &'d Basis,
 }
 
 /// Why a drill says nothing about the response.
@@ -200,7 +210,7 @@ impl<'d> Running<'d> {
         let observed = self.observed(&alerts, &seconds);
         self.options.progress.send_modify(|progress| {
             progress.observe(self.drill, &observed, |alert, inject| {
-                worst_case(alert, inject, self.rules)
+                worst_case(alert, inject, &self.basis.rules, self.basis.settings)
             });
         });
     }
@@ -254,7 +264,10 @@ impl<'d> Running<'d> {
     }
 
     async fn inject(&self, fault: &Fault) -> Result<Injected, Inconclusive> {
-        let began = self.embedded.inject(fault, &self.drill.name).await;
+        if fault.kind == Kind::Command && !self.options.allow_commands {
+            return Err("the fault is a command, and commands were not allowed".to_owned());
+        }
+        let began = self.system.inject(fault, &self.drill.name).await;
         let began =
             began.map_err(|problem| format!("the fault could not be injected: {problem}"))?;
         let ended = began + millis(fault.length.0);
@@ -270,12 +283,24 @@ impl<'d> Running<'d> {
             let observed = self.observed(&alerts, &seconds);
             let judged = judge(self.drill, &observed, |_, _| None);
             let happened = judged.iter().all(|it| it.measured.is_some());
-            if happened {
+            if happened && self.is_steady(&seconds) {
                 return Ok(());
             }
             self.wait_until(now() + millis(LOOK)).await?;
         }
         Ok(())
+    }
+
+    /// Whether users have been served within the objective for the hypothesis's time since the last fault. What
+    /// looks well for a moment may relapse.
+    fn is_steady(&self, seconds: &[Second]) -> bool {
+        let wanted = usize::try_from(self.drill.hypothesis.lasts.0.as_secs()).unwrap_or(usize::MAX);
+        let ended = self.injected.last().map_or(self.began, |it| it.ended);
+        let after = seconds.iter().rev().take_while(|it| it.at >= ended);
+        let last: Vec<&Second> = after.take(wanted).collect();
+        last.len() == wanted
+            && last.iter().all(|it| it.met)
+            && last.iter().any(|it| it.requests > 0)
     }
 
     /// The end of the last budget.
@@ -336,31 +361,57 @@ impl<'d> Running<'d> {
         }
     }
 
+    /// Whether other programs held the processors for too much of the time.
+    fn crowded(&self, ended: Moment) -> Option<String> {
+        /// A few seconds in a short watch are chance.
+        const SOME: usize = 3;
+        let Crowded { seconds, of } = self.host.as_ref()?.crowded(self.began, ended);
+        let crowded = seconds >= SOME && seconds as f64 > of as f64 * self.drill.host_busy;
+        crowded.then(|| format!("other programs held the processors in {seconds} of {of} s"))
+    }
+
     async fn report(
         self,
         outcome: Result<(), Inconclusive>,
-        rules: &[Rule],
+        basis: &Basis,
     ) -> Result<Report, DrillError> {
+        let Basis { rules, settings } = basis;
         let alerts = self.watcher.alerts();
         let seconds = self.objective.seconds(now());
         let observed = self.observed(&alerts, &seconds);
         let mut expectations = judge(self.drill, &observed, |alert, inject| {
-            worst_case(alert, inject, rules)
+            worst_case(alert, inject, rules, *settings)
         });
         for expectation in &mut expectations {
             let alert = expectation.alert.as_deref().unwrap_or_default();
             expectation.rule = place_of(alert, rules);
         }
-        let alarms = false_alarms(self.drill, &observed);
+        let mut alarms = false_alarms(self.drill, &observed);
+        for alarm in &mut alarms {
+            alarm.rule = place_of(&alarm.alert, rules);
+        }
         let begin = self.injected.first().map_or(self.began, |it| it.began);
         let ended = now();
+        let host = self.crowded(ended);
+        // The audit at the traffic's end needs a server that answers.
+        self.system.release(self.drill).await;
         self.handle.control.stop();
         let summary = self.handle.join().await;
-        self.embedded.end().await;
+        let limits = Limits {
+            generator: summary
+                .as_ref()
+                .map_or_else(|_| Vec::new(), |it| it.generator.limited.clone()),
+            host,
+        };
+        self.system.end().await;
         let verdict = match (outcome, broken(self.drill, &summary)) {
             (_, Some(reason)) => Verdict::Failed(vec![reason]),
-            (Err(reason), None) => Verdict::Inconclusive(vec![reason]),
-            (Ok(()), None) => verdict(&expectations, &alarms),
+            (outcome, None) => match (lost(&summary), outcome) {
+                (Some(reason), _) => Verdict::Failed(vec![reason]),
+                (None, Err(reason)) => Verdict::Inconclusive(vec![reason]),
+                (None, Ok(())) => verdict(&expectations, &alarms),
+            }
+            .weighed(&limits),
         };
         let relative = |moment: Moment| (moment - begin) as f64 / 1e3;
         let fired = alerts.spells.iter().filter_map(|(name, spells)| {
@@ -404,9 +455,9 @@ impl<'d> Running<'d> {
 /// What a drill will do, and the worst case of each alert. Sends nothing.
 ///
 /// # Errors
-/// A rule file is wrong, or a budget is below the worst case.
-pub fn plan(drill: &Drill, rule_files: &[PathBuf]) -> Result<String, crate::yaml::FileError> {
-    let planned = outline(drill, rule_files)?;
+/// No rule raises an alert, or a budget is below the worst case.
+pub fn plan(drill: &Drill, basis: &Basis) -> Result<String, crate::yaml::FileError> {
+    let planned = outline(drill, basis)?;
     let mut lines = vec![format!("{}: {}", drill.name, drill.title)];
     lines.push(format!("  traffic  {}", drill.load));
     for inject in planned {
@@ -453,19 +504,19 @@ pub struct Planned {
 /// The plan as data: the faults of a drill, with the worst case of each alert. Sends nothing.
 ///
 /// # Errors
-/// A rule file is wrong, or a budget is below the worst case.
-pub fn outline(
-    drill: &Drill,
-    rule_files: &[PathBuf],
-) -> Result<Vec<PlannedInject>, crate::yaml::FileError> {
-    let rules = super::rules::read(rule_files)?;
-    super::rules::check_budgets(drill, &rules)?;
+/// No rule raises an alert, or a budget is below the worst case.
+pub fn outline(drill: &Drill, basis: &Basis) -> Result<Vec<PlannedInject>, crate::yaml::FileError> {
+    basis.check(drill)?;
+    let Basis { rules, settings } = basis;
     let planned = |inject: &Inject| {
-        let alerts = inject.expect.fires.iter().map(|(alert, budget)| Planned {
-            alert: alert.clone(),
-            budget: budget.to_string(),
-            predicted: worst_case(alert, inject, &rules).map_or(0.0, |it| it.firing.as_secs_f64()),
-            rule: place_of(alert, &rules).unwrap_or_default(),
+        let alerts = inject.expect.fires.iter().map(|(alert, budget)| {
+            let worst = worst_case(alert, inject, rules, *settings);
+            Planned {
+                alert: alert.clone(),
+                budget: budget.to_string(),
+                predicted: worst.map_or(0.0, |it| it.firing.as_secs_f64()),
+                rule: place_of(alert, rules).unwrap_or_default(),
+            }
         });
         PlannedInject {
             at: inject.at.to_string(),
@@ -476,25 +527,19 @@ pub fn outline(
     Ok(drill.injects.iter().map(planned).collect())
 }
 
-/// Where the rule of an alert stands.
-fn place_of(alert: &str, rules: &[Rule]) -> Option<String> {
-    let rule = rules
-        .iter()
-        .find(|rule| rule.is_alert && rule.name == alert)?;
-    Some(format!("{}:{}", rule.file, rule.line))
-}
-
-/// What the settings of an embedded server make of the rules.
-pub(super) fn worst_case(alert: &str, inject: &Inject, rules: &[Rule]) -> Option<Prediction> {
-    predict(alert, rules, Settings::EMBEDDED, Effect::of(&inject.fault))
+/// What the settings make of the rules.
+pub(super) fn worst_case(
+    alert: &str,
+    inject: &Inject,
+    rules: &[Rule],
+    settings: Settings,
+) -> Option<Prediction> {
+    predict(alert, rules, settings, Effect::of(&inject.fault))
 }
 
 /// What must never happen, whatever is broken.
 fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<String> {
-    let summary = match summary {
-        Ok(summary) => summary,
-        Err(error) => return Some(format!("the traffic: {error}")),
-    };
+    let summary = summary.as_ref().ok()?;
     if let Some(audit) = &summary.audit
         && audit.oversold_seats > drill.stop.oversold
     {
@@ -506,7 +551,18 @@ fn broken(drill: &Drill, summary: &Result<Summary, load::LoadError>) -> Option<S
             "{lost} acknowledged writes are not in the database"
         ));
     }
-    (summary.ending == Ending::ServerLost).then(|| "the server was lost".to_owned())
+    None
+}
+
+/// How the traffic failed as a whole.
+fn lost(summary: &Result<Summary, load::LoadError>) -> Option<String> {
+    match summary {
+        Ok(summary) if summary.ending == Ending::ServerLost => {
+            Some("the server was lost: nothing was answered any more".to_owned())
+        }
+        Ok(_) => None,
+        Err(error) => Some(format!("the traffic: {error}")),
+    }
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -52,6 +52,9 @@ pub struct FalseAlarm {
     pub alert: String,
     /// Seconds from the beginning of the first fault, or of the watch.
     pub at: f64,
+    /// Where the alert's rule stands.
+    #[serde(default)]
+    pub rule: Option<String>,
 }
 
 /// How a drill ended.
@@ -84,6 +87,33 @@ impl Verdict {
             Verdict::Passed => 0,
             Verdict::Failed(_) => 99,
             Verdict::Inconclusive(_) => 3,
+        }
+    }
+}
+
+/// What was the limit other than the service and its alerts. Empty: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// The generator: too little was asked of the service, or too late.
+    pub(super) generator: Vec<String>,
+    /// Other programs on the host: whatever was late may be late because of them.
+    pub(super) host: Option<String>,
+}
+
+impl Verdict {
+    /// The verdict in view of the limits. A generator that was the limit shows nothing either way. A busy
+    /// host makes things late, which explains a failure; what came in time nevertheless, came in time.
+    pub(super) fn weighed(self, limits: &Limits) -> Verdict {
+        let told = limits.generator.iter().chain(&limits.host).cloned();
+        match self {
+            Verdict::Passed if limits.generator.is_empty() => Verdict::Passed,
+            Verdict::Failed(reasons) if limits.generator.is_empty() && limits.host.is_none() => {
+                Verdict::Failed(reasons)
+            }
+            Verdict::Passed => Verdict::Inconclusive(told.collect()),
+            Verdict::Failed(reasons) | Verdict::Inconclusive(reasons) => {
+                Verdict::Inconclusive(told.chain(reasons).collect())
+            }
         }
     }
 }
@@ -193,8 +223,8 @@ impl Judge<'_> {
         after.next()
     }
 
-    /// From the fault's end to the first second from which the objective is met and stays so until the
-    /// next fault, or the end.
+    /// From the fault's end to the first second in which users are served, with none outside of the
+    /// objective from there to the next fault, or the end. A second without requests shows neither.
     fn recovery(&self) -> Option<Expectation> {
         let budget = self.inject.expect.recovered?.0.as_secs_f64();
         let next = self.observed.injected.get(self.index + 1);
@@ -202,13 +232,10 @@ impl Judge<'_> {
         let after = |second: &&Second| second.at + 1_000 > self.injected.ended && second.at < until;
         let seconds_after: Vec<&Second> = self.observed.seconds.iter().filter(after).collect();
         let last_bad = seconds_after.iter().rposition(|second| !second.met);
-        let took = match last_bad {
-            None => Some(0.0),
-            Some(at) if at + 1 == seconds_after.len() => None,
-            Some(at) => Some(seconds(self.injected.ended, seconds_after[at].at + 1_000)),
-        };
+        let mut good = seconds_after[last_bad.map_or(0, |at| at + 1)..].iter();
+        let served = good.find(|second| second.requests > 0);
+        let took = served.map(|second| seconds(self.injected.ended, second.at).max(0.0));
         let exercised = !seconds_after.is_empty();
-        let took = took.filter(|_| exercised);
         Some(self.expectation(
             "users are served again".to_owned(),
             None,
@@ -281,6 +308,7 @@ pub fn false_alarms(drill: &Drill, observed: &Observed<'_>) -> Vec<FalseAlarm> {
         all.extend(fired.map(|at| FalseAlarm {
             alert: alert.clone(),
             at: seconds(begin, at),
+            rule: None,
         }));
     }
     all
@@ -335,9 +363,12 @@ pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Ver
         }
     }
     for alarm in false_alarms {
-        let FalseAlarm { alert, at } = alarm;
+        let FalseAlarm { alert, at, rule } = alarm;
+        let place = rule
+            .as_ref()
+            .map_or(String::new(), |rule| format!(" ({rule})"));
         reasons.push(format!(
-            "{alert} fired at {at:.1} s although nothing expects it"
+            "{alert} fired at {at:.1} s although nothing expects it{place}"
         ));
     }
     match reasons.is_empty() {
@@ -487,6 +518,27 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_outside_of_the_service_makes_a_drill_inconclusive() {
+        let failed = || Verdict::Failed(vec!["late".to_owned()]);
+        let none = Limits::default();
+        assert_eq!(Verdict::Passed.weighed(&none), Verdict::Passed);
+        assert_eq!(failed().weighed(&none), failed());
+        let host = Limits {
+            host: Some("busy".to_owned()),
+            ..Limits::default()
+        };
+        let reasons = vec!["busy".to_owned(), "late".to_owned()];
+        assert_eq!(failed().weighed(&host), Verdict::Inconclusive(reasons));
+        assert_eq!(Verdict::Passed.weighed(&host), Verdict::Passed);
+        let generator = Limits {
+            generator: vec!["slow".to_owned()],
+            ..Limits::default()
+        };
+        assert_eq!(failed().weighed(&generator).exit_code(), 3);
+        assert_eq!(Verdict::Passed.weighed(&generator).exit_code(), 3);
+    }
+
+    #[test]
     fn recovery_counts_from_the_last_bad_second_to_the_end() {
         let alerts = alerts(&[("SlowBuying", spell(9_000, 10_000, 50_000))]);
         // A relapse: met at 22 s, and not any more at 28 s.
@@ -494,6 +546,11 @@ mod tests {
         relapse[28].met = false;
         let (expectations, _) = judged(&alerts, &relapse);
         assert_eq!(expectations[3].measured, Some(9.0));
+        // Nobody is served, nor refused, until 31 s.
+        let mut silence = seconds(1..22);
+        silence[22..31].iter_mut().for_each(|it| it.requests = 0);
+        let (expectations, _) = judged(&alerts, &silence);
+        assert_eq!(expectations[3].measured, Some(11.0));
         // Never again.
         assert_eq!(outcomes(&alerts, &seconds(1..40))[3], Outcome::Missed);
     }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::api::ops::{
-    AdmissionChange, AdmissionState, Audit, LookupAnswer, LookupRequest, SeedProgress, SeedRequest,
-    Status,
+    AdmissionChange, AdmissionState, Audit, Fault, FaultKind, LookupAnswer, LookupRequest,
+    SeedProgress, SeedRequest, Status,
 };
 use crate::clients::{self, ClientError, HttpSource, Secret};
 
@@ -138,6 +138,18 @@ impl Ops {
             .audit()
             .await
             .map_err(|error| self.failed(error))
+    }
+
+    /// Injects a fault, which ends by itself.
+    pub(super) async fn inject(&self, fault: &Fault, length: Duration) -> Result<(), OpsError> {
+        let injected = self.quick.inject_fault(fault, length, Some("load")).await;
+        injected.map(drop).map_err(|error| self.failed(error))
+    }
+
+    /// Ends the fault of that kind, if it is on.
+    pub(super) async fn end_fault(&self, kind: FaultKind) -> Result<(), OpsError> {
+        let ended = self.quick.end_faults(Some(kind)).await;
+        ended.map(drop).map_err(|error| self.failed(error))
     }
 
     pub(super) async fn lookup(&self, facts: &LookupRequest) -> Result<LookupAnswer, OpsError> {

@@ -1,19 +1,23 @@
 //! `concertctl drill` as people run it: a server of its own, real traffic, real faults, its exit codes.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
+use tempfile::TempDir;
 
-use super::support::eventually;
-use super::support::process::concertctl;
+use super::support::process::{Guard, concertctl, finish};
+use super::support::{eventually, ops_client};
 
-/// A drill that is over soon: what `fault` does to the traffic, and what is expected.
+/// A drill that is over soon, on a machine however busy: what `fault` does to the traffic, and what is expected.
 fn drill(fault: &str, expect: &str) -> String {
     format!(
-        "title: A test\nload: onsale-short\n\
+        "title: A test\nload: onsale-short\nhost_busy: 1\n\
+         may_fire: [ServerDown, SlowBuying, SlowStatements, ConnectionWaitHigh, HostCpuBusy, HostLoadHigh]\n\
          set: {{ admission.batch: 10, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }}\n\
-         hypothesis: {{ buying.p95: 500ms, buying.error_rate: 0.001, for: 2s }}\n\
+         hypothesis: {{ buying.p95: 20s, buying.error_rate: 0.001, for: 2s }}\n\
          injects:\n  - at: 1s\n    fault: {fault}\n    cause: {{ component: c, mechanism: m }}\n    expect: {expect}\n"
     )
 }
@@ -54,7 +58,7 @@ fn a_fault_is_noticed_told_and_over_and_the_report_says_when() {
     let dir = tempfile::tempdir().unwrap();
     let text = drill(
         "{ kind: errors, share: 0.5, for: 10s }",
-        "{ fires: { HighErrorRate: 10s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], notified: 5s, recovered: 20s }",
+        "{ fires: { HighErrorRate: 10s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], notified: 5s, recovered: 60s }",
     );
     let progress = dir.path().join("progress");
     let progress = ["--progress", progress.to_str().unwrap()];
@@ -175,39 +179,207 @@ fn a_killed_server_comes_back_and_serves() {
     assert!(failed.count() > 0, "users notice that their server is gone");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// A drill that goes on until somebody ends it.
+struct Endless {
+    dir: TempDir,
+    process: Guard,
+}
+
+impl Endless {
+    fn start(fault: &str) -> Endless {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("drill.yaml");
+        std::fs::write(&file, drill(fault, "{ recovered: 30s }")).unwrap();
+        let mut command = command(dir.path(), &[file.to_str().unwrap(), "--allow-commands"]);
+        // As a shell with job control starts it: signals of the terminal reach the whole group.
+        command.process_group(0).stderr(Stdio::null());
+        let process = Guard(command.spawn().unwrap());
+        Endless { dir, process }
+    }
+
+    fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    async fn until(&self, what: &str, is_there: impl Fn(&Path) -> bool) {
+        eventually(what, || async { is_there(self.dir()).then_some(()) }).await;
+    }
+
+    /// Kills the drill and nothing else, and awaits that it leaves nothing.
+    async fn killed(mut self) {
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
+        self.leaves_nothing().await;
+    }
+
+    async fn leaves_nothing(&self) {
+        self.until("server and data are gone", |dir| {
+            left_behind(dir) == 0 && processes(dir).is_empty()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_starts() {
+    let drill = Endless::start("{ kind: errors, share: 1, for: 5m }");
+    drill
+        .until("the server starts", |dir| !servers(dir).is_empty())
+        .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_before_its_fault() {
+    let drill = Endless::start("{ kind: errors, share: 1, for: 5m }");
+    drill
+        .until("the server serves", |dir| operations(dir).is_some())
+        .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_during_a_fault_in_its_server() {
+    let drill = Endless::start("{ kind: errors, share: 1, for: 5m }");
+    eventually("the fault is on", || async {
+        let (url, token) = operations(drill.dir())?;
+        let faults = ops_client(&url, &token).faults().await.ok()?;
+        (!faults.faults.is_empty()).then_some(())
+    })
+    .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
 async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_is_frozen() {
+    let drill = Endless::start("{ kind: freeze_server, for: 5m }");
+    drill
+        .until("the server is frozen", |dir| {
+            !stopped_servers(dir).is_empty()
+        })
+        .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn nothing_outlasts_a_drill_that_is_killed_while_its_server_is_away() {
+    let drill = Endless::start("{ kind: kill_server, for: 3s }");
+    drill
+        .until("the server serves", |dir| operations(dir).is_some())
+        .await;
+    drill
+        .until("the server is killed", |dir| servers(dir).is_empty())
+        .await;
+    drill.killed().await;
+}
+
+#[tokio::test]
+async fn what_a_command_did_is_undone_when_its_drill_is_killed() {
+    let marks = tempfile::tempdir().unwrap();
+    let (done, undone) = (marks.path().join("done"), marks.path().join("undone"));
+    let drill = Endless::start(&format!(
+        "{{ kind: command, run: 'touch {}', undo: 'touch {}', for: 5m }}",
+        done.display(),
+        undone.display()
+    ));
+    drill.until("the command runs", |_| done.exists()).await;
+    assert!(!undone.exists());
+    drill.killed().await;
+    assert!(undone.exists());
+}
+
+#[tokio::test]
+async fn a_signal_to_everybody_on_the_terminal_leaves_no_frozen_server() {
+    let drill = Endless::start("{ kind: freeze_server, for: 5m }");
+    drill
+        .until("the server is frozen", |dir| {
+            !stopped_servers(dir).is_empty()
+        })
+        .await;
+    let group = Pid::from_child(&drill.process.0);
+    rustix::process::kill_process_group(group, Signal::INT).unwrap();
+    drill.leaves_nothing().await;
+}
+
+#[test]
+fn a_command_is_run_only_where_that_is_allowed() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("drill.yaml");
-    let text = drill("{ kind: freeze_server, for: 5m }", "{ recovered: 30s }");
-    std::fs::write(&file, text).unwrap();
-    let mut running = command(dir.path(), &[file.to_str().unwrap()])
-        .spawn()
-        .unwrap();
-    eventually("the server is frozen", || async {
-        stopped_servers(dir.path()).first().map(|_| ())
+    let text = drill(
+        "{ kind: command, run: 'true', undo: 'true', for: 2s }",
+        "{ recovered: 30s }",
+    );
+    let (output, _) = run(dir.path(), &text, &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(
+        told(&output).contains("--allow-commands"),
+        "{}",
+        told(&output)
+    );
+    let (output, _) = run(dir.path(), &text, &["--allow-commands"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+}
+
+#[test]
+fn a_command_that_fails_is_inconclusive_and_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let undone = dir.path().join("undone");
+    let text = drill(
+        &format!(
+            "{{ kind: command, run: 'exit 7', undo: 'touch {}', for: 2s }}",
+            undone.display()
+        ),
+        "{ recovered: 30s }",
+    );
+    let (output, reports) = run(dir.path(), &text, &["--allow-commands"]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    let reason = reports[0]["reasons"].to_string();
+    assert!(reason.contains("exit status: 7"), "{reason}");
+    assert!(undone.exists());
+}
+
+/// Operations listener and token of the server of a drill in `dir`.
+fn operations(dir: &Path) -> Option<(String, String)> {
+    let mut entries = std::fs::read_dir(dir).ok()?.flatten();
+    let data = entries.find(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("concertctl-drill-")
+    })?;
+    let file = std::fs::read(data.path().join("server.json")).ok()?;
+    let file: Value = serde_json::from_slice(&file).ok()?;
+    let token = std::fs::read_to_string(data.path().join("ops-token")).ok()?;
+    let url = format!("http://{}", file["ops_addr"].as_str()?);
+    Some((url, token.trim().to_owned()))
+}
+
+/// The guards and servers of a drill in `dir`.
+fn processes(dir: &Path) -> Vec<u32> {
+    running(|id| {
+        let of_guard = || {
+            let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            let environment = String::from_utf8_lossy(&environment).into_owned();
+            let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            environment.contains(&format!("TMPDIR={}\0", dir.display()))
+                && String::from_utf8_lossy(&line).contains("--guard")
+        };
+        serves(id, dir) || of_guard()
     })
-    .await;
-    running.kill().unwrap();
-    running.wait().unwrap();
-    eventually("server and data are gone", || async {
-        let gone = left_behind(dir.path()) == 0 && servers(dir.path()).is_empty();
-        gone.then_some(())
-    })
-    .await;
 }
 
 /// The processes whose command line names a directory in `dir`.
 fn servers(dir: &Path) -> Vec<u32> {
-    let dir = dir.to_str().unwrap();
+    running(|id| serves(id, dir))
+}
+
+fn serves(id: u32, dir: &Path) -> bool {
+    let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line).into_owned();
+    line.contains("serve\0") && line.contains(dir.to_str().unwrap())
+}
+
+fn running(wanted: impl Fn(u32) -> bool) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let names = |id: &u32| {
-        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        line.contains("serve\0") && line.contains(dir)
-    };
-    ids.filter(names).collect()
+    ids.filter(|id| wanted(*id)).collect()
 }
 
 fn stopped_servers(dir: &Path) -> Vec<u32> {
@@ -272,4 +444,53 @@ fn the_schema_of_drills_is_the_one_that_is_kept_and_the_shipped_ones_keep_it() {
             .collect();
         assert!(errors.is_empty(), "{name}: {errors:#?}");
     }
+}
+
+/// `concertctl load` of a short sale with `faults`; how it ended, and its summary.
+async fn rehearse(dir: &Path, faults: &str) -> (Option<i32>, Value) {
+    let file = dir.join("scenario.yaml");
+    let short = include_str!("../../scenarios/onsale-short.yaml");
+    std::fs::write(&file, format!("{short}\nfaults:\n{faults}")).unwrap();
+    let mut command = concertctl();
+    command
+        .arg("load")
+        .arg(&file)
+        .args(["--embedded", "--json", "--quiet"]);
+    for setting in ["users=300", "admission.batch=20", "generator.lag_p99=10s"] {
+        command.args(["--set", setting]);
+    }
+    let ended = finish(command).await;
+    let summary = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    (ended.code, summary)
+}
+
+#[tokio::test]
+async fn a_scenario_can_break_something_while_it_runs_and_its_timeline_says_when() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = "  - { at: 1s..2s, fault: { kind: errors, share: 1, status: 503, for: 3s } }\n";
+    let (code, summary) = rehearse(dir.path(), faults).await;
+    assert_eq!(code, Some(99), "{}", summary["reasons"]);
+    let marks = summary["marks"].as_array().unwrap();
+    let mark = marks.iter().find(|mark| mark["kind"] == "fault").unwrap();
+    assert_eq!(mark["text"], "errors for 3s");
+    let reasons = summary["reasons"].to_string();
+    assert!(reasons.contains("buying.error_rate missed"), "{reasons}");
+}
+
+#[tokio::test]
+async fn a_rehearsal_without_the_fault_that_it_asks_for_is_inconclusive() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = "  - { at: 1s, fault: { kind: redis_cut, for: 2s } }\n\
+                  \x20 - { at: 9m, fault: { kind: latency, delay: 1s, for: 2s } }\n";
+    let (code, summary) = rehearse(dir.path(), faults).await;
+    let reasons = summary["reasons"].to_string();
+    assert_eq!(code, Some(3), "{reasons}");
+    assert!(
+        reasons.contains("redis_cut could not be injected"),
+        "{reasons}"
+    );
+    assert!(
+        reasons.contains("over before the fault latency"),
+        "{reasons}"
+    );
 }

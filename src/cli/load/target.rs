@@ -1,10 +1,9 @@
 //! The target of the load: URLs, the operations token, and the permission to use the target.
 
 use std::io::Write as _;
-use std::net::IpAddr;
 
 use super::{Failure, LoadArgs};
-use crate::cli::flags::ops_token;
+use crate::cli::flags::{is_loopback, may_be_loaded, ops_token};
 use crate::cli::local_server::{self, LocalServer};
 use crate::load::Target;
 use crate::settings::{self, OPS_ADDR};
@@ -153,11 +152,6 @@ fn bracketed(host: &str) -> String {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let address = host.parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
 /// The collector that telemetry is pushed to, if one was named.
 pub(super) fn collector(args: &LoadArgs) -> Result<Option<Otlp>, Failure> {
     crate::cli::flags::collector(args.otlp.as_deref())
@@ -166,20 +160,7 @@ pub(super) fn collector(args: &LoadArgs) -> Result<Option<Otlp>, Failure> {
 
 /// The target must be this machine, or a host that the user allowed explicitly.
 fn check_allowed(url: &str, allowed: &[String]) -> Result<(), Failure> {
-    let uri: http::Uri = url
-        .parse()
-        .map_err(|_| Failure::usage(format!("`{url}` is not a URL: write http://host:port")))?;
-    let host = uri
-        .host()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned();
-    if is_loopback(&host) || host.is_empty() || allowed.contains(&host) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "{host} is not this machine: add --allow-target {host} if it may be put under load"
-    )))
+    may_be_loaded(url, allowed).map_err(Failure::usage)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::drill::file::{Drill, shipped};
 use crate::drill::kept;
 use crate::drill::progress::{Line, Progress};
 use crate::drill::run::{self, Report};
+use crate::drill::system::Basis;
 use crate::tui::drill_runner::{DrillInfo, DrillRun};
 
 /// Where drill files of one's own stand, in the working directory.
@@ -70,7 +71,8 @@ fn info(name: &str, file: Option<PathBuf>, kept_in: &Path) -> DrillInfo {
             };
         }
     };
-    let (plan, problem) = match run::outline(&drill, &[]) {
+    let planned = Basis::embedded(&[]).and_then(|basis| run::outline(&drill, &basis));
+    let (plan, problem) = match planned {
         Ok(plan) => (plan, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };

@@ -1,5 +1,6 @@
 //! One run from end to end: connect, prepare, start the workers, supervise them, audit, judge.
 
+mod faults;
 mod measurements;
 mod server_watch;
 mod summary;
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use self::faults::{Faults, News};
 use self::measurements::Measurements;
 use self::server_watch::ServerWatch;
 pub(super) use self::summary::no_dataset;
@@ -88,6 +90,7 @@ struct Rehearsal<'r> {
     started_at: jiff::Timestamp,
     ended: Option<Instant>,
     silence: Silence,
+    faults: Faults,
     /// Whether an operator made the run ask less of the server than the scenario says.
     eased: bool,
 }
@@ -113,6 +116,7 @@ impl<'r> Rehearsal<'r> {
             started_at: jiff::Timestamp::now(),
             ended: None,
             silence: Silence::new(begun),
+            faults: Faults::of(options),
             eased: false,
         }
     }
@@ -126,6 +130,9 @@ impl<'r> Rehearsal<'r> {
         self.publish(Step::Stopping);
         self.server.stop();
         self.workers.join().await;
+        self.faults.end(&self.ops).await;
+        let not_reached = self.faults.not_reached();
+        self.workers.generator.limited.extend(not_reached);
         self.workers.collect(&mut self.measured.totals);
         self.next_second();
         self.measured.timeline.finish();
@@ -229,6 +236,7 @@ impl<'r> Rehearsal<'r> {
 
     fn tick(&mut self) -> Option<Ending> {
         self.workers.collect(&mut self.measured.totals);
+        self.turn_faults();
         let phase = self.phase();
         self.publish(Step::Running(phase));
         let limits = self.options.scenario.limits;
@@ -243,6 +251,18 @@ impl<'r> Rehearsal<'r> {
             return Some(Ending::Aborted);
         }
         (self.begun.elapsed() > limits.duration.0).then_some(Ending::TimeOver)
+    }
+
+    fn turn_faults(&mut self) {
+        let Some(opened) = self.workers.run.has_opened() else {
+            return;
+        };
+        for news in self.faults.turn(opened.elapsed(), &self.ops) {
+            match news {
+                News::Begun(text) => self.mark(MarkKind::Fault, &text),
+                News::NotInjected(problem) => self.workers.generator.limited.push(problem),
+            }
+        }
     }
 
     /// The phase of the run, which is that of most active users.

@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::read::Finding;
 use super::thresholds::{ALL, Business, Group};
-use super::{Arrival, Operation, RampStage, Scenario, Shape, Step, Time, Traffic, Until};
+use super::{
+    Arrival, MOST_FAULTS, Operation, RampStage, Scenario, Shape, Step, Time, Traffic, Until,
+};
 use crate::load::model::PhaseName;
 
 const MAX_USERS: u32 = 1_000_000;
@@ -34,6 +36,14 @@ impl Scenario {
         self.check_journey(&mut found);
         self.check_traffic(&mut found);
         self.check_running(&mut found);
+        if self.faults.len() > MOST_FAULTS {
+            found.add("faults", format!("more than {MOST_FAULTS}"));
+        }
+        for (index, injection) in self.faults.iter().enumerate() {
+            if let Some((field, problem)) = injection.check() {
+                found.add(&format!("faults.{index}{field}"), problem);
+            }
+        }
         for (operation, statuses) in &self.refusals {
             for status in statuses {
                 found.within(&format!("refusals.{operation}"), status, 400..=499);

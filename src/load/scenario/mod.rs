@@ -4,6 +4,7 @@
 mod builtin;
 mod check;
 mod durations;
+mod faults;
 mod overrides;
 mod percentile;
 mod read;
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::{Builtin, DEFAULT, ScenarioInfo, builtins, scenarios};
 pub use durations::{Pause, Time};
+pub use faults::{Fault, Injection, Window};
+pub(crate) use faults::{MOST as MOST_FAULTS, check as check_fault};
 pub use percentile::Percentile;
 pub use read::{MAX_BYTES, ScenarioError};
 pub use schema::json_schema;
@@ -75,6 +78,9 @@ pub struct Scenario {
     /// The traffic beside the buyers: groups by name.
     #[serde(default)]
     pub traffic: BTreeMap<String, Traffic>,
+    /// What is broken while the traffic runs. Each fault ends by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Injection>,
     /// The assumptions of the capacity estimate (`--plan`).
     #[serde(default)]
     pub estimate: Estimate,

@@ -5,6 +5,7 @@ mod amtool;
 mod api;
 mod console;
 mod differential;
+mod drill;
 mod end_to_end;
 mod history;
 mod listener;

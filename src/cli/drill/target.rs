@@ -1,0 +1,88 @@
+//! A running system to hold a drill on.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::flags::{listen_address, may_be_loaded, ops_token};
+use crate::clients::HttpSource;
+use crate::drill::system::Given;
+use crate::load::{Reseed, Target};
+
+/// A running system; without `--target` the drill starts a server of its own.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "A running system")]
+pub(super) struct TargetArgs {
+    /// The ticketing API of a running system, of several servers all of them, with commas between: the drill
+    /// puts load on it and breaks things in it [default: the drill starts a server of its own]
+    #[arg(
+        long,
+        value_name = "URL,…",
+        value_delimiter = ',',
+        requires = "ops_url",
+        requires = "notified_at"
+    )]
+    target: Vec<String>,
+    /// The operations listener of that server, or of the one of them in which faults are injected
+    #[arg(long, value_name = "URL", requires = "target")]
+    ops_url: Option<String>,
+    /// File with the operations token; CONCERTCTL_OPS_TOKEN may hold it instead
+    #[arg(long, value_name = "FILE", requires = "target")]
+    ops_token_file: Option<PathBuf>,
+    /// Prometheus with the rules [default: that server]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "target",
+        conflicts_with = "rules"
+    )]
+    prometheus_url: Option<String>,
+    /// Alertmanager [default: that server]
+    #[arg(long, value_name = "URL", requires = "target")]
+    alertmanager_url: Option<String>,
+    /// Where the drill takes notifications: the address to which Alertmanager's webhook, or the server's
+    /// --webhook, posts
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen_address, requires = "target")]
+    notified_at: Option<SocketAddr>,
+    /// Allow a target that is not on this machine
+    #[arg(long, value_name = "HOST")]
+    allow_target: Vec<String>,
+    /// Replace the target's dataset by that of the traffic
+    #[arg(long, requires = "target")]
+    reseed: bool,
+}
+
+impl TargetArgs {
+    /// The system, if one is named.
+    ///
+    /// # Errors
+    /// What is wrong with the flags.
+    pub(super) fn given(&self) -> Result<Option<Given>, String> {
+        let Some((ops_url, notified_at)) = self.ops_url.as_ref().zip(self.notified_at) else {
+            return Ok(None);
+        };
+        for url in self.target.iter().chain([ops_url]) {
+            may_be_loaded(url, &self.allow_target)?;
+        }
+        let source = |url: &Option<String>| {
+            let url = url.as_ref().unwrap_or(ops_url);
+            HttpSource::new(url).map_err(|error| error.to_string())
+        };
+        let token = ops_token(self.ops_token_file.as_deref())?;
+        Ok(Some(Given {
+            target: Target {
+                api_urls: self.target.clone(),
+                ops_url: ops_url.clone(),
+                ops_token: token.map(|token| token.expose().to_owned()),
+            },
+            prometheus: source(&self.prometheus_url)?,
+            alertmanager: source(&self.alertmanager_url)?,
+            notified_at,
+            reseed: match self.reseed {
+                true => Reseed::Always,
+                false => Reseed::WhenMissing,
+            },
+        }))
+    }
+}

@@ -1,0 +1,115 @@
+//! The faults of a scenario, injected by the operations API when their time comes.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::task::JoinSet;
+
+use crate::load::RunOptions;
+use crate::load::ops::Ops;
+use crate::load::scenario::Fault;
+
+/// A fault and when it begins, from the opening of the sale.
+type Due = (Duration, Fault);
+
+/// The faults of a run.
+pub(super) struct Faults {
+    /// In the order in which they begin.
+    waiting: VecDeque<Due>,
+    asked: JoinSet<Told>,
+    injected: Vec<Fault>,
+}
+
+/// What came of an injection.
+struct Told {
+    fault: Fault,
+    problem: Option<String>,
+}
+
+/// What there is to say about one.
+pub(super) enum News {
+    /// For the timeline.
+    Begun(String),
+    /// It is not there: the run is not what the scenario asks for.
+    NotInjected(String),
+}
+
+impl Faults {
+    /// Of several generators the first injects. The draws are the seed's alone.
+    pub(super) fn of(options: &RunOptions) -> Faults {
+        let mut random = SmallRng::seed_from_u64(options.scenario.seed);
+        let faults = options.scenario.faults.iter();
+        let mut waiting: Vec<Due> = faults
+            .filter(|_| options.shard.index == 0)
+            .map(|it| {
+                let at = random.random_range(it.at.from.0..=it.at.to.0);
+                (at, it.fault.clone())
+            })
+            .collect();
+        waiting.sort_by_key(|(at, _)| *at);
+        Faults {
+            waiting: waiting.into(),
+            asked: JoinSet::new(),
+            injected: Vec::new(),
+        }
+    }
+
+    /// Injects what is due `since_opening`, without waiting for it, and tells what came of earlier ones.
+    pub(super) fn turn(&mut self, since_opening: Duration, ops: &Ops) -> Vec<News> {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|(at, _)| *at <= since_opening)
+        {
+            if let Some((_, fault)) = self.waiting.pop_front() {
+                self.asked.spawn(inject(fault, ops.clone()));
+            }
+        }
+        let mut news = Vec::new();
+        while let Some(Ok(told)) = self.asked.try_join_next() {
+            let kind = told.fault.kind.as_str();
+            news.push(match told.problem {
+                None => News::Begun(format!("{kind} for {}", told.fault.length)),
+                Some(problem) => {
+                    News::NotInjected(format!("the fault {kind} could not be injected: {problem}"))
+                }
+            });
+            self.injected.push(told.fault);
+        }
+        news
+    }
+
+    /// The faults that were never injected, since the run ended before; for its reasons.
+    pub(super) fn not_reached(&self) -> Vec<String> {
+        let waiting = self.waiting.iter();
+        waiting
+            .map(|(_, fault)| {
+                let kind = fault.kind.as_str();
+                format!("the run was over before the fault {kind} was injected")
+            })
+            .collect()
+    }
+
+    /// Ends what may still be on. What cannot be ended ends by itself.
+    pub(super) async fn end(&mut self, ops: &Ops) {
+        while let Some(told) = self.asked.join_next().await {
+            self.injected.extend(told.map(|told| told.fault));
+        }
+        for fault in self.injected.drain(..) {
+            drop(ops.end_fault(fault.kind).await);
+        }
+    }
+}
+
+async fn inject(fault: Fault, ops: Ops) -> Told {
+    let problem = match fault.injected() {
+        Ok(injected) => {
+            let injected = ops.inject(&injected, fault.length.0).await;
+            injected.err().map(|error| error.to_string())
+        }
+        Err(problem) => Some(problem),
+    };
+    Told { fault, problem }
+}

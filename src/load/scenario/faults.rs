@@ -1,0 +1,173 @@
+//! Faults on a timeline: what is broken while the traffic runs. Drill files are written with the same words.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+use crate::api::faults::{self, FaultKind as Kind, LinkCut, Site};
+
+/// A drill is minutes, not hours; so is what a scenario breaks.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How late after the opening a fault may begin.
+const LATEST: Duration = Duration::from_secs(600);
+/// Faults of one scenario or drill.
+pub(crate) const MOST: usize = 8;
+
+/// A fault of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Injection {
+    /// When, counted from the opening of the sale: `6s`, or drawn from the seed: `6s..10s`.
+    pub at: Window,
+    /// What is broken, and how.
+    pub fault: Fault,
+}
+
+impl Injection {
+    /// What is wrong: the field below this one, and the problem.
+    pub(super) fn check(&self) -> Option<(&'static str, String)> {
+        let problem = check(self.at, &self.fault);
+        problem.or_else(|| {
+            (self.fault.kind.site() == Site::Outside).then(|| {
+                let problem = "no server can do this to itself: a drill can (`concertctl drill`)";
+                (".fault.kind", problem.to_owned())
+            })
+        })
+    }
+}
+
+/// What is wrong with a fault and its moment: the field, with its dot, and the problem.
+pub(crate) fn check(at: Window, fault: &Fault) -> Option<(&'static str, String)> {
+    if at.to.0 > LATEST {
+        return Some((".at", "later than 10m".to_owned()));
+    }
+    if fault.length.0 < Duration::from_secs(1) || fault.length.0 > LONGEST {
+        return Some((".fault.for", "must be from 1s to 10m".to_owned()));
+    }
+    let checked = fault.injected().and_then(|fault| fault.check());
+    checked.err().map(|problem| (".fault", problem))
+}
+
+/// A moment, or a span that it is drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// At the earliest.
+    pub from: Time,
+    /// At the latest.
+    pub to: Time,
+}
+
+impl std::str::FromStr for Window {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Window, String> {
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let (from, to): (Time, Time) = (from.parse()?, to.parse()?);
+        match from <= to {
+            true => Ok(Window { from, to }),
+            false => Err(format!("`{text}` ends before it begins")),
+        }
+    }
+}
+
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.from == self.to {
+            true => self.from.fmt(f),
+            false => write!(f, "{}..{}", self.from, self.to),
+        }
+    }
+}
+
+impl Serialize for Window {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Window {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Window, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Window {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Window".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A duration such as 6s, or a span of durations such as 6s..10s.",
+        })
+    }
+}
+
+/// A fault, its settings and how long it lasts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What is broken.
+    pub kind: Kind,
+    /// For how long; then it ends by itself.
+    #[serde(rename = "for")]
+    pub length: Time,
+    /// errors, latency: which part of the requests, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// errors: 500 or 503.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// errors, latency: `METHOD /path` of the routes that are hit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routes: Option<Vec<String>>,
+    /// latency, slow_statement: how much longer it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Time>,
+    /// slow_statement: its name; left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+    /// pool_exhaustion: how many connections; left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
+    /// redis_cut: whether what is sent is lost (`hang`) or refused (`refuse`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<LinkCut>,
+    /// cpu_hog: how many processors; left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
+    /// command: begins the fault, by `sh -c`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// command: ends the fault, by `sh -c`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<String>,
+}
+
+impl Fault {
+    /// The fault to inject.
+    ///
+    /// # Errors
+    /// A parameter is missing, or is not one of this kind.
+    pub fn injected(&self) -> Result<faults::Fault, String> {
+        let delay_ms = self.delay.map(|delay| delay.0.as_millis() as u64);
+        let settings = serde_json::json!({
+            "share": self.share,
+            "status": self.status,
+            "routes": self.routes,
+            "delayMs": delay_ms,
+            "statement": self.statement,
+            "connections": self.connections,
+            "how": self.how,
+            "cores": self.cores,
+            "run": self.run,
+            "undo": self.undo,
+        });
+        let settings = settings.as_object().cloned().unwrap_or_default();
+        faults::Fault::with_settings(self.kind, settings)
+    }
+}

@@ -1,0 +1,105 @@
+//! A drill on a running system: a server on PostgreSQL and Redis, a real Prometheus with the shipped
+//! rules, a real Alertmanager that posts to the drill.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::real::{self, Program};
+use crate::support::backend::{Parts, PostgresRedis};
+use crate::support::port::Port;
+use crate::support::process::{ServerProcess, concertctl};
+
+/// Redis is stopped for real, and goes on.
+fn drill_file(redis: &[rustix::process::Pid]) -> String {
+    let ids: Vec<String> = redis
+        .iter()
+        .map(|pid| pid.as_raw_nonzero().to_string())
+        .collect();
+    let ids = ids.join(" ");
+    format!(
+        "title: Redis stands still\nload: onsale-short\n\
+         set: {{ admission.batch: 10, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }}\n\
+         hypothesis: {{ buying.p95: 2s, buying.error_rate: 0.001, for: 2s }}\n\
+         injects:\n  - at: 1s\n    fault: {{ kind: command, run: 'kill -STOP {ids}', undo: 'kill -CONT {ids}', for: 12s }}\n\
+         \x20   cause: {{ component: redis, mechanism: frozen }}\n\
+         \x20   expect:\n      fires: {{ RedisUnreachable: 12s }}\n      notified: 10s\n      resolved: 60s\n\
+         may_fire: [HighErrorRate, QueueErrors, SlowBuying, ErrorBudgetBurnFast, ErrorBudgetBurnSlow, SeatLockFailures, QueueStalled, SlowStatements, ConnectionWaitHigh, ServerDown, HostCpuBusy, HostLoadHigh]\n"
+    )
+}
+
+async fn prometheus(dir: &Path, target: &str, alertmanager: &Program) -> Program {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/otel/prometheus/alerts.yml");
+    let target = target.trim_start_matches("http://");
+    let alertmanager = alertmanager.url.trim_start_matches("http://");
+    let config = format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\nrule_files: ['{rules}']\n\
+         scrape_configs:\n- job_name: concertctl\n  static_configs: [{{targets: ['{target}']}}]\n\
+         alerting:\n  alertmanagers:\n  - static_configs: [{{targets: ['{alertmanager}']}}]\n"
+    );
+    real::prometheus(dir, &config).await
+}
+
+fn run(dir: &Path, server: &ServerProcess, sources: [&Program; 2], notified_at: &Port) -> Command {
+    let mut command = concertctl();
+    let token = dir.join("token");
+    std::fs::write(&token, &server.ops_token).unwrap();
+    command
+        .current_dir(dir)
+        .args(["drill", "drill.yaml", "--allow-commands", "--reseed"]);
+    command.args(["--json", "report.json", "--target", &server.api]);
+    command.args(["--ops-url", &server.ops_url]);
+    command.args(["--ops-token-file", "token"]);
+    command.args(["--prometheus-url", &sources[0].url]);
+    command.args(["--alertmanager-url", &sources[1].url]);
+    command.args(["--notified-at", &notified_at.addr().to_string()]);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_on_a_running_system_follows_real_prometheus_and_alertmanager() {
+    let programs = ["prometheus", "prometheus-alertmanager"];
+    if real::missing(&programs)
+        || Parts::missing::<PostgresRedis>().is_some_and(crate::support::skipped)
+    {
+        return;
+    }
+    let (dir, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut parts = Parts::start::<PostgresRedis>().await;
+    let mut command = concertctl();
+    command.envs(parts.environment());
+    let server = ServerProcess::with(command, data.path(), &[]).await;
+    let port = Port::claim();
+    let config = format!(
+        "route: {{receiver: drill, group_by: [alertname], group_wait: 2s, group_interval: 2s}}\n\
+         receivers:\n- name: drill\n  webhook_configs: [{{url: 'http://{}/'}}]\n",
+        port.addr()
+    );
+    let alertmanager = real::alertmanager(dir.path(), &config).await;
+    let prometheus = prometheus(dir.path(), &server.ops_url, &alertmanager).await;
+    let redis = parts.redis.as_mut().unwrap().processes();
+    std::fs::write(dir.path().join("drill.yaml"), drill_file(&redis)).unwrap();
+
+    let mut command = run(dir.path(), &server, [&prometheus, &alertmanager], &port);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    println!("{told}");
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let reports = std::fs::read(dir.path().join("report.json")).unwrap();
+    let reports: Value = serde_json::from_slice(&reports).unwrap();
+    let fires = &reports[0]["expectations"][0];
+    assert_eq!(fires["what"], "RedisUnreachable fires");
+    // Two scrapes, an evaluation and `for` of a second each, and the time in which the server notices.
+    assert_eq!(fires["predicted"], 6.0, "{fires}");
+    let rule = fires["rule"].as_str().unwrap();
+    assert!(
+        rule.contains("alerts.yml:") && !rule.ends_with(":0"),
+        "{rule}"
+    );
+    let notifies = &reports[0]["expectations"][1];
+    // Of `group_wait` as the real Alertmanager has it.
+    assert_eq!(notifies["predicted"], 3.0, "{notifies}");
+}
