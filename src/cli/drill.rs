@@ -1,7 +1,7 @@
 //! `concertctl drill`: rehearses the response to a fault, and judges it.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::drill::file::{Drill, names, shipped};
-use crate::drill::{guard, report, run};
+use crate::drill::report::baseline::compare;
+use crate::drill::report::{self, Document};
+use crate::drill::{guard, run};
 
 /// Rehearse the response: inject a fault under traffic, and measure each step from noticing to recovery
 /// against a budget. Starts a server of its own. Exit codes: 0 passed, 99 an expectation missed or a
@@ -41,9 +43,19 @@ pub(super) struct DrillArgs {
     /// Rule file in Prometheus's format; may be given several times [default: the shipped rules]
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
-    /// Write the report as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// Write the report as a page (.html), as Markdown (.md) or as JSON (.json), by the file's ending; may
+    /// be given several times
+    #[arg(long, value_name = "FILE", value_parser = report_file, help_heading = "Report")]
+    report: Vec<PathBuf>,
+    /// Compare with an earlier run, whose report this file holds as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    baseline: Option<PathBuf>,
+    /// Run nothing: report once more what this file holds as JSON
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["drill", "suite", "plan"], help_heading = "Report")]
+    from: Option<PathBuf>,
+    /// Print the JSON Schema of reports
+    #[arg(long, help_heading = "Report")]
+    report_schema: bool,
     /// For the process that guards a drill's server
     #[arg(long, hide = true)]
     guard: bool,
@@ -59,6 +71,9 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
     if args.schema {
         return print_and_exit(&crate::drill::file::json_schema(), 0);
     }
+    if args.report_schema {
+        return print_and_exit(&report::json_schema(), 0);
+    }
     if let Some(name) = &args.print {
         return match shipped().iter().find(|(known, _)| known == name) {
             Some((_, text)) => print_and_exit(text, 0),
@@ -68,6 +83,16 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
             ),
         };
     }
+    let outputs = match Outputs::check(&args) {
+        Ok(outputs) => outputs,
+        Err(problem) => return fail(USAGE, &problem),
+    };
+    if let Some(path) = &args.from {
+        return match Document::read(path) {
+            Ok(document) => again(&outputs, document),
+            Err(problem) => fail(USAGE, &format!("--from {problem}")),
+        };
+    }
     let drills = match chosen(&args) {
         Ok(drills) => drills,
         Err(problem) => return fail(USAGE, &problem),
@@ -75,7 +100,92 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
     if args.plan {
         return plan(&args, &drills);
     }
-    conduct(&args, &drills).await
+    conduct(&args, &drills, &outputs).await
+}
+
+/// Reports once more what was saved.
+fn again(outputs: &Outputs<'_>, document: Document) -> ExitCode {
+    let texts = document.drills.iter().map(report::text);
+    let mut text: String = texts.collect();
+    if document.drills.len() != 1 {
+        text += &document.matrix.text(&document.drills);
+    }
+    match outputs.finish(document) {
+        Ok(code) => print_and_exit(&text, code),
+        Err(failure) => failure,
+    }
+}
+
+/// Where the report goes. It is checked before the run, so that no report is lost.
+struct Outputs<'a> {
+    files: &'a [PathBuf],
+    baseline: Option<Document>,
+}
+
+impl<'a> Outputs<'a> {
+    fn check(args: &'a DrillArgs) -> Result<Outputs<'a>, String> {
+        for path in &args.report {
+            crate::files::check(path)
+                .map_err(|error| format!("--report {}: {error}", path.display()))?;
+        }
+        let baseline = args.baseline.as_ref().map(|path| Document::read(path));
+        let baseline = baseline.transpose();
+        Ok(Outputs {
+            files: &args.report,
+            baseline: baseline.map_err(|problem| format!("--baseline {problem}"))?,
+        })
+    }
+
+    /// Compares and writes the report; gives the exit code. A file that cannot be written does not keep the
+    /// others from being written.
+    fn finish(&self, mut document: Document) -> Result<u8, ExitCode> {
+        let baseline = self.baseline.as_ref();
+        let compared = baseline
+            .map(|before| compare(&document, before))
+            .transpose();
+        let problem = match compared {
+            Ok(compared) => {
+                if compared.is_some() {
+                    document.baseline = compared;
+                }
+                None
+            }
+            Err(problem) => Some(problem),
+        };
+        let written = self
+            .files
+            .iter()
+            .filter_map(|path| write(path, &document).err());
+        let failed: Vec<String> = written.collect();
+        match (failed.is_empty(), problem) {
+            (false, _) => Err(fail(FAILED, &failed.join("; "))),
+            (true, Some(problem)) => Err(fail(USAGE, &problem)),
+            (true, None) => Ok(document.exit_code()),
+        }
+    }
+}
+
+fn write(path: &Path, document: &Document) -> Result<(), String> {
+    let text = match path.extension().and_then(|it| it.to_str()) {
+        Some("html") => report::html(document),
+        Some("md") => report::markdown(document),
+        _ => document.to_json(),
+    };
+    crate::files::replace(path, text.as_bytes(), crate::files::Access::Umask).map_err(|error| {
+        format!(
+            "the report could not be written to {}: {error}",
+            path.display()
+        )
+    })
+}
+
+/// A file whose ending says how the report is written.
+fn report_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|it| it.to_str()) {
+        Some("html" | "md" | "json") => Ok(path),
+        _ => Err("name a file that ends with .html, .md or .json".to_owned()),
+    }
 }
 
 fn list() -> String {
@@ -114,7 +224,7 @@ fn plan(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
     print_and_exit(&text, 0)
 }
 
-async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
+async fn conduct(args: &DrillArgs, drills: &[Drill], outputs: &Outputs<'_>) -> ExitCode {
     // Before the first of them runs: a suite takes a quarter of an hour.
     for drill in drills {
         if let Err(error) = run::plan(drill, &args.rules) {
@@ -154,21 +264,12 @@ async fn conduct(args: &DrillArgs, drills: &[Drill]) -> ExitCode {
         }
     }
     stopping.abort();
-    if let Some(path) = &args.json {
-        let written = serde_json::to_vec_pretty(&reports)
-            .map_err(std::io::Error::from)
-            .and_then(|json| crate::files::replace(path, &json, crate::files::Access::Owner));
-        if let Err(error) = written {
-            return fail(
-                FAILED,
-                &format!("{} cannot be written: {error}", path.display()),
-            );
-        }
-    }
-    let code = report::exit_code(&reports);
-    match drills.len() {
-        1 => ExitCode::from(code),
-        _ => print_and_exit(&report::matrix(&reports), code),
+    let document = Document::new(reports);
+    let matrix = document.matrix.text(&document.drills);
+    match (outputs.finish(document), drills.len()) {
+        (Ok(code), 1) => ExitCode::from(code),
+        (Ok(code), _) => print_and_exit(&matrix, code),
+        (Err(failure), _) => failure,
     }
 }
 

@@ -11,6 +11,8 @@
 //! - `faults`: injects faults and takes them back;
 //! - `guard`: the process that takes back what must not outlast a killed drill;
 //! - `verdict`: what was observed, judged;
+//! - `record`: what a report keeps of the watch: the clock's marks, customer harm, what is needed to repeat it;
+//! - `report`: the after-action report, as text, HTML, Markdown and JSON, and the comparison with an earlier one;
 //! - `run`: one drill from end to end.
 
 mod alerts;
@@ -19,6 +21,7 @@ pub mod file;
 pub mod guard;
 mod objective;
 pub mod prediction;
+pub mod record;
 pub mod report;
 mod rules;
 pub mod run;

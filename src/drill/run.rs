@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,8 @@ use super::embedded::Embedded;
 use super::file::{Drill, Fault, Inject};
 use super::objective::{Objective, Second};
 use super::prediction::{Effect, Prediction, Rule, Settings, predict};
+use super::record::{AlertTimes, Basis, Harm, Mark, Record};
+use super::report::improve::Improvement;
 use super::verdict::{
     Expectation, FalseAlarm, Injected, Observed, Verdict, already_firing, false_alarms, judge,
     verdict,
@@ -57,7 +60,7 @@ pub enum DrillError {
 
 /// Everything there is to say about one drill. Times are seconds from the first fault's beginning, or
 /// from the beginning of the watch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The drill's name.
@@ -83,6 +86,18 @@ pub struct Report {
     pub faults: Vec<(f64, f64)>,
     /// Buying requests second by second: time, requests, errors, p95 in ms.
     pub seconds: Vec<(f64, u64, u64, Option<f64>)>,
+    /// The verdict in one sentence.
+    pub sentence: String,
+    /// Everything that happened, on one clock.
+    pub marks: Vec<Mark>,
+    /// The spells of each alert that was pending or fired, by its name.
+    pub alerts: BTreeMap<String, Vec<AlertTimes>>,
+    /// What customers had to bear.
+    pub harm: Harm,
+    /// What to look at next, for each expectation that was not met and each false alarm.
+    pub improvements: Vec<Improvement>,
+    /// What is needed to run it again.
+    pub basis: Basis,
 }
 
 /// Runs a drill on a server of its own.
@@ -312,8 +327,19 @@ impl<'d> Running<'d> {
             let alert = expectation.alert.as_deref().unwrap_or_default();
             expectation.rule = place_of(alert, rules);
         }
-        let alarms = false_alarms(self.drill, &observed);
+        let mut alarms = false_alarms(self.drill, &observed);
+        for alarm in &mut alarms {
+            alarm.rule = place_of(&alarm.alert, rules);
+        }
         let begin = self.injected.first().map_or(self.began, |it| it.began);
+        let record = Record {
+            drill: self.drill,
+            observed: &observed,
+            begin,
+        };
+        let (marks, times) = (record.marks(), record.alerts());
+        let harm = record.harm(self.objective.harmed_since(begin));
+        let basis = record.basis(super::rules::hashes(&self.options.rules)?);
         let ended = now();
         self.handle.control.stop();
         let summary = self.handle.join().await;
@@ -333,7 +359,7 @@ impl<'d> Running<'d> {
             (!fired.is_empty()).then(|| (name.clone(), fired))
         });
         let faults = self.injected.iter();
-        Ok(Report {
+        let report = Report {
             drill: self.drill.name.clone(),
             title: self.drill.title.clone(),
             seed: self.options.seed,
@@ -358,7 +384,14 @@ impl<'d> Running<'d> {
                 .filter(|second| second.at <= ended)
                 .map(|it| (relative(it.at), it.requests, it.errors, it.p95_ms))
                 .collect(),
-        })
+            sentence: String::new(),
+            marks,
+            alerts: times,
+            harm,
+            improvements: Vec::new(),
+            basis,
+        };
+        Ok(report.concluded())
     }
 }
 

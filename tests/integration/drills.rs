@@ -28,11 +28,12 @@ fn run(dir: &Path, text: &str, more: &[&str]) -> (Output, Value) {
     let (file, json) = (dir.join("drill.yaml"), dir.join("report.json"));
     std::fs::write(&file, text).unwrap();
     let (file, json) = (file.to_str().unwrap(), json.to_str().unwrap());
-    let output = command(dir, &[&[file, "--json", json], more].concat())
+    let output = command(dir, &[&[file, "--report", json], more].concat())
         .output()
         .unwrap();
-    let report = std::fs::read(json).map(|bytes| serde_json::from_slice(&bytes).unwrap());
-    (output, report.unwrap_or_default())
+    let document = std::fs::read(json).map(|bytes| serde_json::from_slice(&bytes).unwrap());
+    let document: Value = document.unwrap_or_default();
+    (output, document["drills"].clone())
 }
 
 fn told(output: &Output) -> String {

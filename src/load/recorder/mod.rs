@@ -45,6 +45,8 @@ pub fn micros(duration: Duration) -> u64 {
 pub struct Sample {
     /// The traffic that it belongs to: [`BUYERS`], or the number of a traffic group.
     pub traffic: usize,
+    /// The virtual user who sent it.
+    pub user: i64,
     /// The call.
     pub operation: Operation,
     /// How it ended.
@@ -369,6 +371,7 @@ mod tests {
         Sample {
             trace: TraceIds::default(),
             traffic: BUYERS,
+            user: 1,
             operation: Operation::Reserve,
             class,
             error_kind: (class == Class::Error).then_some(ErrorKind::Server),
