@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use super::fire_alarm::{self, FireAlarmArgs};
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::drill::file::{Drill, names, shipped};
@@ -18,7 +19,10 @@ use crate::drill::{guard, run};
 /// against a budget. Starts a server of its own. Exit codes: 0 passed, 99 an expectation missed or a
 /// false alarm, 3 inconclusive, 2 usage or file, 1 could not run.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct DrillArgs {
+    #[command(subcommand)]
+    command: Option<DrillCommand>,
     /// A shipped drill (--list), or a drill file
     #[arg(value_name = "DRILL")]
     drill: Option<String>,
@@ -61,7 +65,16 @@ pub(super) struct DrillArgs {
     guard: bool,
 }
 
+/// Commands beside a drill.
+#[derive(Debug, Subcommand)]
+enum DrillCommand {
+    FireAlarm(FireAlarmArgs),
+}
+
 pub(super) async fn run(args: DrillArgs) -> ExitCode {
+    if let Some(DrillCommand::FireAlarm(args)) = args.command {
+        return fire_alarm::run(args).await;
+    }
     if args.guard {
         return guard::run();
     }
@@ -274,7 +287,7 @@ async fn conduct(args: &DrillArgs, drills: &[Drill], outputs: &Outputs<'_>) -> E
 }
 
 /// The first Ctrl-C or SIGTERM ends the drill gracefully, with its fault taken back.
-async fn stop_on_signal(stop: CancellationToken) {
+pub(super) async fn stop_on_signal(stop: CancellationToken) {
     super::load::wait_for_signal().await;
     stop.cancel();
 }

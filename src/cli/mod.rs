@@ -9,6 +9,7 @@ mod config_file;
 mod describe;
 mod drill;
 mod fault;
+mod fire_alarm;
 mod flags;
 mod health;
 mod local_server;

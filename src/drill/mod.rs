@@ -10,6 +10,7 @@
 //! - `alerts`: what the alerts do, and when;
 //! - `faults`: injects faults and takes them back;
 //! - `guard`: the process that takes back what must not outlast a killed drill;
+//! - `fire_alarm`: the check of the day before: an alert through the whole chain;
 //! - `verdict`: what was observed, judged;
 //! - `record`: what a report keeps of the watch: the clock's marks, customer harm, what is needed to repeat it;
 //! - `report`: the after-action report, as text, HTML, Markdown and JSON, and the comparison with an earlier one;
@@ -18,6 +19,7 @@
 mod alerts;
 mod embedded;
 pub mod file;
+pub mod fire_alarm;
 pub mod guard;
 mod objective;
 pub mod prediction;

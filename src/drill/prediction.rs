@@ -78,6 +78,7 @@ impl Effect {
         let share = match fault.kind {
             Kind::Errors | Kind::Latency => fault.share.unwrap_or(1.0).max(0.001),
             Kind::SlowStatement | Kind::PoolExhaustion | Kind::RedisCut => SOME,
+            Kind::FireAlarm => 1.0,
             Kind::KillServer | Kind::FreezeServer => 1.0,
         };
         let share = if fault.routes.is_some() {

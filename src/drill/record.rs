@@ -168,12 +168,16 @@ impl Record<'_> {
         marks
     }
 
-    /// The spells that were not over when the watch began.
+    /// The spells that were not over when the watch began. Alertmanager lists an alert for a while after its rule
+    /// has ended: that is no new spell.
     fn spells(&self) -> impl Iterator<Item = (&str, &Spell)> {
         let began = self.observed.began;
         let all = self.observed.alerts.spells.iter();
         let all = all.flat_map(|(name, spells)| spells.iter().map(move |it| (name.as_str(), it)));
-        all.filter(move |(_, spell)| spell.resolved.is_none_or(|at| at >= began))
+        all.filter(move |(_, spell)| {
+            let is_seen = spell.pending.or(spell.firing).is_some();
+            is_seen && spell.resolved.is_none_or(|at| at >= began)
+        })
     }
 
     pub(super) fn alerts(&self) -> BTreeMap<String, Vec<AlertTimes>> {
@@ -260,8 +264,12 @@ mod tests {
             resolved: Some(2_000),
             ..Spell::default()
         };
+        let listed = Spell {
+            shown: Some(131_000),
+            ..Spell::default()
+        };
         let alerts = Alerts {
-            spells: [("SlowBuying".to_owned(), vec![old, spell])].into(),
+            spells: [("SlowBuying".to_owned(), vec![old, spell, listed])].into(),
             problem: None,
         };
         // A bad second before the fault is no harm of the drill.

@@ -9,7 +9,7 @@ use super::support::eventually;
 use super::support::process::concertctl;
 
 /// A drill that is over soon: what `fault` does to the traffic, and what is expected.
-fn drill(fault: &str, expect: &str) -> String {
+pub(super) fn drill(fault: &str, expect: &str) -> String {
     format!(
         "title: A test\nload: onsale-short\n\
          set: {{ admission.batch: 10, admission.every: 1s, limits.duration: 3m, generator.lag_p99: 10s }}\n\
@@ -18,7 +18,7 @@ fn drill(fault: &str, expect: &str) -> String {
     )
 }
 
-fn command(dir: &Path, args: &[&str]) -> Command {
+pub(super) fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = concertctl();
     command.arg("drill").args(args).env("TMPDIR", dir);
     command
@@ -211,5 +211,37 @@ fn the_schema_of_drills_is_the_one_that_is_kept_and_the_shipped_ones_keep_it() {
             .map(|error| error.to_string())
             .collect();
         assert!(errors.is_empty(), "{name}: {errors:#?}");
+    }
+}
+
+#[test]
+fn the_schema_of_reports_is_the_one_that_is_kept() {
+    let kept = include_str!("../../docs/schema/drill-report.schema.json");
+    let made = concertctl::drill::report::json_schema();
+    assert!(
+        kept == made,
+        "write it anew: concertctl drill --report-schema > docs/schema/drill-report.schema.json"
+    );
+}
+
+#[test]
+fn a_report_that_could_not_be_written_or_compared_is_refused_before_the_drill() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = dir.path().join("none.json");
+    std::fs::write(&none, "[1]").unwrap();
+    let none = none.to_str().unwrap();
+    for (args, problem) in [
+        (
+            &["quiet", "--report", "/no/such/place/x.html"][..],
+            "no directory",
+        ),
+        (&["quiet", "--report", "x.pdf"], ".html, .md or .json"),
+        (&["quiet", "--baseline", none], "holds no report of a drill"),
+        (&["--from", none], "holds no report of a drill"),
+        (&["--from", "/no/such/file.json"], "cannot be read"),
+    ] {
+        let output = command(dir.path(), args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains(problem), "{}", told(&output));
     }
 }

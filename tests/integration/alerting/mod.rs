@@ -6,6 +6,7 @@ mod api;
 mod console;
 mod differential;
 mod end_to_end;
+mod fire_alarm;
 mod history;
 mod listener;
 mod notifications;
