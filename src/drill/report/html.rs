@@ -7,7 +7,7 @@ use super::baseline::{Change, Comparison, Figure};
 use super::format::{
     NONE, basis, budget, burnt, count, error_budget, figure, noticed, outcome, reasons, sign,
 };
-use super::matrix::{Cell, cell};
+use super::matrix::{Cell, cell, result};
 use crate::drill::record::{Mark, MarkKind};
 use crate::drill::run::Report;
 use crate::drill::verdict::{Outcome, Verdict};
@@ -358,12 +358,7 @@ fn alerts(report: &Report) -> Markup {
             spell.resolved,
             spell.told_resolved,
         ];
-        let word = match (cell, spell.firing) {
-            (Cell::Nothing, None) | (Cell::Allowed, None) => "pending only",
-            (Cell::Nothing, Some(_)) => "fired before",
-            (cell, _) => cell.word(),
-        };
-        let mut row = vec![name.clone(), word.to_owned()];
+        let mut row = vec![name.clone(), result(report, name, spell).to_owned()];
         row.extend(cells.map(figure));
         table.row_of(class_of(cell), &row);
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{budget, figure};
 use crate::drill::run::Report;
-use crate::drill::verdict::{Expectation, FalseAlarm, Outcome, Step};
+use crate::drill::verdict::{Expectation, FalseAlarm, Outcome, Step, Verdict};
 
 /// Something to improve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,18 @@ pub struct Improvement {
 
 /// For each expectation that was not met, each measurement above the worst case, each false alarm.
 pub(super) fn improvements(report: &Report) -> Vec<Improvement> {
+    if let Verdict::Inconclusive(reasons) = &report.verdict {
+        // What was measured says nothing about the rules.
+        let advice = format!(
+            "Nothing was judged. Remove the reason and run the drill again: {}.",
+            reasons.join("; ")
+        );
+        return vec![Improvement {
+            alert: None,
+            rule: None,
+            advice,
+        }];
+    }
     let of_expectations = report.expectations.iter().filter_map(|it| {
         let advice = advice(it, report)?;
         Some(Improvement {

@@ -8,7 +8,7 @@ use super::format::{
     NONE, basis, budget, burnt, count, error_budget, figure, noticed, outcome, reasons, sign,
 };
 use super::html::value;
-use super::matrix::cell;
+use super::matrix::result;
 use crate::drill::run::Report;
 use crate::load::report::format::instant;
 
@@ -152,7 +152,7 @@ fn harm(out: &mut String, report: &Report, level: &str) {
         burnt(harm.budget_burnt),
         error_budget(report)
     );
-    line!(out, "- {} false alarms", report.false_alarms.len());
+    line!(out, "- false alarms: {}", report.false_alarms.len());
 }
 
 fn clock(out: &mut String, report: &Report, level: &str) {
@@ -181,7 +181,7 @@ fn alerts(out: &mut String, report: &Report, level: &str) {
     );
     for (name, spells) in &report.alerts {
         for spell in spells {
-            let mut cells = vec![name.clone(), cell(report, name).word().to_owned()];
+            let mut cells = vec![name.clone(), result(report, name, spell).to_owned()];
             let times = [
                 spell.pending,
                 spell.firing,

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::drill::record::AlertTimes;
 use crate::drill::run::Report;
 use crate::drill::verdict::Outcome;
 
@@ -76,6 +77,15 @@ pub(super) fn cell(report: &Report, alert: &str) -> Cell {
     match report.fired.contains_key(alert) {
         true => Cell::Allowed,
         false => Cell::Nothing,
+    }
+}
+
+/// What came of one spell of an alert, in words.
+pub(super) fn result(report: &Report, alert: &str, spell: &AlertTimes) -> &'static str {
+    match (cell(report, alert), spell.firing) {
+        (Cell::Nothing | Cell::Allowed, None) => "pending only",
+        (Cell::Nothing, Some(_)) => "fired before",
+        (cell, _) => cell.word(),
     }
 }
 

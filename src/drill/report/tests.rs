@@ -53,6 +53,11 @@ fn each_missed_late_or_false_alert_is_named_with_the_line_of_its_rule() {
         }
     }
     assert!(passed("calm").improvements.is_empty());
+    let mut unsure = failed();
+    unsure.verdict = Verdict::Inconclusive(vec!["the sale did not open".to_owned()]);
+    let improvements = unsure.concluded().improvements;
+    assert_eq!(improvements.len(), 1, "no rule is blamed: {improvements:?}");
+    assert!(improvements[0].advice.ends_with("the sale did not open."));
 }
 
 /// What stands in the JSON, each with another value that must then be shown.
