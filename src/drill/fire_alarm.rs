@@ -10,6 +10,7 @@
 //! rule `FireAlarm` reads. It ends by itself, so that nothing is left of a check that was killed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -177,12 +178,10 @@ impl Chain {
             receives_at,
             within,
             at: BTreeMap::new(),
+            broken: None,
         };
         let checked = check.conduct(stop).await;
-        let hops = match checked {
-            Ok(()) => Ok(check.hops().await),
-            Err(problem) => Err(problem),
-        };
+        let hops = checked.map(|()| check.hops());
         if let Some(own) = own {
             own.end().await;
         }
@@ -202,6 +201,8 @@ struct Check {
     sent: Option<Sent>,
     /// When each hop was seen.
     at: BTreeMap<Hop, Moment>,
+    /// The first hop that did not happen, and what to check.
+    broken: Option<(Hop, String)>,
 }
 
 impl Check {
@@ -230,6 +231,8 @@ impl Check {
         let began = began.map_or_else(|_| now(), |began| began.as_millisecond());
         self.at.insert(Hop::Raised, began);
         self.until(&Hop::ALL[..5], stop).await;
+        // While the alarm is on: what holds it back shows now.
+        self.explain(&Hop::ALL[..5]).await;
         let end = self.ops.end_faults(Some(FaultKind::FireAlarm)).await;
         let ended = now();
         end.map_err(|error| {
@@ -237,7 +240,14 @@ impl Check {
             format!("{authority} does not end the alarm, which ends by itself: {error}")
         })?;
         if self.at.contains_key(&Hop::Fires) {
-            self.until(&Hop::ALL[5..], stop).await;
+            // Nobody hears of the end of what nobody heard of.
+            let last = if self.at.contains_key(&Hop::Notified) {
+                7
+            } else {
+                6
+            };
+            self.until(&Hop::ALL[5..last], stop).await;
+            self.explain(&Hop::ALL[5..]).await;
             // The way back has a clock of its own.
             for hop in [Hop::Ends, Hop::EndNotified] {
                 if let Some(at) = self.at.get_mut(&hop) {
@@ -258,6 +268,14 @@ impl Check {
                 return;
             }
             tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Finds out why the first of `hops` did not happen, unless the chain broke before.
+    async fn explain(&mut self, hops: &[Hop]) {
+        let missing = hops.iter().find(|hop| !self.at.contains_key(hop));
+        if let (Some(hop), None) = (missing, &self.broken) {
+            self.broken = Some((*hop, self.advice(*hop).await));
         }
     }
 
@@ -324,30 +342,23 @@ impl Check {
             None => Hop::Notified,
             Some(_) => Hop::EndNotified,
         };
-        if !self.at.contains_key(&hop) {
-            self.at.insert(hop, now());
+        if let Entry::Vacant(unseen) = self.at.entry(hop) {
+            unseen.insert(now());
             self.sent = Some(after);
         }
     }
 
-    async fn hops(&self) -> Vec<Timed> {
+    fn hops(self) -> Vec<Timed> {
         let began = self.at.get(&Hop::Raised).copied().unwrap_or_default();
-        let mut all: Vec<Timed> = Vec::new();
-        let mut is_whole = true;
-        for hop in Hop::ALL {
-            let seconds = self.at.get(&hop).map(|at| (at - began).max(0) as f64 / 1e3);
-            let advice = match (seconds, is_whole) {
-                (None, true) => Some(self.advice(hop).await),
+        let timed = |hop| Timed {
+            hop,
+            seconds: self.at.get(&hop).map(|at| (at - began).max(0) as f64 / 1e3),
+            advice: match &self.broken {
+                Some((broken, advice)) if *broken == hop => Some(advice.clone()),
                 _ => None,
-            };
-            is_whole &= seconds.is_some();
-            all.push(Timed {
-                hop,
-                seconds,
-                advice,
-            });
-        }
-        all
+            },
+        };
+        Hop::ALL.into_iter().map(timed).collect()
     }
 
     async fn advice(&self, hop: Hop) -> String {
