@@ -229,15 +229,6 @@ async fn each_hop_that_does_not_happen_is_named_with_what_to_look_at() {
         .configure(&prometheus_config("[]", target, alertmanager))
         .await;
     broken(&["✗ the rule fires", "no rule FireAlarm", "alerts.yml"]).await;
-    system
-        .configure(&prometheus_config("[]", "http://127.0.0.1:9", alertmanager))
-        .await;
-    broken(&[
-        "✗ Prometheus has the metric",
-        "The chain is broken",
-        "· the rule fires",
-    ])
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
