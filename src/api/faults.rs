@@ -116,6 +116,9 @@ pub enum Fault {
         #[serde(default)]
         how: LinkCut,
     },
+    /// Break nothing, and raise the alert FireAlarm: for a check of the alerting
+    #[command(alias = "fire_alarm")]
+    FireAlarm {},
     /// Kill the server's process (SIGKILL), and start it again at the end
     #[command(skip)]
     KillServer {},
@@ -161,6 +164,8 @@ pub enum Site {
     Database,
     /// The link to Redis.
     Redis,
+    /// Nothing: it only shows in `concert_fault_active`.
+    Nothing,
     /// The server's process, its host, its files, what observes it. A server cannot inject this into itself;
     /// drills do.
     Outside,
@@ -204,6 +209,7 @@ impl FaultKind {
             FaultKind::Errors | FaultKind::Latency => Site::Requests,
             FaultKind::SlowStatement | FaultKind::PoolExhaustion => Site::Database,
             FaultKind::RedisCut => Site::Redis,
+            FaultKind::FireAlarm => Site::Nothing,
             FaultKind::KillServer
             | FaultKind::FreezeServer
             | FaultKind::CpuHog
@@ -273,6 +279,7 @@ impl Fault {
                 _ => Err(format!("cores is {cores}: it can be 1 to {MOST_CORES}")),
             },
             Fault::RedisCut { .. }
+            | Fault::FireAlarm {}
             | Fault::KillServer {}
             | Fault::FreezeServer {}
             | Fault::CpuHog { cores: None }
@@ -334,8 +341,8 @@ fn reworded(text: &str) -> String {
     match names.split_first() {
         Some((name, _)) if text.starts_with("missing field") => format!("{name} is missing"),
         Some((name, known)) if text.starts_with("unknown field") => format!(
-            "{name} is no setting of this fault; it takes forMs, by, {}",
-            known.join(", ")
+            "{name} is no setting of this fault; it takes {}",
+            [&["forMs", "by"], known].concat().join(", ")
         ),
         _ => text.to_owned(),
     }
@@ -484,8 +491,8 @@ mod tests {
     fn parameters(kind: FaultKind) -> Vec<String> {
         let settings = Map::from_iter([("none".to_owned(), Value::from(1))]);
         let refusal = Fault::with_settings(kind, settings).unwrap_err();
-        let names = refusal.split_once("by, ").expect(&refusal).1;
-        names.split(", ").map(str::to_owned).collect()
+        let names = refusal.split_once("forMs, by").expect(&refusal).1;
+        names.split(", ").skip(1).map(str::to_owned).collect()
     }
 
     #[test]

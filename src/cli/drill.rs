@@ -4,28 +4,34 @@ mod target;
 mod told;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::target::TargetArgs;
 use self::told::Told;
+use super::fire_alarm::{self, FireAlarmArgs};
 use super::flags::DataDirArg;
 use super::stdout::print_and_exit;
 use super::{FAILED, USAGE, fail};
 use crate::drill::file::{Drill, names, shipped};
+use crate::drill::report::baseline::compare;
+use crate::drill::report::{self, Document};
 use crate::drill::system::Basis;
 use crate::drill::verdict::Verdict;
-use crate::drill::{guard, kept, report, run};
+use crate::drill::{guard, kept, run};
 
 /// Rehearse the response: inject a fault under traffic, and measure each step from noticing to recovery
 /// against a budget, on a server of its own or on a running system. Exit codes: 0 passed, 99 an expectation missed or a
 /// false alarm, 3 inconclusive, 2 usage or file, 1 could not run.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct DrillArgs {
+    #[command(subcommand)]
+    command: Option<DrillCommand>,
     /// A shipped drill (--list), or a drill file
     #[arg(value_name = "DRILL")]
     drill: Option<String>,
@@ -53,9 +59,19 @@ pub(super) struct DrillArgs {
     /// Allow drills to run commands that their file names (`kind: command`)
     #[arg(long)]
     allow_commands: bool,
-    /// Write the report as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// Write the report as a page (.html), as Markdown (.md) or as JSON (.json), by the file's ending; may
+    /// be given several times
+    #[arg(long, value_name = "FILE", value_parser = report_file, help_heading = "Report")]
+    report: Vec<PathBuf>,
+    /// Compare with an earlier run, whose report this file holds as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    baseline: Option<PathBuf>,
+    /// Run nothing: report once more what this file holds as JSON
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["drill", "suite", "plan"], help_heading = "Report")]
+    from: Option<PathBuf>,
+    /// Print the JSON Schema of reports
+    #[arg(long, help_heading = "Report")]
+    report_schema: bool,
     /// Write the progress as JSON lines, a line each quarter of a second and the report at last; `-` is
     /// standard output. A reader that is gone ends the drill
     #[arg(long, value_name = "FILE")]
@@ -70,7 +86,16 @@ pub(super) struct DrillArgs {
     system: TargetArgs,
 }
 
+/// Commands beside a drill.
+#[derive(Debug, Subcommand)]
+enum DrillCommand {
+    FireAlarm(FireAlarmArgs),
+}
+
 pub(super) async fn run(args: DrillArgs) -> ExitCode {
+    if let Some(DrillCommand::FireAlarm(args)) = args.command {
+        return fire_alarm::run(args).await;
+    }
     if args.guard {
         // When the drill dies while the server stands still, the kernel sends SIGHUP to the guard's process group,
         // as it does to every orphaned group with a stopped process. With a handler the guard outlives it.
@@ -85,6 +110,9 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
     if args.schema {
         return print_and_exit(&crate::drill::file::json_schema(), 0);
     }
+    if args.report_schema {
+        return print_and_exit(&report::json_schema(), 0);
+    }
     if let Some(name) = &args.print {
         return match shipped().iter().find(|(known, _)| known == name) {
             Some((_, text)) => print_and_exit(text, 0),
@@ -92,6 +120,16 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
                 USAGE,
                 &format!("--print {name}: shipped drills are {}", names()),
             ),
+        };
+    }
+    let outputs = match Outputs::check(&args) {
+        Ok(outputs) => outputs,
+        Err(problem) => return fail(USAGE, &problem),
+    };
+    if let Some(path) = &args.from {
+        return match Document::read(path) {
+            Ok(document) => again(&outputs, document),
+            Err(problem) => fail(USAGE, &format!("--from {problem}")),
         };
     }
     let drills = match chosen(&args) {
@@ -120,7 +158,92 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
     if args.plan {
         return print_and_exit(&plans, 0);
     }
-    conduct(&args, &drills, &options).await
+    conduct(&args, &drills, &options, &outputs).await
+}
+
+/// Reports once more what was saved.
+fn again(outputs: &Outputs<'_>, document: Document) -> ExitCode {
+    let texts = document.drills.iter().map(report::text);
+    let mut text: String = texts.collect();
+    if document.drills.len() != 1 {
+        text += &document.matrix.text(&document.drills);
+    }
+    match outputs.finish(document) {
+        Ok(code) => print_and_exit(&text, code),
+        Err(failure) => failure,
+    }
+}
+
+/// Where the report goes. It is checked before the run, so that no report is lost.
+struct Outputs<'a> {
+    files: &'a [PathBuf],
+    baseline: Option<Document>,
+}
+
+impl<'a> Outputs<'a> {
+    fn check(args: &'a DrillArgs) -> Result<Outputs<'a>, String> {
+        for path in &args.report {
+            crate::files::check(path)
+                .map_err(|error| format!("--report {}: {error}", path.display()))?;
+        }
+        let baseline = args.baseline.as_ref().map(|path| Document::read(path));
+        let baseline = baseline.transpose();
+        Ok(Outputs {
+            files: &args.report,
+            baseline: baseline.map_err(|problem| format!("--baseline {problem}"))?,
+        })
+    }
+
+    /// Compares and writes the report; gives the exit code. A file that cannot be written does not keep the
+    /// others from being written.
+    fn finish(&self, mut document: Document) -> Result<u8, ExitCode> {
+        let baseline = self.baseline.as_ref();
+        let compared = baseline
+            .map(|before| compare(&document, before))
+            .transpose();
+        let problem = match compared {
+            Ok(compared) => {
+                if compared.is_some() {
+                    document.baseline = compared;
+                }
+                None
+            }
+            Err(problem) => Some(problem),
+        };
+        let written = self
+            .files
+            .iter()
+            .filter_map(|path| write(path, &document).err());
+        let failed: Vec<String> = written.collect();
+        match (failed.is_empty(), problem) {
+            (false, _) => Err(fail(FAILED, &failed.join("; "))),
+            (true, Some(problem)) => Err(fail(USAGE, &problem)),
+            (true, None) => Ok(document.exit_code()),
+        }
+    }
+}
+
+fn write(path: &Path, document: &Document) -> Result<(), String> {
+    let text = match path.extension().and_then(|it| it.to_str()) {
+        Some("html") => report::html(document),
+        Some("md") => report::markdown(document),
+        _ => document.to_json(),
+    };
+    crate::files::replace(path, text.as_bytes(), crate::files::Access::Umask).map_err(|error| {
+        format!(
+            "the report could not be written to {}: {error}",
+            path.display()
+        )
+    })
+}
+
+/// A file whose ending says how the report is written.
+fn report_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|it| it.to_str()) {
+        Some("html" | "md" | "json") => Ok(path),
+        _ => Err("name a file that ends with .html, .md or .json".to_owned()),
+    }
 }
 
 fn list() -> String {
@@ -176,7 +299,12 @@ fn fail_of(error: &run::DrillError) -> ExitCode {
     fail(code, &error.to_string())
 }
 
-async fn conduct(args: &DrillArgs, drills: &[Drill], options: &run::Options) -> ExitCode {
+async fn conduct(
+    args: &DrillArgs,
+    drills: &[Drill],
+    options: &run::Options,
+    outputs: &Outputs<'_>,
+) -> ExitCode {
     let stop = CancellationToken::new();
     let stopping = tokio::spawn(stop_on_signal(stop.clone()));
     let told = args.progress.as_deref().map(Told::to).transpose();
@@ -215,21 +343,12 @@ async fn conduct(args: &DrillArgs, drills: &[Drill], options: &run::Options) -> 
     if let Some(telling) = telling {
         telling.abort();
     }
-    if let Some(path) = &args.json {
-        let written = serde_json::to_vec_pretty(&reports)
-            .map_err(std::io::Error::from)
-            .and_then(|json| crate::files::replace(path, &json, crate::files::Access::Owner));
-        if let Err(error) = written {
-            return fail(
-                FAILED,
-                &format!("{} cannot be written: {error}", path.display()),
-            );
-        }
-    }
-    let code = report::exit_code(&reports);
-    match drills.len() {
-        1 => ExitCode::from(code),
-        _ => print_and_exit(&report::matrix(&reports), code),
+    let document = Document::new(reports);
+    let matrix = document.matrix.text(&document.drills);
+    match (outputs.finish(document), drills.len()) {
+        (Ok(code), 1) => ExitCode::from(code),
+        (Ok(code), _) => print_and_exit(&matrix, code),
+        (Err(failure), _) => failure,
     }
 }
 
@@ -256,7 +375,7 @@ async fn hold(
 }
 
 /// The first Ctrl-C or SIGTERM ends the drill gracefully, with its fault taken back.
-async fn stop_on_signal(stop: CancellationToken) {
+pub(super) async fn stop_on_signal(stop: CancellationToken) {
     super::load::wait_for_signal().await;
     stop.cancel();
 }

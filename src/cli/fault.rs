@@ -91,7 +91,7 @@ struct Common {
 }
 
 #[derive(Debug, Args)]
-struct ServerArgs {
+pub(super) struct ServerArgs {
     /// The server's operations API [default: that of the server on the data directory]
     #[arg(long, value_name = "URL", visible_alias = "ops-url")]
     target: Option<String>,
@@ -132,8 +132,13 @@ async fn carry_out(command: Command) -> anyhow::Result<String> {
 }
 
 impl ServerArgs {
+    /// Whether a server is named, or left its address in the data directory.
+    pub(super) fn is_there(&self) -> bool {
+        self.target.is_some() || LocalServer::of(&self.data_dir.path()).is_some()
+    }
+
     /// A client of the chosen server, with its token if that is known.
-    fn ops(&self) -> anyhow::Result<Ops> {
+    pub(super) fn ops(&self) -> anyhow::Result<Ops> {
         let dir = self.data_dir.path();
         let local = LocalServer::of(&dir);
         let url = match (&self.target, &local) {

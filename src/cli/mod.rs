@@ -9,6 +9,7 @@ mod completions_and_man;
 mod config_file;
 mod drill;
 mod fault;
+mod fire_alarm;
 mod flags;
 mod health;
 mod local_server;

@@ -45,17 +45,10 @@ mod tests {
 
     fn report(day: u32, verdict: Verdict) -> Report {
         Report {
-            drill: "errors".to_owned(),
-            title: "A share of errors".to_owned(),
-            seed: 1,
             started_at: format!("2026-11-{day:02}T04:05:06Z"),
             verdict,
-            expectations: Vec::new(),
-            false_alarms: Vec::new(),
-            fired: Default::default(),
-            allowed: Vec::new(),
             faults: vec![(0.0, 10.0)],
-            seconds: Vec::new(),
+            ..crate::drill::report::sample::passed("errors")
         }
     }
 

@@ -13,14 +13,18 @@
 //! - `orders`: the drill's side of it;
 //! - `embedded`: the server that a drill starts for itself;
 //! - `system`: what a drill is held on, that server or a running system;
+//! - `fire_alarm`: the check of the day before: an alert through the whole chain;
 //! - `verdict`: what was observed, judged;
-//! - `progress`: the clock of a drill under way, for whoever watches it;
+//! - `record`: the part of a report that is not judged: the clock's marks, customer harm, what is needed to repeat it;
+//! - `report`: the after-action report, as text, HTML, Markdown and JSON, and the comparison with an earlier one;
+//! - `progress`: the clock of a drill under way;
 //! - `kept`: the reports of earlier drills;
 //! - `run`: one drill from end to end.
 
 mod alerts;
 mod embedded;
 pub mod file;
+pub mod fire_alarm;
 pub mod guard;
 mod host;
 pub mod kept;
@@ -28,6 +32,7 @@ mod objective;
 mod orders;
 pub mod prediction;
 pub mod progress;
+pub mod record;
 pub mod report;
 mod rules;
 pub mod run;

@@ -1,7 +1,7 @@
 //! Whether users are served within the objective, second by second, as the load generator measures
 //! it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
@@ -13,6 +13,8 @@ use crate::load::recorder::Sample;
 
 /// Seconds that are kept: longer than any drill.
 const MOST: usize = 7_200;
+/// People who are told apart: more than any drill has.
+const MOST_PEOPLE: usize = 1_000_000;
 /// The longest latency that is told from longer ones, µs.
 const LONGEST: u64 = 60_000_000;
 
@@ -47,6 +49,16 @@ pub(super) struct Objective {
 struct State {
     current: Current,
     seconds: VecDeque<Second>,
+    /// People of whom a request failed or took too long: when the last one did.
+    harmed: HashMap<i64, Moment>,
+}
+
+impl State {
+    fn harm(&mut self, user: i64, now: Moment) {
+        if self.harmed.len() < MOST_PEOPLE || self.harmed.contains_key(&user) {
+            self.harmed.insert(user, now);
+        }
+    }
 }
 
 impl std::fmt::Debug for Objective {
@@ -71,6 +83,7 @@ impl Objective {
             state: Mutex::new(State {
                 current,
                 seconds: VecDeque::new(),
+                harmed: HashMap::new(),
             }),
         }
     }
@@ -82,11 +95,15 @@ impl Objective {
         }
         let mut state = self.state.lock();
         self.turn(&mut state, now);
+        let latency = sample.done.saturating_duration_since(sample.due);
+        let is_slow = sample.class == Class::Ok && latency > self.hypothesis.p95.0;
+        if is_slow || sample.class == Class::Error {
+            state.harm(sample.user, now);
+        }
         let current = &mut state.current;
         current.requests += 1;
         match sample.class {
             Class::Ok => {
-                let latency = sample.done.saturating_duration_since(sample.due);
                 let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST);
                 current.latency.saturating_record(micros.max(1));
             }
@@ -100,6 +117,13 @@ impl Objective {
         let mut state = self.state.lock();
         self.turn(&mut state, now);
         state.seconds.iter().copied().collect()
+    }
+
+    /// People of whom a request failed, or took longer than the objective, since `from`.
+    pub(super) fn harmed_since(&self, from: Moment) -> u64 {
+        let state = self.state.lock();
+        let harmed = state.harmed.values().filter(|at| **at >= from);
+        harmed.count() as u64
     }
 
     /// For how many seconds in a row up to now the objective was met.

@@ -78,7 +78,7 @@ impl Effect {
         let share = match fault.kind {
             Kind::Errors | Kind::Latency => fault.share.unwrap_or(1.0).max(0.001),
             Kind::SlowStatement | Kind::PoolExhaustion | Kind::RedisCut | Kind::CpuHog => SOME,
-            Kind::KillServer | Kind::FreezeServer | Kind::Command => 1.0,
+            Kind::FireAlarm | Kind::KillServer | Kind::FreezeServer | Kind::Command => 1.0,
         };
         let share = if fault.routes.is_some() {
             share * SOME

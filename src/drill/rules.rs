@@ -1,10 +1,12 @@
 //! The rules that a drill is judged by, and whether its budgets can be met at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::file::Drill;
 use super::prediction::{Rule, Settings};
@@ -14,6 +16,8 @@ use crate::alerting::SHIPPED_RULES;
 use crate::clients::rules::RuleGroup;
 use crate::yaml::{self, FileError};
 
+/// Where the shipped rules stand in the repository.
+const SHIPPED_FILE: &str = "otel/prometheus/alerts.yml";
 /// Rule packs are long, and generated ones repeat themselves by aliases.
 const BOUNDS: yaml::Bounds = yaml::Bounds {
     bytes: 4 * 1024 * 1024,
@@ -61,16 +65,50 @@ struct RawRule {
 /// A file that cannot be read, or holds no rules.
 pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Rule>, FileError> {
     if files.is_empty() {
-        return parse("otel/prometheus/alerts.yml", SHIPPED_RULES);
+        return parse(SHIPPED_FILE, SHIPPED_RULES);
     }
     let mut all = Vec::new();
     for path in files {
         let origin = path.display().to_string();
-        let text = yaml::read_file(path, BOUNDS)
-            .map_err(|error| FileError::new(&origin, format!("cannot be read: {error}")))?;
-        all.extend(parse(&origin, &text)?);
+        all.extend(parse(&origin, &text_of(path)?)?);
     }
     Ok(all)
+}
+
+/// A file of rules, by what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleFile {
+    /// Its path; of the shipped rules that in the repository.
+    pub file: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What identifies the rules of `files`; without any, the shipped ones.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn hashes(files: &[PathBuf]) -> Result<Vec<RuleFile>, FileError> {
+    let of = |file: String, text: &str| RuleFile {
+        file,
+        sha256: hex(&Sha256::digest(text.as_bytes())),
+    };
+    if files.is_empty() {
+        return Ok(vec![of(SHIPPED_FILE.to_owned(), SHIPPED_RULES)]);
+    }
+    let hash = |path: &PathBuf| Ok(of(path.display().to_string(), &text_of(path)?));
+    files.iter().map(hash).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn text_of(path: &Path) -> Result<String, FileError> {
+    yaml::read_file(path, BOUNDS).map_err(|error| {
+        let origin = path.display().to_string();
+        FileError::new(&origin, format!("cannot be read: {error}"))
+    })
 }
 
 fn parse(origin: &str, text: &str) -> Result<Vec<Rule>, FileError> {

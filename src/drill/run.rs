@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,8 @@ use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
 use super::prediction::{Effect, Prediction, Rule, Settings, predict};
 use super::progress::{self, Progress};
+use super::record::{self, AlertTimes, Harm, Mark, Record};
+use super::report::improve::Improvement;
 use super::rules::place_of;
 use super::system::{Basis, Given, System};
 use super::verdict::{
@@ -67,7 +70,7 @@ pub enum DrillError {
 
 /// Everything there is to say about one drill. Times are seconds from the first fault's beginning, or
 /// from the beginning of the watch.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The drill's name.
@@ -93,6 +96,18 @@ pub struct Report {
     pub faults: Vec<(f64, f64)>,
     /// Buying requests second by second: time, requests, errors, p95 in ms.
     pub seconds: Vec<(f64, u64, u64, Option<f64>)>,
+    /// The verdict in one sentence.
+    pub sentence: String,
+    /// Everything that happened, on one clock.
+    pub marks: Vec<Mark>,
+    /// The spells of each alert that was pending or fired, by its name.
+    pub alerts: BTreeMap<String, Vec<AlertTimes>>,
+    /// What customers had to bear.
+    pub harm: Harm,
+    /// What to look at next, for each expectation that was not met and each false alarm.
+    pub improvements: Vec<Improvement>,
+    /// What is needed to run it again.
+    pub basis: record::Basis,
 }
 
 /// Runs a drill.
@@ -391,6 +406,14 @@ impl<'d> Running<'d> {
             alarm.rule = place_of(&alarm.alert, rules);
         }
         let begin = self.injected.first().map_or(self.began, |it| it.began);
+        let record = Record {
+            drill: self.drill,
+            observed: &observed,
+            begin,
+        };
+        let (marks, times) = (record.marks(), record.alerts());
+        let harm = record.harm(self.objective.harmed_since(begin));
+        let basis = record.basis(super::rules::hashes(&self.options.rules)?);
         let ended = now();
         let host = self.crowded(ended);
         // The audit at the traffic's end needs a server that answers.
@@ -423,7 +446,7 @@ impl<'d> Running<'d> {
             (!fired.is_empty()).then(|| (name.clone(), fired))
         });
         let faults = self.injected.iter();
-        Ok(Report {
+        let report = Report {
             drill: self.drill.name.clone(),
             title: self.drill.title.clone(),
             seed: self.options.seed,
@@ -448,7 +471,14 @@ impl<'d> Running<'d> {
                 .filter(|second| second.at <= ended)
                 .map(|it| (relative(it.at), it.requests, it.errors, it.p95_ms))
                 .collect(),
-        })
+            sentence: String::new(),
+            marks,
+            alerts: times,
+            harm,
+            improvements: Vec::new(),
+            basis,
+        };
+        Ok(report.concluded())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was observed of a drill, judged against what it expects.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Moment;
@@ -9,7 +10,7 @@ use super::objective::Second;
 use super::prediction::Prediction;
 
 /// How one expectation came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Within its budget.
@@ -22,11 +23,27 @@ pub enum Outcome {
     NotExercised,
 }
 
+/// Which step of the response an expectation is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The alert fires.
+    Fires,
+    /// Its notification reaches the receiver.
+    Notifies,
+    /// The notification of its end reaches the receiver.
+    Resolves,
+    /// Users are served within the objective again.
+    Recovers,
+}
+
 /// One expectation beside what was measured. Times are seconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expectation {
     /// Which inject, from 0.
     pub inject: usize,
+    /// Which step of the response it is about.
+    pub step: Step,
     /// What is expected: `SlowBuying fires`.
     pub what: String,
     /// The alert that it is about.
@@ -45,8 +62,16 @@ pub struct Expectation {
     pub rule: Option<String>,
 }
 
+impl Expectation {
+    /// Whether an alert is expected to fire.
+    #[must_use]
+    pub fn is_firing(&self) -> bool {
+        self.step == Step::Fires
+    }
+}
+
 /// An alert that nothing in the drill allows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FalseAlarm {
     /// Its name.
     pub alert: String,
@@ -58,7 +83,7 @@ pub struct FalseAlarm {
 }
 
 /// How a drill ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "verdict", content = "reasons")]
 pub enum Verdict {
     /// Every expectation was met, and there was no false alarm.
@@ -142,6 +167,30 @@ pub struct Observed<'o> {
     pub seconds: &'o [Second],
 }
 
+impl Observed<'_> {
+    /// The seconds outside of the objective from a fault's beginning until the next one, or the end.
+    fn outside(&self, index: usize) -> impl Iterator<Item = &Second> {
+        let began = self.injected.get(index).map_or(Moment::MAX, |it| it.began);
+        let next = self.injected.get(index + 1);
+        let until = next.map_or(self.ended, |next| next.began);
+        let of_fault =
+            move |second: &&Second| second.at + 1_000 > began && second.at < until && !second.met;
+        self.seconds.iter().filter(of_fault)
+    }
+
+    /// The first second outside of the objective since a fault began; not before the fault itself.
+    pub(super) fn symptom(&self, index: usize) -> Option<Moment> {
+        let began = self.injected.get(index)?.began;
+        Some(self.outside(index).next()?.at.max(began))
+    }
+
+    /// When the objective was met again after a fault, for good until the next one or the end.
+    pub(super) fn mitigated(&self, index: usize) -> Option<Moment> {
+        let over = self.outside(index).last()?.at + 1_000;
+        (over < self.ended).then_some(over)
+    }
+}
+
 /// The expectations of a drill, judged. `predict` gives the worst case of an alert for an inject.
 #[must_use]
 pub fn judge(
@@ -182,6 +231,7 @@ impl Judge<'_> {
         let predicted = prediction.map(|it| it.firing.as_secs_f64());
         let from_begin = firing.map(|at| seconds(self.injected.began, at));
         let mut all = vec![self.expectation(
+            Step::Fires,
             format!("{alert} fires"),
             Some(alert),
             budget,
@@ -196,6 +246,7 @@ impl Judge<'_> {
             let what = format!("{alert} notifies");
             let budget = budget.0.as_secs_f64();
             all.push(self.expectation(
+                Step::Notifies,
                 what,
                 Some(alert),
                 budget,
@@ -210,7 +261,15 @@ impl Judge<'_> {
             let what = format!("{alert} is resolved");
             let budget = budget.0.as_secs_f64();
             let notified = spell.is_some_and(|spell| spell.notified.is_some());
-            all.push(self.expectation(what, Some(alert), budget, None, took, notified));
+            all.push(self.expectation(
+                Step::Resolves,
+                what,
+                Some(alert),
+                budget,
+                None,
+                took,
+                notified,
+            ));
         }
         all
     }
@@ -237,6 +296,7 @@ impl Judge<'_> {
         let took = served.map(|second| seconds(self.injected.ended, second.at).max(0.0));
         let exercised = !seconds_after.is_empty();
         Some(self.expectation(
+            Step::Recovers,
             "users are served again".to_owned(),
             None,
             budget,
@@ -246,8 +306,10 @@ impl Judge<'_> {
         ))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
     fn expectation(
         &self,
+        step: Step,
         what: String,
         alert: Option<&str>,
         budget: f64,
@@ -268,6 +330,7 @@ impl Judge<'_> {
         });
         Expectation {
             inject: self.index,
+            step,
             what,
             alert: alert.map(str::to_owned),
             budget,
@@ -342,9 +405,7 @@ pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Ver
             rule,
             ..
         } = expectation;
-        let place = rule
-            .as_ref()
-            .map_or(String::new(), |rule| format!(" ({rule})"));
+        let place = in_brackets(rule.as_ref());
         match (outcome, measured) {
             (Outcome::Met, _) => {}
             (Outcome::Late, Some(measured)) => {
@@ -363,10 +424,8 @@ pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Ver
         }
     }
     for alarm in false_alarms {
-        let FalseAlarm { alert, at, rule } = alarm;
-        let place = rule
-            .as_ref()
-            .map_or(String::new(), |rule| format!(" ({rule})"));
+        let FalseAlarm { alert, at, .. } = alarm;
+        let place = in_brackets(alarm.rule.as_ref());
         reasons.push(format!(
             "{alert} fired at {at:.1} s although nothing expects it{place}"
         ));
@@ -375,6 +434,10 @@ pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Ver
         true => Verdict::Passed,
         false => Verdict::Failed(reasons),
     }
+}
+
+fn in_brackets(rule: Option<&String>) -> String {
+    rule.map_or(String::new(), |rule| format!(" ({rule})"))
 }
 
 fn seconds(from: Moment, to: Moment) -> f64 {

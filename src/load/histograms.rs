@@ -181,6 +181,7 @@ mod tests {
             frame.record(&Sample {
                 trace: TraceIds::default(),
                 traffic: at % 2,
+                user: 1,
                 operation: Operation::ALL[at % 4],
                 class: if error { Class::Error } else { Class::Ok },
                 error_kind: error.then_some(ErrorKind::Timeout),

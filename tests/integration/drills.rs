@@ -12,7 +12,7 @@ use super::support::process::{Guard, concertctl, finish};
 use super::support::{eventually, ops_client};
 
 /// A drill that is over soon, on a machine however busy: what `fault` does to the traffic, and what is expected.
-fn drill(fault: &str, expect: &str) -> String {
+pub(super) fn drill(fault: &str, expect: &str) -> String {
     format!(
         "title: A test\nload: onsale-short\nhost_busy: 1\n\
          may_fire: [ServerDown, SlowBuying, SlowStatements, ConnectionWaitHigh, HostCpuBusy, HostLoadHigh]\n\
@@ -22,7 +22,7 @@ fn drill(fault: &str, expect: &str) -> String {
     )
 }
 
-fn command(dir: &Path, args: &[&str]) -> Command {
+pub(super) fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = concertctl();
     command.arg("drill").args(args).env("TMPDIR", dir);
     command.env("CONCERTCTL_DATA_DIR", dir.join("data"));
@@ -33,11 +33,12 @@ fn run(dir: &Path, text: &str, more: &[&str]) -> (Output, Value) {
     let (file, json) = (dir.join("drill.yaml"), dir.join("report.json"));
     std::fs::write(&file, text).unwrap();
     let (file, json) = (file.to_str().unwrap(), json.to_str().unwrap());
-    let output = command(dir, &[&[file, "--json", json], more].concat())
+    let output = command(dir, &[&[file, "--report", json], more].concat())
         .output()
         .unwrap();
-    let report = std::fs::read(json).map(|bytes| serde_json::from_slice(&bytes).unwrap());
-    (output, report.unwrap_or_default())
+    let document = std::fs::read(json).map(|bytes| serde_json::from_slice(&bytes).unwrap());
+    let document: Value = document.unwrap_or_default();
+    (output, document["drills"].clone())
 }
 
 fn told(output: &Output) -> String {
@@ -493,4 +494,36 @@ async fn a_rehearsal_without_the_fault_that_it_asks_for_is_inconclusive() {
         reasons.contains("over before the fault latency"),
         "{reasons}"
     );
+}
+
+#[test]
+fn the_schema_of_reports_is_the_one_that_is_kept() {
+    let kept = include_str!("../../docs/schema/drill-report.schema.json");
+    let made = concertctl::drill::report::json_schema();
+    assert!(
+        kept == made,
+        "write it anew: concertctl drill --report-schema > docs/schema/drill-report.schema.json"
+    );
+}
+
+#[test]
+fn a_report_that_could_not_be_written_or_compared_is_refused_before_the_drill() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = dir.path().join("none.json");
+    std::fs::write(&none, "[1]").unwrap();
+    let none = none.to_str().unwrap();
+    for (args, problem) in [
+        (
+            &["quiet", "--report", "/no/such/place/x.html"][..],
+            "no directory",
+        ),
+        (&["quiet", "--report", "x.pdf"], ".html, .md or .json"),
+        (&["quiet", "--baseline", none], "holds no report of a drill"),
+        (&["--from", none], "holds no report of a drill"),
+        (&["--from", "/no/such/file.json"], "cannot be read"),
+    ] {
+        let output = command(dir.path(), args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains(problem), "{}", told(&output));
+    }
 }

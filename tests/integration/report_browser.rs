@@ -1,4 +1,4 @@
-//! The page that `concertctl load --html` writes, opened in a real browser: Chromium without a window.
+//! The pages that `concertctl load --html` and `drill --report` write, opened in a real browser: Chromium without a window.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
+use super::drills;
 use super::load_cli::SHORT;
 use super::support::on_path;
 use super::support::process::{Ended, Running, concertctl, finish};
@@ -200,6 +201,110 @@ async fn the_page_of_a_rehearsal_is_read_on_a_phone_and_printed_and_asks_for_not
     let again = std::fs::read_to_string(again).unwrap();
     assert!(again.contains("<title>onsale-short: passed</title>"));
     assert_eq!(again.lines().count(), page.lines().count());
+}
+
+/// A drill of half a minute; its report in each form, `report.html`, `.md` and `.json` in `dir`.
+async fn respond(dir: &Path) {
+    let evil = "title: \"<script>throw new Error('from the title')</script><img src=x>\"";
+    let text = drills::drill(
+        "{ kind: errors, share: 0.5, for: 5s }",
+        "{ fires: { HighErrorRate: 10s }, may_fire: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], recovered: 20s }",
+    );
+    let file = dir.join("short.yaml");
+    std::fs::write(&file, text.replace("title: A test", evil)).unwrap();
+    let mut command = drills::command(dir, &[file.to_str().unwrap()]);
+    for end in ["html", "md", "json"] {
+        command
+            .arg("--report")
+            .arg(dir.join("report").with_extension(end));
+    }
+    let ended = finish(command).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+fn keeps_the_schema(document: &Value) {
+    let schema = include_str!("../../docs/schema/drill-report.schema.json");
+    let validator = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let mut wrong = document.clone();
+    wrong["drills"][0]["expectations"][0]["outcome"] = "splendid".into();
+    assert!(!validator.is_valid(&wrong));
+}
+
+fn is_clean(looked: &Looked) {
+    assert_eq!(looked.seen["verdict"], "Passed", "{looked:?}");
+    assert_eq!(
+        looked.seen["read"], true,
+        "the pointer reads nothing: {looked:?}"
+    );
+    assert!(
+        looked.seen["width"].as_u64().unwrap() <= WIDTH,
+        "{looked:?}"
+    );
+    assert!(looked.console.is_empty(), "{looked:?}");
+    assert!(looked.requests.is_empty(), "{looked:?}");
+}
+
+#[tokio::test]
+async fn the_report_of_a_drill_is_read_on_a_phone_and_printed_and_asks_for_nothing() {
+    let browser = Browser::new();
+    let dir = tempfile::tempdir().unwrap();
+    respond(dir.path()).await;
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let page = read("report.html");
+    is_clean(&browser.look(&page).await);
+    for mark in [
+        "errors begins",
+        "HighErrorRate firing",
+        "HighErrorRate notified",
+        "users objective met again",
+    ] {
+        assert!(page.contains(mark), "{mark} is not on the clock");
+    }
+    let printed = browser.print(&page).await;
+    assert!(printed.starts_with(b"%PDF-") && printed.len() > 20_000);
+
+    let document: Value = serde_json::from_str(&read("report.json")).unwrap();
+    keeps_the_schema(&document);
+    let harm = &document["drills"][0]["harm"];
+    let (failed, people) = (
+        harm["failed"].as_u64().unwrap(),
+        harm["people"].as_u64().unwrap(),
+    );
+    assert!(
+        failed > 0 && (1..=failed + 3_000).contains(&people),
+        "{harm}"
+    );
+
+    // The same from what was saved, beside itself.
+    let saved = dir.path().join("report.json");
+    let again = |name: &str, baseline: bool| {
+        let mut command = drills::command(dir.path(), &["--from", saved.to_str().unwrap()]);
+        command.arg("--report").arg(dir.path().join(name));
+        if baseline {
+            command.arg("--baseline").arg(&saved);
+        }
+        command
+    };
+    for (name, of) in [("again.html", &page), ("again.md", &read("report.md"))] {
+        assert_eq!(finish(again(name, false)).await.code, Some(0));
+        assert!(read(name) == *of, "{name} differs");
+    }
+    assert_eq!(finish(again("beside.html", true)).await.code, Some(0));
+    is_clean(&browser.look(&read("beside.html")).await);
+    assert!(read("beside.html").contains("Beside the earlier run"));
+
+    // A suite: the same drill twice.
+    let mut suite = document.clone();
+    let first = suite["drills"][0].clone();
+    suite["drills"].as_array_mut().unwrap().push(first);
+    std::fs::write(&saved, suite.to_string()).unwrap();
+    assert_eq!(finish(again("suite.html", false)).await.code, Some(0));
+    is_clean(&browser.look(&read("suite.html")).await);
 }
 
 #[tokio::test]

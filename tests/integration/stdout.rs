@@ -46,10 +46,13 @@ const PRINTING: &[&[&str]] = &[
         "OPS",
     ],
     &["fault", "redis-cut", "--help"],
+    &["fault", "fire-alarm", "--for", "1s", "--target", "OPS"],
     &["drill", "--list"],
     &["drill", "--schema"],
     &["drill", "--print", "quiet"],
     &["drill", "quiet", "--plan"],
+    &["drill", "--report-schema"],
+    &["drill", "fire-alarm", "--help"],
     &["seed", "--print-profile", "demo"],
     &["seed", "--profile-schema"],
     &["completions", "bash"],
@@ -84,7 +87,7 @@ async fn commands(parent: &[&str]) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_table_names_every_command() {
-    for parent in [&[][..], &["fault"], &["load"]] {
+    for parent in [&[][..], &["fault"], &["load"], &["drill"]] {
         let known = commands(parent).await;
         assert!(known.len() >= 2, "{parent:?}: {known:?}");
         for name in known

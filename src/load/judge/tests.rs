@@ -18,6 +18,7 @@ fn frame(latencies_ms: &[u64], errors: usize) -> Frame {
         frame.record(&Sample {
             trace: TraceIds::default(),
             traffic: BUYERS,
+            user: 1,
             operation: Operation::Pay,
             class,
             error_kind,
@@ -262,6 +263,7 @@ fn a_crowd_is_judged_by_its_own_requests() {
     both.record(&Sample {
         trace: TraceIds::default(),
         traffic: BUYERS,
+        user: 1,
         operation: Operation::Pay,
         class: Class::Ok,
         error_kind: None,
@@ -280,6 +282,7 @@ fn a_crowd_is_judged_by_its_own_requests() {
     both.record(&Sample {
         trace: TraceIds::default(),
         traffic: 1,
+        user: 1,
         operation: Operation::Pay,
         class: Class::Refused,
         error_kind: None,

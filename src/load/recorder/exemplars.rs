@@ -101,6 +101,7 @@ mod tests {
         let due = from + Duration::from_millis(at as u64);
         Sample {
             traffic: 0,
+            user: 1,
             operation: Operation::Pay,
             class: if failed { Class::Error } else { Class::Ok },
             error_kind: failed.then_some(ErrorKind::Server),

@@ -45,6 +45,8 @@ pub fn micros(duration: Duration) -> u64 {
 pub struct Sample {
     /// The traffic of the request: [`BUYERS`], or the index of a traffic group.
     pub traffic: usize,
+    /// The virtual user who sent it.
+    pub user: i64,
     /// The call.
     pub operation: Operation,
     /// The outcome.
@@ -368,6 +370,7 @@ mod tests {
         Sample {
             trace: TraceIds::default(),
             traffic: BUYERS,
+            user: 1,
             operation: Operation::Reserve,
             class,
             error_kind: (class == Class::Error).then_some(ErrorKind::Server),

@@ -15,7 +15,7 @@ pub(super) fn millis_without_unit(value: f64) -> String {
 }
 
 /// Milliseconds with as many digits as are significant.
-pub(super) fn millis(value: f64) -> String {
+pub(crate) fn millis(value: f64) -> String {
     match value {
         value if value >= 60_000.0 => format!("{} s", trimmed(value / 1e3)),
         value if value >= 100.0 => format!("{value:.0} ms"),
@@ -24,7 +24,7 @@ pub(super) fn millis(value: f64) -> String {
     }
 }
 
-pub(super) fn trimmed(value: f64) -> String {
+pub(crate) fn trimmed(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
@@ -62,7 +62,7 @@ pub(super) fn limit(judged: &Judged) -> String {
 }
 
 /// Formats an ISO 8601 instant to the second. Other text stays unchanged.
-pub(super) fn instant(text: &str) -> String {
+pub(crate) fn instant(text: &str) -> String {
     text.parse::<jiff::Timestamp>().map_or_else(
         |_| text.to_owned(),
         |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),

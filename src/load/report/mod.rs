@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 mod comparison;
-mod format;
-mod html;
+pub(crate) mod format;
+pub(crate) mod html;
 
 use self::format::{busiest, connections, ending, gap, millis, millis_without_unit, name, value};
 pub use self::html::html;

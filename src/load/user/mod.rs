@@ -178,6 +178,7 @@ impl User {
         if self.records(operation) {
             let sample = Sample {
                 traffic: self.traffic,
+                user: self.id,
                 operation,
                 class,
                 error_kind,

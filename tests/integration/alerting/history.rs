@@ -212,9 +212,11 @@ impl History {
             &[A, ("signal", "traces")],
             two(),
         );
-        self.add("concert_fault_active", &[A, ("fault", "errors")], |t| {
-            gauge(t, 0.0, 1.0)
-        });
+        for fault in ["errors", "fire_alarm"] {
+            self.add("concert_fault_active", &[A, ("fault", fault)], |t| {
+                gauge(t, 0.0, 1.0)
+            });
+        }
     }
 
     fn host(&mut self) {

@@ -7,6 +7,7 @@ mod console;
 mod differential;
 mod drill;
 mod end_to_end;
+mod fire_alarm;
 mod history;
 mod listener;
 mod notifications;

@@ -10,38 +10,60 @@ const STEPS: [f64; 17] = [
 /// Runs shorter than this show seconds.
 const SECONDS: f64 = 120.0;
 
-/// The time axis that all charts share. It begins at the first registration.
-pub(super) struct Time {
+/// The time axis that charts share. A rehearsal's begins at 0, the first registration. A drill's begins before 0,
+/// the beginning of its fault.
+pub(crate) struct Time {
+    begin: f64,
     end: f64,
 }
 
 impl Time {
     /// An axis up to the latest of `seconds`.
     pub(super) fn until(seconds: impl Iterator<Item = f64>) -> Time {
+        Time::of(seconds.filter(|second| *second >= 0.0))
+    }
+
+    /// From 0, or the earliest of `seconds`, to the latest.
+    pub(crate) fn of(seconds: impl Iterator<Item = f64>) -> Time {
         let finite = seconds.filter(|it| it.is_finite());
-        let end = finite.fold(0.0, f64::max).min(1e9);
+        let (begin, end) = finite.fold((0.0_f64, 0.0_f64), |(begin, end), it| {
+            (begin.min(it), end.max(it))
+        });
+        let begin = begin.max(-1e9);
+        let end = end.min(1e9);
         Time {
-            end: if end > 0.0 { end } else { 1.0 },
+            begin,
+            end: if end > begin { end } else { begin + 1.0 },
         }
     }
 
-    pub(super) fn end(&self) -> f64 {
+    pub(super) fn begin(&self) -> f64 {
+        self.begin
+    }
+
+    fn length(&self) -> f64 {
+        self.end - self.begin
+    }
+
+    pub(crate) fn end(&self) -> f64 {
         self.end
     }
 
     /// The position of an instant, 0 to 1.
-    pub(super) fn at(&self, second: f64) -> f64 {
-        within(second / self.end)
+    pub(crate) fn at(&self, second: f64) -> f64 {
+        within((second - self.begin) / self.length())
     }
 
     /// The instants with a label.
     pub(super) fn ticks(&self) -> Vec<f64> {
         // A narrow page has no space for more labels.
-        let most = if self.end < SECONDS { 7.0 } else { 5.0 };
-        let least = self.end / most;
+        let most = if self.length() < SECONDS { 7.0 } else { 5.0 };
+        let least = self.length() / most;
         let step = STEPS.into_iter().find(|step| *step >= least);
         let step = step.unwrap_or_else(|| nice(least / 3_600.0) * 3_600.0);
-        multiples(step, self.end)
+        let before = multiples(step, -self.begin);
+        let before = before.into_iter().skip(1).rev().map(|second| -second);
+        before.chain(multiples(step, self.end)).collect()
     }
 }
 
@@ -144,21 +166,23 @@ fn multiples(step: f64, end: f64) -> Vec<f64> {
 }
 
 /// Formats an instant of the run: in seconds, or in minutes and hours if the run is long.
-pub(super) fn clock(second: f64, end: f64) -> String {
+pub(crate) fn clock(second: f64, end: f64) -> String {
     let second = if second.is_finite() {
-        second.clamp(0.0, 1e9)
+        second.clamp(-1e9, 1e9)
     } else {
         0.0
     };
     if end < SECONDS {
         let text = format!("{second:.1}");
-        return format!("{} s", text.strip_suffix(".0").unwrap_or(&text));
+        let text = text.strip_suffix(".0").unwrap_or(&text);
+        return format!("{} s", if text == "-0" { "0" } else { text });
     }
-    let whole = second.round() as u64;
+    let whole = second.abs().round() as u64;
+    let sign = if second < 0.0 && whole > 0 { "-" } else { "" };
     let (hours, minutes, seconds) = (whole / 3_600, whole / 60 % 60, whole % 60);
     match hours {
-        0 => format!("{minutes}:{seconds:02}"),
-        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+        0 => format!("{sign}{minutes}:{seconds:02}"),
+        _ => format!("{sign}{hours}:{minutes:02}:{seconds:02}"),
     }
 }
 
@@ -234,6 +258,22 @@ mod tests {
             let time = Time::until(of());
             assert_eq!((time.end(), time.at(f64::NAN)), (1.0, 0.0));
         }
+    }
+
+    #[test]
+    fn an_axis_that_begins_before_the_fault_names_instants_on_both_sides_of_it() {
+        let time = Time::of([-25.0, 40.0].into_iter());
+        let found: Vec<String> = time
+            .ticks()
+            .iter()
+            .map(|it| clock(*it, time.end()))
+            .collect();
+        assert_eq!(
+            found,
+            ["-20 s", "-10 s", "0 s", "10 s", "20 s", "30 s", "40 s"]
+        );
+        assert_eq!((time.at(-25.0), time.at(40.0)), (0.0, 1.0));
+        assert_eq!(clock(-65.0, 300.0), "-1:05");
     }
 
     #[test]

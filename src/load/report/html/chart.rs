@@ -21,7 +21,7 @@ const BENEATH: f64 = 24.0;
 
 /// The unit of a chart.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     PerSecond,
     Milliseconds,
     Things,
@@ -54,13 +54,13 @@ impl Unit {
 }
 
 /// A line of a chart.
-pub(super) struct Series {
+pub(crate) struct Series {
     /// Its name in the page, which also selects its colour and dashes.
-    pub(super) key: &'static str,
+    pub(crate) key: &'static str,
     /// Its name for the reader.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// One value per instant.
-    pub(super) values: Vec<Option<f64>>,
+    pub(crate) values: Vec<Option<f64>>,
 }
 
 impl Series {
@@ -71,23 +71,23 @@ impl Series {
 }
 
 /// A chart.
-pub(super) struct Chart {
+pub(crate) struct Chart {
     /// Its name in the page.
-    pub(super) id: &'static str,
+    pub(crate) id: String,
     /// Its name for the reader.
-    pub(super) title: &'static str,
+    pub(crate) title: &'static str,
     /// Its text alternative.
-    pub(super) description: &'static str,
-    pub(super) unit: Unit,
+    pub(crate) description: &'static str,
+    pub(crate) unit: Unit,
     /// Each line is stacked on the previous one.
-    pub(super) stacked: bool,
-    pub(super) series: Vec<Series>,
+    pub(crate) stacked: bool,
+    pub(crate) series: Vec<Series>,
 }
 
 impl Chart {
     /// The chart. `times` are the instants of its values. `behind` and `before` are drawn behind and in front of its
     /// lines.
-    pub(super) fn markup(
+    pub(crate) fn markup(
         &self,
         time: &Time,
         times: &[f64],
@@ -113,7 +113,7 @@ impl Chart {
     }
 
     fn plot(&self, time: &Time, times: &[f64], behind: &Markup, before: &Markup) -> Markup {
-        let (scale, id) = (self.scale(), self.id);
+        let (scale, id) = (self.scale(), &self.id);
         html! {
             svg class="plot" role="img" aria-labelledby={ (id) "-t " (id) "-d" } width="100%"
                 height=(ABOVE + HEIGHT + BENEATH)
@@ -214,7 +214,9 @@ impl Chart {
         let mut below: Vec<(f64, f64)> = Vec::new();
         let mut drawn = Vec::new();
         for (series, upper) in self.series.iter().zip(self.stacks()) {
-            let begin = upper.first().map(|value| place(time, scale, 0.0, *value));
+            let begin = upper
+                .first()
+                .map(|value| place(time, scale, time.begin(), *value));
             let edge = times.iter().zip(upper);
             let edge = edge.map(|(second, value)| place(time, scale, *second, value));
             let edge: Vec<(f64, f64)> = begin.into_iter().chain(edge).collect();
@@ -305,7 +307,7 @@ mod tests {
             values: values.to_vec(),
         };
         Chart {
-            id: "c",
+            id: "c".to_owned(),
             title: "things",
             description: "Things over time.",
             unit,

@@ -6,15 +6,15 @@ use std::fmt::Write as _;
 use maud::{Markup, PreEscaped, Render, html};
 
 /// The text for a missing measurement.
-pub(super) const NO_DATA: &str = "no data";
+pub(crate) const NO_DATA: &str = "no data";
 
 /// Escapes a text for HTML, between tags and within quoted attributes.
-pub(super) fn esc(text: &str) -> Escaped<'_> {
+pub(crate) fn esc(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
 
 /// See [`esc`].
-pub(super) struct Escaped<'a>(&'a str);
+pub(crate) struct Escaped<'a>(&'a str);
 
 impl Render for Escaped<'_> {
     fn render_to(&self, out: &mut String) {
@@ -33,7 +33,7 @@ impl Render for Escaped<'_> {
 }
 
 /// A section of the page with its own heading.
-pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
+pub(crate) fn section(id: &str, title: &str, body: &Markup) -> Markup {
     html! {
         section aria-labelledby=(esc(id)) {
             h2 id=(esc(id)) { (esc(title)) }
@@ -44,17 +44,17 @@ pub(super) fn section(id: &str, title: &str, body: &Markup) -> Markup {
 }
 
 /// A paragraph of one sentence.
-pub(super) fn sentence(text: &str) -> Markup {
+pub(crate) fn sentence(text: &str) -> Markup {
     html! { p { (esc(text)) } }
 }
 
 /// A sentence in small print.
-pub(super) fn remark(text: &str) -> Markup {
+pub(crate) fn remark(text: &str) -> Markup {
     html! { p class="remark" { (esc(text)) } }
 }
 
 /// A definition list.
-pub(super) fn facts(pairs: &[(&str, String)]) -> Markup {
+pub(crate) fn facts(pairs: &[(&str, String)]) -> Markup {
     html! {
         dl class="facts" {
             @for (name, value) in pairs {
@@ -66,23 +66,23 @@ pub(super) fn facts(pairs: &[(&str, String)]) -> Markup {
 }
 
 /// A column of a table.
-pub(super) struct Column {
+pub(crate) struct Column {
     name: &'static str,
     class: &'static str,
 }
 
 /// A column of text.
-pub(super) const fn words(name: &'static str) -> Column {
+pub(crate) const fn words(name: &'static str) -> Column {
     Column { name, class: "w" }
 }
 
 /// A column of numbers.
-pub(super) const fn figures(name: &'static str) -> Column {
+pub(crate) const fn figures(name: &'static str) -> Column {
     Column { name, class: "n" }
 }
 
 /// A table in a box that scrolls on narrow pages.
-pub(super) struct Table<'a> {
+pub(crate) struct Table<'a> {
     columns: &'a [Column],
     /// One table body per group of rows.
     bodies: Vec<String>,
@@ -90,7 +90,7 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(label: &'static str, columns: &'a [Column]) -> Table<'a> {
+    pub(crate) fn new(label: &'static str, columns: &'a [Column]) -> Table<'a> {
         Table {
             columns,
             bodies: vec![String::new()],
@@ -99,12 +99,12 @@ impl<'a> Table<'a> {
     }
 
     /// Adds a row. Its first cell is its heading.
-    pub(super) fn row(&mut self, cells: &[String]) {
+    pub(crate) fn row(&mut self, cells: &[String]) {
         self.row_of("", cells);
     }
 
     /// Adds a row with a class.
-    pub(super) fn row_of(&mut self, class: &str, cells: &[String]) {
+    pub(crate) fn row_of(&mut self, class: &str, cells: &[String]) {
         self.push(&html! {
             tr class=(esc(class)) {
                 @for (at, (cell, column)) in cells.iter().zip(self.columns).enumerate() {
@@ -120,7 +120,7 @@ impl<'a> Table<'a> {
     }
 
     /// Adds a heading for the following rows.
-    pub(super) fn group(&mut self, name: &str) {
+    pub(crate) fn group(&mut self, name: &str) {
         self.bodies.push(String::new());
         self.push(&html! {
             tr class="group" {
@@ -131,7 +131,7 @@ impl<'a> Table<'a> {
     }
 
     /// Adds a remark on the previous row.
-    pub(super) fn note(&mut self, text: &str) {
+    pub(crate) fn note(&mut self, text: &str) {
         self.push(&html! {
             tr class="note" { td colspan=(self.columns.len()) { (esc(text)) } }
             "\n"
@@ -145,7 +145,7 @@ impl<'a> Table<'a> {
     }
 
     /// The table, or a remark that it is empty.
-    pub(super) fn markup(self) -> Markup {
+    pub(crate) fn markup(self) -> Markup {
         if self.bodies.iter().all(String::is_empty) {
             return remark(NO_DATA);
         }

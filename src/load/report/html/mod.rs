@@ -1,16 +1,16 @@
 //! The summary as one HTML page. It loads nothing from elsewhere, and it is readable without scripts.
 
-mod axis;
-mod chart;
+pub(crate) mod axis;
+pub(crate) mod chart;
 mod environment;
-mod markup;
+pub(crate) mod markup;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod timeline;
+pub(crate) mod timeline;
 mod verdict;
 
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::markup::{esc, section};
 #[cfg(test)]
@@ -43,6 +43,24 @@ pub fn html(summary: &Summary) -> String {
             tables::estimate(summary),
         ),
     ];
+    let body = html! {
+        (verdict::verdict(summary))
+        (verdict::key_figures(summary))
+        @for (id, title, body) in &sections { (section(id, title, body)) }
+        @if !summary.exemplars.is_empty() {
+            (section("traces", "Requests to look up", &tables::exemplars(summary)))
+        }
+        @if let Some(baseline) = &summary.baseline {
+            (section("baseline", "Beside the baseline", &tables::baseline(baseline)))
+        }
+        (section("generator", "Load generator", &environment::generator(summary)))
+        (section("tested", "What was tested", &environment::tested(summary)))
+    };
+    page(&verdict::title(summary), &body)
+}
+
+/// A page of its own around `body`: style and script are in it, and nothing is fetched.
+pub(crate) fn page(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -52,23 +70,11 @@ pub fn html(summary: &Summary) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 link rel="icon" href="data:,";
-                title { (esc(&verdict::title(summary))) }
+                title { (esc(title)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                main {
-                    (verdict::verdict(summary))
-                    (verdict::key_figures(summary))
-                    @for (id, title, body) in &sections { (section(id, title, body)) }
-                    @if !summary.exemplars.is_empty() {
-                        (section("traces", "Requests to look up", &tables::exemplars(summary)))
-                    }
-                    @if let Some(baseline) = &summary.baseline {
-                        (section("baseline", "Beside the baseline", &tables::baseline(baseline)))
-                    }
-                    (section("generator", "Load generator", &environment::generator(summary)))
-                    (section("tested", "What was tested", &environment::tested(summary)))
-                }
+                main { (body) }
                 script { (PreEscaped(SCRIPT)) }
             }
         }

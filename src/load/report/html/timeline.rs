@@ -20,11 +20,14 @@ pub(super) fn timeline(summary: &Summary) -> Markup {
     let times: Vec<f64> = points.iter().map(|it| it.second).collect();
     let marks = summary.marks.iter().map(|it| it.second);
     let time = Time::until(times.iter().copied().chain(marks));
-    let (bands, lines) = (bands(&summary.marks, &time), lines(&summary.marks, &time));
+    let (bands, lines) = (
+        bands(&summary.marks, &time),
+        lines(&flags(&summary.marks), &time),
+    );
     let charts = charts(points);
     let interval = summary.timeline.interval;
     html! {
-        @for chart in &charts { (chart.markup(&time, &times, &bands, &lines)) }
+        (plots(&charts, &time, &times, &bands, &lines))
         @if interval > 1.0 {
             (remark(&format!(
                 "A point stands for {} s: rates are its average, latencies those of its worst second.",
@@ -36,8 +39,43 @@ pub(super) fn timeline(summary: &Summary) -> Markup {
              queue: registering and polling."
         ))
         (table(&summary.marks, time.end()))
-        (readings(&charts, &times, time.end()))
     }
+}
+
+/// Charts on one time axis, with the values that the script reads out at the pointer.
+pub(crate) fn plots(
+    charts: &[Chart],
+    time: &Time,
+    times: &[f64],
+    behind: &Markup,
+    before: &Markup,
+) -> Markup {
+    html! {
+        div class="timeline" {
+            @for chart in charts { (chart.markup(time, times, behind, before)) }
+            (readings(charts, times, time))
+        }
+    }
+}
+
+/// A mark as a chart shows it.
+pub(crate) struct Flag<'m> {
+    pub(crate) second: f64,
+    /// Also the class of its colour.
+    pub(crate) kind: &'m str,
+    pub(crate) text: &'m str,
+}
+
+fn flags(marks: &[Mark]) -> Vec<Flag<'_>> {
+    let flag = |mark| {
+        let Mark { second, kind, text }: &Mark = mark;
+        Flag {
+            second: *second,
+            kind: word(*kind),
+            text,
+        }
+    };
+    marks.iter().map(flag).collect()
 }
 
 fn charts(points: &[Second]) -> [Chart; 4] {
@@ -48,7 +86,7 @@ fn charts(points: &[Second]) -> [Chart; 4] {
     };
     [
         Chart {
-            id: "tps",
+            id: "tps".to_owned(),
             title: "Requests per second",
             description: "Requests that ended, by outcome, on top of each other.",
             unit: Unit::PerSecond,
@@ -60,7 +98,7 @@ fn charts(points: &[Second]) -> [Chart; 4] {
             ],
         },
         Chart {
-            id: "latency",
+            id: "latency".to_owned(),
             title: "Latency (log scale)",
             description: "Latencies of successes on a logarithmic scale.",
             unit: Unit::Milliseconds,
@@ -73,7 +111,7 @@ fn charts(points: &[Second]) -> [Chart; 4] {
             ],
         },
         Chart {
-            id: "queue-depth",
+            id: "queue-depth".to_owned(),
             title: "Queue",
             description: "People who wait, and how many have been let in.",
             unit: Unit::Things,
@@ -86,7 +124,7 @@ fn charts(points: &[Second]) -> [Chart; 4] {
             ],
         },
         Chart {
-            id: "seats",
+            id: "seats".to_owned(),
             title: "Seats",
             description: "Seats that buyers hold unpaid, and seats that they have paid.",
             unit: Unit::Things,
@@ -117,12 +155,12 @@ fn bands(marks: &[Mark], time: &Time) -> Markup {
     }
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.2}%", share * 100.0)
 }
 
 /// Draws marks as lines in front of a chart. They have their number in the table if there is space.
-fn lines(marks: &[Mark], time: &Time) -> Markup {
+pub(crate) fn lines(marks: &[Flag<'_>], time: &Time) -> Markup {
     let mut free = 0.0;
     let mut numbered = |share: f64| {
         let has_room = share >= free;
@@ -134,7 +172,7 @@ fn lines(marks: &[Mark], time: &Time) -> Markup {
     html! {
         @for (at, mark) in marks.iter().enumerate().take(DRAWN) {
             @let share = time.at(mark.second);
-            @let (x, kind) = (percent(share), word(mark.kind));
+            @let (x, kind) = (percent(share), mark.kind);
             g class={ "mark " (kind) } {
                 title { (esc(&format!("{} {kind}: {}", clock(mark.second, time.end()), mark.text))) }
                 line x1=(x) x2=(x) y1="-4" y2="150" {}
@@ -181,7 +219,7 @@ const fn word(kind: MarkKind) -> &'static str {
 }
 
 /// All values, for the script that shows them. They consist only of the program's own names and of numbers.
-fn readings(charts: &[Chart], times: &[f64], end: f64) -> Markup {
+fn readings(charts: &[Chart], times: &[f64], time: &Time) -> Markup {
     let short = |value: f64| (value * 1e3).round() / 1e3;
     let mut series = serde_json::Map::new();
     for line in charts.iter().flat_map(|chart| &chart.series) {
@@ -189,9 +227,9 @@ fn readings(charts: &[Chart], times: &[f64], end: f64) -> Markup {
         series.insert(line.key.to_owned(), values.collect());
     }
     let times: Vec<f64> = times.iter().copied().map(short).collect();
-    let all = serde_json::json!({ "end": end, "times": times, "series": series });
+    let all = serde_json::json!({ "begin": time.begin(), "end": time.end(), "times": times, "series": series });
     html! {
-        script type="application/json" id="readings" { (PreEscaped(all.to_string())) }
+        script type="application/json" class="readings" { (PreEscaped(all.to_string())) }
     }
 }
 
@@ -217,7 +255,7 @@ mod tests {
             mark(99.0, MarkKind::Control, "stop"),
         ];
         let time = Time::until([100.0].into_iter());
-        let out = lines(&marks, &time).into_string();
+        let out = lines(&flags(&marks), &time).into_string();
         assert_eq!(out.matches("<line").count(), 5);
         for tag in [">1<", ">2<", ">4<", ">5<"] {
             assert!(out.contains(tag), "{tag} {out}");
@@ -239,7 +277,10 @@ mod tests {
             .collect();
         let time = Time::until([1_000.0].into_iter());
         assert_eq!(
-            lines(&marks, &time).into_string().matches("<line").count(),
+            lines(&flags(&marks), &time)
+                .into_string()
+                .matches("<line")
+                .count(),
             DRAWN
         );
         assert_eq!(

@@ -3,13 +3,20 @@
 use super::*;
 use crate::drill::progress::{Progress, Row, Stage, Step, Traffic};
 use crate::drill::run::{Planned, PlannedInject, Report};
-use crate::drill::verdict::{Expectation, FalseAlarm, Outcome, Verdict as DrillVerdict};
+use crate::drill::verdict::{self, Expectation, FalseAlarm, Outcome, Verdict as DrillVerdict};
 use crate::tui::drill_runner::DrillInfo;
 use crate::tui::screens::drills::{DrillState, DrillView};
 
 fn expectation(what: &str, budget: f64, measured: Option<f64>, outcome: Outcome) -> Expectation {
+    let step = match what.split_once(' ').map(|(_, rest)| rest) {
+        Some("fires") => verdict::Step::Fires,
+        Some("notifies") => verdict::Step::Notifies,
+        Some("is resolved") => verdict::Step::Resolves,
+        _ => verdict::Step::Recovers,
+    };
     Expectation {
         inject: 0,
+        step,
         what: what.into(),
         alert: what.split_once(' ').map(|(alert, _)| alert.into()),
         budget,
@@ -46,6 +53,7 @@ pub(crate) fn report(verdict: DrillVerdict) -> Report {
         allowed: vec!["SlowStatements".into(), "SlowBuying".into()],
         faults: vec![(0.0, 20.0)],
         seconds: Vec::new(),
+        ..crate::drill::report::sample::passed("slow-charge")
     }
 }
 
@@ -171,6 +179,7 @@ fn a_drill_before_while_and_after_it_runs_looks_as_it_did() {
         run.progress.false_alarms = vec![FalseAlarm {
             alert: "DiskFull".into(),
             at: 4.5,
+            rule: None,
         }];
         shot("drills_stopping", &model, size);
         model.drills.run.as_mut().unwrap().state = DrillState::Ended(Box::new(report(failed())));

@@ -1,0 +1,96 @@
+//! `concertctl drill fire-alarm`: an alert through the whole chain, each hop timed.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::fault::ServerArgs;
+use super::flags::{between, listen_address};
+use super::stdout::print_and_exit;
+use super::{FAILED, fail};
+use crate::clients::alertmanager::Alertmanager;
+use crate::clients::prometheus::Prometheus;
+use crate::clients::{HttpSource, Secret};
+use crate::drill::fire_alarm::{Chain, is_whole, text};
+use crate::drill::run::Options;
+
+/// What a check that found a broken chain ends with, as drills do.
+const BROKEN: u8 = 99;
+
+/// Send an alert with drill="true" through the whole chain (metric, rule, Alertmanager, receiver), and time each
+/// hop: for the day before. Nothing is broken. Exit codes: 0 the chain is whole, 99 a hop did not happen, 2 usage,
+/// 1 could not run.
+#[derive(Debug, Args)]
+pub(super) struct FireAlarmArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Check a server that is started for it, even where one runs already
+    #[arg(long, conflicts_with_all = ["target", "prometheus_url", "alertmanager_url", "receive"])]
+    embedded: bool,
+    /// The Prometheus that scrapes the server [default: the server's own]
+    #[arg(long, value_name = "URL")]
+    prometheus_url: Option<String>,
+    /// The Alertmanager that gets its alerts [default: the server's own]
+    #[arg(long, value_name = "URL")]
+    alertmanager_url: Option<String>,
+    /// Listen here for the notification, to which a webhook of Alertmanager must post [default: Alertmanager's
+    /// count of what it delivered to its own receivers]
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen_address)]
+    receive: Option<SocketAddr>,
+    /// How long the way there may take, and the way back
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = between("1s", "10m"))]
+    within: Duration,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: FireAlarmArgs) -> ExitCode {
+    let stop = CancellationToken::new();
+    let stopping = tokio::spawn(super::drill::stop_on_signal(stop.clone()));
+    let hops = async {
+        let chain = chain(&args).await?;
+        chain.check(args.within, &stop).await
+    };
+    let hops = Box::pin(hops).await;
+    stopping.abort();
+    match hops {
+        Err(problem) => fail(FAILED, &problem),
+        Ok(hops) => {
+            let text = match args.json {
+                true => serde_json::to_string_pretty(&hops).unwrap_or_default() + "\n",
+                false => text(&hops),
+            };
+            print_and_exit(&text, if is_whole(&hops) { 0 } else { BROKEN })
+        }
+    }
+}
+
+async fn chain(args: &FireAlarmArgs) -> Result<Chain, String> {
+    let is_named = args.prometheus_url.is_some() || args.alertmanager_url.is_some();
+    if args.embedded || !is_named && !args.server.is_there() {
+        let program = std::env::current_exe();
+        let program = program.map_err(|error| format!("this program's own file: {error}"))?;
+        return Chain::embedded(&Options {
+            seed: 1,
+            program,
+            rules: Vec::new(),
+            given: None,
+            allow_commands: false,
+            progress: tokio::sync::watch::Sender::default(),
+        })
+        .await;
+    }
+    let ops = args.server.ops().map_err(|error| format!("{error:#}"))?;
+    let source = |url: &Option<String>| match url {
+        Some(url) => HttpSource::new(url).map_err(|error| error.to_string()),
+        None => Ok(ops.source().clone()),
+    };
+    let prometheus = Prometheus::new(source(&args.prometheus_url)?);
+    // Only read from: it needs no token.
+    let alertmanager = Alertmanager::new(source(&args.alertmanager_url)?, None::<Secret>);
+    Chain::running(ops, prometheus, alertmanager, args.receive).await
+}

@@ -1,0 +1,106 @@
+//! Words and numbers that all forms of the report share.
+
+use crate::drill::run::Report;
+use crate::drill::verdict::{Outcome, Verdict};
+use crate::load::plan::number;
+use crate::load::report::format::trimmed;
+
+/// Stands where nothing was measured.
+pub(super) const NONE: &str = "–";
+
+/// Seconds that were measured or predicted, to a tenth.
+pub(super) fn figure(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| NONE.to_owned(), |seconds| format!("{seconds:.1} s"))
+}
+
+/// Seconds of a budget, as its file has them.
+pub(super) fn budget(seconds: f64) -> String {
+    format!("{} s", trimmed(seconds))
+}
+
+/// A count.
+pub(super) fn count(of: u64) -> String {
+    number(of as f64)
+}
+
+/// Which part of the error budget was burnt.
+pub(super) fn burnt(share: Option<f64>) -> String {
+    share.map_or_else(
+        || NONE.to_owned(),
+        |share| format!("{} %", number((share * 100.0).round())),
+    )
+}
+
+/// What the budget of errors is.
+pub(super) fn error_budget(report: &Report) -> String {
+    format!(
+        "of {} failures that {} % of this run's buying requests allow",
+        trimmed(report.harm.error_budget),
+        trimmed(report.basis.error_rate * 100.0)
+    )
+}
+
+/// A sign for colour-blind readers and for terminals.
+pub(super) const fn sign(outcome: Outcome) -> char {
+    match outcome {
+        Outcome::Met => '✓',
+        Outcome::Late | Outcome::Missed => '✗',
+        Outcome::NotExercised => '·',
+    }
+}
+
+/// An outcome in words.
+pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Met => "met",
+        Outcome::Late => "late",
+        Outcome::Missed => "missed",
+        Outcome::NotExercised => "not exercised",
+    }
+}
+
+/// What stands against "passed".
+pub(super) fn reasons(verdict: &Verdict) -> &[String] {
+    match verdict {
+        Verdict::Passed => &[],
+        Verdict::Failed(reasons) | Verdict::Inconclusive(reasons) => reasons,
+    }
+}
+
+/// The first moment in the drill at which an expected alert fired, s.
+pub(super) fn noticed(report: &Report) -> Option<f64> {
+    let fires = report.expectations.iter().filter(|it| it.is_firing());
+    fires.filter_map(|it| it.measured).reduce(f64::min)
+}
+
+/// Names and texts of a drill's facts, for those who run it again.
+pub(super) fn basis(report: &Report) -> Vec<(String, String)> {
+    let basis = &report.basis;
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    let mut facts = vec![
+        fact("Drill", report.drill.clone()),
+        fact("Seed", report.seed.to_string()),
+        fact(
+            "Program and server",
+            format!("concertctl {}", basis.version),
+        ),
+        fact("Traffic", basis.load.clone()),
+        fact(
+            "Objective",
+            format!(
+                "95 % of the buying requests within {} ms, at most {} % of them fail",
+                trimmed(basis.p95_ms),
+                trimmed(basis.error_rate * 100.0)
+            ),
+        ),
+    ];
+    facts.extend(
+        basis
+            .faults
+            .iter()
+            .map(|fault| fact("Fault", fault.clone())),
+    );
+    let rules = basis.rules.iter();
+    facts.extend(rules.map(|it| fact("Rules", format!("{}, SHA-256 {}", it.file, it.sha256))));
+    facts
+}

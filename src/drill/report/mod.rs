@@ -1,0 +1,219 @@
+//! The after-action report: one document, as text, HTML, Markdown and JSON. The JSON holds everything
+//! that the others show.
+
+pub mod baseline;
+mod format;
+mod html;
+pub mod improve;
+mod markdown;
+pub mod matrix;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::baseline::Comparison;
+use self::format::{budget, figure, sign};
+pub use self::html::html;
+pub use self::markdown::markdown;
+use self::matrix::Matrix;
+use super::run::Report;
+use super::verdict::{Outcome, Verdict};
+
+/// The version of the document's JSON; it grows when a reader would have to change.
+pub const SCHEMA: u32 = 1;
+/// A suite of drills is some MB.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Everything there is to say about one drill, or about several that ran one after the other.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    /// [`SCHEMA`]
+    pub schema: u32,
+    /// The verdict over all drills, in one sentence.
+    pub sentence: String,
+    /// The drills in the order in which they ran.
+    pub drills: Vec<Report>,
+    /// Which alert fired in which drill, with precision and recall.
+    pub matrix: Matrix,
+    /// The comparison with an earlier run, if there was one.
+    pub baseline: Option<Comparison>,
+}
+
+impl Document {
+    /// Of the drills that ran.
+    #[must_use]
+    pub fn new(drills: Vec<Report>) -> Document {
+        Document {
+            schema: SCHEMA,
+            sentence: sentence_of_all(&drills),
+            matrix: Matrix::of(&drills),
+            drills,
+            baseline: None,
+        }
+    }
+
+    /// The document in a file that was written as `.json`.
+    ///
+    /// # Errors
+    /// The file cannot be read or is none of this version; with its name.
+    pub fn read(path: &Path) -> Result<Document, String> {
+        use std::io::Read as _;
+        let name = path.display();
+        let mut text = String::new();
+        let file = std::fs::File::open(path);
+        let read = file.and_then(|file| file.take(LARGEST).read_to_string(&mut text));
+        read.map_err(|error| format!("{name} cannot be read: {error}"))?;
+        Document::parse(&text).map_err(|problem| format!("{name} {problem}"))
+    }
+
+    fn parse(text: &str) -> Result<Document, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let is_none = |error: serde_json::Error| {
+            format!(
+                "holds no report of a drill ({error}): name a file that --report wrote as .json"
+            )
+        };
+        let version: Version = serde_json::from_str(text).map_err(is_none)?;
+        match version.schema {
+            SCHEMA => serde_json::from_str(text).map_err(is_none),
+            other => Err(format!(
+                "is a report of version {other}, this program reads version {SCHEMA}: run the drill again"
+            )),
+        }
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A value of text keys and finite numbers always becomes JSON.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// The exit code: the worst of the drills'.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let codes = self.drills.iter().map(|report| report.verdict.exit_code());
+        codes.max().unwrap_or(0)
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of a document.
+#[must_use]
+pub fn json_schema() -> String {
+    let mut schema = schemars::schema_for!(Document);
+    let title = "The after-action report of concertctl drill";
+    schema.insert("title".to_owned(), title.into());
+    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}
+
+impl Report {
+    /// With what follows from its other fields: the sentence, and what to improve.
+    #[must_use]
+    pub(super) fn concluded(mut self) -> Report {
+        self.sentence = sentence(&self);
+        self.improvements = improve::improvements(&self);
+        self
+    }
+}
+
+/// The verdict of a drill in one sentence.
+fn sentence(report: &Report) -> String {
+    let all = report.expectations.len();
+    let of = |outcome| {
+        let found = report.expectations.iter();
+        found.filter(|it| it.outcome == outcome).count()
+    };
+    match &report.verdict {
+        Verdict::Passed if all == 0 => "Passed: nothing was broken, and no alert fired.".to_owned(),
+        Verdict::Passed => format!(
+            "Passed: {} within the budget, and no alert was false.",
+            were(all, "expectation was met", "expectations were met")
+        ),
+        Verdict::Inconclusive(reasons) => {
+            let reason = reasons.first().map_or("", String::as_str);
+            format!("Inconclusive, it says nothing about the response: {reason}.")
+        }
+        Verdict::Failed(reasons) => {
+            let above = report.expectations.iter();
+            let above = above.filter(|it| it.above_prediction).count();
+            let counts = [
+                (of(Outcome::Missed), "did not happen"),
+                (of(Outcome::Late), "came late"),
+                (of(Outcome::NotExercised), "could not be exercised"),
+                (above, "came after the worst case"),
+            ];
+            let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+            let mut parts: Vec<String> = counts
+                .map(|(count, what)| format!("{count} {what}"))
+                .collect();
+            if !report.false_alarms.is_empty() {
+                let count = report.false_alarms.len();
+                parts.push(were(count, "alert was false", "alerts were false"));
+            }
+            match (parts.is_empty(), reasons.first()) {
+                (true, Some(reason)) => format!("Failed: {reason}."),
+                _ => format!(
+                    "Failed: of {}, {}.",
+                    were(all, "expectation", "expectations"),
+                    parts.join(", ")
+                ),
+            }
+        }
+    }
+}
+
+fn were(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn sentence_of_all(drills: &[Report]) -> String {
+    if let [only] = drills {
+        return only.sentence.clone();
+    }
+    let of = |word: &str| {
+        let found = drills.iter().filter(|it| it.verdict.word() == word);
+        found.count()
+    };
+    let counts = ["passed", "failed", "inconclusive"].map(|word| (of(word), word));
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    format!("Of {} drills: {}.", drills.len(), counts.join(", "))
+}
+
+/// The report of one drill, for a terminal.
+#[must_use]
+pub fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for expectation in &report.expectations {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  {} {:<36} {:>8}   budget {:>8}   worst case {:>8}",
+            sign(expectation.outcome),
+            expectation.what,
+            figure(expectation.measured),
+            budget(expectation.budget),
+            figure(expectation.predicted),
+        );
+    }
+    let _ = writeln!(text, "  verdict  {}", report.verdict.word());
+    if let Verdict::Failed(reasons) | Verdict::Inconclusive(reasons) = &report.verdict {
+        for reason in reasons {
+            let _ = writeln!(text, "           {reason}");
+        }
+    }
+    text
+}
