@@ -36,7 +36,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         if chosen("polls") {
-            polls::run().await;
+            Box::pin(polls::run()).await;
         }
         if chosen("reservations") {
             reservations::run().await;

@@ -116,7 +116,7 @@ pub enum Fault {
         #[serde(default)]
         how: LinkCut,
     },
-    /// Break nothing, and raise the alert FireAlarm: for a check of the alerting
+    /// Break nothing, and raise the alert FireAlarm
     #[command(alias = "fire_alarm")]
     FireAlarm {},
     /// Kill the server's process (SIGKILL), and start it again at the end

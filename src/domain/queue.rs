@@ -129,7 +129,7 @@ impl Admission {
     }
 
     /// Time between two moments at which people are let in. While admission follows the objective they come
-    /// in [`ENTRIES`] parts of an interval, since a burst is what makes a service slow.
+    /// in `ENTRIES` parts of an interval, since a burst is what makes a service slow.
     #[must_use]
     pub fn entry_every(&self) -> Duration {
         match self.follow {

@@ -48,7 +48,7 @@ fn run(dir: &Path, server: &ServerProcess, sources: [&Program; 2], notified_at: 
     command
         .current_dir(dir)
         .args(["drill", "drill.yaml", "--allow-commands", "--reseed"]);
-    command.args(["--json", "report.json", "--target", &server.api]);
+    command.args(["--report", "report.json", "--target", &server.api]);
     command.args(["--ops-url", &server.ops_url]);
     command.args(["--ops-token-file", "token"]);
     command.args(["--prometheus-url", &sources[0].url]);
@@ -90,7 +90,7 @@ async fn a_drill_on_a_running_system_follows_real_prometheus_and_alertmanager() 
     assert_eq!(output.status.code(), Some(0), "{told}");
     let reports = std::fs::read(dir.path().join("report.json")).unwrap();
     let reports: Value = serde_json::from_slice(&reports).unwrap();
-    let fires = &reports[0]["expectations"][0];
+    let fires = &reports["drills"][0]["expectations"][0];
     assert_eq!(fires["what"], "RedisUnreachable fires");
     // Two scrapes, an evaluation and `for` of a second each, and the time in which the server notices.
     assert_eq!(fires["predicted"], 6.0, "{fires}");
@@ -99,7 +99,7 @@ async fn a_drill_on_a_running_system_follows_real_prometheus_and_alertmanager() 
         rule.contains("alerts.yml:") && !rule.ends_with(":0"),
         "{rule}"
     );
-    let notifies = &reports[0]["expectations"][1];
+    let notifies = &reports["drills"][0]["expectations"][1];
     // Of `group_wait` as the real Alertmanager has it.
     assert_eq!(notifies["predicted"], 3.0, "{notifies}");
 }
