@@ -219,6 +219,7 @@ impl Check {
                 "{ALERT} is on already: await its end, or end it with `concertctl fault clear fire-alarm`"
             ));
         }
+        self.forgotten(stop).await?;
         // It outlasts the way there a little, whatever becomes of this process.
         let length = self.within + Duration::from_secs(5);
         let raised = self
@@ -256,6 +257,26 @@ impl Check {
             }
         }
         Ok(())
+    }
+
+    /// Waits until Prometheus no longer has the sample of an earlier alarm, which would count as scraped. A
+    /// Prometheus that does not answer has none: its hop says so.
+    async fn forgotten(&self, stop: &CancellationToken) -> Result<(), String> {
+        let over = now() + i64::try_from(self.within.as_millis()).unwrap_or(i64::MAX);
+        loop {
+            let found = self.prometheus.instant(METRIC, now()).await;
+            let is_there = found.is_ok_and(|found| !found.is_empty());
+            if !is_there || stop.is_cancelled() {
+                return Ok(());
+            }
+            if now() >= over {
+                return Err(
+                    "Prometheus still has the sample of an earlier fire alarm: try again later"
+                        .to_owned(),
+                );
+            }
+            tokio::time::sleep(EVERY).await;
+        }
     }
 
     /// Looks until all of `hops` were seen, or the time is over.
