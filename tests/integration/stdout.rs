@@ -206,7 +206,12 @@ async fn a_run_whose_report_is_lost_did_not_succeed_and_one_whose_file_is_lost_i
     command.arg("--out").arg(&device);
     let ended = finish(command).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("/full: No space left"), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("/full could not be written: No space left"),
+        "{ended:?}"
+    );
     let shown: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert!(shown["verdict"].is_string());
 }
