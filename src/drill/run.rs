@@ -427,14 +427,11 @@ impl<'d> Running<'d> {
             host,
         };
         self.system.end().await;
-        let verdict = match (outcome, broken(self.drill, &summary)) {
-            (_, Some(reason)) => Verdict::Failed(vec![reason]),
-            (outcome, None) => match (lost(&summary), outcome) {
-                (Some(reason), _) => Verdict::Failed(vec![reason]),
-                (None, Err(reason)) => Verdict::Inconclusive(vec![reason]),
-                (None, Ok(())) => verdict(&expectations, &alarms),
-            }
-            .weighed(&limits),
+        let outcome = outcome.map(|()| verdict(&expectations, &alarms));
+        let was_stopped = self.stop.is_cancelled();
+        let verdict = match broken(self.drill, &summary) {
+            Some(reason) => Verdict::Failed(vec![reason]),
+            None => concluded(outcome, &summary, was_stopped).weighed(&limits),
         };
         let relative = |moment: Moment| (moment - begin) as f64 / 1e3;
         let fired = alerts.spells.iter().filter_map(|(name, spells)| {
@@ -565,6 +562,23 @@ pub(super) fn worst_case(
     settings: Settings,
 ) -> Option<Prediction> {
     predict(alert, rules, settings, Effect::of(&inject.fault))
+}
+
+/// The verdict on the whole: `outcome` is that on the response, or the reason why there is none.
+fn concluded(
+    outcome: Result<Verdict, Inconclusive>,
+    summary: &Result<Summary, load::LoadError>,
+    was_stopped: bool,
+) -> Verdict {
+    match (lost(summary), outcome) {
+        // A stop before the first request leaves the traffic without a summary.
+        (Some(_), Err(reason)) if was_stopped && summary.is_err() => {
+            Verdict::Inconclusive(vec![reason])
+        }
+        (Some(reason), _) => Verdict::Failed(vec![reason]),
+        (None, Err(reason)) => Verdict::Inconclusive(vec![reason]),
+        (None, Ok(verdict)) => verdict,
+    }
 }
 
 /// What must never happen, whatever is broken.
