@@ -390,21 +390,10 @@ impl<'d> Running<'d> {
         outcome: Result<(), Inconclusive>,
         basis: &Basis,
     ) -> Result<Report, DrillError> {
-        let Basis { rules, settings } = basis;
         let alerts = self.watcher.alerts();
         let seconds = self.objective.seconds(now());
         let observed = self.observed(&alerts, &seconds);
-        let mut expectations = judge(self.drill, &observed, |alert, inject| {
-            worst_case(alert, inject, rules, *settings)
-        });
-        for expectation in &mut expectations {
-            let alert = expectation.alert.as_deref().unwrap_or_default();
-            expectation.rule = place_of(alert, rules);
-        }
-        let mut alarms = false_alarms(self.drill, &observed);
-        for alarm in &mut alarms {
-            alarm.rule = place_of(&alarm.alert, rules);
-        }
+        let (expectations, alarms) = judged(self.drill, &observed, basis);
         let begin = self.injected.first().map_or(self.began, |it| it.began);
         let record = Record {
             drill: self.drill,
@@ -562,6 +551,27 @@ pub(super) fn worst_case(
     settings: Settings,
 ) -> Option<Prediction> {
     predict(alert, rules, settings, Effect::of(&inject.fault))
+}
+
+/// The expectations and the false alarms, each with the place of its rule.
+fn judged(
+    drill: &Drill,
+    observed: &Observed<'_>,
+    basis: &Basis,
+) -> (Vec<Expectation>, Vec<FalseAlarm>) {
+    let Basis { rules, settings } = basis;
+    let mut expectations = judge(drill, observed, |alert, inject| {
+        worst_case(alert, inject, rules, *settings)
+    });
+    for expectation in &mut expectations {
+        let alert = expectation.alert.as_deref().unwrap_or_default();
+        expectation.rule = place_of(alert, rules);
+    }
+    let mut alarms = false_alarms(drill, observed);
+    for alarm in &mut alarms {
+        alarm.rule = place_of(&alarm.alert, rules);
+    }
+    (expectations, alarms)
 }
 
 /// The verdict on the whole: `outcome` is that on the response, or the reason why there is none.

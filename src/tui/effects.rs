@@ -127,12 +127,7 @@ impl Effects {
                     alertmanager.expire(&id).await.map(|()| "")
                 });
             }
-            Effect::Steer(command) => {
-                let taken = self.control.as_ref().is_some_and(|tell| tell(command));
-                let why = "the rehearsal is over, or has more to do than it can take";
-                let result = if taken { Ok("") } else { Err(why) };
-                self.act(command.effect().into(), std::future::ready(result));
-            }
+            Effect::Steer(command) => self.steer(command),
             Effect::StartLoad {
                 scenario,
                 file,
@@ -153,6 +148,14 @@ impl Effects {
                 self.note("stop of the rehearsal", Ok("asked"));
             }
         }
+    }
+
+    /// Steers the rehearsal under way.
+    fn steer(&mut self, command: Command) {
+        let taken = self.control.as_ref().is_some_and(|tell| tell(command));
+        let why = "the rehearsal is over, or has more to do than it can take";
+        let result = if taken { Ok("") } else { Err(why) };
+        self.act(command.effect().into(), std::future::ready(result));
     }
 
     /// Logs an action whose answer nothing waits for.
