@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::alerts::{Alerts, Receiver, Watcher};
+use super::alerts::{Alerts, Receiver, Spell, Watcher};
 use super::file::{Drill, Fault, Inject, Kind};
 use super::host::{Crowded, Host};
 use super::objective::{Objective, Second};
@@ -423,14 +423,6 @@ impl<'d> Running<'d> {
             None => concluded(outcome, &summary, was_stopped).weighed(&limits),
         };
         let relative = |moment: Moment| (moment - begin) as f64 / 1e3;
-        let fired = alerts.spells.iter().filter_map(|(name, spells)| {
-            let fired: Vec<f64> = spells
-                .iter()
-                .filter_map(|it| it.firing)
-                .map(relative)
-                .collect();
-            (!fired.is_empty()).then(|| (name.clone(), fired))
-        });
         let faults = self.injected.iter();
         let report = Report {
             drill: self.drill.name.clone(),
@@ -442,7 +434,7 @@ impl<'d> Running<'d> {
             verdict,
             expectations,
             false_alarms: alarms,
-            fired: fired.collect(),
+            fired: fired(&alerts, begin),
             allowed: self
                 .drill
                 .allowed()
@@ -572,6 +564,16 @@ fn judged(
         alarm.rule = place_of(&alarm.alert, rules);
     }
     (expectations, alarms)
+}
+
+/// When each alert fired, in seconds from `begin`.
+fn fired(alerts: &Alerts, begin: Moment) -> BTreeMap<String, Vec<f64>> {
+    let firing = |(name, spells): (&String, &Vec<Spell>)| {
+        let firing = spells.iter().filter_map(|it| it.firing);
+        let fired: Vec<f64> = firing.map(|at| (at - begin) as f64 / 1e3).collect();
+        (!fired.is_empty()).then(|| (name.clone(), fired))
+    };
+    alerts.spells.iter().filter_map(firing).collect()
 }
 
 /// The verdict on the whole: `outcome` is that on the response, or the reason why there is none.
