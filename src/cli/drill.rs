@@ -158,7 +158,7 @@ pub(super) async fn run(args: DrillArgs) -> ExitCode {
     if args.plan {
         return print_and_exit(&plans, 0);
     }
-    conduct(&args, &drills, &options, &outputs).await
+    conduct(&args, &drills, &options, &basis, &outputs).await
 }
 
 /// Reports once more what was saved.
@@ -303,6 +303,7 @@ async fn conduct(
     args: &DrillArgs,
     drills: &[Drill],
     options: &run::Options,
+    basis: &Basis,
     outputs: &Outputs<'_>,
 ) -> ExitCode {
     let stop = CancellationToken::new();
@@ -319,7 +320,7 @@ async fn conduct(
     let kept_in = args.data_dir.path().join(kept::DIR_NAME);
     let mut reports = Vec::new();
     for drill in drills {
-        match Box::pin(hold(drill, options, &stop, args.suite)).await {
+        match Box::pin(hold(drill, options, basis, &stop, args.suite)).await {
             Ok(report) => reports.push(report),
             Err(error) => return fail_of(&error),
         }
@@ -357,14 +358,15 @@ async fn conduct(
 async fn hold(
     drill: &Drill,
     options: &run::Options,
+    basis: &Basis,
     stop: &CancellationToken,
     mut again: bool,
 ) -> Result<run::Report, run::DrillError> {
     loop {
-        // With standard error gone nobody watches.
+        // A closed standard error must not end the drill.
         let mut stderr = std::io::stderr();
         drop(writeln!(stderr, "{}: {}", drill.name, drill.title));
-        let report = Box::pin(run::run(drill, options, stop)).await?;
+        let report = Box::pin(run::run(drill, options, basis, stop)).await?;
         drop(write!(stderr, "{}", report::text(&report)));
         let says_nothing = matches!(report.verdict, Verdict::Inconclusive(_));
         if !(says_nothing && again) || stop.is_cancelled() {

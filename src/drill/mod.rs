@@ -42,6 +42,11 @@ pub mod verdict;
 /// Milliseconds since the Unix epoch: the one clock of a drill.
 pub type Moment = i64;
 
+/// The seconds from one moment to another.
+fn seconds(from: Moment, to: Moment) -> f64 {
+    (to - from) as f64 / 1e3
+}
+
 /// The time.
 fn now() -> Moment {
     jiff::Timestamp::now().as_millisecond()

@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
 use super::alerts::Spell;
 use super::file::{Drill, Inject};
 use super::prediction::Prediction;
 use super::run::Report;
 use super::verdict::{FalseAlarm, Injected, Observed, false_alarms, judge};
+use super::{Moment, seconds};
 
 /// One line of the stream: the progress some times a second, then the report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -326,10 +326,6 @@ fn spell(spells: &[Spell], began: Moment) -> Option<Spell> {
 /// What began in the same second as the fault, or was true already, counts from it.
 fn at_least_0(at: f64) -> f64 {
     at.max(0.0)
-}
-
-fn seconds(from: Moment, to: Moment) -> f64 {
-    (to - from) as f64 / 1e3
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ pub(super) struct Record<'r> {
 
 impl Record<'_> {
     fn seconds(&self, moment: Moment) -> f64 {
-        (moment - self.begin) as f64 / 1e3
+        super::seconds(self.begin, moment)
     }
 
     /// Everything that happened, in order.

@@ -113,13 +113,13 @@ pub struct Report {
 /// Runs a drill.
 ///
 /// # Errors
-/// The server or the traffic could not be started, or a rule file is wrong.
+/// The server or the traffic could not be started, or a budget is below the worst case of `basis`.
 pub async fn run(
     drill: &Drill,
     options: &Options,
+    basis: &Basis,
     stop: &CancellationToken,
 ) -> Result<Report, DrillError> {
-    let basis = Basis::of(options).await?;
     basis.check(drill)?;
     options.progress.send_replace(Progress::of(drill, now()));
     let notified_at = options.given.as_ref().map(|given| given.notified_at);
@@ -143,11 +143,11 @@ pub async fn run(
         stop,
         injected: Vec::new(),
         began: now(),
-        basis: &basis,
+        basis,
     };
     let outcome = running.watch_over().await;
     running.enter(progress::Step::Ending);
-    running.report(outcome, &basis).await
+    running.report(outcome).await
 }
 
 fn traffic(
@@ -221,6 +221,9 @@ impl<'d> Running<'d> {
 
     /// Publishes what there is to see.
     fn tell(&self) {
+        if self.options.progress.receiver_count() == 0 {
+            return;
+        }
         let (alerts, seconds) = (self.watcher.alerts(), self.objective.seconds(now()));
         let observed = self.observed(&alerts, &seconds);
         self.options.progress.send_modify(|progress| {
@@ -385,15 +388,11 @@ impl<'d> Running<'d> {
         crowded.then(|| format!("other programs held the processors in {seconds} of {of} s"))
     }
 
-    async fn report(
-        self,
-        outcome: Result<(), Inconclusive>,
-        basis: &Basis,
-    ) -> Result<Report, DrillError> {
+    async fn report(self, outcome: Result<(), Inconclusive>) -> Result<Report, DrillError> {
         let alerts = self.watcher.alerts();
         let seconds = self.objective.seconds(now());
         let observed = self.observed(&alerts, &seconds);
-        let (expectations, alarms) = judged(self.drill, &observed, basis);
+        let (expectations, alarms) = judged(self.drill, &observed, self.basis);
         let begin = self.injected.first().map_or(self.began, |it| it.began);
         let record = Record {
             drill: self.drill,
@@ -422,7 +421,7 @@ impl<'d> Running<'d> {
             Some(reason) => Verdict::Failed(vec![reason]),
             None => concluded(outcome, &summary, was_stopped).weighed(&limits),
         };
-        let relative = |moment: Moment| (moment - begin) as f64 / 1e3;
+        let relative = |moment: Moment| super::seconds(begin, moment);
         let faults = self.injected.iter();
         let report = Report {
             drill: self.drill.name.clone(),
@@ -570,7 +569,7 @@ fn judged(
 fn fired(alerts: &Alerts, begin: Moment) -> BTreeMap<String, Vec<f64>> {
     let firing = |(name, spells): (&String, &Vec<Spell>)| {
         let firing = spells.iter().filter_map(|it| it.firing);
-        let fired: Vec<f64> = firing.map(|at| (at - begin) as f64 / 1e3).collect();
+        let fired: Vec<f64> = firing.map(|at| super::seconds(begin, at)).collect();
         (!fired.is_empty()).then(|| (name.clone(), fired))
     };
     alerts.spells.iter().filter_map(firing).collect()

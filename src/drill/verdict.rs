@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
 use super::alerts::{Alerts, Spell};
 use super::file::{Drill, Inject};
 use super::objective::Second;
 use super::prediction::Prediction;
+use super::{Moment, seconds};
 
 /// How one expectation came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -438,10 +438,6 @@ pub fn verdict(expectations: &[Expectation], false_alarms: &[FalseAlarm]) -> Ver
 
 fn in_brackets(rule: Option<&String>) -> String {
     rule.map_or(String::new(), |rule| format!(" ({rule})"))
-}
-
-fn seconds(from: Moment, to: Moment) -> f64 {
-    (to - from) as f64 / 1e3
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::drill::progress::{Line, Progress};
 use crate::drill::run::{self, Report};
 use crate::drill::system::Basis;
 use crate::tui::drill_runner::{DrillInfo, DrillRun};
+use crate::yaml::FileError;
 
 /// Where drill files of one's own stand, in the working directory.
 const SCENARIOS: &str = "scenarios";
@@ -26,10 +27,13 @@ const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 
 /// The shipped drills, then the drill files in `scenarios/` that are none of them. `kept_in` has their reports.
 pub(super) fn list(kept_in: &Path) -> Vec<DrillInfo> {
-    let shipped = shipped().iter().map(|(name, _)| info(name, None, kept_in));
+    let basis = Basis::embedded(&[]);
+    let shipped = shipped()
+        .iter()
+        .map(|(name, _)| info(name, None, &basis, kept_in));
     let files = files(Path::new(SCENARIOS)).into_iter().map(|path| {
         let name = path.display().to_string();
-        info(&name, Some(path), kept_in)
+        info(&name, Some(path), &basis, kept_in)
     });
     shipped.chain(files).collect()
 }
@@ -55,7 +59,12 @@ fn is_shipped(name: &str, path: &Path) -> bool {
     })
 }
 
-fn info(name: &str, file: Option<PathBuf>, kept_in: &Path) -> DrillInfo {
+fn info(
+    name: &str,
+    file: Option<PathBuf>,
+    basis: &Result<Basis, FileError>,
+    kept_in: &Path,
+) -> DrillInfo {
     let listed = file.as_ref().and_then(|path| path.file_stem()?.to_str());
     let named = DrillInfo {
         name: listed.unwrap_or(name).to_owned(),
@@ -71,10 +80,13 @@ fn info(name: &str, file: Option<PathBuf>, kept_in: &Path) -> DrillInfo {
             };
         }
     };
-    let planned = Basis::embedded(&[]).and_then(|basis| run::outline(&drill, &basis));
+    let planned = match basis {
+        Ok(basis) => run::outline(&drill, basis).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
     let (plan, problem) = match planned {
         Ok(plan) => (plan, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+        Err(problem) => (Vec::new(), Some(problem)),
     };
     let last = kept::last(kept_in, &drill.name);
     DrillInfo {
@@ -228,6 +240,7 @@ mod tests {
         let mine = info(
             &found[0].display().to_string(),
             Some(found[0].clone()),
+            &Basis::embedded(&[]),
             dir.path(),
         );
         assert_eq!(mine.name, "drill-mine");
