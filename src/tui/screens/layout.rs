@@ -1,7 +1,7 @@
 //! The frame that all screens share: header, body, footer; and how fresh what they show is.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Layout, Position, Rect};
 
 use crate::tui::connection::{Link, Source};
 use crate::tui::model::Model;
@@ -19,6 +19,22 @@ pub(crate) fn body(area: Rect) -> [Rect; 3] {
         Constraint::Length(2),
     ])
     .areas(area)
+}
+
+/// The row at a place of a framed `list` of `count` rows, scrolled so that row `chosen` is in sight.
+pub(crate) fn row_of_list(list: Rect, chosen: usize, count: usize, at: Position) -> Option<usize> {
+    let rows = Rect {
+        y: list.y + 1,
+        height: list.height.saturating_sub(2),
+        ..list
+    };
+    let row = usize::from(at.y.saturating_sub(rows.y)) + first_row(chosen, rows.height);
+    (rows.contains(at) && row < count).then_some(row)
+}
+
+/// The first of `height` rows, so that row `chosen` is in sight.
+pub(crate) fn first_row(chosen: usize, height: u16) -> usize {
+    (chosen + 1).saturating_sub(usize::from(height))
 }
 
 /// How fresh a source's data are.

@@ -11,6 +11,7 @@ use crate::tui::drill_runner::DrillInfo;
 use crate::tui::format::{one_line, unix_ms, whole};
 use crate::tui::model::Model;
 use crate::tui::screens::drills::{DrillState, clock, outcome, plan, started_by};
+use crate::tui::screens::layout::{first_row, row_of_list};
 use crate::tui::theme;
 use crate::tui::theme::Severity;
 use crate::tui::widgets::{Freshness, centred, frame, more};
@@ -24,21 +25,10 @@ fn places(area: Rect) -> [Rect; 2] {
     Layout::horizontal([Constraint::Length(list), Constraint::Min(0)]).areas(area)
 }
 
-/// The first row of the list that is seen.
-fn first(model: &Model, height: u16) -> usize {
-    (model.drills.chosen + 1).saturating_sub(usize::from(height))
-}
-
 /// The row of the list at a place.
 pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     let [list, _] = places(area);
-    let rows = Rect {
-        y: list.y + 1,
-        height: list.height.saturating_sub(2),
-        ..list
-    };
-    let row = usize::from(at.y.saturating_sub(rows.y)) + first(model, rows.height);
-    (rows.contains(at) && row < model.drills.list.len()).then_some(row)
+    row_of_list(list, model.drills.chosen, model.drills.list.len(), at)
 }
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -67,7 +57,7 @@ fn list(model: &Model, buffer: &mut Buffer, area: Rect) {
         return;
     }
     let width = usize::from(inside.width);
-    let skip = first(model, inside.height);
+    let skip = first_row(model.drills.chosen, inside.height);
     let shown = drills.list.iter().enumerate().skip(skip);
     for (y, (index, drill)) in (inside.y..inside.bottom()).zip(shown) {
         let (sign, style) = sign(model, drill);

@@ -9,6 +9,7 @@ use crate::load::{PhaseName, ScenarioInfo};
 use crate::tui::format;
 use crate::tui::format::one_line;
 use crate::tui::model::{Load, Model};
+use crate::tui::screens::layout::row_of_list;
 use crate::tui::screens::load::run;
 use crate::tui::theme;
 use crate::tui::theme::Severity;
@@ -23,14 +24,7 @@ fn places(area: Rect) -> [Rect; 2] {
 /// The row of the list at a place.
 pub(crate) fn row_at(model: &Model, area: Rect, at: Position) -> Option<usize> {
     let [list, _] = places(area);
-    let rows = Rect {
-        y: list.y + 1,
-        height: list.height.saturating_sub(2),
-        ..list
-    };
-    let first = (model.load.chosen + 1).saturating_sub(usize::from(rows.height));
-    let row = usize::from(at.y.saturating_sub(rows.y)) + first;
-    (rows.contains(at) && row < model.load.scenarios.len()).then_some(row)
+    row_of_list(list, model.load.chosen, model.load.scenarios.len(), at)
 }
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
