@@ -1,7 +1,7 @@
 //! Words and numbers that all forms of the report share.
 
 use crate::drill::run::Report;
-use crate::drill::verdict::{Outcome, Verdict};
+use crate::drill::verdict::{Expectation, Outcome, Verdict};
 use crate::load::plan::number;
 use crate::load::report::format::trimmed;
 
@@ -16,6 +16,18 @@ pub(super) fn figure(seconds: Option<f64>) -> String {
 /// Seconds of a budget, as its file has them.
 pub(super) fn budget(seconds: f64) -> String {
     format!("{} s", trimmed(seconds))
+}
+
+/// The cells of an expectation: what, outcome with `note`, measured, budget, worst case, rule.
+pub(super) fn expectation(it: &Expectation, note: &str) -> [String; 6] {
+    [
+        it.what.clone(),
+        format!("{} {}{note}", sign(it.outcome), outcome(it.outcome)),
+        figure(it.measured),
+        budget(it.budget),
+        figure(it.predicted),
+        it.rule.clone().unwrap_or_else(|| NONE.to_owned()),
+    ]
 }
 
 /// A count.

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::Document;
 use super::baseline::{Change, Comparison, Figure};
 use super::format::{
-    NONE, basis, budget, burnt, count, error_budget, figure, noticed, outcome, reasons, sign,
+    NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
 };
 use super::matrix::{Cell, cell, result};
 use crate::drill::record::{Mark, MarkKind};
@@ -202,14 +202,7 @@ fn expectations(report: &Report) -> Markup {
     ];
     let mut table = Table::new("Expectations", &columns);
     for it in &report.expectations {
-        let cells = [
-            it.what.clone(),
-            format!("{} {}", sign(it.outcome), outcome(it.outcome)),
-            figure(it.measured),
-            budget(it.budget),
-            figure(it.predicted),
-            it.rule.clone().unwrap_or_else(|| NONE.to_owned()),
-        ];
+        let cells = expectation(it, "");
         let is_bad = it.above_prediction || class(it.outcome) == "bad";
         table.row_of(if is_bad { "bad" } else { class(it.outcome) }, &cells);
         if it.above_prediction {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Document;
 use super::baseline::Comparison;
 use super::format::{
-    NONE, basis, budget, burnt, count, error_budget, figure, noticed, outcome, reasons, sign,
+    NONE, basis, budget, burnt, count, error_budget, expectation, figure, noticed, reasons,
 };
 use super::html::value;
 use super::matrix::result;
@@ -102,17 +102,7 @@ fn drill(out: &mut String, report: &Report, level: &str) {
         } else {
             ""
         };
-        row(
-            out,
-            &[
-                it.what.clone(),
-                format!("{} {}{above}", sign(it.outcome), outcome(it.outcome)),
-                figure(it.measured),
-                budget(it.budget),
-                figure(it.predicted),
-                it.rule.clone().unwrap_or_else(|| NONE.to_owned()),
-            ],
-        );
+        row(out, &expectation(it, above));
     }
     harm(out, report, level);
     clock(out, report, level);
