@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::end_to_end::prometheus;
 use super::real::{self, Program};
 use crate::support::backend::{Parts, PostgresRedis};
 use crate::support::port::Port;
@@ -27,18 +28,6 @@ fn drill_file(redis: &[rustix::process::Pid]) -> String {
          \x20   expect:\n      fires: {{ RedisUnreachable: 12s }}\n      notified: 10s\n      resolved: 60s\n\
          may_fire: [HighErrorRate, QueueErrors, SlowBuying, ErrorBudgetBurnFast, ErrorBudgetBurnSlow, SeatLockFailures, QueueStalled, SlowStatements, ConnectionWaitHigh, ServerDown, HostCpuBusy, HostLoadHigh]\n"
     )
-}
-
-async fn prometheus(dir: &Path, target: &str, alertmanager: &Program) -> Program {
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/otel/prometheus/alerts.yml");
-    let target = target.trim_start_matches("http://");
-    let alertmanager = alertmanager.url.trim_start_matches("http://");
-    let config = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\nrule_files: ['{rules}']\n\
-         scrape_configs:\n- job_name: concertctl\n  static_configs: [{{targets: ['{target}']}}]\n\
-         alerting:\n  alertmanagers:\n  - static_configs: [{{targets: ['{alertmanager}']}}]\n"
-    );
-    real::prometheus(dir, &config).await
 }
 
 fn run(dir: &Path, server: &ServerProcess, sources: [&Program; 2], notified_at: &Port) -> Command {

@@ -153,7 +153,8 @@ fn alerts_told(listener: &Listener) -> BTreeSet<String> {
     alerts.filter(of_fault).map(shown).collect()
 }
 
-async fn prometheus(dir: &Path, target: &str, alertmanager: &Program) -> Program {
+/// Prometheus with the shipped rules, a second between scrapes of `target` and between evaluations.
+pub(super) async fn prometheus(dir: &Path, target: &str, alertmanager: &Program) -> Program {
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/otel/prometheus/alerts.yml");
     let target = target.trim_start_matches("http://");
     let alertmanager = alertmanager.url.trim_start_matches("http://");
