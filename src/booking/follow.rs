@@ -83,7 +83,7 @@ pub(super) async fn run(booking: &Booking) {
 
 /// One step, if it is this server's turn.
 async fn decide(booking: &Booking, dataset: &ActiveDataset, own: Measurement) {
-    // Without the shared queue nobody is admitted.
+    // Without the shared queue no server admits users.
     let Ok(Some(turn)) = dataset.coordination.turn(&own).await else {
         return;
     };
