@@ -143,7 +143,7 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
     if !is_up(model, Source::Ops) {
         return None;
     }
-    let metrics = model.metrics.get(id).value()?;
+    let metrics = model.metrics.get(id).current()?.value()?;
     // After the start a scrape may still show figures from before it.
     let first = model.checks.told.front()?.0;
     let told = || model.checks.told.iter().map(|(_, queue)| number(of(queue)));
@@ -162,7 +162,7 @@ fn queue(model: &Model, id: PanelId, what: &str, of: fn(&QueueState) -> u64) -> 
 /// The seats that this rehearsal sold must be among the sold seats.
 pub(crate) fn sold(model: &Model) -> Option<Pair> {
     let run = model.load.run.as_ref().filter(|run| run.is_under_way())?;
-    let metrics = *model.metrics.get(PanelId::Seats).now.get(SOLD)?;
+    let metrics = *model.metrics.get(PanelId::Seats).current()?.now.get(SOLD)?;
     let own = number(run.progress.seats_paid);
     // Sales within the last scrape interval may not be counted yet.
     let (at, counted) = *model.checks.sold.front()?;
@@ -181,7 +181,7 @@ fn tps(model: &Model) -> Option<Pair> {
     if model.now - began < RATE_AFTER_MS {
         return None;
     }
-    let server = model.metrics.get(PanelId::Tps).value()?;
+    let server = model.metrics.get(PanelId::Tps).current()?.value()?;
     let own = run.tps_now();
     let (seen, sent) = (Unit::PerSecond.text(server), Unit::PerSecond.text(own));
     let apart = (server - own).abs();

@@ -23,6 +23,8 @@ pub(crate) struct PanelData {
     pub(crate) tracks: BTreeMap<String, Track>,
     /// The newest answer; empty: the source answered, and there was nothing.
     pub(crate) now: BTreeMap<String, f64>,
+    /// Whether the newest answers have this panel's query: screens ask only for what they show.
+    is_current: bool,
     /// Whether the source ever answered this panel's query.
     pub(crate) asked: bool,
     /// The reason why the source refused the query.
@@ -33,6 +35,11 @@ impl PanelData {
     /// The value now of the only series.
     pub(crate) fn value(&self) -> Option<f64> {
         self.now.get("").copied()
+    }
+
+    /// The panel, unless its figures are of a screen that was left.
+    pub(crate) fn current(&self) -> Option<&PanelData> {
+        self.is_current.then_some(self)
     }
 }
 
@@ -118,10 +125,12 @@ impl Metrics {
     /// Stores the current values, of `at` (Unix milliseconds), by query.
     pub(crate) fn apply_now(&mut self, at: i64, answers: &BTreeMap<Query, QueryAnswer>) {
         for panel in PANELS {
-            let Some(answer) = answers.get(panel.query) else {
+            let data = self.0.entry(panel.id).or_default();
+            let answer = answers.get(panel.query);
+            data.is_current = answer.is_some();
+            let Some(answer) = answer else {
                 continue;
             };
-            let data = self.0.entry(panel.id).or_default();
             data.now.clear();
             let series = match note(data, answer) {
                 Some(series) => series,

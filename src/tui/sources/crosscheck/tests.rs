@@ -85,6 +85,22 @@ fn a_queue_that_metrics_never_saw_so_is_told_after_some_seconds() {
 }
 
 #[test]
+fn a_figure_of_a_screen_that_was_left_disagrees_with_nothing() {
+    let mut model = Model::default();
+    for second in 0..90 {
+        // The queue fills after the screen that asks for it was left.
+        let waiting = if second < 30 { 0 } else { 2_000 };
+        server(&mut model, s(second), waiting);
+        let asked: &[_] = match second {
+            0..25 => &[(PanelId::Waiting, "", 0.0)],
+            _ => &[(PanelId::Tps, "", 100.0)],
+        };
+        metrics(&mut model, s(second), asked);
+        assert_eq!(texts(&model), [""; 0], "after {second} s");
+    }
+}
+
+#[test]
 fn what_a_scrape_interval_explains_is_no_disagreement() {
     let mut model = Model::default();
     for second in 0..120 {
