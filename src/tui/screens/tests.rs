@@ -16,9 +16,8 @@ use ratatui::style::{Color, Modifier};
 use super::*;
 use crate::api::ops::{SeedPhase, SeedProgress};
 use crate::load::Verdict;
-use crate::tui::input::dialog::{
-    AlertForm, Dialog, LaunchDialog, PathField, Question, SeedDialog, Stage,
-};
+use crate::tui::input::dialog::question::Question;
+use crate::tui::input::dialog::{AlertForm, Dialog, LaunchDialog, PathField, SeedDialog, Stage};
 use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::tests::fixtures::*;
 

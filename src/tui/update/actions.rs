@@ -10,8 +10,9 @@ use crate::load::ScenarioInfo;
 use crate::tui::connection::{Link, Source};
 use crate::tui::event::Effect;
 use crate::tui::format::count;
+use crate::tui::input::dialog::question::Question;
 use crate::tui::input::dialog::{
-    AlertForm, Dialog, LaunchDialog, Question, Reseed, SEVERITIES, SeedDialog, Stage,
+    AlertForm, Dialog, LaunchDialog, Reseed, SEVERITIES, SeedDialog, Stage,
 };
 use crate::tui::model::{Model, NoticeKind, RunState, Screen};
 use crate::tui::screens::alerts::Stage as Come;

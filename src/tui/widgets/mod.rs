@@ -6,6 +6,7 @@ pub(crate) mod chart;
 pub(crate) mod fields;
 pub(crate) mod frame;
 pub(crate) mod heat;
+pub(crate) mod message;
 pub(crate) mod plot;
 pub(crate) mod shares;
 pub(crate) mod table;

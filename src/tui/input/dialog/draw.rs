@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::tui::input::dialog::{AlertForm, Dialog, Question, SEVERITIES};
+use crate::tui::input::dialog::question::Question;
+use crate::tui::input::dialog::{AlertForm, Dialog, SEVERITIES};
 use crate::tui::input::faults::draw as faults;
 use crate::tui::input::forms::draw as forms;
 use crate::tui::input::launch::draw as launch;
@@ -18,11 +19,8 @@ use crate::tui::screens::logs::Record;
 use crate::tui::screens::logs::draw as logs;
 use crate::tui::screens::traces::waterfall::draw as waterfall;
 use crate::tui::theme;
+use crate::tui::widgets::message::{ROOM, message};
 use crate::tui::widgets::{fields, popup};
-
-pub(crate) const WIDTH: u16 = 70;
-/// Columns for text within its frame.
-pub(crate) const ROOM: usize = WIDTH as usize - 4;
 
 pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
     match &model.dialog {
@@ -42,23 +40,6 @@ pub(crate) fn draw(model: &Model, buffer: &mut Buffer, area: Rect) {
             }
         }
         Some(Dialog::Span(scroll)) => waterfall::span(model, *scroll, buffer, area),
-    }
-}
-
-/// A popup as high as its text.
-pub(crate) fn message(
-    buffer: &mut Buffer,
-    area: Rect,
-    title: &str,
-    keys: &str,
-    lines: &[Line<'_>],
-) {
-    let height = u16::try_from(lines.len())
-        .unwrap_or(u16::MAX)
-        .saturating_add(4);
-    let inside = popup(buffer, area, title, keys, WIDTH, height);
-    for (y, line) in (inside.y + 1..inside.bottom()).zip(lines) {
-        buffer.set_line(inside.x, y, line, inside.width);
     }
 }
 

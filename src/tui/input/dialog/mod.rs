@@ -3,8 +3,10 @@
 pub(crate) mod answer;
 pub(crate) mod draw;
 pub(crate) mod keys;
+pub(crate) mod question;
 
-use crate::tui::event::{Effect, ProfileFile};
+use crate::tui::event::ProfileFile;
+use crate::tui::input::dialog::question::Question;
 use crate::tui::input::faults::FaultsDialog;
 use crate::tui::input::forms::Form;
 use crate::tui::input::line::Input;
@@ -158,14 +160,4 @@ impl Default for AlertForm {
             wrong: None,
         }
     }
-}
-
-/// A question with yes or no.
-#[derive(Clone, Debug)]
-pub(crate) struct Question {
-    pub(crate) title: &'static str,
-    pub(crate) lines: Vec<String>,
-    /// What `y` does, in words.
-    pub(crate) yes: &'static str,
-    pub(crate) effects: Vec<Effect>,
 }

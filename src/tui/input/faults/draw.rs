@@ -8,10 +8,10 @@ use crate::api::fault_fields;
 use crate::cells;
 use crate::tui::faults::{left, name, settings};
 use crate::tui::format::{one_line, span};
-use crate::tui::input::dialog::draw::{ROOM, message};
 use crate::tui::input::faults::FaultsDialog;
 use crate::tui::model::Model;
 use crate::tui::theme;
+use crate::tui::widgets::message::{ROOM, message};
 
 /// Columns of the names of kinds.
 const NAME: usize = 17;

@@ -1,18 +1,15 @@
-//! The keys of the dialog of faults, and what its form comes to.
-
-use std::time::Duration;
+//! The keys of the dialog of faults.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use crate::api::fault_fields::{self, FaultForm};
-use crate::api::faults::{self, FaultKind};
-use crate::duration;
+use crate::api::fault_fields;
+use crate::api::faults::FaultKind;
 use crate::tui::event::Effect;
 use crate::tui::faults::name;
+use crate::tui::input::dialog::Dialog;
 use crate::tui::input::dialog::answer::{After, chosen};
-use crate::tui::input::dialog::{Dialog, Question};
 use crate::tui::input::faults::FaultsDialog;
-use crate::tui::input::forms::{Form, Wrong};
+use crate::tui::input::forms::Form;
 use crate::tui::model::Model;
 use crate::tui::update::actions;
 
@@ -53,45 +50,4 @@ fn clear(kind: Option<FaultKind>) -> Effect {
         None => "all faults ended".to_owned(),
     };
     Effect::EndFaults(kind, what)
-}
-
-/// The question that the filled-in form comes to; its last text is for how long.
-pub(crate) fn question(
-    form: &'static FaultForm,
-    texts: &[&str],
-    target: &str,
-) -> Result<Question, Wrong> {
-    let (length, parameters) = texts.split_last().unwrap_or((&"", &[]));
-    let at = parameters.len();
-    let fault = fault_fields::parse(form, parameters)?;
-    let length = length_of(length).map_err(|problem| (at, problem))?;
-    let long = duration::show(length);
-    let kind = name(form.kind);
-    let given = form.fields.iter().zip(parameters);
-    let given = given.filter(|(_, text)| !text.is_empty());
-    let given: Vec<String> = given
-        .map(|(field, text)| format!("{} {text}", field.name))
-        .collect();
-    let of = if given.is_empty() { "" } else { ": " };
-    Ok(Question {
-        title: "Inject the fault?",
-        lines: vec![
-            format!("{kind} for {long}{of}{}, at {target}.", given.join(", ")),
-            "Users of this server feel it. It ends by itself; ! and c end it before.".to_owned(),
-        ],
-        yes: "inject it",
-        effects: vec![Effect::InjectFault(
-            fault,
-            length,
-            format!("fault {kind} for {long}"),
-        )],
-    })
-}
-
-fn length_of(text: &str) -> Result<Duration, String> {
-    let length = duration::parse(text).filter(|length| faults::check_length(*length).is_ok());
-    length.ok_or_else(|| {
-        let longest = duration::show(faults::LONGEST);
-        format!("for: {text:?} is not a time of at most {longest}, such as 30s")
-    })
 }

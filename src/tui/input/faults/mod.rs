@@ -2,6 +2,7 @@
 
 pub(crate) mod draw;
 pub(crate) mod keys;
+pub(crate) mod question;
 
 /// The dialog, on a kind.
 #[derive(Clone, Copy, Debug, Default)]

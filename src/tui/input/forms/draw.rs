@@ -6,10 +6,10 @@ use ratatui::text::{Line, Span};
 
 use crate::cells;
 use crate::tui::format::one_line;
-use crate::tui::input::dialog::draw::{ROOM, message};
 use crate::tui::input::forms::{Field, Form};
 use crate::tui::input::line::draw as input;
 use crate::tui::theme;
+use crate::tui::widgets::message::{ROOM, message};
 
 /// Rows of the explanation, always the same: the form does not jump while one types.
 const ABOUT: usize = 4;

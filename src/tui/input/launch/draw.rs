@@ -8,7 +8,6 @@ use crate::cells;
 use crate::load::{PhaseName, ScenarioInfo};
 use crate::tui::format;
 use crate::tui::format::one_line;
-use crate::tui::input::dialog::draw::{ROOM, message};
 use crate::tui::input::dialog::{
     LaunchDialog, PROFILES, PathField, Reseed, SeedDialog, Stage, needs_typing,
 };
@@ -18,6 +17,7 @@ use crate::tui::model::Model;
 use crate::tui::screens::load::draw as load;
 use crate::tui::theme;
 use crate::tui::update::reseed;
+use crate::tui::widgets::message::{ROOM, message};
 
 const CHOOSE: &str = "↑ ↓ choose, Enter, Esc";
 

@@ -7,7 +7,7 @@ use crate::cells;
 use crate::drill::progress::{Progress, Row, Stage};
 use crate::tui::format::{one_line, short, stopwatch, to_f64};
 use crate::tui::screens::drills::DrillView;
-use crate::tui::screens::drills::draw::{bar, wrap};
+use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
 
 /// Columns of the names of moments.

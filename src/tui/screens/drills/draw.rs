@@ -10,6 +10,8 @@ use crate::drill::verdict::Verdict;
 use crate::tui::drill_runner::DrillInfo;
 use crate::tui::format::{one_line, unix_ms, whole};
 use crate::tui::model::Model;
+use crate::tui::screens::drills::lines::wrap;
+use crate::tui::screens::drills::outcome::severity;
 use crate::tui::screens::drills::{DrillState, clock, outcome, plan, started_by};
 use crate::tui::screens::layout::{first_row, row_of_list};
 use crate::tui::theme;
@@ -102,14 +104,6 @@ fn sign(model: &Model, drill: &DrillInfo) -> (&'static str, Style) {
             (severity.sign(), severity.style())
         }
         None => ("○", theme::quiet()),
-    }
-}
-
-pub(crate) const fn severity(verdict: &Verdict) -> Severity {
-    match verdict {
-        Verdict::Passed => Severity::Good,
-        Verdict::Failed(_) => Severity::Bad,
-        Verdict::Inconclusive(_) => Severity::Warn,
     }
 }
 
@@ -232,26 +226,4 @@ fn about(model: &Model, drill: &DrillInfo, width: usize) -> Vec<Line<'static>> {
         }
     }
     lines
-}
-
-/// Text of others over as many lines as it takes.
-pub(crate) fn wrap(text: &str, width: usize, style: Style) -> Vec<Line<'static>> {
-    let lines = cells::wrap(&one_line(text), width).into_iter();
-    lines.map(|text| Line::styled(text, style)).collect()
-}
-
-/// A bar within a line.
-pub(crate) fn bar(done: f64, width: usize, style: Style) -> [Span<'static>; 2] {
-    let done = if done.is_finite() {
-        done.clamp(0.0, 1.0)
-    } else {
-        0.0
-    };
-    #[expect(clippy::cast_precision_loss, reason = "columns of a terminal")]
-    let filled = whole(done * width as f64);
-    let filled = usize::try_from(filled).unwrap_or(0).min(width);
-    [
-        Span::styled("█".repeat(filled), style),
-        Span::styled("░".repeat(width - filled), theme::border()),
-    ]
 }

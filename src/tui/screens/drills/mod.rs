@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod draw;
 pub(crate) mod keys;
+pub(crate) mod lines;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod update;

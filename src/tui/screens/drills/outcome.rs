@@ -8,8 +8,9 @@ use crate::cells;
 use crate::drill::run::Report;
 use crate::drill::verdict::{Expectation, Outcome, Verdict};
 use crate::tui::format::one_line;
-use crate::tui::screens::drills::draw::{bar, severity, wrap};
+use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
+use crate::tui::theme::Severity;
 
 /// Columns of what is measured and its budget.
 const FIGURES: usize = 16;
@@ -66,4 +67,12 @@ fn expectation(it: &Expectation, width: usize) -> Line<'static> {
     spans.extend(bar(share, room, style));
     spans.push(Span::raw(format!(" {measured:>6} of {:>3.0} s", it.budget)));
     Line::from(spans)
+}
+
+pub(crate) const fn severity(verdict: &Verdict) -> Severity {
+    match verdict {
+        Verdict::Passed => Severity::Good,
+        Verdict::Failed(_) => Severity::Bad,
+        Verdict::Inconclusive(_) => Severity::Warn,
+    }
 }

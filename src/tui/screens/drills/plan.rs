@@ -8,7 +8,7 @@ use crate::drill::run::{Planned, PlannedInject};
 use crate::tui::drill_runner::DrillInfo;
 use crate::tui::format::one_line;
 use crate::tui::input::forms::duration_ms;
-use crate::tui::screens::drills::draw::{bar, wrap};
+use crate::tui::screens::drills::lines::{bar, wrap};
 use crate::tui::theme;
 
 /// Columns of the names before the facts.

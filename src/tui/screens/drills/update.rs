@@ -5,7 +5,8 @@ use crate::drill::run::Report;
 use crate::drill::verdict::Verdict;
 use crate::tui::event::Effect;
 use crate::tui::format::one_line;
-use crate::tui::input::dialog::{Dialog, Question};
+use crate::tui::input::dialog::Dialog;
+use crate::tui::input::dialog::question::Question;
 use crate::tui::model::{Model, NoticeKind};
 use crate::tui::screens::drills::{DrillState, started_by};
 

@@ -2,7 +2,8 @@
 
 use crate::load::Command;
 use crate::tui::event::Effect;
-use crate::tui::input::dialog::{Dialog, Question};
+use crate::tui::input::dialog::Dialog;
+use crate::tui::input::dialog::question::Question;
 use crate::tui::model::{Model, NoticeKind, RunState};
 
 /// Whether a rehearsal can be steered; if not, why is said.
