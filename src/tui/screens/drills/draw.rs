@@ -6,9 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::cells;
-use crate::drill::verdict::Verdict;
 use crate::tui::drill_runner::DrillInfo;
-use crate::tui::format::{one_line, unix_ms, whole};
+use crate::tui::format::{one_line, unix_ms};
 use crate::tui::model::Model;
 use crate::tui::screens::drills::lines::wrap;
 use crate::tui::screens::drills::outcome::severity;
