@@ -64,7 +64,7 @@ async fn admit_due(booking: &Booking, dataset: &ActiveDataset) {
         }
         Ok(false) => tracing::warn!(
             mark = claim.watermark.0,
-            "another server admitted a batch that this server was slow to admit"
+            "a batch took so long that another server admitted it"
         ),
         // The batch is durable. The next recovery of the queue admits it and does not count it again.
         Err(Unavailable) => {
