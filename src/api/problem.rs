@@ -82,7 +82,7 @@ codes! {
     /// The seat is held or sold.
     SeatTaken = "seat.taken", 409, "The seat is taken";
     /// Another request is reserving the seat at this moment.
-    SeatLocked = "seat.locked", 409, "The seat is being reserved by somebody else";
+    SeatLocked = "seat.locked", 409, "Another request is reserving the seat";
     /// The user has as many live reservations as allowed.
     ReservationLimit = "reservation.limit", 409, "The user holds as many reservations as allowed";
     /// The reservation does not exist (a path that names the reservation alone).

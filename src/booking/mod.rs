@@ -192,7 +192,7 @@ pub enum Refusal {
     #[error("the seat is taken")]
     SeatTaken,
     /// Another request is reserving the seat at this moment.
-    #[error("the seat is being reserved by somebody else")]
+    #[error("another request is reserving the seat at this moment")]
     SeatLocked,
     /// The user has as many live reservations as allowed.
     #[error("a user may hold at most {0} reservations")]

@@ -113,7 +113,7 @@ fn charts(points: &[Second]) -> [Chart; 4] {
         Chart {
             id: "queue-depth".to_owned(),
             title: "Queue",
-            description: "People who wait, and how many have been let in.",
+            description: "Users who wait, and the admitted-up-to watermark.",
             unit: Unit::Things,
             stacked: false,
             series: vec![
