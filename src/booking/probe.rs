@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{ActiveDataset, Booking, Refusal};
 use crate::store::StoreError;
 
-/// How long an answer is reused.
+/// The time for which an answer is reused.
 const FRESH: Duration = Duration::from_secs(1);
 /// A database that takes longer to write a row is not ready.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -20,6 +20,7 @@ pub(super) struct Probe(tokio::sync::Mutex<Option<Answer>>);
 
 struct Answer {
     at: Instant,
+    /// The dataset that was probed. The answer must not keep a replaced dataset open, so the reference is weak.
     dataset: Weak<ActiveDataset>,
     answer: Result<(), StoreError>,
 }

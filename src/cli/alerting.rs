@@ -79,7 +79,7 @@ impl AlertingArgs {
     }
 }
 
-/// An address that links can begin with: without a query or a slash at its end.
+/// Parses an address with which links can begin, and removes the slash at its end. A query is refused.
 fn external_url(text: &str) -> Result<String, String> {
     let url = text.trim().trim_end_matches('/');
     let uri: Option<http::Uri> = url.parse().ok();

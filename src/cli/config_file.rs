@@ -21,7 +21,7 @@ const NAME: &str = "concertctl.toml";
 /// The environment variable that names a file.
 pub(super) const VARIABLE: &str = "CONCERTCTL_CONFIG";
 
-/// Values of flags, each with its place in the file.
+/// Values by the name of the flag, each with its byte offset in the file.
 type Values = BTreeMap<String, (Vec<String>, usize)>;
 
 /// Gives `command` the values of the configuration file as defaults.
